@@ -1,0 +1,37 @@
+import type { Recipe } from './recipe.ts'
+
+/** How far a build is. Numbers grow; `building` and `fetching` may alternate. */
+export type BuildProgress =
+  | { readonly phase: 'queued'; readonly ahead: number }
+  | { readonly phase: 'evaluating' }
+  /** Derivations: `done` of `expected` are built, `current` is the name of one that is being built. */
+  | { readonly phase: 'building'; readonly done: number; readonly expected: number; readonly current?: string }
+  /** Bytes from flake inputs and binary caches. */
+  | { readonly phase: 'fetching'; readonly doneBytes: number; readonly expectedBytes: number }
+  /** One line of a builder's log, terminal escapes removed. */
+  | { readonly phase: 'log'; readonly line: string }
+
+export interface BuildOutput {
+  /** Absolute, below the Nix store, validated. */
+  readonly storePath: string
+  /** Id of the run that made it, as its log file is named. */
+  readonly runId: string
+}
+
+export interface BuildCall {
+  /** Who asked; the queue is fair between namespaces. */
+  readonly namespace: string
+  /** Aborted when nobody wants the build any more: the queue place is given up, nix and its children are ended. */
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: BuildProgress) => void
+}
+
+/** Runs recipes with Nix. Joining equal builds is the caller's part; so is remembering failures. */
+export interface Builder {
+  /** Throws a ShimError (see the build codes of the catalogue). Holds the result by a gc root. */
+  build(recipe: Recipe, call: BuildCall): Promise<BuildOutput>
+  /** The result of a locked recipe when it is still in the store; costs a few file reads and no nix. */
+  findResult(recipe: Recipe): Promise<BuildOutput | undefined>
+  /** Lets go of the gc roots and results of every recipe whose key is not in `keys`. */
+  keepOnly(keys: ReadonlySet<string>): Promise<void>
+}

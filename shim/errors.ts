@@ -1,0 +1,95 @@
+/**
+ * Every failure that a user can meet, by its stage. `final`: trying again with the same input cannot help.
+ * `retryable`: the cause lies outside of the input and may pass.
+ */
+const CATALOGUE = {
+  // config and start
+  ConfigInvalid: 'final',
+  StateDirNotWritable: 'retryable',
+  ListenAddressInUse: 'final',
+  // recipes
+  RecipeIncomplete: 'final',
+  RecipeInvalid: 'final',
+  RecipeConflict: 'final',
+  // policy
+  PolicyRefused: 'final',
+  ImageNotOurs: 'final',
+  // build
+  BuildUserUnknown: 'final',
+  NixMissing: 'retryable',
+  NixDaemonAway: 'retryable',
+  FetchFailed: 'retryable',
+  FlakeNotFound: 'final',
+  AttributeMissing: 'final',
+  SystemUnsupported: 'final',
+  EvaluationFailed: 'final',
+  BuilderFailed: 'final',
+  BuildTimedOut: 'final',
+  BuildInterrupted: 'retryable',
+  DiskFull: 'retryable',
+  // import
+  NotAnImage: 'final',
+  ArchiveInvalid: 'final',
+  ArchitectureMismatch: 'final',
+  StreamFailed: 'final',
+  ImportInterrupted: 'retryable',
+  // containerd
+  ContainerdAway: 'retryable',
+  ContainerdFailed: 'retryable',
+  ImageNotVisible: 'retryable',
+  // the call
+  Cancelled: 'retryable',
+  ShuttingDown: 'retryable',
+  Internal: 'retryable',
+} as const satisfies Record<string, 'final' | 'retryable'>
+
+export type ErrorCode = keyof typeof CATALOGUE
+type CodesOf<Kind> = { [Code in ErrorCode]: (typeof CATALOGUE)[Code] extends Kind ? Code : never }[ErrorCode]
+
+/** A failure with a code from the catalogue. `message` is written for the person who reads `kubectl describe pod`. */
+export abstract class ShimError extends Error {
+  abstract readonly retryable: boolean
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+    this.name = code
+  }
+}
+
+/** The same input will fail again: it may be remembered. */
+export class FinalError extends ShimError {
+  readonly retryable = false
+  constructor(code: CodesOf<'final'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+/** Something around the shim was in the way: worth another try. */
+export class RetryableError extends ShimError {
+  readonly retryable = true
+  constructor(code: CodesOf<'retryable'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+/** Anything thrown, as a ShimError: what is none already becomes `Internal`, with the original as `cause`. */
+export function toShimError(error: unknown): ShimError {
+  if (error instanceof ShimError) return error
+  return new RetryableError('Internal', `internal error: ${messageOf(error)}`, { cause: error })
+}
+
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** An error that crossed a thread, made a ShimError again. */
+export function reviveError(code: ErrorCode, message: string): ShimError {
+  return isFinal(code) ? new FinalError(code, message) : new RetryableError(code as CodesOf<'retryable'>, message)
+}
+
+function isFinal(code: ErrorCode): code is CodesOf<'final'> {
+  return CATALOGUE[code] === 'final'
+}

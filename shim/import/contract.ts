@@ -1,0 +1,31 @@
+/** How far an import is. */
+export type ImportProgress =
+  /** Bytes of the build output read so far; `totalBytes` is missing for an output that is streamed by a program. */
+  | { readonly phase: 'importing'; readonly doneBytes: number; readonly totalBytes?: number }
+  | { readonly phase: 'unpacking'; readonly done: number; readonly expected: number }
+
+export interface ImportCall {
+  /** What `nix build` left: a file or a folder below the Nix store. */
+  readonly storePath: string
+  /** Normalised image reference that the image gets. */
+  readonly image: string
+  /** For the image record, besides those that containerd's CRI plugin wants. */
+  readonly labels: Readonly<Record<string, string>>
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: ImportProgress) => void
+}
+
+export interface ImportedImage {
+  /** Config digest, `sha256:<hex>`: what PullImage answers. */
+  readonly imageId: string
+  /** Digest of the manifest, `sha256:<hex>`. */
+  readonly manifestDigest: string
+  /** Bytes that had to be written to containerd's content store. */
+  readonly sentBytes: number
+}
+
+/** Brings build outputs into containerd, off the main thread. Resolves when CRI answers with the image. */
+export interface Importer {
+  /** Throws a ShimError (see the import and containerd codes of the catalogue). */
+  importImage(call: ImportCall): Promise<ImportedImage>
+}
