@@ -1,0 +1,76 @@
+import { FinalError } from '../errors.ts'
+import { formatQuery, parseQuery } from './flake-query.ts'
+import { findScheme } from './flake-schemes.ts'
+import { GrammarError, quoteForError } from './grammar.ts'
+
+/** A flake URL that was held against the grammar: it cannot become an option, a relative path or a shell word. */
+export interface FlakeUrl {
+  /** Canonical text, as it is given to nix: host and rev in lower case, query keys sorted. */
+  readonly url: string
+  /** `github`, `git+https`, `path`, `tarball+https`, `flake` … A bare `https://….tar.gz` is `tarball+https`. */
+  readonly scheme: string
+  /** What policy patterns match: the URL without its query and, for `github:` and its like, without rev or ref. */
+  readonly source: string
+  /** Read from this machine rather than from the network. */
+  readonly local: boolean
+  /** Names one content for ever: by a commit (git and forges) or by a narHash (tarballs and paths). */
+  readonly locked: boolean
+}
+
+/** Longest flake URL, in characters. */
+const MAX_LENGTH = 1024
+
+const EXAMPLES = 'github:owner/repo/REV, git+https://host/path?ref=main&dir=sub or path:/absolute/folder'
+
+/** What makes a text bad wherever it stands. */
+const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
+  [/^-/, 'it starts with "-"'],
+  [/\s/, 'it has white space or a line break'],
+  [/#/, 'it has a "#": the package is named by its own key'],
+  [/["'`$\\;|<>(){}^*!]/, 'it has a character that means something to a shell'],
+  [/[^\x21-\x7e]/, 'it has a character outside of printable ASCII'],
+]
+
+/** What nix takes for a tarball although the scheme does not say so. */
+const BARE_TARBALL = /^https?:\/\/[^?]+\.(?:zip|tar|tgz|tbz2|txz|tar\.(?:gz|xz|bz2|zst))(?:\?|$)/
+
+/**
+ * Grammar: flake references of Nix 2.8 to 2.34, less what could lead elsewhere: no `host`, no relative path, no
+ * fragment, no password. Throws `RecipeInvalid`; its message never holds user info or a query.
+ */
+export function parseFlakeUrl(text: string): FlakeUrl {
+  try {
+    checkText(text)
+    return parse(BARE_TARBALL.test(text) ? `tarball+${text}` : text)
+  } catch (error) {
+    if (!(error instanceof GrammarError)) throw error
+    const subject = text === '' || text.length > MAX_LENGTH ? 'the flake URL' : `the flake URL ${quoteForError(text)}`
+    throw new FinalError('RecipeInvalid', `${subject} is not valid: ${error.message}. Right ones look like ${EXAMPLES}`)
+  }
+}
+
+function checkText(text: string): void {
+  if (text === '') throw new GrammarError('it is empty')
+  if (text.length > MAX_LENGTH)
+    throw new GrammarError(`it has ${text.length} characters, at most ${MAX_LENGTH} are allowed`)
+  for (const [pattern, problem] of FORBIDDEN) if (pattern.test(text)) throw new GrammarError(problem)
+}
+
+function parse(text: string): FlakeUrl {
+  const [, name, rest, query] = /^([a-z0-9+]+):([^?]*)(?:\?(.*))?$/.exec(text) ?? []
+  if (name === undefined || rest === undefined) throw new GrammarError('it has no scheme')
+  const scheme = findScheme(name)
+  const params = parseQuery(query, scheme.keys)
+  const { source, ref, rev } = scheme.locate(name, rest)
+  if ((rev ?? ref) !== undefined && (params.has('ref') || params.has('rev'))) {
+    throw new GrammarError('a rev or ref stands both in its path and in its query')
+  }
+  const suffix = [ref, rev].map(part => (part === undefined ? '' : `/${part}`)).join('')
+  return {
+    url: `${source}${suffix}${formatQuery(params)}`,
+    scheme: name,
+    source,
+    local: scheme.local,
+    locked: scheme.lockedBy === 'rev' ? rev !== undefined || params.has('rev') : params.has('narHash'),
+  }
+}
