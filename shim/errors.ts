@@ -37,6 +37,9 @@ const CATALOGUE = {
   ContainerdAway: 'retryable',
   ContainerdFailed: 'retryable',
   ImageNotVisible: 'retryable',
+  // the commands
+  ShimAway: 'retryable',
+  PullFailed: 'retryable',
   // the call
   Cancelled: 'retryable',
   ShuttingDown: 'retryable',

@@ -1,0 +1,101 @@
+import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
+import { RetryableError } from '../errors.ts'
+import { decodePullImageResponse, encodePullImage, PULL_IMAGE_PATH } from '../pull/cri-messages.ts'
+import { decodePullProgress, encodeWatchRequest, WATCH_PATH, type WireProgress } from '../pull/enbi-messages.ts'
+import { annotationName } from '../recipes/annotations.ts'
+import { createPullView } from '../terminal/pull-view.ts'
+
+export interface PullArguments {
+  readonly image: string
+  readonly flakeUrl: string
+  readonly packageName: string
+  readonly system?: string | undefined
+  readonly namespace: string
+  /** Path of the shim's socket. */
+  readonly socket: string
+}
+
+export interface PullIo {
+  readonly json: boolean
+  readonly output: NodeJS.WriteStream
+  readonly signal: AbortSignal
+}
+
+/**
+ * Pulls as a kubelet does – the annotations of a pod come with the call – and shows the progress.
+ * Throws ShimAway, PullFailed with the shim's message, or Cancelled.
+ */
+export async function pull(args: PullArguments, { json, output, signal }: PullIo): Promise<void> {
+  const client = new Client(`unix://${args.socket}`, credentials.createInsecure())
+  const view = createPullView({ image: args.image, json, output })
+  try {
+    const stopWatching = await watch(client, args, signal, view.progress)
+    view.done(await pullImage(client, args, signal))
+    stopWatching()
+  } finally {
+    view.close()
+    client.close()
+  }
+}
+
+/** Resolves when the shim is watching: nothing of a pull that starts now is missed. */
+function watch(
+  client: Client,
+  { image, socket }: PullArguments,
+  signal: AbortSignal,
+  onProgress: (progress: WireProgress) => void,
+): Promise<() => void> {
+  const call = client.makeServerStreamRequest(WATCH_PATH, encodeWatchRequest, decodePullProgress, image)
+  signal.addEventListener('abort', () => call.cancel(), { once: true })
+  return new Promise((resolve, reject) => {
+    call.on('data', (progress: WireProgress) => {
+      if (progress.phase === 'watching') resolve(() => call.cancel())
+      else onProgress(progress)
+    })
+    call.on('error', error => reject(clientError(error, socket)))
+  })
+}
+
+function pullImage(client: Client, args: PullArguments, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = { image: args.image, namespace: args.namespace, annotations: annotationsOf(args) }
+    const call = client.makeUnaryRequest(
+      PULL_IMAGE_PATH,
+      encodePullImage,
+      decodePullImageResponse,
+      request,
+      new Metadata(),
+      (error, imageRef) => (error ? reject(clientError(error, args.socket)) : resolve(imageRef ?? '')),
+    )
+    signal.addEventListener('abort', () => call.cancel(), { once: true })
+  })
+}
+
+function annotationsOf({ image, flakeUrl, packageName, system }: PullArguments): Record<string, string> {
+  return {
+    [annotationName('imageTag')]: image,
+    [annotationName('flakeUrl')]: flakeUrl,
+    [annotationName('packageName')]: packageName,
+    ...(system === undefined ? {} : { [annotationName('system')]: system }),
+  }
+}
+
+function clientError(error: unknown, socket: string): RetryableError {
+  if (!isServiceError(error)) return new RetryableError('Internal', String(error), { cause: error })
+  switch (error.code) {
+    case status.UNAVAILABLE:
+      return new RetryableError('ShimAway', `no shim answers on ${socket}: is enbi-shim running there? (--socket)`, {
+        cause: error,
+      })
+    case status.UNIMPLEMENTED:
+      return new RetryableError('ShimAway', `what listens on ${socket} is not enbi-shim`, { cause: error })
+    case status.CANCELLED:
+      return new RetryableError('Cancelled', 'interrupted', { cause: error })
+    default:
+      return new RetryableError('PullFailed', error.details, { cause: error })
+  }
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && 'details' in error
+}

@@ -1,0 +1,148 @@
+import { readFile } from 'node:fs/promises'
+import { closest, distance } from 'fastest-levenshtein'
+import * as v from 'valibot'
+import { parseDocument } from 'yaml'
+import { parseDuration } from './duration.ts'
+import { FinalError, messageOf } from './errors.ts'
+
+const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0]*$/, 'expected an absolute path'))
+const patterns = v.pipe(
+  v.array(v.pipe(v.string(), v.nonEmpty('expected a pattern'))),
+  v.nonEmpty('expected at least one pattern'),
+)
+const duration = v.pipe(
+  v.string(),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const milliseconds = parseDuration(dataset.value)
+    if (milliseconds !== undefined) return milliseconds
+    addIssue({ message: 'expected a duration such as 30s, 5m or 1h' })
+    return NEVER
+  }),
+)
+/** Nix settings are passed on as `--option NAME VALUE`. */
+const nixOptions = v.record(
+  v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]*$/, 'expected the name of a Nix setting')),
+  v.pipe(
+    v.union([v.string(), v.number(), v.boolean()]),
+    v.transform(value => String(value)),
+  ),
+)
+
+const policyRule = v.strictObject({
+  namespaces: patterns,
+  images: patterns,
+  flakes: patterns,
+  requireLocked: v.optional(v.boolean(), false),
+  replaceForeign: v.optional(v.boolean(), false),
+})
+
+const schema = v.strictObject({
+  listen: v.optional(absolutePath, '/run/enbi-shim/enbi-shim.sock'),
+  stateDir: v.optional(absolutePath, '/var/lib/enbi-shim'),
+  containerd: v.optional(
+    v.strictObject({
+      address: v.optional(absolutePath, '/run/containerd/containerd.sock'),
+      snapshotter: v.optional(v.pipe(v.string(), v.nonEmpty()), 'overlayfs'),
+    }),
+    {},
+  ),
+  nix: v.optional(
+    v.strictObject({
+      command: v.optional(v.pipe(v.string(), v.nonEmpty()), 'nix'),
+      /** Whom nix and stream scripts run as when the shim is root; null keeps root. */
+      user: v.optional(v.nullable(v.pipe(v.string(), v.nonEmpty())), 'enbi-shim'),
+      maxBuilds: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 2),
+      timeout: v.optional(duration, '1h'),
+      abandonAfter: v.optional(duration, '2m'),
+      rememberFailures: v.optional(duration, '30s'),
+      options: v.optional(nixOptions, {}),
+    }),
+    {},
+  ),
+  policy: v.optional(v.array(policyRule), []),
+  shutdownTimeout: v.optional(duration, '30s'),
+  log: v.optional(
+    v.strictObject({ level: v.optional(v.picklist(['trace', 'debug', 'info', 'warn', 'error']), 'info') }),
+    {},
+  ),
+})
+
+/** All durations in milliseconds. */
+export type Config = v.InferOutput<typeof schema>
+
+/** Reads and checks a config file (YAML, so JSON too). Throws ConfigInvalid that lists every mistake with its key. */
+export async function readConfig(file: string): Promise<Config> {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new FinalError('ConfigInvalid', `cannot read the config file ${file}: ${messageOf(cause)}`, { cause })
+  }
+  return parseConfig(text, file)
+}
+
+/** `name` stands for the text in error messages. */
+export function parseConfig(text: string, name: string): Config {
+  const document = parseDocument(text, { prettyErrors: true })
+  if (document.errors.length > 0) throw invalid(name, document.errors.map(messageOf))
+  const result = v.safeParse(schema, document.toJS() ?? {}, { abortEarly: false })
+  if (!result.success) throw invalid(name, result.issues.map(describe))
+  return deepFreeze(result.output)
+}
+
+function invalid(name: string, mistakes: readonly string[]): FinalError {
+  return new FinalError('ConfigInvalid', [`${name}:`, ...mistakes.map(mistake => `  ${mistake}`)].join('\n'))
+}
+
+function describe(issue: v.BaseIssue<unknown>): string {
+  const path = v.getDotPath(issue) ?? '(top level)'
+  if (issue.type === 'strict_object' && issue.expected === 'never') return `${path}: unknown key${suggestion(issue)}`
+  if (issue.type === 'strict_object' && issue.received === 'undefined') return `${path}: missing`
+  return `${path}: ${issue.message}`
+}
+
+/** Beyond this many edits a known key is no likely meaning of an unknown one. */
+const MAX_EDITS = 4
+
+function suggestion(issue: v.BaseIssue<unknown>): string {
+  const last = issue.path?.at(-1)
+  const parents = issue.path?.slice(0, -1) ?? []
+  const key = String(last?.key)
+  const known = knownKeys(parents.map(({ key }) => key))
+  if (known.length === 0) return ''
+  const nearest = closest(key, known)
+  const hint = distance(key, nearest) <= MAX_EDITS ? `, did you mean ${nearest}?` : ''
+  return `${hint} (known: ${known.join(', ')})`
+}
+
+function knownKeys(path: readonly unknown[]): string[] {
+  let current: unknown = schema
+  for (const key of path) current = child(unwrap(current), key)
+  const entries = entriesOf(unwrap(current))
+  return entries ? Object.keys(entries) : []
+}
+
+function child(current: unknown, key: unknown): unknown {
+  if (typeof key === 'number' && hasProperty(current, 'item')) return current.item
+  return entriesOf(current)?.[String(key)]
+}
+
+function unwrap(current: unknown): unknown {
+  return hasProperty(current, 'wrapped') ? unwrap(current.wrapped) : current
+}
+
+function entriesOf(current: unknown): Record<string, unknown> | undefined {
+  return hasProperty(current, 'entries') && typeof current.entries === 'object' ? { ...current.entries } : undefined
+}
+
+function hasProperty<Name extends string>(value: unknown, name: Name): value is Record<Name, unknown> {
+  return typeof value === 'object' && value !== null && name in value
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    Object.values(value).forEach(deepFreeze)
+    Object.freeze(value)
+  }
+  return value
+}

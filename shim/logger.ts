@@ -1,0 +1,24 @@
+import pino from 'pino'
+
+/** What must never be seen, wherever an object that holds it is logged. */
+const SECRETS = [
+  'auth',
+  'password',
+  'identity_token',
+  'identityToken',
+  'registry_token',
+  'registryToken',
+  'authorization',
+]
+
+/** JSON lines on standard error, so that standard output stays free. */
+export function createLogger(level: string): pino.Logger {
+  return pino(
+    {
+      level,
+      base: null,
+      redact: { paths: SECRETS.flatMap(name => [name, `*.${name}`]), censor: '[redacted]' },
+    },
+    pino.destination({ dest: 2, sync: true }),
+  )
+}

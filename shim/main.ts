@@ -1,0 +1,87 @@
+#!/usr/bin/env -S node --max-semi-space-size=2 --max-old-space-size=256
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError, Option } from 'commander'
+import { exitCodeOf } from './commands/exit-codes.ts'
+import { messageOf } from './errors.ts'
+
+/** Where the shim listens unless its config says otherwise. */
+const DEFAULT_SOCKET = '/run/enbi-shim/enbi-shim.sock'
+
+const program = new Command('enbi-shim')
+  .description('Nix builds, on image pull: a per-node proxy between the kubelet and containerd.')
+  .version(version())
+  .showHelpAfterError('(--help shows what there is)')
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 done, 1 failed, 2 wrong usage or config, 3 the shim cannot be reached, 130 interrupted.',
+  )
+  .exitOverride()
+
+program
+  .command('serve')
+  .description('serve the CRI image service on a socket, for the kubelet (imageServiceEndpoint)')
+  .requiredOption('--config <file>', 'config file, YAML or JSON')
+  .action(async options => {
+    const { serve } = await import('./commands/serve.ts')
+    await serve(options.config, { env: process.env, signal: terminationSignal() })
+  })
+
+program
+  .command('pull')
+  .description('pull an image as a kubelet would, through a running shim, and show what goes on')
+  .argument('<image>', 'image reference, as a pod would name it')
+  .requiredOption('--flake <url>', 'flake URL: github:team/app?rev=…, git+https://…')
+  .requiredOption('--package <name>', 'attribute path below packages.<system>')
+  .option('--system <system>', "Nix system, when it is not the node's own")
+  .option('--namespace <namespace>', 'namespace to pull for: the policy is held against it', 'default')
+  .option('--socket <path>', 'socket of the shim', DEFAULT_SOCKET)
+  .addOption(new Option('--json', 'one JSON object a line'))
+  .addHelpText(
+    'after',
+    '\nExample:\n  enbi-shim pull registry.example/team/app:1.0 --flake github:team/app --package app --namespace team-a',
+  )
+  .action(async (image, options) => {
+    const { pull } = await import('./commands/pull.ts')
+    const { flake, package: packageName, system, namespace, socket, json } = options
+    await pull(
+      { image, flakeUrl: flake, packageName, system, namespace, socket },
+      { json: json === true, output: process.stdout, signal: terminationSignal() },
+    )
+  })
+
+program
+  .command('check-config')
+  .description('check a config file and print it with its defaults')
+  .argument('<file>', 'config file, YAML or JSON')
+  .action(async file => {
+    const { checkConfig } = await import('./commands/check-config.ts')
+    process.stdout.write(await checkConfig(file))
+  })
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!(error instanceof CommanderError)) process.stderr.write(`enbi-shim: ${messageOf(error)}\n`)
+  process.exitCode = exitCodeOf(error)
+}
+
+/** Aborted by the first SIGINT or SIGTERM; a second one ends the process at once. */
+function terminationSignal(): AbortSignal {
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => controller.abort(name))
+  }
+  return controller.signal
+}
+
+function version(): string {
+  const file = ['../package.json', '../../package.json'].map(path => new URL(path, import.meta.url))
+  for (const url of file) {
+    try {
+      return String(JSON.parse(readFileSync(url, 'utf8')).version)
+    } catch {
+      // Sources lie one folder below package.json, what is compiled two.
+    }
+  }
+  return 'unknown'
+}

@@ -1,0 +1,83 @@
+import picomatch from 'picomatch'
+import type { Recipe } from '../build/recipe.ts'
+import { FinalError } from '../errors.ts'
+import { quote } from '../quote.ts'
+import { repositoryOf } from '../reference.ts'
+
+/** One line of the policy. Patterns are globs: `*` stays within one path segment, `**` crosses, a lone `*` is anything. */
+export interface PolicyRule {
+  readonly namespaces: readonly string[]
+  /** Against the normalised reference, with and without its tag: `registry.example/team/*`. */
+  readonly images: readonly string[]
+  /** Against the flake URL without its query and revision. A local URL needs a pattern that spells its scheme out. */
+  readonly flakes: readonly string[]
+  /** Refuse a flake URL that does not pin a revision. */
+  readonly requireLocked: boolean
+  /** Allow replacing an image of that name which the shim did not put there. */
+  readonly replaceForeign: boolean
+}
+
+/** Returns the rule that allows the recipe. Throws PolicyRefused, saying which of namespace, image and flake did not match. */
+export type Policy = (namespace: string, recipe: Recipe) => PolicyRule
+
+/** Compiles the rules; the first that matches namespace, image and flake decides. No rule: nothing is built. */
+export function createPolicy(rules: readonly PolicyRule[]): Policy {
+  const compiled = rules.map(compileRule)
+  return (namespace, recipe) => {
+    const forNamespace = compiled.filter(rule => rule.namespace(namespace))
+    if (forNamespace.length === 0)
+      throw refused(
+        recipe,
+        rules.length === 0 ? 'the policy has no rule' : `no rule is for namespace ${quote(namespace)}`,
+      )
+    const forImage = forNamespace.filter(rule => rule.image(recipe.image))
+    if (forImage.length === 0)
+      throw refused(recipe, `no rule for namespace ${quote(namespace)} allows image ${quote(recipe.image)}`)
+    const decisive = forImage.find(rule => rule.flake(recipe))
+    if (!decisive) throw refused(recipe, flakeReason(namespace, recipe))
+    if (decisive.rule.requireLocked && !recipe.flake.locked)
+      throw refused(
+        recipe,
+        `the rule wants a locked flake, and ${quote(recipe.flake.url)} pins no revision (rev=… or narHash=…)`,
+      )
+    return decisive.rule
+  }
+}
+
+interface CompiledRule {
+  readonly rule: PolicyRule
+  readonly namespace: (namespace: string) => boolean
+  readonly image: (image: string) => boolean
+  readonly flake: (recipe: Recipe) => boolean
+}
+
+function compileRule(rule: PolicyRule): CompiledRule {
+  const images = matcher(rule.images)
+  const flakes = rule.flakes.map(pattern => ({ pattern, matches: matcher([pattern]) }))
+  return {
+    rule,
+    namespace: matcher(rule.namespaces),
+    image: image => images(image) || images(repositoryOf(image)),
+    flake: ({ flake }) =>
+      flakes.some(
+        ({ pattern, matches }) => (!flake.local || pattern.startsWith(`${flake.scheme}:`)) && matches(flake.source),
+      ),
+  }
+}
+
+/** Braces, extglobs and negation are off: a pattern should mean what it looks like. */
+const GLOB_OPTIONS = { dot: true, nobrace: true, noextglob: true, nonegate: true, strictSlashes: true } as const
+
+function matcher(patterns: readonly string[]): (text: string) => boolean {
+  const tests = patterns.map(pattern => (pattern === '*' ? () => true : picomatch(pattern, GLOB_OPTIONS)))
+  return text => tests.some(test => test(text))
+}
+
+function flakeReason(namespace: string, { image, flake }: Recipe): string {
+  const reason = `no rule for namespace ${quote(namespace)} and image ${quote(image)} allows flake ${quote(flake.source)}`
+  return flake.local ? `${reason}; a local flake needs a pattern that starts with ${quote(`${flake.scheme}:`)}` : reason
+}
+
+function refused({ image }: Recipe, reason: string): FinalError {
+  return new FinalError('PolicyRefused', `the node's policy does not allow building ${quote(image)}: ${reason}`)
+}

@@ -1,0 +1,62 @@
+import * as v from 'valibot'
+import { loadService, methodOf } from '../protos.ts'
+
+const service = loadService('cri.proto', 'runtime.v1.ImageService')
+const pullImage = methodOf(service, 'PullImage')
+const imageStatus = methodOf(service, 'ImageStatus')
+
+const annotations = v.record(v.string(), v.string())
+const imageSpec = v.object({ image: v.string(), annotations })
+const pullImageRequest = v.object({
+  image: imageSpec,
+  sandboxConfig: v.nullable(v.object({ metadata: v.nullable(v.object({ namespace: v.string() })), annotations })),
+})
+const imageStatusRequest = v.object({ image: imageSpec })
+
+export interface PullImageRequest {
+  readonly image: string
+  /** Of the pod; empty when the call names none. */
+  readonly namespace: string
+  /** Of the pod: `crictl pull --annotation` fills those of the image alone, `--pod-config` those of the sandbox. */
+  readonly annotations: Readonly<Record<string, string>>
+}
+
+/** Reads what a recipe can be found by; credentials are not among it. */
+export function decodePullImage(message: Buffer): PullImageRequest {
+  const { image, sandboxConfig } = v.parse(pullImageRequest, pullImage.requestDeserialize(message))
+  return {
+    image: image.image,
+    namespace: sandboxConfig?.metadata?.namespace ?? '',
+    annotations: { ...sandboxConfig?.annotations, ...image.annotations },
+  }
+}
+
+/** `imageRef` is the image id: the config digest. */
+export function encodePullImageResponse({ imageRef }: { imageRef: string }): Buffer {
+  return pullImage.responseSerialize({ imageRef })
+}
+
+export function decodeImageStatus(message: Buffer): Pick<PullImageRequest, 'image' | 'annotations'> {
+  const { image } = v.parse(imageStatusRequest, imageStatus.requestDeserialize(message))
+  return image
+}
+
+/** CRI's "no such image": an answer without one. */
+export function encodeAbsentImageStatus(): Buffer {
+  return imageStatus.responseSerialize({})
+}
+
+export const PULL_IMAGE_PATH = pullImage.path
+
+/** As a kubelet sends it: the annotations with the image and with the sandbox. */
+export function encodePullImage({ image, namespace, annotations }: PullImageRequest): Buffer {
+  return pullImage.requestSerialize({
+    image: { image, annotations },
+    sandboxConfig: { metadata: { name: 'enbi-shim-pull', namespace }, annotations },
+  })
+}
+
+/** The image id. */
+export function decodePullImageResponse(message: Buffer): string {
+  return v.parse(v.object({ imageRef: v.string() }), pullImage.responseDeserialize(message)).imageRef
+}

@@ -1,0 +1,42 @@
+import type { Logger } from 'pino'
+import type { Recipe } from '../build/recipe.ts'
+import { FinalError } from '../errors.ts'
+import type { UnaryInterceptor } from '../proxy/contract.ts'
+import { mentionsRecipe } from '../recipes/annotations.ts'
+import { findRecipe, type RecipeQuery } from '../recipes/find-recipe.ts'
+import type { ImageRecords } from './contract.ts'
+import { decodeImageStatus, encodeAbsentImageStatus } from './cri-messages.ts'
+import { isOfRecipe } from './labels.ts'
+
+export interface ImageStatusOptions {
+  readonly images: () => Promise<Pick<ImageRecords, 'find'>>
+  readonly system: string
+  readonly logger: Logger
+}
+
+/**
+ * The ImageStatus that precedes a pull: "not present" unless the image on the node is of the very recipe that the pod
+ * asks for, so that `IfNotPresent` never runs another recipe's image. With half a recipe the image is "not present" too:
+ * the pull that follows tells what is wrong.
+ */
+export function createImageStatus({ images, system, logger }: ImageStatusOptions): UnaryInterceptor {
+  return async ({ request }) => {
+    if (!mentionsRecipe(request)) return { kind: 'forward' }
+    const query = { ...decodeImageStatus(request), system }
+    const wanted = readWanted(query, logger)
+    if (wanted === 'none') return { kind: 'forward' }
+    const record = wanted === 'broken' ? undefined : await (await images()).find(wanted.image)
+    const present = wanted !== 'broken' && record && isOfRecipe(record, wanted)
+    return present ? { kind: 'forward' } : { kind: 'reply', message: encodeAbsentImageStatus() }
+  }
+}
+
+function readWanted(query: RecipeQuery, logger: Logger): Recipe | 'none' | 'broken' {
+  try {
+    return findRecipe(query) ?? 'none'
+  } catch (err) {
+    if (!(err instanceof FinalError)) throw err
+    logger.debug({ err }, 'image status with half a recipe')
+    return 'broken'
+  }
+}

@@ -1,0 +1,75 @@
+import type { Builder } from '../build/contract.ts'
+import type { Recipe } from '../build/recipe.ts'
+import { FinalError } from '../errors.ts'
+import type { Importer } from '../import/contract.ts'
+import { quote } from '../quote.ts'
+import type { ImageRecord, ImageRecords } from './contract.ts'
+import { isOfRecipe, isOurs, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
+import type { PullProgress } from './progress.ts'
+
+export interface Stages {
+  readonly builder: Builder
+  readonly importer: Importer
+  readonly images: ImageRecords
+}
+
+export interface RecipePull {
+  readonly recipe: Recipe
+  readonly namespace: string
+  /** The image record of that name, as the caller found it. */
+  readonly record: ImageRecord | undefined
+  /** Whether an image of that name which no shim put there may be replaced. */
+  readonly replaceForeign: boolean
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: PullProgress) => void
+}
+
+/** Makes the image of a recipe be there, doing as little as can be done; returns its image id. */
+export async function pullRecipe(stages: Stages, pull: RecipePull): Promise<string> {
+  const { recipe, record, onProgress } = pull
+  const known = recipe.flake.locked && (await presentId(stages, record, recipe))
+  if (known) {
+    onProgress({ phase: 'present' })
+    return known
+  }
+  const { storePath } = await build(stages.builder, pull)
+  onProgress({ phase: 'built', storePath })
+  return (await builtBefore(stages, pull, storePath)) ?? importOutput(stages.importer, pull, storePath)
+}
+
+async function build(builder: Builder, pull: RecipePull) {
+  return (pull.recipe.flake.locked && (await builder.findResult(pull.recipe))) || builder.build(pull.recipe, pull)
+}
+
+/** The build may have taken an hour: the record is read again, and an image that is just this output is kept. */
+async function builtBefore(stages: Stages, pull: RecipePull, storePath: string): Promise<string | undefined> {
+  const record = await stages.images.find(pull.recipe.image)
+  refuseForeign(pull, record)
+  const same = record?.labels[STORE_PATH_LABEL] === storePath
+  const id = same ? await presentId(stages, record, pull.recipe) : undefined
+  if (id) pull.onProgress({ phase: 'present' })
+  return id
+}
+
+async function importOutput(importer: Importer, pull: RecipePull, storePath: string): Promise<string> {
+  const { recipe, signal, onProgress } = pull
+  const labels = recipeLabels(recipe, storePath)
+  const { imageId } = await importer.importImage({ storePath, image: recipe.image, labels, signal, onProgress })
+  return imageId
+}
+
+async function presentId({ images }: Stages, record: ImageRecord | undefined, recipe: Recipe) {
+  return record && isOfRecipe(record, recipe) ? images.imageId(recipe.image) : undefined
+}
+
+/** Throws ImageNotOurs when the record is one that no shim put there, unless that may be replaced. */
+export function refuseForeign(
+  { recipe, replaceForeign }: Pick<RecipePull, 'recipe' | 'replaceForeign'>,
+  record: ImageRecord | undefined,
+): void {
+  if (!record || isOurs(record) || replaceForeign) return
+  throw new FinalError(
+    'ImageNotOurs',
+    `an image ${quote(recipe.image)} that enbi-shim did not put there is on the node, and is not replaced: remove it, choose another name, or set replaceForeign in the policy rule`,
+  )
+}

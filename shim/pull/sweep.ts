@@ -1,0 +1,30 @@
+import type { Logger } from 'pino'
+import type { Builder } from '../build/contract.ts'
+import type { UnaryInterceptor } from '../proxy/contract.ts'
+import type { ImageRecords } from './contract.ts'
+import { RECIPE_LABEL } from './labels.ts'
+
+export interface SweepOptions {
+  readonly images: Pick<ImageRecords, 'withLabel'>
+  readonly builder: Pick<Builder, 'keepOnly'>
+  /** Recipes that are being built or imported: their image is still to come. */
+  readonly active: () => ReadonlySet<string>
+}
+
+/** Lets go of the gc roots of every recipe that has neither an image nor a run under way. */
+export async function sweepRoots({ images, builder, active }: SweepOptions): Promise<void> {
+  const before = active()
+  const records = await images.withLabel(RECIPE_LABEL)
+  const kept = records.map(({ labels }) => labels[RECIPE_LABEL]).filter(key => key !== undefined)
+  await builder.keepOnly(new Set([...kept, ...before, ...active()]))
+}
+
+const GRPC_OK = 0
+
+/** RemoveImage is containerd's; once it is done the gc roots follow. */
+export function createRemoveImage(sweep: () => Promise<void>, logger: Logger): UnaryInterceptor {
+  const afterwards = (status: number) => {
+    if (status === GRPC_OK) sweep().catch(err => logger.warn({ err }, 'letting go of gc roots failed'))
+  }
+  return async () => ({ kind: 'forward', afterwards })
+}

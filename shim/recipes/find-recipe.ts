@@ -1,0 +1,88 @@
+import { parseFlakeUrl } from '../build/flake-url.ts'
+import { parsePackageName } from '../build/package-name.ts'
+import { type Recipe, recipeKey } from '../build/recipe.ts'
+import { parseSystem } from '../build/system.ts'
+import { FinalError } from '../errors.ts'
+import { quote } from '../quote.ts'
+import { normaliseReference } from '../reference.ts'
+import { type AnnotationGroup, annotationName, groupAnnotations, type RecipeKeyName } from './annotations.ts'
+
+export interface RecipeQuery {
+  /** As the kubelet asks for it; need not be normalised. */
+  readonly image: string
+  /** Of the pod: from the sandbox config and from the image spec, merged. */
+  readonly annotations: Readonly<Record<string, string>>
+  /** Nix system of this node, for recipes that name none. */
+  readonly system: string
+}
+
+/**
+ * The recipe that the annotations give for the image; undefined when they are about other images or there are none.
+ *
+ * Throws RecipeIncomplete or RecipeInvalid for half a recipe, and RecipeConflict for two recipes of one image. A group
+ * of annotations that does not say which image it is for makes every image fail that no other group names: sent on to
+ * a registry, such a name could bring in a stranger's image.
+ */
+export function findRecipe({ image, annotations, system }: RecipeQuery): Recipe | undefined {
+  const groups = groupAnnotations(annotations)
+  if (groups.length === 0) return undefined
+  const reference = normaliseReference(image)
+  const matching = groups.filter(group => names(group, reference))
+  if (matching.length === 0) {
+    groups.forEach(requireReadableImageTag)
+    return undefined
+  }
+  const recipes = matching.map(group => ({ group, recipe: readRecipe(group, reference, system) }))
+  return theOnly(recipes)
+}
+
+function names({ values }: AnnotationGroup, reference: string): boolean {
+  if (values.imageTag === undefined) return false
+  try {
+    return normaliseReference(values.imageTag) === reference
+  } catch {
+    // Reported by requireReadableImageTag when no other group names the image.
+    return false
+  }
+}
+
+function requireReadableImageTag(group: AnnotationGroup): void {
+  named('imageTag', group, normaliseReference)
+}
+
+function readRecipe(group: AnnotationGroup, image: string, hostSystem: string): Recipe {
+  const flake = named('flakeUrl', group, parseFlakeUrl)
+  const { text: packageName } = named('packageName', group, parsePackageName)
+  const system = group.values.system === undefined ? hostSystem : named('system', group, parseSystem)
+  return { image, flake, packageName, system }
+}
+
+/** Parses one annotation of the group; its errors name the annotation. */
+function named<T>(key: RecipeKeyName, { suffix, values }: AnnotationGroup, parse: (text: string) => T): T {
+  const name = annotationName(key, suffix)
+  const value = values[key]
+  if (value === undefined || value === '')
+    throw new FinalError(
+      'RecipeIncomplete',
+      `the pod's annotation ${quote(name)} is missing or empty; the recipe needs flakeUrl, imageTag and packageName, each with the same suffix`,
+    )
+  try {
+    return parse(value)
+  } catch (cause) {
+    if (!(cause instanceof FinalError)) throw cause
+    throw new FinalError('RecipeInvalid', `the pod's annotation ${quote(name)} is invalid: ${cause.message}`, { cause })
+  }
+}
+
+function theOnly(recipes: readonly { group: AnnotationGroup; recipe: Recipe }[]): Recipe | undefined {
+  const [first, ...others] = recipes
+  const other = first && others.find(({ recipe }) => recipeKey(recipe) !== recipeKey(first.recipe))
+  if (first && other) {
+    const [one, two] = [first, other].map(({ group }) => quote(annotationName('imageTag', group.suffix)))
+    throw new FinalError(
+      'RecipeConflict',
+      `the pod's annotations ${one} and ${two} name one image, ${first.recipe.image}, with different recipes`,
+    )
+  }
+  return first?.recipe
+}

@@ -1,0 +1,38 @@
+import type { WireProgress } from '../pull/enbi-messages.ts'
+
+/** One line that says how far a pull is. */
+export function describeProgress({ phase, done, expected, text }: WireProgress): string {
+  switch (phase) {
+    case 'queued':
+      return done === 0 ? 'waiting for a build to end' : `waiting, ${done} ahead`
+    case 'evaluating':
+      return 'evaluating the flake'
+    case 'fetching':
+      return `fetching ${amount(done, expected, megabytes)}`
+    case 'building':
+      return `building ${done} of ${expected}${text ? `, ${text}` : ''}`
+    case 'built':
+      return `built ${text}`
+    case 'importing':
+      return `importing ${amount(done, expected, megabytes)}`
+    case 'unpacking':
+      return `unpacking layer ${done} of ${expected}`
+    case 'present':
+      return 'the image is there already'
+    default:
+      return phase
+  }
+}
+
+/** `3.4 s`, `850 ms`. */
+export function describeDuration(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`
+}
+
+function amount(done: number, expected: number, format: (bytes: number) => string): string {
+  return expected > 0 ? `${format(done)} of ${format(expected)}` : format(done)
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`
+}

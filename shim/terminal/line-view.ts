@@ -1,0 +1,32 @@
+import type { WireProgress } from '../pull/enbi-messages.ts'
+import { describeDuration, describeProgress } from './describe.ts'
+import type { PullView, PullViewOptions } from './pull-view.ts'
+
+/** Bytes that have to come in before another line tells of them. */
+const BYTES_A_LINE = 50_000_000
+
+/** A line for every step, with the time since the pull began. */
+export function createLineView({ image, output }: PullViewOptions): PullView {
+  const startedAt = performance.now()
+  const write = (text: string) =>
+    output.write(`${describeDuration(performance.now() - startedAt).padStart(8)}  ${text}\n`)
+  let last: WireProgress | undefined
+  return {
+    progress(progress) {
+      if (progress.phase === 'log') return void output.write(`          | ${progress.text}\n`)
+      if (isWorthALine(progress, last)) {
+        write(describeProgress(progress))
+        last = progress
+      }
+    },
+    done: imageId => void write(`${image} is ${imageId}`),
+    close() {},
+  }
+}
+
+function isWorthALine(progress: WireProgress, last: WireProgress | undefined): boolean {
+  if (progress.phase !== last?.phase) return true
+  const countsBytes = progress.phase === 'importing' || progress.phase === 'fetching'
+  if (countsBytes) return progress.done - last.done >= BYTES_A_LINE
+  return describeProgress(progress) !== describeProgress(last)
+}

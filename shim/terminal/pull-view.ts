@@ -1,0 +1,23 @@
+import type { WireProgress } from '../pull/enbi-messages.ts'
+import { createJsonView } from './json-view.ts'
+import { createLineView } from './line-view.ts'
+import { createLiveView } from './live-view.ts'
+
+/** Shows one pull as it happens. */
+export interface PullView {
+  progress(progress: WireProgress): void
+  done(imageId: string): void
+  /** Leaves the terminal as it was found. */
+  close(): void
+}
+
+export interface PullViewOptions {
+  readonly image: string
+  readonly output: NodeJS.WriteStream
+}
+
+/** JSON when asked for, a live view on a terminal, plain lines elsewhere. */
+export function createPullView(options: PullViewOptions & { json: boolean }): PullView {
+  if (options.json) return createJsonView(options)
+  return options.output.isTTY ? createLiveView(options) : createLineView(options)
+}
