@@ -1,0 +1,45 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import * as v from 'valibot'
+import { RetryableError } from '../errors.ts'
+import type { Calls } from './calls.ts'
+import { GRPC_STATUS, hasStatus } from './grpc-error.ts'
+import { loadService, type Method } from './protos.ts'
+
+/** Image id (config digest) under which CRI knows the reference; undefined when it does not. */
+export async function criImageId(calls: Calls, reference: string): Promise<string | undefined> {
+  const { image } = await calls.unary(IMAGE_STATUS, { image: { image: reference } })
+  return image?.id || undefined
+}
+
+const VISIBLE_TIMEOUT_MS = 20_000
+/** CRI follows containerd's events within milliseconds, unless it is busy. */
+const POLL_MS = { first: 5, last: 100 }
+
+/** Waits until CRI answers for the reference with that id and a size. Throws ImageNotVisible when it does not in time. */
+export async function waitUntilVisible(
+  calls: Calls,
+  reference: string,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const giveUpAt = performance.now() + VISIBLE_TIMEOUT_MS
+  let last: string | undefined
+  for (let pause = POLL_MS.first; performance.now() < giveUpAt; pause = Math.min(pause * 2, POLL_MS.last)) {
+    last = await criImageId(calls, reference).catch(unlessStarting)
+    if (last === id) return
+    await delay(pause, undefined, { signal })
+  }
+  const found = last ? `CRI still answers with ${last}` : 'CRI does not know it'
+  throw new RetryableError('ImageNotVisible', `the image ${reference} is in containerd as ${id}, but ${found}`)
+}
+
+/** CRI's part of containerd starts after the rest and says so with this code. */
+function unlessStarting(error: unknown): undefined {
+  if (!hasStatus(error, GRPC_STATUS.UNAVAILABLE)) throw error
+}
+
+const method = loadService('cri.proto', 'runtime.v1.ImageService')
+const IMAGE_STATUS: Method<{ image: { image: string } }, { image: { id: string } | null }> = method(
+  'ImageStatus',
+  v.object({ image: v.nullable(v.object({ id: v.string() })) }),
+)

@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto'
+import * as v from 'valibot'
+import type { Calls } from './calls.ts'
+import { GRPC_STATUS, hasStatus, unlessMissing } from './grpc-error.ts'
+import { loadService, type Method } from './protos.ts'
+
+export interface Snapshotter {
+  readonly calls: Calls
+  /** `overlayfs` */
+  readonly name: string
+}
+
+export interface Mount {
+  readonly type: string
+  readonly source: string
+  readonly target: string
+  readonly options: readonly string[]
+}
+
+/** A snapshot that is being filled. */
+export interface ActiveSnapshot {
+  readonly key: string
+  readonly mounts: readonly Mount[]
+}
+
+export async function snapshotExists({ calls, name }: Snapshotter, key: string): Promise<boolean> {
+  return (await unlessMissing(calls.unary(STAT, { snapshotter: name, key }))) !== undefined
+}
+
+/** `parent` is a chainID, empty for the first layer. */
+export async function prepareSnapshot({ calls, name }: Snapshotter, parent: string): Promise<ActiveSnapshot> {
+  const key = `extract-enbi-shim-${randomUUID()}`
+  const { mounts } = await calls.unary(PREPARE, { snapshotter: name, key, parent })
+  return { key, mounts }
+}
+
+/** Gives a filled snapshot its name. When there is one of that name already, that one is kept. */
+export async function commitSnapshot(snapshotter: Snapshotter, key: string, name: string): Promise<void> {
+  try {
+    await snapshotter.calls.unary(COMMIT, { snapshotter: snapshotter.name, key, name })
+  } catch (error) {
+    if (!hasStatus(error, GRPC_STATUS.ALREADY_EXISTS)) throw error
+    await removeSnapshot(snapshotter, key)
+  }
+}
+
+const REMOVE_TIMEOUT_MS = 5_000
+
+/** Best effort, and goes on after the caller's signal: whatever this misses is collected with the lease. */
+export async function removeSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
+  const cleanUp = calls.within({ signal: undefined })
+  await cleanUp.unary(REMOVE, { snapshotter: name, key }, { timeoutMs: REMOVE_TIMEOUT_MS }).catch(() => {})
+}
+
+const mount = v.object({
+  type: v.string(),
+  source: v.string(),
+  target: v.string(),
+  options: v.array(v.string()),
+})
+
+interface PrepareRequest {
+  readonly snapshotter: string
+  readonly key: string
+  readonly parent: string
+}
+
+interface CommitRequest {
+  readonly snapshotter: string
+  readonly key: string
+  readonly name: string
+}
+
+interface KeyRequest {
+  readonly snapshotter: string
+  readonly key: string
+}
+
+const method = loadService('snapshots.proto', 'containerd.services.snapshots.v1.Snapshots')
+const STAT: Method<KeyRequest, object> = method('Stat', v.object({}))
+const PREPARE: Method<PrepareRequest, { mounts: Mount[] }> = method('Prepare', v.object({ mounts: v.array(mount) }))
+const COMMIT: Method<CommitRequest, object> = method('Commit', v.object({}))
+const REMOVE: Method<KeyRequest, object> = method('Remove', v.object({}))
