@@ -86,7 +86,7 @@ export function parseConfig(text: string, name: string): Config {
   const document = parseDocument(text, { prettyErrors: true })
   if (document.errors.length > 0) throw invalid(name, document.errors.map(messageOf))
   const result = v.safeParse(schema, document.toJS() ?? {}, { abortEarly: false })
-  if (!result.success) throw invalid(name, result.issues.map(describe))
+  if (!result.success) throw invalid(name, result.issues.flatMap(describe))
   return deepFreeze(result.output)
 }
 
@@ -94,23 +94,28 @@ function invalid(name: string, mistakes: readonly string[]): FinalError {
   return new FinalError('ConfigInvalid', [`${name}:`, ...mistakes.map(mistake => `  ${mistake}`)].join('\n'))
 }
 
-function describe(issue: v.BaseIssue<unknown>): string {
+function describe(issue: v.BaseIssue<unknown>): string[] {
   const path = v.getDotPath(issue) ?? '(top level)'
-  if (issue.type === 'strict_object' && issue.expected === 'never') return `${path}: unknown key${suggestion(issue)}`
-  if (issue.type === 'strict_object' && issue.received === 'undefined') return `${path}: missing`
-  return `${path}: ${issue.message}`
+  if (issue.type === 'strict_object' && issue.expected === 'never') return unknownKeys(issue)
+  if (issue.type === 'strict_object' && issue.received === 'undefined') return [`${path}: missing`]
+  return [`${path}: ${issue.message}`]
+}
+
+/** Valibot reports the first unknown key of an object alone; here are all of them. */
+function unknownKeys(issue: v.BaseIssue<unknown>): string[] {
+  const parents = issue.path?.slice(0, -1).map(({ key }) => key) ?? []
+  const known = knownKeys(parents)
+  const found = Object.keys(issue.path?.at(-1)?.input ?? {})
+  return found
+    .filter(key => !known.includes(key))
+    .map(key => `${[...parents, key].join('.')}: unknown key${suggestion(key, known)}`)
 }
 
 /** Beyond this many edits a known key is no likely meaning of an unknown one. */
 const MAX_EDITS = 4
 
-function suggestion(issue: v.BaseIssue<unknown>): string {
-  const last = issue.path?.at(-1)
-  const parents = issue.path?.slice(0, -1) ?? []
-  const key = String(last?.key)
-  const known = knownKeys(parents.map(({ key }) => key))
-  if (known.length === 0) return ''
-  const nearest = closest(key, known)
+function suggestion(key: string, known: readonly string[]): string {
+  const nearest = closest(key, [...known])
   const hint = distance(key, nearest) <= MAX_EDITS ? `, did you mean ${nearest}?` : ''
   return `${hint} (known: ${known.join(', ')})`
 }

@@ -1,0 +1,11 @@
+/** Makes the value at first use and keeps it; a failure is not kept, so that the next use tries again. */
+export function lazy<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make().catch(error => {
+      made = undefined
+      throw error
+    })
+    return made
+  }
+}

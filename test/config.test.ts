@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest'
+import { parseConfig } from '../shim/config.ts'
+
+describe('a config', () => {
+  it('that is empty has every default', () => {
+    expect(parseConfig('', 'config.yaml')).toMatchObject({
+      listen: '/run/enbi-shim/enbi-shim.sock',
+      containerd: { address: '/run/containerd/containerd.sock', snapshotter: 'overlayfs' },
+      nix: { command: 'nix', user: 'enbi-shim', maxBuilds: 2, timeout: 3_600_000, options: {} },
+      policy: [],
+    })
+  })
+
+  it('may be JSON', () => {
+    expect(parseConfig('{"nix":{"maxBuilds":7}}', 'config.json').nix.maxBuilds).toBe(7)
+  })
+
+  it('gives nix settings as text', () => {
+    const { nix } = parseConfig('nix: { options: { sandbox: false, cores: 2, substituters: "" } }', 'config.yaml')
+    expect(nix.options).toEqual({ sandbox: 'false', cores: '2', substituters: '' })
+  })
+
+  it('is frozen through and through', () => {
+    const config = parseConfig('', 'config.yaml')
+    expect(Object.isFrozen(config)).toBe(true)
+    expect(Object.isFrozen(config.nix.options)).toBe(true)
+  })
+})
+
+describe('a mistake in a config is named with its key', () => {
+  it.each([
+    ['an unknown key, with the nearest known one', 'lisen: /x', 'lisen: unknown key, did you mean listen?'],
+    ['an unknown key deep inside', 'nix: { maxbuild: 1 }', 'nix.maxbuild: unknown key, did you mean maxBuilds?'],
+    [
+      'an unknown key of a rule',
+      'policy: [{ namespaces: [a], images: [b], flakes: [c], flake: d }]',
+      'policy.0.flake: unknown key, did you mean flakes?',
+    ],
+    ['a missing key', 'policy: [{ namespaces: [a], images: [b] }]', 'policy.0.flakes: missing'],
+    ['a duration that is none', 'nix: { timeout: 1 hour }', 'nix.timeout: expected a duration such as 30s, 5m or 1h'],
+    ['a number below its least', 'nix: { maxBuilds: 0 }', 'nix.maxBuilds'],
+    ['a relative path', 'listen: run/x.sock', 'listen: expected an absolute path'],
+    ['a Nix setting that is an option', 'nix: { options: { --x: y } }', 'expected the name of a Nix setting'],
+    ['no YAML at all', 'a: [', 'config.yaml'],
+  ])('%s', (_name, text, message) => {
+    expect(() => parseConfig(text, 'config.yaml')).toThrow(
+      expect.objectContaining({ code: 'ConfigInvalid', message: expect.stringContaining(message) }),
+    )
+  })
+
+  it('and all of them are told at once', () => {
+    expect(() => parseConfig('lisen: /x\nstatedir: /y', 'config.yaml')).toThrow(/lisen[\s\S]*statedir/)
+  })
+})

@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest'
+import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
+import { createPolicy, type PolicyRule } from '../../shim/policy/policy.ts'
+
+const REV = 'a'.repeat(40)
+const rule: PolicyRule = {
+  namespaces: ['team-*'],
+  images: ['registry.example/team/*'],
+  flakes: ['git+https://git.example/team/*', 'github:team/*'],
+  requireLocked: false,
+  replaceForeign: false,
+}
+
+function recipe(image = 'registry.example/team/app:1', flake = 'git+https://git.example/team/app') {
+  return { image, flake: parseFlakeUrl(flake), packageName: 'app', system: 'x86_64-linux' }
+}
+
+describe('the policy allows', () => {
+  it.each([
+    ['what the rule describes', {}, 'team-a', recipe()],
+    [
+      'a flake with revision and folder',
+      {},
+      'team-a',
+      recipe(undefined, `git+https://git.example/team/app?dir=a/b&rev=${REV}`),
+    ],
+    ['a forge flake at a revision', {}, 'team-a', recipe(undefined, `github:team/app/${REV}`)],
+    ['an image by digest', {}, 'team-a', recipe(`registry.example/team/app@sha256:${REV}${'a'.repeat(24)}`)],
+    ['an image whose tag the pattern names', { images: ['registry.example/team/app:1'] }, 'team-a', recipe()],
+    ['anything where a lone star stands', { namespaces: ['*'], images: ['*'], flakes: ['*'] }, '', recipe()],
+    [
+      'deep paths by two stars',
+      { flakes: ['git+https://git.example/**'] },
+      'team-a',
+      recipe(undefined, 'git+https://git.example/a/b/c'),
+    ],
+    ['a local flake that is spelled out', { flakes: ['path:/srv/**'] }, 'team-a', recipe(undefined, 'path:/srv/a/b')],
+    [
+      'a locked flake where that is required',
+      { requireLocked: true },
+      'team-a',
+      recipe(undefined, `github:team/app/${REV}`),
+    ],
+  ])('%s', (_name, change, namespace, wanted) => {
+    expect(createPolicy([{ ...rule, ...change }])(namespace, wanted)).toMatchObject(change)
+  })
+
+  it('by the first rule that matches all three', () => {
+    const policy = createPolicy([
+      { ...rule, images: ['registry.example/other/*'] },
+      rule,
+      { ...rule, replaceForeign: true },
+    ])
+    expect(policy('team-a', recipe())).toBe(rule)
+  })
+})
+
+describe('the policy refuses and says what did not match', () => {
+  it.each([
+    ['without any rule', undefined, 'team-a', recipe(), 'no rule'],
+    ['another namespace', {}, 'prod', recipe(), 'namespace "prod"'],
+    ['no namespace', {}, '', recipe(), 'namespace ""'],
+    [
+      'another image',
+      {},
+      'team-a',
+      recipe('registry.example/other/app:1'),
+      'allows image "registry.example/other/app:1"',
+    ],
+    ['an image one level deeper', {}, 'team-a', recipe('registry.example/team/deep/app:1'), 'allows image'],
+    ['another flake', {}, 'team-a', recipe(undefined, 'github:other/app'), 'allows flake "github:other/app"'],
+    [
+      'a flake behind another host',
+      {},
+      'team-a',
+      recipe(undefined, 'git+https://git.example.evil/team/app'),
+      'allows flake',
+    ],
+    [
+      'a local flake by a lone star',
+      { flakes: ['*'] },
+      'team-a',
+      recipe(undefined, 'path:/etc'),
+      'starts with "path:"',
+    ],
+    [
+      'a local repository by two stars',
+      { flakes: ['**'] },
+      'team-a',
+      recipe(undefined, 'git+file:///srv/x'),
+      'starts with "git+file:"',
+    ],
+    ['an unlocked flake where a lock is required', { requireLocked: true }, 'team-a', recipe(), 'locked'],
+  ])('%s', (_name, change, namespace, wanted, reason) => {
+    const policy = createPolicy(change ? [{ ...rule, ...change }] : [])
+    expect(() => policy(namespace, wanted)).toThrow(
+      expect.objectContaining({ code: 'PolicyRefused', retryable: false, message: expect.stringContaining(reason) }),
+    )
+  })
+})

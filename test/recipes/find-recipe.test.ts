@@ -1,0 +1,128 @@
+import { describe, expect, it } from 'vitest'
+import { findRecipe } from '../../shim/recipes/find-recipe.ts'
+
+const SYSTEM = 'x86_64-linux'
+const P = 'enbi.hrzn.ee/nixbuild-'
+const DIGEST = `sha256:${'a'.repeat(64)}`
+const complete = {
+  [`${P}imageTag`]: 'app:1',
+  [`${P}flakeUrl`]: 'github:team/app',
+  [`${P}packageName`]: 'images.web',
+}
+
+function find(image: string, annotations: Record<string, string>) {
+  return findRecipe({ image, annotations, system: SYSTEM })
+}
+
+describe('a recipe is found', () => {
+  it('with its reference normalised, its flake parsed and the system of the node', () => {
+    expect(find('app:1', complete)).toMatchObject({
+      image: 'docker.io/library/app:1',
+      flake: { url: 'github:team/app', scheme: 'github', locked: false },
+      packageName: 'images.web',
+      system: SYSTEM,
+    })
+  })
+
+  it('with the system that the annotation names', () => {
+    expect(find('app:1', { ...complete, [`${P}system`]: 'aarch64-linux' })?.system).toBe('aarch64-linux')
+  })
+
+  it.each([
+    ['app:1', 'docker.io/library/app:1'],
+    ['app:latest', 'app'],
+    ['app', 'index.docker.io/library/app:latest'],
+    ['localhost:5000/app', 'localhost:5000/app:latest'],
+    [`registry.example:443/a/b@${DIGEST}`, `registry.example:443/a/b@${DIGEST}`],
+    [`registry.example/a/b:2@${DIGEST}`, `registry.example/a/b@${DIGEST}`],
+  ])('when the pod says %s and the annotation %s', (image, imageTag) => {
+    expect(find(image, { ...complete, [`${P}imageTag`]: imageTag })).toBeDefined()
+  })
+
+  it('by its suffix, among several', () => {
+    const annotations = {
+      ...complete,
+      [`${P}imageTag.db`]: 'db:1',
+      [`${P}flakeUrl.db`]: 'github:team/db',
+      [`${P}packageName.db`]: 'db',
+    }
+    expect(find('db:1', annotations)).toMatchObject({ packageName: 'db' })
+    expect(find('app:1', annotations)).toMatchObject({ packageName: 'images.web' })
+  })
+
+  it('once when two suffixes say the same', () => {
+    const twice = Object.fromEntries(Object.entries(complete).map(([key, value]) => [`${key}.too`, value]))
+    expect(find('app:1', { ...complete, ...twice })).toBeDefined()
+  })
+})
+
+describe('no recipe is found', () => {
+  it.each([
+    ['without annotations', 'app:1', {}],
+    ['for an image that no annotation names', 'sidecar:1', complete],
+    ['for another tag', 'app:2', complete],
+    ['for another registry', 'registry.example/app:1', complete],
+    ['in annotations of others', 'app:1', { 'example.com/imageTag': 'app:1', 'enbi.hrzn.ee/other': 'x' }],
+  ])('%s', (_name, image, annotations) => {
+    expect(find(image, annotations)).toBeUndefined()
+  })
+})
+
+describe('half a recipe fails and names the annotation', () => {
+  const without = (key: string) => Object.fromEntries(Object.entries(complete).filter(([name]) => name !== P + key))
+  it.each([
+    ['no flakeUrl', 'app:1', without('flakeUrl'), `${P}flakeUrl`, 'RecipeIncomplete'],
+    ['no packageName', 'app:1', without('packageName'), `${P}packageName`, 'RecipeIncomplete'],
+    ['no imageTag', 'app:1', without('imageTag'), `${P}imageTag`, 'RecipeIncomplete'],
+    ['an empty flakeUrl', 'app:1', { ...complete, [`${P}flakeUrl`]: '' }, `${P}flakeUrl`, 'RecipeIncomplete'],
+    [
+      'an imageTag that is none',
+      'app:1',
+      { ...complete, [`${P}imageTag`]: 'No Image' },
+      `${P}imageTag`,
+      'RecipeInvalid',
+    ],
+    [
+      'a flakeUrl that is an option',
+      'app:1',
+      { ...complete, [`${P}flakeUrl`]: '--foo' },
+      `${P}flakeUrl`,
+      'RecipeInvalid',
+    ],
+    [
+      'a packageName with a space',
+      'app:1',
+      { ...complete, [`${P}packageName`]: 'a b' },
+      `${P}packageName`,
+      'RecipeInvalid',
+    ],
+    ['a system that is none', 'app:1', { ...complete, [`${P}system`]: '$(id)' }, `${P}system`, 'RecipeInvalid'],
+    [
+      'keys under different suffixes',
+      'app:1',
+      { ...without('flakeUrl'), [`${P}flakeUrl.web`]: 'github:a/b' },
+      `${P}flakeUrl`,
+      'RecipeIncomplete',
+    ],
+  ])('%s', (_name, image, annotations, annotation, code) => {
+    expect(() => find(image, annotations)).toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(annotation) }),
+    )
+  })
+
+  it('but leaves an image alone that another suffix names in full', () => {
+    expect(find('app:1', { ...complete, [`${P}flakeUrl.broken`]: 'github:a/b' })).toBeDefined()
+  })
+
+  it('and two recipes of one image are told apart by their annotations', () => {
+    const other = { [`${P}imageTag.b`]: 'app:1', [`${P}flakeUrl.b`]: 'github:team/b', [`${P}packageName.b`]: 'b' }
+    expect(() => find('app:1', { ...complete, ...other })).toThrow(`${P}imageTag.b`)
+  })
+
+  it('with a message of bounded length for a value of 200 kB', () => {
+    const annotations = { ...complete, [`${P}flakeUrl`]: `github:${'x'.repeat(200_000)}` }
+    expect(() => find('app:1', annotations)).toThrow(
+      expect.objectContaining({ message: expect.stringMatching(/^.{1,600}$/s) }),
+    )
+  })
+})
