@@ -1,0 +1,48 @@
+/** The gRPC status codes that the proxy itself gives (https://grpc.io/docs/guides/status-codes/). */
+export const STATUS = {
+  OK: 0,
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  DEADLINE_EXCEEDED: 4,
+  RESOURCE_EXHAUSTED: 8,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+} as const
+
+/** How a call ended: `code` is a gRPC status code, `message` plain text. */
+export interface GrpcStatus {
+  readonly code: number
+  readonly message: string
+}
+
+/** Peers refuse header blocks beyond 8 kB or so: a longer message is cut. Counted in encoded bytes. */
+const MESSAGE_LIMIT_BYTES = 8192 - 512
+const CUT_MARK = '...'
+
+/** `grpc-message` as it goes over the wire: UTF-8, everything but printable ASCII percent-encoded, bounded. */
+export function encodeMessage(message: string): string {
+  const text = message.toWellFormed()
+  if (text.length <= MESSAGE_LIMIT_BYTES && /^[ -$&-~]*$/.test(text)) return text
+  let encoded = ''
+  for (const character of text) {
+    const next = /^[ -$&-~]$/.test(character) ? character : percentEncode(character)
+    if (encoded.length + next.length > MESSAGE_LIMIT_BYTES - CUT_MARK.length) return encoded + CUT_MARK
+    encoded += next
+  }
+  return encoded
+}
+
+/** The text of a `grpc-message` value; what is wrongly encoded is left as it came. */
+export function decodeMessage(value: string): string {
+  if (!value.includes('%')) return value
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return value
+  }
+}
+
+function percentEncode(character: string): string {
+  return [...Buffer.from(character)].map(byte => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('')
+}

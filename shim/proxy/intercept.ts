@@ -1,0 +1,56 @@
+import { toShimError } from '../errors.ts'
+import type { UnaryInterceptor, UnaryOutcome } from './contract.ts'
+import { type GrpcStatus, STATUS } from './grpc-status.ts'
+import { single } from './headers.ts'
+import { answerStatus, HEADERS_THEN_TRAILERS, type Incoming, releaseRequest } from './incoming.ts'
+import { frameMessage, readMessage } from './message-frame.ts'
+import { OwnCall } from './own-call.ts'
+import { RequestBody } from './request-body.ts'
+
+export interface InterceptOptions {
+  readonly interceptor: UnaryInterceptor
+  /** Passes the call on to containerd; the status is what the caller was told. */
+  readonly forward: (incoming: Incoming, body: RequestBody, onStatus?: (grpcStatus: number) => void) => void
+  /** The call was answered here, or stopped. */
+  readonly onEnd: (status: GrpcStatus) => void
+}
+
+/** Reads a unary request whole, asks the interceptor, and does what it says. */
+export function intercept(incoming: Incoming, { interceptor, forward, onEnd }: InterceptOptions): OwnCall {
+  const { stream, headers } = incoming
+  const end = (status: GrpcStatus) => {
+    answerStatus(stream, status)
+    onEnd(status)
+  }
+  const call = new OwnCall(incoming, end)
+  const apply = (body: Buffer, outcome: UnaryOutcome) => {
+    call.release()
+    if (outcome.kind === 'forward') return forward(incoming, new RequestBody([body], true), outcome.afterwards)
+    answerMessage(incoming, outcome.message)
+    onEnd({ code: STATUS.OK, message: '' })
+  }
+  call.readRequest(async body => {
+    try {
+      const request = await readMessage(body, single(headers['grpc-encoding']))
+      const outcome = request === undefined ? FORWARD : await interceptor(call.toUnaryCall(request))
+      if (call.running) apply(body, outcome)
+    } catch (error) {
+      if (!call.running) return
+      call.release()
+      end({ code: STATUS.UNKNOWN, message: toShimError(error).message })
+    }
+  })
+  return call
+}
+
+const FORWARD: UnaryOutcome = { kind: 'forward' }
+
+function answerMessage({ stream, headers }: Incoming, message: Buffer): void {
+  if (stream.destroyed || stream.closed) return
+  stream.on('wantTrailers', () => {
+    stream.sendTrailers({ 'grpc-status': String(STATUS.OK) })
+    releaseRequest(stream)
+  })
+  stream.respond({ ':status': 200, 'content-type': headers['content-type'] }, HEADERS_THEN_TRAILERS)
+  stream.end(frameMessage(message))
+}

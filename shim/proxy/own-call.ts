@@ -1,0 +1,85 @@
+import type { UnaryCall } from './contract.ts'
+import { type GrpcStatus, STATUS } from './grpc-status.ts'
+import { deadlineOf, type Incoming, ignoreError } from './incoming.ts'
+import { REQUEST_LIMIT_BYTES } from './message-frame.ts'
+
+const MAX_TIMER_MS = 2 ** 31 - 1
+const CANCELLED: GrpcStatus = { code: STATUS.CANCELLED, message: 'the caller cancelled' }
+const DEADLINE_EXCEEDED: GrpcStatus = { code: STATUS.DEADLINE_EXCEEDED, message: 'deadline exceeded' }
+const TOO_LARGE: GrpcStatus = {
+  code: STATUS.RESOURCE_EXHAUSTED,
+  message: `grpc: received message larger than max (${REQUEST_LIMIT_BYTES} bytes with its frame)`,
+}
+
+/**
+ * A call that the shim itself looks into: its request is read whole, its deadline is kept here, and `onStop` is called once
+ * when it has to stop early – the caller left, the deadline passed, the proxy closes.
+ */
+export class OwnCall {
+  readonly incoming: Incoming
+  readonly #controller = new AbortController()
+  readonly #onStop: (status: GrpcStatus) => void
+  readonly #callerLeft = () => this.stop(CANCELLED)
+  #deadline: NodeJS.Timeout | undefined
+  #over = false
+
+  constructor(incoming: Incoming, onStop: (status: GrpcStatus) => void) {
+    this.incoming = incoming
+    this.#onStop = onStop
+    incoming.stream.on('error', ignoreError)
+    incoming.stream.on('close', this.#callerLeft)
+    const deadline = deadlineOf(incoming)
+    if (deadline === undefined) return
+    const left = deadline - incoming.receivedAt
+    if (left <= MAX_TIMER_MS) this.#deadline = setTimeout(() => this.stop(DEADLINE_EXCEEDED), left)
+  }
+
+  /** False once the call has been answered, stopped, or handed on. */
+  get running(): boolean {
+    return !this.#over
+  }
+
+  stop(status: GrpcStatus): void {
+    if (this.#over) return
+    this.release()
+    this.#onStop(status)
+    this.#controller.abort(new Error(status.message))
+  }
+
+  /** The call is answered, or is somebody else's from here on. */
+  release(): void {
+    this.#over = true
+    clearTimeout(this.#deadline)
+    this.incoming.stream.off('close', this.#callerLeft)
+  }
+
+  /** Aborted when the call is stopped early. */
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  toUnaryCall(request: Buffer): UnaryCall {
+    const { path, headers } = this.incoming
+    return { path, request, headers, signal: this.signal }
+  }
+
+  /** The bytes of the request; stops the call when they are too many. Calls back once at most. */
+  readRequest(onWhole: (body: Buffer) => void): void {
+    const { stream, bodiless } = this.incoming
+    if (bodiless) {
+      onWhole(Buffer.alloc(0))
+      return
+    }
+    const chunks: Buffer[] = []
+    let bytes = 0
+    stream.on('data', (chunk: Buffer) => {
+      if (!this.running) return
+      chunks.push(chunk)
+      bytes += chunk.length
+      if (bytes > REQUEST_LIMIT_BYTES) this.stop(TOO_LARGE)
+    })
+    stream.on('end', () => {
+      if (this.running) onWhole(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))
+    })
+  }
+}

@@ -1,0 +1,92 @@
+import http2, { type ServerHttp2Session } from 'node:http2'
+import type { Logger } from 'pino'
+import { logFailure } from './call-log.ts'
+import type { StreamHandler, UnaryInterceptor } from './contract.ts'
+import { drain } from './drain.ts'
+import { Forward } from './forward.ts'
+import { type GrpcStatus, STATUS } from './grpc-status.ts'
+import { type Incoming, readIncoming } from './incoming.ts'
+import { intercept } from './intercept.ts'
+import { type Listening, type ListenTarget, listen } from './listen.ts'
+import { RequestBody } from './request-body.ts'
+import { serveStream } from './serve-stream.ts'
+import { SESSION_OPTIONS, widenConnectionWindow } from './session-options.ts'
+import { Upstream } from './upstream.ts'
+
+export interface ProxyOptions {
+  /** Path of containerd's socket. */
+  readonly upstream: string
+  /** By `/package.Service/Method`. */
+  readonly intercept: ReadonlyMap<string, UnaryInterceptor>
+  /** Methods that the shim answers itself. */
+  readonly streams: ReadonlyMap<string, StreamHandler>
+  readonly logger: Logger
+}
+
+export interface Proxy {
+  /** Resolves when callers can connect. Throws FinalError ListenAddressInUse. */
+  listen(target: ListenTarget): Promise<void>
+  /** Takes no more calls, lets running ones end within `graceMs`, then answers them UNAVAILABLE. */
+  close(options: { readonly graceMs: number }): Promise<void>
+}
+
+/** A gRPC server that passes every call to containerd byte for byte, but for those that are intercepted. */
+export function createProxy(options: ProxyOptions): Proxy {
+  const logger = options.logger.child({ stage: 'proxy' })
+  const upstream = new Upstream(options.upstream, logger)
+  const running = new Set<Stoppable>()
+  const sessions = new Set<ServerHttp2Session>()
+  const server = http2.createServer(SESSION_OPTIONS)
+  let listening: Listening | undefined
+
+  const track = (incoming: Incoming, begin: (onEnd: (status: GrpcStatus) => void) => Stoppable) => {
+    const call = begin(status => {
+      running.delete(call)
+      logFailure(logger, incoming, status)
+    })
+    running.add(call)
+  }
+  const forward = (incoming: Incoming, body: RequestBody, onStatus?: (grpcStatus: number) => void) => {
+    const call = new Forward(incoming, upstream, body, status => {
+      running.delete(call)
+      logFailure(logger, incoming, status)
+      onStatus?.(status.code)
+    })
+    running.add(call)
+    call.start()
+  }
+
+  server.on('session', session => {
+    sessions.add(session)
+    widenConnectionWindow(session)
+    session.on('close', () => sessions.delete(session))
+  })
+  server.on('sessionError', error => logger.debug({ err: error }, 'a connection failed'))
+  server.on('stream', (stream, headers, flags, rawHeaders) => {
+    const incoming = readIncoming(stream, headers, flags, rawHeaders)
+    const interceptor = options.intercept.get(incoming.path)
+    const handler = options.streams.get(incoming.path)
+    if (interceptor !== undefined) track(incoming, onEnd => intercept(incoming, { interceptor, forward, onEnd }))
+    else if (handler !== undefined) track(incoming, onEnd => serveStream(incoming, handler, onEnd))
+    else forward(incoming, new RequestBody([], incoming.bodiless))
+  })
+
+  return {
+    async listen(target) {
+      listening = await listen(server, target)
+    },
+    async close({ graceMs }) {
+      await listening?.close()
+      await drain(sessions, graceMs, () => {
+        for (const call of running) call.stop(SHUTTING_DOWN)
+      })
+      upstream.close()
+    },
+  }
+}
+
+interface Stoppable {
+  stop(status: GrpcStatus): void
+}
+
+const SHUTTING_DOWN: GrpcStatus = { code: STATUS.UNAVAILABLE, message: 'enbi-shim is shutting down' }

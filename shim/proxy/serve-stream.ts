@@ -1,0 +1,53 @@
+import { once } from 'node:events'
+import type { ServerHttp2Stream } from 'node:http2'
+import { toShimError } from '../errors.ts'
+import type { StreamHandler } from './contract.ts'
+import { encodeMessage, type GrpcStatus, STATUS } from './grpc-status.ts'
+import { single } from './headers.ts'
+import { answerStatus, HEADERS_THEN_TRAILERS, type Incoming, releaseRequest } from './incoming.ts'
+import { frameMessage, readMessage } from './message-frame.ts'
+import { OwnCall } from './own-call.ts'
+
+/** Answers a server-streaming call of the shim's own; `onEnd` gets what the caller was told. */
+export function serveStream(incoming: Incoming, handler: StreamHandler, onEnd: (status: GrpcStatus) => void): OwnCall {
+  const { stream, headers } = incoming
+  const end = (status: GrpcStatus) => {
+    if (stream.headersSent) endWithTrailers(stream, status)
+    else answerStatus(stream, status)
+    onEnd(status)
+  }
+  const call = new OwnCall(incoming, end)
+  call.readRequest(async body => {
+    try {
+      const request = await readMessage(body, single(headers['grpc-encoding']))
+      if (request === undefined) return call.stop(UNREADABLE)
+      await writeItems(call, handler(call.toUnaryCall(request)))
+      call.stop({ code: STATUS.OK, message: '' })
+    } catch (error) {
+      call.stop({ code: STATUS.UNKNOWN, message: toShimError(error).message })
+    }
+  })
+  return call
+}
+
+const UNREADABLE: GrpcStatus = { code: STATUS.UNIMPLEMENTED, message: 'the request message cannot be read' }
+
+async function writeItems(call: OwnCall, items: AsyncIterable<Buffer>): Promise<void> {
+  const { stream, headers } = call.incoming
+  if (!call.running) return
+  stream.respond({ ':status': 200, 'content-type': headers['content-type'] }, HEADERS_THEN_TRAILERS)
+  for await (const item of items) {
+    if (!call.running) return
+    if (!stream.write(frameMessage(item))) await once(stream, 'drain', { signal: call.signal })
+  }
+}
+
+function endWithTrailers(stream: ServerHttp2Stream, { code, message }: GrpcStatus): void {
+  if (stream.destroyed || stream.closed) return
+  stream.on('wantTrailers', () => {
+    if (stream.destroyed || stream.closed) return
+    stream.sendTrailers({ 'grpc-status': String(code), ...(message && { 'grpc-message': encodeMessage(message) }) })
+    releaseRequest(stream)
+  })
+  stream.end()
+}

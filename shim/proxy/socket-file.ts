@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type BigIntStats, lstatSync, mkdirSync, renameSync, unlinkSync } from 'node:fs'
+import net, { type Server } from 'node:net'
+import { dirname, join } from 'node:path'
+import { FinalError } from '../errors.ts'
+import { isCode, withSocketLock } from './socket-lock.ts'
+
+/** Owner and group read and write. */
+const SOCKET_UMASK = 0o117
+/** `sun_path` of unix(7), without the closing zero byte. */
+const PATH_LIMIT_BYTES = 107
+/** A live server takes a connection at once; one that is stuck is alive too. */
+const CONNECT_LIMIT_MS = 1000
+
+/**
+ * Listens at `path` with mode 0660. A socket file that nobody serves is replaced; a served one is not: FinalError
+ * ListenAddressInUse. Returns how to remove the file again; a successor's is left alone.
+ */
+export async function listenAtPath(server: Server, path: string): Promise<() => Promise<void>> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+  // Bound under another name first: node unlinks the name that it bound when it closes, be it a successor's by then.
+  const bound = join(dirname(path), `.${randomBytes(4).toString('hex')}`)
+  for (const name of [path, bound]) checkLength(name)
+  return withSocketLock(path, async () => {
+    await refuseLive(path)
+    await bind(server, bound)
+    const own = lstatSync(bound, { bigint: true })
+    renameSync(bound, path)
+    return () => withSocketLock(path, async () => removeOwn(path, own))
+  })
+}
+
+function checkLength(path: string): void {
+  if (Buffer.byteLength(path) <= PATH_LIMIT_BYTES) return
+  throw new FinalError('ConfigInvalid', `the socket path may have ${PATH_LIMIT_BYTES} bytes at most: ${path}`)
+}
+
+async function refuseLive(path: string): Promise<void> {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) return
+  if (!stats.isSocket()) throw new FinalError('ListenAddressInUse', `${path} exists and is not a socket`)
+  if (await isServed(path)) throw new FinalError('ListenAddressInUse', `another process serves ${path}`)
+}
+
+async function isServed(path: string): Promise<boolean> {
+  const socket = net.connect(path)
+  try {
+    await once(socket, 'connect', { signal: AbortSignal.timeout(CONNECT_LIMIT_MS) })
+    return true
+  } catch (error) {
+    return !isCode(error, 'ECONNREFUSED') && !isCode(error, 'ENOENT')
+  } finally {
+    socket.destroy()
+  }
+}
+
+async function bind(server: Server, path: string): Promise<void> {
+  const listening = once(server, 'listening')
+  // Binding happens within the call: nothing else runs under this umask.
+  const umask = process.umask(SOCKET_UMASK)
+  try {
+    server.listen(path)
+  } finally {
+    process.umask(umask)
+  }
+  await listening
+}
+
+function removeOwn(path: string, own: BigIntStats): void {
+  const current = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  if (current?.dev === own.dev && current.ino === own.ino) unlinkSync(path)
+}

@@ -1,0 +1,40 @@
+import { mkdirSync, rmdirSync, statSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+
+const RETRY_MS = 20
+/** Held for a connect test and a bind, so for milliseconds: one that is older was left by a process that died. */
+const ABANDONED_AFTER_MS = 10_000
+
+/** Runs `work` while no other process does so for the same `path`; the lock is a folder beside it. */
+export async function withSocketLock<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const lock = `${path}.lock`
+  while (!tryLock(lock)) await wait(RETRY_MS)
+  try {
+    return await work()
+  } finally {
+    rmdirSync(lock)
+  }
+}
+
+function tryLock(lock: string): boolean {
+  try {
+    mkdirSync(lock)
+    return true
+  } catch (error) {
+    if (!isCode(error, 'EEXIST')) throw error
+    removeAbandoned(lock)
+    return false
+  }
+}
+
+function removeAbandoned(lock: string): void {
+  try {
+    if (Date.now() - statSync(lock).mtimeMs > ABANDONED_AFTER_MS) rmdirSync(lock)
+  } catch (error) {
+    if (!isCode(error, 'ENOENT')) throw error
+  }
+}
+
+export function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}

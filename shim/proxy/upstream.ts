@@ -1,0 +1,124 @@
+import http2, { type ClientHttp2Session } from 'node:http2'
+import net, { type Socket } from 'node:net'
+import type { Logger } from 'pino'
+import { SESSION_OPTIONS, widenConnectionWindow } from './session-options.ts'
+
+/** Waits between attempts to connect grow by a step up to the limit, and only while calls wait. */
+const RECONNECT_STEP_MS = 50
+const RECONNECT_LIMIT_MS = 250
+/** A peer that takes the connection and does not greet within this time is given up. */
+const GREETING_LIMIT_MS = 5000
+
+/** One connection to containerd that has greeted. */
+export interface Connection {
+  readonly session: ClientHttp2Session
+  readonly socket: Socket
+  /** Streams above it were not processed; set when containerd said GOAWAY. */
+  lastStreamId: number
+  greeted: boolean
+}
+
+/** Connects to containerd when a call needs it, and again after a loss. */
+export class Upstream {
+  readonly #path: string
+  readonly #logger: Logger
+  readonly #waiters = new Set<(connection: Connection) => void>()
+  readonly #sessions = new Set<ClientHttp2Session>()
+  #ready: Connection | undefined
+  #connecting = false
+  #failures = 0
+  #retryTimer: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(path: string, logger: Logger) {
+    this.#path = path
+    this.#logger = logger
+  }
+
+  /** The connection for a new call, when there is one. */
+  get ready(): Connection | undefined {
+    const connection = this.#ready
+    if (connection === undefined || connection.session.closed || isLost(connection)) return undefined
+    return connection
+  }
+
+  /** Calls `waiter` once with a connection, however long that takes. Returns how to stop waiting. */
+  wait(waiter: (connection: Connection) => void): () => void {
+    this.#waiters.add(waiter)
+    this.#connect()
+    return () => this.#waiters.delete(waiter)
+  }
+
+  /** Ends all connections at once. */
+  close(): void {
+    this.#closed = true
+    this.#waiters.clear()
+    clearTimeout(this.#retryTimer)
+    for (const session of this.#sessions) session.destroy()
+  }
+
+  #connect(): void {
+    if (this.#connecting || this.#closed || this.#retryTimer !== undefined) return
+    this.#connecting = true
+    const socket = net.connect(this.#path)
+    const session = http2.connect('http://localhost', { ...SESSION_OPTIONS, createConnection: () => socket })
+    const connection: Connection = { session, socket, lastStreamId: Number.POSITIVE_INFINITY, greeted: false }
+    const greeting = setTimeout(() => socket.destroy(), GREETING_LIMIT_MS)
+    let failure: unknown
+    this.#sessions.add(session)
+    session.on('error', error => {
+      failure = error
+    })
+    session.once('remoteSettings', () => {
+      clearTimeout(greeting)
+      this.#arrived(connection)
+    })
+    session.on('goaway', (_code, lastStreamId) => {
+      connection.lastStreamId = lastStreamId
+      if (this.#ready === connection) this.#ready = undefined
+    })
+    session.once('close', () => {
+      clearTimeout(greeting)
+      this.#sessions.delete(session)
+      this.#left(connection, failure)
+    })
+  }
+
+  #arrived(connection: Connection): void {
+    widenConnectionWindow(connection.session)
+    if (this.#failures > 0) this.#logger.info({ attempts: this.#failures }, 'containerd is back')
+    connection.greeted = true
+    this.#connecting = false
+    this.#failures = 0
+    this.#ready = connection
+    const waiters = [...this.#waiters]
+    this.#waiters.clear()
+    for (const waiter of waiters) waiter(connection)
+  }
+
+  #left(connection: Connection, failure: unknown): void {
+    if (this.#ready === connection) this.#ready = undefined
+    if (connection.greeted) {
+      this.#connectForWaiters()
+      return
+    }
+    this.#connecting = false
+    this.#failures += 1
+    if (this.#failures === 1) this.#logger.warn({ err: failure }, 'containerd does not answer')
+    if (this.#closed || this.#waiters.size === 0) return
+    const pause = Math.min(this.#failures * RECONNECT_STEP_MS, RECONNECT_LIMIT_MS)
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined
+      this.#connectForWaiters()
+    }, pause)
+  }
+
+  #connectForWaiters(): void {
+    if (this.#waiters.size > 0) this.#connect()
+  }
+}
+
+/** Whether the connection itself is gone, as opposed to one stream of it. */
+export function isLost({ session, socket }: Connection): boolean {
+  return session.destroyed || socket.destroyed
+}
