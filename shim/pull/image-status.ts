@@ -7,9 +7,10 @@ import { findRecipe, type RecipeQuery } from '../recipes/find-recipe.ts'
 import type { ImageRecords } from './contract.ts'
 import { decodeImageStatus, encodeAbsentImageStatus } from './cri-messages.ts'
 import { isOfRecipe } from './labels.ts'
+import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
 export interface ImageStatusOptions {
-  readonly images: () => Promise<Pick<ImageRecords, 'find'>>
+  readonly images: Pick<ImageRecords, 'find'>
   readonly system: string
   readonly logger: Logger
 }
@@ -20,12 +21,13 @@ export interface ImageStatusOptions {
  * the pull that follows tells what is wrong.
  */
 export function createImageStatus({ images, system, logger }: ImageStatusOptions): UnaryInterceptor {
-  return async ({ request }) => {
+  return async ({ request, signal }) => {
     if (!mentionsRecipe(request)) return { kind: 'forward' }
     const query = { ...decodeImageStatus(request), system }
     const wanted = readWanted(query, logger)
     if (wanted === 'none') return { kind: 'forward' }
-    const record = wanted === 'broken' ? undefined : await (await images()).find(wanted.image)
+    const record =
+      wanted === 'broken' ? undefined : await whenContainerdAnswers(() => images.find(wanted.image), signal)
     const present = wanted !== 'broken' && record && isOfRecipe(record, wanted)
     return present ? { kind: 'forward' } : { kind: 'reply', message: encodeAbsentImageStatus() }
   }

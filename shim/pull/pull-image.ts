@@ -6,13 +6,16 @@ import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { quote } from '../quote.ts'
 import { mentionsRecipe } from '../recipes/annotations.ts'
 import { findRecipe } from '../recipes/find-recipe.ts'
+import type { ImageRecords } from './contract.ts'
 import { decodePullImage, encodePullImageResponse } from './cri-messages.ts'
 import type { ProgressHub } from './progress.ts'
 import { pullRecipe, refuseForeign, type Stages } from './pull-recipe.ts'
 import type { SharedRuns } from './shared-runs.ts'
+import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
 export interface PullImageOptions {
   readonly policy: Policy
+  readonly images: Pick<ImageRecords, 'find'>
   readonly stages: () => Promise<Stages>
   readonly runs: SharedRuns<string>
   readonly progress: ProgressHub
@@ -31,9 +34,9 @@ export function createPullImage(options: PullImageOptions): UnaryInterceptor {
     if (!recipe) return { kind: 'forward' }
     const { replaceForeign } = policy(namespace, recipe)
     requireSystem(recipe, system)
-    const stages = await options.stages()
-    const record = await stages.images.find(recipe.image)
+    const record = await whenContainerdAnswers(() => options.images.find(recipe.image), signal)
     refuseForeign({ recipe, replaceForeign }, record)
+    const stages = await options.stages()
     const start = (runSignal: AbortSignal) =>
       observed(options, recipe, onProgress =>
         pullRecipe(stages, { recipe, namespace, record, replaceForeign, signal: runSignal, onProgress }),

@@ -1,6 +1,6 @@
 import type { Builder } from '../build/contract.ts'
 import type { Recipe } from '../build/recipe.ts'
-import { FinalError } from '../errors.ts'
+import { FinalError, RetryableError } from '../errors.ts'
 import type { Importer } from '../import/contract.ts'
 import { quote } from '../quote.ts'
 import type { ImageRecord, ImageRecords } from './contract.ts'
@@ -51,11 +51,21 @@ async function builtBefore(stages: Stages, pull: RecipePull, storePath: string):
   return id
 }
 
+/** An import that containerd left in the lurch is begun again: a restart of containerd is no reason to fail a pull. */
+const IMPORT_TRIES = 3
+
 async function importOutput(importer: Importer, pull: RecipePull, storePath: string): Promise<string> {
   const { recipe, signal, onProgress } = pull
   const labels = recipeLabels(recipe, storePath)
-  const { imageId } = await importer.importImage({ storePath, image: recipe.image, labels, signal, onProgress })
-  return imageId
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const { imageId } = await importer.importImage({ storePath, image: recipe.image, labels, signal, onProgress })
+      return imageId
+    } catch (error) {
+      const isAway = error instanceof RetryableError && error.code === 'ContainerdAway'
+      if (!isAway || tries === IMPORT_TRIES || signal.aborted) throw error
+    }
+  }
 }
 
 async function presentId({ images }: Stages, record: ImageRecord | undefined, recipe: Recipe) {

@@ -1,0 +1,37 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { startBed } from '../../test/node/bed.ts'
+import { ONE_GIGABYTE, writeArchive } from '../archive.ts'
+import { askStatus, latencies } from '../calls.ts'
+import { pullOf, startPackagedShim, writeFlake } from '../node.ts'
+import type { Result } from '../result.ts'
+
+const IMAGE = 'localhost/pause:1'
+const CALLS_BEFORE_REST = 200
+
+/** The resident memory of the shim's process, its import thread included. */
+export async function measureMemory(): Promise<Result[]> {
+  await using bed = await startBed()
+  const shim = await startPackagedShim(bed)
+  const cri = bed.cri(shim.socket)
+  await latencies(askStatus(cri, IMAGE), CALLS_BEFORE_REST)
+  const idle = await residentMegabytes(shim.daemon.pid, 'VmRSS')
+
+  const archive = join(bed.dir, 'archive.tar')
+  await writeArchive(archive, 'bench/full:1', ONE_GIGABYTE)
+  const flake = await writeFlake(bed, 'full', `cp ${archive} $out`)
+  await cri.pullImage(pullOf('bench/full:1', `path:${flake}`))
+  const peak = await residentMegabytes(shim.daemon.pid, 'VmHWM')
+  return [
+    { name: 'rss.idle', value: idle, unit: 'MB', aim: '< 80' },
+    { name: 'rss.importing', value: peak, unit: 'MB', aim: '< 150' },
+  ]
+}
+
+/** `VmRSS` is now, `VmHWM` the most there ever was (proc(5)). */
+async function residentMegabytes(pid: number | undefined, field: 'VmRSS' | 'VmHWM'): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  const kibibytes = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]
+  if (kibibytes === undefined) throw new Error(`no ${field} of process ${pid}`)
+  return (Number(kibibytes) * 1024) / 1e6
+}

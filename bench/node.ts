@@ -1,0 +1,55 @@
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hostSystem } from '../shim/build/system.ts'
+import { annotationName } from '../shim/recipes/annotations.ts'
+import type { Bed } from '../test/node/bed.ts'
+import type { Pull } from '../test/node/cri.ts'
+import type { Shim } from '../test/node/shim.ts'
+
+/** The program as it is packaged. */
+export const PROGRAM = join(import.meta.dirname, '../dist/shim/main.js')
+/** As the first line of the program has them. */
+const NODE_ARGS = ['--max-semi-space-size=2', '--max-old-space-size=256']
+
+export function startPackagedShim(bed: Bed): Promise<Shim> {
+  return bed.startShim({ program: PROGRAM, nodeArgs: NODE_ARGS })
+}
+
+/** A flake with one package, `image`, which a shell command makes; the build is not in a sandbox. */
+export async function writeFlake(bed: Bed, name: string, command: string): Promise<string> {
+  const dir = join(bed.dir, name)
+  await mkdir(dir)
+  await chmod(dir, 0o755)
+  const flake = `{
+  outputs = _: {
+    packages.${hostSystem()}.image = derivation {
+      name = "${name}.tar";
+      system = "${hostSystem()}";
+      builder = "/bin/sh";
+      PATH = "/usr/bin:/bin";
+      args = [ "-c" ${JSON.stringify(command)} ];
+    };
+  };
+}
+`
+  await writeFile(join(dir, 'flake.nix'), flake)
+  return dir
+}
+
+/** A flake URL that pins the folder's content. */
+export async function lockedUrl(bed: Bed, dir: string): Promise<string> {
+  const { stdout } = await bed.run('nix', ['hash', 'path', '--type', 'sha256', '--sri', dir])
+  return `path:${dir}?narHash=${encodeURIComponent(stdout.trim())}`
+}
+
+/** The pull of a pod whose annotations tie the image to the flake. */
+export function pullOf(image: string, flakeUrl: string): Pull {
+  return {
+    image,
+    annotations: {
+      [annotationName('imageTag')]: image,
+      [annotationName('flakeUrl')]: flakeUrl,
+      [annotationName('packageName')]: 'image',
+    },
+  }
+}

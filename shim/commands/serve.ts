@@ -1,0 +1,83 @@
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { resolveBuildUser } from '../build/build-user.ts'
+import { createBuilder } from '../build/builder.ts'
+import { hostSystem } from '../build/system.ts'
+import { type Config, readConfig } from '../config.ts'
+import { type ContainerdImages, createContainerdImages } from '../containerd/records.ts'
+import { createImporter } from '../import/importer.ts'
+import { lazy } from '../lazy.ts'
+import { createLogger } from '../logger.ts'
+import { createPolicy } from '../policy/policy.ts'
+import { createProxy } from '../proxy/proxy.ts'
+import { notifySystemd } from '../proxy/systemd-notify.ts'
+import { takeSystemdSocket } from '../proxy/systemd-socket.ts'
+import { createImageService } from '../pull/image-service.ts'
+import type { Stages } from '../pull/pull-recipe.ts'
+
+export interface ServeSurroundings {
+  readonly env: NodeJS.ProcessEnv
+  /** Aborted to stop: no more calls are taken, running ones may end. */
+  readonly signal: AbortSignal
+}
+
+/** Serves until `signal` aborts. Throws ConfigInvalid or ListenAddressInUse; all else is survived. */
+export async function serve(configFile: string, { env, signal }: ServeSurroundings): Promise<void> {
+  const config = await readConfig(configFile)
+  const logger = createLogger(config.log.level)
+  const images = createContainerdImages({ address: config.containerd.address })
+  const service = createImageService({
+    policy: createPolicy(config.policy),
+    images,
+    stages: createStages({ config, images, env, logger }),
+    system: hostSystem(),
+    abandonAfterMs: config.nix.abandonAfter,
+    rememberFailuresMs: config.nix.rememberFailures,
+    logger,
+  })
+  const proxy = createProxy({
+    upstream: config.containerd.address,
+    intercept: service.intercept,
+    streams: service.streams,
+    logger,
+  })
+
+  const fd = takeSystemdSocket(env)
+  await proxy.listen(fd === undefined ? { path: config.listen } : { fd })
+  logger.info({ listen: fd === undefined ? config.listen : `fd ${fd}`, upstream: config.containerd.address }, 'serving')
+  await notifySystemd('READY=1', { env, logger })
+  service.sweep().catch(err => logger.warn({ err }, 'builds are not possible yet'))
+
+  await aborted(signal)
+  logger.info({ reason: signal.reason }, 'stopping')
+  await notifySystemd('STOPPING=1', { env, logger })
+  await proxy.close({ graceMs: config.shutdownTimeout })
+  await service.close()
+  images.close()
+  logger.info('stopped')
+}
+
+/** Calls are passed on even where builds are impossible; so what builds is made when it is first wanted. */
+function createStages({ config, images, env, logger }: StagesOptions): () => Promise<Stages> {
+  const { nix, stateDir, containerd } = config
+  return lazy(async () => {
+    const buildUser = await resolveBuildUser({ name: nix.user, home: join(stateDir, 'home'), env })
+    const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, buildUser, logger })
+    const importer = createImporter({ containerd, stateDir, buildUser, logger })
+    return { builder, importer, images }
+  })
+}
+
+interface StagesOptions {
+  readonly config: Config
+  readonly images: ContainerdImages
+  readonly env: NodeJS.ProcessEnv
+  readonly logger: Logger
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
