@@ -1,0 +1,123 @@
+import { chown, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Containerd, type ContainerdOptions, createContainerd } from './containerd.ts'
+import { type CriClient, connectCri } from './cri.ts'
+import type { Daemon } from './daemon.ts'
+import { type Namespace, startNamespace } from './namespace.ts'
+import { configureNix, createNixDaemon, nixDaemonSocket } from './nix-daemon.ts'
+import { type RunOptions, type RunResult, runInside } from './run.ts'
+import { type Shim, type ShimOptions, startShim } from './shim.ts'
+import { findUser, type User } from './user.ts'
+
+/** A node: containerd and Nix with everything of their own, /nix included. Disposed of, it has left no trace. */
+export interface Bed extends AsyncDisposable {
+  /** Its own temp folder, at the same path inside and outside. */
+  readonly dir: string
+  readonly containerd: Daemon
+  readonly containerdSocket: string
+  /** containerd's `root`: content store, snapshots, metadata. */
+  readonly containerdRoot: string
+  readonly nixDaemon: Daemon
+  readonly nixDaemonSocket: string
+  /** For nix clients. */
+  readonly nixEnv: Readonly<Record<string, string>>
+  /** The unprivileged user that builds. With `daemon: false` it owns /nix. */
+  readonly buildUser: User
+  /** Argument vector prefix that runs a program inside; the program is killed when the prefix's process is. */
+  readonly enter: readonly string[]
+  /** The environment of everything that runs inside: PATH, HOME and `nixEnv`. */
+  readonly env: Readonly<Record<string, string>>
+  /** Runs a program inside. Rejects with execa's error when it fails. */
+  run(command: string, args?: readonly string[], options?: RunOptions): Promise<RunResult>
+  startShim(options?: ShimOptions): Promise<Shim>
+  /** A client that is closed with the bed; of containerd unless told otherwise. */
+  cri(socket?: string): CriClient
+}
+
+export interface BedOptions {
+  /** false: no nix-daemon; the build user owns /nix. */
+  readonly daemon?: boolean
+  /** Put over the bed's own nix.conf. */
+  readonly nixSettings?: Readonly<Record<string, string>>
+  readonly containerd?: ContainerdOptions
+  /** Parts that are not started; their Daemon can do that later. */
+  readonly without?: readonly ('containerd' | 'nix')[]
+}
+
+/** Needs root. Any number of beds stand side by side. */
+export async function startBed(options: BedOptions = {}): Promise<Bed> {
+  const namespace = await startNamespace()
+  try {
+    return await furnish(namespace, options)
+  } catch (error) {
+    await namespace[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+async function furnish(namespace: Namespace, options: BedOptions): Promise<Bed> {
+  const { dir, enter } = namespace
+  const { daemon: viaDaemon = true, nixSettings, without = [] } = options
+  const buildUser = await findUser('nobody')
+  const nixEnv = await configureNix(namespace, { viaDaemon, settings: nixSettings })
+  const env = { ...baseEnv(), HOME: await makeHome(dir), ...nixEnv }
+  if (!viaDaemon) await chown(join(dir, 'nix'), buildUser.uid, buildUser.gid)
+
+  const containerd = await createContainerd(namespace, env, options.containerd)
+  const nixDaemon = createNixDaemon(namespace, env)
+  await Promise.all([
+    without.includes('containerd') ? undefined : containerd.daemon.start(),
+    viaDaemon && !without.includes('nix') ? nixDaemon.start() : undefined,
+  ])
+  return makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, enter })
+}
+
+interface Furniture {
+  readonly namespace: Namespace
+  readonly containerd: Containerd
+  readonly nixDaemon: Daemon
+  readonly nixEnv: Readonly<Record<string, string>>
+  readonly env: Readonly<Record<string, string>>
+  readonly buildUser: User
+  readonly enter: readonly string[]
+}
+
+function makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, enter }: Furniture): Bed {
+  const { dir } = namespace
+  const clients = new DisposableStack()
+  let shims = 0
+  return {
+    dir,
+    containerd: containerd.daemon,
+    containerdSocket: containerd.socket,
+    containerdRoot: containerd.root,
+    nixDaemon,
+    nixDaemonSocket: nixDaemonSocket(namespace),
+    nixEnv,
+    buildUser,
+    enter,
+    env,
+    run: (command, args = [], options = {}) => runInside({ enter, env, cwd: dir }, command, args, options),
+    startShim(options) {
+      shims += 1
+      const around = { namespace, name: `shim-${shims}`, containerdSocket: containerd.socket, env, buildUser }
+      return startShim(around, options)
+    },
+    cri: (socket = containerd.socket) => clients.use(connectCri(socket)),
+    async [Symbol.asyncDispose]() {
+      clients.dispose()
+      await namespace[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Nothing of the caller's but where programs are: a test must not depend on who runs it. */
+function baseEnv(): Record<string, string> {
+  return { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' }
+}
+
+async function makeHome(dir: string): Promise<string> {
+  const home = join(dir, 'home')
+  await mkdir(home)
+  return home
+}

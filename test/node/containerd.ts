@@ -1,0 +1,86 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { connectCri } from './cri.ts'
+import { createDaemon, type Daemon } from './daemon.ts'
+import type { Namespace } from './namespace.ts'
+
+export interface Containerd {
+  readonly daemon: Daemon
+  readonly socket: string
+  /** Its `root`: content store, snapshots, metadata. */
+  readonly root: string
+}
+
+export interface ContainerdOptions {
+  /** The program; Debian's containerd unless told otherwise. */
+  readonly command?: string
+}
+
+export const SANDBOX_IMAGE = 'localhost/pause:1'
+/** Where Debian puts them. */
+const CNI_PLUGINS = '/usr/lib/cni'
+
+/** A containerd with everything of its own, not yet started. */
+export async function createContainerd(
+  namespace: Namespace,
+  env: NodeJS.ProcessEnv,
+  { command = 'containerd' }: ContainerdOptions = {},
+): Promise<Containerd> {
+  const dir = join(namespace.dir, 'containerd')
+  const cniConfig = join(dir, 'cni')
+  await mkdir(cniConfig, { recursive: true })
+  await writeFile(join(cniConfig, '10-loopback.conflist'), loopbackNetwork())
+  const configPath = join(dir, 'config.toml')
+  await writeFile(configPath, config(dir, cniConfig))
+  const socket = join(dir, 'containerd.sock')
+  const daemon = createDaemon({
+    name: 'containerd',
+    namespace,
+    command: [command, '--config', configPath],
+    env,
+    logPath: join(dir, 'log'),
+    ready: signal => waitForCri(socket, signal),
+  })
+  return { daemon, socket, root: join(dir, 'root') }
+}
+
+/** containerd listens a moment before its CRI plugin serves. */
+async function waitForCri(socket: string, signal: AbortSignal): Promise<void> {
+  using cri = connectCri(socket)
+  await cri.waitUntilServing(signal)
+}
+
+function loopbackNetwork(): string {
+  return JSON.stringify({ cniVersion: '1.0.0', name: 'loopback', plugins: [{ type: 'loopback' }] })
+}
+
+/**
+ * Version 2 of containerd's configuration, which 2.x converts by itself.
+ * `restrict_oom_score_adj`: in a container the score may not be lowered. AppArmor and `opt` would leave traces on the machine.
+ */
+function config(dir: string, cniConfig: string): string {
+  const quote = JSON.stringify
+  return `version = 2
+root = ${quote(join(dir, 'root'))}
+state = ${quote(join(dir, 'state'))}
+disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.internal.v1.tracing", "io.containerd.nri.v1.nri",
+  "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs"]
+[grpc]
+  address = ${quote(join(dir, 'containerd.sock'))}
+[ttrpc]
+  address = ${quote(join(dir, 'containerd.sock.ttrpc'))}
+[debug]
+  address = ${quote(join(dir, 'debug.sock'))}
+  level = "info"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = ${quote(SANDBOX_IMAGE)}
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = ${quote(CNI_PLUGINS)}
+    conf_dir = ${quote(cniConfig)}
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+`
+}

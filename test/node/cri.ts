@@ -1,0 +1,157 @@
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import * as v from 'valibot'
+import { type CallOptions, connectGrpc } from './grpc.ts'
+
+/** What a kubelet asks of a container runtime. Rejections are grpc-js's ServiceError, with `code` and `details`. */
+export interface CriClient extends Disposable {
+  /** Polls until the runtime is ready. */
+  waitUntilServing(signal: AbortSignal): Promise<void>
+  /** Resolves to the image's id. As the kubelet's, without a deadline. */
+  pullImage(pull: Pull, options?: CallOptions): Promise<string>
+  imageStatus(image: string, options?: CallOptions & { annotations?: Annotations }): Promise<Image | undefined>
+  listImages(options?: CallOptions): Promise<Image[]>
+  removeImage(image: string, options?: CallOptions): Promise<void>
+  /** Mount points and used bytes of the file systems that hold images. */
+  imageFsInfo(options?: CallOptions): Promise<{ mountpoint: string; usedBytes: number }[]>
+  version(options?: CallOptions): Promise<{ runtimeName: string; runtimeVersion: string }>
+  runPodSandbox(sandbox: Sandbox): Promise<string>
+  stopPodSandbox(id: string): Promise<void>
+  removePodSandbox(id: string): Promise<void>
+  createContainer(sandboxId: string, sandbox: Sandbox, container: Container): Promise<string>
+  startContainer(id: string): Promise<void>
+  containerStatus(id: string): Promise<{ state: string; exitCode: number; reason: string; message: string }>
+}
+
+export type Annotations = Readonly<Record<string, string>>
+export type Image = v.InferOutput<typeof ImageSchema>
+
+export interface Pull {
+  readonly image: string
+  /** The pod's. They are sent twice, as a kubelet does, unless `places` says otherwise. */
+  readonly annotations?: Annotations
+  readonly places?: readonly ('image' | 'sandbox')[]
+  readonly namespace?: string
+  readonly podName?: string
+}
+
+export interface Sandbox {
+  readonly name: string
+  readonly namespace: string
+  readonly uid: string
+  readonly logDirectory: string
+  /** The folder below which runc makes its cgroups. */
+  readonly cgroupParent: string
+}
+
+export interface Container {
+  readonly name: string
+  readonly image: string
+  readonly command: readonly string[]
+  readonly args: readonly string[]
+  /** Below the sandbox's log directory. */
+  readonly logPath: string
+}
+
+const ImageSchema = v.object({
+  id: v.string(),
+  repoTags: v.array(v.string()),
+  repoDigests: v.array(v.string()),
+  size: v.number(),
+})
+const Nothing = v.object({})
+
+const RUNTIME = '/runtime.v1.RuntimeService'
+const IMAGES = '/runtime.v1.ImageService'
+const POLL_MS = 25
+const PROTO = join(import.meta.dirname, '../protos/cri.proto')
+
+/** A client on a socket that may not be there yet: calls wait for it until their deadline. */
+export function connectCri(socket: string): CriClient {
+  const grpc = connectGrpc(socket, PROTO)
+  const { call } = grpc
+
+  const isReady = async () => {
+    const answer = v.object({ status: v.object({ conditions: v.array(v.object({ status: v.boolean() })) }) })
+    const { status } = await call(`${RUNTIME}/Status`, {}, answer, { limitMs: 1000 })
+    return status.conditions.every(condition => condition.status)
+  }
+
+  return {
+    async waitUntilServing(signal) {
+      while (!(await isReady().catch(() => false))) await delay(POLL_MS, undefined, { signal })
+    },
+    async pullImage(pull, options = {}) {
+      const answer = v.object({ imageRef: v.string() })
+      return (await call(`${IMAGES}/PullImage`, pullRequest(pull), answer, { limitMs: 0, ...options })).imageRef
+    },
+    async imageStatus(image, { annotations = {}, ...options } = {}) {
+      const answer = v.object({ image: v.nullable(ImageSchema) })
+      const found = await call(`${IMAGES}/ImageStatus`, { image: { image, annotations } }, answer, options)
+      return found.image ?? undefined
+    },
+    async listImages(options) {
+      return (await call(`${IMAGES}/ListImages`, {}, v.object({ images: v.array(ImageSchema) }), options)).images
+    },
+    async removeImage(image, options) {
+      await call(`${IMAGES}/RemoveImage`, { image: { image } }, Nothing, options)
+    },
+    async imageFsInfo(options) {
+      const answer = v.object({
+        imageFilesystems: v.array(
+          v.object({ fsId: v.object({ mountpoint: v.string() }), usedBytes: v.object({ value: v.number() }) }),
+        ),
+      })
+      const { imageFilesystems } = await call(`${IMAGES}/ImageFsInfo`, {}, answer, options)
+      return imageFilesystems.map(({ fsId, usedBytes }) => ({ ...fsId, usedBytes: usedBytes.value }))
+    },
+    version: options =>
+      call(`${RUNTIME}/Version`, {}, v.object({ runtimeName: v.string(), runtimeVersion: v.string() }), options),
+    async runPodSandbox(sandbox) {
+      const answer = v.object({ podSandboxId: v.string() })
+      return (await call(`${RUNTIME}/RunPodSandbox`, { config: sandboxConfig(sandbox) }, answer)).podSandboxId
+    },
+    async stopPodSandbox(podSandboxId) {
+      await call(`${RUNTIME}/StopPodSandbox`, { podSandboxId }, Nothing)
+    },
+    async removePodSandbox(podSandboxId) {
+      await call(`${RUNTIME}/RemovePodSandbox`, { podSandboxId }, Nothing)
+    },
+    async createContainer(podSandboxId, sandbox, { name, image, command, args, logPath }) {
+      const config = { metadata: { name }, image: { image }, command, args, logPath }
+      const request = { podSandboxId, config, sandboxConfig: sandboxConfig(sandbox) }
+      return (await call(`${RUNTIME}/CreateContainer`, request, v.object({ containerId: v.string() }))).containerId
+    },
+    async startContainer(containerId) {
+      await call(`${RUNTIME}/StartContainer`, { containerId }, Nothing)
+    },
+    async containerStatus(containerId) {
+      const status = v.object({ state: v.string(), exitCode: v.number(), reason: v.string(), message: v.string() })
+      return (await call(`${RUNTIME}/ContainerStatus`, { containerId }, v.object({ status }))).status
+    },
+    [Symbol.dispose]: () => grpc[Symbol.dispose](),
+  }
+}
+
+function pullRequest({
+  image,
+  annotations = {},
+  places = ['image', 'sandbox'],
+  namespace = 'default',
+  podName = 'pod',
+}: Pull): object {
+  const inPlace = (place: 'image' | 'sandbox') => (places.includes(place) ? annotations : {})
+  return {
+    image: { image, annotations: inPlace('image') },
+    sandboxConfig: { metadata: { name: podName, namespace, uid: podName }, annotations: inPlace('sandbox') },
+  }
+}
+
+/** The host's network: a network namespace would be one more thing to set up and to remove. */
+function sandboxConfig({ name, namespace, uid, logDirectory, cgroupParent }: Sandbox): object {
+  return {
+    metadata: { name, namespace, uid },
+    logDirectory,
+    linux: { cgroupParent, securityContext: { namespaceOptions: { network: 'NODE' } } },
+  }
+}

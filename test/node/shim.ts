@@ -1,0 +1,67 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { connectCri } from './cri.ts'
+import { createDaemon, type Daemon } from './daemon.ts'
+import type { Namespace } from './namespace.ts'
+import type { User } from './user.ts'
+
+/** A running `enbi-shim serve`. */
+export interface Shim {
+  readonly daemon: Daemon
+  readonly socket: string
+  readonly stateDir: string
+  readonly configPath: string
+}
+
+export interface ShimOptions {
+  /** Put over the bed's own, top-level key by top-level key. */
+  readonly config?: Readonly<Record<string, unknown>>
+  readonly env?: NodeJS.ProcessEnv
+  /** For node itself, before the program's name. */
+  readonly nodeArgs?: readonly string[]
+  /** false: do not wait until it answers. */
+  readonly wait?: boolean
+  /** What is run, with `serve --config F` after it; shim/main.ts by default. */
+  readonly program?: string
+}
+
+interface Surroundings {
+  readonly namespace: Namespace
+  readonly name: string
+  readonly containerdSocket: string
+  readonly env: NodeJS.ProcessEnv
+  readonly buildUser: User
+}
+
+const MAIN = join(import.meta.dirname, '../../shim/main.ts')
+
+export async function startShim(around: Surroundings, options: ShimOptions = {}): Promise<Shim> {
+  const dir = join(around.namespace.dir, around.name)
+  await mkdir(dir)
+  const configPath = join(dir, 'config.yaml')
+  const config = {
+    listen: join(dir, 'shim.sock'),
+    containerd: { address: around.containerdSocket },
+    stateDir: join(dir, 'state'),
+    nix: { user: around.buildUser.name },
+    policy: [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**', 'path:**', 'git+file:**', '**'] }],
+    ...options.config,
+  }
+  await writeFile(configPath, stringify(config))
+  const daemon = createDaemon({
+    name: 'enbi-shim',
+    namespace: around.namespace,
+    command: [process.execPath, ...(options.nodeArgs ?? []), options.program ?? MAIN, 'serve', '--config', configPath],
+    env: { ...around.env, ...options.env },
+    logPath: join(dir, 'log'),
+    ready: signal => waitForAnswer(config.listen, signal),
+  })
+  await daemon.start({ wait: options.wait ?? true })
+  return { daemon, socket: config.listen, stateDir: config.stateDir, configPath }
+}
+
+async function waitForAnswer(socket: string, signal: AbortSignal): Promise<void> {
+  using cri = connectCri(socket)
+  await cri.imageFsInfo({ signal })
+}
