@@ -1,7 +1,6 @@
-import { once } from 'node:events'
 import type { ServerHttp2Session } from 'node:http2'
 
-/** Answers that were given at the end of the grace time get this long to reach their callers. */
+/** Answers that are given at the end of the grace time have this long to reach their callers. */
 const FLUSH_LIMIT_MS = 500
 
 /** Says GOAWAY on every connection and waits until each is closed: after `graceMs` by `stopCalls`, then by force. */
@@ -10,13 +9,13 @@ export async function drain(
   graceMs: number,
   stopCalls: () => void,
 ): Promise<void> {
-  const closed = Promise.all([...sessions].map(session => once(session, 'close')))
+  const closed = [...sessions].map(session => new Promise(resolve => session.once('close', resolve)))
   for (const session of sessions) session.close()
   const grace = setTimeout(stopCalls, graceMs)
   const force = setTimeout(() => {
     for (const session of sessions) session.destroy()
   }, graceMs + FLUSH_LIMIT_MS)
-  await closed
+  await Promise.all(closed)
   clearTimeout(grace)
   clearTimeout(force)
 }

@@ -136,13 +136,13 @@ export class Forward {
     const { stream } = this.#incoming
     if (this.#ended || up !== this.#up || stream.closed) return
     const bodiless = (flags & NGHTTP2_FLAG_END_STREAM) !== 0
+    if (bodiless) up.resume()
     if (bodiless && this.#resend({ kind: 'status', status: statusOf(headers) })) return
     this.#passedOn = true
     this.#body.forget()
     const answer = toHeaders(raw, headers)
     stream.respond(answer, bodiless ? HEADERS_ONLY : HEADERS_THEN_TRAILERS)
     if (bodiless) {
-      up.resume()
       releaseRequest(stream)
       this.#end(statusOf(headers))
       return

@@ -13,16 +13,18 @@ export interface InterceptOptions {
   readonly forward: (incoming: Incoming, body: RequestBody, onStatus?: (grpcStatus: number) => void) => void
   /** The call was answered here, or stopped. */
   readonly onEnd: (status: GrpcStatus) => void
+  /** The call is over, or containerd's. */
+  readonly onRelease: () => void
 }
 
 /** Reads a unary request whole, asks the interceptor, and does what it says. */
-export function intercept(incoming: Incoming, { interceptor, forward, onEnd }: InterceptOptions): OwnCall {
+export function intercept(incoming: Incoming, { interceptor, forward, onEnd, onRelease }: InterceptOptions): OwnCall {
   const { stream, headers } = incoming
-  const end = (status: GrpcStatus) => {
+  const answer = (status: GrpcStatus) => {
     answerStatus(stream, status)
     onEnd(status)
   }
-  const call = new OwnCall(incoming, end)
+  const call = new OwnCall(incoming, { answer, onRelease })
   const apply = (body: Buffer, outcome: UnaryOutcome) => {
     call.release()
     if (outcome.kind === 'forward') return forward(incoming, new RequestBody([body], true), outcome.afterwards)
@@ -37,7 +39,7 @@ export function intercept(incoming: Incoming, { interceptor, forward, onEnd }: I
     } catch (error) {
       if (!call.running) return
       call.release()
-      end({ code: STATUS.UNKNOWN, message: toShimError(error).message })
+      answer({ code: STATUS.UNKNOWN, message: toShimError(error).message })
     }
   })
   return call

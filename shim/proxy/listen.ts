@@ -1,30 +1,40 @@
 import { once } from 'node:events'
 import type { Server } from 'node:net'
+import { FinalError, messageOf, ShimError } from '../errors.ts'
 import { listenAtPath } from './socket-file.ts'
 
 /** A path for a socket file of our own, or the descriptor of a socket that listens already (see systemd-socket.ts). */
 export type ListenTarget = { readonly path: string } | { readonly fd: number }
 
 export interface Listening {
-  /** Takes no more connections. */
-  close(): Promise<void>
+  /** Takes no more connections, and removes the socket file. */
+  stop(): Promise<void>
+  /** Resolves when the last connection has ended, after `stop`. */
+  readonly closed: Promise<unknown>
 }
 
+/** Throws FinalError: ListenAddressInUse, or ConfigInvalid when the address cannot be used for another reason. */
 export async function listen(server: Server, target: ListenTarget): Promise<Listening> {
-  const removeFile =
-    'path' in target ? await listenAtPath(server, target.path) : await listenAtDescriptor(server, target.fd)
+  const closed = new Promise(resolve => server.once('close', resolve))
+  const removeFile = await open(server, target).catch(error => {
+    if (error instanceof ShimError) throw error
+    const address = 'path' in target ? target.path : `descriptor ${target.fd}`
+    throw new FinalError('ConfigInvalid', `cannot listen at ${address}: ${messageOf(error)}`, { cause: error })
+  })
   return {
-    async close() {
-      // While the socket is open its inode cannot be another's.
+    async stop() {
+      // First the file: while the socket is open, its inode cannot be a successor's.
       await removeFile()
       server.close()
     },
+    closed,
   }
 }
 
-async function listenAtDescriptor(server: Server, fd: number): Promise<() => Promise<void>> {
+async function open(server: Server, target: ListenTarget): Promise<() => Promise<void>> {
+  if ('path' in target) return listenAtPath(server, target.path)
   const listening = once(server, 'listening')
-  server.listen({ fd })
+  server.listen(target)
   await listening
   return async () => {}
 }

@@ -11,21 +11,27 @@ const TOO_LARGE: GrpcStatus = {
   message: `grpc: received message larger than max (${REQUEST_LIMIT_BYTES} bytes with its frame)`,
 }
 
-/**
- * A call that the shim itself looks into: its request is read whole, its deadline is kept here, and `onStop` is called once
- * when it has to stop early – the caller left, the deadline passed, the proxy closes.
- */
+interface OwnCallHooks {
+  /** The call is stopped: the caller left, the deadline passed, the proxy closes. At most once. */
+  readonly answer: (status: GrpcStatus) => void
+  /** The call is over, or is somebody else's from here on. Once. */
+  readonly onRelease: () => void
+}
+
+/** A call that the shim itself looks into: its request is read whole and its deadline is kept here. */
 export class OwnCall {
   readonly incoming: Incoming
   readonly #controller = new AbortController()
-  readonly #onStop: (status: GrpcStatus) => void
+  readonly #answer: (status: GrpcStatus) => void
+  readonly #onRelease: () => void
   readonly #callerLeft = () => this.stop(CANCELLED)
   #deadline: NodeJS.Timeout | undefined
   #over = false
 
-  constructor(incoming: Incoming, onStop: (status: GrpcStatus) => void) {
+  constructor(incoming: Incoming, { answer, onRelease }: OwnCallHooks) {
     this.incoming = incoming
-    this.#onStop = onStop
+    this.#answer = answer
+    this.#onRelease = onRelease
     incoming.stream.on('error', ignoreError)
     incoming.stream.on('close', this.#callerLeft)
     const deadline = deadlineOf(incoming)
@@ -42,13 +48,13 @@ export class OwnCall {
   stop(status: GrpcStatus): void {
     if (this.#over) return
     this.release()
-    this.#onStop(status)
+    this.#answer(status)
     this.#controller.abort(new Error(status.message))
   }
 
-  /** The call is answered, or is somebody else's from here on. */
   release(): void {
     this.#over = true
+    this.#onRelease()
     clearTimeout(this.#deadline)
     this.incoming.stream.off('close', this.#callerLeft)
   }

@@ -39,11 +39,9 @@ export function createProxy(options: ProxyOptions): Proxy {
   const server = http2.createServer(SESSION_OPTIONS)
   let listening: Listening | undefined
 
-  const track = (incoming: Incoming, begin: (onEnd: (status: GrpcStatus) => void) => Stoppable) => {
-    const call = begin(status => {
-      running.delete(call)
-      logFailure(logger, incoming, status)
-    })
+  const track = (incoming: Incoming, begin: (hooks: CallHooks) => Stoppable) => {
+    const onEnd = (status: GrpcStatus) => logFailure(logger, incoming, status)
+    const call = begin({ onEnd, onRelease: () => running.delete(call) })
     running.add(call)
   }
   const forward = (incoming: Incoming, body: RequestBody, onStatus?: (grpcStatus: number) => void) => {
@@ -66,8 +64,8 @@ export function createProxy(options: ProxyOptions): Proxy {
     const incoming = readIncoming(stream, headers, flags, rawHeaders)
     const interceptor = options.intercept.get(incoming.path)
     const handler = options.streams.get(incoming.path)
-    if (interceptor !== undefined) track(incoming, onEnd => intercept(incoming, { interceptor, forward, onEnd }))
-    else if (handler !== undefined) track(incoming, onEnd => serveStream(incoming, handler, onEnd))
+    if (interceptor !== undefined) track(incoming, hooks => intercept(incoming, { interceptor, forward, ...hooks }))
+    else if (handler !== undefined) track(incoming, hooks => serveStream(incoming, { handler, ...hooks }))
     else forward(incoming, new RequestBody([], incoming.bodiless))
   })
 
@@ -76,13 +74,19 @@ export function createProxy(options: ProxyOptions): Proxy {
       listening = await listen(server, target)
     },
     async close({ graceMs }) {
-      await listening?.close()
+      await listening?.stop()
       await drain(sessions, graceMs, () => {
         for (const call of running) call.stop(SHUTTING_DOWN)
       })
-      upstream.close()
+      await listening?.closed
+      await upstream.close()
     },
   }
+}
+
+interface CallHooks {
+  readonly onEnd: (status: GrpcStatus) => void
+  readonly onRelease: () => void
 }
 
 interface Stoppable {

@@ -8,23 +8,35 @@ import { answerStatus, HEADERS_THEN_TRAILERS, type Incoming, releaseRequest } fr
 import { frameMessage, readMessage } from './message-frame.ts'
 import { OwnCall } from './own-call.ts'
 
-/** Answers a server-streaming call of the shim's own; `onEnd` gets what the caller was told. */
-export function serveStream(incoming: Incoming, handler: StreamHandler, onEnd: (status: GrpcStatus) => void): OwnCall {
+export interface ServeOptions {
+  readonly handler: StreamHandler
+  /** With what the caller was told. */
+  readonly onEnd: (status: GrpcStatus) => void
+  readonly onRelease: () => void
+}
+
+/** Answers a server-streaming call of the shim's own. */
+export function serveStream(incoming: Incoming, { handler, onEnd, onRelease }: ServeOptions): OwnCall {
   const { stream, headers } = incoming
-  const end = (status: GrpcStatus) => {
+  const answer = (status: GrpcStatus) => {
     if (stream.headersSent) endWithTrailers(stream, status)
     else answerStatus(stream, status)
     onEnd(status)
   }
-  const call = new OwnCall(incoming, end)
+  const call = new OwnCall(incoming, { answer, onRelease })
+  const finish = (status: GrpcStatus) => {
+    if (!call.running) return
+    call.release()
+    answer(status)
+  }
   call.readRequest(async body => {
     try {
       const request = await readMessage(body, single(headers['grpc-encoding']))
-      if (request === undefined) return call.stop(UNREADABLE)
+      if (request === undefined) return finish(UNREADABLE)
       await writeItems(call, handler(call.toUnaryCall(request)))
-      call.stop({ code: STATUS.OK, message: '' })
+      finish({ code: STATUS.OK, message: '' })
     } catch (error) {
-      call.stop({ code: STATUS.UNKNOWN, message: toShimError(error).message })
+      finish({ code: STATUS.UNKNOWN, message: toShimError(error).message })
     }
   })
   return call

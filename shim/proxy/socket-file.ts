@@ -18,17 +18,18 @@ const CONNECT_LIMIT_MS = 1000
  * ListenAddressInUse. Returns how to remove the file again; a successor's is left alone.
  */
 export async function listenAtPath(server: Server, path: string): Promise<() => Promise<void>> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
   // Bound under another name first: node unlinks the name that it bound when it closes, be it a successor's by then.
   const bound = join(dirname(path), `.${randomBytes(4).toString('hex')}`)
   for (const name of [path, bound]) checkLength(name)
-  return withSocketLock(path, async () => {
+  mkdirSync(dirname(path), { recursive: true })
+  const own = await withSocketLock(path, async () => {
     await refuseLive(path)
     await bind(server, bound)
-    const own = lstatSync(bound, { bigint: true })
+    const stats = lstatSync(bound, { bigint: true })
     renameSync(bound, path)
-    return () => withSocketLock(path, async () => removeOwn(path, own))
+    return stats
   })
+  return () => withSocketLock(path, async () => removeOwn(path, own)).catch(ignoreMissingFolder)
 }
 
 function checkLength(path: string): void {
@@ -70,4 +71,8 @@ async function bind(server: Server, path: string): Promise<void> {
 function removeOwn(path: string, own: BigIntStats): void {
   const current = lstatSync(path, { bigint: true, throwIfNoEntry: false })
   if (current?.dev === own.dev && current.ino === own.ino) unlinkSync(path)
+}
+
+function ignoreMissingFolder(error: unknown): void {
+  if (!isCode(error, 'ENOENT')) throw error
 }

@@ -12,7 +12,7 @@ export async function withSocketLock<T>(path: string, work: () => Promise<T>): P
   try {
     return await work()
   } finally {
-    rmdirSync(lock)
+    removeLock(lock)
   }
 }
 
@@ -28,9 +28,15 @@ function tryLock(lock: string): boolean {
 }
 
 function removeAbandoned(lock: string): void {
+  const stats = statSync(lock, { throwIfNoEntry: false })
+  if (stats !== undefined && Date.now() - stats.mtimeMs > ABANDONED_AFTER_MS) removeLock(lock)
+}
+
+function removeLock(lock: string): void {
   try {
-    if (Date.now() - statSync(lock).mtimeMs > ABANDONED_AFTER_MS) rmdirSync(lock)
+    rmdirSync(lock)
   } catch (error) {
+    // Somebody took it for abandoned.
     if (!isCode(error, 'ENOENT')) throw error
   }
 }

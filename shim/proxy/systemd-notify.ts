@@ -12,7 +12,7 @@ let reportedMissing = false
  * A child process, as node has no unix datagram sockets; the unit therefore needs `NotifyAccess=all`.
  */
 export async function notifySystemd(state: ServiceState, { env, logger }: { env: NodeJS.ProcessEnv; logger: Logger }) {
-  if (!env['NOTIFY_SOCKET']) return
+  if (!env.NOTIFY_SOCKET) return
   await new Promise<void>(resolve => {
     execFile('systemd-notify', [state], { env, timeout: NOTIFY_LIMIT_MS }, error => {
       if (error !== null) report(error, state, logger)

@@ -6,8 +6,8 @@ const FIRST_DESCRIPTOR = 3
  * child processes must not take them for theirs.
  */
 export function takeSystemdSocket(env: NodeJS.ProcessEnv): number | undefined {
-  const meant = env['LISTEN_PID'] === String(process.pid)
-  const count = Number(env['LISTEN_FDS'] ?? 0)
+  const meant = env.LISTEN_PID === String(process.pid)
+  const count = Number(env.LISTEN_FDS ?? 0)
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name]
   return meant && count >= 1 ? FIRST_DESCRIPTOR : undefined
 }

@@ -50,11 +50,13 @@ export class Upstream {
   }
 
   /** Ends all connections at once. */
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true
     this.#waiters.clear()
     clearTimeout(this.#retryTimer)
+    const closed = [...this.#sessions].map(session => new Promise(resolve => session.once('close', resolve)))
     for (const session of this.#sessions) session.destroy()
+    await Promise.all(closed)
   }
 
   #connect(): void {
