@@ -2,7 +2,7 @@
  * Every failure that a user can meet, by its stage. `final`: trying again with the same input cannot help.
  * `retryable`: the cause lies outside of the input and may pass.
  */
-const CATALOGUE = {
+export const ERROR_CODES = {
   // config and start
   ConfigInvalid: 'final',
   StateDirNotWritable: 'retryable',
@@ -46,8 +46,8 @@ const CATALOGUE = {
   Internal: 'retryable',
 } as const satisfies Record<string, 'final' | 'retryable'>
 
-export type ErrorCode = keyof typeof CATALOGUE
-type CodesOf<Kind> = { [Code in ErrorCode]: (typeof CATALOGUE)[Code] extends Kind ? Code : never }[ErrorCode]
+export type ErrorCode = keyof typeof ERROR_CODES
+type CodesOf<Kind> = { [Code in ErrorCode]: (typeof ERROR_CODES)[Code] extends Kind ? Code : never }[ErrorCode]
 
 /** A failure with a code from the catalogue. `message` is written for the person who reads `kubectl describe pod`. */
 export abstract class ShimError extends Error {
@@ -94,5 +94,5 @@ export function reviveError(code: ErrorCode, message: string): ShimError {
 }
 
 function isFinal(code: ErrorCode): code is CodesOf<'final'> {
-  return CATALOGUE[code] === 'final'
+  return ERROR_CODES[code] === 'final'
 }
