@@ -5,7 +5,7 @@ import { GrammarError, quoteForError } from './grammar.ts'
 
 /** A flake URL that was held against the grammar: it cannot become an option, a relative path or a shell word. */
 export interface FlakeUrl {
-  /** Canonical text, as it is given to nix: host and rev in lower case, query keys sorted. */
+  /** Canonical text, as it is given to nix: host and rev in lower case, query keys sorted, no `tarball+` if avoidable. */
   readonly url: string
   /** `github`, `git+https`, `path`, `tarball+https`, `flake` … A bare `https://….tar.gz` is `tarball+https`. */
   readonly scheme: string
@@ -32,7 +32,7 @@ const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
 ]
 
 /** What nix takes for a tarball although the scheme does not say so. */
-const BARE_TARBALL = /^https?:\/\/[^?]+\.(?:zip|tar|tgz|tbz2|txz|tar\.(?:gz|xz|bz2|zst))(?:\?|$)/
+const BARE_TARBALL = /^(?:https?|file):\/\/[^?]+\.(?:zip|tar|tgz|tar\.(?:gz|xz|bz2|zst))(?:\?|$)/
 
 /**
  * Grammar: flake references of Nix 2.8 to 2.34, less what could lead elsewhere: no `host`, no relative path, no
@@ -67,10 +67,16 @@ function parse(text: string): FlakeUrl {
   }
   const suffix = [ref, rev].map(part => (part === undefined ? '' : `/${part}`)).join('')
   return {
-    url: `${source}${suffix}${formatQuery(params)}`,
+    url: `${nixSpelling(source)}${suffix}${formatQuery(params)}`,
     scheme: name,
     source,
     local: scheme.local,
     locked: scheme.lockedBy === 'rev' ? rev !== undefined || params.has('rev') : params.has('narHash'),
   }
+}
+
+/** Nix 2.8 knows `https://….tar.gz` but no `tarball+https://`; every later Nix knows both. */
+function nixSpelling(source: string): string {
+  const bare = source.replace(/^tarball\+/, '')
+  return BARE_TARBALL.test(bare) ? bare : source
 }

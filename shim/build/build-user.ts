@@ -1,0 +1,75 @@
+import { execa } from 'execa'
+import { FinalError } from '../errors.ts'
+
+/** Whom nix and what it builds' helpers run as, and in what surroundings. */
+export interface BuildUser {
+  /** Missing, both: as whoever runs the shim. */
+  readonly uid?: number
+  readonly gid?: number
+  /** A folder of its own; the user owns it. */
+  readonly home: string
+  /** The whole environment: nothing else is inherited. */
+  readonly env: Readonly<Record<string, string>>
+}
+
+export interface BuildUserOptions {
+  /** Null: nobody else. Only root can become somebody else; for anybody else the name has no effect. */
+  readonly name: string | null
+  readonly home: string
+  readonly env: Readonly<NodeJS.ProcessEnv>
+}
+
+/** Throws BuildUserUnknown. */
+export async function resolveBuildUser({ name, home, env }: BuildUserOptions): Promise<BuildUser> {
+  const user = { home, env: buildEnvironment(env, home) }
+  if (name === null || process.getuid?.() !== 0) return user
+  const [uid, gid] = await Promise.all([askId('-u', name), askId('-g', name)])
+  return { ...user, uid, gid }
+}
+
+async function askId(flag: '-u' | '-g', name: string): Promise<number> {
+  try {
+    const { stdout } = await execa('id', [flag, '--', name], { stdin: 'ignore', timeout: ID_LIMIT_MS })
+    return Number.parseInt(stdout, 10)
+  } catch (cause) {
+    throw new FinalError(
+      'BuildUserUnknown',
+      `there is no user ${JSON.stringify(name)} to run nix as: create it, or name another one as nix.user in the config`,
+      { cause },
+    )
+  }
+}
+
+/** A user database on the network may take its time. */
+const ID_LIMIT_MS = 10_000
+
+/** What a nix client has a use for; everything else of ours, secrets among it, stays with us. */
+const PASSED_ON = [
+  /^PATH$/,
+  /^NIX_/,
+  /^(?:LANG|LANGUAGE|LC_\w+|TZ|LOCALE_ARCHIVE|TMPDIR)$/,
+  /^(?:https?|ftp|all|no)_proxy$/i,
+  /^(?:SSL_CERT_FILE|SSL_CERT_DIR|CURL_CA_BUNDLE|GIT_SSL_CAINFO)$/,
+]
+
+/** Where programs are when the shim itself was not told. */
+const DEFAULT_PATH = '/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:/usr/local/bin:/usr/bin:/bin'
+
+function buildEnvironment(env: Readonly<NodeJS.ProcessEnv>, home: string): Record<string, string> {
+  const passed = Object.entries(env).flatMap(([key, value]): [string, string][] =>
+    value !== undefined && PASSED_ON.some(pattern => pattern.test(key)) ? [[key, value]] : [],
+  )
+  return {
+    PATH: DEFAULT_PATH,
+    ...Object.fromEntries(passed),
+    HOME: home,
+    XDG_CACHE_HOME: `${home}/.cache`,
+    XDG_CONFIG_HOME: `${home}/.config`,
+    XDG_DATA_HOME: `${home}/.local/share`,
+    XDG_STATE_HOME: `${home}/.local/state`,
+    // Nobody is there to answer a question.
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_SSH_COMMAND: 'ssh -oBatchMode=yes',
+    NIX_SSHOPTS: '-oBatchMode=yes',
+  }
+}

@@ -1,0 +1,81 @@
+import type { Logger } from 'pino'
+import { type BuildUser, resolveBuildUser } from './build-user.ts'
+import type { Builder } from './contract.ts'
+import { type Recipe, recipeKey } from './recipe.ts'
+import { createResults } from './results.ts'
+import { pruneRunLogs } from './run-log.ts'
+import { type NixOptions, runRecipe, type Workshop } from './run-recipe.ts'
+import { createSlots } from './slots.ts'
+import { guardState, layOut, prepareStateDir } from './state-dir.ts'
+
+export interface BuilderOptions {
+  /** Absolute. Holds gc roots, results, logs, and the build user's home. */
+  readonly stateDir: string
+  readonly nix: NixOptions & {
+    /** Null: nix runs as whoever runs the shim. */
+    readonly user: string | null
+    /** Builds at once; the others wait. */
+    readonly maxBuilds: number
+  }
+  readonly logger: Logger
+  /** What of it is passed on to nix is in build-user.ts. */
+  readonly env?: Readonly<NodeJS.ProcessEnv>
+}
+
+export interface NixBuilder extends Builder {
+  /** Whom stream scripts are to be run as, too. */
+  readonly user: BuildUser
+}
+
+/** Throws BuildUserUnknown, StateDirNotWritable or DiskFull. */
+export async function createBuilder({ stateDir, nix, logger, env = process.env }: BuilderOptions): Promise<NixBuilder> {
+  const dir = layOut(stateDir)
+  const user = await resolveBuildUser({ name: nix.user, home: dir.home, env })
+  await prepareStateDir(dir, user)
+  const results = createResults(dir)
+  const shop: Workshop = { dir, user, nix, results, logger: logger.child({ stage: 'build' }) }
+  const slots = createSlots(nix.maxBuilds)
+  const active = createActiveKeys()
+  return {
+    user,
+    build: (recipe, call) =>
+      active.during(recipeKey(recipe), () => {
+        const onAhead = (ahead: number) => call.onProgress({ phase: 'queued', ahead })
+        return slots.run({ owner: call.namespace, signal: call.signal, onAhead }, async () => {
+          await prepareStateDir(dir, user)
+          await guardState(stateDir, () => pruneRunLogs(dir.logs))
+          return runRecipe(shop, recipe, call)
+        })
+      }),
+    findResult: recipe => findLocked(shop, recipe),
+    keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
+  }
+}
+
+/** An unlocked flake may have moved on. */
+async function findLocked({ results }: Workshop, recipe: Recipe) {
+  return recipe.flake.locked ? results.find(recipeKey(recipe)) : undefined
+}
+
+interface ActiveKeys {
+  during<Result>(key: string, task: () => Promise<Result>): Promise<Result>
+  keys(): Iterable<string>
+}
+
+/** Keys of the builds that wait or run: their gc roots are not let go of. */
+function createActiveKeys(): ActiveKeys {
+  const counts = new Map<string, number>()
+  return {
+    keys: () => counts.keys(),
+    async during(key, task) {
+      counts.set(key, (counts.get(key) ?? 0) + 1)
+      try {
+        return await task()
+      } finally {
+        const left = (counts.get(key) ?? 1) - 1
+        if (left > 0) counts.set(key, left)
+        else counts.delete(key)
+      }
+    },
+  }
+}

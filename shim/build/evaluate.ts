@@ -1,0 +1,122 @@
+import { closest } from 'fastest-levenshtein'
+import * as v from 'valibot'
+import { FinalError } from '../errors.ts'
+import { parsePackageName } from './package-name.ts'
+import type { Recipe } from './recipe.ts'
+
+/** A package that can be built. */
+export interface Derivation {
+  /** `/nix/store/<hash>-<name>.drv` */
+  readonly drvPath: string
+  /** The output that the package stands for. */
+  readonly output: string
+  /** The version of the Nix language's interpreter: `2.8.0`. */
+  readonly nixVersion: string
+}
+
+const answerSchema = v.variant('kind', [
+  v.object({
+    kind: v.literal('derivation'),
+    drvPath: v.pipe(v.string(), v.regex(/^\/nix\/store\/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+\.drv$/)),
+    output: v.pipe(v.string(), v.regex(/^[A-Za-z0-9+._?=-]+$/)),
+    nixVersion: v.string(),
+  }),
+  v.object({ kind: v.literal('value'), type: v.string() }),
+  v.object({ kind: v.literal('missing'), name: v.string(), names: v.array(v.string()) }),
+  v.object({ kind: v.literal('system'), systems: v.array(v.string()) }),
+])
+
+/** Arguments of nix that make it look for the package and tell what it found; no package is an answer, too. */
+export function evaluationArgs(recipe: Recipe): string[] {
+  return ['eval', '--json', `${recipe.flake.url}#packages`, '--apply', lookupExpression(recipe)]
+}
+
+/** Throws AttributeMissing, SystemUnsupported, or EvaluationFailed when the text is no answer. */
+export function readEvaluation(recipe: Recipe, stdout: string): Derivation {
+  const answer = parseAnswer(recipe, stdout)
+  const { flake, packageName, system } = recipe
+  switch (answer.kind) {
+    case 'derivation':
+      return answer
+    case 'system':
+      throw new FinalError(
+        'SystemUnsupported',
+        `${flake.url} has no packages for ${system}, ${list('only for', answer.systems) || 'and for no other system'}`,
+      )
+    case 'missing':
+      throw new FinalError(
+        'AttributeMissing',
+        `${flake.url} has no package ${packageName} for ${system}${suggest(answer.name, answer.names)}`,
+      )
+    case 'value':
+      throw new FinalError(
+        'AttributeMissing',
+        `${packageName} of ${flake.url} for ${system} is no package but a ${answer.type}`,
+      )
+  }
+}
+
+/**
+ * A function of the flake's `packages`. A package with a `.stream` is built as that: nixpkgs' buildLayeredImage has
+ * one, and no compressed archive is made then. A name with dots is tried as one name first.
+ */
+function lookupExpression({ packageName, system }: Recipe): string {
+  const { parts } = parsePackageName(packageName)
+  return `packages: let
+  system = ${quote(system)};
+  path = [ ${parts.map(quote).join(' ')} ];
+  flat = ${quote(parts.join('.'))};
+  isDerivation = value: builtins.isAttrs value && (value.type or null) == "derivation";
+  answer = package: {
+    kind = "derivation";
+    drvPath = builtins.unsafeDiscardStringContext package.drvPath;
+    output = package.outputName;
+    nixVersion = builtins.nixVersion;
+  };
+  found = value:
+    if !isDerivation value then { kind = "value"; type = builtins.typeOf value; }
+    else if (builtins.tryEval (isDerivation (value.stream or null))).value then answer value.stream
+    else answer value;
+  descend = set: path:
+    if path == [ ] then found set
+    else if builtins.isAttrs set && set ? \${builtins.head path}
+    then descend set.\${builtins.head path} (builtins.tail path)
+    else {
+      kind = "missing";
+      name = builtins.head path;
+      names = if builtins.isAttrs set && !isDerivation set then builtins.attrNames set else [ ];
+    };
+in
+  if !(packages ? \${system}) then { kind = "system"; systems = builtins.attrNames packages; }
+  else if packages.\${system} ? \${flat} then found packages.\${system}.\${flat}
+  else descend packages.\${system} path`
+}
+
+/** Both grammars leave nothing that would need more: no quotes, no backslashes, no dollar signs. */
+function quote(text: string): string {
+  return JSON.stringify(text)
+}
+
+function parseAnswer({ flake, packageName }: Recipe, stdout: string): v.InferOutput<typeof answerSchema> {
+  try {
+    return v.parse(answerSchema, JSON.parse(stdout))
+  } catch (cause) {
+    const message = `nix gave no answer that makes sense about ${packageName} of ${flake.url}`
+    throw new FinalError('EvaluationFailed', message, { cause })
+  }
+}
+
+/** An error message shows this many of a flake's names. */
+const MAX_LISTED = 12
+
+function suggest(name: string, names: readonly string[]): string {
+  if (names.length === 0) return ''
+  if (names.length <= MAX_LISTED) return `, ${list('only', names)}`
+  return `; did you mean ${closest(name, [...names])}?`
+}
+
+function list(prefix: string, names: readonly string[]): string {
+  if (names.length === 0) return ''
+  const shown = names.slice(0, MAX_LISTED).join(', ')
+  return `${prefix} ${shown}${names.length > MAX_LISTED ? ' …' : ''}`
+}

@@ -1,0 +1,68 @@
+import type { BuildProgress } from './contract.ts'
+import { createNixLogReader } from './nix-log.ts'
+import type { RunLog } from './run-log.ts'
+
+/** What is remembered of what nix said, for the error message. All of it is bounded. */
+export interface Journal {
+  /** Takes a line of nix's standard error. Slow when the log file is. */
+  read(line: string): Promise<void>
+  /** Nix's own error messages, first to last. */
+  readonly errors: readonly string[]
+  /** The last lines that other programs wrote to nix's standard error. */
+  readonly foreign: readonly string[]
+  /** The last lines of a builder's log, of the latest builder unless told otherwise. */
+  builderTail(derivation?: string): readonly string[]
+}
+
+const MAX_TAIL_LINES = 20
+const MAX_TAIL_LINE_LENGTH = 500
+/** Nix may go on after a failure (`keep-going`); the first errors are those that count. */
+const MAX_ERRORS = 20
+const MAX_ERROR_LENGTH = 16_384
+/** Builders whose last lines are remembered. */
+const MAX_BUILDERS = 64
+
+export function createJournal(log: RunLog, onProgress: (progress: BuildProgress) => void): Journal {
+  const readNixLog = createNixLogReader()
+  const errors: string[] = []
+  const foreign: string[] = []
+  const tails = new Map<string, string[]>()
+
+  const remember = (derivation: string, line: string) => {
+    const tail = tails.get(derivation) ?? []
+    tails.delete(derivation) // the latest goes last
+    tails.set(derivation, pushBounded(tail, line))
+    const [oldest] = tails.keys()
+    if (tails.size > MAX_BUILDERS && oldest !== undefined) tails.delete(oldest)
+  }
+  return {
+    errors,
+    foreign,
+    builderTail: derivation => (derivation === undefined ? [...tails.values()].at(-1) : tails.get(derivation)) ?? [],
+    async read(line) {
+      const entry = readNixLog(line)
+      switch (entry?.phase) {
+        case 'builder':
+          remember(entry.derivation, entry.line)
+          onProgress({ phase: 'log', line: entry.line })
+          return log.write(`${entry.derivation}> ${entry.line}`)
+        case 'message':
+          if (entry.severity === 'error' && errors.length < MAX_ERRORS)
+            errors.push(entry.text.slice(0, MAX_ERROR_LENGTH))
+          return log.write(`${entry.severity}: ${entry.text}`)
+        case 'foreign':
+          pushBounded(foreign, entry.line)
+          return log.write(entry.line)
+        case 'building':
+        case 'fetching':
+          return onProgress(entry)
+      }
+    },
+  }
+}
+
+function pushBounded(lines: string[], line: string): string[] {
+  lines.push(line.slice(0, MAX_TAIL_LINE_LENGTH))
+  if (lines.length > MAX_TAIL_LINES) lines.shift()
+  return lines
+}

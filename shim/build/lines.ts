@@ -1,0 +1,20 @@
+import { TextDecoder } from 'node:util'
+
+/**
+ * The lines of a byte stream, without their ends. A line of more than `maxLength` characters is cut there.
+ * Holds one chunk and one line at a time; reads on only when the caller asks.
+ */
+export async function* readLines(chunks: AsyncIterable<Uint8Array>, maxLength: number): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  let pending = ''
+  for await (const chunk of chunks) {
+    const pieces = decoder.decode(chunk, { stream: true }).split('\n')
+    const last = pieces.pop() ?? ''
+    for (const piece of pieces) {
+      yield (pending + piece).slice(0, maxLength)
+      pending = ''
+    }
+    if (pending.length < maxLength) pending += last
+  }
+  if (pending !== '') yield pending.slice(0, maxLength)
+}

@@ -1,0 +1,51 @@
+import * as v from 'valibot'
+
+/** Numbers of `ActivityType` in nix's logging.hh; the same from 2.8 to 2.34. */
+export const Activity = { copyPath: 100, fileTransfer: 101, builds: 104, build: 105 } as const
+
+/** Numbers of `ResultType` there. */
+export const Result = { buildLogLine: 101, progress: 105, setExpected: 106, postBuildLogLine: 107 } as const
+
+/** Numbers of `Verbosity` there. */
+export const Level = { error: 0, warning: 1 } as const
+
+const fields = v.fallback(v.array(v.union([v.string(), v.number()])), [])
+
+const schema = v.variant('action', [
+  v.object({ action: v.literal('start'), id: v.number(), type: v.number(), text: v.fallback(v.string(), ''), fields }),
+  v.object({ action: v.literal('stop'), id: v.number() }),
+  v.object({ action: v.literal('result'), id: v.number(), type: v.number(), fields }),
+  v.object({
+    action: v.literal('msg'),
+    level: v.number(),
+    /** With terminal escapes, a trace and a piece of the source. */
+    msg: v.string(),
+    /** Without; only the error that ends nix has it. */
+    raw_msg: v.optional(v.string()),
+    /** From 2.20 or so with `:LINE:COLUMN` at its end. */
+    file: v.fallback(v.nullish(v.string()), null),
+    line: v.fallback(v.nullish(v.number()), null),
+    column: v.fallback(v.nullish(v.number()), null),
+  }),
+])
+
+/** A line of `nix --log-format internal-json`. */
+export type NixLine = v.InferOutput<typeof schema>
+export type NixMessage = Extract<NixLine, { action: 'msg' }>
+
+const PREFIX = '@nix '
+
+/** Undefined when nix did not write it. */
+export function parseNixLine(text: string): NixLine | undefined {
+  if (!text.startsWith(PREFIX)) return undefined
+  const parsed = v.safeParse(schema, parseJson(text.slice(PREFIX.length)))
+  return parsed.success ? parsed.output : undefined
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,31 @@
+import * as v from 'valibot'
+import { RetryableError } from '../errors.ts'
+import type { Derivation } from './evaluate.ts'
+import type { Recipe } from './recipe.ts'
+
+/** A path below the Nix store and nothing below it: `/nix/store/<hash>-<name>`. */
+export const storePathSchema = v.pipe(v.string(), v.regex(/^\/nix\/store\/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+$/))
+
+const resultSchema = v.tuple([v.object({ outputs: v.record(v.string(), v.nullable(storePathSchema)) })])
+
+/** Arguments of nix that build the derivation and hold its result by a link. */
+export function realisationArgs(derivation: Derivation, link: string): string[] {
+  return ['build', '--json', installable(derivation), '--out-link', link]
+}
+
+/** Throws BuildInterrupted when the text is no answer. */
+export function readRealisation({ flake, packageName }: Recipe, { output }: Derivation, stdout: string): string {
+  try {
+    const [{ outputs }] = v.parse(resultSchema, JSON.parse(stdout))
+    return v.parse(storePathSchema, outputs[output])
+  } catch (cause) {
+    const message = `nix gave no answer that makes sense about the build of ${packageName} of ${flake.url}`
+    throw new RetryableError('BuildInterrupted', message, { cause })
+  }
+}
+
+/** Before 2.13 the path of a derivation stands for all of its outputs; from then on it stands for itself. */
+function installable({ drvPath, output, nixVersion }: Derivation): string {
+  const [major = 0, minor = 0] = nixVersion.split('.').map(Number)
+  return major > 2 || minor >= 13 ? `${drvPath}^${output}` : drvPath
+}

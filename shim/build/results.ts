@@ -1,0 +1,85 @@
+import { lstat, open, readdir, readFile, readlink, rename, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import type { BuildOutput } from './contract.ts'
+import { storePathSchema } from './realise.ts'
+import { guardState, type StateDir } from './state-dir.ts'
+
+/** What was built for which recipe, and the gc roots that hold it. */
+export interface Results {
+  /** The path that nix is given for the gc root's link. */
+  link(recipeKey: string): string
+  /** The remembered result, when its gc root and its store path are still there. */
+  find(recipeKey: string): Promise<BuildOutput | undefined>
+  save(recipeKey: string, result: SavedResult): Promise<void>
+  /** Forgets every other result and lets go of its gc roots. */
+  keepOnly(keys: ReadonlySet<string>): Promise<void>
+}
+
+const schema = v.object({
+  storePath: storePathSchema,
+  runId: v.string(),
+  /** The derivation's output that it is: nix names the link by it. */
+  output: v.string(),
+  /** For people. */
+  flake: v.string(),
+  packageName: v.string(),
+})
+export type SavedResult = v.InferOutput<typeof schema>
+
+export function createResults({ root, results, gcroots }: StateDir): Results {
+  const record = (key: string) => join(results, `${key}.json`)
+  const link = (key: string) => join(gcroots, key)
+  return {
+    link,
+    async find(key) {
+      const saved = await readRecord(record(key))
+      if (saved === undefined) return undefined
+      const { storePath, runId, output } = saved
+      const target = await orUndefined(readlink(output === 'out' ? link(key) : `${link(key)}-${output}`))
+      if (target !== storePath || !(await orUndefined(lstat(storePath)))) return undefined
+      return { storePath, runId }
+    },
+    save: (key, result) => guardState(root, () => writeAtomically(record(key), JSON.stringify(result, undefined, 2))),
+    async keepOnly(keys) {
+      await guardState(root, async () => {
+        await unlinkOthers(results, keys)
+        await unlinkOthers(gcroots, keys)
+      })
+    },
+  }
+}
+
+async function readRecord(path: string): Promise<SavedResult | undefined> {
+  const text = await orUndefined(readFile(path, 'utf8'))
+  if (text === undefined) return undefined
+  try {
+    return v.parse(schema, JSON.parse(text))
+  } catch {
+    // Damaged: as good as none, the next build writes it anew.
+    return undefined
+  }
+}
+
+async function orUndefined<Value>(promise: Promise<Value>): Promise<Value | undefined> {
+  return promise.catch(() => undefined)
+}
+
+async function writeAtomically(path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`
+  await using file = await open(temporary, 'w', 0o640)
+  await file.writeFile(text)
+  await file.sync()
+  await rename(temporary, path)
+}
+
+/** A recipe's key, and what nix or we put behind it. */
+const KEYED_NAME = /^([0-9a-f]{64})(?:[-.].+)?$/
+
+async function unlinkOthers(dir: string, keys: ReadonlySet<string>): Promise<void> {
+  for (const name of await readdir(dir)) {
+    const key = KEYED_NAME.exec(name)?.[1]
+    // Never more than one name at once: the folder of links belongs to the build user.
+    if (key !== undefined && !keys.has(key)) await unlink(join(dir, name))
+  }
+}

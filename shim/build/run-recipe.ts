@@ -1,0 +1,122 @@
+import type { Logger } from 'pino'
+import { FinalError, RetryableError, type ShimError, toShimError } from '../errors.ts'
+import type { BuildUser } from './build-user.ts'
+import type { BuildCall, BuildOutput } from './contract.ts'
+import { evaluationArgs, readEvaluation } from './evaluate.ts'
+import { explainFailure, type FailedRun } from './failure.ts'
+import { createJournal, type Journal } from './journal.ts'
+import { nixFlags } from './nix-flags.ts'
+import { runNix } from './nix-process.ts'
+import { readRealisation, realisationArgs } from './realise.ts'
+import { type Recipe, recipeKey } from './recipe.ts'
+import type { Results } from './results.ts'
+import { createRunId, openRunLog } from './run-log.ts'
+import type { StateDir } from './state-dir.ts'
+
+export interface NixOptions {
+  /** A name on PATH or an absolute path. */
+  readonly command: string
+  /** Longest time of a build from its start, evaluation included. */
+  readonly timeoutMs: number
+  /** Settings of nix.conf(5). */
+  readonly options: Readonly<Record<string, string>>
+}
+
+/** What a run needs and does not own. */
+export interface Workshop {
+  readonly dir: StateDir
+  readonly user: BuildUser
+  readonly nix: NixOptions
+  readonly results: Results
+  readonly logger: Logger
+}
+
+/** Evaluates and realises a recipe, and remembers the result. Throws a ShimError. */
+export async function runRecipe(shop: Workshop, recipe: Recipe, call: BuildCall): Promise<BuildOutput> {
+  const runId = createRunId(new Date())
+  const logger = shop.logger.child({ runId, flake: recipe.flake.url, package: recipe.packageName })
+  const log = openRunLog(shop.dir.logs, runId, logger)
+  logger.info({ image: recipe.image, namespace: call.namespace }, 'build started')
+  try {
+    const storePath = await buildWithNix(shop, recipe, { ...call, runId, journal: createJournal(log, call.onProgress) })
+    logger.info({ storePath }, 'build done')
+    return { storePath, runId }
+  } catch (error) {
+    const { code, message } = toShimError(error)
+    logger.warn({ code }, 'build failed')
+    await log.write(message)
+    throw error
+  } finally {
+    await log.close()
+  }
+}
+
+interface Run extends BuildCall {
+  readonly runId: string
+  readonly journal: Journal
+}
+
+async function buildWithNix(shop: Workshop, recipe: Recipe, run: Run): Promise<string> {
+  using limit = createTimeLimit(shop.nix.timeoutMs)
+  const signal = AbortSignal.any([run.signal, limit.signal])
+  const nix = (stage: FailedRun['stage'], args: readonly string[]) =>
+    callNix(shop, recipe, { ...run, signal, timeLimit: limit.signal, stage, args })
+
+  run.onProgress({ phase: 'evaluating' })
+  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe)))
+  const key = recipeKey(recipe)
+  const answer = await nix('building', realisationArgs(derivation, shop.results.link(key)))
+  const storePath = readRealisation(recipe, derivation, answer)
+
+  const { flake, packageName } = recipe
+  const { output } = derivation
+  await shop.results.save(key, { storePath, runId: run.runId, output, flake: flake.url, packageName })
+  return storePath
+}
+
+/** What a timer of Node can hold. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+function createTimeLimit(limitMs: number): Disposable & { readonly signal: AbortSignal } {
+  const controller = new AbortController()
+  const timer = setTimeout(() => controller.abort(), Math.min(limitMs, MAX_TIMER_MS))
+  return { signal: controller.signal, [Symbol.dispose]: () => clearTimeout(timer) }
+}
+
+interface NixCall extends Run {
+  /** Aborted when the run has taken too long. */
+  readonly timeLimit: AbortSignal
+  readonly stage: FailedRun['stage']
+  readonly args: readonly string[]
+}
+
+/** Returns what nix wrote to its standard output. */
+async function callNix({ nix, user }: Workshop, recipe: Recipe, call: NixCall): Promise<string> {
+  const { args, signal, journal, stage, runId } = call
+  const { stdout, ...exit } = await runNix({
+    command: nix.command,
+    args: [...args, ...nixFlags(nix.options)],
+    user,
+    signal,
+    onLine: journal.read,
+  })
+  if (exit.exitCode === 0) return stdout
+  if (signal.aborted) throw explainAbort(recipe, call, nix.timeoutMs)
+  const { errors, foreign, builderTail } = journal
+  throw explainFailure({ recipe, runId, stage, exit, errors, foreign, builderTail })
+}
+
+function explainAbort(
+  { flake, packageName }: Recipe,
+  { timeLimit, journal, runId }: NixCall,
+  timeoutMs: number,
+): ShimError {
+  const subject = `building ${packageName} of ${flake.url}`
+  if (!timeLimit.aborted)
+    return new RetryableError('Cancelled', `${subject} was called off: nobody waited for it any more`)
+  const tail = journal.builderTail()
+  const words =
+    tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n(the whole log: ${runId}.log on the node)`
+  const limit = `${Math.round(timeoutMs / 1000)} s (nix.timeout in the config)`
+  return new FinalError('BuildTimedOut', `${subject} took longer than ${limit}.${words}`)
+}
