@@ -1,4 +1,4 @@
-import { chown, mkdir } from 'node:fs/promises'
+import { chmod, chown, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Containerd, type ContainerdOptions, createContainerd } from './containerd.ts'
 import { type CriClient, connectCri } from './cri.ts'
@@ -23,6 +23,8 @@ export interface Bed extends AsyncDisposable {
   readonly nixEnv: Readonly<Record<string, string>>
   /** The unprivileged user that builds. With `daemon: false` it owns /nix. */
   readonly buildUser: User
+  /** The build user's own folder: its HOME in `run`. */
+  readonly buildHome: string
   /** Argument vector prefix that runs a program inside; the program is killed when the prefix's process is. */
   readonly enter: readonly string[]
   /** The environment of everything that runs inside: PATH, HOME and `nixEnv`. */
@@ -60,7 +62,8 @@ async function furnish(namespace: Namespace, options: BedOptions): Promise<Bed> 
   const { daemon: viaDaemon = true, nixSettings, without = [] } = options
   const buildUser = await findUser('nobody')
   const nixEnv = await configureNix(namespace, { viaDaemon, settings: nixSettings })
-  const env = { ...baseEnv(), HOME: await makeHome(dir), ...nixEnv }
+  const env = { ...(await makeBaseEnv(dir)), ...nixEnv }
+  const buildHome = await makeFolder(dir, 'build-home', buildUser)
   if (!viaDaemon) await chown(join(dir, 'nix'), buildUser.uid, buildUser.gid)
 
   const containerd = await createContainerd(namespace, env, options.containerd)
@@ -69,7 +72,7 @@ async function furnish(namespace: Namespace, options: BedOptions): Promise<Bed> 
     without.includes('containerd') ? undefined : containerd.daemon.start(),
     viaDaemon && !without.includes('nix') ? nixDaemon.start() : undefined,
   ])
-  return makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, enter })
+  return makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, buildHome, enter })
 }
 
 interface Furniture {
@@ -79,10 +82,11 @@ interface Furniture {
   readonly nixEnv: Readonly<Record<string, string>>
   readonly env: Readonly<Record<string, string>>
   readonly buildUser: User
+  readonly buildHome: string
   readonly enter: readonly string[]
 }
 
-function makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, enter }: Furniture): Bed {
+function makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, buildHome, enter }: Furniture): Bed {
   const { dir } = namespace
   const clients = new DisposableStack()
   let shims = 0
@@ -95,9 +99,13 @@ function makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, ent
     nixDaemonSocket: nixDaemonSocket(namespace),
     nixEnv,
     buildUser,
+    buildHome,
     enter,
     env,
-    run: (command, args = [], options = {}) => runInside({ enter, env, cwd: dir }, command, args, options),
+    run(command, args = [], options = {}) {
+      const home = options.user === undefined ? env : { ...env, HOME: buildHome }
+      return runInside({ enter, env: home, cwd: dir }, command, args, options)
+    },
     startShim(options) {
       shims += 1
       const around = { namespace, name: `shim-${shims}`, containerdSocket: containerd.socket, env, buildUser }
@@ -112,12 +120,16 @@ function makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, ent
 }
 
 /** Nothing of the caller's but where programs are: a test must not depend on who runs it. */
-function baseEnv(): Record<string, string> {
-  return { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' }
+async function makeBaseEnv(dir: string): Promise<Record<string, string>> {
+  const path = process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin'
+  const temp = await makeFolder(dir, 'tmp')
+  await chmod(temp, 0o1777)
+  return { PATH: path, LANG: 'C.UTF-8', HOME: await makeFolder(dir, 'home'), TMPDIR: temp }
 }
 
-async function makeHome(dir: string): Promise<string> {
-  const home = join(dir, 'home')
-  await mkdir(home)
-  return home
+async function makeFolder(parent: string, name: string, owner?: User): Promise<string> {
+  const path = join(parent, name)
+  await mkdir(path)
+  if (owner !== undefined) await chown(path, owner.uid, owner.gid)
+  return path
 }

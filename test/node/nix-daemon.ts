@@ -11,7 +11,7 @@ export function createNixDaemon(namespace: Namespace, env: NodeJS.ProcessEnv): D
     name: 'nix-daemon',
     namespace,
     command: ['nix-daemon'],
-    env: { ...env, NIX_REMOTE: '' },
+    env: { ...env, NIX_REMOTE: 'local' }, // left to choose, it takes itself for the store when /nix is empty
     logPath: join(namespace.dir, 'nix-daemon.log'),
     ready: signal => waitForSocket(nixDaemonSocket(namespace), signal),
     killsTree: true, // the process that serves a client survives its parent
