@@ -1,10 +1,12 @@
 import { chmod, chown, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Containerd, type ContainerdOptions, createContainerd } from './containerd.ts'
+import { type Containerd, type ContainerdOptions, createContainerd, SANDBOX_IMAGE } from './containerd.ts'
 import { type CriClient, connectCri } from './cri.ts'
 import type { Daemon } from './daemon.ts'
 import { type Namespace, startNamespace } from './namespace.ts'
 import { configureNix, createNixDaemon, nixDaemonSocket } from './nix-daemon.ts'
+import { writePauseImage } from './pause-image.ts'
+import { type Pod, type PodResult, runPod } from './pod.ts'
 import { type RunOptions, type RunResult, runInside } from './run.ts'
 import { type Shim, type ShimOptions, startShim } from './shim.ts'
 import { findUser, type User } from './user.ts'
@@ -32,6 +34,8 @@ export interface Bed extends AsyncDisposable {
   /** Runs a program inside. Rejects with execa's error when it fails. */
   run(command: string, args?: readonly string[], options?: RunOptions): Promise<RunResult>
   startShim(options?: ShimOptions): Promise<Shim>
+  /** Runs an image that containerd has as a kubelet would run a pod, and waits for its end. */
+  runPod(pod: Pod): Promise<PodResult>
   /** A client that is closed with the bed; of containerd unless told otherwise. */
   cri(socket?: string): CriClient
 }
@@ -90,6 +94,11 @@ function makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, bui
   const { dir } = namespace
   const clients = new DisposableStack()
   let shims = 0
+  const run = (command: string, args: readonly string[] = [], options: RunOptions = {}) => {
+    const home = options.user === undefined ? env : { ...env, HOME: buildHome }
+    return runInside({ enter, env: home, cwd: dir }, command, args, options)
+  }
+  const cri = (socket = containerd.socket) => clients.use(connectCri(socket))
   return {
     dir,
     containerd: containerd.daemon,
@@ -102,16 +111,18 @@ function makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, bui
     buildHome,
     enter,
     env,
-    run(command, args = [], options = {}) {
-      const home = options.user === undefined ? env : { ...env, HOME: buildHome }
-      return runInside({ enter, env: home, cwd: dir }, command, args, options)
-    },
+    run,
     startShim(options) {
       shims += 1
       const around = { namespace, name: `shim-${shims}`, containerdSocket: containerd.socket, env, buildUser }
       return startShim(around, options)
     },
-    cri: (socket = containerd.socket) => clients.use(connectCri(socket)),
+    cri,
+    async runPod(pod) {
+      using client = connectCri(containerd.socket)
+      await importPauseImage(client, run, containerd.socket, dir)
+      return await runPod(client, pod, dir)
+    },
     async [Symbol.asyncDispose]() {
       clients.dispose()
       await namespace[Symbol.asyncDispose]()
@@ -132,4 +143,13 @@ async function makeFolder(parent: string, name: string, owner?: User): Promise<s
   await mkdir(path)
   if (owner !== undefined) await chown(path, owner.uid, owner.gid)
   return path
+}
+
+/** Only when a pod is to run: a test that looks at the list of images meets none of the bed's own. */
+async function importPauseImage(client: CriClient, run: Bed['run'], socket: string, dir: string): Promise<void> {
+  if ((await client.imageStatus(SANDBOX_IMAGE)) !== undefined) return
+  const file = join(dir, 'pause.tar')
+  await writePauseImage(file, SANDBOX_IMAGE)
+  await run('ctr', ['--address', socket, '--namespace', 'k8s.io', 'images', 'import', file])
+  await client.waitForImage(SANDBOX_IMAGE)
 }

@@ -10,6 +10,8 @@ export interface CriClient extends Disposable {
   /** Resolves to the image's id. As the kubelet's, without a deadline. */
   pullImage(pull: Pull, options?: CallOptions): Promise<string>
   imageStatus(image: string, options?: CallOptions & { annotations?: Annotations }): Promise<Image | undefined>
+  /** containerd's CRI plugin learns of an image a moment after it is made. */
+  waitForImage(image: string, signal?: AbortSignal): Promise<Image>
   listImages(options?: CallOptions): Promise<Image[]>
   removeImage(image: string, options?: CallOptions): Promise<void>
   /** Mount points and used bytes of the file systems that hold images. */
@@ -77,6 +79,12 @@ export function connectCri(socket: string): CriClient {
     return status.conditions.every(condition => condition.status)
   }
 
+  const imageStatus: CriClient['imageStatus'] = async (image, { annotations = {}, ...options } = {}) => {
+    const answer = v.object({ image: v.nullable(ImageSchema) })
+    const found = await call(`${IMAGES}/ImageStatus`, { image: { image, annotations } }, answer, options)
+    return found.image ?? undefined
+  }
+
   return {
     async waitUntilServing(signal) {
       while (!(await isReady().catch(() => false))) await delay(POLL_MS, undefined, { signal })
@@ -85,10 +93,13 @@ export function connectCri(socket: string): CriClient {
       const answer = v.object({ imageRef: v.string() })
       return (await call(`${IMAGES}/PullImage`, pullRequest(pull), answer, { limitMs: 0, ...options })).imageRef
     },
-    async imageStatus(image, { annotations = {}, ...options } = {}) {
-      const answer = v.object({ image: v.nullable(ImageSchema) })
-      const found = await call(`${IMAGES}/ImageStatus`, { image: { image, annotations } }, answer, options)
-      return found.image ?? undefined
+    imageStatus,
+    async waitForImage(image, signal = AbortSignal.timeout(10_000)) {
+      for (;;) {
+        const found = await imageStatus(image)
+        if (found !== undefined) return found
+        await delay(POLL_MS, undefined, { signal })
+      }
     },
     async listImages(options) {
       return (await call(`${IMAGES}/ListImages`, {}, v.object({ images: v.array(ImageSchema) }), options)).images

@@ -1,0 +1,31 @@
+import { chmod, copyFile, cp, mkdtemp } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** A copy of an example, with the static busybox that it wants beside it; any user can read it. */
+export interface Example {
+  readonly dir: string
+  /** Flake URL of the copy. */
+  readonly url: string
+}
+
+const EXAMPLES = join(import.meta.dirname, '../../examples')
+/** Where Debian's busybox-static puts it. */
+export const BUSYBOX = '/bin/busybox'
+
+/** Copies `examples/NAME` into a folder of its own below `parent`. */
+export async function copyExample(name: string, parent: string): Promise<Example> {
+  const dir = await mkdtemp(join(parent, `${name}-`))
+  await cp(join(EXAMPLES, name), dir, { recursive: true })
+  await copyFile(BUSYBOX, join(dir, 'busybox'))
+  await chmod(join(dir, 'busybox'), 0o755)
+  await chmod(dir, 0o755)
+  return { dir, url: `path:${dir}` }
+}
+
+/** The flake URL with the hash of the folder's content: it can only ever mean what is there now. */
+export async function lockExample(example: Example, nix: RunNix): Promise<Example> {
+  const { stdout } = await nix('nix', ['hash', 'path', '--type', 'sha256', '--sri', example.dir])
+  return { ...example, url: `${example.url}?narHash=${encodeURIComponent(stdout.trim())}` }
+}
+
+type RunNix = (command: string, args: string[]) => Promise<{ stdout: string }>
