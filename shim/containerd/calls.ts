@@ -25,6 +25,7 @@ export interface Calls {
   ): Promise<Response>
   /** A call of several messages in both directions. */
   open<Request extends object, Response>(method: Method<Request, Response>): Promise<OpenCall<Response>>
+  readonly signal: AbortSignal | undefined
   /** The same connection, another scope. */
   within(scope: CallScope): Calls
 }
@@ -67,6 +68,7 @@ export function createCalls(connection: Connection, scope: CallScope = {}): Call
         cancel: () => stream.destroy(),
       }
     },
+    signal: scope.signal,
     within: narrower => createCalls(connection, { ...scope, ...narrower }),
   }
 }

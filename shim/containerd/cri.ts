@@ -20,14 +20,14 @@ export async function waitUntilVisible(
   calls: Calls,
   reference: string,
   id: string,
-  signal: AbortSignal,
 ): Promise<void> {
   const giveUpAt = performance.now() + VISIBLE_TIMEOUT_MS
   let last: string | undefined
   for (let pause = POLL_MS.first; performance.now() < giveUpAt; pause = Math.min(pause * 2, POLL_MS.last)) {
     last = await criImageId(calls, reference).catch(unlessStarting)
     if (last === id) return
-    await delay(pause, undefined, { signal })
+    await delay(pause)
+    calls.signal?.throwIfAborted()
   }
   const found = last ? `CRI still answers with ${last}` : 'CRI does not know it'
   throw new RetryableError('ImageNotVisible', `the image ${reference} is in containerd as ${id}, but ${found}`)

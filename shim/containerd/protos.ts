@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { loadSync, type MethodDefinition } from '@grpc/proto-loader'
+import { loadSync, type MethodDefinition, type Options } from '@grpc/proto-loader'
 import * as v from 'valibot'
 import { GRPC_STATUS, GrpcError } from './grpc-error.ts'
 

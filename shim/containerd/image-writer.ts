@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto'
+import { blobInfo, labelBlob, writeBlob } from './content.ts'
+import { waitUntilVisible } from './cri.ts'
+import type { Descriptor } from './diff.ts'
+import { putImage } from './images.ts'
+import { hold, type Lease } from './leases.ts'
+import type { Layer } from './unpack.ts'
+
+export interface ImageWriterOptions {
+  readonly lease: Lease
+  readonly snapshotter: string
+  /** Normalised reference of the image. */
+  readonly image: string
+}
+
+/** A small blob with its bytes. */
+export interface DocumentBlob extends Descriptor {
+  readonly bytes: Buffer
+}
+
+export interface NewImage {
+  readonly config: DocumentBlob
+  readonly manifest: DocumentBlob
+  readonly layers: readonly Layer[]
+  /** ChainID of the top layer, empty when there is no layer. */
+  readonly chainId: string
+  /** For the image records. */
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** Writes one image into containerd: its blobs first, its records last. */
+export interface ImageWriter {
+  /** Size in bytes of a blob that is there, and now held by the lease. */
+  find(digest: string): Promise<number | undefined>
+  write(bytes: AsyncIterable<Buffer>): Promise<{ digest: string; size: number }>
+  /** Config, manifest and records; resolves when CRI answers with the image. */
+  publish(image: NewImage): Promise<void>
+  /** Bytes that were written. */
+  sentBytes(): number
+}
+
+export function createImageWriter({ lease, snapshotter, image: name }: ImageWriterOptions): ImageWriter {
+  const source = sourceLabel(name)
+  let sent = 0
+
+  async function find(digest: string): Promise<number | undefined> {
+    await hold(lease, { content: digest })
+    return (await blobInfo(lease.calls, digest))?.size
+  }
+
+  async function write(bytes: AsyncIterable<Buffer>, labels: Readonly<Record<string, string>> = {}) {
+    const blob = await writeBlob(
+      lease.calls,
+      { ref: `enbi-shim-${randomUUID()}`, labels: { ...source, ...labels } },
+      bytes,
+    )
+    await hold(lease, { content: blob.digest })
+    sent += blob.size
+    return blob
+  }
+
+  async function ensure({ digest, bytes }: DocumentBlob, labels: Readonly<Record<string, string>>): Promise<void> {
+    await hold(lease, { content: digest })
+    const present = await blobInfo(lease.calls, digest)
+    if (!present) await write(once(bytes), labels)
+    else if (Object.entries(labels).some(([label, value]) => present.labels[label] !== value))
+      await labelBlob(lease.calls, digest, labels)
+  }
+
+  return {
+    find,
+    write: bytes => write(bytes),
+    sentBytes: () => sent,
+    async publish({ config, manifest, layers, chainId, labels }) {
+      await ensure(config, chainId === '' ? {} : { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: chainId })
+      await ensure(manifest, contentReferences(config, layers))
+      const { mediaType, digest, size } = manifest
+      const record = { target: { mediaType, digest, size }, labels: { ...labels, [MANAGED_LABEL]: 'managed' } }
+      // In this order CRI takes up the image whatever the name pointed at before.
+      await putImage(lease.calls, { ...record, name: config.digest })
+      await putImage(lease.calls, { ...record, name })
+      await waitUntilVisible(lease.calls, name, config.digest)
+    },
+  }
+}
+
+/** CRI takes care of images with this label. */
+const MANAGED_LABEL = 'io.cri-containerd.image'
+
+function contentReferences(config: Descriptor, layers: readonly Descriptor[]): Record<string, string> {
+  return {
+    'containerd.io/gc.ref.content.config': config.digest,
+    ...Object.fromEntries(layers.map(({ digest }, index) => [`containerd.io/gc.ref.content.l.${index}`, digest])),
+  }
+}
+
+/** Where a blob comes from: who serves images to other nodes goes by this label, and only when the commit sets it. */
+function sourceLabel(name: string): Record<string, string> {
+  const [, host, repository] = /^([^/:]+)(?::\d+)?\/([^@:]+)/.exec(name) ?? []
+  return host && repository ? { [`containerd.io/distribution.source.${host}`]: repository } : {}
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+}

@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto'
+import { FinalError } from '../errors.ts'
+import { blobInfo, labelBlob } from './content.ts'
+import { applyLayer, type Descriptor } from './diff.ts'
+import { hold, type Lease } from './leases.ts'
+import { commitSnapshot, prepareSnapshot, removeSnapshot, type Snapshotter, snapshotExists } from './snapshots.ts'
+
+/** Label of a layer's blob: digest of its uncompressed tar. */
+const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'
+
+export interface Layer extends Descriptor {
+  /** Digest of the uncompressed tar, as the image's config promises it. */
+  readonly diffId: string
+}
+
+/** Unpacks the layers of one image into snapshots, bottom first, while others are still on their way. */
+export interface Unpacker {
+  /** A layer whose blob is there, and that is likely to be the next of the image. Unpacked in the background. */
+  expect(layer: Descriptor): void
+  /**
+   * The image's real layers: unpacks what is not yet. Returns the chainID of the top layer, empty for no layers.
+   * Throws ArchiveInvalid when a layer is not what the config promises. `verified`: they were seen to be before.
+   */
+  complete(layers: readonly Layer[], options?: { readonly verified: boolean }): Promise<string>
+}
+
+export interface UnpackerOptions {
+  readonly lease: Lease
+  /** `overlayfs` */
+  readonly snapshotter: string
+  readonly onUnpacked: (done: number) => void
+}
+
+/** Everything is done in the name of the lease: what turns out to be of no use is collected with it. */
+export function createUnpacker({ lease, snapshotter: name, onUnpacked }: UnpackerOptions): Unpacker {
+  const snapshotter = { calls: lease.calls, name }
+  const chain: Unpacked[] = []
+  let queue: Promise<void> = Promise.resolve()
+  let expecting = true
+
+  async function unpackNext(layer: Descriptor, diffId?: string): Promise<void> {
+    const parent = chain.at(-1)?.chainId ?? ''
+    chain.push(await unpackLayer({ lease, snapshotter, parent }, layer, diffId))
+    onUnpacked(chain.length)
+  }
+
+  return {
+    expect(layer) {
+      queue = queue.then(async () => {
+        if (!expecting) return
+        try {
+          await unpackNext(layer)
+        } catch {
+          // A guess may be wrong; when it was not, the same comes up again where it counts.
+          expecting = false
+        }
+      })
+    },
+    async complete(layers, { verified } = { verified: false }) {
+      expecting = false
+      await queue
+      const top = layers.reduce((parent, { diffId }) => chainOf(parent, diffId), '')
+      if (verified && (await isUnpacked(lease, snapshotter, top))) return top
+      chain.length = agreeing(chain, layers)
+      for (const layer of layers.slice(chain.length)) await unpackNext(layer, layer.diffId)
+      for (const [index, layer] of layers.entries()) checkDiffId(layer, chain[index]?.diffId)
+      return chain.at(-1)?.chainId ?? ''
+    },
+  }
+}
+
+interface Unpacked {
+  readonly digest: string
+  readonly diffId: string
+  readonly chainId: string
+}
+
+interface Place {
+  readonly lease: Lease
+  readonly snapshotter: Snapshotter
+  /** ChainID of the layers below, empty for none. */
+  readonly parent: string
+}
+
+async function unpackLayer(place: Place, layer: Descriptor, promised?: string): Promise<Unpacked> {
+  const { lease, snapshotter, parent } = place
+  const { digest } = layer
+  const known = await knownDiffId(place, layer, promised)
+  if (known !== undefined) {
+    const chainId = chainOf(parent, known)
+    if (await isUnpacked(lease, snapshotter, chainId)) return { digest, diffId: known, chainId }
+  }
+  const diffId = await extract(place, layer)
+  return { digest, diffId, chainId: chainOf(parent, diffId) }
+}
+
+/** Whether the snapshot and with it all below are there; the lease keeps them then. */
+async function isUnpacked(lease: Lease, snapshotter: Snapshotter, chainId: string): Promise<boolean> {
+  await hold(lease, { snapshot: chainId, snapshotter: snapshotter.name })
+  return snapshotExists(snapshotter, chainId)
+}
+
+/** The diffID of a blob as far as it is certain without unpacking it. */
+async function knownDiffId({ lease }: Place, { digest, mediaType }: Descriptor, promised?: string) {
+  if (digest === promised || !/[+.](gzip|zstd)$/.test(mediaType)) return digest
+  return (await blobInfo(lease.calls, digest))?.labels[UNCOMPRESSED_LABEL]
+}
+
+async function extract({ lease, snapshotter, parent }: Place, layer: Descriptor): Promise<string> {
+  const { key, mounts } = await prepareSnapshot(snapshotter, parent)
+  try {
+    const diffId = await applyLayer(lease.calls, layer, mounts)
+    await commitSnapshot(snapshotter, key, chainOf(parent, diffId))
+    if (diffId !== layer.digest) await labelBlob(lease.calls, layer.digest, { [UNCOMPRESSED_LABEL]: diffId })
+    return diffId
+  } catch (error) {
+    await removeSnapshot(snapshotter, key)
+    throw error
+  }
+}
+
+/** How many of the layers, from the bottom up, were unpacked as they should be. */
+function agreeing(chain: readonly Unpacked[], layers: readonly Layer[]): number {
+  const wrong = chain.findIndex(({ digest }, index) => digest !== layers[index]?.digest)
+  return wrong === -1 ? chain.length : wrong
+}
+
+function checkDiffId({ digest, diffId }: Layer, actual: string | undefined): void {
+  if (actual === diffId) return
+  throw new FinalError(
+    'ArchiveInvalid',
+    `the layer ${digest} unpacks to ${actual}, where the image's config has ${diffId}`,
+  )
+}
+
+/** Source: OCI image specification, config.md, "Layer ChainID". */
+function chainOf(parent: string, diffId: string): string {
+  if (parent === '') return diffId
+  return `sha256:${createHash('sha256').update(`${parent} ${diffId}`).digest('hex')}`
+}

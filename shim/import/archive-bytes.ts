@@ -1,0 +1,18 @@
+import { createReadStream } from 'node:fs'
+import type { Output } from './output.ts'
+import { runStreamScript, type ScriptRun } from './stream-script.ts'
+
+/** Bytes that are read at once. */
+const READ_BYTES = 1024 * 1024
+
+/** The bytes of an archive, as they are in its file or come from its script. */
+export async function* archiveBytes(
+  { kind, path }: Exclude<Output, { kind: 'folder' }>,
+  { onBytes, ...run }: ScriptRun & { readonly onBytes: (count: number) => void },
+): AsyncGenerator<Buffer> {
+  const source = kind === 'script' ? runStreamScript(path, run) : createReadStream(path, { highWaterMark: READ_BYTES })
+  for await (const chunk of source) {
+    onBytes(chunk.length)
+    yield chunk
+  }
+}

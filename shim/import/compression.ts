@@ -1,0 +1,58 @@
+import { pipeline } from 'node:stream'
+import { ReadableStream } from 'node:stream/web'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { ShimError } from '../errors.ts'
+import { archiveInvalid } from './invalid.ts'
+import { peek } from './peek.ts'
+
+export type Compression = 'none' | 'gzip' | 'zstd' | 'xz'
+
+/** Bytes that tell one compression from another. */
+export const MAGIC_BYTES = 6
+
+export function compressionOf(head: Buffer): Compression {
+  const found = MAGICS.find(({ magic }) => head.subarray(0, magic.length).equals(magic))
+  return found?.compression ?? 'none'
+}
+
+/** The bytes without their compression, which is recognised by content. Throws ArchiveInvalid for damaged ones. */
+export async function* decompress(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const { head, all } = await peek(source, MAGIC_BYTES)
+  const compression = compressionOf(head)
+  if (compression === 'none') yield* all
+  else yield* through(all, compression)
+}
+
+const MAGICS: readonly { compression: Compression; magic: Buffer }[] = [
+  { compression: 'gzip', magic: Buffer.from([0x1f, 0x8b]) },
+  { compression: 'zstd', magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]) },
+  { compression: 'xz', magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) },
+]
+
+const CHUNK_BYTES = 256 * 1024
+
+async function* through(source: AsyncIterable<Buffer>, compression: Exclude<Compression, 'none'>) {
+  try {
+    yield* compression === 'xz' ? unxz(source) : inflate(source, compression)
+  } catch (error) {
+    if (error instanceof ShimError || isAbort(error)) throw error
+    throw archiveInvalid(`is damaged or cut short: its ${compression} stream cannot be read to the end`, error)
+  }
+}
+
+async function* inflate(source: AsyncIterable<Buffer>, compression: 'gzip' | 'zstd'): AsyncGenerator<Buffer> {
+  const options = { chunkSize: CHUNK_BYTES }
+  const inflater = compression === 'gzip' ? createGunzip(options) : createZstdDecompress(options)
+  pipeline(source, inflater, () => {})
+  yield* inflater
+}
+
+/** The decompressor is a WebAssembly module, loaded for the few that need it. */
+async function* unxz(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const { default: xz } = await import('xz-decompress')
+  for await (const chunk of new xz.XzReadableStream(ReadableStream.from(source))) yield Buffer.from(chunk)
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError'
+}

@@ -1,0 +1,79 @@
+import * as v from 'valibot'
+import type { Compression } from './compression.ts'
+import { checkPlatform, type Platform, pairLayers, parseConfig } from './config.ts'
+import { archiveInvalid } from './invalid.ts'
+import { digestOf, parseJson } from './json.ts'
+import type { LayoutFiles, OnLayer } from './layout-files.ts'
+import type { Descriptor, Document, ImagePlan, PlannedLayer } from './plan.ts'
+
+export const DOCKER_MANIFEST = 'manifest.json'
+
+/** What `docker save` and nixpkgs' dockerTools write beside the layers. Source: moby, image/spec. */
+const schema = v.array(v.object({ Config: v.string(), Layers: v.nullish(v.array(v.string()), []) }))
+
+/** The plan of a docker-archive. The manifest that it lacks is made, always the same for the same layers. */
+export async function planDockerArchive(
+  files: LayoutFiles,
+  manifestJson: Buffer,
+  { host, onLayer }: { host: Platform; onLayer: OnLayer },
+): Promise<ImagePlan> {
+  const image = onlyImage(parseJson(schema, manifestJson, DOCKER_MANIFEST))
+  const bytes = await files.readDocument(image.Config)
+  if (!bytes) throw archiveInvalid(`lacks the config that its ${DOCKER_MANIFEST} names: ${image.Config}`)
+  const parsed = parseConfig(bytes, image.Config)
+  checkPlatform([parsed], host)
+  const layers: PlannedLayer[] = []
+  for (const { name, diffId } of pairLayers(
+    image.Layers.map(name => ({ name })),
+    parsed,
+  )) {
+    const layer = await files.storeLayer(name)
+    if (!layer) throw archiveInvalid(`lacks a layer that its ${DOCKER_MANIFEST} names: ${name}`)
+    onLayer(layer)
+    layers.push({ mediaType: mediaType(layer.compression), digest: layer.digest, size: layer.size, diffId })
+  }
+  const config = document('application/vnd.oci.image.config.v1+json', bytes)
+  return { config, manifest: makeManifest(config, layers), layers }
+}
+
+/** One image may stand there several times, under several names. */
+function onlyImage(images: v.InferOutput<typeof schema>): { Config: string; Layers: string[] } {
+  const [first, ...others] = images.map(({ Config, Layers }) => ({ Config, Layers: Layers ?? [] }))
+  if (!first) throw archiveInvalid(`has a ${DOCKER_MANIFEST} without an image`)
+  if (others.some(other => JSON.stringify(other) !== JSON.stringify(first)))
+    throw archiveInvalid(`holds ${images.length} images, where one is expected`)
+  return first
+}
+
+/** The media type of a layer. containerd unpacks these and no others. */
+function mediaType(compression: Compression): string {
+  switch (compression) {
+    case 'none':
+      return 'application/vnd.oci.image.layer.v1.tar'
+    case 'gzip':
+    case 'zstd':
+      return `application/vnd.oci.image.layer.v1.tar+${compression}`
+    default:
+      throw archiveInvalid(`has a layer that is compressed with ${compression}; gzip and zstd can be unpacked`)
+  }
+}
+
+const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json'
+
+function makeManifest(config: Descriptor, layers: readonly Descriptor[]): Document {
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: MANIFEST_TYPE,
+    config: descriptor(config),
+    layers: layers.map(descriptor),
+  }
+  return document(MANIFEST_TYPE, Buffer.from(JSON.stringify(manifest)))
+}
+
+function descriptor({ mediaType, digest, size }: Descriptor): Descriptor {
+  return { mediaType, digest, size }
+}
+
+function document(mediaType: string, bytes: Buffer): Document {
+  return { mediaType, digest: digestOf(bytes), size: bytes.length, bytes }
+}

@@ -1,0 +1,44 @@
+import * as v from 'valibot'
+import { ERROR_CODES, type ErrorCode } from '../errors.ts'
+
+/** What an import's worker thread is given. */
+export const jobSchema = v.object({
+  storePath: v.string(),
+  image: v.string(),
+  labels: v.record(v.string(), v.string()),
+  containerd: v.object({ address: v.string(), namespace: v.string(), snapshotter: v.string() }),
+  /** Folder of remembered plans. */
+  plansFolder: v.string(),
+  /** Names the importer, the same after a restart. */
+  importer: v.string(),
+  /** Names this run of the shim. */
+  process: v.string(),
+  scriptUser: v.object({
+    uid: v.exactOptional(v.number()),
+    gid: v.exactOptional(v.number()),
+    env: v.record(v.string(), v.string()),
+  }),
+})
+export type ImportJob = v.InferOutput<typeof jobSchema>
+
+const errorCode = v.custom<ErrorCode>(value => typeof value === 'string' && value in ERROR_CODES)
+const progress = v.variant('phase', [
+  v.object({ phase: v.literal('importing'), doneBytes: v.number(), totalBytes: v.exactOptional(v.number()) }),
+  v.object({ phase: v.literal('unpacking'), done: v.number(), expected: v.number() }),
+])
+
+/** What the worker tells; `done` or `failed` is the last. */
+export const reportSchema = v.variant('kind', [
+  v.object({ kind: v.literal('progress'), progress }),
+  /** A stream script runs, with this process group. */
+  v.object({ kind: v.literal('script'), pid: v.number() }),
+  v.object({
+    kind: v.literal('done'),
+    image: v.object({ imageId: v.string(), manifestDigest: v.string(), sentBytes: v.number() }),
+  }),
+  v.object({ kind: v.literal('failed'), code: errorCode, message: v.string(), stack: v.optional(v.string()) }),
+])
+export type ImportReport = v.InferOutput<typeof reportSchema>
+
+/** What the worker is told: to give up. */
+export const CANCEL = 'cancel'

@@ -1,0 +1,18 @@
+import type { StoredBlob } from './blob-store.ts'
+import type { Compression } from './compression.ts'
+
+/** A layer that the blob store has. */
+export interface StoredLayer extends StoredBlob {
+  readonly compression: Compression
+}
+
+/** The files of an image layout, wherever they lie. Names are relative to the layout's root. */
+export interface LayoutFiles {
+  /** A JSON document; undefined when there is no such file. Throws ArchiveInvalid when it is too long to be one. */
+  readDocument(name: string): Promise<Buffer | undefined>
+  /** Brings a layer into the blob store, if it is not there; undefined when there is no such file. */
+  storeLayer(name: string): Promise<StoredLayer | undefined>
+}
+
+/** Told of every layer that the store has, in the order in which they come up. */
+export type OnLayer = (layer: StoredLayer) => void

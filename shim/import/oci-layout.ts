@@ -1,0 +1,74 @@
+import * as v from 'valibot'
+import { checkPlatform, isSamePlatform, type Platform, pairLayers, parseConfig } from './config.ts'
+import { archiveInvalid } from './invalid.ts'
+import { parseJson } from './json.ts'
+import type { LayoutFiles, OnLayer } from './layout-files.ts'
+import { blobName, descriptorSchema, type ListedManifest, listManifests, readBlob } from './oci-index.ts'
+import type { Descriptor, Document, ImagePlan, PlannedLayer } from './plan.ts'
+
+const manifestSchema = v.object({ config: descriptorSchema, layers: v.nullish(v.array(descriptorSchema), []) })
+
+const MANIFEST_TYPES = [
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+]
+
+/** The plan of the one image for this host in an OCI layout. Throws ArchiveInvalid or ArchitectureMismatch. */
+export async function planOciLayout(
+  files: LayoutFiles,
+  indexJson: Buffer,
+  { host, onLayer }: { host: Platform; onLayer: OnLayer },
+): Promise<ImagePlan> {
+  const manifests = await listManifests(files, indexJson)
+  const { manifest, config, layers } = await choose(files, manifests, host)
+  const stored: PlannedLayer[] = []
+  for (const layer of pairLayers(layers, parseConfig(config.bytes, config.digest))) {
+    stored.push(await storeChecked(files, layer, onLayer))
+  }
+  return { manifest, config, layers: stored }
+}
+
+interface Candidate {
+  readonly manifest: Document
+  readonly config: Document
+  readonly layers: readonly Descriptor[]
+  readonly platform: Platform
+}
+
+async function choose(files: LayoutFiles, manifests: readonly ListedManifest[], host: Platform): Promise<Candidate> {
+  if (manifests.length === 0) throw archiveInvalid('has an index without an image')
+  const elsewhere = manifests.flatMap(({ platform }) => (platform && !isSamePlatform(platform, host) ? [platform] : []))
+  const rest = manifests.filter(({ platform }) => !platform || isSamePlatform(platform, host))
+  const candidates: Candidate[] = []
+  for (const manifest of rest) candidates.push(await readCandidate(files, manifest))
+  const platforms = candidates.map(({ platform }) => platform)
+  checkPlatform([...elsewhere, ...platforms], host)
+  const [first, ...others] = candidates.filter(({ platform }) => isSamePlatform(platform, host))
+  if (!first || others.length > 0) throw archiveInvalid(`holds ${others.length + 1} images, where one is expected`)
+  return first
+}
+
+async function readCandidate(files: LayoutFiles, listed: ListedManifest): Promise<Candidate> {
+  if (!MANIFEST_TYPES.includes(listed.mediaType))
+    throw archiveInvalid(`lists ${listed.digest}, which is no image manifest but ${listed.mediaType}`)
+  const manifest = await readBlob(files, listed)
+  const { config: described, layers } = parseJson(manifestSchema, manifest.bytes, listed.digest)
+  const config = await readBlob(files, described)
+  const { os, architecture } = parseConfig(config.bytes, config.digest)
+  return { manifest, config, layers: layers ?? [], platform: { os, architecture } }
+}
+
+/** Types of OCI and Docker that containerd unpacks. */
+const LAYER_TYPE =
+  /^application\/vnd\.(oci\.image\.layer\.(v1|nondistributable\.v1)\.tar(\+(gzip|zstd))?|docker\.image\.rootfs\.(diff|foreign\.diff)\.tar(\.(gzip|zstd))?)$/
+
+async function storeChecked(files: LayoutFiles, layer: PlannedLayer, onLayer: OnLayer): Promise<PlannedLayer> {
+  const { digest, size, mediaType } = layer
+  if (!LAYER_TYPE.test(mediaType)) throw archiveInvalid(`has a layer of a type that cannot be unpacked: ${mediaType}`)
+  const stored = await files.storeLayer(blobName(digest))
+  if (!stored) throw archiveInvalid(`lacks the layer ${digest}`)
+  if (stored.digest !== digest) throw archiveInvalid(`has a wrong digest: the layer ${digest} is ${stored.digest}`)
+  if (stored.size !== size) throw archiveInvalid(`has a wrong size: the layer ${digest} is not ${size} bytes long`)
+  onLayer(stored)
+  return layer
+}

@@ -1,0 +1,68 @@
+import { open, realpath, stat } from 'node:fs/promises'
+import { dirname, join, sep } from 'node:path'
+import { FinalError, messageOf, RetryableError } from '../errors.ts'
+import { compressionOf } from './compression.ts'
+import { OCI_LAYOUT } from './oci-index.ts'
+
+/** What a build output is, by its content. */
+export type Output =
+  /** A folder with an OCI layout. */
+  | { readonly kind: 'folder'; readonly path: string }
+  /** A tar, compressed or not; `size` in bytes. */
+  | { readonly kind: 'archive'; readonly path: string; readonly size: number }
+  /** A program that writes a docker-archive to its standard output. */
+  | { readonly kind: 'script'; readonly path: string }
+
+/** Looks at what `nix build` left. Throws NotAnImage with what it is instead. */
+export async function recogniseOutput(storePath: string): Promise<Output> {
+  const path = await resolveInStore(storePath)
+  const stats = await stat(path)
+  if (stats.isDirectory()) return recogniseFolder(path)
+  if (!stats.isFile()) throw notAnImage('it is neither a file nor a folder')
+  const head = await readHead(path)
+  if (isProgram(head) && (stats.mode & ANY_EXECUTE) !== 0) return { kind: 'script', path }
+  if (compressionOf(head) === 'none' && !isTar(head)) throw notAnImage('it is a file, but no archive')
+  return { kind: 'archive', path, size: stats.size }
+}
+
+/** An output may be a link to another store path, and to nothing else. */
+async function resolveInStore(storePath: string): Promise<string> {
+  try {
+    const [path, store] = await Promise.all([realpath(storePath), realpath(dirname(storePath))])
+    if (path.startsWith(store + sep)) return path
+  } catch (cause) {
+    throw new RetryableError('ImportInterrupted', `${storePath} cannot be read: ${messageOf(cause)}`, { cause })
+  }
+  throw notAnImage('it is a link out of the Nix store')
+}
+
+async function recogniseFolder(path: string): Promise<Output> {
+  const layout = await stat(join(path, OCI_LAYOUT)).catch(() => undefined)
+  if (layout) return { kind: 'folder', path }
+  throw notAnImage('it is a folder without an OCI layout')
+}
+
+const ANY_EXECUTE = 0o111
+const HEAD_BYTES = 512
+const ELF = Buffer.from([0x7f, 0x45, 0x4c, 0x46])
+
+async function readHead(path: string): Promise<Buffer> {
+  await using file = await open(path)
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0)
+  return buffer.subarray(0, bytesRead)
+}
+
+function isProgram(head: Buffer): boolean {
+  return head.subarray(0, 2).toString('latin1') === '#!' || head.subarray(0, ELF.length).equals(ELF)
+}
+
+function isTar(head: Buffer): boolean {
+  return head.subarray(257, 262).toString('latin1') === 'ustar'
+}
+
+function notAnImage(reason: string): FinalError {
+  return new FinalError(
+    'NotAnImage',
+    `the package is no image: ${reason} (expected a docker-archive, an OCI archive, an OCI layout folder or a stream script)`,
+  )
+}

@@ -1,0 +1,29 @@
+/** A blob as OCI describes it. */
+export interface Descriptor {
+  readonly mediaType: string
+  /** `sha256:<hex>` */
+  readonly digest: string
+  /** In bytes. */
+  readonly size: number
+}
+
+/** A layer whose blob the content store has. */
+export interface PlannedLayer extends Descriptor {
+  /** Digest of the uncompressed tar, as the config promises it. */
+  readonly diffId: string
+}
+
+/** A small blob that is written once all of an image is known. */
+export interface Document extends Descriptor {
+  readonly bytes: Buffer
+}
+
+/**
+ * What a build output holds, whatever its form was: the border between reading outputs and filling containerd.
+ * Digests and sizes are those of the bytes that were read; layers go from the bottom up.
+ */
+export interface ImagePlan {
+  readonly config: Document
+  readonly manifest: Document
+  readonly layers: readonly PlannedLayer[]
+}

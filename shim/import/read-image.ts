@@ -1,0 +1,46 @@
+import { readArchive } from './archive.ts'
+import { archiveBytes } from './archive-bytes.ts'
+import type { BlobStore } from './blob-store.ts'
+import { decompress } from './compression.ts'
+import { hostPlatform } from './config.ts'
+import { DOCKER_MANIFEST, planDockerArchive } from './docker-archive.ts'
+import { openFolder } from './folder.ts'
+import { archiveInvalid } from './invalid.ts'
+import type { LayoutFiles, OnLayer } from './layout-files.ts'
+import { OCI_INDEX, OCI_LAYOUT } from './oci-index.ts'
+import { planOciLayout } from './oci-layout.ts'
+import { type Output, recogniseOutput } from './output.ts'
+import type { ImagePlan } from './plan.ts'
+import type { ScriptRun } from './stream-script.ts'
+
+export interface ReadImage extends ScriptRun {
+  readonly store: BlobStore
+  /** Hears of each layer once the store has it: in the image's order if all goes well, and at last in that for certain. */
+  readonly onLayer: OnLayer
+  /** Bytes read so far, of how many (missing for a script). */
+  readonly onRead: (doneBytes: number, totalBytes?: number) => void
+}
+
+/** Reads a build output, whatever its form, once; its layers are in the store then. Throws the import codes of the catalogue. */
+export async function readImage(storePath: string, read: ReadImage): Promise<ImagePlan> {
+  const output = await recogniseOutput(storePath)
+  const files = await openLayout(output, read)
+  const host = hostPlatform()
+  const [layout, index, manifest] = await Promise.all(
+    [OCI_LAYOUT, OCI_INDEX, DOCKER_MANIFEST].map(name => files.readDocument(name)),
+  )
+  // Newer docker saves are both; the OCI part has the digests that the image had where it came from.
+  if (layout && index) return planOciLayout(files, index, { host, onLayer: read.onLayer })
+  if (manifest) return planDockerArchive(files, manifest, { host, onLayer: read.onLayer })
+  throw archiveInvalid(`has no image: neither ${DOCKER_MANIFEST} nor ${OCI_LAYOUT} with ${OCI_INDEX} is in it`)
+}
+
+function openLayout(output: Output, { store, onLayer, onRead, ...run }: ReadImage): Promise<LayoutFiles> {
+  let done = 0
+  const onBytes = (count: number) => {
+    done += count
+    onRead(done, output.kind === 'archive' ? output.size : undefined)
+  }
+  if (output.kind === 'folder') return openFolder(output.path, store, onBytes)
+  return readArchive(decompress(archiveBytes(output, { ...run, onBytes })), store, onLayer)
+}

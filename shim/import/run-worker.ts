@@ -1,0 +1,71 @@
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import * as v from 'valibot'
+import { messageOf, RetryableError, reviveError } from '../errors.ts'
+import type { ImportCall, ImportedImage } from './contract.ts'
+import { CANCEL, type ImportJob, type ImportReport, reportSchema } from './job.ts'
+import { IMPORT_LIMIT_MS } from './under-lease.ts'
+
+/** The same file, as source or compiled. */
+const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
+/** For JavaScript objects; the bytes of layers are not among them. */
+const WORKER_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 }
+/** A cancelled import cleans up behind itself within this, or is ended. */
+const CANCEL_GRACE_MS = 20_000
+
+/** Runs an import in a thread of its own and resolves once that has ended. Throws a ShimError. */
+export function runWorker(job: ImportJob, { signal, onProgress }: Pick<ImportCall, 'signal' | 'onProgress'>) {
+  return new Promise<ImportedImage>((resolve, reject) => {
+    const worker = new Worker(WORKER, { workerData: job, resourceLimits: WORKER_LIMITS, name: 'import' })
+    let last: ImportReport | undefined
+    let crash: unknown
+    let script: number | undefined
+    const timers: NodeJS.Timeout[] = []
+    const cancel = () => {
+      worker.postMessage(CANCEL)
+      timers.push(setTimeout(() => worker.terminate(), CANCEL_GRACE_MS))
+    }
+    timers.push(setTimeout(cancel, IMPORT_LIMIT_MS))
+    signal.addEventListener('abort', cancel, { once: true })
+    if (signal.aborted) cancel()
+
+    worker.on('message', message => {
+      const report = v.parse(reportSchema, message)
+      if (report.kind === 'progress') onProgress(report.progress)
+      else if (report.kind === 'script') script = report.pid
+      else last = report
+    })
+    worker.on('error', error => {
+      crash = error
+    })
+    worker.on('exit', () => {
+      timers.forEach(clearTimeout)
+      signal.removeEventListener('abort', cancel)
+      if (last?.kind === 'done') return resolve(last.image)
+      if (last === undefined && script !== undefined) killGroup(script)
+      reject(last?.kind === 'failed' ? revive(last) : crashed(crash))
+    })
+  })
+}
+
+type Failure = Extract<ImportReport, { kind: 'failed' }>
+
+function revive({ code, message, stack }: Failure): Error {
+  const error = reviveError(code, message)
+  if (stack !== undefined) error.stack = stack
+  return error
+}
+
+function crashed(cause: unknown): RetryableError {
+  const detail = cause === undefined ? 'its thread ended' : messageOf(cause)
+  return new RetryableError('ImportInterrupted', `the import broke off: ${detail}`, { cause })
+}
+
+/** A thread that crashed has left its stream script running. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It has ended already.
+  }
+}

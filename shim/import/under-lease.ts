@@ -1,0 +1,37 @@
+import type { Calls } from '../containerd/calls.ts'
+import { createLease, deleteLease, findLeases, type Lease } from '../containerd/leases.ts'
+import type { ImportJob } from './job.ts'
+
+/** Longest time of an import. */
+export const IMPORT_LIMIT_MS = 60 * 60_000
+/** What is left of an import that was killed goes after this at the latest. */
+const LEASE_LIFETIME_MS = IMPORT_LIMIT_MS + 5 * 60_000
+
+const IMPORTER_LABEL = 'enbi.hrzn.ee/importer'
+const PROCESS_LABEL = 'enbi.hrzn.ee/process'
+
+/** Runs `use` with a lease that has ended when this returns; on failure, what it held is gone then too. */
+export async function underLease<T>(calls: Calls, job: ImportJob, use: (lease: Lease) => Promise<T>): Promise<T> {
+  await endLeasesOfTheDead(calls, job)
+  const labels = { [IMPORTER_LABEL]: job.importer, [PROCESS_LABEL]: job.process }
+  const lease = await createLease(calls, { lifetimeMs: LEASE_LIFETIME_MS, labels })
+  let succeeded = false
+  try {
+    const result = await use(lease)
+    succeeded = true
+    return result
+  } finally {
+    await release(calls, lease, { collect: !succeeded })
+  }
+}
+
+/** A shim that was killed leaves its leases behind: those of the same importer, but of another process. */
+async function endLeasesOfTheDead(calls: Calls, { importer, process }: ImportJob): Promise<void> {
+  const filter = `labels."${IMPORTER_LABEL}"==${importer},labels."${PROCESS_LABEL}"!=${process}`
+  for (const id of await findLeases(calls, filter)) await deleteLease(calls, id, { collect: false })
+}
+
+/** Goes on after the import's signal. A lease that cannot be deleted ends by itself, and the import's own error counts. */
+async function release(calls: Calls, { id }: Lease, options: { collect: boolean }): Promise<void> {
+  await deleteLease(calls.within({ signal: undefined }), id, options).catch(() => {})
+}
