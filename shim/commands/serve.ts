@@ -1,6 +1,4 @@
-import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { resolveBuildUser } from '../build/build-user.ts'
 import { createBuilder } from '../build/builder.ts'
 import { hostSystem } from '../build/system.ts'
 import { type Config, readConfig } from '../config.ts'
@@ -61,9 +59,8 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
 function createStages({ config, images, env, logger }: StagesOptions): () => Promise<Stages> {
   const { nix, stateDir, containerd } = config
   return lazy(async () => {
-    const buildUser = await resolveBuildUser({ name: nix.user, home: join(stateDir, 'home'), env })
-    const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, buildUser, logger })
-    const importer = createImporter({ containerd, stateDir, buildUser, logger })
+    const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, logger, env })
+    const importer = createImporter({ containerd, stateDir, buildUser: { env: builder.user.env, ...builder.user.ids }, logger })
     return { builder, importer, images }
   })
 }
