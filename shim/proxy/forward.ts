@@ -21,8 +21,7 @@ const RESEND_LIMIT_MS = 250
 const UNNOTICED_MS = 5
 /** Longer timers do not exist in node; it fires those at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1
-const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } =
-  constants
+const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = constants
 
 /**
  * Passes one call to containerd and the answer back, frame by frame. While containerd is away the call is held; it is sent
@@ -240,8 +239,8 @@ export class Forward {
     this.#stopWaiting?.()
     clearTimeout(this.#pause)
     clearTimeout(this.#deadline)
-    // An answer that came before the request was whole: nobody needs the rest.
-    if (!this.#body.complete) this.#up?.close(NGHTTP2_NO_ERROR)
+    // An answer that came before the request was sent whole: nobody needs the rest, and node would keep the stream.
+    if (this.#up?.writableFinished === false) this.#up.destroy()
     this.#body.forget()
     this.#onEnd(status)
   }

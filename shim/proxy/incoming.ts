@@ -61,7 +61,10 @@ export function releaseRequest(stream: ServerHttp2Stream): void {
   if (stream.readableEnded) return
   // Node queues trailers by setImmediate too; this comes behind them.
   setImmediate(() => {
-    if (!stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR)
+    if (stream.destroyed) return
+    stream.close(constants.NGHTTP2_NO_ERROR)
+    // Node keeps a stream until what came last is read.
+    stream.resume()
   })
 }
 
