@@ -1,4 +1,4 @@
-import { chmod, copyFile, cp, mkdtemp } from 'node:fs/promises'
+import { chmod, copyFile, cp, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** A copy of an example, with the static busybox that it wants beside it; any user can read it. */
@@ -20,6 +20,13 @@ export async function copyExample(name: string, parent: string): Promise<Example
   await chmod(join(dir, 'busybox'), 0o755)
   await chmod(dir, 0o755)
   return { dir, url: `path:${dir}` }
+}
+
+/** Lets `gated` of the example wait until there is a file at the path that is returned. */
+export async function addGate(example: Example): Promise<string> {
+  const gate = `${example.dir}.open`
+  await writeFile(join(example.dir, 'gate'), gate)
+  return gate
 }
 
 /** The flake URL with the hash of the folder's content: it can only ever mean what is there now. */

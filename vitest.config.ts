@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // Processes, not threads: a bed that one file leaves behind ends with the file's process.
+    pool: 'forks',
+    maxWorkers: 2,
+    // Real daemons on a small, busy machine; everything that waits has a limit of its own below these.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 30_000,
+  },
+})
