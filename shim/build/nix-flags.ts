@@ -1,9 +1,18 @@
+export interface NixSettings {
+  /** Longest time of a build from its start, evaluation included. */
+  readonly timeoutMs: number
+  /** Settings of nix.conf(5), from our config. */
+  readonly options: Readonly<Record<string, string>>
+}
+
 /**
- * The arguments of every nix command, after its own. `options`: settings of nix.conf(5), from our config; those that
- * keep a flake from doing more than it may come last and win.
+ * The arguments of every nix command, after its own. The config may override nix.conf; what keeps a flake from doing more
+ * than it may comes last and wins.
  */
-export function nixFlags(options: Readonly<Record<string, string>>): string[] {
+export function nixFlags({ timeoutMs, options }: NixSettings): string[] {
   return [
+    // Holds, too, where nobody is left to end nix: the shim was killed.
+    ...['--option', 'timeout', String(Math.ceil(timeoutMs / 1000))],
     ...Object.entries(options).flatMap(([name, value]) => ['--option', name, value]),
     ...['--extra-experimental-features', 'nix-command flakes'],
     ...['--log-format', 'internal-json'],

@@ -7,8 +7,8 @@ import { guardState, type StateDir } from './state-dir.ts'
 
 /** What was built for which recipe, and the gc roots that hold it. */
 export interface Results {
-  /** The path that nix is given for the gc root's link. */
-  link(recipeKey: string): string
+  /** The path for the gc root's link, which nix replaces; anything there that is no such link is removed. */
+  prepareLink(recipeKey: string): Promise<string>
   /** The remembered result, when its gc root and its store path are still there. */
   find(recipeKey: string): Promise<BuildOutput | undefined>
   save(recipeKey: string, result: SavedResult): Promise<void>
@@ -31,7 +31,12 @@ export function createResults({ root, results, gcroots }: StateDir): Results {
   const record = (key: string) => join(results, `${key}.json`)
   const link = (key: string) => join(gcroots, key)
   return {
-    link,
+    prepareLink: key =>
+      guardState(root, async () => {
+        const target = await orUndefined(readlink(link(key)))
+        if (!v.is(storePathSchema, target)) await unlink(link(key)).catch(ignoreMissing)
+        return link(key)
+      }),
     async find(key) {
       const saved = await readRecord(record(key))
       if (saved === undefined) return undefined
@@ -63,6 +68,10 @@ async function readRecord(path: string): Promise<SavedResult | undefined> {
 
 async function orUndefined<Value>(promise: Promise<Value>): Promise<Value | undefined> {
   return promise.catch(() => undefined)
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
 }
 
 async function writeAtomically(path: string, text: string): Promise<void> {

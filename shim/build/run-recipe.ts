@@ -5,7 +5,7 @@ import type { BuildCall, BuildOutput } from './contract.ts'
 import { evaluationArgs, readEvaluation } from './evaluate.ts'
 import { explainFailure, type FailedRun } from './failure.ts'
 import { createJournal, type Journal } from './journal.ts'
-import { nixFlags } from './nix-flags.ts'
+import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
 import { readRealisation, realisationArgs } from './realise.ts'
 import { type Recipe, recipeKey } from './recipe.ts'
@@ -13,13 +13,9 @@ import type { Results } from './results.ts'
 import { createRunId, openRunLog } from './run-log.ts'
 import type { StateDir } from './state-dir.ts'
 
-export interface NixOptions {
+export interface NixOptions extends NixSettings {
   /** A name on PATH or an absolute path. */
   readonly command: string
-  /** Longest time of a build from its start, evaluation included. */
-  readonly timeoutMs: number
-  /** Settings of nix.conf(5). */
-  readonly options: Readonly<Record<string, string>>
 }
 
 /** What a run needs and does not own. */
@@ -65,7 +61,7 @@ async function buildWithNix(shop: Workshop, recipe: Recipe, run: Run): Promise<s
   run.onProgress({ phase: 'evaluating' })
   const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe)))
   const key = recipeKey(recipe)
-  const answer = await nix('building', realisationArgs(derivation, shop.results.link(key)))
+  const answer = await nix('building', realisationArgs(derivation, await shop.results.prepareLink(key)))
   const storePath = readRealisation(recipe, derivation, answer)
 
   const { flake, packageName } = recipe
@@ -95,7 +91,7 @@ async function callNix({ nix, user }: Workshop, recipe: Recipe, call: NixCall): 
   const { args, signal, journal, stage, runId } = call
   const { stdout, ...exit } = await runNix({
     command: nix.command,
-    args: [...args, ...nixFlags(nix.options)],
+    args: [...args, ...nixFlags(nix)],
     user,
     signal,
     onLine: journal.read,

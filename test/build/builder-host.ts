@@ -1,0 +1,66 @@
+// Runs a builder inside of a bed. Arguments: BuilderOptions as JSON. Standard input and output: HostRequest and
+// HostReply, one JSON object a line.
+import { createInterface } from 'node:readline'
+import { pino } from 'pino'
+import { createBuilder } from '../../shim/build/builder.ts'
+import type { BuildOutput, BuildProgress } from '../../shim/build/contract.ts'
+import type { Recipe } from '../../shim/build/recipe.ts'
+import { type ErrorCode, toShimError } from '../../shim/errors.ts'
+
+export type HostRequest =
+  | { id: number; op: 'build'; recipe: Recipe; namespace: string }
+  | { id: number; op: 'abort'; build: number }
+  | { id: number; op: 'find'; recipe: Recipe }
+  | { id: number; op: 'keepOnly'; keys: string[] }
+  | { id: number; op: 'memory' }
+
+export type HostReply =
+  | { id: number; progress: BuildProgress }
+  | { id: number; done: { output?: BuildOutput | undefined; bytes?: number } }
+  | { id: number; error: { code: ErrorCode; message: string; retryable: boolean } }
+
+const logger = pino(pino.destination({ dest: 2, sync: true }))
+const aborts = new Map<number, AbortController>()
+
+const creating = createBuilder({ ...JSON.parse(process.argv[2] ?? '{}'), logger })
+creating.catch(() => {})
+
+for await (const line of createInterface(process.stdin)) void answer(JSON.parse(line))
+
+async function answer(request: HostRequest): Promise<void> {
+  try {
+    reply({ id: request.id, done: await handle(request) })
+  } catch (thrown) {
+    const { code, message, retryable } = toShimError(thrown)
+    reply({ id: request.id, error: { code, message, retryable } })
+  }
+}
+
+async function handle(request: HostRequest): Promise<{ output?: BuildOutput | undefined; bytes?: number }> {
+  const builder = await creating
+  switch (request.op) {
+    case 'build':
+      return { output: await build(request) }
+    case 'abort':
+      aborts.get(request.build)?.abort()
+      return {}
+    case 'find':
+      return { output: await builder.findResult(request.recipe) }
+    case 'keepOnly':
+      await builder.keepOnly(new Set(request.keys))
+      return {}
+    case 'memory':
+      return { bytes: process.memoryUsage().rss }
+  }
+}
+
+async function build({ id, recipe, namespace }: Extract<HostRequest, { op: 'build' }>): Promise<BuildOutput> {
+  const controller = new AbortController()
+  aborts.set(id, controller)
+  const onProgress = (progress: BuildProgress) => reply({ id, progress })
+  return (await creating).build(recipe, { namespace, signal: controller.signal, onProgress })
+}
+
+function reply(message: HostReply): void {
+  process.stdout.write(`${JSON.stringify(message)}\n`)
+}

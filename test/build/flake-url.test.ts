@@ -1,0 +1,171 @@
+import { describe, expect, test } from 'vitest'
+import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
+
+const REV = '0123456789abcdef0123456789abcdef01234567'
+const HASH = 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
+const ENCODED_HASH = HASH.replaceAll('+', '%2B').replaceAll('=', '%3D')
+
+describe('a flake URL is read:', () => {
+  test.each([
+    ['github:owner/repo', 'github', 'github:owner/repo', false, false],
+    ['github:owner/repo/main', 'github', 'github:owner/repo', false, false],
+    ['github:owner/repo/feature/x', 'github', 'github:owner/repo', false, false],
+    [`github:owner/repo/${REV}`, 'github', 'github:owner/repo', false, true],
+    [`github:owner/repo?rev=${REV}`, 'github', 'github:owner/repo', false, true],
+    ['github:owner/.dotfiles?ref=v1.0', 'github', 'github:owner/.dotfiles', false, false],
+    [`github:owner/repo?narHash=${ENCODED_HASH}`, 'github', 'github:owner/repo', false, false],
+    ['gitlab:owner/repo?dir=sub/dir', 'gitlab', 'gitlab:owner/repo', false, false],
+    ['sourcehut:~owner/repo', 'sourcehut', 'sourcehut:~owner/repo', false, false],
+    ['git+https://git.example/team/app.git', 'git+https', 'git+https://git.example/team/app.git', false, false],
+    [`git+https://git.example:8443/a?ref=main&rev=${REV}`, 'git+https', 'git+https://git.example:8443/a', false, true],
+    ['git+http://[::1]:80/a', 'git+http', 'git+http://[::1]:80/a', false, false],
+    ['git+ssh://git@git.example/a?submodules=1', 'git+ssh', 'git+ssh://git@git.example/a', false, false],
+    ['git+https://git.example/My%20Team/a', 'git+https', 'git+https://git.example/My%20Team/a', false, false],
+    ['git+file:///srv/a?shallow=1', 'git+file', 'git+file:///srv/a', true, false],
+    [`git+file:///srv/a?rev=${REV}`, 'git+file', 'git+file:///srv/a', true, true],
+    ['path:/srv/a', 'path', 'path:/srv/a', true, false],
+    [`path:/srv/a?rev=${REV}`, 'path', 'path:/srv/a', true, false],
+    [`path:/srv/a?lastModified=1&narHash=${ENCODED_HASH}`, 'path', 'path:/srv/a', true, true],
+    ['tarball+https://h.example/latest', 'tarball+https', 'tarball+https://h.example/latest', false, false],
+    ['flake:nixpkgs', 'flake', 'flake:nixpkgs', false, false],
+    [`flake:nixpkgs/main/${REV}`, 'flake', 'flake:nixpkgs', false, true],
+  ])('%s', (url, scheme, source, local, locked) => {
+    expect(parseFlakeUrl(url)).toEqual({ url, scheme, source, local, locked })
+  })
+
+  test.each([
+    ['git+https://GIT.Example/a', 'git+https://git.example/a'],
+    [`github:o/r?rev=${REV.toUpperCase()}&dir=a`, `github:o/r?dir=a&rev=${REV}`],
+    [`github:o/r/${REV.toUpperCase()}`, `github:o/r/${REV}`],
+    [`path:/a?narHash=${HASH}`, `path:/a?narHash=${ENCODED_HASH}`],
+    ['tarball+https://h.example/a.tar.gz', 'https://h.example/a.tar.gz'],
+    ['git+https://h.example/a%c3%a9', 'git+https://h.example/a%C3%A9'],
+  ])('%s becomes %s', (text, url) => {
+    expect(parseFlakeUrl(text).url).toBe(url)
+  })
+
+  test.each([
+    ['https://h.example/a.tar.gz', 'tarball+https', false],
+    [`https://h.example/a.zip?narHash=${ENCODED_HASH}`, 'tarball+https', true],
+    ['tarball+file:///srv/a.tar.xz', 'tarball+file', false],
+  ])('%s as %s, and spelled as every Nix knows it', (text, scheme, locked) => {
+    const flake = parseFlakeUrl(text)
+    expect(flake).toMatchObject({ scheme, locked })
+    expect(flake.source).toMatch(new RegExp(`^${scheme.replace('+', '\\+')}://`))
+    expect(flake.url).not.toContain('tarball+')
+  })
+})
+
+describe('a flake URL is refused:', () => {
+  test.each([
+    ['', /empty/],
+    ['nixpkgs', /no scheme/],
+    ['/srv/a', /no scheme/],
+    ['./a', /no scheme/],
+    ['..', /no scheme/],
+    ['-I', /starts with "-"/],
+    ['--option', /starts with "-"/],
+    ['--foo=github:o/r', /starts with "-"/],
+    ['github:o/r ', /white space/],
+    ['github:o/ r', /white space/],
+    ['github:o/r\n--impure', /white space/],
+    ['github:o/r\0', /printable/],
+    ['github:o/r\u001b[31m', /printable/],
+    ['github:o/r\u202e', /printable/],
+    ['github:o/r#app', /"#"/],
+    ['github:o/$(id)', /shell/],
+    ['github:o/`id`', /shell/],
+    ["github:o/r'", /shell/],
+    ['github:o/r"', /shell/],
+    ['github:o/r;id', /shell/],
+    ['github:o/r|id', /shell/],
+    ['github:o\\r', /shell/],
+    ['github:o/r^*', /shell/],
+    ['github:o', /owner\/repo/],
+    ['github:o/', /owner\/repo/],
+    ['github:o/..', /owner\/repo/],
+    ['github:../r', /owner\/repo/],
+    ['github:-o/r', /owner\/repo/],
+    ['github:o%2Fx/r', /owner\/repo/],
+    ['github:o/r/', /rev or ref/],
+    ['github:o/r/a..b', /rev or ref/],
+    ['github:o/r/-x', /rev or ref/],
+    [`github:o/r/main?rev=${REV}`, /both/],
+    ['github:o/r?host=evil.example', /query may have/],
+    ['github:o/r?ref=a&ref=b', /twice/],
+    ['github:o/r?', /query may have/],
+    ['github:o/r?ref', /query may have/],
+    ['github:o/r?ref=--upload-pack=id', /"ref"/],
+    ['github:o/r?ref=a%0ab', /"ref"/],
+    ['github:o/r?rev=abc', /40 hex/],
+    [`github:o/r?rev=${REV}0`, /40 hex/],
+    ['github:o/r?dir=../x', /"dir"/],
+    ['github:o/r?dir=a/../../x', /"dir"/],
+    ['github:o/r?dir=/etc', /"dir"/],
+    ['github:o/r?dir=%2e%2e', /"dir"/],
+    ['github:o/r?dir=', /"dir"/],
+    ['github:o/r?submodules=1', /query may have/],
+    ['git+https://h.example/r?submodules=yes', /0 or 1/],
+    ['path:/a?narHash=sha256-abc', /SRI/],
+    ['git+https:h.example/r', /\/\/host\/path/],
+    ['git+https://h.example', /\/\/host\/path/],
+    ['git+https:///r', /host/],
+    ['git+https://-oProxyCommand=id/r', /host/],
+    ['git+ssh://-oProxyCommand=id/r', /host/],
+    ['git+ssh://-oProxyCommand=id@h.example/r', /user name/],
+    ['git+https://h.example:port/r', /host/],
+    ['git+https://h.example/', /empty segment/],
+    ['git+https://h.example/a//b', /empty segment/],
+    ['git+https://h.example/./b', /"\." or "\.\."/],
+    ['git+https://h.example/a/../b', /"\." or "\.\."/],
+    ['git+https://h.example/a/%2e%2e/b', /%2E/],
+    ['git+https://h.example/a%2fb', /%2F/],
+    ['git+https://h.example/a%0Ab', /%0A/],
+    ['git+https://h.example/a%00', /%00/],
+    ['git+https://h.example/a%zz', /does not belong/],
+    ['git+https://h.example/-a', /starts with "-"/],
+    ['git+file://h.example/a', /absolute/],
+    ['git+file:a', /absolute/],
+    ['path:a', /absolute/],
+    ['path:../a', /absolute/],
+    ['path://a', /empty segment/],
+    ['path:/a/../etc', /"\." or "\.\."/],
+    ['flake:-x', /registry/],
+    ['flake:', /registry/],
+    ['file:///etc/passwd', /scheme is none of/],
+    ['https://h.example/page', /scheme is none of/],
+    ['hg+https://h.example/r', /scheme is none of/],
+    ['git+ext://sh -c id', /white space/],
+    ['GITHUB:o/r', /no scheme/],
+    [`github:o/${'r'.repeat(1024)}`, /characters, at most 1024/],
+  ])('%j', (text, problem) => {
+    expect(() => parseFlakeUrl(text)).toThrow(problem)
+    expect(() => parseFlakeUrl(text)).toThrow(
+      expect.objectContaining({ code: 'RecipeInvalid', message: expect.stringContaining('github:owner/repo/REV') }),
+    )
+  })
+
+  test.each([
+    'git+https://somebody:hunter2@h.example/r',
+    'git+https://hunter2@h.example/r',
+    'git+ssh://git:hunter2@h.example/r',
+    'git+https://somebody:hunter2@h.example/a b',
+    'git+https://h.example/r?token=hunter2',
+    `git+https://${'x'.repeat(2000)}:hunter2@h.example/r`,
+  ])('%s, without repeating the secret', text => {
+    expect(() => parseFlakeUrl(text)).toThrow(
+      expect.objectContaining({ message: expect.not.stringContaining('hunter2') }),
+    )
+  })
+
+  test.each(['x', '/', 'a@', '%', '\n', 'github:o/', 'git+https://a.'])(
+    '200 kB of %j at once and in few words',
+    piece => {
+      const start = performance.now()
+      expect(() => parseFlakeUrl(piece.repeat(200_000 / piece.length))).toThrow(
+        expect.objectContaining({ message: expect.stringMatching(/^.{1,250}$/) }),
+      )
+      expect(performance.now() - start).toBeLessThan(50)
+    },
+  )
+})

@@ -1,0 +1,71 @@
+# Packages of every fate, without inputs: busybox and `gate` (a named pipe's path) are put beside this file.
+{
+  outputs =
+    { self }:
+    let
+      gate = builtins.readFile ./gate;
+      package =
+        name: script:
+        derivation {
+          inherit name;
+          system = "x86_64-linux";
+          builder = "/bin/sh";
+          args = [
+            "-c"
+            "export PATH=${./bin}; ${script}"
+          ];
+        };
+    in
+    {
+      packages.x86_64-linux = rec {
+        base = package "base" "echo making the base; echo base > $out";
+        hello = package "hello" "echo hello from the builder; busybox cat ${base} > $out";
+        images.web = base;
+        "flat.name" = hello;
+        streamed = package "plain" "exit 9" // {
+          stream = package "stream" "echo stream > $out";
+        };
+        documented = derivation {
+          name = "documented";
+          system = "x86_64-linux";
+          builder = "/bin/sh";
+          outputs = [
+            "doc"
+            "out"
+          ];
+          args = [
+            "-c"
+            "echo out > $out; echo doc > $doc"
+          ];
+        };
+        identity = package "identity" "busybox id -u; busybox env; echo > $out";
+
+        waiting = package "waiting" "echo pid $$; exec busybox cat ${gate} > $out";
+        waiting2 = package "waiting2" "echo pid $$; exec busybox cat ${gate} > $out";
+        waiting3 = package "waiting3" "echo pid $$; exec busybox cat ${gate} > $out";
+        chatty = package "chatty" "i=0; while [ $i -lt 10000 ]; do echo line $i of many; i=$((i+1)); done; exit 3";
+        loud = package "loud" "busybox yes abcdefghij | busybox head -c 60000000 | busybox tr -d '\\n'; exit 4";
+        needsChatty = package "needs-chatty" "busybox cat ${chatty} > $out";
+        full = package "full" "echo 'write error: No space left on device' >&2; exit 1";
+        unfetched = package "unfetched" "echo 'curl: (6) Could not resolve host: example.org'; exit 1";
+        mute = package "mute" "exit 1";
+        suicide = package "suicide" "kill -9 $$";
+        outless = package "outless" "true";
+        foreign = derivation {
+          name = "foreign";
+          system = "aarch64-linux";
+          builder = "/bin/sh";
+        };
+
+        thrown = throw "thrown on purpose";
+        endless = endless;
+        impure = builtins.readFile "/etc/passwd";
+        text = "no package";
+      };
+      packages.aarch64-linux.arm-only = derivation {
+        name = "arm-only";
+        system = "aarch64-linux";
+        builder = "/bin/sh";
+      };
+    };
+}

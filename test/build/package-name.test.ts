@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest'
+import { parsePackageName } from '../../shim/build/package-name.ts'
+import { hostSystem, parseSystem } from '../../shim/build/system.ts'
+
+test.each([
+  ['app', ['app']],
+  ['images.web', ['images', 'web']],
+  ['chog-docker.stream-layered', ['chog-docker', 'stream-layered']],
+  ["a_b'.c+d", ["a_b'", 'c+d']],
+  ['7zip', ['7zip']],
+  ['images."web.v2".x', ['images', 'web.v2', 'x']],
+])('the package name %s is the attribute path %j', (text, parts) => {
+  expect(parsePackageName(text)).toEqual({ text, parts })
+})
+
+test.each([
+  '',
+  '.',
+  '.a',
+  'a.',
+  'a..b',
+  '-a',
+  '--impure',
+  'a b',
+  'a\n',
+  'a#b',
+  'a^*',
+  '"',
+  '""',
+  '"a',
+  '"a"b',
+  `"a$\{b}"`,
+  '"a\\"b"',
+  `$\{a}`,
+  'a;b',
+  'a/b',
+  'ä',
+  'a'.repeat(257),
+  'a.'.repeat(100_000),
+])('the package name %j is refused', text => {
+  expect(() => parsePackageName(text)).toThrow(
+    expect.objectContaining({ code: 'RecipeInvalid', message: expect.stringMatching(/^.{1,200}$/) }),
+  )
+})
+
+test.each(['x86_64-linux', 'aarch64-linux', 'i686-linux'])('the system %s is one', text => {
+  expect(parseSystem(text)).toBe(text)
+})
+
+test.each(['', 'x86_64', 'linux', 'x86_64-linux\n', '--system', 'X86-LINUX', `${'a'.repeat(30)}-linux`])(
+  'the system %j is refused',
+  text => {
+    expect(() => parseSystem(text)).toThrow(expect.objectContaining({ code: 'RecipeInvalid' }))
+  },
+)
+
+test('this machine has a system', () => {
+  expect(parseSystem(hostSystem())).toBe(hostSystem())
+})

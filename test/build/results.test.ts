@@ -1,0 +1,150 @@
+import { chmod, lstat, mkdir, readdir, readFile, stat, symlink, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { BuildOutput } from '../../shim/build/contract.ts'
+import { type Recipe, recipeKey } from '../../shim/build/recipe.ts'
+import { type Bed, startBed } from '../node/bed.ts'
+import { makeFlake, type TestFlake } from './flake.ts'
+import { type RemoteBuilder, recipeOf, startBuilder } from './remote-builder.ts'
+
+let bed: Bed
+let flake: TestFlake
+let lockedUrl: string
+beforeAll(async () => {
+  bed = await startBed({ without: ['containerd'] })
+  flake = await makeFlake(bed.dir)
+  const hash = await bed.run('nix', ['hash', 'path', flake.dir])
+  lockedUrl = `${flake.url}?narHash=${encodeURIComponent(hash.stdout)}`
+})
+afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+test('a locked recipe whose result is here runs no nix', async () => {
+  const recipe = recipeOf(lockedUrl, 'hello')
+  const { stateDir, output } = await buildOnce(recipe)
+  await using builder = startBuilder(bed, { stateDir, nix: { command: await makeTattler() } })
+  expect(await builder.findResult(recipe)).toEqual(output)
+  expect(await readdir(bed.dir)).not.toContain('nix-was-run')
+})
+
+test('an unlocked recipe is evaluated again, and follows its flake', async () => {
+  const recipe = recipeOf(flake.url, 'base')
+  await using builder = startBuilder(bed)
+  const first = await builder.build(recipe)
+  expect(await builder.findResult(recipe)).toBeUndefined()
+  const file = join(flake.dir, 'flake.nix')
+  const before = await readFile(file, 'utf8')
+  await writeFile(file, before.replace('echo base >', 'echo another base >'))
+  try {
+    const second = await builder.build(recipe)
+    expect(second.storePath).not.toBe(first.storePath)
+  } finally {
+    await writeFile(file, before)
+  }
+})
+
+test('a gc root keeps the result through garbage collections until it is let go of', async () => {
+  await using builder = startBuilder(bed)
+  const kept = recipeOf(lockedUrl, 'base')
+  const dropped = recipeOf(lockedUrl, 'streamed')
+  const { storePath: keptPath } = await builder.build(kept)
+  const { storePath: droppedPath } = await builder.build(dropped)
+  await bed.run('nix-store', ['--gc'])
+  await expectInStore([keptPath, droppedPath])
+  await builder.keepOnly([recipeKey(kept)])
+  await bed.run('nix-store', ['--gc'])
+  await expectInStore([keptPath])
+  await expect(bed.run('ls', [droppedPath])).rejects.toThrow()
+  expect(await builder.findResult(kept)).toBeDefined()
+  expect(await builder.findResult(dropped)).toBeUndefined()
+})
+
+test('the gc root of a build under way is not let go of', async () => {
+  await using builder = startBuilder(bed)
+  const recipe = recipeOf(lockedUrl, 'waiting')
+  const build = builder.start(recipe)
+  await build.untilLog(/^pid (\d+)$/)
+  await writeFile(flake.gate, 'open\n')
+  await builder.keepOnly([])
+  const { storePath } = await build.done
+  await bed.run('nix-store', ['--gc'])
+  await expectInStore([storePath])
+})
+
+test.each<{ damage: string; harm: (files: { record: string; link: string }) => Promise<void> }>([
+  { damage: 'a record that is no JSON', harm: ({ record }) => writeFile(record, '{"storePath": "/nix/st') },
+  { damage: 'a record of a path elsewhere', harm: ({ record }) => rewrite(record, '/nix/store/', '/etc/nix/store/') },
+  { damage: 'a record of a path that is gone', harm: ({ record }) => rewrite(record, '-hello', '-gone') },
+  { damage: 'no gc root', harm: ({ link }) => unlink(link) },
+  { damage: 'a gc root of something else', harm: ({ link }) => replaceLink(link, '/etc') },
+])('with $damage the result is built anew', async ({ harm }) => {
+  const recipe = recipeOf(lockedUrl, 'hello')
+  const { stateDir, output } = await buildOnce(recipe)
+  const key = recipeKey(recipe)
+  await harm({ record: join(stateDir, 'results', `${key}.json`), link: join(stateDir, 'gcroots', key) })
+  await using builder = startBuilder(bed, { stateDir })
+  expect(await builder.findResult(recipe)).toBeUndefined()
+  expect((await builder.build(recipe)).storePath).toBe(output.storePath)
+  expect(await builder.findResult(recipe)).toBeDefined()
+})
+
+test('a flake whose content is not what its narHash says is refused', async () => {
+  await using builder = startBuilder(bed)
+  const wrong = `${flake.url}?narHash=sha256-${'A'.repeat(43)}%3D`
+  await expect(builder.build(recipeOf(wrong, 'base'))).rejects.toMatchObject({
+    code: 'EvaluationFailed',
+    message: expect.stringContaining('mismatch'),
+  })
+})
+
+test('nix runs as the build user, in surroundings of its own', async () => {
+  const { stateDir } = await buildOnce(recipeOf(lockedUrl, 'base'))
+  const home = await stat(join(stateDir, 'build-home'))
+  expect(home.uid).toBe(bed.buildUser.uid)
+  const [name = ''] = await readdir(join(stateDir, 'gcroots'))
+  expect((await lstat(join(stateDir, 'gcroots', name))).uid).toBe(bed.buildUser.uid)
+  expect((await stat(join(stateDir, 'results'))).uid).toBe(0)
+})
+
+test('nix sees nothing of our environment but what it needs', async () => {
+  const command = await makeProgram('show', `#!/bin/sh\n{ id -un; env; } > ${bed.dir}/surroundings\nexit 1\n`)
+  await writeFile(join(bed.dir, 'surroundings'), '')
+  await chmod(join(bed.dir, 'surroundings'), 0o666)
+  const env = { AWS_SECRET_ACCESS_KEY: 'hush', KUBECONFIG: '/etc/k', https_proxy: 'http://proxy.example:3128' }
+  await using builder = startBuilder(bed, { nix: { command }, env })
+  await expect(builder.build(recipeOf(lockedUrl, 'base'))).rejects.toThrow()
+  const [user, ...variables] = (await readFile(join(bed.dir, 'surroundings'), 'utf8')).trim().split('\n')
+  expect(user).toBe(bed.buildUser.name)
+  expect(variables).toContain('https_proxy=http://proxy.example:3128')
+  expect(variables).toContain(`HOME=${builder.stateDir}/build-home`)
+  expect(variables.join()).not.toMatch(/hush|KUBECONFIG/)
+})
+
+async function buildOnce(recipe: Recipe): Promise<{ stateDir: string; output: BuildOutput }> {
+  await using builder: RemoteBuilder = startBuilder(bed)
+  return { stateDir: builder.stateDir, output: await builder.build(recipe) }
+}
+
+/** A nix that leaves a trace. */
+function makeTattler(): Promise<string> {
+  return makeProgram('tattler', `#!/bin/sh\n: > ${bed.dir}/nix-was-run\nexit 1\n`)
+}
+
+async function makeProgram(name: string, text: string): Promise<string> {
+  const path = join(bed.dir, name)
+  await mkdir(bed.dir, { recursive: true })
+  await writeFile(path, text, { mode: 0o755 })
+  return path
+}
+
+async function replaceLink(path: string, target: string): Promise<void> {
+  await unlink(path)
+  await symlink(target, path)
+}
+
+async function rewrite(path: string, from: string, to: string): Promise<void> {
+  await writeFile(path, (await readFile(path, 'utf8')).replace(from, to))
+}
+
+async function expectInStore(paths: readonly string[]): Promise<void> {
+  await bed.run('ls', ['-d', ...paths])
+}
