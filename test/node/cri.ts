@@ -35,6 +35,7 @@ export interface Pull {
   readonly places?: readonly ('image' | 'sandbox')[]
   readonly namespace?: string
   readonly podName?: string
+  readonly auth?: { readonly username: string; readonly password: string }
 }
 
 export interface Sandbox {
@@ -150,11 +151,13 @@ function pullRequest({
   places = ['image', 'sandbox'],
   namespace = 'default',
   podName = 'pod',
+  auth,
 }: Pull): object {
   const inPlace = (place: 'image' | 'sandbox') => (places.includes(place) ? annotations : {})
   return {
     image: { image, annotations: inPlace('image') },
     sandboxConfig: { metadata: { name: podName, namespace, uid: podName }, annotations: inPlace('sandbox') },
+    ...(auth && { auth }),
   }
 }
 

@@ -1,5 +1,6 @@
 import { chmod, copyFile, cp, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { BUSYBOX } from './programs.ts'
 
 /** A copy of an example, with the static busybox that it wants beside it; any user can read it. */
 export interface Example {
@@ -9,8 +10,6 @@ export interface Example {
 }
 
 const EXAMPLES = join(import.meta.dirname, '../../examples')
-/** Where Debian's busybox-static puts it. */
-export const BUSYBOX = '/bin/busybox'
 
 /** Copies `examples/NAME` into a folder of its own below `parent`. */
 export async function copyExample(name: string, parent: string): Promise<Example> {

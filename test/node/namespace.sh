@@ -2,9 +2,11 @@
 # The first process of a private mount and pid namespace. Its root is a mirror of the machine's, but for its own /nix
 # (the machine may have none, and gets none) and its own /run (containerd's shims put their sockets below /run/containerd).
 # Prints "ready PID", the PID as the machine sees it; ends, and with it the whole namespace, at the end of its input.
-# Usage: namespace.sh DIR
+# Usage: namespace.sh DIR PROGRAMS
+# PROGRAMS: a folder with a `usr` that is laid over the machine's, if it is there.
 set -eu
 dir=$1
+programs=$2
 root=$dir/root
 
 # mirror FROM TO EXCEPT...: every entry of one folder bound into another
@@ -29,6 +31,10 @@ mirror() {
 mkdir "$root" "$dir/nix" "$dir/hostproc"
 mount -t tmpfs -o mode=755 tmpfs "$root"
 mirror "" "$root" nix run proc
+if [ -d "$programs/usr" ]; then
+  # Its path may hold a colon, which means something to overlayfs.
+  (cd "$programs" && mount -t overlay -o lowerdir=usr:/usr overlay "$root/usr")
+fi
 mkdir "$root/nix" "$root/run" "$root/proc" "$root/.old"
 mount --bind "$dir/nix" "$root/nix"
 mount -t tmpfs -o mode=755 tmpfs "$root/run"

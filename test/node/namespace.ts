@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { UNPACKED } from './programs.ts'
 
 /** A mount and pid namespace of its own: a mirror of the machine with its own /nix and /run. */
 export interface Namespace extends AsyncDisposable {
@@ -22,7 +23,7 @@ const END_LIMIT_MS = 20_000
 export async function startNamespace(): Promise<Namespace> {
   const dir = await mkdtemp(join(tmpdir(), 'enbi-'))
   await chmod(dir, 0o755) // for the unprivileged build user
-  const keeper = spawn('sh', [join(import.meta.dirname, 'keeper.sh'), dir], {
+  const keeper = spawn('sh', [join(import.meta.dirname, 'keeper.sh'), dir, UNPACKED], {
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   })

@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { arch } from 'node:os'
 import { buffer } from 'node:stream/consumers'
 import { pack } from 'tar-stream'
-import { BUSYBOX } from './example.ts'
+import { BUSYBOX } from './programs.ts'
 
 /** Writes a docker-archive with the image that holds a pod's namespaces open: one busybox that sleeps. */
 export async function writePauseImage(file: string, name: string): Promise<void> {

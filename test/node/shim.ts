@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import { connectCri } from './cri.ts'
 import { createDaemon, type Daemon } from './daemon.ts'
@@ -61,7 +62,14 @@ export async function startShim(around: Surroundings, options: ShimOptions = {})
   return { daemon, socket: config.listen, stateDir: config.stateDir, configPath }
 }
 
+const POLL_MS = 10
+
 async function waitForAnswer(socket: string, signal: AbortSignal): Promise<void> {
   using cri = connectCri(socket)
-  await cri.imageFsInfo({ signal })
+  const answers = () =>
+    cri.imageFsInfo({ signal }).then(
+      () => true,
+      () => false,
+    )
+  while (!(await answers())) await delay(POLL_MS, undefined, { signal })
 }

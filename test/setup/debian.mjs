@@ -1,0 +1,104 @@
+import {
+  accessSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { SetupError, say, succeeds, TOP } from './run.mjs'
+
+/**
+ * Debian packages are unpacked here and never installed: that would start daemons, and might replace those in use.
+ * The test bed lays the `usr` of this folder over the machine's (test/node/namespace.sh).
+ */
+const UNPACKED = join(TOP, '.cache/debian')
+
+const NEEDED = [
+  { program: '/usr/bin/containerd', debianPackage: 'containerd' },
+  { program: '/usr/bin/containerd-shim-runc-v2', debianPackage: 'containerd' },
+  { program: '/usr/bin/ctr', debianPackage: 'containerd' },
+  { program: '/usr/sbin/runc', debianPackage: 'runc' },
+  { program: '/usr/bin/nix', debianPackage: 'nix-bin' },
+  { program: '/usr/bin/nix-daemon', debianPackage: 'nix-bin' },
+  { program: '/usr/bin/busybox', debianPackage: 'busybox-static', isStatic: true },
+  { program: '/usr/lib/cni/loopback', debianPackage: 'containernetworking-plugins' },
+]
+
+/** What neither the machine nor the project's cache has. */
+export function missingPrograms() {
+  return NEEDED.filter(need => !satisfies(need.program, need) && !satisfies(UNPACKED + need.program, need))
+}
+
+/** Fetches the packages and what they depend on with apt-get, as far as the machine lacks it. */
+export function unpackDebianPackages(missing) {
+  const packages = [...new Set(missing.map(({ debianPackage }) => debianPackage))]
+  say(`unpacking Debian packages into .cache/debian (nothing is installed): ${packages.join(', ')}`)
+  const archives = join(TOP, '.cache/debian-archives')
+  mkdirSync(join(archives, 'partial'), { recursive: true })
+  if (!download(packages, archives)) {
+    say('updating the list of Debian packages (apt-get update)')
+    if (!succeeds('apt-get', ['-qq', ...LOCK_WAIT, 'update']) || !download(packages, archives)) {
+      throw new SetupError(['without apt-get, get these by hand:', ...missing.map(howToGet)].join('\n'))
+    }
+  }
+  unpack(archives)
+  rmSync(archives, { recursive: true })
+  const left = missingPrograms()
+  if (left.length > 0) throw new SetupError(['still missing:', ...left.map(howToGet)].join('\n'))
+}
+
+/** Another apt-get may be at work. */
+const LOCK_WAIT = ['-o', 'DPkg::Lock::Timeout=300']
+
+function download(packages, archives) {
+  const options = ['-qq', ...LOCK_WAIT, '-o', `Dir::Cache::archives=${archives}/`, '--no-install-recommends']
+  return succeeds('apt-get', [...options, '--yes', '--download-only', 'install', ...packages], {
+    DEBIAN_FRONTEND: 'noninteractive',
+  })
+}
+
+/** Under another name until all is there: a set-up that was cut short is done again. */
+function unpack(archives) {
+  const parts = `${UNPACKED}.part`
+  rmSync(parts, { recursive: true, force: true })
+  mkdirSync(join(parts, 'usr'), { recursive: true })
+  for (const name of ['bin', 'sbin', 'lib']) {
+    mkdirSync(join(parts, 'usr', name))
+    symlinkSync(`usr/${name}`, join(parts, name))
+  }
+  for (const file of readdirSync(archives).filter(name => name.endsWith('.deb'))) {
+    if (!succeeds('dpkg-deb', ['--extract', join(archives, file), parts])) throw new SetupError(`cannot unpack ${file}`)
+  }
+  rmSync(UNPACKED, { recursive: true, force: true })
+  renameSync(parts, UNPACKED)
+}
+
+function howToGet({ program, debianPackage }) {
+  return `  ${program}: apt-get install ${debianPackage}`
+}
+
+/** A link into /nix does not count: the test bed has a /nix of its own. */
+function satisfies(path, { isStatic = false }) {
+  try {
+    accessSync(path, constants.X_OK)
+    return !realpathSync(path).startsWith('/nix/') && !(isStatic && wantsLoader(path))
+  } catch {
+    return false
+  }
+}
+
+/** A dynamic program names its loader right after its ELF headers. */
+function wantsLoader(path) {
+  const start = Buffer.alloc(4096)
+  const file = openSync(path, 'r')
+  readSync(file, start)
+  closeSync(file)
+  return start.includes('/ld-linux')
+}
