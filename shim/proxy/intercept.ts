@@ -27,7 +27,7 @@ export function intercept(incoming: Incoming, { interceptor, forward, onEnd, onR
   const call = new OwnCall(incoming, { answer, onRelease })
   const apply = (body: Buffer, outcome: UnaryOutcome) => {
     call.release()
-    if (outcome.kind === 'forward') return forward(incoming, new RequestBody([body], true), outcome.afterwards)
+    if (outcome.kind === 'forward') return forward(incoming, RequestBody.whole(body), outcome.afterwards)
     answerMessage(incoming, outcome.message)
     onEnd({ code: STATUS.OK, message: '' })
   }

@@ -1,9 +1,9 @@
 import type { UnaryCall } from './contract.ts'
+import { MAX_TIMER_MS } from './deadline.ts'
 import { type GrpcStatus, STATUS } from './grpc-status.ts'
 import { deadlineOf, type Incoming, ignoreError } from './incoming.ts'
 import { REQUEST_LIMIT_BYTES } from './message-frame.ts'
 
-const MAX_TIMER_MS = 2 ** 31 - 1
 const CANCELLED: GrpcStatus = { code: STATUS.CANCELLED, message: 'the caller cancelled' }
 const DEADLINE_EXCEEDED: GrpcStatus = { code: STATUS.DEADLINE_EXCEEDED, message: 'deadline exceeded' }
 const TOO_LARGE: GrpcStatus = {

@@ -66,7 +66,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     const handler = options.streams.get(incoming.path)
     if (interceptor !== undefined) track(incoming, hooks => intercept(incoming, { interceptor, forward, ...hooks }))
     else if (handler !== undefined) track(incoming, hooks => serveStream(incoming, { handler, ...hooks }))
-    else forward(incoming, new RequestBody([], incoming.bodiless))
+    else forward(incoming, RequestBody.from(stream))
   })
 
   return {

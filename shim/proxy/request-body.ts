@@ -1,43 +1,76 @@
+import type { ClientHttp2Stream, ServerHttp2Stream } from 'node:http2'
+
 /** Request bytes that are kept for another try; a call whose request is larger is sent once only. */
 const REPLAY_LIMIT_BYTES = 1024 * 1024
 
-/** The bytes of a request so far, kept until it is certain that they need not be sent again. */
+/** The request message of a call on its way to containerd: read as it comes, and kept until it need not be sent again. */
 export class RequestBody {
-  #chunks: Buffer[] | undefined
+  readonly #source: ServerHttp2Stream | undefined
+  #kept: Buffer[] | undefined
   #bytes = 0
   #complete: boolean
+  #reading = false
+  #target: ClientHttp2Stream | undefined
 
-  /** `chunks` may be beyond the limit: whoever read them had a limit of their own. */
-  constructor(chunks: Buffer[], complete: boolean) {
-    this.#chunks = chunks
-    this.#complete = complete
+  private constructor(source: ServerHttp2Stream | undefined, kept: Buffer[]) {
+    this.#source = source
+    this.#kept = kept
+    this.#complete = source === undefined
   }
 
-  /** The caller has sent its last byte. */
-  get complete(): boolean {
-    return this.#complete
+  /** What the caller is still sending. Nothing is read before there is somewhere to send it. */
+  static from(source: ServerHttp2Stream): RequestBody {
+    return new RequestBody(source, [])
+  }
+
+  /** What has been read already; whoever did that had a limit of their own. */
+  static whole(bytes: Buffer): RequestBody {
+    return new RequestBody(undefined, [bytes])
   }
 
   get replayable(): boolean {
-    return this.#chunks !== undefined
+    return this.#kept !== undefined
   }
 
-  get chunks(): readonly Buffer[] {
-    return this.#chunks ?? []
+  /** Sends what is kept, then what comes. */
+  sendTo(target: ClientHttp2Stream): void {
+    this.#target = target
+    for (const chunk of this.#kept ?? []) target.write(chunk)
+    if (this.#complete) {
+      target.end()
+      return
+    }
+    target.on('drain', () => this.#source?.resume())
+    if (this.#reading) this.#source?.resume()
+    else this.#read()
   }
 
-  add(chunk: Buffer): void {
-    this.#bytes += chunk.length
-    if (this.#bytes > REPLAY_LIMIT_BYTES) this.#chunks = undefined
-    else this.#chunks?.push(chunk)
-  }
-
-  end(): void {
-    this.#complete = true
+  /** The target is gone; there may be another. */
+  hold(): void {
+    this.#target = undefined
+    if (this.#reading) this.#source?.pause()
   }
 
   /** Nothing will be sent again. */
   forget(): void {
-    this.#chunks = undefined
+    this.#kept = undefined
+  }
+
+  #read(): void {
+    this.#reading = true
+    this.#source?.on('data', (chunk: Buffer) => {
+      this.#keep(chunk)
+      if (this.#target?.writable && !this.#target.write(chunk)) this.#source?.pause()
+    })
+    this.#source?.on('end', () => {
+      this.#complete = true
+      if (this.#target?.writable) this.#target.end()
+    })
+  }
+
+  #keep(chunk: Buffer): void {
+    this.#bytes += chunk.length
+    if (this.#bytes > REPLAY_LIMIT_BYTES) this.#kept = undefined
+    else this.#kept?.push(chunk)
   }
 }

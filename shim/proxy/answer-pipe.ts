@@ -1,0 +1,78 @@
+import {
+  type ClientHttp2Stream,
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import { decodeMessage, encodeMessage, type GrpcStatus, STATUS } from './grpc-status.ts'
+import { toHeaders } from './headers.ts'
+import { answerStatus, HEADERS_ONLY, HEADERS_THEN_TRAILERS, releaseRequest } from './incoming.ts'
+
+/** Passes containerd's answer on to the caller: headers, bytes, trailers. */
+export class AnswerPipe {
+  readonly #stream: ServerHttp2Stream
+  #up: ClientHttp2Stream | undefined
+  #trailers: OutgoingHttpHeaders | undefined
+
+  constructor(stream: ServerHttp2Stream) {
+    this.#stream = stream
+    stream.on('drain', () => this.#up?.resume())
+    stream.on('wantTrailers', () => this.#sendTrailers())
+  }
+
+  /** An answer that is nothing but headers. Throws when node does not take them. */
+  passHeaders(headers: IncomingHttpHeaders, raw: readonly string[]): void {
+    this.#stream.respond(toHeaders(raw, headers), HEADERS_ONLY)
+    releaseRequest(this.#stream)
+  }
+
+  /** Calls `onEnd` once when the answer has come to an orderly end. Throws when node does not take the headers. */
+  pass(up: ClientHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[], onEnd: (s: GrpcStatus) => void) {
+    const stream = this.#stream
+    stream.respond(toHeaders(raw, headers), HEADERS_THEN_TRAILERS)
+    this.#up = up
+    up.on('trailers', (parsed, _flags, rawTrailers) => {
+      this.#trailers = toHeaders(rawTrailers, parsed)
+    })
+    // Not before the headers are passed on: node may emit data ahead of the headers that came with it.
+    up.on('data', (chunk: Buffer) => {
+      if (stream.writable && !stream.write(chunk)) up.pause()
+    })
+    up.on('end', () => {
+      // Node ends the readable side of a stream that was cut off, too.
+      if (this.#trailers === undefined && (up.rstCode !== constants.NGHTTP2_NO_ERROR || up.session === undefined))
+        return
+      stream.end()
+      onEnd(statusOf(this.#trailers ?? {}))
+    })
+  }
+
+  /** Ends with a status of our own, wherever the answer is. */
+  fail(status: GrpcStatus): void {
+    if (!this.#stream.headersSent) {
+      answerStatus(this.#stream, status)
+      return
+    }
+    this.#trailers = { 'grpc-status': String(status.code), 'grpc-message': encodeMessage(status.message) }
+    this.#stream.end()
+  }
+
+  #sendTrailers(): void {
+    const stream = this.#stream
+    if (stream.destroyed || stream.closed) return
+    try {
+      stream.sendTrailers(this.#trailers ?? {})
+      releaseRequest(stream)
+    } catch {
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    }
+  }
+}
+
+/** The status that headers or trailers carry; UNKNOWN when they carry none. */
+export function statusOf(headers: IncomingHttpHeaders | OutgoingHttpHeaders): GrpcStatus {
+  const code = Number(headers['grpc-status'] ?? STATUS.UNKNOWN)
+  const message = headers['grpc-message']
+  return { code, message: decodeMessage(typeof message === 'string' ? message : '') }
+}
