@@ -1,0 +1,121 @@
+import { readFile, readlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { recipeKey } from '../../shim/build/recipe.ts'
+import { type Bed, startBed } from '../node/bed.ts'
+import { makeFlake, type TestFlake } from './flake.ts'
+import { type RemoteBuilder, recipeOf, startBuilder } from './remote-builder.ts'
+
+export interface SuiteOptions {
+  /** Runs before the beds are made. */
+  readonly prepare?: () => Promise<void>
+  /** What is run as nix in a bed. */
+  readonly command?: (bed: Bed) => Promise<string>
+}
+
+/** What every Nix must do. */
+export function describeBuilds({ prepare = async () => {}, command = async () => 'nix' }: SuiteOptions = {}): void {
+  describe.each([
+    { how: 'through a daemon', daemon: true },
+    { how: 'without a daemon', daemon: false },
+  ])('a build $how', ({ daemon }) => {
+    let bed: Bed
+    let flake: TestFlake
+    let builder: RemoteBuilder
+    beforeAll(async () => {
+      await prepare()
+      bed = await startBed({ daemon, without: ['containerd'] })
+      flake = await makeFlake(bed.dir)
+      builder = startBuilder(bed, { nix: { command: await command(bed) } })
+    })
+    afterAll(async () => {
+      await builder?.[Symbol.asyncDispose]()
+      await bed?.[Symbol.asyncDispose]()
+    })
+
+    test('leaves its output in the store, held by a gc root, and tells its progress', async () => {
+      const recipe = recipeOf(flake.url, 'hello')
+      const build = builder.start(recipe)
+      const { storePath } = await build.done
+      expect(storePath).toMatch(/^\/nix\/store\/[0-9a-z]{32}-hello$/)
+      expect(await readlink(join(builder.stateDir, 'gcroots', recipeKey(recipe)))).toBe(storePath)
+      expect(build.progress[0]).toEqual({ phase: 'evaluating' })
+      expect(build.progress).toContainEqual({ phase: 'building', done: 1, expected: 2, current: 'hello' })
+      expect(build.progress).toContainEqual({ phase: 'building', done: 2, expected: 2, current: 'hello' })
+      expect(build.progress).toContainEqual({ phase: 'log', line: 'hello from the builder' })
+    })
+
+    test.each([
+      { packageName: 'images.web', name: 'base' },
+      { packageName: 'flat.name', name: 'hello' },
+      { packageName: '"flat.name"', name: 'hello' },
+      { packageName: 'streamed', name: 'stream' },
+      { packageName: 'documented', name: 'documented-doc' },
+    ])('finds $packageName, which is $name', async ({ packageName, name }) => {
+      const { storePath } = await builder.build(recipeOf(flake.url, packageName))
+      expect(storePath.slice('/nix/store/'.length + 33)).toBe(name)
+    })
+
+    test.each([
+      {
+        packageName: 'nowhere',
+        code: 'AttributeMissing',
+        says: /has no package nowhere for x86_64-linux; did you mean/,
+      },
+      { packageName: 'images.nowhere', code: 'AttributeMissing', says: /only web$/ },
+      { packageName: 'text', code: 'AttributeMissing', says: /is no package but a string$/ },
+      { packageName: 'images', code: 'AttributeMissing', says: /is no package but a set$/ },
+      {
+        packageName: 'thrown',
+        code: 'EvaluationFailed',
+        says: /^evaluating thrown of path:\S+ failed: thrown on purpose$/,
+      },
+      {
+        packageName: 'endless',
+        code: 'EvaluationFailed',
+        says: /infinite recursion encountered \(at flake\.nix:\d+:\d+\)$/,
+      },
+      { packageName: 'impure', code: 'EvaluationFailed', says: /access to absolute path '\/etc.*' is forbidden/ },
+      { packageName: 'foreign', code: 'SystemUnsupported', says: /a 'aarch64-linux' .* is required to build/ },
+      {
+        packageName: 'mute',
+        code: 'BuilderFailed',
+        says: /the builder of mute failed with exit code 1\. It wrote no log\./,
+      },
+      { packageName: 'outless', code: 'BuilderFailed', says: /failed to produce output path/ },
+      { packageName: 'suicide', code: 'BuildInterrupted', says: /failed due to signal 9 \(Killed\)/ },
+      { packageName: 'full', code: 'DiskFull', says: /No space left on device/ },
+      { packageName: 'unfetched', code: 'FetchFailed', says: /Could not resolve host/ },
+    ])('of $packageName fails with $code', async ({ packageName, code, says }) => {
+      const failure = builder.build(recipeOf(flake.url, packageName))
+      await expect(failure).rejects.toMatchObject({ code, message: expect.stringMatching(says) })
+      await expect(failure).rejects.toMatchObject({ message: expect.stringContaining(flake.url) })
+    })
+
+    test('for a system that the flake has no packages for says which ones it has', async () => {
+      await expect(builder.build(recipeOf(flake.url, 'hello', 'riscv64-linux'))).rejects.toMatchObject({
+        code: 'SystemUnsupported',
+        message: `${flake.url} has no packages for riscv64-linux, only for aarch64-linux, x86_64-linux`,
+      })
+    })
+
+    test('of a flake that is not there says so', async () => {
+      for (const url of ['path:/not/there', 'git+file:///not/there', `path:${bed.dir}/home`]) {
+        await expect(builder.build(recipeOf(url, 'hello'))).rejects.toMatchObject({ code: 'FlakeNotFound' })
+      }
+    })
+
+    test('that fails after 10,000 lines shows the last ones, and the file has them all', async () => {
+      const build = builder.start(recipeOf(flake.url, 'needsChatty'))
+      const error = await build.done.catch(error => error)
+      expect(error.code).toBe('BuilderFailed')
+      expect(error.message).toContain('the builder of chatty failed with exit code 3')
+      const shown = [...error.message.matchAll(/^line (\d+) of many$/gm)].map(([, number]) => Number(number))
+      expect(shown).toEqual(Array.from({ length: 20 }, (_, index) => 9980 + index))
+      expect(build.progress.filter(({ phase }) => phase === 'log')).toHaveLength(10_000)
+      const [name = ''] = /[^ ]+\.log(?= on the node)/.exec(error.message) ?? []
+      const log = await readFile(join(builder.stateDir, 'logs', name), 'utf8')
+      expect(log.match(/^chatty> line \d+ of many$/gm)).toHaveLength(10_000)
+    })
+  })
+}

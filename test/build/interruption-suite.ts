@@ -1,0 +1,139 @@
+import { writeFile } from 'node:fs/promises'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Bed, startBed } from '../node/bed.ts'
+import type { SuiteOptions } from './builder-suite.ts'
+import { makeFlake, type TestFlake } from './flake.ts'
+import { recipeOf, startBuilder } from './remote-builder.ts'
+
+/** What every Nix must do when something comes between. */
+export function describeInterruptions({
+  prepare = async () => {},
+  command = async () => 'nix',
+}: SuiteOptions = {}): void {
+  describe.each([
+    { how: 'through a daemon', daemon: true },
+    { how: 'without a daemon', daemon: false },
+  ])('a build $how', ({ daemon }) => {
+    let bed: Bed
+    let flake: TestFlake
+    let nix: string
+    beforeAll(async () => {
+      await prepare()
+      bed = await startBed({ daemon, without: ['containerd'] })
+      flake = await makeFlake(bed.dir)
+      nix = await command(bed)
+    })
+    afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+    test('that takes too long is ended, and so is its builder', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix, timeoutMs: 1_500 } })
+      const build = builder.start(recipeOf(flake.url, 'waiting'))
+      const pid = await build.untilLog(/^pid (\d+)$/)
+      await expect(build.done).rejects.toMatchObject({
+        code: 'BuildTimedOut',
+        message: expect.stringMatching(/^building waiting of \S+ took longer than 2 s .*\npid \d+\n/s),
+      })
+      await untilGone(bed, pid)
+    })
+
+    test('that nobody wants any more is ended, and so is its builder', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix } })
+      const build = builder.start(recipeOf(flake.url, 'waiting'))
+      const pid = await build.untilLog(/^pid (\d+)$/)
+      build.abort()
+      await expect(build.done).rejects.toMatchObject({ code: 'Cancelled', retryable: true })
+      await untilGone(bed, pid)
+    })
+
+    test('that is called off while it evaluates ends', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix } })
+      const build = builder.start(recipeOf(flake.url, 'waiting'))
+      await build.until(({ phase }) => phase === 'evaluating')
+      build.abort()
+      await expect(build.done).rejects.toMatchObject({ code: 'Cancelled' })
+    })
+
+    test('whose builder is killed can be tried again', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix } })
+      const build = builder.start(recipeOf(flake.url, 'waiting'))
+      await bed.run('kill', ['-KILL', await build.untilLog(/^pid (\d+)$/)])
+      await expect(build.done).rejects.toMatchObject({ code: 'BuildInterrupted', retryable: true })
+    })
+
+    /** Nix looks every 5 s whether another client still builds the same. */
+    test('survives a shim that is killed: the same build again succeeds', { timeout: 20_000 }, async () => {
+      const recipe = recipeOf(flake.url, 'waiting2')
+      const first = startBuilder(bed, { nix: { command: nix } })
+      await first.start(recipe).untilLog(/^pid (\d+)$/)
+      await first[Symbol.asyncDispose]()
+      await using second = startBuilder(bed, { stateDir: first.stateDir, nix: { command: nix } })
+      const build = second.start(recipe)
+      await build.until(({ phase }) => phase === 'building' || phase === 'evaluating')
+      const opened = writeFile(flake.gate, 'open\n')
+      await expect(build.done).resolves.toMatchObject({ storePath: expect.stringMatching(/-waiting2$/) })
+      await opened
+    })
+
+    test('waits for its turn: at most maxBuilds at once, namespaces in turn', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix, maxBuilds: 1 } })
+      const running = builder.start(recipeOf(flake.url, 'waiting3'), 'busy')
+      await running.untilLog(/^pid (\d+)$/)
+      const second = builder.start(recipeOf(flake.url, 'hello'), 'busy')
+      const given = builder.start(recipeOf(flake.url, 'base'), 'busy')
+      const other = builder.start(recipeOf(flake.url, 'images.web'), 'other')
+      await other.until(progress => progress.phase === 'queued' && progress.ahead === 1)
+      await given.until(progress => progress.phase === 'queued' && progress.ahead === 2)
+      given.abort()
+      await expect(given.done).rejects.toMatchObject({ code: 'Cancelled' })
+      expect(second.progress).toEqual([{ phase: 'queued', ahead: 0 }])
+      await writeFile(flake.gate, 'open\n')
+      await Promise.all([running.done, second.done, other.done])
+      expect(other.progress.filter(({ phase }) => phase === 'queued')).toEqual([
+        { phase: 'queued', ahead: 1 },
+        { phase: 'queued', ahead: 0 },
+      ])
+    })
+  })
+
+  describe('a nix daemon', () => {
+    let bed: Bed
+    let flake: TestFlake
+    let nix: string
+    beforeAll(async () => {
+      await prepare()
+      bed = await startBed({ without: ['containerd'] })
+      flake = await makeFlake(bed.dir)
+      nix = await command(bed)
+    })
+    beforeEach(async () => {
+      if (bed.nixDaemon.pid === undefined) await bed.nixDaemon.start()
+    })
+    afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+    test('that is killed in the middle of a build leaves a failure that may pass, and the next build works', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix } })
+      const build = builder.start(recipeOf(flake.url, 'waiting'))
+      await build.untilLog(/^pid (\d+)$/)
+      await bed.nixDaemon.kill()
+      await expect(build.done).rejects.toMatchObject({ code: 'NixDaemonAway', retryable: true })
+      await bed.nixDaemon.start()
+      await expect(builder.build(recipeOf(flake.url, 'hello'))).resolves.toBeDefined()
+    })
+
+    test('that is away is named', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix } })
+      await bed.nixDaemon.stop()
+      await expect(builder.build(recipeOf(flake.url, 'base'))).rejects.toMatchObject({
+        code: 'NixDaemonAway',
+        retryable: true,
+        message: expect.stringContaining('cannot connect to socket'),
+      })
+    })
+  })
+}
+
+/** A builder is ended by the daemon, a moment after its client. */
+async function untilGone(bed: Bed, pid: string): Promise<void> {
+  const script = 'while kill -0 "$1" 2>/dev/null; do sleep 0.02; done'
+  await bed.run('sh', ['-c', script, 'sh', pid], { limitMs: 10_000 })
+}
