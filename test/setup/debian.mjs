@@ -31,13 +31,14 @@ const NEEDED = [
   { program: '/usr/lib/cni/loopback', debianPackage: 'containernetworking-plugins' },
 ]
 
-/** What neither the machine nor the project's cache has. */
-export function missingPrograms() {
-  return NEEDED.filter(need => !satisfies(need.program, need) && !satisfies(UNPACKED + need.program, need))
+/** Does the machine, or else the project's cache, have each program? */
+export function debianPackagesAreThere() {
+  return missingPrograms().every(need => satisfies(UNPACKED + need.program, need))
 }
 
 /** Fetches the packages and what they depend on with apt-get, as far as the machine lacks it. */
-export function unpackDebianPackages(missing) {
+export function unpackDebianPackages() {
+  const missing = missingPrograms()
   const packages = [...new Set(missing.map(({ debianPackage }) => debianPackage))]
   say(`unpacking Debian packages into .cache/debian (nothing is installed): ${packages.join(', ')}`)
   const archives = join(TOP, '.cache/debian-archives')
@@ -50,8 +51,12 @@ export function unpackDebianPackages(missing) {
   }
   unpack(archives)
   rmSync(archives, { recursive: true })
-  const left = missingPrograms()
+  const left = missing.filter(need => !satisfies(UNPACKED + need.program, need))
   if (left.length > 0) throw new SetupError(['still missing:', ...left.map(howToGet)].join('\n'))
+}
+
+function missingPrograms() {
+  return NEEDED.filter(need => !satisfies(need.program, need))
 }
 
 /** Another apt-get may be at work. */
@@ -64,6 +69,9 @@ function download(packages, archives) {
   })
 }
 
+/** What a package has in /bin goes into /usr/bin: dpkg-deb --extract would put a folder in the link's place. */
+const EXTRACT = 'dpkg-deb --fsys-tarfile "$0" | tar --extract --keep-directory-symlink --directory "$1"'
+
 /** Under another name until all is there: a set-up that was cut short is done again. */
 function unpack(archives) {
   const parts = `${UNPACKED}.part`
@@ -74,7 +82,7 @@ function unpack(archives) {
     symlinkSync(`usr/${name}`, join(parts, name))
   }
   for (const file of readdirSync(archives).filter(name => name.endsWith('.deb'))) {
-    if (!succeeds('dpkg-deb', ['--extract', join(archives, file), parts])) throw new SetupError(`cannot unpack ${file}`)
+    if (!succeeds('sh', ['-c', EXTRACT, join(archives, file), parts])) throw new SetupError(`cannot unpack ${file}`)
   }
   rmSync(UNPACKED, { recursive: true, force: true })
   renameSync(parts, UNPACKED)

@@ -11,10 +11,9 @@ export function npmPackagesAreThere() {
   return statSync(RECORD).mtimeMs >= statSync(join(TOP, 'package-lock.json')).mtimeMs
 }
 
+/** Not `npm ci`: it refuses a lock file that lacks the optional packages of other platforms. */
 export function installNpmPackages() {
-  say('installing the npm packages of package-lock.json into node_modules (npm ci)')
-  // Packages such as Node itself differ by platform and are brought by their install scripts.
-  if (!succeeds('npm', ['ci', '--no-fund', '--no-audit', '--include=dev'])) {
-    throw new SetupError('npm ci failed (above); with a network and npm, run it again')
-  }
+  say('installing the npm packages of package-lock.json into node_modules')
+  const args = ['install', '--no-save', '--include=dev', '--no-fund', '--no-audit', '--loglevel=error']
+  if (!succeeds('npm', args)) throw new SetupError('npm install failed (above); it needs a network: run it again')
 }

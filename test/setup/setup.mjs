@@ -1,6 +1,6 @@
 // Brings everything that the demo, the tests and the benchmarks need, and says what it does.
 // Plain JavaScript without packages: it runs first, under any Node from 18 on.
-import { missingPrograms, unpackDebianPackages } from './debian.mjs'
+import { debianPackagesAreThere, unpackDebianPackages } from './debian.mjs'
 import { installNpmPackages, npmPackagesAreThere } from './npm.mjs'
 import { SetupError } from './run.mjs'
 
@@ -16,6 +16,5 @@ function setUp() {
   if (process.platform !== 'linux') throw new SetupError('Linux is needed, for containerd and its namespaces')
   if (process.getuid() !== 0) throw new SetupError('root is needed, for private mount namespaces: run it with sudo')
   if (!npmPackagesAreThere()) installNpmPackages()
-  const missing = missingPrograms()
-  if (missing.length > 0) unpackDebianPackages(missing)
+  if (!debianPackagesAreThere()) unpackDebianPackages()
 }
