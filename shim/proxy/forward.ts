@@ -36,6 +36,7 @@ export class Forward {
   #answering = false
   #ended = false
   #resends = 0
+  #firstStatusAt: number | undefined
   #stopWaiting: (() => void) | undefined
   #pause: NodeJS.Timeout | undefined
   #deadline: NodeJS.Timeout | undefined
@@ -128,8 +129,9 @@ export class Forward {
 
   /** Whether the call was taken up again. */
   #resend(failure: Failure): boolean {
-    const { path, receivedAt } = this.#incoming
-    if (!this.#body.replayable || !shouldResend(path, failure, performance.now() - receivedAt)) return false
+    if (failure.kind === 'status') this.#firstStatusAt ??= performance.now()
+    const refusedForMs = performance.now() - (this.#firstStatusAt ?? performance.now())
+    if (!this.#body.replayable || !shouldResend(this.#incoming.path, failure, refusedForMs)) return false
     this.#try = undefined
     this.#body.hold()
     this.#watchDeadline()

@@ -26,8 +26,8 @@ export type Failure =
   /** The answer is nothing but a status. */
   | { readonly kind: 'status'; readonly status: GrpcStatus }
 
-/** Whether a call, nothing of whose answer was passed on, is sent again. */
-export function shouldResend(path: string, failure: Failure, triedForMs: number): boolean {
+/** Whether a call, nothing of whose answer was passed on, is sent again; `refusedForMs` since the first mere status. */
+export function shouldResend(path: string, failure: Failure, refusedForMs: number): boolean {
   switch (failure.kind) {
     case 'unprocessed':
       return true
@@ -35,7 +35,7 @@ export function shouldResend(path: string, failure: Failure, triedForMs: number)
       return IDEMPOTENT.has(path)
     case 'status':
       if (isStartingUp(failure.status)) return true
-      return failure.status.code === STATUS.UNAVAILABLE && IDEMPOTENT.has(path) && triedForMs < UNAVAILABLE_LIMIT_MS
+      return failure.status.code === STATUS.UNAVAILABLE && IDEMPOTENT.has(path) && refusedForMs < UNAVAILABLE_LIMIT_MS
   }
 }
 

@@ -1,3 +1,6 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
 import { connectRaw, frame, type RawAnswer, type RawClient, readAnswer, statusOf } from './raw-client.ts'
@@ -93,6 +96,15 @@ test('a bidirectional stream is passed on while it is open: content is written a
   const expected = await direct.call(`${CONTENT}/List`, list)
   expect(expected.body.length).toBeGreaterThan(0)
   expect(withoutVolatile(await through.call(`${CONTENT}/List`, list))).toEqual(withoutVolatile(expected))
+})
+
+test("containerd's own client writes and reads 20 MB through it", async () => {
+  const data = randomBytes(20_000_000)
+  const digest = `sha256:${createHash('sha256').update(data).digest('hex')}`
+  await writeFile(join(bed.dir, 'data'), data)
+  const ctr = `ctr --address ${proxy.socket} --namespace k8s.io content`
+  await bed.run('sh', ['-c', `${ctr} ingest ctr-test <data && ${ctr} get ${digest} >back`])
+  expect((await readFile(join(bed.dir, 'back'))).equals(data)).toBe(true)
 })
 
 test('many calls at once are all answered, on one connection', async () => {

@@ -18,6 +18,6 @@ test.each<[string, string, Failure, number, boolean]>([
   ['UNAVAILABLE for what may have changed something', WRITE, status(14), 0, false],
   ['an answer that is fine', READ, status(0), 0, false],
   ['any other error', READ, status(2, 'no such image'), 0, false],
-])('%s', (_what, path, failure, triedForMs, expected) => {
-  expect(shouldResend(path, failure, triedForMs)).toBe(expected)
+])('%s', (_what, path, failure, refusedForMs, expected) => {
+  expect(shouldResend(path, failure, refusedForMs)).toBe(expected)
 })
