@@ -103,8 +103,8 @@ function watchAnswers(call: OpenCall<WriteAnswer>) {
   return { stat: stat.promise, end, hasEnded: () => ended }
 }
 
-/** Bytes in a message: large enough that the messages cost little, well below the limit of 16 MiB. */
-const MESSAGE_BYTES = 1024 * 1024
+/** Bytes in a message: enough that messages cost little, and little enough to keep memory low. */
+const MESSAGE_BYTES = 512 * 1024
 
 async function* inMessages(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer[]> {
   let chunks: Buffer[] = []

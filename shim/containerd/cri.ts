@@ -16,11 +16,7 @@ const VISIBLE_TIMEOUT_MS = 20_000
 const POLL_MS = { first: 5, last: 100 }
 
 /** Waits until CRI answers for the reference with that id and a size. Throws ImageNotVisible when it does not in time. */
-export async function waitUntilVisible(
-  calls: Calls,
-  reference: string,
-  id: string,
-): Promise<void> {
+export async function waitUntilVisible(calls: Calls, reference: string, id: string): Promise<void> {
   const giveUpAt = performance.now() + VISIBLE_TIMEOUT_MS
   let last: string | undefined
   for (let pause = POLL_MS.first; performance.now() < giveUpAt; pause = Math.min(pause * 2, POLL_MS.last)) {

@@ -9,7 +9,7 @@ import type { LayoutFiles } from './layout-files.ts'
 import { promisedDigest, storeLayer } from './store-layer.ts'
 
 /** Bytes that are read at once. */
-const READ_BYTES = 1024 * 1024
+const READ_BYTES = 256 * 1024
 
 /** The files of an OCI layout folder. Links that lead out of the folder are refused as ArchiveInvalid. */
 export async function openFolder(
@@ -23,7 +23,7 @@ export async function openFolder(
       await using file = await openInside(root, name)
       if (!file) return undefined
       if (file.size > MAX_JSON_BYTES) throw archiveInvalid(`has a ${name} longer than ${MAX_JSON_BYTES}`)
-      return file.handle.readFile()
+      return await file.handle.readFile()
     },
     async storeLayer(name) {
       await using file = await openInside(root, name)
@@ -34,7 +34,7 @@ export async function openFolder(
         onBytes(size)
         return { digest, size, compression: compressionOf(await readHead(file.handle)) }
       }
-      return storeLayer(store, { name, size, bytes: readAll(file.handle, onBytes) })
+      return await storeLayer(store, { name, size, bytes: readAll(file.handle, onBytes) })
     },
   }
 }
@@ -68,8 +68,10 @@ async function readHead(handle: FileHandle): Promise<Buffer> {
 }
 
 async function* readAll(handle: FileHandle, onBytes: (bytes: number) => void): AsyncGenerator<Buffer> {
-  for await (const chunk of handle.createReadStream({ highWaterMark: READ_BYTES, autoClose: false })) {
-    onBytes(chunk.length)
-    yield chunk
+  for (;;) {
+    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(READ_BYTES), 0, READ_BYTES)
+    if (bytesRead === 0) return
+    onBytes(bytesRead)
+    yield buffer.subarray(0, bytesRead)
   }
 }

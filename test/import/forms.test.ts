@@ -1,0 +1,193 @@
+import { join } from 'node:path'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { busyboxImage, digest, dockerEntries, dockerManifest, hex, makeImage, ociEntries, smallImage } from './image.ts'
+import { type ImportNode, startImportNode } from './import-node.ts'
+import { type Entry, tar } from './tar.ts'
+import { xz } from './xz.ts'
+
+let node: ImportNode
+beforeAll(async () => {
+  node = await startImportNode()
+})
+afterAll(() => node[Symbol.asyncDispose]())
+
+const COMPRESSIONS: readonly [string, (bytes: Buffer) => Buffer][] = [
+  ['none', bytes => bytes],
+  ['gzip', gzipSync],
+  ['zstd', zstdCompressSync],
+  ['xz', xz],
+]
+
+const FORMS: readonly [string, (entries: { docker: Entry[]; oci: Entry[] }) => Entry[]][] = [
+  ['docker-archive', ({ docker }) => docker],
+  ['OCI archive', ({ oci }) => oci],
+]
+
+describe('an archive', () => {
+  for (const [form, choose] of FORMS) {
+    it.each(COMPRESSIONS)(`is recognised by content: ${form}, compression %s`, async (compression, compress) => {
+      const image = await smallImage(`${form} ${compression}`)
+      const bytes = compress(await tar(choose({ docker: dockerEntries(image), oci: ociEntries(image) })))
+      const path = await node.addFile(`misnamed-${form}-${compression}.txt`, bytes)
+      const { imageId } = await node.importImage(path)
+      expect(imageId).toBe(image.id)
+      const status = await node.bed.cri().imageStatus('registry.example/team/app:1')
+      expect(status).toMatchObject({ id: image.id, size: expect.any(Number) })
+      expect(status?.size).toBeGreaterThan(0)
+    })
+  }
+})
+
+describe('a container runs from', () => {
+  const run = async (storePath: string) => {
+    const { imageId } = await node.importImage(storePath)
+    return node.bed.runPod({ imageId })
+  }
+
+  it('a docker-archive', async () => {
+    const path = await node.addFile('run-docker', await tar(dockerEntries(await busyboxImage('from docker'))))
+    expect(await run(path)).toEqual({ output: expect.stringContaining('from docker'), exitCode: 0 })
+  })
+
+  it('an OCI folder with compressed layers', async () => {
+    const layerType = 'application/vnd.oci.image.layer.v1.tar+gzip'
+    const entries = ociEntries(await busyboxImage('from a folder'), { compress: gzipSync, layerType })
+    expect(await run(await node.addFolder('run-oci', entries))).toMatchObject({
+      output: expect.stringContaining('from a folder'),
+    })
+  })
+
+  it('a stream script', async () => {
+    const archive = await node.addFile('streamed', await tar(dockerEntries(await busyboxImage('from a script'))))
+    const script = await node.addFile('stream-script', `#!/bin/sh\nexec cat ${archive}\n`, 0o555)
+    expect(await run(script)).toMatchObject({ output: expect.stringContaining('from a script') })
+  })
+})
+
+describe('a docker-archive', () => {
+  it('may have its manifest in front', async () => {
+    const image = await smallImage('manifest first')
+    const path = await node.addFile('manifest-first', await tar(dockerEntries(image).reverse()))
+    expect((await node.importImage(path)).imageId).toBe(image.id)
+  })
+
+  it('may have its layers in another order than the image', async () => {
+    const image = await busyboxImage('shuffled')
+    const [first, second, ...rest] = dockerEntries(image)
+    const path = await node.addFile('shuffled', await tar([second, first, ...rest].flatMap(entry => entry ?? [])))
+    const { imageId } = await node.importImage(path)
+    expect(await node.bed.runPod({ imageId })).toMatchObject({ exitCode: 0 })
+  })
+
+  it.each([
+    ['gzip', gzipSync],
+    ['zstd', zstdCompressSync],
+  ] as const)('may have layers that are compressed with %s', async (compression, compress) => {
+    const image = await smallImage(`compressed layers ${compression}`)
+    const entries = dockerEntries(image).map(entry =>
+      entry.name.endsWith('layer.tar') && Buffer.isBuffer(entry.content)
+        ? { ...entry, content: compress(entry.content) }
+        : entry,
+    )
+    const path = await node.addFile(`layers-${compression}`, await tar(entries))
+    expect((await node.importImage(path)).imageId).toBe(image.id)
+  })
+
+  it('may lead to its layers by links, as older docker saves do', async () => {
+    const layer = await tar([{ name: 'file', content: 'linked' }])
+    const image = makeImage([layer, layer])
+    const path = await node.addFile(
+      'links',
+      await tar([
+        { name: 'aaa/VERSION', content: '1.0' },
+        { name: 'aaa/layer.tar', content: layer },
+        { name: 'bbb/layer.tar', symlink: '../aaa/layer.tar' },
+        { name: 'config.json', content: image.config },
+        { name: 'manifest.json', content: dockerManifest('config.json', ['aaa/layer.tar', 'bbb/layer.tar']) },
+      ]),
+    )
+    expect((await node.importImage(path)).imageId).toBe(image.id)
+  })
+
+  it('gets the same manifest every time', async () => {
+    const path = await node.addFile('same-manifest', await tar(dockerEntries(await smallImage('same'))))
+    const first = await node.importImage(path)
+    await node.forgetPlans()
+    expect((await node.importImage(path)).manifestDigest).toBe(first.manifestDigest)
+  })
+
+  it('that is an OCI archive as well, as newer docker saves are, keeps its own manifest', async () => {
+    const image = await smallImage('both')
+    const layers = image.layers.map(layer => `blobs/sha256/${hex(layer)}`)
+    const manifest = dockerManifest(`blobs/sha256/${hex(image.config)}`, layers)
+    const oci = ociEntries(image)
+    const path = await node.addFile('both', await tar([...oci, { name: 'manifest.json', content: manifest }]))
+    const index = oci.at(-1)?.content
+    const { manifestDigest } = await node.importImage(path)
+    expect(String(index)).toContain(manifestDigest)
+  })
+})
+
+describe('an OCI layout', () => {
+  it('may have its manifest below nested indexes', async () => {
+    const image = await smallImage('nested')
+    const path = await node.addFolder('nested', ociEntries(image, { nested: 2 }))
+    expect((await node.importImage(path)).imageId).toBe(image.id)
+  })
+
+  it('gives the image for this machine out of several', async () => {
+    const here = ociEntries(await smallImage('here'))
+    const elsewhere = { os: 'linux', architecture: 's390x' }
+    const there = ociEntries(await smallImage('there', elsewhere), { platform: elsewhere })
+    const manifests = [here, there].flatMap(entries => JSON.parse(String(entries.at(-1)?.content)).manifests)
+    const blobs = [...here, ...there].filter(({ name }) => name.startsWith('blobs/'))
+    const index = { name: 'index.json', content: JSON.stringify({ schemaVersion: 2, manifests }) }
+    const layout = { name: 'oci-layout', content: '{"imageLayoutVersion":"1.0.0"}' }
+    const path = await node.addFolder('platforms', [layout, index, ...blobs])
+    expect((await node.importImage(path)).manifestDigest).toBe(manifests[0].digest)
+  })
+})
+
+describe('the image record', () => {
+  it('carries the labels of the call and the one that CRI wants', async () => {
+    const path = await node.addFile('labels', await tar(dockerEntries(await smallImage('labels'))))
+    await node.importImage(path, { image: 'registry.example/labels:1', labels: { 'example/recipe': 'abc' } })
+    const listed = await node.ctr('images', 'ls', 'name==registry.example/labels:1')
+    expect(listed).toContain('example/recipe=abc')
+    expect(listed).toContain('io.cri-containerd.image=managed')
+  })
+
+  it('holds everything: nothing is lost when containerd collects', async () => {
+    const path = await node.addFile('held', await tar(dockerEntries(await busyboxImage('held'))))
+    const { imageId } = await node.importImage(path)
+    await node.ctr('content', 'prune', 'references')
+    expect(await node.bed.runPod({ imageId })).toMatchObject({ exitCode: 0 })
+  })
+
+  it('names the registry and repository on every blob', async () => {
+    const image = await smallImage('sources')
+    const path = await node.addFile('sources', await tar(dockerEntries(image)))
+    await node.importImage(path, { image: 'registry.example:5000/team/sources:1' })
+    const label = 'containerd.io/distribution.source.registry.example=team/sources'
+    const listed = (await node.ctr('content', 'ls')).split('\n').filter(line => line.includes(label))
+    for (const blob of [...image.layers.map(digest), image.id]) expect(listed.join()).toContain(blob)
+  })
+
+  it('of a reference with a digest is made only for that very manifest', async () => {
+    const path = await node.addFile('pinned', await tar(dockerEntries(await smallImage('pinned'))))
+    const { manifestDigest } = await node.importImage(path)
+    const pinned = `registry.example/pinned@${manifestDigest}`
+    expect(await node.importImage(path, { image: pinned })).toMatchObject({ manifestDigest })
+    const other = `registry.example/pinned@${digest(Buffer.from('other'))}`
+    await expect(node.importImage(path, { image: other })).rejects.toThrow(/manifest .* asks for/)
+  })
+})
+
+it('a store path that links to another is followed', async () => {
+  const image = await smallImage('followed')
+  await node.addFile('real-output', await tar(dockerEntries(image)))
+  const link = join(node.bed.dir, 'store', 'link')
+  await node.bed.run('ln', ['-s', 'real-output', link])
+  expect((await node.importImage(link)).imageId).toBe(image.id)
+})

@@ -1,0 +1,117 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { hostPlatform } from '../../shim/import/config.ts'
+import { BUSYBOX } from '../node/programs.ts'
+import { type Entry, tar } from './tar.ts'
+
+/** An image in its parts, to be put together in one form or another. */
+export interface TestImage {
+  /** Uncompressed tars, bottom first. */
+  readonly layers: readonly Buffer[]
+  readonly config: Buffer
+  /** `sha256:<hex>` of the config. */
+  readonly id: string
+}
+
+export interface ImageOptions {
+  readonly architecture?: string
+  readonly diffIds?: readonly string[]
+}
+
+/** An image of busybox that prints the text when it runs. */
+export async function busyboxImage(text: string): Promise<TestImage> {
+  const programs = await tar([
+    { name: 'bin', type: 'directory' },
+    { name: 'bin/busybox', content: await readFile(BUSYBOX) },
+  ])
+  return makeImage([programs, await tar([{ name: 'text', content: text }])])
+}
+
+/** An image that nobody runs, quickly made. */
+export async function smallImage(text: string, options: ImageOptions = {}): Promise<TestImage> {
+  return makeImage([await tar([{ name: 'text', content: text }])], options)
+}
+
+export function makeImage(layers: readonly Buffer[], options: ImageOptions = {}): TestImage {
+  const { architecture = hostPlatform().architecture, diffIds = layers.map(digest) } = options
+  const config = Buffer.from(
+    JSON.stringify({
+      architecture,
+      os: 'linux',
+      config: { Cmd: ['/bin/busybox', 'cat', '/text'] },
+      rootfs: { type: 'layers', diff_ids: diffIds },
+    }),
+  )
+  return { layers, config, id: digest(config) }
+}
+
+export function digest(bytes: Buffer): string {
+  return `sha256:${hex(bytes)}`
+}
+
+export function hex(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** The entries of a docker-archive, as nixpkgs' streamLayeredImage orders them. */
+export function dockerEntries({ layers, config }: TestImage): Entry[] {
+  const names = layers.map(layer => `${hex(layer)}/layer.tar`)
+  return [
+    ...layers.map((content, index) => ({ name: names[index] ?? '', content })),
+    { name: `${hex(config)}.json`, content: config },
+    { name: 'manifest.json', content: dockerManifest(`${hex(config)}.json`, names) },
+  ]
+}
+
+export function dockerManifest(config: string, layers: readonly string[]): string {
+  return JSON.stringify([{ Config: config, RepoTags: ['anything:1'], Layers: layers }])
+}
+
+export interface OciOptions {
+  /** What stands in the blobs for a layer; the layer itself unless given. */
+  readonly compress?: (layer: Buffer) => Buffer
+  readonly layerType?: string
+  readonly platform?: { readonly os: string; readonly architecture: string }
+  /** How often an index leads to an index before there is a manifest. */
+  readonly nested?: number
+}
+
+const MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
+const INDEX = 'application/vnd.oci.image.index.v1+json'
+
+/** The files of an OCI layout. */
+export function ociEntries({ layers, config }: TestImage, options: OciOptions = {}): Entry[] {
+  const { compress = (layer: Buffer) => layer, layerType = 'application/vnd.oci.image.layer.v1.tar' } = options
+  const { platform, nested = 0 } = options
+  const blobs = layers.map(compress)
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      config: describe('application/vnd.oci.image.config.v1+json', config),
+      layers: blobs.map(blob => describe(layerType, blob)),
+    }),
+  )
+  let index = indexOf([{ ...describe(MANIFEST, manifest), ...(platform && { platform }) }])
+  const nestedIndexes: Buffer[] = []
+  for (let depth = 0; depth < nested; depth += 1) {
+    nestedIndexes.push(index)
+    index = indexOf([describe(INDEX, index)])
+  }
+  return [
+    { name: 'oci-layout', content: '{"imageLayoutVersion":"1.0.0"}' },
+    ...[...blobs, config, manifest, ...nestedIndexes].map(blobEntry),
+    { name: 'index.json', content: index },
+  ]
+}
+
+export function indexOf(manifests: readonly object[]): Buffer {
+  return Buffer.from(JSON.stringify({ schemaVersion: 2, manifests }))
+}
+
+export function blobEntry(content: Buffer): Entry {
+  return { name: `blobs/sha256/${hex(content)}`, content }
+}
+
+export function describe(mediaType: string, bytes: Buffer): object {
+  return { mediaType, digest: digest(bytes), size: bytes.length }
+}
