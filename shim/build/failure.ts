@@ -107,7 +107,8 @@ function explainNix(run: FailedRun): ShimError {
   const words = [...run.errors.map(unindent).map(withoutBuilderLog), ...run.foreign].join('\n')
   const found = RULES.find(([, pattern]) => pattern.test(words))?.[0]
   const verb = run.stage === 'evaluating' ? 'evaluating' : 'building'
-  const said = words === '' ? describeExit(run.exit) : shorten(words, MAX_TEXT_LENGTH)
+  const lead = found === 'NixDaemonAway' ? 'the Nix daemon does not answer, or went away: ' : ''
+  const said = words === '' ? describeExit(run.exit) : lead + shorten(words, MAX_TEXT_LENGTH)
   return reviveError(found ?? judgeExit(run), `${verb} ${subject(run.recipe)} failed: ${said}`)
 }
 

@@ -1,0 +1,133 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Bed, startBed } from '../node/bed.ts'
+import { copyExample } from '../node/example.ts'
+import { recipePull } from '../node/recipe-pull.ts'
+import type { Shim } from '../node/shim.ts'
+import { untilLogged } from './builds.ts'
+
+const LIMIT = { timeout: 20_000 }
+/** The tests break what they run on: each has a node of its own. */
+let bed: Bed
+
+beforeEach(async () => {
+  bed = await startBed()
+})
+afterEach(async () => bed?.[Symbol.asyncDispose]())
+
+interface Gated {
+  /** The pull of an image whose builder waits until the gate is opened. */
+  pull(shim: Shim): Promise<string>
+  open(): Promise<void>
+  untilBuilderRuns(): Promise<void>
+  isBuilderRunning(): Promise<boolean>
+}
+
+async function makeGated(packageName = 'gated'): Promise<Gated> {
+  const gate = join(bed.dir, 'gate')
+  const { dir, url } = await copyExample('formats', bed.dir)
+  await writeFile(join(dir, 'gate'), gate)
+  const recipe = { image: 'registry.example/crash/app:1', flakeUrl: url, packageName }
+  const isBuilderRunning = async () =>
+    (await bed.run('pgrep', ['-f', `until test -e ${gate};`], { reject: false })).exitCode === 0
+  return {
+    pull: shim => bed.cri(shim.socket).pullImage(recipePull(recipe)),
+    open: () => writeFile(gate, ''),
+    isBuilderRunning,
+    untilBuilderRuns: () => expect.poll(isBuilderRunning, LIMIT).toBe(true),
+  }
+}
+
+describe('SIGKILL of the shim', () => {
+  it('in the middle of a build: the same pull again succeeds', async () => {
+    const gated = await makeGated()
+    const shim = await bed.startShim()
+    const cut = gated.pull(shim)
+    const failed = expect(cut).rejects.toMatchObject({ code: expect.any(Number) })
+    await gated.untilBuilderRuns()
+    await shim.daemon.kill()
+    await failed
+    await shim.daemon.start()
+    const again = gated.pull(shim)
+    await gated.open()
+    await expect(again).resolves.toMatch(/^sha256:/)
+  })
+})
+
+describe('the nix daemon', () => {
+  it('gone while building is a retryable error, and the shim goes on', async () => {
+    const gated = await makeGated()
+    const shim = await bed.startShim()
+    const cut = gated.pull(shim)
+    const failed = expect(cut).rejects.toMatchObject({ code: 2, details: expect.stringMatching(/daemon/i) })
+    await gated.untilBuilderRuns()
+    await bed.nixDaemon.kill()
+    await failed
+    await expect(gated.pull(shim)).rejects.toMatchObject({ code: 2, details: expect.stringMatching(/daemon/i) })
+    await bed.nixDaemon.start()
+    await gated.open()
+    await expect(gated.pull(shim)).resolves.toMatch(/^sha256:/)
+  })
+})
+
+describe('containerd', () => {
+  it('that restarts during a build costs nothing', async () => {
+    const gated = await makeGated()
+    const shim = await bed.startShim()
+    const running = gated.pull(shim)
+    await untilLogged(shim, 'build started')
+    await bed.containerd.restart()
+    await gated.open()
+    await expect(running).resolves.toMatch(/^sha256:/)
+  })
+
+  it('that is away when a recipe is pulled: the pull is held until it is back', async () => {
+    const gated = await makeGated('docker-archive')
+    const shim = await bed.startShim()
+    await bed.containerd.stop()
+    const held = gated.pull(shim)
+    await bed.containerd.start()
+    await expect(held).resolves.toMatch(/^sha256:/)
+  })
+})
+
+describe('SIGTERM', () => {
+  it('lets a running pull end, takes no new call and exits with 0', async () => {
+    const gated = await makeGated()
+    const shim = await bed.startShim()
+    const running = gated.pull(shim)
+    await untilLogged(shim, 'build started')
+    const stopped = shim.daemon.stop()
+    await untilLogged(shim, 'stopping')
+    await expect(bed.cri(shim.socket).imageFsInfo()).rejects.toMatchObject({ code: 14 })
+    await gated.open()
+    await expect(running).resolves.toMatch(/^sha256:/)
+    expect(await stopped).toBe(0)
+  })
+
+  it('ends what takes longer than shutdownTimeout, its builder included', async () => {
+    const gated = await makeGated()
+    const shim = await bed.startShim({ config: { shutdownTimeout: '200ms' } })
+    const failed = expect(gated.pull(shim)).rejects.toMatchObject({ code: 14 })
+    await gated.untilBuilderRuns()
+    expect(await shim.daemon.stop()).toBe(0)
+    await failed
+    await expect.poll(gated.isBuilderRunning, LIMIT).toBe(false)
+  })
+})
+
+describe('a state folder that cannot be written', () => {
+  it('fails pulls of recipes and says so, while other calls are passed on', async () => {
+    const file = join(bed.dir, 'not-a-folder')
+    await writeFile(file, '')
+    const stateDir = join(file, 'state')
+    const gated = await makeGated('docker-archive')
+    const shim = await bed.startShim({ config: { stateDir } })
+    await expect(gated.pull(shim)).rejects.toMatchObject({
+      code: 2,
+      details: expect.stringContaining(stateDir),
+    })
+    await expect(bed.cri(shim.socket).imageFsInfo()).resolves.toHaveLength(1)
+  })
+})
