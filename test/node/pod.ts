@@ -14,7 +14,7 @@ export interface Pod {
 }
 
 export interface PodResult {
-  /** stdout and stderr, in order. */
+  /** stdout and stderr, as the runtime logged them. */
   readonly output: string
   readonly exitCode: number
 }

@@ -1,0 +1,129 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { expect, test, vi } from 'vitest'
+import { type Bed, startBed } from './bed.ts'
+import { addGate, copyExample, lockExample } from './example.ts'
+
+test('an unprivileged user builds through the daemon, and containerd runs what was built', async () => {
+  await using bed = await startBed()
+  await buildAndImport(bed, 'docker-archive')
+  const image = await bed.cri().waitForImage('docker.io/library/formats:1')
+  expect(await bed.runPod({ imageId: image.id })).toEqual({ output: 'hello from a Nix-built image\n', exitCode: 0 })
+})
+
+test('a container has an output and an exit code of its own', async () => {
+  await using bed = await startBed()
+  await buildAndImport(bed, 'docker-archive')
+  await bed.cri().waitForImage('docker.io/library/formats:1')
+  const command = ['/bin/busybox', 'sh', '-c', 'echo one; echo two; exit 3']
+  expect(await bed.runPod({ imageId: 'docker.io/library/formats:1', command })).toEqual({
+    output: 'one\ntwo\n',
+    exitCode: 3,
+  })
+})
+
+test('without a daemon the build user has the store', async () => {
+  await using bed = await startBed({ daemon: false, without: ['containerd'] })
+  const example = await copyExample('formats', bed.dir)
+  await bed.run('nix', ['build', '--no-link', `${example.url}#stream`], { user: bed.buildUser })
+  expect((await bed.run('ls', ['/nix/store'])).stdout).toContain('stream-image')
+})
+
+test('beds stand side by side, each with a store of its own', async () => {
+  await using one = await startBed({ without: ['containerd'] })
+  await using two = await startBed({ without: ['containerd'] })
+  await one.run('touch', ['/nix/one', '/run/one'])
+  expect((await two.run('ls', ['/nix', '/run'])).stdout).not.toContain('one')
+})
+
+test('daemons end, die and start again', async () => {
+  await using bed = await startBed()
+  const first = bed.containerd.pid
+  await bed.containerd.restart()
+  expect(bed.containerd.pid).not.toBe(first)
+  await bed.containerd.kill()
+  expect(bed.containerd.pid).toBeUndefined()
+  await bed.containerd.start()
+  expect(await bed.cri().listImages()).toEqual([])
+  expect(await bed.nixDaemon.stop()).toBe(0)
+  await bed.nixDaemon.start()
+  expect((await bed.run('nix', ['store', 'ping'])).stderr).toContain('daemon')
+})
+
+test('killing nix-daemon ends the build that it serves', async () => {
+  await using bed = await startBed({ without: ['containerd'] })
+  const example = await copyExample('formats', bed.dir)
+  await addGate(example)
+  const build = bed.run('nix', ['build', '--no-link', '-L', `${example.url}#gated`], { reject: false })
+  await vi.waitFor(async () => expect(await processesOf(bed)).toContain('nix-build'), { timeout: 20_000 })
+  await bed.nixDaemon.kill()
+  expect((await build).exitCode).toBe(1)
+  await vi.waitFor(async () => expect(await processesOf(bed)).not.toContain('busybox'), { timeout: 20_000 })
+})
+
+test('a locked example keeps its hash', async () => {
+  await using bed = await startBed({ without: ['containerd'] })
+  const example = await lockExample(await copyExample('formats', bed.dir), bed.run)
+  await bed.run('nix', ['build', '--no-link', `${example.url}#stream`], { user: bed.buildUser })
+})
+
+test('nothing is left of a bed', async () => {
+  const bed = await startBed()
+  await buildAndImport(bed, 'docker-archive')
+  const image = await bed.cri().waitForImage('docker.io/library/formats:1')
+  await bed.runPod({ imageId: image.id })
+  await bed[Symbol.asyncDispose]()
+  expectNoTrace(bed.dir)
+})
+
+test('nothing is left of a bed whose owner was killed', async () => {
+  const owner = spawn(process.execPath, [join(import.meta.dirname, 'hold-bed.ts')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const dir = await firstLine(owner.stdout)
+  expect(existsSync(dir)).toBe(true)
+  owner.kill('SIGKILL')
+  await vi.waitFor(() => expectNoTrace(dir), { timeout: 20_000, interval: 100 })
+})
+
+async function buildAndImport(bed: Bed, packageName: string): Promise<void> {
+  const example = await copyExample('formats', bed.dir)
+  const result = join(bed.dir, 'result')
+  await bed.run('nix', ['build', '--no-link', `${example.url}#${packageName}`], { user: bed.buildUser })
+  await bed.run('nix', ['build', '--out-link', result, `${example.url}#${packageName}`])
+  await bed.run('ctr', ['--address', bed.containerdSocket, '--namespace', 'k8s.io', 'images', 'import', result])
+}
+
+/** Command lines of what runs inside. */
+async function processesOf(bed: Bed): Promise<string> {
+  return (await bed.run('sh', ['-c', 'cat /proc/[0-9]*/cmdline; ls -l /proc/[0-9]*/cwd'])).stdout
+}
+
+function expectNoTrace(dir: string): void {
+  expect(existsSync(dir)).toBe(false)
+  expect(commandLines().filter(line => line.includes(dir))).toEqual([])
+  expect(readFileSync('/proc/self/mounts', 'utf8')).not.toContain(dir)
+  const cgroups = ['', ...readdirSync('/sys/fs/cgroup')].map(part => join('/sys/fs/cgroup', part, basename(dir)))
+  expect(cgroups.filter(path => existsSync(path))).toEqual([])
+}
+
+function commandLines(): string[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(readCommandLine)
+}
+
+function readCommandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    return '' // it has ended meanwhile
+  }
+}
+
+async function firstLine(output: NodeJS.ReadableStream): Promise<string> {
+  for await (const line of createInterface(output)) return line
+  throw new Error('it ended')
+}
