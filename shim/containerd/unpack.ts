@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { FinalError } from '../errors.ts'
 import { blobInfo, labelBlob } from './content.ts'
 import { applyLayer, type Descriptor } from './diff.ts'
+import { GrpcError } from './grpc-error.ts'
 import { hold, type Lease } from './leases.ts'
 import { commitSnapshot, prepareSnapshot, removeSnapshot, type Snapshotter, snapshotExists } from './snapshots.ts'
 
@@ -115,9 +116,19 @@ async function extract({ lease, snapshotter, parent }: Place, layer: Descriptor)
     return diffId
   } catch (error) {
     await removeSnapshot(snapshotter, key)
-    throw error
+    throw isDamaged(error)
+      ? new FinalError('ArchiveInvalid', `the layer ${layer.digest} is damaged`, { cause: error })
+      : error
   }
 }
+
+/** What containerd, that is Go's libraries, says of a layer that is no tar, or not compressed as it should be. */
+function isDamaged(error: unknown): boolean {
+  return error instanceof GrpcError && DAMAGED.test(error.details)
+}
+
+const DAMAGED =
+  /invalid tar header|unexpected EOF|(gzip|flate|zstd|magic number).*(invalid|corrupt|mismatch|unexpected)/i
 
 /** How many of the layers, from the bottom up, were unpacked as they should be. */
 function agreeing(chain: readonly Unpacked[], layers: readonly Layer[]): number {

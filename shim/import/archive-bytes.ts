@@ -12,6 +12,7 @@ export async function* archiveBytes(
 ): AsyncGenerator<Buffer> {
   const source = kind === 'script' ? runStreamScript(path, run) : createReadStream(path, { highWaterMark: READ_BYTES })
   for await (const chunk of source) {
+    run.signal.throwIfAborted()
     onBytes(chunk.length)
     yield chunk
   }

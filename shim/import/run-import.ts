@@ -29,6 +29,7 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<Importe
   try {
     return await underLease(calls, job, lease => importImage(lease, job, run))
   } catch (error) {
+    run.signal.throwIfAborted()
     throw toContainerdFailure(error)
   } finally {
     connection.close()

@@ -17,41 +17,51 @@ const MAX_ENTRIES = 10_000
 /** The files and links of an uncompressed tar, folders left out. Throws ArchiveInvalid for what no image archive has. */
 export async function* readTar(bytes: AsyncIterable<Buffer>): AsyncGenerator<TarEntry> {
   const entries = extract()
-  let sourceError: unknown
-  const watched = rethrow(bytes, error => {
-    sourceError = error
-  })
-  pipeline(watched, entries, () => {})
+  const source = keepError(bytes)
+  // tar-stream passes errors on in its own way, so that of the source is kept aside.
+  const explain = (error: unknown) => source.error() ?? (error instanceof ShimError ? error : damaged(error))
+  pipeline(source.bytes, entries, () => {})
   try {
     let count = 0
     for await (const entry of entries) {
       count += 1
       if (count > MAX_ENTRIES) throw archiveInvalid(`has more than ${MAX_ENTRIES} entries`)
-      const read = toEntry(entry)
+      const read = toEntry(entry, bodyOf(entry, explain))
       if (read) yield read
       entry.resume()
     }
   } catch (error) {
-    throw sourceError ?? (error instanceof ShimError ? error : damaged(error))
+    throw explain(error)
   }
 }
 
-/** tar-stream passes an error on in its own way, so the real one is kept aside. */
-async function* rethrow(bytes: AsyncIterable<Buffer>, onError: (error: unknown) => void): AsyncGenerator<Buffer> {
+function keepError(bytes: AsyncIterable<Buffer>) {
+  let kept: unknown
+  async function* watched(): AsyncGenerator<Buffer> {
+    try {
+      yield* bytes
+    } catch (error) {
+      kept = error
+      throw error
+    }
+  }
+  return { bytes: watched(), error: () => kept }
+}
+
+/** The chunks are buffers, which tar-stream's types do not say. */
+async function* bodyOf(entry: Entry, explain: (error: unknown) => unknown): AsyncGenerator<Buffer> {
   try {
-    yield* bytes
+    for await (const chunk of entry) if (Buffer.isBuffer(chunk)) yield chunk
   } catch (error) {
-    onError(error)
-    throw error
+    throw explain(error)
   }
 }
 
-function toEntry(entry: Entry): TarEntry | undefined {
-  const { header } = entry
+function toEntry({ header }: Entry, body: AsyncIterable<Buffer>): TarEntry | undefined {
   switch (header.type) {
     case 'file':
     case 'contiguous-file':
-      return { kind: 'file', name: safeName(header.name), size: header.size, body: buffersOf(entry) }
+      return { kind: 'file', name: safeName(header.name), size: header.size, body }
     case 'symlink':
       return { kind: 'link', name: safeName(header.name), target: symlinkTarget(header) }
     case 'link':
@@ -62,11 +72,6 @@ function toEntry(entry: Entry): TarEntry | undefined {
     default:
       throw archiveInvalid(`holds ${quoteName(header.name)}, which is neither file, folder nor link (${header.type})`)
   }
-}
-
-/** The bodies of tar-stream are buffers, which its types do not say. */
-async function* buffersOf(entry: Entry): AsyncGenerator<Buffer> {
-  for await (const chunk of entry) if (Buffer.isBuffer(chunk)) yield chunk
 }
 
 function isRoot(name: string): boolean {

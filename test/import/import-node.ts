@@ -29,7 +29,7 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
   const options = {
     containerd: { address: bed.containerdSocket, snapshotter: 'overlayfs' },
     stateDir: join(bed.dir, 'state'),
-    buildUser: { uid: bed.buildUser.uid, gid: bed.buildUser.gid, env: { PATH: bed.env['PATH'] ?? '' } },
+    buildUser: { uid: bed.buildUser.uid, gid: bed.buildUser.gid, env: { PATH: bed.env.PATH ?? '' } },
     logger: pino({ level: 'silent' }),
   }
   const importer = createImporter(options)

@@ -1,0 +1,261 @@
+import { mkdir, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  blobEntry,
+  describe as descriptor,
+  digest,
+  dockerEntries,
+  dockerManifest,
+  indexOf,
+  makeImage,
+  ociEntries,
+  smallImage,
+  type TestImage,
+} from './image.ts'
+import { type ImportNode, startImportNode } from './import-node.ts'
+import { type Entry, tar } from './tar.ts'
+
+let node: ImportNode
+let image: TestImage
+let untouched: Awaited<ReturnType<ImportNode['contents']>>
+beforeAll(async () => {
+  node = await startImportNode()
+  image = await smallImage('hostile')
+  untouched = await node.contents()
+})
+afterAll(() => node[Symbol.asyncDispose]())
+
+/** The import fails with that error, and containerd is as it was before. */
+async function expectRefused(storePath: string, error: object): Promise<void> {
+  await expect(node.importImage(storePath)).rejects.toMatchObject({ retryable: false, ...error })
+  expect(await node.contents()).toEqual(untouched)
+}
+
+const invalid = (message: RegExp) => ({ code: 'ArchiveInvalid', message: expect.stringMatching(message) })
+let files = 0
+const addTar = async (entries: readonly Entry[], change = (bytes: Buffer) => bytes) => {
+  files += 1
+  return node.addFile(`archive-${files}`, change(await tar(entries)))
+}
+
+describe('an archive is refused, and nothing is left of it, when', () => {
+  const docker = () => dockerEntries(image)
+  const oci = () => ociEntries(image)
+
+  it.each<[string, () => readonly Entry[], RegExp]>([
+    ['it holds a name with ".."', () => [...docker(), { name: 'a/../../etc/passwd' }], /a name with "\.\."/],
+    ['it holds an absolute name', () => [{ name: '/etc/passwd', content: 'x' }, ...docker()], /an absolute name/],
+    [
+      'a symlink leads out of it',
+      () => [...docker(), { name: 'a/b', symlink: '../../x' }],
+      /symlink out of the archive/,
+    ],
+    ['a symlink is absolute', () => [...docker(), { name: 'a', symlink: '/etc/passwd' }], /symlink out of the archive/],
+    ['a hard link leads out of it', () => [...docker(), { name: 'a', link: '../x' }], /a name with "\.\."/],
+    ['it holds a fifo', () => [...docker(), { name: 'a', type: 'fifo' }], /neither file, folder nor link/],
+    ['links go in a circle', () => [...circle('manifest.json')], /links in a circle/],
+    ['it has no manifest', () => docker().slice(0, -1), /neither manifest\.json nor/],
+    ['it is empty', () => [{ name: 'folder', type: 'directory' }], /neither manifest\.json nor/],
+    ['it holds two images', () => twoImages(), /2 images/],
+    ['it lists no image', () => [{ name: 'manifest.json', content: '[]' }], /without an image/],
+    ['its manifest is no JSON', () => [{ name: 'manifest.json', content: '[{' }], /no JSON/],
+    ['its manifest has another form', () => [{ name: 'manifest.json', content: '[{"Config": 7}]' }], /unexpected form/],
+    ['its manifest is no text', () => [{ name: 'manifest.json', content: Buffer.alloc(5_000_000, 1) }], /no JSON/],
+    ['its manifest is huge', () => [{ name: 'manifest.json', content: `[${' '.repeat(5_000_000)}]` }], /longer than/],
+    ['its config is no JSON', () => withConfig('layers, and so on'), /no JSON/],
+    ['its config is an array', () => withConfig('[]'), /unexpected form/],
+    ['its config has too many layers', () => withConfig(manyLayers()), /more than 500 layers/],
+    ['its config is missing', () => docker().filter(({ name }) => !name.match(/[0-9a-f]\.json/)), /lacks the config/],
+    ['a layer is missing', () => docker().slice(1), /lacks a layer/],
+    ['a layer is not what the config promises', () => swappedLayer(), /unpacks to/],
+    ['a layer is no tar', () => brokenLayer(), /damaged/],
+    ['manifest and config differ in number', () => extraLayer(), /lists 2 layers/],
+    ['two files have one name', () => [{ name: 'manifest.json', content: '[]' }, ...docker()], /two different files/],
+    ['it has too many entries', () => manyEntries(), /more than 10000 entries/],
+    ['all its documents together are huge', () => manyDocuments(), /documents of more than/],
+    ['a layer has a wrong digest', () => oci().map(emptied), /wrong digest/],
+    ['a manifest has a wrong digest', () => oci().map(padded), /wrong digest/],
+    ['an index leads to indexes for ever', () => ociEntries(image, { nested: 9 }), /indexes within indexes/],
+    ['an index lists two images', () => twoManifests(), /2 images/],
+    [
+      'an index lists none',
+      () => [oci()[0] ?? [], { name: 'index.json', content: indexOf([]) }].flat(),
+      /without an image/,
+    ],
+    [
+      'a layer has an unknown type',
+      () => ociEntries(image, { layerType: 'text/plain' }),
+      /type that cannot be unpacked/,
+    ],
+  ])('%s', async (_, entries, message) => {
+    await expectRefused(await addTar(entries()), invalid(message))
+  })
+
+  it.each([
+    ['in a header', 100],
+    ['in a layer', 1_000],
+    ['before its manifest', 3_000],
+  ])('it is cut short %s', async (_, length) => {
+    const path = await addTar(docker(), bytes => bytes.subarray(0, length))
+    await expectRefused(path, length < 512 ? { code: 'NotAnImage' } : invalid(/cut short|neither/))
+  })
+
+  it('its compressed bytes are cut short', async () => {
+    const path = await addTar(docker(), bytes => gzipSync(bytes).subarray(0, 200))
+    await expectRefused(path, invalid(/damaged or cut short/))
+  })
+
+  it('its bytes are damaged', async () => {
+    const path = await addTar(docker(), bytes => Buffer.concat([bytes.subarray(0, 512 * 5), Buffer.alloc(2048, 0xaa)]))
+    await expectRefused(path, invalid(/damaged|cut short/))
+  })
+
+  it.each([
+    ['docker-archive', (other: TestImage) => dockerEntries(other)],
+    ['OCI archive', (other: TestImage) => ociEntries(other)],
+    ['OCI archive that says so', (other: TestImage) => ociEntries(other, { platform: ELSEWHERE })],
+  ] as const)('it is for another architecture: %s', async (_, entries) => {
+    const path = await addTar(entries(await smallImage('elsewhere', ELSEWHERE)))
+    await expectRefused(path, {
+      code: 'ArchitectureMismatch',
+      message: expect.stringMatching(/for linux\/s390x, this node is linux\/\w+/),
+    })
+  })
+
+  const circle = (name: string): Entry[] => [
+    { name, symlink: 'other' },
+    { name: 'other', symlink: name },
+  ]
+  const withConfig = (config: string): Entry[] => [
+    { name: 'config.json', content: config },
+    { name: 'manifest.json', content: dockerManifest('config.json', []) },
+  ]
+  const manyLayers = () =>
+    makeImage([], { diffIds: Array.from({ length: 501 }, () => digest(Buffer.from(''))) }).config.toString()
+  const twoImages = (): Entry[] => {
+    const [first] = JSON.parse(dockerManifest('a.json', []))
+    const [second] = JSON.parse(dockerManifest('b.json', []))
+    return [{ name: 'manifest.json', content: JSON.stringify([first, second]) }]
+  }
+  const swappedLayer = (): Entry[] => {
+    const { config } = makeImage(image.layers, { diffIds: [digest(Buffer.from('another'))] })
+    return [
+      { name: 'layer.tar', content: image.layers[0] ?? '' },
+      { name: 'config.json', content: config },
+      { name: 'manifest.json', content: dockerManifest('config.json', ['layer.tar']) },
+    ]
+  }
+  const brokenLayer = (): Entry[] => dockerEntries(makeImage([Buffer.alloc(100_000, 'no tar')]))
+  const extraLayer = (): Entry[] => [
+    ...docker().slice(0, -1),
+    { name: 'manifest.json', content: dockerManifest(docker().at(-2)?.name ?? '', ['a', 'b']) },
+  ]
+  const manyEntries = (): Entry[] => Array.from({ length: 10_001 }, (_, index) => ({ name: `file-${index}` }))
+  const manyDocuments = (): Entry[] =>
+    Array.from({ length: 9 }, (_, index) => ({ name: `${index}.json`, content: `{${' '.repeat(4_000_000)}}` }))
+  const isLayer = ({ name }: Entry) => name.endsWith(digest(image.layers[0] ?? Buffer.of()).slice('sha256:'.length))
+  const emptied = (entry: Entry) => (isLayer(entry) ? { ...entry, content: Buffer.alloc(1024) } : entry)
+  const padded = (entry: Entry) =>
+    String(entry.content).includes('schemaVersion') && entry.name.startsWith('blobs')
+      ? { ...entry, content: `${entry.content} ` }
+      : entry
+  const twoManifests = (): Entry[] => {
+    const manifests = [oci(), ociEntries(image, { layerType: 'application/vnd.oci.image.layer.v1.tar+gzip' })]
+    const type = 'application/vnd.oci.image.manifest.v1+json'
+    const blobs = manifests.map(entries => Buffer.from(entries.at(-2)?.content ?? ''))
+    const index = indexOf(blobs.map(blob => descriptor(type, blob)))
+    return [...oci().slice(0, -1), ...blobs.slice(1).map(blobEntry), { name: 'index.json', content: index }]
+  }
+})
+
+const ELSEWHERE = { os: 'linux', architecture: 's390x' }
+
+describe('an output is no image when it is', () => {
+  const notAnImage = (message: RegExp) => ({ code: 'NotAnImage', message: expect.stringMatching(message) })
+
+  it('a text', async () => {
+    await expectRefused(await node.addFile('text', 'hello'), notAnImage(/a file, but no archive/))
+  })
+
+  it('an empty file', async () => {
+    await expectRefused(await node.addFile('empty', ''), notAnImage(/a file, but no archive/))
+  })
+
+  it('a script that may not be executed', async () => {
+    await expectRefused(await node.addFile('not-executable', '#!/bin/sh\n', 0o444), notAnImage(/no archive/))
+  })
+
+  it('a folder with programs', async () => {
+    const path = await node.addFolder('package', [{ name: 'bin/program', content: '#!/bin/sh\n' }])
+    await expectRefused(path, notAnImage(/a folder without an OCI layout/))
+  })
+
+  it('a link out of the store', async () => {
+    const path = join(node.bed.dir, 'store', 'link-out')
+    await symlink('/etc/passwd', path)
+    await expectRefused(path, notAnImage(/a link out of the Nix store/))
+  })
+})
+
+describe('an OCI folder is refused when', () => {
+  it('a blob is a link out of it', async () => {
+    const [layer] = image.layers
+    const outside = await node.addFile('outside', layer ?? '')
+    const folder = await node.addFolder(
+      'link-to-blob',
+      ociEntries(image).filter(({ content }) => content !== layer),
+    )
+    await symlink(outside, join(folder, blobEntry(layer ?? Buffer.of()).name))
+    await expectRefused(folder, invalid(/a link out of its folder/))
+  })
+
+  it('a blob is a folder', async () => {
+    const entries = ociEntries(image).filter(({ name }) => name !== 'index.json')
+    const folder = await node.addFolder('index-is-a-folder', entries)
+    await mkdir(join(folder, 'index.json'))
+    await expectRefused(folder, invalid(/index\.json, which is no file/))
+  })
+})
+
+describe('a stream script', () => {
+  const script = (name: string, text: string) => node.addFile(name, `#!/bin/sh\n${text}\n`, 0o555)
+  const streamFailed = (message: RegExp) => ({ code: 'StreamFailed', message: expect.stringMatching(message) })
+
+  it('that exits 3 half-way fails the import with its last words', async () => {
+    const archive = await addTar(dockerEntries(image))
+    const path = await script('exits-3', `head -c 2000 ${archive}; echo "disk on fire" >&2; exit 3`)
+    await expectRefused(path, streamFailed(/exit code 3:\ndisk on fire/))
+  })
+
+  it('that exits 3 after a whole archive fails the import', async () => {
+    const archive = await addTar(dockerEntries(image))
+    await expectRefused(await script('exits-3-late', `cat ${archive}; exit 3`), streamFailed(/exit code 3/))
+  })
+
+  it('that is killed fails the import', async () => {
+    await expectRefused(await script('kills-itself', 'kill -9 $$'), streamFailed(/ended by SIGKILL/))
+  })
+
+  it('whose interpreter is missing fails the import', async () => {
+    const path = await node.addFile('no-interpreter', '#!/no/such/shell\n', 0o555)
+    await expectRefused(path, streamFailed(/cannot be started/))
+  })
+
+  it('that writes something else is no archive', async () => {
+    await expectRefused(await script('writes-text', 'echo hello'), invalid(/cut short/))
+  })
+
+  it('that writes no end of messages does not fill the memory', async () => {
+    const path = await script('talks', 'yes "some long line of a message" | head -c 30000000 >&2; exit 1')
+    await expectRefused(path, streamFailed(/some long line/))
+  })
+
+  it('runs as the build user, with nothing but the given environment', async () => {
+    const path = await script('tells', 'id -u >&2; env | sort >&2; exit 1')
+    const { uid, env } = node.options.buildUser
+    const message = `exit code 1:\n${uid}\nPATH=${env.PATH}\nPWD=/`
+    await expectRefused(path, streamFailed(new RegExp(message.replaceAll('/', '\\/'))))
+  })
+})
