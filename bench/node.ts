@@ -1,10 +1,11 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hostSystem } from '../shim/build/system.ts'
-import { annotationName } from '../shim/recipes/annotations.ts'
 import type { Bed } from '../test/node/bed.ts'
 import type { Pull } from '../test/node/cri.ts'
+import { recipePull } from '../test/node/recipe-pull.ts'
 import type { Shim } from '../test/node/shim.ts'
+import { writeArchive } from './archive.ts'
 
 /** The program as it is packaged. */
 export const PROGRAM = join(import.meta.dirname, '../dist/shim/main.js')
@@ -42,14 +43,17 @@ export async function lockedUrl(bed: Bed, dir: string): Promise<string> {
   return `path:${dir}?narHash=${encodeURIComponent(stdout.trim())}`
 }
 
-/** The pull of a pod whose annotations tie the image to the flake. */
+/** The pull of a pod whose annotations tie the image to the flake's one package. */
 export function pullOf(image: string, flakeUrl: string): Pull {
-  return {
-    image,
-    annotations: {
-      [annotationName('imageTag')]: image,
-      [annotationName('flakeUrl')]: flakeUrl,
-      [annotationName('packageName')]: 'image',
-    },
-  }
+  return recipePull({ image, flakeUrl, packageName: 'image' })
+}
+
+/** Has a small image made through the shim, for calls to ask after. */
+export async function pullSmallImage(bed: Bed, shim: Shim): Promise<string> {
+  const image = 'bench/small:1'
+  const archive = join(bed.dir, 'small.tar')
+  await writeArchive(archive, image, { layers: 1, filesPerLayer: 1, bytesPerFile: 1000 })
+  const flake = await writeFlake(bed, 'small', `cp ${archive} $out`)
+  await bed.cri(shim.socket).pullImage(pullOf(image, `path:${flake}`))
+  return image
 }

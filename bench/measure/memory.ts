@@ -6,15 +6,15 @@ import { askStatus, latencies } from '../calls.ts'
 import { pullOf, startPackagedShim, writeFlake } from '../node.ts'
 import type { Result } from '../result.ts'
 
-const IMAGE = 'localhost/pause:1'
 const CALLS_BEFORE_REST = 200
+const ABSENT = 'registry.example/absent:1'
 
 /** The resident memory of the shim's process, its import thread included. */
 export async function measureMemory(): Promise<Result[]> {
   await using bed = await startBed()
   const shim = await startPackagedShim(bed)
   const cri = bed.cri(shim.socket)
-  await latencies(askStatus(cri, IMAGE), CALLS_BEFORE_REST)
+  await latencies(askStatus(cri, ABSENT), CALLS_BEFORE_REST)
   const idle = await residentMegabytes(shim.daemon.pid, 'VmRSS')
 
   const archive = join(bed.dir, 'archive.tar')

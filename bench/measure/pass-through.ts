@@ -2,11 +2,10 @@ import { join } from 'node:path'
 import { startBed } from '../../test/node/bed.ts'
 import { HALF_A_GIGABYTE, writeArchive } from '../archive.ts'
 import { askStatus, callsPerSecond, latencies, latenciesUntil } from '../calls.ts'
-import { pullOf, startPackagedShim, writeFlake } from '../node.ts'
+import { pullOf, pullSmallImage, startPackagedShim, writeFlake } from '../node.ts'
 import type { Result } from '../result.ts'
 import { median, quantile } from '../statistics.ts'
 
-const IMAGE = 'localhost/pause:1'
 const WARM_UP = 2000
 const CALLS = 3000
 const CALLERS = 50
@@ -16,8 +15,9 @@ const ROUNDS = 2
 export async function measurePassThrough(): Promise<Result[]> {
   await using bed = await startBed()
   const shim = await startPackagedShim(bed)
-  const direct = askStatus(bed.cri(), IMAGE)
-  const through = askStatus(bed.cri(shim.socket), IMAGE)
+  const image = await pullSmallImage(bed, shim)
+  const direct = askStatus(bed.cri(), image)
+  const through = askStatus(bed.cri(shim.socket), image)
   await latencies(direct, WARM_UP)
   await latencies(through, WARM_UP)
 

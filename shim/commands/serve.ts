@@ -60,7 +60,7 @@ function createStages({ config, images, env, logger }: StagesOptions): () => Pro
   const { nix, stateDir, containerd } = config
   return lazy(async () => {
     const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, logger, env })
-    const importer = createImporter({ containerd, stateDir, buildUser: { env: builder.user.env, ...builder.user.ids }, logger })
+    const importer = createImporter({ containerd, stateDir, buildUser: builder.user, logger })
     return { builder, importer, images }
   })
 }
