@@ -1,0 +1,109 @@
+// `npm run demo`: a pod's image is built when it is pulled, on a node that is gone afterwards.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { styleText } from 'node:util'
+import { execa } from 'execa'
+import * as v from 'valibot'
+import { parse, stringify } from 'yaml'
+import { annotationName } from '../../shim/recipes/annotations.ts'
+import { type Bed, startBed } from './bed.ts'
+import { copyExample, lockExample } from './example.ts'
+import type { Shim } from './shim.ts'
+
+const INTERRUPTED = 130
+const MAIN = join(import.meta.dirname, '../../shim/main.ts')
+const POD = join(import.meta.dirname, '../../examples/hello/pod.yaml')
+
+const Pod = v.object({
+  metadata: v.object({ annotations: v.record(v.string(), v.string()) }),
+  spec: v.object({ containers: v.tuple([v.object({ image: v.string() })]) }),
+})
+
+// Listeners stay: execa's own would end this process at once if they were the only ones.
+const interrupted = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => interrupted.abort())
+
+try {
+  await show(interrupted.signal)
+  say('Done', 'nothing of the node is left')
+} catch (error) {
+  if (!interrupted.signal.aborted) throw error
+  console.log('interrupted: everything has been removed')
+  process.exitCode = INTERRUPTED
+}
+
+async function show(signal: AbortSignal): Promise<void> {
+  await using bed = await startNode(signal)
+  const shim = await bed.startShim()
+  const pull = await readPull(bed)
+  signal.throwIfAborted()
+
+  say('A pod wants an image that no registry has', 'examples/hello/pod.yaml')
+  console.log(indent(stringify({ annotations: pull.annotations }, { lineWidth: 0 })))
+  await pullWithProgress(pull, shim)
+  signal.throwIfAborted()
+  await runContainer(bed, pull)
+  await pullAgain(bed, pull, shim)
+}
+
+async function startNode(signal: AbortSignal): Promise<Bed> {
+  say('Starting a node', 'containerd, nix-daemon and enbi-shim of its own, with a private /nix')
+  const bed = await startBed()
+  try {
+    signal.throwIfAborted()
+    const { runtimeName, runtimeVersion } = await bed.cri().version()
+    const nix = await bed.run('nix', ['--version'])
+    console.log(indent(`${runtimeName} ${runtimeVersion}, ${nix.stdout}, in ${bed.dir}`))
+    return bed
+  } catch (error) {
+    await bed[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+interface Pull {
+  readonly image: string
+  readonly annotations: Readonly<Record<string, string>>
+  readonly flakeUrl: string
+  readonly packageName: string
+}
+
+/** The example's pod, its flake URL pointing to a copy in the node's own folder. */
+async function readPull(bed: Bed): Promise<Pull> {
+  const { metadata, spec } = v.parse(Pod, parse(await readFile(POD, 'utf8')))
+  const { url } = await lockExample(await copyExample('hello', bed.dir), bed.run)
+  const annotations = { ...metadata.annotations, [annotationName('flakeUrl')]: url }
+  const packageName = metadata.annotations[annotationName('packageName')] ?? ''
+  return { image: spec.containers[0].image, annotations, flakeUrl: url, packageName }
+}
+
+/** A process of its own, as a user would start it: with a terminal its progress is live. */
+async function pullWithProgress({ image, flakeUrl, packageName }: Pull, shim: Shim): Promise<void> {
+  say('The node pulls it', 'enbi-shim pull, which asks as the kubelet does')
+  const args = ['pull', image, '--flake', flakeUrl, '--package', packageName, '--socket', shim.socket]
+  await execa(process.execPath, [MAIN, ...args], { stdio: 'inherit' })
+}
+
+async function runContainer(bed: Bed, { image }: Pull): Promise<void> {
+  say('The container runs', `containerd starts ${image}`)
+  const { output, exitCode } = await bed.runPod({ imageId: image })
+  console.log(indent(output))
+  if (exitCode !== 0) throw new Error(`the container ended with ${exitCode}`)
+}
+
+async function pullAgain(bed: Bed, { image, annotations }: Pull, shim: Shim): Promise<void> {
+  say('A second pod pulls the same image', 'no build, no import')
+  const cri = bed.cri(shim.socket)
+  await cri.imageStatus(image) // the connection is there, as a kubelet's is
+  const start = performance.now()
+  const id = await cri.pullImage({ image, annotations })
+  console.log(indent(`${id} after ${(performance.now() - start).toFixed(1)} ms`))
+}
+
+function say(title: string, detail: string): void {
+  console.log(`\n${styleText('bold', title)} – ${detail}`)
+}
+
+function indent(text: string): string {
+  return text.trimEnd().replace(/^/gm, '  ')
+}
