@@ -35,7 +35,7 @@ export function parseQuery(text: string | undefined, keys: readonly string[]): R
 
 /** The canonical text, with its `?`; empty without parameters. */
 export function formatQuery(params: ReadonlyMap<string, string>): string {
-  const pairs = [...params].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => `${key}=${encode(value)}`)
+  const pairs = [...params].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => `${key}=${encode(key, value)}`)
   return pairs.length === 0 ? '' : `?${pairs.join('&')}`
 }
 
@@ -63,11 +63,11 @@ function parsePair(pair: string, keys: readonly string[]): [string, string] {
   return [key, value]
 }
 
-/** nix prints a narHash with `+`, `/` and `=` encoded; nothing else has a reason to be. */
+/** nix itself prints a narHash with `+`, `/` and `=` encoded; nothing else has a reason to be. */
 function decode(text: string): string {
   return text.replace(/%(2B|2F|3D)/gi, code => decodeURIComponent(code))
 }
 
-function encode(value: string): string {
-  return value.replace(/[+=]/g, encodeURIComponent)
+function encode(key: string, value: string): string {
+  return key === 'narHash' ? encodeURIComponent(value) : value
 }

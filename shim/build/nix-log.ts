@@ -92,7 +92,9 @@ function readMessage(message: NixMessage): NixLogEntry | undefined {
   const text = cleanText(message.raw_msg ?? message.msg).trim()
   if (text === '' || NO_ERROR.test(text)) return undefined
   if (message.level > Level.warning) return { phase: 'message', severity: 'notice', text }
-  if (message.level === Level.warning) return { phase: 'message', severity: 'warning', text }
+  // A daemon's warnings come at the level of errors.
+  if (message.level === Level.warning || text.startsWith('warning: '))
+    return { phase: 'message', severity: 'warning', text }
   return { phase: 'message', severity: 'error', text: `${text.replace(/^error: +/, '')}${describePlace(message)}` }
 }
 

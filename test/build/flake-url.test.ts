@@ -3,7 +3,7 @@ import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
 
 const REV = '0123456789abcdef0123456789abcdef01234567'
 const HASH = 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
-const ENCODED_HASH = HASH.replaceAll('+', '%2B').replaceAll('=', '%3D')
+const ENCODED_HASH = encodeURIComponent(HASH)
 
 describe('a flake URL is read:', () => {
   test.each([
@@ -39,6 +39,7 @@ describe('a flake URL is read:', () => {
     [`github:o/r/${REV.toUpperCase()}`, `github:o/r/${REV}`],
     [`path:/a?narHash=${HASH}`, `path:/a?narHash=${ENCODED_HASH}`],
     ['tarball+https://h.example/a.tar.gz', 'https://h.example/a.tar.gz'],
+    ['git+https://h.example/a?ref=a+b/c', 'git+https://h.example/a?ref=a+b/c'],
     ['git+https://h.example/a%c3%a9', 'git+https://h.example/a%C3%A9'],
   ])('%s becomes %s', (text, url) => {
     expect(parseFlakeUrl(text).url).toBe(url)

@@ -119,6 +119,23 @@ test('nix sees nothing of our environment but what it needs', async () => {
   expect(variables.join()).not.toMatch(/hush|KUBECONFIG/)
 })
 
+test('nix is given each value as one argument, and what binds the flake comes last', async () => {
+  const command = await makeProgram('arguments', `#!/bin/sh\nprintf '%s\\0' "$@" > ${bed.dir}/arguments.list\nexit 1\n`)
+  await writeFile(join(bed.dir, 'arguments.list'), '')
+  await chmod(join(bed.dir, 'arguments.list'), 0o666)
+  const options = { 'pure-eval': 'false', 'extra-platforms': 'a b --impure' }
+  await using builder = startBuilder(bed, { nix: { command, options } })
+  await expect(builder.build(recipeOf(lockedUrl, 'base'))).rejects.toThrow()
+  const args = (await readFile(join(bed.dir, 'arguments.list'), 'utf8')).split('\0')
+  expect(args.slice(0, 4)).toEqual(['eval', '--json', `${lockedUrl}#packages`, '--apply'])
+  expect(args).toContain('a b --impure')
+  expect(args.slice(args.lastIndexOf('pure-eval') - 1, args.lastIndexOf('pure-eval') + 2)).toEqual([
+    '--option',
+    'pure-eval',
+    'true',
+  ])
+})
+
 async function buildOnce(recipe: Recipe): Promise<{ stateDir: string; output: BuildOutput }> {
   await using builder: RemoteBuilder = startBuilder(bed)
   return { stateDir: builder.stateDir, output: await builder.build(recipe) }

@@ -45,12 +45,25 @@
         waiting3 = package "waiting3" "echo pid $$; exec busybox cat ${gate} > $out";
         chatty = package "chatty" "i=0; while [ $i -lt 10000 ]; do echo line $i of many; i=$((i+1)); done; exit 3";
         loud = package "loud" "busybox yes abcdefghij | busybox head -c 60000000 | busybox tr -d '\\n'; exit 4";
+        torrent = package "torrent" "busybox yes a line of a torrent | busybox head -n 200000; exit 5";
         needsChatty = package "needs-chatty" "busybox cat ${chatty} > $out";
         full = package "full" "echo 'write error: No space left on device' >&2; exit 1";
         unfetched = package "unfetched" "echo 'curl: (6) Could not resolve host: example.org'; exit 1";
         mute = package "mute" "exit 1";
         suicide = package "suicide" "kill -9 $$";
         outless = package "outless" "true";
+        mismatch = derivation {
+          name = "mismatch";
+          system = "x86_64-linux";
+          builder = "/bin/sh";
+          args = [
+            "-c"
+            "echo other > $out"
+          ];
+          outputHashMode = "flat";
+          outputHashAlgo = "sha256";
+          outputHash = "0000000000000000000000000000000000000000000000000000";
+        };
         foreign = derivation {
           name = "foreign";
           system = "aarch64-linux";

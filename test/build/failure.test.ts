@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest'
+import { explainFailure, type FailedRun } from '../../shim/build/failure.ts'
+import { createJournal } from '../../shim/build/journal.ts'
+import type { ShimError } from '../../shim/errors.ts'
+import { NIX_VERSIONS, readCaptured } from './captured.ts'
+import { recipeOf } from './remote-builder.ts'
+
+const RUN_ID = '20260131T235959Z-0a1b2c3d'
+const LOG = { write: async () => {}, close: async () => {} }
+
+/** What a run that wrote these lines and then failed is explained as. */
+async function explain(lines: readonly string[], more: Partial<FailedRun> = {}): Promise<ShimError> {
+  const journal = createJournal(LOG, () => {})
+  for (const line of lines) await journal.read(line)
+  const { errors, foreign, builderTail } = journal
+  const recipe = recipeOf('github:owner/repo', 'app')
+  const exit = { exitCode: 1, killedBy: undefined }
+  return explainFailure({ recipe, runId: RUN_ID, stage: 'evaluating', exit, errors, foreign, builderTail, ...more })
+}
+
+describe.each(NIX_VERSIONS)('with Nix %s', version => {
+  test.each([
+    ['thrown', 'EvaluationFailed'],
+    ['endless', 'EvaluationFailed'],
+    ['impure', 'EvaluationFailed'],
+    ['needsChatty', 'BuilderFailed'],
+    ['mute', 'BuilderFailed'],
+    ['outless', 'BuilderFailed'],
+    ['mismatch', 'BuilderFailed'],
+    ['suicide', 'BuildInterrupted'],
+    ['full', 'DiskFull'],
+    ['foreign', 'SystemUnsupported'],
+    ['no-flake', 'FlakeNotFound'],
+    ['no-path', 'FlakeNotFound'],
+    ['no-git', 'FlakeNotFound'],
+    ['git-404', 'FlakeNotFound'],
+    ['git-refused', 'FetchFailed'],
+    ['tarball-404', 'FlakeNotFound'],
+    ['tarball-503', 'FetchFailed'],
+    ['github-unresolved', 'FetchFailed'],
+    ['nix-timeout', 'BuildTimedOut'],
+    ['daemon-killed', 'NixDaemonAway'],
+    ['daemon-away', 'NixDaemonAway'],
+  ])('%s is %s, and the message names the package and the flake', async (name, code) => {
+    const error = await explain(readCaptured(version, name))
+    expect(error.code).toBe(code)
+    expect(error.message).toMatch(/^(?:evaluating|building) app of github:owner\/repo failed: /)
+    expect(error.message.length).toBeLessThan(5_000)
+    expect(error.message).not.toMatch(/[^\P{Cc}\n]|show-trace|@nix|ignoring the client/u)
+  })
+
+  test('a failed builder is named with the last lines of its log and the file that has them all', async () => {
+    const { message } = await explain(readCaptured(version, 'needsChatty'))
+    const lines = Array.from({ length: 20 }, (_, index) => `line ${9980 + index} of many`)
+    expect(message).toBe(
+      [
+        'building app of github:owner/repo failed: the builder of chatty failed with exit code 3. The end of its log:',
+        ...lines,
+        `(the whole log: ${RUN_ID}.log on the node)`,
+      ].join('\n'),
+    )
+  })
+})
+
+const message = (text: string) => `@nix ${JSON.stringify({ action: 'msg', level: 0, msg: text, raw_msg: text })}`
+
+test.each([
+  ['error: writing to file: No space left on device', 'DiskFull'],
+  ['error: executing SQLite query: database or disk is full', 'DiskFull'],
+  [
+    "cannot open connection to remote store 'daemon': error: reading from file: Connection reset by peer",
+    'NixDaemonAway',
+  ],
+  ["creating directory '/nix/store': Permission denied", 'NixDaemonAway'],
+  ["opening lock file '/nix/var/nix/db/big-lock': Permission denied", 'NixDaemonAway'],
+  ["flake 'github:owner/repo' does not provide attribute 'packages'", 'AttributeMissing'],
+  ["cannot find flake 'flake:nowhere' in the flake registries", 'FlakeNotFound'],
+  ["unable to download 'https://x.example/a': HTTP error 403 ('rate limit exceeded')", 'FetchFailed'],
+  ['syntax error, unexpected end of file', 'EvaluationFailed'],
+  [
+    "getting status of '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-source/missing.nix': No such file or directory",
+    'EvaluationFailed',
+  ],
+  ["path '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app.drv' is not valid", 'BuildInterrupted'],
+  ['stack overflow (possible infinite recursion)', 'EvaluationFailed'],
+])('%j is %s', async (text, code) => {
+  expect((await explain([message(text)])).code).toBe(code)
+})
+
+test('what a builder or an evaluated text says does not pass for the words of nix', async () => {
+  const lines = [
+    '@nix {"action":"start","fields":["/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app.drv","",1,1],"id":7,"level":3,"text":"","type":105}',
+    '@nix {"action":"result","fields":["test: Connection refused; HTTP error 404; timed out after 5 seconds"],"id":7,"type":101}',
+    message(
+      "builder for '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app.drv' failed with exit code 1;\nlast 1 log lines:\n> test: Connection refused",
+    ),
+  ]
+  expect((await explain(lines)).code).toBe('BuilderFailed')
+})
+
+test.each([
+  [{ exitCode: undefined, killedBy: 'SIGKILL' }, 'BuildInterrupted', /nix was ended by SIGKILL$/],
+  [{ exitCode: undefined, killedBy: 'SIGSEGV' }, 'EvaluationFailed', /nix was ended by SIGSEGV$/],
+  [{ exitCode: undefined, killedBy: undefined }, 'EvaluationFailed', /nix wrote too much$/],
+  [{ exitCode: 1, killedBy: undefined }, 'EvaluationFailed', /nix ended with exit code 1 and said nothing$/],
+])('a nix that ends as %j without a word is %s', async (exit, code, says) => {
+  const error = await explain([], { exit })
+  expect(error).toMatchObject({ code, message: expect.stringMatching(says) })
+})
+
+test('a message of a megabyte keeps its beginning and its end', async () => {
+  const { message: shown } = await explain([
+    message(`first words ${'x'.repeat(1_000_000)} last words`.slice(0, 200_000)),
+  ])
+  expect(shown).toContain('first words')
+  expect(shown.length).toBeLessThan(5_000)
+})

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import { readLines } from '../../shim/build/lines.ts'
+import { cleanText, shorten } from '../../shim/build/text.ts'
+
+async function* chunksOf(texts: readonly (string | Uint8Array)[]) {
+  for (const text of texts) yield typeof text === 'string' ? Buffer.from(text) : text
+}
+
+test.each([
+  { chunks: [], lines: [] },
+  { chunks: ['a\nb\n'], lines: ['a', 'b'] },
+  { chunks: ['a', 'b\nc', '\n', 'd'], lines: ['ab', 'c', 'd'] },
+  { chunks: ['\n\n'], lines: ['', ''] },
+  { chunks: [Buffer.from('ä').subarray(0, 1), Buffer.from('ä\n').subarray(1)], lines: ['ä'] },
+  { chunks: ['123456789012345\nx\n'], lines: ['1234567890', 'x'] },
+  { chunks: ['12345678', '90123', '45\nx\n'], lines: ['1234567890', 'x'] },
+  { chunks: ['1234567890123', '45'], lines: ['1234567890'] },
+])('$chunks are the lines $lines', async ({ chunks, lines }) => {
+  const read: string[] = []
+  for await (const line of readLines(chunksOf(chunks), 10)) read.push(line)
+  expect(read).toEqual(lines)
+})
+
+test.each([
+  ['\u001b[31;1merror:\u001b[0m x', 'error: x'],
+  ['\u001b]8;;http://x\u0007link\u001b]8;;\u0007', 'link'],
+  ['a\tb\nc', 'a\tb\nc'],
+  ['a\r\nb\rc', 'a\nb\nc'],
+  ['a\u0000b\u0007c\u007f\u009b', 'abc'],
+  ['täglich', 'täglich'],
+])('%j is cleaned to %j', (text, clean) => {
+  expect(cleanText(text)).toBe(clean)
+})
+
+test('a shortened text has its beginning and its end', () => {
+  expect(shorten('short', 10)).toBe('short')
+  expect(shorten(`head${'-'.repeat(100)}the tail`, 12)).toBe('head\n…\nthe tail')
+})
