@@ -35,11 +35,23 @@ export type NixMessage = Extract<NixLine, { action: 'msg' }>
 
 const PREFIX = '@nix '
 
-/** Undefined when nix did not write it. */
+/** Undefined when nix did not write it. A line that was cut says what it can. */
 export function parseNixLine(text: string): NixLine | undefined {
   if (!text.startsWith(PREFIX)) return undefined
-  const parsed = v.safeParse(schema, parseJson(text.slice(PREFIX.length)))
+  const json = text.slice(PREFIX.length)
+  const parsed = v.safeParse(schema, parseJson(json) ?? salvage(json))
   return parsed.success ? parsed.output : undefined
+}
+
+/** Nix writes the keys in the order of the alphabet: the text of a message, or of a log line, is what was cut. */
+const CUT_MESSAGE = /^\{"action":"msg",.{0,5000}?"level":(?<level>\d+),.{0,100}?"msg":"(?<text>(?:[^"\\]|\\.)*)/
+const CUT_LOG_LINE = /^\{"action":"result","fields":\["(?<text>(?:[^"\\]|\\.)*)/
+
+function salvage(json: string): unknown {
+  const message = CUT_MESSAGE.exec(json)?.groups
+  if (message) return { action: 'msg', level: Number(message.level), msg: parseJson(`"${message.text}"`) }
+  const line = CUT_LOG_LINE.exec(json)?.groups
+  return line && { action: 'result', id: 0, type: Result.buildLogLine, fields: [parseJson(`"${line.text}"`)] }
 }
 
 function parseJson(text: string): unknown {

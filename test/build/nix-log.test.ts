@@ -59,7 +59,9 @@ test('downloads add up, and what was promised counts', () => {
 
 test.each([
   ['fatal: \u001b[31mnot\u001b[0m found\r', { phase: 'foreign', line: 'fatal: not found' }],
-  ['@nix {"action":"result","id":1,"type":101,"fields":["cut sho', { phase: 'foreign' }],
+  ['@nix {"action":"result","fields":["cut \\"sho', { phase: 'builder', derivation: '', line: 'cut "sho' }],
+  ['@nix {"action":"msg","column":null,"level":0,"line":null,"msg":"cut sho', { severity: 'error', text: 'cut sho' }],
+  ['@nix {"action":"start","id":1', { phase: 'foreign' }],
   ['@nix {"action":"start"}', { phase: 'foreign' }],
   ['@nix null', { phase: 'foreign' }],
   ['@nix {"action":"result","id":1,"type":101,"fields":["a\\u001b[2Jb\\u0007"]}', { phase: 'builder', line: 'ab' }],

@@ -34,6 +34,9 @@ export interface RemoteBuilderOptions {
 
 const HOST = join(import.meta.dirname, 'builder-host.ts')
 
+/** As the shim has them. */
+const HEAP_FLAGS = ['--max-semi-space-size=2', '--max-old-space-size=256']
+
 let builders = 0
 
 export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions = {}): RemoteBuilder {
@@ -43,7 +46,7 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
   const [program = '', ...prefix] = options.enter ?? bed.enter
   const child = spawn(
     program,
-    [...prefix, process.execPath, HOST, JSON.stringify({ stateDir, nix: { ...defaults, ...nix } })],
+    [...prefix, process.execPath, ...HEAP_FLAGS, HOST, JSON.stringify({ stateDir, nix: { ...defaults, ...nix } })],
     { env: { ...bed.env, ...options.env }, stdio: ['pipe', 'pipe', 'ignore'] },
   )
   const talk = createTalk(child)

@@ -44,7 +44,7 @@
         waiting2 = package "waiting2" "echo pid $$; exec busybox cat ${gate} > $out";
         waiting3 = package "waiting3" "echo pid $$; exec busybox cat ${gate} > $out";
         chatty = package "chatty" "i=0; while [ $i -lt 10000 ]; do echo line $i of many; i=$((i+1)); done; exit 3";
-        loud = package "loud" "busybox yes abcdefghij | busybox head -c 60000000 | busybox tr -d '\\n'; exit 4";
+        loud = package "loud" "busybox yes abcdefghij | busybox head -c 5000000 | busybox tr -d '\\n'; exit 4";
         torrent = package "torrent" "busybox yes a line of a torrent | busybox head -n 200000; exit 5";
         needsChatty = package "needs-chatty" "busybox cat ${chatty} > $out";
         full = package "full" "echo 'write error: No space left on device' >&2; exit 1";
