@@ -17,6 +17,10 @@ const MAX_FILE_SIZE = '16M'
 const MAX_FILES = 400
 const MAX_TOTAL_BYTES = 1024 ** 3
 
+/** One write for many lines: a builder may write tens of thousands a second. In characters. */
+const FLUSH_LENGTH = 32_768
+const FLUSH_AFTER_MS = 200
+
 const LOG_NAME = /^\d{8}T\d{6}Z-[0-9a-f]{8}\.log(?:\.1)?$/
 
 /** Ids sort by time: `20260131T235959Z-0a1b2c3d`. */
@@ -41,12 +45,26 @@ export function openRunLog(dir: string, runId: string, logger: Logger): RunLog {
     broken = true
     stream.destroy()
   })
+
+  let pending = ''
+  let timer: NodeJS.Timeout | undefined
+  /** False when the stream has enough for now. */
+  const flush = (): boolean => {
+    clearTimeout(timer)
+    timer = undefined
+    const text = pending
+    pending = ''
+    return broken || text === '' || stream.write(text)
+  }
   return {
     async write(line) {
-      if (broken || stream.write(`${line}\n`)) return
+      pending += `${line}\n`
+      timer ??= setTimeout(flush, FLUSH_AFTER_MS)
+      if (pending.length < FLUSH_LENGTH || flush()) return
       await Promise.race([once(stream, 'drain').catch(() => {}), closed])
     },
     async close() {
+      flush()
       stream.end()
       await closed
     },
