@@ -1,6 +1,7 @@
 import { chmod, copyFile, cp, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
+import { BUSYBOX } from '../node/programs.ts'
 
 /** A copy of test/build/flakes/packages that any user can read. */
 export interface TestFlake {
@@ -17,7 +18,7 @@ export async function makeFlake(parent: string): Promise<TestFlake> {
   const gate = join(parent, 'gate')
   await cp(SOURCE, dir, { recursive: true })
   await mkdir(join(dir, 'bin'))
-  await copyFile('/bin/busybox', join(dir, 'bin/busybox'))
+  await copyFile(BUSYBOX, join(dir, 'bin/busybox'))
   await chmod(join(dir, 'bin/busybox'), 0o755)
   await writeFile(join(dir, 'gate'), gate)
   await execa('mkfifo', ['--mode=666', gate])
