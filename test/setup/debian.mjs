@@ -33,11 +33,23 @@ const NEEDED = [
 
 /** Does the machine, or else the project's cache, have each program? */
 export function debianPackagesAreThere() {
-  return missingPrograms().every(need => satisfies(UNPACKED + need.program, need))
+  return whatIsMissing().length === 0
+}
+
+/** One line for each program that neither has: how to get it. */
+export function whatIsMissing() {
+  return missingPrograms()
+    .filter(need => !satisfies(UNPACKED + need.program, need))
+    .map(({ program, debianPackage }) => `  ${program} is missing: apt-get install ${debianPackage}`)
 }
 
 /** Fetches the packages and what they depend on with apt-get, as far as the machine lacks it. */
 export function unpackDebianPackages() {
+  if (!succeeds('apt-get', ['--version'])) {
+    throw new SetupError(
+      ['there is no apt-get; get these by hand (as Debian names them)', ...whatIsMissing()].join('\n'),
+    )
+  }
   const missing = missingPrograms()
   const packages = [...new Set(missing.map(({ debianPackage }) => debianPackage))]
   say(`unpacking Debian packages into .cache/debian (nothing is installed): ${packages.join(', ')}`)
@@ -46,13 +58,13 @@ export function unpackDebianPackages() {
   if (!download(packages, archives)) {
     say('updating the list of Debian packages (apt-get update)')
     if (!succeeds('apt-get', ['-qq', ...LOCK_WAIT, 'update']) || !download(packages, archives)) {
-      throw new SetupError(['without apt-get, get these by hand:', ...missing.map(howToGet)].join('\n'))
+      throw new SetupError(['apt-get could not fetch the Debian packages (above)', ...whatIsMissing()].join('\n'))
     }
   }
   unpack(archives)
   rmSync(archives, { recursive: true })
-  const left = missing.filter(need => !satisfies(UNPACKED + need.program, need))
-  if (left.length > 0) throw new SetupError(['still missing:', ...left.map(howToGet)].join('\n'))
+  if (!debianPackagesAreThere())
+    throw new SetupError(['the Debian packages lack programs', ...whatIsMissing()].join('\n'))
 }
 
 function missingPrograms() {
@@ -86,10 +98,6 @@ function unpack(archives) {
   }
   rmSync(UNPACKED, { recursive: true, force: true })
   renameSync(parts, UNPACKED)
-}
-
-function howToGet({ program, debianPackage }) {
-  return `  ${program}: apt-get install ${debianPackage}`
 }
 
 /** A link into /nix does not count: the test bed has a /nix of its own. */

@@ -1,6 +1,6 @@
 // Brings everything that the demo, the tests and the benchmarks need, and says what it does.
 // Plain JavaScript without packages: it runs first, under any Node from 18 on.
-import { debianPackagesAreThere, unpackDebianPackages } from './debian.mjs'
+import { debianPackagesAreThere, unpackDebianPackages, whatIsMissing } from './debian.mjs'
 import { installNpmPackages, npmPackagesAreThere } from './npm.mjs'
 import { SetupError } from './run.mjs'
 
@@ -14,7 +14,10 @@ try {
 
 function setUp() {
   if (process.platform !== 'linux') throw new SetupError('Linux is needed, for containerd and its namespaces')
-  if (process.getuid() !== 0) throw new SetupError('root is needed, for private mount namespaces: run it with sudo')
+  if (process.getuid() !== 0) {
+    const missing = whatIsMissing()
+    throw new SetupError(['root is needed, for private mount namespaces: run it with sudo', ...missing].join('\n'))
+  }
   if (!npmPackagesAreThere()) installNpmPackages()
   if (!debianPackagesAreThere()) unpackDebianPackages()
 }
