@@ -46,7 +46,7 @@ export async function startShim(around: Surroundings, options: ShimOptions = {})
     containerd: { address: around.containerdSocket },
     stateDir: join(dir, 'state'),
     nix: { user: around.buildUser.name },
-    policy: [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**', 'path:**', 'git+file:**', '**'] }],
+    policy: [{ namespaces: ['*'], images: ['**'], flakes: ['**', 'path:/**', 'git+file:/**', 'tarball+file:/**'] }],
     ...options.config,
   }
   await writeFile(configPath, stringify(config))
