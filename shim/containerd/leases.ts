@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import type { Calls } from './calls.ts'
 import { unlessMissing } from './grpc-error.ts'
@@ -12,13 +11,13 @@ export interface Lease {
 }
 
 export interface NewLease {
+  readonly id: string
   /** The lease ends by itself then, in milliseconds, whatever becomes of its maker. */
   readonly lifetimeMs: number
   readonly labels: Readonly<Record<string, string>>
 }
 
-export async function createLease(calls: Calls, { lifetimeMs, labels }: NewLease): Promise<Lease> {
-  const id = `enbi-shim-${randomUUID()}`
+export async function createLease(calls: Calls, { id, lifetimeMs, labels }: NewLease): Promise<Lease> {
   const expires = new Date(Date.now() + lifetimeMs).toISOString()
   await calls.unary(CREATE, { id, labels: { ...labels, [EXPIRE_LABEL]: expires } })
   return { id, calls: calls.within({ lease: id }) }
@@ -29,7 +28,7 @@ export async function deleteLease(calls: Calls, id: string, { collect }: { colle
   await unlessMissing(calls.unary(DELETE, { id, sync: collect }))
 }
 
-/** Ids of the leases that have every one of the labels, and none of the excluded. */
+/** Ids of the leases that a filter of containerd's matches. */
 export async function findLeases(calls: Calls, filter: string): Promise<string[]> {
   const { leases } = await calls.unary(LIST, { filters: [filter] })
   return leases.map(({ id }) => id)

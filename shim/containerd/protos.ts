@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs'
-import { loadSync, type MethodDefinition, type Options } from '@grpc/proto-loader'
+import type { MethodDefinition } from '@grpc/proto-loader'
 import * as v from 'valibot'
+import { loadService as loadProtoService, methodOf } from '../protos.ts'
 import { GRPC_STATUS, GrpcError } from './grpc-error.ts'
 
 /** A method with the types of its messages. `decode` throws when an answer is not of the expected form. */
@@ -13,32 +13,11 @@ export interface Method<Request extends object, Response> {
 
 /** Maker of the typed methods of one service that `protos/<file>` describes. */
 export function loadService(file: string, service: string) {
-  const definition = loadSync(file, LOAD_OPTIONS)[service]
-  if (!definition || 'format' in definition) throw new Error(`${file} has no service ${service}`)
+  const definition = loadProtoService(file, service)
   return <Request extends object, Schema extends v.GenericSchema>(
     name: string,
     answer: Schema,
   ): Method<Request, v.InferOutput<Schema>> => typed(methodOf(definition, name), answer)
-}
-
-const LOAD_OPTIONS: Options = {
-  includeDirs: [protosFolder()],
-  longs: Number,
-  enums: String,
-  defaults: true,
-}
-
-/** Two steps up from the sources, three from what is compiled into `dist/`. */
-function protosFolder(): string {
-  const found = ['../../protos/', '../../../protos/'].map(path => new URL(path, import.meta.url)).find(existsSync)
-  if (!found) throw new Error(`no protos folder above ${import.meta.url}`)
-  return found.pathname
-}
-
-function methodOf(service: Record<string, MethodDefinition<object, object>>, name: string) {
-  const method = service[name]
-  if (!method) throw new Error(`no method ${name}`)
-  return method
 }
 
 function typed<Request extends object, Schema extends v.GenericSchema>(

@@ -39,16 +39,21 @@ export function createImporter(options: ImporterOptions): Importer {
     scriptUser: scriptUser(buildUser),
   }
 
+  const staleLeases = new Set<string>()
+
   async function run(call: ImportCall): Promise<ImportedImage> {
     const { storePath, image } = call
     const log = logger.child({ image, storePath })
     const started = performance.now()
-    const job: ImportJob = { ...shared, storePath, image, labels: call.labels }
+    const lease = `enbi-shim-${randomUUID()}`
+    const job: ImportJob = { ...shared, storePath, image, labels: call.labels, lease, staleLeases: [...staleLeases] }
     try {
       const imported = await runWorker(job, call)
+      for (const ended of job.staleLeases) staleLeases.delete(ended)
       log.info({ ...imported, ms: Math.round(performance.now() - started) }, 'imported')
       return imported
     } catch (err) {
+      staleLeases.add(lease)
       log.warn({ err, ms: Math.round(performance.now() - started) }, 'import failed')
       throw err
     }

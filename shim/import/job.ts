@@ -13,6 +13,10 @@ export const jobSchema = v.object({
   importer: v.string(),
   /** Names this run of the shim. */
   process: v.string(),
+  /** Id of the lease that this import takes. */
+  lease: v.string(),
+  /** Leases of imports that failed, in case they could not be ended then. */
+  staleLeases: v.array(v.string()),
   scriptUser: v.object({
     uid: v.exactOptional(v.number()),
     gid: v.exactOptional(v.number()),

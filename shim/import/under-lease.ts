@@ -1,4 +1,5 @@
 import type { Calls } from '../containerd/calls.ts'
+import { toContainerdFailure } from '../containerd/failure.ts'
 import { createLease, deleteLease, findLeases, type Lease } from '../containerd/leases.ts'
 import type { ImportJob } from './job.ts'
 
@@ -12,26 +13,28 @@ const PROCESS_LABEL = 'enbi.hrzn.ee/process'
 
 /** Runs `use` with a lease that has ended when this returns; on failure, what it held is gone then too. */
 export async function underLease<T>(calls: Calls, job: ImportJob, use: (lease: Lease) => Promise<T>): Promise<T> {
-  await endLeasesOfTheDead(calls, job)
+  await endDeadLeases(calls, job)
   const labels = { [IMPORTER_LABEL]: job.importer, [PROCESS_LABEL]: job.process }
-  const lease = await createLease(calls, { lifetimeMs: LEASE_LIFETIME_MS, labels })
-  let succeeded = false
+  const lease = await createLease(calls, { id: job.lease, lifetimeMs: LEASE_LIFETIME_MS, labels })
   try {
     const result = await use(lease)
-    succeeded = true
+    await release(calls, lease, { collect: false })
     return result
-  } finally {
-    await release(calls, lease, { collect: !succeeded })
+  } catch (error) {
+    // Nobody would hear it: the next import ends the lease.
+    if (toContainerdFailure(error).code !== 'ContainerdAway') await release(calls, lease, { collect: true })
+    throw error
   }
 }
 
-/** A shim that was killed leaves its leases behind: those of the same importer, but of another process. */
-async function endLeasesOfTheDead(calls: Calls, { importer, process }: ImportJob): Promise<void> {
+/** Those of failed imports that are left, and those of the same importer's process before this one, which was killed. */
+async function endDeadLeases(calls: Calls, { importer, process, staleLeases }: ImportJob): Promise<void> {
   const filter = `labels."${IMPORTER_LABEL}"==${importer},labels."${PROCESS_LABEL}"!=${process}`
-  for (const id of await findLeases(calls, filter)) await deleteLease(calls, id, { collect: false })
+  const dead = [...staleLeases, ...(await findLeases(calls, filter))]
+  for (const id of dead) await deleteLease(calls, id, { collect: false })
 }
 
-/** Goes on after the import's signal. A lease that cannot be deleted ends by itself, and the import's own error counts. */
+/** Goes on after the import's signal. A lease that cannot be deleted ends by itself, and the import's own outcome counts. */
 async function release(calls: Calls, { id }: Lease, options: { collect: boolean }): Promise<void> {
   await deleteLease(calls.within({ signal: undefined }), id, options).catch(() => {})
 }

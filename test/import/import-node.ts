@@ -20,6 +20,8 @@ export interface ImportNode extends AsyncDisposable {
   /** Everything in containerd, sorted: its images, blobs, unfinished blobs, snapshots and leases. */
   contents(): Promise<Record<string, string[]>>
   ctr(...args: string[]): Promise<string>
+  /** Has containerd collect what nothing holds. */
+  collect(): Promise<void>
 }
 
 export async function startImportNode(bedOptions: BedOptions = {}): Promise<ImportNode> {
@@ -41,6 +43,10 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
     bed,
     options,
     ctr,
+    async collect() {
+      await ctr('leases', 'create', '--id', 'collect')
+      await ctr('leases', 'rm', '--sync', 'collect')
+    },
     async addFile(name, content, mode = 0o444) {
       const path = join(store, name)
       await writeFile(path, content)

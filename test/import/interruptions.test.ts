@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, expect, it } from 'vitest'
+import type { ImportProgress } from '../../shim/import/contract.ts'
+import { dockerEntries, makeImage } from './image.ts'
+import { type ImportNode, startImportNode } from './import-node.ts'
+import { tar } from './tar.ts'
+
+const nodes: ImportNode[] = []
+const children: ChildProcess[] = []
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+  await Promise.all(nodes.splice(0).map(node => node[Symbol.asyncDispose]()))
+})
+
+async function startNode(...options: Parameters<typeof startImportNode>): Promise<ImportNode> {
+  const node = await startImportNode(...options)
+  nodes.push(node)
+  return node
+}
+
+const LAYER_BYTES = 3_000_000
+const HALF = 2_000_000
+
+/** A stream script that stops half-way until it is told to go on. */
+async function addSteeredScript(node: ImportNode) {
+  const image = makeImage([await tar([{ name: 'noise', content: randomBytes(LAYER_BYTES) }])])
+  const archive = await node.addFile('steered-archive', await tar(dockerEntries(image)))
+  const gate = join(node.bed.dir, 'gate')
+  const wait = `until [ -e ${gate} ]; do sleep 0.02; done`
+  const text = `#!/bin/sh\nhead -c ${HALF} ${archive}\n${wait}\ntail -c +${HALF + 1} ${archive}\n`
+  const path = await node.addFile('steered', text, 0o555)
+  return { path, archive, image, goOn: () => writeFile(gate, '') }
+}
+
+/** Starts an import and waits until some of it was read. */
+async function startHalf(node: ImportNode, storePath: string, signal = new AbortController().signal) {
+  const started = Promise.withResolvers<ImportProgress>()
+  const result = node.importImage(storePath, { signal, onProgress: started.resolve })
+  result.catch(started.reject)
+  await started.promise
+  return { result }
+}
+
+it('containerd killed while importing fails the import for now, and the next one works', async () => {
+  const node = await startNode()
+  const script = await addSteeredScript(node)
+  const { result } = await startHalf(node, script.path)
+  await node.bed.containerd.kill()
+  await Promise.all([script.goOn(), expect(result).rejects.toMatchObject({ code: 'ContainerdAway', retryable: true })])
+  await node.bed.containerd.start()
+  expect(await node.importImage(script.archive)).toMatchObject({ imageId: script.image.id })
+  await node.collect()
+  expect(await node.contents()).toMatchObject({ leases: [], unfinished: [] })
+})
+
+it('containerd away from the start is a failure for now', async () => {
+  const node = await startNode({ without: ['nix', 'containerd'] })
+  const path = await node.addFile('any', await tar(dockerEntries(makeImage([]))))
+  await expect(node.importImage(path)).rejects.toMatchObject({ code: 'ContainerdAway', retryable: true })
+})
+
+it('an import waits for a containerd that is just starting', async () => {
+  const node = await startNode({ without: ['nix', 'containerd'] })
+  const image = makeImage([await tar([{ name: 'file', content: 'early' }])])
+  const path = await node.addFile('early', await tar(dockerEntries(image)))
+  const [imported] = await Promise.all([node.importImage(path), node.bed.containerd.start({ wait: false })])
+  expect(imported.imageId).toBe(image.id)
+})
+
+it('a cancelled import leaves nothing, and its script has ended', async () => {
+  const node = await startNode()
+  const untouched = await node.contents()
+  const script = await addSteeredScript(node)
+  const cancel = new AbortController()
+  const { result } = await startHalf(node, script.path, cancel.signal)
+  cancel.abort()
+  await expect(result).rejects.toMatchObject({ code: 'Cancelled', retryable: true })
+  expect(await node.contents()).toEqual(untouched)
+  expect(await processesWith(script.path)).toEqual([])
+})
+
+it('a disk that is full fails the import for now, leaves nothing, and the next one works when there is room', async () => {
+  const node = await startNode({ without: ['nix', 'containerd'] })
+  const { bed } = node
+  await bed.run('mkdir', ['-p', bed.containerdRoot])
+  await bed.run('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', bed.containerdRoot])
+  await bed.containerd.start()
+  const untouched = await node.contents()
+  const image = makeImage([await tar([{ name: 'noise', content: randomBytes(12_000_000) }])])
+  const path = await node.addFile('too-large', await tar(dockerEntries(image)))
+  await expect(node.importImage(path)).rejects.toMatchObject({ code: 'DiskFull', retryable: true })
+  expect(await node.contents()).toEqual(untouched)
+  await bed.run('mount', ['-o', 'remount,size=64m', bed.containerdRoot])
+  expect(await node.importImage(path)).toMatchObject({ imageId: image.id })
+})
+
+it('a disk that is full while unpacking fails the import for now as well', async () => {
+  const node = await startNode({ without: ['nix', 'containerd'] })
+  const { bed } = node
+  await bed.run('mkdir', ['-p', bed.containerdRoot])
+  await bed.run('mount', ['-t', 'tmpfs', '-o', 'size=18m', 'tmpfs', bed.containerdRoot])
+  await bed.containerd.start()
+  const image = makeImage([await tar([{ name: 'noise', content: randomBytes(12_000_000) }])])
+  const path = await node.addFile('too-large', await tar(dockerEntries(image)))
+  await expect(node.importImage(path)).rejects.toMatchObject({ code: 'DiskFull', retryable: true })
+  expect(await node.contents()).toMatchObject({ blobs: [], snapshots: [], leases: [] })
+})
+
+it('SIGKILL in the middle of an import leaves only what the next import clears away', async () => {
+  const node = await startNode()
+  const script = await addSteeredScript(node)
+  const child = await startImportingProcess(node, script.path)
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  await script.goOn()
+  expect((await node.contents()).leases).toHaveLength(1)
+
+  expect(await node.importImage(script.archive)).toMatchObject({ imageId: script.image.id })
+  await node.collect()
+  expect(await node.contents()).toMatchObject({
+    leases: [],
+    unfinished: [],
+    blobs: { length: 3 },
+    snapshots: { length: 1 },
+  })
+})
+
+/** A process of its own that imports, in the middle of it. */
+async function startImportingProcess({ options }: ImportNode, storePath: string): Promise<ChildProcess> {
+  const { logger: _, ...rest } = options
+  const job = JSON.stringify({ options: rest, storePath, image: 'registry.example/team/app:1' })
+  const program = join(import.meta.dirname, 'importing-process.ts')
+  const child = spawn(process.execPath, [program, job], { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
+  await once(child.stdout, 'data')
+  return child
+}
+
+async function processesWith(text: string): Promise<string[]> {
+  const ids = (await readdir('/proc')).filter(name => /^\d+$/.test(name))
+  const commands = await Promise.all(ids.map(id => readFile(`/proc/${id}/cmdline`, 'utf8').catch(() => '')))
+  return commands.filter(command => command.includes(text))
+}
