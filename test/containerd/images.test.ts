@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createCalls } from '../../shim/containerd/calls.ts'
+import { createConnection } from '../../shim/containerd/connection.ts'
+import { writeBlob } from '../../shim/containerd/content.ts'
+import { getImage, putImage } from '../../shim/containerd/images.ts'
+import { type ContainerdImages, createContainerdImages } from '../../shim/containerd/records.ts'
+import { type Bed, startBed } from '../node/bed.ts'
+
+let bed: Bed
+let images: ContainerdImages
+const target = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: `sha256:${'0'.repeat(64)}`, size: 1 }
+beforeAll(async () => {
+  bed = await startBed({ without: ['nix'] })
+  images = createContainerdImages({ address: bed.containerdSocket })
+})
+afterAll(async () => {
+  images.close()
+  await bed[Symbol.asyncDispose]()
+})
+
+/** Does something with the namespace of its own that the real images are not in. */
+async function withCalls<T>(use: (calls: ReturnType<typeof createCalls>) => Promise<T>): Promise<T> {
+  const connection = createConnection(bed.containerdSocket)
+  try {
+    return await use(createCalls(connection, { namespace: 'k8s.io' }))
+  } finally {
+    connection.close()
+  }
+}
+
+describe('the look-ups', () => {
+  it('answer with nothing for what is not there', async () => {
+    expect(await images.find('registry.example/absent:1')).toBeUndefined()
+    expect(await images.imageId('registry.example/absent:1')).toBeUndefined()
+    expect(await images.withLabel('example/label')).toEqual([])
+  })
+
+  it('find records by name and by label', async () => {
+    const record = { name: 'registry.example/found:1', labels: { 'example/label': 'x' }, target }
+    await withCalls(calls => putImage(calls, record))
+    await withCalls(calls => putImage(calls, { ...record, name: 'registry.example/other:1', labels: {} }))
+    expect(await images.find(record.name)).toEqual(record)
+    expect(await images.withLabel('example/label')).toEqual([record])
+  })
+
+  it('work again after containerd has been restarted', async () => {
+    await bed.containerd.restart()
+    expect(await images.find('registry.example/found:1')).toBeDefined()
+  })
+
+  it('go on at once when containerd comes back while they wait', async () => {
+    await bed.containerd.stop()
+    const [found] = await Promise.all([images.find('registry.example/found:1'), bed.containerd.start()])
+    expect(found).toBeDefined()
+  })
+
+  it('say that containerd is away when it stays away', async () => {
+    const away = createContainerdImages({ address: `${bed.dir}/nobody.sock` })
+    await expect(away.find('registry.example/found:1')).rejects.toMatchObject({ code: 'ContainerdAway' })
+    away.close()
+  })
+})
+
+it('a record that is put again keeps the labels that are not given', async () => {
+  const record = { name: 'registry.example/twice:1', labels: { one: '1', two: '2' }, target }
+  const other = { ...target, digest: `sha256:${'1'.repeat(64)}` }
+  const found = await withCalls(async calls => {
+    await putImage(calls, record)
+    await putImage(calls, { ...record, labels: { two: 'II' }, target: other })
+    return getImage(calls, record.name)
+  })
+  expect(found).toEqual({ name: record.name, labels: { one: '1', two: 'II' }, target: other })
+})
+
+describe('a blob', () => {
+  const chunks = async function* (count: number) {
+    for (let index = 0; index < count; index += 1) yield Buffer.alloc(100_000, index)
+  }
+
+  it('is written in many messages and gets its digest', async () => {
+    const written = await withCalls(calls => writeBlob(calls, { ref: 'many' }, chunks(50)))
+    expect(written.size).toBe(5_000_000)
+    const stored = await bed.run('ctr', ['-a', bed.containerdSocket, '-n', 'k8s.io', 'content', 'ls', '-q'])
+    expect(stored.stdout).toContain(written.digest)
+  })
+
+  it('that is there already is no error', async () => {
+    const first = await withCalls(calls => writeBlob(calls, { ref: 'first' }, chunks(3)))
+    expect(await withCalls(calls => writeBlob(calls, { ref: 'second' }, chunks(3)))).toEqual(first)
+  })
+
+  it('of no bytes can be written', async () => {
+    expect(await withCalls(calls => writeBlob(calls, { ref: 'empty' }, chunks(0)))).toMatchObject({ size: 0 })
+  })
+
+  it('whose source fails is given up', async () => {
+    const failing = async function* () {
+      yield* chunks(30)
+      throw new Error('source broke')
+    }
+    await expect(withCalls(calls => writeBlob(calls, { ref: 'failing' }, failing()))).rejects.toThrow('source broke')
+    const active = await bed.run('ctr', ['-a', bed.containerdSocket, '-n', 'k8s.io', 'content', 'active'])
+    expect(active.stdout).not.toContain('failing')
+  })
+})
