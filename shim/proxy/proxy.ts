@@ -1,4 +1,5 @@
 import http2, { type ServerHttp2Session } from 'node:http2'
+import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { logFailure } from './call-log.ts'
 import type { StreamHandler, UnaryInterceptor } from './contract.ts'
@@ -36,6 +37,7 @@ export function createProxy(options: ProxyOptions): Proxy {
   const upstream = new Upstream(options.upstream, logger)
   const running = new Set<Stoppable>()
   const sessions = new Set<ServerHttp2Session>()
+  const sockets = new Set<Socket>()
   const server = http2.createServer(SESSION_OPTIONS)
   let listening: Listening | undefined
 
@@ -54,6 +56,10 @@ export function createProxy(options: ProxyOptions): Proxy {
     call.start()
   }
 
+  server.on('connection', socket => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
   server.on('session', session => {
     sessions.add(session)
     widenConnectionWindow(session)
@@ -74,11 +80,11 @@ export function createProxy(options: ProxyOptions): Proxy {
       listening = await listen(server, target)
     },
     async close({ graceMs }) {
-      await listening?.stop()
-      await drain(sessions, graceMs, () => {
+      const stopCalls = () => {
         for (const call of running) call.stop(SHUTTING_DOWN)
-      })
-      await listening?.closed
+      }
+      await listening?.stop()
+      await drain({ sessions, sockets, graceMs, stopCalls, closed: listening?.closed ?? Promise.resolve() })
       await upstream.close()
     },
   }
