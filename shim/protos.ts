@@ -1,24 +1,13 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader'
-import { loadSync } from '@grpc/proto-loader'
-
-/** Sources lie one folder below the package, what is compiled two. */
-const PROTO_DIR = ['../protos/', '../../protos/']
-  .map(relative => fileURLToPath(new URL(relative, import.meta.url)))
-  .find(folder => existsSync(folder))
+import { loadSync, type MethodDefinition, type ServiceDefinition } from '@grpc/proto-loader'
 
 /**
- * A gRPC service of `protos/FILE`, by its full name. 64-bit integers become numbers (sizes and counts stay far below
- * 2^53), absent fields their default, absent messages null.
+ * A gRPC service that `protos/FILE` describes, by its full name. 64-bit integers become numbers (sizes and counts stay
+ * far below 2^53), absent fields their default, absent messages null.
  */
 export function loadService(file: string, service: string): ServiceDefinition {
-  const definitions = loadSync(file, {
-    includeDirs: PROTO_DIR ? [PROTO_DIR] : [],
-    longs: Number,
-    enums: String,
-    defaults: true,
-  })
+  const definitions = loadSync(file, { includeDirs: [PROTOS], longs: Number, enums: String, defaults: true })
   const definition = definitions[service]
   if (!definition || 'format' in definition) throw new Error(`${file} has no service ${service}`)
   return definition
@@ -29,4 +18,14 @@ export function methodOf(service: ServiceDefinition, name: string): MethodDefini
   const method = service[name]
   if (!method) throw new Error(`no method ${name}`)
   return method
+}
+
+/** The package's folder of that name: sources lie one step below the package, what is compiled two. */
+const PROTOS = findProtos()
+
+function findProtos(): string {
+  const folders = ['../protos/', '../../protos/'].map(path => new URL(path, import.meta.url))
+  const found = folders.find(folder => existsSync(folder))
+  if (!found) throw new Error(`no protos folder above ${import.meta.url}`)
+  return fileURLToPath(found)
 }

@@ -1,7 +1,8 @@
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
 import { RetryableError } from '../errors.ts'
-import { decodePullImageResponse, encodePullImage, PULL_IMAGE_PATH } from '../pull/cri-messages.ts'
-import { decodePullProgress, encodeWatchRequest, WATCH_PATH, type WireProgress } from '../pull/enbi-messages.ts'
+import { decodePullImageResponse, encodePullImage } from '../pull/cri-messages.ts'
+import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../pull/enbi-messages.ts'
+import { PULL_IMAGE_PATH, WATCH_PATH } from '../pull/paths.ts'
 import { annotationName } from '../recipes/annotations.ts'
 import { createPullView } from '../terminal/pull-view.ts'
 

@@ -1,15 +1,13 @@
 import type { Logger } from 'pino'
-import { createBuilder } from '../build/builder.ts'
 import { hostSystem } from '../build/system.ts'
 import { type Config, readConfig } from '../config.ts'
-import { type ContainerdImages, createContainerdImages } from '../containerd/records.ts'
-import { createImporter } from '../import/importer.ts'
 import { lazy } from '../lazy.ts'
 import { createLogger } from '../logger.ts'
 import { createPolicy } from '../policy/policy.ts'
 import { createProxy } from '../proxy/proxy.ts'
 import { notifySystemd } from '../proxy/systemd-notify.ts'
 import { takeSystemdSocket } from '../proxy/systemd-socket.ts'
+import type { ImageRecords } from '../pull/contract.ts'
 import { createImageService } from '../pull/image-service.ts'
 import type { Stages } from '../pull/pull-recipe.ts'
 
@@ -23,53 +21,53 @@ export interface ServeSurroundings {
 export async function serve(configFile: string, { env, signal }: ServeSurroundings): Promise<void> {
   const config = await readConfig(configFile)
   const logger = createLogger(config.log.level)
-  const images = createContainerdImages({ address: config.containerd.address })
+  const connections: { close(): void }[] = []
+  const images = lazy(async () => {
+    const { createContainerdImages } = await import('../containerd/records.ts')
+    const records = createContainerdImages({ address: config.containerd.address })
+    connections.push(records)
+    return records
+  })
   const service = createImageService({
     policy: createPolicy(config.policy),
     images,
-    stages: createStages({ config, images, env, logger }),
+    stages: lazy(() => createStages({ config, images, env, logger })),
     system: hostSystem(),
     abandonAfterMs: config.nix.abandonAfter,
     rememberFailuresMs: config.nix.rememberFailures,
     logger,
   })
-  const proxy = createProxy({
-    upstream: config.containerd.address,
-    intercept: service.intercept,
-    streams: service.streams,
-    logger,
-  })
+  const proxy = createProxy({ upstream: config.containerd.address, ...service, logger })
 
   const fd = takeSystemdSocket(env)
   await proxy.listen(fd === undefined ? { path: config.listen } : { fd })
   logger.info({ listen: fd === undefined ? config.listen : `fd ${fd}`, upstream: config.containerd.address }, 'serving')
   await notifySystemd('READY=1', { env, logger })
-  service.sweep().catch(err => logger.warn({ err }, 'builds are not possible yet'))
 
   await aborted(signal)
   logger.info({ reason: signal.reason }, 'stopping')
   await notifySystemd('STOPPING=1', { env, logger })
   await proxy.close({ graceMs: config.shutdownTimeout })
   await service.close()
-  images.close()
+  for (const connection of connections) connection.close()
   logger.info('stopped')
-}
-
-/** Calls are passed on even where builds are impossible; so what builds is made when it is first wanted. */
-function createStages({ config, images, env, logger }: StagesOptions): () => Promise<Stages> {
-  const { nix, stateDir, containerd } = config
-  return lazy(async () => {
-    const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, logger, env })
-    const importer = createImporter({ containerd, stateDir, buildUser: builder.user, logger })
-    return { builder, importer, images }
-  })
 }
 
 interface StagesOptions {
   readonly config: Config
-  readonly images: ContainerdImages
+  readonly images: () => Promise<ImageRecords>
   readonly env: NodeJS.ProcessEnv
   readonly logger: Logger
+}
+
+/** Calls are passed on even where builds are impossible; so what builds is loaded and made when it is first wanted. */
+async function createStages({ config, images, env, logger }: StagesOptions): Promise<Stages> {
+  const { nix, stateDir, containerd } = config
+  const { createBuilder } = await import('../build/builder.ts')
+  const { createImporter } = await import('../import/importer.ts')
+  const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, logger, env })
+  const importer = createImporter({ containerd, stateDir, buildUser: builder.user, logger })
+  return { builder, importer, images: await images() }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

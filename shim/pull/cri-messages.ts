@@ -5,10 +5,6 @@ const service = loadService('cri.proto', 'runtime.v1.ImageService')
 const pullImage = methodOf(service, 'PullImage')
 const imageStatus = methodOf(service, 'ImageStatus')
 
-export const PULL_IMAGE_PATH = pullImage.path
-export const IMAGE_STATUS_PATH = imageStatus.path
-export const REMOVE_IMAGE_PATH = methodOf(service, 'RemoveImage').path
-
 const annotations = v.record(v.string(), v.string())
 const imageSpec = v.object({ image: v.string(), annotations })
 const pullImageRequest = v.object({

@@ -8,8 +8,6 @@ const pullProgress = v.object({ phase: v.string(), done: v.number(), expected: v
 /** As it is on the wire, see `protos/enbi.proto`. */
 export type WireProgress = v.InferOutput<typeof pullProgress>
 
-export const WATCH_PATH = watch.path
-
 export function encodeWatchRequest(image: string): Buffer {
   return watch.requestSerialize({ image })
 }

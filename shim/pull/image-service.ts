@@ -1,20 +1,19 @@
 import type { Logger } from 'pino'
+import { lazy } from '../lazy.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
+import { mentionsRecipe } from '../recipes/annotations.ts'
 import type { ImageRecords } from './contract.ts'
-import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH } from './cri-messages.ts'
-import { WATCH_PATH } from './enbi-messages.ts'
-import { createImageStatus } from './image-status.ts'
+import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PATH } from './paths.ts'
 import { createProgressHub } from './progress.ts'
-import { createPullImage } from './pull-image.ts'
 import type { Stages } from './pull-recipe.ts'
+import type { RecipeCalls } from './recipe-calls.ts'
 import { createSharedRuns, type SharedRunsOptions } from './shared-runs.ts'
 import { createRemoveImage, sweepRoots } from './sweep.ts'
-import { createWatchPulls } from './watch-pulls.ts'
 
 export interface ImageServiceOptions extends SharedRunsOptions {
   readonly policy: Policy
-  readonly images: ImageRecords
+  readonly images: () => Promise<ImageRecords>
   /** Throws a ShimError while builds are impossible; asked again by every pull until it does not. */
   readonly stages: () => Promise<Stages>
   /** Nix system of this node. */
@@ -26,25 +25,43 @@ export interface ImageServiceOptions extends SharedRunsOptions {
 export interface ImageService {
   readonly intercept: ReadonlyMap<string, UnaryInterceptor>
   readonly streams: ReadonlyMap<string, StreamHandler>
-  /** Lets go of the gc roots of images that are gone. */
-  sweep(): Promise<void>
   /** Ends every build and import. */
   close(): Promise<void>
 }
 
+/** Most calls carry no recipe: what it takes to answer one that does is loaded when the first one comes. */
 export function createImageService(options: ImageServiceOptions): ImageService {
-  const { images, stages, logger } = options
+  const { logger } = options
   const runs = createSharedRuns<string>(options)
+  const sweep = async () => sweepRoots({ ...(await stages()), active: runs.active })
+  const stages = lazy(async () => {
+    const made = await options.stages()
+    // Images may have been removed while no shim was running.
+    sweep().catch(err => logger.warn({ err }, 'letting go of gc roots failed'))
+    return made
+  })
   const progress = createProgressHub()
-  const sweep = async () => sweepRoots({ images, builder: (await stages()).builder, active: runs.active })
+  const recipeCalls = lazy(async () => {
+    const { createRecipeCalls } = await import('./recipe-calls.ts')
+    return createRecipeCalls({ ...options, stages, runs, progress })
+  })
+  const withRecipe =
+    (name: 'pullImage' | 'imageStatus'): UnaryInterceptor =>
+    async call =>
+      mentionsRecipe(call.request) ? (await recipeCalls())[name](call) : { kind: 'forward' }
   return {
     intercept: new Map([
-      [PULL_IMAGE_PATH, createPullImage({ ...options, runs, progress })],
-      [IMAGE_STATUS_PATH, createImageStatus(options)],
+      [PULL_IMAGE_PATH, withRecipe('pullImage')],
+      [IMAGE_STATUS_PATH, withRecipe('imageStatus')],
       [REMOVE_IMAGE_PATH, createRemoveImage(sweep, logger)],
     ]),
-    streams: new Map([[WATCH_PATH, createWatchPulls(progress)]]),
-    sweep,
+    streams: new Map([[WATCH_PATH, lazyWatch(recipeCalls)]]),
     close: () => runs.close(),
+  }
+}
+
+function lazyWatch(recipeCalls: () => Promise<RecipeCalls>): StreamHandler {
+  return async function* watch(call) {
+    yield* (await recipeCalls()).watchPulls(call)
   }
 }

@@ -2,7 +2,6 @@ import type { Logger } from 'pino'
 import type { Recipe } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
-import { mentionsRecipe } from '../recipes/annotations.ts'
 import { findRecipe, type RecipeQuery } from '../recipes/find-recipe.ts'
 import type { ImageRecords } from './contract.ts'
 import { decodeImageStatus, encodeAbsentImageStatus } from './cri-messages.ts'
@@ -10,7 +9,7 @@ import { isOfRecipe } from './labels.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
 export interface ImageStatusOptions {
-  readonly images: Pick<ImageRecords, 'find'>
+  readonly images: () => Promise<ImageRecords>
   readonly system: string
   readonly logger: Logger
 }
@@ -21,15 +20,17 @@ export interface ImageStatusOptions {
  * the pull that follows tells what is wrong.
  */
 export function createImageStatus({ images, system, logger }: ImageStatusOptions): UnaryInterceptor {
+  const isThere = async (recipe: Recipe, signal: AbortSignal) => {
+    const records = await images()
+    const record = await whenContainerdAnswers(() => records.find(recipe.image), signal)
+    return record !== undefined && isOfRecipe(record, recipe)
+  }
   return async ({ request, signal }) => {
-    if (!mentionsRecipe(request)) return { kind: 'forward' }
     const query = { ...decodeImageStatus(request), system }
     const wanted = readWanted(query, logger)
     if (wanted === 'none') return { kind: 'forward' }
-    const record =
-      wanted === 'broken' ? undefined : await whenContainerdAnswers(() => images.find(wanted.image), signal)
-    const present = wanted !== 'broken' && record && isOfRecipe(record, wanted)
-    return present ? { kind: 'forward' } : { kind: 'reply', message: encodeAbsentImageStatus() }
+    const isPresent = wanted !== 'broken' && (await isThere(wanted, signal))
+    return isPresent ? { kind: 'forward' } : { kind: 'reply', message: encodeAbsentImageStatus() }
   }
 }
 

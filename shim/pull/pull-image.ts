@@ -4,7 +4,6 @@ import { FinalError } from '../errors.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { quote } from '../quote.ts'
-import { mentionsRecipe } from '../recipes/annotations.ts'
 import { findRecipe } from '../recipes/find-recipe.ts'
 import type { ImageRecords } from './contract.ts'
 import { decodePullImage, encodePullImageResponse } from './cri-messages.ts'
@@ -15,7 +14,7 @@ import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
 export interface PullImageOptions {
   readonly policy: Policy
-  readonly images: Pick<ImageRecords, 'find'>
+  readonly images: () => Promise<ImageRecords>
   readonly stages: () => Promise<Stages>
   readonly runs: SharedRuns<string>
   readonly progress: ProgressHub
@@ -24,17 +23,17 @@ export interface PullImageOptions {
   readonly logger: Logger
 }
 
-/** PullImage: an image that has a recipe is built and imported, every other pull is containerd's. */
+/** PullImage of a pod with annotations of ours: an image that has a recipe is built and imported, any other is containerd's. */
 export function createPullImage(options: PullImageOptions): UnaryInterceptor {
   const { policy, runs, system } = options
   return async ({ request, signal }) => {
-    if (!mentionsRecipe(request)) return { kind: 'forward' }
     const { image, namespace, annotations } = decodePullImage(request)
     const recipe = findRecipe({ image, annotations, system })
     if (!recipe) return { kind: 'forward' }
     const { replaceForeign } = policy(namespace, recipe)
     requireSystem(recipe, system)
-    const record = await whenContainerdAnswers(() => options.images.find(recipe.image), signal)
+    const images = await options.images()
+    const record = await whenContainerdAnswers(() => images.find(recipe.image), signal)
     refuseForeign({ recipe, replaceForeign }, record)
     const stages = await options.stages()
     const start = (runSignal: AbortSignal) =>
