@@ -1,4 +1,5 @@
-import { execa } from 'execa'
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { FinalError } from '../errors.ts'
 
 /** Whom nix and what it builds' helpers run as, and in what surroundings. */
@@ -16,12 +17,14 @@ export interface BuildUserOptions {
   /** Null: nobody else. Only root can become somebody else; for anybody else the name has no effect. */
   readonly name: string | null
   readonly home: string
+  /** Becomes XDG_CONFIG_HOME. */
+  readonly configHome: string
   readonly env: Readonly<NodeJS.ProcessEnv>
 }
 
 /** Throws BuildUserUnknown. */
-export async function resolveBuildUser({ name, home, env }: BuildUserOptions): Promise<BuildUser> {
-  const user = { home, env: buildEnvironment(env, home) }
+export async function resolveBuildUser({ name, home, configHome, env }: BuildUserOptions): Promise<BuildUser> {
+  const user = { home, env: buildEnvironment(env, home, configHome) }
   if (name === null || process.getuid?.() !== 0) return user
   const [uid, gid] = await Promise.all([askId('-u', name), askId('-g', name)])
   return { ...user, uid, gid }
@@ -29,7 +32,7 @@ export async function resolveBuildUser({ name, home, env }: BuildUserOptions): P
 
 async function askId(flag: '-u' | '-g', name: string): Promise<number> {
   try {
-    const { stdout } = await execa('id', [flag, '--', name], { stdin: 'ignore', timeout: ID_LIMIT_MS })
+    const { stdout } = await promisify(execFile)('id', [flag, '--', name], { timeout: ID_LIMIT_MS })
     return Number.parseInt(stdout, 10)
   } catch (cause) {
     throw new FinalError(
@@ -55,7 +58,7 @@ const PASSED_ON = [
 /** Where programs are when the shim itself was not told. */
 const DEFAULT_PATH = '/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:/usr/local/bin:/usr/bin:/bin'
 
-function buildEnvironment(env: Readonly<NodeJS.ProcessEnv>, home: string): Record<string, string> {
+function buildEnvironment(env: Readonly<NodeJS.ProcessEnv>, home: string, configHome: string): Record<string, string> {
   const passed = Object.entries(env).flatMap(([key, value]): [string, string][] =>
     value !== undefined && PASSED_ON.some(pattern => pattern.test(key)) ? [[key, value]] : [],
   )
@@ -64,7 +67,7 @@ function buildEnvironment(env: Readonly<NodeJS.ProcessEnv>, home: string): Recor
     ...Object.fromEntries(passed),
     HOME: home,
     XDG_CACHE_HOME: `${home}/.cache`,
-    XDG_CONFIG_HOME: `${home}/.config`,
+    XDG_CONFIG_HOME: configHome,
     XDG_DATA_HOME: `${home}/.local/share`,
     XDG_STATE_HOME: `${home}/.local/state`,
     // Nobody is there to answer a question.

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { type BuildUser, resolveBuildUser } from './build-user.ts'
 import type { Builder } from './contract.ts'
+import { createGitTrust } from './git-trust.ts'
 import { type Recipe, recipeKey } from './recipe.ts'
 import { createResults } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
@@ -30,10 +31,11 @@ export interface NixBuilder extends Builder {
 /** Throws BuildUserUnknown, StateDirNotWritable or DiskFull. */
 export async function createBuilder({ stateDir, nix, logger, env = process.env }: BuilderOptions): Promise<NixBuilder> {
   const dir = layOut(stateDir)
-  const user = await resolveBuildUser({ name: nix.user, home: dir.home, env })
+  const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
   await prepareStateDir(dir, user)
   const results = createResults(dir)
-  const shop: Workshop = { dir, user, nix, results, logger: logger.child({ stage: 'build' }) }
+  const gitTrust = createGitTrust(dir.config)
+  const shop: Workshop = { dir, user, nix, results, gitTrust, logger: logger.child({ stage: 'build' }) }
   const slots = createSlots(nix.maxBuilds)
   const active = createActiveKeys()
   return {

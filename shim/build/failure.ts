@@ -8,6 +8,7 @@ import { shorten } from './text.ts'
 export interface FailedRun {
   readonly recipe: Recipe
   readonly runId: string
+  readonly stateDir: string
   readonly stage: 'evaluating' | 'building'
   readonly exit: Pick<NixExit, 'exitCode' | 'killedBy'>
   readonly errors: readonly string[]
@@ -67,7 +68,7 @@ function explainBuilder(run: FailedRun, { derivation, how }: FailedBuilder): Shi
 
 const NO_SPACE = /No space left on device|Disk quota exceeded|database or disk is full/i
 const NETWORK =
-  /Could(?:n't| not) (?:resolve|connect)|Failed to connect|Connection (?:refused|timed out|reset|closed by)|[Tt]imed? ?out was reached|Operation (?:too slow|timed out)|Network is unreachable|No route to host|Temporary failure in name resolution|SSL connect error|HTTP error (?:403|408|425|429|5\d\d)|[Rr]ate limit|early EOF|remote end hung up/
+  /Could(?:n't| not) (?:resolve|connect)|Failed to connect|Connection (?:refused|timed out|reset|closed by)|[Tt]imed? ?out was reached|Operation (?:too slow|timed out)|Network is unreachable|No route to host|Temporary failure in name resolution|SSL connect error|(?:HTTP|returned) error:? (?:403|408|425|429|5\d\d)|[Rr]ate limit|early EOF|remote end hung up/
 /** What fetchers of nixpkgs and of nix itself write. */
 const DOWNLOAD_FAILED =
   /unable to download '|^curl: \((?:5|6|7|18|28|35|52|56|92)\)|cannot download .* from any mirror/m
@@ -89,7 +90,7 @@ const RULES: readonly (readonly [ErrorCode, RegExp])[] = [
   ['FetchFailed', NETWORK],
   [
     'FlakeNotFound',
-    /does not appear to be a git repository|(?:Git repository|tarball) "[^"\n]*" does not exist|couldn't find remote ref|could not read Username|cannot find (?:flake|Git re)|revspec '[^'\n]*' not found|does not contain a '[^'\n]*flake\.nix'|is not a flake|' is unsupported/,
+    /does not appear to be a git repository|(?:Git repository|tarball) "[^"\n]*" does not exist|couldn't find remote ref|unknown revision or path|could not read Username|cannot find (?:flake|Git re)|revspec '[^'\n]*' not found|does not contain a '[^'\n]*flake\.nix'|is not a flake|' is unsupported/,
   ],
   [
     'FlakeNotFound',
@@ -105,11 +106,20 @@ const RULES: readonly (readonly [ErrorCode, RegExp])[] = [
 
 function explainNix(run: FailedRun): ShimError {
   const words = [...run.errors.map(unindent).map(withoutBuilderLog), ...run.foreign].join('\n')
-  const found = RULES.find(([, pattern]) => pattern.test(words))?.[0]
+  const found = isStateRefused(run, words)
+    ? 'StateDirNotWritable'
+    : RULES.find(([, pattern]) => pattern.test(words))?.[0]
   const verb = run.stage === 'evaluating' ? 'evaluating' : 'building'
   const lead = found === 'NixDaemonAway' ? 'the Nix daemon does not answer, or went away: ' : ''
   const said = words === '' ? describeExit(run.exit) : lead + shorten(words, MAX_TEXT_LENGTH)
   return reviveError(found ?? judgeExit(run), `${verb} ${subject(run.recipe)} failed: ${said}`)
+}
+
+/** The build user must be able to reach its folders: a parent of the state folder may be in its way. */
+function isStateRefused({ stateDir }: FailedRun, words: string): boolean {
+  return words
+    .split('\n')
+    .some(line => line.includes(`${stateDir}/`) && /Permission denied|Read-only file system/.test(line))
 }
 
 /** Nix has no word for it that is known here. */

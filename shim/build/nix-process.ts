@@ -1,5 +1,6 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import { execa } from 'execa'
 import { RetryableError } from '../errors.ts'
 import type { BuildUser } from './build-user.ts'
 import { readLines } from './lines.ts'
@@ -12,13 +13,6 @@ export interface NixRun {
   readonly signal: AbortSignal
   /** Told of each line of standard error, one at a time: nix waits when this takes long. */
   readonly onLine: (line: string) => Promise<void> | void
-}
-
-interface Subprocess {
-  readonly pid?: number | undefined
-  readonly stdout: Readable
-  readonly stderr: Readable
-  once(event: 'exit', listener: () => void): unknown
 }
 
 export interface NixExit {
@@ -41,44 +35,69 @@ const TERMINATE_LIMIT_MS = 5_000
 /** A grandchild may hold standard error open after nix has gone: that is not waited for any longer. */
 const DRAIN_LIMIT_MS = 2_000
 
-/** Runs nix to its end, in a process group of its own. Throws NixMissing; how nix ended is for the caller to judge. */
+/**
+ * Runs nix to its end, in a process group of its own. Throws NixMissing; how nix ended is for the caller to judge.
+ * (Node's own spawn: execa alone would take a quarter of the memory that the shim may have at rest.)
+ */
 export async function runNix({ command, args, user, signal, onLine }: NixRun): Promise<NixExit> {
-  const child = execa(command, args, {
+  const child = spawn(command, args, {
     ...(user.uid === undefined ? {} : { uid: user.uid }),
     ...(user.gid === undefined ? {} : { gid: user.gid }),
     env: user.env,
-    extendEnv: false,
     cwd: user.home,
-    stdin: 'ignore',
-    buffer: { stdout: true, stderr: false },
-    maxBuffer: { stdout: MAX_STDOUT_LENGTH },
+    stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
-    reject: false,
   })
+  child.on('error', () => {}) // who waits for the end is told
+  const ended = waitForEnd(child, command)
   const stopWatching = endGroupOnAbort(child.pid, signal)
   const stopSweeping = sweepAfterExit(child)
   try {
-    const [result] = await Promise.all([child, forwardLines(child, onLine)])
-    if (child.pid === undefined) throw missing(command, result)
-    const { stdout, exitCode, signal: killedBy } = result
-    return { stdout, exitCode: result.isMaxBuffer ? undefined : exitCode, killedBy }
+    const [{ exitCode, killedBy }, stdout] = await Promise.all([ended, collect(child), forwardLines(child, onLine)])
+    return { stdout: stdout ?? '', exitCode: stdout === undefined ? undefined : exitCode, killedBy }
   } finally {
     stopWatching()
     stopSweeping()
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+      signalGroup(child.pid, 'SIGKILL')
   }
 }
 
-function missing(command: string, cause: unknown): RetryableError {
-  const text = `cannot run ${JSON.stringify(command)} on this node: install Nix, or set nix.command in the config`
-  return new RetryableError('NixMissing', text, { cause })
+type Subprocess = ChildProcessByStdio<null, Readable, Readable>
+
+async function waitForEnd(child: Subprocess, command: string): Promise<Pick<NixExit, 'exitCode' | 'killedBy'>> {
+  try {
+    const [exitCode, killedBy] = await once(child, 'exit')
+    return { exitCode: exitCode ?? undefined, killedBy: killedBy ?? undefined }
+  } catch (cause) {
+    const text = `cannot run ${JSON.stringify(command)} on this node: install Nix, or set nix.command in the config`
+    throw new RetryableError('NixMissing', text, { cause })
+  }
 }
 
-async function forwardLines(child: Subprocess, onLine: NixRun['onLine']): Promise<void> {
+/** Standard output, or undefined when it is too long. Reads it to its end anyway: nix must not wait for us. */
+async function collect(child: Subprocess): Promise<string | undefined> {
+  const decoder = new TextDecoder()
+  let text = ''
+  await untilClosed(child.stdout, async chunks => {
+    for await (const chunk of chunks)
+      if (text.length <= MAX_STDOUT_LENGTH) text += decoder.decode(chunk, { stream: true })
+  })
+  return text.length > MAX_STDOUT_LENGTH ? undefined : text
+}
+
+function forwardLines(child: Subprocess, onLine: NixRun['onLine']): Promise<void> {
+  return untilClosed(child.stderr, async chunks => {
+    for await (const line of readLines(chunks, MAX_LINE_LENGTH)) await onLine(line)
+  })
+}
+
+/** That the sweep has closed the stream is no failure. */
+async function untilClosed(stream: Readable, read: (chunks: Readable) => Promise<void>): Promise<void> {
   try {
-    for await (const line of readLines(child.stderr, MAX_LINE_LENGTH)) await onLine(line)
+    await read(stream)
   } catch (error) {
-    // The sweep has closed the stream.
-    if (!child.stderr.destroyed) throw error
+    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE')) throw error
   }
 }
 

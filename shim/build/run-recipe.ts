@@ -4,6 +4,7 @@ import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { evaluationArgs, readEvaluation } from './evaluate.ts'
 import { explainFailure, type FailedRun } from './failure.ts'
+import type { GitTrust } from './git-trust.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
@@ -11,7 +12,7 @@ import { readRealisation, realisationArgs } from './realise.ts'
 import { type Recipe, recipeKey } from './recipe.ts'
 import type { Results } from './results.ts'
 import { createRunId, openRunLog } from './run-log.ts'
-import type { StateDir } from './state-dir.ts'
+import { guardState, type StateDir } from './state-dir.ts'
 
 export interface NixOptions extends NixSettings {
   /** A name on PATH or an absolute path. */
@@ -24,6 +25,7 @@ export interface Workshop {
   readonly user: BuildUser
   readonly nix: NixOptions
   readonly results: Results
+  readonly gitTrust: GitTrust
   readonly logger: Logger
 }
 
@@ -59,6 +61,7 @@ async function buildWithNix(shop: Workshop, recipe: Recipe, run: Run): Promise<s
     callNix(shop, recipe, { ...run, signal, timeLimit: limit.signal, stage, args })
 
   run.onProgress({ phase: 'evaluating' })
+  await guardState(shop.dir.root, () => shop.gitTrust.trust(recipe.flake))
   const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe)))
   const key = recipeKey(recipe)
   const answer = await nix('building', realisationArgs(derivation, await shop.results.prepareLink(key)))
@@ -87,7 +90,7 @@ interface NixCall extends Run {
 }
 
 /** Returns what nix wrote to its standard output. */
-async function callNix({ nix, user }: Workshop, recipe: Recipe, call: NixCall): Promise<string> {
+async function callNix({ nix, user, dir }: Workshop, recipe: Recipe, call: NixCall): Promise<string> {
   const { args, signal, journal, stage, runId } = call
   const { stdout, ...exit } = await runNix({
     command: nix.command,
@@ -99,7 +102,7 @@ async function callNix({ nix, user }: Workshop, recipe: Recipe, call: NixCall): 
   if (exit.exitCode === 0) return stdout
   if (signal.aborted) throw explainAbort(recipe, call, nix.timeoutMs)
   const { errors, foreign, builderTail } = journal
-  throw explainFailure({ recipe, runId, stage, exit, errors, foreign, builderTail })
+  throw explainFailure({ recipe, runId, stateDir: dir.root, stage, exit, errors, foreign, builderTail })
 }
 
 function explainAbort(

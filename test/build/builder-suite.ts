@@ -109,6 +109,21 @@ export function describeBuilds({ prepare = async () => {}, command = async () =>
       }
     })
 
+    test('of a git repository works, unlocked and locked', async () => {
+      const git = (...args: string[]) => bed.run('git', ['-C', flake.dir, ...args])
+      await git('init', '--quiet', '--initial-branch=main')
+      await git('add', '.')
+      await git('-c', 'user.name=x', '-c', 'user.email=x@x.example', 'commit', '--quiet', '--message=x')
+      const { stdout: rev } = await git('rev-parse', 'HEAD')
+      for (const query of ['', '?ref=main', `?rev=${rev}`, `?ref=main&rev=${rev}`]) {
+        const url = `git+file://${flake.dir}${query}`
+        await expect(builder.build(recipeOf(url, 'hello')), url).resolves.toBeDefined()
+      }
+      await expect(builder.build(recipeOf(`git+file://${flake.dir}?ref=other`, 'hello'))).rejects.toMatchObject({
+        code: 'FlakeNotFound',
+      })
+    })
+
     test('of a flake that cannot be fetched tells what may pass from what will not', async () => {
       await using server = await startHttpServer()
       const { origin } = server

@@ -15,7 +15,17 @@ async function explain(lines: readonly string[], more: Partial<FailedRun> = {}):
   const { errors, foreign, builderTail } = journal
   const recipe = recipeOf('github:owner/repo', 'app')
   const exit = { exitCode: 1, killedBy: undefined }
-  return explainFailure({ recipe, runId: RUN_ID, stage: 'evaluating', exit, errors, foreign, builderTail, ...more })
+  return explainFailure({
+    recipe,
+    runId: RUN_ID,
+    stateDir: '/var/lib/enbi-shim',
+    stage: 'evaluating',
+    exit,
+    errors,
+    foreign,
+    builderTail,
+    ...more,
+  })
 }
 
 describe.each(NIX_VERSIONS)('with Nix %s', version => {
@@ -73,6 +83,7 @@ test.each([
   ],
   ["creating directory '/nix/store': Permission denied", 'NixDaemonAway'],
   ["opening lock file '/nix/var/nix/db/big-lock': Permission denied", 'NixDaemonAway'],
+  ["creating directory '/var/lib/enbi-shim/build-home/.cache': Permission denied", 'StateDirNotWritable'],
   ["flake 'github:owner/repo' does not provide attribute 'packages'", 'AttributeMissing'],
   ["cannot find flake 'flake:nowhere' in the flake registries", 'FlakeNotFound'],
   ["unable to download 'https://x.example/a': HTTP error 403 ('rate limit exceeded')", 'FetchFailed'],

@@ -35,6 +35,21 @@ test('a state folder that cannot be written is named, and the builder recovers w
   await expect(builder.build(recipeOf(flake.url, 'hello'))).resolves.toBeDefined()
 })
 
+test('a state folder that only root may enter is opened for the build user to walk through', async () => {
+  const stateDir = await mountState('closed', 'mode=700')
+  await using builder = startBuilder(bed, { stateDir })
+  await expect(builder.build(recipeOf(flake.url, 'base'))).resolves.toBeDefined()
+})
+
+test('a state folder that the build user cannot reach is named', async () => {
+  const parent = await mountState('guarded', 'mode=700')
+  await using builder = startBuilder(bed, { stateDir: join(parent, 'state') })
+  await expect(builder.build(recipeOf(flake.url, 'base'))).rejects.toMatchObject({
+    code: 'StateDirNotWritable',
+    message: expect.stringContaining(`${parent}/state/`),
+  })
+})
+
 test('a state folder that is a file is named', async () => {
   const stateDir = join(bed.dir, 'file')
   await writeFile(stateDir, '')
