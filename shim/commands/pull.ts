@@ -29,28 +29,29 @@ export interface PullIo {
 export async function pull(args: PullArguments, { json, output, signal }: PullIo): Promise<void> {
   const client = new Client(`unix://${args.socket}`, credentials.createInsecure())
   const view = createPullView({ image: args.image, json, output })
+  const end = new AbortController()
   try {
-    const stopWatching = await watch(client, args, signal, view.progress)
+    await watch(client, args, AbortSignal.any([signal, end.signal]), view.progress)
     view.done(await pullImage(client, args, signal))
-    stopWatching()
   } finally {
+    end.abort()
     view.close()
     client.close()
   }
 }
 
-/** Resolves when the shim is watching: nothing of a pull that starts now is missed. */
+/** Resolves when the shim is watching: nothing of a pull that starts now is missed. Goes on until the signal aborts. */
 function watch(
   client: Client,
   { image, socket }: PullArguments,
   signal: AbortSignal,
   onProgress: (progress: WireProgress) => void,
-): Promise<() => void> {
+): Promise<void> {
   const call = client.makeServerStreamRequest(WATCH_PATH, encodeWatchRequest, decodePullProgress, image)
   signal.addEventListener('abort', () => call.cancel(), { once: true })
   return new Promise((resolve, reject) => {
     call.on('data', (progress: WireProgress) => {
-      if (progress.phase === 'watching') resolve(() => call.cancel())
+      if (progress.phase === 'watching') resolve()
       else onProgress(progress)
     })
     call.on('error', error => reject(clientError(error, socket)))

@@ -2,7 +2,7 @@ import { stripVTControlCharacters, styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
 import type { WireProgress } from '../pull/enbi-messages.ts'
 import { describeDuration, describeProgress } from './describe.ts'
-import type { PullView, PullViewOptions } from './pull-view.ts'
+import type { PullView, TerminalOptions } from './pull-view.ts'
 
 const FRAMES = [...'⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏']
 const FRAME_MS = 100
@@ -18,7 +18,7 @@ const STEPS: Readonly<Record<string, string>> = {
 const LOG_LINES = 6
 
 /** Steps that are over with a tick and their time, the one under way below them, and the end of the builder's log. */
-export function createLiveView({ image, output }: PullViewOptions): PullView {
+export function createLiveView({ image, output }: TerminalOptions): PullView {
   const update = createLogUpdate(output)
   const startedAt = performance.now()
   let log: string[] = []

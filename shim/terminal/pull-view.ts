@@ -13,11 +13,15 @@ export interface PullView {
 
 export interface PullViewOptions {
   readonly image: string
+  readonly output: { write(text: string): boolean }
+}
+
+export interface TerminalOptions extends PullViewOptions {
   readonly output: NodeJS.WriteStream
 }
 
 /** JSON when asked for, a live view on a terminal, plain lines elsewhere. */
-export function createPullView(options: PullViewOptions & { json: boolean }): PullView {
+export function createPullView(options: TerminalOptions & { json: boolean }): PullView {
   if (options.json) return createJsonView(options)
   return options.output.isTTY ? createLiveView(options) : createLineView(options)
 }

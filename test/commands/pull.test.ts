@@ -1,0 +1,108 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Bed, startBed } from '../node/bed.ts'
+import { copyExample, type Example } from '../node/example.ts'
+import type { Shim } from '../node/shim.ts'
+
+const MAIN = join(import.meta.dirname, '../../shim/main.ts')
+let bed: Bed
+let shim: Shim
+let formats: Example
+
+beforeAll(async () => {
+  bed = await startBed()
+  shim = await bed.startShim()
+  formats = await copyExample('formats', bed.dir)
+})
+afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+function enbiShim(...args: string[]) {
+  return bed.run(process.execPath, [MAIN, ...args], { reject: false })
+}
+
+function pull(image: string, packageName: string, ...more: string[]) {
+  return enbiShim('pull', image, '--flake', formats.url, '--package', packageName, '--socket', shim.socket, ...more)
+}
+
+describe('enbi-shim pull', () => {
+  it('shows the steps as lines when the output is no terminal, and ends with the image id', async () => {
+    const { stdout, exitCode } = await pull('app:1', 'docker-archive')
+    const { id } = (await bed.cri().imageStatus('app:1')) ?? {}
+    expect(exitCode).toBe(0)
+    expect(stdout).toMatch(/evaluating the flake\n[\s\S]*building[\s\S]*built \/nix\/store\/\S+\n[\s\S]*importing/)
+    expect(stdout.trimEnd().split('\n').at(-1)).toContain(`app:1 is ${id}`)
+  })
+
+  it('gives one JSON object a line with --json', async () => {
+    const { stdout, exitCode } = await pull('app:json', 'oci-layout', '--json')
+    const events = stdout
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line))
+    expect(exitCode).toBe(0)
+    expect(events.map(({ phase }) => phase)).toEqual(expect.arrayContaining(['evaluating', 'built', 'importing']))
+    expect(events.at(-1)).toEqual({ phase: 'done', image: 'app:json', imageId: expect.stringMatching(/^sha256:/) })
+  })
+
+  it('fails with exit code 1 and the message that a kubelet would see', async () => {
+    const { stderr, exitCode } = await pull('app:none', 'no-such')
+    expect({ stderr, exitCode }).toEqual({
+      stderr: expect.stringMatching(/^enbi-shim: .*no package no-such/),
+      exitCode: 1,
+    })
+  })
+
+  it('fails with exit code 3 when no shim answers', async () => {
+    const { stderr, exitCode } = await enbiShim('pull', 'a', '--flake', 'b', '--package', 'c', '--socket', '/no/where')
+    expect({ stderr, exitCode }).toEqual({ stderr: expect.stringContaining('/no/where'), exitCode: 3 })
+  })
+
+  it("fails with exit code 3 at a socket that is not a shim's", async () => {
+    const args = ['--flake', 'b', '--package', 'c', '--socket', bed.containerdSocket]
+    expect(await enbiShim('pull', 'a', ...args)).toMatchObject({ exitCode: 3 })
+  })
+
+  it('fails with exit code 2 for wrong usage', async () => {
+    expect(await enbiShim('pull', 'a')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--flake') })
+  })
+})
+
+describe('enbi-shim check-config', () => {
+  it('prints the config with every default', async () => {
+    const { stdout, exitCode } = await enbiShim('check-config', shim.configPath)
+    expect(exitCode).toBe(0)
+    expect(stdout).toContain(`listen: ${shim.socket}`)
+    expect(stdout).toContain('maxBuilds: 2')
+  })
+
+  it('names mistakes and fails with exit code 2', async () => {
+    const file = join(bed.dir, 'wrong.yaml')
+    await writeFile(file, 'lisen: /x\n')
+    const { stderr, exitCode } = await enbiShim('check-config', file)
+    expect({ stderr, exitCode }).toEqual({ stderr: expect.stringContaining('did you mean listen?'), exitCode: 2 })
+  })
+})
+
+describe('enbi-shim', () => {
+  it.each([
+    ['--help', 'Commands:'],
+    ['serve --help', '--config'],
+    ['pull --help', '--namespace'],
+    ['check-config --help', 'file'],
+    ['--version', '0.1.0'],
+  ])('%s exits with 0', async (args, text) => {
+    expect(await enbiShim(...args.split(' '))).toMatchObject({ exitCode: 0, stdout: expect.stringContaining(text) })
+  })
+
+  it('serve refuses a config with mistakes and a socket that is in use', async () => {
+    const wrong = join(bed.dir, 'wrong-too.yaml')
+    await writeFile(wrong, 'nix: { maxBuilds: 0 }\n')
+    expect(await enbiShim('serve', '--config', wrong)).toMatchObject({ exitCode: 2 })
+    expect(await enbiShim('serve', '--config', shim.configPath)).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining(shim.socket),
+    })
+    await expect(bed.cri(shim.socket).imageFsInfo()).resolves.toHaveLength(1)
+  })
+})
