@@ -7,7 +7,7 @@ import {
 } from 'node:http2'
 import { decodeMessage, encodeMessage, type GrpcStatus, STATUS } from './grpc-status.ts'
 import { toHeaders } from './headers.ts'
-import { answerStatus, HEADERS_ONLY, HEADERS_THEN_TRAILERS, releaseRequest } from './incoming.ts'
+import { answerStatus, HEADERS_ONLY, HEADERS_THEN_TRAILERS, releaseRequest, sendTrailers } from './incoming.ts'
 
 /** Passes containerd's answer on to the caller: headers, bytes, trailers. */
 export class AnswerPipe {
@@ -18,7 +18,7 @@ export class AnswerPipe {
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream
     stream.on('drain', () => this.#up?.resume())
-    stream.on('wantTrailers', () => this.#sendTrailers())
+    stream.on('wantTrailers', () => sendTrailers(stream, this.#trailers ?? {}))
   }
 
   /** An answer that is nothing but headers. Throws when node does not take them. */
@@ -56,17 +56,6 @@ export class AnswerPipe {
     }
     this.#trailers = { 'grpc-status': String(status.code), 'grpc-message': encodeMessage(status.message) }
     this.#stream.end()
-  }
-
-  #sendTrailers(): void {
-    const stream = this.#stream
-    if (stream.destroyed || stream.closed) return
-    try {
-      stream.sendTrailers(this.#trailers ?? {})
-      releaseRequest(stream)
-    } catch {
-      stream.close(constants.NGHTTP2_INTERNAL_ERROR)
-    }
   }
 }
 

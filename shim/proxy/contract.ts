@@ -18,7 +18,7 @@ export interface UnaryCall {
 export type UnaryOutcome =
   | {
       readonly kind: 'forward'
-      /** Called once containerd's answer has been passed on, with its gRPC status code. */
+      /** Called once when the call has ended, with the gRPC status code that the caller was told. */
       readonly afterwards?: (grpcStatus: number) => void
     }
   | { readonly kind: 'reply'; readonly message: Buffer }

@@ -1,4 +1,4 @@
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import { parseTimeout } from './deadline.ts'
 import { encodeMessage, type GrpcStatus } from './grpc-status.ts'
 import { single } from './headers.ts'
@@ -54,6 +54,17 @@ export function answerStatus(stream: ServerHttp2Stream, { code, message }: GrpcS
     HEADERS_ONLY,
   )
   releaseRequest(stream)
+}
+
+/** For the `wantTrailers` event. Node wants trailers of a stream that was reset, too, and throws when it gets them. */
+export function sendTrailers(stream: ServerHttp2Stream, trailers: OutgoingHttpHeaders): void {
+  if (stream.destroyed || stream.closed) return
+  try {
+    stream.sendTrailers(trailers)
+    releaseRequest(stream)
+  } catch {
+    stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  }
 }
 
 /** After the whole answer is given: a caller that is still sending its request is told to stop, as gRPC servers do. */

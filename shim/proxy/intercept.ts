@@ -2,7 +2,7 @@ import { toShimError } from '../errors.ts'
 import type { UnaryInterceptor, UnaryOutcome } from './contract.ts'
 import { type GrpcStatus, STATUS } from './grpc-status.ts'
 import { single } from './headers.ts'
-import { answerStatus, HEADERS_THEN_TRAILERS, type Incoming, releaseRequest } from './incoming.ts'
+import { answerStatus, HEADERS_THEN_TRAILERS, type Incoming, sendTrailers } from './incoming.ts'
 import { frameMessage, readMessage } from './message-frame.ts'
 import { OwnCall } from './own-call.ts'
 import { RequestBody } from './request-body.ts'
@@ -49,10 +49,7 @@ const FORWARD: UnaryOutcome = { kind: 'forward' }
 
 function answerMessage({ stream, headers }: Incoming, message: Buffer): void {
   if (stream.destroyed || stream.closed) return
-  stream.on('wantTrailers', () => {
-    stream.sendTrailers({ 'grpc-status': String(STATUS.OK) })
-    releaseRequest(stream)
-  })
+  stream.on('wantTrailers', () => sendTrailers(stream, { 'grpc-status': String(STATUS.OK) }))
   stream.respond({ ':status': 200, 'content-type': headers['content-type'] }, HEADERS_THEN_TRAILERS)
   stream.end(frameMessage(message))
 }

@@ -4,7 +4,7 @@ import { toShimError } from '../errors.ts'
 import type { StreamHandler } from './contract.ts'
 import { encodeMessage, type GrpcStatus, STATUS } from './grpc-status.ts'
 import { single } from './headers.ts'
-import { answerStatus, HEADERS_THEN_TRAILERS, type Incoming, releaseRequest } from './incoming.ts'
+import { answerStatus, HEADERS_THEN_TRAILERS, type Incoming, sendTrailers } from './incoming.ts'
 import { frameMessage, readMessage } from './message-frame.ts'
 import { OwnCall } from './own-call.ts'
 
@@ -55,11 +55,7 @@ async function writeItems(call: OwnCall, items: AsyncIterable<Buffer>): Promise<
 }
 
 function endWithTrailers(stream: ServerHttp2Stream, { code, message }: GrpcStatus): void {
-  if (stream.destroyed || stream.closed) return
-  stream.on('wantTrailers', () => {
-    if (stream.destroyed || stream.closed) return
-    stream.sendTrailers({ 'grpc-status': String(code), ...(message && { 'grpc-message': encodeMessage(message) }) })
-    releaseRequest(stream)
-  })
+  const details = message === '' ? {} : { 'grpc-message': encodeMessage(message) }
+  stream.on('wantTrailers', () => sendTrailers(stream, { 'grpc-status': String(code), ...details }))
   stream.end()
 }

@@ -23,7 +23,7 @@ export class Upstream {
   readonly #path: string
   readonly #logger: Logger
   readonly #waiters = new Set<(connection: Connection) => void>()
-  readonly #sessions = new Set<ClientHttp2Session>()
+  readonly #connections = new Set<Connection>()
   #ready: Connection | undefined
   #connecting = false
   #failures = 0
@@ -54,8 +54,12 @@ export class Upstream {
     this.#closed = true
     this.#waiters.clear()
     clearTimeout(this.#retryTimer)
-    const closed = [...this.#sessions].map(session => new Promise(resolve => session.once('close', resolve)))
-    for (const session of this.#sessions) session.destroy()
+    const closed = [...this.#connections].map(({ session }) => new Promise(resolve => session.once('close', resolve)))
+    for (const { session, socket } of this.#connections) {
+      session.destroy()
+      // A session that was told GOAWAY would wait for its peer to hang up.
+      socket.destroy()
+    }
     await Promise.all(closed)
   }
 
@@ -67,7 +71,7 @@ export class Upstream {
     const connection: Connection = { session, socket, lastStreamId: Number.POSITIVE_INFINITY, greeted: false }
     const greeting = setTimeout(() => socket.destroy(), GREETING_LIMIT_MS)
     let failure: unknown
-    this.#sessions.add(session)
+    this.#connections.add(connection)
     session.on('error', error => {
       failure = error
     })
@@ -81,7 +85,7 @@ export class Upstream {
     })
     session.once('close', () => {
       clearTimeout(greeting)
-      this.#sessions.delete(session)
+      this.#connections.delete(connection)
       this.#left(connection, failure)
     })
   }

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -140,6 +141,17 @@ describe('a call that is answered here', () => {
     const message = messageOf(await client.call(PULL))
     expect(message).toMatch(/^(ä%)+ä?\.\.\.$/)
     expect(Buffer.byteLength(message)).toBeGreaterThan(2000)
+  })
+
+  test('and is cancelled before its answer was read is just over', async () => {
+    interceptor = async () => ({ kind: 'reply', message: Buffer.alloc(32 << 20) })
+    const stream = client.open(PULL)
+    stream.end(frame(Buffer.alloc(0)))
+    await once(stream, 'response')
+    stream.close(8)
+    await once(stream, 'close')
+    interceptor = async () => ({ kind: 'reply', message: Buffer.from('alive') })
+    expect((await client.call(PULL)).body).toEqual(frame(Buffer.from('alive')))
   })
 
   test('with a request above 16 MiB gets RESOURCE_EXHAUSTED', async () => {
