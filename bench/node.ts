@@ -37,6 +37,13 @@ export async function writeFlake(bed: Bed, name: string, command: string): Promi
   return dir
 }
 
+const BUILD_LIMIT_MS = 300_000
+
+/** So that a pull's time is that of its import, and of asking nix for what there is. */
+export async function buildBefore(bed: Bed, dir: string): Promise<void> {
+  await bed.run('nix', ['build', '--no-link', `path:${dir}#image`], { limitMs: BUILD_LIMIT_MS })
+}
+
 /** A flake URL that pins the folder's content. */
 export async function lockedUrl(bed: Bed, dir: string): Promise<string> {
   const { stdout } = await bed.run('nix', ['hash', 'path', '--type', 'sha256', '--sri', dir])

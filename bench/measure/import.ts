@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { type Bed, startBed } from '../../test/node/bed.ts'
 import { ONE_GIGABYTE, writeArchive } from '../archive.ts'
 import { timed } from '../calls.ts'
-import { pullOf, startPackagedShim, writeFlake } from '../node.ts'
+import { buildBefore, pullOf, startPackagedShim, writeFlake } from '../node.ts'
 import type { Result } from '../result.ts'
 import { median } from '../statistics.ts'
 
@@ -42,12 +42,12 @@ async function importByCtr(bed: Bed, archive: string): Promise<Times> {
   return { first: await timed(run), again: await timed(run) }
 }
 
-/** The archive is built by another name first, so that what is measured is the import; then the image alone is removed. */
+/** The second pull is of another name: everything is there but the image record. */
 async function importByShim(bed: Bed, archive: string): Promise<Times> {
   const shim = await startPackagedShim(bed)
   const cri = bed.cri(shim.socket)
   const flake = await writeFlake(bed, 'full', `cp ${archive} $out`)
-  await bed.run('nix', ['build', '--no-link', `path:${flake}#image`], { limitMs: LIMIT_MS })
+  await buildBefore(bed, flake)
   const first = await timed(() => cri.pullImage(pullOf(IMAGE, `path:${flake}`)))
   const again = await timed(() => cri.pullImage(pullOf('bench/full:2', `path:${flake}`)))
   return { first, again }

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { startBed } from '../../test/node/bed.ts'
 import { HALF_A_GIGABYTE, writeArchive } from '../archive.ts'
 import { askStatus, callsPerSecond, latencies, latenciesUntil } from '../calls.ts'
-import { pullOf, pullSmallImage, startPackagedShim, writeFlake } from '../node.ts'
+import { buildBefore, pullOf, pullSmallImage, startPackagedShim, writeFlake } from '../node.ts'
 import type { Result } from '../result.ts'
 import { median, quantile } from '../statistics.ts'
 
@@ -33,6 +33,7 @@ export async function measurePassThrough(): Promise<Result[]> {
   const archive = join(bed.dir, 'archive.tar')
   await writeArchive(archive, 'bench/half:1', HALF_A_GIGABYTE)
   const flake = await writeFlake(bed, 'half', `cp ${archive} $out`)
+  await buildBefore(bed, flake)
   const atRest = await latencies(through, CALLS)
   const pull = bed.cri(shim.socket).pullImage(pullOf('bench/half:1', `path:${flake}`))
   const importing = await latenciesUntil(through, pull)
