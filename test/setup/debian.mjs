@@ -29,6 +29,9 @@ const NEEDED = [
   { program: '/usr/bin/nix-daemon', debianPackage: 'nix-bin' },
   { program: '/usr/bin/busybox', debianPackage: 'busybox-static', isStatic: true },
   { program: '/usr/lib/cni/loopback', debianPackage: 'containernetworking-plugins' },
+  // nix fetches git flakes with it; the tests look for processes with pgrep and kill them.
+  { program: '/usr/bin/git', debianPackage: 'git' },
+  { program: '/usr/bin/pgrep', debianPackage: 'procps' },
 ]
 
 /** Does the machine, or else the project's cache, have each program? */
