@@ -1,4 +1,4 @@
-import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2'
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2'
 import type { Connection } from './connection.ts'
 import { frameHeader, readFrames } from './frames.ts'
 import { GRPC_STATUS, GrpcError } from './grpc-error.ts'
@@ -12,7 +12,7 @@ export interface CallScope {
 }
 
 export interface CallOptions {
-  /** Longest time, connecting included. */
+  /** Longest time, once connected. */
   readonly timeoutMs?: number
 }
 
@@ -56,7 +56,7 @@ export function createCalls(connection: Connection, scope: CallScope = {}): Call
         return await only(readAnswers(stream, method, scope.signal), method.path)
       } finally {
         clearTimeout(timer)
-        stream.destroy()
+        stream.close(constants.NGHTTP2_CANCEL)
       }
     },
     async open(method) {
@@ -65,7 +65,7 @@ export function createCalls(connection: Connection, scope: CallScope = {}): Call
         send: parts => send(stream, parts),
         end: () => stream.end(),
         answers: readAnswers(stream, method, scope.signal),
-        cancel: () => stream.destroy(),
+        cancel: () => stream.close(constants.NGHTTP2_CANCEL),
       }
     },
     signal: scope.signal,

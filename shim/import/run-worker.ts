@@ -17,7 +17,7 @@ const CANCEL_GRACE_MS = 20_000
 export function runWorker(job: ImportJob, { signal, onProgress }: Pick<ImportCall, 'signal' | 'onProgress'>) {
   return new Promise<ImportedImage>((resolve, reject) => {
     const worker = new Worker(WORKER, { workerData: job, resourceLimits: WORKER_LIMITS, name: 'import' })
-    let last: ImportReport | undefined
+    let last: Outcome | undefined
     let crash: unknown
     let script: number | undefined
     const timers: NodeJS.Timeout[] = []
@@ -25,7 +25,11 @@ export function runWorker(job: ImportJob, { signal, onProgress }: Pick<ImportCal
       worker.postMessage(CANCEL)
       timers.push(setTimeout(() => worker.terminate(), CANCEL_GRACE_MS))
     }
-    timers.push(setTimeout(cancel, IMPORT_LIMIT_MS))
+    const expire = () => {
+      crash = new Error(`it took longer than ${IMPORT_LIMIT_MS / 60_000} minutes`)
+      cancel()
+    }
+    timers.push(setTimeout(expire, IMPORT_LIMIT_MS))
     signal.addEventListener('abort', cancel, { once: true })
     if (signal.aborted) cancel()
 
@@ -43,11 +47,12 @@ export function runWorker(job: ImportJob, { signal, onProgress }: Pick<ImportCal
       signal.removeEventListener('abort', cancel)
       if (last?.kind === 'done') return resolve(last.image)
       if (last === undefined && script !== undefined) killGroup(script)
-      reject(last?.kind === 'failed' ? revive(last) : crashed(crash))
+      reject(last && crash === undefined ? revive(last) : crashed(crash))
     })
   })
 }
 
+type Outcome = Extract<ImportReport, { kind: 'done' | 'failed' }>
 type Failure = Extract<ImportReport, { kind: 'failed' }>
 
 function revive({ code, message, stack }: Failure): Error {

@@ -129,6 +129,19 @@ it('SIGKILL in the middle of an import leaves only what the next import clears a
   })
 })
 
+it('a thread that runs out of memory fails its import for now, and no other', async () => {
+  const node = await startNode()
+  const image = makeImage([await tar([{ name: 'file', content: 'memory' }])])
+  const path = await node.addFile('any', await tar(dockerEntries(image)))
+  await node.importImage(path)
+  const plans = join(node.options.stateDir, 'plans')
+  const [plan = ''] = await readdir(plans)
+  await writeFile(join(plans, plan), '[1],'.repeat(40_000_000))
+  await expect(node.importImage(path)).rejects.toMatchObject({ code: 'ImportInterrupted', retryable: true })
+  await writeFile(join(plans, plan), '')
+  expect(await node.importImage(path)).toMatchObject({ imageId: image.id })
+})
+
 /** A process of its own that imports, in the middle of it. */
 async function startImportingProcess({ options }: ImportNode, storePath: string): Promise<ChildProcess> {
   const { logger: _, ...rest } = options
