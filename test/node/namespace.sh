@@ -32,7 +32,7 @@ mkdir "$root" "$dir/nix" "$dir/hostproc"
 mount -t tmpfs -o mode=755 tmpfs "$root"
 mirror "" "$root" nix run proc
 if [ -d "$programs/usr" ]; then
-  # Its path may hold a colon, which means something to overlayfs.
+  # Relative: the path may hold a comma, which means something to mount.
   (cd "$programs" && mount -t overlay -o lowerdir=usr:/usr overlay "$root/usr")
 fi
 mkdir "$root/nix" "$root/run" "$root/proc" "$root/.old"

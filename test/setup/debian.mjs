@@ -78,7 +78,8 @@ function missingPrograms() {
 const LOCK_WAIT = ['-o', 'DPkg::Lock::Timeout=300']
 
 function download(packages, archives) {
-  const options = ['-qq', ...LOCK_WAIT, '-o', `Dir::Cache::archives=${archives}/`, '--no-install-recommends']
+  const settings = [`Dir::Cache::archives=${archives}/`, 'APT::Sandbox::User=root'] // the project may be for root alone
+  const options = ['-qq', ...LOCK_WAIT, ...settings.flatMap(setting => ['-o', setting]), '--no-install-recommends']
   return succeeds('apt-get', [...options, '--yes', '--download-only', 'install', ...packages], {
     DEBIAN_FRONTEND: 'noninteractive',
   })
