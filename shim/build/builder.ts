@@ -7,7 +7,7 @@ import { createResults } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
 import { type NixOptions, runRecipe, type Workshop } from './run-recipe.ts'
 import { createSlots } from './slots.ts'
-import { guardState, layOut, prepareStateDir } from './state-dir.ts'
+import { layOut, prepareStateDir } from './state-dir.ts'
 
 export interface BuilderOptions {
   /** Absolute. Holds gc roots, results, logs, and the build user's home. */
@@ -45,7 +45,7 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
         const onAhead = (ahead: number) => call.onProgress({ phase: 'queued', ahead })
         return slots.run({ owner: call.namespace, signal: call.signal, onAhead }, async () => {
           await prepareStateDir(dir, user)
-          await guardState(stateDir, () => pruneRunLogs(dir.logs))
+          await pruneRunLogs(dir.logs).catch(err => shop.logger.warn({ err }, 'removing old build logs failed'))
           return runRecipe(shop, recipe, call)
         })
       }),

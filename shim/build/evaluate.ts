@@ -92,9 +92,9 @@ in
   else descend packages.\${system} path`
 }
 
-/** Both grammars leave nothing that would need more: no quotes, no backslashes, no dollar signs. */
+/** A string of the Nix language. */
 function quote(text: string): string {
-  return JSON.stringify(text)
+  return JSON.stringify(text).replaceAll('$', '\\$')
 }
 
 function parseAnswer({ flake, packageName }: Recipe, stdout: string): v.InferOutput<typeof answerSchema> {

@@ -26,6 +26,6 @@ export function readRealisation({ flake, packageName }: Recipe, { output }: Deri
 
 /** Before 2.13 the path of a derivation stands for all of its outputs; from then on it stands for itself. */
 function installable({ drvPath, output, nixVersion }: Derivation): string {
-  const [major = 0, minor = 0] = nixVersion.split('.').map(Number)
-  return major > 2 || minor >= 13 ? `${drvPath}^${output}` : drvPath
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(nixVersion) ?? []
+  return Number(major) > 2 || Number(minor) >= 13 ? `${drvPath}^${output}` : drvPath
 }

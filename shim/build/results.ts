@@ -34,7 +34,7 @@ export function createResults({ root, results, gcroots }: StateDir): Results {
     prepareLink: key =>
       guardState(root, async () => {
         const target = await orUndefined(readlink(link(key)))
-        if (!v.is(storePathSchema, target)) await unlink(link(key)).catch(ignoreMissing)
+        if (!v.is(storePathSchema, target)) await unlink(link(key)).catch(ignoreNoFile)
         return link(key)
       }),
     async find(key) {
@@ -70,8 +70,9 @@ async function orUndefined<Value>(promise: Promise<Value>): Promise<Value | unde
   return promise.catch(() => undefined)
 }
 
-function ignoreMissing(error: unknown): void {
-  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+function ignoreNoFile(error: unknown): void {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code !== 'ENOENT' && code !== 'EISDIR') throw error
 }
 
 async function writeAtomically(path: string, text: string): Promise<void> {
@@ -88,7 +89,7 @@ const KEYED_NAME = /^([0-9a-f]{64})(?:[-.].+)?$/
 async function unlinkOthers(dir: string, keys: ReadonlySet<string>): Promise<void> {
   for (const name of await readdir(dir)) {
     const key = KEYED_NAME.exec(name)?.[1]
-    // Never more than one name at once: the folder of links belongs to the build user.
-    if (key !== undefined && !keys.has(key)) await unlink(join(dir, name))
+    // Links and files only: one of the folders belongs to the build user, who may have put anything there.
+    if (key !== undefined && !keys.has(key)) await unlink(join(dir, name)).catch(ignoreNoFile)
   }
 }

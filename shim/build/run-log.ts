@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readdir, stat, unlink } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { createStream } from 'rotating-file-stream'
@@ -80,7 +80,8 @@ export async function pruneRunLogs(dir: string): Promise<void> {
   let total = 0
   for (const [index, name] of names.entries()) {
     const path = join(dir, name)
-    total += (await stat(path)).size
-    if (index >= MAX_FILES || total > MAX_TOTAL_BYTES) await unlink(path)
+    // Another run may do the same at this moment.
+    total += (await stat(path).catch(() => ({ size: 0 }))).size
+    if (index >= MAX_FILES || total > MAX_TOTAL_BYTES) await rm(path, { force: true })
   }
 }

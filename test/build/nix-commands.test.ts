@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest'
+import { evaluationArgs, readEvaluation } from '../../shim/build/evaluate.ts'
+import { readRealisation, realisationArgs } from '../../shim/build/realise.ts'
+import { recipeOf } from './remote-builder.ts'
+
+const HASH = '0ccnxa25whszw7mgbgyzdm4nqc0zwnm8'
+const DERIVATION = {
+  kind: 'derivation',
+  drvPath: `/nix/store/${HASH}-app.drv`,
+  output: 'out',
+  nixVersion: '2.34.8',
+} as const
+const RECIPE = recipeOf('github:owner/repo', 'app')
+
+test('a value cannot leave its string in the expression', () => {
+  const recipe = { ...RECIPE, system: `\${abort "x"}"\\` }
+  expect(evaluationArgs(recipe).at(-1)).toContain(`system = "\\\${abort \\"x\\"}\\"\\\\";`)
+})
+
+test.each([
+  ['2.8.0', `/nix/store/${HASH}-app.drv`],
+  ['2.12.1', `/nix/store/${HASH}-app.drv`],
+  ['2.13.0', `/nix/store/${HASH}-app.drv^out`],
+  ['2.18.3-lix', `/nix/store/${HASH}-app.drv^out`],
+  ['2.35pre20260101_abc', `/nix/store/${HASH}-app.drv^out`],
+  ['3.0', `/nix/store/${HASH}-app.drv^out`],
+])('Nix %s is asked to build %s', (nixVersion, installable) => {
+  expect(realisationArgs({ ...DERIVATION, nixVersion }, '/link')).toContain(installable)
+})
+
+test.each(['', 'null', '[]', '{"kind":"derivation"}', JSON.stringify({ ...DERIVATION, drvPath: '/etc/x.drv' }), '{'])(
+  'the answer %j of an evaluation is refused',
+  answer => {
+    expect(() => readEvaluation(RECIPE, answer)).toThrow(expect.objectContaining({ code: 'EvaluationFailed' }))
+  },
+)
+
+test.each([
+  '',
+  '[]',
+  '[{"outputs":{}}]',
+  `[{"outputs":{"doc":"/nix/store/${HASH}-app"}}]`,
+  '[{"outputs":{"out":null}}]',
+  '[{"outputs":{"out":"/etc/passwd"}}]',
+  `[{"outputs":{"out":"/nix/store/${HASH}-app/../../etc"}}]`,
+  `[{"outputs":{"out":"/nix/store/${HASH}-app\\n"}}]`,
+  `[{"outputs":{"out":"/nix/store/short-app"}}]`,
+])('the answer %j of a build is refused', answer => {
+  expect(() => readRealisation(RECIPE, DERIVATION, answer)).toThrow(
+    expect.objectContaining({ code: 'BuildInterrupted' }),
+  )
+})
+
+test('of many names an error shows the nearest', () => {
+  const names = Array.from({ length: 100_000 }, (_, index) => `package-${index}`)
+  const answer = JSON.stringify({ kind: 'missing', name: 'packge-77', names })
+  expect(() => readEvaluation(RECIPE, answer)).toThrow(
+    /has no package app for x86_64-linux; did you mean package-77\?$/,
+  )
+})
