@@ -133,7 +133,7 @@ function readAnswers<Request extends object, Response>(
   return (async function* () {
     let cause: unknown
     try {
-      for await (const message of readFrames(stream)) yield method.decode(message)
+      for await (const message of readFrames(method.path.slice(1), stream)) yield method.decode(message)
     } catch (error) {
       cause = error
     }

@@ -1,3 +1,5 @@
+import { GRPC_STATUS, GrpcError } from './grpc-error.ts'
+
 /** gRPC's length-prefixed messages: one byte of flags, four of length, the message. */
 const HEADER_BYTES = 5
 /** What kubelet and containerd allow. */
@@ -10,25 +12,29 @@ export function frameHeader(length: number): Buffer {
   return header
 }
 
-/** The messages in a body. Throws when one is longer than 16 MiB, compressed or cut short. */
-export async function* readFrames(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+/** The messages in a body. Throws a GrpcError when one is longer than 16 MiB, compressed or cut short. */
+export async function* readFrames(method: string, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let pending: Buffer = Buffer.alloc(0)
   for await (const chunk of body) {
     pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
     for (;;) {
-      const length = messageLength(pending)
+      const length = messageLength(method, pending)
       if (length === undefined || pending.length < HEADER_BYTES + length) break
       yield pending.subarray(HEADER_BYTES, HEADER_BYTES + length)
       pending = pending.subarray(HEADER_BYTES + length)
     }
   }
-  if (pending.length > 0) throw new Error('gRPC message cut short')
+  if (pending.length > 0) throw malformed(method, 'a message is cut short')
 }
 
-function messageLength(pending: Buffer): number | undefined {
+function messageLength(method: string, pending: Buffer): number | undefined {
   if (pending.length < HEADER_BYTES) return undefined
-  if (pending[0] !== 0) throw new Error('gRPC message is compressed')
+  if (pending[0] !== 0) throw malformed(method, 'a message is compressed')
   const length = pending.readUInt32BE(1)
-  if (length > MAX_MESSAGE_BYTES) throw new Error(`gRPC message of ${length} bytes`)
+  if (length > MAX_MESSAGE_BYTES) throw malformed(method, `a message has ${length} bytes`)
   return length
+}
+
+function malformed(method: string, detail: string): GrpcError {
+  return new GrpcError(method, GRPC_STATUS.UNKNOWN, detail)
 }
