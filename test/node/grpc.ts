@@ -5,8 +5,6 @@ import { type GenericSchema, type InferOutput, parse } from 'valibot'
 /** Calls by name: `/runtime.v1.ImageService/PullImage`. */
 export interface GrpcClient extends Disposable {
   readonly call: UnaryCaller
-  /** Resolves once the connection is up. Rejects after `limitMs`. */
-  waitUntilConnected(limitMs: number): Promise<void>
 }
 
 type UnaryCaller = <Schema extends GenericSchema>(
@@ -54,10 +52,6 @@ export function connectGrpc(socket: string, protoFile: string): GrpcClient {
   }
   return {
     call,
-    waitUntilConnected: limitMs =>
-      new Promise((resolve, reject) => {
-        client.waitForReady(Date.now() + limitMs, error => (error ? reject(error) : resolve()))
-      }),
     [Symbol.dispose]: () => client.close(),
   }
 }
