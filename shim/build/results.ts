@@ -77,9 +77,13 @@ function ignoreNoFile(error: unknown): void {
 
 async function writeAtomically(path: string, text: string): Promise<void> {
   const temporary = `${path}.new`
-  await using file = await open(temporary, 'w', 0o640)
-  await file.writeFile(text)
-  await file.sync()
+  const file = await open(temporary, 'w', 0o640)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
   await rename(temporary, path)
 }
 

@@ -55,10 +55,10 @@ interface Run extends BuildCall {
 }
 
 async function buildWithNix(shop: Workshop, recipe: Recipe, run: Run): Promise<string> {
-  using limit = createTimeLimit(shop.nix.timeoutMs)
-  const signal = AbortSignal.any([run.signal, limit.signal])
+  const timeLimit = AbortSignal.timeout(Math.min(shop.nix.timeoutMs, MAX_TIMER_MS))
+  const signal = AbortSignal.any([run.signal, timeLimit])
   const nix = (stage: FailedRun['stage'], args: readonly string[]) =>
-    callNix(shop, recipe, { ...run, signal, timeLimit: limit.signal, stage, args })
+    callNix(shop, recipe, { ...run, signal, timeLimit, stage, args })
 
   run.onProgress({ phase: 'evaluating' })
   await guardState(shop.dir.root, () => shop.gitTrust.trust(recipe.flake))
@@ -75,12 +75,6 @@ async function buildWithNix(shop: Workshop, recipe: Recipe, run: Run): Promise<s
 
 /** What a timer of Node can hold. */
 const MAX_TIMER_MS = 2 ** 31 - 1
-
-function createTimeLimit(limitMs: number): Disposable & { readonly signal: AbortSignal } {
-  const controller = new AbortController()
-  const timer = setTimeout(() => controller.abort(), Math.min(limitMs, MAX_TIMER_MS))
-  return { signal: controller.signal, [Symbol.dispose]: () => clearTimeout(timer) }
-}
 
 interface NixCall extends Run {
   /** Aborted when the run has taken too long. */
