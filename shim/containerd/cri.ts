@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import { RetryableError } from '../errors.ts'
 import type { Calls } from './calls.ts'
-import { GRPC_STATUS, hasStatus } from './grpc-error.ts'
+import { isAway } from './grpc-error.ts'
 import { loadService, type Method } from './protos.ts'
 
 /** Image id (config digest) under which CRI knows the reference; undefined when it does not. */
@@ -29,9 +29,8 @@ export async function waitUntilVisible(calls: Calls, reference: string, id: stri
   throw new RetryableError('ImageNotVisible', `the image ${reference} is in containerd as ${id}, but ${found}`)
 }
 
-/** CRI's part of containerd starts after the rest and says so with this code. */
 function unlessStarting(error: unknown): undefined {
-  if (!hasStatus(error, GRPC_STATUS.UNAVAILABLE)) throw error
+  if (!isAway(error)) throw error
 }
 
 const method = loadService('cri.proto', 'runtime.v1.ImageService')

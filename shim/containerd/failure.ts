@@ -1,5 +1,5 @@
 import { RetryableError, type ShimError, toShimError } from '../errors.ts'
-import { GRPC_STATUS, GrpcError } from './grpc-error.ts'
+import { GrpcError, isAway } from './grpc-error.ts'
 
 /** Anything thrown by a call to containerd, as an error of the catalogue with the original as `cause`. */
 export function toContainerdFailure(error: unknown): ShimError {
@@ -7,10 +7,9 @@ export function toContainerdFailure(error: unknown): ShimError {
 }
 
 function fromGrpc(cause: GrpcError): ShimError {
-  const { status, details, message } = cause
+  const { details, message } = cause
   if (/no space left on device|disk quota exceeded/i.test(details))
     return new RetryableError('DiskFull', `the disk of containerd is full: ${message}`, { cause })
-  if (status === GRPC_STATUS.UNAVAILABLE)
-    return new RetryableError('ContainerdAway', `containerd cannot be reached: ${details}`, { cause })
+  if (isAway(cause)) return new RetryableError('ContainerdAway', `containerd cannot be reached: ${details}`, { cause })
   return new RetryableError('ContainerdFailed', `containerd failed: ${message}`, { cause })
 }

@@ -27,6 +27,13 @@ export function hasStatus(error: unknown, status: number): boolean {
   return error instanceof GrpcError && error.status === status
 }
 
+/** Whether nobody could serve the call just now. CRI's part of containerd starts after the rest and says so in words. */
+export function isAway(error: unknown): boolean {
+  return hasStatus(error, GRPC_STATUS.UNAVAILABLE) || (error instanceof GrpcError && NOT_YET.test(error.details))
+}
+
+const NOT_YET = /server is not initialized yet/
+
 /** The answer of a call, or undefined when containerd has no such thing. */
 export async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
   try {

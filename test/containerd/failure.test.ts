@@ -5,6 +5,7 @@ import { FinalError } from '../../shim/errors.ts'
 
 it.each([
   ['a connection that is refused', new GrpcError('x.Y/Z', 14, 'nobody answers'), 'ContainerdAway'],
+  ['a CRI that is not up yet', new GrpcError('x.Y/Z', 2, 'server is not initialized yet'), 'ContainerdAway'],
   ['no space', new GrpcError('x.Y/Z', 2, 'write /a/b: no space left on device'), 'DiskFull'],
   ['a quota', new GrpcError('x.Y/Z', 2, 'write /a/b: disk quota exceeded'), 'DiskFull'],
   ['any other status', new GrpcError('x.Y/Z', 9, 'some precondition'), 'ContainerdFailed'],
