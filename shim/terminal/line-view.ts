@@ -28,5 +28,7 @@ function isWorthALine(progress: WireProgress, last: WireProgress | undefined): b
   if (progress.phase !== last?.phase) return true
   const countsBytes = progress.phase === 'importing' || progress.phase === 'fetching'
   if (countsBytes) return progress.done - last.done >= BYTES_A_LINE
+  // How many there are becomes known bit by bit.
+  if (progress.phase === 'building') return progress.done !== last.done || progress.text !== last.text
   return describeProgress(progress) !== describeProgress(last)
 }
