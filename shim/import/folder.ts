@@ -20,41 +20,46 @@ export async function openFolder(
   const root = await realpath(path)
   return {
     async readDocument(name) {
-      await using file = await openInside(root, name)
-      if (!file) return undefined
-      if (file.size > MAX_JSON_BYTES) throw archiveInvalid(`has a ${name} longer than ${MAX_JSON_BYTES}`)
-      return await file.handle.readFile()
+      return withFileInside(root, name, async ({ handle, size }) => {
+        if (size > MAX_JSON_BYTES) throw archiveInvalid(`has a ${name} longer than ${MAX_JSON_BYTES}`)
+        return handle.readFile()
+      })
     },
     async storeLayer(name) {
-      await using file = await openInside(root, name)
-      if (!file) return undefined
-      const { size } = file
-      const digest = promisedDigest(name)
-      if (digest && (await store.find(digest)) === size) {
-        onBytes(size)
-        return { digest, size, compression: compressionOf(await readHead(file.handle)) }
-      }
-      return await storeLayer(store, { name, size, bytes: readAll(file.handle, onBytes) })
+      return withFileInside(root, name, async ({ handle, size }) => {
+        const digest = promisedDigest(name)
+        if (digest && (await store.find(digest)) === size) {
+          onBytes(size)
+          return { digest, size, compression: compressionOf(await readHead(handle)) }
+        }
+        return storeLayer(store, { name, size, bytes: readAll(handle, onBytes) })
+      })
     },
   }
 }
 
-interface OpenFile extends AsyncDisposable {
+interface OpenFile {
   readonly handle: FileHandle
   readonly size: number
 }
 
-async function openInside(root: string, name: string): Promise<OpenFile | undefined> {
+/** Undefined when there is no such file. */
+async function withFileInside<T>(
+  root: string,
+  name: string,
+  read: (file: OpenFile) => Promise<T>,
+): Promise<T | undefined> {
   const real = await realpath(join(root, name)).catch(unlessMissing)
   if (real === undefined) return undefined
   if (!real.startsWith(root + sep)) throw archiveInvalid(`holds a link out of its folder: ${name}`)
   const handle = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  const stats = await handle.stat()
-  if (!stats.isFile()) {
+  try {
+    const stats = await handle.stat()
+    if (!stats.isFile()) throw archiveInvalid(`holds ${name}, which is no file`)
+    return await read({ handle, size: stats.size })
+  } finally {
     await handle.close()
-    throw archiveInvalid(`holds ${name}, which is no file`)
   }
-  return { handle, size: stats.size, [Symbol.asyncDispose]: () => handle.close() }
 }
 
 function unlessMissing(error: unknown): undefined {
