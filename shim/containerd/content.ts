@@ -104,7 +104,7 @@ function watchAnswers(call: OpenCall<WriteAnswer>) {
 }
 
 /** Bytes in a message: enough that messages cost little, and little enough to keep memory low. */
-const MESSAGE_BYTES = 512 * 1024
+const MESSAGE_BYTES = 256 * 1024
 
 async function* inMessages(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer[]> {
   let chunks: Buffer[] = []

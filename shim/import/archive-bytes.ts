@@ -3,7 +3,7 @@ import type { Output } from './output.ts'
 import { runStreamScript, type ScriptRun } from './stream-script.ts'
 
 /** Bytes that are read at once. */
-const READ_BYTES = 256 * 1024
+const READ_BYTES = 128 * 1024
 
 /** The bytes of an archive, as they are in its file or come from its script. */
 export async function* archiveBytes(

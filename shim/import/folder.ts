@@ -9,7 +9,7 @@ import type { LayoutFiles } from './layout-files.ts'
 import { promisedDigest, storeLayer } from './store-layer.ts'
 
 /** Bytes that are read at once. */
-const READ_BYTES = 256 * 1024
+const READ_BYTES = 128 * 1024
 
 /** The files of an OCI layout folder. Links that lead out of the folder are refused as ArchiveInvalid. */
 export async function openFolder(
