@@ -88,6 +88,12 @@
             echo "waiting for the gate"
             until test -e ${builtins.readFile ./gate}; do sleep 0.05; done
           '' + dockerArchive + "tar -cf $out -C archive $members");
+          # Waits for the gate half-way.
+          gated-stream = streamScript "stream-gated" ''
+            ${self}/busybox head -c 1000000 ${docker-archive}
+            until ${self}/busybox test -e ${builtins.readFile ./gate}; do ${self}/busybox sleep 0.05; done
+            ${self}/busybox tail -c +1000001 ${docker-archive}
+          '';
           half-streamed = streamScript "stream-half" ''
             ${self}/busybox head -c 1000000 ${docker-archive}
             echo "the rest is missing" >&2

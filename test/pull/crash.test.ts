@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
-import { copyExample } from '../node/example.ts'
+import { addGate, copyExample } from '../node/example.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import type { Shim } from '../node/shim.ts'
 import { untilLogged } from './builds.ts'
@@ -17,35 +17,38 @@ beforeEach(async () => {
 afterEach(async () => bed?.[Symbol.asyncDispose]())
 
 interface Gated {
-  /** The pull of an image whose builder waits until the gate is opened. */
+  /** The pull of an image that waits, half-way, until the gate is opened. */
   pull(shim: Shim): Promise<string>
   open(): Promise<void>
-  untilBuilderRuns(): Promise<void>
-  isBuilderRunning(): Promise<boolean>
+  untilWaiting(): Promise<void>
+  isWaiting(): Promise<boolean>
 }
 
-async function makeGated(packageName = 'gated'): Promise<Gated> {
-  const gate = join(bed.dir, 'gate')
-  const { dir, url } = await copyExample('formats', bed.dir)
-  await writeFile(join(dir, 'gate'), gate)
-  const recipe = { image: 'registry.example/crash/app:1', flakeUrl: url, packageName }
-  const isBuilderRunning = async () =>
-    (await bed.run('pgrep', ['-f', `until test -e ${gate};`], { reject: false })).exitCode === 0
+/** `gated` waits in its builder, `gated-stream` in the middle of its import. */
+async function makeGated(packageName: 'gated' | 'gated-stream' = 'gated'): Promise<Gated> {
+  const example = await copyExample('formats', bed.dir)
+  const gate = await addGate(example)
+  const recipe = { image: 'registry.example/crash/app:1', flakeUrl: example.url, packageName }
+  const waiting = { gated: `until test -e ${gate};`, 'gated-stream': '^/nix/store/.*-stream-gated' }[packageName]
+  const isWaiting = async () => (await bed.run('pgrep', ['-f', waiting], { reject: false })).exitCode === 0
   return {
     pull: shim => bed.cri(shim.socket).pullImage(recipePull(recipe)),
     open: () => writeFile(gate, ''),
-    isBuilderRunning,
-    untilBuilderRuns: () => expect.poll(isBuilderRunning, LIMIT).toBe(true),
+    isWaiting,
+    untilWaiting: () => expect.poll(isWaiting, LIMIT).toBe(true),
   }
 }
 
 describe('SIGKILL of the shim', () => {
-  it('in the middle of a build: the same pull again succeeds', async () => {
-    const gated = await makeGated()
+  it.each([
+    ['a build', 'gated'],
+    ['an import', 'gated-stream'],
+  ] as const)('in the middle of %s: the same pull again succeeds', async (_name, packageName) => {
+    const gated = await makeGated(packageName)
     const shim = await bed.startShim()
     const cut = gated.pull(shim)
     const failed = expect(cut).rejects.toMatchObject({ code: expect.any(Number) })
-    await gated.untilBuilderRuns()
+    await gated.untilWaiting()
     await shim.daemon.kill()
     await failed
     await shim.daemon.start()
@@ -61,7 +64,7 @@ describe('the nix daemon', () => {
     const shim = await bed.startShim()
     const cut = gated.pull(shim)
     const failed = expect(cut).rejects.toMatchObject({ code: 2, details: expect.stringMatching(/daemon/i) })
-    await gated.untilBuilderRuns()
+    await gated.untilWaiting()
     await bed.nixDaemon.kill()
     await failed
     await expect(gated.pull(shim)).rejects.toMatchObject({ code: 2, details: expect.stringMatching(/daemon/i) })
@@ -82,8 +85,20 @@ describe('containerd', () => {
     await expect(running).resolves.toMatch(/^sha256:/)
   })
 
+  it('that is killed during an import and comes back: the import is begun again', async () => {
+    const gated = await makeGated('gated-stream')
+    const shim = await bed.startShim()
+    const running = gated.pull(shim)
+    await gated.untilWaiting()
+    await bed.containerd.kill()
+    await gated.open()
+    await bed.containerd.start()
+    await expect(running).resolves.toMatch(/^sha256:/)
+  })
+
   it('that is away when a recipe is pulled: the pull is held until it is back', async () => {
-    const gated = await makeGated('docker-archive')
+    const gated = await makeGated()
+    await gated.open()
     const shim = await bed.startShim()
     await bed.containerd.stop()
     const held = gated.pull(shim)
@@ -110,10 +125,10 @@ describe('SIGTERM', () => {
     const gated = await makeGated()
     const shim = await bed.startShim({ config: { shutdownTimeout: '200ms' } })
     const failed = expect(gated.pull(shim)).rejects.toMatchObject({ code: 14 })
-    await gated.untilBuilderRuns()
+    await gated.untilWaiting()
     expect(await shim.daemon.stop()).toBe(0)
     await failed
-    await expect.poll(gated.isBuilderRunning, LIMIT).toBe(false)
+    await expect.poll(gated.isWaiting, LIMIT).toBe(false)
   })
 })
 
@@ -122,7 +137,7 @@ describe('a state folder that cannot be written', () => {
     const file = join(bed.dir, 'not-a-folder')
     await writeFile(file, '')
     const stateDir = join(file, 'state')
-    const gated = await makeGated('docker-archive')
+    const gated = await makeGated()
     const shim = await bed.startShim({ config: { stateDir } })
     await expect(gated.pull(shim)).rejects.toMatchObject({
       code: 2,
