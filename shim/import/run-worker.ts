@@ -9,7 +9,7 @@ import { IMPORT_LIMIT_MS } from './under-lease.ts'
 /** The same file, as source or compiled. */
 const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
 /** For JavaScript objects; the bytes of layers are not among them. */
-const WORKER_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 2 }
+const WORKER_LIMITS = { maxOldGenerationSizeMb: 96 }
 /** A cancelled import cleans up behind itself within this, or is ended. */
 const CANCEL_GRACE_MS = 20_000
 
