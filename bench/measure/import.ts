@@ -33,7 +33,7 @@ async function onFreshNode(measure: (bed: Bed, archive: string) => Promise<Times
   await using bed = await startBed()
   const archive = join(bed.dir, 'archive.tar')
   await writeArchive(archive, IMAGE, ONE_GIGABYTE)
-  return measure(bed, archive)
+  return await measure(bed, archive)
 }
 
 async function importByCtr(bed: Bed, archive: string): Promise<Times> {
