@@ -5,12 +5,21 @@
 dir=$1
 here=$(dirname "$0")
 
-unshare --mount --pid --fork --kill-child --propagation private sh "$here/namespace.sh" "$dir" "$2"
-status=$?
+exec 3<&0
+unshare --mount --pid --fork --kill-child --propagation private sh "$here/namespace.sh" "$dir" "$2" <&3 &
+unshare=$!
+# Who reads what the namespace says is to see its end.
+exec >&-
+cat <&3 >/dev/null
 
-# Every process has ended with the namespace's first one, and every mount with the last.
+# Not `wait`: the kernel keeps a pid namespace until the last of its dead is reaped, and an orphan's new parent may be a first
+# process that never does that, as in a container. A process that is dead has let go of its mounts.
+if mounts=$(cat "$dir/mount-namespace" 2>/dev/null); then
+  while ls -l /proc/[0-9]*/ns/mnt 2>/dev/null | grep -qF "$mounts"; do sleep 0.02; done
+fi
+kill -KILL "$unshare" 2>/dev/null
+
 for cgroup in $(find /sys/fs/cgroup -depth -type d -path "*/${dir##*/}*" 2>/dev/null); do
   rmdir "$cgroup" 2>/dev/null || { sleep 0.2; rmdir "$cgroup"; }
 done
 rm -rf --one-file-system "$dir"
-exit "$status"

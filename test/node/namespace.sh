@@ -28,6 +28,7 @@ mirror() {
   done
 }
 
+readlink /proc/self/ns/mnt >"$dir/mount-namespace"
 mkdir "$root" "$dir/nix" "$dir/hostproc"
 mount -t tmpfs -o mode=755 tmpfs "$root"
 mirror "" "$root" nix run proc

@@ -27,7 +27,10 @@ export async function startNamespace(): Promise<Namespace> {
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
   })
-  const pid = await readReadyPid(keeper.stdout, keeper.stderr)
+  const pid = await readReadyPid(keeper.stdout, keeper.stderr).catch(error => {
+    keeper.stdin.end()
+    throw error
+  })
   return {
     dir,
     hostProc: join(dir, 'hostproc'),
