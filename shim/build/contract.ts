@@ -8,7 +8,7 @@ export type BuildProgress =
   | { readonly phase: 'building'; readonly done: number; readonly expected: number; readonly current?: string }
   /** Bytes from flake inputs and binary caches. */
   | { readonly phase: 'fetching'; readonly doneBytes: number; readonly expectedBytes: number }
-  /** One line of a builder's log, terminal escapes removed. */
+  /** One line of a builder's log, terminal escapes removed, cut at 4,096 characters. */
   | { readonly phase: 'log'; readonly line: string }
 
 export interface BuildOutput {

@@ -1,6 +1,7 @@
 import type { BuildProgress } from './contract.ts'
 import { createNixLogReader } from './nix-log.ts'
 import type { RunLog } from './run-log.ts'
+import { copyStart } from './text.ts'
 
 /** What is remembered of what nix said, for the error message. All of it is bounded. */
 export interface Journal {
@@ -16,6 +17,8 @@ export interface Journal {
 
 const MAX_TAIL_LINES = 20
 const MAX_TAIL_LINE_LENGTH = 500
+/** Longest line that is told as progress; the log file has all of it. */
+const MAX_PROGRESS_LINE_LENGTH = 4096
 /** Nix may go on after a failure (`keep-going`); the first errors are those that count. */
 const MAX_ERRORS = 20
 const MAX_ERROR_LENGTH = 16_384
@@ -44,11 +47,11 @@ export function createJournal(log: RunLog, onProgress: (progress: BuildProgress)
       switch (entry?.phase) {
         case 'builder':
           remember(entry.derivation, entry.line)
-          onProgress({ phase: 'log', line: entry.line })
+          onProgress({ phase: 'log', line: copyStart(entry.line, MAX_PROGRESS_LINE_LENGTH) })
           return log.write(`${entry.derivation}> ${entry.line}`)
         case 'message':
           if (entry.severity === 'error' && errors.length < MAX_ERRORS)
-            errors.push(entry.text.slice(0, MAX_ERROR_LENGTH))
+            errors.push(copyStart(entry.text, MAX_ERROR_LENGTH))
           return log.write(`${entry.severity}: ${entry.text}`)
         case 'foreign':
           pushBounded(foreign, entry.line)
@@ -62,7 +65,7 @@ export function createJournal(log: RunLog, onProgress: (progress: BuildProgress)
 }
 
 function pushBounded(lines: string[], line: string): string[] {
-  lines.push(line.slice(0, MAX_TAIL_LINE_LENGTH))
+  lines.push(copyStart(line, MAX_TAIL_LINE_LENGTH))
   if (lines.length > MAX_TAIL_LINES) lines.shift()
   return lines
 }

@@ -7,6 +7,14 @@ export function cleanText(text: string): string {
     .replace(/[^\P{Cc}\t\n]/gu, '')
 }
 
+/**
+ * A copy of the first `max` characters. What is to be kept must not be a mere slice, nor what a regular expression or
+ * `split` gives: V8 keeps the whole text alive for it.
+ */
+export function copyStart(text: string, max: number): string {
+  return Buffer.from(text.slice(0, max)).toString()
+}
+
 /** At most `max` characters or so: the beginning, where nix says what failed, and twice as much of the end. */
 export function shorten(text: string, max: number): string {
   if (text.length <= max) return text
