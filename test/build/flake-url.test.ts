@@ -152,6 +152,17 @@ describe('a flake URL is refused:', () => {
     'git+ssh://git:hunter2@h.example/r',
     'git+https://somebody:hunter2@h.example/a b',
     'git+https://h.example/r?token=hunter2',
+    'git+https://h.example/r?token=hunter2@h',
+    'git+https://h.example/r?token=h@hunter2',
+    'git+https://user:hunter2/ken@host/x',
+    'git+https://user:to/hunter2@host/x',
+    'git+https://user:hunter2?ken@host/x',
+    'git+https://user:to?hunter2@host/x',
+    'git+https://user:hunter2//ken@host/x',
+    'git+https:\\\\user:hunter2/ken@host/x',
+    'https://user@there:hunter2/ken@host/x',
+    'hunter2/x@host',
+    'hunter2://x@host',
     `git+https://${'x'.repeat(2000)}:hunter2@h.example/r`,
   ])('%s, without repeating the secret', text => {
     expect(() => parseFlakeUrl(text)).toThrow(
