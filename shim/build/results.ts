@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { lstat, open, readdir, readFile, readlink, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
@@ -7,7 +8,7 @@ import { guardState, type StateDir } from './state-dir.ts'
 
 /** What was built for which recipe, and the gc roots that hold it. */
 export interface Results {
-  /** The path for the gc root's link, which nix replaces; anything there that is no such link is removed. */
+  /** The path for the gc root's link, which nix replaces; what is no such link and stands in its way is put aside. */
   prepareLink(recipeKey: string): Promise<string>
   /** The remembered result, when its gc root and its store path are still there. */
   find(recipeKey: string): Promise<BuildOutput | undefined>
@@ -33,8 +34,7 @@ export function createResults({ root, results, gcroots }: StateDir): Results {
   return {
     prepareLink: key =>
       guardState(root, async () => {
-        const target = await orUndefined(readlink(link(key)))
-        if (!v.is(storePathSchema, target)) await unlink(link(key)).catch(ignoreNoFile)
+        for (const name of await readdir(gcroots)) if (keyOf(name) === key) await clearWay(gcroots, name)
         return link(key)
       }),
     async find(key) {
@@ -70,9 +70,26 @@ async function orUndefined<Value>(promise: Promise<Value>): Promise<Value | unde
   return promise.catch(() => undefined)
 }
 
+/** Nix replaces a link into the store, and fails at anything else. */
+async function clearWay(dir: string, name: string): Promise<void> {
+  const path = join(dir, name)
+  if (v.is(storePathSchema, await orUndefined(readlink(path)))) return
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return
+    if (codeOf(error) !== 'EISDIR') throw error
+    // The build user's doing: root removes no tree of another user, who could change it meanwhile.
+    await rename(path, join(dir, `obstacle-${randomUUID()}`))
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
 function ignoreNoFile(error: unknown): void {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (code !== 'ENOENT' && code !== 'EISDIR') throw error
+  if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'EISDIR') throw error
 }
 
 async function writeAtomically(path: string, text: string): Promise<void> {
@@ -90,9 +107,13 @@ async function writeAtomically(path: string, text: string): Promise<void> {
 /** A recipe's key, and what nix or we put behind it. */
 const KEYED_NAME = /^([0-9a-f]{64})(?:[-.].+)?$/
 
+function keyOf(name: string): string | undefined {
+  return KEYED_NAME.exec(name)?.[1]
+}
+
 async function unlinkOthers(dir: string, keys: ReadonlySet<string>): Promise<void> {
   for (const name of await readdir(dir)) {
-    const key = KEYED_NAME.exec(name)?.[1]
+    const key = keyOf(name)
     // Links and files only: one of the folders belongs to the build user, who may have put anything there.
     if (key !== undefined && !keys.has(key)) await unlink(join(dir, name)).catch(ignoreNoFile)
   }

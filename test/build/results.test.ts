@@ -1,4 +1,4 @@
-import { chmod, lstat, mkdir, readdir, readFile, stat, symlink, unlink, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { BuildOutput } from '../../shim/build/contract.ts'
@@ -85,6 +85,44 @@ test.each<{ damage: string; harm: (files: { record: string; link: string }) => P
   expect(await builder.findResult(recipe)).toBeUndefined()
   expect((await builder.build(recipe)).storePath).toBe(output.storePath)
   expect(await builder.findResult(recipe)).toBeDefined()
+})
+
+test.each([
+  { what: 'an empty folder', harm: (link: string) => mkdir(link) },
+  { what: 'a folder with files', harm: (link: string) => mkdir(join(link, 'a/b'), { recursive: true }) },
+  { what: 'a file', harm: (link: string) => writeFile(link, '') },
+])('$what where the gc root is to be stops no build', async ({ harm }) => {
+  await using builder = startBuilder(bed)
+  for (const [packageName, suffix] of [
+    ['hello', ''],
+    ['documented', '-doc'],
+  ] as const) {
+    const recipe = recipeOf(lockedUrl, packageName)
+    const { storePath } = await builder.build(recipe)
+    const link = join(builder.stateDir, 'gcroots', recipeKey(recipe) + suffix)
+    await unlink(link)
+    await harm(link)
+    expect(await builder.findResult(recipe)).toBeUndefined()
+    expect(await builder.build(recipe)).toMatchObject({ storePath })
+    expect(await readlink(link)).toBe(storePath)
+  }
+})
+
+test('what lies in a folder that stands in the way is left as it is', async () => {
+  await using builder = startBuilder(bed)
+  const recipe = recipeOf(lockedUrl, 'hello')
+  await builder.build(recipe)
+  const gcroots = join(builder.stateDir, 'gcroots')
+  const link = join(gcroots, recipeKey(recipe))
+  const precious = join(bed.dir, 'precious')
+  await unlink(link)
+  await mkdir(link)
+  await writeFile(precious, '')
+  await symlink(bed.dir, join(link, 'link'))
+  await builder.build(recipe)
+  const [obstacle = ''] = (await readdir(gcroots)).filter(name => name.startsWith('obstacle-'))
+  expect(await readdir(join(gcroots, obstacle))).toEqual(['link'])
+  await expect(readFile(precious, 'utf8')).resolves.toBe('')
 })
 
 test('a flake whose content is not what its narHash says is refused', async () => {
