@@ -1,6 +1,7 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { FlakeUrl } from './flake-url.ts'
+import { createOneByOne } from './one-by-one.ts'
 
 /**
  * Git reads no repository of another user unless it is told to trust it. One that a recipe names has been allowed by a
@@ -22,14 +23,13 @@ export function createGitTrust(configHome: string): GitTrust {
     await rename(`${file}.new`, file)
     trusted.add(path)
   }
-  let last: Promise<void> = Promise.resolve()
+  const inTurn = createOneByOne()
   return {
     async trust({ scheme, source }) {
       if (scheme !== 'git+file') return
       const path = decodeURIComponent(new URL(source).pathname)
-      // One after the other: each writes the whole file.
-      last = last.catch(() => {}).then(() => add(path))
-      await last
+      // Each writes the whole file.
+      await inTurn(() => add(path))
     },
   }
 }

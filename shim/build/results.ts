@@ -3,10 +3,14 @@ import { lstat, open, readdir, readFile, readlink, rename, unlink } from 'node:f
 import { join } from 'node:path'
 import * as v from 'valibot'
 import type { BuildOutput } from './contract.ts'
+import { createOneByOne } from './one-by-one.ts'
 import { storePathSchema } from './realise.ts'
 import { guardState, type StateDir } from './state-dir.ts'
 
-/** What was built for which recipe, and the gc roots that hold it. */
+/**
+ * What was built for which recipe, and the gc roots that hold it. Calls take effect in their order: what is found, or
+ * linked after `prepareLink`, is not lost to a `keepOnly` that was called before.
+ */
 export interface Results {
   /** The path for the gc root's link, which nix replaces; what is no such link and stands in its way is put aside. */
   prepareLink(recipeKey: string): Promise<string>
@@ -31,27 +35,29 @@ export type SavedResult = v.InferOutput<typeof schema>
 export function createResults({ root, results, gcroots }: StateDir): Results {
   const record = (key: string) => join(results, `${key}.json`)
   const link = (key: string) => join(gcroots, key)
+  const inTurn = createOneByOne()
+  const change = <Result>(task: () => Promise<Result>) => inTurn(() => guardState(root, task))
   return {
     prepareLink: key =>
-      guardState(root, async () => {
+      change(async () => {
         for (const name of await readdir(gcroots)) if (keyOf(name) === key) await clearWay(gcroots, name)
         return link(key)
       }),
-    async find(key) {
-      const saved = await readRecord(record(key))
-      if (saved === undefined) return undefined
-      const { storePath, runId, output } = saved
-      const target = await orUndefined(readlink(output === 'out' ? link(key) : `${link(key)}-${output}`))
-      if (target !== storePath || !(await orUndefined(lstat(storePath)))) return undefined
-      return { storePath, runId }
-    },
-    save: (key, result) => guardState(root, () => writeAtomically(record(key), JSON.stringify(result, undefined, 2))),
-    async keepOnly(keys) {
-      await guardState(root, async () => {
+    find: key =>
+      inTurn(async () => {
+        const saved = await readRecord(record(key))
+        if (saved === undefined) return undefined
+        const { storePath, runId, output } = saved
+        const target = await orUndefined(readlink(output === 'out' ? link(key) : `${link(key)}-${output}`))
+        if (target !== storePath || !(await orUndefined(lstat(storePath)))) return undefined
+        return { storePath, runId }
+      }),
+    save: (key, result) => change(() => writeAtomically(record(key), JSON.stringify(result, undefined, 2))),
+    keepOnly: keys =>
+      change(async () => {
         await unlinkOthers(results, keys)
         await unlinkOthers(gcroots, keys)
-      })
-    },
+      }),
   }
 }
 

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { BuildOutput } from '../../shim/build/contract.ts'
 import { type Recipe, recipeKey } from '../../shim/build/recipe.ts'
+import { createResults } from '../../shim/build/results.ts'
+import { layOut, prepareStateDir } from '../../shim/build/state-dir.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from './remote-builder.ts'
@@ -69,6 +71,35 @@ test('the gc root of a build under way is not let go of', async () => {
   await bed.run('nix-store', ['--gc'])
   await expectInStore([storePath])
 })
+
+test('a result that is looked for while others are let go of is kept, or is not found', async () => {
+  const recipe = recipeOf(lockedUrl, 'hello')
+  const { stateDir } = await buildOnce(recipe)
+  await fillResults(stateDir)
+  await using builder = startBuilder(bed, { stateDir })
+  const swept = builder.keepOnly([])
+  expect(await builder.findResult(recipe)).toBeUndefined()
+  await swept
+})
+
+test('a gc root that is made while others are let go of is kept', async () => {
+  const stateDir = join(bed.dir, 'swept')
+  const dir = layOut(stateDir)
+  const key = recipeKey(recipeOf(lockedUrl, 'hello'))
+  await prepareStateDir(dir, { home: dir.home, env: {} })
+  await fillResults(stateDir)
+  const results = createResults(dir)
+  const swept = results.keepOnly(new Set())
+  await symlink('/nix/store/elsewhere', await results.prepareLink(key))
+  await swept
+  expect(await readdir(dir.gcroots)).toEqual([key])
+})
+
+/** To let go of these takes much longer than what a test does meanwhile. */
+async function fillResults(stateDir: string): Promise<void> {
+  const names = Array.from({ length: 1_000 }, (_, index) => `${String(index).padStart(64, '0')}.json`)
+  await Promise.all(names.map(name => writeFile(join(stateDir, 'results', name), '')))
+}
 
 test.each<{ damage: string; harm: (files: { record: string; link: string }) => Promise<void> }>([
   { damage: 'a record that is no JSON', harm: ({ record }) => writeFile(record, '{"storePath": "/nix/st') },

@@ -1,0 +1,9 @@
+/** Runs tasks one after the other, in the order of the calls; a failed one does not stop the next. */
+export function createOneByOne(): <Result>(task: () => Promise<Result>) => Promise<Result> {
+  let last: Promise<unknown> = Promise.resolve()
+  return task => {
+    const run = last.then(task)
+    last = run.catch(() => {})
+    return run
+  }
+}
