@@ -2,6 +2,7 @@ import { posix } from 'node:path'
 import { pipeline } from 'node:stream'
 import { type Extract, extract, type Header } from 'tar-stream'
 import { ShimError } from '../errors.ts'
+import { quote } from '../quote.ts'
 import { archiveInvalid } from './invalid.ts'
 
 /** One entry of a tar; a body that is not read is skipped. Names have no `./` in front, no `..` and no `/` at either end. */
@@ -70,7 +71,7 @@ function toEntry({ header }: Entry, body: AsyncIterable<Buffer>): TarEntry | und
       if (!isRoot(header.name)) safeName(header.name)
       return undefined
     default:
-      throw archiveInvalid(`holds ${quoteName(header.name)}, which is neither file, folder nor link (${header.type})`)
+      throw archiveInvalid(`holds ${quote(header.name)}, which is neither file, folder nor link (${header.type})`)
   }
 }
 
@@ -80,10 +81,10 @@ function isRoot(name: string): boolean {
 
 function safeName(name: string): string {
   const clean = posix.normalize(name).replace(/\/$/, '')
-  if (name.startsWith('/')) throw archiveInvalid(`holds an absolute name: ${quoteName(name)}`)
-  if (name.split('/').includes('..')) throw archiveInvalid(`holds a name with "..": ${quoteName(name)}`)
+  if (name.startsWith('/')) throw archiveInvalid(`holds an absolute name: ${quote(name)}`)
+  if (name.split('/').includes('..')) throw archiveInvalid(`holds a name with "..": ${quote(name)}`)
   if (name === '' || clean === '.' || name.includes('\0'))
-    throw archiveInvalid(`holds an unusable name: ${quoteName(name)}`)
+    throw archiveInvalid(`holds an unusable name: ${quote(name)}`)
   return clean
 }
 
@@ -91,14 +92,8 @@ function safeName(name: string): string {
 function symlinkTarget({ name, linkname: target }: Header): string {
   const resolved = posix.join(posix.dirname(name), target)
   if (target === '' || target.startsWith('/') || resolved === '..' || resolved.startsWith('../'))
-    throw archiveInvalid(`holds a symlink out of the archive: ${quoteName(name)} -> ${quoteName(target)}`)
+    throw archiveInvalid(`holds a symlink out of the archive: ${quote(name)} -> ${quote(target)}`)
   return posix.normalize(resolved)
-}
-
-const MAX_QUOTED = 100
-
-function quoteName(name: string): string {
-  return JSON.stringify(name.length > MAX_QUOTED ? `${name.slice(0, MAX_QUOTED)}…` : name)
 }
 
 function damaged(cause: unknown): ShimError {
