@@ -34,8 +34,8 @@ const progress = v.variant('phase', [
 /** What the worker tells; `done` or `failed` is the last. */
 export const reportSchema = v.variant('kind', [
   v.object({ kind: v.literal('progress'), progress }),
-  /** A stream script runs, with this process group. */
-  v.object({ kind: v.literal('script'), pid: v.number() }),
+  /** A stream script runs, with this process group; without one it has ended. */
+  v.object({ kind: v.literal('script'), pid: v.exactOptional(v.number()) }),
   v.object({
     kind: v.literal('done'),
     image: v.object({ imageId: v.string(), manifestDigest: v.string(), sentBytes: v.number() }),

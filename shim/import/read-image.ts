@@ -42,5 +42,17 @@ function openLayout(output: Output, { store, onLayer, onRead, ...run }: ReadImag
     onRead(done, output.kind === 'archive' ? output.size : undefined)
   }
   if (output.kind === 'folder') return openFolder(output.path, store, onBytes)
-  return readArchive(decompress(archiveBytes(output, { ...run, onBytes })), store, onLayer)
+  return whileWanted(run.signal, signal =>
+    readArchive(decompress(archiveBytes(output, { ...run, signal, onBytes })), store, onLayer),
+  )
+}
+
+/** A reader that fails cannot stop a source that it waits for: the signal ends that, and the failure is heard at once. */
+async function whileWanted<T>(signal: AbortSignal, read: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const over = new AbortController()
+  try {
+    return await read(AbortSignal.any([signal, over.signal]))
+  } finally {
+    over.abort()
+  }
 }

@@ -17,8 +17,8 @@ import { underLease } from './under-lease.ts'
 export interface ImportRun {
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
-  /** Told the process group of a stream script. */
-  readonly onScript: (pid: number) => void
+  /** Told the process group of a stream script, and nothing once that has ended. */
+  readonly onScript: (pid?: number) => void
 }
 
 /** One import from start to end. Throws a ShimError. */
@@ -71,6 +71,7 @@ function read({ storePath, scriptUser }: ImportJob, run: ImportRun, store: Image
     user: scriptUser,
     signal: run.signal,
     onStart: run.onScript,
+    onEnd: () => run.onScript(),
     onLayer: layer => expectLayer(unpacker, layer),
     onRead: (doneBytes, totalBytes) =>
       run.onProgress({ phase: 'importing', doneBytes, ...(totalBytes !== undefined && { totalBytes }) }),

@@ -1,4 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
 import { FinalError, messageOf } from '../errors.ts'
 
 /** Whom programs out of the Nix store run as. */
@@ -15,13 +16,17 @@ export interface ScriptRun {
   readonly signal: AbortSignal
   /** Told the process group, which is the script's own. */
   readonly onStart: (pid: number) => void
+  /** The script has ended, and its process group with it. */
+  readonly onEnd: () => void
 }
 
 /**
- * Runs a stream script without a shell and yields what it writes, as fast as that is taken. The script and whatever it
- * started are killed when the reader stops early or the signal is aborted. Throws StreamFailed with the script's last words.
+ * Runs a stream script without a shell and yields what it writes, as fast as that is taken. The script and whatever of
+ * its process group is left are killed when the reader stops early or the signal is aborted, which takes effect at once.
+ * Throws StreamFailed with the script's last words.
  */
-export async function* runStreamScript(path: string, { user, signal, onStart }: ScriptRun): AsyncGenerator<Buffer> {
+export async function* runStreamScript(path: string, run: ScriptRun): AsyncGenerator<Buffer> {
+  const { user, signal, onStart, onEnd } = run
   signal.throwIfAborted()
   const script = spawn(path, [], {
     cwd: '/',
@@ -33,24 +38,35 @@ export async function* runStreamScript(path: string, { user, signal, onStart }: 
   })
   const end = watchEnd(script)
   const lastWords = keepTail(script.stderr)
-  const kill = () => killGroup(script)
-  signal.addEventListener('abort', kill)
+  const giveUp = () => endNow(script)
+  signal.addEventListener('abort', giveUp)
   try {
     if (script.pid !== undefined) onStart(script.pid)
-    yield* withIdleLimit(script.stdout, kill)
+    yield* readWithLimits(script)
     const how = await end
     signal.throwIfAborted()
     if (how !== undefined) throw failed(how, lastWords())
   } finally {
-    signal.removeEventListener('abort', kill)
-    kill()
+    signal.removeEventListener('abort', giveUp)
+    giveUp()
     await end
+    onEnd()
   }
 }
 
-/** Resolves to how the script failed, or to nothing. */
-function watchEnd(script: ChildProcess): Promise<string | undefined> {
+type Script = ChildProcessByStdio<null, Readable, Readable>
+
+/** What a script started may outlive it, and have its ends of the pipes: silence is waited for this long then. */
+const DRAIN_LIMIT_MS = 5_000
+
+/** Resolves to how the script failed, or to nothing, once its pipes are closed as well. */
+function watchEnd(script: Script): Promise<string | undefined> {
   return new Promise(resolve => {
+    let timer: NodeJS.Timeout | undefined
+    script.on('exit', () => {
+      timer = setTimeout(() => script.stderr.destroy(), DRAIN_LIMIT_MS)
+    })
+    script.on('close', () => clearTimeout(timer))
     script.on('error', error => resolve(`cannot be started: ${messageOf(error)}`))
     script.on('close', (code, signal) => {
       if (code === 0) resolve(undefined)
@@ -74,17 +90,47 @@ function keepTail(stderr: NodeJS.ReadableStream): () => string {
 /** A script that writes nothing for this long, though somebody reads, is stuck. */
 const IDLE_LIMIT_MS = 10 * 60_000
 
-async function* withIdleLimit(stdout: AsyncIterable<Buffer>, kill: () => void): AsyncGenerator<Buffer> {
-  const iterator = stdout[Symbol.asyncIterator]()
+async function* readWithLimits(script: Script): AsyncGenerator<Buffer> {
+  const chunks: AsyncIterator<Buffer> = script.stdout[Symbol.asyncIterator]()
   for (;;) {
-    const timer = setTimeout(kill, IDLE_LIMIT_MS)
-    const next = await iterator.next().finally(() => clearTimeout(timer))
-    if (next.done) return
+    const stopWatching = limitSilence(script)
+    const next = await chunks.next().catch(unlessClosed).finally(stopWatching)
+    if (!next || next.done) return
     yield next.value
   }
 }
 
-function killGroup({ pid }: ChildProcess): void {
+/**
+ * For one read. A script that has ended is not taken for the end of its output: a shell's `exec > >(gzip)` goes on
+ * writing after the shell has gone.
+ */
+function limitSilence(script: Script): () => void {
+  let timer = setTimeout(() => killGroup(script), IDLE_LIMIT_MS)
+  const onExit = () => {
+    clearTimeout(timer)
+    timer = setTimeout(() => script.stdout.destroy(), DRAIN_LIMIT_MS)
+  }
+  if (script.exitCode !== null || script.signalCode !== null) onExit()
+  else script.once('exit', onExit)
+  return () => {
+    clearTimeout(timer)
+    script.off('exit', onExit)
+  }
+}
+
+/** That the pipe was closed on our side ends the output and is no failure. */
+function unlessClosed(error: unknown): undefined {
+  if (!(error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE')) throw error
+}
+
+/** What has left the process group may keep its ends of the pipes: nobody waits for it. */
+function endNow(script: Script): void {
+  killGroup(script)
+  script.stdout.destroy()
+  script.stderr.destroy()
+}
+
+function killGroup({ pid }: Script): void {
   if (pid === undefined) return
   try {
     process.kill(-pid, 'SIGKILL')

@@ -20,7 +20,7 @@ async function main(): Promise<void> {
     const image = await runImport(job, {
       signal: cancel.signal,
       onProgress: throttle(progress => report({ kind: 'progress', progress })),
-      onScript: pid => report({ kind: 'script', pid }),
+      onScript: pid => report({ kind: 'script', ...(pid !== undefined && { pid }) }),
     })
     report({ kind: 'done', image })
   } catch (error) {
