@@ -9,8 +9,10 @@ export interface BuildUser {
   readonly gid?: number
   /** A folder of its own; the user owns it. */
   readonly home: string
-  /** The whole environment: nothing else is inherited. */
+  /** The whole environment of nix: nothing else is inherited. */
   readonly env: Readonly<Record<string, string>>
+  /** The whole environment of programs out of the store, which anybody may have written: no secret, nothing of nix. */
+  readonly scriptEnv: Readonly<Record<string, string>>
 }
 
 export interface BuildUserOptions {
@@ -24,7 +26,7 @@ export interface BuildUserOptions {
 
 /** Throws BuildUserUnknown. */
 export async function resolveBuildUser({ name, home, configHome, env }: BuildUserOptions): Promise<BuildUser> {
-  const user = { home, env: buildEnvironment(env, home, configHome) }
+  const user = { home, env: buildEnvironment(env, home, configHome), scriptEnv: SCRIPT_ENVIRONMENT }
   if (name === null || process.getuid?.() !== 0) return user
   const [uid, gid] = await Promise.all([askId('-u', name), askId('-g', name)])
   return { ...user, uid, gid }
@@ -32,7 +34,10 @@ export async function resolveBuildUser({ name, home, configHome, env }: BuildUse
 
 async function askId(flag: '-u' | '-g', name: string): Promise<number> {
   try {
-    const { stdout } = await promisify(execFile)('id', [flag, '--', name], { timeout: ID_LIMIT_MS })
+    const { stdout } = await promisify(execFile)('id', [flag, '--', name], {
+      env: { PATH: SYSTEM_PATH },
+      timeout: ID_LIMIT_MS,
+    })
     return Number.parseInt(stdout, 10)
   } catch (cause) {
     throw new FinalError(
@@ -42,6 +47,11 @@ async function askId(flag: '-u' | '-g', name: string): Promise<number> {
     )
   }
 }
+
+/** Folders that root alone can write: in those of our own PATH others may choose what root runs. */
+const SYSTEM_PATH = '/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+const SCRIPT_ENVIRONMENT = { PATH: SYSTEM_PATH, LANG: 'C.UTF-8', HOME: '/nonexistent' }
 
 /** A user database on the network may take its time. */
 const ID_LIMIT_MS = 10_000
