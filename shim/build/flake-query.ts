@@ -3,6 +3,11 @@ import { GrammarError } from './grammar.ts'
 const REV = /^[0-9a-f]{40}$/
 /** git's own rules for the name of a ref (git-check-ref-format), within nix's narrower set of characters. */
 const REF = /^(?!.*(?:\/\/|\.\.|\/\.|@\{|\.lock(?:\/|$)))[A-Za-z0-9@][A-Za-z0-9_./@+-]*(?<![./])$/
+/**
+ * What anybody may write who can propose a change, and servers keep beside the branches: refs/pull/1/head. Forges look a
+ * name up below refs/, too: pull/1/head.
+ */
+const PROPOSAL = /^(?:refs\/(?!(?:heads|tags)\/)|(?:pull|merge-requests|changes)\/\d+(?:\/|$))/
 const DIR = /^(?!\.{1,2}(?:\/|$))[A-Za-z0-9_.~@+][A-Za-z0-9_.~@+-]*(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9_.~@+-]+)*$/
 const NAR_HASH = /^sha256-[A-Za-z0-9+/]{43}=$/
 const FLAG = /^[01]$/
@@ -48,7 +53,15 @@ export function isRev(text: string): boolean {
 export function checkRef(text: string): string {
   if (!REF.test(text))
     throw new GrammarError('its rev or ref is neither a commit of 40 hex digits nor the name of a branch or tag')
-  return text
+  return checkNoProposal(text)
+}
+
+function checkNoProposal(ref: string): string {
+  if (PROPOSAL.test(ref))
+    throw new GrammarError(
+      'its ref is neither a branch nor a tag: of refs/ only refs/heads/ and refs/tags/ are allowed, and no pull or merge request',
+    )
+  return ref
 }
 
 function parsePair(pair: string, keys: readonly string[]): [string, string] {
@@ -60,6 +73,7 @@ function parsePair(pair: string, keys: readonly string[]): [string, string] {
   const [pattern, meaning] = rule
   const value = key === 'rev' ? raw.toLowerCase() : key === 'narHash' ? decode(raw) : raw
   if (!pattern.test(value)) throw new GrammarError(`"${key}" in its query is not ${meaning}`)
+  if (key === 'ref') checkNoProposal(value)
   return [key, value]
 }
 
