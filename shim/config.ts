@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { closest, distance } from 'fastest-levenshtein'
 import * as v from 'valibot'
 import { parseDocument } from 'yaml'
+import { DEFAULT_SOCKET } from './default-socket.ts'
 import { parseDuration } from './duration.ts'
 import { FinalError, messageOf } from './errors.ts'
 
@@ -15,7 +16,7 @@ const duration = v.pipe(
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
     const milliseconds = parseDuration(dataset.value)
     if (milliseconds !== undefined) return milliseconds
-    addIssue({ message: 'expected a duration such as 30s, 5m or 1h' })
+    addIssue({ message: 'expected a duration such as 30s, 5m or 1h, of 24 days at most' })
     return NEVER
   }),
 )
@@ -37,7 +38,7 @@ const policyRule = v.strictObject({
 })
 
 const schema = v.strictObject({
-  listen: v.optional(absolutePath, '/run/enbi-shim/enbi-shim.sock'),
+  listen: v.optional(absolutePath, DEFAULT_SOCKET),
   stateDir: v.optional(absolutePath, '/var/lib/enbi-shim'),
   containerd: v.optional(
     v.strictObject({

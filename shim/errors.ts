@@ -13,7 +13,7 @@ export const ERROR_CODES = {
   RecipeConflict: 'final',
   // policy
   PolicyRefused: 'final',
-  ImageNotOurs: 'final',
+  ImageNotOurs: 'retryable',
   // build
   BuildUserUnknown: 'final',
   NixMissing: 'retryable',
@@ -86,6 +86,11 @@ export function toShimError(error: unknown): ShimError {
 /** The message of anything thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
+}
+
+/** Whether containerd could not be asked. */
+export function isContainerdAway(error: unknown): boolean {
+  return error instanceof ShimError && error.code === 'ContainerdAway'
 }
 
 /** An error that crossed a thread, made a ShimError again. */

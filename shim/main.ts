@@ -2,10 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { exitCodeOf } from './commands/exit-codes.ts'
+import { DEFAULT_SOCKET } from './default-socket.ts'
 import { messageOf } from './errors.ts'
-
-/** Where the shim listens unless its config says otherwise. */
-const DEFAULT_SOCKET = '/run/enbi-shim/enbi-shim.sock'
 
 const program = new Command('enbi-shim')
   .description('Nix builds, on image pull: a per-node proxy between the kubelet and containerd.')
@@ -68,9 +66,12 @@ try {
 /** Aborted by the first SIGINT or SIGTERM; a second one ends the process at once. */
 function terminationSignal(): AbortSignal {
   const controller = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(name, () => controller.abort(name))
+  const names = ['SIGINT', 'SIGTERM'] as const
+  const abort = (name: NodeJS.Signals) => {
+    for (const each of names) process.off(each, abort)
+    controller.abort(name)
   }
+  for (const name of names) process.on(name, abort)
   return controller.signal
 }
 

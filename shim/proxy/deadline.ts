@@ -2,9 +2,6 @@ const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 
 /** The wire allows eight digits. */
 const MAX_DIGITS_VALUE = 99_999_999
 
-/** Longer timers do not exist in node, which fires them at once. */
-export const MAX_TIMER_MS = 2 ** 31 - 1
-
 /** Milliseconds of a `grpc-timeout` value (`120000m`, `2H`); undefined when it is malformed or missing. */
 export function parseTimeout(value: string | undefined): number | undefined {
   if (value === undefined || !/^\d{1,8}[HMSmun]$/.test(value)) return undefined

@@ -1,6 +1,7 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2'
+import { MAX_TIMER_MS } from '../duration.ts'
 import { AnswerPipe, statusOf } from './answer-pipe.ts'
-import { formatTimeout, MAX_TIMER_MS } from './deadline.ts'
+import { formatTimeout } from './deadline.ts'
 import { type GrpcStatus, STATUS } from './grpc-status.ts'
 import { toHeaders } from './headers.ts'
 import { deadlineOf, type Incoming, ignoreError } from './incoming.ts'

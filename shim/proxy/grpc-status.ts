@@ -18,19 +18,32 @@ export interface GrpcStatus {
 
 /** Peers refuse header blocks beyond 8 kB or so: a longer message is cut. Counted in encoded bytes. */
 const MESSAGE_LIMIT_BYTES = 8192 - 512
+/** The end of a message, a log's last lines say, tells more than its middle. */
+const HEAD_LIMIT_BYTES = MESSAGE_LIMIT_BYTES / 4
 const CUT_MARK = '...'
 
 /** `grpc-message` as it goes over the wire: UTF-8, everything but printable ASCII percent-encoded, bounded. */
 export function encodeMessage(message: string): string {
   const text = message.toWellFormed()
   if (text.length <= MESSAGE_LIMIT_BYTES && /^[ -$&-~]*$/.test(text)) return text
-  let encoded = ''
-  for (const character of text) {
-    const next = /^[ -$&-~]$/.test(character) ? character : percentEncode(character)
-    if (encoded.length + next.length > MESSAGE_LIMIT_BYTES - CUT_MARK.length) return encoded + CUT_MARK
-    encoded += next
-  }
-  return encoded
+  const encoded = Array.from(text, character => (/^[ -$&-~]$/.test(character) ? character : percentEncode(character)))
+  if (lengthOf(encoded) <= MESSAGE_LIMIT_BYTES) return encoded.join('')
+  const head = takeUpTo(encoded, HEAD_LIMIT_BYTES)
+  const tail = takeUpTo(encoded.reverse(), MESSAGE_LIMIT_BYTES - lengthOf(head) - CUT_MARK.length).reverse()
+  return [...head, CUT_MARK, ...tail].join('')
+}
+
+function takeUpTo(parts: readonly string[], limit: number): string[] {
+  let length = 0
+  const end = parts.findIndex(part => {
+    length += part.length
+    return length > limit
+  })
+  return parts.slice(0, end === -1 ? parts.length : end)
+}
+
+function lengthOf(parts: readonly string[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0)
 }
 
 /** The text of a `grpc-message` value; what is wrongly encoded is left as it came. */

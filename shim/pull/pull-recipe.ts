@@ -1,11 +1,12 @@
 import type { Builder } from '../build/contract.ts'
 import type { Recipe } from '../build/recipe.ts'
-import { FinalError, RetryableError } from '../errors.ts'
+import { isContainerdAway, RetryableError } from '../errors.ts'
 import type { Importer } from '../import/contract.ts'
 import { quote } from '../quote.ts'
 import type { ImageRecord, ImageRecords } from './contract.ts'
 import { isOfRecipe, isOurs, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
 import type { PullProgress } from './progress.ts'
+import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
 export interface Stages {
   readonly builder: Builder
@@ -27,7 +28,7 @@ export interface RecipePull {
 /** Makes the image of a recipe be there, doing as little as can be done; returns its image id. */
 export async function pullRecipe(stages: Stages, pull: RecipePull): Promise<string> {
   const { recipe, record, onProgress } = pull
-  const known = recipe.flake.locked && (await presentId(stages, record, recipe))
+  const known = recipe.flake.locked && (await presentId(stages, record, pull))
   if (known) {
     onProgress({ phase: 'present' })
     return known
@@ -43,10 +44,10 @@ async function build(builder: Builder, pull: RecipePull) {
 
 /** The build may have taken an hour: the record is read again, and an image that is just this output is kept. */
 async function builtBefore(stages: Stages, pull: RecipePull, storePath: string): Promise<string | undefined> {
-  const record = await stages.images.find(pull.recipe.image)
+  const record = await whenContainerdAnswers(() => stages.images.find(pull.recipe.image), pull.signal)
   refuseForeign(pull, record)
   const same = record?.labels[STORE_PATH_LABEL] === storePath
-  const id = same ? await presentId(stages, record, pull.recipe) : undefined
+  const id = same ? await presentId(stages, record, pull) : undefined
   if (id) pull.onProgress({ phase: 'present' })
   return id
 }
@@ -62,14 +63,14 @@ async function importOutput(importer: Importer, pull: RecipePull, storePath: str
       const { imageId } = await importer.importImage({ storePath, image: recipe.image, labels, signal, onProgress })
       return imageId
     } catch (error) {
-      const isAway = error instanceof RetryableError && error.code === 'ContainerdAway'
-      if (!isAway || tries === IMPORT_TRIES || signal.aborted) throw error
+      if (!isContainerdAway(error) || tries === IMPORT_TRIES || signal.aborted) throw error
     }
   }
 }
 
-async function presentId({ images }: Stages, record: ImageRecord | undefined, recipe: Recipe) {
-  return record && isOfRecipe(record, recipe) ? images.imageId(recipe.image) : undefined
+async function presentId({ images }: Stages, record: ImageRecord | undefined, { recipe, signal }: RecipePull) {
+  if (!record || !isOfRecipe(record, recipe)) return undefined
+  return whenContainerdAnswers(() => images.imageId(recipe.image), signal)
 }
 
 /** Throws ImageNotOurs when the record is one that no shim put there, unless that may be replaced. */
@@ -78,7 +79,7 @@ export function refuseForeign(
   record: ImageRecord | undefined,
 ): void {
   if (!record || isOurs(record) || replaceForeign) return
-  throw new FinalError(
+  throw new RetryableError(
     'ImageNotOurs',
     `an image ${quote(recipe.image)} that enbi-shim did not put there is on the node, and is not replaced: remove it, choose another name, or set replaceForeign in the policy rule`,
   )

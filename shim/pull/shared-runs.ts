@@ -1,4 +1,5 @@
 import { RetryableError, type ShimError, toShimError } from '../errors.ts'
+import { callerLeft, untilAborted } from './until-aborted.ts'
 
 export interface SharedRunsOptions {
   /** A run that nobody has waited for during this time is aborted. */
@@ -69,24 +70,24 @@ export function createSharedRuns<Result>({
   function leave(key: string, run: Run<Result>): void {
     run.waiting -= 1
     if (run.waiting > 0 || runs.get(key) !== run) return
-    run.abandonTimer = setTimeout(() => {
-      // A later caller must not join a run that is being torn down.
-      runs.delete(key)
-      run.controller.abort(new RetryableError('Cancelled', 'nobody waits for the image any more'))
-    }, abandonAfterMs)
+    const abandon = () => run.controller.abort(new RetryableError('Cancelled', 'nobody waits for the image any more'))
+    run.abandonTimer = setTimeout(abandon, abandonAfterMs)
   }
 
   return {
     active: () => new Set(runs.keys()),
     async join(key, start, signal) {
-      if (signal.aborted) throw gone(signal)
+      if (signal.aborted) throw callerLeft(signal)
+      // A run that is being torn down is not joined, and none starts beside it.
+      for (let run = runs.get(key); run?.controller.signal.aborted; run = runs.get(key))
+        await untilAborted(Promise.allSettled([run.result]), signal)
       const failure = remembered(key)
       if (failure) throw failure
       const run = runs.get(key) ?? startRun(key, start)
       clearTimeout(run.abandonTimer)
       run.waiting += 1
       try {
-        return await untilGone(run.result, signal)
+        return await untilAborted(run.result, signal)
       } finally {
         leave(key, run)
       }
@@ -100,16 +101,4 @@ export function createSharedRuns<Result>({
       await Promise.allSettled(results)
     },
   }
-}
-
-function untilGone<Result>(result: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const leave = () => reject(gone(signal))
-    signal.addEventListener('abort', leave, { once: true })
-    result.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
-  })
-}
-
-function gone(signal: AbortSignal): RetryableError {
-  return new RetryableError('Cancelled', 'the caller went away', { cause: signal.reason })
 }

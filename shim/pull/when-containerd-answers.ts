@@ -1,13 +1,20 @@
-import { RetryableError } from '../errors.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { isContainerdAway } from '../errors.ts'
+import { untilAborted } from './until-aborted.ts'
 
-/** Asks again while containerd is away, until the caller's signal aborts: calls are held as those that are passed on. */
+const PAUSE_MS = 100
+
+/**
+ * Asks again while containerd is away: a call is held as those are that are passed on. Throws Cancelled once `signal`
+ * aborts.
+ */
 export async function whenContainerdAnswers<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (;;) {
     try {
-      return await ask()
+      return await untilAborted(ask(), signal)
     } catch (error) {
-      const isAway = error instanceof RetryableError && error.code === 'ContainerdAway'
-      if (!isAway || signal.aborted) throw error
+      if (!isContainerdAway(error)) throw error
     }
+    await untilAborted(delay(PAUSE_MS), signal)
   }
 }

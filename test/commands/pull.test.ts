@@ -76,6 +76,13 @@ describe('enbi-shim check-config', () => {
     expect(stdout).toContain('maxBuilds: 2')
   })
 
+  it('prints what is a config again', async () => {
+    const { stdout } = await enbiShim('check-config', shim.configPath)
+    const file = join(bed.dir, 'printed.yaml')
+    await writeFile(file, stdout)
+    expect(await enbiShim('check-config', file)).toMatchObject({ exitCode: 0, stdout })
+  })
+
   it('names mistakes and fails with exit code 2', async () => {
     const file = join(bed.dir, 'wrong.yaml')
     await writeFile(file, 'lisen: /x\n')

@@ -85,6 +85,24 @@ describe('a caller that goes away', () => {
     expect(runs.active().size).toBe(0)
   })
 
+  it('while its run is torn down waits for the end, and then starts anew', async () => {
+    const { started, runs } = setUp()
+    const slow = (signal: AbortSignal) =>
+      new Promise<string>((resolve, reject) => started.push({ signal, resolve, reject }))
+    const caller = new AbortController()
+    const gone = runs.join('key', slow, caller.signal)
+    caller.abort()
+    await expect(gone).rejects.toThrow()
+    await vi.advanceTimersByTimeAsync(ABANDON_MS)
+    expect(runs.active()).toEqual(new Set(['key']))
+    const next = runs.join('key', slow, new AbortController().signal)
+    expect(started).toHaveLength(1)
+    started[0]?.reject(new RetryableError('Cancelled', 'torn down'))
+    await vi.advanceTimersByTimeAsync(0)
+    started[1]?.resolve('id')
+    await expect(next).resolves.toBe('id')
+  })
+
   it('before it came starts nothing', async () => {
     const { started, join } = setUp()
     await expect(join(AbortSignal.abort())).rejects.toMatchObject({ code: 'Cancelled' })
