@@ -66,7 +66,9 @@ async function createStages({ config, images, env, logger }: StagesOptions): Pro
   const { createBuilder } = await import('../build/builder.ts')
   const { createImporter } = await import('../import/importer.ts')
   const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, logger, env })
-  const importer = createImporter({ containerd, stateDir, buildUser: builder.user, logger })
+  const { user } = builder
+  const scriptUser = { ...user, env: user.scriptEnv }
+  const importer = createImporter({ containerd, stateDir, buildUser: scriptUser, logger })
   return { builder, importer, images: await images() }
 }
 
