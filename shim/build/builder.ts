@@ -5,7 +5,7 @@ import { createGitTrust } from './git-trust.ts'
 import { type Recipe, recipeKey } from './recipe.ts'
 import { createResults } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
-import { type NixOptions, runRecipe, type Workshop } from './run-recipe.ts'
+import { type NixOptions, type NixSetup, runRecipe } from './run-recipe.ts'
 import { createSlots } from './slots.ts'
 import { layOut, prepareStateDir } from './state-dir.ts'
 
@@ -35,7 +35,7 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   await prepareStateDir(dir, user)
   const results = createResults(dir)
   const gitTrust = createGitTrust(dir.config)
-  const shop: Workshop = { dir, user, nix, results, gitTrust, logger: logger.child({ stage: 'build' }) }
+  const setup: NixSetup = { dir, user, nix, results, gitTrust, logger: logger.child({ stage: 'build' }) }
   const slots = createSlots(nix.maxBuilds)
   const active = createActiveKeys()
   return {
@@ -45,17 +45,17 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
         const onAhead = (ahead: number) => call.onProgress({ phase: 'queued', ahead })
         return slots.run({ owner: call.namespace, signal: call.signal, onAhead }, async () => {
           await prepareStateDir(dir, user)
-          await pruneRunLogs(dir.logs).catch(err => shop.logger.warn({ err }, 'removing old build logs failed'))
-          return runRecipe(shop, recipe, call)
+          await pruneRunLogs(dir.logs).catch(err => setup.logger.warn({ err }, 'removing old build logs failed'))
+          return runRecipe(setup, recipe, call)
         })
       }),
-    findResult: recipe => findLocked(shop, recipe),
+    findResult: recipe => findLocked(setup, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
   }
 }
 
 /** An unlocked flake may have moved on. */
-async function findLocked({ results }: Workshop, recipe: Recipe) {
+async function findLocked({ results }: NixSetup, recipe: Recipe) {
   return recipe.flake.locked ? results.find(recipeKey(recipe)) : undefined
 }
 

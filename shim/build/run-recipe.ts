@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { MAX_TIMER_MS } from '../duration.ts'
 import { FinalError, RetryableError, type ShimError, toShimError } from '../errors.ts'
 import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
@@ -20,7 +21,7 @@ export interface NixOptions extends NixSettings {
 }
 
 /** What a run needs and does not own. */
-export interface Workshop {
+export interface NixSetup {
   readonly dir: StateDir
   readonly user: BuildUser
   readonly nix: NixOptions
@@ -30,13 +31,17 @@ export interface Workshop {
 }
 
 /** Evaluates and realises a recipe, and remembers the result. Throws a ShimError. */
-export async function runRecipe(shop: Workshop, recipe: Recipe, call: BuildCall): Promise<BuildOutput> {
+export async function runRecipe(setup: NixSetup, recipe: Recipe, call: BuildCall): Promise<BuildOutput> {
   const runId = createRunId(new Date())
-  const logger = shop.logger.child({ runId, flake: recipe.flake.url, package: recipe.packageName })
-  const log = openRunLog(shop.dir.logs, runId, logger)
+  const logger = setup.logger.child({ runId, flake: recipe.flake.url, package: recipe.packageName })
+  const log = openRunLog(setup.dir.logs, runId, logger)
   logger.info({ image: recipe.image, namespace: call.namespace }, 'build started')
   try {
-    const storePath = await buildWithNix(shop, recipe, { ...call, runId, journal: createJournal(log, call.onProgress) })
+    const storePath = await buildWithNix(setup, recipe, {
+      ...call,
+      runId,
+      journal: createJournal(log, call.onProgress),
+    })
     logger.info({ storePath }, 'build done')
     return { storePath, runId }
   } catch (error) {
@@ -54,27 +59,24 @@ interface Run extends BuildCall {
   readonly journal: Journal
 }
 
-async function buildWithNix(shop: Workshop, recipe: Recipe, run: Run): Promise<string> {
-  const timeLimit = AbortSignal.timeout(Math.min(shop.nix.timeoutMs, MAX_TIMER_MS))
+async function buildWithNix(setup: NixSetup, recipe: Recipe, run: Run): Promise<string> {
+  const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
   const signal = AbortSignal.any([run.signal, timeLimit])
   const nix = (stage: FailedRun['stage'], args: readonly string[]) =>
-    callNix(shop, recipe, { ...run, signal, timeLimit, stage, args })
+    callNix(setup, recipe, { ...run, signal, timeLimit, stage, args })
 
   run.onProgress({ phase: 'evaluating' })
-  await guardState(shop.dir.root, () => shop.gitTrust.trust(recipe.flake))
+  await guardState(setup.dir.root, () => setup.gitTrust.trust(recipe.flake))
   const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe)))
   const key = recipeKey(recipe)
-  const answer = await nix('building', realisationArgs(derivation, await shop.results.prepareLink(key)))
+  const answer = await nix('building', realisationArgs(derivation, await setup.results.prepareLink(key)))
   const storePath = readRealisation(recipe, derivation, answer)
 
   const { flake, packageName } = recipe
   const { output } = derivation
-  await shop.results.save(key, { storePath, runId: run.runId, output, flake: flake.url, packageName })
+  await setup.results.save(key, { storePath, runId: run.runId, output, flake: flake.url, packageName })
   return storePath
 }
-
-/** What a timer of Node can hold. */
-const MAX_TIMER_MS = 2 ** 31 - 1
 
 interface NixCall extends Run {
   /** Aborted when the run has taken too long. */
@@ -84,7 +86,7 @@ interface NixCall extends Run {
 }
 
 /** Returns what nix wrote to its standard output. */
-async function callNix({ nix, user, dir }: Workshop, recipe: Recipe, call: NixCall): Promise<string> {
+async function callNix({ nix, user, dir }: NixSetup, recipe: Recipe, call: NixCall): Promise<string> {
   const { args, signal, journal, stage, runId } = call
   const { stdout, ...exit } = await runNix({
     command: nix.command,
