@@ -150,6 +150,13 @@ describe('a failure reads well in kubectl describe pod: gRPC code UNKNOWN and a 
     })
   })
 
+  it("for a stream script, which runs as the build user and is given nothing of the shim's", async () => {
+    const pull = pullOf('registry.example/failures/who:1', 'who')
+    const { details } = await kubelet.pullImage(pull).catch(error => error)
+    expect(details).toContain(`uid ${bed.buildUser.uid}`)
+    expect(details).not.toMatch(/NIX_|TMPDIR|proxy/i)
+  })
+
   it.each([
     ['with a space', 'path:/a b'],
     ['that is an option', '--foo'],
