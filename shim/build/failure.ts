@@ -73,6 +73,9 @@ const NETWORK =
 const DOWNLOAD_FAILED =
   /unable to download '|^curl: \((?:5|6|7|18|28|35|52|56|92)\)|cannot download .* from any mirror/m
 
+/** The second one where nix cannot write, either; it then advises an option that nobody here can give. */
+const LOCK_OUTDATED = /requires lock file changes but they're not allowed|cannot write modified lock file of flake/
+
 /** Held against nix's own words, in this order; the first that fits counts. */
 const RULES: readonly (readonly [ErrorCode, RegExp])[] = [
   ['DiskFull', NO_SPACE],
@@ -80,6 +83,7 @@ const RULES: readonly (readonly [ErrorCode, RegExp])[] = [
     'NixDaemonAway',
     /cannot\s+connect\s+to (?:socket|daemon)|cannot open connection to remote store|Nix daemon disconnected|unexpected end-of-file|(?:reading from|writing to) file: (?:Connection reset|Broken pipe)|\/nix\/(?:store|var)\S*'[^\n]*(?:Permission denied|Read-only file system)/,
   ],
+  ['EvaluationFailed', LOCK_OUTDATED],
   ['BuildTimedOut', /timed out after \d+ seconds/],
   [
     'SystemUnsupported',
@@ -110,9 +114,18 @@ function explainNix(run: FailedRun): ShimError {
     ? 'StateDirNotWritable'
     : RULES.find(([, pattern]) => pattern.test(words))?.[0]
   const verb = run.stage === 'evaluating' ? 'evaluating' : 'building'
+  return reviveError(
+    found ?? judgeExit(run),
+    `${verb} ${subject(run.recipe)} failed: ${explainWords(run, found, words)}`,
+  )
+}
+
+function explainWords({ exit }: FailedRun, found: ErrorCode | undefined, words: string): string {
+  if (words === '') return describeExit(exit)
+  if (found === 'EvaluationFailed' && LOCK_OUTDATED.test(words))
+    return 'its flake.lock is missing or does not fit its inputs: run nix flake lock there, and commit flake.lock'
   const lead = found === 'NixDaemonAway' ? 'the Nix daemon does not answer, or went away: ' : ''
-  const said = words === '' ? describeExit(run.exit) : lead + shorten(words, MAX_TEXT_LENGTH)
-  return reviveError(found ?? judgeExit(run), `${verb} ${subject(run.recipe)} failed: ${said}`)
+  return lead + shorten(words, MAX_TEXT_LENGTH)
 }
 
 /** The build user must be able to reach its folders: a parent of the state folder may be in its way. */

@@ -16,7 +16,9 @@ export function nixFlags({ timeoutMs, options }: NixSettings): string[] {
     ...Object.entries(options).flatMap(([name, value]) => ['--option', name, value]),
     ...['--extra-experimental-features', 'nix-command flakes'],
     ...['--log-format', 'internal-json'],
-    '--no-write-lock-file',
+    // Inputs are what flake.lock says, or none: a locked flake stands for one content. `--no-write-lock-file` beside it would
+    // undo it (2.8 to 2.34); nothing is written with this one alone.
+    '--no-update-lock-file',
     ...['--option', 'accept-flake-config', 'false'],
     ...['--option', 'pure-eval', 'true'],
     // It remembers failures too, those of the network among them.

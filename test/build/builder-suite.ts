@@ -1,4 +1,4 @@
-import { readFile, readlink } from 'node:fs/promises'
+import { chown, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { recipeKey } from '../../shim/build/recipe.ts'
@@ -107,6 +107,31 @@ export function describeBuilds({ prepare = async () => {}, command = async () =>
       for (const url of ['path:/not/there', 'git+file:///not/there', `path:${bed.dir}/home`]) {
         await expect(builder.build(recipeOf(url, 'hello'))).rejects.toMatchObject({ code: 'FlakeNotFound' })
       }
+    })
+
+    test('of a flake whose flake.lock lacks an input is refused, and nothing is written', async () => {
+      const dir = join(bed.dir, 'unlocked')
+      await mkdir(dir)
+      await writeFile(
+        join(dir, 'flake.nix'),
+        `{ inputs.other.url = "${flake.url}"; outputs = { self, other }: { inherit (other) packages; }; }`,
+      )
+      await chown(dir, bed.buildUser.uid, bed.buildUser.gid)
+      await bed.run('tar', ['-C', bed.dir, '-cf', `${dir}.tar`, 'unlocked'])
+      const urls = [`path:${dir}`, `file://${dir}.tar`]
+      const expectRefused = async (url: string) =>
+        expect(builder.build(recipeOf(url, 'hello')), url).rejects.toMatchObject({
+          code: 'EvaluationFailed',
+          message: expect.stringMatching(/its flake\.lock is missing or does not fit its inputs/),
+        })
+      for (const url of urls) await expectRefused(url)
+      expect(await readdir(dir)).toEqual(['flake.nix'])
+
+      await writeFile(join(dir, 'flake.lock'), '{"nodes":{"root":{}},"root":"root","version":7}')
+      await expectRefused(`path:${dir}`)
+
+      await bed.run(nix, ['flake', 'lock', `path:${dir}`, '--extra-experimental-features', 'nix-command flakes'])
+      await expect(builder.build(recipeOf(`path:${dir}`, 'hello'))).resolves.toBeDefined()
     })
 
     test('of a git repository works, unlocked and locked', async () => {

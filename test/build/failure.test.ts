@@ -84,6 +84,10 @@ test.each([
   ["creating directory '/nix/store': Permission denied", 'NixDaemonAway'],
   ["opening lock file '/nix/var/nix/db/big-lock': Permission denied", 'NixDaemonAway'],
   ["creating directory '/var/lib/enbi-shim/build-home/.cache': Permission denied", 'StateDirNotWritable'],
+  [
+    "cannot write modified lock file of flake 'github:owner/repo' (use '--no-write-lock-file' to ignore)",
+    'EvaluationFailed',
+  ],
   ["flake 'github:owner/repo' does not provide attribute 'packages'", 'AttributeMissing'],
   ["cannot find flake 'flake:nowhere' in the flake registries", 'FlakeNotFound'],
   ["unable to download 'https://x.example/a': HTTP error 403 ('rate limit exceeded')", 'FetchFailed'],
@@ -96,6 +100,17 @@ test.each([
   ['stack overflow (possible infinite recursion)', 'EvaluationFailed'],
 ])('%j is %s', async (text, code) => {
   expect((await explain([message(text)])).code).toBe(code)
+})
+
+test.each([
+  "cannot write modified lock file of flake 'github:owner/repo' (use '--no-write-lock-file' to ignore)",
+  "flake 'path:/srv/a' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
+])('%j is said with what can be done about it', async text => {
+  expect(await explain([message(text)])).toMatchObject({
+    code: 'EvaluationFailed',
+    message:
+      'evaluating app of github:owner/repo failed: its flake.lock is missing or does not fit its inputs: run nix flake lock there, and commit flake.lock',
+  })
 })
 
 test('what a builder or an evaluated text says does not pass for the words of nix', async () => {
