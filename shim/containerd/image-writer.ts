@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { blobInfo, labelBlob, writeBlob } from './content.ts'
 import { waitUntilVisible } from './cri.ts'
 import type { Descriptor } from './diff.ts'
-import { putImage } from './images.ts'
+import { getImage, type ImageRecord, putImage } from './images.ts'
 import { hold, type Lease } from './leases.ts'
 import type { Layer } from './unpack.ts'
 
@@ -26,6 +26,8 @@ export interface NewImage {
   readonly chainId: string
   /** For the image records. */
   readonly labels: Readonly<Record<string, string>>
+  /** Throws when a record that has the image's name must stay as it is. */
+  readonly check: (present: ImageRecord) => void
 }
 
 /** Writes one image into containerd: its blobs first, its records last. */
@@ -71,14 +73,17 @@ export function createImageWriter({ lease, snapshotter, image: name }: ImageWrit
     find,
     write: bytes => write(bytes),
     sentBytes: () => sent,
-    async publish({ config, manifest, layers, chainId, labels }) {
+    async publish({ config, manifest, layers, chainId, labels, check }) {
       await ensure(config, chainId === '' ? {} : { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: chainId })
       await ensure(manifest, contentReferences(config, layers))
       const { mediaType, digest, size } = manifest
       const record = { target: { mediaType, digest, size }, labels: { ...labels, [MANAGED_LABEL]: 'managed' } }
+      // Before the first record, which a refusal would leave.
+      const present = await getImage(lease.calls, name)
+      if (present) check(present)
       // In this order CRI takes up the image whatever the name pointed at before.
       await putImage(lease.calls, { ...record, name: config.digest })
-      await putImage(lease.calls, { ...record, name })
+      await putImage(lease.calls, { ...record, name }, { check })
       await waitUntilVisible(lease.calls, name, config.digest)
     },
   }

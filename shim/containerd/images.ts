@@ -21,12 +21,19 @@ export async function imagesWithLabel(calls: Calls, label: string): Promise<read
   return images
 }
 
+export interface PutImage {
+  /** Throws when the record that is there must stay as it is. */
+  readonly check?: (present: ImageRecord) => void
+}
+
 /** Creates the record, or points the one of that name at the new target; labels that are not given are kept. */
-export async function putImage(calls: Calls, image: ImageRecord): Promise<void> {
+export async function putImage(calls: Calls, image: ImageRecord, { check }: PutImage = {}): Promise<void> {
   try {
     await calls.unary(CREATE, { image })
   } catch (error) {
     if (!hasStatus(error, GRPC_STATUS.ALREADY_EXISTS)) throw error
+    const present = check && (await getImage(calls, image.name))
+    if (present) check(present)
     const paths = ['target', ...Object.keys(image.labels).map(label => `labels.${label}`)]
     await calls.unary(UPDATE, { image, updateMask: { paths } })
   }

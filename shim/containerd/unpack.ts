@@ -60,12 +60,13 @@ export function createUnpacker({ lease, snapshotter: name, onUnpacked }: Unpacke
     async complete(layers, { verified } = { verified: false }) {
       expecting = false
       await queue
+      if (layers.length === 0) return ''
       const top = layers.reduce((parent, { diffId }) => chainOf(parent, diffId), '')
       if (verified && (await isUnpacked(lease, snapshotter, top))) return top
       chain.length = agreeing(chain, layers)
       for (const layer of layers.slice(chain.length)) await unpackNext(layer, layer.diffId)
       for (const [index, layer] of layers.entries()) checkDiffId(layer, chain[index]?.diffId)
-      return chain.at(-1)?.chainId ?? ''
+      return top
     },
   }
 }

@@ -11,6 +11,10 @@ export interface ImportCall {
   readonly image: string
   /** For the image record, besides those that containerd's CRI plugin wants. */
   readonly labels: Readonly<Record<string, string>>
+  /** A label: an image of that name without it is somebody else's. */
+  readonly ownedBy: string
+  /** Whether somebody else's image of that name may be replaced. */
+  readonly replaceForeign: boolean
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
 }

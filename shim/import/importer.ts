@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { ImportCall, ImportedImage, Importer } from './contract.ts'
 import type { ImportJob } from './job.ts'
+import { createLeftLeases } from './left-leases.ts'
 import { runWorker } from './run-worker.ts'
 import type { ScriptUser } from './stream-script.ts'
 import { createTurns } from './turns.ts'
@@ -39,21 +40,22 @@ export function createImporter(options: ImporterOptions): Importer {
     scriptUser: scriptUser(buildUser),
   }
 
-  const staleLeases = new Set<string>()
+  const leftLeases = createLeftLeases()
 
   async function run(call: ImportCall): Promise<ImportedImage> {
     const { storePath, image } = call
     const log = logger.child({ image, storePath })
     const started = performance.now()
     const lease = `enbi-shim-${randomUUID()}`
-    const job: ImportJob = { ...shared, storePath, image, labels: call.labels, lease, staleLeases: [...staleLeases] }
+    const staleLeases = leftLeases.ids()
+    const { labels, ownedBy, replaceForeign } = call
+    const job: ImportJob = { ...shared, storePath, image, labels, ownedBy, replaceForeign, lease, staleLeases }
     try {
-      const imported = await runWorker(job, call)
-      for (const ended of job.staleLeases) staleLeases.delete(ended)
+      const imported = await runWorker(job, { ...call, onStaleLeasesEnded: () => leftLeases.ended(staleLeases) })
       log.info({ ...imported, ms: Math.round(performance.now() - started) }, 'imported')
       return imported
     } catch (err) {
-      staleLeases.add(lease)
+      leftLeases.failed(lease, err)
       log.warn({ err, ms: Math.round(performance.now() - started) }, 'import failed')
       throw err
     }

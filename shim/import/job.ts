@@ -6,6 +6,8 @@ export const jobSchema = v.object({
   storePath: v.string(),
   image: v.string(),
   labels: v.record(v.string(), v.string()),
+  ownedBy: v.string(),
+  replaceForeign: v.boolean(),
   containerd: v.object({ address: v.string(), namespace: v.string(), snapshotter: v.string() }),
   /** Folder of remembered plans. */
   plansFolder: v.string(),
@@ -36,6 +38,7 @@ export const reportSchema = v.variant('kind', [
   v.object({ kind: v.literal('progress'), progress }),
   /** A stream script runs, with this process group; without one it has ended. */
   v.object({ kind: v.literal('script'), pid: v.exactOptional(v.number()) }),
+  v.object({ kind: v.literal('staleLeasesEnded') }),
   v.object({
     kind: v.literal('done'),
     image: v.object({ imageId: v.string(), manifestDigest: v.string(), sentBytes: v.number() }),

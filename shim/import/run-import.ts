@@ -10,13 +10,15 @@ import { archiveInvalid } from './invalid.ts'
 import type { ImportJob } from './job.ts'
 import type { StoredLayer } from './layout-files.ts'
 import type { ImagePlan } from './plan.ts'
+import { refuseForeign } from './not-ours.ts'
 import { openPlanMemory } from './plan-memory.ts'
 import { readImage } from './read-image.ts'
-import { underLease } from './under-lease.ts'
+import { endDeadLeases, underLease } from './under-lease.ts'
 
 export interface ImportRun {
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
+  readonly onStaleLeasesEnded: () => void
   /** Told the process group of a stream script, and nothing once that has ended. */
   readonly onScript: (pid?: number) => void
 }
@@ -27,6 +29,8 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<Importe
   const connection = createConnection(address)
   const calls = createCalls(connection, { namespace, signal: run.signal })
   try {
+    await endDeadLeases(calls, job)
+    run.onStaleLeasesEnded()
     return await underLease(calls, job, lease => importImage(lease, job, run))
   } catch (error) {
     run.signal.throwIfAborted()
@@ -53,7 +57,7 @@ async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promis
   checkPinnedDigest(image, plan)
   layerCount = plan.layers.length
   const chainId = await unpacker.complete(plan.layers, { verified: plan === remembered })
-  await writer.publish({ ...plan, chainId, labels })
+  await writer.publish({ ...plan, chainId, labels, check: present => refuseForeign(job, present) })
   if (plan !== remembered) await memory.remember(storePath, plan)
   return { imageId: plan.config.digest, manifestDigest: plan.manifest.digest, sentBytes: writer.sentBytes() }
 }

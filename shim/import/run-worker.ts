@@ -13,8 +13,12 @@ const WORKER_LIMITS = { maxOldGenerationSizeMb: 96 }
 /** A cancelled import cleans up behind itself within this, or is ended. */
 const CANCEL_GRACE_MS = 20_000
 
+export interface WorkerRun extends Pick<ImportCall, 'signal' | 'onProgress'> {
+  readonly onStaleLeasesEnded: () => void
+}
+
 /** Runs an import in a thread of its own and resolves once that has ended. Throws a ShimError. */
-export function runWorker(job: ImportJob, { signal, onProgress }: Pick<ImportCall, 'signal' | 'onProgress'>) {
+export function runWorker(job: ImportJob, { signal, onProgress, onStaleLeasesEnded }: WorkerRun) {
   return new Promise<ImportedImage>((resolve, reject) => {
     const worker = new Worker(WORKER, { workerData: job, resourceLimits: WORKER_LIMITS, name: 'import' })
     let last: Outcome | undefined
@@ -37,6 +41,7 @@ export function runWorker(job: ImportJob, { signal, onProgress }: Pick<ImportCal
       const report = v.parse(reportSchema, message)
       if (report.kind === 'progress') onProgress(report.progress)
       else if (report.kind === 'script') script = report.pid
+      else if (report.kind === 'staleLeasesEnded') onStaleLeasesEnded()
       else last = report
     })
     worker.on('error', error => {

@@ -13,7 +13,6 @@ const PROCESS_LABEL = 'enbi.hrzn.ee/process'
 
 /** Runs `use` with a lease that has ended when this returns; on failure, what it held is gone then too. */
 export async function underLease<T>(calls: Calls, job: ImportJob, use: (lease: Lease) => Promise<T>): Promise<T> {
-  await endDeadLeases(calls, job)
   const labels = { [IMPORTER_LABEL]: job.importer, [PROCESS_LABEL]: job.process }
   const lease = await createLease(calls, { id: job.lease, lifetimeMs: LEASE_LIFETIME_MS, labels })
   try {
@@ -28,7 +27,7 @@ export async function underLease<T>(calls: Calls, job: ImportJob, use: (lease: L
 }
 
 /** Those of failed imports that are left, and those of the same importer's process before this one, which was killed. */
-async function endDeadLeases(calls: Calls, { importer, process, staleLeases }: ImportJob): Promise<void> {
+export async function endDeadLeases(calls: Calls, { importer, process, staleLeases }: ImportJob): Promise<void> {
   const filter = `labels."${IMPORTER_LABEL}"==${importer},labels."${PROCESS_LABEL}"!=${process}`
   const dead = [...staleLeases, ...(await findLeases(calls, filter))]
   for (const id of dead) await deleteLease(calls, id, { collect: false })

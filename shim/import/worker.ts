@@ -20,6 +20,7 @@ async function main(): Promise<void> {
     const image = await runImport(job, {
       signal: cancel.signal,
       onProgress: throttle(progress => report({ kind: 'progress', progress })),
+      onStaleLeasesEnded: () => report({ kind: 'staleLeasesEnded' }),
       onScript: pid => report({ kind: 'script', ...(pid !== undefined && { pid }) }),
     })
     report({ kind: 'done', image })

@@ -59,6 +59,8 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
         storePath,
         image: 'registry.example/team/app:1',
         labels: {},
+        ownedBy: 'example/owner',
+        replaceForeign: true,
         signal: new AbortController().signal,
         onProgress: () => {},
         ...call,

@@ -7,6 +7,8 @@ await createImporter({ ...options, logger: pino({ level: 'silent' }) }).importIm
   storePath,
   image,
   labels: {},
+  ownedBy: 'example/owner',
+  replaceForeign: true,
   signal: new AbortController().signal,
   onProgress: progress => console.log(JSON.stringify(progress)),
 })
