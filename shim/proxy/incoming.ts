@@ -1,6 +1,6 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import { encodeMessage, type GrpcStatus } from '../grpc/status.ts'
 import { parseTimeout } from './deadline.ts'
-import { encodeMessage, type GrpcStatus } from './grpc-status.ts'
 import { single } from './headers.ts'
 
 /** Node adds a `date` to every response unless told: the answer is to be as containerd gave it. */

@@ -1,6 +1,6 @@
 import { toShimError } from '../errors.ts'
+import { type GrpcStatus, STATUS } from '../grpc/status.ts'
 import type { UnaryInterceptor, UnaryOutcome } from './contract.ts'
-import { type GrpcStatus, STATUS } from './grpc-status.ts'
 import { single } from './headers.ts'
 import { answerStatus, HEADERS_THEN_TRAILERS, type Incoming, sendTrailers } from './incoming.ts'
 import { frameMessage, readMessage } from './message-frame.ts'

@@ -1,11 +1,8 @@
 import { promisify } from 'node:util'
 import { gunzip, inflate } from 'node:zlib'
+import { frameHeader, HEADER_BYTES, MAX_MESSAGE_BYTES, messageLength } from '../grpc/frame.ts'
 
-/** One flag byte (0 plain, 1 compressed), then the message's length as a big-endian 32-bit number. */
-const HEADER_BYTES = 5
-/** What containerd and the kubelet take. */
-const MESSAGE_LIMIT_BYTES = 16 * 1024 * 1024
-export const REQUEST_LIMIT_BYTES = HEADER_BYTES + MESSAGE_LIMIT_BYTES
+export const REQUEST_LIMIT_BYTES = HEADER_BYTES + MAX_MESSAGE_BYTES
 const DECOMPRESS = new Map([
   ['gzip', promisify(gunzip)],
   ['deflate', promisify(inflate)],
@@ -13,9 +10,7 @@ const DECOMPRESS = new Map([
 
 /** A message as it goes over the wire, uncompressed. */
 export function frameMessage(message: Buffer): Buffer {
-  const header = Buffer.alloc(HEADER_BYTES)
-  header.writeUInt32BE(message.length, 1)
-  return Buffer.concat([header, message])
+  return Buffer.concat([frameHeader(message.length), message])
 }
 
 /**
@@ -23,10 +18,10 @@ export function frameMessage(message: Buffer): Buffer {
  * broken frames, an unknown encoding – and that is containerd's to judge.
  */
 export async function readMessage(body: Buffer, encoding: string | undefined): Promise<Buffer | undefined> {
-  if (body.length < HEADER_BYTES || body.readUInt32BE(1) !== body.length - HEADER_BYTES) return undefined
+  if (messageLength(body) !== body.length - HEADER_BYTES) return undefined
   const message = body.subarray(HEADER_BYTES)
   if (body[0] === 0) return message
   const decompress = DECOMPRESS.get(encoding ?? '')
   if (body[0] !== 1 || decompress === undefined) return undefined
-  return decompress(message, { maxOutputLength: MESSAGE_LIMIT_BYTES }).catch(() => undefined)
+  return decompress(message, { maxOutputLength: MAX_MESSAGE_BYTES }).catch(() => undefined)
 }

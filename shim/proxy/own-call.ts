@@ -1,6 +1,6 @@
 import { MAX_TIMER_MS } from '../duration.ts'
+import { type GrpcStatus, STATUS } from '../grpc/status.ts'
 import type { UnaryCall } from './contract.ts'
-import { type GrpcStatus, STATUS } from './grpc-status.ts'
 import { deadlineOf, type Incoming, ignoreError } from './incoming.ts'
 import { REQUEST_LIMIT_BYTES } from './message-frame.ts'
 

@@ -4,7 +4,7 @@ import { isContainerdAway, RetryableError } from '../errors.ts'
 import type { Importer } from '../import/contract.ts'
 import { quote } from '../quote.ts'
 import type { ImageRecord, ImageRecords } from './contract.ts'
-import { isOfRecipe, isOurs, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
+import { isOfRecipe, isOurs, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
 import type { PullProgress } from './progress.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
@@ -56,11 +56,16 @@ async function builtBefore(stages: Stages, pull: RecipePull, storePath: string):
 const IMPORT_TRIES = 3
 
 async function importOutput(importer: Importer, pull: RecipePull, storePath: string): Promise<string> {
-  const { recipe, signal, onProgress } = pull
-  const labels = recipeLabels(recipe, storePath)
+  const { recipe, replaceForeign, signal, onProgress } = pull
+  const records = {
+    image: recipe.image,
+    labels: recipeLabels(recipe, storePath),
+    ownedBy: RECIPE_LABEL,
+    replaceForeign,
+  }
   for (let tries = 1; ; tries += 1) {
     try {
-      const { imageId } = await importer.importImage({ storePath, image: recipe.image, labels, signal, onProgress })
+      const { imageId } = await importer.importImage({ storePath, ...records, signal, onProgress })
       return imageId
     } catch (error) {
       if (!isContainerdAway(error) || tries === IMPORT_TRIES || signal.aborted) throw error

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Builder } from '../build/contract.ts'
+import { STATUS } from '../grpc/status.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import type { ImageRecords } from './contract.ts'
 import { RECIPE_LABEL } from './labels.ts'
@@ -19,12 +20,10 @@ export async function sweepRoots({ images, builder, active }: SweepOptions): Pro
   await builder.keepOnly(new Set([...kept, ...before, ...active()]))
 }
 
-const GRPC_OK = 0
-
 /** RemoveImage is containerd's; once it is done the gc roots follow. */
 export function createRemoveImage(sweep: () => Promise<void>, logger: Logger): UnaryInterceptor {
   const afterwards = (status: number) => {
-    if (status === GRPC_OK) sweep().catch(err => logger.warn({ err }, 'letting go of gc roots failed'))
+    if (status === STATUS.OK) sweep().catch(err => logger.warn({ err }, 'letting go of gc roots failed'))
   }
   return async () => ({ kind: 'forward', afterwards })
 }

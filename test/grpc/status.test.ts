@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { decodeMessage, encodeMessage } from '../../shim/proxy/grpc-status.ts'
+import { decodeMessage, encodeMessage } from '../../shim/grpc/status.ts'
 
 test.each([
   ['plain text stays', 'no such image: a/b:1', 'no such image: a/b:1'],

@@ -1,9 +1,11 @@
-/** The gRPC status codes that the proxy itself gives (https://grpc.io/docs/guides/status-codes/). */
+/** The gRPC status codes that are given or told apart here (https://grpc.io/docs/guides/status-codes/). */
 export const STATUS = {
   OK: 0,
   CANCELLED: 1,
   UNKNOWN: 2,
   DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
   RESOURCE_EXHAUSTED: 8,
   UNIMPLEMENTED: 12,
   INTERNAL: 13,
