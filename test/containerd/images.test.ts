@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createCalls } from '../../shim/containerd/calls.ts'
 import { createConnection } from '../../shim/containerd/connection.ts'
 import { writeBlob } from '../../shim/containerd/content.ts'
-import { getImage, putImage } from '../../shim/containerd/images.ts'
+import { getImage, type ImageRecord, putImage } from '../../shim/containerd/images.ts'
 import { type ContainerdImages, createContainerdImages } from '../../shim/containerd/records.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 
@@ -70,6 +70,19 @@ it('a record that is put again keeps the labels that are not given', async () =>
     return getImage(calls, record.name)
   })
   expect(found).toEqual({ name: record.name, labels: { one: '1', two: 'II' }, target: other })
+})
+
+it('a record that must stay as it is is not put again', async () => {
+  const record = { name: 'registry.example/stays:1', labels: { owner: 'somebody' }, target }
+  const check = (present: ImageRecord) => {
+    throw new Error(`owned by ${present.labels.owner}`)
+  }
+  await withCalls(async calls => {
+    await putImage(calls, record, { check })
+    const again = putImage(calls, { ...record, labels: { owner: 'me' } }, { check })
+    await expect(again).rejects.toThrow('owned by somebody')
+    expect(await getImage(calls, record.name)).toEqual(record)
+  })
 })
 
 describe('a blob', () => {

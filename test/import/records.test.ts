@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { dockerEntries, smallImage, type TestImage } from './image.ts'
+import { type ImportNode, startImportNode } from './import-node.ts'
+import { tar } from './tar.ts'
+
+let node: ImportNode
+beforeAll(async () => {
+  node = await startImportNode()
+})
+afterAll(() => node[Symbol.asyncDispose]())
+
+async function add(name: string): Promise<TestImage & { readonly path: string }> {
+  const image = await smallImage(name)
+  return { ...image, path: await node.addFile(name, await tar(dockerEntries(image))) }
+}
+
+describe('an image that has the name already', () => {
+  const OWNER = 'example/owner'
+  const imageId = async (image: string) => (await node.bed.cri().imageStatus(image))?.id
+
+  it("is not replaced when it is somebody else's, and nothing is left of the import", async () => {
+    const image = 'registry.example/foreign:1'
+    const [foreign, other] = [await add('foreign'), await add('not-wanted')]
+    await node.importImage(foreign.path, { image })
+    const before = await node.contents()
+    await expect(node.importImage(other.path, { image, replaceForeign: false })).rejects.toMatchObject({
+      code: 'ImageNotOurs',
+      message: expect.stringContaining(`"${image}" that enbi-shim did not put there`),
+    })
+    expect(await node.contents()).toEqual(before)
+    expect(await imageId(image)).toBe(foreign.id)
+  })
+
+  it("is replaced when it is somebody else's and that is wanted", async () => {
+    const image = 'registry.example/taken:1'
+    await node.importImage((await add('taken')).path, { image })
+    const other = await add('wanted')
+    await node.importImage(other.path, { image, replaceForeign: true })
+    expect(await imageId(image)).toBe(other.id)
+  })
+
+  it('is replaced when it is our own', async () => {
+    const image = 'registry.example/own:1'
+    const call = { image, labels: { [OWNER]: 'one' }, replaceForeign: false }
+    await node.importImage((await add('own-1')).path, call)
+    const other = await add('own-2')
+    await node.importImage(other.path, call)
+    expect(await imageId(image)).toBe(other.id)
+  })
+})
+
+it('what a crash leaves before an image has its name is an image to CRI, which removes it', async () => {
+  const { path, id } = await add('nameless')
+  const image = 'registry.example/nameless:1'
+  await node.importImage(path, { image })
+  await node.ctr('images', 'rm', '--sync', image)
+  expect((await node.contents()).images).toContain(id)
+  await expect.poll(() => node.bed.cri().imageStatus(image)).toBeFalsy()
+  await node.bed.cri().removeImage(id)
+  const { images, blobs } = await node.contents()
+  expect([...(images ?? []), ...(blobs ?? [])]).not.toContain(id)
+})
