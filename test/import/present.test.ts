@@ -37,6 +37,12 @@ it('a stream script is not run again', async () => {
   expect(await importCounting(script)).toMatchObject({ sentBytes: 0, readBytes: 0 })
 })
 
+it('an image without layers can be imported again', async () => {
+  const image = makeImage([])
+  const path = await node.addFile('no-layers', await tar(dockerEntries(image)))
+  for (const _ of ['first', 'again']) expect(await importCounting(path)).toMatchObject({ imageId: image.id })
+})
+
 it('content that is there is not sent again, whatever output it comes from', async () => {
   const image = await smallImage('other output')
   const first = await node.addFile('output-1', await tar(dockerEntries(image)))
