@@ -59,14 +59,18 @@ it('an import is cancelled at once, whatever its script has left behind', { time
 it.each([
   ['', 'cat', 1],
   [' that is compressed', 'gzip -c', 1_000_000],
-])('what is wrong with an archive%s is said before its script has ended', {
-  timeout: LIMIT_MS,
-}, async (_, filter, bytes) => {
-  const hostile = await node.addFile('hostile', await tar([{ name: '/etc/passwd', content: Buffer.alloc(bytes) }]))
-  const path = await addScript(`${filter} ${hostile}\nexec ${linger()}`)
-  await expect(node.importImage(path)).rejects.toMatchObject({ code: 'ArchiveInvalid' })
-  expect(await processesOf(archive)).toEqual([])
-})
+])(
+  'what is wrong with an archive%s is said before its script has ended',
+  {
+    timeout: LIMIT_MS,
+  },
+  async (_, filter, bytes) => {
+    const hostile = await node.addFile('hostile', await tar([{ name: '/etc/passwd', content: Buffer.alloc(bytes) }]))
+    const path = await addScript(`${filter} ${hostile}\nexec ${linger()}`)
+    await expect(node.importImage(path)).rejects.toMatchObject({ code: 'ArchiveInvalid' })
+    expect(await processesOf(archive)).toEqual([])
+  },
+)
 
 async function processesOf(argument: string): Promise<number[]> {
   const ids = (await readdir('/proc')).filter(name => /^\d+$/.test(name))
