@@ -1,7 +1,9 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2'
+import { frameHeader } from '../grpc/frame.ts'
+import { decodeMessage, STATUS } from '../grpc/status.ts'
 import type { Connection } from './connection.ts'
-import { frameHeader, readFrames } from './frames.ts'
-import { GRPC_STATUS, GrpcError } from './grpc-error.ts'
+import { readFrames } from './frames.ts'
+import { BROKEN_OFF, GrpcError } from './grpc-error.ts'
 import type { Method } from './protos.ts'
 
 /** Who calls: sent as metadata with every call. */
@@ -146,29 +148,19 @@ async function only<T>(answers: AsyncIterable<T>, path: string): Promise<T> {
   const all: T[] = []
   for await (const answer of answers) all.push(answer)
   const [first] = all
-  if (first === undefined) throw new GrpcError(path.slice(1), GRPC_STATUS.UNKNOWN, 'no answer')
+  if (first === undefined) throw new GrpcError(path.slice(1), STATUS.UNKNOWN, 'no answer')
   return first
 }
 
 function throwUnlessOk(path: string, headers: IncomingHttpHeaders, cause: unknown): void {
   if (cause instanceof GrpcError) throw cause
   const status = headers['grpc-status']
-  if (status === undefined)
-    throw new GrpcError(path.slice(1), GRPC_STATUS.UNAVAILABLE, 'the connection broke off', { cause })
-  if (Number(status) !== GRPC_STATUS.OK)
+  if (status === undefined) throw new GrpcError(path.slice(1), STATUS.UNAVAILABLE, BROKEN_OFF, { cause })
+  if (Number(status) !== STATUS.OK)
     throw new GrpcError(path.slice(1), Number(status), decodeMessage(String(headers['grpc-message'] ?? '')), { cause })
   if (cause !== undefined) throw cause
 }
 
 function deadlineExceeded(path: string): GrpcError {
-  return new GrpcError(path.slice(1), GRPC_STATUS.DEADLINE_EXCEEDED, 'no answer in time')
-}
-
-/** Percent-encoded UTF-8, with whatever does not decode left as it is. */
-function decodeMessage(encoded: string): string {
-  try {
-    return decodeURIComponent(encoded)
-  } catch {
-    return encoded
-  }
+  return new GrpcError(path.slice(1), STATUS.DEADLINE_EXCEEDED, 'no answer in time')
 }

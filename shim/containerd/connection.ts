@@ -1,7 +1,8 @@
 import { type ClientHttp2Session, connect } from 'node:http2'
 import { connect as connectSocket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { GRPC_STATUS, GrpcError } from './grpc-error.ts'
+import { STATUS } from '../grpc/status.ts'
+import { GrpcError } from './grpc-error.ts'
 
 /** One HTTP/2 connection to a unix socket, made at first use and again after it was lost. */
 export interface Connection {
@@ -43,7 +44,7 @@ export function createConnection(address: string): Connection {
           return await connectOnce()
         } catch (cause) {
           if (performance.now() + RETRY_MS > giveUpAt)
-            throw new GrpcError(method, GRPC_STATUS.UNAVAILABLE, `nobody answers at ${address}`, { cause })
+            throw new GrpcError(method, STATUS.UNAVAILABLE, `nobody answers at ${address}`, { cause })
           await delay(RETRY_MS, undefined, signal ? { signal } : {})
         }
       }

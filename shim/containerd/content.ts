@@ -1,6 +1,7 @@
 import * as v from 'valibot'
+import { STATUS } from '../grpc/status.ts'
 import type { Calls, OpenCall } from './calls.ts'
-import { GRPC_STATUS, hasStatus, unlessMissing } from './grpc-error.ts'
+import { hasStatus, unlessMissing } from './grpc-error.ts'
 import { loadService, type Method } from './protos.ts'
 
 export interface BlobInfo {
@@ -85,7 +86,7 @@ async function sendBlob(
 }
 
 function unlessThereAlready(error: unknown): void {
-  if (!hasStatus(error, GRPC_STATUS.ALREADY_EXISTS)) throw error
+  if (!hasStatus(error, STATUS.ALREADY_EXISTS)) throw error
 }
 
 function watchAnswers(call: OpenCall<WriteAnswer>) {

@@ -1,12 +1,4 @@
-/** gRPC status codes that are told apart here. */
-export const GRPC_STATUS = {
-  OK: 0,
-  UNKNOWN: 2,
-  DEADLINE_EXCEEDED: 4,
-  NOT_FOUND: 5,
-  ALREADY_EXISTS: 6,
-  UNAVAILABLE: 14,
-} as const
+import { STATUS } from '../grpc/status.ts'
 
 /** A call that did not end with OK. `method` is its path without the slash in front. */
 export class GrpcError extends Error {
@@ -27,9 +19,12 @@ export function hasStatus(error: unknown, status: number): boolean {
   return error instanceof GrpcError && error.status === status
 }
 
+/** Details of a call whose connection was lost before it was answered: containerd may have carried it out, or not. */
+export const BROKEN_OFF = 'the connection broke off'
+
 /** Whether nobody could serve the call just now. CRI's part of containerd starts after the rest and says so in words. */
 export function isAway(error: unknown): boolean {
-  return hasStatus(error, GRPC_STATUS.UNAVAILABLE) || (error instanceof GrpcError && NOT_YET.test(error.details))
+  return hasStatus(error, STATUS.UNAVAILABLE) || (error instanceof GrpcError && NOT_YET.test(error.details))
 }
 
 const NOT_YET = /server is not initialized yet/
@@ -39,7 +34,7 @@ export async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefine
   try {
     return await answer
   } catch (error) {
-    if (hasStatus(error, GRPC_STATUS.NOT_FOUND)) return undefined
+    if (hasStatus(error, STATUS.NOT_FOUND)) return undefined
     throw error
   }
 }

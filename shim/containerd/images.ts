@@ -1,6 +1,7 @@
 import * as v from 'valibot'
+import { STATUS } from '../grpc/status.ts'
 import type { Calls } from './calls.ts'
-import { GRPC_STATUS, hasStatus, unlessMissing } from './grpc-error.ts'
+import { hasStatus, unlessMissing } from './grpc-error.ts'
 import { loadService, type Method } from './protos.ts'
 
 /** A name that points at a manifest. */
@@ -31,7 +32,7 @@ export async function putImage(calls: Calls, image: ImageRecord, { check }: PutI
   try {
     await calls.unary(CREATE, { image })
   } catch (error) {
-    if (!hasStatus(error, GRPC_STATUS.ALREADY_EXISTS)) throw error
+    if (!hasStatus(error, STATUS.ALREADY_EXISTS)) throw error
     const present = check && (await getImage(calls, image.name))
     if (present) check(present)
     const paths = ['target', ...Object.keys(image.labels).map(label => `labels.${label}`)]

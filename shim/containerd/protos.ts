@@ -1,7 +1,8 @@
 import type { MethodDefinition } from '@grpc/proto-loader'
 import * as v from 'valibot'
+import { STATUS } from '../grpc/status.ts'
 import { loadService as loadProtoService, methodOf } from '../protos.ts'
-import { GRPC_STATUS, GrpcError } from './grpc-error.ts'
+import { GrpcError } from './grpc-error.ts'
 
 /** A method with the types of its messages. `decode` throws when an answer is not of the expected form. */
 export interface Method<Request extends object, Response> {
@@ -36,5 +37,5 @@ function parseAnswer<Schema extends v.GenericSchema>(
   if (result.success) return result.output
   const [issue] = result.issues
   const detail = `unexpected answer: ${v.getDotPath(issue) ?? ''} ${issue.message}`
-  throw new GrpcError(path.slice(1), GRPC_STATUS.UNKNOWN, detail)
+  throw new GrpcError(path.slice(1), STATUS.UNKNOWN, detail)
 }

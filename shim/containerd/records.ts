@@ -2,6 +2,7 @@ import { createCalls } from './calls.ts'
 import { createConnection } from './connection.ts'
 import { criImageId } from './cri.ts'
 import { toContainerdFailure } from './failure.ts'
+import { BROKEN_OFF, GrpcError } from './grpc-error.ts'
 import { getImage, type ImageRecord, imagesWithLabel } from './images.ts'
 
 /** Look-ups of images, cheap enough for the main thread. They throw a ShimError (see the containerd codes). */
@@ -29,16 +30,20 @@ export function createContainerdImages({ address, namespace = CRI_NAMESPACE }: C
   const connection = createConnection(address)
   const calls = createCalls(connection, { namespace })
   return {
-    find: image => explained(getImage(calls, image)),
-    imageId: image => explained(criImageId(calls, image)),
-    withLabel: label => explained(imagesWithLabel(calls, label)),
+    find: image => lookUp(() => getImage(calls, image)),
+    imageId: image => lookUp(() => criImageId(calls, image)),
+    withLabel: label => lookUp(() => imagesWithLabel(calls, label)),
     close: () => connection.close(),
   }
 }
 
-async function explained<T>(answer: Promise<T>): Promise<T> {
+/** A look-up may be made twice: the connection may have been lost while nobody looked. */
+async function lookUp<T>(ask: () => Promise<T>): Promise<T> {
   try {
-    return await answer
+    return await ask().catch(error => {
+      if (error instanceof GrpcError && error.details === BROKEN_OFF) return ask()
+      throw error
+    })
   } catch (error) {
     throw toContainerdFailure(error)
   }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
+import { STATUS } from '../grpc/status.ts'
 import type { Calls } from './calls.ts'
-import { GRPC_STATUS, hasStatus, unlessMissing } from './grpc-error.ts'
+import { hasStatus, unlessMissing } from './grpc-error.ts'
 import { loadService, type Method } from './protos.ts'
 
 export interface Snapshotter {
@@ -39,7 +40,7 @@ export async function commitSnapshot(snapshotter: Snapshotter, key: string, name
   try {
     await snapshotter.calls.unary(COMMIT, { snapshotter: snapshotter.name, key, name })
   } catch (error) {
-    if (!hasStatus(error, GRPC_STATUS.ALREADY_EXISTS)) throw error
+    if (!hasStatus(error, STATUS.ALREADY_EXISTS)) throw error
     await removeSnapshot(snapshotter, key)
   }
 }

@@ -9,10 +9,10 @@ import type { ImportedImage, ImportProgress } from './contract.ts'
 import { archiveInvalid } from './invalid.ts'
 import type { ImportJob } from './job.ts'
 import type { StoredLayer } from './layout-files.ts'
-import { refuseForeign } from './not-ours.ts'
 import type { ImagePlan } from './plan.ts'
 import { openPlanMemory } from './plan-memory.ts'
 import { readImage } from './read-image.ts'
+import { refuseForeign } from './refuse-foreign.ts'
 import { endDeadLeases, underLease } from './under-lease.ts'
 
 export interface ImportRun {

@@ -11,11 +11,6 @@ export function recipeLabels(recipe: Recipe, storePath: string): Record<string, 
   return { [RECIPE_LABEL]: recipeKey(recipe), [STORE_PATH_LABEL]: storePath }
 }
 
-/** Whether the image was put there by a shim, whatever the recipe. */
-export function isOurs({ labels }: ImageRecord): boolean {
-  return RECIPE_LABEL in labels
-}
-
 export function isOfRecipe({ labels }: ImageRecord, recipe: Recipe): boolean {
   return labels[RECIPE_LABEL] === recipeKey(recipe)
 }

@@ -1,14 +1,16 @@
 import type { Logger } from 'pino'
 import { type Recipe, recipeKey } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
+import { refuseForeign } from '../import/refuse-foreign.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { quote } from '../quote.ts'
 import { findRecipe } from '../recipes/find-recipe.ts'
 import type { ImageRecords } from './contract.ts'
 import { decodePullImage, encodePullImageResponse } from './cri-messages.ts'
+import { RECIPE_LABEL } from './labels.ts'
 import type { ProgressHub } from './progress.ts'
-import { pullRecipe, refuseForeign, type Stages } from './pull-recipe.ts'
+import { pullRecipe, type Stages } from './pull-recipe.ts'
 import type { SharedRuns } from './shared-runs.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
@@ -34,7 +36,7 @@ export function createPullImage(options: PullImageOptions): UnaryInterceptor {
     requireSystem(recipe, system)
     const images = await options.images()
     const record = await whenContainerdAnswers(() => images.find(recipe.image), signal)
-    refuseForeign({ recipe, replaceForeign }, record)
+    if (record) refuseForeign({ image: recipe.image, ownedBy: RECIPE_LABEL, replaceForeign }, record)
     const stages = await options.stages()
     const start = (runSignal: AbortSignal) =>
       observed(options, recipe, onProgress =>

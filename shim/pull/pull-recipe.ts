@@ -1,10 +1,9 @@
 import type { Builder } from '../build/contract.ts'
 import type { Recipe } from '../build/recipe.ts'
-import { isContainerdAway, RetryableError } from '../errors.ts'
+import { isContainerdAway } from '../errors.ts'
 import type { Importer } from '../import/contract.ts'
-import { quote } from '../quote.ts'
 import type { ImageRecord, ImageRecords } from './contract.ts'
-import { isOfRecipe, isOurs, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
+import { isOfRecipe, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
 import type { PullProgress } from './progress.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
@@ -45,7 +44,6 @@ async function build(builder: Builder, pull: RecipePull) {
 /** The build may have taken an hour: the record is read again, and an image that is just this output is kept. */
 async function builtBefore(stages: Stages, pull: RecipePull, storePath: string): Promise<string | undefined> {
   const record = await whenContainerdAnswers(() => stages.images.find(pull.recipe.image), pull.signal)
-  refuseForeign(pull, record)
   const same = record?.labels[STORE_PATH_LABEL] === storePath
   const id = same ? await presentId(stages, record, pull) : undefined
   if (id) pull.onProgress({ phase: 'present' })
@@ -76,16 +74,4 @@ async function importOutput(importer: Importer, pull: RecipePull, storePath: str
 async function presentId({ images }: Stages, record: ImageRecord | undefined, { recipe, signal }: RecipePull) {
   if (!record || !isOfRecipe(record, recipe)) return undefined
   return whenContainerdAnswers(() => images.imageId(recipe.image), signal)
-}
-
-/** Throws ImageNotOurs when the record is one that no shim put there, unless that may be replaced. */
-export function refuseForeign(
-  { recipe, replaceForeign }: Pick<RecipePull, 'recipe' | 'replaceForeign'>,
-  record: ImageRecord | undefined,
-): void {
-  if (!record || isOurs(record) || replaceForeign) return
-  throw new RetryableError(
-    'ImageNotOurs',
-    `an image ${quote(recipe.image)} that enbi-shim did not put there is on the node, and is not replaced: remove it, choose another name, or set replaceForeign in the policy rule`,
-  )
 }

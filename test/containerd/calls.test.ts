@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type Calls, createCalls } from '../../shim/containerd/calls.ts'
 import { type Connection, createConnection } from '../../shim/containerd/connection.ts'
-import { frameHeader } from '../../shim/containerd/frames.ts'
 import type { Method } from '../../shim/containerd/protos.ts'
+import { frameHeader } from '../../shim/grpc/frame.ts'
 
 // containerd answers as it should; what a call makes of a peer that does not needs a peer of our own.
 let dir: string
