@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createCalls } from '../../shim/containerd/calls.ts'
 import { createConnection } from '../../shim/containerd/connection.ts'
 import { writeBlob } from '../../shim/containerd/content.ts'
@@ -29,28 +29,34 @@ async function withCalls<T>(use: (calls: ReturnType<typeof createCalls>) => Prom
 }
 
 describe('the look-ups', () => {
+  const labels = { 'example/label': 'x' }
+  const name = 'registry.example/found:1'
+  beforeEach(() =>
+    withCalls(async calls => {
+      await putImage(calls, { name, labels, target })
+      await putImage(calls, { name: 'registry.example/other:1', labels: {}, target })
+    }),
+  )
+
   it('answer with nothing for what is not there', async () => {
     expect(await images.find('registry.example/absent:1')).toBeUndefined()
     expect(await images.imageId('registry.example/absent:1')).toBeUndefined()
-    expect(await images.withLabel('example/label')).toEqual([])
+    expect(await images.withLabel('example/no-label')).toEqual([])
   })
 
   it('find records by name and by label', async () => {
-    const record = { name: 'registry.example/found:1', labels: { 'example/label': 'x' }, target }
-    await withCalls(calls => putImage(calls, record))
-    await withCalls(calls => putImage(calls, { ...record, name: 'registry.example/other:1', labels: {} }))
-    expect(await images.find(record.name)).toEqual(record)
-    expect(await images.withLabel('example/label')).toEqual([record])
+    expect(await images.find(name)).toEqual({ name, labels, target })
+    expect(await images.withLabel('example/label')).toEqual([{ name, labels, target }])
   })
 
   it('work again after containerd has been restarted', async () => {
     await bed.containerd.restart()
-    expect(await images.find('registry.example/found:1')).toBeDefined()
+    expect(await images.find(name)).toBeDefined()
   })
 
   it('go on at once when containerd comes back while they wait', async () => {
     await bed.containerd.stop()
-    const [found] = await Promise.all([images.find('registry.example/found:1'), bed.containerd.start()])
+    const [found] = await Promise.all([images.find(name), bed.containerd.start()])
     expect(found).toBeDefined()
   })
 
