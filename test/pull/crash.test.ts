@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
 import { addGate, copyExample } from '../node/example.ts'
+import type { CallOptions } from '../node/grpc.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import type { Shim } from '../node/shim.ts'
 import { untilLogged } from './builds.ts'
@@ -18,7 +19,7 @@ afterEach(async () => bed?.[Symbol.asyncDispose]())
 
 interface Gated {
   /** The pull of an image that waits, half-way, until the gate is opened. */
-  pull(shim: Shim): Promise<string>
+  pull(shim: Shim, options?: CallOptions): Promise<string>
   open(): Promise<void>
   untilWaiting(): Promise<void>
   isWaiting(): Promise<boolean>
@@ -32,7 +33,7 @@ async function makeGated(packageName: 'gated' | 'gated-stream' = 'gated'): Promi
   const waiting = { gated: `until test -e ${gate};`, 'gated-stream': '^/nix/store/.*-stream-gated' }[packageName]
   const isWaiting = async () => (await bed.run('pgrep', ['-f', waiting], { reject: false })).exitCode === 0
   return {
-    pull: shim => bed.cri(shim.socket).pullImage(recipePull(recipe)),
+    pull: (shim, options) => bed.cri(shim.socket).pullImage(recipePull(recipe), options),
     open: () => writeFile(gate, ''),
     isWaiting,
     untilWaiting: () => expect.poll(isWaiting, LIMIT).toBe(true),
@@ -55,6 +56,21 @@ describe('SIGKILL of the shim', () => {
     const again = gated.pull(shim)
     await gated.open()
     await expect(again).resolves.toMatch(/^sha256:/)
+  })
+})
+
+describe('a caller that hangs up', () => {
+  it('for good ends the build, its builder included, after abandonAfter', async () => {
+    const gated = await makeGated()
+    const shim = await bed.startShim({ config: { nix: { user: bed.buildUser.name, abandonAfter: '100ms' } } })
+    const caller = new AbortController()
+    const left = expect(gated.pull(shim, { signal: caller.signal })).rejects.toMatchObject({ code: 1 })
+    await gated.untilWaiting()
+    caller.abort()
+    await left
+    await expect.poll(gated.isWaiting, LIMIT).toBe(false)
+    await gated.open()
+    await expect(gated.pull(shim)).resolves.toMatch(/^sha256:/)
   })
 })
 
