@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { exitCodeOf } from './commands/exit-codes.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { messageOf } from './errors.ts'
+import { packageFile } from './package-file.ts'
 
 const program = new Command('enbi-shim')
   .description('Nix builds, on image pull: a per-node proxy between the kubelet and containerd.')
@@ -76,13 +77,5 @@ function terminationSignal(): AbortSignal {
 }
 
 function version(): string {
-  const file = ['../package.json', '../../package.json'].map(path => new URL(path, import.meta.url))
-  for (const url of file) {
-    try {
-      return String(JSON.parse(readFileSync(url, 'utf8')).version)
-    } catch {
-      // Sources lie one folder below package.json, what is compiled two.
-    }
-  }
-  return 'unknown'
+  return String(JSON.parse(readFileSync(packageFile('package.json'), 'utf8')).version)
 }

@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { loadSync, type MethodDefinition, type ServiceDefinition } from '@grpc/proto-loader'
+import { packageFile } from './package-file.ts'
 
 /**
  * A gRPC service that `protos/FILE` describes, by its full name. 64-bit integers become numbers (sizes and counts stay
@@ -20,12 +20,4 @@ export function methodOf(service: ServiceDefinition, name: string): MethodDefini
   return method
 }
 
-/** The package's folder of that name: sources lie one step below the package, what is compiled two. */
-const PROTOS = findProtos()
-
-function findProtos(): string {
-  const folders = ['../protos/', '../../protos/'].map(path => new URL(path, import.meta.url))
-  const found = folders.find(folder => existsSync(folder))
-  if (!found) throw new Error(`no protos folder above ${import.meta.url}`)
-  return fileURLToPath(found)
-}
+const PROTOS = fileURLToPath(packageFile('protos/'))

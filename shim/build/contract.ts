@@ -30,7 +30,7 @@ export interface BuildCall {
 export interface Builder {
   /** Throws a ShimError (see the build codes of the catalogue). Holds the result by a gc root. */
   build(recipe: Recipe, call: BuildCall): Promise<BuildOutput>
-  /** The result of a locked recipe when it is still in the store; costs a few file reads and no nix. */
+  /** The result of a locked recipe when it is still in the store; costs a few file reads and no nix. None of an unlocked one. */
   findResult(recipe: Recipe): Promise<BuildOutput | undefined>
   /** Lets go of the gc roots and results of every recipe whose key is not in `keys`. */
   keepOnly(keys: ReadonlySet<string>): Promise<void>

@@ -63,9 +63,9 @@ export function readEvaluation(recipe: Recipe, stdout: string): Derivation {
 function lookupExpression({ packageName, system }: Recipe): string {
   const { parts } = parsePackageName(packageName)
   return `packages: let
-  system = ${quote(system)};
-  path = [ ${parts.map(quote).join(' ')} ];
-  flat = ${quote(parts.join('.'))};
+  system = ${nixString(system)};
+  path = [ ${parts.map(nixString).join(' ')} ];
+  flat = ${nixString(parts.join('.'))};
   isDerivation = value: builtins.isAttrs value && (value.type or null) == "derivation";
   answer = package: {
     kind = "derivation";
@@ -92,8 +92,7 @@ in
   else descend packages.\${system} path`
 }
 
-/** A string of the Nix language. */
-function quote(text: string): string {
+function nixString(text: string): string {
   return JSON.stringify(text).replaceAll('$', '\\$')
 }
 

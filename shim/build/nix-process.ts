@@ -1,7 +1,9 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
+import { hasCode } from '../error-code.ts'
 import { RetryableError } from '../errors.ts'
+import { signalGroup } from '../process-group.ts'
 import type { BuildUser } from './build-user.ts'
 import { readLines } from './lines.ts'
 
@@ -97,7 +99,7 @@ async function untilClosed(stream: Readable, read: (chunks: Readable) => Promise
   try {
     await read(stream)
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE')) throw error
+    if (!hasCode(error, 'ERR_STREAM_PREMATURE_CLOSE')) throw error
   }
 }
 
@@ -128,12 +130,4 @@ function sweepAfterExit(child: Subprocess): () => void {
     }, DRAIN_LIMIT_MS)
   })
   return () => clearTimeout(timer)
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal)
-  } catch {
-    // It has ended already.
-  }
 }

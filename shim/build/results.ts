@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { lstat, open, readdir, readFile, readlink, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { hasCode } from '../error-code.ts'
 import type { BuildOutput } from './contract.ts'
 import { createOneByOne } from './one-by-one.ts'
 import { storePathSchema } from './realise.ts'
@@ -83,19 +84,15 @@ async function clearWay(dir: string, name: string): Promise<void> {
   try {
     await unlink(path)
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return
-    if (codeOf(error) !== 'EISDIR') throw error
+    if (hasCode(error, 'ENOENT')) return
+    if (!hasCode(error, 'EISDIR')) throw error
     // The build user's doing: root removes no tree of another user, who could change it meanwhile.
     await rename(path, join(dir, `obstacle-${randomUUID()}`))
   }
 }
 
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
-}
-
 function ignoreNoFile(error: unknown): void {
-  if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'EISDIR') throw error
+  if (!hasCode(error, 'ENOENT', 'EISDIR')) throw error
 }
 
 async function writeAtomically(path: string, text: string): Promise<void> {

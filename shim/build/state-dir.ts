@@ -1,5 +1,6 @@
 import { chmod, chown, mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { hasCode } from '../error-code.ts'
 import { messageOf, RetryableError } from '../errors.ts'
 import type { BuildUser } from './build-user.ts'
 
@@ -53,12 +54,9 @@ export async function guardState<Result>(root: string, write: () => Promise<Resu
   try {
     return await write()
   } catch (cause) {
-    if (isDiskFull(cause)) throw new RetryableError('DiskFull', `no space left for the state folder ${root}`, { cause })
+    if (hasCode(cause, 'ENOSPC', 'EDQUOT'))
+      throw new RetryableError('DiskFull', `no space left for the state folder ${root}`, { cause })
     const message = `cannot write to the state folder ${root} of this node: ${messageOf(cause)}`
     throw new RetryableError('StateDirNotWritable', message, { cause })
   }
-}
-
-function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
 }

@@ -1,11 +1,13 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { join, sep } from 'node:path'
+import { hasCode } from '../error-code.ts'
 import type { BlobStore } from './blob-store.ts'
 import { compressionOf, MAGIC_BYTES } from './compression.ts'
 import { archiveInvalid } from './invalid.ts'
 import { MAX_JSON_BYTES } from './json.ts'
 import type { LayoutFiles } from './layout-files.ts'
+import { readHead } from './read-head.ts'
 import { promisedDigest, storeLayer } from './store-layer.ts'
 
 /** Bytes that are read at once. */
@@ -30,7 +32,7 @@ export async function openFolder(
         const digest = promisedDigest(name)
         if (digest && (await store.find(digest)) === size) {
           onBytes(size)
-          return { digest, size, compression: compressionOf(await readHead(handle)) }
+          return { digest, size, compression: compressionOf(await readHead(handle, MAGIC_BYTES)) }
         }
         return storeLayer(store, { name, size, bytes: readAll(handle, onBytes) })
       })
@@ -63,13 +65,8 @@ async function withFileInside<T>(
 }
 
 function unlessMissing(error: unknown): undefined {
-  if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return
+  if (hasCode(error, 'ENOENT', 'ENOTDIR')) return
   throw error
-}
-
-async function readHead(handle: FileHandle): Promise<Buffer> {
-  const { buffer, bytesRead } = await handle.read(Buffer.alloc(MAGIC_BYTES), 0, MAGIC_BYTES, 0)
-  return buffer.subarray(0, bytesRead)
 }
 
 async function* readAll(handle: FileHandle, onBytes: (bytes: number) => void): AsyncGenerator<Buffer> {

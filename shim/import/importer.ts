@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { CRI_NAMESPACE } from '../containerd/records.ts'
 import type { ImportCall, ImportedImage, Importer } from './contract.ts'
 import type { ImportJob } from './job.ts'
 import { createLeftLeases } from './left-leases.ts'
@@ -26,14 +27,13 @@ export interface ImporterOptions {
 
 /** Each import costs a thread and its buffers, and containerd is the one that is busy. */
 const DEFAULT_MAX_IMPORTS = 2
-const DEFAULT_NAMESPACE = 'k8s.io'
 
 /** Imports of one image name run one after another. */
 export function createImporter(options: ImporterOptions): Importer {
   const { logger, stateDir, containerd, buildUser, maxImports = DEFAULT_MAX_IMPORTS } = options
   const turns = createTurns(maxImports)
   const shared = {
-    containerd: { namespace: DEFAULT_NAMESPACE, ...containerd },
+    containerd: { namespace: CRI_NAMESPACE, ...containerd },
     plansFolder: join(stateDir, 'plans'),
     importer: createHash('sha256').update(stateDir).digest('hex'),
     process: randomUUID(),

@@ -3,6 +3,7 @@ import { dirname, join, sep } from 'node:path'
 import { FinalError, messageOf, RetryableError } from '../errors.ts'
 import { compressionOf } from './compression.ts'
 import { OCI_LAYOUT } from './oci-index.ts'
+import { readHead } from './read-head.ts'
 
 /** What a build output is, by its content. */
 export type Output =
@@ -19,7 +20,7 @@ export async function recogniseOutput(storePath: string): Promise<Output> {
   const stats = await stat(path)
   if (stats.isDirectory()) return recogniseFolder(path)
   if (!stats.isFile()) throw notAnImage('it is neither a file nor a folder')
-  const head = await readHead(path)
+  const head = await headOf(path)
   if (isProgram(head) && (stats.mode & ANY_EXECUTE) !== 0) return { kind: 'script', path }
   if (compressionOf(head) === 'none' && !isTar(head)) throw notAnImage('it is a file, but no archive')
   return { kind: 'archive', path, size: stats.size }
@@ -46,11 +47,10 @@ const ANY_EXECUTE = 0o111
 const HEAD_BYTES = 512
 const ELF = Buffer.from([0x7f, 0x45, 0x4c, 0x46])
 
-async function readHead(path: string): Promise<Buffer> {
+async function headOf(path: string): Promise<Buffer> {
   const file = await open(path)
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0)
-    return buffer.subarray(0, bytesRead)
+    return await readHead(file, HEAD_BYTES)
   } finally {
     await file.close()
   }

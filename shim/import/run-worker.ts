@@ -2,6 +2,7 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import * as v from 'valibot'
 import { messageOf, RetryableError, reviveError } from '../errors.ts'
+import { signalGroup } from '../process-group.ts'
 import type { ImportCall, ImportedImage } from './contract.ts'
 import { CANCEL, type ImportJob, type ImportReport, reportSchema } from './job.ts'
 import { IMPORT_LIMIT_MS } from './under-lease.ts'
@@ -51,7 +52,8 @@ export function runWorker(job: ImportJob, { signal, onProgress, onStaleLeasesEnd
       timers.forEach(clearTimeout)
       signal.removeEventListener('abort', cancel)
       if (last?.kind === 'done') return resolve(last.image)
-      if (last === undefined && script !== undefined) killGroup(script)
+      // A thread that crashed has left its stream script running.
+      if (last === undefined && script !== undefined) signalGroup(script, 'SIGKILL')
       reject(last && crash === undefined ? revive(last) : crashed(crash))
     })
   })
@@ -69,13 +71,4 @@ function revive({ code, message, stack }: Failure): Error {
 function crashed(cause: unknown): RetryableError {
   const detail = cause === undefined ? 'its thread ended' : messageOf(cause)
   return new RetryableError('ImportInterrupted', `the import broke off: ${detail}`, { cause })
-}
-
-/** A thread that crashed has left its stream script running. */
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch {
-    // It has ended already.
-  }
 }

@@ -1,6 +1,8 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
+import { hasCode } from '../error-code.ts'
 import { FinalError, messageOf } from '../errors.ts'
+import { signalGroup } from '../process-group.ts'
 
 /** Whom programs out of the Nix store run as. */
 export interface ScriptUser {
@@ -120,7 +122,7 @@ function limitSilence(script: Script): () => void {
 
 /** That the pipe was closed on our side ends the output and is no failure. */
 function unlessClosed(error: unknown): undefined {
-  if (!(error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE')) throw error
+  if (!hasCode(error, 'ERR_STREAM_PREMATURE_CLOSE')) throw error
 }
 
 /** What has left the process group may keep its ends of the pipes: nobody waits for it. */
@@ -131,12 +133,7 @@ function endNow(script: Script): void {
 }
 
 function killGroup({ pid }: Script): void {
-  if (pid === undefined) return
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch {
-    // All of it has ended already.
-  }
+  if (pid !== undefined) signalGroup(pid, 'SIGKILL')
 }
 
 function failed(how: string, lastWords: string): FinalError {

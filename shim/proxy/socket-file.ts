@@ -3,8 +3,9 @@ import { once } from 'node:events'
 import { type BigIntStats, lstatSync, mkdirSync, renameSync, unlinkSync } from 'node:fs'
 import net, { type Server } from 'node:net'
 import { dirname, join } from 'node:path'
+import { hasCode } from '../error-code.ts'
 import { FinalError } from '../errors.ts'
-import { isCode, withSocketLock } from './socket-lock.ts'
+import { withSocketLock } from './socket-lock.ts'
 
 /** Owner and group read and write. */
 const SOCKET_UMASK = 0o117
@@ -50,7 +51,7 @@ async function isServed(path: string): Promise<boolean> {
     await once(socket, 'connect', { signal: AbortSignal.timeout(CONNECT_LIMIT_MS) })
     return true
   } catch (error) {
-    return !isCode(error, 'ECONNREFUSED') && !isCode(error, 'ENOENT')
+    return !hasCode(error, 'ECONNREFUSED', 'ENOENT')
   } finally {
     socket.destroy()
   }
@@ -74,5 +75,5 @@ function removeOwn(path: string, own: BigIntStats): void {
 }
 
 function ignoreMissingFolder(error: unknown): void {
-  if (!isCode(error, 'ENOENT')) throw error
+  if (!hasCode(error, 'ENOENT')) throw error
 }

@@ -1,5 +1,6 @@
 import { mkdirSync, rmdirSync, statSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
+import { hasCode } from '../error-code.ts'
 
 const RETRY_MS = 20
 /** Held for a connect test and a bind, so for milliseconds: one that is older was left by a process that died. */
@@ -21,7 +22,7 @@ function tryLock(lock: string): boolean {
     mkdirSync(lock)
     return true
   } catch (error) {
-    if (!isCode(error, 'EEXIST')) throw error
+    if (!hasCode(error, 'EEXIST')) throw error
     removeAbandoned(lock)
     return false
   }
@@ -37,10 +38,6 @@ function removeLock(lock: string): void {
     rmdirSync(lock)
   } catch (error) {
     // Somebody took it for abandoned.
-    if (!isCode(error, 'ENOENT')) throw error
+    if (!hasCode(error, 'ENOENT')) throw error
   }
-}
-
-export function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
 }

@@ -38,7 +38,7 @@ export async function pullRecipe(stages: Stages, pull: RecipePull): Promise<stri
 }
 
 async function build(builder: Builder, pull: RecipePull) {
-  return (pull.recipe.flake.locked && (await builder.findResult(pull.recipe))) || builder.build(pull.recipe, pull)
+  return (await builder.findResult(pull.recipe)) ?? builder.build(pull.recipe, pull)
 }
 
 /** The build may have taken an hour: the record is read again, and an image that is just this output is kept. */

@@ -1,0 +1,9 @@
+import { existsSync } from 'node:fs'
+
+/** A file or folder of the package, by its path from the top: sources lie one step below it, what is compiled two. */
+export function packageFile(path: string): URL {
+  const places = [`../${path}`, `../../${path}`].map(place => new URL(place, import.meta.url))
+  const found = places.find(place => existsSync(place))
+  if (!found) throw new Error(`no ${path} above ${import.meta.url}`)
+  return found
+}
