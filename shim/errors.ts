@@ -37,6 +37,11 @@ export const ERROR_CODES = {
   ContainerdAway: 'retryable',
   ContainerdFailed: 'retryable',
   ImageNotVisible: 'retryable',
+  // the cluster
+  ClusterAway: 'retryable',
+  ClusterConflict: 'retryable',
+  ClusterExpired: 'retryable',
+  ClusterRefused: 'final',
   // the commands
   ShimAway: 'retryable',
   PullFailed: 'retryable',

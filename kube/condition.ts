@@ -1,0 +1,13 @@
+import * as v from 'valibot'
+
+/** As in `metav1.Condition` and a Pod's conditions. */
+export const conditionSchema = v.object({
+  type: v.string(),
+  status: v.picklist(['True', 'False', 'Unknown']),
+  reason: v.optional(v.string(), ''),
+  message: v.optional(v.string(), ''),
+  /** RFC 3339. */
+  lastTransitionTime: v.optional(v.nullable(v.string())),
+})
+
+export type Condition = v.InferOutput<typeof conditionSchema>

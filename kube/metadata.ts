@@ -1,0 +1,27 @@
+import * as v from 'valibot'
+
+export const ownerReferenceSchema = v.object({
+  apiVersion: v.string(),
+  kind: v.string(),
+  name: v.string(),
+  uid: v.string(),
+  controller: v.optional(v.boolean(), false),
+})
+
+/** What every kind of object has, as far as the project reads it. */
+export const metadataSchema = v.object({
+  name: v.string(),
+  namespace: v.optional(v.string()),
+  uid: v.string(),
+  resourceVersion: v.string(),
+  generation: v.optional(v.number(), 0),
+  /** RFC 3339. */
+  creationTimestamp: v.string(),
+  deletionTimestamp: v.optional(v.string()),
+  labels: v.optional(v.record(v.string(), v.string()), {}),
+  annotations: v.optional(v.record(v.string(), v.string()), {}),
+  ownerReferences: v.optional(v.array(ownerReferenceSchema), []),
+})
+
+export type OwnerReference = v.InferOutput<typeof ownerReferenceSchema>
+export type Metadata = v.InferOutput<typeof metadataSchema>

@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto'
+import { type Recipe, recipeKey } from '../shim/build/recipe.ts'
+
+/** Namespace of the controller and of every Lease. */
+export const SYSTEM_NAMESPACE = 'enbi-system'
+/** Label of a NixBuild: the node that it is given to, as `nodeLabelValue` says. */
+export const NODE_LABEL = 'enbi.hrzn.ee/node'
+/** Label of a NixBuild that was made for pods, not by hand; the value is CONTROLLER or SHIM. */
+export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by'
+export const CONTROLLER = 'enbi-controller'
+export const SHIM = 'enbi-shim'
+/** Pod condition. */
+export const IMAGE_BUILT_CONDITION = 'enbi.hrzn.ee/ImageBuilt'
+
+const MAX_LABEL_VALUE = 63
+const MAX_PREFIX = 40
+const HASH_LENGTH = 16
+
+/** Name of the NixBuild of a recipe, the same whoever makes it: `web-3f2a…` for the image `registry.example/team/web:1`. */
+export function nixBuildName(recipe: Recipe): string {
+  const repository = recipe.image.replace(/@.*$/, '').replace(/:[^/]*$/, '')
+  const last = repository.slice(repository.lastIndexOf('/') + 1)
+  const prefix = last
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, MAX_PREFIX)
+    .replace(/^-+|-+$/g, '')
+  return `${prefix || 'image'}-${recipeKey(recipe).slice(0, HASH_LENGTH)}`
+}
+
+/** A node's name may be longer than a label's value. */
+export function nodeLabelValue(node: string): string {
+  if (node.length <= MAX_LABEL_VALUE) return node
+  const hash = createHash('sha256').update(node).digest('hex').slice(0, HASH_LENGTH)
+  return `${node.slice(0, MAX_LABEL_VALUE - HASH_LENGTH - 1)}-${hash}`
+}
+
+/** Name of a shim's Lease in SYSTEM_NAMESPACE. */
+export function shimLeaseName(node: string): string {
+  return `${SHIM}-${node}`
+}

@@ -1,0 +1,82 @@
+import * as v from 'valibot'
+import { conditionSchema } from './condition.ts'
+import type { Kind } from './contract.ts'
+import { metadataSchema } from './metadata.ts'
+
+export const NIXBUILD_PHASES = ['Pending', 'Building', 'Importing', 'Succeeded', 'Failed'] as const
+export type NixBuildPhase = (typeof NIXBUILD_PHASES)[number]
+
+const text = v.string()
+const optionalText = v.optional(text)
+
+const specSchema = v.object({
+  flakeUrl: text,
+  imageTag: text,
+  packageName: text,
+  /** Nix system, always there: the API server has no default for it. */
+  system: text,
+})
+
+/** A node that has the image now. */
+const nodeSchema = v.object({
+  name: text,
+  imageDigest: optionalText,
+  /** RFC 3339. */
+  since: optionalText,
+})
+
+/** One node that the build was given to and that lost it. */
+const attemptSchema = v.object({
+  node: text,
+  /** RFC 3339. */
+  endTime: text,
+  reason: text,
+})
+
+const statusSchema = v.object({
+  status: v.optional(v.picklist(NIXBUILD_PHASES)),
+  observedGeneration: v.optional(v.number()),
+  conditions: v.optional(v.array(conditionSchema), []),
+  /** The first node that built it; while it is Building or Importing, the node that does. */
+  buildNode: optionalText,
+  /** Id of the run, as its log file on that node is named. */
+  buildJobName: optionalText,
+  /** Image id: the config digest, `sha256:<hex>`. */
+  imageDigest: optionalText,
+  /** Bytes, as CRI says. */
+  imageSize: v.optional(v.number()),
+  storePath: optionalText,
+  lockedFlakeUrl: optionalText,
+  startTime: optionalText,
+  completionTime: optionalText,
+  /** For a person: `building 3 of 7: hello-2.12`. */
+  progress: optionalText,
+  /** Last lines of the log of a build that failed. */
+  logTail: optionalText,
+  nodes: v.optional(v.array(nodeSchema), []),
+  attempts: v.optional(v.array(attemptSchema), []),
+})
+
+const nixBuildSchema = v.object({
+  metadata: metadataSchema,
+  spec: specSchema,
+  status: v.optional(statusSchema, {}),
+})
+
+export type NixBuildSpec = v.InferOutput<typeof specSchema>
+export type NixBuildStatus = v.InferOutput<typeof statusSchema>
+export type NixBuildNode = v.InferOutput<typeof nodeSchema>
+export type NixBuildAttempt = v.InferOutput<typeof attemptSchema>
+export type NixBuild = v.InferOutput<typeof nixBuildSchema>
+
+export const nixBuilds: Kind<NixBuild> = {
+  apiVersion: 'enbi.hrzn.ee/v1alpha1',
+  kind: 'NixBuild',
+  plural: 'nixbuilds',
+  namespaced: true,
+  parse: object => v.parse(nixBuildSchema, object),
+}
+
+export function isFinished({ status }: NixBuild): boolean {
+  return status.status === 'Succeeded' || status.status === 'Failed'
+}
