@@ -1,10 +1,11 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
+import * as v from 'valibot'
 import { measureImport } from './measure/import.ts'
 import { measureMemory } from './measure/memory.ts'
 import { measurePassThrough } from './measure/pass-through.ts'
 import { measurePull } from './measure/pull.ts'
 import { measureStart } from './measure/start.ts'
-import { formatTable, type Result, round } from './result.ts'
+import { formatTable, type Result, resultSchema, round } from './result.ts'
 
 const MEASURES = {
   passthrough: measurePassThrough,
@@ -24,17 +25,19 @@ for (const [name, measure] of Object.entries(MEASURES)) {
   results.push(...(await measure()))
 }
 process.stdout.write(`${formatTable(results)}\n`)
-if (wanted.length === 0) {
-  await mkdir(new URL('.', RESULTS), { recursive: true })
-  await writeFile(
-    RESULTS,
-    `${JSON.stringify(
-      results.map(r => ({ ...r, value: round(r.value) })),
-      null,
-      2,
-    )}\n`,
-  )
-  await writeReadme(formatTable(results))
+const all = merge(await readResults(), results)
+await writeFile(RESULTS, `${JSON.stringify(all, null, 2)}\n`)
+await writeReadme(formatTable(all))
+
+async function readResults(): Promise<Result[]> {
+  return v.parse(v.array(resultSchema), JSON.parse(await readFile(RESULTS, 'utf8')))
+}
+
+/** What was measured takes the place of the older figure of that name; new ones come last. */
+function merge(before: readonly Result[], measured: readonly Result[]): Result[] {
+  const byName = new Map(before.map(result => [result.name, result]))
+  for (const result of measured) byName.set(result.name, { ...result, value: round(result.value) })
+  return [...byName.values()]
 }
 
 async function writeReadme(table: string): Promise<void> {

@@ -1,11 +1,15 @@
+import * as v from 'valibot'
+
+export const resultSchema = v.object({
+  name: v.string(),
+  value: v.number(),
+  unit: v.string(),
+  /** `<= 2.5`: what the value should be. */
+  aim: v.string(),
+})
+
 /** One figure of the README. */
-export interface Result {
-  readonly name: string
-  readonly value: number
-  readonly unit: string
-  /** `<= 2.5`: what it should be. */
-  readonly aim: string
-}
+export type Result = v.InferOutput<typeof resultSchema>
 
 export function meetsAim({ value, aim }: Result): boolean {
   const [comparison, limit] = aim.split(' ')
