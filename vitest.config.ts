@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/cluster/shared-control-plane.ts'],
     // Processes, not threads: a bed that one file leaves behind ends with the file's process.
     pool: 'forks',
     maxWorkers: 2,

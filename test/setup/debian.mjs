@@ -29,6 +29,7 @@ const NEEDED = [
   { program: '/usr/bin/nix-daemon', debianPackage: 'nix-bin' },
   { program: '/usr/bin/busybox', debianPackage: 'busybox-static', isStatic: true },
   { program: '/usr/lib/cni/loopback', debianPackage: 'containernetworking-plugins' },
+  { program: '/usr/bin/etcd', debianPackage: 'etcd-server' },
   // nix fetches git flakes with it; the tests look for processes with pgrep and kill them.
   { program: '/usr/bin/git', debianPackage: 'git' },
   { program: '/usr/bin/pgrep', debianPackage: 'procps' },

@@ -1,0 +1,85 @@
+import { generateKeyPairSync, randomUUID } from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createDaemon, type Daemon } from '../node/daemon.ts'
+import type { Namespace } from '../node/namespace.ts'
+import { kubernetesProgram } from '../node/programs.ts'
+import type { Access } from './access.ts'
+import { waitUntilHealthy } from './health.ts'
+import { claimPort } from './ports.ts'
+
+export interface ApiServer {
+  readonly daemon: Daemon
+  /** Signs the tokens of service accounts: the controller manager's, too. */
+  readonly serviceAccountKey: string
+  /** What its self-signed certificate is checked with. */
+  readonly certificate: string
+  /** Once it runs: its certificate is made at its first start. */
+  access(): Promise<Access>
+}
+
+/** An API server that is not yet started. It keeps its port, keys and certificate when it is started again. */
+export async function createApiServer(
+  namespace: Namespace,
+  env: NodeJS.ProcessEnv,
+  etcdUrl: string,
+): Promise<ApiServer> {
+  const dir = join(namespace.dir, 'api-server')
+  await mkdir(dir)
+  const port = await claimPort()
+  const token = randomUUID()
+  const keys = await writeKeys(dir)
+  const tokens = join(dir, 'tokens.csv')
+  await writeFile(tokens, `${token},admin,admin,"system:masters"\n`, { mode: 0o600 })
+  const server = `https://127.0.0.1:${port}`
+  const flags = {
+    'etcd-servers': etcdUrl,
+    'secure-port': port,
+    'bind-address': '127.0.0.1',
+    'cert-dir': dir,
+    'service-account-issuer': 'https://kubernetes.default.svc',
+    'service-account-key-file': keys.publicKey,
+    'service-account-signing-key-file': keys.privateKey,
+    'token-auth-file': tokens,
+    'authorization-mode': 'Node,RBAC',
+    'enable-admission-plugins': 'NodeRestriction',
+    'service-cluster-ip-range': '10.0.0.0/24',
+    'endpoint-reconciler-type': 'none',
+    // A test that stops it does not wait for the watches of others.
+    'shutdown-watch-termination-grace-period': '0s',
+    'allow-privileged': true,
+    // The kubelets listen on the loopback address, where their nodes' names lead (control-plane.ts).
+    'kubelet-preferred-address-types': 'Hostname',
+    profiling: false,
+  }
+  const daemon = createDaemon({
+    name: 'kube-apiserver',
+    namespace,
+    command: [
+      kubernetesProgram('kube-apiserver'),
+      ...Object.entries(flags).map(([name, value]) => `--${name}=${value}`),
+    ],
+    env,
+    logPath: join(dir, 'log'),
+    ready: signal => waitUntilHealthy(`${server}/readyz`, signal, token),
+  })
+  const certificate = join(dir, 'apiserver.crt')
+  return {
+    daemon,
+    serviceAccountKey: keys.privateKey,
+    certificate,
+    access: async () => ({ server, token, certificate: await readFile(certificate, 'utf8'), dir: namespace.dir }),
+  }
+}
+
+async function writeKeys(dir: string): Promise<{ privateKey: string; publicKey: string }> {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    privateKeyEncoding: { type: 'sec1', format: 'pem' },
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+  })
+  const files = { privateKey: join(dir, 'service-accounts.key'), publicKey: join(dir, 'service-accounts.pub') }
+  await writeFile(files.privateKey, privateKey, { mode: 0o600 })
+  await writeFile(files.publicKey, publicKey)
+  return files
+}

@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto'
+import { stringify } from 'yaml'
+import { type Access, type User, writeKubeconfig } from './access.ts'
+import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from './control-plane.ts'
+import { type KubectlOptions, runKubectl } from './kubectl.ts'
+
+/** A control plane as a client, wherever it was started. Disposed of, what was made through it is deleted. */
+export interface Cluster extends AsyncDisposable {
+  readonly access: Access
+  /** Path of the administrator's kubeconfig file. */
+  readonly adminKubeconfig: string
+  /** Writes a kubeconfig file for somebody else. */
+  kubeconfig(user: User): Promise<string>
+  /** A new Kubernetes namespace with its default service account. */
+  createNamespace(): Promise<string>
+  createToken(account: ServiceAccount): Promise<string>
+  /** The real kubectl, as the administrator unless told otherwise. Resolves to its stdout. */
+  kubectl(args: readonly string[], options?: KubectlOptions): Promise<string>
+  /** YAML or objects. */
+  apply(...manifests: readonly (string | object)[]): Promise<void>
+  /** `kubectl get … -o json`, not yet checked. */
+  get(...args: readonly string[]): Promise<unknown>
+}
+
+export interface ServiceAccount {
+  readonly namespace: string
+  readonly serviceAccount: string
+  /** A node that there is: the token tells it to the API server, and ends with it. */
+  readonly node?: string
+}
+
+/** A cluster of one's own: what a test needs that stops parts of the control plane, or that counts all nodes. */
+export async function startCluster(options?: ControlPlaneOptions): Promise<Cluster & { controlPlane: ControlPlane }> {
+  const controlPlane = await startControlPlane(options)
+  const cluster = await connectCluster(controlPlane.access)
+  return { ...cluster, controlPlane, [Symbol.asyncDispose]: () => controlPlane[Symbol.asyncDispose]() }
+}
+
+/** A control plane that something else started and takes down. */
+export async function connectCluster(access: Access): Promise<Cluster> {
+  const adminKubeconfig = await writeKubeconfig(access)
+  const made = new AsyncDisposableStack()
+  const kubectl: Cluster['kubectl'] = (args, options) =>
+    runKubectl({ dir: access.dir, kubeconfig: adminKubeconfig }, args, options)
+  return {
+    access,
+    adminKubeconfig,
+    kubeconfig: user => writeKubeconfig(access, user),
+    async createNamespace() {
+      const name = `test-${randomUUID().slice(0, 8)}`
+      await kubectl(['create', 'namespace', name])
+      made.defer(async () => {
+        await kubectl(['delete', 'namespace', name, '--wait=false', '--ignore-not-found'])
+      })
+      await kubectl(['wait', '--for=create', 'serviceaccount/default', `--namespace=${name}`, '--timeout=20s'])
+      return name
+    },
+    createToken: ({ namespace, serviceAccount, node }) =>
+      kubectl([
+        ...['create', 'token', serviceAccount, `--namespace=${namespace}`],
+        ...(node === undefined ? [] : ['--bound-object-kind=Node', `--bound-object-name=${node}`]),
+      ]),
+    kubectl,
+    async apply(...manifests) {
+      const documents = manifests.map(manifest => (typeof manifest === 'string' ? manifest : stringify(manifest)))
+      await kubectl(['apply', '--server-side', '--filename=-'], { input: documents.join('\n---\n') })
+    },
+    get: async (...args) => JSON.parse(await kubectl(['get', '--output=json', ...args])),
+    [Symbol.asyncDispose]: () => made.disposeAsync(),
+  }
+}

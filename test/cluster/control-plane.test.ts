@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest'
+import { stringify } from 'yaml'
+import { startCluster } from './cluster.ts'
+import { useCluster } from './use-cluster.ts'
+
+test('a service account has no rights of its own', async () => {
+  await using cluster = await useCluster()
+  const namespace = await cluster.createNamespace()
+  const token = await cluster.createToken({ namespace, serviceAccount: 'default' })
+  const kubeconfig = await cluster.kubeconfig({ token })
+  await expect(cluster.kubectl(['get', 'pods', '-n', namespace], { kubeconfig })).rejects.toThrow(
+    /cannot list resource/,
+  )
+})
+
+test('anybody can be impersonated: a kubelet is held to its own node', async () => {
+  await using cluster = await useCluster()
+  const kubeconfig = await cluster.kubeconfig({ name: 'system:node:one', groups: ['system:nodes'] })
+  const node = (name: string) => stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name } })
+  await expect(cluster.kubectl(['create', '-f-'], { kubeconfig, input: node('two') })).rejects.toThrow(
+    /node "one" is not allowed to modify node "two"/,
+  )
+})
+
+test('namespaces stand side by side and go when they are no longer used', async () => {
+  await using looking = await useCluster()
+  let name: string
+  {
+    await using cluster = await useCluster()
+    name = await cluster.createNamespace()
+    await cluster.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'one', namespace: name } })
+    expect(await cluster.get('configmap', 'one', `--namespace=${name}`)).toMatchObject({ metadata: { name: 'one' } })
+  }
+  await looking.kubectl(['wait', '--for=delete', `namespace/${name}`, '--timeout=30s'])
+})
+
+test('an API server of its own keeps its objects, address and tokens when it is started again', async () => {
+  await using cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
+  await cluster.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'one', namespace: 'default' } })
+  await cluster.controlPlane.apiServer.kill()
+  await expect(cluster.get('configmap', 'one')).rejects.toThrow(/refused/)
+  await cluster.controlPlane.apiServer.start()
+  expect(await cluster.get('configmap', 'one')).toMatchObject({ metadata: { name: 'one' } })
+})

@@ -1,0 +1,55 @@
+import type { Daemon } from '../node/daemon.ts'
+import { type Namespace, startNamespace } from '../node/namespace.ts'
+import { type Access, writeKubeconfig } from './access.ts'
+import { createApiServer } from './api-server.ts'
+import { createControllerManager } from './controller-manager.ts'
+import { createEtcd } from './etcd.ts'
+import { createScheduler } from './scheduler.ts'
+
+/** What a cluster has once. Disposed of, or once its process has ended, it has left no trace. */
+export interface ControlPlane extends AsyncDisposable {
+  readonly access: Access
+  readonly etcd: Daemon
+  readonly apiServer: Daemon
+  readonly controllerManager: Daemon
+  readonly scheduler: Daemon
+}
+
+export interface ControlPlaneOptions {
+  /** Parts that are not started; their Daemon can do that later. */
+  readonly without?: readonly ('controllerManager' | 'scheduler')[]
+}
+
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+  const namespace = await startNamespace()
+  try {
+    return await startParts(namespace, options)
+  } catch (error) {
+    await namespace[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+async function startParts(namespace: Namespace, { without = [] }: ControlPlaneOptions): Promise<ControlPlane> {
+  const env = { PATH: `${process.env.PATH}:/usr/sbin:/usr/bin:/sbin:/bin`, HOME: namespace.dir, TMPDIR: namespace.dir }
+  const etcd = await createEtcd(namespace, env)
+  const apiServer = await createApiServer(namespace, env, etcd.url)
+  await etcd.daemon.start()
+  await apiServer.daemon.start()
+  const access = await apiServer.access()
+  const kubeconfig = await writeKubeconfig(access)
+  const controllerManager = await createControllerManager(namespace, env, { kubeconfig, apiServer })
+  const scheduler = await createScheduler(namespace, env, kubeconfig)
+  await Promise.all([
+    without.includes('controllerManager') ? undefined : controllerManager.start(),
+    without.includes('scheduler') ? undefined : scheduler.start(),
+  ])
+  return {
+    access,
+    etcd: etcd.daemon,
+    apiServer: apiServer.daemon,
+    controllerManager,
+    scheduler,
+    [Symbol.asyncDispose]: () => namespace[Symbol.asyncDispose](),
+  }
+}

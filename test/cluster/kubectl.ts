@@ -1,0 +1,31 @@
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { kubernetesProgram } from '../node/programs.ts'
+
+export interface KubectlOptions {
+  readonly input?: string
+  /** Another user's than the administrator's. */
+  readonly kubeconfig?: string
+}
+
+const LIMIT_MS = 30_000
+
+/** Runs the real kubectl and returns what it wrote to stdout. Rejects with execa's error, which holds stderr, when it fails. */
+export async function runKubectl(
+  { dir, kubeconfig }: { dir: string; kubeconfig: string },
+  args: readonly string[],
+  { input, ...options }: KubectlOptions = {},
+): Promise<string> {
+  const { stdout } = await execa(kubernetesProgram('kubectl'), args, {
+    env: {
+      PATH: process.env.PATH,
+      HOME: dir,
+      KUBECONFIG: options.kubeconfig ?? kubeconfig,
+      KUBECACHEDIR: join(dir, 'kubectl-cache'),
+    },
+    extendEnv: false,
+    timeout: LIMIT_MS,
+    ...(input === undefined ? { stdin: 'ignore' } : { input }),
+  })
+  return stdout
+}

@@ -1,0 +1,11 @@
+export interface Family {
+  readonly name: string
+  readonly version: string
+  readonly programs: readonly string[]
+  readonly source: string
+  readonly dir: string
+}
+
+export const CACHE: string
+export const KUBERNETES: Family
+export const CONTAINERD: Family
