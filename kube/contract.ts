@@ -19,7 +19,7 @@ export interface ObjectName {
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined
-  /** Longest time until the whole answer is there, in milliseconds; 10,000 unless told otherwise. */
+  /** Longest time until the whole answer is there (of a list: each page), in milliseconds; 10,000 unless told otherwise. */
   readonly timeoutMs?: number
 }
 
@@ -41,6 +41,8 @@ export interface PatchOptions extends CallOptions {
 export interface WatchCall extends Selection {
   readonly resourceVersion: string
   readonly signal: AbortSignal
+  /** The server ends the watch after this time, in milliseconds; after 30 to 60 minutes unless told otherwise. */
+  readonly longestMs?: number
 }
 
 export type WatchEvent =
@@ -49,9 +51,12 @@ export type WatchEvent =
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string }
 
 /**
- * An API server. Errors: ClusterAway (retryable: no answer in time, connection lost, 429 and 5xx), ClusterConflict (retryable: the object
- * is another than the writer believed – a stale resourceVersion, or a name that is taken), ClusterExpired (retryable: a resourceVersion that is too old to
- * list or watch from, 410), ClusterRefused (final: everything else; names verb, object and the server's reason).
+ * An API server. Errors: ClusterAway (retryable: no answer in time, connection lost, 401, 429 and 5xx), ClusterConflict (retryable: the
+ * object is another than the writer believed – a stale resourceVersion, or a name that is taken), ClusterExpired (retryable: a
+ * resourceVersion that is too old to list or watch from, 410), ClusterRefused (final: everything else; names verb, object and the server's
+ * reason), Cancelled (the caller's signal). When the API server did answer, `cause` is an ApiStatus.
+ *
+ * Bodies need no apiVersion, kind, name and namespace: those of `create`, `replace` and server-side apply are completed.
  */
 export interface Kube {
   /** undefined when there is none (404). */
