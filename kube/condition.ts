@@ -4,6 +4,7 @@ import * as v from 'valibot'
 export const conditionSchema = v.object({
   type: v.string(),
   status: v.picklist(['True', 'False', 'Unknown']),
+  observedGeneration: v.optional(v.number()),
   reason: v.optional(v.string(), ''),
   message: v.optional(v.string(), ''),
   /** RFC 3339. */

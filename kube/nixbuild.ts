@@ -6,6 +6,19 @@ import { metadataSchema } from './metadata.ts'
 export const NIXBUILD_PHASES = ['Pending', 'Building', 'Importing', 'Succeeded', 'Failed'] as const
 export type NixBuildPhase = (typeof NIXBUILD_PHASES)[number]
 
+/**
+ * What the CRD allows (deploy/crd): the API server refuses a status that is longer. Texts in characters, lists in entries.
+ */
+export const NIXBUILD_LIMITS = {
+  /** Of a condition's `message`, and of `logTail`. */
+  message: 32_768,
+  progress: 1_024,
+  /** Of an attempt's `reason`. */
+  reason: 1_024,
+  nodes: 200,
+  attempts: 20,
+} as const
+
 const text = v.string()
 const optionalText = v.optional(text)
 
