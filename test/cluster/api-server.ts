@@ -5,8 +5,8 @@ import { createDaemon, type Daemon } from '../node/daemon.ts'
 import type { Namespace } from '../node/namespace.ts'
 import { kubernetesProgram } from '../node/programs.ts'
 import type { Access } from './access.ts'
+import { claimPort } from './claims.ts'
 import { waitUntilHealthy } from './health.ts'
-import { claimPort } from './ports.ts'
 
 export interface ApiServer {
   readonly daemon: Daemon

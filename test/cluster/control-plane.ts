@@ -1,3 +1,6 @@
+import { appendFile, copyFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { execa } from 'execa'
 import type { Daemon } from '../node/daemon.ts'
 import { type Namespace, startNamespace } from '../node/namespace.ts'
 import { type Access, writeKubeconfig } from './access.ts'
@@ -31,6 +34,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 }
 
 async function startParts(namespace: Namespace, { without = [] }: ControlPlaneOptions): Promise<ControlPlane> {
+  await nameNodes(namespace)
   const env = { PATH: `${process.env.PATH}:/usr/sbin:/usr/bin:/sbin:/bin`, HOME: namespace.dir, TMPDIR: namespace.dir }
   const etcd = await createEtcd(namespace, env)
   const apiServer = await createApiServer(namespace, env, etcd.url)
@@ -52,4 +56,20 @@ async function startParts(namespace: Namespace, { without = [] }: ControlPlaneOp
     scheduler,
     [Symbol.asyncDispose]: () => namespace[Symbol.asyncDispose](),
   }
+}
+
+/** The API server finds a kubelet by its node's name: kubelets listen on the loopback address, which may not be a node's address. */
+async function nameNodes({ dir, enter }: Namespace): Promise<void> {
+  await copyFile('/etc/hosts', hostsFile(dir))
+  const [program = '', ...prefix] = enter
+  await execa(program, [...prefix, 'mount', '--bind', hostsFile(dir), '/etc/hosts'])
+}
+
+/** Tells the API server where a new node is. */
+export async function addNodeName({ dir }: Access, name: string): Promise<void> {
+  await appendFile(hostsFile(dir), `127.0.0.1 ${name}\n`)
+}
+
+function hostsFile(dir: string): string {
+  return join(dir, 'hosts')
 }

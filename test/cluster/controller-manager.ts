@@ -4,8 +4,8 @@ import { createDaemon, type Daemon } from '../node/daemon.ts'
 import type { Namespace } from '../node/namespace.ts'
 import { kubernetesProgram } from '../node/programs.ts'
 import type { ApiServer } from './api-server.ts'
+import { claimPort } from './claims.ts'
 import { waitUntilHealthy } from './health.ts'
-import { claimPort } from './ports.ts'
 
 /** How long a node may be silent before its pods are taken for lost. Kubernetes' own 50 s are long for a test. */
 const NODE_GRACE_PERIOD = '10s'

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { createDaemon, type Daemon } from '../node/daemon.ts'
 import type { Namespace } from '../node/namespace.ts'
 import { kubernetesProgram } from '../node/programs.ts'
+import { claimPort } from './claims.ts'
 import { waitUntilHealthy } from './health.ts'
-import { claimPort } from './ports.ts'
 
 /** Not yet started. */
 export async function createScheduler(

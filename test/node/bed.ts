@@ -13,6 +13,7 @@ import { findUser, type User } from './user.ts'
 
 /** A node: containerd and Nix with everything of their own, /nix included. Disposed of, it has left no trace. */
 export interface Bed extends AsyncDisposable {
+  readonly namespace: Namespace
   /** Its own temp folder, at the same path inside and outside. */
   readonly dir: string
   readonly containerd: Daemon
@@ -34,6 +35,10 @@ export interface Bed extends AsyncDisposable {
   /** Runs a program inside. Rejects with execa's error when it fails. */
   run(command: string, args?: readonly string[], options?: RunOptions): Promise<RunResult>
   startShim(options?: ShimOptions): Promise<Shim>
+  /** Imports an archive with `ctr` and waits until CRI knows the image. */
+  importImage(archive: string, name: string): Promise<void>
+  /** Imports the image that every pod needs. `runPod` does it by itself: a test that lists images meets none of the bed's own. */
+  importPauseImage(): Promise<void>
   /** Runs an image that containerd has as a kubelet would run a pod, and waits for its end. */
   runPod(pod: Pod): Promise<PodResult>
   /** A client that is closed with the bed; of containerd unless told otherwise. */
@@ -99,7 +104,18 @@ function makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, bui
     return runInside({ enter, env: home, cwd: dir }, command, args, options)
   }
   const cri = (socket = containerd.socket) => clients.use(connectCri(socket))
+  const importImage = async (archive: string, name: string) => {
+    using client = connectCri(containerd.socket)
+    await run('ctr', ['--address', containerd.socket, '--namespace', 'k8s.io', 'images', 'import', archive])
+    await client.waitForImage(name)
+  }
+  const importPauseImage = async () => {
+    const file = join(dir, 'pause.tar')
+    await writePauseImage(file, SANDBOX_IMAGE)
+    await importImage(file, SANDBOX_IMAGE)
+  }
   return {
+    namespace,
     dir,
     containerd: containerd.daemon,
     containerdSocket: containerd.socket,
@@ -118,9 +134,11 @@ function makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, bui
       return startShim(around, options)
     },
     cri,
+    importImage,
+    importPauseImage,
     async runPod(pod) {
       using client = connectCri(containerd.socket)
-      await importPauseImage(client, run, containerd.socket, dir)
+      if ((await client.imageStatus(SANDBOX_IMAGE)) === undefined) await importPauseImage()
       return await runPod(client, pod, dir)
     },
     async [Symbol.asyncDispose]() {
@@ -143,13 +161,4 @@ async function makeFolder(parent: string, name: string, owner?: User): Promise<s
   await mkdir(path)
   if (owner !== undefined) await chown(path, owner.uid, owner.gid)
   return path
-}
-
-/** Only when a pod is to run: a test that looks at the list of images meets none of the bed's own. */
-async function importPauseImage(client: CriClient, run: Bed['run'], socket: string, dir: string): Promise<void> {
-  if ((await client.imageStatus(SANDBOX_IMAGE)) !== undefined) return
-  const file = join(dir, 'pause.tar')
-  await writePauseImage(file, SANDBOX_IMAGE)
-  await run('ctr', ['--address', socket, '--namespace', 'k8s.io', 'images', 'import', file])
-  await client.waitForImage(SANDBOX_IMAGE)
 }

@@ -12,11 +12,14 @@ export interface Containerd {
 }
 
 export interface ContainerdOptions {
-  /** The program; Debian's containerd unless told otherwise. */
-  readonly command?: string
+  /** The folder of `containerd` and what belongs to it; Debian's unless told otherwise. */
+  readonly programs?: string
+  /** A CNI network list; one with just a loopback interface, for pods on the host's network, unless told otherwise. */
+  readonly network?: object
 }
 
 export const SANDBOX_IMAGE = 'localhost/pause:1'
+const LOOPBACK = { cniVersion: '1.0.0', name: 'loopback', plugins: [{ type: 'loopback' }] }
 /** Where Debian puts them. */
 const CNI_PLUGINS = '/usr/lib/cni'
 
@@ -24,20 +27,20 @@ const CNI_PLUGINS = '/usr/lib/cni'
 export async function createContainerd(
   namespace: Namespace,
   env: NodeJS.ProcessEnv,
-  { command = 'containerd' }: ContainerdOptions = {},
+  { programs, network = LOOPBACK }: ContainerdOptions = {},
 ): Promise<Containerd> {
   const dir = join(namespace.dir, 'containerd')
   const cniConfig = join(dir, 'cni')
   await mkdir(cniConfig, { recursive: true })
-  await writeFile(join(cniConfig, '10-loopback.conflist'), loopbackNetwork())
+  await writeFile(join(cniConfig, '10-network.conflist'), JSON.stringify(network))
   const configPath = join(dir, 'config.toml')
   await writeFile(configPath, config(dir, cniConfig))
   const socket = join(dir, 'containerd.sock')
   const daemon = createDaemon({
     name: 'containerd',
     namespace,
-    command: [command, '--config', configPath],
-    env,
+    command: [programs === undefined ? 'containerd' : join(programs, 'containerd'), '--config', configPath],
+    env: programs === undefined ? env : { ...env, PATH: `${programs}:${env.PATH}` },
     logPath: join(dir, 'log'),
     ready: signal => waitForCri(socket, signal),
   })
@@ -48,10 +51,6 @@ export async function createContainerd(
 async function waitForCri(socket: string, signal: AbortSignal): Promise<void> {
   using cri = connectCri(socket)
   await cri.waitUntilServing(signal)
-}
-
-function loopbackNetwork(): string {
-  return JSON.stringify({ cniVersion: '1.0.0', name: 'loopback', plugins: [{ type: 'loopback' }] })
 }
 
 /**

@@ -75,9 +75,13 @@ export function connectCri(socket: string): CriClient {
   const { call } = grpc
 
   const isReady = async () => {
-    const answer = v.object({ status: v.object({ conditions: v.array(v.object({ status: v.boolean() })) }) })
+    const condition = v.object({ type: v.string(), status: v.boolean() })
+    const answer = v.object({ status: v.object({ conditions: v.array(condition) }) })
     const { status } = await call(`${RUNTIME}/Status`, {}, answer, { limitMs: 1000 })
-    return status.conditions.every(condition => condition.status)
+    // containerd has more of them, which are warnings.
+    return ['RuntimeReady', 'NetworkReady'].every(type =>
+      status.conditions.some(one => one.type === type && one.status),
+    )
   }
 
   const imageStatus: CriClient['imageStatus'] = async (image, { annotations = {}, ...options } = {}) => {

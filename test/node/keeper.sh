@@ -12,13 +12,17 @@ unshare=$!
 exec >&-
 cat <&3 >/dev/null
 
+# Held open, the mount namespace keeps its number: a new one would soon get it, and be waited for.
+if read -r pid mounts <"$dir/mount-namespace"; then command exec 4<"/proc/$pid/ns/mnt"; fi 2>/dev/null
+
 # Not `wait`: the kernel keeps a pid namespace until the last of its dead is reaped, and an orphan's new parent may be a first
 # process that never does that, as in a container. A process that is dead has let go of its mounts. `unshare` has them, too;
 # with it dies the namespace's first process, and with that all others.
 kill -KILL "$unshare" 2>/dev/null
-if mounts=$(cat "$dir/mount-namespace" 2>/dev/null); then
+if [ -n "$mounts" ]; then
   while ls -l /proc/[0-9]*/ns/mnt 2>/dev/null | grep -qF "$mounts"; do sleep 0.02; done
 fi
+exec 4<&-
 
 for cgroup in $(find /sys/fs/cgroup -depth -type d -path "*/${dir##*/}*" 2>/dev/null); do
   rmdir "$cgroup" 2>/dev/null || { sleep 0.2; rmdir "$cgroup"; }

@@ -28,7 +28,9 @@ mirror() {
   done
 }
 
-readlink /proc/self/ns/mnt >"$dir/mount-namespace"
+# The machine's /proc is still here: it knows this process by the number that nsenter needs.
+read -r pid _ </proc/self/stat
+echo "$pid $(readlink /proc/self/ns/mnt)" >"$dir/mount-namespace"
 mkdir "$root" "$dir/nix" "$dir/hostproc"
 mount -t tmpfs -o mode=755 tmpfs "$root"
 mirror "" "$root" nix run proc
@@ -41,8 +43,6 @@ mount --bind "$dir/nix" "$root/nix"
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
 mirror /run "$root/run" containerd runc netns cni nix enbi-shim
 mount --bind /proc "$root$dir/hostproc"
-# The machine's /proc is still here: it knows this process by the number that nsenter needs.
-read -r pid _ </proc/self/stat
 
 cd "$root"
 pivot_root . .old

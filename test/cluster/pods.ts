@@ -1,0 +1,70 @@
+import * as v from 'valibot'
+import { type PodRecipe, recipeAnnotations } from '../node/recipe-pull.ts'
+import type { Cluster } from './cluster.ts'
+
+export interface PodPlan {
+  readonly namespace: string
+  readonly name: string
+  readonly image: string
+  /** The node that it must run on. On a shared cluster there are nodes of other tests. */
+  readonly node: string
+  /** Ties the image to a flake. */
+  readonly recipe?: PodRecipe
+  readonly annotations?: Readonly<Record<string, string>>
+  /** The image's own unless given. */
+  readonly command?: readonly string[]
+  readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never'
+}
+
+/** A command for an image with busybox that keeps its pod running. */
+export const SLEEP = ['/bin/busybox', 'sleep', '86400']
+
+/** A pod with one container that is neither started again nor asked to end. */
+export function podManifest(plan: PodPlan): object {
+  const { namespace, name, image, node, recipe, command, imagePullPolicy } = plan
+  const annotations = { ...(recipe === undefined ? {} : recipeAnnotations(recipe)), ...plan.annotations }
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace, name, annotations },
+    spec: {
+      // By way of the scheduler; `nodeName` would leave it out.
+      nodeSelector: { 'kubernetes.io/hostname': node },
+      restartPolicy: 'Never',
+      terminationGracePeriodSeconds: 0,
+      automountServiceAccountToken: false,
+      containers: [{ name: 'main', image, ...(command && { command }), ...(imagePullPolicy && { imagePullPolicy }) }],
+    },
+  }
+}
+
+interface PodName {
+  readonly namespace: string
+  readonly name: string
+}
+
+/** Rejects with what is known of the pod when it takes longer than half a minute. */
+export async function waitForPhase(cluster: Cluster, pod: PodName, phase: 'Running' | 'Succeeded'): Promise<void> {
+  const { namespace, name } = pod
+  try {
+    await cluster.kubectl([
+      ...['wait', `pod/${name}`, `--namespace=${namespace}`],
+      ...[`--for=jsonpath={.status.phase}=${phase}`, '--timeout=25s'],
+    ])
+  } catch (cause) {
+    const description = await cluster.kubectl(['describe', 'pod', name, `--namespace=${namespace}`]).catch(String)
+    throw new Error(`${name} is not ${phase}\n${description}`, { cause })
+  }
+}
+
+const EventList = v.object({
+  items: v.array(v.object({ type: v.string(), reason: v.string(), message: v.string() })),
+})
+
+export type PodEvent = v.InferOutput<typeof EventList>['items'][number]
+
+/** What was recorded about a pod. */
+export async function podEvents(cluster: Cluster, { namespace, name }: PodName): Promise<PodEvent[]> {
+  const about = `--field-selector=involvedObject.kind=Pod,involvedObject.name=${name}`
+  return v.parse(EventList, await cluster.get('events', `--namespace=${namespace}`, about)).items
+}
