@@ -16,6 +16,11 @@ export function annotationName(key: RecipeKeyName, suffix = ''): string {
   return `${PREFIX}${key}${suffix}`
 }
 
+/** Whether an annotation of that name says something of a recipe. */
+export function isRecipeAnnotation(name: string): boolean {
+  return parseName(name) !== undefined
+}
+
 /** A cheap look at a raw protobuf message: whether any annotation of ours can be in it. */
 export function mentionsRecipe(message: Buffer): boolean {
   return message.includes(PREFIX)

@@ -1,0 +1,74 @@
+import type { Condition } from '../../kube/condition.ts'
+import type { OwnerReference } from '../../kube/metadata.ts'
+import { CONTROLLER, MANAGED_BY_LABEL, NODE_LABEL, SHIM } from '../../kube/names.ts'
+import type { NixBuild, NixBuildAttempt, NixBuildNode, NixBuildPhase } from '../../kube/nixbuild.ts'
+import { recipeOf } from '../../kube/nixbuild-recipe.ts'
+import { recipeKey } from '../../shim/build/recipe.ts'
+import { messageOf } from '../../shim/errors.ts'
+
+/** A NixBuild, as far as the controller cares. Times in milliseconds. */
+export interface BuildView {
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+  readonly resourceVersion: string
+  readonly generation: number
+  readonly createdAt: number
+  readonly deleting: boolean
+  /** Made for pods, not by hand. */
+  readonly managed: boolean
+  /** Value of the label that gives it to a node. */
+  readonly givenTo: string | undefined
+  readonly owners: readonly OwnerReference[]
+  readonly imageTag: string
+  readonly system: string
+  /** `recipeKey` of what it is to build, or why that cannot be read. */
+  readonly recipe: { readonly key: string; readonly image: string } | { readonly problem: string }
+  readonly phase: NixBuildPhase | undefined
+  readonly buildNode: string | undefined
+  readonly completedAt: number | undefined
+  readonly nodes: readonly NixBuildNode[]
+  readonly attempts: readonly NixBuildAttempt[]
+  readonly conditions: readonly Condition[]
+}
+
+/** Keeps what is needed; the end of a log, above all, is not. */
+export function buildView(nixBuild: NixBuild): BuildView {
+  const { metadata, spec, status } = nixBuild
+  const { namespace = '', name, uid, resourceVersion, generation, labels } = metadata
+  const managedBy = labels[MANAGED_BY_LABEL]
+  return {
+    namespace,
+    name,
+    uid,
+    resourceVersion,
+    generation,
+    createdAt: Date.parse(metadata.creationTimestamp),
+    deleting: metadata.deletionTimestamp !== undefined,
+    managed: managedBy === CONTROLLER || managedBy === SHIM,
+    givenTo: labels[NODE_LABEL],
+    owners: metadata.ownerReferences,
+    imageTag: spec.imageTag,
+    system: spec.system,
+    recipe: readRecipe(nixBuild),
+    phase: status.status,
+    buildNode: status.buildNode,
+    completedAt: status.completionTime === undefined ? undefined : Date.parse(status.completionTime),
+    nodes: status.nodes,
+    attempts: status.attempts,
+    conditions: status.conditions,
+  }
+}
+
+export function isFinished({ phase }: BuildView): boolean {
+  return phase === 'Succeeded' || phase === 'Failed'
+}
+
+function readRecipe(nixBuild: NixBuild): BuildView['recipe'] {
+  try {
+    const recipe = recipeOf(nixBuild)
+    return { key: recipeKey(recipe), image: recipe.image }
+  } catch (error) {
+    return { problem: messageOf(error) }
+  }
+}

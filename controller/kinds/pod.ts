@@ -1,0 +1,102 @@
+import * as v from 'valibot'
+import { type Condition, conditionSchema } from '../../kube/condition.ts'
+import type { Kind } from '../../kube/contract.ts'
+import { metadataSchema, type OwnerReference } from '../../kube/metadata.ts'
+import { IMAGE_BUILT_CONDITION } from '../../kube/names.ts'
+import { isRecipeAnnotation } from '../../shim/recipes/annotations.ts'
+
+/** A Pod, as far as the controller cares. */
+export interface PodView {
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+  /** undefined until it is scheduled. */
+  readonly node: string | undefined
+  /** Neither finished nor being deleted. */
+  readonly living: boolean
+  /** Of ours only. */
+  readonly annotations: Readonly<Record<string, string>>
+  /** Every image that one of its containers or volumes names, once, as the pod spells it. */
+  readonly images: readonly string[]
+  /** Those of them that are surely on the node: a container was made from them. */
+  readonly startedImages: readonly string[]
+  /** The ReplicaSet, Job … that made it; undefined for a bare pod. */
+  readonly owner: OwnerReference | undefined
+  /** The condition of ours. */
+  readonly condition: Condition | undefined
+}
+
+const container = v.object({ name: v.string(), image: v.optional(v.string()) })
+const containers = v.optional(v.array(container), [])
+const containerStatus = v.object({
+  name: v.string(),
+  imageID: v.optional(v.string(), ''),
+  state: v.optional(v.object({ running: v.optional(v.looseObject({})) })),
+})
+const containerStatuses = v.optional(v.array(containerStatus), [])
+
+const schema = v.object({
+  metadata: metadataSchema,
+  spec: v.object({
+    nodeName: v.optional(v.string()),
+    containers,
+    initContainers: containers,
+    ephemeralContainers: containers,
+    volumes: v.optional(v.array(v.object({ image: v.optional(v.object({ reference: v.optional(v.string()) })) })), []),
+  }),
+  status: v.optional(
+    v.object({
+      phase: v.optional(v.string()),
+      conditions: v.optional(v.array(conditionSchema), []),
+      containerStatuses,
+      initContainerStatuses: containerStatuses,
+      ephemeralContainerStatuses: containerStatuses,
+    }),
+    {},
+  ),
+})
+
+type Pod = v.InferOutput<typeof schema>
+
+export const pods: Kind<PodView> = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  plural: 'pods',
+  namespaced: true,
+  parse: object => viewOf(v.parse(schema, object)),
+}
+
+/** Whether the controller has anything to do with it. */
+export function isRelevant({ annotations, condition }: PodView): boolean {
+  return condition !== undefined || Object.keys(annotations).length > 0
+}
+
+function viewOf({ metadata, spec, status }: Pod): PodView {
+  const { namespace = '', name, uid } = metadata
+  const all = [...spec.initContainers, ...spec.containers, ...spec.ephemeralContainers]
+  const volumeImages = spec.volumes.flatMap(({ image }) => image?.reference ?? [])
+  const started = startedContainers(status)
+  const startedImages = all.filter(each => started.has(each.name)).flatMap(({ image }) => image ?? [])
+  return {
+    namespace,
+    name,
+    uid,
+    node: spec.nodeName,
+    living: metadata.deletionTimestamp === undefined && status.phase !== 'Succeeded' && status.phase !== 'Failed',
+    annotations: Object.fromEntries(Object.entries(metadata.annotations).filter(([key]) => isRecipeAnnotation(key))),
+    images: distinct([...all.flatMap(({ image }) => image ?? []), ...volumeImages]),
+    // Volumes are there before the first container is.
+    startedImages: distinct([...startedImages, ...(started.size > 0 ? volumeImages : [])]),
+    owner: metadata.ownerReferences.find(({ controller }) => controller),
+    condition: status.conditions.find(({ type }) => type === IMAGE_BUILT_CONDITION),
+  }
+}
+
+function startedContainers(status: Pod['status']): ReadonlySet<string> {
+  const all = [...status.initContainerStatuses, ...status.containerStatuses, ...status.ephemeralContainerStatuses]
+  return new Set(all.filter(each => each.imageID !== '' || each.state?.running).map(({ name }) => name))
+}
+
+function distinct(values: readonly string[]): string[] {
+  return [...new Set(values)]
+}

@@ -1,0 +1,65 @@
+import type { Condition } from '../../kube/condition.ts'
+import type { BuildView } from '../kinds/build.ts'
+import type { BuildAction } from './plan-build.ts'
+
+/** What the controller writes of a status: a JSON merge patch, so that null removes. */
+export type StatusPatch = Readonly<Record<string, unknown>>
+
+type StatusAction = Extract<BuildAction, { type: 'fail' | 'give' | 'hold' | 'prune' }>
+
+/** Merge patch of the status; lists are replaced as a whole, so the build's own must be the latest. */
+export function statusPatch(build: BuildView, action: StatusAction, now: number): StatusPatch {
+  const time = new Date(now).toISOString()
+  switch (action.type) {
+    case 'prune':
+      return { nodes: action.nodes }
+    case 'fail':
+      return {
+        ...common(build, action.attempts),
+        status: 'Failed',
+        completionTime: seconds(time),
+        conditions: withConditions(build, time, [
+          { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed' },
+          { type: 'Success', status: 'False', reason: 'ResultFailure', message: action.message },
+        ]),
+      }
+    default:
+      return {
+        ...common(build, action.attempts),
+        status: 'Pending',
+        startTime: null,
+        conditions: withConditions(build, time, [{ type: 'Complete', status: 'False', ...described(action) }]),
+      }
+  }
+}
+
+/** Nobody builds it now. */
+function common({ generation }: BuildView, attempts: BuildView['attempts']): StatusPatch {
+  return { observedGeneration: generation, attempts, buildNode: null, buildJobName: null, progress: null }
+}
+
+function described(action: Extract<StatusAction, { type: 'give' | 'hold' }>): { reason: string; message: string } {
+  if (action.type === 'hold') return { reason: action.reason, message: action.message }
+  const last = action.attempts.at(-1)
+  const before = last === undefined ? '' : `; before that: ${last.reason}`
+  return { reason: 'GivenToNode', message: `given to node ${action.node}${before}` }
+}
+
+type Written = Omit<Condition, 'lastTransitionTime'>
+
+function withConditions(build: BuildView, time: string, written: readonly Written[]): Condition[] {
+  const others = build.conditions.filter(({ type }) => type !== 'Complete' && type !== 'Success')
+  return [
+    ...others,
+    ...written.map(condition => {
+      const before = build.conditions.find(({ type }) => type === condition.type)
+      const same = before?.status === condition.status && before.lastTransitionTime
+      return { ...condition, lastTransitionTime: same || seconds(time) }
+    }),
+  ]
+}
+
+/** metav1.Time has no fractions. */
+function seconds(time: string): string {
+  return time.replace(/\.\d+Z$/, 'Z')
+}

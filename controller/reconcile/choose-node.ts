@@ -1,0 +1,51 @@
+import type { NodeState } from './node-state.ts'
+
+export type NodeChoice =
+  | { readonly node: string }
+  /** For a person: why no node can build it. */
+  | { readonly none: string }
+
+/** The node that builds the fewest of those that may build for `system`; of equals the first by name. */
+export function chooseNode(
+  nodes: readonly NodeState[],
+  { system, running }: { readonly system: string; readonly running: (node: string) => number },
+): NodeChoice {
+  const able = nodes.filter(node => obstacleOf(node, system) === undefined).map(({ name }) => name)
+  const [first, ...others] = able
+  if (first === undefined) return { none: reasonOf(nodes, system) }
+  let best = { node: first, builds: running(first) }
+  for (const node of others) {
+    const builds = running(node)
+    if (builds < best.builds || (builds === best.builds && node < best.node)) best = { node, builds }
+  }
+  return { node: best.node }
+}
+
+const OBSTACLES = {
+  system: 'of another system',
+  notReady: 'not ready',
+  cordoned: 'cordoned',
+  repelled: 'kept from building by --node-repel',
+  noShim: 'without a shim',
+  silent: 'with a shim that is silent',
+} as const
+
+function obstacleOf(node: NodeState, system: string): keyof typeof OBSTACLES | undefined {
+  if (node.system !== system) return 'system'
+  if (!node.ready) return 'notReady'
+  if (!node.schedulable) return 'cordoned'
+  if (node.repelled) return 'repelled'
+  if (node.shim === 'alive') return undefined
+  return node.shim === 'none' ? 'noShim' : 'silent'
+}
+
+function reasonOf(nodes: readonly NodeState[], system: string): string {
+  const ofSystem = nodes.filter(node => node.system === system)
+  if (ofSystem.length === 0) {
+    const others = [...new Set(nodes.map(node => node.system ?? 'of no known system'))].sort()
+    return nodes.length === 0 ? 'the cluster has no node' : `no node is ${system}; there are ${others.join(', ')}`
+  }
+  const obstacles = Map.groupBy(ofSystem, node => obstacleOf(node, system))
+  const parts = [...obstacles].map(([obstacle, { length }]) => `${length} ${obstacle ? OBSTACLES[obstacle] : ''}`)
+  return `of ${ofSystem.length} ${ofSystem.length === 1 ? 'node' : 'nodes'} for ${system}: ${parts.join(', ')}`
+}

@@ -1,0 +1,86 @@
+import { type BuildView, isFinished } from '../kinds/build.ts'
+import type { PodView } from '../kinds/pod.ts'
+import type { Problem, Want } from './pod-wants.ts'
+
+/** From the worst to the best. */
+const REASONS = ['Failed', 'Pending', 'Building', 'Importing', 'Built'] as const
+
+/** The pod condition `enbi.hrzn.ee/ImageBuilt`: True when the reason is Built. */
+export interface ImageBuilt {
+  readonly reason: (typeof REASONS)[number]
+  /** For a person. It changes with the reason and the node only, so that progress costs no write. */
+  readonly message: string
+}
+
+export interface WantedBuild {
+  readonly want: Want
+  /** The NixBuild of that recipe, if there is one by now. */
+  readonly build: BuildView | undefined
+}
+
+/** The worst state of all that the pod wants; undefined when it wants nothing. */
+export function imageBuilt(
+  pod: Pick<PodView, 'node'>,
+  { wanted, problems }: { readonly wanted: readonly WantedBuild[]; readonly problems: readonly Problem[] },
+): ImageBuilt | undefined {
+  const states = [
+    ...problems.map(({ message }): ImageBuilt => ({ reason: 'Failed', message })),
+    ...wanted.map(each => stateOf(pod, each)),
+  ]
+  const reason = REASONS.find(reason => states.some(state => state.reason === reason))
+  if (reason === undefined) return undefined
+  const messages = states.filter(state => state.reason === reason).map(({ message }) => message)
+  return { reason, message: messages.join('; ') }
+}
+
+function stateOf({ node }: Pick<PodView, 'node'>, { want, build }: WantedBuild): ImageBuilt {
+  const { image } = want.recipe
+  if (want.started) return { reason: 'Built', message: `${image}: image loaded` }
+  if (build === undefined) return { reason: 'Pending', message: `${image}: the build has not begun` }
+  const where = build.buildNode === undefined ? '' : ` on ${build.buildNode}`
+  switch (build.phase) {
+    case 'Succeeded':
+      return hasImage(build, node)
+        ? { reason: 'Built', message: `${image}: image loaded` }
+        : { reason: 'Pending', message: `${image}: built${where}, not yet on ${node}` }
+    case 'Failed':
+      return { reason: 'Failed', message: `${image}: ${failureOf(build)}` }
+    case 'Importing':
+      return { reason: 'Importing', message: `${image}: being loaded${where}` }
+    case 'Building':
+      return {
+        reason: 'Building',
+        message: `${image}: being built${where} from ${want.recipe.flake.url}#${want.recipe.packageName}`,
+      }
+    default:
+      return { reason: 'Pending', message: `${image}: the build has not begun` }
+  }
+}
+
+function hasImage({ buildNode, nodes }: BuildView, node: string | undefined): boolean {
+  return buildNode === node || nodes.some(({ name }) => name === node)
+}
+
+function failureOf({ conditions }: BuildView): string {
+  return conditions.find(({ type }) => type === 'Success')?.message || 'the build failed'
+}
+
+/** Of several NixBuilds of one recipe the one that is told of: whichever got the furthest. */
+export function theOneToTell(builds: readonly BuildView[]): BuildView | undefined {
+  const order = (build: BuildView) => [rank(build), build.createdAt] as const
+  return builds.toSorted((a, b) => {
+    const [[rankA, timeA], [rankB, timeB]] = [order(a), order(b)]
+    return rankB - rankA || timeA - timeB || a.name.localeCompare(b.name)
+  })[0]
+}
+
+function rank(build: BuildView): number {
+  if (build.deleting) return -1
+  return isFinished(build)
+    ? build.phase === 'Succeeded'
+      ? 3
+      : 0
+    : build.phase === undefined || build.phase === 'Pending'
+      ? 1
+      : 2
+}

@@ -1,0 +1,58 @@
+import { quote } from '../../shim/quote.ts'
+
+/** Whether labels match. */
+export type LabelSelector = (labels: Readonly<Record<string, string>>) => boolean
+
+const NAME = '[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?'
+const KEY = `(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?${NAME}`
+const VALUE = `(?:${NAME})?`
+
+/** One requirement and the comma or end after it. */
+const REQUIREMENT = new RegExp(
+  [
+    `\\s*(?:(?<absent>!)\\s*(?<absentKey>${KEY})`,
+    `|(?<setKey>${KEY})\\s+(?<setOperator>in|notin)\\s*\\(\\s*(?<values>${VALUE}(?:\\s*,\\s*${VALUE})*)\\s*\\)`,
+    `|(?<key>${KEY})\\s*(?<operator>==|=|!=)\\s*(?<value>${VALUE})`,
+    `|(?<presentKey>${KEY}))\\s*(?<end>,|$)`,
+  ].join(''),
+  'y',
+)
+
+/**
+ * Reads a label selector as kubectl takes it: `a=1`, `a==1`, `a!=1`, `a`, `!a`, `a in (1,2)`, `a notin (1,2)`, all of them
+ * joined by commas. As in Kubernetes, `!=` and `notin` match labels that lack the key. Throws a TypeError that shows the place.
+ */
+export function parseLabelSelector(text: string): LabelSelector {
+  const requirements = [...readRequirements(text)]
+  return labels => requirements.every(requirement => requirement(labels))
+}
+
+function* readRequirements(text: string): Generator<LabelSelector> {
+  const pattern = new RegExp(REQUIREMENT)
+  for (let end = ','; end === ','; ) {
+    const start = pattern.lastIndex
+    const groups = pattern.exec(text)?.groups
+    if (!groups)
+      throw new TypeError(
+        `${quote(text)} is no label selector, at ${quote(text.slice(start))}: right ones look like key=value, key!=value, key, !key, key in (a,b), joined by commas`,
+      )
+    yield requirementOf(groups)
+    end = groups.end ?? ''
+  }
+}
+
+function requirementOf(groups: Readonly<Record<string, string | undefined>>): LabelSelector {
+  const { absentKey, setKey, setOperator, values = '', key, operator, value = '', presentKey = '' } = groups
+  if (absentKey !== undefined) return labels => !Object.hasOwn(labels, absentKey)
+  if (setKey !== undefined)
+    return membership(setKey, new Set(values.split(',').map(each => each.trim())), setOperator === 'in')
+  if (key !== undefined) return membership(key, new Set([value]), operator !== '!=')
+  return labels => Object.hasOwn(labels, presentKey)
+}
+
+function membership(key: string, values: ReadonlySet<string>, wanted: boolean): LabelSelector {
+  return labels => {
+    const value = Object.hasOwn(labels, key) ? labels[key] : undefined
+    return (value !== undefined && values.has(value)) === wanted
+  }
+}

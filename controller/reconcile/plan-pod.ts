@@ -1,0 +1,93 @@
+import type { OwnerReference } from '../../kube/metadata.ts'
+import type { Recipe } from '../../shim/build/recipe.ts'
+import type { BuildView } from '../kinds/build.ts'
+import type { PodView } from '../kinds/pod.ts'
+import { type ImageBuilt, imageBuilt, type WantedBuild } from './image-built.ts'
+import { ownerOf, withOwner } from './owners.ts'
+import type { Problem } from './pod-wants.ts'
+
+/** Of the API server: 32 KiB in all for a condition's message. kubectl describe and a person want less. */
+const MAX_MESSAGE_LENGTH = 1024
+
+export interface PodFacts {
+  readonly pod: PodView
+  /** Whether the node is known: without it nobody knows what the pod wants. */
+  readonly nodeKnown: boolean
+  readonly wanted: readonly WantedBuild[]
+  readonly problems: readonly Problem[]
+  /** Since when the condition has been another than it should be, as the last plan said. */
+  readonly differsSince: number | undefined
+  readonly now: number
+  /** How long a state must last to be written, when a better one may follow at once; in milliseconds. */
+  readonly settleMs: number
+}
+
+export interface PodPlan {
+  /** NixBuilds to be made, with their owner. */
+  readonly create: readonly { readonly recipe: Recipe; readonly owners: readonly OwnerReference[] }[]
+  /** NixBuilds that get another owner. */
+  readonly own: readonly { readonly build: BuildView; readonly owners: readonly OwnerReference[] }[]
+  readonly condition: { readonly set: ImageBuilt } | 'remove' | 'keep'
+  readonly events: readonly Problem[]
+  readonly differsSince: number | undefined
+  /** When to look again, if nothing happens before. */
+  readonly recheckAt: number | undefined
+}
+
+const NOTHING: PodPlan = {
+  create: [],
+  own: [],
+  condition: 'keep',
+  events: [],
+  differsSince: undefined,
+  recheckAt: undefined,
+}
+
+export function planPod(facts: PodFacts): PodPlan {
+  const { pod, wanted } = facts
+  if (!pod.living || pod.node === undefined || !facts.nodeKnown) return NOTHING
+  return { ...NOTHING, create: missingBuilds(pod, wanted), own: missingOwners(pod, wanted), ...planCondition(facts) }
+}
+
+/** An image that is there already needs no build. */
+function missingBuilds({ owner }: PodView, wanted: readonly WantedBuild[]): PodPlan['create'] {
+  return wanted
+    .filter(({ want, build }) => build === undefined && !want.started)
+    .map(({ want }) => ({ recipe: want.recipe, owners: owner ? [ownerOf(owner)] : [] }))
+}
+
+/** What was made by hand is its maker's, and does not go with a pod's owner. */
+function missingOwners({ owner }: PodView, wanted: readonly WantedBuild[]): PodPlan['own'] {
+  return wanted.flatMap(({ build }) => {
+    if (!build?.managed || build.deleting) return []
+    const owners = withOwner(build.owners, owner)
+    return owners === undefined ? [] : [{ build, owners }]
+  })
+}
+
+function planCondition(facts: PodFacts): Partial<PodPlan> {
+  const { pod, problems, now, settleMs } = facts
+  const should = shortened(imageBuilt(pod, facts))
+  if (should === undefined) return { condition: pod.condition ? 'remove' : 'keep' }
+  if (isAsItShould(pod, should)) return {}
+  const differsSince = facts.differsSince ?? now
+  const settled = should.reason === 'Built' || should.reason === 'Failed' || now >= differsSince + settleMs
+  if (!settled) return { differsSince, recheckAt: differsSince + settleMs }
+  // Told once: the condition is the memory of it.
+  return { condition: { set: should }, events: should.reason === 'Failed' ? problems : [] }
+}
+
+function isAsItShould({ condition }: PodView, { reason, message }: ImageBuilt): boolean {
+  return condition?.status === statusOf(reason) && condition.reason === reason && condition.message === message
+}
+
+export function statusOf(reason: ImageBuilt['reason']): 'True' | 'False' {
+  return reason === 'Built' ? 'True' : 'False'
+}
+
+function shortened(state: ImageBuilt | undefined): ImageBuilt | undefined {
+  if (state === undefined || state.message.length <= MAX_MESSAGE_LENGTH) return state
+  const head = Math.floor(MAX_MESSAGE_LENGTH / 4)
+  const tail = MAX_MESSAGE_LENGTH - head
+  return { ...state, message: `${state.message.slice(0, head)} … ${state.message.slice(-tail)}` }
+}

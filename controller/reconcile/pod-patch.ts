@@ -1,0 +1,18 @@
+import type { Condition } from '../../kube/condition.ts'
+import { IMAGE_BUILT_CONDITION } from '../../kube/names.ts'
+import type { PodView } from '../kinds/pod.ts'
+import { type PodPlan, statusOf } from './plan-pod.ts'
+
+/** Strategic merge patch of just this condition, of just this pod; the kubelet's own stay as they are. */
+export function podPatch(pod: PodView, change: Exclude<PodPlan['condition'], 'keep'>, now: number): object {
+  return { metadata: { uid: pod.uid }, status: { conditions: [conditionPatch(pod, change, now)] } }
+}
+
+function conditionPatch(pod: PodView, change: Exclude<PodPlan['condition'], 'keep'>, now: number): object {
+  if (change === 'remove') return { $patch: 'delete', type: IMAGE_BUILT_CONDITION }
+  const { reason, message } = change.set
+  const status = statusOf(reason)
+  const before = pod.condition?.status === status ? pod.condition.lastTransitionTime : undefined
+  const lastTransitionTime = before ?? new Date(now).toISOString().replace(/\.\d+Z$/, 'Z')
+  return { type: IMAGE_BUILT_CONDITION, status, reason, message, lastTransitionTime } satisfies Condition
+}

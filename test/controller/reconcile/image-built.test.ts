@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest'
+import type { BuildView } from '../../../controller/kinds/build.ts'
+import { imageBuilt, theOneToTell } from '../../../controller/reconcile/image-built.ts'
+import { podWants } from '../../../controller/reconcile/pod-wants.ts'
+import { someBuild, somePod } from '../views.ts'
+
+const [want] = podWants(somePod(), 'x86_64-linux').wants
+if (want === undefined) throw new Error('the pod wants nothing')
+const started = { ...want, started: true }
+const on = (status: object) => someBuild({ status })
+
+describe('the condition of a pod on node-1', () => {
+  it.each([
+    ['no NixBuild yet', want, undefined, 'Pending', 'has not begun'],
+    ['one without a status', want, on({}), 'Pending', 'has not begun'],
+    ['Pending', want, on({ status: 'Pending' }), 'Pending', 'has not begun'],
+    [
+      'Building here',
+      want,
+      on({ status: 'Building', buildNode: 'node-1' }),
+      'Building',
+      'on node-1 from github:team/app#app',
+    ],
+    ['Building elsewhere', want, on({ status: 'Building', buildNode: 'node-2' }), 'Building', 'on node-2'],
+    ['Importing', want, on({ status: 'Importing', buildNode: 'node-1' }), 'Importing', 'on node-1'],
+    ['built here', want, on({ status: 'Succeeded', buildNode: 'node-1' }), 'Built', 'image loaded'],
+    [
+      'built elsewhere',
+      want,
+      on({ status: 'Succeeded', buildNode: 'node-2' }),
+      'Pending',
+      'built on node-2, not yet on node-1',
+    ],
+    [
+      'built elsewhere and here, too',
+      want,
+      on({ status: 'Succeeded', buildNode: 'node-2', nodes: [{ name: 'node-2' }, { name: 'node-1' }] }),
+      'Built',
+      'image loaded',
+    ],
+    [
+      'failed',
+      want,
+      on({ status: 'Failed', conditions: [{ type: 'Success', status: 'False', message: 'builder failed: x' }] }),
+      'Failed',
+      'builder failed: x',
+    ],
+    ['failed without a word', want, on({ status: 'Failed' }), 'Failed', 'the build failed'],
+    ['started without a NixBuild', started, undefined, 'Built', 'image loaded'],
+    ['started, and the NixBuild Pending', started, on({ status: 'Pending' }), 'Built', 'image loaded'],
+    ['started, built elsewhere', started, on({ status: 'Succeeded', buildNode: 'node-2' }), 'Built', 'image loaded'],
+  ])('with the NixBuild %s', (_name, want, build, reason, text) => {
+    const condition = imageBuilt({ node: 'node-1' }, { wanted: [{ want, build }], problems: [] })
+    expect(condition).toEqual({ reason, message: expect.stringContaining(text) })
+    expect(condition?.message).toContain('docker.io/library/app:1')
+  })
+
+  it.each([
+    [['Succeeded', 'Succeeded'], 'Built'],
+    [['Succeeded', 'Importing'], 'Importing'],
+    [['Importing', 'Building'], 'Building'],
+    [['Building', 'Pending'], 'Pending'],
+    [['Failed', 'Building'], 'Failed'],
+    [['Pending', 'Failed'], 'Failed'],
+  ])('tells the worst of %j', (phases, reason) => {
+    const wanted = phases.map(status => ({ want, build: on({ status, buildNode: 'node-1' }) }))
+    expect(imageBuilt({ node: 'node-1' }, { wanted, problems: [] })?.reason).toBe(reason)
+  })
+
+  it('tells a problem before all else', () => {
+    const wanted = [{ want, build: on({ status: 'Building' }) }]
+    const problems = [{ reason: 'NixBuildInvalid' as const, message: 'bad' }]
+    expect(imageBuilt({ node: 'node-1' }, { wanted, problems })).toEqual({ reason: 'Failed', message: 'bad' })
+  })
+
+  it('is none when nothing is wanted', () => {
+    expect(imageBuilt({ node: 'node-1' }, { wanted: [], problems: [] })).toBeUndefined()
+  })
+
+  it('keeps its words while a build goes on', () => {
+    const at = (progress: string): string | undefined => {
+      const build = on({ status: 'Building', buildNode: 'node-1', progress })
+      return imageBuilt({ node: 'node-1' }, { wanted: [{ want, build }], problems: [] })?.message
+    }
+    expect(at('building 1 of 7')).toBe(at('building 2 of 7'))
+  })
+})
+
+describe('of several NixBuilds of one recipe', () => {
+  const named = (name: string, status?: string, metadata: object = {}): BuildView =>
+    someBuild({ metadata: { name, ...metadata }, status: { status } })
+  it.each([
+    ['the one that is done', [named('a', 'Building'), named('b', 'Succeeded')], 'b'],
+    ['the one that runs', [named('a', 'Pending'), named('b', 'Building')], 'b'],
+    ['the one that may run', [named('a', 'Failed'), named('b')], 'b'],
+    ['the first by name of equals', [named('b'), named('a')], 'a'],
+    ['the older of equals', [named('a', 'Pending', { creationTimestamp: '2026-02-01T00:00:00Z' }), named('b')], 'b'],
+    [
+      'one that stays',
+      [named('a', 'Succeeded', { deletionTimestamp: '2026-02-01T00:00:00Z' }), named('b', 'Failed')],
+      'b',
+    ],
+  ])('%s is told of', (_name, builds, name) => {
+    expect(theOneToTell(builds)?.name).toBe(name)
+  })
+
+  it('there may be none', () => {
+    expect(theOneToTell([])).toBeUndefined()
+  })
+})

@@ -1,0 +1,164 @@
+import { describe, expect, it } from 'vitest'
+import type { BuildView } from '../../../controller/kinds/build.ts'
+import type { PodView } from '../../../controller/kinds/pod.ts'
+import { type PodFacts, planPod } from '../../../controller/reconcile/plan-pod.ts'
+import { podWants } from '../../../controller/reconcile/pod-wants.ts'
+import { MANAGED, someBuild, somePod } from '../views.ts'
+
+const NOW = 1_000_000
+const OWNER = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'rs-1', controller: true }
+const OTHER = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'old', uid: 'rs-0' }
+const condition = (status: string, reason: string, message: string) => ({
+  conditions: [{ type: 'enbi.hrzn.ee/ImageBuilt', status, reason, message }],
+})
+
+function plan(pod: PodView, build?: BuildView, more: Partial<PodFacts> = {}) {
+  const { wants, problems } = podWants(pod, 'x86_64-linux')
+  return planPod({
+    pod,
+    nodeKnown: true,
+    wanted: wants.map(want => ({ want, build })),
+    problems,
+    differsSince: undefined,
+    now: NOW,
+    settleMs: 300,
+    ...more,
+  })
+}
+
+const building = someBuild({ metadata: MANAGED, status: { status: 'Building', buildNode: 'node-1' } })
+const built = someBuild({ metadata: MANAGED, status: { status: 'Succeeded', buildNode: 'node-1' } })
+const failed = someBuild({ metadata: MANAGED, status: { status: 'Failed' } })
+
+describe('a NixBuild is made', () => {
+  it('for a pod with a node', () => {
+    expect(plan(somePod()).create).toEqual([{ recipe: expect.objectContaining({ packageName: 'app' }), owners: [] }])
+  })
+
+  it('owned by what made the pod, but not as its controller', () => {
+    expect(plan(somePod({ metadata: { ownerReferences: [OTHER, OWNER] } })).create).toMatchObject([
+      { owners: [{ uid: 'rs-1', controller: false }] },
+    ])
+  })
+
+  it.each([
+    ['not yet scheduled', somePod({ spec: { nodeName: undefined } })],
+    ['finished', somePod({ status: { phase: 'Succeeded' } })],
+    ['failed', somePod({ status: { phase: 'Failed' } })],
+    ['being deleted', somePod({ metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } })],
+    ['that has the image', somePod({ status: { containerStatuses: [{ name: 'app', imageID: 'sha256:1' }] } })],
+    ['with half a recipe', somePod({ metadata: { annotations: { 'enbi.hrzn.ee/nixbuild-imageTag': 'app:1' } } })],
+  ])('for no pod that is %s', (_name, pod) => {
+    expect(plan(pod).create).toEqual([])
+  })
+
+  it('for no pod whose node is unknown, nor is its condition touched', () => {
+    const plan = planPod({
+      pod: somePod({ status: condition('True', 'Built', 'x') }),
+      nodeKnown: false,
+      wanted: [],
+      problems: [],
+      differsSince: undefined,
+      now: NOW,
+      settleMs: 300,
+    })
+    expect(plan).toMatchObject({ create: [], condition: 'keep' })
+  })
+
+  it('not when there is one', () => {
+    expect(plan(somePod(), building).create).toEqual([])
+  })
+})
+
+describe('a NixBuild that is there gets an owner', () => {
+  const pod = somePod({ metadata: { ownerReferences: [OWNER] } })
+  const ownedBy = (...ownerReferences: object[]) => someBuild({ metadata: { ...MANAGED, ownerReferences } })
+  it.each([
+    ['when it has none', ownedBy(), ['rs-1']],
+    ['beside another', ownedBy(OTHER), ['rs-0', 'rs-1']],
+    ['not twice', ownedBy(OWNER), undefined],
+    [
+      'not beyond 20',
+      ownedBy(...Array.from({ length: 20 }, (_, n) => ({ ...OTHER, uid: `rs-${n + 100}` }))),
+      undefined,
+    ],
+    ['not when it was made by hand', someBuild(), undefined],
+    ['not when it goes', someBuild({ metadata: { ...MANAGED, deletionTimestamp: '2026-01-01T00:00:00Z' } }), undefined],
+  ])('%s', (_name, build, uids) => {
+    expect(plan(pod, build).own[0]?.owners.map(({ uid }) => uid)).toEqual(uids)
+  })
+
+  it('but none from a bare pod', () => {
+    expect(plan(somePod(), ownedBy(OTHER)).own).toEqual([])
+  })
+})
+
+describe('the condition', () => {
+  it.each([
+    ['Pending', undefined],
+    ['Building', building],
+  ])('%s is written once it has lasted', (reason, build) => {
+    expect(plan(somePod(), build)).toMatchObject({ condition: 'keep', differsSince: NOW, recheckAt: NOW + 300 })
+    expect(plan(somePod(), build, { differsSince: NOW - 299 })).toMatchObject({ condition: 'keep', recheckAt: NOW + 1 })
+    expect(plan(somePod(), build, { differsSince: NOW - 300 })).toMatchObject({
+      condition: { set: { reason } },
+      differsSince: undefined,
+      recheckAt: undefined,
+      events: [],
+    })
+  })
+
+  it.each([
+    ['Built', built],
+    ['Failed', failed],
+  ])('%s is written at once', (reason, build) => {
+    expect(plan(somePod(), build)).toMatchObject({ condition: { set: { reason } }, recheckAt: undefined })
+  })
+
+  it('is left as it is when it says so already', () => {
+    const { condition: written } = plan(somePod(), built)
+    if (typeof written === 'string') throw new Error('not written')
+    const { reason, message } = written.set
+    const pod = somePod({ status: condition('True', reason, message) })
+    expect(plan(pod, built)).toMatchObject({ condition: 'keep', recheckAt: undefined, differsSince: undefined })
+  })
+
+  it.each([
+    ['without annotations', { annotations: {} }],
+    ['with annotations for other images', { annotations: { 'enbi.hrzn.ee/nixbuild-imageTag': 'other:1' } }],
+  ])('is removed from a pod %s', (_name, metadata) => {
+    expect(plan(somePod({ metadata, status: condition('False', 'Pending', 'x') })).condition).toBe('remove')
+    expect(plan(somePod({ metadata })).condition).toBe('keep')
+  })
+
+  it('has a message of bounded length, with its beginning and its end', () => {
+    const message = `begin ${'x'.repeat(20_000)} end`
+    const build = someBuild({
+      status: { status: 'Failed', conditions: [{ type: 'Success', status: 'False', message }] },
+    })
+    const { condition } = plan(somePod(), build)
+    if (typeof condition === 'string') throw new Error('not written')
+    expect(condition.set.message).toMatch(/^docker.io\/library\/app:1: begin x+ … x+ end$/)
+    expect(condition.set.message.length).toBeLessThan(1100)
+  })
+})
+
+describe('an event', () => {
+  const annotations = { 'enbi.hrzn.ee/nixbuild-imageTag': 'app:1' }
+  it('tells of bad annotations, with the condition', () => {
+    const { events, condition } = plan(somePod({ metadata: { annotations } }))
+    expect(events).toEqual([{ reason: 'NixBuildInvalid', message: expect.stringContaining('flakeUrl') }])
+    expect(condition).toMatchObject({ set: { reason: 'Failed' } })
+  })
+
+  it('tells of them once', () => {
+    const { condition: written } = plan(somePod({ metadata: { annotations } }))
+    if (typeof written === 'string') throw new Error('not written')
+    const status = condition('False', 'Failed', written.set.message)
+    expect(plan(somePod({ metadata: { annotations }, status }))).toMatchObject({ events: [], condition: 'keep' })
+  })
+
+  it('does not tell of a failed build: its shim does', () => {
+    expect(plan(somePod(), failed).events).toEqual([])
+  })
+})

@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest'
+import { podWants } from '../../../controller/reconcile/pod-wants.ts'
+import { ANNOTATIONS, somePod } from '../views.ts'
+
+const P = 'enbi.hrzn.ee/nixbuild-'
+const SYSTEM = 'x86_64-linux'
+const DB = { [`${P}flakeUrl.db`]: 'github:team/db', [`${P}imageTag.db`]: 'db:1', [`${P}packageName.db`]: 'db' }
+const app = { name: 'app', image: 'app:1' }
+
+function wantsOf(parts: Parameters<typeof somePod>[0], system: string | undefined = SYSTEM) {
+  const { wants, problems } = podWants(somePod(parts), system)
+  return {
+    wants: wants.map(({ recipe, started }) => `${recipe.image}${started ? ' started' : ''}`),
+    problems: problems.map(({ reason }) => reason),
+  }
+}
+
+const APP = { wants: ['docker.io/library/app:1'], problems: [] }
+const NOTHING = { wants: [], problems: [] }
+
+describe('a pod wants', () => {
+  it.each([
+    ['the image that its annotations and a container name', {}, APP],
+    ['that of an init container', { spec: { containers: [], initContainers: [app] } }, APP],
+    ['that of an ephemeral container', { spec: { containers: [], ephemeralContainers: [app] } }, APP],
+    ['that of an image volume', { spec: { containers: [], volumes: [{ image: { reference: 'app:1' } }, {}] } }, APP],
+    [
+      'one in two spellings once',
+      { spec: { containers: [app, { name: 'b', image: 'docker.io/library/app:1' }] } },
+      APP,
+    ],
+    [
+      'two under two suffixes',
+      {
+        metadata: { annotations: { ...ANNOTATIONS, ...DB } },
+        spec: { containers: [app, { name: 'db', image: 'db:1' }] },
+      },
+      { wants: ['docker.io/library/app:1', 'docker.io/library/db:1'], problems: [] },
+    ],
+    [
+      'one that a container was made from, which it has',
+      { status: { containerStatuses: [{ name: 'app', imageID: 'sha256:1' }] } },
+      { wants: ['docker.io/library/app:1 started'], problems: [] },
+    ],
+    [
+      'one that a container runs',
+      { status: { containerStatuses: [{ name: 'app', imageID: '', state: { running: { startedAt: 'x' } } }] } },
+      { wants: ['docker.io/library/app:1 started'], problems: [] },
+    ],
+    [
+      'one that is being pulled',
+      { status: { phase: 'Pending', containerStatuses: [{ name: 'app', imageID: '', state: { waiting: {} } }] } },
+      APP,
+    ],
+    ['nothing without a node', { spec: { nodeName: undefined } }, NOTHING],
+    ['nothing when it is done', { status: { phase: 'Succeeded' } }, NOTHING],
+    ['nothing when it failed', { status: { phase: 'Failed' } }, NOTHING],
+    ['nothing when it is being deleted', { metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } }, NOTHING],
+    [
+      'nothing when its annotations name no image of its own',
+      { spec: { containers: [{ name: 'b', image: 'b:1' }] } },
+      NOTHING,
+    ],
+    ['nothing without annotations', { metadata: { annotations: {} } }, NOTHING],
+  ])('%s', (_name, parts, expected) => {
+    expect(wantsOf(parts)).toEqual(expected)
+  })
+
+  it('nothing on a node of no known system', () => {
+    expect(podWants(somePod(), undefined)).toEqual(NOTHING)
+  })
+})
+
+describe('a pod is told', () => {
+  it.each([
+    ['half a recipe', { [`${P}imageTag`]: 'app:1' }, 'NixBuildInvalid', `${P}flakeUrl`],
+    ['a flake URL that is none', { ...ANNOTATIONS, [`${P}flakeUrl`]: '--x' }, 'NixBuildInvalid', `${P}flakeUrl`],
+    ['an image tag that is none', { ...ANNOTATIONS, [`${P}imageTag`]: 'A B' }, 'NixBuildInvalid', `${P}imageTag`],
+    [
+      'two recipes of one image',
+      { ...ANNOTATIONS, ...DB, [`${P}imageTag.db`]: 'app:1' },
+      'NixBuildInvalid',
+      'different recipes',
+    ],
+    [
+      "a system that is not the node's",
+      { ...ANNOTATIONS, [`${P}system`]: 'aarch64-linux' },
+      'NixBuildUnsupported',
+      'node-1',
+    ],
+  ])('of %s, with the place', (_name, annotations, reason, text) => {
+    const { wants, problems } = podWants(somePod({ metadata: { annotations } }), SYSTEM)
+    expect(wants).toEqual([])
+    expect(problems).toEqual([{ reason, message: expect.stringContaining(text) }])
+  })
+})

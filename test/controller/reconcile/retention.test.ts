@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest'
+import { planRetention } from '../../../controller/reconcile/retention.ts'
+
+const NOW = 1_000_000
+const build = (name: string, age: number, used = false) => ({ name, finishedAt: NOW - age, used })
+
+describe('of the finished builds of a namespace', () => {
+  it.each([
+    ['all stay when they are few and young', [build('a', 10), build('b', 20)], 2, 100, [], NOW + 80],
+    ['the oldest beyond the count go', [build('b', 20), build('a', 10), build('c', 30)], 2, 100, ['c'], NOW + 80],
+    ['those that are too old go', [build('a', 10), build('b', 100), build('c', 101)], 9, 100, ['c', 'b'], NOW + 90],
+    ['one that is used stays, however old', [build('a', 500, true), build('b', 500)], 9, 100, ['b'], undefined],
+    [
+      'one that is used takes no place of others',
+      [build('a', 1, true), build('b', 2), build('c', 3)],
+      2,
+      100,
+      [],
+      NOW + 97,
+    ],
+    ['none stays beyond a count of 0', [build('a', 1), build('b', 2)], 0, 100, ['b', 'a'], undefined],
+    ['those that ended at once go by name', [build('b', 1), build('a', 1), build('c', 1)], 2, 100, ['c'], NOW + 99],
+    ['there may be none', [], 2, 100, [], undefined],
+  ])('%s', (_name, builds, keepFinished, keepFinishedForMs, remove, recheckAt) => {
+    expect(planRetention(builds, { keepFinished, keepFinishedForMs }, NOW)).toEqual({ remove, recheckAt })
+  })
+})

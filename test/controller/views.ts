@@ -1,0 +1,36 @@
+import { type BuildView, buildView } from '../../controller/kinds/build.ts'
+import { type PodView, pods } from '../../controller/kinds/pod.ts'
+import { nixBuilds } from '../../kube/nixbuild.ts'
+
+const METADATA = { namespace: 'team', uid: 'uid-1', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }
+const SPEC = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
+
+export const ANNOTATIONS = {
+  'enbi.hrzn.ee/nixbuild-flakeUrl': 'github:team/app',
+  'enbi.hrzn.ee/nixbuild-imageTag': 'app:1',
+  'enbi.hrzn.ee/nixbuild-packageName': 'app',
+}
+
+interface Parts {
+  readonly metadata?: object
+  readonly spec?: object
+  readonly status?: object
+}
+
+/** As the controller sees a NixBuild that the API server sent. */
+export function someBuild({ metadata, spec, status }: Parts = {}): BuildView {
+  return buildView(
+    nixBuilds.parse({ metadata: { ...METADATA, name: 'app-1', ...metadata }, spec: { ...SPEC, ...spec }, status }),
+  )
+}
+
+/** As the controller sees an annotated Pod on node-1 that the API server sent. */
+export function somePod({ metadata, spec, status }: Parts = {}): PodView {
+  return pods.parse({
+    metadata: { ...METADATA, name: 'web', annotations: ANNOTATIONS, ...metadata },
+    spec: { nodeName: 'node-1', containers: [{ name: 'app', image: 'app:1' }], ...spec },
+    status,
+  })
+}
+
+export const MANAGED = { labels: { 'app.kubernetes.io/managed-by': 'enbi-controller' } }
