@@ -38,3 +38,8 @@ export function nodeLabelValue(node: string): string {
 export function shimLeaseName(node: string): string {
   return `${SHIM}-${node}`
 }
+
+/** Field manager of what a node's shim writes: at most 128 characters. */
+export function shimFieldManager(node: string): string {
+  return `${SHIM}-${nodeLabelValue(node)}`
+}

@@ -1,0 +1,50 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { messageOf, ShimError } from '../shim/errors.ts'
+import type { Kube, ObjectName } from './contract.ts'
+import { leases, microTime } from './lease.ts'
+
+/** Of a Lease's duration: a few renewals may be lost before it ends. */
+const RENEWALS_PER_LEASE = 4
+
+export interface HeartbeatPlan {
+  readonly kube: Pick<Kube, 'create' | 'patch'>
+  readonly lease: ObjectName
+  readonly identity: string
+  readonly durationMs: number
+  readonly signal: AbortSignal
+  readonly logger: Logger
+}
+
+/** Renews a Lease that nobody else holds until the signal aborts, however often that fails. Made when it is missing. */
+export async function heartbeat(plan: HeartbeatPlan): Promise<void> {
+  const { durationMs, signal, logger } = plan
+  let told = ''
+  while (!signal.aborted) {
+    try {
+      await renew(plan)
+      if (told !== '') logger.info('the lease is renewed again')
+      told = ''
+    } catch (error) {
+      const message = messageOf(error)
+      if (!signal.aborted && message !== told) logger.warn({ err: message }, 'cannot renew the lease')
+      told = message
+    }
+    await delay(durationMs / RENEWALS_PER_LEASE, undefined, { signal }).catch(() => {})
+  }
+}
+
+async function renew({ kube, lease, identity, durationMs, signal }: HeartbeatPlan): Promise<void> {
+  const now = microTime(new Date())
+  const spec = { holderIdentity: identity, leaseDurationSeconds: Math.ceil(durationMs / 1000), renewTime: now }
+  const options = { signal, timeoutMs: durationMs / RENEWALS_PER_LEASE }
+  const patch = { ...options, type: 'merge', fieldManager: identity } as const
+  if (await kube.patch(leases, { ...lease, body: { spec } }, patch)) return
+  try {
+    await kube.create(leases, { ...lease, body: { spec: { ...spec, acquireTime: now } } }, options)
+  } catch (error) {
+    // The one before us has made it meanwhile.
+    if (!(error instanceof ShimError && error.code === 'ClusterConflict')) throw error
+    await kube.patch(leases, { ...lease, body: { spec } }, patch)
+  }
+}

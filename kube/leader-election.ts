@@ -1,0 +1,160 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { messageOf, ShimError } from '../shim/errors.ts'
+import type { Kube, ObjectName } from './contract.ts'
+import { type Lease, leases, microTime } from './lease.ts'
+import { look, type Sighting, timeUntilFree } from './lease-claim.ts'
+
+export interface LeaderElectionPlan {
+  readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>
+  readonly lease: ObjectName
+  /** Of this process: no two that run at the same time may have the same. */
+  readonly identity: string
+  /** What a leader does; it must end soon after its signal aborts. When it ends by itself, so does the election. */
+  readonly onStarted: (signal: AbortSignal) => Promise<void>
+  readonly signal: AbortSignal
+  readonly logger: Logger
+  /** How long others wait for a leader that is silent, in milliseconds. */
+  readonly leaseMs?: number
+  /** A leader that could not renew for so long stops: less than `leaseMs`. */
+  readonly renewWithinMs?: number
+  /** Between two tries to get or to renew the Lease. */
+  readonly retryMs?: number
+}
+
+/** Waits for the Lease, leads while it is held, and begins again; until the signal aborts. A leader that is told to end lets go of it. */
+export async function leaderElection(plan: LeaderElectionPlan): Promise<void> {
+  const { leaseMs = 15_000, renewWithinMs = 10_000, retryMs = 2_000, ...rest } = plan
+  const timing = { leaseMs, renewWithinMs, retryMs }
+  while (!plan.signal.aborted) {
+    const lease = await acquire({ ...rest, ...timing })
+    if (lease) await lead({ ...rest, ...timing }, lease)
+  }
+}
+
+type Election = Required<LeaderElectionPlan>
+
+/** undefined once the signal aborts. */
+async function acquire(election: Election): Promise<Lease | undefined> {
+  const { signal, identity, retryMs, logger } = election
+  let sighting: Sighting | undefined
+  let told = ''
+  while (!signal.aborted) {
+    try {
+      const lease = await election.kube.get(leases, election.lease, { signal, timeoutMs: retryMs })
+      if (!lease) return await make(election)
+      sighting = look(sighting, lease, performance.now())
+      const holder = lease.spec.holderIdentity ?? ''
+      if (timeUntilFree(sighting, identity, performance.now()) === 0) return await take(election, lease)
+      if (holder !== told) logger.info({ holder }, 'another leads')
+      told = holder
+    } catch (error) {
+      if (!signal.aborted && !isConflict(error)) logger.warn({ err: messageOf(error) }, 'cannot get the lease')
+    }
+    // Not all at the same time.
+    await delay(retryMs * (1 + Math.random() * 0.2), undefined, { signal }).catch(() => {})
+  }
+  return undefined
+}
+
+async function lead(election: Election, acquired: Lease): Promise<void> {
+  const { logger, identity, onStarted } = election
+  const leading = new AbortController()
+  const stop = () => leading.abort()
+  election.signal.addEventListener('abort', stop, { once: true })
+  if (election.signal.aborted) stop()
+  logger.info({ identity }, 'leading')
+  const renewing = keepRenewing(election, acquired, leading)
+  try {
+    await onStarted(leading.signal)
+    if (!leading.signal.aborted) throw new Error('the work of the leader has ended by itself')
+  } finally {
+    stop()
+    election.signal.removeEventListener('abort', stop)
+    const last = await renewing
+    if (last) await release(election, last)
+    logger.info({ identity }, 'leading no more')
+  }
+}
+
+/** The Lease as it was held last, once leading has ended; undefined when it was lost. */
+async function keepRenewing(election: Election, acquired: Lease, leading: AbortController): Promise<Lease | undefined> {
+  const { renewWithinMs, retryMs, logger } = election
+  let lease = acquired
+  let renewedAt = performance.now()
+  while (!leading.signal.aborted) {
+    const pause = Math.min(retryMs, Math.max(0, renewedAt + renewWithinMs - performance.now()))
+    await delay(pause, undefined, { signal: leading.signal }).catch(() => {})
+    if (leading.signal.aborted) break
+    const left = renewedAt + renewWithinMs - performance.now()
+    try {
+      if (left <= 0) throw new Error('it could not be renewed in time')
+      const begin = performance.now()
+      lease = await renew(election, lease, Math.min(left, retryMs * 2))
+      renewedAt = begin
+    } catch (error) {
+      logger.warn({ err: messageOf(error) }, 'cannot renew the lease')
+      if (left > 0 && !(error instanceof LostLease)) continue
+      leading.abort(error)
+      return undefined
+    }
+  }
+  return lease
+}
+
+class LostLease extends Error {}
+
+async function renew(election: Election, lease: Lease, timeoutMs: number): Promise<Lease> {
+  try {
+    return await write(election, lease, { ...held(election), leaseTransitions: lease.spec.leaseTransitions }, timeoutMs)
+  } catch (error) {
+    if (!isConflict(error) && !isRefused(error)) throw error
+    // Our own renewal, perhaps, whose answer was lost; or somebody has deleted it.
+    const current = await election.kube.get(leases, election.lease, { timeoutMs })
+    if (current?.spec.holderIdentity !== election.identity) throw new LostLease('another has it', { cause: error })
+    return write(election, current, { ...held(election), leaseTransitions: current.spec.leaseTransitions }, timeoutMs)
+  }
+}
+
+function make(election: Election): Promise<Lease> {
+  const { kube, lease, signal, retryMs } = election
+  const spec = { ...held(election), acquireTime: microTime(new Date()), leaseTransitions: 0 }
+  return kube.create(leases, { ...lease, body: { spec } }, { signal, timeoutMs: retryMs })
+}
+
+function take(election: Election, lease: Lease): Promise<Lease> {
+  const leaseTransitions = (lease.spec.leaseTransitions ?? 0) + 1
+  const spec = { ...held(election), acquireTime: microTime(new Date()), leaseTransitions }
+  return write(election, lease, spec, election.retryMs)
+}
+
+/** So that the next one need not wait. Best effort: it ends by itself, too. */
+async function release(election: Election, lease: Lease): Promise<void> {
+  const spec = { ...held(election), holderIdentity: '', leaseDurationSeconds: 1 }
+  await write(election, lease, { ...spec, leaseTransitions: lease.spec.leaseTransitions }, election.retryMs).catch(
+    error => election.logger.debug({ err: messageOf(error) }, 'cannot let go of the lease'),
+  )
+}
+
+function held({ identity, leaseMs }: Election) {
+  return {
+    holderIdentity: identity,
+    leaseDurationSeconds: Math.ceil(leaseMs / 1000),
+    renewTime: microTime(new Date()),
+  }
+}
+
+function write(election: Election, lease: Lease, spec: object, timeoutMs: number): Promise<Lease> {
+  const { resourceVersion } = lease.metadata
+  const acquireTime = lease.spec.acquireTime ?? undefined
+  const body = { metadata: { resourceVersion }, spec: { acquireTime, ...spec } }
+  return election.kube.replace(leases, { ...election.lease, body }, { timeoutMs })
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof ShimError && error.code === 'ClusterConflict'
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof ShimError && error.code === 'ClusterRefused'
+}
