@@ -47,12 +47,14 @@ export function createKube({ kubeconfig }: { readonly kubeconfig?: string | unde
         options,
       )
     },
-    async delete(kind, { uid, ...name }, options) {
+    async delete(kind, { uid, resourceVersion, ...name }, options) {
       const what = `delete ${describeObject(kind, name)}`
-      const body = { propagationPolicy: 'Background', ...(uid !== undefined && { preconditions: { uid } }) }
+      const isConditional = uid !== undefined || resourceVersion !== undefined
+      const preconditions = isConditional && { preconditions: { uid, resourceVersion } }
+      const body = { propagationPolicy: 'Background', ...preconditions }
       const deleted = call(connection, { what, method: 'DELETE', path: objectPath(kind, name), body }, options)
-      // A conflict: under that name is another object now.
-      await unlessMissing(deleted, status => uid !== undefined && status.status === 409)
+      // A conflict: under that name is another object now, or it has changed.
+      await unlessMissing(deleted, status => isConditional && status.status === 409)
     },
     watch: (kind, options) => watchEvents(connection, kind, options),
     close: () => connection.close(),

@@ -73,8 +73,12 @@ export interface Kube {
   patch<T>(kind: Kind<T>, object: ObjectName & { readonly body: object }, options: PatchOptions): Promise<T | undefined>
   /** PUT with the resourceVersion in the body as precondition. */
   replace<T>(kind: Kind<T>, object: ObjectName & { readonly body: object }, options?: CallOptions): Promise<T>
-  /** No error when there is none. With a uid only that very object. */
-  delete(kind: Kind<unknown>, name: ObjectName & { readonly uid?: string }, options?: CallOptions): Promise<void>
+  /** No error when there is none. With a uid only that very object, with a resourceVersion only as it was then. */
+  delete(
+    kind: Kind<unknown>,
+    name: ObjectName & { readonly uid?: string; readonly resourceVersion?: string },
+    options?: CallOptions,
+  ): Promise<void>
   /** Events until the server ends the watch (then it just returns) or `signal` aborts; throws ClusterExpired, ClusterAway, ClusterRefused. */
   watch(kind: Kind<unknown>, call: WatchCall): AsyncGenerator<WatchEvent>
   /** Closes every connection. */
