@@ -2,6 +2,7 @@ import {
   accessSync,
   closeSync,
   constants,
+  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -45,6 +46,12 @@ export function whatIsMissing() {
   return missingPrograms()
     .filter(need => !satisfies(UNPACKED + need.program, need))
     .map(({ program, debianPackage }) => `  ${program} is missing: apt-get install ${debianPackage}`)
+}
+
+/** Once the packages are there. */
+export function busyboxPath() {
+  const unpacked = join(UNPACKED, 'usr/bin/busybox')
+  return existsSync(unpacked) ? unpacked : '/usr/bin/busybox'
 }
 
 /** Fetches the packages and what they depend on with apt-get, as far as the machine lacks it. */

@@ -1,18 +1,19 @@
 // Brings everything that the demo, the tests and the benchmarks need, and says what it does.
 // Plain JavaScript without packages: it runs first, under any Node from 18 on.
 import { debianPackagesAreThere, unpackDebianPackages, whatIsMissing } from './debian.mjs'
+import { buildGoPrograms, goProgramsAreThere } from './go.mjs'
 import { installNpmPackages, npmPackagesAreThere } from './npm.mjs'
 import { SetupError } from './run.mjs'
 
 try {
-  setUp()
+  await setUp()
 } catch (error) {
   if (!(error instanceof SetupError)) throw error
   console.error(`setup: ${error.message}`)
   process.exitCode = 1
 }
 
-function setUp() {
+async function setUp() {
   if (process.platform !== 'linux') throw new SetupError('Linux is needed, for containerd and its namespaces')
   if (process.getuid() !== 0) {
     const missing = whatIsMissing()
@@ -20,4 +21,5 @@ function setUp() {
   }
   if (!npmPackagesAreThere()) installNpmPackages()
   if (!debianPackagesAreThere()) unpackDebianPackages()
+  if (!goProgramsAreThere()) await buildGoPrograms()
 }

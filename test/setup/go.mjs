@@ -1,0 +1,91 @@
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { CACHE, CONTAINERD, KUBERNETES } from './go-programs.mjs'
+import { findGo, GO_VERSION } from './go-toolchain.mjs'
+import { SetupError, say } from './run.mjs'
+
+const FAMILIES = [
+  { ...KUBERNETES, flags: ['-ldflags', `-s -w ${versionStamp(KUBERNETES.version)}`] },
+  { ...CONTAINERD, flags: ['-tags', 'no_btrfs', '-ldflags', '-s -w'] },
+]
+
+/** Are the programs that are built from Go modules in the cache? */
+export function goProgramsAreThere() {
+  return FAMILIES.every(isBuilt)
+}
+
+/** Builds the programs of the test cluster into the cache. Any number of set-ups may do so at the same time. */
+export async function buildGoPrograms() {
+  try {
+    mkdirSync(CACHE, { recursive: true })
+  } catch (error) {
+    throw new SetupError(`cannot make the folder for the programs of the test cluster: ${error.message}`)
+  }
+  removeLeftovers()
+  const go = await findGo()
+  for (const family of FAMILIES.filter(one => !isBuilt(one))) build(go, family)
+}
+
+/** The kubelet refuses to be of no version. */
+function versionStamp(version) {
+  const [major, minor] = version.slice(1).split('.')
+  const values = { gitVersion: version, gitMajor: major, gitMinor: minor }
+  return Object.entries(values)
+    .map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`)
+    .join(' ')
+}
+
+function isBuilt({ dir, programs }) {
+  return programs.every(program => {
+    try {
+      accessSync(join(dir, program), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+function build(go, { name, version, source, dir, flags }) {
+  say(`building ${name} ${version} for the test cluster into ${dir}: minutes, but only once`)
+  const parts = `${dir}${PART}${process.pid}`
+  rmSync(parts, { recursive: true, force: true })
+  mkdirSync(parts)
+  const args = ['build', '-C', source, '-trimpath', '-buildvcs=false', ...flags, '-o', `${parts}/`, 'tool']
+  const { error, status, stderr } = spawnSync(go.command, args, {
+    encoding: 'utf8',
+    maxBuffer: Number.MAX_SAFE_INTEGER,
+    // The caller's own settings must not change what is built; those for proxies and caches stay.
+    env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off', GOOS: 'linux', GOARCH: '', ...go.env },
+  })
+  if (error || status !== 0) {
+    rmSync(parts, { recursive: true, force: true })
+    const reason = error?.message ?? stderr.trim().split('\n').slice(-10).join('\n')
+    throw new SetupError(`cannot build ${name} with Go ${GO_VERSION}; the Go module proxy must be in reach:\n${reason}`)
+  }
+  takePlace(parts, dir)
+}
+
+const PART = '.part-'
+const DAY_MS = 86_400_000
+
+/** What another set-up has put there meanwhile is as good, and may be in use: only what is not whole makes way. */
+function takePlace(parts, dir) {
+  try {
+    renameSync(parts, dir)
+  } catch (error) {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
+    for (const program of readdirSync(parts)) renameSync(join(parts, program), join(dir, program))
+    rmSync(parts, { recursive: true })
+  }
+}
+
+/** Of set-ups that were cut short. */
+function removeLeftovers() {
+  for (const name of readdirSync(CACHE).filter(entry => entry.includes(PART))) {
+    const path = join(CACHE, name)
+    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0)
+    if (age > DAY_MS) rmSync(path, { recursive: true, force: true })
+  }
+}
