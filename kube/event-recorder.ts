@@ -41,6 +41,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
 
   async function tellAll(): Promise<void> {
     for (let next = queue.shift(); next && !signal.aborted; next = queue.shift()) await tell(next)
+    telling = undefined
   }
 
   async function tell(queued: Queued): Promise<void> {
@@ -96,9 +97,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
         queue.shift()
         logger.warn('too many events wait for the API server: the oldest is dropped')
       }
-      telling ??= tellAll().finally(() => {
-        telling = undefined
-      })
+      telling ??= tellAll()
     },
     flushed: async () => telling,
   }
