@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, test, vi } from 'vitest'
 import { type Bed, startBed } from './bed.ts'
 import { addGate, copyExample, lockExample } from './example.ts'
+import { expectNoTrace } from './no-trace.ts'
 
 test('an unprivileged user builds through the daemon, and containerd runs what was built', async () => {
   await using bed = await startBed()
@@ -99,28 +100,6 @@ async function buildAndImport(bed: Bed, packageName: string): Promise<void> {
 /** Command lines of what runs inside. */
 async function processesOf(bed: Bed): Promise<string> {
   return (await bed.run('sh', ['-c', 'cat /proc/[0-9]*/cmdline; ls -l /proc/[0-9]*/cwd'])).stdout
-}
-
-function expectNoTrace(dir: string): void {
-  expect(existsSync(dir)).toBe(false)
-  expect(commandLines().filter(line => line.includes(dir))).toEqual([])
-  expect(readFileSync('/proc/self/mounts', 'utf8')).not.toContain(dir)
-  const cgroups = ['', ...readdirSync('/sys/fs/cgroup')].map(part => join('/sys/fs/cgroup', part, basename(dir)))
-  expect(cgroups.filter(path => existsSync(path))).toEqual([])
-}
-
-function commandLines(): string[] {
-  return readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .map(readCommandLine)
-}
-
-function readCommandLine(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-  } catch {
-    return '' // it has ended meanwhile
-  }
 }
 
 async function firstLine(output: NodeJS.ReadableStream): Promise<string> {

@@ -1,0 +1,44 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import * as v from 'valibot'
+import { expect, test, vi } from 'vitest'
+import { expectNoTrace } from '../node/no-trace.ts'
+import { startCluster } from './cluster.ts'
+
+const Held = v.object({ dirs: v.array(v.string()), address: v.string() })
+
+test('nothing is left of a cluster', async () => {
+  const cluster = await startCluster()
+  const node = await cluster.addNode()
+  await node[Symbol.asyncDispose]()
+  await cluster[Symbol.asyncDispose]()
+  for (const dir of [cluster.access.dir, node.bed.dir]) expectNoTrace(dir)
+})
+
+test('nothing is left of a cluster whose owner was killed while a pod ran', async () => {
+  const owner = spawn(process.execPath, [join(import.meta.dirname, 'hold-cluster.ts')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const { dirs, address } = v.parse(Held, JSON.parse(await firstLine(owner.stdout)))
+  expect(dirs.every(dir => existsSync(dir))).toBe(true)
+  expect(routes()).toContain(address)
+  owner.kill('SIGKILL')
+  await vi.waitFor(() => dirs.forEach(expectNoTrace), { timeout: 20_000, interval: 100 })
+  await vi.waitFor(() => expect(routes()).not.toContain(address), { timeout: 20_000, interval: 100 })
+})
+
+/** The machine's routes, addresses as usual. */
+function routes(): string[] {
+  const lines = readFileSync('/proc/net/route', 'utf8').trim().split('\n').slice(1)
+  return lines.map(line => {
+    const [, destination = ''] = line.split('\t')
+    return [...Buffer.from(destination, 'hex')].toReversed().join('.')
+  })
+}
+
+async function firstLine(output: NodeJS.ReadableStream): Promise<string> {
+  for await (const line of createInterface(output)) return line
+  throw new Error('it ended')
+}
