@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { stringify } from 'yaml'
 import { type Access, type User, writeKubeconfig } from './access.ts'
-import { addNodeName, type ControlPlane, type ControlPlaneOptions, startControlPlane } from './control-plane.ts'
+import { type AddNodeOptions, addNode } from './add-node.ts'
+import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from './control-plane.ts'
+import { type Controller, type ControllerOptions, startController } from './controller.ts'
+import { installDeploy } from './deploy.ts'
 import { type KubectlOptions, runKubectl } from './kubectl.ts'
-import { type ClusterNode, type NodeOptions, startNode } from './node.ts'
+import type { ClusterNode } from './node.ts'
 
 /** A control plane as a client, wherever it was started. Disposed of, what was made through it is deleted. */
 export interface Cluster extends AsyncDisposable {
@@ -16,7 +19,11 @@ export interface Cluster extends AsyncDisposable {
   createNamespace(): Promise<string>
   createToken(account: ServiceAccount): Promise<string>
   /** A new node, once it is Ready. It ends with this process, whoever started the control plane. */
-  addNode(options?: NodeOptions): Promise<ClusterNode>
+  addNode(options?: AddNodeOptions): Promise<ClusterNode>
+  /** Applies what `deploy/` ships. A shared cluster has it from its start. */
+  installDeploy(): Promise<void>
+  /** Runs the project's controller, which serves all of the cluster: on a shared one, other tests' objects, too. */
+  startController(options?: ControllerOptions): Promise<Controller>
   /** The real kubectl, as the administrator unless told otherwise. Resolves to its stdout. */
   kubectl(args: readonly string[], options?: KubectlOptions): Promise<string>
   /** YAML or objects. */
@@ -45,7 +52,7 @@ export async function connectCluster(access: Access): Promise<Cluster> {
   const made = new AsyncDisposableStack()
   const kubectl: Cluster['kubectl'] = (args, options) =>
     runKubectl({ dir: access.dir, kubeconfig: adminKubeconfig }, args, options)
-  return {
+  const cluster: Cluster = {
     access,
     adminKubeconfig,
     kubeconfig: user => writeKubeconfig(access, user),
@@ -63,7 +70,9 @@ export async function connectCluster(access: Access): Promise<Cluster> {
         ...['create', 'token', serviceAccount, `--namespace=${namespace}`],
         ...(node === undefined ? [] : ['--bound-object-kind=Node', `--bound-object-name=${node}`]),
       ]),
-    addNode: options => addNode(access, kubectl, options),
+    addNode: options => addNode(cluster, options),
+    installDeploy: () => installDeploy(cluster),
+    startController: options => startController(cluster, options),
     kubectl,
     async apply(...manifests) {
       const documents = manifests.map(manifest => (typeof manifest === 'string' ? manifest : stringify(manifest)))
@@ -72,23 +81,5 @@ export async function connectCluster(access: Access): Promise<Cluster> {
     get: async (...args) => JSON.parse(await kubectl(['get', '--output=json', ...args])),
     [Symbol.asyncDispose]: () => made.disposeAsync(),
   }
-}
-
-async function addNode(access: Access, kubectl: Cluster['kubectl'], options: NodeOptions = {}): Promise<ClusterNode> {
-  const name = options.name ?? `node-${randomUUID().slice(0, 8)}`
-  const kubeconfig = await writeKubeconfig(access, { name: `system:node:${name}`, groups: ['system:nodes'] })
-  await addNodeName(access, name)
-  const forget = async () => {
-    await kubectl(['delete', 'node', name, '--ignore-not-found', '--wait=false'])
-  }
-  const node = await startNode({ ...options, name, kubeconfig, onEnd: forget })
-  try {
-    await kubectl(['wait', '--for=create', `node/${name}`, '--timeout=20s'])
-    await kubectl(['wait', '--for=condition=Ready', `node/${name}`, '--timeout=20s'])
-    return node
-  } catch (cause) {
-    const log = await node.kubelet.logTail()
-    await node[Symbol.asyncDispose]()
-    throw new Error(`${name} does not get Ready\n${log}`, { cause })
-  }
+  return cluster
 }

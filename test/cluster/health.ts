@@ -1,4 +1,5 @@
-import { get } from 'node:https'
+import * as http from 'node:http'
+import * as https from 'node:https'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const POLL_MS = 50
@@ -11,8 +12,10 @@ export async function waitUntilHealthy(url: string, signal: AbortSignal, token?:
 
 function isHealthy(url: string, token: string | undefined): Promise<boolean> {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const options = { headers, rejectUnauthorized: false, agent: false, timeout: ANSWER_LIMIT_MS } as const
+  const { get } = url.startsWith('https:') ? https : http
   return new Promise(resolve => {
-    const request = get(url, { headers, rejectUnauthorized: false, agent: false, timeout: ANSWER_LIMIT_MS }, answer => {
+    const request = get(url, options, answer => {
       answer.resume()
       resolve(answer.statusCode === 200)
     })

@@ -12,7 +12,6 @@ export interface KubeletPlan {
   readonly kubeconfig: string
   /** The runtime's own unless told otherwise. */
   readonly imageSocket?: string | undefined
-  readonly labels?: Readonly<Record<string, string>> | undefined
   /** Put over the KubeletConfiguration, key by key. */
   readonly config?: Readonly<Record<string, unknown>> | undefined
 }
@@ -27,14 +26,12 @@ export async function createKubelet(bed: Bed, plan: KubeletPlan): Promise<Daemon
   const port = await claimPort()
   const configPath = join(dir, 'config.yaml')
   await writeFile(configPath, stringify({ ...configuration(bed, dir, port, plan.imageSocket), ...plan.config }))
-  const labels = Object.entries(plan.labels ?? {}).map(([key, value]) => `${key}=${value}`)
   const flags = {
     config: configPath,
     kubeconfig: plan.kubeconfig,
     'hostname-override': plan.nodeName,
     'root-dir': join(dir, 'root'),
     'cert-dir': join(dir, 'pki'),
-    'node-labels': labels.join(','),
   }
   return createDaemon({
     name: 'kubelet',

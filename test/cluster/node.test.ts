@@ -1,11 +1,13 @@
 import { join } from 'node:path'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { copyExample, lockExample } from '../node/example.ts'
 import { writePauseImage } from '../node/pause-image.ts'
 import type { Cluster } from './cluster.ts'
 import type { ClusterNode } from './node.ts'
 import { podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
 import { useCluster } from './use-cluster.ts'
+
+const WITHIN_20_S = { timeout: 20_000, interval: 200 }
 
 let cluster: Cluster
 let node: ClusterNode
@@ -73,8 +75,37 @@ test('a token that is bound to a node tells it', async () => {
   expect(answer.status.userInfo.extra['authentication.kubernetes.io/node-name']).toEqual([node.name])
 })
 
-async function importImage(name: string): Promise<void> {
-  const archive = join(node.bed.dir, `${name.replaceAll(/\W/g, '-')}.tar`)
+test('a node without a shim, with labels of its own, pulls straight from containerd', async () => {
+  await using plain = await cluster.addNode({ withoutShim: true, labels: { 'example.com/kind': 'plain' } })
+  expect(() => plain.shim).toThrow('has no shim')
+  const found = await cluster.kubectl(['get', 'nodes', '--selector=example.com/kind=plain', '--output=name'])
+  expect(found).toBe(`node/${plain.name}`)
+  const pod = { namespace: await cluster.createNamespace(), name: 'nowhere' }
+  await cluster.apply(podManifest({ ...pod, node: plain.name, image: '127.0.0.1:9/nowhere:1' }))
+  await vi.waitFor(
+    async () => expect((await podEvents(cluster, pod)).map(event => event.reason)).toContain('Failed'),
+    WITHIN_20_S,
+  )
+})
+
+test('a kubelet that is killed is soon known to be lost, and takes its pods up again', async () => {
+  await using lost = await cluster.addNode()
+  const image = 'registry.example/lasting:1'
+  await importImage(image, lost)
+  const pod = { namespace: await cluster.createNamespace(), name: 'lasting' }
+  await cluster.apply(podManifest({ ...pod, node: lost.name, image, imagePullPolicy: 'Never' }))
+  await waitForPhase(cluster, pod, 'Running')
+  await lost.kubelet.kill()
+  await cluster.kubectl(['wait', '--for=condition=Ready=Unknown', `node/${lost.name}`, '--timeout=25s'])
+  await lost.kubelet.start()
+  await cluster.kubectl(['wait', '--for=condition=Ready', `node/${lost.name}`, '--timeout=20s'])
+  expect(await cluster.get('pod', pod.name, `--namespace=${pod.namespace}`)).toMatchObject({
+    status: { phase: 'Running', containerStatuses: [{ restartCount: 0 }] },
+  })
+})
+
+async function importImage(name: string, { bed } = node): Promise<void> {
+  const archive = join(bed.dir, `${name.replaceAll(/\W/g, '-')}.tar`)
   await writePauseImage(archive, name)
-  await node.bed.importImage(archive, name)
+  await bed.importImage(archive, name)
 }

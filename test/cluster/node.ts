@@ -15,8 +15,6 @@ export interface ClusterNode extends AsyncDisposable {
 }
 
 export interface NodeOptions {
-  readonly name?: string
-  readonly labels?: Readonly<Record<string, string>>
   /** Put over the KubeletConfiguration, key by key. */
   readonly kubeletConfig?: Readonly<Record<string, unknown>>
   readonly shim?: ShimOptions
@@ -45,8 +43,8 @@ export async function startNode(plan: NodePlan): Promise<ClusterNode> {
 
 async function startParts(bed: Bed, plan: NodePlan): Promise<ClusterNode> {
   const [shim] = await Promise.all([plan.withoutShim ? undefined : bed.startShim(plan.shim), bed.importPauseImage()])
-  const { name: nodeName, kubeconfig, labels, kubeletConfig: config } = plan
-  const kubelet = await createKubelet(bed, { nodeName, kubeconfig, labels, config, imageSocket: shim?.socket })
+  const { name: nodeName, kubeconfig, kubeletConfig: config } = plan
+  const kubelet = await createKubelet(bed, { nodeName, kubeconfig, config, imageSocket: shim?.socket })
   await kubelet.start()
   return {
     name: nodeName,

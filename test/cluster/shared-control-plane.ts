@@ -3,6 +3,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
+import { connectCluster } from './cluster.ts'
 import { type ControlPlane, startControlPlane } from './control-plane.ts'
 
 declare module 'vitest' {
@@ -19,7 +20,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   let starting: Promise<ControlPlane> | undefined
   const server = createServer({ allowHalfOpen: true }, async client => {
     client.on('error', () => {}) // the test process may have ended meanwhile
-    starting ??= startControlPlane()
+    starting ??= startShared()
     client.end(await describe(starting))
   })
   await new Promise<void>(resolve => server.listen(socket, resolve))
@@ -29,6 +30,17 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const controlPlane = await starting?.catch(() => undefined)
     await controlPlane?.[Symbol.asyncDispose]()
     await rm(dir, { recursive: true })
+  }
+}
+
+async function startShared(): Promise<ControlPlane> {
+  const controlPlane = await startControlPlane()
+  try {
+    await (await connectCluster(controlPlane.access)).installDeploy()
+    return controlPlane
+  } catch (error) {
+    await controlPlane[Symbol.asyncDispose]()
+    throw error
   }
 }
 

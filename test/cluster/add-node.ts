@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto'
+import { SHIM, SYSTEM_NAMESPACE } from '../../kube/names.ts'
+import type { ShimOptions } from '../node/shim.ts'
+import type { Cluster } from './cluster.ts'
+import { addNodeName } from './control-plane.ts'
+import { type ClusterNode, type NodeOptions, startNode } from './node.ts'
+
+export interface AddNodeOptions extends NodeOptions {
+  readonly name?: string
+  readonly labels?: Readonly<Record<string, string>>
+  /**
+   * Its shim reports to the API server, with a token that is bound to the node and the rights that `deploy/` gives it. An object is
+   * put over that part of the shim's config, key by key.
+   */
+  readonly reports?: boolean | Readonly<Record<string, unknown>>
+}
+
+const READY_LIMIT = '25s'
+
+type Part = Pick<Cluster, 'access' | 'kubectl' | 'kubeconfig' | 'createToken' | 'apply'>
+
+/** Starts a node and waits until it is Ready. */
+export async function addNode(cluster: Part, options: AddNodeOptions = {}): Promise<ClusterNode> {
+  const { name = `node-${randomUUID().slice(0, 8)}`, labels = {} } = options
+  await addNodeName(cluster.access, name)
+  // Before its kubelet would do that: the shim's token can only be bound to a node that there is.
+  await cluster.apply({ apiVersion: 'v1', kind: 'Node', metadata: { name, labels } })
+  const kubeconfig = await cluster.kubeconfig({ name: `system:node:${name}`, groups: ['system:nodes'] })
+  const shim = await shimOptions(cluster, name, options)
+  const onEnd = async () => {
+    await cluster.kubectl(['delete', 'node', name, '--ignore-not-found', '--wait=false'])
+  }
+  const node = await startNode({ ...options, name, kubeconfig, shim, onEnd })
+  try {
+    await cluster.kubectl(['wait', '--for=condition=Ready', `node/${name}`, `--timeout=${READY_LIMIT}`])
+    return node
+  } catch (cause) {
+    const log = await node.kubelet.logTail()
+    await node[Symbol.asyncDispose]()
+    throw new Error(`${name} does not get Ready\n${log}`, { cause })
+  }
+}
+
+async function shimOptions(cluster: Part, nodeName: string, options: AddNodeOptions): Promise<ShimOptions> {
+  const { shim = {}, reports = false } = options
+  if (reports === false) return shim
+  const token = await cluster.createToken({ namespace: SYSTEM_NAMESPACE, serviceAccount: SHIM, node: nodeName })
+  const kubeconfig = await cluster.kubeconfig({ token })
+  const kubernetes = { kubeconfig, nodeName, ...(reports === true ? {} : reports) }
+  return { ...shim, config: { kubernetes, ...shim.config } }
+}
