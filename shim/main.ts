@@ -5,6 +5,7 @@ import { exitCodeOf } from './commands/exit-codes.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { messageOf } from './errors.ts'
 import { packageFile } from './package-file.ts'
+import { terminationSignal } from './termination-signal.ts'
 
 const program = new Command('enbi-shim')
   .description('Nix builds, on image pull: a per-node proxy between the kubelet and containerd.')
@@ -62,18 +63,6 @@ try {
 } catch (error) {
   if (!(error instanceof CommanderError)) process.stderr.write(`enbi-shim: ${messageOf(error)}\n`)
   process.exitCode = exitCodeOf(error)
-}
-
-/** Aborted by the first SIGINT or SIGTERM; a second one ends the process at once. */
-function terminationSignal(): AbortSignal {
-  const controller = new AbortController()
-  const names = ['SIGINT', 'SIGTERM'] as const
-  const abort = (name: NodeJS.Signals) => {
-    for (const each of names) process.off(each, abort)
-    controller.abort(name)
-  }
-  for (const name of names) process.on(name, abort)
-  return controller.signal
 }
 
 function version(): string {

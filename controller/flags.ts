@@ -1,0 +1,46 @@
+import { InvalidArgumentError } from 'commander'
+import ms from 'ms'
+import { parseDuration } from '../shim/duration.ts'
+import { messageOf } from '../shim/errors.ts'
+import type { ListenAddress } from './options.ts'
+import { type LabelSelector, parseLabelSelector } from './reconcile/label-selector.ts'
+
+/** Readers of the flags' values; each throws commander's InvalidArgumentError. */
+
+export function readDuration(text: string): number {
+  const value = parseDuration(text)
+  if (value === undefined)
+    throw new InvalidArgumentError('expected a duration such as 30s, 5m or 1h, of 24 days at most')
+  return value
+}
+
+/** One that is no timer's: it may be longer. */
+export function readAge(text: string): number {
+  const value = /^\d+(\.\d+)?(ms|s|m|h|d|w|y)$/.test(text) ? ms(text as ms.StringValue) : 0
+  if (value > 0) return value
+  throw new InvalidArgumentError('expected an age such as 24h, 30d or 1y')
+}
+
+export function readCount(least: number, most: number): (text: string) => number {
+  return text => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+    if (value >= least && value <= most) return value
+    throw new InvalidArgumentError(`expected a whole number from ${least} to ${most}`)
+  }
+}
+
+export function readSelector(text: string): LabelSelector {
+  try {
+    return parseLabelSelector(text)
+  } catch (error) {
+    throw new InvalidArgumentError(messageOf(error))
+  }
+}
+
+/** `127.0.0.1:9470`, `[::1]:9470`, `:9470` for every address. Port 0 is any that is free. */
+export function readListenAddress(text: string): ListenAddress {
+  const [, bracketed, plain, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/.exec(text) ?? []
+  const port = Number(digits)
+  if (digits === undefined || port > 65_535) throw new InvalidArgumentError('expected HOST:PORT, as in 127.0.0.1:9470')
+  return { host: bracketed ?? (plain || '::'), port }
+}

@@ -1,0 +1,83 @@
+import type { Logger } from 'pino'
+import type { Kube } from '../kube/contract.ts'
+import { createEventRecorder } from '../kube/event-recorder.ts'
+import { CONTROLLER } from '../kube/names.ts'
+import { messageOf, ShimError } from '../shim/errors.ts'
+import type { Metrics } from './metrics.ts'
+import type { ControllerOptions } from './options.ts'
+import { type ClusterState, createClusterState } from './state/cluster-state.ts'
+import { createBuildWorker } from './work/build-worker.ts'
+import { createNamespaceWorker } from './work/namespace-worker.ts'
+import { createPodWorker, type Worker } from './work/pod-worker.ts'
+import { parseWorkKey, type WorkKind } from './work-key.ts'
+import { createWorkQueue } from './work-queue.ts'
+
+/** Writes at the same time. */
+const WORKERS = 16
+
+export interface LeadPlan {
+  readonly kube: Kube
+  readonly options: ControllerOptions
+  readonly host: string
+  readonly metrics: Metrics
+  readonly logger: Logger
+  /** Told what has not been read yet, until all has. */
+  readonly onUnsynced: (unsynced: () => string[]) => void
+}
+
+/** What the one controller does that leads, until the signal aborts. */
+export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
+  const { kube, options, metrics, logger } = plan
+  const state = createClusterState({
+    kube,
+    repels: options.nodeRepel,
+    onDue: key => queue.add(key),
+    signal,
+    logger,
+  })
+  const workers = createWorkers(plan, state, signal)
+  const queue = createWorkQueue({ work, workers: WORKERS, onError, signal })
+
+  async function work(key: string): Promise<void> {
+    const { kind, objectKey } = parseWorkKey(key)
+    const recheckAt = await metrics.measure(key, () => workers[kind](objectKey))
+    if (recheckAt !== undefined) queue.addAt(key, recheckAt)
+  }
+
+  function onError(key: string, error: unknown): void {
+    if (signal.aborted) return
+    // Somebody else wrote first, which a watch is about to tell.
+    const level = error instanceof ShimError ? (error.code === 'ClusterConflict' ? 'debug' : 'warn') : 'error'
+    logger[level]({ ...parseWorkKey(key), err: level === 'error' ? error : messageOf(error) }, 'will try again')
+  }
+
+  plan.onUnsynced(state.unsynced)
+  metrics.setLeading({ queue, builds: () => state.builds.all() })
+  try {
+    await state.synced()
+    if (!signal.aborted) logger.info('everything is read')
+    await queue.run()
+    await state.ended
+  } finally {
+    metrics.setLeading(undefined)
+  }
+}
+
+function createWorkers(
+  { kube, options, host, logger }: LeadPlan,
+  state: ClusterState,
+  signal: AbortSignal,
+): Readonly<Record<WorkKind, Worker>> {
+  const events = createEventRecorder({ kube, component: CONTROLLER, host, signal, logger })
+  const limits = {
+    unwantedGraceMs: options.unwantedGrace,
+    lostGraceMs: options.lostGrace,
+    maxTries: options.maxTries,
+  }
+  const retention = { keepFinished: options.keepFinished, keepFinishedForMs: options.keepFinishedFor }
+  return {
+    pod: createPodWorker({ state, kube, events }),
+    build: createBuildWorker({ state, kube, events, limits }),
+    namespace: createNamespaceWorker({ state, kube, limits: retention }),
+  }
+}

@@ -1,0 +1,93 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { NIXBUILD_PHASES } from '../kube/nixbuild.ts'
+import type { BuildView } from './kinds/build.ts'
+import { parseWorkKey, type WorkKind } from './work-key.ts'
+import type { WorkQueue } from './work-queue.ts'
+
+/** Seconds. */
+const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10]
+
+export interface Metrics {
+  readonly registry: Registry
+  /** Runs work on a key and takes its time. */
+  measure<T>(key: string, work: () => Promise<T>): Promise<T>
+  /** What is counted when somebody asks; undefined while another leads. */
+  setLeading(leading: Leading | undefined): void
+}
+
+export interface Leading {
+  readonly queue: Pick<WorkQueue, 'waiting' | 'busy'>
+  readonly builds: () => Iterable<Pick<BuildView, 'phase'>>
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  let leading: Leading | undefined
+
+  const durations = new Histogram({
+    name: 'enbi_controller_reconcile_duration_seconds',
+    help: 'Time to look at one object and to write what was to be written.',
+    labelNames: ['kind'],
+    buckets: BUCKETS,
+    registers,
+  })
+  const results = new Counter({
+    name: 'enbi_controller_reconcile_total',
+    help: 'How often an object was looked at.',
+    labelNames: ['kind', 'result'],
+    registers,
+  })
+  const gauge = (name: string, help: string, value: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(value())
+      },
+    })
+  gauge('enbi_controller_leader', '1 while this process leads.', () => (leading ? 1 : 0))
+  gauge('enbi_controller_queue_depth', 'Objects that wait for a worker.', () => leading?.queue.waiting ?? 0)
+  gauge('enbi_controller_workers_busy', 'Workers at work.', () => leading?.queue.busy ?? 0)
+  gauge('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss())
+  gauge('process_cpu_seconds_total', 'Time of processors, user and system.', cpuSeconds)
+  new Gauge({
+    name: 'enbi_controller_nixbuilds',
+    help: 'NixBuilds in the cluster, by status.',
+    labelNames: ['status'],
+    registers,
+    collect() {
+      for (const phase of NIXBUILD_PHASES) this.set({ status: phase }, 0)
+      for (const { phase = 'Pending' } of leading?.builds() ?? []) this.inc({ status: phase })
+    },
+  })
+
+  async function measure<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const kind: WorkKind = parseWorkKey(key).kind
+    const end = durations.startTimer({ kind })
+    try {
+      const value = await work()
+      results.inc({ kind, result: 'done' })
+      return value
+    } catch (error) {
+      results.inc({ kind, result: 'failed' })
+      throw error
+    } finally {
+      end()
+    }
+  }
+
+  return {
+    registry,
+    measure,
+    setLeading: value => {
+      leading = value
+    },
+  }
+}
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
+}

@@ -1,0 +1,51 @@
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { hostname } from 'node:os'
+import { createKube } from '../kube/client.ts'
+import { leaderElection } from '../kube/leader-election.ts'
+import { CONTROLLER, SYSTEM_NAMESPACE } from '../kube/names.ts'
+import { createLogger } from '../shim/logger.ts'
+import { createHealth } from './health.ts'
+import { serveHttp } from './http.ts'
+import { lead } from './lead.ts'
+import { createMetrics } from './metrics.ts'
+import type { ControllerOptions } from './options.ts'
+
+/** Runs until the signal aborts. Throws ConfigInvalid or ListenAddressInUse; all else is survived. */
+export async function runController(options: ControllerOptions, signal: AbortSignal): Promise<void> {
+  const logger = createLogger(options.logLevel)
+  const health = createHealth(createKube({ kubeconfig: options.kubeconfig }))
+  const metrics = createMetrics()
+  const host = hostname()
+  let unsynced: (() => string[]) | undefined
+  const server = await serveHttp({
+    listen: options.listen,
+    registry: metrics.registry,
+    obstacles: () => [...health.troubles(), ...(unsynced?.() ?? []).map(kind => `not all ${kind} have been read yet`)],
+    state: () => (unsynced ? 'leading' : 'another leads'),
+  })
+  logger.info({ listen: options.listen }, 'serving /metrics, /healthz and /readyz')
+  await leaderElection({
+    kube: health.kube,
+    lease: { namespace: SYSTEM_NAMESPACE, name: CONTROLLER },
+    identity: `${host}_${randomUUID()}`,
+    leaseMs: options.leaderElectLease,
+    renewWithinMs: options.leaderElectRenew,
+    retryMs: options.leaderElectRetry,
+    onStarted: async leading => {
+      const onUnsynced = (list: () => string[]) => {
+        unsynced = list
+      }
+      await lead({ kube: health.kube, options, host, metrics, logger, onUnsynced }, leading)
+      unsynced = undefined
+    },
+    signal,
+    logger,
+  })
+  logger.info({ reason: signal.reason }, 'stopping')
+  server.close()
+  server.closeAllConnections()
+  await once(server, 'close')
+  await health.kube.close()
+  logger.info('stopped')
+}

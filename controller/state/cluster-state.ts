@@ -1,0 +1,103 @@
+import type { Logger } from 'pino'
+import type { Kind, Kube, Selection } from '../../kube/contract.ts'
+import { leases } from '../../kube/lease.ts'
+import { createMirror, type Mirror } from '../../kube/mirror.ts'
+import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/names.ts'
+import { nixBuilds } from '../../kube/nixbuild.ts'
+import { buildView } from '../kinds/build.ts'
+import { nodes as nodeKind } from '../kinds/node.ts'
+import { isRelevant, pods as podKind } from '../kinds/pod.ts'
+import { shimLeaseOf } from '../kinds/shim-lease.ts'
+import type { LabelSelector } from '../reconcile/label-selector.ts'
+import { workKey } from '../work-key.ts'
+import { type Builds, createBuilds } from './builds.ts'
+import { createNodes, type Nodes } from './nodes.ts'
+import { createPods, type Pods } from './pods.ts'
+
+/** What the controller knows of the cluster, kept up to date by watches. */
+export interface ClusterState {
+  readonly pods: Pods
+  readonly builds: Builds
+  readonly nodes: Nodes
+  /** Resolves once all of it has been read, or the signal has aborted. */
+  synced(): Promise<void>
+  /** The kinds that have not been read yet. */
+  unsynced(): string[]
+  readonly ended: Promise<unknown>
+}
+
+export interface ClusterStatePlan {
+  readonly kube: Kube
+  readonly repels: LabelSelector
+  /** Told what is to be looked at again, as keys of work. */
+  readonly onDue: (key: string) => void
+  readonly signal: AbortSignal
+  readonly logger: Logger
+}
+
+export function createClusterState({ kube, repels, onDue, signal, logger }: ClusterStatePlan): ClusterState {
+  function mirror<T, P>(
+    kind: Kind<T>,
+    project: (object: T) => P | undefined,
+    onChange: (key: string) => void,
+    selection: Selection = {},
+  ): Mirror<P> {
+    return createMirror({ kube, kind, project, selection, onChange, signal, logger })
+  }
+
+  const nodes = createNodes({
+    mirrored: node => nodeMirror.get(node),
+    allMirrored: () => nodeMirror.values(),
+    repels,
+    onChange: onNode,
+    now: Date.now,
+  })
+  const pods = createPods({
+    mirrored: key => podMirror.get(key),
+    systemOf: nodes.systemOf,
+    onPod: key => onDue(workKey('pod', key)),
+    onWant,
+  })
+  const builds = createBuilds({ mirrored: key => buildMirror.get(key), allMirrored: () => buildMirror.values() })
+
+  const nodeMirror = mirror(nodeKind, node => node, nodes.nodeChanged)
+  const leaseMirror = mirror(leases, shimLeaseOf, onLease, { namespace: SYSTEM_NAMESPACE })
+  const buildMirror = mirror(nixBuilds, buildView, onBuild)
+  const podMirror = mirror(podKind, pod => (isRelevant(pod) ? pod : undefined), pods.changed)
+  const mirrors = { nodes: nodeMirror, leases: leaseMirror, nixbuilds: buildMirror, pods: podMirror }
+
+  function onLease(key: string): void {
+    const prefix = `${SYSTEM_NAMESPACE}/${shimLeaseName('')}`
+    nodes.leaseChanged(key.slice(prefix.length), leaseMirror.get(key))
+  }
+
+  function onBuild(key: string): void {
+    onDue(workKey('build', key))
+    onDue(workKey('namespace', key.slice(0, key.indexOf('/'))))
+    for (const id of builds.changed(key)) for (const pod of pods.podsWanting(id).keys()) onDue(workKey('pod', pod))
+  }
+
+  function onWant(id: string): void {
+    for (const build of builds.ofRecipe(id)) onDue(workKey('build', `${build.namespace}/${build.name}`))
+    onDue(workKey('namespace', id.slice(0, id.indexOf('/'))))
+  }
+
+  /** Whatever goes on may have been waiting for just that. */
+  function onNode(node: string, { system }: { readonly system: boolean }): void {
+    if (system) pods.nodeChanged(node)
+    for (const build of nodes.has(node) ? builds.unfinished() : builds.all()) {
+      onDue(workKey('build', `${build.namespace}/${build.name}`))
+    }
+  }
+
+  return {
+    pods,
+    builds,
+    nodes,
+    synced: async () => {
+      await Promise.all(Object.values(mirrors).map(each => each.synced()))
+    },
+    unsynced: () => Object.entries(mirrors).flatMap(([name, { isSynced }]) => (isSynced ? [] : [name])),
+    ended: Promise.all(Object.values(mirrors).map(({ ended }) => ended)),
+  }
+}

@@ -1,0 +1,51 @@
+import type { PodView } from '../kinds/pod.ts'
+import { createRecent } from '../recent.ts'
+import type { PodWants, Want } from '../reconcile/pod-wants.ts'
+import { createGroupIndex } from './group-index.ts'
+import { createWantsIndex } from './wants-index.ts'
+
+/** The annotated pods, and what they want. */
+export interface Pods {
+  get(key: string): PodView | undefined
+  /** As it was just written. */
+  wrote(key: string, pod: PodView): void
+  wantsOf(key: string): PodWants
+  podsWanting(id: string): ReadonlyMap<string, Want>
+  /** Reads one anew that the watch told of. */
+  changed(key: string): void
+  /** Reads those anew that are on a node whose system is another, or known by now. */
+  nodeChanged(node: string): void
+}
+
+export interface PodsPlan {
+  readonly mirrored: (key: string) => PodView | undefined
+  readonly systemOf: (node: string) => string | undefined
+  readonly onPod: (key: string) => void
+  /** The pods that want a recipe are others than before, or wait no more. */
+  readonly onWant: (id: string) => void
+}
+
+export function createPods({ mirrored, systemOf, onPod, onWant }: PodsPlan): Pods {
+  const index = createWantsIndex()
+  const byNode = createGroupIndex()
+  const recent = createRecent<PodView>()
+
+  function changed(key: string): void {
+    recent.forget(key)
+    const pod = mirrored(key)
+    byNode.put(key, pod?.node)
+    for (const id of index.update(key, pod, pod?.node === undefined ? undefined : systemOf(pod.node))) onWant(id)
+    onPod(key)
+  }
+
+  return {
+    get: key => recent.get(key) ?? mirrored(key),
+    wrote: recent.put,
+    wantsOf: index.wantsOf,
+    podsWanting: index.podsWanting,
+    changed,
+    nodeChanged(node) {
+      for (const key of [...byNode.keysIn(node)]) changed(key)
+    },
+  }
+}

@@ -1,0 +1,70 @@
+import type { PodView } from '../kinds/pod.ts'
+import { type PodWants, podWants, type Want } from '../reconcile/pod-wants.ts'
+
+/** Which pods want what, found from either end. */
+export interface WantsIndex {
+  /** Reads a pod anew; undefined: it is gone. Returns the recipes that other pods than before want or wait for, by `wantId`. */
+  update(podKey: string, pod: PodView | undefined, system: string | undefined): string[]
+  wantsOf(podKey: string): PodWants
+  /** By the pods' keys. */
+  podsWanting(id: string): ReadonlyMap<string, Want>
+}
+
+/** A recipe in a namespace. */
+export function wantId(namespace: string, recipeKey: string): string {
+  return `${namespace}/${recipeKey}`
+}
+
+const NOTHING: PodWants = { wants: [], problems: [] }
+const NOBODY: ReadonlyMap<string, Want> = new Map()
+
+export function createWantsIndex(): WantsIndex {
+  const byPod = new Map<string, PodWants>()
+  const byRecipe = new Map<string, Map<string, Want>>()
+
+  function update(podKey: string, pod: PodView | undefined, system: string | undefined): string[] {
+    const namespace = podKey.slice(0, podKey.indexOf('/'))
+    const before = byPod.get(podKey) ?? NOTHING
+    const after = pod ? shareRecipes(namespace, podWants(pod, system)) : NOTHING
+    if (after === NOTHING) byPod.delete(podKey)
+    else byPod.set(podKey, after)
+    const old = new Map(before.wants.map(want => [wantId(namespace, want.key), want]))
+    const changed: string[] = []
+    for (const want of after.wants) {
+      const id = wantId(namespace, want.key)
+      if (old.get(id)?.started !== want.started) changed.push(id)
+      old.delete(id)
+      put(id, podKey, want)
+    }
+    for (const id of old.keys()) drop(id, podKey)
+    return [...changed, ...old.keys()]
+  }
+
+  /** Thousands of pods have few recipes. */
+  function shareRecipes(namespace: string, { wants, problems }: PodWants): PodWants {
+    if (wants.length + problems.length === 0) return NOTHING
+    const shared = wants.map(want => {
+      const [other] = byRecipe.get(wantId(namespace, want.key))?.values() ?? []
+      return other ? { ...want, key: other.key, recipe: other.recipe } : want
+    })
+    return { wants: shared, problems }
+  }
+
+  function put(id: string, podKey: string, want: Want): void {
+    const pods = byRecipe.get(id)
+    if (pods) pods.set(podKey, want)
+    else byRecipe.set(id, new Map([[podKey, want]]))
+  }
+
+  function drop(id: string, podKey: string): void {
+    const pods = byRecipe.get(id)
+    pods?.delete(podKey)
+    if (pods?.size === 0) byRecipe.delete(id)
+  }
+
+  return {
+    update,
+    wantsOf: podKey => byPod.get(podKey) ?? NOTHING,
+    podsWanting: id => byRecipe.get(id) ?? NOBODY,
+  }
+}

@@ -1,0 +1,16 @@
+const KINDS = ['pod', 'build', 'namespace'] as const
+
+/** What a key of the work queue is about. */
+export type WorkKind = (typeof KINDS)[number]
+
+/** `pod:team/web`, `build:team/web-3f2a`, `namespace:team`. */
+export function workKey(kind: WorkKind, objectKey: string): string {
+  return `${kind}:${objectKey}`
+}
+
+export function parseWorkKey(key: string): { readonly kind: WorkKind; readonly objectKey: string } {
+  const colon = key.indexOf(':')
+  const kind = KINDS.find(kind => kind === key.slice(0, colon))
+  if (kind === undefined) throw new TypeError(`no key of work: ${key}`)
+  return { kind, objectKey: key.slice(colon + 1) }
+}

@@ -1,0 +1,104 @@
+import { backOffMs } from '../kube/backoff.ts'
+import { MAX_TIMER_MS } from '../shim/duration.ts'
+
+/** Longest pause between two tries of one item, in milliseconds. */
+const LONGEST_BACK_OFF_MS = 60_000
+
+export interface WorkQueuePlan {
+  /** Never runs twice at a time for one key. What it throws makes the key wait, longer each time. */
+  readonly work: (key: string) => Promise<void>
+  readonly workers: number
+  readonly onError: (key: string, error: unknown) => void
+  /** Once aborted nothing more is begun. */
+  readonly signal: AbortSignal
+}
+
+/** Keys that are to be looked at. One that is added again before its turn has just that one turn. */
+export interface WorkQueue {
+  /** While it is being worked on, it gets another turn. */
+  add(key: string): void
+  /** Adds it at that time of Date.now(), unless it is to come sooner. */
+  addAt(key: string, time: number): void
+  /** Begins to work. Resolves once the signal has aborted and the last worker is done. */
+  run(): Promise<void>
+  readonly waiting: number
+  readonly busy: number
+}
+
+export function createWorkQueue({ work, workers, onError, signal }: WorkQueuePlan): WorkQueue {
+  const ready = new Set<string>()
+  const busy = new Map<string, Promise<void>>()
+  const again = new Set<string>()
+  const failures = new Map<string, number>()
+  const timers = new Map<string, { readonly time: number; readonly timer: NodeJS.Timeout }>()
+  let isRunning = false
+
+  function add(key: string): void {
+    if (busy.has(key)) again.add(key)
+    else ready.add(key)
+    begin()
+  }
+
+  function addAt(key: string, time: number): void {
+    const before = timers.get(key)
+    if (signal.aborted || (before && before.time <= time)) return
+    clearTimeout(before?.timer)
+    const onTime = () => {
+      timers.delete(key)
+      add(key)
+    }
+    const timer = setTimeout(onTime, Math.min(Math.max(0, time - Date.now()), MAX_TIMER_MS))
+    timers.set(key, { time, timer })
+  }
+
+  function begin(): void {
+    if (!isRunning || signal.aborted) return
+    for (const key of ready) {
+      if (busy.size >= workers) return
+      ready.delete(key)
+      busy.set(key, take(key))
+    }
+  }
+
+  async function take(key: string): Promise<void> {
+    try {
+      await work(key)
+      failures.delete(key)
+      if (again.has(key)) ready.add(key)
+    } catch (error) {
+      const count = (failures.get(key) ?? 0) + 1
+      failures.set(key, count)
+      addAt(key, Date.now() + backOffMs(count, LONGEST_BACK_OFF_MS))
+      onError(key, error)
+    } finally {
+      again.delete(key)
+      busy.delete(key)
+      begin()
+    }
+  }
+
+  return {
+    add,
+    addAt,
+    async run() {
+      isRunning = true
+      begin()
+      await aborted(signal)
+      for (const { timer } of timers.values()) clearTimeout(timer)
+      await Promise.all(busy.values())
+    },
+    get waiting() {
+      return ready.size
+    },
+    get busy() {
+      return busy.size
+    },
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,129 @@
+import type { Kube } from '../../kube/contract.ts'
+import type { EventRecorder } from '../../kube/event-recorder.ts'
+import { CONTROLLER, NODE_LABEL, nodeLabelValue } from '../../kube/names.ts'
+import { nixBuilds } from '../../kube/nixbuild.ts'
+import { type BuildView, buildView, isFinished } from '../kinds/build.ts'
+import { statusPatch } from '../reconcile/build-status.ts'
+import { chooseNode } from '../reconcile/choose-node.ts'
+import { lossOf } from '../reconcile/node-state.ts'
+import {
+  type BuildAction,
+  type BuildLimits,
+  type BuildMemory,
+  type BuildPlan,
+  planBuild,
+} from '../reconcile/plan-build.ts'
+import type { ClusterState } from '../state/cluster-state.ts'
+import { wantId } from '../state/wants-index.ts'
+import { buildEvent } from './build-event.ts'
+import type { Worker } from './pod-worker.ts'
+
+export interface BuildWorkerPlan {
+  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
+  readonly kube: Pick<Kube, 'patch' | 'delete'>
+  readonly events: Pick<EventRecorder, 'record'>
+  readonly limits: BuildLimits
+}
+
+export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPlan): Worker {
+  const memories = new Map<string, { readonly uid: string; readonly memory: BuildMemory }>()
+  /** Nodes that builds are being given to right now: they count as busy with them. */
+  const giving = new Map<string, string>()
+
+  async function work(key: string): Promise<number | undefined> {
+    const build = state.builds.get(key)
+    if (!build) {
+      memories.delete(key)
+      return undefined
+    }
+    const plan = planOf(key, build)
+    if (Object.keys(plan.memory).length === 0) memories.delete(key)
+    else memories.set(key, { uid: build.uid, memory: plan.memory })
+    await perform(key, build, plan.action)
+    return soonest(plan.recheckAt, isFinished(build) ? undefined : silenceOf(build))
+  }
+
+  function planOf(key: string, build: BuildView): BuildPlan {
+    const last = memories.get(key)
+    return planBuild({
+      build,
+      waitingPods: waitingPods(build),
+      givenNode: build.givenTo === undefined ? undefined : (state.nodes.named(build.givenTo) ?? build.givenTo),
+      lossOf: node => lossOf(node, state.nodes.state(node)),
+      nodeExists: state.nodes.has,
+      chooseNode: () => chooseNode(state.nodes.states(), { system: build.system, running: countRunning() }),
+      memory: last?.uid === build.uid ? last.memory : {},
+      limits,
+      now: Date.now(),
+    })
+  }
+
+  function waitingPods({ namespace, recipe }: BuildView): number {
+    if (!('key' in recipe)) return 0
+    const wants = [...state.pods.podsWanting(wantId(namespace, recipe.key)).values()]
+    return wants.filter(({ started }) => !started).length
+  }
+
+  function nodeOf({ buildNode, givenTo }: BuildView): string | undefined {
+    return buildNode ?? (givenTo === undefined ? undefined : state.nodes.named(givenTo))
+  }
+
+  function countRunning(): (node: string) => number {
+    const counts = new Map<string, number>()
+    const nodes = state.builds.unfinished().map(build => nodeOf(build))
+    for (const node of [...nodes, ...giving.values()]) {
+      if (node !== undefined) counts.set(node, (counts.get(node) ?? 0) + 1)
+    }
+    return node => counts.get(node) ?? 0
+  }
+
+  /** When the shim that has the build would be silent. */
+  function silenceOf(build: BuildView): number | undefined {
+    const node = nodeOf(build)
+    const aliveUntil = node === undefined ? undefined : state.nodes.aliveUntil(node)
+    return aliveUntil !== undefined && aliveUntil > Date.now() ? aliveUntil + 1 : undefined
+  }
+
+  async function perform(key: string, build: BuildView, action: BuildAction): Promise<void> {
+    if (action.type === 'none') return
+    const { namespace, name, uid, resourceVersion } = build
+    if (action.type === 'delete') return kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
+    if (action.type === 'give') giving.set(key, action.node)
+    try {
+      // The status first: a node that is given a build claims it at once, unless another seems to have it.
+      const body = { metadata: { uid, resourceVersion }, status: statusPatch(build, action, Date.now()) }
+      const written = await patch(build, body, 'status')
+      const label = action.type === 'give' ? nodeLabelValue(action.node) : undefined
+      if (written && action.type !== 'prune' && action.type !== 'fail') await setLabel(written, label)
+      const event = buildEvent(build, action)
+      if (event) events.record(event)
+    } finally {
+      giving.delete(key)
+    }
+  }
+
+  async function setLabel(build: BuildView, value: string | undefined): Promise<void> {
+    if (build.givenTo === value) return
+    const { uid, resourceVersion } = build
+    await patch(build, { metadata: { uid, resourceVersion, labels: { [NODE_LABEL]: value ?? null } } })
+  }
+
+  async function patch(
+    { namespace, name }: BuildView,
+    body: object,
+    subresource?: 'status',
+  ): Promise<BuildView | undefined> {
+    const options = { type: 'merge', fieldManager: CONTROLLER, ...(subresource && { subresource }) } as const
+    const answer = await kube.patch(nixBuilds, { namespace, name, body }, options)
+    const written = answer && buildView(answer)
+    if (written) state.builds.wrote(written)
+    return written
+  }
+
+  return work
+}
+
+function soonest(...times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter(time => time !== undefined)
+  return known.length === 0 ? undefined : Math.min(...known)
+}

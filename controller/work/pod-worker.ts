@@ -1,0 +1,87 @@
+import type { Kube } from '../../kube/contract.ts'
+import type { EventRecorder } from '../../kube/event-recorder.ts'
+import { CONTROLLER } from '../../kube/names.ts'
+import { nixBuilds } from '../../kube/nixbuild.ts'
+import { nixBuildOf } from '../../kube/nixbuild-recipe.ts'
+import { buildView } from '../kinds/build.ts'
+import { type PodView, pods as podKind } from '../kinds/pod.ts'
+import { theOneToTell } from '../reconcile/image-built.ts'
+import { type PodPlan, planPod } from '../reconcile/plan-pod.ts'
+import { podPatch } from '../reconcile/pod-patch.ts'
+import type { ClusterState } from '../state/cluster-state.ts'
+import { wantId } from '../state/wants-index.ts'
+
+/** A state that a better one follows sooner is not written: most builds' pods are told Building, not Pending and Building. */
+const SETTLE_MS = 300
+
+/** Makes the world fit for one object. Returns when to look at it again, in time of Date.now(), if nothing happens before. */
+export type Worker = (key: string) => Promise<number | undefined>
+
+export interface PodWorkerPlan {
+  readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
+  readonly kube: Pick<Kube, 'create' | 'patch'>
+  readonly events: Pick<EventRecorder, 'record'>
+}
+
+export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker {
+  const differs = new Map<string, { readonly uid: string; readonly since: number }>()
+
+  async function work(key: string): Promise<number | undefined> {
+    const pod = state.pods.get(key)
+    const plan = pod && planOf(key, pod)
+    if (plan?.differsSince === undefined) differs.delete(key)
+    else differs.set(key, { uid: pod?.uid ?? '', since: plan.differsSince })
+    if (!pod || !plan) return undefined
+    await perform(key, pod, plan)
+    return plan.recheckAt
+  }
+
+  function planOf(key: string, pod: PodView): PodPlan {
+    const { wants, problems } = state.pods.wantsOf(key)
+    const last = differs.get(key)
+    return planPod({
+      pod,
+      nodeKnown: pod.node !== undefined && state.nodes.has(pod.node),
+      wanted: wants.map(want => ({
+        want,
+        build: theOneToTell(state.builds.ofRecipe(wantId(pod.namespace, want.key))),
+      })),
+      problems,
+      differsSince: last?.uid === pod.uid ? last.since : undefined,
+      now: Date.now(),
+      settleMs: SETTLE_MS,
+    })
+  }
+
+  async function perform(key: string, pod: PodView, plan: PodPlan): Promise<void> {
+    const { namespace } = pod
+    for (const { recipe, owners } of plan.create) {
+      const body = nixBuildOf(recipe, { namespace, managedBy: CONTROLLER, ownerReferences: owners })
+      state.builds.wrote(buildView(await kube.create(nixBuilds, body)))
+    }
+    for (const { build, owners } of plan.own) {
+      const { name, uid, resourceVersion } = build
+      const body = { metadata: { uid, resourceVersion, ownerReferences: owners } }
+      const owned = await kube.patch(nixBuilds, { namespace, name, body }, { type: 'merge', fieldManager: CONTROLLER })
+      if (owned) state.builds.wrote(buildView(owned))
+    }
+    if (plan.condition !== 'keep') await writeCondition(key, pod, plan.condition)
+    for (const { reason, message } of plan.events) {
+      const about = { apiVersion: 'v1', kind: 'Pod', namespace, name: pod.name, uid: pod.uid }
+      events.record({ about, type: 'Warning', reason, message })
+    }
+  }
+
+  async function writeCondition(
+    key: string,
+    pod: PodView,
+    change: Exclude<PodPlan['condition'], 'keep'>,
+  ): Promise<void> {
+    const object = { namespace: pod.namespace, name: pod.name, body: podPatch(pod, change, Date.now()) }
+    const options = { type: 'strategic', subresource: 'status', fieldManager: CONTROLLER } as const
+    const written = await kube.patch(podKind, object, options)
+    if (written) state.pods.wrote(key, written)
+  }
+
+  return work
+}
