@@ -28,7 +28,8 @@ export async function addNode(cluster: Part, options: AddNodeOptions = {}): Prom
   const kubeconfig = await cluster.kubeconfig({ name: `system:node:${name}`, groups: ['system:nodes'] })
   const shim = await shimOptions(cluster, name, options)
   const onEnd = async () => {
-    await cluster.kubectl(['delete', 'node', name, '--ignore-not-found', '--wait=false'])
+    const deletion = cluster.kubectl(['delete', 'node', name, '--ignore-not-found', '--wait=false'])
+    await deletion.catch(() => {}) // the API server may have ended before
   }
   const node = await startNode({ ...options, name, kubeconfig, shim, onEnd })
   try {

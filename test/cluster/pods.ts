@@ -38,7 +38,7 @@ export function podManifest(plan: PodPlan): object {
   }
 }
 
-interface PodName {
+export interface PodName {
   readonly namespace: string
   readonly name: string
 }

@@ -91,7 +91,8 @@ function spawnInside({ namespace, command, env, logPath }: DaemonPlan): ChildPro
     ...command,
   ]
   try {
-    return spawn(program, args, { env, stdio: ['ignore', log, log, 'pipe'] })
+    // Ctrl-C is for whoever started it, who then ends it in good order.
+    return spawn(program, args, { env, stdio: ['ignore', log, log, 'pipe'], detached: true })
   } finally {
     closeSync(log)
   }

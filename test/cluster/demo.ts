@@ -1,0 +1,104 @@
+// `npm run demo:cluster`: `kubectl apply` of a pod whose image no registry has brings it to Running on its first pull, on a
+// cluster that is gone afterwards. With `-- --keep` it stays until Ctrl-C.
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseArgs, styleText } from 'node:util'
+import * as v from 'valibot'
+import { parse, stringify } from 'yaml'
+import { annotationName } from '../../shim/recipes/annotations.ts'
+import { copyExample, lockExample } from '../node/example.ts'
+import { kubernetesProgram } from '../node/programs.ts'
+import { type Cluster, startCluster } from './cluster.ts'
+import type { ClusterNode } from './node.ts'
+import { waitForPhase } from './pods.ts'
+import { watchStory } from './watch-story.ts'
+
+const INTERRUPTED = 130
+const POD = join(import.meta.dirname, '../../examples/hello/pod.yaml')
+const POD_NAME = { namespace: 'default', name: 'hello' }
+
+const Pod = v.looseObject({
+  metadata: v.looseObject({ annotations: v.record(v.string(), v.string()) }),
+  spec: v.looseObject({ containers: v.array(v.looseObject({})) }),
+})
+
+const { values: options } = parseArgs({ options: { keep: { type: 'boolean', default: false } } })
+
+// Listeners stay: execa's own would end this process at once if they were the only ones.
+const interrupted = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => interrupted.abort())
+
+try {
+  await show(interrupted.signal)
+  say('Done', 'nothing of the cluster is left')
+} catch (error) {
+  if (!interrupted.signal.aborted) throw error
+  console.log('interrupted: everything has been removed')
+  process.exitCode = INTERRUPTED
+}
+
+async function show(signal: AbortSignal): Promise<void> {
+  say('Starting a cluster', 'etcd, API server, controller manager and scheduler, then what deploy/ ships')
+  await using cluster = await startCluster()
+  await cluster.installDeploy()
+  signal.throwIfAborted()
+  await using _controller = await cluster.startController()
+  signal.throwIfAborted()
+  say('Adding a node', 'kubelet, containerd, nix-daemon and enbi-shim, with a private /nix')
+  await using node = await cluster.addNode({ name: 'node-1', reports: true })
+  console.log(indent(await cluster.kubectl(['get', 'nodes'])))
+  signal.throwIfAborted()
+
+  const pod = await readPod(node)
+  say('A pod wants an image that no registry has', 'kubectl apply, examples/hello/pod.yaml')
+  console.log(indent(stringify({ annotations: pod.metadata.annotations }, { lineWidth: 0 })))
+  await applyAndWatch(cluster, pod)
+  await showEnd(cluster)
+  if (options.keep) await keep(cluster, signal)
+}
+
+/** The example's pod, its flake URL pointing to a copy in the node's own folder, and told to stay when it has said hello. */
+async function readPod(node: ClusterNode): Promise<v.InferOutput<typeof Pod>> {
+  const pod = v.parse(Pod, parse(await readFile(POD, 'utf8')))
+  const { url } = await lockExample(await copyExample('hello', node.bed.dir), node.bed.run)
+  pod.metadata.annotations[annotationName('flakeUrl')] = url
+  const command = ['/bin/busybox', 'sh', '-c', '/bin/hello; exec /bin/busybox sleep 86400']
+  for (const container of pod.spec.containers) Object.assign(container, { command })
+  return { ...pod, spec: { ...pod.spec, terminationGracePeriodSeconds: 0 } }
+}
+
+async function applyAndWatch(cluster: Cluster, pod: object): Promise<void> {
+  const start = performance.now()
+  const tell = (kind: string, line: string) => {
+    const seconds = ((performance.now() - start) / 1000).toFixed(1)
+    console.log(`  ${seconds.padStart(5)} s  ${styleText('cyan', kind.padEnd(8))}  ${line}`)
+  }
+  using _story = watchStory(cluster, POD_NAME, tell)
+  await cluster.apply(pod)
+  await waitForPhase(cluster, POD_NAME, 'Running')
+  tell('pod', styleText('bold', 'Running on its first pull'))
+}
+
+async function showEnd(cluster: Cluster): Promise<void> {
+  say('The pod runs', 'kubectl get pods, kubectl get nixbuilds, kubectl logs')
+  console.log(indent(await cluster.kubectl(['get', 'pods'])))
+  console.log(indent(await cluster.kubectl(['get', 'nixbuilds'])))
+  console.log(indent(await cluster.kubectl(['logs', POD_NAME.name])))
+}
+
+async function keep(cluster: Cluster, signal: AbortSignal): Promise<void> {
+  say('The cluster stays until Ctrl-C', 'in another terminal:')
+  console.log(
+    indent(`KUBECONFIG=${cluster.adminKubeconfig} ${kubernetesProgram('kubectl')} describe pod ${POD_NAME.name}`),
+  )
+  if (!signal.aborted) await once(signal, 'abort')
+}
+
+function say(title: string, detail: string): void {
+  console.log(`\n${styleText('bold', title)} – ${detail}`)
+}
+
+function indent(text: string): string {
+  return text.trimEnd().replace(/^/gm, '  ')
+}
