@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { closest, distance } from 'fastest-levenshtein'
 import * as v from 'valibot'
 import { parseDocument } from 'yaml'
@@ -37,6 +38,12 @@ const policyRule = v.strictObject({
   replaceForeign: v.optional(v.boolean(), false),
 })
 
+/** The name of the Node object, as `kubelet --hostname-override` has it. */
+const nodeName = v.pipe(
+  v.string(),
+  v.regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'expected the name of a node, like worker-1.example'),
+)
+
 const schema = v.strictObject({
   listen: v.optional(absolutePath, DEFAULT_SOCKET),
   stateDir: v.optional(absolutePath, '/var/lib/enbi-shim'),
@@ -61,6 +68,20 @@ const schema = v.strictObject({
     {},
   ),
   policy: v.optional(v.array(policyRule), []),
+  /** Missing: the shim knows of no cluster. */
+  kubernetes: v.optional(
+    v.strictObject({
+      /** Missing: the ServiceAccount of the pod that the shim runs in. */
+      kubeconfig: v.optional(absolutePath),
+      nodeName: v.optional(nodeName, () => hostname().toLowerCase()),
+      /** Of the Lease that says that this shim is alive. */
+      leaseDuration: v.optional(duration, '40s'),
+      /** Longest time that a pull without annotations waits for the API server. */
+      lookupTimeout: v.optional(duration, '1s'),
+      /** Between two looks whether the NixBuild of a running build is still there; gone at two of them, nobody wants it. */
+      unwantedCheck: v.optional(duration, '10s'),
+    }),
+  ),
   shutdownTimeout: v.optional(duration, '30s'),
   log: v.optional(
     v.strictObject({ level: v.optional(v.picklist(['trace', 'debug', 'info', 'warn', 'error']), 'info') }),

@@ -3,7 +3,8 @@ import type { Recipe } from './recipe.ts'
 /** How far a build is. Numbers grow; `building` and `fetching` may alternate. */
 export type BuildProgress =
   | { readonly phase: 'queued'; readonly ahead: number }
-  | { readonly phase: 'evaluating' }
+  /** The run of that id has begun; its log is named so. */
+  | { readonly phase: 'evaluating'; readonly runId: string }
   /** Derivations: `done` of `expected` are built, `current` is the name of one that is being built. */
   | { readonly phase: 'building'; readonly done: number; readonly expected: number; readonly current?: string }
   /** Bytes from flake inputs and binary caches. */

@@ -65,7 +65,7 @@ async function buildWithNix(setup: NixSetup, recipe: Recipe, run: Run): Promise<
   const nix = (stage: FailedRun['stage'], args: readonly string[]) =>
     callNix(setup, recipe, { ...run, signal, timeLimit, stage, args })
 
-  run.onProgress({ phase: 'evaluating' })
+  run.onProgress({ phase: 'evaluating', runId: run.runId })
   await guardState(setup.dir.root, () => setup.gitTrust.trust(recipe.flake))
   const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe)))
   const key = recipeKey(recipe)

@@ -10,6 +10,7 @@ import { takeSystemdSocket } from '../proxy/systemd-socket.ts'
 import type { ImageRecords } from '../pull/contract.ts'
 import { createImageService } from '../pull/image-service.ts'
 import type { Stages } from '../pull/pull-recipe.ts'
+import type { Cluster } from '../report/cluster.ts'
 
 export interface ServeSurroundings {
   readonly env: NodeJS.ProcessEnv
@@ -28,11 +29,13 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     connections.push(records)
     return records
   })
+  const cluster = joinCluster({ config, images, logger })
   const service = createImageService({
     policy: createPolicy(config.policy),
     images,
     stages: lazy(() => createStages({ config, images, env, logger })),
     system: hostSystem(),
+    cluster,
     abandonAfterMs: config.nix.abandonAfter,
     rememberFailuresMs: config.nix.rememberFailures,
     logger,
@@ -44,13 +47,36 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   logger.info({ listen: fd === undefined ? config.listen : `fd ${fd}`, upstream: config.containerd.address }, 'serving')
   await notifySystemd('READY=1', { env, logger })
 
+  cluster?.().then(
+    side => side.start(service.makeImage),
+    err => logger.error({ err }, 'nothing can be told to the cluster'),
+  )
+
   await aborted(signal)
   logger.info({ reason: signal.reason }, 'stopping')
   await notifySystemd('STOPPING=1', { env, logger })
   await proxy.close({ graceMs: config.shutdownTimeout })
   await service.close()
+  await (await cluster?.())?.close(TELL_LIMIT_MS)
   for (const connection of connections) connection.close()
   logger.info('stopped')
+}
+
+/** The cluster is told of the end for this long at most. */
+const TELL_LIMIT_MS = 2000
+
+type ClusterOptions = Pick<StagesOptions, 'config' | 'images' | 'logger'>
+
+/** What a cluster wants costs memory: it is loaded only where there is one, and after the proxy serves. */
+function joinCluster({ config, images, logger }: ClusterOptions): (() => Promise<Cluster>) | undefined {
+  const { kubernetes, stateDir } = config
+  if (!kubernetes) return undefined
+  return lazy(async () => {
+    const { createCluster } = await import('../report/cluster.ts')
+    const { leaseDuration, lookupTimeout, unwantedCheck, ...rest } = kubernetes
+    const times = { leaseMs: leaseDuration, lookupMs: lookupTimeout, unwantedCheckMs: unwantedCheck }
+    return createCluster({ ...rest, ...times, stateDir, images, system: hostSystem(), logger })
+  })
 }
 
 interface StagesOptions {

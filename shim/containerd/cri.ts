@@ -5,10 +5,17 @@ import type { Calls } from './calls.ts'
 import { isAway } from './grpc-error.ts'
 import { loadService, type Method } from './protos.ts'
 
-/** Image id (config digest) under which CRI knows the reference; undefined when it does not. */
-export async function criImageId(calls: Calls, reference: string): Promise<string | undefined> {
+export interface CriImage {
+  /** Config digest. */
+  readonly id: string
+  /** Bytes. */
+  readonly size: number
+}
+
+/** What CRI knows of the reference; undefined when it does not know it. */
+export async function criImage(calls: Calls, reference: string): Promise<CriImage | undefined> {
   const { image } = await calls.unary(IMAGE_STATUS, { image: { image: reference } })
-  return image?.id || undefined
+  return image?.id ? image : undefined
 }
 
 const VISIBLE_TIMEOUT_MS = 20_000
@@ -20,7 +27,7 @@ export async function waitUntilVisible(calls: Calls, reference: string, id: stri
   const giveUpAt = performance.now() + VISIBLE_TIMEOUT_MS
   let last: string | undefined
   for (let pause = POLL_MS.first; performance.now() < giveUpAt; pause = Math.min(pause * 2, POLL_MS.last)) {
-    last = await criImageId(calls, reference).catch(unlessStarting)
+    last = (await criImage(calls, reference).catch(unlessStarting))?.id
     if (last === id) return
     await delay(pause)
     calls.signal?.throwIfAborted()
@@ -34,7 +41,7 @@ function unlessStarting(error: unknown): undefined {
 }
 
 const method = loadService('cri.proto', 'runtime.v1.ImageService')
-const IMAGE_STATUS: Method<{ image: { image: string } }, { image: { id: string } | null }> = method(
+const IMAGE_STATUS: Method<{ image: { image: string } }, { image: CriImage | null }> = method(
   'ImageStatus',
-  v.object({ image: v.nullable(v.object({ id: v.string() })) }),
+  v.object({ image: v.nullable(v.object({ id: v.string(), size: v.number() })) }),
 )

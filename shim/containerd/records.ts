@@ -1,6 +1,6 @@
 import { createCalls } from './calls.ts'
 import { createConnection } from './connection.ts'
-import { criImageId } from './cri.ts'
+import { type CriImage, criImage } from './cri.ts'
 import { toContainerdFailure } from './failure.ts'
 import { BROKEN_OFF, GrpcError } from './grpc-error.ts'
 import { getImage, type ImageRecord, imagesWithLabel } from './images.ts'
@@ -9,8 +9,8 @@ import { getImage, type ImageRecord, imagesWithLabel } from './images.ts'
 export interface ContainerdImages {
   /** By normalised reference. */
   find(image: string): Promise<ImageRecord | undefined>
-  /** Image id (config digest) under which CRI knows the reference; undefined when it does not. */
-  imageId(image: string): Promise<string | undefined>
+  /** What CRI knows of the reference: image id (config digest) and size in bytes; undefined when it does not know it. */
+  present(image: string): Promise<CriImage | undefined>
   /** Every image record that has the label. */
   withLabel(label: string): Promise<readonly ImageRecord[]>
   close(): void
@@ -31,7 +31,7 @@ export function createContainerdImages({ address, namespace = CRI_NAMESPACE }: C
   const calls = createCalls(connection, { namespace })
   return {
     find: image => lookUp(() => getImage(calls, image)),
-    imageId: image => lookUp(() => criImageId(calls, image)),
+    present: image => lookUp(() => criImage(calls, image)),
     withLabel: label => lookUp(() => imagesWithLabel(calls, label)),
     close: () => connection.close(),
   }

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { loadService, methodOf } from '../protos.ts'
+import type { PodIdentity } from './contract.ts'
 
 const service = loadService('cri.proto', 'runtime.v1.ImageService')
 const pullImage = methodOf(service, 'PullImage')
@@ -7,9 +8,10 @@ const imageStatus = methodOf(service, 'ImageStatus')
 
 const annotations = v.record(v.string(), v.string())
 const imageSpec = v.object({ image: v.string(), annotations })
+const sandboxMetadata = v.object({ namespace: v.string(), name: v.string(), uid: v.string() })
 const pullImageRequest = v.object({
   image: imageSpec,
-  sandboxConfig: v.nullable(v.object({ metadata: v.nullable(v.object({ namespace: v.string() })), annotations })),
+  sandboxConfig: v.nullable(v.object({ metadata: v.nullable(sandboxMetadata), annotations })),
 })
 const imageStatusRequest = v.object({ image: imageSpec })
 
@@ -17,6 +19,8 @@ export interface PullImageRequest {
   readonly image: string
   /** Of the pod; empty when the call names none. */
   readonly namespace: string
+  /** Missing when the call does not say which pod it is for. */
+  readonly pod?: PodIdentity | undefined
   /** Of the pod: `crictl pull --annotation` fills those of the image alone, `--pod-config` those of the sandbox. */
   readonly annotations: Readonly<Record<string, string>>
 }
@@ -24,9 +28,11 @@ export interface PullImageRequest {
 /** Reads what a recipe can be found by; credentials are not among it. */
 export function decodePullImage(message: Buffer): PullImageRequest {
   const { image, sandboxConfig } = v.parse(pullImageRequest, pullImage.requestDeserialize(message))
+  const { namespace, name, uid } = sandboxConfig?.metadata ?? { namespace: '', name: '', uid: '' }
   return {
     image: image.image,
-    namespace: sandboxConfig?.metadata?.namespace ?? '',
+    namespace,
+    pod: namespace && name && uid ? { namespace, name, uid } : undefined,
     annotations: { ...sandboxConfig?.annotations, ...image.annotations },
   }
 }

@@ -3,7 +3,7 @@ import { lazy } from '../lazy.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
 import { mentionsRecipe } from '../recipes/annotations.ts'
-import type { ImageRecords } from './contract.ts'
+import type { ClusterSide, ImageRecords, MakeImage, PullOutcome } from './contract.ts'
 import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PATH } from './paths.ts'
 import { createProgressHub } from './progress.ts'
 import type { Stages } from './pull-recipe.ts'
@@ -18,6 +18,8 @@ export interface ImageServiceOptions extends SharedRunsOptions {
   readonly stages: () => Promise<Stages>
   /** Nix system of this node. */
   readonly system: string
+  /** Missing when the shim knows of no API server. */
+  readonly cluster?: (() => Promise<ClusterSide>) | undefined
   readonly logger: Logger
 }
 
@@ -25,14 +27,16 @@ export interface ImageServiceOptions extends SharedRunsOptions {
 export interface ImageService {
   readonly intercept: ReadonlyMap<string, UnaryInterceptor>
   readonly streams: ReadonlyMap<string, StreamHandler>
+  /** As a pull of a recipe, without a call. */
+  readonly makeImage: MakeImage
   /** Ends every build and import. */
   close(): Promise<void>
 }
 
 /** Most calls carry no recipe: what it takes to answer one that does is loaded when the first one comes. */
 export function createImageService(options: ImageServiceOptions): ImageService {
-  const { logger } = options
-  const runs = createSharedRuns<string>(options)
+  const { logger, cluster } = options
+  const runs = createSharedRuns<PullOutcome>(options)
   const sweep = async () => sweepRoots({ ...(await stages()), active: runs.active })
   const stages = lazy(async () => {
     const made = await options.stages()
@@ -43,19 +47,25 @@ export function createImageService(options: ImageServiceOptions): ImageService {
   const progress = createProgressHub()
   const recipeCalls = lazy(async () => {
     const { createRecipeCalls } = await import('./recipe-calls.ts')
-    return createRecipeCalls({ ...options, stages, runs, progress })
+    return createRecipeCalls({ ...options, stages, runs, progress, cluster: await cluster?.() })
   })
   const withRecipe =
-    (name: 'pullImage' | 'imageStatus'): UnaryInterceptor =>
+    (name: 'pullImage' | 'imageStatus', always: boolean): UnaryInterceptor =>
     async call =>
-      mentionsRecipe(call.request) ? (await recipeCalls())[name](call) : { kind: 'forward' }
+      always || mentionsRecipe(call.request) ? (await recipeCalls())[name](call) : { kind: 'forward' }
+  const imagesRemoved = async () => {
+    if (cluster) (await cluster()).reporter.imagesChanged()
+    await sweep()
+  }
   return {
     intercept: new Map([
-      [PULL_IMAGE_PATH, withRecipe('pullImage')],
-      [IMAGE_STATUS_PATH, withRecipe('imageStatus')],
-      [REMOVE_IMAGE_PATH, createRemoveImage(sweep, logger)],
+      // The cluster may have a recipe for an image of a pod without annotations.
+      [PULL_IMAGE_PATH, withRecipe('pullImage', cluster !== undefined)],
+      [IMAGE_STATUS_PATH, withRecipe('imageStatus', false)],
+      [REMOVE_IMAGE_PATH, createRemoveImage(imagesRemoved, logger)],
     ]),
     streams: new Map([[WATCH_PATH, lazyWatch(recipeCalls)]]),
+    makeImage: async (wish, signal) => (await recipeCalls()).makeImage(wish, signal),
     close: () => runs.close(),
   }
 }

@@ -2,7 +2,7 @@ import type { Builder } from '../build/contract.ts'
 import type { Recipe } from '../build/recipe.ts'
 import { isContainerdAway } from '../errors.ts'
 import type { Importer } from '../import/contract.ts'
-import type { ImageRecord, ImageRecords } from './contract.ts'
+import type { ImageRecord, ImageRecords, PullOutcome } from './contract.ts'
 import { isOfRecipe, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
 import type { PullProgress } from './progress.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
@@ -24,17 +24,19 @@ export interface RecipePull {
   readonly onProgress: (progress: PullProgress) => void
 }
 
-/** Makes the image of a recipe be there, doing as little as can be done; returns its image id. */
-export async function pullRecipe(stages: Stages, pull: RecipePull): Promise<string> {
+/** Makes the image of a recipe be there, doing as little as can be done. */
+export async function pullRecipe(stages: Stages, pull: RecipePull): Promise<PullOutcome> {
   const { recipe, record, onProgress } = pull
   const known = recipe.flake.locked && (await presentId(stages, record, pull))
   if (known) {
     onProgress({ phase: 'present' })
-    return known
+    return { imageId: known, storePath: record?.labels[STORE_PATH_LABEL], present: true }
   }
-  const { storePath } = await build(stages.builder, pull)
-  onProgress({ phase: 'built', storePath })
-  return (await builtBefore(stages, pull, storePath)) ?? importOutput(stages.importer, pull, storePath)
+  const output = await build(stages.builder, pull)
+  onProgress({ phase: 'built', storePath: output.storePath })
+  const kept = await builtBefore(stages, pull, output.storePath)
+  if (kept) return { ...output, imageId: kept, present: true }
+  return { ...output, imageId: await importOutput(stages.importer, pull, output.storePath), present: false }
 }
 
 async function build(builder: Builder, pull: RecipePull) {
@@ -73,5 +75,5 @@ async function importOutput(importer: Importer, pull: RecipePull, storePath: str
 
 async function presentId({ images }: Stages, record: ImageRecord | undefined, { recipe, signal }: RecipePull) {
   if (!record || !isOfRecipe(record, recipe)) return undefined
-  return whenContainerdAnswers(() => images.imageId(recipe.image), signal)
+  return (await whenContainerdAnswers(() => images.present(recipe.image), signal))?.id
 }

@@ -1,6 +1,8 @@
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
+import type { ClusterSide, MakeImage, PullOutcome } from './contract.ts'
 import type { ImageServiceOptions } from './image-service.ts'
 import { createImageStatus } from './image-status.ts'
+import { createMakeImage } from './make-image.ts'
 import type { ProgressHub } from './progress.ts'
 import { createPullImage } from './pull-image.ts'
 import type { SharedRuns } from './shared-runs.ts'
@@ -11,16 +13,21 @@ export interface RecipeCalls {
   readonly pullImage: UnaryInterceptor
   readonly imageStatus: UnaryInterceptor
   readonly watchPulls: StreamHandler
+  readonly makeImage: MakeImage
 }
 
-export interface RecipeCallsOptions extends ImageServiceOptions {
-  readonly runs: SharedRuns<string>
+export interface RecipeCallsOptions extends Omit<ImageServiceOptions, 'cluster'> {
+  readonly runs: SharedRuns<PullOutcome>
   readonly progress: ProgressHub
+  readonly cluster: ClusterSide | undefined
 }
 
 export function createRecipeCalls(options: RecipeCallsOptions): RecipeCalls {
+  const { cluster, system } = options
+  const makeImage = createMakeImage({ ...options, reporter: cluster?.reporter })
   return {
-    pullImage: createPullImage(options),
+    makeImage,
+    pullImage: createPullImage({ makeImage, findClusterRecipe: cluster?.findRecipe, system }),
     imageStatus: createImageStatus(options),
     watchPulls: createWatchPulls(options.progress),
   }

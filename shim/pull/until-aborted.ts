@@ -10,6 +10,7 @@ export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
   })
 }
 
-export function callerLeft(signal: AbortSignal): RetryableError {
-  return new RetryableError('Cancelled', 'the caller went away', { cause: signal.reason })
+export function callerLeft({ reason }: AbortSignal): RetryableError {
+  if (reason instanceof RetryableError) return reason
+  return new RetryableError('Cancelled', 'the caller went away', { cause: reason })
 }

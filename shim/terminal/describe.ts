@@ -8,13 +8,13 @@ export function describeProgress({ phase, done, expected, text }: WireProgress):
     case 'evaluating':
       return 'evaluating the flake'
     case 'fetching':
-      return `fetching ${amount(done, expected, megabytes)}`
+      return `fetching ${amount(done, expected, describeBytes)}`
     case 'building':
       return `building ${done} of ${expected}${text ? `, ${text}` : ''}`
     case 'built':
       return `built ${text}`
     case 'importing':
-      return `importing ${amount(done, expected, megabytes)}`
+      return `importing ${amount(done, expected, describeBytes)}`
     case 'unpacking':
       return `unpacking layer ${done} of ${expected}`
     case 'present':
@@ -33,6 +33,7 @@ function amount(done: number, expected: number, format: (bytes: number) => strin
   return expected > 0 ? `${format(done)} of ${format(expected)}` : format(done)
 }
 
-function megabytes(bytes: number): string {
+/** `3.4 MB`. */
+export function describeBytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`
 }

@@ -39,10 +39,10 @@ export function describeBuilds({ prepare = async () => {}, command = async () =>
     test('leaves its output in the store, held by a gc root, and tells its progress', async () => {
       const recipe = recipeOf(flake.url, 'hello')
       const build = builder.start(recipe)
-      const { storePath } = await build.done
+      const { storePath, runId } = await build.done
       expect(storePath).toMatch(/^\/nix\/store\/[0-9a-z]{32}-hello$/)
       expect(await readlink(join(builder.stateDir, 'gcroots', recipeKey(recipe)))).toBe(storePath)
-      expect(build.progress[0]).toEqual({ phase: 'evaluating' })
+      expect(build.progress[0]).toEqual({ phase: 'evaluating', runId })
       const counts = { phase: 'building', done: 2, expected: expect.any(Number), current: 'hello' }
       expect(build.progress).toContainEqual(counts)
       expect(build.progress).toContainEqual({ phase: 'log', line: 'hello from the builder' })

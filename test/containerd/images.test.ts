@@ -40,7 +40,7 @@ describe('the look-ups', () => {
 
   it('answer with nothing for what is not there', async () => {
     expect(await images.find('registry.example/absent:1')).toBeUndefined()
-    expect(await images.imageId('registry.example/absent:1')).toBeUndefined()
+    expect(await images.present('registry.example/absent:1')).toBeUndefined()
     expect(await images.withLabel('example/no-label')).toEqual([])
   })
 

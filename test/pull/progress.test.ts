@@ -4,12 +4,15 @@ import { createProgressHub, type PullProgress } from '../../shim/pull/progress.t
 describe('a watcher', () => {
   it('gets the latest progress first and then all of its image alone', async () => {
     const hub = createProgressHub()
-    hub.publish('a', { phase: 'evaluating' })
+    hub.publish('a', { phase: 'evaluating', runId: 'a-run' })
     hub.publish('a', { phase: 'log', line: 'before' })
     const events = hub.watch('a', new AbortController().signal)
     hub.publish('b', { phase: 'present' })
     hub.publish('a', { phase: 'log', line: 'after' })
-    expect(await take(events, 2)).toEqual([{ phase: 'evaluating' }, { phase: 'log', line: 'after' }])
+    expect(await take(events, 2)).toEqual([
+      { phase: 'evaluating', runId: 'a-run' },
+      { phase: 'log', line: 'after' },
+    ])
   })
 
   it('ends when its signal aborts', async () => {
@@ -30,7 +33,7 @@ describe('a watcher', () => {
 
   it('hears nothing of a pull that has ended', async () => {
     const hub = createProgressHub()
-    hub.publish('a', { phase: 'evaluating' })
+    hub.publish('a', { phase: 'evaluating', runId: 'a-run' })
     hub.end('a')
     const events = hub.watch('a', new AbortController().signal)
     hub.publish('a', { phase: 'present' })

@@ -1,0 +1,103 @@
+import type { Logger } from 'pino'
+import { type Recipe, recipeKey } from '../build/recipe.ts'
+import { FinalError, toShimError } from '../errors.ts'
+import { refuseForeign } from '../import/refuse-foreign.ts'
+import type { Policy, PolicyRule } from '../policy/policy.ts'
+import { quote } from '../quote.ts'
+import type { ImageRecords, MakeImage, PullOutcome, PullReporter, Wish } from './contract.ts'
+import { RECIPE_LABEL } from './labels.ts'
+import type { ProgressHub, PullProgress } from './progress.ts'
+import { pullRecipe, type Stages } from './pull-recipe.ts'
+import type { SharedRuns } from './shared-runs.ts'
+import { whenContainerdAnswers } from './when-containerd-answers.ts'
+
+export interface MakeImageOptions {
+  readonly policy: Policy
+  readonly images: () => Promise<ImageRecords>
+  readonly stages: () => Promise<Stages>
+  readonly runs: SharedRuns<PullOutcome>
+  readonly progress: ProgressHub
+  /** Nix system of this node. */
+  readonly system: string
+  readonly reporter: PullReporter | undefined
+  readonly logger: Logger
+}
+
+/** Makes images of recipes, as far as policy and system allow; all who want the same one share one run. */
+export function createMakeImage(options: MakeImageOptions): MakeImage {
+  const { reporter } = options
+  return async (wish, signal) => {
+    const { replaceForeign } = admit(options, wish)
+    const report = reporter?.wanted(wish)
+    const wanted = report ? AbortSignal.any([signal, report.signal]) : signal
+    try {
+      const { imageId } = await join(options, wish, { replaceForeign, signal: wanted })
+      report?.done()
+      return imageId
+    } catch (error) {
+      report?.failed(toShimError(error))
+      throw error
+    }
+  }
+}
+
+function admit({ policy, system, reporter }: MakeImageOptions, wish: Wish): PolicyRule {
+  try {
+    const rule = policy(wish.namespace, wish.recipe)
+    requireSystem(wish.recipe, system)
+    return rule
+  } catch (error) {
+    reporter?.refused(wish, toShimError(error))
+    throw error
+  }
+}
+
+function requireSystem({ system, image }: Recipe, host: string): void {
+  if (system === host) return
+  throw new FinalError('SystemUnsupported', `${quote(image)} is wanted for ${system}, and this node is ${host}`)
+}
+
+interface Join {
+  readonly replaceForeign: boolean
+  readonly signal: AbortSignal
+}
+
+async function join(options: MakeImageOptions, { recipe, namespace }: Wish, { replaceForeign, signal }: Join) {
+  const images = await options.images()
+  const record = await whenContainerdAnswers(() => images.find(recipe.image), signal)
+  if (record) refuseForeign({ image: recipe.image, ownedBy: RECIPE_LABEL, replaceForeign }, record)
+  const stages = await options.stages()
+  const start = (runSignal: AbortSignal) =>
+    observed(options, recipe, onProgress =>
+      pullRecipe(stages, { recipe, namespace, record, replaceForeign, signal: runSignal, onProgress }),
+    )
+  return options.runs.join(recipeKey(recipe), start, signal)
+}
+
+type Work = (onProgress: (progress: PullProgress) => void) => Promise<PullOutcome>
+
+/** Runs the work with its progress published, and its begin, end and failure logged and reported. */
+async function observed(options: MakeImageOptions, recipe: Recipe, work: Work): Promise<PullOutcome> {
+  const { progress, reporter, logger } = options
+  const { image, flake, packageName } = recipe
+  const log = logger.child({ image, flake: flake.url, package: packageName })
+  const startedAt = performance.now()
+  const durationMs = () => Math.round(performance.now() - startedAt)
+  log.info('pull of a recipe started')
+  const report = reporter?.started(recipe)
+  try {
+    const outcome = await work(event => {
+      progress.publish(image, event)
+      report?.progress(event)
+    })
+    log.info({ imageId: outcome.imageId, durationMs: durationMs() }, 'pull of a recipe done')
+    report?.done(outcome)
+    return outcome
+  } catch (err) {
+    log.warn({ err, durationMs: durationMs() }, 'pull of a recipe failed')
+    report?.failed(toShimError(err))
+    throw err
+  } finally {
+    progress.end(image)
+  }
+}

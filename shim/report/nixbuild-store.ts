@@ -1,0 +1,96 @@
+import type { Kube } from '../../kube/contract.ts'
+import { nixBuildName, SHIM, shimFieldManager } from '../../kube/names.ts'
+import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
+import { nixBuildOf, recipeOf } from '../../kube/nixbuild-recipe.ts'
+import { spellingsOf } from '../../kube/spellings.ts'
+import { type Recipe, recipeKey } from '../build/recipe.ts'
+import type { OwnStatus } from './own-status.ts'
+import { leftovers, type StatusChange } from './status.ts'
+
+export interface NixBuildQuery {
+  readonly namespace: string
+  readonly recipe: Recipe
+  /** When it is known. */
+  readonly name?: string | undefined
+}
+
+/** NixBuilds, as a shim reads and writes them. Throws as `Kube` does. */
+export interface NixBuildStore {
+  /** The NixBuild of the recipe, whatever its name. */
+  find(query: NixBuildQuery): Promise<NixBuild | undefined>
+  get(namespace: string, name: string): Promise<NixBuild | undefined>
+  create(query: NixBuildQuery): Promise<NixBuild>
+  /** Only when nobody has changed it since; else throws ClusterConflict. undefined when it is gone. */
+  change(live: NixBuild, change: StatusChange): Promise<NixBuild | undefined>
+  /** Every NixBuild whose build is this node's. */
+  claimed(): Promise<NixBuild[]>
+}
+
+export interface StoreOptions {
+  readonly kube: () => Promise<Kube>
+  readonly node: string
+}
+
+export function createNixBuildStore({ kube, node }: StoreOptions): NixBuildStore {
+  const fieldManager = shimFieldManager(node)
+
+  async function patch(live: NixBuild, status: object, type: 'merge' | 'apply') {
+    const { namespace, name, resourceVersion } = live.metadata
+    const object = { namespace, name, body: { metadata: { resourceVersion }, status } }
+    return (await kube()).patch(nixBuilds, object, { type, subresource: 'status', fieldManager })
+  }
+
+  async function apply(live: NixBuild, status: OwnStatus): Promise<NixBuild | undefined> {
+    const applied = await patch(live, status, 'apply')
+    const left = applied && leftovers(applied, status)
+    return left ? patch(applied, left, 'merge') : applied
+  }
+
+  const get = async (namespace: string, name: string) => (await kube()).get(nixBuilds, { namespace, name })
+  return {
+    get,
+    async find({ namespace, recipe, name }) {
+      const named = await get(namespace, name ?? nixBuildName(recipe))
+      if (named && isOf(named, recipe)) return named
+      return (await withImage(await kube(), { namespace, image: recipe.image })).find(found => isOf(found, recipe))
+    },
+    async create({ namespace, recipe }) {
+      return (await kube()).create(nixBuilds, nixBuildOf(recipe, { namespace, managedBy: SHIM }))
+    },
+    change: (live, { kind, status }) => (kind === 'apply' ? apply(live, status) : patch(live, status, 'merge')),
+    async claimed() {
+      const found: NixBuild[] = []
+      await (await kube()).list(nixBuilds, { fieldSelector: `status.buildNode=${node}` }, item => found.push(item))
+      return found
+    },
+  }
+}
+
+interface ImageQuery {
+  readonly namespace: string
+  /** Normalised reference. */
+  readonly image: string
+  readonly signal?: AbortSignal
+}
+
+/** The NixBuilds of a namespace whose image that is, however they spell it. */
+export async function withImage(
+  kube: Pick<Kube, 'list'>,
+  { namespace, image, signal }: ImageQuery,
+): Promise<NixBuild[]> {
+  const found: NixBuild[] = []
+  const list = (spelling: string) =>
+    kube.list(nixBuilds, { namespace, fieldSelector: `spec.imageTag=${spelling}` }, item => found.push(item), {
+      signal,
+    })
+  await Promise.all(spellingsOf(image).map(list))
+  return found
+}
+
+function isOf(nixBuild: NixBuild, recipe: Recipe): boolean {
+  try {
+    return recipeKey(recipeOf(nixBuild)) === recipeKey(recipe)
+  } catch {
+    return false
+  }
+}

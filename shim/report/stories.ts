@@ -1,0 +1,174 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { type Recipe, recipeKey } from '../build/recipe.ts'
+import { createSlots } from '../build/slots.ts'
+import type { RetryableError } from '../errors.ts'
+import type { Wish } from '../pull/contract.ts'
+import { ownEntry } from './claim.ts'
+import type { NixBuildStore } from './nixbuild-store.ts'
+import type { WaitedFor } from './reporter.ts'
+import type { Run } from './run.ts'
+import { createStory, type Story } from './story.ts'
+
+/** One NixBuild, and who waits for its recipe. */
+export interface Entry {
+  readonly story: Story
+  /** The latest of the recipe, as far as anybody here waited for it. */
+  readonly run: Run | undefined
+  /** `run` is the one that is under way now. */
+  join(caller: Caller, run: Run | undefined): void
+  leave(caller: Caller): void
+}
+
+export interface Caller {
+  follow(run: Run): void
+  leave(reason: RetryableError): void
+}
+
+export interface Stories {
+  /** Made when it is missing. undefined for a wish of no namespace. */
+  of(wish: Wish): Entry | undefined
+  has(namespace: string, recipe: Recipe): boolean
+  /** A run has begun for everybody who waits for the recipe. */
+  follow(recipeKey: string, run: Run): void
+  waitedFor(): WaitedFor[]
+  told(namespace: string, recipe: Recipe): Promise<void>
+  close(limitMs: number): Promise<void>
+}
+
+export interface StoriesOptions {
+  readonly store: NixBuildStore
+  readonly node: string
+  readonly now: () => number
+  readonly onImage: (nixBuild: { namespace: string; name: string; recipe: string }) => void
+  readonly logger: Logger
+}
+
+/** While the API server is away; beyond it the oldest that have ended are lost. */
+const MAX_STORIES = 500
+/** Of all stories together. */
+const REQUESTS_AT_ONCE = 8
+
+interface Shelved extends Entry {
+  readonly recipeKey: string
+  run: Run | undefined
+  readonly callers: Set<Caller>
+}
+
+export function createStories(options: StoriesOptions): Stories {
+  const { node, onImage } = options
+  const entries = new Map<string, Shelved>()
+  const slots = createSlots(REQUESTS_AT_ONCE)
+  const waiting = new Set<() => void>()
+  const never = new AbortController().signal
+
+  function shelve(key: string, { namespace, recipe, nixBuild }: Wish): Shelved {
+    makeRoom()
+    const story = createStory({
+      ...options,
+      namespace,
+      recipe,
+      name: nixBuild,
+      inTurn: task => slots.run({ owner: namespace, signal: never, onAhead: () => {} }, task),
+      onTold(live) {
+        if (live && ownEntry(live, node)) onImage({ namespace, name: live.metadata.name, recipe: recipeKey(recipe) })
+        forgetIdle(key)
+        for (const check of waiting) check()
+      },
+    })
+    const entry: Shelved = {
+      story,
+      recipeKey: recipeKey(recipe),
+      run: undefined,
+      callers: new Set(),
+      join(caller, run) {
+        entry.callers.add(caller)
+        if (!run) return
+        if (entry.run !== run) followRun(entry, run)
+        caller.follow(run)
+      },
+      leave(caller) {
+        entry.callers.delete(caller)
+        forgetIdle(key)
+      },
+    }
+    entries.set(key, entry)
+    return entry
+  }
+
+  function followRun(entry: Shelved, run: Run): void {
+    entry.run = run
+    entry.story.follow(run)
+  }
+
+  function forgetIdle(key: string): void {
+    const entry = entries.get(key)
+    if (!entry || entry.callers.size > 0 || !entry.story.isTold) return
+    entry.story.end()
+    entries.delete(key)
+  }
+
+  function makeRoom(): void {
+    if (entries.size < MAX_STORIES) return
+    for (const [key, { callers, run, story }] of entries) {
+      if (callers.size > 0 || (run && !run.facts().ending)) continue
+      options.logger.warn({ namespace: story.namespace, image: story.recipe.image }, 'an untold build is given up')
+      story.end()
+      entries.delete(key)
+      return
+    }
+  }
+
+  /** Resolves once that holds; asked whenever something has been told. */
+  function until(holds: () => boolean): Promise<void> {
+    return new Promise(resolve => {
+      const check = () => {
+        if (!holds()) return
+        waiting.delete(check)
+        resolve()
+      }
+      waiting.add(check)
+      check()
+    })
+  }
+
+  return {
+    of(wish) {
+      if (wish.namespace === '') return undefined
+      const key = keyOf(wish)
+      return entries.get(key) ?? shelve(key, wish)
+    },
+    has: (namespace, recipe) => entries.has(keyOf({ namespace, recipe })),
+    follow(recipeKey, run) {
+      for (const entry of entries.values()) {
+        if (entry.recipeKey !== recipeKey || entry.callers.size === 0) continue
+        followRun(entry, run)
+        for (const caller of entry.callers) caller.follow(run)
+      }
+    },
+    waitedFor: () =>
+      [...entries]
+        .filter(([, { callers, run }]) => callers.size > 0 && run && !run.facts().ending)
+        .map(([key, { story, callers }]) => ({
+          key,
+          seenAt: story.seenAt,
+          isGone: () => story.isGone(),
+          leave(reason) {
+            for (const caller of callers) caller.leave(reason)
+          },
+        })),
+    told: (namespace, recipe) => until(() => entries.get(keyOf({ namespace, recipe }))?.story.isTold ?? true),
+    async close(limitMs) {
+      const limit = new AbortController()
+      const allTold = until(() => [...entries.values()].every(({ story }) => story.isTold))
+      await Promise.race([allTold, delay(limitMs, undefined, { signal: limit.signal }).catch(() => {})])
+      limit.abort()
+      for (const { story } of entries.values()) story.end()
+      entries.clear()
+    },
+  }
+}
+
+function keyOf({ namespace, recipe }: Pick<Wish, 'namespace' | 'recipe'>): string {
+  return `${namespace}/${recipeKey(recipe)}`
+}
