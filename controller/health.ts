@@ -9,19 +9,21 @@ const WATCH_WORKS_MS = 1_000
 export interface Health {
   /** The same API server; its answers are taken note of. */
   readonly kube: Kube
-  /** For a person, each once: rights that are missing, a kind that the API server does not know, an API server that is away. */
+  /** For a person, each once: rights that are missing, a kind that the API server does not know, an API server that is away or has not been heard of yet. */
   troubles(): string[]
 }
 
 export function createHealth(kube: Kube): Health {
   const troubles = new Map<string, string>()
   const watches = new Map<string, number>()
+  let answered = false
 
   async function note<T>(verb: string, kind: Kind<unknown>, answer: Promise<T>): Promise<T> {
     const key = `${verb} ${kind.plural}`
     try {
       const value = await answer
       troubles.delete(key)
+      answered = true
       return value
     } catch (error) {
       if (isTrouble(verb, error)) troubles.set(key, messageOf(error))
@@ -58,7 +60,8 @@ export function createHealth(kube: Kube): Health {
     },
     troubles() {
       for (const [key, begun] of watches) if (performance.now() - begun > WATCH_WORKS_MS) troubles.delete(key)
-      return [...new Set(troubles.values())]
+      const found = [...new Set(troubles.values())]
+      return answered || found.length > 0 ? found : ['the API server has not answered yet']
     },
   }
 }

@@ -1,0 +1,225 @@
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Condition } from '../../kube/condition.ts'
+import type { ObjectName } from '../../kube/contract.ts'
+import type { NixBuild } from '../../kube/nixbuild.ts'
+import type { Controller } from '../cluster/controller.ts'
+import { ANNOTATIONS } from './views.ts'
+import { startWorld, type World } from './world.ts'
+
+const SOON = { timeout: 15_000, interval: 50 }
+const OWNER = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'rs-1', controller: true }
+
+let world: World
+let controller: Controller
+let node: string
+
+beforeAll(async () => {
+  world = await startWorld()
+  controller = await world.cluster.startController({ flags: ['--unwanted-grace=1s', '--log-level=debug'] })
+  node = await world.addNode()
+})
+afterAll(async () => {
+  await controller?.[Symbol.asyncDispose]()
+  await world?.[Symbol.asyncDispose]()
+})
+
+async function conditionOf(pod: ObjectName): Promise<Condition | undefined> {
+  return (await world.pod(pod))?.status.conditions.find(({ type }) => type === 'enbi.hrzn.ee/ImageBuilt')
+}
+
+const waitForCondition = (pod: ObjectName, condition: object) =>
+  vi.waitFor(async () => expect(await conditionOf(pod)).toMatchObject(condition), SOON)
+
+function waitForBuild(namespace: string): Promise<NixBuild & { metadata: { namespace: string } }> {
+  return vi.waitFor(async () => {
+    const [build] = await world.builds(namespace)
+    if (!build) throw new Error('no NixBuild')
+    return { ...build, metadata: { ...build.metadata, namespace } }
+  }, SOON)
+}
+
+describe('an annotated pod that gets its node', () => {
+  it('gets its NixBuild, and a condition that follows it to the end', async () => {
+    const namespace = await world.createNamespace()
+    const pod = await world.addPod(namespace, node)
+    const { metadata, spec } = await waitForBuild(namespace)
+    expect(spec).toEqual({
+      flakeUrl: 'github:team/app',
+      imageTag: 'docker.io/library/app:1',
+      packageName: 'app',
+      system: 'x86_64-linux',
+    })
+    expect(metadata.labels).toEqual({ 'app.kubernetes.io/managed-by': 'enbi-controller' })
+    await waitForCondition(pod, { status: 'False', reason: 'Pending' })
+    await world.report(node, metadata, { status: 'Building', buildNode: node })
+    await waitForCondition(pod, { status: 'False', reason: 'Building', message: expect.stringContaining(node) })
+    const begun = (await conditionOf(pod))?.lastTransitionTime
+    await world.report(node, metadata, { status: 'Importing', buildNode: node })
+    await waitForCondition(pod, { status: 'False', reason: 'Importing', lastTransitionTime: begun })
+    await world.report(node, metadata, { status: 'Succeeded', buildNode: node, nodes: [{ name: node }] })
+    await waitForCondition(pod, { status: 'True', reason: 'Built' })
+  })
+
+  it('is told why its build failed', async () => {
+    const namespace = await world.createNamespace()
+    const pod = await world.addPod(namespace, node)
+    const { metadata } = await waitForBuild(namespace)
+    const conditions = [
+      { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed' },
+      { type: 'Success', status: 'False', reason: 'ResultFailure', message: 'builder failed: no such file' },
+    ]
+    await world.report(node, metadata, { status: 'Failed', buildNode: node, conditions })
+    await waitForCondition(pod, { reason: 'Failed', message: expect.stringContaining('builder failed: no such file') })
+  })
+
+  it('shares its NixBuild with all pods of the recipe, and each of them is told', async () => {
+    const namespace = await world.createNamespace()
+    const other = await world.addNode()
+    const [one, two, three] = await Promise.all([
+      world.addPod(namespace, node),
+      world.addPod(namespace, node),
+      world.addPod(namespace, other),
+    ])
+    const { metadata } = await waitForBuild(namespace)
+    await world.report(node, metadata, { status: 'Succeeded', buildNode: node, nodes: [{ name: node }] })
+    await waitForCondition(one, { status: 'True' })
+    await waitForCondition(two, { status: 'True' })
+    await waitForCondition(three, { status: 'False', message: expect.stringContaining(`built on ${node}, not yet on`) })
+    await world.report(other, metadata, { nodes: [{ name: other }] })
+    await waitForCondition(three, { status: 'True' })
+    expect(await world.builds(namespace)).toHaveLength(1)
+  })
+
+  it('uses the NixBuild of its recipe that somebody made by hand', async () => {
+    const namespace = await world.createNamespace()
+    const made = await world.addBuild(namespace)
+    const pod = await world.addPod(namespace, node)
+    await waitForCondition(pod, { reason: 'Pending' })
+    await world.report(node, made, { status: 'Succeeded', buildNode: node })
+    await waitForCondition(pod, { status: 'True' })
+    expect(await world.builds(namespace)).toHaveLength(1)
+  })
+
+  it('needs no NixBuild when a container runs from its image', async () => {
+    const namespace = await world.createNamespace()
+    const annotations = {}
+    const pod = await world.addPod(namespace, node, { annotations })
+    const running = { name: 'app', image: 'app:1', imageID: 'sha256:1', ready: true, restartCount: 0 }
+    await world.setPodStatus(pod, { containerStatuses: [running] })
+    await world.cluster.kubectl(['annotate', 'pod', pod.name, `--namespace=${namespace}`, ...flags(ANNOTATIONS)])
+    await waitForCondition(pod, { status: 'True' })
+    expect(await world.builds(namespace)).toEqual([])
+  })
+})
+
+describe('the owners of a NixBuild', () => {
+  it('are what made its pods, each once', async () => {
+    const namespace = await world.createNamespace()
+    await world.addPod(namespace, node, { ownerReferences: [OWNER] })
+    await waitForBuild(namespace)
+    await world.addPod(namespace, node, { ownerReferences: [OWNER] })
+    await world.addPod(namespace, node, { ownerReferences: [{ ...OWNER, uid: 'rs-2', name: 'other' }] })
+    await world.addPod(namespace, node)
+    await vi.waitFor(async () => {
+      const owners = (await waitForBuild(namespace)).metadata.ownerReferences
+      expect(owners.map(({ uid, controller }) => [uid, controller])).toEqual([
+        ['rs-1', false],
+        ['rs-2', false],
+      ])
+    }, SOON)
+  })
+})
+
+describe('a pod that cannot be served', () => {
+  it('because of its annotations has a condition and one event, and no NixBuild', async () => {
+    const namespace = await world.createNamespace()
+    const annotations = { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-flakeUrl': '--option' }
+    const pod = await world.addPod(namespace, node, { annotations })
+    const message = expect.stringContaining('enbi.hrzn.ee/nixbuild-flakeUrl')
+    await waitForCondition(pod, { status: 'False', reason: 'Failed', message })
+    await waitForEvent(namespace, { reason: 'NixBuildInvalid', type: 'Warning', message, count: 1 })
+    await settle(pod)
+    expect(await world.events(namespace)).toHaveLength(1)
+    expect(await world.builds(namespace)).toEqual([])
+  })
+
+  it('because it is for another system is told so once', async () => {
+    const namespace = await world.createNamespace()
+    const annotations = { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-system': 'aarch64-linux' }
+    const pod = await world.addPod(namespace, node, { annotations })
+    const message = expect.stringMatching(/is for aarch64-linux, and node .* is x86_64-linux/)
+    await waitForCondition(pod, { status: 'False', reason: 'Failed', message })
+    await waitForEvent(namespace, { reason: 'NixBuildUnsupported', message, count: 1 })
+    await settle(pod)
+    expect(await world.events(namespace)).toMatchObject([{ count: 1 }])
+    expect(await world.builds(namespace)).toEqual([])
+  })
+
+  it('builds for the system of its node', async () => {
+    const namespace = await world.createNamespace()
+    await world.addPod(namespace, await world.addNode({ arch: 'arm64' }))
+    expect((await waitForBuild(namespace)).spec.system).toBe('aarch64-linux')
+  })
+})
+
+describe('the condition of a pod', () => {
+  it('goes when its annotations do, and those of others stay', async () => {
+    const namespace = await world.createNamespace()
+    const pod = await world.addPod(namespace, node)
+    const others = ['Ready', 'PodScheduled', 'example.com/other'].map(type => ({ type, status: 'False' }))
+    await world.setPodStatus(pod, { conditions: others })
+    await waitForCondition(pod, { reason: 'Pending' })
+    const names = Object.keys(ANNOTATIONS).map(name => `${name}-`)
+    await world.cluster.kubectl(['annotate', 'pod', pod.name, `--namespace=${namespace}`, ...names])
+    await vi.waitFor(async () => {
+      const conditions = (await world.pod(pod))?.status.conditions
+      expect(conditions).toMatchObject(others)
+      expect(conditions).toHaveLength(others.length)
+    }, SOON)
+  })
+
+  it('is none of a pod without a node', async () => {
+    const namespace = await world.createNamespace()
+    const waiting = await world.addPod(namespace, '')
+    const pod = await world.addPod(namespace, node)
+    await waitForCondition(pod, { reason: 'Pending' })
+    expect(await conditionOf(waiting)).toBeUndefined()
+  })
+})
+
+describe('a NixBuild that nobody waits for any more', () => {
+  it('is removed when its pods are gone, although it is being built', async () => {
+    const namespace = await world.createNamespace()
+    const pod = await world.addPod(namespace, node)
+    const { metadata } = await waitForBuild(namespace)
+    await world.report(node, metadata, { status: 'Building', buildNode: node })
+    await waitForCondition(pod, { reason: 'Building' })
+    await world.cluster.kubectl(['delete', 'pod', pod.name, `--namespace=${namespace}`, '--force', '--grace-period=0'])
+    await vi.waitFor(async () => expect(await world.builds(namespace)).toEqual([]), SOON)
+  })
+
+  it('comes again when it is removed while a pod waits', async () => {
+    const namespace = await world.createNamespace()
+    await world.addPod(namespace, node)
+    const { metadata } = await waitForBuild(namespace)
+    await world.cluster.kubectl(['delete', 'nixbuild', metadata.name, `--namespace=${namespace}`])
+    await vi.waitFor(async () => expect((await waitForBuild(namespace)).metadata.uid).not.toBe(metadata.uid), SOON)
+  })
+})
+
+function waitForEvent(namespace: string, event: object): Promise<void> {
+  return vi.waitFor(
+    async () => expect(await world.events(namespace)).toContainEqual(expect.objectContaining(event)),
+    SOON,
+  )
+}
+
+/** Something about the pod changes, and the controller has looked at it again: another pod, made later, has its condition. */
+async function settle({ namespace = '', name }: ObjectName): Promise<void> {
+  await world.cluster.kubectl(['label', 'pod', name, `--namespace=${namespace}`, 'looked=again'])
+  await waitForCondition(await world.addPod(await world.createNamespace(), node), { reason: 'Pending' })
+}
+
+function flags(values: Readonly<Record<string, string>>): string[] {
+  return Object.entries(values).map(([key, value]) => `${key}=${value}`)
+}

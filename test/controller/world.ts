@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto'
+import * as v from 'valibot'
+import { createKube } from '../../kube/client.ts'
+import { conditionSchema } from '../../kube/condition.ts'
+import type { Kind, Kube, ObjectName } from '../../kube/contract.ts'
+import { microTime } from '../../kube/lease.ts'
+import { metadataSchema } from '../../kube/metadata.ts'
+import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/names.ts'
+import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
+import type { Cluster } from '../cluster/cluster.ts'
+import { startCluster } from '../cluster/cluster.ts'
+import type { ControlPlane } from '../cluster/control-plane.ts'
+import { ANNOTATIONS } from './views.ts'
+
+/** A real API server with `deploy/` applied; nodes, pods and what shims write are objects that the test makes. */
+export interface World extends AsyncDisposable {
+  readonly cluster: Cluster & { readonly controlPlane: ControlPlane }
+  /** As the administrator. */
+  readonly kube: Kube
+  createNamespace(): Promise<string>
+  /** A Node, Ready unless told otherwise, and the Lease of its shim. */
+  addNode(options?: NodeOptions): Promise<string>
+  /** As its shim would. */
+  renewLease(node: string, options?: { readonly durationSeconds?: number; readonly renewTime?: Date }): Promise<void>
+  setReady(node: string, status: 'True' | 'False' | 'Unknown'): Promise<void>
+  removeNode(node: string): Promise<void>
+  /** An annotated pod that is bound to the node. */
+  addPod(namespace: string, node: string, options?: PodOptions): Promise<ObjectName>
+  pod(name: ObjectName): Promise<PodNow | undefined>
+  build(name: ObjectName): Promise<NixBuild | undefined>
+  builds(namespace: string): Promise<NixBuild[]>
+  /** Made by hand. */
+  addBuild(namespace: string, spec?: object): Promise<ObjectName>
+  /** Server-side apply of a status, as the shim of the node does it. */
+  report(node: string, build: ObjectName, status: object): Promise<void>
+  setPodStatus(pod: ObjectName, status: object): Promise<void>
+  events(namespace: string): Promise<EventNow[]>
+}
+
+export interface NodeOptions {
+  readonly labels?: Readonly<Record<string, string>>
+  readonly arch?: string
+  readonly ready?: boolean
+  readonly unschedulable?: boolean
+  readonly withoutShim?: boolean
+}
+
+export interface PodOptions {
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly image?: string
+  readonly ownerReferences?: readonly object[]
+}
+
+const podSchema = v.object({
+  metadata: metadataSchema,
+  status: v.optional(v.object({ conditions: v.optional(v.array(conditionSchema), []) }), {}),
+})
+export type PodNow = v.InferOutput<typeof podSchema>
+const pods = kind<PodNow>('v1', 'Pod', 'pods', podSchema)
+
+const eventSchema = v.object({
+  involvedObject: v.object({ kind: v.string(), name: v.string() }),
+  type: v.string(),
+  reason: v.string(),
+  message: v.string(),
+  count: v.optional(v.number(), 1),
+})
+export type EventNow = v.InferOutput<typeof eventSchema>
+const events = kind<EventNow>('v1', 'Event', 'events', eventSchema)
+
+const anything = v.unknown()
+const nodes: Kind<unknown> = { ...kind('v1', 'Node', 'nodes', anything), namespaced: false }
+const namespaces: Kind<unknown> = { ...kind('v1', 'Namespace', 'namespaces', anything), namespaced: false }
+const serviceAccounts = kind('v1', 'ServiceAccount', 'serviceaccounts', anything)
+const leases = kind('coordination.k8s.io/v1', 'Lease', 'leases', anything)
+
+export async function startWorld(): Promise<World> {
+  // A controller manager would miss the nodes' kubelets and evict their pods.
+  const cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
+  await cluster.installDeploy()
+  const kube = createKube({ kubeconfig: cluster.adminKubeconfig })
+  const admin = { fieldManager: 'test' } as const
+
+  const world: World = {
+    cluster,
+    kube,
+    async createNamespace() {
+      const name = `test-${randomUUID().slice(0, 8)}`
+      await kube.create(namespaces, { name, body: {} })
+      await kube.create(serviceAccounts, { namespace: name, name: 'default', body: {} })
+      return name
+    },
+    async addNode({ labels = {}, arch = 'amd64', ready = true, unschedulable = false, withoutShim = false } = {}) {
+      const name = `node-${randomUUID().slice(0, 8)}`
+      const metadata = { labels: { 'kubernetes.io/arch': arch, 'kubernetes.io/os': 'linux', ...labels } }
+      await kube.create(nodes, { name, body: { metadata, spec: { unschedulable } } })
+      if (!withoutShim) await world.renewLease(name)
+      if (ready) await world.setReady(name, 'True')
+      return name
+    },
+    async renewLease(node, { durationSeconds = 3600, renewTime = new Date() } = {}) {
+      const spec = { holderIdentity: node, leaseDurationSeconds: durationSeconds, renewTime: microTime(renewTime) }
+      const lease = { namespace: SYSTEM_NAMESPACE, name: shimLeaseName(node), body: { spec } }
+      await kube.patch(leases, lease, { ...admin, type: 'apply' })
+    },
+    async setReady(name, status) {
+      const body = { status: { conditions: [{ type: 'Ready', status, reason: 'Test', message: '' }] } }
+      await kube.patch(nodes, { name, body }, { ...admin, type: 'strategic', subresource: 'status' })
+    },
+    removeNode: name => kube.delete(nodes, { name }),
+    async addPod(namespace, node, { annotations = ANNOTATIONS, image = 'app:1', ownerReferences = [] } = {}) {
+      const name = `pod-${randomUUID().slice(0, 8)}`
+      const containers = [{ name: 'app', image }]
+      const spec = { nodeName: node, containers, automountServiceAccountToken: false }
+      await kube.create(pods, { namespace, name, body: { metadata: { annotations, ownerReferences }, spec } })
+      return { namespace, name }
+    },
+    pod: name => kube.get(pods, name),
+    build: name => kube.get(nixBuilds, name),
+    builds: namespace => listAll(kube, nixBuilds, namespace),
+    async addBuild(namespace, spec = {}) {
+      const name = `build-${randomUUID().slice(0, 8)}`
+      const whole = {
+        flakeUrl: 'github:team/app',
+        imageTag: 'app:1',
+        packageName: 'app',
+        system: 'x86_64-linux',
+        ...spec,
+      }
+      await kube.create(nixBuilds, { namespace, name, body: { spec: whole } })
+      return { namespace, name }
+    },
+    async report(node, build, status) {
+      const options = { type: 'apply', subresource: 'status', fieldManager: shimFieldManager(node) } as const
+      await kube.patch(nixBuilds, { ...build, body: { status } }, options)
+    },
+    async setPodStatus(pod, status) {
+      await kube.patch(pods, { ...pod, body: { status } }, { ...admin, type: 'strategic', subresource: 'status' })
+    },
+    events: namespace => listAll(kube, events, namespace),
+    async [Symbol.asyncDispose]() {
+      await kube.close()
+      await cluster[Symbol.asyncDispose]()
+    },
+  }
+  return world
+}
+
+function kind<T>(apiVersion: string, kind: string, plural: string, schema: v.GenericSchema<unknown, T>): Kind<T> {
+  return { apiVersion, kind, plural, namespaced: true, parse: object => v.parse(schema, object) }
+}
+
+async function listAll<T>(kube: Kube, kind: Kind<T>, namespace: string): Promise<T[]> {
+  const found: T[] = []
+  await kube.list(kind, { namespace }, item => found.push(item))
+  return found
+}
