@@ -41,22 +41,31 @@ export function createConnection(config: KubeConfig): Connection {
     return current.agent
   }
 
+  async function send({
+    method,
+    path,
+    headers,
+    body,
+    signal,
+    silenceMs,
+  }: ApiRequest): Promise<Dispatcher.ResponseData> {
+    const { tls, headers: ours } = await credentials()
+    signal.throwIfAborted()
+    return agentFor(tls).request({
+      origin: server.origin,
+      path: base + path,
+      method,
+      headers: { ...headers, ...ours },
+      body: body ?? null,
+      signal,
+      // The signal ends a request that takes too long.
+      headersTimeout: 0,
+      bodyTimeout: silenceMs,
+    })
+  }
+
   return {
-    async send({ method, path, headers, body, signal, silenceMs }) {
-      const { tls, headers: ours } = await credentials()
-      signal.throwIfAborted()
-      return agentFor(tls).request({
-        origin: server.origin,
-        path: base + path,
-        method,
-        headers: { ...headers, ...ours },
-        body: body ?? null,
-        signal,
-        // The signal ends a request that takes too long.
-        headersTimeout: 0,
-        bodyTimeout: silenceMs,
-      })
-    },
+    send: request => unlessAborted(send(request), request.signal),
     async close() {
       await current?.agent.destroy()
     },
@@ -91,6 +100,19 @@ function askOneAtATime<T>(ask: () => Promise<T>): () => Promise<T> {
     })
     return asked
   }
+}
+
+/** undici heeds the signal of a request only once it has a connection, and a program that gives tokens heeds none. */
+function unlessAborted(sent: Promise<Dispatcher.ResponseData>, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  return new Promise((resolve, reject) => {
+    const leave = () => {
+      reject(signal.reason)
+      sent.then(({ body }) => body.on('error', () => {}).destroy()).catch(() => {})
+    }
+    if (signal.aborted) leave()
+    signal.addEventListener('abort', leave, { once: true })
+    sent.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
+  })
 }
 
 function isSame(a: Tls, b: Tls): boolean {

@@ -5,13 +5,19 @@ import * as v from 'valibot'
 import { parseDocument } from 'yaml'
 import { FinalError, messageOf } from '../shim/errors.ts'
 
-const text = v.pipe(v.string(), v.nonEmpty())
+const text = v.pipe(v.string(), v.nonEmpty('text'))
+const server = v.pipe(v.string(), v.startsWith('https://', 'https:// URL'), v.url('https:// URL'))
 
 /** As far as it is looked at here; the rest is client-node's. */
 const kubeconfigSchema = v.looseObject({
   'current-context': text,
   contexts: v.array(v.looseObject({ name: text, context: v.looseObject({ cluster: text, user: text }) })),
-  clusters: v.array(v.looseObject({ name: text, cluster: v.looseObject({ server: v.pipe(v.string(), v.url()) }) })),
+  clusters: v.array(
+    v.looseObject({
+      name: text,
+      cluster: v.looseObject({ server }),
+    }),
+  ),
   users: v.array(v.looseObject({ name: text, user: v.nullish(v.looseObject({ tokenFile: v.optional(text) })) })),
 })
 
@@ -65,7 +71,8 @@ function parse(file: string, content: string): Kubeconfig {
   const result = v.safeParse(kubeconfigSchema, document.toJS())
   if (result.success) return result.output
   const [issue] = result.issues
-  throw invalid(file, `${v.getDotPath(issue) ?? 'it'} is missing or no ${issue.expected ?? 'URL'}`)
+  const expected = issue.kind === 'validation' ? issue.message : issue.expected
+  throw invalid(file, `${v.getDotPath(issue) ?? 'it'} is missing or no ${expected}`)
 }
 
 /** client-node 2.0.1 does not know `tokenFile`, the key by which a token that is renewed is given; it reads such a file anew each minute. */
@@ -85,7 +92,6 @@ function checkContext(file: string, config: KubeConfig): void {
   const cluster = config.getCluster(context.cluster)
   if (!cluster) throw invalid(file, `there is no cluster ${JSON.stringify(context.cluster)}`)
   if (!config.getUser(context.user)) throw invalid(file, `there is no user ${JSON.stringify(context.user)}`)
-  if (!cluster.server.startsWith('https:')) throw invalid(file, 'the server must be an https:// URL')
 }
 
 function invalid(file: string, problem: string, cause?: unknown): FinalError {

@@ -1,0 +1,22 @@
+import * as v from 'valibot'
+import type { Kind } from '../../kube/contract.ts'
+import { metadataSchema } from '../../kube/metadata.ts'
+
+/** A kind that takes anything and that nobody else looks at. */
+export const configMaps: Kind<ConfigMap> = {
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  plural: 'configmaps',
+  namespaced: true,
+  parse: object => v.parse(schema, object),
+}
+
+const schema = v.object({
+  metadata: metadataSchema,
+  data: v.optional(v.record(v.string(), v.string()), {}),
+})
+
+export type ConfigMap = v.InferOutput<typeof schema>
+/** Of what a test makes; the cluster has others in every namespace. */
+export const OURS = { labels: { test: 'ours' } }
+export const onlyOurs = { labelSelector: 'test=ours' }

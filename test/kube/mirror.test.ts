@@ -1,0 +1,185 @@
+import { pino } from 'pino'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createKube } from '../../kube/client.ts'
+import type { Kube } from '../../kube/contract.ts'
+import { createMirror, type MirrorPlan } from '../../kube/mirror.ts'
+import { startCluster } from '../cluster/cluster.ts'
+import { type ConfigMap, configMaps, OURS, onlyOurs } from './config-maps.ts'
+
+const LIMIT = { timeout: 30_000, interval: 20 }
+const namespace = 'default'
+let cluster: Awaited<ReturnType<typeof startCluster>>
+let kube: Kube
+
+beforeAll(async () => {
+  cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
+  kube = createKube({ kubeconfig: cluster.adminKubeconfig })
+})
+
+afterAll(async () => {
+  await kube?.close()
+  await cluster?.[Symbol.asyncDispose]()
+})
+
+test('what is there and what comes, changes and goes is mirrored, and each change told once', async () => {
+  await make('first', { a: '1' })
+  await using bed = mirror()
+  await bed.mirror.synced()
+  expect(bed.content()).toEqual({ 'default/first': '1' })
+  expect(bed.changes).toEqual(['default/first'])
+  await make('second', { a: '2' })
+  await expect.poll(bed.content, LIMIT).toEqual({ 'default/first': '1', 'default/second': '2' })
+  await change('first', { a: '3' })
+  await expect.poll(() => bed.mirror.get('default/first'), LIMIT).toBe('3')
+  await remove('first', 'second')
+  await expect.poll(bed.content, LIMIT).toEqual({})
+  expect(bed.changes).toEqual(['first', 'second', 'first', 'first', 'second'].map(name => `default/${name}`))
+})
+
+test('what the projection drops is neither kept nor told', async () => {
+  await using bed = mirror({ project: map => (map.data.a === 'hidden' ? undefined : map.data.a) })
+  await bed.mirror.synced()
+  await make('quiet', { a: 'hidden' })
+  await make('loud', { a: '1' })
+  await change('loud', { b: 'nobody looks at it' })
+  await change('loud', { a: 'hidden' })
+  await make('last', { a: '1' })
+  await expect.poll(bed.content, LIMIT).toEqual({ 'default/last': '1' })
+  expect(bed.changes).toEqual(['loud', 'loud', 'last'].map(name => `default/${name}`))
+  await remove('quiet', 'loud', 'last')
+})
+
+test('what a watch has missed, removals too, the next list finds', async () => {
+  await make('stays', { a: '1' })
+  await make('goes', { a: '1' })
+  const watched = Promise.withResolvers<void>()
+  let isDeaf = true
+  await using bed = mirror({
+    relistEveryMs: 1_000,
+    kube: {
+      list: kube.list,
+      // A connection over which nothing comes.
+      async *watch(kind, call) {
+        watched.resolve()
+        if (isDeaf) await new Promise(resolve => setTimeout(resolve, call.longestMs))
+        else yield* kube.watch(kind, call)
+      },
+    },
+  })
+  await watched.promise
+  await change('stays', { a: '2' })
+  await remove('goes')
+  expect(bed.content()).toEqual({ 'default/stays': '1', 'default/goes': '1' })
+  await expect.poll(bed.content, LIMIT).toEqual({ 'default/stays': '2' })
+  isDeaf = false
+  expect(bed.changes.filter(key => key === 'default/goes')).toHaveLength(2)
+  await remove('stays')
+  await expect.poll(bed.content, LIMIT).toEqual({})
+})
+
+test('an API server that is restarted, and has forgotten the version, is caught up with', async () => {
+  await make('kept', { a: '1' })
+  await using bed = mirror()
+  await bed.mirror.synced()
+  // Others write: the last version that the mirror has heard of grows old.
+  for (let count = 0; count < 3; count += 1) await kube.create(configMaps, { namespace, name: `x-${count}`, body: {} })
+  const { apiServer } = cluster.controlPlane
+  await apiServer.kill()
+  await expect.poll(() => bed.logged.join(), LIMIT).toContain('is behind')
+  expect(bed.content()).toEqual({ 'default/kept': '1' })
+  await apiServer.start()
+  await change('kept', { a: '2' })
+  await make('new', { a: '1' })
+  await expect.poll(bed.content, LIMIT).toEqual({ 'default/kept': '2', 'default/new': '1' })
+  await remove('kept', 'new')
+  await expect.poll(bed.content, LIMIT).toEqual({})
+})
+
+test('a mirror that is begun while the API server is away is filled once it is there', async () => {
+  await make('early', { a: '1' })
+  const { apiServer } = cluster.controlPlane
+  await apiServer.kill()
+  await using bed = mirror()
+  await expect.poll(() => bed.logged.join(), LIMIT).toContain('ECONNREFUSED')
+  expect(bed.mirror.isSynced).toBe(false)
+  await apiServer.start()
+  await bed.mirror.synced()
+  expect(bed.content()).toEqual({ 'default/early': '1' })
+  await remove('early')
+})
+
+test('an object that cannot be read is left out and named, the others are there', async () => {
+  await make('good', { a: '1' })
+  await make('bad', { a: '2' })
+  const parse = (object: unknown) => {
+    const map = configMaps.parse(object)
+    if (map.metadata.name === 'bad') throw new Error('it has no wheels')
+    return map
+  }
+  await using bed = mirror({ kind: { ...configMaps, parse } })
+  await bed.mirror.synced()
+  expect(bed.content()).toEqual({ 'default/good': '1' })
+  expect(bed.logged.join()).toMatch(/default\/bad.*|.*no wheels.*default\/bad/)
+  await remove('good', 'bad')
+})
+
+test('one who is told and throws does not end the mirror', async () => {
+  await using bed = mirror({
+    onChange: () => {
+      throw new Error('not now')
+    },
+  })
+  await bed.mirror.synced()
+  await make('one', { a: '1' })
+  await expect.poll(bed.content, LIMIT).toEqual({ 'default/one': '1' })
+  await remove('one')
+  await expect.poll(bed.content, LIMIT).toEqual({})
+})
+
+test('a mirror ends with its signal, synced or not', async () => {
+  const bed = mirror()
+  await bed.mirror.synced()
+  await bed[Symbol.asyncDispose]()
+  const never = mirror({ signal: AbortSignal.abort() })
+  await never.mirror.synced()
+  expect(never.mirror.isSynced).toBe(false)
+  await never.mirror.ended
+})
+
+function mirror(plan: Partial<MirrorPlan<ConfigMap, string>> = {}) {
+  const changes: string[] = []
+  const logged: string[] = []
+  const ending = new AbortController()
+  const made = createMirror<ConfigMap, string>({
+    kube,
+    kind: configMaps,
+    selection: { namespace, ...onlyOurs },
+    project: map => map.data.a,
+    onChange: key => changes.push(key),
+    signal: ending.signal,
+    logger: pino({}, { write: line => logged.push(line) }),
+    ...plan,
+  })
+  return {
+    mirror: made,
+    changes,
+    logged,
+    content: () => Object.fromEntries(made.entries()),
+    async [Symbol.asyncDispose]() {
+      ending.abort()
+      await made.ended
+    },
+  }
+}
+
+async function make(name: string, data: Record<string, string>): Promise<void> {
+  await kube.create(configMaps, { namespace, name, body: { metadata: OURS, data } })
+}
+
+async function change(name: string, data: Record<string, string>): Promise<void> {
+  await kube.patch(configMaps, { namespace, name, body: { data } }, { type: 'merge', fieldManager: 'test' })
+}
+
+async function remove(...names: readonly string[]): Promise<void> {
+  for (const name of names) await kube.delete(configMaps, { namespace, name })
+}
