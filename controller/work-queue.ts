@@ -32,11 +32,12 @@ export function createWorkQueue({ work, workers, onError, signal }: WorkQueuePla
   const failures = new Map<string, number>()
   const timers = new Map<string, { readonly time: number; readonly timer: NodeJS.Timeout }>()
   let isRunning = false
+  let isBeginning = false
 
   function add(key: string): void {
     if (busy.has(key)) again.add(key)
     else ready.add(key)
-    begin()
+    beginSoon()
   }
 
   function addAt(key: string, time: number): void {
@@ -49,6 +50,16 @@ export function createWorkQueue({ work, workers, onError, signal }: WorkQueuePla
     }
     const timer = setTimeout(onTime, Math.min(Math.max(0, time - Date.now()), MAX_TIMER_MS))
     timers.set(key, { time, timer })
+  }
+
+  /** Not in the midst of what adds keys: it may not be done with what the work looks at. */
+  function beginSoon(): void {
+    if (isBeginning) return
+    isBeginning = true
+    setImmediate(() => {
+      isBeginning = false
+      begin()
+    })
   }
 
   function begin(): void {
@@ -73,7 +84,7 @@ export function createWorkQueue({ work, workers, onError, signal }: WorkQueuePla
     } finally {
       again.delete(key)
       busy.delete(key)
-      begin()
+      beginSoon()
     }
   }
 

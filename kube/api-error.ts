@@ -47,7 +47,9 @@ export function readApiStatus(status: number, body: unknown): ApiStatus {
 /** `what` says what was tried: `create nixbuilds team/web`. */
 export function apiError(what: string, cause: ApiStatus): ShimError {
   const { status, reason } = cause
-  const says = cause.message || `HTTP status ${status}`
+  const says = isKindMissing(cause)
+    ? 'it does not know objects of that kind (kubectl apply -k deploy makes NixBuilds known)'
+    : cause.message || `HTTP status ${status}`
   if (status === 409) return new RetryableError('ClusterConflict', `cannot ${what}: ${says}`, { cause })
   if (status === 410 || reason === 'Expired') {
     return new RetryableError('ClusterExpired', `cannot ${what}: ${says}`, { cause })
@@ -57,6 +59,10 @@ export function apiError(what: string, cause: ApiStatus): ShimError {
     return new RetryableError('ClusterAway', `cannot ${what} now: ${says}`, { cause })
   }
   return new FinalError('ClusterRefused', `the API server refuses to ${what}: ${says}`, { cause })
+}
+
+function isKindMissing({ status, about }: ApiStatus): boolean {
+  return status === 404 && about === ''
 }
 
 /** Whether it is the object that is missing, and not its whole kind. */

@@ -72,9 +72,10 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
   }
 
   function onBuild(key: string): void {
+    const ids = builds.changed(key)
     onDue(workKey('build', key))
     onDue(workKey('namespace', key.slice(0, key.indexOf('/'))))
-    for (const id of builds.changed(key)) for (const pod of pods.podsWanting(id).keys()) onDue(workKey('pod', pod))
+    for (const id of ids) for (const pod of pods.podsWanting(id).keys()) onDue(workKey('pod', pod))
   }
 
   function onWant(id: string): void {

@@ -12,6 +12,9 @@ import { startCluster } from '../cluster/cluster.ts'
 import type { ControlPlane } from '../cluster/control-plane.ts'
 import { ANNOTATIONS } from './views.ts'
 
+/** Flags of a controller that takes over soon from one that was killed. */
+export const QUICK_ELECTION = ['--leader-elect-lease=2s', '--leader-elect-renew=1500ms', '--leader-elect-retry=200ms']
+
 /** A real API server with `deploy/` applied; nodes, pods and what shims write are objects that the test makes. */
 export interface World extends AsyncDisposable {
   readonly cluster: Cluster & { readonly controlPlane: ControlPlane }

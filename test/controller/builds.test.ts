@@ -1,0 +1,205 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { ObjectName } from '../../kube/contract.ts'
+import { NODE_LABEL, nodeLabelValue } from '../../kube/names.ts'
+import type { Controller } from '../cluster/controller.ts'
+import { startWorld, type World } from './world.ts'
+
+const SOON = { timeout: 15_000, interval: 50 }
+
+let world: World
+let controller: Controller
+let namespace: string
+
+beforeAll(async () => {
+  world = await startWorld()
+  const flags = ['--node-repel=example.com/pool in (db,web),!example.com/never', '--lost-grace=500ms', '--max-tries=2']
+  controller = await world.cluster.startController({ flags })
+})
+afterAll(async () => {
+  await controller?.[Symbol.asyncDispose]()
+  await world?.[Symbol.asyncDispose]()
+})
+beforeEach(async () => {
+  namespace = await world.createNamespace()
+})
+
+/** The nodes of one test are of a system of their own, and the cluster has no others of it. */
+const ARCHES = ['386', 'arm', 'arm64', 'loong64', 'mips64le', 'ppc64le', 'riscv64', 's390x', 'amd64']
+const SYSTEMS: Readonly<Record<string, string>> = {
+  '386': 'i686-linux',
+  arm: 'armv7l-linux',
+  arm64: 'aarch64-linux',
+  loong64: 'loongarch64-linux',
+  mips64le: 'mips64el-linux',
+  ppc64le: 'powerpc64le-linux',
+  riscv64: 'riscv64-linux',
+  s390x: 's390x-linux',
+  amd64: 'x86_64-linux',
+}
+
+function takeArch(): { arch: string; system: string } {
+  const arch = ARCHES.pop() ?? ''
+  return { arch, system: SYSTEMS[arch] ?? '' }
+}
+
+const waitForBuild = (build: ObjectName, expected: object) =>
+  vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), SOON)
+
+const given = (node: string) => ({ metadata: { labels: { [NODE_LABEL]: nodeLabelValue(node) } } })
+
+const pending = (reason: string, message: unknown) => ({
+  status: 'Pending',
+  conditions: [{ type: 'Complete', status: 'False', reason, message }],
+})
+
+describe('a NixBuild made by hand', () => {
+  it('is given to a node that can build it, and says so', async () => {
+    const { arch, system } = takeArch()
+    const poolOf = (pool: string) => ({ 'example.com/pool': pool })
+    await world.addNode({ arch, ready: false })
+    await world.addNode({ arch, unschedulable: true })
+    await world.addNode({ arch, withoutShim: true })
+    await world.addNode({ arch, labels: poolOf('db') })
+    const node = await world.addNode({ arch, labels: poolOf('build') })
+    const build = await world.addBuild(namespace, { system })
+    await waitForBuild(build, { ...given(node), status: pending('GivenToNode', `given to node ${node}`) })
+  })
+
+  it('goes to the node that builds the least', async () => {
+    const { arch, system } = takeArch()
+    const nodes = [await world.addNode({ arch }), await world.addNode({ arch }), await world.addNode({ arch })]
+    const builds = await Promise.all(nodes.flatMap(() => [1, 2]).map(() => world.addBuild(namespace, { system })))
+    await vi.waitFor(async () => {
+      const all = await Promise.all(builds.map(build => world.build(build)))
+      const counts = nodes.map(node => all.filter(build => build?.metadata.labels[NODE_LABEL] === node).length)
+      expect(counts).toEqual([2, 2, 2])
+    }, SOON)
+  })
+
+  it('waits with the reason when there is no node, and is given to the first that comes', async () => {
+    const { arch, system } = takeArch()
+    const build = await world.addBuild(namespace, { system })
+    await waitForBuild(build, { status: pending('NoNode', expect.stringContaining(`no node is ${system}`)) })
+    const node = await world.addNode({ arch, ready: false, withoutShim: true })
+    await waitForBuild(build, { status: pending('NoNode', expect.stringContaining('1 not ready')) })
+    await world.setReady(node, 'True')
+    await waitForBuild(build, { status: pending('NoNode', expect.stringContaining('1 without a shim')) })
+    await world.renewLease(node)
+    await waitForBuild(build, given(node))
+  })
+
+  it('waits with the reason when all nodes are repelled', async () => {
+    const { arch, system } = takeArch()
+    await world.addNode({ arch, labels: { 'example.com/pool': 'web' } })
+    const build = await world.addBuild(namespace, { system })
+    await waitForBuild(build, { status: pending('NoNode', expect.stringContaining('--node-repel')) })
+  })
+
+  it('goes to another node when its own is gone while it builds, and keeps the history', async () => {
+    const { arch, system } = takeArch()
+    const node = await world.addNode({ arch })
+    const build = await world.addBuild(namespace, { system })
+    await waitForBuild(build, given(node))
+    await world.report(node, build, { status: 'Building', buildNode: node, startTime: '2026-01-01T00:00:00Z' })
+    const other = await world.addNode({ arch })
+    await world.removeNode(node)
+    const reason = `node ${node} is gone`
+    await waitForBuild(build, {
+      ...given(other),
+      status: { ...pending('GivenToNode', expect.stringContaining(reason)), attempts: [{ node, reason }] },
+    })
+    const { buildNode, startTime } = (await world.build(build))?.status ?? {}
+    expect({ buildNode, startTime }).toEqual({})
+    await world.report(other, build, { status: 'Building', buildNode: other })
+    await world.setReady(other, 'Unknown')
+    await waitForBuild(build, {
+      status: {
+        status: 'Failed',
+        completionTime: expect.any(String),
+        attempts: [{ node }, { node: other, reason: `node ${other} is not ready` }],
+        conditions: [
+          { type: 'Complete', status: 'True', reason: 'BuildFinished' },
+          {
+            type: 'Success',
+            status: 'False',
+            reason: 'ResultFailure',
+            message: expect.stringMatching(/^given up after 2 tries: .* is gone; .* is not ready$/),
+          },
+        ],
+      },
+    })
+  })
+
+  it('goes to another node when the shim of its own falls silent', async () => {
+    const { arch, system } = takeArch()
+    const node = await world.addNode({ arch, withoutShim: true })
+    await world.renewLease(node, { durationSeconds: 2 })
+    const build = await world.addBuild(namespace, { system })
+    await waitForBuild(build, given(node))
+    const other = await world.addNode({ arch })
+    await waitForBuild(build, {
+      ...given(other),
+      status: { attempts: [{ node, reason: `the shim of node ${node} is silent` }] },
+    })
+  })
+
+  it('stays where it is while the shim renews its Lease', async () => {
+    const { arch, system } = takeArch()
+    const node = await world.addNode({ arch, withoutShim: true })
+    await world.renewLease(node, { durationSeconds: 2 })
+    const build = await world.addBuild(namespace, { system })
+    await waitForBuild(build, given(node))
+    await world.addNode({ arch })
+    for (const end = Date.now() + 4_000; Date.now() < end; ) {
+      // By a clock that is behind, too.
+      await world.renewLease(node, { durationSeconds: 2, renewTime: new Date(Date.now() - 60_000) })
+      await vi.waitFor(() => expect(Date.now() % 500).toBeLessThan(100), { timeout: 1000, interval: 20 })
+    }
+    expect(await world.build(build)).toMatchObject({ ...given(node), status: { attempts: [] } })
+  })
+
+  it('that cannot be read fails at once', async () => {
+    const build = await world.addBuild(namespace, { flakeUrl: 'github:team/app?nonsense=1' })
+    await waitForBuild(build, {
+      status: { status: 'Failed', conditions: [{}, { message: expect.stringContaining('its query may have rev') }] },
+    })
+  })
+})
+
+describe('a NixBuild made for a pod', () => {
+  it('waits for another node when its own is lost, and the pod says so', async () => {
+    const node = await world.addNode()
+    const other = await world.addNode()
+    const pod = await world.addPod(namespace, other)
+    const build = await vi.waitFor(async () => {
+      const [build] = await world.builds(namespace)
+      if (!build) throw new Error('no NixBuild')
+      return { namespace, name: build.metadata.name }
+    }, SOON)
+    await world.report(node, build, { status: 'Building', buildNode: node })
+    await vi.waitFor(async () => {
+      expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
+    }, SOON)
+    await world.removeNode(node)
+    await waitForBuild(build, {
+      status: { ...pending('NodeLost', expect.stringContaining(`node ${node} is gone`)), attempts: [{ node }] },
+    })
+    expect((await world.build(build))?.metadata.labels[NODE_LABEL]).toBeUndefined()
+    await vi.waitFor(async () => {
+      expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Pending' }])
+    }, SOON)
+  })
+})
+
+describe('the nodes that have an image', () => {
+  it('are struck off when they are gone', async () => {
+    const [one, two] = [await world.addNode(), await world.addNode()]
+    const build = await world.addBuild(namespace, { imageTag: `app:${randomUUID()}` })
+    await world.report(one, build, { status: 'Succeeded', buildNode: one, nodes: [{ name: one }] })
+    await world.report(two, build, { nodes: [{ name: two }] })
+    await waitForBuild(build, { status: { nodes: [{ name: one }, { name: two }] } })
+    await world.removeNode(one)
+    await waitForBuild(build, { status: { status: 'Succeeded', nodes: [{ name: two }] } })
+  })
+})

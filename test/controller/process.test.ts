@@ -1,0 +1,166 @@
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Controller } from '../cluster/controller.ts'
+import { QUICK_ELECTION, startWorld, type World } from './world.ts'
+
+const SOON = { timeout: 20_000, interval: 50 }
+const MAIN = join(import.meta.dirname, '../../controller/main.ts')
+
+let world: World
+let node: string
+
+beforeAll(async () => {
+  world = await startWorld()
+  node = await world.addNode()
+})
+afterAll(async () => world?.[Symbol.asyncDispose]())
+
+const start = (...flags: string[]): Promise<Controller> =>
+  world.cluster.startController({ flags: [...QUICK_ELECTION, ...flags] })
+
+async function read({ url }: Controller, path: string): Promise<{ status: number; text: string }> {
+  const answer = await fetch(`${url}${path}`)
+  return { status: answer.status, text: await answer.text() }
+}
+
+const waitForReadiness = (controller: Controller, status: number, text: unknown) =>
+  vi.waitFor(async () => expect(await read(controller, '/readyz')).toEqual({ status, text }), SOON)
+
+async function waitForBuild(namespace: string): Promise<void> {
+  await vi.waitFor(async () => expect(await world.builds(namespace)).toHaveLength(1), SOON)
+}
+
+async function expectToWork(): Promise<void> {
+  const namespace = await world.createNamespace()
+  await world.addPod(namespace, node)
+  await waitForBuild(namespace)
+}
+
+describe('of two controllers', () => {
+  it.each(['kill', 'stop'] as const)('one is active, and the other goes on after a %s', async end => {
+    await using first = await start()
+    await waitForReadiness(first, 200, 'ok: leading\n')
+    await using second = await start()
+    await waitForReadiness(second, 200, 'ok: another leads\n')
+    await expectToWork()
+    expect((await read(second, '/metrics')).text).toContain('enbi_controller_leader 0')
+    expect((await read(second, '/metrics')).text).not.toContain('enbi_controller_reconcile_total{')
+    await first.daemon[end]()
+    await expectToWork()
+    await waitForReadiness(second, 200, 'ok: leading\n')
+  })
+})
+
+describe('a controller', () => {
+  it('that is stopped ends with 0', async () => {
+    await using controller = await start()
+    await waitForReadiness(controller, 200, 'ok: leading\n')
+    expect(await controller.daemon.stop()).toBe(0)
+    expect(await controller.daemon.logTail()).toContain('"msg":"stopped"')
+  })
+
+  it('takes up what happened while none ran', async () => {
+    const namespace = await world.createNamespace()
+    await world.addPod(namespace, node)
+    await using _controller = await start()
+    await waitForBuild(namespace)
+  })
+
+  it('goes on after the API server was away', async () => {
+    const { apiServer } = world.cluster.controlPlane
+    await using controller = await start()
+    await waitForReadiness(controller, 200, 'ok: leading\n')
+    await apiServer.kill()
+    await waitForReadiness(controller, 503, expect.stringMatching(/^cannot \w+ \w+/))
+    await apiServer.start()
+    await waitForReadiness(controller, 200, 'ok: leading\n')
+    await expectToWork()
+  })
+
+  it('goes on after its API server has forgotten every old resource version', async () => {
+    const { apiServer } = world.cluster.controlPlane
+    await using controller = await start('--log-level=debug')
+    await waitForReadiness(controller, 200, 'ok: leading\n')
+    // A restart empties its cache of changes: watches from before it are answered with 410 or from etcd.
+    await apiServer.restart()
+    await expectToWork()
+  })
+
+  it('tells its metrics and that it lives', async () => {
+    await using controller = await start()
+    await expectToWork()
+    expect(await read(controller, '/healthz')).toEqual({ status: 200, text: 'ok\n' })
+    const { text } = await read(controller, '/metrics')
+    expect(text).toMatch(/^enbi_controller_leader 1$/m)
+    expect(text).toMatch(/^enbi_controller_nixbuilds\{status="Pending"\} [1-9]/m)
+    expect(text).toMatch(/^enbi_controller_reconcile_total\{kind="pod",result="done"\} [1-9]/m)
+    expect(text).toMatch(/^enbi_controller_queue_depth \d/m)
+    expect((await read(controller, '/other')).status).toBe(404)
+  })
+})
+
+describe('a controller that cannot work', () => {
+  it('because rights are missing names verb and resource, and begins once it has them', async () => {
+    const { kubectl } = world.cluster
+    const rights = await kubectl(['get', 'clusterrole/enbi-controller', '--output=yaml'])
+    await kubectl(['delete', 'clusterrole/enbi-controller'])
+    await using controller = await startUnready()
+    await waitForReadiness(controller, 503, expect.stringMatching(/cannot list resource "pods"/))
+    expect((await read(controller, '/readyz')).text).toContain('not all pods have been read yet')
+    await vi.waitFor(async () => expect(await controller.daemon.logTail()).toContain('cannot list resource'), SOON)
+    await kubectl(['apply', '--server-side', '--filename=-'], {
+      input: rights.replace(/^ {2}(uid|resourceVersion|creationTimestamp):.*$/gm, ''),
+    })
+    await waitForReadiness(controller, 200, 'ok: leading\n')
+  })
+
+  it('because the kind is missing says so, and begins once it is there', async () => {
+    const { kubectl, installDeploy } = world.cluster
+    await kubectl(['delete', 'crd/nixbuilds.enbi.hrzn.ee'])
+    await using controller = await startUnready()
+    await waitForReadiness(
+      controller,
+      503,
+      expect.stringMatching(/refuses to list nixbuilds: it does not know .*kubectl apply -k deploy/),
+    )
+    await installDeploy()
+    await waitForReadiness(controller, 200, 'ok: leading\n')
+    await expectToWork()
+  })
+
+  it.each([
+    [['--node-repel=a b'], 2, '--node-repel <selector>'],
+    [['--keep-finished=-1'], 2, 'expected a whole number'],
+    [['--max-tries=99'], 2, 'from 1 to 20'],
+    [['--unwanted-grace=soon'], 2, 'expected a duration'],
+    [['--listen=nowhere'], 2, 'expected HOST:PORT'],
+    [['--leader-elect-renew=20s'], 2, 'must be shorter'],
+    [['--nonsense'], 2, "unknown option '--nonsense'"],
+    [['--kubeconfig=/nonexistent', '--listen=127.0.0.1:0'], 2, '/nonexistent'],
+  ])('because of %j ends with %i and says why', async (args, exitCode, text) => {
+    const run = await execa(process.execPath, [MAIN, ...args], { reject: false, timeout: 10_000 })
+    expect(run.exitCode).toBe(exitCode)
+    expect(run.stderr).toContain(text)
+  })
+
+  it('because its port is in use ends with 1 and says so', async () => {
+    await using controller = await start()
+    const args = ['--kubeconfig', world.cluster.adminKubeconfig, '--listen', new URL(controller.url).host]
+    const run = await execa(process.execPath, [MAIN, ...args], { reject: false, timeout: 10_000 })
+    expect(run.exitCode).toBe(1)
+    expect(run.stderr).toContain('is in use: choose another --listen')
+  })
+
+  it('tells how it is used', async () => {
+    const { stdout } = await execa(process.execPath, [MAIN, '--help'])
+    for (const flag of ['--kubeconfig', '--node-repel', '--keep-finished', '--keep-finished-for', '--unwanted-grace']) {
+      expect(stdout).toContain(flag)
+    }
+  })
+})
+
+/** Its page for readiness answers, but not with 200. */
+async function startUnready(): Promise<Controller> {
+  return world.cluster.startController({ flags: QUICK_ELECTION, wait: false })
+}

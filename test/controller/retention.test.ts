@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Controller } from '../cluster/controller.ts'
+import { ANNOTATIONS } from './views.ts'
+import { QUICK_ELECTION, startWorld, type World } from './world.ts'
+
+const SOON = { timeout: 15_000, interval: 50 }
+
+let world: World
+let node: string
+
+beforeAll(async () => {
+  world = await startWorld()
+  node = await world.addNode()
+})
+afterAll(async () => world?.[Symbol.asyncDispose]())
+
+/** Its predecessor did not let go of the Lease. */
+const withFlags = (...flags: string[]): Promise<Controller> =>
+  world.cluster.startController({ flags: [...QUICK_ELECTION, ...flags] })
+
+/** A finished NixBuild for the image `app:TAG`, so many seconds old. */
+async function addFinished(namespace: string, tag: string, age = 0, status = 'Succeeded'): Promise<string> {
+  const build = await world.addBuild(namespace, { imageTag: `app:${tag}` })
+  const completionTime = new Date(Date.now() - age * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
+  await world.report(node, build, { status, buildNode: node, completionTime })
+  return build.name
+}
+
+async function namesIn(namespace: string): Promise<string[]> {
+  return (await world.builds(namespace)).map(({ metadata }) => metadata.name)
+}
+
+const waitForNames = (namespace: string, names: readonly string[]) =>
+  vi.waitFor(async () => expect((await namesIn(namespace)).sort()).toEqual(names.toSorted()), SOON)
+
+describe('finished NixBuilds', () => {
+  it('beyond the count of a namespace are removed, the oldest first', async () => {
+    const [namespace, other] = [await world.createNamespace(), await world.createNamespace()]
+    const [, second, third] = [
+      await addFinished(namespace, 'a', 30),
+      await addFinished(namespace, 'b', 20, 'Failed'),
+      await addFinished(namespace, 'c', 10),
+    ]
+    const elsewhere = await addFinished(other, 'a', 40)
+    await using _controller = await withFlags('--keep-finished=2')
+    await waitForNames(namespace, [second, third])
+    const fourth = await addFinished(namespace, 'd')
+    await waitForNames(namespace, [third, fourth])
+    expect(await namesIn(other)).toEqual([elsewhere])
+  })
+
+  it('that are too old are removed, some now and some when their time comes', async () => {
+    const namespace = await world.createNamespace()
+    await addFinished(namespace, 'a', 3600)
+    const young = await addFinished(namespace, 'b', 1)
+    const unfinished = await world.addBuild(namespace, { imageTag: 'app:c', system: 'riscv64-linux' })
+    await using _controller = await withFlags('--keep-finished-for=5s')
+    await waitForNames(namespace, [young, unfinished.name])
+    await waitForNames(namespace, [unfinished.name])
+  })
+
+  it('stay while a pod uses them, with or without annotations', async () => {
+    const namespace = await world.createNamespace()
+    const annotations = { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-imageTag': 'app:annotated' }
+    const pod = await world.addPod(namespace, node, { annotations, image: 'app:annotated' })
+    await world.addPod(namespace, node, { annotations: {}, image: 'app:plain' })
+    const [annotated, plain] = [await addFinished(namespace, 'annotated'), await addFinished(namespace, 'plain')]
+    await addFinished(namespace, 'unused')
+    await using _controller = await withFlags('--keep-finished=0')
+    await waitForNames(namespace, [annotated, plain])
+    await world.cluster.kubectl(['delete', 'pod', pod.name, `--namespace=${namespace}`, '--force', '--grace-period=0'])
+    await waitForNames(namespace, [plain])
+  })
+})
