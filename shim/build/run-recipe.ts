@@ -103,12 +103,14 @@ async function callNix({ nix, user, dir }: NixSetup, recipe: Recipe, call: NixCa
 
 function explainAbort(
   { flake, packageName }: Recipe,
-  { timeLimit, journal, runId }: NixCall,
+  { timeLimit, signal, journal, runId }: NixCall,
   timeoutMs: number,
 ): ShimError {
   const subject = `building ${packageName} of ${flake.url}`
-  if (!timeLimit.aborted)
-    return new RetryableError('Cancelled', `${subject} was called off: nobody waited for it any more`)
+  if (!timeLimit.aborted) {
+    const why = signal.reason instanceof RetryableError ? signal.reason.message : 'nobody waited for it any more'
+    return new RetryableError('Cancelled', `${subject} was called off: ${why}`)
+  }
   const tail = journal.builderTail()
   const words =
     tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n(the whole log: ${runId}.log on the node)`

@@ -44,17 +44,20 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     sweep().catch(err => logger.warn({ err }, 'letting go of gc roots failed'))
     return made
   })
+  /** A shim goes on without its cluster. */
+  const joined = async () => cluster?.().catch(err => void logger.error({ err }, 'the cluster cannot be joined'))
   const progress = createProgressHub()
   const recipeCalls = lazy(async () => {
     const { createRecipeCalls } = await import('./recipe-calls.ts')
-    return createRecipeCalls({ ...options, stages, runs, progress, cluster: await cluster?.() })
+    return createRecipeCalls({ ...options, stages, runs, progress, cluster: await joined() })
   })
   const withRecipe =
     (name: 'pullImage' | 'imageStatus', always: boolean): UnaryInterceptor =>
     async call =>
       always || mentionsRecipe(call.request) ? (await recipeCalls())[name](call) : { kind: 'forward' }
   const imagesRemoved = async () => {
-    if (cluster) (await cluster()).reporter.imagesChanged()
+    const side = await joined()
+    side?.reporter.imagesChanged()
     await sweep()
   }
   return {

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { backOff } from '../../kube/backoff.ts'
 import type { Kube } from '../../kube/contract.ts'
@@ -11,6 +10,7 @@ import { createClusterLookup } from '../recipes/cluster-lookup.ts'
 import { createImageEntries } from './image-entries.ts'
 import { createNixBuildStore, withImage } from './nixbuild-store.ts'
 import { createReporter } from './reporter.ts'
+import { within } from './within.ts'
 
 export interface ClusterOptions {
   /** Missing: that of the pod that the shim runs in. */
@@ -69,11 +69,12 @@ export function createCluster(options: ClusterOptions): Cluster {
       startDuties({ ...options, kube: loaded, store, node, reporter, makeImage, signal, logger })
     },
     async close(limitMs) {
-      const limit = delay(limitMs)
+      const endsAt = performance.now() + limitMs
       await reporter.close(limitMs)
-      await Promise.race([events.flushed(), limit])
+      await within(endsAt - performance.now(), events.flushed())
       stop.abort()
-      await Promise.race([kube().then(loaded => loaded.close()), limit]).catch(() => {})
+      const closed = kube().then(loaded => loaded.close())
+      await within(endsAt - performance.now(), closed)
     },
   }
 }
@@ -112,5 +113,5 @@ const SIZE_LIMIT_MS = 2000
 
 async function sizeOf(images: () => Promise<ImageRecords>, image: string): Promise<number | undefined> {
   const ask = async () => (await (await images()).present(image))?.size
-  return Promise.race([ask(), delay(SIZE_LIMIT_MS, undefined, { ref: false })]).catch(() => undefined)
+  return within(SIZE_LIMIT_MS, ask())
 }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Recipe, recipeKey } from '../build/recipe.ts'
 import { createSlots } from '../build/slots.ts'
@@ -9,6 +8,7 @@ import type { NixBuildStore } from './nixbuild-store.ts'
 import type { WaitedFor } from './reporter.ts'
 import type { Run } from './run.ts'
 import { createStory, type Story } from './story.ts'
+import { within } from './within.ts'
 
 /** One NixBuild, and who waits for its recipe. */
 export interface Entry {
@@ -159,10 +159,10 @@ export function createStories(options: StoriesOptions): Stories {
         })),
     told: (namespace, recipe) => until(() => entries.get(keyOf({ namespace, recipe }))?.story.isTold ?? true),
     async close(limitMs) {
-      const limit = new AbortController()
-      const allTold = until(() => [...entries.values()].every(({ story }) => story.isTold))
-      await Promise.race([allTold, delay(limitMs, undefined, { signal: limit.signal }).catch(() => {})])
-      limit.abort()
+      await within(
+        limitMs,
+        until(() => [...entries.values()].every(({ story }) => story.isTold)),
+      )
       for (const { story } of entries.values()) story.end()
       entries.clear()
     },

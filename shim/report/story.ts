@@ -43,7 +43,7 @@ export interface StoryPlan {
   readonly logger: Logger
 }
 
-const LONGEST_PAUSE_MS = 30_000
+const LONGEST_PAUSE_MS = 10_000
 /** What the API server refuses may be set right, but not by trying for ever. */
 const MAX_REFUSALS = 10
 

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
+import { expect } from 'vitest'
+import { createKube } from '../../kube/client.ts'
 import type { NixBuild } from '../../kube/nixbuild.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
 import type { Cluster } from '../cluster/cluster.ts'
@@ -8,8 +10,10 @@ import type { CriClient, Pull } from '../node/cri.ts'
 import { type PodRecipe, recipePull } from '../node/recipe-pull.ts'
 import type { Shim } from '../node/shim.ts'
 
+const LIMIT = { timeout: 20_000 }
+
 /** A shim that tells a cluster, under the role that `deploy/` gives it, as a node of its own. */
-export interface TellingShim {
+export interface TellingShim extends AsyncDisposable {
   readonly shim: Shim
   readonly node: string
   readonly kubelet: CriClient
@@ -27,12 +31,25 @@ export async function startTellingShim(cluster: Cluster, bed: Bed, options: Tell
   const kubeconfig = await cluster.kubeconfig({ token })
   const kubernetes = { kubeconfig, nodeName: node, ...options.kubernetes }
   const shim = await bed.startShim({ config: { ...options.config, kubernetes } })
-  return { shim, node, kubelet: bed.cri(shim.socket) }
+  return {
+    shim,
+    node,
+    kubelet: bed.cri(shim.socket),
+    async [Symbol.asyncDispose]() {
+      await shim.daemon.kill()
+      await cluster.kubectl(['delete', 'node', node, '--ignore-not-found', '--wait=false'])
+    },
+  }
 }
 
 /** A pull as a kubelet makes it for a pod of that namespace. */
 export function podPull(namespace: string, recipe: PodRecipe, podName = 'web'): Pull {
   return { ...recipePull(recipe), namespace, podName }
+}
+
+export function nixBuildManifest(namespace: string, name: string, spec: object, labels: object = {}): object {
+  const metadata = { name, namespace, labels }
+  return { apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixBuild', metadata, spec: { system: 'x86_64-linux', ...spec } }
 }
 
 /** All of the namespace, oldest first. */
@@ -44,14 +61,50 @@ export async function listNixBuilds(cluster: Cluster, namespace: string): Promis
   return items.map(nixBuilds.parse)
 }
 
+/** Waits until the namespace has just one NixBuild, whose status looks so. */
+export async function untilNixBuilds(cluster: Cluster, namespace: string, status: object): Promise<NixBuild[]> {
+  await expect.poll(() => listNixBuilds(cluster, namespace), LIMIT).toMatchObject([{ status }])
+  return listNixBuilds(cluster, namespace)
+}
+
+export interface NixBuildWatch extends AsyncDisposable {
+  /** Every state so far, the first one first. */
+  readonly seen: readonly NixBuild[]
+}
+
+/** Sees every write to the NixBuilds of a namespace. */
+export async function watchNixBuilds(cluster: Cluster, namespace: string): Promise<NixBuildWatch> {
+  const kube = createKube({ kubeconfig: cluster.adminKubeconfig })
+  const stop = new AbortController()
+  const seen: NixBuild[] = []
+  const resourceVersion = await kube.list(nixBuilds, { namespace }, () => {})
+  const call = { namespace, resourceVersion, longestMs: 60_000, signal: stop.signal }
+  const watching = (async () => {
+    for await (const event of kube.watch(nixBuilds, call))
+      if (event.type !== 'BOOKMARK') seen.push(nixBuilds.parse(event.object))
+  })()
+  return {
+    seen,
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await Promise.allSettled([watching])
+      await kube.close()
+    },
+  }
+}
+
 const eventSchema = v.object({
   type: v.string(),
   reason: v.string(),
   message: v.string(),
-  involvedObject: v.object({ kind: v.string(), name: v.string(), uid: v.string() }),
+  involvedObject: v.object({ kind: v.literal('Pod'), name: v.string(), uid: v.string() }),
 })
 
-export async function listEvents(cluster: Cluster, namespace: string) {
+/** What a pod was told. */
+export async function eventsOf(cluster: Cluster, namespace: string, pod: string) {
   const events = await cluster.get('events', `--namespace=${namespace}`)
-  return v.parse(v.object({ items: v.array(eventSchema) }), events).items
+  const { items } = v.parse(v.object({ items: v.array(eventSchema) }), events)
+  return items
+    .filter(({ involvedObject: { name, uid } }) => name === pod && uid === pod)
+    .map(({ type, reason, message }) => ({ type, reason, message }))
 }

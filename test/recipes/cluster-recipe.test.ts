@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest'
+import { chooseRecipe } from '../../shim/recipes/cluster-recipe.ts'
+import { nixBuild } from '../report/nixbuilds.ts'
+
+const SYSTEM = 'x86_64-linux'
+const managed = { labels: { 'app.kubernetes.io/managed-by': 'enbi-controller' } }
+const flake = (flakeUrl: string) => ({ spec: { flakeUrl } })
+const foreign = { spec: { system: 'aarch64-linux' } }
+
+describe('of the NixBuilds of an image', () => {
+  it.each([
+    ['the only one is taken', [nixBuild({ name: 'one' })], 'one'],
+    ['none is none', [], undefined],
+    [
+      'one for this system is preferred, even to one made by hand',
+      [nixBuild({ name: 'arm', ...foreign }), nixBuild({ name: 'intel', ...managed })],
+      'intel',
+    ],
+    [
+      'one for another system is better than none: the pull then says what is wrong',
+      [nixBuild({ name: 'arm', ...foreign })],
+      'arm',
+    ],
+    [
+      'one made by hand is preferred to one made for pods',
+      [nixBuild({ name: 'made', ...managed, ...flake('github:team/new') }), nixBuild({ name: 'hand' })],
+      'hand',
+    ],
+    [
+      'the newest of those made for pods is taken',
+      [
+        nixBuild({ name: 'old', ...managed, created: '2026-01-01T00:00:00Z', ...flake('github:team/old') }),
+        nixBuild({ name: 'new', ...managed, created: '2026-01-02T00:00:00Z' }),
+      ],
+      'new',
+    ],
+    ['two of one recipe are no conflict', [nixBuild({ name: 'b' }), nixBuild({ name: 'a' })], 'a'],
+    [
+      'a malformed one is passed over',
+      [nixBuild({ name: 'bad', ...flake('path:relative') }), nixBuild({ name: 'good' })],
+      'good',
+    ],
+  ])('%s', (_name, nixBuilds, expected) => {
+    expect(chooseRecipe(nixBuilds, SYSTEM)?.nixBuild).toBe(expected)
+  })
+
+  it('two made by hand with different recipes are a conflict', () => {
+    const two = [nixBuild({ name: 'one' }), nixBuild({ name: 'two', ...flake('github:team/other') })]
+    expect(() => chooseRecipe(two, SYSTEM)).toThrow(expect.objectContaining({ code: 'RecipeConflict' }))
+  })
+
+  it('a malformed one alone is an error: the image must not come from a registry', () => {
+    const bad = nixBuild({ name: 'bad', ...flake('path:relative') })
+    expect(() => chooseRecipe([bad], SYSTEM)).toThrow(
+      expect.objectContaining({ code: 'RecipeInvalid', message: expect.stringContaining('"bad"') }),
+    )
+  })
+})

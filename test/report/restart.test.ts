@@ -1,0 +1,115 @@
+import { writeFile } from 'node:fs/promises'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Cluster } from '../cluster/cluster.ts'
+import { useCluster } from '../cluster/use-cluster.ts'
+import { type Bed, startBed } from '../node/bed.ts'
+import { addGate, copyExample, type Example } from '../node/example.ts'
+import { nixBuildManifest, podPull, startTellingShim, untilNixBuilds } from './telling-shim.ts'
+
+const LIMIT = { timeout: 20_000 }
+
+let bed: Bed
+let cluster: Cluster
+let formats: Example
+let gate: string
+
+beforeAll(async () => {
+  ;[bed, cluster] = await Promise.all([startBed(), useCluster()])
+})
+// What was built before would be there at once: each test has a flake of its own.
+beforeEach(async () => {
+  formats = await copyExample('formats', bed.dir)
+  gate = await addGate(formats)
+})
+afterAll(async () => {
+  await bed?.[Symbol.asyncDispose]()
+  await cluster?.[Symbol.asyncDispose]()
+})
+
+function gatedRecipe(name: string) {
+  return { image: `registry.example/restart/${name}:1`, flakeUrl: formats.url, packageName: 'gated' }
+}
+
+const isBuilding = async () =>
+  (await bed.run('pgrep', ['-f', `until test -e ${gate};`], { reject: false })).exitCode === 0
+
+describe('a shim that is killed in the middle of a build', () => {
+  it('leaves no NixBuild Building: its successor gives it back, and the next pull builds it', async () => {
+    await using telling = await startTellingShim(cluster, bed)
+    const namespace = await cluster.createNamespace()
+    const recipe = gatedRecipe('killed')
+    const cut = expect(telling.kubelet.pullImage(podPull(namespace, recipe))).rejects.toThrow()
+    await untilNixBuilds(cluster, namespace, { status: 'Building', buildNode: telling.node })
+    await telling.shim.daemon.kill()
+    await cut
+    await telling.shim.daemon.start()
+    const [nixBuild] = await untilNixBuilds(cluster, namespace, { status: 'Pending' })
+    expect(nixBuild?.status.buildNode).toBeUndefined()
+    expect(nixBuild?.status.startTime).toBeUndefined()
+    expect(nixBuild?.status).toMatchObject({
+      conditions: [
+        { type: 'Complete', status: 'False', reason: 'Interrupted' },
+        { type: 'Success', status: 'Unknown' },
+      ],
+    })
+    await writeFile(gate, '')
+    await telling.kubelet.pullImage(podPull(namespace, recipe))
+    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: telling.node })
+  })
+
+  it('takes a build up again that is given to its node', async () => {
+    await using telling = await startTellingShim(cluster, bed)
+    const namespace = await cluster.createNamespace()
+    const { image, ...rest } = gatedRecipe('given')
+    const labels = { 'enbi.hrzn.ee/node': telling.node }
+    await cluster.apply(nixBuildManifest(namespace, 'given', { imageTag: image, ...rest }, labels))
+    await untilNixBuilds(cluster, namespace, { status: 'Building', buildNode: telling.node })
+    await telling.shim.daemon.kill()
+    await writeFile(gate, '')
+    await telling.shim.daemon.start()
+    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: telling.node })
+  })
+})
+
+describe('a shim that is stopped in the middle of a build', () => {
+  it('gives the NixBuild back before it ends', async () => {
+    await using telling = await startTellingShim(cluster, bed, { config: { shutdownTimeout: '100ms' } })
+    const namespace = await cluster.createNamespace()
+    const cut = expect(telling.kubelet.pullImage(podPull(namespace, gatedRecipe('stopped')))).rejects.toThrow()
+    await untilNixBuilds(cluster, namespace, { status: 'Building' })
+    expect(await telling.shim.daemon.stop()).toBe(0)
+    await cut
+    const [nixBuild] = await untilNixBuilds(cluster, namespace, { status: 'Pending' })
+    expect(nixBuild?.status.buildNode).toBeUndefined()
+    expect(nixBuild?.status.conditions[0]?.message).toContain('shutting down')
+  })
+})
+
+describe('a build whose NixBuild is deleted', () => {
+  it('is ended when nobody makes it anew', async () => {
+    const config = { nix: { user: bed.buildUser.name, abandonAfter: '100ms' } }
+    await using telling = await startTellingShim(cluster, bed, { config, kubernetes: { unwantedCheck: '300ms' } })
+    const namespace = await cluster.createNamespace()
+    const pull = telling.kubelet.pullImage(podPull(namespace, gatedRecipe('deleted')))
+    const sentAway = expect(pull).rejects.toMatchObject({ details: expect.stringContaining('NixBuild was deleted') })
+    await untilNixBuilds(cluster, namespace, { status: 'Building' })
+    expect(await isBuilding()).toBe(true)
+    await cluster.kubectl(['delete', 'nixbuilds', '--all', `--namespace=${namespace}`])
+    await sentAway
+    await expect.poll(isBuilding, LIMIT).toBe(false)
+  })
+})
+
+describe('an image that goes while no shim is running', () => {
+  it('is taken out of the list of nodes by the next one', async () => {
+    await using telling = await startTellingShim(cluster, bed)
+    const namespace = await cluster.createNamespace()
+    const recipe = { ...gatedRecipe('gone'), packageName: 'docker-archive' }
+    await telling.kubelet.pullImage(podPull(namespace, recipe))
+    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: telling.node }] })
+    await telling.shim.daemon.stop()
+    await bed.cri().removeImage(recipe.image)
+    await telling.shim.daemon.start()
+    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [] })
+  })
+})
