@@ -17,6 +17,8 @@ export interface Controller extends AsyncDisposable {
 export interface ControllerOptions {
   /** Put after the test's own. */
   readonly flags?: readonly string[]
+  /** false: do not wait until it is ready. */
+  readonly wait?: boolean
 }
 
 const MAIN = join(import.meta.dirname, '../../controller/main.ts')
@@ -24,7 +26,7 @@ const MAIN = join(import.meta.dirname, '../../controller/main.ts')
 /** Needs what `installDeploy` applies. Any number run side by side, as replicas do. */
 export async function startController(
   cluster: Pick<Cluster, 'createToken' | 'kubeconfig'>,
-  { flags = [] }: ControllerOptions = {},
+  { flags = [], wait = true }: ControllerOptions = {},
 ): Promise<Controller> {
   const token = await cluster.createToken({ namespace: SYSTEM_NAMESPACE, serviceAccount: 'enbi-controller' })
   const kubeconfig = await cluster.kubeconfig({ token })
@@ -43,7 +45,7 @@ export async function startController(
   })
   const end = () => namespace[Symbol.asyncDispose]()
   try {
-    await daemon.start()
+    await daemon.start({ wait })
     return { daemon, url, [Symbol.asyncDispose]: end }
   } catch (error) {
     await end()

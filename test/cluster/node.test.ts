@@ -4,7 +4,7 @@ import { copyExample, lockExample } from '../node/example.ts'
 import { writePauseImage } from '../node/pause-image.ts'
 import type { Cluster } from './cluster.ts'
 import type { ClusterNode } from './node.ts'
-import { podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
+import { podEvents, podManifest, SLEEP, waitForPhase, waitForRollout } from './pods.ts'
 import { useCluster } from './use-cluster.ts'
 
 const WITHIN_20_S = { timeout: 20_000, interval: 200 }
@@ -64,7 +64,7 @@ test('a Deployment brings up its pods, with a token of their service account', a
     metadata: { name: 'deployed', namespace },
     spec: { replicas: 2, selector: { matchLabels: labels }, template },
   })
-  await cluster.kubectl(['rollout', 'status', 'deployment/deployed', `--namespace=${namespace}`, '--timeout=25s'])
+  await waitForRollout(cluster, { namespace, name: 'deployed' })
 })
 
 test('a token that is bound to a node tells it', async () => {

@@ -57,6 +57,18 @@ export async function waitForPhase(cluster: Cluster, pod: PodName, phase: 'Runni
   }
 }
 
+/** Rejects with what is known of the pods in the namespace when it takes longer than half a minute. */
+export async function waitForRollout(cluster: Cluster, { namespace, name }: PodName): Promise<void> {
+  const inNamespace = `--namespace=${namespace}`
+  try {
+    await cluster.kubectl(['rollout', 'status', `deployment/${name}`, inNamespace, '--timeout=28s'])
+  } catch (cause) {
+    const description = await cluster.kubectl(['describe', 'pods', inNamespace]).catch(String)
+    const log = await cluster.kubectl(['logs', `deployment/${name}`, inNamespace, '--tail=20']).catch(String)
+    throw new Error(`the pods of ${name} are not available\n${description}\n${log}`, { cause })
+  }
+}
+
 const EventList = v.object({
   items: v.array(v.object({ type: v.string(), reason: v.string(), message: v.string() })),
 })
