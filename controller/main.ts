@@ -12,9 +12,7 @@ const version = String(JSON.parse(readFileSync(packageFile('package.json'), 'utf
 
 const program = new Command('enbi-controller')
   .description(
-    `The cluster's bookkeeper for images that Nix builds on the nodes. For each annotated Pod it makes the NixBuild before the node's
-kubelet asks for the image, and keeps the Pod's condition enbi.hrzn.ee/ImageBuilt up to date; it gives NixBuilds that were made by
-hand to nodes, moves builds away from nodes that are lost, and removes what is finished and old. Any number may run: one is active.`,
+    "The cluster's bookkeeper for images that Nix builds on the nodes. For each annotated Pod it makes the NixBuild before the node's kubelet asks for the image, and keeps the Pod's condition enbi.hrzn.ee/ImageBuilt up to date; it gives NixBuilds that were made by hand to nodes, moves builds away from nodes that are lost, and removes what is finished and old. Any number may run: one is active.",
   )
   .version(version)
   .showHelpAfterError('(--help shows what there is)')

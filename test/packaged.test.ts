@@ -15,7 +15,7 @@ beforeAll(async () => {
   bed = await startBed()
   const copy = join(bed.dir, 'package')
   await mkdir(copy)
-  for (const name of ['package.json', 'tsconfig.json', 'shim', 'protos'])
+  for (const name of ['package.json', 'tsconfig.json', 'shim', 'kube', 'controller', 'protos'])
     await cp(join(TOP, name), join(copy, name), { recursive: true })
   await symlink(join(TOP, 'node_modules'), join(copy, 'node_modules'))
   await execa('npm', ['run', 'build'], { cwd: copy, preferLocal: true, localDir: TOP })
@@ -24,8 +24,9 @@ beforeAll(async () => {
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
 describe('what is packaged', () => {
-  it('runs as a program of its own', async () => {
-    const { stdout } = await execa(program, ['--version'], { preferLocal: true, localDir: TOP })
+  it.each(['shim', 'controller'])('runs as a program of its own: %s', async name => {
+    const main = program.replace('dist/shim', `dist/${name}`)
+    const { stdout } = await execa(main, ['--version'], { preferLocal: true, localDir: TOP })
     expect(stdout).toMatch(/^\d+\.\d+\.\d+$/)
   })
 
