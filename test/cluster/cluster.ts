@@ -76,7 +76,7 @@ export async function connectCluster(access: Access): Promise<Cluster> {
     kubectl,
     async apply(...manifests) {
       const documents = manifests.map(manifest => (typeof manifest === 'string' ? manifest : stringify(manifest)))
-      await kubectl(['apply', '--server-side', '--filename=-'], { input: documents.join('\n---\n') })
+      await kubectl(['apply', '--server-side', '--force-conflicts', '--filename=-'], { input: documents.join('\n---\n') })
     },
     get: async (...args) => JSON.parse(await kubectl(['get', '--output=json', ...args])),
     [Symbol.asyncDispose]: () => made.disposeAsync(),
