@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import * as v from 'valibot'
+import { measureCluster } from './measure/cluster.ts'
 import { measureImport } from './measure/import.ts'
 import { measureMemory } from './measure/memory.ts'
 import { measurePassThrough } from './measure/pass-through.ts'
@@ -13,6 +14,7 @@ const MEASURES = {
   import: measureImport,
   pull: measurePull,
   start: measureStart,
+  cluster: measureCluster,
 }
 const RESULTS = new URL('results.json', import.meta.url)
 const README = new URL('../README.md', import.meta.url)

@@ -7,13 +7,17 @@ import { recipePull } from '../test/node/recipe-pull.ts'
 import type { Shim } from '../test/node/shim.ts'
 import { writeArchive } from './archive.ts'
 
-/** The program as it is packaged. */
-export const PROGRAM = join(import.meta.dirname, '../dist/shim/main.js')
-/** As the first line of the program has them. */
-const NODE_ARGS = ['--max-semi-space-size=2', '--max-old-space-size=256']
+const DIST = join(import.meta.dirname, '../dist')
+
+/** As it is packaged; the arguments are those in its first line. */
+export const SHIM_PROGRAM = {
+  program: join(DIST, 'shim/main.js'),
+  nodeArgs: ['--max-semi-space-size=2', '--max-old-space-size=256'],
+} as const
+export const CONTROLLER_PROGRAM = { program: join(DIST, 'controller/main.js') } as const
 
 export function startPackagedShim(bed: Bed): Promise<Shim> {
-  return bed.startShim({ program: PROGRAM, nodeArgs: NODE_ARGS })
+  return bed.startShim(SHIM_PROGRAM)
 }
 
 /** A flake with one package, `image`, which a shell command makes; the build is not in a sandbox. */

@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startBed } from '../../test/node/bed.ts'
 import { ONE_GIGABYTE, writeArchive } from '../archive.ts'
 import { askStatus, latencies } from '../calls.ts'
 import { pullOf, startPackagedShim, writeFlake } from '../node.ts'
+import { residentMegabytes } from '../process.ts'
 import type { Result } from '../result.ts'
 
 const CALLS_BEFORE_REST = 200
@@ -26,12 +26,4 @@ export async function measureMemory(): Promise<Result[]> {
     { name: 'rss.idle', value: idle, unit: 'MB', aim: '< 80' },
     { name: 'rss.importing', value: peak, unit: 'MB', aim: '< 150' },
   ]
-}
-
-/** `VmRSS` is now, `VmHWM` the most there ever was (proc(5)). */
-async function residentMegabytes(pid: number | undefined, field: 'VmRSS' | 'VmHWM'): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  const kibibytes = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]
-  if (kibibytes === undefined) throw new Error(`no ${field} of process ${pid}`)
-  return (Number(kibibytes) * 1024) / 1e6
 }

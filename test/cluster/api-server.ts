@@ -18,11 +18,14 @@ export interface ApiServer {
   access(): Promise<Access>
 }
 
+/** By their names, without dashes. */
+export type Flags = Readonly<Record<string, string>>
+
 /** An API server that is not yet started. It keeps its port, keys and certificate when it is started again. */
 export async function createApiServer(
   namespace: Namespace,
   env: NodeJS.ProcessEnv,
-  etcdUrl: string,
+  { etcdUrl, moreFlags }: { readonly etcdUrl: string; readonly moreFlags?: Flags | undefined },
 ): Promise<ApiServer> {
   const dir = join(namespace.dir, 'api-server')
   await mkdir(dir)
@@ -51,6 +54,7 @@ export async function createApiServer(
     // The kubelets listen on the loopback address, where their nodes' names lead (control-plane.ts).
     'kubelet-preferred-address-types': 'Hostname',
     profiling: false,
+    ...moreFlags,
   }
   const daemon = createDaemon({
     name: 'kube-apiserver',

@@ -4,7 +4,7 @@ import { execa } from 'execa'
 import type { Daemon } from '../node/daemon.ts'
 import { type Namespace, startNamespace } from '../node/namespace.ts'
 import { type Access, writeKubeconfig } from './access.ts'
-import { createApiServer } from './api-server.ts'
+import { createApiServer, type Flags } from './api-server.ts'
 import { createControllerManager } from './controller-manager.ts'
 import { createEtcd } from './etcd.ts'
 import { createScheduler } from './scheduler.ts'
@@ -21,6 +21,8 @@ export interface ControlPlane extends AsyncDisposable {
 export interface ControlPlaneOptions {
   /** Parts that are not started; their Daemon can do that later. */
   readonly without?: readonly ('controllerManager' | 'scheduler')[]
+  /** Put over the API server's own. */
+  readonly apiServerFlags?: Flags
 }
 
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
@@ -33,11 +35,14 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   }
 }
 
-async function startParts(namespace: Namespace, { without = [] }: ControlPlaneOptions): Promise<ControlPlane> {
+async function startParts(
+  namespace: Namespace,
+  { without = [], apiServerFlags }: ControlPlaneOptions,
+): Promise<ControlPlane> {
   await nameNodes(namespace)
   const env = { PATH: `${process.env.PATH}:/usr/sbin:/usr/bin:/sbin:/bin`, HOME: namespace.dir, TMPDIR: namespace.dir }
   const etcd = await createEtcd(namespace, env)
-  const apiServer = await createApiServer(namespace, env, etcd.url)
+  const apiServer = await createApiServer(namespace, env, { etcdUrl: etcd.url, moreFlags: apiServerFlags })
   await etcd.daemon.start()
   await apiServer.daemon.start()
   const access = await apiServer.access()

@@ -19,6 +19,8 @@ export interface ControllerOptions {
   readonly flags?: readonly string[]
   /** false: do not wait until it is ready. */
   readonly wait?: boolean
+  /** What is run; controller/main.ts by default. */
+  readonly program?: string
 }
 
 const MAIN = join(import.meta.dirname, '../../controller/main.ts')
@@ -26,7 +28,7 @@ const MAIN = join(import.meta.dirname, '../../controller/main.ts')
 /** Needs what `installDeploy` applies. Any number run side by side, as replicas do. */
 export async function startController(
   cluster: Pick<Cluster, 'createToken' | 'kubeconfig'>,
-  { flags = [], wait = true }: ControllerOptions = {},
+  { flags = [], wait = true, program = MAIN }: ControllerOptions = {},
 ): Promise<Controller> {
   const token = await cluster.createToken({ namespace: SYSTEM_NAMESPACE, serviceAccount: 'enbi-controller' })
   const kubeconfig = await cluster.kubeconfig({ token })
@@ -38,7 +40,7 @@ export async function startController(
   const daemon = createDaemon({
     name: 'enbi-controller',
     namespace,
-    command: [process.execPath, MAIN, '--kubeconfig', kubeconfig, '--listen', `127.0.0.1:${port}`, ...flags],
+    command: [process.execPath, program, '--kubeconfig', kubeconfig, '--listen', `127.0.0.1:${port}`, ...flags],
     env: { PATH: process.env.PATH, HOME: dir, TMPDIR: dir },
     logPath: join(dir, 'log'),
     ready: signal => waitUntilHealthy(`${url}/readyz`, signal),

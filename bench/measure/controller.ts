@@ -1,0 +1,105 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Kind } from '../../kube/contract.ts'
+import { IMAGE_BUILT_CONDITION } from '../../kube/names.ts'
+import { nixBuilds } from '../../kube/nixbuild.ts'
+import { annotationName } from '../../shim/recipes/annotations.ts'
+import { startWorld, type World } from '../../test/controller/world.ts'
+import { timed } from '../calls.ts'
+import { CONTROLLER_PROGRAM } from '../node.ts'
+import { pods } from '../pods.ts'
+import { cpuMs, residentMegabytes } from '../process.ts'
+import type { Result } from '../result.ts'
+
+const NODES = 500
+const NAMESPACES = 20
+const RECIPES = 1000
+const PODS = 5000
+/** Requests at the same time that make the objects. */
+const MAKERS = 16
+const IDLE_MS = 60_000
+
+/** A controller that comes to a cluster full of pods and knows nothing of it; shims and kubelets are objects alone. */
+export async function measureController(): Promise<Result[]> {
+  await using world = await startWorld()
+  const namespaces = await fill(world)
+  const begin = performance.now()
+  await using controller = await world.cluster.startController({ ...CONTROLLER_PROGRAM, wait: false })
+  await untilCaughtUp(world, namespaces)
+  const catchup = (performance.now() - begin) / 1000
+  const { pid } = controller.daemon
+  const idle = await cpuShare(pid)
+  return [
+    { name: 'controller.catchup', value: catchup, unit: 's', aim: '< 60' },
+    { name: 'controller.rss', value: await residentMegabytes(pid, 'VmHWM'), unit: 'MB', aim: '< 200' },
+    { name: 'controller.idle.cpu', value: idle, unit: '', aim: '< 0.01' },
+  ]
+}
+
+async function fill(world: World): Promise<string[]> {
+  const nodes = await atOnce(range(NODES), () => world.addNode())
+  const namespaces = await atOnce(range(NAMESPACES), () => world.createNamespace())
+  await atOnce(range(PODS), n => {
+    const recipe = n % RECIPES
+    const image = `registry.example/bench/app-${recipe}:1`
+    const annotations = {
+      [annotationName('imageTag')]: image,
+      [annotationName('flakeUrl')]: `github:team/app-${recipe}`,
+      [annotationName('packageName')]: 'image',
+    }
+    return world.addPod(pick(namespaces, recipe), pick(nodes, n), { annotations, image })
+  })
+  return namespaces
+}
+
+const POLL_MS = 1000
+
+/** Every recipe's NixBuild and every pod's condition. Looks at the pods only when the NixBuilds are there: looking costs, too. */
+async function untilCaughtUp(world: World, namespaces: readonly string[]): Promise<void> {
+  while ((await countIn(world, nixBuilds, namespaces, () => true)) < RECIPES) await delay(POLL_MS)
+  const isTold = (pod: ReturnType<typeof pods.parse>) =>
+    pod.status.conditions.some(({ type }) => type === IMAGE_BUILT_CONDITION)
+  for (const namespace of namespaces)
+    while ((await countIn(world, pods, [namespace], isTold)) < PODS / NAMESPACES) await delay(POLL_MS)
+}
+
+async function countIn<T>(
+  { kube }: World,
+  kind: Kind<T>,
+  namespaces: readonly string[],
+  counts: (item: T) => boolean,
+): Promise<number> {
+  let count = 0
+  for (const namespace of namespaces) {
+    await kube.list(kind, { namespace }, item => {
+      if (counts(item)) count += 1
+    })
+  }
+  return count
+}
+
+/** Of one core. */
+async function cpuShare(pid: number | undefined): Promise<number> {
+  const before = await cpuMs(pid)
+  const elapsed = await timed(() => delay(IDLE_MS))
+  return ((await cpuMs(pid)) - before) / elapsed
+}
+
+function range(length: number): number[] {
+  return Array.from({ length }, (_, n) => n)
+}
+
+function pick<T>(items: readonly T[], n: number): T {
+  const item = items[n % items.length]
+  if (item === undefined) throw new Error('nothing to pick from')
+  return item
+}
+
+async function atOnce<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  const rest = items.entries()
+  const worker = async () => {
+    for (const [index, item] of rest) results[index] = await work(item)
+  }
+  await Promise.all(Array.from({ length: MAKERS }, worker))
+  return results
+}
