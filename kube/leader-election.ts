@@ -108,8 +108,8 @@ async function renew(election: Election, lease: Lease, timeoutMs: number): Promi
   try {
     return await write(election, lease, { ...held(election), leaseTransitions: lease.spec.leaseTransitions }, timeoutMs)
   } catch (error) {
-    if (!isConflict(error) && !isRefused(error)) throw error
-    // Our own renewal, perhaps, whose answer was lost; or somebody has deleted it.
+    if (!isConflict(error)) throw error
+    // Our own renewal, perhaps, whose answer was lost.
     const current = await election.kube.get(leases, election.lease, { timeoutMs })
     if (current?.spec.holderIdentity !== election.identity) throw new LostLease('another has it', { cause: error })
     return write(election, current, { ...held(election), leaseTransitions: current.spec.leaseTransitions }, timeoutMs)
@@ -153,8 +153,4 @@ function write(election: Election, lease: Lease, spec: object, timeoutMs: number
 
 function isConflict(error: unknown): boolean {
   return error instanceof ShimError && error.code === 'ClusterConflict'
-}
-
-function isRefused(error: unknown): boolean {
-  return error instanceof ShimError && error.code === 'ClusterRefused'
 }

@@ -1,0 +1,152 @@
+import { randomUUID } from 'node:crypto'
+import { pino } from 'pino'
+import * as v from 'valibot'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createKube } from '../../kube/client.ts'
+import type { Kube } from '../../kube/contract.ts'
+import { type EventContent, events } from '../../kube/event.ts'
+import { createEventRecorder } from '../../kube/event-recorder.ts'
+import { startCluster } from '../cluster/cluster.ts'
+import { configMaps } from './config-maps.ts'
+
+const LIMIT = { timeout: 30_000, interval: 20 }
+const namespace = 'default'
+const allOfIt = { ...events, parse: (object: unknown) => v.parse(v.record(v.string(), v.unknown()), object) }
+let cluster: Awaited<ReturnType<typeof startCluster>>
+let kube: Kube
+
+beforeAll(async () => {
+  cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
+  kube = createKube({ kubeconfig: cluster.adminKubeconfig })
+})
+
+afterAll(async () => {
+  await kube?.close()
+  await cluster?.[Symbol.asyncDispose]()
+})
+
+test('an event is there for kubectl describe, with where it comes from', async () => {
+  await using bed = begin()
+  const content = await about({ reason: 'ImageBuilt', message: 'in 12 s' })
+  bed.recorder.record(content)
+  await bed.recorder.flushed()
+  expect(await eventsAbout(content)).toMatchObject([
+    {
+      reason: 'ImageBuilt',
+      message: 'in 12 s',
+      type: 'Normal',
+      count: 1,
+      source: { component: 'test', host: 'node-1' },
+      reportingComponent: 'test',
+      involvedObject: { ...content.about },
+    },
+  ])
+  const told = await cluster.kubectl(['describe', 'configmap', content.about.name])
+  expect(told).toMatch(/Normal +ImageBuilt +\S+ +test +in 12 s/)
+})
+
+test('the same event again is counted, each time by one write', async () => {
+  await using bed = begin()
+  const content = await about()
+  for (let times = 0; times < 4; times += 1) bed.recorder.record(content)
+  await bed.recorder.flushed()
+  expect(await eventsAbout(content)).toMatchObject([{ count: 4 }])
+  expect(bed.writes()).toBe(4)
+})
+
+test('an event that was told before a restart goes on being counted', async () => {
+  const content = await about()
+  for (let starts = 0; starts < 3; starts += 1) {
+    await using bed = begin()
+    bed.recorder.record(content)
+    bed.recorder.record(content)
+    await bed.recorder.flushed()
+  }
+  expect(await eventsAbout(content)).toMatchObject([{ count: 6 }])
+})
+
+test('an event that the API server has dropped in between begins anew', async () => {
+  await using bed = begin()
+  const content = await about()
+  bed.recorder.record(content)
+  bed.recorder.record(content)
+  await bed.recorder.flushed()
+  await cluster.kubectl(['delete', 'events', `--field-selector=involvedObject.name=${content.about.name}`])
+  bed.recorder.record(content)
+  await bed.recorder.flushed()
+  expect(await eventsAbout(content)).toMatchObject([{ count: 1 }])
+})
+
+test('what could not be told while the API server was away is told later, in order and with its time', async () => {
+  await using bed = begin()
+  const first = await about({ message: 'one' })
+  await cluster.controlPlane.apiServer.kill()
+  const before = Date.now()
+  bed.recorder.record(first)
+  bed.recorder.record({ ...first, message: 'two' })
+  await expect.poll(bed.writes, LIMIT).toBeGreaterThan(1)
+  await cluster.controlPlane.apiServer.start()
+  const started = Date.now()
+  await bed.recorder.flushed()
+  const told = await eventsAbout(first)
+  expect(told.map(event => event.message).sort()).toEqual(['one', 'two'])
+  for (const event of told) {
+    const time = Date.parse(String(event.lastTimestamp))
+    expect(time).toBeGreaterThan(before - 1_001)
+    expect(time).toBeLessThan(started)
+  }
+})
+
+test('an event that is refused is dropped and logged, and the next one told', async () => {
+  await using bed = begin()
+  const content = await about()
+  bed.recorder.record({ ...content, about: { ...content.about, namespace: 'no-such-namespace' } })
+  bed.recorder.record(content)
+  await bed.recorder.flushed()
+  expect(bed.logged.join()).toContain('cannot tell an event')
+  expect(await eventsAbout(content)).toHaveLength(1)
+})
+
+test('what waits is bounded, and ends with the signal', async () => {
+  await using bed = begin({ create: () => new Promise(() => {}), patch: kube.patch })
+  const content = await about()
+  for (let count = 0; count < 600; count += 1) bed.recorder.record({ ...content, message: `${count}` })
+  expect(bed.logged.filter(line => line.includes('oldest is dropped'))).toHaveLength(99)
+})
+
+function begin(through: Pick<Kube, 'create' | 'patch'> = kube) {
+  const ending = new AbortController()
+  const logged: string[] = []
+  let writes = 0
+  const counted: Pick<Kube, 'create' | 'patch'> = {
+    create(...args) {
+      writes += 1
+      return through.create(...args)
+    },
+    patch(...args) {
+      writes += 1
+      return through.patch(...args)
+    },
+  }
+  const recorder = createEventRecorder({
+    kube: counted,
+    component: 'test',
+    host: 'node-1',
+    signal: ending.signal,
+    logger: pino({}, { write: line => logged.push(line) }),
+  })
+  return { recorder, logged, writes: () => writes, [Symbol.asyncDispose]: async () => ending.abort() }
+}
+
+async function about(content: Partial<EventContent> = {}): Promise<EventContent> {
+  const name = `about-${randomUUID()}`
+  const { metadata } = await kube.create(configMaps, { namespace, name, body: {} })
+  const target = { apiVersion: 'v1', kind: 'ConfigMap', namespace, name, uid: metadata.uid }
+  return { about: target, type: 'Normal', reason: 'Tested', message: 'all is well', ...content }
+}
+
+async function eventsAbout({ about: { name } }: EventContent) {
+  const found: Record<string, unknown>[] = []
+  await kube.list(allOfIt, { namespace, fieldSelector: `involvedObject.name=${name}` }, event => found.push(event))
+  return found
+}
