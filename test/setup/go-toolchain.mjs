@@ -26,14 +26,20 @@ const TOOLCHAINS = {
 /** From this on Go fetches another version of itself when it is told to. */
 const OLDEST_MINOR = 21
 
-/** A go command of that version, and the environment that makes it so: the machine's own if it can be that, else one in the cache. */
-export async function findGo() {
+/**
+ * A go command of that version, and the environment that makes it so: the machine's own if it can be that, with its own caches, else
+ * one that is fetched, whose caches are put into a folder that may be removed afterwards.
+ */
+export async function findGo(caches) {
   for (const command of ['go', '/usr/local/go/bin/go']) {
     if (canSwitch(command)) return { command, env: { GOTOOLCHAIN: `go${GO_VERSION}` } }
   }
   const dir = join(CACHE, `go-${GO_VERSION}`)
   if (!existsSync(dir)) await fetchToolchain(dir)
-  return { command: join(dir, 'bin/go'), env: { GOROOT: dir, GOTOOLCHAIN: 'local' } }
+  return {
+    command: join(dir, 'bin/go'),
+    env: { GOROOT: dir, GOTOOLCHAIN: 'local', GOPATH: caches, GOCACHE: join(caches, 'build') },
+  }
 }
 
 function canSwitch(command) {

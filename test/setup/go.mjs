@@ -23,8 +23,13 @@ export async function buildGoPrograms() {
     throw new SetupError(`cannot make the folder for the programs of the test cluster: ${error.message}`)
   }
   removeLeftovers()
-  const go = await findGo()
-  for (const family of FAMILIES.filter(one => !isBuilt(one))) build(go, family)
+  const caches = join(CACHE, `go-caches${PART}${process.pid}`)
+  try {
+    const go = await findGo(caches)
+    for (const family of FAMILIES.filter(one => !isBuilt(one))) build(go, family)
+  } finally {
+    rmSync(caches, { recursive: true, force: true })
+  }
 }
 
 /** The kubelet refuses to be of no version. */
@@ -57,7 +62,15 @@ function build(go, { name, version, source, dir, flags }) {
     encoding: 'utf8',
     maxBuffer: Number.MAX_SAFE_INTEGER,
     // The caller's own settings must not change what is built; those for proxies and caches stay.
-    env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off', GOOS: 'linux', GOARCH: '', ...go.env },
+    env: {
+      ...process.env,
+      CGO_ENABLED: '0',
+      GOFLAGS: '-modcacherw',
+      GOWORK: 'off',
+      GOOS: 'linux',
+      GOARCH: '',
+      ...go.env,
+    },
   })
   if (error || status !== 0) {
     rmSync(parts, { recursive: true, force: true })

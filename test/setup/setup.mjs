@@ -1,4 +1,5 @@
 // Brings everything that the demo, the tests and the benchmarks need, and says what it does.
+// With --cluster also Kubernetes, for the test cluster: that is built, and takes minutes once.
 // Plain JavaScript without packages: it runs first, under any Node from 18 on.
 import { debianPackagesAreThere, unpackDebianPackages, whatIsMissing } from './debian.mjs'
 import { buildGoPrograms, goProgramsAreThere } from './go.mjs'
@@ -21,5 +22,5 @@ async function setUp() {
   }
   if (!npmPackagesAreThere()) installNpmPackages()
   if (!debianPackagesAreThere()) unpackDebianPackages()
-  if (!goProgramsAreThere()) await buildGoPrograms()
+  if (process.argv.includes('--cluster') && !goProgramsAreThere()) await buildGoPrograms()
 }
