@@ -1,0 +1,48 @@
+import { createKube } from '../../kube/client.ts'
+import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
+import { startCluster } from '../cluster/cluster.ts'
+
+/** An API server of its own that knows NixBuilds and nothing else of ours; all of them are in `default`. */
+export async function startWithCrd() {
+  const cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
+  const kube = createKube({ kubeconfig: cluster.adminKubeconfig })
+  const namespace = 'default'
+  let made = 0
+  const newName = () => {
+    made += 1
+    return `crd-${made}`
+  }
+  await cluster.kubectl(['apply', '--kustomize', 'deploy/crd'])
+  await cluster.kubectl(['wait', '--for=condition=Established', 'crd/nixbuilds.enbi.hrzn.ee', '--timeout=20s'])
+  return {
+    cluster,
+    kube,
+    newName,
+    async create(spec: object): Promise<string> {
+      const name = newName()
+      await kube.create(nixBuilds, { namespace, name, body: { spec } })
+      return name
+    },
+    async get(name: string): Promise<NixBuild> {
+      const found = await kube.get(nixBuilds, { namespace, name })
+      if (!found) throw new Error(`there is no ${name}`)
+      return found
+    },
+    merge: (name: string, body: object) =>
+      kube.patch(nixBuilds, { namespace, name, body }, { type: 'merge', fieldManager: 'test' }),
+    mergeStatus: (name: string, status: object) =>
+      kube.patch(
+        nixBuilds,
+        { namespace, name, body: { status } },
+        { type: 'merge', subresource: 'status', fieldManager: 'test' },
+      ),
+    async strictly(verb: 'create' | 'replace', object: object, ...flags: readonly string[]): Promise<void> {
+      const input = JSON.stringify(object)
+      await cluster.kubectl([verb, '--validate=strict', ...flags, '--filename=-'], { input })
+    },
+    async [Symbol.asyncDispose]() {
+      await kube.close()
+      await cluster[Symbol.asyncDispose]()
+    },
+  }
+}

@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { nixBuilds } from '../../kube/nixbuild.ts'
+import { recipeOf } from '../../kube/nixbuild-recipe.ts'
+import { startWithCrd } from './crd-cluster.ts'
+import { SPEC } from './nixbuilds.ts'
+
+const REV = '0123456789abcdef0123456789abcdef01234567'
+const HASH = encodeURIComponent('sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=')
+const namespace = 'default'
+let api: Awaited<ReturnType<typeof startWithCrd>>
+
+beforeAll(async () => {
+  api = await startWithCrd()
+})
+
+afterAll(() => api?.[Symbol.asyncDispose]())
+
+describe('the API server takes what the shim takes:', () => {
+  test.each([
+    ...[
+      'github:owner/repo',
+      'github:owner/repo/feature/x',
+      `github:owner/repo/${REV}`,
+      `github:owner/.dotfiles?rev=${REV}`,
+      'gitlab:owner/repo?dir=sub/dir',
+      'sourcehut:~owner/repo',
+      `git+https://git.example:8443/a.git?ref=refs/tags/v1&rev=${REV}`,
+      'git+https://GIT.Example/My%20Team/a',
+      'git+https://h.example/a?ref=a+b/c',
+      'git+http://[::1]:80/a',
+      'git+ssh://git@git.example/a?submodules=1',
+      'git+file:///srv/a?shallow=1',
+      'path:/srv/a',
+      `path:/srv/a?lastModified=1&narHash=${HASH}`,
+      'https://h.example/a.tar.gz',
+      `tarball+https://h.example/latest?narHash=${HASH}`,
+      'tarball+file:///srv/a.tar.xz',
+      'file:///srv/a.tar.xz',
+      'flake:nixpkgs',
+      `flake:nixpkgs/main/${REV}`,
+      `github:owner/${'r'.repeat(1024 - 'github:owner/'.length)}`,
+    ].map(value => ['flakeUrl', value] as const),
+    ...[
+      'app',
+      'app:1',
+      'team/app',
+      'localhost/app',
+      'localhost:5000/app:v1.0_a-b',
+      'registry.example/a/b/c__d.e--f:1',
+      `app@sha256:${'0'.repeat(64)}`,
+      `registry.example/app:1@sha256:${'a'.repeat(64)}`,
+      'nix:0/nix/store/00000000000000000000000000000000-nix-image-web.tar',
+      'REGISTRY.example/app',
+    ].map(value => ['imageTag', value] as const),
+    ...['app', 'images.web', 'images."web.v2"', '"a@b:c~d"', "a'b+c", '_1', 'a'.repeat(256)].map(
+      value => ['packageName', value] as const,
+    ),
+    ...['x86_64-linux', 'aarch64-linux', 'armv7l-linux', 'aarch64-darwin'].map(value => ['system', value] as const),
+  ])('%s %s', async (field, value) => {
+    const recipe = recipeOf({ spec: { ...SPEC, [field]: value } })
+    await api.create({ ...SPEC, [field]: value })
+    // As the shim and the controller write it.
+    const { image: imageTag, flake, packageName, system } = recipe
+    await api.create({ imageTag, flakeUrl: flake.url, packageName, system })
+  })
+})
+
+describe('the API server refuses what the shim refuses:', () => {
+  test.each([
+    ...[
+      '',
+      'nixpkgs',
+      './a',
+      '-I',
+      '--option',
+      'github:o/r ',
+      'github:o/ r',
+      'github:o/r\n--impure',
+      'github:o/r#app',
+      'github:o/$(id)',
+      'github:o/r;id',
+      'github:owner',
+      'git+https://user:secret@git.example/a',
+      'git+https://user@git.example/a',
+      'git+ssh://git:secret@git.example/a',
+      'git+https://git.example',
+      'git+https://git.example/',
+      'git+https://git.example/a//b',
+      'git+https://git.example/-a',
+      'git+file://srv/a',
+      'path:a',
+      'path:./a',
+      'http+unix://a/b',
+      'github:o/r?',
+      'github:o/r?x',
+      'github:o/r\u202e',
+      `github:owner/${'r'.repeat(1025 - 'github:owner/'.length)}`,
+    ].map(value => ['flakeUrl', value] as const),
+    ...[
+      '',
+      'UPPER',
+      'app:',
+      'app: 1',
+      '-app',
+      'app/',
+      '/app',
+      'https://registry.example/app',
+      'registry.example/App',
+      `app:${'t'.repeat(129)}`,
+      'app@sha256:00',
+      '[::1]:5000/app',
+      'a'.repeat(513),
+    ].map(value => ['imageTag', value] as const),
+    ...['', '.', 'a.', '.a', 'a..b', '-a', 'a b', '$(id)', '"a', 'a"b"', '#a', 'a'.repeat(257)].map(
+      value => ['packageName', value] as const,
+    ),
+    ...['', 'linux', 'x86_64-', 'X86_64-linux', 'x86_64-linux ', '-linux', 'a-b-c'].map(
+      value => ['system', value] as const,
+    ),
+  ])('%s %j', async (field, value) => {
+    expect(() => recipeOf({ spec: { ...SPEC, [field]: value } })).toThrow(
+      expect.objectContaining({ code: 'RecipeInvalid' }),
+    )
+    await expect(api.create({ ...SPEC, [field]: value })).rejects.toThrow(refusal(`spec.${field}`))
+  })
+
+  test.each(['flakeUrl', 'imageTag', 'packageName', 'system'] as const)('no %s', async field => {
+    const { [field]: _, ...rest } = SPEC
+    await expect(api.create(rest)).rejects.toThrow(refusal(`spec.${field}: Required value`))
+  })
+
+  test('no recipe at all', async () => {
+    const body = {}
+    await expect(api.kube.create(nixBuilds, { namespace, name: api.newName(), body })).rejects.toThrow(refusal('spec'))
+  })
+})
+
+function refusal(about: string) {
+  return expect.objectContaining({ code: 'ClusterRefused', message: expect.stringContaining(about) })
+}

@@ -1,0 +1,163 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { NIXBUILD_LIMITS, NIXBUILD_PHASES, nixBuilds } from '../../kube/nixbuild.ts'
+import { startWithCrd } from './crd-cluster.ts'
+import { pathsIn, properties } from './crd-schema.ts'
+import { FULL_STATUS, SPEC } from './nixbuilds.ts'
+
+const LIMIT = { timeout: 30_000, interval: 100 }
+const namespace = 'default'
+let api: Awaited<ReturnType<typeof startWithCrd>>
+
+beforeAll(async () => {
+  api = await startWithCrd()
+})
+
+afterAll(() => api?.[Symbol.asyncDispose]())
+
+describe('the CRD and the types of the project are one:', () => {
+  test('every field that the project knows survives the API server, strictly checked', async () => {
+    const name = api.newName()
+    const object = { apiVersion: nixBuilds.apiVersion, kind: nixBuilds.kind, metadata: { namespace, name }, spec: SPEC }
+    await api.strictly('create', object)
+    const { metadata } = await api.get(name)
+    const { resourceVersion } = metadata
+    const whole = { ...object, metadata: { ...object.metadata, resourceVersion }, status: FULL_STATUS }
+    await api.strictly('replace', whole, '--subresource=status')
+    expect(await api.get(name)).toMatchObject({ spec: SPEC, status: FULL_STATUS })
+  })
+
+  test('the project knows every field that the CRD has', () => {
+    const parsed = nixBuilds.parse({ metadata: METADATA, spec: SPEC, status: FULL_STATUS })
+    expect(parsed).toMatchObject({ spec: SPEC, status: FULL_STATUS })
+    expect(pathsIn({ spec: parsed.spec, status: parsed.status }).sort()).toEqual(
+      [...properties()].map(({ path }) => path).sort(),
+    )
+  })
+
+  test('limits and phases are the same', () => {
+    const found = new Map([...properties()].map(({ path, schema }) => [path, schema]))
+    expect(found.get('status.status')?.enum).toEqual(NIXBUILD_PHASES)
+    expect({
+      message: found.get('status.conditions.message')?.maxLength,
+      progress: found.get('status.progress')?.maxLength,
+      reason: found.get('status.attempts.reason')?.maxLength,
+      nodes: found.get('status.nodes')?.maxItems,
+      attempts: found.get('status.attempts')?.maxItems,
+    }).toEqual(NIXBUILD_LIMITS)
+    expect(found.get('status.logTail')?.maxLength).toBe(NIXBUILD_LIMITS.message)
+  })
+
+  test('every field is described, and every text of a recipe has a longest length and a pattern', () => {
+    for (const { path, schema } of properties()) {
+      expect(schema.description, path).toMatch(/^\S.{10,}\.$/s)
+      if (path.startsWith('spec.')) expect([schema.pattern, schema.maxLength], path).not.toContain(undefined)
+      else if (schema.type === 'string' && !schema.enum && !schema.format) expect(schema.maxLength, path).toBeDefined()
+    }
+  })
+})
+
+describe('a recipe never changes:', () => {
+  test.each([
+    ['flakeUrl', 'github:owner/other'],
+    ['imageTag', 'other'],
+    ['packageName', 'other'],
+    ['system', 'aarch64-linux'],
+  ])('%s', async (field, value) => {
+    const name = await api.create(SPEC)
+    await expect(api.merge(name, { spec: { [field]: value } })).rejects.toThrow(refusal('never changes'))
+    expect((await api.get(name)).spec).toEqual(SPEC)
+    await api.merge(name, { metadata: { labels: { a: 'b' } }, spec: SPEC })
+    expect((await api.get(name)).metadata.labels).toEqual({ a: 'b' })
+  })
+})
+
+describe('a status is refused that', () => {
+  const node = (name: string) => ({ name })
+  const attempt = { node: 'n', endTime: '2026-01-01T00:00:00Z', reason: 'gone' }
+  const many = <T>(length: number, make: (index: number) => T) => Array.from({ length }, (_, index) => make(index))
+  test.each([
+    ['has another phase', { status: 'Sleeping' }, 'status.status'],
+    ['lists too many nodes', { nodes: many(NIXBUILD_LIMITS.nodes + 1, index => node(`n${index}`)) }, 'status.nodes'],
+    ['lists a node twice', { nodes: [node('n'), node('n')] }, 'status.nodes'],
+    ['lists a node without a name', { nodes: [{ since: '2026-01-01T00:00:00Z' }] }, 'status.nodes'],
+    ['has too many attempts', { attempts: many(NIXBUILD_LIMITS.attempts + 1, () => attempt) }, 'status.attempts'],
+    ['has a progress that is too long', { progress: 'x'.repeat(NIXBUILD_LIMITS.progress + 1) }, 'status.progress'],
+    ['has a log that is too long', { logTail: 'x'.repeat(NIXBUILD_LIMITS.message + 1) }, 'status.logTail'],
+    ['has one condition twice', { conditions: many(2, () => ({ type: 'A', status: 'True' })) }, 'status.conditions'],
+    ['has a time that is none', { startTime: 'yesterday' }, 'status.startTime'],
+  ])('%s', async (_, status, field) => {
+    const name = await api.create(SPEC)
+    await expect(api.mergeStatus(name, status)).rejects.toThrow(refusal(field))
+  })
+})
+
+test('status is written apart from the rest: not at creation, and not with the recipe', async () => {
+  const name = api.newName()
+  await api.kube.create(nixBuilds, { namespace, name, body: { spec: SPEC, status: { status: 'Succeeded' } } })
+  await api.merge(name, { status: { status: 'Succeeded' } })
+  expect((await api.get(name)).status.status).toBeUndefined()
+  await api.mergeStatus(name, { status: 'Building', progress: 'a' })
+  expect((await api.get(name)).status).toMatchObject({ status: 'Building', progress: 'a' })
+})
+
+test('several shims each own their entry among the nodes', async () => {
+  const name = await api.create(SPEC)
+  const apply = (node: string, nodes: object[]) =>
+    api.kube.patch(
+      nixBuilds,
+      { namespace, name, body: { status: { nodes } } },
+      { type: 'apply', subresource: 'status', fieldManager: `enbi-shim-${node}` },
+    )
+  await apply('a', [{ name: 'a' }])
+  await apply('b', [{ name: 'b' }])
+  expect((await api.get(name)).status.nodes).toEqual([{ name: 'a' }, { name: 'b' }])
+  await apply('a', [])
+  expect((await api.get(name)).status.nodes).toEqual([{ name: 'b' }])
+})
+
+describe('kubectl', () => {
+  test.each(['nixbuild', 'nixbuilds', 'nb', 'enbi'])(
+    'get %s prints the columns that a person wants',
+    async resource => {
+      const name = await api.create(SPEC)
+      await api.mergeStatus(name, { status: 'Building', buildNode: 'node-1' })
+      const [header, line] = (
+        await api.cluster.kubectl(['get', resource, `--field-selector=metadata.name=${name}`])
+      ).split('\n')
+      expect(header?.split(/ {2,}/)).toEqual(['NAME', 'IMAGE TAG', 'SYSTEM', 'STATUS', 'BUILD NODE', 'AGE'])
+      expect(line?.split(/ {2,}/)).toEqual([
+        ...[name, SPEC.imageTag, SPEC.system, 'Building', 'node-1'],
+        expect.stringMatching(/^\d+s$/),
+      ])
+    },
+  )
+
+  test('finds the NixBuilds of an image, and those of a node', async () => {
+    const imageTag = `registry.example/found:${api.newName()}`
+    const name = await api.create({ ...SPEC, imageTag })
+    await api.mergeStatus(name, { buildNode: api.newName() })
+    const { buildNode } = (await api.get(name)).status
+    for (const selector of [`spec.imageTag=${imageTag}`, `status.buildNode=${buildNode}`]) {
+      expect(await api.cluster.kubectl(['get', 'nb', '-o', 'name', `--field-selector=${selector}`])).toBe(
+        `nixbuild.enbi.hrzn.ee/${name}`,
+      )
+    }
+  })
+
+  test('explain reads as documentation', async () => {
+    // The API server publishes the schema a little later than the kind.
+    const explain = (field: string) => api.cluster.kubectl(['explain', field]).catch((error: Error) => error.message)
+    await expect.poll(() => explain('nixbuild.spec'), LIMIT).toContain('FIELDS:')
+    const spec = (await explain('nixbuild.spec')).replace(/\s+/g, ' ')
+    for (const words of ['The flake, as nix takes it', 'flakeUrl <string> -required-', 'never changes'].map(String)) {
+      expect(spec.toLowerCase()).toContain(words.toLowerCase())
+    }
+    expect(await explain('nixbuild.status.nodes')).toContain('Each shim writes its own entry only')
+  })
+})
+
+const METADATA = { name: 'a', namespace, uid: 'u', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }
+
+function refusal(about: string) {
+  return expect.objectContaining({ code: 'ClusterRefused', message: expect.stringContaining(about) })
+}

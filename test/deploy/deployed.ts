@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto'
+import { createKube } from '../../kube/client.ts'
+import type { Kube } from '../../kube/contract.ts'
+import { type Cluster, startCluster } from '../cluster/cluster.ts'
+
+const LIMIT_MS = 30_000
+const PAUSE_MS = 100
+
+/** A cluster of its own with what `deploy/` ships, and nothing that runs in it. */
+export interface Deployed extends AsyncDisposable {
+  readonly cluster: Cluster
+  /** As the administrator. */
+  readonly kube: Kube
+  /** As the account in enbi-system; `node`: with a token that is bound to that Node, which is made when it is missing. */
+  as(account: 'enbi-shim' | 'enbi-controller', node?: string): Promise<Member>
+}
+
+export interface Member {
+  readonly kube: Kube
+  readonly kubeconfig: string
+}
+
+export async function startDeployed(): Promise<Deployed> {
+  const cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
+  const kubes: Kube[] = []
+  const connect = (kubeconfig: string) => {
+    const kube = createKube({ kubeconfig })
+    kubes.push(kube)
+    return kube
+  }
+  const deployed: Deployed = {
+    cluster,
+    kube: connect(cluster.adminKubeconfig),
+    async as(serviceAccount, node) {
+      if (node !== undefined) await cluster.apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: node } })
+      const account = { namespace: 'enbi-system', serviceAccount, ...(node !== undefined && { node }) }
+      const kubeconfig = await cluster.kubeconfig({ token: await cluster.createToken(account) })
+      return { kube: connect(kubeconfig), kubeconfig }
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(kubes.map(kube => kube.close()))
+      await cluster[Symbol.asyncDispose]()
+    },
+  }
+  try {
+    await cluster.kubectl(['apply', '--kustomize', 'deploy'])
+    await cluster.kubectl(['wait', '--for=condition=Established', 'crd/nixbuilds.enbi.hrzn.ee', '--timeout=20s'])
+    await untilPoliciesHold(deployed)
+    return deployed
+  } catch (error) {
+    await deployed[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** An API server takes a moment to heed a new admission policy. */
+async function untilPoliciesHold({ as, cluster }: Deployed): Promise<void> {
+  const { kubeconfig } = await as('enbi-shim')
+  const tries = [
+    { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace: 'enbi-system', name: randomUUID() } },
+    {
+      apiVersion: 'enbi.hrzn.ee/v1alpha1',
+      kind: 'NixBuild',
+      metadata: { namespace: 'default', name: randomUUID() },
+      spec: { flakeUrl: 'flake:a', imageTag: 'a', packageName: 'a', system: 'x86_64-linux' },
+    },
+  ]
+  const end = performance.now() + LIMIT_MS
+  for (const object of tries) {
+    const args = ['create', '--dry-run=server', '--filename=-']
+    for (;;) {
+      const answer = await cluster
+        .kubectl(args, { kubeconfig, input: JSON.stringify(object) })
+        .catch((error: Error) => error.message)
+      if (answer.includes('ValidatingAdmissionPolicy')) break
+      if (performance.now() > end) throw new Error(`the admission policy does not hold: ${answer}`)
+      await new Promise(resolve => setTimeout(resolve, PAUSE_MS))
+    }
+  }
+}

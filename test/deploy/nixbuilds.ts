@@ -1,0 +1,44 @@
+import type { NixBuildSpec, NixBuildStatus } from '../../kube/nixbuild.ts'
+
+export const SPEC: NixBuildSpec = {
+  flakeUrl: 'git+https://git.example:8443/team/app?dir=sub&ref=main',
+  imageTag: 'registry.example:5000/team/app:1.0',
+  packageName: 'images."web.v2"',
+  system: 'x86_64-linux',
+}
+
+const TIME = '2026-01-02T03:04:05Z'
+
+/** Every field that the project knows: the compiler asks for those that are missing here. */
+export const FULL_STATUS: Complete<NixBuildStatus> = {
+  status: 'Failed',
+  observedGeneration: 1,
+  conditions: [
+    {
+      type: 'Success',
+      status: 'False',
+      observedGeneration: 1,
+      reason: 'ResultFailure',
+      message: 'it\ndid not work',
+      lastTransitionTime: TIME,
+    },
+  ],
+  buildNode: 'node-1',
+  buildJobName: '20260102-030405-abcdef',
+  imageDigest: `sha256:${'0'.repeat(64)}`,
+  imageSize: 5_000_000_000,
+  storePath: '/nix/store/00000000000000000000000000000000-app',
+  lockedFlakeUrl: 'git+https://git.example:8443/team/app?dir=sub&rev=0123456789012345678901234567890123456789',
+  startTime: TIME,
+  completionTime: TIME,
+  progress: 'building 3 of 7: hello-2.12',
+  logTail: 'one\ntwo',
+  nodes: [{ name: 'node-1', imageDigest: `sha256:${'0'.repeat(64)}`, since: TIME }],
+  attempts: [{ node: 'node-0', endTime: TIME, reason: 'it is gone' }],
+}
+
+type Complete<T> = T extends readonly (infer Item)[]
+  ? Complete<Item>[]
+  : T extends object
+    ? { [Key in keyof T]-?: Complete<Exclude<T[Key], undefined | null>> }
+    : T
