@@ -18,9 +18,12 @@ export interface PodFacts {
   /** Since when the condition has been another than it should be, as the last plan said. */
   readonly differsSince: number | undefined
   readonly now: number
-  /** How long a state must last to be written, when a better one may follow at once; in milliseconds. */
-  readonly settleMs: number
+  /** How long a pod waits to be told of a state that a better one may follow soon, in milliseconds. */
+  readonly settleMs: Readonly<Record<Passing, number>>
 }
+
+/** States that are followed by another. */
+export type Passing = Exclude<ImageBuilt['reason'], 'Built' | 'Failed'>
 
 export interface PodPlan {
   /** NixBuilds to be made, with their owner. */
@@ -71,8 +74,9 @@ function planCondition(facts: PodFacts): Partial<PodPlan> {
   if (should === undefined) return { condition: pod.condition ? 'remove' : 'keep' }
   if (isAsItShould(pod, should)) return {}
   const differsSince = facts.differsSince ?? now
-  const settled = should.reason === 'Built' || should.reason === 'Failed' || now >= differsSince + settleMs
-  if (!settled) return { differsSince, recheckAt: differsSince + settleMs }
+  const settledAt =
+    should.reason === 'Built' || should.reason === 'Failed' ? now : differsSince + settleMs[should.reason]
+  if (now < settledAt) return { differsSince, recheckAt: settledAt }
   // Told once: the condition is the memory of it.
   return { condition: { set: should }, events: should.reason === 'Failed' ? problems : [] }
 }

@@ -11,8 +11,8 @@ import { podPatch } from '../reconcile/pod-patch.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { wantId } from '../state/wants-index.ts'
 
-/** A state that a better one follows sooner is not written: most builds' pods are told Building, not Pending and Building. */
-const SETTLE_MS = 300
+/** A state that a better one follows sooner is not written: most pods are told Building and Built, and not Pending before. */
+const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
 
 /** Makes the world fit for one object. Returns when to look at it again, in time of Date.now(), if nothing happens before. */
 export type Worker = (key: string) => Promise<number | undefined>

@@ -12,6 +12,8 @@ const condition = (status: string, reason: string, message: string) => ({
   conditions: [{ type: 'enbi.hrzn.ee/ImageBuilt', status, reason, message }],
 })
 
+const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
+
 function plan(pod: PodView, build?: BuildView, more: Partial<PodFacts> = {}) {
   const { wants, problems } = podWants(pod, 'x86_64-linux')
   return planPod({
@@ -21,7 +23,7 @@ function plan(pod: PodView, build?: BuildView, more: Partial<PodFacts> = {}) {
     problems,
     differsSince: undefined,
     now: NOW,
-    settleMs: 300,
+    settleMs: SETTLE_MS,
     ...more,
   })
 }
@@ -60,7 +62,7 @@ describe('a NixBuild is made', () => {
       problems: [],
       differsSince: undefined,
       now: NOW,
-      settleMs: 300,
+      settleMs: SETTLE_MS,
     })
     expect(plan).toMatchObject({ create: [], condition: 'keep' })
   })
@@ -97,10 +99,12 @@ describe('the condition', () => {
   it.each([
     ['Pending', undefined],
     ['Building', building],
-  ])('%s is written once it has lasted', (reason, build) => {
-    expect(plan(somePod(), build)).toMatchObject({ condition: 'keep', differsSince: NOW, recheckAt: NOW + 300 })
-    expect(plan(somePod(), build, { differsSince: NOW - 299 })).toMatchObject({ condition: 'keep', recheckAt: NOW + 1 })
-    expect(plan(somePod(), build, { differsSince: NOW - 300 })).toMatchObject({
+  ] as const)('%s is written once it has lasted', (reason, build) => {
+    const ms = SETTLE_MS[reason]
+    expect(plan(somePod(), build)).toMatchObject({ condition: 'keep', differsSince: NOW, recheckAt: NOW + ms })
+    const early = plan(somePod(), build, { differsSince: NOW - ms + 1 })
+    expect(early).toMatchObject({ condition: 'keep', recheckAt: NOW + 1 })
+    expect(plan(somePod(), build, { differsSince: NOW - ms })).toMatchObject({
       condition: { set: { reason } },
       differsSince: undefined,
       recheckAt: undefined,
