@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { stringify } from 'yaml'
+import { createKube } from '../../kube/client.ts'
+import type { Kube } from '../../kube/contract.ts'
 import { type Access, type User, writeKubeconfig } from './access.ts'
 import { type AddNodeOptions, addNode } from './add-node.ts'
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from './control-plane.ts'
@@ -15,6 +17,8 @@ export interface Cluster extends AsyncDisposable {
   readonly adminKubeconfig: string
   /** Writes a kubeconfig file for somebody else. */
   kubeconfig(user: User): Promise<string>
+  /** The project's own client, as the administrator unless told otherwise; closed with the cluster. */
+  client(kubeconfig?: string): Kube
   /** A new Kubernetes namespace with its default service account. */
   createNamespace(): Promise<string>
   createToken(account: ServiceAccount): Promise<string>
@@ -43,19 +47,25 @@ export interface ServiceAccount {
 export async function startCluster(options?: ControlPlaneOptions): Promise<Cluster & { controlPlane: ControlPlane }> {
   const controlPlane = await startControlPlane(options)
   const cluster = await connectCluster(controlPlane.access)
-  return { ...cluster, controlPlane, [Symbol.asyncDispose]: () => controlPlane[Symbol.asyncDispose]() }
+  const end = async () => {
+    cluster.closeClients()
+    await controlPlane[Symbol.asyncDispose]()
+  }
+  return { ...cluster, controlPlane, [Symbol.asyncDispose]: end }
 }
 
 /** A control plane that something else started and takes down. */
-export async function connectCluster(access: Access): Promise<Cluster> {
+export async function connectCluster(access: Access): Promise<Cluster & { closeClients(): void }> {
   const adminKubeconfig = await writeKubeconfig(access)
   const made = new AsyncDisposableStack()
+  const clients = new DisposableStack()
   const kubectl: Cluster['kubectl'] = (args, options) =>
     runKubectl({ dir: access.dir, kubeconfig: adminKubeconfig }, args, options)
   const cluster: Cluster = {
     access,
     adminKubeconfig,
     kubeconfig: user => writeKubeconfig(access, user),
+    client: (kubeconfig = adminKubeconfig) => clients.adopt(createKube({ kubeconfig }), kube => kube.close()),
     async createNamespace() {
       const name = `test-${randomUUID().slice(0, 8)}`
       await kubectl(['create', 'namespace', name])
@@ -76,10 +86,15 @@ export async function connectCluster(access: Access): Promise<Cluster> {
     kubectl,
     async apply(...manifests) {
       const documents = manifests.map(manifest => (typeof manifest === 'string' ? manifest : stringify(manifest)))
-      await kubectl(['apply', '--server-side', '--force-conflicts', '--filename=-'], { input: documents.join('\n---\n') })
+      await kubectl(['apply', '--server-side', '--force-conflicts', '--filename=-'], {
+        input: documents.join('\n---\n'),
+      })
     },
     get: async (...args) => JSON.parse(await kubectl(['get', '--output=json', ...args])),
-    [Symbol.asyncDispose]: () => made.disposeAsync(),
+    async [Symbol.asyncDispose]() {
+      clients.dispose()
+      await made.disposeAsync()
+    },
   }
-  return cluster
+  return { ...cluster, closeClients: () => clients.dispose() }
 }

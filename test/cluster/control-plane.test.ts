@@ -1,3 +1,4 @@
+import * as v from 'valibot'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { startCluster } from './cluster.ts'
@@ -20,6 +21,14 @@ test('anybody can be impersonated: a kubelet is held to its own node', async () 
   await expect(cluster.kubectl(['create', '-f-'], { kubeconfig, input: node('two') })).rejects.toThrow(
     /node "one" is not allowed to modify node "two"/,
   )
+})
+
+test('the project has a client for it', async () => {
+  await using cluster = await useCluster()
+  const name = await cluster.createNamespace()
+  const parse = v.parser(v.object({ metadata: v.object({ name: v.string() }) }))
+  const namespaces = { apiVersion: 'v1', kind: 'Namespace', plural: 'namespaces', namespaced: false, parse }
+  expect(await cluster.client().get(namespaces, { name })).toEqual({ metadata: { name } })
 })
 
 test('namespaces stand side by side and go when they are no longer used', async () => {
