@@ -1,0 +1,13 @@
+import * as v from 'valibot'
+import { type Condition, conditionSchema } from '../../kube/condition.ts'
+import { IMAGE_BUILT_CONDITION } from '../../kube/names.ts'
+import type { Cluster } from './cluster.ts'
+import type { PodName } from './pods.ts'
+
+const Pod = v.object({ status: v.object({ conditions: v.optional(v.array(conditionSchema), []) }) })
+
+/** The condition of ours that the pod has now. */
+export async function imageBuilt(cluster: Cluster, { namespace, name }: PodName): Promise<Condition | undefined> {
+  const pod = v.parse(Pod, await cluster.get('pod', name, `--namespace=${namespace}`))
+  return pod.status.conditions.find(({ type }) => type === IMAGE_BUILT_CONDITION)
+}
