@@ -1,0 +1,144 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { listNixBuilds, untilNixBuilds } from '../report/telling-shim.ts'
+import { makeGatedFlake } from './gated-flake.ts'
+import { imageBuilt } from './image-built.ts'
+import type { ClusterNode } from './node.ts'
+import { podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
+import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+
+const LIMIT = { timeout: 20_000 }
+
+let cluster: WholeCluster
+let node: ClusterNode
+
+beforeAll(async () => {
+  cluster = await startWholeCluster({ controllerFlags: [] })
+  node = await cluster.addNode()
+})
+afterAll(async () => cluster?.[Symbol.asyncDispose]())
+
+/** An annotated pod whose image nobody has, and whose build waits for the gate. */
+async function applyColdPod(name: string) {
+  const flake = await makeGatedFlake(cluster)
+  const image = `registry.example/first/${name}:1`
+  const pod = { namespace: await cluster.createNamespace(), name }
+  await cluster.apply(
+    podManifest({
+      ...pod,
+      node: node.name,
+      image,
+      recipe: flake.recipe(image),
+      command: SLEEP,
+    }),
+  )
+  return { pod, image, flake, inNamespace: `--namespace=${pod.namespace}` }
+}
+
+test('an annotated pod is Running on its first pull: its events tell of a build, and of no failure', async () => {
+  const { pod, flake, image } = await applyColdPod('cold')
+  await expect.poll(() => flake.isBuilding(node), LIMIT).toBe(true)
+  await flake.open()
+  await waitForPhase(cluster, pod, 'Running')
+  const reasons = async () => (await podEvents(cluster, pod)).map(({ reason }) => reason).toSorted()
+  await expect
+    .poll(reasons, LIMIT)
+    .toEqual(['Created', 'NixBuildStarted', 'NixBuildSucceeded', 'Pulled', 'Pulling', 'Scheduled', 'Started'])
+  expect(await podEvents(cluster, pod)).toEqual(
+    expect.arrayContaining([
+      {
+        type: 'Normal',
+        reason: 'NixBuildStarted',
+        message: `Building ${image} from ${flake.url}#gated on ${node.name}`,
+      },
+      {
+        type: 'Normal',
+        reason: 'NixBuildSucceeded',
+        message: expect.stringMatching(RegExp(`^Built and loaded ${image} in [0-9.]+ m?s, [0-9.]+ MB$`)),
+      },
+    ]),
+  )
+})
+
+test('its condition ImageBuilt is False while its image is built and True from then on', async () => {
+  const { pod, flake, image } = await applyColdPod('followed')
+  await expect
+    .poll(() => imageBuilt(cluster, pod), LIMIT)
+    .toMatchObject({
+      status: 'False',
+      reason: 'Building',
+      message: `${image}: being built on ${node.name} from ${flake.url}#gated`,
+    })
+  await flake.open()
+  await waitForPhase(cluster, pod, 'Running')
+  await expect
+    .poll(() => imageBuilt(cluster, pod), LIMIT)
+    .toMatchObject({ status: 'True', reason: 'Built', message: `${image}: image loaded` })
+})
+
+test('its NixBuild is made by the controller, and says how far the build is and what came of it', async () => {
+  const { pod, flake, image } = await applyColdPod('told')
+  const [building] = await untilNixBuilds(cluster, pod.namespace, {
+    status: 'Building',
+    progress: expect.stringMatching(/^building /),
+  })
+  expect(building).toMatchObject({
+    metadata: { labels: { 'app.kubernetes.io/managed-by': 'enbi-controller' } },
+    spec: { flakeUrl: flake.url, imageTag: image, packageName: 'gated', system: 'x86_64-linux' },
+    status: {
+      buildNode: node.name,
+      conditions: [
+        { type: 'Complete', status: 'False', reason: 'Building' },
+        { type: 'Success', status: 'Unknown' },
+      ],
+    },
+  })
+  await flake.open()
+  await waitForPhase(cluster, pod, 'Running')
+  const [built] = await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded' })
+  const { id, size } = await node.bed.cri().waitForImage(image)
+  expect(built).toMatchObject({
+    metadata: { uid: building?.metadata.uid },
+    status: {
+      buildNode: node.name,
+      imageDigest: id,
+      imageSize: size,
+      buildJobName: expect.any(String),
+      nodes: [{ name: node.name, imageDigest: id }],
+      conditions: [
+        { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Image loaded' },
+        { type: 'Success', status: 'True', reason: 'ResultSuccess' },
+      ],
+    },
+  })
+})
+
+test('`kubectl get nixbuild` and `nb` print image tag, system, status, build node and age', async () => {
+  const { pod, flake, image, inNamespace } = await applyColdPod('printed')
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Building' })
+  const building = await cluster.kubectl(['get', 'nixbuild', inNamespace])
+  await flake.open()
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded' })
+  const built = await cluster.kubectl(['get', 'nb', inNamespace])
+  const [nixBuild] = await listNixBuilds(cluster, pod.namespace)
+  for (const [table, status] of [
+    [building, 'Building'],
+    [built, 'Succeeded'],
+  ] as const) {
+    const [head, row, ...rest] = table.split('\n').map(line => line.split(/ {2,}/))
+    expect(head).toEqual(['NAME', 'IMAGE TAG', 'SYSTEM', 'STATUS', 'BUILD NODE', 'AGE'])
+    const { name } = nixBuild?.metadata ?? {}
+    expect(row).toEqual([name, image, 'x86_64-linux', status, node.name, expect.stringMatching(/^[0-9ms]+$/)])
+    expect(rest).toEqual([])
+  }
+})
+
+test('`kubectl describe pod` tells the story while it happens', async () => {
+  const { pod, flake, image, inNamespace } = await applyColdPod('described')
+  const describe = () => cluster.kubectl(['describe', 'pod', pod.name, inNamespace])
+  await expect.poll(describe, LIMIT).toMatch(/Waiting\n(.*\n)*.*enbi\.hrzn\.ee\/ImageBuilt +False/)
+  await expect.poll(describe, LIMIT).toMatch(/Normal +NixBuildStarted .* enbi-shim +Building /)
+  await flake.open()
+  await waitForPhase(cluster, pod, 'Running')
+  await expect.poll(describe, LIMIT).toMatch(/enbi\.hrzn\.ee\/ImageBuilt +True/)
+  await expect.poll(describe, LIMIT).toContain(`Built and loaded ${image} in `)
+})

@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { countBuilds } from '../pull/builds.ts'
+import { listNixBuilds, untilNixBuilds } from '../report/telling-shim.ts'
+import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
+import { imageBuilt } from './image-built.ts'
+import type { ClusterNode } from './node.ts'
+import { podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
+import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+
+const LIMIT = { timeout: 25_000 }
+const MAX_BUILDS = 2
+
+let cluster: WholeCluster
+let node: ClusterNode
+
+beforeAll(async () => {
+  const nix = { user: 'nobody', maxBuilds: MAX_BUILDS }
+  cluster = await startWholeCluster({ controllerFlags: [] })
+  node = await cluster.addNode({ shim: { config: { nix } } })
+})
+afterAll(async () => cluster?.[Symbol.asyncDispose]())
+
+test('ten pods of one recipe at once are one nix build, and all of them run', async () => {
+  const flake = await makeGatedFlake(cluster)
+  const recipe = flake.recipe('registry.example/shared/crowd:1')
+  const namespace = await cluster.createNamespace()
+  const pods = Array.from({ length: 10 }, (_, index) => ({ namespace, name: `crowd-${index}` }))
+  const builds = await countBuilds(node.shim)
+  const { image } = recipe
+  await cluster.apply(...pods.map(pod => podManifest({ ...pod, node: node.name, image, recipe, command: SLEEP })))
+  const started = async () => {
+    const events = await Promise.all(pods.map(pod => podEvents(cluster, pod)))
+    return events.filter(each => each.some(({ reason }) => reason === 'NixBuildStarted')).length
+  }
+  await expect.poll(started, LIMIT).toBe(pods.length)
+  await flake.open()
+  await Promise.all(pods.map(pod => waitForPhase(cluster, pod, 'Running')))
+  expect(await countBuilds(node.shim)).toBe(builds + 1)
+  await untilNixBuilds(cluster, namespace, { status: 'Succeeded' })
+  for (const pod of pods) {
+    await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+    expect((await podEvents(cluster, pod)).map(({ reason }) => reason)).not.toContain('Failed')
+  }
+})
+
+test('different recipes build side by side up to maxBuilds; one more waits for its turn, and all of them run', async () => {
+  const namespace = await cluster.createNamespace()
+  const wishes = await Promise.all(['one', 'two', 'three'].map(name => makeWish(namespace, name)))
+  const building = async () => {
+    const states = await Promise.all(wishes.map(({ flake }) => flake.isBuilding(node)))
+    return wishes.filter((_, index) => states[index])
+  }
+  await cluster.apply(...wishes.map(({ manifest }) => manifest))
+  await expect.poll(async () => (await building()).length, LIMIT).toBe(MAX_BUILDS)
+  await expect.poll(progressOf(namespace), LIMIT).toContain('waiting for a build to end')
+  expect(await building()).toHaveLength(MAX_BUILDS)
+
+  const [first] = await building()
+  await first?.flake.open()
+  await expect.poll(progressOf(namespace), LIMIT).not.toContain('waiting for a build to end')
+  const others = wishes.filter(wish => wish !== first)
+  await expect.poll(building, LIMIT).toEqual(others)
+  await Promise.all(others.map(({ flake }) => flake.open()))
+  await Promise.all(wishes.map(({ pod }) => waitForPhase(cluster, pod, 'Running')))
+})
+
+async function makeWish(namespace: string, name: string) {
+  const flake: GatedFlake = await makeGatedFlake(cluster)
+  const recipe = flake.recipe(`registry.example/shared/${name}:1`)
+  const pod = { namespace, name }
+  const manifest = podManifest({ ...pod, node: node.name, image: recipe.image, recipe, command: SLEEP })
+  return { pod, flake, manifest }
+}
+
+function progressOf(namespace: string): () => Promise<(string | undefined)[]> {
+  return async () => (await listNixBuilds(cluster, namespace)).map(({ status }) => status.progress)
+}
