@@ -1,6 +1,7 @@
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { CACHE, CONTAINERD, KUBERNETES } from './go-programs.mjs'
 import { findGo, GO_VERSION } from './go-toolchain.mjs'
 import { SetupError, say } from './run.mjs'
@@ -26,7 +27,7 @@ export async function buildGoPrograms() {
   const caches = join(CACHE, `go-caches${PART}${process.pid}`)
   try {
     const go = await findGo(caches)
-    for (const family of FAMILIES.filter(one => !isBuilt(one))) build(go, family)
+    for (const family of FAMILIES.filter(one => !isBuilt(one))) await build(go, family)
   } finally {
     rmSync(caches, { recursive: true, force: true })
   }
@@ -52,34 +53,46 @@ function isBuilt({ dir, programs }) {
   })
 }
 
-function build(go, { name, version, source, dir, flags }) {
+async function build(go, { name, version, source, dir, flags }) {
   say(`building ${name} ${version} for the test cluster into ${dir}: minutes, but only once`)
   const parts = `${dir}${PART}${process.pid}`
   rmSync(parts, { recursive: true, force: true })
   mkdirSync(parts)
   const args = ['build', '-C', source, '-trimpath', '-buildvcs=false', ...flags, '-o', `${parts}/`, 'tool']
-  const { error, status, stderr } = spawnSync(go.command, args, {
-    encoding: 'utf8',
-    maxBuffer: Number.MAX_SAFE_INTEGER,
-    // The caller's own settings must not change what is built; those for proxies and caches stay.
-    env: {
-      ...process.env,
-      CGO_ENABLED: '0',
-      GOFLAGS: '-modcacherw',
-      GOWORK: 'off',
-      GOOS: 'linux',
-      GOARCH: '',
-      ...go.env,
-    },
-  })
-  if (error || status !== 0) {
+  // The caller's own settings must not change what is built; those for proxies and caches stay.
+  const settings = { CGO_ENABLED: '0', GOFLAGS: '-modcacherw', GOWORK: 'off', GOOS: 'linux', GOARCH: '', ...go.env }
+  const failure = await run(go.command, args, { ...process.env, ...settings })
+  if (failure !== undefined) {
     rmSync(parts, { recursive: true, force: true })
-    const reason = error?.message ?? stderr.trim().split('\n').slice(-10).join('\n')
-    throw new SetupError(`cannot build ${name} with Go ${GO_VERSION}; the Go module proxy must be in reach:\n${reason}`)
+    throw new SetupError(
+      `cannot build ${name} with Go ${GO_VERSION}, for which the Go module proxy must be in reach:\n${failure}`,
+    )
   }
   takePlace(parts, dir)
 }
 
+/** Resolves to why it failed, if it did. A signal ends the program, and leaves it to this process to clean up. */
+function run(command, args, env) {
+  const child = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'pipe'] })
+  let signalled
+  const pass = signal => {
+    signalled = signal
+    child.kill(signal)
+  }
+  for (const signal of SIGNALS) process.on(signal, pass)
+  const errors = []
+  createInterface(child.stderr).on('line', line => {
+    if (!line.startsWith('go: downloading ')) errors.push(line)
+  })
+  return new Promise(resolve => {
+    child.once('error', error => resolve(error.message))
+    child.once('close', status => resolve(status === 0 ? undefined : (signalled ?? errors.slice(-10).join('\n'))))
+  }).finally(() => {
+    for (const signal of SIGNALS) process.off(signal, pass)
+  })
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
 const PART = '.part-'
 const DAY_MS = 86_400_000
 
