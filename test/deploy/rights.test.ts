@@ -1,0 +1,190 @@
+import { pino } from 'pino'
+import * as v from 'valibot'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Kind } from '../../kube/contract.ts'
+import { events } from '../../kube/event.ts'
+import { heartbeat } from '../../kube/heartbeat.ts'
+import { leases } from '../../kube/lease.ts'
+import { nixBuilds } from '../../kube/nixbuild.ts'
+import { configMaps } from '../kube/config-maps.ts'
+import { type Deployed, type Member, startDeployed } from './deployed.ts'
+import { SPEC } from './nixbuilds.ts'
+
+const NOT_ALLOWED = expect.objectContaining({
+  code: 'ClusterRefused',
+  message: expect.stringMatching(/is forbidden: User "system:serviceaccount:enbi-system:enbi-\w+" cannot/),
+})
+const pods: Kind<unknown> = { ...configMaps, kind: 'Pod', plural: 'pods' }
+const nodes: Kind<unknown> = { ...configMaps, kind: 'Node', plural: 'nodes', namespaced: false }
+const secrets: Kind<unknown> = { ...configMaps, kind: 'Secret', plural: 'secrets' }
+const POD = { spec: { containers: [{ name: 'c', image: 'i' }] } }
+const READ = ['get', 'list', 'watch']
+const CONTROLLER = rights({
+  nixbuilds: [...READ, 'create', 'update', 'patch', 'delete'],
+  'nixbuilds/status': ['get', 'update', 'patch'],
+  pods: READ,
+  'pods/status': ['patch'],
+  nodes: READ,
+  events: ['create', 'patch'],
+})
+const CONTROLLER_LEASES = rights({ leases: [...READ, 'create', 'update', 'patch'] })
+const SHIM = rights({
+  nixbuilds: [...READ, 'create'],
+  'nixbuilds/status': ['patch'],
+  events: ['create', 'patch'],
+})
+const SHIM_LEASES = rights({ leases: ['create', 'patch'] })
+const MERGE = { type: 'merge', fieldManager: 'test' } as const
+const name = { namespace: 'default', name: 'one' }
+let deployed: Deployed
+let shim: Member
+let controller: Member
+
+beforeAll(async () => {
+  deployed = await startDeployed()
+  shim = await deployed.as('enbi-shim', 'node-1')
+  controller = await deployed.as('enbi-controller')
+  await deployed.kube.create(nixBuilds, { ...name, body: { spec: SPEC } })
+  const serviceAccount = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: name }
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: name, spec: { serviceAccountName: 'one', ...POD.spec } }
+  await deployed.cluster.apply(serviceAccount, pod)
+})
+
+afterAll(() => deployed?.[Symbol.asyncDispose]())
+
+describe('an account has these rights and no other:', () => {
+  test.each([
+    ['the shim', () => shim, 'default', SHIM],
+    ['the shim in enbi-system', () => shim, 'enbi-system', [...SHIM, ...SHIM_LEASES]],
+    ['the controller', () => controller, 'default', CONTROLLER],
+    ['the controller in enbi-system', () => controller, 'enbi-system', [...CONTROLLER, ...CONTROLLER_LEASES]],
+  ])('%s', async (_, member, namespace, expected) => {
+    expect(await rightsOf(member(), namespace)).toEqual([...expected].sort())
+  })
+})
+
+describe('the shim may', () => {
+  test('list and read NixBuilds, and make one', async () => {
+    const found: string[] = []
+    await shim.kube.list(nixBuilds, {}, build => found.push(build.metadata.name))
+    expect(found).toContain('one')
+    expect(await shim.kube.get(nixBuilds, name)).toBeDefined()
+    const labels = { 'app.kubernetes.io/managed-by': 'enbi-shim' }
+    await shim.kube.create(nixBuilds, { ...name, name: 'mine', body: { metadata: { labels }, spec: SPEC } })
+  })
+
+  test('tell events, and count them', async () => {
+    const involvedObject = { kind: 'Pod', ...name }
+    await shim.kube.create(events, { ...name, body: { involvedObject, message: 'm', reason: 'R', type: 'Normal' } })
+    expect(await shim.kube.patch(events, { ...name, body: { count: 2 } }, MERGE)).toMatchObject({ count: 2 })
+  })
+
+  test('keep its Lease alive', async () => {
+    const lease = { namespace: 'enbi-system', name: 'enbi-shim-node-1' }
+    const ending = new AbortController()
+    const logged: string[] = []
+    const logger = pino({}, { write: line => logged.push(line) })
+    const { signal } = ending
+    const beating = heartbeat({ kube: shim.kube, lease, identity: 'node-1', durationMs: 500, signal, logger })
+    const renewed = async () => (await deployed.kube.get(leases, lease))?.spec.renewTime
+    await expect.poll(renewed, { timeout: 20_000 }).toBeDefined()
+    const first = await renewed()
+    await expect.poll(renewed, { timeout: 20_000 }).not.toBe(first)
+    ending.abort()
+    await beating
+    expect(logged).toEqual([])
+  })
+})
+
+describe('the shim may not', () => {
+  test.each<[string, () => Promise<unknown>]>([
+    ['list pods', () => shim.kube.list(pods, {}, () => {})],
+    ['read a pod', () => shim.kube.get(pods, name)],
+    ['make a pod', () => shim.kube.create(pods, { ...name, body: POD })],
+    [
+      "write a pod's status",
+      () => shim.kube.patch(pods, { ...name, body: { status: {} } }, { ...MERGE, subresource: 'status' }),
+    ],
+    ['list nodes', () => shim.kube.list(nodes, {}, () => {})],
+    [
+      'change a node',
+      () => shim.kube.patch(nodes, { name: 'node-1', body: { metadata: { labels: { a: 'b' } } } }, MERGE),
+    ],
+    ['read secrets', () => shim.kube.list(secrets, { namespace: 'enbi-system' }, () => {})],
+    ['delete a NixBuild', () => shim.kube.delete(nixBuilds, name)],
+    [
+      "change a NixBuild's labels",
+      () => shim.kube.patch(nixBuilds, { ...name, body: { metadata: { labels: {} } } }, MERGE),
+    ],
+    ['have a Lease elsewhere', () => shim.kube.create(leases, { ...name, name: 'enbi-shim-node-1', body: {} })],
+    ['delete Leases', () => shim.kube.delete(leases, { namespace: 'enbi-system', name: 'enbi-shim-node-1' })],
+  ])('%s', async (_, attempt) => {
+    await expect(attempt()).rejects.toThrow(NOT_ALLOWED)
+  })
+})
+
+describe('the controller may', () => {
+  test('write the condition of a pod and a status of a NixBuild, and delete a NixBuild', async () => {
+    const conditions = [{ type: 'enbi.hrzn.ee/ImageBuilt', status: 'True' }]
+    const strategic = { type: 'strategic', subresource: 'status', fieldManager: 'enbi-controller' } as const
+    expect(await controller.kube.patch(pods, { ...name, body: { status: { conditions } } }, strategic)).toBeDefined()
+    const build = await controller.kube.create(nixBuilds, { ...name, name: 'another', body: { spec: SPEC } })
+    const status = { status: 'Pending' }
+    const merge = { ...MERGE, subresource: 'status' } as const
+    await controller.kube.patch(nixBuilds, { ...name, name: 'another', body: { status } }, merge)
+    const labels = { 'enbi.hrzn.ee/node': 'node-1' }
+    await controller.kube.patch(nixBuilds, { ...name, name: 'another', body: { metadata: { labels } } }, MERGE)
+    await controller.kube.delete(nixBuilds, { ...name, name: 'another', uid: build.metadata.uid })
+  })
+
+  test('see pods, nodes and the Leases of the shims', async () => {
+    for (const [kind, namespace] of [[pods], [nodes], [leases, 'enbi-system']] as const) {
+      await controller.kube.list<unknown>(kind, { namespace }, () => {})
+    }
+  })
+})
+
+describe('the controller may not', () => {
+  test.each<[string, () => Promise<unknown>]>([
+    ['make a pod', () => controller.kube.create(pods, { ...name, body: POD })],
+    ['delete a pod', () => controller.kube.delete(pods, name)],
+    ['change a pod', () => controller.kube.patch(pods, { ...name, body: { metadata: { labels: { a: 'b' } } } }, MERGE)],
+    [
+      'change a node',
+      () => controller.kube.patch(nodes, { name: 'node-1', body: { metadata: { labels: { a: 'b' } } } }, MERGE),
+    ],
+    ['read secrets', () => controller.kube.list(secrets, { namespace: 'enbi-system' }, () => {})],
+    ['list Leases elsewhere', () => controller.kube.list(leases, {}, () => {})],
+    ['delete Leases', () => controller.kube.delete(leases, { namespace: 'enbi-system', name: 'enbi-shim-node-1' })],
+  ])('%s', async (_, attempt) => {
+    await expect(attempt()).rejects.toThrow(NOT_ALLOWED)
+  })
+})
+
+function rights(resources: Readonly<Record<string, readonly string[]>>): string[] {
+  return Object.entries(resources).flatMap(([resource, verbs]) => verbs.map(verb => `${verb} ${resource}`))
+}
+
+const reviewSchema = v.object({
+  status: v.object({
+    resourceRules: v.array(
+      v.object({ verbs: v.array(v.string()), apiGroups: v.array(v.string()), resources: v.array(v.string()) }),
+    ),
+  }),
+})
+
+const reviews: Kind<v.InferOutput<typeof reviewSchema>> = {
+  apiVersion: 'authorization.k8s.io/v1',
+  kind: 'SelfSubjectRulesReview',
+  plural: 'selfsubjectrulesreviews',
+  namespaced: false,
+  parse: object => v.parse(reviewSchema, object),
+}
+
+/** As the API server tells them, less what everybody may ask about oneself. */
+async function rightsOf({ kube }: Member, namespace: string): Promise<string[]> {
+  const { status } = await kube.create(reviews, { name: 'rights', body: { spec: { namespace } } })
+  const ours = status.resourceRules.filter(({ apiGroups }) => !/^auth\w+\.k8s\.io$/.test(apiGroups.join()))
+  const all = ours.flatMap(({ resources, verbs }) => rights(Object.fromEntries(resources.map(name => [name, verbs]))))
+  return all.sort()
+}

@@ -1,0 +1,239 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { leases } from '../../kube/lease.ts'
+import { type NixBuildStatus, nixBuilds } from '../../kube/nixbuild.ts'
+import { pathsIn } from './crd-schema.ts'
+import { type Deployed, type Member, startDeployed } from './deployed.ts'
+import { FULL_STATUS, SPEC } from './nixbuilds.ts'
+
+type Status = Partial<NixBuildStatus>
+
+const MANAGED = { 'app.kubernetes.io/managed-by': 'enbi-shim' }
+const namespace = 'default'
+const a = { name: 'a', since: '2026-01-01T00:00:00Z' }
+const b = { name: 'b', since: '2026-01-01T00:00:00Z' }
+const c = { name: 'c' }
+let deployed: Deployed
+/** The shim of node a. */
+let shim: Member
+let made = 0
+
+beforeAll(async () => {
+  deployed = await startDeployed()
+  shim = await deployed.as('enbi-shim', 'a')
+})
+
+afterAll(() => deployed?.[Symbol.asyncDispose]())
+
+describe('the shim of a may', () => {
+  test.each<[string, Status, Status]>([
+    ['claim what nobody builds', {}, { status: 'Building', buildNode: 'a' }],
+    ['claim what is Pending', { status: 'Pending' }, { status: 'Building', buildNode: 'a' }],
+    ['claim what b has failed to build', { status: 'Failed', buildNode: 'b' }, { status: 'Building', buildNode: 'a' }],
+    ['go on with its own', { status: 'Building', buildNode: 'a' }, { status: 'Importing', buildNode: 'a' }],
+    [
+      'finish its own',
+      { status: 'Importing', buildNode: 'a' },
+      { ...FULL_STATUS, buildNode: 'a', nodes: [a], attempts: [] },
+    ],
+    ['build its own again', { status: 'Succeeded', buildNode: 'a' }, { status: 'Building', buildNode: 'a' }],
+    ['fail what it claims at once', {}, { status: 'Failed', buildNode: 'a' }],
+    ['list itself beside others', { status: 'Succeeded', buildNode: 'b', nodes: [b, c] }, { nodes: [a] }],
+    [
+      'change its entry',
+      { status: 'Succeeded', buildNode: 'b', nodes: [b, a] },
+      { nodes: [{ ...a, imageDigest: 'x' }] },
+    ],
+    ['list itself while b builds', { status: 'Building', buildNode: 'b' }, { nodes: [a] }],
+  ])('%s', async (_, before, change) => {
+    const name = await build(before)
+    await apply(name, change)
+    const { nodes = [], ...rest } = change
+    const { status } = await read(name)
+    expect(status).toMatchObject(rest)
+    expect(status.nodes).toEqual([...(before.nodes ?? []).filter(node => node.name !== 'a'), ...nodes])
+  })
+
+  test('let go of its own, and of its entry, and leaves those of others alone', async () => {
+    const name = await build({ nodes: [b], attempts: FULL_STATUS.attempts })
+    await apply(name, { status: 'Building', buildNode: 'a', nodes: [a] })
+    await apply(name, { status: 'Pending' })
+    const { status } = await read(name)
+    expect(status).toMatchObject({ status: 'Pending', nodes: [b], attempts: FULL_STATUS.attempts })
+    expect(status.buildNode).toBeUndefined()
+  })
+
+  test('list itself among two hundred nodes', async () => {
+    const others = Array.from({ length: 199 }, (_, index) => ({
+      name: `node-${index}`,
+      imageDigest: `sha256:${index}`,
+    }))
+    const name = await build({ status: 'Succeeded', buildNode: 'b', nodes: others })
+    await apply(name, { nodes: [a] })
+    expect((await read(name)).status.nodes).toHaveLength(200)
+  })
+
+  test('make a NixBuild for pods', async () => {
+    await create({ labels: MANAGED })
+  })
+
+  test('have its own Lease', async () => {
+    const lease = { namespace: 'enbi-system', name: 'enbi-shim-a', body: { spec: { holderIdentity: 'a' } } }
+    await shim.kube.create(leases, lease)
+    await shim.kube.patch(leases, lease, { type: 'merge', fieldManager: 'a' })
+  })
+})
+
+describe('the shim of a may not', () => {
+  test.each<[string, Status, Status, string]>([
+    ['claim for b', {}, { status: 'Building', buildNode: 'b' }, 'must be claimed'],
+    ['write the status of what it does not claim', {}, { status: 'Failed' }, 'must be claimed'],
+    ['write anything at all that it does not claim', {}, { progress: 'almost there' }, 'must be claimed'],
+    [
+      'take what b builds',
+      { status: 'Building', buildNode: 'b' },
+      { status: 'Building', buildNode: 'a' },
+      'it is on b',
+    ],
+    ['take what b imports', { status: 'Importing', buildNode: 'b' }, { buildNode: 'a' }, 'it is on b'],
+    [
+      'take what b has built',
+      { status: 'Succeeded', buildNode: 'b' },
+      { status: 'Building', buildNode: 'a' },
+      'it is on b',
+    ],
+    ['fail what b builds', { status: 'Building', buildNode: 'b' }, { status: 'Failed', buildNode: 'b' }, 'it is on b'],
+    ['give its own to b', { status: 'Building', buildNode: 'a' }, { buildNode: 'b' }, 'may not give the build to b'],
+    ['list b', {}, { nodes: [b] }, 'entries of other nodes'],
+    [
+      'list b beside itself',
+      { status: 'Building', buildNode: 'a' },
+      { buildNode: 'a', nodes: [a, b] },
+      'entries of other',
+    ],
+    ['change the entry of b', { nodes: [b] }, { nodes: [{ ...b, imageDigest: 'another' }] }, 'entries of other nodes'],
+    ['write attempts', { status: 'Building', buildNode: 'a' }, { attempts: FULL_STATUS.attempts }, 'attempts are'],
+  ])('%s', async (_, before, change, problem) => {
+    const name = await build(before)
+    const { status } = await read(name)
+    await expect(apply(name, change)).rejects.toThrow(refusal(problem))
+    await expect(merge(name, change)).rejects.toThrow(refusal(problem))
+    expect((await read(name)).status).toEqual(status)
+  })
+
+  test.each<[string, Status, object]>([
+    ['remove the entry of b', { nodes: [b, a] }, { nodes: [a] }],
+    ['remove all entries', { nodes: [b, a] }, { nodes: null }],
+    ['clear the status of what b builds', { status: 'Building', buildNode: 'b' }, { status: null, buildNode: null }],
+    ['forget attempts', { status: 'Building', buildNode: 'a', attempts: FULL_STATUS.attempts }, { attempts: null }],
+  ])('%s', async (_, before, change) => {
+    const name = await build(before)
+    await expect(merge(name, change)).rejects.toThrow(refusal(''))
+  })
+
+  // A new field of the CRD that the policy forgets would be free for all.
+  test.each(pathsIn(FULL_STATUS).filter(path => !path.includes('.') && path !== 'nodes'))(
+    "change a build's %s that is on b",
+    async field => {
+      const name = await build({ ...FULL_STATUS, status: 'Building', buildNode: 'b' })
+      await expect(merge(name, { [field]: null })).rejects.toThrow(refusal(''))
+    },
+  )
+
+  test.each<[string, object, string]>([
+    ['make a NixBuild that looks hand-made', {}, 'has the label app.kubernetes.io/managed-by=enbi-shim'],
+    ["make a NixBuild in the controller's name", { labels: { ...MANAGED, ...byController() } }, 'has the label'],
+    [
+      'give a NixBuild to a node',
+      { labels: { ...MANAGED, 'enbi.hrzn.ee/node': 'b' } },
+      'may not give a NixBuild to a node',
+    ],
+    ['give a NixBuild to its own node', { labels: { ...MANAGED, 'enbi.hrzn.ee/node': 'a' } }, 'may not give'],
+  ])('%s', async (_, metadata, problem) => {
+    await expect(create(metadata)).rejects.toThrow(refusal(problem))
+  })
+
+  test.each(['enbi-shim-b', 'enbi-controller', 'enbi-shim'])('have the Lease %s', async name => {
+    const lease = { namespace: 'enbi-system', name, body: { spec: { holderIdentity: 'a' } } }
+    await expect(shim.kube.create(leases, lease)).rejects.toThrow(refusal('its own Lease'))
+    await deployed.kube.create(leases, { ...lease, body: { spec: { holderIdentity: 'b' } } })
+    const renewal = shim.kube.patch(leases, lease, { type: 'merge', fieldManager: 'a' })
+    await expect(renewal).rejects.toThrow(refusal('its own Lease'))
+  })
+})
+
+test('a token that is bound to no node may not write anything', async () => {
+  const unbound = await deployed.as('enbi-shim')
+  const name = await build({})
+  const body = { metadata: { labels: MANAGED }, spec: SPEC }
+  const problem = refusal('bound to no Node')
+  await expect(unbound.kube.create(nixBuilds, { namespace, name: 'unbound', body })).rejects.toThrow(problem)
+  await expect(apply(name, { status: 'Building', buildNode: 'a' }, unbound)).rejects.toThrow(problem)
+  await expect(apply(name, { status: 'Building', buildNode: '' }, unbound)).rejects.toThrow(problem)
+  for (const lease of ['enbi-shim', 'enbi-shim-a']) {
+    await expect(unbound.kube.create(leases, { namespace: 'enbi-system', name: lease, body: {} })).rejects.toThrow(
+      problem,
+    )
+  }
+  expect(await unbound.kube.get(nixBuilds, { namespace, name })).toBeDefined()
+})
+
+test('a token ends with its node', async () => {
+  const lost = await deployed.as('enbi-shim', 'lost')
+  expect(await lost.kube.get(nixBuilds, { namespace, name: 'none' })).toBeUndefined()
+  await deployed.cluster.kubectl(['delete', 'node', 'lost'])
+  const ask = () => lost.kube.get(nixBuilds, { namespace, name: 'none' }).catch(error => error)
+  // The API server remembers for some seconds whom it took the token for.
+  await expect.poll(ask, { timeout: 40_000 }).toMatchObject({ code: 'ClusterAway', message: /Unauthorized/ })
+})
+
+test('the controller and people are not held to it', async () => {
+  const name = await build({ status: 'Building', buildNode: 'b', nodes: [a, b] })
+  const controller = await deployed.as('enbi-controller')
+  const options = { type: 'merge', subresource: 'status', fieldManager: 'enbi-controller' } as const
+  const status = { status: 'Pending', buildNode: null, nodes: [a], attempts: FULL_STATUS.attempts }
+  await controller.kube.patch(nixBuilds, { namespace, name, body: { status } }, options)
+  expect((await read(name)).status).toMatchObject({ status: 'Pending', nodes: [a], attempts: FULL_STATUS.attempts })
+})
+
+/** A NixBuild with that status, written by others. */
+async function build(status: Status): Promise<string> {
+  made += 1
+  const name = `build-${made}`
+  await deployed.kube.create(nixBuilds, { namespace, name, body: { spec: SPEC } })
+  const options = { type: 'apply', subresource: 'status', fieldManager: 'others' } as const
+  await deployed.kube.patch(nixBuilds, { namespace, name, body: { status } }, options)
+  return name
+}
+
+function create(metadata: object) {
+  made += 1
+  return shim.kube.create(nixBuilds, { namespace, name: `build-${made}`, body: { metadata, spec: SPEC } })
+}
+
+/** As a shim writes. */
+function apply(name: string, status: object, by = shim) {
+  const options = { type: 'apply', subresource: 'status', fieldManager: 'enbi-shim-a' } as const
+  return by.kube.patch(nixBuilds, { namespace, name, body: { status } }, options)
+}
+
+function merge(name: string, status: object) {
+  const options = { type: 'merge', subresource: 'status', fieldManager: 'enbi-shim-a' } as const
+  return shim.kube.patch(nixBuilds, { namespace, name, body: { status } }, options)
+}
+
+async function read(name: string) {
+  const found = await deployed.kube.get(nixBuilds, { namespace, name })
+  if (!found) throw new Error(`there is no ${name}`)
+  return found
+}
+
+function byController() {
+  return { 'app.kubernetes.io/managed-by': 'enbi-controller' }
+}
+
+function refusal(problem: string) {
+  return expect.objectContaining({
+    code: 'ClusterRefused',
+    message: expect.stringMatching(new RegExp(`ValidatingAdmissionPolicy .*${problem}`, 's')),
+  })
+}
