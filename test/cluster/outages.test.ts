@@ -1,0 +1,111 @@
+import { glob, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { QUICK_ELECTION } from '../controller/world.ts'
+import { untilNixBuilds } from '../report/telling-shim.ts'
+import type { Controller } from './controller.ts'
+import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
+import { imageBuilt } from './image-built.ts'
+import { podLogsDir } from './kubelet.ts'
+import type { ClusterNode } from './node.ts'
+import { type PodName, podEvents, podManifest, waitForPhase } from './pods.ts'
+import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+
+const LIMIT = { timeout: 25_000, interval: 250 }
+const SAYS_HELLO = ['/bin/busybox', 'sh', '-c', 'echo hello; exec /bin/busybox sleep 86400']
+
+let cluster: WholeCluster
+let node: ClusterNode
+
+beforeAll(async () => {
+  cluster = await startWholeCluster()
+  node = await cluster.addNode()
+})
+afterAll(async () => cluster?.[Symbol.asyncDispose]())
+
+/** Its predecessor may not have let go of the Lease. */
+const startController = (): Promise<Controller> => cluster.startController({ flags: QUICK_ELECTION })
+
+test('an API server that is away does not keep a container from starting, and is told everything once it is back', async () => {
+  await using _controller = await startController()
+  const { apiServer } = cluster.controlPlane
+  const flake = await makeGatedFlake(cluster)
+  const pod = await startPod('away', flake)
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Building', buildNode: node.name })
+  await apiServer.kill()
+  await flake.open()
+  await expect.poll(() => outputOf(pod), LIMIT).toBe('hello\n')
+  await apiServer.start()
+
+  await waitForPhase(cluster, pod, 'Running')
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+  await expect.poll(() => reasonsOf(pod), LIMIT).toContain('NixBuildSucceeded')
+  expect(await reasonsOf(pod)).not.toContain('Failed')
+})
+
+test('without a controller pods start; it makes up for what it missed once it is there', async () => {
+  const flake = await makeGatedFlake(cluster)
+  await flake.open()
+  const pod = await startPod('alone', flake)
+  await waitForPhase(cluster, pod, 'Running')
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+  expect(await reasonsOf(pod)).not.toContain('Failed')
+  expect(await imageBuilt(cluster, pod)).toBeUndefined()
+  await using _controller = await startController()
+  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+})
+
+test('a controller that is killed in the middle of a build goes on where it was when it is started again', async () => {
+  await using controller = await startController()
+  const flake = await makeGatedFlake(cluster)
+  const pod = await startPod('killed', flake)
+  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Building' })
+  await controller.daemon.kill()
+  await flake.open()
+  await waitForPhase(cluster, pod, 'Running')
+  expect(await imageBuilt(cluster, pod)).toMatchObject({ status: 'False', reason: 'Building' })
+  await controller.daemon.start()
+  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+})
+
+test('of two controllers one is active, and the other takes over in the middle of a build when that is killed', async () => {
+  await using first = await startController()
+  await expect.poll(() => readiness(first), LIMIT).toBe('ok: leading\n')
+  await using second = await startController()
+  expect(await readiness(second)).toBe('ok: another leads\n')
+  const flake = await makeGatedFlake(cluster)
+  const pod = await startPod('two', flake)
+  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Building' })
+  expect(await readiness(second)).toBe('ok: another leads\n')
+  await first.daemon.kill()
+  await flake.open()
+  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+  expect(await readiness(second)).toBe('ok: leading\n')
+  await waitForPhase(cluster, pod, 'Running')
+})
+
+async function startPod(name: string, flake: GatedFlake): Promise<PodName> {
+  const pod = { namespace: await cluster.createNamespace(), name }
+  const recipe = flake.recipe(`registry.example/outages/${name}:1`)
+  const { image } = recipe
+  await cluster.apply(podManifest({ ...pod, node: node.name, image, recipe, command: SAYS_HELLO }))
+  return pod
+}
+
+/** What its container wrote, as the node has it: no API server is asked. Empty before it runs. */
+async function outputOf({ namespace, name }: PodName): Promise<string> {
+  const cwd = podLogsDir(node.bed)
+  let lines = ''
+  for await (const log of glob(`${namespace}_${name}_*/main/*.log`, { cwd })) lines += await readFile(join(cwd, log))
+  // Each as CRI has it: time, stream, F for a full one, text.
+  return lines.replace(/^\S+ \S+ F /gm, '')
+}
+
+async function reasonsOf(pod: PodName): Promise<string[]> {
+  return (await podEvents(cluster, pod)).map(({ reason }) => reason)
+}
+
+async function readiness({ url }: Controller): Promise<string> {
+  return (await fetch(`${url}/readyz`)).text()
+}
