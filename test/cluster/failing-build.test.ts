@@ -1,0 +1,148 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { copyExample } from '../node/example.ts'
+import type { PodRecipe } from '../node/recipe-pull.ts'
+import { countBuilds } from '../pull/builds.ts'
+import { listNixBuilds, untilNixBuilds } from '../report/telling-shim.ts'
+import { imageBuilt } from './image-built.ts'
+import type { ClusterNode } from './node.ts'
+import { type PodName, podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
+import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+
+/** The kubelet may ask again only after 10 s, and then after 20 s. */
+const LIMIT = { timeout: 40_000, interval: 200 }
+const REASON = 'cc: fatal error: hello.c: no such file'
+
+let cluster: WholeCluster
+let node: ClusterNode
+
+beforeAll(async () => {
+  cluster = await startWholeCluster({ controllerFlags: [] })
+  const policy = [
+    { namespaces: ['*'], images: ['registry.example/team/*'], flakes: ['path:/**'] },
+    { namespaces: ['*'], images: ['registry.example/pinned/*'], flakes: ['github:team/*'], requireLocked: true },
+  ]
+  const nix = { user: 'nobody', rememberFailures: '1ms' }
+  node = await cluster.addNode({ shim: { config: { policy, nix } } })
+})
+afterAll(async () => cluster?.[Symbol.asyncDispose]())
+
+async function applyPod(pod: PodName, recipe: PodRecipe): Promise<void> {
+  await cluster.apply(podManifest({ ...pod, node: node.name, image: recipe.image, recipe, command: SLEEP }))
+}
+
+function describePod({ namespace, name }: PodName): Promise<string> {
+  return cluster.kubectl(['describe', 'pod', name, `--namespace=${namespace}`])
+}
+
+test("a build that fails shows the builder's last lines in the pod, and the NixBuild is Failed", async () => {
+  const { url: flakeUrl } = await copyExample('failures', node.bed.dir)
+  const pod = { namespace: await cluster.createNamespace(), name: 'failing' }
+  const image = 'registry.example/team/failing:1'
+  await applyPod(pod, { image, flakeUrl, packageName: 'chatty' })
+
+  await expect.poll(() => describePod(pod), LIMIT).toMatch(/Warning +Failed .*Failed to pull image(.*\n)*?.*step 10000/)
+  for (const reason of ['NixBuildFailed', 'Failed']) {
+    const messages = async () => (await podEvents(cluster, pod)).filter(event => event.reason === reason)
+    await expect
+      .poll(messages, LIMIT)
+      .toContainEqual({ type: 'Warning', reason, message: expect.stringMatching(`step 10000\n *${REASON}`) })
+  }
+  const [nixBuild] = await untilNixBuilds(cluster, pod.namespace, { status: 'Failed', buildNode: node.name })
+  expect(nixBuild?.status).toMatchObject({
+    logTail: expect.stringMatching(`step 10000\n${REASON}$`),
+    conditions: [
+      { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed' },
+      { type: 'Success', status: 'False', reason: 'ResultFailure', message: expect.stringContaining(REASON) },
+    ],
+    nodes: [],
+  })
+  await expect
+    .poll(() => imageBuilt(cluster, pod), LIMIT)
+    .toMatchObject({ status: 'False', reason: 'Failed', message: expect.stringContaining(REASON) })
+})
+
+test('after the flake is mended a new pod runs, and the one that failed at its next pull', async () => {
+  const flake = await copyExample('formats', node.bed.dir)
+  const file = join(flake.dir, 'flake.nix')
+  const mended = await readFile(file, 'utf8')
+  await writeFile(file, mended.replace('mv layer.tar archive', 'mv no-such-file archive'))
+  const recipe = { image: 'registry.example/team/mended:1', flakeUrl: flake.url, packageName: 'docker-archive' }
+  const namespace = await cluster.createNamespace()
+  const [before, after] = ['before', 'after'].map(name => ({ namespace, name })) as [PodName, PodName]
+  await applyPod(before, recipe)
+  await expect.poll(() => describePod(before), LIMIT).toContain('no-such-file')
+  await untilNixBuilds(cluster, namespace, { status: 'Failed' })
+
+  await writeFile(file, mended)
+  await applyPod(after, recipe)
+  await waitForPhase(cluster, after, 'Running')
+  expect((await podEvents(cluster, after)).map(({ reason }) => reason)).not.toContain('Failed')
+  for (const pod of [after, before]) {
+    await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+    await waitForPhase(cluster, pod, 'Running')
+  }
+  const [nixBuild] = await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: node.name })
+  expect(nixBuild?.status.logTail).toBeUndefined()
+})
+
+test('a pod with the mended flake of another URL runs beside the failed NixBuild', async () => {
+  const broken = await copyExample('failures', node.bed.dir)
+  const mended = await copyExample('formats', node.bed.dir)
+  const image = 'registry.example/team/moved:1'
+  const namespace = await cluster.createNamespace()
+  const [before, after] = ['before', 'after'].map(name => ({ namespace, name })) as [PodName, PodName]
+  await applyPod(before, { image, flakeUrl: broken.url, packageName: 'chatty' })
+  await untilNixBuilds(cluster, namespace, { status: 'Failed' })
+  await applyPod(after, { image, flakeUrl: mended.url, packageName: 'docker-archive' })
+  await waitForPhase(cluster, after, 'Running')
+  await expect.poll(() => imageBuilt(cluster, after), LIMIT).toMatchObject({ status: 'True' })
+  await expect.poll(() => imageBuilt(cluster, before), LIMIT).toMatchObject({ status: 'False', reason: 'Failed' })
+  const states = async () =>
+    Object.fromEntries(
+      (await listNixBuilds(cluster, namespace)).map(({ spec, status }) => [spec.flakeUrl, status.status]),
+    )
+  await expect.poll(states, LIMIT).toEqual({ [broken.url]: 'Failed', [mended.url]: 'Succeeded' })
+})
+
+test.each([
+  [
+    'an image that no rule allows',
+    { image: 'registry.example/other/app:1', flakeUrl: 'path:/nowhere', packageName: 'image' },
+    /no rule for namespace "[^"]+" allows image "registry\.example\/other\/app:1"/,
+  ],
+  [
+    'a flake that no rule allows',
+    { image: 'registry.example/team/app:1', flakeUrl: 'github:other/app', packageName: 'image' },
+    /no rule for namespace "[^"]+" and image "registry\.example\/team\/app:1" allows flake "github:other\/app"/,
+  ],
+  [
+    'a flake that is not locked, where the rule wants that',
+    { image: 'registry.example/pinned/app:1', flakeUrl: 'github:team/app', packageName: 'image' },
+    /the rule wants a locked flake, and "github:team\/app" pins no revision/,
+  ],
+])(
+  'the policy refuses %s: the pod is told which rule, nothing is built, and the NixBuild is Failed',
+  async (_, recipe, rule) => {
+    const builds = await countBuilds(node.shim)
+    const pod = { namespace: await cluster.createNamespace(), name: 'refused' }
+    await applyPod(pod, recipe)
+    await expect
+      .poll(() => podEvents(cluster, pod), LIMIT)
+      .toContainEqual({ type: 'Warning', reason: 'NixBuildRefused', message: expect.stringMatching(rule) })
+    await expect.poll(() => describePod(pod), LIMIT).toMatch(RegExp(`Failed to pull image.*${rule.source}`))
+    const [nixBuild] = await untilNixBuilds(cluster, pod.namespace, { status: 'Failed' })
+    expect(nixBuild?.status).toMatchObject({
+      conditions: [
+        { type: 'Complete', status: 'True' },
+        { type: 'Success', status: 'False', message: expect.stringMatching(rule) },
+      ],
+      nodes: [],
+    })
+    await expect
+      .poll(() => imageBuilt(cluster, pod), LIMIT)
+      .toMatchObject({ status: 'False', reason: 'Failed', message: expect.stringMatching(rule) })
+    expect(await countBuilds(node.shim)).toBe(builds)
+  },
+)
