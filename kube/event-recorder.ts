@@ -8,6 +8,8 @@ import { type EventContent, eventBody, eventName, events } from './event.ts'
 const MAX_QUEUED = 500
 /** Counts of Events that were told lately. */
 const MAX_REMEMBERED = 1000
+/** Right after its start an API server refuses everybody everything. */
+const MAX_REFUSALS = 6
 /** Nobody wants to hear of it any more after this time, in milliseconds. */
 const MAX_AGE_MS = 600_000
 const CALL_MS = 5_000
@@ -49,9 +51,10 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
       try {
         return await write(queued)
       } catch (error) {
-        const mayPass = error instanceof ShimError && error.retryable && Date.now() - queued.time.getTime() < MAX_AGE_MS
+        const mayPass = error instanceof ShimError && (error.retryable || failures < MAX_REFUSALS)
+        const isOld = Date.now() - queued.time.getTime() >= MAX_AGE_MS
         const { reason, about } = queued.content
-        if (!mayPass) {
+        if (!mayPass || isOld) {
           logger.warn({ err: messageOf(error), reason, about: about.name }, 'cannot tell an event')
           return
         }
