@@ -1,0 +1,82 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import * as v from 'valibot'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+import { startCluster } from '../cluster/cluster.ts'
+
+const LIMIT = { timeout: 40_000, interval: 100 }
+let cluster: Awaited<ReturnType<typeof startCluster>>
+
+beforeAll(async () => {
+  cluster = await startCluster({ without: ['scheduler'] })
+  await cluster.kubectl(['apply', '--validate=strict', '--kustomize', 'deploy'])
+})
+
+afterAll(() => cluster?.[Symbol.asyncDispose]())
+
+test('applied again, nothing changes', async () => {
+  const lines = (await cluster.kubectl(['apply', '--kustomize', 'deploy'])).split('\n')
+  expect(lines.length).toBeGreaterThan(10)
+  expect(lines.filter(line => !line.endsWith(' unchanged'))).toEqual([])
+})
+
+test('the API server finds no fault with the types in the admission policies', async () => {
+  for (const name of ['enbi-shim-nixbuilds', 'enbi-shim-leases']) {
+    const read = async () => v.parse(policySchema, await cluster.get('validatingadmissionpolicy', name))
+    await expect.poll(async () => (await read()).status.observedGeneration, LIMIT).toBeDefined()
+    expect((await read()).status.typeChecking?.expressionWarnings ?? []).toEqual([])
+  }
+})
+
+test("the controller's pods are let into their namespace and are made", async () => {
+  const pods = () => cluster.kubectl(['get', 'pods', '-n', 'enbi-system', '-o', 'name'])
+  await expect.poll(async () => (await pods()).split('\n').filter(Boolean), LIMIT).toHaveLength(2)
+})
+
+test('the overlay changes what it says and can be applied', async () => {
+  const overlay = 'deploy/overlays/own-registry'
+  await cluster.kubectl(['apply', '--dry-run=server', '--validate=strict', '--kustomize', overlay])
+  const [{ image, args }, ...others] = containersIn(await cluster.kubectl(['kustomize', overlay]))
+  expect(others).toEqual([])
+  expect(image).toMatch(/^registry\.example\/.*:0\.1\.0$/)
+  expect(args).toEqual(['--listen=0.0.0.0:9470', '--node-repel=node-role.kubernetes.io/control-plane'])
+})
+
+test('the controller knows every flag that it is given, and its image is of this version', async () => {
+  const { stdout: help } = await promisify(execFile)('node', ['controller/main.ts', '--help'])
+  for (const dir of ['deploy', 'deploy/overlays/own-registry']) {
+    const [{ args, image }] = containersIn(await cluster.kubectl(['kustomize', dir]))
+    for (const flag of args) expect(help).toContain(flag.replace(/=.*/, ' <'))
+    const { version } = v.parse(v.object({ version: v.string() }), JSON.parse(await readFile('package.json', 'utf8')))
+    expect(image).toMatch(new RegExp(`enbi-controller:${version.replaceAll('.', '\\.')}$`))
+  }
+})
+
+const policySchema = v.object({
+  status: v.optional(
+    v.object({
+      observedGeneration: v.optional(v.number()),
+      typeChecking: v.optional(v.object({ expressionWarnings: v.optional(v.array(v.unknown())) })),
+    }),
+    {},
+  ),
+})
+
+const deploymentSchema = v.object({
+  kind: v.literal('Deployment'),
+  spec: v.object({
+    template: v.object({
+      spec: v.object({ containers: v.tuple([v.object({ image: v.string(), args: v.array(v.string()) })]) }),
+    }),
+  }),
+})
+
+function containersIn(manifests: string) {
+  const [deployment] = parseAllDocuments(manifests)
+    .map(document => v.safeParse(deploymentSchema, document.toJS()))
+    .flatMap(parsed => (parsed.success ? [parsed.output] : []))
+  if (!deployment) throw new Error('there is no Deployment')
+  return deployment.spec.template.spec.containers
+}
