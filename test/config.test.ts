@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../shim/config.ts'
 
@@ -18,6 +19,21 @@ describe('a config', () => {
   it('gives nix settings as text', () => {
     const { nix } = parseConfig('nix: { options: { sandbox: false, cores: 2, substituters: "" } }', 'config.yaml')
     expect(nix.options).toEqual({ sandbox: 'false', cores: '2', substituters: '' })
+  })
+
+  it('knows of no cluster unless told', () => {
+    expect(parseConfig('', 'config.yaml').kubernetes).toBeUndefined()
+  })
+
+  it('that names a kubeconfig has every other default of a cluster', () => {
+    const { kubernetes } = parseConfig('kubernetes: { kubeconfig: /etc/kubeconfig }', 'config.yaml')
+    expect(kubernetes).toEqual({
+      kubeconfig: '/etc/kubeconfig',
+      nodeName: hostname().toLowerCase(),
+      leaseDuration: 40_000,
+      lookupTimeout: 1000,
+      unwantedCheck: 10_000,
+    })
   })
 
   it('is frozen through and through', () => {
@@ -41,6 +57,16 @@ describe('a mistake in a config is named with its key', () => {
     ['a number below its least', 'nix: { maxBuilds: 0 }', 'nix.maxBuilds'],
     ['a relative path', 'listen: run/x.sock', 'listen: expected an absolute path'],
     ['a Nix setting that is an option', 'nix: { options: { --x: y } }', 'expected the name of a Nix setting'],
+    [
+      'a name that no node can have',
+      'kubernetes: { nodeName: Worker_1 }',
+      'kubernetes.nodeName: expected the name of a node',
+    ],
+    [
+      'an unknown key of the cluster',
+      'kubernetes: { kubeConfig: /x }',
+      'kubernetes.kubeConfig: unknown key, did you mean kubeconfig?',
+    ],
     ['no YAML at all', 'a: [', 'config.yaml'],
   ])('%s', (_name, text, message) => {
     expect(() => parseConfig(text, 'config.yaml')).toThrow(

@@ -93,6 +93,6 @@ function readRecipe(given: NixBuild): Recipe | Error {
 
 async function refuse({ store, node }: GivenBuildsOptions, live: NixBuild, error: Error): Promise<void> {
   const now = Date.now()
-  const change = statusChange({ live, run: refusal(toShimError(error), now), node, now })
+  const change = statusChange({ live, run: refusal(toShimError(error), now), node, now, isWanted: true })
   if (change) await store.change(live, change)
 }

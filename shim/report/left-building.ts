@@ -46,7 +46,7 @@ async function giveBack({ store, node, isBusyWith, logger }: LeftBuildingOptions
     const isGiven = labels[NODE_LABEL] === nodeLabelValue(node)
     if (!isClaimed(live, node) || isGiven || isBusy(live, isBusyWith)) continue
     const run = interruption(`the build was interrupted: the shim on ${node} was restarted`, Date.now())
-    const change = statusChange({ live, run, node, now: Date.now() })
+    const change = statusChange({ live, run, node, now: Date.now(), isWanted: false })
     if (change) await store.change(live, change)
     logger.info({ namespace, nixBuild: name }, 'an interrupted build is given back')
   }

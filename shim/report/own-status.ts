@@ -14,6 +14,8 @@ export interface StatusQuery {
   readonly node: string
   /** Milliseconds since 1970. */
   readonly now: number
+  /** Whether anybody on this node waits for the recipe. */
+  readonly isWanted: boolean
 }
 
 /** What this node has to say of a run that was not called off; undefined when it is not for this node to say anything. */
@@ -24,7 +26,7 @@ export function ownStatus(query: StatusQuery): OwnStatus | undefined {
     const nodes = newEntries(query, ending)
     return isClaimable(live, node) ? { ...succeeded(query, ending), nodes } : { nodes }
   }
-  if (ending?.kind === 'CalledOff' || !isClaimable(live, node) || isKept(query)) return undefined
+  if (ending?.kind === 'CalledOff' || !isClaimable(live, node) || isKept(query) || isLeft(query)) return undefined
   const entry = ownEntry(live, node)
   return { ...(ending ? failed(query, ending) : atWork(query)), ...(entry && { nodes: [entry] }) }
 }
@@ -33,6 +35,11 @@ export function ownStatus(query: StatusQuery): OwnStatus | undefined {
 function isKept({ live, run: { ending }, node }: StatusQuery): boolean {
   const isThere = live.status.status === 'Succeeded' && ownEntry(live, node) !== undefined
   return isThere && (ending?.kind !== 'Failed' || !ending.final)
+}
+
+/** What goes on although nobody waits for it is no reason to take the build from those who may want it. */
+function isLeft({ live, run: { ending }, node, isWanted }: StatusQuery): boolean {
+  return !isWanted && ending === undefined && live.status.buildNode !== node
 }
 
 function newEntries({ live, node }: StatusQuery, { imageId, at }: Success): NixBuildNode[] {

@@ -69,6 +69,7 @@ export function createStories(options: StoriesOptions): Stories {
       namespace,
       recipe,
       name: nixBuild,
+      isWanted: () => entry.callers.size > 0,
       inTurn: task => slots.run({ owner: namespace, signal: never, onAhead: () => {} }, task),
       onTold(live) {
         if (live && ownEntry(live, node)) onImage({ namespace, name: live.metadata.name, recipe: recipeKey(recipe) })

@@ -3,6 +3,7 @@ import { backOffMs } from '../../kube/backoff.ts'
 import type { NixBuild } from '../../kube/nixbuild.ts'
 import type { Recipe } from '../build/recipe.ts'
 import { messageOf, ShimError } from '../errors.ts'
+import { createAlarm } from './alarm.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import { dueAt, type Told, telling } from './pace.ts'
 import type { Run, RunFacts } from './run.ts'
@@ -12,13 +13,11 @@ import { statusChange } from './status.ts'
 export interface Story {
   readonly namespace: string
   readonly recipe: Recipe
-  /** The NixBuild as it was seen last; undefined before that, and when it is gone. */
-  readonly live: NixBuild | undefined
   /** From now on that run is told; the NixBuild is made when there is none. */
   follow(run: Run): void
   /** It has ended without a run: told if there is a NixBuild. */
   conclude(facts: RunFacts): void
-  /** Whether the cluster has seen the NixBuild and it is there no more. Throws as `Kube` does. */
+  /** Whether the NixBuild that the run was told to is there no more. Throws as `Kube` does. */
   isGone(): Promise<boolean>
   /** When the NixBuild was seen last, in milliseconds since 1970. */
   readonly seenAt: number
@@ -36,10 +35,12 @@ export interface StoryPlan {
   readonly store: NixBuildStore
   readonly node: string
   readonly now: () => number
+  /** Whether anybody here waits for the recipe. */
+  readonly isWanted: () => boolean
   /** Takes its turn among all stories. */
-  readonly inTurn: <T>(task: () => Promise<T>) => Promise<T>
-  /** All there is to tell has been told. */
-  readonly onTold: (live: NixBuild | undefined, facts: RunFacts) => void
+  readonly inTurn: (task: () => Promise<void>) => Promise<void>
+  /** The end has been told; to no NixBuild if there is none. */
+  readonly onTold: (live: NixBuild | undefined) => void
   readonly logger: Logger
 }
 
@@ -47,136 +48,118 @@ const LONGEST_PAUSE_MS = 10_000
 /** What the API server refuses may be set right, but not by trying for ever. */
 const MAX_REFUSALS = 10
 
+/** What is told at present, and what came of it. */
+interface Chapter {
+  readonly facts: () => RunFacts
+  readonly mayCreate: boolean
+  told?: Told
+  /** Of the NixBuild that it was told to. */
+  uid?: string
+}
+
 export function createStory(plan: StoryPlan): Story {
   const { namespace, recipe, store, node, now, logger } = plan
+  const alarm = createAlarm(tellInTurn, now)
   let { name } = plan
-  let facts: (() => RunFacts) | undefined
-  let mayCreate = false
+  let chapter: Chapter | undefined
+  /** As it was seen last; undefined when that may not be true any more. */
   let live: NixBuild | undefined
-  /** Of the NixBuild that this run was told of. */
-  let seenUid: string | undefined
   let seenAt = 0
-  let told: Told | undefined
   let failures = 0
   let retryAt = 0
-  let busy = false
-  let ended = false
-  let timer: NodeJS.Timeout | undefined
-  let timerAt = Number.POSITIVE_INFINITY
+  let isBusy = false
+  let isOver = false
   let unfollow = () => {}
 
+  function begin(next: Chapter): void {
+    unfollow()
+    chapter = next
+    live = undefined
+    schedule()
+  }
+
   function schedule(): void {
-    const due = facts && !busy && !ended ? dueAt(facts(), told) : undefined
-    if (due === undefined) return
-    const at = Math.max(due, retryAt)
-    if (timer && timerAt <= at) return
-    clearTimeout(timer)
-    timerAt = at
-    timer = setTimeout(tellInTurn, Math.max(0, at - now()))
+    const due = chapter && !isBusy && !isOver ? dueAt(chapter.facts(), chapter.told) : undefined
+    if (due !== undefined) alarm.set(Math.max(due, retryAt))
   }
 
-  function tellInTurn(): void {
-    timer = undefined
-    const due = facts && dueAt(facts(), told)
-    if (due === undefined || due > now()) {
-      schedule()
-      return
+  async function tellInTurn(): Promise<void> {
+    const due = chapter && dueAt(chapter.facts(), chapter.told)
+    if (!chapter || due === undefined || due > now()) return schedule()
+    isBusy = true
+    const told = chapter
+    try {
+      await plan.inTurn(() => tell(told))
+      failures = 0
+      retryAt = 0
+    } catch (error) {
+      failed(told, error)
     }
-    busy = true
-    plan
-      .inTurn(tell)
-      .then(succeeded, failed)
-      .finally(() => {
-        busy = false
-        if (facts?.().ending && told?.ended) plan.onTold(live, facts())
-        schedule()
-      })
+    isBusy = false
+    if (chapter !== told) live = undefined
+    if (chapter.told?.ended) plan.onTold(live)
+    schedule()
   }
 
-  async function tell(): Promise<void> {
-    if (!facts || ended) return
-    const source = facts
-    live ??= await find()
-    const said = facts()
-    const change = live && statusChange({ live, run: said, node, now: now() })
+  async function tell(chapter: Chapter): Promise<void> {
+    if (isOver) return
+    live ??= await find(chapter)
+    const run = chapter.facts()
+    const change = live && statusChange({ live, run, node, now: now(), isWanted: plan.isWanted() })
     if (live && change) live = await store.change(live, change)
     if (live) seenAt = now()
-    if (source === facts) told = telling(said, told, now())
+    chapter.told = telling(run, chapter.told, now())
   }
 
-  /** One that was there in this run and is gone is not made again: its end says that nobody wants it. */
-  async function find(): Promise<NixBuild | undefined> {
-    const found =
-      (await store.find({ namespace, recipe, name })) ?? (mayCreate && !seenUid ? await create() : undefined)
-    seenUid = found?.metadata.uid ?? seenUid
-    name = found?.metadata.name ?? name
+  /** One that was there and is gone is not made again: its end says that nobody wants it. */
+  async function find(chapter: Chapter): Promise<NixBuild | undefined> {
+    const { ending } = chapter.facts()
+    const mayCreate = chapter.mayCreate && chapter.uid === undefined && ending?.kind !== 'CalledOff'
+    const query = { namespace, recipe, name }
+    const found = (await store.find(query)) ?? (mayCreate ? await store.create(query) : undefined)
+    if (!found) return undefined
+    chapter.uid = found.metadata.uid
+    name = found.metadata.name
     return found
   }
 
-  function create(): Promise<NixBuild> | undefined {
-    return facts?.().ending?.kind === 'CalledOff' ? undefined : store.create({ namespace, recipe })
-  }
-
-  function succeeded(): void {
-    failures = 0
-    retryAt = 0
-  }
-
   /** Whatever it was, what is known of the NixBuild may be wrong. */
-  function failed(err: unknown): void {
+  function failed(chapter: Chapter, error: unknown): void {
     failures += 1
     live = undefined
-    const code = err instanceof ShimError ? err.code : undefined
-    const isConflict = code === 'ClusterConflict'
-    if (!isConflict || failures > 1)
-      logger.warn({ namespace, nixBuild: name, failures, err: messageOf(err) }, 'telling a NixBuild failed')
-    if (code === 'ClusterRefused' && failures >= MAX_REFUSALS && facts) {
-      told = telling(facts(), told, now())
+    const code = error instanceof ShimError ? error.code : undefined
+    const isRace = code === 'ClusterConflict'
+    if (!isRace || failures > 1)
+      logger.warn({ namespace, nixBuild: name, failures, err: messageOf(error) }, 'telling a NixBuild failed')
+    if (code === 'ClusterRefused' && failures >= MAX_REFUSALS) {
+      chapter.told = telling(chapter.facts(), chapter.told, now())
       failures = 0
-    } else retryAt = now() + backOffMs(isConflict ? failures : failures + 2, LONGEST_PAUSE_MS)
-  }
-
-  function restart(source: () => RunFacts): void {
-    unfollow()
-    unfollow = () => {}
-    facts = source
-    told = undefined
-    live = undefined
-    seenUid = undefined
+    } else retryAt = now() + backOffMs(isRace ? failures : failures + 2, LONGEST_PAUSE_MS)
   }
 
   return {
     namespace,
     recipe,
-    get live() {
-      return live
-    },
     get seenAt() {
       return seenAt
     },
     get isTold() {
-      return !busy && (facts === undefined || told?.ended === true)
+      return !isBusy && (chapter === undefined || chapter.told?.ended === true)
     },
     follow(run) {
-      restart(run.facts)
-      mayCreate = true
+      begin({ facts: run.facts, mayCreate: true })
       unfollow = run.onChange(schedule)
-      schedule()
     },
-    conclude(facts) {
-      restart(() => facts)
-      mayCreate = false
-      schedule()
-    },
+    conclude: facts => begin({ facts: () => facts, mayCreate: false }),
     async isGone() {
-      if (seenUid === undefined || name === undefined) return false
+      if (chapter?.uid === undefined || name === undefined) return false
       if (!(await store.get(namespace, name))) return true
       seenAt = now()
       return false
     },
     end() {
-      ended = true
-      clearTimeout(timer)
+      isOver = true
+      alarm.clear()
       unfollow()
     },
   }

@@ -14,7 +14,7 @@ const done: Partial<NixBuildStatus> = {
 }
 
 function change(status: Partial<NixBuildStatus> | undefined, run: RunFacts) {
-  return statusChange({ live: nixBuild({ ...(status && { status }) }), run, node: NODE, now: NOW })
+  return statusChange({ live: nixBuild({ ...(status && { status }) }), run, node: NODE, now: NOW, isWanted: true })
 }
 
 describe('a node claims a NixBuild and says how far it is', () => {
@@ -65,6 +65,13 @@ describe('a node leaves alone', () => {
   ])('%s', (_name, status, run) => {
     expect(change(status, run)).toBeUndefined()
   })
+})
+
+it('a node claims nothing for a run that nobody waits for any more', () => {
+  const query = { run: running(), node: NODE, now: NOW, isWanted: false }
+  expect(statusChange({ ...query, live: nixBuild({ status: { status: 'Pending' } }) })).toBeUndefined()
+  const own = nixBuild({ status: { status: 'Building', buildNode: NODE } })
+  expect(statusChange({ ...query, live: own })).toMatchObject({ kind: 'apply' })
 })
 
 describe('the end of a run', () => {
@@ -175,6 +182,7 @@ describe('what has been said', () => {
       run: running({ phase: 'Importing' }),
       node: NODE,
       now: NOW + 5000,
+      isWanted: true,
     })
     expect(after?.status).toMatchObject({
       conditions: [{ reason: 'Importing', lastTransitionTime: '2026-01-01T00:00:00Z' }, {}],

@@ -8,7 +8,7 @@ import type { Cluster } from '../cluster/cluster.ts'
 import type { Bed } from '../node/bed.ts'
 import type { CriClient, Pull } from '../node/cri.ts'
 import { type PodRecipe, recipePull } from '../node/recipe-pull.ts'
-import type { Shim } from '../node/shim.ts'
+import type { Shim, ShimOptions } from '../node/shim.ts'
 
 const LIMIT = { timeout: 20_000 }
 
@@ -22,6 +22,7 @@ export interface TellingShim extends AsyncDisposable {
 export interface TellingOptions {
   readonly kubernetes?: Readonly<Record<string, unknown>>
   readonly config?: Readonly<Record<string, unknown>>
+  readonly shim?: ShimOptions
 }
 
 export async function startTellingShim(cluster: Cluster, bed: Bed, options: TellingOptions = {}): Promise<TellingShim> {
@@ -30,7 +31,7 @@ export async function startTellingShim(cluster: Cluster, bed: Bed, options: Tell
   const token = await cluster.createToken({ namespace: 'enbi-system', serviceAccount: 'enbi-shim', node })
   const kubeconfig = await cluster.kubeconfig({ token })
   const kubernetes = { kubeconfig, nodeName: node, ...options.kubernetes }
-  const shim = await bed.startShim({ config: { ...options.config, kubernetes } })
+  const shim = await bed.startShim({ ...options.shim, config: { ...options.config, kubernetes } })
   return {
     shim,
     node,

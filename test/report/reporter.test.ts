@@ -1,0 +1,55 @@
+import { mkdtempDisposable, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { expect, it } from 'vitest'
+import { createKube } from '../../kube/client.ts'
+import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
+import { createNixBuildStore } from '../../shim/report/nixbuild-store.ts'
+import { createReporter } from '../../shim/report/reporter.ts'
+import { IMAGE_ID } from './nixbuilds.ts'
+
+/** No API server listens there. */
+const KUBECONFIG = `
+apiVersion: v1
+kind: Config
+clusters: [{ name: a, cluster: { server: 'https://127.0.0.1:1' } }]
+users: [{ name: a, user: { token: x } }]
+contexts: [{ name: a, context: { cluster: a, user: a } }]
+current-context: a
+`
+
+it('keeps a bounded number of stories while the API server is away, and ends in a bounded time', async () => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'reporter-'))
+  const kubeconfig = join(folder.path, 'kubeconfig')
+  await writeFile(kubeconfig, KUBECONFIG)
+  const kube = createKube({ kubeconfig })
+  const reporter = createReporter({
+    store: createNixBuildStore({ kube: async () => kube, node: 'node-1' }),
+    node: 'node-1',
+    imageSize: async () => undefined,
+    recordEvent: () => {},
+    imagesChanged: () => {},
+    onImage: () => {},
+    logger: pino({ level: 'silent' }),
+  })
+  const recipes = Array.from({ length: 600 }, (_, index) => ({
+    image: `registry.example/many/app:${index}`,
+    flake: parseFlakeUrl('github:team/app'),
+    packageName: 'image',
+    system: 'x86_64-linux',
+  }))
+  for (const recipe of recipes) {
+    const report = reporter.wanted({ recipe, namespace: 'team' })
+    const run = reporter.started(recipe)
+    run.done({ imageId: IMAGE_ID, present: false })
+    await new Promise(setImmediate)
+    report.done()
+  }
+  const kept = recipes.filter(recipe => reporter.isBusyWith('team', recipe))
+  expect(kept).toEqual(recipes.slice(100))
+  const begin = performance.now()
+  await reporter.close(300)
+  expect(performance.now() - begin).toBeLessThan(2000)
+  await kube.close()
+})
