@@ -14,7 +14,10 @@ export const SHIM_PROGRAM = {
   program: join(DIST, 'shim/main.js'),
   nodeArgs: ['--max-semi-space-size=2', '--max-old-space-size=256'],
 } as const
-export const CONTROLLER_PROGRAM = { program: join(DIST, 'controller/main.js') } as const
+export const CONTROLLER_PROGRAM = {
+  program: join(DIST, 'controller/main.js'),
+  nodeArgs: ['--max-semi-space-size=4', '--max-old-space-size=512'],
+} as const
 
 export function startPackagedShim(bed: Bed): Promise<Shim> {
   return bed.startShim(SHIM_PROGRAM)

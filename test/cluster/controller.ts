@@ -21,6 +21,8 @@ export interface ControllerOptions {
   readonly wait?: boolean
   /** What is run; controller/main.ts by default. */
   readonly program?: string
+  /** For node itself, before the program's name. */
+  readonly nodeArgs?: readonly string[]
 }
 
 const MAIN = join(import.meta.dirname, '../../controller/main.ts')
@@ -28,7 +30,7 @@ const MAIN = join(import.meta.dirname, '../../controller/main.ts')
 /** Needs what `installDeploy` applies. Any number run side by side, as replicas do. */
 export async function startController(
   cluster: Pick<Cluster, 'createToken' | 'kubeconfig'>,
-  { flags = [], wait = true, program = MAIN }: ControllerOptions = {},
+  { flags = [], wait = true, program = MAIN, nodeArgs = [] }: ControllerOptions = {},
 ): Promise<Controller> {
   const token = await cluster.createToken({ namespace: SYSTEM_NAMESPACE, serviceAccount: 'enbi-controller' })
   const kubeconfig = await cluster.kubeconfig({ token })
@@ -40,7 +42,16 @@ export async function startController(
   const daemon = createDaemon({
     name: 'enbi-controller',
     namespace,
-    command: [process.execPath, program, '--kubeconfig', kubeconfig, '--listen', `127.0.0.1:${port}`, ...flags],
+    command: [
+      process.execPath,
+      ...nodeArgs,
+      program,
+      '--kubeconfig',
+      kubeconfig,
+      '--listen',
+      `127.0.0.1:${port}`,
+      ...flags,
+    ],
     env: { PATH: process.env.PATH, HOME: dir, TMPDIR: dir },
     logPath: join(dir, 'log'),
     ready: signal => waitUntilHealthy(`${url}/readyz`, signal),
