@@ -6,6 +6,7 @@ import { messageOf, ShimError } from '../shim/errors.ts'
 import type { Metrics } from './metrics.ts'
 import type { ControllerOptions } from './options.ts'
 import { type ClusterState, createClusterState } from './state/cluster-state.ts'
+import { within } from './within.ts'
 import { createBuildWorker } from './work/build-worker.ts'
 import { createNamespaceWorker } from './work/namespace-worker.ts'
 import { createPodWorker, type Worker } from './work/pod-worker.ts'
@@ -27,7 +28,8 @@ export interface LeadPlan {
 
 /** What the one controller does that leads, until the signal aborts. */
 export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
-  const { kube, options, metrics, logger } = plan
+  const { options, metrics, logger } = plan
+  const kube = within(plan.kube, signal)
   const state = createClusterState({
     kube,
     repels: options.nodeRepel,
@@ -35,7 +37,7 @@ export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
     signal,
     logger,
   })
-  const workers = createWorkers(plan, state, signal)
+  const workers = createWorkers({ ...plan, kube }, state, signal)
   const queue = createWorkQueue({ work, workers: WORKERS, onError, signal })
 
   async function work(key: string): Promise<void> {

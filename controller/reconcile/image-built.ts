@@ -18,14 +18,18 @@ export interface WantedBuild {
   readonly build: BuildView | undefined
 }
 
+export interface ImageFacts {
+  readonly wanted: readonly WantedBuild[]
+  readonly problems: readonly Problem[]
+  /** Why the pod's node cannot build; undefined when it can. */
+  readonly loss: string | undefined
+}
+
 /** The worst state of all that the pod wants; undefined when it wants nothing. */
-export function imageBuilt(
-  pod: Pick<PodView, 'node'>,
-  { wanted, problems }: { readonly wanted: readonly WantedBuild[]; readonly problems: readonly Problem[] },
-): ImageBuilt | undefined {
+export function imageBuilt(pod: Pick<PodView, 'node'>, { wanted, problems, loss }: ImageFacts): ImageBuilt | undefined {
   const states = [
     ...problems.map(({ message }): ImageBuilt => ({ reason: 'Failed', message })),
-    ...wanted.map(each => stateOf(pod, each)),
+    ...wanted.map(each => stateOf(pod, each, loss)),
   ]
   const reason = REASONS.find(reason => states.some(state => state.reason === reason))
   if (reason === undefined) return undefined
@@ -33,16 +37,17 @@ export function imageBuilt(
   return { reason, message: messages.join('; ') }
 }
 
-function stateOf({ node }: Pick<PodView, 'node'>, { want, build }: WantedBuild): ImageBuilt {
+function stateOf({ node }: Pick<PodView, 'node'>, { want, build }: WantedBuild, loss: string | undefined): ImageBuilt {
   const { image } = want.recipe
   if (want.started) return { reason: 'Built', message: `${image}: image loaded` }
-  if (build === undefined) return { reason: 'Pending', message: `${image}: the build has not begun` }
+  const because = loss === undefined ? '' : `: ${loss}`
+  if (build === undefined) return { reason: 'Pending', message: `${image}: the build has not begun${because}` }
   const where = build.buildNode === undefined ? '' : ` on ${build.buildNode}`
   switch (build.phase) {
     case 'Succeeded':
       return hasImage(build, node)
         ? { reason: 'Built', message: `${image}: image loaded` }
-        : { reason: 'Pending', message: `${image}: built${where}, not yet on ${node}` }
+        : { reason: 'Pending', message: `${image}: built${where}, not yet on ${node}${because}` }
     case 'Failed':
       return { reason: 'Failed', message: `${image}: ${failureOf(build)}` }
     case 'Importing':
@@ -53,7 +58,7 @@ function stateOf({ node }: Pick<PodView, 'node'>, { want, build }: WantedBuild):
         message: `${image}: being built${where} from ${want.recipe.flake.url}#${want.recipe.packageName}`,
       }
     default:
-      return { reason: 'Pending', message: `${image}: the build has not begun` }
+      return { reason: 'Pending', message: `${image}: the build has not begun${because}` }
   }
 }
 

@@ -24,6 +24,8 @@ export interface BuildFacts {
   readonly build: BuildView
   /** How many living pods wait for it. */
   readonly waitingPods: number
+  /** How many of them are on nodes that can build: their kubelets ask for it. */
+  readonly pullingPods: number
   /** The node that it is given to by label: undefined when there is no label, its value when there is no such node. */
   readonly givenNode: string | undefined
   /** Why a node cannot finish a build; undefined when it can. */
@@ -107,8 +109,8 @@ function moveOn(facts: BuildFacts, { node, loss }: { node: string; loss: string 
 
 /** To a node of its own, unless a pod is pulling it: then that pod's node builds it. */
 function give(facts: BuildFacts, attempts: readonly NixBuildAttempt[]): BuildAction {
-  const { build, waitingPods } = facts
-  if (waitingPods > 0) {
+  const { build, pullingPods } = facts
+  if (pullingPods > 0) {
     const last = attempts.at(-1)
     return attempts === build.attempts || last === undefined
       ? { type: 'none' }

@@ -15,6 +15,8 @@ export interface PodFacts {
   readonly nodeKnown: boolean
   readonly wanted: readonly WantedBuild[]
   readonly problems: readonly Problem[]
+  /** Why the pod's node cannot build; undefined when it can. */
+  readonly loss: string | undefined
   /** Since when the condition has been another than it should be, as the last plan said. */
   readonly differsSince: number | undefined
   readonly now: number

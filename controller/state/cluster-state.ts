@@ -84,8 +84,8 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
   }
 
   /** Whatever goes on may have been waiting for just that. */
-  function onNode(node: string, { system }: { readonly system: boolean }): void {
-    if (system) pods.nodeChanged(node)
+  function onNode(node: string, change: { readonly system: boolean }): void {
+    pods.nodeChanged(node, change)
     for (const build of nodes.has(node) ? builds.unfinished() : builds.all()) {
       onDue(workKey('build', `${build.namespace}/${build.name}`))
     }

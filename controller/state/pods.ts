@@ -13,8 +13,8 @@ export interface Pods {
   podsWanting(id: string): ReadonlyMap<string, Want>
   /** Reads one anew that the watch told of. */
   changed(key: string): void
-  /** Reads those anew that are on a node whose system is another, or known by now. */
-  nodeChanged(node: string): void
+  /** Looks again at those on a node; reads them anew if its system is another, or known by now. */
+  nodeChanged(node: string, change: { readonly system: boolean }): void
 }
 
 export interface PodsPlan {
@@ -44,8 +44,8 @@ export function createPods({ mirrored, systemOf, onPod, onWant }: PodsPlan): Pod
     wantsOf: index.wantsOf,
     podsWanting: index.podsWanting,
     changed,
-    nodeChanged(node) {
-      for (const key of [...byNode.keysIn(node)]) changed(key)
+    nodeChanged(node, { system }) {
+      for (const key of [...byNode.keysIn(node)]) system ? changed(key) : onPod(key)
     },
   }
 }

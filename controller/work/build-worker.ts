@@ -45,9 +45,11 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
 
   function planOf(key: string, build: BuildView): BuildPlan {
     const last = memories.get(key)
+    const waiting = podsWaitingFor(build)
     return planBuild({
       build,
-      waitingPods: waitingPods(build),
+      waitingPods: waiting.length,
+      pullingPods: build.managed ? 0 : waiting.filter(isOnGoodNode).length,
       givenNode: build.givenTo === undefined ? undefined : (state.nodes.named(build.givenTo) ?? build.givenTo),
       lossOf: node => lossOf(node, state.nodes.state(node)),
       nodeExists: state.nodes.has,
@@ -58,10 +60,15 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
     })
   }
 
-  function waitingPods({ namespace, recipe }: BuildView): number {
-    if (!('key' in recipe)) return 0
-    const wants = [...state.pods.podsWanting(wantId(namespace, recipe.key)).values()]
-    return wants.filter(({ started }) => !started).length
+  function podsWaitingFor({ namespace, recipe }: BuildView): string[] {
+    if (!('key' in recipe)) return []
+    const wanting = state.pods.podsWanting(wantId(namespace, recipe.key))
+    return [...wanting].flatMap(([pod, { started }]) => (started ? [] : pod))
+  }
+
+  function isOnGoodNode(podKey: string): boolean {
+    const node = state.pods.get(podKey)?.node
+    return node !== undefined && lossOf(node, state.nodes.state(node)) === undefined
   }
 
   function nodeOf({ buildNode, givenTo }: BuildView): string | undefined {

@@ -6,6 +6,7 @@ import { nixBuildOf } from '../../kube/nixbuild-recipe.ts'
 import { buildView } from '../kinds/build.ts'
 import { type PodView, pods as podKind } from '../kinds/pod.ts'
 import { theOneToTell } from '../reconcile/image-built.ts'
+import { lossOf } from '../reconcile/node-state.ts'
 import { type PodPlan, planPod } from '../reconcile/plan-pod.ts'
 import { podPatch } from '../reconcile/pod-patch.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
@@ -13,6 +14,8 @@ import { wantId } from '../state/wants-index.ts'
 
 /** A state that a better one follows sooner is not written: most pods are told Building and Built, and not Pending before. */
 const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
+/** When to look whether the NixBuild is there that is being made for another pod, in milliseconds. */
+const MADE_BY_ANOTHER_MS = 1000
 
 /** Makes the world fit for one object. Returns when to look at it again, in time of Date.now(), if nothing happens before. */
 export type Worker = (key: string) => Promise<number | undefined>
@@ -25,6 +28,8 @@ export interface PodWorkerPlan {
 
 export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker {
   const differs = new Map<string, { readonly uid: string; readonly since: number }>()
+  /** What is being made right now: the pods of one recipe come all at once. */
+  const making = new Set<string>()
 
   async function work(key: string): Promise<number | undefined> {
     const pod = state.pods.get(key)
@@ -32,8 +37,8 @@ export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker 
     if (plan?.differsSince === undefined) differs.delete(key)
     else differs.set(key, { uid: pod?.uid ?? '', since: plan.differsSince })
     if (!pod || !plan) return undefined
-    await perform(key, pod, plan)
-    return plan.recheckAt
+    const made = await perform(key, pod, plan)
+    return made ? plan.recheckAt : Date.now() + MADE_BY_ANOTHER_MS
   }
 
   function planOf(key: string, pod: PodView): PodPlan {
@@ -47,18 +52,18 @@ export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker 
         build: theOneToTell(state.builds.ofRecipe(wantId(pod.namespace, want.key))),
       })),
       problems,
+      loss: pod.node === undefined ? undefined : lossOf(pod.node, state.nodes.state(pod.node)),
       differsSince: last?.uid === pod.uid ? last.since : undefined,
       now: Date.now(),
       settleMs: SETTLE_MS,
     })
   }
 
-  async function perform(key: string, pod: PodView, plan: PodPlan): Promise<void> {
+  /** Whether all that was to be made is made. */
+  async function perform(key: string, pod: PodView, plan: PodPlan): Promise<boolean> {
     const { namespace } = pod
-    for (const { recipe, owners } of plan.create) {
-      const body = nixBuildOf(recipe, { namespace, managedBy: CONTROLLER, ownerReferences: owners })
-      state.builds.wrote(buildView(await kube.create(nixBuilds, body)))
-    }
+    let made = true
+    for (const build of plan.create) made = (await make(namespace, build)) && made
     for (const { build, owners } of plan.own) {
       const { name, uid, resourceVersion } = build
       const body = { metadata: { uid, resourceVersion, ownerReferences: owners } }
@@ -69,6 +74,20 @@ export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker 
     for (const { reason, message } of plan.events) {
       const about = { apiVersion: 'v1', kind: 'Pod', namespace, name: pod.name, uid: pod.uid }
       events.record({ about, type: 'Warning', reason, message })
+    }
+    return made
+  }
+
+  async function make(namespace: string, { recipe, owners }: PodPlan['create'][number]): Promise<boolean> {
+    const build = nixBuildOf(recipe, { namespace, managedBy: CONTROLLER, ownerReferences: owners })
+    const key = `${namespace}/${build.name}`
+    if (making.has(key)) return false
+    making.add(key)
+    try {
+      state.builds.wrote(buildView(await kube.create(nixBuilds, build)))
+      return true
+    } finally {
+      making.delete(key)
     }
   }
 

@@ -155,6 +155,15 @@ describe('a pod that cannot be served', () => {
     expect(await world.builds(namespace)).toEqual([])
   })
 
+  it('because its node runs no shim is told so, until it does', async () => {
+    const namespace = await world.createNamespace()
+    const bare = await world.addNode({ withoutShim: true })
+    const pod = await world.addPod(namespace, bare)
+    await waitForCondition(pod, { reason: 'Pending', message: expect.stringContaining(`no shim runs on node ${bare}`) })
+    await world.renewLease(bare)
+    await waitForCondition(pod, { reason: 'Pending', message: expect.stringMatching(/has not begun$/) })
+  })
+
   it('builds for the system of its node', async () => {
     const namespace = await world.createNamespace()
     await world.addPod(namespace, await world.addNode({ arch: 'arm64' }))

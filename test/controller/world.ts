@@ -90,7 +90,8 @@ export async function startWorld(): Promise<World> {
     async createNamespace() {
       const name = `test-${randomUUID().slice(0, 8)}`
       await kube.create(namespaces, { name, body: {} })
-      await kube.create(serviceAccounts, { namespace: name, name: 'default', body: {} })
+      // A controller manager that runs makes it, too.
+      await kube.patch(serviceAccounts, { namespace: name, name: 'default', body: {} }, { ...admin, type: 'apply' })
       return name
     },
     async addNode({ labels = {}, arch = 'amd64', ready = true, unschedulable = false, withoutShim = false } = {}) {

@@ -50,7 +50,7 @@ describe('the condition of a pod on node-1', () => {
     ['started, and the NixBuild Pending', started, on({ status: 'Pending' }), 'Built', 'image loaded'],
     ['started, built elsewhere', started, on({ status: 'Succeeded', buildNode: 'node-2' }), 'Built', 'image loaded'],
   ])('with the NixBuild %s', (_name, want, build, reason, text) => {
-    const condition = imageBuilt({ node: 'node-1' }, { wanted: [{ want, build }], problems: [] })
+    const condition = imageBuilt({ node: 'node-1' }, { wanted: [{ want, build }], problems: [], loss: undefined })
     expect(condition).toEqual({ reason, message: expect.stringContaining(text) })
     expect(condition?.message).toContain('docker.io/library/app:1')
   })
@@ -64,23 +64,43 @@ describe('the condition of a pod on node-1', () => {
     [['Pending', 'Failed'], 'Failed'],
   ])('tells the worst of %j', (phases, reason) => {
     const wanted = phases.map(status => ({ want, build: on({ status, buildNode: 'node-1' }) }))
-    expect(imageBuilt({ node: 'node-1' }, { wanted, problems: [] })?.reason).toBe(reason)
+    expect(imageBuilt({ node: 'node-1' }, { wanted, problems: [], loss: undefined })?.reason).toBe(reason)
+  })
+
+  it.each([
+    ['before it has begun', undefined, 'Pending', /has not begun: no shim runs on node node-1$/],
+    [
+      'when it was built elsewhere',
+      on({ status: 'Succeeded', buildNode: 'node-2' }),
+      'Pending',
+      /not yet on node-1: no shim/,
+    ],
+    ['but not while it is being built', on({ status: 'Building', buildNode: 'node-2' }), 'Building', /#app$/],
+  ])('says what is wrong with the node %s', (_name, build, reason, message) => {
+    const loss = 'no shim runs on node node-1'
+    expect(imageBuilt({ node: 'node-1' }, { wanted: [{ want, build }], problems: [], loss })).toEqual({
+      reason,
+      message: expect.stringMatching(message),
+    })
   })
 
   it('tells a problem before all else', () => {
     const wanted = [{ want, build: on({ status: 'Building' }) }]
     const problems = [{ reason: 'NixBuildInvalid' as const, message: 'bad' }]
-    expect(imageBuilt({ node: 'node-1' }, { wanted, problems })).toEqual({ reason: 'Failed', message: 'bad' })
+    expect(imageBuilt({ node: 'node-1' }, { wanted, problems, loss: undefined })).toEqual({
+      reason: 'Failed',
+      message: 'bad',
+    })
   })
 
   it('is none when nothing is wanted', () => {
-    expect(imageBuilt({ node: 'node-1' }, { wanted: [], problems: [] })).toBeUndefined()
+    expect(imageBuilt({ node: 'node-1' }, { wanted: [], problems: [], loss: undefined })).toBeUndefined()
   })
 
   it('keeps its words while a build goes on', () => {
     const at = (progress: string): string | undefined => {
       const build = on({ status: 'Building', buildNode: 'node-1', progress })
-      return imageBuilt({ node: 'node-1' }, { wanted: [{ want, build }], problems: [] })?.message
+      return imageBuilt({ node: 'node-1' }, { wanted: [{ want, build }], problems: [], loss: undefined })?.message
     }
     expect(at('building 1 of 7')).toBe(at('building 2 of 7'))
   })

@@ -12,6 +12,7 @@ function plan(build: Parameters<typeof someBuild>[0], facts: Partial<BuildFacts>
   return planBuild({
     build: someBuild(build),
     waitingPods: 0,
+    pullingPods: 0,
     givenNode:
       build?.metadata && 'labels' in build.metadata && build.metadata.labels === given.labels ? 'node-1' : undefined,
     lossOf: () => undefined,
@@ -30,7 +31,13 @@ describe('a NixBuild made by hand', () => {
   it.each([
     ['that is new is given to a node', {}, {}, { type: 'give', node: 'node-2', attempts: [] }],
     ['that is Pending, too', { status: { status: 'Pending' } }, {}, { type: 'give', node: 'node-2' }],
-    ['that a pod pulls is left to it', {}, { waitingPods: 1 }, { type: 'none' }],
+    ['that a pod pulls is left to it', {}, { waitingPods: 1, pullingPods: 1 }, { type: 'none' }],
+    [
+      'that a pod waits for on a node that cannot build is given to one that can',
+      {},
+      { waitingPods: 1 },
+      { type: 'give' },
+    ],
     ['that was given to a node stays there', { metadata: given }, {}, { type: 'none' }],
     ['that is being built stays there', { status: buildingOn1 }, {}, { type: 'none' }],
     ['that is being loaded stays there', { status: { ...buildingOn1, status: 'Importing' } }, {}, { type: 'none' }],
@@ -87,7 +94,7 @@ describe('a NixBuild made by hand', () => {
     [
       'whose node is lost while a pod pulls it is left to the pod',
       { status: buildingOn1 },
-      { ...lost, waitingPods: 1 },
+      { ...lost, waitingPods: 1, pullingPods: 1 },
       { type: 'hold', reason: 'NodeLost', attempts: [{ node: 'node-1' }] },
     ],
     [

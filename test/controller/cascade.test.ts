@@ -1,0 +1,34 @@
+import { expect, it, vi } from 'vitest'
+import { ANNOTATIONS } from './views.ts'
+import { startWorld } from './world.ts'
+
+const SOON = { timeout: 25_000, interval: 100 }
+
+it('the NixBuild of a ReplicaSet goes when the ReplicaSet does', async () => {
+  await using world = await startWorld()
+  const { cluster } = world
+  await cluster.controlPlane.controllerManager.start()
+  const node = await world.addNode()
+  const namespace = await world.createNamespace()
+  await using _controller = await cluster.startController()
+  const labels = { app: 'web' }
+  const spec = { nodeName: node, containers: [{ name: 'app', image: 'app:1' }] }
+  await cluster.apply({
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: { name: 'web', namespace },
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels, annotations: ANNOTATIONS }, spec },
+    },
+  })
+  await vi.waitFor(async () => {
+    const builds = await world.builds(namespace)
+    expect(builds).toMatchObject([{ metadata: { ownerReferences: [{ kind: 'ReplicaSet', name: 'web' }] } }])
+  }, SOON)
+  const [build] = await world.builds(namespace)
+  await world.report(node, { namespace, name: build?.metadata.name ?? '' }, { status: 'Succeeded', buildNode: node })
+  await cluster.kubectl(['delete', 'replicaset/web', `--namespace=${namespace}`, '--wait=false'])
+  await vi.waitFor(async () => expect(await world.builds(namespace)).toEqual([]), SOON)
+})

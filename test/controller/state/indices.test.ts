@@ -1,0 +1,159 @@
+import { describe, expect, it } from 'vitest'
+import type { BuildView } from '../../../controller/kinds/build.ts'
+import type { PodView } from '../../../controller/kinds/pod.ts'
+import { createRecent } from '../../../controller/recent.ts'
+import { createBuilds } from '../../../controller/state/builds.ts'
+import { createGroupIndex } from '../../../controller/state/group-index.ts'
+import { createPods } from '../../../controller/state/pods.ts'
+import { wantId } from '../../../controller/state/wants-index.ts'
+import { someBuild, somePod } from '../views.ts'
+
+function startPods(systems: Map<string, string>) {
+  const mirror = new Map<string, PodView>()
+  const due: string[] = []
+  const pods = createPods({
+    mirrored: key => mirror.get(key),
+    systemOf: node => systems.get(node),
+    onPod: key => void due.push(`pod ${key}`),
+    onWant: id => void due.push(`want ${id.slice(0, id.indexOf('/'))}`),
+  })
+  const set = (key: string, pod: PodView | undefined) => {
+    due.length = 0
+    if (pod) mirror.set(key, pod)
+    else mirror.delete(key)
+    pods.changed(key)
+    return [...due]
+  }
+  return { pods, set, due }
+}
+
+const KNOWN = new Map([['node-1', 'x86_64-linux']])
+const idOf = (build: BuildView) => wantId('team', 'key' in build.recipe ? build.recipe.key : '')
+const APP = idOf(someBuild())
+
+describe('the pods', () => {
+  it('are found by what they want, for as long as they want it', () => {
+    const { pods, set } = startPods(KNOWN)
+    expect(set('team/a', somePod())).toEqual(['want team', 'pod team/a'])
+    expect(set('team/b', somePod())).toEqual(['want team', 'pod team/b'])
+    expect([...pods.podsWanting(APP).keys()]).toEqual(['team/a', 'team/b'])
+    expect(set('team/a', somePod({ status: { phase: 'Succeeded' } }))).toEqual(['want team', 'pod team/a'])
+    expect(set('team/b', undefined)).toEqual(['want team', 'pod team/b'])
+    expect(pods.podsWanting(APP).size).toBe(0)
+  })
+
+  it('that change in nothing that matters to builds wake no build', () => {
+    const { set } = startPods(KNOWN)
+    set('team/a', somePod())
+    const condition = { type: 'enbi.hrzn.ee/ImageBuilt', status: 'False', reason: 'Pending' }
+    expect(set('team/a', somePod({ status: { conditions: [condition] } }))).toEqual(['pod team/a'])
+  })
+
+  it('that have got their image wait no more', () => {
+    const { pods, set } = startPods(KNOWN)
+    set('team/a', somePod())
+    const containerStatuses = [{ name: 'app', imageID: 'sha256:1' }]
+    expect(set('team/a', somePod({ status: { containerStatuses } }))).toEqual(['want team', 'pod team/a'])
+    expect([...pods.podsWanting(APP).values()]).toMatchObject([{ started: true }])
+  })
+
+  it('are read anew when their node gets known', () => {
+    const systems = new Map<string, string>()
+    const { pods, set, due } = startPods(systems)
+    expect(set('team/a', somePod())).toEqual(['pod team/a'])
+    expect(pods.wantsOf('team/a').wants).toEqual([])
+    systems.set('node-1', 'x86_64-linux')
+    due.length = 0
+    pods.nodeChanged('node-1', { system: true })
+    expect(due).toEqual(['want team', 'pod team/a'])
+    expect([...pods.podsWanting(APP).keys()]).toEqual(['team/a'])
+  })
+
+  it('share the recipe', () => {
+    const { pods, set } = startPods(KNOWN)
+    set('team/a', somePod())
+    set('team/b', somePod())
+    const [a, b] = ['team/a', 'team/b'].map(key => pods.wantsOf(key).wants[0]?.recipe)
+    expect(a).toBe(b)
+  })
+
+  it('are as they were written until the watch tells', () => {
+    const { pods, set } = startPods(KNOWN)
+    set('team/a', somePod())
+    const written = somePod({ status: { phase: 'Running' } })
+    pods.wrote('team/a', written)
+    expect(pods.get('team/a')).toBe(written)
+    const told = somePod({ status: { phase: 'Pending' } })
+    set('team/a', told)
+    expect(pods.get('team/a')).toBe(told)
+  })
+})
+
+describe('the builds', () => {
+  function startBuilds() {
+    const mirror = new Map<string, BuildView>()
+    const builds = createBuilds({ mirrored: key => mirror.get(key), allMirrored: () => mirror.values() })
+    const set = (key: string, build: BuildView | undefined) => {
+      if (build) mirror.set(key, build)
+      else mirror.delete(key)
+      return builds.changed(key)
+    }
+    return { builds, set }
+  }
+  const done = someBuild({ status: { status: 'Succeeded' } })
+
+  it('are found by their recipe, and by whether they are finished', () => {
+    const { builds, set } = startBuilds()
+    expect(set('team/app-1', someBuild())).toEqual([APP])
+    expect([builds.ofRecipe(APP).length, builds.unfinished().length, builds.finishedIn('team').length]).toEqual([
+      1, 1, 0,
+    ])
+    expect(set('team/app-1', done)).toEqual([APP])
+    expect([builds.ofRecipe(APP).length, builds.unfinished().length, builds.finishedIn('team').length]).toEqual([
+      1, 0, 1,
+    ])
+    expect(set('team/app-1', undefined)).toEqual([APP])
+    expect([builds.ofRecipe(APP).length, builds.unfinished().length, builds.finishedIn('team').length]).toEqual([
+      0, 0, 0,
+    ])
+  })
+
+  it('are found as soon as they are written', () => {
+    const { builds, set } = startBuilds()
+    builds.wrote(someBuild())
+    expect(builds.ofRecipe(APP)).toHaveLength(1)
+    set('team/app-1', undefined)
+    expect(builds.ofRecipe(APP)).toEqual([])
+  })
+
+  it('whose recipe has changed by a new object of that name tell both', () => {
+    const { set } = startBuilds()
+    const other = someBuild({ spec: { packageName: 'other' } })
+    set('team/app-1', someBuild())
+    expect(set('team/app-1', other).toSorted()).toEqual([APP, idOf(other)].toSorted())
+  })
+})
+
+describe('what was just written', () => {
+  it('is forgotten when the watch does not tell of it', () => {
+    let now = 0
+    const recent = createRecent<string>(() => now)
+    recent.put('a', 'x')
+    now = 4_999
+    expect(recent.get('a')).toBe('x')
+    now = 5_000
+    expect(recent.get('a')).toBeUndefined()
+  })
+})
+
+describe('keys in groups', () => {
+  it('are in one group at a time', () => {
+    const index = createGroupIndex()
+    index.put('a', 'one')
+    index.put('b', 'one')
+    index.put('a', 'two')
+    expect([[...index.keysIn('one')], [...index.keysIn('two')], index.groupOf('a')]).toEqual([['b'], ['a'], 'two'])
+    index.put('a', undefined)
+    expect([[...index.keysIn('two')], index.groupOf('a')]).toEqual([[], undefined])
+  })
+})
