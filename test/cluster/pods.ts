@@ -14,14 +14,16 @@ export interface PodPlan {
   /** The image's own unless given. */
   readonly command?: readonly string[]
   readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never'
+  /** Never unless given. */
+  readonly restartPolicy?: 'Always' | 'OnFailure' | 'Never'
 }
 
 /** A command for an image with busybox that keeps its pod running. */
 export const SLEEP = ['/bin/busybox', 'sleep', '86400']
 
-/** A pod with one container that is neither started again nor asked to end. */
+/** A pod with one container that is not asked to end. */
 export function podManifest(plan: PodPlan): object {
-  const { namespace, name, image, node, recipe, command, imagePullPolicy } = plan
+  const { namespace, name, image, node, recipe, command, imagePullPolicy, restartPolicy = 'Never' } = plan
   const annotations = { ...(recipe === undefined ? {} : recipeAnnotations(recipe)), ...plan.annotations }
   return {
     apiVersion: 'v1',
@@ -30,7 +32,7 @@ export function podManifest(plan: PodPlan): object {
     spec: {
       // By way of the scheduler; `nodeName` would leave it out.
       nodeSelector: { 'kubernetes.io/hostname': node },
-      restartPolicy: 'Never',
+      restartPolicy,
       terminationGracePeriodSeconds: 0,
       automountServiceAccountToken: false,
       containers: [{ name: 'main', image, ...(command && { command }), ...(imagePullPolicy && { imagePullPolicy }) }],
