@@ -16,14 +16,17 @@ export interface PodPlan {
   readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never'
   /** Never unless given. */
   readonly restartPolicy?: 'Always' | 'OnFailure' | 'Never'
+  /** It is not asked to end unless given. */
+  readonly terminationGracePeriodSeconds?: number
 }
 
 /** A command for an image with busybox that keeps its pod running. */
 export const SLEEP = ['/bin/busybox', 'sleep', '86400']
 
-/** A pod with one container that is not asked to end. */
+/** A pod with one container. */
 export function podManifest(plan: PodPlan): object {
-  const { namespace, name, image, node, recipe, command, imagePullPolicy, restartPolicy = 'Never' } = plan
+  const { namespace, name, image, node, recipe, command, imagePullPolicy } = plan
+  const { restartPolicy = 'Never', terminationGracePeriodSeconds = 0 } = plan
   const annotations = { ...(recipe === undefined ? {} : recipeAnnotations(recipe)), ...plan.annotations }
   return {
     apiVersion: 'v1',
@@ -33,7 +36,7 @@ export function podManifest(plan: PodPlan): object {
       // By way of the scheduler; `nodeName` would leave it out.
       nodeSelector: { 'kubernetes.io/hostname': node },
       restartPolicy,
-      terminationGracePeriodSeconds: 0,
+      terminationGracePeriodSeconds,
       automountServiceAccountToken: false,
       containers: [{ name: 'main', image, ...(command && { command }), ...(imagePullPolicy && { imagePullPolicy }) }],
     },
