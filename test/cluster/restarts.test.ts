@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { countBuilds } from '../pull/builds.ts'
+import { nixBuildManifest, untilNixBuilds } from '../report/telling-shim.ts'
+import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
+import { imageBuilt } from './image-built.ts'
+import type { ClusterNode } from './node.ts'
+import { type PodName, podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
+import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+
+const LIMIT = { timeout: 25_000, interval: 250 }
+
+let cluster: WholeCluster
+let node: ClusterNode
+
+beforeAll(async () => {
+  cluster = await startWholeCluster({ controllerFlags: ['--lost-grace=500ms'] })
+  node = await cluster.addNode()
+})
+afterAll(async () => cluster?.[Symbol.asyncDispose]())
+
+test('a shim that is killed in the middle of a build leaves nothing Building, and the next pull of the kubelet succeeds', async () => {
+  const flake = await makeGatedFlake(cluster)
+  const pod = await startPod('killed', flake)
+  await node.shim.daemon.kill()
+  // The kubelet asks again after its back-off.
+  await expect.poll(() => reasonsOf(pod), LIMIT).toContain('Failed')
+  await node.shim.daemon.start()
+  await untilNixBuilds(cluster, pod.namespace, {
+    status: 'Pending',
+    conditions: [{ type: 'Complete', status: 'False', reason: 'Interrupted' }, { type: 'Success' }],
+  })
+  await flake.open()
+  await waitForPhase(cluster, pod, 'Running')
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+})
+
+test('a shim that is killed and stays away leaves nothing Building either', async () => {
+  await using silent = await cluster.addNode({ reports: { leaseDuration: '3s' } })
+  const flake = await makeGatedFlake(cluster)
+  const pod = await startPod('silent', flake, silent)
+  await silent.shim.daemon.kill()
+  await untilNixBuilds(cluster, pod.namespace, {
+    ...{ status: 'Pending', conditions: [{ type: 'Complete', status: 'False', reason: 'NodeLost' }] },
+    attempts: [{ node: silent.name, reason: `the shim of node ${silent.name} is silent` }],
+  })
+  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Pending' })
+})
+
+test('a shim that is killed in the middle of a build that was given to it builds it when it is started again', async () => {
+  const namespace = await cluster.createNamespace()
+  const flake = await makeGatedFlake(cluster)
+  const { image: imageTag, ...spec } = flake.recipe('registry.example/restarts/given:1')
+  await cluster.apply(nixBuildManifest(namespace, 'given', { imageTag, ...spec }))
+  await untilNixBuilds(cluster, namespace, { status: 'Building', buildNode: node.name })
+  await node.shim.daemon.kill()
+  await flake.open()
+  await node.shim.daemon.start()
+  await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: node.name }], attempts: [] })
+})
+
+test.each(['restart', 'kill'] as const)(
+  'a %s of containerd in the middle of a build does not fail the pull',
+  async how => {
+    const flake = await makeGatedFlake(cluster)
+    const pod = await startPod(how, flake)
+    if (how === 'kill') {
+      await node.bed.containerd.kill()
+      await node.bed.containerd.start()
+    } else await node.bed.containerd.restart()
+    await flake.open()
+    await waitForPhase(cluster, pod, 'Running')
+    expect(await reasonsOf(pod)).not.toContain('Failed')
+    await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+  },
+)
+
+test('a pull goes on while containerd is away, and ends once it is back', async () => {
+  const flake = await makeGatedFlake(cluster)
+  const pod = await startPod('away', flake)
+  await node.bed.containerd.stop()
+  await flake.open()
+  await expect.poll(() => flake.isBuilding(node), LIMIT).toBe(false)
+  await node.bed.containerd.start()
+  await waitForPhase(cluster, pod, 'Running')
+  expect(await reasonsOf(pod)).not.toContain('Failed')
+})
+
+test('a kubelet that is restarted in the middle of a build joins it with its next pull', async () => {
+  const flake = await makeGatedFlake(cluster)
+  const before = await countBuilds(node.shim)
+  const pod = await startPod('kubelet', flake)
+  await node.kubelet.restart()
+  const pulls = async () => (await reasonsOf(pod)).filter(reason => reason === 'Pulling').length
+  await expect.poll(pulls, LIMIT).toBe(2)
+  await flake.open()
+  await waitForPhase(cluster, pod, 'Running')
+  expect(await countBuilds(node.shim)).toBe(before + 1)
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+})
+
+/** A pod whose image is being built when this resolves. */
+async function startPod(name: string, flake: GatedFlake, on = node): Promise<PodName> {
+  const pod = { namespace: await cluster.createNamespace(), name }
+  const recipe = flake.recipe(`registry.example/restarts/${name}:1`)
+  await cluster.apply(podManifest({ ...pod, node: on.name, image: recipe.image, recipe, command: SLEEP }))
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Building', buildNode: on.name })
+  await expect.poll(() => flake.isBuilding(on), LIMIT).toBe(true)
+  return pod
+}
+
+async function reasonsOf(pod: PodName): Promise<string[]> {
+  return (await podEvents(cluster, pod)).map(({ reason }) => reason)
+}
