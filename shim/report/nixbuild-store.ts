@@ -20,7 +20,7 @@ export interface NixBuildStore {
   find(query: NixBuildQuery): Promise<NixBuild | undefined>
   get(namespace: string, name: string): Promise<NixBuild | undefined>
   create(query: NixBuildQuery): Promise<NixBuild>
-  /** Only when nobody has changed it since; else throws ClusterConflict. undefined when it is gone. */
+  /** When somebody has changed it since, only a node's own entry is written; else throws ClusterConflict. undefined when it is gone. */
   change(live: NixBuild, change: StatusChange): Promise<NixBuild | undefined>
   /** Every NixBuild whose build is this node's. */
   claimed(): Promise<NixBuild[]>
@@ -34,14 +34,16 @@ export interface StoreOptions {
 export function createNixBuildStore({ kube, node }: StoreOptions): NixBuildStore {
   const fieldManager = shimFieldManager(node)
 
-  async function patch(live: NixBuild, status: object, type: 'merge' | 'apply') {
+  async function patch(live: NixBuild, status: object, type: 'merge' | 'apply', isGuarded = true) {
     const { namespace, name, resourceVersion } = live.metadata
-    const object = { namespace, name, body: { metadata: { resourceVersion }, status } }
+    const metadata = isGuarded ? { resourceVersion } : {}
+    const object = { namespace, name, body: { metadata, status } }
     return (await kube()).patch(nixBuilds, object, { type, subresource: 'status', fieldManager })
   }
 
   async function apply(live: NixBuild, status: OwnStatus): Promise<NixBuild | undefined> {
-    const applied = await patch(live, status, 'apply')
+    // That a node has the image is true whatever others write, and all nodes may say so at once.
+    const applied = await patch(live, status, 'apply', status.status !== undefined)
     const left = applied && leftovers(applied, status)
     return left ? patch(applied, left, 'merge') : applied
   }

@@ -40,10 +40,12 @@ const MILESTONE_AFTER_MS = { first: 30_000, longest: 300_000 }
 export function createPodTeller({ wish, node, now, record }: PodTellerPlan): PodTeller {
   const { image, flake, packageName } = wish.recipe
   let followed: Run | undefined
+  let isStarted = false
   let timer: NodeJS.Timeout | undefined
 
   function start(run: Run): void {
     if (run.facts().ending) return
+    isStarted = true
     record({
       type: 'Normal',
       reason: 'NixBuildStarted',
@@ -70,7 +72,7 @@ export function createPodTeller({ wish, node, now, record }: PodTellerPlan): Pod
     },
     async done() {
       end()
-      const message = followed && describeSuccess(image, await followed.ended)
+      const message = followed && describeSuccess(image, await followed.ended, isStarted)
       if (message) record({ type: 'Normal', reason: 'NixBuildSucceeded', message })
     },
     failed(error) {
@@ -86,9 +88,11 @@ export function createPodTeller({ wish, node, now, record }: PodTellerPlan): Pod
   }
 }
 
-/** Nothing when there was nothing to do. */
-function describeSuccess(image: string, { ending, startedAt, runId }: RunFacts): string | undefined {
-  if (ending?.kind !== 'Succeeded' || ending.present) return undefined
+/** Nothing when there was nothing to do, and nobody had been told of a begin. */
+function describeSuccess(image: string, run: RunFacts, isStarted: boolean): string | undefined {
+  const { ending, startedAt, runId } = run
+  if (ending?.kind !== 'Succeeded') return undefined
+  if (ending.present) return isStarted ? `${image} was there already: its build gives the same` : undefined
   const size = ending.imageSize === undefined ? '' : `, ${describeBytes(ending.imageSize)}`
   const what = runId === undefined ? 'Loaded' : 'Built and loaded'
   return `${what} ${image} in ${describeDuration(ending.at - startedAt)}${size}`

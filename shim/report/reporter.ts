@@ -69,7 +69,11 @@ export function createReporter(options: ReporterOptions): Reporter {
       const entry = stories.of(wish)
       const teller = podTeller(wish)
       const controller = new AbortController()
-      const caller = { follow: teller.follow, leave: (reason: RetryableError) => controller.abort(reason) }
+      const caller = {
+        isOfCluster: (wish.pod ?? wish.nixBuild) !== undefined,
+        follow: teller.follow,
+        leave: (reason: RetryableError) => controller.abort(reason),
+      }
       const run = runs.get(recipeKey(wish.recipe))
       entry?.join(caller, run)
       return {

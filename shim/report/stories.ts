@@ -21,6 +21,8 @@ export interface Entry {
 }
 
 export interface Caller {
+  /** Whether the cluster may know of it: not of one who pulls by hand. */
+  readonly isOfCluster: boolean
   follow(run: Run): void
   leave(reason: RetryableError): void
 }
@@ -52,6 +54,8 @@ const REQUESTS_AT_ONCE = 8
 interface Shelved extends Entry {
   readonly recipeKey: string
   run: Run | undefined
+  /** Whether the cluster wanted it at any time. */
+  isOfCluster: boolean
   readonly callers: Set<Caller>
 }
 
@@ -70,9 +74,12 @@ export function createStories(options: StoriesOptions): Stories {
       recipe,
       name: nixBuild,
       isWanted: () => entry.callers.size > 0,
+      mayCreate: () => entry.isOfCluster,
       inTurn: task => slots.run({ owner: namespace, signal: never, onAhead: () => {} }, task),
-      onTold(live) {
-        if (live && ownEntry(live, node)) onImage({ namespace, name: live.metadata.name, recipe: recipeKey(recipe) })
+      onSeen(live) {
+        if (ownEntry(live, node)) onImage({ namespace, name: live.metadata.name, recipe: recipeKey(recipe) })
+      },
+      onTold() {
         forgetIdle(key)
         for (const check of waiting) check()
       },
@@ -81,9 +88,11 @@ export function createStories(options: StoriesOptions): Stories {
       story,
       recipeKey: recipeKey(recipe),
       run: undefined,
+      isOfCluster: false,
       callers: new Set(),
       join(caller, run) {
         entry.callers.add(caller)
+        entry.isOfCluster ||= caller.isOfCluster
         if (!run) return
         if (entry.run !== run) followRun(entry, run)
         caller.follow(run)
@@ -155,7 +164,7 @@ export function createStories(options: StoriesOptions): Stories {
           seenAt: story.seenAt,
           isGone: () => story.isGone(),
           leave(reason) {
-            for (const caller of callers) caller.leave(reason)
+            for (const caller of callers) if (caller.isOfCluster) caller.leave(reason)
           },
         })),
     told: (namespace, recipe) => until(() => entries.get(keyOf({ namespace, recipe }))?.story.isTold ?? true),

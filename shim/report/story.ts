@@ -13,7 +13,7 @@ import { statusChange } from './status.ts'
 export interface Story {
   readonly namespace: string
   readonly recipe: Recipe
-  /** From now on that run is told; the NixBuild is made when there is none. */
+  /** From now on that run is told. */
   follow(run: Run): void
   /** It has ended without a run: told if there is a NixBuild. */
   conclude(facts: RunFacts): void
@@ -37,21 +37,27 @@ export interface StoryPlan {
   readonly now: () => number
   /** Whether anybody here waits for the recipe. */
   readonly isWanted: () => boolean
+  /** Whether the NixBuild of a run is to be made when there is none. */
+  readonly mayCreate: () => boolean
   /** Takes its turn among all stories. */
   readonly inTurn: (task: () => Promise<void>) => Promise<void>
-  /** The end has been told; to no NixBuild if there is none. */
-  readonly onTold: (live: NixBuild | undefined) => void
+  /** The NixBuild, as it is after something was told. */
+  readonly onSeen: (live: NixBuild) => void
+  /** The end has been told. */
+  readonly onTold: () => void
   readonly logger: Logger
 }
 
 const LONGEST_PAUSE_MS = 10_000
+/** When this node has the image and another is still at work on it, the other may yet fail. */
+const ANOTHER_LOOK_MS = 10_000
 /** What the API server refuses may be set right, but not by trying for ever. */
 const MAX_REFUSALS = 10
 
 /** What is told at present, and what came of it. */
 interface Chapter {
   readonly facts: () => RunFacts
-  readonly mayCreate: boolean
+  readonly isRun: boolean
   told?: Told
   /** Of the NixBuild that it was told to. */
   uid?: string
@@ -89,15 +95,15 @@ export function createStory(plan: StoryPlan): Story {
     isBusy = true
     const told = chapter
     try {
+      retryAt = 0
       await plan.inTurn(() => tell(told))
       failures = 0
-      retryAt = 0
     } catch (error) {
       failed(told, error)
     }
     isBusy = false
     if (chapter !== told) live = undefined
-    if (chapter.told?.ended) plan.onTold(live)
+    if (chapter.told?.ended) plan.onTold()
     schedule()
   }
 
@@ -107,14 +113,21 @@ export function createStory(plan: StoryPlan): Story {
     const run = chapter.facts()
     const change = live && statusChange({ live, run, node, now: now(), isWanted: plan.isWanted() })
     if (live && change) live = await store.change(live, change)
-    if (live) seenAt = now()
-    chapter.told = telling(run, chapter.told, now())
+    if (live) {
+      seenAt = now()
+      plan.onSeen(live)
+    }
+    if (run.ending?.kind === 'Succeeded' && live && live.status.status !== 'Succeeded') {
+      live = undefined
+      retryAt = now() + ANOTHER_LOOK_MS
+    } else chapter.told = telling(run, chapter.told, now())
   }
 
   /** One that was there and is gone is not made again: its end says that nobody wants it. */
   async function find(chapter: Chapter): Promise<NixBuild | undefined> {
     const { ending } = chapter.facts()
-    const mayCreate = chapter.mayCreate && chapter.uid === undefined && ending?.kind !== 'CalledOff'
+    const isFirst = chapter.uid === undefined && ending?.kind !== 'CalledOff'
+    const mayCreate = chapter.isRun && isFirst && plan.mayCreate()
     const query = { namespace, recipe, name }
     const found = (await store.find(query)) ?? (mayCreate ? await store.create(query) : undefined)
     if (!found) return undefined
@@ -147,10 +160,10 @@ export function createStory(plan: StoryPlan): Story {
       return !isBusy && (chapter === undefined || chapter.told?.ended === true)
     },
     follow(run) {
-      begin({ facts: run.facts, mayCreate: true })
+      begin({ facts: run.facts, isRun: true })
       unfollow = run.onChange(schedule)
     },
-    conclude: facts => begin({ facts: () => facts, mayCreate: false }),
+    conclude: facts => begin({ facts: () => facts, isRun: false }),
     async isGone() {
       if (chapter?.uid === undefined || name === undefined) return false
       if (!(await store.get(namespace, name))) return true

@@ -65,6 +65,18 @@ describe('a pod', () => {
     expect(told).toEqual([])
   })
 
+  it('is told that nothing has changed, once it was told that it is being built', async () => {
+    const { told, run, teller } = follow()
+    await vi.advanceTimersByTimeAsync(1000)
+    run.done({ imageId: IMAGE_ID, present: true })
+    teller.done()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(told.at(-1)).toMatchObject({
+      reason: 'NixBuildSucceeded',
+      message: expect.stringContaining('there already'),
+    })
+  })
+
   it('is told why its build failed', async () => {
     const { reasons, run, teller } = follow()
     await vi.advanceTimersByTimeAsync(1000)

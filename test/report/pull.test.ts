@@ -115,6 +115,15 @@ describe('a pull of a recipe', () => {
     expect(await eventsOf(cluster, second, 'web')).toEqual([])
   })
 
+  it('that no pod asked for makes no NixBuild', async () => {
+    const namespace = await cluster.createNamespace()
+    const recipe = recipeOf('by-no-pod', 'docker-archive')
+    await telling.kubelet.pullImage({ ...podPull(namespace, recipe), podName: '' })
+    await telling.kubelet.pullImage(podPull(namespace, { ...recipe, image: 'registry.example/told/by-a-pod:1' }))
+    const [nixBuild] = await untilNixBuilds(cluster, namespace, { status: 'Succeeded' })
+    expect(nixBuild?.spec.imageTag).toBe('registry.example/told/by-a-pod:1')
+  })
+
   it('that fails says so with the end of the log, to every pod that asks', async () => {
     const namespace = await cluster.createNamespace()
     const recipe = recipeOf('failed', 'chatty', failures.url)
@@ -156,6 +165,25 @@ describe('a pull of a recipe', () => {
     expect(others).toEqual([])
     expect(nixBuild?.metadata.name).toBe(name)
     expect(nixBuild?.status.logTail).toBeUndefined()
+  })
+})
+
+describe('a pull of what another node is building', () => {
+  it('says that this node has the image, too, and takes the build over when the other one gives it back', async () => {
+    const namespace = await cluster.createNamespace()
+    const { image, ...rest } = recipeOf('elsewhere', 'docker-archive-misnamed')
+    await cluster.apply(nixBuildManifest(namespace, 'elsewhere', { imageTag: image, ...rest }))
+    const patch = (status: object) =>
+      cluster.kubectl([
+        ...['patch', 'nixbuild', 'elsewhere', `--namespace=${namespace}`, '--subresource=status', '--type=merge'],
+        `--patch=${JSON.stringify({ status })}`,
+      ])
+    await patch({ status: 'Building', buildNode: 'node-elsewhere' })
+    await telling.kubelet.pullImage(podPull(namespace, { image, ...rest }))
+    const nodes = [{ name: telling.node }]
+    await untilNixBuilds(cluster, namespace, { status: 'Building', buildNode: 'node-elsewhere', nodes })
+    await patch({ status: 'Pending', buildNode: null })
+    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: telling.node, nodes })
   })
 })
 

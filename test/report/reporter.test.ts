@@ -40,7 +40,7 @@ it('keeps a bounded number of stories while the API server is away, and ends in 
     system: 'x86_64-linux',
   }))
   for (const recipe of recipes) {
-    const report = reporter.wanted({ recipe, namespace: 'team' })
+    const report = reporter.wanted({ recipe, namespace: 'team', pod: { namespace: 'team', name: 'web', uid: 'web' } })
     const run = reporter.started(recipe)
     run.done({ imageId: IMAGE_ID, present: false })
     await new Promise(setImmediate)

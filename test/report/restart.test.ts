@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { copyFile, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Cluster } from '../cluster/cluster.ts'
 import { useCluster } from '../cluster/use-cluster.ts'
@@ -97,6 +97,18 @@ describe('a build whose NixBuild is deleted', () => {
     await cluster.kubectl(['delete', 'nixbuilds', '--all', `--namespace=${namespace}`])
     await sentAway
     await expect.poll(isBuilding, LIMIT).toBe(false)
+  })
+})
+
+describe('a kubeconfig that is not there yet', () => {
+  it('keeps no pull waiting, and is used once it is there', async () => {
+    const kubeconfig = `${gate}.kubeconfig`
+    await using telling = await startTellingShim(cluster, bed, { kubernetes: { kubeconfig } })
+    const namespace = await cluster.createNamespace()
+    const recipe = { ...gatedRecipe('early'), packageName: 'docker-archive' }
+    await expect(telling.kubelet.pullImage(podPull(namespace, recipe))).resolves.toMatch(/^sha256:/)
+    await copyFile(cluster.adminKubeconfig, kubeconfig)
+    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: telling.node })
   })
 })
 
