@@ -77,14 +77,13 @@ export function callFailure(what: string, error: unknown, reason: EndReason): Sh
   return new RetryableError('ClusterAway', `cannot ${what} now: ${messageOf(error)}`, { cause: error })
 }
 
-async function readBody(what: string, chunks: AsyncIterable<Buffer>): Promise<string> {
+/** Throws ClusterRefused when it is larger than `max` bytes. */
+export async function readBody(what: string, chunks: AsyncIterable<Buffer>, max = MAX_ANSWER): Promise<string> {
   const parts: Buffer[] = []
   let size = 0
   for await (const chunk of chunks) {
     size += chunk.length
-    if (size > MAX_ANSWER) {
-      throw new FinalError('ClusterRefused', `cannot ${what}: the answer is larger than ${MAX_ANSWER} bytes`)
-    }
+    if (size > max) throw new FinalError('ClusterRefused', `cannot ${what}: the answer is larger than ${max} bytes`)
     parts.push(chunk)
   }
   return Buffer.concat(parts, size).toString()

@@ -43,6 +43,8 @@ export interface WatchCall extends Selection {
   readonly signal: AbortSignal
   /** The server ends the watch after this time, in milliseconds; after 30 to 60 minutes unless told otherwise. */
   readonly longestMs?: number
+  /** After so long without a word the connection is given up as dead, in milliseconds; 150,000 unless told otherwise. */
+  readonly silenceMs?: number
 }
 
 export type WatchEvent =

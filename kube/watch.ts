@@ -25,7 +25,7 @@ const eventSchema = v.variant('type', [
 export async function* watchEvents(
   connection: Connection,
   kind: Kind<unknown>,
-  { signal, resourceVersion, longestMs, ...selection }: WatchCall,
+  { signal, resourceVersion, longestMs, silenceMs = SILENCE_MS, ...selection }: WatchCall,
 ): AsyncGenerator<WatchEvent> {
   const what = `watch ${kind.plural}`
   const path = collectionPath(kind, selection.namespace, {
@@ -39,7 +39,7 @@ export async function* watchEvents(
   let answer: Dispatcher.ResponseData | undefined
   try {
     const headers = { accept: 'application/json' }
-    answer = await connection.send({ method: 'GET', path, headers, signal: limit.signal, silenceMs: SILENCE_MS })
+    answer = await connection.send({ method: 'GET', path, headers, signal: limit.signal, silenceMs })
     limit.stopTimer()
     if (answer.statusCode !== 200) throw await refusal(what, answer)
     for await (const line of readLines(answer.body, MAX_EVENT)) yield readEvent(what, line)

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { rootCertificates } from 'node:tls'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { ApiStatus } from '../../kube/api-error.ts'
@@ -185,7 +186,7 @@ test('an API server that never answers is away once the time is over, and one th
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const kubeconfig = join(bed.cluster.access.dir, `kubeconfig-${port}`)
-  await writeFile(kubeconfig, kubeconfigFor(`https://127.0.0.1:${port}`), { mode: 0o600 })
+  await writeFile(kubeconfig, kubeconfigFor({ server: `https://127.0.0.1:${port}` }), { mode: 0o600 })
   await using silent = closing(createKube({ kubeconfig }))
   try {
     const begin = performance.now()
@@ -206,9 +207,23 @@ test('an API server that never answers is away once the time is over, and one th
 test('an API server with another certificate is not talked to', async () => {
   await using bed = await useKube()
   const kubeconfig = join(bed.cluster.access.dir, 'kubeconfig-without-ca')
-  await writeFile(kubeconfig, kubeconfigFor(bed.cluster.access.server), { mode: 0o600 })
+  await writeFile(kubeconfig, kubeconfigFor({ server: bed.cluster.access.server }), { mode: 0o600 })
   await using other = closing(createKube({ kubeconfig }))
   await expect(other.kube.get(configMaps, bed.name)).rejects.toThrow(/certificate/)
+})
+
+test('certificates that are renewed in their file are used from then on', async () => {
+  await using bed = await useKube()
+  const { dir, server, token, certificate } = bed.cluster.access
+  const ca = `ca-${bed.name.namespace}.crt`
+  const kubeconfig = join(dir, `renewed-${bed.name.namespace}`)
+  const cluster = { server, 'certificate-authority': ca }
+  await writeFile(join(dir, ca), rootCertificates[0] ?? '')
+  await writeFile(kubeconfig, kubeconfigFor(cluster, { token }), { mode: 0o600 })
+  await using other = closing(createKube({ kubeconfig }))
+  await expect(other.kube.get(configMaps, bed.name)).rejects.toThrow(/certificate/)
+  await writeFile(join(dir, ca), certificate)
+  expect(await other.kube.get(configMaps, bed.name)).toBeUndefined()
 })
 
 test('a program that gives tokens is run once for all who ask, and one that hangs holds nobody up', async () => {
@@ -216,10 +231,11 @@ test('a program that gives tokens is run once for all who ask, and one that hang
   const { dir, server, token, certificate } = bed.cluster.access
   const runs = join(dir, `runs-${bed.name.namespace}`)
   const credential = { apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status: { token } }
+  const cluster = { server, 'certificate-authority-data': Buffer.from(certificate).toString('base64') }
   const exec = (script: string) => ({ command: 'sh', args: ['-c', script], interactiveMode: 'Never' })
   const write = async (name: string, script: string) => {
     const path = join(dir, `${name}-${bed.name.namespace}`)
-    await writeFile(path, kubeconfigFor(server, { exec: exec(script) }, certificate), { mode: 0o600 })
+    await writeFile(path, kubeconfigFor(cluster, { exec: exec(script) }), { mode: 0o600 })
     return path
   }
   const good = await write('good', `echo run >> ${runs}; echo '${JSON.stringify(credential)}'`)
@@ -250,10 +266,9 @@ function closing(kube: Kube) {
   return { kube, [Symbol.asyncDispose]: () => kube.close() }
 }
 
-function kubeconfigFor(server: string, user: object = { token: 'some-token' }, certificate = ''): string {
-  const ca = certificate && { 'certificate-authority-data': Buffer.from(certificate).toString('base64') }
+function kubeconfigFor(cluster: object, user: object = { token: 'some-token' }): string {
   return stringify({
-    clusters: [{ name: 'c', cluster: { server, ...(ca || {}) } }],
+    clusters: [{ name: 'c', cluster }],
     users: [{ name: 'u', user }],
     contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
     'current-context': 'x',

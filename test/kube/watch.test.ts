@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createKube } from '../../kube/client.ts'
 import type { Kube, WatchCall, WatchEvent } from '../../kube/contract.ts'
@@ -75,6 +76,22 @@ test('an API server that goes away, and one that is away, end the watch as retry
   await cluster.controlPlane.apiServer.start()
 })
 
+test('an API server that hangs is given up, and found again once it goes on', async () => {
+  const resourceVersion = await listVersion()
+  const events = watch({ resourceVersion, silenceMs: 1_000, signal: AbortSignal.timeout(50_000) })
+  await make('last-word')
+  expect(nameIn((await events.next()).value)).toBe('last-word')
+  const goOn = await hang(cluster.controlPlane.apiServer.pid)
+  try {
+    await expect(events.next()).rejects.toThrow(expect.objectContaining({ code: 'ClusterAway' }))
+    const asked = kube.get(configMaps, { namespace, name: 'last-word' }, { timeoutMs: 300 })
+    await expect(asked).rejects.toThrow(/does not answer in time/)
+  } finally {
+    goOn()
+  }
+  expect(await kube.get(configMaps, { namespace, name: 'last-word' })).toBeDefined()
+})
+
 test('a version that the API server no longer knows has expired', async () => {
   const resourceVersion = await listVersion()
   for (const name of ['old-1', 'old-2', 'old-3']) await make(name)
@@ -83,6 +100,16 @@ test('a version that the API server no longer knows has expired', async () => {
     expect.objectContaining({ code: 'ClusterExpired', retryable: true }),
   )
 })
+
+/** Stops a process where it is; what is returned lets it go on. */
+async function hang(pid = 0): Promise<() => void> {
+  const [, parent] = /^PPid:\s+(\d+)$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? []
+  process.kill(pid, 'SIGSTOP')
+  return () => {
+    // nsenter stops itself with its child.
+    for (const stopped of [pid, Number(parent)]) process.kill(stopped, 'SIGCONT')
+  }
+}
 
 const MERGE = { type: 'merge', fieldManager: 'test' } as const
 
