@@ -47,10 +47,9 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   logger.info({ listen: fd === undefined ? config.listen : `fd ${fd}`, upstream: config.containerd.address }, 'serving')
   await notifySystemd('READY=1', { env, logger })
 
-  cluster?.().then(
-    side => side.start(service.makeImage),
-    err => logger.error({ err }, 'nothing can be told to the cluster'),
-  )
+  cluster?.()
+    .then(side => side.start(service.makeImage))
+    .catch(err => logger.error({ err }, 'the cluster cannot be joined'))
 
   await aborted(signal)
   logger.info({ reason: signal.reason }, 'stopping')

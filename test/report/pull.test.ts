@@ -249,6 +249,24 @@ describe('an image that is removed', () => {
   })
 })
 
+describe('an image that gets another recipe', () => {
+  it('is taken out of the list of nodes of the first one', async () => {
+    const namespace = await cluster.createNamespace()
+    const recipe = recipeOf('renewed', 'docker-archive')
+    await telling.kubelet.pullImage(podPull(namespace, recipe))
+    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: telling.node }] })
+    await telling.kubelet.pullImage(podPull(namespace, { ...recipe, packageName: 'oci-layout' }))
+    const entries = async () =>
+      (await listNixBuilds(cluster, namespace))
+        .map(({ spec, status }) => [spec.packageName, status.nodes.length])
+        .sort()
+    await expect.poll(entries, LIMIT).toEqual([
+      ['docker-archive', 0],
+      ['oci-layout', 1],
+    ])
+  })
+})
+
 describe('a NixBuild that is given to the node', () => {
   const label = () => ({ 'enbi.hrzn.ee/node': telling.node })
 
