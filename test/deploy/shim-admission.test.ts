@@ -50,7 +50,8 @@ describe('the shim of a may', () => {
     const { nodes = [], ...rest } = change
     const { status } = await read(name)
     expect(status).toMatchObject(rest)
-    expect(status.nodes).toEqual([...(before.nodes ?? []).filter(node => node.name !== 'a'), ...nodes])
+    expect(status.nodes.filter(isOther)).toEqual(before.nodes?.filter(isOther) ?? [])
+    expect(status.nodes.filter(node => !isOther(node))).toEqual(nodes)
   })
 
   test('let go of its own, and of its entry, and leaves those of others alone', async () => {
@@ -152,6 +153,17 @@ describe('the shim of a may not', () => {
     await expect(create(metadata)).rejects.toThrow(refusal(problem))
   })
 
+  test('change labels or the recipe by way of the status', async () => {
+    const name = await build({})
+    const before = await read(name)
+    const metadata = { labels: { 'enbi.hrzn.ee/node': 'b' }, finalizers: ['example.org/forever'] }
+    const body = { metadata, spec: { ...SPEC, system: 'aarch64-linux' }, status: { status: 'Pending', buildNode: 'a' } }
+    const options = { type: 'merge', subresource: 'status', fieldManager: 'enbi-shim-a' } as const
+    await shim.kube.patch(nixBuilds, { namespace, name, body }, options)
+    const { metadata: after, spec } = await read(name)
+    expect({ labels: after.labels, spec }).toEqual({ labels: before.metadata.labels, spec: SPEC })
+  })
+
   test.each(['enbi-shim-b', 'enbi-controller', 'enbi-shim'])('have the Lease %s', async name => {
     const lease = { namespace: 'enbi-system', name, body: { spec: { holderIdentity: 'a' } } }
     await expect(shim.kube.create(leases, lease)).rejects.toThrow(refusal('its own Lease'))
@@ -194,6 +206,10 @@ test('the controller and people are not held to it', async () => {
   await controller.kube.patch(nixBuilds, { namespace, name, body: { status } }, options)
   expect((await read(name)).status).toMatchObject({ status: 'Pending', nodes: [a], attempts: FULL_STATUS.attempts })
 })
+
+function isOther(node: { readonly name: string }): boolean {
+  return node.name !== 'a'
+}
 
 /** A NixBuild with that status, written by others. */
 async function build(status: Status): Promise<string> {

@@ -1,0 +1,22 @@
+import { createKube } from '../../kube/client.ts'
+import type { Kube } from '../../kube/contract.ts'
+import { useCluster } from '../cluster/use-cluster.ts'
+
+/** The administrator's client of the shared cluster, and an object of a namespace of one's own that is not there yet. */
+export async function useKube() {
+  const cluster = await useCluster()
+  const kube = createKube({ kubeconfig: cluster.adminKubeconfig })
+  return {
+    cluster,
+    kube,
+    name: { namespace: await cluster.createNamespace(), name: 'one' },
+    async [Symbol.asyncDispose]() {
+      await kube.close()
+      await cluster[Symbol.asyncDispose]()
+    },
+  }
+}
+
+export function closing(kube: Kube) {
+  return { kube, [Symbol.asyncDispose]: () => kube.close() }
+}
