@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { hostname } from 'node:os'
 import { createKube } from '../kube/client.ts'
 import { leaderElection } from '../kube/leader-election.ts'
@@ -24,28 +23,30 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     obstacles: () => [...health.troubles(), ...(unsynced?.() ?? []).map(kind => `not all ${kind} have been read yet`)],
     state: () => (unsynced ? 'leading' : 'another leads'),
   })
-  logger.info({ listen: options.listen }, 'serving /metrics, /healthz and /readyz')
-  await leaderElection({
-    kube: health.kube,
-    lease: { namespace: SYSTEM_NAMESPACE, name: CONTROLLER },
-    identity: `${host}_${randomUUID()}`,
-    leaseMs: options.leaderElectLease,
-    renewWithinMs: options.leaderElectRenew,
-    retryMs: options.leaderElectRetry,
-    onStarted: async leading => {
-      const onUnsynced = (list: () => string[]) => {
-        unsynced = list
-      }
-      await lead({ kube: health.kube, options, host, metrics, logger, onUnsynced }, leading)
-      unsynced = undefined
-    },
-    signal,
-    logger,
-  })
-  logger.info({ reason: signal.reason }, 'stopping')
-  server.close()
-  server.closeAllConnections()
-  await once(server, 'close')
-  await health.kube.close()
+  logger.info({ listen: server.address() }, 'serving /metrics, /healthz and /readyz')
+  try {
+    await leaderElection({
+      kube: health.kube,
+      lease: { namespace: SYSTEM_NAMESPACE, name: CONTROLLER },
+      identity: `${host}_${randomUUID()}`,
+      leaseMs: options.leaderElectLease,
+      renewWithinMs: options.leaderElectRenew,
+      retryMs: options.leaderElectRetry,
+      onStarted: async leading => {
+        const onUnsynced = (list: () => string[]) => {
+          unsynced = list
+        }
+        await lead({ kube: health.kube, options, host, metrics, logger, onUnsynced }, leading)
+        unsynced = undefined
+      },
+      signal,
+      logger,
+    })
+    logger.info({ reason: signal.reason }, 'stopping')
+  } finally {
+    server.close()
+    server.closeAllConnections()
+    await health.kube.close()
+  }
   logger.info('stopped')
 }

@@ -10,6 +10,8 @@ export interface PodView {
   readonly namespace: string
   readonly name: string
   readonly uid: string
+  /** In milliseconds. */
+  readonly createdAt: number
   /** undefined until it is scheduled. */
   readonly node: string | undefined
   /** Neither finished nor being deleted. */
@@ -81,6 +83,7 @@ function viewOf({ metadata, spec, status }: Pod): PodView {
     namespace,
     name,
     uid,
+    createdAt: Date.parse(metadata.creationTimestamp),
     node: spec.nodeName,
     living: metadata.deletionTimestamp === undefined && status.phase !== 'Succeeded' && status.phase !== 'Failed',
     annotations: Object.fromEntries(Object.entries(metadata.annotations).filter(([key]) => isRecipeAnnotation(key))),

@@ -18,6 +18,8 @@ export interface WantedBuild {
   readonly build: BuildView | undefined
 }
 
+type WaitingPod = Pick<PodView, 'node' | 'createdAt'>
+
 export interface ImageFacts {
   readonly wanted: readonly WantedBuild[]
   readonly problems: readonly Problem[]
@@ -26,7 +28,7 @@ export interface ImageFacts {
 }
 
 /** The worst state of all that the pod wants; undefined when it wants nothing. */
-export function imageBuilt(pod: Pick<PodView, 'node'>, { wanted, problems, loss }: ImageFacts): ImageBuilt | undefined {
+export function imageBuilt(pod: WaitingPod, { wanted, problems, loss }: ImageFacts): ImageBuilt | undefined {
   const states = [
     ...problems.map(({ message }): ImageBuilt => ({ reason: 'Failed', message })),
     ...wanted.map(each => stateOf(pod, each, loss)),
@@ -37,33 +39,41 @@ export function imageBuilt(pod: Pick<PodView, 'node'>, { wanted, problems, loss 
   return { reason, message: messages.join('; ') }
 }
 
-function stateOf({ node }: Pick<PodView, 'node'>, { want, build }: WantedBuild, loss: string | undefined): ImageBuilt {
+function stateOf(pod: WaitingPod, { want, build }: WantedBuild, loss: string | undefined): ImageBuilt {
   const { image } = want.recipe
-  if (want.started) return { reason: 'Built', message: `${image}: image loaded` }
   const because = loss === undefined ? '' : `: ${loss}`
-  if (build === undefined) return { reason: 'Pending', message: `${image}: the build has not begun${because}` }
-  const where = build.buildNode === undefined ? '' : ` on ${build.buildNode}`
-  switch (build.phase) {
+  if (want.started) return { reason: 'Built', message: `${image}: image loaded` }
+  const where = build?.buildNode === undefined ? '' : ` on ${build.buildNode}`
+  switch (build?.phase) {
     case 'Succeeded':
-      return hasImage(build, node)
+      return hasImage(build, pod)
         ? { reason: 'Built', message: `${image}: image loaded` }
-        : { reason: 'Pending', message: `${image}: built${where}, not yet on ${node}${because}` }
+        : { reason: 'Pending', message: `${image}: built${where}, and ${pod.node} does not have it${because}` }
     case 'Failed':
-      return { reason: 'Failed', message: `${image}: ${failureOf(build)}` }
+      return isBefore(build, pod)
+        ? { reason: 'Pending', message: `${image}: waiting for another try; the last one: ${failureOf(build)}` }
+        : { reason: 'Failed', message: `${image}: ${failureOf(build)}` }
     case 'Importing':
       return { reason: 'Importing', message: `${image}: being loaded${where}` }
-    case 'Building':
-      return {
-        reason: 'Building',
-        message: `${image}: being built${where} from ${want.recipe.flake.url}#${want.recipe.packageName}`,
-      }
+    case 'Building': {
+      const { flake, packageName } = want.recipe
+      return { reason: 'Building', message: `${image}: being built${where} from ${flake.url}#${packageName}` }
+    }
     default:
       return { reason: 'Pending', message: `${image}: the build has not begun${because}` }
   }
 }
 
-function hasImage({ buildNode, nodes }: BuildView, node: string | undefined): boolean {
-  return buildNode === node || nodes.some(({ name }) => name === node)
+/** The build node is on the list from the very end of the build on: when it is not there later, its image is gone. */
+function hasImage(build: BuildView, pod: WaitingPod): boolean {
+  const { buildNode, nodes } = build
+  if (nodes.some(({ name }) => name === pod.node)) return true
+  return buildNode === pod.node && nodes.length === 0 && !isBefore(build, pod)
+}
+
+/** Whether it ended before there was the pod. */
+function isBefore({ completedAt }: BuildView, { createdAt }: WaitingPod): boolean {
+  return completedAt !== undefined && completedAt < createdAt
 }
 
 function failureOf({ conditions }: BuildView): string {

@@ -8,8 +8,12 @@ export function buildEvent({ namespace, name, uid }: BuildView, action: BuildAct
   const { apiVersion, kind } = nixBuilds
   const about = { apiVersion, kind, namespace, name, uid }
   switch (action.type) {
-    case 'give':
-      return { about, type: 'Normal', reason: 'GivenToNode', message: `Given to node ${action.node}` }
+    case 'give': {
+      const last = action.attempts.at(-1)
+      if (last === undefined) return undefined
+      const message = `Given to node ${action.node}, for ${last.reason}`
+      return { about, type: 'Normal', reason: 'GivenToAnotherNode', message }
+    }
     case 'hold':
       return { about, type: 'Warning', reason: action.reason, message: action.message }
     case 'fail':

@@ -129,6 +129,13 @@ describe('a NixBuild made by hand', () => {
         ],
       },
     })
+    await vi.waitFor(async () => {
+      const events = (await world.events(namespace)).map(({ type, reason, message }) => `${type} ${reason} ${message}`)
+      expect(events.toSorted()).toEqual([
+        `Normal GivenToAnotherNode Given to node ${other}, for ${reason}`,
+        expect.stringMatching(/^Warning Failed given up after 2 tries/),
+      ])
+    }, SOON)
   })
 
   it('goes to another node when the shim of its own falls silent', async () => {

@@ -84,7 +84,10 @@ describe('an annotated pod that gets its node', () => {
     await world.report(node, metadata, { status: 'Succeeded', buildNode: node, nodes: [{ name: node }] })
     await waitForCondition(one, { status: 'True' })
     await waitForCondition(two, { status: 'True' })
-    await waitForCondition(three, { status: 'False', message: expect.stringContaining(`built on ${node}, not yet on`) })
+    await waitForCondition(three, {
+      status: 'False',
+      message: expect.stringContaining(`built on ${node}, and ${other} does not have it`),
+    })
     await world.report(other, metadata, { nodes: [{ name: other }] })
     await waitForCondition(three, { status: 'True' })
     expect(await world.builds(namespace)).toHaveLength(1)

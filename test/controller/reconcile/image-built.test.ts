@@ -7,6 +7,9 @@ import { someBuild, somePod } from '../views.ts'
 const [want] = podWants(somePod(), 'x86_64-linux').wants
 if (want === undefined) throw new Error('the pod wants nothing')
 const started = { ...want, started: true }
+const POD = { node: 'node-1', createdAt: Date.parse('2026-01-01T12:00:00Z') }
+const before = { completionTime: '2026-01-01T11:59:59Z' }
+const after = { completionTime: '2026-01-01T12:00:00Z' }
 const on = (status: object) => someBuild({ status })
 
 describe('the condition of a pod on node-1', () => {
@@ -29,7 +32,7 @@ describe('the condition of a pod on node-1', () => {
       want,
       on({ status: 'Succeeded', buildNode: 'node-2' }),
       'Pending',
-      'built on node-2, not yet on node-1',
+      'built on node-2, and node-1 does not have it',
     ],
     [
       'built elsewhere and here, too',
@@ -45,12 +48,42 @@ describe('the condition of a pod on node-1', () => {
       'Failed',
       'builder failed: x',
     ],
+    [
+      'built here before, and still here',
+      want,
+      on({ status: 'Succeeded', buildNode: 'node-1', nodes: [{ name: 'node-1' }], ...before }),
+      'Built',
+      'image loaded',
+    ],
+    [
+      'built here before, and removed',
+      want,
+      on({ status: 'Succeeded', buildNode: 'node-1', ...before }),
+      'Pending',
+      'and node-1 does not have it',
+    ],
+    [
+      'built here, and only elsewhere now',
+      want,
+      on({ status: 'Succeeded', buildNode: 'node-1', nodes: [{ name: 'node-2' }] }),
+      'Pending',
+      'and node-1 does not have it',
+    ],
+    ['built here just now', want, on({ status: 'Succeeded', buildNode: 'node-1', ...after }), 'Built', 'image loaded'],
+    [
+      'failed before',
+      want,
+      on({ status: 'Failed', ...before }),
+      'Pending',
+      'waiting for another try; the last one: the build failed',
+    ],
+    ['failed just now', want, on({ status: 'Failed', ...after }), 'Failed', 'the build failed'],
     ['failed without a word', want, on({ status: 'Failed' }), 'Failed', 'the build failed'],
     ['started without a NixBuild', started, undefined, 'Built', 'image loaded'],
     ['started, and the NixBuild Pending', started, on({ status: 'Pending' }), 'Built', 'image loaded'],
     ['started, built elsewhere', started, on({ status: 'Succeeded', buildNode: 'node-2' }), 'Built', 'image loaded'],
   ])('with the NixBuild %s', (_name, want, build, reason, text) => {
-    const condition = imageBuilt({ node: 'node-1' }, { wanted: [{ want, build }], problems: [], loss: undefined })
+    const condition = imageBuilt(POD, { wanted: [{ want, build }], problems: [], loss: undefined })
     expect(condition).toEqual({ reason, message: expect.stringContaining(text) })
     expect(condition?.message).toContain('docker.io/library/app:1')
   })
@@ -64,7 +97,7 @@ describe('the condition of a pod on node-1', () => {
     [['Pending', 'Failed'], 'Failed'],
   ])('tells the worst of %j', (phases, reason) => {
     const wanted = phases.map(status => ({ want, build: on({ status, buildNode: 'node-1' }) }))
-    expect(imageBuilt({ node: 'node-1' }, { wanted, problems: [], loss: undefined })?.reason).toBe(reason)
+    expect(imageBuilt(POD, { wanted, problems: [], loss: undefined })?.reason).toBe(reason)
   })
 
   it.each([
@@ -73,12 +106,12 @@ describe('the condition of a pod on node-1', () => {
       'when it was built elsewhere',
       on({ status: 'Succeeded', buildNode: 'node-2' }),
       'Pending',
-      /not yet on node-1: no shim/,
+      /node-1 does not have it: no shim/,
     ],
     ['but not while it is being built', on({ status: 'Building', buildNode: 'node-2' }), 'Building', /#app$/],
   ])('says what is wrong with the node %s', (_name, build, reason, message) => {
     const loss = 'no shim runs on node node-1'
-    expect(imageBuilt({ node: 'node-1' }, { wanted: [{ want, build }], problems: [], loss })).toEqual({
+    expect(imageBuilt(POD, { wanted: [{ want, build }], problems: [], loss })).toEqual({
       reason,
       message: expect.stringMatching(message),
     })
@@ -87,20 +120,20 @@ describe('the condition of a pod on node-1', () => {
   it('tells a problem before all else', () => {
     const wanted = [{ want, build: on({ status: 'Building' }) }]
     const problems = [{ reason: 'NixBuildInvalid' as const, message: 'bad' }]
-    expect(imageBuilt({ node: 'node-1' }, { wanted, problems, loss: undefined })).toEqual({
+    expect(imageBuilt(POD, { wanted, problems, loss: undefined })).toEqual({
       reason: 'Failed',
       message: 'bad',
     })
   })
 
   it('is none when nothing is wanted', () => {
-    expect(imageBuilt({ node: 'node-1' }, { wanted: [], problems: [], loss: undefined })).toBeUndefined()
+    expect(imageBuilt(POD, { wanted: [], problems: [], loss: undefined })).toBeUndefined()
   })
 
   it('keeps its words while a build goes on', () => {
     const at = (progress: string): string | undefined => {
       const build = on({ status: 'Building', buildNode: 'node-1', progress })
-      return imageBuilt({ node: 'node-1' }, { wanted: [{ want, build }], problems: [], loss: undefined })?.message
+      return imageBuilt(POD, { wanted: [{ want, build }], problems: [], loss: undefined })?.message
     }
     expect(at('building 1 of 7')).toBe(at('building 2 of 7'))
   })
