@@ -4,6 +4,7 @@ import { makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
+import { watchImageBuilt } from './watch-image-built.ts'
 import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
 
 const LIMIT = { timeout: 20_000 }
@@ -18,19 +19,12 @@ beforeAll(async () => {
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
 /** An annotated pod whose image nobody has, and whose build waits for the gate. */
-async function applyColdPod(name: string) {
+async function applyColdPod(name: string, namespace?: string) {
   const flake = await makeGatedFlake(cluster)
   const image = `registry.example/first/${name}:1`
-  const pod = { namespace: await cluster.createNamespace(), name }
-  await cluster.apply(
-    podManifest({
-      ...pod,
-      node: node.name,
-      image,
-      recipe: flake.recipe(image),
-      command: SLEEP,
-    }),
-  )
+  const pod = { namespace: namespace ?? (await cluster.createNamespace()), name }
+  const recipe = flake.recipe(image)
+  await cluster.apply(podManifest({ ...pod, node: node.name, image, recipe, command: SLEEP }))
   return { pod, image, flake, inNamespace: `--namespace=${pod.namespace}` }
 }
 
@@ -60,7 +54,9 @@ test('an annotated pod is Running on its first pull: its events tell of a build,
 })
 
 test('its condition ImageBuilt is False while its image is built and True from then on', async () => {
-  const { pod, flake, image } = await applyColdPod('followed')
+  const namespace = await cluster.createNamespace()
+  await using watch = await watchImageBuilt(cluster, namespace)
+  const { pod, flake, image } = await applyColdPod('followed', namespace)
   await expect
     .poll(() => imageBuilt(cluster, pod), LIMIT)
     .toMatchObject({
@@ -73,6 +69,7 @@ test('its condition ImageBuilt is False while its image is built and True from t
   await expect
     .poll(() => imageBuilt(cluster, pod), LIMIT)
     .toMatchObject({ status: 'True', reason: 'Built', message: `${image}: image loaded` })
+  expect(watch.reasonsOf(pod.name).join(' ')).toMatch(/^(Pending )?Building (Importing )?Built$/)
 })
 
 test('its NixBuild is made by the controller, and says how far the build is and what came of it', async () => {

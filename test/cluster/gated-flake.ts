@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { addGate, copyExample } from '../node/example.ts'
 import type { PodRecipe } from '../node/recipe-pull.ts'
 import type { Cluster } from './cluster.ts'
@@ -11,6 +11,8 @@ export interface GatedFlake {
   recipe(image: string): PodRecipe
   /** Lets every builder go on, on all nodes. */
   open(): Promise<void>
+  /** Builders wait again. */
+  close(): Promise<void>
   /** Whether its builder runs on that node. */
   isBuilding(node: ClusterNode): Promise<boolean>
 }
@@ -25,6 +27,7 @@ export async function makeGatedFlake({ access }: Pick<Cluster, 'access'>): Promi
     url: example.url,
     recipe: image => ({ image, flakeUrl: example.url, packageName: PACKAGE }),
     open: () => writeFile(gate, ''),
+    close: () => rm(gate, { force: true }),
     async isBuilding({ bed }) {
       const found = await bed.run('pgrep', ['-f', `until test -e ${gate};`], { reject: false })
       return found.exitCode === 0

@@ -1,0 +1,111 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parse, stringify } from 'yaml'
+import { copyExample } from '../node/example.ts'
+import type { PodRecipe } from '../node/recipe-pull.ts'
+import { untilNixBuilds } from '../report/telling-shim.ts'
+import { makeGatedFlake } from './gated-flake.ts'
+import { imageBuilt } from './image-built.ts'
+import type { ClusterNode } from './node.ts'
+import { type PodName, podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
+import { watchImageBuilt } from './watch-image-built.ts'
+import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+
+const LIMIT = { timeout: 40_000, interval: 200 }
+
+let cluster: WholeCluster
+let node: ClusterNode
+
+beforeAll(async () => {
+  cluster = await startWholeCluster({ controllerFlags: [] })
+  node = await cluster.addNode({ kubeletConfig: { imageMinimumGCAge: '1ms' } })
+})
+afterAll(async () => cluster?.[Symbol.asyncDispose]())
+
+test('`crictl rmi` lets go of the gc root and of the entry in the NixBuild; the next pull builds the image anew', async () => {
+  const flake = await makeGatedFlake(cluster)
+  await flake.open()
+  const built = await runAndDelete(flake.recipe('registry.example/removed/by-hand:1'))
+  expect(await isCollected(built.storePath)).toBe(false)
+  await removeImage(built)
+  await expectForgotten(built)
+
+  await flake.close()
+  await using watch = await watchImageBuilt(cluster, built.namespace)
+  const next = await built.apply('next')
+  await expect.poll(() => imageBuilt(cluster, next), LIMIT).toMatchObject({ status: 'False', reason: 'Building' })
+  await flake.open()
+  await expectRunning(built, next)
+  expect(watch.reasonsOf(next.name).filter(reason => reason === 'Built')).toEqual(['Built'])
+})
+
+test("the kubelet's garbage collection of images does so, too, and the next pull works", async () => {
+  const { url: flakeUrl } = await copyExample('formats', node.bed.dir)
+  const built = await runAndDelete({ image: 'registry.example/removed/collected:1', flakeUrl, packageName: 'stream' })
+  await withFullDisk(() => expectForgotten(built))
+  const next = await built.apply('next')
+  await expectRunning(built, next)
+})
+
+interface BuiltImage {
+  readonly namespace: string
+  readonly image: string
+  readonly storePath: string
+  /** Another pod that wants it. */
+  apply(name: string): Promise<PodName>
+}
+
+/** An image that was built for a pod, which is gone. */
+async function runAndDelete(recipe: PodRecipe): Promise<BuiltImage> {
+  const { image } = recipe
+  const namespace = await cluster.createNamespace()
+  const apply = async (name: string) => {
+    const pod = { namespace, name }
+    await cluster.apply(podManifest({ ...pod, node: node.name, image, recipe, command: SLEEP }))
+    return pod
+  }
+  const first = await apply('first')
+  await waitForPhase(cluster, first, 'Running')
+  const [nixBuild] = await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+  await cluster.kubectl(['delete', 'pod', first.name, `--namespace=${namespace}`])
+  return { namespace, image, storePath: nixBuild?.status.storePath ?? '', apply }
+}
+
+/** As crictl does. */
+function removeImage({ image }: BuiltImage): Promise<void> {
+  return node.bed.cri(node.shim.socket).removeImage(image)
+}
+
+async function expectForgotten({ image, namespace, storePath }: BuiltImage): Promise<void> {
+  await expect.poll(() => node.bed.cri().imageStatus(image), LIMIT).toBeUndefined()
+  await expect.poll(() => isCollected(storePath), LIMIT).toBe(true)
+  await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: node.name, nodes: [] })
+}
+
+async function expectRunning({ namespace, image }: BuiltImage, pod: PodName): Promise<void> {
+  await waitForPhase(cluster, pod, 'Running')
+  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+  expect((await podEvents(cluster, pod)).map(({ reason }) => reason)).not.toContain('Failed')
+  const { id } = await node.bed.cri().waitForImage(image)
+  await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: node.name, imageDigest: id }] })
+}
+
+/** Whether nix removes it, asked to remove what nobody needs. */
+async function isCollected(storePath: string): Promise<boolean> {
+  await node.bed.run('nix-store', ['--gc'])
+  const found = await node.bed.run('test', ['-e', storePath], { reject: false })
+  return found.exitCode !== 0
+}
+
+/** The kubelet then removes all images that no container uses, and evicts its pods. */
+async function withFullDisk(task: () => Promise<void>): Promise<void> {
+  const file = join(node.bed.dir, 'kubelet/config.yaml')
+  const config = await readFile(file, 'utf8')
+  const evictionHard = { 'memory.available': '1Mi', 'nodefs.available': '1Mi', 'imagefs.available': '1Ei' }
+  await writeFile(file, stringify({ ...parse(config), evictionHard }))
+  await node.kubelet.restart()
+  await task()
+  await writeFile(file, config)
+  await node.kubelet.restart()
+}
