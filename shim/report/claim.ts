@@ -6,6 +6,11 @@ export function isClaimable({ status }: NixBuild, node: string): boolean {
   return status.status === undefined || status.status === 'Pending' || status.status === 'Failed'
 }
 
+/** Whether nobody is at work on the NixBuild, although this node may think that another is. */
+export function isUnclaimed(nixBuild: NixBuild, node: string): boolean {
+  return nixBuild.status.buildNode !== node && isClaimable(nixBuild, node)
+}
+
 /** Whether the NixBuild says that this node is at work on it. */
 export function isClaimed({ status }: NixBuild, node: string): boolean {
   return status.buildNode === node && (status.status === 'Building' || status.status === 'Importing')

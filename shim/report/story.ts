@@ -4,6 +4,7 @@ import type { NixBuild } from '../../kube/nixbuild.ts'
 import type { Recipe } from '../build/recipe.ts'
 import { messageOf, ShimError } from '../errors.ts'
 import { createAlarm } from './alarm.ts'
+import { isUnclaimed } from './claim.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import { dueAt, type Told, telling } from './pace.ts'
 import type { Run, RunFacts } from './run.ts'
@@ -17,7 +18,7 @@ export interface Story {
   follow(run: Run): void
   /** It has ended without a run: told if there is a NixBuild. */
   conclude(facts: RunFacts): void
-  /** Whether the NixBuild that the run was told to is there no more. Throws as `Kube` does. */
+  /** Whether the NixBuild that the run was told to is there no more. One that nobody builds is claimed. Throws as `Kube` does. */
   isGone(): Promise<boolean>
   /** When the NixBuild was seen last, in milliseconds since 1970. */
   readonly seenAt: number
@@ -84,6 +85,14 @@ export function createStory(plan: StoryPlan): Story {
     schedule()
   }
 
+  /** Whoever had the claim has lost it while the run goes on here. */
+  function tellAnew(found: NixBuild): void {
+    if (!chapter || isBusy || isOver) return
+    live = found
+    delete chapter.told
+    schedule()
+  }
+
   function schedule(): void {
     const due = chapter && !isBusy && !isOver ? dueAt(chapter.facts(), chapter.told) : undefined
     if (due !== undefined) alarm.set(Math.max(due, retryAt))
@@ -109,11 +118,12 @@ export function createStory(plan: StoryPlan): Story {
 
   async function tell(chapter: Chapter): Promise<void> {
     if (isOver) return
+    const known = live
     live ??= await find(chapter)
     const run = chapter.facts()
     const change = live && statusChange({ live, run, node, now: now(), isWanted: plan.isWanted() })
     if (live && change) live = await store.change(live, change)
-    if (live) {
+    if (live && live !== known) {
       seenAt = now()
       plan.onSeen(live)
     }
@@ -166,8 +176,10 @@ export function createStory(plan: StoryPlan): Story {
     conclude: facts => begin({ facts: () => facts, isRun: false }),
     async isGone() {
       if (chapter?.uid === undefined || name === undefined) return false
-      if (!(await store.get(namespace, name))) return true
+      const found = await store.get(namespace, name)
+      if (!found) return true
       seenAt = now()
+      if (isUnclaimed(found, node)) tellAnew(found)
       return false
     },
     end() {
