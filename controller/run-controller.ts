@@ -13,7 +13,7 @@ import type { ControllerOptions } from './options.ts'
 /** Runs until the signal aborts. Throws ConfigInvalid or ListenAddressInUse; all else is survived. */
 export async function runController(options: ControllerOptions, signal: AbortSignal): Promise<void> {
   const logger = createLogger(options.logLevel)
-  const health = createHealth(createKube({ kubeconfig: options.kubeconfig }))
+  const health = createHealth(createKube({ kubeconfig: options.kubeconfig, component: CONTROLLER }))
   const metrics = createMetrics()
   const host = hostname()
   let unsynced: (() => string[]) | undefined

@@ -14,9 +14,16 @@ const PATCH_TYPES = {
   apply: 'application/apply-patch+yaml',
 } as const satisfies Record<PatchOptions['type'], string>
 
-/** An API server: the one of the kubeconfig, or without a path the one of the cluster that this pod is in. Throws ConfigInvalid. */
-export function createKube({ kubeconfig }: { readonly kubeconfig?: string | undefined } = {}): Kube {
-  const connection = createConnection(loadKubeconfig(kubeconfig))
+export interface KubeOptions {
+  /** Path of a kubeconfig; without one the API server is that of the cluster that this pod is in. */
+  readonly kubeconfig?: string | undefined
+  /** Who it is that asks, as the API server's logs and the `managedFields` of what is made name it. */
+  readonly component?: string
+}
+
+/** Throws ConfigInvalid. */
+export function createKube({ kubeconfig, component = 'enbi' }: KubeOptions = {}): Kube {
+  const connection = createConnection(loadKubeconfig(kubeconfig), component)
 
   async function send<T>(kind: Kind<T>, request: ApiCall, options: CallOptions | undefined): Promise<T> {
     return parseAnswer(kind, request.what, await call(connection, request, options))

@@ -27,7 +27,7 @@ export interface Connection {
 }
 
 /** client-node's KubeConfig knows who we are; its own API classes would make a new connection for every request. */
-export function createConnection(config: KubeConfig): Connection {
+export function createConnection(config: KubeConfig, userAgent: string): Connection {
   const credentials = askOneAtATime(() => readCredentials(config))
   const server = new URL(config.getCurrentCluster()?.server ?? '')
   const base = server.pathname.replace(/\/$/, '')
@@ -55,7 +55,7 @@ export function createConnection(config: KubeConfig): Connection {
       origin: server.origin,
       path: base + path,
       method,
-      headers: { ...headers, ...ours },
+      headers: { 'user-agent': userAgent, ...headers, ...ours },
       body: body ?? null,
       signal,
       // The signal ends a request that takes too long.

@@ -82,7 +82,7 @@ export function createCluster(options: ClusterOptions): Cluster {
 async function loadKube(kubeconfig: string | undefined): Promise<Kube> {
   try {
     const { createKube } = await import('../../kube/client.ts')
-    return createKube({ kubeconfig })
+    return createKube({ kubeconfig, component: SHIM })
   } catch (cause) {
     throw new RetryableError('ClusterAway', messageOf(cause), { cause })
   }

@@ -24,6 +24,15 @@ test('an object is made, read, patched in three ways, replaced and deleted', asy
   expect(await kube.get(configMaps, name)).toBeUndefined()
 })
 
+test('the API server knows by which program an object was made', async () => {
+  await using bed = await useKube()
+  await bed.kube.create(configMaps, { ...bed.name, body: { data: { a: '1' } } })
+  const { namespace, name } = bed.name
+  expect(await bed.cluster.get('configmap', name, '--namespace', namespace, '--show-managed-fields')).toMatchObject({
+    metadata: { managedFields: [{ manager: 'test-component' }] },
+  })
+})
+
 test('what is not there is no error, but for those who would write into it', async () => {
   await using bed = await useKube()
   const { kube, name } = bed

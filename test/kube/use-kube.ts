@@ -5,7 +5,7 @@ import { useCluster } from '../cluster/use-cluster.ts'
 /** The administrator's client of the shared cluster, and an object of a namespace of one's own that is not there yet. */
 export async function useKube() {
   const cluster = await useCluster()
-  const kube = createKube({ kubeconfig: cluster.adminKubeconfig })
+  const kube = createKube({ kubeconfig: cluster.adminKubeconfig, component: 'test-component' })
   return {
     cluster,
     kube,
