@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { countBuilds } from '../pull/builds.ts'
+import { listNixBuilds, nixBuildManifest } from '../report/telling-shim.ts'
+import { makeGatedFlake } from './gated-flake.ts'
+import { imageBuilt } from './image-built.ts'
+import type { ClusterNode } from './node.ts'
+import { podManifest, SLEEP, waitForPhase } from './pods.ts'
+import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+
+/** A node is known to be lost after 10 s (controller-manager.ts). */
+const LIMIT = { timeout: 30_000, interval: 250 }
+
+let cluster: WholeCluster
+let node: ClusterNode
+let other: ClusterNode
+
+beforeAll(async () => {
+  cluster = await startWholeCluster({ controllerFlags: ['--lost-grace=500ms'] })
+  node = await cluster.addNode({ reports: { unwantedCheck: '1s' } })
+  other = await cluster.addNode()
+})
+afterAll(async () => cluster?.[Symbol.asyncDispose]())
+
+test('two nodes that pull one recipe both get the image, and share its NixBuild', async () => {
+  const namespace = await cluster.createNamespace()
+  const flake = await makeGatedFlake(cluster)
+  const image = 'registry.example/nodes/both:1'
+  const pods = [node, other].map(each => ({ namespace, name: `on-${each.name}`, node: each.name }))
+  await cluster.apply(...pods.map(pod => podManifest({ ...pod, image, recipe: flake.recipe(image), command: SLEEP })))
+  for (const each of [node, other]) await expect.poll(() => flake.isBuilding(each), LIMIT).toBe(true)
+  await flake.open()
+
+  for (const pod of pods) await waitForPhase(cluster, pod, 'Running')
+  for (const pod of pods) {
+    await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+  }
+  await expect.poll(() => nodesOf(namespace), LIMIT).toEqual([[node.name, other.name].toSorted()])
+  const [build] = await listNixBuilds(cluster, namespace)
+  const ids = await Promise.all([node, other].map(async ({ bed }) => (await bed.cri().imageStatus(image))?.id))
+  expect(build?.status.nodes.map(({ imageDigest }) => imageDigest)).toEqual(ids)
+  expect(build?.status).toMatchObject({ status: 'Succeeded', imageDigest: ids[0] })
+})
+
+test('a node that pulls later than another joins its NixBuild', async () => {
+  const namespace = await cluster.createNamespace()
+  const flake = await makeGatedFlake(cluster)
+  await flake.open()
+  const image = 'registry.example/nodes/later:1'
+  for (const each of [node, other]) {
+    const pod = { namespace, name: `on-${each.name}` }
+    const recipe = flake.recipe(image)
+    await cluster.apply(podManifest({ ...pod, node: each.name, image, recipe, command: SLEEP }))
+    await waitForPhase(cluster, pod, 'Running')
+    await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True' })
+  }
+  await expect.poll(() => nodesOf(namespace), LIMIT).toEqual([[node.name, other.name].toSorted()])
+  const [build] = await listNixBuilds(cluster, namespace)
+  expect(build?.status).toMatchObject({ status: 'Succeeded', buildNode: node.name })
+})
+
+test('a NixBuild made by hand moves on when its node is lost in the middle of the build', async () => {
+  await using lost = await cluster.addNode()
+  const namespace = await cluster.createNamespace()
+  const flake = await makeGatedFlake(cluster)
+  const { image: imageTag, ...spec } = flake.recipe('registry.example/nodes/moved:1')
+  await cluster.kubectl(['cordon', node.name, other.name])
+  await cluster.apply(nixBuildManifest(namespace, 'by-hand', { imageTag, ...spec }))
+  await expect.poll(() => flake.isBuilding(lost), LIMIT).toBe(true)
+  await expect
+    .poll(() => listNixBuilds(cluster, namespace), LIMIT)
+    .toMatchObject([{ status: { status: 'Building', buildNode: lost.name } }])
+  await cluster.kubectl(['uncordon', node.name])
+  const before = await countBuilds(node.shim)
+
+  await lost.bed[Symbol.asyncDispose]()
+  await expect.poll(() => flake.isBuilding(node), LIMIT).toBe(true)
+  await expect
+    .poll(() => listNixBuilds(cluster, namespace), LIMIT)
+    .toMatchObject([{ status: { status: 'Building', buildNode: node.name, attempts: [{ node: lost.name }] } }])
+  await flake.open()
+  await expect
+    .poll(() => listNixBuilds(cluster, namespace), LIMIT)
+    .toMatchObject([
+      {
+        status: {
+          ...{ status: 'Succeeded', buildNode: node.name, nodes: [{ name: node.name }] },
+          attempts: [{ node: lost.name, reason: expect.stringContaining(lost.name) }],
+        },
+      },
+    ])
+  expect(await countBuilds(node.shim)).toBe(before + 1)
+})
+
+test('a pod on another node takes over the NixBuild of a node that is lost in the middle of the build', async () => {
+  await using lost = await cluster.addNode()
+  const namespace = await cluster.createNamespace()
+  const flake = await makeGatedFlake(cluster)
+  const image = 'registry.example/nodes/taken-over:1'
+  const start = async (name: string, on: ClusterNode) => {
+    await cluster.apply(
+      podManifest({ namespace, name, node: on.name, image, recipe: flake.recipe(image), command: SLEEP }),
+    )
+    await expect.poll(() => flake.isBuilding(on), LIMIT).toBe(true)
+  }
+  await start('first', lost)
+  await expect
+    .poll(() => listNixBuilds(cluster, namespace), LIMIT)
+    .toMatchObject([{ status: { status: 'Building', buildNode: lost.name } }])
+  await start('second', node)
+
+  await lost.bed[Symbol.asyncDispose]()
+  await expect
+    .poll(() => listNixBuilds(cluster, namespace), LIMIT)
+    .toMatchObject([{ status: { status: 'Building', buildNode: node.name, attempts: [{ node: lost.name }] } }])
+  await flake.open()
+  const second = { namespace, name: 'second' }
+  await waitForPhase(cluster, second, 'Running')
+  await expect
+    .poll(() => listNixBuilds(cluster, namespace), LIMIT)
+    .toMatchObject([{ status: { status: 'Succeeded', buildNode: node.name, nodes: [{ name: node.name }] } }])
+  await expect.poll(() => imageBuilt(cluster, second), LIMIT).toMatchObject({ status: 'True' })
+})
+
+/** Names of the nodes that have the image, of each NixBuild of the namespace. */
+async function nodesOf(namespace: string): Promise<string[][]> {
+  const builds = await listNixBuilds(cluster, namespace)
+  return builds.map(({ status }) => status.nodes.map(({ name }) => name).toSorted())
+}
