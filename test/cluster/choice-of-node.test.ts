@@ -1,0 +1,128 @@
+import { chmod, mkdtemp, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { annotationName } from '../../shim/recipes/annotations.ts'
+import { countBuilds } from '../pull/builds.ts'
+import { listNixBuilds, nixBuildManifest, untilNixBuilds } from '../report/telling-shim.ts'
+import { makeGatedFlake } from './gated-flake.ts'
+import { imageBuilt } from './image-built.ts'
+import type { ClusterNode } from './node.ts'
+import { type PodName, podManifest } from './pods.ts'
+import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+
+const LIMIT = { timeout: 25_000, interval: 250 }
+const REPELLED = { 'example.com/pool': 'serving' }
+
+let cluster: WholeCluster
+let builder: ClusterNode
+
+beforeAll(async () => {
+  cluster = await startWholeCluster({ controllerFlags: ['--node-repel=example.com/pool=serving'] })
+  // By their names both come before the builder: of equals the first is taken.
+  await cluster.addNode({ name: 'a-repelled', labels: REPELLED })
+  await cluster.addNode({ name: 'b-without-shim', withoutShim: true, reports: false })
+  builder = await cluster.addNode({ name: 'c-builder' })
+})
+afterAll(async () => cluster?.[Symbol.asyncDispose]())
+
+test('a NixBuild made by hand is built on a node that is not repelled and has a shim', async () => {
+  const namespace = await addNixBuild(cluster, 'chosen')
+  await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: builder.name })
+})
+
+test('a NixBuild made by hand waits with the reason while no node may build it, and is built as soon as one may', async () => {
+  await cluster.kubectl(['cordon', builder.name])
+  const namespace = await addNixBuild(cluster, 'waiting')
+  const reasons = ['1 kept from building by --node-repel', '1 without a shim', '1 cordoned']
+  for (const reason of ['of 3 nodes for x86_64-linux', ...reasons]) await untilWaiting(cluster, namespace, reason)
+  await cluster.kubectl(['uncordon', builder.name])
+  await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: builder.name })
+})
+
+test('a NixBuild made by hand for a system that no node has waits with the reason', async () => {
+  const namespace = await addNixBuild(cluster, 'foreign', 'aarch64-linux')
+  await untilWaiting(cluster, namespace, 'no node is aarch64-linux; there are x86_64-linux')
+})
+
+test('a NixBuild made by hand waits for the first node of its cluster', async () => {
+  await using empty = await startWholeCluster({ controllerFlags: [] })
+  const namespace = await addNixBuild(empty, 'first')
+  await untilWaiting(empty, namespace, 'the cluster has no node')
+  const node = await empty.addNode()
+  await untilNixBuilds(empty, namespace, { status: 'Succeeded', buildNode: node.name })
+})
+
+test.concurrent('a pod whose annotations name another system than its node has is told so once, however often the kubelet asks', async ({
+  expect,
+}) => {
+  const flake = await makeGatedFlake(cluster)
+  const recipe = flake.recipe('registry.example/choice/annotated:1')
+  const pod = { namespace: await cluster.createNamespace(), name: 'annotated' }
+  const annotations = { [annotationName('system')]: 'aarch64-linux' }
+  await cluster.apply(podManifest({ ...pod, node: builder.name, image: recipe.image, recipe, annotations }))
+  const message = expect.stringContaining(`is for aarch64-linux, and node ${builder.name} is x86_64-linux`)
+  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Failed', message })
+  await expect.poll(() => refusals(pod), LIMIT).toEqual([2])
+  expect(await timesOf(pod, 'NixBuildUnsupported')).toEqual([1])
+  expect(await listNixBuilds(cluster, pod.namespace)).toEqual([])
+  expect(await flake.isBuilding(builder)).toBe(false)
+})
+
+test.concurrent('a pod whose flake has nothing for the system of its node is told so, and nix is not run for it again and again', async ({
+  expect,
+}) => {
+  const dir = await mkdtemp(join(cluster.access.dir, 'foreign-'))
+  await chmod(dir, 0o755)
+  await writeFile(
+    join(dir, 'flake.nix'),
+    '{ outputs = _: { packages.aarch64-linux.image = throw "never asked for"; }; }',
+  )
+  const recipe = { image: 'registry.example/choice/lacking:1', flakeUrl: `path:${dir}`, packageName: 'image' }
+  const pod = { namespace: await cluster.createNamespace(), name: 'lacking' }
+  const before = await countBuilds(builder.shim)
+  await cluster.apply(podManifest({ ...pod, node: builder.name, image: recipe.image, recipe }))
+  const message = expect.stringContaining('x86_64-linux')
+  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Failed', message })
+  await expect.poll(() => refusals(pod), LIMIT).toEqual([2])
+  expect(await timesOf(pod, 'NixBuildFailed')).toHaveLength(1)
+  expect(await listNixBuilds(cluster, pod.namespace)).toMatchObject([
+    { status: { status: 'Failed', conditions: [{}, { reason: 'ResultFailure', message }] } },
+  ])
+  expect(await countBuilds(builder.shim)).toBe(before + 1)
+})
+
+/** Resolves to its namespace. */
+async function addNixBuild(on: WholeCluster, name: string, system = 'x86_64-linux'): Promise<string> {
+  const namespace = await on.createNamespace()
+  const flake = await makeGatedFlake(on)
+  await flake.open()
+  const { image: imageTag, ...spec } = flake.recipe(`registry.example/choice/${name}:1`)
+  await on.apply(nixBuildManifest(namespace, name, { imageTag, ...spec, system }))
+  return namespace
+}
+
+async function untilWaiting(on: WholeCluster, namespace: string, reason: string): Promise<void> {
+  const complete = { type: 'Complete', status: 'False', reason: 'NoNode', message: expect.stringContaining(reason) }
+  await untilNixBuilds(on, namespace, { status: 'Pending', conditions: [complete] })
+}
+
+const EventList = v.object({
+  items: v.array(v.object({ reason: v.string(), message: v.string(), count: v.optional(v.number(), 1) })),
+})
+
+async function eventsOf({ namespace, name }: PodName): Promise<v.InferOutput<typeof EventList>['items']> {
+  const about = `--field-selector=involvedObject.kind=Pod,involvedObject.name=${name}`
+  return v.parse(EventList, await cluster.get('events', `--namespace=${namespace}`, about)).items
+}
+
+/** How often each event of that reason was recorded. */
+async function timesOf(pod: PodName, reason: string): Promise<number[]> {
+  return (await eventsOf(pod)).filter(event => event.reason === reason).map(({ count }) => count)
+}
+
+/** How often each refusal was told to the kubelet, which asks again after ten seconds. */
+async function refusals(pod: PodName): Promise<number[]> {
+  const events = await eventsOf(pod)
+  return events.filter(({ message }) => message.startsWith('Failed to pull image')).map(({ count }) => count)
+}
