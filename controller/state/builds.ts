@@ -21,13 +21,15 @@ export interface Builds {
 export interface BuildsPlan {
   readonly mirrored: (key: string) => BuildView | undefined
   readonly allMirrored: () => Iterable<BuildView>
+  /** One that was written is not there: it must be read anew. */
+  readonly onLost: (key: string) => void
 }
 
 /** Groups of the index by progress: one for each namespace, and one for all that goes on. */
 const UNFINISHED = ''
 
-export function createBuilds({ mirrored, allMirrored }: BuildsPlan): Builds {
-  const recent = createRecent<BuildView>()
+export function createBuilds({ mirrored, allMirrored, onLost }: BuildsPlan): Builds {
+  const recent = createRecent<BuildView>(onLost)
   const byRecipe = createGroupIndex()
   const byEnd = createGroupIndex()
 
@@ -50,12 +52,19 @@ export function createBuilds({ mirrored, allMirrored }: BuildsPlan): Builds {
     finishedIn: namespace => read(byEnd.keysIn(namespace)).filter(isFinished),
     unfinished: () => read(byEnd.keysIn(UNFINISHED)).filter(build => !isFinished(build)),
     changed(key) {
-      recent.forget(key)
+      if (!isOlder(mirrored(key), recent.get(key))) recent.forget(key)
       const before = byRecipe.groupOf(key)
-      index(key, mirrored(key))
+      index(key, get(key))
       const after = byRecipe.groupOf(key)
       return [...new Set([before, after])].flatMap(id => id ?? [])
     },
     all: allMirrored,
   }
+}
+
+/** Whether the watch tells of what was before that write. Kubernetes has resource versions of one kind grow. */
+function isOlder(told: BuildView | undefined, written: BuildView | undefined): boolean {
+  if (told === undefined || written === undefined || told.uid !== written.uid) return false
+  const [one, other] = [told.resourceVersion, written.resourceVersion]
+  return one.length < other.length || (one.length === other.length && one < other)
 }

@@ -58,7 +58,11 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     onPod: key => onDue(workKey('pod', key)),
     onWant,
   })
-  const builds = createBuilds({ mirrored: key => buildMirror.get(key), allMirrored: () => buildMirror.values() })
+  const builds = createBuilds({
+    mirrored: key => buildMirror.get(key),
+    allMirrored: () => buildMirror.values(),
+    onLost: onBuild,
+  })
 
   const nodeMirror = mirror(nodeKind, node => node, nodes.nodeChanged)
   const leaseMirror = mirror(leases, shimLeaseOf, onLease, { namespace: SYSTEM_NAMESPACE })

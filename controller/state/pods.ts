@@ -28,7 +28,7 @@ export interface PodsPlan {
 export function createPods({ mirrored, systemOf, onPod, onWant }: PodsPlan): Pods {
   const index = createWantsIndex()
   const byNode = createGroupIndex()
-  const recent = createRecent<PodView>()
+  const recent = createRecent<PodView>(onPod)
 
   function changed(key: string): void {
     recent.forget(key)

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { BuildView } from '../../../controller/kinds/build.ts'
 import type { PodView } from '../../../controller/kinds/pod.ts'
 import { createRecent } from '../../../controller/recent.ts'
@@ -92,7 +92,11 @@ describe('the pods', () => {
 describe('the builds', () => {
   function startBuilds() {
     const mirror = new Map<string, BuildView>()
-    const builds = createBuilds({ mirrored: key => mirror.get(key), allMirrored: () => mirror.values() })
+    const builds = createBuilds({
+      mirrored: key => mirror.get(key),
+      allMirrored: () => mirror.values(),
+      onLost: () => {},
+    })
     const set = (key: string, build: BuildView | undefined) => {
       if (build) mirror.set(key, build)
       else mirror.delete(key)
@@ -126,6 +130,21 @@ describe('the builds', () => {
     expect(builds.ofRecipe(APP)).toEqual([])
   })
 
+  it('stay as they were written when the watch tells of what was before', () => {
+    const { builds, set } = startBuilds()
+    const version = (resourceVersion: string, uid = 'uid-1') => someBuild({ metadata: { resourceVersion, uid } })
+    const get = () => builds.get('team/app-1')?.resourceVersion
+    builds.wrote(version('10'))
+    set('team/app-1', version('9'))
+    expect(get()).toBe('10')
+    set('team/app-1', version('10'))
+    set('team/app-1', version('11'))
+    expect(get()).toBe('11')
+    builds.wrote(version('12'))
+    set('team/app-1', version('5', 'uid-2'))
+    expect(get()).toBe('5')
+  })
+
   it('whose recipe has changed by a new object of that name tell both', () => {
     const { set } = startBuilds()
     const other = someBuild({ spec: { packageName: 'other' } })
@@ -135,14 +154,18 @@ describe('the builds', () => {
 })
 
 describe('what was just written', () => {
-  it('is forgotten when the watch does not tell of it', () => {
-    let now = 0
-    const recent = createRecent<string>(() => now)
+  it('is forgotten when the watch does not tell of it, and that is told', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const lost: string[] = []
+    const recent = createRecent<string>(key => void lost.push(key))
     recent.put('a', 'x')
-    now = 4_999
-    expect(recent.get('a')).toBe('x')
-    now = 5_000
-    expect(recent.get('a')).toBeUndefined()
+    recent.put('b', 'y')
+    vi.advanceTimersByTime(9_999)
+    recent.forget('b')
+    expect([recent.get('a'), recent.get('b'), lost]).toEqual(['x', undefined, []])
+    vi.advanceTimersByTime(1)
+    expect([recent.get('a'), lost]).toEqual([undefined, ['a']])
   })
 })
 
