@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { backOffMs } from '../kube/backoff.ts'
 import { MAX_TIMER_MS } from '../shim/duration.ts'
 
@@ -94,7 +95,7 @@ export function createWorkQueue({ work, workers, onError, signal }: WorkQueuePla
     async run() {
       isRunning = true
       begin()
-      await aborted(signal)
+      if (!signal.aborted) await once(signal, 'abort')
       for (const { timer } of timers.values()) clearTimeout(timer)
       await Promise.all(busy.values())
     },
@@ -105,11 +106,4 @@ export function createWorkQueue({ work, workers, onError, signal }: WorkQueuePla
       return busy.size
     },
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    if (signal.aborted) resolve()
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }
