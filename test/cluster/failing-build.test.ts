@@ -42,7 +42,9 @@ test("a build that fails shows the builder's last lines in the pod, and the NixB
   const image = 'registry.example/team/failing:1'
   await applyPod(pod, { image, flakeUrl, packageName: 'chatty' })
 
-  await expect.poll(() => describePod(pod), LIMIT).toMatch(/Warning +Failed .*Failed to pull image(.*\n)*?.*step 10000/)
+  await expect
+    .poll(() => describePod(pod), LIMIT)
+    .toMatch(/Warning +Failed .*Failed to pull image(.*\n)*?.*step 10000\n.*hello\.c: no such file/)
   for (const reason of ['NixBuildFailed', 'Failed']) {
     const messages = async () => (await podEvents(cluster, pod)).filter(event => event.reason === reason)
     await expect

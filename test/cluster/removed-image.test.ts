@@ -13,6 +13,8 @@ import { watchImageBuilt } from './watch-image-built.ts'
 import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
 
 const LIMIT = { timeout: 40_000, interval: 200 }
+/** The kubelet starts twice, and looks at its disk every 10 s. */
+const LONGER = { timeout: 90_000 }
 
 let cluster: WholeCluster
 let node: ClusterNode
@@ -40,7 +42,7 @@ test('`crictl rmi` lets go of the gc root and of the entry in the NixBuild; the 
   expect(watch.reasonsOf(next.name).filter(reason => reason === 'Built')).toEqual(['Built'])
 })
 
-test("the kubelet's garbage collection of images does so, too, and the next pull works", async () => {
+test("the kubelet's garbage collection of images does so, too, and the next pull works", LONGER, async () => {
   const { url: flakeUrl } = await copyExample('formats', node.bed.dir)
   const built = await runAndDelete({ image: 'registry.example/removed/collected:1', flakeUrl, packageName: 'stream' })
   await withFullDisk(() => expectForgotten(built))
