@@ -18,18 +18,17 @@ const pods: Kind<unknown> = { ...configMaps, kind: 'Pod', plural: 'pods' }
 const nodes: Kind<unknown> = { ...configMaps, kind: 'Node', plural: 'nodes', namespaced: false }
 const secrets: Kind<unknown> = { ...configMaps, kind: 'Secret', plural: 'secrets' }
 const POD = { spec: { containers: [{ name: 'c', image: 'i' }] } }
-const READ = ['get', 'list', 'watch']
 const CONTROLLER = rights({
-  nixbuilds: [...READ, 'create', 'update', 'patch', 'delete'],
-  'nixbuilds/status': ['get', 'update', 'patch'],
-  pods: READ,
+  nixbuilds: ['list', 'watch', 'create', 'patch', 'delete'],
+  'nixbuilds/status': ['patch'],
+  pods: ['list', 'watch'],
   'pods/status': ['patch'],
-  nodes: READ,
+  nodes: ['list', 'watch'],
   events: ['create', 'patch'],
 })
-const CONTROLLER_LEASES = rights({ leases: [...READ, 'create', 'update', 'patch'] })
+const CONTROLLER_LEASES = rights({ leases: ['get', 'list', 'watch', 'create', 'update'] })
 const SHIM = rights({
-  nixbuilds: [...READ, 'create'],
+  nixbuilds: ['get', 'list', 'watch', 'create'],
   'nixbuilds/status': ['patch'],
   events: ['create', 'patch'],
 })
