@@ -27,10 +27,11 @@ test('of the finished NixBuilds of a namespace the latest stay, and the one that
   await using _controller = await startController('--keep-finished=2')
   const namespace = await cluster.createNamespace()
   const used = await addPod(namespace, 'used')
-  for (const name of ['first', 'second', 'third', 'fourth']) await addFinished(namespace, name)
-  await expect.poll(() => namesIn(namespace), LIMIT).toEqual([used, 'third', 'fourth'].toSorted())
+  // Of those that end in one second the first by name counts as the latest.
+  for (const name of ['d-first', 'c-second', 'b-third', 'a-fourth']) await addFinished(namespace, name)
+  await expect.poll(() => namesIn(namespace), LIMIT).toEqual(['a-fourth', 'b-third', used].toSorted())
   await cluster.kubectl(['delete', 'pod', 'used', `--namespace=${namespace}`])
-  await expect.poll(() => namesIn(namespace), LIMIT).toEqual(['fourth', 'third'])
+  await expect.poll(() => namesIn(namespace), LIMIT).toEqual(['a-fourth', 'b-third'])
 })
 
 test('a finished NixBuild goes when it is old enough, but not while a living pod uses it', async () => {
