@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { annotationName } from '../../shim/recipes/annotations.ts'
 import { countBuilds } from '../pull/builds.ts'
 import { listNixBuilds, nixBuildManifest, untilNixBuilds } from '../report/telling-shim.ts'
@@ -33,10 +33,11 @@ test('a NixBuild made by hand is built on a node that is not repelled and has a 
 
 test('a NixBuild made by hand waits with the reason while no node may build it, and is built as soon as one may', async () => {
   await cluster.kubectl(['cordon', builder.name])
+  onTestFinished(() => uncordon(builder))
   const namespace = await addNixBuild(cluster, 'waiting')
   const reasons = ['1 kept from building by --node-repel', '1 without a shim', '1 cordoned']
   for (const reason of ['of 3 nodes for x86_64-linux', ...reasons]) await untilWaiting(cluster, namespace, reason)
-  await cluster.kubectl(['uncordon', builder.name])
+  await uncordon(builder)
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: builder.name })
 })
 
@@ -80,7 +81,6 @@ test.concurrent('a pod whose flake has nothing for the system of its node is tol
   )
   const recipe = { image: 'registry.example/choice/lacking:1', flakeUrl: `path:${dir}`, packageName: 'image' }
   const pod = { namespace: await cluster.createNamespace(), name: 'lacking' }
-  const before = await countBuilds(builder.shim)
   await cluster.apply(podManifest({ ...pod, node: builder.name, image: recipe.image, recipe }))
   const message = expect.stringContaining('x86_64-linux')
   await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Failed', message })
@@ -89,8 +89,12 @@ test.concurrent('a pod whose flake has nothing for the system of its node is tol
   expect(await listNixBuilds(cluster, pod.namespace)).toMatchObject([
     { status: { status: 'Failed', conditions: [{}, { reason: 'ResultFailure', message }] } },
   ])
-  expect(await countBuilds(builder.shim)).toBe(before + 1)
+  expect(await countBuilds(builder.shim, recipe.image)).toBe(1)
 })
+
+async function uncordon({ name }: ClusterNode): Promise<void> {
+  await cluster.kubectl(['uncordon', name])
+}
 
 /** Resolves to its namespace. */
 async function addNixBuild(on: WholeCluster, name: string, system = 'x86_64-linux'): Promise<string> {

@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { countBuilds } from '../pull/builds.ts'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { countBuilds, untilLogged } from '../pull/builds.ts'
 import { nixBuildManifest, untilNixBuilds } from '../report/telling-shim.ts'
 import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
@@ -78,31 +78,38 @@ test.each(['restart', 'kill'] as const)(
 test('a pull goes on while containerd is away, and ends once it is back', async () => {
   const flake = await makeGatedFlake(cluster)
   const pod = await startPod('away', flake)
-  await node.bed.containerd.stop()
+  const { containerd } = node.bed
+  await containerd.stop()
+  onTestFinished(async () => {
+    if (containerd.pid === undefined) await containerd.start()
+  })
   await flake.open()
-  await expect.poll(() => flake.isBuilding(node), LIMIT).toBe(false)
-  await node.bed.containerd.start()
+  await untilLogged(node.shim, 'build done', flake.url)
+  await containerd.start()
   await waitForPhase(cluster, pod, 'Running')
   expect(await reasonsOf(pod)).not.toContain('Failed')
 })
 
 test('a kubelet that is restarted in the middle of a build joins it with its next pull', async () => {
   const flake = await makeGatedFlake(cluster)
-  const before = await countBuilds(node.shim)
   const pod = await startPod('kubelet', flake)
   await node.kubelet.restart()
   const pulls = async () => (await reasonsOf(pod)).filter(reason => reason === 'Pulling').length
   await expect.poll(pulls, LIMIT).toBe(2)
   await flake.open()
   await waitForPhase(cluster, pod, 'Running')
-  expect(await countBuilds(node.shim)).toBe(before + 1)
+  expect(await countBuilds(node.shim, imageOf('kubelet'))).toBe(1)
   await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
 })
+
+function imageOf(name: string): string {
+  return `registry.example/restarts/${name}:1`
+}
 
 /** A pod whose image is being built when this resolves. */
 async function startPod(name: string, flake: GatedFlake, on = node): Promise<PodName> {
   const pod = { namespace: await cluster.createNamespace(), name }
-  const recipe = flake.recipe(`registry.example/restarts/${name}:1`)
+  const recipe = flake.recipe(imageOf(name))
   await cluster.apply(podManifest({ ...pod, node: on.name, image: recipe.image, recipe, command: SLEEP }))
   await untilNixBuilds(cluster, pod.namespace, { status: 'Building', buildNode: on.name })
   await expect.poll(() => flake.isBuilding(on), LIMIT).toBe(true)

@@ -4,17 +4,17 @@ import type { Shim } from '../node/shim.ts'
 
 const LIMIT_MS = 20_000
 
-/** Runs of nix so far, as the shim's log has them. */
-export async function countBuilds(shim: Shim): Promise<number> {
-  return countLogged(shim, 'build started')
+/** Runs of nix so far, as the shim's log has them; only those for one image if it is given. */
+export async function countBuilds(shim: Shim, image = ''): Promise<number> {
+  return countLogged(shim, 'build started', `"image":"${image}`)
 }
 
-/** Waits until the shim has logged the message. */
-export async function untilLogged(shim: Shim, message: string): Promise<void> {
-  await expect.poll(() => countLogged(shim, message), { timeout: LIMIT_MS }).toBeGreaterThan(0)
+/** Waits until the shim has logged the message, in a line that has that detail, too. */
+export async function untilLogged(shim: Shim, message: string, detail = ''): Promise<void> {
+  await expect.poll(() => countLogged(shim, message, detail), { timeout: LIMIT_MS }).toBeGreaterThan(0)
 }
 
-async function countLogged({ daemon }: Shim, message: string): Promise<number> {
-  const log = await readFile(daemon.logPath, 'utf8')
-  return log.split(`"msg":"${message}"`).length - 1
+async function countLogged({ daemon }: Shim, message: string, detail = ''): Promise<number> {
+  const lines = (await readFile(daemon.logPath, 'utf8')).split('\n')
+  return lines.filter(line => line.includes(`"msg":"${message}"`) && line.includes(detail)).length
 }
