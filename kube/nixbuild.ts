@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { conditionSchema } from './condition.ts'
 import type { Kind } from './contract.ts'
 import { metadataSchema } from './metadata.ts'
+import { CONTROLLER, MANAGED_BY_LABEL, SHIM } from './names.ts'
 
 export const NIXBUILD_PHASES = ['Pending', 'Building', 'Importing', 'Succeeded', 'Failed'] as const
 export type NixBuildPhase = (typeof NIXBUILD_PHASES)[number]
@@ -92,4 +93,10 @@ export const nixBuilds: Kind<NixBuild> = {
 
 export function isFinished({ status }: NixBuild): boolean {
   return status.status === 'Succeeded' || status.status === 'Failed'
+}
+
+/** Whether it was made for pods, not by hand. Others label what they deploy, too. */
+export function isManaged({ metadata }: Pick<NixBuild, 'metadata'>): boolean {
+  const managedBy = metadata.labels[MANAGED_BY_LABEL]
+  return managedBy === CONTROLLER || managedBy === SHIM
 }

@@ -1,7 +1,13 @@
 import type { Condition } from '../../kube/condition.ts'
 import type { OwnerReference } from '../../kube/metadata.ts'
-import { CONTROLLER, MANAGED_BY_LABEL, NODE_LABEL, SHIM } from '../../kube/names.ts'
-import type { NixBuild, NixBuildAttempt, NixBuildNode, NixBuildPhase } from '../../kube/nixbuild.ts'
+import { NODE_LABEL } from '../../kube/names.ts'
+import {
+  isManaged,
+  type NixBuild,
+  type NixBuildAttempt,
+  type NixBuildNode,
+  type NixBuildPhase,
+} from '../../kube/nixbuild.ts'
 import { recipeOf } from '../../kube/nixbuild-recipe.ts'
 import { recipeKey } from '../../shim/build/recipe.ts'
 import { messageOf } from '../../shim/errors.ts'
@@ -36,7 +42,6 @@ export interface BuildView {
 export function buildView(nixBuild: NixBuild): BuildView {
   const { metadata, spec, status } = nixBuild
   const { namespace = '', name, uid, resourceVersion, generation, labels } = metadata
-  const managedBy = labels[MANAGED_BY_LABEL]
   return {
     namespace,
     name,
@@ -45,7 +50,7 @@ export function buildView(nixBuild: NixBuild): BuildView {
     generation,
     createdAt: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,
-    managed: managedBy === CONTROLLER || managedBy === SHIM,
+    managed: isManaged(nixBuild),
     givenTo: labels[NODE_LABEL],
     owners: metadata.ownerReferences,
     imageTag: spec.imageTag,

@@ -1,5 +1,4 @@
-import { MANAGED_BY_LABEL } from '../../kube/names.ts'
-import type { NixBuild } from '../../kube/nixbuild.ts'
+import { isManaged, type NixBuild } from '../../kube/nixbuild.ts'
 import { recipeOf } from '../../kube/nixbuild-recipe.ts'
 import { type Recipe, recipeKey } from '../build/recipe.ts'
 import { FinalError, messageOf, toShimError } from '../errors.ts'
@@ -39,9 +38,9 @@ interface Candidate extends FoundRecipe {
 }
 
 function readOne(nixBuild: NixBuild): Candidate | { readonly nixBuild: string; readonly error: unknown } {
-  const { name, labels, creationTimestamp } = nixBuild.metadata
+  const { name, creationTimestamp } = nixBuild.metadata
   try {
-    const managed = labels[MANAGED_BY_LABEL] !== undefined
+    const managed = isManaged(nixBuild)
     return { nixBuild: name, recipe: recipeOf(nixBuild), managed, created: creationTimestamp }
   } catch (error) {
     return { nixBuild: name, error }
