@@ -1,3 +1,4 @@
+import { MANAGED_BY_LABEL, SHIM } from '../../kube/names.ts'
 import { isManaged, type NixBuild } from '../../kube/nixbuild.ts'
 import { recipeOf } from '../../kube/nixbuild-recipe.ts'
 import { type Recipe, recipeKey } from '../build/recipe.ts'
@@ -13,10 +14,10 @@ export interface FoundRecipe {
 /**
  * The recipe that a namespace's NixBuilds of one image give: one for this node's system if there is any, one made by hand rather
  * than one that was made for other pods, and of those the newest. Throws RecipeInvalid when there are only malformed ones, and
- * RecipeConflict when two made by hand differ.
+ * RecipeConflict when two made by hand differ. What a shim has made binds nobody: no node may choose what others build.
  */
 export function chooseRecipe(nixBuilds: readonly NixBuild[], system: string): FoundRecipe | undefined {
-  const read = nixBuilds.map(readOne)
+  const read = nixBuilds.filter(isTrusted).map(readOne)
   const good = read.filter(found => 'recipe' in found)
   const [bad] = read.filter(found => 'error' in found)
   if (good.length === 0 && bad) throw invalid(bad.nixBuild, bad.error)
@@ -29,6 +30,11 @@ export function chooseRecipe(nixBuilds: readonly NixBuild[], system: string): Fo
       `the NixBuilds ${quote(best.nixBuild)} and ${quote(second.nixBuild)} of the pod's namespace name one image, ${best.recipe.image}, with different recipes`,
     )
   return best && { recipe: best.recipe, nixBuild: best.nixBuild }
+}
+
+/** Admission holds shims to that label, and a pod with annotations has its recipe anyway. */
+function isTrusted({ metadata }: NixBuild): boolean {
+  return metadata.labels[MANAGED_BY_LABEL] !== SHIM
 }
 
 interface Candidate extends FoundRecipe {

@@ -4,6 +4,8 @@ import { nixBuild } from '../report/nixbuilds.ts'
 
 const SYSTEM = 'x86_64-linux'
 const managed = { labels: { 'app.kubernetes.io/managed-by': 'enbi-controller' } }
+const byHelm = { labels: { 'app.kubernetes.io/managed-by': 'Helm' } }
+const byShim = { labels: { 'app.kubernetes.io/managed-by': 'enbi-shim' } }
 const flake = (flakeUrl: string) => ({ spec: { flakeUrl } })
 const foreign = { spec: { system: 'aarch64-linux' } }
 
@@ -27,6 +29,28 @@ describe('of the NixBuilds of an image', () => {
       'hand',
     ],
     [
+      'one that Helm has put there counts as made by hand',
+      [
+        nixBuild({ name: 'made', ...managed, created: '2026-01-02T00:00:00Z', ...flake('github:team/new') }),
+        nixBuild({ name: 'hand', ...byHelm }),
+      ],
+      'hand',
+    ],
+    ['one that a node has made binds no other pod', [nixBuild({ name: 'shim', ...byShim })], undefined],
+    [
+      'a malformed one that a node has made is not even an error',
+      [nixBuild({ name: 'bad', ...byShim, ...flake('path:relative') })],
+      undefined,
+    ],
+    [
+      'one that a node has made is passed over for any other',
+      [
+        nixBuild({ name: 'shim', ...byShim, created: '2026-01-02T00:00:00Z', ...flake('github:team/other') }),
+        nixBuild({ name: 'arm', ...managed, ...foreign }),
+      ],
+      'arm',
+    ],
+    [
       'the newest of those made for pods is taken',
       [
         nixBuild({ name: 'old', ...managed, created: '2026-01-01T00:00:00Z', ...flake('github:team/old') }),
@@ -46,6 +70,14 @@ describe('of the NixBuilds of an image', () => {
 
   it('two made by hand with different recipes are a conflict', () => {
     const two = [nixBuild({ name: 'one' }), nixBuild({ name: 'two', ...flake('github:team/other') })]
+    expect(() => chooseRecipe(two, SYSTEM)).toThrow(expect.objectContaining({ code: 'RecipeConflict' }))
+  })
+
+  it('two that Helm has put there are one, too', () => {
+    const two = [
+      nixBuild({ name: 'one', ...byHelm }),
+      nixBuild({ name: 'two', ...byHelm, ...flake('github:team/other') }),
+    ]
     expect(() => chooseRecipe(two, SYSTEM)).toThrow(expect.objectContaining({ code: 'RecipeConflict' }))
   })
 
