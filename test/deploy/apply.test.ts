@@ -23,7 +23,7 @@ test('applied again, nothing changes', async () => {
 })
 
 test('the API server finds no fault with the types in the admission policies', async () => {
-  for (const name of ['enbi-shim-nixbuilds', 'enbi-shim-leases']) {
+  for (const name of ['enbi-shim-nixbuilds', 'enbi-shim-leases', 'enbi-nixbuild-node']) {
     const read = async () => v.parse(policySchema, await cluster.get('validatingadmissionpolicy', name))
     await expect.poll(async () => (await read()).status.observedGeneration, LIMIT).toBeDefined()
     expect((await read()).status.typeChecking?.expressionWarnings ?? []).toEqual([])
@@ -33,6 +33,26 @@ test('the API server finds no fault with the types in the admission policies', a
 test("the controller's pods are let into their namespace and are made", async () => {
   const pods = () => cluster.kubectl(['get', 'pods', '-n', 'enbi-system', '-o', 'name'])
   await expect.poll(async () => (await pods()).split('\n').filter(Boolean), LIMIT).toHaveLength(2)
+})
+
+test.each([
+  ['view', 'get', 'yes'],
+  ['view', 'create', 'no'],
+  ['edit', 'create', 'yes'],
+  ['edit', 'assign', 'no'],
+])('the role %s and the verb %s on NixBuilds: %s', async (role, verb, expected) => {
+  const user = `${role}er`
+  await cluster.apply({
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'RoleBinding',
+    metadata: { name: user, namespace: 'default' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
+  })
+  const mayGet = () => mayUser(user, 'get')
+  // The controller manager puts the roles together.
+  await expect.poll(mayGet, LIMIT).toBe('yes')
+  expect(await mayUser(user, verb)).toBe(expected)
 })
 
 test('the overlay changes what it says and can be applied', async () => {
@@ -53,6 +73,15 @@ test('the controller knows every flag that it is given, and its image is of this
     expect(image).toMatch(new RegExp(`enbi-controller:${version.replaceAll('.', '\\.')}$`))
   }
 })
+
+/** `kubectl auth can-i` fails when the answer is no. */
+async function mayUser(user: string, verb: string): Promise<string> {
+  const kubeconfig = await cluster.kubeconfig({ name: user, groups: [] })
+  const args = ['auth', 'can-i', verb, 'nixbuilds', '--namespace=default']
+  return (
+    await cluster.kubectl(args, { kubeconfig }).catch((error: { stdout?: unknown }) => `${error.stdout ?? error}`)
+  ).trim()
+}
 
 const policySchema = v.object({
   status: v.optional(

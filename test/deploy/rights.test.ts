@@ -19,7 +19,7 @@ const nodes: Kind<unknown> = { ...configMaps, kind: 'Node', plural: 'nodes', nam
 const secrets: Kind<unknown> = { ...configMaps, kind: 'Secret', plural: 'secrets' }
 const POD = { spec: { containers: [{ name: 'c', image: 'i' }] } }
 const CONTROLLER = rights({
-  nixbuilds: ['list', 'watch', 'create', 'patch', 'delete'],
+  nixbuilds: ['list', 'watch', 'create', 'patch', 'delete', 'assign'],
   'nixbuilds/status': ['patch'],
   pods: ['list', 'watch'],
   'pods/status': ['patch'],
