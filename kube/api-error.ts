@@ -10,7 +10,12 @@ const statusSchema = v.object({
   code: v.optional(v.number()),
   reason: v.optional(v.string(), ''),
   message: v.optional(v.string(), ''),
-  details: v.optional(v.object({ name: v.optional(v.string(), '') })),
+  details: v.optional(
+    v.object({
+      name: v.optional(v.string(), ''),
+      causes: v.optional(v.array(v.object({ reason: v.optional(v.string(), '') })), []),
+    }),
+  ),
 })
 
 /** What an API server said instead of doing what it was asked for. The `cause` of every error that it gives rise to. */
@@ -21,17 +26,24 @@ export class ApiStatus extends Error {
   readonly reason: string
   /** Name of the object that it is about; empty when there is none. */
   readonly about: string
+  /** Reasons of its causes: `NamespaceTerminating`. */
+  readonly causes: readonly string[]
 
-  constructor(
-    message: string,
-    { status, reason = '', about = '' }: { status: number; reason?: string; about?: string },
-  ) {
+  constructor(message: string, { status, reason = '', about = '', causes = [] }: ApiStatusDetails) {
     super(message)
     this.name = 'ApiStatus'
     this.status = status
     this.reason = reason
     this.about = about
+    this.causes = causes
   }
+}
+
+interface ApiStatusDetails {
+  readonly status: number
+  readonly reason?: string
+  readonly about?: string
+  readonly causes?: readonly string[]
 }
 
 /** Of the body of an answer, or the object of a watch's ERROR event. */
@@ -39,7 +51,12 @@ export function readApiStatus(status: number, body: unknown): ApiStatus {
   const parsed = v.safeParse(statusSchema, body)
   if (parsed.success) {
     const { code, reason, message, details } = parsed.output
-    return new ApiStatus(shorten(message, MAX_MESSAGE), { status: code ?? status, reason, about: details?.name ?? '' })
+    return new ApiStatus(shorten(message, MAX_MESSAGE), {
+      status: code ?? status,
+      reason,
+      about: details?.name ?? '',
+      causes: details?.causes.map(({ reason }) => reason) ?? [],
+    })
   }
   return new ApiStatus(typeof body === 'string' ? shorten(body.trim(), MAX_MESSAGE) : '', { status })
 }
@@ -68,4 +85,9 @@ function isKindMissing({ status, about }: ApiStatus): boolean {
 /** Whether it is the object that is missing, and not its whole kind. */
 export function isObjectMissing({ status, about }: ApiStatus): boolean {
   return status === 404 && about !== ''
+}
+
+/** Whether what was refused can never be: its namespace is gone, or being deleted. */
+export function isNamespaceGone({ cause }: ShimError): boolean {
+  return cause instanceof ApiStatus && (isObjectMissing(cause) || cause.causes.includes('NamespaceTerminating'))
 }

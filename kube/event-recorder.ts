@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { messageOf, ShimError } from '../shim/errors.ts'
+import { isNamespaceGone } from './api-error.ts'
 import { backOff } from './backoff.ts'
 import type { Kube } from './contract.ts'
 import { type EventContent, eventBody, eventName, events } from './event.ts'
@@ -51,7 +52,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
       try {
         return await write(queued)
       } catch (error) {
-        const mayPass = error instanceof ShimError && (error.retryable || failures < MAX_REFUSALS)
+        const mayPass = error instanceof ShimError && (error.retryable || mayBeTaken(error, failures))
         const isOld = Date.now() - queued.time.getTime() >= MAX_AGE_MS
         const { reason, about } = queued.content
         if (!mayPass || isOld) {
@@ -104,4 +105,9 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
     },
     flushed: async () => telling,
   }
+}
+
+/** One that never will be must not hold back all others. */
+function mayBeTaken(error: ShimError, failures: number): boolean {
+  return failures < MAX_REFUSALS && !isNamespaceGone(error)
 }

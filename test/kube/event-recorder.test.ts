@@ -107,6 +107,19 @@ test('an event that is refused is dropped and logged, and the next one told', as
   expect(await eventsAbout(content)).toHaveLength(1)
 })
 
+test.each([
+  ['is being deleted', async () => terminatingNamespace()],
+  ['is gone', async () => `gone-${randomUUID()}`],
+])('an event of a namespace that %s is tried only once, and holds no other back', async (_name, makeNamespace) => {
+  await using bed = begin()
+  const content = await about()
+  bed.recorder.record({ ...content, about: { ...content.about, namespace: await makeNamespace() } })
+  bed.recorder.record(content)
+  await bed.recorder.flushed()
+  expect(bed.writes()).toBe(2)
+  expect(await eventsAbout(content)).toHaveLength(1)
+})
+
 test('what waits is bounded, and ends with the signal', async () => {
   await using bed = begin({ create: () => new Promise(() => {}), patch: kube.patch })
   const content = await about()
@@ -136,6 +149,14 @@ function begin(through: Pick<Kube, 'create' | 'patch'> = kube) {
     logger: pino({}, { write: line => logged.push(line) }),
   })
   return { recorder, logged, writes: () => writes, [Symbol.asyncDispose]: async () => ending.abort() }
+}
+
+/** Nobody is there who would empty it. */
+async function terminatingNamespace(): Promise<string> {
+  const name = `deleted-${randomUUID()}`
+  await cluster.kubectl(['create', 'namespace', name])
+  await cluster.kubectl(['delete', 'namespace', name, '--wait=false'])
+  return name
 }
 
 async function about(content: Partial<EventContent> = {}): Promise<EventContent> {
