@@ -176,8 +176,11 @@ export function createStory(plan: StoryPlan): Story {
     conclude: facts => begin({ facts: () => facts, isRun: false }),
     async isGone() {
       if (chapter?.uid === undefined || name === undefined) return false
-      const found = await store.get(namespace, name)
+      const found = await store.find({ namespace, recipe, name })
       if (!found) return true
+      // Its successor may have another name.
+      chapter.uid = found.metadata.uid
+      name = found.metadata.name
       seenAt = now()
       if (isUnclaimed(found, node)) tellAnew(found)
       return false
