@@ -4,6 +4,8 @@ import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../kube/nixbuild-recipe.ts'
 import { spellingsOf } from '../../kube/spellings.ts'
 import { type Recipe, recipeKey } from '../build/recipe.ts'
+import { FinalError, ShimError } from '../errors.ts'
+import { quote } from '../quote.ts'
 import type { OwnStatus } from './own-status.ts'
 import { leftovers, type StatusChange } from './status.ts'
 
@@ -19,6 +21,7 @@ export interface NixBuildStore {
   /** The NixBuild of the recipe, whatever its name. */
   find(query: NixBuildQuery): Promise<NixBuild | undefined>
   get(namespace: string, name: string): Promise<NixBuild | undefined>
+  /** Or takes what another has made just now. Throws ClusterRefused when the name belongs to another recipe. */
   create(query: NixBuildQuery): Promise<NixBuild>
   /** When somebody has changed it since, only a node's own entry is written; else throws ClusterConflict. undefined when it is gone. */
   change(live: NixBuild, change: StatusChange): Promise<NixBuild | undefined>
@@ -57,7 +60,16 @@ export function createNixBuildStore({ kube, node }: StoreOptions): NixBuildStore
       return (await withImage(await kube(), { namespace, image: recipe.image })).find(found => isOf(found, recipe))
     },
     async create({ namespace, recipe }) {
-      return (await kube()).create(nixBuilds, nixBuildOf(recipe, { namespace, managedBy: SHIM }))
+      const made = nixBuildOf(recipe, { namespace, managedBy: SHIM })
+      try {
+        return await (await kube()).create(nixBuilds, made)
+      } catch (cause) {
+        const taken = isConflict(cause) ? await get(namespace, made.name) : undefined
+        if (!taken) throw cause
+        if (isOf(taken, recipe)) return taken
+        const says = `the NixBuild ${quote(made.name)} of namespace ${quote(namespace)} has another recipe than ${recipe.image}`
+        throw new FinalError('ClusterRefused', `${says}, which needs that name`, { cause })
+      }
     },
     change: (live, { kind, status }) => (kind === 'apply' ? apply(live, status) : patch(live, status, 'merge')),
     async claimed() {
@@ -95,4 +107,8 @@ function isOf(nixBuild: NixBuild, recipe: Recipe): boolean {
   } catch {
     return false
   }
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof ShimError && error.code === 'ClusterConflict'
 }
