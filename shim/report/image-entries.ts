@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import * as v from 'valibot'
 import { backOff } from '../../kube/backoff.ts'
 import { createOneByOne } from '../build/one-by-one.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf, ShimError } from '../errors.ts'
 import type { ImageRecords } from '../pull/contract.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
@@ -50,6 +50,8 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
   const inTurn = createOneByOne()
   let loaded: Map<string, ImageEntry> | undefined
   let timer: NodeJS.Timeout | undefined
+  let isDirty = false
+  let isChecking = false
 
   const entries = async () => {
     loaded ??= await load(file)
@@ -58,27 +60,45 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
   const attempt = (task: () => Promise<void>) =>
     inTurn(task).catch(err => logger.warn({ err: messageOf(err) }, 'keeping account of images in NixBuilds failed'))
 
+  /** One at a time, however often it is called. */
   async function checkUntilDone(): Promise<void> {
-    for (let failures = 1; !signal.aborted; failures += 1) {
+    isDirty = true
+    if (isChecking) return
+    isChecking = true
+    for (let failures = 0; isDirty && !signal.aborted; ) {
+      isDirty = false
       try {
-        return await inTurn(check)
+        await inTurn(check)
+        failures = 0
       } catch (err) {
+        failures += 1
+        isDirty ||= !isRefused(err) || failures < MAX_REFUSALS
         logger.warn({ err: messageOf(err) }, 'taking images back from NixBuilds failed')
-        await backOff(failures, signal, LONGEST_PAUSE_MS)
+        if (isDirty) await backOff(failures, signal, LONGEST_PAUSE_MS)
       }
     }
+    isChecking = false
   }
 
+  /** Throws the last refusal once all the others are done. */
   async function check(): Promise<void> {
     const known = await entries()
     if (known.size === 0) return
     const there = await imagesThere(options)
+    let refused: unknown
     for (const [key, entry] of known) {
       if (there.has(entry.recipe)) continue
-      await takeBack(options, entry)
+      try {
+        await takeBack(options, entry)
+      } catch (err) {
+        if (!isRefused(err)) throw err
+        refused = err
+        continue
+      }
       known.delete(key)
       await save(file, known)
     }
+    if (refused) throw refused
   }
 
   return {
@@ -105,6 +125,12 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
 }
 
 const LONGEST_PAUSE_MS = 60_000
+/** An API server that has just started refuses everybody everything; after that the next change of images is waited for. */
+const MAX_REFUSALS = 6
+
+function isRefused(error: unknown): boolean {
+  return error instanceof ShimError && error.code === 'ClusterRefused'
+}
 
 async function imagesThere({ images, activeKeys }: ImageEntriesOptions): Promise<ReadonlySet<string>> {
   const active = activeKeys()
