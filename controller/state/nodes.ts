@@ -62,6 +62,8 @@ export function createNodes({ mirrored, allMirrored, repels, onChange, now }: No
       tell(node)
     },
     leaseChanged(node, lease) {
+      // It may have been silent until now, which no event told.
+      tell(node)
       if (lease) signs.set(node, readSign(signs.get(node), lease, now()))
       else signs.delete(node)
       tell(node)

@@ -64,8 +64,8 @@ function startRenewing(node: string, clock = 0): { stop(): Promise<void> } {
   }
 }
 
-const waitForBuild = (build: ObjectName, expected: object) =>
-  vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), SOON)
+const waitForBuild = (build: ObjectName, expected: object, options = SOON) =>
+  vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), options)
 
 const given = (node: string) => ({ metadata: { labels: { [NODE_LABEL]: nodeLabelValue(node) } } })
 
@@ -169,6 +169,20 @@ describe('a NixBuild made by hand', () => {
     await shim.stop()
     const reason = `the shim of node ${node} is silent`
     await waitForBuild(build, { ...given(other), status: { attempts: [{ node, reason }] } })
+  })
+
+  it('waits while the only shim is silent, and is given to it when that comes back', async () => {
+    const { arch, system } = takeArch()
+    const node = await world.addNode({ arch, withoutShim: true })
+    const shim = startRenewing(node)
+    const build = await world.addBuild(namespace, { system })
+    await waitForBuild(build, given(node))
+    await shim.stop()
+    await waitForBuild(build, { status: pending('NoNode', expect.stringContaining('1 with a shim that is silent')) })
+    const back = startRenewing(node)
+    onTestFinished(back.stop)
+    // What was written is looked at again after 10 s, whatever happens.
+    await waitForBuild(build, given(node), { timeout: 5_000, interval: 50 })
   })
 
   it('stays where it is while the shim renews its Lease, by a clock that is behind', async () => {

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest'
+import type { NodeView } from '../../../controller/kinds/node.ts'
+import { createNodes } from '../../../controller/state/nodes.ts'
+
+const VIEW: NodeView = { name: 'node-1', system: 'x86_64-linux', ready: true, schedulable: true, labels: {} }
+const LEASE_MS = 40_000
+
+function startNodes() {
+  let now = Date.parse('2026-01-01T00:00:00Z')
+  let changes = 0
+  const nodes = createNodes({
+    mirrored: () => VIEW,
+    allMirrored: () => [VIEW],
+    repels: () => false,
+    onChange: () => {
+      changes += 1
+    },
+    now: () => now,
+  })
+  return {
+    pass: (ms: number) => {
+      now += ms
+    },
+    /** Whether that was told. */
+    renew: () => {
+      const before = changes
+      nodes.leaseChanged('node-1', {
+        node: 'node-1',
+        renewTime: new Date(now).toISOString(),
+        durationMs: LEASE_MS,
+      })
+      return changes > before
+    },
+    shim: () => nodes.state('node-1')?.shim,
+  }
+}
+
+describe('a shim', () => {
+  it('that is heard of for the first time is told of, and not each renewal', () => {
+    const { pass, renew } = startNodes()
+    expect(renew()).toBe(true)
+    pass(10_000)
+    expect(renew()).toBe(false)
+  })
+
+  it('that was silent and comes back is told of, although nobody was told of its silence', () => {
+    const { pass, renew, shim } = startNodes()
+    renew()
+    pass(LEASE_MS)
+    expect(shim()).toBe('silent')
+    expect(renew()).toBe(true)
+    expect(shim()).toBe('alive')
+  })
+})
