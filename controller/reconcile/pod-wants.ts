@@ -1,7 +1,7 @@
 import { type Recipe, recipeKey } from '../../shim/build/recipe.ts'
 import { FinalError } from '../../shim/errors.ts'
 import { quote } from '../../shim/quote.ts'
-import { findRecipe } from '../../shim/recipes/find-recipe.ts'
+import { recipeFinder } from '../../shim/recipes/find-recipe.ts'
 import type { PodView } from '../kinds/pod.ts'
 
 /** One image that a pod wants built on its node. */
@@ -24,26 +24,37 @@ export interface PodWants {
   readonly problems: readonly Problem[]
 }
 
+/** Each of them is an Event, and images are named without any check. */
+const MAX_PROBLEMS = 10
+
 const NOTHING: PodWants = { wants: [], problems: [] }
 
 /** What the annotations of a pod on a node of that system ask for. Nothing when it has no node, or an end. */
 export function podWants(pod: PodView, system: string | undefined): PodWants {
   if (!pod.living || pod.node === undefined || system === undefined) return NOTHING
+  const find = recipeFinder({ annotations: pod.annotations, system })
   const wants = new Map<string, Want>()
   const problems = new Map<string, Problem>()
   for (const image of pod.images) {
-    const found = wantOf(image, pod, system)
+    const found = wantOf(image, { pod, system, find })
     if (found === undefined) continue
     if ('message' in found) problems.set(found.message, found)
     // Two spellings of one image.
     else if (!wants.get(found.key)?.started) wants.set(found.key, found)
   }
-  return wants.size + problems.size === 0 ? NOTHING : { wants: [...wants.values()], problems: [...problems.values()] }
+  if (wants.size + problems.size === 0) return NOTHING
+  return { wants: [...wants.values()], problems: [...problems.values()].slice(0, MAX_PROBLEMS) }
 }
 
-function wantOf(image: string, pod: PodView, system: string): Want | Problem | undefined {
+interface Reading {
+  readonly pod: PodView
+  readonly system: string
+  readonly find: ReturnType<typeof recipeFinder>
+}
+
+function wantOf(image: string, { pod, system, find }: Reading): Want | Problem | undefined {
   try {
-    const recipe = findRecipe({ image, annotations: pod.annotations, system })
+    const recipe = find(image)
     if (recipe === undefined) return undefined
     if (recipe.system !== system) return unsupported(recipe, pod, system)
     return { key: recipeKey(recipe), recipe, started: pod.startedImages.includes(image) }

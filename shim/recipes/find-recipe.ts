@@ -16,33 +16,53 @@ export interface RecipeQuery {
   readonly system: string
 }
 
+/** No pod needs more; all that a pod says is read in one go. */
+const MAX_GROUPS = 64
+
 /**
  * The recipe that the annotations give for the image; undefined when they are about other images or there are none.
  *
- * Throws RecipeIncomplete or RecipeInvalid for half a recipe, and RecipeConflict for two recipes of one image. A group
- * of annotations that does not say which image it is for makes every image fail that no other group names: sent on to
- * a registry, such a name could bring in a stranger's image.
+ * Throws RecipeIncomplete or RecipeInvalid for half a recipe, RecipeInvalid for annotations of more than 64 images, and
+ * RecipeConflict for two recipes of one image. A group of annotations that does not say which image it is for makes
+ * every image fail that no other group names: sent on to a registry, such a name could bring in a stranger's image.
  */
-export function findRecipe({ image, annotations, system }: RecipeQuery): Recipe | undefined {
-  const groups = groupAnnotations(annotations)
-  if (groups.length === 0) return undefined
-  const reference = normaliseReference(image)
-  const matching = groups.filter(group => names(group, reference))
-  if (matching.length === 0) {
-    groups.forEach(requireReadableImageTag)
-    return undefined
-  }
-  const recipes = matching.map(group => ({ group, recipe: readRecipe(group, reference, system) }))
-  return theOnly(recipes)
+export function findRecipe({ image, ...query }: RecipeQuery): Recipe | undefined {
+  return recipeFinder(query)(image)
 }
 
-function names({ values }: AnnotationGroup, reference: string): boolean {
-  if (values.imageTag === undefined) return false
+/** `findRecipe` for every image of one pod: the annotations are read once. */
+export function recipeFinder({
+  annotations,
+  system,
+}: Omit<RecipeQuery, 'image'>): (image: string) => Recipe | undefined {
+  const groups = groupAnnotations(annotations)
+  if (groups.length === 0) return () => undefined
+  if (groups.length > MAX_GROUPS) return () => throwTooMany(groups.length)
+  const byReference = Map.groupBy(groups, referenceOf)
+  const [unreadable] = byReference.get(undefined) ?? []
+  return image => {
+    const reference = normaliseReference(image)
+    const matching = byReference.get(reference)
+    if (matching) return theOnly(matching.map(group => ({ group, recipe: readRecipe(group, reference, system) })))
+    if (unreadable) requireReadableImageTag(unreadable)
+    return undefined
+  }
+}
+
+function throwTooMany(count: number): never {
+  throw new FinalError(
+    'RecipeInvalid',
+    `the pod's annotations name ${count} images, and ${MAX_GROUPS} is the most: fewer suffixes are needed`,
+  )
+}
+
+function referenceOf({ values }: AnnotationGroup): string | undefined {
+  if (values.imageTag === undefined) return undefined
   try {
-    return normaliseReference(values.imageTag) === reference
+    return normaliseReference(values.imageTag)
   } catch {
     // Reported by requireReadableImageTag when no other group names the image.
-    return false
+    return undefined
   }
 }
 

@@ -119,6 +119,12 @@ describe('half a recipe fails and names the annotation', () => {
     expect(() => find('app:1', { ...complete, ...other })).toThrow(`${P}imageTag.b`)
   })
 
+  it('and annotations of more than 64 images are refused', () => {
+    const others = Array.from({ length: 64 }, (_, n) => [`${P}imageTag.${n}`, `b${n}`])
+    expect(() => find('app:1', { ...complete, ...Object.fromEntries(others) })).toThrow('65 images')
+    expect(find('app:1', { ...complete, ...Object.fromEntries(others.slice(1)) })).toBeDefined()
+  })
+
   it('with a message of bounded length for a value of 200 kB', () => {
     const annotations = { ...complete, [`${P}flakeUrl`]: `github:${'x'.repeat(200_000)}` }
     expect(() => find('app:1', annotations)).toThrow(

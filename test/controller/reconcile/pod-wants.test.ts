@@ -94,3 +94,34 @@ describe('a pod is told', () => {
     expect(problems).toEqual([{ reason, message: expect.stringContaining(text) }])
   })
 })
+
+describe('of a pod that asks for very much', () => {
+  it('only the first problems are told', () => {
+    const containers = Array.from({ length: 1_000 }, (_, n) => ({ name: `c${n}`, image: `A B ${n}` }))
+    const { problems } = podWants(somePod({ spec: { containers } }), SYSTEM)
+    expect(problems).toHaveLength(10)
+  })
+
+  it('the reading takes no longer than the pod is long', () => {
+    const recipes = Array.from({ length: 5_000 }, (_, n) => [`${P}imageTag.${n}`, `b${n}`])
+    const containers = Array.from({ length: 5_000 }, (_, n) => ({ name: `c${n}`, image: `a${n}` }))
+    const pod = somePod({ metadata: { annotations: Object.fromEntries(recipes) }, spec: { containers } })
+    const begin = performance.now()
+    expect(podWants(pod, SYSTEM)).toEqual({
+      wants: [],
+      problems: [{ reason: 'NixBuildInvalid', message: expect.stringContaining('5000 images, and 64') }],
+    })
+    expect(performance.now() - begin).toBeLessThan(2_000)
+  })
+
+  it('each of as many images as may be is read once', () => {
+    const names = Array.from({ length: 64 }, (_, n) => `app-${n}`)
+    const annotations = names.flatMap(name =>
+      Object.entries(ANNOTATIONS).map(([key, value]) => [`${key}.${name}`, value === 'app:1' ? name : value]),
+    )
+    const containers = names.map(name => ({ name, image: name }))
+    const pod = somePod({ metadata: { annotations: Object.fromEntries(annotations) }, spec: { containers } })
+    const { wants, problems } = podWants(pod, SYSTEM)
+    expect([wants.length, problems]).toEqual([64, []])
+  })
+})
