@@ -30,6 +30,14 @@ export interface Wish {
   readonly pod?: PodIdentity | undefined
   /** Name of the NixBuild that it comes from. */
   readonly nixBuild?: string | undefined
+  /** Of one who tries again after a failure that may pass. */
+  readonly tries?: Tries | undefined
+}
+
+export interface Tries {
+  /** Of this try; the first one has 1. */
+  readonly number: number
+  readonly most: number
 }
 
 /** The pod that a pull is for. */

@@ -34,6 +34,8 @@ function ended(ending: Ending): Pair {
         { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed' },
         { type: 'Success', status: 'False', reason: 'ResultFailure', message: ending.message },
       ]
+    case 'Retrying':
+      return unfinished('Retrying', ending.message)
     case 'CalledOff':
       return unfinished('Interrupted', ending.message)
   }

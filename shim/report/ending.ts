@@ -2,7 +2,7 @@ import { shorten } from '../build/text.ts'
 import type { ErrorCode, ShimError } from '../errors.ts'
 
 /** How a run ended. */
-export type Ending = Success | Failure | CalledOff
+export type Ending = Success | Failure | Retrying | CalledOff
 
 interface At {
   /** Milliseconds since 1970. */
@@ -27,6 +27,13 @@ export interface Failure extends At {
   readonly final: boolean
 }
 
+/** A failure that may pass, and is followed by another try. */
+export interface Retrying extends At {
+  readonly kind: 'Retrying'
+  readonly message: string
+  readonly logTail: string
+}
+
 /** Not the recipe's fault: it is to be built again when somebody wants it. */
 export interface CalledOff extends At {
   readonly kind: 'CalledOff'
@@ -45,6 +52,10 @@ const CALLED_OFF: readonly ErrorCode[] = ['Cancelled', 'ShuttingDown']
 
 export function failed(error: ShimError, { at, lines = [] }: FailedAt): Failure | CalledOff {
   const message = shorten(error.message, MAX_MESSAGE)
-  if (CALLED_OFF.includes(error.code)) return { kind: 'CalledOff', at, message }
+  if (isCalledOff(error)) return { kind: 'CalledOff', at, message }
   return { kind: 'Failed', at, message, logTail: lines.join('\n'), final: !error.retryable }
+}
+
+export function isCalledOff({ code }: ShimError): boolean {
+  return CALLED_OFF.includes(code)
 }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Kube } from '../../kube/contract.ts'
 import { createMirror, type Mirror } from '../../kube/mirror.ts'
@@ -5,8 +6,9 @@ import { NODE_LABEL, nodeLabelValue } from '../../kube/names.ts'
 import { isFinished, type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
 import { recipeOf } from '../../kube/nixbuild-recipe.ts'
 import type { Recipe } from '../build/recipe.ts'
-import { messageOf, RetryableError, toShimError } from '../errors.ts'
+import { messageOf, RetryableError, type ShimError, toShimError } from '../errors.ts'
 import type { MakeImage } from '../pull/contract.ts'
+import { isCalledOff } from './ending.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import { refusal } from './run.ts'
 import { statusChange } from './status.ts'
@@ -18,9 +20,14 @@ export interface GivenBuildsOptions {
   readonly makeImage: MakeImage
   /** Resolves once the end of that build has been told. */
   readonly told: (namespace: string, recipe: Recipe) => Promise<void>
+  /** After a failure that may pass, in milliseconds; one try more than there are pauses. */
+  readonly pausesMs?: readonly number[]
   readonly signal: AbortSignal
   readonly logger: Logger
 }
+
+/** A network, nix daemon or containerd that is away may well be back by then. */
+const PAUSES_MS = [10_000, 30_000, 60_000, 120_000]
 
 interface Work {
   readonly controller: AbortController
@@ -45,10 +52,16 @@ export function buildGiven(options: GivenBuildsOptions): Mirror<NixBuild> {
     if (work?.done && given && given.status.buildNode === undefined) start(key, given)
   }
 
+  /** Another node may have taken it up for a pod. */
+  function isOurs(key: string): boolean {
+    const given = mirror.get(key)
+    return given !== undefined && isFree(given, node)
+  }
+
   function start(key: string, given: NixBuild): void {
     const work: Work = { controller: new AbortController(), done: false }
     works.set(key, work)
-    build(options, given, work.controller.signal)
+    build(options, given, { signal: work.controller.signal, isFree: () => isOurs(key) })
       .catch(err => logger.warn({ nixBuild: key, err: messageOf(err) }, 'a given build failed'))
       .finally(() => {
         work.done = true
@@ -66,20 +79,43 @@ export function buildGiven(options: GivenBuildsOptions): Mirror<NixBuild> {
   return mirror
 }
 
-/** Another node may have taken it up for a pod. */
 function isFree({ status }: NixBuild, node: string): boolean {
   return status.buildNode === undefined || status.buildNode === node
 }
 
-async function build(options: GivenBuildsOptions, given: NixBuild, signal: AbortSignal): Promise<void> {
-  const { makeImage, told } = options
+interface Building {
+  readonly signal: AbortSignal
+  /** Whether no other node is at work on it. */
+  readonly isFree: () => boolean
+}
+
+async function build(options: GivenBuildsOptions, given: NixBuild, { signal, isFree }: Building): Promise<void> {
+  const { pausesMs = PAUSES_MS, makeImage, told, logger } = options
   const { namespace = '', name } = given.metadata
   const recipe = readRecipe(given)
   if (recipe instanceof Error) return refuse(options, given, recipe)
-  try {
-    await makeImage({ recipe, namespace, nixBuild: name }, signal)
-  } finally {
+  const most = pausesMs.length + 1
+  for (let number = 1; ; number += 1) {
+    const error = await outcome(makeImage({ recipe, namespace, nixBuild: name, tries: { number, most } }, signal))
     if (!signal.aborted) await told(namespace, recipe)
+    if (!error) return
+    if (!mayPass(error) || number === most || signal.aborted) throw error
+    logger.warn({ namespace, nixBuild: name, err: error.message, number, most }, 'a given build is tried again')
+    await delay((pausesMs[number - 1] ?? 0) * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => {})
+    if (signal.aborted || !isFree()) return
+  }
+}
+
+function mayPass(error: ShimError): boolean {
+  return error.retryable && !isCalledOff(error)
+}
+
+async function outcome(work: Promise<unknown>): Promise<ShimError | undefined> {
+  try {
+    await work
+    return undefined
+  } catch (error) {
+    return toShimError(error)
   }
 }
 

@@ -1,9 +1,11 @@
 import { NIXBUILD_LIMITS, type NixBuild, type NixBuildNode, type NixBuildStatus } from '../../kube/nixbuild.ts'
+import type { Tries } from '../pull/contract.ts'
 import { describeBytes, describeDuration } from '../terminal/describe.ts'
 import { isClaimable, ownEntry } from './claim.ts'
 import { conditionsOf } from './conditions.ts'
-import type { Failure, Success } from './ending.ts'
+import type { Failure, Retrying, Success } from './ending.ts'
 import type { RunFacts } from './run.ts'
+import { endingOfTry } from './tries.ts'
 
 /** All that a NixBuild's status has of one shim: just that it has the image, or everything when the build is its. */
 export type OwnStatus = Partial<Omit<NixBuildStatus, 'attempts'>>
@@ -16,19 +18,22 @@ export interface StatusQuery {
   readonly now: number
   /** Whether anybody on this node waits for the recipe. */
   readonly isWanted: boolean
+  /** Of whoever builds it because it is given to this node. */
+  readonly tries?: Tries | undefined
 }
 
 /** What this node has to say of a run that was not called off; undefined when it is not for this node to say anything. */
-export function ownStatus(query: StatusQuery): OwnStatus | undefined {
-  const { live, run, node } = query
-  const { ending } = run
+export function ownStatus(asked: StatusQuery): OwnStatus | undefined {
+  const { live, node } = asked
+  const ending = endingOfTry(asked.run.ending, asked)
+  const query = { ...asked, run: { ...asked.run, ending } }
   if (ending?.kind === 'Succeeded') {
     const nodes = newEntries(query, ending)
     return isClaimable(live, node) ? { ...succeeded(query, ending), nodes } : { nodes }
   }
   if (ending?.kind === 'CalledOff' || !isClaimable(live, node) || isKept(query) || isLeft(query)) return undefined
   const entry = ownEntry(live, node)
-  return { ...(ending ? failed(query, ending) : atWork(query)), ...(entry && { nodes: [entry] }) }
+  return { ...unsuccessful(query, ending), ...(entry && { nodes: [entry] }) }
 }
 
 /** An image that is there stays so while it is looked for anew, and when that fails for a reason that may pass. */
@@ -49,9 +54,24 @@ function newEntries({ live, node }: StatusQuery, { imageId, at }: Success): NixB
   return [{ name: node, imageDigest: imageId, since: time(at) }]
 }
 
+function unsuccessful(query: StatusQuery, ending: Failure | Retrying | undefined): OwnStatus {
+  switch (ending?.kind) {
+    case 'Failed':
+      return failed(query, ending)
+    case 'Retrying':
+      return retrying(query, ending)
+    case undefined:
+      return atWork(query)
+  }
+}
+
 function atWork(query: StatusQuery): OwnStatus {
   const { phase, progress } = query.run
   return { status: phase, ...claim(query), progress }
+}
+
+function retrying(query: StatusQuery, { logTail }: Retrying): OwnStatus {
+  return { status: 'Pending', ...claim(query), progress: 'waiting for another try', ...(logTail !== '' && { logTail }) }
 }
 
 function failed(query: StatusQuery, { at, message, logTail }: Failure): OwnStatus {

@@ -71,6 +71,7 @@ export function createReporter(options: ReporterOptions): Reporter {
       const controller = new AbortController()
       const caller = {
         isOfCluster: (wish.pod ?? wish.nixBuild) !== undefined,
+        tries: wish.tries,
         follow: teller.follow,
         leave: (reason: RetryableError) => controller.abort(reason),
       }

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { type Recipe, recipeKey } from '../build/recipe.ts'
 import { createSlots } from '../build/slots.ts'
 import type { RetryableError } from '../errors.ts'
-import type { Wish } from '../pull/contract.ts'
+import type { Tries, Wish } from '../pull/contract.ts'
 import { ownEntry } from './claim.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import type { WaitedFor } from './reporter.ts'
@@ -21,6 +21,8 @@ export interface Entry {
 }
 
 export interface Caller {
+  /** Of one who builds what is given to this node. */
+  readonly tries?: Tries | undefined
   /** Whether the cluster may know of it: not of one who pulls by hand. */
   readonly isOfCluster: boolean
   follow(run: Run): void
@@ -56,6 +58,8 @@ interface Shelved extends Entry {
   run: Run | undefined
   /** Whether the cluster wanted it at any time. */
   isOfCluster: boolean
+  /** Of the latest caller who counts them. */
+  tries: Tries | undefined
   readonly callers: Set<Caller>
 }
 
@@ -74,6 +78,7 @@ export function createStories(options: StoriesOptions): Stories {
       recipe,
       name: nixBuild,
       isWanted: () => entry.callers.size > 0,
+      tries: () => entry.tries,
       mayCreate: () => entry.isOfCluster,
       inTurn: task => slots.run({ owner: namespace, signal: never, onAhead: () => {} }, task),
       onSeen(live) {
@@ -89,10 +94,12 @@ export function createStories(options: StoriesOptions): Stories {
       recipeKey: recipeKey(recipe),
       run: undefined,
       isOfCluster: false,
+      tries: undefined,
       callers: new Set(),
       join(caller, run) {
         entry.callers.add(caller)
         entry.isOfCluster ||= caller.isOfCluster
+        entry.tries = caller.tries ?? entry.tries
         if (!run) return
         if (entry.run !== run) followRun(entry, run)
         caller.follow(run)

@@ -3,6 +3,7 @@ import { backOffMs } from '../../kube/backoff.ts'
 import type { NixBuild } from '../../kube/nixbuild.ts'
 import type { Recipe } from '../build/recipe.ts'
 import { messageOf, ShimError } from '../errors.ts'
+import type { Tries } from '../pull/contract.ts'
 import { createAlarm } from './alarm.ts'
 import { isUnclaimed } from './claim.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
@@ -38,6 +39,8 @@ export interface StoryPlan {
   readonly now: () => number
   /** Whether anybody here waits for the recipe. */
   readonly isWanted: () => boolean
+  /** Of whoever builds it because it is given to this node. */
+  readonly tries: () => Tries | undefined
   /** Whether the NixBuild of a run is to be made when there is none. */
   readonly mayCreate: () => boolean
   /** Takes its turn among all stories. */
@@ -121,7 +124,8 @@ export function createStory(plan: StoryPlan): Story {
     const known = live
     live ??= await find(chapter)
     const run = chapter.facts()
-    const change = live && statusChange({ live, run, node, now: now(), isWanted: plan.isWanted() })
+    const asked = { node, now: now(), isWanted: plan.isWanted(), tries: plan.tries() }
+    const change = live && statusChange({ live, run, ...asked })
     if (live && change) live = await store.change(live, change)
     if (live && live !== known) {
       seenAt = now()
