@@ -16,8 +16,12 @@ export type ShimLife = 'alive' | 'silent' | 'none'
 
 /** Why a node cannot finish what it builds; undefined when it can. A cordoned or repelled node may finish. */
 export function lossOf(name: string, state: NodeState | undefined): string | undefined {
+  return state?.ready === false ? `node ${name} is not ready` : silenceOf(name, state)
+}
+
+/** Why no shim can be at work there; undefined when one can. */
+export function silenceOf(name: string, state: NodeState | undefined): string | undefined {
   if (state === undefined) return `node ${name} is gone`
-  if (!state.ready) return `node ${name} is not ready`
   if (state.shim === 'none') return `no shim runs on node ${name}`
   return state.shim === 'silent' ? `the shim of node ${name} is silent` : undefined
 }

@@ -5,6 +5,9 @@ import type { NodeChoice } from './choose-node.ts'
 /** As the CRD bounds the list. */
 export const MAX_ATTEMPTS = 20
 
+/** How often it is written why no node can build something, in milliseconds: each change of a node may change the reason. */
+const HELD_AGAIN_MS = 60_000
+
 export interface BuildLimits {
   /** How long a build for pods goes on when no living pod waits for it. */
   readonly unwantedGraceMs: number
@@ -18,11 +21,15 @@ export interface BuildLimits {
 export interface BuildMemory {
   readonly unwantedSince?: number | undefined
   readonly lostSince?: number | undefined
+  /** When it was written that no node can build it. */
+  readonly heldAt?: number | undefined
 }
 
 export interface BuildFacts {
   readonly build: BuildView
-  /** How many living pods wait for it. */
+  /** How many living pods want it: one that has started may pull it again. */
+  readonly wantingPods: number
+  /** How many of them have not started. */
   readonly waitingPods: number
   /** How many of them are on nodes that can build: their kubelets ask for it. */
   readonly pullingPods: number
@@ -30,6 +37,10 @@ export interface BuildFacts {
   readonly givenNode: string | undefined
   /** Why a node cannot finish a build; undefined when it can. */
   readonly lossOf: (node: string) => string | undefined
+  /** The same, if the node's shim is to blame: one that lives goes on, whatever the node's kubelet does. */
+  readonly silenceOf: (node: string) => string | undefined
+  /** Whether a living pod there wants it. */
+  readonly isPulledOn: (node: string) => boolean
   readonly nodeExists: (node: string) => boolean
   readonly chooseNode: () => NodeChoice
   readonly memory: BuildMemory
@@ -80,18 +91,25 @@ function planPrune(facts: BuildFacts): BuildPlan {
 }
 
 function planUnwanted(facts: BuildFacts): BuildPlan {
-  const { build, waitingPods, limits } = facts
-  if (!build.managed || waitingPods > 0) return NOTHING
+  const { build, wantingPods, waitingPods, limits } = facts
+  // What has begun was asked for, maybe by a pod that had started before.
+  const pods = build.buildNode === undefined ? waitingPods : wantingPods
+  if (!build.managed || pods > 0) return NOTHING
   return afterGrace(facts, 'unwantedSince', limits.unwantedGraceMs, () => ({ type: 'delete' }))
 }
 
 function planProgress(facts: BuildFacts): BuildPlan {
-  const { build, lossOf, givenNode, limits } = facts
+  const { build, givenNode, limits } = facts
   const node = build.buildNode ?? givenNode
-  if (node === undefined) return act(build.managed ? { type: 'none' } : give(facts, build.attempts))
-  const loss = lossOf(node)
+  if (node === undefined) return build.managed ? NOTHING : sparingly(facts, give(facts, build.attempts))
+  const loss = lossOf(node, facts)
   if (loss === undefined) return NOTHING
   return afterGrace(facts, 'lostSince', limits.lostGraceMs, () => moveOn(facts, { node, loss }))
+}
+
+/** What a living shim builds for pods it would only claim again. */
+function lossOf(node: string, { build, lossOf, silenceOf, isPulledOn }: BuildFacts): string | undefined {
+  return build.managed || (build.buildNode === node && isPulledOn(node)) ? silenceOf(node) : lossOf(node)
 }
 
 function moveOn(facts: BuildFacts, { node, loss }: { node: string; loss: string }): BuildAction {
@@ -118,15 +136,23 @@ function give(facts: BuildFacts, attempts: readonly NixBuildAttempt[]): BuildAct
   }
   const choice = facts.chooseNode()
   if ('node' in choice) return { type: 'give', node: choice.node, attempts }
-  const message = `no node can build it: ${choice.none}`
-  return attempts === build.attempts && isHeld(build, message)
-    ? { type: 'none' }
-    : { type: 'hold', reason: 'NoNode', message, attempts }
+  return { type: 'hold', reason: 'NoNode', message: `no node can build it: ${choice.none}`, attempts }
 }
 
-function isHeld({ phase, conditions }: BuildView, message: string): boolean {
+/** Why no node can build it is written when it is news. */
+function sparingly({ build, memory: { heldAt }, now }: BuildFacts, action: BuildAction): BuildPlan {
+  if (action.type !== 'hold') return act(action)
+  const written = heldFor(build)
+  if (written === action.message) return { action: { type: 'none' }, memory: { heldAt } }
+  if (written === undefined || heldAt === undefined || now >= heldAt + HELD_AGAIN_MS)
+    return { action, memory: { heldAt: now } }
+  return { action: { type: 'none' }, memory: { heldAt }, recheckAt: heldAt + HELD_AGAIN_MS }
+}
+
+/** Why no node can build it, as it says itself. */
+export function heldFor({ phase, conditions }: BuildView): string | undefined {
   const complete = conditions.find(({ type }) => type === 'Complete')
-  return phase === 'Pending' && complete?.reason === 'NoNode' && complete.message === message
+  return phase === 'Pending' && complete?.reason === 'NoNode' ? complete.message : undefined
 }
 
 function givenUp(attempts: readonly NixBuildAttempt[]): string {

@@ -1,10 +1,11 @@
 import type { EventContent } from '../../kube/event.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
 import type { BuildView } from '../kinds/build.ts'
-import type { BuildAction } from '../reconcile/plan-build.ts'
+import { type BuildAction, heldFor } from '../reconcile/plan-build.ts'
 
 /** What is told to who describes the NixBuild. */
-export function buildEvent({ namespace, name, uid }: BuildView, action: BuildAction): EventContent | undefined {
+export function buildEvent(build: BuildView, action: BuildAction): EventContent | undefined {
+  const { namespace, name, uid } = build
   const { apiVersion, kind } = nixBuilds
   const about = { apiVersion, kind, namespace, name, uid }
   switch (action.type) {
@@ -15,6 +16,8 @@ export function buildEvent({ namespace, name, uid }: BuildView, action: BuildAct
       return { about, type: 'Normal', reason: 'GivenToAnotherNode', message }
     }
     case 'hold':
+      // Another reason for the same is in the status.
+      if (action.reason === 'NoNode' && heldFor(build) !== undefined) return undefined
       return { about, type: 'Warning', reason: action.reason, message: action.message }
     case 'fail':
       return { about, type: 'Warning', reason: 'Failed', message: action.message }

@@ -5,7 +5,7 @@ import { nixBuilds } from '../../kube/nixbuild.ts'
 import { type BuildView, buildView, isFinished } from '../kinds/build.ts'
 import { statusPatch } from '../reconcile/build-status.ts'
 import { chooseNode } from '../reconcile/choose-node.ts'
-import { lossOf } from '../reconcile/node-state.ts'
+import { lossOf, silenceOf } from '../reconcile/node-state.ts'
 import {
   type BuildAction,
   type BuildLimits,
@@ -13,14 +13,19 @@ import {
   type BuildPlan,
   planBuild,
 } from '../reconcile/plan-build.ts'
+import type { Want } from '../reconcile/pod-wants.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { wantId } from '../state/wants-index.ts'
 import { buildEvent } from './build-event.ts'
+import { createImagesInUse } from './images-in-use.ts'
 import type { Worker } from './pod-worker.ts'
+
+/** When a build is looked at again that only pods without annotations want, in milliseconds: they are not watched. */
+const UNWATCHED_USE_MS = 60_000
 
 export interface BuildWorkerPlan {
   readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
-  readonly kube: Pick<Kube, 'patch' | 'delete'>
+  readonly kube: Pick<Kube, 'list' | 'patch' | 'delete'>
   readonly events: Pick<EventRecorder, 'record'>
   readonly limits: BuildLimits
 }
@@ -29,6 +34,7 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
   const memories = new Map<string, { readonly uid: string; readonly memory: BuildMemory }>()
   /** Nodes that builds are being given to right now: they count as busy with them. */
   const giving = new Map<string, string>()
+  const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS })
 
   async function work(key: string): Promise<number | undefined> {
     const build = state.builds.get(key)
@@ -39,19 +45,24 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
     const plan = planOf(key, build)
     if (Object.keys(plan.memory).length === 0) memories.delete(key)
     else memories.set(key, { uid: build.uid, memory: plan.memory })
+    if (plan.action.type === 'delete' && (await isUsed(build))) return Date.now() + UNWATCHED_USE_MS
     await perform(key, build, plan.action)
-    return soonest(plan.recheckAt, isFinished(build) ? undefined : silenceOf(build))
+    return soonest(plan.recheckAt, isFinished(build) ? undefined : silentAt(build))
   }
 
   function planOf(key: string, build: BuildView): BuildPlan {
     const last = memories.get(key)
-    const waiting = podsWaitingFor(build)
+    const wanting = podsWanting(build)
+    const waiting = [...wanting].flatMap(([pod, { started }]) => (started ? [] : pod))
     return planBuild({
       build,
+      wantingPods: wanting.size,
       waitingPods: waiting.length,
       pullingPods: build.managed ? 0 : waiting.filter(isOnGoodNode).length,
       givenNode: build.givenTo === undefined ? undefined : (state.nodes.named(build.givenTo) ?? build.givenTo),
       lossOf: node => lossOf(node, state.nodes.state(node)),
+      silenceOf: node => silenceOf(node, state.nodes.state(node)),
+      isPulledOn: node => [...wanting.keys()].some(pod => state.pods.get(pod)?.node === node),
       nodeExists: state.nodes.has,
       chooseNode: () => chooseNode(state.nodes.states(), { system: build.system, running: countRunning() }),
       memory: last?.uid === build.uid ? last.memory : {},
@@ -60,10 +71,13 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
     })
   }
 
-  function podsWaitingFor({ namespace, recipe }: BuildView): string[] {
-    if (!('key' in recipe)) return []
-    const wanting = state.pods.podsWanting(wantId(namespace, recipe.key))
-    return [...wanting].flatMap(([pod, { started }]) => (started ? [] : pod))
+  function podsWanting({ namespace, recipe }: BuildView): ReadonlyMap<string, Want> {
+    return 'key' in recipe ? state.pods.podsWanting(wantId(namespace, recipe.key)) : new Map()
+  }
+
+  /** A NixBuild is the recipe of pods without annotations, too. */
+  async function isUsed({ namespace, recipe }: BuildView): Promise<boolean> {
+    return 'image' in recipe && (await inUse(namespace, [recipe.image])).has(recipe.image)
   }
 
   function isOnGoodNode(podKey: string): boolean {
@@ -85,7 +99,7 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
   }
 
   /** When the shim that has the build would be silent. */
-  function silenceOf(build: BuildView): number | undefined {
+  function silentAt(build: BuildView): number | undefined {
     const node = nodeOf(build)
     const aliveUntil = node === undefined ? undefined : state.nodes.aliveUntil(node)
     return aliveUntil !== undefined && aliveUntil > Date.now() ? aliveUntil + 1 : undefined

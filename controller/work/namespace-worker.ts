@@ -1,11 +1,10 @@
 import type { Kube } from '../../kube/contract.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
-import { normaliseReference } from '../../shim/reference.ts'
 import type { BuildView } from '../kinds/build.ts'
-import { pods as podKind } from '../kinds/pod.ts'
 import { planRetention, type RetentionLimits } from '../reconcile/retention.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { wantId } from '../state/wants-index.ts'
+import { createImagesInUse } from './images-in-use.ts'
 import type { Worker } from './pod-worker.ts'
 
 /** When a NixBuild that only pods without annotations use is looked at again, in milliseconds: they are not watched. */
@@ -19,6 +18,8 @@ export interface NamespaceWorkerPlan {
 
 /** Removes the finished NixBuilds of a namespace that are too many or too old. */
 export function createNamespaceWorker({ state, kube, limits }: NamespaceWorkerPlan): Worker {
+  const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS })
+
   return async namespace => {
     const builds = new Map(state.builds.finishedIn(namespace).map(build => [build.name, build]))
     const now = Date.now()
@@ -30,7 +31,8 @@ export function createNamespaceWorker({ state, kube, limits }: NamespaceWorkerPl
     const { remove, recheckAt } = planRetention(finished, limits, now)
     const expired = remove.flatMap(name => builds.get(name) ?? [])
     // One that was made by hand is the recipe of pods that have no annotations, too.
-    const images = expired.every(({ managed }) => managed) ? new Set() : await imagesInUse(namespace)
+    const asked = expired.flatMap(({ managed, recipe }) => (!managed && 'image' in recipe ? recipe.image : []))
+    const images = asked.length === 0 ? new Set() : await inUse(namespace, asked)
     let spared = false
     for (const { name, uid, resourceVersion, managed, recipe } of expired) {
       if (!managed && 'image' in recipe && images.has(recipe.image)) spared = true
@@ -41,22 +43,5 @@ export function createNamespaceWorker({ state, kube, limits }: NamespaceWorkerPl
 
   function isWanted({ namespace, recipe }: BuildView): boolean {
     return 'key' in recipe && state.pods.podsWanting(wantId(namespace, recipe.key)).size > 0
-  }
-
-  async function imagesInUse(namespace: string): Promise<Set<unknown>> {
-    const images = new Set<string>()
-    await kube.list(podKind, { namespace }, pod => {
-      if (pod.living) for (const image of pod.images) images.add(normalised(image))
-    })
-    return images
-  }
-}
-
-function normalised(image: string): string {
-  try {
-    return normaliseReference(image)
-  } catch {
-    // No NixBuild has such an image.
-    return image
   }
 }

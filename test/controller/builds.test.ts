@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { ObjectName } from '../../kube/contract.ts'
-import { NODE_LABEL, nodeLabelValue } from '../../kube/names.ts'
+import { NODE_LABEL } from '../../kube/names.ts'
 import type { Controller } from '../cluster/controller.ts'
+import { given, pending } from './views.ts'
 import { startWorld, type World } from './world.ts'
 
 const SOON = { timeout: 15_000, interval: 50 }
@@ -67,13 +67,6 @@ function startRenewing(node: string, clock = 0): { stop(): Promise<void> } {
 const waitForBuild = (build: ObjectName, expected: object, options = SOON) =>
   vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), options)
 
-const given = (node: string) => ({ metadata: { labels: { [NODE_LABEL]: nodeLabelValue(node) } } })
-
-const pending = (reason: string, message: unknown) => ({
-  status: 'Pending',
-  conditions: [{ type: 'Complete', status: 'False', reason, message }],
-})
-
 describe('a NixBuild made by hand', () => {
   it('is given to a node that can build it, and says so', async () => {
     const { arch, system } = takeArch()
@@ -100,14 +93,24 @@ describe('a NixBuild made by hand', () => {
 
   it('waits with the reason when there is no node, and is given to the first that comes', async () => {
     const { arch, system } = takeArch()
-    const build = await world.addBuild(namespace, { system })
-    await waitForBuild(build, { status: pending('NoNode', expect.stringContaining(`no node is ${system}`)) })
+    // The reason of one is written anew each minute.
+    const builds: ObjectName[] = []
+    async function expectHeld(reason: string): Promise<void> {
+      const build = await world.addBuild(namespace, { system })
+      builds.push(build)
+      await waitForBuild(build, { status: pending('NoNode', expect.stringContaining(reason)) })
+    }
+    await expectHeld(`no node is ${system}`)
     const node = await world.addNode({ arch, ready: false, withoutShim: true })
-    await waitForBuild(build, { status: pending('NoNode', expect.stringContaining('1 not ready')) })
+    await expectHeld('1 not ready')
     await world.setReady(node, 'True')
-    await waitForBuild(build, { status: pending('NoNode', expect.stringContaining('1 without a shim')) })
+    await expectHeld('1 without a shim')
     await world.renewLease(node)
-    await waitForBuild(build, given(node))
+    for (const build of builds) await waitForBuild(build, given(node))
+    const events = (await world.events(namespace)).filter(({ reason }) => reason === 'NoNode')
+    expect(events.map(({ involvedObject, count }) => [involvedObject.name, count]).toSorted()).toEqual(
+      builds.map(({ name }) => [name, 1]).toSorted(),
+    )
   })
 
   it('waits with the reason when all nodes are repelled', async () => {
@@ -204,42 +207,5 @@ describe('a NixBuild made by hand', () => {
     await waitForBuild(build, {
       status: { status: 'Failed', conditions: [{}, { message: expect.stringContaining('its query may have rev') }] },
     })
-  })
-})
-
-describe('a NixBuild made for a pod', () => {
-  it('waits for another node when its own is lost, and the pod says so', async () => {
-    const node = await world.addNode()
-    const other = await world.addNode()
-    const pod = await world.addPod(namespace, other)
-    const build = await vi.waitFor(async () => {
-      const [build] = await world.builds(namespace)
-      if (!build) throw new Error('no NixBuild')
-      return { namespace, name: build.metadata.name }
-    }, SOON)
-    await world.report(node, build, { status: 'Building', buildNode: node })
-    await vi.waitFor(async () => {
-      expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
-    }, SOON)
-    await world.removeNode(node)
-    await waitForBuild(build, {
-      status: { ...pending('NodeLost', expect.stringContaining(`node ${node} is gone`)), attempts: [{ node }] },
-    })
-    expect((await world.build(build))?.metadata.labels[NODE_LABEL]).toBeUndefined()
-    await vi.waitFor(async () => {
-      expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Pending' }])
-    }, SOON)
-  })
-})
-
-describe('the nodes that have an image', () => {
-  it('are struck off when they are gone', async () => {
-    const [one, two] = [await world.addNode(), await world.addNode()]
-    const build = await world.addBuild(namespace, { imageTag: `app:${randomUUID()}` })
-    await world.report(one, build, { status: 'Succeeded', buildNode: one, nodes: [{ name: one }] })
-    await world.report(two, build, { nodes: [{ name: two }] })
-    await waitForBuild(build, { status: { nodes: [{ name: one }, { name: two }] } })
-    await world.removeNode(one)
-    await waitForBuild(build, { status: { status: 'Succeeded', nodes: [{ name: two }] } })
   })
 })

@@ -15,7 +15,7 @@ let node: string
 
 beforeAll(async () => {
   world = await startWorld()
-  controller = await world.cluster.startController({ flags: ['--unwanted-grace=1s', '--log-level=debug'] })
+  controller = await world.cluster.startController({ flags: ['--log-level=debug'] })
   node = await world.addNode()
 })
 afterAll(async () => {
@@ -196,26 +196,6 @@ describe('the condition of a pod', () => {
     const pod = await world.addPod(namespace, node)
     await waitForCondition(pod, { reason: 'Pending' })
     expect(await conditionOf(waiting)).toBeUndefined()
-  })
-})
-
-describe('a NixBuild that nobody waits for any more', () => {
-  it('is removed when its pods are gone, although it is being built', async () => {
-    const namespace = await world.createNamespace()
-    const pod = await world.addPod(namespace, node)
-    const { metadata } = await waitForBuild(namespace)
-    await world.report(node, metadata, { status: 'Building', buildNode: node })
-    await waitForCondition(pod, { reason: 'Building' })
-    await world.cluster.kubectl(['delete', 'pod', pod.name, `--namespace=${namespace}`, '--force', '--grace-period=0'])
-    await vi.waitFor(async () => expect(await world.builds(namespace)).toEqual([]), SOON)
-  })
-
-  it('comes again when it is removed while a pod waits', async () => {
-    const namespace = await world.createNamespace()
-    await world.addPod(namespace, node)
-    const { metadata } = await waitForBuild(namespace)
-    await world.cluster.kubectl(['delete', 'nixbuild', metadata.name, `--namespace=${namespace}`])
-    await vi.waitFor(async () => expect((await waitForBuild(namespace)).metadata.uid).not.toBe(metadata.uid), SOON)
   })
 })
 

@@ -1,5 +1,6 @@
 import { type BuildView, buildView } from '../../controller/kinds/build.ts'
 import { type PodView, pods } from '../../controller/kinds/pod.ts'
+import { NODE_LABEL, nodeLabelValue } from '../../kube/names.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
 
 const METADATA = { namespace: 'team', uid: 'uid-1', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }
@@ -34,3 +35,12 @@ export function somePod({ metadata, spec, status }: Parts = {}): PodView {
 }
 
 export const MANAGED = { labels: { 'app.kubernetes.io/managed-by': 'enbi-controller' } }
+
+/** What is there of a NixBuild that was given to the node. */
+export const given = (node: string) => ({ metadata: { labels: { [NODE_LABEL]: nodeLabelValue(node) } } })
+
+/** What is there of the status of one that is not built yet, and why. */
+export const pending = (reason: string, message: unknown) => ({
+  status: 'Pending',
+  conditions: [{ type: 'Complete', status: 'False', reason, message }],
+})

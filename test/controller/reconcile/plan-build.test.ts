@@ -11,11 +11,14 @@ const buildingOn1 = { status: 'Building', buildNode: 'node-1' }
 function plan(build: Parameters<typeof someBuild>[0], facts: Partial<BuildFacts> = {}) {
   return planBuild({
     build: someBuild(build),
+    wantingPods: facts.waitingPods ?? 0,
     waitingPods: 0,
     pullingPods: 0,
     givenNode:
       build?.metadata && 'labels' in build.metadata && build.metadata.labels === given.labels ? 'node-1' : undefined,
     lossOf: () => undefined,
+    silenceOf: facts.lossOf ?? (() => undefined),
+    isPulledOn: () => false,
     nodeExists: () => true,
     chooseNode: () => ({ node: 'node-2' }),
     memory: {},
@@ -26,6 +29,16 @@ function plan(build: Parameters<typeof someBuild>[0], facts: Partial<BuildFacts>
 }
 
 const lost = { lossOf: (node: string) => `node ${node} is gone`, memory: { lostSince: NOW - 10_000 } }
+
+const notReady = {
+  lossOf: (node: string) => `node ${node} is not ready`,
+  silenceOf: () => undefined,
+  memory: lost.memory,
+}
+const held = {
+  status: 'Pending',
+  conditions: [{ type: 'Complete', status: 'False', reason: 'NoNode', message: 'no node can build it: x' }],
+}
 
 describe('a NixBuild made by hand', () => {
   it.each([
@@ -86,6 +99,18 @@ describe('a NixBuild made by hand', () => {
       },
     ],
     [
+      'whose node is not ready while a pod there pulls it stays there',
+      { status: buildingOn1 },
+      { ...notReady, waitingPods: 1, isPulledOn: (node: string) => node === 'node-1' },
+      { type: 'none' },
+    ],
+    [
+      'whose node is not ready while a pod elsewhere pulls it is given away',
+      { status: buildingOn1 },
+      { ...notReady, waitingPods: 1, isPulledOn: (node: string) => node === 'node-2' },
+      { type: 'give', attempts: [{ reason: 'node node-1 is not ready' }] },
+    ],
+    [
       'whose node is lost before it began, too',
       { metadata: given },
       lost,
@@ -135,6 +160,28 @@ describe('a NixBuild made by hand', () => {
   })
 })
 
+describe('a NixBuild for which there is no node', () => {
+  const none = (text: string) => ({ chooseNode: () => ({ none: text }) })
+  it('says why at once', () => {
+    expect(plan({}, none('x'))).toMatchObject({ action: { type: 'hold' }, memory: { heldAt: NOW } })
+  })
+
+  it('is not written again within a minute, however often the reason changes', () => {
+    const early = { ...none('y'), memory: { heldAt: NOW - 1_000 } }
+    const left = { action: { type: 'none' }, memory: early.memory, recheckAt: NOW + 59_000 }
+    expect(plan({ status: held }, early)).toEqual(left)
+    expect(plan({ status: held }, { ...none('x'), memory: early.memory })).toMatchObject({ memory: early.memory })
+    expect(plan({ status: held }, { ...none('y'), memory: { heldAt: NOW - 60_000 } })).toMatchObject({
+      action: { type: 'hold', message: 'no node can build it: y' },
+      memory: { heldAt: NOW },
+    })
+  })
+
+  it('is given to one that comes at once', () => {
+    expect(plan({ status: held }, { memory: { heldAt: NOW } }).action.type).toBe('give')
+  })
+})
+
 describe('a NixBuild made for pods', () => {
   const metadata = MANAGED
   const unwanted = { memory: { unwantedSince: NOW - 30_000 } }
@@ -145,6 +192,24 @@ describe('a NixBuild made for pods', () => {
     ['stays while a pod waits', { status: buildingOn1 }, { ...unwanted, waitingPods: 1 }, { type: 'none' }],
     ['stays when it is done', { status: { status: 'Succeeded' } }, unwanted, { type: 'none' }],
     ['stays when it failed', { status: { status: 'Failed' } }, unwanted, { type: 'none' }],
+    [
+      'stays while a pod that started long ago pulls it again',
+      { status: buildingOn1 },
+      { ...unwanted, wantingPods: 1 },
+      { type: 'none' },
+    ],
+    [
+      'is removed when it has not begun and all its pods have started',
+      { status: { status: 'Pending' } },
+      { ...unwanted, wantingPods: 1 },
+      { type: 'delete' },
+    ],
+    [
+      'stays with a node that is not ready: its shim goes on',
+      { status: buildingOn1 },
+      { ...notReady, waitingPods: 1 },
+      { type: 'none' },
+    ],
     [
       'waits for another node when its own is lost',
       { status: buildingOn1 },

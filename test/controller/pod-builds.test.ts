@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { ObjectName } from '../../kube/contract.ts'
+import { NODE_LABEL } from '../../kube/names.ts'
+import type { Controller } from '../cluster/controller.ts'
+import { ANNOTATIONS, given, pending } from './views.ts'
+import { startWorld, type World } from './world.ts'
+
+const SOON = { timeout: 15_000, interval: 50 }
+
+let world: World
+let controller: Controller
+let namespace: string
+
+beforeAll(async () => {
+  world = await startWorld()
+  controller = await world.cluster.startController({ flags: ['--lost-grace=500ms', '--unwanted-grace=1s'] })
+})
+afterAll(async () => {
+  await controller?.[Symbol.asyncDispose]()
+  await world?.[Symbol.asyncDispose]()
+})
+beforeEach(async () => {
+  namespace = await world.createNamespace()
+})
+
+const waitForBuild = (build: ObjectName, expected: object) =>
+  vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), SOON)
+
+function firstBuild(): Promise<ObjectName> {
+  return vi.waitFor(async () => {
+    const [build] = await world.builds(namespace)
+    if (!build) throw new Error('no NixBuild')
+    return { namespace, name: build.metadata.name }
+  }, SOON)
+}
+
+describe('a NixBuild made for a pod', () => {
+  it('stays with a node that is not ready while its shim lives', async () => {
+    const node = await world.addNode({ arch: 'arm64' })
+    const pod = await world.addPod(namespace, node)
+    const build = await firstBuild()
+    await world.report(node, build, { status: 'Building', buildNode: node })
+    const byHand = await world.addBuild(namespace, { system: 'aarch64-linux', imageTag: 'other:1' })
+    await waitForBuild(byHand, given(node))
+    await world.setReady(node, 'Unknown')
+    await waitForBuild(byHand, { status: pending('NoNode', expect.stringContaining('1 not ready')) })
+    expect((await world.build(build))?.status).toMatchObject({ status: 'Building', buildNode: node, attempts: [] })
+    expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
+  })
+
+  it('waits for another node when its own is lost, and the pod says so', async () => {
+    const node = await world.addNode()
+    const other = await world.addNode()
+    const pod = await world.addPod(namespace, other)
+    const build = await firstBuild()
+    await world.report(node, build, { status: 'Building', buildNode: node })
+    await vi.waitFor(async () => {
+      expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
+    }, SOON)
+    await world.removeNode(node)
+    await waitForBuild(build, {
+      status: { ...pending('NodeLost', expect.stringContaining(`node ${node} is gone`)), attempts: [{ node }] },
+    })
+    expect((await world.build(build))?.metadata.labels[NODE_LABEL]).toBeUndefined()
+    await vi.waitFor(async () => {
+      expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Pending' }])
+    }, SOON)
+  })
+})
+
+describe('a NixBuild that nobody waits for any more', () => {
+  let node: string
+  beforeAll(async () => {
+    node = await world.addNode()
+  })
+
+  it('is removed when its pods are gone, although it is being built', async () => {
+    const pod = await world.addPod(namespace, node)
+    await world.report(node, await firstBuild(), { status: 'Building', buildNode: node })
+    await vi.waitFor(async () => {
+      expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
+    }, SOON)
+    await world.cluster.kubectl(['delete', 'pod', pod.name, `--namespace=${namespace}`, '--force', '--grace-period=0'])
+    await vi.waitFor(async () => expect(await world.builds(namespace)).toEqual([]), SOON)
+  })
+
+  it('stays while a pod without annotations names its image, or one that has started pulls it again', async () => {
+    const images = ['plain:1', 'again:1', 'gone:1']
+    const pods = new Map<string, ObjectName>()
+    for (const image of images) {
+      const annotations = { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-imageTag': image }
+      pods.set(image, await world.addPod(namespace, node, { annotations, image }))
+    }
+    await world.addPod(namespace, node, { annotations: {}, image: 'plain:1' })
+    await vi.waitFor(async () => expect(await world.builds(namespace)).toHaveLength(images.length), SOON)
+    for (const { metadata } of await world.builds(namespace))
+      await world.report(node, { ...metadata, namespace }, { status: 'Building', buildNode: node })
+    const started = { name: 'app', image: 'again:1', imageID: 'sha256:1', ready: true, restartCount: 1 }
+    await world.setPodStatus(pods.get('again:1') ?? { name: '' }, { containerStatuses: [started] })
+    for (const image of ['plain:1', 'gone:1']) {
+      const name = pods.get(image)?.name ?? ''
+      await world.cluster.kubectl(['delete', 'pod', name, `--namespace=${namespace}`, '--force', '--grace-period=0'])
+    }
+    await vi.waitFor(async () => {
+      const left = (await world.builds(namespace)).map(({ spec }) => spec.imageTag)
+      expect(left.toSorted()).toEqual(['docker.io/library/again:1', 'docker.io/library/plain:1'])
+    }, SOON)
+  })
+
+  it('comes again when it is removed while a pod waits', async () => {
+    await world.addPod(namespace, node)
+    const uid = async () => (await world.build(await firstBuild()))?.metadata.uid
+    const before = await uid()
+    await world.cluster.kubectl(['delete', 'nixbuild', (await firstBuild()).name, `--namespace=${namespace}`])
+    await vi.waitFor(async () => expect([before, undefined]).not.toContain(await uid()), SOON)
+  })
+})
+
+describe('the nodes that have an image', () => {
+  it('are struck off when they are gone', async () => {
+    const [one, two] = [await world.addNode(), await world.addNode()]
+    const build = await world.addBuild(namespace, { imageTag: `app:${randomUUID()}` })
+    await world.report(one, build, { status: 'Succeeded', buildNode: one, nodes: [{ name: one }] })
+    await world.report(two, build, { nodes: [{ name: two }] })
+    await waitForBuild(build, { status: { nodes: [{ name: one }, { name: two }] } })
+    await world.removeNode(one)
+    await waitForBuild(build, { status: { status: 'Succeeded', nodes: [{ name: two }] } })
+  })
+})
