@@ -71,8 +71,11 @@ const statusSchema = v.object({
   attempts: v.optional(v.array(attemptSchema), []),
 })
 
+/** Who wrote what last, by the API server's clock. */
+const managedFieldsSchema = v.object({ manager: optionalText, subresource: optionalText, time: optionalText })
+
 const nixBuildSchema = v.object({
-  metadata: metadataSchema,
+  metadata: v.object({ ...metadataSchema.entries, managedFields: v.optional(v.array(managedFieldsSchema)) }),
   spec: specSchema,
   status: v.optional(statusSchema, {}),
 })

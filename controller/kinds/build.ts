@@ -1,6 +1,6 @@
 import type { Condition } from '../../kube/condition.ts'
 import type { OwnerReference } from '../../kube/metadata.ts'
-import { NODE_LABEL } from '../../kube/names.ts'
+import { CONTROLLER, NODE_LABEL, shimFieldManager } from '../../kube/names.ts'
 import {
   isManaged,
   type NixBuild,
@@ -32,7 +32,10 @@ export interface BuildView {
   readonly recipe: { readonly key: string; readonly image: string } | { readonly problem: string }
   readonly phase: NixBuildPhase | undefined
   readonly buildNode: string | undefined
+  /** By the clock of the node that built it. */
   readonly completedAt: number | undefined
+  /** When who built it, or gave it up, wrote its status last: by the API server's clock, as far as that is known. */
+  readonly writtenAt: number | undefined
   readonly nodes: readonly NixBuildNode[]
   readonly attempts: readonly NixBuildAttempt[]
   readonly conditions: readonly Condition[]
@@ -42,6 +45,7 @@ export interface BuildView {
 export function buildView(nixBuild: NixBuild): BuildView {
   const { metadata, spec, status } = nixBuild
   const { namespace = '', name, uid, resourceVersion, generation, labels } = metadata
+  const completedAt = status.completionTime === undefined ? undefined : Date.parse(status.completionTime)
   return {
     namespace,
     name,
@@ -58,7 +62,8 @@ export function buildView(nixBuild: NixBuild): BuildView {
     recipe: readRecipe(nixBuild),
     phase: status.status,
     buildNode: status.buildNode,
-    completedAt: status.completionTime === undefined ? undefined : Date.parse(status.completionTime),
+    completedAt,
+    writtenAt: writtenAt(nixBuild) ?? completedAt,
     nodes: status.nodes,
     attempts: status.attempts,
     conditions: status.conditions,
@@ -67,6 +72,14 @@ export function buildView(nixBuild: NixBuild): BuildView {
 
 export function isFinished({ phase }: BuildView): boolean {
   return phase === 'Succeeded' || phase === 'Failed'
+}
+
+function writtenAt({ metadata: { managedFields = [] }, status: { buildNode } }: NixBuild): number | undefined {
+  const writer = buildNode === undefined ? CONTROLLER : shimFieldManager(buildNode)
+  const times = managedFields
+    .filter(({ manager, subresource }) => manager === writer && subresource === 'status')
+    .flatMap(({ time }) => (time === undefined ? [] : Date.parse(time)))
+  return times.length === 0 ? undefined : Math.max(...times)
 }
 
 function readRecipe(nixBuild: NixBuild): BuildView['recipe'] {

@@ -10,6 +10,7 @@ export interface PodView {
   readonly namespace: string
   readonly name: string
   readonly uid: string
+  readonly resourceVersion: string
   /** In milliseconds. */
   readonly createdAt: number
   /** undefined until it is scheduled. */
@@ -74,7 +75,7 @@ export function isRelevant({ annotations, condition }: PodView): boolean {
 }
 
 function viewOf({ metadata, spec, status }: Pod): PodView {
-  const { namespace = '', name, uid } = metadata
+  const { namespace = '', name, uid, resourceVersion } = metadata
   const all = [...spec.initContainers, ...spec.containers, ...spec.ephemeralContainers]
   const volumeImages = spec.volumes.flatMap(({ image }) => image?.reference ?? [])
   const started = startedContainers(status)
@@ -83,6 +84,7 @@ function viewOf({ metadata, spec, status }: Pod): PodView {
     namespace,
     name,
     uid,
+    resourceVersion,
     createdAt: Date.parse(metadata.creationTimestamp),
     node: spec.nodeName,
     living: metadata.deletionTimestamp === undefined && status.phase !== 'Succeeded' && status.phase !== 'Failed',

@@ -1,3 +1,4 @@
+import { NIXBUILD_LIMITS } from '../../kube/nixbuild.ts'
 import { type BuildView, isFinished } from '../kinds/build.ts'
 import type { PodView } from '../kinds/pod.ts'
 import type { Problem, Want } from './pod-wants.ts'
@@ -64,16 +65,14 @@ function stateOf(pod: WaitingPod, { want, build }: WantedBuild, loss: string | u
   }
 }
 
-/** The build node is on the list from the very end of the build on: when it is not there later, its image is gone. */
-function hasImage(build: BuildView, pod: WaitingPod): boolean {
-  const { buildNode, nodes } = build
-  if (nodes.some(({ name }) => name === pod.node)) return true
-  return buildNode === pod.node && nodes.length === 0 && !isBefore(build, pod)
+/** One that is there when the list is full is not on it. */
+function hasImage({ nodes }: BuildView, { node }: WaitingPod): boolean {
+  return nodes.length >= NIXBUILD_LIMITS.nodes || nodes.some(({ name }) => name === node)
 }
 
-/** Whether it ended before there was the pod. */
-function isBefore({ completedAt }: BuildView, { createdAt }: WaitingPod): boolean {
-  return completedAt !== undefined && completedAt < createdAt
+/** Whether it ended before there was the pod, by one clock: those of nodes differ. */
+function isBefore({ writtenAt }: BuildView, { createdAt }: WaitingPod): boolean {
+  return writtenAt !== undefined && writtenAt < createdAt
 }
 
 function failureOf({ conditions }: BuildView): string {

@@ -2,6 +2,7 @@ import { objectKey } from '../../kube/mirror.ts'
 import { type BuildView, isFinished } from '../kinds/build.ts'
 import { createRecent } from '../recent.ts'
 import { createGroupIndex } from './group-index.ts'
+import { isOlder } from './is-older.ts'
 import { wantId } from './wants-index.ts'
 
 /** The NixBuilds. */
@@ -60,11 +61,4 @@ export function createBuilds({ mirrored, allMirrored, onLost }: BuildsPlan): Bui
     },
     all: allMirrored,
   }
-}
-
-/** Whether the watch tells of what was before that write. Kubernetes has resource versions of one kind grow. */
-function isOlder(told: BuildView | undefined, written: BuildView | undefined): boolean {
-  if (told === undefined || written === undefined || told.uid !== written.uid) return false
-  const [one, other] = [told.resourceVersion, written.resourceVersion]
-  return one.length < other.length || (one.length === other.length && one < other)
 }

@@ -2,6 +2,7 @@ import type { PodView } from '../kinds/pod.ts'
 import { createRecent } from '../recent.ts'
 import type { PodWants, Want } from '../reconcile/pod-wants.ts'
 import { createGroupIndex } from './group-index.ts'
+import { isOlder } from './is-older.ts'
 import { createWantsIndex } from './wants-index.ts'
 
 /** The annotated pods, and what they want. */
@@ -30,16 +31,18 @@ export function createPods({ mirrored, systemOf, onPod, onWant }: PodsPlan): Pod
   const byNode = createGroupIndex()
   const recent = createRecent<PodView>(onPod)
 
+  const get = (key: string) => recent.get(key) ?? mirrored(key)
+
   function changed(key: string): void {
-    recent.forget(key)
-    const pod = mirrored(key)
+    if (!isOlder(mirrored(key), recent.get(key))) recent.forget(key)
+    const pod = get(key)
     byNode.put(key, pod?.node)
     for (const id of index.update(key, pod, pod?.node === undefined ? undefined : systemOf(pod.node))) onWant(id)
     onPod(key)
   }
 
   return {
-    get: key => recent.get(key) ?? mirrored(key),
+    get,
     wrote: recent.put,
     wantsOf: index.wantsOf,
     podsWanting: index.podsWanting,

@@ -68,7 +68,9 @@ describe('an annotated pod that gets its node', () => {
       { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed' },
       { type: 'Success', status: 'False', reason: 'ResultFailure', message: 'builder failed: no such file' },
     ]
-    await world.report(node, metadata, { status: 'Failed', buildNode: node, conditions })
+    // By the clock of the node, which is behind.
+    const completionTime = '2026-01-01T00:00:00Z'
+    await world.report(node, metadata, { status: 'Failed', buildNode: node, completionTime, conditions })
     await waitForCondition(pod, { reason: 'Failed', message: expect.stringContaining('builder failed: no such file') })
   })
 
@@ -98,7 +100,7 @@ describe('an annotated pod that gets its node', () => {
     const made = await world.addBuild(namespace)
     const pod = await world.addPod(namespace, node)
     await waitForCondition(pod, { reason: 'Pending' })
-    await world.report(node, made, { status: 'Succeeded', buildNode: node })
+    await world.report(node, made, { status: 'Succeeded', buildNode: node, nodes: [{ name: node }] })
     await waitForCondition(pod, { status: 'True' })
     expect(await world.builds(namespace)).toHaveLength(1)
   })

@@ -10,6 +10,13 @@ const started = { ...want, started: true }
 const POD = { node: 'node-1', createdAt: Date.parse('2026-01-01T12:00:00Z') }
 const before = { completionTime: '2026-01-01T11:59:59Z' }
 const after = { completionTime: '2026-01-01T12:00:00Z' }
+const onNode = { buildNode: 'node-1' }
+/** By the API server's clock, so many seconds after the pod was made. */
+const writtenBy = (manager: string, seconds: number) => {
+  const time = new Date(POD.createdAt + seconds * 1000).toISOString()
+  return { managedFields: [{ manager, operation: 'Apply', subresource: 'status', time }] }
+}
+const listed = (count: number) => Array.from({ length: count }, (_, n) => ({ name: `other-${n}` }))
 const on = (status: object) => someBuild({ status })
 
 describe('the condition of a pod on node-1', () => {
@@ -26,7 +33,27 @@ describe('the condition of a pod on node-1', () => {
     ],
     ['Building elsewhere', want, on({ status: 'Building', buildNode: 'node-2' }), 'Building', 'on node-2'],
     ['Importing', want, on({ status: 'Importing', buildNode: 'node-1' }), 'Importing', 'on node-1'],
-    ['built here', want, on({ status: 'Succeeded', buildNode: 'node-1' }), 'Built', 'image loaded'],
+    [
+      'built here',
+      want,
+      on({ status: 'Succeeded', buildNode: 'node-1', nodes: [{ name: 'node-1' }] }),
+      'Built',
+      'image loaded',
+    ],
+    [
+      'built on more nodes than it can list',
+      want,
+      on({ status: 'Succeeded', buildNode: 'node-2', nodes: listed(200) }),
+      'Built',
+      'image loaded',
+    ],
+    [
+      'built on as many nodes less one',
+      want,
+      on({ status: 'Succeeded', buildNode: 'node-2', nodes: listed(199) }),
+      'Pending',
+      'does not have it',
+    ],
     [
       'built elsewhere',
       want,
@@ -69,7 +96,13 @@ describe('the condition of a pod on node-1', () => {
       'Pending',
       'and node-1 does not have it',
     ],
-    ['built here just now', want, on({ status: 'Succeeded', buildNode: 'node-1', ...after }), 'Built', 'image loaded'],
+    [
+      'built here just now, and removed',
+      want,
+      on({ status: 'Succeeded', buildNode: 'node-1', ...after }),
+      'Pending',
+      'and node-1 does not have it',
+    ],
     [
       'failed before',
       want,
@@ -78,6 +111,34 @@ describe('the condition of a pod on node-1', () => {
       'waiting for another try; the last one: the build failed',
     ],
     ['failed just now', want, on({ status: 'Failed', ...after }), 'Failed', 'the build failed'],
+    [
+      'failed just now on a node whose clock is behind',
+      want,
+      someBuild({ metadata: writtenBy('enbi-shim-node-1', 1), status: { status: 'Failed', ...onNode, ...before } }),
+      'Failed',
+      'the build failed',
+    ],
+    [
+      'failed before on a node whose clock is ahead',
+      want,
+      someBuild({ metadata: writtenBy('enbi-shim-node-1', -1), status: { status: 'Failed', ...onNode, ...after } }),
+      'Pending',
+      'waiting for another try',
+    ],
+    [
+      'given up before',
+      want,
+      someBuild({ metadata: writtenBy('enbi-controller', -1), status: { status: 'Failed', ...after } }),
+      'Pending',
+      'waiting for another try',
+    ],
+    [
+      'failed before, and told of other nodes since',
+      want,
+      someBuild({ metadata: writtenBy('enbi-shim-node-2', 1), status: { status: 'Failed', ...onNode, ...before } }),
+      'Pending',
+      'waiting for another try',
+    ],
     ['failed without a word', want, on({ status: 'Failed' }), 'Failed', 'the build failed'],
     ['started without a NixBuild', started, undefined, 'Built', 'image loaded'],
     ['started, and the NixBuild Pending', started, on({ status: 'Pending' }), 'Built', 'image loaded'],
@@ -96,7 +157,10 @@ describe('the condition of a pod on node-1', () => {
     [['Failed', 'Building'], 'Failed'],
     [['Pending', 'Failed'], 'Failed'],
   ])('tells the worst of %j', (phases, reason) => {
-    const wanted = phases.map(status => ({ want, build: on({ status, buildNode: 'node-1' }) }))
+    const wanted = phases.map(status => ({
+      want,
+      build: on({ status, buildNode: 'node-1', nodes: [{ name: 'node-1' }] }),
+    }))
     expect(imageBuilt(POD, { wanted, problems: [], loss: undefined })?.reason).toBe(reason)
   })
 

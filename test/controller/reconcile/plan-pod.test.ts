@@ -30,7 +30,8 @@ function plan(pod: PodView, build?: BuildView, more: Partial<PodFacts> = {}) {
 }
 
 const building = someBuild({ metadata: MANAGED, status: { status: 'Building', buildNode: 'node-1' } })
-const built = someBuild({ metadata: MANAGED, status: { status: 'Succeeded', buildNode: 'node-1' } })
+const onNode = { buildNode: 'node-1', nodes: [{ name: 'node-1' }] }
+const built = someBuild({ metadata: MANAGED, status: { status: 'Succeeded', ...onNode } })
 const failed = someBuild({ metadata: MANAGED, status: { status: 'Failed' } })
 
 describe('a NixBuild is made', () => {

@@ -87,6 +87,18 @@ describe('the pods', () => {
     set('team/a', told)
     expect(pods.get('team/a')).toBe(told)
   })
+
+  it('stay as they were written when the watch tells of what was before', () => {
+    const { pods, set } = startPods(KNOWN)
+    const version = (resourceVersion: string) => somePod({ metadata: { resourceVersion } })
+    const written = version('10')
+    pods.wrote('team/a', written)
+    set('team/a', version('9'))
+    expect(pods.get('team/a')).toBe(written)
+    const told = version('11')
+    set('team/a', told)
+    expect(pods.get('team/a')).toBe(told)
+  })
 })
 
 describe('the builds', () => {
