@@ -11,6 +11,8 @@ export interface Health {
   readonly kube: Kube
   /** For a person, each once: rights that are missing, a kind that the API server does not know, an API server that is away or has not been heard of yet. */
   troubles(): string[]
+  /** Troubles of who led and leads no more: it does nothing by which they could end. */
+  forgetLeading(): void
 }
 
 export function createHealth(kube: Kube): Health {
@@ -62,6 +64,10 @@ export function createHealth(kube: Kube): Health {
       for (const [key, begun] of watches) if (performance.now() - begun > WATCH_WORKS_MS) troubles.delete(key)
       const found = [...new Set(troubles.values())]
       return answered || found.length > 0 ? found : ['the API server has not answered yet']
+    },
+    forgetLeading() {
+      // To lead again it asks for the Lease, and nothing else.
+      for (const key of troubles.keys()) if (!key.startsWith('get ')) troubles.delete(key)
     },
   }
 }

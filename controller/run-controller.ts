@@ -36,8 +36,12 @@ export async function runController(options: ControllerOptions, signal: AbortSig
         const onUnsynced = (list: () => string[]) => {
           unsynced = list
         }
-        await lead({ kube: health.kube, options, host, metrics, logger, onUnsynced }, leading)
-        unsynced = undefined
+        try {
+          await lead({ kube: health.kube, options, host, metrics, logger, onUnsynced }, leading)
+        } finally {
+          unsynced = undefined
+          health.forgetLeading()
+        }
       },
       signal,
       logger,

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { execa } from 'execa'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Controller } from '../cluster/controller.ts'
 import { QUICK_ELECTION, startWorld, type World } from './world.ts'
 
@@ -110,9 +110,25 @@ describe('a controller that cannot work', () => {
     expect((await read(controller, '/readyz')).text).toContain('not all pods have been read yet')
     await vi.waitFor(async () => expect(await controller.daemon.logTail()).toContain('cannot list resource'), SOON)
     await kubectl(['apply', '--server-side', '--filename=-'], {
-      input: rights.replace(/^ {2}(uid|resourceVersion|creationTimestamp):.*$/gm, ''),
+      input: withoutServerFields(rights),
     })
     await waitForReadiness(controller, 200, 'ok: leading\n')
+  })
+
+  it('is ready to stand by once another leads', async () => {
+    const { kubectl } = world.cluster
+    const rights = await kubectl(['get', 'clusterrole/enbi-controller', '--output=yaml'])
+    const lease = ['lease/enbi-controller', '--namespace=enbi-system']
+    onTestFinished(async () => {
+      await kubectl(['apply', '--server-side', '--filename=-'], { input: withoutServerFields(rights) })
+      await kubectl(['delete', ...lease])
+    })
+    await kubectl(['delete', 'clusterrole/enbi-controller'])
+    await using controller = await startUnready()
+    await waitForReadiness(controller, 503, expect.stringMatching(/cannot list resource "pods"/))
+    const spec = { holderIdentity: 'another', leaseDurationSeconds: 3600 }
+    await kubectl(['patch', ...lease, '--type=merge', `--patch=${JSON.stringify({ spec })}`])
+    await waitForReadiness(controller, 200, 'ok: another leads\n')
   })
 
   it('because the kind is missing says so, and begins once it is there', async () => {
@@ -159,6 +175,10 @@ describe('a controller that cannot work', () => {
     }
   })
 })
+
+function withoutServerFields(object: string): string {
+  return object.replace(/^ {2}(uid|resourceVersion|creationTimestamp):.*$/gm, '')
+}
 
 /** Its page for readiness answers, but not with 200. */
 async function startUnready(): Promise<Controller> {
