@@ -17,6 +17,8 @@ export interface WantedBuild {
   readonly want: Want
   /** The NixBuild of that recipe, if there is one by now. */
   readonly build: BuildView | undefined
+  /** Why it could not be made when that was tried last. */
+  readonly refused?: string | undefined
 }
 
 type WaitingPod = Pick<PodView, 'node' | 'createdAt'>
@@ -40,7 +42,7 @@ export function imageBuilt(pod: WaitingPod, { wanted, problems, loss }: ImageFac
   return { reason, message: messages.join('; ') }
 }
 
-function stateOf(pod: WaitingPod, { want, build }: WantedBuild, loss: string | undefined): ImageBuilt {
+function stateOf(pod: WaitingPod, { want, build, refused }: WantedBuild, loss: string | undefined): ImageBuilt {
   const { image } = want.recipe
   const because = loss === undefined ? '' : `: ${loss}`
   if (want.started) return { reason: 'Built', message: `${image}: image loaded` }
@@ -60,8 +62,10 @@ function stateOf(pod: WaitingPod, { want, build }: WantedBuild, loss: string | u
       const { flake, packageName } = want.recipe
       return { reason: 'Building', message: `${image}: being built${where} from ${flake.url}#${packageName}` }
     }
-    default:
-      return { reason: 'Pending', message: `${image}: the build has not begun${because}` }
+    default: {
+      const why = build === undefined && refused !== undefined ? `: ${refused}` : because
+      return { reason: 'Pending', message: `${image}: the build has not begun${why}` }
+    }
   }
 }
 

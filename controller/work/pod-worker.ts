@@ -3,6 +3,8 @@ import type { EventRecorder } from '../../kube/event-recorder.ts'
 import { CONTROLLER } from '../../kube/names.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
 import { nixBuildOf } from '../../kube/nixbuild-recipe.ts'
+import { recipeKey } from '../../shim/build/recipe.ts'
+import { messageOf, ShimError } from '../../shim/errors.ts'
 import { buildView } from '../kinds/build.ts'
 import { type PodView, pods as podKind } from '../kinds/pod.ts'
 import { theOneToTell } from '../reconcile/image-built.ts'
@@ -30,13 +32,18 @@ export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker 
   const differs = new Map<string, { readonly uid: string; readonly since: number }>()
   /** What is being made right now: the pods of one recipe come all at once. */
   const making = new Set<string>()
+  /** Why what a pod wants could not be made, by the pod's key and then by `recipeKey`. */
+  const refusals = new Map<string, ReadonlyMap<string, string>>()
 
   async function work(key: string): Promise<number | undefined> {
     const pod = state.pods.get(key)
     const plan = pod && planOf(key, pod)
     if (plan?.differsSince === undefined) differs.delete(key)
     else differs.set(key, { uid: pod?.uid ?? '', since: plan.differsSince })
-    if (!pod || !plan) return undefined
+    if (!pod || !plan) {
+      refusals.delete(key)
+      return undefined
+    }
     const made = await perform(key, pod, plan)
     return made ? plan.recheckAt : Date.now() + MADE_BY_ANOTHER_MS
   }
@@ -50,6 +57,7 @@ export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker 
       wanted: wants.map(want => ({
         want,
         build: theOneToTell(state.builds.ofRecipe(wantId(pod.namespace, want.key))),
+        refused: refusals.get(key)?.get(want.key),
       })),
       problems,
       loss: pod.node === undefined ? undefined : lossOf(pod.node, state.nodes.state(pod.node)),
@@ -59,11 +67,10 @@ export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker 
     })
   }
 
-  /** Whether all that was to be made is made. */
+  /** Whether all that was to be made is made. Throws why it could not be once all else is done. */
   async function perform(key: string, pod: PodView, plan: PodPlan): Promise<boolean> {
     const { namespace } = pod
-    let made = true
-    for (const build of plan.create) made = (await make(namespace, build)) && made
+    const { made, errors } = await makeAll(key, pod, plan)
     for (const { build, owners } of plan.own) {
       const { name, uid, resourceVersion } = build
       const body = { metadata: { uid, resourceVersion, ownerReferences: owners } }
@@ -75,7 +82,25 @@ export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker 
       const about = { apiVersion: 'v1', kind: 'Pod', namespace, name: pod.name, uid: pod.uid }
       events.record({ about, type: 'Warning', reason, message })
     }
+    if (errors.length > 0) throw errors[0]
     return made
+  }
+
+  async function makeAll(key: string, { namespace }: PodView, { create }: PodPlan) {
+    const refused = new Map<string, string>()
+    const errors: unknown[] = []
+    let made = true
+    for (const build of create) {
+      try {
+        made = (await make(namespace, build)) && made
+      } catch (error) {
+        errors.push(error)
+        if (isRefusal(error)) refused.set(recipeKey(build.recipe), messageOf(error))
+      }
+    }
+    if (refused.size > 0) refusals.set(key, refused)
+    else refusals.delete(key)
+    return { made, errors }
   }
 
   async function make(namespace: string, { recipe, owners }: PodPlan['create'][number]): Promise<boolean> {
@@ -103,4 +128,9 @@ export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker 
   }
 
   return work
+}
+
+/** Not one that says that the API server is away: then a pod cannot be told either. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof ShimError && (error.code === 'ClusterRefused' || error.code === 'ClusterConflict')
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Condition } from '../../kube/condition.ts'
 import type { ObjectName } from '../../kube/contract.ts'
-import type { NixBuild } from '../../kube/nixbuild.ts'
+import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { ANNOTATIONS } from './views.ts'
 import { startWorld, type World } from './world.ts'
@@ -169,6 +169,32 @@ describe('a pod that cannot be served', () => {
     await waitForCondition(pod, { reason: 'Pending', message: expect.stringMatching(/has not begun$/) })
   })
 
+  it('because its NixBuild is refused is told why, until it is made', async () => {
+    const namespace = await world.createNamespace()
+    const { kubectl } = world.cluster
+    await kubectl(['create', 'quota', 'none', '--hard=count/nixbuilds.enbi.hrzn.ee=0', `--namespace=${namespace}`])
+    const status = { hard: { 'count/nixbuilds.enbi.hrzn.ee': '0' }, used: { 'count/nixbuilds.enbi.hrzn.ee': '0' } }
+    // As the controller manager would count.
+    const patch = ['--subresource=status', '--type=merge', `--patch=${JSON.stringify({ status })}`]
+    await kubectl(['patch', 'quota', 'none', `--namespace=${namespace}`, ...patch])
+    const pod = await world.addPod(namespace, node)
+    await waitForCondition(pod, {
+      reason: 'Pending',
+      message: expect.stringMatching(/has not begun: .*exceeded quota/),
+    })
+    await kubectl(['delete', 'quota', 'none', `--namespace=${namespace}`])
+    await waitForCondition(pod, { reason: 'Pending', message: expect.stringMatching(/has not begun$/) })
+  })
+
+  it('because another recipe has the name of its NixBuild is told so', async () => {
+    const namespace = await world.createNamespace()
+    const other = { flakeUrl: 'github:team/other', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
+    const name = await waitForNameOf(await world.addPod(await world.createNamespace(), node))
+    await world.kube.create(nixBuilds, { namespace, name, body: { spec: other } })
+    const pod = await world.addPod(namespace, node)
+    await waitForCondition(pod, { reason: 'Pending', message: expect.stringContaining(`${name}" already exists`) })
+  })
+
   it('builds for the system of its node', async () => {
     const namespace = await world.createNamespace()
     await world.addPod(namespace, await world.addNode({ arch: 'arm64' }))
@@ -200,6 +226,10 @@ describe('the condition of a pod', () => {
     expect(await conditionOf(waiting)).toBeUndefined()
   })
 })
+
+async function waitForNameOf({ namespace = '' }: ObjectName): Promise<string> {
+  return (await waitForBuild(namespace)).metadata.name
+}
 
 function waitForEvent(namespace: string, event: object): Promise<void> {
   return vi.waitFor(

@@ -181,6 +181,14 @@ describe('the condition of a pod on node-1', () => {
     })
   })
 
+  it('says why no NixBuild can be made', () => {
+    const wanted = [{ want, build: undefined, refused: 'exceeded quota' }]
+    expect(imageBuilt(POD, { wanted, problems: [], loss: undefined })).toEqual({
+      reason: 'Pending',
+      message: expect.stringMatching(/has not begun: exceeded quota$/),
+    })
+  })
+
   it('tells a problem before all else', () => {
     const wanted = [{ want, build: on({ status: 'Building' }) }]
     const problems = [{ reason: 'NixBuildInvalid' as const, message: 'bad' }]
