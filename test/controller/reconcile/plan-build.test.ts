@@ -1,32 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { type BuildFacts, planBuild } from '../../../controller/reconcile/plan-build.ts'
-import { MANAGED, someBuild } from '../views.ts'
+import { MANAGED } from '../views.ts'
+import { given, NOW, plan } from './plan.ts'
 
-const NOW = Date.parse('2026-01-01T01:00:00Z')
-const LIMITS = { unwantedGraceMs: 30_000, lostGraceMs: 10_000, maxTries: 3 }
 const attempt = (node: string) => ({ node, endTime: '2026-01-01T00:00:00Z', reason: `node ${node} is gone` })
-const given = { labels: { 'enbi.hrzn.ee/node': 'node-1' } }
 const buildingOn1 = { status: 'Building', buildNode: 'node-1' }
-
-function plan(build: Parameters<typeof someBuild>[0], facts: Partial<BuildFacts> = {}) {
-  return planBuild({
-    build: someBuild(build),
-    wantingPods: facts.waitingPods ?? 0,
-    waitingPods: 0,
-    pullingPods: 0,
-    givenNode:
-      build?.metadata && 'labels' in build.metadata && build.metadata.labels === given.labels ? 'node-1' : undefined,
-    lossOf: () => undefined,
-    silenceOf: facts.lossOf ?? (() => undefined),
-    isPulledOn: () => false,
-    nodeExists: () => true,
-    chooseNode: () => ({ node: 'node-2' }),
-    memory: {},
-    limits: LIMITS,
-    now: NOW,
-    ...facts,
-  })
-}
 
 const lost = { lossOf: (node: string) => `node ${node} is gone`, memory: { lostSince: NOW - 10_000 } }
 
