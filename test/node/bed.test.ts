@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, test, vi } from 'vitest'
@@ -79,6 +80,16 @@ test('nothing is left of a bed', async () => {
   expectNoTrace(bed.dir)
 })
 
+test('nothing is left of a bed in which a program is stopped', async () => {
+  const bed = await startBed({ without: ['nix'] })
+  const { pid = 0 } = bed.containerd
+  process.kill(pid, 'SIGSTOP')
+  // nsenter stops with what it runs, and is outside of the bed's process namespace.
+  await vi.waitFor(async () => expect(await stateOf(await parentOf(pid))).toBe('T'), { timeout: 10_000 })
+  await bed[Symbol.asyncDispose]()
+  expectNoTrace(bed.dir)
+})
+
 test('nothing is left of a bed whose owner was killed', async () => {
   const owner = spawn(process.execPath, [join(import.meta.dirname, 'hold-bed.ts')], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -105,4 +116,18 @@ async function processesOf(bed: Bed): Promise<string> {
 async function firstLine(output: NodeJS.ReadableStream): Promise<string> {
   for await (const line of createInterface(output)) return line
   throw new Error('it ended')
+}
+
+/** Of proc(5)'s stat: the state, and the parent's number. */
+async function statOf(pid: number): Promise<string[]> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+}
+
+async function stateOf(pid: number): Promise<string | undefined> {
+  return (await statOf(pid))[0]
+}
+
+async function parentOf(pid: number): Promise<number> {
+  return Number((await statOf(pid))[1])
 }

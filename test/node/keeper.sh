@@ -19,8 +19,15 @@ if read -r pid mounts <"$dir/mount-namespace"; then command exec 4<"/proc/$pid/n
 # process that never does that, as in a container. A process that is dead has let go of its mounts. `unshare` has them, too;
 # with it dies the namespace's first process, and with that all others.
 kill -KILL "$unshare" 2>/dev/null
+# What was brought in from outside dies with what it started, but not while it is stopped (SIGSTOP).
+inside() {
+  ls -l /proc/[0-9]*/ns/mnt 2>/dev/null | grep -F "$mounts" | sed 's#.* /proc/##; s#/.*##'
+}
 if [ -n "$mounts" ]; then
-  while ls -l /proc/[0-9]*/ns/mnt 2>/dev/null | grep -qF "$mounts"; do sleep 0.02; done
+  while pids=$(inside) && [ -n "$pids" ]; do
+    kill -KILL $pids 2>/dev/null
+    sleep 0.02
+  done
 fi
 exec 4<&-
 
