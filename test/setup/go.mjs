@@ -26,7 +26,7 @@ export async function buildGoPrograms() {
   removeLeftovers()
   const caches = join(CACHE, `go-caches${PART}${process.pid}`)
   try {
-    const go = await findGo(caches)
+    const go = findGo(caches)
     for (const family of FAMILIES.filter(one => !isBuilt(one))) await build(go, family)
   } finally {
     rmSync(caches, { recursive: true, force: true })
