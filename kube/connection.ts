@@ -1,6 +1,7 @@
 import type { RequestOptions } from 'node:https'
 import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
 import { Agent, type Dispatcher, ProxyAgent, Socks5ProxyAgent } from 'undici'
+import { unlessAborted } from '../shim/unless-aborted.ts'
 
 /** One at a time per connection, HTTP/1.1; every watch holds one of them. */
 const MAX_CONNECTIONS = 64
@@ -65,7 +66,7 @@ export function createConnection(config: KubeConfig, userAgent: string): Connect
   }
 
   return {
-    send: request => unlessAborted(send(request), request.signal),
+    send: request => answerUnlessAborted(send(request), request.signal),
     async close() {
       await current?.agent.destroy()
     },
@@ -103,16 +104,14 @@ function askOneAtATime<T>(ask: () => Promise<T>): () => Promise<T> {
 }
 
 /** undici heeds the signal of a request only once it has a connection, and a program that gives tokens heeds none. */
-function unlessAborted(sent: Promise<Dispatcher.ResponseData>, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-  return new Promise((resolve, reject) => {
-    const leave = () => {
-      reject(signal.reason)
-      sent.then(({ body }) => body.on('error', () => {}).destroy()).catch(() => {})
-    }
-    if (signal.aborted) leave()
-    signal.addEventListener('abort', leave, { once: true })
-    sent.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
-  })
+function answerUnlessAborted(
+  sent: Promise<Dispatcher.ResponseData>,
+  signal: AbortSignal,
+): Promise<Dispatcher.ResponseData> {
+  const answer = unlessAborted(sent, signal)
+  // What comes too late is read by nobody.
+  answer.catch(() => sent.then(({ body }) => body.on('error', () => {}).destroy())).catch(() => {})
+  return answer
 }
 
 function isSame(a: Tls, b: Tls): boolean {

@@ -1,4 +1,5 @@
 import type { Condition } from '../../kube/condition.ts'
+import { time } from '../../kube/time.ts'
 import type { BuildView } from '../kinds/build.ts'
 import type { BuildAction } from './plan-build.ts'
 
@@ -9,7 +10,7 @@ type StatusAction = Extract<BuildAction, { type: 'fail' | 'give' | 'hold' | 'pru
 
 /** Merge patch of the status; lists are replaced as a whole, so the build's own must be the latest. */
 export function statusPatch(build: BuildView, action: StatusAction, now: number): StatusPatch {
-  const time = new Date(now).toISOString()
+  const at = time(now)
   switch (action.type) {
     case 'prune':
       return { nodes: action.nodes }
@@ -17,8 +18,8 @@ export function statusPatch(build: BuildView, action: StatusAction, now: number)
       return {
         ...common(build, action.attempts),
         status: 'Failed',
-        completionTime: seconds(time),
-        conditions: withConditions(build, time, [
+        completionTime: at,
+        conditions: withConditions(build, at, [
           { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed' },
           { type: 'Success', status: 'False', reason: 'ResultFailure', message: action.message },
         ]),
@@ -28,7 +29,7 @@ export function statusPatch(build: BuildView, action: StatusAction, now: number)
         ...common(build, action.attempts),
         status: 'Pending',
         startTime: null,
-        conditions: withConditions(build, time, [{ type: 'Complete', status: 'False', ...described(action) }]),
+        conditions: withConditions(build, at, [{ type: 'Complete', status: 'False', ...described(action) }]),
       }
   }
 }
@@ -47,19 +48,14 @@ function described(action: Extract<StatusAction, { type: 'give' | 'hold' }>): { 
 
 type Written = Omit<Condition, 'lastTransitionTime'>
 
-function withConditions(build: BuildView, time: string, written: readonly Written[]): Condition[] {
+function withConditions(build: BuildView, at: string, written: readonly Written[]): Condition[] {
   const others = build.conditions.filter(({ type }) => type !== 'Complete' && type !== 'Success')
   return [
     ...others,
     ...written.map(condition => {
       const before = build.conditions.find(({ type }) => type === condition.type)
       const same = before?.status === condition.status && before.lastTransitionTime
-      return { ...condition, lastTransitionTime: same || seconds(time) }
+      return { ...condition, lastTransitionTime: same || at }
     }),
   ]
-}
-
-/** metav1.Time has no fractions. */
-function seconds(time: string): string {
-  return time.replace(/\.\d+Z$/, 'Z')
 }

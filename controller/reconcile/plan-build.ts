@@ -1,4 +1,5 @@
 import type { NixBuildAttempt, NixBuildNode } from '../../kube/nixbuild.ts'
+import { time } from '../../kube/time.ts'
 import { type BuildView, isFinished } from '../kinds/build.ts'
 import type { NodeChoice } from './choose-node.ts'
 
@@ -116,7 +117,7 @@ function moveOn(facts: BuildFacts, { node, loss }: { node: string; loss: string 
   const { build, limits, now } = facts
   // Written down already, but the label could not be moved.
   const known = build.buildNode === undefined && build.attempts.at(-1)?.node === node
-  const attempt = { node, endTime: new Date(now).toISOString().replace(/\.\d+Z$/, 'Z'), reason: loss }
+  const attempt = { node, endTime: time(now), reason: loss }
   const attempts = known ? build.attempts : [...build.attempts, attempt].slice(-MAX_ATTEMPTS)
   // The pods' own nodes take it up.
   if (build.managed) return { type: 'hold', reason: 'NodeLost', message: `${loss}; waiting for another`, attempts }

@@ -1,5 +1,6 @@
 import type { Condition } from '../../kube/condition.ts'
 import { IMAGE_BUILT_CONDITION } from '../../kube/names.ts'
+import { time } from '../../kube/time.ts'
 import type { PodView } from '../kinds/pod.ts'
 import { type PodPlan, statusOf } from './plan-pod.ts'
 
@@ -13,6 +14,6 @@ function conditionPatch(pod: PodView, change: Exclude<PodPlan['condition'], 'kee
   const { reason, message } = change.set
   const status = statusOf(reason)
   const before = pod.condition?.status === status ? pod.condition.lastTransitionTime : undefined
-  const lastTransitionTime = before ?? new Date(now).toISOString().replace(/\.\d+Z$/, 'Z')
+  const lastTransitionTime = before ?? time(now)
   return { type: IMAGE_BUILT_CONDITION, status, reason, message, lastTransitionTime } satisfies Condition
 }

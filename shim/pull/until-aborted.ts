@@ -1,13 +1,9 @@
 import { RetryableError } from '../errors.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 
 /** What the promise gives, or Cancelled as soon as the signal aborts; the promise is left to itself then. */
 export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const leave = () => reject(callerLeft(signal))
-    if (signal.aborted) leave()
-    signal.addEventListener('abort', leave, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
-  })
+  return unlessAborted(promise, signal, callerLeft)
 }
 
 export function callerLeft({ reason }: AbortSignal): RetryableError {

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { NixBuild } from '../../kube/nixbuild.ts'
 import { messageOf } from '../errors.ts'
 import { normaliseReference } from '../reference.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import { chooseRecipe, type FoundRecipe } from './cluster-recipe.ts'
 
 export interface ClusterLookupOptions {
@@ -71,13 +72,4 @@ function readable(image: string): string | undefined {
   } catch {
     return undefined
   }
-}
-
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }

@@ -1,4 +1,5 @@
 import { NIXBUILD_LIMITS, type NixBuild, type NixBuildNode, type NixBuildStatus } from '../../kube/nixbuild.ts'
+import { time } from '../../kube/time.ts'
 import type { Tries } from '../pull/contract.ts'
 import { describeBytes, describeDuration } from '../terminal/describe.ts'
 import { isClaimable, ownEntry } from './claim.ts'
@@ -120,9 +121,4 @@ function claim({ live, run, node, now }: StatusQuery): OwnStatus {
     buildJobName: run.runId,
     startTime: time(run.startedAt),
   }
-}
-
-/** RFC 3339, in seconds as the API server has it. */
-export function time(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z')
 }

@@ -1,7 +1,8 @@
 import type { NixBuild, NixBuildStatus } from '../../kube/nixbuild.ts'
+import { time } from '../../kube/time.ts'
 import { isClaimed, ownEntry } from './claim.ts'
 import { conditionsOf } from './conditions.ts'
-import { type OwnStatus, ownStatus, type StatusQuery, time } from './own-status.ts'
+import { type OwnStatus, ownStatus, type StatusQuery } from './own-status.ts'
 
 export type StatusChange =
   /** For server-side apply: all that the status is to have of this shim. */
