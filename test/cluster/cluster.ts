@@ -43,8 +43,13 @@ export interface ServiceAccount {
   readonly node?: string
 }
 
+/** A cluster whose control plane its owner started. */
+export interface OwnCluster extends Cluster {
+  readonly controlPlane: ControlPlane
+}
+
 /** A cluster of one's own: what a test needs that stops parts of the control plane, or that counts all nodes. */
-export async function startCluster(options?: ControlPlaneOptions): Promise<Cluster & { controlPlane: ControlPlane }> {
+export async function startCluster(options?: ControlPlaneOptions): Promise<OwnCluster> {
   const controlPlane = await startControlPlane(options)
   const cluster = await connectCluster(controlPlane.access)
   const end = async () => {

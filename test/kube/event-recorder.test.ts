@@ -1,28 +1,25 @@
 import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import * as v from 'valibot'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createKube } from '../../kube/client.ts'
+import { beforeAll, expect, test } from 'vitest'
 import type { Kube } from '../../kube/contract.ts'
 import { type EventContent, events } from '../../kube/event.ts'
 import { createEventRecorder } from '../../kube/event-recorder.ts'
-import { startCluster } from '../cluster/cluster.ts'
+import type { OwnCluster } from '../cluster/cluster.ts'
 import { configMaps } from './config-maps.ts'
+import { startApiServer } from './own-api-server.ts'
 
 const LIMIT = { timeout: 30_000, interval: 20 }
 const namespace = 'default'
 const allOfIt = { ...events, parse: (object: unknown) => v.parse(v.record(v.string(), v.unknown()), object) }
-let cluster: Awaited<ReturnType<typeof startCluster>>
+let cluster: OwnCluster
 let kube: Kube
 
 beforeAll(async () => {
-  cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
-  kube = createKube({ kubeconfig: cluster.adminKubeconfig })
-})
-
-afterAll(async () => {
-  await kube?.close()
-  await cluster?.[Symbol.asyncDispose]()
+  const started = await startApiServer()
+  cluster = started.cluster
+  kube = started.kube
+  return started.end
 })
 
 test('an event is there for kubectl describe, with where it comes from', async () => {

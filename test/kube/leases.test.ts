@@ -1,27 +1,25 @@
 import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { createKube } from '../../kube/client.ts'
 import type { Kube } from '../../kube/contract.ts'
 import { heartbeat } from '../../kube/heartbeat.ts'
 import { leaderElection } from '../../kube/leader-election.ts'
 import { leaseEnd, leases } from '../../kube/lease.ts'
-import { startCluster } from '../cluster/cluster.ts'
+import type { OwnCluster } from '../cluster/cluster.ts'
+import { startApiServer } from './own-api-server.ts'
 
 const LIMIT = { timeout: 30_000, interval: 20 }
 const TIMING = { leaseMs: 2_000, renewWithinMs: 1_300, retryMs: 200 }
 const namespace = 'default'
-let cluster: Awaited<ReturnType<typeof startCluster>>
+let cluster: OwnCluster
 let kube: Kube
 
 beforeAll(async () => {
-  cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
-  kube = createKube({ kubeconfig: cluster.adminKubeconfig })
-})
-
-afterAll(async () => {
-  await kube?.close()
-  await cluster?.[Symbol.asyncDispose]()
+  const started = await startApiServer()
+  cluster = started.cluster
+  kube = started.kube
+  return started.end
 })
 
 test('a heartbeat makes its Lease, renews it, and makes it again when it is deleted', async () => {

@@ -1,24 +1,21 @@
 import { pino } from 'pino'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createKube } from '../../kube/client.ts'
+import { beforeAll, expect, test } from 'vitest'
 import type { Kube } from '../../kube/contract.ts'
 import { createMirror, type MirrorPlan } from '../../kube/mirror.ts'
-import { startCluster } from '../cluster/cluster.ts'
+import type { OwnCluster } from '../cluster/cluster.ts'
 import { type ConfigMap, configMaps, OURS, onlyOurs } from './config-maps.ts'
+import { startApiServer } from './own-api-server.ts'
 
 const LIMIT = { timeout: 30_000, interval: 20 }
 const namespace = 'default'
-let cluster: Awaited<ReturnType<typeof startCluster>>
+let cluster: OwnCluster
 let kube: Kube
 
 beforeAll(async () => {
-  cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
-  kube = createKube({ kubeconfig: cluster.adminKubeconfig })
-})
-
-afterAll(async () => {
-  await kube?.close()
-  await cluster?.[Symbol.asyncDispose]()
+  const started = await startApiServer()
+  cluster = started.cluster
+  kube = started.kube
+  return started.end
 })
 
 test('what is there and what comes, changes and goes is mirrored, and each change told once', async () => {

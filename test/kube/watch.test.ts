@@ -1,22 +1,19 @@
 import { readFile } from 'node:fs/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createKube } from '../../kube/client.ts'
+import { beforeAll, expect, test } from 'vitest'
 import type { Kube, WatchCall, WatchEvent } from '../../kube/contract.ts'
-import { startCluster } from '../cluster/cluster.ts'
+import type { OwnCluster } from '../cluster/cluster.ts'
 import { configMaps, OURS, onlyOurs } from './config-maps.ts'
+import { startApiServer } from './own-api-server.ts'
 
 const namespace = 'default'
-let cluster: Awaited<ReturnType<typeof startCluster>>
+let cluster: OwnCluster
 let kube: Kube
 
 beforeAll(async () => {
-  cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
-  kube = createKube({ kubeconfig: cluster.adminKubeconfig })
-})
-
-afterAll(async () => {
-  await kube?.close()
-  await cluster?.[Symbol.asyncDispose]()
+  const started = await startApiServer()
+  cluster = started.cluster
+  kube = started.kube
+  return started.end
 })
 
 test('what happens to the objects of a selection is told in order, until the caller leaves', async () => {
