@@ -26,7 +26,7 @@ export function startPackagedShim(bed: Bed): Promise<Shim> {
 /** A flake with one package, `image`, which a shell command makes; the build is not in a sandbox. */
 export async function writeFlake(bed: Bed, name: string, command: string): Promise<string> {
   const dir = join(bed.dir, name)
-  await mkdir(dir)
+  await mkdir(dir, { recursive: true })
   await chmod(dir, 0o755)
   const flake = `{
   outputs = _: {

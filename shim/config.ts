@@ -36,6 +36,7 @@ const policyRule = v.strictObject({
   flakes: patterns,
   requireLocked: v.optional(v.boolean(), false),
   replaceForeign: v.optional(v.boolean(), false),
+  plainPackages: v.optional(v.boolean(), false),
 })
 
 /** The name of the Node object, as `kubelet --hostname-override` has it. */
@@ -68,6 +69,13 @@ const schema = v.strictObject({
     {},
   ),
   policy: v.optional(v.array(policyRule), []),
+  import: v.optional(
+    v.strictObject({
+      /** How layers of store paths get into containerd: without a tar where that is possible, or with one. */
+      layers: v.optional(v.picklist(['linked', 'tar']), 'linked'),
+    }),
+    {},
+  ),
   /** Missing: the shim knows of no cluster. */
   kubernetes: v.optional(
     v.strictObject({

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { type BuildUser, resolveBuildUser } from './build-user.ts'
 import type { Builder } from './contract.ts'
 import { createGitTrust } from './git-trust.ts'
+import { queryPathInfo } from './path-info.ts'
 import { type Recipe, recipeKey } from './recipe.ts'
 import { createResults } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
@@ -51,6 +52,7 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
       }),
     findResult: recipe => findLocked(setup, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
+    pathInfo: (paths, query) => queryPathInfo(setup, paths, query),
   }
 }
 

@@ -17,6 +17,37 @@ export interface BuildOutput {
   readonly storePath: string
   /** Id of the run that made it, as its log file is named. */
   readonly runId: string
+  /** What the package says of how it is run as an image; missing when it says nothing. */
+  readonly package?: PackageHints
+}
+
+/** What a flake may say of a package that is to be run as an image. */
+export interface PackageHints {
+  /** `meta.mainProgram`: name of a program below `bin`. */
+  readonly mainProgram?: string
+  /**
+   * The attribute `imageConfig` (so `passthru.imageConfig`): keys of an OCI image's config, as JSON of at most 64 KiB. A
+   * store path that it names is not built for its sake: it has to be in the package's closure.
+   */
+  readonly imageConfig?: Readonly<Record<string, unknown>>
+}
+
+/** What Nix knows of a valid store path. */
+export interface PathInfo {
+  /** `/nix/store/<hash>-<name>` */
+  readonly path: string
+  /** sha256 of its NAR, lower-case hex. */
+  readonly narHash: string
+  /** In bytes. */
+  readonly narSize: number
+  /** Store paths that it refers to, itself among them if it does. */
+  readonly references: readonly string[]
+}
+
+export interface PathQuery {
+  /** The paths that they refer to as well, and so on. */
+  readonly recursive: boolean
+  readonly signal: AbortSignal
 }
 
 export interface BuildCall {
@@ -35,4 +66,9 @@ export interface Builder {
   findResult(recipe: Recipe): Promise<BuildOutput | undefined>
   /** Lets go of the gc roots and results of every recipe whose key is not in `keys`. */
   keepOnly(keys: ReadonlySet<string>): Promise<void>
+  /**
+   * Asks Nix about paths of this node's store, without looking elsewhere for them; each path once, in no order. What is no
+   * valid store path is left out, or BuildInterrupted when it was to be asked about recursively.
+   */
+  pathInfo(paths: readonly string[], query: PathQuery): Promise<readonly PathInfo[]>
 }

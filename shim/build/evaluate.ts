@@ -1,6 +1,8 @@
 import { closest } from 'fastest-levenshtein'
 import * as v from 'valibot'
 import { FinalError } from '../errors.ts'
+import type { PackageHints } from './contract.ts'
+import { hintsExpression, packageSchema, readHints } from './package-hints.ts'
 import { parsePackageName } from './package-name.ts'
 import type { Recipe } from './recipe.ts'
 
@@ -12,6 +14,7 @@ export interface Derivation {
   readonly output: string
   /** The version of the Nix language's interpreter: `2.8.0`. */
   readonly nixVersion: string
+  readonly package?: PackageHints
 }
 
 const answerSchema = v.variant('kind', [
@@ -20,6 +23,7 @@ const answerSchema = v.variant('kind', [
     drvPath: v.pipe(v.string(), v.regex(/^\/nix\/store\/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+\.drv$/)),
     output: v.pipe(v.string(), v.regex(/^[A-Za-z0-9+._?=-]+$/)),
     nixVersion: v.string(),
+    package: v.optional(packageSchema),
   }),
   v.object({ kind: v.literal('value'), type: v.string() }),
   v.object({ kind: v.literal('missing'), name: v.string(), names: v.array(v.string()) }),
@@ -31,13 +35,13 @@ export function evaluationArgs(recipe: Recipe): string[] {
   return ['eval', '--json', `${recipe.flake.url}#packages`, '--apply', lookupExpression(recipe)]
 }
 
-/** Throws AttributeMissing, SystemUnsupported, or EvaluationFailed when the text is no answer. */
+/** Throws AttributeMissing, SystemUnsupported, or EvaluationFailed when the text is no answer, or the hints are of no use. */
 export function readEvaluation(recipe: Recipe, stdout: string): Derivation {
   const answer = parseAnswer(recipe, stdout)
   const { flake, packageName, system } = recipe
   switch (answer.kind) {
     case 'derivation':
-      return answer
+      return withHints(recipe, answer)
     case 'system':
       throw new FinalError(
         'SystemUnsupported',
@@ -76,7 +80,7 @@ function lookupExpression({ packageName, system }: Recipe): string {
   found = value:
     if !isDerivation value then { kind = "value"; type = builtins.typeOf value; }
     else if (builtins.tryEval (isDerivation (value.stream or null))).value then answer value.stream
-    else answer value;
+    else answer value // { package = ${hintsExpression('value')}; };
   descend = set: path:
     if path == [ ] then found set
     else if builtins.isAttrs set && set ? \${builtins.head path}
@@ -92,11 +96,19 @@ in
   else descend packages.\${system} path`
 }
 
+function withHints(recipe: Recipe, { package: said, ...derivation }: DerivationAnswer): Derivation {
+  const hints = readHints(recipe, said)
+  return hints ? { ...derivation, package: hints } : derivation
+}
+
 function nixString(text: string): string {
   return JSON.stringify(text).replaceAll('$', '\\$')
 }
 
-function parseAnswer({ flake, packageName }: Recipe, stdout: string): v.InferOutput<typeof answerSchema> {
+type Answer = v.InferOutput<typeof answerSchema>
+type DerivationAnswer = Extract<Answer, { kind: 'derivation' }>
+
+function parseAnswer({ flake, packageName }: Recipe, stdout: string): Answer {
   try {
     return v.parse(answerSchema, JSON.parse(stdout))
   } catch (cause) {

@@ -22,8 +22,17 @@ const MAX_TEXT_LENGTH = 4096
 /** Says what went wrong and whether another try may help. The code is one of the catalogue's build codes. */
 export function explainFailure(run: FailedRun): ShimError {
   const builder = findFailedBuilder(run.errors)
-  return builder === undefined ? explainNix(run) : explainBuilder(run, builder)
+  if (builder !== undefined) return explainBuilder(run, builder)
+  const verb = run.stage === 'evaluating' ? 'evaluating' : 'building'
+  return explainNix(run, `${verb} ${subject(run.recipe)} failed`, judgeExit(run))
 }
+
+/** The same of a nix that was only asked about store paths. */
+export function explainFailedQuery(query: FailedQuery): ShimError {
+  return explainNix(query, 'asking Nix about store paths failed', 'BuildInterrupted')
+}
+
+export type FailedQuery = Pick<FailedRun, 'stateDir' | 'exit' | 'errors' | 'foreign'>
 
 interface FailedBuilder {
   /** Name of its derivation. */
@@ -108,19 +117,15 @@ const RULES: readonly (readonly [ErrorCode, RegExp])[] = [
   ['BuildInterrupted', /interrupted by the user|path '[^'\n]*' is not valid/],
 ]
 
-function explainNix(run: FailedRun): ShimError {
+function explainNix(run: FailedQuery, what: string, otherwise: ErrorCode): ShimError {
   const words = [...run.errors.map(unindent).map(withoutBuilderLog), ...run.foreign].join('\n')
   const found = isStateRefused(run, words)
     ? 'StateDirNotWritable'
     : RULES.find(([, pattern]) => pattern.test(words))?.[0]
-  const verb = run.stage === 'evaluating' ? 'evaluating' : 'building'
-  return reviveError(
-    found ?? judgeExit(run),
-    `${verb} ${subject(run.recipe)} failed: ${explainWords(run, found, words)}`,
-  )
+  return reviveError(found ?? otherwise, `${what}: ${explainWords(run, found, words)}`)
 }
 
-function explainWords({ exit }: FailedRun, found: ErrorCode | undefined, words: string): string {
+function explainWords({ exit }: FailedQuery, found: ErrorCode | undefined, words: string): string {
   if (words === '') return describeExit(exit)
   if (found === 'EvaluationFailed' && LOCK_OUTDATED.test(words))
     return 'its flake.lock is missing or does not fit its inputs: run nix flake lock there, and commit flake.lock'
@@ -129,7 +134,7 @@ function explainWords({ exit }: FailedRun, found: ErrorCode | undefined, words: 
 }
 
 /** The build user must be able to reach its folders: a parent of the state folder may be in its way. */
-function isStateRefused({ stateDir }: FailedRun, words: string): boolean {
+function isStateRefused({ stateDir }: FailedQuery, words: string): boolean {
   return words
     .split('\n')
     .some(line => line.includes(`${stateDir}/`) && /Permission denied|Read-only file system/.test(line))

@@ -15,6 +15,8 @@ export interface NixRun {
   readonly signal: AbortSignal
   /** Told of each line of standard error, one at a time: nix waits when this takes long. */
   readonly onLine: (line: string) => Promise<void> | void
+  /** In characters. */
+  readonly maxStdoutLength?: number
 }
 
 export interface NixExit {
@@ -41,7 +43,8 @@ const DRAIN_LIMIT_MS = 2_000
  * Runs nix to its end, in a process group of its own. Throws NixMissing; how nix ended is for the caller to judge.
  * (Node's own spawn: execa alone would take a quarter of the memory that the shim may have at rest.)
  */
-export async function runNix({ command, args, user, signal, onLine }: NixRun): Promise<NixExit> {
+export async function runNix(run: NixRun): Promise<NixExit> {
+  const { command, args, user, signal, onLine, maxStdoutLength = MAX_STDOUT_LENGTH } = run
   const child = spawn(command, args, {
     ...(user.uid === undefined ? {} : { uid: user.uid }),
     ...(user.gid === undefined ? {} : { gid: user.gid }),
@@ -55,7 +58,11 @@ export async function runNix({ command, args, user, signal, onLine }: NixRun): P
   const stopWatching = endGroupOnAbort(child.pid, signal)
   const stopSweeping = sweepAfterExit(child)
   try {
-    const [{ exitCode, killedBy }, stdout] = await Promise.all([ended, collect(child), forwardLines(child, onLine)])
+    const [{ exitCode, killedBy }, stdout] = await Promise.all([
+      ended,
+      collect(child, maxStdoutLength),
+      forwardLines(child, onLine),
+    ])
     return { stdout: stdout ?? '', exitCode: stdout === undefined ? undefined : exitCode, killedBy }
   } finally {
     stopWatching()
@@ -78,14 +85,13 @@ async function waitForEnd(child: Subprocess, command: string): Promise<Pick<NixE
 }
 
 /** Standard output, or undefined when it is too long. Reads it to its end anyway: nix must not wait for us. */
-async function collect(child: Subprocess): Promise<string | undefined> {
+async function collect(child: Subprocess, maxLength: number): Promise<string | undefined> {
   const decoder = new TextDecoder()
   let text = ''
   await untilClosed(child.stdout, async chunks => {
-    for await (const chunk of chunks)
-      if (text.length <= MAX_STDOUT_LENGTH) text += decoder.decode(chunk, { stream: true })
+    for await (const chunk of chunks) if (text.length <= maxLength) text += decoder.decode(chunk, { stream: true })
   })
-  return text.length > MAX_STDOUT_LENGTH ? undefined : text
+  return text.length > maxLength ? undefined : text
 }
 
 function forwardLines(child: Subprocess, onLine: NixRun['onLine']): Promise<void> {

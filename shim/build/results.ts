@@ -5,6 +5,7 @@ import * as v from 'valibot'
 import { hasCode } from '../error-code.ts'
 import type { BuildOutput } from './contract.ts'
 import { createOneByOne } from './one-by-one.ts'
+import { hintsSchema } from './package-hints.ts'
 import { storePathSchema } from './realise.ts'
 import { guardState, type StateDir } from './state-dir.ts'
 
@@ -30,6 +31,7 @@ const schema = v.object({
   /** For people. */
   flake: v.string(),
   packageName: v.string(),
+  package: v.exactOptional(hintsSchema),
 })
 export type SavedResult = v.InferOutput<typeof schema>
 
@@ -48,10 +50,10 @@ export function createResults({ root, results, gcroots }: StateDir): Results {
       inTurn(async () => {
         const saved = await readRecord(record(key))
         if (saved === undefined) return undefined
-        const { storePath, runId, output } = saved
+        const { storePath, runId, output, package: hints } = saved
         const target = await orUndefined(readlink(output === 'out' ? link(key) : `${link(key)}-${output}`))
         if (target !== storePath || !(await orUndefined(lstat(storePath)))) return undefined
-        return { storePath, runId }
+        return { storePath, runId, ...(hints && { package: hints }) }
       }),
     save: (key, result) => change(() => writeAtomically(record(key), JSON.stringify(result, undefined, 2))),
     keepOnly: keys =>

@@ -37,13 +37,13 @@ export async function runRecipe(setup: NixSetup, recipe: Recipe, call: BuildCall
   const log = openRunLog(setup.dir.logs, runId, logger)
   logger.info({ image: recipe.image, namespace: call.namespace }, 'build started')
   try {
-    const storePath = await buildWithNix(setup, recipe, {
+    const built = await buildWithNix(setup, recipe, {
       ...call,
       runId,
       journal: createJournal(log, call.onProgress),
     })
-    logger.info({ storePath }, 'build done')
-    return { storePath, runId }
+    logger.info({ storePath: built.storePath }, 'build done')
+    return { ...built, runId }
   } catch (error) {
     const { code, message } = toShimError(error)
     logger.warn({ code }, 'build failed')
@@ -59,7 +59,7 @@ interface Run extends BuildCall {
   readonly journal: Journal
 }
 
-async function buildWithNix(setup: NixSetup, recipe: Recipe, run: Run): Promise<string> {
+async function buildWithNix(setup: NixSetup, recipe: Recipe, run: Run): Promise<Omit<BuildOutput, 'runId'>> {
   const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
   const signal = AbortSignal.any([run.signal, timeLimit])
   const nix = (stage: FailedRun['stage'], args: readonly string[]) =>
@@ -73,9 +73,10 @@ async function buildWithNix(setup: NixSetup, recipe: Recipe, run: Run): Promise<
   const storePath = readRealisation(recipe, derivation, answer)
 
   const { flake, packageName } = recipe
-  const { output } = derivation
-  await setup.results.save(key, { storePath, runId: run.runId, output, flake: flake.url, packageName })
-  return storePath
+  const { output, package: hints } = derivation
+  const built = { storePath, ...(hints && { package: hints }) }
+  await setup.results.save(key, { ...built, runId: run.runId, output, flake: flake.url, packageName })
+  return built
 }
 
 interface NixCall extends Run {

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { hostSystem } from '../build/system.ts'
 import { type Config, readConfig } from '../config.ts'
+import type { QueryStore } from '../import/contract.ts'
 import { lazy } from '../lazy.ts'
 import { createLogger } from '../logger.ts'
 import { createPolicy } from '../policy/policy.ts'
@@ -93,7 +94,9 @@ async function createStages({ config, images, env, logger }: StagesOptions): Pro
   const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, logger, env })
   const { user } = builder
   const scriptUser = { ...user, env: user.scriptEnv }
-  const importer = createImporter({ containerd, stateDir, buildUser: scriptUser, logger })
+  const { layers } = config.import
+  const queryStore: QueryStore = ({ paths, ...options }) => builder.pathInfo(paths, options)
+  const importer = createImporter({ containerd, stateDir, layers, queryStore, buildUser: scriptUser, logger })
   return { builder, importer, images: await images() }
 }
 

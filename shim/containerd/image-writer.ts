@@ -18,12 +18,17 @@ export interface DocumentBlob extends Descriptor {
   readonly bytes: Buffer
 }
 
-export interface NewImage {
+export interface ImageDocuments {
   readonly config: DocumentBlob
   readonly manifest: DocumentBlob
   readonly layers: readonly Layer[]
   /** ChainID of the top layer, empty when there is no layer. */
   readonly chainId: string
+}
+
+export interface ImageNames {
+  readonly config: DocumentBlob
+  readonly manifest: DocumentBlob
   /** For the image records. */
   readonly labels: Readonly<Record<string, string>>
   /** Throws when a record that has the image's name must stay as it is. */
@@ -34,9 +39,13 @@ export interface NewImage {
 export interface ImageWriter {
   /** Size in bytes of a blob that is there, and now held by the lease. */
   find(digest: string): Promise<number | undefined>
+  /** Whether a blob is there. It stays only when something else holds it. */
+  has(digest: string): Promise<boolean>
   write(bytes: AsyncIterable<Buffer>): Promise<{ digest: string; size: number }>
-  /** Config, manifest and records; resolves when CRI answers with the image. */
-  publish(image: NewImage): Promise<void>
+  /** Config and manifest. From then on the lease holds the layers and the snapshot that they name, as far as those are there. */
+  writeDocuments(image: ImageDocuments): Promise<void>
+  /** The records; resolves when CRI answers with the image. */
+  publish(image: ImageNames): Promise<void>
   /** Bytes that were written. */
   sentBytes(): number
 }
@@ -62,8 +71,10 @@ export function createImageWriter({ lease, snapshotter, image: name }: ImageWrit
   }
 
   async function ensure({ digest, bytes }: DocumentBlob, labels: Readonly<Record<string, string>>): Promise<void> {
-    await hold(lease, { content: digest })
-    const present = await blobInfo(lease.calls, digest)
+    const there = await blobInfo(lease.calls, digest)
+    if (there) await hold(lease, { content: digest })
+    // Until it was held it may have been collected.
+    const present = there && (await blobInfo(lease.calls, digest))
     if (!present) await write(once(bytes), labels)
     else if (Object.entries(labels).some(([label, value]) => present.labels[label] !== value))
       await labelBlob(lease.calls, digest, labels)
@@ -71,11 +82,14 @@ export function createImageWriter({ lease, snapshotter, image: name }: ImageWrit
 
   return {
     find,
+    has: async digest => (await blobInfo(lease.calls, digest)) !== undefined,
     write: bytes => write(bytes),
     sentBytes: () => sent,
-    async publish({ config, manifest, layers, chainId, labels, check }) {
-      await ensure(config, chainId === '' ? {} : { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: chainId })
-      await ensure(manifest, contentReferences(config, layers))
+    async writeDocuments({ config, manifest, layers, chainId }) {
+      const reference = chainId === '' ? {} : { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: chainId }
+      await Promise.all([ensure(config, reference), ensure(manifest, contentReferences(config, layers))])
+    },
+    async publish({ config, manifest, labels, check }) {
       const { mediaType, digest, size } = manifest
       const record = { target: { mediaType, digest, size }, labels: { ...labels, [MANAGED_LABEL]: 'managed' } }
       // Before the first record, which a refusal would leave.

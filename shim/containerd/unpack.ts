@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { FinalError } from '../errors.ts'
+import { chainOf, chainsOf } from './chain.ts'
 import { blobInfo, labelBlob } from './content.ts'
 import { applyLayer, type Descriptor } from './diff.ts'
 import { GrpcError } from './grpc-error.ts'
@@ -61,7 +61,7 @@ export function createUnpacker({ lease, snapshotter: name, onUnpacked }: Unpacke
       expecting = false
       await queue
       if (layers.length === 0) return ''
-      const top = layers.reduce((parent, { diffId }) => chainOf(parent, diffId), '')
+      const top = chainsOf(layers.map(({ diffId }) => diffId)).at(-1) ?? ''
       if (verified && (await isUnpacked(lease, snapshotter, top))) return top
       chain.length = agreeing(chain, layers)
       for (const layer of layers.slice(chain.length)) await unpackNext(layer, layer.diffId)
@@ -77,7 +77,7 @@ interface Unpacked {
   readonly chainId: string
 }
 
-interface Place {
+export interface Place {
   readonly lease: Lease
   readonly snapshotter: Snapshotter
   /** ChainID of the layers below, empty for none. */
@@ -92,12 +92,12 @@ async function unpackLayer(place: Place, layer: Descriptor, promised?: string): 
     const chainId = chainOf(parent, known)
     if (await isUnpacked(lease, snapshotter, chainId)) return { digest, diffId: known, chainId }
   }
-  const diffId = await extract(place, layer)
+  const diffId = await extractLayer(place, layer)
   return { digest, diffId, chainId: chainOf(parent, diffId) }
 }
 
 /** Whether the snapshot and with it all below are there; the lease keeps them then. */
-async function isUnpacked(lease: Lease, snapshotter: Snapshotter, chainId: string): Promise<boolean> {
+export async function isUnpacked(lease: Lease, snapshotter: Snapshotter, chainId: string): Promise<boolean> {
   await hold(lease, { snapshot: chainId, snapshotter: snapshotter.name })
   return snapshotExists(snapshotter, chainId)
 }
@@ -108,7 +108,8 @@ async function knownDiffId({ lease }: Place, { digest, mediaType }: Descriptor, 
   return (await blobInfo(lease.calls, digest))?.labels[UNCOMPRESSED_LABEL]
 }
 
-async function extract({ lease, snapshotter, parent }: Place, layer: Descriptor): Promise<string> {
+/** Unpacks a blob of the content store into a snapshot, named by the chainID that it turns out to have. Returns its diffID. */
+export async function extractLayer({ lease, snapshotter, parent }: Place, layer: Descriptor): Promise<string> {
   const { key, mounts } = await prepareSnapshot(snapshotter, parent)
   try {
     const diffId = await applyLayer(lease.calls, layer, mounts)
@@ -143,10 +144,4 @@ function checkDiffId({ digest, diffId }: Layer, actual: string | undefined): voi
     'ArchiveInvalid',
     `the layer ${digest} unpacks to ${actual}, where the image's config has ${diffId}`,
   )
-}
-
-/** Source: OCI image specification, config.md, "Layer ChainID". */
-function chainOf(parent: string, diffId: string): string {
-  if (parent === '') return diffId
-  return `sha256:${createHash('sha256').update(`${parent} ${diffId}`).digest('hex')}`
 }

@@ -15,6 +15,8 @@ export interface ImportCall {
   readonly ownedBy: string
   /** Whether somebody else's image of that name may be replaced. */
   readonly replaceForeign: boolean
+  /** What is known of the package besides; missing: only an image is taken for one. */
+  readonly plainPackage?: PackageHints | undefined
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
 }
@@ -27,6 +29,37 @@ export interface ImportedImage {
   /** Bytes that had to be written to containerd's content store. */
   readonly sentBytes: number
 }
+
+/** What tells how a package that is no image is run. */
+export interface PackageHints {
+  /** Name of its main program below `bin`. */
+  readonly mainProgram?: string | undefined
+  /** Keys of an OCI image's config. */
+  readonly imageConfig?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** What Nix knows of a valid store path. */
+export interface StorePathInfo {
+  readonly path: string
+  /** sha256 of its NAR, lower-case hex. */
+  readonly narHash: string
+  /** In bytes. */
+  readonly narSize: number
+  /** Store paths that it refers to. */
+  readonly references: readonly string[]
+}
+
+export interface StoreQuery {
+  readonly paths: readonly string[]
+  /** The paths that they refer to as well, and so on. */
+  readonly recursive: boolean
+}
+
+/** Asks Nix about valid store paths. Throws a ShimError. */
+export type QueryStore = (query: StoreQuery & { readonly signal: AbortSignal }) => Promise<readonly StorePathInfo[]>
+
+/** How layers of store paths get into containerd: `linked`: without a tar, where that is possible; `tar`: with one. */
+export type LayerMode = 'linked' | 'tar'
 
 /** Brings build outputs into containerd, off the main thread. Resolves when CRI answers with the image. */
 export interface Importer {

@@ -2,9 +2,10 @@ import * as v from 'valibot'
 import type { Compression } from './compression.ts'
 import { checkPlatform, type Platform, pairLayers, parseConfig } from './config.ts'
 import { archiveInvalid } from './invalid.ts'
-import { digestOf, parseJson } from './json.ts'
+import { parseJson } from './json.ts'
 import type { LayoutFiles, OnLayer } from './layout-files.ts'
-import type { Descriptor, Document, ImagePlan, PlannedLayer } from './plan.ts'
+import { CONFIG_TYPE, document, LAYER_TYPE, makeManifest } from './manifest.ts'
+import type { ImagePlan, PlannedLayer } from './plan.ts'
 
 export const DOCKER_MANIFEST = 'manifest.json'
 
@@ -32,8 +33,13 @@ export async function planDockerArchive(
     onLayer(layer)
     layers.push({ mediaType: mediaType(layer.compression), digest: layer.digest, size: layer.size, diffId })
   }
-  const config = document('application/vnd.oci.image.config.v1+json', bytes)
-  return { config, manifest: makeManifest(config, layers), layers }
+  const config = document(CONFIG_TYPE, bytes)
+  return { config, manifest: makeManifest(config, layers), layers, layerNames: image.Layers }
+}
+
+/** Names of the layers' files, bottom first. */
+export function layerNamesIn(manifestJson: Buffer): readonly string[] {
+  return onlyImage(parseJson(schema, manifestJson, DOCKER_MANIFEST)).Layers
 }
 
 /** One image may stand there several times, under several names. */
@@ -49,31 +55,11 @@ function onlyImage(images: v.InferOutput<typeof schema>): { Config: string; Laye
 function mediaType(compression: Compression): string {
   switch (compression) {
     case 'none':
-      return 'application/vnd.oci.image.layer.v1.tar'
+      return LAYER_TYPE
     case 'gzip':
     case 'zstd':
-      return `application/vnd.oci.image.layer.v1.tar+${compression}`
+      return `${LAYER_TYPE}+${compression}`
     default:
       throw archiveInvalid(`has a layer that is compressed with ${compression}; gzip and zstd can be unpacked`)
   }
-}
-
-const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json'
-
-function makeManifest(config: Descriptor, layers: readonly Descriptor[]): Document {
-  const manifest = {
-    schemaVersion: 2,
-    mediaType: MANIFEST_TYPE,
-    config: descriptor(config),
-    layers: layers.map(descriptor),
-  }
-  return document(MANIFEST_TYPE, Buffer.from(JSON.stringify(manifest)))
-}
-
-function descriptor({ mediaType, digest, size }: Descriptor): Descriptor {
-  return { mediaType, digest, size }
-}
-
-function document(mediaType: string, bytes: Buffer): Document {
-  return { mediaType, digest: digestOf(bytes), size: bytes.length, bytes }
 }

@@ -2,12 +2,13 @@ import { createHash, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { CRI_NAMESPACE } from '../containerd/records.ts'
-import type { ImportCall, ImportedImage, Importer } from './contract.ts'
+import type { ImportCall, ImportedImage, Importer, LayerMode, PackageHints, QueryStore } from './contract.ts'
 import type { ImportJob } from './job.ts'
 import { createLeftLeases } from './left-leases.ts'
-import { runWorker } from './run-worker.ts'
+import { type LinkingReport, runWorker } from './run-worker.ts'
 import type { ScriptUser } from './stream-script.ts'
 import { createTurns } from './turns.ts'
+import { createWorkers } from './workers.ts'
 
 export interface ImporterOptions {
   readonly containerd: {
@@ -16,8 +17,10 @@ export interface ImporterOptions {
     readonly snapshotter: string
     readonly namespace?: string
   }
-  /** Its folder `plans` is the importer's. */
+  /** Its folders `plans`, `digests` and `view` are the importer's. */
   readonly stateDir: string
+  readonly layers: LayerMode
+  readonly queryStore: QueryStore
   /** Whom stream scripts run as. */
   readonly buildUser: ScriptUser
   readonly logger: Logger
@@ -30,17 +33,22 @@ const DEFAULT_MAX_IMPORTS = 2
 
 /** Imports of one image name run one after another. */
 export function createImporter(options: ImporterOptions): Importer {
-  const { logger, stateDir, containerd, buildUser, maxImports = DEFAULT_MAX_IMPORTS } = options
+  const { logger, stateDir, containerd, layers, queryStore, buildUser, maxImports = DEFAULT_MAX_IMPORTS } = options
   const turns = createTurns(maxImports)
   const shared = {
     containerd: { namespace: CRI_NAMESPACE, ...containerd },
+    layers,
     plansFolder: join(stateDir, 'plans'),
+    digestsFolder: join(stateDir, 'digests'),
+    viewFolder: join(stateDir, 'view'),
     importer: createHash('sha256').update(stateDir).digest('hex'),
     process: randomUUID(),
     scriptUser: scriptUser(buildUser),
   }
 
+  const workers = createWorkers()
   const leftLeases = createLeftLeases()
+  const tellLinking = linkingTeller(logger)
 
   async function run(call: ImportCall): Promise<ImportedImage> {
     const { storePath, image } = call
@@ -48,10 +56,18 @@ export function createImporter(options: ImporterOptions): Importer {
     const started = performance.now()
     const lease = `enbi-shim-${randomUUID()}`
     const staleLeases = leftLeases.ids()
-    const { labels, ownedBy, replaceForeign } = call
-    const job: ImportJob = { ...shared, storePath, image, labels, ownedBy, replaceForeign, lease, staleLeases }
+    const { labels, ownedBy, replaceForeign, plainPackage } = call
+    const claim = { storePath, image, labels, ownedBy, replaceForeign }
+    const job: ImportJob = {
+      ...shared,
+      ...claim,
+      lease,
+      staleLeases,
+      ...(plainPackage && { plainPackage: hints(plainPackage) }),
+    }
     try {
-      const imported = await runWorker(job, { ...call, onStaleLeasesEnded: () => leftLeases.ended(staleLeases) })
+      const own = { queryStore, onLinking: tellLinking, onStaleLeasesEnded: () => leftLeases.ended(staleLeases) }
+      const imported = await workers.withWorker(worker => runWorker(worker, job, { ...call, ...own }))
       log.info({ ...imported, ms: Math.round(performance.now() - started) }, 'imported')
       return imported
     } catch (err) {
@@ -62,6 +78,21 @@ export function createImporter(options: ImporterOptions): Importer {
   }
 
   return { importImage: call => turns.take(call.image, call.signal, () => run(call)) }
+}
+
+/** Logs how layers of store paths get into containerd, whenever that has changed. */
+function linkingTeller(logger: Logger): (linking: LinkingReport) => void {
+  let told: string | undefined
+  return ({ possible, how }) => {
+    if (how === told) return
+    told = how
+    if (possible) logger.info({ how }, 'layers of store paths are linked')
+    else logger.warn({ reason: how }, 'layers of store paths cannot be linked: real tars are made of them')
+  }
+}
+
+function hints({ mainProgram, imageConfig }: PackageHints): NonNullable<ImportJob['plainPackage']> {
+  return { ...(mainProgram !== undefined && { mainProgram }), ...(imageConfig && { imageConfig }) }
 }
 
 /** Only what a thread can be given. */

@@ -11,6 +11,17 @@ export const jobSchema = v.object({
   containerd: v.object({ address: v.string(), namespace: v.string(), snapshotter: v.string() }),
   /** Folder of remembered plans. */
   plansFolder: v.string(),
+  /** Folder of remembered digests of layers. */
+  digestsFolder: v.string(),
+  /** Folder that a mount may be put on. */
+  viewFolder: v.string(),
+  layers: v.picklist(['linked', 'tar']),
+  plainPackage: v.exactOptional(
+    v.object({
+      mainProgram: v.exactOptional(v.string()),
+      imageConfig: v.exactOptional(v.record(v.string(), v.unknown())),
+    }),
+  ),
   /** Names the importer, the same after a restart. */
   importer: v.string(),
   /** Names this run of the shim. */
@@ -39,6 +50,10 @@ export const reportSchema = v.variant('kind', [
   /** A stream script runs, with this process group; without one it has ended. */
   v.object({ kind: v.literal('script'), pid: v.exactOptional(v.number()) }),
   v.object({ kind: v.literal('staleLeasesEnded') }),
+  /** How the store's files get into snapshots, or why they can't. */
+  v.object({ kind: v.literal('linking'), possible: v.boolean(), how: v.string() }),
+  /** Wants a StoreAnswer of that id. */
+  v.object({ kind: v.literal('query'), id: v.number(), paths: v.array(v.string()), recursive: v.boolean() }),
   v.object({
     kind: v.literal('done'),
     image: v.object({ imageId: v.string(), manifestDigest: v.string(), sentBytes: v.number() }),
@@ -47,5 +62,18 @@ export const reportSchema = v.variant('kind', [
 ])
 export type ImportReport = v.InferOutput<typeof reportSchema>
 
-/** What the worker is told: to give up. */
-export const CANCEL = 'cancel'
+const storePathInfo = v.object({
+  path: v.string(),
+  narHash: v.string(),
+  narSize: v.number(),
+  references: v.array(v.string()),
+})
+
+/** What the worker is told: to import, to give up, or what Nix knows of store paths. */
+export const orderSchema = v.variant('kind', [
+  v.object({ kind: v.literal('import'), job: jobSchema }),
+  v.object({ kind: v.literal('cancel') }),
+  v.object({ kind: v.literal('storePaths'), id: v.number(), infos: v.array(storePathInfo) }),
+  v.object({ kind: v.literal('queryFailed'), id: v.number(), code: errorCode, message: v.string() }),
+])
+export type ImportOrder = v.InferOutput<typeof orderSchema>

@@ -25,7 +25,7 @@ export async function planOciLayout(
   for (const layer of pairLayers(layers, parseConfig(config.bytes, config.digest))) {
     stored.push(await storeChecked(files, layer, onLayer))
   }
-  return { manifest, config, layers: stored }
+  return { manifest, config, layers: stored, layerNames: [] }
 }
 
 interface Candidate {

@@ -12,16 +12,26 @@ export type Output =
   /** A tar, compressed or not; `size` in bytes. */
   | { readonly kind: 'archive'; readonly path: string; readonly size: number }
   /** A program that writes a docker-archive to its standard output. */
-  | { readonly kind: 'script'; readonly path: string }
+  | { readonly kind: 'script'; readonly path: string; readonly head: Buffer }
+  /** A file that looks like JSON. */
+  | { readonly kind: 'json'; readonly path: string; readonly head: Buffer }
+  /** A folder that is no image. */
+  | { readonly kind: 'package'; readonly path: string }
 
-/** Looks at what `nix build` left. Throws NotAnImage with what it is instead. */
+/** What gives the bytes of an archive. */
+export type ArchiveOutput = Extract<Output, { kind: 'archive' | 'script' }>
+/** What holds an image in full. */
+export type ImageOutput = ArchiveOutput | Extract<Output, { kind: 'folder' }>
+
+/** Looks at what `nix build` left. Throws NotAnImage when it is no image of any form, with what it is instead. */
 export async function recogniseOutput(storePath: string): Promise<Output> {
   const path = await resolveInStore(storePath)
   const stats = await stat(path)
   if (stats.isDirectory()) return recogniseFolder(path)
   if (!stats.isFile()) throw notAnImage('it is neither a file nor a folder')
   const head = await headOf(path)
-  if (isProgram(head) && (stats.mode & ANY_EXECUTE) !== 0) return { kind: 'script', path }
+  if (isProgram(head) && (stats.mode & ANY_EXECUTE) !== 0) return { kind: 'script', path, head }
+  if (isJson(head)) return { kind: 'json', path, head }
   if (compressionOf(head) === 'none' && !isTar(head)) throw notAnImage('it is a file, but no archive')
   return { kind: 'archive', path, size: stats.size }
 }
@@ -39,8 +49,7 @@ async function resolveInStore(storePath: string): Promise<string> {
 
 async function recogniseFolder(path: string): Promise<Output> {
   const layout = await stat(join(path, OCI_LAYOUT)).catch(() => undefined)
-  if (layout) return { kind: 'folder', path }
-  throw notAnImage('it is a folder without an OCI layout')
+  return { kind: layout ? 'folder' : 'package', path }
 }
 
 const ANY_EXECUTE = 0o111
@@ -60,13 +69,18 @@ function isProgram(head: Buffer): boolean {
   return head.subarray(0, 2).toString('latin1') === '#!' || head.subarray(0, ELF.length).equals(ELF)
 }
 
+function isJson(head: Buffer): boolean {
+  return /^\s*\{/.test(head.toString('latin1'))
+}
+
 function isTar(head: Buffer): boolean {
   return head.subarray(257, 262).toString('latin1') === 'ustar'
 }
 
-function notAnImage(reason: string): FinalError {
+/** `reason` goes on from "the package is no image: ". */
+export function notAnImage(reason: string): FinalError {
   return new FinalError(
     'NotAnImage',
-    `the package is no image: ${reason} (expected a docker-archive, an OCI archive, an OCI layout folder or a stream script)`,
+    `the package is no image: ${reason} (expected a docker-archive, an OCI archive, an OCI layout folder, a stream script, or an image of nix2container or nix-snapshotter)`,
   )
 }

@@ -39,16 +39,18 @@ function planFile(folder: string, storePath: string): string {
 
 const documentSchema = v.object({ ...descriptorSchema.entries, base64: v.string() })
 const schema = v.object({
-  version: v.literal(1),
+  version: v.literal(2),
   storePath: v.string(),
   config: documentSchema,
   manifest: documentSchema,
   layers: v.array(v.object({ ...descriptorSchema.entries, diffId: descriptorSchema.entries.digest })),
+  layerNames: v.array(v.string()),
 })
 type Serialised = v.InferOutput<typeof schema>
 
-function serialise(storePath: string, { config, manifest, layers }: ImagePlan): Serialised {
-  return { version: 1, storePath, config: encode(config), manifest: encode(manifest), layers: [...layers] }
+function serialise(storePath: string, { config, manifest, layers, layerNames }: ImagePlan): Serialised {
+  const documents = { config: encode(config), manifest: encode(manifest) }
+  return { version: 2, storePath, ...documents, layers: [...layers], layerNames: [...layerNames] }
 }
 
 function encode({ mediaType, digest, size, bytes }: Document): Serialised['config'] {
@@ -58,10 +60,10 @@ function encode({ mediaType, digest, size, bytes }: Document): Serialised['confi
 function parsePlan(text: string, storePath: string): ImagePlan | undefined {
   const result = v.safeParse(v.pipe(v.string(), v.parseJson(), schema), text)
   if (!result.success || result.output.storePath !== storePath) return undefined
-  const { layers, ...documents } = result.output
+  const { layers, layerNames, ...documents } = result.output
   const config = decode(documents.config)
   const manifest = decode(documents.manifest)
-  return config && manifest && { config, manifest, layers }
+  return config && manifest && { config, manifest, layers, layerNames }
 }
 
 function decode({ mediaType, digest, size, base64 }: Serialised['config']): Document | undefined {

@@ -26,4 +26,12 @@ export interface ImagePlan {
   readonly config: Document
   readonly manifest: Document
   readonly layers: readonly PlannedLayer[]
+  /** Names of the layers' files in a docker-archive, bottom first; none for other forms. */
+  readonly layerNames: readonly string[]
+}
+
+/** An image whose snapshots are in containerd. */
+export interface FilledImage extends ImagePlan {
+  /** ChainID of the top layer, empty when there is no layer. */
+  readonly chainId: string
 }

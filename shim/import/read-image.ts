@@ -3,13 +3,13 @@ import { archiveBytes } from './archive-bytes.ts'
 import type { BlobStore } from './blob-store.ts'
 import { decompress } from './compression.ts'
 import { hostPlatform } from './config.ts'
-import { DOCKER_MANIFEST, planDockerArchive } from './docker-archive.ts'
+import { DOCKER_MANIFEST, layerNamesIn, planDockerArchive } from './docker-archive.ts'
 import { openFolder } from './folder.ts'
 import { archiveInvalid } from './invalid.ts'
 import type { LayoutFiles, OnLayer } from './layout-files.ts'
 import { OCI_INDEX, OCI_LAYOUT } from './oci-index.ts'
 import { planOciLayout } from './oci-layout.ts'
-import { type Output, recogniseOutput } from './output.ts'
+import type { ImageOutput } from './output.ts'
 import type { ImagePlan } from './plan.ts'
 import type { ScriptRun } from './stream-script.ts'
 
@@ -22,20 +22,22 @@ export interface ReadImage extends ScriptRun {
 }
 
 /** Reads a build output, whatever its form, once; its layers are in the store then. Throws the import codes of the catalogue. */
-export async function readImage(storePath: string, read: ReadImage): Promise<ImagePlan> {
-  const output = await recogniseOutput(storePath)
+export async function readImage(output: ImageOutput, read: ReadImage): Promise<ImagePlan> {
   const files = await openLayout(output, read)
   const host = hostPlatform()
   const [layout, index, manifest] = await Promise.all(
     [OCI_LAYOUT, OCI_INDEX, DOCKER_MANIFEST].map(name => files.readDocument(name)),
   )
   // Newer docker saves are both; the OCI part has the digests that the image had where it came from.
-  if (layout && index) return planOciLayout(files, index, { host, onLayer: read.onLayer })
+  if (layout && index) {
+    const plan = await planOciLayout(files, index, { host, onLayer: read.onLayer })
+    return manifest ? { ...plan, layerNames: layerNamesIn(manifest) } : plan
+  }
   if (manifest) return planDockerArchive(files, manifest, { host, onLayer: read.onLayer })
   throw archiveInvalid(`has no image: neither ${DOCKER_MANIFEST} nor ${OCI_LAYOUT} with ${OCI_INDEX} is in it`)
 }
 
-function openLayout(output: Output, { store, onLayer, onRead, ...run }: ReadImage): Promise<LayoutFiles> {
+function openLayout(output: ImageOutput, { store, onLayer, onRead, ...run }: ReadImage): Promise<LayoutFiles> {
   let done = 0
   const onBytes = (count: number) => {
     done += count

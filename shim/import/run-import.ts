@@ -1,17 +1,17 @@
 import { createCalls } from '../containerd/calls.ts'
 import { createConnection } from '../containerd/connection.ts'
-import { blobInfo } from '../containerd/content.ts'
 import { toContainerdFailure } from '../containerd/failure.ts'
-import { createImageWriter, type ImageWriter } from '../containerd/image-writer.ts'
+import { createImageWriter } from '../containerd/image-writer.ts'
 import type { Lease } from '../containerd/leases.ts'
-import { createUnpacker, type Unpacker } from '../containerd/unpack.ts'
-import type { ImportedImage, ImportProgress } from './contract.ts'
+import { createUnpacker } from '../containerd/unpack.ts'
+import type { ImportedImage, ImportProgress, StorePathInfo, StoreQuery } from './contract.ts'
+import type { ArchiveStage } from './import-archive.ts'
 import { archiveInvalid } from './invalid.ts'
 import type { ImportJob } from './job.ts'
-import type { StoredLayer } from './layout-files.ts'
+import { makeImage } from './make-image.ts'
+import { openNativeStage } from './native/open-stage.ts'
 import type { ImagePlan } from './plan.ts'
 import { openPlanMemory } from './plan-memory.ts'
-import { readImage } from './read-image.ts'
 import { refuseForeign } from './refuse-foreign.ts'
 import { endDeadLeases, underLease } from './under-lease.ts'
 
@@ -21,6 +21,9 @@ export interface ImportRun {
   readonly onStaleLeasesEnded: () => void
   /** Told the process group of a stream script, and nothing once that has ended. */
   readonly onScript: (pid?: number) => void
+  readonly queryStore: (query: StoreQuery) => Promise<readonly StorePathInfo[]>
+  /** Told how the store's files get into snapshots, or why they can't. */
+  readonly onLinking: (linking: { readonly possible: boolean; readonly how: string }) => void
 }
 
 /** One import from start to end. Throws a ShimError. */
@@ -41,51 +44,28 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<Importe
 }
 
 async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promise<ImportedImage> {
-  const { storePath, image, labels } = job
+  const { image, labels } = job
   const { snapshotter } = job.containerd
-  let layerCount: number | undefined
-  const onUnpacked = (done: number) => {
-    if (layerCount !== undefined) run.onProgress({ phase: 'unpacking', done, expected: layerCount })
-  }
   const writer = createImageWriter({ lease, snapshotter, image })
-  const unpacker = createUnpacker({ lease, snapshotter, onUnpacked })
-  const memory = openPlanMemory(job.plansFolder)
-
-  const remembered = await memory.recall(storePath)
-  const present = remembered && (await isPresent(lease, writer, remembered))
-  const plan = present ? remembered : await read(job, run, writer, unpacker)
-  checkPinnedDigest(image, plan)
-  layerCount = plan.layers.length
-  const chainId = await unpacker.complete(plan.layers, { verified: plan === remembered })
-  await writer.publish({ ...plan, chainId, labels, check: present => refuseForeign(job, present) })
-  if (plan !== remembered) await memory.remember(storePath, plan)
-  return { imageId: plan.config.digest, manifestDigest: plan.manifest.digest, sentBytes: writer.sentBytes() }
-}
-
-/** Whether all that came out of the output is in the content store still. The manifest there holds its layers. */
-async function isPresent(lease: Lease, writer: ImageWriter, { manifest, layers }: ImagePlan): Promise<boolean> {
-  if ((await writer.find(manifest.digest)) === undefined) return false
-  const found = await Promise.all(layers.map(({ digest }) => blobInfo(lease.calls, digest)))
-  return layers.every(({ size }, index) => found[index]?.size === size)
-}
-
-function read({ storePath, scriptUser }: ImportJob, run: ImportRun, store: ImageWriter, unpacker: Unpacker) {
-  return readImage(storePath, {
-    store,
-    user: scriptUser,
+  const archives: ArchiveStage = {
+    lease,
+    snapshotter,
+    writer,
+    memory: openPlanMemory(job.plansFolder),
+    createUnpacker: onUnpacked => createUnpacker({ lease, snapshotter, onUnpacked }),
+    user: job.scriptUser,
     signal: run.signal,
     onStart: run.onScript,
     onEnd: () => run.onScript(),
-    onLayer: layer => expectLayer(unpacker, layer),
-    onRead: (doneBytes, totalBytes) =>
-      run.onProgress({ phase: 'importing', doneBytes, ...(totalBytes !== undefined && { totalBytes }) }),
-  })
-}
-
-function expectLayer(unpacker: Unpacker, { compression, digest, size }: StoredLayer): void {
-  if (compression === 'xz') return
-  const suffix = compression === 'none' ? '' : `+${compression}`
-  unpacker.expect({ mediaType: `application/vnd.oci.image.layer.v1.tar${suffix}`, digest, size })
+    onProgress: run.onProgress,
+  }
+  await using native = openNativeStage({ lease, snapshotter, writer }, job, run)
+  const filled = await makeImage(job, { archives, native: native.stage, queryStore: run.queryStore }, plan =>
+    checkPinnedDigest(image, plan),
+  )
+  const { config, manifest } = filled
+  await writer.publish({ config, manifest, labels, check: present => refuseForeign(job, present) })
+  return { imageId: config.digest, manifestDigest: manifest.digest, sentBytes: writer.sentBytes() }
 }
 
 /** A reference may name the very manifest that it wants. */

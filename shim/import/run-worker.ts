@@ -1,62 +1,78 @@
-import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import * as v from 'valibot'
-import { messageOf, RetryableError, reviveError } from '../errors.ts'
+import { messageOf, RetryableError, reviveError, toShimError } from '../errors.ts'
 import { signalGroup } from '../process-group.ts'
-import type { ImportCall, ImportedImage } from './contract.ts'
-import { CANCEL, type ImportJob, type ImportReport, reportSchema } from './job.ts'
+import type { ImportCall, ImportedImage, QueryStore } from './contract.ts'
+import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from './job.ts'
 import { IMPORT_LIMIT_MS } from './under-lease.ts'
 
-/** The same file, as source or compiled. */
-const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
-/** For JavaScript objects; the bytes of layers are not among them. */
-const WORKER_LIMITS = { maxOldGenerationSizeMb: 96 }
 /** A cancelled import cleans up behind itself within this, or is ended. */
 const CANCEL_GRACE_MS = 20_000
 
 export interface WorkerRun extends Pick<ImportCall, 'signal' | 'onProgress'> {
+  readonly queryStore: QueryStore
+  readonly onLinking: (linking: LinkingReport) => void
   readonly onStaleLeasesEnded: () => void
 }
 
-/** Runs an import in a thread of its own and resolves once that has ended. Throws a ShimError. */
-export function runWorker(job: ImportJob, { signal, onProgress, onStaleLeasesEnded }: WorkerRun) {
+export type LinkingReport = Extract<ImportReport, { kind: 'linking' }>
+
+/** Has a worker thread run an import. Throws a ShimError. */
+export function runWorker(worker: Worker, job: ImportJob, run: WorkerRun): Promise<ImportedImage> {
+  const { signal, onProgress, onLinking, onStaleLeasesEnded } = run
   return new Promise<ImportedImage>((resolve, reject) => {
-    const worker = new Worker(WORKER, { workerData: job, resourceLimits: WORKER_LIMITS, name: 'import' })
-    let last: Outcome | undefined
     let crash: unknown
     let script: number | undefined
     const timers: NodeJS.Timeout[] = []
+    const order = (message: ImportOrder) => worker.postMessage(message)
     const cancel = () => {
-      worker.postMessage(CANCEL)
+      order({ kind: 'cancel' })
       timers.push(setTimeout(() => worker.terminate(), CANCEL_GRACE_MS))
     }
     const expire = () => {
       crash = new Error(`it took longer than ${IMPORT_LIMIT_MS / 60_000} minutes`)
       cancel()
     }
-    timers.push(setTimeout(expire, IMPORT_LIMIT_MS))
-    signal.addEventListener('abort', cancel, { once: true })
-    if (signal.aborted) cancel()
-
-    worker.on('message', message => {
+    const told = (message: unknown) => {
       const report = v.parse(reportSchema, message)
       if (report.kind === 'progress') onProgress(report.progress)
       else if (report.kind === 'script') script = report.pid
       else if (report.kind === 'staleLeasesEnded') onStaleLeasesEnded()
-      else last = report
-    })
-    worker.on('error', error => {
+      else if (report.kind === 'linking') onLinking(report)
+      else if (report.kind === 'query') void answer(report, run).then(order)
+      else end(report)
+    }
+    const failed = (error: unknown) => {
       crash = error
-    })
-    worker.on('exit', () => {
+    }
+    const exited = () => end(undefined)
+    const end = (last: Outcome | undefined) => {
       timers.forEach(clearTimeout)
       signal.removeEventListener('abort', cancel)
+      worker.off('message', told).off('error', failed).off('exit', exited)
       if (last?.kind === 'done') return resolve(last.image)
       // A thread that crashed has left its stream script running.
       if (last === undefined && script !== undefined) signalGroup(script, 'SIGKILL')
       reject(last && crash === undefined ? revive(last) : crashed(crash))
-    })
+    }
+    worker.on('message', told).on('error', failed).on('exit', exited)
+    timers.push(setTimeout(expire, IMPORT_LIMIT_MS))
+    order({ kind: 'import', job })
+    signal.addEventListener('abort', cancel, { once: true })
+    if (signal.aborted) cancel()
   })
+}
+
+type Query = Extract<ImportReport, { kind: 'query' }>
+
+async function answer({ id, paths, recursive }: Query, { queryStore, signal }: WorkerRun): Promise<ImportOrder> {
+  try {
+    const infos = await queryStore({ paths, recursive, signal })
+    return { kind: 'storePaths', id, infos: infos.map(info => ({ ...info, references: [...info.references] })) }
+  } catch (error) {
+    const { code, message } = toShimError(error)
+    return { kind: 'queryFailed', id, code, message }
+  }
 }
 
 type Outcome = Extract<ImportReport, { kind: 'done' | 'failed' }>

@@ -1,46 +1,44 @@
-import { readlinkSync } from 'node:fs'
-import { setPriority } from 'node:os'
-import { basename } from 'node:path'
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import * as v from 'valibot'
 import { RetryableError, toShimError } from '../errors.ts'
+import { createAskMain } from './ask-main.ts'
 import type { ImportProgress } from './contract.ts'
-import { CANCEL, type ImportReport, jobSchema } from './job.ts'
+import { type ImportJob, type ImportReport, orderSchema } from './job.ts'
+import { lowerPriority } from './lower-priority.ts'
 import { runImport } from './run-import.ts'
 
-/** The thread of one import: gets an ImportJob, tells ImportReports. */
-async function main(): Promise<void> {
-  lowerPriority()
-  const cancel = new AbortController()
-  parentPort?.on('message', message => {
-    if (message === CANCEL) cancel.abort(new RetryableError('Cancelled', 'the import was cancelled'))
-  })
+/** A thread that runs imports, one after another: gets ImportOrders, tells ImportReports. */
+lowerPriority()
+const ask = createAskMain(report)
+let cancel = new AbortController()
+
+parentPort?.on('message', message => {
+  const order = v.parse(orderSchema, message)
+  if (order.kind === 'cancel') return cancel.abort(new RetryableError('Cancelled', 'the import was cancelled'))
+  if (order.kind !== 'import') return ask.answered(order)
+  cancel = new AbortController()
+  void run(order.job, cancel.signal)
+})
+
+async function run(job: ImportJob, signal: AbortSignal): Promise<void> {
   try {
-    const job = v.parse(jobSchema, workerData)
     const image = await runImport(job, {
-      signal: cancel.signal,
+      signal,
       onProgress: throttle(progress => report({ kind: 'progress', progress })),
-      onStaleLeasesEnded: () => report({ kind: 'staleLeasesEnded' }),
       onScript: pid => report({ kind: 'script', ...(pid !== undefined && { pid }) }),
+      queryStore: ask.queryStore,
+      onLinking: linking => report({ kind: 'linking', ...linking }),
+      onStaleLeasesEnded: () => report({ kind: 'staleLeasesEnded' }),
     })
     report({ kind: 'done', image })
   } catch (error) {
     const { code, message, stack } = toShimError(error)
     report({ kind: 'failed', code, message, stack })
   }
-  parentPort?.close()
 }
 
 function report(message: ImportReport): void {
   parentPort?.postMessage(message)
-}
-
-const NICENESS = 10
-
-/** Calls that pass through the main thread go first; children inherit it. */
-function lowerPriority(): void {
-  const threadId = Number(basename(readlinkSync('/proc/thread-self')))
-  setPriority(threadId, NICENESS)
 }
 
 /** Often enough for eyes. */
@@ -55,5 +53,3 @@ function throttle(tell: (progress: ImportProgress) => void): (progress: ImportPr
     tell(progress)
   }
 }
-
-await main()

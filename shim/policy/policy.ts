@@ -15,6 +15,8 @@ export interface PolicyRule {
   readonly requireLocked: boolean
   /** Allow replacing an image of that name which the shim did not put there. */
   readonly replaceForeign: boolean
+  /** Make an image of a package that is none. */
+  readonly plainPackages: boolean
 }
 
 /** Returns the rule that allows the recipe. Throws PolicyRefused, saying which of namespace, image and flake did not match. */

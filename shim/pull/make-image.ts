@@ -27,11 +27,11 @@ export interface MakeImageOptions {
 export function createMakeImage(options: MakeImageOptions): MakeImage {
   const { reporter } = options
   return async (wish, signal) => {
-    const { replaceForeign } = admit(options, wish)
+    const rule = admit(options, wish)
     const report = reporter?.wanted(wish)
     const wanted = report ? AbortSignal.any([signal, report.signal]) : signal
     try {
-      const { imageId } = await join(options, wish, { replaceForeign, signal: wanted })
+      const { imageId } = await join(options, wish, { rule, signal: wanted })
       report?.done()
       return imageId
     } catch (error) {
@@ -58,18 +58,18 @@ function requireSystem({ system, image }: Recipe, host: string): void {
 }
 
 interface Join {
-  readonly replaceForeign: boolean
+  readonly rule: PolicyRule
   readonly signal: AbortSignal
 }
 
-async function join(options: MakeImageOptions, { recipe, namespace }: Wish, { replaceForeign, signal }: Join) {
+async function join(options: MakeImageOptions, { recipe, namespace }: Wish, { rule, signal }: Join) {
   const images = await options.images()
   const record = await whenContainerdAnswers(() => images.find(recipe.image), signal)
-  if (record) refuseForeign({ image: recipe.image, ownedBy: RECIPE_LABEL, replaceForeign }, record)
+  if (record) refuseForeign({ ...rule, image: recipe.image, ownedBy: RECIPE_LABEL }, record)
   const stages = await options.stages()
   const start = (runSignal: AbortSignal) =>
     observed(options, recipe, onProgress =>
-      pullRecipe(stages, { recipe, namespace, record, replaceForeign, signal: runSignal, onProgress }),
+      pullRecipe(stages, { recipe, namespace, record, rule, signal: runSignal, onProgress }),
     )
   return options.runs.join(recipeKey(recipe), start, signal)
 }

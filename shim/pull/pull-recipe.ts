@@ -1,7 +1,8 @@
-import type { Builder } from '../build/contract.ts'
+import type { Builder, BuildOutput } from '../build/contract.ts'
 import type { Recipe } from '../build/recipe.ts'
 import { isContainerdAway } from '../errors.ts'
 import type { Importer } from '../import/contract.ts'
+import type { PolicyRule } from '../policy/policy.ts'
 import type { ImageRecord, ImageRecords, PullOutcome } from './contract.ts'
 import { isOfRecipe, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
 import type { PullProgress } from './progress.ts'
@@ -18,8 +19,8 @@ export interface RecipePull {
   readonly namespace: string
   /** The image record of that name, as the caller found it. */
   readonly record: ImageRecord | undefined
-  /** Whether an image of that name which no shim put there may be replaced. */
-  readonly replaceForeign: boolean
+  /** The one that allows it. */
+  readonly rule: Pick<PolicyRule, 'replaceForeign' | 'plainPackages'>
   readonly signal: AbortSignal
   readonly onProgress: (progress: PullProgress) => void
 }
@@ -36,7 +37,7 @@ export async function pullRecipe(stages: Stages, pull: RecipePull): Promise<Pull
   onProgress({ phase: 'built', storePath: output.storePath })
   const kept = await builtBefore(stages, pull, output.storePath)
   if (kept) return { ...output, imageId: kept, present: true }
-  return { ...output, imageId: await importOutput(stages.importer, pull, output.storePath), present: false }
+  return { ...output, imageId: await importOutput(stages.importer, pull, output), present: false }
 }
 
 async function build(builder: Builder, pull: RecipePull) {
@@ -55,13 +56,16 @@ async function builtBefore(stages: Stages, pull: RecipePull, storePath: string):
 /** An import that containerd left in the lurch is begun again: a restart of containerd is no reason to fail a pull. */
 const IMPORT_TRIES = 3
 
-async function importOutput(importer: Importer, pull: RecipePull, storePath: string): Promise<string> {
-  const { recipe, replaceForeign, signal, onProgress } = pull
+async function importOutput(importer: Importer, pull: RecipePull, output: BuildOutput): Promise<string> {
+  const { recipe, rule, signal, onProgress } = pull
+  const { replaceForeign, plainPackages } = rule
+  const { storePath, package: hints = {} } = output
   const records = {
     image: recipe.image,
     labels: recipeLabels(recipe, storePath),
     ownedBy: RECIPE_LABEL,
     replaceForeign,
+    plainPackage: plainPackages ? hints : undefined,
   }
   for (let tries = 1; ; tries += 1) {
     try {

@@ -3,7 +3,7 @@
 import { createInterface } from 'node:readline'
 import { pino } from 'pino'
 import { createBuilder } from '../../shim/build/builder.ts'
-import type { BuildOutput, BuildProgress } from '../../shim/build/contract.ts'
+import type { BuildOutput, BuildProgress, PathInfo } from '../../shim/build/contract.ts'
 import type { Recipe } from '../../shim/build/recipe.ts'
 import { type ErrorCode, toShimError } from '../../shim/errors.ts'
 
@@ -12,12 +12,19 @@ export type HostRequest =
   | { id: number; op: 'abort'; build: number }
   | { id: number; op: 'find'; recipe: Recipe }
   | { id: number; op: 'keepOnly'; keys: string[] }
+  | { id: number; op: 'pathInfo'; paths: string[]; recursive: boolean }
   | { id: number; op: 'memory' }
 
 export type HostReply =
   | { id: number; progress: BuildProgress }
-  | { id: number; done: { output?: BuildOutput | undefined; bytes?: number } }
+  | { id: number; done: HostDone }
   | { id: number; error: { code: ErrorCode; message: string; retryable: boolean } }
+
+export interface HostDone {
+  readonly output?: BuildOutput | undefined
+  readonly infos?: readonly PathInfo[]
+  readonly bytes?: number
+}
 
 const logger = pino(pino.destination({ dest: 2, sync: true }))
 const aborts = new Map<number, AbortController>()
@@ -36,7 +43,7 @@ async function answer(request: HostRequest): Promise<void> {
   }
 }
 
-async function handle(request: HostRequest): Promise<{ output?: BuildOutput | undefined; bytes?: number }> {
+async function handle(request: HostRequest): Promise<HostDone> {
   const builder = await creating
   switch (request.op) {
     case 'build':
@@ -49,6 +56,8 @@ async function handle(request: HostRequest): Promise<{ output?: BuildOutput | un
     case 'keepOnly':
       await builder.keepOnly(new Set(request.keys))
       return {}
+    case 'pathInfo':
+      return { infos: await builder.pathInfo(request.paths, { ...request, signal: new AbortController().signal }) }
     case 'memory':
       return { bytes: process.memoryUsage().rss }
   }

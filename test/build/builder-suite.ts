@@ -1,6 +1,7 @@
 import { chown, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { PathInfo } from '../../shim/build/contract.ts'
 import { recipeKey } from '../../shim/build/recipe.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
@@ -59,6 +60,45 @@ export function describeBuilds({ prepare = async () => {}, command = async () =>
       expect(storePath.slice('/nix/store/'.length + 33)).toBe(name)
     })
 
+    test('tells what the package says of how it is run, and remembers it', async () => {
+      const recipe = recipeOf(`${flake.url}?narHash=${encodeURIComponent(await hashOf(bed, nix, flake))}`, 'tool')
+      const output = await builder.build(recipe)
+      const imageConfig = { Cmd: [`${output.storePath}/bin/tool`], ExposedPorts: { '80/tcp': {} } }
+      expect(output.package).toEqual({ mainProgram: 'tool', imageConfig })
+      expect(await builder.findResult(recipe)).toEqual(output)
+    })
+
+    test.each(['hello', 'metaThrows', 'metaOdd', 'streamed'])('of %s says nothing of how it is run', async name => {
+      expect(await builder.build(recipeOf(flake.url, name))).not.toHaveProperty('package')
+    })
+
+    test('knows hashes, sizes and references of store paths, and leaves out what is not valid', async () => {
+      const { storePath } = await builder.build(recipeOf(flake.url, 'linked'))
+      const [derivation = ''] = await queryStore(bed, '--deriver', [storePath])
+      const known = await builder.pathInfo([storePath, MISSING, derivation, storePath])
+      expect(known.map(sorted)).toEqual([await registered(bed, storePath), await registered(bed, derivation)])
+    })
+
+    test('knows the closure of a store path, but none of a path that is not valid', async () => {
+      const { storePath } = await builder.build(recipeOf(flake.url, 'linked'))
+      const closure = await builder.pathInfo([storePath], { recursive: true })
+      expect(closure.map(({ path }) => path.slice('/nix/store/'.length + 33)).sort()).toEqual([
+        'base',
+        'link',
+        'linked',
+      ])
+      for (const info of closure) expect(sorted(info)).toEqual(await registered(bed, info.path))
+      await expect(builder.pathInfo([MISSING], { recursive: true })).rejects.toMatchObject({
+        code: 'BuildInterrupted',
+        message: expect.stringContaining(MISSING),
+      })
+    })
+
+    test('knows of more store paths than one command can take', async () => {
+      const paths = Array.from({ length: 2_500 }, (_, index) => storePathOf(String(index), 'x'.repeat(200)))
+      expect(await builder.pathInfo(paths)).toEqual([])
+    })
+
     test.each([
       {
         packageName: 'nowhere',
@@ -78,6 +118,13 @@ export function describeBuilds({ prepare = async () => {}, command = async () =>
         code: 'EvaluationFailed',
         says: /infinite recursion encountered \(at flake\.nix:\d+:\d+\)$/,
       },
+      {
+        packageName: 'configText',
+        code: 'EvaluationFailed',
+        says: /^imageConfig of configText of \S+ is no attribute set$/,
+      },
+      { packageName: 'configLong', code: 'EvaluationFailed', says: /is longer than 65536 bytes as JSON$/ },
+      { packageName: 'configThrows', code: 'EvaluationFailed', says: /no config/ },
       { packageName: 'impure', code: 'EvaluationFailed', says: /access to absolute path '\/etc.*' is forbidden/ },
       { packageName: 'foreign', code: 'SystemUnsupported', says: /'aarch64-linux'/ },
       {
@@ -179,4 +226,32 @@ export function describeBuilds({ prepare = async () => {}, command = async () =>
       expect(log.match(/^chatty> line \d+ of many$/gm)).toHaveLength(10_000)
     })
   })
+}
+
+function storePathOf(hash: string, name: string): string {
+  return `/nix/store/${hash.padStart(32, '0')}-${name}`
+}
+
+const MISSING = storePathOf('', 'missing')
+
+async function hashOf(bed: Bed, nix: string, { dir }: TestFlake): Promise<string> {
+  return (await bed.run(nix, ['hash', 'path', dir, '--extra-experimental-features', 'nix-command'])).stdout
+}
+
+/** What the store's own database says. */
+async function queryStore(bed: Bed, what: string, paths: readonly string[]): Promise<string[]> {
+  const { stdout } = await bed.run('nix-store', ['--query', what, ...paths], { user: bed.buildUser })
+  return stdout.split('\n').filter(line => line !== '')
+}
+
+async function registered(bed: Bed, path: string): Promise<PathInfo> {
+  const [hash = ''] = await queryStore(bed, '--hash', [path])
+  const base16 = await bed.run('nix-hash', ['--to-base16', '--type', 'sha256', hash.slice('sha256:'.length)])
+  const [size] = await queryStore(bed, '--size', [path])
+  const references = await queryStore(bed, '--references', [path])
+  return { path, narHash: base16.stdout, narSize: Number(size), references: references.sort() }
+}
+
+function sorted({ references, ...info }: PathInfo): PathInfo {
+  return { ...info, references: [...references].sort() }
 }

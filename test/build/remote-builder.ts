@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { BuilderOptions } from '../../shim/build/builder.ts'
-import type { BuildOutput, BuildProgress } from '../../shim/build/contract.ts'
+import type { BuildOutput, BuildProgress, PathInfo } from '../../shim/build/contract.ts'
 import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
 import type { Recipe } from '../../shim/build/recipe.ts'
 import { type ErrorCode, reviveError } from '../../shim/errors.ts'
@@ -20,6 +20,7 @@ export interface RemoteBuilder extends AsyncDisposable {
   build(recipe: Recipe): Promise<BuildOutput>
   findResult(recipe: Recipe): Promise<BuildOutput | undefined>
   keepOnly(keys: readonly string[]): Promise<void>
+  pathInfo(paths: readonly string[], query?: { recursive: boolean }): Promise<readonly PathInfo[]>
   /** Resident bytes. */
   memory(): Promise<number>
 }
@@ -62,6 +63,8 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
     build: recipe => start(recipe).done,
     findResult: async recipe => (await request({ op: 'find', recipe })).output,
     keepOnly: async keys => void (await request({ op: 'keepOnly', keys: [...keys] })),
+    pathInfo: async (paths, { recursive } = { recursive: false }) =>
+      (await request({ op: 'pathInfo', paths: [...paths], recursive })).infos ?? [],
     memory: async () => (await request({ op: 'memory' })).bytes ?? 0,
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return

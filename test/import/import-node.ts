@@ -31,6 +31,8 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
   const options = {
     containerd: { address: bed.containerdSocket, snapshotter: 'overlayfs' },
     stateDir: join(bed.dir, 'state'),
+    layers: 'linked' as const,
+    queryStore: async () => [],
     buildUser: { uid: bed.buildUser.uid, gid: bed.buildUser.gid, env: { PATH: bed.env.PATH ?? '' } },
     logger: pino({ level: 'silent' }),
   }

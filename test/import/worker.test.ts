@@ -1,9 +1,9 @@
-import { once } from 'node:events'
+import { on } from 'node:events'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import * as v from 'valibot'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type ImportJob, type ImportReport, reportSchema } from '../../shim/import/job.ts'
+import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from '../../shim/import/job.ts'
 import { dockerEntries, smallImage } from './image.ts'
 import { type ImportNode, startImportNode } from './import-node.ts'
 import { tar } from './tar.ts'
@@ -25,17 +25,25 @@ async function reportsOf(storePath: string): Promise<ImportReport[]> {
     ownedBy: 'example/owner',
     replaceForeign: true,
     containerd: { namespace: 'k8s.io', ...options.containerd },
+    layers: 'linked',
     plansFolder: join(options.stateDir, 'plans'),
+    digestsFolder: join(options.stateDir, 'digests'),
+    viewFolder: join(options.stateDir, 'view'),
     importer: 'importer',
     process: 'process',
     lease: `lease-of-${storePath}`,
     staleLeases: [],
     scriptUser: { env: { ...env }, ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) },
   }
-  const worker = new Worker(new URL('../../shim/import/worker.ts', import.meta.url), { workerData: job })
+  const worker = new Worker(new URL('../../shim/import/worker.ts', import.meta.url))
   const reports: ImportReport[] = []
-  worker.on('message', message => reports.push(v.parse(reportSchema, message)))
-  await once(worker, 'exit')
+  worker.postMessage({ kind: 'import', job } satisfies ImportOrder)
+  for await (const [message] of on(worker, 'message')) {
+    const report = v.parse(reportSchema, message)
+    reports.push(report)
+    if (report.kind === 'done' || report.kind === 'failed') break
+  }
+  await worker.terminate()
   return reports.filter(({ kind }) => kind !== 'progress')
 }
 

@@ -17,7 +17,7 @@ export interface Namespace extends AsyncDisposable {
   readonly enter: readonly string[]
 }
 
-const END_LIMIT_MS = 20_000
+const END_LIMIT_MS = 60_000
 
 /** Needs root. Every process, mount, cgroup and file of it is gone once it is disposed of, or once this process has ended. */
 export async function startNamespace(): Promise<Namespace> {

@@ -9,6 +9,7 @@ const rule: PolicyRule = {
   flakes: ['git+https://git.example/team/*', 'github:team/*'],
   requireLocked: false,
   replaceForeign: false,
+  plainPackages: false,
 }
 
 function recipe(image = 'registry.example/team/app:1', flake = 'git+https://git.example/team/app') {

@@ -20,6 +20,7 @@
       packages.x86_64-linux = rec {
         base = package "base" "echo making the base; echo base > $out";
         hello = package "hello" "echo hello from the builder; busybox cat ${base} > $out";
+        linked = package "linked" "echo ${package "link" "echo ${base} $out > $out"} $out > $out";
         images.web = base;
         "flat.name" = hello;
         streamed = package "plain" "exit 9" // {
@@ -37,6 +38,28 @@
             "-c"
             "echo out > $out; echo doc > $doc"
           ];
+        };
+        tool = hello // {
+          meta.mainProgram = "tool";
+          imageConfig = {
+            Cmd = [ "${hello}/bin/tool" ];
+            ExposedPorts."80/tcp" = { };
+          };
+        };
+        metaThrows = hello // {
+          meta = throw "no meta";
+        };
+        metaOdd = hello // {
+          meta.mainProgram = [ ];
+        };
+        configText = hello // {
+          imageConfig = "User=nobody";
+        };
+        configThrows = hello // {
+          imageConfig = throw "no config";
+        };
+        configLong = hello // {
+          imageConfig.Labels.long = builtins.concatStringsSep "" (builtins.genList toString 20000);
         };
         identity = package "identity" "busybox id -u; busybox env; echo > $out";
 

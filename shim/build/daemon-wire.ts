@@ -1,0 +1,78 @@
+import { connect, type Socket } from 'node:net'
+
+/** The pieces that the Nix daemon's protocol is made of (Nix, src/libutil/serialise.cc): numbers of 64 bits, and padded strings. */
+export interface DaemonWire {
+  send(...parts: readonly (number | string)[]): void
+  readNumber(): Promise<number>
+  readString(): Promise<string>
+  readStrings(): Promise<string[]>
+  close(): void
+}
+
+const WORD_BYTES = 8
+/** Of one string, in bytes; what is longer is no answer to what is asked here. */
+const MAX_STRING_BYTES = 1024 * 1024
+
+export async function openDaemonWire(path: string, signal: AbortSignal): Promise<DaemonWire> {
+  const socket = await connected(path, signal)
+  const chunks = socket[Symbol.asyncIterator]()
+  let pending: Buffer = Buffer.alloc(0)
+
+  async function take(length: number): Promise<Buffer> {
+    while (pending.length < length) {
+      const { done, value } = await chunks.next()
+      if (done) throw new Error('the Nix daemon has closed the connection')
+      pending = Buffer.concat([pending, value])
+    }
+    const taken = pending.subarray(0, length)
+    pending = pending.subarray(length)
+    return taken
+  }
+
+  async function readNumber(): Promise<number> {
+    return Number((await take(WORD_BYTES)).readBigUInt64LE())
+  }
+
+  async function readString(): Promise<string> {
+    const length = await readNumber()
+    if (length > MAX_STRING_BYTES) throw new Error(`the Nix daemon sends a string of ${length} bytes`)
+    return (await take(padded(length))).toString('utf8', 0, length)
+  }
+
+  async function readStrings(): Promise<string[]> {
+    const strings: string[] = []
+    for (let count = await readNumber(); count > 0; count -= 1) strings.push(await readString())
+    return strings
+  }
+
+  return {
+    send: (...parts) => void socket.write(Buffer.concat(parts.map(encode))),
+    readNumber,
+    readString,
+    readStrings,
+    close: () => void socket.destroy(),
+  }
+}
+
+function connected(path: string, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path, signal })
+    socket.once('connect', () => resolve(socket)).on('error', reject)
+  })
+}
+
+function encode(part: number | string): Buffer {
+  if (typeof part === 'number') return word(part)
+  const bytes = Buffer.from(part)
+  return Buffer.concat([word(bytes.length), bytes, Buffer.alloc(padded(bytes.length) - bytes.length)])
+}
+
+function word(value: number): Buffer {
+  const bytes = Buffer.alloc(WORD_BYTES)
+  bytes.writeBigUInt64LE(BigInt(value))
+  return bytes
+}
+
+function padded(length: number): number {
+  return Math.ceil(length / WORD_BYTES) * WORD_BYTES
+}

@@ -1,0 +1,90 @@
+import * as v from 'valibot'
+import { RetryableError } from '../errors.ts'
+import type { PathInfo, PathQuery } from './contract.ts'
+import { askDaemon, daemonSocket } from './daemon-path-info.ts'
+import { explainFailedQuery } from './failure.ts'
+import { createJournal } from './journal.ts'
+import { nixFlags } from './nix-flags.ts'
+import { runNix } from './nix-process.ts'
+import { readPathInfo } from './path-info-answer.ts'
+import { storePathSchema } from './realise.ts'
+import type { NixSetup } from './run-recipe.ts'
+
+/** Together shorter than what one command takes as arguments (2 MiB), however long the names are. */
+const MAX_PATHS_A_CALL = 1_000
+
+/** Asks nix, as often as the number of paths makes it necessary. Throws a ShimError. */
+export async function queryPathInfo(
+  setup: QuerySetup,
+  paths: readonly string[],
+  query: PathQuery,
+): Promise<readonly PathInfo[]> {
+  const questions = questionsOf(paths)
+  const known = query.recursive ? undefined : await daemonAnswer(setup, paths, query.signal)
+  if (known) return known
+  const found = new Map<string, PathInfo>()
+  for (const question of questions)
+    for (const info of readPathInfo(await ask(setup, question, query))) found.set(info.path, info)
+  return [...found.values()]
+}
+
+/** Nix itself is asked when the daemon says nothing that makes sense. */
+async function daemonAnswer({ user }: QuerySetup, paths: readonly string[], signal: AbortSignal) {
+  const socket = daemonSocket(user.env)
+  return socket === undefined ? undefined : askDaemon(socket, [...new Set(paths)], signal).catch(() => undefined)
+}
+
+export type QuerySetup = Pick<NixSetup, 'nix' | 'user' | 'dir'>
+
+interface Question {
+  readonly flags: readonly string[]
+  readonly paths: readonly string[]
+}
+
+function questionsOf(paths: readonly string[]): Question[] {
+  const unique = [...new Set(paths)]
+  const wrong = unique.find(path => !v.is(storePathSchema, path))
+  if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} is no store path`)
+  const isDerivation = (path: string) => path.endsWith('.drv')
+  return [
+    ...cut(unique.filter(path => !isDerivation(path))).map(paths => ({ flags: [], paths })),
+    // Before Nix 2.13 a derivation stands for what is built of it, unless asked otherwise.
+    ...cut(unique.filter(isDerivation)).map(paths => ({ flags: ['--derivation'], paths })),
+  ]
+}
+
+function cut(paths: readonly string[]): string[][] {
+  const calls = Math.ceil(paths.length / MAX_PATHS_A_CALL)
+  return Array.from({ length: calls }, (_, call) => paths.slice(call * MAX_PATHS_A_CALL, (call + 1) * MAX_PATHS_A_CALL))
+}
+
+/** Some 20,000 paths, in characters. */
+const MAX_ANSWER_LENGTH = 16 * 1024 * 1024
+
+/** Nix answers in a fraction of a second, even about thousands of paths. */
+const LIMIT_MS = 60_000
+
+async function ask({ nix, user, dir }: QuerySetup, { flags, paths }: Question, query: PathQuery): Promise<string> {
+  const { recursive, signal } = query
+  const depth = recursive ? ['--recursive'] : []
+  const timeLimit = AbortSignal.timeout(LIMIT_MS)
+  const { read, errors, foreign } = createJournal(NO_LOG, () => {})
+  const { stdout, ...exit } = await runNix({
+    command: nix.command,
+    args: ['path-info', '--json', ...depth, ...flags, ...paths, ...nixFlags(nix), ...NOWHERE_ELSE],
+    user,
+    signal: AbortSignal.any([signal, timeLimit]),
+    onLine: read,
+    maxStdoutLength: MAX_ANSWER_LENGTH,
+  })
+  if (exit.exitCode === 0) return stdout
+  if (signal.aborted) throw new RetryableError('Cancelled', 'asking Nix about store paths was called off')
+  if (timeLimit.aborted)
+    throw new RetryableError('NixDaemonAway', `Nix said nothing about store paths for ${LIMIT_MS / 1000} s`)
+  throw explainFailedQuery({ stateDir: dir.root, exit, errors, foreign })
+}
+
+/** Nix looks for a path that it lacks in the binary caches, unless told otherwise. */
+const NOWHERE_ELSE = ['--option', 'substitute', 'false']
+
+const NO_LOG = { write: async () => {}, close: async () => {} }

@@ -1,0 +1,59 @@
+import { createHash, type Hash } from 'node:crypto'
+import { parentPort } from 'node:worker_threads'
+import { toShimError } from '../../errors.ts'
+import { lowerPriority } from '../lower-priority.ts'
+import { storePathTar } from './layer-tar.ts'
+import type { TarReport, TarTask } from './tar-task.ts'
+
+/** A thread that makes tars of layers, one after another: gets TarTasks, tells TarReports. */
+lowerPriority()
+parentPort?.on('message', (task: TarTask) => make(task))
+
+function make({ layer, want, room }: TarTask): void {
+  const left = new Int32Array(room)
+  const hash = want === 'digest' ? createHash('sha256') : undefined
+  let size = 0
+  try {
+    for (const chunk of storePathTar(layer)) {
+      size += chunk.length
+      if (!waitForRoom(left, hash)) break
+      if (hash) hash.update(chunk)
+      else send(chunk)
+    }
+    report({ kind: 'end', size, ...(hash && { digest: `sha256:${hash.digest('hex')}` }) })
+  } catch (error) {
+    const { code, message, stack } = toShimError(error)
+    report({ kind: 'failed', code, message, stack })
+  }
+}
+
+/** This thread has nothing else to do than to wait. False when no more is wanted. */
+function waitForRoom(left: Int32Array, hash: Hash | undefined): boolean {
+  for (;;) {
+    const room = Atomics.load(left, 0)
+    if (room < 0) return false
+    if (hash) return true
+    if (room > 0) {
+      Atomics.sub(left, 0, 1)
+      return true
+    }
+    Atomics.wait(left, 0, 0)
+  }
+}
+
+function send(chunk: Buffer): void {
+  const bytes = new Uint8Array(whole(chunk))
+  parentPort?.postMessage({ kind: 'chunk', bytes } satisfies TarReport, [bytes.buffer])
+}
+
+/** A buffer that is a part of a larger one cannot be handed over. */
+function whole({ buffer, byteOffset, byteLength }: Buffer): ArrayBuffer {
+  if (buffer instanceof ArrayBuffer && byteOffset === 0 && byteLength === buffer.byteLength) return buffer
+  const copy = new Uint8Array(byteLength)
+  copy.set(new Uint8Array(buffer, byteOffset, byteLength))
+  return copy.buffer
+}
+
+function report(message: TarReport): void {
+  parentPort?.postMessage(message)
+}

@@ -1,0 +1,68 @@
+import {
+  chmodSync,
+  copyFileSync,
+  constants as fs,
+  lchownSync,
+  linkSync,
+  lstatSync,
+  lutimesSync,
+  readlinkSync,
+  type Stats,
+  symlinkSync,
+  utimesSync,
+} from 'node:fs'
+import { hasCode } from '../../error-code.ts'
+import { copySparse, isSparse } from './copy-sparse.ts'
+import type { FillCounts, Path, Placing } from './placing.ts'
+
+/** A file or symlink of the store, and a place where nothing is yet. */
+export interface FileTask {
+  readonly source: Path
+  readonly target: Path
+}
+
+/** Whether a link to what has these stats has the wanted owner and time. */
+export function isTruthful({ uid, gid, mtimeMs }: Stats, placing: Placing): boolean {
+  return uid === placing.uid && gid === placing.gid && mtimeMs === placing.mtime * 1000
+}
+
+/** False when a link cannot be made: the file has as many as it can have, or the way is by copies. */
+export function linkFile({ source, target }: FileTask, { how }: Placing, counts: FillCounts): boolean {
+  if (how !== 'link') return false
+  try {
+    linkSync(source, target)
+  } catch (error) {
+    if (hasCode(error, 'EMLINK')) return false
+    throw error
+  }
+  counts.linked += 1
+  return true
+}
+
+/** With the wanted owner and time; the mode is the source's unless another is wanted. */
+export function copyFile(task: FileTask, placing: Placing, counts: FillCounts, mode?: number): void {
+  const stats = lstatSync(task.source)
+  if (stats.isSymbolicLink()) copySymlink(task, placing)
+  else copyRegular(task, placing, stats, mode ?? permissions(stats))
+  counts.copied += 1
+  counts.copiedBytes += stats.size
+}
+
+function copySymlink({ source, target }: FileTask, { uid, gid, mtime }: Placing): void {
+  symlinkSync(readlinkSync(source, 'buffer'), target)
+  lchownSync(target, uid, gid)
+  lutimesSync(target, mtime, mtime)
+}
+
+function copyRegular({ source, target }: FileTask, { uid, gid, mtime }: Placing, stats: Stats, mode: number): void {
+  if (isSparse(stats)) copySparse(source, target)
+  else copyFileSync(source, target, fs.COPYFILE_EXCL | fs.COPYFILE_FICLONE)
+  lchownSync(target, uid, gid)
+  // After the owner, whose change takes setuid bits away.
+  chmodSync(target, mode)
+  utimesSync(target, mtime, mtime)
+}
+
+export function permissions({ mode }: Stats): number {
+  return mode & 0o7777
+}

@@ -1,0 +1,36 @@
+import type { StorePathLayer } from '../layers/layer.ts'
+
+/** A path of a file system; bytes where it is no UTF-8. */
+export type Path = string | Buffer
+
+/** How files get to their places, and whose they are there. */
+export interface Placing {
+  readonly how: 'link' | 'copy'
+  readonly uid: number
+  readonly gid: number
+  /** In seconds since 1970. */
+  readonly mtime: number
+}
+
+/** What was done. */
+export interface FillCounts {
+  linked: number
+  copied: number
+  copiedBytes: number
+  folders: number
+}
+
+export function noCounts(): FillCounts {
+  return { linked: 0, copied: 0, copiedBytes: 0, folders: 0 }
+}
+
+export function addCounts(sum: FillCounts, other: FillCounts): void {
+  sum.linked += other.linked
+  sum.copied += other.copied
+  sum.copiedBytes += other.copiedBytes
+  sum.folders += other.folders
+}
+
+export function placingOf({ owner, mtime }: Pick<StorePathLayer, 'owner' | 'mtime'>, how: Placing['how']): Placing {
+  return { how, uid: owner.uid, gid: owner.gid, mtime }
+}

@@ -1,0 +1,86 @@
+import { chainOf } from '../../containerd/chain.ts'
+import { folderOf } from '../../containerd/mount-folder.ts'
+import { commitSnapshot, prepareSnapshot, removeSnapshot, snapshotExists } from '../../containerd/snapshots.ts'
+import { extractLayer, isUnpacked } from '../../containerd/unpack.ts'
+import { archiveInvalid } from '../invalid.ts'
+import { ensureBlob } from './blobs.ts'
+import type { IdentifiedLayer } from './identify.ts'
+import type { StagedLayer } from './linking.ts'
+import type { NativeStage } from './stage.ts'
+
+/**
+ * Makes the snapshots that are missing, bottom first, on top of the one that `parent` names (empty for none). Files of
+ * the store are linked where that is possible, all layers at once; only then they are put on top of one another.
+ */
+export async function fillSnapshots(
+  layers: readonly IdentifiedLayer[],
+  parent: string,
+  stage: NativeStage,
+): Promise<void> {
+  const chain: string[] = []
+  for (const { diffId } of layers) chain.push(chainOf(chain.at(-1) ?? parent, diffId))
+  const present = await countPresent(chain, stage)
+  const missing = layers.slice(present)
+  if (missing.length === 0) return
+  const staged = await stageLayers(missing, stage)
+  for (const [index, layer] of missing.entries()) {
+    const below = chain[present + index - 1] ?? parent
+    await fillSnapshot({ layer, staged: staged.get(layer), parent: below }, stage)
+    stage.onProgress({ phase: 'unpacking', done: present + index + 1, expected: layers.length })
+  }
+}
+
+/** How many of the snapshots are there, from the bottom up; the lease holds them then. One that is there has all below it. */
+async function countPresent(chain: readonly string[], { lease, snapshotter }: NativeStage): Promise<number> {
+  let least = 0
+  let most = chain.length
+  while (least < most) {
+    const middle = most === chain.length ? most : Math.ceil((least + most) / 2)
+    const key = chain[middle - 1]
+    if (key !== undefined && (await snapshotExists(snapshotter, key))) least = middle
+    else most = middle - 1
+  }
+  const highest = chain[least - 1]
+  if (highest === undefined) return 0
+  // It may have been collected before the lease held it.
+  return (await isUnpacked(lease, snapshotter, highest)) ? least : 0
+}
+
+async function stageLayers(layers: readonly IdentifiedLayer[], stage: NativeStage) {
+  const stores = layers.flatMap(layer => (layer.source.kind === 'store' ? { layer, files: layer.source.layer } : []))
+  const linking = stores.length > 0 ? await stage.linking() : undefined
+  if (!linking) return new Map<IdentifiedLayer, StagedLayer>()
+  const staged = linking.stage(stores.map(({ files }) => files))
+  return new Map(stores.flatMap(({ layer }, index) => (staged[index] ? [[layer, staged[index]]] : [])))
+}
+
+interface Filling {
+  readonly layer: IdentifiedLayer
+  readonly staged: StagedLayer | undefined
+  readonly parent: string
+}
+
+async function fillSnapshot({ layer, staged, parent }: Filling, stage: NativeStage): Promise<void> {
+  if (staged) return commitStaged(staged, { parent, name: chainOf(parent, layer.diffId) }, stage)
+  await ensureBlob(layer, stage)
+  const diffId = await extractLayer({ lease: stage.lease, snapshotter: stage.snapshotter, parent }, layer)
+  if (diffId !== layer.diffId)
+    throw archiveInvalid(`has a layer ${layer.digest} that unpacks to ${diffId}, where ${layer.diffId} is expected`)
+}
+
+async function commitStaged(
+  staged: StagedLayer,
+  { parent, name }: { parent: string; name: string },
+  { snapshotter }: NativeStage,
+): Promise<void> {
+  const { key, mounts } = await prepareSnapshot(snapshotter, parent)
+  try {
+    const folder = folderOf(mounts)
+    if (folder === undefined) throw new Error(`containerd's ${snapshotter.name} has mounts of an unknown form`)
+    await staged.moveInto(folder)
+    await commitSnapshot(snapshotter, key, name)
+  } catch (error) {
+    await removeSnapshot(snapshotter, key)
+    throw error
+  }
+}

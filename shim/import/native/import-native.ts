@@ -1,0 +1,53 @@
+import pMap from 'p-map'
+import { chainsOf } from '../../containerd/chain.ts'
+import { checkPlatform, hostPlatform } from '../config.ts'
+import { TAR_THREADS } from '../layers/tar-threads.ts'
+import { CONFIG_TYPE, document, makeManifest } from '../manifest.ts'
+import type { FilledImage, ImagePlan } from '../plan.ts'
+import type { NativeImage } from '../sources/native-image.ts'
+import { allSettled } from './all-settled.ts'
+import { ensureBlob, StaleDigest } from './blobs.ts'
+import { fillSnapshots } from './fill-snapshots.ts'
+import { type IdentifiedLayer, identifyLayers } from './identify.ts'
+import type { NativeStage } from './stage.ts'
+
+/** Fills containerd with an image by its parts in the store; `base` is there already. Throws the import codes. */
+export async function importNative(
+  image: NativeImage,
+  { base, check }: { readonly base: FilledImage | undefined; readonly check: CheckPlan },
+  stage: NativeStage,
+): Promise<FilledImage> {
+  checkPlatform([image.platform], hostPlatform())
+  const once = () => fill(image, { base, check }, stage)
+  return once().catch(error => {
+    if (error instanceof StaleDigest) return once()
+    throw error
+  })
+}
+
+/** Throws when the image is none that is wanted. */
+type CheckPlan = (plan: ImagePlan) => void
+
+async function fill(
+  image: NativeImage,
+  { base, check }: { readonly base: FilledImage | undefined; readonly check: CheckPlan },
+  stage: NativeStage,
+): Promise<FilledImage> {
+  const own = await identifyLayers(image.layers, stage)
+  const layers = [...(base?.layers ?? []), ...own]
+  const diffIds = layers.map(({ diffId }) => diffId)
+  const known = { diffIds, base: base && { config: base.config.bytes, layerNames: base.layerNames } }
+  const config = document(CONFIG_TYPE, image.makeConfig(known))
+  const manifest = makeManifest(config, layers)
+  const chainId = chainsOf(diffIds).at(-1) ?? ''
+  const filled = { config, manifest, layers, layerNames: [], chainId }
+  check(filled)
+  await allSettled([writeContent(filled, own, stage), fillSnapshots(own, base?.chainId ?? '', stage)])
+  return filled
+}
+
+/** The manifest comes first: it holds those of the layers' tars that are there. */
+async function writeContent(image: FilledImage, own: readonly IdentifiedLayer[], stage: NativeStage): Promise<void> {
+  await stage.writer.writeDocuments(image)
+  if (stage.wantsTars) await pMap(own, layer => ensureBlob(layer, stage), { concurrency: TAR_THREADS })
+}

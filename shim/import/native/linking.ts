@@ -1,0 +1,91 @@
+import { readdir, rename } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { folderOf } from '../../containerd/mount-folder.ts'
+import { prepareSnapshot, removeSnapshot, type Snapshotter } from '../../containerd/snapshots.ts'
+import { messageOf } from '../../errors.ts'
+import type { StorePathLayer } from '../layers/layer.ts'
+import { openLinkView } from '../link/link-view.ts'
+import { createLinker } from '../link/linker.ts'
+
+/** Gets files of the store into snapshots without a tar. */
+export interface Linking {
+  /** Begins to fill a folder for each layer, all of them at once, the first ones first. */
+  stage(layers: readonly StorePathLayer[]): StagedLayer[]
+  close(): Promise<void>
+}
+
+/** A layer's files, on the file system of the snapshots. */
+export interface StagedLayer {
+  /** Once all of them are there, moves them into a snapshot's folder. */
+  moveInto(folder: string): Promise<void>
+}
+
+export interface LinkingOptions {
+  readonly snapshotter: Snapshotter
+  /** A path below the store: it is tried with what is in it. */
+  readonly probe: string
+  /** Folder to be made for a mount. */
+  readonly viewFolder: string
+  readonly signal: AbortSignal
+}
+
+export type OpenedLinking =
+  | { readonly possible: true; readonly how: string; readonly linking: Linking }
+  | { readonly possible: false; readonly how: string }
+
+/** The one of which it is known that its mounts name plain folders. */
+export const LINKED_SNAPSHOTTER = 'overlayfs'
+const STORE = '/nix/store'
+
+/**
+ * Layers are filled in a snapshot that is thrown away afterwards, so that all can be filled at once, and moved from there
+ * into their own: those can only be made one after another. It goes with the lease when this process is killed.
+ */
+export async function openLinking({ snapshotter, probe, viewFolder, signal }: LinkingOptions): Promise<OpenedLinking> {
+  if (snapshotter.name !== LINKED_SNAPSHOTTER)
+    return { possible: false, how: `containerd's snapshotter is ${snapshotter.name}, not ${LINKED_SNAPSHOTTER}` }
+  const { key, mounts } = await prepareSnapshot(snapshotter, '')
+  try {
+    const folder = await usable(folderOf(mounts))
+    const view = await openLinkView({ store: STORE, probe: basename(probe), folder, viewFolder })
+    const linker = createLinker(view)
+    const linking: Linking = {
+      stage(layers) {
+        const filled = linker.fill(
+          layers.map((layer, index) => ({ layer, name: `${index}` })),
+          signal,
+        )
+        // Who moves a layer hears of its failure; those above it are never asked for then.
+        for (const one of filled) one.catch(() => {})
+        return filled.map((one, index) => ({
+          async moveInto(target) {
+            await one
+            await moveAll(join(folder, `${index}`), target)
+          },
+        }))
+      },
+      async close() {
+        await linker.close()
+        await view.close()
+        await removeSnapshot(snapshotter, key)
+      },
+    }
+    return { possible: true, how: view.how, linking }
+  } catch (error) {
+    await removeSnapshot(snapshotter, key)
+    signal.throwIfAborted()
+    return { possible: false, how: messageOf(error) }
+  }
+}
+
+/** A folder that is not there, or not empty, is none of containerd's, which may see another file system. */
+async function usable(folder: string | undefined): Promise<string> {
+  if (folder === undefined) throw new Error("containerd's snapshots have mounts of an unknown form")
+  const names = await readdir(folder)
+  if (names.length > 0) throw new Error(`${folder} is not what containerd has at that path`)
+  return folder
+}
+
+async function moveAll(from: string, to: string): Promise<void> {
+  for (const name of await readdir(from)) await rename(join(from, name), join(to, name))
+}

@@ -1,0 +1,52 @@
+import type { ImageWriter } from '../../containerd/image-writer.ts'
+import type { Lease } from '../../containerd/leases.ts'
+import type { ImportJob } from '../job.ts'
+import { openDigestCache } from '../layers/digest-cache.ts'
+import { createTarThreads } from '../layers/tar-threads.ts'
+import type { ImportRun } from '../run-import.ts'
+import { LINKED_SNAPSHOTTER, type Linking, type LinkingOptions, openLinking } from './linking.ts'
+import type { NativeStage } from './stage.ts'
+import { createValidPaths } from './valid-paths.ts'
+
+interface Containerd {
+  readonly lease: Lease
+  readonly snapshotter: string
+  readonly writer: ImageWriter
+}
+
+/** Nothing is opened before it is needed. */
+export function openNativeStage({ lease, snapshotter: name, writer }: Containerd, job: ImportJob, run: ImportRun) {
+  const tars = createTarThreads()
+  const snapshotter = { calls: lease.calls, name }
+  let opening: Promise<Linking | undefined> | undefined
+  const linking = () => {
+    opening ??= open({ snapshotter, probe: job.storePath, viewFolder: job.viewFolder, signal: run.signal }, run)
+    return opening
+  }
+  const wantsTars = job.layers === 'tar' || name !== LINKED_SNAPSHOTTER
+  const stage: NativeStage = {
+    lease,
+    snapshotter,
+    writer,
+    cache: openDigestCache(job.digestsFolder),
+    tars,
+    paths: createValidPaths(paths => run.queryStore({ paths, recursive: false })),
+    wantsTars,
+    linking,
+    signal: run.signal,
+    onProgress: run.onProgress,
+  }
+  return {
+    stage,
+    async [Symbol.asyncDispose]() {
+      const opened = await opening?.catch(() => undefined)
+      await Promise.all([tars.close(), opened?.close()])
+    },
+  }
+}
+
+async function open(options: LinkingOptions, run: ImportRun): Promise<Linking | undefined> {
+  const opened = await openLinking(options)
+  run.onLinking({ possible: opened.possible, how: opened.how })
+  return opened.possible ? opened.linking : undefined
+}

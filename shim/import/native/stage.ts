@@ -1,0 +1,24 @@
+import type { ImageWriter } from '../../containerd/image-writer.ts'
+import type { Lease } from '../../containerd/leases.ts'
+import type { Snapshotter } from '../../containerd/snapshots.ts'
+import type { ImportProgress } from '../contract.ts'
+import type { DigestCache } from '../layers/digest-cache.ts'
+import type { TarThreads } from '../layers/tar-threads.ts'
+import type { Linking } from './linking.ts'
+import type { ValidPaths } from './valid-paths.ts'
+
+/** What an import of store paths works with. */
+export interface NativeStage {
+  readonly lease: Lease
+  readonly snapshotter: Snapshotter
+  readonly writer: ImageWriter
+  readonly cache: DigestCache
+  readonly tars: TarThreads
+  readonly paths: ValidPaths
+  /** Whether every layer's tar has to be in the content store. */
+  readonly wantsTars: boolean
+  /** How store paths get into snapshots without a tar; undefined when they can't. */
+  readonly linking: () => Promise<Linking | undefined>
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: ImportProgress) => void
+}
