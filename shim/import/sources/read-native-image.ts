@@ -1,10 +1,11 @@
 import type { PackageHints, StorePathInfo, StoreQuery } from '../contract.ts'
-import type { Output } from '../output.ts'
+import { notAnImage, type Output } from '../output.ts'
 import type { NativeImage } from './native-image.ts'
+import { makePackageImage } from './package-image.ts'
 import { readStreamImage } from './stream-image.ts'
 
 export interface NativeCall {
-  /** Path of the output below the Nix store. */
+  /** What was built, which may be a link to the output. */
   readonly storePath: string
   /** Missing: a package that is no image is not made one. */
   readonly plainPackage?: PackageHints | undefined
@@ -12,12 +13,21 @@ export interface NativeCall {
 }
 
 /** The image that an output describes by store paths; undefined for one that holds its layers itself. Throws the import codes. */
-export async function readNativeImage(output: Output, _call: NativeCall): Promise<NativeImage | undefined> {
+export async function readNativeImage(output: Output, call: NativeCall): Promise<NativeImage | undefined> {
   switch (output.kind) {
     case 'script':
     case 'json':
       return readStreamImage(output)
+    case 'package':
+      return readPackage(output.path, call)
     default:
       return undefined
   }
+}
+
+async function readPackage(folder: string, { storePath, plainPackage, queryStore }: NativeCall): Promise<NativeImage> {
+  if (!plainPackage)
+    throw notAnImage('it is a folder without an OCI layout, and the policy rule does not have plainPackages: true')
+  const closure = await queryStore({ paths: [storePath], recursive: true })
+  return makePackageImage({ folder, closure, hints: plainPackage })
 }

@@ -1,0 +1,68 @@
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { hostSystem } from '../../../shim/build/system.ts'
+import { type Bed, startBed } from '../../node/bed.ts'
+import { recipePull } from '../../node/recipe-pull.ts'
+
+const POLICY = { namespaces: ['*'], images: ['**'], flakes: ['path:/**'] }
+
+let bed: Bed
+let flakeUrl: string
+beforeAll(async () => {
+  bed = await startBed()
+  const dir = join(bed.dir, 'packages')
+  await mkdir(dir)
+  await chmod(dir, 0o755)
+  await writeFile(join(dir, 'flake.nix'), FLAKE)
+  flakeUrl = `path:${dir}`
+})
+afterAll(() => bed[Symbol.asyncDispose]())
+
+const FLAKE = `{
+  outputs = _: let
+    make = name: script: derivation {
+      inherit name;
+      system = "${hostSystem()}";
+      builder = "/bin/sh";
+      PATH = "/usr/bin:/bin";
+      args = [ "-euc" script ];
+    };
+    shell = make "shell" "mkdir -p $out/bin; cp /usr/bin/busybox $out/bin/busybox";
+    greeter = make "greeter" ''
+      mkdir -p $out/bin $out/share
+      echo welcome > $out/share/text
+      printf '#!\${shell}/bin/busybox sh\\n\${shell}/bin/busybox cat /share/text "$@"\\n' > $out/bin/greet
+      cp $out/bin/greet $out/bin/other
+      chmod 755 $out/bin/*
+    '';
+  in {
+    packages.${hostSystem()} = {
+      told = greeter // { meta.mainProgram = "greet"; };
+      untold = greeter;
+      configured = greeter // { imageConfig = { Entrypoint = [ "/bin/other" ]; Cmd = [ "/share/text" ]; }; };
+    };
+  };
+}
+`
+
+test.each([
+  ['told', 'welcome\n'],
+  ['configured', 'welcome\nwelcome\n'],
+])('a package that is no image runs where the policy has it: %s', async (packageName, output) => {
+  const shim = await bed.startShim({ config: { policy: [{ ...POLICY, plainPackages: true }] } })
+  const image = `registry.example/plain/${packageName}:1`
+  const imageId = await bed.cri(shim.socket).pullImage(recipePull({ image, flakeUrl, packageName }))
+  expect(await bed.runPod({ imageId })).toEqual({ exitCode: 0, output })
+  await shim.daemon.stop()
+})
+
+test.each([
+  ['one that does not say what to run', 'untold', true, /the programs greet, other, and does not say what to run/],
+  ['any, where the policy has it not', 'told', false, /no image: it is a folder .* plainPackages: true/],
+])('a package is refused: %s', async (_which, packageName, plainPackages, details) => {
+  const shim = await bed.startShim({ config: { policy: [{ ...POLICY, plainPackages }] } })
+  const pull = recipePull({ image: `registry.example/refused/${packageName}:1`, flakeUrl, packageName })
+  await expect(bed.cri(shim.socket).pullImage(pull)).rejects.toMatchObject({ details: expect.stringMatching(details) })
+  await shim.daemon.stop()
+})
