@@ -29,5 +29,5 @@ async function readPackage(folder: string, { storePath, plainPackage, queryStore
   if (!plainPackage)
     throw notAnImage('it is a folder without an OCI layout, and the policy rule does not have plainPackages: true')
   const closure = await queryStore({ paths: [storePath], recursive: true })
-  return makePackageImage({ folder, closure, hints: plainPackage })
+  return makePackageImage({ storePath: folder, closure, hints: plainPackage })
 }

@@ -58,7 +58,7 @@ test.each([
 })
 
 test.each([
-  ['one that does not say what to run', 'untold', true, /the programs greet, other, and does not say what to run/],
+  ['one that does not say what to run', 'untold', true, /it has several programs in bin \("greet", "other"\)/],
   ['any, where the policy has it not', 'told', false, /no image: it is a folder .* plainPackages: true/],
 ])('a package is refused: %s', async (_which, packageName, plainPackages, details) => {
   const shim = await bed.startShim({ config: { policy: [{ ...POLICY, plainPackages }] } })

@@ -2,38 +2,30 @@ import { expect, test } from 'vitest'
 import type { StorePathInfo } from '../../../shim/import/contract.ts'
 import { splitByPopularity } from '../../../shim/import/sources/popularity.ts'
 
-const GRAPH = {
-  app: ['lib', 'shell', 'app'],
-  lib: ['libc'],
-  shell: ['libc', 'lib'],
-  libc: ['libc'],
-  doc: [] as string[],
+const info = (path: string, references: readonly string[] = [], narSize = 1): StorePathInfo => {
+  return { path, narHash: '0'.repeat(64), narSize, references }
 }
-const closure = Object.entries(GRAPH).map(([path, references]): StorePathInfo => {
-  return { path, references, narHash: '', narSize: 1 }
-})
+const chain = [info('app', ['app', 'tls']), info('tls', ['libc']), info('libc', ['libc'])]
 
-test.each([
-  [10, [['libc'], ['lib'], ['shell'], ['app'], ['doc']]],
-  [5, [['libc'], ['lib'], ['shell'], ['app'], ['doc']]],
-  [3, [['libc'], ['lib'], ['shell', 'app', 'doc']]],
-  [1, [['libc', 'lib', 'shell', 'app', 'doc']]],
-])('what most need has layers of its own, below the others: at most %i layers', (maxLayers, layers) => {
+test.each<[string, StorePathInfo[], number, string[][]]>([
+  ['nothing', [], 5, []],
+  ['a path that refers to itself', [info('app', ['app'])], 5, [['app']]],
+  ['what is needed lies below what needs it', chain, 5, [['libc'], ['tls'], ['app']]],
+  ['as many layers as paths', chain, 3, [['libc'], ['tls'], ['app']]],
+  ['the rest share the last layer, by path', chain, 2, [['libc'], ['app', 'tls']]],
+  ['one layer', chain, 1, [['app', 'libc', 'tls']]],
+  [
+    'being needed indirectly counts',
+    [info('app', ['a', 'b', 'x']), info('a', ['x']), info('b', ['deep']), info('deep', ['z']), info('x'), info('z')],
+    3,
+    [['z'], ['deep'], ['a', 'app', 'b', 'x']],
+  ],
+  ['a larger one first', [info('app', ['a', 'b']), info('a'), info('b', [], 9)], 5, [['b'], ['a'], ['app']]],
+  ['among equals the path decides', [info('app', ['b', 'a']), info('b'), info('a')], 5, [['a'], ['b'], ['app']]],
+  ['a reference out of the closure', [info('app', ['elsewhere'])], 5, [['app']]],
+  ['a path that is there twice', [info('app'), info('app')], 5, [['app']]],
+  ['a circle', [info('a', ['b']), info('b', ['a'])], 5, [['a'], ['b']]],
+])('%s', (_, closure, maxLayers, layers) => {
   expect(splitByPopularity(closure, maxLayers)).toEqual(layers)
-})
-
-test('the order of the closure does not matter', () => {
-  expect(splitByPopularity(closure.toReversed(), 3)).toEqual(splitByPopularity(closure, 3))
-})
-
-test('paths that need one another are no trouble', () => {
-  const circle = [
-    { path: 'a', references: ['b'], narHash: '', narSize: 1 },
-    { path: 'b', references: ['a'], narHash: '', narSize: 1 },
-  ]
-  expect(splitByPopularity(circle, 5)).toEqual([['a'], ['b']])
-})
-
-test('nothing has no layers', () => {
-  expect(splitByPopularity([], 5)).toEqual([])
+  expect(splitByPopularity(closure.toReversed(), maxLayers)).toEqual(layers)
 })
