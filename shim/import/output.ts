@@ -81,6 +81,6 @@ function isTar(head: Buffer): boolean {
 export function notAnImage(reason: string): FinalError {
   return new FinalError(
     'NotAnImage',
-    `the package is no image: ${reason} (expected a docker-archive, an OCI archive, an OCI layout folder, a stream script, or the conf.json of one)`,
+    `the package is no image: ${reason} (expected a docker-archive, an OCI archive, an OCI layout folder, a stream script or its conf.json, or an image of nix2container)`,
   )
 }

@@ -1,9 +1,10 @@
 import type { ErrorCode } from '../../errors.ts'
 import type { StorePathLayer } from './layer.ts'
+import type { MergedLayer } from './merged-layer.ts'
 
 /** What a thread is to make. */
 export interface TarTask {
-  readonly layer: StorePathLayer
+  readonly layer: StorePathLayer | MergedLayer
   /** `chunks`: the tar itself. `digest`: no more than that. */
   readonly want: 'chunks' | 'digest'
   /** One Int32: chunks that the reader has room for; below zero: it wants no more. */

@@ -9,12 +9,12 @@ import type { TarReport, TarTask } from './tar-task.ts'
 lowerPriority()
 parentPort?.on('message', (task: TarTask) => make(task))
 
-function make({ layer, want, room }: TarTask): void {
+async function make({ layer, want, room }: TarTask): Promise<void> {
   const left = new Int32Array(room)
   const hash = want === 'digest' ? createHash('sha256') : undefined
   let size = 0
   try {
-    for (const chunk of storePathTar(layer)) {
+    for (const chunk of await tarOf(layer)) {
       size += chunk.length
       if (!waitForRoom(left, hash)) break
       if (hash) hash.update(chunk)
@@ -25,6 +25,16 @@ function make({ layer, want, room }: TarTask): void {
     const { code, message, stack } = toShimError(error)
     report({ kind: 'failed', code, message, stack })
   }
+}
+
+/** What nix2container's layers need is loaded for them alone. */
+async function tarOf(layer: TarTask['layer']): Promise<Iterable<Buffer>> {
+  if ('owner' in layer) return storePathTar(layer)
+  const [{ mergedLayerTar }, { compileRegexes }] = await Promise.all([
+    import('./go-tar.ts'),
+    import('./merged-regex.ts'),
+  ])
+  return mergedLayerTar(layer, await compileRegexes(layer))
 }
 
 /** This thread has nothing else to do than to wait. False when no more is wanted. */

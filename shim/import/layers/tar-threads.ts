@@ -3,12 +3,13 @@ import { Worker } from 'node:worker_threads'
 import { messageOf, reviveError } from '../../errors.ts'
 import type { LayerDigest } from './digest-cache.ts'
 import type { StorePathLayer } from './layer.ts'
+import type { MergedLayer } from './merged-layer.ts'
 import { MAX_WAITING_CHUNKS, NO_MORE, type TarReport, type TarTask } from './tar-task.ts'
 
 /** Makes tars of layers in threads of its own, as many at once as there are threads; the others wait in order. */
 export interface TarThreads {
   /** The tar, made as fast as it is read. Throws ArchiveInvalid or ImportInterrupted. */
-  tar(layer: StorePathLayer): AsyncGenerator<Buffer>
+  tar(layer: StorePathLayer | MergedLayer): AsyncGenerator<Buffer>
   /** Reads all of the layer. Throws as `tar` does. */
   digest(layer: StorePathLayer): Promise<LayerDigest>
   /** Ends the threads, whatever they do. */
@@ -49,7 +50,7 @@ export function createTarThreads(count = TAR_THREADS): TarThreads {
   }
 
   async function* run(
-    layer: StorePathLayer,
+    layer: TarTask['layer'],
     want: TarTask['want'],
   ): AsyncGenerator<Exclude<TarReport, { kind: 'failed' }>> {
     const worker = await take()

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { archiveInvalid } from '../invalid.ts'
 import type { LayerDigest } from '../layers/digest-cache.ts'
-import type { StoreFilesLayer, TarFileLayer } from '../sources/native-image.ts'
+import type { NativeLayer, StoreFilesLayer, TarFileLayer } from '../sources/native-image.ts'
 import type { IdentifiedLayer } from './identify.ts'
 import type { NativeStage } from './stage.ts'
 
@@ -23,8 +23,13 @@ export class StaleDigest extends Error {}
 
 async function writeBlob({ source }: IdentifiedLayer, stage: NativeStage): Promise<string> {
   if (source.kind === 'store') return (await makeStoreTar(source, stage)).diffId
-  const bytes = source.kind === 'file' ? fileBytes(source) : once(source.bytes)
-  return (await stage.writer.write(bytes)).digest
+  if (source.kind === 'merged') await stage.paths.infoOf(source.layer.paths.map(({ path }) => path))
+  return (await stage.writer.write(bytesOf(source, stage))).digest
+}
+
+function bytesOf(source: Exclude<NativeLayer, StoreFilesLayer>, { tars }: NativeStage): AsyncIterable<Buffer> {
+  if (source.kind === 'merged') return tars.tar(source.layer)
+  return source.kind === 'file' ? fileBytes(source) : once(source.bytes)
 }
 
 /** Makes the tar of a layer, sends it to the content store and remembers its digest. */

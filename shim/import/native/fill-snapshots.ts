@@ -5,7 +5,7 @@ import { extractLayer, isUnpacked } from '../../containerd/unpack.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { ensureBlob } from './blobs.ts'
 import type { IdentifiedLayer } from './identify.ts'
-import type { StagedLayer } from './linking.ts'
+import type { FilesLayer, StagedLayer } from './linking.ts'
 import type { NativeStage } from './stage.ts'
 
 /**
@@ -47,11 +47,23 @@ async function countPresent(chain: readonly string[], { lease, snapshotter }: Na
 }
 
 async function stageLayers(layers: readonly IdentifiedLayer[], stage: NativeStage) {
-  const stores = layers.flatMap(layer => (layer.source.kind === 'store' ? { layer, files: layer.source.layer } : []))
+  const stores = layers.flatMap(layer => {
+    const files = filesOf(layer)
+    return files ? { layer, files } : []
+  })
   const linking = stores.length > 0 ? await stage.linking() : undefined
+  await stage.paths.infoOf(stores.flatMap(({ files }) => pathsOf(files)))
   if (!linking) return new Map<IdentifiedLayer, StagedLayer>()
   const staged = linking.stage(stores.map(({ files }) => files))
   return new Map(stores.flatMap(({ layer }, index) => (staged[index] ? [[layer, staged[index]]] : [])))
+}
+
+function filesOf({ source }: IdentifiedLayer): FilesLayer | undefined {
+  return source.kind === 'store' || source.kind === 'merged' ? source.layer : undefined
+}
+
+function pathsOf(files: FilesLayer): readonly string[] {
+  return 'owner' in files ? files.paths : files.paths.map(({ path }) => path)
 }
 
 interface Filling {

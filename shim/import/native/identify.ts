@@ -5,7 +5,7 @@ import type { LayerDigest } from '../layers/digest-cache.ts'
 import { TAR_THREADS } from '../layers/tar-threads.ts'
 import { LAYER_TYPE } from '../manifest.ts'
 import type { PlannedLayer } from '../plan.ts'
-import type { NativeLayer, StoreFilesLayer } from '../sources/native-image.ts'
+import type { NativeLayer, StoreFilesLayer, TarFileLayer } from '../sources/native-image.ts'
 import { makeStoreTar } from './blobs.ts'
 import { linkedDigest } from './linked-digest.ts'
 import type { NativeStage } from './stage.ts'
@@ -30,13 +30,18 @@ async function identify(source: NativeLayer, digests: ReadonlyMap<NativeLayer, L
     const { mediaType, digest, diffId, path } = source
     return { source, mediaType, digest, diffId, size: (await stat(path)).size }
   }
-  const known = source.kind === 'bytes' ? bytesDigest(source.bytes) : digests.get(source)
+  const known = whatIsKnown(source, digests)
   if (!known) throw new Error('a layer without a digest')
   return { source, mediaType: LAYER_TYPE, digest: known.diffId, ...known }
 }
 
-function bytesDigest(bytes: Buffer): LayerDigest {
-  return { diffId: digestOf(bytes), size: bytes.length }
+function whatIsKnown(
+  source: Exclude<NativeLayer, TarFileLayer>,
+  digests: ReadonlyMap<NativeLayer, LayerDigest>,
+): LayerDigest | undefined {
+  if (source.kind === 'merged') return source.promised
+  if (source.kind === 'bytes') return { diffId: digestOf(source.bytes), size: source.bytes.length }
+  return digests.get(source)
 }
 
 type Digests = Map<NativeLayer, LayerDigest>

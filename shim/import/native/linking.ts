@@ -4,15 +4,19 @@ import { folderOf } from '../../containerd/mount-folder.ts'
 import { prepareSnapshot, removeSnapshot, type Snapshotter } from '../../containerd/snapshots.ts'
 import { messageOf } from '../../errors.ts'
 import type { StorePathLayer } from '../layers/layer.ts'
-import { openLinkView } from '../link/link-view.ts'
-import { createLinker } from '../link/linker.ts'
+import type { MergedLayer } from '../layers/merged-layer.ts'
+import { type LinkView, openLinkView } from '../link/link-view.ts'
+import { createLinker, type Linker } from '../link/linker.ts'
+import { fillMerged } from '../link/place-merged.ts'
 
 /** Gets files of the store into snapshots without a tar. */
 export interface Linking {
   /** Begins to fill a folder for each layer, all of them at once, the first ones first. */
-  stage(layers: readonly StorePathLayer[]): StagedLayer[]
+  stage(layers: readonly FilesLayer[]): StagedLayer[]
   close(): Promise<void>
 }
+
+export type FilesLayer = StorePathLayer | MergedLayer
 
 /** A layer's files, on the file system of the snapshots. */
 export interface StagedLayer {
@@ -51,10 +55,7 @@ export async function openLinking({ snapshotter, probe, viewFolder, signal }: Li
     const linker = createLinker(view)
     const linking: Linking = {
       stage(layers) {
-        const filled = linker.fill(
-          layers.map((layer, index) => ({ layer, name: `${index}` })),
-          signal,
-        )
+        const filled = fillAll(layers, { linker, view, signal })
         // Who moves a layer hears of its failure; those above it are never asked for then.
         for (const one of filled) one.catch(() => {})
         return filled.map((one, index) => ({
@@ -76,6 +77,22 @@ export async function openLinking({ snapshotter, probe, viewFolder, signal }: Li
     signal.throwIfAborted()
     return { possible: false, how: messageOf(error) }
   }
+}
+
+interface Filling {
+  readonly linker: Linker
+  readonly view: LinkView
+  readonly signal: AbortSignal
+}
+
+/** Each into the folder that its place in the list names. */
+function fillAll(layers: readonly FilesLayer[], { linker, view, signal }: Filling): Promise<unknown>[] {
+  const named = layers.map((layer, index) => ({ layer, name: `${index}` }))
+  const tasks = named.flatMap(({ layer, name }) => ('owner' in layer ? { layer, name } : []))
+  const filled = new Map(linker.fill(tasks, signal).map((done, index) => [tasks[index]?.name, done]))
+  return named.map(({ layer, name }) =>
+    'owner' in layer ? Promise.resolve(filled.get(name)) : fillMerged(layer, name, view),
+  )
 }
 
 /** A folder that is not there, or not empty, is none of containerd's, which may see another file system. */

@@ -1,5 +1,6 @@
 import type { Platform } from '../config.ts'
 import type { StorePathLayer } from '../layers/layer.ts'
+import type { MergedLayer } from '../layers/merged-layer.ts'
 
 /** An image by its parts in the Nix store; none of its layers has been read yet. */
 export interface NativeImage {
@@ -25,12 +26,19 @@ export interface BaseParts {
   readonly layerNames: readonly string[]
 }
 
-export type NativeLayer = StoreFilesLayer | TarFileLayer | TarBytesLayer
+export type NativeLayer = StoreFilesLayer | MergedFilesLayer | TarFileLayer | TarBytesLayer
 
 /** Files that lie in the store. */
 export interface StoreFilesLayer {
   readonly kind: 'store'
   readonly layer: StorePathLayer
+}
+
+/** Files that lie in the store, with what the image says of their tar, which is not compressed. */
+export interface MergedFilesLayer {
+  readonly kind: 'merged'
+  readonly layer: MergedLayer
+  readonly promised: { readonly diffId: string; readonly size: number }
 }
 
 /** A tar that lies ready in the store. */

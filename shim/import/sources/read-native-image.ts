@@ -1,7 +1,10 @@
 import type { PackageHints, StorePathInfo, StoreQuery } from '../contract.ts'
+import { MAX_JSON_BYTES } from '../json.ts'
 import { notAnImage, type Output } from '../output.ts'
 import type { NativeImage } from './native-image.ts'
+import { readNix2ContainerImage } from './nix2container-image.ts'
 import { makePackageImage } from './package-image.ts'
+import { readUpTo } from './store-file.ts'
 import { readStreamImage } from './stream-image.ts'
 
 export interface NativeCall {
@@ -16,13 +19,19 @@ export interface NativeCall {
 export async function readNativeImage(output: Output, call: NativeCall): Promise<NativeImage | undefined> {
   switch (output.kind) {
     case 'script':
-    case 'json':
       return readStreamImage(output)
+    case 'json':
+      return (await readStreamImage(output)) ?? readNix2Container(output.path)
     case 'package':
       return readPackage(output.path, call)
     default:
       return undefined
   }
+}
+
+async function readNix2Container(path: string): Promise<NativeImage | undefined> {
+  const json = await readUpTo(path, MAX_JSON_BYTES)
+  return json && readNix2ContainerImage(json)
 }
 
 async function readPackage(folder: string, { storePath, plainPackage, queryStore }: NativeCall): Promise<NativeImage> {

@@ -1,0 +1,70 @@
+import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs'
+import { atPath, changed } from './at-path.ts'
+import type { ByteString } from './byte-string.ts'
+import { goHeader } from './go-tar-header.ts'
+import { STORE_MTIME } from './layer.ts'
+import { type MergedEntry, mergedEntries } from './merged-entries.ts'
+import type { MergedLayer } from './merged-layer.ts'
+import type { Regexes } from './merged-regex.ts'
+import { TarChunks } from './tar-chunks.ts'
+import { BLOCK_BYTES } from './ustar-header.ts'
+
+/**
+ * The tar of the layer, byte for byte as nix2container makes it with Go's archive/tar. A chunk is good until the next one
+ * is asked for: its memory is used again, unless it was transferred to another thread. Throws ArchiveInvalid, and
+ * ImportInterrupted when a store path changes or goes away meanwhile.
+ */
+export function* mergedLayerTar(layer: MergedLayer, regexes: Regexes): Generator<Buffer> {
+  const chunks = new TarChunks()
+  let handedOn = 0
+  let size = 2 * BLOCK_BYTES
+  for (const entry of mergedEntries(layer, regexes)) {
+    const writing = writeEntry(entry, chunks)
+    for (let step = writing.next(); ; step = writing.next()) {
+      if (step.done) {
+        size += step.value
+        break
+      }
+      handedOn += step.value.length
+      yield step.value
+    }
+  }
+  yield* endWithoutPadding(chunks, size - handedOn)
+}
+
+/** Go fills up no record. Takes how many bytes have not been handed on. */
+function* endWithoutPadding(chunks: TarChunks, bytes: number): Generator<Buffer> {
+  let left = bytes
+  for (const chunk of chunks.end()) {
+    const { length } = chunk
+    if (left > 0) yield left < length ? chunk.subarray(0, left) : chunk
+    left -= length
+  }
+}
+
+/** Returns the bytes that were written. */
+function* writeEntry(entry: MergedEntry, chunks: TarChunks): Generator<Buffer, number> {
+  const { type, source } = entry
+  if (type === 'file' && source !== undefined) return yield* writeFile(entry, source, chunks)
+  const isLink = type === 'symlink' && source !== undefined
+  const linkName = isLink ? atPath(source, at => readlinkSync(at, 'buffer')).toString('latin1') : ''
+  const header = goHeader({ ...entry, linkName, mtime: STORE_MTIME })
+  yield* chunks.write(header)
+  return header.length
+}
+
+/** Opening takes no symlink for the file, and waits for nobody at what became a pipe. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
+function* writeFile(entry: MergedEntry, source: ByteString, chunks: TarChunks): Generator<Buffer, number> {
+  const file = atPath(source, at => openSync(at, OPEN_FLAGS))
+  try {
+    if (!fstatSync(file).isFile()) throw changed(source)
+    const header = goHeader({ ...entry, linkName: '', mtime: STORE_MTIME })
+    yield* chunks.write(header)
+    if (!(yield* chunks.read(file, entry.size))) throw changed(source)
+    return header.length + Math.ceil(entry.size / BLOCK_BYTES) * BLOCK_BYTES
+  } finally {
+    closeSync(file)
+  }
+}

@@ -1,0 +1,72 @@
+import { archiveInvalid } from '../invalid.ts'
+import { show } from './at-path.ts'
+import type { ByteString } from './byte-string.ts'
+import { type Owner, ROOT } from './layer.ts'
+import type { MergedLayer, Permission } from './merged-layer.ts'
+import type { Regexes } from './merged-regex.ts'
+import { type MergedFile, type MergedNode, mergeTree } from './merged-tree.ts'
+
+export interface MergedEntry extends Owner {
+  readonly type: 'file' | 'symlink' | 'directory'
+  /** Cleaned, without a slash at its end. */
+  readonly name: ByteString
+  /** Absolute. Missing for a directory that no store path has. */
+  readonly source: ByteString | undefined
+  readonly mode: number
+  /** In bytes; 0 for what is no file. */
+  readonly size: number
+}
+
+/**
+ * What is in the layer, in the order of its tar: a directory before what it holds, those in it by name, as bytes.
+ * Throws ArchiveInvalid when the store paths do not go together, and ImportInterrupted.
+ */
+export function* mergedEntries(layer: MergedLayer, regexes: Regexes): Generator<MergedEntry> {
+  yield* walk('', mergeTree(layer, regexes), regexes)
+}
+
+function* walk(base: ByteString, { children }: MergedNode, regexes: Regexes): Generator<MergedEntry> {
+  for (const [part, node] of [...children].sort(([one], [other]) => (one < other ? -1 : 1))) {
+    const name = join(base, part)
+    const entry = toEntry(name, node.file, regexes)
+    if (entry.type !== 'directory') checkPlace(entry, node)
+    yield entry
+    yield* walk(name, node, regexes)
+  }
+}
+
+function join(base: ByteString, part: ByteString): ByteString {
+  if (base === '') return part === '' ? '/' : part
+  return base === '/' ? `/${part}` : `${base}/${part}`
+}
+
+const FOLDER = { type: 'directory', source: undefined, mode: 0o755, size: 0, ...ROOT } as const
+
+/** Linux has no permissions for symlinks. */
+const SYMLINK_MODE = 0o777
+
+function toEntry(name: ByteString, file: MergedFile | undefined, regexes: Regexes): MergedEntry {
+  if (!file) return { ...FOLDER, name }
+  const { source, stats, from } = file
+  const type = stats.isFile() ? 'file' : stats.isSymbolicLink() ? 'symlink' : 'directory'
+  const mode = type === 'symlink' ? SYMLINK_MODE : stats.mode & 0o7777
+  const entry = { type, name, source, mode, size: type === 'file' ? stats.size : 0, ...ROOT } as const
+  return from.perms.filter(({ regex }) => regexes.get(regex)?.matches(source)).reduce(permit, entry)
+}
+
+function permit(entry: MergedEntry, { mode, uid, gid, uname, gname }: Permission): MergedEntry {
+  return {
+    ...entry,
+    uid,
+    gid,
+    uname: uname || entry.uname,
+    gname: gname || entry.gname,
+    mode: mode === '' ? entry.mode : Number.parseInt(mode, 8),
+  }
+}
+
+/** What would be below a symlink could get anywhere. */
+function checkPlace({ name, source = '' }: MergedEntry, { children }: MergedNode): void {
+  if (children.size > 0 || name === '/' || name === '.')
+    throw archiveInvalid(`would have ${show(source)} at ${show(name)}, where a folder has to be`)
+}

@@ -1,0 +1,69 @@
+import { chmodSync, lchownSync, mkdirSync, utimesSync } from 'node:fs'
+import { archiveInvalid } from '../invalid.ts'
+import { show } from './at-path.ts'
+import type { ByteString } from './byte-string.ts'
+import { STORE_MTIME } from './layer.ts'
+import { type MergedEntry, mergedEntries } from './merged-entries.ts'
+import type { MergedLayer } from './merged-layer.ts'
+import type { Regexes } from './merged-regex.ts'
+
+/** A file or symlink that is to be as wanted at a place where nothing is yet. */
+export interface MergedPlacing {
+  readonly kind: 'file' | 'symlink'
+  /** Absolute, in the store. */
+  readonly source: Buffer
+  readonly target: Buffer
+  /** Permissions alone; Linux has none for symlinks. */
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  /** In seconds since 1970. */
+  readonly mtime: number
+}
+
+/**
+ * Makes in a new folder what the layer's tar would unpack to: the folders here, all else by `place`. Throws as
+ * mergedEntries, and ArchiveInvalid when two entries have the same place.
+ */
+export function fillMergedFolder(
+  { layer, regexes, folder }: { readonly layer: MergedLayer; readonly regexes: Regexes; readonly folder: string },
+  place: (file: MergedPlacing) => void,
+): void {
+  mkdirSync(folder, WRITABLE)
+  const taken = new Set<ByteString>()
+  const made: { readonly target: Buffer; readonly entry: MergedEntry }[] = []
+  for (const entry of mergedEntries(layer, regexes)) {
+    const name = belowRoot(entry.name)
+    if (taken.has(name)) throw archiveInvalid(`would have two files at ${show(name)}`)
+    taken.add(name)
+    const target = Buffer.concat([Buffer.from(folder), Buffer.from(name, 'latin1')])
+    if (entry.type !== 'directory') place(toPlacing(entry, entry.type, target))
+    else {
+      if (name !== '') mkdirSync(target, WRITABLE)
+      made.push({ target, entry })
+    }
+  }
+  // Deepest first: a folder's time changes with whatever is made in it.
+  for (const { target, entry } of made.reverse()) finishFolder(target, entry)
+}
+
+/** Until all is in it. */
+const WRITABLE = 0o700
+
+/** A name may be relative; the root's own becomes empty. */
+function belowRoot(name: ByteString): ByteString {
+  if (name === '/' || name === '.') return ''
+  return name.startsWith('/') ? name : `/${name}`
+}
+
+function toPlacing(entry: MergedEntry, kind: MergedPlacing['kind'], target: Buffer): MergedPlacing {
+  const { source = '', mode, uid, gid } = entry
+  return { kind, source: Buffer.from(source, 'latin1'), target, mode: mode & 0o7777, uid, gid, mtime: STORE_MTIME }
+}
+
+function finishFolder(target: Buffer, { mode, uid, gid }: MergedEntry): void {
+  if (uid !== process.getuid?.() || gid !== process.getgid?.()) lchownSync(target, uid, gid)
+  // After the owner, whose change takes setgid bits away.
+  chmodSync(target, mode & 0o7777)
+  utimesSync(target, STORE_MTIME, STORE_MTIME)
+}

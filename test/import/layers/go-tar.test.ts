@@ -1,0 +1,164 @@
+import { createHash } from 'node:crypto'
+import { linkSync, mkdirSync, realpathSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdtempDisposable } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { mergedLayerTar } from '../../../shim/import/layers/go-tar.ts'
+import { type GoHeader, goHeader } from '../../../shim/import/layers/go-tar-header.ts'
+import type { MergedPath } from '../../../shim/import/layers/merged-layer.ts'
+import { compileRegexes } from '../../../shim/import/layers/merged-regex.ts'
+
+// The expected digests are those that Go 1.26 and nix2container's own TarPathsSum give.
+
+const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'go-tar-'))
+
+async function tarDigest(paths: readonly MergedPath[]): Promise<string> {
+  const hash = createHash('sha256')
+  for (const chunk of mergedLayerTar({ paths }, await compileRegexes({ paths }))) hash.update(chunk)
+  return hash.digest('hex')
+}
+
+const moved = (path: string, repl: string, perms: MergedPath['perms'] = []) => {
+  return { path, rewrite: { regex: `^${path}`, repl }, perms }
+}
+
+test('a layer without store paths is two empty blocks', async () => {
+  expect(await tarDigest([])).toBe('5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef')
+})
+
+test('two store paths are merged at the root', async () => {
+  await using store = await makeStore()
+  const [app, lib] = ['app', 'lib'].map(name => join(store.path, name)) as [string, string]
+  for (const path of [app, lib]) mkdirSync(join(path, 'bin'), { recursive: true, mode: 0o755 })
+  writeFileSync(join(app, 'bin', 'a'), 'aaa', { mode: 0o555 })
+  writeFileSync(join(lib, 'bin', 'b'), 'bb', { mode: 0o644 })
+  linkSync(join(lib, 'bin', 'b'), join(lib, 'hard'))
+  mkdirSync(join(lib, 'empty'), { mode: 0o755 })
+  symlinkSync('../bin/b', join(lib, 'bin', 'link'))
+  expect(await tarDigest([moved(app, ''), moved(lib, '')])).toBe(
+    '5487ecd6fbdcc6d2cc0298f74dd41752fd47e63c92a018546ed09a1473dbd10c',
+  )
+})
+
+const owned = { uid: 3_000_000, gid: 5, uname: 'ü'.repeat(20), gname: 'g'.repeat(33) }
+
+test('permissions change mode and owner, the last one that matches counts', async () => {
+  await using store = await makeStore()
+  const app = join(store.path, 'app')
+  mkdirSync(app, { mode: 0o755 })
+  writeFileSync(join(app, 'tool'), 'tool', { mode: 0o555 })
+  symlinkSync('tool', join(app, 'link'))
+  const perms = [
+    { regex: 'tool$|link$', mode: '4755', ...owned },
+    { regex: 'link', mode: '', uid: 1, gid: 2, uname: '', gname: '' },
+  ]
+  expect(await tarDigest([moved(app, '/opt/app', perms)])).toBe(
+    'ec76df8b9964e6e368cafbf142b7287ae6b2dcebb9582476273055eaa3f5e006',
+  )
+})
+
+test('a large file comes out in whole, at the chunks’ borders too', async () => {
+  await using store = await makeStore()
+  for (const size of [512 * 1024 - 4 * 512, 512 * 1024, 3_000_001]) {
+    const path = join(store.path, `${size}`)
+    writeFileSync(path, '')
+    truncateSync(path, size)
+    const paths = [moved(path, '/f')]
+    const lengths = [...mergedLayerTar({ paths }, await compileRegexes({ paths }))].map(({ length }) => length)
+    const sum = lengths.reduce((total, length) => total + length, 0)
+    expect(sum).toBe(512 * 2 + Math.ceil(size / 512) * 512 + 1024)
+  }
+})
+
+const FILE: GoHeader = {
+  type: 'file',
+  name: '/a',
+  linkName: '',
+  mode: 0o644,
+  uid: 0,
+  gid: 0,
+  size: 0,
+  mtime: 1,
+  uname: 'root',
+  gname: 'root',
+}
+
+const utf8 = (text: string) => Buffer.from(text).toString('latin1')
+
+const HEADERS: readonly (readonly [title: string, fields: Partial<GoHeader>, sha256: string])[] = [
+  ['a plain file is ustar', {}, '34bc0483114083787909d698954bfa1ea43122bdfeb470c70fe44214031845bf'],
+  [
+    'a folder’s name has no slash at its end',
+    { type: 'directory', name: '/nix' },
+    'f6273ba561b14e1cf4cf166a5a901b09cd5524e7eac6f123855693ddefd36ce7',
+  ],
+  [
+    'a name of 100 characters fits',
+    { name: `/${'n'.repeat(99)}` },
+    'acb1f80f04bd62289ceae30599c776a5b37269106e9d27ac4e0acbe28f4fa9a8',
+  ],
+  [
+    'a name of 101 characters without a place to split it gets a pax header',
+    { name: `/${'n'.repeat(100)}` },
+    '0ca772e13adac8bd065f121c49b1a6bea9be4d9734f12360ea1795c82a7db01d',
+  ],
+  [
+    'a longer name is split into prefix and name',
+    { name: `/${'p'.repeat(120)}/${'q'.repeat(100)}` },
+    'fd83914b831df8d7b5e9cbd4f8fa375d54ae2ac21b0f0e9c7dfcea9bab371fc9',
+  ],
+  [
+    'a prefix of 155 characters fits',
+    { name: `/${'p'.repeat(154)}/${'q'.repeat(100)}` },
+    '6c8f2a26330ab5ecae0caba4694561c2841ea12081cf1fece23963b1f4b2ffc2',
+  ],
+  [
+    'a prefix of 156 characters does not',
+    { name: `/${'p'.repeat(155)}/q` },
+    '7494d8639b417e895e1711d5a3323442a1456ae842555789cba5237928583cf4',
+  ],
+  [
+    'a name that is not ASCII gets a pax header',
+    { name: utf8('/naïve/日本語') },
+    '85617f705488774dd818bdfa5a95541f4493366e1a15dac6f686000e4a679d61',
+  ],
+  [
+    'a name that would be cut behind a slash loses the slash',
+    { name: utf8(`/${'a'.repeat(98)}/${'é'.repeat(80)}x`) },
+    '84691893acf61375b44cc35540803a3ef0a569655295d2733cc5e8617d76f119',
+  ],
+  [
+    'a long link target gets a pax header',
+    { type: 'symlink', linkName: 't'.repeat(101) },
+    '5f65b931ce0737b431ed9ceeaf64d924b8ade30f62e634d7b412248a7a917480',
+  ],
+  [
+    'a size below 8 GiB fits',
+    { size: 8 ** 11 - 1 },
+    'e64610fba02c5129b40cfe252d97adec91fa6c3efcca6e93c91a2e69410ee683',
+  ],
+  [
+    'a size of 8 GiB gets a pax header',
+    { size: 8 ** 11 },
+    'cedab90f002a0f2538d62c19959f9973c54b5e0437927a7c6c3cb1c7cd333e34',
+  ],
+  [
+    'ids that do not fit get a pax header, with a path that could be split',
+    { uid: 8 ** 7, gid: 8 ** 7, name: `/${'p'.repeat(90)}/${'q'.repeat(90)}` },
+    '68f1531b31662572d51df19d55cf2f81bb5866e8c9b5b4b7d5ae0362cd76251d',
+  ],
+  [
+    'long names of owners get a pax header',
+    { uname: 'u'.repeat(33), gname: 'ü' },
+    '793a8ade0b3fbed77fb892986a56cc185c623a946a3f86ff04fc0bd513440e5b',
+  ],
+]
+
+test.each(HEADERS)('%s', (_, fields, sha256) => {
+  expect(
+    createHash('sha256')
+      .update(goHeader({ ...FILE, ...fields }))
+      .digest('hex'),
+  ).toBe(sha256)
+})
