@@ -10,7 +10,7 @@ export interface Workers {
 /** The same file, as source or compiled. */
 const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
 /** For JavaScript objects; the bytes of layers are not among them. */
-const WORKER_LIMITS = { maxOldGenerationSizeMb: 96 }
+const WORKER_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 6 }
 /** A thread takes longer to start than a linked image to import; pods come in groups. Then its memory is given back. */
 const IDLE_MS = 60_000
 

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { descriptorSchema } from '../oci-index.ts'
@@ -21,7 +22,6 @@ export interface DigestCache {
   /** A damaged entry counts as none. */
   recall(kind: DigestKind, layer: StorePathLayer): Promise<LayerDigest | undefined>
   remember(kind: DigestKind, layer: StorePathLayer, digest: LayerDigest): Promise<void>
-  forget(kind: DigestKind, layer: StorePathLayer): Promise<void>
 }
 
 /** One small file for each entry; any number of processes and threads may share the folder. */
@@ -30,7 +30,7 @@ export function openDigestCache(folder: string): DigestCache {
   return {
     async recall(kind, layer) {
       const key = keyOf(kind, layer)
-      const text = await readFile(file(key), 'utf8').catch(() => undefined)
+      const text = readIfThere(file(key))
       return text === undefined ? undefined : parseEntry(text, key)
     },
     async remember(kind, layer, digest) {
@@ -40,7 +40,15 @@ export function openDigestCache(folder: string): DigestCache {
       await writeFile(unfinished, formatEntry(digest, key), { mode: 0o600 })
       await rename(unfinished, file(key))
     },
-    forget: (kind, layer) => rm(file(keyOf(kind, layer)), { force: true }),
+  }
+}
+
+/** An image has many layers, and this runs in a thread of its own: waiting for each file costs more than reading it. */
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
   }
 }
 

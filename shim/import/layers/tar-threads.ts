@@ -21,7 +21,7 @@ export const TAR_THREADS = 2
 
 /** The same file, as source or compiled. */
 const THREAD = new URL(`./tar-thread${extname(import.meta.url)}`, import.meta.url)
-const THREAD_LIMITS = { maxOldGenerationSizeMb: 64 }
+const THREAD_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 }
 
 /** Threads start when they are first needed. */
 export function createTarThreads(count = TAR_THREADS): TarThreads {

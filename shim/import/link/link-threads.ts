@@ -15,7 +15,7 @@ export interface LinkThreads {
 
 /** The same file, as source or compiled. */
 const THREAD = new URL(`./link-thread${extname(import.meta.url)}`, import.meta.url)
-const THREAD_LIMITS = { maxOldGenerationSizeMb: 64 }
+const THREAD_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 }
 const THREADS = 2
 
 interface Waiting {

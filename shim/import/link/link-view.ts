@@ -5,6 +5,7 @@ import {
   lstatSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
 } from 'node:fs'
@@ -41,7 +42,7 @@ export interface LinkViewOptions {
   readonly probe: string
   /** Where files are to go. */
   readonly folder: string
-  /** A folder to be made, and removed, for a mount. */
+  /** What the names of folders begin with that are made, and removed, for a mount. */
   readonly viewFolder: string
 }
 
@@ -53,7 +54,7 @@ export async function openLinkView(options: LinkViewOptions): Promise<LinkView> 
   const direct = { store, folder }
   if (canLink(direct, file)) return { kind: 'link', how: 'by hard links', ...direct, close: async () => {} }
   const mounts = parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'))
-  const [from, to] = [fileSystemPath(mounts, store), fileSystemPath(mounts, folder)]
+  const [from, to] = [store, folder].map(path => fileSystemPath(mounts, realpathSync(path)))
   if (!from || !to || from.device !== to.device) return copies(options, 'the store is on another file system', file)
   const common = commonMounts(mounts, from, to)
   return (

@@ -26,18 +26,21 @@ export function isTruthful({ uid, gid, mtimeMs }: Stats, placing: Placing): bool
   return uid === placing.uid && gid === placing.gid && mtimeMs === placing.mtime * 1000
 }
 
-/** False when a link cannot be made: the file has as many as it can have, or the way is by copies. */
+/** False when a link cannot be made: the way is by copies, or this file is none that can be linked. */
 export function linkFile({ source, target }: FileTask, { how }: Placing, counts: FillCounts): boolean {
   if (how !== 'link') return false
   try {
     linkSync(source, target)
   } catch (error) {
-    if (hasCode(error, 'EMLINK')) return false
+    if (hasCode(error, ...UNLINKABLE)) return false
     throw error
   }
   counts.linked += 1
   return true
 }
+
+/** Has all the links that it can have, is on a mount of its own, or is immutable. */
+const UNLINKABLE = ['EMLINK', 'EXDEV', 'EPERM']
 
 /** With the wanted owner and time; the mode is the source's unless another is wanted. */
 export function copyFile(task: FileTask, placing: Placing, counts: FillCounts, mode?: number): void {

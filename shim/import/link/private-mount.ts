@@ -1,12 +1,13 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, rmdir } from 'node:fs/promises'
+import { closeSync, constants, openSync } from 'node:fs'
+import { mkdir, mkdtemp, rmdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
-import { messageOf } from '../../errors.ts'
 
 /** A mount that no other process has to see. */
 export interface PrivateMount {
-  /** Leads to it from this process. */
+  /** Leads to it from this process, all threads of it included. */
   readonly path: string
   close(): Promise<void>
 }
@@ -17,21 +18,24 @@ const START_LIMIT_MS = 5_000
 const HOLD = 'mount --bind "$1" "$2" && echo ready && exec cat'
 
 /**
- * Binds a mount point, without what is mounted below it, to a folder in a mount namespace of its own. A small process
- * holds that, and ends with this one: its input is closed then. Through /proc its files can be reached, and linked with
- * one another, from here. Throws when that is not permitted, or a program is missing.
+ * Binds a mount point, without what is mounted below it, to a new folder in a mount namespace of its own, for which a
+ * small process is needed for a moment. What is opened there stays, when process, namespace and folder are gone: nothing
+ * is left behind by a process that is killed. The folder's name begins with `prefix`. Throws when that is not permitted,
+ * or a program is missing.
  */
-export async function openPrivateMount(source: string, folder: string): Promise<PrivateMount> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+export async function openPrivateMount(source: string, prefix: string): Promise<PrivateMount> {
+  await mkdir(dirname(prefix), { recursive: true, mode: 0o700 })
+  const folder = await mkdtemp(`${prefix}-`)
   const args = ['--mount', '--propagation', 'private', '--', 'sh', '-c', HOLD, 'sh', source, folder]
   const holder = spawn('unshare', args, { stdio: ['pipe', 'pipe', 'pipe'] })
   try {
     await untilReady(holder)
-  } catch (error) {
-    await end(holder, folder)
-    throw error
+    const opened = openSync(`/proc/${holder.pid}/root${folder}`, constants.O_RDONLY | constants.O_DIRECTORY)
+    return { path: `/proc/self/fd/${opened}`, close: async () => closeSync(opened) }
+  } finally {
+    await end(holder)
+    await rmdir(folder)
   }
-  return { path: `/proc/${holder.pid}/root${folder}`, close: () => end(holder, folder) }
 }
 
 type Holder = ChildProcessByStdio<Writable, Readable, Readable>
@@ -48,13 +52,10 @@ async function untilReady(holder: Holder): Promise<void> {
   ended.catch(() => {})
 }
 
-async function end(holder: Holder, folder: string): Promise<void> {
+/** Also one that does not get ready: it may hang in a mount. */
+async function end(holder: Holder): Promise<void> {
   holder.stdin.on('error', () => {}).end()
-  if (holder.pid !== undefined && holder.exitCode === null && holder.signalCode === null) {
-    holder.kill('SIGKILL')
-    await once(holder, 'exit').catch(() => {})
-  }
-  await rmdir(folder).catch(error => {
-    throw new Error(`the folder of a mount cannot be removed: ${messageOf(error)}`, { cause: error })
-  })
+  if (holder.pid === undefined || holder.exitCode !== null || holder.signalCode !== null) return
+  holder.kill('SIGKILL')
+  await once(holder, 'exit')
 }

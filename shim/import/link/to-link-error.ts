@@ -1,10 +1,13 @@
 import { hasCode } from '../../error-code.ts'
 import { messageOf, RetryableError, ShimError } from '../../errors.ts'
+import { archiveInvalid } from '../invalid.ts'
 
 /** Anything that went wrong with files, as an error of the catalogue. */
 export function toLinkError(cause: unknown): ShimError {
   if (cause instanceof ShimError) return cause
   if (hasCode(cause, 'ENOSPC', 'EDQUOT'))
     return new RetryableError('DiskFull', `no room for a layer: ${messageOf(cause)}`, { cause })
+  if (hasCode(cause, 'ENAMETOOLONG'))
+    return archiveInvalid(`has a path that is too long for containerd's folders: ${messageOf(cause)}`, cause)
   return new RetryableError('ImportInterrupted', `a layer cannot be filled: ${messageOf(cause)}`, { cause })
 }

@@ -28,7 +28,7 @@ export interface LinkingOptions {
   readonly snapshotter: Snapshotter
   /** A path below the store: it is tried with what is in it. */
   readonly probe: string
-  /** Folder to be made for a mount. */
+  /** What names of folders that are made for a mount begin with. */
   readonly viewFolder: string
   readonly signal: AbortSignal
 }

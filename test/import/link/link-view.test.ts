@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Bed, startBed } from '../../node/bed.ts'
@@ -14,6 +14,13 @@ const NOT_PERMITTED = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_
 test.each([
   ['in one mount', '', 'store', [], 'by hard links'],
   ['out of a read-only mount, as on NixOS', READ_ONLY, 'store', [], 'by hard links, through a mount of its own'],
+  [
+    'to a folder behind an absolute symlink',
+    `${READ_ONLY} && mv target moved && ln -s "$PWD/moved" target`,
+    'store',
+    [],
+    'by hard links, through a mount of its own',
+  ],
   [
     'through a mount that is there',
     `${READ_ONLY} && mkdir view && mount --bind / view`,
@@ -44,7 +51,7 @@ test.each([
   else expect(said).toMatch(how)
   const linked = await bed.run('stat', ['-c', '%h', 'target/linked'], { reject: false })
   expect(linked.stdout).toBe(said.startsWith('by hard links') ? '2' : '')
-  expect(existsSync(join(bed.dir, 'own-view'))).toBe(false)
+  expect(await leftViews(bed)).toEqual([])
   expect((await bed.run('sh', ['-c', 'cat /proc/[0-9]*/cmdline | tr "\\0" " "'])).stdout).not.toContain('exec cat')
 })
 
@@ -52,4 +59,18 @@ async function runView(bed: Bed, prefix: readonly string[], store: string): Prom
   const folders = [join(bed.dir, store), join(bed.dir, 'target'), join(bed.dir, 'own-view')]
   const [program = '', ...args] = [...prefix, process.execPath, PROGRAM, ...folders]
   return (await bed.run(program, args)).stdout
+}
+
+test('two imports at once have a mount each', async () => {
+  await using bed = await startBed({ without: ['containerd', 'nix'] })
+  await bed.run('sh', ['-euc', `${STORE}; mkdir second; ${READ_ONLY}`])
+  const paths = ['store', 'target', 'second', 'own-view'].map(name => join(bed.dir, name))
+  const { stdout } = await bed.run(process.execPath, [join(import.meta.dirname, 'two-views-program.ts'), ...paths])
+  expect(stdout.split('\n')).toEqual(Array(2).fill('by hard links, through a mount of its own'))
+  expect((await bed.run('stat', ['-c', '%h', 'second/linked'])).stdout).toBe('2')
+  expect(await leftViews(bed)).toEqual([])
+})
+
+async function leftViews({ dir }: Bed): Promise<string[]> {
+  return (await readdir(dir)).filter(name => name.startsWith('own-view'))
 }
