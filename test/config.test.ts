@@ -8,8 +8,21 @@ describe('a config', () => {
       listen: '/run/enbi-shim/enbi-shim.sock',
       containerd: { address: '/run/containerd/containerd.sock', snapshotter: 'overlayfs' },
       nix: { command: 'nix', user: 'enbi-shim', maxBuilds: 2, timeout: 3_600_000, options: {} },
+      import: { layers: 'linked' },
       policy: [],
     })
+  })
+
+  it('may want layers of store paths as tars', () => {
+    expect(parseConfig('import: { layers: tar }', 'config.yaml').import.layers).toBe('tar')
+  })
+
+  it.each([
+    ['unless told', '', false],
+    ['when told', ', plainPackages: true', true],
+  ])('makes images of plain packages only by a rule that has it: %s', (_when, more, plainPackages) => {
+    const { policy } = parseConfig(`policy: [{ namespaces: [a], images: [b], flakes: [c]${more} }]`, 'config.yaml')
+    expect(policy).toMatchObject([{ plainPackages }])
   })
 
   it('may be JSON', () => {
@@ -54,6 +67,12 @@ describe('a mistake in a config is named with its key', () => {
     ],
     ['a missing key', 'policy: [{ namespaces: [a], images: [b] }]', 'policy.0.flakes: missing'],
     ['a duration that is none', 'nix: { timeout: 1 hour }', 'nix.timeout: expected a duration such as 30s, 5m or 1h'],
+    [
+      'a word for true',
+      'policy: [{ namespaces: [a], images: [b], flakes: [c], plainPackages: "yes" }]',
+      'policy.0.plainPackages',
+    ],
+    ['a way for layers that is none', 'import: { layers: copied }', 'import.layers'],
     ['a number below its least', 'nix: { maxBuilds: 0 }', 'nix.maxBuilds'],
     ['a relative path', 'listen: run/x.sock', 'listen: expected an absolute path'],
     ['a Nix setting that is an option', 'nix: { options: { --x: y } }', 'expected the name of a Nix setting'],

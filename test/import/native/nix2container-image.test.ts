@@ -45,7 +45,9 @@ afterAll(() => bed[Symbol.asyncDispose]())
 const IMAGE = 'registry.example/merged:1'
 const UNKNOWN = [1, 2].map(n => `sha256:${`${n}`.repeat(64)}`)
 
-test('an image of nix2container has its files where it wants them, by links and by tars that are what it says', async () => {
+test('an image of nix2container has its files where it wants them, linked or by tars', {
+  timeout: 180_000,
+}, async () => {
   const linked = await pullAndRun('linked', UNKNOWN)
   expect(linked.output).toMatch(/^4711 \/bin\/busybox\n555 \/nix\/store\/\S+-program\/bin\/busybox\n$/)
 
