@@ -16,6 +16,7 @@ import {
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { hasCode } from '../../../shim/error-code.ts'
 import { ROOT, type StorePathLayer } from '../../../shim/import/layers/layer.ts'
@@ -89,14 +90,21 @@ test.each([
 
 test('many folders are shared out to threads, and each is complete', async () => {
   const folders = await makeFolders()
-  for (let n = 0; n < 60; n += 1) {
+  // Files enough at the top for threads to be worth their start, and folders enough below for them to share.
+  for (let n = 0; n < 1000; n += 1) await writeFile(join(folders.path, `file-${n}`), '')
+  for (let n = 0; n < 40; n += 1) {
     await mkdir(join(folders.path, `${n}/deeper`), { recursive: true })
     for (let m = 0; m < 30; m += 1) await writeFile(join(folders.path, `${n}/deeper/${m}`), '')
   }
   await age(folders.path)
-  expect(await fill(folders)).toEqual({ linked: 1800, copied: 0, copiedBytes: 0, folders: 121 })
+  const started = new Set<string>()
+  const onWorker = (worker: Worker) => started.add(String(worker.threadId))
+  process.on('worker', onWorker)
+  onTestFinished(() => void process.off('worker', onWorker))
+  expect(await fill(folders)).toEqual({ linked: 2200, copied: 0, copiedBytes: 0, folders: 81 })
+  expect(started.size).toBe(2)
   const times = await Promise.all(
-    Array.from({ length: 60 }, async (_, n) => (await lstat(join(folders.folder, `0/nix/store/path/${n}`))).mtimeMs),
+    Array.from({ length: 40 }, async (_, n) => (await lstat(join(folders.folder, `0/nix/store/path/${n}`))).mtimeMs),
   )
   expect(new Set(times)).toEqual(new Set([1000]))
 })
