@@ -3,6 +3,7 @@ import { compressionOf } from './compression.ts'
 import { archiveInvalid } from './invalid.ts'
 import { digestOf, MAX_JSON_BYTES } from './json.ts'
 import type { LayoutFiles, OnLayer, StoredLayer } from './layout-files.ts'
+import { oneChunk } from './one-chunk.ts'
 import { peek } from './peek.ts'
 import { storeLayer } from './store-layer.ts'
 import { readTar, type TarEntry } from './tar.ts'
@@ -100,7 +101,7 @@ function layoutFiles(files: ReadonlyMap<string, ArchiveFile>, store: BlobStore):
     async storeLayer(name) {
       const file = follow(files, name)
       if (file?.kind !== 'kept') return file?.layer
-      return storeLayer(store, { name, size: file.bytes.length, bytes: chunk(file.bytes) })
+      return storeLayer(store, { name, size: file.bytes.length, bytes: oneChunk(file.bytes) })
     },
   }
 }
@@ -118,8 +119,4 @@ function follow(
     file = files.get(file.target)
   }
   return file
-}
-
-async function* chunk(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }

@@ -17,7 +17,7 @@ export interface ImageConfig extends Platform {
 const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 hex digits'))
 
 /** More layers than any snapshotter can mount. */
-const MAX_LAYERS = 500
+export const MAX_LAYERS = 500
 
 const schema = v.object({
   os: v.string(),

@@ -23,3 +23,8 @@ export const ROOT: Owner = { uid: 0, gid: 0, uname: 'root', gname: 'root' }
 
 /** Nix gives every file in the store this time, in seconds since 1970. */
 export const STORE_MTIME = 1
+
+/** A layer in which all is as Nix has it. */
+export function plainLayer(paths: readonly string[]): StorePathLayer {
+  return { paths, owner: ROOT, mtime: STORE_MTIME, rootMode: 0o755 }
+}

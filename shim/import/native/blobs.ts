@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { archiveInvalid } from '../invalid.ts'
 import type { LayerDigest } from '../layers/digest-cache.ts'
+import { oneChunk } from '../one-chunk.ts'
 import type { NativeLayer, StoreFilesLayer, TarFileLayer } from '../sources/native-image.ts'
 import type { IdentifiedLayer } from './identify.ts'
 import type { NativeStage } from './stage.ts'
@@ -29,7 +30,7 @@ async function writeBlob({ source }: IdentifiedLayer, stage: NativeStage): Promi
 
 function bytesOf(source: Exclude<NativeLayer, StoreFilesLayer>, { tars }: NativeStage): AsyncIterable<Buffer> {
   if (source.kind === 'merged') return tars.tar(source.layer)
-  return source.kind === 'file' ? fileBytes(source) : once(source.bytes)
+  return source.kind === 'file' ? fileBytes(source) : oneChunk(source.bytes)
 }
 
 /** Makes the tar of a layer, sends it to the content store and remembers its digest. */
@@ -45,8 +46,4 @@ const READ_BYTES = 256 * 1024
 
 async function* fileBytes({ path }: TarFileLayer): AsyncGenerator<Buffer> {
   for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES })) yield chunk
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }

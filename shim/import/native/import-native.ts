@@ -42,12 +42,18 @@ async function fill(
   const chainId = chainsOf(diffIds).at(-1) ?? ''
   const filled = { config, manifest, layers, layerNames: [], chainId }
   check(filled)
-  await allSettled([writeContent(filled, own, stage), fillSnapshots(own, base?.chainId ?? '', stage)])
+  const unpack = () => fillSnapshots(own, base?.chainId ?? '', stage)
+  if (!stage.wantsTars) await allSettled([stage.writer.writeDocuments(filled), unpack()])
+  else {
+    await writeTars(filled, own, stage)
+    // Afterwards: what cannot be linked is unpacked from these, and would be made twice.
+    await unpack()
+  }
   return filled
 }
 
 /** The manifest comes first: it holds those of the layers' tars that are there. */
-async function writeContent(image: FilledImage, own: readonly IdentifiedLayer[], stage: NativeStage): Promise<void> {
+async function writeTars(image: FilledImage, own: readonly IdentifiedLayer[], stage: NativeStage): Promise<void> {
   await stage.writer.writeDocuments(image)
-  if (stage.wantsTars) await pMap(own, layer => ensureBlob(layer, stage), { concurrency: TAR_THREADS })
+  await pMap(own, layer => ensureBlob(layer, stage), { concurrency: TAR_THREADS })
 }

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { MAX_LAYERS } from '../config.ts'
 import { parseJson } from '../json.ts'
 import { LAYER_TYPE } from '../manifest.ts'
 import { descriptorSchema } from '../oci-index.ts'
@@ -6,8 +7,6 @@ import { isPathInStore, isStorePath } from './store-path.ts'
 
 export const JSON_NAME = 'nix2container JSON'
 
-/** More layers than any snapshotter can mount. */
-const MAX_LAYERS = 500
 /** Far more than any closure has. */
 const MAX_PATHS = 100_000
 /** Each is matched against every file of its path. */

@@ -1,6 +1,6 @@
 import { hostPlatform } from '../config.ts'
 import type { PackageHints, StorePathInfo } from '../contract.ts'
-import { ROOT, STORE_MTIME } from '../layers/layer.ts'
+import { plainLayer, STORE_MTIME } from '../layers/layer.ts'
 import type { NativeImage, NativeLayer } from './native-image.ts'
 import { layOver, readPackageConfig } from './package-config.ts'
 import { findEntrypoint } from './package-entrypoint.ts'
@@ -41,7 +41,7 @@ export async function makePackageImage({ storePath, closure, hints }: Package): 
 }
 
 function toLayer(paths: readonly string[]): NativeLayer {
-  return { kind: 'store', layer: { paths, owner: ROOT, mtime: STORE_MTIME, rootMode: 0o755 } }
+  return { kind: 'store', layer: plainLayer(paths) }
 }
 
 /** As old as everything in the store. */

@@ -2,9 +2,10 @@ import * as v from 'valibot'
 import { parseConfig } from '../config.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { parseJson } from '../json.ts'
-import { ROOT, STORE_MTIME } from '../layers/layer.ts'
+import { plainLayer } from '../layers/layer.ts'
 import type { ImagePlan } from '../plan.ts'
 import type { KnownParts, NativeImage, NativeLayer } from './native-image.ts'
+import { isStorePath } from './store-path.ts'
 
 /** Marks a layer of empty mount points. Source: nix-snapshotter, docs/architecture.md. */
 const NIX_LAYER = 'containerd.io/snapshot/nix-layer'
@@ -13,7 +14,6 @@ const NIX_STORE_PATH = 'containerd.io/snapshot/nix-store-path.'
 
 const annotations = v.nullish(v.record(v.string(), v.string()))
 const manifestSchema = v.object({ layers: v.nullish(v.array(v.object({ annotations }))) })
-const storePath = /^\/nix\/store\/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+$/
 
 /**
  * An image of nix-snapshotter, of which only mount points are in its layers: on top of these come layers with what its
@@ -36,7 +36,7 @@ function pathsIn(annotations: Readonly<Record<string, string>>): string[] {
   const numbered = Object.entries(annotations).filter(([name]) => name.startsWith(NIX_STORE_PATH))
   const ordered = numbered.sort(([one], [other]) => numberOf(one) - numberOf(other))
   return ordered.map(([name, path]) => {
-    if (storePath.test(path)) return path
+    if (isStorePath(path)) return path
     throw archiveInvalid(`has an annotation ${name} that names no store path`)
   })
 }
@@ -55,7 +55,7 @@ function group(paths: readonly string[]): string[][] {
 }
 
 function toLayer(paths: readonly string[]): NativeLayer {
-  return { kind: 'store', layer: { paths, owner: ROOT, mtime: STORE_MTIME, rootMode: 0o755 } }
+  return { kind: 'store', layer: plainLayer(paths) }
 }
 
 const configSchema = v.looseObject({

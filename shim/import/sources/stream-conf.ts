@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import * as v from 'valibot'
+import { MAX_LAYERS } from '../config.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { parseJson } from '../json.ts'
 import { type OrderedJson, readOrderedJson } from './ordered-json.ts'
@@ -28,9 +29,6 @@ export interface StreamConf {
 }
 
 export const CONF_NAME = 'conf.json'
-
-/** More layers than any snapshotter can mount. */
-const MAX_LAYERS = 500
 
 /** Far more than any closure has, and few enough to be looked at at once. */
 const MAX_PATHS = 100_000

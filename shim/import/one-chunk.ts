@@ -1,0 +1,4 @@
+/** Bytes as a stream of one chunk. */
+export async function* oneChunk(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+}
