@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Recipe, recipeKey } from '../shim/build/recipe.ts'
+import { type FlakeRecipe, recipeKey } from '../shim/build/recipe.ts'
 
 /** Namespace of the controller and of every Lease. */
 export const SYSTEM_NAMESPACE = 'enbi-system'
@@ -17,7 +17,7 @@ const MAX_PREFIX = 40
 const HASH_LENGTH = 16
 
 /** Name of the NixBuild of a recipe, the same whoever makes it: `web-3f2a…` for the image `registry.example/team/web:1`. */
-export function nixBuildName(recipe: Recipe): string {
+export function nixBuildName(recipe: FlakeRecipe): string {
   const repository = recipe.image.replace(/@.*$/, '').replace(/:[^/]*$/, '')
   const last = repository.slice(repository.lastIndexOf('/') + 1)
   const prefix = last

@@ -1,6 +1,6 @@
 import { parseFlakeUrl } from '../shim/build/flake-url.ts'
 import { parsePackageName } from '../shim/build/package-name.ts'
-import type { Recipe } from '../shim/build/recipe.ts'
+import type { FlakeRecipe } from '../shim/build/recipe.ts'
 import { parseSystem } from '../shim/build/system.ts'
 import { normaliseReference } from '../shim/reference.ts'
 import type { ObjectName } from './contract.ts'
@@ -9,7 +9,7 @@ import { type CONTROLLER, MANAGED_BY_LABEL, nixBuildName, type SHIM } from './na
 import type { NixBuildSpec } from './nixbuild.ts'
 
 /** Throws RecipeInvalid: the API server's own check of a NixBuild is a little wider. */
-export function recipeOf({ spec }: { readonly spec: NixBuildSpec }): Recipe {
+export function recipeOf({ spec }: { readonly spec: NixBuildSpec }): FlakeRecipe {
   return {
     image: normaliseReference(spec.imageTag),
     flake: parseFlakeUrl(spec.flakeUrl),
@@ -25,7 +25,7 @@ interface Making {
 }
 
 /** The NixBuild of a recipe, as `Kube.create` takes it. */
-export function nixBuildOf(recipe: Recipe, { namespace, managedBy, ownerReferences = [] }: Making): NewNixBuild {
+export function nixBuildOf(recipe: FlakeRecipe, { namespace, managedBy, ownerReferences = [] }: Making): NewNixBuild {
   const spec: NixBuildSpec = {
     flakeUrl: recipe.flake.url,
     imageTag: recipe.image,

@@ -6,6 +6,7 @@ import { parseDocument } from 'yaml'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { parseDuration } from './duration.ts'
 import { FinalError, messageOf } from './errors.ts'
+import { isForStorePaths } from './policy/policy.ts'
 
 const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0]*$/, 'expected an absolute path'))
 const patterns = v.pipe(
@@ -30,14 +31,26 @@ const nixOptions = v.record(
   ),
 )
 
-const policyRule = v.strictObject({
-  namespaces: patterns,
-  images: patterns,
-  flakes: patterns,
-  requireLocked: v.optional(v.boolean(), false),
-  replaceForeign: v.optional(v.boolean(), false),
-  plainPackages: v.optional(v.boolean(), false),
-})
+const policyRule = v.pipe(
+  v.strictObject({
+    namespaces: patterns,
+    images: patterns,
+    /** Missing in a rule that is for store paths alone. */
+    flakes: v.optional(patterns),
+    requireLocked: v.optional(v.boolean(), false),
+    replaceForeign: v.optional(v.boolean(), false),
+    plainPackages: v.optional(v.boolean(), false),
+  }),
+  v.forward(
+    v.partialCheck(
+      [['images'], ['flakes']],
+      ({ images, flakes }) => flakes !== undefined || images.every(isForStorePaths),
+      'missing',
+    ),
+    ['flakes'],
+  ),
+  v.transform(({ flakes = [], ...rest }) => ({ ...rest, flakes })),
+)
 
 /** The name of the Node object, as `kubelet --hostname-override` has it. */
 const nodeName = v.pipe(

@@ -20,6 +20,7 @@ export const ERROR_CODES = {
   NixDaemonAway: 'retryable',
   FetchFailed: 'retryable',
   FlakeNotFound: 'final',
+  StorePathMissing: 'retryable',
   AttributeMissing: 'final',
   SystemUnsupported: 'final',
   EvaluationFailed: 'final',

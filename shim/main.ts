@@ -5,6 +5,7 @@ import { exitCodeOf } from './commands/exit-codes.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { messageOf } from './errors.ts'
 import { packageFile } from './package-file.ts'
+import { STORE_PATH_HOST } from './reference.ts'
 import { terminationSignal } from './termination-signal.ts'
 
 const program = new Command('enbi-shim')
@@ -30,17 +31,22 @@ program
   .command('pull')
   .description('pull an image as a kubelet would, through a running shim, and show what goes on')
   .argument('<image>', 'image reference, as a pod would name it')
-  .requiredOption('--flake <url>', 'flake URL: github:team/app?rev=…, git+https://…')
-  .requiredOption('--package <name>', 'attribute path below packages.<system>')
+  .option('--flake <url>', 'flake URL: github:team/app?rev=…, git+https://…')
+  .option('--package <name>', 'attribute path below packages.<system>')
   .option('--system <system>', "Nix system, when it is not the node's own")
   .option('--namespace <namespace>', 'namespace to pull for: the policy is held against it', 'default')
   .option('--socket <path>', 'socket of the shim', DEFAULT_SOCKET)
   .addOption(new Option('--json', 'one JSON object a line'))
   .addHelpText(
     'after',
-    '\nExample:\n  enbi-shim pull registry.example/team/app:1.0 --flake github:team/app --package app --namespace team-a',
+    '\nExamples:\n  enbi-shim pull registry.example/team/app:1.0 --flake github:team/app --package app --namespace team-a\n  enbi-shim pull nix:0/nix/store/HASH-NAME',
   )
-  .action(async (image, options) => {
+  .action(async (image, options, command) => {
+    const isNamed = options.flake !== undefined && options.package !== undefined
+    if (!isNamed && !image.startsWith(`${STORE_PATH_HOST}/`))
+      command.error(
+        `error: --flake and --package are needed, unless the image is a store path (${STORE_PATH_HOST}/nix/store/…)`,
+      )
     const { pull } = await import('./commands/pull.ts')
     const { flake, package: packageName, system, namespace, socket, json } = options
     await pull(

@@ -25,6 +25,11 @@ describe('a config', () => {
     expect(policy).toMatchObject([{ plainPackages }])
   })
 
+  it('need not name flakes in a rule for store paths alone', () => {
+    const { policy } = parseConfig('policy: [{ namespaces: [a], images: ["nix:0/nix/store/*"] }]', 'config.yaml')
+    expect(policy).toMatchObject([{ images: ['nix:0/nix/store/*'], flakes: [] }])
+  })
+
   it('may be JSON', () => {
     expect(parseConfig('{"nix":{"maxBuilds":7}}', 'config.json').nix.maxBuilds).toBe(7)
   })
@@ -66,6 +71,11 @@ describe('a mistake in a config is named with its key', () => {
       'policy.0.flake: unknown key, did you mean flakes?',
     ],
     ['a missing key', 'policy: [{ namespaces: [a], images: [b] }]', 'policy.0.flakes: missing'],
+    [
+      'no flakes where an image is none of a store path',
+      'policy: [{ namespaces: [a], images: ["nix:0/**", b] }]',
+      'policy.0.flakes: missing',
+    ],
     ['a duration that is none', 'nix: { timeout: 1 hour }', 'nix.timeout: expected a duration such as 30s, 5m or 1h'],
     [
       'a word for true',

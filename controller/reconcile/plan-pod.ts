@@ -1,5 +1,5 @@
 import type { OwnerReference } from '../../kube/metadata.ts'
-import type { Recipe } from '../../shim/build/recipe.ts'
+import type { FlakeRecipe } from '../../shim/build/recipe.ts'
 import type { BuildView } from '../kinds/build.ts'
 import type { PodView } from '../kinds/pod.ts'
 import { type ImageBuilt, imageBuilt, type WantedBuild } from './image-built.ts'
@@ -29,7 +29,7 @@ export type Passing = Exclude<ImageBuilt['reason'], 'Built' | 'Failed'>
 
 export interface PodPlan {
   /** NixBuilds to be made, with their owner. */
-  readonly create: readonly { readonly recipe: Recipe; readonly owners: readonly OwnerReference[] }[]
+  readonly create: readonly { readonly recipe: FlakeRecipe; readonly owners: readonly OwnerReference[] }[]
   /** NixBuilds that get another owner. */
   readonly own: readonly { readonly build: BuildView; readonly owners: readonly OwnerReference[] }[]
   readonly condition: { readonly set: ImageBuilt } | 'remove' | 'keep'

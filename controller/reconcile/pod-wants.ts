@@ -1,4 +1,4 @@
-import { type Recipe, recipeKey } from '../../shim/build/recipe.ts'
+import { type FlakeRecipe, recipeKey } from '../../shim/build/recipe.ts'
 import { FinalError } from '../../shim/errors.ts'
 import { quote } from '../../shim/quote.ts'
 import { recipeFinder } from '../../shim/recipes/find-recipe.ts'
@@ -7,7 +7,7 @@ import type { PodView } from '../kinds/pod.ts'
 /** One image that a pod wants built on its node. */
 export interface Want {
   readonly key: string
-  readonly recipe: Recipe
+  readonly recipe: FlakeRecipe
   /** A container of the pod was made from it: it is there, whatever a NixBuild says. */
   readonly started: boolean
 }
@@ -64,7 +64,7 @@ function wantOf(image: string, { pod, system, find }: Reading): Want | Problem |
   }
 }
 
-function unsupported(recipe: Recipe, { node }: PodView, system: string): Problem {
+function unsupported(recipe: FlakeRecipe, { node }: PodView, system: string): Problem {
   return {
     reason: 'NixBuildUnsupported',
     message: `the image ${quote(recipe.image)} is for ${recipe.system}, and node ${node} is ${system}: let the pod run on a node of that system, or change its annotation`,

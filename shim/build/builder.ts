@@ -3,7 +3,7 @@ import { type BuildUser, resolveBuildUser } from './build-user.ts'
 import type { Builder } from './contract.ts'
 import { createGitTrust } from './git-trust.ts'
 import { queryPathInfo } from './path-info.ts'
-import { type Recipe, recipeKey } from './recipe.ts'
+import { isLocked, type Recipe, recipeKey } from './recipe.ts'
 import { createResults } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
 import { type NixOptions, type NixSetup, runRecipe } from './run-recipe.ts'
@@ -58,7 +58,7 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
 
 /** An unlocked flake may have moved on. */
 async function findLocked({ results }: NixSetup, recipe: Recipe) {
-  return recipe.flake.locked ? results.find(recipeKey(recipe)) : undefined
+  return isLocked(recipe) ? results.find(recipeKey(recipe)) : undefined
 }
 
 interface ActiveKeys {

@@ -68,7 +68,7 @@ export interface Builder {
   keepOnly(keys: ReadonlySet<string>): Promise<void>
   /**
    * Asks Nix about paths of this node's store, without looking elsewhere for them; each path once, in no order. What is no
-   * valid store path is left out, or BuildInterrupted when it was to be asked about recursively.
+   * valid store path is left out, or StorePathMissing when it was to be asked about recursively.
    */
   pathInfo(paths: readonly string[], query: PathQuery): Promise<readonly PathInfo[]>
 }

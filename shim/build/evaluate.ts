@@ -4,7 +4,7 @@ import { FinalError } from '../errors.ts'
 import type { PackageHints } from './contract.ts'
 import { hintsExpression, packageSchema, readHints } from './package-hints.ts'
 import { parsePackageName } from './package-name.ts'
-import type { Recipe } from './recipe.ts'
+import type { FlakeRecipe } from './recipe.ts'
 
 /** A package that can be built. */
 export interface Derivation {
@@ -31,12 +31,12 @@ const answerSchema = v.variant('kind', [
 ])
 
 /** Arguments of nix that make it look for the package and tell what it found; no package is an answer, too. */
-export function evaluationArgs(recipe: Recipe): string[] {
+export function evaluationArgs(recipe: FlakeRecipe): string[] {
   return ['eval', '--json', `${recipe.flake.url}#packages`, '--apply', lookupExpression(recipe)]
 }
 
 /** Throws AttributeMissing, SystemUnsupported, or EvaluationFailed when the text is no answer, or the hints are of no use. */
-export function readEvaluation(recipe: Recipe, stdout: string): Derivation {
+export function readEvaluation(recipe: FlakeRecipe, stdout: string): Derivation {
   const answer = parseAnswer(recipe, stdout)
   const { flake, packageName, system } = recipe
   switch (answer.kind) {
@@ -64,7 +64,7 @@ export function readEvaluation(recipe: Recipe, stdout: string): Derivation {
  * A function of the flake's `packages`. A package with a `.stream` is built as that: nixpkgs' buildLayeredImage has
  * one, and no compressed archive is made then. A name with dots is tried as one name first.
  */
-function lookupExpression({ packageName, system }: Recipe): string {
+function lookupExpression({ packageName, system }: FlakeRecipe): string {
   const { parts } = parsePackageName(packageName)
   return `packages: let
   system = ${nixString(system)};
@@ -96,7 +96,7 @@ in
   else descend packages.\${system} path`
 }
 
-function withHints(recipe: Recipe, { package: said, ...derivation }: DerivationAnswer): Derivation {
+function withHints(recipe: FlakeRecipe, { package: said, ...derivation }: DerivationAnswer): Derivation {
   const hints = readHints(recipe, said)
   return hints ? { ...derivation, package: hints } : derivation
 }
@@ -108,7 +108,7 @@ function nixString(text: string): string {
 type Answer = v.InferOutput<typeof answerSchema>
 type DerivationAnswer = Extract<Answer, { kind: 'derivation' }>
 
-function parseAnswer({ flake, packageName }: Recipe, stdout: string): Answer {
+function parseAnswer({ flake, packageName }: FlakeRecipe, stdout: string): Answer {
   try {
     return v.parse(answerSchema, JSON.parse(stdout))
   } catch (cause) {

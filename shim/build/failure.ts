@@ -1,7 +1,7 @@
 import { type ErrorCode, reviveError, type ShimError } from '../errors.ts'
 import { derivationName } from './nix-log.ts'
 import type { NixExit } from './nix-process.ts'
-import type { Recipe } from './recipe.ts'
+import { describeRecipe, isFlakeRecipe, type Recipe } from './recipe.ts'
 import { shorten } from './text.ts'
 
 /** A run of nix that did not end well, and all that is known of it. */
@@ -23,8 +23,7 @@ const MAX_TEXT_LENGTH = 4096
 export function explainFailure(run: FailedRun): ShimError {
   const builder = findFailedBuilder(run.errors)
   if (builder !== undefined) return explainBuilder(run, builder)
-  const verb = run.stage === 'evaluating' ? 'evaluating' : 'building'
-  return explainNix(run, `${verb} ${subject(run.recipe)} failed`, judgeExit(run))
+  return explainNix(run, `${verbOf(run)} ${describeRecipe(run.recipe)} failed`, judgeExit(run))
 }
 
 /** The same of a nix that was only asked about store paths. */
@@ -33,6 +32,11 @@ export function explainFailedQuery(query: FailedQuery): ShimError {
 }
 
 export type FailedQuery = Pick<FailedRun, 'stateDir' | 'exit' | 'errors' | 'foreign'>
+
+function verbOf({ stage, recipe }: FailedRun): string {
+  if (stage === 'evaluating') return 'evaluating'
+  return isFlakeRecipe(recipe) ? 'building' : 'fetching'
+}
 
 interface FailedBuilder {
   /** Name of its derivation. */
@@ -71,7 +75,7 @@ function explainBuilder(run: FailedRun, { derivation, how }: FailedBuilder): Shi
         ? 'FetchFailed'
         : 'BuilderFailed'
   const words = tail.length === 0 ? ' It wrote no log.' : ` The end of its log:\n${shorten(log, MAX_TEXT_LENGTH)}`
-  const message = `building ${subject(run.recipe)} failed: the builder of ${derivation} failed ${how}.${words}\n(the whole log: ${run.runId}.log on the node)`
+  const message = `building ${describeRecipe(run.recipe)} failed: the builder of ${derivation} failed ${how}.${words}\n(the whole log: ${run.runId}.log on the node)`
   return reviveError(code, message)
 }
 
@@ -101,6 +105,7 @@ const RULES: readonly (readonly [ErrorCode, RegExp])[] = [
   ['AttributeMissing', /does not provide attribute/],
   ['FlakeNotFound', /HTTP error 404|Repository not found|repository '[^'\n]*' not found/],
   ['FetchFailed', NETWORK],
+  ['StorePathMissing', /is required, but there is no substituter that can build it|know how to build these paths/],
   [
     'FlakeNotFound',
     /does not appear to be a git repository|(?:Git repository|tarball) "[^"\n]*" does not exist|couldn't find remote ref|unknown revision or path|could not read Username|cannot find (?:flake|Git re)|revspec '[^'\n]*' not found|does not contain a '[^'\n]*flake\.nix'|is not a flake|' is unsupported/,
@@ -159,8 +164,4 @@ function withoutBuilderLog(text: string): string {
 /** Some messages come with the indent of a terminal. */
 function unindent(text: string): string {
   return text.replace(/\n {7}/g, '\n')
-}
-
-function subject({ flake, packageName }: Recipe): string {
-  return `${packageName} of ${flake.url}`
 }

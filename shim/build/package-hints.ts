@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { FinalError } from '../errors.ts'
 import type { PackageHints } from './contract.ts'
-import type { Recipe } from './recipe.ts'
+import type { FlakeRecipe } from './recipe.ts'
 
 /** What is asked of a package: anything may have been put there. */
 export const packageSchema = v.object({ mainProgram: v.nullable(v.string()), imageConfig: v.unknown() })
@@ -32,7 +32,7 @@ const MAX_IMAGE_CONFIG_BYTES = 64 * 1024
 
 /** Undefined when the package says nothing. Throws EvaluationFailed when its imageConfig is none. */
 export function readHints(
-  recipe: Recipe,
+  recipe: FlakeRecipe,
   said: v.InferOutput<typeof packageSchema> | undefined,
 ): PackageHints | undefined {
   const mainProgram = said?.mainProgram ?? undefined
@@ -41,7 +41,7 @@ export function readHints(
   return { ...(mainProgram !== undefined && { mainProgram }), ...(imageConfig !== undefined && { imageConfig }) }
 }
 
-function readImageConfig({ flake, packageName }: Recipe, value: unknown): PackageHints['imageConfig'] {
+function readImageConfig({ flake, packageName }: FlakeRecipe, value: unknown): PackageHints['imageConfig'] {
   if (value === undefined) return undefined
   const refuse = (what: string) =>
     new FinalError('EvaluationFailed', `imageConfig of ${packageName} of ${flake.url} is ${what}`)

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { RetryableError } from '../errors.ts'
 import type { Derivation } from './evaluate.ts'
-import type { Recipe } from './recipe.ts'
+import type { FlakeRecipe, StorePathRecipe } from './recipe.ts'
 
 /** A path below the Nix store and nothing below it: `/nix/store/<hash>-<name>`. */
 export const storePathSchema = v.pipe(v.string(), v.regex(/^\/nix\/store\/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+$/))
@@ -13,8 +13,13 @@ export function realisationArgs(derivation: Derivation, link: string): string[] 
   return ['build', '--json', installable(derivation), '--out-link', link]
 }
 
+/** The same of a store path: it is there already, or comes from a binary cache. */
+export function fetchArgs({ storePath }: StorePathRecipe, link: string): string[] {
+  return ['build', storePath, '--out-link', link]
+}
+
 /** Throws BuildInterrupted when the text is no answer. */
-export function readRealisation({ flake, packageName }: Recipe, { output }: Derivation, stdout: string): string {
+export function readRealisation({ flake, packageName }: FlakeRecipe, { output }: Derivation, stdout: string): string {
   try {
     const [{ outputs }] = v.parse(resultSchema, JSON.parse(stdout))
     return v.parse(storePathSchema, outputs[output])

@@ -28,9 +28,9 @@ const schema = v.object({
   runId: v.string(),
   /** The derivation's output that it is: nix names the link by it. */
   output: v.string(),
-  /** For people. */
-  flake: v.string(),
-  packageName: v.string(),
+  /** For people; missing of a store path that no flake was evaluated for. */
+  flake: v.exactOptional(v.string()),
+  packageName: v.exactOptional(v.string()),
   package: v.exactOptional(hintsSchema),
 })
 export type SavedResult = v.InferOutput<typeof schema>

@@ -9,9 +9,17 @@ import type { GitTrust } from './git-trust.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
-import { readRealisation, realisationArgs } from './realise.ts'
-import { type Recipe, recipeKey } from './recipe.ts'
-import type { Results } from './results.ts'
+import { fetchArgs, readRealisation, realisationArgs } from './realise.ts'
+import {
+  describeRecipe,
+  type FlakeRecipe,
+  isFlakeRecipe,
+  type Recipe,
+  recipeFields,
+  recipeKey,
+  type StorePathRecipe,
+} from './recipe.ts'
+import type { Results, SavedResult } from './results.ts'
 import { createRunId, openRunLog } from './run-log.ts'
 import { guardState, type StateDir } from './state-dir.ts'
 
@@ -30,20 +38,20 @@ export interface NixSetup {
   readonly logger: Logger
 }
 
-/** Evaluates and realises a recipe, and remembers the result. Throws a ShimError. */
+/** Evaluates, as far as there is a flake, and realises a recipe, and remembers the result. Throws a ShimError. */
 export async function runRecipe(setup: NixSetup, recipe: Recipe, call: BuildCall): Promise<BuildOutput> {
   const runId = createRunId(new Date())
-  const logger = setup.logger.child({ runId, flake: recipe.flake.url, package: recipe.packageName })
+  const logger = setup.logger.child({ runId, ...recipeFields(recipe) })
   const log = openRunLog(setup.dir.logs, runId, logger)
   logger.info({ image: recipe.image, namespace: call.namespace }, 'build started')
   try {
-    const built = await buildWithNix(setup, recipe, {
+    const { storePath, package: hints } = await makeWithNix(setup, recipe, {
       ...call,
       runId,
       journal: createJournal(log, call.onProgress),
     })
-    logger.info({ storePath: built.storePath }, 'build done')
-    return { ...built, runId }
+    logger.info({ storePath }, 'build done')
+    return { storePath, runId, ...(hints && { package: hints }) }
   } catch (error) {
     const { code, message } = toShimError(error)
     logger.warn({ code }, 'build failed')
@@ -59,24 +67,35 @@ interface Run extends BuildCall {
   readonly journal: Journal
 }
 
-async function buildWithNix(setup: NixSetup, recipe: Recipe, run: Run): Promise<Omit<BuildOutput, 'runId'>> {
+type CallNix = (stage: FailedRun['stage'], args: readonly string[]) => Promise<string>
+
+async function makeWithNix(setup: NixSetup, recipe: Recipe, run: Run): Promise<SavedResult> {
   const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
   const signal = AbortSignal.any([run.signal, timeLimit])
-  const nix = (stage: FailedRun['stage'], args: readonly string[]) =>
-    callNix(setup, recipe, { ...run, signal, timeLimit, stage, args })
+  const nix: CallNix = (stage, args) => callNix(setup, recipe, { ...run, signal, timeLimit, stage, args })
 
   run.onProgress({ phase: 'evaluating', runId: run.runId })
-  await guardState(setup.dir.root, () => setup.gitTrust.trust(recipe.flake))
-  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe)))
-  const key = recipeKey(recipe)
-  const answer = await nix('building', realisationArgs(derivation, await setup.results.prepareLink(key)))
-  const storePath = readRealisation(recipe, derivation, answer)
+  const made = isFlakeRecipe(recipe) ? await buildPackage(setup, recipe, nix) : await fetchStorePath(setup, recipe, nix)
+  const result = { ...made, runId: run.runId }
+  await setup.results.save(recipeKey(recipe), result)
+  return result
+}
 
+type Made = Omit<SavedResult, 'runId'>
+
+async function buildPackage({ dir, gitTrust, results }: NixSetup, recipe: FlakeRecipe, nix: CallNix): Promise<Made> {
   const { flake, packageName } = recipe
+  await guardState(dir.root, () => gitTrust.trust(flake))
+  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe)))
+  const link = await results.prepareLink(recipeKey(recipe))
+  const storePath = readRealisation(recipe, derivation, await nix('building', realisationArgs(derivation, link)))
   const { output, package: hints } = derivation
-  const built = { storePath, ...(hints && { package: hints }) }
-  await setup.results.save(key, { ...built, runId: run.runId, output, flake: flake.url, packageName })
-  return built
+  return { storePath, output, flake: flake.url, packageName, ...(hints && { package: hints }) }
+}
+
+async function fetchStorePath({ results }: NixSetup, recipe: StorePathRecipe, nix: CallNix): Promise<Made> {
+  await nix('building', fetchArgs(recipe, await results.prepareLink(recipeKey(recipe))))
+  return { storePath: recipe.storePath, output: 'out' }
 }
 
 interface NixCall extends Run {
@@ -102,12 +121,8 @@ async function callNix({ nix, user, dir }: NixSetup, recipe: Recipe, call: NixCa
   throw explainFailure({ recipe, runId, stateDir: dir.root, stage, exit, errors, foreign, builderTail })
 }
 
-function explainAbort(
-  { flake, packageName }: Recipe,
-  { timeLimit, signal, journal, runId }: NixCall,
-  timeoutMs: number,
-): ShimError {
-  const subject = `building ${packageName} of ${flake.url}`
+function explainAbort(recipe: Recipe, { timeLimit, signal, journal, runId }: NixCall, timeoutMs: number): ShimError {
+  const subject = `building ${describeRecipe(recipe)}`
   if (!timeLimit.aborted) {
     const why = signal.reason instanceof RetryableError ? signal.reason.message : 'nobody waited for it any more'
     return new RetryableError('Cancelled', `${subject} was called off: ${why}`)

@@ -8,8 +8,9 @@ import { createPullView } from '../terminal/pull-view.ts'
 
 export interface PullArguments {
   readonly image: string
-  readonly flakeUrl: string
-  readonly packageName: string
+  /** Neither this nor a package: what the image's name or the cluster says. */
+  readonly flakeUrl?: string | undefined
+  readonly packageName?: string | undefined
   readonly system?: string | undefined
   readonly namespace: string
   /** Path of the shim's socket. */
@@ -74,11 +75,12 @@ function pullImage(client: Client, args: PullArguments, signal: AbortSignal): Pr
 }
 
 function annotationsOf({ image, flakeUrl, packageName, system }: PullArguments): Record<string, string> {
+  const isRecipe = [flakeUrl, packageName, system].some(value => value !== undefined)
   return {
-    [annotationName('imageTag')]: image,
-    [annotationName('flakeUrl')]: flakeUrl,
-    [annotationName('packageName')]: packageName,
-    ...(system === undefined ? {} : { [annotationName('system')]: system }),
+    ...(isRecipe && { [annotationName('imageTag')]: image }),
+    ...(flakeUrl !== undefined && { [annotationName('flakeUrl')]: flakeUrl }),
+    ...(packageName !== undefined && { [annotationName('packageName')]: packageName }),
+    ...(system !== undefined && { [annotationName('system')]: system }),
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Recipe } from '../build/recipe.ts'
+import type { FlakeRecipe, Recipe } from '../build/recipe.ts'
 import type { ShimError } from '../errors.ts'
 import type { PullProgress } from './progress.ts'
 
@@ -34,6 +34,11 @@ export interface Wish {
   readonly tries?: Tries | undefined
 }
 
+/** A wish that a NixBuild can tell of. */
+export interface FlakeWish extends Wish {
+  readonly recipe: FlakeRecipe
+}
+
 export interface Tries {
   /** Of this try; the first one has 1. */
   readonly number: number
@@ -58,16 +63,16 @@ export interface PullOutcome {
 }
 
 /** Makes the image of a recipe be there; returns its image id. `signal` takes this caller away. Throws a ShimError. */
-export type MakeImage = (wish: Wish, signal: AbortSignal) => Promise<string>
+export type MakeImage<Wanted = Wish> = (wish: Wanted, signal: AbortSignal) => Promise<string>
 
-/** Is told what becomes of recipes. It never throws, and nothing that it does delays a pull. */
+/** Is told what becomes of recipes of flakes. It never throws, and nothing that it does delays a pull. */
 export interface PullReporter {
   /** The recipe is not allowed here, or not for this node: nothing is run. */
-  refused(wish: Wish, error: ShimError): void
+  refused(wish: FlakeWish, error: ShimError): void
   /** Somebody waits for the recipe from now on. */
-  wanted(wish: Wish): WishReport
+  wanted(wish: FlakeWish): WishReport
   /** A run of the recipe has begun, for all who wait for it. */
-  started(recipe: Recipe): RunReport
+  started(recipe: FlakeRecipe): RunReport
   /** Images may have been removed, or have got another recipe. */
   imagesChanged(): void
 }
@@ -96,7 +101,7 @@ export interface ClusterRecipeQuery {
 }
 
 export interface ClusterRecipe {
-  readonly recipe: Recipe
+  readonly recipe: FlakeRecipe
   /** Name of the NixBuild. */
   readonly nixBuild: string
 }

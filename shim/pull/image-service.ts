@@ -3,6 +3,7 @@ import { lazy } from '../lazy.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
 import { mentionsRecipe } from '../recipes/annotations.ts'
+import { mentionsStorePath } from '../recipes/store-path-reference.ts'
 import type { ClusterSide, ImageRecords, MakeImage, PullOutcome } from './contract.ts'
 import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PATH } from './paths.ts'
 import { createProgressHub } from './progress.ts'
@@ -52,9 +53,11 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     return createRecipeCalls({ ...options, stages, runs, progress, cluster: await joined() })
   })
   const withRecipe =
-    (name: 'pullImage' | 'imageStatus', always: boolean): UnaryInterceptor =>
+    (name: 'pullImage' | 'imageStatus', mayHave: (request: Buffer) => boolean): UnaryInterceptor =>
     async call =>
-      always || mentionsRecipe(call.request) ? (await recipeCalls())[name](call) : { kind: 'forward' }
+      mayHave(call.request) ? (await recipeCalls())[name](call) : { kind: 'forward' }
+  // The cluster may have a recipe for an image of a pod without annotations.
+  const mayBuild = (request: Buffer) => cluster !== undefined || mentionsRecipe(request) || mentionsStorePath(request)
   const imagesRemoved = async () => {
     const side = await joined()
     side?.reporter.imagesChanged()
@@ -62,9 +65,8 @@ export function createImageService(options: ImageServiceOptions): ImageService {
   }
   return {
     intercept: new Map([
-      // The cluster may have a recipe for an image of a pod without annotations.
-      [PULL_IMAGE_PATH, withRecipe('pullImage', cluster !== undefined)],
-      [IMAGE_STATUS_PATH, withRecipe('imageStatus', false)],
+      [PULL_IMAGE_PATH, withRecipe('pullImage', mayBuild)],
+      [IMAGE_STATUS_PATH, withRecipe('imageStatus', mentionsRecipe)],
       [REMOVE_IMAGE_PATH, createRemoveImage(imagesRemoved, logger)],
     ]),
     streams: new Map([[WATCH_PATH, lazyWatch(recipeCalls)]]),

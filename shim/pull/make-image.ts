@@ -1,10 +1,10 @@
 import type { Logger } from 'pino'
-import { type Recipe, recipeKey } from '../build/recipe.ts'
+import { isFlakeRecipe, type Recipe, recipeFields, recipeKey } from '../build/recipe.ts'
 import { FinalError, toShimError } from '../errors.ts'
 import { refuseForeign } from '../import/refuse-foreign.ts'
 import type { Policy, PolicyRule } from '../policy/policy.ts'
 import { quote } from '../quote.ts'
-import type { ImageRecords, MakeImage, PullOutcome, PullReporter, Wish } from './contract.ts'
+import type { FlakeWish, ImageRecords, MakeImage, PullOutcome, PullReporter, Wish } from './contract.ts'
 import { RECIPE_LABEL } from './labels.ts'
 import type { ProgressHub, PullProgress } from './progress.ts'
 import { pullRecipe, type Stages } from './pull-recipe.ts'
@@ -25,10 +25,9 @@ export interface MakeImageOptions {
 
 /** Makes images of recipes, as far as policy and system allow; all who want the same one share one run. */
 export function createMakeImage(options: MakeImageOptions): MakeImage {
-  const { reporter } = options
   return async (wish, signal) => {
     const rule = admit(options, wish)
-    const report = reporter?.wanted(wish)
+    const report = told(wish) ? options.reporter?.wanted(wish) : undefined
     const wanted = report ? AbortSignal.any([signal, report.signal]) : signal
     try {
       const { imageId } = await join(options, wish, { rule, signal: wanted })
@@ -47,13 +46,20 @@ function admit({ policy, system, reporter }: MakeImageOptions, wish: Wish): Poli
     requireSystem(wish.recipe, system)
     return rule
   } catch (error) {
-    reporter?.refused(wish, toShimError(error))
+    if (told(wish)) reporter?.refused(wish, toShimError(error))
     throw error
   }
 }
 
-function requireSystem({ system, image }: Recipe, host: string): void {
-  if (system === host) return
+/** A NixBuild is of a flake: of a store path the cluster is told nothing. */
+function told(wish: Wish): wish is FlakeWish {
+  return isFlakeRecipe(wish.recipe)
+}
+
+/** Of a store path, the import finds out. */
+function requireSystem(recipe: Recipe, host: string): void {
+  if (!isFlakeRecipe(recipe) || recipe.system === host) return
+  const { image, system } = recipe
   throw new FinalError('SystemUnsupported', `${quote(image)} is wanted for ${system}, and this node is ${host}`)
 }
 
@@ -79,12 +85,12 @@ type Work = (onProgress: (progress: PullProgress) => void) => Promise<PullOutcom
 /** Runs the work with its progress published, and its begin, end and failure logged and reported. */
 async function observed(options: MakeImageOptions, recipe: Recipe, work: Work): Promise<PullOutcome> {
   const { progress, reporter, logger } = options
-  const { image, flake, packageName } = recipe
-  const log = logger.child({ image, flake: flake.url, package: packageName })
+  const { image } = recipe
+  const log = logger.child({ image, ...recipeFields(recipe) })
   const startedAt = performance.now()
   const durationMs = () => Math.round(performance.now() - startedAt)
   log.info('pull of a recipe started')
-  const report = reporter?.started(recipe)
+  const report = isFlakeRecipe(recipe) ? reporter?.started(recipe) : undefined
   try {
     const outcome = await work(event => {
       progress.publish(image, event)

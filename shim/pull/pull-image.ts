@@ -1,5 +1,6 @@
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { findRecipe } from '../recipes/find-recipe.ts'
+import { storePathRecipe } from '../recipes/store-path-reference.ts'
 import type { FindClusterRecipe, MakeImage, Wish } from './contract.ts'
 import { decodePullImage, encodePullImageResponse, type PullImageRequest } from './cri-messages.ts'
 
@@ -20,7 +21,7 @@ export function createPullImage(options: PullImageOptions): UnaryInterceptor {
   }
 }
 
-/** The pod's own annotations come first. */
+/** The pod's own annotations come first, then the cluster, then the image's own name. */
 async function findWish(
   { system, findClusterRecipe }: PullImageOptions,
   { image, namespace, annotations, pod }: PullImageRequest,
@@ -28,7 +29,8 @@ async function findWish(
 ): Promise<Wish | undefined> {
   const recipe = findRecipe({ image, annotations, system })
   if (recipe) return { recipe, namespace, pod }
-  if (!findClusterRecipe || namespace === '') return undefined
-  const found = await findClusterRecipe({ image, namespace, signal })
-  return found && { ...found, namespace, pod }
+  const found = namespace === '' ? undefined : await findClusterRecipe?.({ image, namespace, signal })
+  if (found) return { ...found, namespace, pod }
+  const named = storePathRecipe(image)
+  return named && { recipe: named, namespace, pod }
 }

@@ -1,5 +1,5 @@
 import type { Builder, BuildOutput } from '../build/contract.ts'
-import type { Recipe } from '../build/recipe.ts'
+import { isLocked, type Recipe } from '../build/recipe.ts'
 import { isContainerdAway } from '../errors.ts'
 import type { Importer } from '../import/contract.ts'
 import type { PolicyRule } from '../policy/policy.ts'
@@ -28,7 +28,7 @@ export interface RecipePull {
 /** Makes the image of a recipe be there, doing as little as can be done. */
 export async function pullRecipe(stages: Stages, pull: RecipePull): Promise<PullOutcome> {
   const { recipe, record, onProgress } = pull
-  const known = recipe.flake.locked && (await presentId(stages, record, pull))
+  const known = isLocked(recipe) && (await presentId(stages, record, pull))
   if (known) {
     onProgress({ phase: 'present' })
     return { imageId: known, storePath: record?.labels[STORE_PATH_LABEL], present: true }

@@ -1,12 +1,12 @@
 import { MANAGED_BY_LABEL, SHIM } from '../../kube/names.ts'
 import { isManaged, type NixBuild } from '../../kube/nixbuild.ts'
 import { recipeOf } from '../../kube/nixbuild-recipe.ts'
-import { type Recipe, recipeKey } from '../build/recipe.ts'
+import { type FlakeRecipe, recipeKey } from '../build/recipe.ts'
 import { FinalError, messageOf, toShimError } from '../errors.ts'
 import { quote } from '../quote.ts'
 
 export interface FoundRecipe {
-  readonly recipe: Recipe
+  readonly recipe: FlakeRecipe
   /** Name of the NixBuild. */
   readonly nixBuild: string
 }

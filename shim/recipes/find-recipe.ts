@@ -1,6 +1,6 @@
 import { parseFlakeUrl } from '../build/flake-url.ts'
 import { parsePackageName } from '../build/package-name.ts'
-import { type Recipe, recipeKey } from '../build/recipe.ts'
+import { type FlakeRecipe, recipeKey } from '../build/recipe.ts'
 import { parseSystem } from '../build/system.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
@@ -26,7 +26,7 @@ const MAX_GROUPS = 64
  * RecipeConflict for two recipes of one image. A group of annotations that does not say which image it is for makes
  * every image fail that no other group names: sent on to a registry, such a name could bring in a stranger's image.
  */
-export function findRecipe({ image, ...query }: RecipeQuery): Recipe | undefined {
+export function findRecipe({ image, ...query }: RecipeQuery): FlakeRecipe | undefined {
   return recipeFinder(query)(image)
 }
 
@@ -34,7 +34,7 @@ export function findRecipe({ image, ...query }: RecipeQuery): Recipe | undefined
 export function recipeFinder({
   annotations,
   system,
-}: Omit<RecipeQuery, 'image'>): (image: string) => Recipe | undefined {
+}: Omit<RecipeQuery, 'image'>): (image: string) => FlakeRecipe | undefined {
   const groups = groupAnnotations(annotations)
   if (groups.length === 0) return () => undefined
   if (groups.length > MAX_GROUPS) return () => throwTooMany(groups.length)
@@ -70,7 +70,7 @@ function requireReadableImageTag(group: AnnotationGroup): void {
   named('imageTag', group, normaliseReference)
 }
 
-function readRecipe(group: AnnotationGroup, image: string, hostSystem: string): Recipe {
+function readRecipe(group: AnnotationGroup, image: string, hostSystem: string): FlakeRecipe {
   const flake = named('flakeUrl', group, parseFlakeUrl)
   const { text: packageName } = named('packageName', group, parsePackageName)
   const system = group.values.system === undefined ? hostSystem : named('system', group, parseSystem)
@@ -94,7 +94,7 @@ function named<T>(key: RecipeKeyName, { suffix, values }: AnnotationGroup, parse
   }
 }
 
-function theOnly(recipes: readonly { group: AnnotationGroup; recipe: Recipe }[]): Recipe | undefined {
+function theOnly(recipes: readonly { group: AnnotationGroup; recipe: FlakeRecipe }[]): FlakeRecipe | undefined {
   const [first, ...others] = recipes
   const other = first && others.find(({ recipe }) => recipeKey(recipe) !== recipeKey(first.recipe))
   if (first && other) {

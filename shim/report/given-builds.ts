@@ -5,9 +5,9 @@ import { createMirror, type Mirror } from '../../kube/mirror.ts'
 import { NODE_LABEL, nodeLabelValue } from '../../kube/names.ts'
 import { isFinished, type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
 import { recipeOf } from '../../kube/nixbuild-recipe.ts'
-import type { Recipe } from '../build/recipe.ts'
+import type { FlakeRecipe } from '../build/recipe.ts'
 import { messageOf, RetryableError, type ShimError, toShimError } from '../errors.ts'
-import type { MakeImage } from '../pull/contract.ts'
+import type { FlakeWish, MakeImage } from '../pull/contract.ts'
 import { isCalledOff } from './ending.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import { refusal } from './run.ts'
@@ -17,9 +17,9 @@ export interface GivenBuildsOptions {
   readonly kube: Kube
   readonly store: NixBuildStore
   readonly node: string
-  readonly makeImage: MakeImage
+  readonly makeImage: MakeImage<FlakeWish>
   /** Resolves once the end of that build has been told. */
-  readonly told: (namespace: string, recipe: Recipe) => Promise<void>
+  readonly told: (namespace: string, recipe: FlakeRecipe) => Promise<void>
   /** After a failure that may pass, in milliseconds; one try more than there are pauses. */
   readonly pausesMs?: readonly number[]
   readonly signal: AbortSignal
@@ -119,7 +119,7 @@ async function outcome(work: Promise<unknown>): Promise<ShimError | undefined> {
   }
 }
 
-function readRecipe(given: NixBuild): Recipe | Error {
+function readRecipe(given: NixBuild): FlakeRecipe | Error {
   try {
     return recipeOf(given)
   } catch (error) {

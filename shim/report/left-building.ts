@@ -4,7 +4,7 @@ import { backOff } from '../../kube/backoff.ts'
 import { NODE_LABEL, nodeLabelValue } from '../../kube/names.ts'
 import type { NixBuild } from '../../kube/nixbuild.ts'
 import { recipeOf } from '../../kube/nixbuild-recipe.ts'
-import type { Recipe } from '../build/recipe.ts'
+import type { FlakeRecipe } from '../build/recipe.ts'
 import { messageOf } from '../errors.ts'
 import { isClaimed } from './claim.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
@@ -14,7 +14,7 @@ import { statusChange } from './status.ts'
 export interface LeftBuildingOptions {
   readonly store: NixBuildStore
   readonly node: string
-  readonly isBusyWith: (namespace: string, recipe: Recipe) => boolean
+  readonly isBusyWith: (namespace: string, recipe: FlakeRecipe) => boolean
   readonly signal: AbortSignal
   readonly logger: Logger
 }

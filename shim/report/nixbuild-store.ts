@@ -3,7 +3,7 @@ import { nixBuildName, SHIM, shimFieldManager } from '../../kube/names.ts'
 import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../kube/nixbuild-recipe.ts'
 import { spellingsOf } from '../../kube/spellings.ts'
-import { type Recipe, recipeKey } from '../build/recipe.ts'
+import { type FlakeRecipe, recipeKey } from '../build/recipe.ts'
 import { FinalError, ShimError } from '../errors.ts'
 import { quote } from '../quote.ts'
 import type { OwnStatus } from './own-status.ts'
@@ -11,7 +11,7 @@ import { leftovers, type StatusChange } from './status.ts'
 
 export interface NixBuildQuery {
   readonly namespace: string
-  readonly recipe: Recipe
+  readonly recipe: FlakeRecipe
   /** When it is known. */
   readonly name?: string | undefined
 }
@@ -101,7 +101,7 @@ export async function withImage(
   return found
 }
 
-function isOf(nixBuild: NixBuild, recipe: Recipe): boolean {
+function isOf(nixBuild: NixBuild, recipe: FlakeRecipe): boolean {
   try {
     return recipeKey(recipeOf(nixBuild)) === recipeKey(recipe)
   } catch {

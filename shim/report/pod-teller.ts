@@ -1,5 +1,5 @@
 import type { ShimError } from '../errors.ts'
-import type { Wish } from '../pull/contract.ts'
+import type { FlakeWish } from '../pull/contract.ts'
 import { describeBytes, describeDuration } from '../terminal/describe.ts'
 import { FIRST_AFTER_MS } from './pace.ts'
 import type { Run, RunFacts } from './run.ts'
@@ -28,7 +28,7 @@ export interface PodTeller {
 }
 
 export interface PodTellerPlan {
-  readonly wish: Wish
+  readonly wish: FlakeWish
   readonly node: string
   readonly now: () => number
   readonly record: (event: PodEvent) => void

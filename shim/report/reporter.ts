@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
-import { type Recipe, recipeKey } from '../build/recipe.ts'
+import { type FlakeRecipe, recipeKey } from '../build/recipe.ts'
 import type { RetryableError, ShimError } from '../errors.ts'
-import type { PodIdentity, PullReporter, RunReport, Wish, WishReport } from '../pull/contract.ts'
+import type { FlakeWish, PodIdentity, PullReporter, RunReport, WishReport } from '../pull/contract.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import { createPodTeller, type PodEvent } from './pod-teller.ts'
 import { createRun, type Run, refusal } from './run.ts'
@@ -22,13 +22,13 @@ export interface ReporterOptions {
 /** Tells the cluster what becomes of recipes. */
 export interface Reporter extends PullReporter {
   /** Whether there is a run for that NixBuild, or something of one that is not told yet. */
-  isBusyWith(namespace: string, recipe: Recipe): boolean
+  isBusyWith(namespace: string, recipe: FlakeRecipe): boolean
   /** Keys of the recipes that are being built or imported. */
   activeKeys(): ReadonlySet<string>
   /** What runs and is waited for, by namespace. */
   waitedFor(): WaitedFor[]
   /** Resolves once nothing of that NixBuild is untold. */
-  told(namespace: string, recipe: Recipe): Promise<void>
+  told(namespace: string, recipe: FlakeRecipe): Promise<void>
   /** Tells what there is to tell, but not for longer than that. */
   close(limitMs: number): Promise<void>
 }
@@ -49,7 +49,7 @@ export function createReporter(options: ReporterOptions): Reporter {
   const runs = new Map<string, Run>()
   const stories = createStories({ ...options, now })
 
-  function podTeller(wish: Wish) {
+  function podTeller(wish: FlakeWish) {
     const { pod } = wish
     return createPodTeller({ wish, node, now, record: event => pod && recordEvent(pod, event) })
   }

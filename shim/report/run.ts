@@ -1,5 +1,5 @@
 import { NIXBUILD_LIMITS } from '../../kube/nixbuild.ts'
-import type { Recipe } from '../build/recipe.ts'
+import type { FlakeRecipe } from '../build/recipe.ts'
 import { copyStart } from '../build/text.ts'
 import type { ShimError } from '../errors.ts'
 import type { PullOutcome, RunReport } from '../pull/contract.ts'
@@ -44,7 +44,7 @@ export interface RunOptions {
 const MAX_LINES = 20
 const MAX_LINE_LENGTH = 200
 
-export function createRun(recipe: Recipe, { now, imageSize }: RunOptions): Run {
+export function createRun(recipe: FlakeRecipe, { now, imageSize }: RunOptions): Run {
   const startedAt = now()
   const lines: string[] = []
   const listeners = new Set<() => void>()

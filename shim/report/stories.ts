@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
-import { type Recipe, recipeKey } from '../build/recipe.ts'
+import { type FlakeRecipe, recipeKey } from '../build/recipe.ts'
 import { createSlots } from '../build/slots.ts'
 import type { RetryableError } from '../errors.ts'
-import type { Tries, Wish } from '../pull/contract.ts'
+import type { FlakeWish, Tries } from '../pull/contract.ts'
 import { ownEntry } from './claim.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import type { WaitedFor } from './reporter.ts'
@@ -31,12 +31,12 @@ export interface Caller {
 
 export interface Stories {
   /** Made when it is missing. undefined for a wish of no namespace. */
-  of(wish: Wish): Entry | undefined
-  has(namespace: string, recipe: Recipe): boolean
+  of(wish: FlakeWish): Entry | undefined
+  has(namespace: string, recipe: FlakeRecipe): boolean
   /** A run has begun for everybody who waits for the recipe. */
   follow(recipeKey: string, run: Run): void
   waitedFor(): WaitedFor[]
-  told(namespace: string, recipe: Recipe): Promise<void>
+  told(namespace: string, recipe: FlakeRecipe): Promise<void>
   close(limitMs: number): Promise<void>
 }
 
@@ -70,7 +70,7 @@ export function createStories(options: StoriesOptions): Stories {
   const waiting = new Set<() => void>()
   const never = new AbortController().signal
 
-  function shelve(key: string, { namespace, recipe, nixBuild }: Wish): Shelved {
+  function shelve(key: string, { namespace, recipe, nixBuild }: FlakeWish): Shelved {
     makeRoom()
     const story = createStory({
       ...options,
@@ -186,6 +186,6 @@ export function createStories(options: StoriesOptions): Stories {
   }
 }
 
-function keyOf({ namespace, recipe }: Pick<Wish, 'namespace' | 'recipe'>): string {
+function keyOf({ namespace, recipe }: Pick<FlakeWish, 'namespace' | 'recipe'>): string {
   return `${namespace}/${recipeKey(recipe)}`
 }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { backOffMs } from '../../kube/backoff.ts'
 import type { NixBuild } from '../../kube/nixbuild.ts'
-import type { Recipe } from '../build/recipe.ts'
+import type { FlakeRecipe } from '../build/recipe.ts'
 import { messageOf, ShimError } from '../errors.ts'
 import type { Tries } from '../pull/contract.ts'
 import { createAlarm } from './alarm.ts'
@@ -14,7 +14,7 @@ import { statusChange } from './status.ts'
 /** What one NixBuild is told: how the latest run of its recipe goes. It goes on trying until that is told. */
 export interface Story {
   readonly namespace: string
-  readonly recipe: Recipe
+  readonly recipe: FlakeRecipe
   /** From now on that run is told. */
   follow(run: Run): void
   /** It has ended without a run: told if there is a NixBuild. */
@@ -31,7 +31,7 @@ export interface Story {
 
 export interface StoryPlan {
   readonly namespace: string
-  readonly recipe: Recipe
+  readonly recipe: FlakeRecipe
   /** Of the NixBuild, when it is known. */
   readonly name?: string | undefined
   readonly store: NixBuildStore

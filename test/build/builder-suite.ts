@@ -72,6 +72,22 @@ export function describeBuilds({ prepare = async () => {}, command = async () =>
       expect(await builder.build(recipeOf(flake.url, name))).not.toHaveProperty('package')
     })
 
+    test('of a store path needs no flake, and holds it by a gc root', async () => {
+      const { storePath } = await builder.build(recipeOf(flake.url, 'hello'))
+      const recipe = { image: `nix:0${storePath}:latest`, storePath }
+      const { runId } = await builder.build(recipe)
+      expect(await readlink(join(builder.stateDir, 'gcroots', recipeKey(recipe)))).toBe(storePath)
+      expect(await builder.findResult(recipe)).toEqual({ storePath, runId })
+    })
+
+    test('of a store path that no binary cache has may work later', async () => {
+      const storePath = `/nix/store/${'0'.repeat(32)}-nobody-has-it`
+      await expect(builder.build({ image: `nix:0${storePath}:latest`, storePath })).rejects.toMatchObject({
+        ...{ code: 'StorePathMissing', retryable: true },
+        message: expect.stringContaining(`fetching ${storePath} failed: `),
+      })
+    })
+
     test('knows hashes, sizes and references of store paths, and leaves out what is not valid', async () => {
       const { storePath } = await builder.build(recipeOf(flake.url, 'linked'))
       const [derivation = ''] = await queryStore(bed, '--deriver', [storePath])
@@ -89,7 +105,7 @@ export function describeBuilds({ prepare = async () => {}, command = async () =>
       ])
       for (const info of closure) expect(sorted(info)).toEqual(await registered(bed, info.path))
       await expect(builder.pathInfo([MISSING], { recursive: true })).rejects.toMatchObject({
-        code: 'BuildInterrupted',
+        code: 'StorePathMissing',
         message: expect.stringContaining(MISSING),
       })
     })

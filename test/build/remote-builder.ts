@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import type { BuilderOptions } from '../../shim/build/builder.ts'
 import type { BuildOutput, BuildProgress, PathInfo } from '../../shim/build/contract.ts'
 import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
-import type { Recipe } from '../../shim/build/recipe.ts'
+import type { FlakeRecipe, Recipe } from '../../shim/build/recipe.ts'
 import { type ErrorCode, reviveError } from '../../shim/errors.ts'
 import type { Bed } from '../node/bed.ts'
 import type { HostReply, HostRequest } from './builder-host.ts'
@@ -76,7 +76,7 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
 }
 
 /** A recipe of a test: the image is named after the package. */
-export function recipeOf(flake: string, packageName: string, system = 'x86_64-linux'): Recipe {
+export function recipeOf(flake: string, packageName: string, system = 'x86_64-linux'): FlakeRecipe {
   return { image: `registry.example/${packageName.toLowerCase()}:1`, flake: parseFlakeUrl(flake), packageName, system }
 }
 

@@ -2,7 +2,7 @@ import { chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, unlink
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { BuildOutput } from '../../shim/build/contract.ts'
-import { type Recipe, recipeKey } from '../../shim/build/recipe.ts'
+import { type FlakeRecipe, recipeKey } from '../../shim/build/recipe.ts'
 import { createResults } from '../../shim/build/results.ts'
 import { layOut, prepareStateDir } from '../../shim/build/state-dir.ts'
 import { type Bed, startBed } from '../node/bed.ts'
@@ -205,7 +205,7 @@ test('nix is given each value as one argument, and what binds the flake comes la
   ])
 })
 
-async function buildOnce(recipe: Recipe): Promise<{ stateDir: string; output: BuildOutput }> {
+async function buildOnce(recipe: FlakeRecipe): Promise<{ stateDir: string; output: BuildOutput }> {
   await using builder: RemoteBuilder = startBuilder(bed)
   return { stateDir: builder.stateDir, output: await builder.build(recipe) }
 }

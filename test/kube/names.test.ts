@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { nixBuildName, nodeLabelValue, shimFieldManager, shimLeaseName } from '../../kube/names.ts'
 import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
-import type { Recipe } from '../../shim/build/recipe.ts'
+import type { FlakeRecipe } from '../../shim/build/recipe.ts'
 
-const RECIPE: Recipe = {
+const RECIPE: FlakeRecipe = {
   image: 'registry.example:5000/team/web:1.0',
   flake: parseFlakeUrl('github:owner/repo'),
   packageName: 'app',

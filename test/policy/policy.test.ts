@@ -16,6 +16,12 @@ function recipe(image = 'registry.example/team/app:1', flake = 'git+https://git.
   return { image, flake: parseFlakeUrl(flake), packageName: 'app', system: 'x86_64-linux' }
 }
 
+const HASH = 'a'.repeat(32)
+
+function storePath(name: string) {
+  return { image: `nix:0/nix/store/${HASH}-${name}:latest`, storePath: `/nix/store/${HASH}-${name}` }
+}
+
 describe('the policy allows', () => {
   it.each([
     ['what the rule describes', {}, 'team-a', recipe()],
@@ -44,6 +50,15 @@ describe('the policy allows', () => {
     ],
   ])('%s', (_name, change, namespace, wanted) => {
     expect(createPolicy([{ ...rule, ...change }])(namespace, wanted)).toMatchObject(change)
+  })
+
+  it.each([
+    ['nix:0/nix/store/*', storePath('app')],
+    [`nix:0/nix/store/${HASH}-app`, storePath('app')],
+    [`nix:0/nix/store/${HASH}-app:latest`, storePath('app')],
+  ])('a store path that the pattern %s spells out, whatever the flakes', (pattern, wanted) => {
+    const allowing = { ...rule, images: ['registry.example/*', pattern] }
+    expect(createPolicy([rule, allowing])('team-a', wanted)).toBe(allowing)
   })
 
   it('by the first rule that matches all three', () => {
@@ -91,6 +106,9 @@ describe('the policy refuses and says what did not match', () => {
       recipe(undefined, 'git+file:///srv/x'),
       'starts with "git+file:"',
     ],
+    ['a store path by stars', { images: ['*', '**'] }, 'team-a', storePath('app'), 'starts with "nix:0/"'],
+    ['another store path', { images: ['nix:0/nix/store/*-web'] }, 'team-a', storePath('app'), 'allows image "nix:0/'],
+    ['a store path of another namespace', { images: ['nix:0/**'] }, 'prod', storePath('app'), 'namespace "prod"'],
     ['an unlocked flake where a lock is required', { requireLocked: true }, 'team-a', recipe(), 'locked'],
   ])('%s', (_name, change, namespace, wanted, reason) => {
     const policy = createPolicy(change ? [{ ...rule, ...change }] : [])

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { NODE_LABEL } from '../../kube/names.ts'
 import { type NixBuildStatus, nixBuilds } from '../../kube/nixbuild.ts'
 import { FinalError, RetryableError, type ShimError } from '../../shim/errors.ts'
-import type { MakeImage, Wish } from '../../shim/pull/contract.ts'
+import type { FlakeWish, MakeImage } from '../../shim/pull/contract.ts'
 import { buildGiven } from '../../shim/report/given-builds.ts'
 import { createNixBuildStore } from '../../shim/report/nixbuild-store.ts'
 import { createReporter, type Reporter } from '../../shim/report/reporter.ts'
@@ -77,7 +77,7 @@ async function begin({ outcomes, pausesMs }: Plan) {
     ...{ store, node, logger, imagesChanged: () => {}, onImage: () => {}, recordEvent: () => {} },
     imageSize: async () => undefined,
   })
-  const makeImage: MakeImage = async (wish, signal) => {
+  const makeImage: MakeImage<FlakeWish> = async (wish, signal) => {
     signals.push(signal)
     return told(reporter, wish, outcomes[signals.length - 1])
   }
@@ -100,7 +100,7 @@ async function begin({ outcomes, pausesMs }: Plan) {
 }
 
 /** A run that has ended so. */
-async function told(reporter: Reporter, wish: Wish, error: ShimError | undefined): Promise<string> {
+async function told(reporter: Reporter, wish: FlakeWish, error: ShimError | undefined): Promise<string> {
   const report = reporter.wanted(wish)
   const run = reporter.started(wish.recipe)
   if (error) {

@@ -1,0 +1,71 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Bed, startBed } from '../node/bed.ts'
+import { copyExample, type Example } from '../node/example.ts'
+import type { Shim } from '../node/shim.ts'
+import { countBuilds } from './builds.ts'
+
+const POLICY = [{ namespaces: ['*'], images: ['nix:0/nix/store/*'] }]
+
+let cache: string
+let bed: Bed
+let shim: Shim
+let formats: Example
+
+beforeAll(async () => {
+  cache = await mkdtemp(join(tmpdir(), 'enbi-cache-'))
+  await chmod(cache, 0o755)
+  bed = await startBed({ nixSettings: { substituters: `file://${cache}`, 'require-sigs': 'false' } })
+  formats = await copyExample('formats', bed.dir)
+  shim = await bed.startShim({ config: { policy: POLICY } })
+})
+afterAll(async () => {
+  await bed?.[Symbol.asyncDispose]()
+  if (cache) await rm(cache, { recursive: true, force: true })
+})
+
+/** A package's store path, which from now on is only in the binary cache. */
+async function cached(packageName: string): Promise<string> {
+  const { stdout } = await bed.run('nix', ['build', '--no-link', '--json', `${formats.url}#${packageName}`])
+  const storePath: string = JSON.parse(stdout)[0].outputs.out
+  await bed.run('nix', ['copy', '--to', `file://${cache}`, storePath])
+  await bed.run('nix-store', ['--delete', storePath])
+  await expect(bed.run('stat', [storePath])).rejects.toThrow('No such file')
+  return storePath
+}
+
+function pull(reference: string, by = shim): Promise<string> {
+  return bed.cri(by.socket).pullImage({ image: reference, annotations: {} })
+}
+
+test('a reference to a store path is realised from a binary cache, and a container runs from it', async () => {
+  const storePath = await cached('docker-archive')
+  const imageId = await pull(`nix:0${storePath}:latest`)
+  expect(await bed.cri(shim.socket).imageStatus(`nix:0${storePath}`)).toMatchObject({ id: imageId })
+  expect(await bed.runPod({ imageId })).toEqual({ exitCode: 0, output: 'hello from a Nix-built image\n' })
+  const runs = await countBuilds(shim)
+  expect(await pull(`nix:0${storePath}`)).toBe(imageId)
+  expect(await countBuilds(shim)).toBe(runs)
+  await bed.run('nix-collect-garbage')
+  await expect(bed.run('stat', [storePath])).resolves.toBeDefined()
+})
+
+test('a store path that no cache has is named, and may come later', async () => {
+  const missing = `/nix/store/${'0'.repeat(32)}-nobody-has-it`
+  await expect(pull(`nix:0${missing}`)).rejects.toMatchObject({
+    details: expect.stringContaining(`fetching ${missing} failed: path '${missing}' is required, but`),
+  })
+})
+
+test('a store path is refused where no rule spells such references out', async () => {
+  const strict = await bed.startShim({
+    config: { policy: [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**'] }] },
+  })
+  const reference = `nix:0/nix/store/${'0'.repeat(32)}-app`
+  await expect(pull(reference, strict)).rejects.toMatchObject({
+    details: expect.stringContaining('a store path needs a pattern that starts with "nix:0/"'),
+  })
+  await strict.daemon.stop()
+})
