@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Bed } from '../test/node/bed.ts'
+import { lockExample } from '../test/node/example.ts'
 import { type StoreImage, type StoreImages, writeStoreImages } from '../test/node/store-image.ts'
 
 /** Store paths below the one that changes, a layer each. */
@@ -30,7 +31,7 @@ function names(): string[] {
 }
 
 export interface Closure {
-  /** Flake URL; its packages are `conf.first` and `conf.changed`. */
+  /** Flake URL, locked; its packages are `conf.first` and `conf.changed`. */
   readonly url: string
   /** Paths of the programs that stream the images. */
   readonly scripts: Readonly<Record<ImageName, string>>
@@ -42,7 +43,7 @@ const BUILD_LIMIT_MS = 300_000
 
 /** Builds both images. */
 export async function buildClosure(bed: Bed): Promise<Closure> {
-  const { url } = await writeStoreImages(bed.dir, CLOSURE)
+  const { url } = await lockExample(await writeStoreImages(bed.dir, CLOSURE), bed.run)
   const build = async (name: ImageName) => {
     const link = join(bed.dir, name)
     await bed.run('nix', ['build', '--out-link', `${link}.conf`, `${url}#conf.${name}`], { limitMs: BUILD_LIMIT_MS })

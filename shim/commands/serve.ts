@@ -1,7 +1,9 @@
 import type { Logger } from 'pino'
 import { hostSystem } from '../build/system.ts'
 import { type Config, readConfig } from '../config.ts'
+import { checkLinking, createLinkingTeller, type LinkingReport } from '../import/check-linking.ts'
 import type { QueryStore } from '../import/contract.ts'
+import { createIdentity, type ImporterIdentity } from '../import/identity.ts'
 import { lazy } from '../lazy.ts'
 import { createLogger } from '../logger.ts'
 import { createPolicy } from '../policy/policy.ts'
@@ -31,10 +33,11 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     return records
   })
   const cluster = joinCluster({ config, images, logger })
+  const linking = { identity: createIdentity(config.stateDir), onLinking: createLinkingTeller(logger) }
   const service = createImageService({
     policy: createPolicy(config.policy),
     images,
-    stages: lazy(() => createStages({ config, images, env, logger })),
+    stages: lazy(() => createStages({ config, images, env, logger, ...linking })),
     system: hostSystem(),
     cluster,
     abandonAfterMs: config.nix.abandonAfter,
@@ -51,6 +54,8 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   cluster?.()
     .then(side => side.start(service.makeImage))
     .catch(err => logger.error({ err }, 'the cluster cannot be joined'))
+
+  if (config.policy.length > 0) sayHowLayersGetIn({ ...config, ...linking, signal, logger })
 
   await aborted(signal)
   logger.info({ reason: signal.reason }, 'stopping')
@@ -84,10 +89,12 @@ interface StagesOptions {
   readonly images: () => Promise<ImageRecords>
   readonly env: NodeJS.ProcessEnv
   readonly logger: Logger
+  readonly identity: ImporterIdentity
+  readonly onLinking: (linking: LinkingReport) => void
 }
 
 /** Calls are passed on even where builds are impossible; so what builds is loaded and made when it is first wanted. */
-async function createStages({ config, images, env, logger }: StagesOptions): Promise<Stages> {
+async function createStages({ config, images, env, logger, ...linking }: StagesOptions): Promise<Stages> {
   const { nix, stateDir, containerd } = config
   const { createBuilder } = await import('../build/builder.ts')
   const { createImporter } = await import('../import/importer.ts')
@@ -96,8 +103,29 @@ async function createStages({ config, images, env, logger }: StagesOptions): Pro
   const scriptUser = { ...user, env: user.scriptEnv }
   const { layers } = config.import
   const queryStore: QueryStore = ({ paths, ...options }) => builder.pathInfo(paths, options)
-  const importer = createImporter({ containerd, stateDir, layers, queryStore, buildUser: scriptUser, logger })
+  const importer = createImporter({
+    containerd,
+    stateDir,
+    layers,
+    queryStore,
+    buildUser: scriptUser,
+    logger,
+    ...linking,
+  })
   return { builder, importer, images: await images() }
+}
+
+type LinkingOptions = Pick<Config, 'containerd' | 'stateDir'> &
+  Pick<StagesOptions, 'identity' | 'onLinking' | 'logger'> & { readonly signal: AbortSignal }
+
+/** The first image would find out, too; whoever sets a node up wants to know before. */
+async function sayHowLayersGetIn({ onLinking, signal, logger, ...check }: LinkingOptions): Promise<void> {
+  try {
+    const linking = await checkLinking({ ...check, signal })
+    if (linking) onLinking(linking)
+  } catch (err) {
+    if (!signal.aborted) logger.warn({ err }, 'whether layers of store paths can be linked could not be found out')
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

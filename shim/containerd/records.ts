@@ -4,6 +4,7 @@ import { type CriImage, criImage } from './cri.ts'
 import { toContainerdFailure } from './failure.ts'
 import { BROKEN_OFF, GrpcError } from './grpc-error.ts'
 import { getImage, type ImageRecord, imagesWithLabel } from './images.ts'
+import { CRI_NAMESPACE } from './namespace.ts'
 
 /** Look-ups of images, cheap enough for the main thread. They throw a ShimError (see the containerd codes). */
 export interface ContainerdImages {
@@ -21,9 +22,6 @@ export interface ContainerdAddress {
   readonly address: string
   readonly namespace?: string
 }
-
-/** Where the CRI plugin keeps its images. */
-export const CRI_NAMESPACE = 'k8s.io'
 
 /** Connects at the first look-up, and again whenever containerd was away. */
 export function createContainerdImages({ address, namespace = CRI_NAMESPACE }: ContainerdAddress): ContainerdImages {

@@ -1,13 +1,16 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { CRI_NAMESPACE } from '../containerd/records.ts'
+import { CRI_NAMESPACE } from '../containerd/namespace.ts'
+import type { LinkingReport } from './check-linking.ts'
 import type { ImportCall, ImportedImage, Importer, LayerMode, PackageHints, QueryStore } from './contract.ts'
+import type { ImporterIdentity } from './identity.ts'
 import type { ImportJob } from './job.ts'
 import { createLeftLeases } from './left-leases.ts'
-import { type LinkingReport, runWorker } from './run-worker.ts'
+import { runWorker } from './run-worker.ts'
 import type { ScriptUser } from './stream-script.ts'
 import { createTurns } from './turns.ts'
+import { viewFolder } from './view-folder.ts'
 import { createWorkers } from './workers.ts'
 
 export interface ImporterOptions {
@@ -21,6 +24,9 @@ export interface ImporterOptions {
   readonly stateDir: string
   readonly layers: LayerMode
   readonly queryStore: QueryStore
+  /** Told with each image how its layers got into containerd without tars, or why they could not. */
+  readonly onLinking: (linking: LinkingReport) => void
+  readonly identity: ImporterIdentity
   /** Whom stream scripts run as. */
   readonly buildUser: ScriptUser
   readonly logger: Logger
@@ -33,22 +39,20 @@ const DEFAULT_MAX_IMPORTS = 2
 
 /** Imports of one image name run one after another. */
 export function createImporter(options: ImporterOptions): Importer {
-  const { logger, stateDir, containerd, layers, queryStore, buildUser, maxImports = DEFAULT_MAX_IMPORTS } = options
-  const turns = createTurns(maxImports)
+  const { logger, stateDir, containerd, layers, queryStore, buildUser, onLinking, identity } = options
+  const turns = createTurns(options.maxImports ?? DEFAULT_MAX_IMPORTS)
   const shared = {
     containerd: { namespace: CRI_NAMESPACE, ...containerd },
     layers,
     plansFolder: join(stateDir, 'plans'),
     digestsFolder: join(stateDir, 'digests'),
-    viewFolder: join(stateDir, 'view'),
-    importer: createHash('sha256').update(stateDir).digest('hex'),
-    process: randomUUID(),
+    viewFolder: viewFolder(stateDir),
+    ...identity,
     scriptUser: scriptUser(buildUser),
   }
 
   const workers = createWorkers()
   const leftLeases = createLeftLeases()
-  const tellLinking = linkingTeller(logger)
 
   async function run(call: ImportCall): Promise<ImportedImage> {
     const { storePath, image } = call
@@ -66,7 +70,7 @@ export function createImporter(options: ImporterOptions): Importer {
       ...(plainPackage && { plainPackage: hints(plainPackage) }),
     }
     try {
-      const own = { queryStore, onLinking: tellLinking, onStaleLeasesEnded: () => leftLeases.ended(staleLeases) }
+      const own = { queryStore, onLinking, onStaleLeasesEnded: () => leftLeases.ended(staleLeases) }
       const imported = await workers.withWorker(worker => runWorker(worker, job, { ...call, ...own }))
       log.info({ ...imported, ms: Math.round(performance.now() - started) }, 'imported')
       return imported
@@ -78,17 +82,6 @@ export function createImporter(options: ImporterOptions): Importer {
   }
 
   return { importImage: call => turns.take(call.image, call.signal, () => run(call)) }
-}
-
-/** Logs how layers of store paths get into containerd, whenever that has changed. */
-function linkingTeller(logger: Logger): (linking: LinkingReport) => void {
-  let told: string | undefined
-  return ({ possible, how }) => {
-    if (how === told) return
-    told = how
-    if (possible) logger.info({ how }, 'layers of store paths are linked')
-    else logger.warn({ reason: how }, 'layers of store paths cannot be linked: real tars are made of them')
-  }
 }
 
 function hints({ mainProgram, imageConfig }: PackageHints): NonNullable<ImportJob['plainPackage']> {

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { ERROR_CODES, type ErrorCode } from '../errors.ts'
+import { linkingReportSchema } from './check-linking.ts'
 
 /** What an import's worker thread is given. */
 export const jobSchema = v.object({
@@ -51,7 +52,7 @@ export const reportSchema = v.variant('kind', [
   v.object({ kind: v.literal('script'), pid: v.exactOptional(v.number()) }),
   v.object({ kind: v.literal('staleLeasesEnded') }),
   /** How the store's files get into snapshots, or why they can't. */
-  v.object({ kind: v.literal('linking'), possible: v.boolean(), how: v.string() }),
+  v.object({ kind: v.literal('linking'), ...linkingReportSchema.entries }),
   /** Wants a StoreAnswer of that id. */
   v.object({ kind: v.literal('query'), id: v.number(), paths: v.array(v.string()), recursive: v.boolean() }),
   v.object({

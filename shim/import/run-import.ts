@@ -4,6 +4,7 @@ import { toContainerdFailure } from '../containerd/failure.ts'
 import { createImageWriter } from '../containerd/image-writer.ts'
 import type { Lease } from '../containerd/leases.ts'
 import { createUnpacker } from '../containerd/unpack.ts'
+import type { LinkingReport } from './check-linking.ts'
 import type { ImportedImage, ImportProgress, StorePathInfo, StoreQuery } from './contract.ts'
 import type { ArchiveStage } from './import-archive.ts'
 import { archiveInvalid } from './invalid.ts'
@@ -23,7 +24,7 @@ export interface ImportRun {
   readonly onScript: (pid?: number) => void
   readonly queryStore: (query: StoreQuery) => Promise<readonly StorePathInfo[]>
   /** Told how the store's files get into snapshots, or why they can't. */
-  readonly onLinking: (linking: { readonly possible: boolean; readonly how: string }) => void
+  readonly onLinking: (linking: LinkingReport) => void
 }
 
 /** One import from start to end. Throws a ShimError. */

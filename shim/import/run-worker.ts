@@ -2,6 +2,7 @@ import type { Worker } from 'node:worker_threads'
 import * as v from 'valibot'
 import { messageOf, RetryableError, reviveError, toShimError } from '../errors.ts'
 import { signalGroup } from '../process-group.ts'
+import type { LinkingReport } from './check-linking.ts'
 import type { ImportCall, ImportedImage, QueryStore } from './contract.ts'
 import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from './job.ts'
 import { IMPORT_LIMIT_MS } from './under-lease.ts'
@@ -14,8 +15,6 @@ export interface WorkerRun extends Pick<ImportCall, 'signal' | 'onProgress'> {
   readonly onLinking: (linking: LinkingReport) => void
   readonly onStaleLeasesEnded: () => void
 }
-
-export type LinkingReport = Extract<ImportReport, { kind: 'linking' }>
 
 /** Has a worker thread run an import. Throws a ShimError. */
 export function runWorker(worker: Worker, job: ImportJob, run: WorkerRun): Promise<ImportedImage> {

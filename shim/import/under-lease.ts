@@ -11,10 +11,12 @@ const LEASE_LIFETIME_MS = IMPORT_LIMIT_MS + 5 * 60_000
 const IMPORTER_LABEL = 'enbi.hrzn.ee/importer'
 const PROCESS_LABEL = 'enbi.hrzn.ee/process'
 
+type LeaseOwner = Pick<ImportJob, 'lease' | 'importer' | 'process'>
+
 /** Runs `use` with a lease that has ended when this returns; on failure, what it held is gone then too. */
-export async function underLease<T>(calls: Calls, job: ImportJob, use: (lease: Lease) => Promise<T>): Promise<T> {
-  const labels = { [IMPORTER_LABEL]: job.importer, [PROCESS_LABEL]: job.process }
-  const lease = await createLease(calls, { id: job.lease, lifetimeMs: LEASE_LIFETIME_MS, labels })
+export async function underLease<T>(calls: Calls, owner: LeaseOwner, use: (lease: Lease) => Promise<T>): Promise<T> {
+  const labels = { [IMPORTER_LABEL]: owner.importer, [PROCESS_LABEL]: owner.process }
+  const lease = await createLease(calls, { id: owner.lease, lifetimeMs: LEASE_LIFETIME_MS, labels })
   try {
     const result = await use(lease)
     await release(calls, lease, { collect: false })

@@ -2,6 +2,7 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pino } from 'pino'
 import type { ImportCall, ImportedImage } from '../../shim/import/contract.ts'
+import { createIdentity } from '../../shim/import/identity.ts'
 import { createImporter } from '../../shim/import/importer.ts'
 import { type Bed, type BedOptions, startBed } from '../node/bed.ts'
 import type { Entry } from './tar.ts'
@@ -34,6 +35,8 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
     layers: 'linked' as const,
     queryStore: async () => [],
     buildUser: { uid: bed.buildUser.uid, gid: bed.buildUser.gid, env: { PATH: bed.env.PATH ?? '' } },
+    onLinking: () => {},
+    identity: createIdentity(join(bed.dir, 'state')),
     logger: pino({ level: 'silent' }),
   }
   const importer = createImporter(options)

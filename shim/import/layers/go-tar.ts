@@ -11,8 +11,7 @@ import { BLOCK_BYTES } from './ustar-header.ts'
 
 /**
  * The tar of the layer, byte for byte as nix2container makes it with Go's archive/tar. A chunk is good until the next one
- * is asked for: its memory is used again, unless it was transferred to another thread. Throws ArchiveInvalid, and
- * ImportInterrupted when a store path changes or goes away meanwhile.
+ * is asked for. Throws ArchiveInvalid, and ImportInterrupted when a store path changes or goes away meanwhile.
  */
 export function* mergedLayerTar(layer: MergedLayer, regexes: Regexes): Generator<Buffer> {
   const chunks = new TarChunks()

@@ -9,8 +9,8 @@ import type { HeaderFields } from './ustar-header.ts'
 
 /**
  * The tar of the layer, byte for byte as nixpkgs' stream_layered_image.py makes it with Python's tarfile. Reads as it
- * goes. A chunk is good until the next one is asked for: its memory is used again, unless it was transferred to another
- * thread. Throws ArchiveInvalid, and ImportInterrupted when a store path changes or goes away meanwhile.
+ * goes. A chunk is good until the next one is asked for. Throws ArchiveInvalid, and ImportInterrupted when a store path
+ * changes or goes away meanwhile.
  */
 export function* storePathTar(layer: StorePathLayer): Generator<Buffer> {
   const chunks = new TarChunks()

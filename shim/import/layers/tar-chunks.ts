@@ -2,17 +2,14 @@ import { readSync } from 'node:fs'
 import { BLOCK_BYTES } from './ustar-header.ts'
 
 /** What is handed on at once: many small files, or a part of a large one. */
-const CHUNK_BYTES = 512 * 1024
+export const CHUNK_BYTES = 256 * 1024
 
 /** A tar's length is a multiple of this. */
 const RECORD_BYTES = 20 * BLOCK_BYTES
 
-/**
- * Gathers a tar in chunks. A chunk is good until the next one is asked for: its memory is used again, unless it was
- * transferred to another thread, which a chunk can be as a whole.
- */
+/** Gathers a tar in chunks. A chunk is good until the next one is asked for: its memory is used again. */
 export class TarChunks {
-  #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+  readonly #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
   /** Bytes of the chunk; whole blocks between calls. */
   #used = 0
   #bytesBefore = 0;
@@ -59,8 +56,6 @@ export class TarChunks {
     yield this.#chunk.subarray(0, this.#used)
     this.#bytesBefore += this.#used
     this.#used = 0
-    const wasTransferred = this.#chunk.length === 0
-    if (wasTransferred) this.#chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
   }
 
   #fillBlock(): void {

@@ -7,18 +7,20 @@ export interface TarTask {
   readonly layer: StorePathLayer | MergedLayer
   /** `chunks`: the tar itself. `digest`: no more than that. */
   readonly want: 'chunks' | 'digest'
-  /** One Int32: chunks that the reader has room for; below zero: it wants no more. */
+  /** Where chunks are put, one after another and round and round: RING_CHUNKS of CHUNK_BYTES. */
+  readonly ring: SharedArrayBuffer
+  /** One Int32: places in the ring that are free; below zero: no more is wanted. */
   readonly room: SharedArrayBuffer
 }
 
 /** `end` or `failed` is the last. */
 export type TarReport =
-  | { readonly kind: 'chunk'; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'chunk'; readonly length: number }
   /** The digest, `sha256:<hex>`, is missing when it was not wanted. */
   | { readonly kind: 'end'; readonly size: number; readonly digest?: string }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly stack: string | undefined }
 
-/** Chunks that wait for their reader at most; one has up to about a megabyte. */
-export const MAX_WAITING_CHUNKS = 3
+/** Chunks that are read or wait to be. A ring of them is used from the first to the last: no garbage to collect. */
+export const RING_CHUNKS = 4
 /** In `room`. */
 export const NO_MORE = -1_000_000

@@ -3,22 +3,29 @@ import { parentPort } from 'node:worker_threads'
 import { toShimError } from '../../errors.ts'
 import { lowerPriority } from '../lower-priority.ts'
 import { storePathTar } from './layer-tar.ts'
-import type { TarReport, TarTask } from './tar-task.ts'
+import { CHUNK_BYTES } from './tar-chunks.ts'
+import { RING_CHUNKS, type TarReport, type TarTask } from './tar-task.ts'
 
 /** A thread that makes tars of layers, one after another: gets TarTasks, tells TarReports. */
 lowerPriority()
 parentPort?.on('message', (task: TarTask) => make(task))
 
-async function make({ layer, want, room }: TarTask): Promise<void> {
+async function make({ layer, want, ring, room }: TarTask): Promise<void> {
   const left = new Int32Array(room)
   const hash = want === 'digest' ? createHash('sha256') : undefined
+  const places = Buffer.from(ring)
+  let sent = 0
   let size = 0
   try {
     for (const chunk of await tarOf(layer)) {
       size += chunk.length
       if (!waitForRoom(left, hash)) break
       if (hash) hash.update(chunk)
-      else send(chunk)
+      else {
+        chunk.copy(places, (sent % RING_CHUNKS) * CHUNK_BYTES)
+        report({ kind: 'chunk', length: chunk.length })
+        sent += 1
+      }
     }
     report({ kind: 'end', size, ...(hash && { digest: `sha256:${hash.digest('hex')}` }) })
   } catch (error) {
@@ -49,19 +56,6 @@ function waitForRoom(left: Int32Array, hash: Hash | undefined): boolean {
     }
     Atomics.wait(left, 0, 0)
   }
-}
-
-function send(chunk: Buffer): void {
-  const bytes = new Uint8Array(whole(chunk))
-  parentPort?.postMessage({ kind: 'chunk', bytes } satisfies TarReport, [bytes.buffer])
-}
-
-/** A buffer that is a part of a larger one cannot be handed over. */
-function whole({ buffer, byteOffset, byteLength }: Buffer): ArrayBuffer {
-  if (buffer instanceof ArrayBuffer && byteOffset === 0 && byteLength === buffer.byteLength) return buffer
-  const copy = new Uint8Array(byteLength)
-  copy.set(new Uint8Array(buffer, byteOffset, byteLength))
-  return copy.buffer
 }
 
 function report(message: TarReport): void {

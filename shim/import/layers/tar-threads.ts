@@ -4,15 +4,19 @@ import { messageOf, reviveError } from '../../errors.ts'
 import type { LayerDigest } from './digest-cache.ts'
 import type { StorePathLayer } from './layer.ts'
 import type { MergedLayer } from './merged-layer.ts'
-import { MAX_WAITING_CHUNKS, NO_MORE, type TarReport, type TarTask } from './tar-task.ts'
+import { CHUNK_BYTES } from './tar-chunks.ts'
+import { NO_MORE, RING_CHUNKS, type TarReport, type TarTask } from './tar-task.ts'
 
 /** Makes tars of layers in threads of its own, as many at once as there are threads; the others wait in order. */
 export interface TarThreads {
-  /** The tar, made as fast as it is read. Throws ArchiveInvalid or ImportInterrupted. */
+  /**
+   * The tar, made as fast as it is read. A chunk of CHUNK_BYTES is good until the next one is asked for. Throws
+   * ArchiveInvalid or ImportInterrupted.
+   */
   tar(layer: StorePathLayer | MergedLayer): AsyncGenerator<Buffer>
   /** Reads all of the layer. Throws as `tar` does. */
   digest(layer: StorePathLayer): Promise<LayerDigest>
-  /** Ends the threads, whatever they do. */
+  /** Ends the threads, whatever they do; others start when more is wanted. */
   close(): Promise<void>
 }
 
@@ -23,49 +27,56 @@ export const TAR_THREADS = 2
 const THREAD = new URL(`./tar-thread${extname(import.meta.url)}`, import.meta.url)
 const THREAD_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 }
 
+interface TarThread {
+  readonly worker: Worker
+  readonly ring: SharedArrayBuffer
+}
+
+/** A chunk in the thread's ring, or the end. */
+type Step = Buffer | Extract<TarReport, { kind: 'end' }>
+
 /** Threads start when they are first needed. */
 export function createTarThreads(count = TAR_THREADS): TarThreads {
-  const all = new Set<Worker>()
-  const idle: Worker[] = []
-  const waiting: ((worker: Worker) => void)[] = []
+  const all = new Set<TarThread>()
+  const idle: TarThread[] = []
+  const waiting: ((thread: TarThread) => void)[] = []
 
-  function take(): Promise<Worker> {
+  function take(): Promise<TarThread> {
     const free = idle.pop()
     if (free) return Promise.resolve(free)
     if (all.size < count) return Promise.resolve(start())
     return new Promise(resolve => waiting.push(resolve))
   }
 
-  function start(): Worker {
+  function start(): TarThread {
     const worker = new Worker(THREAD, { resourceLimits: THREAD_LIMITS, name: 'tar' })
-    all.add(worker)
-    worker.once('exit', () => all.delete(worker))
-    return worker
+    const thread = { worker, ring: new SharedArrayBuffer(RING_CHUNKS * CHUNK_BYTES) }
+    all.add(thread)
+    worker.once('exit', () => all.delete(thread))
+    return thread
   }
 
-  function giveBack(worker: Worker): void {
+  function giveBack(thread: TarThread): void {
     const next = waiting.shift()
-    if (next) next(all.has(worker) ? worker : start())
-    else if (all.has(worker)) idle.push(worker)
+    if (next) next(all.has(thread) ? thread : start())
+    else if (all.has(thread)) idle.push(thread)
   }
 
-  async function* run(
-    layer: TarTask['layer'],
-    want: TarTask['want'],
-  ): AsyncGenerator<Exclude<TarReport, { kind: 'failed' }>> {
-    const worker = await take()
+  async function* run(layer: TarTask['layer'], want: TarTask['want']): AsyncGenerator<Step> {
+    const thread = await take()
+    const { worker, ring } = thread
     const room = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
     const left = new Int32Array(room)
-    left[0] = MAX_WAITING_CHUNKS
+    left[0] = RING_CHUNKS
     const reports = listen(worker)
-    worker.postMessage({ layer, want, room } satisfies TarTask)
+    worker.postMessage({ layer, want, ring, room } satisfies TarTask)
     let ended = false
     try {
-      while (!ended) {
+      for (let place = 0; !ended; place = (place + 1) % RING_CHUNKS) {
         const report = await reports.next()
         ended = report.kind !== 'chunk'
         if (report.kind === 'failed') throw revive(report)
-        yield report
+        yield report.kind === 'end' ? report : Buffer.from(ring, place * CHUNK_BYTES, report.length)
         Atomics.add(left, 0, 1)
         Atomics.notify(left, 0)
       }
@@ -76,22 +87,24 @@ export function createTarThreads(count = TAR_THREADS): TarThreads {
         while ((await reports.next()).kind === 'chunk');
       }
       reports.stop()
-      giveBack(worker)
+      giveBack(thread)
     }
   }
 
   return {
     async *tar(layer) {
-      for await (const report of run(layer, 'chunks'))
-        if (report.kind === 'chunk') yield Buffer.from(report.bytes.buffer)
+      // Who gathers bytes until they are worth a message does not keep a whole chunk.
+      for await (const step of run(layer, 'chunks'))
+        if (step instanceof Buffer) yield step.length === CHUNK_BYTES ? step : Buffer.from(step)
     },
     async digest(layer) {
-      for await (const report of run(layer, 'digest'))
-        if (report.kind === 'end' && report.digest) return { diffId: report.digest, size: report.size }
+      for await (const step of run(layer, 'digest'))
+        if ('digest' in step && step.digest) return { diffId: step.digest, size: step.size }
       throw new Error('the thread made no digest')
     },
     async close() {
-      await Promise.all([...all].map(worker => worker.terminate()))
+      idle.length = 0
+      await Promise.all([...all].map(({ worker }) => worker.terminate()))
     },
   }
 }

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { messageOf, RetryableError, reviveError } from '../../errors.ts'
@@ -6,6 +7,8 @@ import type { FillCounts } from './placing.ts'
 
 /** Fills folders in threads of its own; tasks begin in the order in which they come. */
 export interface LinkThreads {
+  /** For tasks that are still to come: it takes a while. */
+  start(): void
   /** Throws ArchiveInvalid, DiskFull, ImportInterrupted or Cancelled. */
   run(task: LinkTask): Promise<FillCounts>
   /** What runs, and what waits, fails soon. For good. */
@@ -16,14 +19,15 @@ export interface LinkThreads {
 /** The same file, as source or compiled. */
 const THREAD = new URL(`./link-thread${extname(import.meta.url)}`, import.meta.url)
 const THREAD_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 }
-const THREADS = 2
+/** One processor is left to containerd, which walks through every snapshot meanwhile. */
+const THREADS = Math.min(Math.max(availableParallelism() - 1, 1), 4)
 
 interface Waiting {
   readonly task: LinkTask
   readonly done: PromiseWithResolvers<FillCounts>
 }
 
-/** Threads start with the first task. */
+/** Threads start with the first task, unless told before. */
 export function createLinkThreads(count = THREADS): LinkThreads {
   const cancelled = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
   const workers: Worker[] = []
@@ -31,7 +35,7 @@ export function createLinkThreads(count = THREADS): LinkThreads {
   const running = new Map<Worker, Waiting>()
   const waiting: Waiting[] = []
 
-  function start(): Worker {
+  function startOne(): Worker {
     const workerData: LinkThreadData = { cancelled }
     const worker = new Worker(THREAD, { workerData, resourceLimits: THREAD_LIMITS, name: 'link' })
     worker.on('message', (report: LinkReport) => {
@@ -63,10 +67,13 @@ export function createLinkThreads(count = THREADS): LinkThreads {
   }
 
   return {
+    start() {
+      while (workers.length < count) idle.push(startOne())
+    },
     run(task) {
       const done = Promise.withResolvers<FillCounts>()
       waiting.push({ task, done })
-      const worker = idle.pop() ?? (workers.length < count ? start() : undefined)
+      const worker = idle.pop() ?? (workers.length < count ? startOne() : undefined)
       if (worker) next(worker)
       return done.promise
     },

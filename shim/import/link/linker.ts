@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { StorePathLayer } from '../layers/layer.ts'
 import { closeFolder, openFolder } from './fill-folder.ts'
 import type { LinkTask } from './link-task.ts'
@@ -9,6 +10,8 @@ import { toLinkError } from './to-link-error.ts'
 
 export interface LayerTask {
   readonly layer: StorePathLayer
+  /** Of all files, in bytes; need not be exact. */
+  readonly size: number
   /** Name of a folder to be made in the view's folder. */
   readonly name: string
 }
@@ -17,28 +20,36 @@ export interface LayerTask {
 export interface Linker {
   /**
    * Begins with all of them, the first ones first; each resolves when its layer is complete. They reject with
-   * ArchiveInvalid, DiskFull, ImportInterrupted or Cancelled; what is half-filled then stays.
+   * ArchiveInvalid, DiskFull, ImportInterrupted, Cancelled or the signal's reason; what is half-filled then stays.
    */
   fill(tasks: readonly LayerTask[], signal: AbortSignal): readonly Promise<FillCounts>[]
   close(): Promise<void>
 }
 
-/** Threads start once there is enough to do for them, and serve until the linker is closed. */
-export function createLinker(view: LinkView): Linker {
-  const threads = createLinkThreads()
+/** Threads start once it is likely that there is enough to do for them, and serve until the linker is closed. */
+export function createLinker(view: LinkView, threadCount?: number): Linker {
+  const threads = createLinkThreads(threadCount)
   return {
     fill(tasks, signal) {
       signal.addEventListener('abort', () => threads.cancel(), { once: true })
-      try {
-        signal.throwIfAborted()
-        return openUpper(tasks, view).map(layer => complete(layer, threads))
-      } catch (error) {
-        return tasks.map(() => Promise.reject(toLinkError(error)))
-      }
+      if (tasks.reduce((sum, { size }) => sum + size, 0) >= MANY_BYTES) threads.start()
+      const opening = openUpper(tasks, view, signal)
+      return tasks.map(async (_, index) => {
+        try {
+          const { [index]: layer } = await opening
+          return layer ? await complete(layer, threads) : noCounts()
+        } catch (error) {
+          signal.throwIfAborted()
+          throw toLinkError(error)
+        }
+      })
     },
     close: () => threads.close(),
   }
 }
+
+/** Layers of that size have files enough, most likely, for threads to be worth their start. */
+const MANY_BYTES = 64 * 1024 * 1024
 
 /** A layer of which only the upper folders are there yet. */
 interface OpenLayer {
@@ -50,31 +61,50 @@ interface OpenLayer {
   readonly rest: LinkTask['folders'][number][]
 }
 
-/** Files that are placed before threads are worth their start. */
+/** What is done before threads are worth their start, in files that are linked. */
 const ALONE = 1000
+/** A folder takes as long as so many files. */
+const FILES_A_FOLDER = 8
 /** Folders that keep all threads busy to the end, if they are not of very different sizes. */
 const ENOUGH = 32
+/** Between two looks whether somebody has called. */
+const BREATH_MS = 10
 
-/** Fills the upper folders, level by level, until there is enough to be shared out, or nothing left. */
-function openUpper(tasks: readonly LayerTask[], view: LinkView): OpenLayer[] {
-  const layers = tasks.map(({ layer, name }): OpenLayer => {
-    const placing = placingOf(layer, view.kind)
-    const counts = noCounts()
-    const { open, folders } = openLayer({ layer, store: view.store, target: `${view.folder}/${name}` }, placing, counts)
-    return { placing, counts, open: [...open], rest: [...folders] }
-  })
-  while (layers.some(({ rest }) => rest.length > 0) && !isEnough(layers)) for (const layer of layers) openLevel(layer)
+/** Fills upper folders, those of the first layers first, until there is enough to be shared out, or nothing left. */
+async function openUpper(tasks: readonly LayerTask[], view: LinkView, signal: AbortSignal): Promise<OpenLayer[]> {
+  signal.throwIfAborted()
+  const layers = tasks.map(task => openOne(task, view))
+  const alone = view.kind === 'link' ? ALONE : 0
+  for (let since = performance.now(); !isEnough(layers, alone); ) {
+    const layer = layers.find(({ rest }) => rest.length > 0)
+    if (!layer) break
+    openNext(layer)
+    if (performance.now() - since < BREATH_MS) continue
+    await setImmediate()
+    signal.throwIfAborted()
+    since = performance.now()
+  }
   return layers
 }
 
-function isEnough(layers: readonly OpenLayer[]): boolean {
-  const placed = layers.reduce((sum, { counts }) => sum + counts.linked + counts.copied, 0)
-  const folders = layers.reduce((sum, { rest }) => sum + rest.length, 0)
-  return folders >= ENOUGH && (placed >= ALONE || folders >= ALONE)
+function openOne({ layer, name }: LayerTask, view: LinkView): OpenLayer {
+  const placing = placingOf(layer, view.kind)
+  const counts = noCounts()
+  const { open, folders } = openLayer({ layer, store: view.store, target: `${view.folder}/${name}` }, placing, counts)
+  return { placing, counts, open: [...open], rest: [...folders] }
 }
 
-function openLevel({ placing, counts, open, rest }: OpenLayer): void {
-  for (const folder of rest.splice(0)) {
+function isEnough(layers: readonly OpenLayer[], alone: number): boolean {
+  const done = layers.reduce(
+    (sum, { counts }) => sum + counts.linked + counts.copied + FILES_A_FOLDER * counts.folders,
+    0,
+  )
+  const folders = layers.reduce((sum, { rest }) => sum + rest.length, 0)
+  return done >= alone && (folders >= ENOUGH || done >= 4 * alone)
+}
+
+function openNext({ placing, counts, open, rest }: OpenLayer): void {
+  for (const folder of rest.splice(0, 1)) {
     const { mode, folders } = openFolder(folder, placing, counts)
     open.push({ target: folder.target, mode })
     rest.push(...folders)

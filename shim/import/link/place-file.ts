@@ -7,6 +7,7 @@ import {
   lstatSync,
   lutimesSync,
   readlinkSync,
+  rmSync,
   type Stats,
   symlinkSync,
   utimesSync,
@@ -58,12 +59,24 @@ function copySymlink({ source, target }: FileTask, { uid, gid, mtime }: Placing)
 }
 
 function copyRegular({ source, target }: FileTask, { uid, gid, mtime }: Placing, stats: Stats, mode: number): void {
-  if (isSparse(stats)) copySparse(source, target)
-  else copyFileSync(source, target, fs.COPYFILE_EXCL | fs.COPYFILE_FICLONE)
+  if (!isSparse(stats)) copyFileSync(source, target, fs.COPYFILE_EXCL | fs.COPYFILE_FICLONE)
+  else if (!isCloned(source, target)) copySparse(source, target)
   lchownSync(target, uid, gid)
   // After the owner, whose change takes setuid bits away.
   chmodSync(target, mode)
   utimesSync(target, mtime, mtime)
+}
+
+/** Whether the file system could have both files share their bytes: then its holes need not be looked for. */
+function isCloned(source: Path, target: Path): boolean {
+  try {
+    copyFileSync(source, target, fs.COPYFILE_EXCL | fs.COPYFILE_FICLONE_FORCE)
+    return true
+  } catch {
+    // Whatever it was: a copy fails of it, too, and says so.
+    rmSync(target, { force: true })
+    return false
+  }
 }
 
 export function permissions({ mode }: Stats): number {

@@ -46,6 +46,8 @@ async function fill(
   if (!stage.wantsTars) await allSettled([stage.writer.writeDocuments(filled), unpack()])
   else {
     await writeTars(filled, own, stage)
+    // Their memory is better used by those that link.
+    await stage.tars.close()
     // Afterwards: what cannot be linked is unpacked from these, and would be made twice.
     await unpack()
   }

@@ -12,11 +12,17 @@ import { fillMerged } from '../link/place-merged.ts'
 /** Gets files of the store into snapshots without a tar. */
 export interface Linking {
   /** Begins to fill a folder for each layer, all of them at once, the first ones first. */
-  stage(layers: readonly FilesLayer[]): StagedLayer[]
+  stage(layers: readonly SizedLayer[]): StagedLayer[]
   close(): Promise<void>
 }
 
 export type FilesLayer = StorePathLayer | MergedLayer
+
+export interface SizedLayer {
+  readonly files: FilesLayer
+  /** In bytes; need not be exact. */
+  readonly size: number
+}
 
 /** A layer's files, on the file system of the snapshots. */
 export interface StagedLayer {
@@ -86,9 +92,9 @@ interface Filling {
 }
 
 /** Each into the folder that its place in the list names. */
-function fillAll(layers: readonly FilesLayer[], { linker, view, signal }: Filling): Promise<unknown>[] {
-  const named = layers.map((layer, index) => ({ layer, name: `${index}` }))
-  const tasks = named.flatMap(({ layer, name }) => ('owner' in layer ? { layer, name } : []))
+function fillAll(layers: readonly SizedLayer[], { linker, view, signal }: Filling): Promise<unknown>[] {
+  const named = layers.map(({ files: layer, size }, index) => ({ layer, size, name: `${index}` }))
+  const tasks = named.flatMap(({ layer, ...rest }) => ('owner' in layer ? { layer, ...rest } : []))
   const filled = new Map(linker.fill(tasks, signal).map((done, index) => [tasks[index]?.name, done]))
   return named.map(({ layer, name }) =>
     'owner' in layer ? Promise.resolve(filled.get(name)) : fillMerged(layer, name, view),

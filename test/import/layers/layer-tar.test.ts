@@ -74,21 +74,6 @@ test('a layer without paths is as tarfile makes it', async () => {
 /** One chunk and one more file: enough for the generator to stop with files to come. */
 const MORE_THAN_A_CHUNK = 3 * 1024 * 1024
 
-test('chunks that are given to another thread are not written again', async () => {
-  await using store = await makeStore()
-  const path = join(store.path, 'file')
-  writeFileSync(path, Buffer.alloc(MORE_THAN_A_CHUNK, 'some text\n'))
-  const kept: Buffer[] = []
-  for (const chunk of storePathTar(layerOf([path])))
-    kept.push(wholeBuffer(chunk) ? Buffer.from(structuredClone(chunk.buffer, { transfer: [chunk.buffer] })) : chunk)
-  expect(kept.length).toBeGreaterThan(2)
-  expect(digestOf(kept)).toEqual(digestOf(storePathTar(layerOf([path]))))
-})
-
-function wholeBuffer(chunk: Buffer): chunk is Buffer<ArrayBuffer> {
-  return chunk.length === chunk.buffer.byteLength
-}
-
 test('a file of 8 GiB is read a chunk at a time, and closed when no more is wanted', async () => {
   await using store = await makeStore()
   const path = join(store.path, 'sparse')

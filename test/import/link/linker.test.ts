@@ -43,15 +43,16 @@ async function age(path: string): Promise<void> {
 interface Wanted extends Partial<StorePathLayer> {
   readonly kind?: 'link' | 'copy'
   readonly signal?: AbortSignal
+  readonly threads?: number
 }
 
 async function fill(
   { store, folder }: { store: string; folder: string },
-  { kind = 'link', signal, ...layer }: Wanted = {},
+  { kind = 'link', signal, threads, ...layer }: Wanted = {},
 ) {
-  const linker = createLinker({ kind, how: '', store, folder, close: async () => {} })
+  const linker = createLinker({ kind, how: '', store, folder, close: async () => {} }, threads)
   const whole = { paths: ['/nix/store/path'], owner: ROOT, mtime: 1, rootMode: 0o755, ...layer }
-  const [filled] = linker.fill([{ layer: whole, name: '0' }], signal ?? new AbortController().signal)
+  const [filled] = linker.fill([{ layer: whole, name: '0', size: 0 }], signal ?? new AbortController().signal)
   return await Promise.resolve(filled).finally(() => linker.close())
 }
 
@@ -101,7 +102,7 @@ test('many folders are shared out to threads, and each is complete', async () =>
   const onWorker = (worker: Worker) => started.add(String(worker.threadId))
   process.on('worker', onWorker)
   onTestFinished(() => void process.off('worker', onWorker))
-  expect(await fill(folders)).toEqual({ linked: 2200, copied: 0, copiedBytes: 0, folders: 81 })
+  expect(await fill(folders, { threads: 2 })).toEqual({ linked: 2200, copied: 0, copiedBytes: 0, folders: 81 })
   expect(started.size).toBe(2)
   const times = await Promise.all(
     Array.from({ length: 40 }, async (_, n) => (await lstat(join(folders.folder, `0/nix/store/path/${n}`))).mtimeMs),

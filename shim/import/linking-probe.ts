@@ -1,0 +1,74 @@
+import { existsSync, opendirSync } from 'node:fs'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { createCalls } from '../containerd/calls.ts'
+import { createConnection } from '../containerd/connection.ts'
+import { toContainerdFailure } from '../containerd/failure.ts'
+import { messageOf } from '../errors.ts'
+import { type LinkingProbe, type LinkingReport, linkingProbeSchema } from './check-linking.ts'
+import { lowerPriority } from './lower-priority.ts'
+import { openLinking } from './native/linking.ts'
+import { isStorePath, STORE_DIR } from './sources/store-path.ts'
+import { underLease } from './under-lease.ts'
+
+/** A node that boots may start its shim long before containerd. */
+const CONTAINERD_LIMIT_MS = 10 * 60_000
+/** A store may have hundreds of thousands of paths. */
+const MOST_ENTRIES = 1000
+
+/**
+ * A program that finds out how files of the store get into containerd's snapshots. Argument: a LinkingProbe as JSON; writes a
+ * LinkingReport as JSON, null when the store has nothing yet to try it with, or ends with exit code 1 and says why on
+ * standard error.
+ */
+// Who asked is gone.
+process.stdin.once('end', () => process.exit(1)).resume()
+try {
+  lowerPriority()
+  const path = someStorePath()
+  const report =
+    path === undefined ? null : await probe(path, v.parse(linkingProbeSchema, JSON.parse(process.argv[2] ?? '')))
+  process.stdout.write(JSON.stringify(report))
+} catch (error) {
+  process.stderr.write(messageOf(toContainerdFailure(error)))
+  process.exitCode = 1
+} finally {
+  process.stdin.destroy()
+}
+
+async function probe(path: string, { containerd, viewFolder, ...owner }: LinkingProbe): Promise<LinkingReport> {
+  const signal = AbortSignal.timeout(CONTAINERD_LIMIT_MS)
+  const connection = createConnection(containerd.address)
+  try {
+    await connection.session({ method: 'the check of linking', timeoutMs: CONTAINERD_LIMIT_MS, signal })
+    const calls = createCalls(connection, { namespace: containerd.namespace, signal })
+    return await underLease(calls, owner, async lease => {
+      const snapshotter = { calls: lease.calls, name: containerd.snapshotter }
+      const opened = await openLinking({ snapshotter, probe: path, viewFolder, signal })
+      if (opened.possible) await opened.linking.close()
+      return { possible: opened.possible, how: opened.how }
+    })
+  } finally {
+    connection.close()
+  }
+}
+
+/** A file, if one is soon found, or else whatever is there. */
+function someStorePath(): string | undefined {
+  if (!existsSync(STORE_DIR)) return undefined
+  const folder = opendirSync(STORE_DIR)
+  let other: string | undefined
+  try {
+    for (let seen = 0; seen < MOST_ENTRIES; seen += 1) {
+      const entry = folder.readSync()
+      if (entry === null) break
+      const path = join(STORE_DIR, entry.name)
+      if (!isStorePath(path)) continue
+      if (entry.isFile()) return path
+      if (entry.isDirectory()) other = path
+    }
+  } finally {
+    folder.closeSync()
+  }
+  return other
+}
