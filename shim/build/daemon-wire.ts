@@ -12,6 +12,8 @@ export interface DaemonWire {
 const WORD_BYTES = 8
 /** Of one string, in bytes; what is longer is no answer to what is asked here. */
 const MAX_STRING_BYTES = 1024 * 1024
+/** Of one list. */
+const MAX_STRINGS = 100_000
 
 export async function openDaemonWire(path: string, signal: AbortSignal): Promise<DaemonWire> {
   const socket = await connected(path, signal)
@@ -19,10 +21,15 @@ export async function openDaemonWire(path: string, signal: AbortSignal): Promise
   let pending: Buffer = Buffer.alloc(0)
 
   async function take(length: number): Promise<Buffer> {
-    while (pending.length < length) {
-      const { done, value } = await chunks.next()
-      if (done) throw new Error('the Nix daemon has closed the connection')
-      pending = Buffer.concat([pending, value])
+    if (pending.length < length) {
+      const parts = [pending]
+      for (let gathered = pending.length; gathered < length; ) {
+        const { done, value } = await chunks.next()
+        if (done) throw new Error('the Nix daemon has closed the connection')
+        parts.push(value)
+        gathered += value.length
+      }
+      pending = Buffer.concat(parts)
     }
     const taken = pending.subarray(0, length)
     pending = pending.subarray(length)
@@ -40,8 +47,10 @@ export async function openDaemonWire(path: string, signal: AbortSignal): Promise
   }
 
   async function readStrings(): Promise<string[]> {
+    const count = await readNumber()
+    if (count > MAX_STRINGS) throw new Error(`the Nix daemon sends a list of ${count} strings`)
     const strings: string[] = []
-    for (let count = await readNumber(); count > 0; count -= 1) strings.push(await readString())
+    while (strings.length < count) strings.push(await readString())
     return strings
   }
 

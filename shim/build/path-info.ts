@@ -1,3 +1,5 @@
+import { lstat } from 'node:fs/promises'
+import pMap from 'p-map'
 import * as v from 'valibot'
 import { RetryableError } from '../errors.ts'
 import type { PathInfo, PathQuery } from './contract.ts'
@@ -19,11 +21,31 @@ export async function queryPathInfo(
   paths: readonly string[],
   query: PathQuery,
 ): Promise<readonly PathInfo[]> {
-  const questions = questionsOf(paths)
-  const known = query.recursive ? undefined : await daemonAnswer(setup, paths, query.signal)
-  if (known) return known
+  if (query.recursive) return askNix(setup, paths, query)
+  const there = await onlyThere(paths)
+  return (await daemonAnswer(setup, there, query.signal)) ?? askNix(setup, there, query)
+}
+
+/** Nix takes its time over each path that is not valid: most of these are not even there. */
+async function onlyThere(paths: readonly string[]): Promise<string[]> {
+  const unique = [...new Set(paths)]
+  const isThere = await pMap(
+    unique,
+    path =>
+      lstat(path).then(
+        () => true,
+        () => false,
+      ),
+    { concurrency: MAX_LOOKS },
+  )
+  return unique.filter((_, index) => isThere[index])
+}
+
+const MAX_LOOKS = 32
+
+async function askNix(setup: QuerySetup, paths: readonly string[], query: PathQuery): Promise<readonly PathInfo[]> {
   const found = new Map<string, PathInfo>()
-  for (const question of questions)
+  for (const question of questionsOf(paths))
     for (const info of readPathInfo(await ask(setup, question, query))) found.set(info.path, info)
   return [...found.values()]
 }
@@ -31,7 +53,12 @@ export async function queryPathInfo(
 /** Nix itself is asked when the daemon says nothing that makes sense. */
 async function daemonAnswer({ user }: QuerySetup, paths: readonly string[], signal: AbortSignal) {
   const socket = daemonSocket(user.env)
-  return socket === undefined ? undefined : askDaemon(socket, [...new Set(paths)], signal).catch(() => undefined)
+  return socket === undefined
+    ? undefined
+    : askDaemon(socket, paths, signal).catch(() => {
+        signal.throwIfAborted()
+        return undefined
+      })
 }
 
 export type QuerySetup = Pick<NixSetup, 'nix' | 'user' | 'dir'>

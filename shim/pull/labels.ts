@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+import type { BuildOutput } from '../build/contract.ts'
 import { type Recipe, recipeKey } from '../build/recipe.ts'
 import type { ImageRecord } from './contract.ts'
 
@@ -6,9 +8,23 @@ export const RECIPE_LABEL = 'enbi.hrzn.ee/recipe'
 /** Store path that the image was made from. */
 export const STORE_PATH_LABEL = 'enbi.hrzn.ee/store-path'
 
-/** Labels that tie an image record to its recipe. */
-export function recipeLabels(recipe: Recipe, storePath: string): Record<string, string> {
-  return { [RECIPE_LABEL]: recipeKey(recipe), [STORE_PATH_LABEL]: storePath }
+/** Digest of what the package said of how it is run. */
+const HINTS_LABEL = 'enbi.hrzn.ee/package-hints'
+
+/** Labels that tie an image record to its recipe, and to what was built of it. */
+export function recipeLabels(recipe: Recipe, output: BuildOutput): Record<string, string> {
+  return { [RECIPE_LABEL]: recipeKey(recipe), ...outputLabels(output) }
+}
+
+function outputLabels({ storePath, package: hints }: BuildOutput): Record<string, string> {
+  const digest = hints && createHash('sha256').update(JSON.stringify(hints)).digest('hex')
+  return { [STORE_PATH_LABEL]: storePath, ...(digest !== undefined && { [HINTS_LABEL]: digest }) }
+}
+
+/** Whether the image is of that very output, and run as its package says today. */
+export function isOfOutput({ labels }: ImageRecord, output: BuildOutput): boolean {
+  const wanted = outputLabels(output)
+  return [STORE_PATH_LABEL, HINTS_LABEL].every(label => labels[label] === wanted[label])
 }
 
 export function isOfRecipe({ labels }: ImageRecord, recipe: Recipe): boolean {

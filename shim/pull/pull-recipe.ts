@@ -4,7 +4,7 @@ import { isContainerdAway } from '../errors.ts'
 import type { Importer } from '../import/contract.ts'
 import type { PolicyRule } from '../policy/policy.ts'
 import type { ImageRecord, ImageRecords, PullOutcome } from './contract.ts'
-import { isOfRecipe, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
+import { isOfOutput, isOfRecipe, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
 import type { PullProgress } from './progress.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
@@ -35,7 +35,7 @@ export async function pullRecipe(stages: Stages, pull: RecipePull): Promise<Pull
   }
   const output = await build(stages.builder, pull)
   onProgress({ phase: 'built', storePath: output.storePath })
-  const kept = await builtBefore(stages, pull, output.storePath)
+  const kept = await builtBefore(stages, pull, output)
   if (kept) return { ...output, imageId: kept, present: true }
   return { ...output, imageId: await importOutput(stages.importer, pull, output), present: false }
 }
@@ -45,10 +45,9 @@ async function build(builder: Builder, pull: RecipePull) {
 }
 
 /** The build may have taken an hour: the record is read again, and an image that is just this output is kept. */
-async function builtBefore(stages: Stages, pull: RecipePull, storePath: string): Promise<string | undefined> {
+async function builtBefore(stages: Stages, pull: RecipePull, output: BuildOutput): Promise<string | undefined> {
   const record = await whenContainerdAnswers(() => stages.images.find(pull.recipe.image), pull.signal)
-  const same = record?.labels[STORE_PATH_LABEL] === storePath
-  const id = same ? await presentId(stages, record, pull) : undefined
+  const id = record && isOfOutput(record, output) ? await presentId(stages, record, pull) : undefined
   if (id) pull.onProgress({ phase: 'present' })
   return id
 }
@@ -62,7 +61,7 @@ async function importOutput(importer: Importer, pull: RecipePull, output: BuildO
   const { storePath, package: hints = {} } = output
   const records = {
     image: recipe.image,
-    labels: recipeLabels(recipe, storePath),
+    labels: recipeLabels(recipe, output),
     ownedBy: RECIPE_LABEL,
     replaceForeign,
     plainPackage: plainPackages ? hints : undefined,

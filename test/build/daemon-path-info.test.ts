@@ -1,4 +1,7 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { askDaemon, daemonSocket } from '../../shim/build/daemon-path-info.ts'
@@ -32,12 +35,37 @@ test('the daemon says of store paths what nix says, and leaves out what is not v
   )
 })
 
-test('who is no daemon, or none, is an error', async () => {
-  await using bed = await startBed({ without: ['containerd', 'nix'] })
-  const signal = new AbortController().signal
-  await expect(askDaemon(join(bed.dir, 'nobody.sock'), [MISSING], signal)).rejects.toThrow('ENOENT')
-  const socket = join(bed.dir, 'rubbish.sock')
-  const server = createServer(client => client.on('error', () => {}).end('rubbish, and more of it')).listen(socket)
-  onTestFinished(() => void server.close())
-  await expect(askDaemon(socket, [MISSING], signal)).rejects.toThrow('no Nix daemon')
+/** What a daemon says to a client that it knows nothing of yet: who it is, and that it is ready. */
+const GREETING = [0x6478696fn, 0x115n, 0x616c7473n]
+const READY = 0x616c7473n
+const EMPTY = 0n
+
+test.each([
+  ['is no daemon', Buffer.from('rubbish, and more of it'), 'no Nix daemon'],
+  ['speaks another protocol', words(0x6478696fn, 0x215n), 'speaks version 2.21'],
+  ['says no', words(...GREETING, 0x63787470n, 8n, 0x21212121_21212121n), 'says: !!!!!!!!'],
+  ['says something unknown', words(...GREETING, 4711n), 'something unknown'],
+  ['goes away', words(...GREETING, READY, 1n), 'closed the connection'],
+  ['sends a string without end', words(...GREETING, READY, 1n, 1n << 40n), 'a string of 1099511627776 bytes'],
+  ['sends a list without end', words(...GREETING, READY, 1n, EMPTY, EMPTY, 1n << 40n), 'a list of 1099511627776'],
+])('who %s is an error', async (_what, answer, words) => {
+  const dir = await mkdtemp(join(tmpdir(), 'daemon-'))
+  const socket = join(dir, 'socket')
+  const server = createServer(client => client.on('error', () => {}).end(answer)).listen(socket)
+  onTestFinished(async () => {
+    server.close()
+    await rm(dir, { recursive: true })
+  })
+  await once(server, 'listening')
+  await expect(askDaemon(socket, [MISSING], new AbortController().signal)).rejects.toThrow(words)
+})
+
+function words(...numbers: readonly bigint[]): Buffer {
+  const bytes = Buffer.alloc(8 * numbers.length)
+  for (const [index, number] of numbers.entries()) bytes.writeBigUInt64LE(number, 8 * index)
+  return bytes
+}
+
+test('nobody who listens is an error', async () => {
+  await expect(askDaemon('/no/such/socket', [MISSING], new AbortController().signal)).rejects.toThrow('ENOENT')
 })

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { messageOf, reviveError } from '../../errors.ts'
@@ -20,8 +21,8 @@ export interface TarThreads {
   close(): Promise<void>
 }
 
-/** Enough to keep containerd busy, which hashes every blob. */
-export const TAR_THREADS = 2
+/** Enough to keep containerd busy, which hashes every blob and gets a processor for that. */
+export const TAR_THREADS = Math.min(Math.max(availableParallelism() - 1, 1), 2)
 
 /** The same file, as source or compiled. */
 const THREAD = new URL(`./tar-thread${extname(import.meta.url)}`, import.meta.url)

@@ -25,7 +25,10 @@ export async function makePackageImage({ storePath, closure, hints }: Package): 
   const said = readPackageConfig(hints.imageConfig ?? {})
   const entrypoint = await findEntrypoint(storePath, { mainProgram: hints.mainProgram, config: said })
   const links = await makePackageLinks(storePath)
-  const layers = [...splitByPopularity(closure, MAX_STORE_LAYERS).map(toLayer), links]
+  // The package changes most often: by itself, it changes no layer of what it needs.
+  const needed = closure.filter(({ path }) => path !== storePath)
+  const stores = [...splitByPopularity(needed, MAX_STORE_LAYERS - 1), [storePath]]
+  const layers = [...stores.map(toLayer), links]
   const platform = hostPlatform()
   const config = layOver(said, entrypoint)
   return {

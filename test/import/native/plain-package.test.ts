@@ -11,11 +11,7 @@ let bed: Bed
 let flakeUrl: string
 beforeAll(async () => {
   bed = await startBed()
-  const dir = join(bed.dir, 'packages')
-  await mkdir(dir)
-  await chmod(dir, 0o755)
-  await writeFile(join(dir, 'flake.nix'), FLAKE)
-  flakeUrl = `path:${dir}`
+  flakeUrl = await writeFlake('packages')
 })
 afterAll(() => bed[Symbol.asyncDispose]())
 
@@ -46,6 +42,14 @@ const FLAKE = `{
 }
 `
 
+async function writeFlake(name: string): Promise<string> {
+  const dir = join(bed.dir, name)
+  await mkdir(dir)
+  await chmod(dir, 0o755)
+  await writeFile(join(dir, 'flake.nix'), FLAKE)
+  return `path:${dir}`
+}
+
 test.each([
   ['told', 'welcome\n'],
   ['configured', 'welcome\nwelcome\n'],
@@ -64,5 +68,18 @@ test.each([
   const shim = await bed.startShim({ config: { policy: [{ ...POLICY, plainPackages }] } })
   const pull = recipePull({ image: `registry.example/refused/${packageName}:1`, flakeUrl, packageName })
   await expect(bed.cri(shim.socket).pullImage(pull)).rejects.toMatchObject({ details: expect.stringMatching(details) })
+  await shim.daemon.stop()
+})
+
+test('a package that is the same, but is run otherwise, gets another image', async () => {
+  const shim = await bed.startShim({ config: { policy: [{ ...POLICY, plainPackages: true }] } })
+  const url = await writeFlake('changing')
+  const pull = recipePull({ image: 'registry.example/plain/changing:1', flakeUrl: url, packageName: 'told' })
+  const first = await bed.cri(shim.socket).pullImage(pull)
+  expect(await bed.cri(shim.socket).pullImage(pull)).toBe(first)
+  await writeFile(join(bed.dir, 'changing/flake.nix'), FLAKE.replace('mainProgram = "greet"', 'mainProgram = "other"'))
+  const second = await bed.cri(shim.socket).pullImage(pull)
+  expect(second).not.toBe(first)
+  expect(await bed.cri(shim.socket).pullImage(pull)).toBe(second)
   await shim.daemon.stop()
 })

@@ -29,3 +29,9 @@ test.each<[string, StorePathInfo[], number, string[][]]>([
   expect(splitByPopularity(closure, maxLayers)).toEqual(layers)
   expect(splitByPopularity(closure.toReversed(), maxLayers)).toEqual(layers)
 })
+
+test('of more paths than are followed at once each counts all that need it', () => {
+  const names = Array.from({ length: 2100 }, (_, n) => `path-${n}`)
+  const closure = names.map((name, n) => info(name, names.slice(n + 1, n + 3)))
+  expect(splitByPopularity(closure, names.length)).toEqual(names.toReversed().map(name => [name]))
+})
