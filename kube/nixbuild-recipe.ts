@@ -2,7 +2,7 @@ import { parseFlakeUrl } from '../shim/build/flake-url.ts'
 import { parsePackageName } from '../shim/build/package-name.ts'
 import type { FlakeRecipe } from '../shim/build/recipe.ts'
 import { parseSystem } from '../shim/build/system.ts'
-import { normaliseReference } from '../shim/reference.ts'
+import { normaliseFlakeImage } from '../shim/reference.ts'
 import type { ObjectName } from './contract.ts'
 import type { OwnerReference } from './metadata.ts'
 import { type CONTROLLER, MANAGED_BY_LABEL, nixBuildName, type SHIM } from './names.ts'
@@ -11,7 +11,7 @@ import type { NixBuildSpec } from './nixbuild.ts'
 /** Throws RecipeInvalid: the API server's own check of a NixBuild is a little wider. */
 export function recipeOf({ spec }: { readonly spec: NixBuildSpec }): FlakeRecipe {
   return {
-    image: normaliseReference(spec.imageTag),
+    image: normaliseFlakeImage(spec.imageTag),
     flake: parseFlakeUrl(spec.flakeUrl),
     packageName: parsePackageName(spec.packageName).text,
     system: parseSystem(spec.system),

@@ -24,6 +24,14 @@ export function normaliseReference(reference: string): string {
   return digest ? `${name}@${digest}` : `${name}:${tag ?? 'latest'}`
 }
 
+/** The same, of an image that a flake is built for: a name that stands for a store path is none. Throws RecipeInvalid. */
+export function normaliseFlakeImage(reference: string): string {
+  const normalised = normaliseReference(reference)
+  if (normalised.startsWith(`${STORE_PATH_HOST}/`))
+    throw new FinalError('RecipeInvalid', `${quote(reference)} stands for a store path by itself, and for no flake`)
+  return normalised
+}
+
 /** The part of a normalised reference before its tag or digest: `registry.example:5000/team/app`. */
 export function repositoryOf(normalised: string): string {
   return normalised.replace(/(@[^/]*|:[^/:]*)$/, '')

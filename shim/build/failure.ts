@@ -1,7 +1,7 @@
 import { type ErrorCode, reviveError, type ShimError } from '../errors.ts'
 import { derivationName } from './nix-log.ts'
 import type { NixExit } from './nix-process.ts'
-import { describeRecipe, isFlakeRecipe, type Recipe } from './recipe.ts'
+import { describeMaking, describeRecipe, type Recipe } from './recipe.ts'
 import { shorten } from './text.ts'
 
 /** A run of nix that did not end well, and all that is known of it. */
@@ -23,7 +23,7 @@ const MAX_TEXT_LENGTH = 4096
 export function explainFailure(run: FailedRun): ShimError {
   const builder = findFailedBuilder(run.errors)
   if (builder !== undefined) return explainBuilder(run, builder)
-  return explainNix(run, `${verbOf(run)} ${describeRecipe(run.recipe)} failed`, judgeExit(run))
+  return explainNix(run, `${subject(run)} failed`, judgeExit(run))
 }
 
 /** The same of a nix that was only asked about store paths. */
@@ -32,11 +32,6 @@ export function explainFailedQuery(query: FailedQuery): ShimError {
 }
 
 export type FailedQuery = Pick<FailedRun, 'stateDir' | 'exit' | 'errors' | 'foreign'>
-
-function verbOf({ stage, recipe }: FailedRun): string {
-  if (stage === 'evaluating') return 'evaluating'
-  return isFlakeRecipe(recipe) ? 'building' : 'fetching'
-}
 
 interface FailedBuilder {
   /** Name of its derivation. */
@@ -164,4 +159,8 @@ function withoutBuilderLog(text: string): string {
 /** Some messages come with the indent of a terminal. */
 function unindent(text: string): string {
   return text.replace(/\n {7}/g, '\n')
+}
+
+function subject({ stage, recipe }: FailedRun): string {
+  return stage === 'evaluating' ? `evaluating ${describeRecipe(recipe)}` : describeMaking(recipe)
 }

@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises'
 import pMap from 'p-map'
-import * as v from 'valibot'
 import { RetryableError } from '../errors.ts'
+import { isStorePath } from '../store-path.ts'
 import type { PathInfo, PathQuery } from './contract.ts'
 import { askDaemon, daemonSocket } from './daemon-path-info.ts'
 import { explainFailedQuery } from './failure.ts'
@@ -9,7 +9,6 @@ import { createJournal } from './journal.ts'
 import { nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
 import { readPathInfo } from './path-info-answer.ts'
-import { storePathSchema } from './realise.ts'
 import type { NixSetup } from './run-recipe.ts'
 
 /** Together shorter than what one command takes as arguments (2 MiB), however long the names are. */
@@ -21,16 +20,22 @@ export async function queryPathInfo(
   paths: readonly string[],
   query: PathQuery,
 ): Promise<readonly PathInfo[]> {
-  if (query.recursive) return askNix(setup, paths, query)
-  const there = await onlyThere(paths)
+  const unique = [...new Set(paths)]
+  const wrong = unique.find(path => !isStorePath(path))
+  if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} is no store path`)
+  if (query.recursive) return askNix(setup, unique, query)
+  const there = await onlyThere(unique)
+  if (there.length === 0) return []
   return (await daemonAnswer(setup, there, query.signal)) ?? askNix(setup, there, query)
 }
 
+/** Looks at the store that go on at once. */
+const MAX_LOOKS = 32
+
 /** Nix takes its time over each path that is not valid: most of these are not even there. */
 async function onlyThere(paths: readonly string[]): Promise<string[]> {
-  const unique = [...new Set(paths)]
   const isThere = await pMap(
-    unique,
+    paths,
     path =>
       lstat(path).then(
         () => true,
@@ -38,10 +43,8 @@ async function onlyThere(paths: readonly string[]): Promise<string[]> {
       ),
     { concurrency: MAX_LOOKS },
   )
-  return unique.filter((_, index) => isThere[index])
+  return paths.filter((_, index) => isThere[index])
 }
-
-const MAX_LOOKS = 32
 
 async function askNix(setup: QuerySetup, paths: readonly string[], query: PathQuery): Promise<readonly PathInfo[]> {
   const found = new Map<string, PathInfo>()
@@ -69,14 +72,11 @@ interface Question {
 }
 
 function questionsOf(paths: readonly string[]): Question[] {
-  const unique = [...new Set(paths)]
-  const wrong = unique.find(path => !v.is(storePathSchema, path))
-  if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} is no store path`)
   const isDerivation = (path: string) => path.endsWith('.drv')
   return [
-    ...cut(unique.filter(path => !isDerivation(path))).map(paths => ({ flags: [], paths })),
+    ...cut(paths.filter(path => !isDerivation(path))).map(paths => ({ flags: [], paths })),
     // Before Nix 2.13 a derivation stands for what is built of it, unless asked otherwise.
-    ...cut(unique.filter(isDerivation)).map(paths => ({ flags: ['--derivation'], paths })),
+    ...cut(paths.filter(isDerivation)).map(paths => ({ flags: ['--derivation'], paths })),
   ]
 }
 

@@ -1,10 +1,14 @@
 import * as v from 'valibot'
 import { RetryableError } from '../errors.ts'
+import { isStorePath } from '../store-path.ts'
 import type { Derivation } from './evaluate.ts'
 import type { FlakeRecipe, StorePathRecipe } from './recipe.ts'
 
 /** A path below the Nix store and nothing below it: `/nix/store/<hash>-<name>`. */
-export const storePathSchema = v.pipe(v.string(), v.regex(/^\/nix\/store\/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+$/))
+export const storePathSchema = v.pipe(
+  v.string(),
+  v.check(text => isStorePath(text), 'expected a store path'),
+)
 
 const resultSchema = v.tuple([v.object({ outputs: v.record(v.string(), v.nullable(storePathSchema)) })])
 

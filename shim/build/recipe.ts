@@ -48,6 +48,11 @@ export function describeRecipe(recipe: Recipe): string {
   return isFlakeRecipe(recipe) ? `${recipe.packageName} of ${recipe.flake.url}` : recipe.storePath
 }
 
+/** The same as what is being done: `building app of github:team/app`, `fetching /nix/store/<hash>-<name>`. */
+export function describeMaking(recipe: Recipe): string {
+  return `${isFlakeRecipe(recipe) ? 'building' : 'fetching'} ${describeRecipe(recipe)}`
+}
+
 /** What is made, as fields of a log line. */
 export function recipeFields(recipe: Recipe): Record<string, string> {
   return isFlakeRecipe(recipe)

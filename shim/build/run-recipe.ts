@@ -11,7 +11,7 @@ import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
 import { fetchArgs, readRealisation, realisationArgs } from './realise.ts'
 import {
-  describeRecipe,
+  describeMaking,
   type FlakeRecipe,
   isFlakeRecipe,
   type Recipe,
@@ -74,14 +74,22 @@ async function makeWithNix(setup: NixSetup, recipe: Recipe, run: Run): Promise<S
   const signal = AbortSignal.any([run.signal, timeLimit])
   const nix: CallNix = (stage, args) => callNix(setup, recipe, { ...run, signal, timeLimit, stage, args })
 
-  run.onProgress({ phase: 'evaluating', runId: run.runId })
-  const made = isFlakeRecipe(recipe) ? await buildPackage(setup, recipe, nix) : await fetchStorePath(setup, recipe, nix)
+  const made = await make(setup, recipe, run, nix)
   const result = { ...made, runId: run.runId }
   await setup.results.save(recipeKey(recipe), result)
   return result
 }
 
 type Made = Omit<SavedResult, 'runId'>
+
+function make(setup: NixSetup, recipe: Recipe, { runId, onProgress }: Run, nix: CallNix): Promise<Made> {
+  if (!isFlakeRecipe(recipe)) {
+    onProgress({ phase: 'fetching', doneBytes: 0, expectedBytes: 0 })
+    return fetchStorePath(setup, recipe, nix)
+  }
+  onProgress({ phase: 'evaluating', runId })
+  return buildPackage(setup, recipe, nix)
+}
 
 async function buildPackage({ dir, gitTrust, results }: NixSetup, recipe: FlakeRecipe, nix: CallNix): Promise<Made> {
   const { flake, packageName } = recipe
@@ -122,7 +130,7 @@ async function callNix({ nix, user, dir }: NixSetup, recipe: Recipe, call: NixCa
 }
 
 function explainAbort(recipe: Recipe, { timeLimit, signal, journal, runId }: NixCall, timeoutMs: number): ShimError {
-  const subject = `building ${describeRecipe(recipe)}`
+  const subject = describeMaking(recipe)
   if (!timeLimit.aborted) {
     const why = signal.reason instanceof RetryableError ? signal.reason.message : 'nobody waited for it any more'
     return new RetryableError('Cancelled', `${subject} was called off: ${why}`)

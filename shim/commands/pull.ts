@@ -8,7 +8,7 @@ import { createPullView } from '../terminal/pull-view.ts'
 
 export interface PullArguments {
   readonly image: string
-  /** Neither this nor a package: what the image's name or the cluster says. */
+  /** With the next one missing, too: the image is a store path by its name. */
   readonly flakeUrl?: string | undefined
   readonly packageName?: string | undefined
   readonly system?: string | undefined

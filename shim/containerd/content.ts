@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { STATUS } from '../grpc/status.ts'
 import type { Calls, OpenCall } from './calls.ts'
 import { hasStatus, unlessMissing } from './grpc-error.ts'
+import { MESSAGE_BYTES } from './message-bytes.ts'
 import { loadService, type Method } from './protos.ts'
 
 export interface BlobInfo {
@@ -27,7 +28,8 @@ export async function blobInfo(calls: Calls, digest: string): Promise<BlobInfo |
 
 /**
  * Writes a blob; containerd makes its digest. Bytes that containerd has already under that digest are no error.
- * An unfinished blob is given up when this fails.
+ * An unfinished blob is given up when this fails. A chunk of MESSAGE_BYTES is on its way before the next one is asked for, and
+ * its memory may be used again then; shorter ones are gathered.
  */
 export async function writeBlob(calls: Calls, write: BlobWrite, source: AsyncIterable<Buffer>): Promise<WrittenBlob> {
   const call = await calls.open(WRITE)
@@ -103,9 +105,6 @@ function watchAnswers(call: OpenCall<WriteAnswer>) {
   stat.promise.catch(() => {})
   return { stat: stat.promise, end, hasEnded: () => ended }
 }
-
-/** Bytes in a message: enough that messages cost little, and little enough to keep memory low. */
-const MESSAGE_BYTES = 256 * 1024
 
 async function* inMessages(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer[]> {
   let chunks: Buffer[] = []

@@ -8,6 +8,7 @@ import type { Logger } from 'pino'
 import * as v from 'valibot'
 import { CRI_NAMESPACE } from '../containerd/namespace.ts'
 import type { ImporterIdentity } from './identity.ts'
+import { type LinkingReport, linkingReportSchema } from './linking-report.ts'
 import { viewFolder } from './view-folder.ts'
 
 /** What is tried, and by whom. */
@@ -19,10 +20,6 @@ export const linkingProbeSchema = v.object({
   process: v.string(),
 })
 export type LinkingProbe = v.InferOutput<typeof linkingProbeSchema>
-
-/** How the store's files get into snapshots, or why they can't. */
-export const linkingReportSchema = v.object({ possible: v.boolean(), how: v.string() })
-export type LinkingReport = v.InferOutput<typeof linkingReportSchema>
 
 /** The same file, as source or compiled. */
 const PROGRAM = fileURLToPath(new URL(`./linking-probe${extname(import.meta.url)}`, import.meta.url))
@@ -63,7 +60,7 @@ export async function checkLinking({
 /** What it says of its failure is better than its command line. */
 function throwWords(cause: unknown): never {
   const { stderr } = v.parse(v.object({ stderr: v.optional(v.string(), '') }), cause)
-  throw stderr === '' ? cause : new Error(stderr)
+  throw stderr === '' ? cause : new Error(stderr, { cause })
 }
 
 /** Logs how layers of store paths get into containerd, whenever that has changed. */

@@ -15,6 +15,8 @@ export interface ImportCall {
   readonly ownedBy: string
   /** Whether somebody else's image of that name may be replaced. */
   readonly replaceForeign: boolean
+  /** Whether a program may be run, as the build user, for the image that it writes. */
+  readonly runsPrograms: boolean
   /** What is known of the package besides; missing: only an image is taken for one. */
   readonly plainPackage?: PackageHints | undefined
   readonly signal: AbortSignal

@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { CRI_NAMESPACE } from '../containerd/namespace.ts'
-import type { LinkingReport } from './check-linking.ts'
 import type { ImportCall, ImportedImage, Importer, LayerMode, PackageHints, QueryStore } from './contract.ts'
 import type { ImporterIdentity } from './identity.ts'
 import type { ImportJob } from './job.ts'
 import { createLeftLeases } from './left-leases.ts'
+import type { LinkingReport } from './linking-report.ts'
 import { runWorker } from './run-worker.ts'
 import type { ScriptUser } from './stream-script.ts'
 import { createTurns } from './turns.ts'
@@ -60,8 +60,8 @@ export function createImporter(options: ImporterOptions): Importer {
     const started = performance.now()
     const lease = `enbi-shim-${randomUUID()}`
     const staleLeases = leftLeases.ids()
-    const { labels, ownedBy, replaceForeign, plainPackage } = call
-    const claim = { storePath, image, labels, ownedBy, replaceForeign }
+    const { labels, ownedBy, replaceForeign, runsPrograms, plainPackage } = call
+    const claim = { storePath, image, labels, ownedBy, replaceForeign, runsPrograms }
     const job: ImportJob = {
       ...shared,
       ...claim,

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { ERROR_CODES, type ErrorCode } from '../errors.ts'
-import { linkingReportSchema } from './check-linking.ts'
+import { linkingReportSchema } from './linking-report.ts'
 
 /** What an import's worker thread is given. */
 export const jobSchema = v.object({
@@ -17,6 +17,7 @@ export const jobSchema = v.object({
   /** Folder that a mount may be put on. */
   viewFolder: v.string(),
   layers: v.picklist(['linked', 'tar']),
+  runsPrograms: v.boolean(),
   plainPackage: v.exactOptional(
     v.object({
       mainProgram: v.exactOptional(v.string()),

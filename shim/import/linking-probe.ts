@@ -5,14 +5,18 @@ import { createCalls } from '../containerd/calls.ts'
 import { createConnection } from '../containerd/connection.ts'
 import { toContainerdFailure } from '../containerd/failure.ts'
 import { messageOf } from '../errors.ts'
-import { type LinkingProbe, type LinkingReport, linkingProbeSchema } from './check-linking.ts'
+import { isStorePath, STORE_DIR } from '../store-path.ts'
+import { type LinkingProbe, linkingProbeSchema } from './check-linking.ts'
+import { findFile } from './link/link-view.ts'
+import type { LinkingReport } from './linking-report.ts'
 import { lowerPriority } from './lower-priority.ts'
 import { openLinking } from './native/linking.ts'
-import { isStorePath, STORE_DIR } from './sources/store-path.ts'
 import { underLease } from './under-lease.ts'
 
 /** A node that boots may start its shim long before containerd. */
 const CONTAINERD_LIMIT_MS = 10 * 60_000
+/** Of all the rest. */
+const LIMIT_MS = 60_000
 /** A store may have hundreds of thousands of paths. */
 const MOST_ENTRIES = 1000
 
@@ -37,10 +41,10 @@ try {
 }
 
 async function probe(path: string, { containerd, viewFolder, ...owner }: LinkingProbe): Promise<LinkingReport> {
-  const signal = AbortSignal.timeout(CONTAINERD_LIMIT_MS)
   const connection = createConnection(containerd.address)
   try {
-    await connection.session({ method: 'the check of linking', timeoutMs: CONTAINERD_LIMIT_MS, signal })
+    await connection.session({ method: 'the check of linking', timeoutMs: CONTAINERD_LIMIT_MS })
+    const signal = AbortSignal.timeout(LIMIT_MS)
     const calls = createCalls(connection, { namespace: containerd.namespace, signal })
     return await underLease(calls, owner, async lease => {
       const snapshotter = { calls: lease.calls, name: containerd.snapshotter }
@@ -53,22 +57,19 @@ async function probe(path: string, { containerd, viewFolder, ...owner }: Linking
   }
 }
 
-/** A file, if one is soon found, or else whatever is there. */
+/** One that a file can be linked from. */
 function someStorePath(): string | undefined {
   if (!existsSync(STORE_DIR)) return undefined
   const folder = opendirSync(STORE_DIR)
-  let other: string | undefined
   try {
     for (let seen = 0; seen < MOST_ENTRIES; seen += 1) {
       const entry = folder.readSync()
       if (entry === null) break
       const path = join(STORE_DIR, entry.name)
-      if (!isStorePath(path)) continue
-      if (entry.isFile()) return path
-      if (entry.isDirectory()) other = path
+      if (isStorePath(path) && !entry.name.endsWith('.lock') && findFile(path) !== undefined) return path
     }
+    return undefined
   } finally {
     folder.closeSync()
   }
-  return other
 }

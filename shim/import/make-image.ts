@@ -17,15 +17,18 @@ export interface MakeImageStages {
 
 /** Brings all of an image into containerd but its records. `check` throws when it is none that is wanted. */
 export async function makeImage(
-  job: Pick<ImportJob, 'storePath' | 'plainPackage'>,
+  job: Pick<ImportJob, 'storePath' | 'plainPackage' | 'runsPrograms'>,
   stages: MakeImageStages,
   check: (plan: ImagePlan) => void,
 ): Promise<FilledImage> {
   const output = await recogniseOutput(job.storePath)
+  const { runsPrograms } = job
   const native = await readNativeImage(output, { ...job, queryStore: stages.queryStore })
-  if (native) return importNative(native, { base: await importBase(native, stages), check }, stages.native)
+  if (native)
+    return importNative(native, { base: await importBase(native, runsPrograms, stages), check }, stages.native)
   const archive = await importWhole(output, stages.archives, {
     storePath: job.storePath,
+    runsPrograms,
     withoutBlobs: false,
     check: plan => void (readSnapshotterImage(plan) ?? check(plan)),
   })
@@ -35,21 +38,28 @@ export async function makeImage(
   return archive
 }
 
-async function importBase({ base }: NativeImage, { archives, native }: MakeImageStages) {
+async function importBase({ base }: NativeImage, runsPrograms: boolean, { archives, native }: MakeImageStages) {
   if (base === undefined) return undefined
   const output = await recogniseOutput(base)
-  return importWhole(output, archives, { storePath: base, withoutBlobs: !native.wantsTars, check: () => {} })
+  return importWhole(output, archives, {
+    storePath: base,
+    runsPrograms,
+    withoutBlobs: !native.wantsTars,
+    check: () => {},
+  })
 }
 
 function importWhole(
   output: Output,
   archives: ArchiveStage,
-  archive: Omit<ArchiveImport, 'output'>,
+  { runsPrograms, ...archive }: Omit<ArchiveImport, 'output'> & { readonly runsPrograms: boolean },
 ): Promise<FilledImage> {
-  return importArchive({ ...archive, output: imageIn(output) }, archives)
+  return importArchive({ ...archive, output: imageIn(output, runsPrograms) }, archives)
 }
 
-function imageIn(output: Output): ImageOutput {
+function imageIn(output: Output, runsPrograms: boolean): ImageOutput {
+  if (output.kind === 'script' && !runsPrograms)
+    throw notAnImage('it is a program, and none is run for an image that is named after its store path')
   if (output.kind === 'json') throw notAnImage('it is a file, but no archive')
   if (output.kind === 'package') throw notAnImage('it is a folder without an OCI layout')
   return output

@@ -2,9 +2,9 @@ import type { Worker } from 'node:worker_threads'
 import * as v from 'valibot'
 import { messageOf, RetryableError, reviveError, toShimError } from '../errors.ts'
 import { signalGroup } from '../process-group.ts'
-import type { LinkingReport } from './check-linking.ts'
 import type { ImportCall, ImportedImage, QueryStore } from './contract.ts'
 import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from './job.ts'
+import type { LinkingReport } from './linking-report.ts'
 import { IMPORT_LIMIT_MS } from './under-lease.ts'
 
 /** A cancelled import cleans up behind itself within this, or is ended. */

@@ -16,15 +16,15 @@ export function recipeLabels(recipe: Recipe, output: BuildOutput): Record<string
   return { [RECIPE_LABEL]: recipeKey(recipe), ...outputLabels(output) }
 }
 
-function outputLabels({ storePath, package: hints }: BuildOutput): Record<string, string> {
-  const digest = hints && createHash('sha256').update(JSON.stringify(hints)).digest('hex')
-  return { [STORE_PATH_LABEL]: storePath, ...(digest !== undefined && { [HINTS_LABEL]: digest }) }
+/** Both are always there: a label that is not given is kept as it was. */
+function outputLabels({ storePath, package: hints = {} }: BuildOutput): Record<string, string> {
+  const digest = createHash('sha256').update(JSON.stringify(hints)).digest('hex')
+  return { [STORE_PATH_LABEL]: storePath, [HINTS_LABEL]: digest }
 }
 
 /** Whether the image is of that very output, and run as its package says today. */
 export function isOfOutput({ labels }: ImageRecord, output: BuildOutput): boolean {
-  const wanted = outputLabels(output)
-  return [STORE_PATH_LABEL, HINTS_LABEL].every(label => labels[label] === wanted[label])
+  return Object.entries(outputLabels(output)).every(([label, value]) => labels[label] === value)
 }
 
 export function isOfRecipe({ labels }: ImageRecord, recipe: Recipe): boolean {

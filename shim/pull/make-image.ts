@@ -27,7 +27,7 @@ export interface MakeImageOptions {
 export function createMakeImage(options: MakeImageOptions): MakeImage {
   return async (wish, signal) => {
     const rule = admit(options, wish)
-    const report = told(wish) ? options.reporter?.wanted(wish) : undefined
+    const report = isFlakeWish(wish) ? options.reporter?.wanted(wish) : undefined
     const wanted = report ? AbortSignal.any([signal, report.signal]) : signal
     try {
       const { imageId } = await join(options, wish, { rule, signal: wanted })
@@ -46,13 +46,13 @@ function admit({ policy, system, reporter }: MakeImageOptions, wish: Wish): Poli
     requireSystem(wish.recipe, system)
     return rule
   } catch (error) {
-    if (told(wish)) reporter?.refused(wish, toShimError(error))
+    if (isFlakeWish(wish)) reporter?.refused(wish, toShimError(error))
     throw error
   }
 }
 
 /** A NixBuild is of a flake: of a store path the cluster is told nothing. */
-function told(wish: Wish): wish is FlakeWish {
+function isFlakeWish(wish: Wish): wish is FlakeWish {
   return isFlakeRecipe(wish.recipe)
 }
 

@@ -1,5 +1,5 @@
 import type { Builder, BuildOutput } from '../build/contract.ts'
-import { isLocked, type Recipe } from '../build/recipe.ts'
+import { isFlakeRecipe, isLocked, type Recipe } from '../build/recipe.ts'
 import { isContainerdAway } from '../errors.ts'
 import type { Importer } from '../import/contract.ts'
 import type { PolicyRule } from '../policy/policy.ts'
@@ -64,6 +64,8 @@ async function importOutput(importer: Importer, pull: RecipePull, output: BuildO
     labels: recipeLabels(recipe, output),
     ownedBy: RECIPE_LABEL,
     replaceForeign,
+    // Whoever names a store path has not had it built by a rule that trusts its flake.
+    runsPrograms: isFlakeRecipe(recipe),
     plainPackage: plainPackages ? hints : undefined,
   }
   for (let tries = 1; ; tries += 1) {

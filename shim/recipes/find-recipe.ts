@@ -4,7 +4,7 @@ import { type FlakeRecipe, recipeKey } from '../build/recipe.ts'
 import { parseSystem } from '../build/system.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
-import { normaliseReference } from '../reference.ts'
+import { normaliseFlakeImage, normaliseReference } from '../reference.ts'
 import { type AnnotationGroup, annotationName, groupAnnotations, type RecipeKeyName } from './annotations.ts'
 
 export interface RecipeQuery {
@@ -71,6 +71,7 @@ function requireReadableImageTag(group: AnnotationGroup): void {
 }
 
 function readRecipe(group: AnnotationGroup, image: string, hostSystem: string): FlakeRecipe {
+  named('imageTag', group, normaliseFlakeImage)
   const flake = named('flakeUrl', group, parseFlakeUrl)
   const { text: packageName } = named('packageName', group, parsePackageName)
   const system = group.values.system === undefined ? hostSystem : named('system', group, parseSystem)

@@ -1,9 +1,8 @@
-import * as v from 'valibot'
-import { storePathSchema } from '../build/realise.ts'
 import type { StorePathRecipe } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
 import { normaliseReference, STORE_PATH_HOST } from '../reference.ts'
+import { isStorePath } from '../store-path.ts'
 
 /** What every reference to a store path starts with. */
 const PREFIX = `${STORE_PATH_HOST}/nix/store/`
@@ -24,7 +23,7 @@ export function storePathRecipe(reference: string): StorePathRecipe | undefined 
   const image = normaliseReference(reference)
   const storePath = image.slice(STORE_PATH_HOST.length, -TAG.length)
   if (!image.endsWith(TAG)) throw invalid(reference, 'a store path has neither a digest nor a tag but latest')
-  if (!v.is(storePathSchema, storePath)) throw invalid(reference, 'it is no store path, as in /nix/store/<hash>-<name>')
+  if (!isStorePath(storePath)) throw invalid(reference, 'it is no store path, as in /nix/store/<hash>-<name>')
   if (storePath.endsWith('.drv')) throw invalid(reference, 'it is a derivation, and not what is built of one')
   return { image, storePath }
 }

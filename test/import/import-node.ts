@@ -66,6 +66,7 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
         labels: {},
         ownedBy: 'example/owner',
         replaceForeign: true,
+        runsPrograms: true,
         signal: new AbortController().signal,
         onProgress: () => {},
         ...call,

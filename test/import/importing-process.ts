@@ -9,6 +9,7 @@ await createImporter({ ...options, logger: pino({ level: 'silent' }) }).importIm
   labels: {},
   ownedBy: 'example/owner',
   replaceForeign: true,
+  runsPrograms: true,
   signal: new AbortController().signal,
   onProgress: progress => console.log(JSON.stringify(progress)),
 })

@@ -24,6 +24,7 @@ async function reportsOf(storePath: string): Promise<ImportReport[]> {
     labels: {},
     ownedBy: 'example/owner',
     replaceForeign: true,
+    runsPrograms: true,
     containerd: { namespace: 'k8s.io', ...options.containerd },
     layers: 'linked',
     plansFolder: join(options.stateDir, 'plans'),

@@ -19,6 +19,7 @@ describe('a recipe that no pod could have is refused:', () => {
   test.each([
     ['flakeUrl', 'github:owner'],
     ['imageTag', 'UPPER'],
+    ['imageTag', `nix:0/nix/store/${'a'.repeat(32)}-app`],
     ['packageName', 'a..b'],
     ['system', 'linux'],
   ])('%s %s', (field, value) => {

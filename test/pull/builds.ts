@@ -14,7 +14,8 @@ export async function untilLogged(shim: Shim, message: string, detail = ''): Pro
   await expect.poll(() => countLogged(shim, message, detail), { timeout: LIMIT_MS }).toBeGreaterThan(0)
 }
 
-async function countLogged({ daemon }: Shim, message: string, detail = ''): Promise<number> {
+/** Lines of the shim's log with that message, and that detail. */
+export async function countLogged({ daemon }: Shim, message: string, detail = ''): Promise<number> {
   const lines = (await readFile(daemon.logPath, 'utf8')).split('\n')
   return lines.filter(line => line.includes(`"msg":"${message}"`) && line.includes(detail)).length
 }

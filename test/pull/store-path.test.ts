@@ -2,6 +2,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { writeSnapshotterFlake } from '../import/native/snapshotter-flake.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample, type Example } from '../node/example.ts'
 import type { Shim } from '../node/shim.ts'
@@ -26,12 +27,12 @@ afterAll(async () => {
   if (cache) await rm(cache, { recursive: true, force: true })
 })
 
-/** A package's store path, which from now on is only in the binary cache. */
-async function cached(packageName: string): Promise<string> {
-  const { stdout } = await bed.run('nix', ['build', '--no-link', '--json', `${formats.url}#${packageName}`])
+/** A package's store path, which from now on is only in the binary cache, as is all that it needs. */
+async function cached(installable: string): Promise<string> {
+  const { stdout } = await bed.run('nix', ['build', '--no-link', '--json', installable])
   const storePath: string = JSON.parse(stdout)[0].outputs.out
   await bed.run('nix', ['copy', '--to', `file://${cache}`, storePath])
-  await bed.run('nix-store', ['--delete', storePath])
+  await bed.run('nix-collect-garbage')
   await expect(bed.run('stat', [storePath])).rejects.toThrow('No such file')
   return storePath
 }
@@ -41,7 +42,7 @@ function pull(reference: string, by = shim): Promise<string> {
 }
 
 test('a reference to a store path is realised from a binary cache, and a container runs from it', async () => {
-  const storePath = await cached('docker-archive')
+  const storePath = await cached(`${formats.url}#docker-archive`)
   const imageId = await pull(`nix:0${storePath}:latest`)
   expect(await bed.cri(shim.socket).imageStatus(`nix:0${storePath}`)).toMatchObject({ id: imageId })
   expect(await bed.runPod({ imageId })).toEqual({ exitCode: 0, output: 'hello from a Nix-built image\n' })
@@ -52,11 +53,29 @@ test('a reference to a store path is realised from a binary cache, and a contain
   await expect(bed.run('stat', [storePath])).resolves.toBeDefined()
 })
 
-test('a store path that no cache has is named, and may come later', async () => {
-  const missing = `/nix/store/${'0'.repeat(32)}-nobody-has-it`
-  await expect(pull(`nix:0${missing}`)).rejects.toMatchObject({
-    details: expect.stringContaining(`fetching ${missing} failed: path '${missing}' is required, but`),
+test('an image of nix-snapshotter comes with all that its annotations name', async () => {
+  const storePath = await cached(`${await writeSnapshotterFlake(bed.dir)}#image`)
+  const imageId = await pull(`nix:0${storePath}`)
+  expect(await bed.runPod({ imageId })).toEqual({ exitCode: 0, output: 'mounted\n' })
+})
+
+test('a store path that no cache has is named, and works once one has it', async () => {
+  const { stdout } = await bed.run('nix', ['build', '--no-link', '--json', `${formats.url}#oci-archive`])
+  const storePath: string = JSON.parse(stdout)[0].outputs.out
+  await bed.run('nix', ['copy', '--to', `file://${bed.dir}/elsewhere`, storePath])
+  await bed.run('nix-collect-garbage')
+  await expect(pull(`nix:0${storePath}`)).rejects.toMatchObject({
+    details: expect.stringContaining(`fetching ${storePath} failed: path '${storePath}' is required, but`),
   })
+  const elsewhere = ['--no-check-sigs', '--from', `file://${bed.dir}/elsewhere`]
+  await bed.run('nix', ['copy', ...elsewhere, '--to', `file://${cache}`, storePath])
+  await expect(pull(`nix:0${storePath}`)).resolves.toMatch(/^sha256:/)
+})
+
+test('a program is not run for an image that is named after it', async () => {
+  const { stdout } = await bed.run('nix', ['build', '--no-link', '--json', `${formats.url}#stream`])
+  const storePath: string = JSON.parse(stdout)[0].outputs.out
+  await expect(pull(`nix:0${storePath}`)).rejects.toMatchObject({ details: expect.stringContaining('it is a program') })
 })
 
 test('a store path is refused where no rule spells such references out', async () => {

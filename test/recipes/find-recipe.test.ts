@@ -83,6 +83,13 @@ describe('half a recipe fails and names the annotation', () => {
       'RecipeInvalid',
     ],
     [
+      'an imageTag that stands for a store path',
+      `nix:0/nix/store/${'a'.repeat(32)}-app`,
+      { ...complete, [`${P}imageTag`]: `nix:0/nix/store/${'a'.repeat(32)}-app` },
+      `${P}imageTag`,
+      'RecipeInvalid',
+    ],
+    [
       'a flakeUrl that is an option',
       'app:1',
       { ...complete, [`${P}flakeUrl`]: '--foo' },

@@ -1,8 +1,9 @@
 import { readSync } from 'node:fs'
+import { MESSAGE_BYTES } from '../../containerd/message-bytes.ts'
 import { BLOCK_BYTES } from './ustar-header.ts'
 
 /** What is handed on at once: many small files, or a part of a large one. */
-export const CHUNK_BYTES = 256 * 1024
+export const CHUNK_BYTES = MESSAGE_BYTES
 
 /** A tar's length is a multiple of this. */
 const RECORD_BYTES = 20 * BLOCK_BYTES

@@ -53,7 +53,13 @@ export function createTarThreads(count = TAR_THREADS): TarThreads {
     const worker = new Worker(THREAD, { resourceLimits: THREAD_LIMITS, name: 'tar' })
     const thread = { worker, ring: new SharedArrayBuffer(RING_CHUNKS * CHUNK_BYTES) }
     all.add(thread)
-    worker.once('exit', () => all.delete(thread))
+    // Whoever uses it hears of its failure; without a listener that would end this thread.
+    worker
+      .on('error', () => {})
+      .once('exit', () => {
+        all.delete(thread)
+        if (idle.includes(thread)) idle.splice(idle.indexOf(thread), 1)
+      })
     return thread
   }
 

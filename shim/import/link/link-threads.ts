@@ -34,6 +34,7 @@ export function createLinkThreads(count = THREADS): LinkThreads {
   const idle: Worker[] = []
   const running = new Map<Worker, Waiting>()
   const waiting: Waiting[] = []
+  let failure: RetryableError | undefined
 
   function startOne(): Worker {
     const workerData: LinkThreadData = { cancelled }
@@ -61,8 +62,8 @@ export function createLinkThreads(count = THREADS): LinkThreads {
 
   /** Nobody can go on without all of its layers. */
   function failAll(why: string): void {
-    const error = new RetryableError('ImportInterrupted', `a thread that links files has ended: ${why}`)
-    for (const { done } of [...running.values(), ...waiting.splice(0)]) done.reject(error)
+    failure ??= new RetryableError('ImportInterrupted', `a thread that links files has ended: ${why}`)
+    for (const { done } of [...running.values(), ...waiting.splice(0)]) done.reject(failure)
     running.clear()
   }
 
@@ -71,6 +72,7 @@ export function createLinkThreads(count = THREADS): LinkThreads {
       while (workers.length < count) idle.push(startOne())
     },
     run(task) {
+      if (failure) return Promise.reject(failure)
       const done = Promise.withResolvers<FillCounts>()
       waiting.push({ task, done })
       const worker = idle.pop() ?? (workers.length < count ? startOne() : undefined)

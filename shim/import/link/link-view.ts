@@ -148,7 +148,7 @@ function canClone({ store, folder }: Paths, file: string): boolean {
 }
 
 /** The first file or symlink at or below a path: both can be linked. */
-function findFile(path: string): string | undefined {
+export function findFile(path: string): string | undefined {
   const stats = lstatSync(path, { throwIfNoEntry: false })
   if (stats?.isFile() || stats?.isSymbolicLink()) return path
   if (!stats?.isDirectory()) return undefined

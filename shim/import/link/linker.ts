@@ -31,6 +31,7 @@ export function createLinker(view: LinkView, threadCount?: number): Linker {
   const threads = createLinkThreads(threadCount)
   return {
     fill(tasks, signal) {
+      if (tasks.length === 0) return []
       signal.addEventListener('abort', () => threads.cancel(), { once: true })
       if (tasks.reduce((sum, { size }) => sum + size, 0) >= MANY_BYTES) threads.start()
       const opening = openUpper(tasks, view, signal)
@@ -100,7 +101,7 @@ function isEnough(layers: readonly OpenLayer[], alone: number): boolean {
     0,
   )
   const folders = layers.reduce((sum, { rest }) => sum + rest.length, 0)
-  return done >= alone && (folders >= ENOUGH || done >= 4 * alone)
+  return done >= alone && (folders >= ENOUGH || done >= 4 * ALONE)
 }
 
 function openNext({ placing, counts, open, rest }: OpenLayer): void {

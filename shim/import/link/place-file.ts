@@ -7,7 +7,6 @@ import {
   lstatSync,
   lutimesSync,
   readlinkSync,
-  rmSync,
   type Stats,
   symlinkSync,
   utimesSync,
@@ -73,8 +72,7 @@ function isCloned(source: Path, target: Path): boolean {
     copyFileSync(source, target, fs.COPYFILE_EXCL | fs.COPYFILE_FICLONE_FORCE)
     return true
   } catch {
-    // Whatever it was: a copy fails of it, too, and says so.
-    rmSync(target, { force: true })
+    // Nothing is left of it then; and whatever it was that a copy fails of, too, that says.
     return false
   }
 }

@@ -1,9 +1,10 @@
 import * as v from 'valibot'
+import { isStorePath } from '../../store-path.ts'
 import { MAX_LAYERS } from '../config.ts'
 import { parseJson } from '../json.ts'
 import { LAYER_TYPE } from '../manifest.ts'
 import { descriptorSchema } from '../oci-index.ts'
-import { isPathInStore, isStorePath } from './store-path.ts'
+import { isPathInStore } from './path-in-store.ts'
 
 export const JSON_NAME = 'nix2container JSON'
 

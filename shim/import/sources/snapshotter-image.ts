@@ -1,11 +1,11 @@
 import * as v from 'valibot'
+import { isStorePath } from '../../store-path.ts'
 import { parseConfig } from '../config.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { parseJson } from '../json.ts'
 import { plainLayer } from '../layers/layer.ts'
 import type { ImagePlan } from '../plan.ts'
 import type { KnownParts, NativeImage, NativeLayer } from './native-image.ts'
-import { isStorePath } from './store-path.ts'
 
 /** Marks a layer of empty mount points. Source: nix-snapshotter, docs/architecture.md. */
 const NIX_LAYER = 'containerd.io/snapshot/nix-layer'

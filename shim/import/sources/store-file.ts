@@ -4,7 +4,7 @@ import { hasCode } from '../../error-code.ts'
 import { messageOf, RetryableError } from '../../errors.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { readHead } from '../read-head.ts'
-import { isPathInStore } from './store-path.ts'
+import { isPathInStore } from './path-in-store.ts'
 
 /** As readUpTo, of a file that an image names: links are followed, but not out of the store. */
 export async function readStoreFile(path: string, maxBytes: number, storeDir?: string): Promise<Buffer | undefined> {

@@ -1,4 +1,4 @@
-import { isStorePath } from './store-path.ts'
+import { isStorePath } from '../../store-path.ts'
 
 /** What a stream script runs. */
 export interface StreamCommand {

@@ -1,10 +1,11 @@
 import { isUtf8 } from 'node:buffer'
 import * as v from 'valibot'
+import { isStorePath, STORE_DIR } from '../../store-path.ts'
 import { MAX_LAYERS } from '../config.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { parseJson } from '../json.ts'
 import { type OrderedJson, readOrderedJson } from './ordered-json.ts'
-import { isPathInStore, isStorePath, STORE_DIR } from './store-path.ts'
+import { isPathInStore } from './path-in-store.ts'
 
 /** What nixpkgs' streamLayeredImage writes into its conf.json. */
 export interface StreamConf {

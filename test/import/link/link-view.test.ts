@@ -9,6 +9,10 @@ const STORE = 'mkdir -p store/path target mnt && echo text > store/path/file'
 const READ_ONLY = 'mount --bind store store && mount -o remount,bind,ro store'
 /** Hides from every mount but this one what lies below: only a mount of one's own shows it. */
 const HIDDEN = 'mount --bind store mnt && mkdir empty && mount --bind empty store'
+/** As many have it who keep /nix and /var in a btrfs. */
+const SUBVOLUMES = `truncate -s 200M image; mkfs.btrfs --quiet image; mount -o loop image mnt
+btrfs subvolume create mnt/store; btrfs subvolume create mnt/target; cp -r store/path mnt/store
+rmdir target; ln -s mnt/target target`
 const NOT_PERMITTED = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin', '--']
 
 test.each([
@@ -35,6 +39,13 @@ test.each([
     'mnt',
     [],
     'by copies, as the store is on another file system',
+  ],
+  [
+    'between subvolumes of a btrfs',
+    SUBVOLUMES,
+    'mnt/store',
+    [],
+    'by reflinks, as no mount shows both the store and the snapshots',
   ],
   [
     'where nothing may be mounted',

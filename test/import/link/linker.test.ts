@@ -56,6 +56,15 @@ async function fill(
   return await Promise.resolve(filled).finally(() => linker.close())
 }
 
+/** How many threads have been started since. */
+function countThreads(): () => number {
+  const started = new Set<number>()
+  const onWorker = (worker: Worker) => started.add(worker.threadId)
+  process.on('worker', onWorker)
+  onTestFinished(() => void process.off('worker', onWorker))
+  return () => started.size
+}
+
 test('files and symlinks are linked, folders are made like those of the store', async () => {
   const folders = await makeFolders()
   await mkdir(join(folders.path, 'sub'))
@@ -98,16 +107,25 @@ test('many folders are shared out to threads, and each is complete', async () =>
     for (let m = 0; m < 30; m += 1) await writeFile(join(folders.path, `${n}/deeper/${m}`), '')
   }
   await age(folders.path)
-  const started = new Set<string>()
-  const onWorker = (worker: Worker) => started.add(String(worker.threadId))
-  process.on('worker', onWorker)
-  onTestFinished(() => void process.off('worker', onWorker))
+  const started = countThreads()
   expect(await fill(folders, { threads: 2 })).toEqual({ linked: 2200, copied: 0, copiedBytes: 0, folders: 81 })
-  expect(started.size).toBe(2)
+  expect(started()).toBe(2)
   const times = await Promise.all(
     Array.from({ length: 40 }, async (_, n) => (await lstat(join(folders.folder, `0/nix/store/path/${n}`))).mtimeMs),
   )
   expect(new Set(times)).toEqual(new Set([1000]))
+})
+
+test('folders that are copied are shared out as well', async () => {
+  const folders = await makeFolders()
+  for (let n = 0; n < 40; n += 1) {
+    await mkdir(join(folders.path, `${n}`))
+    await writeFile(join(folders.path, `${n}/file`), 'text')
+  }
+  await age(folders.path)
+  const started = countThreads()
+  expect(await fill(folders, { kind: 'copy', threads: 2 })).toMatchObject({ linked: 0, copied: 40, folders: 41 })
+  expect(started()).toBe(2)
 })
 
 test('a name that is no UTF-8 stays what it is', async () => {

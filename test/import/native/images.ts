@@ -5,7 +5,7 @@ export const TREES = {
   many: ['many', '1', '300', '3000'],
   other: ['many', '2', '30', '3000'],
   odd: ['odd'],
-  sparse: ['sparse'],
+  sparse: ['sparse', `${64 * 1024 ** 2}`],
 }
 
 const CUSTOMISATION = {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { hostSystem } from '../../../shim/build/system.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
+import { countLogged } from '../../pull/builds.ts'
 
 const POLICY = { namespaces: ['*'], images: ['**'], flakes: ['path:/**'] }
 
@@ -81,5 +82,9 @@ test('a package that is the same, but is run otherwise, gets another image', asy
   const second = await bed.cri(shim.socket).pullImage(pull)
   expect(second).not.toBe(first)
   expect(await bed.cri(shim.socket).pullImage(pull)).toBe(second)
+  const imports = () => countLogged(shim, 'imported')
+  const before = await imports()
+  expect(await bed.cri(shim.socket).pullImage(pull)).toBe(second)
+  expect(await imports()).toBe(before)
   await shim.daemon.stop()
 })

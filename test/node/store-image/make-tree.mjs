@@ -1,4 +1,5 @@
-// The builder of a tree of files: `make-tree.mjs many SEED FILES BYTES`, `make-tree.mjs odd` or `make-tree.mjs sparse`.
+// The builder of a tree of files: `make-tree.mjs many SEED FILES BYTES`, `make-tree.mjs odd` or
+// `make-tree.mjs sparse BYTES`.
 import { createCipheriv } from 'node:crypto'
 import { linkSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +9,7 @@ const out = process.env.out
 const [what, ...numbers] = process.argv.slice(2)
 mkdirSync(out)
 if (what === 'odd') makeOdd()
-else if (what === 'sparse') makeSparse()
+else if (what === 'sparse') makeSparse(...numbers.map(Number))
 else makeMany(...numbers.map(Number))
 
 /** Files of noise, no two alike, twenty in a folder, with a symlink in each. */
@@ -25,9 +26,9 @@ function makeMany(seed, files, bytes) {
   }
 }
 
-function makeSparse() {
+function makeSparse(bytes) {
   writeFileSync(join(out, 'sparse'), 'begins')
-  truncateSync(join(out, 'sparse'), 64 * 1024 * 1024)
+  truncateSync(join(out, 'sparse'), bytes)
 }
 
 function makeOdd() {

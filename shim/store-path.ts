@@ -1,0 +1,10 @@
+/** Where every store path lies. */
+export const STORE_DIR = '/nix/store'
+
+/** `<hash>-<name>`: Nix's own base 32, and what it takes in a name (Nix, src/libstore/path.cc). */
+const NAME = /^[0-9abcdfghijklmnpqrsvwxyz]{32}-[A-Za-z0-9+._?=-]{1,211}$/
+
+/** Whether it is `/nix/store/<hash>-<name>`, and nothing below that. */
+export function isStorePath(path: string, storeDir = STORE_DIR): boolean {
+  return path.startsWith(`${storeDir}/`) && NAME.test(path.slice(storeDir.length + 1))
+}

@@ -1,0 +1,16 @@
+import { chmod, cp, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hostSystem } from '../../../shim/build/system.ts'
+import { hostPlatform } from '../../../shim/import/config.ts'
+
+const FLAKE = join(import.meta.dirname, 'snapshotter-flake')
+
+/** Its package `image` is an image of nix-snapshotter that says `mounted`. Returns the flake URL. */
+export async function writeSnapshotterFlake(parent: string): Promise<string> {
+  const dir = join(parent, 'snapshotter-flake')
+  await cp(FLAKE, dir, { recursive: true })
+  await chmod(dir, 0o755)
+  const settings = { system: hostSystem(), architecture: hostPlatform().architecture }
+  await writeFile(join(dir, 'settings.json'), JSON.stringify(settings))
+  return `path:${dir}`
+}
