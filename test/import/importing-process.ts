@@ -1,9 +1,11 @@
 import { pino } from 'pino'
+import { createIdentity } from '../../shim/import/identity.ts'
 import { createImporter } from '../../shim/import/importer.ts'
 
 /** Imports what its argument says and writes a line whenever it comes further. */
 const { options, storePath, image } = JSON.parse(process.argv[2] ?? '')
-await createImporter({ ...options, logger: pino({ level: 'silent' }) }).importImage({
+const own = { identity: createIdentity(options.stateDir), onLinking: () => {}, logger: pino({ level: 'silent' }) }
+await createImporter({ ...options, ...own }).importImage({
   storePath,
   image,
   labels: {},

@@ -193,6 +193,21 @@ test('nobody who is not wanted any more fills anything', async () => {
   await expect(fill(folders, { signal: AbortSignal.abort(new Error('gone')) })).rejects.toThrow('gone')
 })
 
+test('what threads still have to do is left undone when nobody wants it any more', async () => {
+  const folders = await makeFolders()
+  for (let n = 0; n < 200; n += 1) {
+    await mkdir(join(folders.path, `${n}`))
+    for (let m = 0; m < 30; m += 1) await writeFile(join(folders.path, `${n}/${m}`), '')
+  }
+  await age(folders.path)
+  const controller = new AbortController()
+  const stop = () => controller.abort(new Error('gone'))
+  process.once('worker', stop)
+  onTestFinished(() => void process.off('worker', stop))
+  await expect(fill(folders, { signal: controller.signal, threads: 1 })).rejects.toThrow('gone')
+  expect((await readdir(join(folders.folder, '0/nix/store/path'))).length).toBeLessThan(200)
+})
+
 test('a path that is too long where it is to go is named, and not tried again', async () => {
   const folders = await makeFolders()
   // Step by step: a path that long is none for one call in the target, which has the longer way there.

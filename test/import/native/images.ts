@@ -29,5 +29,6 @@ export const IMAGES: StoreImages = {
   images: {
     small: image([['many'], ['odd', 'other']]),
     large: image([['many'], ['odd'], ['sparse']]),
+    owned: image([['many'], ['odd', 'other']], { conf: { uid: '1000', gid: '100', uname: 'app', gname: 'users' } }),
   },
 }

@@ -2,12 +2,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { IMAGES } from './images.ts'
 import { imageName, type StoreNode, startStoreNode } from './store-node.ts'
 
+const NAMES = ['small', 'large', 'owned']
+
 let node: StoreNode
 const streamed = new Map<string, { id: string; files: string[] }>()
 
 beforeAll(async () => {
   node = await startStoreNode(IMAGES)
-  for (const name of ['small', 'large']) {
+  for (const name of NAMES) {
     const id = await node.importStream(name)
     streamed.set(name, { id, files: await node.files(`docker.io/library/${name}:1`) })
     await node.removeImages()
@@ -15,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-test.each(['small', 'large'])('linked layers have the very files of the streamed archive: %s', async name => {
+test.each(NAMES)('linked layers have the very files of the streamed archive: %s', async name => {
   await node.pull(name)
   const files = await node.files(imageName(name))
   expect(files.length).toBeGreaterThan(300)
@@ -23,7 +25,7 @@ test.each(['small', 'large'])('linked layers have the very files of the streamed
   await node.removeImages()
 })
 
-test.each(['small', 'large'])('tars have its files, and its id: %s', async name => {
+test.each(NAMES)('tars have its files, and its id: %s', async name => {
   const shim = await node.bed.startShim({ config: { import: { layers: 'tar' } } })
   expect(await node.pull(name, shim)).toBe(streamed.get(name)?.id)
   expect(await node.files(imageName(name))).toEqual(streamed.get(name)?.files)
