@@ -9,10 +9,8 @@ import { FinalError, messageOf } from './errors.ts'
 import { isForStorePaths } from './policy/policy.ts'
 
 const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0]*$/, 'expected an absolute path'))
-const patterns = v.pipe(
-  v.array(v.pipe(v.string(), v.nonEmpty('expected a pattern'))),
-  v.nonEmpty('expected at least one pattern'),
-)
+const pattern = v.pipe(v.string(), v.nonEmpty('expected a pattern'))
+const patterns = v.pipe(v.array(pattern), v.nonEmpty('expected at least one pattern'))
 const duration = v.pipe(
   v.string(),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
@@ -36,7 +34,7 @@ const policyRule = v.pipe(
     namespaces: patterns,
     images: patterns,
     /** Missing in a rule that is for store paths alone. */
-    flakes: v.optional(patterns),
+    flakes: v.optional(v.array(pattern), []),
     requireLocked: v.optional(v.boolean(), false),
     replaceForeign: v.optional(v.boolean(), false),
     plainPackages: v.optional(v.boolean(), false),
@@ -44,12 +42,11 @@ const policyRule = v.pipe(
   v.forward(
     v.partialCheck(
       [['images'], ['flakes']],
-      ({ images, flakes }) => flakes !== undefined || images.every(isForStorePaths),
-      'missing',
+      ({ images, flakes }) => flakes.length > 0 || images.every(isForStorePaths),
+      'missing (only a rule whose images all begin with nix:0/ can do without)',
     ),
     ['flakes'],
   ),
-  v.transform(({ flakes = [], ...rest }) => ({ ...rest, flakes })),
 )
 
 /** The name of the Node object, as `kubelet --hostname-override` has it. */

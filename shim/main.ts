@@ -43,7 +43,10 @@ program
   )
   .action(async (image, options, command) => {
     const isNamed = options.flake !== undefined && options.package !== undefined
-    if (!isNamed && !image.startsWith(`${STORE_PATH_HOST}/`))
+    const isStorePath = image.startsWith(`${STORE_PATH_HOST}/`)
+    if (isStorePath && (options.flake ?? options.package ?? options.system) !== undefined)
+      command.error('error: a store path takes neither --flake nor --package nor --system')
+    if (!isNamed && !isStorePath)
       command.error(
         `error: --flake and --package are needed, unless the image is a store path (${STORE_PATH_HOST}/nix/store/…)`,
       )

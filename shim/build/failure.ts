@@ -125,11 +125,17 @@ function explainNix(run: FailedQuery, what: string, otherwise: ErrorCode): ShimE
   return reviveError(found ?? otherwise, `${what}: ${explainWords(run, found, words)}`)
 }
 
+/** What is better said before nix's own words. */
+const LEADS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  NixDaemonAway: 'the Nix daemon does not answer, or went away: ',
+  StorePathMissing: 'it is neither on this node nor in a binary cache that its nix.conf names as a substituter: ',
+}
+
 function explainWords({ exit }: FailedQuery, found: ErrorCode | undefined, words: string): string {
   if (words === '') return describeExit(exit)
   if (found === 'EvaluationFailed' && LOCK_OUTDATED.test(words))
     return 'its flake.lock is missing or does not fit its inputs: run nix flake lock there, and commit flake.lock'
-  const lead = found === 'NixDaemonAway' ? 'the Nix daemon does not answer, or went away: ' : ''
+  const lead = (found && LEADS[found]) ?? ''
   return lead + shorten(words, MAX_TEXT_LENGTH)
 }
 

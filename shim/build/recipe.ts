@@ -55,7 +55,5 @@ export function describeMaking(recipe: Recipe): string {
 
 /** What is made, as fields of a log line. */
 export function recipeFields(recipe: Recipe): Record<string, string> {
-  return isFlakeRecipe(recipe)
-    ? { flake: recipe.flake.url, package: recipe.packageName }
-    : { storePath: recipe.storePath }
+  return isFlakeRecipe(recipe) ? { flake: recipe.flake.url, package: recipe.packageName } : { wanted: recipe.storePath }
 }

@@ -77,7 +77,18 @@ async function join(options: MakeImageOptions, { recipe, namespace }: Wish, { ru
     observed(options, recipe, onProgress =>
       pullRecipe(stages, { recipe, namespace, record, rule, signal: runSignal, onProgress }),
     )
-  return options.runs.join(recipeKey(recipe), start, signal)
+  for (;;) {
+    try {
+      return await options.runs.join(recipeKey(recipe), start, signal)
+    } catch (error) {
+      // It was the run of somebody whose rule allows less.
+      if (!rule.plainPackages || !isRefused(error)) throw error
+    }
+  }
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof FinalError && error.code === 'PolicyRefused'
 }
 
 type Work = (onProgress: (progress: PullProgress) => void) => Promise<PullOutcome>

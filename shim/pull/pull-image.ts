@@ -21,7 +21,7 @@ export function createPullImage(options: PullImageOptions): UnaryInterceptor {
   }
 }
 
-/** The pod's own annotations come first, then the cluster, then the image's own name. */
+/** The pod's own annotations come first; then the image's own name, for which the cluster can have no recipe; then the cluster. */
 async function findWish(
   { system, findClusterRecipe }: PullImageOptions,
   { image, namespace, annotations, pod }: PullImageRequest,
@@ -29,8 +29,8 @@ async function findWish(
 ): Promise<Wish | undefined> {
   const recipe = findRecipe({ image, annotations, system })
   if (recipe) return { recipe, namespace, pod }
-  const found = namespace === '' ? undefined : await findClusterRecipe?.({ image, namespace, signal })
-  if (found) return { ...found, namespace, pod }
   const named = storePathRecipe(image)
-  return named && { recipe: named, namespace, pod }
+  if (named) return { recipe: named, namespace, pod }
+  const found = namespace === '' ? undefined : await findClusterRecipe?.({ image, namespace, signal })
+  return found && { ...found, namespace, pod }
 }

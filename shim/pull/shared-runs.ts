@@ -53,7 +53,8 @@ export function createSharedRuns<Result>({
   }
 
   function remember(key: string, error: ShimError): void {
-    if (error.retryable) return
+    // Another caller's rule may allow it.
+    if (error.retryable || error.code === 'PolicyRefused') return
     failures.delete(key)
     failures.set(key, { error, until: Date.now() + rememberFailuresMs })
     const oldest = failures.keys().next().value

@@ -81,6 +81,7 @@ export function createLinkThreads(count = THREADS): LinkThreads {
     },
     cancel: () => void Atomics.store(new Int32Array(cancelled), 0, 1),
     async close() {
+      failure ??= new RetryableError('ImportInterrupted', 'nothing is linked any more')
       await Promise.all(workers.map(worker => worker.terminate()))
     },
   }

@@ -88,9 +88,14 @@ async function throughOwnMount(mounts: readonly MountPoint[], way: Way, options:
       continue
     }
     const paths = pathsThrough(opened.path, mount, way)
-    if (areSame(paths, options) && canLink(paths, way.file))
+    let isOfUse = false
+    try {
+      isOfUse = areSame(paths, options) && canLink(paths, way.file)
+    } finally {
+      if (!isOfUse) await opened.close()
+    }
+    if (isOfUse)
       return { kind: 'link', how: 'by hard links, through a mount of its own', ...paths, close: () => opened.close() }
-    await opened.close()
   }
   return copies(options, reason, way.file)
 }

@@ -75,8 +75,9 @@ const BREATH_MS = 10
 async function openUpper(tasks: readonly LayerTask[], view: LinkView, signal: AbortSignal): Promise<OpenLayer[]> {
   signal.throwIfAborted()
   const layers = tasks.map(task => openOne(task, view))
-  const alone = view.kind === 'link' ? ALONE : 0
-  for (let since = performance.now(); !isEnough(layers, alone); ) {
+  // A copy may take its time, and this thread has others to answer.
+  if (view.kind === 'copy') return layers
+  for (let since = performance.now(); !isEnough(layers); ) {
     const layer = layers.find(({ rest }) => rest.length > 0)
     if (!layer) break
     openNext(layer)
@@ -95,13 +96,13 @@ function openOne({ layer, name }: LayerTask, view: LinkView): OpenLayer {
   return { placing, counts, open: [...open], rest: [...folders] }
 }
 
-function isEnough(layers: readonly OpenLayer[], alone: number): boolean {
+function isEnough(layers: readonly OpenLayer[]): boolean {
   const done = layers.reduce(
     (sum, { counts }) => sum + counts.linked + counts.copied + FILES_A_FOLDER * counts.folders,
     0,
   )
   const folders = layers.reduce((sum, { rest }) => sum + rest.length, 0)
-  return done >= alone && (folders >= ENOUGH || done >= 4 * ALONE)
+  return done >= ALONE && (folders >= ENOUGH || done >= 4 * ALONE)
 }
 
 function openNext({ placing, counts, open, rest }: OpenLayer): void {
@@ -112,13 +113,12 @@ function openNext({ placing, counts, open, rest }: OpenLayer): void {
   }
 }
 
-/** Folders that a thread is given at once: messages cost time, too. */
+/** Folders to link that a thread is given at once: messages cost time, too. */
 const BATCH = 16
 
 async function complete({ placing, counts, open, rest }: OpenLayer, threads: LinkThreads): Promise<FillCounts> {
-  const batches = Array.from({ length: Math.ceil(rest.length / BATCH) }, (_, n) =>
-    rest.slice(n * BATCH, (n + 1) * BATCH),
-  )
+  const size = placing.how === 'link' ? BATCH : 1
+  const batches = Array.from({ length: Math.ceil(rest.length / size) }, (_, n) => rest.slice(n * size, (n + 1) * size))
   for (const done of await Promise.all(batches.map(folders => threads.run({ folders, placing }))))
     addCounts(counts, done)
   // Deepest first: a folder's time changes with whatever is made in it.

@@ -6,6 +6,7 @@ import { TAR_THREADS } from '../layers/tar-threads.ts'
 import { LAYER_TYPE } from '../manifest.ts'
 import type { PlannedLayer } from '../plan.ts'
 import type { NativeLayer, StoreFilesLayer, TarFileLayer } from '../sources/native-image.ts'
+import { allSettled } from './all-settled.ts'
 import { makeStoreTar } from './blobs.ts'
 import { linkedDigest } from './linked-digest.ts'
 import type { NativeStage } from './stage.ts'
@@ -51,8 +52,10 @@ async function digestStoreLayers(layers: readonly StoreFilesLayer[], stage: Nati
   const unknown = layers.filter(layer => !known.has(layer))
   if (unknown.length === 0) return known
   if (stage.wantsTars) return merge(known, await makeTars(unknown, stage))
-  const [linking, identified] = await Promise.all([stage.linking(), identifyLinked(layers, known, stage)])
-  return linking ? identified : merge(known, await makeTars(unknown, stage))
+  const opening = stage.linking()
+  const identifying = identifyLinked(layers, known, stage)
+  await allSettled([opening, identifying])
+  return (await opening) ? identifying : merge(known, await makeTars(unknown, stage))
 }
 
 async function knownDigests(layers: readonly StoreFilesLayer[], { cache }: NativeStage): Promise<Digests> {

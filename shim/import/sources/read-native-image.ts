@@ -1,6 +1,7 @@
+import { FinalError } from '../../errors.ts'
 import type { PackageHints, StorePathInfo, StoreQuery } from '../contract.ts'
 import { MAX_JSON_BYTES } from '../json.ts'
-import { notAnImage, type Output } from '../output.ts'
+import type { Output } from '../output.ts'
 import type { NativeImage } from './native-image.ts'
 import { readNix2ContainerImage } from './nix2container-image.ts'
 import { makePackageImage } from './package-image.ts'
@@ -36,7 +37,10 @@ async function readNix2Container(path: string): Promise<NativeImage | undefined>
 
 async function readPackage(folder: string, { storePath, plainPackage, queryStore }: NativeCall): Promise<NativeImage> {
   if (!plainPackage)
-    throw notAnImage('it is a folder without an OCI layout, and the policy rule does not have plainPackages: true')
+    throw new FinalError(
+      'PolicyRefused',
+      'the package is no image: it is a folder without an OCI layout, and the policy rule does not have plainPackages: true',
+    )
   const closure = await queryStore({ paths: [storePath], recursive: true })
   return makePackageImage({ storePath: folder, closure, hints: plainPackage })
 }

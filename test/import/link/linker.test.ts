@@ -116,18 +116,6 @@ test('many folders are shared out to threads, and each is complete', async () =>
   expect(new Set(times)).toEqual(new Set([1000]))
 })
 
-test('folders that are copied are shared out as well', async () => {
-  const folders = await makeFolders()
-  for (let n = 0; n < 40; n += 1) {
-    await mkdir(join(folders.path, `${n}`))
-    await writeFile(join(folders.path, `${n}/file`), 'text')
-  }
-  await age(folders.path)
-  const started = countThreads()
-  expect(await fill(folders, { kind: 'copy', threads: 2 })).toMatchObject({ linked: 0, copied: 40, folders: 41 })
-  expect(started()).toBe(2)
-})
-
 test('a name that is no UTF-8 stays what it is', async () => {
   const folders = await makeFolders()
   await writeFile(Buffer.concat([Buffer.from(`${folders.path}/`), Buffer.from([0x61, 0xff])]), 'odd')

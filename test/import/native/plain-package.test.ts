@@ -88,3 +88,17 @@ test('a package that is the same, but is run otherwise, gets another image', asy
   expect(await imports()).toBe(before)
   await shim.daemon.stop()
 })
+
+test('what one namespace is refused another may have, at once', async () => {
+  const policy = [
+    { ...POLICY, namespaces: ['may'], plainPackages: true },
+    { ...POLICY, namespaces: ['may-not'] },
+  ]
+  const shim = await bed.startShim({ config: { policy } })
+  const pull = recipePull({ image: 'registry.example/plain/shared:1', flakeUrl, packageName: 'told' })
+  const pullFor = (namespace: string) => bed.cri(shim.socket).pullImage({ ...pull, namespace })
+  const refusal = { details: expect.stringContaining('plainPackages: true') }
+  await expect(pullFor('may-not')).rejects.toMatchObject(refusal)
+  await expect(pullFor('may')).resolves.toMatch(/^sha256:/)
+  await shim.daemon.stop()
+})
