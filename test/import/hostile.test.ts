@@ -189,7 +189,8 @@ describe('an output is no image when it is', () => {
 
   it('a folder with programs', async () => {
     const path = await node.addFolder('package', [{ name: 'bin/program', content: '#!/bin/sh\n' }])
-    await expectRefused(path, notAnImage(/a folder without an OCI layout/))
+    const reason = { code: 'PolicyRefused', message: expect.stringMatching(/a folder without an OCI layout/) }
+    await expectRefused(path, reason)
   })
 
   it('a link out of the store', async () => {
