@@ -5,7 +5,7 @@ import { exitCodeOf } from './commands/exit-codes.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { messageOf } from './errors.ts'
 import { packageFile } from './package-file.ts'
-import { STORE_PATH_HOST } from './reference.ts'
+import { STORE_PATH_HOST } from './store-path.ts'
 import { terminationSignal } from './termination-signal.ts'
 
 const program = new Command('enbi-shim')

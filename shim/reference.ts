@@ -1,9 +1,7 @@
 import { parseFamiliarName } from '@swimlane/docker-reference'
 import { FinalError } from './errors.ts'
 import { quote } from './quote.ts'
-
-/** Where a registry host would be in a reference to a store path: `nix:0/nix/store/<hash>-<name>`. */
-export const STORE_PATH_HOST = 'nix:0'
+import { STORE_PATH_HOST } from './store-path.ts'
 
 /** Longest image reference that is looked at; the OCI distribution limits are 255 for a name and 128 for a tag. */
 const MAX_REFERENCE_LENGTH = 512

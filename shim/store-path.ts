@@ -1,6 +1,9 @@
 /** Where every store path lies. */
 export const STORE_DIR = '/nix/store'
 
+/** Where a registry host would be in a reference to a store path: `nix:0/nix/store/<hash>-<name>`. */
+export const STORE_PATH_HOST = 'nix:0'
+
 /** `<hash>-<name>`: Nix's own base 32, and what it takes in a name (Nix, src/libstore/path.cc). */
 const NAME = /^[0-9abcdfghijklmnpqrsvwxyz]{32}-[A-Za-z0-9+._?=-]{1,211}$/
 

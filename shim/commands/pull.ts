@@ -75,12 +75,12 @@ function pullImage(client: Client, args: PullArguments, signal: AbortSignal): Pr
 }
 
 function annotationsOf({ image, flakeUrl, packageName, system }: PullArguments): Record<string, string> {
-  const isRecipe = [flakeUrl, packageName, system].some(value => value !== undefined)
+  if (flakeUrl === undefined || packageName === undefined) return {}
   return {
-    ...(isRecipe && { [annotationName('imageTag')]: image }),
-    ...(flakeUrl !== undefined && { [annotationName('flakeUrl')]: flakeUrl }),
-    ...(packageName !== undefined && { [annotationName('packageName')]: packageName }),
-    ...(system !== undefined && { [annotationName('system')]: system }),
+    [annotationName('imageTag')]: image,
+    [annotationName('flakeUrl')]: flakeUrl,
+    [annotationName('packageName')]: packageName,
+    ...(system === undefined ? {} : { [annotationName('system')]: system }),
   }
 }
 

@@ -8,18 +8,12 @@ import type { Logger } from 'pino'
 import * as v from 'valibot'
 import { CRI_NAMESPACE } from '../containerd/namespace.ts'
 import type { ImporterIdentity } from './identity.ts'
+import type { ImportJob } from './job.ts'
 import { type LinkingReport, linkingReportSchema } from './linking-report.ts'
 import { viewFolder } from './view-folder.ts'
 
-/** What is tried, and by whom. */
-export const linkingProbeSchema = v.object({
-  containerd: v.object({ address: v.string(), namespace: v.string(), snapshotter: v.string() }),
-  viewFolder: v.string(),
-  lease: v.string(),
-  importer: v.string(),
-  process: v.string(),
-})
-export type LinkingProbe = v.InferOutput<typeof linkingProbeSchema>
+/** What is tried, and by whom: a part of what an import is given. */
+export type LinkingProbe = Pick<ImportJob, 'containerd' | 'viewFolder' | 'lease' | 'importer' | 'process'>
 
 /** The same file, as source or compiled. */
 const PROGRAM = fileURLToPath(new URL(`./linking-probe${extname(import.meta.url)}`, import.meta.url))

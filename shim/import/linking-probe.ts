@@ -6,7 +6,8 @@ import { createConnection } from '../containerd/connection.ts'
 import { toContainerdFailure } from '../containerd/failure.ts'
 import { messageOf } from '../errors.ts'
 import { isStorePath, STORE_DIR } from '../store-path.ts'
-import { type LinkingProbe, linkingProbeSchema } from './check-linking.ts'
+import type { LinkingProbe } from './check-linking.ts'
+import { jobSchema } from './job.ts'
 import { findFile } from './link/link-view.ts'
 import type { LinkingReport } from './linking-report.ts'
 import { lowerPriority } from './lower-priority.ts'
@@ -20,6 +21,8 @@ const LIMIT_MS = 60_000
 /** A store may have hundreds of thousands of paths. */
 const MOST_ENTRIES = 1000
 
+const probeSchema = v.pick(jobSchema, ['containerd', 'viewFolder', 'lease', 'importer', 'process'])
+
 /**
  * A program that finds out how files of the store get into containerd's snapshots. Argument: a LinkingProbe as JSON; writes a
  * LinkingReport as JSON, null when the store has nothing yet to try it with, or ends with exit code 1 and says why on
@@ -30,8 +33,7 @@ process.stdin.once('end', () => process.exit(1)).resume()
 try {
   lowerPriority()
   const path = someStorePath()
-  const report =
-    path === undefined ? null : await probe(path, v.parse(linkingProbeSchema, JSON.parse(process.argv[2] ?? '')))
+  const report = path === undefined ? null : await probe(path, v.parse(probeSchema, JSON.parse(process.argv[2] ?? '')))
   process.stdout.write(JSON.stringify(report))
 } catch (error) {
   process.stderr.write(messageOf(toContainerdFailure(error)))

@@ -2,7 +2,8 @@ import picomatch from 'picomatch'
 import { type FlakeRecipe, isFlakeRecipe, type Recipe } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
-import { repositoryOf, STORE_PATH_HOST } from '../reference.ts'
+import { repositoryOf } from '../reference.ts'
+import { STORE_PATH_HOST } from '../store-path.ts'
 
 /** One line of the policy. Patterns are globs: `*` stays within one path segment, `**` crosses, a lone `*` is anything. */
 export interface PolicyRule {

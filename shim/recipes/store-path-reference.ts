@@ -1,8 +1,8 @@
 import type { StorePathRecipe } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
-import { normaliseReference, STORE_PATH_HOST } from '../reference.ts'
-import { isStorePath } from '../store-path.ts'
+import { normaliseReference } from '../reference.ts'
+import { isStorePath, STORE_PATH_HOST } from '../store-path.ts'
 
 /** What every reference to a store path starts with. */
 const PREFIX = `${STORE_PATH_HOST}/nix/store/`

@@ -27,10 +27,14 @@ afterAll(async () => {
   if (cache) await rm(cache, { recursive: true, force: true })
 })
 
+async function built(installable: string): Promise<string> {
+  const { stdout } = await bed.run('nix', ['build', '--no-link', '--json', installable])
+  return JSON.parse(stdout)[0].outputs.out
+}
+
 /** A package's store path, which from now on is only in the binary cache, as is all that it needs. */
 async function cached(installable: string): Promise<string> {
-  const { stdout } = await bed.run('nix', ['build', '--no-link', '--json', installable])
-  const storePath: string = JSON.parse(stdout)[0].outputs.out
+  const storePath = await built(installable)
   await bed.run('nix', ['copy', '--to', `file://${cache}`, storePath])
   await bed.run('nix-collect-garbage')
   await expect(bed.run('stat', [storePath])).rejects.toThrow('No such file')
@@ -60,8 +64,7 @@ test('an image of nix-snapshotter comes with all that its annotations name', asy
 })
 
 test('a store path that no cache has is named, and works once one has it', async () => {
-  const { stdout } = await bed.run('nix', ['build', '--no-link', '--json', `${formats.url}#oci-archive`])
-  const storePath: string = JSON.parse(stdout)[0].outputs.out
+  const storePath = await built(`${formats.url}#oci-archive`)
   await bed.run('nix', ['copy', '--to', `file://${bed.dir}/elsewhere`, storePath])
   await bed.run('nix-collect-garbage')
   await expect(pull(`nix:0${storePath}`)).rejects.toMatchObject({
@@ -73,8 +76,7 @@ test('a store path that no cache has is named, and works once one has it', async
 })
 
 test('a program is not run for an image that is named after it', async () => {
-  const { stdout } = await bed.run('nix', ['build', '--no-link', '--json', `${formats.url}#stream`])
-  const storePath: string = JSON.parse(stdout)[0].outputs.out
+  const storePath = await built(`${formats.url}#stream`)
   await expect(pull(`nix:0${storePath}`)).rejects.toMatchObject({ details: expect.stringContaining('it is a program') })
 })
 

@@ -1,7 +1,7 @@
-import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { messageOf, reviveError } from '../../errors.ts'
+import { threadCount } from '../thread-count.ts'
 import type { LayerDigest } from './digest-cache.ts'
 import type { StorePathLayer } from './layer.ts'
 import type { MergedLayer } from './merged-layer.ts'
@@ -21,8 +21,8 @@ export interface TarThreads {
   close(): Promise<void>
 }
 
-/** Enough to keep containerd busy, which hashes every blob and gets a processor for that. */
-export const TAR_THREADS = Math.min(Math.max(availableParallelism() - 1, 1), 2)
+/** Enough to keep containerd busy, which hashes every blob. */
+export const TAR_THREADS = threadCount(2)
 
 /** The same file, as source or compiled. */
 const THREAD = new URL(`./tar-thread${extname(import.meta.url)}`, import.meta.url)

@@ -1,7 +1,7 @@
-import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { messageOf, RetryableError, reviveError } from '../../errors.ts'
+import { threadCount } from '../thread-count.ts'
 import type { LinkReport, LinkTask, LinkThreadData } from './link-task.ts'
 import type { FillCounts } from './placing.ts'
 
@@ -19,8 +19,8 @@ export interface LinkThreads {
 /** The same file, as source or compiled. */
 const THREAD = new URL(`./link-thread${extname(import.meta.url)}`, import.meta.url)
 const THREAD_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 }
-/** One processor is left to containerd, which walks through every snapshot meanwhile. */
-const THREADS = Math.min(Math.max(availableParallelism() - 1, 1), 4)
+/** containerd walks through every snapshot meanwhile. */
+const THREADS = threadCount(4)
 
 interface Waiting {
   readonly task: LinkTask

@@ -106,11 +106,11 @@ function isEnough(layers: readonly OpenLayer[]): boolean {
 }
 
 function openNext({ placing, counts, open, rest }: OpenLayer): void {
-  for (const folder of rest.splice(0, 1)) {
-    const { mode, folders } = openFolder(folder, placing, counts)
-    open.push({ target: folder.target, mode })
-    rest.push(...folders)
-  }
+  const folder = rest.shift()
+  if (!folder) return
+  const { mode, folders } = openFolder(folder, placing, counts)
+  open.push({ target: folder.target, mode })
+  rest.push(...folders)
 }
 
 /** Folders to link that a thread is given at once: messages cost time, too. */
