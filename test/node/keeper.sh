@@ -10,10 +10,18 @@ unshare --mount --pid --fork --kill-child --propagation private sh "$here/namesp
 unshare=$!
 # Who reads what the namespace says is to see its end.
 exec >&-
-cat <&3 >/dev/null
 
-# Held open, the mount namespace keeps its number: a new one would soon get it, and be waited for.
-if read -r pid mounts <"$dir/mount-namespace"; then command exec 4<"/proc/$pid/ns/mnt"; fi 2>/dev/null
+# Held open, the mount namespace keeps its number. A new one, of any program, would get it as soon as it is free, and be taken
+# for this one below. From the start: at the end of the input the namespace is gone before it could be opened.
+mounts=
+while kill -0 "$unshare" 2>/dev/null; do
+  if [ -s "$dir/mount-namespace" ] && read -r pid mounts <"$dir/mount-namespace"; then
+    command exec 4<"/proc/$pid/ns/mnt" || mounts=
+    break
+  fi
+  sleep 0.01
+done 2>/dev/null
+cat <&3 >/dev/null
 
 # Not `wait`: the kernel keeps a pid namespace until the last of its dead is reaped, and an orphan's new parent may be a first
 # process that never does that, as in a container. A process that is dead has let go of its mounts. `unshare` has them, too;
