@@ -7,6 +7,11 @@ export const STORE_PATH_HOST = 'nix:0'
 /** `<hash>-<name>`: Nix's own base 32, and what it takes in a name (Nix, src/libstore/path.cc). */
 const NAME = /^[0-9abcdfghijklmnpqrsvwxyz]{32}-[A-Za-z0-9+._?=-]{1,211}$/
 
+/** The store path that a path below the store lies in, which may be itself. */
+export function storePathOf(path: string): string {
+  return path.split('/', STORE_DIR.split('/').length + 1).join('/')
+}
+
 /** Whether it is `/nix/store/<hash>-<name>`, and nothing below that. */
 export function isStorePath(path: string, storeDir = STORE_DIR): boolean {
   return path.startsWith(`${storeDir}/`) && NAME.test(path.slice(storeDir.length + 1))

@@ -35,13 +35,15 @@ export async function prepareSnapshot({ calls, name }: Snapshotter, parent: stri
   return { key, mounts }
 }
 
-/** Gives a filled snapshot its name. When there is one of that name already, that one is kept. */
-export async function commitSnapshot(snapshotter: Snapshotter, key: string, name: string): Promise<void> {
+/** Gives a filled snapshot its name. When there is one of that name already, that one is kept: false. */
+export async function commitSnapshot(snapshotter: Snapshotter, key: string, name: string): Promise<boolean> {
   try {
     await snapshotter.calls.unary(COMMIT, { snapshotter: snapshotter.name, key, name })
+    return true
   } catch (error) {
     if (!hasStatus(error, STATUS.ALREADY_EXISTS)) throw error
     await removeSnapshot(snapshotter, key)
+    return false
   }
 }
 

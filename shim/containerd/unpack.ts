@@ -1,4 +1,4 @@
-import { FinalError } from '../errors.ts'
+import { FinalError, RetryableError } from '../errors.ts'
 import { chainOf, chainsOf } from './chain.ts'
 import { blobInfo, labelBlob } from './content.ts'
 import { applyLayer, type Descriptor } from './diff.ts'
@@ -102,6 +102,22 @@ export async function isUnpacked(lease: Lease, snapshotter: Snapshotter, chainId
   return snapshotExists(snapshotter, chainId)
 }
 
+interface Filled {
+  readonly lease: Lease
+  readonly snapshotter: Snapshotter
+  readonly key: string
+}
+
+/**
+ * Gives a filled snapshot its name. When another import was faster, the lease holds that one's from now on; throws
+ * ImportInterrupted when it has gone again already.
+ */
+export async function commitHeld({ lease, snapshotter, key }: Filled, name: string): Promise<void> {
+  if (await commitSnapshot(snapshotter, key, name)) return
+  if (await isUnpacked(lease, snapshotter, name)) return
+  throw new RetryableError('ImportInterrupted', `the snapshot ${name}, which another import had made, is gone again`)
+}
+
 /** The diffID of a blob as far as it is certain without unpacking it. */
 async function knownDiffId({ lease }: Place, { digest, mediaType }: Descriptor, promised?: string) {
   if (digest === promised || !/[+.](gzip|zstd)$/.test(mediaType)) return digest
@@ -113,7 +129,7 @@ export async function extractLayer({ lease, snapshotter, parent }: Place, layer:
   const { key, mounts } = await prepareSnapshot(snapshotter, parent)
   try {
     const diffId = await applyLayer(lease.calls, layer, mounts)
-    await commitSnapshot(snapshotter, key, chainOf(parent, diffId))
+    await commitHeld({ lease, snapshotter, key }, chainOf(parent, diffId))
     if (diffId !== layer.digest) await labelBlob(lease.calls, layer.digest, { [UNCOMPRESSED_LABEL]: diffId })
     return diffId
   } catch (error) {

@@ -1,7 +1,7 @@
 import { chainOf } from '../../containerd/chain.ts'
 import { folderOf } from '../../containerd/mount-folder.ts'
-import { commitSnapshot, prepareSnapshot, removeSnapshot, snapshotExists } from '../../containerd/snapshots.ts'
-import { extractLayer, isUnpacked } from '../../containerd/unpack.ts'
+import { prepareSnapshot, removeSnapshot, snapshotExists } from '../../containerd/snapshots.ts'
+import { commitHeld, extractLayer, isUnpacked } from '../../containerd/unpack.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { ensureBlob } from './blobs.ts'
 import type { IdentifiedLayer } from './identify.ts'
@@ -83,14 +83,14 @@ async function fillSnapshot({ layer, staged, parent }: Filling, stage: NativeSta
 async function commitStaged(
   staged: StagedLayer,
   { parent, name }: { parent: string; name: string },
-  { snapshotter }: NativeStage,
+  { lease, snapshotter }: NativeStage,
 ): Promise<void> {
   const { key, mounts } = await prepareSnapshot(snapshotter, parent)
   try {
     const folder = folderOf(mounts)
     if (folder === undefined) throw new Error(`containerd's ${snapshotter.name} has mounts of an unknown form`)
     await staged.moveInto(folder)
-    await commitSnapshot(snapshotter, key, name)
+    await commitHeld({ lease, snapshotter, key }, name)
   } catch (error) {
     await removeSnapshot(snapshotter, key)
     throw error

@@ -5,6 +5,8 @@ import { isProgram, listPrograms } from './package-files.ts'
 import { packageRefusal } from './package-refusal.ts'
 
 interface Wanted {
+  /** The image has the programs that lie in here. */
+  readonly store: string
   readonly mainProgram: string | undefined
   readonly config: PackageConfig
 }
@@ -13,13 +15,14 @@ interface Wanted {
  * Path of the program that the image runs; undefined when the package says itself what is run. Throws NotAnImage when
  * there is none, or more than one.
  */
-export async function findEntrypoint(storePath: string, { mainProgram, config }: Wanted): Promise<string | undefined> {
+export async function findEntrypoint(folder: string, wanted: Wanted): Promise<string | undefined> {
+  const { store, mainProgram, config } = wanted
   if (config.Entrypoint !== undefined) return undefined
-  if (await isProgram(storePath, storePath)) return storePath
-  const programs = await listPrograms(storePath)
+  if (await isProgram(folder, store)) return folder
+  const programs = await listPrograms(folder, store)
   const chosen = choosePrograms(programs, mainProgram)
   const [only, ...others] = chosen
-  if (only !== undefined && others.length === 0) return join(storePath, 'bin', only)
+  if (only !== undefined && others.length === 0) return join(folder, 'bin', only)
   if (config.Cmd) return undefined
   throw packageRefusal(explain(programs, mainProgram))
 }

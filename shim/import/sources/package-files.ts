@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs'
 import { lstat, readdir, realpath, stat } from 'node:fs/promises'
-import { dirname, join, sep } from 'node:path'
+import { join, sep } from 'node:path'
 import { hasCode } from '../../error-code.ts'
 import { messageOf, RetryableError } from '../../errors.ts'
 
@@ -10,17 +10,16 @@ export async function isThere(path: string): Promise<boolean> {
 }
 
 /** Names of the programs in `bin`, sorted; those that start with a dot are the insides of wrappers. */
-export async function listPrograms(storePath: string): Promise<string[]> {
-  const bin = join(storePath, 'bin')
+export async function listPrograms(folder: string, store: string): Promise<string[]> {
+  const bin = join(folder, 'bin')
   const names = (await unlessMissing(bin, readdir(bin))) ?? []
   const visible = names.filter(name => !name.startsWith('.')).sort()
-  const found = await Promise.all(visible.map(name => isProgram(join(bin, name), storePath)))
+  const found = await Promise.all(visible.map(name => isProgram(join(bin, name), store)))
   return visible.filter((_, index) => found[index])
 }
 
-/** Whether it is a file that may be run, in the store that the package is in: the image has nothing else. */
-export async function isProgram(path: string, storePath: string): Promise<boolean> {
-  const store = dirname(storePath)
+/** Whether it is a file that may be run, in the store: the image has nothing else. */
+export async function isProgram(path: string, store: string): Promise<boolean> {
   const [resolved, root] = await Promise.all([
     unlessMissing(path, realpath(path)),
     unlessMissing(store, realpath(store)),

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import { hostPlatform } from '../config.ts'
 import type { PackageHints, StorePathInfo } from '../contract.ts'
 import { plainLayer, STORE_MTIME } from '../layers/layer.ts'
@@ -8,6 +9,9 @@ import { makePackageLinks } from './package-links.ts'
 import { splitByPopularity } from './popularity.ts'
 
 interface Package {
+  /** The output without links, which may have led below another store path. */
+  readonly folder: string
+  /** Where that lies. */
   readonly storePath: string
   /** The package itself, and all that it refers to. */
   readonly closure: readonly StorePathInfo[]
@@ -21,10 +25,14 @@ const MAX_STORE_LAYERS = 100
  * The image of a package that is none: its closure, links from the root, and a config that runs its program. Throws
  * NotAnImage when it is not clear what to run, or its imageConfig is none, and ImportInterrupted.
  */
-export async function makePackageImage({ storePath, closure, hints }: Package): Promise<NativeImage> {
+export async function makePackageImage({ folder, storePath, closure, hints }: Package): Promise<NativeImage> {
   const said = readPackageConfig(hints.imageConfig ?? {})
-  const entrypoint = await findEntrypoint(storePath, { mainProgram: hints.mainProgram, config: said })
-  const links = await makePackageLinks(storePath)
+  const entrypoint = await findEntrypoint(folder, {
+    store: dirname(storePath),
+    mainProgram: hints.mainProgram,
+    config: said,
+  })
+  const links = await makePackageLinks(folder)
   // The package changes most often: by itself, it changes no layer of what it needs.
   const needed = closure.filter(({ path }) => path !== storePath)
   const stores = [...splitByPopularity(needed, MAX_STORE_LAYERS - 1), [storePath]]

@@ -9,11 +9,11 @@ import { isThere } from './package-files.ts'
 const LINKED = ['bin', 'etc', 'share']
 
 /** The layer with links from the root to a package's folders, and a /tmp; the same bytes each time. */
-export async function makePackageLinks(storePath: string): Promise<TarBytesLayer> {
+export async function makePackageLinks(folder: string): Promise<TarBytesLayer> {
   const archive = pack()
   const common = { uid: 0, gid: 0, uname: 'root', gname: 'root', mtime: new Date(STORE_MTIME * 1000) }
   for (const name of LINKED) {
-    const linkname = join(storePath, name)
+    const linkname = join(folder, name)
     if (await isThere(linkname)) archive.entry({ ...common, name, type: 'symlink', linkname, mode: 0o777 })
   }
   archive.entry({ ...common, name: 'tmp', type: 'directory', mode: 0o1777 })

@@ -1,4 +1,5 @@
 import { FinalError } from '../../errors.ts'
+import { storePathOf } from '../../store-path.ts'
 import type { PackageHints, StorePathInfo, StoreQuery } from '../contract.ts'
 import { MAX_JSON_BYTES } from '../json.ts'
 import type { Output } from '../output.ts'
@@ -42,5 +43,5 @@ async function readPackage(folder: string, { storePath, plainPackage, queryStore
       'the package is no image: it is a folder without an OCI layout, and the policy rule does not have plainPackages: true',
     )
   const closure = await queryStore({ paths: [storePath], recursive: true })
-  return makePackageImage({ storePath: folder, closure, hints: plainPackage })
+  return makePackageImage({ folder, storePath: storePathOf(folder), closure, hints: plainPackage })
 }

@@ -33,10 +33,12 @@ const FLAKE = `{
       cp $out/bin/greet $out/bin/other
       chmod 755 $out/bin/*
     '';
+    nested = make "nested" "mkdir $out; cp -r \${greeter} $out/sub";
   in {
     packages.${hostSystem()} = {
       told = greeter // { meta.mainProgram = "greet"; };
       untold = greeter;
+      below = make "below" "ln -s \${nested}/sub $out" // { meta.mainProgram = "greet"; };
       configured = greeter // { imageConfig = { Entrypoint = [ "/bin/other" ]; Cmd = [ "/share/text" ]; }; };
     };
   };
@@ -54,6 +56,7 @@ async function writeFlake(name: string): Promise<string> {
 test.each([
   ['told', 'welcome\n'],
   ['configured', 'welcome\nwelcome\n'],
+  ['below', 'welcome\n'],
 ])('a package that is no image runs where the policy has it: %s', async (packageName, output) => {
   const shim = await bed.startShim({ config: { policy: [{ ...POLICY, plainPackages: true }] } })
   const image = `registry.example/plain/${packageName}:1`

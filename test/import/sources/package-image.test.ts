@@ -25,7 +25,7 @@ const addPrograms = (...names: string[]) => Promise.all(names.map(name => addFil
 const info = (path: string, references: string[] = []) => ({ path, narHash: '0'.repeat(64), narSize: 1, references })
 const make = (hints: PackageHints = {}) => {
   const closure = [info(app, [app, `${store}/libc`]), info(`${store}/libc`)]
-  return makePackageImage({ storePath: app, closure, hints })
+  return makePackageImage({ folder: app, storePath: app, closure, hints })
 }
 const diffIds = ['0', '1', '2'].map(digit => `sha256:${digit.repeat(64)}`)
 const configOf = async (hints?: PackageHints) => JSON.parse((await make(hints)).makeConfig({ diffIds }).toString())
