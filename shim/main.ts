@@ -5,7 +5,7 @@ import { exitCodeOf } from './commands/exit-codes.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { messageOf } from './errors.ts'
 import { packageFile } from './package-file.ts'
-import { STORE_PATH_HOST } from './store-path.ts'
+import { STORE_DIR, STORE_PATH_HOST } from './store-path.ts'
 import { terminationSignal } from './termination-signal.ts'
 
 const program = new Command('enbi-shim')
@@ -46,6 +46,8 @@ program
     const isStorePath = image.startsWith(`${STORE_PATH_HOST}/`)
     if (isStorePath && (options.flake ?? options.package ?? options.system) !== undefined)
       command.error('error: a store path takes neither --flake nor --package nor --system')
+    if (image.startsWith(`${STORE_DIR}/`))
+      command.error(`error: the image of a store path is named ${STORE_PATH_HOST}${image}`)
     if (!isNamed && !isStorePath)
       command.error(
         `error: --flake and --package are needed, unless the image is a store path (${STORE_PATH_HOST}/nix/store/…)`,

@@ -2,6 +2,7 @@ import { chmod, chown, mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hasCode } from '../error-code.ts'
 import { messageOf, RetryableError } from '../errors.ts'
+import { makeStateDir } from '../make-state-dir.ts'
 import type { BuildUser } from './build-user.ts'
 
 /** The folders of a builder below the state folder. */
@@ -34,7 +35,7 @@ export async function prepareStateDir(
   user: BuildUser,
 ): Promise<void> {
   await guardState(root, async () => {
-    await mkdir(root, { recursive: true, mode: 0o711 })
+    await makeStateDir(root)
     const { mode } = await stat(root)
     if (user.uid !== undefined && (mode & WALK_THROUGH) === 0) await chmod(root, (mode & 0o7777) | WALK_THROUGH)
     for (const path of [logs, results]) await mkdir(path, { recursive: true, mode: 0o750 })

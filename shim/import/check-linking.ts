@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Logger } from 'pino'
 import * as v from 'valibot'
 import { CRI_NAMESPACE } from '../containerd/namespace.ts'
+import { makeStateDir } from '../make-state-dir.ts'
 import type { ImporterIdentity } from './identity.ts'
 import type { ImportJob } from './job.ts'
 import { type LinkingReport, linkingReportSchema } from './linking-report.ts'
@@ -38,7 +38,7 @@ export async function checkLinking({
   identity,
   signal,
 }: LinkingCheck): Promise<LinkingReport | undefined> {
-  await mkdir(stateDir, { recursive: true, mode: 0o711 })
+  await makeStateDir(stateDir)
   const probe: LinkingProbe = {
     containerd: { ...containerd, namespace: CRI_NAMESPACE },
     viewFolder: viewFolder(stateDir),

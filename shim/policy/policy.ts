@@ -106,6 +106,7 @@ function flakeReason(namespace: string, { image, flake }: FlakeRecipe): string {
   return flake.local ? `${reason}; a local flake needs a pattern that starts with ${quote(`${flake.scheme}:`)}` : reason
 }
 
-function refused({ image }: Recipe, reason: string): FinalError {
-  return new FinalError('PolicyRefused', `the node's policy does not allow building ${quote(image)}: ${reason}`)
+function refused(recipe: Recipe, reason: string): FinalError {
+  const doing = isFlakeRecipe(recipe) ? 'building' : 'realising'
+  return new FinalError('PolicyRefused', `the node's policy does not allow ${doing} ${quote(recipe.image)}: ${reason}`)
 }

@@ -1,10 +1,11 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import * as v from 'valibot'
 import { backOff } from '../../kube/backoff.ts'
 import { createOneByOne } from '../build/one-by-one.ts'
 import { messageOf, ShimError } from '../errors.ts'
+import { makeStateDir } from '../make-state-dir.ts'
 import type { ImageRecords } from '../pull/contract.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
@@ -110,7 +111,7 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
         known.set(key, entry)
         const [oldest] = known.keys()
         if (known.size > MAX_ENTRIES && oldest !== undefined) known.delete(oldest)
-        await mkdir(stateDir, { recursive: true, mode: 0o711 })
+        await makeStateDir(stateDir)
         await save(file, known)
       }),
     check() {

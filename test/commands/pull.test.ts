@@ -65,6 +65,9 @@ describe('enbi-shim pull', () => {
 
   it('fails with exit code 2 for wrong usage', async () => {
     expect(await enbiShim('pull', 'a')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--flake') })
+    const storePath = `/nix/store/${'a'.repeat(32)}-app`
+    const told = { exitCode: 2, stderr: expect.stringContaining(`is named nix:0${storePath}`) }
+    expect(await enbiShim('pull', storePath)).toMatchObject(told)
   })
 })
 
