@@ -27,8 +27,8 @@ export async function status({ socket, watch }: StatusArguments, { json, output,
   output.once('error', () => reader.abort())
   const end = AbortSignal.any([signal, reader.signal])
   try {
-    await follow(client, { socket, watch }, end, view.show)
-    if (watch) throw new RetryableError('ShimAway', `the shim on ${socket} has stopped`)
+    const reports = await follow(client, { socket, watch }, end, view.show)
+    if (watch || reports === 0) throw new RetryableError('ShimAway', `the shim on ${socket} has stopped`)
   } catch (error) {
     if (!reader.signal.aborted && !(watch && signal.aborted)) throw error
   } finally {
@@ -40,13 +40,14 @@ export async function status({ socket, watch }: StatusArguments, { json, output,
 /** Longest time until the first report: the shim itself waits for containerd and for nix, for some seconds each. */
 const FIRST_LIMIT_MS = 30_000
 
-/** Resolves when the shim has said all that it will say. */
+/** Resolves to the number of reports when the shim has said all that it will say. */
 function follow(
   client: Client,
   { socket, watch }: StatusArguments,
   signal: AbortSignal,
   onReport: (report: StatusReport) => void,
-): Promise<void> {
+): Promise<number> {
+  let reports = 0
   const call = client.makeServerStreamRequest(STATUS_PATH, encodeStatusRequest, decodeStatusReport, { watch })
   return new Promise((resolve, reject) => {
     const cancel = () => call.cancel()
@@ -59,9 +60,10 @@ function follow(
     if (signal.aborted) cancel()
     call.on('data', (report: StatusReport) => {
       clearTimeout(timer)
+      reports += 1
       onReport(report)
     })
-    call.on('end', resolve)
+    call.on('end', () => resolve(reports))
     call.on('error', error => reject(clientError(error, socket)))
     call.on('status', () => {
       clearTimeout(timer)

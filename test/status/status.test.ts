@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
@@ -154,11 +154,13 @@ describe('builds', () => {
 
 describe('images', () => {
   // CRI removes all names of one image at once: this is another one than the above.
-  const kept = { image: 'registry.example/status/kept:1', packageName: 'image' }
+  const kept = { image: 'registry.example/status/kept:1', packageName: 'docker-archive' }
 
   it('come to what nix says of their closure', async () => {
-    const { url: flakeUrl } = await copyExample('hello', bed.dir)
-    await pull({ ...kept, flakeUrl })
+    const { dir, url } = await copyExample('formats', bed.dir)
+    const flake = join(dir, 'flake.nix')
+    await writeFile(flake, (await readFile(flake, 'utf8')).replace('hello from', 'another hello from'))
+    await pull({ ...kept, flakeUrl: url })
     const { images, disk } = await status()
     const paths = images.flatMap(({ storePath = [] }) => storePath)
     const { stdout } = await bed.run('nix', ['path-info', '--recursive', '--size', ...paths])
