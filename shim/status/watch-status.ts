@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { StreamHandler } from '../proxy/contract.ts'
 import type { Activity } from '../pull/activity.ts'
 import { createBell } from './bell.ts'
-import { createHoldings, type HoldingsOptions } from './holdings.ts'
+import { createHoldings, type Held, type HoldingsOptions } from './holdings.ts'
 import { decodeStatusRequest, encodeStatusReport } from './messages.ts'
 import { type ShimFacts, statusMessage } from './status-message.ts'
 
@@ -19,26 +19,36 @@ const PAUSE_MS = 250
 const LOOK_AGAIN_MS = 5000
 
 /** `enbi.v1alpha1.Status/Watch`. */
-export function createWatchStatus(options: WatchStatusOptions): StreamHandler {
-  const { shim, activity, stopping } = options
+export function createWatchStatus({ shim, activity, stopping, ...options }: WatchStatusOptions): StreamHandler {
   const holdings = createHoldings(options)
+  const look = async (): Promise<Look> => ({ changes: activity.imageChanges(), at: Date.now(), held: await holdings() })
+  const report = ({ held }: Look) => encodeStatusReport(statusMessage(shim, activity, held))
+  const isOld = ({ changes, at }: Look) => changes !== activity.imageChanges() || Date.now() - at >= LOOK_AGAIN_MS
 
-  return async function* watchStatus({ request, signal }) {
-    const { watch } = decodeStatusRequest(request)
-    const end = AbortSignal.any([signal, stopping])
+  async function* follow(end: AbortSignal): AsyncGenerator<Buffer> {
     using bell = createBell(activity.onChange, end)
-    let lookedAt = { held: await holdings(), at: Date.now(), changes: activity.imageChanges() }
+    let latest = await look()
     let told: Buffer | undefined
     while (!end.aborted) {
-      const message = encodeStatusReport(statusMessage(shim, activity, lookedAt.held))
+      const message = report(latest)
       if (!told?.equals(message)) yield message
       told = message
-      if (!watch) return
       await bell.rung(LOOK_AGAIN_MS)
       await delay(PAUSE_MS, undefined, { signal: end }).catch(() => {})
-      const changes = activity.imageChanges()
-      if (changes !== lookedAt.changes || Date.now() - lookedAt.at >= LOOK_AGAIN_MS)
-        lookedAt = { held: await holdings(), at: Date.now(), changes }
+      if (isOld(latest)) latest = await look()
     }
   }
+
+  return async function* watchStatus({ request, signal }) {
+    if (decodeStatusRequest(request).watch) yield* follow(AbortSignal.any([signal, stopping]))
+    else yield report(await look())
+  }
+}
+
+/** At what is held. */
+interface Look {
+  /** As the activity counts them, before it. */
+  readonly changes: number
+  readonly at: number
+  readonly held: Held
 }
