@@ -62,6 +62,7 @@ describe('what store paths come to', () => {
     return { pathInfo, use: createStoreUse({ builder: async () => ({ pathInfo }) }) }
   }
   const store = async (paths: readonly string[], { recursive }: PathQuery) => {
+    if (recursive && paths.includes(path('0'))) throw new RetryableError('StorePathMissing', 'it is gone')
     const there = paths.filter(one => one !== path('0')).map(one => ({ ...info('a'), path: one }))
     return recursive ? [...there, info('c')] : there
   }

@@ -117,7 +117,9 @@ describe('builds', () => {
       errorCode: undefined,
     })
     const { size } = (await bed.cri().imageStatus(running.image)) ?? {}
-    expect(after.images.find(({ image }) => image === running.image)).toEqual({
+    const image = after.images.find(({ image }) => image === running.image)
+    expect(image?.updatedAt?.getTime()).toBeGreaterThan(after.shim.startedAt?.getTime() ?? Number.POSITIVE_INFINITY)
+    expect(image).toEqual({
       image: running.image,
       imageId: id,
       storePath: result?.storePath,
@@ -154,7 +156,7 @@ describe('builds', () => {
 
 describe('images', () => {
   // CRI removes all names of one image at once: this is another one than the above.
-  const kept = { image: 'registry.example/status/kept:1', packageName: 'docker-archive' }
+  const kept = { image: 'registry.example/status/kept:1', packageName: 'stream' }
 
   it('come to what nix says of their closure', async () => {
     const { dir, url } = await copyExample('formats', bed.dir)
