@@ -19,10 +19,11 @@ export function createStatusBlocks(output: { write(text: string): boolean }): St
 
 /** What is worth another block. */
 function gistOf({ shim, runs, queue, results, images, disk }: StatusReport): string {
-  const runOf = ({ image, recipe, progress, waiters }: StatusReport['runs'][number]) => [
+  const runOf = ({ image, recipe, progress, waiting, waiters }: StatusReport['runs'][number]) => [
     image,
     recipe,
     progress.phase,
+    waiting,
     waiters,
   ]
   return JSON.stringify([shim, runs.map(runOf), queue.map(runOf), results, images, disk.store])

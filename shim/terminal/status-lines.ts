@@ -60,20 +60,20 @@ function table(headings: readonly string[], rows: readonly Row[]): string[] {
 
 function runLines(runs: readonly Run[], now: Date): string[] {
   return table(
-    ['IMAGE', 'FOR', 'PHASE', 'WHO WAITS'],
+    ['IMAGE', 'FOR', 'PHASE'],
     runs.map(run => ({
-      cells: [run.image, since(run.startedAt, now), describePhase(run), describeWaiters(run)],
-      below: [run.recipe],
+      cells: [run.image, since(run.startedAt, now), describePhase(run)],
+      below: [run.recipe, describeWaiters(run)],
     })),
   )
 }
 
 function queueLines(queue: readonly Run[], now: Date): string[] {
   return table(
-    ['#', 'IMAGE', 'FOR', 'WHO WAITS'],
+    ['#', 'IMAGE', 'FOR'],
     queue.map((run, index) => ({
-      cells: [String(index + 1), run.image, since(run.startedAt, now), describeWaiters(run)],
-      below: [run.recipe],
+      cells: [String(index + 1), run.image, since(run.startedAt, now)],
+      below: [run.recipe, describeWaiters(run)],
     })),
   )
 }
@@ -87,10 +87,10 @@ function describePhase({ progress }: Run): string {
 const NAMED_WAITERS = 3
 
 function describeWaiters({ waiting, waiters }: Run): string {
-  if (waiting === 0) return 'nobody any more'
+  if (waiting === 0) return 'nobody waits any more'
   const named = waiters.slice(0, NAMED_WAITERS).map(describeWaiter).join(', ')
   const others = waiting - Math.min(NAMED_WAITERS, waiters.length)
-  return others > 0 ? `${named} and ${others} more` : named
+  return `for ${named}${others > 0 ? ` and ${others} more` : ''}`
 }
 
 /** `team/pod`, or as much of it as is known. */
