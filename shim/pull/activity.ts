@@ -6,8 +6,8 @@ import type { PullProgress } from './progress.ts'
 
 /** What goes on behind pulls, and what became of the latest. It is kept at rest, too: all of it is small and bounded. */
 export interface Activity {
-  /** Somebody waits for the image of a recipe, until what is returned is called. */
-  waits(wish: Wish): () => void
+  /** Somebody waits for the image of a recipe. */
+  waits(wish: Wish): WaitActivity
   /** Nothing is run for the wish. */
   refused(wish: Wish, error: ShimError): void
   /** A run of the recipe has begun, for all who wait for it. */
@@ -22,6 +22,12 @@ export interface Activity {
   imageChanges(): number
   /** Calls back after every change. Returns how to stop that. */
   onChange(listener: () => void): () => void
+}
+
+/** Each is called when the wait is over. */
+export interface WaitActivity {
+  done(): void
+  failed(error: ShimError): void
 }
 
 export interface RunActivity {
@@ -68,6 +74,8 @@ interface Entry {
   readonly waiting: Set<Wish>
   startedAt: number
   running: boolean
+  /** Whether a run has begun since it is there. */
+  hasRun: boolean
   runId?: string | undefined
   progress?: PullProgress | undefined
 }
@@ -83,25 +91,29 @@ export function createActivity(): Activity {
 
   const entryOf = (recipe: Recipe): Entry => {
     const key = recipeKey(recipe)
-    const entry = entries.get(key) ?? { recipe, waiting: new Set(), startedAt: Date.now(), running: false }
+    const made = { recipe, waiting: new Set<Wish>(), startedAt: Date.now(), running: false, hasRun: false }
+    const entry = entries.get(key) ?? made
     entries.set(key, entry)
     return entry
   }
   const forgetIdle = ({ recipe, waiting, running }: Entry) => {
     if (!running && waiting.size === 0) entries.delete(recipeKey(recipe))
   }
-  const remember = (result: Omit<ResultFacts, 'times'>) => {
+  const remember = (result: Omit<ResultFacts, 'times' | 'endedAt'>) => {
     const key = recipeKey(result.recipe)
     const last = results.findIndex(({ recipe }) => recipeKey(recipe) === key)
     const isSame = isSameEnding(results[last]?.ending, result.ending)
     // A pod that cannot be helped is tried over and over: it must not push everything else out.
     const [before] = isSame ? results.splice(last, 1) : []
-    results.unshift({ ...result, times: (before?.times ?? 0) + 1 })
+    // Where nothing was run, it may be the failure of the run before that was remembered.
+    const { tookMs, runId } = result.tookMs === undefined ? (before ?? result) : result
+    results.unshift({ ...result, tookMs, runId, endedAt: Date.now(), times: (before?.times ?? 0) + 1 })
     if (results.length > MAX_RESULTS) results.pop()
   }
-  const end = (entry: Entry, ending: Ending, runId = entry.runId) => {
-    const endedAt = Date.now()
-    remember({ recipe: entry.recipe, endedAt, tookMs: endedAt - entry.startedAt, runId, ending })
+  const rememberFailure = (recipe: Recipe, error: ShimError) =>
+    remember({ recipe, tookMs: undefined, runId: undefined, ending: failure(error) })
+  const end = ({ recipe, startedAt, runId: known }: Entry, ending: Ending, runId = known) => {
+    remember({ recipe, tookMs: Date.now() - startedAt, runId, ending })
     imageChanges += 1
   }
   const clear = (entry: Entry) => {
@@ -117,19 +129,28 @@ export function createActivity(): Activity {
       const entry = entryOf(wish.recipe)
       entry.waiting.add(wish)
       changed()
-      return () => {
+      const leave = () => {
         entry.waiting.delete(wish)
         forgetIdle(entry)
         changed()
       }
+      return {
+        done: leave,
+        failed(error) {
+          // A run tells of its failure itself.
+          if (!entry.hasRun && error.code !== 'Cancelled') rememberFailure(wish.recipe, error)
+          leave()
+        },
+      }
     },
     refused({ recipe }, error) {
-      remember({ recipe, endedAt: Date.now(), tookMs: undefined, runId: undefined, ending: failure(error) })
+      rememberFailure(recipe, error)
       changed()
     },
     began(recipe) {
       const entry = entryOf(recipe)
       entry.running = true
+      entry.hasRun = true
       entry.startedAt = Date.now()
       changed()
       return {

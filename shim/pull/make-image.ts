@@ -31,16 +31,16 @@ export function createMakeImage(options: MakeImageOptions): MakeImage {
     const rule = admit(options, wish)
     const report = isFlakeWish(wish) ? options.reporter?.wanted(wish) : undefined
     const wanted = report ? AbortSignal.any([signal, report.signal]) : signal
-    const leave = options.activity.waits(wish)
+    const wait = options.activity.waits(wish)
     try {
       const { imageId } = await join(options, wish, { rule, signal: wanted })
+      wait.done()
       report?.done()
       return imageId
     } catch (error) {
+      wait.failed(toShimError(error))
       report?.failed(toShimError(error))
       throw error
-    } finally {
-      leave()
     }
   }
 }

@@ -24,10 +24,10 @@ describe('a run', () => {
   it('is there from the first who waits to the last, and as long as it goes on', () => {
     const { activity } = setUp()
     const wish = { recipe: recipe('app:1'), namespace: 'team' }
-    const leave = activity.waits(wish)
+    const wait = activity.waits(wish)
     expect(activity.runs()).toMatchObject([{ recipe: wish.recipe, waiting: [wish], progress: undefined }])
     const run = activity.began(recipe('app:1'))
-    leave()
+    wait.done()
     expect(activity.runs()).toMatchObject([{ recipe: wish.recipe, waiting: [] }])
     run.done(DONE)
     expect(activity.runs()).toEqual([])
@@ -97,6 +97,30 @@ describe('results', () => {
     ])
   })
 
+  it('are failures that kept a run from beginning, too', () => {
+    const { activity } = setUp()
+    const wait = () => activity.waits({ recipe: recipe('app:1'), namespace: 'team' })
+    wait().failed(new RetryableError('Cancelled', 'the caller went away'))
+    expect(activity.results()).toEqual([])
+    wait().failed(new RetryableError('ImageNotOurs', 'not ours'))
+    expect(activity.results()).toMatchObject([{ tookMs: undefined, ending: { code: 'ImageNotOurs' } }])
+    expect(activity.runs()).toEqual([])
+  })
+
+  it('are one for all who waited for a run that failed; who is told of it later counts', () => {
+    const { activity } = setUp()
+    const wait = () => activity.waits({ recipe: recipe('app:1'), namespace: 'team' })
+    const error = new FinalError('BuilderFailed', 'no')
+    const waits = [wait(), wait()]
+    const run = activity.began(recipe('app:1'))
+    run.progress({ phase: 'evaluating', runId: 'run-1' })
+    run.failed(error)
+    for (const each of waits) each.failed(error)
+    expect(activity.results()).toMatchObject([{ times: 1, runId: 'run-1' }])
+    wait().failed(error)
+    expect(activity.results()).toMatchObject([{ times: 2, runId: 'run-1', tookMs: expect.any(Number) }])
+  })
+
   it.each([
     ['one line', 'one line'],
     ['it failed: why', 'it failed: why'],
@@ -118,8 +142,7 @@ describe('whoever listens', () => {
       heard += 1
     })
     activity.imagesChanged()
-    const leave = activity.waits({ recipe: recipe('app:1'), namespace: 'team' })
-    leave()
+    activity.waits({ recipe: recipe('app:1'), namespace: 'team' }).done()
     expect(heard).toBe(3)
     stop()
     activity.imagesChanged()
