@@ -1,20 +1,17 @@
 #!/usr/bin/env -S node --max-semi-space-size=4 --max-old-space-size=512
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { exitCodeOf } from '../shim/commands/exit-codes.ts'
 import { messageOf } from '../shim/errors.ts'
-import { packageFile } from '../shim/package-file.ts'
 import { terminationSignal } from '../shim/termination-signal.ts'
+import { version } from '../shim/version.ts'
 import { readAge, readCount, readDuration, readListenAddress, readSelector } from './flags.ts'
 import { MAX_ATTEMPTS } from './reconcile/plan-build.ts'
-
-const version = String(JSON.parse(readFileSync(packageFile('package.json'), 'utf8')).version)
 
 const program = new Command('enbi-controller')
   .description(
     "The cluster's bookkeeper for images that Nix builds on the nodes. For each annotated Pod it makes the NixBuild before the node's kubelet asks for the image, and keeps the Pod's condition enbi.hrzn.ee/ImageBuilt up to date; it gives NixBuilds that were made by hand to nodes, moves builds away from nodes that are lost, and removes what is finished and old. Any number may run: one is active.",
   )
-  .version(version)
+  .version(version())
   .showHelpAfterError('(--help shows what there is)')
   .exitOverride()
   .option('--kubeconfig <file>', 'kubeconfig file; without it the API server of the cluster that this pod is in')

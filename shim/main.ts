@@ -1,12 +1,11 @@
 #!/usr/bin/env -S node --max-semi-space-size=2 --max-old-space-size=256
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { exitCodeOf } from './commands/exit-codes.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { messageOf } from './errors.ts'
-import { packageFile } from './package-file.ts'
 import { STORE_DIR, STORE_PATH_HOST } from './store-path.ts'
 import { terminationSignal } from './termination-signal.ts'
+import { version } from './version.ts'
 
 const program = new Command('enbi-shim')
   .description('Nix builds, on image pull: a per-node proxy between the kubelet and containerd.')
@@ -61,6 +60,19 @@ program
   })
 
 program
+  .command('status')
+  .description('show what a running shim does and holds: builds and who waits for them, queue, results, images, disk')
+  .option('--watch', 'go on showing it as it changes, until Ctrl-C')
+  .addOption(new Option('--json', 'one JSON object; with --watch one a line'))
+  .option('--socket <path>', 'socket of the shim', DEFAULT_SOCKET)
+  .addHelpText('after', '\nExamples:\n  enbi-shim status --watch\n  enbi-shim status --json')
+  .action(async ({ watch, json, socket }) => {
+    const { status } = await import('./commands/status.ts')
+    const signal = terminationSignal()
+    await status({ socket, watch: watch === true }, { json: json === true, output: process.stdout, signal })
+  })
+
+program
   .command('check-config')
   .description('check a config file and print it with its defaults')
   .argument('<file>', 'config file, YAML or JSON')
@@ -74,8 +86,4 @@ try {
 } catch (error) {
   if (!(error instanceof CommanderError)) process.stderr.write(`enbi-shim: ${messageOf(error)}\n`)
   process.exitCode = exitCodeOf(error)
-}
-
-function version(): string {
-  return String(JSON.parse(readFileSync(packageFile('package.json'), 'utf8')).version)
 }

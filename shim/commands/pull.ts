@@ -1,10 +1,10 @@
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
-import { RetryableError } from '../errors.ts'
+import { Client, credentials, Metadata } from '@grpc/grpc-js'
 import { decodePullImageResponse, encodePullImage } from '../pull/cri-messages.ts'
 import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../pull/enbi-messages.ts'
 import { PULL_IMAGE_PATH, WATCH_PATH } from '../pull/paths.ts'
 import { annotationName } from '../recipes/annotations.ts'
 import { createPullView } from '../terminal/pull-view.ts'
+import { clientError } from './client-error.ts'
 
 export interface PullArguments {
   readonly image: string
@@ -82,24 +82,4 @@ function annotationsOf({ image, flakeUrl, packageName, system }: PullArguments):
     [annotationName('packageName')]: packageName,
     ...(system === undefined ? {} : { [annotationName('system')]: system }),
   }
-}
-
-function clientError(error: unknown, socket: string): RetryableError {
-  if (!isServiceError(error)) return new RetryableError('Internal', String(error), { cause: error })
-  switch (error.code) {
-    case status.UNAVAILABLE:
-      return new RetryableError('ShimAway', `no shim answers on ${socket}: is enbi-shim running there? (--socket)`, {
-        cause: error,
-      })
-    case status.UNIMPLEMENTED:
-      return new RetryableError('ShimAway', `what listens on ${socket} is not enbi-shim`, { cause: error })
-    case status.CANCELLED:
-      return new RetryableError('Cancelled', 'interrupted', { cause: error })
-    default:
-      return new RetryableError('PullFailed', error.details, { cause: error })
-  }
-}
-
-function isServiceError(error: unknown): error is ServiceError {
-  return error instanceof Error && 'code' in error && 'details' in error
 }

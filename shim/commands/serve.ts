@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { layOut } from '../build/state-dir.ts'
 import { hostSystem } from '../build/system.ts'
 import { type Config, readConfig } from '../config.ts'
 import { checkLinking, createLinkingTeller } from '../import/check-linking.ts'
@@ -11,10 +12,14 @@ import { createPolicy } from '../policy/policy.ts'
 import { createProxy } from '../proxy/proxy.ts'
 import { notifySystemd } from '../proxy/systemd-notify.ts'
 import { takeSystemdSocket } from '../proxy/systemd-socket.ts'
+import { createActivity } from '../pull/activity.ts'
 import type { ImageRecords } from '../pull/contract.ts'
 import { createImageService } from '../pull/image-service.ts'
 import type { Stages } from '../pull/pull-recipe.ts'
 import type { Cluster } from '../report/cluster.ts'
+import type { ShimFacts } from '../status/status-message.ts'
+import { createStatusStream, STATUS_PATH } from '../status/status-stream.ts'
+import { version } from '../version.ts'
 
 export interface ServeSurroundings {
   readonly env: NodeJS.ProcessEnv
@@ -35,17 +40,29 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   })
   const cluster = joinCluster({ config, images, logger })
   const linking = { identity: createIdentity(config.stateDir), onLinking: createLinkingTeller(logger) }
+  const stages = lazy(() => createStages({ config, images, env, logger, ...linking }))
+  const activity = createActivity()
   const service = createImageService({
     policy: createPolicy(config.policy),
     images,
-    stages: lazy(() => createStages({ config, images, env, logger, ...linking })),
+    stages,
     system: hostSystem(),
+    activity,
     cluster,
     abandonAfterMs: config.nix.abandonAfter,
     rememberFailuresMs: config.nix.rememberFailures,
     logger,
   })
-  const proxy = createProxy({ upstream: config.containerd.address, ...service, logger })
+  const status = createStatusStream({
+    shim: shimFacts(config),
+    activity,
+    images,
+    builder: async () => (await stages()).builder,
+    stateDir: config.stateDir,
+    stopping: signal,
+  })
+  const streams = new Map([...service.streams, [STATUS_PATH, status]])
+  const proxy = createProxy({ upstream: config.containerd.address, ...service, streams, logger })
 
   const fd = takeSystemdSocket(env)
   await proxy.listen(fd === undefined ? { path: config.listen } : { fd })
@@ -70,6 +87,17 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
 
 /** The cluster is told of the end for this long at most. */
 const TELL_LIMIT_MS = 2000
+
+function shimFacts({ containerd, policy, nix, stateDir }: Config): ShimFacts {
+  return {
+    version: version(),
+    startedAt: Date.now(),
+    containerd: containerd.address,
+    rules: policy.length,
+    maxBuilds: nix.maxBuilds,
+    logs: layOut(stateDir).logs,
+  }
+}
 
 type ClusterOptions = Pick<StagesOptions, 'config' | 'images' | 'logger'>
 

@@ -18,6 +18,11 @@ export async function criImage(calls: Calls, reference: string): Promise<CriImag
   return image?.id ? image : undefined
 }
 
+/** Every image that CRI knows. */
+export async function criImages(calls: Calls): Promise<readonly CriImage[]> {
+  return (await calls.unary(LIST_IMAGES, {})).images
+}
+
 const VISIBLE_TIMEOUT_MS = 20_000
 /** CRI follows containerd's events within milliseconds, unless it is busy. */
 const POLL_MS = { first: 5, last: 100 }
@@ -40,8 +45,14 @@ function unlessStarting(error: unknown): undefined {
   if (!isAway(error)) throw error
 }
 
+const criImageSchema = v.object({ id: v.string(), size: v.number() })
+
 const method = loadService('cri.proto', 'runtime.v1.ImageService')
 const IMAGE_STATUS: Method<{ image: { image: string } }, { image: CriImage | null }> = method(
   'ImageStatus',
-  v.object({ image: v.nullable(v.object({ id: v.string(), size: v.number() })) }),
+  v.object({ image: v.nullable(criImageSchema) }),
+)
+const LIST_IMAGES: Method<object, { images: CriImage[] }> = method(
+  'ListImages',
+  v.object({ images: v.array(criImageSchema) }),
 )

@@ -12,12 +12,18 @@ export interface ImageRecord {
   readonly target: { readonly mediaType: string; readonly digest: string; readonly size: number }
 }
 
+/** As it is found. */
+export interface FoundImage extends ImageRecord {
+  /** When it was made, or pointed at another target; in milliseconds since 1970. */
+  readonly updatedAt: number
+}
+
 export async function getImage(calls: Calls, name: string): Promise<ImageRecord | undefined> {
   return (await unlessMissing(calls.unary(GET, { name })))?.image
 }
 
 /** Every image record that has the label. */
-export async function imagesWithLabel(calls: Calls, label: string): Promise<readonly ImageRecord[]> {
+export async function imagesWithLabel(calls: Calls, label: string): Promise<readonly FoundImage[]> {
   const { images } = await calls.unary(LIST, { filters: [`labels.${JSON.stringify(label)}`] })
   return images
 }
@@ -43,6 +49,15 @@ export async function putImage(calls: Calls, image: ImageRecord, { check }: PutI
 const target = v.object({ mediaType: v.string(), digest: v.string(), size: v.number() })
 const image = v.object({ name: v.string(), labels: v.record(v.string(), v.string()), target })
 
+const timestamp = v.object({ seconds: v.number(), nanos: v.number() })
+const foundImage = v.object({
+  ...image.entries,
+  updatedAt: v.pipe(
+    timestamp,
+    v.transform(({ seconds, nanos }) => seconds * 1000 + Math.floor(nanos / 1e6)),
+  ),
+})
+
 interface UpdateRequest {
   readonly image: ImageRecord
   readonly updateMask: { readonly paths: readonly string[] }
@@ -50,9 +65,9 @@ interface UpdateRequest {
 
 const method = loadService('images.proto', 'containerd.services.images.v1.Images')
 const GET: Method<{ name: string }, { image: ImageRecord }> = method('Get', v.object({ image }))
-const LIST: Method<{ filters: string[] }, { images: ImageRecord[] }> = method(
+const LIST: Method<{ filters: string[] }, { images: FoundImage[] }> = method(
   'List',
-  v.object({ images: v.array(image) }),
+  v.object({ images: v.array(foundImage) }),
 )
 const CREATE: Method<{ image: ImageRecord }, object> = method('Create', v.object({ image }))
 const UPDATE: Method<UpdateRequest, object> = method('Update', v.object({ image }))

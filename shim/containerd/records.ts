@@ -1,9 +1,9 @@
 import { createCalls } from './calls.ts'
 import { createConnection } from './connection.ts'
-import { type CriImage, criImage } from './cri.ts'
+import { type CriImage, criImage, criImages } from './cri.ts'
 import { toContainerdFailure } from './failure.ts'
 import { BROKEN_OFF, GrpcError } from './grpc-error.ts'
-import { getImage, type ImageRecord, imagesWithLabel } from './images.ts'
+import { type FoundImage, getImage, type ImageRecord, imagesWithLabel } from './images.ts'
 import { CRI_NAMESPACE } from './namespace.ts'
 
 /** Look-ups of images, cheap enough for the main thread. They throw a ShimError (see the containerd codes). */
@@ -13,7 +13,9 @@ export interface ContainerdImages {
   /** What CRI knows of the reference: image id (config digest) and size in bytes; undefined when it does not know it. */
   present(image: string): Promise<CriImage | undefined>
   /** Every image record that has the label. */
-  withLabel(label: string): Promise<readonly ImageRecord[]>
+  withLabel(label: string): Promise<readonly FoundImage[]>
+  /** Every image that CRI knows. */
+  all(): Promise<readonly CriImage[]>
   close(): void
 }
 
@@ -31,6 +33,7 @@ export function createContainerdImages({ address, namespace = CRI_NAMESPACE }: C
     find: image => lookUp(() => getImage(calls, image)),
     present: image => lookUp(() => criImage(calls, image)),
     withLabel: label => lookUp(() => imagesWithLabel(calls, label)),
+    all: () => lookUp(() => criImages(calls)),
     close: () => connection.close(),
   }
 }

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { CRI_NAMESPACE } from '../containerd/namespace.ts'
 import type { ImportCall, ImportedImage, Importer, LayerMode, PackageHints, QueryStore } from './contract.ts'
@@ -7,6 +6,7 @@ import type { ImporterIdentity } from './identity.ts'
 import type { ImportJob } from './job.ts'
 import { createLeftLeases } from './left-leases.ts'
 import type { LinkingReport } from './linking-report.ts'
+import { memoryFolders } from './memory-folders.ts'
 import { runWorker } from './run-worker.ts'
 import type { ScriptUser } from './stream-script.ts'
 import { createTurns } from './turns.ts'
@@ -40,12 +40,13 @@ const DEFAULT_MAX_IMPORTS = 2
 /** Imports of one image name run one after another. */
 export function createImporter(options: ImporterOptions): Importer {
   const { logger, stateDir, containerd, layers, queryStore, buildUser, onLinking, identity } = options
+  const folders = memoryFolders(stateDir)
   const turns = createTurns(options.maxImports ?? DEFAULT_MAX_IMPORTS)
   const shared = {
     containerd: { namespace: CRI_NAMESPACE, ...containerd },
     layers,
-    plansFolder: join(stateDir, 'plans'),
-    digestsFolder: join(stateDir, 'digests'),
+    plansFolder: folders.plans,
+    digestsFolder: folders.digests,
     viewFolder: viewFolder(stateDir),
     ...identity,
     scriptUser: scriptUser(buildUser),

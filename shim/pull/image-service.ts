@@ -4,6 +4,7 @@ import type { Policy } from '../policy/policy.ts'
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
 import { mentionsRecipe } from '../recipes/annotations.ts'
 import { mentionsStorePath } from '../recipes/store-path-reference.ts'
+import type { Activity } from './activity.ts'
 import type { ClusterSide, ImageRecords, MakeImage, PullOutcome } from './contract.ts'
 import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PATH } from './paths.ts'
 import { createProgressHub } from './progress.ts'
@@ -19,6 +20,7 @@ export interface ImageServiceOptions extends SharedRunsOptions {
   readonly stages: () => Promise<Stages>
   /** Nix system of this node. */
   readonly system: string
+  readonly activity: Activity
   /** Missing when the shim knows of no API server. */
   readonly cluster?: (() => Promise<ClusterSide>) | undefined
   readonly logger: Logger
@@ -59,6 +61,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
   // The cluster may have a recipe for an image of a pod without annotations.
   const mayBuild = (request: Buffer) => cluster !== undefined || mentionsRecipe(request) || mentionsStorePath(request)
   const imagesRemoved = async () => {
+    options.activity.imagesChanged()
     const side = await joined()
     side?.reporter.imagesChanged()
     await sweep()

@@ -4,6 +4,7 @@ import { FinalError, toShimError } from '../errors.ts'
 import { refuseForeign } from '../import/refuse-foreign.ts'
 import type { Policy, PolicyRule } from '../policy/policy.ts'
 import { quote } from '../quote.ts'
+import type { Activity } from './activity.ts'
 import type { FlakeWish, ImageRecords, MakeImage, PullOutcome, PullReporter, Wish } from './contract.ts'
 import { RECIPE_LABEL } from './labels.ts'
 import type { ProgressHub, PullProgress } from './progress.ts'
@@ -17,6 +18,7 @@ export interface MakeImageOptions {
   readonly stages: () => Promise<Stages>
   readonly runs: SharedRuns<PullOutcome>
   readonly progress: ProgressHub
+  readonly activity: Activity
   /** Nix system of this node. */
   readonly system: string
   readonly reporter: PullReporter | undefined
@@ -29,23 +31,27 @@ export function createMakeImage(options: MakeImageOptions): MakeImage {
     const rule = admit(options, wish)
     const report = isFlakeWish(wish) ? options.reporter?.wanted(wish) : undefined
     const wanted = report ? AbortSignal.any([signal, report.signal]) : signal
+    const wait = options.activity.waits(wish)
     try {
       const { imageId } = await join(options, wish, { rule, signal: wanted })
+      wait.done()
       report?.done()
       return imageId
     } catch (error) {
+      wait.failed(toShimError(error))
       report?.failed(toShimError(error))
       throw error
     }
   }
 }
 
-function admit({ policy, system, reporter }: MakeImageOptions, wish: Wish): PolicyRule {
+function admit({ policy, system, reporter, activity }: MakeImageOptions, wish: Wish): PolicyRule {
   try {
     const rule = policy(wish.namespace, wish.recipe)
     requireSystem(wish.recipe, system)
     return rule
   } catch (error) {
+    activity.refused(wish, toShimError(error))
     if (isFlakeWish(wish)) reporter?.refused(wish, toShimError(error))
     throw error
   }
@@ -95,23 +101,27 @@ type Work = (onProgress: (progress: PullProgress) => void) => Promise<PullOutcom
 
 /** Runs the work with its progress published, and its begin, end and failure logged and reported. */
 async function observed(options: MakeImageOptions, recipe: Recipe, work: Work): Promise<PullOutcome> {
-  const { progress, reporter, logger } = options
+  const { progress, activity, reporter, logger } = options
   const { image } = recipe
   const log = logger.child({ image, ...recipeFields(recipe) })
   const startedAt = performance.now()
   const durationMs = () => Math.round(performance.now() - startedAt)
   log.info('pull of a recipe started')
   const report = isFlakeRecipe(recipe) ? reporter?.started(recipe) : undefined
+  const run = activity.began(recipe)
   try {
     const outcome = await work(event => {
       progress.publish(image, event)
+      run.progress(event)
       report?.progress(event)
     })
     log.info({ imageId: outcome.imageId, durationMs: durationMs() }, 'pull of a recipe done')
+    run.done(outcome)
     report?.done(outcome)
     return outcome
   } catch (err) {
     log.warn({ err, durationMs: durationMs() }, 'pull of a recipe failed')
+    run.failed(toShimError(err))
     report?.failed(toShimError(err))
     throw err
   } finally {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { countBuilds } from '../pull/builds.ts'
 import { listNixBuilds, untilNixBuilds } from '../report/telling-shim.ts'
+import { readStatus } from '../status/read-status.ts'
 import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
@@ -32,6 +33,9 @@ test('ten pods of one recipe at once are one nix build, and all of them run', as
     return events.filter(each => each.some(({ reason }) => reason === 'NixBuildStarted')).length
   }
   await expect.poll(started, LIMIT).toBe(pods.length)
+  const { runs } = await readStatus(node.shim.socket)
+  const waiters = pods.map(pod => expect.objectContaining({ namespace, pod: pod.name }))
+  expect(runs).toMatchObject([{ image, waiting: pods.length, waiters: expect.arrayContaining(waiters) }])
   await flake.open()
   await Promise.all(pods.map(pod => waitForPhase(cluster, pod, 'Running')))
   expect(await countBuilds(node.shim, image)).toBe(1)

@@ -99,6 +99,7 @@ describe('enbi-shim', () => {
     ['--help', 'Commands:'],
     ['serve --help', '--config'],
     ['pull --help', '--namespace'],
+    ['status --help', '--watch'],
     ['check-config --help', 'file'],
     ['--version', '0.1.0'],
   ])('%s exits with 0', async (args, text) => {

@@ -46,7 +46,7 @@ describe('the look-ups', () => {
 
   it('find records by name and by label', async () => {
     expect(await images.find(name)).toEqual({ name, labels, target })
-    expect(await images.withLabel('example/label')).toEqual([{ name, labels, target }])
+    expect(await images.withLabel('example/label')).toEqual([{ name, labels, target, updatedAt: expect.any(Number) }])
   })
 
   it('work again after containerd has been restarted', async () => {

@@ -1,0 +1,27 @@
+import { type ServiceError, status } from '@grpc/grpc-js'
+import { RetryableError } from '../errors.ts'
+
+/** What a call on the shim's socket failed with: ShimAway, Cancelled, or PullFailed with the shim's message. */
+export function clientError(error: unknown, socket: string): RetryableError {
+  if (!isServiceError(error)) return new RetryableError('Internal', String(error), { cause: error })
+  switch (error.code) {
+    case status.UNAVAILABLE:
+      return new RetryableError('ShimAway', `no shim answers on ${socket}: is enbi-shim running there? (--socket)`, {
+        cause: error,
+      })
+    case status.UNIMPLEMENTED:
+      return new RetryableError(
+        'ShimAway',
+        `what listens on ${socket} is not enbi-shim, or an older one that does not know this command`,
+        { cause: error },
+      )
+    case status.CANCELLED:
+      return new RetryableError('Cancelled', 'interrupted', { cause: error })
+    default:
+      return new RetryableError('PullFailed', error.details, { cause: error })
+  }
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && 'details' in error
+}

@@ -1,0 +1,93 @@
+import { messageOf } from '../errors.ts'
+import { RECIPE_LABEL, STORE_PATH_LABEL } from '../pull/labels.ts'
+import { unlessAborted } from '../unless-aborted.ts'
+
+export interface KeptImagesOptions {
+  readonly images: () => Promise<ImagesOfContainerd>
+}
+
+/** What is asked of containerd. */
+export interface ImagesOfContainerd {
+  /** Every image record that has the label. */
+  withLabel(label: string): Promise<readonly LabelledImage[]>
+  /** Every image that CRI knows: id (config digest) and bytes. */
+  all(): Promise<readonly { readonly id: string; readonly size: number }[]>
+}
+
+export interface LabelledImage {
+  /** Normalised reference, or `sha256:<config digest>`. */
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly target: { readonly digest: string }
+  /** In milliseconds since 1970. */
+  readonly updatedAt: number
+}
+
+export interface KeptImage {
+  /** Normalised reference; undefined when it has moved on to another image. */
+  readonly image: string | undefined
+  /** Config digest, if it is known. */
+  readonly imageId: string | undefined
+  readonly storePath: string | undefined
+  /** Bytes, if it is known. */
+  readonly size: number | undefined
+  /** In milliseconds since 1970. */
+  readonly updatedAt: number
+}
+
+export interface KeptImages {
+  /** By name. */
+  readonly images: readonly KeptImage[]
+  /** Why containerd could not be asked. */
+  readonly problem: string | undefined
+}
+
+/** A containerd that is there answers in milliseconds. */
+const LIMIT_MS = 2000
+
+/** The images of containerd's that the shim made. Takes a bounded time and never throws. */
+export function createKeptImages({ images }: KeptImagesOptions): () => Promise<KeptImages> {
+  // One that was left to itself may still be waiting: nothing is asked beside it.
+  let asking: Promise<readonly KeptImage[]> | undefined
+  const ask = async () => {
+    const records = await images()
+    const [labelled, known] = await Promise.all([records.withLabel(RECIPE_LABEL), records.all()])
+    return pairUp(labelled, new Map(known.map(({ id, size }) => [id, size])))
+  }
+  return async () => {
+    asking ??= ask().finally(() => {
+      asking = undefined
+    })
+    try {
+      return { images: await unlessAborted(asking, AbortSignal.timeout(LIMIT_MS), tooLate), problem: undefined }
+    } catch (error) {
+      return { images: [], problem: messageOf(error) }
+    }
+  }
+}
+
+function tooLate(): Error {
+  return new Error(`it said nothing for ${LIMIT_MS / 1000} s`)
+}
+
+const ID = /^sha256:/
+
+/** One image has two records, its name and its id, with one target. */
+function pairUp(records: readonly LabelledImage[], sizes: ReadonlyMap<string, number>): KeptImage[] {
+  const named = records.filter(({ name }) => !ID.test(name))
+  const idOf = new Map(records.flatMap(({ name, target }) => (ID.test(name) ? [[target.digest, name]] : [])))
+  const targets = new Set(named.map(({ target }) => target.digest))
+  const nameless = records.filter(({ name, target }) => ID.test(name) && !targets.has(target.digest))
+  const toKept = ({ name, labels, target, updatedAt }: LabelledImage): KeptImage => {
+    const imageId = idOf.get(target.digest)
+    return {
+      image: ID.test(name) ? undefined : name,
+      imageId,
+      storePath: labels[STORE_PATH_LABEL],
+      size: imageId === undefined ? undefined : sizes.get(imageId),
+      updatedAt,
+    }
+  }
+  const byName = named.toSorted((one, other) => (one.name < other.name ? -1 : 1))
+  return [...byName, ...nameless].map(toKept)
+}

@@ -1,0 +1,88 @@
+import * as v from 'valibot'
+import { loadService, methodOf } from '../protos.ts'
+
+const watch = methodOf(loadService('enbi.proto', 'enbi.v1alpha1.Status'), 'Watch')
+
+/** 0 and "" stand for what is not known, see `protos/enbi.proto`. */
+const text = v.pipe(
+  v.string(),
+  v.transform(value => value || undefined),
+)
+const amount = v.pipe(
+  v.number(),
+  v.transform(value => value || undefined),
+)
+const time = v.pipe(
+  v.number(),
+  v.transform(value => (value === 0 ? undefined : new Date(value))),
+)
+
+const requestSchema = v.object({ watch: v.boolean() })
+
+const runSchema = v.object({
+  image: v.string(),
+  recipe: v.string(),
+  runId: text,
+  startedAt: time,
+  progress: v.object({ phase: v.string(), done: v.number(), expected: v.number(), text: v.string() }),
+  waiting: v.number(),
+  waiters: v.array(v.object({ namespace: text, pod: text, nixBuild: text })),
+})
+const resultSchema = v.object({
+  image: v.string(),
+  recipe: v.string(),
+  endedAt: time,
+  tookMs: amount,
+  runId: text,
+  imageId: text,
+  storePath: text,
+  errorCode: text,
+  error: text,
+  times: v.number(),
+})
+const imageSchema = v.object({ image: text, imageId: text, storePath: text, size: amount, updatedAt: time })
+const folderSchema = v.object({ files: v.number(), bytes: v.number() })
+
+const reportSchema = v.object({
+  shim: v.object({
+    version: v.string(),
+    startedAt: time,
+    containerd: v.string(),
+    containerdProblem: text,
+    rules: v.number(),
+    maxBuilds: v.number(),
+    logs: v.string(),
+  }),
+  runs: v.array(runSchema),
+  queue: v.array(runSchema),
+  results: v.array(resultSchema),
+  images: v.array(imageSchema),
+  disk: v.object({
+    store: v.object({ paths: v.number(), narBytes: v.number(), problem: text }),
+    digests: folderSchema,
+    plans: folderSchema,
+    logs: folderSchema,
+  }),
+})
+
+/** As it is sent, see `protos/enbi.proto`. */
+export type StatusMessage = v.InferInput<typeof reportSchema>
+/** As it is read: what is not known is undefined. */
+export type StatusReport = v.InferOutput<typeof reportSchema>
+export type StatusRequest = v.InferOutput<typeof requestSchema>
+
+export function encodeStatusRequest(request: StatusRequest): Buffer {
+  return watch.requestSerialize(request)
+}
+
+export function decodeStatusRequest(message: Buffer): StatusRequest {
+  return v.parse(requestSchema, watch.requestDeserialize(message))
+}
+
+export function encodeStatusReport(report: StatusMessage): Buffer {
+  return watch.responseSerialize(report)
+}
+
+export function decodeStatusReport(message: Buffer): StatusReport {
+  return v.parse(reportSchema, watch.responseDeserialize(message))
+}

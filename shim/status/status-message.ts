@@ -1,0 +1,89 @@
+import { isFlakeRecipe, type Recipe } from '../build/recipe.ts'
+import type { Activity, ResultFacts, RunFacts } from '../pull/activity.ts'
+import type { Wish } from '../pull/contract.ts'
+import { toWire } from '../pull/wire-progress.ts'
+import type { Held } from './holdings.ts'
+import type { KeptImage } from './kept-images.ts'
+import type { StatusMessage } from './messages.ts'
+
+/** What does not change while the shim runs. */
+export interface ShimFacts {
+  readonly version: string
+  /** In milliseconds since 1970. */
+  readonly startedAt: number
+  /** Path of containerd's socket. */
+  readonly containerd: string
+  /** Of the policy. */
+  readonly rules: number
+  readonly maxBuilds: number
+  /** Folder of the runs' logs. */
+  readonly logs: string
+}
+
+/** Says the same of the same state: nothing in it depends on when it is made. */
+export function statusMessage(shim: ShimFacts, activity: Activity, held: Held): StatusMessage {
+  const all = activity.runs()
+  const { images, problem, ...disk } = held
+  return {
+    shim: { ...shim, containerdProblem: problem ?? '' },
+    runs: all.filter(run => placeOf(run) === undefined).map(toRun),
+    queue: all
+      .filter(run => placeOf(run) !== undefined)
+      .toSorted((one, other) => (placeOf(one) ?? 0) - (placeOf(other) ?? 0))
+      .map(toRun),
+    results: activity.results().map(toResult),
+    images: images.map(toImage),
+    disk: { ...disk, store: { ...disk.store, problem: disk.store.problem ?? '' } },
+  }
+}
+
+/** In the queue; undefined of a run that does not wait for its turn. */
+function placeOf({ progress }: RunFacts): number | undefined {
+  return progress?.phase === 'queued' ? progress.ahead : undefined
+}
+
+const MAX_WAITERS = 50
+
+function toRun({ recipe, runId = '', startedAt, progress, waiting }: RunFacts): StatusMessage['runs'][number] {
+  const known = progress ? toWire(progress) : { phase: 'starting' }
+  return {
+    ...names(recipe),
+    runId,
+    startedAt,
+    progress: { phase: '', done: 0, expected: 0, text: '', ...known },
+    waiting: waiting.length,
+    waiters: waiting.slice(0, MAX_WAITERS).map(toWaiter),
+  }
+}
+
+function toWaiter({ namespace, pod, nixBuild = '' }: Wish): StatusMessage['runs'][number]['waiters'][number] {
+  return { namespace, pod: pod?.name ?? '', nixBuild }
+}
+
+function toResult({ recipe, endedAt, tookMs = 0, runId = '', ending, times }: ResultFacts) {
+  const done = ending.kind === 'done' ? ending : undefined
+  const failed = ending.kind === 'failed' ? ending : undefined
+  return {
+    ...names(recipe),
+    endedAt,
+    tookMs,
+    runId,
+    imageId: done?.imageId ?? '',
+    storePath: done?.storePath ?? '',
+    errorCode: failed?.code ?? '',
+    error: failed?.message ?? '',
+    times,
+  }
+}
+
+function toImage({ image = '', imageId = '', storePath = '', size = 0, updatedAt }: KeptImage) {
+  return { image, imageId, storePath, size, updatedAt }
+}
+
+function names(recipe: Recipe): { image: string; recipe: string } {
+  const { image } = recipe
+  return {
+    image,
+    recipe: isFlakeRecipe(recipe) ? `${recipe.flake.url}#${recipe.packageName}` : recipe.storePath,
+  }
+}

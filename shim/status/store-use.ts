@@ -1,0 +1,57 @@
+import type { Builder } from '../build/contract.ts'
+import { messageOf } from '../errors.ts'
+import { isStorePath } from '../store-path.ts'
+
+export interface StoreUseOptions {
+  /** Throws while builds are impossible. */
+  readonly builder: () => Promise<Pick<Builder, 'pathInfo'>>
+}
+
+export interface StoreUse {
+  readonly paths: number
+  /** Sum of their NAR sizes. */
+  readonly narBytes: number
+  /** Why it is not known. */
+  readonly problem: string | undefined
+}
+
+const NOTHING: StoreUse = { paths: 0, narBytes: 0, problem: undefined }
+const LIMIT_MS = 5000
+/** Together with what they refer to, more would be longer than what is read of an answer of nix. */
+const MAX_PATHS = 1000
+
+/**
+ * What the store paths and all that they refer to come to. Nix is asked once for one set of paths: what it says of them
+ * never changes. Takes a bounded time and never throws.
+ */
+export function createStoreUse({ builder }: StoreUseOptions): (paths: readonly Path[]) => Promise<StoreUse> {
+  let known = { paths: '', use: NOTHING }
+  const ask = async (paths: readonly string[]): Promise<StoreUse> => {
+    if (paths.length > MAX_PATHS) throw new Error(`these are more than ${MAX_PATHS} store paths`)
+    const { pathInfo } = await builder()
+    const signal = AbortSignal.timeout(LIMIT_MS)
+    const there = await pathInfo(paths, { recursive: false, signal })
+    if (there.length === 0) return NOTHING
+    const roots = there.map(({ path }) => path)
+    const closure = await pathInfo(roots, { recursive: true, signal })
+    const narBytes = closure.reduce((sum, { narSize }) => sum + narSize, 0)
+    return { paths: closure.length, narBytes, problem: undefined }
+  }
+  return async paths => {
+    const unique = [...new Set(paths)].filter(isKnownPath).toSorted()
+    const key = unique.join(' ')
+    try {
+      if (key !== known.paths) known = { paths: key, use: await ask(unique) }
+      return known.use
+    } catch (error) {
+      return { ...NOTHING, problem: messageOf(error) }
+    }
+  }
+}
+
+type Path = string | undefined
+
+/** The label is only as good as whoever may write it. */
+function isKnownPath(path: Path): path is string {
+  return path !== undefined && isStorePath(path)
+}

@@ -1,0 +1,54 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { StreamHandler } from '../proxy/contract.ts'
+import type { Activity } from '../pull/activity.ts'
+import { createBell } from './bell.ts'
+import { createHoldings, type Held, type HoldingsOptions } from './holdings.ts'
+import { decodeStatusRequest, encodeStatusReport } from './messages.ts'
+import { type ShimFacts, statusMessage } from './status-message.ts'
+
+export interface WatchStatusOptions extends HoldingsOptions {
+  readonly shim: ShimFacts
+  readonly activity: Activity
+  /** Aborted when the shim stops: whoever watches must not hold it up. */
+  readonly stopping: AbortSignal
+}
+
+/** A build tells of itself more often than anybody can read. */
+const PAUSE_MS = 250
+/** What is held may change without the shim, and containerd may come and go. */
+const LOOK_AGAIN_MS = 5000
+
+/** `enbi.v1alpha1.Status/Watch`. */
+export function createWatchStatus({ shim, activity, stopping, ...options }: WatchStatusOptions): StreamHandler {
+  const holdings = createHoldings(options)
+  const look = async (): Promise<Look> => ({ changes: activity.imageChanges(), at: Date.now(), held: await holdings() })
+  const report = ({ held }: Look) => encodeStatusReport(statusMessage(shim, activity, held))
+  const isOld = ({ changes, at }: Look) => changes !== activity.imageChanges() || Date.now() - at >= LOOK_AGAIN_MS
+
+  async function* follow(end: AbortSignal): AsyncGenerator<Buffer> {
+    using bell = createBell(activity.onChange, end)
+    let latest = await look()
+    let told: Buffer | undefined
+    while (!end.aborted) {
+      const message = report(latest)
+      if (!told?.equals(message)) yield message
+      told = message
+      await bell.rung(LOOK_AGAIN_MS)
+      await delay(PAUSE_MS, undefined, { signal: end }).catch(() => {})
+      if (isOld(latest)) latest = await look()
+    }
+  }
+
+  return async function* watchStatus({ request, signal }) {
+    if (decodeStatusRequest(request).watch) yield* follow(AbortSignal.any([signal, stopping]))
+    else yield report(await look())
+  }
+}
+
+/** At what is held. */
+interface Look {
+  /** As the activity counts them, before it. */
+  readonly changes: number
+  readonly at: number
+  readonly held: Held
+}
