@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander'
 import ms from 'ms'
 import { parseDuration } from '../shim/duration.ts'
 import { messageOf } from '../shim/errors.ts'
-import type { ListenAddress } from './options.ts'
+import { type ListenAddress, parseListenAddress } from '../shim/metrics/listen-address.ts'
 import { type LabelSelector, parseLabelSelector } from './reconcile/label-selector.ts'
 
 /** Readers of the flags' values; each throws commander's InvalidArgumentError. */
@@ -37,10 +37,8 @@ export function readSelector(text: string): LabelSelector {
   }
 }
 
-/** `127.0.0.1:9470`, `[::1]:9470`, `:9470` for every address. Port 0 is any that is free. */
 export function readListenAddress(text: string): ListenAddress {
-  const [, bracketed, plain, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/.exec(text) ?? []
-  const port = Number(digits)
-  if (digits === undefined || port > 65_535) throw new InvalidArgumentError('expected HOST:PORT, as in 127.0.0.1:9470')
-  return { host: bracketed ?? (plain || '::'), port }
+  const address = parseListenAddress(text)
+  if (address) return address
+  throw new InvalidArgumentError('expected HOST:PORT, as in 127.0.0.1:9470')
 }

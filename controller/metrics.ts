@@ -1,5 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { NIXBUILD_PHASES } from '../kube/nixbuild.ts'
+import { createGauges } from '../shim/metrics/gauges.ts'
+import { addProcessMetrics } from '../shim/metrics/process-metrics.ts'
 import type { BuildView } from './kinds/build.ts'
 import { parseWorkKey, type WorkKind } from './work-key.ts'
 import type { WorkQueue } from './work-queue.ts'
@@ -38,20 +40,11 @@ export function createMetrics(): Metrics {
     labelNames: ['kind', 'result'],
     registers,
   })
-  const gauge = (name: string, help: string, value: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(value())
-      },
-    })
+  const gauge = createGauges(registry)
   gauge('enbi_controller_leader', '1 while this process leads.', () => (leading ? 1 : 0))
   gauge('enbi_controller_queue_depth', 'Objects that wait for a worker.', () => leading?.queue.waiting ?? 0)
   gauge('enbi_controller_workers_busy', 'Workers at work.', () => leading?.queue.busy ?? 0)
-  gauge('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss())
-  gauge('process_cpu_seconds_total', 'Time of processors, user and system.', cpuSeconds)
+  addProcessMetrics(registry)
   new Gauge({
     name: 'enbi_controller_nixbuilds',
     help: 'NixBuilds in the cluster, by status.',
@@ -85,9 +78,4 @@ export function createMetrics(): Metrics {
       leading = value
     },
   }
-}
-
-function cpuSeconds(): number {
-  const { user, system } = process.cpuUsage()
-  return (user + system) / 1e6
 }

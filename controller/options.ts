@@ -1,3 +1,4 @@
+import type { ListenAddress } from '../shim/metrics/listen-address.ts'
 import type { LabelSelector } from './reconcile/label-selector.ts'
 
 /** What the flags of enbi-controller say. All durations in milliseconds. */
@@ -15,9 +16,4 @@ export interface ControllerOptions {
   readonly leaderElectRenew: number
   readonly leaderElectRetry: number
   readonly logLevel: string
-}
-
-export interface ListenAddress {
-  readonly host: string
-  readonly port: number
 }

@@ -4,8 +4,8 @@ import { createKube } from '../kube/client.ts'
 import { leaderElection } from '../kube/leader-election.ts'
 import { CONTROLLER, SYSTEM_NAMESPACE } from '../kube/names.ts'
 import { createLogger } from '../shim/logger.ts'
+import { serveHttp } from '../shim/metrics/serve-http.ts'
 import { createHealth } from './health.ts'
-import { serveHttp } from './http.ts'
 import { lead } from './lead.ts'
 import { createMetrics } from './metrics.ts'
 import type { ControllerOptions } from './options.ts'
@@ -19,6 +19,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   let unsynced: (() => string[]) | undefined
   const server = await serveHttp({
     listen: options.listen,
+    setBy: '--listen',
     registry: metrics.registry,
     obstacles: () => [...health.troubles(), ...(unsynced?.() ?? []).map(kind => `not all ${kind} have been read yet`)],
     state: () => (unsynced ? 'leading' : 'another leads'),

@@ -6,6 +6,7 @@ import { parseDocument } from 'yaml'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { parseDuration } from './duration.ts'
 import { FinalError, messageOf } from './errors.ts'
+import { parseListenAddress } from './metrics/listen-address.ts'
 import { isForStorePaths } from './policy/policy.ts'
 
 const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0]*$/, 'expected an absolute path'))
@@ -17,6 +18,15 @@ const duration = v.pipe(
     const milliseconds = parseDuration(dataset.value)
     if (milliseconds !== undefined) return milliseconds
     addIssue({ message: 'expected a duration such as 30s, 5m or 1h, of 24 days at most' })
+    return NEVER
+  }),
+)
+const listenAddress = v.pipe(
+  v.string(),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const address = parseListenAddress(dataset.value)
+    if (address) return address
+    addIssue({ message: 'expected HOST:PORT, as in 127.0.0.1:9469' })
     return NEVER
   }),
 )
@@ -100,6 +110,8 @@ const schema = v.strictObject({
       unwantedCheck: v.optional(duration, '10s'),
     }),
   ),
+  /** Missing: neither metrics nor health are served. */
+  metrics: v.optional(v.strictObject({ address: v.optional(listenAddress, '127.0.0.1:9469') })),
   shutdownTimeout: v.optional(duration, '30s'),
   log: v.optional(
     v.strictObject({ level: v.optional(v.picklist(['trace', 'debug', 'info', 'warn', 'error']), 'info') }),

@@ -54,6 +54,11 @@ describe('a config', () => {
     })
   })
 
+  it('has metrics on the loopback address where they are wanted', () => {
+    expect(parseConfig('', 'config.yaml').metrics).toBeUndefined()
+    expect(parseConfig('metrics: {}', 'config.yaml').metrics).toEqual({ address: { host: '127.0.0.1', port: 9469 } })
+  })
+
   it('is frozen through and through', () => {
     const config = parseConfig('', 'config.yaml')
     expect(Object.isFrozen(config)).toBe(true)
@@ -96,6 +101,7 @@ describe('a mistake in a config is named with its key', () => {
       'kubernetes: { kubeConfig: /x }',
       'kubernetes.kubeConfig: unknown key, did you mean kubeconfig?',
     ],
+    ['an address without a port', 'metrics: { address: localhost }', 'metrics.address: expected HOST:PORT'],
     ['no YAML at all', 'a: [', 'config.yaml'],
   ])('%s', (_name, text, message) => {
     expect(() => parseConfig(text, 'config.yaml')).toThrow(

@@ -1,10 +1,11 @@
 import { stringify } from 'yaml'
-import { readConfig } from '../config.ts'
+import { type Config, readConfig } from '../config.ts'
 import { formatDuration } from '../duration.ts'
+import { formatListenAddress } from '../metrics/listen-address.ts'
 
 /** The config with every default filled in, as YAML that is a config again. Throws ConfigInvalid. */
 export async function checkConfig(file: string): Promise<string> {
-  const { nix, shutdownTimeout, ...rest } = await readConfig(file)
+  const { nix, kubernetes, metrics, shutdownTimeout, ...rest } = await readConfig(file)
   return stringify({
     ...rest,
     shutdownTimeout: formatDuration(shutdownTimeout),
@@ -14,5 +15,16 @@ export async function checkConfig(file: string): Promise<string> {
       abandonAfter: formatDuration(nix.abandonAfter),
       rememberFailures: formatDuration(nix.rememberFailures),
     },
+    ...(kubernetes && { kubernetes: printKubernetes(kubernetes) }),
+    ...(metrics && { metrics: { address: formatListenAddress(metrics.address) } }),
   })
+}
+
+function printKubernetes(kubernetes: NonNullable<Config['kubernetes']>) {
+  return {
+    ...kubernetes,
+    leaseDuration: formatDuration(kubernetes.leaseDuration),
+    lookupTimeout: formatDuration(kubernetes.lookupTimeout),
+    unwantedCheck: formatDuration(kubernetes.unwantedCheck),
+  }
 }

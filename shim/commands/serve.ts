@@ -8,6 +8,7 @@ import { createIdentity, type ImporterIdentity } from '../import/identity.ts'
 import type { LinkingReport } from '../import/linking-report.ts'
 import { lazy } from '../lazy.ts'
 import { createLogger } from '../logger.ts'
+import type { Metrics, MetricsOptions } from '../metrics/metrics.ts'
 import { createPolicy } from '../policy/policy.ts'
 import { createProxy } from '../proxy/proxy.ts'
 import { notifySystemd } from '../proxy/systemd-notify.ts'
@@ -39,9 +40,11 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     return records
   })
   const cluster = joinCluster({ config, images, logger })
+  const shim = shimFacts(config)
   const linking = { identity: createIdentity(config.stateDir), onLinking: createLinkingTeller(logger) }
   const stages = lazy(() => createStages({ config, images, env, logger, ...linking }))
-  const activity = createActivity()
+  const metrics = await countIfTold(config, { shim, images, activity: createActivity() })
+  const activity = metrics?.activity ?? createActivity()
   const service = createImageService({
     policy: createPolicy(config.policy),
     images,
@@ -54,7 +57,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     logger,
   })
   const status = createStatusStream({
-    shim: shimFacts(config),
+    shim,
     activity,
     images,
     builder: async () => (await stages()).builder,
@@ -62,12 +65,14 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     stopping: signal,
   })
   const streams = new Map([...service.streams, [STATUS_PATH, status]])
-  const proxy = createProxy({ upstream: config.containerd.address, ...service, streams, logger })
+  const { onCall } = metrics ?? {}
+  const proxy = createProxy({ upstream: config.containerd.address, ...service, streams, onCall, logger })
 
   const fd = takeSystemdSocket(env)
   await proxy.listen(fd === undefined ? { path: config.listen } : { fd })
   logger.info({ listen: fd === undefined ? config.listen : `fd ${fd}`, upstream: config.containerd.address }, 'serving')
   await notifySystemd('READY=1', { env, logger })
+  const metricsServed = config.metrics && metrics?.serve({ listen: config.metrics.address, signal, logger })
 
   cluster?.()
     .then(side => side.start(service.makeImage))
@@ -81,6 +86,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   await proxy.close({ graceMs: config.shutdownTimeout })
   await service.close()
   await (await cluster?.())?.close(TELL_LIMIT_MS)
+  await metricsServed
   for (const connection of connections) connection.close()
   logger.info('stopped')
 }
@@ -97,6 +103,13 @@ function shimFacts({ containerd, policy, nix, stateDir }: Config): ShimFacts {
     maxBuilds: nix.maxBuilds,
     logs: layOut(stateDir).logs,
   }
+}
+
+/** What counts and tells costs memory: it is loaded only where it is wanted. */
+async function countIfTold(config: Config, options: MetricsOptions): Promise<Metrics | undefined> {
+  if (!config.metrics) return undefined
+  const { createMetrics } = await import('../metrics/metrics.ts')
+  return createMetrics(options)
 }
 
 type ClusterOptions = Pick<StagesOptions, 'config' | 'images' | 'logger'>

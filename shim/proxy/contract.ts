@@ -25,5 +25,8 @@ export type UnaryOutcome =
 
 export type UnaryInterceptor = (call: UnaryCall) => Promise<UnaryOutcome>
 
+/** Is told of each call as it comes; what it returns, of the gRPC status code that it ends with. */
+export type CallObserver = (path: string) => (grpcStatus: number) => void
+
 /** Serves a server-streaming method of the shim's own; each item is one protobuf message. */
 export type StreamHandler = (call: UnaryCall) => AsyncIterable<Buffer>

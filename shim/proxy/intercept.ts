@@ -7,12 +7,14 @@ import { frameMessage, readMessage } from './message-frame.ts'
 import { OwnCall } from './own-call.ts'
 import { RequestBody } from './request-body.ts'
 
+/** The call has ended, with that status for the caller. */
+export type OnEnd = (status: GrpcStatus) => void
+
 export interface InterceptOptions {
   readonly interceptor: UnaryInterceptor
-  /** Passes the call on to containerd; the status is what the caller was told. */
-  readonly forward: (incoming: Incoming, body: RequestBody, onStatus?: (grpcStatus: number) => void) => void
-  /** The call was answered here, or stopped. */
-  readonly onEnd: (status: GrpcStatus) => void
+  /** Passes the call on to containerd. */
+  readonly forward: (incoming: Incoming, body: RequestBody, onEnd: OnEnd) => void
+  readonly onEnd: OnEnd
   /** The call is over, or containerd's. */
   readonly onRelease: () => void
 }
@@ -27,7 +29,11 @@ export function intercept(incoming: Incoming, { interceptor, forward, onEnd, onR
   const call = new OwnCall(incoming, { answer, onRelease })
   const apply = (body: Buffer, outcome: UnaryOutcome) => {
     call.release()
-    if (outcome.kind === 'forward') return forward(incoming, RequestBody.whole(body), outcome.afterwards)
+    if (outcome.kind === 'forward')
+      return forward(incoming, RequestBody.whole(body), status => {
+        onEnd(status)
+        outcome.afterwards?.(status.code)
+      })
     answerMessage(incoming, outcome.message)
     onEnd({ code: STATUS.OK, message: '' })
   }

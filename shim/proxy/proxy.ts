@@ -3,11 +3,11 @@ import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { type GrpcStatus, STATUS } from '../grpc/status.ts'
 import { logFailure } from './call-log.ts'
-import type { StreamHandler, UnaryInterceptor } from './contract.ts'
+import type { CallObserver, StreamHandler, UnaryInterceptor } from './contract.ts'
 import { drain } from './drain.ts'
 import { Forward } from './forward.ts'
 import { type Incoming, readIncoming } from './incoming.ts'
-import { intercept } from './intercept.ts'
+import { intercept, type OnEnd } from './intercept.ts'
 import { type Listening, type ListenTarget, listen } from './listen.ts'
 import { RequestBody } from './request-body.ts'
 import { serveStream } from './serve-stream.ts'
@@ -21,6 +21,7 @@ export interface ProxyOptions {
   readonly intercept: ReadonlyMap<string, UnaryInterceptor>
   /** Methods that the shim answers itself. */
   readonly streams: ReadonlyMap<string, StreamHandler>
+  readonly onCall?: CallObserver | undefined
   readonly logger: Logger
 }
 
@@ -41,16 +42,21 @@ export function createProxy(options: ProxyOptions): Proxy {
   const server = http2.createServer(SESSION_OPTIONS)
   let listening: Listening | undefined
 
-  const track = (incoming: Incoming, begin: (hooks: CallHooks) => Stoppable) => {
-    const onEnd = (status: GrpcStatus) => logFailure(logger, incoming, status)
+  const noteEnd = (incoming: Incoming): OnEnd => {
+    const observed = options.onCall?.(incoming.path)
+    return status => {
+      logFailure(logger, incoming, status)
+      observed?.(status.code)
+    }
+  }
+  const track = (onEnd: OnEnd, begin: (hooks: CallHooks) => Stoppable) => {
     const call = begin({ onEnd, onRelease: () => running.delete(call) })
     running.add(call)
   }
-  const forward = (incoming: Incoming, body: RequestBody, onStatus?: (grpcStatus: number) => void) => {
+  const forward = (incoming: Incoming, body: RequestBody, onEnd: OnEnd) => {
     const call = new Forward(incoming, upstream, body, status => {
       running.delete(call)
-      logFailure(logger, incoming, status)
-      onStatus?.(status.code)
+      onEnd(status)
     })
     running.add(call)
     call.start()
@@ -70,9 +76,10 @@ export function createProxy(options: ProxyOptions): Proxy {
     const incoming = readIncoming(stream, headers, flags, rawHeaders)
     const interceptor = options.intercept.get(incoming.path)
     const handler = options.streams.get(incoming.path)
-    if (interceptor !== undefined) track(incoming, hooks => intercept(incoming, { interceptor, forward, ...hooks }))
-    else if (handler !== undefined) track(incoming, hooks => serveStream(incoming, { handler, ...hooks }))
-    else forward(incoming, RequestBody.from(stream))
+    const onEnd = noteEnd(incoming)
+    if (interceptor !== undefined) track(onEnd, hooks => intercept(incoming, { interceptor, forward, ...hooks }))
+    else if (handler !== undefined) track(onEnd, hooks => serveStream(incoming, { handler, ...hooks }))
+    else forward(incoming, RequestBody.from(stream), onEnd)
   })
 
   return {
@@ -91,7 +98,7 @@ export function createProxy(options: ProxyOptions): Proxy {
 }
 
 interface CallHooks {
-  readonly onEnd: (status: GrpcStatus) => void
+  readonly onEnd: OnEnd
   readonly onRelease: () => void
 }
 

@@ -80,7 +80,9 @@ describe('enbi-shim check-config', () => {
   })
 
   it('prints what is a config again', async () => {
-    const { stdout } = await enbiShim('check-config', shim.configPath)
+    const full = join(bed.dir, 'full.yaml')
+    await writeFile(full, 'kubernetes: {}\nmetrics: { address: "[::1]:9469" }\n')
+    const { stdout } = await enbiShim('check-config', full)
     const file = join(bed.dir, 'printed.yaml')
     await writeFile(file, stdout)
     expect(await enbiShim('check-config', file)).toMatchObject({ exitCode: 0, stdout })

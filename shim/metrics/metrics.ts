@@ -1,0 +1,62 @@
+import { once } from 'node:events'
+import type { Logger } from 'pino'
+import { Registry } from 'prom-client'
+import type { CallObserver } from '../proxy/contract.ts'
+import type { Activity } from '../pull/activity.ts'
+import { createKeptImages, type KeptImagesOptions } from '../status/kept-images.ts'
+import type { ShimFacts } from '../status/status-message.ts'
+import { createCallMetrics } from './call-metrics.ts'
+import type { ListenAddress } from './listen-address.ts'
+import { addNodeMetrics } from './node-metrics.ts'
+import { addProcessMetrics } from './process-metrics.ts'
+import { countActivity } from './pull-metrics.ts'
+import { serveHttp } from './serve-http.ts'
+
+export interface MetricsOptions extends KeptImagesOptions {
+  readonly shim: ShimFacts
+  readonly activity: Activity
+}
+
+/** What is counted, and who tells it. */
+export interface Metrics {
+  readonly onCall: CallObserver
+  /** To be used in place of the one that was given. */
+  readonly activity: Activity
+  /** Serves /metrics, /healthz and /readyz until the signal aborts. Does not throw: a kubelet depends on the rest. */
+  serve(plan: ServePlan): Promise<void>
+}
+
+export interface ServePlan {
+  readonly listen: ListenAddress
+  readonly signal: AbortSignal
+  readonly logger: Logger
+}
+
+export function createMetrics({ shim, activity, images }: MetricsOptions): Metrics {
+  const registry = new Registry()
+  const keptImages = createKeptImages({ images })
+  addProcessMetrics(registry)
+  addNodeMetrics({ shim, keptImages }, registry)
+  const obstacles = async () => {
+    const { problem } = await keptImages()
+    return problem === undefined ? [] : [`containerd at ${shim.containerd}: ${problem}`]
+  }
+  return {
+    onCall: createCallMetrics(registry),
+    activity: countActivity(activity, registry),
+    async serve({ listen, signal, logger }) {
+      try {
+        const server = await serveHttp({
+          ...{ listen, setBy: 'metrics.address', registry, obstacles },
+          state: () => 'serving',
+        })
+        logger.info({ listen: server.address() }, 'serving /metrics, /healthz and /readyz')
+        if (!signal.aborted) await once(signal, 'abort')
+        server.close()
+        server.closeAllConnections()
+      } catch (err) {
+        logger.error({ err }, 'metrics and health are not served')
+      }
+    },
+  }
+}

@@ -1,0 +1,103 @@
+import { Counter, Histogram, type Registry } from 'prom-client'
+import type { ErrorCode } from '../errors.ts'
+import type { Activity, RunActivity } from '../pull/activity.ts'
+import type { PullProgress } from '../pull/progress.ts'
+import { createGauges } from './gauges.ts'
+
+/** Seconds: from an image whose store paths are there to a build that takes an hour. */
+const BUCKETS = [0.05, 0.25, 1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600]
+
+/** The same activity; what goes on in it is counted. */
+export function countActivity(activity: Activity, registry: Registry): Activity {
+  const pulls = outcomes(registry, 'pull', 'Pulls of recipes; those that share one run count once.')
+  const builds = outcomes(registry, 'build', 'Runs of nix for recipes, fetching from binary caches included.')
+  const imports = outcomes(registry, 'import', 'Imports of build outputs into containerd.')
+  addGauges(activity, registry)
+
+  /** Which stage a run is in is told by its progress. */
+  function timeRun(run: RunActivity): RunActivity {
+    const startedAt = performance.now()
+    let stage: { readonly outcomes: Outcomes; readonly startedAt: number } | undefined
+    const enter = (next: Outcomes) => {
+      stage ??= { outcomes: next, startedAt: performance.now() }
+    }
+    const leave = (code?: ErrorCode) => {
+      stage?.outcomes.end(code, stage.startedAt)
+      stage = undefined
+    }
+    return {
+      progress(progress) {
+        if (BUILDING.has(progress.phase)) enter(builds)
+        else if (progress.phase === 'built') leave()
+        else if (IMPORTING.has(progress.phase)) enter(imports)
+        run.progress(progress)
+      },
+      done(outcome) {
+        leave()
+        pulls.end(undefined, startedAt)
+        run.done(outcome)
+      },
+      failed(error) {
+        leave(error.code)
+        pulls.end(error.code, startedAt)
+        run.failed(error)
+      },
+    }
+  }
+
+  return {
+    ...activity,
+    began: recipe => timeRun(activity.began(recipe)),
+    refused(wish, error) {
+      pulls.refused(error.code)
+      activity.refused(wish, error)
+    },
+  }
+}
+
+type Phase = PullProgress['phase']
+const BUILDING = new Set<Phase>(['evaluating', 'fetching', 'building'])
+const IMPORTING = new Set<Phase>(['importing', 'unpacking'])
+
+interface Outcomes {
+  /** `code` of a failure; `startedAt` by `performance.now()`. */
+  end(code: ErrorCode | undefined, startedAt: number): void
+  /** Nothing was run. */
+  refused(code: ErrorCode): void
+}
+
+function outcomes(registry: Registry, what: string, help: string): Outcomes {
+  const registers = [registry]
+  const count = new Counter({
+    name: `enbi_shim_${what}s_total`,
+    help: `${help} Label code: empty, or the error's.`,
+    labelNames: ['result', 'code'],
+    registers,
+  })
+  const seconds = new Histogram({
+    name: `enbi_shim_${what}_duration_seconds`,
+    help: `${help} Time that they took, failed ones included.`,
+    buckets: BUCKETS,
+    registers,
+  })
+  count.inc({ result: 'succeeded', code: '' }, 0)
+  return {
+    end(code, startedAt) {
+      count.inc({ result: code ? 'failed' : 'succeeded', code: code ?? '' })
+      seconds.observe((performance.now() - startedAt) / 1000)
+    },
+    refused: code => count.inc({ result: 'refused', code }),
+  }
+}
+
+function addGauges({ runs }: Activity, registry: Registry): void {
+  const gauge = createGauges(registry)
+  const countIn = (phases: ReadonlySet<Phase>) => () =>
+    runs().filter(({ progress }) => progress && phases.has(progress.phase)).length
+  gauge('enbi_shim_builds_queued', 'Builds that wait for their turn.', countIn(new Set(['queued'])))
+  gauge('enbi_shim_builds_running', 'Builds that run.', countIn(BUILDING))
+  gauge('enbi_shim_imports_running', 'Imports that run.', countIn(new Set([...IMPORTING, 'built'])))
+  gauge('enbi_shim_pulls_waiting', 'Callers that wait for the image of a recipe.', () =>
+    runs().reduce((sum, { waiting }) => sum + waiting.length, 0),
+  )
+}

@@ -1,0 +1,70 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Registry } from 'prom-client'
+import { hasCode } from '../error-code.ts'
+import { FinalError, messageOf } from '../errors.ts'
+import { formatListenAddress, type ListenAddress } from './listen-address.ts'
+
+export interface HttpPlan {
+  readonly listen: ListenAddress
+  /** What a user sets it by, for error messages: `--listen`. */
+  readonly setBy: string
+  readonly registry: Registry
+  /** What is in the way of being ready; empty when nothing is. */
+  readonly obstacles: () => readonly string[] | Promise<readonly string[]>
+  /** What it does when it is ready. */
+  readonly state: () => string
+}
+
+/** Whoever asks for so little is done with asking within this, in milliseconds. */
+const REQUEST_LIMIT_MS = 10_000
+
+/** Serves /metrics, /healthz and /readyz. Throws ListenAddressInUse, or ConfigInvalid for an address that is none of this machine's. */
+export async function serveHttp(plan: HttpPlan): Promise<Server> {
+  const limits = { headersTimeout: REQUEST_LIMIT_MS, requestTimeout: REQUEST_LIMIT_MS }
+  const server = createServer(limits, (request, response) => {
+    answer(plan, request, response).catch(error => reply(response, 500, `${messageOf(error)}\n`))
+  })
+  await listen(server, plan)
+  return server
+}
+
+function listen(server: Server, { listen, setBy }: HttpPlan): Promise<void> {
+  const { host, port } = listen
+  const address = formatListenAddress(listen)
+  return new Promise((resolve, reject) => {
+    server.once('error', cause => {
+      reject(
+        hasCode(cause, 'EADDRINUSE')
+          ? new FinalError('ListenAddressInUse', `${address} is in use: choose another ${setBy}`, { cause })
+          : new FinalError('ConfigInvalid', `cannot listen on ${address} (${setBy}): ${cause.message}`, { cause }),
+      )
+    })
+    server.listen(port, host, resolve)
+  })
+}
+
+async function answer(
+  { registry, obstacles, state }: HttpPlan,
+  { method, url = '' }: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (method !== 'GET' && method !== 'HEAD') return reply(response, 405, 'there are GET and HEAD\n')
+  switch (url.replace(/\?.*$/s, '')) {
+    case '/metrics':
+      return reply(response, 200, await registry.metrics(), registry.contentType)
+    case '/healthz':
+      return reply(response, 200, 'ok\n')
+    case '/readyz': {
+      const found = await obstacles()
+      return found.length === 0
+        ? reply(response, 200, `ok: ${state()}\n`)
+        : reply(response, 503, `${found.join('\n')}\n`)
+    }
+    default:
+      return reply(response, 404, 'there are /metrics, /healthz and /readyz\n')
+  }
+}
+
+function reply(response: ServerResponse, status: number, text: string, type = 'text/plain; charset=utf-8'): void {
+  response.writeHead(status, { 'content-type': type }).end(text)
+}
