@@ -55,6 +55,8 @@ mount --bind /proc/sys /proc/sys
 mount -o remount,bind,ro /proc/sys
 umount -l /.old
 rmdir /.old
+# As systemd has it where it is not in a container.
+mount --make-rshared /
 
 base=/run/base-units
 mkdir -p "$base/sysinit.target.wants"
