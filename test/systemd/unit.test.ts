@@ -1,11 +1,11 @@
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { IMAGES } from '../import/native/images.ts'
 import { copyExample } from '../node/example.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import { writeStoreImages } from '../node/store-image.ts'
-import { installShim, readUnits, type ShimUnits } from './install-shim.ts'
+import { readUnits, type ShimUnits } from './install-shim.ts'
 import { type SystemdNode, startSystemdNode } from './systemd-node.ts'
 
 const SOCKET = '/run/enbi-shim/enbi-shim.sock'
@@ -23,7 +23,9 @@ beforeAll(async () => {
   node = await startSystemdNode()
   formats = onNode((await copyExample('formats', node.outside('/srv'))).dir)
   units = await readUnits()
-  await installShim(node, units, CONFIG)
+  await follow('install', 'kubelet', 'start')
+  await node.write({ '/etc/enbi-shim/config.yaml': CONFIG })
+  await node.run('systemctl', ['restart', 'enbi-shim.service'])
 })
 afterAll(() => node?.[Symbol.asyncDispose]())
 
@@ -53,6 +55,12 @@ test('an archive is built, imported, and runs; what it was made from is let go o
   const before = await gcRoots()
   await node.cri(SOCKET).removeImage('registry.example/archive:1')
   await vi.waitFor(async () => expect(await gcRoots()).toBe(before - 1), { timeout: 10_000 })
+})
+
+test('`enbi-shim pull` reaches it at its default socket', async () => {
+  const recipe = ['--flake', formats, '--package', 'stream']
+  const { stdout } = await node.run('enbi-shim', ['pull', 'registry.example/by-hand:1', ...recipe])
+  expect(stdout).toContain('registry.example/by-hand:1')
 })
 
 test('what comes out of the store runs as the build user', async () => {
@@ -106,6 +114,24 @@ test('a service that was killed is started again', async () => {
   // Without a call that would wake it.
   await vi.waitFor(async () => expect(['0', before]).not.toContain(await property('MainPID')), { timeout: 10_000 })
 })
+
+test('nothing is left when it is undone, but what containerd and npm have', async () => {
+  await follow('undo')
+  const { stdout } = await node.run('sh', ['-c', 'find /etc /var -xdev -name "*enbi-shim*"; getent passwd enbi-shim'], {
+    reject: false,
+  })
+  expect(stdout).toBe('')
+})
+
+/** Runs commands of docs/install.md, one after the other in one shell. */
+async function follow(...names: string[]): Promise<void> {
+  const page = await readFile(join(import.meta.dirname, '../../docs/install.md'), 'utf8')
+  const blocks = new Map([...page.matchAll(TESTED)].map(([, name, commands]) => [name, commands]))
+  await node.run('sh', ['-euxc', names.map(name => blocks.get(name) ?? `: no block ${name}; exit 1`).join('\n')])
+}
+
+/** A block of shell commands below a comment that names it. */
+const TESTED = /^<!-- tested: (\w+) -->\n```sh\n(.*?)^```$/gms
 
 async function pull(image: string, flakeUrl: string, packageName: string): Promise<string> {
   return node.cri(SOCKET).pullImage(recipePull({ image, flakeUrl, packageName }))
