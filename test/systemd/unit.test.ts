@@ -2,6 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { IMAGES } from '../import/native/images.ts'
+import { nix2containerFlake } from '../import/native/nix2container-flake.ts'
 import { copyExample } from '../node/example.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import { writeStoreImages } from '../node/store-image.ts'
@@ -46,6 +47,13 @@ test('layers of store paths are hard links, made through the mount of the unit; 
 
   const ownedId = await pull('registry.example/owned:1', flake, 'conf.owned')
   expect(await node.runPod({ imageId: ownedId, command })).toEqual({ exitCode: 0, output: '1 1000\n' })
+})
+
+test('a file of an image may run as its owner and its group', async () => {
+  const digests = [1, 2].map(n => `sha256:${`${n}`.repeat(64)}`)
+  await node.write({ '/srv/document/flake.nix': nix2containerFlake(digests, { mode: '6711', gid: 77 }) })
+  const imageId = await pull('registry.example/document:1', 'path:/srv/document', 'image')
+  expect((await node.runPod({ imageId })).output).toMatch(/^6711 \/bin\/busybox\n/)
 })
 
 test('an archive is built, imported, and runs; what it was made from is let go of with it', async () => {
