@@ -3,7 +3,9 @@ import { basename, join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { IMAGES } from '../import/native/images.ts'
 import { nix2containerFlake } from '../import/native/nix2container-flake.ts'
+import { connectCri } from '../node/cri.ts'
 import { copyExample } from '../node/example.ts'
+import { expectNoTrace } from '../node/no-trace.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import { writeStoreImages } from '../node/store-image.ts'
 import { readUnits, type ShimUnits } from './install-shim.ts'
@@ -28,7 +30,10 @@ beforeAll(async () => {
   await node.write({ '/etc/enbi-shim/config.yaml': CONFIG })
   await node.run('systemctl', ['restart', 'enbi-shim.service'])
 })
-afterAll(() => node?.[Symbol.asyncDispose]())
+afterAll(async () => {
+  await node?.[Symbol.asyncDispose]()
+  expectNoTrace(node.dir)
+})
 
 test('systemd finds nothing to complain about', async () => {
   const units = ['service', 'socket'].map(kind => `/etc/systemd/system/enbi-shim.${kind}`)
@@ -114,6 +119,20 @@ test('a call wakes the service that was stopped, and waits for it', async () => 
   await node.run('systemctl', ['stop', 'enbi-shim.service'])
   await expect(node.cri(SOCKET).imageFsInfo()).resolves.toHaveLength(1)
   expect(await property('ActiveState')).toBe('active')
+})
+
+test('no call fails while it is restarted', async () => {
+  let calls = 0
+  let isRestarting = true
+  const restarted = node.run('systemctl', ['restart', 'enbi-shim.service']).finally(() => {
+    isRestarting = false
+  })
+  for (; isRestarting; calls += 1) {
+    using cri = connectCri(node.outside(SOCKET))
+    await cri.imageFsInfo()
+  }
+  await restarted
+  expect(calls).toBeGreaterThan(1)
 })
 
 test('a service that was killed is started again', async () => {
