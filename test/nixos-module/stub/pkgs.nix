@@ -6,6 +6,7 @@ in
 lib.mapAttrs (name: _: package name) {
   enbi-shim = null;
   enbi-controller = null;
+  own-shim = null;
   gitMinimal = null;
   nix = null;
   openssh = null;
