@@ -1,6 +1,7 @@
 { config, lib, pkgs, ... }:
 let
   inherit (lib) literalExpression mkEnableOption mkOption mkPackageOption types;
+  absolutePath = import ./absolute-path.nix { inherit lib; };
   json = (pkgs.formats.json { }).type;
 in
 {
@@ -40,24 +41,27 @@ in
     };
 
     kubeconfigFile = mkOption {
-      type = types.nullOr (types.strMatching "/.*");
+      type = types.nullOr absolutePath;
       default = null;
       example = "/etc/enbi-shim/kubeconfig";
       description = ''
-        Kubeconfig of the shim, a path on the node as a string. Root alone has to be able to read it, and the files that it names. The shim
+        Kubeconfig of the shim. Root alone has to be able to read it, and the files that it names. The shim
         reads it where it is and reads it again each minute, so that a token can be renewed. Null: the shim knows of no cluster.
       '';
     };
 
     environmentFile = mkOption {
-      type = types.nullOr (types.strMatching "/.*");
+      type = types.nullOr absolutePath;
       default = null;
       example = "/run/secrets/enbi-shim.env";
-      description = "File with environment variables of the shim, as `http_proxy` or `NIX_SSL_CERT_FILE` (`EnvironmentFile=` of {manpage}`systemd.exec(5)`), a path on the node as a string.";
+      description = ''
+        File with environment variables of the shim, as `http_proxy` or `NIX_SSL_CERT_FILE` (`EnvironmentFile=` of
+        {manpage}`systemd.exec(5)`).
+      '';
     };
 
     containerdRoot = mkOption {
-      type = types.strMatching "/.*";
+      type = absolutePath;
       default =
         if config.services.enbi-shim.k3s.enable then
           "/var/lib/rancher/k3s/agent/containerd"
@@ -99,11 +103,11 @@ in
       package = mkPackageOption pkgs "enbi-controller" { };
 
       kubeconfigFile = mkOption {
-        type = types.nullOr (types.strMatching "/.*");
+        type = types.nullOr absolutePath;
         default = null;
         example = "/etc/enbi-controller/kubeconfig";
         description = ''
-          Kubeconfig of the controller, a path on the machine as a string. Root alone has to be able to read it. systemd hands it to the
+          Kubeconfig of the controller. Root alone has to be able to read it. systemd hands it to the
           service, which runs as a user without rights, when the service starts (`LoadCredential=`): it holds certificates and keys or a token
           itself and names no other files, and a change needs a restart.
         '';

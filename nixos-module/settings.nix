@@ -2,7 +2,7 @@
 { json, lib }:
 let
   inherit (lib) literalExpression mkOption types;
-  absolutePath = types.strMatching "/.*";
+  absolutePath = import ./absolute-path.nix { inherit lib; };
   open = options: { freeformType = types.attrsOf json; inherit options; };
 in
 open {

@@ -105,6 +105,9 @@ in
     services.enbi-shim.settings.import.layers = "tar";
   };
 
+  # Only a build sees it.
+  unknown-key = kubelet { services.enbi-shim.settings.nix.maxBuild = 4; };
+
   # Each with one thing wrong.
   no-containerd = node { services.kubernetes.kubelet.enable = true; };
   both-wirings = node {
