@@ -1,4 +1,4 @@
-# Packages that are names alone; a file that is generated is its value. `run` makes a derivation of a script, or stands for one.
+# Packages that are names alone. `run` makes a derivation of a script, or stands for one.
 { lib, run ? (name: script: { outPath = "/nix/store/${name}"; inherit script; }), own ? { } }:
 let
   package = name: { outPath = "/nix/store/${name}"; meta.mainProgram = name; };
@@ -8,6 +8,7 @@ lib.mapAttrs (name: _: package name) {
   enbi-controller = null;
   own-shim = null;
   gitMinimal = null;
+  kubectl = null;
   nix = null;
   openssh = null;
 } // {
@@ -20,4 +21,6 @@ lib.mapAttrs (name: _: package name) {
     generate = name: value: builtins.toFile name (builtins.toJSON value);
   };
   runCommand = name: { }: run name;
+  writeText = builtins.toFile;
+  pkgsStatic.busybox = package "busybox";
 } // own
