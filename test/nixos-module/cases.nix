@@ -55,9 +55,16 @@ in
       kubeconfigFile = "/etc/enbi-controller/kubeconfig";
       flags = {
         keep-finished = 50;
+        listen = "127.0.0.1:0";
         log-level = "debug";
-        node-repel = "tier in (a, \"$b\", 5%)";
+        node-repel = "tier in (a, b)";
       };
+    };
+  };
+  controller-quoting = controller {
+    services.enbi-shim.controller = {
+      kubeconfigFile = "/etc/enbi-controller/kubeconfig";
+      flags.node-repel = "a \"$b\" 5%";
     };
   };
   k3s-and-controller = {

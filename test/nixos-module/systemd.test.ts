@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { IMAGES } from '../import/native/images.ts'
 import { startBed } from '../node/bed.ts'
 import { recipePull } from '../node/recipe-pull.ts'
@@ -12,15 +12,31 @@ import { renderUnit } from './unit-file.ts'
 const SOCKET = '/run/enbi-shim/enbi-shim.sock'
 const CONFIG = "policy: [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**'] }]\n"
 
+const KUBECONFIG = {
+  apiVersion: 'v1',
+  kind: 'Config',
+  'current-context': 'a',
+  contexts: [{ name: 'a', context: { cluster: 'a', user: 'a' } }],
+  clusters: [{ name: 'a', cluster: { server: 'https://127.0.0.1:1' } }], // nobody answers there
+  users: [{ name: 'a', user: { token: 'secret' } }],
+}
+
 let node: SystemdNode
+let machines: Awaited<ReturnType<typeof evaluateMachines>>
+
 beforeAll(async () => {
-  const { service, socket } = await evaluateUnits()
+  await using bed = await startBed({ without: ['containerd', 'nix'], daemon: false })
+  machines = await evaluateMachines(bed)
   node = await startSystemdNode()
-  await installShim(node, { service: renderUnit(withProgramsOf(service)), socket: renderUnit(socket) }, CONFIG)
+  // As systemd itself has it outside of containers: the mount of a credential gets into the service's namespace.
+  await node.run('mount', ['--make-rshared', '/'])
 })
 afterAll(() => node?.[Symbol.asyncDispose]())
 
-test('the units of the module build, link layers and run the image under a real systemd', async () => {
+test('the units of the shim build, link layers and run the image under a real systemd', async () => {
+  const { services, sockets } = theMachine(machines, 'kubelet')
+  const units = { service: onNode(services['enbi-shim']), socket: onNode(sockets['enbi-shim']) }
+  await installShim(node, units, CONFIG)
   const { dir } = await writeStoreImages(node.outside('/srv'), IMAGES, '/usr/local/bin/node')
   const pull = recipePull({
     image: 'registry.example/small:1',
@@ -33,16 +49,35 @@ test('the units of the module build, link layers and run the image under a real 
   expect(await node.runPod({ imageId, command })).toEqual({ exitCode: 0, output: '2 0\n' })
 })
 
-async function evaluateUnits() {
-  await using bed = await startBed({ without: ['containerd', 'nix'], daemon: false })
-  const { services, sockets } = theMachine(await evaluateMachines(bed), 'kubelet')
-  const [service, socket] = [services['enbi-shim'], sockets['enbi-shim']]
-  if (service === undefined || socket === undefined) throw new Error('the module has made no units')
-  return { service, socket }
-}
+test('the controller runs under a real systemd as nobody in particular, with a kubeconfig that root alone can read', async () => {
+  await node.write({
+    '/etc/enbi-controller/kubeconfig': JSON.stringify(KUBECONFIG),
+    '/etc/systemd/system/enbi-controller.service': onNode(
+      theMachine(machines, 'controller-flags').services['enbi-controller'],
+    ),
+  })
+  await node.run('chmod', ['600', '/etc/enbi-controller/kubeconfig'])
+  await node.run('systemctl', ['daemon-reload'])
+  await node.run('systemctl', ['start', 'enbi-controller.service'])
+  await vi.waitFor(async () => expect(await node.journal('enbi-controller')).toContain('ECONNREFUSED'), {
+    timeout: 20_000,
+  })
+  const { stdout } = await node.run('systemctl', [
+    'show',
+    '--property=NRestarts,ActiveState,MainPID',
+    'enbi-controller',
+  ])
+  expect(stdout).toContain('NRestarts=0\nActiveState=active')
+  const pid = /^MainPID=(\d+)$/m.exec(stdout)?.[1]
+  const { stdout: user } = await node.run('stat', ['--format=%U', `/proc/${pid}`])
+  expect(user).not.toBe('root')
+})
 
 /** The node is no NixOS: its programs and the config are elsewhere, all else is the module's. */
-function withProgramsOf(service: UnitOptions): UnitOptions {
-  const ExecStart = '/usr/local/bin/enbi-shim serve --config /etc/enbi-shim/config.yaml'
-  return { ...service, path: ['/usr/local', '/usr'], serviceConfig: { ...service.serviceConfig, ExecStart } }
+function onNode(unit: UnitOptions | undefined): string {
+  if (unit === undefined) throw new Error('the module has not made that unit')
+  const path = unit.path.length === 0 ? [] : ['/usr/local', '/usr']
+  return renderUnit({ ...unit, path })
+    .replace(/^ExecStart=\/nix\/store\/[^/]+/m, 'ExecStart=/usr/local')
+    .replace(/ --config \S+$/m, ' --config /etc/enbi-shim/config.yaml')
 }

@@ -17,6 +17,7 @@ afterAll(async () => bed?.[Symbol.asyncDispose]())
 
 const machine = (name: string): Machine => theMachine(machines, name)
 const shimOf = (name: string) => machine(name).services['enbi-shim']
+const controllerOf = (name: string) => machine(name).services['enbi-controller']
 
 describe('the units of the shim', () => {
   it('are those of other distributions, but for paths of the store', async () => {
@@ -109,20 +110,19 @@ test('the port of the metrics is opened when asked for', () => {
 })
 
 describe('the controller', () => {
-  it('gets its kubeconfig from systemd and its flags by argument', () => {
-    const { serviceConfig } = machine('controller-flags').services['enbi-controller'] ?? {}
-    expect(serviceConfig).toMatchObject({
+  it('gets its kubeconfig from systemd and its flags by argument, which systemd unquotes', () => {
+    const start = '/nix/store/enbi-controller/bin/enbi-controller --kubeconfig=%d/kubeconfig'
+    expect(controllerOf('controller-flags')?.serviceConfig).toMatchObject({
       DynamicUser: true,
       LoadCredential: 'kubeconfig:/etc/enbi-controller/kubeconfig',
-      ExecStart:
-        '/nix/store/enbi-controller/bin/enbi-controller --kubeconfig=%d/kubeconfig "--keep-finished=50" "--log-level=debug" ' +
-        '"--node-repel=tier in (a, \\"$$b\\", 5%%)"',
+      ExecStart: `${start} "--keep-finished=50" "--listen=127.0.0.1:0" "--log-level=debug" "--node-repel=tier in (a, b)"`,
     })
+    expect(controllerOf('controller-quoting')?.serviceConfig.ExecStart).toBe(`${start} "--node-repel=a \\"$$b\\" 5%%"`)
   })
 
   it('can do with the kubeconfig alone, beside a shim or by itself', () => {
     const start = '/nix/store/enbi-controller/bin/enbi-controller --kubeconfig=%d/kubeconfig'
-    expect(machine('controller').services['enbi-controller']?.serviceConfig.ExecStart).toBe(start)
+    expect(controllerOf('controller')?.serviceConfig.ExecStart).toBe(start)
     expect(Object.keys(machine('controller').services)).toEqual(['enbi-controller'])
     expect(Object.keys(machine('k3s-and-controller').services)).toEqual(['enbi-controller', 'enbi-shim', 'k3s'])
     expect(Object.keys(machine('k3s').services)).toEqual(['enbi-shim', 'k3s'])
