@@ -1,23 +1,29 @@
-import { basename } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readdir, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { IMAGES } from '../import/native/images.ts'
 import { copyExample } from '../node/example.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import { writeStoreImages } from '../node/store-image.ts'
-import { installShim, readUnits } from './install-shim.ts'
+import { installShim, readUnits, type ShimUnits } from './install-shim.ts'
 import { type SystemdNode, startSystemdNode } from './systemd-node.ts'
 
 const SOCKET = '/run/enbi-shim/enbi-shim.sock'
 const CONFIG = `
-shutdownTimeout: 1s
 policy:
   - { namespaces: ['*'], images: ['**'], flakes: ['path:/**'] }
 `
+/** Of `systemd-analyze security`, in tenths: what the service has to be able to do does not leave less. */
+const EXPOSURE = 30
 
 let node: SystemdNode
+let units: ShimUnits
+let formats: string
 beforeAll(async () => {
   node = await startSystemdNode()
-  await installShim(node, await readUnits(), CONFIG)
+  formats = onNode((await copyExample('formats', node.outside('/srv'))).dir)
+  units = await readUnits()
+  await installShim(node, units, CONFIG)
 })
 afterAll(() => node?.[Symbol.asyncDispose]())
 
@@ -25,11 +31,12 @@ test('systemd finds nothing to complain about', async () => {
   const units = ['service', 'socket'].map(kind => `/etc/systemd/system/enbi-shim.${kind}`)
   const { stdout, stderr } = await node.run('systemd-analyze', ['verify', ...units])
   expect([stdout, stderr]).toEqual(['', ''])
+  await node.run('systemd-analyze', ['security', '--offline=true', `--threshold=${EXPOSURE}`, units[0] ?? ''])
 })
 
 test('layers of store paths are hard links, made through the mount of the unit; files of another owner are copied', async () => {
-  const { dir } = await writeStoreImages(node.outside('/srv'), IMAGES, '/usr/local/bin/node')
-  const flake = `path:/srv/${basename(dir)}`
+  const images = await writeStoreImages(node.outside('/srv'), IMAGES, '/usr/local/bin/node')
+  const flake = onNode(images.dir)
   const imageId = await pull('registry.example/small:1', flake, 'conf.small')
   expect(await node.journal('enbi-shim')).toContain('by hard links, through /run/enbi-shim/root')
   const command = ['/bin/busybox', 'sh', '-c', 'stat -c "%h %u" /nix/store/*-many/share/folder-0/file-0']
@@ -39,16 +46,92 @@ test('layers of store paths are hard links, made through the mount of the unit; 
   expect(await node.runPod({ imageId: ownedId, command })).toEqual({ exitCode: 0, output: '1 1000\n' })
 })
 
-test('an archive is built as the build user, imported, and runs', async () => {
-  const { dir } = await copyExample('formats', node.outside('/srv'))
-  const flake = `path:/srv/${basename(dir)}`
-  const imageId = await pull('registry.example/archive:1', flake, 'docker-archive')
+test('an archive is built, imported, and runs; what it was made from is let go of with it', async () => {
+  const imageId = await pull('registry.example/archive:1', formats, 'docker-archive')
   const { output } = await node.runPod({ imageId })
   expect(output).toBe('hello from a Nix-built image\n')
+  const before = await gcRoots()
+  await node.cri(SOCKET).removeImage('registry.example/archive:1')
+  await vi.waitFor(async () => expect(await gcRoots()).toBe(before - 1), { timeout: 10_000 })
+})
+
+test('what comes out of the store runs as the build user', async () => {
   const { stdout: uid } = await node.run('id', ['-u', 'enbi-shim'])
-  await expect(pull('registry.example/who:1', flake, 'who')).rejects.toThrow(`uid ${uid}`)
+  await expect(pull('registry.example/who:1', formats, 'who')).rejects.toThrow(`uid ${uid}`)
+})
+
+test.each([
+  ['write to /etc', 'touch /etc/written'],
+  ['write to the store', 'touch /nix/store/written'],
+  ['write to /etc through the mount that links are made through', 'touch /run/enbi-shim/root/etc/written'],
+  ['read what is in a home', 'cat /root/secret'],
+  ['read it through that mount', 'cat /run/enbi-shim/root/root/secret'],
+  ['mount anything', 'mount -t tmpfs tmpfs /tmp'],
+])('the service cannot %s', async (_what, script) => {
+  await node.write({ '/root/secret': '' })
+  expect(await runAsService(script)).not.toBe(0)
+  expect(await runAsService('ls /run/enbi-shim/root/nix/store && touch /var/lib/enbi-shim/written')).toBe(0)
+})
+
+test('a build that runs is finished by a stop, which leaves nothing behind', async () => {
+  const { dir } = await copyExample('formats', node.outside('/srv'))
+  await writeFile(join(dir, 'gate'), '/srv/gate')
+  const pulled = pull('registry.example/gated:1', onNode(dir), 'gated')
+  await vi.waitFor(async () => expect(await buildProcesses()).toContain('nix'), { timeout: 10_000 })
+  const stopped = node.run('systemctl', ['stop', 'enbi-shim.service'])
+  await vi.waitFor(async () => expect(await node.journal('enbi-shim')).toContain('"stopping"'), { timeout: 10_000 })
+  await node.write({ '/srv/gate': '' })
+  await expect(pulled).resolves.toMatch(/^sha256:/)
+  await stopped
+  expect(await property('Result')).toBe('success')
+  expect(await node.journal('enbi-shim')).toContain('"stopped"')
+  expect(await buildProcesses()).toBe('')
+})
+
+test('a call wakes the service that was stopped, and waits for it', async () => {
+  await node.run('systemctl', ['stop', 'enbi-shim.service'])
+  await expect(node.cri(SOCKET).imageFsInfo()).resolves.toHaveLength(1)
+  expect(await property('ActiveState')).toBe('active')
+})
+
+test('a service that was killed is started again', async () => {
+  const before = await property('MainPID')
+  await node.run('systemctl', ['kill', '--signal', 'KILL', 'enbi-shim.service'])
+  await expect(node.cri(SOCKET).imageFsInfo()).resolves.toHaveLength(1)
+  expect(await property('MainPID')).not.toBe(before)
 })
 
 async function pull(image: string, flakeUrl: string, packageName: string): Promise<string> {
   return node.cri(SOCKET).pullImage(recipePull({ image, flakeUrl, packageName }))
+}
+
+/** The flake URL on the node of a folder below /srv. */
+function onNode(dir: string): string {
+  return `path:/srv/${basename(dir)}`
+}
+
+async function gcRoots(): Promise<number> {
+  return (await readdir(node.outside('/var/lib/enbi-shim/gcroots'))).length
+}
+
+/** Command lines of the build user's processes. */
+async function buildProcesses(): Promise<string> {
+  const { stdout } = await node.run('pgrep', ['--list-full', '--uid', 'enbi-shim'], { reject: false })
+  return stdout
+}
+
+async function property(name: string): Promise<string> {
+  const { stdout } = await node.run('systemctl', ['show', '--value', '--property', name, 'enbi-shim.service'])
+  return stdout
+}
+
+/** Runs a shell script as the unit would run the shim. Resolves to its exit code. */
+async function runAsService(script: string): Promise<number | undefined> {
+  const probe = units.service
+    .replace(/^ExecStart=.*$/m, `ExecStart=/bin/sh -euc '${script}'`)
+    .replace(/^Type=.*$/m, 'Type=oneshot')
+    .replace(/^Restart=.*$/m, 'Restart=no')
+  await node.write({ '/etc/systemd/system/probe.service': probe })
+  await node.run('systemctl', ['daemon-reload'])
+  return (await node.run('systemctl', ['start', 'probe.service'], { reject: false })).exitCode
 }
