@@ -37,7 +37,10 @@ in
           }
         ]
       '';
-      description = "Rules that say what is built for whom; they come into {option}`services.enbi-shim.settings.policy`. Without a rule nothing is built.";
+      description = ''
+        Rules that say what is built for whom. Without a rule nothing is built. They come into {option}`services.enbi-shim.settings.policy`
+        with those that are given there; the first rule that matches decides, so keep rules whose order matters in one list.
+      '';
     };
 
     kubeconfigFile = mkOption {
