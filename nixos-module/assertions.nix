@@ -42,6 +42,8 @@ let
 
   pullsOneByOne = kubeletConfig: kubeletConfig.serializeImagePulls or false || kubeletConfig.maxParallelImagePulls or 2 == 1;
 
+  isLocal = address: lib.any (host: lib.hasPrefix "${host}:" address) [ "127.0.0.1" "[::1]" "localhost" ];
+
   warningsOfShim =
     warn (settings.policy == [ ]) "services.enbi-shim.policy has no rule: nothing will be built."
     ++ warn (!cfg.kubelet.enable && !cfg.k3s.enable)
@@ -53,6 +55,8 @@ let
       "services.kubernetes.kubelet.extraConfig has the kubelet pull one image at a time: a build holds up every other pull of the node."
     ++ warn (cfg.k3s.enable && pullsOneByOne k3s.extraKubeletConfig)
       "services.k3s.extraKubeletConfig has the kubelet pull one image at a time: a build holds up every other pull of the node."
+    ++ warn (cfg.openFirewallForMetrics && settings.metrics != null && isLocal settings.metrics.address)
+      "services.enbi-shim.openFirewallForMetrics has no effect: settings.metrics.address is ${settings.metrics.address}, which no other machine reaches."
     ++ warn (settings.import.layers == "linked" && !disks.areTogether "/nix/store" cfg.containerdRoot)
       "/nix/store and ${cfg.containerdRoot} are on different file systems: layers will be copied, or share their bytes where both are on one btrfs, instead of linked.";
 in

@@ -140,5 +140,11 @@ in
   serialised-pulls = kubelet { services.kubernetes.kubelet.extraConfig.serializeImagePulls = true; };
   one-pull-at-a-time = kubelet { services.enbi-shim.maxParallelImagePulls = 1; };
   serialised-pulls-of-k3s = k3s { services.k3s.extraKubeletConfig.serializeImagePulls = true; };
+  firewall-for-local-metrics = kubelet {
+    services.enbi-shim = {
+      settings.metrics = { };
+      openFirewallForMetrics = true;
+    };
+  };
   two-disks = kubelet { fileSystems = { "/" = disk "/dev/a"; "/nix" = disk "/dev/b"; }; };
 }

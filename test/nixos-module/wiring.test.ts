@@ -87,6 +87,7 @@ describe('a mistake', () => {
     ['serialised-pulls', /^services\.kubernetes\.kubelet\.extraConfig has the kubelet pull one image at a time/],
     ['one-pull-at-a-time', /^services\.kubernetes\.kubelet\.extraConfig has the kubelet pull one image at a time/],
     ['serialised-pulls-of-k3s', /^services\.k3s\.extraKubeletConfig has the kubelet pull one image at a time/],
+    ['firewall-for-local-metrics', /^services\.enbi-shim\.openFirewallForMetrics has no effect: .* 127\.0\.0\.1:9469,/],
     ['two-disks', /^\/nix\/store and \/var\/lib\/containerd are on different file systems: layers will be copied/],
   ])('that lets the node work is warned of, once: %s', (name, message) => {
     expect(machines[name]).toMatchObject({ assertions: [], warnings: [expect.stringMatching(message)] })
@@ -101,7 +102,7 @@ describe('a mistake', () => {
         ...['no-containerd', 'both-wirings', 'k3s-flags-as-text', 'firewall-without-metrics', 'kubeconfig-in-store'],
         ...['kubeconfig-in-home', 'controller-without-kubeconfig', 'controller-kubeconfig-in-store', 'no-policy'],
         ...['not-wired', 'kubelet-not-wired', 'kubelet-not-enabled', 'k3s-not-enabled', 'serialised-pulls'],
-        ...['one-pull-at-a-time', 'serialised-pulls-of-k3s', 'two-disks'],
+        ...['one-pull-at-a-time', 'serialised-pulls-of-k3s', 'two-disks', 'firewall-for-local-metrics'],
       ].toSorted(),
     )
   })
