@@ -14,7 +14,7 @@ in
       wants = [ "network-online.target" ];
       after = [ "network-online.target" ];
       wantedBy = [ "multi-user.target" ];
-      serviceConfig = {
+      serviceConfig = import ./hardening.nix // {
         ExecStart = lib.concatStringsSep " " ([ (lib.getExe cfg.package) "--kubeconfig=%d/kubeconfig" ] ++ flags);
         LoadCredential = "kubeconfig:${toString cfg.kubeconfigFile}";
         Restart = "always";
@@ -22,31 +22,11 @@ in
 
         DynamicUser = true;
         UMask = "0077";
-        ProtectSystem = "strict";
-        ProtectHome = true;
-        PrivateTmp = true;
-        PrivateDevices = true;
         PrivateUsers = true;
-        ProtectClock = true;
-        ProtectControlGroups = true;
-        ProtectHostname = true;
-        ProtectKernelLogs = true;
-        ProtectKernelModules = true;
-        ProtectKernelTunables = true;
-        ProtectProc = "invisible";
         ProcSubset = "pid";
         CapabilityBoundingSet = "";
-        NoNewPrivileges = true;
-        LockPersonality = true;
-        RemoveIPC = true;
-        RestrictNamespaces = true;
-        RestrictRealtime = true;
         RestrictSUIDSGID = true;
-        # No MemoryDenyWriteExecute: V8 compiles.
-        RestrictAddressFamilies = "AF_UNIX AF_INET AF_INET6";
-        SystemCallArchitectures = "native";
         SystemCallFilter = [ "@system-service" "~@privileged @resources" ];
-        SystemCallErrorNumber = "EPERM";
       };
     };
   };
