@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample, type Example } from '../node/example.ts'
 import type { Shim } from '../node/shim.ts'
+import { enbiShim } from './enbi-shim.ts'
 
-const MAIN = join(import.meta.dirname, '../../shim/main.ts')
 let bed: Bed
 let shim: Shim
 let formats: Example
@@ -17,12 +17,10 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-function enbiShim(...args: string[]) {
-  return bed.run(process.execPath, [MAIN, ...args], { reject: false })
-}
+const run = (...args: string[]) => enbiShim(bed, args)
 
 function pull(image: string, packageName: string, ...more: string[]) {
-  return enbiShim('pull', image, '--flake', formats.url, '--package', packageName, '--socket', shim.socket, ...more)
+  return run('pull', image, '--flake', formats.url, '--package', packageName, '--socket', shim.socket, ...more)
 }
 
 describe('enbi-shim pull', () => {
@@ -54,26 +52,26 @@ describe('enbi-shim pull', () => {
   })
 
   it('fails with exit code 3 when no shim answers', async () => {
-    const { stderr, exitCode } = await enbiShim('pull', 'a', '--flake', 'b', '--package', 'c', '--socket', '/no/where')
+    const { stderr, exitCode } = await run('pull', 'a', '--flake', 'b', '--package', 'c', '--socket', '/no/where')
     expect({ stderr, exitCode }).toEqual({ stderr: expect.stringContaining('/no/where'), exitCode: 3 })
   })
 
   it("fails with exit code 3 at a socket that is not a shim's", async () => {
     const args = ['--flake', 'b', '--package', 'c', '--socket', bed.containerdSocket]
-    expect(await enbiShim('pull', 'a', ...args)).toMatchObject({ exitCode: 3 })
+    expect(await run('pull', 'a', ...args)).toMatchObject({ exitCode: 3 })
   })
 
   it('fails with exit code 2 for wrong usage', async () => {
-    expect(await enbiShim('pull', 'a')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--flake') })
+    expect(await run('pull', 'a')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--flake') })
     const storePath = `/nix/store/${'a'.repeat(32)}-app`
     const told = { exitCode: 2, stderr: expect.stringContaining(`is named nix:0${storePath}`) }
-    expect(await enbiShim('pull', storePath)).toMatchObject(told)
+    expect(await run('pull', storePath)).toMatchObject(told)
   })
 })
 
 describe('enbi-shim check-config', () => {
   it('prints the config with every default', async () => {
-    const { stdout, exitCode } = await enbiShim('check-config', shim.configPath)
+    const { stdout, exitCode } = await run('check-config', shim.configPath)
     expect(exitCode).toBe(0)
     expect(stdout).toContain(`listen: ${shim.socket}`)
     expect(stdout).toContain('maxBuilds: 2')
@@ -82,16 +80,16 @@ describe('enbi-shim check-config', () => {
   it('prints what is a config again', async () => {
     const full = join(bed.dir, 'full.yaml')
     await writeFile(full, 'kubernetes: {}\nmetrics: { address: "[::1]:9469" }\n')
-    const { stdout } = await enbiShim('check-config', full)
+    const { stdout } = await run('check-config', full)
     const file = join(bed.dir, 'printed.yaml')
     await writeFile(file, stdout)
-    expect(await enbiShim('check-config', file)).toMatchObject({ exitCode: 0, stdout })
+    expect(await run('check-config', file)).toMatchObject({ exitCode: 0, stdout })
   })
 
   it('names mistakes and fails with exit code 2', async () => {
     const file = join(bed.dir, 'wrong.yaml')
     await writeFile(file, 'lisen: /x\n')
-    const { stderr, exitCode } = await enbiShim('check-config', file)
+    const { stderr, exitCode } = await run('check-config', file)
     expect({ stderr, exitCode }).toEqual({ stderr: expect.stringContaining('did you mean listen?'), exitCode: 2 })
   })
 })
@@ -105,14 +103,14 @@ describe('enbi-shim', () => {
     ['check-config --help', 'file'],
     ['--version', '0.1.0'],
   ])('%s exits with 0', async (args, text) => {
-    expect(await enbiShim(...args.split(' '))).toMatchObject({ exitCode: 0, stdout: expect.stringContaining(text) })
+    expect(await run(...args.split(' '))).toMatchObject({ exitCode: 0, stdout: expect.stringContaining(text) })
   })
 
   it('serve refuses a config with mistakes and a socket that is in use', async () => {
     const wrong = join(bed.dir, 'wrong-too.yaml')
     await writeFile(wrong, 'nix: { maxBuilds: 0 }\n')
-    expect(await enbiShim('serve', '--config', wrong)).toMatchObject({ exitCode: 2 })
-    expect(await enbiShim('serve', '--config', shim.configPath)).toMatchObject({
+    expect(await run('serve', '--config', wrong)).toMatchObject({ exitCode: 2 })
+    expect(await run('serve', '--config', shim.configPath)).toMatchObject({
       exitCode: 1,
       stderr: expect.stringContaining(shim.socket),
     })

@@ -1,13 +1,12 @@
-import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample, type Example } from '../node/example.ts'
 import { PYTHON, PYTHON_ENV } from '../node/python.ts'
 import { recipePull } from '../node/recipe-pull.ts'
-import type { Shim } from '../node/shim.ts'
+import { MAIN, type Shim } from '../node/shim.ts'
+import { enbiShim } from './enbi-shim.ts'
 
-const MAIN = join(import.meta.dirname, '../../shim/main.ts')
 const LIMIT = { timeout: 20_000 }
 const CTRL_C = '\x03'
 const CURSOR_IS_BACK = '\x1b[?25h'
@@ -22,12 +21,10 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-function enbiShim(...args: string[]) {
-  return bed.run(process.execPath, [MAIN, ...args], { reject: false })
-}
+const run = (...args: string[]) => enbiShim(bed, args)
 
 function status(...more: string[]) {
-  return enbiShim('status', '--socket', shim.socket, ...more)
+  return run('status', '--socket', shim.socket, ...more)
 }
 
 /** `status --watch` that goes on until it is told to end, and what it has written so far. */
@@ -109,14 +106,14 @@ describe('enbi-shim status', () => {
   })
 
   it('fails with exit code 3 when no shim answers', async () => {
-    expect(await enbiShim('status', '--socket', '/no/where')).toMatchObject({
+    expect(await run('status', '--socket', '/no/where')).toMatchObject({
       stderr: expect.stringContaining('/no/where'),
       exitCode: 3,
     })
   })
 
   it("fails with exit code 3 at a socket that is not a shim's, or an older one's", async () => {
-    expect(await enbiShim('status', '--socket', bed.containerdSocket)).toMatchObject({
+    expect(await run('status', '--socket', bed.containerdSocket)).toMatchObject({
       stderr: expect.stringContaining('older'),
       exitCode: 3,
     })

@@ -2,12 +2,12 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stringify } from 'yaml'
+import { enbiShim } from '../commands/enbi-shim.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample } from '../node/example.ts'
 import type { Shim } from '../node/shim.ts'
 import { runDoctor } from './run-doctor.ts'
 
-const MAIN = join(import.meta.dirname, '../../shim/main.ts')
 let bed: Bed
 let shim: Shim
 let kubelet: string
@@ -70,8 +70,7 @@ describe('on a node where all is well', () => {
   })
 
   it('a person reads a line for each check', async () => {
-    const args = [MAIN, 'doctor', '--config', shim.configPath, '--kubelet-config', kubelet]
-    const { stdout } = await bed.run(process.execPath, args)
+    const { stdout } = await enbiShim(bed, ['doctor', '--config', shim.configPath, '--kubelet-config', kubelet])
     expect(stdout).toContain('✓ socket: enbi-shim')
     expect(stdout).toMatch(/✓ nix: nix 2\.\d+.*, with flakes/)
     expect(stdout).toContain('– API server: the config has no kubernetes')

@@ -1,8 +1,7 @@
-import { join } from 'node:path'
 import * as v from 'valibot'
+import { enbiShim } from '../commands/enbi-shim.ts'
 import type { Bed } from '../node/bed.ts'
 
-const MAIN = join(import.meta.dirname, '../../shim/main.ts')
 const LIMIT_MS = 50_000
 
 const findingSchema = v.strictObject({
@@ -22,10 +21,7 @@ export interface Diagnosis {
 
 /** What the program says of a config, inside a bed. */
 export async function runDoctor(bed: Bed, ...args: readonly string[]): Promise<Diagnosis> {
-  const { stdout, exitCode } = await bed.run(process.execPath, [MAIN, 'doctor', '--json', ...args], {
-    reject: false,
-    limitMs: LIMIT_MS,
-  })
+  const { stdout, exitCode } = await enbiShim(bed, ['doctor', '--json', ...args], { limitMs: LIMIT_MS })
   const findings = stdout.split('\n').map(line => v.parse(findingSchema, JSON.parse(line)))
   return { exitCode, findings, of: name => findings.find(({ check }) => check === name) }
 }

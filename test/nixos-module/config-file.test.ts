@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { type Bed, startBed } from '../node/bed.ts'
 import { BUSYBOX } from '../node/programs.ts'
+import { MAIN } from '../node/shim.ts'
 
-const MAIN = join(import.meta.dirname, '../../shim/main.ts')
 let bed: Bed
 
 beforeAll(async () => {

@@ -37,7 +37,8 @@ interface Surroundings {
   readonly buildUser: User
 }
 
-const MAIN = join(import.meta.dirname, '../../shim/main.ts')
+/** The program, for the Node that runs the tests. */
+export const MAIN = join(import.meta.dirname, '../../shim/main.ts')
 
 export async function startShim(around: Surroundings, options: ShimOptions = {}): Promise<Shim> {
   const dir = join(around.namespace.dir, around.name)
