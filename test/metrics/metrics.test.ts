@@ -149,6 +149,18 @@ describe('health', () => {
   })
 })
 
+it('pulls that fail before anything can be run are counted, too', async () => {
+  const nix = { user: 'nobody-of-that-name' }
+  const other = await bed.startShim({ config: { nix, policy: POLICY, metrics: { address: '127.0.0.1:0' } } })
+  const recipe = { image: 'registry.example/unbuildable:1', flakeUrl: flakes.formats, packageName: 'stream' }
+  const call = { ...recipePull(recipe), namespace: 'team-a', podName: 'web' }
+  await expect(bed.cri(other.socket).pullImage(call)).rejects.toThrow('nobody-of-that-name')
+  const all = await scrape(await metricsUrl(other))
+  expect(all.get('enbi_shim_pulls_total{result="failed",code="BuildUserUnknown"}')).toBe(1)
+  expect(all.get('enbi_shim_pull_duration_seconds_count')).toBe(0)
+  expect(await other.daemon.stop()).toBe(0)
+})
+
 it('metrics are served on an address of IPv6', async () => {
   const other = await bed.startShim({ config: { metrics: { address: '[::1]:0' } } })
   const address = await metricsUrl(other)

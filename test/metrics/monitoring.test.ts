@@ -5,11 +5,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { createMetrics } from '../../controller/metrics.ts'
 import { workKey } from '../../controller/work-key.ts'
+import { ERROR_CODES } from '../../shim/errors.ts'
 import { GRPC_CODES } from '../../shim/metrics/call-metrics.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample } from '../node/example.ts'
 import { recipePull } from '../node/recipe-pull.ts'
-import { type KnownLabels, type KnownMetrics, problemsOf, readExposition, targetLabels } from './promql.ts'
+import { type KnownMetrics, problemsOf, readExposition, targetLabels } from './promql.ts'
 import { metricsUrl } from './scrape.ts'
 
 const MONITORING = join(import.meta.dirname, '../../deploy/monitoring')
@@ -47,12 +48,14 @@ async function shimMetrics(): Promise<KnownMetrics> {
   return readExposition(await (await fetch(`${url}/metrics`)).text(), JOBS[0])
 }
 
-/** Those of gRPC cannot all be provoked. */
+/** Not all of them can be provoked. */
 function withAllCodes(metrics: KnownMetrics): KnownMetrics {
-  const codes = new Set(GRPC_CODES)
-  const extend = (labels: KnownLabels) =>
-    labels.has('grpc_code') ? new Map([...labels, ['grpc_code', codes]]) : labels
-  return new Map([...metrics].map(([name, labels]) => [name, extend(labels)]))
+  const all = new Map([
+    ['grpc_code', new Set(GRPC_CODES)],
+    ['code', new Set(Object.keys(ERROR_CODES))],
+  ])
+  const extend = ([label, values]: readonly [string, ReadonlySet<string>]) => [label, all.get(label) ?? values] as const
+  return new Map([...metrics].map(([name, labels]) => [name, new Map([...labels].map(extend))]))
 }
 
 async function controllerMetrics(): Promise<KnownMetrics> {
@@ -153,6 +156,7 @@ describe('a mistake in a query is noticed', () => {
     ['enbi_shim_pulls_total{namespace="a"}', 'enbi_shim_pulls_total has no namespace'],
     ['enbi_shim_builds_total{result="fialed"}', 'result of enbi_shim_builds_total is never fialed'],
     ['enbi_shim_builds_total{result="refused"}', 'result of enbi_shim_builds_total is never refused'],
+    ['enbi_shim_pulls_total{code=~"DiskFull|DiscFull"}', 'code of enbi_shim_pulls_total is never DiscFull'],
     ['up{job=~"enbi-shim|enbi-shin"}', 'job of up is never enbi-shin'],
     ['sum by (pod) (enbi_shim_pulls_total)', 'none of these has pod'],
     ['sum(enbi_shim_pulls_total', 'no PromQL at 25'],
