@@ -80,6 +80,9 @@ const nixBuildSchema = v.object({
   status: v.optional(statusSchema, {}),
 })
 
+/** Names of all fields that are read or written. */
+export const NIXBUILD_FIELDS = { spec: Object.keys(specSchema.entries), status: Object.keys(statusSchema.entries) }
+
 export type NixBuildSpec = v.InferOutput<typeof specSchema>
 export type NixBuildStatus = v.InferOutput<typeof statusSchema>
 export type NixBuildNode = v.InferOutput<typeof nodeSchema>

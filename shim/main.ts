@@ -73,6 +73,23 @@ program
   })
 
 program
+  .command('doctor')
+  .description('look at all that a pull needs on this node, and say what is wrong and the way out; changes nothing')
+  .requiredOption('--config <file>', 'config file of the shim')
+  .option('--kubelet-config <file>', 'KubeletConfiguration, when it is not that of the running kubelet')
+  .addOption(new Option('--json', 'one JSON object a line'))
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 nothing failed (there may be warnings), 1 something did.\n\nExample:\n  enbi-shim doctor --config /etc/enbi-shim/config.yaml',
+  )
+  .action(async ({ config, kubeletConfig, json }) => {
+    const { doctor } = await import('./commands/doctor.ts')
+    const plan = { configFile: config, kubeletConfig, env: process.env }
+    const isWell = await doctor(plan, { json: json === true, output: process.stdout })
+    if (!isWell) process.exitCode = 1
+  })
+
+program
   .command('check-config')
   .description('check a config file and print it with its defaults')
   .argument('<file>', 'config file, YAML or JSON')

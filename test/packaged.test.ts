@@ -1,40 +1,79 @@
-import { cp, mkdir, symlink } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
+import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Bed, startBed } from './node/bed.ts'
-import { copyExample } from './node/example.ts'
-import { recipePull } from './node/recipe-pull.ts'
+import { installPacked, packProject } from './pack.ts'
 
 const TOP = join(import.meta.dirname, '..')
-let bed: Bed
-let program: string
-
-/** Built in a folder of its own: what is in the checkout's dist/ may be older, and may be in use. */
+let dir: string
+let archive: string
 beforeAll(async () => {
-  bed = await startBed()
-  const copy = join(bed.dir, 'package')
-  await mkdir(copy)
-  for (const name of ['package.json', 'tsconfig.json', 'shim', 'kube', 'controller', 'protos'])
-    await cp(join(TOP, name), join(copy, name), { recursive: true })
-  await symlink(join(TOP, 'node_modules'), join(copy, 'node_modules'))
-  await execa('npm', ['run', 'build'], { cwd: copy, preferLocal: true, localDir: TOP })
-  program = join(copy, 'dist/shim/main.js')
+  dir = await mkdtemp(join(tmpdir(), 'enbi-packed-'))
+  archive = await packProject(dir)
+  await installPacked(archive, join(dir, 'prefix'))
 })
-afterAll(async () => bed?.[Symbol.asyncDispose]())
+afterAll(() => rm(dir, { recursive: true, force: true }))
 
-describe('what is packaged', () => {
-  it.each(['shim', 'controller'])('runs as a program of its own: %s', async name => {
-    const main = program.replace('dist/shim', `dist/${name}`)
-    const { stdout } = await execa(main, ['--version'], { preferLocal: true, localDir: TOP })
-    expect(stdout).toMatch(/^\d+\.\d+\.\d+$/)
+/** That it serves, builds and imports is shown where systemd runs it: test/systemd. */
+describe('what npm packs', () => {
+  it('is what is needed to run it, and nothing else', async () => {
+    const { stdout } = await execa('tar', ['-tzf', archive])
+    const files = stdout.split('\n').map(file => file.replace(/^package\//, ''))
+    const isCode = (file: string) => /^dist\/(?:shim|controller)\/[^/]+\.js$/.test(file)
+    expect(files.filter(file => !isCode(file)).toSorted()).toEqual(
+      [
+        'LICENSE',
+        'README.md',
+        'package.json',
+        ...(await listed('deploy/systemd')),
+        ...(await listed('protos')),
+      ].toSorted(),
+    )
+    const programs = ['main', 'worker', 'linking-probe', 'tar-thread', 'link-thread']
+    expect(files).toEqual(expect.arrayContaining(programs.map(name => `dist/shim/${name}.js`)))
   })
 
-  it('serves, builds and imports, its worker thread included', async () => {
-    const { url } = await copyExample('formats', bed.dir)
-    const shim = await bed.startShim({ program })
-    const pull = recipePull({ image: 'app:1', flakeUrl: url, packageName: 'stream' })
-    const id = await bed.cri(shim.socket).pullImage(pull)
-    await expect(bed.cri().imageStatus('app:1')).resolves.toMatchObject({ id })
+  it('wants no other package', async () => {
+    const { stdout } = await execa('tar', ['-xzOf', archive, 'package/package.json'])
+    const manifest = v.parse(v.record(v.string(), v.unknown()), JSON.parse(stdout))
+    expect(Object.keys(manifest).filter(key => /dependencies|scripts/i.test(key))).toEqual([])
+    expect(await readdir(join(dir, 'prefix/lib/node_modules'))).toEqual(['enbi-shim'])
+    expect(await readdir(join(dir, 'prefix/lib/node_modules/enbi-shim'))).not.toContain('node_modules')
+  })
+
+  it('leaves the package.json of the checkout as it was', async () => {
+    const [before, after] = await Promise.all([TOP, join(dir, 'checkout')].map(readManifest))
+    expect(after).toBe(before)
+  })
+
+  it.each(['enbi-shim', 'enbi-controller'])('is installed as a program that runs: %s', async name => {
+    expect((await run(name, '--version')).stdout).toMatch(/^\d+\.\d+\.\d+$/)
+    expect((await run(name, '--help')).stdout).toContain(`Usage: ${name}`)
+  })
+
+  it('checks a config, that of deploy/systemd among them', async () => {
+    const config = join(dir, 'prefix/lib/node_modules/enbi-shim/deploy/systemd/config.yaml')
+    expect((await run('enbi-shim', 'check-config', config)).stdout).toContain('registry.example/team/*')
+    const wrong = join(dir, 'wrong.yaml')
+    await writeFile(wrong, 'polcy: []\n')
+    await expect(run('enbi-shim', 'check-config', wrong)).rejects.toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('did you mean policy?'),
+    })
   })
 })
+
+/** Far from the checkout: nothing of it can be found by accident. */
+function run(program: string, ...args: string[]) {
+  return execa(join(dir, 'prefix/bin', program), args, { cwd: '/', preferLocal: true, localDir: TOP })
+}
+
+async function listed(folder: string): Promise<string[]> {
+  return (await readdir(join(TOP, folder))).map(name => `${folder}/${name}`)
+}
+
+function readManifest(folder: string): Promise<string> {
+  return readFile(join(folder, 'package.json'), 'utf8')
+}

@@ -43,7 +43,7 @@ const resultSchema = v.object({
 const imageSchema = v.object({ image: text, imageId: text, storePath: text, size: amount, updatedAt: time })
 const folderSchema = v.object({ files: v.number(), bytes: v.number() })
 
-const reportSchema = v.object({
+export const reportSchema = v.object({
   shim: v.object({
     version: v.string(),
     startedAt: time,

@@ -4,9 +4,11 @@ import { promisify } from 'node:util'
 import * as v from 'valibot'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
+import { findRecipe } from '../../shim/recipes/find-recipe.ts'
 import { startCluster } from '../cluster/cluster.ts'
 
 const LIMIT = { timeout: 40_000, interval: 100 }
+const OWN_FLAKE = 'deploy/overlays/own-flake'
 let cluster: Awaited<ReturnType<typeof startCluster>>
 
 beforeAll(async () => {
@@ -64,9 +66,17 @@ test('the overlay changes what it says and can be applied', async () => {
   expect(args).toEqual(['--listen=0.0.0.0:9470', '--node-repel=node-role.kubernetes.io/control-plane'])
 })
 
+test('the overlay of the own flake has the very image built that the pods name', async () => {
+  await cluster.kubectl(['apply', '--dry-run=server', '--validate=strict', '--kustomize', OWN_FLAKE])
+  const { annotations, containers } = podIn(await cluster.kubectl(['kustomize', OWN_FLAKE]))
+  const recipe = findRecipe({ image: containers[0].image, annotations, system: 'x86_64-linux' })
+  expect(recipe?.packageName).toBe('controller-image')
+  expect(recipe?.flake.locked).toBe(true)
+})
+
 test('the controller knows every flag that it is given, and its image is of this version', async () => {
   const { stdout: help } = await promisify(execFile)('node', ['controller/main.ts', '--help'])
-  for (const dir of ['deploy', 'deploy/overlays/own-registry']) {
+  for (const dir of ['deploy', 'deploy/overlays/own-registry', OWN_FLAKE]) {
     const [{ args, image }] = containersIn(await cluster.kubectl(['kustomize', dir]))
     for (const flag of args) expect(help).toContain(flag.replace(/=.*/, ' <'))
     const { version } = v.parse(v.object({ version: v.string() }), JSON.parse(await readFile('package.json', 'utf8')))
@@ -93,19 +103,27 @@ const policySchema = v.object({
   ),
 })
 
+const containersSchema = v.tuple([v.object({ image: v.string(), args: v.array(v.string()) })])
+
 const deploymentSchema = v.object({
   kind: v.literal('Deployment'),
   spec: v.object({
     template: v.object({
-      spec: v.object({ containers: v.tuple([v.object({ image: v.string(), args: v.array(v.string()) })]) }),
+      metadata: v.object({ annotations: v.optional(v.record(v.string(), v.string()), {}) }),
+      spec: v.object({ containers: containersSchema }),
     }),
   }),
 })
 
 function containersIn(manifests: string) {
+  return podIn(manifests).containers
+}
+
+function podIn(manifests: string) {
   const [deployment] = parseAllDocuments(manifests)
     .map(document => v.safeParse(deploymentSchema, document.toJS()))
     .flatMap(parsed => (parsed.success ? [parsed.output] : []))
   if (!deployment) throw new Error('there is no Deployment')
-  return deployment.spec.template.spec.containers
+  const { metadata, spec } = deployment.spec.template
+  return { ...metadata, ...spec }
 }

@@ -40,6 +40,11 @@ fi
 exec 4<&-
 
 for cgroup in $(find /sys/fs/cgroup -depth -type d -path "*/${dir##*/}*" 2>/dev/null); do
-  rmdir "$cgroup" 2>/dev/null || { sleep 0.2; rmdir "$cgroup"; }
+  # Whoever is in it dies, with all the mounts of a namespace of its own perhaps.
+  tries=0
+  until rmdir "$cgroup" 2>/dev/null || [ "$tries" -ge 100 ]; do
+    tries=$((tries + 1))
+    sleep 0.1
+  done
 done
 rm -rf --one-file-system "$dir"

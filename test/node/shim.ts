@@ -25,6 +25,8 @@ export interface ShimOptions {
   readonly wait?: boolean
   /** What is run, with `serve --config F` after it; shim/main.ts by default. */
   readonly program?: string
+  /** In place of Node and a program of its own. */
+  readonly command?: readonly string[]
 }
 
 interface Surroundings {
@@ -53,13 +55,17 @@ export async function startShim(around: Surroundings, options: ShimOptions = {})
   const daemon = createDaemon({
     name: 'enbi-shim',
     namespace: around.namespace,
-    command: [process.execPath, ...(options.nodeArgs ?? []), options.program ?? MAIN, 'serve', '--config', configPath],
+    command: [...(options.command ?? nodeCommand(options)), 'serve', '--config', configPath],
     env: { ...around.env, ...options.env },
     logPath: join(dir, 'log'),
     ready: signal => waitForAnswer(config.listen, signal),
   })
   await daemon.start({ wait: options.wait ?? true })
   return { daemon, socket: config.listen, stateDir: config.stateDir, configPath }
+}
+
+function nodeCommand({ nodeArgs = [], program = MAIN }: ShimOptions): string[] {
+  return [process.execPath, ...nodeArgs, program]
 }
 
 const POLL_MS = 10

@@ -31,13 +31,20 @@ export interface StoreImageFlake {
 const FLAKE = join(import.meta.dirname, 'store-image')
 const STREAM_PROGRAM = join(import.meta.dirname, '../import/layers/tarfile-layer.py')
 
-/** Has a package for each image: `NAME`, the script that streams it, and `conf.NAME`, its conf.json. */
-export async function writeStoreImages(parent: string, images: StoreImages): Promise<StoreImageFlake> {
+/**
+ * Has a package for each image: `NAME`, the script that streams it, and `conf.NAME`, its conf.json.
+ * `node`: where builders find it.
+ */
+export async function writeStoreImages(
+  parent: string,
+  images: StoreImages,
+  node = process.execPath,
+): Promise<StoreImageFlake> {
   const dir = await mkdtemp(join(parent, 'store-images-'))
   await cp(FLAKE, dir, { recursive: true })
   await copyFile(STREAM_PROGRAM, join(dir, 'stream.py'))
   const { architecture } = hostPlatform()
-  const settings = { ...images, system: hostSystem(), architecture, node: process.execPath }
+  const settings = { ...images, system: hostSystem(), architecture, node }
   await writeFile(join(dir, 'settings.json'), JSON.stringify(settings))
   await chmod(dir, 0o755)
   return { dir, url: `path:${dir}` }

@@ -22,6 +22,8 @@ const NEEDED = [
   // nix fetches git flakes with it; the tests look for processes with pgrep and kill them.
   { program: '/usr/bin/git', debianPackage: 'git' },
   { program: '/usr/bin/pgrep', debianPackage: 'procps' },
+  // Units run by the real one; no part of the machine's own is touched.
+  { program: '/usr/lib/systemd/systemd', debianPackage: 'systemd' },
   // A file system with reflinks, and with parts between which nothing can be linked.
   { program: '/usr/sbin/mkfs.btrfs', debianPackage: 'btrfs-progs' },
   // The tars of store layers are held against its tarfile; python3-minimal lacks that.

@@ -1,40 +1,9 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { hostSystem } from '../../../shim/build/system.ts'
-import { hostPlatform } from '../../../shim/import/config.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
-
-/** The document of an image with one package below /nix/store, and once more at the root with other permissions. */
-function flake(digests: readonly string[]): string {
-  const layer = (n: number, options: string) =>
-    `{ digest = "${digests[n]}"; diff_ids = "${digests[n]}"; size = 1000; mediatype = "application/vnd.oci.image.layer.v1.tar"; paths = [ ({ path = "\${program}"; } // ${options}) ]; }`
-  return `{
-  outputs = _: let
-    make = environment: script: derivation ({
-      system = "${hostSystem()}";
-      builder = "/bin/sh";
-      PATH = "/usr/bin:/bin";
-      args = [ "-euc" script ];
-    } // environment);
-    program = make { name = "program"; } "mkdir -p $out/bin; cp /usr/bin/busybox $out/bin/busybox; chmod 755 $out/bin/busybox";
-    perms = [ { regex = "bin/busybox"; mode = "4711"; uid = 0; gid = 0; uname = "root"; gname = "root"; } ];
-    document = builtins.toJSON {
-      version = 1;
-      arch = "${hostPlatform().architecture}";
-      image-config = { Entrypoint = [ "/bin/busybox" "stat" "-c" "%a %n" "/bin/busybox" "\${program}/bin/busybox" ]; };
-      layers = [
-        ${layer(0, '{ }')}
-        ${layer(1, `{ options = { rewrite = { regex = "^\${program}"; repl = ""; }; inherit perms; }; }`)}
-      ];
-    };
-  in {
-    packages.${hostSystem()}.image = make { name = "image.json"; inherit document; } ''printf %s "$document" > $out'';
-  };
-}
-`
-}
+import { nix2containerFlake } from './nix2container-flake.ts'
 
 let bed: Bed
 beforeAll(async () => {
@@ -71,7 +40,7 @@ async function pullAndRun(layers: 'linked' | 'tar', digests: readonly string[]) 
   const dir = join(bed.dir, `flake-${flakes}`)
   await mkdir(dir)
   await chmod(dir, 0o755)
-  await writeFile(join(dir, 'flake.nix'), flake(digests))
+  await writeFile(join(dir, 'flake.nix'), nix2containerFlake(digests))
   const shim = await bed.startShim({ config: { import: { layers } } })
   try {
     const pull = recipePull({ image: IMAGE, flakeUrl: `path:${dir}`, packageName: 'image' })

@@ -1,0 +1,53 @@
+{
+  description = "Nix builds, on image pull: a per-node proxy between the kubelet and containerd";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+
+  outputs = { self, nixpkgs }:
+    let
+      inherit (nixpkgs) lib;
+
+      systems = [ "x86_64-linux" "aarch64-linux" ];
+      eachSystem = make: lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
+
+      programs = pkgs: {
+        enbi-shim = pkgs.callPackage ./package.nix { };
+        enbi-controller = pkgs.callPackage ./package.nix { program = "enbi-controller"; };
+      };
+    in
+    {
+      packages = eachSystem (pkgs:
+        let own = programs pkgs;
+        in own // {
+          default = own.enbi-shim;
+          controller-image = pkgs.callPackage ./nix/controller-image.nix { inherit (own) enbi-controller; };
+        });
+
+      apps = eachSystem (pkgs: {
+        demo = {
+          type = "app";
+          program = toString (pkgs.callPackage ./nix/demo.nix { source = self; });
+          meta.description = "a pod's image built on pull and run, on a node that is gone afterwards";
+        };
+      });
+
+      overlays.default = final: prev: programs final;
+
+      # For a machine's own nixpkgs, with the overlay or without.
+      nixosModules.default = { lib, pkgs, ... }:
+        let own = programs pkgs;
+        in {
+          imports = [ ./nixos-module ];
+          services.enbi-shim.package = lib.mkDefault own.enbi-shim;
+          services.enbi-shim.controller.package = lib.mkDefault own.enbi-controller;
+        };
+
+      checks = eachSystem (pkgs: {
+        inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) enbi-shim enbi-controller controller-image;
+      } // import ./nixos-module/tests { inherit pkgs; module = self.nixosModules.default; });
+
+      devShells = eachSystem (pkgs: {
+        default = pkgs.mkShell { inputsFrom = [ (programs pkgs).enbi-shim ]; };
+      });
+    };
+}

@@ -1,0 +1,16 @@
+# The tarball of one package, held against the hash that a lock file has of it.
+{ lib, stdenvNoCC, nodejs, cacert }:
+{ name, version, integrity }:
+stdenvNoCC.mkDerivation {
+  name = "${baseNameOf name}-${version}.tgz";
+  nativeBuildInputs = [ nodejs ];
+  buildCommand = "sh ${./fetch-npm-package.sh} ${name}@${version} $out";
+
+  outputHash = integrity;
+  outputHashMode = "flat";
+
+  # The registry is npm's own unless the builder's environment has another.
+  impureEnvVars = lib.fetchers.proxyImpureEnvVars ++ [ "npm_config_registry" ];
+  NODE_EXTRA_CA_CERTS = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+  preferLocalBuild = true;
+}

@@ -1,0 +1,68 @@
+{ config, lib, options, ... }:
+let
+  cfg = config.services.enbi-shim;
+  inherit (cfg) settings;
+  inherit (config.services) k3s;
+  inherit (config.services.kubernetes) kubelet;
+  disks = import ./disks.nix { inherit lib; inherit (config) fileSystems; };
+
+  # The value itself cannot be had when a string meets the module's list.
+  isText = option: lib.any lib.isString option.definitions;
+  isIn = folders: path: path != null && lib.any (folder: path == folder || lib.hasPrefix "${folder}/" path) folders;
+
+  refuse = isWrong: message: { assertion = !isWrong; inherit message; };
+  warn = isSo: message: lib.optional isSo message;
+
+  ofFiles = lib.concatMap (
+    { option, path }: [
+      (refuse (isIn [ builtins.storeDir ] path) "${option} is in the store, which everybody can read: give the path of a file on the machine, as a string.")
+      (refuse (isIn [ "/home" "/root" "/run/user" ] path) "${option} is ${toString path}, which the service cannot see (ProtectHome=): put the file elsewhere, as in /etc.")
+    ]
+  );
+
+  ofShim = [
+    (refuse (!config.virtualisation.containerd.enable && !k3s.enable)
+      "services.enbi-shim needs a containerd: set virtualisation.containerd.enable, or services.k3s.enable, which brings its own.")
+    (refuse (cfg.kubelet.enable && cfg.k3s.enable)
+      "services.enbi-shim.kubelet.enable and services.enbi-shim.k3s.enable exclude each other: a shim serves one kubelet and one containerd.")
+    (refuse (cfg.k3s.enable && isText options.services.k3s.extraFlags)
+      "services.k3s.extraFlags is a string, to which services.enbi-shim.k3s.enable cannot add a flag: make it a list of strings.")
+    (refuse (cfg.openFirewallForMetrics && settings.metrics == null)
+      "services.enbi-shim.openFirewallForMetrics opens the port of services.enbi-shim.settings.metrics.address, and there are no metrics: set settings.metrics = { }.")
+  ] ++ ofFiles [
+    { option = "services.enbi-shim.kubeconfigFile"; path = cfg.kubeconfigFile; }
+  ];
+
+  ofController = [
+    (refuse (cfg.controller.kubeconfigFile == null)
+      "services.enbi-shim.controller.enable needs services.enbi-shim.controller.kubeconfigFile.")
+  ] ++ ofFiles [
+    { option = "services.enbi-shim.controller.kubeconfigFile"; path = cfg.controller.kubeconfigFile; }
+  ];
+
+  pullsOneByOne = kubeletConfig: kubeletConfig.serializeImagePulls or false || kubeletConfig.maxParallelImagePulls or 2 == 1;
+
+  isLocal = address: lib.any (host: lib.hasPrefix "${host}:" address) [ "127.0.0.1" "[::1]" "localhost" ];
+
+  warningsOfShim =
+    warn (settings.policy == [ ]) "services.enbi-shim.policy has no rule: nothing will be built."
+    ++ warn (!cfg.kubelet.enable && !cfg.k3s.enable)
+      "services.enbi-shim is not wired to a kubelet (services.enbi-shim.kubelet.enable, services.enbi-shim.k3s.enable): set its imageServiceEndpoint to unix://${settings.listen}."
+    ++ warn (cfg.kubelet.enable && !kubelet.enable)
+      "services.enbi-shim.kubelet.enable has no effect without services.kubernetes.kubelet.enable."
+    ++ warn (cfg.k3s.enable && !k3s.enable) "services.enbi-shim.k3s.enable has no effect without services.k3s.enable."
+    ++ warn (cfg.kubelet.enable && pullsOneByOne kubelet.extraConfig)
+      "services.kubernetes.kubelet.extraConfig has the kubelet pull one image at a time: a build holds up every other pull of the node."
+    ++ warn (cfg.k3s.enable && pullsOneByOne k3s.extraKubeletConfig)
+      "services.k3s.extraKubeletConfig has the kubelet pull one image at a time: a build holds up every other pull of the node."
+    ++ warn (cfg.openFirewallForMetrics && settings.metrics != null && isLocal settings.metrics.address)
+      "services.enbi-shim.openFirewallForMetrics has no effect: settings.metrics.address is ${settings.metrics.address}, which no other machine reaches."
+    ++ warn (settings.import.layers == "linked" && !disks.areTogether "/nix/store" cfg.containerdRoot)
+      "/nix/store and ${cfg.containerdRoot} are on different file systems: layers will be copied, or share their bytes where both are on one btrfs, instead of linked.";
+in
+{
+  config = {
+    assertions = lib.optionals cfg.enable ofShim ++ lib.optionals cfg.controller.enable ofController;
+    warnings = lib.optionals cfg.enable warningsOfShim;
+  };
+}

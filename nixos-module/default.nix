@@ -1,0 +1,11 @@
+# Builds images with Nix when the kubelet pulls them: docs/nixos-options.md lists the options.
+{
+  imports = [
+    ./options.nix
+    ./unit.nix
+    ./kubelet.nix
+    ./k3s.nix
+    ./controller.nix
+    ./assertions.nix
+  ];
+}

@@ -1,0 +1,23 @@
+{ config, lib, ... }:
+let
+  cfg = config.services.enbi-shim;
+in
+{
+  config = lib.mkIf (cfg.enable && cfg.kubelet.enable) {
+    services.kubernetes.kubelet.extraConfig = {
+      imageServiceEndpoint = "unix://${cfg.settings.listen}";
+      # One long build must not hold up the node's other pulls.
+      serializeImagePulls = lib.mkDefault false;
+      maxParallelImagePulls = lib.mkDefault cfg.maxParallelImagePulls;
+    };
+
+    services.enbi-shim.settings.kubernetes = lib.mkIf (cfg.kubeconfigFile != null) {
+      nodeName = lib.mkDefault config.services.kubernetes.kubelet.hostname;
+    };
+
+    systemd.services.kubelet = {
+      wants = [ "enbi-shim.service" ];
+      after = [ "enbi-shim.service" ];
+    };
+  };
+}

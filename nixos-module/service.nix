@@ -1,0 +1,49 @@
+# Directives that are the same on every node; deploy/systemd/enbi-shim.service has them, too.
+{
+  Type = "notify";
+  # systemd-notify tells, a child process.
+  NotifyAccess = "all";
+  Restart = "always";
+  RestartSec = "1s";
+  # Running builds get shutdownTimeout (30s) to end: nix is not to be signalled beside the shim, which ends it.
+  KillMode = "mixed";
+  TimeoutStopSec = "90s";
+
+  # Evaluations of nix are children: one that takes all memory is ended, and the service goes on.
+  OOMPolicy = "continue";
+  # Below zero for what the shim itself takes, above for an evaluation that takes a fifth of the node's memory.
+  OOMScoreAdjust = -200;
+
+  # The build user walks through to its home and its gc roots.
+  StateDirectoryMode = "0711";
+  UMask = "0022";
+
+  ProtectSystem = "strict";
+  InaccessiblePaths = map (name: "-/run/enbi-shim/root/${name}") [ "boot" "etc" "home" "root" "usr" ];
+  ProtectHome = true;
+  PrivateTmp = true;
+  PrivateDevices = true;
+  PrivateMounts = true;
+  ProtectClock = true;
+  ProtectControlGroups = true;
+  ProtectHostname = true;
+  ProtectKernelLogs = true;
+  ProtectKernelModules = true;
+  ProtectKernelTunables = true;
+  # No ProcSubset: nix counts the processors in /proc/stat, and complains into every log when it cannot.
+  ProtectProc = "invisible";
+
+  # To become the build user and end what it runs, own its folders, give a layer's files their owners and modes.
+  CapabilityBoundingSet = "CAP_SETUID CAP_SETGID CAP_KILL CAP_CHOWN CAP_FOWNER CAP_FSETID CAP_DAC_OVERRIDE";
+  NoNewPrivileges = true;
+  LockPersonality = true;
+  RemoveIPC = true;
+  RestrictNamespaces = true;
+  RestrictRealtime = true;
+  # No RestrictSUIDSGID: an image may have such files. No MemoryDenyWriteExecute: V8 compiles.
+  # nix fetches flakes itself, by git and ssh as well.
+  RestrictAddressFamilies = "AF_UNIX AF_INET AF_INET6";
+  SystemCallArchitectures = "native";
+  SystemCallFilter = [ "@system-service" "~@privileged" "@chown @setuid" ];
+  SystemCallErrorNumber = "EPERM";
+}

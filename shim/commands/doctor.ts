@@ -1,0 +1,24 @@
+import { allChecks, type DoctorPlan } from '../doctor/all-checks.ts'
+import { type NamedFinding, runChecks } from '../doctor/run-checks.ts'
+import { createFindingView } from '../terminal/finding-view.ts'
+
+export interface DoctorIo {
+  readonly json: boolean
+  readonly output: NodeJS.WriteStream
+}
+
+/** Looks at all that a pull needs on this node and shows what it finds. Resolves to whether nothing has failed. */
+export async function doctor(plan: DoctorPlan, io: DoctorIo): Promise<boolean> {
+  const { checks, close } = await allChecks(plan)
+  const show = createFindingView(io)
+  const found: NamedFinding[] = []
+  try {
+    for await (const finding of runChecks(checks)) {
+      show(finding)
+      found.push(finding)
+    }
+  } finally {
+    await close()
+  }
+  return found.every(({ outcome }) => outcome !== 'failed')
+}

@@ -1,0 +1,50 @@
+import { type Config, readConfig } from '../config.ts'
+import { messageOf } from '../errors.ts'
+import { checkCgroup } from './check-cgroup.ts'
+import { checkContainerd } from './check-containerd.ts'
+import { checkDisk } from './check-disk.ts'
+import { checkLayers } from './check-layers.ts'
+import { checkNix } from './check-nix.ts'
+import { checkPolicy } from './check-policy.ts'
+import { checkSocket } from './check-socket.ts'
+import { checkState } from './check-state.ts'
+import { checkCluster } from './cluster/check-cluster.ts'
+import { type Check, failed, ok, skipped } from './finding.ts'
+import { checkKubelet } from './kubelet/check-kubelet.ts'
+
+export interface DoctorPlan {
+  readonly configFile: string
+  /** A KubeletConfiguration; without one that of the running kubelet is found. */
+  readonly kubeletConfig?: string | undefined
+  readonly env: NodeJS.ProcessEnv
+}
+
+export interface Checks {
+  readonly checks: readonly Check[]
+  close(): Promise<void>
+}
+
+/** All of them, in the order in which a pull needs what they look at. With an invalid config there is but one. */
+export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan): Promise<Checks> {
+  const read = await readConfig(configFile).catch((error: unknown) => messageOf(error))
+  if (typeof read === 'string') {
+    const look = () => failed(read, `mend it; enbi-shim check-config ${configFile} shows all keys`)
+    return { checks: [{ name: 'config', look }], close: async () => {} }
+  }
+  const cluster = clusterOf(read)
+  const config: Check = { name: 'config', look: () => ok(configFile) }
+  return {
+    checks: [
+      ...[config, checkSocket(read), ...checkKubelet(read.listen, { configFile: kubeletConfig })],
+      ...[checkContainerd(read.containerd), ...checkNix(read, env), checkPolicy(read)],
+      ...[checkState(read), checkLayers(read), checkDisk(read), checkCgroup(), ...cluster.checks],
+    ],
+    close: () => cluster.close(),
+  }
+}
+
+function clusterOf({ kubernetes }: Config): Checks {
+  if (kubernetes) return checkCluster(kubernetes)
+  const look = () => skipped('the config has no kubernetes: the shim knows of no cluster')
+  return { checks: [{ name: 'API server', look }], close: async () => {} }
+}

@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { describeSize } from '../terminal/quantities.ts'
+import { type Check, ok, skipped, warning } from './finding.ts'
+import { listProcesses, type ProcessInfo } from './processes.ts'
+
+/** nix evaluates as a child of the shim's, and a large flake takes as much. */
+const LEAST_MEMORY = 2 * 1024 ** 3
+
+/** The memory that the running shim may take, evaluations of nix included. */
+export function checkCgroup(proc = '/proc', cgroups = '/sys/fs/cgroup'): Check {
+  return {
+    name: 'cgroup',
+    async look() {
+      const shim = (await listProcesses(proc)).find(isShim)
+      if (!shim) return skipped('no shim runs here')
+      const group = parseCgroup(await readFile(join(proc, String(shim.pid), 'cgroup'), 'utf8'))
+      if (!group) return skipped('the shim has no cgroup with a limit for memory')
+      const limit = await lowestLimit(join(cgroups, group.root), group)
+      if (limit >= LEAST_MEMORY)
+        return ok(`${group.version}, ${limit === Infinity ? 'no limit' : `${describeSize(limit)} of memory`}`)
+      return warning(
+        `${group.version}, the shim may take ${describeSize(limit)} of memory: a large flake needs more to be evaluated`,
+        `raise MemoryMax of the service to ${describeSize(LEAST_MEMORY)} or more`,
+      )
+    },
+  }
+}
+
+function isShim({ args }: ProcessInfo): boolean {
+  const serve = args.indexOf('serve')
+  return serve > 0 && /(^|\/)(enbi-shim|shim\/main\.(js|ts))$/.test(args[serve - 1] ?? '')
+}
+
+export interface CgroupPlace {
+  readonly version: 'cgroup v1' | 'cgroup v2'
+  /** Of the hierarchy, below `/sys/fs/cgroup`. */
+  readonly root: string
+  readonly path: string
+  readonly file: string
+}
+
+/** Which cgroup limits the memory of a process, by its `/proc/PID/cgroup`. Source: cgroups(7). */
+export function parseCgroup(text: string): CgroupPlace | undefined {
+  const lines = text.split('\n').map(line => /^\d+:([^:]*):(.*)$/.exec(line))
+  const memory = lines.find(line => line?.[1]?.split(',').includes('memory'))
+  if (memory) return { version: 'cgroup v1', root: 'memory', path: memory[2] ?? '/', file: 'memory.limit_in_bytes' }
+  const unified = lines.find(line => line?.[1] === '')
+  return unified ? { version: 'cgroup v2', root: '', path: unified[2] ?? '/', file: 'memory.max' } : undefined
+}
+
+/** Of the cgroup and all above it. */
+async function lowestLimit(root: string, { path, file }: CgroupPlace): Promise<number> {
+  let least = Infinity
+  for (let folder = path; ; folder = dirname(folder)) {
+    const text = await readFile(join(root, folder, file), 'utf8').catch(() => '')
+    const limit = Number(text.trim() || 'max')
+    if (limit < Math.min(least, UNLIMITED)) least = limit
+    if (folder === '/') return least
+  }
+}
+
+/** cgroup v1 has no word for it: a number near 2^63. */
+const UNLIMITED = 2 ** 60

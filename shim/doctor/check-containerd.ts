@@ -1,0 +1,65 @@
+import { basename } from 'node:path'
+import * as v from 'valibot'
+import type { Config } from '../config.ts'
+import { type Calls, createCalls } from '../containerd/calls.ts'
+import { createConnection } from '../containerd/connection.ts'
+import { loadService, type Method } from '../containerd/protos.ts'
+import { type Check, failed, ok, warning } from './finding.ts'
+import { probeSocket } from './probe-socket.ts'
+import { isOlder } from './versions.ts'
+
+const OLDEST = '1.6'
+const START = 'start containerd, or set containerd.address (with k3s /run/k3s/containerd/containerd.sock)'
+
+/** Its version, CRI plugin and snapshotter. */
+export function checkContainerd({ address, snapshotter }: Config['containerd']): Check {
+  return {
+    name: 'containerd',
+    async look(signal) {
+      const problem = await probeSocket(address, START)
+      if (problem) return problem
+      const { version, imageFolder } = await askContainerd(address, signal)
+      if (isOlder(version, OLDEST))
+        return failed(`containerd ${version} is too old`, `upgrade it to ${OLDEST} or newer`)
+      const used = imageFolder && snapshotterOf(imageFolder)
+      if (used && used !== snapshotter)
+        return failed(
+          `CRI's snapshotter is ${used}, and the config has ${snapshotter}: images would be there twice, or not at all`,
+          `set containerd.snapshotter: ${used}`,
+        )
+      return used
+        ? ok(`containerd ${version} with ${snapshotter} answers at ${address}`)
+        : warning(`containerd ${version} does not tell its snapshotter`, 'compare it with containerd.snapshotter')
+    },
+  }
+}
+
+/** `imageFolder` is where the snapshotter keeps images. Throws a GrpcError. */
+export async function askContainerd(address: string, signal: AbortSignal) {
+  const connection = createConnection(address)
+  try {
+    const calls: Calls = createCalls(connection, { signal })
+    const { runtimeVersion } = await calls.unary(VERSION, {})
+    const { imageFilesystems } = await calls.unary(IMAGE_FS_INFO, {})
+    return { version: runtimeVersion.replace(/^v/, ''), imageFolder: imageFilesystems[0]?.fsId?.mountpoint }
+  } finally {
+    connection.close()
+  }
+}
+
+/** `/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs` */
+function snapshotterOf(folder: string): string | undefined {
+  return /^io\.containerd\.snapshotter\.v\d+\.(.+)$/.exec(basename(folder))?.[1]
+}
+
+const runtimeMethod = loadService('cri.proto', 'runtime.v1.RuntimeService')
+const VERSION: Method<object, { runtimeVersion: string }> = runtimeMethod(
+  'Version',
+  v.object({ runtimeVersion: v.string() }),
+)
+const filesystems = v.array(v.object({ fsId: v.nullable(v.object({ mountpoint: v.string() })) }))
+const imageMethod = loadService('cri.proto', 'runtime.v1.ImageService')
+const IMAGE_FS_INFO: Method<object, { imageFilesystems: v.InferOutput<typeof filesystems> }> = imageMethod(
+  'ImageFsInfo',
+  v.object({ imageFilesystems: filesystems }),
+)

@@ -1,0 +1,50 @@
+import { statfs } from 'node:fs/promises'
+import type { Config } from '../config.ts'
+import { STORE_DIR } from '../store-path.ts'
+import { describeSize } from '../terminal/quantities.ts'
+import { askContainerd } from './check-containerd.ts'
+import { type Check, ok, warning } from './finding.ts'
+
+/** Below these a build is likely to end in DiskFull. */
+const LEAST_BYTES = 1024 ** 3
+const LEAST_SHARE = 0.05
+
+/** Room where builds, their results and images are written. */
+export function checkDisk({ stateDir, containerd }: Pick<Config, 'stateDir' | 'containerd'>): Check {
+  return {
+    name: 'disk',
+    async look(signal) {
+      const images = await askContainerd(containerd.address, signal).then(
+        ({ imageFolder }) => imageFolder,
+        () => undefined, // another check tells of it
+      )
+      const folders = [stateDir, STORE_DIR, images].filter(folder => folder !== undefined)
+      const rooms = (await Promise.all(folders.map(roomIn))).filter(room => room !== undefined)
+      const full = rooms.filter(
+        ({ bytes, share, files }) => bytes < LEAST_BYTES || share < LEAST_SHARE || files < LEAST_SHARE,
+      )
+      if (full.length > 0)
+        return warning(full.map(describe).join('; '), 'collect garbage: nix-collect-garbage, crictl rmi --prune')
+      return ok(rooms.map(describe).join('; '))
+    },
+  }
+}
+
+interface Room {
+  readonly folder: string
+  readonly bytes: number
+  /** Of the file system, and of its inodes: what is free. */
+  readonly share: number
+  readonly files: number
+}
+
+async function roomIn(folder: string): Promise<Room | undefined> {
+  const found = await statfs(folder).catch(() => undefined)
+  if (!found) return undefined
+  const { bavail, bsize, blocks, files, ffree } = found
+  return { folder, bytes: bavail * bsize, share: bavail / blocks, files: files === 0 ? 1 : ffree / files }
+}
+
+function describe({ folder, bytes, files }: Room): string {
+  return `${folder}: ${describeSize(bytes)} free${files < LEAST_SHARE ? `, ${Math.round(files * 100)} % of inodes` : ''}`
+}

@@ -1,0 +1,29 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Config } from '../config.ts'
+import { checkLinking } from '../import/check-linking.ts'
+import { createIdentity } from '../import/identity.ts'
+import { type Check, ok, skipped, warning } from './finding.ts'
+
+/** How layers of store paths get into containerd. It is tried as the shim does at its start, under a lease that goes with it. */
+export function checkLayers(config: Pick<Config, 'containerd' | 'stateDir' | 'import'>): Check {
+  return {
+    name: 'layers',
+    async look(signal) {
+      if (config.import.layers === 'tar') return ok('as tars, as import.layers says')
+      if (process.getuid?.() !== 0) return skipped('only root can try whether files are linked')
+      if (!(await stat(config.stateDir).catch(() => undefined))) return skipped('there is no state folder yet')
+      const linking = await checkLinking({
+        ...config,
+        identity: createIdentity(join(config.stateDir, 'doctor')),
+        signal,
+      })
+      if (!linking) return skipped('the store has nothing yet to try it with')
+      if (linking.possible) return ok(`linked: ${linking.how}`)
+      return warning(
+        `as tars, which is slower and takes room twice: ${linking.how}`,
+        'have /nix/store and the folder of containerd on one file system (docs/images.md), or set import.layers: tar',
+      )
+    },
+  }
+}

@@ -1,0 +1,12 @@
+import type { Config } from '../config.ts'
+import { type Check, ok, warning } from './finding.ts'
+
+export function checkPolicy({ policy }: Pick<Config, 'policy'>): Check {
+  return {
+    name: 'policy',
+    look: () =>
+      policy.length === 0
+        ? warning('the policy has no rule: nothing is built', 'add a rule to policy (docs/policy.md)')
+        : ok(policy.length === 1 ? '1 rule' : `${policy.length} rules`),
+  }
+}

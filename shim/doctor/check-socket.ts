@@ -1,0 +1,49 @@
+import type { Config } from '../config.ts'
+import { createCalls } from '../containerd/calls.ts'
+import { createConnection } from '../containerd/connection.ts'
+import { hasStatus } from '../containerd/grpc-error.ts'
+import { loadService, type Method } from '../containerd/protos.ts'
+import { STATUS } from '../grpc/status.ts'
+import { reportSchema, type StatusReport } from '../status/messages.ts'
+import { version } from '../version.ts'
+import { type Check, type Finding, failed, ok, warning } from './finding.ts'
+import { probeSocket } from './probe-socket.ts'
+
+const START = 'start the shim: systemctl start enbi-shim.socket enbi-shim.service'
+
+/** Whether this very shim answers where the config says. */
+export function checkSocket({ listen, containerd }: Pick<Config, 'listen' | 'containerd'>): Check {
+  return {
+    name: 'socket',
+    async look(signal) {
+      const problem = await probeSocket(listen, START)
+      if (problem) return problem
+      const connection = createConnection(listen)
+      try {
+        return judge(await createCalls(connection, { signal }).unary(WATCH, { watch: false }), { listen, containerd })
+      } catch (error) {
+        if (!hasStatus(error, STATUS.UNIMPLEMENTED)) throw error
+        return failed(
+          `what listens at ${listen} is no enbi-shim, or an older one`,
+          'give the shim a socket of its own (listen), not that of containerd, or restart it after an upgrade',
+        )
+      } finally {
+        connection.close()
+      }
+    },
+  }
+}
+
+function judge({ shim }: StatusReport, { listen, containerd }: Pick<Config, 'listen' | 'containerd'>): Finding {
+  const restart = 'restart it: systemctl restart enbi-shim.service'
+  if (shim.version !== version()) return warning(`enbi-shim ${shim.version} answers, and this is ${version()}`, restart)
+  if (shim.containerd !== containerd.address)
+    return warning(
+      `the shim at ${listen} uses ${shim.containerd}, where this config has ${containerd.address}`,
+      restart,
+    )
+  return ok(`enbi-shim ${shim.version} answers at ${listen}`)
+}
+
+const method = loadService('enbi.proto', 'enbi.v1alpha1.Status')
+const WATCH: Method<{ watch: boolean }, StatusReport> = method('Watch', reportSchema)

@@ -1,0 +1,76 @@
+import * as v from 'valibot'
+import { call } from '../../../kube/api-call.ts'
+import { createConnection } from '../../../kube/connection.ts'
+import { loadKubeconfig } from '../../../kube/kubeconfig.ts'
+import { SHIM } from '../../../kube/names.ts'
+import type { Right } from './rights.ts'
+
+/** What doctor asks an API server. All of it is open to whoever it knows. Errors are those of `Kube`. */
+export interface ApiServer extends AsyncDisposable {
+  /** `v1.33.1`, and how far its clock is ahead of ours, in milliseconds; it tells whole seconds. */
+  version(signal: AbortSignal): Promise<{ readonly version: string; readonly aheadMs: number | undefined }>
+  /** The Node that our token is bound to, if it is. */
+  boundNode(signal: AbortSignal): Promise<string | undefined>
+  isAllowed(right: Right, signal: AbortSignal): Promise<boolean>
+  /** The OpenAPI schemas of a group's version, by their names; undefined when it has none of that group. */
+  schemas(group: string, version: string, signal: AbortSignal): Promise<Readonly<Record<string, unknown>> | undefined>
+}
+
+/** Throws ConfigInvalid. */
+export function openApiServer(kubeconfig: string | undefined): ApiServer {
+  const connection = createConnection(loadKubeconfig(kubeconfig), SHIM)
+  const get = (what: string, path: string, signal: AbortSignal) =>
+    call(connection, { what, method: 'GET', path }, { signal })
+  const review = (what: string, path: string, body: object, signal: AbortSignal) =>
+    call(connection, { what, method: 'POST', path, body }, { signal })
+  return {
+    async version(signal) {
+      const { gitVersion } = v.parse(
+        v.object({ gitVersion: v.string() }),
+        await get('read the version', '/version', signal),
+      )
+      const { headers, body } = await connection.send({
+        method: 'GET',
+        path: '/version',
+        headers: {},
+        signal,
+        silenceMs: 0,
+      })
+      await body.dump()
+      const date = Date.parse(String(headers.date))
+      return { version: gitVersion, aheadMs: Number.isNaN(date) ? undefined : date - Date.now() }
+    },
+    async boundNode(signal) {
+      const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
+      const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' }
+      const { status } = v.parse(selfSchema, await review('review who we are', path, body, signal))
+      return status.userInfo.extra?.[NODE_KEY]?.[0]
+    },
+    async isAllowed({ group, resource, subresource, verb, namespace }, signal) {
+      const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
+      const resourceAttributes = { group, resource, subresource, verb, namespace }
+      const body = {
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SelfSubjectAccessReview',
+        spec: { resourceAttributes },
+      }
+      return v.parse(accessSchema, await review('review our rights', path, body, signal)).status.allowed
+    },
+    async schemas(group, version, signal) {
+      const path = `apis/${group}/${version}`
+      const { paths } = v.parse(indexSchema, await get('read the OpenAPI index', '/openapi/v3', signal))
+      if (!(path in paths)) return undefined
+      const document = await get(`read the OpenAPI schemas of ${group}`, `/openapi/v3/${path}`, signal)
+      return v.parse(openApiSchema, document).components.schemas
+    },
+    [Symbol.asyncDispose]: () => connection.close(),
+  }
+}
+
+const NODE_KEY = 'authentication.kubernetes.io/node-name'
+const selfSchema = v.object({
+  status: v.object({ userInfo: v.object({ extra: v.optional(v.record(v.string(), v.array(v.string()))) }) }),
+})
+const accessSchema = v.object({ status: v.object({ allowed: v.boolean() }) })
+const indexSchema = v.object({ paths: v.record(v.string(), v.unknown()) })
+const openApiSchema = v.object({ components: v.object({ schemas: v.record(v.string(), v.unknown()) }) })

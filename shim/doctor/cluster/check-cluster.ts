@@ -1,0 +1,106 @@
+import pMap from 'p-map'
+import type { Config } from '../../config.ts'
+import { messageOf } from '../../errors.ts'
+import { lazy } from '../../lazy.ts'
+import { type Check, type Finding, failed, ok, warning } from '../finding.ts'
+import { isOlder } from '../versions.ts'
+import { type ApiServer, openApiServer } from './api-server.ts'
+import { missingFields } from './crd-fields.ts'
+import { describeRight, SHIM_RIGHTS } from './rights.ts'
+
+type Kubernetes = NonNullable<Config['kubernetes']>
+
+const APPLY = 'apply deploy/ of this version (docs/cluster.md)'
+const OLDEST = '1.31'
+/** Leases and tokens are judged by the time. */
+const MOST_APART_MS = 5000
+
+/** The API server as the shim sees it. `close` ends the connection to it. */
+export function checkCluster({ kubeconfig, nodeName }: Kubernetes): {
+  readonly checks: Check[]
+  close(): Promise<void>
+} {
+  const opened: ApiServer[] = []
+  const server = lazy(async () => {
+    const api = openApiServer(kubeconfig)
+    opened.push(api)
+    return api
+  })
+  const ask = (
+    name: string,
+    look: (api: ApiServer, signal: AbortSignal) => Promise<Finding>,
+    wayOut: string,
+  ): Check => ({
+    name,
+    async look(signal) {
+      try {
+        return await look(await server(), signal)
+      } catch (error) {
+        return failed(messageOf(error), wayOut)
+      }
+    },
+  })
+  return {
+    checks: [
+      ask('API server', judgeVersion, 'set kubernetes.kubeconfig to one that works from this node (docs/cluster.md)'),
+      ask('clock', judgeClock, 'see API server'),
+      ask('node identity', (api, signal) => judgeIdentity(api, nodeName, signal), 'see API server'),
+      ask('rights', judgeRights, 'see API server'),
+      ask('NixBuild CRD', judgeCrd, 'see API server'),
+    ],
+    async close() {
+      for (const api of opened) await api[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function judgeVersion(api: ApiServer, signal: AbortSignal): Promise<Finding> {
+  const { version } = await api.version(signal)
+  if (isOlder(version.replace(/^v/, ''), OLDEST))
+    return failed(
+      `Kubernetes ${version} is too old: tokens cannot be bound to nodes`,
+      `upgrade it to ${OLDEST} or newer`,
+    )
+  return ok(`Kubernetes ${version} answers`)
+}
+
+async function judgeClock(api: ApiServer, signal: AbortSignal): Promise<Finding> {
+  const { aheadMs } = await api.version(signal)
+  if (aheadMs === undefined) return warning('the API server does not tell the time', 'compare the clocks by hand')
+  const seconds = Math.round(Math.abs(aheadMs) / 1000)
+  if (Math.abs(aheadMs) <= MOST_APART_MS) return ok('as that of the API server')
+  return warning(
+    `this node's clock is ${seconds} s ${aheadMs > 0 ? 'behind' : 'ahead of'} that of the API server`,
+    'synchronise it: timedatectl set-ntp true',
+  )
+}
+
+async function judgeIdentity(api: ApiServer, nodeName: string, signal: AbortSignal): Promise<Finding> {
+  const bound = await api.boundNode(signal)
+  if (bound === nodeName) return ok(`the token is bound to ${nodeName}`)
+  const renew = `kubectl create token enbi-shim -n enbi-system --bound-object-kind=Node --bound-object-name=${nodeName}`
+  if (bound === undefined)
+    return failed('the token is bound to no Node: the API server lets it write nothing', `make one by ${renew}`)
+  return failed(
+    `the token is bound to ${bound}, and this is ${nodeName}`,
+    `set kubernetes.nodeName, or make a token by ${renew}`,
+  )
+}
+
+/** Questions that an API server is asked at the same time. */
+const AT_ONCE = 4
+
+async function judgeRights(api: ApiServer, signal: AbortSignal): Promise<Finding> {
+  const allowed = await pMap(SHIM_RIGHTS, right => api.isAllowed(right, signal), { concurrency: AT_ONCE })
+  const missing = SHIM_RIGHTS.filter((_, index) => !allowed[index])
+  if (missing.length === 0) return ok(`all ${SHIM_RIGHTS.length} that it needs`)
+  return failed(`it may not ${missing.map(describeRight).join(', ')}`, APPLY)
+}
+
+async function judgeCrd(api: ApiServer, signal: AbortSignal): Promise<Finding> {
+  const schemas = await api.schemas('enbi.hrzn.ee', 'v1alpha1', signal)
+  if (!schemas) return failed('the cluster knows no NixBuilds', APPLY)
+  const missing = missingFields(schemas)
+  if (missing.length === 0) return ok('enbi.hrzn.ee/v1alpha1 with every field')
+  return failed(`the cluster's NixBuild is of another version: it has no ${missing.join(', ')}`, APPLY)
+}

@@ -1,0 +1,54 @@
+import { lazy } from '../../lazy.ts'
+import { type Check, type Finding, failed, ok, skipped, warning } from '../finding.ts'
+import { listProcesses } from '../processes.ts'
+import { findKubelet, type KubeletSettings, readKubeletConfig } from './settings.ts'
+
+export interface KubeletPlace {
+  /** A KubeletConfiguration; without one that of the running kubelet is found. */
+  readonly configFile?: string | undefined
+  readonly proc?: string
+  readonly k3sConfig?: string
+}
+
+/** Whether the kubelet pulls through the shim, and several images at once. */
+export function checkKubelet(listen: string, { configFile, proc = '/proc', k3sConfig }: KubeletPlace): Check[] {
+  const settings = lazy(async () =>
+    configFile === undefined ? findKubelet(await listProcesses(proc), k3sConfig) : readKubeletConfig(configFile),
+  )
+  const judge = (name: string, look: (settings: KubeletSettings) => Finding, missing: Finding): Check => ({
+    name,
+    look: async () => {
+      const found = await settings()
+      return found ? look(found) : missing
+    },
+  })
+  return [
+    judge('kubelet', found => judgeEndpoint(found, listen), NONE),
+    judge('image pulls', judgePulls, skipped('no kubelet runs here')),
+  ]
+}
+
+const NONE = warning('no kubelet and no k3s runs here', 'start it, or name its config by --kubelet-config')
+
+function judgeEndpoint({ imageServiceEndpoint, source, isK3s }: KubeletSettings, listen: string): Finding {
+  const wanted = `unix://${listen}`
+  const key = isK3s ? 'image-service-endpoint' : 'imageServiceEndpoint'
+  const wayOut = `set ${key}: ${wanted} in ${source}, and restart ${isK3s ? 'k3s' : 'the kubelet'}`
+  if (imageServiceEndpoint === undefined)
+    return failed(`the kubelet pulls past the shim: ${source} has no ${key}`, wayOut)
+  if (imageServiceEndpoint.replace(/^unix:(\/\/)?/, '') === listen)
+    return ok(`it pulls through ${imageServiceEndpoint}`)
+  return failed(`the kubelet pulls through ${imageServiceEndpoint}, and the shim listens at ${listen}`, wayOut)
+}
+
+function judgePulls({ serializeImagePulls, maxParallelImagePulls, source, isK3s }: KubeletSettings): Finding {
+  if (!serializeImagePulls)
+    return ok(maxParallelImagePulls === undefined ? 'as many at once as there are' : `${maxParallelImagePulls} at once`)
+  const keys = isK3s
+    ? 'kubelet-arg: [serialize-image-pulls=false]'
+    : 'serializeImagePulls: false and maxParallelImagePulls: 8'
+  return warning(
+    'the kubelet pulls one image after the other: each build holds up all other pods of the node',
+    `set ${keys} in ${source}`,
+  )
+}

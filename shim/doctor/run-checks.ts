@@ -1,0 +1,27 @@
+import { messageOf } from '../errors.ts'
+import { unlessAborted } from '../unless-aborted.ts'
+import { type Check, type Finding, failed } from './finding.ts'
+
+export type NamedFinding = Finding & { readonly check: string }
+
+/** Longest time of one check, in milliseconds. */
+const LIMIT_MS = 20_000
+
+/** Runs all at once; what they find comes in their order. */
+export async function* runChecks(checks: readonly Check[]): AsyncGenerator<NamedFinding> {
+  const running = checks.map(check => run(check))
+  for (const finding of running) yield await finding
+}
+
+async function run({ name, look }: Check): Promise<NamedFinding> {
+  const signal = AbortSignal.timeout(LIMIT_MS)
+  try {
+    return { check: name, ...(await unlessAborted(Promise.resolve(look(signal)), signal, tooLate)) }
+  } catch (error) {
+    return { check: name, ...failed(messageOf(error), 'docs/errors.md tells what it means') }
+  }
+}
+
+function tooLate(): Error {
+  return new Error(`nothing came within ${LIMIT_MS / 1000} s`)
+}

@@ -1,0 +1,152 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { parseCgroup } from '../../shim/doctor/check-cgroup.ts'
+import { parseFlags } from '../../shim/doctor/kubelet/flags.ts'
+import { findKubelet } from '../../shim/doctor/kubelet/settings.ts'
+import { runChecks } from '../../shim/doctor/run-checks.ts'
+import { isOlder } from '../../shim/doctor/versions.ts'
+
+describe('a version', () => {
+  it.each([
+    ['1.5.18', '1.6', true],
+    ['1.6.20~ds1', '1.6', false],
+    ['2.4.2', '1.6', false],
+    ['2.7.9', '2.8', true],
+    ['2.26.3', '2.8', false],
+    ['2.8', '2.8', false],
+    ['3', '2.8', false],
+    ['1.30.4+k3s1', '1.31', true],
+    ['unknown', '1.6', false],
+  ])('%s is older than %s: %s', (version, than, older) => {
+    expect(isOlder(version, than)).toBe(older)
+  })
+})
+
+describe('flags', () => {
+  it.each([
+    [['--config=/a.yaml'], { config: ['/a.yaml'] }],
+    [['--config', '/a.yaml', '--v', '2'], { config: ['/a.yaml'], v: ['2'] }],
+    [['-v=2', '--fail-swap-on'], { v: ['2'], 'fail-swap-on': ['true'] }],
+    [['--kubelet-arg=a=b', '--kubelet-arg', 'c=d'], { 'kubelet-arg': ['a=b', 'c=d'] }],
+    [['--one', '--two=x'], { one: ['true'], two: ['x'] }],
+    [['--empty='], { empty: [''] }],
+    [['server', '/path'], {}],
+  ])('%j', (args, flags) => {
+    expect(Object.fromEntries(parseFlags(args))).toEqual(flags)
+  })
+})
+
+describe('the cgroup of a process', () => {
+  it.each([
+    [
+      '0::/system.slice/enbi-shim.service\n',
+      { version: 'cgroup v2', root: '', path: '/system.slice/enbi-shim.service', file: 'memory.max' },
+    ],
+    [
+      '4:memory:/a\n3:cpu,cpuacct:/b\n0::/\n',
+      { version: 'cgroup v1', root: 'memory', path: '/a', file: 'memory.limit_in_bytes' },
+    ],
+    ['1:name=systemd:/a\n', undefined],
+    ['', undefined],
+  ])('%j', (text, place) => {
+    expect(parseCgroup(text)).toEqual(place)
+  })
+})
+
+describe('the settings of a kubelet', () => {
+  let dir: string
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'enbi-doctor-'))
+    await mkdir(join(dir, 'drop-ins'))
+    await write('config.yaml', 'imageServiceEndpoint: unix:///run/a.sock\nserializeImagePulls: false\n')
+  })
+  afterEach(() => rm(dir, { recursive: true }))
+
+  const write = (name: string, text: string) => writeFile(join(dir, name), text)
+  const k3sConfig = () => join(dir, 'k3s.yaml')
+  const find = (...args: string[]) =>
+    findKubelet(
+      [
+        { pid: 1, args: ['sh'] },
+        { pid: 2, args },
+      ],
+      k3sConfig(),
+    )
+
+  it('are those of its file', async () => {
+    expect(await find('/usr/bin/kubelet', `--config=${dir}/config.yaml`)).toEqual({
+      source: join(dir, 'config.yaml'),
+      isK3s: false,
+      imageServiceEndpoint: 'unix:///run/a.sock',
+      serializeImagePulls: false,
+      maxParallelImagePulls: undefined,
+    })
+  })
+
+  it('are overridden by its drop-ins, in their order, and these by its flags', async () => {
+    await write('drop-ins/10.conf', 'imageServiceEndpoint: unix:///run/b.sock\nmaxParallelImagePulls: 3\n')
+    await write('drop-ins/20.conf', 'imageServiceEndpoint: unix:///run/c.sock\n')
+    await write('drop-ins/README', 'imageServiceEndpoint: unix:///run/d.sock\n')
+    const args = ['/usr/bin/kubelet', '--config', join(dir, 'config.yaml'), `--config-dir=${dir}/drop-ins`]
+    const ofFiles = { imageServiceEndpoint: 'unix:///run/c.sock', serializeImagePulls: false, maxParallelImagePulls: 3 }
+    expect(await find(...args)).toMatchObject(ofFiles)
+    expect(await find(...args, '--image-service-endpoint=unix:///run/e.sock')).toMatchObject({
+      ...ofFiles,
+      imageServiceEndpoint: 'unix:///run/e.sock',
+    })
+  })
+
+  it("are the kubelet's defaults without a file", async () => {
+    expect(await find('kubelet')).toMatchObject({ imageServiceEndpoint: undefined, serializeImagePulls: true })
+  })
+
+  it.each([[['/usr/local/bin/k3s server']], [['/usr/local/bin/k3s', 'agent', '--token', 'x']], [['k3s-agent']]])(
+    'are found in the config of k3s that runs as %j',
+    async args => {
+      await write(
+        'k3s.yaml',
+        'image-service-endpoint: unix:///run/k.sock\nkubelet-arg:\n  - serialize-image-pulls=false\n',
+      )
+      expect(await find(...args)).toEqual({
+        source: k3sConfig(),
+        isK3s: true,
+        imageServiceEndpoint: 'unix:///run/k.sock',
+        serializeImagePulls: false,
+        maxParallelImagePulls: undefined,
+      })
+    },
+  )
+
+  it('are found in the flags of k3s', async () => {
+    const args = ['--image-service-endpoint', 'unix:///run/f.sock', '--kubelet-arg=serialize-image-pulls=false']
+    expect(await find('/bin/k3s', 'server', ...args)).toMatchObject({
+      imageServiceEndpoint: 'unix:///run/f.sock',
+      serializeImagePulls: false,
+    })
+  })
+
+  it('are none where neither runs', async () => {
+    expect(await find('/usr/local/bin/k3s', 'kubectl', 'get', 'pods')).toBeUndefined()
+    expect(await find('vi', 'kubelet')).toBeUndefined()
+  })
+})
+
+describe('a check that throws', () => {
+  it('has failed, and the others go on', async () => {
+    const broken = () => {
+      throw new Error('the disk is on fire')
+    }
+    const found = []
+    const checks = [
+      { name: 'one', look: broken },
+      { name: 'two', look: () => ({ outcome: 'ok', text: 'fine' }) as const },
+    ]
+    for await (const finding of runChecks(checks)) found.push(finding)
+    expect(found).toEqual([
+      { check: 'one', outcome: 'failed', text: 'the disk is on fire', wayOut: expect.any(String) },
+      { check: 'two', outcome: 'ok', text: 'fine' },
+    ])
+  })
+})

@@ -1,0 +1,31 @@
+import { join } from 'node:path'
+import * as v from 'valibot'
+import type { Bed } from '../node/bed.ts'
+
+const MAIN = join(import.meta.dirname, '../../shim/main.ts')
+const LIMIT_MS = 50_000
+
+const findingSchema = v.strictObject({
+  check: v.string(),
+  outcome: v.picklist(['ok', 'warning', 'failed', 'skipped']),
+  text: v.string(),
+  wayOut: v.optional(v.string()),
+})
+export type Found = v.InferOutput<typeof findingSchema>
+
+export interface Diagnosis {
+  readonly exitCode: number | undefined
+  readonly findings: readonly Found[]
+  /** Of that name; undefined when it was not made. */
+  of(check: string): Found | undefined
+}
+
+/** What the program says of a config, inside a bed. */
+export async function runDoctor(bed: Bed, ...args: readonly string[]): Promise<Diagnosis> {
+  const { stdout, exitCode } = await bed.run(process.execPath, [MAIN, 'doctor', '--json', ...args], {
+    reject: false,
+    limitMs: LIMIT_MS,
+  })
+  const findings = stdout.split('\n').map(line => v.parse(findingSchema, JSON.parse(line)))
+  return { exitCode, findings, of: name => findings.find(({ check }) => check === name) }
+}

@@ -1,0 +1,46 @@
+import { cp, realpath, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { execa } from 'execa'
+import { hostPlatform } from '../../shim/import/config.ts'
+import { NEWER_PROGRAM } from '../import/sources/stream-store.ts'
+import type { Bed } from '../node/bed.ts'
+import { findTarballs } from './npm-cache.ts'
+
+const TOP = join(import.meta.dirname, '../..')
+const NIXPKGS = join(import.meta.dirname, 'nixpkgs')
+/** What no checkout has, or what is not the flake's. */
+const LEFT_OUT = ['.git', '.cache', 'node_modules', 'dist', 'bench']
+
+export interface OwnFlake {
+  readonly dir: string
+  readonly url: string
+}
+
+/** A copy of the project as a flake, locked to test/nix/nixpkgs instead of nixpkgs, for a node without a sandbox for builds. */
+export async function writeOwnFlake(bed: Pick<Bed, 'dir' | 'run'>): Promise<OwnFlake> {
+  const nixpkgs = join(bed.dir, 'nixpkgs')
+  await cp(NIXPKGS, nixpkgs, { recursive: true })
+  await writeFile(join(nixpkgs, 'stream.py'), NEWER_PROGRAM)
+  await writeFile(join(nixpkgs, 'settings.json'), JSON.stringify(await findParts(join(bed.dir, 'npm'))))
+  const dir = join(bed.dir, 'enbi-shim')
+  await cp(TOP, dir, { recursive: true, filter: path => !LEFT_OUT.includes(relative(TOP, path)) })
+  await bed.run('chmod', ['-R', 'a+rX', nixpkgs, dir]) // for the unprivileged build user, whatever this checkout is like
+  await bed.run('nix', ['flake', 'lock', dir, '--override-input', 'nixpkgs', `path:${nixpkgs}`])
+  return { dir, url: `path:${dir}` }
+}
+
+async function findParts(dir: string) {
+  const [tarballs, npm] = await Promise.all([findTarballs(dir), findNpm()])
+  return {
+    architecture: hostPlatform().architecture,
+    node: { path: process.execPath, version: process.versions.node },
+    esbuild: join(TOP, 'node_modules/.bin/esbuild'),
+    npm,
+    tarballs,
+  }
+}
+
+async function findNpm(): Promise<string> {
+  const { stdout } = await execa('sh', ['-c', 'command -v npm'])
+  return realpath(stdout)
+}

@@ -1,0 +1,150 @@
+# Configurations of a machine, each evaluated with the module. A node without more to it raises no assertion and no warning.
+let
+  policy = [ { namespaces = [ "team-*" ]; images = [ "registry.example/team/*" ]; flakes = [ "git+https://git.example/team/*" ]; } ];
+  # A node, and what is to be different on it.
+  node = more: { lib, ... }: {
+    imports = [ more ];
+    services.enbi-shim = {
+      enable = true;
+      policy = lib.mkDefault policy;
+    };
+  };
+  kubelet = more: node {
+    imports = [ more ];
+    services.kubernetes.kubelet.enable = true;
+    virtualisation.containerd.enable = true;
+  };
+  k3s = more: node {
+    imports = [ more ];
+    services.k3s.enable = true;
+  };
+  controller = more: {
+    imports = [ more ];
+    services.enbi-shim.controller.enable = true;
+  };
+  disk = device: { inherit device; fsType = "ext4"; options = [ "defaults" ]; };
+  bind = device: { inherit device; fsType = "none"; options = [ "bind" ]; };
+in
+{
+  off = { };
+
+  kubelet = kubelet { };
+  kubelet-in-cluster = kubelet { services.enbi-shim.kubeconfigFile = "/etc/enbi-shim/kubeconfig"; };
+  kubelet-own-node-name = kubelet {
+    services.enbi-shim = {
+      kubeconfigFile = "/etc/enbi-shim/kubeconfig";
+      settings.kubernetes.nodeName = "other";
+    };
+  };
+  kubelet-own-parallel-pulls = kubelet {
+    services.enbi-shim.maxParallelImagePulls = 3;
+    services.kubernetes.kubelet.extraConfig.maxPods = 200;
+  };
+  kubelet-not-wired = kubelet { services.enbi-shim.kubelet.enable = false; };
+
+  k3s = k3s { };
+  k3s-in-cluster = k3s {
+    services.enbi-shim.kubeconfigFile = "/etc/enbi-shim/kubeconfig";
+    services.k3s.nodeName = "worker-1";
+  };
+  k3s-own-flags = k3s { services.k3s.extraFlags = [ "--disable=traefik" ]; };
+
+  controller = controller { services.enbi-shim.controller.kubeconfigFile = "/etc/enbi-controller/kubeconfig"; };
+  controller-flags = controller {
+    services.enbi-shim.controller = {
+      kubeconfigFile = "/etc/enbi-controller/kubeconfig";
+      flags = {
+        keep-finished = 50;
+        listen = "127.0.0.1:0";
+        log-level = "debug";
+        node-repel = "tier in (a, b)";
+      };
+    };
+  };
+  controller-quoting = controller {
+    services.enbi-shim.controller = {
+      kubeconfigFile = "/etc/enbi-controller/kubeconfig";
+      flags.node-repel = "a \"$b\" 5%";
+    };
+  };
+  k3s-and-controller = {
+    imports = [
+      (k3s { })
+      (controller { services.enbi-shim.controller.kubeconfigFile = "/etc/rancher/k3s/k3s.yaml"; })
+    ];
+  };
+
+  own-package = kubelet ({ pkgs, ... }: { services.enbi-shim.package = pkgs.own-shim; });
+  own-socket = kubelet { services.enbi-shim.settings.listen = "/run/other/shim.sock"; };
+  own-folders = kubelet {
+    services.enbi-shim.settings.stateDir = "/srv/enbi-shim";
+    virtualisation.containerd.settings.root = "/srv/containerd";
+    fileSystems = { "/" = disk "/dev/a"; "/srv" = disk "/dev/b"; "/nix" = bind "/srv/nix"; };
+  };
+  own-state-below-var-lib = kubelet { services.enbi-shim.settings.stateDir = "/var/lib/images/shim"; };
+  own-user = kubelet { services.enbi-shim.settings.nix.user = "builder"; };
+  root-builds = kubelet { services.enbi-shim.settings.nix.user = null; };
+  own-environment = kubelet { services.enbi-shim.environmentFile = "/run/secrets/enbi-shim.env"; };
+  metrics = kubelet {
+    services.enbi-shim = {
+      settings.metrics.address = "[::]:9100";
+      openFirewallForMetrics = true;
+    };
+  };
+  more-settings = kubelet {
+    services.enbi-shim.settings = {
+      nix = { maxBuilds = 4; options.cores = 2; };
+      log.level = "debug";
+      import.layers = "tar";
+      shutdownTimeout = "1m";
+      policy = [ { namespaces = [ "*" ]; images = [ "nix:0/nix/store/*" ]; plainPackages = true; } ];
+    };
+  };
+
+  # Nothing to complain about.
+  one-disk = kubelet { fileSystems."/" = disk "/dev/a"; };
+  store-bound-onto-itself = kubelet { fileSystems = { "/" = disk "/dev/a"; "/nix/store" = bind "/nix/store"; }; };
+  root-in-memory = kubelet {
+    fileSystems = { "/" = { device = "tmpfs"; fsType = "tmpfs"; options = [ ]; }; "/nix" = disk "/dev/a"; "/var/lib" = bind "/nix/persist/var/lib"; };
+  };
+  two-disks-and-tars = kubelet {
+    fileSystems = { "/" = disk "/dev/a"; "/nix" = disk "/dev/b"; };
+    services.enbi-shim.settings.import.layers = "tar";
+  };
+
+  # Only a build sees it.
+  unknown-key = kubelet { services.enbi-shim.settings.nix.maxBuild = 4; };
+
+  # Each with one thing wrong.
+  no-containerd = node { services.kubernetes.kubelet.enable = true; };
+  both-wirings = node {
+    services.kubernetes.kubelet.enable = true;
+    services.k3s.enable = true;
+  };
+  k3s-flags-as-text = k3s { services.k3s.extraFlags = "--disable=traefik"; };
+  firewall-without-metrics = kubelet { services.enbi-shim.openFirewallForMetrics = true; };
+  kubeconfig-in-store = kubelet { services.enbi-shim.kubeconfigFile = "${builtins.storeDir}/abc-kubeconfig"; };
+  kubeconfig-in-home = kubelet { services.enbi-shim.kubeconfigFile = "/root/.kube/config"; };
+  controller-without-kubeconfig = controller { };
+  controller-kubeconfig-in-store = controller { services.enbi-shim.controller.kubeconfigFile = "${builtins.storeDir}/abc-kubeconfig"; };
+  no-policy = kubelet { services.enbi-shim.policy = [ ]; };
+  not-wired = node { virtualisation.containerd.enable = true; };
+  kubelet-not-enabled = node {
+    services.enbi-shim.kubelet.enable = true;
+    virtualisation.containerd.enable = true;
+  };
+  k3s-not-enabled = node {
+    services.enbi-shim.k3s.enable = true;
+    virtualisation.containerd.enable = true;
+  };
+  serialised-pulls = kubelet { services.kubernetes.kubelet.extraConfig.serializeImagePulls = true; };
+  one-pull-at-a-time = kubelet { services.enbi-shim.maxParallelImagePulls = 1; };
+  serialised-pulls-of-k3s = k3s { services.k3s.extraKubeletConfig.serializeImagePulls = true; };
+  firewall-for-local-metrics = kubelet {
+    services.enbi-shim = {
+      settings.metrics = { };
+      openFirewallForMetrics = true;
+    };
+  };
+  two-disks = kubelet { fileSystems = { "/" = disk "/dev/a"; "/nix" = disk "/dev/b"; }; };
+}

@@ -1,0 +1,81 @@
+import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { type Bed, startBed } from '../node/bed.ts'
+import { BUSYBOX } from '../node/programs.ts'
+
+const MAIN = join(import.meta.dirname, '../../shim/main.ts')
+let bed: Bed
+
+beforeAll(async () => {
+  bed = await startBed({ without: ['containerd', 'nix'], daemon: false })
+  await mkdir(join(bed.dir, 'shim/bin'), { recursive: true })
+  const program = join(bed.dir, 'shim/bin/enbi-shim')
+  await writeFile(program, `#!/bin/sh\nexec ${process.execPath} ${MAIN} "$@"\n`)
+  await chmod(program, 0o755)
+  await mkdir(join(bed.dir, 'shell'))
+  for (const name of ['sh', 'cp']) await symlink(BUSYBOX, join(bed.dir, 'shell', name))
+})
+afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+const POLICY = [
+  { namespaces: ['team-*'], images: ['registry.example/team/*'], flakes: ['git+https://git.example/team/*'] },
+]
+
+describe('the config file', () => {
+  it.each([
+    ['kubelet', { containerd: { address: '/run/containerd/containerd.sock' } }],
+    ['k3s', { containerd: { address: '/run/k3s/containerd/containerd.sock' } }],
+    ['kubelet-in-cluster', { kubernetes: { kubeconfig: '/etc/enbi-shim/kubeconfig', nodeName: 'node.example' } }],
+    ['kubelet-own-node-name', { kubernetes: { kubeconfig: '/etc/enbi-shim/kubeconfig', nodeName: 'other' } }],
+    [
+      'k3s-in-cluster',
+      {
+        containerd: { address: '/run/k3s/containerd/containerd.sock' },
+        kubernetes: { kubeconfig: '/etc/enbi-shim/kubeconfig', nodeName: 'worker-1' },
+      },
+    ],
+    ['own-socket', { listen: '/run/other/shim.sock' }],
+    ['own-user', { nix: { user: 'builder' } }],
+    ['metrics', { metrics: { address: '[::]:9100' } }],
+    ['root-builds', { nix: { user: null } }],
+  ])('holds what is set, over the defaults, and is accepted by the shim: %s', async (name, settings) => {
+    const defaults = {
+      listen: '/run/enbi-shim/enbi-shim.sock',
+      stateDir: '/var/lib/enbi-shim',
+      containerd: { address: '/run/containerd/containerd.sock' },
+      nix: { user: 'enbi-shim' },
+      import: { layers: 'linked' },
+      policy: POLICY,
+    }
+    await expect(buildConfig(name)).resolves.toEqual({ ...defaults, ...settings })
+  })
+
+  it('holds whatever else the shim knows, and rules from both options', async () => {
+    const config = await buildConfig('more-settings')
+    expect(config).toMatchObject({
+      nix: { user: 'enbi-shim', maxBuilds: 4, options: { cores: 2 } },
+      log: { level: 'debug' },
+      import: { layers: 'tar' },
+      shutdownTimeout: '1m',
+    })
+    expect(config.policy).toHaveLength(2)
+    expect(config.policy).toEqual(expect.arrayContaining(POLICY))
+  })
+
+  it('with a key that the shim does not know fails the build, in the words of the shim', async () => {
+    await expect(buildConfig('unknown-key')).rejects.toThrow(/nix\.maxBuild: unknown key, did you mean maxBuilds\?/)
+  })
+})
+
+/** Builds what systemd runs, reads the file that it names. */
+async function buildConfig(name: string): Promise<Record<string, unknown>> {
+  const given = { name, shim: join(bed.dir, 'shim'), shell: join(bed.dir, 'shell') }
+  const strings = Object.entries(given).flatMap(([key, value]) => ['--argstr', key, value])
+  const { stdout } = await bed.run('nix-build', ['--no-out-link', ...strings, join(import.meta.dirname, 'build.nix')])
+  const execStart = await readFile(join(bed.dir, stdout.trim()), 'utf8')
+  const [, config = ''] = / serve --config (\S+)\n$/.exec(execStart) ?? []
+  return v.parse(v.record(v.string(), v.unknown()), parse(await readFile(join(bed.dir, config), 'utf8')))
+}

@@ -1,0 +1,27 @@
+# What the module makes of each configuration.
+let
+  lib = import ./stub/lib.nix;
+  pkgs = import ./stub/pkgs.nix { inherit lib; };
+  evaluate = import ./stub/evaluate.nix { inherit lib pkgs; };
+
+  rendered = module:
+    let
+      inherit (evaluate module) config;
+      failed = lib.filter ({ assertion, ... }: !assertion) config.assertions;
+    in
+    {
+      assertions = map ({ message, ... }: message) failed;
+      inherit (config) warnings;
+    }
+    # As with NixOS: what is wrong is told before anything else is evaluated.
+    // lib.optionalAttrs (failed == [ ]) {
+      inherit (config.systemd) services sockets tmpfiles;
+      inherit (config.networking) firewall;
+      inherit (config) users;
+      nix = config.nix.settings;
+      kubelet = config.services.kubernetes.kubelet.extraConfig;
+      k3s = { inherit (config.services.k3s) extraFlags extraKubeletConfig; };
+      packages = map toString config.environment.systemPackages;
+    };
+in
+lib.mapAttrs (_: rendered) (import ./cases.nix)

@@ -1,0 +1,61 @@
+import { join } from 'node:path'
+import * as v from 'valibot'
+import type { Bed } from '../node/bed.ts'
+
+const strings = v.array(v.string())
+const value = v.union([v.string(), v.number(), v.boolean()])
+const directives = v.record(v.string(), v.union([value, v.array(value)]))
+
+const unit = v.object({
+  description: v.string(),
+  after: strings,
+  before: strings,
+  requires: strings,
+  wants: strings,
+  wantedBy: strings,
+  stopIfChanged: v.boolean(),
+  path: strings,
+  environment: v.record(v.string(), v.string()),
+  unitConfig: directives,
+  serviceConfig: directives,
+  socketConfig: directives,
+})
+
+/** Missing when an assertion fails: NixOS then evaluates nothing else. */
+const made = v.object({
+  services: v.record(v.string(), unit),
+  sockets: v.record(v.string(), unit),
+  tmpfiles: v.object({ rules: strings }),
+  firewall: v.object({ allowedTCPPorts: v.array(v.number()) }),
+  users: v.object({ users: v.record(v.string(), v.unknown()), groups: v.record(v.string(), v.unknown()) }),
+  nix: v.record(v.string(), v.unknown()),
+  kubelet: v.record(v.string(), v.unknown()),
+  k3s: v.object({ extraFlags: strings, extraKubeletConfig: v.record(v.string(), v.unknown()) }),
+  packages: strings,
+})
+
+const machine = v.object({ assertions: strings, warnings: strings, ...v.partial(made).entries })
+const machines = v.record(v.string(), machine)
+
+/** A unit as options of NixOS describe it. */
+export type UnitOptions = v.InferOutput<typeof unit>
+/** What NixOS would be told, and the messages of assertions that fail. */
+export type Machine = v.InferOutput<typeof made> & v.InferOutput<typeof machine>
+
+/** What the module makes of the configurations in cases.nix, by their names. */
+export async function evaluateMachines(bed: Bed): Promise<Record<string, v.InferOutput<typeof machine>>> {
+  return v.parse(machines, await evaluateNix(bed, join(import.meta.dirname, 'evaluate.nix')))
+}
+
+/** The machine of a configuration without mistakes. */
+export function theMachine(found: Awaited<ReturnType<typeof evaluateMachines>>, name: string): Machine {
+  const machine = found[name]
+  if (machine === undefined) throw new Error(`cases.nix has no ${name}`)
+  return { ...machine, ...v.parse(made, machine) }
+}
+
+/** The value of a file. */
+export async function evaluateNix(bed: Bed, file: string, args: readonly string[] = []): Promise<unknown> {
+  const { stdout } = await bed.run('nix-instantiate', ['--eval', '--strict', '--json', ...args, file])
+  return JSON.parse(stdout)
+}

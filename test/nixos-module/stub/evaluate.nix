@@ -1,0 +1,5 @@
+{ lib, pkgs }: module:
+lib.evalModules {
+  modules = [ ./nixos.nix ../../../nixos-module module ];
+  specialArgs = { inherit pkgs; };
+}

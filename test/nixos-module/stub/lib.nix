@@ -1,0 +1,48 @@
+# Of nixpkgs' lib what the module uses, and no more: what is missing here is to be looked up there.
+let
+  inherit (builtins) any attrNames concatMap concatStringsSep elem filter foldl' isString mapAttrs removeAttrs replaceStrings stringLength;
+
+  modules = import ./modules.nix lib;
+  types = import ./types.nix (modules // { inherit filterAttrs; });
+
+  last = list: builtins.elemAt list (builtins.length list - 1);
+  splitString = separator: text: filter isString (builtins.split (builtins.replaceStrings [ "." ] [ "\\." ] separator) text);
+  toInt = text: let value = builtins.fromJSON text; in if builtins.isInt value then value else throw "no integer: ${text}";
+  optional = condition: value: if condition then [ value ] else [ ];
+  optionals = condition: list: if condition then list else [ ];
+  optionalAttrs = condition: attrs: if condition then attrs else { };
+  filterAttrs = isKept: attrs: removeAttrs attrs (filter (name: !isKept name attrs.${name}) (attrNames attrs));
+  mapAttrsToList = call: attrs: map (name: call name attrs.${name}) (attrNames attrs);
+  hasPrefix = prefix: text: builtins.substring 0 (stringLength prefix) text == prefix;
+  removePrefix = prefix: text: if hasPrefix prefix text then builtins.substring (stringLength prefix) (-1) text else text;
+  getExe = package: "${package}/bin/${package.meta.mainProgram}";
+
+  literalExpression = text: { _type = "literalExpression"; inherit text; };
+  mkOption = option: { _type = "option"; } // option;
+  mkEnableOption = what: mkOption {
+    type = types.bool;
+    default = false;
+    example = true;
+    description = "Whether to enable ${what}.";
+  };
+  mkPackageOption = pkgs: name: { }: mkOption {
+    type = types.package;
+    default = pkgs.${name};
+    defaultText = literalExpression "pkgs.${name}";
+    description = "The ${name} package to use.";
+  };
+
+  mkIf = condition: content: { _type = "if"; inherit condition content; };
+  mkMerge = contents: { _type = "merge"; inherit contents; };
+  mkOverride = priority: content: { _type = "override"; inherit priority content; };
+  mkDefault = mkOverride 1000;
+  mkForce = mkOverride 50;
+
+  lib = {
+    inherit any attrNames concatMap concatStringsSep elem filter foldl' isString mapAttrs removeAttrs replaceStrings stringLength;
+    inherit last splitString toInt optional optionals optionalAttrs filterAttrs mapAttrsToList hasPrefix removePrefix getExe;
+    inherit types literalExpression mkOption mkEnableOption mkPackageOption mkIf mkMerge mkOverride mkDefault mkForce;
+    inherit (modules) evalModules;
+  };
+in
+lib

@@ -1,0 +1,83 @@
+import { basename } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { IMAGES } from '../import/native/images.ts'
+import { startBed } from '../node/bed.ts'
+import { recipePull } from '../node/recipe-pull.ts'
+import { writeStoreImages } from '../node/store-image.ts'
+import { installShim } from '../systemd/install-shim.ts'
+import { type SystemdNode, startSystemdNode } from '../systemd/systemd-node.ts'
+import { evaluateMachines, theMachine, type UnitOptions } from './evaluate.ts'
+import { renderUnit } from './unit-file.ts'
+
+const SOCKET = '/run/enbi-shim/enbi-shim.sock'
+const CONFIG = "policy: [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**'] }]\n"
+
+const KUBECONFIG = {
+  apiVersion: 'v1',
+  kind: 'Config',
+  'current-context': 'a',
+  contexts: [{ name: 'a', context: { cluster: 'a', user: 'a' } }],
+  clusters: [{ name: 'a', cluster: { server: 'https://127.0.0.1:1' } }], // nobody answers there
+  users: [{ name: 'a', user: { token: 'secret' } }],
+}
+
+let node: SystemdNode
+let machines: Awaited<ReturnType<typeof evaluateMachines>>
+
+beforeAll(async () => {
+  await using bed = await startBed({ without: ['containerd', 'nix'], daemon: false })
+  machines = await evaluateMachines(bed)
+  node = await startSystemdNode()
+  // As systemd itself has it outside of containers: the mount of a credential gets into the service's namespace.
+  await node.run('mount', ['--make-rshared', '/'])
+})
+afterAll(() => node?.[Symbol.asyncDispose]())
+
+test('the units of the shim build, link layers and run the image under a real systemd', async () => {
+  const { services, sockets } = theMachine(machines, 'kubelet')
+  const units = { service: onNode(services['enbi-shim']), socket: onNode(sockets['enbi-shim']) }
+  await installShim(node, units, CONFIG)
+  const { dir } = await writeStoreImages(node.outside('/srv'), IMAGES, '/usr/local/bin/node')
+  const pull = recipePull({
+    image: 'registry.example/small:1',
+    flakeUrl: `path:/srv/${basename(dir)}`,
+    packageName: 'conf.small',
+  })
+  const imageId = await node.cri(SOCKET).pullImage(pull)
+  expect(await node.journal('enbi-shim')).toContain('by hard links, through /run/enbi-shim/root')
+  const command = ['/bin/busybox', 'sh', '-c', 'stat -c "%h %u" /nix/store/*-many/share/folder-0/file-0']
+  expect(await node.runPod({ imageId, command })).toEqual({ exitCode: 0, output: '2 0\n' })
+})
+
+test('the controller runs under a real systemd as nobody in particular, with a kubeconfig that root alone can read', async () => {
+  await node.write({
+    '/etc/enbi-controller/kubeconfig': JSON.stringify(KUBECONFIG),
+    '/etc/systemd/system/enbi-controller.service': onNode(
+      theMachine(machines, 'controller-flags').services['enbi-controller'],
+    ),
+  })
+  await node.run('chmod', ['600', '/etc/enbi-controller/kubeconfig'])
+  await node.run('systemctl', ['daemon-reload'])
+  await node.run('systemctl', ['start', 'enbi-controller.service'])
+  await vi.waitFor(async () => expect(await node.journal('enbi-controller')).toContain('ECONNREFUSED'), {
+    timeout: 20_000,
+  })
+  const { stdout } = await node.run('systemctl', [
+    'show',
+    '--property=NRestarts,ActiveState,MainPID',
+    'enbi-controller',
+  ])
+  expect(stdout).toContain('NRestarts=0\nActiveState=active')
+  const pid = /^MainPID=(\d+)$/m.exec(stdout)?.[1]
+  const { stdout: user } = await node.run('stat', ['--format=%U', `/proc/${pid}`])
+  expect(user).not.toBe('root')
+})
+
+/** The node is no NixOS: its programs and the config are elsewhere, all else is the module's. */
+function onNode(unit: UnitOptions | undefined): string {
+  if (unit === undefined) throw new Error('the module has not made that unit')
+  const path = unit.path.length === 0 ? [] : ['/usr/local', '/usr']
+  return renderUnit({ ...unit, path })
+    .replace(/^ExecStart=\/nix\/store\/[^/]+/m, 'ExecStart=/usr/local')
+    .replace(/ --config \S+$/m, ' --config /etc/enbi-shim/config.yaml')
+}

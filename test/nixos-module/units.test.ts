@@ -1,0 +1,189 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
+import { type Bed, startBed } from '../node/bed.ts'
+import { evaluateMachines, type Machine, theMachine } from './evaluate.ts'
+import { parseUnit, renderUnit, type UnitFile } from './unit-file.ts'
+
+const PLAIN_UNITS = join(import.meta.dirname, '../../deploy/systemd')
+let bed: Bed
+let machines: Awaited<ReturnType<typeof evaluateMachines>>
+
+beforeAll(async () => {
+  bed = await startBed({ without: ['containerd', 'nix'], daemon: false })
+  machines = await evaluateMachines(bed)
+})
+afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+const machine = (name: string): Machine => theMachine(machines, name)
+const shimOf = (name: string) => machine(name).services['enbi-shim']
+const controllerOf = (name: string) => machine(name).services['enbi-controller']
+
+describe('the units of the shim', () => {
+  it('are those of other distributions, but for paths of the store', async () => {
+    const service = flatten(await plainUnit('enbi-shim.service'))
+    expect(flatten(rendered(machine('kubelet'), 'services', 'enbi-shim'))).toEqual({
+      ...service,
+      'Service.ExecStart': ['/nix/store/enbi-shim/bin/enbi-shim serve --config /nix/store/enbi-shim-checked.json'],
+      'Service.Environment': ['NIX_REMOTE=daemon', `PATH=${NIX_PATHS}`],
+      'Service.InaccessiblePaths': service['Service.InaccessiblePaths']?.[0]?.split(' '),
+    })
+    expect(rendered(machine('kubelet'), 'sockets', 'enbi-shim')).toEqual(await plainUnit('enbi-shim.socket'))
+  })
+
+  it('find the user and the folder that other distributions make for them', async () => {
+    const { users, tmpfiles } = machine('kubelet')
+    const user = /^u (\S+) - "(.*)" (\S+)$/m.exec(await plainFile('enbi-shim.sysusers.conf'))
+    const [, name = '', description, home] = user ?? []
+    expect(users).toEqual({
+      users: { [name]: { isSystemUser: true, group: name, description, home } },
+      groups: { [name]: {} },
+    })
+    expect(await plainFile('enbi-shim.tmpfiles.conf')).toContain(`\n${tmpfiles.rules.join('\n')}\n`)
+  })
+
+  it('are the same with k3s, but for the folder of its containerd', () => {
+    const withKubelet = flatten(rendered(machine('kubelet'), 'services', 'enbi-shim'))
+    expect(flatten(rendered(machine('k3s'), 'services', 'enbi-shim'))).toEqual({
+      ...withKubelet,
+      'Service.ReadWritePaths': ['-/var/lib/rancher/k3s/agent/containerd'],
+    })
+    expect(machine('k3s').tmpfiles.rules).toEqual(['d /var/lib/rancher/k3s/agent/containerd 0711 root root'])
+  })
+
+  it('are down for a moment only when they change', () => {
+    expect(shimOf('kubelet')?.stopIfChanged).toBe(false)
+  })
+
+  it('run the package that they are told to, which is also on the PATH', () => {
+    expect(shimOf('own-package')?.serviceConfig.ExecStart).toMatch(/^\/nix\/store\/own-shim\/bin\/own-shim serve /)
+    expect(machine('own-package').packages).toEqual(['/nix/store/own-shim'])
+  })
+
+  it('listen where the kubelet is pointed', () => {
+    const { sockets, kubelet } = machine('own-socket')
+    expect(sockets['enbi-shim']?.socketConfig.ListenStream).toBe('/run/other/shim.sock')
+    expect(kubelet.imageServiceEndpoint).toBe('unix:///run/other/shim.sock')
+  })
+
+  it('may write to folders of their own', () => {
+    expect(shimOf('own-state-below-var-lib')?.serviceConfig).toMatchObject({ StateDirectory: 'images/shim' })
+    const { serviceConfig } = shimOf('own-folders') ?? {}
+    expect(serviceConfig).toMatchObject({ ReadWritePaths: ['-/srv/containerd', '/srv/enbi-shim'] })
+    expect(serviceConfig).not.toHaveProperty('StateDirectory')
+    expect(machine('own-folders').tmpfiles.rules).toEqual([
+      'd /srv/containerd 0711 root root',
+      'd /srv/enbi-shim 0711 root root',
+    ])
+  })
+
+  it.each([
+    ['one-disk', '/'],
+    ['store-bound-onto-itself', '/'],
+    ['root-in-memory', '/nix'],
+    ['own-folders', '/srv'],
+    ['two-disks', '/'],
+  ])('see store and snapshots through one mount: %s', (name, mountPoint) => {
+    expect(shimOf(name)?.serviceConfig.BindPaths).toBe(`${mountPoint}:/run/enbi-shim/root:norbind`)
+  })
+
+  it('read a file of environment variables', () => {
+    expect(shimOf('own-environment')?.serviceConfig.EnvironmentFile).toBe('/run/secrets/enbi-shim.env')
+    expect(shimOf('kubelet')?.serviceConfig).not.toHaveProperty('EnvironmentFile')
+  })
+})
+
+describe('the build user', () => {
+  it.each([
+    ['kubelet', { 'extra-allowed-users': ['enbi-shim'] }, ['enbi-shim']],
+    ['own-user', { 'extra-allowed-users': ['builder'] }, []],
+    ['root-builds', {}, []],
+  ])('may ask nix, and nobody is locked out; the module makes its own alone: %s', (name, nix, made) => {
+    expect(machine(name).nix).toEqual(nix)
+    expect(Object.keys(machine(name).users.users)).toEqual(made)
+  })
+})
+
+test('the port of the metrics is opened when asked for', () => {
+  expect(machine('metrics').firewall.allowedTCPPorts).toEqual([9100])
+  expect(machine('kubelet').firewall.allowedTCPPorts).toEqual([])
+})
+
+describe('the controller', () => {
+  it('gets its kubeconfig from systemd and its flags by argument, which systemd unquotes', () => {
+    const start = '/nix/store/enbi-controller/bin/enbi-controller --kubeconfig=%d/kubeconfig'
+    expect(controllerOf('controller-flags')?.serviceConfig).toMatchObject({
+      DynamicUser: true,
+      LoadCredential: 'kubeconfig:/etc/enbi-controller/kubeconfig',
+      ExecStart: `${start} "--keep-finished=50" "--listen=127.0.0.1:0" "--log-level=debug" "--node-repel=tier in (a, b)"`,
+    })
+    expect(controllerOf('controller-quoting')?.serviceConfig.ExecStart).toBe(`${start} "--node-repel=a \\"$$b\\" 5%%"`)
+  })
+
+  it('can do with the kubeconfig alone, beside a shim or by itself', () => {
+    const start = '/nix/store/enbi-controller/bin/enbi-controller --kubeconfig=%d/kubeconfig'
+    expect(controllerOf('controller')?.serviceConfig.ExecStart).toBe(start)
+    expect(Object.keys(machine('controller').services)).toEqual(['enbi-controller'])
+    expect(Object.keys(machine('k3s-and-controller').services)).toEqual(['enbi-controller', 'enbi-shim', 'k3s'])
+    expect(Object.keys(machine('k3s').services)).toEqual(['enbi-shim', 'k3s'])
+  })
+})
+
+test('nothing is set up unless enabled', () => {
+  expect(machine('off')).toMatchObject({ services: {}, sockets: {}, kubelet: {}, nix: {}, packages: [] })
+})
+
+describe('systemd', () => {
+  it.each([
+    ['kubelet', 'enbi-shim', 29],
+    ['k3s-in-cluster', 'enbi-shim', 29],
+    ['own-folders', 'enbi-shim', 29],
+    ['own-environment', 'enbi-shim', 29],
+    ['controller-flags', 'enbi-controller', 20],
+  ])('understands every directive and finds little exposed: %s', async (name, service, threshold) => {
+    const folder = await writeUnits(name)
+    const file = join(folder, `${service}.service`)
+    const { stderr } = await bed.run('systemd-analyze', ['verify', file], { env: { SYSTEMD_UNIT_PATH: `${folder}:` } })
+    expect(stderr).toBe('')
+    await bed.run('systemd-analyze', ['security', '--no-pager', '--offline=true', `--threshold=${threshold}`, file])
+  })
+})
+
+/** All units of a machine, with programs that are there: systemd looks for them. */
+async function writeUnits(name: string): Promise<string> {
+  const folder = join(bed.dir, name)
+  await mkdir(folder)
+  const { services, sockets } = machine(name)
+  for (const [kind, units] of Object.entries({ service: services, socket: sockets }))
+    for (const [unit, options] of Object.entries(units)) {
+      if (options.description === '') continue // another module's
+      const text = renderUnit(options).replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true')
+      await writeFile(join(folder, `${unit}.${kind}`), text)
+    }
+  return folder
+}
+
+const NIX_PATHS = '/nix/store/nix/bin:/nix/store/gitMinimal/bin:/nix/store/openssh/bin'
+
+function rendered(machine: Machine, kind: 'services' | 'sockets', name: string): UnitFile {
+  const options = machine[kind][name]
+  if (options === undefined) throw new Error(`there is no ${name} among the ${kind}`)
+  return parseUnit(renderUnit(options))
+}
+
+async function plainUnit(name: string): Promise<UnitFile> {
+  return parseUnit(await plainFile(name))
+}
+
+async function plainFile(name: string): Promise<string> {
+  return await readFile(join(PLAIN_UNITS, name), 'utf8')
+}
+
+/** One key for each directive: a difference names it. */
+function flatten(unit: UnitFile): Record<string, readonly string[]> {
+  return Object.fromEntries(
+    Object.entries(unit).flatMap(([section, directives]) =>
+      Object.entries(directives).map(([key, values]) => [`${section}.${key}`, values]),
+    ),
+  )
+}

@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
+import { type Bed, startBed } from '../node/bed.ts'
+import { evaluateMachines, theMachine } from './evaluate.ts'
+
+const ENDPOINT = 'unix:///run/enbi-shim/enbi-shim.sock'
+let bed: Bed
+let machines: Awaited<ReturnType<typeof evaluateMachines>>
+
+beforeAll(async () => {
+  bed = await startBed({ without: ['containerd', 'nix'], daemon: false })
+  machines = await evaluateMachines(bed)
+})
+afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+const machine = (name: string) => theMachine(machines, name)
+
+describe('the kubelet', () => {
+  it('pulls through the shim, several images at once', () => {
+    const { kubelet, k3s } = machine('kubelet')
+    expect(kubelet).toEqual({ imageServiceEndpoint: ENDPOINT, serializeImagePulls: false, maxParallelImagePulls: 8 })
+    expect(k3s).toEqual({ extraFlags: [], extraKubeletConfig: {} })
+  })
+
+  it('keeps what else it is told', () => {
+    expect(machine('kubelet-own-parallel-pulls').kubelet).toMatchObject({ maxPods: 200, maxParallelImagePulls: 3 })
+    expect(machine('serialised-pulls').kubelet).toMatchObject({ serializeImagePulls: true })
+  })
+
+  it('is left alone when that is wanted, with the shim in place', () => {
+    expect(machine('kubelet-not-wired')).toMatchObject({
+      kubelet: {},
+      services: { 'enbi-shim': { wantedBy: ['multi-user.target'] } },
+    })
+  })
+})
+
+test('k3s pulls through the shim, several images at once, and keeps its other flags', () => {
+  const { kubelet, k3s } = machine('k3s-own-flags')
+  expect(k3s.extraFlags.toSorted()).toEqual(['--disable=traefik', `--image-service-endpoint=${ENDPOINT}`])
+  expect(k3s.extraKubeletConfig).toEqual({ serializeImagePulls: false, maxParallelImagePulls: 8 })
+  expect(kubelet).toEqual({})
+})
+
+describe('the shim', () => {
+  it.each([
+    ['kubelet', 'kubelet'],
+    ['k3s', 'k3s'],
+  ])('is up before what asks it, and may be away without stopping that: %s', (name, service) => {
+    const { services, sockets } = machine(name)
+    const asking = services[service]
+    expect(asking).toMatchObject({ wants: ['enbi-shim.service'], after: ['enbi-shim.service'], requires: [] })
+    for (const unit of [services['enbi-shim'], sockets['enbi-shim']])
+      expect(unit?.before).toContain(`${service}.service`)
+    expect(services['enbi-shim']?.requires).toEqual(['enbi-shim.socket'])
+  })
+})
+
+describe('a mistake', () => {
+  it.each([
+    [
+      'no-containerd',
+      /^services\.enbi-shim needs a containerd: set virtualisation\.containerd\.enable, or services\.k3s/,
+    ],
+    ['both-wirings', /kubelet\.enable and services\.enbi-shim\.k3s\.enable exclude each other/],
+    ['k3s-flags-as-text', /^services\.k3s\.extraFlags is a string, .* make it a list of strings\.$/],
+    ['firewall-without-metrics', /^services\.enbi-shim\.openFirewallForMetrics opens .* there are no metrics/],
+    ['kubeconfig-in-store', /^services\.enbi-shim\.kubeconfigFile is in the store, which everybody can read/],
+    [
+      'kubeconfig-in-home',
+      /^services\.enbi-shim\.kubeconfigFile is \/root\/\.kube\/config, which the service cannot see/,
+    ],
+    ['controller-without-kubeconfig', /^services\.enbi-shim\.controller\.enable needs .*controller\.kubeconfigFile\.$/],
+    ['controller-kubeconfig-in-store', /^services\.enbi-shim\.controller\.kubeconfigFile is in the store/],
+  ])('fails the evaluation, with one message: %s', (name, message) => {
+    expect(machines[name]).toEqual({ assertions: [expect.stringMatching(message)], warnings: [] })
+  })
+
+  it.each([
+    ['no-policy', /^services\.enbi-shim\.policy has no rule: nothing will be built\.$/],
+    [
+      'not-wired',
+      /^services\.enbi-shim is not wired to a kubelet .* imageServiceEndpoint to unix:\/\/\/run\/enbi-shim/,
+    ],
+    ['kubelet-not-wired', /^services\.enbi-shim is not wired to a kubelet/],
+    ['kubelet-not-enabled', /kubelet\.enable has no effect without services\.kubernetes\.kubelet\.enable\.$/],
+    ['k3s-not-enabled', /k3s\.enable has no effect without services\.k3s\.enable\.$/],
+    ['serialised-pulls', /^services\.kubernetes\.kubelet\.extraConfig has the kubelet pull one image at a time/],
+    ['one-pull-at-a-time', /^services\.kubernetes\.kubelet\.extraConfig has the kubelet pull one image at a time/],
+    ['serialised-pulls-of-k3s', /^services\.k3s\.extraKubeletConfig has the kubelet pull one image at a time/],
+    ['firewall-for-local-metrics', /^services\.enbi-shim\.openFirewallForMetrics has no effect: .* 127\.0\.0\.1:9469,/],
+    ['two-disks', /^\/nix\/store and \/var\/lib\/containerd are on different file systems: layers will be copied/],
+  ])('that lets the node work is warned of, once: %s', (name, message) => {
+    expect(machines[name]).toMatchObject({ assertions: [], warnings: [expect.stringMatching(message)] })
+  })
+
+  it('is not seen where there is none', () => {
+    const complaints = Object.entries(machines).filter(
+      ([, { assertions, warnings }]) => assertions.length + warnings.length > 0,
+    )
+    expect(complaints.map(([name]) => name).toSorted()).toEqual(
+      [
+        ...['no-containerd', 'both-wirings', 'k3s-flags-as-text', 'firewall-without-metrics', 'kubeconfig-in-store'],
+        ...['kubeconfig-in-home', 'controller-without-kubeconfig', 'controller-kubeconfig-in-store', 'no-policy'],
+        ...['not-wired', 'kubelet-not-wired', 'kubelet-not-enabled', 'k3s-not-enabled', 'serialised-pulls'],
+        ...['one-pull-at-a-time', 'serialised-pulls-of-k3s', 'two-disks', 'firewall-for-local-metrics'],
+      ].toSorted(),
+    )
+  })
+})

@@ -1,0 +1,201 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { IMAGES } from '../import/native/images.ts'
+import { nix2containerFlake } from '../import/native/nix2container-flake.ts'
+import { connectCri } from '../node/cri.ts'
+import { copyExample } from '../node/example.ts'
+import { expectNoTrace } from '../node/no-trace.ts'
+import { recipePull } from '../node/recipe-pull.ts'
+import { writeStoreImages } from '../node/store-image.ts'
+import { readUnits, type ShimUnits } from './install-shim.ts'
+import { type SystemdNode, startSystemdNode } from './systemd-node.ts'
+
+const SOCKET = '/run/enbi-shim/enbi-shim.sock'
+const CONFIG = `
+policy:
+  - { namespaces: ['*'], images: ['**'], flakes: ['path:/**'] }
+`
+/** Of `systemd-analyze security`, in tenths: what the service has to be able to do does not leave less. */
+const EXPOSURE = 29
+
+let node: SystemdNode
+let units: ShimUnits
+let formats: string
+beforeAll(async () => {
+  node = await startSystemdNode()
+  formats = onNode((await copyExample('formats', node.outside('/srv'))).dir)
+  units = await readUnits()
+  await follow('install', 'kubelet', 'start')
+  await node.write({ '/etc/enbi-shim/config.yaml': CONFIG })
+  await node.run('systemctl', ['restart', 'enbi-shim.service'])
+})
+afterAll(async () => {
+  await node?.[Symbol.asyncDispose]()
+  expectNoTrace(node.dir)
+})
+
+test('systemd finds nothing to complain about', async () => {
+  const units = ['service', 'socket'].map(kind => `/etc/systemd/system/enbi-shim.${kind}`)
+  const { stdout, stderr } = await node.run('systemd-analyze', ['verify', ...units])
+  expect([stdout, stderr]).toEqual(['', ''])
+  await node.run('systemd-analyze', ['security', '--offline=true', `--threshold=${EXPOSURE}`, units[0] ?? ''])
+})
+
+test('layers of store paths are hard links, made through the mount of the unit; files of another owner are copied', async () => {
+  const images = await writeStoreImages(node.outside('/srv'), IMAGES, '/usr/local/bin/node')
+  const flake = onNode(images.dir)
+  const imageId = await pull('registry.example/small:1', flake, 'conf.small')
+  expect(await node.journal('enbi-shim')).toContain('by hard links, through /run/enbi-shim/root')
+  const command = ['/bin/busybox', 'sh', '-c', 'stat -c "%h %u" /nix/store/*-many/share/folder-0/file-0']
+  expect(await node.runPod({ imageId, command })).toEqual({ exitCode: 0, output: '2 0\n' })
+
+  const ownedId = await pull('registry.example/owned:1', flake, 'conf.owned')
+  expect(await node.runPod({ imageId: ownedId, command })).toEqual({ exitCode: 0, output: '1 1000\n' })
+})
+
+test('a file of an image may run as its owner and its group', async () => {
+  const digests = [1, 2].map(n => `sha256:${`${n}`.repeat(64)}`)
+  await node.write({ '/srv/document/flake.nix': nix2containerFlake(digests, { mode: '6711', gid: 77 }) })
+  const imageId = await pull('registry.example/document:1', 'path:/srv/document', 'image')
+  expect((await node.runPod({ imageId })).output).toMatch(/^6711 \/bin\/busybox\n/)
+})
+
+test('an archive is built, imported, and runs; what it was made from is let go of with it', async () => {
+  const imageId = await pull('registry.example/archive:1', formats, 'docker-archive')
+  const { output } = await node.runPod({ imageId })
+  expect(output).toBe('hello from a Nix-built image\n')
+  const before = await gcRoots()
+  await node.cri(SOCKET).removeImage('registry.example/archive:1')
+  await vi.waitFor(async () => expect(await gcRoots()).toBe(before - 1), { timeout: 10_000 })
+})
+
+test('`enbi-shim pull` reaches it at its default socket', async () => {
+  const recipe = ['--flake', formats, '--package', 'stream']
+  const { stdout } = await node.run('enbi-shim', ['pull', 'registry.example/by-hand:1', ...recipe])
+  expect(stdout).toContain('registry.example/by-hand:1')
+})
+
+test('`enbi-shim doctor` finds nothing wrong but that no kubelet runs here', async () => {
+  const { stdout } = await node.run('enbi-shim', ['doctor', '--config', '/etc/enbi-shim/config.yaml'])
+  expect(stdout.match(/^[✗!].*$/gm)).toEqual(['! kubelet: no kubelet and no k3s runs here'])
+  expect(stdout).toMatch(/^✓ nix daemon: /m)
+  expect(stdout).toMatch(/^✓ cgroup: /m)
+})
+
+test('what comes out of the store runs as the build user', async () => {
+  const { stdout: uid } = await node.run('id', ['-u', 'enbi-shim'])
+  await expect(pull('registry.example/who:1', formats, 'who')).rejects.toThrow(`uid ${uid}`)
+})
+
+test.each([
+  ['write to /etc', 'touch /etc/written'],
+  ['write to the store', 'touch /nix/store/written'],
+  ['write to /etc through the mount that links are made through', 'touch /run/enbi-shim/root/etc/written'],
+  ['read what is in a home', 'cat /root/secret'],
+  ['read it through that mount', 'cat /run/enbi-shim/root/root/secret'],
+  ['mount anything', 'mount -t tmpfs tmpfs /tmp'],
+])('the service cannot %s', async (_what, script) => {
+  await node.write({ '/root/secret': '' })
+  expect(await runAsService(script)).not.toBe(0)
+  expect(await runAsService('ls /run/enbi-shim/root/nix/store && touch /var/lib/enbi-shim/written')).toBe(0)
+})
+
+test('the service finds what the multi-user installation of Nix has', async () => {
+  const programs = '/nix/var/nix/profiles/default/bin'
+  await node.run('sh', ['-euc', `mkdir -p ${programs}; ln -s /bin/true ${programs}/of-the-profile`])
+  expect(await runAsService('of-the-profile')).toBe(0)
+})
+
+test('a build that runs is finished by a stop, which leaves nothing behind', async () => {
+  const { dir } = await copyExample('formats', node.outside('/srv'))
+  await writeFile(join(dir, 'gate'), '/srv/gate')
+  const pulled = pull('registry.example/gated:1', onNode(dir), 'gated')
+  await vi.waitFor(async () => expect(await buildProcesses()).toContain('nix'), { timeout: 10_000 })
+  const stopped = node.run('systemctl', ['stop', 'enbi-shim.service'])
+  await vi.waitFor(async () => expect(await node.journal('enbi-shim')).toContain('"stopping"'), { timeout: 10_000 })
+  await node.write({ '/srv/gate': '' })
+  await expect(pulled).resolves.toMatch(/^sha256:/)
+  await stopped
+  expect(await property('Result')).toBe('success')
+  expect(await node.journal('enbi-shim')).toContain('"stopped"')
+  expect(await buildProcesses()).toBe('')
+})
+
+test('a call wakes the service that was stopped, and waits for it', async () => {
+  await node.run('systemctl', ['stop', 'enbi-shim.service'])
+  await expect(node.cri(SOCKET).imageFsInfo()).resolves.toHaveLength(1)
+  expect(await property('ActiveState')).toBe('active')
+})
+
+test('no call fails while it is restarted', async () => {
+  let isRestarting = true
+  const restarted = node.run('systemctl', ['restart', 'enbi-shim.service']).finally(() => {
+    isRestarting = false
+  })
+  while (isRestarting) {
+    using cri = connectCri(node.outside(SOCKET))
+    await cri.imageFsInfo()
+  }
+  await restarted
+})
+
+test('a service that was killed is started again', async () => {
+  const before = await property('MainPID')
+  await node.run('systemctl', ['kill', '--signal', 'KILL', 'enbi-shim.service'])
+  // Without a call that would wake it.
+  await vi.waitFor(async () => expect(['0', before]).not.toContain(await property('MainPID')), { timeout: 10_000 })
+})
+
+test('nothing is left when it is undone, but what containerd and npm have', async () => {
+  await follow('undo')
+  const { stdout } = await node.run('sh', ['-c', 'find /etc /var -xdev -name "*enbi-shim*"; getent passwd enbi-shim'], {
+    reject: false,
+  })
+  expect(stdout).toBe('')
+})
+
+/** Runs commands of docs/install.md, one after the other in one shell. */
+async function follow(...names: string[]): Promise<void> {
+  const page = await readFile(join(import.meta.dirname, '../../docs/install.md'), 'utf8')
+  const blocks = new Map([...page.matchAll(TESTED)].map(([, name, commands]) => [name, commands]))
+  await node.run('sh', ['-euxc', names.map(name => blocks.get(name) ?? `: no block ${name}; exit 1`).join('\n')])
+}
+
+/** A block of shell commands below a comment that names it. */
+const TESTED = /^<!-- tested: (\w+) -->\n```sh\n(.*?)^```$/gms
+
+async function pull(image: string, flakeUrl: string, packageName: string): Promise<string> {
+  return node.cri(SOCKET).pullImage(recipePull({ image, flakeUrl, packageName }))
+}
+
+/** The flake URL on the node of a folder below /srv. */
+function onNode(dir: string): string {
+  return `path:/srv/${basename(dir)}`
+}
+
+async function gcRoots(): Promise<number> {
+  return (await readdir(node.outside('/var/lib/enbi-shim/gcroots'))).length
+}
+
+/** Command lines of the build user's processes. */
+async function buildProcesses(): Promise<string> {
+  const { stdout } = await node.run('pgrep', ['--list-full', '--uid', 'enbi-shim'], { reject: false })
+  return stdout
+}
+
+async function property(name: string): Promise<string> {
+  const { stdout } = await node.run('systemctl', ['show', '--value', '--property', name, 'enbi-shim.service'])
+  return stdout
+}
+
+/** Runs a shell script as the unit would run the shim. Resolves to its exit code. */
+async function runAsService(script: string): Promise<number | undefined> {
+  const probe = units.service
+    .replace(/^ExecStart=.*$/m, `ExecStart=/bin/sh -euc '${script}'`)
+    .replace(/^Type=.*$/m, 'Type=oneshot')
+    .replace(/^Restart=.*$/m, 'Restart=no')
+  await node.write({ '/etc/systemd/system/probe.service': probe })
+  await node.run('systemctl', ['daemon-reload'])
+  return (await node.run('systemctl', ['start', 'probe.service'], { reject: false })).exitCode
+}
