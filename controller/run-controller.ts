@@ -23,6 +23,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     registry: metrics.registry,
     obstacles: () => [...health.troubles(), ...(unsynced?.() ?? []).map(kind => `not all ${kind} have been read yet`)],
     state: () => (unsynced ? 'leading' : 'another leads'),
+    logger,
   })
   logger.info({ listen: server.address() }, 'serving /metrics, /healthz and /readyz')
   try {

@@ -1,76 +1,100 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
+import { STATUS } from '../grpc/status.ts'
 import type { CallObserver } from '../proxy/contract.ts'
 
 /** Whoever can reach the socket can ask for any method: beyond this many, all others are one. */
 const MAX_METHODS = 64
-const OTHER = ['unary', 'other', 'other'] as const
+const OTHER: Labels = { grpc_type: 'unary', grpc_service: 'other', grpc_method: 'other' }
 /** Seconds: from a call that is passed on to a pull that builds for an hour. */
 const BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300, 1800, 3600]
 
+/** Times of one method that wait to be told: beyond this many they are told at once. */
+const MAX_PENDING = 256
+
+type Labels = Readonly<Record<'grpc_type' | 'grpc_service' | 'grpc_method', string>>
+
+/** What was counted of one method since prom-client was told last. */
+interface Pending {
+  readonly labels: Labels
+  started: number
+  /** By gRPC status code. */
+  readonly ended: number[]
+  readonly seconds: number[]
+}
+
 /**
- * Counts every call on the socket. Names and labels are those of go-grpc-prometheus, so that what reads these works. Lines of
- * metrics are looked up once for each method: that is on the way of every call.
+ * Counts every call on the socket. Names and labels are those of go-grpc-prometheus, so that what reads these works. On the way of
+ * a call there are plain numbers alone: prom-client, which takes longer, is told of them when somebody asks.
  */
 export function createCallMetrics(registry: Registry): CallObserver {
-  const registers = [registry]
   const labelNames = ['grpc_type', 'grpc_service', 'grpc_method'] as const
-  const started = new Counter({
-    name: 'grpc_server_started_total',
-    help: 'Calls that came.',
-    labelNames,
-    registers,
-  })
+  const common = { registers: [registry], collect: () => tellAll() }
+  const started = new Counter({ ...common, name: 'grpc_server_started_total', help: 'Calls that came.', labelNames })
   const handled = new Counter({
+    ...common,
     name: 'grpc_server_handled_total',
     help: 'Calls that have ended, whoever answered them.',
     labelNames: [...labelNames, 'grpc_code'],
-    registers,
   })
   const seconds = new Histogram({
+    ...common,
     name: 'grpc_server_handling_seconds',
     help: 'Time from the call to the end of its answer.',
     labelNames,
     buckets: BUCKETS,
-    registers,
   })
-  const makeLines = (labels: readonly [string, string, string]) => {
-    const ends = new Map<string, Counter.Internal>()
-    const end = (code: string) => {
-      const line = ends.get(code) ?? handled.labels(...labels, code)
-      ends.set(code, line)
-      return line
-    }
-    return { started: started.labels(...labels), end, seconds: seconds.labels(...labels) }
-  }
-  const other = makeLines(OTHER)
-  const methods = new Map<string, typeof other>()
-  const linesOf = (path: string) => {
+  const other = createPending(OTHER)
+  const methods = new Map<string, Pending>()
+
+  function pendingOf(path: string): Pending {
     const known = methods.get(path)
     if (known) return known
     const labels = methods.size < MAX_METHODS ? readLabels(path) : undefined
     if (!labels) return other
-    const lines = makeLines(labels)
-    methods.set(path, lines)
-    return lines
+    const pending = createPending(labels)
+    methods.set(path, pending)
+    return pending
+  }
+  function tellAll(): void {
+    for (const pending of methods.values()) tell(pending)
+    if (other.started > 0 || other.seconds.length > 0) tell(other)
+  }
+  function tell(pending: Pending): void {
+    const { labels, ended } = pending
+    started.inc(labels, pending.started)
+    pending.started = 0
+    for (const [code, grpc_code] of GRPC_CODES.entries()) {
+      const count = ended[code] ?? 0
+      if (count > 0) handled.inc({ ...labels, grpc_code }, count)
+    }
+    ended.fill(0)
+    for (const value of pending.seconds) seconds.observe(labels, value)
+    pending.seconds.length = 0
   }
 
   return path => {
-    const lines = linesOf(path)
+    const pending = pendingOf(path)
     const startedAt = performance.now()
-    lines.started.inc()
+    pending.started += 1
     return grpcStatus => {
-      lines.end(CODES[grpcStatus] ?? 'Unknown').inc()
-      lines.seconds.observe((performance.now() - startedAt) / 1000)
+      const code = grpcStatus in pending.ended ? grpcStatus : STATUS.UNKNOWN
+      pending.ended[code] = (pending.ended[code] ?? 0) + 1
+      pending.seconds.push((performance.now() - startedAt) / 1000)
+      if (pending.seconds.length >= MAX_PENDING) tell(pending)
     }
   }
 }
 
+function createPending(labels: Labels): Pending {
+  return { labels, started: 0, ended: GRPC_CODES.map(() => 0), seconds: [] }
+}
+
 const METHOD = /^\/([\w.]{1,100})\/(\w{1,100})$/
 
-function readLabels(path: string): readonly [string, string, string] | undefined {
+function readLabels(path: string): Labels | undefined {
   const [, service, method] = METHOD.exec(path) ?? []
   if (service === undefined || method === undefined) return undefined
-  return [STREAMING.has(path) ? 'server_stream' : 'unary', service, method]
+  return { grpc_type: STREAMING.has(path) ? 'server_stream' : 'unary', grpc_service: service, grpc_method: method }
 }
 
 const STREAMING = new Set([
@@ -81,7 +105,7 @@ const STREAMING = new Set([
 ])
 
 /** By their numbers, as gRPC for Go spells them. */
-const CODES = [
+export const GRPC_CODES = [
   'OK',
   'Canceled',
   'Unknown',

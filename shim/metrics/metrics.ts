@@ -49,6 +49,7 @@ export function createMetrics({ shim, activity, images }: MetricsOptions): Metri
         const server = await serveHttp({
           ...{ listen, setBy: 'metrics.address', registry, obstacles },
           state: () => 'serving',
+          logger,
         })
         logger.info({ listen: server.address() }, 'serving /metrics, /healthz and /readyz')
         if (!signal.aborted) await once(signal, 'abort')

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
-import type { ErrorCode } from '../errors.ts'
+import type { ErrorCode, ShimError } from '../errors.ts'
 import type { Activity, RunActivity } from '../pull/activity.ts'
 import type { PullProgress } from '../pull/progress.ts'
 import { createGauges } from './gauges.ts'
@@ -13,6 +13,8 @@ export function countActivity(activity: Activity, registry: Registry): Activity 
   const builds = outcomes(registry, 'build', 'Runs of nix for recipes, fetching from binary caches included.')
   const imports = outcomes(registry, 'import', 'Imports of build outputs into containerd.')
   addGauges(activity, registry)
+  /** Failures of runs: whoever waits for one is told the same error. */
+  const counted = new WeakSet<ShimError>()
 
   /** Which stage a run is in is told by its progress. */
   function timeRun(run: RunActivity): RunActivity {
@@ -25,11 +27,18 @@ export function countActivity(activity: Activity, registry: Registry): Activity 
       stage?.outcomes.end(code, stage.startedAt)
       stage = undefined
     }
+    const note = (phase: Phase) => {
+      if (BUILDING.has(phase)) enter(builds)
+      if (phase === 'built') {
+        leave()
+        // An import says nothing before it has read something: one that fails at once is one, too.
+        enter(imports)
+      }
+      if (phase === 'present') stage = undefined
+    }
     return {
       progress(progress) {
-        if (BUILDING.has(progress.phase)) enter(builds)
-        else if (progress.phase === 'built') leave()
-        else if (IMPORTING.has(progress.phase)) enter(imports)
+        note(progress.phase)
         run.progress(progress)
       },
       done(outcome) {
@@ -40,6 +49,7 @@ export function countActivity(activity: Activity, registry: Registry): Activity 
       failed(error) {
         leave(error.code)
         pulls.end(error.code, startedAt)
+        counted.add(error)
         run.failed(error)
       },
     }
@@ -47,9 +57,19 @@ export function countActivity(activity: Activity, registry: Registry): Activity 
 
   return {
     ...activity,
+    waits(wish) {
+      const wait = activity.waits(wish)
+      return {
+        ...wait,
+        failed(error) {
+          if (!counted.has(error) && error.code !== 'Cancelled') pulls.notRun('failed', error.code)
+          wait.failed(error)
+        },
+      }
+    },
     began: recipe => timeRun(activity.began(recipe)),
     refused(wish, error) {
-      pulls.refused(error.code)
+      pulls.notRun('refused', error.code)
       activity.refused(wish, error)
     },
   }
@@ -57,13 +77,13 @@ export function countActivity(activity: Activity, registry: Registry): Activity 
 
 type Phase = PullProgress['phase']
 const BUILDING = new Set<Phase>(['evaluating', 'fetching', 'building'])
-const IMPORTING = new Set<Phase>(['importing', 'unpacking'])
+const IMPORTING = new Set<Phase>(['built', 'importing', 'unpacking'])
 
 interface Outcomes {
   /** `code` of a failure; `startedAt` by `performance.now()`. */
   end(code: ErrorCode | undefined, startedAt: number): void
-  /** Nothing was run. */
-  refused(code: ErrorCode): void
+  /** It took no time that would say anything. */
+  notRun(result: 'failed' | 'refused', code: ErrorCode): void
 }
 
 function outcomes(registry: Registry, what: string, help: string): Outcomes {
@@ -86,7 +106,7 @@ function outcomes(registry: Registry, what: string, help: string): Outcomes {
       count.inc({ result: code ? 'failed' : 'succeeded', code: code ?? '' })
       seconds.observe((performance.now() - startedAt) / 1000)
     },
-    refused: code => count.inc({ result: 'refused', code }),
+    notRun: (result, code) => count.inc({ result, code }),
   }
 }
 
@@ -96,7 +116,7 @@ function addGauges({ runs }: Activity, registry: Registry): void {
     runs().filter(({ progress }) => progress && phases.has(progress.phase)).length
   gauge('enbi_shim_builds_queued', 'Builds that wait for their turn.', countIn(new Set(['queued'])))
   gauge('enbi_shim_builds_running', 'Builds that run.', countIn(BUILDING))
-  gauge('enbi_shim_imports_running', 'Imports that run.', countIn(new Set([...IMPORTING, 'built'])))
+  gauge('enbi_shim_imports_running', 'Imports that run.', countIn(IMPORTING))
   gauge('enbi_shim_pulls_waiting', 'Callers that wait for the image of a recipe.', () =>
     runs().reduce((sum, { waiting }) => sum + waiting.length, 0),
   )

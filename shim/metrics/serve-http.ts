@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import { hasCode } from '../error-code.ts'
 import { FinalError, messageOf } from '../errors.ts'
@@ -13,6 +14,7 @@ export interface HttpPlan {
   readonly obstacles: () => readonly string[] | Promise<readonly string[]>
   /** What it does when it is ready. */
   readonly state: () => string
+  readonly logger: Pick<Logger, 'warn'>
 }
 
 /** Whoever asks for so little is done with asking within this, in milliseconds. */
@@ -25,6 +27,8 @@ export async function serveHttp(plan: HttpPlan): Promise<Server> {
     answer(plan, request, response).catch(error => reply(response, 500, `${messageOf(error)}\n`))
   })
   await listen(server, plan)
+  // Such as a connection that cannot be taken for want of file descriptors: without a listener it would end the process.
+  server.on('error', err => plan.logger.warn({ err }, 'metrics and health: the server failed'))
   return server
 }
 
@@ -32,14 +36,17 @@ function listen(server: Server, { listen, setBy }: HttpPlan): Promise<void> {
   const { host, port } = listen
   const address = formatListenAddress(listen)
   return new Promise((resolve, reject) => {
-    server.once('error', cause => {
+    const fail = (cause: Error) =>
       reject(
         hasCode(cause, 'EADDRINUSE')
           ? new FinalError('ListenAddressInUse', `${address} is in use: choose another ${setBy}`, { cause })
           : new FinalError('ConfigInvalid', `cannot listen on ${address} (${setBy}): ${cause.message}`, { cause }),
       )
+    server.once('error', fail)
+    server.listen(port, host, () => {
+      server.off('error', fail)
+      resolve()
     })
-    server.listen(port, host, resolve)
   })
 }
 

@@ -121,9 +121,10 @@ async function observed(options: MakeImageOptions, recipe: Recipe, work: Work): 
     return outcome
   } catch (err) {
     log.warn({ err, durationMs: durationMs() }, 'pull of a recipe failed')
-    run.failed(toShimError(err))
-    report?.failed(toShimError(err))
-    throw err
+    const error = toShimError(err)
+    run.failed(error)
+    report?.failed(error)
+    throw error
   } finally {
     progress.end(image)
   }

@@ -32,3 +32,20 @@ test('whoever invents methods does not fill the memory', async () => {
   expect(lines).toHaveLength(65)
   expect(lines).toContainEqual(line('unary', 'other', 'other', 'OK', 2 * (1000 - 64)))
 })
+
+test('no call is lost or counted twice, however many come between two looks', async () => {
+  const registry = new Registry()
+  const onCall = createCallMetrics(registry)
+  const read = async () => {
+    const text = await registry.metrics()
+    return [...text.matchAll(/^grpc_server_(\w+)\{.*\} (\d+)$/gm)]
+      .filter(([, name]) => name !== 'handling_seconds_bucket' && name !== 'handling_seconds_sum')
+      .map(([, name, value]) => `${name} ${value}`)
+  }
+  const path = '/runtime.v1.ImageService/ImageStatus'
+  for (let number = 0; number < 1000; number += 1) onCall(path)(0)
+  onCall(path)
+  const expected = ['started_total 1001', 'handled_total 1000', 'handling_seconds_count 1000']
+  expect(await read()).toEqual(expected)
+  expect(await read()).toEqual(expected)
+})

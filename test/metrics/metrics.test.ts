@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample } from '../node/example.ts'
 import { recipePull } from '../node/recipe-pull.ts'
@@ -7,6 +7,7 @@ import type { Shim } from '../node/shim.ts'
 import { metricsUrl, scrape } from './scrape.ts'
 
 const POLICY = [{ namespaces: ['team-*'], images: ['**'], flakes: ['path:/**'] }]
+const SOON = { timeout: 20_000, interval: 50 }
 let bed: Bed
 let shim: Shim
 let url: string
@@ -125,13 +126,39 @@ describe('health', () => {
     } finally {
       await bed.containerd.start()
     }
-    await vi.waitFor(async () => expect(await answer('/readyz')).toEqual([200, 'ok: serving\n']))
+    await vi.waitFor(async () => expect(await answer('/readyz')).toEqual([200, 'ok: serving\n']), SOON)
+  })
+
+  it('is told in time, too, while containerd hangs', async () => {
+    const { pid = 0 } = bed.containerd
+    process.kill(pid, 'SIGSTOP')
+    try {
+      const [ready, all] = await Promise.all([answer('/readyz'), scrape(url)])
+      expect(ready).toEqual([503, expect.stringContaining('it said nothing for 2 s')])
+      expect(all.get('enbi_shim_containerd_up')).toBe(0)
+    } finally {
+      process.kill(pid, 'SIGCONT')
+    }
+    await vi.waitFor(async () => expect(await answer('/readyz')).toEqual([200, 'ok: serving\n']), SOON)
   })
 
   it('is not for writing, and there is nothing else', async () => {
     expect(await answer('/metrics', 'POST')).toEqual([405, expect.any(String)])
+    expect(await answer('/healthz', 'HEAD')).toEqual([200, ''])
     expect(await answer('/')).toEqual([404, expect.stringContaining('/metrics')])
   })
+})
+
+it('pulls that fail before anything can be run are counted, too', async () => {
+  const nix = { user: 'nobody-of-that-name' }
+  const other = await bed.startShim({ config: { nix, policy: POLICY, metrics: { address: '127.0.0.1:0' } } })
+  const recipe = { image: 'registry.example/unbuildable:1', flakeUrl: flakes.formats, packageName: 'stream' }
+  const call = { ...recipePull(recipe), namespace: 'team-a', podName: 'web' }
+  await expect(bed.cri(other.socket).pullImage(call)).rejects.toThrow('nobody-of-that-name')
+  const all = await scrape(await metricsUrl(other))
+  expect(all.get('enbi_shim_pulls_total{result="failed",code="BuildUserUnknown"}')).toBe(1)
+  expect(all.get('enbi_shim_pull_duration_seconds_count')).toBe(0)
+  expect(await other.daemon.stop()).toBe(0)
 })
 
 it('metrics are served on an address of IPv6', async () => {
@@ -144,16 +171,15 @@ it('metrics are served on an address of IPv6', async () => {
 
 it('a shim whose port for metrics is taken serves the kubelet all the same, and says so', async () => {
   const taken = createServer()
+  onTestFinished(() => void taken.close())
   await new Promise<void>(resolve => taken.listen(0, '127.0.0.1', resolve))
   const address = taken.address()
   const port = typeof address === 'object' ? address?.port : undefined
   const other = await bed.startShim({ config: { metrics: { address: `127.0.0.1:${port}` } } })
   expect(await bed.cri(other.socket).imageStatus('registry.example/none:1')).toBeUndefined()
-  await vi.waitFor(async () =>
-    expect(await other.daemon.logTail()).toContain(`127.0.0.1:${port} is in use: choose another metrics.address`),
-  )
-  await other.daemon.stop()
-  taken.close()
+  const said = `127.0.0.1:${port} is in use: choose another metrics.address`
+  await vi.waitFor(async () => expect(await other.daemon.logTail()).toContain(said), SOON)
+  expect(await other.daemon.stop()).toBe(0)
 })
 
 it('a shim that is told nothing of metrics serves none', async () => {

@@ -5,37 +5,64 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { createMetrics } from '../../controller/metrics.ts'
 import { workKey } from '../../controller/work-key.ts'
+import { ERROR_CODES } from '../../shim/errors.ts'
+import { GRPC_CODES } from '../../shim/metrics/call-metrics.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample } from '../node/example.ts'
 import { recipePull } from '../node/recipe-pull.ts'
-import { type KnownMetrics, problemsOf, readExposition } from './promql.ts'
+import { type KnownMetrics, problemsOf, readExposition, targetLabels } from './promql.ts'
 import { metricsUrl } from './scrape.ts'
 
 const MONITORING = join(import.meta.dirname, '../../deploy/monitoring')
 const DOCS = join(import.meta.dirname, '../../docs/monitoring.md')
 
+const JOBS = ['enbi-shim', 'enbi-controller'] as const
 let bed: Bed
 let known: KnownMetrics
 beforeAll(async () => {
   bed = await startBed()
-  known = new Map([...(await shimMetrics()), ...(await controllerMetrics()), ['up', new Set<string>()]])
+  const [shim, controller] = [await shimMetrics(), await controllerMetrics()]
+  const common = ['up', ...[...shim.keys()].filter(name => controller.has(name))]
+  const ofBoth = common.map(name => [name, targetLabels(...JOBS)] as const)
+  known = new Map([...controller, ...withAllCodes(shim), ...ofBoth])
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-/** Of a shim that has done a bit of everything: a metric with labels has none before. */
+/** Of a shim in which everything has happened: a metric with labels has no series before. */
 async function shimMetrics(): Promise<KnownMetrics> {
-  const shim = await bed.startShim({ config: { policy: [], metrics: { address: '127.0.0.1:0' } } })
+  const policy = [{ namespaces: ['team-*'], images: ['**'], flakes: ['path:/**'] }]
+  const shim = await bed.startShim({ config: { policy, metrics: { address: '127.0.0.1:0' } } })
   const url = await metricsUrl(shim)
-  const { url: flakeUrl } = await copyExample('formats', bed.dir)
-  const recipe = { image: 'registry.example/refused:1', flakeUrl, packageName: 'stream' }
-  await expect(bed.cri(shim.socket).pullImage(recipePull(recipe))).rejects.toThrow('policy')
-  return readExposition(await (await fetch(`${url}/metrics`)).text())
+  const formats = await copyExample('formats', bed.dir)
+  const failures = await copyExample('failures', bed.dir)
+  const kubelet = bed.cri(shim.socket)
+  const pull = (packageName: string, { url: flakeUrl } = formats, namespace = 'team-a') => {
+    const recipe = { image: `registry.example/monitored/${packageName}:1`, flakeUrl, packageName }
+    return kubelet.pullImage({ ...recipePull(recipe), namespace, podName: 'web' })
+  }
+  await pull('docker-archive')
+  await expect(pull('no-evaluation', failures)).rejects.toThrow('broken on purpose')
+  await expect(pull('no-image')).rejects.toThrow('no image')
+  await expect(pull('stream', formats, 'other')).rejects.toThrow('policy')
+  await kubelet.imageStatus('registry.example/none:1')
+  return readExposition(await (await fetch(`${url}/metrics`)).text(), JOBS[0])
+}
+
+/** Not all of them can be provoked. */
+function withAllCodes(metrics: KnownMetrics): KnownMetrics {
+  const all = new Map([
+    ['grpc_code', new Set(GRPC_CODES)],
+    ['code', new Set(Object.keys(ERROR_CODES))],
+  ])
+  const extend = ([label, values]: readonly [string, ReadonlySet<string>]) => [label, all.get(label) ?? values] as const
+  return new Map([...metrics].map(([name, labels]) => [name, new Map([...labels].map(extend))]))
 }
 
 async function controllerMetrics(): Promise<KnownMetrics> {
   const { measure, registry } = createMetrics()
   await measure(workKey('pod', 'a/b'), async () => {})
-  return readExposition(await registry.metrics())
+  await expect(measure(workKey('pod', 'a/b'), () => Promise.reject(new Error('refused')))).rejects.toThrow('refused')
+  return readExposition(await registry.metrics(), JOBS[1])
 }
 
 const Rule = v.object({
@@ -45,13 +72,21 @@ const Rule = v.object({
   annotations: v.object({ summary: v.string(), description: v.string() }),
 })
 const Rules = v.object({ groups: v.array(v.object({ name: v.string(), rules: v.array(Rule) })) })
+/** The one that is chosen above the panels: a fixed one would be that of somebody else's Grafana. */
+// biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholder is Grafana's
+const Datasource = v.object({ type: v.literal('prometheus'), uid: v.literal('${datasource}') })
 const Panel = v.object({
   type: v.string(),
   title: v.string(),
   gridPos: v.object({ x: v.number(), y: v.number(), w: v.number(), h: v.number() }),
-  targets: v.optional(v.array(v.object({ expr: v.string() })), []),
+  targets: v.optional(v.array(v.object({ expr: v.string(), datasource: Datasource })), []),
 })
-const Dashboard = v.object({ title: v.string(), panels: v.array(Panel) })
+const Variable = v.object({ name: v.string(), type: v.string() })
+const Dashboard = v.object({
+  title: v.string(),
+  templating: v.object({ list: v.array(Variable) }),
+  panels: v.array(Panel),
+})
 
 const read = (name: string) => readFile(join(MONITORING, name), 'utf8')
 const rules = async () => v.parse(Rules, parse(await read('alerts.yaml'))).groups.flatMap(group => group.rules)
@@ -91,6 +126,11 @@ describe('the dashboard', () => {
     expect(found).toEqual([])
   })
 
+  it('asks the data source that is chosen for it', async () => {
+    const { templating } = await dashboard()
+    expect(templating.list).toContainEqual({ name: 'datasource', type: 'datasource' })
+  })
+
   it('has something in each panel, and no panel above another', async () => {
     const { panels } = await dashboard()
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
@@ -114,6 +154,10 @@ describe('a mistake in a query is noticed', () => {
   it.each([
     ['sum(rate(enbi_shim_bulids_total[5m]))', 'nobody has enbi_shim_bulids_total'],
     ['enbi_shim_pulls_total{namespace="a"}', 'enbi_shim_pulls_total has no namespace'],
+    ['enbi_shim_builds_total{result="fialed"}', 'result of enbi_shim_builds_total is never fialed'],
+    ['enbi_shim_builds_total{result="refused"}', 'result of enbi_shim_builds_total is never refused'],
+    ['enbi_shim_pulls_total{code=~"DiskFull|DiscFull"}', 'code of enbi_shim_pulls_total is never DiscFull'],
+    ['up{job=~"enbi-shim|enbi-shin"}', 'job of up is never enbi-shin'],
     ['sum by (pod) (enbi_shim_pulls_total)', 'none of these has pod'],
     ['sum(enbi_shim_pulls_total', 'no PromQL at 25'],
     ['vector(1)', 'it asks for nothing'],

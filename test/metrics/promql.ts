@@ -1,13 +1,15 @@
 import type { SyntaxNode } from '@lezer/common'
 import { parser } from '@prometheus-io/lezer-promql'
 
-/** Names of the labels of a metric, by its name; a histogram by the names of its series. */
-export type KnownMetrics = ReadonlyMap<string, ReadonlySet<string>>
+/** Labels of a metric, by its name; a histogram by the names of its series. */
+export type KnownMetrics = ReadonlyMap<string, KnownLabels>
+/** Values that a label is known to have, by its name; ANY_VALUE for one that may have others. */
+export type KnownLabels = ReadonlyMap<string, ReadonlySet<string>>
 
-/** Labels that every series has from Prometheus itself. */
-const TARGET_LABELS = ['instance', 'job']
+/** Of a label whose values nobody can list. */
+export const ANY_VALUE: ReadonlySet<string> = new Set()
 
-/** What is wrong with a PromQL expression: syntax, and names of metrics and labels that nobody has. */
+/** What is wrong with a PromQL expression: syntax, and metrics, labels and values of labels that nobody has. */
 export function problemsOf(expression: string, known: KnownMetrics): string[] {
   const problems: string[] = []
   const metrics: string[] = []
@@ -16,7 +18,7 @@ export function problemsOf(expression: string, known: KnownMetrics): string[] {
   parser.parse(expression).iterate({
     enter({ type, node }) {
       if (type.isError) problems.push(`no PromQL at ${node.from}`)
-      if (type.name === 'GroupingLabels') grouped.push(...labelsBelow(node).map(text))
+      if (type.name === 'GroupingLabels') grouped.push(...below(node, 'LabelName').map(text))
       if (type.name !== 'VectorSelector') return
       const identifier = node.getChild('Identifier')
       const metric = identifier ? text(identifier) : ''
@@ -24,36 +26,60 @@ export function problemsOf(expression: string, known: KnownMetrics): string[] {
       const labels = known.get(metric)
       if (!labels) problems.push(`nobody has ${metric}`)
       else
-        for (const label of labelsBelow(node).map(text))
-          if (!has(labels, label)) problems.push(`${metric} has no ${label}`)
+        for (const matcher of below(node, 'UnquotedLabelMatcher'))
+          problems.push(...checkMatcher({ matcher, text, metric, labels }))
     },
   })
-  const all = new Set(metrics.flatMap(metric => [...(known.get(metric) ?? [])]))
-  for (const label of grouped) if (!has(all, label)) problems.push(`none of these has ${label}`)
+  const all = new Set(metrics.flatMap(metric => [...(known.get(metric)?.keys() ?? [])]))
+  for (const label of grouped) if (!all.has(label)) problems.push(`none of these has ${label}`)
   if (metrics.length === 0) problems.push('it asks for nothing')
   return problems
 }
 
-function has(labels: ReadonlySet<string>, label: string): boolean {
-  return labels.has(label) || TARGET_LABELS.includes(label)
+interface Matcher {
+  readonly matcher: SyntaxNode
+  readonly text: (node: SyntaxNode) => string
+  readonly metric: string
+  readonly labels: KnownLabels
 }
 
-function labelsBelow(node: SyntaxNode): SyntaxNode[] {
+function checkMatcher({ matcher, text, metric, labels }: Matcher): string[] {
+  const textOf = (name: string) => below(matcher, name).map(text).join()
+  const label = textOf('LabelName')
+  const values = labels.get(label)
+  if (!values) return [`${metric} has no ${label}`]
+  if (values === ANY_VALUE) return []
+  const wanted = textOf('StringLiteral').slice(1, -1).split('|')
+  return wanted.filter(value => !values.has(value)).map(value => `${label} of ${metric} is never ${value}`)
+}
+
+function below(node: SyntaxNode, name: string): SyntaxNode[] {
   const found: SyntaxNode[] = []
-  node.cursor().iterate(({ name, node: below }) => {
-    if (name === 'LabelName') found.push(below)
+  node.cursor().iterate(one => {
+    if (one.name === name) found.push(one.node)
   })
   return found.filter(({ to }) => to <= node.to)
 }
 
-/** Reads what is served as /metrics. */
-export function readExposition(text: string): KnownMetrics {
-  const known = new Map<string, Set<string>>()
+/** Reads what is served as /metrics to a Prometheus that knows it as that job. */
+export function readExposition(text: string, job: string): KnownMetrics {
+  const known = new Map<string, Map<string, ReadonlySet<string>>>()
   for (const line of text.split('\n')) {
     const [, name, labels = ''] = /^([a-z_]+)(?:\{(.*)\})? \S+$/.exec(line) ?? []
     if (name === undefined) continue
-    const names = [...labels.matchAll(/(\w+)="(?:[^"\\]|\\.)*"/g)].map(match => match[1] ?? '')
-    known.set(name, new Set([...(known.get(name) ?? []), ...names]))
+    const all = known.get(name) ?? targetLabels(job)
+    known.set(name, all)
+    for (const [, label = '', value = ''] of labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)) {
+      all.set(label, new Set([...(all.get(label) ?? []), value]))
+    }
   }
   return known
+}
+
+/** What Prometheus adds. */
+export function targetLabels(...jobs: readonly string[]): Map<string, ReadonlySet<string>> {
+  return new Map([
+    ['instance', ANY_VALUE],
+    ['job', new Set(jobs)],
+  ])
 }

@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { vi } from 'vitest'
 import type { Shim } from '../node/shim.ts'
 
+const LIMIT = { timeout: 20_000, interval: 20 }
+
 /** Where a shim that was told any free port serves its metrics. */
 export async function metricsUrl(shim: Shim): Promise<string> {
   return vi.waitFor(async () => {
@@ -10,7 +12,7 @@ export async function metricsUrl(shim: Shim): Promise<string> {
     if (line === undefined) throw new Error('metrics are not served yet')
     const { address, family, port } = JSON.parse(line).listen
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
-  })
+  }, LIMIT)
 }
 
 /** Value by series, as `name{label="value"}`. */
