@@ -3,16 +3,17 @@ import type { Logger } from 'pino'
 import { Registry } from 'prom-client'
 import type { CallObserver } from '../proxy/contract.ts'
 import type { Activity } from '../pull/activity.ts'
-import { createKeptImages, type KeptImagesOptions } from '../status/kept-images.ts'
 import type { ShimFacts } from '../status/status-message.ts'
 import { createCallMetrics } from './call-metrics.ts'
+import { type AskedContainerd, createContainerdView } from './containerd-view.ts'
 import type { ListenAddress } from './listen-address.ts'
 import { addNodeMetrics } from './node-metrics.ts'
 import { addProcessMetrics } from './process-metrics.ts'
 import { countActivity } from './pull-metrics.ts'
 import { serveHttp } from './serve-http.ts'
 
-export interface MetricsOptions extends KeptImagesOptions {
+export interface MetricsOptions {
+  readonly images: () => Promise<AskedContainerd>
   readonly shim: ShimFacts
   readonly activity: Activity
 }
@@ -34,11 +35,11 @@ export interface ServePlan {
 
 export function createMetrics({ shim, activity, images }: MetricsOptions): Metrics {
   const registry = new Registry()
-  const keptImages = createKeptImages({ images })
+  const containerd = createContainerdView(images)
   addProcessMetrics(registry)
-  addNodeMetrics({ shim, keptImages }, registry)
+  addNodeMetrics({ shim, containerd }, registry)
   const obstacles = async () => {
-    const { problem } = await keptImages()
+    const problem = await containerd.problem()
     return problem === undefined ? [] : [`containerd at ${shim.containerd}: ${problem}`]
   }
   return {

@@ -1,16 +1,15 @@
 import { Gauge, type Registry } from 'prom-client'
-import type { KeptImages } from '../status/kept-images.ts'
 import type { ShimFacts } from '../status/status-message.ts'
+import type { ContainerdView } from './containerd-view.ts'
 import { createGauges } from './gauges.ts'
 
 export interface NodeMetricsOptions {
   readonly shim: ShimFacts
-  /** Takes a bounded time and never throws. */
-  readonly keptImages: () => Promise<KeptImages>
+  readonly containerd: ContainerdView
 }
 
 /** What the shim is, and what containerd has of it. A containerd that does not answer leaves the number of images out. */
-export function addNodeMetrics({ shim, keptImages }: NodeMetricsOptions, registry: Registry): void {
+export function addNodeMetrics({ shim, containerd }: NodeMetricsOptions, registry: Registry): void {
   const registers = [registry]
   const gauge = createGauges(registry)
   new Gauge({
@@ -26,9 +25,9 @@ export function addNodeMetrics({ shim, keptImages }: NodeMetricsOptions, registr
     help: 'Images in containerd that the shim made.',
     registers,
     async collect() {
-      const { images, problem } = await keptImages()
-      if (problem === undefined) this.set(images.length)
-      else this.remove()
+      const count = await containerd.countImages()
+      if (count === undefined) this.remove()
+      else this.set(count)
     },
   })
   new Gauge({
@@ -36,8 +35,7 @@ export function addNodeMetrics({ shim, keptImages }: NodeMetricsOptions, registr
     help: '1 when containerd answers.',
     registers,
     async collect() {
-      const { problem } = await keptImages()
-      this.set(problem === undefined ? 1 : 0)
+      this.set((await containerd.problem()) === undefined ? 1 : 0)
     },
   })
 }
