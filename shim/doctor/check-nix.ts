@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { type BuildUser, resolveBuildUser } from '../build/build-user.ts'
+import { daemonSocket } from '../build/daemon-path-info.ts'
 import { layOut } from '../build/state-dir.ts'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
@@ -41,14 +43,20 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, en
     },
     {
       name: 'nix daemon',
-      look: async signal => judgeStore(await run(STORE, signal), nix.user),
+      async look(signal) {
+        const socket = daemonSocket((await user()).env)
+        if (socket !== undefined && !existsSync(socket))
+          return failed(`there is no ${socket}`, 'start the daemon: systemctl start nix-daemon.socket')
+        return judgeStore(await run(STORE, signal), nix.user)
+      },
     },
   ]
 }
 
 /** As the shim does, whatever nix.conf says. */
 const USE_FEATURES = ['--extra-experimental-features', 'nix-command flakes']
-const FEATURES = ['eval', ...USE_FEATURES, '--expr', 'builtins ? getFlake']
+/** No store is opened for it: where none is to be had, nix would make one in the build user's home. */
+const FEATURES = ['eval', ...USE_FEATURES, '--store', 'dummy://', '--expr', 'builtins ? getFlake']
 /** Newer ones call it `info`, and know this name, too. */
 const STORE = ['store', 'ping', ...USE_FEATURES]
 

@@ -55,7 +55,10 @@ async function answer(
   { method, url = '' }: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  if (method !== 'GET' && method !== 'HEAD') return reply(response, 405, 'there are GET and HEAD\n')
+  if (method !== 'GET' && method !== 'HEAD') {
+    response.setHeader('allow', 'GET, HEAD')
+    return reply(response, 405, 'there are GET and HEAD\n')
+  }
   switch (url.replace(/\?.*$/s, '')) {
     case '/metrics':
       return reply(response, 200, await registry.metrics(), registry.contentType)

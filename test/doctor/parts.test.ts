@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { parseCgroup } from '../../shim/doctor/check-cgroup.ts'
+import { checkKubelet } from '../../shim/doctor/kubelet/check-kubelet.ts'
+import { findKubelet } from '../../shim/doctor/kubelet/find-kubelet.ts'
 import { parseFlags } from '../../shim/doctor/kubelet/flags.ts'
-import { findKubelet } from '../../shim/doctor/kubelet/settings.ts'
 import { runChecks } from '../../shim/doctor/run-checks.ts'
 import { isOlder } from '../../shim/doctor/versions.ts'
 
@@ -79,6 +80,7 @@ describe('the settings of a kubelet', () => {
     expect(await find('/usr/bin/kubelet', `--config=${dir}/config.yaml`)).toEqual({
       source: join(dir, 'config.yaml'),
       isK3s: false,
+      flagsHidden: false,
       imageServiceEndpoint: 'unix:///run/a.sock',
       serializeImagePulls: false,
       maxParallelImagePulls: undefined,
@@ -109,7 +111,7 @@ describe('the settings of a kubelet', () => {
         'k3s.yaml',
         'image-service-endpoint: unix:///run/k.sock\nkubelet-arg:\n  - serialize-image-pulls=false\n',
       )
-      expect(await find(...args)).toEqual({
+      expect(await find(...args)).toMatchObject({
         source: k3sConfig(),
         isK3s: true,
         imageServiceEndpoint: 'unix:///run/k.sock',
@@ -118,6 +120,27 @@ describe('the settings of a kubelet', () => {
       })
     },
   )
+
+  it("are those of k3s's drop-ins before those of its file", async () => {
+    await write('k3s.yaml', 'image-service-endpoint: unix:///run/k.sock\nkubelet-arg: [max-parallel-image-pulls=2]\n')
+    await mkdir(join(dir, 'k3s.yaml.d'))
+    const dropIn = 'image-service-endpoint: unix:///run/l.sock\nkubelet-arg+: [serialize-image-pulls=false]\n'
+    await write('k3s.yaml.d/10-own.yaml', dropIn)
+    expect(await find('k3s', 'server')).toMatchObject({
+      imageServiceEndpoint: 'unix:///run/l.sock',
+      serializeImagePulls: false,
+      maxParallelImagePulls: 2,
+    })
+  })
+
+  it('are not held against a k3s that hides its flags', async () => {
+    expect(await find('/usr/local/bin/k3s server')).toMatchObject({ flagsHidden: true })
+    await mkdir(join(dir, 'proc/7'), { recursive: true })
+    await write('proc/7/cmdline', '/usr/local/bin/k3s server\0')
+    const checks = checkKubelet('/run/x.sock', { proc: join(dir, 'proc'), k3sConfig: k3sConfig() })
+    const outcomes = await Promise.all(checks.map(async ({ look }) => (await look(AbortSignal.timeout(5000))).outcome))
+    expect(outcomes).toEqual(['warning', 'skipped'])
+  })
 
   it('are found in the flags of k3s', async () => {
     const args = ['--image-service-endpoint', 'unix:///run/f.sock', '--kubelet-arg=serialize-image-pulls=false']

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
@@ -130,8 +131,11 @@ describe('health', () => {
   })
 
   it('is told in time, too, while containerd hangs', async () => {
-    const { pid = 0 } = bed.containerd
+    const { pid } = bed.containerd
+    if (pid === undefined) throw new Error('containerd does not run')
     process.kill(pid, 'SIGSTOP')
+    const state = async () => (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.[0]
+    await vi.waitFor(async () => expect(await state()).toBe('T'), SOON)
     try {
       const [ready, all] = await Promise.all([answer('/readyz'), scrape(url)])
       expect(ready).toEqual([503, expect.stringContaining('it said nothing for 2 s')])

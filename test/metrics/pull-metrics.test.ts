@@ -1,5 +1,5 @@
 import { Registry } from 'prom-client'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { FinalError, RetryableError, type ShimError } from '../../shim/errors.ts'
 import { countActivity } from '../../shim/metrics/pull-metrics.ts'
 import { createActivity, type RunActivity } from '../../shim/pull/activity.ts'
@@ -137,4 +137,24 @@ test('what runs and waits is told as it is', async () => {
   done(run)
   wait.done()
   expect(await read()).toEqual([])
+})
+
+test('times are in seconds, up to an hour', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const { activity, registry } = count()
+  const run = activity.began(wish.recipe)
+  run.progress(evaluating)
+  vi.advanceTimersByTime(90_000)
+  run.progress(built)
+  vi.advanceTimersByTime(3_000)
+  done(run)
+  const text = await registry.metrics()
+  const lines = (name: string) =>
+    text.split('\n').filter(line => line.startsWith(`enbi_shim_${name}_duration_seconds_`))
+  expect(lines('build')).toEqual(expect.arrayContaining(['enbi_shim_build_duration_seconds_sum 90']))
+  expect(lines('import')).toEqual(expect.arrayContaining(['enbi_shim_import_duration_seconds_sum 3']))
+  expect(lines('pull')).toEqual(expect.arrayContaining(['enbi_shim_pull_duration_seconds_sum 93']))
+  const upTo = (le: number, calls: number) => `enbi_shim_build_duration_seconds_bucket{le="${le}"} ${calls}`
+  expect(lines('build')).toEqual(expect.arrayContaining([upTo(60, 0), upTo(120, 1), upTo(3600, 1)]))
 })

@@ -1,7 +1,8 @@
 import { lazy } from '../../lazy.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from '../finding.ts'
 import { listProcesses } from '../processes.ts'
-import { findKubelet, type KubeletSettings, readKubeletConfig } from './settings.ts'
+import { findKubelet } from './find-kubelet.ts'
+import { type KubeletSettings, readKubeletConfig } from './settings.ts'
 
 export interface KubeletPlace {
   /** A KubeletConfiguration; without one that of the running kubelet is found. */
@@ -30,10 +31,16 @@ export function checkKubelet(listen: string, { configFile, proc = '/proc', k3sCo
 
 const NONE = warning('no kubelet and no k3s runs here', 'start it, or name its config by --kubelet-config')
 
-function judgeEndpoint({ imageServiceEndpoint, source, isK3s }: KubeletSettings, listen: string): Finding {
+function judgeEndpoint(settings: KubeletSettings, listen: string): Finding {
+  const { imageServiceEndpoint, source, isK3s, flagsHidden } = settings
   const wanted = `unix://${listen}`
   const key = isK3s ? 'image-service-endpoint' : 'imageServiceEndpoint'
   const wayOut = `set ${key}: ${wanted} in ${source}, and restart ${isK3s ? 'k3s' : 'the kubelet'}`
+  if (imageServiceEndpoint === undefined && flagsHidden)
+    return warning(
+      `${source} has no ${key}, and k3s does not show its flags`,
+      `see that it is started with --${key}=${wanted}, or ${wayOut}`,
+    )
   if (imageServiceEndpoint === undefined)
     return failed(`the kubelet pulls past the shim: ${source} has no ${key}`, wayOut)
   if (imageServiceEndpoint.replace(/^unix:(\/\/)?/, '') === listen)
@@ -41,9 +48,11 @@ function judgeEndpoint({ imageServiceEndpoint, source, isK3s }: KubeletSettings,
   return failed(`the kubelet pulls through ${imageServiceEndpoint}, and the shim listens at ${listen}`, wayOut)
 }
 
-function judgePulls({ serializeImagePulls, maxParallelImagePulls, source, isK3s }: KubeletSettings): Finding {
+function judgePulls(settings: KubeletSettings): Finding {
+  const { serializeImagePulls, maxParallelImagePulls, source, isK3s, flagsHidden } = settings
   if (!serializeImagePulls)
     return ok(maxParallelImagePulls === undefined ? 'as many at once as there are' : `${maxParallelImagePulls} at once`)
+  if (flagsHidden) return skipped('k3s does not show its flags')
   const keys = isK3s
     ? 'kubelet-arg: [serialize-image-pulls=false]'
     : 'serializeImagePulls: false and maxParallelImagePulls: 8'

@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import * as v from 'valibot'
+import { parse } from 'yaml'
+import { hasCode } from '../../error-code.ts'
+import { parseFlags } from './flags.ts'
+import { namesIn } from './names-in.ts'
+import { type KubeletSettings, ofFlags, toSettings } from './settings.ts'
+
+export const K3S_CONFIG = '/etc/rancher/k3s/config.yaml'
+
+/** Whether it is the command line of a k3s that runs a kubelet. It writes it anew: `/usr/local/bin/k3s server` is one word then. */
+export function isK3s(args: readonly string[]): boolean {
+  const [program = '', command] = args.flatMap(arg => arg.split(' '))
+  const name = basename(program)
+  return name === 'k3s' ? command === 'server' || command === 'agent' : name === 'k3s-server' || name === 'k3s-agent'
+}
+
+/** k3s's own flags and files, with what they have for its kubelet. Source: k3s, pkg/configfilearg. */
+export async function settingsOfK3s(args: readonly string[], config: string): Promise<KubeletSettings> {
+  const flags = parseFlags(args)
+  const names = (await namesIn(`${config}.d`)).filter(name => /\.ya?ml$/.test(name))
+  const files = await Promise.all([config, ...names.map(name => join(`${config}.d`, name))].map(readK3sConfig))
+  const kubeletArgs = [...files.flatMap(file => file.kubeletArgs), ...(flags.get('kubelet-arg') ?? [])]
+  const ofArgs = ofFlags(parseFlags(kubeletArgs.map(arg => `--${arg}`)))
+  const endpoints = [...files.map(file => file.endpoint), flags.get('image-service-endpoint')?.at(-1)]
+  const imageServiceEndpoint = ofArgs.imageServiceEndpoint ?? endpoints.findLast(endpoint => endpoint !== undefined)
+  return toSettings(config, { ...ofArgs, imageServiceEndpoint }, { flagsHidden: flags.size === 0 })
+}
+
+const list = v.pipe(
+  v.nullish(v.union([v.string(), v.array(v.string())]), []),
+  v.transform(value => [value].flat()),
+)
+const schema = v.nullish(
+  v.object({ 'image-service-endpoint': v.nullish(v.string()), 'kubelet-arg': list, 'kubelet-arg+': list }),
+)
+
+async function readK3sConfig(file: string) {
+  try {
+    const found = v.parse(schema, parse(await readFile(file, 'utf8')))
+    return {
+      endpoint: found?.['image-service-endpoint'] ?? undefined,
+      kubeletArgs: [...(found?.['kubelet-arg'] ?? []), ...(found?.['kubelet-arg+'] ?? [])],
+    }
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return { endpoint: undefined, kubeletArgs: [] }
+    throw error
+  }
+}
