@@ -33,9 +33,9 @@
 
       overlays.default = final: prev: programs final;
 
-      # For a machine's own nixpkgs, with the overlay or without.
+      # Of this flake's nixpkgs, whatever the machine's own is: that may have no Node that is new enough.
       nixosModules.default = { lib, pkgs, ... }:
-        let own = programs pkgs;
+        let own = self.packages.${pkgs.stdenv.hostPlatform.system};
         in {
           imports = [ ./nixos-module ];
           services.enbi-shim.package = lib.mkDefault own.enbi-shim;

@@ -57,6 +57,8 @@ let
       "services.k3s.extraKubeletConfig has the kubelet pull one image at a time: a build holds up every other pull of the node."
     ++ warn (cfg.openFirewallForMetrics && settings.metrics != null && isLocal settings.metrics.address)
       "services.enbi-shim.openFirewallForMetrics has no effect: settings.metrics.address is ${settings.metrics.address}, which no other machine reaches."
+    ++ warn (disks.isInMemory settings.stateDir)
+      "${settings.stateDir} is in memory: what keeps the store paths of images from garbage collection is gone with each boot. Let services.enbi-shim.settings.stateDir persist."
     ++ warn (settings.import.layers == "linked" && !disks.areTogether "/nix/store" cfg.containerdRoot)
       "/nix/store and ${cfg.containerdRoot} are on different file systems: layers will be copied, or share their bytes where both are on one btrfs, instead of linked.";
 in

@@ -2,9 +2,11 @@
 let
   cfg = config.services.enbi-shim;
   inherit (config.services) k3s;
+  # Older modules of k3s do not have it.
+  nodeName = k3s.nodeName or null;
 in
 {
-  config = lib.mkIf (cfg.enable && cfg.k3s.enable) {
+  config = lib.mkIf (cfg.enable && cfg.k3s.enable && k3s.enable) {
     services.k3s = {
       extraFlags = [ "--image-service-endpoint=unix://${cfg.settings.listen}" ];
       # One long build must not hold up the node's other pulls. (The kubelet has no flag for the second.)
@@ -16,8 +18,8 @@ in
 
     services.enbi-shim.settings = {
       containerd.address = lib.mkDefault "/run/k3s/containerd/containerd.sock";
-      kubernetes = lib.mkIf (cfg.kubeconfigFile != null && k3s.nodeName != null) {
-        nodeName = lib.mkDefault k3s.nodeName;
+      kubernetes = lib.mkIf (cfg.kubeconfigFile != null && nodeName != null) {
+        nodeName = lib.mkDefault nodeName;
       };
     };
 

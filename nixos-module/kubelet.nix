@@ -3,7 +3,7 @@ let
   cfg = config.services.enbi-shim;
 in
 {
-  config = lib.mkIf (cfg.enable && cfg.kubelet.enable) {
+  config = lib.mkIf (cfg.enable && cfg.kubelet.enable && config.services.kubernetes.kubelet.enable) {
     services.kubernetes.kubelet.extraConfig = {
       imageServiceEndpoint = "unix://${cfg.settings.listen}";
       # One long build must not hold up the node's other pulls.

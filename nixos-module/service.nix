@@ -18,7 +18,6 @@ import ./hardening.nix // {
   StateDirectoryMode = "0711";
   UMask = "0022";
 
-  InaccessiblePaths = map (name: "-/run/enbi-shim/root/${name}") [ "boot" "etc" "home" "root" "usr" ];
   # No ProcSubset: nix counts the processors in /proc/stat, and complains into every log when it cannot.
   PrivateMounts = true;
   # To become the build user and end what it runs, own its folders, give a layer's files their owners and modes.

@@ -7,6 +7,8 @@ let
     inherit (cfg) package settings;
   };
   disks = import ./disks.nix { inherit lib; inherit (config) fileSystems; };
+  # A mount that shows both.
+  view = disks.shared "/nix/store" cfg.containerdRoot;
   ownUser = "enbi-shim";
   hasOwnUser = settings.nix.user == ownUser;
   isInVarLib = lib.hasPrefix "/var/lib/" settings.stateDir;
@@ -49,7 +51,9 @@ in
         ExecStart = "${lib.getExe cfg.package} serve --config ${configFile}";
         # containerd's snapshots get hard links to files of the store, through a mount that shows both: links between two mounts cannot be made.
         ReadWritePaths = [ "-${cfg.containerdRoot}" ] ++ lib.optional (!isInVarLib) settings.stateDir;
-        BindPaths = "${disks.shared "/nix/store" cfg.containerdRoot}:/run/enbi-shim/root:norbind";
+      } // lib.optionalAttrs (settings.import.layers == "linked") {
+        BindPaths = "${view}:/run/enbi-shim/root:norbind";
+        InaccessiblePaths = map (path: "-/run/enbi-shim/root/${path}") (lib.filter (path: !lib.hasPrefix "/${path}/" "${cfg.containerdRoot}/") (import ./hidden-paths.nix) ++ disks.boundFrom view [ "/nix/store" cfg.containerdRoot ]);
       } // lib.optionalAttrs isInVarLib {
         StateDirectory = lib.removePrefix "/var/lib/" settings.stateDir;
       } // lib.optionalAttrs (cfg.environmentFile != null) {
@@ -59,7 +63,7 @@ in
 
     # They have to be there when the service starts, as it may before containerd ever has.
     systemd.tmpfiles.rules = [
-      "d ${cfg.containerdRoot} 0711 root root"
+      "d ${cfg.containerdRoot} 0700 root root"
     ] ++ lib.optional (!isInVarLib) "d ${settings.stateDir} 0711 root root";
 
     users.users = lib.mkIf hasOwnUser {

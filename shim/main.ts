@@ -86,7 +86,8 @@ program
     const { doctor } = await import('./commands/doctor.ts')
     const plan = { configFile: config, kubeletConfig, env: process.env }
     const isWell = await doctor(plan, { json: json === true, output: process.stdout })
-    if (!isWell) process.exitCode = 1
+    // What hangs on a dead file system, or on a program of the kubeconfig's, would keep it from ending.
+    process.exit(isWell ? 0 : 1)
   })
 
 program

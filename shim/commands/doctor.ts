@@ -1,6 +1,7 @@
 import { allChecks, type DoctorPlan } from '../doctor/all-checks.ts'
 import { type NamedFinding, runChecks } from '../doctor/run-checks.ts'
 import { createFindingView } from '../terminal/finding-view.ts'
+import { writtenOut } from '../terminal/write-out.ts'
 
 export interface DoctorIo {
   readonly json: boolean
@@ -8,9 +9,11 @@ export interface DoctorIo {
 }
 
 /** Looks at all that a pull needs on this node and shows what it finds. Resolves to whether nothing has failed. */
-export async function doctor(plan: DoctorPlan, io: DoctorIo): Promise<boolean> {
+export async function doctor(plan: DoctorPlan, { json, output }: DoctorIo): Promise<boolean> {
   const { checks, close } = await allChecks(plan)
-  const show = createFindingView(io)
+  const show = createFindingView({ json, output })
+  // Whoever reads the output may have seen enough; the exit code still counts.
+  output.on('error', () => {})
   const found: NamedFinding[] = []
   try {
     for await (const finding of runChecks(checks)) {
@@ -20,5 +23,6 @@ export async function doctor(plan: DoctorPlan, io: DoctorIo): Promise<boolean> {
   } finally {
     await close()
   }
+  await writtenOut(output)
   return found.every(({ outcome }) => outcome !== 'failed')
 }

@@ -24,7 +24,7 @@ export async function status({ socket, watch }: StatusArguments, { json, output,
   const view = createStatusView({ watch, json, output })
   // Whoever reads the output may have seen enough.
   const reader = new AbortController()
-  output.once('error', () => reader.abort())
+  output.on('error', () => reader.abort())
   const end = AbortSignal.any([signal, reader.signal])
   try {
     const reports = await follow(client, { socket, watch }, end, view.show)

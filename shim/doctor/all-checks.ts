@@ -11,6 +11,9 @@ import { checkState } from './check-state.ts'
 import { checkCluster } from './cluster/check-cluster.ts'
 import { type Check, failed, ok, skipped } from './finding.ts'
 import { checkKubelet } from './kubelet/check-kubelet.ts'
+import { checkRestart } from './kubelet/check-restart.ts'
+
+const PROC = '/proc'
 
 export interface DoctorPlan {
   readonly configFile: string
@@ -35,9 +38,10 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan):
   const config: Check = { name: 'config', look: () => ok(configFile) }
   return {
     checks: [
-      ...[config, checkSocket(read), ...checkKubelet(read.listen, { configFile: kubeletConfig })],
-      ...[checkContainerd(read.containerd), ...checkNix(read, env), checkPolicy(read)],
-      ...[checkState(read), checkLayers(read), checkDisk(read), checkCgroup(), ...cluster.checks],
+      ...[config, checkSocket(read), ...checkKubelet(read.listen, { configFile: kubeletConfig, proc: PROC })],
+      ...(kubeletConfig === undefined ? [checkRestart(PROC)] : []),
+      ...[checkContainerd(read.containerd), ...checkNix(read, { env, proc: PROC }), checkPolicy(read)],
+      ...[checkState(read), checkLayers(read), checkDisk(read), checkCgroup(PROC), ...cluster.checks],
     ],
     close: () => cluster.close(),
   }

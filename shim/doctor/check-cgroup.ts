@@ -2,17 +2,17 @@ import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describeSize } from '../terminal/quantities.ts'
 import { type Check, ok, skipped, warning } from './finding.ts'
-import { listProcesses, type ProcessInfo } from './processes.ts'
+import { findShim } from './shim-process.ts'
 
 /** nix evaluates as a child of the shim's, and a large flake takes as much. */
 const LEAST_MEMORY = 2 * 1024 ** 3
 
 /** The memory that the running shim may take, evaluations of nix included. */
-export function checkCgroup(proc = '/proc', cgroups = '/sys/fs/cgroup'): Check {
+export function checkCgroup(proc: string, cgroups = '/sys/fs/cgroup'): Check {
   return {
     name: 'cgroup',
     async look() {
-      const shim = (await listProcesses(proc)).find(isShim)
+      const shim = await findShim(proc)
       if (!shim) return skipped('no shim runs here')
       const group = parseCgroup(await readFile(join(proc, String(shim.pid), 'cgroup'), 'utf8'))
       if (!group) return skipped('the shim has no cgroup with a limit for memory')
@@ -25,11 +25,6 @@ export function checkCgroup(proc = '/proc', cgroups = '/sys/fs/cgroup'): Check {
       )
     },
   }
-}
-
-function isShim({ args }: ProcessInfo): boolean {
-  const serve = args.indexOf('serve')
-  return serve > 0 && /(^|\/)(enbi-shim|shim\/main\.(js|ts))$/.test(args[serve - 1] ?? '')
 }
 
 export interface CgroupPlace {

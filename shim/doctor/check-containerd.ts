@@ -3,7 +3,9 @@ import * as v from 'valibot'
 import type { Config } from '../config.ts'
 import { type Calls, createCalls } from '../containerd/calls.ts'
 import { createConnection } from '../containerd/connection.ts'
+import { hasStatus } from '../containerd/grpc-error.ts'
 import { loadService, type Method } from '../containerd/protos.ts'
+import { STATUS } from '../grpc/status.ts'
 import { type Check, failed, ok, warning } from './finding.ts'
 import { probeSocket } from './probe-socket.ts'
 import { isOlder } from './versions.ts'
@@ -18,7 +20,13 @@ export function checkContainerd({ address, snapshotter }: Config['containerd']):
     async look(signal) {
       const problem = await probeSocket(address, START)
       if (problem) return problem
-      const { version, imageFolder } = await askContainerd(address, signal)
+      const answer = await askContainerd(address, signal).catch(unlessNoCri)
+      if (answer === undefined)
+        return failed(
+          'containerd runs without its CRI plugin',
+          'take cri out of disabled_plugins in its config, and restart it',
+        )
+      const { version, imageFolder } = answer
       if (isOlder(version, OLDEST))
         return failed(`containerd ${version} is too old`, `upgrade it to ${OLDEST} or newer`)
       const used = imageFolder && snapshotterOf(imageFolder)
@@ -32,6 +40,10 @@ export function checkContainerd({ address, snapshotter }: Config['containerd']):
         : warning(`containerd ${version} does not tell its snapshotter`, 'compare it with containerd.snapshotter')
     },
   }
+}
+
+function unlessNoCri(error: unknown): undefined {
+  if (!hasStatus(error, STATUS.UNIMPLEMENTED)) throw error
 }
 
 /** `imageFolder` is where the snapshotter keeps images. Throws a GrpcError. */

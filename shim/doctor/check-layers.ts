@@ -4,6 +4,7 @@ import type { Config } from '../config.ts'
 import { checkLinking } from '../import/check-linking.ts'
 import { createIdentity } from '../import/identity.ts'
 import { type Check, ok, skipped, warning } from './finding.ts'
+import { isRoot } from './is-root.ts'
 
 /** How layers of store paths get into containerd. It is tried as the shim does at its start, under a lease that goes with it. */
 export function checkLayers(config: Pick<Config, 'containerd' | 'stateDir' | 'import'>): Check {
@@ -11,7 +12,7 @@ export function checkLayers(config: Pick<Config, 'containerd' | 'stateDir' | 'im
     name: 'layers',
     async look(signal) {
       if (config.import.layers === 'tar') return ok('as tars, as import.layers says')
-      if (process.getuid?.() !== 0) return skipped('only root can try whether files are linked')
+      if (!isRoot()) return skipped('only root can try whether files are linked')
       if (!(await stat(config.stateDir).catch(() => undefined))) return skipped('there is no state folder yet')
       const linking = await checkLinking({
         ...config,

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { type BuildUser, resolveBuildUser } from '../build/build-user.ts'
 import { daemonSocket } from '../build/daemon-path-info.ts'
@@ -7,28 +7,36 @@ import { layOut } from '../build/state-dir.ts'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { lazy } from '../lazy.ts'
-import { type Check, type Finding, failed, ok } from './finding.ts'
+import { type Check, type Finding, failed, ok, skipped } from './finding.ts'
+import { isRoot } from './is-root.ts'
+import { probeSocket } from './probe-socket.ts'
+import { shimEnvironment } from './shim-process.ts'
 import { isOlder } from './versions.ts'
 
 const OLDEST = '2.8'
 const INSTALL = 'install Nix, or set nix.command and the PATH of the shim'
 
+export interface NixSurroundings {
+  /** What is not told by the running shim's own environment. */
+  readonly env: NodeJS.ProcessEnv
+  /** `/proc` */
+  readonly proc: string
+}
+
 /** Nix as the shim will run it: its user, its version and features, its daemon. */
-export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, env: NodeJS.ProcessEnv): Check[] {
+export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, around: NixSurroundings): Check[] {
   const { home, config } = layOut(stateDir)
-  const user = lazy(() => resolveBuildUser({ name: nix.user, home, configHome: config, env }))
+  const user = lazy(async () => {
+    const env = { ...around.env, ...(await shimEnvironment(around.proc)) }
+    return resolveBuildUser({ name: nix.user, home, configHome: config, env })
+  })
   const run = async (args: readonly string[], signal: AbortSignal) => runNix(nix.command, args, await user(), signal)
-  return [
+  const checks: Check[] = [
     {
       name: 'build user',
       async look() {
         const { uid } = await user()
-        if (uid !== undefined) return ok(`${nix.user}, uid ${uid}`)
-        return ok(
-          nix.user === null
-            ? 'nobody else: nix.user is null'
-            : 'whoever runs the shim, as only root can become another',
-        )
+        return ok(uid === undefined ? 'nobody else: nix.user is null' : `${nix.user}, uid ${uid}`)
       },
     },
     {
@@ -44,13 +52,23 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, en
     {
       name: 'nix daemon',
       async look(signal) {
-        const socket = daemonSocket((await user()).env)
-        if (socket !== undefined && !existsSync(socket))
-          return failed(`there is no ${socket}`, 'start the daemon: systemctl start nix-daemon.socket')
-        return judgeStore(await run(STORE, signal), nix.user)
+        const problem = await daemonProblem(await user())
+        return problem ?? judgeStore(await run(STORE, signal), nix.user)
       },
     },
   ]
+  if (nix.user === null || isRoot()) return checks
+  return checks.map(({ name }) => ({ name, look: () => skipped(`only root can become ${nix.user}`) }))
+}
+
+const DATABASE = '/nix/var/nix/db'
+
+/** Asked before nix is: where there is no store, it would make one in the user's home. Whoever owns the store needs no daemon. */
+async function daemonProblem({ env, uid = process.getuid?.() }: BuildUser): Promise<Finding | undefined> {
+  const socket = daemonSocket(env)
+  const owner = await stat(DATABASE).catch(() => undefined)
+  if (socket === undefined || (env.NIX_REMOTE !== 'daemon' && owner?.uid === uid)) return undefined
+  return probeSocket(socket, 'start the daemon: systemctl start nix-daemon.socket')
 }
 
 /** As the shim does, whatever nix.conf says. */
@@ -89,6 +107,7 @@ function judgeFeatures(version: string, answer: Answer): Finding {
 
 function judgeStore(answer: Answer, user: string | null): Finding {
   if (!('problem' in answer)) return ok('the store answers the build user')
-  const wayOut = `start it (systemctl start nix-daemon.socket), and have ${user ?? 'root'} in allowed-users of nix.conf`
+  const name = user ?? 'root'
+  const wayOut = `start it (systemctl start nix-daemon.socket), have ${name} in allowed-users of nix.conf, and with Debian's package in its group: usermod -g nix-users ${name}`
   return failed(`the store does not answer: ${answer.problem}`, wayOut)
 }

@@ -1,9 +1,12 @@
+import { execFile } from 'node:child_process'
 import { access, constants, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { promisify } from 'node:util'
+import { resolveBuildUser } from '../build/build-user.ts'
 import type { Config } from '../config.ts'
 import { hasCode } from '../error-code.ts'
 import { messageOf } from '../errors.ts'
-import { type Check, type Finding, failed, ok, warning } from './finding.ts'
+import { type Check, type Finding, failed, ok, skipped, warning } from './finding.ts'
+import { isRoot } from './is-root.ts'
 
 /** Whether the state folder is there, can be written to, and whether the build user reaches its own folders in it. */
 export function checkState({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>): Check {
@@ -24,6 +27,7 @@ async function unusable(path: string): Promise<Finding | undefined> {
         `${path} is not there yet`,
         'the shim makes it when it starts; set stateDir if it is to be another',
       )
+    if (!isRoot()) return skipped(`${path} is not for this user: only root can look`)
     return failed(
       `${path} cannot be used: ${messageOf(error)}`,
       'run it as root; give root the folder, on a file system that can be written to',
@@ -31,15 +35,16 @@ async function unusable(path: string): Promise<Finding | undefined> {
   }
 }
 
-const ANY_SEARCH = 0o001
-
-/** The folder's own mode is the shim's to mend. */
+/** Tried as that user: modes are not all that counts. */
 async function unreachable(stateDir: string, user: string | null): Promise<Finding | undefined> {
-  if (user === null || process.getuid?.() !== 0) return undefined
-  for (let folder = dirname(stateDir); folder !== '/'; folder = dirname(folder)) {
-    const { mode } = await stat(folder)
-    if ((mode & ANY_SEARCH) === 0)
-      return failed(`${user} cannot reach its home below ${folder}`, `chmod o+x ${folder}, or set stateDir`)
+  if (user === null || !isRoot()) return undefined
+  const { uid, gid } = await resolveBuildUser({ name: user, home: '/', configHome: '/', env: {} })
+  if (uid === undefined || gid === undefined) return undefined
+  try {
+    await promisify(execFile)('sh', ['-c', 'cd -- "$1"', 'sh', stateDir], { uid, gid, cwd: '/' })
+    return undefined
+  } catch {
+    const wayOut = `chmod o+x ${stateDir} and the folders above it, or set stateDir`
+    return failed(`${user} cannot reach its own folders in ${stateDir}`, wayOut)
   }
-  return undefined
 }

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { codeOf } from '../error-code.ts'
-import { type Finding, failed } from './finding.ts'
+import { type Finding, failed, skipped } from './finding.ts'
 
 /** What keeps from connecting to a unix socket; undefined when somebody listens there. `start` is how that is done. */
 export async function probeSocket(path: string, start: string): Promise<Finding | undefined> {
@@ -12,7 +12,7 @@ export async function probeSocket(path: string, start: string): Promise<Finding 
       return failed(`there is no ${path}`, start)
     case 'EACCES':
     case 'EPERM':
-      return failed(`${path} is not for this user`, 'run it as root')
+      return skipped(`${path} is not for this user: only root can look`)
     case 'ECONNREFUSED':
       return failed(`nobody listens at ${path}`, start)
     default:

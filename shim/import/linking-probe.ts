@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { createCalls } from '../containerd/calls.ts'
 import { createConnection } from '../containerd/connection.ts'
 import { toContainerdFailure } from '../containerd/failure.ts'
+import type { Lease } from '../containerd/leases.ts'
 import { messageOf } from '../errors.ts'
 import { isStorePath, STORE_DIR } from '../store-path.ts'
 import type { LinkingProbe } from './check-linking.ts'
@@ -48,12 +49,14 @@ async function probe(path: string, { containerd, viewFolder, ...owner }: Linking
     await connection.session({ method: 'the check of linking', timeoutMs: CONTAINERD_LIMIT_MS })
     const signal = AbortSignal.timeout(LIMIT_MS)
     const calls = createCalls(connection, { namespace: containerd.namespace, signal })
-    return await underLease(calls, owner, async lease => {
+    const tryIt = async (lease: Lease) => {
       const snapshotter = { calls: lease.calls, name: containerd.snapshotter }
       const opened = await openLinking({ snapshotter, probe: path, viewFolder, signal })
       if (opened.possible) await opened.linking.close()
       return { possible: opened.possible, how: opened.how }
-    })
+    }
+    // When this is killed, nobody else may know of the lease.
+    return await underLease(calls, owner, tryIt, 2 * LIMIT_MS)
   } finally {
     connection.close()
   }

@@ -14,9 +14,14 @@ const PROCESS_LABEL = 'enbi.hrzn.ee/process'
 type LeaseOwner = Pick<ImportJob, 'lease' | 'importer' | 'process'>
 
 /** Runs `use` with a lease that has ended when this returns; on failure, what it held is gone then too. */
-export async function underLease<T>(calls: Calls, owner: LeaseOwner, use: (lease: Lease) => Promise<T>): Promise<T> {
+export async function underLease<T>(
+  calls: Calls,
+  owner: LeaseOwner,
+  use: (lease: Lease) => Promise<T>,
+  lifetimeMs = LEASE_LIFETIME_MS,
+): Promise<T> {
   const labels = { [IMPORTER_LABEL]: owner.importer, [PROCESS_LABEL]: owner.process }
-  const lease = await createLease(calls, { id: owner.lease, lifetimeMs: LEASE_LIFETIME_MS, labels })
+  const lease = await createLease(calls, { id: owner.lease, lifetimeMs, labels })
   try {
     const result = await use(lease)
     await release(calls, lease, { collect: false })

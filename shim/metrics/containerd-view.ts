@@ -1,5 +1,6 @@
 import { messageOf } from '../errors.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
+import { shareAnswer } from '../share-answer.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 
 /** What containerd is asked; nothing of it costs more the more images there are, but those that the shim made. */
@@ -24,10 +25,10 @@ const LIMIT_MS = 2000
 const NO_IMAGE = 'enbi-shim.invalid/none:none'
 
 export function createContainerdView(containerd: () => Promise<AskedContainerd>): ContainerdView {
-  const problem = shareAnswer(async () => {
+  const problem = bounded(async () => {
     await (await containerd()).present(NO_IMAGE)
   })
-  const count = shareAnswer(async () => {
+  const count = bounded(async () => {
     const records = await (await containerd()).withLabel(RECIPE_LABEL)
     return new Set(records.map(({ target }) => target.digest)).size
   })
@@ -37,15 +38,10 @@ export function createContainerdView(containerd: () => Promise<AskedContainerd>)
   }
 }
 
-/** One that was left to itself may still be waiting: nothing is asked beside it. */
-function shareAnswer<T>(ask: () => Promise<T>): () => Promise<T> {
-  let asking: Promise<T> | undefined
-  return () => {
-    asking ??= ask().finally(() => {
-      asking = undefined
-    })
-    return unlessAborted(asking, AbortSignal.timeout(LIMIT_MS), tooLate)
-  }
+/** In time; what was left to itself may still be waiting. */
+function bounded<T>(ask: () => Promise<T>): () => Promise<T> {
+  const answer = shareAnswer(ask)
+  return () => unlessAborted(answer(), AbortSignal.timeout(LIMIT_MS), tooLate)
 }
 
 function tooLate(): Error {

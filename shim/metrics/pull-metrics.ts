@@ -5,7 +5,7 @@ import type { PullProgress } from '../pull/progress.ts'
 import { createGauges } from './gauges.ts'
 
 /** Seconds: from an image whose store paths are there to a build that takes an hour. */
-const BUCKETS = [0.05, 0.25, 1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600]
+const BUCKETS = [0.05, 0.25, 1, 5, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600]
 
 /** The same activity; what goes on in it is counted. */
 export function countActivity(activity: Activity, registry: Registry): Activity {
@@ -43,7 +43,9 @@ export function countActivity(activity: Activity, registry: Registry): Activity 
       },
       done(outcome) {
         leave()
-        pulls.end(undefined, startedAt)
+        // One whose image was there all along would hide what the others take.
+        if (outcome.present && outcome.runId === undefined) pulls.notRun('succeeded')
+        else pulls.end(undefined, startedAt)
         run.done(outcome)
       },
       failed(error) {
@@ -83,7 +85,7 @@ interface Outcomes {
   /** `code` of a failure; `startedAt` by `performance.now()`. */
   end(code: ErrorCode | undefined, startedAt: number): void
   /** It took no time that would say anything. */
-  notRun(result: 'failed' | 'refused', code: ErrorCode): void
+  notRun(result: 'succeeded' | 'failed' | 'refused', code?: ErrorCode): void
 }
 
 function outcomes(registry: Registry, what: string, help: string): Outcomes {
@@ -106,7 +108,7 @@ function outcomes(registry: Registry, what: string, help: string): Outcomes {
       count.inc({ result: code ? 'failed' : 'succeeded', code: code ?? '' })
       seconds.observe((performance.now() - startedAt) / 1000)
     },
-    notRun: (result, code) => count.inc({ result, code }),
+    notRun: (result, code) => count.inc({ result, code: code ?? '' }),
   }
 }
 

@@ -19,13 +19,22 @@ export interface HttpPlan {
 
 /** Whoever asks for so little is done with asking within this, in milliseconds. */
 const REQUEST_LIMIT_MS = 10_000
+/** How often that is looked at. */
+const CHECK_MS = 2_000
+/** Whoever can reach the port is not to take all file descriptors of a process that a kubelet depends on. */
+const MAX_CONNECTIONS = 32
 
 /** Serves /metrics, /healthz and /readyz. Throws ListenAddressInUse, or ConfigInvalid for an address that is none of this machine's. */
 export async function serveHttp(plan: HttpPlan): Promise<Server> {
-  const limits = { headersTimeout: REQUEST_LIMIT_MS, requestTimeout: REQUEST_LIMIT_MS }
+  const limits = {
+    headersTimeout: REQUEST_LIMIT_MS,
+    requestTimeout: REQUEST_LIMIT_MS,
+    connectionsCheckingInterval: CHECK_MS,
+  }
   const server = createServer(limits, (request, response) => {
     answer(plan, request, response).catch(error => reply(response, 500, `${messageOf(error)}\n`))
   })
+  server.maxConnections = MAX_CONNECTIONS
   await listen(server, plan)
   // Such as a connection that cannot be taken for want of file descriptors: without a listener it would end the process.
   server.on('error', err => plan.logger.warn({ err }, 'metrics and health: the server failed'))

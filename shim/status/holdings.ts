@@ -1,5 +1,6 @@
 import { layOut } from '../build/state-dir.ts'
 import { memoryFolders } from '../import/memory-folders.ts'
+import { shareAnswer } from '../share-answer.ts'
 import { type FolderUse, folderUse } from './folder-use.ts'
 import { createKeptImages, type KeptImages, type KeptImagesOptions } from './kept-images.ts'
 import { createStoreUse, type StoreUse, type StoreUseOptions } from './store-use.ts'
@@ -23,7 +24,7 @@ export function createHoldings({ stateDir, ...options }: HoldingsOptions): () =>
   const storeUse = createStoreUse(options)
   const { digests, plans } = memoryFolders(stateDir)
   const { logs } = layOut(stateDir)
-  const look = async () => {
+  return shareAnswer(async () => {
     const kept = await keptImages()
     return {
       ...kept,
@@ -32,12 +33,5 @@ export function createHoldings({ stateDir, ...options }: HoldingsOptions): () =>
       plans: await folderUse(plans),
       logs: await folderUse(logs),
     }
-  }
-  let looking: Promise<Held> | undefined
-  return () => {
-    looking ??= look().finally(() => {
-      looking = undefined
-    })
-    return looking
-  }
+  })
 }

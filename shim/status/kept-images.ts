@@ -1,5 +1,6 @@
 import { messageOf } from '../errors.ts'
 import { RECIPE_LABEL, STORE_PATH_LABEL } from '../pull/labels.ts'
+import { shareAnswer } from '../share-answer.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 
 export interface KeptImagesOptions {
@@ -47,19 +48,14 @@ const LIMIT_MS = 2000
 
 /** The images of containerd's that the shim made. Takes a bounded time and never throws. */
 export function createKeptImages({ images }: KeptImagesOptions): () => Promise<KeptImages> {
-  // One that was left to itself may still be waiting: nothing is asked beside it.
-  let asking: Promise<readonly KeptImage[]> | undefined
-  const ask = async () => {
+  const ask = shareAnswer(async () => {
     const records = await images()
     const [labelled, known] = await Promise.all([records.withLabel(RECIPE_LABEL), records.all()])
     return pairUp(labelled, new Map(known.map(({ id, size }) => [id, size])))
-  }
+  })
   return async () => {
-    asking ??= ask().finally(() => {
-      asking = undefined
-    })
     try {
-      return { images: await unlessAborted(asking, AbortSignal.timeout(LIMIT_MS), tooLate), problem: undefined }
+      return { images: await unlessAborted(ask(), AbortSignal.timeout(LIMIT_MS), tooLate), problem: undefined }
     } catch (error) {
       return { images: [], problem: messageOf(error) }
     }

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -35,11 +35,34 @@ async function diagnose(kubernetes: object): Promise<Diagnosis> {
 describe('on a node of a cluster', () => {
   it('finds the kubelet that runs, and all that the shim needs of the API server', async () => {
     const { findings, exitCode } = await runDoctor(node.bed, '--config', node.shim.configPath)
-    const of = ['kubelet', 'image pulls', 'API server', 'clock', 'node identity', 'rights', 'NixBuild CRD']
+    const of = [
+      'kubelet',
+      'image pulls',
+      'kubelet restart',
+      'API server',
+      'clock',
+      'node identity',
+      'rights',
+      'NixBuild CRD',
+    ]
     expect(findings.filter(({ check }) => of.includes(check))).toEqual(
       of.map(check => ({ check, outcome: 'ok', text: expect.any(String) })),
     )
     expect(exitCode).toBe(0)
+  })
+
+  it('names a kubelet that does not know of a change of its config', async () => {
+    const config = join(node.bed.dir, 'kubelet/config.yaml')
+    const before = await stat(config)
+    const soon = new Date(Date.now() + 60_000)
+    await utimes(config, soon, soon)
+    const { of } = await runDoctor(node.bed, '--config', node.shim.configPath)
+    await utimes(config, before.atime, before.mtime)
+    expect(of('kubelet restart')).toMatchObject({
+      outcome: 'warning',
+      text: `${config} has changed since the kubelet was started`,
+      wayOut: 'restart the kubelet',
+    })
   })
 
   it('names a token that is bound to another node', async () => {

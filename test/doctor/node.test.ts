@@ -142,7 +142,7 @@ describe('a mistake is named, with the way out', () => {
       'a state folder that the build user cannot reach',
       closedFolder,
       'state folder',
-      /cannot reach its home below/,
+      /cannot reach its own folders in/,
       /chmod o\+x/,
     ],
     [

@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { parseCgroup } from '../../shim/doctor/check-cgroup.ts'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { checkCgroup, parseCgroup } from '../../shim/doctor/check-cgroup.ts'
 import { checkKubelet } from '../../shim/doctor/kubelet/check-kubelet.ts'
 import { findKubelet } from '../../shim/doctor/kubelet/find-kubelet.ts'
 import { parseFlags } from '../../shim/doctor/kubelet/flags.ts'
@@ -67,13 +67,14 @@ describe('the settings of a kubelet', () => {
 
   const write = (name: string, text: string) => writeFile(join(dir, name), text)
   const k3sConfig = () => join(dir, 'k3s.yaml')
+  const k3sFiles = () => ({ config: k3sConfig(), kubeletConfigs: join(dir, 'k3s-kubelet') })
   const find = (...args: string[]) =>
     findKubelet(
       [
         { pid: 1, args: ['sh'] },
         { pid: 2, args },
       ],
-      k3sConfig(),
+      k3sFiles(),
     )
 
   it('are those of its file', async () => {
@@ -137,9 +138,22 @@ describe('the settings of a kubelet', () => {
     expect(await find('/usr/local/bin/k3s server')).toMatchObject({ flagsHidden: true })
     await mkdir(join(dir, 'proc/7'), { recursive: true })
     await write('proc/7/cmdline', '/usr/local/bin/k3s server\0')
-    const checks = checkKubelet('/run/x.sock', { proc: join(dir, 'proc'), k3sConfig: k3sConfig() })
+    const checks = checkKubelet('/run/x.sock', { proc: join(dir, 'proc'), k3sFiles: k3sFiles() })
     const outcomes = await Promise.all(checks.map(async ({ look }) => (await look(AbortSignal.timeout(5000))).outcome))
-    expect(outcomes).toEqual(['warning', 'skipped'])
+    expect(outcomes).toEqual(['warning', 'ok'])
+  })
+
+  it('are those that a newer k3s has written for its kubelet', async () => {
+    await mkdir(join(dir, 'k3s-kubelet'))
+    await write(
+      'k3s-kubelet/00-k3s-defaults.conf',
+      'imageServiceEndpoint: unix:///run/n.sock\nserializeImagePulls: true\n',
+    )
+    expect(await find('/usr/local/bin/k3s server')).toMatchObject({
+      flagsHidden: false,
+      imageServiceEndpoint: 'unix:///run/n.sock',
+      serializeImagePulls: true,
+    })
   })
 
   it('are found in the flags of k3s', async () => {
@@ -171,5 +185,29 @@ describe('a check that throws', () => {
       { check: 'one', outcome: 'failed', text: 'the disk is on fire', wayOut: expect.any(String) },
       { check: 'two', outcome: 'ok', text: 'fine' },
     ])
+  })
+})
+
+describe('the memory of the shim', () => {
+  const check = async (limits: Readonly<Record<string, string>>) => {
+    const dir = await mkdtemp(join(tmpdir(), 'enbi-doctor-'))
+    onTestFinished(() => rm(dir, { recursive: true }))
+    await mkdir(join(dir, 'proc/9'), { recursive: true })
+    await writeFile(join(dir, 'proc/9/cmdline'), 'node\0/opt/dist/shim/main.js\0serve\0--config\0/x\0')
+    await writeFile(join(dir, 'proc/9/cgroup'), '0::/system.slice/enbi-shim.service\n')
+    for (const [folder, limit] of Object.entries(limits)) {
+      await mkdir(join(dir, 'cgroup', folder), { recursive: true })
+      await writeFile(join(dir, 'cgroup', folder, 'memory.max'), `${limit}\n`)
+    }
+    return checkCgroup(join(dir, 'proc'), join(dir, 'cgroup')).look(AbortSignal.timeout(5000))
+  }
+
+  it.each([
+    ['is not limited', { 'system.slice/enbi-shim.service': 'max', 'system.slice': 'max' }, 'ok'],
+    ['is limited to enough', { 'system.slice/enbi-shim.service': '4294967296' }, 'ok'],
+    ['is limited to little', { 'system.slice/enbi-shim.service': '268435456' }, 'warning'],
+    ['is limited above it', { 'system.slice/enbi-shim.service': 'max', 'system.slice': '268435456' }, 'warning'],
+  ])('%s', async (_what, limits, outcome) => {
+    expect(await check(limits)).toMatchObject({ outcome })
   })
 })

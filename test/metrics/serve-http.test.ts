@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
+import { connect } from 'node:net'
 import { Registry } from 'prom-client'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { serveHttp } from '../../shim/metrics/serve-http.ts'
 
 function start(port = 0) {
@@ -34,6 +35,16 @@ test('an error of the server is logged, and it goes on', async () => {
   expect(warnings).toEqual([{ err: new Error('one') }, { err: new Error('two') }])
   const answer = await fetch(`http://127.0.0.1:${portOf(server)}/healthz`)
   expect(await answer.text()).toBe('ok\n')
+})
+
+test('connections that ask for nothing do not pile up', async () => {
+  const server = await start().server
+  closeAtEnd(server)
+  const idle = Array.from({ length: 40 }, () => connect(portOf(server), '127.0.0.1'))
+  onTestFinished(() => idle.forEach(socket => void socket.destroy()))
+  let open = idle.length
+  for (const socket of idle) socket.on('error', () => {}).on('close', () => open--)
+  await vi.waitFor(() => expect(open).toBe(32), { timeout: 10_000 })
 })
 
 test('a port that is taken is named with what sets it', async () => {

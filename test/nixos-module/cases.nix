@@ -81,6 +81,7 @@ in
     virtualisation.containerd.settings.root = "/srv/containerd";
     fileSystems = { "/" = disk "/dev/a"; "/srv" = disk "/dev/b"; "/nix" = bind "/srv/nix"; };
   };
+  containerd-in-opt = kubelet { virtualisation.containerd.settings.root = "/opt/containerd"; };
   own-state-below-var-lib = kubelet { services.enbi-shim.settings.stateDir = "/var/lib/images/shim"; };
   own-user = kubelet { services.enbi-shim.settings.nix.user = "builder"; };
   root-builds = kubelet { services.enbi-shim.settings.nix.user = null; };
@@ -105,7 +106,7 @@ in
   one-disk = kubelet { fileSystems."/" = disk "/dev/a"; };
   store-bound-onto-itself = kubelet { fileSystems = { "/" = disk "/dev/a"; "/nix/store" = bind "/nix/store"; }; };
   root-in-memory = kubelet {
-    fileSystems = { "/" = { device = "tmpfs"; fsType = "tmpfs"; options = [ ]; }; "/nix" = disk "/dev/a"; "/var/lib" = bind "/nix/persist/var/lib"; };
+    fileSystems = { "/" = { device = "tmpfs"; fsType = "tmpfs"; options = [ ]; }; "/nix" = disk "/dev/a"; "/var/lib" = bind "/nix/persist/var/lib"; "/etc/ssh" = bind "/nix/persist/etc/ssh"; };
   };
   two-disks-and-tars = kubelet {
     fileSystems = { "/" = disk "/dev/a"; "/nix" = disk "/dev/b"; };
@@ -145,6 +146,9 @@ in
       settings.metrics = { };
       openFirewallForMetrics = true;
     };
+  };
+  state-in-memory = kubelet {
+    fileSystems = { "/" = { device = "tmpfs"; fsType = "tmpfs"; options = [ ]; }; "/nix" = disk "/dev/a"; "/var/lib/containerd" = bind "/nix/persist/containerd"; };
   };
   two-disks = kubelet { fileSystems = { "/" = disk "/dev/a"; "/nix" = disk "/dev/b"; }; };
 }

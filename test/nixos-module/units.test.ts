@@ -26,7 +26,7 @@ describe('the units of the shim', () => {
       ...service,
       'Service.ExecStart': ['/nix/store/enbi-shim/bin/enbi-shim serve --config /nix/store/enbi-shim-checked.json'],
       'Service.Environment': ['NIX_REMOTE=daemon', `PATH=${NIX_PATHS}`],
-      'Service.InaccessiblePaths': service['Service.InaccessiblePaths']?.[0]?.split(' '),
+      'Service.InaccessiblePaths': service['Service.InaccessiblePaths']?.flatMap(paths => paths.split(' ')),
     })
     expect(rendered(machine('kubelet'), 'sockets', 'enbi-shim')).toEqual(await plainUnit('enbi-shim.socket'))
   })
@@ -48,7 +48,7 @@ describe('the units of the shim', () => {
       ...withKubelet,
       'Service.ReadWritePaths': ['-/var/lib/rancher/k3s/agent/containerd'],
     })
-    expect(machine('k3s').tmpfiles.rules).toEqual(['d /var/lib/rancher/k3s/agent/containerd 0711 root root'])
+    expect(machine('k3s').tmpfiles.rules).toEqual(['d /var/lib/rancher/k3s/agent/containerd 0700 root root'])
   })
 
   it('are down for a moment only when they change', () => {
@@ -72,7 +72,7 @@ describe('the units of the shim', () => {
     expect(serviceConfig).toMatchObject({ ReadWritePaths: ['-/srv/containerd', '/srv/enbi-shim'] })
     expect(serviceConfig).not.toHaveProperty('StateDirectory')
     expect(machine('own-folders').tmpfiles.rules).toEqual([
-      'd /srv/containerd 0711 root root',
+      'd /srv/containerd 0700 root root',
       'd /srv/enbi-shim 0711 root root',
     ])
   })
@@ -85,6 +85,23 @@ describe('the units of the shim', () => {
     ['two-disks', '/'],
   ])('see store and snapshots through one mount: %s', (name, mountPoint) => {
     expect(shimOf(name)?.serviceConfig.BindPaths).toBe(`${mountPoint}:/run/enbi-shim/root:norbind`)
+  })
+
+  it('cannot reach through it what is bound elsewhere', () => {
+    const { serviceConfig } = shimOf('root-in-memory') ?? {}
+    expect(serviceConfig?.InaccessiblePaths).toContain('-/run/enbi-shim/root/persist/etc/ssh')
+    expect(serviceConfig?.InaccessiblePaths).not.toContain('-/run/enbi-shim/root/persist/var/lib')
+  })
+
+  it('can reach a folder of containerd that is in an unusual place', () => {
+    const { serviceConfig } = shimOf('containerd-in-opt') ?? {}
+    expect(serviceConfig?.InaccessiblePaths).not.toContain('-/run/enbi-shim/root/opt')
+    expect(serviceConfig?.InaccessiblePaths).toContain('-/run/enbi-shim/root/etc')
+  })
+
+  it('have no such mount where nothing is linked', () => {
+    expect(shimOf('more-settings')?.serviceConfig).not.toHaveProperty('BindPaths')
+    expect(shimOf('more-settings')?.serviceConfig).not.toHaveProperty('InaccessiblePaths')
   })
 
   it('read a file of environment variables', () => {

@@ -76,6 +76,7 @@ describe('a mistake', () => {
   })
 
   it.each([
+    ['state-in-memory', /^\/var\/lib\/enbi-shim is in memory: .*stateDir persist\.$/],
     ['no-policy', /^services\.enbi-shim\.policy has no rule: nothing will be built\.$/],
     [
       'not-wired',
@@ -102,7 +103,13 @@ describe('a mistake', () => {
         ...['no-containerd', 'both-wirings', 'k3s-flags-as-text', 'firewall-without-metrics', 'kubeconfig-in-store'],
         ...['kubeconfig-in-home', 'controller-without-kubeconfig', 'controller-kubeconfig-in-store', 'no-policy'],
         ...['not-wired', 'kubelet-not-wired', 'kubelet-not-enabled', 'k3s-not-enabled', 'serialised-pulls'],
-        ...['one-pull-at-a-time', 'serialised-pulls-of-k3s', 'two-disks', 'firewall-for-local-metrics'],
+        ...[
+          'one-pull-at-a-time',
+          'serialised-pulls-of-k3s',
+          'two-disks',
+          'firewall-for-local-metrics',
+          'state-in-memory',
+        ],
       ].toSorted(),
     )
   })

@@ -81,6 +81,7 @@ test('`enbi-shim doctor` finds nothing wrong but that no kubelet runs here', asy
   expect(stdout.match(/^[✗!].*$/gm)).toEqual(['! kubelet: no kubelet and no k3s runs here'])
   expect(stdout).toMatch(/^✓ nix daemon: /m)
   expect(stdout).toMatch(/^✓ cgroup: /m)
+  expect(stdout).toMatch(/^– kubelet restart: no kubelet/m)
 })
 
 test('what comes out of the store runs as the build user', async () => {
@@ -148,7 +149,7 @@ test('a service that was killed is started again', async () => {
 })
 
 test('nothing is left when it is undone, but what containerd and npm have', async () => {
-  await follow('undo')
+  await follow('unwire', 'undo')
   const { stdout } = await node.run('sh', ['-c', 'find /etc /var -xdev -name "*enbi-shim*"; getent passwd enbi-shim'], {
     reject: false,
   })

@@ -1,20 +1,23 @@
+import { existsSync, realpathSync } from 'node:fs'
 import { lazy } from '../../lazy.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from '../finding.ts'
 import { listProcesses } from '../processes.ts'
 import { findKubelet } from './find-kubelet.ts'
+import type { K3sFiles } from './k3s.ts'
 import { type KubeletSettings, readKubeletConfig } from './settings.ts'
 
 export interface KubeletPlace {
   /** A KubeletConfiguration; without one that of the running kubelet is found. */
   readonly configFile?: string | undefined
-  readonly proc?: string
-  readonly k3sConfig?: string
+  /** `/proc` */
+  readonly proc: string
+  readonly k3sFiles?: K3sFiles
 }
 
 /** Whether the kubelet pulls through the shim, and several images at once. */
-export function checkKubelet(listen: string, { configFile, proc = '/proc', k3sConfig }: KubeletPlace): Check[] {
+export function checkKubelet(listen: string, { configFile, proc, k3sFiles }: KubeletPlace): Check[] {
   const settings = lazy(async () =>
-    configFile === undefined ? findKubelet(await listProcesses(proc), k3sConfig) : readKubeletConfig(configFile),
+    configFile === undefined ? findKubelet(await listProcesses(proc), k3sFiles) : readKubeletConfig(configFile),
   )
   const judge = (name: string, look: (settings: KubeletSettings) => Finding, missing: Finding): Check => ({
     name,
@@ -43,16 +46,20 @@ function judgeEndpoint(settings: KubeletSettings, listen: string): Finding {
     )
   if (imageServiceEndpoint === undefined)
     return failed(`the kubelet pulls past the shim: ${source} has no ${key}`, wayOut)
-  if (imageServiceEndpoint.replace(/^unix:(\/\/)?/, '') === listen)
+  if (isSame(imageServiceEndpoint.replace(/^unix:(\/\/)?/, ''), listen))
     return ok(`it pulls through ${imageServiceEndpoint}`)
   return failed(`the kubelet pulls through ${imageServiceEndpoint}, and the shim listens at ${listen}`, wayOut)
 }
 
+/** `/var/run` is a link to `/run`, say. */
+function isSame(one: string, other: string): boolean {
+  return one === other || (existsSync(one) && existsSync(other) && realpathSync(one) === realpathSync(other))
+}
+
 function judgePulls(settings: KubeletSettings): Finding {
-  const { serializeImagePulls, maxParallelImagePulls, source, isK3s, flagsHidden } = settings
+  const { serializeImagePulls, maxParallelImagePulls, source, isK3s } = settings
   if (!serializeImagePulls)
     return ok(maxParallelImagePulls === undefined ? 'as many at once as there are' : `${maxParallelImagePulls} at once`)
-  if (flagsHidden) return skipped('k3s does not show its flags')
   const keys = isK3s
     ? 'kubelet-arg: [serialize-image-pulls=false]'
     : 'serializeImagePulls: false and maxParallelImagePulls: 8'

@@ -5,9 +5,12 @@ import { parse } from 'yaml'
 import { hasCode } from '../../error-code.ts'
 import { parseFlags } from './flags.ts'
 import { namesIn } from './names-in.ts'
-import { type KubeletSettings, ofFlags, toSettings } from './settings.ts'
+import { type KubeletSettings, ofFlags, readDropIns, toSettings, withoutMissing } from './settings.ts'
 
-export const K3S_CONFIG = '/etc/rancher/k3s/config.yaml'
+export const K3S_FILES: K3sFiles = {
+  config: '/etc/rancher/k3s/config.yaml',
+  kubeletConfigs: '/var/lib/rancher/k3s/agent/etc/kubelet.conf.d',
+}
 
 /** Whether it is the command line of a k3s that runs a kubelet. It writes it anew: `/usr/local/bin/k3s server` is one word then. */
 export function isK3s(args: readonly string[]): boolean {
@@ -16,8 +19,18 @@ export function isK3s(args: readonly string[]): boolean {
   return name === 'k3s' ? command === 'server' || command === 'agent' : name === 'k3s-server' || name === 'k3s-agent'
 }
 
-/** k3s's own flags and files, with what they have for its kubelet. Source: k3s, pkg/configfilearg. */
-export async function settingsOfK3s(args: readonly string[], config: string): Promise<KubeletSettings> {
+export interface K3sFiles {
+  /** What a person writes. */
+  readonly config: string
+  /** What newer ones write for their kubelet. */
+  readonly kubeletConfigs: string
+}
+
+/** k3s's own flags and files, with what they have for its kubelet. Source: k3s, pkg/configfilearg, pkg/daemons/agent. */
+export async function settingsOfK3s(
+  args: readonly string[],
+  { config, kubeletConfigs }: K3sFiles,
+): Promise<KubeletSettings> {
   const flags = parseFlags(args)
   const names = (await namesIn(`${config}.d`)).filter(name => /\.ya?ml$/.test(name))
   const files = await Promise.all([config, ...names.map(name => join(`${config}.d`, name))].map(readK3sConfig))
@@ -25,7 +38,11 @@ export async function settingsOfK3s(args: readonly string[], config: string): Pr
   const ofArgs = ofFlags(parseFlags(kubeletArgs.map(arg => `--${arg}`)))
   const endpoints = [...files.map(file => file.endpoint), flags.get('image-service-endpoint')?.at(-1)]
   const imageServiceEndpoint = ofArgs.imageServiceEndpoint ?? endpoints.findLast(endpoint => endpoint !== undefined)
-  return toSettings(config, { ...ofArgs, imageServiceEndpoint }, { flagsHidden: flags.size === 0 })
+  const written = await readDropIns(kubeletConfigs)
+  const own = withoutMissing({ ...ofArgs, imageServiceEndpoint })
+  // It has its kubelet pull side by side unless told otherwise.
+  const found = { serializeImagePulls: false, ...written, ...own }
+  return toSettings(config, found, { flagsHidden: flags.size === 0 && found.imageServiceEndpoint === undefined })
 }
 
 const list = v.pipe(

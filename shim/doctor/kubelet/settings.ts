@@ -35,11 +35,17 @@ export async function settingsOfKubelet(args: readonly string[]): Promise<Kubele
   const flags = parseFlags(args)
   const file = flags.get('config')?.at(-1)
   const folder = flags.get('config-dir')?.at(-1)
-  const dropIns = folder === undefined ? [] : (await namesIn(folder)).filter(name => name.endsWith('.conf')).toSorted()
-  const files = [...(file === undefined ? [] : [file]), ...dropIns.map(name => join(folder ?? '', name))]
-  const all = await Promise.all(files.map(readFields))
-  const merged = Object.assign({}, ...all.map(withoutMissing), withoutMissing(ofFlags(flags)))
-  return toSettings(file ?? "the kubelet's flags", v.parse(fields, merged), undefined)
+  const ofFile = file === undefined ? {} : withoutMissing(await readFields(file))
+  const ofFolder = folder === undefined ? {} : await readDropIns(folder)
+  const found = { ...ofFile, ...ofFolder, ...withoutMissing(ofFlags(flags)) }
+  return toSettings(file ?? folder ?? "the kubelet's flags", found, undefined)
+}
+
+/** Of the files of a `--config-dir`, the last one wins. */
+export async function readDropIns(folder: string): Promise<Partial<Fields>> {
+  const names = (await namesIn(folder)).filter(name => name.endsWith('.conf'))
+  const all = await Promise.all(names.map(name => readFields(join(folder, name))))
+  return Object.assign({}, ...all.map(withoutMissing))
 }
 
 /** The kubelet's own flags. */
@@ -57,7 +63,7 @@ async function readFields(file: string): Promise<Fields> {
   return v.parse(fields, parse(await readFile(file, 'utf8')) ?? {})
 }
 
-function withoutMissing(found: Fields): Partial<Fields> {
+export function withoutMissing(found: Partial<Fields>): Partial<Fields> {
   return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined && value !== null))
 }
 

@@ -1,0 +1,43 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Check, ok, skipped, warning } from '../finding.ts'
+import { listProcesses, type ProcessInfo, startedAt } from '../processes.ts'
+import { isKubelet } from './find-kubelet.ts'
+import { parseFlags } from './flags.ts'
+import { isK3s, K3S_FILES } from './k3s.ts'
+import { namesIn } from './names-in.ts'
+
+/** A file that was written just before the start is no change. */
+const INACCURATE_MS = 1000
+
+/** Whether the kubelet that runs has read its files as they are now: it does so at its start alone. */
+export function checkRestart(proc: string): Check {
+  return {
+    name: 'kubelet restart',
+    async look() {
+      const process = (await listProcesses(proc)).find(one => isKubelet(one) || isK3s(one.args))
+      if (!process) return skipped('no kubelet runs here')
+      const start = await startedAt(proc, process.pid)
+      const changes = await Promise.all(
+        (await filesOf(process)).map(async file => ({ file, at: await changedAt(file) })),
+      )
+      const late = changes.filter(({ at }) => at > start + INACCURATE_MS).map(({ file }) => file)
+      if (late.length === 0) return ok('its files are those that it was started with')
+      const what = isKubelet(process) ? 'the kubelet' : 'k3s'
+      return warning(`${late.join(', ')} has changed since ${what} was started`, `restart ${what}`)
+    },
+  }
+}
+
+async function filesOf(process: ProcessInfo): Promise<string[]> {
+  if (!isKubelet(process)) return [K3S_FILES.config]
+  const flags = parseFlags(process.args)
+  const folder = flags.get('config-dir')?.at(-1)
+  const dropIns = folder === undefined ? [] : (await namesIn(folder)).map(name => join(folder, name))
+  return [...(flags.get('config')?.slice(-1) ?? []), ...dropIns]
+}
+
+/** One that is not there has not changed. In milliseconds since 1970. */
+async function changedAt(file: string): Promise<number> {
+  return (await stat(file).catch(() => undefined))?.mtimeMs ?? 0
+}
