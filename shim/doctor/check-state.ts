@@ -40,8 +40,9 @@ async function unreachable(stateDir: string, user: string | null): Promise<Findi
   if (user === null || !isRoot()) return undefined
   const { uid, gid } = await resolveBuildUser({ name: user, home: '/', configHome: '/', env: {} })
   if (uid === undefined || gid === undefined) return undefined
+  const as = { uid, gid, cwd: '/', env: { PATH: process.env.PATH } }
   try {
-    await promisify(execFile)('sh', ['-c', 'cd -- "$1"', 'sh', stateDir], { uid, gid, cwd: '/' })
+    await promisify(execFile)('sh', ['-c', 'cd -- "$1"', 'sh', stateDir], as)
     return undefined
   } catch {
     const wayOut = `chmod o+x ${stateDir} and the folders above it, or set stateDir`
