@@ -1,6 +1,6 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { stringify } from 'yaml'
 import { enbiShim } from '../commands/enbi-shim.ts'
 import { type Bed, startBed } from '../node/bed.ts'
@@ -8,6 +8,7 @@ import { copyExample } from '../node/example.ts'
 import type { Shim } from '../node/shim.ts'
 import { runDoctor } from './run-doctor.ts'
 
+const IN_TIME = { timeout: 30_000, interval: 100 }
 let bed: Bed
 let shim: Shim
 let kubelet: string
@@ -202,6 +203,24 @@ describe('a mistake is named, with the way out', () => {
       expect(found).toMatchObject({ outcome: 'failed', wayOut: expect.stringContaining('nix-daemon.socket') })
     } finally {
       await bed.nixDaemon.start()
+    }
+  })
+
+  it('a containerd without its CRI plugin', async () => {
+    const path = join(bed.dir, 'containerd/config.toml')
+    const config = await readFile(path, 'utf8')
+    await bed.containerd.stop()
+    await writeFile(path, config.replace('disabled_plugins = [', 'disabled_plugins = ["io.containerd.grpc.v1.cri", '))
+    await bed.containerd.start({ wait: false })
+    try {
+      await vi.waitFor(async () => {
+        const found = (await diagnose(shim.configPath)).of('containerd')
+        expect(found).toMatchObject({ outcome: 'failed', wayOut: expect.stringContaining('disabled_plugins') })
+      }, IN_TIME)
+    } finally {
+      await bed.containerd.stop()
+      await writeFile(path, config)
+      await bed.containerd.start()
     }
   })
 
