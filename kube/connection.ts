@@ -1,6 +1,7 @@
 import type { RequestOptions } from 'node:https'
 import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
 import { Agent, type Dispatcher, ProxyAgent, Socks5ProxyAgent } from 'undici'
+import { shareAnswer } from '../shim/share-answer.ts'
 import { unlessAborted } from '../shim/unless-aborted.ts'
 
 /** One at a time per connection, HTTP/1.1; every watch holds one of them. */
@@ -29,7 +30,8 @@ export interface Connection {
 
 /** client-node's KubeConfig knows who we are; its own API classes would make a new connection for every request. */
 export function createConnection(config: KubeConfig, userAgent: string): Connection {
-  const credentials = askOneAtATime(() => readCredentials(config))
+  // A program that gives tokens is run once for all who ask meanwhile.
+  const credentials = shareAnswer(() => readCredentials(config))
   const server = new URL(config.getCurrentCluster()?.server ?? '')
   const base = server.pathname.replace(/\/$/, '')
   let current: { readonly tls: Tls; readonly agent: Dispatcher } | undefined
@@ -90,17 +92,6 @@ async function readCredentials(config: KubeConfig): Promise<Credentials> {
   )
   const headers = Object.entries(options.headers ?? {}).map(([name, value]) => [name, String(value).trim()])
   return { tls: Object.fromEntries(given), headers: Object.fromEntries(headers) }
-}
-
-/** A program that gives tokens is run once for all who ask meanwhile. */
-function askOneAtATime<T>(ask: () => Promise<T>): () => Promise<T> {
-  let asked: Promise<T> | undefined
-  return () => {
-    asked ??= ask().finally(() => {
-      asked = undefined
-    })
-    return asked
-  }
 }
 
 /** undici heeds the signal of a request only once it has a connection, and a program that gives tokens heeds none. */

@@ -43,8 +43,9 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const shim = shimFacts(config)
   const linking = { identity: createIdentity(config.stateDir), onLinking: createLinkingTeller(logger) }
   const stages = lazy(() => createStages({ config, images, env, logger, ...linking }))
-  const metrics = await countIfTold(config, { shim, images, activity: createActivity() })
-  const activity = metrics?.activity ?? createActivity()
+  const uncounted = createActivity()
+  const metrics = await countIfTold(config, { shim, images, activity: uncounted })
+  const { activity = uncounted, onCall } = metrics ?? {}
   const service = createImageService({
     policy: createPolicy(config.policy),
     images,
@@ -65,14 +66,13 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     stopping: signal,
   })
   const streams = new Map([...service.streams, [STATUS_PATH, status]])
-  const { onCall } = metrics ?? {}
   const proxy = createProxy({ upstream: config.containerd.address, ...service, streams, onCall, logger })
 
   const fd = takeSystemdSocket(env)
   await proxy.listen(fd === undefined ? { path: config.listen } : { fd })
   logger.info({ listen: fd === undefined ? config.listen : `fd ${fd}`, upstream: config.containerd.address }, 'serving')
   await notifySystemd('READY=1', { env, logger })
-  const metricsServed = config.metrics && metrics?.serve({ listen: config.metrics.address, signal, logger })
+  const metricsServed = metrics?.serve({ signal, logger })
 
   cluster?.()
     .then(side => side.start(service.makeImage))
@@ -106,10 +106,10 @@ function shimFacts({ containerd, policy, nix, stateDir }: Config): ShimFacts {
 }
 
 /** What counts and tells costs memory: it is loaded only where it is wanted. */
-async function countIfTold(config: Config, options: MetricsOptions): Promise<Metrics | undefined> {
-  if (!config.metrics) return undefined
+async function countIfTold({ metrics }: Config, options: Omit<MetricsOptions, 'listen'>): Promise<Metrics | undefined> {
+  if (!metrics) return undefined
   const { createMetrics } = await import('../metrics/metrics.ts')
-  return createMetrics(options)
+  return createMetrics({ ...options, listen: metrics.address })
 }
 
 type ClusterOptions = Pick<StagesOptions, 'config' | 'images' | 'logger'>

@@ -1,7 +1,6 @@
+import { askInTime } from '../containerd/ask-in-time.ts'
 import { messageOf } from '../errors.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
-import { shareAnswer } from '../share-answer.ts'
-import { unlessAborted } from '../unless-aborted.ts'
 
 /** What containerd is asked; nothing of it costs more the more images there are, but those that the shim made. */
 export interface AskedContainerd {
@@ -19,16 +18,14 @@ export interface ContainerdView {
   countImages(): Promise<number | undefined>
 }
 
-/** A containerd that is there answers in milliseconds. */
-const LIMIT_MS = 2000
 /** A reference that no image has. */
 const NO_IMAGE = 'enbi-shim.invalid/none:none'
 
 export function createContainerdView(containerd: () => Promise<AskedContainerd>): ContainerdView {
-  const problem = bounded(async () => {
+  const problem = askInTime(async () => {
     await (await containerd()).present(NO_IMAGE)
   })
-  const count = bounded(async () => {
+  const count = askInTime(async () => {
     const records = await (await containerd()).withLabel(RECIPE_LABEL)
     return new Set(records.map(({ target }) => target.digest)).size
   })
@@ -36,14 +33,4 @@ export function createContainerdView(containerd: () => Promise<AskedContainerd>)
     problem: () => problem().then(() => undefined, messageOf),
     countImages: () => count().catch(() => undefined),
   }
-}
-
-/** In time; what was left to itself may still be waiting. */
-function bounded<T>(ask: () => Promise<T>): () => Promise<T> {
-  const answer = shareAnswer(ask)
-  return () => unlessAborted(answer(), AbortSignal.timeout(LIMIT_MS), tooLate)
-}
-
-function tooLate(): Error {
-  return new Error(`it said nothing for ${LIMIT_MS / 1000} s`)
 }

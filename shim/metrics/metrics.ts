@@ -13,6 +13,7 @@ import { countActivity } from './pull-metrics.ts'
 import { serveHttp } from './serve-http.ts'
 
 export interface MetricsOptions {
+  readonly listen: ListenAddress
   readonly images: () => Promise<AskedContainerd>
   readonly shim: ShimFacts
   readonly activity: Activity
@@ -28,12 +29,11 @@ export interface Metrics {
 }
 
 export interface ServePlan {
-  readonly listen: ListenAddress
   readonly signal: AbortSignal
   readonly logger: Logger
 }
 
-export function createMetrics({ shim, activity, images }: MetricsOptions): Metrics {
+export function createMetrics({ listen, shim, activity, images }: MetricsOptions): Metrics {
   const registry = new Registry()
   const containerd = createContainerdView(images)
   addProcessMetrics(registry)
@@ -45,7 +45,7 @@ export function createMetrics({ shim, activity, images }: MetricsOptions): Metri
   return {
     onCall: createCallMetrics(registry),
     activity: countActivity(activity, registry),
-    async serve({ listen, signal, logger }) {
+    async serve({ signal, logger }) {
       try {
         const server = await serveHttp({
           ...{ listen, setBy: 'metrics.address', registry, obstacles },

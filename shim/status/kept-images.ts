@@ -1,7 +1,6 @@
+import { askInTime } from '../containerd/ask-in-time.ts'
 import { messageOf } from '../errors.ts'
 import { RECIPE_LABEL, STORE_PATH_LABEL } from '../pull/labels.ts'
-import { shareAnswer } from '../share-answer.ts'
-import { unlessAborted } from '../unless-aborted.ts'
 
 export interface KeptImagesOptions {
   readonly images: () => Promise<ImagesOfContainerd>
@@ -43,27 +42,20 @@ export interface KeptImages {
   readonly problem: string | undefined
 }
 
-/** A containerd that is there answers in milliseconds. */
-const LIMIT_MS = 2000
-
 /** The images of containerd's that the shim made. Takes a bounded time and never throws. */
 export function createKeptImages({ images }: KeptImagesOptions): () => Promise<KeptImages> {
-  const ask = shareAnswer(async () => {
+  const ask = askInTime(async () => {
     const records = await images()
     const [labelled, known] = await Promise.all([records.withLabel(RECIPE_LABEL), records.all()])
     return pairUp(labelled, new Map(known.map(({ id, size }) => [id, size])))
   })
   return async () => {
     try {
-      return { images: await unlessAborted(ask(), AbortSignal.timeout(LIMIT_MS), tooLate), problem: undefined }
+      return { images: await ask(), problem: undefined }
     } catch (error) {
       return { images: [], problem: messageOf(error) }
     }
   }
-}
-
-function tooLate(): Error {
-  return new Error(`it said nothing for ${LIMIT_MS / 1000} s`)
 }
 
 const ID = /^sha256:/

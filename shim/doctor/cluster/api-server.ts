@@ -7,8 +7,10 @@ import type { Right } from './rights.ts'
 
 /** What doctor asks an API server. All of it is open to whoever it knows. Errors are those of `Kube`. */
 export interface ApiServer extends AsyncDisposable {
-  /** `v1.33.1`, and how far its clock is ahead of ours, in milliseconds; it tells whole seconds. */
-  version(signal: AbortSignal): Promise<{ readonly version: string; readonly aheadMs: number | undefined }>
+  /** `v1.33.1` */
+  version(signal: AbortSignal): Promise<string>
+  /** How far its clock is ahead of ours, in milliseconds; it tells whole seconds, or nothing. */
+  clockAheadMs(signal: AbortSignal): Promise<number | undefined>
   /** The Node that our token is bound to, if it is. */
   boundNode(signal: AbortSignal): Promise<string | undefined>
   isAllowed(right: Right, signal: AbortSignal): Promise<boolean>
@@ -29,6 +31,9 @@ export function openApiServer(kubeconfig: string | undefined): ApiServer {
         v.object({ gitVersion: v.string() }),
         await get('read the version', '/version', signal),
       )
+      return gitVersion
+    },
+    async clockAheadMs(signal) {
       const { headers, body } = await connection.send({
         method: 'GET',
         path: '/version',
@@ -38,7 +43,7 @@ export function openApiServer(kubeconfig: string | undefined): ApiServer {
       })
       await body.dump()
       const date = Date.parse(String(headers.date))
-      return { version: gitVersion, aheadMs: Number.isNaN(date) ? undefined : date - Date.now() }
+      return Number.isNaN(date) ? undefined : date - Date.now()
     },
     async boundNode(signal) {
       const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews'

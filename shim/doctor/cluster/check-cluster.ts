@@ -55,7 +55,7 @@ export function checkCluster({ kubeconfig, nodeName }: Kubernetes): {
 }
 
 async function judgeVersion(api: ApiServer, signal: AbortSignal): Promise<Finding> {
-  const { version } = await api.version(signal)
+  const version = await api.version(signal)
   if (isOlder(version.replace(/^v/, ''), OLDEST))
     return failed(
       `Kubernetes ${version} is too old: tokens cannot be bound to nodes`,
@@ -65,7 +65,7 @@ async function judgeVersion(api: ApiServer, signal: AbortSignal): Promise<Findin
 }
 
 async function judgeClock(api: ApiServer, signal: AbortSignal): Promise<Finding> {
-  const { aheadMs } = await api.version(signal)
+  const aheadMs = await api.clockAheadMs(signal)
   if (aheadMs === undefined) return warning('the API server does not tell the time', 'compare the clocks by hand')
   const seconds = Math.round(Math.abs(aheadMs) / 1000)
   if (Math.abs(aheadMs) <= MOST_APART_MS) return ok('as that of the API server')

@@ -2,9 +2,9 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Check, ok, skipped, warning } from '../finding.ts'
 import { listProcesses, type ProcessInfo, startedAt } from '../processes.ts'
-import { isKubelet } from './find-kubelet.ts'
+import { isKubelet, kubeletProcess } from './find-kubelet.ts'
 import { parseFlags } from './flags.ts'
-import { isK3s, K3S_FILES } from './k3s.ts'
+import { K3S_FILES } from './k3s.ts'
 import { namesIn } from './names-in.ts'
 
 /** A file that was written just before the start is no change. */
@@ -15,7 +15,7 @@ export function checkRestart(proc: string): Check {
   return {
     name: 'kubelet restart',
     async look() {
-      const process = (await listProcesses(proc)).find(one => isKubelet(one) || isK3s(one.args))
+      const process = kubeletProcess(await listProcesses(proc))
       if (!process) return skipped('no kubelet runs here')
       const start = await startedAt(proc, process.pid)
       const changes = await Promise.all(

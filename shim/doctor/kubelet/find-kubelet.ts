@@ -8,10 +8,14 @@ export async function findKubelet(
   processes: readonly ProcessInfo[],
   k3sFiles = K3S_FILES,
 ): Promise<KubeletSettings | undefined> {
-  const kubelet = processes.find(isKubelet)
-  if (kubelet) return settingsOfKubelet(kubelet.args)
-  const k3s = processes.find(({ args }) => isK3s(args))
-  return k3s && settingsOfK3s(k3s.args, k3sFiles)
+  const process = kubeletProcess(processes)
+  if (!process) return undefined
+  return isKubelet(process) ? settingsOfKubelet(process.args) : settingsOfK3s(process.args, k3sFiles)
+}
+
+/** The kubelet itself, or the k3s that it is part of. */
+export function kubeletProcess(processes: readonly ProcessInfo[]): ProcessInfo | undefined {
+  return processes.find(isKubelet) ?? processes.find(({ args }) => isK3s(args))
 }
 
 /** NixOS has wrapped programs under such a name. */
