@@ -1,10 +1,13 @@
-import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { pairLayers, parseConfig } from './config.ts'
 import { digestOf } from './json.ts'
 import { descriptorSchema } from './oci-index.ts'
-import type { Document, ImagePlan } from './plan.ts'
+import { parseManifest } from './oci-layout.ts'
+import { readOwnFile } from './own-file.ts'
+import type { Document, ImagePlan, PlannedLayer } from './plan.ts'
 
 /** Plans of outputs that were read before. A store path never changes, so its plan holds for ever. */
 export interface PlanMemory {
@@ -15,19 +18,19 @@ export interface PlanMemory {
 /** Plans that are kept; the oldest go. One has about 20 kB. */
 const MAX_PLANS = 1_000
 
-/** One file for each store path. A file that cannot be used counts as none. */
+/** One file for each store path. A file that cannot be used, or that somebody else may have written, counts as none. */
 export function openPlanMemory(folder: string): PlanMemory {
   return {
     async recall(storePath) {
-      const text = await readFile(planFile(folder, storePath), 'utf8').catch(() => undefined)
+      const text = readOwnFile(folder, planFile(folder, storePath))
       return text === undefined ? undefined : parsePlan(text, storePath)
     },
     async remember(storePath, plan) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await removeOldest(folder)
       const file = planFile(folder, storePath)
-      const unfinished = `${file}.${process.pid}`
-      await writeFile(unfinished, JSON.stringify(serialise(storePath, plan)), { mode: 0o600 })
+      const unfinished = `${file}.${randomUUID()}`
+      await writeFile(unfinished, JSON.stringify(serialise(storePath, plan)), { mode: 0o600, flag: 'wx' })
       await rename(unfinished, file)
     },
   }
@@ -39,18 +42,16 @@ function planFile(folder: string, storePath: string): string {
 
 const documentSchema = v.object({ ...descriptorSchema.entries, base64: v.string() })
 const schema = v.object({
-  version: v.literal(2),
+  version: v.literal(3),
   storePath: v.string(),
   config: documentSchema,
   manifest: documentSchema,
-  layers: v.array(v.object({ ...descriptorSchema.entries, diffId: descriptorSchema.entries.digest })),
   layerNames: v.array(v.string()),
 })
 type Serialised = v.InferOutput<typeof schema>
 
-function serialise(storePath: string, { config, manifest, layers, layerNames }: ImagePlan): Serialised {
-  const documents = { config: encode(config), manifest: encode(manifest) }
-  return { version: 2, storePath, ...documents, layers: [...layers], layerNames: [...layerNames] }
+function serialise(storePath: string, { config, manifest, layerNames }: ImagePlan): Serialised {
+  return { version: 3, storePath, config: encode(config), manifest: encode(manifest), layerNames: [...layerNames] }
 }
 
 function encode({ mediaType, digest, size, bytes }: Document): Serialised['config'] {
@@ -60,10 +61,15 @@ function encode({ mediaType, digest, size, bytes }: Document): Serialised['confi
 function parsePlan(text: string, storePath: string): ImagePlan | undefined {
   const result = v.safeParse(v.pipe(v.string(), v.parseJson(), schema), text)
   if (!result.success || result.output.storePath !== storePath) return undefined
-  const { layers, layerNames, ...documents } = result.output
+  const { layerNames, ...documents } = result.output
   const config = decode(documents.config)
   const manifest = decode(documents.manifest)
-  return config && manifest && { config, manifest, layers, layerNames }
+  return config && manifest && { config, manifest, layers: layersOf(config, manifest), layerNames }
+}
+
+/** As these two tell, which are known by their digests. */
+function layersOf(config: Document, manifest: Document): PlannedLayer[] {
+  return pairLayers(parseManifest(manifest.bytes, 'manifest').layers, parseConfig(config.bytes, 'config'))
 }
 
 function decode({ mediaType, digest, size, base64 }: Serialised['config']): Document | undefined {

@@ -1,8 +1,5 @@
-import { chmod, mkdtemp, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { hostSystem } from '../../../shim/build/system.ts'
 import { hostPlatform } from '../../../shim/import/config.ts'
-import { type Entry, tar } from '../../import/tar.ts'
+import { writeMadeFlake } from '../../node/made-flake.ts'
 
 export interface ClaimedLayer {
   /** What the layer is said to be. */
@@ -29,7 +26,7 @@ export async function writeClaims(parent: string, layers: readonly ClaimedLayer[
       isReady: ready !== undefined,
     }
   })
-  return writeFlake(
+  return writeMadeFlake(
     parent,
     `let
       toLayer = { said, files, isReady }:
@@ -64,7 +61,7 @@ export async function writeCustomisation(parent: string, layer: Buffer, checksum
     store_dir: '/nix/store',
     store_layers: [],
   }
-  return writeFlake(
+  return writeMadeFlake(
     parent,
     `let
       layer = make "customisation-layer" { layer = "\${./layer.tar}"; }
@@ -73,45 +70,4 @@ export async function writeCustomisation(parent: string, layer: Buffer, checksum
     in make "attack-conf.json" { inherit conf; } ''printf %s "$conf" > $out''`,
     { 'layer.tar': layer, 'conf.json': JSON.stringify(conf) },
   )
-}
-
-/** Has `image`, which is an archive of these entries, or a folder with them. */
-export async function writeArchive(
-  parent: string,
-  entries: readonly Entry[],
-  form: 'file' | 'folder',
-): Promise<string> {
-  const script = form === 'file' ? 'cp $archive $out' : 'mkdir $out; tar -xf $archive -C $out'
-  return writeFlake(parent, `make "archive" { archive = "\${./archive.tar}"; } "${script}"`, {
-    'archive.tar': await tar(entries),
-  })
-}
-
-/** `image` is an expression that may use `make NAME ENVIRONMENT SCRIPT`. */
-export async function writeFlake(
-  parent: string,
-  image: string,
-  files: Readonly<Record<string, string | Buffer>> = {},
-): Promise<string> {
-  const dir = await mkdtemp(join(parent, 'flake-'))
-  await chmod(dir, 0o755)
-  for (const [name, content] of Object.entries(files)) await writeFile(join(dir, name), content)
-  await writeFile(
-    join(dir, 'flake.nix'),
-    `{
-  outputs = _: let
-    make = name: environment: script: derivation ({
-      inherit name;
-      system = "${hostSystem()}";
-      builder = "/bin/sh";
-      PATH = "/usr/bin:/bin";
-      args = [ "-euc" script ];
-    } // environment);
-  in {
-    packages.${hostSystem()}.image = ${image};
-  };
-}
-`,
-  )
-  return `path:${dir}`
 }

@@ -6,10 +6,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { digest, dockerEntries, hex, makeImage, ociEntries, smallImage, type TestImage } from '../../import/image.ts'
 import { type Entry, tar } from '../../import/tar.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
+import { writeArchiveFlake, writeMadeFlake } from '../../node/made-flake.ts'
 import { BUSYBOX } from '../../node/programs.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
 import type { Shim } from '../../node/shim.ts'
-import { type ClaimedLayer, writeArchive, writeClaims, writeCustomisation, writeFlake } from './names-flake.ts'
+import { type ClaimedLayer, writeClaims, writeCustomisation } from './names-flake.ts'
 
 const MODES = ['linked', 'tar'] as const
 type Mode = (typeof MODES)[number]
@@ -116,13 +117,28 @@ describe('what an image only names, and does not hold, is not taken from another
   it.each<[string, (victim: TestImage) => Promise<string>]>([
     [
       'a docker-archive with other bytes',
-      image => writeArchive(bed.dir, withJunk(dockerEntries(image), image), 'file'),
+      async image => writeArchiveFlake(bed.dir, await tar(withJunk(dockerEntries(image), image))),
     ],
-    ['a docker-archive without bytes', image => writeArchive(bed.dir, without(dockerEntries(image), image), 'file')],
-    ['an OCI archive with other bytes', image => writeArchive(bed.dir, withJunk(ociEntries(image), image), 'file')],
-    ['an OCI archive without bytes', image => writeArchive(bed.dir, without(ociEntries(image), image), 'file')],
-    ['an OCI folder with other bytes', image => writeArchive(bed.dir, withJunk(ociEntries(image), image), 'folder')],
-    ['an OCI folder without bytes', image => writeArchive(bed.dir, without(ociEntries(image), image), 'folder')],
+    [
+      'a docker-archive without bytes',
+      async image => writeArchiveFlake(bed.dir, await tar(without(dockerEntries(image), image))),
+    ],
+    [
+      'an OCI archive with other bytes',
+      async image => writeArchiveFlake(bed.dir, await tar(withJunk(ociEntries(image), image))),
+    ],
+    [
+      'an OCI archive without bytes',
+      async image => writeArchiveFlake(bed.dir, await tar(without(ociEntries(image), image))),
+    ],
+    [
+      'an OCI folder with other bytes',
+      async image => writeArchiveFlake(bed.dir, await tar(withJunk(ociEntries(image), image)), 'folder'),
+    ],
+    [
+      'an OCI folder without bytes',
+      async image => writeArchiveFlake(bed.dir, await tar(without(ociEntries(image), image)), 'folder'),
+    ],
     ['a tar that lies ready for nix2container', image => writeClaims(bed.dir, ready(image))],
     ['one that unpacks to something else', image => writeClaims(bed.dir, compressed(image))],
     ['a customisation layer', image => writeCustomisation(bed.dir, junk(oneLayer(image)), hex(oneLayer(image)))],
@@ -153,7 +169,7 @@ describe('an image reference with a digest', () => {
 
   it.each(['sha256', 'sha384', 'sha512'])('of %s gets that very manifest and no other', async algorithm => {
     const image = await smallImage(algorithm)
-    const flakeUrl = await writeArchive(bed.dir, dockerEntries(image), 'file')
+    const flakeUrl = await writeArchiveFlake(bed.dir, await tar(dockerEntries(image)))
     expect(await pull('tar', flakeUrl, `registry.example/${algorithm}:1`)).toBe(image.id)
     const manifest = await ctr('content', 'get', await manifestDigest(`registry.example/${algorithm}:1`))
     const pinned = (text: string) =>
@@ -170,7 +186,7 @@ describe('an image reference with a digest', () => {
   ])('%s is refused before anything is built', async (_what, digest) => {
     const builds = async () => (await readFile(shims.get('tar')?.daemon.logPath ?? '', 'utf8')).split('build started')
     const before = (await builds()).length
-    const flakeUrl = await writeArchive(bed.dir, dockerEntries(await smallImage(digest)), 'file')
+    const flakeUrl = await writeArchiveFlake(bed.dir, await tar(dockerEntries(await smallImage(digest))))
     expect(await pull('tar', flakeUrl, `registry.example/app@${digest}`)).toMatch(
       /no image reference|cannot be verified/,
     )
@@ -202,7 +218,7 @@ it('a store path that is built again with other files does not get the name of w
     store_dir: '/nix/store',
   }
   const layer = await tar([{ name: 'tmp', type: 'directory' }])
-  const flakeUrl = await writeFlake(
+  const flakeUrl = await writeMadeFlake(
     bed.dir,
     `let
       program = make "program" { } "${program}";
