@@ -25,7 +25,7 @@ test('applied again, nothing changes', async () => {
 })
 
 test('the API server finds no fault with the types in the admission policies', async () => {
-  for (const name of ['enbi-shim-nixbuilds', 'enbi-shim-leases', 'enbi-nixbuild-node']) {
+  for (const name of ['enbi-shim-nixbuilds', 'enbi-shim-leases', 'enbi-shim-events', 'enbi-nixbuild-node']) {
     const read = async () => v.parse(policySchema, await cluster.get('validatingadmissionpolicy', name))
     await expect.poll(async () => (await read()).status.observedGeneration, LIMIT).toBeDefined()
     expect((await read()).status.typeChecking?.expressionWarnings ?? []).toEqual([])
