@@ -1,7 +1,7 @@
 import type { BlobStore } from './blob-store.ts'
-import { compressionOf, MAGIC_BYTES } from './compression.ts'
 import type { StoredLayer } from './layout-files.ts'
-import { peek } from './peek.ts'
+import { measureLayer } from './measure-layer.ts'
+import type { SizeLimit } from './size-limit.ts'
 
 export interface LayerFile {
   /** As it stands in the layout. */
@@ -11,14 +11,21 @@ export interface LayerFile {
   readonly bytes: AsyncIterable<Buffer>
 }
 
+export interface LayerPlace {
+  readonly store: BlobStore
+  /** Of all layers together, decompressed. */
+  readonly limit: SizeLimit
+}
+
 /** Brings a layer into the store. Bytes whose name promises a digest that the store has are read past and not sent. */
-export async function storeLayer(store: BlobStore, { name, size, bytes }: LayerFile): Promise<StoredLayer> {
-  const { head, all } = await peek(bytes, MAGIC_BYTES)
-  const compression = compressionOf(head)
+export async function storeLayer({ store, limit }: LayerPlace, { name, size, bytes }: LayerFile): Promise<StoredLayer> {
+  const { bytes: all, ...measured } = await measureLayer(bytes, limit)
+  const { compression } = measured
   const digest = promisedDigest(name)
-  if (!digest || (await store.find(digest)) !== size) return { ...(await store.write(all)), compression }
+  if (!digest || (await store.find(digest)) !== size)
+    return { ...(await store.write(all)), compression, unpackedSize: measured.unpackedSize() }
   await drain(all)
-  return { digest, size, compression }
+  return { digest, size, compression, unpackedSize: measured.unpackedSize() }
 }
 
 /**
