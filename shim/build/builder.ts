@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { createPlaces, shareOf } from '../places.ts'
 import { type BuildUser, resolveBuildUser } from './build-user.ts'
 import type { Builder } from './contract.ts'
 import { createGitTrust } from './git-trust.ts'
@@ -7,7 +8,6 @@ import { isLocked, type Recipe, recipeKey } from './recipe.ts'
 import { createResults } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
 import { type NixOptions, type NixSetup, runRecipe } from './run-recipe.ts'
-import { createSlots } from './slots.ts'
 import { layOut, prepareStateDir } from './state-dir.ts'
 
 export interface BuilderOptions {
@@ -16,7 +16,7 @@ export interface BuilderOptions {
   readonly nix: NixOptions & {
     /** Null: nix runs as whoever runs the shim. */
     readonly user: string | null
-    /** Builds at once; the others wait. */
+    /** Builds at once; the others wait. With more than one, no namespace has all of them. */
     readonly maxBuilds: number
   }
   readonly logger: Logger
@@ -37,14 +37,14 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const results = createResults(dir)
   const gitTrust = createGitTrust(dir.config)
   const setup: NixSetup = { dir, user, nix, results, gitTrust, logger: logger.child({ stage: 'build' }) }
-  const slots = createSlots(nix.maxBuilds)
+  const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const active = createActiveKeys()
   return {
     user,
     build: (recipe, call) =>
       active.during(recipeKey(recipe), () => {
         const onAhead = (ahead: number) => call.onProgress({ phase: 'queued', ahead })
-        return slots.run({ owner: call.namespace, signal: call.signal, onAhead }, async () => {
+        return places.run({ owners: call.owners, signal: call.signal, onAhead }, async () => {
           await prepareStateDir(dir, user)
           await pruneRunLogs(dir.logs).catch(err => setup.logger.warn({ err }, 'removing old build logs failed'))
           return runRecipe(setup, recipe, call)
