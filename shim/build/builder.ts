@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { createPlaces, shareOf } from '../places.ts'
 import { type BuildUser, resolveBuildUser } from './build-user.ts'
 import type { Builder } from './contract.ts'
 import { queryPathInfo } from './path-info.ts'
@@ -6,7 +7,6 @@ import { isLocked, type Recipe, recipeKey } from './recipe.ts'
 import { createResults } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
 import { type NixOptions, type NixSetup, runRecipe } from './run-recipe.ts'
-import { createSlots } from './slots.ts'
 import { createSourceCaches } from './source-caches.ts'
 import { guardState, layOut, prepareStateDir } from './state-dir.ts'
 import { createUserConfig, gitAccess } from './user-config.ts'
@@ -17,7 +17,7 @@ export interface BuilderOptions {
   readonly nix: NixOptions & {
     /** Null: nix runs as whoever runs the shim. */
     readonly user: string | null
-    /** Builds at once; the others wait. */
+    /** Builds at once; the others wait. With more than one, no namespace has all of them. */
     readonly maxBuilds: number
   }
   readonly logger: Logger
@@ -39,14 +39,14 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const userConfig = createUserConfig(dir)
   const setup: NixSetup = { dir, user, nix, results, logger: logger.child({ stage: 'build' }) }
   const caches = createSourceCaches({ dir, user, logger: setup.logger })
-  const slots = createSlots(nix.maxBuilds)
+  const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const active = createActiveKeys()
   return {
     user,
     build: (recipe, call) =>
       active.during(recipeKey(recipe), () => {
         const onAhead = (ahead: number) => call.onProgress({ phase: 'queued', ahead })
-        return slots.run({ owner: call.namespace, signal: call.signal, onAhead }, async () => {
+        return places.run({ owners: call.owners, signal: call.signal, onAhead }, async () => {
           await prepareStateDir(dir, user)
           await guardState(dir.root, () => userConfig.prepare(recipe))
           await pruneRunLogs(dir.logs).catch(err => setup.logger.warn({ err }, 'removing old build logs failed'))
