@@ -2,13 +2,14 @@ import type { Logger } from 'pino'
 import { createPlaces, shareOf } from '../places.ts'
 import { type BuildUser, resolveBuildUser } from './build-user.ts'
 import type { Builder } from './contract.ts'
-import { createGitTrust } from './git-trust.ts'
 import { queryPathInfo } from './path-info.ts'
 import { isLocked, type Recipe, recipeKey } from './recipe.ts'
 import { createResults } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
 import { type NixOptions, type NixSetup, runRecipe } from './run-recipe.ts'
-import { layOut, prepareStateDir } from './state-dir.ts'
+import { createSourceCaches } from './source-caches.ts'
+import { guardState, layOut, prepareStateDir } from './state-dir.ts'
+import { createUserConfig, gitAccess } from './user-config.ts'
 
 export interface BuilderOptions {
   /** Absolute. Holds gc roots, results, logs, and the build user's home. */
@@ -35,8 +36,9 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
   await prepareStateDir(dir, user)
   const results = createResults(dir)
-  const gitTrust = createGitTrust(dir.config)
-  const setup: NixSetup = { dir, user, nix, results, gitTrust, logger: logger.child({ stage: 'build' }) }
+  const userConfig = createUserConfig(dir)
+  const setup: NixSetup = { dir, user, nix, results, logger: logger.child({ stage: 'build' }) }
+  const caches = createSourceCaches({ dir, user, logger: setup.logger })
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const active = createActiveKeys()
   return {
@@ -46,8 +48,12 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
         const onAhead = (ahead: number) => call.onProgress({ phase: 'queued', ahead })
         return places.run({ owners: call.owners, signal: call.signal, onAhead }, async () => {
           await prepareStateDir(dir, user)
+          await guardState(dir.root, () => userConfig.prepare(recipe))
           await pruneRunLogs(dir.logs).catch(err => setup.logger.warn({ err }, 'removing old build logs failed'))
-          return runRecipe(setup, recipe, call)
+          return caches.use(recipe, cached => {
+            const env = { ...cached.env, ...gitAccess(recipe) }
+            return runRecipe({ ...setup, user: { ...cached, env } }, recipe, call)
+          })
         })
       }),
     findResult: recipe => findLocked(setup, recipe),

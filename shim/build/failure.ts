@@ -103,7 +103,7 @@ const RULES: readonly (readonly [ErrorCode, RegExp])[] = [
   ['StorePathMissing', /is required, but there is no substituter that can build it|know how to build these paths/],
   [
     'FlakeNotFound',
-    /does not appear to be a git repository|(?:Git repository|tarball) "[^"\n]*" does not exist|couldn't find remote ref|unknown revision or path|could not read Username|cannot find (?:flake|Git re)|revspec '[^'\n]*' not found|does not contain a '[^'\n]*flake\.nix'|is not a flake|' is unsupported/,
+    /does not appear to be a git repository|(?:Git repository|tarball) "[^"\n]*" does not exist|couldn't find remote ref|unknown revision or path|could not read Username|[Cc]annot find (?:flake|Git re)|revspec '[^'\n]*' not found|does not contain a '[^'\n]*flake\.nix'|is not a flake|' is unsupported/,
   ],
   [
     'FlakeNotFound',

@@ -5,8 +5,9 @@ import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { evaluationArgs, readEvaluation } from './evaluate.ts'
 import { explainFailure, type FailedRun } from './failure.ts'
-import type { GitTrust } from './git-trust.ts'
+import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
+import { withLocalBranch } from './local-branch.ts'
 import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
 import { fetchArgs, readRealisation, realisationArgs } from './realise.ts'
@@ -21,7 +22,7 @@ import {
 } from './recipe.ts'
 import type { Results, SavedResult } from './results.ts'
 import { createRunId, openRunLog } from './run-log.ts'
-import { guardState, type StateDir } from './state-dir.ts'
+import type { StateDir } from './state-dir.ts'
 
 export interface NixOptions extends NixSettings {
   /** A name on PATH or an absolute path. */
@@ -34,7 +35,6 @@ export interface NixSetup {
   readonly user: BuildUser
   readonly nix: NixOptions
   readonly results: Results
-  readonly gitTrust: GitTrust
   readonly logger: Logger
 }
 
@@ -74,7 +74,7 @@ async function makeWithNix(setup: NixSetup, recipe: Recipe, run: Run): Promise<S
   const signal = AbortSignal.any([run.signal, timeLimit])
   const nix: CallNix = (stage, args) => callNix(setup, recipe, { ...run, signal, timeLimit, stage, args })
 
-  const made = await make(setup, recipe, run, nix)
+  const made = await make(setup, recipe, { ...run, signal }, nix)
   const result = { ...made, runId: run.runId }
   await setup.results.save(recipeKey(recipe), result)
   return result
@@ -82,19 +82,21 @@ async function makeWithNix(setup: NixSetup, recipe: Recipe, run: Run): Promise<S
 
 type Made = Omit<SavedResult, 'runId'>
 
-function make(setup: NixSetup, recipe: Recipe, { runId, onProgress }: Run, nix: CallNix): Promise<Made> {
+function make(setup: NixSetup, recipe: Recipe, { runId, onProgress, signal }: Run, nix: CallNix): Promise<Made> {
   if (!isFlakeRecipe(recipe)) {
     onProgress({ phase: 'fetching', doneBytes: 0, expectedBytes: 0 })
     return fetchStorePath(setup, recipe, nix)
   }
   onProgress({ phase: 'evaluating', runId })
-  return buildPackage(setup, recipe, nix)
+  return buildPackage(setup, recipe, signal, nix)
 }
 
-async function buildPackage({ dir, gitTrust, results }: NixSetup, recipe: FlakeRecipe, nix: CallNix): Promise<Made> {
+async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, signal: AbortSignal, nix: CallNix): Promise<Made> {
+  const { results, user } = setup
   const { flake, packageName } = recipe
-  await guardState(dir.root, () => gitTrust.trust(flake))
-  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe)))
+  if (flake.content) checkContent(recipe, flake.content, await nix('evaluating', prefetchArgs(flake.content)))
+  const url = await withLocalBranch(flake, user, signal)
+  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe, url)))
   const link = await results.prepareLink(recipeKey(recipe))
   const storePath = readRealisation(recipe, derivation, await nix('building', realisationArgs(derivation, link)))
   const { output, package: hints } = derivation
