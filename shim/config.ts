@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { closest, distance } from 'fastest-levenshtein'
 import * as v from 'valibot'
 import { parseDocument } from 'yaml'
+import { MAX_SHIM_LEASE_MS } from '../kube/lease.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { parseDuration } from './duration.ts'
 import { FinalError, messageOf } from './errors.ts'
@@ -117,7 +118,7 @@ const schema = v.strictObject({
       kubeconfig: v.optional(absolutePath),
       nodeName: v.optional(nodeName, () => hostname().toLowerCase()),
       /** Of the Lease that says that this shim is alive. */
-      leaseDuration: v.optional(duration, '40s'),
+      leaseDuration: v.optional(v.pipe(duration, v.maxValue(MAX_SHIM_LEASE_MS, 'expected at most 10m')), '40s'),
       /** Longest time that a pull without annotations waits for the API server. */
       lookupTimeout: v.optional(duration, '1s'),
       /** Between two looks whether the NixBuild of a running build is still there; gone at two of them, nobody wants it. */

@@ -119,6 +119,11 @@ describe('a mistake in a config is named with its key', () => {
       'kubernetes.nodeName: expected the name of a node',
     ],
     [
+      'a Lease that outlives its node',
+      'kubernetes: { leaseDuration: 11m }',
+      'kubernetes.leaseDuration: expected at most 10m',
+    ],
+    [
       'an unknown key of the cluster',
       'kubernetes: { kubeConfig: /x }',
       'kubernetes.kubeConfig: unknown key, did you mean kubeconfig?',
