@@ -8,6 +8,7 @@ import { parseDuration } from './duration.ts'
 import { FinalError, messageOf } from './errors.ts'
 import { parseListenAddress } from './metrics/listen-address.ts'
 import { isForStorePaths } from './policy/policy.ts'
+import { parseSize } from './size.ts'
 
 const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0]*$/, 'expected an absolute path'))
 const pattern = v.pipe(v.string(), v.nonEmpty('expected a pattern'))
@@ -18,6 +19,15 @@ const duration = v.pipe(
     const milliseconds = parseDuration(dataset.value)
     if (milliseconds !== undefined) return milliseconds
     addIssue({ message: 'expected a duration such as 30s, 5m or 1h, of 24 days at most' })
+    return NEVER
+  }),
+)
+const size = v.pipe(
+  v.string(),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const bytes = parseSize(dataset.value)
+    if (bytes !== undefined) return bytes
+    addIssue({ message: 'expected a size such as 500MiB or 20GiB' })
     return NEVER
   }),
 )
@@ -82,6 +92,8 @@ const schema = v.strictObject({
       user: v.optional(v.nullable(v.pipe(v.string(), v.nonEmpty())), 'enbi-shim'),
       maxBuilds: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 2),
       timeout: v.optional(duration, '1h'),
+      /** Most that the values of one evaluation may take. */
+      maxEvalMemory: v.optional(size, '4GiB'),
       abandonAfter: v.optional(duration, '2m'),
       rememberFailures: v.optional(duration, '30s'),
       options: v.optional(nixOptions, {}),
@@ -119,7 +131,7 @@ const schema = v.strictObject({
   ),
 })
 
-/** All durations in milliseconds. */
+/** All durations in milliseconds, all sizes in bytes. */
 export type Config = v.InferOutput<typeof schema>
 
 /** Reads and checks a config file (YAML, so JSON too). Throws ConfigInvalid that lists every mistake with its key. */

@@ -2,13 +2,14 @@ import type { Logger } from 'pino'
 import { type BuildUser, resolveBuildUser } from './build-user.ts'
 import type { Builder } from './contract.ts'
 import { createGitTrust } from './git-trust.ts'
+import { makeInHelper } from './helper-build.ts'
 import { queryPathInfo } from './path-info.ts'
-import { isLocked, type Recipe, recipeKey } from './recipe.ts'
-import { createResults } from './results.ts'
+import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from './recipe.ts'
+import { createResults, type Results } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
-import { type NixOptions, type NixSetup, runRecipe } from './run-recipe.ts'
+import type { NixOptions } from './run-recipe.ts'
 import { createSlots } from './slots.ts'
-import { layOut, prepareStateDir } from './state-dir.ts'
+import { guardState, layOut, prepareStateDir } from './state-dir.ts'
 
 export interface BuilderOptions {
   /** Absolute. Holds gc roots, results, logs, and the build user's home. */
@@ -36,7 +37,12 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   await prepareStateDir(dir, user)
   const results = createResults(dir)
   const gitTrust = createGitTrust(dir.config)
-  const setup: NixSetup = { dir, user, nix, results, gitTrust, logger: logger.child({ stage: 'build' }) }
+  const log = logger.child({ stage: 'build' })
+  const setup = {
+    dir,
+    user: { ...user, env: { ...user.env }, scriptEnv: { ...user.scriptEnv } },
+    nix: { ...nix, options: { ...nix.options } },
+  }
   const slots = createSlots(nix.maxBuilds)
   const active = createActiveKeys()
   return {
@@ -46,18 +52,22 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
         const onAhead = (ahead: number) => call.onProgress({ phase: 'queued', ahead })
         return slots.run({ owner: call.namespace, signal: call.signal, onAhead }, async () => {
           await prepareStateDir(dir, user)
-          await pruneRunLogs(dir.logs).catch(err => setup.logger.warn({ err }, 'removing old build logs failed'))
-          return runRecipe(setup, recipe, call)
+          if (isFlakeRecipe(recipe)) await guardState(dir.root, () => gitTrust.trust(recipe.flake))
+          await pruneRunLogs(dir.logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
+          // The helper writes there from now on.
+          await results.settled()
+          const { namespace } = call
+          return makeInHelper({ ...setup, recipe, namespace, logLevel: logger.level }, call)
         })
       }),
-    findResult: recipe => findLocked(setup, recipe),
+    findResult: recipe => findLocked(results, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
     pathInfo: (paths, query) => queryPathInfo(setup, paths, query),
   }
 }
 
 /** An unlocked flake may have moved on. */
-async function findLocked({ results }: NixSetup, recipe: Recipe) {
+async function findLocked(results: Results, recipe: Recipe) {
   return isLocked(recipe) ? results.find(recipeKey(recipe)) : undefined
 }
 

@@ -27,9 +27,9 @@ export function readRealisation({ flake, packageName }: FlakeRecipe, { output }:
   try {
     const [{ outputs }] = v.parse(resultSchema, JSON.parse(stdout))
     return v.parse(storePathSchema, outputs[output])
-  } catch (cause) {
+  } catch {
     const message = `nix gave no answer that makes sense about the build of ${packageName} of ${flake.url}`
-    throw new RetryableError('BuildInterrupted', message, { cause })
+    throw new RetryableError('BuildInterrupted', message)
   }
 }
 

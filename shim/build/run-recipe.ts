@@ -5,7 +5,6 @@ import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { evaluationArgs, readEvaluation } from './evaluate.ts'
 import { explainFailure, type FailedRun } from './failure.ts'
-import type { GitTrust } from './git-trust.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
@@ -21,7 +20,7 @@ import {
 } from './recipe.ts'
 import type { Results, SavedResult } from './results.ts'
 import { createRunId, openRunLog } from './run-log.ts'
-import { guardState, type StateDir } from './state-dir.ts'
+import type { StateDir } from './state-dir.ts'
 
 export interface NixOptions extends NixSettings {
   /** A name on PATH or an absolute path. */
@@ -34,8 +33,9 @@ export interface NixSetup {
   readonly user: BuildUser
   readonly nix: NixOptions
   readonly results: Results
-  readonly gitTrust: GitTrust
   readonly logger: Logger
+  /** A nix runs as the leader of this process group, or has ended. */
+  readonly onGroup?: (group: number, kind: 'began' | 'ended') => void
 }
 
 /** Evaluates, as far as there is a flake, and realises a recipe, and remembers the result. Throws a ShimError. */
@@ -91,9 +91,8 @@ function make(setup: NixSetup, recipe: Recipe, { runId, onProgress }: Run, nix: 
   return buildPackage(setup, recipe, nix)
 }
 
-async function buildPackage({ dir, gitTrust, results }: NixSetup, recipe: FlakeRecipe, nix: CallNix): Promise<Made> {
+async function buildPackage({ results }: NixSetup, recipe: FlakeRecipe, nix: CallNix): Promise<Made> {
   const { flake, packageName } = recipe
-  await guardState(dir.root, () => gitTrust.trust(flake))
   const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe)))
   const link = await results.prepareLink(recipeKey(recipe))
   const storePath = readRealisation(recipe, derivation, await nix('building', realisationArgs(derivation, link)))
@@ -114,27 +113,31 @@ interface NixCall extends Run {
 }
 
 /** Returns what nix wrote to its standard output. */
-async function callNix({ nix, user, dir }: NixSetup, recipe: Recipe, call: NixCall): Promise<string> {
+async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, call: NixCall): Promise<string> {
   const { args, signal, journal, stage, runId } = call
   const { stdout, ...exit } = await runNix({
     command: nix.command,
     args: [...args, ...nixFlags(nix)],
-    user,
+    user: stage === 'evaluating' ? limitMemory(user, nix.maxEvalMemory) : user,
     signal,
+    onGroup,
     onLine: journal.read,
   })
   if (exit.exitCode === 0) return stdout
   if (signal.aborted) throw explainAbort(recipe, call, nix.timeoutMs)
   const { errors, foreign, builderTail } = journal
-  throw explainFailure({ recipe, runId, stateDir: dir.root, stage, exit, errors, foreign, builderTail })
+  const { maxEvalMemory } = nix
+  throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory, exit, errors, foreign, builderTail })
 }
 
-function explainAbort(recipe: Recipe, { timeLimit, signal, journal, runId }: NixCall, timeoutMs: number): ShimError {
+/** Read by the garbage collector of nix (Boehm's), which has all values of an evaluation. */
+function limitMemory(user: BuildUser, bytes: number): BuildUser {
+  return { ...user, env: { ...user.env, GC_MAXIMUM_HEAP_SIZE: String(bytes) } }
+}
+
+function explainAbort(recipe: Recipe, { timeLimit, journal, runId }: NixCall, timeoutMs: number): ShimError {
   const subject = describeMaking(recipe)
-  if (!timeLimit.aborted) {
-    const why = signal.reason instanceof RetryableError ? signal.reason.message : 'nobody waited for it any more'
-    return new RetryableError('Cancelled', `${subject} was called off: ${why}`)
-  }
+  if (!timeLimit.aborted) return new RetryableError('Cancelled', `${subject} was called off`)
   const tail = journal.builderTail()
   const words =
     tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n(the whole log: ${runId}.log on the node)`

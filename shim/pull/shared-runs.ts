@@ -1,4 +1,4 @@
-import { RetryableError, type ShimError, toShimError } from '../errors.ts'
+import { RetryableError, reviveError, type ShimError, toShimError } from '../errors.ts'
 import { callerLeft, untilAborted } from './until-aborted.ts'
 
 export interface SharedRunsOptions {
@@ -56,7 +56,8 @@ export function createSharedRuns<Result>({
     // Another caller's rule may allow it.
     if (error.retryable || error.code === 'PolicyRefused') return
     failures.delete(key)
-    failures.set(key, { error, until: Date.now() + rememberFailuresMs })
+    // Without what it comes from, which may be of any size.
+    failures.set(key, { error: reviveError(error.code, error.message), until: Date.now() + rememberFailuresMs })
     const oldest = failures.keys().next().value
     if (failures.size > MAX_REMEMBERED && oldest !== undefined) failures.delete(oldest)
   }
