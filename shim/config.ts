@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { closest, distance } from 'fastest-levenshtein'
 import * as v from 'valibot'
 import { parseDocument } from 'yaml'
+import { MAX_SHIM_LEASE_MS } from '../kube/lease.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { parseDuration } from './duration.ts'
 import { FinalError, messageOf } from './errors.ts'
@@ -58,6 +59,8 @@ const policyRule = v.pipe(
     requireLocked: v.optional(v.boolean(), false),
     replaceForeign: v.optional(v.boolean(), false),
     plainPackages: v.optional(v.boolean(), false),
+    /** Of all layers of an image, decompressed. */
+    maxImageSize: v.optional(size, '20GiB'),
   }),
   v.forward(
     v.partialCheck(
@@ -90,7 +93,9 @@ const schema = v.strictObject({
       command: v.optional(v.pipe(v.string(), v.nonEmpty()), 'nix'),
       /** Whom nix and stream scripts run as when the shim is root; null keeps root. */
       user: v.optional(v.nullable(v.pipe(v.string(), v.nonEmpty())), 'enbi-shim'),
-      maxBuilds: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 2),
+      maxBuilds: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 3),
+      /** Images that a namespace may have queued or under way on this node. */
+      maxQueuedPerNamespace: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 100),
       timeout: v.optional(duration, '1h'),
       /** Most that the values of one evaluation may take. */
       maxEvalMemory: v.optional(size, '4GiB'),
@@ -115,7 +120,7 @@ const schema = v.strictObject({
       kubeconfig: v.optional(absolutePath),
       nodeName: v.optional(nodeName, () => hostname().toLowerCase()),
       /** Of the Lease that says that this shim is alive. */
-      leaseDuration: v.optional(duration, '40s'),
+      leaseDuration: v.optional(v.pipe(duration, v.maxValue(MAX_SHIM_LEASE_MS, 'expected at most 10m')), '40s'),
       /** Longest time that a pull without annotations waits for the API server. */
       lookupTimeout: v.optional(duration, '1s'),
       /** Between two looks whether the NixBuild of a running build is still there; gone at two of them, nobody wants it. */

@@ -16,6 +16,8 @@ export const ERROR_CODES = {
   // policy
   PolicyRefused: 'final',
   ImageNotOurs: 'retryable',
+  ImageTooLarge: 'final',
+  QueueFull: 'retryable',
   // build
   BuildUserUnknown: 'final',
   NixMissing: 'retryable',

@@ -7,7 +7,7 @@ export function parseSize(text: string): number | undefined {
   return bytes > 0 ? bytes : undefined
 }
 
-/** The shortest text that `parseSize` reads as that many bytes, or how many whole ones there are. */
+/** `20GiB`: in the largest unit that there is a whole number of. */
 export function formatSize(bytes: number): string {
   const unit = Object.entries(UNITS).findLast(([, size]) => bytes % size === 0)
   return unit ? `${bytes / unit[1]}${unit[0]}B` : `${bytes} bytes`

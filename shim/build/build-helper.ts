@@ -11,8 +11,8 @@ import { runRecipe } from './run-recipe.ts'
 await serveAsHelper(async (order, { signal, report }) => {
   const tell = (message: BuildReport) => report(message)
   const batches = createProgressBatches(progress => tell({ kind: 'progress', progress: [...progress] }))
-  const { recipe, namespace, ...setup } = v.parse(jobSchema, order)
-  const call = { namespace, signal, onProgress: batches.push }
+  const { recipe, namespaces, ...setup } = v.parse(jobSchema, order)
+  const call = { owners: { current: () => namespaces, onChange: () => () => {} }, signal, onProgress: batches.push }
   const last = await make(setup).catch(asFailure)
   batches.flush()
   tell(last)

@@ -19,7 +19,8 @@ const recipe = v.union([
 /** What a helper process is to make, and with what. */
 export const jobSchema = v.object({
   recipe,
-  namespace: text,
+  /** For the log. */
+  namespaces: v.array(text),
   dir: v.object({ root: text, gcroots: text, home: text, config: text, logs: text, results: text }),
   user: v.object({
     uid: v.exactOptional(v.number()),

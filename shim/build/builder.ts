@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { createPlaces, shareOf } from '../places.ts'
 import { type BuildUser, resolveBuildUser } from './build-user.ts'
 import type { Builder } from './contract.ts'
 import { createGitTrust } from './git-trust.ts'
@@ -8,7 +9,6 @@ import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from './recipe.ts'
 import { createResults, type Results } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
 import type { NixOptions } from './run-recipe.ts'
-import { createSlots } from './slots.ts'
 import { guardState, layOut, prepareStateDir } from './state-dir.ts'
 
 export interface BuilderOptions {
@@ -17,7 +17,7 @@ export interface BuilderOptions {
   readonly nix: NixOptions & {
     /** Null: nix runs as whoever runs the shim. */
     readonly user: string | null
-    /** Builds at once; the others wait. */
+    /** Builds at once; the others wait. With more than one, no namespace has all of them. */
     readonly maxBuilds: number
   }
   readonly logger: Logger
@@ -43,21 +43,21 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
     user: { ...user, env: { ...user.env }, scriptEnv: { ...user.scriptEnv } },
     nix: { ...nix, options: { ...nix.options } },
   }
-  const slots = createSlots(nix.maxBuilds)
+  const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const active = createActiveKeys()
   return {
     user,
     build: (recipe, call) =>
       active.during(recipeKey(recipe), () => {
         const onAhead = (ahead: number) => call.onProgress({ phase: 'queued', ahead })
-        return slots.run({ owner: call.namespace, signal: call.signal, onAhead }, async () => {
+        return places.run({ owners: call.owners, signal: call.signal, onAhead }, async () => {
           await prepareStateDir(dir, user)
           if (isFlakeRecipe(recipe)) await guardState(dir.root, () => gitTrust.trust(recipe.flake))
           await pruneRunLogs(dir.logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
           // The helper writes there from now on.
           await results.settled()
-          const { namespace } = call
-          return makeInHelper({ ...setup, recipe, namespace, logLevel: logger.level }, call)
+          const namespaces = [...call.owners.current()]
+          return makeInHelper({ ...setup, recipe, namespaces, logLevel: logger.level }, call)
         })
       }),
     findResult: recipe => findLocked(results, recipe),

@@ -43,7 +43,7 @@ export async function runRecipe(setup: NixSetup, recipe: Recipe, call: BuildCall
   const runId = createRunId(new Date())
   const logger = setup.logger.child({ runId, ...recipeFields(recipe) })
   const log = openRunLog(setup.dir.logs, runId, logger)
-  logger.info({ image: recipe.image, namespace: call.namespace }, 'build started')
+  logger.info({ image: recipe.image, namespaces: call.owners.current() }, 'build started')
   try {
     const { storePath, package: hints } = await makeWithNix(setup, recipe, {
       ...call,

@@ -2,13 +2,10 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, realpath } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import { hasCode } from '../error-code.ts'
-import type { BlobStore } from './blob-store.ts'
-import { compressionOf, MAGIC_BYTES } from './compression.ts'
 import { archiveInvalid } from './invalid.ts'
 import { MAX_JSON_BYTES } from './json.ts'
 import type { LayoutFiles } from './layout-files.ts'
-import { readHead } from './read-head.ts'
-import { promisedDigest, storeLayer } from './store-layer.ts'
+import { type LayerPlace, storeLayer } from './store-layer.ts'
 
 /** Bytes that are read at once. */
 const READ_BYTES = 128 * 1024
@@ -16,10 +13,11 @@ const READ_BYTES = 128 * 1024
 /** The files of an OCI layout folder. Links that lead out of the folder are refused as ArchiveInvalid. */
 export async function openFolder(
   path: string,
-  store: BlobStore,
+  { store, limit }: LayerPlace,
   onBytes: (bytes: number) => void,
 ): Promise<LayoutFiles> {
   const root = await realpath(path)
+  const place = { store, limit: limit.part() }
   return {
     async readDocument(name) {
       return withFileInside(root, name, async ({ handle, size }) => {
@@ -28,14 +26,9 @@ export async function openFolder(
       })
     },
     async storeLayer(name) {
-      return withFileInside(root, name, async ({ handle, size }) => {
-        const digest = promisedDigest(name)
-        if (digest && (await store.find(digest)) === size) {
-          onBytes(size)
-          return { digest, size, compression: compressionOf(await readHead(handle, MAGIC_BYTES)) }
-        }
-        return storeLayer(store, { name, size, bytes: readAll(handle, onBytes) })
-      })
+      return withFileInside(root, name, ({ handle, size }) =>
+        storeLayer(place, { name, size, bytes: readAll(handle, onBytes) }),
+      )
     },
   }
 }

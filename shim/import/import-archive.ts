@@ -7,9 +7,10 @@ import type { ImportProgress } from './contract.ts'
 import type { StoredLayer } from './layout-files.ts'
 import { LAYER_TYPE } from './manifest.ts'
 import type { ImageOutput } from './output.ts'
-import type { FilledImage, ImagePlan } from './plan.ts'
+import type { FilledImage, ImagePlan, ReadPlan } from './plan.ts'
 import type { PlanMemory } from './plan-memory.ts'
 import { readImage } from './read-image.ts'
+import type { SizeLimit } from './size-limit.ts'
 import type { ScriptRun } from './stream-script.ts'
 
 /** What an import of an archive works with. */
@@ -18,6 +19,7 @@ export interface ArchiveStage extends ScriptRun {
   readonly snapshotter: string
   readonly writer: ImageWriter
   readonly memory: PlanMemory
+  readonly limit: SizeLimit
   readonly createUnpacker: (onUnpacked: (done: number) => void) => Unpacker
   readonly onProgress: (progress: ImportProgress) => void
 }
@@ -42,6 +44,7 @@ export async function importArchive(archive: ArchiveImport, stage: ArchiveStage)
   const remembered = await memory.recall(archive.storePath)
   const present = remembered && (await isPresent(remembered, archive, stage))
   const plan = present ? remembered : await read(archive.output, unpacker, stage)
+  stage.limit.add(plan.unpackedSize)
   archive.check(plan)
   layerCount = plan.layers.length
   const chainId = await unpacker.complete(plan.layers, { verified: plan === remembered })
@@ -63,7 +66,7 @@ async function isPresent(plan: ImagePlan, { withoutBlobs }: ArchiveImport, stage
   return layers.every(({ size }, index) => found[index]?.size === size)
 }
 
-function read(output: ImageOutput, unpacker: Unpacker, stage: ArchiveStage): Promise<ImagePlan> {
+function read(output: ImageOutput, unpacker: Unpacker, stage: ArchiveStage): Promise<ReadPlan> {
   return readImage(output, {
     ...stage,
     store: stage.writer,

@@ -1,6 +1,5 @@
 import { readArchive } from './archive.ts'
 import { archiveBytes } from './archive-bytes.ts'
-import type { BlobStore } from './blob-store.ts'
 import { decompress } from './compression.ts'
 import { hostPlatform } from './config.ts'
 import { DOCKER_MANIFEST, layerNamesIn, planDockerArchive } from './docker-archive.ts'
@@ -10,11 +9,11 @@ import type { LayoutFiles, OnLayer } from './layout-files.ts'
 import { OCI_INDEX, OCI_LAYOUT } from './oci-index.ts'
 import { planOciLayout } from './oci-layout.ts'
 import type { ImageOutput } from './output.ts'
-import type { ImagePlan } from './plan.ts'
+import type { ReadPlan } from './plan.ts'
+import type { LayerPlace } from './store-layer.ts'
 import type { ScriptRun } from './stream-script.ts'
 
-export interface ReadImage extends ScriptRun {
-  readonly store: BlobStore
+export interface ReadImage extends ScriptRun, LayerPlace {
   /** Hears of each layer once the store has it: in the image's order if all goes well, and at last in that for certain. */
   readonly onLayer: OnLayer
   /** Bytes read so far, of how many (missing for a script). */
@@ -22,7 +21,7 @@ export interface ReadImage extends ScriptRun {
 }
 
 /** Reads a build output, whatever its form, once; its layers are in the store then. Throws the import codes of the catalogue. */
-export async function readImage(output: ImageOutput, read: ReadImage): Promise<ImagePlan> {
+export async function readImage(output: ImageOutput, read: ReadImage): Promise<ReadPlan> {
   const files = await openLayout(output, read)
   const host = hostPlatform()
   const [layout, index, manifest] = await Promise.all(
@@ -37,15 +36,16 @@ export async function readImage(output: ImageOutput, read: ReadImage): Promise<I
   throw archiveInvalid(`has no image: neither ${DOCKER_MANIFEST} nor ${OCI_LAYOUT} with ${OCI_INDEX} is in it`)
 }
 
-function openLayout(output: ImageOutput, { store, onLayer, onRead, ...run }: ReadImage): Promise<LayoutFiles> {
+function openLayout(output: ImageOutput, { store, limit, onLayer, onRead, ...run }: ReadImage): Promise<LayoutFiles> {
+  const place = { store, limit }
   let done = 0
   const onBytes = (count: number) => {
     done += count
     onRead(done, output.kind === 'archive' ? output.size : undefined)
   }
-  if (output.kind === 'folder') return openFolder(output.path, store, onBytes)
+  if (output.kind === 'folder') return openFolder(output.path, place, onBytes)
   return whileWanted(run.signal, signal =>
-    readArchive(decompress(archiveBytes(output, { ...run, signal, onBytes })), store, onLayer),
+    readArchive(decompress(archiveBytes(output, { ...run, signal, onBytes })), place, onLayer),
   )
 }
 

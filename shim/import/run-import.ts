@@ -14,6 +14,7 @@ import { openNativeStage } from './native/open-stage.ts'
 import type { ImagePlan } from './plan.ts'
 import { openPlanMemory } from './plan-memory.ts'
 import { refuseForeign } from './refuse-foreign.ts'
+import { createSizeLimit } from './size-limit.ts'
 import { endDeadLeases, underLease } from './under-lease.ts'
 
 export interface ImportRun {
@@ -48,11 +49,13 @@ async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promis
   const { image, labels } = job
   const { snapshotter } = job.containerd
   const writer = createImageWriter({ lease, snapshotter, image })
+  const limit = createSizeLimit(job.maxImageSize)
   const archives: ArchiveStage = {
     lease,
     snapshotter,
     writer,
     memory: openPlanMemory(job.plansFolder),
+    limit,
     createUnpacker: onUnpacked => createUnpacker({ lease, snapshotter, onUnpacked }),
     user: job.scriptUser,
     signal: run.signal,
@@ -60,7 +63,7 @@ async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promis
     onEnd: () => run.onScript(),
     onProgress: run.onProgress,
   }
-  await using native = openNativeStage({ lease, snapshotter, writer }, job, run)
+  await using native = openNativeStage({ lease, snapshotter, writer, limit }, job, run)
   const filled = await makeImage(job, { archives, native: native.stage, queryStore: run.queryStore }, plan =>
     checkPinnedDigest(image, plan),
   )

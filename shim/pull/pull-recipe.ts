@@ -2,6 +2,7 @@ import type { Builder, BuildOutput } from '../build/contract.ts'
 import { isFlakeRecipe, isLocked, type Recipe } from '../build/recipe.ts'
 import { isContainerdAway } from '../errors.ts'
 import type { Importer } from '../import/contract.ts'
+import type { Owners } from '../owners.ts'
 import type { PolicyRule } from '../policy/policy.ts'
 import type { ImageRecord, ImageRecords, PullOutcome } from './contract.ts'
 import { isOfOutput, isOfRecipe, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
@@ -16,11 +17,11 @@ export interface Stages {
 
 export interface RecipePull {
   readonly recipe: Recipe
-  readonly namespace: string
+  readonly owners: Owners
   /** The image record of that name, as the caller found it. */
   readonly record: ImageRecord | undefined
   /** The one that allows it. */
-  readonly rule: Pick<PolicyRule, 'replaceForeign' | 'plainPackages'>
+  readonly rule: Pick<PolicyRule, 'replaceForeign' | 'plainPackages' | 'maxImageSize'>
   readonly signal: AbortSignal
   readonly onProgress: (progress: PullProgress) => void
 }
@@ -56,8 +57,8 @@ async function builtBefore(stages: Stages, pull: RecipePull, output: BuildOutput
 const IMPORT_TRIES = 3
 
 async function importOutput(importer: Importer, pull: RecipePull, output: BuildOutput): Promise<string> {
-  const { recipe, rule, signal, onProgress } = pull
-  const { replaceForeign, plainPackages } = rule
+  const { recipe, rule, owners, signal, onProgress } = pull
+  const { replaceForeign, plainPackages, maxImageSize } = rule
   const { storePath, package: hints = {} } = output
   const records = {
     image: recipe.image,
@@ -67,10 +68,11 @@ async function importOutput(importer: Importer, pull: RecipePull, output: BuildO
     // Whoever names a store path has not had it built by a rule that trusts its flake.
     runsPrograms: isFlakeRecipe(recipe),
     plainPackage: plainPackages ? hints : undefined,
+    maxImageSize,
   }
   for (let tries = 1; ; tries += 1) {
     try {
-      const { imageId } = await importer.importImage({ storePath, ...records, signal, onProgress })
+      const { imageId } = await importer.importImage({ storePath, ...records, owners, signal, onProgress })
       return imageId
     } catch (error) {
       if (!isContainerdAway(error) || tries === IMPORT_TRIES || signal.aborted) throw error

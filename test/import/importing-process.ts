@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { createIdentity } from '../../shim/import/identity.ts'
 import { createImporter } from '../../shim/import/importer.ts'
+import { ownedBy } from '../../shim/owners.ts'
 
 /** Imports what its argument says and writes a line whenever it comes further. */
 const { options, storePath, image } = JSON.parse(process.argv[2] ?? '')
@@ -12,6 +13,8 @@ await createImporter({ ...options, ...own }).importImage({
   ownedBy: 'example/owner',
   replaceForeign: true,
   runsPrograms: true,
+  maxImageSize: 2 ** 40,
+  owners: ownedBy('team-a'),
   signal: new AbortController().signal,
   onProgress: progress => console.log(JSON.stringify(progress)),
 })

@@ -25,6 +25,7 @@ async function reportsOf(storePath: string): Promise<ImportReport[]> {
     ownedBy: 'example/owner',
     replaceForeign: true,
     runsPrograms: true,
+    maxImageSize: 2 ** 40,
     containerd: { namespace: 'k8s.io', ...options.containerd },
     layers: 'linked',
     plansFolder: join(options.stateDir, 'plans'),

@@ -4,6 +4,7 @@ import type { ImportJob } from '../job.ts'
 import { openDigestCache } from '../layers/digest-cache.ts'
 import { createTarThreads } from '../layers/tar-threads.ts'
 import type { ImportRun } from '../run-import.ts'
+import type { SizeLimit } from '../size-limit.ts'
 import { LINKED_SNAPSHOTTER, type Linking, type LinkingOptions, openLinking } from './linking.ts'
 import type { NativeStage } from './stage.ts'
 import { createValidPaths } from './valid-paths.ts'
@@ -12,10 +13,15 @@ interface Containerd {
   readonly lease: Lease
   readonly snapshotter: string
   readonly writer: ImageWriter
+  readonly limit: SizeLimit
 }
 
 /** Nothing is opened before it is needed. */
-export function openNativeStage({ lease, snapshotter: name, writer }: Containerd, job: ImportJob, run: ImportRun) {
+export function openNativeStage(
+  { lease, snapshotter: name, writer, limit }: Containerd,
+  job: ImportJob,
+  run: ImportRun,
+) {
   const tars = createTarThreads()
   const snapshotter = { calls: lease.calls, name }
   let opening: Promise<Linking | undefined> | undefined
@@ -31,6 +37,7 @@ export function openNativeStage({ lease, snapshotter: name, writer }: Containerd
     cache: openDigestCache(job.digestsFolder),
     tars,
     paths: createValidPaths(paths => run.queryStore({ paths, recursive: false })),
+    limit,
     wantsTars,
     linking,
     signal: run.signal,

@@ -4,6 +4,7 @@ import type { Snapshotter } from '../../containerd/snapshots.ts'
 import type { ImportProgress } from '../contract.ts'
 import type { DigestCache } from '../layers/digest-cache.ts'
 import type { TarThreads } from '../layers/tar-threads.ts'
+import type { SizeLimit } from '../size-limit.ts'
 import type { Linking } from './linking.ts'
 import type { ValidPaths } from './valid-paths.ts'
 
@@ -15,6 +16,7 @@ export interface NativeStage {
   readonly cache: DigestCache
   readonly tars: TarThreads
   readonly paths: ValidPaths
+  readonly limit: SizeLimit
   /** Whether every layer's tar has to be in the content store. */
   readonly wantsTars: boolean
   /** How store paths get into snapshots without a tar; undefined when they can't. */
