@@ -11,7 +11,7 @@ import { describeMaking, type Recipe } from './recipe.ts'
 const PROGRAM = new URL(`./build-helper${extname(import.meta.url)}`, import.meta.url)
 
 /** What is remembered of a run, and what is read of it at one time, takes a fifth. */
-const HEAP_MEGABYTES = 48
+const HEAP_MEGABYTES = 32
 
 /** Nix ends its builders when it is asked to, and is ended five seconds later. */
 const GRACE_MS = 10_000

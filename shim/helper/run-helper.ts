@@ -52,11 +52,12 @@ export async function runHelper(run: HelperRun): Promise<HelperEnd> {
 type Helper = ChildProcessByStdio<Writable, Readable, null>
 
 function start({ program, heapMegabytes }: HelperRun): Helper {
-  const flags = [`--max-old-space-size=${heapMegabytes}`, '--max-semi-space-size=2', '--v8-pool-size=1']
+  const flags = [`--max-old-space-size=${heapMegabytes}`, '--max-semi-space-size=1', '--v8-pool-size=1', '--optimize-for-size']
   const child = spawn(process.execPath, [...flags, program.pathname], {
     // A Ctrl-C is for the shim, which ends its helpers itself.
     detached: true,
-    env: {},
+    // Each thread would take memory of its own from the C library.
+    env: { MALLOC_ARENA_MAX: '1' },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   child.on('error', () => {}) // who waits for the exit is told
