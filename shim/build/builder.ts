@@ -1,11 +1,12 @@
 import type { Logger } from 'pino'
-import { type BuildUser, resolveBuildUser } from './build-user.ts'
-import type { Builder } from './contract.ts'
+import { resolveBuildUser } from './build-user.ts'
+import type { BuildCall, Builder } from './contract.ts'
 import { createGitTrust } from './git-trust.ts'
 import { queryPathInfo } from './path-info.ts'
 import { isLocked, type Recipe, recipeKey } from './recipe.ts'
 import { createResults } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
+import { archiveKey, runProgram } from './run-program.ts'
 import { type NixOptions, type NixSetup, runRecipe } from './run-recipe.ts'
 import { createSlots } from './slots.ts'
 import { layOut, prepareStateDir } from './state-dir.ts'
@@ -24,13 +25,8 @@ export interface BuilderOptions {
   readonly env?: Readonly<NodeJS.ProcessEnv>
 }
 
-export interface NixBuilder extends Builder {
-  /** Whom stream scripts are to be run as, too. */
-  readonly user: BuildUser
-}
-
 /** Throws BuildUserUnknown, StateDirNotWritable or DiskFull. */
-export async function createBuilder({ stateDir, nix, logger, env = process.env }: BuilderOptions): Promise<NixBuilder> {
+export async function createBuilder({ stateDir, nix, logger, env = process.env }: BuilderOptions): Promise<Builder> {
   const dir = layOut(stateDir)
   const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
   await prepareStateDir(dir, user)
@@ -39,17 +35,26 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const setup: NixSetup = { dir, user, nix, results, gitTrust, logger: logger.child({ stage: 'build' }) }
   const slots = createSlots(nix.maxBuilds)
   const active = createActiveKeys()
+  const inTurn = <Result>({ namespace, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
+    const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
+    return slots.run({ owner: namespace, signal, onAhead }, async () => {
+      await prepareStateDir(dir, user)
+      await pruneRunLogs(dir.logs).catch(err => setup.logger.warn({ err }, 'removing old build logs failed'))
+      return run()
+    })
+  }
   return {
-    user,
-    build: (recipe, call) =>
-      active.during(recipeKey(recipe), () => {
-        const onAhead = (ahead: number) => call.onProgress({ phase: 'queued', ahead })
-        return slots.run({ owner: call.namespace, signal: call.signal, onAhead }, async () => {
-          await prepareStateDir(dir, user)
-          await pruneRunLogs(dir.logs).catch(err => setup.logger.warn({ err }, 'removing old build logs failed'))
-          return runRecipe(setup, recipe, call)
-        })
-      }),
+    build: (recipe, call) => active.during(recipeKey(recipe), () => inTurn(call, () => runRecipe(setup, recipe, call))),
+    withArchive: (program, { recipe, ...call }, use) => {
+      const key = archiveKey(recipe)
+      return active.during(key, async () => {
+        try {
+          return await use(await inTurn(call, () => runProgram(setup, program, { recipe, ...call })))
+        } finally {
+          await results.letGo(key)
+        }
+      })
+    },
     findResult: recipe => findLocked(setup, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
     pathInfo: (paths, query) => queryPathInfo(setup, paths, query),

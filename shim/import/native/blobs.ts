@@ -1,8 +1,9 @@
-import { createReadStream } from 'node:fs'
+import type { Closure } from '../closure.ts'
 import { archiveInvalid } from '../invalid.ts'
 import type { LayerDigest } from '../layers/digest-cache.ts'
 import { oneChunk } from '../one-chunk.ts'
 import type { NativeLayer, StoreFilesLayer, TarFileLayer } from '../sources/native-image.ts'
+import { openStoreFile } from '../sources/store-file.ts'
 import type { IdentifiedLayer } from './identify.ts'
 import type { NativeStage } from './stage.ts'
 
@@ -24,19 +25,19 @@ export class StaleDigest extends Error {}
 
 async function writeBlob({ source }: IdentifiedLayer, stage: NativeStage): Promise<string> {
   if (source.kind === 'store') return (await makeStoreTar(source, stage)).diffId
-  if (source.kind === 'merged') await stage.paths.infoOf(source.layer.paths.map(({ path }) => path))
+  if (source.kind === 'merged') stage.paths.infoOf(source.layer.paths.map(({ path }) => path))
   return (await stage.writer.write(bytesOf(source, stage))).digest
 }
 
-function bytesOf(source: Exclude<NativeLayer, StoreFilesLayer>, { tars }: NativeStage): AsyncIterable<Buffer> {
+function bytesOf(source: Exclude<NativeLayer, StoreFilesLayer>, { tars, closure }: NativeStage): AsyncIterable<Buffer> {
   if (source.kind === 'merged') return tars.tar(source.layer)
-  return source.kind === 'file' ? fileBytes(source) : oneChunk(source.bytes)
+  return source.kind === 'file' ? fileBytes(source, closure) : oneChunk(source.bytes)
 }
 
 /** Makes the tar of a layer, sends it to the content store and remembers its digest. */
 export async function makeStoreTar({ layer }: StoreFilesLayer, stage: NativeStage): Promise<LayerDigest> {
   const { writer, tars, cache, paths } = stage
-  await paths.infoOf(layer.paths)
+  paths.infoOf(layer.paths)
   const { digest, size } = await writer.write(tars.tar(layer))
   await cache.remember('tar', layer, { diffId: digest, size })
   return { diffId: digest, size }
@@ -44,6 +45,8 @@ export async function makeStoreTar({ layer }: StoreFilesLayer, stage: NativeStag
 
 const READ_BYTES = 256 * 1024
 
-async function* fileBytes({ path }: TarFileLayer): AsyncGenerator<Buffer> {
-  for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES })) yield chunk
+async function* fileBytes({ path }: TarFileLayer, closure: Closure): AsyncGenerator<Buffer> {
+  await using file = await openStoreFile(path, closure)
+  await using handle = await file.openToRead()
+  for await (const chunk of handle.createReadStream({ highWaterMark: READ_BYTES, autoClose: false })) yield chunk
 }

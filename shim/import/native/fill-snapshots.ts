@@ -52,7 +52,7 @@ async function stageLayers(layers: readonly IdentifiedLayer[], stage: NativeStag
     return files ? { layer, files } : []
   })
   const linking = stores.length > 0 ? await stage.linking() : undefined
-  await stage.paths.infoOf(stores.flatMap(({ files }) => pathsOf(files)))
+  stage.paths.infoOf(stores.flatMap(({ files }) => pathsOf(files)))
   if (!linking) return new Map<IdentifiedLayer, StagedLayer>()
   const staged = linking.stage(stores.map(({ files, layer }) => ({ files, size: layer.size })))
   return new Map(stores.flatMap(({ layer }, index) => (staged[index] ? [[layer, staged[index]]] : [])))

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises'
 import pMap from 'p-map'
 import { digestOf } from '../json.ts'
 import type { LayerDigest } from '../layers/digest-cache.ts'
@@ -6,6 +5,7 @@ import { TAR_THREADS } from '../layers/tar-threads.ts'
 import { LAYER_TYPE } from '../manifest.ts'
 import type { PlannedLayer } from '../plan.ts'
 import type { NativeLayer, StoreFilesLayer, TarFileLayer } from '../sources/native-image.ts'
+import { openStoreFile } from '../sources/store-file.ts'
 import { allSettled } from './all-settled.ts'
 import { makeStoreTar } from './blobs.ts'
 import { linkedDigest } from './linked-digest.ts'
@@ -23,13 +23,18 @@ export interface IdentifiedLayer extends PlannedLayer {
 export async function identifyLayers(layers: readonly NativeLayer[], stage: NativeStage): Promise<IdentifiedLayer[]> {
   const stores = layers.filter(layer => layer.kind === 'store')
   const digests = await digestStoreLayers(stores, stage)
-  return Promise.all(layers.map(source => identify(source, digests)))
+  return Promise.all(layers.map(source => identify(source, digests, stage)))
 }
 
-async function identify(source: NativeLayer, digests: ReadonlyMap<NativeLayer, LayerDigest>): Promise<IdentifiedLayer> {
+async function identify(
+  source: NativeLayer,
+  digests: ReadonlyMap<NativeLayer, LayerDigest>,
+  { closure }: NativeStage,
+): Promise<IdentifiedLayer> {
   if (source.kind === 'file') {
     const { mediaType, digest, diffId, path } = source
-    return { source, mediaType, digest, diffId, size: (await stat(path)).size }
+    await using file = await openStoreFile(path, closure)
+    return { source, mediaType, digest, diffId, size: file.stats.size }
   }
   const known = whatIsKnown(source, digests)
   if (!known) throw new Error('a layer without a digest')
@@ -82,7 +87,7 @@ async function linkedDigests(layers: readonly StoreFilesLayer[], { cache, paths 
   const cached = await Promise.all(layers.map(({ layer }) => cache.recall('nar', layer)))
   const digests: Digests = new Map(layers.flatMap((layer, index) => pair(layer, cached[index])))
   const unknown = layers.filter(layer => !digests.has(layer))
-  const infos = await paths.infoOf(unknown.flatMap(({ layer }) => layer.paths))
+  const infos = paths.infoOf(unknown.flatMap(({ layer }) => layer.paths))
   for (const source of unknown) {
     const digest = linkedDigest(source.layer, infos)
     digests.set(source, digest)
@@ -97,7 +102,7 @@ async function makeTars(layers: readonly StoreFilesLayer[], stage: NativeStage):
 }
 
 async function makeDigests(layers: readonly StoreFilesLayer[], { tars, cache, paths }: NativeStage): Promise<Digests> {
-  await paths.infoOf(layers.flatMap(({ layer }) => layer.paths))
+  paths.infoOf(layers.flatMap(({ layer }) => layer.paths))
   const digest = async ({ layer }: StoreFilesLayer) => {
     const made = await tars.digest(layer)
     await cache.remember('tar', layer, made)
