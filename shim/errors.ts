@@ -14,6 +14,8 @@ export const ERROR_CODES = {
   // policy
   PolicyRefused: 'final',
   ImageNotOurs: 'retryable',
+  ImageTooLarge: 'final',
+  QueueFull: 'retryable',
   // build
   BuildUserUnknown: 'final',
   NixMissing: 'retryable',

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { createPlaces, shareOf } from '../places.ts'
 import { resolveBuildUser } from './build-user.ts'
 import type { BuildCall, Builder } from './contract.ts'
 import { createGitTrust } from './git-trust.ts'
@@ -8,7 +9,6 @@ import { createResults } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
 import { archiveKey, runProgram } from './run-program.ts'
 import { type NixOptions, type NixSetup, runRecipe } from './run-recipe.ts'
-import { createSlots } from './slots.ts'
 import { layOut, prepareStateDir } from './state-dir.ts'
 
 export interface BuilderOptions {
@@ -17,7 +17,7 @@ export interface BuilderOptions {
   readonly nix: NixOptions & {
     /** Null: nix runs as whoever runs the shim. */
     readonly user: string | null
-    /** Builds at once; the others wait. */
+    /** Builds at once; the others wait. With more than one, no namespace has all of them. */
     readonly maxBuilds: number
   }
   readonly logger: Logger
@@ -33,11 +33,11 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const results = createResults(dir)
   const gitTrust = createGitTrust(dir.config)
   const setup: NixSetup = { dir, user, nix, results, gitTrust, logger: logger.child({ stage: 'build' }) }
-  const slots = createSlots(nix.maxBuilds)
+  const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const active = createActiveKeys()
-  const inTurn = <Result>({ namespace, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
+  const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
     const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
-    return slots.run({ owner: namespace, signal, onAhead }, async () => {
+    return places.run({ owners, signal, onAhead }, async () => {
       await prepareStateDir(dir, user)
       await pruneRunLogs(dir.logs).catch(err => setup.logger.warn({ err }, 'removing old build logs failed'))
       return run()

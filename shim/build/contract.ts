@@ -1,3 +1,4 @@
+import type { Owners } from '../owners.ts'
 import type { Recipe } from './recipe.ts'
 
 /** How far a build is. Numbers grow; `building` and `fetching` may alternate. */
@@ -51,8 +52,8 @@ export interface PathQuery {
 }
 
 export interface BuildCall {
-  /** Who asked; the queue is fair between namespaces. */
-  readonly namespace: string
+  /** The namespaces that want it; the queue is fair between namespaces. */
+  readonly owners: Owners
   /** Aborted when nobody wants the build any more: the queue place is given up, nix and its children are ended. */
   readonly signal: AbortSignal
   readonly onProgress: (progress: BuildProgress) => void

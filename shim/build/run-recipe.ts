@@ -70,7 +70,7 @@ export async function withNix<Result extends { readonly storePath: string }>(
   const signal = AbortSignal.any([call.signal, timeLimit])
   const run = { ...call, runId, journal: createJournal(log, call.onProgress) }
   const nix: CallNix = (stage, args) => callNix(setup, recipe, { ...run, signal, timeLimit, stage, args })
-  logger.info({ image: recipe.image, namespace: call.namespace }, `${what} started`)
+  logger.info({ image: recipe.image, namespaces: call.owners.current() }, `${what} started`)
   try {
     const result = await work(run, nix)
     logger.info({ storePath: result.storePath }, `${what} done`)

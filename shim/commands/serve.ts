@@ -55,6 +55,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     cluster,
     abandonAfterMs: config.nix.abandonAfter,
     rememberFailuresMs: config.nix.rememberFailures,
+    maxPerNamespace: config.nix.maxQueuedPerNamespace,
     logger,
   })
   const status = createStatusStream({

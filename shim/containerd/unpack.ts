@@ -87,7 +87,7 @@ export interface Place {
 async function unpackLayer(place: Place, layer: Descriptor, promised?: string): Promise<Unpacked> {
   const { lease, snapshotter, parent } = place
   const { digest } = layer
-  const known = await knownDiffId(place, layer, promised)
+  const known = digest === promised ? digest : await knownDiffId(lease, layer)
   if (known !== undefined) {
     const chainId = chainOf(parent, known)
     if (await isUnpacked(lease, snapshotter, chainId)) return { digest, diffId: known, chainId }
@@ -118,9 +118,9 @@ export async function commitHeld({ lease, snapshotter, key }: Filled, name: stri
   throw new RetryableError('ImportInterrupted', `the snapshot ${name}, which another import had made, is gone again`)
 }
 
-/** The diffID of a blob as far as it is certain without unpacking it. */
-async function knownDiffId({ lease }: Place, { digest, mediaType }: Descriptor, promised?: string) {
-  if (digest === promised || !/[+.](gzip|zstd)$/.test(mediaType)) return digest
+/** The diffID of a blob as far as it is certain without unpacking it: containerd's word, or ours, of when it was unpacked. */
+export async function knownDiffId(lease: Lease, { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>) {
+  if (!/[+.](gzip|zstd)$/.test(mediaType)) return digest
   return (await blobInfo(lease.calls, digest))?.labels[UNCOMPRESSED_LABEL]
 }
 

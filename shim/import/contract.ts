@@ -1,3 +1,5 @@
+import type { Owners } from '../owners.ts'
+
 /** How far an import is. */
 export type ImportProgress =
   /** Bytes of the build output read so far; `totalBytes` is missing for an OCI layout. */
@@ -19,6 +21,10 @@ export interface ImportCall {
   readonly archive?: string | undefined
   /** What is known of the package besides; missing: only an image is taken for one. */
   readonly plainPackage?: PackageHints | undefined
+  /** Most bytes of its layers, decompressed. */
+  readonly maxImageSize: number
+  /** The namespaces that want it; imports are fair between namespaces. */
+  readonly owners: Owners
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
 }

@@ -1,13 +1,10 @@
 import type { FileHandle } from 'node:fs/promises'
 import { join, sep } from 'node:path'
-import type { BlobStore } from './blob-store.ts'
 import type { Closure } from './closure.ts'
-import { compressionOf, MAGIC_BYTES } from './compression.ts'
 import { archiveInvalid } from './invalid.ts'
 import { MAX_JSON_BYTES } from './json.ts'
 import type { LayoutFiles } from './layout-files.ts'
-import { readHead } from './read-head.ts'
-import { promisedDigest, storeLayer } from './store-layer.ts'
+import { type LayerPlace, storeLayer } from './store-layer.ts'
 
 /** Bytes that are read at once. */
 const READ_BYTES = 128 * 1024
@@ -15,10 +12,11 @@ const READ_BYTES = 128 * 1024
 /** The files of an OCI layout folder. Links that lead out of the folder are refused as ArchiveInvalid. */
 export function openFolder(
   path: string,
-  { closure, store, onBytes }: { closure: Closure; store: BlobStore; onBytes: (bytes: number) => void },
+  { closure, store, limit, onBytes }: LayerPlace & { closure: Closure; onBytes: (bytes: number) => void },
 ): LayoutFiles {
   const withFile = <T>(name: string, read: (file: OpenFile) => Promise<T>) =>
     withFileInside({ path, closure }, name, read)
+  const place = { store, limit: limit.part() }
   return {
     async readDocument(name) {
       return withFile(name, async ({ handle, size }) => {
@@ -27,14 +25,7 @@ export function openFolder(
       })
     },
     async storeLayer(name) {
-      return withFile(name, async ({ handle, size }) => {
-        const digest = promisedDigest(name)
-        if (digest && (await store.find(digest)) === size) {
-          onBytes(size)
-          return { digest, size, compression: compressionOf(await readHead(handle, MAGIC_BYTES)) }
-        }
-        return storeLayer(store, { name, size, bytes: readAll(handle, onBytes) })
-      })
+      return withFile(name, ({ handle, size }) => storeLayer(place, { name, size, bytes: readAll(handle, onBytes) }))
     },
   }
 }

@@ -8,9 +8,10 @@ import type { ImportProgress } from './contract.ts'
 import type { StoredLayer } from './layout-files.ts'
 import { LAYER_TYPE } from './manifest.ts'
 import type { ImageOutput } from './output.ts'
-import type { FilledImage, ImagePlan } from './plan.ts'
+import type { FilledImage, ImagePlan, ReadPlan } from './plan.ts'
 import type { PlanMemory } from './plan-memory.ts'
 import { readImage } from './read-image.ts'
+import type { SizeLimit } from './size-limit.ts'
 
 /** What an import of an archive works with. */
 export interface ArchiveStage {
@@ -19,6 +20,7 @@ export interface ArchiveStage {
   readonly snapshotter: string
   readonly writer: ImageWriter
   readonly memory: PlanMemory
+  readonly limit: SizeLimit
   readonly createUnpacker: (onUnpacked: (done: number) => void) => Unpacker
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
@@ -43,6 +45,7 @@ export async function importArchive(archive: ArchiveImport, stage: ArchiveStage)
   if (recalled) return recalled
   const unpacking = startUnpacking(stage)
   const plan = await read(archive.output, unpacking.unpacker, stage)
+  stage.limit.add(plan.unpackedSize)
   archive.check(plan)
   const filled = await unpacking.complete(plan, { verified: false })
   await stage.memory.remember(archive.storePath, plan)
@@ -53,6 +56,7 @@ export async function importArchive(archive: ArchiveImport, stage: ArchiveStage)
 export async function recallArchive(archive: KnownArchive, stage: ArchiveStage): Promise<FilledImage | undefined> {
   const plan = await stage.memory.recall(archive.storePath)
   if (!plan || !(await isPresent(plan, archive, stage))) return undefined
+  stage.limit.add(plan.unpackedSize)
   archive.check(plan)
   return startUnpacking(stage).complete(plan, { verified: true })
 }
@@ -85,7 +89,7 @@ async function isPresent(plan: ImagePlan, { withoutBlobs }: KnownArchive, stage:
   return layers.every(({ size }, index) => found[index]?.size === size)
 }
 
-function read(output: ImageOutput, unpacker: Unpacker, stage: ArchiveStage): Promise<ImagePlan> {
+function read(output: ImageOutput, unpacker: Unpacker, stage: ArchiveStage): Promise<ReadPlan> {
   return readImage(output, {
     ...stage,
     store: stage.writer,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import { CRI_NAMESPACE } from '../containerd/namespace.ts'
+import { createPlaces, shareOf } from '../places.ts'
 import type { ImportCall, Importer, ImportOutcome, LayerMode, PackageHints, QueryStore } from './contract.ts'
 import type { ImporterIdentity } from './identity.ts'
 import type { ImportJob } from './job.ts'
@@ -8,7 +9,6 @@ import { createLeftLeases } from './left-leases.ts'
 import type { LinkingReport } from './linking-report.ts'
 import { memoryFolders } from './memory-folders.ts'
 import { runWorker } from './run-worker.ts'
-import { createTurns } from './turns.ts'
 import { viewFolder } from './view-folder.ts'
 import { createWorkers } from './workers.ts'
 
@@ -29,18 +29,19 @@ export interface ImporterOptions {
   readonly onLinking: (linking: LinkingReport) => void
   readonly identity: ImporterIdentity
   readonly logger: Logger
-  /** Imports that run at once; the others wait in order. */
+  /** Imports that run at once; the others wait. With more than one, no namespace has all of them. */
   readonly maxImports?: number
 }
 
 /** Each import costs a thread and its buffers, and containerd is the one that is busy. */
-const DEFAULT_MAX_IMPORTS = 2
+const DEFAULT_MAX_IMPORTS = 3
 
 /** Imports of one image name run one after another. */
 export function createImporter(options: ImporterOptions): Importer {
   const { logger, stateDir, containerd, layers, trustStore, queryStore, onLinking, identity } = options
   const folders = memoryFolders(stateDir)
-  const turns = createTurns(options.maxImports ?? DEFAULT_MAX_IMPORTS)
+  const { maxImports = DEFAULT_MAX_IMPORTS } = options
+  const places = createPlaces({ count: maxImports, perOwner: shareOf(maxImports), what: 'import' })
   const shared = {
     containerd: { namespace: CRI_NAMESPACE, ...containerd },
     layers,
@@ -60,11 +61,12 @@ export function createImporter(options: ImporterOptions): Importer {
     const started = performance.now()
     const lease = `enbi-shim-${randomUUID()}`
     const staleLeases = leftLeases.ids()
-    const { labels, ownedBy, replaceForeign, archive, plainPackage } = call
-    const claim = { storePath, image, labels, ownedBy, replaceForeign, ...(archive !== undefined && { archive }) }
+    const { labels, ownedBy, replaceForeign, archive, plainPackage, maxImageSize } = call
+    const claim = { storePath, image, labels, ownedBy, replaceForeign, maxImageSize }
     const job: ImportJob = {
       ...shared,
       ...claim,
+      ...(archive !== undefined && { archive }),
       lease,
       staleLeases,
       ...(plainPackage && { plainPackage: hints(plainPackage) }),
@@ -82,7 +84,7 @@ export function createImporter(options: ImporterOptions): Importer {
     }
   }
 
-  return { importImage: call => turns.take(call.image, call.signal, () => run(call)) }
+  return { importImage: call => places.run({ ...call, key: call.image }, () => run(call)) }
 }
 
 function hints({ mainProgram, imageConfig }: PackageHints): NonNullable<ImportJob['plainPackage']> {

@@ -26,6 +26,8 @@ export const jobSchema = v.object({
       imageConfig: v.exactOptional(v.record(v.string(), v.unknown())),
     }),
   ),
+  /** Most bytes of the image's layers, decompressed. */
+  maxImageSize: v.number(),
   /** Names the importer, the same after a restart. */
   importer: v.string(),
   /** Names this run of the shim. */

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { digestOf } from './json.ts'
 import { descriptorSchema } from './oci-index.ts'
-import type { Document, ImagePlan } from './plan.ts'
+import type { Document, ReadPlan } from './plan.ts'
 
 /** Plans of outputs that were read before. A store path never changes, so its plan holds for ever. */
 export interface PlanMemory {
-  recall(storePath: string): Promise<ImagePlan | undefined>
-  remember(storePath: string, plan: ImagePlan): Promise<void>
+  recall(storePath: string): Promise<ReadPlan | undefined>
+  remember(storePath: string, plan: ReadPlan): Promise<void>
 }
 
 /** Plans that are kept; the oldest go. One has about 20 kB. */
@@ -39,31 +39,32 @@ function planFile(folder: string, storePath: string): string {
 
 const documentSchema = v.object({ ...descriptorSchema.entries, base64: v.string() })
 const schema = v.object({
-  version: v.literal(2),
+  version: v.literal(3),
   storePath: v.string(),
   config: documentSchema,
   manifest: documentSchema,
   layers: v.array(v.object({ ...descriptorSchema.entries, diffId: descriptorSchema.entries.digest })),
+  unpackedSize: v.number(),
   layerNames: v.array(v.string()),
 })
 type Serialised = v.InferOutput<typeof schema>
 
-function serialise(storePath: string, { config, manifest, layers, layerNames }: ImagePlan): Serialised {
+function serialise(storePath: string, { config, manifest, layers, unpackedSize, layerNames }: ReadPlan): Serialised {
   const documents = { config: encode(config), manifest: encode(manifest) }
-  return { version: 2, storePath, ...documents, layers: [...layers], layerNames: [...layerNames] }
+  return { version: 3, storePath, ...documents, layers: [...layers], unpackedSize, layerNames: [...layerNames] }
 }
 
 function encode({ mediaType, digest, size, bytes }: Document): Serialised['config'] {
   return { mediaType, digest, size, base64: bytes.toString('base64') }
 }
 
-function parsePlan(text: string, storePath: string): ImagePlan | undefined {
+function parsePlan(text: string, storePath: string): ReadPlan | undefined {
   const result = v.safeParse(v.pipe(v.string(), v.parseJson(), schema), text)
   if (!result.success || result.output.storePath !== storePath) return undefined
-  const { layers, layerNames, ...documents } = result.output
+  const { layers, unpackedSize, layerNames, ...documents } = result.output
   const config = decode(documents.config)
   const manifest = decode(documents.manifest)
-  return config && manifest && { config, manifest, layers, layerNames }
+  return config && manifest && { config, manifest, layers, unpackedSize, layerNames }
 }
 
 function decode({ mediaType, digest, size, base64 }: Serialised['config']): Document | undefined {

@@ -1,6 +1,5 @@
 import { readArchive } from './archive.ts'
 import { archiveBytes } from './archive-bytes.ts'
-import type { BlobStore } from './blob-store.ts'
 import type { Closure } from './closure.ts'
 import { decompress } from './compression.ts'
 import { hostPlatform } from './config.ts'
@@ -11,12 +10,12 @@ import type { LayoutFiles, OnLayer } from './layout-files.ts'
 import { OCI_INDEX, OCI_LAYOUT } from './oci-index.ts'
 import { planOciLayout } from './oci-layout.ts'
 import type { ImageOutput } from './output.ts'
-import type { ImagePlan } from './plan.ts'
+import type { ReadPlan } from './plan.ts'
+import type { LayerPlace } from './store-layer.ts'
 
-export interface ReadImage {
+export interface ReadImage extends LayerPlace {
   readonly closure: Closure
   readonly signal: AbortSignal
-  readonly store: BlobStore
   /** Hears of each layer once the store has it: in the image's order if all goes well, and at last in that for certain. */
   readonly onLayer: OnLayer
   /** Bytes read so far, of how many (missing for a folder). */
@@ -24,7 +23,7 @@ export interface ReadImage {
 }
 
 /** Reads a build output, whatever its form, once; its layers are in the store then. Throws the import codes of the catalogue. */
-export async function readImage(output: ImageOutput, read: ReadImage): Promise<ImagePlan> {
+export async function readImage(output: ImageOutput, read: ReadImage): Promise<ReadPlan> {
   const files = await openLayout(output, read)
   const host = hostPlatform()
   const [layout, index, manifest] = await Promise.all(
@@ -41,13 +40,14 @@ export async function readImage(output: ImageOutput, read: ReadImage): Promise<I
 
 function openLayout(
   output: ImageOutput,
-  { closure, store, signal, onLayer, onRead }: ReadImage,
+  { closure, store, limit, signal, onLayer, onRead }: ReadImage,
 ): Promise<LayoutFiles> | LayoutFiles {
+  const place = { store, limit }
   let done = 0
   const onBytes = (count: number) => {
     done += count
     onRead(done, output.kind === 'archive' ? output.size : undefined)
   }
-  if (output.kind === 'folder') return openFolder(output.path, { closure, store, onBytes })
-  return readArchive(decompress(archiveBytes(output.path, { closure, signal, onBytes })), store, onLayer)
+  if (output.kind === 'folder') return openFolder(output.path, { closure, ...place, onBytes })
+  return readArchive(decompress(archiveBytes(output.path, { closure, signal, onBytes })), place, onLayer)
 }

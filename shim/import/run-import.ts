@@ -15,6 +15,7 @@ import { openNativeStage } from './native/open-stage.ts'
 import type { ImagePlan } from './plan.ts'
 import { openPlanMemory } from './plan-memory.ts'
 import { refuseForeign } from './refuse-foreign.ts'
+import { createSizeLimit } from './size-limit.ts'
 import { endDeadLeases, underLease } from './under-lease.ts'
 
 export interface ImportRun {
@@ -48,17 +49,19 @@ async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promis
   const { snapshotter } = job.containerd
   const closure = await openClosure(job.archive ?? job.storePath, run.queryStore)
   const writer = createImageWriter({ lease, snapshotter, image })
+  const limit = createSizeLimit(job.maxImageSize)
   const archives: ArchiveStage = {
     lease,
     snapshotter,
     writer,
     memory: openPlanMemory(job.plansFolder),
+    limit,
     createUnpacker: onUnpacked => createUnpacker({ lease, snapshotter, onUnpacked }),
     closure,
     signal: run.signal,
     onProgress: run.onProgress,
   }
-  await using native = openNativeStage({ lease, snapshotter, writer, closure }, job, run)
+  await using native = openNativeStage({ lease, snapshotter, writer, closure, limit }, job, run)
   const made = await makeImage(job, { archives, native: native.stage, closure }, plan => checkPinnedDigest(image, plan))
   if ('program' in made) return made
   const { config, manifest } = made

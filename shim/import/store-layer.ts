@@ -1,7 +1,9 @@
 import type { BlobStore } from './blob-store.ts'
-import { compressionOf, MAGIC_BYTES } from './compression.ts'
+import { hashBytes } from './hash-bytes.ts'
+import { archiveInvalid } from './invalid.ts'
 import type { StoredLayer } from './layout-files.ts'
-import { peek } from './peek.ts'
+import { measureLayer } from './measure-layer.ts'
+import type { SizeLimit } from './size-limit.ts'
 
 export interface LayerFile {
   /** As it stands in the layout. */
@@ -11,25 +13,32 @@ export interface LayerFile {
   readonly bytes: AsyncIterable<Buffer>
 }
 
-/** Brings a layer into the store. Bytes whose name promises a digest that the store has are read past and not sent. */
-export async function storeLayer(store: BlobStore, { name, size, bytes }: LayerFile): Promise<StoredLayer> {
-  const { head, all } = await peek(bytes, MAGIC_BYTES)
-  const compression = compressionOf(head)
+export interface LayerPlace {
+  readonly store: BlobStore
+  /** Of all layers together, decompressed. */
+  readonly limit: SizeLimit
+}
+
+/**
+ * Brings a layer into the store. Bytes whose name promises a digest that the store has are not sent, but hashed: the blob that is
+ * there may be another image's. Throws ArchiveInvalid when they are not what their name says.
+ */
+export async function storeLayer({ store, limit }: LayerPlace, { name, size, bytes }: LayerFile): Promise<StoredLayer> {
+  const { bytes: all, ...measured } = await measureLayer(bytes, limit)
+  const { compression } = measured
   const digest = promisedDigest(name)
-  if (!digest || (await store.find(digest)) !== size) return { ...(await store.write(all)), compression }
-  await drain(all)
-  return { digest, size, compression }
+  if (!digest || (await store.find(digest)) !== size)
+    return { ...(await store.write(all)), compression, unpackedSize: measured.unpackedSize() }
+  const hashed = await hashBytes(all)
+  if (hashed.digest !== digest) throw archiveInvalid(`has a layer ${name} that is not what its name says`)
+  return { ...hashed, compression, unpackedSize: measured.unpackedSize() }
 }
 
 /**
  * The digest in the names that image tools give to layers: `blobs/sha256/<hex>`, `<hex>.tar`, `<hex>/layer.tar`.
  * It is a hint: in older archives the hex is another id, which no blob has as its digest.
  */
-export function promisedDigest(name: string): string | undefined {
+function promisedDigest(name: string): string | undefined {
   const hex = /(?:^|\/)([0-9a-f]{64})(?:\.tar|\/layer\.tar)?$/.exec(name)?.[1]
   return hex && `sha256:${hex}`
-}
-
-async function drain(bytes: AsyncIterable<Buffer>): Promise<void> {
-  for await (const _ of bytes);
 }

@@ -24,6 +24,8 @@ export interface PolicyRule {
   readonly replaceForeign: boolean
   /** Make an image of a package that is none. */
   readonly plainPackages: boolean
+  /** Most bytes of an image's layers, decompressed. */
+  readonly maxImageSize: number
 }
 
 /** Returns the rule that allows the recipe. Throws PolicyRefused, saying which of namespace, image and flake did not match. */

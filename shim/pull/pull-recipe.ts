@@ -2,6 +2,7 @@ import type { Builder, BuildOutput } from '../build/contract.ts'
 import { isFlakeRecipe, isLocked, type Recipe } from '../build/recipe.ts'
 import { FinalError, isContainerdAway } from '../errors.ts'
 import type { Importer, ImportOutcome } from '../import/contract.ts'
+import type { Owners } from '../owners.ts'
 import type { PolicyRule } from '../policy/policy.ts'
 import type { ImageRecord, ImageRecords, PullOutcome } from './contract.ts'
 import { isOfOutput, isOfRecipe, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
@@ -16,11 +17,11 @@ export interface Stages {
 
 export interface RecipePull {
   readonly recipe: Recipe
-  readonly namespace: string
+  readonly owners: Owners
   /** The image record of that name, as the caller found it. */
   readonly record: ImageRecord | undefined
   /** The one that allows it. */
-  readonly rule: Pick<PolicyRule, 'replaceForeign' | 'plainPackages'>
+  readonly rule: Pick<PolicyRule, 'replaceForeign' | 'plainPackages' | 'maxImageSize'>
   readonly signal: AbortSignal
   readonly onProgress: (progress: PullProgress) => void
 }
@@ -75,8 +76,8 @@ async function importOutput(stages: Stages, pull: RecipePull, output: BuildOutpu
 type ImportInput = BuildOutput & { readonly archive?: string }
 
 async function tryImport(importer: Importer, pull: RecipePull, output: ImportInput): Promise<ImportOutcome> {
-  const { recipe, rule, signal, onProgress } = pull
-  const { replaceForeign, plainPackages } = rule
+  const { recipe, rule, owners, signal, onProgress } = pull
+  const { replaceForeign, plainPackages, maxImageSize } = rule
   const { storePath, archive, package: hints = {} } = output
   const records = {
     image: recipe.image,
@@ -85,10 +86,11 @@ async function tryImport(importer: Importer, pull: RecipePull, output: ImportInp
     replaceForeign,
     archive,
     plainPackage: plainPackages ? hints : undefined,
+    maxImageSize,
   }
   for (let tries = 1; ; tries += 1) {
     try {
-      return await importer.importImage({ storePath, ...records, signal, onProgress })
+      return await importer.importImage({ storePath, ...records, owners, signal, onProgress })
     } catch (error) {
       if (!isContainerdAway(error) || tries === IMPORT_TRIES || signal.aborted) throw error
     }

@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import type { ImportCall, ImportedImage, ImportOutcome } from '../../shim/import/contract.ts'
 import { createIdentity } from '../../shim/import/identity.ts'
 import { createImporter } from '../../shim/import/importer.ts'
+import { ownedBy } from '../../shim/owners.ts'
 import { type Bed, type BedOptions, startBed } from '../node/bed.ts'
 import { infosIn } from './closure.ts'
 import type { Entry } from './tar.ts'
@@ -54,6 +55,8 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
       labels: {},
       ownedBy: 'example/owner',
       replaceForeign: true,
+      maxImageSize: 2 ** 40,
+      owners: ownedBy('team-a'),
       signal: new AbortController().signal,
       onProgress: () => {},
       ...call,

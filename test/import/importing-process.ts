@@ -2,6 +2,7 @@ import { dirname } from 'node:path'
 import { pino } from 'pino'
 import { createIdentity } from '../../shim/import/identity.ts'
 import { createImporter } from '../../shim/import/importer.ts'
+import { ownedBy } from '../../shim/owners.ts'
 import { infosIn } from './closure.ts'
 
 /** Imports what its argument says and writes a line whenever it comes further. */
@@ -19,6 +20,8 @@ await createImporter({ ...options, ...own }).importImage({
   labels: {},
   ownedBy: 'example/owner',
   replaceForeign: true,
+  maxImageSize: 2 ** 40,
+  owners: ownedBy('team-a'),
   signal: new AbortController().signal,
   onProgress: progress => console.log(JSON.stringify(progress)),
 })

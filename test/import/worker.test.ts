@@ -21,6 +21,7 @@ async function reportsOf(storePath: string): Promise<ImportReport[]> {
     labels: {},
     ownedBy: 'example/owner',
     replaceForeign: true,
+    maxImageSize: 2 ** 40,
     containerd: { namespace: 'k8s.io', ...options.containerd },
     layers: 'linked',
     trustStore: false,

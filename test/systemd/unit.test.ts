@@ -2,7 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { IMAGES } from '../import/native/images.ts'
-import { nix2containerFlake } from '../import/native/nix2container-flake.ts'
+import { LARGE_BYTES, nix2containerFlake, UNKNOWN_DIGESTS } from '../import/native/nix2container-flake.ts'
 import { connectCri } from '../node/cri.ts'
 import { copyExample } from '../node/example.ts'
 import { expectNoTrace } from '../node/no-trace.ts'
@@ -55,10 +55,11 @@ test('layers of store paths are hard links, made through the mount of the unit; 
 })
 
 test('a file of an image may run as its owner and its group', async () => {
-  const digests = [1, 2].map(n => `sha256:${`${n}`.repeat(64)}`)
-  await node.write({ '/srv/document/flake.nix': nix2containerFlake(digests, { mode: '6711', gid: 77 }) })
+  await node.write({
+    '/srv/document/flake.nix': nix2containerFlake(UNKNOWN_DIGESTS, { mode: '6711', gid: 77, size: LARGE_BYTES }),
+  })
   const imageId = await pull('registry.example/document:1', 'path:/srv/document', 'image')
-  expect((await node.runPod({ imageId })).output).toMatch(/^6711 \/bin\/busybox\n/)
+  expect((await node.runPod({ imageId })).output).toMatch(/^6711 1 \/bin\/busybox\n/)
 })
 
 test('an archive is built, imported, and runs; what it was made from is let go of with it', async () => {

@@ -1,83 +1,59 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import type { StoredBlob } from '../blob-store.ts'
 import { descriptorSchema } from '../oci-index.ts'
-import type { StorePathLayer } from './layer.ts'
+import { readOwnFile } from '../own-file.ts'
 
-/** What is known of a layer without reading its files. */
-export interface LayerDigest {
-  /** `sha256:<hex>` */
-  readonly diffId: string
-  /** In bytes. */
-  readonly size: number
-}
-
-/** `tar`: of the layer's tar. `nar`: made from the NAR hashes of the layer's store paths. */
-export type DigestKind = 'tar' | 'nar'
-
-/** Digests of layers: a store path never changes, so they hold for ever. */
+/**
+ * Digests that were made on this node, each by a key that says all that they depend on: store paths with their NAR hashes,
+ * and what is made of them.
+ */
 export interface DigestCache {
-  /** A damaged entry counts as none. */
-  recall(kind: DigestKind, layer: StorePathLayer): Promise<LayerDigest | undefined>
-  remember(kind: DigestKind, layer: StorePathLayer, digest: LayerDigest): Promise<void>
+  /** A damaged entry counts as none, and so does one that somebody else may have written. */
+  recall(key: string): Promise<StoredBlob | undefined>
+  remember(key: string, digest: StoredBlob): Promise<void>
 }
 
 /** One small file for each entry; any number of processes and threads may share the folder. */
 export function openDigestCache(folder: string): DigestCache {
-  const file = (key: string) => join(folder, `${key}.json`)
+  const file = (key: string) => join(folder, `${hash(key)}.json`)
   return {
-    async recall(kind, layer) {
-      const key = keyOf(kind, layer)
-      const text = readIfThere(file(key))
+    async recall(key) {
+      // An image has many layers, and this runs in a thread of its own: waiting for each file costs more than reading it.
+      const text = readOwnFile(folder, file(key))
       return text === undefined ? undefined : parseEntry(text, key)
     },
-    async remember(kind, layer, digest) {
-      const key = keyOf(kind, layer)
+    async remember(key, digest) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       const unfinished = `${file(key)}.${randomUUID()}`
-      await writeFile(unfinished, formatEntry(digest, key), { mode: 0o600 })
+      await writeFile(unfinished, formatEntry(digest, key), { mode: 0o600, flag: 'wx' })
       await rename(unfinished, file(key))
     },
   }
 }
 
-/** An image has many layers, and this runs in a thread of its own: waiting for each file costs more than reading it. */
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
-  }
-}
-
-function keyOf(kind: DigestKind, layer: StorePathLayer): string {
-  const { paths, owner, mtime, rootMode } = layer
-  const { uid, gid, uname, gname } = owner
-  return hash(JSON.stringify([kind, paths, mtime, [uid, gid, uname, gname], rootMode]))
-}
-
 const entrySchema = v.object({
-  diffId: descriptorSchema.entries.digest,
+  digest: descriptorSchema.entries.digest,
   size: descriptorSchema.entries.size,
   check: v.string(),
 })
 
 /** The check tells a file that a crash or a bad disk has damaged. */
-function formatEntry({ diffId, size }: LayerDigest, key: string): string {
-  return JSON.stringify({ diffId, size, check: checkOf({ diffId, size }, key) })
+function formatEntry({ digest, size }: StoredBlob, key: string): string {
+  return JSON.stringify({ digest, size, check: checkOf({ digest, size }, key) })
 }
 
-function parseEntry(text: string, key: string): LayerDigest | undefined {
+function parseEntry(text: string, key: string): StoredBlob | undefined {
   const result = v.safeParse(v.pipe(v.string(), v.parseJson(), entrySchema), text)
   if (!result.success) return undefined
   const { check, ...digest } = result.output
   return check === checkOf(digest, key) ? digest : undefined
 }
 
-function checkOf({ diffId, size }: LayerDigest, key: string): string {
-  return hash(`${key} ${diffId} ${size}`)
+function checkOf({ digest, size }: StoredBlob, key: string): string {
+  return hash(`${key} ${digest} ${size}`)
 }
 
 function hash(text: string): string {

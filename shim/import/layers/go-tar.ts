@@ -2,7 +2,6 @@ import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs
 import { atPath, changed } from './at-path.ts'
 import type { ByteString } from './byte-string.ts'
 import { goHeader } from './go-tar-header.ts'
-import { STORE_MTIME } from './layer.ts'
 import { type MergedEntry, mergedEntries } from './merged-entries.ts'
 import type { MergedLayer } from './merged-layer.ts'
 import type { Regexes } from './merged-regex.ts'
@@ -18,7 +17,7 @@ export function* mergedLayerTar(layer: MergedLayer, regexes: Regexes): Generator
   let handedOn = 0
   let size = 2 * BLOCK_BYTES
   for (const entry of mergedEntries(layer, regexes)) {
-    const writing = writeEntry(entry, chunks)
+    const writing = writeEntry(entry, layer.form.mtime, chunks)
     for (let step = writing.next(); ; step = writing.next()) {
       if (step.done) {
         size += step.value
@@ -42,12 +41,12 @@ function* endWithoutPadding(chunks: TarChunks, bytes: number): Generator<Buffer>
 }
 
 /** Returns the bytes that were written. */
-function* writeEntry(entry: MergedEntry, chunks: TarChunks): Generator<Buffer, number> {
+function* writeEntry(entry: MergedEntry, mtime: number, chunks: TarChunks): Generator<Buffer, number> {
   const { type, source } = entry
-  if (type === 'file' && source !== undefined) return yield* writeFile(entry, source, chunks)
+  if (type === 'file' && source !== undefined) return yield* writeFile({ ...entry, source, mtime }, chunks)
   const isLink = type === 'symlink' && source !== undefined
   const linkName = isLink ? atPath(source, at => readlinkSync(at, 'buffer')).toString('latin1') : ''
-  const header = goHeader({ ...entry, linkName, mtime: STORE_MTIME })
+  const header = goHeader({ ...entry, linkName, mtime })
   yield* chunks.write(header)
   return header.length
 }
@@ -55,11 +54,14 @@ function* writeEntry(entry: MergedEntry, chunks: TarChunks): Generator<Buffer, n
 /** Opening takes no symlink for the file, and waits for nobody at what became a pipe. */
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-function* writeFile(entry: MergedEntry, source: ByteString, chunks: TarChunks): Generator<Buffer, number> {
+type FileEntry = MergedEntry & { readonly source: ByteString; readonly mtime: number }
+
+function* writeFile(entry: FileEntry, chunks: TarChunks): Generator<Buffer, number> {
+  const { source } = entry
   const file = atPath(source, at => openSync(at, OPEN_FLAGS))
   try {
     if (!fstatSync(file).isFile()) throw changed(source)
-    const header = goHeader({ ...entry, linkName: '', mtime: STORE_MTIME })
+    const header = goHeader({ ...entry, linkName: '' })
     yield* chunks.write(header)
     if (!(yield* chunks.read(file, entry.size))) throw changed(source)
     return header.length + Math.ceil(entry.size / BLOCK_BYTES) * BLOCK_BYTES

@@ -22,16 +22,21 @@ export interface MergedEntry extends Owner {
  * Throws ArchiveInvalid when the store paths do not go together, and ImportInterrupted.
  */
 export function* mergedEntries(layer: MergedLayer, regexes: Regexes): Generator<MergedEntry> {
-  yield* walk('', mergeTree(layer, regexes), regexes)
+  yield* walk('', mergeTree(layer, regexes), { regexes, hasGnames: layer.form.hasGnames })
 }
 
-function* walk(base: ByteString, { children }: MergedNode, regexes: Regexes): Generator<MergedEntry> {
+interface Permitting {
+  readonly regexes: Regexes
+  readonly hasGnames: boolean
+}
+
+function* walk(base: ByteString, { children }: MergedNode, how: Permitting): Generator<MergedEntry> {
   for (const [part, node] of [...children].sort(([one], [other]) => (one < other ? -1 : 1))) {
     const name = join(base, part)
-    const entry = toEntry(name, node.file, regexes)
+    const entry = toEntry(name, node.file, how)
     if (entry.type !== 'directory') checkPlace(entry, node)
     yield entry
-    yield* walk(name, node, regexes)
+    yield* walk(name, node, how)
   }
 }
 
@@ -45,22 +50,25 @@ const FOLDER = { type: 'directory', source: undefined, mode: 0o755, size: 0, ...
 /** Linux has no permissions for symlinks. */
 const SYMLINK_MODE = 0o777
 
-function toEntry(name: ByteString, file: MergedFile | undefined, regexes: Regexes): MergedEntry {
+function toEntry(name: ByteString, file: MergedFile | undefined, { regexes, hasGnames }: Permitting): MergedEntry {
   if (!file) return { ...FOLDER, name }
   const { source, stats, from } = file
   const type = stats.isFile() ? 'file' : stats.isSymbolicLink() ? 'symlink' : 'directory'
   const mode = type === 'symlink' ? SYMLINK_MODE : stats.mode & 0o7777
   const entry = { type, name, source, mode, size: type === 'file' ? stats.size : 0, ...ROOT } as const
-  return from.perms.filter(({ regex }) => regexes.get(regex)?.matches(source)).reduce(permit, entry)
+  return from.perms
+    .filter(({ regex }) => regexes.get(regex)?.matches(source))
+    .reduce<MergedEntry>((permitted, permission) => permit(permitted, permission, hasGnames), entry)
 }
 
-function permit(entry: MergedEntry, { mode, uid, gid, uname, gname }: Permission): MergedEntry {
+function permit(entry: MergedEntry, permission: Permission, hasGnames: boolean): MergedEntry {
+  const { mode, uid, gid, uname, gname } = permission
   return {
     ...entry,
     uid,
     gid,
     uname: uname || entry.uname,
-    gname: gname || entry.gname,
+    gname: gname === '' ? entry.gname : hasGnames ? gname : uname,
     mode: mode === '' ? entry.mode : Number.parseInt(mode, 8),
   }
 }

@@ -2,10 +2,10 @@ import { chmodSync, lchownSync, mkdirSync, utimesSync } from 'node:fs'
 import { archiveInvalid } from '../invalid.ts'
 import { show } from './at-path.ts'
 import type { ByteString } from './byte-string.ts'
-import { STORE_MTIME } from './layer.ts'
 import { type MergedEntry, mergedEntries } from './merged-entries.ts'
 import type { MergedLayer } from './merged-layer.ts'
 import type { Regexes } from './merged-regex.ts'
+import { isWhiteout } from './whiteout.ts'
 
 /** A file or symlink that is to be as wanted at a place where nothing is yet. */
 export interface MergedPlacing {
@@ -23,28 +23,33 @@ export interface MergedPlacing {
 
 /**
  * Makes in a new folder what the layer's tar would unpack to: the folders here, all else by `place`. Throws as
- * mergedEntries, and ArchiveInvalid when two entries have the same place.
+ * mergedEntries, and ArchiveInvalid when two entries have the same place. Returns how many of them have the name of a
+ * whiteout.
  */
 export function fillMergedFolder(
   { layer, regexes, folder }: { readonly layer: MergedLayer; readonly regexes: Regexes; readonly folder: string },
   place: (file: MergedPlacing) => void,
-): void {
+): number {
+  const { mtime } = layer.form
   mkdirSync(folder, WRITABLE)
   const taken = new Set<ByteString>()
+  let whiteouts = 0
   const made: { readonly target: Buffer; readonly entry: MergedEntry }[] = []
   for (const entry of mergedEntries(layer, regexes)) {
     const name = belowRoot(entry.name)
     if (taken.has(name)) throw archiveInvalid(`would have two files at ${show(name)}`)
     taken.add(name)
+    if (isWhiteout(name.slice(name.lastIndexOf('/') + 1))) whiteouts += 1
     const target = Buffer.concat([Buffer.from(folder), Buffer.from(name, 'latin1')])
-    if (entry.type !== 'directory') place(toPlacing(entry, entry.type, target))
+    if (entry.type !== 'directory') place(toPlacing(entry, { kind: entry.type, target, mtime }))
     else {
       if (name !== '') mkdirSync(target, WRITABLE)
       made.push({ target, entry })
     }
   }
   // Deepest first: a folder's time changes with whatever is made in it.
-  for (const { target, entry } of made.reverse()) finishFolder(target, entry)
+  for (const { target, entry } of made.reverse()) finishFolder(target, entry, mtime)
+  return whiteouts
 }
 
 /** Until all is in it. */
@@ -56,14 +61,14 @@ function belowRoot(name: ByteString): ByteString {
   return name.startsWith('/') ? name : `/${name}`
 }
 
-function toPlacing(entry: MergedEntry, kind: MergedPlacing['kind'], target: Buffer): MergedPlacing {
+function toPlacing(entry: MergedEntry, place: Pick<MergedPlacing, 'kind' | 'target' | 'mtime'>): MergedPlacing {
   const { source = '', mode, uid, gid } = entry
-  return { kind, source: Buffer.from(source, 'latin1'), target, mode: mode & 0o7777, uid, gid, mtime: STORE_MTIME }
+  return { ...place, source: Buffer.from(source, 'latin1'), mode: mode & 0o7777, uid, gid }
 }
 
-function finishFolder(target: Buffer, { mode, uid, gid }: MergedEntry): void {
+function finishFolder(target: Buffer, { mode, uid, gid }: MergedEntry, mtime: number): void {
   if (uid !== process.getuid?.() || gid !== process.getgid?.()) lchownSync(target, uid, gid)
   // After the owner, whose change takes setgid bits away.
   chmodSync(target, mode & 0o7777)
-  utimesSync(target, STORE_MTIME, STORE_MTIME)
+  utimesSync(target, mtime, mtime)
 }

@@ -25,7 +25,7 @@ export type Regexes = ReadonlyMap<string, GoRegex>
  * All that the layer has, compiled. Throws ArchiveInvalid for one that Go would refuse, and for one with two groups of
  * the same name, which Go takes.
  */
-export async function compileRegexes({ paths }: MergedLayer): Promise<Regexes> {
+export async function compileRegexes({ paths }: Pick<MergedLayer, 'paths'>): Promise<Regexes> {
   const texts = paths.flatMap(({ rewrite, perms }) => [rewrite?.regex ?? '', ...perms.map(({ regex }) => regex)])
   const distinct = [...new Set(texts)]
   if (distinct.every(text => text === '') && paths.every(({ perms }) => perms.length === 0)) return new Map()

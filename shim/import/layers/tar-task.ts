@@ -1,10 +1,9 @@
 import type { ErrorCode } from '../../errors.ts'
-import type { StorePathLayer } from './layer.ts'
-import type { MergedLayer } from './merged-layer.ts'
+import type { FilesLayer } from './files-layer.ts'
 
 /** What a thread is to make. */
 export interface TarTask {
-  readonly layer: StorePathLayer | MergedLayer
+  readonly layer: FilesLayer
   /** `chunks`: the tar itself. `digest`: no more than that. */
   readonly want: 'chunks' | 'digest'
   /** Where chunks are put, one after another and round and round: RING_CHUNKS of CHUNK_BYTES. */

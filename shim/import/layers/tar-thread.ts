@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { parentPort } from 'node:worker_threads'
 import { toShimError } from '../../errors.ts'
 import { lowerPriority } from '../lower-priority.ts'
+import { isMerged } from './files-layer.ts'
 import { storePathTar } from './layer-tar.ts'
 import { CHUNK_BYTES } from './tar-chunks.ts'
 import { RING_CHUNKS, type TarReport, type TarTask } from './tar-task.ts'
@@ -36,7 +37,7 @@ async function make({ layer, want, ring, room }: TarTask): Promise<void> {
 
 /** What nix2container's layers need is loaded for them alone. */
 async function tarOf(layer: TarTask['layer']): Promise<Iterable<Buffer>> {
-  if ('owner' in layer) return storePathTar(layer)
+  if (!isMerged(layer)) return storePathTar(layer)
   const [{ mergedLayerTar }, { compileRegexes }] = await Promise.all([
     import('./go-tar.ts'),
     import('./merged-regex.ts'),

@@ -1,10 +1,9 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { messageOf, reviveError } from '../../errors.ts'
+import type { StoredBlob } from '../blob-store.ts'
 import { threadCount } from '../thread-count.ts'
-import type { LayerDigest } from './digest-cache.ts'
-import type { StorePathLayer } from './layer.ts'
-import type { MergedLayer } from './merged-layer.ts'
+import type { FilesLayer } from './files-layer.ts'
 import { CHUNK_BYTES } from './tar-chunks.ts'
 import { NO_MORE, RING_CHUNKS, type TarReport, type TarTask } from './tar-task.ts'
 
@@ -14,9 +13,9 @@ export interface TarThreads {
    * The tar, made as fast as it is read. A chunk of CHUNK_BYTES is good until the next one is asked for. Throws
    * ArchiveInvalid or ImportInterrupted.
    */
-  tar(layer: StorePathLayer | MergedLayer): AsyncGenerator<Buffer>
+  tar(layer: FilesLayer): AsyncGenerator<Buffer>
   /** Reads all of the layer. Throws as `tar` does. */
-  digest(layer: StorePathLayer): Promise<LayerDigest>
+  digest(layer: FilesLayer): Promise<StoredBlob>
   /** Ends the threads, whatever they do; others start when more is wanted. */
   close(): Promise<void>
 }
@@ -106,7 +105,7 @@ export function createTarThreads(count = TAR_THREADS): TarThreads {
     },
     async digest(layer) {
       for await (const step of run(layer, 'digest'))
-        if ('digest' in step && step.digest) return { diffId: step.digest, size: step.size }
+        if ('digest' in step && step.digest) return { digest: step.digest, size: step.size }
       throw new Error('the thread made no digest')
     },
     async close() {

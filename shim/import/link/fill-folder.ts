@@ -1,5 +1,6 @@
 import { chmodSync, type Dirent, lchownSync, lstatSync, mkdirSync, readdirSync, type Stats, utimesSync } from 'node:fs'
 import { archiveInvalid } from '../invalid.ts'
+import { isWhiteout } from '../layers/whiteout.ts'
 import { childPath } from './child-path.ts'
 import { copyFile, isTruthful, linkFile, permissions } from './place-file.ts'
 import type { FillCounts, Path, Placing } from './placing.ts'
@@ -33,6 +34,7 @@ export function openFolder({ source, target }: FolderTask, placing: Placing, cou
   const folders: FolderTask[] = []
   for (const entry of entriesOf(source)) {
     const task = { source: childPath(source, entry.name), target: childPath(target, entry.name) }
+    if (isWhiteout(entry.name)) counts.whiteouts += 1
     if (entry.isDirectory()) folders.push(task)
     else if (!entry.isFile() && !entry.isSymbolicLink()) throw odd(task.source)
     // Nix gives all in a valid path one owner and one time: asking for those of each file would double the time.

@@ -18,10 +18,12 @@ export interface FillCounts {
   copied: number
   copiedBytes: number
   folders: number
+  /** Files and folders whose names mean something else in a tar. */
+  whiteouts: number
 }
 
 export function noCounts(): FillCounts {
-  return { linked: 0, copied: 0, copiedBytes: 0, folders: 0 }
+  return { linked: 0, copied: 0, copiedBytes: 0, folders: 0, whiteouts: 0 }
 }
 
 export function addCounts(sum: FillCounts, other: FillCounts): void {
@@ -29,6 +31,7 @@ export function addCounts(sum: FillCounts, other: FillCounts): void {
   sum.copied += other.copied
   sum.copiedBytes += other.copiedBytes
   sum.folders += other.folders
+  sum.whiteouts += other.whiteouts
 }
 
 export function placingOf({ owner, mtime }: Pick<StorePathLayer, 'owner' | 'mtime'>, how: Placing['how']): Placing {

@@ -3,9 +3,10 @@ import { folderOf } from '../../containerd/mount-folder.ts'
 import { prepareSnapshot, removeSnapshot, snapshotExists } from '../../containerd/snapshots.ts'
 import { commitHeld, extractLayer, isUnpacked } from '../../containerd/unpack.ts'
 import { archiveInvalid } from '../invalid.ts'
+import { type FilesLayer, storePathsOf } from '../layers/files-layer.ts'
 import { ensureBlob } from './blobs.ts'
 import type { IdentifiedLayer } from './identify.ts'
-import type { FilesLayer, StagedLayer } from './linking.ts'
+import type { StagedLayer } from './linking.ts'
 import type { NativeStage } from './stage.ts'
 
 /**
@@ -19,7 +20,7 @@ export async function fillSnapshots(
 ): Promise<void> {
   const chain: string[] = []
   for (const { diffId } of layers) chain.push(chainOf(chain.at(-1) ?? parent, diffId))
-  const present = await countPresent(chain, stage)
+  const present = Math.min(await countPresent(chain, stage), countCertain(layers))
   const missing = layers.slice(present)
   if (missing.length === 0) return
   const staged = await stageLayers(missing, stage)
@@ -28,6 +29,12 @@ export async function fillSnapshots(
     await fillSnapshot({ layer, staged: staged.get(layer), parent: below }, stage)
     stage.onProgress({ phase: 'unpacking', done: present + index + 1, expected: layers.length })
   }
+}
+
+/** How many of the layers, from the bottom up, are known to be what their diffIDs say. */
+function countCertain(layers: readonly IdentifiedLayer[]): number {
+  const uncertain = layers.findIndex(({ isUnpackingKnown }) => !isUnpackingKnown)
+  return uncertain === -1 ? layers.length : uncertain
 }
 
 /** How many of the snapshots are there, from the bottom up; the lease holds them then. One that is there has all below it. */
@@ -52,7 +59,7 @@ async function stageLayers(layers: readonly IdentifiedLayer[], stage: NativeStag
     return files ? { layer, files } : []
   })
   const linking = stores.length > 0 ? await stage.linking() : undefined
-  stage.paths.infoOf(stores.flatMap(({ files }) => pathsOf(files)))
+  await stage.paths.infoOf(stores.flatMap(({ files }) => storePathsOf(files)))
   if (!linking) return new Map<IdentifiedLayer, StagedLayer>()
   const staged = linking.stage(stores.map(({ files, layer }) => ({ files, size: layer.size })))
   return new Map(stores.flatMap(({ layer }, index) => (staged[index] ? [[layer, staged[index]]] : [])))
@@ -62,10 +69,6 @@ function filesOf({ source }: IdentifiedLayer): FilesLayer | undefined {
   return source.kind === 'store' || source.kind === 'merged' ? source.layer : undefined
 }
 
-function pathsOf(files: FilesLayer): readonly string[] {
-  return 'owner' in files ? files.paths : files.paths.map(({ path }) => path)
-}
-
 interface Filling {
   readonly layer: IdentifiedLayer
   readonly staged: StagedLayer | undefined
@@ -73,11 +76,17 @@ interface Filling {
 }
 
 async function fillSnapshot({ layer, staged, parent }: Filling, stage: NativeStage): Promise<void> {
-  if (staged) return commitStaged(staged, { parent, name: chainOf(parent, layer.diffId) }, stage)
+  if (staged && (await isAsNamed(layer, staged)))
+    return commitStaged(staged, { parent, name: chainOf(parent, layer.diffId) }, stage)
   await ensureBlob(layer, stage)
   const diffId = await extractLayer({ lease: stage.lease, snapshotter: stage.snapshotter, parent }, layer)
   if (diffId !== layer.diffId)
     throw archiveInvalid(`has a layer ${layer.digest} that unpacks to ${diffId}, where ${layer.diffId} is expected`)
+}
+
+/** A file with the name of a whiteout is one in the store, and none in what a tar unpacks to. */
+async function isAsNamed({ namedBy }: IdentifiedLayer, staged: StagedLayer): Promise<boolean> {
+  return namedBy === 'content' || !(await staged.hasWhiteouts())
 }
 
 async function commitStaged(

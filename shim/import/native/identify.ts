@@ -1,71 +1,58 @@
-import pMap from 'p-map'
 import { digestOf } from '../json.ts'
-import type { LayerDigest } from '../layers/digest-cache.ts'
-import { TAR_THREADS } from '../layers/tar-threads.ts'
+import { storePathsOf } from '../layers/files-layer.ts'
 import { LAYER_TYPE } from '../manifest.ts'
 import type { PlannedLayer } from '../plan.ts'
-import type { NativeLayer, StoreFilesLayer, TarFileLayer } from '../sources/native-image.ts'
-import { openStoreFile } from '../sources/store-file.ts'
+import type { ContentLayer, NativeLayer } from '../sources/native-image.ts'
 import { allSettled } from './all-settled.ts'
-import { makeStoreTar } from './blobs.ts'
 import { linkedDigest } from './linked-digest.ts'
 import type { NativeStage } from './stage.ts'
+import { hashTars, makeTars, type NamedContents, recallTars } from './tar-digests.ts'
+import { verifyFile } from './verify-file.ts'
 
-/** A layer with its digests, before it is certain that containerd has it. */
+/** A layer with its digests, before it is certain that containerd has it. None of them is merely promised. */
 export interface IdentifiedLayer extends PlannedLayer {
   readonly source: NativeLayer
+  /** `tar`: its files are what its tar unpacks to. `content`: there is no tar. */
+  readonly namedBy: 'tar' | 'content'
+  /** Whether the blob is known to unpack to the diffID; if not, it has to be unpacked, whatever snapshots there are. */
+  readonly isUnpackingKnown: boolean
 }
 
 /**
  * Gives every layer its digests, reading as little as can be. With real tars wanted, those of unknown digest are made,
- * and are in the content store then.
+ * and are in the content store then. Throws ArchiveInvalid when a layer is not what the image promises, as far as that is looked at.
  */
 export async function identifyLayers(layers: readonly NativeLayer[], stage: NativeStage): Promise<IdentifiedLayer[]> {
-  const stores = layers.filter(layer => layer.kind === 'store')
-  const digests = await digestStoreLayers(stores, stage)
-  return Promise.all(layers.map(source => identify(source, digests, stage)))
+  const contents = layers.filter(layer => layer.kind === 'store' || layer.kind === 'merged')
+  const named = await nameContents(contents, stage)
+  const identified: IdentifiedLayer[] = []
+  for (const layer of layers) identified.push(await identify(layer, named, stage))
+  return identified
 }
 
-async function identify(
-  source: NativeLayer,
-  digests: ReadonlyMap<NativeLayer, LayerDigest>,
-  { closure }: NativeStage,
-): Promise<IdentifiedLayer> {
-  if (source.kind === 'file') {
-    const { mediaType, digest, diffId, path } = source
-    await using file = await openStoreFile(path, closure)
-    return { source, mediaType, digest, diffId, size: file.stats.size }
-  }
-  const known = whatIsKnown(source, digests)
-  if (!known) throw new Error('a layer without a digest')
-  return { source, mediaType: LAYER_TYPE, digest: known.diffId, ...known }
+async function identify(source: NativeLayer, contents: NamedContents, stage: NativeStage): Promise<IdentifiedLayer> {
+  if (source.kind === 'file') return verifyFile(source, stage)
+  if (source.kind === 'bytes') return plainLayer(source, { digest: digestOf(source.bytes), size: source.bytes.length })
+  const named = contents.get(source)
+  if (!named) throw new Error('a layer without a digest')
+  return { ...plainLayer(named.source, named), namedBy: named.namedBy }
 }
 
-function whatIsKnown(
-  source: Exclude<NativeLayer, TarFileLayer>,
-  digests: ReadonlyMap<NativeLayer, LayerDigest>,
-): LayerDigest | undefined {
-  if (source.kind === 'merged') return source.promised
-  if (source.kind === 'bytes') return { diffId: digestOf(source.bytes), size: source.bytes.length }
-  return digests.get(source)
+/** An uncompressed one. */
+function plainLayer(source: NativeLayer, { digest, size }: { digest: string; size: number }): IdentifiedLayer {
+  return { source, mediaType: LAYER_TYPE, digest, diffId: digest, size, namedBy: 'tar', isUnpackingKnown: true }
 }
 
-type Digests = Map<NativeLayer, LayerDigest>
-
-async function digestStoreLayers(layers: readonly StoreFilesLayer[], stage: NativeStage): Promise<Digests> {
-  const known = await knownDigests(layers, stage)
+async function nameContents(layers: readonly ContentLayer[], stage: NativeStage): Promise<NamedContents> {
+  await stage.paths.infoOf(layers.flatMap(({ layer }) => storePathsOf(layer)))
+  const known = await recallTars(layers, stage)
   const unknown = layers.filter(layer => !known.has(layer))
   if (unknown.length === 0) return known
   if (stage.wantsTars) return merge(known, await makeTars(unknown, stage))
   const opening = stage.linking()
-  const identifying = identifyLinked(layers, known, stage)
-  await allSettled([opening, identifying])
-  return (await opening) ? identifying : merge(known, await makeTars(unknown, stage))
-}
-
-async function knownDigests(layers: readonly StoreFilesLayer[], { cache }: NativeStage): Promise<Digests> {
-  const found = await Promise.all(layers.map(({ layer }) => cache.recall('tar', layer)))
-  return new Map(layers.flatMap((layer, index) => pair(layer, found[index])))
+  const naming = nameLinked(layers, known, stage)
+  await allSettled([opening, naming])
+  return (await opening) ? naming : merge(known, await makeTars(unknown, stage))
 }
 
 /** Store paths of one image, in bytes, that are read through for the sake of real digests. */
@@ -75,47 +62,24 @@ const CHEAP_BYTES = 32 * 1024 * 1024
  * An image that is read through quickly gets the digests of its tars, so that it has the same id as if these were made.
  * It is the whole image that counts: which digests the node knows already must not decide about another's id.
  */
-async function identifyLinked(layers: readonly StoreFilesLayer[], known: Digests, stage: NativeStage) {
+async function nameLinked(layers: readonly ContentLayer[], known: NamedContents, stage: NativeStage) {
   const linked = await linkedDigests(layers, stage)
   const bytes = [...linked.values()].reduce((sum, { size }) => sum + size, 0)
   if (bytes > CHEAP_BYTES) return linked
-  const unknown = layers.filter(layer => !known.has(layer))
-  return merge(known, await makeDigests(unknown, stage))
+  return merge(
+    known,
+    await hashTars(
+      layers.filter(layer => !known.has(layer)),
+      stage,
+    ),
+  )
 }
 
-async function linkedDigests(layers: readonly StoreFilesLayer[], { cache, paths }: NativeStage): Promise<Digests> {
-  const cached = await Promise.all(layers.map(({ layer }) => cache.recall('nar', layer)))
-  const digests: Digests = new Map(layers.flatMap((layer, index) => pair(layer, cached[index])))
-  const unknown = layers.filter(layer => !digests.has(layer))
-  const infos = paths.infoOf(unknown.flatMap(({ layer }) => layer.paths))
-  for (const source of unknown) {
-    const digest = linkedDigest(source.layer, infos)
-    digests.set(source, digest)
-    await cache.remember('nar', source.layer, digest)
-  }
-  return digests
+async function linkedDigests(layers: readonly ContentLayer[], { paths }: NativeStage): Promise<NamedContents> {
+  const infos = await paths.infoOf(layers.flatMap(({ layer }) => storePathsOf(layer)))
+  return new Map(layers.map(source => [source, { source, namedBy: 'content', ...linkedDigest(source.layer, infos) }]))
 }
 
-async function makeTars(layers: readonly StoreFilesLayer[], stage: NativeStage): Promise<Digests> {
-  const made = await pMap(layers, layer => makeStoreTar(layer, stage), { concurrency: TAR_THREADS })
-  return new Map(layers.flatMap((layer, index) => pair(layer, made[index])))
-}
-
-async function makeDigests(layers: readonly StoreFilesLayer[], { tars, cache, paths }: NativeStage): Promise<Digests> {
-  paths.infoOf(layers.flatMap(({ layer }) => layer.paths))
-  const digest = async ({ layer }: StoreFilesLayer) => {
-    const made = await tars.digest(layer)
-    await cache.remember('tar', layer, made)
-    return made
-  }
-  const made = await pMap(layers, digest, { concurrency: TAR_THREADS })
-  return new Map(layers.flatMap((layer, index) => pair(layer, made[index])))
-}
-
-function pair(layer: NativeLayer, digest: LayerDigest | undefined): [NativeLayer, LayerDigest][] {
-  return digest ? [[layer, digest]] : []
-}
-
-function merge(one: Digests, other: Digests): Digests {
+function merge(one: NamedContents, other: NamedContents): NamedContents {
   return new Map([...one, ...other])
 }

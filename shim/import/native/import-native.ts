@@ -9,6 +9,7 @@ import { allSettled } from './all-settled.ts'
 import { ensureBlob, StaleDigest } from './blobs.ts'
 import { fillSnapshots } from './fill-snapshots.ts'
 import { type IdentifiedLayer, identifyLayers } from './identify.ts'
+import { limitLayers } from './limit-layers.ts'
 import type { NativeStage } from './stage.ts'
 
 /** Fills containerd with an image by its parts in the store; `base` is there already. Throws the import codes. */
@@ -33,6 +34,7 @@ async function fill(
   { base, check }: { readonly base: FilledImage | undefined; readonly check: CheckPlan },
   stage: NativeStage,
 ): Promise<FilledImage> {
+  await limitLayers(image.layers, stage)
   const own = await identifyLayers(image.layers, stage)
   const layers = [...(base?.layers ?? []), ...own]
   const diffIds = layers.map(({ diffId }) => diffId)

@@ -1,22 +1,18 @@
 import { createHash } from 'node:crypto'
-import type { StorePathInfo } from '../contract.ts'
-import type { LayerDigest } from '../layers/digest-cache.ts'
-import type { StorePathLayer } from '../layers/layer.ts'
+import type { StoredBlob } from '../blob-store.ts'
+import { describeLayer, type StoreInfos } from '../layers/digest-keys.ts'
+import { type FilesLayer, storePathsOf } from '../layers/files-layer.ts'
 
 /**
  * Stands for the digest of a layer whose tar nobody has made: over all that decides what is in the layer, the content
  * of its store paths by their NAR hashes. The same on every node that has the same content. `infos` has all its paths.
  */
-export function linkedDigest(layer: StorePathLayer, infos: ReadonlyMap<string, StorePathInfo>): LayerDigest {
-  const { paths, owner, mtime, rootMode } = layer
-  const contents = paths.flatMap(path => infos.get(path) ?? [])
-  const described = [
-    'enbi-shim linked layer 1',
-    [owner.uid, owner.gid],
-    mtime,
-    rootMode,
-    contents.map(({ path, narHash }) => [path, narHash]),
-  ]
-  const hex = createHash('sha256').update(JSON.stringify(described)).digest('hex')
-  return { diffId: `sha256:${hex}`, size: contents.reduce((sum, { narSize }) => sum + narSize, 0) }
+export function linkedDigest(layer: FilesLayer, infos: StoreInfos): StoredBlob {
+  const description = JSON.stringify(['enbi-shim linked layer 2', describeLayer(layer, infos)])
+  const hex = createHash(NOT_SHA256).update(description).digest('hex')
+  const size = storePathsOf(layer).reduce((sum, path) => sum + (infos.get(path)?.narSize ?? 0), 0)
+  return { digest: `sha256:${hex}`, size }
 }
+
+/** As long, but no blob can ever have such a digest: made by sha256, it would be that of the description itself. */
+const NOT_SHA256 = 'sha512-256'

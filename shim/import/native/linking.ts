@@ -3,11 +3,11 @@ import { basename, join } from 'node:path'
 import { folderOf } from '../../containerd/mount-folder.ts'
 import { prepareSnapshot, removeSnapshot, type Snapshotter } from '../../containerd/snapshots.ts'
 import { messageOf } from '../../errors.ts'
-import type { StorePathLayer } from '../layers/layer.ts'
-import type { MergedLayer } from '../layers/merged-layer.ts'
+import { type FilesLayer, isMerged } from '../layers/files-layer.ts'
 import { type LinkView, openLinkView } from '../link/link-view.ts'
 import { createLinker, type Linker } from '../link/linker.ts'
 import { fillMerged } from '../link/place-merged.ts'
+import { type FillCounts, noCounts } from '../link/placing.ts'
 import { strangeStoreOwner } from '../link/store-owner.ts'
 
 /** Gets files of the store into snapshots without a tar. */
@@ -17,8 +17,6 @@ export interface Linking {
   close(): Promise<void>
 }
 
-export type FilesLayer = StorePathLayer | MergedLayer
-
 export interface SizedLayer {
   readonly files: FilesLayer
   /** In bytes; need not be exact. */
@@ -27,6 +25,8 @@ export interface SizedLayer {
 
 /** A layer's files, on the file system of the snapshots. */
 export interface StagedLayer {
+  /** Once all of them are there: whether some have names that a tar has for files that are deleted. */
+  hasWhiteouts(): Promise<boolean>
   /** Once all of them are there, moves them into a snapshot's folder. */
   moveInto(folder: string): Promise<void>
 }
@@ -75,6 +75,7 @@ export async function openLinking(options: LinkingOptions): Promise<OpenedLinkin
         // Who moves a layer hears of its failure; those above it are never asked for then.
         for (const one of filled) one.catch(() => {})
         return filled.map((one, index) => ({
+          hasWhiteouts: async () => (await one).whiteouts > 0,
           async moveInto(target) {
             await one
             await moveAll(join(folder, `${index}`), target)
@@ -102,12 +103,12 @@ interface Filling {
 }
 
 /** Each into the folder that its place in the list names. */
-function fillAll(layers: readonly SizedLayer[], { linker, view, signal }: Filling): Promise<unknown>[] {
+function fillAll(layers: readonly SizedLayer[], { linker, view, signal }: Filling): Promise<FillCounts>[] {
   const named = layers.map(({ files: layer, size }, index) => ({ layer, size, name: `${index}` }))
-  const tasks = named.flatMap(({ layer, ...rest }) => ('owner' in layer ? { layer, ...rest } : []))
+  const tasks = named.flatMap(({ layer, ...rest }) => (isMerged(layer) ? [] : { layer, ...rest }))
   const filled = new Map(linker.fill(tasks, signal).map((done, index) => [tasks[index]?.name, done]))
   return named.map(({ layer, name }) =>
-    'owner' in layer ? Promise.resolve(filled.get(name)) : fillMerged(layer, name, view),
+    isMerged(layer) ? fillMerged(layer, name, view) : (filled.get(name) ?? Promise.resolve(noCounts())),
   )
 }
 

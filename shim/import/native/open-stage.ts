@@ -5,6 +5,7 @@ import type { ImportJob } from '../job.ts'
 import { openDigestCache } from '../layers/digest-cache.ts'
 import { createTarThreads } from '../layers/tar-threads.ts'
 import type { ImportRun } from '../run-import.ts'
+import type { SizeLimit } from '../size-limit.ts'
 import { LINKED_SNAPSHOTTER, type Linking, type LinkingOptions, openLinking } from './linking.ts'
 import type { NativeStage } from './stage.ts'
 import { createValidPaths } from './valid-paths.ts'
@@ -14,11 +15,12 @@ interface Containerd {
   readonly snapshotter: string
   readonly writer: ImageWriter
   readonly closure: Closure
+  readonly limit: SizeLimit
 }
 
 /** Nothing is opened before it is needed. */
 export function openNativeStage(
-  { lease, snapshotter: name, writer, closure }: Containerd,
+  { lease, snapshotter: name, writer, closure, limit }: Containerd,
   job: ImportJob,
   run: ImportRun,
 ) {
@@ -39,6 +41,7 @@ export function openNativeStage(
     tars,
     closure,
     paths: createValidPaths(closure),
+    limit,
     wantsTars,
     linking,
     signal: run.signal,

@@ -5,6 +5,7 @@ import type { Closure } from '../closure.ts'
 import type { ImportProgress } from '../contract.ts'
 import type { DigestCache } from '../layers/digest-cache.ts'
 import type { TarThreads } from '../layers/tar-threads.ts'
+import type { SizeLimit } from '../size-limit.ts'
 import type { Linking } from './linking.ts'
 import type { ValidPaths } from './valid-paths.ts'
 
@@ -17,6 +18,7 @@ export interface NativeStage {
   readonly tars: TarThreads
   readonly closure: Closure
   readonly paths: ValidPaths
+  readonly limit: SizeLimit
   /** Whether every layer's tar has to be in the content store. */
   readonly wantsTars: boolean
   /** How store paths get into snapshots without a tar; undefined when they can't. */

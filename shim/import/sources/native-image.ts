@@ -26,7 +26,10 @@ export interface BaseParts {
   readonly layerNames: readonly string[]
 }
 
-export type NativeLayer = StoreFilesLayer | MergedFilesLayer | TarFileLayer | TarBytesLayer
+export type NativeLayer = ContentLayer | TarFileLayer | TarBytesLayer
+
+/** A layer whose files lie in the store, each by itself. */
+export type ContentLayer = StoreFilesLayer | MergedFilesLayer
 
 /** Files that lie in the store. */
 export interface StoreFilesLayer {
@@ -34,14 +37,15 @@ export interface StoreFilesLayer {
   readonly layer: StorePathLayer
 }
 
-/** Files that lie in the store, with what the image says of their tar, which is not compressed. */
+/** Files that lie in the store, with what the image says of their tar: nobody has looked whether it is so. */
 export interface MergedFilesLayer {
   readonly kind: 'merged'
   readonly layer: MergedLayer
-  readonly promised: { readonly diffId: string; readonly size: number }
+  /** Digest of the tar, `sha256:<hex>`. */
+  readonly promised: string
 }
 
-/** A tar that lies ready in the store. */
+/** A tar that lies ready in the store, with what the image says of it. */
 export interface TarFileLayer {
   readonly kind: 'file'
   readonly path: string

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { Closure } from '../closure.ts'
 import { archiveInvalid } from '../invalid.ts'
-import type { MergedPath } from '../layers/merged-layer.ts'
+import { type MergedPath, TODAYS_FORM } from '../layers/merged-layer.ts'
 import { LAYER_TYPE } from '../manifest.ts'
 import type { MergedFilesLayer, NativeImage, TarFileLayer } from './native-image.ts'
 import { makeNix2ContainerConfig, readConfigParts } from './nix2container-config.ts'
@@ -32,12 +32,12 @@ export async function readNix2ContainerImage(json: Buffer, closure: Closure): Pr
 }
 
 async function toLayer(layer: Nix2ContainerLayerJson, closure: Closure): Promise<MergedFilesLayer | TarFileLayer> {
-  const { digest, diff_ids: diffId, mediatype: mediaType, 'layer-path': file, paths, size } = layer
+  const { digest, diff_ids: diffId, mediatype: mediaType, 'layer-path': file, paths } = layer
   const isCompressed = mediaType !== LAYER_TYPE
   if (!isCompressed && digest !== diffId) throw archiveInvalid(`has a layer ${digest} that would be ${diffId}, too`)
   if (file) return { kind: 'file', path: await resolveStoreFile(file, closure), diffId, digest, mediaType }
   if (isCompressed) throw archiveInvalid(`has a compressed layer ${digest} without a file`)
-  return { kind: 'merged', layer: { paths: paths.map(toPath) }, promised: { diffId, size } }
+  return { kind: 'merged', layer: { paths: paths.map(toPath), form: TODAYS_FORM }, promised: diffId }
 }
 
 /** Without a regular expression nothing is rewritten. */

@@ -52,7 +52,6 @@ function layerSchema(storeDir: string | undefined) {
   return v.object({
     digest,
     diff_ids: digest,
-    size: v.nullish(descriptorSchema.entries.size, 0),
     mediatype: v.picklist(TYPES, 'expected the type of a layer'),
     'layer-path': v.nullish(v.union([v.literal(''), v.custom<string>(isBelow, 'expected a path in the store')])),
     paths: v.nullish(v.pipe(v.array(pathSchema(storeDir)), v.readonly()), []),

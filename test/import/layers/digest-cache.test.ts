@@ -1,49 +1,25 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
-import { type LayerDigest, openDigestCache } from '../../../shim/import/layers/digest-cache.ts'
-import { ROOT, type StorePathLayer } from '../../../shim/import/layers/layer.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { StoredBlob } from '../../../shim/import/blob-store.ts'
+import { openDigestCache } from '../../../shim/import/layers/digest-cache.ts'
 
-const LAYER: StorePathLayer = {
-  paths: ['/nix/store/00000000000000000000000000000000-one', '/nix/store/00000000000000000000000000000000-two'],
-  owner: ROOT,
-  mtime: 1,
-  rootMode: 0o755,
-}
-const DIGEST: LayerDigest = { diffId: `sha256:${'a'.repeat(64)}`, size: 10 }
-const OTHER: LayerDigest = { diffId: `sha256:${'b'.repeat(64)}`, size: 11 }
+const DIGEST: StoredBlob = { digest: `sha256:${'a'.repeat(64)}`, size: 10 }
+const OTHER: StoredBlob = { digest: `sha256:${'b'.repeat(64)}`, size: 11 }
 
 test('what was remembered is known to whoever opens the folder later', async () => {
   const folder = await makeFolder()
-  await openDigestCache(folder).remember('tar', LAYER, DIGEST)
-  expect(await openDigestCache(folder).recall('tar', LAYER)).toEqual(DIGEST)
-})
-
-test.each<[string, StorePathLayer]>([
-  ['paths', { ...LAYER, paths: LAYER.paths.slice(1) }],
-  ['order of the paths', { ...LAYER, paths: LAYER.paths.toReversed() }],
-  ['time', { ...LAYER, mtime: 2 }],
-  ['owner', { ...LAYER, owner: { ...ROOT, uid: 1 } }],
-  ["owner's name", { ...LAYER, owner: { ...ROOT, uname: 'nobody' } }],
-  ['root mode', { ...LAYER, rootMode: 0o555 }],
-])('another %s is another layer', async (_what, layer) => {
-  const cache = openDigestCache(await makeFolder())
-  await cache.remember('tar', LAYER, DIGEST)
-  expect(await cache.recall('tar', layer)).toBeUndefined()
-})
-
-test('the digest of the tar and the one of NAR hashes are two', async () => {
-  const cache = openDigestCache(await makeFolder())
-  await cache.remember('nar', LAYER, DIGEST)
-  expect(await cache.recall('tar', LAYER)).toBeUndefined()
+  await openDigestCache(folder).remember('key', DIGEST)
+  expect(await openDigestCache(folder).recall('key')).toEqual(DIGEST)
+  expect(await openDigestCache(folder).recall('other key')).toBeUndefined()
 })
 
 test('the latest digest counts', async () => {
   const cache = openDigestCache(await makeFolder())
-  await cache.remember('tar', LAYER, DIGEST)
-  await cache.remember('tar', LAYER, OTHER)
-  expect(await cache.recall('tar', LAYER)).toEqual(OTHER)
+  await cache.remember('key', DIGEST)
+  await cache.remember('key', OTHER)
+  expect(await cache.recall('key')).toEqual(OTHER)
 })
 
 test.each([
@@ -53,36 +29,65 @@ test.each([
   ['changed in its size', (text: string) => text.replace('"size":10', '"size":11')],
   ['no JSON', () => 'rubbish'],
 ])('an entry that is %s counts as none, and is written anew', async (_how, damage) => {
-  const folder = await makeFolder()
-  const cache = openDigestCache(folder)
-  await cache.remember('tar', LAYER, DIGEST)
-  const [name = ''] = await readdir(folder)
-  await writeFile(join(folder, name), damage(await readFile(join(folder, name), 'utf8')))
-  expect(await cache.recall('tar', LAYER)).toBeUndefined()
-  await cache.remember('tar', LAYER, DIGEST)
-  expect(await cache.recall('tar', LAYER)).toEqual(DIGEST)
+  const { folder, cache, entry } = await makeEntry()
+  await writeFile(entry, damage(await readFile(entry, 'utf8')))
+  expect(await cache.recall('key')).toBeUndefined()
+  await cache.remember('key', DIGEST)
+  expect(await openDigestCache(folder).recall('key')).toEqual(DIGEST)
 })
 
 test("an entry under another's name counts as none", async () => {
-  const folder = await makeFolder()
-  const cache = openDigestCache(folder)
-  await cache.remember('tar', LAYER, DIGEST)
-  const [name = ''] = await readdir(folder)
-  await cache.remember('nar', LAYER, OTHER)
-  const other = (await readdir(folder)).find(entry => entry !== name) ?? ''
-  await writeFile(join(folder, name), await readFile(join(folder, other)))
-  expect(await cache.recall('tar', LAYER)).toBeUndefined()
+  const { folder, cache, entry } = await makeEntry()
+  await cache.remember('other key', OTHER)
+  const other = (await readdir(folder)).map(name => join(folder, name)).find(path => path !== entry) ?? ''
+  await writeFile(entry, await readFile(other))
+  expect(await cache.recall('key')).toBeUndefined()
+})
+
+describe('an entry counts as none when somebody else could have written it:', () => {
+  test.each<[string, (entry: string, folder: string) => Promise<void>]>([
+    ['the file is of another user', entry => chown(entry, 1, 0)],
+    ['the file may be written by its group', entry => chmod(entry, 0o620)],
+    ['the folder is of another user', (_, folder) => chown(folder, 1, 0)],
+    ['the folder may be written by all', (_, folder) => chmod(folder, 0o702)],
+    [
+      'the folder is a link',
+      async (_, folder) => {
+        await rename(folder, `${folder}-real`)
+        await symlink(`${folder}-real`, folder)
+      },
+    ],
+    [
+      'the file is a link',
+      async entry => {
+        await rename(entry, `${entry}-real`)
+        await symlink(`${entry}-real`, entry)
+      },
+    ],
+  ])('%s', async (_what, change) => {
+    const { folder, cache, entry } = await makeEntry()
+    await change(entry, folder)
+    expect(await cache.recall('key')).toBeUndefined()
+  })
 })
 
 test('many writers leave whole entries and nothing else', async () => {
   const folder = await makeFolder()
   const writers = Array.from({ length: 50 }, (_, n) =>
-    openDigestCache(folder).remember('tar', LAYER, n % 2 === 0 ? DIGEST : OTHER),
+    openDigestCache(folder).remember('key', n % 2 === 0 ? DIGEST : OTHER),
   )
   await Promise.all(writers)
-  expect([DIGEST, OTHER]).toContainEqual(await openDigestCache(folder).recall('tar', LAYER))
+  expect([DIGEST, OTHER]).toContainEqual(await openDigestCache(folder).recall('key'))
   expect(await readdir(folder)).toHaveLength(1)
 })
+
+async function makeEntry() {
+  const folder = await makeFolder()
+  const cache = openDigestCache(folder)
+  await cache.remember('key', DIGEST)
+  const [name = ''] = await readdir(folder)
+  return { folder, cache, entry: join(folder, name) }
+}
 
 async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'digest-cache-'))

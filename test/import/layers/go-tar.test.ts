@@ -6,17 +6,22 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { mergedLayerTar } from '../../../shim/import/layers/go-tar.ts'
 import { type GoHeader, goHeader } from '../../../shim/import/layers/go-tar-header.ts'
-import type { MergedPath } from '../../../shim/import/layers/merged-layer.ts'
+import { inAllForms, type MergedForm, type MergedPath, TODAYS_FORM } from '../../../shim/import/layers/merged-layer.ts'
 import { compileRegexes } from '../../../shim/import/layers/merged-regex.ts'
 
-// The expected digests are those that Go 1.26 and nix2container's own TarPathsSum give.
+// The expected digests are those that Go 1.26 and nix2container's own TarPathsSum give, at its commits de69713, 5fb215a and 20aad30.
 
 const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'go-tar-'))
 
-async function tarDigest(paths: readonly MergedPath[]): Promise<string> {
+async function tarDigest(paths: readonly MergedPath[], form: MergedForm = TODAYS_FORM): Promise<string> {
   const hash = createHash('sha256')
-  for (const chunk of mergedLayerTar({ paths }, await compileRegexes({ paths }))) hash.update(chunk)
+  for (const chunk of mergedLayerTar({ paths, form }, await compileRegexes({ paths }))) hash.update(chunk)
   return hash.digest('hex')
+}
+
+/** As nix2container makes it today, made it until November 2024 and until July 2024; each one once. */
+async function digestsInAllForms(path: MergedPath): Promise<string[]> {
+  return Promise.all(inAllForms({ paths: [path], form: TODAYS_FORM }).map(({ form }) => tarDigest([path], form)))
 }
 
 const moved = (path: string, repl: string, perms: MergedPath['perms'] = []) => {
@@ -53,9 +58,21 @@ test('permissions change mode and owner, the last one that matches counts', asyn
     { regex: 'tool$|link$', mode: '4755', ...owned },
     { regex: 'link', mode: '', uid: 1, gid: 2, uname: '', gname: '' },
   ]
-  expect(await tarDigest([moved(app, '/opt/app', perms)])).toBe(
+  expect(await digestsInAllForms(moved(app, '/opt/app', perms))).toEqual([
     'ec76df8b9964e6e368cafbf142b7287ae6b2dcebb9582476273055eaa3f5e006',
-  )
+    '9479a460ae7e83e4e31c8a54f44a1da3a0bb34cfa77046e65dc4363d2475f5d0',
+    'f6f2634014abfe9703697834c1fc2c47179a5eb4b5e1302ed8622c7e69476b0d',
+  ])
+  const group = [{ regex: 'tool$', mode: '4755', uid: 1, gid: 2, uname: '', gname: 'users' }]
+  expect(await digestsInAllForms(moved(app, '/opt/app', group))).toEqual([
+    'ae79b16d24ee65ecc4f4c288a3110d9de404337bc8e70b15843b1623f3f42c1b',
+    '37e6e2cc359a0c505177975ac96d7fe1ce71e270c917c2dde296f9029cdf7780',
+    'a162470c7a45e7b6ea5eef4708cd0c6f5f3593de657c2d46bb843843be968684',
+  ])
+  expect(await digestsInAllForms(moved(app, '/opt/app'))).toEqual([
+    '3ad497e13df7152f04d4fec97b479529dba417b885128217512107054bbc55ce',
+    '9313fd51e46f4d68ff7d0bed09dbaed7789065059063e30da90ac9663c3ad87e',
+  ])
 })
 
 test('a large file comes out in whole, at the chunks’ borders too', async () => {
@@ -65,7 +82,9 @@ test('a large file comes out in whole, at the chunks’ borders too', async () =
     writeFileSync(path, '')
     truncateSync(path, size)
     const paths = [moved(path, '/f')]
-    const lengths = [...mergedLayerTar({ paths }, await compileRegexes({ paths }))].map(({ length }) => length)
+    const lengths = [...mergedLayerTar({ paths, form: TODAYS_FORM }, await compileRegexes({ paths }))].map(
+      ({ length }) => length,
+    )
     const sum = lengths.reduce((total, length) => total + length, 0)
     expect(sum).toBe(512 * 2 + Math.ceil(size / 512) * 512 + 1024)
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { mergedEntries } from '../../../shim/import/layers/merged-entries.ts'
 import { fillMergedFolder, type MergedPlacing } from '../../../shim/import/layers/merged-folder.ts'
-import type { MergedPath } from '../../../shim/import/layers/merged-layer.ts'
+import { type MergedPath, TODAYS_FORM } from '../../../shim/import/layers/merged-layer.ts'
 import { compileRegexes } from '../../../shim/import/layers/merged-regex.ts'
 import { replaceAll } from '../../../shim/import/layers/merged-rewrite.ts'
 
@@ -21,7 +21,7 @@ function makeApp(store: string, name = 'app', content = 'aaa'): string {
 const moved = (path: string, repl: string): MergedPath => ({ path, rewrite: { regex: `^${path}`, repl }, perms: [] })
 
 async function namesOf(...paths: MergedPath[]): Promise<string[]> {
-  return [...mergedEntries({ paths }, await compileRegexes({ paths }))].map(({ name }) => name)
+  return [...mergedEntries({ paths, form: TODAYS_FORM }, await compileRegexes({ paths }))].map(({ name }) => name)
 }
 
 test.each([
@@ -79,7 +79,7 @@ test('a folder is filled with fresh folders, and files by whoever places them', 
   const app = makeApp(store.path)
   symlinkSync('a', join(app, 'bin', 'link'))
   const perms = [{ regex: 'bin', mode: '2711', uid: 12, gid: 34, uname: '', gname: '' }]
-  const layer = { paths: [{ ...moved(app, '/opt'), perms }] }
+  const layer = { paths: [{ ...moved(app, '/opt'), perms }], form: TODAYS_FORM }
   const folder = join(store.path, 'new')
   const placed: MergedPlacing[] = []
   fillMergedFolder({ layer, regexes: await compileRegexes(layer), folder }, file => {
@@ -98,7 +98,7 @@ test('a folder is filled with fresh folders, and files by whoever places them', 
 
 test('a relative place that is another’s absolute one is refused', async () => {
   await using store = await makeStore()
-  const layer = { paths: [moved(makeApp(store.path), '/o'), moved(makeApp(store.path, 'two'), 'o')] }
+  const layer = { paths: [moved(makeApp(store.path), '/o'), moved(makeApp(store.path, 'two'), 'o')], form: TODAYS_FORM }
   const regexes = await compileRegexes(layer)
   const fill = () => fillMergedFolder({ layer, regexes, folder: join(store.path, 'new') }, () => {})
   expect(fill).toThrow('two files at "/o"')

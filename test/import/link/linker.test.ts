@@ -72,7 +72,7 @@ test('files and symlinks are linked, folders are made like those of the store', 
   await symlink('sub/file', join(folders.path, 'link'))
   await age(folders.path)
   await chmod(join(folders.path, 'sub'), 0o555)
-  expect(await fill(folders)).toEqual({ linked: 2, copied: 0, copiedBytes: 0, folders: 2 })
+  expect(await fill(folders)).toEqual({ linked: 2, copied: 0, copiedBytes: 0, folders: 2, whiteouts: 0 })
   const made = join(folders.folder, '0/nix/store/path')
   expect((await lstat(join(made, 'sub/file'))).ino).toBe((await lstat(join(folders.path, 'sub/file'))).ino)
   expect(await readlink(join(made, 'link'))).toBe('sub/file')
@@ -108,7 +108,13 @@ test('many folders are shared out to threads, and each is complete', async () =>
   }
   await age(folders.path)
   const started = countThreads()
-  expect(await fill(folders, { threads: 2 })).toEqual({ linked: 2200, copied: 0, copiedBytes: 0, folders: 81 })
+  expect(await fill(folders, { threads: 2 })).toEqual({
+    linked: 2200,
+    copied: 0,
+    copiedBytes: 0,
+    folders: 81,
+    whiteouts: 0,
+  })
   expect(started()).toBe(2)
   const times = await Promise.all(
     Array.from({ length: 40 }, async (_, n) => (await lstat(join(folders.folder, `0/nix/store/path/${n}`))).mtimeMs),

@@ -1,52 +1,88 @@
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { MergedForm } from '../../../shim/import/layers/merged-layer.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
-import { nix2containerFlake } from './nix2container-flake.ts'
+import type { Shim } from '../../node/shim.ts'
+import {
+  LARGE_BYTES,
+  type Nix2ContainerFlake,
+  nix2containerFlake,
+  nix2containerLayers,
+  UNKNOWN_DIGESTS,
+} from './nix2container-flake.ts'
+
+const MODES = ['linked', 'tar'] as const
+type Mode = (typeof MODES)[number]
 
 let bed: Bed
+const shims = new Map<Mode, Shim>()
 beforeAll(async () => {
   bed = await startBed()
+  for (const layers of MODES) shims.set(layers, await bed.startShim({ config: { import: { layers } } }))
 })
 afterAll(() => bed[Symbol.asyncDispose]())
 
-const IMAGE = 'registry.example/merged:1'
-const UNKNOWN = [1, 2].map(n => `sha256:${`${n}`.repeat(64)}`)
+describe('an image of nix2container has its files where it wants them', () => {
+  test.each([
+    ['today', { mtime: 1, hasGnames: true }],
+    ['until November 2024', { mtime: 1, hasGnames: false }],
+    ['until July 2024', { mtime: 0, hasGnames: false }],
+  ])('linked or by tars, with the id that it has in a registry, as it was made %s', async (_when, form) => {
+    const { mtime } = form
+    const digests = await tarDigests(form)
+    const linked = await pullAndRun('linked', digests)
+    expect(linked.output).toMatch(
+      new RegExp(`^4711 ${mtime} /bin/busybox\n555 ${mtime} /nix/store/\\S+-program/bin/busybox\n$`),
+    )
+    expect(linked.diffIds).toEqual(digests)
+    expect(await pullAndRun('tar', digests)).toEqual(linked)
+  })
 
-test('an image of nix2container has its files where it wants them, linked or by tars', {
-  timeout: 180_000,
-}, async () => {
-  const linked = await pullAndRun('linked', UNKNOWN)
-  expect(linked.output).toMatch(/^4711 \/bin\/busybox\n555 \/nix\/store\/\S+-program\/bin\/busybox\n$/)
-
-  const digests = [...UNKNOWN]
-  while (digests.some(digest => UNKNOWN.includes(digest))) {
-    // The layers are made beside one another: either may be told first.
-    const told = await pullAndRun('tar', digests).catch((error: Error) => error.message)
-    const [, wrong = '', digest = ''] = /names a layer (\S+) that is (sha256:[0-9a-f]{64})/.exec(String(told)) ?? []
-    expect(UNKNOWN).toContain(wrong)
-    digests[digests.indexOf(wrong)] = digest
-  }
-  const tars = await pullAndRun('tar', digests)
-  expect(tars.output).toBe(linked.output)
-  expect(await pullAndRun('linked', digests)).toEqual(tars)
+  test('and with digests of its content, where its tars are not made', async () => {
+    const { output, diffIds } = await pullAndRun('linked', UNKNOWN_DIGESTS, { size: LARGE_BYTES })
+    expect(output).toMatch(/^4711 1 \/bin\/busybox\n555 1 /)
+    for (const digest of UNKNOWN_DIGESTS) expect(diffIds).not.toContain(digest)
+    expect(new Set(diffIds).size).toBe(2)
+  })
 })
 
-let flakes = 0
+test.each(MODES)('an image of a form that is not known is refused, and its paths are told: %s', async mode => {
+  const message = /a layer that is not what it says, \/nix\/store\/\S+-program: .* nix2container of before October 2022/
+  await expect(pullAndRun(mode, UNKNOWN_DIGESTS)).rejects.toThrow(message)
+})
 
-async function pullAndRun(layers: 'linked' | 'tar', digests: readonly string[]) {
-  flakes += 1
-  const dir = join(bed.dir, `flake-${flakes}`)
-  await mkdir(dir)
+/** As the form's version of nix2container would have made them. */
+async function tarDigests(form: MergedForm): Promise<string[]> {
+  const link = join(bed.dir, 'program')
+  await bed.run('nix', ['build', '--out-link', link, `${await writeFlake(UNKNOWN_DIGESTS)}#program`])
+  const layers = nix2containerLayers(await readlink(link), form)
+  const program = join(import.meta.dirname, 'print-tar-digests.ts')
+  const { stdout } = await bed.run(process.execPath, [program, JSON.stringify(layers)])
+  return stdout.split('\n')
+}
+
+async function writeFlake(digests: readonly string[], options?: Nix2ContainerFlake): Promise<string> {
+  const dir = await mkdtemp(join(bed.dir, 'flake-'))
   await chmod(dir, 0o755)
-  await writeFile(join(dir, 'flake.nix'), nix2containerFlake(digests))
-  const shim = await bed.startShim({ config: { import: { layers } } })
-  try {
-    const pull = recipePull({ image: IMAGE, flakeUrl: `path:${dir}`, packageName: 'image' })
-    const imageId = await bed.cri(shim.socket).pullImage(pull)
-    return { imageId, output: (await bed.runPod({ imageId })).output }
-  } finally {
-    await shim.daemon.stop()
-  }
+  await writeFile(join(dir, 'flake.nix'), nix2containerFlake(digests, options))
+  return `path:${dir}`
+}
+
+let images = 0
+
+async function pullAndRun(mode: Mode, digests: readonly string[], options?: Nix2ContainerFlake) {
+  images += 1
+  const image = `registry.example/merged:${images}`
+  const pull = recipePull({ image, flakeUrl: await writeFlake(digests, options), packageName: 'image' })
+  const imageId = await bed.cri(shims.get(mode)?.socket ?? '').pullImage(pull)
+  const { output } = await bed.runPod({ imageId })
+  return { imageId, output, diffIds: await diffIdsOf(imageId) }
+}
+
+async function diffIdsOf(imageId: string): Promise<string[]> {
+  const ctr = ['--address', bed.containerdSocket, '--namespace', 'k8s.io']
+  const { stdout } = await bed.run('ctr', [...ctr, 'content', 'get', imageId])
+  return JSON.parse(stdout).rootfs.diff_ids
 }
