@@ -19,6 +19,8 @@ const recipe = v.union([
 /** What a helper process is to make, and with what. */
 export const jobSchema = v.object({
   recipe,
+  /** Missing: the recipe itself is to be made; otherwise its package has been, and is this program. */
+  program: v.exactOptional(v.object({ path: text, storePath: text, shell: v.object({ path: text, argument: text }) })),
   /** For the log. */
   namespaces: v.array(text),
   dir: v.object({ root: text, gcroots: text, home: text, config: text, logs: text, results: text }),
@@ -27,7 +29,6 @@ export const jobSchema = v.object({
     gid: v.exactOptional(v.number()),
     home: text,
     env,
-    scriptEnv: env,
   }),
   nix: v.object({ command: text, timeoutMs: v.number(), maxEvalMemory: v.number(), options: env }),
   logLevel: text,
@@ -45,7 +46,7 @@ const progress = v.variant('phase', [
   v.object({ phase: v.literal('log'), line: v.pipe(text, v.maxLength(4096)) }),
 ])
 
-/** What the helper tells; `done` or `failed` is the last. */
+/** What the helper tells; `done`, `archive` or `failed` is the last. */
 export const reportSchema = v.variant('kind', [
   /** In their order, a few times a second. */
   v.object({ kind: v.literal('progress'), progress: v.pipe(v.array(progress), v.maxLength(64)) }),
@@ -56,6 +57,7 @@ export const reportSchema = v.variant('kind', [
     kind: v.literal('done'),
     output: v.object({ storePath: storePathSchema, runId: name, package: v.exactOptional(hintsSchema) }),
   }),
+  v.object({ kind: v.literal('archive'), storePath: storePathSchema }),
   v.object({
     kind: v.literal('failed'),
     code: v.custom<ErrorCode>(value => typeof value === 'string' && value in ERROR_CODES),

@@ -1,13 +1,14 @@
 import type { Logger } from 'pino'
 import { createPlaces, shareOf } from '../places.ts'
-import { type BuildUser, resolveBuildUser } from './build-user.ts'
-import type { Builder } from './contract.ts'
+import { resolveBuildUser } from './build-user.ts'
+import type { BuildCall, Builder } from './contract.ts'
 import { createGitTrust } from './git-trust.ts'
-import { makeInHelper } from './helper-build.ts'
+import { makeInHelper, runProgramInHelper } from './helper-build.ts'
 import { queryPathInfo } from './path-info.ts'
 import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from './recipe.ts'
 import { createResults, type Results } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
+import { archiveKey } from './run-program.ts'
 import type { NixOptions } from './run-recipe.ts'
 import { guardState, layOut, prepareStateDir } from './state-dir.ts'
 
@@ -25,13 +26,8 @@ export interface BuilderOptions {
   readonly env?: Readonly<NodeJS.ProcessEnv>
 }
 
-export interface NixBuilder extends Builder {
-  /** Whom stream scripts are to be run as, too. */
-  readonly user: BuildUser
-}
-
 /** Throws BuildUserUnknown, StateDirNotWritable or DiskFull. */
-export async function createBuilder({ stateDir, nix, logger, env = process.env }: BuilderOptions): Promise<NixBuilder> {
+export async function createBuilder({ stateDir, nix, logger, env = process.env }: BuilderOptions): Promise<Builder> {
   const dir = layOut(stateDir)
   const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
   await prepareStateDir(dir, user)
@@ -40,26 +36,42 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const log = logger.child({ stage: 'build' })
   const setup = {
     dir,
-    user: { ...user, env: { ...user.env }, scriptEnv: { ...user.scriptEnv } },
+    user: { ...user, env: { ...user.env } },
     nix: { ...nix, options: { ...nix.options } },
   }
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const active = createActiveKeys()
+  const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
+    const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
+    return places.run({ owners, signal, onAhead }, async () => {
+      await prepareStateDir(dir, user)
+      await pruneRunLogs(dir.logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
+      // Helpers write there from now on.
+      await results.settled()
+      return run()
+    })
+  }
+  const job = (recipe: Recipe, { owners }: Pick<BuildCall, 'owners'>) => {
+    return { ...setup, recipe, namespaces: [...owners.current()], logLevel: logger.level }
+  }
   return {
-    user,
     build: (recipe, call) =>
-      active.during(recipeKey(recipe), () => {
-        const onAhead = (ahead: number) => call.onProgress({ phase: 'queued', ahead })
-        return places.run({ owners: call.owners, signal: call.signal, onAhead }, async () => {
-          await prepareStateDir(dir, user)
+      active.during(recipeKey(recipe), () =>
+        inTurn(call, async () => {
           if (isFlakeRecipe(recipe)) await guardState(dir.root, () => gitTrust.trust(recipe.flake))
-          await pruneRunLogs(dir.logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
-          // The helper writes there from now on.
-          await results.settled()
-          const namespaces = [...call.owners.current()]
-          return makeInHelper({ ...setup, recipe, namespaces, logLevel: logger.level }, call)
-        })
-      }),
+          return makeInHelper(job(recipe, call), call)
+        }),
+      ),
+    withArchive: (program, { recipe, ...call }, use) => {
+      const key = archiveKey(recipe)
+      return active.during(key, async () => {
+        try {
+          return await use(await inTurn(call, () => runProgramInHelper({ ...job(recipe, call), program }, call)))
+        } finally {
+          await results.letGo(key)
+        }
+      })
+    },
     findResult: recipe => findLocked(results, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
     pathInfo: (paths, query) => queryPathInfo(setup, paths, query),

@@ -19,10 +19,24 @@ const GRACE_MS = 10_000
 /** Beyond its own time limit, a helper gets this long to tell of it. */
 const LATE_MS = 30_000
 
-type Last = Extract<BuildReport, { kind: 'done' | 'failed' }>
-
 /** Has a process of its own make a recipe. Throws a ShimError. */
-export async function makeInHelper(job: BuildJob, { signal, onProgress }: BuildCall): Promise<BuildOutput> {
+export async function makeInHelper(job: BuildJob, call: BuildCall): Promise<BuildOutput> {
+  const last = await runInHelper(job, call)
+  if (last.kind !== 'done') throw brokenOff(job.recipe, 'it ran a program')
+  return last.output
+}
+
+/** Has one run a package that is a program: the store path of the archive that it wrote. Throws a ShimError. */
+export async function runProgramInHelper(job: Required<BuildJob>, call: BuildCall): Promise<string> {
+  const last = await runInHelper(job, call)
+  if (last.kind !== 'archive') throw brokenOff(job.recipe, 'it ran no program')
+  return last.storePath
+}
+
+type Made = Extract<BuildReport, { kind: 'done' | 'archive' }>
+type Last = Made | Extract<BuildReport, { kind: 'failed' }>
+
+async function runInHelper(job: BuildJob, { signal, onProgress }: BuildCall): Promise<Made> {
   const groups = new Set<number>()
   const late = AbortSignal.timeout(Math.min(job.nix.timeoutMs + LATE_MS, MAX_TIMER_MS))
   let last: Last | undefined
@@ -42,7 +56,7 @@ export async function makeInHelper(job: BuildJob, { signal, onProgress }: BuildC
       graceMs: GRACE_MS,
       onReport,
     })
-    if (last?.kind === 'done') return last.output
+    if (last && last.kind !== 'failed') return last
     if (signal.aborted) throw calledOff(job.recipe, signal)
     throw last ? reviveError(last.code, last.message) : explainEnd(job, end, late)
   } catch (error) {

@@ -21,6 +21,8 @@ export interface Results {
   save(recipeKey: string, result: SavedResult): Promise<void>
   /** Resolves when every call until now has taken effect. */
   settled(): Promise<void>
+  /** Lets go of one gc root. */
+  letGo(key: string): Promise<void>
   /** Forgets every other result and lets go of its gc roots. */
   keepOnly(keys: ReadonlySet<string>): Promise<void>
 }
@@ -59,6 +61,7 @@ export function createResults({ root, results, gcroots }: StateDir): Results {
       }),
     save: (key, result) => change(() => writeAtomically(record(key), JSON.stringify(result))),
     settled: () => inTurn(async () => {}),
+    letGo: key => change(() => unlink(link(key)).catch(ignoreNoFile)),
     keepOnly: keys =>
       change(async () => {
         await unlinkOthers(results, keys)

@@ -11,6 +11,7 @@ import { runNix } from './nix-process.ts'
 import { fetchArgs, readRealisation, realisationArgs } from './realise.ts'
 import {
   describeMaking,
+  describeRecipe,
   type FlakeRecipe,
   isFlakeRecipe,
   type Recipe,
@@ -39,22 +40,44 @@ export interface NixSetup {
 }
 
 /** Evaluates, as far as there is a flake, and realises a recipe, and remembers the result. Throws a ShimError. */
-export async function runRecipe(setup: NixSetup, recipe: Recipe, call: BuildCall): Promise<BuildOutput> {
+export function runRecipe(setup: NixSetup, recipe: Recipe, call: BuildCall): Promise<BuildOutput> {
+  return withNix(setup, { recipe, what: 'build' }, call, async (run, nix) => {
+    const { runId } = run
+    const { storePath, package: hints, ...made } = await make(setup, recipe, run, nix)
+    const output = { storePath, runId, ...(hints && { package: hints }) }
+    await setup.results.save(recipeKey(recipe), { ...made, ...output })
+    return output
+  })
+}
+
+export interface RunName {
+  readonly recipe: Recipe
+  /** For lines of the shim's log. */
+  readonly what: string
+}
+
+/** Runs `work` with a nix whose runs together have one log and one time limit. */
+export async function withNix<Result extends { readonly storePath: string }>(
+  setup: NixSetup,
+  { recipe, what }: RunName,
+  call: BuildCall,
+  work: (run: Run, nix: CallNix) => Promise<Result>,
+): Promise<Result> {
   const runId = createRunId(new Date())
   const logger = setup.logger.child({ runId, ...recipeFields(recipe) })
   const log = openRunLog(setup.dir.logs, runId, logger)
-  logger.info({ image: recipe.image, namespaces: call.owners.current() }, 'build started')
+  const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
+  const signal = AbortSignal.any([call.signal, timeLimit])
+  const run = { ...call, runId, journal: createJournal(log, call.onProgress) }
+  const nix: CallNix = (stage, args) => callNix(setup, recipe, { ...run, signal, timeLimit, stage, args })
+  logger.info({ image: recipe.image, namespaces: call.owners.current() }, `${what} started`)
   try {
-    const { storePath, package: hints } = await makeWithNix(setup, recipe, {
-      ...call,
-      runId,
-      journal: createJournal(log, call.onProgress),
-    })
-    logger.info({ storePath }, 'build done')
-    return { storePath, runId, ...(hints && { package: hints }) }
+    const result = await work(run, nix)
+    logger.info({ storePath: result.storePath }, `${what} done`)
+    return result
   } catch (error) {
     const { code, message } = toShimError(error)
-    logger.warn({ code }, 'build failed')
+    logger.warn({ code }, `${what} failed`)
     await log.write(message)
     throw error
   } finally {
@@ -68,17 +91,6 @@ interface Run extends BuildCall {
 }
 
 type CallNix = (stage: FailedRun['stage'], args: readonly string[]) => Promise<string>
-
-async function makeWithNix(setup: NixSetup, recipe: Recipe, run: Run): Promise<SavedResult> {
-  const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
-  const signal = AbortSignal.any([run.signal, timeLimit])
-  const nix: CallNix = (stage, args) => callNix(setup, recipe, { ...run, signal, timeLimit, stage, args })
-
-  const made = await make(setup, recipe, run, nix)
-  const result = { ...made, runId: run.runId }
-  await setup.results.save(recipeKey(recipe), result)
-  return result
-}
 
 type Made = Omit<SavedResult, 'runId'>
 
@@ -95,8 +107,9 @@ async function buildPackage({ results }: NixSetup, recipe: FlakeRecipe, nix: Cal
   const { flake, packageName } = recipe
   const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe)))
   const link = await results.prepareLink(recipeKey(recipe))
-  const storePath = readRealisation(recipe, derivation, await nix('building', realisationArgs(derivation, link)))
   const { output, package: hints } = derivation
+  const stdout = await nix('building', realisationArgs(derivation, link))
+  const storePath = readRealisation(describeRecipe(recipe), output, stdout)
   return { storePath, output, flake: flake.url, packageName, ...(hints && { package: hints }) }
 }
 

@@ -52,7 +52,12 @@ export async function runHelper(run: HelperRun): Promise<HelperEnd> {
 type Helper = ChildProcessByStdio<Writable, Readable, null>
 
 function start({ program, heapMegabytes }: HelperRun): Helper {
-  const flags = [`--max-old-space-size=${heapMegabytes}`, '--max-semi-space-size=1', '--v8-pool-size=1', '--optimize-for-size']
+  const flags = [
+    `--max-old-space-size=${heapMegabytes}`,
+    '--max-semi-space-size=1',
+    '--v8-pool-size=1',
+    '--optimize-for-size',
+  ]
   const child = spawn(process.execPath, [...flags, program.pathname], {
     // A Ctrl-C is for the shim, which ends its helpers itself.
     detached: true,

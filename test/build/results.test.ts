@@ -86,7 +86,7 @@ test('a gc root that is made while others are let go of is kept', async () => {
   const stateDir = join(bed.dir, 'swept')
   const dir = layOut(stateDir)
   const key = recipeKey(recipeOf(lockedUrl, 'hello'))
-  await prepareStateDir(dir, { home: dir.home, env: {}, scriptEnv: {} })
+  await prepareStateDir(dir, { home: dir.home, env: {} })
   await fillResults(stateDir)
   const results = createResults(dir)
   const swept = results.keepOnly(new Set())

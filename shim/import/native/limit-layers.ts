@@ -1,7 +1,7 @@
-import { createReadStream } from 'node:fs'
 import { measureLayer } from '../measure-layer.ts'
 import type { NativeLayer, TarFileLayer } from '../sources/native-image.ts'
 import type { NativeStage } from './stage.ts'
+import { fileBytes } from './verify-file.ts'
 
 /**
  * Counts the layers before any of them is made or linked. Of store paths it is the sizes of their NARs that count, as
@@ -23,10 +23,8 @@ function pathsOf(layer: NativeLayer): readonly string[] {
   return layer.kind === 'merged' ? layer.layer.paths.map(({ path }) => path) : []
 }
 
-const READ_BYTES = 256 * 1024
-
 /** containerd unpacks it, whatever it holds. */
-async function measureFile({ path }: TarFileLayer, { limit, signal }: NativeStage): Promise<void> {
-  const { bytes } = await measureLayer(createReadStream(path, { highWaterMark: READ_BYTES, signal }), limit)
-  for await (const _ of bytes);
+async function measureFile({ path }: TarFileLayer, { closure, limit, signal }: NativeStage): Promise<void> {
+  const { bytes } = await measureLayer(fileBytes(path, closure), limit)
+  for await (const _ of bytes) signal.throwIfAborted()
 }
