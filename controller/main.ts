@@ -45,6 +45,11 @@ const program = new Command('enbi-controller')
       .argParser(readListenAddress)
       .default(readListenAddress('127.0.0.1:9470'), '127.0.0.1:9470'),
   )
+  .addOption(
+    new Option('--health-listen <host:port>', 'where /healthz and /readyz are also served, without /metrics').argParser(
+      readListenAddress,
+    ),
+  )
   .addOption(duration('--leader-elect-lease <time>', 'how long others wait for an active one that is silent', '15s'))
   .addOption(duration('--leader-elect-renew <time>', 'how long the active one goes on when it cannot renew', '10s'))
   .addOption(duration('--leader-elect-retry <time>', 'time between two tries to become or to stay active', '2s'))

@@ -12,6 +12,8 @@ export interface ControllerOptions {
   readonly lostGrace: number
   readonly maxTries: number
   readonly listen: ListenAddress
+  /** For health alone, beside what `listen` serves. */
+  readonly healthListen: ListenAddress | undefined
   readonly leaderElectLease: number
   readonly leaderElectRenew: number
   readonly leaderElectRetry: number

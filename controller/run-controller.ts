@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
+import type { Server } from 'node:http'
 import { hostname } from 'node:os'
+import type { Logger } from 'pino'
 import { createKube } from '../kube/client.ts'
 import { leaderElection } from '../kube/leader-election.ts'
 import { CONTROLLER, SYSTEM_NAMESPACE } from '../kube/names.ts'
 import { createLogger } from '../shim/logger.ts'
-import { serveHttp } from '../shim/metrics/serve-http.ts'
+import { type HttpPlan, serveHttp } from '../shim/metrics/serve-http.ts'
 import { createHealth } from './health.ts'
 import { lead } from './lead.ts'
 import { createMetrics } from './metrics.ts'
@@ -17,15 +19,12 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   const metrics = createMetrics()
   const host = hostname()
   let unsynced: (() => string[]) | undefined
-  const server = await serveHttp({
-    listen: options.listen,
-    setBy: '--listen',
+  const servers = await serveAll(options, {
     registry: metrics.registry,
     obstacles: () => [...health.troubles(), ...(unsynced?.() ?? []).map(kind => `not all ${kind} have been read yet`)],
     state: () => (unsynced ? 'leading' : 'another leads'),
     logger,
   })
-  logger.info({ listen: server.address() }, 'serving /metrics, /healthz and /readyz')
   try {
     await leaderElection({
       kube: health.kube,
@@ -50,9 +49,31 @@ export async function runController(options: ControllerOptions, signal: AbortSig
     })
     logger.info({ reason: signal.reason }, 'stopping')
   } finally {
-    server.close()
-    server.closeAllConnections()
+    for (const server of servers) end(server)
     await health.kube.close()
   }
   logger.info('stopped')
+}
+
+async function serveAll(
+  { listen, healthListen }: ControllerOptions,
+  plan: Omit<HttpPlan, 'listen' | 'setBy'> & { readonly logger: Logger },
+): Promise<Server[]> {
+  const server = await serveHttp({ ...plan, listen, setBy: '--listen' })
+  plan.logger.info({ listen: server.address() }, 'serving /metrics, /healthz and /readyz')
+  if (healthListen === undefined) return [server]
+  const healthPlan = { ...plan, registry: undefined, listen: healthListen, setBy: '--health-listen' }
+  try {
+    const healthServer = await serveHttp(healthPlan)
+    plan.logger.info({ listen: healthServer.address() }, 'serving /healthz and /readyz')
+    return [server, healthServer]
+  } catch (error) {
+    end(server)
+    throw error
+  }
+}
+
+function end(server: Server): void {
+  server.close()
+  server.closeAllConnections()
 }

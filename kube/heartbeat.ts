@@ -11,6 +11,7 @@ export interface HeartbeatPlan {
   readonly kube: Pick<Kube, 'create' | 'patch'>
   readonly lease: ObjectName
   readonly identity: string
+  readonly fieldManager: string
   readonly durationMs: number
   readonly signal: AbortSignal
   readonly logger: Logger
@@ -34,11 +35,11 @@ export async function heartbeat(plan: HeartbeatPlan): Promise<void> {
   }
 }
 
-async function renew({ kube, lease, identity, durationMs, signal }: HeartbeatPlan): Promise<void> {
+async function renew({ kube, lease, identity, fieldManager, durationMs, signal }: HeartbeatPlan): Promise<void> {
   const now = microTime(new Date())
   const spec = { holderIdentity: identity, leaseDurationSeconds: Math.ceil(durationMs / 1000), renewTime: now }
   const options = { signal, timeoutMs: durationMs / RENEWALS_PER_LEASE }
-  const patch = { ...options, type: 'merge', fieldManager: identity } as const
+  const patch = { ...options, type: 'merge', fieldManager } as const
   if (await kube.patch(leases, { ...lease, body: { spec } }, patch)) return
   try {
     await kube.create(leases, { ...lease, body: { spec: { ...spec, acquireTime: now } } }, options)

@@ -2,6 +2,9 @@ import * as v from 'valibot'
 import type { Kind } from './contract.ts'
 import { metadataSchema } from './metadata.ts'
 
+/** Longest duration of a shim's Lease; deploy/base/shim-admission.yaml enforces it, too. */
+export const MAX_SHIM_LEASE_MS = 600_000
+
 const leaseSchema = v.object({
   metadata: metadataSchema,
   spec: v.optional(

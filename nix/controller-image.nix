@@ -7,7 +7,7 @@ dockerTools.streamLayeredImage {
     # Node itself, and not the program with its flags: these would count more than the NODE_OPTIONS of a Deployment.
     Entrypoint = [ (lib.getExe nodejs-slim) "${enbi-controller}/lib/enbi-controller/dist/controller/main.js" ];
     User = "65532:65532";
-    ExposedPorts."9470/tcp" = { };
+    ExposedPorts = { "9470/tcp" = { }; "9471/tcp" = { }; };
     Labels = {
       "org.opencontainers.image.title" = "enbi-controller";
       "org.opencontainers.image.description" = enbi-controller.meta.description;

@@ -16,6 +16,7 @@ in
     lost-grace = flag types.str "How long a node is lost before its builds go to another.";
     max-tries = flag types.ints.positive "Nodes that may lose a NixBuild made by hand before it is given up.";
     listen = flag types.str "Where `/metrics`, `/healthz` and `/readyz` are served.";
+    health-listen = flag types.str "Where `/healthz` and `/readyz` are also served, without `/metrics`.";
     leader-elect-lease = flag types.str "How long others wait for an active one that is silent.";
     leader-elect-renew = flag types.str "How long the active one goes on when it cannot renew.";
     leader-elect-retry = flag types.str "Time between two tries to become or to stay active.";

@@ -3,11 +3,13 @@ import { hostname } from 'node:os'
 import { closest, distance } from 'fastest-levenshtein'
 import * as v from 'valibot'
 import { parseDocument } from 'yaml'
+import { MAX_SHIM_LEASE_MS } from '../kube/lease.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { parseDuration } from './duration.ts'
 import { FinalError, messageOf } from './errors.ts'
 import { parseListenAddress } from './metrics/listen-address.ts'
 import { isForStorePaths } from './policy/policy.ts'
+import { parseSize } from './size.ts'
 
 const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0]*$/, 'expected an absolute path'))
 const pattern = v.pipe(v.string(), v.nonEmpty('expected a pattern'))
@@ -18,6 +20,15 @@ const duration = v.pipe(
     const milliseconds = parseDuration(dataset.value)
     if (milliseconds !== undefined) return milliseconds
     addIssue({ message: 'expected a duration such as 30s, 5m or 1h, of 24 days at most' })
+    return NEVER
+  }),
+)
+const size = v.pipe(
+  v.string(),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const bytes = parseSize(dataset.value)
+    if (bytes !== undefined) return bytes
+    addIssue({ message: 'expected a size such as 500MiB or 20GiB' })
     return NEVER
   }),
 )
@@ -48,6 +59,8 @@ const policyRule = v.pipe(
     requireLocked: v.optional(v.boolean(), false),
     replaceForeign: v.optional(v.boolean(), false),
     plainPackages: v.optional(v.boolean(), false),
+    /** Of all layers of an image, decompressed. */
+    maxImageSize: v.optional(size, '20GiB'),
   }),
   v.forward(
     v.partialCheck(
@@ -78,10 +91,14 @@ const schema = v.strictObject({
   nix: v.optional(
     v.strictObject({
       command: v.optional(v.pipe(v.string(), v.nonEmpty()), 'nix'),
-      /** Whom nix and stream scripts run as when the shim is root; null keeps root. */
+      /** User that runs nix when the shim itself is root; null keeps root. */
       user: v.optional(v.nullable(v.pipe(v.string(), v.nonEmpty())), 'enbi-shim'),
-      maxBuilds: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 2),
+      maxBuilds: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 3),
+      /** Images that a namespace may have queued or under way on this node. */
+      maxQueuedPerNamespace: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 100),
       timeout: v.optional(duration, '1h'),
+      /** Most that the values of one evaluation may take. */
+      maxEvalMemory: v.optional(size, '4GiB'),
       abandonAfter: v.optional(duration, '2m'),
       rememberFailures: v.optional(duration, '30s'),
       options: v.optional(nixOptions, {}),
@@ -93,6 +110,8 @@ const schema = v.strictObject({
     v.strictObject({
       /** How layers of store paths get into containerd: without a tar where that is possible, or with one. */
       layers: v.optional(v.picklist(['linked', 'tar']), 'linked'),
+      /** Link files of a store that belongs to somebody other than root. */
+      trustStore: v.optional(v.boolean(), false),
     }),
     {},
   ),
@@ -103,7 +122,7 @@ const schema = v.strictObject({
       kubeconfig: v.optional(absolutePath),
       nodeName: v.optional(nodeName, () => hostname().toLowerCase()),
       /** Of the Lease that says that this shim is alive. */
-      leaseDuration: v.optional(duration, '40s'),
+      leaseDuration: v.optional(v.pipe(duration, v.maxValue(MAX_SHIM_LEASE_MS, 'expected at most 10m')), '40s'),
       /** Longest time that a pull without annotations waits for the API server. */
       lookupTimeout: v.optional(duration, '1s'),
       /** Between two looks whether the NixBuild of a running build is still there; gone at two of them, nobody wants it. */
@@ -119,7 +138,7 @@ const schema = v.strictObject({
   ),
 })
 
-/** All durations in milliseconds. */
+/** All durations in milliseconds, all sizes in bytes. */
 export type Config = v.InferOutput<typeof schema>
 
 /** Reads and checks a config file (YAML, so JSON too). Throws ConfigInvalid that lists every mistake with its key. */

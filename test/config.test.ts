@@ -7,7 +7,14 @@ describe('a config', () => {
     expect(parseConfig('', 'config.yaml')).toMatchObject({
       listen: '/run/enbi-shim/enbi-shim.sock',
       containerd: { address: '/run/containerd/containerd.sock', snapshotter: 'overlayfs' },
-      nix: { command: 'nix', user: 'enbi-shim', maxBuilds: 2, timeout: 3_600_000, options: {} },
+      nix: {
+        command: 'nix',
+        user: 'enbi-shim',
+        maxBuilds: 3,
+        maxQueuedPerNamespace: 100,
+        timeout: 3_600_000,
+        options: {},
+      },
       import: { layers: 'linked' },
       policy: [],
     })
@@ -23,6 +30,15 @@ describe('a config', () => {
   ])('makes images of plain packages only by a rule that has it: %s', (_when, more, plainPackages) => {
     const { policy } = parseConfig(`policy: [{ namespaces: [a], images: [b], flakes: [c]${more} }]`, 'config.yaml')
     expect(policy).toMatchObject([{ plainPackages }])
+  })
+
+  it.each([
+    ['20 GiB unless told', '', 20 * 2 ** 30],
+    ['as told', ', maxImageSize: 1.5GiB', 1.5 * 2 ** 30],
+    ['as told in the words of Kubernetes', ', maxImageSize: 500Mi', 500 * 2 ** 20],
+  ])('limits the size of images by each rule: %s', (_when, more, maxImageSize) => {
+    const { policy } = parseConfig(`policy: [{ namespaces: [a], images: [b], flakes: [c]${more} }]`, 'config.yaml')
+    expect(policy).toMatchObject([{ maxImageSize }])
   })
 
   it('need not name flakes in a rule for store paths alone', () => {
@@ -87,6 +103,12 @@ describe('a mistake in a config is named with its key', () => {
       'policy: [{ namespaces: [a], images: [b], flakes: [c], plainPackages: "yes" }]',
       'policy.0.plainPackages',
     ],
+    [
+      'a size without a unit',
+      'policy: [{ namespaces: [a], images: [b], flakes: [c], maxImageSize: "20" }]',
+      'policy.0.maxImageSize: expected a size such as 500MiB or 20GiB',
+    ],
+    ['a queue for nobody', 'nix: { maxQueuedPerNamespace: 0 }', 'nix.maxQueuedPerNamespace'],
     ['a way for layers that is none', 'import: { layers: copied }', 'import.layers'],
     ['a number below its least', 'nix: { maxBuilds: 0 }', 'nix.maxBuilds'],
     ['a relative path', 'listen: run/x.sock', 'listen: expected an absolute path'],
@@ -95,6 +117,11 @@ describe('a mistake in a config is named with its key', () => {
       'a name that no node can have',
       'kubernetes: { nodeName: Worker_1 }',
       'kubernetes.nodeName: expected the name of a node',
+    ],
+    [
+      'a Lease that outlives its node',
+      'kubernetes: { leaseDuration: 11m }',
+      'kubernetes.leaseDuration: expected at most 10m',
     ],
     [
       'an unknown key of the cluster',

@@ -1,4 +1,4 @@
-import type { Lease } from '../../kube/lease.ts'
+import { type Lease, MAX_SHIM_LEASE_MS } from '../../kube/lease.ts'
 import { shimLeaseName } from '../../kube/names.ts'
 
 /** How a shim tells that it lives. */
@@ -7,6 +7,7 @@ export interface ShimLease {
   readonly node: string
   /** RFC 3339, by the node's clock; empty when it was never renewed. */
   readonly renewTime: string
+  /** At most MAX_SHIM_LEASE_MS, whatever the Lease says. */
   readonly durationMs: number
 }
 
@@ -18,6 +19,6 @@ export function shimLeaseOf({ metadata, spec }: Lease): ShimLease | undefined {
   return {
     node: metadata.name.slice(PREFIX.length),
     renewTime: spec.renewTime ?? '',
-    durationMs: (spec.leaseDurationSeconds ?? 0) * 1000,
+    durationMs: Math.min((spec.leaseDurationSeconds ?? 0) * 1000, MAX_SHIM_LEASE_MS),
   }
 }

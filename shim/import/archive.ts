@@ -1,11 +1,11 @@
-import type { BlobStore } from './blob-store.ts'
 import { compressionOf } from './compression.ts'
 import { archiveInvalid } from './invalid.ts'
 import { digestOf, MAX_JSON_BYTES } from './json.ts'
 import type { LayoutFiles, OnLayer, StoredLayer } from './layout-files.ts'
 import { oneChunk } from './one-chunk.ts'
 import { peek } from './peek.ts'
-import { storeLayer } from './store-layer.ts'
+import type { SizeLimit } from './size-limit.ts'
+import { type LayerPlace, storeLayer } from './store-layer.ts'
 import { readTar, type TarEntry } from './tar.ts'
 
 type FileEntry = Extract<TarEntry, { kind: 'file' }>
@@ -27,21 +27,30 @@ const HEAD_BYTES = 512
  */
 export async function readArchive(
   bytes: AsyncIterable<Buffer>,
-  store: BlobStore,
+  { store, limit }: LayerPlace,
   onLayer: OnLayer,
 ): Promise<LayoutFiles> {
+  const place = { store, limit: limit.part() }
   const files = new Map<string, ArchiveFile>()
   let keptBytes = 0
   let inOrder = true
-  for await (const entry of readTar(bytes)) {
+  for await (const entry of readTar(withinLimit(bytes, limit.part()))) {
     inOrder &&= !tellsOfOtherOrder(entry.name)
-    const file = entry.kind === 'link' ? entry : await take(entry, store)
+    const file = entry.kind === 'link' ? entry : await take(entry, place)
     if (file.kind === 'kept') keptBytes += file.bytes.length
     if (keptBytes > MAX_KEPT_BYTES) throw archiveInvalid(`holds documents of more than ${MAX_KEPT_BYTES} bytes`)
     if (!isRepetition(files.get(entry.name), file, entry.name)) files.set(entry.name, file)
     if (file.kind === 'stored' && inOrder) onLayer(file.layer)
   }
-  return layoutFiles(files, store)
+  return layoutFiles(files, place)
+}
+
+/** What is compressed as a whole may be any number of files that belong to no layer. */
+async function* withinLimit(bytes: AsyncIterable<Buffer>, limit: SizeLimit): AsyncGenerator<Buffer> {
+  for await (const chunk of bytes) {
+    limit.add(chunk.length)
+    yield chunk
+  }
 }
 
 /** `docker save` before version 25 orders by random ids and writes VERSION files; OCI layouts order by digest. */
@@ -49,10 +58,10 @@ function tellsOfOtherOrder(name: string): boolean {
   return name.endsWith('/VERSION') || name.startsWith('blobs/')
 }
 
-async function take({ name, size, body }: FileEntry, store: BlobStore): Promise<ArchiveFile> {
+async function take({ name, size, body }: FileEntry, place: LayerPlace): Promise<ArchiveFile> {
   const { head, all } = await peek(body, HEAD_BYTES)
   if (mayBeKept(head, size)) return { kind: 'kept', bytes: await gather(all) }
-  return { kind: 'stored', layer: await storeLayer(store, { name, size, bytes: all }) }
+  return { kind: 'stored', layer: await storeLayer(place, { name, size, bytes: all }) }
 }
 
 function mayBeKept(head: Buffer, size: number): boolean {
@@ -90,7 +99,7 @@ function identity(file: ArchiveFile): string {
   return file.kind === 'kept' ? digestOf(file.bytes) : file.layer.digest
 }
 
-function layoutFiles(files: ReadonlyMap<string, ArchiveFile>, store: BlobStore): LayoutFiles {
+function layoutFiles(files: ReadonlyMap<string, ArchiveFile>, place: LayerPlace): LayoutFiles {
   return {
     async readDocument(name) {
       const file = follow(files, name)
@@ -101,7 +110,7 @@ function layoutFiles(files: ReadonlyMap<string, ArchiveFile>, store: BlobStore):
     async storeLayer(name) {
       const file = follow(files, name)
       if (file?.kind !== 'kept') return file?.layer
-      return storeLayer(store, { name, size: file.bytes.length, bytes: oneChunk(file.bytes) })
+      return storeLayer(place, { name, size: file.bytes.length, bytes: oneChunk(file.bytes) })
     },
   }
 }

@@ -1,9 +1,8 @@
-import { pipeline } from 'node:stream'
-import { ReadableStream } from 'node:stream/web'
-import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { ShimError } from '../errors.ts'
+import { inflate } from './inflate.ts'
 import { archiveInvalid } from './invalid.ts'
 import { peek } from './peek.ts'
+import { unxz } from './unxz.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd' | 'xz'
 
@@ -12,8 +11,15 @@ export const MAGIC_BYTES = 6
 
 export function compressionOf(head: Buffer): Compression {
   const found = MAGICS.find(({ magic }) => head.subarray(0, magic.length).equals(magic))
-  return found?.compression ?? 'none'
+  return found?.compression ?? (isSkippableFrame(head) ? 'zstd' : 'none')
 }
+
+/** What zstd may begin with, too: a frame of somebody's own data. */
+function isSkippableFrame(head: Buffer): boolean {
+  return ((head[0] ?? 0) & 0xf0) === 0x50 && head.subarray(1, 4).equals(SKIPPABLE)
+}
+
+const SKIPPABLE = Buffer.from([0x2a, 0x4d, 0x18])
 
 /** The bytes without their compression, which is recognised by content. Throws ArchiveInvalid for damaged ones. */
 export async function* decompress(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -29,8 +35,6 @@ const MAGICS: readonly { compression: Compression; magic: Buffer }[] = [
   { compression: 'xz', magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) },
 ]
 
-const CHUNK_BYTES = 256 * 1024
-
 async function* through(source: AsyncIterable<Buffer>, compression: Exclude<Compression, 'none'>) {
   try {
     yield* compression === 'xz' ? unxz(source) : inflate(source, compression)
@@ -38,19 +42,6 @@ async function* through(source: AsyncIterable<Buffer>, compression: Exclude<Comp
     if (error instanceof ShimError || isAbort(error)) throw error
     throw archiveInvalid(`is damaged or cut short: its ${compression} stream cannot be read to the end`, error)
   }
-}
-
-async function* inflate(source: AsyncIterable<Buffer>, compression: 'gzip' | 'zstd'): AsyncGenerator<Buffer> {
-  const options = { chunkSize: CHUNK_BYTES }
-  const inflater = compression === 'gzip' ? createGunzip(options) : createZstdDecompress(options)
-  pipeline(source, inflater, () => {})
-  yield* inflater
-}
-
-/** The decompressor is a WebAssembly module, loaded for the few that need it. */
-async function* unxz(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const { default: xz } = await import('xz-decompress')
-  for await (const chunk of new xz.XzReadableStream(ReadableStream.from(source))) yield Buffer.from(chunk)
 }
 
 function isAbort(error: unknown): boolean {

@@ -5,7 +5,7 @@ import { archiveInvalid } from './invalid.ts'
 import { parseJson } from './json.ts'
 import type { LayoutFiles, OnLayer } from './layout-files.ts'
 import { CONFIG_TYPE, document, LAYER_TYPE, makeManifest } from './manifest.ts'
-import type { ImagePlan, PlannedLayer } from './plan.ts'
+import type { PlannedLayer, ReadPlan } from './plan.ts'
 
 export const DOCKER_MANIFEST = 'manifest.json'
 
@@ -17,13 +17,14 @@ export async function planDockerArchive(
   files: LayoutFiles,
   manifestJson: Buffer,
   { host, onLayer }: { host: Platform; onLayer: OnLayer },
-): Promise<ImagePlan> {
+): Promise<ReadPlan> {
   const image = onlyImage(parseJson(schema, manifestJson, DOCKER_MANIFEST))
   const bytes = await files.readDocument(image.Config)
   if (!bytes) throw archiveInvalid(`lacks the config that its ${DOCKER_MANIFEST} names: ${image.Config}`)
   const parsed = parseConfig(bytes, image.Config)
   checkPlatform([parsed], host)
   const layers: PlannedLayer[] = []
+  let unpackedSize = 0
   for (const { name, diffId } of pairLayers(
     image.Layers.map(name => ({ name })),
     parsed,
@@ -31,10 +32,11 @@ export async function planDockerArchive(
     const layer = await files.storeLayer(name)
     if (!layer) throw archiveInvalid(`lacks a layer that its ${DOCKER_MANIFEST} names: ${name}`)
     onLayer(layer)
+    unpackedSize += layer.unpackedSize
     layers.push({ mediaType: mediaType(layer.compression), digest: layer.digest, size: layer.size, diffId })
   }
   const config = document(CONFIG_TYPE, bytes)
-  return { config, manifest: makeManifest(config, layers), layers, layerNames: image.Layers }
+  return { config, manifest: makeManifest(config, layers), layers, unpackedSize, layerNames: image.Layers }
 }
 
 /** Names of the layers' files, bottom first. */

@@ -4,6 +4,8 @@ import type { Compression } from './compression.ts'
 /** A layer that the blob store has. */
 export interface StoredLayer extends StoredBlob {
   readonly compression: Compression
+  /** Bytes, decompressed. */
+  readonly unpackedSize: number
 }
 
 /** The files of an image layout, wherever they lie. Names are relative to the layout's root. */

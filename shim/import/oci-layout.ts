@@ -4,7 +4,7 @@ import { archiveInvalid } from './invalid.ts'
 import { parseJson } from './json.ts'
 import type { LayoutFiles, OnLayer } from './layout-files.ts'
 import { blobName, descriptorSchema, type ListedManifest, listManifests, readBlob } from './oci-index.ts'
-import type { Descriptor, Document, ImagePlan, PlannedLayer } from './plan.ts'
+import type { Descriptor, Document, PlannedLayer, ReadPlan } from './plan.ts'
 
 const manifestSchema = v.object({ config: descriptorSchema, layers: v.nullish(v.array(descriptorSchema), []) })
 
@@ -24,14 +24,16 @@ export async function planOciLayout(
   files: LayoutFiles,
   indexJson: Buffer,
   { host, onLayer }: { host: Platform; onLayer: OnLayer },
-): Promise<ImagePlan> {
+): Promise<ReadPlan> {
   const manifests = await listManifests(files, indexJson)
   const { manifest, config, layers } = await choose(files, manifests, host)
   const stored: PlannedLayer[] = []
+  let unpackedSize = 0
   for (const layer of pairLayers(layers, parseConfig(config.bytes, config.digest))) {
-    stored.push(await storeChecked(files, layer, onLayer))
+    stored.push(layer)
+    unpackedSize += await storeChecked(files, layer, onLayer)
   }
-  return { manifest, config, layers: stored, layerNames: [] }
+  return { manifest, config, layers: stored, unpackedSize, layerNames: [] }
 }
 
 interface Candidate {
@@ -68,7 +70,8 @@ async function readCandidate(files: LayoutFiles, listed: ListedManifest): Promis
 const LAYER_TYPE =
   /^application\/vnd\.(oci\.image\.layer\.(v1|nondistributable\.v1)\.tar(\+(gzip|zstd))?|docker\.image\.rootfs\.(diff|foreign\.diff)\.tar(\.(gzip|zstd))?)$/
 
-async function storeChecked(files: LayoutFiles, layer: PlannedLayer, onLayer: OnLayer): Promise<PlannedLayer> {
+/** Returns its bytes, decompressed. */
+async function storeChecked(files: LayoutFiles, layer: PlannedLayer, onLayer: OnLayer): Promise<number> {
   const { digest, size, mediaType } = layer
   if (!LAYER_TYPE.test(mediaType)) throw archiveInvalid(`has a layer of a type that cannot be unpacked: ${mediaType}`)
   const stored = await files.storeLayer(blobName(digest))
@@ -76,5 +79,5 @@ async function storeChecked(files: LayoutFiles, layer: PlannedLayer, onLayer: On
   if (stored.digest !== digest) throw archiveInvalid(`has a wrong digest: the layer ${digest} is ${stored.digest}`)
   if (stored.size !== size) throw archiveInvalid(`has a wrong size: the layer ${digest} is not ${size} bytes long`)
   onLayer(stored)
-  return layer
+  return stored.unpackedSize
 }

@@ -30,6 +30,12 @@ export interface ImagePlan {
   readonly layerNames: readonly string[]
 }
 
+/** The plan of an image whose layers have been read. */
+export interface ReadPlan extends ImagePlan {
+  /** Bytes of the layers, decompressed. */
+  readonly unpackedSize: number
+}
+
 /** An image whose snapshots are in containerd. */
 export interface FilledImage extends ImagePlan {
   /** ChainID of the top layer, empty when there is no layer. */

@@ -5,7 +5,8 @@ import { createImageWriter } from '../containerd/image-writer.ts'
 import type { Lease } from '../containerd/leases.ts'
 import { createUnpacker } from '../containerd/unpack.ts'
 import { checkPinnedDigest } from './check-pinned-digest.ts'
-import type { ImportedImage, ImportProgress, StorePathInfo, StoreQuery } from './contract.ts'
+import { openClosure } from './closure.ts'
+import type { ImportOutcome, ImportProgress, StorePathInfo, StoreQuery } from './contract.ts'
 import type { ArchiveStage } from './import-archive.ts'
 import type { ImportJob } from './job.ts'
 import type { LinkingReport } from './linking-report.ts'
@@ -13,21 +14,20 @@ import { makeImage } from './make-image.ts'
 import { openNativeStage } from './native/open-stage.ts'
 import { openPlanMemory } from './plan-memory.ts'
 import { refuseForeign } from './refuse-foreign.ts'
+import { createSizeLimit } from './size-limit.ts'
 import { endDeadLeases, underLease } from './under-lease.ts'
 
 export interface ImportRun {
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
   readonly onStaleLeasesEnded: () => void
-  /** Told the process group of a stream script, and nothing once that has ended. */
-  readonly onScript: (pid?: number) => void
   readonly queryStore: (query: StoreQuery) => Promise<readonly StorePathInfo[]>
   /** Told how the store's files get into snapshots, or why they can't. */
   readonly onLinking: (linking: LinkingReport) => void
 }
 
 /** One import from start to end. Throws a ShimError. */
-export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportedImage> {
+export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportOutcome> {
   const { address, namespace } = job.containerd
   const connection = createConnection(address)
   const calls = createCalls(connection, { namespace, signal: run.signal })
@@ -43,29 +43,29 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<Importe
   }
 }
 
-async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promise<ImportedImage> {
+async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promise<ImportOutcome> {
   const { image, labels } = job
   const { snapshotter } = job.containerd
+  const closure = await openClosure(job.archive ?? job.storePath, run.queryStore)
   const writer = createImageWriter({ lease, snapshotter, image })
+  const limit = createSizeLimit(job.maxImageSize)
   const archives: ArchiveStage = {
     lease,
     snapshotter,
     writer,
     memory: openPlanMemory(job.plansFolder),
+    limit,
     createUnpacker: onUnpacked => createUnpacker({ lease, snapshotter, onUnpacked }),
-    user: job.scriptUser,
+    closure,
     signal: run.signal,
-    onStart: run.onScript,
-    onEnd: () => run.onScript(),
     onProgress: run.onProgress,
   }
-  await using native = openNativeStage({ lease, snapshotter, writer }, job, run)
-  const filled = await makeImage(job, { archives, native: native.stage, queryStore: run.queryStore }, plan =>
-    checkPinnedDigest(image, plan),
-  )
+  await using native = openNativeStage({ lease, snapshotter, writer, closure, limit }, job, run)
+  const made = await makeImage(job, { archives, native: native.stage, closure }, plan => checkPinnedDigest(image, plan))
+  if ('program' in made) return made
   // Once more of what is published, whatever way it was made: those before are for the sake of time.
-  checkPinnedDigest(image, filled)
-  const { config, manifest } = filled
+  checkPinnedDigest(image, made)
+  const { config, manifest } = made
   await writer.publish({ config, manifest, labels, check: present => refuseForeign(job, present) })
   return { imageId: config.digest, manifestDigest: manifest.digest, sentBytes: writer.sentBytes() }
 }

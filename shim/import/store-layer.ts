@@ -1,9 +1,9 @@
 import type { BlobStore } from './blob-store.ts'
-import { compressionOf, MAGIC_BYTES } from './compression.ts'
 import { hashBytes } from './hash-bytes.ts'
 import { archiveInvalid } from './invalid.ts'
 import type { StoredLayer } from './layout-files.ts'
-import { peek } from './peek.ts'
+import { measureLayer } from './measure-layer.ts'
+import type { SizeLimit } from './size-limit.ts'
 
 export interface LayerFile {
   /** As it stands in the layout. */
@@ -13,18 +13,25 @@ export interface LayerFile {
   readonly bytes: AsyncIterable<Buffer>
 }
 
+export interface LayerPlace {
+  readonly store: BlobStore
+  /** Of all layers together, decompressed. */
+  readonly limit: SizeLimit
+}
+
 /**
  * Brings a layer into the store. Bytes whose name promises a digest that the store has are not sent, but hashed: the blob that is
  * there may be another image's. Throws ArchiveInvalid when they are not what their name says.
  */
-export async function storeLayer(store: BlobStore, { name, size, bytes }: LayerFile): Promise<StoredLayer> {
-  const { head, all } = await peek(bytes, MAGIC_BYTES)
-  const compression = compressionOf(head)
+export async function storeLayer({ store, limit }: LayerPlace, { name, size, bytes }: LayerFile): Promise<StoredLayer> {
+  const { bytes: all, ...measured } = await measureLayer(bytes, limit)
+  const { compression } = measured
   const digest = promisedDigest(name)
-  if (!digest || (await store.find(digest)) !== size) return { ...(await store.write(all)), compression }
+  if (!digest || (await store.find(digest)) !== size)
+    return { ...(await store.write(all)), compression, unpackedSize: measured.unpackedSize() }
   const hashed = await hashBytes(all)
   if (hashed.digest !== digest) throw archiveInvalid(`has a layer ${name} that is not what its name says`)
-  return { ...hashed, compression }
+  return { ...hashed, compression, unpackedSize: measured.unpackedSize() }
 }
 
 /**

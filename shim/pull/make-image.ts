@@ -9,7 +9,7 @@ import type { FlakeWish, ImageRecords, MakeImage, PullOutcome, PullReporter, Wis
 import { RECIPE_LABEL } from './labels.ts'
 import type { ProgressHub, PullProgress } from './progress.ts'
 import { pullRecipe, type Stages } from './pull-recipe.ts'
-import type { SharedRuns } from './shared-runs.ts'
+import type { RunCall, SharedRuns, Want } from './shared-runs.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
 export interface MakeImageOptions {
@@ -28,12 +28,13 @@ export interface MakeImageOptions {
 /** Makes images of recipes, as far as policy and system allow; all who want the same one share one run. */
 export function createMakeImage(options: MakeImageOptions): MakeImage {
   return async (wish, signal) => {
-    const rule = admit(options, wish)
+    using admitted = admit(options, wish)
+    const { rule, want } = admitted
     const report = isFlakeWish(wish) ? options.reporter?.wanted(wish) : undefined
     const wanted = report ? AbortSignal.any([signal, report.signal]) : signal
     const wait = options.activity.waits(wish)
     try {
-      const { imageId } = await join(options, wish, { rule, signal: wanted })
+      const { imageId } = await join(options, wish, { rule, want, signal: wanted })
       wait.done()
       report?.done()
       return imageId
@@ -45,11 +46,19 @@ export function createMakeImage(options: MakeImageOptions): MakeImage {
   }
 }
 
-function admit({ policy, system, reporter, activity }: MakeImageOptions, wish: Wish): PolicyRule {
+interface Admitted extends Disposable {
+  readonly rule: PolicyRule
+  readonly want: Want<PullOutcome>
+}
+
+/** Before anything is asked of containerd, nix or the cluster. */
+function admit({ policy, system, reporter, activity, runs }: MakeImageOptions, wish: Wish): Admitted {
+  const { namespace, recipe } = wish
   try {
-    const rule = policy(wish.namespace, wish.recipe)
-    requireSystem(wish.recipe, system)
-    return rule
+    const rule = policy(namespace, recipe)
+    requireSystem(recipe, system)
+    const want = runs.want(recipeKey(recipe), namespace)
+    return { rule, want, [Symbol.dispose]: () => want[Symbol.dispose]() }
   } catch (error) {
     activity.refused(wish, toShimError(error))
     if (isFlakeWish(wish)) reporter?.refused(wish, toShimError(error))
@@ -71,30 +80,23 @@ function requireSystem(recipe: Recipe, host: string): void {
 
 interface Join {
   readonly rule: PolicyRule
+  readonly want: Want<PullOutcome>
   readonly signal: AbortSignal
 }
 
-async function join(options: MakeImageOptions, { recipe, namespace }: Wish, { rule, signal }: Join) {
+async function join(options: MakeImageOptions, { recipe }: Wish, { rule, want, signal }: Join) {
   const images = await options.images()
   const record = await whenContainerdAnswers(() => images.find(recipe.image), signal)
   if (record) refuseForeign({ ...rule, image: recipe.image, ownedBy: RECIPE_LABEL }, record)
   const stages = await options.stages()
-  const start = (runSignal: AbortSignal) =>
-    observed(options, recipe, onProgress =>
-      pullRecipe(stages, { recipe, namespace, record, rule, signal: runSignal, onProgress }),
-    )
-  for (;;) {
-    try {
-      return await options.runs.join(recipeKey(recipe), start, signal)
-    } catch (error) {
-      // It was the run of somebody whose rule allows less.
-      if (!rule.plainPackages || !isRefused(error)) throw error
-    }
-  }
+  const start = (call: RunCall) =>
+    observed(options, recipe, onProgress => pullRecipe(stages, { ...call, recipe, record, rule, onProgress }))
+  return want.join({ start, terms: termsOf(rule), signal })
 }
 
-function isRefused(error: unknown): boolean {
-  return error instanceof FinalError && error.code === 'PolicyRefused'
+/** What of a rule decides about the image itself. */
+function termsOf({ plainPackages, maxImageSize }: PolicyRule): string {
+  return JSON.stringify({ plainPackages, maxImageSize })
 }
 
 type Work = (onProgress: (progress: PullProgress) => void) => Promise<PullOutcome>

@@ -1,19 +1,40 @@
-import { RetryableError, type ShimError, toShimError } from '../errors.ts'
+import { type ErrorCode, RetryableError, reviveError, type ShimError, toShimError } from '../errors.ts'
+import type { Owners } from '../owners.ts'
 import { callerLeft, untilAborted } from './until-aborted.ts'
+import { createWants } from './wants.ts'
 
 export interface SharedRunsOptions {
   /** A run that nobody has waited for during this time is aborted. */
   readonly abandonAfterMs: number
   /** A final failure answers later callers for this long without another run. */
   readonly rememberFailuresMs: number
+  /** Runs that one namespace may want at a time. */
+  readonly maxPerNamespace: number
+}
+
+/** What is handed to a run: aborted when nobody wants it any more, and who does meanwhile. */
+export interface RunCall {
+  readonly signal: AbortSignal
+  readonly owners: Owners
+}
+
+export interface Join<Result> {
+  readonly start: (call: RunCall) => Promise<Result>
+  /** What the caller's rule allows: a refusal under other terms says nothing about these. */
+  readonly terms: string
+  /** Takes only this caller away: a run goes on while somebody wants it, and for `abandonAfterMs` longer. */
+  readonly signal: AbortSignal
+}
+
+/** What is counted as wanted until it is disposed of. */
+export interface Want<Result> extends Disposable {
+  /** Waits for the run; the first caller's `start` makes it. Throws what the run throws, or Cancelled. */
+  join(join: Join<Result>): Promise<Result>
 }
 
 export interface SharedRuns<Result> {
-  /**
-   * Waits for the run of that key; the first caller's `start` makes it. `signal` takes only this caller away: a run
-   * goes on while somebody wants it, and for `abandonAfterMs` longer. Throws what the run throws, or Cancelled.
-   */
-  join(key: string, start: (signal: AbortSignal) => Promise<Result>, signal: AbortSignal): Promise<Result>
+  /** Somebody of the namespace wants the run of that key. Throws QueueFull. */
+  want(key: string, namespace: string): Want<Result>
   /** Keys of the runs under way. */
   readonly active: () => ReadonlySet<string>
   /** Aborts every run and waits for their ends. */
@@ -23,9 +44,13 @@ export interface SharedRuns<Result> {
 interface Run<Result> {
   readonly result: Promise<Result>
   readonly controller: AbortController
+  readonly terms: string
   waiting: number
   abandonTimer?: NodeJS.Timeout | undefined
 }
+
+/** They depend on the rule of the one who asked. */
+const REFUSALS: readonly ErrorCode[] = ['PolicyRefused', 'ImageTooLarge']
 
 /** At most this many failures are remembered; the oldest are forgotten first. */
 const MAX_REMEMBERED = 1000
@@ -33,37 +58,44 @@ const MAX_REMEMBERED = 1000
 export function createSharedRuns<Result>({
   abandonAfterMs,
   rememberFailuresMs,
+  maxPerNamespace,
 }: SharedRunsOptions): SharedRuns<Result> {
   const runs = new Map<string, Run<Result>>()
-  const failures = new Map<string, { error: ShimError; until: number }>()
+  const failures = new Map<string, { error: ShimError; terms: string; until: number }>()
+  const wants = createWants(maxPerNamespace)
 
-  function startRun(key: string, start: (signal: AbortSignal) => Promise<Result>): Run<Result> {
+  function startRun(key: string, { start, terms }: Join<Result>): Run<Result> {
     const controller = new AbortController()
-    const run: Run<Result> = { result: start(controller.signal), controller, waiting: 0 }
+    const call = { signal: controller.signal, owners: wants.ownersOf(key) }
+    const run: Run<Result> = { result: start(call), controller, terms, waiting: 0 }
     runs.set(key, run)
+    wants.started(key)
     const ended = () => {
       clearTimeout(run.abandonTimer)
-      if (runs.get(key) === run) runs.delete(key)
+      if (runs.get(key) !== run) return
+      runs.delete(key)
+      wants.ended(key)
     }
     run.result.then(ended, error => {
       ended()
-      remember(key, toShimError(error))
+      remember(key, terms, toShimError(error))
     })
     return run
   }
 
-  function remember(key: string, error: ShimError): void {
-    // Another caller's rule may allow it.
-    if (error.retryable || error.code === 'PolicyRefused') return
+  function remember(key: string, terms: string, error: ShimError): void {
+    if (error.retryable) return
     failures.delete(key)
-    failures.set(key, { error, until: Date.now() + rememberFailuresMs })
+    // Without what it comes from, which may be of any size.
+    const kept = reviveError(error.code, error.message)
+    failures.set(key, { error: kept, terms, until: Date.now() + rememberFailuresMs })
     const oldest = failures.keys().next().value
     if (failures.size > MAX_REMEMBERED && oldest !== undefined) failures.delete(oldest)
   }
 
-  function remembered(key: string): ShimError | undefined {
+  function remembered(key: string, terms: string): ShimError | undefined {
     const failure = failures.get(key)
-    if (failure && failure.until > Date.now()) return failure.error
+    if (failure && failure.until > Date.now()) return isForTerms(failure, terms) ? failure.error : undefined
     failures.delete(key)
     return undefined
   }
@@ -75,23 +107,39 @@ export function createSharedRuns<Result>({
     run.abandonTimer = setTimeout(abandon, abandonAfterMs)
   }
 
+  async function join(key: string, call: Join<Result>): Promise<Result> {
+    const { signal, terms } = call
+    if (signal.aborted) throw callerLeft(signal)
+    // A run that is being torn down is not joined, and none starts beside it.
+    for (let run = runs.get(key); run?.controller.signal.aborted; run = runs.get(key))
+      await untilAborted(Promise.allSettled([run.result]), signal)
+    const failure = remembered(key, terms)
+    if (failure) throw failure
+    const run = runs.get(key) ?? startRun(key, call)
+    try {
+      return await waitFor(key, run, signal)
+    } catch (error) {
+      // The shared run was started under another rule: run again under this one.
+      if (signal.aborted || isForTerms({ error: toShimError(error), terms: run.terms }, terms)) throw error
+    }
+    return join(key, call)
+  }
+
+  async function waitFor(key: string, run: Run<Result>, signal: AbortSignal): Promise<Result> {
+    clearTimeout(run.abandonTimer)
+    run.waiting += 1
+    try {
+      return await untilAborted(run.result, signal)
+    } finally {
+      leave(key, run)
+    }
+  }
+
   return {
     active: () => new Set(runs.keys()),
-    async join(key, start, signal) {
-      if (signal.aborted) throw callerLeft(signal)
-      // A run that is being torn down is not joined, and none starts beside it.
-      for (let run = runs.get(key); run?.controller.signal.aborted; run = runs.get(key))
-        await untilAborted(Promise.allSettled([run.result]), signal)
-      const failure = remembered(key)
-      if (failure) throw failure
-      const run = runs.get(key) ?? startRun(key, start)
-      clearTimeout(run.abandonTimer)
-      run.waiting += 1
-      try {
-        return await untilAborted(run.result, signal)
-      } finally {
-        leave(key, run)
-      }
+    want(key, namespace) {
+      const leaveWant = wants.add(key, namespace)
+      return { join: call => join(key, call), [Symbol.dispose]: leaveWant }
     },
     async close() {
       const results = [...runs.values()].map(run => run.result)
@@ -102,4 +150,9 @@ export function createSharedRuns<Result>({
       await Promise.allSettled(results)
     },
   }
+}
+
+/** Whether a failure is one for callers with these terms, too. */
+function isForTerms(failure: { readonly error: ShimError; readonly terms: string }, terms: string): boolean {
+  return failure.terms === terms || !REFUSALS.includes(failure.error.code)
 }

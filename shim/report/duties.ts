@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Kube } from '../../kube/contract.ts'
 import { heartbeat } from '../../kube/heartbeat.ts'
-import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/names.ts'
+import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/names.ts'
 import type { MakeImage } from '../pull/contract.ts'
 import { buildGiven } from './given-builds.ts'
 import { giveBackLeftBuilding } from './left-building.ts'
@@ -31,6 +31,7 @@ export function startDuties(options: DutiesOptions): void {
       ...{ kube, durationMs, signal, logger },
       lease: { namespace: SYSTEM_NAMESPACE, name: shimLeaseName(node) },
       identity: node,
+      fieldManager: shimFieldManager(node),
     }),
     giveBackLeftBuilding({ ...options, isBusyWith }),
     watchWanted({ waitedFor, intervalMs, signal }),

@@ -1,7 +1,8 @@
 import type { Logger } from 'pino'
 import { type FlakeRecipe, recipeKey } from '../build/recipe.ts'
-import { createSlots } from '../build/slots.ts'
 import type { RetryableError } from '../errors.ts'
+import { ownedBy } from '../owners.ts'
+import { createPlaces } from '../places.ts'
 import type { FlakeWish, Tries } from '../pull/contract.ts'
 import { ownEntry } from './claim.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
@@ -66,7 +67,7 @@ interface Shelved extends Entry {
 export function createStories(options: StoriesOptions): Stories {
   const { node, onImage } = options
   const entries = new Map<string, Shelved>()
-  const slots = createSlots(REQUESTS_AT_ONCE)
+  const places = createPlaces({ count: REQUESTS_AT_ONCE, what: 'request' })
   const waiting = new Set<() => void>()
   const never = new AbortController().signal
 
@@ -80,7 +81,7 @@ export function createStories(options: StoriesOptions): Stories {
       isWanted: () => entry.callers.size > 0,
       tries: () => entry.tries,
       mayCreate: () => entry.isOfCluster,
-      inTurn: task => slots.run({ owner: namespace, signal: never, onAhead: () => {} }, task),
+      inTurn: task => places.run({ owners: ownedBy(namespace), signal: never }, task),
       onSeen(live) {
         if (ownEntry(live, node)) onImage({ namespace, name: live.metadata.name, recipe: recipeKey(recipe) })
       },

@@ -6,6 +6,7 @@ import { createBuilder } from '../../shim/build/builder.ts'
 import type { BuildOutput, BuildProgress, PathInfo } from '../../shim/build/contract.ts'
 import type { Recipe } from '../../shim/build/recipe.ts'
 import { type ErrorCode, toShimError } from '../../shim/errors.ts'
+import { ownedBy } from '../../shim/owners.ts'
 
 export type HostRequest =
   | { id: number; op: 'build'; recipe: Recipe; namespace: string }
@@ -67,7 +68,7 @@ async function build({ id, recipe, namespace }: Extract<HostRequest, { op: 'buil
   const controller = new AbortController()
   aborts.set(id, controller)
   const onProgress = (progress: BuildProgress) => reply({ id, progress })
-  return (await creating).build(recipe, { namespace, signal: controller.signal, onProgress })
+  return (await creating).build(recipe, { owners: ownedBy(namespace), signal: controller.signal, onProgress })
 }
 
 function reply(message: HostReply): void {

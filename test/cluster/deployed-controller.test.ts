@@ -42,7 +42,7 @@ test('`kubectl apply -k` brings up the controller, whose own image is built on p
 async function writeOverlay(cluster: Cluster, flakeUrl: string): Promise<string> {
   const dir = join(cluster.access.dir, 'overlay')
   await mkdir(dir)
-  const port = await claimPort()
+  const [port, healthPort] = [await claimPort(), await claimPort()]
   const { hostname, port: apiPort } = new URL(cluster.access.server)
   const template = '/spec/template'
   const container = `${template}/spec/containers/0`
@@ -54,8 +54,13 @@ async function writeOverlay(cluster: Cluster, flakeUrl: string): Promise<string>
     { op: 'replace', path: `${template}/metadata/annotations/${pointer(annotationName('flakeUrl'))}`, value: flakeUrl },
     { op: 'add', path: `${template}/spec/hostNetwork`, value: true },
     { op: 'add', path: `${container}/env`, value: env },
-    { op: 'replace', path: `${container}/args`, value: [`--listen=0.0.0.0:${port}`] },
+    {
+      op: 'replace',
+      path: `${container}/args`,
+      value: [`--listen=0.0.0.0:${port}`, `--health-listen=0.0.0.0:${healthPort}`],
+    },
     { op: 'replace', path: `${container}/ports/0/containerPort`, value: port },
+    { op: 'replace', path: `${container}/ports/1/containerPort`, value: healthPort },
   ]
   const hostNetwork = [{ op: 'remove', path: '/metadata/labels/pod-security.kubernetes.io~1enforce' }]
   const kustomization = {

@@ -25,11 +25,27 @@ test('applied again, nothing changes', async () => {
 })
 
 test('the API server finds no fault with the types in the admission policies', async () => {
-  for (const name of ['enbi-shim-nixbuilds', 'enbi-shim-leases', 'enbi-nixbuild-node']) {
+  for (const name of ['enbi-shim-nixbuilds', 'enbi-shim-leases', 'enbi-shim-events', 'enbi-nixbuild-node']) {
     const read = async () => v.parse(policySchema, await cluster.get('validatingadmissionpolicy', name))
     await expect.poll(async () => (await read()).status.observedGeneration, LIMIT).toBeDefined()
     expect((await read()).status.typeChecking?.expressionWarnings ?? []).toEqual([])
   }
+})
+
+test("the controller's NetworkPolicy opens the ports of its Deployment, that for metrics to monitoring alone", async () => {
+  const policy = v.parse(
+    networkSchema,
+    await cluster.get('networkpolicy', 'enbi-controller', '--namespace=enbi-system'),
+  )
+  const { labels, containers } = podIn(await cluster.kubectl(['kustomize', 'deploy']))
+  expect(labels).toMatchObject(policy.spec.podSelector.matchLabels)
+  const opened = policy.spec.ingress.map(({ from, ports }) => [from, ports.map(({ port }) => port)])
+  const monitoring = { namespaceSelector: { matchLabels: { 'enbi.hrzn.ee/monitoring': 'true' } } }
+  expect(opened).toEqual([
+    [undefined, ['health']],
+    [[monitoring], ['http']],
+  ])
+  expect(containers[0].ports.map(({ name }) => name).sort()).toEqual(['health', 'http'])
 })
 
 test("the controller's pods are let into their namespace and are made", async () => {
@@ -63,7 +79,11 @@ test('the overlay changes what it says and can be applied', async () => {
   const [{ image, args }, ...others] = containersIn(await cluster.kubectl(['kustomize', overlay]))
   expect(others).toEqual([])
   expect(image).toMatch(/^registry\.example\/.*:0\.1\.0$/)
-  expect(args).toEqual(['--listen=0.0.0.0:9470', '--node-repel=node-role.kubernetes.io/control-plane'])
+  expect(args).toEqual([
+    '--listen=0.0.0.0:9470',
+    '--health-listen=0.0.0.0:9471',
+    '--node-repel=node-role.kubernetes.io/control-plane',
+  ])
 })
 
 test('the overlay of the own flake has the very image built that the pods name', async () => {
@@ -103,13 +123,26 @@ const policySchema = v.object({
   ),
 })
 
-const containersSchema = v.tuple([v.object({ image: v.string(), args: v.array(v.string()) })])
+const labelsSchema = v.record(v.string(), v.string())
+
+const networkSchema = v.object({
+  spec: v.object({
+    podSelector: v.object({ matchLabels: labelsSchema }),
+    ingress: v.array(
+      v.object({ from: v.optional(v.array(v.unknown())), ports: v.array(v.object({ port: v.string() })) }),
+    ),
+  }),
+})
+
+const containersSchema = v.tuple([
+  v.object({ image: v.string(), args: v.array(v.string()), ports: v.array(v.object({ name: v.string() })) }),
+])
 
 const deploymentSchema = v.object({
   kind: v.literal('Deployment'),
   spec: v.object({
     template: v.object({
-      metadata: v.object({ annotations: v.optional(v.record(v.string(), v.string()), {}) }),
+      metadata: v.object({ annotations: v.optional(labelsSchema, {}), labels: labelsSchema }),
       spec: v.object({ containers: containersSchema }),
     }),
   }),

@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Kind } from '../../kube/contract.ts'
-import { events } from '../../kube/event.ts'
+import { eventBody, eventName, events } from '../../kube/event.ts'
 import { heartbeat } from '../../kube/heartbeat.ts'
 import { leases } from '../../kube/lease.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
@@ -69,13 +69,21 @@ describe('the shim may', () => {
     expect(found).toContain('one')
     expect(await shim.kube.get(nixBuilds, name)).toBeDefined()
     const labels = { 'app.kubernetes.io/managed-by': 'enbi-shim' }
-    await shim.kube.create(nixBuilds, { ...name, name: 'mine', body: { metadata: { labels }, spec: SPEC } })
+    await shim.kube.create(nixBuilds, {
+      ...name,
+      name: 'mine-0123456789abcdef',
+      body: { metadata: { labels }, spec: SPEC },
+    })
   })
 
   test('tell events, and count them', async () => {
-    const involvedObject = { kind: 'Pod', ...name }
-    await shim.kube.create(events, { ...name, body: { involvedObject, message: 'm', reason: 'R', type: 'Normal' } })
-    expect(await shim.kube.patch(events, { ...name, body: { count: 2 } }, MERGE)).toMatchObject({ count: 2 })
+    const about = { apiVersion: 'v1', kind: 'Pod', ...name, uid: 'u' }
+    const content = { about, type: 'Normal', reason: 'NixBuildStarted', message: 'm' } as const
+    const body = eventBody(content, { component: 'enbi-shim', host: 'node-1', time: '2026-01-02T03:04:05Z' })
+    const told = eventName(content)
+    await shim.kube.create(events, { ...told, body })
+    const counted = shim.kube.patch(events, { ...told, body: { count: 2 } }, { ...MERGE, fieldManager: 'enbi-shim' })
+    expect(await counted).toMatchObject({ count: 2 })
   })
 
   test('keep its Lease alive', async () => {
@@ -84,7 +92,15 @@ describe('the shim may', () => {
     const logged: string[] = []
     const logger = pino({}, { write: line => logged.push(line) })
     const { signal } = ending
-    const beating = heartbeat({ kube: shim.kube, lease, identity: 'node-1', durationMs: 500, signal, logger })
+    const beating = heartbeat({
+      kube: shim.kube,
+      lease,
+      identity: 'node-1',
+      fieldManager: 'enbi-shim-node-1',
+      durationMs: 500,
+      signal,
+      logger,
+    })
     const renewed = async () => (await deployed.kube.get(leases, lease))?.spec.renewTime
     await expect.poll(renewed, { timeout: 20_000 }).toBeDefined()
     const first = await renewed()

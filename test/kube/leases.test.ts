@@ -121,7 +121,15 @@ interface Running {
 
 function heart() {
   return ({ name, signal, logger }: Running) =>
-    heartbeat({ kube, lease: { namespace, name }, identity: 'node-1', durationMs: 1_000, signal, logger })
+    heartbeat({
+      kube,
+      lease: { namespace, name },
+      identity: 'node-1',
+      fieldManager: 'node-1',
+      durationMs: 1_000,
+      signal,
+      logger,
+    })
 }
 
 function candidate(identity: string, plan: { kube?: Kube; leaseMs?: number } = {}) {

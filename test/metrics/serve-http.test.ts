@@ -37,7 +37,7 @@ test('an error of the server is logged, and it goes on', async () => {
   expect(await answer.text()).toBe('ok\n')
 })
 
-test('connections that ask for nothing do not pile up', async () => {
+test('connections that ask for nothing do not pile up: the oldest give way', async () => {
   const server = await start().server
   closeAtEnd(server)
   const idle = Array.from({ length: 40 }, () => connect(portOf(server), '127.0.0.1'))

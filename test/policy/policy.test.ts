@@ -10,6 +10,7 @@ const rule: PolicyRule = {
   requireLocked: false,
   replaceForeign: false,
   plainPackages: false,
+  maxImageSize: 2 ** 30,
 }
 
 function recipe(image = 'registry.example/team/app:1', flake = 'git+https://git.example/team/app') {

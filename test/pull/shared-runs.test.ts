@@ -1,22 +1,32 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FinalError, RetryableError } from '../../shim/errors.ts'
-import { createSharedRuns } from '../../shim/pull/shared-runs.ts'
+import { createSharedRuns, type RunCall } from '../../shim/pull/shared-runs.ts'
 
 const ABANDON_MS = 60_000
 const REMEMBER_MS = 30_000
+const MAX = 3
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
+const never = () => new AbortController().signal
+
 function setUp() {
-  const runs = createSharedRuns<string>({ abandonAfterMs: ABANDON_MS, rememberFailuresMs: REMEMBER_MS })
+  const runs = createSharedRuns<string>({
+    abandonAfterMs: ABANDON_MS,
+    rememberFailuresMs: REMEMBER_MS,
+    maxPerNamespace: MAX,
+  })
   const started: { signal: AbortSignal; resolve: (value: string) => void; reject: (error: Error) => void }[] = []
-  const start = (signal: AbortSignal) =>
+  const start = ({ signal }: RunCall) =>
     new Promise<string>((resolve, reject) => {
       started.push({ signal, resolve, reject })
       signal.addEventListener('abort', () => reject(signal.reason))
     })
-  const join = (signal = new AbortController().signal, key = 'key') => runs.join(key, start, signal)
+  const join = async (signal = never(), { key = 'key', namespace = 'a', terms = '', run = start } = {}) => {
+    using want = runs.want(key, namespace)
+    return await want.join({ start: run, terms, signal })
+  }
   return { runs, started, join }
 }
 
@@ -32,7 +42,7 @@ describe('equal pulls', () => {
   it('with other keys run on their own', () => {
     const { started, join, runs } = setUp()
     void join()
-    void join(undefined, 'other')
+    void join(undefined, { key: 'other' })
     expect(started).toHaveLength(2)
     expect(runs.active()).toEqual(new Set(['key', 'other']))
   })
@@ -86,16 +96,16 @@ describe('a caller that goes away', () => {
   })
 
   it('while its run is torn down waits for the end, and then starts anew', async () => {
-    const { started, runs } = setUp()
-    const slow = (signal: AbortSignal) =>
+    const { started, runs, join } = setUp()
+    const slow = ({ signal }: RunCall) =>
       new Promise<string>((resolve, reject) => started.push({ signal, resolve, reject }))
     const caller = new AbortController()
-    const gone = runs.join('key', slow, caller.signal)
+    const gone = join(caller.signal, { run: slow })
     caller.abort()
     await expect(gone).rejects.toThrow()
     await vi.advanceTimersByTimeAsync(ABANDON_MS)
     expect(runs.active()).toEqual(new Set(['key']))
-    const next = runs.join('key', slow, new AbortController().signal)
+    const next = join(undefined, { run: slow })
     expect(started).toHaveLength(1)
     started[0]?.reject(new RetryableError('Cancelled', 'torn down'))
     await vi.advanceTimersByTimeAsync(0)
@@ -130,6 +140,96 @@ describe('a failure', () => {
     await expect(first).rejects.toThrow('away')
     void join()
     expect(started).toHaveLength(2)
+  })
+})
+
+describe('a refusal', () => {
+  const tooLarge = new FinalError('ImageTooLarge', 'too large')
+
+  it('is remembered for those with the same terms alone', async () => {
+    const { started, join } = setUp()
+    const first = join()
+    started[0]?.reject(tooLarge)
+    await expect(first).rejects.toThrow('too large')
+    await expect(join()).rejects.toThrow('too large')
+    expect(started).toHaveLength(1)
+    void join(undefined, { terms: 'more' })
+    expect(started).toHaveLength(2)
+  })
+
+  it('of a shared run makes those with other terms run again', async () => {
+    const { started, join } = setUp()
+    const strict = join()
+    const generous = join(undefined, { terms: 'more' })
+    started[0]?.reject(tooLarge)
+    await expect(strict).rejects.toThrow('too large')
+    await vi.advanceTimersByTimeAsync(0)
+    started[1]?.reject(tooLarge)
+    await expect(generous).rejects.toThrow('too large')
+    expect(started).toHaveLength(2)
+  })
+})
+
+describe('a namespace', () => {
+  const full = { code: 'QueueFull', retryable: true, message: expect.stringMatching(/"a".*maxQueuedPerNamespace/) }
+  const fill = ({ join }: ReturnType<typeof setUp>, signal = never()) =>
+    Array.from({ length: MAX }, (_, index) => join(signal, { key: `key-${index}` }))
+
+  it('has no more runs at a time than it may, and other namespaces have theirs', async () => {
+    const all = setUp()
+    const { started, join } = all
+    const [first] = fill(all)
+    await expect(join(undefined, { key: 'one-more' })).rejects.toMatchObject(full)
+    void join(undefined, { key: 'one-more', namespace: 'b' })
+    expect(started).toHaveLength(MAX + 1)
+    started[0]?.resolve('id')
+    await first
+    void join(undefined, { key: 'yet-another' })
+    expect(started).toHaveLength(MAX + 2)
+  })
+
+  it('joins as many times as it likes what it wants already', async () => {
+    const all = setUp()
+    fill(all)
+    void all.join(undefined, { key: 'key-0' })
+    expect(all.started).toHaveLength(MAX)
+  })
+
+  it('that has left its runs still has them until they end', async () => {
+    const all = setUp()
+    const caller = new AbortController()
+    const left = fill(all, caller.signal)
+    caller.abort()
+    await Promise.allSettled(left)
+    await expect(all.join(undefined, { key: 'one-more' })).rejects.toMatchObject(full)
+    await vi.advanceTimersByTimeAsync(ABANDON_MS)
+    void all.join(undefined, { key: 'one-more' })
+    expect(all.started).toHaveLength(MAX + 1)
+  })
+})
+
+describe('a run belongs to', () => {
+  it('those who want it, then to the last one who did', async () => {
+    const { join, runs } = setUp()
+    const owners: (() => readonly string[])[] = []
+    const run = (call: RunCall) => {
+      owners.push(call.owners.current)
+      return new Promise<string>(() => {})
+    }
+    const [a, b] = [new AbortController(), new AbortController()]
+    void join(a.signal, { run }).catch(() => {})
+    void join(b.signal, { namespace: 'b', run }).catch(() => {})
+    const current = () => owners[0]?.()
+    expect(current()).toEqual(['a', 'b'])
+    a.abort()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(current()).toEqual(['b'])
+    b.abort()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(current()).toEqual(['b'])
+    void join(undefined, { namespace: 'c', run })
+    expect(current()).toEqual(['c'])
+    expect(runs.active().size).toBe(1)
   })
 })
 

@@ -9,6 +9,7 @@ import { allSettled } from './all-settled.ts'
 import { ensureBlob, StaleDigest } from './blobs.ts'
 import { fillSnapshots } from './fill-snapshots.ts'
 import { type IdentifiedLayer, identifyLayers } from './identify.ts'
+import { limitLayers } from './limit-layers.ts'
 import type { NativeStage } from './stage.ts'
 
 /** Fills containerd with an image by its parts in the store; `base` is there already. Throws the import codes. */
@@ -18,7 +19,8 @@ export async function importNative(
   stage: NativeStage,
 ): Promise<FilledImage> {
   checkPlatform([image.platform], hostPlatform())
-  const once = () => fill(image, { base, check }, stage)
+  // Whatever was counted in vain counts no more.
+  const once = () => fill(image, { base, check }, { ...stage, limit: stage.limit.part() })
   return once().catch(error => {
     if (error instanceof StaleDigest) return once()
     throw error
@@ -33,6 +35,7 @@ async function fill(
   { base, check }: { readonly base: FilledImage | undefined; readonly check: CheckPlan },
   stage: NativeStage,
 ): Promise<FilledImage> {
+  await limitLayers(image.layers, stage)
   const own = await identifyLayers(image.layers, stage)
   const layers = [...(base?.layers ?? []), ...own]
   const diffIds = layers.map(({ diffId }) => diffId)

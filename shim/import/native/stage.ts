@@ -1,9 +1,11 @@
 import type { ImageWriter } from '../../containerd/image-writer.ts'
 import type { Lease } from '../../containerd/leases.ts'
 import type { Snapshotter } from '../../containerd/snapshots.ts'
+import type { Closure } from '../closure.ts'
 import type { ImportProgress } from '../contract.ts'
 import type { DigestCache } from '../layers/digest-cache.ts'
 import type { TarThreads } from '../layers/tar-threads.ts'
+import type { SizeLimit } from '../size-limit.ts'
 import type { Linking } from './linking.ts'
 import type { ValidPaths } from './valid-paths.ts'
 
@@ -14,7 +16,9 @@ export interface NativeStage {
   readonly writer: ImageWriter
   readonly cache: DigestCache
   readonly tars: TarThreads
+  readonly closure: Closure
   readonly paths: ValidPaths
+  readonly limit: SizeLimit
   /** Whether every layer's tar has to be in the content store. */
   readonly wantsTars: boolean
   /** How store paths get into snapshots without a tar; undefined when they can't. */

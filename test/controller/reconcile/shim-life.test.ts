@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { shimLeaseOf } from '../../../controller/kinds/shim-lease.ts'
 import { readSign, shimLife } from '../../../controller/reconcile/shim-life.ts'
+import { leases } from '../../../kube/lease.ts'
 
 const NOW = Date.parse('2026-01-01T00:00:00Z')
 const lease = (renewTime: string) => ({ node: 'a', renewTime, durationMs: 40_000 })
@@ -23,6 +25,13 @@ describe('a shim', () => {
   it('with a clock ahead is believed for no longer than its Lease is for', () => {
     const sign = readSign(undefined, lease(at(3_600_000)), NOW)
     expect(shimLife(sign, NOW + 40_000)).toBe('silent')
+  })
+
+  it('is believed for ten minutes at most, whatever its Lease says', () => {
+    const spec = { holderIdentity: 'a', renewTime: at(0), leaseDurationSeconds: 31_536_000 }
+    const metadata = { name: 'enbi-shim-a', uid: 'u', resourceVersion: '1', creationTimestamp: at(0) }
+    const found = shimLeaseOf(leases.parse({ metadata, spec }))
+    expect(found && shimLife(readSign(undefined, found, NOW), NOW + 600_000)).toBe('silent')
   })
 
   it('with a clock behind is alive once a renewal was seen', () => {

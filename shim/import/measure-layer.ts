@@ -1,0 +1,62 @@
+import { once } from 'node:events'
+import { PassThrough } from 'node:stream'
+import { type Compression, compressionOf, decompress, MAGIC_BYTES } from './compression.ts'
+import { peek } from './peek.ts'
+import type { SizeLimit } from './size-limit.ts'
+import { createTarScan } from './tar-scan.ts'
+
+/** A layer on its way to containerd. */
+export interface MeasuredLayer {
+  readonly compression: Compression
+  /** The same bytes. They end with ImageTooLarge as soon as they are too many, decompressed, and with ArchiveInvalid. */
+  readonly bytes: AsyncIterable<Buffer>
+  /** Bytes, decompressed, once all have been read. */
+  readonly unpackedSize: () => number
+}
+
+/** containerd unpacks whatever it is given: how much that is has to be known before. */
+export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLimit): Promise<MeasuredLayer> {
+  const { head, all } = await peek(source, MAGIC_BYTES)
+  const compression = compressionOf(head)
+  const scan = createTarScan()
+  let size = 0
+  const count = (bytes: Buffer) => {
+    size += bytes.length
+    limit.add(bytes.length)
+    scan.push(bytes)
+  }
+  const measured = compression === 'none' ? passing(all, count) : decompressing(all, count)
+  return { compression, bytes: measured, unpackedSize: () => size }
+}
+
+async function* passing(source: AsyncIterable<Buffer>, count: (bytes: Buffer) => void): AsyncGenerator<Buffer> {
+  for await (const bytes of source) {
+    count(bytes)
+    yield bytes
+  }
+}
+
+/** Each chunk is decompressed while it is on its way. */
+async function* decompressing(source: AsyncIterable<Buffer>, count: (bytes: Buffer) => void): AsyncGenerator<Buffer> {
+  const copy = new PassThrough()
+  const counting = (async () => {
+    for await (const bytes of decompress(copy)) count(bytes)
+  })()
+  counting.catch(error => copy.on('error', () => {}).destroy(error))
+  try {
+    for await (const bytes of source) {
+      await write(copy, bytes)
+      yield bytes
+    }
+    copy.end()
+    await counting
+  } finally {
+    copy.destroy()
+  }
+}
+
+/** Rejects when the bytes are read no more, with the reason. */
+async function write(copy: PassThrough, bytes: Buffer): Promise<void> {
+  if (copy.errored) throw copy.errored
+  if (!copy.write(bytes)) await once(copy, 'drain')
+}
