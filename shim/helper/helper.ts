@@ -27,8 +27,8 @@ export async function serveAsHelper(work: (job: unknown, call: HelperCall) => Pr
   process.stdout.write('', () => process.exit(0))
 }
 
-/** What is started from here inherits both. */
-function giveWay(): void {
+/** Goes behind all others for the processors, and first where memory runs out. What is started from here inherits both. */
+export function giveWay(): void {
   setPriority(NICENESS)
   try {
     writeFileSync('/proc/self/oom_score_adj', `${OOM_SCORE}`)
