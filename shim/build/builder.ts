@@ -1,16 +1,18 @@
 import type { Logger } from 'pino'
 import { createPlaces, shareOf } from '../places.ts'
+import type { BuildJob } from './build-job.ts'
 import { resolveBuildUser } from './build-user.ts'
 import type { BuildCall, Builder } from './contract.ts'
-import { createGitTrust } from './git-trust.ts'
 import { makeInHelper, runProgramInHelper } from './helper-build.ts'
 import { queryPathInfo } from './path-info.ts'
-import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from './recipe.ts'
+import { isLocked, type Recipe, recipeKey } from './recipe.ts'
 import { createResults, type Results } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
 import { archiveKey } from './run-program.ts'
 import type { NixOptions } from './run-recipe.ts'
+import { createSourceCaches } from './source-caches.ts'
 import { guardState, layOut, prepareStateDir } from './state-dir.ts'
+import { createUserConfig, gitAccess } from './user-config.ts'
 
 export interface BuilderOptions {
   /** Absolute. Holds gc roots, results, logs, and the build user's home. */
@@ -32,13 +34,11 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
   await prepareStateDir(dir, user)
   const results = createResults(dir)
-  const gitTrust = createGitTrust(dir.config)
+  const userConfig = createUserConfig(dir)
   const log = logger.child({ stage: 'build' })
-  const setup = {
-    dir,
-    user: { ...user, env: { ...user.env } },
-    nix: { ...nix, options: { ...nix.options } },
-  }
+  const { command, timeoutMs, maxEvalMemory, options } = nix
+  const settings = { command, timeoutMs, maxEvalMemory, options: { ...options } }
+  const caches = createSourceCaches({ dir, user, logger: log })
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const active = createActiveKeys()
   const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
@@ -51,22 +51,23 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
       return run()
     })
   }
-  const job = (recipe: Recipe, { owners }: Pick<BuildCall, 'owners'>) => {
-    return { ...setup, recipe, namespaces: [...owners.current()], logLevel: logger.level }
+  const withJob = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
+    await guardState(dir.root, () => userConfig.prepare(recipe))
+    return caches.use(recipe, cached => {
+      const env = { ...cached.env, ...gitAccess(recipe) }
+      const namespaces = [...call.owners.current()]
+      return use({ dir, user: { ...cached, env }, nix: settings, recipe, namespaces, logLevel: logger.level })
+    })
   }
   return {
     build: (recipe, call) =>
-      active.during(recipeKey(recipe), () =>
-        inTurn(call, async () => {
-          if (isFlakeRecipe(recipe)) await guardState(dir.root, () => gitTrust.trust(recipe.flake))
-          return makeInHelper(job(recipe, call), call)
-        }),
-      ),
+      active.during(recipeKey(recipe), () => inTurn(call, () => withJob(recipe, call, job => makeInHelper(job, call)))),
     withArchive: (program, { recipe, ...call }, use) => {
       const key = archiveKey(recipe)
+      const run = (job: BuildJob) => runProgramInHelper({ ...job, program }, call)
       return active.during(key, async () => {
         try {
-          return await use(await inTurn(call, () => runProgramInHelper({ ...job(recipe, call), program }, call)))
+          return await use(await inTurn(call, () => withJob(recipe, call, run)))
         } finally {
           await results.letGo(key)
         }
@@ -74,7 +75,7 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
     },
     findResult: recipe => findLocked(results, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
-    pathInfo: (paths, query) => queryPathInfo(setup, paths, query),
+    pathInfo: (paths, query) => queryPathInfo({ dir, user, nix }, paths, query),
   }
 }
 

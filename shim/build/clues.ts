@@ -69,7 +69,7 @@ const NO_FLAKE: readonly Clue[] = [
   "couldn't find remote ref",
   'unknown revision or path',
   'could not read Username',
-  /cannot find (?:flake|Git re)/,
+  /[Cc]annot find (?:flake|Git re)/,
   ["revspec '", "' not found"],
   ["does not contain a '", "flake.nix'"],
   'is not a flake',

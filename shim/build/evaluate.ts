@@ -35,9 +35,9 @@ const answerSchema = v.variant('kind', [
   v.object({ kind: v.literal('system'), systems: names }),
 ])
 
-/** Arguments of nix that make it look for the package and tell what it found; no package is an answer, too. */
-export function evaluationArgs(recipe: FlakeRecipe): string[] {
-  return ['eval', '--json', `${recipe.flake.url}#packages`, '--apply', lookupExpression(recipe)]
+/** Arguments of nix that make it look for the package and tell what it found; no package is an answer, too. `url`: as nix is given it. */
+export function evaluationArgs(recipe: FlakeRecipe, url = recipe.flake.url): string[] {
+  return ['eval', '--json', `${url}#packages`, '--apply', lookupExpression(recipe)]
 }
 
 /** Throws AttributeMissing, SystemUnsupported, or EvaluationFailed when the text is no answer, or the hints are of no use. */

@@ -5,7 +5,9 @@ import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { evaluationArgs, readEvaluation } from './evaluate.ts'
 import { explainFailure, type FailedRun } from './failure.ts'
+import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
+import { withLocalBranch } from './local-branch.ts'
 import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
 import { fetchArgs, readRealisation, realisationArgs } from './realise.ts'
@@ -68,8 +70,8 @@ export async function withNix<Result extends { readonly storePath: string }>(
   const log = openRunLog(setup.dir.logs, runId, logger)
   const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
   const signal = AbortSignal.any([call.signal, timeLimit])
-  const run = { ...call, runId, journal: createJournal(log, call.onProgress) }
-  const nix: CallNix = (stage, args) => callNix(setup, recipe, { ...run, signal, timeLimit, stage, args })
+  const run = { ...call, signal, runId, journal: createJournal(log, call.onProgress) }
+  const nix: CallNix = (stage, args) => callNix(setup, recipe, { ...run, timeLimit, stage, args })
   logger.info({ image: recipe.image, namespaces: call.owners.current() }, `${what} started`)
   try {
     const result = await work(run, nix)
@@ -94,18 +96,21 @@ type CallNix = (stage: FailedRun['stage'], args: readonly string[]) => Promise<s
 
 type Made = Omit<SavedResult, 'runId'>
 
-function make(setup: NixSetup, recipe: Recipe, { runId, onProgress }: Run, nix: CallNix): Promise<Made> {
+function make(setup: NixSetup, recipe: Recipe, { runId, onProgress, signal }: Run, nix: CallNix): Promise<Made> {
   if (!isFlakeRecipe(recipe)) {
     onProgress({ phase: 'fetching', doneBytes: 0, expectedBytes: 0 })
     return fetchStorePath(setup, recipe, nix)
   }
   onProgress({ phase: 'evaluating', runId })
-  return buildPackage(setup, recipe, nix)
+  return buildPackage(setup, recipe, signal, nix)
 }
 
-async function buildPackage({ results }: NixSetup, recipe: FlakeRecipe, nix: CallNix): Promise<Made> {
+async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, signal: AbortSignal, nix: CallNix): Promise<Made> {
+  const { results, user } = setup
   const { flake, packageName } = recipe
-  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe)))
+  if (flake.content) checkContent(recipe, flake.content, await nix('evaluating', prefetchArgs(flake.content)))
+  const url = await withLocalBranch(flake, user, signal)
+  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe, url)))
   const link = await results.prepareLink(recipeKey(recipe))
   const { output, package: hints } = derivation
   const stdout = await nix('building', realisationArgs(derivation, link))
