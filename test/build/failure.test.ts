@@ -177,6 +177,17 @@ test('a builder that fails where the disk is full is DiskFull, as nix says so', 
   )
 })
 
+test.each([
+  ['SIGABRT', 'StateDirNotWritable'],
+  ['SIGSEGV', 'EvaluationFailed'],
+])('the last words of a nix that ended by %s make it %s', async (killedBy, code) => {
+  const words = [
+    "terminate called after throwing an instance of 'nix::SysError'",
+    "  what():  error: creating directory '/var/lib/enbi-shim/x': Permission denied",
+  ]
+  expect((await explain(words, { exit: { exitCode: undefined, killedBy } })).code).toBe(code)
+})
+
 test('an evaluation that ran out of memory names the limit and its key', async () => {
   expect(await explain([...LIES.map(passedOn), passedOn('out of memory')])).toMatchObject({
     code: 'EvaluationFailed',
