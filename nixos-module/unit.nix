@@ -81,7 +81,7 @@ in
         isSystemUser = true;
         group = ownUser;
         description = "enbi-shim builds";
-        # ssh looks for keys and known hosts here.
+        # Root's: credentials of private repositories are put there.
         home = "${settings.stateDir}/build-home";
       };
     };

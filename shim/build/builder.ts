@@ -1,14 +1,18 @@
 import type { Logger } from 'pino'
 import { createPlaces, shareOf } from '../places.ts'
-import { type BuildUser, resolveBuildUser } from './build-user.ts'
-import type { Builder } from './contract.ts'
-import { createGitTrust } from './git-trust.ts'
+import type { BuildJob } from './build-job.ts'
+import { resolveBuildUser } from './build-user.ts'
+import type { BuildCall, Builder } from './contract.ts'
+import { makeInHelper, runProgramInHelper } from './helper-build.ts'
 import { queryPathInfo } from './path-info.ts'
 import { isLocked, type Recipe, recipeKey } from './recipe.ts'
-import { createResults } from './results.ts'
+import { createResults, type Results } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
-import { type NixOptions, type NixSetup, runRecipe } from './run-recipe.ts'
-import { layOut, prepareStateDir } from './state-dir.ts'
+import { archiveKey } from './run-program.ts'
+import type { NixOptions } from './run-recipe.ts'
+import { createSourceCaches } from './source-caches.ts'
+import { guardState, layOut, prepareStateDir } from './state-dir.ts'
+import { createUserConfig, gitAccess } from './user-config.ts'
 
 export interface BuilderOptions {
   /** Absolute. Holds gc roots, results, logs, and the build user's home. */
@@ -24,40 +28,59 @@ export interface BuilderOptions {
   readonly env?: Readonly<NodeJS.ProcessEnv>
 }
 
-export interface NixBuilder extends Builder {
-  /** Whom stream scripts are to be run as, too. */
-  readonly user: BuildUser
-}
-
 /** Throws BuildUserUnknown, StateDirNotWritable or DiskFull. */
-export async function createBuilder({ stateDir, nix, logger, env = process.env }: BuilderOptions): Promise<NixBuilder> {
+export async function createBuilder({ stateDir, nix, logger, env = process.env }: BuilderOptions): Promise<Builder> {
   const dir = layOut(stateDir)
   const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
   await prepareStateDir(dir, user)
   const results = createResults(dir)
-  const gitTrust = createGitTrust(dir.config)
-  const setup: NixSetup = { dir, user, nix, results, gitTrust, logger: logger.child({ stage: 'build' }) }
+  const userConfig = createUserConfig(dir)
+  const log = logger.child({ stage: 'build' })
+  const caches = createSourceCaches({ dir, user, logger: log })
+  const setup = {
+    dir,
+    user: { ...user, env: { ...user.env } },
+    nix: { ...nix, options: { ...nix.options } },
+  }
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const active = createActiveKeys()
+  const inTurn = <Result>(recipe: Recipe, call: BuildCall, run: (job: BuildJob) => Promise<Result>) => {
+    const { owners, signal, onProgress } = call
+    const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
+    return places.run({ owners, signal, onAhead }, async () => {
+      await prepareStateDir(dir, user)
+      await guardState(dir.root, () => userConfig.prepare(recipe))
+      await pruneRunLogs(dir.logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
+      // Helpers write there from now on.
+      await results.settled()
+      return caches.use(recipe, cached => {
+        const env = { ...cached.env, ...gitAccess(recipe) }
+        const namespaces = [...owners.current()]
+        return run({ ...setup, user: { ...cached, env }, recipe, namespaces, logLevel: logger.level })
+      })
+    })
+  }
   return {
-    user,
     build: (recipe, call) =>
-      active.during(recipeKey(recipe), () => {
-        const onAhead = (ahead: number) => call.onProgress({ phase: 'queued', ahead })
-        return places.run({ owners: call.owners, signal: call.signal, onAhead }, async () => {
-          await prepareStateDir(dir, user)
-          await pruneRunLogs(dir.logs).catch(err => setup.logger.warn({ err }, 'removing old build logs failed'))
-          return runRecipe(setup, recipe, call)
-        })
-      }),
-    findResult: recipe => findLocked(setup, recipe),
+      active.during(recipeKey(recipe), () => inTurn(recipe, call, job => makeInHelper(job, call))),
+    withArchive: (program, { recipe, ...call }, use) => {
+      const key = archiveKey(recipe)
+      return active.during(key, async () => {
+        try {
+          return await use(await inTurn(recipe, call, job => runProgramInHelper({ ...job, program }, call)))
+        } finally {
+          await results.letGo(key)
+        }
+      })
+    },
+    findResult: recipe => findLocked(results, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
     pathInfo: (paths, query) => queryPathInfo(setup, paths, query),
   }
 }
 
 /** An unlocked flake may have moved on. */
-async function findLocked({ results }: NixSetup, recipe: Recipe) {
+async function findLocked(results: Results, recipe: Recipe) {
   return isLocked(recipe) ? results.find(recipeKey(recipe)) : undefined
 }
 

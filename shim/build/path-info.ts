@@ -9,7 +9,7 @@ import { createJournal } from './journal.ts'
 import { nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
 import { readPathInfo } from './path-info-answer.ts'
-import type { NixSetup } from './run-recipe.ts'
+import type { NixOptions, NixSetup } from './run-recipe.ts'
 
 /** Together shorter than what one command takes as arguments (2 MiB), however long the names are. */
 const MAX_PATHS_A_CALL = 1_000
@@ -23,10 +23,17 @@ export async function queryPathInfo(
   const unique = [...new Set(paths)]
   const wrong = unique.find(path => !isStorePath(path))
   if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} is no store path`)
-  if (query.recursive) return askNix(setup, unique, query)
+  if (query.recursive) return askRecursively(setup, unique, query)
   const there = await onlyThere(unique)
   if (there.length === 0) return []
-  return (await daemonAnswer(setup, there, query.signal)) ?? askNix(setup, there, query)
+  return (await daemonAnswer(setup, there, query)) ?? askNix(setup, there, query)
+}
+
+/** Of a path that is not valid, nix says best what is wrong. */
+async function askRecursively(setup: QuerySetup, paths: readonly string[], query: PathQuery) {
+  const answer = (await daemonAnswer(setup, paths, query)) ?? []
+  const valid = new Set(answer.map(({ path }) => path))
+  return paths.every(path => valid.has(path)) ? answer : askNix(setup, paths, query)
 }
 
 /** Looks at the store that go on at once. */
@@ -54,17 +61,17 @@ async function askNix(setup: QuerySetup, paths: readonly string[], query: PathQu
 }
 
 /** Nix itself is asked when the daemon says nothing that makes sense. */
-async function daemonAnswer({ user }: QuerySetup, paths: readonly string[], signal: AbortSignal) {
+async function daemonAnswer({ user }: QuerySetup, paths: readonly string[], query: PathQuery) {
   const socket = daemonSocket(user.env)
   return socket === undefined
     ? undefined
-    : askDaemon(socket, paths, signal).catch(() => {
-        signal.throwIfAborted()
+    : askDaemon(socket, paths, query).catch(() => {
+        query.signal.throwIfAborted()
         return undefined
       })
 }
 
-export type QuerySetup = Pick<NixSetup, 'nix' | 'user' | 'dir'>
+export type QuerySetup = Pick<NixSetup, 'user' | 'dir'> & { readonly nix: Omit<NixOptions, 'maxEvalMemory'> }
 
 interface Question {
   readonly flags: readonly string[]

@@ -4,7 +4,8 @@ import { toContainerdFailure } from '../containerd/failure.ts'
 import { createImageWriter } from '../containerd/image-writer.ts'
 import type { Lease } from '../containerd/leases.ts'
 import { createUnpacker } from '../containerd/unpack.ts'
-import type { ImportedImage, ImportProgress, StorePathInfo, StoreQuery } from './contract.ts'
+import { openClosure } from './closure.ts'
+import type { ImportOutcome, ImportProgress, StorePathInfo, StoreQuery } from './contract.ts'
 import type { ArchiveStage } from './import-archive.ts'
 import { archiveInvalid } from './invalid.ts'
 import type { ImportJob } from './job.ts'
@@ -21,15 +22,13 @@ export interface ImportRun {
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
   readonly onStaleLeasesEnded: () => void
-  /** Told the process group of a stream script, and nothing once that has ended. */
-  readonly onScript: (pid?: number) => void
   readonly queryStore: (query: StoreQuery) => Promise<readonly StorePathInfo[]>
   /** Told how the store's files get into snapshots, or why they can't. */
   readonly onLinking: (linking: LinkingReport) => void
 }
 
 /** One import from start to end. Throws a ShimError. */
-export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportedImage> {
+export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportOutcome> {
   const { address, namespace } = job.containerd
   const connection = createConnection(address)
   const calls = createCalls(connection, { namespace, signal: run.signal })
@@ -45,9 +44,10 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<Importe
   }
 }
 
-async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promise<ImportedImage> {
+async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promise<ImportOutcome> {
   const { image, labels } = job
   const { snapshotter } = job.containerd
+  const closure = await openClosure(job.archive ?? job.storePath, run.queryStore)
   const writer = createImageWriter({ lease, snapshotter, image })
   const limit = createSizeLimit(job.maxImageSize)
   const archives: ArchiveStage = {
@@ -57,17 +57,14 @@ async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promis
     memory: openPlanMemory(job.plansFolder),
     limit,
     createUnpacker: onUnpacked => createUnpacker({ lease, snapshotter, onUnpacked }),
-    user: job.scriptUser,
+    closure,
     signal: run.signal,
-    onStart: run.onScript,
-    onEnd: () => run.onScript(),
     onProgress: run.onProgress,
   }
-  await using native = openNativeStage({ lease, snapshotter, writer, limit }, job, run)
-  const filled = await makeImage(job, { archives, native: native.stage, queryStore: run.queryStore }, plan =>
-    checkPinnedDigest(image, plan),
-  )
-  const { config, manifest } = filled
+  await using native = openNativeStage({ lease, snapshotter, writer, closure, limit }, job, run)
+  const made = await makeImage(job, { archives, native: native.stage, closure }, plan => checkPinnedDigest(image, plan))
+  if ('program' in made) return made
+  const { config, manifest } = made
   await writer.publish({ config, manifest, labels, check: present => refuseForeign(job, present) })
   return { imageId: config.digest, manifestDigest: manifest.digest, sentBytes: writer.sentBytes() }
 }

@@ -1,8 +1,7 @@
 import type { Worker } from 'node:worker_threads'
 import * as v from 'valibot'
 import { messageOf, RetryableError, reviveError, toShimError } from '../errors.ts'
-import { signalGroup } from '../process-group.ts'
-import type { ImportCall, ImportedImage, QueryStore } from './contract.ts'
+import type { ImportCall, ImportOutcome, QueryStore } from './contract.ts'
 import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from './job.ts'
 import type { LinkingReport } from './linking-report.ts'
 import { IMPORT_LIMIT_MS } from './under-lease.ts'
@@ -17,11 +16,10 @@ export interface WorkerRun extends Pick<ImportCall, 'signal' | 'onProgress'> {
 }
 
 /** Has a worker thread run an import. Throws a ShimError. */
-export function runWorker(worker: Worker, job: ImportJob, run: WorkerRun): Promise<ImportedImage> {
+export function runWorker(worker: Worker, job: ImportJob, run: WorkerRun): Promise<ImportOutcome> {
   const { signal, onProgress, onLinking, onStaleLeasesEnded } = run
-  return new Promise<ImportedImage>((resolve, reject) => {
+  return new Promise<ImportOutcome>((resolve, reject) => {
     let crash: unknown
-    let script: number | undefined
     const timers: NodeJS.Timeout[] = []
     const order = (message: ImportOrder) => worker.postMessage(message)
     const cancel = () => {
@@ -35,7 +33,6 @@ export function runWorker(worker: Worker, job: ImportJob, run: WorkerRun): Promi
     const told = (message: unknown) => {
       const report = v.parse(reportSchema, message)
       if (report.kind === 'progress') onProgress(report.progress)
-      else if (report.kind === 'script') script = report.pid
       else if (report.kind === 'staleLeasesEnded') onStaleLeasesEnded()
       else if (report.kind === 'linking') onLinking(report)
       else if (report.kind === 'query') void answer(report, run).then(order)
@@ -50,8 +47,7 @@ export function runWorker(worker: Worker, job: ImportJob, run: WorkerRun): Promi
       signal.removeEventListener('abort', cancel)
       worker.off('message', told).off('error', failed).off('exit', exited)
       if (last?.kind === 'done') return resolve(last.image)
-      // A thread that crashed has left its stream script running.
-      if (last === undefined && script !== undefined) signalGroup(script, 'SIGKILL')
+      if (last?.kind === 'program') return resolve({ program: last.program })
       reject(last && crash === undefined ? revive(last) : crashed(crash))
     }
     worker.on('message', told).on('error', failed).on('exit', exited)
@@ -74,7 +70,7 @@ async function answer({ id, paths, recursive }: Query, { queryStore, signal }: W
   }
 }
 
-type Outcome = Extract<ImportReport, { kind: 'done' | 'failed' }>
+type Outcome = Extract<ImportReport, { kind: 'done' | 'program' | 'failed' }>
 type Failure = Extract<ImportReport, { kind: 'failed' }>
 
 function revive({ code, message, stack }: Failure): Error {

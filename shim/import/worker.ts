@@ -22,15 +22,15 @@ parentPort?.on('message', message => {
 
 async function run(job: ImportJob, signal: AbortSignal): Promise<void> {
   try {
-    const image = await runImport(job, {
+    const outcome = await runImport(job, {
       signal,
       onProgress: throttle(progress => report({ kind: 'progress', progress })),
-      onScript: pid => report({ kind: 'script', ...(pid !== undefined && { pid }) }),
       queryStore: ask.queryStore,
       onLinking: linking => report({ kind: 'linking', ...linking }),
       onStaleLeasesEnded: () => report({ kind: 'staleLeasesEnded' }),
     })
-    report({ kind: 'done', image })
+    if ('program' in outcome) report({ kind: 'program', program: outcome.program })
+    else report({ kind: 'done', image: outcome })
   } catch (error) {
     const { code, message, stack } = toShimError(error)
     report({ kind: 'failed', code, message, stack })

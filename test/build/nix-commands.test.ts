@@ -46,7 +46,7 @@ test.each([
   `[{"outputs":{"out":"/nix/store/${HASH}-app\\n"}}]`,
   `[{"outputs":{"out":"/nix/store/short-app"}}]`,
 ])('the answer %j of a build is refused', answer => {
-  expect(() => readRealisation(RECIPE, DERIVATION, answer)).toThrow(
+  expect(() => readRealisation('app of it', DERIVATION.output, answer)).toThrow(
     expect.objectContaining({ code: 'BuildInterrupted' }),
   )
 })

@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -27,14 +27,6 @@ it('an output that was imported before is not even read', async () => {
   const first = await importCounting(path)
   expect(first.sentBytes).toBeGreaterThan(0)
   expect(await importCounting(path)).toEqual({ ...first, sentBytes: 0, readBytes: 0 })
-})
-
-it('a stream script is not run again', async () => {
-  const archive = await node.addFile('script-again', await tar(dockerEntries(await smallImage('script again'))))
-  const script = await node.addFile('script', `#!/bin/sh\nexec cat ${archive}\n`, 0o555)
-  await importCounting(script)
-  await rm(archive)
-  expect(await importCounting(script)).toMatchObject({ sentBytes: 0, readBytes: 0 })
 })
 
 it('an image without layers can be imported again', async () => {
