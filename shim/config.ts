@@ -97,6 +97,8 @@ const schema = v.strictObject({
       /** Images that a namespace may have queued or under way on this node. */
       maxQueuedPerNamespace: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 100),
       timeout: v.optional(duration, '1h'),
+      /** Most that the values of one evaluation may take. */
+      maxEvalMemory: v.optional(size, '4GiB'),
       abandonAfter: v.optional(duration, '2m'),
       rememberFailures: v.optional(duration, '30s'),
       options: v.optional(nixOptions, {}),

@@ -1,15 +1,18 @@
 import type { Logger } from 'pino'
 import { createPlaces, shareOf } from '../places.ts'
+import type { BuildJob } from './build-job.ts'
 import { resolveBuildUser } from './build-user.ts'
 import type { BuildCall, Builder } from './contract.ts'
-import { createGitTrust } from './git-trust.ts'
+import { makeInHelper, runProgramInHelper } from './helper-build.ts'
 import { queryPathInfo } from './path-info.ts'
 import { isLocked, type Recipe, recipeKey } from './recipe.ts'
-import { createResults } from './results.ts'
+import { createResults, type Results } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
-import { archiveKey, runProgram } from './run-program.ts'
-import { type NixOptions, type NixSetup, runRecipe } from './run-recipe.ts'
-import { layOut, prepareStateDir } from './state-dir.ts'
+import { archiveKey } from './run-program.ts'
+import type { NixOptions } from './run-recipe.ts'
+import { createSourceCaches } from './source-caches.ts'
+import { guardState, layOut, prepareStateDir } from './state-dir.ts'
+import { createUserConfig, gitAccess } from './user-config.ts'
 
 export interface BuilderOptions {
   /** Absolute. Holds gc roots, results, logs, and the build user's home. */
@@ -31,38 +34,53 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
   await prepareStateDir(dir, user)
   const results = createResults(dir)
-  const gitTrust = createGitTrust(dir.config)
-  const setup: NixSetup = { dir, user, nix, results, gitTrust, logger: logger.child({ stage: 'build' }) }
+  const userConfig = createUserConfig(dir)
+  const log = logger.child({ stage: 'build' })
+  const caches = createSourceCaches({ dir, user, logger: log })
+  const setup = {
+    dir,
+    user: { ...user, env: { ...user.env } },
+    nix: { ...nix, options: { ...nix.options } },
+  }
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const active = createActiveKeys()
-  const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
+  const inTurn = <Result>(recipe: Recipe, call: BuildCall, run: (job: BuildJob) => Promise<Result>) => {
+    const { owners, signal, onProgress } = call
     const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
     return places.run({ owners, signal, onAhead }, async () => {
       await prepareStateDir(dir, user)
-      await pruneRunLogs(dir.logs).catch(err => setup.logger.warn({ err }, 'removing old build logs failed'))
-      return run()
+      await guardState(dir.root, () => userConfig.prepare(recipe))
+      await pruneRunLogs(dir.logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
+      // Helpers write there from now on.
+      await results.settled()
+      return caches.use(recipe, cached => {
+        const env = { ...cached.env, ...gitAccess(recipe) }
+        const namespaces = [...owners.current()]
+        return run({ ...setup, user: { ...cached, env }, recipe, namespaces, logLevel: logger.level })
+      })
     })
   }
   return {
-    build: (recipe, call) => active.during(recipeKey(recipe), () => inTurn(call, () => runRecipe(setup, recipe, call))),
+    build: (recipe, call) =>
+      active.during(recipeKey(recipe), () => inTurn(recipe, call, job => makeInHelper(job, call))),
     withArchive: (program, { recipe, ...call }, use) => {
       const key = archiveKey(recipe)
       return active.during(key, async () => {
         try {
-          return await use(await inTurn(call, () => runProgram(setup, program, { recipe, ...call })))
+          return await use(await inTurn(recipe, call, job => runProgramInHelper({ ...job, program }, call)))
         } finally {
           await results.letGo(key)
         }
       })
     },
-    findResult: recipe => findLocked(setup, recipe),
+    findResult: recipe => findLocked(results, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
     pathInfo: (paths, query) => queryPathInfo(setup, paths, query),
   }
 }
 
 /** An unlocked flake may have moved on. */
-async function findLocked({ results }: NixSetup, recipe: Recipe) {
+async function findLocked(results: Results, recipe: Recipe) {
   return isLocked(recipe) ? results.find(recipeKey(recipe)) : undefined
 }
 

@@ -9,7 +9,7 @@ import { createJournal } from './journal.ts'
 import { nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
 import { readPathInfo } from './path-info-answer.ts'
-import type { NixSetup } from './run-recipe.ts'
+import type { NixOptions, NixSetup } from './run-recipe.ts'
 
 /** Together shorter than what one command takes as arguments (2 MiB), however long the names are. */
 const MAX_PATHS_A_CALL = 1_000
@@ -71,7 +71,7 @@ async function daemonAnswer({ user }: QuerySetup, paths: readonly string[], quer
       })
 }
 
-export type QuerySetup = Pick<NixSetup, 'nix' | 'user' | 'dir'>
+export type QuerySetup = Pick<NixSetup, 'user' | 'dir'> & { readonly nix: Omit<NixOptions, 'maxEvalMemory'> }
 
 interface Question {
   readonly flags: readonly string[]

@@ -27,9 +27,8 @@ export function readRealisation(what: string, output: string, stdout: string): s
   try {
     const [{ outputs }] = v.parse(resultSchema, JSON.parse(stdout))
     return v.parse(storePathSchema, outputs[output])
-  } catch (cause) {
-    const message = `nix gave no answer that makes sense about the build of ${what}`
-    throw new RetryableError('BuildInterrupted', message, { cause })
+  } catch {
+    throw new RetryableError('BuildInterrupted', `nix gave no answer that makes sense about the build of ${what}`)
   }
 }
 

@@ -45,7 +45,7 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
       async look(signal) {
         const answer = await run(['--version'], signal)
         if ('problem' in answer) return failed(`nix cannot be run: ${answer.problem}`, INSTALL)
-        const version = /(\d+\.\d+\S*)$/.exec(answer.stdout)?.[1] ?? answer.stdout
+        const version = /(?:^| )(\d+\.\d+\S*)$/.exec(answer.stdout)?.[1] ?? answer.stdout
         if (isOlder(version, OLDEST)) return failed(`nix ${version} is too old`, `upgrade it to ${OLDEST} or newer`)
         return judgeFeatures(version, await run(FEATURES, signal))
       },

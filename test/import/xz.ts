@@ -1,10 +1,13 @@
 import { crc32 } from 'node:zlib'
 
-/** The bytes as an .xz file whose LZMA2 chunks are stored, not compressed. Source: the .xz file format, 1.2.1. */
-export function xz(bytes: Buffer): Buffer {
+/**
+ * The bytes as an .xz file whose LZMA2 chunks are stored, not compressed. Source: the .xz file format, 1.2.1. `dictionary`: its
+ * size, encoded.
+ */
+export function xz(bytes: Buffer, dictionary = 0x16): Buffer {
   const flags = Buffer.from([0x00, 0x01]) // check: CRC32
   const header = Buffer.concat([Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]), flags, checksum(flags)])
-  const blockHeaderFields = Buffer.from([0x02, 0x00, 0x21, 0x01, 0x16, 0x00, 0x00, 0x00]) // one filter, LZMA2
+  const blockHeaderFields = Buffer.from([0x02, 0x00, 0x21, 0x01, dictionary, 0x00, 0x00, 0x00]) // one filter, LZMA2
   const blockHeader = Buffer.concat([blockHeaderFields, checksum(blockHeaderFields)])
   const chunks = Buffer.concat([...storedChunks(bytes), Buffer.from([0x00])])
   const unpaddedSize = blockHeader.length + chunks.length + CHECK_BYTES

@@ -19,6 +19,11 @@ export function fileKey(file: string, storePath: string, infos: StoreInfos): str
   return JSON.stringify(['file', file, describePaths([storePath], infos)])
 }
 
+/** For what that file has, decompressed. */
+export function unpackedKey(file: string, storePath: string, infos: StoreInfos): string {
+  return JSON.stringify(['unpacked', file, describePaths([storePath], infos)])
+}
+
 /** All that decides about what is in the layer. */
 export function describeLayer(layer: FilesLayer, infos: StoreInfos): unknown {
   const paths = describePaths(storePathsOf(layer), infos)

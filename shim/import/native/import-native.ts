@@ -19,7 +19,8 @@ export async function importNative(
   stage: NativeStage,
 ): Promise<FilledImage> {
   checkPlatform([image.platform], hostPlatform())
-  const once = () => fill(image, { base, check }, stage)
+  // Whatever was counted in vain counts no more.
+  const once = () => fill(image, { base, check }, { ...stage, limit: stage.limit.part() })
   return once().catch(error => {
     if (error instanceof StaleDigest) return once()
     throw error

@@ -4,7 +4,8 @@ import type { StoredBlob } from '../blob-store.ts'
 import type { Closure } from '../closure.ts'
 import { hashBytes } from '../hash-bytes.ts'
 import { archiveInvalid } from '../invalid.ts'
-import { fileKey } from '../layers/digest-keys.ts'
+import { fileKey, unpackedKey } from '../layers/digest-keys.ts'
+import { measureLayer } from '../measure-layer.ts'
 import type { TarFileLayer } from '../sources/native-image.ts'
 import { openStoreFile } from '../sources/store-file.ts'
 import type { IdentifiedLayer } from './identify.ts'
@@ -12,17 +13,22 @@ import type { NativeStage } from './stage.ts'
 
 /**
  * A tar that lies ready, once it is seen to have the digest that the image promises: containerd may have a blob of that name
- * that is none of the image's. Throws ArchiveInvalid when it has not.
+ * that is none of the image's. Throws ArchiveInvalid when it has not, and ImageTooLarge.
  */
 export async function verifyFile(source: TarFileLayer, stage: NativeStage): Promise<IdentifiedLayer> {
   const { path, mediaType, digest, diffId } = source
   const storePath = storePathOf(path)
-  const key = fileKey(path, storePath, await stage.paths.infoOf([storePath]))
-  const known = await stage.cache.recall(key)
-  const made = known ?? (await digestFile(source, stage))
+  const infos = await stage.paths.infoOf([storePath])
+  const key = fileKey(path, storePath, infos)
+  const sizeKey = unpackedKey(path, storePath, infos)
+  const [known, measured] = await Promise.all([stage.cache.recall(key), stage.cache.recall(sizeKey)])
+  if (known && measured) stage.limit.add(measured.size)
+  const { unpackedSize, ...made } =
+    known && measured ? { ...known, unpackedSize: measured.size } : await digestFile(source, stage)
   if (made.digest !== digest)
     throw archiveInvalid(`has a layer ${path} that has not the digest it should have, ${digest}`)
   if (!known) await stage.cache.remember(key, made)
+  if (!measured) await stage.cache.remember(sizeKey, { ...made, size: unpackedSize })
   const unpacked = await knownDiffId(stage.lease, { mediaType, digest })
   if (unpacked !== undefined && unpacked !== diffId)
     throw archiveInvalid(`has a layer ${path} that does not unpack to what it should, ${diffId}`)
@@ -31,9 +37,17 @@ export async function verifyFile(source: TarFileLayer, stage: NativeStage): Prom
 }
 
 /** Where containerd lacks the blob, it is the one that makes the digest while it gets it. */
-async function digestFile({ path, digest }: TarFileLayer, { writer, closure }: NativeStage): Promise<StoredBlob> {
+async function digestFile({ path, digest }: TarFileLayer, stage: NativeStage): Promise<DigestedFile> {
+  const { writer, closure, limit } = stage
   const isThere = await writer.has(digest)
-  return isThere ? hashBytes(fileBytes(path, closure)) : writer.write(fileBytes(path, closure))
+  const { bytes, unpackedSize } = await measureLayer(fileBytes(path, closure), limit)
+  const made = await (isThere ? hashBytes(bytes) : writer.write(bytes))
+  return { ...made, unpackedSize: unpackedSize() }
+}
+
+interface DigestedFile extends StoredBlob {
+  /** Bytes, decompressed. */
+  readonly unpackedSize: number
 }
 
 const READ_BYTES = 256 * 1024

@@ -1,0 +1,187 @@
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { execa } from 'execa'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { hostSystem } from '../../../shim/build/system.ts'
+import { dockerEntries, makeImage, ociEntries } from '../../import/image.ts'
+import { type ImportNode, startImportNode } from '../../import/import-node.ts'
+import { image as storeImage } from '../../import/native/images.ts'
+import { type Entry, tar } from '../../import/tar.ts'
+import { xz } from '../../import/xz.ts'
+import { recipePull } from '../../node/recipe-pull.ts'
+import type { Shim } from '../../node/shim.ts'
+import { writeStoreImages } from '../../node/store-image.ts'
+
+const MAX_MIB = 16
+const MAX_BYTES = MAX_MIB * 2 ** 20
+/** Of zeros: as gzip or zstd it has some kB. */
+const BOMB_BYTES = 4 * MAX_BYTES
+const TOO_LARGE = {
+  code: 'ImageTooLarge',
+  retryable: false,
+  message: expect.stringMatching(/more than 16MiB .*maxImageSize/),
+}
+
+let node: ImportNode
+let untouched: Awaited<ReturnType<ImportNode['contents']>>
+beforeAll(async () => {
+  node = await startImportNode({ without: [] })
+  untouched = await node.contents()
+})
+afterAll(() => node?.[Symbol.asyncDispose]())
+
+const bomb = () => tar([{ name: 'zeros', content: Buffer.alloc(BOMB_BYTES) }])
+const small = (name = 'text') => tar([{ name, content: name }])
+
+let files = 0
+async function addArchive(entries: readonly Entry[], compress = (bytes: Buffer) => bytes): Promise<string> {
+  files += 1
+  return node.addFile(`bomb-${files}`, compress(await tar(entries)))
+}
+
+async function expectNothingLeft(): Promise<void> {
+  expect(await node.contents()).toEqual(untouched)
+}
+
+describe('an archive that unpacks to more than its rule allows is refused, and leaves nothing behind, when it is', () => {
+  const GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip'
+  const ZSTD = 'application/vnd.oci.image.layer.v1.tar+zstd'
+  /** containerd finds out by itself how a layer of this type is compressed. */
+  const ANY = 'application/vnd.docker.image.rootfs.diff.tar'
+  const oci = async (compress: (layer: Buffer) => Buffer, layerType: string) =>
+    ociEntries(makeImage([await small(), await bomb()]), { compress, layerType })
+  /** Node ends with the first frame, and containerd does not. */
+  const afterFrame = (layer: Buffer) =>
+    Buffer.concat([zstdCompressSync(layer.subarray(0, 512)), zstdCompressSync(layer.subarray(512))])
+  const skippable = Buffer.concat([Buffer.from([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0]), Buffer.from('skip')])
+  const parts = async () => {
+    const names = ['one', 'two', 'three', 'four', 'five']
+    return Promise.all(names.map(name => tar([{ name, content: Buffer.alloc(MAX_BYTES / 4) }])))
+  }
+
+  it.each<[string, () => Promise<string>]>([
+    ['gzip as a whole', async () => addArchive(dockerEntries(makeImage([await bomb()])), gzipSync)],
+    ['zstd as a whole', async () => addArchive(dockerEntries(makeImage([await bomb()])), zstdCompressSync)],
+    ['a layer with gzip', async () => addArchive(await oci(gzipSync, GZIP))],
+    ['a layer with zstd', async () => addArchive(await oci(zstdCompressSync, ZSTD))],
+    ['a layer whose type does not tell of gzip', async () => addArchive(await oci(gzipSync, ANY))],
+    [
+      'a layer with zstd behind a skippable frame',
+      async () => addArchive(await oci(layer => Buffer.concat([skippable, zstdCompressSync(layer)]), ZSTD)),
+    ],
+    ['a layer with zstd in a second frame', async () => addArchive(await oci(afterFrame, ZSTD))],
+    ['a layer in a layout folder', async () => node.addFolder('bomb-folder', await oci(gzipSync, GZIP))],
+    ['layers that are small one by one', async () => addArchive(dockerEntries(makeImage(await parts())), gzipSync)],
+    [
+      'one layer many times',
+      async () => addArchive(manyTimes(await tar([{ name: 'half', content: Buffer.alloc(MAX_BYTES / 4) }]))),
+    ],
+    [
+      'files that belong to no layer',
+      async () =>
+        addArchive(
+          [{ name: 'x', content: Buffer.alloc(BOMB_BYTES) }, ...dockerEntries(makeImage([await small()]))],
+          gzipSync,
+        ),
+    ],
+  ])('%s', async (_what, add) => {
+    const path = await add()
+    await expect(node.importImage(path, { maxImageSize: MAX_BYTES })).rejects.toMatchObject(TOO_LARGE)
+    await expectNothingLeft()
+  })
+
+  const manyTimes = (layer: Buffer): Entry[] => {
+    const entries = ociEntries(makeImage(Array.from({ length: 5 }, () => layer)))
+    return entries.filter(({ name }, index) => entries.findIndex(other => other.name === name) === index)
+  }
+})
+
+describe('what is small in a tar and large once it is unpacked is refused:', () => {
+  it.each(['gnu', 'pax'])('a sparse file in a layer, as %s writes it', async format => {
+    const folder = join(node.bed.dir, `sparse-${format}`)
+    await mkdir(folder)
+    await execa('truncate', ['-s', '1T', join(folder, 'sparse')])
+    const layer = await execa('tar', ['-S', `--format=${format}`, '-C', folder, '-c', 'sparse'], { encoding: 'buffer' })
+    const image = makeImage([Buffer.from(layer.stdout)])
+    for (const entries of [dockerEntries(image), ociEntries(image)])
+      await expect(node.importImage(await addArchive(entries))).rejects.toMatchObject({
+        code: 'ArchiveInvalid',
+        message: expect.stringContaining('sparse file'),
+      })
+    await expectNothingLeft()
+  })
+
+  it('an xz file with a dictionary of 1.5 GiB, before that has cost memory', async () => {
+    const archive = await tar(dockerEntries(makeImage([await tar([{ name: 'noise', content: randomBytes(4e6) }])])))
+    const path = await node.addFile('dictionary', xz(archive, DICTIONARY_1536_MIB))
+    const before = process.memoryUsage().rss
+    await expect(node.importImage(path)).rejects.toMatchObject({
+      code: 'ArchiveInvalid',
+      message: expect.stringContaining('too large a dictionary'),
+    })
+    expect(process.memoryUsage().rss - before).toBeLessThan(300e6)
+    await expectNothingLeft()
+    // Nor is the next one refused for it.
+    await expect(node.importImage(await node.addFile('harmless', xz(archive)))).resolves.toBeDefined()
+    await node.ctr('images', 'rm', '--sync', ...((await node.contents()).images ?? []))
+    untouched = await node.contents()
+  })
+
+  /** Properties of LZMA2, as the .xz file format has them. */
+  const DICTIONARY_1536_MIB = 37
+})
+
+describe('an image of store paths that is larger than its rule allows is refused, and leaves nothing behind, when it is', () => {
+  const BASE = { script: `mkdir base; truncate -s ${BOMB_BYTES} base/fat`, env: [] }
+  const FAT = { script: `mkdir -p bin; truncate -s ${BOMB_BYTES} fat`, setuid: [] }
+  const images = {
+    trees: { fat: ['sparse', `${BOMB_BYTES}`], lean: ['many', '1', '3', '30'] },
+    images: {
+      path: storeImage([['fat']]),
+      customised: storeImage([['lean']], { customisation: FAT }),
+      based: storeImage([['lean']], { base: BASE }),
+    },
+  }
+  const POLICY = { namespaces: ['*'], images: ['**'], flakes: ['path:/**'], plainPackages: true }
+
+  const PLAIN_FLAKE = `{
+  outputs = _: {
+    packages.${hostSystem()}.default = derivation {
+      name = "fat";
+      system = "${hostSystem()}";
+      builder = "/bin/sh";
+      PATH = "/usr/bin:/bin";
+      args = [ "-euc" "mkdir -p $out/bin; cp /usr/bin/busybox $out/bin/busybox; truncate -s ${BOMB_BYTES} $out/fat" ];
+    };
+  };
+}
+`
+
+  let shim: Shim
+  let storeFlake: string
+  let plainFlake: string
+  beforeAll(async () => {
+    storeFlake = (await writeStoreImages(node.bed.dir, images)).url
+    const plain = join(node.bed.dir, 'plain')
+    await mkdir(plain)
+    await writeFile(join(plain, 'flake.nix'), PLAIN_FLAKE)
+    await chmod(plain, 0o755)
+    plainFlake = `path:${plain}`
+    shim = await node.bed.startShim({ config: { policy: [{ ...POLICY, maxImageSize: `${MAX_MIB}MiB` }] } })
+  })
+
+  it.each([
+    ['made of a sparse file', 'conf.path', () => storeFlake],
+    ['made of a large customisation layer', 'conf.customised', () => storeFlake],
+    ['made on a large base image', 'conf.based', () => storeFlake],
+    ['a plain package with a sparse file', 'default', () => plainFlake],
+  ])('%s', async (_what, packageName, flake) => {
+    const pull = recipePull({ image: `registry.example/bombs/${packageName}:1`, flakeUrl: flake(), packageName })
+    await expect(node.bed.cri(shim.socket).pullImage(pull)).rejects.toMatchObject({
+      details: expect.stringMatching(/more than 16MiB .*maxImageSize/),
+    })
+    await expectNothingLeft()
+  })
+})
