@@ -117,6 +117,19 @@ test.each([
   expect(await runAsService('node /srv/list-as-build-user.mjs /nix/store')).toBe(0)
 })
 
+test('a user of the node cannot connect to the socket that systemd opens', async () => {
+  const connect = `perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new("${SOCKET}") or die $!'`
+  await node.run('sh', ['-c', connect])
+  const { stderr } = await node.run(
+    'setpriv',
+    ['--reuid=games', '--regid=games', '--clear-groups', 'sh', '-c', connect],
+    {
+      reject: false,
+    },
+  )
+  expect(stderr).toContain('Permission denied')
+})
+
 test('the service finds what the multi-user installation of Nix has', async () => {
   const programs = '/nix/var/nix/profiles/default/bin'
   await node.run('sh', ['-euc', `mkdir -p ${programs}; ln -s /bin/true ${programs}/of-the-profile`])

@@ -37,10 +37,8 @@ export async function verifyFile(source: TarFileLayer, stage: NativeStage): Prom
 }
 
 /** Where containerd lacks the blob, it is the one that makes the digest while it gets it. */
-async function digestFile(
-  { path, digest }: TarFileLayer,
-  { writer, limit, closure }: NativeStage,
-): Promise<DigestedFile> {
+async function digestFile({ path, digest }: TarFileLayer, stage: NativeStage): Promise<DigestedFile> {
+  const { writer, closure, limit } = stage
   const isThere = await writer.has(digest)
   const { bytes, unpackedSize } = await measureLayer(fileBytes(path, closure), limit)
   const made = await (isThere ? hashBytes(bytes) : writer.write(bytes))
