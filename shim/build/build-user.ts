@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { FinalError } from '../errors.ts'
 import { gitConfigFile, sshConfigFile } from './user-config.ts'
 
-/** Whom nix and what it builds' helpers run as, and in what surroundings. */
+/** Whom nix runs as, and in what surroundings. */
 export interface BuildUser {
   /** Missing, both: as whoever runs the shim. */
   readonly uid?: number
@@ -12,8 +12,6 @@ export interface BuildUser {
   readonly home: string
   /** The whole environment of nix: nothing else is inherited. */
   readonly env: Readonly<Record<string, string>>
-  /** The whole environment of programs out of the store, which anybody may have written: no secret, nothing of nix. */
-  readonly scriptEnv: Readonly<Record<string, string>>
 }
 
 export interface BuildUserOptions {
@@ -27,7 +25,7 @@ export interface BuildUserOptions {
 
 /** Throws BuildUserUnknown. */
 export async function resolveBuildUser({ name, home, configHome, env }: BuildUserOptions): Promise<BuildUser> {
-  const user = { home, env: buildEnvironment(env, home, configHome), scriptEnv: SCRIPT_ENVIRONMENT }
+  const user = { home, env: buildEnvironment(env, home, configHome) }
   if (name === null || process.getuid?.() !== 0) return user
   const [uid, gid] = await Promise.all([askId('-u', name), askId('-g', name)])
   return { ...user, uid, gid }
@@ -51,8 +49,6 @@ async function askId(flag: '-u' | '-g', name: string): Promise<number> {
 
 /** Folders that root alone can write: in those of our own PATH others may choose what root runs. */
 export const SYSTEM_PATH = '/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-
-const SCRIPT_ENVIRONMENT = { PATH: SYSTEM_PATH, LANG: 'C.UTF-8', HOME: '/nonexistent' }
 
 /** A user database on the network may take its time. */
 const ID_LIMIT_MS = 10_000
