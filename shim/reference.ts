@@ -1,4 +1,5 @@
 import { parseFamiliarName } from '@swimlane/docker-reference'
+import { parseDigestPin } from './digest-pin.ts'
 import { FinalError } from './errors.ts'
 import { quote } from './quote.ts'
 import { STORE_PATH_HOST } from './store-path.ts'
@@ -18,6 +19,11 @@ export function normaliseReference(reference: string): string {
       `${quote(reference)} is no image reference: longer than ${MAX_REFERENCE_LENGTH} characters`,
     )
   const { domain, repository, tag, digest } = parse(reference)
+  if (digest && !parseDigestPin(digest))
+    throw new FinalError(
+      'RecipeInvalid',
+      `${quote(reference)} has a digest that cannot be verified: expected sha256:, sha384: or sha512: and lower-case hex digits`,
+    )
   const name = `${domain}/${repository}`
   return digest ? `${name}@${digest}` : `${name}:${tag ?? 'latest'}`
 }

@@ -9,7 +9,7 @@ import type { StoredLayer } from './layout-files.ts'
 import { LAYER_TYPE } from './manifest.ts'
 import type { ImageOutput } from './output.ts'
 import type { FilledImage, ImagePlan, ReadPlan } from './plan.ts'
-import type { PlanMemory } from './plan-memory.ts'
+import { type PlanMemory, planKey } from './plan-memory.ts'
 import { readImage } from './read-image.ts'
 import type { SizeLimit } from './size-limit.ts'
 
@@ -48,13 +48,13 @@ export async function importArchive(archive: ArchiveImport, stage: ArchiveStage)
   stage.limit.add(plan.unpackedSize)
   archive.check(plan)
   const filled = await unpacking.complete(plan, { verified: false })
-  await stage.memory.remember(archive.storePath, plan)
+  await stage.memory.remember(planKey(archive.storePath, stage.closure), plan)
   return filled
 }
 
 /** Unpacks an image that was read before, without its output; undefined when not all that is needed is in containerd still. */
 export async function recallArchive(archive: KnownArchive, stage: ArchiveStage): Promise<FilledImage | undefined> {
-  const plan = await stage.memory.recall(archive.storePath)
+  const plan = await stage.memory.recall(planKey(archive.storePath, stage.closure))
   if (!plan || !(await isPresent(plan, archive, stage))) return undefined
   stage.limit.add(plan.unpackedSize)
   archive.check(plan)

@@ -4,15 +4,14 @@ import { toContainerdFailure } from '../containerd/failure.ts'
 import { createImageWriter } from '../containerd/image-writer.ts'
 import type { Lease } from '../containerd/leases.ts'
 import { createUnpacker } from '../containerd/unpack.ts'
+import { checkPinnedDigest } from './check-pinned-digest.ts'
 import { openClosure } from './closure.ts'
 import type { ImportOutcome, ImportProgress, StorePathInfo, StoreQuery } from './contract.ts'
 import type { ArchiveStage } from './import-archive.ts'
-import { archiveInvalid } from './invalid.ts'
 import type { ImportJob } from './job.ts'
 import type { LinkingReport } from './linking-report.ts'
 import { makeImage } from './make-image.ts'
 import { openNativeStage } from './native/open-stage.ts'
-import type { ImagePlan } from './plan.ts'
 import { openPlanMemory } from './plan-memory.ts'
 import { refuseForeign } from './refuse-foreign.ts'
 import { createSizeLimit } from './size-limit.ts'
@@ -64,14 +63,9 @@ async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promis
   await using native = openNativeStage({ lease, snapshotter, writer, closure, limit }, job, run)
   const made = await makeImage(job, { archives, native: native.stage, closure }, plan => checkPinnedDigest(image, plan))
   if ('program' in made) return made
+  // Once more of what is published, whatever way it was made: those before are for the sake of time.
+  checkPinnedDigest(image, made)
   const { config, manifest } = made
   await writer.publish({ config, manifest, labels, check: present => refuseForeign(job, present) })
   return { imageId: config.digest, manifestDigest: manifest.digest, sentBytes: writer.sentBytes() }
-}
-
-/** A reference may name the very manifest that it wants. */
-function checkPinnedDigest(image: string, { manifest }: ImagePlan): void {
-  const pinned = /@(sha256:[0-9a-f]{64})$/.exec(image)?.[1]
-  if (pinned === undefined || pinned === manifest.digest) return
-  throw archiveInvalid(`has the manifest ${manifest.digest}, while the image reference asks for ${pinned}`)
 }
