@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import * as v from 'valibot'
+import { measureAttack } from './measure/attack.ts'
 import { measureCluster } from './measure/cluster.ts'
 import { measureImport } from './measure/import.ts'
 import { measureMemory } from './measure/memory.ts'
@@ -9,6 +10,7 @@ import { measureStart } from './measure/start.ts'
 import { formatTable, type Result, resultSchema, round } from './result.ts'
 
 const MEASURES = {
+  attack: measureAttack,
   passthrough: measurePassThrough,
   rss: measureMemory,
   import: measureImport,

@@ -1,7 +1,14 @@
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { descendants } from '../test/node/process-tree.ts'
+import type { Shim } from '../test/node/shim.ts'
 
-/** `VmRSS` is now, `VmHWM` the most there ever was (proc(5)). */
-export async function residentMegabytes(pid: number | undefined, field: 'VmRSS' | 'VmHWM'): Promise<number> {
+/** `VmRSS` is now, `VmHWM` the most there ever was, `RssAnon` what is backed by no file (proc(5)). */
+export async function residentMegabytes(
+  pid: number | undefined,
+  field: 'VmRSS' | 'VmHWM' | 'RssAnon',
+): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   const kibibytes = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]
   if (kibibytes === undefined) throw new Error(`no ${field} of process ${pid}`)
@@ -19,4 +26,38 @@ export async function cpuMs(pid: number | undefined): Promise<number> {
     .split(' ')
     .slice(11, 13)
   return (Number(user) + Number(system)) * TICK_MS
+}
+
+/** What the shim has for itself: its own process, and what its helpers do not share with it. */
+export async function shimMegabytes({ daemon: { pid = 0 } }: Shim): Promise<number> {
+  const helpers = descendants(pid).filter(isHelper)
+  const own = await Promise.all(helpers.map(helper => residentMegabytes(helper, 'RssAnon').catch(() => 0)))
+  return own.reduce((sum, megabytes) => sum + megabytes, await residentMegabytes(pid, 'VmRSS'))
+}
+
+/** Whether it is a process of the shim's own program, and no nix. */
+function isHelper(pid: number): boolean {
+  try {
+    const [program = '', ...args] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+    return program.endsWith('node') && args.some(arg => /(?:helper|worker)\.[jt]s$/.test(arg))
+  } catch {
+    return false // it has ended meanwhile
+  }
+}
+
+const SAMPLE_MS = 50
+
+/** The most that the shim has for itself at one time. */
+export async function peakUntil(shim: Shim, end: Promise<unknown>): Promise<number> {
+  let isOver = false
+  const over = end.finally(() => {
+    isOver = true
+  })
+  let most = 0
+  while (!isOver) {
+    most = Math.max(most, await shimMegabytes(shim))
+    await delay(SAMPLE_MS)
+  }
+  await over
+  return most
 }

@@ -18,7 +18,8 @@ const HASH_LENGTH = 16
 
 /** Name of the NixBuild of a recipe, the same whoever makes it: `web-3f2a…` for the image `registry.example/team/web:1`. */
 export function nixBuildName(recipe: FlakeRecipe): string {
-  const repository = recipe.image.replace(/@.*$/, '').replace(/:[^/]*$/, '')
+  const [named = ''] = recipe.image.split('@', 1)
+  const repository = named.replace(/:[^/]*$/, '')
   const last = repository.slice(repository.lastIndexOf('/') + 1)
   const prefix = last
     .replace(/[^a-z0-9]+/g, '-')

@@ -6,32 +6,46 @@ let
 
   isBind = mount: lib.any (option: option == "bind" || option == "rbind") (mount.options or [ ]);
 
-  # Where a path's files are mounted, the far end of bind mounts.
-  mountPointOf = mounts: path:
+  # Where a path's files are, the far end of bind mounts.
+  followed = mounts: path:
     let
-      mountPoint = longest (lib.filter (point: contains point path) (lib.attrNames mounts));
-      mount = mounts.${mountPoint} or { };
+      point = pointOf mounts path;
+      mount = mounts.${point} or { };
     in
     if isBind mount then
       # Without it: a folder may be bound onto itself.
-      mountPointOf (removeAttrs mounts [ mountPoint ]) (mount.device + lib.removePrefix mountPoint path)
+      followed (removeAttrs mounts [ point ]) (mount.device + lib.removePrefix point path)
     else
-      mountPoint;
+      { inherit path point; };
 
-  mountPoint = mountPointOf fileSystems;
+  pointOf = mounts: path: longest (lib.filter (point: contains point path) (lib.attrNames mounts));
+
+  mountPoint = path: (followed fileSystems path).point;
+  realPath = path: (followed fileSystems path).path;
+
+  # Relative to a folder, which ends with a slash; null when it is not below.
+  below = start: path: if lib.hasPrefix start path && path != start then lib.removePrefix start path else null;
+  startOf = view: if view == "/" then "/" else "${view}/";
 in
 {
-  # Mount point of both, "/" when they have none in common.
-  shared = one: other: if mountPoint one == mountPoint other then mountPoint one else "/";
+  inherit mountPoint realPath;
   areTogether = one: other: mountPoint one == mountPoint other;
   isInMemory = path: fileSystems.${mountPoint path}.fsType or null == "tmpfs";
 
   # Folders below a mount point, relative to it, that are bound to other places, but for those that some paths lie in.
   boundFrom = view: but:
     let
-      start = if view == "/" then "/" else "${view}/";
+      start = startOf view;
       isOther = point: mount:
         isBind mount && lib.hasPrefix start mount.device && !lib.any (path: contains point path || contains mount.device path) but;
     in
     map (mount: lib.removePrefix start mount.device) (builtins.attrValues (lib.filterAttrs isOther fileSystems));
+
+  # Those of some paths that a folder shows, relative to it, but for those that some other paths lie in.
+  shown = view: but: paths:
+    let
+      real = map realPath but;
+      isOther = path: !lib.any (contains path) real;
+    in
+    lib.filter (path: path != null) (map (below (startOf view)) (lib.filter isOther (map realPath paths)));
 }

@@ -9,10 +9,10 @@ import ./hardening.nix // {
   KillMode = "mixed";
   TimeoutStopSec = "90s";
 
-  # Evaluations of nix are children: one that takes all memory is ended, and the service goes on.
+  # What the shim starts is ended when it takes all memory, and the service goes on.
   OOMPolicy = "continue";
-  # Below zero for what the shim itself takes, above for an evaluation that takes a fifth of the node's memory.
-  OOMScoreAdjust = -200;
+  # After everything but the kubelet and Guaranteed pods: no container starts without the shim. Its children raise their own to 1000, above every pod's.
+  OOMScoreAdjust = -900;
 
   # The build user walks through to its home and its gc roots.
   StateDirectoryMode = "0711";

@@ -35,7 +35,7 @@ open {
       user = mkOption {
         type = types.nullOr types.str;
         default = "enbi-shim";
-        description = "Whom nix and stream scripts run as. The module makes the default one; another has to be there. Null: root.";
+        description = "Whom nix runs as. The module makes the default one; another has to be there. Null: root.";
       };
     });
     default = { };
@@ -48,6 +48,11 @@ open {
         type = types.enum [ "linked" "tar" ];
         default = "linked";
         description = "How layers of store paths get into containerd: by hard links, or as tars, which Spegel and `ctr images push` need.";
+      };
+      trustStore = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Whether files are linked even from a store that does not belong to root: what runs as its owner can change images that are there.";
       };
     });
     default = { };

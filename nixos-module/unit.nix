@@ -7,8 +7,12 @@ let
     inherit (cfg) package settings;
   };
   disks = import ./disks.nix { inherit lib; inherit (config) fileSystems; };
-  # A mount that shows both.
-  view = disks.shared "/nix/store" cfg.containerdRoot;
+  # Elsewhere no file of the store can be linked.
+  canLink = settings.import.layers == "linked" && disks.areTogether "/nix/store" cfg.containerdRoot;
+  # What shows both, on one mount; where containerd's folder is below /nix, little else.
+  view = if lib.hasPrefix "/nix/" cfg.containerdRoot then disks.realPath "/nix" else disks.mountPoint "/nix/store";
+  linked = [ "/nix/store" cfg.containerdRoot ];
+  hidden = disks.shown view linked (map (path: "/${path}") (import ./hidden-paths.nix)) ++ disks.boundFrom view linked;
   ownUser = "enbi-shim";
   hasOwnUser = settings.nix.user == ownUser;
   isInVarLib = lib.hasPrefix "/var/lib/" settings.stateDir;
@@ -51,9 +55,15 @@ in
         ExecStart = "${lib.getExe cfg.package} serve --config ${configFile}";
         # containerd's snapshots get hard links to files of the store, through a mount that shows both: links between two mounts cannot be made.
         ReadWritePaths = [ "-${cfg.containerdRoot}" ] ++ lib.optional (!isInVarLib) settings.stateDir;
-      } // lib.optionalAttrs (settings.import.layers == "linked") {
-        BindPaths = "${view}:/run/enbi-shim/root:norbind";
-        InaccessiblePaths = map (path: "-/run/enbi-shim/root/${path}") (lib.filter (path: !lib.hasPrefix "/${path}/" "${cfg.containerdRoot}/") (import ./hidden-paths.nix) ++ disks.boundFrom view [ "/nix/store" cfg.containerdRoot ]);
+      } // lib.optionalAttrs canLink {
+        # Nobody but root gets as far as the mount.
+        TemporaryFileSystem = "/run/enbi-shim/view:ro,mode=0700";
+        BindPaths = "${view}:/run/enbi-shim/view/root:norbind";
+        InaccessiblePaths = map (path: "-/run/enbi-shim/view/root/${path}") hidden;
+      } // lib.optionalAttrs (cfg.memoryHigh != null) {
+        MemoryHigh = cfg.memoryHigh;
+      } // lib.optionalAttrs (cfg.memoryMax != null) {
+        MemoryMax = cfg.memoryMax;
       } // lib.optionalAttrs isInVarLib {
         StateDirectory = lib.removePrefix "/var/lib/" settings.stateDir;
       } // lib.optionalAttrs (cfg.environmentFile != null) {
@@ -71,7 +81,7 @@ in
         isSystemUser = true;
         group = ownUser;
         description = "enbi-shim builds";
-        # ssh looks for keys and known hosts here.
+        # Root's: credentials of private repositories are put there.
         home = "${settings.stateDir}/build-home";
       };
     };

@@ -91,12 +91,14 @@ const schema = v.strictObject({
   nix: v.optional(
     v.strictObject({
       command: v.optional(v.pipe(v.string(), v.nonEmpty()), 'nix'),
-      /** Whom nix and stream scripts run as when the shim is root; null keeps root. */
+      /** User that runs nix when the shim itself is root; null keeps root. */
       user: v.optional(v.nullable(v.pipe(v.string(), v.nonEmpty())), 'enbi-shim'),
       maxBuilds: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 3),
       /** Images that a namespace may have queued or under way on this node. */
       maxQueuedPerNamespace: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 100),
       timeout: v.optional(duration, '1h'),
+      /** Most that the values of one evaluation may take. */
+      maxEvalMemory: v.optional(size, '4GiB'),
       abandonAfter: v.optional(duration, '2m'),
       rememberFailures: v.optional(duration, '30s'),
       options: v.optional(nixOptions, {}),
@@ -108,6 +110,8 @@ const schema = v.strictObject({
     v.strictObject({
       /** How layers of store paths get into containerd: without a tar where that is possible, or with one. */
       layers: v.optional(v.picklist(['linked', 'tar']), 'linked'),
+      /** Link files of a store that belongs to somebody other than root. */
+      trustStore: v.optional(v.boolean(), false),
     }),
     {},
   ),

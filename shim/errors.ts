@@ -1,3 +1,5 @@
+import { cleanText, copyStart } from './build/text.ts'
+
 /**
  * Every failure that a user can meet, by its stage. `final`: trying again with the same input cannot help.
  * `retryable`: the cause lies outside of the input and may pass.
@@ -57,13 +59,19 @@ export const ERROR_CODES = {
 export type ErrorCode = keyof typeof ERROR_CODES
 type CodesOf<Kind> = { [Code in ErrorCode]: (typeof ERROR_CODES)[Code] extends Kind ? Code : never }[ErrorCode]
 
-/** A failure with a code from the catalogue. `message` is written for the person who reads `kubectl describe pod`. */
+/** Room for a piece of a log, in characters. */
+const MAX_MESSAGE_LENGTH = 16_384
+
+/**
+ * A failure with a code from the catalogue. `message` is written for the person who reads `kubectl describe pod`; whoever's words
+ * it has, it is cut, and free of control characters.
+ */
 export abstract class ShimError extends Error {
   abstract readonly retryable: boolean
   readonly code: ErrorCode
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options)
+    super(copyStart(cleanText(message), MAX_MESSAGE_LENGTH), options)
     this.code = code
     this.name = code
   }

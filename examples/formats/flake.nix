@@ -99,11 +99,6 @@
             echo "the rest is missing" >&2
             exit 3
           '';
-          # Says who it runs as and what it is given.
-          who = streamScript "stream-who" ''
-            echo "uid $(${self}/busybox id -u)" $(${self}/busybox env) >&2
-            exit 3
-          '';
           no-image = run "no-image" "echo just text > $out";
         };
     in

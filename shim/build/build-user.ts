@@ -1,18 +1,17 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { FinalError } from '../errors.ts'
+import { gitConfigFile, sshConfigFile } from './user-config.ts'
 
-/** Whom nix and what it builds' helpers run as, and in what surroundings. */
+/** Whom nix runs as, and in what surroundings. */
 export interface BuildUser {
   /** Missing, both: as whoever runs the shim. */
   readonly uid?: number
   readonly gid?: number
-  /** A folder of its own; the user owns it. */
+  /** Root's: the user reads credentials there, and cannot write. */
   readonly home: string
   /** The whole environment of nix: nothing else is inherited. */
   readonly env: Readonly<Record<string, string>>
-  /** The whole environment of programs out of the store, which anybody may have written: no secret, nothing of nix. */
-  readonly scriptEnv: Readonly<Record<string, string>>
 }
 
 export interface BuildUserOptions {
@@ -26,7 +25,7 @@ export interface BuildUserOptions {
 
 /** Throws BuildUserUnknown. */
 export async function resolveBuildUser({ name, home, configHome, env }: BuildUserOptions): Promise<BuildUser> {
-  const user = { home, env: buildEnvironment(env, home, configHome), scriptEnv: SCRIPT_ENVIRONMENT }
+  const user = { home, env: buildEnvironment(env, home, configHome) }
   if (name === null || process.getuid?.() !== 0) return user
   const [uid, gid] = await Promise.all([askId('-u', name), askId('-g', name)])
   return { ...user, uid, gid }
@@ -49,9 +48,7 @@ async function askId(flag: '-u' | '-g', name: string): Promise<number> {
 }
 
 /** Folders that root alone can write: in those of our own PATH others may choose what root runs. */
-const SYSTEM_PATH = '/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-
-const SCRIPT_ENVIRONMENT = { PATH: SYSTEM_PATH, LANG: 'C.UTF-8', HOME: '/nonexistent' }
+export const SYSTEM_PATH = '/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /** A user database on the network may take its time. */
 const ID_LIMIT_MS = 10_000
@@ -59,7 +56,7 @@ const ID_LIMIT_MS = 10_000
 /** What a nix client has a use for; everything else of ours, secrets among it, stays with us. */
 const PASSED_ON = [
   /^PATH$/,
-  /^NIX_/,
+  /^NIX_(?!(?:CACHE|CONFIG|DATA|STATE)_HOME$)/,
   /^(?:LANG|LANGUAGE|LC_\w+|TZ|LOCALE_ARCHIVE|TMPDIR)$/,
   /^(?:https?|ftp|all|no)_proxy$/i,
   /^(?:SSL_CERT_FILE|SSL_CERT_DIR|CURL_CA_BUNDLE|GIT_SSL_CAINFO)$/,
@@ -76,13 +73,31 @@ function buildEnvironment(env: Readonly<NodeJS.ProcessEnv>, home: string, config
     PATH: DEFAULT_PATH,
     ...Object.fromEntries(passed),
     HOME: home,
+    // Not there: what is worth remembering has a folder for each source.
     XDG_CACHE_HOME: `${home}/.cache`,
     XDG_CONFIG_HOME: configHome,
     XDG_DATA_HOME: `${home}/.local/share`,
     XDG_STATE_HOME: `${home}/.local/state`,
+    ...gitEnvironment(configHome),
+    NIX_SSHOPTS: `-F ${sshConfigFile(configHome)} -oBatchMode=yes`,
+  }
+}
+
+function gitEnvironment(configHome: string): Record<string, string> {
+  return {
+    // Git of nix 2.8 would work in a local repository itself, by the repository's own settings, which may name programs. A
+    // clone of it has none of these. (The only way that all versions know.)
+    _NIX_FORCE_HTTP: '1',
+    // A repository is no reason to ask another one, the way there being its own affair.
+    GIT_NO_LAZY_FETCH: '1',
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_CONFIG_GLOBAL: gitConfigFile(configHome),
+    GIT_SSH_COMMAND: `ssh -F ${shellQuote(sshConfigFile(configHome))} -oBatchMode=yes`,
     // Nobody is there to answer a question.
     GIT_TERMINAL_PROMPT: '0',
-    GIT_SSH_COMMAND: 'ssh -oBatchMode=yes',
-    NIX_SSHOPTS: '-oBatchMode=yes',
   }
+}
+
+function shellQuote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`
 }

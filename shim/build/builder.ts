@@ -1,14 +1,18 @@
 import type { Logger } from 'pino'
 import { createPlaces, shareOf } from '../places.ts'
-import { type BuildUser, resolveBuildUser } from './build-user.ts'
-import type { Builder } from './contract.ts'
-import { createGitTrust } from './git-trust.ts'
+import type { BuildJob } from './build-job.ts'
+import { resolveBuildUser } from './build-user.ts'
+import type { BuildCall, Builder } from './contract.ts'
+import { makeInHelper, runProgramInHelper } from './helper-build.ts'
 import { queryPathInfo } from './path-info.ts'
 import { isLocked, type Recipe, recipeKey } from './recipe.ts'
-import { createResults } from './results.ts'
+import { createResults, type Results } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
-import { type NixOptions, type NixSetup, runRecipe } from './run-recipe.ts'
-import { layOut, prepareStateDir } from './state-dir.ts'
+import { archiveKey } from './run-program.ts'
+import type { NixOptions } from './run-recipe.ts'
+import { createSourceCaches } from './source-caches.ts'
+import { guardState, layOut, prepareStateDir } from './state-dir.ts'
+import { createUserConfig, gitAccess } from './user-config.ts'
 
 export interface BuilderOptions {
   /** Absolute. Holds gc roots, results, logs, and the build user's home. */
@@ -24,40 +28,59 @@ export interface BuilderOptions {
   readonly env?: Readonly<NodeJS.ProcessEnv>
 }
 
-export interface NixBuilder extends Builder {
-  /** Whom stream scripts are to be run as, too. */
-  readonly user: BuildUser
-}
-
 /** Throws BuildUserUnknown, StateDirNotWritable or DiskFull. */
-export async function createBuilder({ stateDir, nix, logger, env = process.env }: BuilderOptions): Promise<NixBuilder> {
+export async function createBuilder({ stateDir, nix, logger, env = process.env }: BuilderOptions): Promise<Builder> {
   const dir = layOut(stateDir)
   const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
   await prepareStateDir(dir, user)
   const results = createResults(dir)
-  const gitTrust = createGitTrust(dir.config)
-  const setup: NixSetup = { dir, user, nix, results, gitTrust, logger: logger.child({ stage: 'build' }) }
+  const userConfig = createUserConfig(dir)
+  const log = logger.child({ stage: 'build' })
+  const { command, timeoutMs, maxEvalMemory, options } = nix
+  const settings = { command, timeoutMs, maxEvalMemory, options: { ...options } }
+  const caches = createSourceCaches({ dir, user, logger: log })
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const active = createActiveKeys()
+  const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
+    const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
+    return places.run({ owners, signal, onAhead }, async () => {
+      await prepareStateDir(dir, user)
+      await pruneRunLogs(dir.logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
+      // Helpers write there from now on.
+      await results.settled()
+      return run()
+    })
+  }
+  const withJob = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
+    await guardState(dir.root, () => userConfig.prepare(recipe))
+    return caches.use(recipe, cached => {
+      const env = { ...cached.env, ...gitAccess(recipe) }
+      const namespaces = [...call.owners.current()]
+      return use({ dir, user: { ...cached, env }, nix: settings, recipe, namespaces, logLevel: logger.level })
+    })
+  }
   return {
-    user,
     build: (recipe, call) =>
-      active.during(recipeKey(recipe), () => {
-        const onAhead = (ahead: number) => call.onProgress({ phase: 'queued', ahead })
-        return places.run({ owners: call.owners, signal: call.signal, onAhead }, async () => {
-          await prepareStateDir(dir, user)
-          await pruneRunLogs(dir.logs).catch(err => setup.logger.warn({ err }, 'removing old build logs failed'))
-          return runRecipe(setup, recipe, call)
-        })
-      }),
-    findResult: recipe => findLocked(setup, recipe),
+      active.during(recipeKey(recipe), () => inTurn(call, () => withJob(recipe, call, job => makeInHelper(job, call)))),
+    withArchive: (program, { recipe, ...call }, use) => {
+      const key = archiveKey(recipe)
+      const run = (job: BuildJob) => runProgramInHelper({ ...job, program }, call)
+      return active.during(key, async () => {
+        try {
+          return await use(await inTurn(call, () => withJob(recipe, call, run)))
+        } finally {
+          await results.letGo(key)
+        }
+      })
+    },
+    findResult: recipe => findLocked(results, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
-    pathInfo: (paths, query) => queryPathInfo(setup, paths, query),
+    pathInfo: (paths, query) => queryPathInfo({ dir, user, nix }, paths, query),
   }
 }
 
 /** An unlocked flake may have moved on. */
-async function findLocked({ results }: NixSetup, recipe: Recipe) {
+async function findLocked(results: Results, recipe: Recipe) {
   return isLocked(recipe) ? results.find(recipeKey(recipe)) : undefined
 }
 

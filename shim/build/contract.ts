@@ -59,10 +59,29 @@ export interface BuildCall {
   readonly onProgress: (progress: BuildProgress) => void
 }
 
+/** A program in the store that writes an image archive to its standard output. */
+export interface ArchiveProgram {
+  /** Where it lies: a store path, or below one. */
+  readonly path: string
+  /** The store path that has it, or refers to what has it. */
+  readonly storePath: string
+  /** Can be run where the package can. The argument goes before all others; it may be empty, which is none. */
+  readonly shell: { readonly path: string; readonly argument: string }
+}
+
 /** Runs recipes with Nix. Joining equal builds is the caller's part; so is remembering failures. */
 export interface Builder {
   /** Throws a ShimError (see the build codes of the catalogue). Holds the result by a gc root. */
   build(recipe: Recipe, call: BuildCall): Promise<BuildOutput>
+  /**
+   * Has Nix run a program, as a build of its own, and works with the archive that it wrote: `use` is told its store path, which
+   * is held until it is done. The recipe is the one whose package the program is. Throws as `build`, and StreamFailed.
+   */
+  withArchive<Result>(
+    program: ArchiveProgram,
+    call: BuildCall & { readonly recipe: Recipe },
+    use: (storePath: string) => Promise<Result>,
+  ): Promise<Result>
   /** The result of a locked recipe when it is still in the store; costs a few file reads and no nix. None of an unlocked one. */
   findResult(recipe: Recipe): Promise<BuildOutput | undefined>
   /** Lets go of the gc roots and results of every recipe whose key is not in `keys`. */

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
-import type { PathInfo } from './contract.ts'
+import { checkSize } from './closure-size.ts'
+import type { PathInfo, PathQuery } from './contract.ts'
 import { type DaemonWire, openDaemonWire } from './daemon-wire.ts'
 import { storePathSchema } from './realise.ts'
 
@@ -14,23 +15,41 @@ export function daemonSocket(env: Readonly<Record<string, string>>): string | un
 }
 
 /**
- * Asks the Nix daemon about store paths, as `nix path-info` does, in a fiftieth of its time. What is not valid is left out.
- * Throws when the daemon is away, or speaks another protocol. Source: Nix, src/libstore/{worker-protocol.hh,daemon.cc}.
+ * Asks the Nix daemon about store paths, as `nix path-info` does, in a fiftieth of its time. What is not valid is left out; of
+ * what is, all that it refers to is told as well if the question is recursive. Throws when the daemon is away, or speaks another
+ * protocol. Source: Nix, src/libstore/{worker-protocol.hh,daemon.cc}.
  */
-export async function askDaemon(socket: string, paths: readonly string[], signal: AbortSignal): Promise<PathInfo[]> {
+export async function askDaemon(
+  socket: string,
+  paths: readonly string[],
+  { recursive, signal }: PathQuery,
+): Promise<PathInfo[]> {
   const wire = await openDaemonWire(socket, AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]))
   try {
     await greet(wire)
-    for (const path of paths) wire.send(OPERATION_PATH_INFO, path)
-    const found: PathInfo[] = []
-    for (const path of paths) {
-      const info = await readPathInfo(wire, path)
-      if (info) found.push(info)
+    const found = new Map<string, PathInfo>()
+    for (let next = [...paths]; next.length > 0; ) {
+      const infos = await askTogether(wire, next)
+      for (const info of infos) found.set(info.path, info)
+      checkSize(found.values())
+      const referred = recursive ? infos.flatMap(({ references }) => references) : []
+      next = [...new Set(referred)].filter(path => !found.has(path))
     }
-    return found
+    return [...found.values()]
   } finally {
     wire.close()
   }
+}
+
+/** Nobody waits for an answer before the next question. */
+async function askTogether(wire: DaemonWire, paths: readonly string[]): Promise<PathInfo[]> {
+  for (const path of paths) wire.send(OPERATION_PATH_INFO, path)
+  const found: PathInfo[] = []
+  for (const path of paths) {
+    const info = await readPathInfo(wire, path)
+    if (info) found.push(info)
+  }
+  return found
 }
 
 const CLIENT_MAGIC = 0x6e697863

@@ -17,6 +17,11 @@ export interface Derivation {
   readonly package?: PackageHints
 }
 
+/** Names that nix tells of those that there are, and the length of each in bytes: the expression cuts them. */
+const MAX_NAMES = 2000
+const MAX_NAME_LENGTH = 100
+const names = v.pipe(v.array(v.pipe(v.string(), v.maxLength(MAX_NAME_LENGTH))), v.maxLength(MAX_NAMES))
+
 const answerSchema = v.variant('kind', [
   v.object({
     kind: v.literal('derivation'),
@@ -25,14 +30,14 @@ const answerSchema = v.variant('kind', [
     nixVersion: v.string(),
     package: v.optional(packageSchema),
   }),
-  v.object({ kind: v.literal('value'), type: v.string() }),
-  v.object({ kind: v.literal('missing'), name: v.string(), names: v.array(v.string()) }),
-  v.object({ kind: v.literal('system'), systems: v.array(v.string()) }),
+  v.object({ kind: v.literal('value'), type: v.pipe(v.string(), v.maxLength(MAX_NAME_LENGTH)) }),
+  v.object({ kind: v.literal('missing'), name: v.string(), names }),
+  v.object({ kind: v.literal('system'), systems: names }),
 ])
 
-/** Arguments of nix that make it look for the package and tell what it found; no package is an answer, too. */
-export function evaluationArgs(recipe: FlakeRecipe): string[] {
-  return ['eval', '--json', `${recipe.flake.url}#packages`, '--apply', lookupExpression(recipe)]
+/** Arguments of nix that make it look for the package and tell what it found; no package is an answer, too. `url`: as nix is given it. */
+export function evaluationArgs(recipe: FlakeRecipe, url = recipe.flake.url): string[] {
+  return ['eval', '--json', `${url}#packages`, '--apply', lookupExpression(recipe)]
 }
 
 /** Throws AttributeMissing, SystemUnsupported, or EvaluationFailed when the text is no answer, or the hints are of no use. */
@@ -70,6 +75,11 @@ function lookupExpression({ packageName, system }: FlakeRecipe): string {
   system = ${nixString(system)};
   path = [ ${parts.map(nixString).join(' ')} ];
   flat = ${nixString(parts.join('.'))};
+  namesOf = set: let
+    names = builtins.attrNames set;
+    count = builtins.length names;
+    name = index: builtins.substring 0 ${MAX_NAME_LENGTH} (builtins.elemAt names index);
+  in builtins.genList name (if count > ${MAX_NAMES} then ${MAX_NAMES} else count);
   isDerivation = value: builtins.isAttrs value && (value.type or null) == "derivation";
   answer = package: {
     kind = "derivation";
@@ -88,10 +98,10 @@ function lookupExpression({ packageName, system }: FlakeRecipe): string {
     else {
       kind = "missing";
       name = builtins.head path;
-      names = if builtins.isAttrs set && !isDerivation set then builtins.attrNames set else [ ];
+      names = if builtins.isAttrs set && !isDerivation set then namesOf set else [ ];
     };
 in
-  if !(packages ? \${system}) then { kind = "system"; systems = builtins.attrNames packages; }
+  if !(packages ? \${system}) then { kind = "system"; systems = namesOf packages; }
   else if packages.\${system} ? \${flat} then found packages.\${system}.\${flat}
   else descend packages.\${system} path`
 }
@@ -111,9 +121,9 @@ type DerivationAnswer = Extract<Answer, { kind: 'derivation' }>
 function parseAnswer({ flake, packageName }: FlakeRecipe, stdout: string): Answer {
   try {
     return v.parse(answerSchema, JSON.parse(stdout))
-  } catch (cause) {
-    const message = `nix gave no answer that makes sense about ${packageName} of ${flake.url}`
-    throw new FinalError('EvaluationFailed', message, { cause })
+  } catch {
+    // What is wrong with the answer would keep all of it.
+    throw new FinalError('EvaluationFailed', `nix gave no answer that makes sense about ${packageName} of ${flake.url}`)
   }
 }
 

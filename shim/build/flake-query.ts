@@ -11,7 +11,6 @@ const PROPOSAL = /^(?:refs\/(?!(?:heads|tags)\/)|(?:pull|merge-requests|changes)
 const DIR = /^(?!\.{1,2}(?:\/|$))[A-Za-z0-9_.~@+][A-Za-z0-9_.~@+-]*(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9_.~@+-]+)*$/
 const NAR_HASH = /^sha256-[A-Za-z0-9+/]{43}=$/
 const FLAG = /^[01]$/
-const COUNT = /^\d{1,15}$/
 
 /** Each key that any scheme has: what its value may be, and how to say that. */
 const VALUES: ReadonlyMap<string, readonly [RegExp, string]> = new Map([
@@ -22,9 +21,13 @@ const VALUES: ReadonlyMap<string, readonly [RegExp, string]> = new Map([
   ['submodules', [FLAG, '0 or 1']],
   ['shallow', [FLAG, '0 or 1']],
   ['allRefs', [FLAG, '0 or 1']],
-  ['lastModified', [COUNT, 'a number']],
-  ['revCount', [COUNT, 'a number']],
 ])
+
+/**
+ * Keys that nix knows and no pod may set where they do not lock the flake. With a narHash, nix takes what its store has
+ * under that hash without asking the URL; the others would tell the flake something that nobody has checked.
+ */
+const CLAIMS: readonly string[] = ['narHash', 'lastModified', 'revCount', 'rev']
 
 /** The decoded parameters of a flake URL. `keys`: those that its scheme knows. */
 export function parseQuery(text: string | undefined, keys: readonly string[]): ReadonlyMap<string, string> {
@@ -49,9 +52,13 @@ export function isRev(text: string): boolean {
   return REV.test(text.toLowerCase())
 }
 
+export function isRef(text: string): boolean {
+  return REF.test(text)
+}
+
 /** Throws unless git and nix both take it for the name of a branch or tag. */
 export function checkRef(text: string): string {
-  if (!REF.test(text))
+  if (!isRef(text))
     throw new GrammarError('its rev or ref is neither a commit of 40 hex digits nor the name of a branch or tag')
   return checkNoProposal(text)
 }
@@ -67,6 +74,10 @@ function checkNoProposal(ref: string): string {
 function parsePair(pair: string, keys: readonly string[]): [string, string] {
   const [, key, raw] = /^([A-Za-z]+)=(.*)$/.exec(pair) ?? []
   const rule = key === undefined ? undefined : VALUES.get(key)
+  if (key !== undefined && CLAIMS.includes(key) && !keys.includes(key)) {
+    const lock = keys.includes('rev') ? 'a commit (rev)' : 'a narHash'
+    throw new GrammarError(`its query has "${key}", which does not lock it: leave that out, ${lock} locks this flake`)
+  }
   if (key === undefined || raw === undefined || rule === undefined || !keys.includes(key)) {
     throw new GrammarError(`its query may have ${keys.join(', ')} only, each as key=value`)
   }

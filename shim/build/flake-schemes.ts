@@ -12,17 +12,17 @@ export interface Scheme {
   readonly local: boolean
   /** What names one content for ever. */
   readonly lockedBy: 'rev' | 'narHash'
-  /** Query keys that it knows. */
+  /** Query keys that it knows. No other fact of the content can be given: nobody would check it. */
   readonly keys: readonly string[]
   /** Throws a GrammarError. */
   readonly locate: (scheme: string, rest: string) => Located
 }
 
-const KEYS = ['rev', 'narHash', 'dir', 'lastModified'] as const
-const GIT_KEYS = [...KEYS, 'ref', 'revCount', 'submodules', 'shallow', 'allRefs']
-const FORGE: Scheme = { local: false, lockedBy: 'rev', keys: [...KEYS, 'ref'], locate: locateForge }
+const FORGE_KEYS = ['rev', 'ref', 'dir']
+const GIT_KEYS = [...FORGE_KEYS, 'submodules', 'shallow', 'allRefs']
+const FORGE: Scheme = { local: false, lockedBy: 'rev', keys: FORGE_KEYS, locate: locateForge }
 const GIT: Scheme = { local: false, lockedBy: 'rev', keys: GIT_KEYS, locate: locateRemote }
-const TARBALL: Scheme = { local: false, lockedBy: 'narHash', keys: [...KEYS, 'revCount'], locate: locateRemote }
+const TARBALL: Scheme = { local: false, lockedBy: 'narHash', keys: ['narHash', 'dir'], locate: locateRemote }
 
 const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
   ['github', FORGE],

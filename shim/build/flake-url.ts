@@ -15,6 +15,15 @@ export interface FlakeUrl {
   readonly local: boolean
   /** Names one content for ever: by a commit (git and forges) or by a narHash (tarballs and paths). */
   readonly locked: boolean
+  /** Of a flake that a narHash locks. */
+  readonly content?: FlakeContent
+}
+
+/** What has to be found at a URL: nix asks no URL that comes with a hash which its store has. */
+export interface FlakeContent {
+  readonly narHash: string
+  /** The same URL without the hash. */
+  readonly url: string
 }
 
 /** Longest flake URL, in characters. */
@@ -66,12 +75,16 @@ function parse(text: string): FlakeUrl {
     throw new GrammarError('a rev or ref stands both in its path and in its query')
   }
   const suffix = [ref, rev].map(part => (part === undefined ? '' : `/${part}`)).join('')
+  const place = `${nixSpelling(source)}${suffix}`
+  const narHash = params.get('narHash')
+  const bare = new Map([...params].filter(([key]) => key !== 'narHash'))
   return {
-    url: `${nixSpelling(source)}${suffix}${formatQuery(params)}`,
+    url: `${place}${formatQuery(params)}`,
     scheme: name,
     source,
     local: scheme.local,
-    locked: scheme.lockedBy === 'rev' ? rev !== undefined || params.has('rev') : params.has('narHash'),
+    locked: scheme.lockedBy === 'rev' ? rev !== undefined || params.has('rev') : narHash !== undefined,
+    ...(narHash !== undefined && { content: { narHash, url: `${place}${formatQuery(bare)}` } }),
   }
 }
 

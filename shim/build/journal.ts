@@ -3,12 +3,18 @@ import { createNixLogReader } from './nix-log.ts'
 import type { RunLog } from './run-log.ts'
 import { copyStart } from './text.ts'
 
+export interface NixError {
+  readonly text: string
+  /** Whether nix itself failed with it; others may have written the rest. */
+  readonly own: boolean
+}
+
 /** What is remembered of what nix said, for the error message. All of it is bounded. */
 export interface Journal {
   /** Takes a line of nix's standard error. Slow when the log file is. */
   read(line: string): Promise<void>
-  /** Nix's own error messages, first to last. */
-  readonly errors: readonly string[]
+  /** The last error messages at the level of nix's own, first to last. */
+  readonly errors: readonly NixError[]
   /** The last lines that other programs wrote to nix's standard error. */
   readonly foreign: readonly string[]
   /** The last lines of a builder's log, of the latest builder unless told otherwise. */
@@ -19,7 +25,7 @@ const MAX_TAIL_LINES = 20
 const MAX_TAIL_LINE_LENGTH = 500
 /** Longest line that is told as progress; the log file has all of it. */
 const MAX_PROGRESS_LINE_LENGTH = 4096
-/** Nix may go on after a failure (`keep-going`); the first errors are those that count. */
+/** The last one is what ended nix; the one before it may be what that came from. */
 const MAX_ERRORS = 20
 const MAX_ERROR_LENGTH = 16_384
 /** Builders whose last lines are remembered. */
@@ -27,14 +33,14 @@ const MAX_BUILDERS = 64
 
 export function createJournal(log: RunLog, onProgress: (progress: BuildProgress) => void): Journal {
   const readNixLog = createNixLogReader()
-  const errors: string[] = []
+  const errors: NixError[] = []
   const foreign: string[] = []
   const tails = new Map<string, string[]>()
 
   const remember = (derivation: string, line: string) => {
     const tail = tails.get(derivation) ?? []
     tails.delete(derivation) // the latest goes last
-    tails.set(derivation, pushBounded(tail, line))
+    tails.set(derivation, pushBounded(tail, copyTail(line), MAX_TAIL_LINES))
     const [oldest] = tails.keys()
     if (tails.size > MAX_BUILDERS && oldest !== undefined) tails.delete(oldest)
   }
@@ -50,11 +56,11 @@ export function createJournal(log: RunLog, onProgress: (progress: BuildProgress)
           onProgress({ phase: 'log', line: copyStart(entry.line, MAX_PROGRESS_LINE_LENGTH) })
           return log.write(`${entry.derivation}> ${entry.line}`)
         case 'message':
-          if (entry.severity === 'error' && errors.length < MAX_ERRORS)
-            errors.push(copyStart(entry.text, MAX_ERROR_LENGTH))
+          if (entry.severity === 'error')
+            pushBounded(errors, { text: copyStart(entry.text, MAX_ERROR_LENGTH), own: entry.own }, MAX_ERRORS)
           return log.write(`${entry.severity}: ${entry.text}`)
         case 'foreign':
-          pushBounded(foreign, entry.line)
+          pushBounded(foreign, copyTail(entry.line), MAX_TAIL_LINES)
           return log.write(entry.line)
         case 'building':
         case 'fetching':
@@ -64,8 +70,12 @@ export function createJournal(log: RunLog, onProgress: (progress: BuildProgress)
   }
 }
 
-function pushBounded(lines: string[], line: string): string[] {
-  lines.push(copyStart(line, MAX_TAIL_LINE_LENGTH))
-  if (lines.length > MAX_TAIL_LINES) lines.shift()
-  return lines
+function copyTail(line: string): string {
+  return copyStart(line, MAX_TAIL_LINE_LENGTH)
+}
+
+function pushBounded<Item>(items: Item[], item: Item, max: number): Item[] {
+  items.push(item)
+  if (items.length > max) items.shift()
+  return items
 }

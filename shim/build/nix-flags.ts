@@ -1,6 +1,8 @@
 export interface NixSettings {
   /** Longest time of a build from its start, evaluation included. */
   readonly timeoutMs: number
+  /** Most that the values of an evaluation may take, in bytes. */
+  readonly maxEvalMemory: number
   /** Settings of nix.conf(5), from our config. */
   readonly options: Readonly<Record<string, string>>
 }
@@ -9,7 +11,7 @@ export interface NixSettings {
  * The arguments of every nix command, after its own. The config may override nix.conf; what keeps a flake from doing more
  * than it may comes last and wins.
  */
-export function nixFlags({ timeoutMs, options }: NixSettings): string[] {
+export function nixFlags({ timeoutMs, options }: Omit<NixSettings, 'maxEvalMemory'>): string[] {
   return [
     // Holds, too, where nobody is left to end nix: the shim was killed.
     ...['--option', 'timeout', String(Math.ceil(timeoutMs / 1000))],

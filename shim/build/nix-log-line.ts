@@ -25,7 +25,8 @@ const schema = v.variant('action', [
     /** From 2.20 or so with `:LINE:COLUMN` at its end. */
     file: v.fallback(v.nullish(v.string()), null),
     line: v.fallback(v.nullish(v.number()), null),
-    column: v.fallback(v.nullish(v.number()), null),
+    /** Null where there is no place. Missing where nix passes on a text. */
+    column: v.optional(v.fallback(v.nullable(v.number()), null)),
   }),
 ])
 
@@ -44,14 +45,32 @@ export function parseNixLine(text: string): NixLine | undefined {
 }
 
 /** Nix writes the keys in the order of the alphabet: the text of a message, or of a log line, is what was cut. */
-const CUT_MESSAGE = /^\{"action":"msg",.{0,5000}?"level":(?<level>\d+),.{0,100}?"msg":"(?<text>(?:[^"\\]|\\.)*)/
-const CUT_LOG_LINE = /^\{"action":"result","fields":\["(?<text>(?:[^"\\]|\\.)*)/
-
 function salvage(json: string): unknown {
-  const message = CUT_MESSAGE.exec(json)?.groups
-  if (message) return { action: 'msg', level: Number(message.level), msg: parseJson(`"${message.text}"`) }
-  const line = CUT_LOG_LINE.exec(json)?.groups
-  return line && { action: 'result', id: 0, type: Result.buildLogLine, fields: [parseJson(`"${line.text}"`)] }
+  if (json.startsWith(LOG_LINE))
+    return { action: 'result', id: 0, type: Result.buildLogLine, fields: [readCut(json, LOG_LINE.length)] }
+  if (!json.startsWith('{"action":"msg",')) return undefined
+  const before = json.slice(0, MAX_BEFORE_TEXT)
+  const at = before.indexOf(TEXT)
+  const level = /"level":(\d),/.exec(before.slice(0, at))?.[1]
+  if (at < 0 || level === undefined) return undefined
+  const place = before.startsWith('{"action":"msg","column":') ? { column: null } : {}
+  return { action: 'msg', level: Number(level), msg: readCut(json, at + TEXT.length), ...place }
+}
+
+const LOG_LINE = '{"action":"result","fields":["'
+const TEXT = '"msg":"'
+/** The longest path of a file, and what is around it. */
+const MAX_BEFORE_TEXT = 8192
+
+/** The JSON string whose content begins there, as far as it goes. */
+function readCut(json: string, from: number): unknown {
+  let end = from
+  while (end < json.length && json[end] !== '"') {
+    const length = json[end] !== '\\' ? 1 : json[end + 1] === 'u' ? 6 : 2
+    if (end + length > json.length) break
+    end += length
+  }
+  return parseJson(`"${json.slice(from, end)}"`)
 }
 
 function parseJson(text: string): unknown {

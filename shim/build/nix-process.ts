@@ -17,6 +17,7 @@ export interface NixRun {
   readonly onLine: (line: string) => Promise<void> | void
   /** In characters. */
   readonly maxStdoutLength?: number
+  readonly onGroup?: ((group: number, kind: 'began' | 'ended') => void) | undefined
 }
 
 export interface NixExit {
@@ -28,7 +29,7 @@ export interface NixExit {
 }
 
 /** Nix answers with one JSON document; the names of a big flake's packages make the longest. In characters. */
-const MAX_STDOUT_LENGTH = 4 * 1024 * 1024
+const MAX_STDOUT_LENGTH = 1024 * 1024
 
 /** Longest line of standard error that is read, in characters. A longer one is cut. */
 const MAX_LINE_LENGTH = 256 * 1024
@@ -44,7 +45,7 @@ const DRAIN_LIMIT_MS = 2_000
  * (Node's own spawn: execa alone would take a quarter of the memory that the shim may have at rest.)
  */
 export async function runNix(run: NixRun): Promise<NixExit> {
-  const { command, args, user, signal, onLine, maxStdoutLength = MAX_STDOUT_LENGTH } = run
+  const { command, args, user, signal, onLine, onGroup = () => {}, maxStdoutLength = MAX_STDOUT_LENGTH } = run
   const child = spawn(command, args, {
     ...(user.uid === undefined ? {} : { uid: user.uid }),
     ...(user.gid === undefined ? {} : { gid: user.gid }),
@@ -57,6 +58,7 @@ export async function runNix(run: NixRun): Promise<NixExit> {
   const ended = waitForEnd(child, command)
   const stopWatching = endGroupOnAbort(child.pid, signal)
   const stopSweeping = sweepAfterExit(child)
+  if (child.pid !== undefined) onGroup(child.pid, 'began')
   try {
     const [{ exitCode, killedBy }, stdout] = await Promise.all([
       ended,
@@ -69,6 +71,7 @@ export async function runNix(run: NixRun): Promise<NixExit> {
     stopSweeping()
     if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
       signalGroup(child.pid, 'SIGKILL')
+    if (child.pid !== undefined) onGroup(child.pid, 'ended')
   }
 }
 

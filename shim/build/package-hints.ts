@@ -46,7 +46,16 @@ function readImageConfig({ flake, packageName }: FlakeRecipe, value: unknown): P
   const refuse = (what: string) =>
     new FinalError('EvaluationFailed', `imageConfig of ${packageName} of ${flake.url} is ${what}`)
   if (Array.isArray(value) || !v.is(v.record(v.string(), v.unknown()), value)) throw refuse('no attribute set')
+  if (isDeeper(value, MAX_DEPTH)) throw refuse(`nested more than ${MAX_DEPTH} levels deep`)
   if (Buffer.byteLength(JSON.stringify(value)) > MAX_IMAGE_CONFIG_BYTES)
     throw refuse(`longer than ${MAX_IMAGE_CONFIG_BYTES} bytes as JSON`)
   return value
+}
+
+/** Deep nesting is what makes readers of JSON run out of stack. */
+const MAX_DEPTH = 32
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some(inner => isDeeper(inner, levels - 1))
 }

@@ -32,8 +32,8 @@ export function readPathInfo(stdout: string): PathInfo[] {
   try {
     const answer: unknown = JSON.parse(stdout)
     return Array.isArray(answer) ? fromList(v.parse(listSchema, answer)) : fromRecord(v.parse(recordSchema, answer))
-  } catch (cause) {
-    throw new RetryableError('BuildInterrupted', 'nix gave no answer that makes sense about store paths', { cause })
+  } catch {
+    throw new RetryableError('BuildInterrupted', 'nix gave no answer that makes sense about store paths')
   }
 }
 

@@ -1,7 +1,8 @@
 import { lstat } from 'node:fs/promises'
 import pMap from 'p-map'
-import { RetryableError } from '../errors.ts'
+import { FinalError, RetryableError } from '../errors.ts'
 import { isStorePath } from '../store-path.ts'
+import { checkSize } from './closure-size.ts'
 import type { PathInfo, PathQuery } from './contract.ts'
 import { askDaemon, daemonSocket } from './daemon-path-info.ts'
 import { explainFailedQuery } from './failure.ts'
@@ -9,7 +10,7 @@ import { createJournal } from './journal.ts'
 import { nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
 import { readPathInfo } from './path-info-answer.ts'
-import type { NixSetup } from './run-recipe.ts'
+import type { NixOptions, NixSetup } from './run-recipe.ts'
 
 /** Together shorter than what one command takes as arguments (2 MiB), however long the names are. */
 const MAX_PATHS_A_CALL = 1_000
@@ -23,10 +24,17 @@ export async function queryPathInfo(
   const unique = [...new Set(paths)]
   const wrong = unique.find(path => !isStorePath(path))
   if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} is no store path`)
-  if (query.recursive) return askNix(setup, unique, query)
+  if (query.recursive) return askRecursively(setup, unique, query)
   const there = await onlyThere(unique)
   if (there.length === 0) return []
-  return (await daemonAnswer(setup, there, query.signal)) ?? askNix(setup, there, query)
+  return (await daemonAnswer(setup, there, query)) ?? askNix(setup, there, query)
+}
+
+/** Of a path that is not valid, nix says best what is wrong. */
+async function askRecursively(setup: QuerySetup, paths: readonly string[], query: PathQuery) {
+  const answer = (await daemonAnswer(setup, paths, query)) ?? []
+  const valid = new Set(answer.map(({ path }) => path))
+  return paths.every(path => valid.has(path)) ? answer : askNix(setup, paths, query)
 }
 
 /** Looks at the store that go on at once. */
@@ -50,21 +58,23 @@ async function askNix(setup: QuerySetup, paths: readonly string[], query: PathQu
   const found = new Map<string, PathInfo>()
   for (const question of questionsOf(paths))
     for (const info of readPathInfo(await ask(setup, question, query))) found.set(info.path, info)
+  checkSize(found.values())
   return [...found.values()]
 }
 
 /** Nix itself is asked when the daemon says nothing that makes sense. */
-async function daemonAnswer({ user }: QuerySetup, paths: readonly string[], signal: AbortSignal) {
+async function daemonAnswer({ user }: QuerySetup, paths: readonly string[], query: PathQuery) {
   const socket = daemonSocket(user.env)
   return socket === undefined
     ? undefined
-    : askDaemon(socket, paths, signal).catch(() => {
-        signal.throwIfAborted()
+    : askDaemon(socket, paths, query).catch(error => {
+        query.signal.throwIfAborted()
+        if (error instanceof FinalError) throw error
         return undefined
       })
 }
 
-export type QuerySetup = Pick<NixSetup, 'nix' | 'user' | 'dir'>
+export type QuerySetup = Pick<NixSetup, 'user' | 'dir'> & { readonly nix: Omit<NixOptions, 'maxEvalMemory'> }
 
 interface Question {
   readonly flags: readonly string[]
@@ -85,8 +95,8 @@ function cut(paths: readonly string[]): string[][] {
   return Array.from({ length: calls }, (_, call) => paths.slice(call * MAX_PATHS_A_CALL, (call + 1) * MAX_PATHS_A_CALL))
 }
 
-/** Some 20,000 paths, in characters. */
-const MAX_ANSWER_LENGTH = 16 * 1024 * 1024
+/** Some 10,000 paths, in characters. */
+const MAX_ANSWER_LENGTH = 8 * 1024 * 1024
 
 /** Nix answers in a fraction of a second, even about thousands of paths. */
 const LIMIT_MS = 60_000

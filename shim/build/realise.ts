@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { RetryableError } from '../errors.ts'
 import { isStorePath } from '../store-path.ts'
 import type { Derivation } from './evaluate.ts'
-import type { FlakeRecipe, StorePathRecipe } from './recipe.ts'
+import type { StorePathRecipe } from './recipe.ts'
 
 /** A path below the Nix store and nothing below it: `/nix/store/<hash>-<name>`. */
 export const storePathSchema = v.pipe(
@@ -22,14 +22,13 @@ export function fetchArgs({ storePath }: StorePathRecipe, link: string): string[
   return ['build', storePath, '--out-link', link]
 }
 
-/** Throws BuildInterrupted when the text is no answer. */
-export function readRealisation({ flake, packageName }: FlakeRecipe, { output }: Derivation, stdout: string): string {
+/** `what` was built, for the message. Throws BuildInterrupted when the text is no answer. */
+export function readRealisation(what: string, output: string, stdout: string): string {
   try {
     const [{ outputs }] = v.parse(resultSchema, JSON.parse(stdout))
     return v.parse(storePathSchema, outputs[output])
-  } catch (cause) {
-    const message = `nix gave no answer that makes sense about the build of ${packageName} of ${flake.url}`
-    throw new RetryableError('BuildInterrupted', message, { cause })
+  } catch {
+    throw new RetryableError('BuildInterrupted', `nix gave no answer that makes sense about the build of ${what}`)
   }
 }
 

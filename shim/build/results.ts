@@ -19,6 +19,10 @@ export interface Results {
   /** The remembered result, when its gc root and its store path are still there. */
   find(recipeKey: string): Promise<BuildOutput | undefined>
   save(recipeKey: string, result: SavedResult): Promise<void>
+  /** Resolves when every call until now has taken effect. */
+  settled(): Promise<void>
+  /** Lets go of one gc root. */
+  letGo(key: string): Promise<void>
   /** Forgets every other result and lets go of its gc roots. */
   keepOnly(keys: ReadonlySet<string>): Promise<void>
 }
@@ -55,7 +59,9 @@ export function createResults({ root, results, gcroots }: StateDir): Results {
         if (target !== storePath || !(await orUndefined(lstat(storePath)))) return undefined
         return { storePath, runId, ...(hints && { package: hints }) }
       }),
-    save: (key, result) => change(() => writeAtomically(record(key), JSON.stringify(result, undefined, 2))),
+    save: (key, result) => change(() => writeAtomically(record(key), JSON.stringify(result))),
+    settled: () => inTurn(async () => {}),
+    letGo: key => change(() => unlink(link(key)).catch(ignoreNoFile)),
     keepOnly: keys =>
       change(async () => {
         await unlinkOthers(results, keys)

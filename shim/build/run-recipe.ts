@@ -5,13 +5,15 @@ import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { evaluationArgs, readEvaluation } from './evaluate.ts'
 import { explainFailure, type FailedRun } from './failure.ts'
-import type { GitTrust } from './git-trust.ts'
+import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
+import { withLocalBranch } from './local-branch.ts'
 import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
 import { fetchArgs, readRealisation, realisationArgs } from './realise.ts'
 import {
   describeMaking,
+  describeRecipe,
   type FlakeRecipe,
   isFlakeRecipe,
   type Recipe,
@@ -21,7 +23,7 @@ import {
 } from './recipe.ts'
 import type { Results, SavedResult } from './results.ts'
 import { createRunId, openRunLog } from './run-log.ts'
-import { guardState, type StateDir } from './state-dir.ts'
+import type { StateDir } from './state-dir.ts'
 
 export interface NixOptions extends NixSettings {
   /** A name on PATH or an absolute path. */
@@ -34,27 +36,50 @@ export interface NixSetup {
   readonly user: BuildUser
   readonly nix: NixOptions
   readonly results: Results
-  readonly gitTrust: GitTrust
   readonly logger: Logger
+  /** A nix runs as the leader of this process group, or has ended. */
+  readonly onGroup?: (group: number, kind: 'began' | 'ended') => void
 }
 
 /** Evaluates, as far as there is a flake, and realises a recipe, and remembers the result. Throws a ShimError. */
-export async function runRecipe(setup: NixSetup, recipe: Recipe, call: BuildCall): Promise<BuildOutput> {
+export function runRecipe(setup: NixSetup, recipe: Recipe, call: BuildCall): Promise<BuildOutput> {
+  return withNix(setup, { recipe, what: 'build' }, call, async (run, nix) => {
+    const { runId } = run
+    const { storePath, package: hints, ...made } = await make(setup, recipe, run, nix)
+    const output = { storePath, runId, ...(hints && { package: hints }) }
+    await setup.results.save(recipeKey(recipe), { ...made, ...output })
+    return output
+  })
+}
+
+export interface RunName {
+  readonly recipe: Recipe
+  /** For lines of the shim's log. */
+  readonly what: string
+}
+
+/** Runs `work` with a nix whose runs together have one log and one time limit. */
+export async function withNix<Result extends { readonly storePath: string }>(
+  setup: NixSetup,
+  { recipe, what }: RunName,
+  call: BuildCall,
+  work: (run: Run, nix: CallNix) => Promise<Result>,
+): Promise<Result> {
   const runId = createRunId(new Date())
   const logger = setup.logger.child({ runId, ...recipeFields(recipe) })
   const log = openRunLog(setup.dir.logs, runId, logger)
-  logger.info({ image: recipe.image, namespaces: call.owners.current() }, 'build started')
+  const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
+  const signal = AbortSignal.any([call.signal, timeLimit])
+  const run = { ...call, signal, runId, journal: createJournal(log, call.onProgress) }
+  const nix: CallNix = (stage, args) => callNix(setup, recipe, { ...run, timeLimit, stage, args })
+  logger.info({ image: recipe.image, namespaces: call.owners.current() }, `${what} started`)
   try {
-    const { storePath, package: hints } = await makeWithNix(setup, recipe, {
-      ...call,
-      runId,
-      journal: createJournal(log, call.onProgress),
-    })
-    logger.info({ storePath }, 'build done')
-    return { storePath, runId, ...(hints && { package: hints }) }
+    const result = await work(run, nix)
+    logger.info({ storePath: result.storePath }, `${what} done`)
+    return result
   } catch (error) {
     const { code, message } = toShimError(error)
-    logger.warn({ code }, 'build failed')
+    logger.warn({ code }, `${what} failed`)
     await log.write(message)
     throw error
   } finally {
@@ -69,35 +94,27 @@ interface Run extends BuildCall {
 
 type CallNix = (stage: FailedRun['stage'], args: readonly string[]) => Promise<string>
 
-async function makeWithNix(setup: NixSetup, recipe: Recipe, run: Run): Promise<SavedResult> {
-  const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
-  const signal = AbortSignal.any([run.signal, timeLimit])
-  const nix: CallNix = (stage, args) => callNix(setup, recipe, { ...run, signal, timeLimit, stage, args })
-
-  const made = await make(setup, recipe, run, nix)
-  const result = { ...made, runId: run.runId }
-  await setup.results.save(recipeKey(recipe), result)
-  return result
-}
-
 type Made = Omit<SavedResult, 'runId'>
 
-function make(setup: NixSetup, recipe: Recipe, { runId, onProgress }: Run, nix: CallNix): Promise<Made> {
+function make(setup: NixSetup, recipe: Recipe, { runId, onProgress, signal }: Run, nix: CallNix): Promise<Made> {
   if (!isFlakeRecipe(recipe)) {
     onProgress({ phase: 'fetching', doneBytes: 0, expectedBytes: 0 })
     return fetchStorePath(setup, recipe, nix)
   }
   onProgress({ phase: 'evaluating', runId })
-  return buildPackage(setup, recipe, nix)
+  return buildPackage(setup, recipe, signal, nix)
 }
 
-async function buildPackage({ dir, gitTrust, results }: NixSetup, recipe: FlakeRecipe, nix: CallNix): Promise<Made> {
+async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, signal: AbortSignal, nix: CallNix): Promise<Made> {
+  const { results, user } = setup
   const { flake, packageName } = recipe
-  await guardState(dir.root, () => gitTrust.trust(flake))
-  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe)))
+  if (flake.content) checkContent(recipe, flake.content, await nix('evaluating', prefetchArgs(flake.content)))
+  const url = await withLocalBranch(flake, user, signal)
+  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe, url)))
   const link = await results.prepareLink(recipeKey(recipe))
-  const storePath = readRealisation(recipe, derivation, await nix('building', realisationArgs(derivation, link)))
   const { output, package: hints } = derivation
+  const stdout = await nix('building', realisationArgs(derivation, link))
+  const storePath = readRealisation(describeRecipe(recipe), output, stdout)
   return { storePath, output, flake: flake.url, packageName, ...(hints && { package: hints }) }
 }
 
@@ -114,27 +131,31 @@ interface NixCall extends Run {
 }
 
 /** Returns what nix wrote to its standard output. */
-async function callNix({ nix, user, dir }: NixSetup, recipe: Recipe, call: NixCall): Promise<string> {
+async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, call: NixCall): Promise<string> {
   const { args, signal, journal, stage, runId } = call
   const { stdout, ...exit } = await runNix({
     command: nix.command,
     args: [...args, ...nixFlags(nix)],
-    user,
+    user: stage === 'evaluating' ? limitMemory(user, nix.maxEvalMemory) : user,
     signal,
+    onGroup,
     onLine: journal.read,
   })
   if (exit.exitCode === 0) return stdout
   if (signal.aborted) throw explainAbort(recipe, call, nix.timeoutMs)
   const { errors, foreign, builderTail } = journal
-  throw explainFailure({ recipe, runId, stateDir: dir.root, stage, exit, errors, foreign, builderTail })
+  const { maxEvalMemory } = nix
+  throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory, exit, errors, foreign, builderTail })
 }
 
-function explainAbort(recipe: Recipe, { timeLimit, signal, journal, runId }: NixCall, timeoutMs: number): ShimError {
+/** Read by the garbage collector of nix (Boehm's), which has all values of an evaluation. */
+function limitMemory(user: BuildUser, bytes: number): BuildUser {
+  return { ...user, env: { ...user.env, GC_MAXIMUM_HEAP_SIZE: String(bytes) } }
+}
+
+function explainAbort(recipe: Recipe, { timeLimit, journal, runId }: NixCall, timeoutMs: number): ShimError {
   const subject = describeMaking(recipe)
-  if (!timeLimit.aborted) {
-    const why = signal.reason instanceof RetryableError ? signal.reason.message : 'nobody waited for it any more'
-    return new RetryableError('Cancelled', `${subject} was called off: ${why}`)
-  }
+  if (!timeLimit.aborted) return new RetryableError('Cancelled', `${subject} was called off`)
   const tail = journal.builderTail()
   const words =
     tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n(the whole log: ${runId}.log on the node)`

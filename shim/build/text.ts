@@ -1,11 +1,14 @@
-import { stripVTControlCharacters } from 'node:util'
+import { withoutEscapes } from './terminal-escapes.ts'
 
-/** A text from a program, fit to be shown: no terminal escapes, no control characters but tab and newline. */
+/**
+ * A text from outside, fit to be shown: no terminal escapes, no control characters but tab and newline, nothing that turns the
+ * direction of writing round. Takes linear time.
+ */
 export function cleanText(text: string): string {
-  return stripVTControlCharacters(text)
-    .replace(/\r\n?/g, '\n')
-    .replace(/[^\P{Cc}\t\n]/gu, '')
+  return withoutEscapes(text).replaceAll('\r\n', '\n').replaceAll('\r', '\n').replace(UNSHOWN, '')
 }
+
+const UNSHOWN = /[^\P{Cc}\t\n]|[\u202a-\u202e\u2066-\u2069]/gu
 
 /**
  * A copy of the first `max` characters. What is to be kept must not be a mere slice, nor what a regular expression or
@@ -20,4 +23,11 @@ export function shorten(text: string, max: number): string {
   if (text.length <= max) return text
   const head = Math.floor(max / 3)
   return `${text.slice(0, head)}\n…\n${text.slice(text.length - (max - head))}`
+}
+
+/** The text without any of that character at its end. (A pattern such as `/0+$/` begins anew at every one of many.) */
+export function withoutEnd(text: string, character: string): string {
+  let end = text.length
+  while (end > 0 && text[end - 1] === character) end -= 1
+  return text.slice(0, end)
 }

@@ -142,29 +142,31 @@ async function createStages({ config, images, env, logger, ...linking }: StagesO
   const { createBuilder } = await import('../build/builder.ts')
   const { createImporter } = await import('../import/importer.ts')
   const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, logger, env })
-  const { user } = builder
-  const scriptUser = { ...user, env: user.scriptEnv }
-  const { layers } = config.import
   const queryStore: QueryStore = ({ paths, ...options }) => builder.pathInfo(paths, options)
   const importer = createImporter({
     containerd,
     stateDir,
-    layers,
+    ...config.import,
     queryStore,
-    buildUser: scriptUser,
     logger,
     ...linking,
   })
   return { builder, importer, images: await images() }
 }
 
-type LinkingOptions = Pick<Config, 'containerd' | 'stateDir'> &
+type LinkingOptions = Pick<Config, 'containerd' | 'stateDir' | 'import'> &
   Pick<StagesOptions, 'identity' | 'onLinking' | 'logger'> & { readonly signal: AbortSignal }
 
 /** The first image would find out, too; whoever sets a node up wants to know before. */
-async function sayHowLayersGetIn({ onLinking, signal, logger, ...check }: LinkingOptions): Promise<void> {
+async function sayHowLayersGetIn({
+  onLinking,
+  signal,
+  logger,
+  import: { trustStore },
+  ...check
+}: LinkingOptions): Promise<void> {
   try {
-    const linking = await checkLinking({ ...check, signal })
+    const linking = await checkLinking({ ...check, trustStore, signal })
     if (linking) onLinking(linking)
   } catch (err) {
     if (!signal.aborted) logger.warn({ err }, 'whether layers of store paths can be linked could not be found out')

@@ -142,11 +142,12 @@ export async function extractLayer({ lease, snapshotter, parent }: Place, layer:
 
 /** What containerd, that is Go's libraries, says of a layer that is no tar, or not compressed as it should be. */
 function isDamaged(error: unknown): boolean {
-  return error instanceof GrpcError && DAMAGED.test(error.details)
+  if (!(error instanceof GrpcError)) return false
+  if (/invalid tar header|unexpected EOF/i.test(error.details)) return true
+  return (
+    /gzip|flate|zstd|magic number/i.test(error.details) && /invalid|corrupt|mismatch|unexpected/i.test(error.details)
+  )
 }
-
-const DAMAGED =
-  /invalid tar header|unexpected EOF|(gzip|flate|zstd|magic number).*(invalid|corrupt|mismatch|unexpected)/i
 
 /** How many of the layers, from the bottom up, were unpacked as they should be. */
 function agreeing(chain: readonly Unpacked[], layers: readonly Layer[]): number {

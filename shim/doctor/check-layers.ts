@@ -16,6 +16,7 @@ export function checkLayers(config: Pick<Config, 'containerd' | 'stateDir' | 'im
       if (!(await stat(config.stateDir).catch(() => undefined))) return skipped('there is no state folder yet')
       const linking = await checkLinking({
         ...config,
+        trustStore: config.import.trustStore,
         identity: createIdentity(join(config.stateDir, 'doctor')),
         signal,
       })
@@ -23,7 +24,7 @@ export function checkLayers(config: Pick<Config, 'containerd' | 'stateDir' | 'im
       if (linking.possible) return ok(`linked: ${linking.how}`)
       return warning(
         `as tars, which is slower and takes room twice: ${linking.how}`,
-        'have /nix/store and the folder of containerd on one file system (docs/images.md), or set import.layers: tar',
+        "have /nix/store, which is root's, and the folder of containerd on one file system (docs/images.md), or set import.layers: tar",
       )
     },
   }

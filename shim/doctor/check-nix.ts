@@ -7,9 +7,10 @@ import { layOut } from '../build/state-dir.ts'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { lazy } from '../lazy.ts'
-import { type Check, type Finding, failed, ok, skipped } from './finding.ts'
+import { type Check, type Finding, failed, ok, skipped, warning } from './finding.ts'
 import { isRoot } from './is-root.ts'
 import { probeSocket } from './probe-socket.ts'
+import { judgeSandbox, type NixAnswer } from './sandbox.ts'
 import { shimEnvironment } from './shim-process.ts'
 import { isOlder } from './versions.ts'
 
@@ -44,7 +45,7 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
       async look(signal) {
         const answer = await run(['--version'], signal)
         if ('problem' in answer) return failed(`nix cannot be run: ${answer.problem}`, INSTALL)
-        const version = /(\d+\.\d+\S*)$/.exec(answer.stdout)?.[1] ?? answer.stdout
+        const version = /(?:^| )(\d+\.\d+\S*)$/.exec(answer.stdout)?.[1] ?? answer.stdout
         if (isOlder(version, OLDEST)) return failed(`nix ${version} is too old`, `upgrade it to ${OLDEST} or newer`)
         return judgeFeatures(version, await run(FEATURES, signal))
       },
@@ -52,8 +53,17 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
     {
       name: 'nix daemon',
       async look(signal) {
-        const problem = await daemonProblem(await user())
-        return problem ?? judgeStore(await run(STORE, signal), nix.user)
+        const as = await user()
+        const problem = await daemonProblem(as)
+        return problem ?? judgeStore(await run(STORE, signal), nix.user) ?? (await judgeOwner(as, nix.user))
+      },
+    },
+    {
+      name: 'sandbox',
+      async look(signal) {
+        if (await daemonProblem(await user())) return skipped('there is no store to build in')
+        const options = Object.entries(nix.options).flatMap(([name, value]) => ['--option', name, value])
+        return judgeSandbox(args => run([...args, ...options, ...USE_FEATURES], signal))
       },
     },
   ]
@@ -64,11 +74,23 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
 const DATABASE = '/nix/var/nix/db'
 
 /** Asked before nix is: where there is no store, it would make one in the user's home. Whoever owns the store needs no daemon. */
-async function daemonProblem({ env, uid = process.getuid?.() }: BuildUser): Promise<Finding | undefined> {
-  const socket = daemonSocket(env)
-  const owner = await stat(DATABASE).catch(() => undefined)
-  if (socket === undefined || (env.NIX_REMOTE !== 'daemon' && owner?.uid === uid)) return undefined
+async function daemonProblem(user: BuildUser): Promise<Finding | undefined> {
+  const socket = daemonSocket(user.env)
+  if (socket === undefined || (user.env.NIX_REMOTE !== 'daemon' && (await ownsStore(user)))) return undefined
   return probeSocket(socket, 'start the daemon: systemctl start nix-daemon.socket')
+}
+
+async function ownsStore({ uid = process.getuid?.() }: BuildUser): Promise<boolean> {
+  return (await stat(DATABASE).catch(() => undefined))?.uid === uid
+}
+
+/** Whoever builds as that user can change what others have built, and what Nix knows of it. */
+async function judgeOwner(user: BuildUser, name: string | null): Promise<Finding> {
+  if (name === null || !(await ownsStore(user))) return ok('the store answers the build user')
+  return warning(
+    `there is no daemon: the store belongs to ${name}, and what runs as that user can change all that is in it`,
+    'install Nix for several users, with its daemon (docs/policy.md); until then layers are not linked',
+  )
 }
 
 /** As the shim does, whatever nix.conf says. */
@@ -78,35 +100,40 @@ const FEATURES = ['eval', ...USE_FEATURES, '--store', 'dummy://', '--expr', 'bui
 /** Newer ones call it `info`, and know this name, too. */
 const STORE = ['store', 'ping', ...USE_FEATURES]
 
-/** What was written, or why it failed. */
-type Answer = { readonly stdout: string } | { readonly problem: string }
-
-async function runNix(command: string, args: readonly string[], user: BuildUser, signal: AbortSignal): Promise<Answer> {
+async function runNix(
+  command: string,
+  args: readonly string[],
+  user: BuildUser,
+  signal: AbortSignal,
+): Promise<NixAnswer> {
   const { uid, gid, env } = user
   const as = uid === undefined || gid === undefined ? {} : { uid, gid }
   try {
     const { stdout } = await promisify(execFile)(command, [...args], { ...as, env, cwd: '/', signal })
     return { stdout: stdout.trim() }
   } catch (error) {
-    return { problem: lastLine(error) }
+    return { problem: lastLine(error), words: wordsOf(error) }
   }
 }
 
 /** Nix says what is wrong in its last lines. */
 function lastLine(error: unknown): string {
-  const text = error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
-  return text.trim().split('\n').at(-1)?.trim() || messageOf(error)
+  return wordsOf(error).trim().split('\n').at(-1)?.trim() || messageOf(error)
 }
 
-function judgeFeatures(version: string, answer: Answer): Finding {
+function wordsOf(error: unknown): string {
+  return error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
+}
+
+function judgeFeatures(version: string, answer: NixAnswer): Finding {
   if ('problem' in answer)
     return failed(`nix ${version} does not evaluate: ${answer.problem}`, 'run nix as the build user by hand')
   if (answer.stdout === 'true') return ok(`nix ${version}, with flakes`)
   return failed(`nix ${version} knows no flakes`, 'use one with the experimental features nix-command and flakes')
 }
 
-function judgeStore(answer: Answer, user: string | null): Finding {
-  if (!('problem' in answer)) return ok('the store answers the build user')
+function judgeStore(answer: NixAnswer, user: string | null): Finding | undefined {
+  if (!('problem' in answer)) return undefined
   const name = user ?? 'root'
   const wayOut = `start it (systemctl start nix-daemon.socket), have ${name} in allowed-users of nix.conf, and with Debian's package in its group: usermod -g nix-users ${name}`
   return failed(`the store does not answer: ${answer.problem}`, wayOut)

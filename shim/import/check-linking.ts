@@ -13,7 +13,10 @@ import { type LinkingReport, linkingReportSchema } from './linking-report.ts'
 import { viewFolder } from './view-folder.ts'
 
 /** What is tried, and by whom: a part of what an import is given. */
-export type LinkingProbe = Pick<ImportJob, 'containerd' | 'viewFolder' | 'lease' | 'importer' | 'process'>
+export type LinkingProbe = Pick<
+  ImportJob,
+  'containerd' | 'viewFolder' | 'trustStore' | 'lease' | 'importer' | 'process'
+>
 
 /** The same file, as source or compiled. */
 const PROGRAM = fileURLToPath(new URL(`./linking-probe${extname(import.meta.url)}`, import.meta.url))
@@ -24,6 +27,8 @@ export interface LinkingCheck {
   readonly containerd: { readonly address: string; readonly snapshotter: string }
   /** Absolute; made when it is not there. */
   readonly stateDir: string
+  /** Whether files are linked from a store that is not root's. */
+  readonly trustStore: boolean
   readonly identity: ImporterIdentity
   readonly signal: AbortSignal
 }
@@ -35,6 +40,7 @@ export interface LinkingCheck {
 export async function checkLinking({
   containerd,
   stateDir,
+  trustStore,
   identity,
   signal,
 }: LinkingCheck): Promise<LinkingReport | undefined> {
@@ -42,6 +48,7 @@ export async function checkLinking({
   const probe: LinkingProbe = {
     containerd: { ...containerd, namespace: CRI_NAMESPACE },
     viewFolder: viewFolder(stateDir),
+    trustStore,
     lease: `enbi-shim-${randomUUID()}`,
     ...identity,
   }

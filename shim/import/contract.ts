@@ -2,7 +2,7 @@ import type { Owners } from '../owners.ts'
 
 /** How far an import is. */
 export type ImportProgress =
-  /** Bytes of the build output read so far; `totalBytes` is missing for an output that is streamed by a program. */
+  /** Bytes of the build output read so far; `totalBytes` is missing for an OCI layout. */
   | { readonly phase: 'importing'; readonly doneBytes: number; readonly totalBytes?: number }
   | { readonly phase: 'unpacking'; readonly done: number; readonly expected: number }
 
@@ -17,8 +17,8 @@ export interface ImportCall {
   readonly ownedBy: string
   /** Whether somebody else's image of that name may be replaced. */
   readonly replaceForeign: boolean
-  /** Whether a program may be run, as the build user, for the image that it writes. */
-  readonly runsPrograms: boolean
+  /** Store path of the archive that the program wrote which the package is; missing while that has not been run. */
+  readonly archive?: string | undefined
   /** What is known of the package besides; missing: only an image is taken for one. */
   readonly plainPackage?: PackageHints | undefined
   /** Most bytes of its layers, decompressed. */
@@ -37,6 +37,18 @@ export interface ImportedImage {
   /** Bytes that had to be written to containerd's content store. */
   readonly sentBytes: number
 }
+
+/** A package that is a program: the image is what it writes to its standard output, once it has been run elsewhere. */
+export interface ImageProgram {
+  /** Where it lies: a store path, or below one. */
+  readonly path: string
+  /** The package. */
+  readonly storePath: string
+  /** Can be run where the package can. The argument goes before all others; it may be empty, which is none. */
+  readonly shell: { readonly path: string; readonly argument: string }
+}
+
+export type ImportOutcome = ImportedImage | { readonly program: ImageProgram }
 
 /** What tells how a package that is no image is run. */
 export interface PackageHints {
@@ -69,8 +81,8 @@ export type QueryStore = (query: StoreQuery & { readonly signal: AbortSignal }) 
 /** How layers of store paths get into containerd: `linked`: without a tar, where that is possible; `tar`: with one. */
 export type LayerMode = 'linked' | 'tar'
 
-/** Brings build outputs into containerd, off the main thread. Resolves when CRI answers with the image. */
+/** Brings build outputs into containerd, off the main thread. Runs none of them. Resolves when CRI answers with the image. */
 export interface Importer {
   /** Throws a ShimError (see the import and containerd codes of the catalogue). */
-  importImage(call: ImportCall): Promise<ImportedImage>
+  importImage(call: ImportCall): Promise<ImportOutcome>
 }

@@ -1,7 +1,6 @@
-import { constants } from 'node:fs'
-import { type FileHandle, open, realpath } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { join, sep } from 'node:path'
-import { hasCode } from '../error-code.ts'
+import type { Closure } from './closure.ts'
 import { archiveInvalid } from './invalid.ts'
 import { MAX_JSON_BYTES } from './json.ts'
 import type { LayoutFiles } from './layout-files.ts'
@@ -11,24 +10,22 @@ import { type LayerPlace, storeLayer } from './store-layer.ts'
 const READ_BYTES = 128 * 1024
 
 /** The files of an OCI layout folder. Links that lead out of the folder are refused as ArchiveInvalid. */
-export async function openFolder(
+export function openFolder(
   path: string,
-  { store, limit }: LayerPlace,
-  onBytes: (bytes: number) => void,
-): Promise<LayoutFiles> {
-  const root = await realpath(path)
+  { closure, store, limit, onBytes }: LayerPlace & { closure: Closure; onBytes: (bytes: number) => void },
+): LayoutFiles {
+  const withFile = <T>(name: string, read: (file: OpenFile) => Promise<T>) =>
+    withFileInside({ path, closure }, name, read)
   const place = { store, limit: limit.part() }
   return {
     async readDocument(name) {
-      return withFileInside(root, name, async ({ handle, size }) => {
+      return withFile(name, async ({ handle, size }) => {
         if (size > MAX_JSON_BYTES) throw archiveInvalid(`has a ${name} longer than ${MAX_JSON_BYTES}`)
         return handle.readFile()
       })
     },
     async storeLayer(name) {
-      return withFileInside(root, name, ({ handle, size }) =>
-        storeLayer(place, { name, size, bytes: readAll(handle, onBytes) }),
-      )
+      return withFile(name, ({ handle, size }) => storeLayer(place, { name, size, bytes: readAll(handle, onBytes) }))
     },
   }
 }
@@ -40,26 +37,16 @@ interface OpenFile {
 
 /** Undefined when there is no such file. */
 async function withFileInside<T>(
-  root: string,
+  { path, closure }: { readonly path: string; readonly closure: Closure },
   name: string,
   read: (file: OpenFile) => Promise<T>,
 ): Promise<T | undefined> {
-  const real = await realpath(join(root, name)).catch(unlessMissing)
-  if (real === undefined) return undefined
-  if (!real.startsWith(root + sep)) throw archiveInvalid(`holds a link out of its folder: ${name}`)
-  const handle = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  try {
-    const stats = await handle.stat()
-    if (!stats.isFile()) throw archiveInvalid(`holds ${name}, which is no file`)
-    return await read({ handle, size: stats.size })
-  } finally {
-    await handle.close()
-  }
-}
-
-function unlessMissing(error: unknown): undefined {
-  if (hasCode(error, 'ENOENT', 'ENOTDIR')) return
-  throw error
+  await using found = await closure.find(join(path, name))
+  if (found === undefined) return undefined
+  if (!found.path.startsWith(path + sep)) throw archiveInvalid(`holds a link out of its folder: ${name}`)
+  if (!found.stats.isFile()) throw archiveInvalid(`holds ${name}, which is no file`)
+  await using handle = await found.openToRead()
+  return await read({ handle, size: found.stats.size })
 }
 
 async function* readAll(handle: FileHandle, onBytes: (bytes: number) => void): AsyncGenerator<Buffer> {

@@ -3,57 +3,80 @@ import { blobInfo } from '../containerd/content.ts'
 import type { ImageWriter } from '../containerd/image-writer.ts'
 import type { Lease } from '../containerd/leases.ts'
 import { isUnpacked, type Unpacker } from '../containerd/unpack.ts'
+import type { Closure } from './closure.ts'
 import type { ImportProgress } from './contract.ts'
 import type { StoredLayer } from './layout-files.ts'
 import { LAYER_TYPE } from './manifest.ts'
 import type { ImageOutput } from './output.ts'
 import type { FilledImage, ImagePlan, ReadPlan } from './plan.ts'
-import type { PlanMemory } from './plan-memory.ts'
+import { type PlanMemory, planKey } from './plan-memory.ts'
 import { readImage } from './read-image.ts'
 import type { SizeLimit } from './size-limit.ts'
-import type { ScriptRun } from './stream-script.ts'
 
 /** What an import of an archive works with. */
-export interface ArchiveStage extends ScriptRun {
+export interface ArchiveStage {
+  readonly closure: Closure
   readonly lease: Lease
   readonly snapshotter: string
   readonly writer: ImageWriter
   readonly memory: PlanMemory
   readonly limit: SizeLimit
   readonly createUnpacker: (onUnpacked: (done: number) => void) => Unpacker
+  readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
 }
 
-export interface ArchiveImport {
-  /** Path of the output below the Nix store. */
+export interface KnownArchive {
+  /** Path of the output below the Nix store: what is remembered goes by it. */
   readonly storePath: string
-  readonly output: ImageOutput
   /** Whether snapshots will do, without the blobs that they were made of. */
   readonly withoutBlobs: boolean
   /** Throws when the image is none that is wanted. */
   readonly check: (plan: ImagePlan) => void
 }
 
+export interface ArchiveImport extends KnownArchive {
+  readonly output: ImageOutput
+}
+
 /** Brings the layers of an image that is there in full into containerd, and unpacks them. */
 export async function importArchive(archive: ArchiveImport, stage: ArchiveStage): Promise<FilledImage> {
-  const { memory } = stage
+  const recalled = await recallArchive(archive, stage)
+  if (recalled) return recalled
+  const unpacking = startUnpacking(stage)
+  const plan = await read(archive.output, unpacking.unpacker, stage)
+  stage.limit.add(plan.unpackedSize)
+  archive.check(plan)
+  const filled = await unpacking.complete(plan, { verified: false })
+  await stage.memory.remember(planKey(archive.storePath, stage.closure), plan)
+  return filled
+}
+
+/** Unpacks an image that was read before, without its output; undefined when not all that is needed is in containerd still. */
+export async function recallArchive(archive: KnownArchive, stage: ArchiveStage): Promise<FilledImage | undefined> {
+  const plan = await stage.memory.recall(planKey(archive.storePath, stage.closure))
+  if (!plan || !(await isPresent(plan, archive, stage))) return undefined
+  stage.limit.add(plan.unpackedSize)
+  archive.check(plan)
+  return startUnpacking(stage).complete(plan, { verified: true })
+}
+
+function startUnpacking(stage: ArchiveStage) {
   let layerCount: number | undefined
   const unpacker = stage.createUnpacker(done => {
     if (layerCount !== undefined) stage.onProgress({ phase: 'unpacking', done, expected: layerCount })
   })
-  const remembered = await memory.recall(archive.storePath)
-  const present = remembered && (await isPresent(remembered, archive, stage))
-  const plan = present ? remembered : await read(archive.output, unpacker, stage)
-  stage.limit.add(plan.unpackedSize)
-  archive.check(plan)
-  layerCount = plan.layers.length
-  const chainId = await unpacker.complete(plan.layers, { verified: plan === remembered })
-  if (plan !== remembered) await memory.remember(archive.storePath, plan)
-  return { ...plan, chainId }
+  return {
+    unpacker,
+    async complete(plan: ImagePlan, options: { verified: boolean }): Promise<FilledImage> {
+      layerCount = plan.layers.length
+      return { ...plan, chainId: await unpacker.complete(plan.layers, options) }
+    },
+  }
 }
 
 /** Whether all that is needed of the image is in containerd still. */
-async function isPresent(plan: ImagePlan, { withoutBlobs }: ArchiveImport, stage: ArchiveStage): Promise<boolean> {
+async function isPresent(plan: ImagePlan, { withoutBlobs }: KnownArchive, stage: ArchiveStage): Promise<boolean> {
   const { lease, snapshotter, writer } = stage
   const { manifest, layers } = plan
   if (withoutBlobs) {

@@ -17,7 +17,9 @@ export const jobSchema = v.object({
   /** Folder that a mount may be put on. */
   viewFolder: v.string(),
   layers: v.picklist(['linked', 'tar']),
-  runsPrograms: v.boolean(),
+  /** Whether files are linked from a store that is not root's. */
+  trustStore: v.boolean(),
+  archive: v.exactOptional(v.string()),
   plainPackage: v.exactOptional(
     v.object({
       mainProgram: v.exactOptional(v.string()),
@@ -34,11 +36,6 @@ export const jobSchema = v.object({
   lease: v.string(),
   /** Leases of imports that failed, in case they could not be ended then. */
   staleLeases: v.array(v.string()),
-  scriptUser: v.object({
-    uid: v.exactOptional(v.number()),
-    gid: v.exactOptional(v.number()),
-    env: v.record(v.string(), v.string()),
-  }),
 })
 export type ImportJob = v.InferOutput<typeof jobSchema>
 
@@ -48,19 +45,34 @@ const progress = v.variant('phase', [
   v.object({ phase: v.literal('unpacking'), done: v.number(), expected: v.number() }),
 ])
 
-/** What the worker tells; `done` or `failed` is the last. */
+/** A whole NixOS has a tenth of them. */
+export const MAX_QUERIED_PATHS = 20_000
+
+/** What the worker tells; `done`, `program` or `failed` is the last. */
 export const reportSchema = v.variant('kind', [
   v.object({ kind: v.literal('progress'), progress }),
-  /** A stream script runs, with this process group; without one it has ended. */
-  v.object({ kind: v.literal('script'), pid: v.exactOptional(v.number()) }),
   v.object({ kind: v.literal('staleLeasesEnded') }),
   /** How the store's files get into snapshots, or why they can't. */
   v.object({ kind: v.literal('linking'), ...linkingReportSchema.entries }),
   /** Wants a StoreAnswer of that id. */
-  v.object({ kind: v.literal('query'), id: v.number(), paths: v.array(v.string()), recursive: v.boolean() }),
+  v.object({
+    kind: v.literal('query'),
+    id: v.number(),
+    paths: v.pipe(v.array(v.string()), v.maxLength(MAX_QUERIED_PATHS)),
+    recursive: v.boolean(),
+  }),
   v.object({
     kind: v.literal('done'),
     image: v.object({ imageId: v.string(), manifestDigest: v.string(), sentBytes: v.number() }),
+  }),
+  /** The image is what a program writes that has not been run. */
+  v.object({
+    kind: v.literal('program'),
+    program: v.object({
+      path: v.string(),
+      storePath: v.string(),
+      shell: v.object({ path: v.string(), argument: v.string() }),
+    }),
   }),
   v.object({ kind: v.literal('failed'), code: errorCode, message: v.string(), stack: v.optional(v.string()) }),
 ])

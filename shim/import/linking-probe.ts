@@ -6,12 +6,12 @@ import { createConnection } from '../containerd/connection.ts'
 import { toContainerdFailure } from '../containerd/failure.ts'
 import type { Lease } from '../containerd/leases.ts'
 import { messageOf } from '../errors.ts'
+import { giveWay } from '../helper/helper.ts'
 import { isStorePath, STORE_DIR } from '../store-path.ts'
 import type { LinkingProbe } from './check-linking.ts'
 import { jobSchema } from './job.ts'
 import { findFile } from './link/link-view.ts'
 import type { LinkingReport } from './linking-report.ts'
-import { lowerPriority } from './lower-priority.ts'
 import { openLinking } from './native/linking.ts'
 import { underLease } from './under-lease.ts'
 
@@ -22,7 +22,7 @@ const LIMIT_MS = 60_000
 /** A store may have hundreds of thousands of paths. */
 const MOST_ENTRIES = 1000
 
-const probeSchema = v.pick(jobSchema, ['containerd', 'viewFolder', 'lease', 'importer', 'process'])
+const probeSchema = v.pick(jobSchema, ['containerd', 'viewFolder', 'trustStore', 'lease', 'importer', 'process'])
 
 /**
  * A program that finds out how files of the store get into containerd's snapshots. Argument: a LinkingProbe as JSON; writes a
@@ -32,7 +32,7 @@ const probeSchema = v.pick(jobSchema, ['containerd', 'viewFolder', 'lease', 'imp
 // Who asked is gone.
 process.stdin.once('end', () => process.exit(1)).resume()
 try {
-  lowerPriority()
+  giveWay()
   const path = someStorePath()
   const report = path === undefined ? null : await probe(path, v.parse(probeSchema, JSON.parse(process.argv[2] ?? '')))
   process.stdout.write(JSON.stringify(report))
@@ -43,7 +43,10 @@ try {
   process.stdin.destroy()
 }
 
-async function probe(path: string, { containerd, viewFolder, ...owner }: LinkingProbe): Promise<LinkingReport> {
+async function probe(
+  path: string,
+  { containerd, viewFolder, trustStore, ...owner }: LinkingProbe,
+): Promise<LinkingReport> {
   const connection = createConnection(containerd.address)
   try {
     await connection.session({ method: 'the check of linking', timeoutMs: CONTAINERD_LIMIT_MS })
@@ -51,7 +54,7 @@ async function probe(path: string, { containerd, viewFolder, ...owner }: Linking
     const calls = createCalls(connection, { namespace: containerd.namespace, signal })
     const tryIt = async (lease: Lease) => {
       const snapshotter = { calls: lease.calls, name: containerd.snapshotter }
-      const opened = await openLinking({ snapshotter, probe: path, viewFolder, signal })
+      const opened = await openLinking({ snapshotter, probe: path, viewFolder, trustStore, signal })
       if (opened.possible) await opened.linking.close()
       return { possible: opened.possible, how: opened.how }
     }

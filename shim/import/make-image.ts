@@ -1,9 +1,11 @@
-import type { StorePathInfo, StoreQuery } from './contract.ts'
-import { type ArchiveImport, type ArchiveStage, importArchive } from './import-archive.ts'
+import type { Closure } from './closure.ts'
+import type { ImageProgram } from './contract.ts'
+import { findImageProgram } from './image-program.ts'
+import { type ArchiveStage, importArchive, type KnownArchive, recallArchive } from './import-archive.ts'
 import type { ImportJob } from './job.ts'
 import { importNative } from './native/import-native.ts'
 import type { NativeStage } from './native/stage.ts'
-import { type ImageOutput, notAnImage, type Output, recogniseOutput } from './output.ts'
+import { type ImageOutput, notAnImage, type Output, recogniseOutput, recogniseWritten } from './output.ts'
 import type { FilledImage, ImagePlan } from './plan.ts'
 import type { NativeImage } from './sources/native-image.ts'
 import { readNativeImage } from './sources/read-native-image.ts'
@@ -12,54 +14,54 @@ import { readSnapshotterImage } from './sources/snapshotter-image.ts'
 export interface MakeImageStages {
   readonly archives: ArchiveStage
   readonly native: NativeStage
-  readonly queryStore: (query: StoreQuery) => Promise<readonly StorePathInfo[]>
+  readonly closure: Closure
 }
 
-/** Brings all of an image into containerd but its records. `check` throws when it is none that is wanted. */
+type ImageJob = Pick<ImportJob, 'storePath' | 'archive' | 'plainPackage'>
+
+/**
+ * Brings all of an image into containerd but its records, or tells which program has to be run to get it. `check` throws when
+ * the image is none that is wanted.
+ */
 export async function makeImage(
-  job: Pick<ImportJob, 'storePath' | 'plainPackage' | 'runsPrograms'>,
+  { storePath, archive, plainPackage }: ImageJob,
   stages: MakeImageStages,
   check: (plan: ImagePlan) => void,
-): Promise<FilledImage> {
-  const output = await recogniseOutput(job.storePath)
-  const { runsPrograms } = job
-  const native = await readNativeImage(output, { ...job, queryStore: stages.queryStore })
-  if (native)
-    return importNative(native, { base: await importBase(native, runsPrograms, stages), check }, stages.native)
-  const archive = await importWhole(output, stages.archives, {
-    storePath: job.storePath,
-    runsPrograms,
+): Promise<FilledImage | { readonly program: ImageProgram }> {
+  const { closure } = stages
+  const whole = {
+    storePath,
     withoutBlobs: false,
-    check: plan => void (readSnapshotterImage(plan) ?? check(plan)),
-  })
-  const completed = readSnapshotterImage(archive)
-  if (completed) return importNative(completed, { base: archive, check }, stages.native)
-  await stages.archives.writer.writeDocuments(archive)
-  return archive
+    check: (plan: ImagePlan) => void (readSnapshotterImage(plan) ?? check(plan)),
+  }
+  if (archive !== undefined) return finish(await importWhole(await recogniseWritten(archive, closure), whole, stages))
+  const output = await recogniseOutput(storePath, closure)
+  const native = await readNativeImage(output, { plainPackage, closure })
+  if (native) return importNative(native, { base: await importBase(native, stages), check }, stages.native)
+  if (output.kind !== 'script') return finish(await importWhole(output, whole, stages))
+  const recalled = await recallArchive(whole, stages.archives)
+  return recalled ? finish(recalled) : { program: await findImageProgram(output, storePath, closure) }
+
+  async function finish(image: FilledImage): Promise<FilledImage> {
+    const completed = readSnapshotterImage(image)
+    if (completed) return importNative(completed, { base: image, check }, stages.native)
+    await stages.archives.writer.writeDocuments(image)
+    return image
+  }
 }
 
-async function importBase({ base }: NativeImage, runsPrograms: boolean, { archives, native }: MakeImageStages) {
+async function importBase({ base }: NativeImage, stages: MakeImageStages) {
   if (base === undefined) return undefined
-  const output = await recogniseOutput(base)
-  return importWhole(output, archives, {
-    storePath: base,
-    runsPrograms,
-    withoutBlobs: !native.wantsTars,
-    check: () => {},
-  })
+  const output = await recogniseOutput(base, stages.closure)
+  return importWhole(output, { storePath: base, withoutBlobs: !stages.native.wantsTars, check: () => {} }, stages)
 }
 
-function importWhole(
-  output: Output,
-  archives: ArchiveStage,
-  { runsPrograms, ...archive }: Omit<ArchiveImport, 'output'> & { readonly runsPrograms: boolean },
-): Promise<FilledImage> {
-  return importArchive({ ...archive, output: imageIn(output, runsPrograms) }, archives)
+function importWhole(output: Output, archive: KnownArchive, { archives }: MakeImageStages): Promise<FilledImage> {
+  return importArchive({ ...archive, output: imageIn(output) }, archives)
 }
 
-function imageIn(output: Output, runsPrograms: boolean): ImageOutput {
-  if (output.kind === 'script' && !runsPrograms)
-    throw notAnImage('it is a program, and none is run for an image that is named after its store path')
+function imageIn(output: Output): ImageOutput {
+  if (output.kind === 'script') throw notAnImage('its base image is a program')
   if (output.kind === 'json') throw notAnImage('it is a file, but no archive')
   if (output.kind === 'package') throw notAnImage('it is a folder without an OCI layout')
   return output

@@ -8,6 +8,12 @@ import type { Descriptor, Document, PlannedLayer, ReadPlan } from './plan.ts'
 
 const manifestSchema = v.object({ config: descriptorSchema, layers: v.nullish(v.array(descriptorSchema), []) })
 
+/** Source: OCI image specification, manifest.md. Throws ArchiveInvalid. */
+export function parseManifest(bytes: Buffer, name: string): { config: Descriptor; layers: Descriptor[] } {
+  const { config, layers } = parseJson(manifestSchema, bytes, name)
+  return { config, layers: layers ?? [] }
+}
+
 const MANIFEST_TYPES = [
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.v2+json',
@@ -54,10 +60,10 @@ async function readCandidate(files: LayoutFiles, listed: ListedManifest): Promis
   if (!MANIFEST_TYPES.includes(listed.mediaType))
     throw archiveInvalid(`lists ${listed.digest}, which is no image manifest but ${listed.mediaType}`)
   const manifest = await readBlob(files, listed)
-  const { config: described, layers } = parseJson(manifestSchema, manifest.bytes, listed.digest)
+  const { config: described, layers } = parseManifest(manifest.bytes, listed.digest)
   const config = await readBlob(files, described)
   const { os, architecture } = parseConfig(config.bytes, config.digest)
-  return { manifest, config, layers: layers ?? [], platform: { os, architecture } }
+  return { manifest, config, layers, platform: { os, architecture } }
 }
 
 /** Types of OCI and Docker that containerd unpacks. */

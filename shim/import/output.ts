@@ -1,9 +1,8 @@
-import { open, realpath, stat } from 'node:fs/promises'
-import { dirname, join, sep } from 'node:path'
-import { FinalError, messageOf, RetryableError } from '../errors.ts'
+import { join } from 'node:path'
+import { FinalError, ShimError } from '../errors.ts'
+import type { Closure, ClosureFile } from './closure.ts'
 import { compressionOf } from './compression.ts'
 import { OCI_LAYOUT } from './oci-index.ts'
-import { readHead } from './read-head.ts'
 
 /** What a build output is, by its content. */
 export type Output =
@@ -11,44 +10,37 @@ export type Output =
   | { readonly kind: 'folder'; readonly path: string }
   /** A tar, compressed or not; `size` in bytes. */
   | { readonly kind: 'archive'; readonly path: string; readonly size: number }
-  /** A program that writes a docker-archive to its standard output. */
+  /** A program that writes an archive to its standard output. */
   | { readonly kind: 'script'; readonly path: string; readonly head: Buffer }
   /** A file that looks like JSON. */
   | { readonly kind: 'json'; readonly path: string; readonly head: Buffer }
   /** A folder that is no image. */
   | { readonly kind: 'package'; readonly path: string }
 
-/** What gives the bytes of an archive. */
-export type ArchiveOutput = Extract<Output, { kind: 'archive' | 'script' }>
 /** What holds an image in full. */
-export type ImageOutput = ArchiveOutput | Extract<Output, { kind: 'folder' }>
+export type ImageOutput = Extract<Output, { kind: 'archive' | 'folder' }>
 
 /** Looks at what `nix build` left. Throws NotAnImage when it is no image of any form, with what it is instead. */
-export async function recogniseOutput(storePath: string): Promise<Output> {
-  const path = await resolveInStore(storePath)
-  const stats = await stat(path)
-  if (stats.isDirectory()) return recogniseFolder(path)
-  if (!stats.isFile()) throw notAnImage('it is neither a file nor a folder')
-  const head = await headOf(path)
-  if (isProgram(head) && (stats.mode & ANY_EXECUTE) !== 0) return { kind: 'script', path, head }
-  if (isJson(head)) return { kind: 'json', path, head }
-  if (compressionOf(head) === 'none' && !isTar(head)) throw notAnImage('it is a file, but no archive')
-  return { kind: 'archive', path, size: stats.size }
+export async function recogniseOutput(path: string, closure: Closure): Promise<Output> {
+  await using found = await closure.find(path)
+  if (!found) throw notAnImage('it is a link to what is neither in the package nor in what it refers to')
+  if (found.stats.isDirectory()) return await recogniseFolder(found, closure)
+  if (!found.stats.isFile()) throw notAnImage('it is neither a file nor a folder')
+  return await recogniseFile(found)
 }
 
-/** An output may be a link to another store path, and to nothing else. */
-async function resolveInStore(storePath: string): Promise<string> {
-  try {
-    const [path, store] = await Promise.all([realpath(storePath), realpath(dirname(storePath))])
-    if (path.startsWith(store + sep)) return path
-  } catch (cause) {
-    throw new RetryableError('ImportInterrupted', `${storePath} cannot be read: ${messageOf(cause)}`, { cause })
-  }
-  throw notAnImage('it is a link out of the Nix store')
+/** The same of what a program wrote. Throws StreamFailed when that is no archive. */
+export async function recogniseWritten(path: string, closure: Closure): Promise<Output> {
+  const output = await recogniseOutput(path, closure).catch(error => {
+    if (error instanceof ShimError && error.code === 'NotAnImage') return undefined
+    throw error
+  })
+  if (output?.kind === 'archive') return output
+  throw new FinalError('StreamFailed', 'the package is a program, and what it writes is no image archive')
 }
 
-async function recogniseFolder(path: string): Promise<Output> {
-  const layout = await stat(join(path, OCI_LAYOUT)).catch(() => undefined)
+async function recogniseFolder({ path }: ClosureFile, closure: Closure): Promise<Output> {
+  await using layout = await closure.find(join(path, OCI_LAYOUT))
   return { kind: layout ? 'folder' : 'package', path }
 }
 
@@ -56,13 +48,13 @@ const ANY_EXECUTE = 0o111
 const HEAD_BYTES = 512
 const ELF = Buffer.from([0x7f, 0x45, 0x4c, 0x46])
 
-async function headOf(path: string): Promise<Buffer> {
-  const file = await open(path)
-  try {
-    return await readHead(file, HEAD_BYTES)
-  } finally {
-    await file.close()
-  }
+async function recogniseFile(file: ClosureFile): Promise<Output> {
+  const { path, stats } = file
+  const head = await file.head(HEAD_BYTES)
+  if (isProgram(head) && (stats.mode & ANY_EXECUTE) !== 0) return { kind: 'script', path, head }
+  if (isJson(head)) return { kind: 'json', path, head }
+  if (compressionOf(head) === 'none' && !isTar(head)) throw notAnImage('it is a file, but no archive')
+  return { kind: 'archive', path, size: stats.size }
 }
 
 function isProgram(head: Buffer): boolean {

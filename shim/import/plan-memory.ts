@@ -1,70 +1,87 @@
-import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import type { Closure } from './closure.ts'
+import { pairLayers, parseConfig } from './config.ts'
 import { digestOf } from './json.ts'
 import { descriptorSchema } from './oci-index.ts'
-import type { Document, ReadPlan } from './plan.ts'
+import { parseManifest } from './oci-layout.ts'
+import { readOwnFile } from './own-file.ts'
+import type { Document, PlannedLayer, ReadPlan } from './plan.ts'
 
-/** Plans of outputs that were read before. A store path never changes, so its plan holds for ever. */
+/** Plans of outputs that were read before, each by a key that says all that it depends on. */
 export interface PlanMemory {
-  recall(storePath: string): Promise<ReadPlan | undefined>
-  remember(storePath: string, plan: ReadPlan): Promise<void>
+  recall(key: string): Promise<ReadPlan | undefined>
+  remember(key: string, plan: ReadPlan): Promise<void>
+}
+
+/** For a file or folder in the store: what is built once more may have other content, and so may what it leads to. */
+export function planKey(path: string, { infos }: Pick<Closure, 'infos'>): string {
+  const contents = [...infos.values()].map(({ path, narHash }) => [path, narHash])
+  const sorted = contents.sort(([one = ''], [other = '']) => (one < other ? -1 : 1))
+  return createHash('sha256')
+    .update(JSON.stringify([path, sorted]))
+    .digest('hex')
 }
 
 /** Plans that are kept; the oldest go. One has about 20 kB. */
 const MAX_PLANS = 1_000
 
-/** One file for each store path. A file that cannot be used counts as none. */
+/** One file for each. A file that cannot be used, or that somebody else may have written, counts as none. */
 export function openPlanMemory(folder: string): PlanMemory {
   return {
-    async recall(storePath) {
-      const text = await readFile(planFile(folder, storePath), 'utf8').catch(() => undefined)
-      return text === undefined ? undefined : parsePlan(text, storePath)
+    async recall(key) {
+      const text = readOwnFile(folder, planFile(folder, key))
+      return text === undefined ? undefined : parsePlan(text, key)
     },
-    async remember(storePath, plan) {
+    async remember(key, plan) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await removeOldest(folder)
-      const file = planFile(folder, storePath)
-      const unfinished = `${file}.${process.pid}`
-      await writeFile(unfinished, JSON.stringify(serialise(storePath, plan)), { mode: 0o600 })
+      const file = planFile(folder, key)
+      const unfinished = `${file}.${randomUUID()}`
+      await writeFile(unfinished, JSON.stringify(serialise(key, plan)), { mode: 0o600, flag: 'wx' })
       await rename(unfinished, file)
     },
   }
 }
 
-function planFile(folder: string, storePath: string): string {
-  return join(folder, `${createHash('sha256').update(storePath).digest('hex')}.json`)
+function planFile(folder: string, key: string): string {
+  return join(folder, `${key}.json`)
 }
 
 const documentSchema = v.object({ ...descriptorSchema.entries, base64: v.string() })
 const schema = v.object({
-  version: v.literal(3),
-  storePath: v.string(),
+  version: v.literal(4),
+  key: v.string(),
   config: documentSchema,
   manifest: documentSchema,
-  layers: v.array(v.object({ ...descriptorSchema.entries, diffId: descriptorSchema.entries.digest })),
   unpackedSize: v.number(),
   layerNames: v.array(v.string()),
 })
 type Serialised = v.InferOutput<typeof schema>
 
-function serialise(storePath: string, { config, manifest, layers, unpackedSize, layerNames }: ReadPlan): Serialised {
+function serialise(key: string, { config, manifest, unpackedSize, layerNames }: ReadPlan): Serialised {
   const documents = { config: encode(config), manifest: encode(manifest) }
-  return { version: 3, storePath, ...documents, layers: [...layers], unpackedSize, layerNames: [...layerNames] }
+  return { version: 4, key, ...documents, unpackedSize, layerNames: [...layerNames] }
 }
 
 function encode({ mediaType, digest, size, bytes }: Document): Serialised['config'] {
   return { mediaType, digest, size, base64: bytes.toString('base64') }
 }
 
-function parsePlan(text: string, storePath: string): ReadPlan | undefined {
+function parsePlan(text: string, key: string): ReadPlan | undefined {
   const result = v.safeParse(v.pipe(v.string(), v.parseJson(), schema), text)
-  if (!result.success || result.output.storePath !== storePath) return undefined
-  const { layers, unpackedSize, layerNames, ...documents } = result.output
+  if (!result.success || result.output.key !== key) return undefined
+  const { unpackedSize, layerNames, ...documents } = result.output
   const config = decode(documents.config)
   const manifest = decode(documents.manifest)
-  return config && manifest && { config, manifest, layers, unpackedSize, layerNames }
+  return config && manifest && { config, manifest, layers: layersOf(config, manifest), unpackedSize, layerNames }
+}
+
+/** As these two tell, which are known by their digests. */
+function layersOf(config: Document, manifest: Document): PlannedLayer[] {
+  return pairLayers(parseManifest(manifest.bytes, 'manifest').layers, parseConfig(config.bytes, 'config'))
 }
 
 function decode({ mediaType, digest, size, base64 }: Serialised['config']): Document | undefined {

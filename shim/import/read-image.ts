@@ -1,5 +1,6 @@
 import { readArchive } from './archive.ts'
 import { archiveBytes } from './archive-bytes.ts'
+import type { Closure } from './closure.ts'
 import { decompress } from './compression.ts'
 import { hostPlatform } from './config.ts'
 import { DOCKER_MANIFEST, layerNamesIn, planDockerArchive } from './docker-archive.ts'
@@ -11,12 +12,13 @@ import { planOciLayout } from './oci-layout.ts'
 import type { ImageOutput } from './output.ts'
 import type { ReadPlan } from './plan.ts'
 import type { LayerPlace } from './store-layer.ts'
-import type { ScriptRun } from './stream-script.ts'
 
-export interface ReadImage extends ScriptRun, LayerPlace {
+export interface ReadImage extends LayerPlace {
+  readonly closure: Closure
+  readonly signal: AbortSignal
   /** Hears of each layer once the store has it: in the image's order if all goes well, and at last in that for certain. */
   readonly onLayer: OnLayer
-  /** Bytes read so far, of how many (missing for a script). */
+  /** Bytes read so far, of how many (missing for a folder). */
   readonly onRead: (doneBytes: number, totalBytes?: number) => void
 }
 
@@ -36,25 +38,16 @@ export async function readImage(output: ImageOutput, read: ReadImage): Promise<R
   throw archiveInvalid(`has no image: neither ${DOCKER_MANIFEST} nor ${OCI_LAYOUT} with ${OCI_INDEX} is in it`)
 }
 
-function openLayout(output: ImageOutput, { store, limit, onLayer, onRead, ...run }: ReadImage): Promise<LayoutFiles> {
+function openLayout(
+  output: ImageOutput,
+  { closure, store, limit, signal, onLayer, onRead }: ReadImage,
+): Promise<LayoutFiles> | LayoutFiles {
   const place = { store, limit }
   let done = 0
   const onBytes = (count: number) => {
     done += count
     onRead(done, output.kind === 'archive' ? output.size : undefined)
   }
-  if (output.kind === 'folder') return openFolder(output.path, place, onBytes)
-  return whileWanted(run.signal, signal =>
-    readArchive(decompress(archiveBytes(output, { ...run, signal, onBytes })), place, onLayer),
-  )
-}
-
-/** A reader that fails cannot stop a source that it waits for: the signal ends that, and the failure is heard at once. */
-async function whileWanted<T>(signal: AbortSignal, read: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const over = new AbortController()
-  try {
-    return await read(AbortSignal.any([signal, over.signal]))
-  } finally {
-    over.abort()
-  }
+  if (output.kind === 'folder') return openFolder(output.path, { closure, ...place, onBytes })
+  return readArchive(decompress(archiveBytes(output.path, { closure, signal, onBytes })), place, onLayer)
 }

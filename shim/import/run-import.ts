@@ -4,14 +4,14 @@ import { toContainerdFailure } from '../containerd/failure.ts'
 import { createImageWriter } from '../containerd/image-writer.ts'
 import type { Lease } from '../containerd/leases.ts'
 import { createUnpacker } from '../containerd/unpack.ts'
-import type { ImportedImage, ImportProgress, StorePathInfo, StoreQuery } from './contract.ts'
+import { checkPinnedDigest } from './check-pinned-digest.ts'
+import { openClosure } from './closure.ts'
+import type { ImportOutcome, ImportProgress, StorePathInfo, StoreQuery } from './contract.ts'
 import type { ArchiveStage } from './import-archive.ts'
-import { archiveInvalid } from './invalid.ts'
 import type { ImportJob } from './job.ts'
 import type { LinkingReport } from './linking-report.ts'
 import { makeImage } from './make-image.ts'
 import { openNativeStage } from './native/open-stage.ts'
-import type { ImagePlan } from './plan.ts'
 import { openPlanMemory } from './plan-memory.ts'
 import { refuseForeign } from './refuse-foreign.ts'
 import { createSizeLimit } from './size-limit.ts'
@@ -21,15 +21,13 @@ export interface ImportRun {
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
   readonly onStaleLeasesEnded: () => void
-  /** Told the process group of a stream script, and nothing once that has ended. */
-  readonly onScript: (pid?: number) => void
   readonly queryStore: (query: StoreQuery) => Promise<readonly StorePathInfo[]>
   /** Told how the store's files get into snapshots, or why they can't. */
   readonly onLinking: (linking: LinkingReport) => void
 }
 
 /** One import from start to end. Throws a ShimError. */
-export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportedImage> {
+export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportOutcome> {
   const { address, namespace } = job.containerd
   const connection = createConnection(address)
   const calls = createCalls(connection, { namespace, signal: run.signal })
@@ -45,9 +43,10 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<Importe
   }
 }
 
-async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promise<ImportedImage> {
+async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promise<ImportOutcome> {
   const { image, labels } = job
   const { snapshotter } = job.containerd
+  const closure = await openClosure(job.archive ?? job.storePath, run.queryStore)
   const writer = createImageWriter({ lease, snapshotter, image })
   const limit = createSizeLimit(job.maxImageSize)
   const archives: ArchiveStage = {
@@ -57,24 +56,16 @@ async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promis
     memory: openPlanMemory(job.plansFolder),
     limit,
     createUnpacker: onUnpacked => createUnpacker({ lease, snapshotter, onUnpacked }),
-    user: job.scriptUser,
+    closure,
     signal: run.signal,
-    onStart: run.onScript,
-    onEnd: () => run.onScript(),
     onProgress: run.onProgress,
   }
-  await using native = openNativeStage({ lease, snapshotter, writer, limit }, job, run)
-  const filled = await makeImage(job, { archives, native: native.stage, queryStore: run.queryStore }, plan =>
-    checkPinnedDigest(image, plan),
-  )
-  const { config, manifest } = filled
+  await using native = openNativeStage({ lease, snapshotter, writer, closure, limit }, job, run)
+  const made = await makeImage(job, { archives, native: native.stage, closure }, plan => checkPinnedDigest(image, plan))
+  if ('program' in made) return made
+  // Once more of what is published, whatever way it was made: those before are for the sake of time.
+  checkPinnedDigest(image, made)
+  const { config, manifest } = made
   await writer.publish({ config, manifest, labels, check: present => refuseForeign(job, present) })
   return { imageId: config.digest, manifestDigest: manifest.digest, sentBytes: writer.sentBytes() }
-}
-
-/** A reference may name the very manifest that it wants. */
-function checkPinnedDigest(image: string, { manifest }: ImagePlan): void {
-  const pinned = /@(sha256:[0-9a-f]{64})$/.exec(image)?.[1]
-  if (pinned === undefined || pinned === manifest.digest) return
-  throw archiveInvalid(`has the manifest ${manifest.digest}, while the image reference asks for ${pinned}`)
 }

@@ -1,8 +1,7 @@
-import type { Worker } from 'node:worker_threads'
+import type { ChildProcess } from 'node:child_process'
 import * as v from 'valibot'
 import { messageOf, RetryableError, reviveError, toShimError } from '../errors.ts'
-import { signalGroup } from '../process-group.ts'
-import type { ImportCall, ImportedImage, QueryStore } from './contract.ts'
+import type { ImportCall, ImportOutcome, QueryStore } from './contract.ts'
 import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from './job.ts'
 import type { LinkingReport } from './linking-report.ts'
 import { IMPORT_LIMIT_MS } from './under-lease.ts'
@@ -16,26 +15,27 @@ export interface WorkerRun extends Pick<ImportCall, 'signal' | 'onProgress'> {
   readonly onStaleLeasesEnded: () => void
 }
 
-/** Has a worker thread run an import. Throws a ShimError. */
-export function runWorker(worker: Worker, job: ImportJob, run: WorkerRun): Promise<ImportedImage> {
+/** Has a helper process run an import. Throws a ShimError. */
+export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun): Promise<ImportOutcome> {
   const { signal, onProgress, onLinking, onStaleLeasesEnded } = run
-  return new Promise<ImportedImage>((resolve, reject) => {
+  return new Promise<ImportOutcome>((resolve, reject) => {
     let crash: unknown
-    let script: number | undefined
     const timers: NodeJS.Timeout[] = []
-    const order = (message: ImportOrder) => worker.postMessage(message)
+    // One that has ended is told by its exit.
+    const order = (message: ImportOrder) => void worker.send(message, () => {})
     const cancel = () => {
       order({ kind: 'cancel' })
-      timers.push(setTimeout(() => worker.terminate(), CANCEL_GRACE_MS))
+      timers.push(setTimeout(() => worker.kill('SIGKILL'), CANCEL_GRACE_MS))
     }
     const expire = () => {
       crash = new Error(`it took longer than ${IMPORT_LIMIT_MS / 60_000} minutes`)
       cancel()
     }
     const told = (message: unknown) => {
-      const report = v.parse(reportSchema, message)
+      const parsed = v.safeParse(reportSchema, message)
+      if (!parsed.success) return void worker.kill('SIGKILL')
+      const report = parsed.output
       if (report.kind === 'progress') onProgress(report.progress)
-      else if (report.kind === 'script') script = report.pid
       else if (report.kind === 'staleLeasesEnded') onStaleLeasesEnded()
       else if (report.kind === 'linking') onLinking(report)
       else if (report.kind === 'query') void answer(report, run).then(order)
@@ -44,14 +44,16 @@ export function runWorker(worker: Worker, job: ImportJob, run: WorkerRun): Promi
     const failed = (error: unknown) => {
       crash = error
     }
-    const exited = () => end(undefined)
+    const exited = (_code: number | null, killedBy: string | null) => {
+      crash ??= killedBy === null ? undefined : new Error(`its process was ended by ${killedBy}`)
+      end(undefined)
+    }
     const end = (last: Outcome | undefined) => {
       timers.forEach(clearTimeout)
       signal.removeEventListener('abort', cancel)
       worker.off('message', told).off('error', failed).off('exit', exited)
       if (last?.kind === 'done') return resolve(last.image)
-      // A thread that crashed has left its stream script running.
-      if (last === undefined && script !== undefined) signalGroup(script, 'SIGKILL')
+      if (last?.kind === 'program') return resolve({ program: last.program })
       reject(last && crash === undefined ? revive(last) : crashed(crash))
     }
     worker.on('message', told).on('error', failed).on('exit', exited)
@@ -74,7 +76,7 @@ async function answer({ id, paths, recursive }: Query, { queryStore, signal }: W
   }
 }
 
-type Outcome = Extract<ImportReport, { kind: 'done' | 'failed' }>
+type Outcome = Extract<ImportReport, { kind: 'done' | 'program' | 'failed' }>
 type Failure = Extract<ImportReport, { kind: 'failed' }>
 
 function revive({ code, message, stack }: Failure): Error {
@@ -84,6 +86,6 @@ function revive({ code, message, stack }: Failure): Error {
 }
 
 function crashed(cause: unknown): RetryableError {
-  const detail = cause === undefined ? 'its thread ended' : messageOf(cause)
+  const detail = cause === undefined ? 'its process ended' : messageOf(cause)
   return new RetryableError('ImportInterrupted', `the import broke off: ${detail}`, { cause })
 }

@@ -136,9 +136,8 @@ function binary(field: Buffer): number | undefined {
 
 function octal(field: Buffer): number | undefined {
   const text = upToNul(field.toString('latin1').replace(/^[ \0]+/, ''))
-  const digits = text.replace(/ +$/, '')
-  if (digits === '') return 0
-  return /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : undefined
+  const [, digits] = /^([0-7]*) *$/.exec(text) ?? []
+  return digits === undefined ? undefined : Number.parseInt(digits || '0', 8)
 }
 
 /** Source: parsePAXRecord in src/archive/tar/strconv.go. */

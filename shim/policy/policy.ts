@@ -1,9 +1,9 @@
-import picomatch from 'picomatch'
 import { type FlakeRecipe, isFlakeRecipe, type Recipe } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
 import { repositoryOf } from '../reference.ts'
 import { STORE_PATH_HOST } from '../store-path.ts'
+import { compileGlob } from './glob.ts'
 
 /** One line of the policy. Patterns are globs: `*` stays within one path segment, `**` crosses, a lone `*` is anything. */
 export interface PolicyRule {
@@ -89,11 +89,8 @@ function compileRule(rule: PolicyRule): CompiledRule {
   }
 }
 
-/** Braces, extglobs and negation are off: a pattern should mean what it looks like. */
-const GLOB_OPTIONS = { dot: true, nobrace: true, noextglob: true, nonegate: true, strictSlashes: true } as const
-
 function matcher(patterns: readonly string[]): (text: string) => boolean {
-  const tests = patterns.map(pattern => (pattern === '*' ? () => true : picomatch(pattern, GLOB_OPTIONS)))
+  const tests = patterns.map(pattern => (pattern === '*' ? () => true : compileGlob(pattern)))
   return text => tests.some(test => test(text))
 }
 

@@ -1,7 +1,7 @@
 import type { Builder, BuildOutput } from '../build/contract.ts'
 import { isFlakeRecipe, isLocked, type Recipe } from '../build/recipe.ts'
-import { isContainerdAway } from '../errors.ts'
-import type { Importer } from '../import/contract.ts'
+import { FinalError, isContainerdAway } from '../errors.ts'
+import type { Importer, ImportOutcome } from '../import/contract.ts'
 import type { Owners } from '../owners.ts'
 import type { PolicyRule } from '../policy/policy.ts'
 import type { ImageRecord, ImageRecords, PullOutcome } from './contract.ts'
@@ -38,7 +38,7 @@ export async function pullRecipe(stages: Stages, pull: RecipePull): Promise<Pull
   onProgress({ phase: 'built', storePath: output.storePath })
   const kept = await builtBefore(stages, pull, output)
   if (kept) return { ...output, imageId: kept, present: true }
-  return { ...output, imageId: await importOutput(stages.importer, pull, output), present: false }
+  return { ...output, imageId: await importOutput(stages, pull, output), present: false }
 }
 
 async function build(builder: Builder, pull: RecipePull) {
@@ -56,24 +56,41 @@ async function builtBefore(stages: Stages, pull: RecipePull, output: BuildOutput
 /** An import that containerd left in the lurch is begun again: a restart of containerd is no reason to fail a pull. */
 const IMPORT_TRIES = 3
 
-async function importOutput(importer: Importer, pull: RecipePull, output: BuildOutput): Promise<string> {
+/** Where the package is a program, it is run by Nix, as a build, and what it writes is imported in its place. */
+async function importOutput(stages: Stages, pull: RecipePull, output: BuildOutput): Promise<string> {
+  const outcome = await tryImport(stages.importer, pull, output)
+  if ('imageId' in outcome) return outcome.imageId
+  // Whoever names a store path has not had it built by a rule that trusts its flake.
+  if (!isFlakeRecipe(pull.recipe))
+    throw new FinalError(
+      'NotAnImage',
+      'the package is no image: it is a program, and none is run for an image that is named after its store path',
+    )
+  return stages.builder.withArchive(outcome.program, pull, async archive => {
+    const imported = await tryImport(stages.importer, pull, { ...output, archive })
+    if ('imageId' in imported) return imported.imageId
+    throw new Error('the importer takes an archive for a program')
+  })
+}
+
+type ImportInput = BuildOutput & { readonly archive?: string }
+
+async function tryImport(importer: Importer, pull: RecipePull, output: ImportInput): Promise<ImportOutcome> {
   const { recipe, rule, owners, signal, onProgress } = pull
   const { replaceForeign, plainPackages, maxImageSize } = rule
-  const { storePath, package: hints = {} } = output
+  const { storePath, archive, package: hints = {} } = output
   const records = {
     image: recipe.image,
     labels: recipeLabels(recipe, output),
     ownedBy: RECIPE_LABEL,
     replaceForeign,
-    // Whoever names a store path has not had it built by a rule that trusts its flake.
-    runsPrograms: isFlakeRecipe(recipe),
+    archive,
     plainPackage: plainPackages ? hints : undefined,
     maxImageSize,
   }
   for (let tries = 1; ; tries += 1) {
     try {
-      const { imageId } = await importer.importImage({ storePath, ...records, owners, signal, onProgress })
-      return imageId
+      return await importer.importImage({ storePath, ...records, owners, signal, onProgress })
     } catch (error) {
       if (!isContainerdAway(error) || tries === IMPORT_TRIES || signal.aborted) throw error
     }

@@ -1,4 +1,4 @@
-import { type ErrorCode, RetryableError, type ShimError, toShimError } from '../errors.ts'
+import { type ErrorCode, RetryableError, reviveError, type ShimError, toShimError } from '../errors.ts'
 import type { Owners } from '../owners.ts'
 import { callerLeft, untilAborted } from './until-aborted.ts'
 import { createWants } from './wants.ts'
@@ -86,7 +86,9 @@ export function createSharedRuns<Result>({
   function remember(key: string, terms: string, error: ShimError): void {
     if (error.retryable) return
     failures.delete(key)
-    failures.set(key, { error, terms, until: Date.now() + rememberFailuresMs })
+    // Without what it comes from, which may be of any size.
+    const kept = reviveError(error.code, error.message)
+    failures.set(key, { error: kept, terms, until: Date.now() + rememberFailuresMs })
     const oldest = failures.keys().next().value
     if (failures.size > MAX_REMEMBERED && oldest !== undefined) failures.delete(oldest)
   }

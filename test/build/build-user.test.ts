@@ -16,20 +16,3 @@ test('what root runs to find the build user is none of what our PATH leads to', 
   vi.stubEnv('PATH', `${dir.path}:${process.env.PATH}`)
   expect(await resolveBuildUser(OPTIONS)).toMatchObject({ uid, gid })
 })
-
-test('a program out of the store is told nothing of our environment', async () => {
-  const env = {
-    PATH: '/home/x/bin:/bin',
-    HOME: '/root',
-    NIX_CONFIG: 'access-tokens = github.com=hush',
-    NIX_REMOTE: 'daemon',
-    NIX_SSL_CERT_FILE: '/etc/certificates',
-    https_proxy: 'http://x:hush@proxy.example:3128',
-    LD_PRELOAD: '/hush.so',
-    TMPDIR: '/hush',
-  }
-  const user = await resolveBuildUser({ ...OPTIONS, env })
-  expect(user.env).toMatchObject({ NIX_CONFIG: env.NIX_CONFIG, https_proxy: env.https_proxy })
-  expect(user.scriptEnv).toEqual({ PATH: expect.any(String), LANG: 'C.UTF-8', HOME: '/nonexistent' })
-  expect(user.scriptEnv.PATH).not.toContain('/home/x/bin')
-})

@@ -150,9 +150,12 @@ export function describeBuilds({ prepare = async () => {}, command = async () =>
       },
       { packageName: 'outless', code: 'BuilderFailed', says: /failed to produce output path/ },
       { packageName: 'mismatch', code: 'BuilderFailed', says: /hash mismatch in fixed-output derivation/ },
+      { packageName: 'liar', code: 'BuilderFailed', says: /the builder of liar failed with exit code 1/ },
+      { packageName: 'tracer', code: 'EvaluationFailed', says: / failed: after a trace$/ },
       { packageName: 'suicide', code: 'BuildInterrupted', says: /failed due to signal 9 \(Killed\)/ },
-      { packageName: 'full', code: 'DiskFull', says: /No space left on device/ },
-      { packageName: 'unfetched', code: 'FetchFailed', says: /Could not resolve host/ },
+      { packageName: 'full', code: 'BuilderFailed', says: /No space left on device/ },
+      { packageName: 'notFetched', code: 'BuilderFailed', says: /Could not resolve host/ },
+      { packageName: 'unfetched', code: 'FetchFailed', says: /the builder of unfetched failed with exit code 1/ },
     ])('of $packageName fails with $code', async ({ packageName, code, says }) => {
       const failure = builder.build(recipeOf(flake.url, packageName))
       await expect(failure).rejects.toMatchObject({ code, message: expect.stringMatching(says) })
@@ -236,7 +239,9 @@ export function describeBuilds({ prepare = async () => {}, command = async () =>
       expect(error.message).toContain('the builder of chatty failed with exit code 3')
       const shown = [...error.message.matchAll(/^line (\d+) of many$/gm)].map(([, number]) => Number(number))
       expect(shown).toEqual(Array.from({ length: 20 }, (_, index) => 9980 + index))
-      expect(build.progress.filter(({ phase }) => phase === 'log')).toHaveLength(10_000)
+      const told = build.progress.flatMap(progress => (progress.phase === 'log' ? [progress.line] : []))
+      expect(told.at(-1)).toBe('line 9999 of many')
+      expect(told).toContainEqual(expect.stringMatching(/^… \d+ lines, which only the log file has …$/))
       const [name = ''] = /[^ ]+\.log(?= on the node)/.exec(error.message) ?? []
       const log = await readFile(join(builder.stateDir, 'logs', name), 'utf8')
       expect(log.match(/^chatty> line \d+ of many$/gm)).toHaveLength(10_000)

@@ -9,6 +9,7 @@ import { readPathInfo } from '../../shim/build/path-info-answer.ts'
 import { startBed } from '../node/bed.ts'
 
 const MISSING = `/nix/store/${'0'.repeat(32)}-missing`
+const QUERY = { recursive: false, signal: new AbortController().signal }
 
 test.each([
   ['the default', {}, '/nix/var/nix/daemon-socket/socket'],
@@ -24,8 +25,7 @@ test('the daemon says of store paths what nix says, and leaves out what is not v
   await using bed = await startBed({ without: ['containerd'] })
   const add = 'echo one > one; nix store add-file one; mkdir two; echo two > two/file; nix store add-path two'
   const paths = (await bed.run('sh', ['-euc', add])).stdout.trim().split('\n')
-  const signal = new AbortController().signal
-  const infos = await askDaemon(bed.nixDaemonSocket, [...paths, MISSING], signal)
+  const infos = await askDaemon(bed.nixDaemonSocket, [...paths, MISSING], QUERY)
   const { stdout } = await bed.run('nix', ['path-info', '--json', ...paths])
   expect(infos).toHaveLength(2)
   expect(infos.toSorted((one, other) => one.path.localeCompare(other.path))).toEqual(
@@ -57,7 +57,7 @@ test.each([
     await rm(dir, { recursive: true })
   })
   await once(server, 'listening')
-  await expect(askDaemon(socket, [MISSING], new AbortController().signal)).rejects.toThrow(words)
+  await expect(askDaemon(socket, [MISSING], QUERY)).rejects.toThrow(words)
 })
 
 function words(...numbers: readonly bigint[]): Buffer {
@@ -67,5 +67,5 @@ function words(...numbers: readonly bigint[]): Buffer {
 }
 
 test('nobody who listens is an error', async () => {
-  await expect(askDaemon('/no/such/socket', [MISSING], new AbortController().signal)).rejects.toThrow('ENOENT')
+  await expect(askDaemon('/no/such/socket', [MISSING], QUERY)).rejects.toThrow('ENOENT')
 })

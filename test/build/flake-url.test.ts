@@ -13,7 +13,6 @@ describe('a flake URL is read:', () => {
     [`github:owner/repo/${REV}`, 'github', 'github:owner/repo', false, true],
     [`github:owner/repo?rev=${REV}`, 'github', 'github:owner/repo', false, true],
     ['github:owner/.dotfiles?ref=v1.0', 'github', 'github:owner/.dotfiles', false, false],
-    [`github:owner/repo?narHash=${ENCODED_HASH}`, 'github', 'github:owner/repo', false, false],
     ['github:owner/repo/refs/heads/main', 'github', 'github:owner/repo', false, false],
     ['github:owner/repo/pull/request', 'github', 'github:owner/repo', false, false],
     ['git+https://h.example/a?ref=refs/tags/v1', 'git+https', 'git+https://h.example/a', false, false],
@@ -27,13 +26,18 @@ describe('a flake URL is read:', () => {
     ['git+file:///srv/a?shallow=1', 'git+file', 'git+file:///srv/a', true, false],
     [`git+file:///srv/a?rev=${REV}`, 'git+file', 'git+file:///srv/a', true, true],
     ['path:/srv/a', 'path', 'path:/srv/a', true, false],
-    [`path:/srv/a?rev=${REV}`, 'path', 'path:/srv/a', true, false],
-    [`path:/srv/a?lastModified=1&narHash=${ENCODED_HASH}`, 'path', 'path:/srv/a', true, true],
     ['tarball+https://h.example/latest', 'tarball+https', 'tarball+https://h.example/latest', false, false],
     ['flake:nixpkgs', 'flake', 'flake:nixpkgs', false, false],
     [`flake:nixpkgs/main/${REV}`, 'flake', 'flake:nixpkgs', false, true],
   ])('%s', (url, scheme, source, local, locked) => {
     expect(parseFlakeUrl(url)).toEqual({ url, scheme, source, local, locked })
+  })
+
+  test.each([
+    [`path:/srv/a?dir=x&narHash=${ENCODED_HASH}`, 'path:/srv/a', 'path:/srv/a?dir=x'],
+    [`https://h.example/a.zip?narHash=${ENCODED_HASH}`, 'tarball+https://h.example/a.zip', 'https://h.example/a.zip'],
+  ])('%s, locked to a hash that has to be found there', (url, source, bare) => {
+    expect(parseFlakeUrl(url)).toMatchObject({ url, source, locked: true, content: { narHash: HASH, url: bare } })
   })
 
   test.each([
@@ -119,6 +123,14 @@ describe('a flake URL is refused:', () => {
     ['github:o/r?dir=%2e%2e', /"dir"/],
     ['github:o/r?dir=', /"dir"/],
     ['github:o/r?submodules=1', /query may have/],
+    [`github:o/r/${REV}?narHash=${ENCODED_HASH}`, /"narHash", which does not lock it: leave that out, a commit/],
+    ['gitlab:o/r?lastModified=1', /"lastModified", which does not lock it/],
+    ['flake:r?revCount=1', /"revCount", which does not lock it/],
+    [`git+https://h.example/r?rev=${REV}&narHash=${ENCODED_HASH}`, /"narHash", which does not lock it/],
+    ['git+file:///r?revCount=1', /"revCount", which does not lock it/],
+    [`path:/r?rev=${REV}`, /"rev", which does not lock it: leave that out, a narHash locks this flake/],
+    [`path:/r?narHash=${ENCODED_HASH}&lastModified=1`, /"lastModified", which does not lock it/],
+    ['https://h.example/r.zip?revCount=1', /"revCount", which does not lock it/],
     ['git+https://h.example/r?submodules=yes', /0 or 1/],
     ['path:/a?narHash=sha256-abc', /SRI/],
     ['git+https:h.example/r', /\/\/host\/path/],

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { BUSYBOX } from '../node/programs.ts'
 
-/** A copy of test/build/flakes/packages that any user can read. */
+/** A copy of a flake, of test/build/flakes/packages unless another is given, that any user can read. */
 export interface TestFlake {
   readonly url: string
   readonly dir: string
@@ -13,10 +13,10 @@ export interface TestFlake {
 
 const SOURCE = join(import.meta.dirname, 'flakes/packages')
 
-export async function makeFlake(parent: string): Promise<TestFlake> {
+export async function makeFlake(parent: string, source = SOURCE): Promise<TestFlake> {
   const dir = join(parent, 'flake')
   const gate = join(parent, 'gate')
-  await cp(SOURCE, dir, { recursive: true })
+  await cp(source, dir, { recursive: true })
   await mkdir(join(dir, 'bin'))
   await copyFile(BUSYBOX, join(dir, 'bin/busybox'))
   await chmod(join(dir, 'bin/busybox'), 0o755)

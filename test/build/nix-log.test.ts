@@ -19,8 +19,8 @@ test.each(NIX_VERSIONS)('a build by Nix %s is seen step by step', version => {
 })
 
 test.each([
-  ['2.8.0', { phase: 'message', severity: 'error', text: 'thrown on purpose' }],
-  ['2.26.3', { phase: 'message', severity: 'error', text: 'thrown on purpose' }],
+  ['2.8.0', { phase: 'message', severity: 'error', own: true, text: 'thrown on purpose' }],
+  ['2.26.3', { phase: 'message', severity: 'error', own: true, text: 'thrown on purpose' }],
   ['2.26.3', { phase: 'message', severity: 'warning', text: expect.stringMatching(/^warning: ignoring the client/) }],
 ])('an error of Nix %s comes without trace, escapes and hints', (version, entry) => {
   expect(readAll(readCaptured(version, 'thrown'))).toContainEqual(entry)

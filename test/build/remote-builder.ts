@@ -43,7 +43,14 @@ let builders = 0
 export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions = {}): RemoteBuilder {
   builders += 1
   const stateDir = options.stateDir ?? join(bed.dir, `builder-${builders}`)
-  const defaults = { command: 'nix', user: bed.buildUser.name, maxBuilds: 2, timeoutMs: 60_000, options: {} }
+  const defaults = {
+    command: 'nix',
+    user: bed.buildUser.name,
+    maxBuilds: 2,
+    timeoutMs: 60_000,
+    maxEvalMemory: 2 ** 32,
+    options: {},
+  }
   const [program = '', ...prefix] = options.enter ?? bed.enter
   const child = spawn(
     program,

@@ -31,7 +31,7 @@ describe('the API server takes what the shim takes:', () => {
       'git+ssh://git@git.example/a?submodules=1',
       'git+file:///srv/a?shallow=1',
       'path:/srv/a',
-      `path:/srv/a?lastModified=1&narHash=${HASH}`,
+      `path:/srv/a?dir=x&narHash=${HASH}`,
       'https://h.example/a.tar.gz',
       `tarball+https://h.example/latest?narHash=${HASH}`,
       'tarball+file:///srv/a.tar.xz',

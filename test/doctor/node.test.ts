@@ -13,7 +13,7 @@ let bed: Bed
 let shim: Shim
 let kubelet: string
 beforeAll(async () => {
-  bed = await startBed()
+  bed = await startBed({ nixSettings: { sandbox: 'true' } })
   shim = await bed.startShim()
   kubelet = await writeKubelet('kubelet.yaml', {})
   // Something to be linked.
@@ -52,7 +52,18 @@ describe('on a node where all is well', () => {
     const outcomes = findings.map(({ check, outcome }) => [check, outcome])
     expect(outcomes).toEqual(
       [
-        ...['config', 'socket', 'kubelet', 'image pulls', 'containerd', 'build user', 'nix', 'nix daemon', 'policy'],
+        ...[
+          'config',
+          'socket',
+          'kubelet',
+          'image pulls',
+          'containerd',
+          'build user',
+          'nix',
+          'nix daemon',
+          'sandbox',
+          'policy',
+        ],
         ...['state folder', 'layers', 'disk', 'cgroup', 'API server'],
       ].map(check => [check, check === 'API server' ? 'skipped' : expect.stringMatching(/^(ok|warning)$/)]),
     )

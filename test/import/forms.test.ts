@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -58,10 +59,16 @@ describe('a container runs from', () => {
     })
   })
 
-  it('a stream script', async () => {
-    const archive = await node.addFile('streamed', await tar(dockerEntries(await busyboxImage('from a script'))))
-    const script = await node.addFile('stream-script', `#!/bin/sh\nexec cat ${archive}\n`, 0o555)
-    expect(await run(script)).toMatchObject({ output: expect.stringContaining('from a script') })
+  it('an archive that a program wrote', async () => {
+    const shell = await node.addFile('sh', '', 0o555)
+    const storePath = await node.addFile('stream-script', `#!${shell}\n`, 0o555)
+    expect(await node.tryImport(storePath)).toMatchObject({ program: { path: storePath } })
+    const archive = await node.addFile('streamed', await tar(dockerEntries(await busyboxImage('from a program'))))
+    const { imageId } = await node.importImage(storePath, { archive })
+    expect(await node.bed.runPod({ imageId })).toMatchObject({ output: expect.stringContaining('from a program') })
+    // What it wrote is remembered as the program's: nobody has to run it again while the layers are there.
+    await rm(archive, { force: true })
+    expect(await node.importImage(storePath)).toMatchObject({ imageId })
   })
 })
 

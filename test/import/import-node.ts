@@ -1,11 +1,12 @@
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pino } from 'pino'
-import type { ImportCall, ImportedImage } from '../../shim/import/contract.ts'
+import type { ImportCall, ImportedImage, ImportOutcome } from '../../shim/import/contract.ts'
 import { createIdentity } from '../../shim/import/identity.ts'
 import { createImporter } from '../../shim/import/importer.ts'
 import { ownedBy } from '../../shim/owners.ts'
 import { type Bed, type BedOptions, startBed } from '../node/bed.ts'
+import { infosIn } from './closure.ts'
 import type { Entry } from './tar.ts'
 
 /** A containerd, a folder that stands for the Nix store, and an importer between them. */
@@ -17,6 +18,8 @@ export interface ImportNode extends AsyncDisposable {
   addFile(name: string, content: Buffer | string, mode?: number): Promise<string>
   addFolder(name: string, entries: readonly Entry[]): Promise<string>
   importImage(storePath: string, call?: Partial<ImportCall>): Promise<ImportedImage>
+  /** The same of a package that may be a program. */
+  tryImport(storePath: string, call?: Partial<ImportCall>): Promise<ImportOutcome>
   /** Forgets what was in outputs that were read before. */
   forgetPlans(): Promise<void>
   /** Everything in containerd, sorted: its images, blobs, unfinished blobs, snapshots and leases. */
@@ -34,8 +37,8 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
     containerd: { address: bed.containerdSocket, snapshotter: 'overlayfs' },
     stateDir: join(bed.dir, 'state'),
     layers: 'linked' as const,
-    queryStore: async () => [],
-    buildUser: { uid: bed.buildUser.uid, gid: bed.buildUser.gid, env: { PATH: bed.env.PATH ?? '' } },
+    trustStore: false,
+    queryStore: () => infosIn(store),
     onLinking: () => {},
     identity: createIdentity(join(bed.dir, 'state')),
     logger: pino({ level: 'silent' }),
@@ -45,10 +48,24 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
     const { stdout } = await bed.run('ctr', ['--address', bed.containerdSocket, '--namespace', 'k8s.io', ...args])
     return stdout
   }
+  const tryImport: ImportNode['tryImport'] = (storePath, call = {}) =>
+    importer.importImage({
+      storePath,
+      image: 'registry.example/team/app:1',
+      labels: {},
+      ownedBy: 'example/owner',
+      replaceForeign: true,
+      maxImageSize: 2 ** 40,
+      owners: ownedBy('team-a'),
+      signal: new AbortController().signal,
+      onProgress: () => {},
+      ...call,
+    })
   return {
     bed,
     options,
     ctr,
+    tryImport,
     async collect() {
       await ctr('leases', 'create', '--id', 'collect')
       await ctr('leases', 'rm', '--sync', 'collect')
@@ -60,20 +77,11 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
       return path
     },
     addFolder: (name, entries) => writeFolder(join(store, name), entries),
-    importImage: (storePath, call = {}) =>
-      importer.importImage({
-        storePath,
-        image: 'registry.example/team/app:1',
-        labels: {},
-        ownedBy: 'example/owner',
-        replaceForeign: true,
-        runsPrograms: true,
-        maxImageSize: 2 ** 40,
-        owners: ownedBy('team-a'),
-        signal: new AbortController().signal,
-        onProgress: () => {},
-        ...call,
-      }),
+    async importImage(storePath, call) {
+      const outcome = await tryImport(storePath, call)
+      if ('imageId' in outcome) return outcome
+      throw new Error(`${storePath} is a program`)
+    },
     forgetPlans: () => rm(join(options.stateDir, 'plans'), { recursive: true }),
     async contents() {
       const [images, blobs, unfinished, snapshots, leases] = await Promise.all([

@@ -1,18 +1,25 @@
+import { dirname } from 'node:path'
 import { pino } from 'pino'
 import { createIdentity } from '../../shim/import/identity.ts'
 import { createImporter } from '../../shim/import/importer.ts'
 import { ownedBy } from '../../shim/owners.ts'
+import { infosIn } from './closure.ts'
 
 /** Imports what its argument says and writes a line whenever it comes further. */
 const { options, storePath, image } = JSON.parse(process.argv[2] ?? '')
-const own = { identity: createIdentity(options.stateDir), onLinking: () => {}, logger: pino({ level: 'silent' }) }
+const store = dirname(storePath)
+const own = {
+  queryStore: () => infosIn(store),
+  identity: createIdentity(options.stateDir),
+  onLinking: () => {},
+  logger: pino({ level: 'silent' }),
+}
 await createImporter({ ...options, ...own }).importImage({
   storePath,
   image,
   labels: {},
   ownedBy: 'example/owner',
   replaceForeign: true,
-  runsPrograms: true,
   maxImageSize: 2 ** 40,
   owners: ownedBy('team-a'),
   signal: new AbortController().signal,

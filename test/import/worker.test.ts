@@ -1,12 +1,10 @@
+import { fork } from 'node:child_process'
 import { on } from 'node:events'
 import { join } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import * as v from 'valibot'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from '../../shim/import/job.ts'
-import { dockerEntries, smallImage } from './image.ts'
 import { type ImportNode, startImportNode } from './import-node.ts'
-import { tar } from './tar.ts'
 
 let node: ImportNode
 beforeAll(async () => {
@@ -14,20 +12,19 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-/** What the thread of an import tells, in order, progress left out. */
+/** What the process of an import tells, in order, progress left out. */
 async function reportsOf(storePath: string): Promise<ImportReport[]> {
   const { options } = node
-  const { uid, gid, env } = options.buildUser
   const job: ImportJob = {
     storePath,
     image: 'registry.example/reported:1',
     labels: {},
     ownedBy: 'example/owner',
     replaceForeign: true,
-    runsPrograms: true,
     maxImageSize: 2 ** 40,
     containerd: { namespace: 'k8s.io', ...options.containerd },
     layers: 'linked',
+    trustStore: false,
     plansFolder: join(options.stateDir, 'plans'),
     digestsFolder: join(options.stateDir, 'digests'),
     viewFolder: join(options.stateDir, 'view'),
@@ -35,28 +32,30 @@ async function reportsOf(storePath: string): Promise<ImportReport[]> {
     process: 'process',
     lease: `lease-of-${storePath}`,
     staleLeases: [],
-    scriptUser: { env: { ...env }, ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) },
   }
-  const worker = new Worker(new URL('../../shim/import/worker.ts', import.meta.url))
+  const worker = fork(join(import.meta.dirname, '../../shim/import/worker.ts'))
   const reports: ImportReport[] = []
-  worker.postMessage({ kind: 'import', job } satisfies ImportOrder)
+  worker.send({ kind: 'import', job } satisfies ImportOrder)
   for await (const [message] of on(worker, 'message')) {
     const report = v.parse(reportSchema, message)
     reports.push(report)
-    if (report.kind === 'done' || report.kind === 'failed') break
+    if (report.kind === 'query') worker.send(await answer(report.id))
+    else if (report.kind !== 'progress' && report.kind !== 'staleLeasesEnded') break
   }
-  await worker.terminate()
-  return reports.filter(({ kind }) => kind !== 'progress')
+  worker.kill('SIGKILL')
+  return reports.filter(({ kind }) => kind !== 'progress' && kind !== 'query')
 }
 
-const RUNS = { kind: 'script', pid: expect.any(Number) }
-const HAS_ENDED = { kind: 'script' }
+async function answer(id: number): Promise<ImportOrder> {
+  const infos = await node.options.queryStore({ paths: [], recursive: true, signal: new AbortController().signal })
+  return { kind: 'storePaths', id, infos: infos.map(info => ({ ...info, references: [] })) }
+}
 
-it('a script that has ended is reported as such before the import is done', async () => {
-  const archive = await node.addFile('archive', await tar(dockerEntries(await smallImage('reported'))))
-  const script = await node.addFile('script', `#!/bin/sh\nexec cat ${archive}\n`, 0o555)
-  const done = expect.objectContaining({ kind: 'done' })
-  expect(await reportsOf(script)).toEqual([{ kind: 'staleLeasesEnded' }, RUNS, HAS_ENDED, done])
+it('a program is reported with the shell that can run it, and not run', async () => {
+  const shell = await node.addFile('sh', '', 0o555)
+  const path = await node.addFile('program', `#!${shell}\n`, 0o555)
+  const program = { path, storePath: path, shell: { path: shell, argument: '' } }
+  expect(await reportsOf(path)).toEqual([{ kind: 'staleLeasesEnded' }, { kind: 'program', program }])
 })
 
 it('leases of before are reported as ended even when the import fails then', async () => {

@@ -44,7 +44,7 @@ test('the units of the shim build, link layers and run the image under a real sy
     packageName: 'conf.small',
   })
   const imageId = await node.cri(SOCKET).pullImage(pull)
-  expect(await node.journal('enbi-shim')).toContain('by hard links, through /run/enbi-shim/root')
+  expect(await node.journal('enbi-shim')).toContain('by hard links, through /run/enbi-shim/view/root')
   const command = ['/bin/busybox', 'sh', '-c', 'stat -c "%h %u" /nix/store/*-many/share/folder-0/file-0']
   expect(await node.runPod({ imageId, command })).toEqual({ exitCode: 0, output: '2 0\n' })
 })

@@ -82,26 +82,41 @@ describe('the units of the shim', () => {
     ['store-bound-onto-itself', '/'],
     ['root-in-memory', '/nix'],
     ['own-folders', '/srv'],
-    ['two-disks', '/'],
+    ['containerd-in-nix', '/nix'],
   ])('see store and snapshots through one mount: %s', (name, mountPoint) => {
-    expect(shimOf(name)?.serviceConfig.BindPaths).toBe(`${mountPoint}:/run/enbi-shim/root:norbind`)
+    expect(shimOf(name)?.serviceConfig.BindPaths).toBe(`${mountPoint}:/run/enbi-shim/view/root:norbind`)
   })
 
   it('cannot reach through it what is bound elsewhere', () => {
     const { serviceConfig } = shimOf('root-in-memory') ?? {}
-    expect(serviceConfig?.InaccessiblePaths).toContain('-/run/enbi-shim/root/persist/etc/ssh')
-    expect(serviceConfig?.InaccessiblePaths).not.toContain('-/run/enbi-shim/root/persist/var/lib')
+    expect(serviceConfig?.InaccessiblePaths).toContain('-/run/enbi-shim/view/root/persist/etc/ssh')
+    expect(serviceConfig?.InaccessiblePaths).not.toContain('-/run/enbi-shim/view/root/persist/var/lib')
+  })
+
+  it("cannot reach Nix's database and other services' folders, wherever a disk has these", () => {
+    const { serviceConfig } = shimOf('root-in-memory') ?? {}
+    for (const path of ['var', 'persist/var/lib/etcd', 'persist/var/lib/docker'])
+      expect(serviceConfig?.InaccessiblePaths).toContain(`-/run/enbi-shim/view/root/${path}`)
+    expect(shimOf('containerd-in-nix')?.serviceConfig.InaccessiblePaths).toEqual(['-/run/enbi-shim/view/root/var'])
   })
 
   it('can reach a folder of containerd that is in an unusual place', () => {
     const { serviceConfig } = shimOf('containerd-in-opt') ?? {}
-    expect(serviceConfig?.InaccessiblePaths).not.toContain('-/run/enbi-shim/root/opt')
-    expect(serviceConfig?.InaccessiblePaths).toContain('-/run/enbi-shim/root/etc')
+    expect(serviceConfig?.InaccessiblePaths).not.toContain('-/run/enbi-shim/view/root/opt')
+    expect(serviceConfig?.InaccessiblePaths).toContain('-/run/enbi-shim/view/root/etc')
   })
 
-  it('have no such mount where nothing is linked', () => {
-    expect(shimOf('more-settings')?.serviceConfig).not.toHaveProperty('BindPaths')
-    expect(shimOf('more-settings')?.serviceConfig).not.toHaveProperty('InaccessiblePaths')
+  it.each(['more-settings', 'two-disks'])('have no such mount where nothing can be linked: %s', name => {
+    const { serviceConfig } = shimOf(name) ?? {}
+    for (const directive of ['BindPaths', 'InaccessiblePaths', 'TemporaryFileSystem'])
+      expect(serviceConfig).not.toHaveProperty(directive)
+  })
+
+  it('have the memory that they are told to', () => {
+    expect(shimOf('kubelet')?.serviceConfig).toMatchObject({ MemoryHigh: '40%', MemoryMax: '50%' })
+    const { serviceConfig } = shimOf('own-memory-limits') ?? {}
+    expect(serviceConfig?.MemoryMax).toBe('8G')
+    expect(serviceConfig).not.toHaveProperty('MemoryHigh')
   })
 
   it('read a file of environment variables', () => {

@@ -6,7 +6,7 @@ export function killTree(pid: number): void {
 }
 
 /** Process numbers below one, children before grandchildren. */
-function descendants(pid: number): number[] {
+export function descendants(pid: number): number[] {
   const parents = new Map(processes().map(id => [id, parentOf(id)]))
   const found = [pid]
   for (const ancestor of found) {

@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { appendFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
@@ -25,7 +26,7 @@ interface Gated {
   isWaiting(): Promise<boolean>
 }
 
-/** `gated` waits in its builder, `gated-stream` in the middle of its import. */
+/** `gated` waits in its builder, `gated-stream` is a program that waits while it writes the image. */
 async function makeGated(packageName: 'gated' | 'gated-stream' = 'gated'): Promise<Gated> {
   const example = await copyExample('formats', bed.dir)
   const gate = await addGate(example)
@@ -43,7 +44,7 @@ async function makeGated(packageName: 'gated' | 'gated-stream' = 'gated'): Promi
 describe('SIGKILL of the shim', () => {
   it.each([
     ['a build', 'gated'],
-    ['an import', 'gated-stream'],
+    ['the run of a program', 'gated-stream'],
   ] as const)('in the middle of %s: the same pull again succeeds', async (_name, packageName) => {
     const gated = await makeGated(packageName)
     const shim = await bed.startShim()
@@ -102,12 +103,14 @@ describe('containerd', () => {
   })
 
   it('that is killed during an import and comes back: the import is begun again', async () => {
-    const gated = await makeGated('gated-stream')
+    const example = await copyExample('formats', bed.dir)
+    // So much that the import is under way when the end of the build is heard of.
+    await appendFile(join(example.dir, 'busybox'), randomBytes(48_000_000))
     const shim = await bed.startShim()
-    const running = gated.pull(shim)
-    await gated.untilWaiting()
+    const recipe = { image: 'registry.example/crash/app:1', flakeUrl: example.url, packageName: 'docker-archive' }
+    const running = bed.cri(shim.socket).pullImage(recipePull(recipe))
+    await untilLogged(shim, 'build done')
     await bed.containerd.kill()
-    await gated.open()
     await bed.containerd.start()
     await expect(running).resolves.toMatch(/^sha256:/)
   })

@@ -92,10 +92,10 @@ describe('a NixBuild that is given to the node', () => {
 
   it('that is deleted and made again in the middle of it is built all the same', async () => {
     const namespace = await around.cluster.createNamespace()
-    const { image, ...rest } = around.recipeOf('taken', 'gated-stream')
+    const { image, ...rest } = around.recipeOf('taken', 'gated')
     await rm(around.gate, { force: true })
     await around.cluster.apply(nixBuildManifest(namespace, 'taken', { imageTag: image, ...rest }, label()))
-    await untilNixBuilds(around.cluster, namespace, { status: 'Importing' })
+    await untilNixBuilds(around.cluster, namespace, { status: 'Building' })
     await around.cluster.kubectl(['delete', 'nixbuild', 'taken', `--namespace=${namespace}`])
     await around.cluster.apply(nixBuildManifest(namespace, 'taken', { imageTag: image, ...rest }, label()))
     await writeFile(around.gate, '')

@@ -19,8 +19,9 @@ const NEEDED = [
   { program: '/usr/bin/busybox', debianPackage: 'busybox-static', isStatic: true },
   { program: '/usr/lib/cni/loopback', debianPackage: 'containernetworking-plugins' },
   { program: '/usr/bin/etcd', debianPackage: 'etcd-server' },
-  // nix fetches git flakes with it; the tests look for processes with pgrep and kill them.
+  // nix fetches git flakes with them; the tests look for processes with pgrep and kill them.
   { program: '/usr/bin/git', debianPackage: 'git' },
+  { program: '/usr/bin/ssh', debianPackage: 'openssh-client' },
   { program: '/usr/bin/pgrep', debianPackage: 'procps' },
   // Units run by the real one; no part of the machine's own is touched.
   { program: '/usr/lib/systemd/systemd', debianPackage: 'systemd' },

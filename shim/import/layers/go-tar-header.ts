@@ -1,3 +1,4 @@
+import { withoutEnd } from '../../build/text.ts'
 import { type ByteString, bytesOf, isAscii } from './byte-string.ts'
 import type { MergedEntry } from './merged-entries.ts'
 import { BLOCK_BYTES, ID_LIMIT, NAME_BYTES, OWNER_NAME_BYTES, SIZE_LIMIT } from './ustar-header.ts'
@@ -82,7 +83,7 @@ function paxHeader(name: ByteString, records: readonly PaxRecord[]): Buffer {
   const data = records.map(encode).join('')
   const slash = name.lastIndexOf('/')
   const paxName = asciiOf(`${name.slice(0, slash + 1)}PaxHeaders.0/${name.slice(slash + 1)}`).slice(0, NAME_BYTES)
-  const header = block({ ...NOBODY, flag: 'x', name: paxName.replace(/\/+$/, ''), size: data.length }, false)
+  const header = block({ ...NOBODY, flag: 'x', name: withoutEnd(paxName, '/'), size: data.length }, false)
   const padding = Buffer.alloc(-data.length & (BLOCK_BYTES - 1))
   return Buffer.concat([header, Buffer.from(data, 'latin1'), padding])
 }
@@ -118,7 +119,7 @@ function asciiOf(bytes: ByteString): ByteString {
 /** A name that is cut behind a slash would be that of a folder. */
 function cutName(name: ByteString): ByteString {
   const isCutBehindSlash = name.length > NAME_BYTES && name[NAME_BYTES - 1] === '/'
-  return isCutBehindSlash ? name.slice(0, NAME_BYTES - 1).replace(/\/+$/, '') : name
+  return isCutBehindSlash ? withoutEnd(name.slice(0, NAME_BYTES - 1), '/') : name
 }
 
 /** The checksum is that of a block with spaces in its place. */

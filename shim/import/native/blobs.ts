@@ -22,6 +22,6 @@ export class StaleDigest extends Error {}
 
 async function writeBlob({ source }: IdentifiedLayer, stage: NativeStage): Promise<string> {
   if (source.kind === 'store' || source.kind === 'merged') return (await makeTar(source.layer, stage)).digest
-  const bytes = source.kind === 'file' ? fileBytes(source.path) : oneChunk(source.bytes)
+  const bytes = source.kind === 'file' ? fileBytes(source.path, stage.closure) : oneChunk(source.bytes)
   return (await stage.writer.write(bytes)).digest
 }

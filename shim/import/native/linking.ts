@@ -8,6 +8,7 @@ import { type LinkView, openLinkView } from '../link/link-view.ts'
 import { createLinker, type Linker } from '../link/linker.ts'
 import { fillMerged } from '../link/place-merged.ts'
 import { type FillCounts, noCounts } from '../link/placing.ts'
+import { strangeStoreOwner } from '../link/store-owner.ts'
 
 /** Gets files of the store into snapshots without a tar. */
 export interface Linking {
@@ -36,6 +37,8 @@ export interface LinkingOptions {
   readonly probe: string
   /** What names of folders that are made for a mount begin with. */
   readonly viewFolder: string
+  /** Whether it may be linked from a store that is not root's. */
+  readonly trustStore: boolean
   readonly signal: AbortSignal
 }
 
@@ -51,9 +54,16 @@ const STORE = '/nix/store'
  * Layers are filled in a snapshot that is thrown away afterwards, so that all can be filled at once, and moved from there
  * into their own: those can only be made one after another. It goes with the lease when this process is killed.
  */
-export async function openLinking({ snapshotter, probe, viewFolder, signal }: LinkingOptions): Promise<OpenedLinking> {
+export async function openLinking(options: LinkingOptions): Promise<OpenedLinking> {
+  const { snapshotter, probe, viewFolder, trustStore, signal } = options
   if (snapshotter.name !== LINKED_SNAPSHOTTER)
     return { possible: false, how: `containerd's snapshotter is ${snapshotter.name}, not ${LINKED_SNAPSHOTTER}` }
+  const owner = trustStore ? undefined : await strangeStoreOwner()
+  if (owner !== undefined)
+    return {
+      possible: false,
+      how: `the store belongs to uid ${owner}, which can change it, and import.trustStore is not set`,
+    }
   const { key, mounts } = await prepareSnapshot(snapshotter, '')
   try {
     const folder = await usable(folderOf(mounts))

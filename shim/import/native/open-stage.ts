@@ -1,5 +1,6 @@
 import type { ImageWriter } from '../../containerd/image-writer.ts'
 import type { Lease } from '../../containerd/leases.ts'
+import type { Closure } from '../closure.ts'
 import type { ImportJob } from '../job.ts'
 import { openDigestCache } from '../layers/digest-cache.ts'
 import { createTarThreads } from '../layers/tar-threads.ts'
@@ -13,20 +14,22 @@ interface Containerd {
   readonly lease: Lease
   readonly snapshotter: string
   readonly writer: ImageWriter
+  readonly closure: Closure
   readonly limit: SizeLimit
 }
 
 /** Nothing is opened before it is needed. */
 export function openNativeStage(
-  { lease, snapshotter: name, writer, limit }: Containerd,
+  { lease, snapshotter: name, writer, closure, limit }: Containerd,
   job: ImportJob,
   run: ImportRun,
 ) {
   const tars = createTarThreads()
   const snapshotter = { calls: lease.calls, name }
+  const { viewFolder, trustStore } = job
   let opening: Promise<Linking | undefined> | undefined
   const linking = () => {
-    opening ??= open({ snapshotter, probe: job.storePath, viewFolder: job.viewFolder, signal: run.signal }, run)
+    opening ??= open({ snapshotter, probe: job.storePath, viewFolder, trustStore, signal: run.signal }, run)
     return opening
   }
   const wantsTars = job.layers === 'tar' || name !== LINKED_SNAPSHOTTER
@@ -36,7 +39,8 @@ export function openNativeStage(
     writer,
     cache: openDigestCache(job.digestsFolder),
     tars,
-    paths: createValidPaths(paths => run.queryStore({ paths, recursive: false })),
+    closure,
+    paths: createValidPaths(closure),
     limit,
     wantsTars,
     linking,

@@ -1,6 +1,7 @@
 import type { ImageWriter } from '../../containerd/image-writer.ts'
 import type { Lease } from '../../containerd/leases.ts'
 import type { Snapshotter } from '../../containerd/snapshots.ts'
+import type { Closure } from '../closure.ts'
 import type { ImportProgress } from '../contract.ts'
 import type { DigestCache } from '../layers/digest-cache.ts'
 import type { TarThreads } from '../layers/tar-threads.ts'
@@ -15,6 +16,7 @@ export interface NativeStage {
   readonly writer: ImageWriter
   readonly cache: DigestCache
   readonly tars: TarThreads
+  readonly closure: Closure
   readonly paths: ValidPaths
   readonly limit: SizeLimit
   /** Whether every layer's tar has to be in the content store. */

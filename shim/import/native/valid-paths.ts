@@ -1,24 +1,20 @@
+import type { Closure } from '../closure.ts'
 import type { StorePathInfo } from '../contract.ts'
 import { archiveInvalid } from '../invalid.ts'
 
-/** Asks Nix about store paths, and about each of them once. */
+/** Store paths that are valid, and that the package refers to: no others are for its image. */
 export interface ValidPaths {
-  /** Throws ArchiveInvalid when one is not valid: what is still being built, or was collected, is nobody's to read. */
+  /** Throws ArchiveInvalid when one is not: what is still being built, was collected, or is somebody else's. */
   infoOf(paths: readonly string[]): Promise<ReadonlyMap<string, StorePathInfo>>
 }
 
-export type QueryStore = (paths: readonly string[]) => Promise<readonly StorePathInfo[]>
-
-export function createValidPaths(query: QueryStore): ValidPaths {
-  const known = new Map<string, StorePathInfo>()
+export function createValidPaths({ infos }: Closure): ValidPaths {
   return {
     async infoOf(paths) {
-      const unknown = [...new Set(paths)].filter(path => !known.has(path))
-      if (unknown.length > 0) for (const info of await query(unknown)) known.set(info.path, info)
-      const missing = unknown.find(path => !known.has(path))
+      const missing = paths.find(path => !infos.has(path))
       if (missing !== undefined)
-        throw archiveInvalid(`names ${missing}, which is no valid path of this node's Nix store`)
-      return known
+        throw archiveInvalid(`names ${missing}, which is no valid store path that the package refers to`)
+      return infos
     },
   }
 }

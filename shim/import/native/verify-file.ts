@@ -1,12 +1,13 @@
-import { createReadStream } from 'node:fs'
 import { knownDiffId } from '../../containerd/unpack.ts'
 import { storePathOf } from '../../store-path.ts'
 import type { StoredBlob } from '../blob-store.ts'
+import type { Closure } from '../closure.ts'
 import { hashBytes } from '../hash-bytes.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { fileKey, unpackedKey } from '../layers/digest-keys.ts'
 import { measureLayer } from '../measure-layer.ts'
 import type { TarFileLayer } from '../sources/native-image.ts'
+import { openStoreFile } from '../sources/store-file.ts'
 import type { IdentifiedLayer } from './identify.ts'
 import type { NativeStage } from './stage.ts'
 
@@ -36,9 +37,10 @@ export async function verifyFile(source: TarFileLayer, stage: NativeStage): Prom
 }
 
 /** Where containerd lacks the blob, it is the one that makes the digest while it gets it. */
-async function digestFile({ path, digest }: TarFileLayer, { writer, limit }: NativeStage): Promise<DigestedFile> {
+async function digestFile({ path, digest }: TarFileLayer, stage: NativeStage): Promise<DigestedFile> {
+  const { writer, closure, limit } = stage
   const isThere = await writer.has(digest)
-  const { bytes, unpackedSize } = await measureLayer(fileBytes(path), limit)
+  const { bytes, unpackedSize } = await measureLayer(fileBytes(path, closure), limit)
   const made = await (isThere ? hashBytes(bytes) : writer.write(bytes))
   return { ...made, unpackedSize: unpackedSize() }
 }
@@ -50,6 +52,8 @@ interface DigestedFile extends StoredBlob {
 
 const READ_BYTES = 256 * 1024
 
-export async function* fileBytes(path: string): AsyncGenerator<Buffer> {
-  for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES })) yield chunk
+export async function* fileBytes(path: string, closure: Closure): AsyncGenerator<Buffer> {
+  await using file = await openStoreFile(path, closure)
+  await using handle = await file.openToRead()
+  for await (const chunk of handle.createReadStream({ highWaterMark: READ_BYTES, autoClose: false })) yield chunk
 }

@@ -1,3 +1,4 @@
+import type { Closure } from '../closure.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { type Owner, ROOT } from '../layers/layer.ts'
 import { LAYER_TYPE } from '../manifest.ts'
@@ -9,7 +10,7 @@ import { makeStreamConfig } from './stream-config.ts'
 import type { StreamProgram } from './stream-program.ts'
 
 interface Surroundings {
-  readonly storeDir?: string | undefined
+  readonly closure: Closure
   /** Milliseconds since 1970. */
   readonly now?: (() => number) | undefined
 }
@@ -21,14 +22,14 @@ interface Surroundings {
 export async function makeStreamImage(
   conf: StreamConf,
   program: StreamProgram,
-  { storeDir, now = Date.now }: Surroundings,
+  { closure, now = Date.now }: Surroundings,
 ): Promise<NativeImage | undefined> {
   const { architecture, config, storeLayers, customisationLayer } = conf
   const times = readTimes(conf, program, pythonTimeAt(now()))
   if (!times) return undefined
   const layer = { owner: ownerFor(conf, program), mtime: times.mtime, rootMode: program.rootMode }
-  const base = conf.fromImage === undefined ? undefined : await resolveStoreFile(conf.fromImage, storeDir)
-  const top = await findCustomisationLayer(customisationLayer, storeDir)
+  const base = conf.fromImage === undefined ? undefined : await resolveStoreFile(conf.fromImage, closure)
+  const top = await findCustomisationLayer(customisationLayer, closure)
   const layers: NativeLayer[] = storeLayers.map(paths => {
     return { kind: 'store', layer: { paths, ...layer } }
   })
@@ -72,9 +73,9 @@ function required<Value>(value: Value | undefined, name: string): Value {
 
 const MAX_CHECKSUM_BYTES = 1024
 
-async function findCustomisationLayer(folder: string, storeDir: string | undefined): Promise<TarFileLayer> {
-  const path = await resolveStoreFile(`${folder}/layer.tar`, storeDir)
-  const text = await readStoreFile(`${folder}/checksum`, MAX_CHECKSUM_BYTES, storeDir)
+async function findCustomisationLayer(folder: string, closure: Closure): Promise<TarFileLayer> {
+  const path = await resolveStoreFile(`${folder}/layer.tar`, closure)
+  const text = await readStoreFile(`${folder}/checksum`, MAX_CHECKSUM_BYTES, closure)
   const checksum = text?.toString('latin1').trim()
   if (!checksum || !/^[0-9a-f]{64}$/.test(checksum)) throw archiveInvalid(`has no checksum in ${folder}`)
   const digest = `sha256:${checksum}`

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import type { Closure } from '../closure.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { type MergedPath, TODAYS_FORM } from '../layers/merged-layer.ts'
 import { LAYER_TYPE } from '../manifest.ts'
@@ -13,39 +14,28 @@ import {
 import { readOrderedJson } from './ordered-json.ts'
 import { resolveStoreFile } from './store-file.ts'
 
-export interface Nix2ContainerOptions {
-  /** `/nix/store`, unless in a test. */
-  readonly storeDir?: string | undefined
-}
-
 /**
  * An image by the JSON document of nix2container; undefined for any other document. Throws ArchiveInvalid when it is
  * damaged, names what is not in the store, or has more than any image.
  */
-export async function readNix2ContainerImage(
-  json: Buffer,
-  { storeDir }: Nix2ContainerOptions = {},
-): Promise<NativeImage | undefined> {
+export async function readNix2ContainerImage(json: Buffer, closure: Closure): Promise<NativeImage | undefined> {
   if (!isNix2ContainerJson(json)) return undefined
   if (!isUtf8(json)) throw archiveInvalid(`has a ${JSON_NAME} that is not UTF-8`)
-  const { arch, layers } = parseNix2ContainerJson(json, storeDir)
+  const { arch, layers } = parseNix2ContainerJson(json, closure.storeDir)
   const document = readOrderedJson(json.toString('utf8'))
   const parts = readConfigParts(document instanceof Map ? document : new Map(), arch)
   return {
     platform: { os: 'linux', architecture: arch },
-    layers: await Promise.all(layers.map(layer => toLayer(layer, storeDir))),
+    layers: await Promise.all(layers.map(layer => toLayer(layer, closure))),
     makeConfig: known => makeNix2ContainerConfig(parts, known),
   }
 }
 
-async function toLayer(
-  layer: Nix2ContainerLayerJson,
-  storeDir: string | undefined,
-): Promise<MergedFilesLayer | TarFileLayer> {
+async function toLayer(layer: Nix2ContainerLayerJson, closure: Closure): Promise<MergedFilesLayer | TarFileLayer> {
   const { digest, diff_ids: diffId, mediatype: mediaType, 'layer-path': file, paths } = layer
   const isCompressed = mediaType !== LAYER_TYPE
   if (!isCompressed && digest !== diffId) throw archiveInvalid(`has a layer ${digest} that would be ${diffId}, too`)
-  if (file) return { kind: 'file', path: await resolveStoreFile(file, storeDir), diffId, digest, mediaType }
+  if (file) return { kind: 'file', path: await resolveStoreFile(file, closure), diffId, digest, mediaType }
   if (isCompressed) throw archiveInvalid(`has a compressed layer ${digest} without a file`)
   return { kind: 'merged', layer: { paths: paths.map(toPath), form: TODAYS_FORM }, promised: diffId }
 }

@@ -1,3 +1,5 @@
+import { withoutEnd } from '../../build/text.ts'
+
 /** Go takes an hour of one digit, and a comma. */
 const FORM = /^(\d{4}-\d\d-\d\d)T(\d\d?)(:\d\d:\d\d)(?:[.,](\d+))?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d))$/
 
@@ -6,7 +8,7 @@ export function goTime(text: string): string | undefined {
   const [matched, date, hour = '', rest, digits = '', zone = 'Z'] = FORM.exec(text) ?? []
   const local = `${date}T${hour.padStart(2, '0')}${rest}`
   if (matched === undefined || !isRealDate(local)) return undefined
-  const fraction = digits.slice(0, NANOSECOND_DIGITS).replace(/0+$/, '')
+  const fraction = withoutEnd(digits.slice(0, NANOSECOND_DIGITS), '0')
   return local + (fraction && `.${fraction}`) + (/^[+-]00:00$/.test(zone) ? 'Z' : zone)
 }
 

@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import { quote } from '../../quote.ts'
+import type { Closure } from '../closure.ts'
 import type { PackageConfig } from './package-config.ts'
 import { isProgram, listPrograms } from './package-files.ts'
 import { packageRefusal } from './package-refusal.ts'
 
 interface Wanted {
-  /** The image has the programs that lie in here. */
-  readonly store: string
+  /** The image has the programs of it. */
+  readonly closure: Closure
   readonly mainProgram: string | undefined
   readonly config: PackageConfig
 }
@@ -16,10 +17,10 @@ interface Wanted {
  * there is none, or more than one.
  */
 export async function findEntrypoint(folder: string, wanted: Wanted): Promise<string | undefined> {
-  const { store, mainProgram, config } = wanted
+  const { closure, mainProgram, config } = wanted
   if (config.Entrypoint !== undefined) return undefined
-  if (await isProgram(folder, store)) return folder
-  const programs = await listPrograms(folder, store)
+  if (await isProgram(folder, closure)) return folder
+  const programs = await listPrograms(folder, closure)
   const chosen = choosePrograms(programs, mainProgram)
   const [only, ...others] = chosen
   if (only !== undefined && others.length === 0) return join(folder, 'bin', only)

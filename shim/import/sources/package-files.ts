@@ -1,44 +1,37 @@
-import type { Stats } from 'node:fs'
-import { lstat, readdir, realpath, stat } from 'node:fs/promises'
-import { join, sep } from 'node:path'
+import { lstat } from 'node:fs/promises'
+import { join } from 'node:path'
+import pMap from 'p-map'
 import { hasCode } from '../../error-code.ts'
 import { messageOf, RetryableError } from '../../errors.ts'
+import type { Closure } from '../closure.ts'
 
 /** Whether there is anything by that name, a dangling link included. Throws ImportInterrupted. */
 export async function isThere(path: string): Promise<boolean> {
-  return (await unlessMissing(path, lstat(path))) !== undefined
+  try {
+    await lstat(path)
+    return true
+  } catch (cause) {
+    if (hasCode(cause, 'ENOENT', 'ENOTDIR')) return false
+    throw new RetryableError('ImportInterrupted', `${path} cannot be read: ${messageOf(cause)}`, { cause })
+  }
 }
+
+/** Files that are looked at at once. */
+const MAX_OPEN = 32
 
 /** Names of the programs in `bin`, sorted; those that start with a dot are the insides of wrappers. */
-export async function listPrograms(folder: string, store: string): Promise<string[]> {
-  const bin = join(folder, 'bin')
-  const names = (await unlessMissing(bin, readdir(bin))) ?? []
-  const visible = names.filter(name => !name.startsWith('.')).sort()
-  const found = await Promise.all(visible.map(name => isProgram(join(bin, name), store)))
+export async function listPrograms(folder: string, closure: Closure): Promise<string[]> {
+  await using bin = await closure.find(join(folder, 'bin'))
+  if (!bin?.stats.isDirectory()) return []
+  const visible = (await bin.list()).filter(name => !name.startsWith('.')).sort()
+  const found = await pMap(visible, name => isProgram(join(bin.path, name), closure), { concurrency: MAX_OPEN })
   return visible.filter((_, index) => found[index])
-}
-
-/** Whether it is a file that may be run, in the store: the image has nothing else. */
-export async function isProgram(path: string, store: string): Promise<boolean> {
-  const [resolved, root] = await Promise.all([
-    unlessMissing(path, realpath(path)),
-    unlessMissing(store, realpath(store)),
-  ])
-  if (resolved === undefined || root === undefined || !resolved.startsWith(root + sep)) return false
-  return isExecutable(await unlessMissing(resolved, stat(resolved)))
 }
 
 const ANY_EXECUTE = 0o111
 
-function isExecutable(stats: Stats | undefined): boolean {
-  return stats?.isFile() === true && (stats.mode & ANY_EXECUTE) !== 0
-}
-
-async function unlessMissing<Value>(path: string, read: Promise<Value>): Promise<Value | undefined> {
-  try {
-    return await read
-  } catch (cause) {
-    if (hasCode(cause, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG')) return undefined
-    throw new RetryableError('ImportInterrupted', `${path} cannot be read: ${messageOf(cause)}`, { cause })
-  }
+/** Whether it is a file that may be run, of the closure: the image has nothing else. */
+export async function isProgram(path: string, closure: Closure): Promise<boolean> {
+  await using found = await closure.find(path)
+  return found?.stats.isFile() === true && (found.stats.mode & ANY_EXECUTE) !== 0
 }

@@ -1,6 +1,6 @@
-import { dirname } from 'node:path'
+import type { Closure } from '../closure.ts'
 import { hostPlatform } from '../config.ts'
-import type { PackageHints, StorePathInfo } from '../contract.ts'
+import type { PackageHints } from '../contract.ts'
 import { plainLayer, STORE_MTIME } from '../layers/layer.ts'
 import type { NativeImage, NativeLayer } from './native-image.ts'
 import { layOver, readPackageConfig } from './package-config.ts'
@@ -14,7 +14,7 @@ interface Package {
   /** Where that lies. */
   readonly storePath: string
   /** The package itself, and all that it refers to. */
-  readonly closure: readonly StorePathInfo[]
+  readonly closure: Closure
   readonly hints: PackageHints
 }
 
@@ -28,13 +28,13 @@ const MAX_STORE_LAYERS = 100
 export async function makePackageImage({ folder, storePath, closure, hints }: Package): Promise<NativeImage> {
   const said = readPackageConfig(hints.imageConfig ?? {})
   const entrypoint = await findEntrypoint(folder, {
-    store: dirname(storePath),
+    closure,
     mainProgram: hints.mainProgram,
     config: said,
   })
   const links = await makePackageLinks(folder)
   // The package changes most often: by itself, it changes no layer of what it needs.
-  const needed = closure.filter(({ path }) => path !== storePath)
+  const needed = [...closure.infos.values()].filter(({ path }) => path !== storePath)
   const stores = [...splitByPopularity(needed, MAX_STORE_LAYERS - 1), [storePath]]
   const layers = [...stores.map(toLayer), links]
   const platform = hostPlatform()

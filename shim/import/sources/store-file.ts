@@ -1,38 +1,23 @@
-import { constants } from 'node:fs'
-import { lstat, open, realpath } from 'node:fs/promises'
-import { hasCode } from '../../error-code.ts'
-import { messageOf, RetryableError } from '../../errors.ts'
+import type { Closure, ClosureFile } from '../closure.ts'
 import { archiveInvalid } from '../invalid.ts'
-import { readHead } from '../read-head.ts'
-import { isPathInStore } from './path-in-store.ts'
 
-/** As readUpTo, of a file that an image names: links are followed, but not out of the store. */
-export async function readStoreFile(path: string, maxBytes: number, storeDir?: string): Promise<Buffer | undefined> {
-  return readUpTo(await resolveStoreFile(path, storeDir), maxBytes)
+/** The whole file, or undefined when it is longer than `maxBytes`. Throws as openStoreFile. */
+export async function readStoreFile(path: string, maxBytes: number, closure: Closure): Promise<Buffer | undefined> {
+  await using file = await openStoreFile(path, closure)
+  const bytes = await file.head(maxBytes + 1)
+  return bytes.length > maxBytes ? undefined : bytes
 }
 
-/** Where links lead from a path in the store. Throws ArchiveInvalid when that is no regular file of the store. */
-export async function resolveStoreFile(path: string, storeDir?: string): Promise<string> {
-  const resolved = await realpath(path).catch(cause => refuse(path, cause))
-  if (!isPathInStore(resolved, storeDir)) throw archiveInvalid(`names ${path}, which leads out of the Nix store`)
-  const stats = await lstat(resolved).catch(cause => refuse(path, cause))
-  if (!stats.isFile()) throw archiveInvalid(`names ${path}, which is no file`)
-  return resolved
+/** A file that an image names; links are followed. Throws ArchiveInvalid when it is no regular file of the closure. */
+export async function openStoreFile(path: string, closure: Closure): Promise<ClosureFile> {
+  const found = await closure.find(path)
+  if (found?.stats.isFile()) return found
+  await found?.[Symbol.asyncDispose]()
+  throw archiveInvalid(`names ${path}, which is no file of the package, nor of what it refers to`)
 }
 
-/** The whole file, or undefined when it is longer than `maxBytes`. The path has no link in it. */
-export async function readUpTo(path: string, maxBytes: number): Promise<Buffer | undefined> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch(cause => refuse(path, cause))
-  try {
-    const bytes = await readHead(file, maxBytes + 1)
-    return bytes.length > maxBytes ? undefined : bytes
-  } finally {
-    await file.close()
-  }
-}
-
-function refuse(path: string, cause: unknown): never {
-  if (hasCode(cause, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'))
-    throw archiveInvalid(`names ${path}, which is not in this node's Nix store`, cause)
-  throw new RetryableError('ImportInterrupted', `${path} cannot be read: ${messageOf(cause)}`, { cause })
+/** Where links lead from a path. Throws as openStoreFile. */
+export async function resolveStoreFile(path: string, closure: Closure): Promise<string> {
+  await using file = await openStoreFile(path, closure)
+  return file.path
 }

@@ -1,9 +1,10 @@
+import type { Closure } from '../closure.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { MAX_JSON_BYTES } from '../json.ts'
 import type { Output } from '../output.ts'
 import { makeStreamImage } from './make-stream-image.ts'
 import type { NativeImage } from './native-image.ts'
-import { readStoreFile, readUpTo } from './store-file.ts'
+import { readStoreFile } from './store-file.ts'
 import { findStreamCommand } from './stream-command.ts'
 import { CONF_NAME, isStreamConf, readStreamConf, type StreamConf } from './stream-conf.ts'
 import { recogniseStreamProgram, type StreamProgram } from './stream-program.ts'
@@ -11,8 +12,7 @@ import { recogniseStreamProgram, type StreamProgram } from './stream-program.ts'
 export type StreamOutput = Pick<Extract<Output, { kind: 'script' | 'json' }>, 'kind' | 'path'>
 
 export interface StreamOptions {
-  /** `/nix/store`, unless in a test. */
-  readonly storeDir?: string | undefined
+  readonly closure: Closure
   /** For an image that is created "now": milliseconds since 1970. */
   readonly now?: (() => number) | undefined
 }
@@ -24,7 +24,7 @@ export interface StreamOptions {
  */
 export function readStreamImage(
   { kind, path }: StreamOutput,
-  options: StreamOptions = {},
+  options: StreamOptions,
 ): Promise<NativeImage | undefined> {
   return kind === 'script' ? readScript(path, options) : readBareConf(path, options)
 }
@@ -33,22 +33,23 @@ export function readStreamImage(
 const MAX_SCRIPT_BYTES = 64 * 1024
 
 async function readScript(path: string, options: StreamOptions): Promise<NativeImage | undefined> {
-  const { storeDir } = options
-  const script = await readUpTo(path, MAX_SCRIPT_BYTES)
+  const { closure } = options
+  const { storeDir } = closure
+  const script = await readStoreFile(path, MAX_SCRIPT_BYTES, closure)
   const command = script && findStreamCommand(script.toString('utf8'), storeDir)
   if (!command) return undefined
-  const source = await readStoreFile(command.program, MAX_SCRIPT_BYTES, storeDir)
+  const source = await readStoreFile(command.program, MAX_SCRIPT_BYTES, closure)
   const program = source && recogniseStreamProgram(source.toString('utf8'))
   if (!program) return undefined
-  const bytes = await readStoreFile(command.conf, MAX_JSON_BYTES, storeDir)
+  const bytes = await readStoreFile(command.conf, MAX_JSON_BYTES, closure)
   if (!bytes) throw archiveInvalid(`has a ${CONF_NAME} of more than ${MAX_JSON_BYTES} bytes`)
   return makeStreamImage(readStreamConf(bytes, storeDir), program, options)
 }
 
 async function readBareConf(path: string, options: StreamOptions): Promise<NativeImage | undefined> {
-  const bytes = await readUpTo(path, MAX_JSON_BYTES)
+  const bytes = await readStoreFile(path, MAX_JSON_BYTES, options.closure)
   if (!bytes || !isStreamConf(bytes)) return undefined
-  const conf = readStreamConf(bytes, options.storeDir)
+  const conf = readStreamConf(bytes, options.closure.storeDir)
   const image = await makeStreamImage(conf, programFor(conf), options)
   if (!image) throw archiveInvalid(`has a ${CONF_NAME} with a time of an unexpected form`)
   return image

@@ -1,7 +1,5 @@
-import { chmod, mkdtemp, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { hostSystem } from '../../../shim/build/system.ts'
 import { hostPlatform } from '../../../shim/import/config.ts'
+import { writeMadeFlake } from '../../node/made-flake.ts'
 
 export interface ClaimedLayer {
   /** What the layer is said to be. */
@@ -9,65 +7,67 @@ export interface ClaimedLayer {
   readonly diffId?: string
   readonly mediaType?: string
   /** Shell commands that make its files in `$out`. */
-  readonly files: string
-  /** The files are no store path that moves to the root, but a tar that lies ready in it, by that name. */
-  readonly ready?: string
+  readonly files?: string
+  /** In place of files that move to the root: a tar that lies ready in the store. */
+  readonly ready?: Buffer
 }
 
 const TAR = 'application/vnd.oci.image.layer.v1.tar'
+const CONFIG = { Cmd: ['/bin/busybox', 'cat', '/text'] }
 
 /** Has `image`, a document of nix2container that says of its layers what its author likes. Returns its URL. */
 export async function writeClaims(parent: string, layers: readonly ClaimedLayer[]): Promise<string> {
-  return writeFlake(
+  const ready = layers.flatMap(({ ready }, index): [string, Buffer][] => (ready ? [[`layer-${index}`, ready]] : []))
+  const settings = layers.map(({ digest, diffId = digest, mediaType = TAR, files = '', ready }, index) => {
+    const said = { digest, diff_ids: diffId, mediatype: mediaType, size: 1000 }
+    return {
+      said,
+      files: ready ? `mkdir $out; cp $folder/layer-${index} $out/layer` : files,
+      isReady: ready !== undefined,
+    }
+  })
+  return writeMadeFlake(
     parent,
     `let
-      layers = map ({ digest, diff_ids, mediatype, files, ready }:
-        let path = make "layer" { } files;
-        in { inherit digest diff_ids mediatype; size = 1000; }
-          // (if ready == "" then { paths = [ { inherit path; options.rewrite = { regex = "^\${path}"; repl = ""; }; } ]; } else { layer-path = "\${path}/\${ready}"; })
-      ) (builtins.fromJSON (builtins.readFile ./layers.json));
+      toLayer = { said, files, isReady }:
+        let path = make "layer" { folder = "\${./.}"; } files;
+        in said // (if isReady
+          then { layer-path = "\${path}/layer"; }
+          else { paths = [ { inherit path; options.rewrite = { regex = "^\${path}"; repl = ""; }; } ]; });
       document = builtins.toJSON {
         version = 1;
         arch = "${hostPlatform().architecture}";
-        image-config = { Cmd = [ "/bin/busybox" "cat" "/text" ]; };
-        inherit layers;
+        image-config = builtins.fromJSON ''${JSON.stringify(CONFIG)}'';
+        layers = map toLayer (builtins.fromJSON (builtins.readFile ./settings.json));
       };
     in make "image.json" { inherit document; } ''printf %s "$document" > $out''`,
-    {
-      'layers.json': JSON.stringify(
-        layers.map(({ digest, diffId = digest, mediaType = TAR, files, ready = '' }) => {
-          return { digest, diff_ids: diffId, mediatype: mediaType, files, ready }
-        }),
-      ),
-    },
+    { 'settings.json': JSON.stringify(settings), ...Object.fromEntries(ready) },
   )
 }
 
-/** `image` is an expression that may use `make NAME ENVIRONMENT SCRIPT`. */
-export async function writeFlake(
-  parent: string,
-  image: string,
-  files: Readonly<Record<string, string | Buffer>> = {},
-): Promise<string> {
-  const dir = await mkdtemp(join(parent, 'flake-'))
-  await chmod(dir, 0o755)
-  for (const [name, content] of Object.entries(files)) await writeFile(join(dir, name), content)
-  await writeFile(
-    join(dir, 'flake.nix'),
-    `{
-  outputs = _: let
-    make = name: environment: script: derivation ({
-      inherit name;
-      system = "${hostSystem()}";
-      builder = "/bin/sh";
-      PATH = "/usr/bin:/bin";
-      args = [ "-euc" script ];
-    } // environment);
-  in {
-    packages.${hostSystem()}.image = ${image};
-  };
-}
-`,
+/** Has `image`, a conf.json of streamLayeredImage whose only layer is the ready tar, with that checksum. */
+export async function writeCustomisation(parent: string, layer: Buffer, checksum: string): Promise<string> {
+  const conf = {
+    architecture: hostPlatform().architecture,
+    config: CONFIG,
+    repo_tag: 'attack:1',
+    created: '1970-01-01T00:00:01+00:00',
+    mtime: '1970-01-01T00:00:01+00:00',
+    uid: '0',
+    gid: '0',
+    uname: 'root',
+    gname: 'root',
+    from_image: null,
+    store_dir: '/nix/store',
+    store_layers: [],
+  }
+  return writeMadeFlake(
+    parent,
+    `let
+      layer = make "customisation-layer" { layer = "\${./layer.tar}"; }
+        "mkdir $out; cp $layer $out/layer.tar; echo ${checksum} > $out/checksum";
+      conf = builtins.toJSON ((builtins.fromJSON (builtins.readFile ./conf.json)) // { customisation_layer = layer; });
+    in make "attack-conf.json" { inherit conf; } ''printf %s "$conf" > $out''`,
+    { 'layer.tar': layer, 'conf.json': JSON.stringify(conf) },
   )
-  return `path:${dir}`
 }

@@ -5,6 +5,7 @@ export const TREES = {
   many: ['many', '1', '300', '3000'],
   other: ['many', '2', '30', '3000'],
   odd: ['odd'],
+  whiteouts: ['whiteouts'],
   sparse: ['sparse', `${64 * 1024 ** 2}`],
 }
 
@@ -28,6 +29,7 @@ export const IMAGES: StoreImages = {
   trees: TREES,
   images: {
     small: image([['many'], ['odd', 'other']]),
+    whiteouts: image([['many'], ['whiteouts']]),
     large: image([['many'], ['odd'], ['sparse']]),
     owned: image([['many'], ['odd', 'other']], { conf: { uid: '1000', gid: '100', uname: 'app', gname: 'users' } }),
   },

@@ -1,17 +1,9 @@
-import { chmod, mkdtemp, readlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { MergedForm } from '../../../shim/import/layers/merged-layer.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
 import type { Shim } from '../../node/shim.ts'
-import {
-  LARGE_BYTES,
-  type Nix2ContainerFlake,
-  nix2containerFlake,
-  nix2containerLayers,
-  UNKNOWN_DIGESTS,
-} from './nix2container-flake.ts'
+import { nix2containerDigests, writeNix2ContainerFlake } from './nix2container-bed.ts'
+import { LARGE_BYTES, type Nix2ContainerFlake, UNKNOWN_DIGESTS } from './nix2container-flake.ts'
 
 const MODES = ['linked', 'tar'] as const
 type Mode = (typeof MODES)[number]
@@ -31,7 +23,7 @@ describe('an image of nix2container has its files where it wants them', () => {
     ['until July 2024', { mtime: 0, hasGnames: false }],
   ])('linked or by tars, with the id that it has in a registry, as it was made %s', async (_when, form) => {
     const { mtime } = form
-    const digests = await tarDigests(form)
+    const digests = await nix2containerDigests(bed, form)
     const linked = await pullAndRun('linked', digests)
     expect(linked.output).toMatch(
       new RegExp(`^4711 ${mtime} /bin/busybox\n555 ${mtime} /nix/store/\\S+-program/bin/busybox\n$`),
@@ -53,29 +45,13 @@ test.each(MODES)('an image of a form that is not known is refused, and its paths
   await expect(pullAndRun(mode, UNKNOWN_DIGESTS)).rejects.toThrow(message)
 })
 
-/** As the form's version of nix2container would have made them. */
-async function tarDigests(form: MergedForm): Promise<string[]> {
-  const link = join(bed.dir, 'program')
-  await bed.run('nix', ['build', '--out-link', link, `${await writeFlake(UNKNOWN_DIGESTS)}#program`])
-  const layers = nix2containerLayers(await readlink(link), form)
-  const program = join(import.meta.dirname, 'print-tar-digests.ts')
-  const { stdout } = await bed.run(process.execPath, [program, JSON.stringify(layers)])
-  return stdout.split('\n')
-}
-
-async function writeFlake(digests: readonly string[], options?: Nix2ContainerFlake): Promise<string> {
-  const dir = await mkdtemp(join(bed.dir, 'flake-'))
-  await chmod(dir, 0o755)
-  await writeFile(join(dir, 'flake.nix'), nix2containerFlake(digests, options))
-  return `path:${dir}`
-}
-
 let images = 0
 
 async function pullAndRun(mode: Mode, digests: readonly string[], options?: Nix2ContainerFlake) {
   images += 1
   const image = `registry.example/merged:${images}`
-  const pull = recipePull({ image, flakeUrl: await writeFlake(digests, options), packageName: 'image' })
+  const flakeUrl = await writeNix2ContainerFlake(bed, digests, options)
+  const pull = recipePull({ image, flakeUrl, packageName: 'image' })
   const imageId = await bed.cri(shims.get(mode)?.socket ?? '').pullImage(pull)
   const { output } = await bed.runPod({ imageId })
   return { imageId, output, diffIds: await diffIdsOf(imageId) }

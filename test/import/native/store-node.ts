@@ -9,6 +9,8 @@ import { type StoreImages, writeStoreImages } from '../../node/store-image.ts'
 export interface StoreNode extends AsyncDisposable {
   readonly bed: Bed
   readonly shim: Shim
+  /** Has the packages `NAME` and `conf.NAME`. */
+  readonly flakeUrl: string
   /** Has the shim build and import an image by its conf.json; returns the image's id. */
   pull(name: string, shim?: Shim): Promise<string>
   /** Imports what the image's script streams, as people do; returns the image's id. */
@@ -51,6 +53,7 @@ async function furnish(bed: Bed, images: StoreImages, options: ShimOptions | und
   return {
     bed,
     shim,
+    flakeUrl: flake.url,
     ctr,
     async pull(name, by = shim) {
       const recipe = { image: imageName(name), flakeUrl: flake.url, packageName: `conf.${name}` }

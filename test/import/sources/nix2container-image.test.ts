@@ -2,9 +2,11 @@ import { mkdir, mkdtempDisposable, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import type { Closure } from '../../../shim/import/closure.ts'
 import { TODAYS_FORM } from '../../../shim/import/layers/merged-layer.ts'
 import { readNix2ContainerImage } from '../../../shim/import/sources/nix2container-image.ts'
 import { goTime } from '../../../shim/import/sources/nix2container-time.ts'
+import { closureOf } from '../closure.ts'
 
 const DIGEST = `sha256:${'a'.repeat(64)}`
 const OTHER = `sha256:${'b'.repeat(64)}`
@@ -15,8 +17,12 @@ const LAYER = { digest: DIGEST, size: 1024, diff_ids: DIGEST, mediatype: TAR, pa
 const image = (more: object = {}, layer: object = {}) => {
   return { version: 1, 'image-config': {}, layers: [{ ...LAYER, ...layer }], arch: 'amd64', created: null, ...more }
 }
-const read = (document: unknown, storeDir?: string) =>
-  readNix2ContainerImage(Buffer.from(JSON.stringify(document)), { storeDir })
+const NO_STORE: Closure = { storeDir: '/nix/store', infos: new Map(), find: async () => undefined }
+const read = async (document: unknown, storeDir?: string) =>
+  readNix2ContainerImage(
+    Buffer.from(JSON.stringify(document)),
+    storeDir === undefined ? NO_STORE : await closureOf(storeDir),
+  )
 
 test('layers of store paths come with what is known of them', async () => {
   const rewrite = { regex: '^/nix', repl: '' }

@@ -4,9 +4,11 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { extract } from 'tar-stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { openClosure } from '../../../shim/import/closure.ts'
 import { hostPlatform } from '../../../shim/import/config.ts'
 import type { PackageHints } from '../../../shim/import/contract.ts'
 import { makePackageImage } from '../../../shim/import/sources/package-image.ts'
+import { storePathInfo } from '../closure.ts'
 
 let store: string
 let app: string
@@ -22,14 +24,16 @@ async function addFile(path: string, mode = 0o555) {
   await chmod(path, mode)
 }
 const addPrograms = (...names: string[]) => Promise.all(names.map(name => addFile(join(app, 'bin', name))))
-const info = (path: string, references: string[] = []) => ({ path, narHash: '0'.repeat(64), narSize: 1, references })
-const make = (hints: PackageHints = {}) => {
-  const closure = [info(app, [app, `${store}/libc`]), info(`${store}/libc`)]
+const make = async (hints: PackageHints = {}, others: readonly string[] = []) => {
+  const libc = `${store}/libc`
+  const infos = [storePathInfo(app, [app, libc]), ...others.map(path => storePathInfo(path)), storePathInfo(libc)]
+  const closure = await openClosure(app, async () => infos)
   return makePackageImage({ folder: app, storePath: app, closure, hints })
 }
 const diffIds = ['0', '1', '2'].map(digit => `sha256:${digit.repeat(64)}`)
-const configOf = async (hints?: PackageHints) => JSON.parse((await make(hints)).makeConfig({ diffIds }).toString())
-const runs = async (hints?: PackageHints) => (await configOf(hints)).config
+const configOf = async (hints?: PackageHints, others?: readonly string[]) =>
+  JSON.parse((await make(hints, others)).makeConfig({ diffIds }).toString())
+const runs = async (hints?: PackageHints, others?: readonly string[]) => (await configOf(hints, others)).config
 const bin = (name: string) => join(app, 'bin', name)
 
 test('the closure lies below links from the root', async () => {
@@ -110,11 +114,12 @@ test('what is no program does not count', async () => {
   expect(await runs()).toMatchObject({ Entrypoint: [bin('app')] })
 })
 
-test('a link to a program of another package counts', async () => {
+test('a link to a program of another package counts where the package refers to that', async () => {
   await addFile(join(store, 'other', 'bin', 'tool'))
   await mkdir(join(app, 'bin'), { recursive: true })
   await symlink(join(store, 'other', 'bin', 'tool'), bin('tool'))
-  expect(await runs()).toMatchObject({ Entrypoint: [bin('tool')] })
+  await expect(runs()).rejects.toThrow('it has no program in bin')
+  expect(await runs({}, [join(store, 'other')])).toMatchObject({ Entrypoint: [bin('tool')] })
 })
 
 const PATH = 'PATH=/bin'

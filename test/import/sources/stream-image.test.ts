@@ -2,6 +2,7 @@ import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { readStreamImage } from '../../../shim/import/sources/stream-image.ts'
+import { closureOf } from '../closure.ts'
 import { CHECKSUM, makeStreamStore, NEWER_PROGRAM, OLDER_PROGRAM, type StreamStore } from './stream-store.ts'
 
 let store: StreamStore
@@ -13,13 +14,14 @@ afterEach(() => store[Symbol.asyncDispose]())
 /** 2024-03-01T00:00:00.120Z */
 const NOW = 1_709_251_200_120
 
-const readScript = (path: string) =>
-  readStreamImage({ kind: 'script', path }, { storeDir: store.storeDir, now: () => NOW })
+const read = async (kind: 'script' | 'json', path: string) =>
+  readStreamImage({ kind, path }, { closure: await closureOf(store.storeDir), now: () => NOW })
+const readScript = (path: string) => read('script', path)
 const readImage = async (changes: object, program?: string) =>
   readScript(await store.addScript({ ...store.conf, ...changes }, program))
 const readConf = async (changes: object) => {
   const path = await store.add('image-conf.json', JSON.stringify({ ...store.conf, ...changes }))
-  return readStreamImage({ kind: 'json', path }, { storeDir: store.storeDir, now: () => NOW })
+  return read('json', path)
 }
 
 const own = { uid: 1000, gid: 100, uname: 'app', gname: 'users' }
@@ -115,7 +117,7 @@ it.each(['{}', '{"version":1,"image-config":{},"layers":[]}', '{"store_layers":[
   'the file %s is none',
   async text => {
     const path = await store.add('file', text)
-    expect(await readStreamImage({ kind: 'json', path }, store)).toBeUndefined()
+    expect(await read('json', path)).toBeUndefined()
   },
 )
 

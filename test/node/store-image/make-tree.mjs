@@ -1,5 +1,5 @@
-// The builder of a tree of files: `make-tree.mjs many SEED FILES BYTES`, `make-tree.mjs odd` or
-// `make-tree.mjs sparse BYTES`.
+// The builder of a tree of files: `make-tree.mjs many SEED FILES BYTES`, `make-tree.mjs odd`,
+// `make-tree.mjs whiteouts` or `make-tree.mjs sparse BYTES`.
 import { createCipheriv } from 'node:crypto'
 import { linkSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ const out = process.env.out
 const [what, ...numbers] = process.argv.slice(2)
 mkdirSync(out)
 if (what === 'odd') makeOdd()
+else if (what === 'whiteouts') makeWhiteouts()
 else if (what === 'sparse') makeSparse(...numbers.map(Number))
 else makeMany(...numbers.map(Number))
 
@@ -24,6 +25,12 @@ function makeMany(seed, files, bytes) {
     }
     writeFileSync(join(folder, `file-${n}`), noise.update(zeros), { mode: n % 10 === 0 ? 0o755 : 0o644 })
   }
+}
+
+/** Names that a tar has for files that are deleted. */
+function makeWhiteouts() {
+  for (const folder of ['a', 'b']) mkdirSync(join(out, folder))
+  for (const name of ['.wh.gone', 'a/.wh..wh..opq', 'a/kept', 'b/.wh.file']) writeFileSync(join(out, name), name)
 }
 
 function makeSparse(bytes) {

@@ -71,7 +71,21 @@
         torrent = package "torrent" "busybox yes a line of a torrent | busybox head -n 200000; exit 5";
         needsChatty = package "needs-chatty" "busybox cat ${chatty} > $out";
         full = package "full" "echo 'write error: No space left on device' >&2; exit 1";
-        unfetched = package "unfetched" "echo 'curl: (6) Could not resolve host: example.org'; exit 1";
+        notFetched = package "not-fetched" "echo 'curl: (6) Could not resolve host: example.org'; exit 1";
+        unfetched = derivation {
+          name = "unfetched";
+          system = "x86_64-linux";
+          builder = "/bin/sh";
+          args = [
+            "-c"
+            "echo no such host; exit 1"
+          ];
+          outputHashMode = "flat";
+          outputHashAlgo = "sha256";
+          outputHash = "0000000000000000000000000000000000000000000000000000";
+        };
+        liar = package "liar" "echo '@nix {\"action\":\"msg\",\"level\":0,\"msg\":\"error: cannot connect to socket\"}'; exit 1";
+        tracer = builtins.trace "error: cannot connect to socket" (throw "after a trace");
         mute = package "mute" "exit 1";
         suicide = package "suicide" "kill -9 $$";
         outless = package "outless" "true";

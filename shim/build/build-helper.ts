@@ -1,0 +1,33 @@
+import * as v from 'valibot'
+import { toShimError } from '../errors.ts'
+import { serveAsHelper } from '../helper/helper.ts'
+import { createLogger } from '../logger.ts'
+import { type BuildReport, jobSchema } from './build-job.ts'
+import { createProgressBatches } from './progress-batches.ts'
+import { createResults } from './results.ts'
+import { runProgram } from './run-program.ts'
+import { runRecipe } from './run-recipe.ts'
+
+/** A process that makes one recipe with nix: whatever builders, evaluations and servers write is read here. */
+await serveAsHelper(async (order, { signal, report }) => {
+  const tell = (message: BuildReport) => report(message)
+  const batches = createProgressBatches(progress => tell({ kind: 'progress', progress: [...progress] }))
+  const { recipe, program, namespaces, dir, user, nix, logLevel } = v.parse(jobSchema, order)
+  const call = { owners: { current: () => namespaces, onChange: () => () => {} }, signal, onProgress: batches.push }
+  const logger = createLogger(logLevel).child({ stage: 'build' })
+  const onGroup = (group: number, kind: 'began' | 'ended') => tell({ kind, group })
+  const setup = { dir, user, nix, results: createResults(dir), logger, onGroup }
+  const make = async (): Promise<BuildReport> => {
+    if (program) return { kind: 'archive', storePath: await runProgram(setup, program, { ...call, recipe }) }
+    const { storePath, runId, package: hints } = await runRecipe(setup, recipe, call)
+    return { kind: 'done', output: { storePath, runId, ...(hints && { package: hints }) } }
+  }
+  const last = await make().catch(asFailure)
+  batches.flush()
+  tell(last)
+})
+
+function asFailure(error: unknown): BuildReport {
+  const { code, message } = toShimError(error)
+  return { kind: 'failed', code, message }
+}

@@ -1,0 +1,31 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import type { BuildUser } from './build-user.ts'
+import { isRef } from './flake-query.ts'
+import type { FlakeUrl } from './flake-url.ts'
+
+/** Git reads a few lines of one file, on a file system that may be slow. */
+const LIMIT_MS = 30_000
+
+/**
+ * The URL as nix is given it: of a local repository without a ref, the one that is checked out is added. Nix 2.8 would look
+ * for "master" in its clone. Asked as the build user; what stands in the way of git nix will tell, too.
+ */
+export async function withLocalBranch(
+  { scheme, url }: FlakeUrl,
+  user: BuildUser,
+  signal: AbortSignal,
+): Promise<string> {
+  if (scheme !== 'git+file' || /[?&]ref=/.test(url)) return url
+  const branch = await readBranch(url.replace(/^git\+/, '').replace(/\?.*$/, ''), user, signal).catch(() => undefined)
+  return branch === undefined ? url : `${url}${url.includes('?') ? '&' : '?'}ref=${branch}`
+}
+
+async function readBranch(repository: string, user: BuildUser, signal: AbortSignal): Promise<string | undefined> {
+  const { uid, gid, env, home } = user
+  const as = uid === undefined || gid === undefined ? {} : { uid, gid }
+  const args = ['ls-remote', '--symref', '--', repository, 'HEAD']
+  const { stdout } = await promisify(execFile)('git', args, { ...as, env, cwd: home, signal, timeout: LIMIT_MS })
+  const [, branch] = /^ref: refs\/heads\/(\S{1,255})\tHEAD$/m.exec(stdout) ?? []
+  return branch !== undefined && isRef(branch) ? branch : undefined
+}

@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto'
+import { chown, mkdir, readdir, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { BuildUser } from './build-user.ts'
+import { createOneByOne } from './one-by-one.ts'
+import { pruneCaches } from './prune-caches.ts'
+import { isFlakeRecipe, type Recipe } from './recipe.ts'
+import { guardState, type StateDir } from './state-dir.ts'
+
+/**
+ * What nix and git remember of each source, apart: nix finds a commit in its cache whichever repository it was fetched
+ * from. A cache belongs to the build user while a run of its source needs it, and to root at all other times.
+ */
+export interface SourceCaches {
+  /** Runs a task with the user that has the recipe's cache in its environment. */
+  use<Result>(recipe: Recipe, task: (user: BuildUser) => Promise<Result>): Promise<Result>
+}
+
+export interface SourceCachesOptions {
+  readonly dir: StateDir
+  readonly user: BuildUser
+  readonly logger: Logger
+}
+
+/** Between two looks whether there is too much. */
+const PRUNE_EVERY_MS = 3_600_000
+
+export function createSourceCaches({ dir: { root, caches: dir }, user, logger }: SourceCachesOptions): SourceCaches {
+  const inTurn = createOneByOne()
+  const uses = new Map<string, number>()
+  let closed: Promise<void> | undefined
+  let prunedAt = Number.NEGATIVE_INFINITY
+
+  const open = (name: string) =>
+    inTurn(async () => {
+      closed ??= closeAll(dir)
+      await closed
+      const path = join(dir, name)
+      await mkdir(path, { recursive: true, mode: 0o700 })
+      await utimes(path, new Date(), new Date())
+      if (user.uid !== undefined && user.gid !== undefined) await chown(path, user.uid, user.gid)
+      uses.set(name, (uses.get(name) ?? 0) + 1)
+      return path
+    })
+  const close = (name: string) =>
+    inTurn(async () => {
+      const left = (uses.get(name) ?? 1) - 1
+      if (left > 0) return void uses.set(name, left)
+      uses.delete(name)
+      await takeBack(join(dir, name))
+    })
+  const prune = async () => {
+    if (performance.now() < prunedAt + PRUNE_EVERY_MS) return
+    prunedAt = performance.now()
+    await pruneCaches({ dir, user, inTurn, isUsed: name => uses.has(name) })
+  }
+  const warn = (err: unknown) => logger.warn({ err }, 'tidying the caches of sources failed')
+  return {
+    async use(recipe, task) {
+      const name = cacheName(recipe)
+      const path = await guardState(root, () => open(name))
+      try {
+        return await task({ ...user, env: { ...user.env, XDG_CACHE_HOME: path } })
+      } finally {
+        await close(name).catch(warn)
+        void prune().catch(warn)
+      }
+    },
+  }
+}
+
+/** A store path comes from binary caches, of which nix remembers what they have. */
+function cacheName(recipe: Recipe): string {
+  const source = isFlakeRecipe(recipe) ? recipe.flake.source : 'store paths'
+  return createHash('sha256').update(source).digest('hex')
+}
+
+/** A shim that was killed has left them open. */
+async function closeAll(dir: string): Promise<void> {
+  for (const name of await readdir(dir)) await takeBack(join(dir, name))
+}
+
+async function takeBack(path: string): Promise<void> {
+  await chown(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0)
+}

@@ -1,0 +1,42 @@
+import { writeFileSync } from 'node:fs'
+import { setPriority } from 'node:os'
+import { createInterface } from 'node:readline'
+
+export interface HelperCall {
+  /** Aborted when the work is called off, or the shim has gone. */
+  readonly signal: AbortSignal
+  readonly report: (report: unknown) => void
+}
+
+const NICENESS = 10
+
+/** The highest there is: pods, and all else on the node, are worth more. */
+const OOM_SCORE = 1000
+
+/** Does what the shim orders of this process, a helper, and ends it. See run-helper.ts. */
+export async function serveAsHelper(work: (job: unknown, call: HelperCall) => Promise<void>): Promise<void> {
+  giveWay()
+  const controller = new AbortController()
+  const callOff = () => controller.abort()
+  process.once('SIGTERM', callOff)
+  process.stdout.on('error', callOff)
+  const orders = createInterface(process.stdin).once('close', callOff)
+  const order = await new Promise<string | undefined>(resolve => {
+    orders.once('line', resolve).once('close', () => resolve(undefined))
+  })
+  if (order === undefined) process.exit(1)
+  const job: unknown = JSON.parse(order)
+  const report = (report: unknown) => void process.stdout.write(`${JSON.stringify(report)}\n`)
+  await work(job, { signal: controller.signal, report })
+  process.stdout.write('', () => process.exit(0))
+}
+
+/** Goes behind all others for the processors, and first where memory runs out. What is started from here inherits both. */
+export function giveWay(): void {
+  setPriority(NICENESS)
+  try {
+    writeFileSync('/proc/self/oom_score_adj', `${OOM_SCORE}`)
+  } catch {
+    // A machine that lets nobody do this has its reasons.
+  }
+}

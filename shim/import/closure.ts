@@ -1,0 +1,88 @@
+import { constants, type Stats } from 'node:fs'
+import { type FileHandle, open, readdir, readlink, realpath } from 'node:fs/promises'
+import { dirname, sep } from 'node:path'
+import { hasCode } from '../error-code.ts'
+import { messageOf, RetryableError } from '../errors.ts'
+import type { StorePathInfo, StoreQuery } from './contract.ts'
+import { readHead } from './read-head.ts'
+
+/** A store path and all that it refers to, as Nix has registered it: what may be read as root for its image. */
+export interface Closure {
+  /** The folder that all of it lies in. */
+  readonly storeDir: string
+  readonly infos: ReadonlyMap<string, StorePathInfo>
+  /**
+   * What is at a path, links followed; undefined when nothing is there, or nothing of the closure: who cannot read a folder is
+   * not told what is in it. Throws ImportInterrupted.
+   */
+  find(path: string): Promise<ClosureFile | undefined>
+}
+
+/** What was found, held by a descriptor: whatever becomes of its path, this stays the same. */
+export interface ClosureFile extends AsyncDisposable {
+  /** Where it lies, without a link. */
+  readonly path: string
+  readonly stats: Stats
+  /** Of a regular file; the caller closes it. */
+  openToRead(): Promise<FileHandle>
+  /** The first `length` bytes of a regular file, or fewer when it is shorter. */
+  head(length: number): Promise<Buffer>
+  /** Names in a folder. */
+  list(): Promise<string[]>
+}
+
+/** Throws what the query throws. */
+export async function openClosure(
+  storePath: string,
+  query: (query: StoreQuery) => Promise<readonly StorePathInfo[]>,
+): Promise<Closure> {
+  const storeDir = dirname(storePath)
+  const infos = new Map((await query({ paths: [storePath], recursive: true })).map(info => [info.path, info]))
+  const root = `${await realpath(storeDir)}${sep}`
+  const isInside = (path: string) =>
+    path.startsWith(root) && infos.has(`${storeDir}${sep}${path.slice(root.length).split(sep, 1)}`)
+  return {
+    storeDir,
+    infos,
+    async find(path) {
+      const handle = await openUnread(path)
+      if (!handle) return undefined
+      const real = await readlink(inProc(handle))
+      if (isInside(real)) return toFile(real, handle, await handle.stat())
+      await handle.close()
+      return undefined
+    },
+  }
+}
+
+/** Opens for no access at all: whatever a link leads to, a device for one, nothing happens to it. Source: open(2). */
+const O_PATH = 0o10000000
+
+async function openUnread(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, O_PATH)
+  } catch (cause) {
+    if (hasCode(cause, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG')) return undefined
+    throw new RetryableError('ImportInterrupted', `${path} cannot be read: ${messageOf(cause)}`, { cause })
+  }
+}
+
+/** Leads to what was opened, and tells where that is. */
+function inProc({ fd }: FileHandle): string {
+  return `/proc/self/fd/${fd}`
+}
+
+function toFile(path: string, handle: FileHandle, stats: Stats): ClosureFile {
+  const openToRead = () => open(inProc(handle), constants.O_RDONLY | constants.O_NONBLOCK)
+  return {
+    path,
+    stats,
+    openToRead,
+    async head(length) {
+      await using file = await openToRead()
+      return await readHead(file, length)
+    },
+    list: () => readdir(inProc(handle)),
+    [Symbol.asyncDispose]: () => handle.close(),
+  }
+}

@@ -1,0 +1,123 @@
+import { once } from 'node:events'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { join, normalize } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type RemoteBuilder, recipeOf, startBuilder } from '../../build/remote-builder.ts'
+import { type Bed, startBed } from '../../node/bed.ts'
+import { flakeOf, makeRepository, makeTattler } from '../git-repository.ts'
+
+let bed: Bed
+let builder: RemoteBuilder
+let host: Host
+beforeAll(async () => {
+  bed = await startBed({ without: ['containerd'] })
+  builder = startBuilder(bed, { nix: { options: { 'download-attempts': '1' } } })
+  host = await startHost(bed.dir)
+})
+afterAll(async () => {
+  await host?.[Symbol.asyncDispose]()
+  await builder?.[Symbol.asyncDispose]()
+  await bed?.[Symbol.asyncDispose]()
+})
+
+async function read(url: string): Promise<string> {
+  const { storePath } = await builder.build(recipeOf(url, 'app'))
+  return (await bed.run('cat', [storePath])).stdout
+}
+
+describe('a host of tarballs that answers otherwise the second time', () => {
+  const locked = async (name: string) => {
+    const flags = ['--extra-experimental-features', 'nix-command']
+    const { stdout } = await bed.run('nix', ['hash', 'path', join(bed.dir, 'good-content'), ...flags])
+    return `${host.origin}/${name}.tar?narHash=${encodeURIComponent(stdout)}`
+  }
+  beforeAll(async () => {
+    for (const text of ['good', 'evil']) {
+      const dir = join(bed.dir, `${text}-content`)
+      await mkdir(dir)
+      await writeFile(join(dir, 'flake.nix'), flakeOf(text))
+      await bed.run('tar', ['-C', dir, '-cf', `${dir}.tar`, '.', '--transform=s,^,x/,'])
+    }
+  })
+
+  test('gets nothing else evaluated than what was compared', async () => {
+    host.answer('/first-good.tar', ['good-content.tar', 'evil-content.tar'])
+    expect(await read(await locked('first-good'))).toBe('good')
+  })
+
+  test('is not believed when the first answer was another one', async () => {
+    host.answer('/first-evil.tar', ['evil-content.tar', 'good-content.tar'])
+    await expect(read(await locked('first-evil'))).rejects.toMatchObject({ code: 'FlakeNotFound' })
+  })
+})
+
+test('a host of repositories gets no program run and no local repository read by what it says of submodules', async () => {
+  const { command, traces } = await makeTattler(bed)
+  const secret = await makeRepository(bed, 'local-secret')
+  const rev = await secret.commit({ secret: 'secret' })
+  await secret.git('update-server-info')
+  const repository = await makeRepository(bed, 'with-submodules')
+  const honest = `url = "${host.origin}/local-secret/.git"`
+  const urls = [
+    `ext::${command} ext`,
+    `file://${secret.dir}`,
+    secret.dir,
+    '../local-secret',
+    `ssh://-oProxyCommand=${command}/x`,
+    `-u${command}`,
+  ]
+  const hostile = [...urls.map(url => `url = "${url}"`), `${honest}\n\tupdate = !${command} update`]
+  for (const [index, lines] of [honest, ...hostile].entries()) {
+    const settings = `[submodule "x"]\n\tpath = x\n\t${lines}\n`
+    await repository.git('update-index', '--add', '--cacheinfo', `160000,${rev},x`)
+    const branch = `branch-${index}`
+    const shown = 'if builtins.pathExists ./x/secret then builtins.readFile ./x/secret else "nothing"'
+    await writeFile(join(repository.dir, 'flake.nix'), flakeOf(`\${${shown}}`))
+    await writeFile(join(repository.dir, '.gitmodules'), settings)
+    await repository.git('add', 'flake.nix', '.gitmodules')
+    await repository.git('commit', '--quiet', '--allow-empty', '--message=x')
+    await repository.git('branch', branch)
+    await repository.git('update-server-info')
+    const flake = `git+${host.origin}/with-submodules/.git?ref=${branch}`
+    expect(await read(flake), lines).toBe('nothing')
+    if (lines === honest) expect(await read(`${flake}&submodules=1`)).toBe('secret')
+    else
+      await expect(read(`${flake}&submodules=1`), lines).rejects.toMatchObject({
+        code: expect.stringMatching(/^(?:FetchFailed|FlakeNotFound)$/),
+      })
+  }
+  expect(await traces()).toBe('')
+})
+
+interface Host extends AsyncDisposable {
+  /** `http://127.0.0.1:PORT` */
+  readonly origin: string
+  /** The files of the folder that are given for that path, one after the other; the last one for ever. */
+  answer(path: string, files: readonly string[]): void
+}
+
+/** Serves the files of a folder. */
+async function startHost(dir: string): Promise<Host> {
+  const answers = new Map<string, string[]>()
+  const server = createServer(async (request, response) => {
+    const [path = '/'] = (request.url ?? '/').split('?')
+    const queue = answers.get(path)
+    const file = (queue && queue.length > 1 ? queue.shift() : queue?.[0]) ?? path
+    const bytes = await readFile(join(dir, normalize(`/${file}`))).catch(() => undefined)
+    response.writeHead(bytes ? 200 : 404).end(bytes)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return {
+    origin: `http://127.0.0.1:${address.port}`,
+    answer: (path, files) => void answers.set(path, [...files]),
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}

@@ -1,0 +1,97 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import type { BuildProgress } from '../../shim/build/contract.ts'
+import { MAX_ACTIVITIES } from '../../shim/build/counters.ts'
+import { explainFailure } from '../../shim/build/failure.ts'
+import { createJournal } from '../../shim/build/journal.ts'
+import { recipeOf } from '../build/remote-builder.ts'
+
+const { FUZZ_SEED = 42, FUZZ_FACTOR = 1 } = process.env
+const RUNS = { seed: Number(FUZZ_SEED), numRuns: 300 * Number(FUZZ_FACTOR) }
+
+const LOG = { write: async () => {}, close: async () => {} }
+/** Nothing but tab and newline of what is no letter, and nothing that turns the direction of writing round. */
+const UNCLEAN = /[^\P{Cc}\t\n]|[\u202a-\u202e\u2066-\u2069]/u
+
+const number = fc.oneof(
+  fc.integer({ min: 0, max: 3 }),
+  fc.constantFrom(0, 1, 3, 99, 100, 101, 104, 105, 106, 107),
+  fc.double(),
+  fc.maxSafeInteger(),
+)
+const text = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.string({
+    unit: fc.constantFrom('\u001b', '[', ']', '31m', '\u0007', '\r', '\n', 'a', '\u009b', "'", '/nix/store/', '\\'),
+  }),
+  fc.constantFrom(
+    'error: out of memory',
+    "builder for '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app.drv' failed with exit code 1",
+    "Cannot build '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app.drv'.\n       Reason: builder failed with exit code 1.",
+    "1 dependencies of derivation '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app.drv' failed to build",
+    "program 'git' failed with exit code 128",
+    "getting status of '/nix/store",
+  ),
+)
+const fields = fc.oneof(fc.array(fc.oneof(text, number), { maxLength: 5 }), fc.jsonValue())
+const record = fc.oneof(
+  fc.record({ action: fc.constant('start'), id: number, type: number, text, fields }, { requiredKeys: ['action'] }),
+  fc.record({ action: fc.constant('stop'), id: number }, { requiredKeys: ['action'] }),
+  fc.record({ action: fc.constant('result'), id: number, type: number, fields }, { requiredKeys: ['action'] }),
+  fc.record(
+    { action: fc.constant('msg'), level: number, msg: text, raw_msg: text, column: number, file: text, line: number },
+    { requiredKeys: ['action'] },
+  ),
+  fc.jsonValue(),
+)
+const line = fc.oneof(
+  { weight: 8, arbitrary: record.map(value => `@nix ${JSON.stringify(value)}`) },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(record, fc.nat(200)).map(([value, end]) => `@nix ${JSON.stringify(value).slice(0, end)}`),
+  },
+  { weight: 1, arbitrary: text },
+)
+
+it('any lines of nix make bounded, clean progress and an error of the catalogue', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(line, { maxLength: 60 }), async lines => {
+      const told: BuildProgress[] = []
+      const { read, errors, foreign, builderTail } = createJournal(LOG, progress => told.push(progress))
+      for (const each of lines) await read(each)
+      for (const progress of told) {
+        if (progress.phase === 'log') expect(progress.line.length).toBeLessThanOrEqual(4096)
+        for (const value of Object.values(progress)) {
+          if (typeof value === 'number') expect(Number.isSafeInteger(value) && value >= 0).toBe(true)
+          else expect(value).not.toMatch(UNCLEAN)
+        }
+      }
+      const error = explainFailure({
+        recipe: recipeOf('github:owner/repo', 'app'),
+        runId: 'run',
+        stateDir: '/var/lib/enbi-shim',
+        stage: 'building',
+        maxEvalMemory: 2 ** 32,
+        exit: { exitCode: 1, killedBy: undefined },
+        errors,
+        foreign,
+        builderTail,
+      })
+      expect(error.message.length).toBeLessThan(8192)
+      expect(error.message).not.toMatch(UNCLEAN)
+    }),
+    RUNS,
+  )
+})
+
+it('activities without an end are counted up to a number, and forgotten beyond it', async () => {
+  let last: BuildProgress | undefined
+  const { read } = createJournal(LOG, progress => {
+    last = progress
+  })
+  for (let id = 0; id < 2 * MAX_ACTIVITIES; id += 1) {
+    await read(`@nix ${JSON.stringify({ action: 'start', id, type: 101 })}`)
+    await read(`@nix ${JSON.stringify({ action: 'result', id, type: 105, fields: [1, 2] })}`)
+  }
+  expect(last).toEqual({ phase: 'fetching', doneBytes: MAX_ACTIVITIES, expectedBytes: 2 * MAX_ACTIVITIES })
+})

@@ -1,0 +1,17 @@
+import { expect, it } from 'vitest'
+import { findSlowInput } from './pump.ts'
+import { findPatterns } from './source-patterns.ts'
+
+it.each([/(a+)+b/, /foo.*bar/, / +$/, /a*a*b/])('%s is found to take more than linear time', pattern => {
+  expect(findSlowInput(pattern)).toBeDefined()
+})
+
+it('no pattern of the sources takes more than linear time for repetitions of its own parts', async () => {
+  const patterns = await findPatterns(['shim', 'kube', 'controller'])
+  expect(patterns.length).toBeGreaterThan(50)
+  const slow = patterns.flatMap(({ name, pattern }) => {
+    const input = findSlowInput(pattern)
+    return input === undefined ? [] : [`${name} for ${input}`]
+  })
+  expect(slow).toEqual([])
+})

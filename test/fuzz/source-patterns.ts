@@ -1,0 +1,35 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+export interface SourcePattern {
+  /** `shim/build/clues.ts: /…/` */
+  readonly name: string
+  readonly pattern: RegExp
+}
+
+const TOP = join(import.meta.dirname, '../..')
+
+/** A regular expression stands where a value may begin, and for no division there. */
+const LITERAL =
+  /(?<=(?:^|[(,=[:?!&|{;]|=>|return)\s*)\/(?![/*])((?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+)\/([dgimsuvy]*)/gm
+const COMMENT = /^\s*(?:\/\/|\/?\*).*$/gm
+
+/** Every regular expression that is written in these folders. */
+export async function findPatterns(folders: readonly string[]): Promise<SourcePattern[]> {
+  const found = await Promise.all(folders.map(folder => patternsBelow(folder)))
+  return found.flat()
+}
+
+async function patternsBelow(folder: string): Promise<SourcePattern[]> {
+  const files = (await readdir(join(TOP, folder), { recursive: true })).filter(name => name.endsWith('.ts')).sort()
+  const found = await Promise.all(
+    files.map(async file => {
+      const text = (await readFile(join(TOP, folder, file), 'utf8')).replace(COMMENT, '')
+      return [...text.matchAll(LITERAL)].map(([, source = '', flags = '']) => {
+        const pattern = new RegExp(source, flags)
+        return { name: `${folder}/${file}: ${pattern}`, pattern }
+      })
+    }),
+  )
+  return found.flat()
+}

@@ -1,0 +1,43 @@
+import { chmod, mkdtemp, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hostSystem } from '../../shim/build/system.ts'
+
+/**
+ * Has the package `image`: an expression that may use `make NAME ENVIRONMENT SCRIPT`, and the files, which lie beside it. For builds
+ * without a sandbox. Returns the flake's URL.
+ */
+export async function writeMadeFlake(
+  parent: string,
+  image: string,
+  files: Readonly<Record<string, string | Buffer>> = {},
+): Promise<string> {
+  const dir = await mkdtemp(join(parent, 'flake-'))
+  await chmod(dir, 0o755)
+  for (const [name, content] of Object.entries(files)) await writeFile(join(dir, name), content)
+  await writeFile(
+    join(dir, 'flake.nix'),
+    `{
+  outputs = _: let
+    make = name: environment: script: derivation ({
+      inherit name;
+      system = "${hostSystem()}";
+      builder = "/bin/sh";
+      PATH = "/usr/bin:/bin";
+      args = [ "-euc" script ];
+    } // environment);
+  in {
+    packages.${hostSystem()}.image = ${image};
+  };
+}
+`,
+  )
+  return `path:${dir}`
+}
+
+/** Has the package `image`: an archive, or a folder with what is in it. */
+export function writeArchiveFlake(parent: string, archive: Buffer, form: 'file' | 'folder' = 'file'): Promise<string> {
+  const script = form === 'file' ? 'cp $archive $out' : 'mkdir $out; tar -xf $archive -C $out'
+  return writeMadeFlake(parent, `make "archive" { archive = "\${./archive.tar}"; } "${script}"`, {
+    'archive.tar': archive,
+  })
+}
