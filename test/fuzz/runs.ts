@@ -5,3 +5,8 @@ export const SEED = Number(process.env.FUZZ_SEED ?? 42)
 export function runs(few: number): number {
   return few * Number(process.env.FUZZ_FACTOR ?? 1)
 }
+
+/** As fast-check takes them. */
+export function made(few: number): { readonly seed: number; readonly numRuns: number } {
+  return { seed: SEED, numRuns: runs(few) }
+}
