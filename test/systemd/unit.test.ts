@@ -117,6 +117,19 @@ test.each([
   expect(await runAsService('node /srv/list-as-build-user.mjs /nix/store')).toBe(0)
 })
 
+test('a user of the node cannot connect to the socket that systemd opens', async () => {
+  const connect = `perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new("${SOCKET}") or die $!'`
+  await node.run('sh', ['-c', connect])
+  const { stderr } = await node.run(
+    'setpriv',
+    ['--reuid=games', '--regid=games', '--clear-groups', 'sh', '-c', connect],
+    {
+      reject: false,
+    },
+  )
+  expect(stderr).toContain('Permission denied')
+})
+
 test('the service finds what the multi-user installation of Nix has', async () => {
   const programs = '/nix/var/nix/profiles/default/bin'
   await node.run('sh', ['-euc', `mkdir -p ${programs}; ln -s /bin/true ${programs}/of-the-profile`])
@@ -128,6 +141,9 @@ test('a build that runs is finished by a stop, which leaves nothing behind', asy
   await writeFile(join(dir, 'gate'), '/srv/gate')
   const pulled = pull('registry.example/gated:1', onNode(dir), 'gated')
   await vi.waitFor(async () => expect(await buildProcesses()).toContain('nix'), { timeout: 10_000 })
+  // Before any pod.
+  const scores = 'cat $(pgrep --uid enbi-shim | sed "s,.*,/proc/&/oom_score_adj,")'
+  expect(new Set((await node.run('sh', ['-c', scores])).stdout.split('\n'))).toEqual(new Set(['1000']))
   const stopped = node.run('systemctl', ['stop', 'enbi-shim.service'])
   await vi.waitFor(async () => expect(await node.journal('enbi-shim')).toContain('"stopping"'), { timeout: 10_000 })
   await node.write({ '/srv/gate': '' })

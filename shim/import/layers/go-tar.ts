@@ -1,10 +1,11 @@
-import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs'
+import { closeSync, fstatSync, readlinkSync } from 'node:fs'
 import { atPath, changed } from './at-path.ts'
 import type { ByteString } from './byte-string.ts'
 import { goHeader } from './go-tar-header.ts'
 import { type MergedEntry, mergedEntries } from './merged-entries.ts'
 import type { MergedLayer } from './merged-layer.ts'
 import type { Regexes } from './merged-regex.ts'
+import { openThere } from './open-there.ts'
 import { TarChunks } from './tar-chunks.ts'
 import { BLOCK_BYTES } from './ustar-header.ts'
 
@@ -51,14 +52,11 @@ function* writeEntry(entry: MergedEntry, mtime: number, chunks: TarChunks): Gene
   return header.length
 }
 
-/** Opening takes no symlink for the file, and waits for nobody at what became a pipe. */
-const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-
 type FileEntry = MergedEntry & { readonly source: ByteString; readonly mtime: number }
 
 function* writeFile(entry: FileEntry, chunks: TarChunks): Generator<Buffer, number> {
   const { source } = entry
-  const file = atPath(source, at => openSync(at, OPEN_FLAGS))
+  const file = openThere(source)
   try {
     if (!fstatSync(file).isFile()) throw changed(source)
     const header = goHeader({ ...entry, linkName: '' })

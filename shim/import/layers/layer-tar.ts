@@ -1,7 +1,8 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync } from 'node:fs'
+import { closeSync, fstatSync, lstatSync, readlinkSync } from 'node:fs'
 import { atPath, changed } from './at-path.ts'
 import { type ByteString, bytesOf } from './byte-string.ts'
 import type { StorePathLayer } from './layer.ts'
+import { openThere } from './open-there.ts'
 import { storeTree, type TreeEntry } from './store-tree.ts'
 import { TarChunks } from './tar-chunks.ts'
 import { tarfileHeader } from './tarfile-header.ts'
@@ -32,11 +33,8 @@ function writeEntry({ type, path }: TreeEntry, owned: Owned, chunks: TarChunks):
   return chunks.write(type === 'symlink' ? symlinkHeader(path, owned) : directoryHeader(path, modeOf(path), owned))
 }
 
-/** Opening takes no symlink for the file, and waits for nobody at what became a pipe. */
-const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-
 function* writeFile(path: ByteString, owned: Owned, chunks: TarChunks): Generator<Buffer> {
-  const file = atPath(path, at => openSync(at, OPEN_FLAGS))
+  const file = openThere(path)
   try {
     const stats = fstatSync(file)
     if (!stats.isFile()) throw changed(path)

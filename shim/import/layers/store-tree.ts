@@ -1,9 +1,10 @@
-import { type Dirent, lstatSync, readdirSync, type Stats } from 'node:fs'
+import { closeSync, constants, type Dirent, lstatSync, readdirSync, type Stats } from 'node:fs'
 import { quote } from '../../quote.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { atPath, show } from './at-path.ts'
 import { type ByteString, bytesOf } from './byte-string.ts'
 import { sortKey } from './escaped-text.ts'
+import { inProc, openThere } from './open-there.ts'
 
 export interface TreeEntry {
   /** Absolute. */
@@ -49,13 +50,22 @@ function* walk(start: TreeEntry): Generator<TreeEntry> {
 
 /** The last one first: the stack gives back what was put on it last. */
 function childrenOf(folder: ByteString): TreeEntry[] {
-  const entries = atPath(folder, at => readdirSync(at, { withFileTypes: true, encoding: 'buffer' }))
+  const entries = entriesOf(folder)
   const named = entries.map(entry => {
     const name = entry.name.toString('latin1')
     return { name, key: sortKey(name), entry }
   })
   named.sort((a, b) => (a.key < b.key ? 1 : -1))
   return named.map(({ name, entry }) => toEntry(`${folder}/${name}`, entry))
+}
+
+function entriesOf(folder: ByteString): Dirent<Buffer>[] {
+  const opened = openThere(folder, constants.O_DIRECTORY)
+  try {
+    return readdirSync(inProc(opened), { withFileTypes: true, encoding: 'buffer' })
+  } finally {
+    closeSync(opened)
+  }
 }
 
 function toEntry(path: ByteString, kind: Stats | Dirent<Buffer>): TreeEntry {

@@ -1,0 +1,39 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { image } from '../../import/native/images.ts'
+import { imageName, type StoreNode, startStoreNode } from '../../import/native/store-node.ts'
+import { findUser } from '../../node/user.ts'
+import { untilLogged } from '../../pull/builds.ts'
+
+let node: StoreNode
+beforeAll(async () => {
+  // Files that are as in the store are the ones that can be linked.
+  const { uid, gid } = await findUser('nobody')
+  const owned = image([['tree']], { conf: { uid: `${uid}`, gid: `${gid}`, uname: 'nobody', gname: 'nogroup' } })
+  node = await startStoreNode({ trees: { tree: ['many', '1', '20', '3000'] }, images: { owned } }, { daemon: false })
+})
+afterAll(() => node?.[Symbol.asyncDispose]())
+
+/** What anybody's unsandboxed builder can do. */
+async function tamper(): Promise<void> {
+  const script = 'file=$(find /nix/store -name file-1); chmod u+w "$file"; echo changed > "$file"'
+  await node.bed.run('sh', ['-euc', script], { user: node.bed.buildUser })
+}
+
+it('what runs as the owner of a store without a daemon changes no image that is there', async () => {
+  await node.pull('owned')
+  await untilLogged(
+    node.shim,
+    'layers of store paths cannot be linked: real tars are made of them',
+    'import.trustStore',
+  )
+  const before = await node.files(imageName('owned'))
+  await tamper()
+  expect(await node.files(imageName('owned'))).toEqual(before)
+  await node.removeImages()
+})
+
+it('the config can insist on linking from a store without a daemon', async () => {
+  const shim = await node.bed.startShim({ config: { import: { trustStore: true } } })
+  await node.pull('owned', shim)
+  await untilLogged(shim, 'layers of store paths are linked')
+})
