@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { descendants } from '../test/node/process-tree.ts'
+import type { Shim } from '../test/node/shim.ts'
 
 /** `VmRSS` is now, `VmHWM` the most there ever was, `RssAnon` what is backed by no file (proc(5)). */
 export async function residentMegabytes(
@@ -25,11 +28,36 @@ export async function cpuMs(pid: number | undefined): Promise<number> {
   return (Number(user) + Number(system)) * TICK_MS
 }
 
+/** What the shim has for itself: its own process, and what its helpers do not share with it. */
+export async function shimMegabytes({ daemon: { pid = 0 } }: Shim): Promise<number> {
+  const helpers = descendants(pid).filter(isHelper)
+  const own = await Promise.all(helpers.map(helper => residentMegabytes(helper, 'RssAnon').catch(() => 0)))
+  return own.reduce((sum, megabytes) => sum + megabytes, await residentMegabytes(pid, 'VmRSS'))
+}
+
 /** Whether it is a process of the shim's own program, and no nix. */
-export function isOurs(pid: number): boolean {
+function isHelper(pid: number): boolean {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('helper')
+    const [program = '', ...args] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+    return program.endsWith('node') && args.some(arg => /(?:helper|worker)\.[jt]s$/.test(arg))
   } catch {
     return false // it has ended meanwhile
   }
+}
+
+const SAMPLE_MS = 50
+
+/** The most that the shim has for itself at one time. */
+export async function peakUntil(shim: Shim, end: Promise<unknown>): Promise<number> {
+  let isOver = false
+  const over = end.finally(() => {
+    isOver = true
+  })
+  let most = 0
+  while (!isOver) {
+    most = Math.max(most, await shimMegabytes(shim))
+    await delay(SAMPLE_MS)
+  }
+  await over
+  return most
 }

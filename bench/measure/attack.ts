@@ -2,11 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Bed } from '../../test/node/bed.ts'
 import { startBed } from '../../test/node/bed.ts'
 import type { CriClient } from '../../test/node/cri.ts'
-import { descendants } from '../../test/node/process-tree.ts'
-import type { Shim } from '../../test/node/shim.ts'
 import { latencies, latenciesUntil } from '../calls.ts'
 import { pullOf, pullSmallImage, SHIM_PROGRAM, writeFlake } from '../node.ts'
-import { isOurs, residentMegabytes } from '../process.ts'
+import { peakUntil, shimMegabytes } from '../process.ts'
 import type { Result } from '../result.ts'
 import { quantile } from '../statistics.ts'
 
@@ -40,7 +38,7 @@ export async function measureAttack(): Promise<Result[]> {
   const cri = bed.cri(shim.socket)
   await pullSmallImage(bed, shim)
   await latencies(() => cri.listImages(), WARM_UP)
-  const rest = await memory(shim)
+  const rest = await shimMegabytes(shim)
   const builds = {
     honest: { flake: await writeFlake(bed, 'honest', HONEST), samples: [] as number[] },
     hostile: { flake: await writeFlake(bed, 'hostile', HOSTILE), samples: [] as number[] },
@@ -85,24 +83,4 @@ async function startBuild(bed: Bed, cri: CriClient, { image, flake }: Build): Pr
       while (await isBuilding()) await delay(SAMPLE_MS)
     },
   }
-}
-
-/** What the shim has for itself: its own process, and what its helpers do not share with it. */
-async function memory({ daemon: { pid = 0 } }: Shim): Promise<number> {
-  const helpers = descendants(pid).filter(isOurs)
-  const own = await Promise.all(helpers.map(helper => residentMegabytes(helper, 'RssAnon').catch(() => 0)))
-  return own.reduce((sum, megabytes) => sum + megabytes, await residentMegabytes(pid, 'VmRSS'))
-}
-
-async function peakUntil(shim: Shim, end: Promise<unknown>): Promise<number> {
-  let isOver = false
-  void end.then(() => {
-    isOver = true
-  })
-  let most = 0
-  while (!isOver) {
-    most = Math.max(most, await memory(shim))
-    await delay(SAMPLE_MS)
-  }
-  return most
 }

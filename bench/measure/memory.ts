@@ -3,13 +3,13 @@ import { startBed } from '../../test/node/bed.ts'
 import { ONE_GIGABYTE, writeArchive } from '../archive.ts'
 import { askStatus, latencies } from '../calls.ts'
 import { pullOf, startPackagedShim, writeFlake } from '../node.ts'
-import { residentMegabytes } from '../process.ts'
+import { peakUntil, residentMegabytes } from '../process.ts'
 import type { Result } from '../result.ts'
 
 const CALLS_BEFORE_REST = 200
 const ABSENT = 'registry.example/absent:1'
 
-/** The resident memory of the shim's process, its import thread included. */
+/** The resident memory of the shim's process; while it imports, with what its helpers do not share with it. */
 export async function measureMemory(): Promise<Result[]> {
   await using bed = await startBed()
   const shim = await startPackagedShim(bed)
@@ -20,8 +20,7 @@ export async function measureMemory(): Promise<Result[]> {
   const archive = join(bed.dir, 'archive.tar')
   await writeArchive(archive, 'bench/full:1', ONE_GIGABYTE)
   const flake = await writeFlake(bed, 'full', `cp ${archive} $out`)
-  await cri.pullImage(pullOf('bench/full:1', `path:${flake}`))
-  const peak = await residentMegabytes(shim.daemon.pid, 'VmHWM')
+  const peak = await peakUntil(shim, cri.pullImage(pullOf('bench/full:1', `path:${flake}`)))
   return [
     { name: 'rss.idle', value: idle, unit: 'MB', aim: '< 80' },
     { name: 'rss.importing', value: peak, unit: 'MB', aim: '< 150' },

@@ -6,38 +6,37 @@ import { storePathSchema } from './realise.ts'
 const text = v.string()
 const env = v.record(text, text)
 
+const flake = v.strictObject({
+  url: text,
+  scheme: text,
+  source: text,
+  local: v.boolean(),
+  locked: v.boolean(),
+  content: v.exactOptional(v.strictObject({ narHash: text, url: text })),
+})
+
 const recipe = v.union([
-  v.object({
-    image: text,
-    flake: v.object({
-      url: text,
-      scheme: text,
-      source: text,
-      local: v.boolean(),
-      locked: v.boolean(),
-      content: v.exactOptional(v.object({ narHash: text, url: text })),
-    }),
-    packageName: text,
-    system: text,
-  }),
-  v.object({ image: text, storePath: text }),
+  v.strictObject({ image: text, flake, packageName: text, system: text }),
+  v.strictObject({ image: text, storePath: text }),
 ])
 
-/** What a helper process is to make, and with what. */
-export const jobSchema = v.object({
+/** What a helper process is to make, and with what. Strict: nothing that a recipe asks for gets lost on the way. */
+export const jobSchema = v.strictObject({
   recipe,
   /** Missing: the recipe itself is to be made; otherwise its package has been, and is this program. */
-  program: v.exactOptional(v.object({ path: text, storePath: text, shell: v.object({ path: text, argument: text }) })),
+  program: v.exactOptional(
+    v.strictObject({ path: text, storePath: text, shell: v.strictObject({ path: text, argument: text }) }),
+  ),
   /** For the log. */
   namespaces: v.array(text),
-  dir: v.object({ root: text, gcroots: text, home: text, config: text, caches: text, logs: text, results: text }),
-  user: v.object({
+  dir: v.strictObject({ root: text, gcroots: text, home: text, config: text, caches: text, logs: text, results: text }),
+  user: v.strictObject({
     uid: v.exactOptional(v.number()),
     gid: v.exactOptional(v.number()),
     home: text,
     env,
   }),
-  nix: v.object({ command: text, timeoutMs: v.number(), maxEvalMemory: v.number(), options: env }),
+  nix: v.strictObject({ command: text, timeoutMs: v.number(), maxEvalMemory: v.number(), options: env }),
   logLevel: text,
 })
 export type BuildJob = v.InferOutput<typeof jobSchema>

@@ -36,38 +36,38 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const results = createResults(dir)
   const userConfig = createUserConfig(dir)
   const log = logger.child({ stage: 'build' })
+  const { command, timeoutMs, maxEvalMemory, options } = nix
+  const settings = { command, timeoutMs, maxEvalMemory, options: { ...options } }
   const caches = createSourceCaches({ dir, user, logger: log })
-  const setup = {
-    dir,
-    user: { ...user, env: { ...user.env } },
-    nix: { ...nix, options: { ...nix.options } },
-  }
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const active = createActiveKeys()
-  const inTurn = <Result>(recipe: Recipe, call: BuildCall, run: (job: BuildJob) => Promise<Result>) => {
-    const { owners, signal, onProgress } = call
+  const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
     const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
     return places.run({ owners, signal, onAhead }, async () => {
       await prepareStateDir(dir, user)
-      await guardState(dir.root, () => userConfig.prepare(recipe))
       await pruneRunLogs(dir.logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
       // Helpers write there from now on.
       await results.settled()
-      return caches.use(recipe, cached => {
-        const env = { ...cached.env, ...gitAccess(recipe) }
-        const namespaces = [...owners.current()]
-        return run({ ...setup, user: { ...cached, env }, recipe, namespaces, logLevel: logger.level })
-      })
+      return run()
+    })
+  }
+  const withJob = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
+    await guardState(dir.root, () => userConfig.prepare(recipe))
+    return caches.use(recipe, cached => {
+      const env = { ...cached.env, ...gitAccess(recipe) }
+      const namespaces = [...call.owners.current()]
+      return use({ dir, user: { ...cached, env }, nix: settings, recipe, namespaces, logLevel: logger.level })
     })
   }
   return {
     build: (recipe, call) =>
-      active.during(recipeKey(recipe), () => inTurn(recipe, call, job => makeInHelper(job, call))),
+      active.during(recipeKey(recipe), () => inTurn(call, () => withJob(recipe, call, job => makeInHelper(job, call)))),
     withArchive: (program, { recipe, ...call }, use) => {
       const key = archiveKey(recipe)
+      const run = (job: BuildJob) => runProgramInHelper({ ...job, program }, call)
       return active.during(key, async () => {
         try {
-          return await use(await inTurn(recipe, call, job => runProgramInHelper({ ...job, program }, call)))
+          return await use(await inTurn(call, () => withJob(recipe, call, run)))
         } finally {
           await results.letGo(key)
         }
@@ -75,7 +75,7 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
     },
     findResult: recipe => findLocked(results, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
-    pathInfo: (paths, query) => queryPathInfo(setup, paths, query),
+    pathInfo: (paths, query) => queryPathInfo({ dir, user, nix }, paths, query),
   }
 }
 

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { checkSize } from './closure-size.ts'
 import type { PathInfo, PathQuery } from './contract.ts'
 import { type DaemonWire, openDaemonWire } from './daemon-wire.ts'
 import { storePathSchema } from './realise.ts'
@@ -30,6 +31,7 @@ export async function askDaemon(
     for (let next = [...paths]; next.length > 0; ) {
       const infos = await askTogether(wire, next)
       for (const info of infos) found.set(info.path, info)
+      checkSize(found.values())
       const referred = recursive ? infos.flatMap(({ references }) => references) : []
       next = [...new Set(referred)].filter(path => !found.has(path))
     }

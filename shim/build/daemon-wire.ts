@@ -13,7 +13,7 @@ const WORD_BYTES = 8
 /** Of one string, in bytes; what is longer is no answer to what is asked here. */
 const MAX_STRING_BYTES = 1024 * 1024
 /** Of one list. */
-const MAX_STRINGS = 100_000
+const MAX_STRINGS = 20_000
 
 export async function openDaemonWire(path: string, signal: AbortSignal): Promise<DaemonWire> {
   const socket = await connected(path, signal)

@@ -95,11 +95,18 @@ interface NixFailure {
 }
 
 function explainNix(run: FailedQuery, { what, cause, found, otherwise }: NixFailure): ShimError {
-  const text = cause ? withoutBuilderLog(unindent(cause.text)) : ''
+  const text = cause ? withoutBuilderLog(unindent(cause.text)) : lastWords(run)
   const isGit = hasClue(text, GIT_FAILED)
   const words = [text, ...(isGit || text === '' ? run.foreign : [])].filter(line => line !== '').join('\n')
   const code = found ?? judgeWords(run, text, isGit ? words : undefined) ?? otherwise
   return reviveError(code, `${what}: ${explainWords(run, code, words)}`)
+}
+
+/** Of a nix that ended itself, C++'s runtime tells the error that nobody caught. */
+function lastWords({ exit, foreign }: FailedQuery): string {
+  const what =
+    exit.killedBy === 'SIGABRT' ? foreign.findLast(line => line.trimStart().startsWith('what():')) : undefined
+  return what?.trim() ?? ''
 }
 
 function judgeWords({ stateDir }: FailedQuery, text: string, git: string | undefined): ErrorCode | undefined {

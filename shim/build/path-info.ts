@@ -1,7 +1,8 @@
 import { lstat } from 'node:fs/promises'
 import pMap from 'p-map'
-import { RetryableError } from '../errors.ts'
+import { FinalError, RetryableError } from '../errors.ts'
 import { isStorePath } from '../store-path.ts'
+import { checkSize } from './closure-size.ts'
 import type { PathInfo, PathQuery } from './contract.ts'
 import { askDaemon, daemonSocket } from './daemon-path-info.ts'
 import { explainFailedQuery } from './failure.ts'
@@ -57,6 +58,7 @@ async function askNix(setup: QuerySetup, paths: readonly string[], query: PathQu
   const found = new Map<string, PathInfo>()
   for (const question of questionsOf(paths))
     for (const info of readPathInfo(await ask(setup, question, query))) found.set(info.path, info)
+  checkSize(found.values())
   return [...found.values()]
 }
 
@@ -65,8 +67,9 @@ async function daemonAnswer({ user }: QuerySetup, paths: readonly string[], quer
   const socket = daemonSocket(user.env)
   return socket === undefined
     ? undefined
-    : askDaemon(socket, paths, query).catch(() => {
+    : askDaemon(socket, paths, query).catch(error => {
         query.signal.throwIfAborted()
+        if (error instanceof FinalError) throw error
         return undefined
       })
 }
@@ -92,8 +95,8 @@ function cut(paths: readonly string[]): string[][] {
   return Array.from({ length: calls }, (_, call) => paths.slice(call * MAX_PATHS_A_CALL, (call + 1) * MAX_PATHS_A_CALL))
 }
 
-/** Some 20,000 paths, in characters. */
-const MAX_ANSWER_LENGTH = 16 * 1024 * 1024
+/** Some 10,000 paths, in characters. */
+const MAX_ANSWER_LENGTH = 8 * 1024 * 1024
 
 /** Nix answers in a fraction of a second, even about thousands of paths. */
 const LIMIT_MS = 60_000

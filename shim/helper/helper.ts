@@ -21,14 +21,18 @@ export async function serveAsHelper(work: (job: unknown, call: HelperCall) => Pr
   process.once('SIGTERM', callOff)
   process.stdout.on('error', callOff)
   const orders = createInterface(process.stdin).once('close', callOff)
-  const job: unknown = await new Promise(resolve => orders.once('line', line => resolve(JSON.parse(line))))
+  const order = await new Promise<string | undefined>(resolve => {
+    orders.once('line', resolve).once('close', () => resolve(undefined))
+  })
+  if (order === undefined) process.exit(1)
+  const job: unknown = JSON.parse(order)
   const report = (report: unknown) => void process.stdout.write(`${JSON.stringify(report)}\n`)
   await work(job, { signal: controller.signal, report })
   process.stdout.write('', () => process.exit(0))
 }
 
-/** What is started from here inherits both. */
-function giveWay(): void {
+/** Goes behind all others for the processors, and first where memory runs out. What is started from here inherits both. */
+export function giveWay(): void {
   setPriority(NICENESS)
   try {
     writeFileSync('/proc/self/oom_score_adj', `${OOM_SCORE}`)

@@ -1,8 +1,8 @@
-import { reviveError } from '../errors.ts'
+import { FinalError, reviveError } from '../errors.ts'
 import type { StorePathInfo, StoreQuery } from './contract.ts'
-import type { ImportOrder, ImportReport } from './job.ts'
+import { type ImportOrder, type ImportReport, MAX_QUERIED_PATHS } from './job.ts'
 
-/** Questions of a worker thread to the main thread, which is the one that runs nix. */
+/** Questions of a helper to the shim, which is the one that asks Nix. */
 export interface AskMain {
   queryStore(query: StoreQuery): Promise<readonly StorePathInfo[]>
   /** An answer has come. */
@@ -15,7 +15,9 @@ export function createAskMain(report: (message: ImportReport) => void): AskMain 
   const waiting = new Map<number, PromiseWithResolvers<readonly StorePathInfo[]>>()
   let last = 0
   return {
-    queryStore({ paths, recursive }) {
+    async queryStore({ paths, recursive }) {
+      if (paths.length > MAX_QUERIED_PATHS)
+        throw new FinalError('NotAnImage', `the image is made of over ${MAX_QUERIED_PATHS} store paths`)
       last += 1
       const answer = Promise.withResolvers<readonly StorePathInfo[]>()
       waiting.set(last, answer)

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { ERROR_CODES, type ErrorCode } from '../errors.ts'
 import { linkingReportSchema } from './linking-report.ts'
 
-/** What an import's worker thread is given. */
+/** What an import's helper process is given. */
 export const jobSchema = v.object({
   storePath: v.string(),
   image: v.string(),
@@ -45,6 +45,9 @@ const progress = v.variant('phase', [
   v.object({ phase: v.literal('unpacking'), done: v.number(), expected: v.number() }),
 ])
 
+/** A whole NixOS has a tenth of them. */
+export const MAX_QUERIED_PATHS = 20_000
+
 /** What the worker tells; `done`, `program` or `failed` is the last. */
 export const reportSchema = v.variant('kind', [
   v.object({ kind: v.literal('progress'), progress }),
@@ -52,7 +55,12 @@ export const reportSchema = v.variant('kind', [
   /** How the store's files get into snapshots, or why they can't. */
   v.object({ kind: v.literal('linking'), ...linkingReportSchema.entries }),
   /** Wants a StoreAnswer of that id. */
-  v.object({ kind: v.literal('query'), id: v.number(), paths: v.array(v.string()), recursive: v.boolean() }),
+  v.object({
+    kind: v.literal('query'),
+    id: v.number(),
+    paths: v.pipe(v.array(v.string()), v.maxLength(MAX_QUERIED_PATHS)),
+    recursive: v.boolean(),
+  }),
   v.object({
     kind: v.literal('done'),
     image: v.object({ imageId: v.string(), manifestDigest: v.string(), sentBytes: v.number() }),

@@ -6,12 +6,12 @@ import { createConnection } from '../containerd/connection.ts'
 import { toContainerdFailure } from '../containerd/failure.ts'
 import type { Lease } from '../containerd/leases.ts'
 import { messageOf } from '../errors.ts'
+import { giveWay } from '../helper/helper.ts'
 import { isStorePath, STORE_DIR } from '../store-path.ts'
 import type { LinkingProbe } from './check-linking.ts'
 import { jobSchema } from './job.ts'
 import { findFile } from './link/link-view.ts'
 import type { LinkingReport } from './linking-report.ts'
-import { lowerPriority } from './lower-priority.ts'
 import { openLinking } from './native/linking.ts'
 import { underLease } from './under-lease.ts'
 
@@ -32,7 +32,7 @@ const probeSchema = v.pick(jobSchema, ['containerd', 'viewFolder', 'trustStore',
 // Who asked is gone.
 process.stdin.once('end', () => process.exit(1)).resume()
 try {
-  lowerPriority()
+  giveWay()
   const path = someStorePath()
   const report = path === undefined ? null : await probe(path, v.parse(probeSchema, JSON.parse(process.argv[2] ?? '')))
   process.stdout.write(JSON.stringify(report))

@@ -1,4 +1,4 @@
-import type { Worker } from 'node:worker_threads'
+import type { ChildProcess } from 'node:child_process'
 import * as v from 'valibot'
 import { messageOf, RetryableError, reviveError, toShimError } from '../errors.ts'
 import type { ImportCall, ImportOutcome, QueryStore } from './contract.ts'
@@ -15,23 +15,26 @@ export interface WorkerRun extends Pick<ImportCall, 'signal' | 'onProgress'> {
   readonly onStaleLeasesEnded: () => void
 }
 
-/** Has a worker thread run an import. Throws a ShimError. */
-export function runWorker(worker: Worker, job: ImportJob, run: WorkerRun): Promise<ImportOutcome> {
+/** Has a helper process run an import. Throws a ShimError. */
+export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun): Promise<ImportOutcome> {
   const { signal, onProgress, onLinking, onStaleLeasesEnded } = run
   return new Promise<ImportOutcome>((resolve, reject) => {
     let crash: unknown
     const timers: NodeJS.Timeout[] = []
-    const order = (message: ImportOrder) => worker.postMessage(message)
+    // One that has ended is told by its exit.
+    const order = (message: ImportOrder) => void worker.send(message, () => {})
     const cancel = () => {
       order({ kind: 'cancel' })
-      timers.push(setTimeout(() => worker.terminate(), CANCEL_GRACE_MS))
+      timers.push(setTimeout(() => worker.kill('SIGKILL'), CANCEL_GRACE_MS))
     }
     const expire = () => {
       crash = new Error(`it took longer than ${IMPORT_LIMIT_MS / 60_000} minutes`)
       cancel()
     }
     const told = (message: unknown) => {
-      const report = v.parse(reportSchema, message)
+      const parsed = v.safeParse(reportSchema, message)
+      if (!parsed.success) return void worker.kill('SIGKILL')
+      const report = parsed.output
       if (report.kind === 'progress') onProgress(report.progress)
       else if (report.kind === 'staleLeasesEnded') onStaleLeasesEnded()
       else if (report.kind === 'linking') onLinking(report)
@@ -41,7 +44,10 @@ export function runWorker(worker: Worker, job: ImportJob, run: WorkerRun): Promi
     const failed = (error: unknown) => {
       crash = error
     }
-    const exited = () => end(undefined)
+    const exited = (_code: number | null, killedBy: string | null) => {
+      crash ??= killedBy === null ? undefined : new Error(`its process was ended by ${killedBy}`)
+      end(undefined)
+    }
     const end = (last: Outcome | undefined) => {
       timers.forEach(clearTimeout)
       signal.removeEventListener('abort', cancel)
@@ -80,6 +86,6 @@ function revive({ code, message, stack }: Failure): Error {
 }
 
 function crashed(cause: unknown): RetryableError {
-  const detail = cause === undefined ? 'its thread ended' : messageOf(cause)
+  const detail = cause === undefined ? 'its process ended' : messageOf(cause)
   return new RetryableError('ImportInterrupted', `the import broke off: ${detail}`, { cause })
 }

@@ -1,18 +1,18 @@
-import { parentPort } from 'node:worker_threads'
 import * as v from 'valibot'
 import { RetryableError, toShimError } from '../errors.ts'
+import { giveWay } from '../helper/helper.ts'
 import { createAskMain } from './ask-main.ts'
 import type { ImportProgress } from './contract.ts'
 import { type ImportJob, type ImportReport, orderSchema } from './job.ts'
-import { lowerPriority } from './lower-priority.ts'
 import { runImport } from './run-import.ts'
 
-/** A thread that runs imports, one after another: gets ImportOrders, tells ImportReports. */
-lowerPriority()
+/** A process that runs imports, one after another: gets ImportOrders, tells ImportReports. It ends with the shim. */
+giveWay()
+process.once('disconnect', () => process.exit(1))
 const ask = createAskMain(report)
 let cancel = new AbortController()
 
-parentPort?.on('message', message => {
+process.on('message', message => {
   const order = v.parse(orderSchema, message)
   if (order.kind === 'cancel') return cancel.abort(new RetryableError('Cancelled', 'the import was cancelled'))
   if (order.kind !== 'import') return ask.answered(order)
@@ -38,7 +38,7 @@ async function run(job: ImportJob, signal: AbortSignal): Promise<void> {
 }
 
 function report(message: ImportReport): void {
-  parentPort?.postMessage(message)
+  process.send?.(message)
 }
 
 /** Often enough for eyes. */

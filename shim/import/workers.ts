@@ -1,42 +1,51 @@
+import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import { fileURLToPath } from 'node:url'
 
-/** Threads for imports, one for each that runs. */
+/** Helper processes for imports, one for each that runs: what they read comes from strangers, see ../helper/run-helper.ts. */
 export interface Workers {
-  /** Runs `use` with a thread that nobody else has. */
-  withWorker<T>(use: (worker: Worker) => Promise<T>): Promise<T>
+  /** Runs `use` with a process that nobody else has. */
+  withWorker<T>(use: (worker: ChildProcess) => Promise<T>): Promise<T>
 }
 
 /** The same file, as source or compiled. */
-const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
+const WORKER = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url))
 /** For JavaScript objects; the bytes of layers are not among them. */
-const WORKER_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 6 }
-/** A thread takes longer to start than a linked image to import; pods come in groups. Then its memory is given back. */
+const HEAP_FLAGS = ['--max-old-space-size=96', '--max-semi-space-size=2', '--v8-pool-size=1']
+/** A process takes longer to start than a linked image to import; pods come in groups. Then its memory is given back. */
 const IDLE_MS = 60_000
 
 export function createWorkers(idleMs = IDLE_MS): Workers {
-  const idle = new Map<Worker, NodeJS.Timeout>()
+  const idle = new Map<ChildProcess, NodeJS.Timeout>()
 
-  function start(): Worker {
-    const worker = new Worker(WORKER, { resourceLimits: WORKER_LIMITS, name: 'import' })
-    // Whoever uses it hears of its failure; without a listener that would end the process.
+  function start(): ChildProcess {
+    const worker = fork(WORKER, [], {
+      execArgv: HEAP_FLAGS,
+      env: { MALLOC_ARENA_MAX: '2' },
+      // A Ctrl-C is for the shim, which calls imports off itself.
+      detached: true,
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+    // Whoever uses it hears of its failure; without a listener that would end this process.
     worker.on('error', () => {}).once('exit', () => idle.delete(worker))
     return worker
   }
 
-  function take(): Worker {
+  function take(): ChildProcess {
     const [first] = idle
     if (!first) return start()
     const [worker, timer] = first
     clearTimeout(timer)
     idle.delete(worker)
     worker.ref()
+    worker.channel?.ref()
     return worker
   }
 
-  function keep(worker: Worker): void {
+  function keep(worker: ChildProcess): void {
     worker.unref()
-    idle.set(worker, setTimeout(() => worker.terminate(), idleMs).unref())
+    worker.channel?.unref()
+    idle.set(worker, setTimeout(() => worker.kill('SIGKILL'), idleMs).unref())
   }
 
   return {
@@ -45,8 +54,7 @@ export function createWorkers(idleMs = IDLE_MS): Workers {
       try {
         return await use(worker)
       } finally {
-        // A thread that has ended has no number any more.
-        if (worker.threadId >= 0) keep(worker)
+        if (worker.connected) keep(worker)
       }
     },
   }

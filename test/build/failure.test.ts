@@ -125,6 +125,86 @@ test('what a builder or an evaluated text says does not pass for the words of ni
   expect((await explain(lines)).code).toBe('BuilderFailed')
 })
 
+/** As nix logs what it passes on: a builder's record, a trace, an error of a daemon that it goes on after. */
+const passedOn = (text: string) => `@nix ${JSON.stringify({ action: 'msg', level: 0, msg: `error: ${text}` })}`
+const CHATTY = '/nix/store/05ch0jz9jxws4lfbx7mw2klldcbslwaf-chatty.drv'
+const LIES = [
+  "cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused",
+  'writing to file: No space left on device',
+  "unable to download 'https://cache.example/nar': HTTP error 503",
+  "getting status of '/not/there': No such file or directory",
+  `builder for '${CHATTY}' failed due to signal 9 (Killed)`,
+]
+
+test.each([
+  [`builder for '${CHATTY}' failed with exit code 3`, 'BuilderFailed'],
+  [
+    `Cannot build '${CHATTY}'.\nReason: builder failed with exit code 3.\nOutput paths:\n  /nix/store/x`,
+    'BuilderFailed',
+  ],
+  ['thrown on purpose', 'EvaluationFailed'],
+])('%j stays %s whatever was passed on before', async (text, code) => {
+  const before = [
+    ...LIES.flatMap(lie => Array.from({ length: 25 }, () => passedOn(lie))),
+    ...LIES.map(lie => `fatal: ${lie}`),
+  ]
+  const error = await explain([...before, message(text)])
+  expect(error.code).toBe(code)
+  for (const lie of LIES) expect(error.message).not.toContain(lie)
+})
+
+test.each([
+  "1 dependencies of derivation '/nix/store/x.drv' failed to build",
+  "Cannot build '/nix/store/x.drv'.\nReason: 1 dependency failed.",
+])('what came last before %j is what failed', async end => {
+  const lines = [
+    ...LIES.map(passedOn),
+    passedOn(
+      `builder for '${CHATTY}' failed with exit code 3;\n       last 1 log lines:\n       > note: build failure may have been caused by lack of free disk space`,
+    ),
+  ]
+  const error = await explain([...lines, message(end)])
+  expect(error).toMatchObject({
+    code: 'BuilderFailed',
+    message: expect.stringContaining('the builder of chatty failed with exit code 3.'),
+  })
+})
+
+test('a builder that fails where the disk is full is DiskFull, as nix says so', async () => {
+  const note = 'note: build failure may have been caused by lack of free disk space'
+  expect((await explain([message(`builder for '${CHATTY}' failed with exit code 3;\n\n${note}`)])).code).toBe(
+    'DiskFull',
+  )
+})
+
+test.each([
+  ['SIGABRT', 'StateDirNotWritable'],
+  ['SIGSEGV', 'EvaluationFailed'],
+])('the last words of a nix that ended by %s make it %s', async (killedBy, code) => {
+  const words = [
+    "terminate called after throwing an instance of 'nix::SysError'",
+    "  what():  error: creating directory '/var/lib/enbi-shim/x': Permission denied",
+  ]
+  expect((await explain(words, { exit: { exitCode: undefined, killedBy } })).code).toBe(code)
+})
+
+test('an evaluation that ran out of memory names the limit and its key', async () => {
+  expect(await explain([...LIES.map(passedOn), passedOn('out of memory')])).toMatchObject({
+    code: 'EvaluationFailed',
+    message:
+      'evaluating app of github:owner/repo failed: its values take more memory than 4GiB (nix.maxEvalMemory in the config)',
+  })
+})
+
+test('an error that is too long to be read whole is still the one that ended nix', async () => {
+  const line = message(`thrown ${'x'.repeat(300_000)}`).replace(
+    '"level":0,',
+    '"column":null,"file":null,"level":0,"line":null,',
+  )
+  const cut = line.slice(0, 256 * 1024)
+  expect((await explain([...LIES.map(passedOn), cut])).message).toContain('failed: thrown xxx')
+})
+
 test.each([
   [{ exitCode: undefined, killedBy: 'SIGKILL' }, 'BuildInterrupted', /nix was ended by SIGKILL$/],
   [{ exitCode: undefined, killedBy: 'SIGSEGV' }, 'EvaluationFailed', /nix was ended by SIGSEGV$/],

@@ -52,9 +52,17 @@ test.each([
 })
 
 test('of many names an error shows the nearest', () => {
-  const names = Array.from({ length: 100_000 }, (_, index) => `package-${index}`)
+  const names = Array.from({ length: 2_000 }, (_, index) => `package-${index}`)
   const answer = JSON.stringify({ kind: 'missing', name: 'packge-77', names })
   expect(() => readEvaluation(RECIPE, answer)).toThrow(
     /has no package app for x86_64-linux; did you mean package-77\?$/,
   )
+})
+
+test.each([
+  { what: 'more names than were asked for', names: Array.from({ length: 2_001 }, () => 'a') },
+  { what: 'a longer name than was asked for', names: ['a'.repeat(101)] },
+])('an answer with $what is refused', ({ names }) => {
+  const answer = JSON.stringify({ kind: 'missing', name: 'packge-77', names })
+  expect(() => readEvaluation(RECIPE, answer)).toThrow(expect.objectContaining({ code: 'EvaluationFailed' }))
 })

@@ -1,6 +1,6 @@
+import { fork } from 'node:child_process'
 import { on } from 'node:events'
 import { join } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import * as v from 'valibot'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from '../../shim/import/job.ts'
@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-/** What the thread of an import tells, in order, progress left out. */
+/** What the process of an import tells, in order, progress left out. */
 async function reportsOf(storePath: string): Promise<ImportReport[]> {
   const { options } = node
   const job: ImportJob = {
@@ -33,16 +33,16 @@ async function reportsOf(storePath: string): Promise<ImportReport[]> {
     lease: `lease-of-${storePath}`,
     staleLeases: [],
   }
-  const worker = new Worker(new URL('../../shim/import/worker.ts', import.meta.url))
+  const worker = fork(join(import.meta.dirname, '../../shim/import/worker.ts'))
   const reports: ImportReport[] = []
-  worker.postMessage({ kind: 'import', job } satisfies ImportOrder)
+  worker.send({ kind: 'import', job } satisfies ImportOrder)
   for await (const [message] of on(worker, 'message')) {
     const report = v.parse(reportSchema, message)
     reports.push(report)
-    if (report.kind === 'query') worker.postMessage(await answer(report.id))
+    if (report.kind === 'query') worker.send(await answer(report.id))
     else if (report.kind !== 'progress' && report.kind !== 'staleLeasesEnded') break
   }
-  await worker.terminate()
+  worker.kill('SIGKILL')
   return reports.filter(({ kind }) => kind !== 'progress' && kind !== 'query')
 }
 

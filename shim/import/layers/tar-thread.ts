@@ -1,14 +1,12 @@
 import { createHash, type Hash } from 'node:crypto'
 import { parentPort } from 'node:worker_threads'
 import { toShimError } from '../../errors.ts'
-import { lowerPriority } from '../lower-priority.ts'
 import { isMerged } from './files-layer.ts'
 import { storePathTar } from './layer-tar.ts'
 import { CHUNK_BYTES } from './tar-chunks.ts'
 import { RING_CHUNKS, type TarReport, type TarTask } from './tar-task.ts'
 
 /** A thread that makes tars of layers, one after another: gets TarTasks, tells TarReports. */
-lowerPriority()
 parentPort?.on('message', (task: TarTask) => make(task))
 
 async function make({ layer, want, ring, room }: TarTask): Promise<void> {

@@ -1,6 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { RetryableError } from '../../errors.ts'
-import { lowerPriority } from '../lower-priority.ts'
 import { fillTree } from './fill-folder.ts'
 import type { LinkReport, LinkTask, LinkThreadData } from './link-task.ts'
 import { noCounts } from './placing.ts'
@@ -9,7 +8,6 @@ import { toLinkError } from './to-link-error.ts'
 /** A thread that fills folders: gets LinkTasks, answers each with a LinkReport. */
 const { cancelled }: LinkThreadData = workerData
 const flag = new Int32Array(cancelled)
-lowerPriority()
 parentPort?.on('message', (task: LinkTask) => parentPort?.postMessage(run(task)))
 
 function run({ folders, placing }: LinkTask): LinkReport {

@@ -1,0 +1,7 @@
+/** The same input in every run of the tests; `npm run fuzz` takes another each time, and tells it. */
+export const SEED = Number(process.env.FUZZ_SEED ?? 42)
+
+/** How much made-up input a test tries: `few` in `npm test`, many times that in `npm run fuzz`. */
+export function runs(few: number): number {
+  return few * Number(process.env.FUZZ_FACTOR ?? 1)
+}
