@@ -1,4 +1,3 @@
-import { parseFamiliarName } from '@swimlane/docker-reference'
 import { parseDigestPin } from './digest-pin.ts'
 import { FinalError } from './errors.ts'
 import { quote } from './quote.ts'
@@ -18,13 +17,19 @@ export function normaliseReference(reference: string): string {
       'RecipeInvalid',
       `${quote(reference)} is no image reference: longer than ${MAX_REFERENCE_LENGTH} characters`,
     )
-  const { domain, repository, tag, digest } = parse(reference)
-  if (digest && !parseDigestPin(digest))
+  const parsed = parse(reference)
+  if (!parsed)
+    throw new FinalError(
+      'RecipeInvalid',
+      `${quote(reference)} is no image reference, as in registry.example/team/app:1.0`,
+    )
+  const { domain, path, tag, digest } = parsed
+  if (digest !== undefined && !parseDigestPin(digest))
     throw new FinalError(
       'RecipeInvalid',
       `${quote(reference)} has a digest that cannot be verified: expected sha256:, sha384: or sha512: and lower-case hex digits`,
     )
-  const name = `${domain}/${repository}`
+  const name = `${domain}/${path}`
   return digest ? `${name}@${digest}` : `${name}:${tag ?? 'latest'}`
 }
 
@@ -41,14 +46,51 @@ export function repositoryOf(normalised: string): string {
   return normalised.replace(/(@[^/]*|:[^/:]*)$/, '')
 }
 
-function parse(reference: string) {
-  try {
-    return parseFamiliarName(reference)
-  } catch (cause) {
-    throw new FinalError(
-      'RecipeInvalid',
-      `${quote(reference)} is no image reference, as in registry.example/team/app:1.0`,
-      { cause },
-    )
-  }
+interface Parsed {
+  readonly domain: string
+  readonly path: string
+  readonly tag: string | undefined
+  readonly digest: string | undefined
 }
+
+/** Undefined for what is none. Source: github.com/distribution/reference, normalize.go and regexp.go. */
+function parse(reference: string): Parsed | undefined {
+  if (IMAGE_ID.test(reference)) return undefined
+  const [named, digest] = splitAt(reference, '@')
+  const { domain, rest } = splitDomain(named)
+  const [path, tag] = splitAt(rest, ':')
+  const isReference =
+    DOMAIN.test(domain) &&
+    path.split('/').every(component => PATH_COMPONENT.test(component)) &&
+    domain.length + 1 + path.length <= MAX_NAME_LENGTH &&
+    (tag === undefined || TAG.test(tag))
+  return isReference ? { domain, path, tag, digest } : undefined
+}
+
+const DEFAULT_DOMAIN = 'docker.io'
+
+function splitDomain(name: string): { readonly domain: string; readonly rest: string } {
+  const [first, below] = splitAt(name, '/')
+  const isDomain = first === 'localhost' || /[.:]/.test(first) || first !== first.toLowerCase()
+  if (below === undefined || !isDomain) return inDefaultDomain(name)
+  return first === DEFAULT_DOMAIN || first === 'index.docker.io'
+    ? inDefaultDomain(below)
+    : { domain: first, rest: below }
+}
+
+function inDefaultDomain(name: string) {
+  return { domain: DEFAULT_DOMAIN, rest: name.includes('/') ? name : `library/${name}` }
+}
+
+function splitAt(text: string, separator: string): [before: string, after: string | undefined] {
+  const at = text.indexOf(separator)
+  return at === -1 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
+}
+
+/** Stands for an image by its id, where it is taken for a reference at all. */
+const IMAGE_ID = /^[0-9a-f]{64}$/
+const MAX_NAME_LENGTH = 255
+const DOMAIN_COMPONENT = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?'
+const DOMAIN = new RegExp(`^(?:${DOMAIN_COMPONENT}(?:\\.${DOMAIN_COMPONENT})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?$`)
+const PATH_COMPONENT = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/
+const TAG = /^\w[\w.-]{0,127}$/
