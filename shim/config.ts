@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { hostname, totalmem } from 'node:os'
 import { closest, distance } from 'fastest-levenshtein'
 import * as v from 'valibot'
 import { parseDocument } from 'yaml'
@@ -9,7 +9,7 @@ import { parseDuration } from './duration.ts'
 import { FinalError, messageOf } from './errors.ts'
 import { parseListenAddress } from './metrics/listen-address.ts'
 import { isForStorePaths } from './policy/policy.ts'
-import { parseSize } from './size.ts'
+import { formatSize, parseSize } from './size.ts'
 
 const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0]*$/, 'expected an absolute path'))
 const pattern = v.pipe(v.string(), v.nonEmpty('expected a pattern'))
@@ -72,6 +72,14 @@ const policyRule = v.pipe(
   ),
 )
 
+const MOST_EVAL_MEMORY = 4 * 2 ** 30
+
+/** Several evaluations, and all else on the node, need memory, too. */
+function defaultEvalMemory(): string {
+  const quarter = 2 ** 20 * Math.floor(totalmem() / 4 / 2 ** 20)
+  return formatSize(Math.min(MOST_EVAL_MEMORY, quarter))
+}
+
 /** The name of the Node object, as `kubelet --hostname-override` has it. */
 const nodeName = v.pipe(
   v.string(),
@@ -98,7 +106,7 @@ const schema = v.strictObject({
       maxQueuedPerNamespace: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 100),
       timeout: v.optional(duration, '1h'),
       /** Most that the values of one evaluation may take. */
-      maxEvalMemory: v.optional(size, '4GiB'),
+      maxEvalMemory: v.optional(size, defaultEvalMemory),
       abandonAfter: v.optional(duration, '2m'),
       rememberFailures: v.optional(duration, '30s'),
       options: v.optional(nixOptions, {}),
