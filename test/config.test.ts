@@ -15,7 +15,7 @@ describe('a config', () => {
         timeout: 3_600_000,
         options: {},
       },
-      import: { layers: 'linked' },
+      import: { layers: 'linked', trustStore: false },
       policy: [],
     })
   })

@@ -7,7 +7,7 @@ import type { Shim } from '../../test/node/shim.ts'
 import { askStatus, latencies, latenciesUntil, timed } from '../calls.ts'
 import { buildClosure, type Closure, type ImageName } from '../closure.ts'
 import { pullSmallImage, SHIM_PROGRAM } from '../node.ts'
-import { residentMegabytes } from '../process.ts'
+import { peakUntil } from '../process.ts'
 import type { Result } from '../result.ts'
 import { quantile } from '../statistics.ts'
 
@@ -83,13 +83,12 @@ async function importByShim({ bed, closure: { url } }: Node, layers: 'linked' | 
   const cri = bed.cri(shim.socket)
   await pullSmallImage(bed, shim)
   const before = await diskUsage(bed)
-  await cri.pullImage(pullOf('first', url))
+  const ofFirst = await peakUntil(shim, cri.pullImage(pullOf('first', url)))
   const bytes = (await diskUsage(bed)) - before
-  await cri.pullImage(pullOf('changed', url))
+  const ofChanged = await peakUntil(shim, cri.pullImage(pullOf('changed', url)))
   const ms = { first: await importMs(shim, 'first'), changed: await importMs(shim, 'changed') }
-  const rss = await residentMegabytes(shim.daemon.pid, 'VmHWM')
   await shim.daemon.stop()
-  return { ms, bytes, rss }
+  return { ms, bytes, rss: Math.max(ofFirst, ofChanged) }
 }
 
 /** What calls of ImageStatus take, one after another, while both images are imported; they are built before. */

@@ -75,8 +75,7 @@ function parsePair(pair: string, keys: readonly string[]): [string, string] {
   const [, key, raw] = /^([A-Za-z]+)=(.*)$/.exec(pair) ?? []
   const rule = key === undefined ? undefined : VALUES.get(key)
   if (key !== undefined && CLAIMS.includes(key) && !keys.includes(key)) {
-    const lock = keys.includes('rev') ? 'a commit (rev)' : 'a narHash'
-    throw new GrammarError(`its query has "${key}", which does not lock it: leave that out, ${lock} locks this flake`)
+    throw new GrammarError(`its query has "${key}", which does not lock a flake of this scheme: leave it out`)
   }
   if (key === undefined || raw === undefined || rule === undefined || !keys.includes(key)) {
     throw new GrammarError(`its query may have ${keys.join(', ')} only, each as key=value`)

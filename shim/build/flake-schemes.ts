@@ -36,7 +36,8 @@ const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
   ['tarball+http', TARBALL],
   ['tarball+file', { ...TARBALL, local: true, locate: locateFile }],
   ['path', { ...TARBALL, local: true, locate: locatePath }],
-  ['flake', { ...FORGE, locate: locateRegistry }],
+  // Nix does not look at a rev or ref in the query of this one.
+  ['flake', { ...FORGE, keys: ['dir'], locate: locateRegistry }],
 ])
 
 const SEGMENT = /^(?:[A-Za-z0-9_.~@+=:,-]|%[0-9A-F]{2})+$/

@@ -6,6 +6,7 @@ import { RetryableError } from '../errors.ts'
 import { signalGroup } from '../process-group.ts'
 import type { BuildUser } from './build-user.ts'
 import { readLines } from './lines.ts'
+import { paced } from './paced.ts'
 
 export interface NixRun {
   readonly command: string
@@ -33,6 +34,9 @@ const MAX_STDOUT_LENGTH = 1024 * 1024
 
 /** Longest line of standard error that is read, in characters. A longer one is cut. */
 const MAX_LINE_LENGTH = 256 * 1024
+
+/** More than any log needs; a builder that writes without end is held up, and leaves the processors to others. */
+const PACE = { bytesPerSecond: 4 * 1024 * 1024, burstBytes: 16 * 1024 * 1024 }
 
 /** Nix gets this long to end its builders after SIGTERM, before SIGKILL. */
 const TERMINATE_LIMIT_MS = 5_000
@@ -99,7 +103,7 @@ async function collect(child: Subprocess, maxLength: number): Promise<string | u
 
 function forwardLines(child: Subprocess, onLine: NixRun['onLine']): Promise<void> {
   return untilClosed(child.stderr, async chunks => {
-    for await (const line of readLines(chunks, MAX_LINE_LENGTH)) await onLine(line)
+    for await (const line of readLines(paced(chunks, PACE), MAX_LINE_LENGTH)) await onLine(line)
   })
 }
 

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { lstat, open, readdir, readFile, readlink, rename, unlink } from 'node:fs/promises'
+import { lstat, open, readdir, readlink, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { hasCode } from '../error-code.ts'
+import { readOwnFile } from '../own-file.ts'
 import type { BuildOutput } from './contract.ts'
 import { createOneByOne } from './one-by-one.ts'
 import { hintsSchema } from './package-hints.ts'
@@ -16,7 +17,7 @@ import { guardState, type StateDir } from './state-dir.ts'
 export interface Results {
   /** The path for the gc root's link, which nix replaces; what is no such link and stands in its way is put aside. */
   prepareLink(recipeKey: string): Promise<string>
-  /** The remembered result, when its gc root and its store path are still there. */
+  /** The remembered result, when its gc root and its store path are still there, and nobody else could have written it. */
   find(recipeKey: string): Promise<BuildOutput | undefined>
   save(recipeKey: string, result: SavedResult): Promise<void>
   /** Resolves when every call until now has taken effect. */
@@ -52,7 +53,7 @@ export function createResults({ root, results, gcroots }: StateDir): Results {
       }),
     find: key =>
       inTurn(async () => {
-        const saved = await readRecord(record(key))
+        const saved = readRecord(results, record(key))
         if (saved === undefined) return undefined
         const { storePath, runId, output, package: hints } = saved
         const target = await orUndefined(readlink(output === 'out' ? link(key) : `${link(key)}-${output}`))
@@ -70,8 +71,8 @@ export function createResults({ root, results, gcroots }: StateDir): Results {
   }
 }
 
-async function readRecord(path: string): Promise<SavedResult | undefined> {
-  const text = await orUndefined(readFile(path, 'utf8'))
+function readRecord(folder: string, path: string): SavedResult | undefined {
+  const text = readOwnFile(folder, path)
   if (text === undefined) return undefined
   try {
     return v.parse(schema, JSON.parse(text))

@@ -1,5 +1,5 @@
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, open, readdir, readlink, realpath } from 'node:fs/promises'
+import { type FileHandle, lstat, open, readdir, readlink, realpath } from 'node:fs/promises'
 import { dirname, sep } from 'node:path'
 import { hasCode } from '../error-code.ts'
 import { messageOf, RetryableError } from '../errors.ts'
@@ -47,8 +47,8 @@ export async function openClosure(
     async find(path) {
       const handle = await openUnread(path)
       if (!handle) return undefined
-      const real = await readlink(inProc(handle))
-      if (isInside(real)) return toFile(real, handle, await handle.stat())
+      const [real, stats] = [await readlink(inProc(handle)), await handle.stat()]
+      if (isInside(real) && (await isAt(real, stats))) return toFile(real, handle, stats)
       await handle.close()
       return undefined
     },
@@ -65,6 +65,12 @@ async function openUnread(path: string): Promise<FileHandle | undefined> {
     if (hasCode(cause, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG')) return undefined
     throw new RetryableError('ImportInterrupted', `${path} cannot be read: ${messageOf(cause)}`, { cause })
   }
+}
+
+/** What is in another mount namespace, below /proc/PID/root for one, seems to be at its path there. */
+async function isAt(path: string, { dev, ino }: Stats): Promise<boolean> {
+  const there = await lstat(path).catch(() => undefined)
+  return there?.dev === dev && there.ino === ino
 }
 
 /** Leads to what was opened, and tells where that is. */

@@ -81,7 +81,7 @@ export type QueryStore = (query: StoreQuery & { readonly signal: AbortSignal }) 
 /** How layers of store paths get into containerd: `linked`: without a tar, where that is possible; `tar`: with one. */
 export type LayerMode = 'linked' | 'tar'
 
-/** Brings build outputs into containerd, off the main thread. Runs none of them. Resolves when CRI answers with the image. */
+/** Brings build outputs into containerd, in processes of their own. Runs none of them. Resolves when CRI answers with the image. */
 export interface Importer {
   /** Throws a ShimError (see the import and containerd codes of the catalogue). */
   importImage(call: ImportCall): Promise<ImportOutcome>

@@ -33,7 +33,7 @@ export interface ImporterOptions {
   readonly maxImports?: number
 }
 
-/** Each import costs a thread and its buffers, and containerd is the one that is busy. */
+/** Each import costs a process and its buffers, and containerd is the one that is busy. */
 const DEFAULT_MAX_IMPORTS = 3
 
 /** Imports of one image name run one after another. */

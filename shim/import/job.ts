@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { ERROR_CODES, type ErrorCode } from '../errors.ts'
 import { linkingReportSchema } from './linking-report.ts'
 
-/** What an import's worker thread is given. */
+/** What an import's helper process is given. */
 export const jobSchema = v.object({
   storePath: v.string(),
   image: v.string(),

@@ -2,12 +2,12 @@ import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { readOwnFile } from '../own-file.ts'
 import type { Closure } from './closure.ts'
 import { pairLayers, parseConfig } from './config.ts'
 import { digestOf } from './json.ts'
 import { descriptorSchema } from './oci-index.ts'
 import { parseManifest } from './oci-layout.ts'
-import { readOwnFile } from './own-file.ts'
 import type { Document, PlannedLayer, ReadPlan } from './plan.ts'
 
 /** Plans of outputs that were read before, each by a key that says all that it depends on. */

@@ -1,15 +1,17 @@
 // Runs a builder inside of a bed. Arguments: BuilderOptions as JSON. Standard input and output: HostRequest and
 // HostReply, one JSON object a line.
+import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { pino } from 'pino'
 import { createBuilder } from '../../shim/build/builder.ts'
-import type { BuildOutput, BuildProgress, PathInfo } from '../../shim/build/contract.ts'
+import type { ArchiveProgram, BuildOutput, BuildProgress, PathInfo } from '../../shim/build/contract.ts'
 import type { Recipe } from '../../shim/build/recipe.ts'
 import { type ErrorCode, toShimError } from '../../shim/errors.ts'
 import { ownedBy } from '../../shim/owners.ts'
 
 export type HostRequest =
   | { id: number; op: 'build'; recipe: Recipe; namespace: string }
+  | { id: number; op: 'archive'; recipe: Recipe; program: ArchiveProgram; namespace: string }
   | { id: number; op: 'abort'; build: number }
   | { id: number; op: 'find'; recipe: Recipe }
   | { id: number; op: 'keepOnly'; keys: string[] }
@@ -25,6 +27,7 @@ export interface HostDone {
   readonly output?: BuildOutput | undefined
   readonly infos?: readonly PathInfo[]
   readonly bytes?: number
+  readonly text?: string
 }
 
 const logger = pino(pino.destination({ dest: 2, sync: true }))
@@ -49,6 +52,8 @@ async function handle(request: HostRequest): Promise<HostDone> {
   switch (request.op) {
     case 'build':
       return { output: await build(request) }
+    case 'archive':
+      return { text: await readArchive(request) }
     case 'abort':
       aborts.get(request.build)?.abort()
       return {}
@@ -69,6 +74,18 @@ async function build({ id, recipe, namespace }: Extract<HostRequest, { op: 'buil
   aborts.set(id, controller)
   const onProgress = (progress: BuildProgress) => reply({ id, progress })
   return (await creating).build(recipe, { owners: ownedBy(namespace), signal: controller.signal, onProgress })
+}
+
+async function readArchive({
+  id,
+  recipe,
+  program,
+  namespace,
+}: Extract<HostRequest, { op: 'archive' }>): Promise<string> {
+  const { signal } = new AbortController()
+  const onProgress = (progress: BuildProgress) => reply({ id, progress })
+  const call = { recipe, owners: ownedBy(namespace), signal, onProgress }
+  return (await creating).withArchive(program, call, path => readFile(path, 'utf8'))
 }
 
 function reply(message: HostReply): void {

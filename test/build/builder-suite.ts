@@ -72,6 +72,27 @@ export function describeBuilds({ prepare = async () => {}, command = async () =>
       expect(await builder.build(recipeOf(flake.url, name))).not.toHaveProperty('package')
     })
 
+    test('of a program has it run by Nix, and holds what it writes no longer than it is used', async () => {
+      const program = await programOf('program')
+      expect(await builder.runProgram(recipeOf(flake.url, 'program'), program)).toBe('written\n')
+      const { stdout } = await bed.run('nix-store', ['--gc', '--print-roots'], { user: bed.buildUser })
+      expect(stdout).toMatch(/-program$/m)
+      expect(stdout).not.toContain('-program-archive')
+    })
+
+    test('of a program that fails shows the end of its log', async () => {
+      const failure = builder.runProgram(recipeOf(flake.url, 'brokenProgram'), await programOf('brokenProgram'))
+      const message = expect.stringMatching(/the builder of broken-archive failed with exit code 3.*\nbroken\n/)
+      await expect(failure).rejects.toMatchObject({ code: 'StreamFailed', message })
+    })
+
+    async function programOf(packageName: string) {
+      const { storePath } = await builder.build(recipeOf(flake.url, packageName))
+      const { stdout } = await bed.run('head', ['-n', '1', storePath])
+      const [, path = '', argument = ''] = /^#!(\S+) (.*)$/.exec(stdout) ?? []
+      return { path: storePath, storePath, shell: { path, argument } }
+    }
+
     test('of a store path needs no flake, and holds it by a gc root', async () => {
       const { storePath } = await builder.build(recipeOf(flake.url, 'hello'))
       const recipe = { image: `nix:0${storePath}:latest`, storePath }

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { BuilderOptions } from '../../shim/build/builder.ts'
-import type { BuildOutput, BuildProgress, PathInfo } from '../../shim/build/contract.ts'
+import type { ArchiveProgram, BuildOutput, BuildProgress, PathInfo } from '../../shim/build/contract.ts'
 import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
 import type { FlakeRecipe, Recipe } from '../../shim/build/recipe.ts'
 import { type ErrorCode, reviveError } from '../../shim/errors.ts'
@@ -18,6 +18,8 @@ export interface RemoteBuilder extends AsyncDisposable {
   start(recipe: Recipe, namespace?: string): RemoteBuild
   /** `start`, for who wants nothing but the end. */
   build(recipe: Recipe): Promise<BuildOutput>
+  /** What a program of the recipe's package writes. */
+  runProgram(recipe: Recipe, program: ArchiveProgram): Promise<string>
   findResult(recipe: Recipe): Promise<BuildOutput | undefined>
   keepOnly(keys: readonly string[]): Promise<void>
   pathInfo(paths: readonly string[], query?: { recursive: boolean }): Promise<readonly PathInfo[]>
@@ -68,6 +70,8 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
     stateDir,
     start,
     build: recipe => start(recipe).done,
+    runProgram: async (recipe, program) =>
+      (await request({ op: 'archive', recipe, program, namespace: 'default' })).text ?? '',
     findResult: async recipe => (await request({ op: 'find', recipe })).output,
     keepOnly: async keys => void (await request({ op: 'keepOnly', keys: [...keys] })),
     pathInfo: async (paths, { recursive } = { recursive: false }) =>

@@ -1,4 +1,16 @@
-import { chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, unlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  stat,
+  symlink,
+  unlink,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { BuildOutput } from '../../shim/build/contract.ts'
@@ -105,6 +117,8 @@ test.each<{ damage: string; harm: (files: { record: string; link: string }) => P
   { damage: 'a record that is no JSON', harm: ({ record }) => writeFile(record, '{"storePath": "/nix/st') },
   { damage: 'a record of a path elsewhere', harm: ({ record }) => rewrite(record, '/nix/store/', '/etc/nix/store/') },
   { damage: 'a record of a path that is gone', harm: ({ record }) => rewrite(record, '-hello', '-gone') },
+  { damage: 'a record of another user', harm: ({ record }) => chown(record, 1, 1) },
+  { damage: 'a record that anybody could have written', harm: ({ record }) => chmod(record, 0o666) },
   { damage: 'no gc root', harm: ({ link }) => unlink(link) },
   { damage: 'a gc root of something else', harm: ({ link }) => replaceLink(link, '/etc') },
 ])('with $damage the result is built anew', async ({ harm }) => {

@@ -57,6 +57,10 @@ export async function startDeployed(): Promise<Deployed> {
 async function untilPoliciesHold({ as, cluster }: Deployed): Promise<void> {
   const { kubeconfig } = await as('enbi-shim')
   const tries = [
+    {
+      ...{ apiVersion: 'v1', kind: 'Event', metadata: { namespace: 'default', name: randomUUID() } },
+      involvedObject: { kind: 'Pod', namespace: 'default', name: 'none' },
+    },
     { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace: 'enbi-system', name: randomUUID() } },
     {
       apiVersion: 'enbi.hrzn.ee/v1alpha1',

@@ -5,9 +5,7 @@ import { MAX_ACTIVITIES } from '../../shim/build/counters.ts'
 import { explainFailure } from '../../shim/build/failure.ts'
 import { createJournal } from '../../shim/build/journal.ts'
 import { recipeOf } from '../build/remote-builder.ts'
-
-const { FUZZ_SEED = 42, FUZZ_FACTOR = 1 } = process.env
-const RUNS = { seed: Number(FUZZ_SEED), numRuns: 300 * Number(FUZZ_FACTOR) }
+import { made } from './runs.ts'
 
 const LOG = { write: async () => {}, close: async () => {} }
 /** Nothing but tab and newline of what is no letter, and nothing that turns the direction of writing round. */
@@ -80,7 +78,7 @@ it('any lines of nix make bounded, clean progress and an error of the catalogue'
       expect(error.message.length).toBeLessThan(8192)
       expect(error.message).not.toMatch(UNCLEAN)
     }),
-    RUNS,
+    made(300),
   )
 })
 

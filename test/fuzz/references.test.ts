@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { normaliseReference } from '../../shim/reference.ts'
 import { CONTAINERD } from '../setup/go-programs.mjs'
-import { runs } from './runs.ts'
+import { made } from './runs.ts'
 
 /** What the shim takes a reference for; undefined when it refuses it. */
 function ours(reference: string): string | undefined {
@@ -100,7 +100,7 @@ const repeated = fc
 const reference = fc.oneof(wellFormed, mutated, repeated, fc.string({ unit: 'binary' }), hex(64))
 
 it('a reference that the shim accepts is the same one for containerd', async () => {
-  const references = fc.sample(reference, runs(5)).filter(one => one.isWellFormed() && ours(one) !== undefined)
+  const references = fc.sample(reference, made(5_000)).filter(one => one.isWellFormed() && ours(one) !== undefined)
   expect(references.length).toBeGreaterThan(10)
   const theirs = await containerds(references)
   const compared = references.map((one, index) => ({ reference: one, ours: ours(one), containerds: theirs[index] }))

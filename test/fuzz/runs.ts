@@ -1,9 +1,12 @@
-/** `npm run fuzz` asks for more runs, each time with another seed. */
-const { FUZZ_RUNS, FUZZ_SEED } = process.env
+/** The same input in every run of the tests; `npm run fuzz` takes another each time, and tells it. */
+export const SEED = Number(process.env.FUZZ_SEED ?? 42)
 
-/** A few runs, always the same, unless a longer run is asked for. `share`: of the runs, for slow properties. */
-export function runs(share = 1): { readonly numRuns: number; readonly seed?: number } {
-  const numRuns = Math.max(1, Math.round(Number(FUZZ_RUNS ?? 1000) * share))
-  const seed = FUZZ_SEED ?? (FUZZ_RUNS === undefined ? 1 : undefined)
-  return { numRuns, ...(seed !== undefined && { seed: Number(seed) }) }
+/** How much made-up input a test tries: `few` in `npm test`, many times that in `npm run fuzz`. */
+export function runs(few: number): number {
+  return few * Number(process.env.FUZZ_FACTOR ?? 1)
+}
+
+/** As fast-check takes them. */
+export function made(few: number): { readonly seed: number; readonly numRuns: number } {
+  return { seed: SEED, numRuns: runs(few) }
 }

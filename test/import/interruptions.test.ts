@@ -122,7 +122,7 @@ it('SIGKILL in the middle of an import leaves only what the next import clears a
   })
 })
 
-it('a thread that runs out of memory fails its import for now, and no other', async () => {
+it('a helper that runs out of memory fails its import for now, and no other', async () => {
   const node = await startNode()
   const image = makeImage([await tar([{ name: 'file', content: 'memory' }])])
   const path = await node.addFile('any', await tar(dockerEntries(image)))

@@ -141,6 +141,9 @@ test('a build that runs is finished by a stop, which leaves nothing behind', asy
   await writeFile(join(dir, 'gate'), '/srv/gate')
   const pulled = pull('registry.example/gated:1', onNode(dir), 'gated')
   await vi.waitFor(async () => expect(await buildProcesses()).toContain('nix'), { timeout: 10_000 })
+  // Before any pod.
+  const scores = 'cat $(pgrep --uid enbi-shim | sed "s,.*,/proc/&/oom_score_adj,")'
+  expect(new Set((await node.run('sh', ['-c', scores])).stdout.split('\n'))).toEqual(new Set(['1000']))
   const stopped = node.run('systemctl', ['stop', 'enbi-shim.service'])
   await vi.waitFor(async () => expect(await node.journal('enbi-shim')).toContain('"stopping"'), { timeout: 10_000 })
   await node.write({ '/srv/gate': '' })

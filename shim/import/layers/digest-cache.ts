@@ -2,9 +2,9 @@ import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { readOwnFile } from '../../own-file.ts'
 import type { StoredBlob } from '../blob-store.ts'
 import { descriptorSchema } from '../oci-index.ts'
-import { readOwnFile } from '../own-file.ts'
 
 /**
  * Digests that were made on this node, each by a key that says all that they depend on: store paths with their NAR hashes,

@@ -63,6 +63,9 @@
         };
         identity = package "identity" "busybox id -u; busybox env; echo > $out";
 
+        program = package "program" "echo '#!${./bin}/busybox sh' > $out; echo 'echo written' >> $out; busybox chmod +x $out";
+        brokenProgram = package "broken" "echo '#!${./bin}/busybox sh' > $out; echo 'echo half; echo broken >&2; exit 3' >> $out; busybox chmod +x $out";
+
         waiting = package "waiting" "echo pid $$; exec busybox cat ${gate} > $out";
         waiting2 = package "waiting2" "echo pid $$; exec busybox cat ${gate} > $out";
         waiting3 = package "waiting3" "echo pid $$; exec busybox cat ${gate} > $out";

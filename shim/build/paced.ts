@@ -1,0 +1,33 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+export interface Pace {
+  /** Over a longer time. */
+  readonly bytesPerSecond: number
+  /** What may come at once, after a rest. */
+  readonly burstBytes: number
+}
+
+export interface Clock {
+  /** In milliseconds. */
+  now(): number
+  wait(ms: number): Promise<unknown>
+}
+
+const CLOCK: Clock = { now: () => performance.now(), wait: ms => delay(ms) }
+
+/** The chunks, no faster than that: whoever writes them has to wait meanwhile. */
+export async function* paced(
+  chunks: AsyncIterable<Uint8Array>,
+  { bytesPerSecond, burstBytes }: Pace,
+  { now, wait } = CLOCK,
+): AsyncGenerator<Uint8Array> {
+  let saved = burstBytes
+  let since = now()
+  for await (const chunk of chunks) {
+    yield chunk
+    const passed = now() - since
+    since += passed
+    saved = Math.min(burstBytes, saved + (passed * bytesPerSecond) / 1000) - chunk.length
+    if (saved < 0) await wait((-saved * 1000) / bytesPerSecond)
+  }
+}

@@ -1,0 +1,110 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type FlakeUrl, parseFlakeUrl } from '../../shim/build/flake-url.ts'
+import { installNewerNix } from '../build/newer-nix.ts'
+import { type Bed, startBed } from '../node/bed.ts'
+import { type Attributes, askByFunction, askByRegistry } from './ask-nix.ts'
+import { flakeUrl } from './flake-urls.ts'
+import { runs, SEED } from './runs.ts'
+
+const LIMIT_MS = runs(60_000)
+
+let bed: Bed
+beforeAll(async () => {
+  bed = await startBed({ without: ['containerd', 'nix'] })
+}, 120_000)
+afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+test('the canonical spelling of a flake URL is accepted as the same', () => {
+  for (const flake of accepted(runs(1_000))) expect(parseFlakeUrl(flake.url)).toEqual(flake)
+})
+
+describe('a flake URL that is accepted is, if at all, understood as the source that the policy has seen', () => {
+  test.each([
+    { version: '2.8', showNix: async () => 'nix', ask: askByRegistry, count: runs(40) },
+    { version: '2.26', showNix: showNewerNix, ask: askByFunction, count: runs(1_000) },
+  ])('by Nix $version', { timeout: LIMIT_MS }, async ({ showNix, ask, count }) => {
+    const flakes = accepted(count)
+    const urls = flakes.map(({ url }) => url)
+    const answers = await ask(bed, await showNix(bed), urls)
+    expect(answers.size).toBeGreaterThan(flakes.length / 2)
+    for (const [index, flake] of flakes.entries()) {
+      const attributes = answers.get(index)
+      if (attributes) expect(asUnderstood(attributes), flake.url).toEqual(asAccepted(flake, attributes))
+    }
+  })
+})
+
+/** So many, each another one. */
+function accepted(count: number): FlakeUrl[] {
+  const flakes = new Map<string, FlakeUrl>()
+  for (const text of fc.sample(flakeUrl, { seed: SEED, numRuns: 20 * count })) {
+    for (const flake of accept(text)) flakes.set(flake.url, flake)
+    if (flakes.size === count) break
+  }
+  return [...flakes.values()]
+}
+
+function accept(text: string): FlakeUrl[] {
+  try {
+    return [parseFlakeUrl(text)]
+  } catch {
+    return []
+  }
+}
+
+interface Understanding {
+  readonly source: string
+  readonly locked: boolean
+  readonly narHash: string | undefined
+  readonly rev: string | undefined
+  readonly ref: string | undefined
+}
+
+function asAccepted({ source, locked, content, url }: FlakeUrl, { rev, ref }: Attributes): Understanding {
+  const has = (part: string | undefined) => (part !== undefined && url.includes(part) ? part : undefined)
+  return { source: decode(source), locked, narHash: content?.narHash, rev: has(rev), ref: has(ref) }
+}
+
+function asUnderstood(attributes: Attributes): Understanding {
+  const { narHash, rev, ref, type } = attributes
+  const locked = (isByHash(type) ? narHash : rev) !== undefined
+  return { source: decode(sourceOf(attributes)), locked, narHash, rev, ref }
+}
+
+function isByHash(type: string): boolean {
+  return type === 'tarball' || type === 'path'
+}
+
+function sourceOf({ type, owner, repo, host, id, url = '', path }: Attributes): string {
+  const [place = '', query = ''] = url.split('?')
+  // Nix 2.8 leaves in a URL what it does not know, and fetches nothing else for that.
+  const others = query.split('&').filter(pair => !/^(?:dir|narHash|allRefs)=/.test(pair))
+  switch (type) {
+    case 'git':
+    case 'tarball':
+      return `${type}+${place}${others.join('&')}`
+    case 'path':
+      return `path:${path}`
+    case 'indirect':
+      return `flake:${id}`
+    default:
+      return `${type}:${owner}/${repo}${host ?? ''}`
+  }
+}
+
+/** Old versions of nix leave hex digits as they are, and new ones do not. As bytes, a character for each. */
+function decode(url: string): string {
+  const bytes = Buffer.from(url).toString('latin1')
+  return bytes.replace(/%(..)/g, (_code, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+}
+
+/** A bed has its own /usr alone. */
+async function showNewerNix({ dir, run }: Bed): Promise<string> {
+  const place = join(dir, 'newer-nix')
+  await mkdir(place)
+  await run('mount', ['--bind', await installNewerNix(), place])
+  return join(place, 'bin/nix')
+}
