@@ -162,11 +162,20 @@ export async function readConfig(file: string): Promise<Config> {
 
 /** `name` stands for the text in error messages. */
 export function parseConfig(text: string, name: string): Config {
-  const document = parseDocument(text, { prettyErrors: true })
-  if (document.errors.length > 0) throw invalid(name, document.errors.map(messageOf))
-  const result = v.safeParse(schema, document.toJS() ?? {}, { abortEarly: false })
+  const result = v.safeParse(schema, parseYaml(text, name) ?? {}, { abortEarly: false })
   if (!result.success) throw invalid(name, result.issues.flatMap(describe))
   return deepFreeze(result.output)
+}
+
+function parseYaml(text: string, name: string): unknown {
+  const document = parseDocument(text, { prettyErrors: true })
+  if (document.errors.length > 0) throw invalid(name, document.errors.map(messageOf))
+  try {
+    return document.toJS()
+  } catch (error) {
+    // Of an alias that stands for nothing, or for too much.
+    throw invalid(name, [messageOf(error)])
+  }
 }
 
 function invalid(name: string, mistakes: readonly string[]): FinalError {

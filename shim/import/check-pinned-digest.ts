@@ -10,7 +10,7 @@ export function checkPinnedDigest(image: string, { manifest }: Pick<ImagePlan, '
   if (pin && isPinned(pin, manifest.bytes)) return
   throw archiveInvalid(
     pin
-      ? `has the manifest ${manifest.digest}, while the image reference asks for ${digest}`
+      ? `has the manifest ${manifest.digest}, while the image reference asks for ${digest} (with import.layers: linked a large image has other digests than in a registry)`
       : `cannot be verified to be what the image reference asks for, ${digest}`,
   )
 }

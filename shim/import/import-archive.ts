@@ -5,6 +5,7 @@ import type { Lease } from '../containerd/leases.ts'
 import { isUnpacked, type Unpacker } from '../containerd/unpack.ts'
 import type { Closure } from './closure.ts'
 import type { ImportProgress } from './contract.ts'
+import type { StoreInfos } from './layers/digest-keys.ts'
 import type { StoredLayer } from './layout-files.ts'
 import { LAYER_TYPE } from './manifest.ts'
 import type { ImageOutput } from './output.ts'
@@ -16,6 +17,8 @@ import type { SizeLimit } from './size-limit.ts'
 /** What an import of an archive works with. */
 export interface ArchiveStage {
   readonly closure: Closure
+  /** Of the package and all that it refers to, also where a program of it has written the archive. */
+  readonly packageInfos: StoreInfos
   readonly lease: Lease
   readonly snapshotter: string
   readonly writer: ImageWriter
@@ -48,13 +51,13 @@ export async function importArchive(archive: ArchiveImport, stage: ArchiveStage)
   stage.limit.add(plan.unpackedSize)
   archive.check(plan)
   const filled = await unpacking.complete(plan, { verified: false })
-  await stage.memory.remember(planKey(archive.storePath, stage.closure), plan)
+  await stage.memory.remember(planKey(archive.storePath, stage.packageInfos), plan)
   return filled
 }
 
 /** Unpacks an image that was read before, without its output; undefined when not all that is needed is in containerd still. */
 export async function recallArchive(archive: KnownArchive, stage: ArchiveStage): Promise<FilledImage | undefined> {
-  const plan = await stage.memory.recall(planKey(archive.storePath, stage.closure))
+  const plan = await stage.memory.recall(planKey(archive.storePath, stage.packageInfos))
   if (!plan || !(await isPresent(plan, archive, stage))) return undefined
   stage.limit.add(plan.unpackedSize)
   archive.check(plan)

@@ -3,9 +3,9 @@ import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { readOwnFile } from '../own-file.ts'
-import type { Closure } from './closure.ts'
 import { pairLayers, parseConfig } from './config.ts'
 import { digestOf } from './json.ts'
+import type { StoreInfos } from './layers/digest-keys.ts'
 import { descriptorSchema } from './oci-index.ts'
 import { parseManifest } from './oci-layout.ts'
 import type { Document, PlannedLayer, ReadPlan } from './plan.ts'
@@ -16,9 +16,9 @@ export interface PlanMemory {
   remember(key: string, plan: ReadPlan): Promise<void>
 }
 
-/** For a file or folder in the store: what is built once more may have other content, and so may what it leads to. */
-export function planKey(path: string, { infos }: Pick<Closure, 'infos'>): string {
-  const contents = [...infos.values()].map(({ path, narHash }) => [path, narHash])
+/** For a file or folder in the store, by all that its package refers to: what is built once more may have other content. */
+export function planKey(path: string, closure: StoreInfos): string {
+  const contents = [...closure.values()].map(({ path, narHash }) => [path, narHash])
   const sorted = contents.sort(([one = ''], [other = '']) => (one < other ? -1 : 1))
   return createHash('sha256')
     .update(JSON.stringify([path, sorted]))

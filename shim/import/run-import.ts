@@ -47,6 +47,7 @@ async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promis
   const { image, labels } = job
   const { snapshotter } = job.containerd
   const closure = await openClosure(job.archive ?? job.storePath, run.queryStore)
+  const built = job.archive === undefined ? closure : await openClosure(job.storePath, run.queryStore)
   const writer = createImageWriter({ lease, snapshotter, image })
   const limit = createSizeLimit(job.maxImageSize)
   const archives: ArchiveStage = {
@@ -57,6 +58,7 @@ async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promis
     limit,
     createUnpacker: onUnpacked => createUnpacker({ lease, snapshotter, onUnpacked }),
     closure,
+    packageInfos: built.infos,
     signal: run.signal,
     onProgress: run.onProgress,
   }

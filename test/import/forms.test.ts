@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -67,7 +67,7 @@ describe('a container runs from', () => {
     const { imageId } = await node.importImage(storePath, { archive })
     expect(await node.bed.runPod({ imageId })).toMatchObject({ output: expect.stringContaining('from a program') })
     // What it wrote is remembered as the program's: nobody has to run it again while the layers are there.
-    await rm(archive, { force: true })
+    await writeFile(archive, '')
     expect(await node.importImage(storePath)).toMatchObject({ imageId })
   })
 })

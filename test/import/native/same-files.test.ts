@@ -25,10 +25,9 @@ test.each(NAMES)('linked layers have the very files of the streamed archive: %s'
   await node.removeImages()
 })
 
-test.each(NAMES)('tars have its files, and its id: %s', async name => {
+test.each(NAMES)('tars have its id: %s', async name => {
   const shim = await node.bed.startShim({ config: { import: { layers: 'tar' } } })
   expect(await node.pull(name, shim)).toBe(streamed.get(name)?.id)
-  expect(await node.files(imageName(name))).toEqual(streamed.get(name)?.files)
   await shim.daemon.stop()
   await node.removeImages()
 })
