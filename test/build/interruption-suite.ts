@@ -74,7 +74,7 @@ export function describeInterruptions({
       await opened
     })
 
-    test('waits for its turn: at most maxBuilds at once, namespaces in turn', async () => {
+    test('waits for its turn: at most maxBuilds at once, first those of a namespace that has no build', async () => {
       await using builder = startBuilder(bed, { nix: { command: nix, maxBuilds: 1 } })
       const running = builder.start(recipeOf(flake.url, 'waiting3'), 'busy')
       await running.untilLog(/^pid (\d+)$/)
@@ -91,7 +91,6 @@ export function describeInterruptions({
       ])
       await writeFile(flake.gate, 'open\n')
       await Promise.all([running.done, second.done, other.done])
-      // Its namespace has no place yet.
       expect(other.progress.filter(({ phase }) => phase === 'queued')).toEqual([{ phase: 'queued', ahead: 0 }])
     })
   })
