@@ -91,6 +91,7 @@ export function describeInterruptions({
       ])
       await writeFile(flake.gate, 'open\n')
       await Promise.all([running.done, second.done, other.done])
+      // Its namespace has no place yet.
       expect(other.progress.filter(({ phase }) => phase === 'queued')).toEqual([{ phase: 'queued', ahead: 0 }])
     })
   })
