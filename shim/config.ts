@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { hostname, totalmem } from 'node:os'
 import { closest, distance } from 'fastest-levenshtein'
 import * as v from 'valibot'
 import { parseDocument } from 'yaml'
@@ -9,7 +9,7 @@ import { parseDuration } from './duration.ts'
 import { FinalError, messageOf } from './errors.ts'
 import { parseListenAddress } from './metrics/listen-address.ts'
 import { isForStorePaths } from './policy/policy.ts'
-import { parseSize } from './size.ts'
+import { formatSize, parseSize } from './size.ts'
 
 const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0]*$/, 'expected an absolute path'))
 const pattern = v.pipe(v.string(), v.nonEmpty('expected a pattern'))
@@ -72,6 +72,17 @@ const policyRule = v.pipe(
   ),
 )
 
+const MOST_EVAL_MEMORY = 4 * 2 ** 30
+
+/**
+ * As many evaluations as run at a time by default stay below MemoryHigh of the unit (40%): above it the kernel slows down
+ * all that is in the service, the shim among it.
+ */
+function defaultEvalMemory(): string {
+  const eighth = 2 ** 20 * Math.floor(totalmem() / 8 / 2 ** 20)
+  return formatSize(Math.min(MOST_EVAL_MEMORY, eighth))
+}
+
 /** The name of the Node object, as `kubelet --hostname-override` has it. */
 const nodeName = v.pipe(
   v.string(),
@@ -98,7 +109,7 @@ const schema = v.strictObject({
       maxQueuedPerNamespace: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 100),
       timeout: v.optional(duration, '1h'),
       /** Most that the values of one evaluation may take. */
-      maxEvalMemory: v.optional(size, '4GiB'),
+      maxEvalMemory: v.optional(size, defaultEvalMemory),
       abandonAfter: v.optional(duration, '2m'),
       rememberFailures: v.optional(duration, '30s'),
       options: v.optional(nixOptions, {}),
@@ -154,11 +165,20 @@ export async function readConfig(file: string): Promise<Config> {
 
 /** `name` stands for the text in error messages. */
 export function parseConfig(text: string, name: string): Config {
-  const document = parseDocument(text, { prettyErrors: true })
-  if (document.errors.length > 0) throw invalid(name, document.errors.map(messageOf))
-  const result = v.safeParse(schema, document.toJS() ?? {}, { abortEarly: false })
+  const result = v.safeParse(schema, parseYaml(text, name) ?? {}, { abortEarly: false })
   if (!result.success) throw invalid(name, result.issues.flatMap(describe))
   return deepFreeze(result.output)
+}
+
+function parseYaml(text: string, name: string): unknown {
+  const document = parseDocument(text, { prettyErrors: true })
+  if (document.errors.length > 0) throw invalid(name, document.errors.map(messageOf))
+  try {
+    return document.toJS()
+  } catch (error) {
+    // Of an alias that stands for nothing, or for too much.
+    throw invalid(name, [messageOf(error)])
+  }
 }
 
 function invalid(name: string, mistakes: readonly string[]): FinalError {

@@ -29,13 +29,13 @@ const PRUNE_EVERY_MS = 3_600_000
 export function createSourceCaches({ dir: { root, caches: dir }, user, logger }: SourceCachesOptions): SourceCaches {
   const inTurn = createOneByOne()
   const uses = new Map<string, number>()
-  let closed: Promise<void> | undefined
+  let areClosed = false
   let prunedAt = Number.NEGATIVE_INFINITY
 
   const open = (name: string) =>
     inTurn(async () => {
-      closed ??= closeAll(dir)
-      await closed
+      if (!areClosed) await closeAll(dir)
+      areClosed = true
       const path = join(dir, name)
       await mkdir(path, { recursive: true, mode: 0o700 })
       await utimes(path, new Date(), new Date())

@@ -1,6 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
 import { readLines } from '../build/lines.ts'
 import { signalGroup } from '../process-group.ts'
 
@@ -58,7 +59,7 @@ function start({ program, heapMegabytes }: HelperRun): Helper {
     '--v8-pool-size=1',
     '--optimize-for-size',
   ]
-  const child = spawn(process.execPath, [...flags, program.pathname], {
+  const child = spawn(process.execPath, [...flags, fileURLToPath(program)], {
     // A Ctrl-C is for the shim, which ends its helpers itself.
     detached: true,
     // Each thread would take memory of its own from the C library.

@@ -47,10 +47,12 @@ export async function openClosure(
     async find(path) {
       const handle = await openUnread(path)
       if (!handle) return undefined
+      await using opened = new AsyncDisposableStack()
+      opened.use(handle)
       const [real, stats] = [await readlink(inProc(handle)), await handle.stat()]
-      if (isInside(real) && (await isAt(real, stats))) return toFile(real, handle, stats)
-      await handle.close()
-      return undefined
+      if (!isInside(real) || !(await isAt(real, stats))) return undefined
+      opened.move()
+      return toFile(real, handle, stats)
     },
   }
 }

@@ -1,5 +1,7 @@
-/** The same input in every run of the tests; `npm run fuzz` takes another each time, and tells it. */
+/** The same input in every `npm test`, another in each `npm run fuzz`, which tells how to have it again. */
 export const SEED = Number(process.env.FUZZ_SEED ?? 42)
+
+if (process.env.FUZZ_SEED !== undefined) process.stderr.write(`FUZZ_SEED=${SEED}\n`)
 
 /** How much made-up input a test tries: `few` in `npm test`, many times that in `npm run fuzz`. */
 export function runs(few: number): number {

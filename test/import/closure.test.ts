@@ -1,4 +1,6 @@
-import { mkdir, mkdtempDisposable, rm, symlink, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtempDisposable, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
@@ -43,6 +45,20 @@ it.each([
 it('a path whose name begins as one of the closure is none of it', async () => {
   await using store = await makeStore()
   expect(await (await open(store.own)).find(join(store.foreign, 'folder/file'))).toBeUndefined()
+})
+
+it('a file that another mount namespace has at the same path is none of the closure', async () => {
+  await using store = await makeStore()
+  const folder = join(store.own, 'folder')
+  const script = 'mount -t tmpfs tmpfs "$1" && echo secret > "$1/file" && echo ready && exec cat'
+  const args = ['--mount', '--', 'sh', '-c', script, 'sh', folder]
+  const holder = spawn('unshare', args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  await once(holder.stdout, 'data')
+  await symlink(`/proc/${holder.pid}/root${folder}/file`, join(store.own, 'link'))
+  expect(await readFile(join(store.own, 'link'), 'utf8')).toBe('secret\n')
+  expect(await (await open(store.own)).find(join(store.own, 'link'))).toBeUndefined()
+  holder.stdin.end()
+  await once(holder, 'exit')
 })
 
 it('a folder that becomes a link while its layer is read gives nothing of what it leads to', async () => {

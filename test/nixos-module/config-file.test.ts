@@ -47,7 +47,7 @@ describe('the config file', () => {
       stateDir: '/var/lib/enbi-shim',
       containerd: { address: '/run/containerd/containerd.sock' },
       nix: { user: 'enbi-shim' },
-      import: { layers: 'linked' },
+      import: { layers: 'linked', trustStore: false },
       policy: POLICY,
     }
     await expect(buildConfig(name)).resolves.toEqual({ ...defaults, ...settings })

@@ -1,9 +1,10 @@
-// The newer containerd of the test bed, and its parser of image references (test/setup/go.mjs builds them).
+// The newer containerd of the test bed, and its readers of image references and tars (test/setup/go.mjs builds them).
 module enbi-shim/test/setup/containerd
 
 go 1.26.6
 
 tool (
+	enbi-shim/test/setup/containerd/cmd/measure-tar
 	enbi-shim/test/setup/containerd/cmd/parse-reference
 	github.com/containerd/containerd/v2/cmd/containerd
 	github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2

@@ -1,0 +1,157 @@
+import net from 'node:net'
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { encodePullImage } from '../../shim/pull/cri-messages.ts'
+import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PATH } from '../../shim/pull/paths.ts'
+import { STATUS_PATH } from '../../shim/status/status-stream.ts'
+import { type Bed, startBed } from '../node/bed.ts'
+import type { CriClient } from '../node/cri.ts'
+import { recipeAnnotations } from '../node/recipe-pull.ts'
+import type { Shim } from '../node/shim.ts'
+import { connectRaw, frame, type RawClient, statusOf } from '../proxy/raw-client.ts'
+import { made } from './runs.ts'
+
+let bed: Bed
+let shim: Shim
+let kubelet: CriClient
+beforeAll(async () => {
+  bed = await startBed({ without: ['nix'] })
+  shim = await bed.startShim({ config: { policy: [] } })
+  kubelet = bed.cri(shim.socket)
+})
+afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+/** It lives, and serves others. */
+async function expectServed(): Promise<void> {
+  expect(shim.daemon.pid).toBeDefined()
+  await kubelet.imageFsInfo()
+}
+
+const RECIPE = { image: 'registry.example/fuzz/app:1', flakeUrl: 'github:team/app', packageName: 'image' }
+const PULL = encodePullImage({ image: RECIPE.image, namespace: 'fuzz', annotations: recipeAnnotations(RECIPE) })
+
+const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map(array => Buffer.from(array))
+const message = fc.oneof(
+  bytes(200),
+  fc.constant(PULL),
+  fc
+    .tuple(fc.nat(PULL.length), fc.nat(8), bytes(8))
+    .map(([at, length, piece]) => Buffer.concat([PULL.subarray(0, at), piece, PULL.subarray(at + length)])),
+)
+const framed = fc.oneof(
+  message.map(one => frame(one)),
+  fc.tuple(message, fc.nat(255)).map(([one, flag]) => frame(one, flag)),
+  fc.tuple(message, fc.nat(20)).map(([one, length]) => frame(one).subarray(0, length)),
+  fc.array(message, { maxLength: 3 }).map(all => Buffer.concat(all.map(one => frame(one)))),
+  // A length that is not so.
+  fc.tuple(message, fc.nat(2 ** 32 - 1)).map(([one, length]) => {
+    const whole = frame(one)
+    whole.writeUInt32BE(length, 1)
+    return whole
+  }),
+  bytes(50),
+)
+const path = fc.oneof(
+  fc.constantFrom(
+    PULL_IMAGE_PATH,
+    IMAGE_STATUS_PATH,
+    REMOVE_IMAGE_PATH,
+    WATCH_PATH,
+    STATUS_PATH,
+    '/runtime.v1.RuntimeService/Version',
+    '/a/b',
+    '/',
+  ),
+  fc.string({ unit: fc.constantFrom('/', 'a', '.', '%', '?', '*'), maxLength: 20 }).map(text => `/${text}`),
+)
+const headers = fc.oneof(
+  fc.constant({}),
+  fc.record(
+    {
+      'grpc-encoding': fc.constantFrom('gzip', 'deflate', 'identity', 'zstd', ''),
+      'grpc-timeout': fc.constantFrom('1n', '0S', '10m', '99999999999H', '-1S', 'S', 'x'),
+      'content-type': fc.constantFrom('application/grpc', 'application/grpc+json', 'text/html', ''),
+      'x-text': fc.string({ unit: fc.constantFrom('a', ' ', '%', 'é', ','), maxLength: 30 }),
+      te: fc.constantFrom('trailers', 'x'),
+    },
+    { requiredKeys: [] },
+  ),
+)
+
+/** A call that has not ended by itself when this is over is called off. */
+const CALL_LIMIT_MS = 200
+
+async function call(
+  client: RawClient,
+  target: string,
+  { headers, body }: { headers: object; body: Buffer },
+): Promise<void> {
+  let stream: ReturnType<RawClient['open']>
+  try {
+    stream = client.open(target, { ...headers })
+  } catch {
+    // Node itself sends no such header.
+    return
+  }
+  // It may end with an error, which is as good.
+  const closed = new Promise(resolve => stream.on('close', resolve))
+  const limit = setTimeout(() => stream.close(), CALL_LIMIT_MS)
+  stream.on('response', () => stream.resume())
+  stream.end(body)
+  await closed
+  clearTimeout(limit)
+}
+
+it('whatever calls and frames are sent, the daemon survives and others are served', async () => {
+  const client = await connectRaw(shim.socket)
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.record({ path, headers, body: framed }), { minLength: 10, maxLength: 30 }),
+      async calls => {
+        await Promise.all(calls.map(({ path: target, ...rest }) => call(client, target, rest)))
+        await expectServed()
+      },
+    ),
+    made(10),
+  )
+  client[Symbol.dispose]()
+})
+
+it('whatever bytes a connection begins with, the daemon survives and others are served', async () => {
+  const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+  const http2Frame = fc.tuple(bytes(60), fc.nat(12), fc.nat(255), fc.nat(5)).map(([payload, type, flags, stream]) => {
+    const header = Buffer.from([0, 0, payload.length, type, flags, 0, 0, 0, stream])
+    return Buffer.concat([header, payload])
+  })
+  const connection = fc
+    .tuple(fc.boolean(), fc.array(fc.oneof(http2Frame, bytes(40)), { maxLength: 8 }))
+    .map(([hasPreface, frames]) => Buffer.concat(hasPreface ? [PREFACE, ...frames] : frames))
+  await fc.assert(
+    fc.asyncProperty(fc.array(connection, { minLength: 5, maxLength: 20 }), async connections => {
+      await Promise.all(
+        connections.map(async sent => {
+          const socket = net.connect(shim.socket)
+          socket.on('error', () => {})
+          const closed = new Promise(resolve => socket.on('close', resolve))
+          socket.resume().end(sent)
+          await closed
+        }),
+      )
+      await expectServed()
+    }),
+    made(20),
+  )
+})
+
+it('an image reference that a parser could choke on costs no time', async () => {
+  const client = await connectRaw(shim.socket)
+  for (const piece of ['a', 'a.', 'a_', 'a-', 'a/', 'a:', 'a@']) {
+    const image = `${piece.repeat(500 / piece.length)}!`
+    const body = frame(
+      encodePullImage({ image, namespace: 'fuzz', annotations: recipeAnnotations({ ...RECIPE, image }) }),
+    )
+    expect(statusOf(await client.call(PULL_IMAGE_PATH, { body }))).toBe(2)
+    await expectServed()
+  }
+  client[Symbol.dispose]()
+})
