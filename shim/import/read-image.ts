@@ -49,5 +49,19 @@ function openLayout(
     onRead(done, output.kind === 'archive' ? output.size : undefined)
   }
   if (output.kind === 'folder') return openFolder(output.path, { closure, ...place, onBytes })
-  return readArchive(decompress(archiveBytes(output.path, { closure, signal, onBytes })), place, onLayer)
+  return closing(archiveBytes(output.path, { closure, signal, onBytes }), bytes =>
+    readArchive(decompress(bytes), place, onLayer),
+  )
+}
+
+/** A reader that fails may stop in the middle: what it has not read to the end would stay open. */
+async function closing<T>(
+  bytes: AsyncGenerator<Buffer>,
+  read: (bytes: AsyncGenerator<Buffer>) => Promise<T>,
+): Promise<T> {
+  try {
+    return await read(bytes)
+  } finally {
+    await bytes.return(undefined)
+  }
 }
