@@ -69,12 +69,13 @@ function words(...numbers: readonly bigint[]): Buffer {
 test('of a closure with too many references, no more is read than may be had', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'daemon-'))
   const socket = join(dir, 'socket')
+  const answer = wideAnswer()
   let answered = 0
   const server = createServer(client => {
     client.on('error', () => {}).write(words(...GREETING))
     const answerNext = () => {
       answered += 1
-      if (!client.destroyed && answered <= 2000) client.write(wideAnswer(answered), answerNext)
+      if (!client.destroyed && answered <= REFERENCES) client.write(answer, answerNext)
     }
     answerNext()
   }).listen(socket)
@@ -91,12 +92,11 @@ test('of a closure with too many references, no more is read than may be had', a
 
 const REFERENCES = 1000
 
-/** What a daemon says of a path with many references, none of which any other path has. */
-function wideAnswer(number: number): Buffer {
-  const references = Array.from({ length: REFERENCES }, (_, index) => {
-    const hash = String(number * REFERENCES + index).padStart(32, '0')
-    return text(`/nix/store/${hash}-reference`)
-  })
+/** What a daemon says of a path with many references. */
+function wideAnswer(): Buffer {
+  const references = Array.from({ length: REFERENCES }, (_, index) =>
+    text(`/nix/store/${String(index).padStart(32, '0')}-reference`),
+  )
   const [empty, size] = [words(EMPTY), words(1n)]
   const facts = [
     empty,
