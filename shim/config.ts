@@ -74,10 +74,13 @@ const policyRule = v.pipe(
 
 const MOST_EVAL_MEMORY = 4 * 2 ** 30
 
-/** Several evaluations, and all else on the node, need memory, too. */
+/**
+ * As many evaluations as run at a time by default stay below MemoryHigh of the unit (40%): above it the kernel slows down
+ * all that is in the service, the shim among it.
+ */
 function defaultEvalMemory(): string {
-  const quarter = 2 ** 20 * Math.floor(totalmem() / 4 / 2 ** 20)
-  return formatSize(Math.min(MOST_EVAL_MEMORY, quarter))
+  const eighth = 2 ** 20 * Math.floor(totalmem() / 8 / 2 ** 20)
+  return formatSize(Math.min(MOST_EVAL_MEMORY, eighth))
 }
 
 /** The name of the Node object, as `kubelet --hostname-override` has it. */

@@ -2,16 +2,19 @@ import { stringify } from 'yaml'
 import { type Config, readConfig } from '../config.ts'
 import { formatDuration } from '../duration.ts'
 import { formatListenAddress } from '../metrics/listen-address.ts'
+import { formatSize } from '../size.ts'
 
 /** The config with every default filled in, as YAML that is a config again. Throws ConfigInvalid. */
 export async function checkConfig(file: string): Promise<string> {
-  const { nix, kubernetes, metrics, shutdownTimeout, ...rest } = await readConfig(file)
+  const { nix, policy, kubernetes, metrics, shutdownTimeout, ...rest } = await readConfig(file)
   return stringify({
     ...rest,
+    policy: policy.map(rule => ({ ...rule, maxImageSize: formatSize(rule.maxImageSize) })),
     shutdownTimeout: formatDuration(shutdownTimeout),
     nix: {
       ...nix,
       timeout: formatDuration(nix.timeout),
+      maxEvalMemory: formatSize(nix.maxEvalMemory),
       abandonAfter: formatDuration(nix.abandonAfter),
       rememberFailures: formatDuration(nix.rememberFailures),
     },

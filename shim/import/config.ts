@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { FinalError } from '../errors.ts'
+import { checkSpelling } from './check-spelling.ts'
 import { archiveInvalid } from './invalid.ts'
 import { parseJson } from './json.ts'
 
@@ -28,9 +29,12 @@ const schema = v.object({
   }),
 })
 
+const FIELDS = { '': ['architecture', 'os', 'config', 'rootfs'], '/rootfs': ['type', 'diff_ids'] }
+
 /** Source: OCI image specification, config.md. Throws ArchiveInvalid. */
 export function parseConfig(bytes: Buffer, name: string): ImageConfig {
   const { os, architecture, rootfs } = parseJson(schema, bytes, name)
+  checkSpelling(bytes.toString('utf8'), FIELDS, name)
   return { os, architecture, diffIds: rootfs.diff_ids ?? [] }
 }
 

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { checkSpelling } from './check-spelling.ts'
 import { checkPlatform, isSamePlatform, type Platform, pairLayers, parseConfig } from './config.ts'
 import { archiveInvalid } from './invalid.ts'
 import { parseJson } from './json.ts'
@@ -7,18 +8,33 @@ import type { LayoutFiles, OnLayer } from './layout-files.ts'
 import { blobName, descriptorSchema, type ListedManifest, listManifests, readBlob } from './oci-index.ts'
 import type { Descriptor, Document, PlannedLayer, ReadPlan } from './plan.ts'
 
-const manifestSchema = v.object({ config: descriptorSchema, layers: v.nullish(v.array(descriptorSchema), []) })
-
-/** Source: OCI image specification, manifest.md. Throws ArchiveInvalid. */
-export function parseManifest(bytes: Buffer, name: string): { config: Descriptor; layers: Descriptor[] } {
-  const { config, layers } = parseJson(manifestSchema, bytes, name)
-  return { config, layers: layers ?? [] }
-}
-
 const MANIFEST_TYPES = [
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.v2+json',
 ]
+
+/** What is an index as well, or a manifest of Docker's first form, is read as another image by others. */
+const manifestSchema = v.object({
+  mediaType: v.nullish(v.picklist(MANIFEST_TYPES, 'expected the type of a manifest')),
+  config: descriptorSchema,
+  layers: v.nullish(v.array(descriptorSchema), []),
+  manifests: v.nullish(v.strictTuple([])),
+  fsLayers: v.nullish(v.strictTuple([])),
+})
+
+const DESCRIPTOR = ['mediaType', 'digest', 'size']
+const FIELDS = {
+  '': ['mediaType', 'config', 'layers', 'manifests', 'fsLayers'],
+  '/config': DESCRIPTOR,
+  '/layers': DESCRIPTOR,
+}
+
+/** Source: OCI image specification, manifest.md. Throws ArchiveInvalid. */
+export function parseManifest(bytes: Buffer, name: string): { config: Descriptor; layers: Descriptor[] } {
+  const { config, layers } = parseJson(manifestSchema, bytes, name)
+  checkSpelling(bytes.toString('utf8'), FIELDS, name)
+  return { config, layers: layers ?? [] }
+}
 
 /** The plan of the one image for this host in an OCI layout. Throws ArchiveInvalid or ArchitectureMismatch. */
 export async function planOciLayout(

@@ -74,7 +74,7 @@ describe('enbi-shim check-config', () => {
     const { stdout, exitCode } = await run('check-config', shim.configPath)
     expect(exitCode).toBe(0)
     expect(stdout).toContain(`listen: ${shim.socket}`)
-    expect(stdout).toContain('maxBuilds: 2')
+    expect(stdout).toContain('maxBuilds: 3')
   })
 
   it('prints what is a config again', async () => {

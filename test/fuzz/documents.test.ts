@@ -9,7 +9,7 @@ import { planOciLayout } from '../../shim/import/oci-layout.ts'
 import { readNix2ContainerImage } from '../../shim/import/sources/nix2container-image.ts'
 import { readStreamConf } from '../../shim/import/sources/stream-conf.ts'
 import { dockerManifest, indexOf, makeImage, ociEntries } from '../import/image.ts'
-import { runs } from './runs.ts'
+import { made } from './runs.ts'
 
 const HOST = hostPlatform()
 const CLOSURE: Closure = { storeDir: '/nix/store', infos: new Map(), find: async () => undefined }
@@ -127,7 +127,7 @@ describe('a document that is read from an image either has its form or is refuse
           })
         }
       }),
-      runs(0.1),
+      made(100),
     )
   })
 })
@@ -155,6 +155,6 @@ it('whatever stands in the config of the shim, it is read or refused as ConfigIn
         expect(error).toMatchObject({ code: 'ConfigInvalid' })
       }
     }),
-    runs(0.3),
+    made(300),
   )
 })

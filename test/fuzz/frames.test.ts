@@ -9,7 +9,7 @@ import type { CriClient } from '../node/cri.ts'
 import { recipeAnnotations } from '../node/recipe-pull.ts'
 import type { Shim } from '../node/shim.ts'
 import { connectRaw, frame, type RawClient, statusOf } from '../proxy/raw-client.ts'
-import { runs } from './runs.ts'
+import { made } from './runs.ts'
 
 let bed: Bed
 let shim: Shim
@@ -112,7 +112,7 @@ it('whatever calls and frames are sent, the daemon survives and others are serve
         await expectServed()
       },
     ),
-    runs(0.01),
+    made(10),
   )
   client[Symbol.dispose]()
 })
@@ -139,7 +139,7 @@ it('whatever bytes a connection begins with, the daemon survives and others are 
       )
       await expectServed()
     }),
-    runs(0.02),
+    made(20),
   )
 })
 

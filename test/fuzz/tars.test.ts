@@ -7,7 +7,7 @@ import { readTar } from '../../shim/import/tar.ts'
 import { createTarScan } from '../../shim/import/tar-scan.ts'
 import { CONTAINERD } from '../setup/go-programs.mjs'
 import { madeTars } from './made-tars.ts'
-import { runs } from './runs.ts'
+import { made } from './runs.ts'
 
 async function* inChunks(bytes: Buffer, length: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length)
@@ -28,7 +28,7 @@ it('whatever an archive is, its reader comes to an end, with plain names or an e
         expect(error).toMatchObject({ code: 'ArchiveInvalid' })
       }
     }),
-    runs(0.5),
+    made(500),
   )
 })
 
@@ -45,7 +45,7 @@ function isTaken(bytes: Buffer, length: number): boolean {
 }
 
 it('a layer that is unpacked has no more in it for containerd than it has bytes', async () => {
-  const tars = fc.sample(madeTars, runs(3))
+  const tars = fc.sample(madeTars, made(3000))
   const taken = tars.filter((bytes, index) => isTaken(bytes, 1 + (index % 700)))
   expect(taken.length).toBeGreaterThan(10)
   const input = taken.map(bytes => bytes.toString('base64')).join('\n')

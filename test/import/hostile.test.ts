@@ -78,6 +78,8 @@ describe('an archive is refused, and nothing is left of it, when', () => {
     ['a layer has a wrong digest', () => oci().map(emptied), /wrong digest/],
     ['a manifest has a wrong digest', () => oci().map(padded), /wrong digest/],
     ['an index leads to indexes for ever', () => ociEntries(image, { nested: 9 }), /indexes within indexes/],
+    ['a manifest is an index, too', () => ociEntries(image, { manifest: { manifests: [{}] } }), /unexpected form/],
+    ['a manifest has its layers twice', () => ociEntries(image, { manifest: { Layers: [] } }), /read in two ways/],
     ['an index lists two images', () => twoManifests(), /2 images/],
     [
       'an index lists none',

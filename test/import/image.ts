@@ -74,6 +74,8 @@ export interface OciOptions {
   readonly platform?: { readonly os: string; readonly architecture: string }
   /** How often an index leads to an index before there is a manifest. */
   readonly nested?: number
+  /** Put over the manifest's fields. */
+  readonly manifest?: object
 }
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
@@ -82,13 +84,14 @@ const INDEX = 'application/vnd.oci.image.index.v1+json'
 /** The files of an OCI layout. */
 export function ociEntries({ layers, config }: TestImage, options: OciOptions = {}): Entry[] {
   const { compress = (layer: Buffer) => layer, layerType = 'application/vnd.oci.image.layer.v1.tar' } = options
-  const { platform, nested = 0 } = options
+  const { platform, nested = 0, manifest: more } = options
   const blobs = layers.map(compress)
   const manifest = Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
       config: describe('application/vnd.oci.image.config.v1+json', config),
       layers: blobs.map(blob => describe(layerType, blob)),
+      ...more,
     }),
   )
   let index = indexOf([{ ...describe(MANIFEST, manifest), ...(platform && { platform }) }])

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import type { ImportProgress } from '../../shim/import/contract.ts'
+import { descendants } from '../node/process-tree.ts'
 import { dockerEntries, makeImage } from './image.ts'
 import { type ImportNode, startImportNode } from './import-node.ts'
 import { tar } from './tar.ts'
@@ -122,17 +122,18 @@ it('SIGKILL in the middle of an import leaves only what the next import clears a
   })
 })
 
-it('a helper that runs out of memory fails its import for now, and no other', async () => {
+it('a helper that is ended fails its import for now, and no other', async () => {
   const node = await startNode()
-  const image = makeImage([await tar([{ name: 'file', content: 'memory' }])])
-  const path = await node.addFile('any', await tar(dockerEntries(image)))
-  await node.importImage(path)
-  const plans = join(node.options.stateDir, 'plans')
-  const [plan = ''] = await readdir(plans)
-  await writeFile(join(plans, plan), '[1],'.repeat(40_000_000))
-  await expect(node.importImage(path)).rejects.toMatchObject({ code: 'ImportInterrupted', retryable: true })
-  await writeFile(join(plans, plan), '')
-  expect(await node.importImage(path)).toMatchObject({ imageId: image.id })
+  const large = await addLarge(node)
+  const before = new Set(descendants(process.pid))
+  const { result } = await startHalf(node, large.path)
+  const failed = expect(result).rejects.toMatchObject({
+    ...{ code: 'ImportInterrupted', retryable: true },
+    message: 'the import broke off: its process was ended by SIGKILL',
+  })
+  for (const helper of descendants(process.pid).filter(pid => !before.has(pid))) process.kill(helper, 'SIGKILL')
+  await failed
+  expect(await node.importImage(large.path)).toMatchObject({ imageId: large.image.id })
 })
 
 /** A process of its own that imports, in the middle of it. */

@@ -143,7 +143,9 @@ test('a build that runs is finished by a stop, which leaves nothing behind', asy
   await vi.waitFor(async () => expect(await buildProcesses()).toContain('nix'), { timeout: 10_000 })
   // Before any pod.
   const scores = 'cat $(pgrep --uid enbi-shim | sed "s,.*,/proc/&/oom_score_adj,")'
-  expect(new Set((await node.run('sh', ['-c', scores])).stdout.split('\n'))).toEqual(new Set(['1000']))
+  // A process may end between being listed and being read.
+  const readScores = async () => new Set((await node.run('sh', ['-c', scores])).stdout.split('\n'))
+  await vi.waitFor(async () => expect(await readScores()).toEqual(new Set(['1000'])), { timeout: 10_000 })
   const stopped = node.run('systemctl', ['stop', 'enbi-shim.service'])
   await vi.waitFor(async () => expect(await node.journal('enbi-shim')).toContain('"stopping"'), { timeout: 10_000 })
   await node.write({ '/srv/gate': '' })

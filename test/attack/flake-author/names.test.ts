@@ -155,6 +155,27 @@ describe('what an image only names, and does not hold, is not taken from another
   })
 })
 
+describe('what containerd reads in a config otherwise than the shim does not get an image the layers of another one:', () => {
+  it.each<[string, (diffIds: string) => string]>([
+    ['a field in capitals', diffIds => `"rootfs":{"type":"layers","DIFF_IDS":${diffIds}}`],
+    [
+      'a field that is there twice',
+      diffIds => `"rootfs":{"type":"layers","diff_ids":${diffIds}},"rootfs":{"type":"layers"}`,
+    ],
+    ['an object in capitals', diffIds => `"rootfs":{"type":"layers"},"RootFS":{"diff_ids":${diffIds}}`],
+    ['a letter that is another one', diffIds => `"rootfs":{"type":"layers","diff_id\u017f":${diffIds}}`],
+  ])('%s', async (title, rootfs) => {
+    const secret = await genuine(title)
+    await load(secret)
+    const { architecture, os, config } = JSON.parse(secret.config.toString())
+    const parts = JSON.stringify({ architecture, os, config }).slice(0, -1)
+    const document = Buffer.from(`${parts},${rootfs(JSON.stringify(secret.layers.map(digest)))}}`)
+    const image = { layers: [], config: document, id: digest(document) }
+    for (const entries of [dockerEntries(image), ociEntries(image)])
+      expect(await pull('linked', await writeArchiveFlake(bed.dir, await tar(entries)))).toContain('read in two ways')
+  })
+})
+
 const GZIP_LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip'
 
 async function filesOf(text: string): Promise<Entry[]> {
