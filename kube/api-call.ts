@@ -4,8 +4,11 @@ import type { ApiRequest, Connection } from './connection.ts'
 import type { CallOptions } from './contract.ts'
 
 const TIMEOUT_MS = 10_000
-/** A page of 500 Pods is about 8 MB. */
-const MAX_ANSWER = 64 * 1024 * 1024
+/** In bytes. etcd keeps no object of more than 1.5 MB; what is longer stops the thread that reads it for too long. */
+const MAX_ANSWER = 4 * 1024 * 1024
+
+/** The cause of a failure: the answer was not read to its end. */
+export class AnswerTooLarge extends Error {}
 
 export interface ApiCall extends Pick<ApiRequest, 'method' | 'path'> {
   /** For messages: `create nixbuilds team/web`. */
@@ -83,10 +86,15 @@ export async function readBody(what: string, chunks: AsyncIterable<Buffer>, max 
   let size = 0
   for await (const chunk of chunks) {
     size += chunk.length
-    if (size > max) throw new FinalError('ClusterRefused', `cannot ${what}: the answer is larger than ${max} bytes`)
+    if (size > max) throw tooLarge(what, max)
     parts.push(chunk)
   }
   return Buffer.concat(parts, size).toString()
+}
+
+function tooLarge(what: string, max: number): FinalError {
+  const cause = new AnswerTooLarge(`larger than ${max} bytes`)
+  return new FinalError('ClusterRefused', `cannot ${what}: the answer is larger than ${max} bytes`, { cause })
 }
 
 /** What is no JSON is kept as text: `404 page not found`, or a proxy's page of HTML. */

@@ -1,11 +1,12 @@
 import type { Logger } from 'pino'
 import { messageOf, ShimError } from '../shim/errors.ts'
+import { firstOfMost } from '../shim/first-of-most.ts'
 import { isNamespaceGone } from './api-error.ts'
 import { backOff } from './backoff.ts'
 import type { Kube } from './contract.ts'
 import { type EventContent, eventBody, eventName, events } from './event.ts'
 
-/** Beyond these the oldest are dropped. */
+/** Beyond these the oldest of the namespace with the most are dropped. */
 const MAX_QUEUED = 500
 /** Counts of Events that were told lately. */
 const MAX_REMEMBERED = 1000
@@ -94,13 +95,19 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
     if (counts.size > MAX_REMEMBERED && oldest !== undefined) counts.delete(oldest)
   }
 
+  function dropOne(): void {
+    const dropped = firstOfMost(queue, ({ content: { about } }) => about.namespace ?? '')
+    if (dropped) queue.splice(queue.indexOf(dropped), 1)
+    logger.warn(
+      { namespace: dropped?.content.about.namespace },
+      'too many events wait for the API server: the oldest is dropped',
+    )
+  }
+
   return {
     record(content) {
       queue.push({ content, time: new Date() })
-      if (queue.length > MAX_QUEUED) {
-        queue.shift()
-        logger.warn('too many events wait for the API server: the oldest is dropped')
-      }
+      if (queue.length > MAX_QUEUED) dropOne()
       telling ??= tellAll()
     },
     flushed: async () => telling,

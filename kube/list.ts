@@ -1,10 +1,11 @@
 import * as v from 'valibot'
-import { FinalError } from '../shim/errors.ts'
-import { call } from './api-call.ts'
+import { FinalError, ShimError } from '../shim/errors.ts'
+import { AnswerTooLarge, call } from './api-call.ts'
 import { collectionPath, selectionQuery } from './api-path.ts'
 import type { Connection } from './connection.ts'
 import type { CallOptions, Kind, Selection } from './contract.ts'
 
+/** Of objects that are as large as they may be, it is less. */
 const PAGE_SIZE = 500
 
 const pageSchema = v.object({
@@ -21,13 +22,29 @@ export async function listPages<T>(
 ): Promise<string> {
   const what = `list ${kind.plural}${selection.namespace === undefined ? '' : ` in ${selection.namespace}`}`
   let next = ''
+  let limit = pageSize
   for (;;) {
-    const query = { ...selectionQuery(selection), limit: pageSize, continue: next || undefined }
+    const query = { ...selectionQuery(selection), limit, continue: next || undefined }
     const path = collectionPath(kind, selection.namespace, query)
-    const { metadata, items } = parsePage(what, await call(connection, { what, method: 'GET', path }, options))
+    const page = await unlessTooLarge(call(connection, { what, method: 'GET', path }, options), limit)
+    if (page === undefined) {
+      limit = Math.ceil(limit / 2)
+      continue
+    }
+    const { metadata, items } = parsePage(what, page)
     for (const item of items ?? []) onItem(kind.parse(item))
     next = metadata.continue
     if (next === '') return metadata.resourceVersion
+  }
+}
+
+/** undefined when a smaller page may do. Whoever may make objects chooses how large they are. */
+async function unlessTooLarge(page: Promise<unknown>, limit: number): Promise<unknown> {
+  try {
+    return await page
+  } catch (error) {
+    if (limit > 1 && error instanceof ShimError && error.cause instanceof AnswerTooLarge) return undefined
+    throw error
   }
 }
 

@@ -5,17 +5,27 @@ import type { PathInfo } from './contract.ts'
 const MAX_PATHS = 20_000
 const MAX_REFERENCES = 100_000
 
-/** Throws NotAnImage when there is more than an image has: what is known of it passes through the daemon. */
-export function checkSize(infos: Iterable<PathInfo>): void {
+/** Counts what is known of store paths, as it comes: all of it passes through the daemon. */
+export interface ClosureSize {
+  /** Throws NotAnImage when there is more than an image has. */
+  add(info: PathInfo): void
+}
+
+export function createClosureSize(): ClosureSize {
   let paths = 0
   let references = 0
-  for (const info of infos) {
-    paths += 1
-    references += info.references.length
+  return {
+    add(info) {
+      paths += 1
+      references += info.references.length
+      if (paths > MAX_PATHS || references > MAX_REFERENCES) throw tooLarge()
+    },
   }
-  if (paths > MAX_PATHS || references > MAX_REFERENCES)
-    throw new FinalError(
-      'NotAnImage',
-      `the package refers to more than an image may: over ${MAX_PATHS} store paths, or ${MAX_REFERENCES} references between them`,
-    )
+}
+
+function tooLarge(): FinalError {
+  return new FinalError(
+    'NotAnImage',
+    `the package refers to more than an image may: over ${MAX_PATHS} store paths, or ${MAX_REFERENCES} references between them`,
+  )
 }

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { checkSize } from './closure-size.ts'
+import { type ClosureSize, createClosureSize } from './closure-size.ts'
 import type { PathInfo, PathQuery } from './contract.ts'
 import { type DaemonWire, openDaemonWire } from './daemon-wire.ts'
 import { storePathSchema } from './realise.ts'
@@ -28,10 +28,10 @@ export async function askDaemon(
   try {
     await greet(wire)
     const found = new Map<string, PathInfo>()
+    const size = createClosureSize()
     for (let next = [...paths]; next.length > 0; ) {
-      const infos = await askTogether(wire, next)
+      const infos = await askTogether(wire, next, size)
       for (const info of infos) found.set(info.path, info)
-      checkSize(found.values())
       const referred = recursive ? infos.flatMap(({ references }) => references) : []
       next = [...new Set(referred)].filter(path => !found.has(path))
     }
@@ -42,12 +42,14 @@ export async function askDaemon(
 }
 
 /** Nobody waits for an answer before the next question. */
-async function askTogether(wire: DaemonWire, paths: readonly string[]): Promise<PathInfo[]> {
+async function askTogether(wire: DaemonWire, paths: readonly string[], size: ClosureSize): Promise<PathInfo[]> {
   for (const path of paths) wire.send(OPERATION_PATH_INFO, path)
   const found: PathInfo[] = []
   for (const path of paths) {
     const info = await readPathInfo(wire, path)
-    if (info) found.push(info)
+    if (!info) continue
+    size.add(info)
+    found.push(info)
   }
   return found
 }

@@ -120,7 +120,16 @@ function parseSegment(segment: string): string {
   if (segment.startsWith('-')) throw new GrammarError('a segment of its path starts with "-"')
   const upper = segment.replace(/%[0-9a-f]{2}/gi, code => code.toUpperCase())
   if (!SEGMENT.test(upper)) throw new GrammarError('its path has a character that does not belong there')
+  if (!isUtf8(upper)) throw new GrammarError('its path has encoded bytes that are no UTF-8')
   return upper.replace(/%(..)/g, parseEncoded)
+}
+
+function isUtf8(encoded: string): boolean {
+  try {
+    return decodeURIComponent(encoded) !== ''
+  } catch {
+    return false
+  }
 }
 
 /** Only a space and what is not ASCII have a reason to be encoded: everything else could hide something. */

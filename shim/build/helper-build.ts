@@ -1,7 +1,7 @@
 import { extname } from 'node:path'
 import * as v from 'valibot'
 import { MAX_TIMER_MS } from '../duration.ts'
-import { FinalError, messageOf, RetryableError, reviveError, type ShimError } from '../errors.ts'
+import { FinalError, messageOf, RetryableError, reviveError, ShimError } from '../errors.ts'
 import { endGroups, type HelperEnd, runHelper } from '../helper/run-helper.ts'
 import { type BuildJob, type BuildReport, reportSchema } from './build-job.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
@@ -60,7 +60,8 @@ async function runInHelper(job: BuildJob, { signal, onProgress }: BuildCall): Pr
     if (signal.aborted) throw calledOff(job.recipe, signal)
     throw last ? reviveError(last.code, last.message) : explainEnd(job, end, late)
   } catch (error) {
-    throw error instanceof v.ValiError || error instanceof SyntaxError ? brokenOff(job.recipe, messageOf(error)) : error
+    // It could not be started, or said what makes no sense.
+    throw error instanceof ShimError ? error : brokenOff(job.recipe, messageOf(error))
   } finally {
     endGroups(groups)
   }

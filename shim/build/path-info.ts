@@ -2,7 +2,7 @@ import { lstat } from 'node:fs/promises'
 import pMap from 'p-map'
 import { FinalError, RetryableError } from '../errors.ts'
 import { isStorePath } from '../store-path.ts'
-import { checkSize } from './closure-size.ts'
+import { createClosureSize } from './closure-size.ts'
 import type { PathInfo, PathQuery } from './contract.ts'
 import { askDaemon, daemonSocket } from './daemon-path-info.ts'
 import { explainFailedQuery } from './failure.ts'
@@ -58,7 +58,8 @@ async function askNix(setup: QuerySetup, paths: readonly string[], query: PathQu
   const found = new Map<string, PathInfo>()
   for (const question of questionsOf(paths))
     for (const info of readPathInfo(await ask(setup, question, query))) found.set(info.path, info)
-  checkSize(found.values())
+  const size = createClosureSize()
+  for (const info of found.values()) size.add(info)
   return [...found.values()]
 }
 
@@ -95,8 +96,8 @@ function cut(paths: readonly string[]): string[][] {
   return Array.from({ length: calls }, (_, call) => paths.slice(call * MAX_PATHS_A_CALL, (call + 1) * MAX_PATHS_A_CALL))
 }
 
-/** Some 10,000 paths, in characters. */
-const MAX_ANSWER_LENGTH = 8 * 1024 * 1024
+/** Some 5,000 paths, in characters: it is read between the calls that pass through. */
+const MAX_ANSWER_LENGTH = 4 * 1024 * 1024
 
 /** Nix answers in a fraction of a second, even about thousands of paths. */
 const LIMIT_MS = 60_000

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chown, mkdir, readdir, utimes } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { BuildUser } from './build-user.ts'
@@ -70,10 +70,19 @@ export function createSourceCaches({ dir: { root, caches: dir }, user, logger }:
   }
 }
 
-/** A store path comes from binary caches, of which nix remembers what they have. */
+/**
+ * What a forge serves for a commit nobody checks, and nix takes it for that commit's wherever it comes from: a flake may name as its
+ * input another host, and the commit that a later flake of the same repository will have. So each revision is apart. Git checks what
+ * it is given, and its clones are worth sharing. A store path comes from binary caches, of which nix remembers what they have.
+ */
 function cacheName(recipe: Recipe): string {
-  const source = isFlakeRecipe(recipe) ? recipe.flake.source : 'store paths'
-  return createHash('sha256').update(source).digest('hex')
+  return createHash('sha256').update(cacheKey(recipe)).digest('hex')
+}
+
+function cacheKey(recipe: Recipe): string {
+  if (!isFlakeRecipe(recipe)) return 'store paths'
+  const { scheme, source, url } = recipe.flake
+  return scheme.startsWith('git+') ? source : url
 }
 
 /** A shim that was killed has left them open. */
@@ -82,5 +91,7 @@ async function closeAll(dir: string): Promise<void> {
 }
 
 async function takeBack(path: string): Promise<void> {
+  // Its user may have opened it to everybody, itself among them.
+  await chmod(path, 0o700)
   await chown(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0)
 }

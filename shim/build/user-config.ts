@@ -54,7 +54,7 @@ export function gitAccess(recipe: Recipe): Record<string, string> {
   const settings = [
     ['url.denied:.insteadOf', 'file:'],
     // The longest one counts. Some versions of nix write hex digits in lower case.
-    ...own.flatMap(url => [url, lowerCaseHex(url)]).map(url => [`url.${url}.insteadOf`, url]),
+    ...own.flatMap(url => [url, lowerCaseHex(url)]).flatMap(allowAlone),
   ]
   return {
     GIT_CONFIG_COUNT: String(settings.length),
@@ -66,6 +66,15 @@ export function gitAccess(recipe: Recipe): Record<string, string> {
     ),
   }
 }
+
+/** Git takes it for the beginning of others, too: `file:///srv/app-secret`, or `file:///srv/app/../secret`. */
+function allowAlone(url: string): string[][] {
+  const longer = PRINTABLE.map(character => ['url.denied://.insteadOf', url + character])
+  return [[`url.${url}.insteadOf`, url], ...longer]
+}
+
+/** What a URL may have, and a space. */
+const PRINTABLE = Array.from({ length: 0x7f - 0x20 }, (_, index) => String.fromCharCode(0x20 + index))
 
 function lowerCaseHex(url: string): string {
   return url.replace(/%../g, code => code.toLowerCase())

@@ -36,6 +36,8 @@ const MAX_REPORT_LENGTH = 1024 * 1024
 export async function runHelper(run: HelperRun): Promise<HelperEnd> {
   const child = start(run)
   const ended = once(child, 'exit')
+  // One that cannot be started may tell so before anybody waits for it.
+  ended.catch(() => {})
   const stopWatching = endOnAbort(child, run)
   try {
     child.stdin.on('error', () => {}) // it has ended: that is told by its exit

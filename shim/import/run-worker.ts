@@ -43,6 +43,8 @@ export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun):
     }
     const failed = (error: unknown) => {
       crash = error
+      // It could not be started: no exit follows.
+      if (worker.pid === undefined) end(undefined)
     }
     const exited = (_code: number | null, killedBy: string | null) => {
       crash ??= killedBy === null ? undefined : new Error(`its process was ended by ${killedBy}`)

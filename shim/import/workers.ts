@@ -54,7 +54,7 @@ export function createWorkers(idleMs = IDLE_MS): Workers {
       try {
         return await use(worker)
       } finally {
-        if (worker.connected) keep(worker)
+        if (worker.pid !== undefined && worker.connected) keep(worker)
       }
     },
   }

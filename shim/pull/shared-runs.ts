@@ -1,5 +1,6 @@
-import { type ErrorCode, RetryableError, reviveError, type ShimError, toShimError } from '../errors.ts'
+import { RetryableError, toShimError } from '../errors.ts'
 import type { Owners } from '../owners.ts'
+import { createRememberedFailures, isForTerms } from './remembered-failures.ts'
 import { callerLeft, untilAborted } from './until-aborted.ts'
 import { createWants } from './wants.ts'
 
@@ -49,19 +50,13 @@ interface Run<Result> {
   abandonTimer?: NodeJS.Timeout | undefined
 }
 
-/** They depend on the rule of the one who asked. */
-const REFUSALS: readonly ErrorCode[] = ['PolicyRefused', 'ImageTooLarge']
-
-/** At most this many failures are remembered; the oldest are forgotten first. */
-const MAX_REMEMBERED = 1000
-
 export function createSharedRuns<Result>({
   abandonAfterMs,
   rememberFailuresMs,
   maxPerNamespace,
 }: SharedRunsOptions): SharedRuns<Result> {
   const runs = new Map<string, Run<Result>>()
-  const failures = new Map<string, { error: ShimError; terms: string; until: number }>()
+  const failures = createRememberedFailures(rememberFailuresMs)
   const wants = createWants(maxPerNamespace)
 
   function startRun(key: string, { start, terms }: Join<Result>): Run<Result> {
@@ -76,28 +71,12 @@ export function createSharedRuns<Result>({
       runs.delete(key)
       wants.ended(key)
     }
-    run.result.then(ended, error => {
+    run.result.then(ended, reason => {
       ended()
-      remember(key, terms, toShimError(error))
+      const error = toShimError(reason)
+      if (!error.retryable) failures.add(key, terms, error)
     })
     return run
-  }
-
-  function remember(key: string, terms: string, error: ShimError): void {
-    if (error.retryable) return
-    failures.delete(key)
-    // Without what it comes from, which may be of any size.
-    const kept = reviveError(error.code, error.message)
-    failures.set(key, { error: kept, terms, until: Date.now() + rememberFailuresMs })
-    const oldest = failures.keys().next().value
-    if (failures.size > MAX_REMEMBERED && oldest !== undefined) failures.delete(oldest)
-  }
-
-  function remembered(key: string, terms: string): ShimError | undefined {
-    const failure = failures.get(key)
-    if (failure && failure.until > Date.now()) return isForTerms(failure, terms) ? failure.error : undefined
-    failures.delete(key)
-    return undefined
   }
 
   function leave(key: string, run: Run<Result>): void {
@@ -113,7 +92,7 @@ export function createSharedRuns<Result>({
     // A run that is being torn down is not joined, and none starts beside it.
     for (let run = runs.get(key); run?.controller.signal.aborted; run = runs.get(key))
       await untilAborted(Promise.allSettled([run.result]), signal)
-    const failure = remembered(key, terms)
+    const failure = failures.find(key, terms)
     if (failure) throw failure
     const run = runs.get(key) ?? startRun(key, call)
     try {
@@ -150,9 +129,4 @@ export function createSharedRuns<Result>({
       await Promise.allSettled(results)
     },
   }
-}
-
-/** Whether a failure is one for callers with these terms, too. */
-function isForTerms(failure: { readonly error: ShimError; readonly terms: string }, terms: string): boolean {
-  return failure.terms === terms || !REFUSALS.includes(failure.error.code)
 }

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { NixBuild } from '../../kube/nixbuild.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf, ShimError } from '../errors.ts'
 import { normaliseReference } from '../reference.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 import { chooseRecipe, type FoundRecipe } from './cluster-recipe.ts'
@@ -17,7 +17,7 @@ export interface ClusterLookupOptions {
   readonly system: string
   /** Longest time that a pull waits for it. */
   readonly timeoutMs: number
-  /** For so long after a failure nobody is asked: an API server that is away must not delay every pull. */
+  /** For so long after a failure nobody of the namespace asks: an API server that is away must not delay every pull. */
   readonly pauseMs?: number
   readonly now?: () => number
   readonly logger: Logger
@@ -33,20 +33,25 @@ const PAUSE_MS = 10_000
 /** Looks recipes up in the cluster, for a bounded time; a pull goes on as if there were none when that fails. */
 export function createClusterLookup(options: ClusterLookupOptions): ClusterLookup {
   const { nixBuildsOf, system, timeoutMs, pauseMs = PAUSE_MS, now = Date.now, logger } = options
-  let pausedUntil = 0
-  /** Those who wait together are sent on together. */
-  let together = new AbortController()
+  const states = new Map<string, NamespaceState>()
+  const stateOf = (namespace: string): NamespaceState => {
+    const state = states.get(namespace) ?? { pausedUntil: 0, together: new AbortController() }
+    states.set(namespace, state)
+    return state
+  }
 
   async function ask(namespace: string, image: string): Promise<readonly NixBuild[]> {
-    const shared = together
+    const state = stateOf(namespace)
+    const shared = state.together
     const limit = setTimeout(() => shared.abort(new Error('the API server does not answer in time')), timeoutMs)
     try {
       return await unlessAborted(nixBuildsOf({ namespace, image, signal: shared.signal }), shared.signal)
     } catch (err) {
-      if (together === shared) {
-        pausedUntil = now() + pauseMs
-        together = new AbortController()
-        logger.warn({ err: messageOf(err), pauseMs }, 'looking a recipe up in the cluster failed')
+      if (err instanceof ShimError && err.code === 'RecipeConflict') throw err
+      if (state.together === shared) {
+        state.pausedUntil = now() + pauseMs
+        state.together = new AbortController()
+        logger.warn({ namespace, err: messageOf(err), pauseMs }, 'looking a recipe up in the cluster failed')
       }
       shared.abort(err)
       return []
@@ -57,12 +62,19 @@ export function createClusterLookup(options: ClusterLookupOptions): ClusterLooku
 
   return {
     async find({ image, namespace, signal }) {
-      if (now() < pausedUntil || signal.aborted) return undefined
+      if (now() < stateOf(namespace).pausedUntil || signal.aborted) return undefined
       const reference = readable(image)
       if (reference === undefined) return undefined
       return chooseRecipe(await ask(namespace, reference), system)
     },
   }
+}
+
+/** Each namespace has its own: its NixBuilds may be what makes the answer slow. */
+interface NamespaceState {
+  pausedUntil: number
+  /** Those who wait together are sent on together. */
+  together: AbortController
 }
 
 /** What is no reference is containerd's to refuse. */

@@ -57,7 +57,11 @@ export function createNixBuildStore({ kube, node }: StoreOptions): NixBuildStore
     async find({ namespace, recipe, name }) {
       const named = await get(namespace, name ?? nixBuildName(recipe))
       if (named && isOf(named, recipe)) return named
-      return (await withImage(await kube(), { namespace, image: recipe.image })).find(found => isOf(found, recipe))
+      let found: NixBuild | undefined
+      await listImage(await kube(), { namespace, image: recipe.image }, item => {
+        if (isOf(item, recipe)) found ??= item
+      })
+      return found
     },
     async create({ namespace, recipe }) {
       const made = nixBuildOf(recipe, { namespace, managedBy: SHIM })
@@ -87,18 +91,35 @@ interface ImageQuery {
   readonly signal?: AbortSignal
 }
 
-/** The NixBuilds of a namespace whose image that is, however they spell it. */
-export async function withImage(
+/** Far more than the retention of those that nobody uses leaves. */
+const MAX_OF_IMAGE = 500
+
+/** The NixBuilds of a namespace whose image that is, however they spell it, for reading their recipes. Throws RecipeConflict for too many. */
+export async function withImage(kube: Pick<Kube, 'list'>, query: ImageQuery): Promise<NixBuild[]> {
+  const found: NixBuild[] = []
+  await listImage(kube, query, item => {
+    if (found.length === MAX_OF_IMAGE) throw tooMany(query)
+    // Whoever may make NixBuilds may put as much as an object can have into the rest.
+    found.push({ ...item, metadata: { ...item.metadata, annotations: {} }, status: EMPTY })
+  })
+  return found
+}
+
+const EMPTY = { conditions: [], nodes: [], attempts: [] }
+
+function tooMany({ namespace, image }: ImageQuery): FinalError {
+  const what = `namespace ${quote(namespace)} has more than ${MAX_OF_IMAGE} NixBuilds of the image ${quote(image)}`
+  return new FinalError('RecipeConflict', `${what}: delete those that are of no use any more`)
+}
+
+async function listImage(
   kube: Pick<Kube, 'list'>,
   { namespace, image, signal }: ImageQuery,
-): Promise<NixBuild[]> {
-  const found: NixBuild[] = []
+  onItem: (item: NixBuild) => void,
+): Promise<void> {
   const list = (spelling: string) =>
-    kube.list(nixBuilds, { namespace, fieldSelector: `spec.imageTag=${spelling}` }, item => found.push(item), {
-      signal,
-    })
+    kube.list(nixBuilds, { namespace, fieldSelector: `spec.imageTag=${spelling}` }, onItem, { signal })
   await Promise.all(spellingsOf(image).map(list))
-  return found
 }
 
 function isOf(nixBuild: NixBuild, recipe: FlakeRecipe): boolean {

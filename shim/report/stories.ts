@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { type FlakeRecipe, recipeKey } from '../build/recipe.ts'
 import type { RetryableError } from '../errors.ts'
+import { firstOfMost } from '../first-of-most.ts'
 import { ownedBy } from '../owners.ts'
 import { createPlaces } from '../places.ts'
 import type { FlakeWish, Tries } from '../pull/contract.ts'
@@ -49,7 +50,7 @@ export interface StoriesOptions {
   readonly logger: Logger
 }
 
-/** While the API server is away; beyond it the oldest that have ended are lost. */
+/** While the API server is away; beyond it, of the namespace with the most, the oldest that has ended is lost. */
 const MAX_STORIES = 500
 /** Of all stories together. */
 const REQUESTS_AT_ONCE = 8
@@ -128,13 +129,13 @@ export function createStories(options: StoriesOptions): Stories {
 
   function makeRoom(): void {
     if (entries.size < MAX_STORIES) return
-    for (const [key, { callers, run, story }] of entries) {
-      if (callers.size > 0 || (run && !run.facts().ending)) continue
-      options.logger.warn({ namespace: story.namespace, image: story.recipe.image }, 'an untold build is given up')
-      story.end()
-      entries.delete(key)
-      return
-    }
+    const idle = [...entries].filter(([, { callers, run }]) => callers.size === 0 && (!run || run.facts().ending))
+    const [key, entry] = firstOfMost(idle, ([, { story }]) => story.namespace) ?? []
+    if (key === undefined || entry === undefined) return
+    const { namespace, recipe } = entry.story
+    options.logger.warn({ namespace, image: recipe.image }, 'an untold build is given up')
+    entry.story.end()
+    entries.delete(key)
   }
 
   /** Resolves once that holds; asked whenever something has been told. */

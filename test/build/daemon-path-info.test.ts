@@ -66,6 +66,57 @@ function words(...numbers: readonly bigint[]): Buffer {
   return bytes
 }
 
+test('of a closure with too many references, no more is read than may be had', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'daemon-'))
+  const socket = join(dir, 'socket')
+  let answered = 0
+  const server = createServer(client => {
+    client.on('error', () => {}).write(words(...GREETING))
+    const answerNext = () => {
+      answered += 1
+      if (!client.destroyed && answered <= 2000) client.write(wideAnswer(answered), answerNext)
+    }
+    answerNext()
+  }).listen(socket)
+  onTestFinished(async () => {
+    server.close()
+    await rm(dir, { recursive: true })
+  })
+  await once(server, 'listening')
+  await expect(askDaemon(socket, [MISSING], { ...QUERY, recursive: true })).rejects.toMatchObject({
+    code: 'NotAnImage',
+  })
+  expect(answered).toBeLessThan(200)
+})
+
+const REFERENCES = 1000
+
+/** What a daemon says of a path with many references, none of which any other path has. */
+function wideAnswer(number: number): Buffer {
+  const references = Array.from({ length: REFERENCES }, (_, index) => {
+    const hash = String(number * REFERENCES + index).padStart(32, '0')
+    return text(`/nix/store/${hash}-reference`)
+  })
+  const [empty, size] = [words(EMPTY), words(1n)]
+  const facts = [
+    empty,
+    text('0'.repeat(64)),
+    words(BigInt(REFERENCES)),
+    ...references,
+    empty,
+    size,
+    empty,
+    empty,
+    empty,
+  ]
+  return Buffer.concat([words(READY, 1n), ...facts])
+}
+
+function text(value: string): Buffer {
+  const padding = Buffer.alloc((8 - (value.length % 8)) % 8)
+  return Buffer.concat([words(BigInt(value.length)), Buffer.from(value), padding])
+}
+
 test('nobody who listens is an error', async () => {
   await expect(askDaemon('/no/such/socket', [MISSING], QUERY)).rejects.toThrow('ENOENT')
 })

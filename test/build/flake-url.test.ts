@@ -147,6 +147,8 @@ describe('a flake URL is refused:', () => {
     ['git+https://h.example:port/r', /host/],
     ['git+https://h.example/', /empty segment/],
     ['git+https://h.example/a//b', /empty segment/],
+    ['git+file:///srv/%FF', /no UTF-8/],
+    ['git+https://h.example/%C3', /no UTF-8/],
     ['git+https://h.example/./b', /"\." or "\.\."/],
     ['git+https://h.example/a/../b', /"\." or "\.\."/],
     ['git+https://h.example/a/%2e%2e/b', /%2E/],

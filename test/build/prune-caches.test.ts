@@ -14,9 +14,9 @@ test('of the caches of sources those go that were unused for 30 days', () => {
   expect(excess([cache('new', 0), cache('old', 31), cache('used', 29)])).toEqual(['old'])
 })
 
-test('of more than 64 caches the oldest go', () => {
-  const caches = Array.from({ length: 66 }, (_, index) => cache(String(index), index / 10))
-  expect(excess(caches)).toEqual(['64', '65'])
+test('of more than 256 caches the oldest go', () => {
+  const caches = Array.from({ length: 258 }, (_, index) => cache(String(index), index / 10))
+  expect(excess(caches)).toEqual(['256', '257'])
 })
 
 test('of more than 16 GiB of caches the oldest go, and never the newest alone', () => {

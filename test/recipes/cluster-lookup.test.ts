@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { describe, expect, it } from 'vitest'
 import type { NixBuild } from '../../kube/nixbuild.ts'
-import { RetryableError } from '../../shim/errors.ts'
+import { FinalError, RetryableError } from '../../shim/errors.ts'
 import { createClusterLookup } from '../../shim/recipes/cluster-lookup.ts'
 import { nixBuild } from '../report/nixbuilds.ts'
 
@@ -48,6 +48,19 @@ describe('a look-up in the cluster', () => {
     expect(await find(query)).toBeUndefined()
     expect(asked).toHaveLength(1)
     clock.now += 1
+    expect(await find(query)).toMatchObject({ nixBuild: 'web' })
+  })
+
+  it('of one namespace that takes too long keeps no other namespace from asking', async () => {
+    const { find } = lookupWith(never, found)
+    expect(await find({ ...query, namespace: 'greedy' })).toBeUndefined()
+    expect(await find(query)).toMatchObject({ nixBuild: 'web' })
+  })
+
+  it('that finds too many to choose from fails, and asks again', async () => {
+    const tooMany: Answer = () => Promise.reject(new FinalError('RecipeConflict', 'too many'))
+    const { find } = lookupWith(tooMany, found)
+    await expect(find(query)).rejects.toMatchObject({ code: 'RecipeConflict' })
     expect(await find(query)).toMatchObject({ nixBuild: 'web' })
   })
 

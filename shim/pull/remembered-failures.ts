@@ -1,0 +1,50 @@
+import { type ErrorCode, reviveError, type ShimError } from '../errors.ts'
+
+/** Final failures, which answer later callers for a while. All of it is bounded. */
+export interface RememberedFailures {
+  /** Of the run of that key, for callers with these terms. */
+  find(key: string, terms: string): ShimError | undefined
+  add(key: string, terms: string, error: ShimError): void
+}
+
+/** Whichever is reached first; the oldest are forgotten. */
+const MAX_COUNT = 1000
+/** In characters: most messages are far from the longest that there may be. */
+const MAX_LENGTH = 2 * 1024 * 1024
+
+/** They depend on the rule of the one who asked. */
+const REFUSALS: readonly ErrorCode[] = ['PolicyRefused', 'ImageTooLarge']
+
+export function createRememberedFailures(rememberMs: number): RememberedFailures {
+  const failures = new Map<string, { error: ShimError; terms: string; until: number }>()
+  let length = 0
+
+  function forget(key: string): void {
+    length -= failures.get(key)?.error.message.length ?? 0
+    failures.delete(key)
+  }
+
+  return {
+    find(key, terms) {
+      const failure = failures.get(key)
+      if (failure && failure.until > Date.now()) return isForTerms(failure, terms) ? failure.error : undefined
+      forget(key)
+      return undefined
+    },
+    add(key, terms, { code, message }) {
+      forget(key)
+      // Without what it comes from, which may be of any size.
+      failures.set(key, { error: reviveError(code, message), terms, until: Date.now() + rememberMs })
+      length += message.length
+      for (const oldest of failures.keys()) {
+        if (failures.size <= MAX_COUNT && length <= MAX_LENGTH) return
+        forget(oldest)
+      }
+    },
+  }
+}
+
+/** Whether a failure is one for callers with these terms, too. */
+export function isForTerms(failure: { readonly error: ShimError; readonly terms: string }, terms: string): boolean {
+  return failure.terms === terms || !REFUSALS.includes(failure.error.code)
+}

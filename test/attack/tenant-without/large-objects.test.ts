@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest'
+import { pods } from '../../../controller/kinds/pod.ts'
+import { nixBuilds } from '../../../kube/nixbuild.ts'
+import { withImage } from '../../../shim/report/nixbuild-store.ts'
+import { useKube } from '../../kube/use-kube.ts'
+
+/** Together with names as much as the API server takes in one object's annotations, in characters. */
+const MOST_ANNOTATIONS = 256 * 1024 - 64
+/** More than is read in one go. */
+const COUNT = 24
+
+const annotations = { 'example/large': 'x'.repeat(MOST_ANNOTATIONS) }
+const names = Array.from({ length: COUNT }, (_, index) => `large-${index}`)
+
+describe('objects as large as the API server takes them', () => {
+  it('do not keep the controller from seeing every Pod', async () => {
+    await using bed = await useKube()
+    const { namespace } = bed.name
+    const spec = { containers: [{ name: 'main', image: 'registry.example/large:1' }], nodeSelector: { no: 'node' } }
+    const make = (name: string) => bed.kube.create(pods, { namespace, name, body: { metadata: { annotations }, spec } })
+    await Promise.all(names.map(make))
+    const found: string[] = []
+    await bed.kube.list(pods, { namespace }, pod => found.push(pod.name))
+    expect(found.toSorted()).toEqual(names.toSorted())
+  })
+
+  it('leave nothing of their annotations in the memory of a shim that looks for a recipe', async () => {
+    await using bed = await useKube()
+    const { namespace } = bed.name
+    const image = 'registry.example/large:1'
+    const spec = { flakeUrl: 'github:team/app', imageTag: image, packageName: 'app', system: 'x86_64-linux' }
+    const make = (name: string) =>
+      bed.kube.create(nixBuilds, { namespace, name, body: { metadata: { annotations }, spec } })
+    await Promise.all(names.map(make))
+    const found = await withImage(bed.kube, { namespace, image })
+    expect(found.map(({ metadata }) => metadata.name).toSorted()).toEqual(names.toSorted())
+    expect(JSON.stringify(found).length).toBeLessThan(COUNT * 1024)
+  })
+})

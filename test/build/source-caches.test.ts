@@ -1,0 +1,47 @@
+import { chmod, mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { expect, onTestFinished, test } from 'vitest'
+import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
+import { createSourceCaches } from '../../shim/build/source-caches.ts'
+import { layOut, prepareStateDir } from '../../shim/build/state-dir.ts'
+
+async function setUp() {
+  const root = await mkdtemp(join(tmpdir(), 'caches-'))
+  onTestFinished(() => rm(root, { recursive: true }))
+  const dir = layOut(root)
+  const user = { home: dir.home, env: {} }
+  await prepareStateDir(dir, {})
+  const caches = createSourceCaches({ dir, user, logger: pino({ level: 'silent' }) })
+  const recipe = { image: 'registry.example/app:1', packageName: 'app', system: 'x86_64-linux' }
+  return (url: string, use: (cache: string) => Promise<void> = async () => {}) =>
+    caches.use({ ...recipe, flake: parseFlakeUrl(url) }, async ({ env: { XDG_CACHE_HOME = '' } }) => {
+      await use(XDG_CACHE_HOME)
+      return XDG_CACHE_HOME
+    })
+}
+
+test('a cache that its user has opened to everybody is closed after the run', async () => {
+  const useCache = await setUp()
+  const path = await useCache('github:team/app', cache => chmod(cache, 0o777))
+  expect((await stat(path)).mode & 0o777).toBe(0o700)
+})
+
+test.each(['github:team/app', 'gitlab:team/app', 'sourcehut:~team/app', 'flake:app'])(
+  'what a revision of %s has fetched is not taken for the content of another one',
+  async url => {
+    const useCache = await setUp()
+    const [proposed, released] = [
+      await useCache(`${url}/${'1'.repeat(40)}`),
+      await useCache(`${url}/${'2'.repeat(40)}`),
+    ]
+    expect(proposed).not.toBe(released)
+  },
+)
+
+test('revisions of a git repository share its clone', async () => {
+  const useCache = await setUp()
+  const url = 'git+https://git.example/app'
+  expect(await useCache(`${url}?rev=${'1'.repeat(40)}`)).toBe(await useCache(`${url}?ref=main`))
+})

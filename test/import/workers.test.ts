@@ -1,0 +1,29 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { runWorker } from '../../shim/import/run-worker.ts'
+import { createWorkers } from '../../shim/import/workers.ts'
+
+const JOB = {
+  ...{ storePath: '/nix/store/none', image: 'registry.example/none:1', labels: {}, ownedBy: 'example/owner' },
+  ...{ replaceForeign: true, maxImageSize: 1, layers: 'linked' as const, trustStore: false },
+  containerd: { namespace: 'k8s.io', address: '/none', snapshotter: 'overlayfs' },
+  ...{ plansFolder: '/none', digestsFolder: '/none', viewFolder: '/none' },
+  ...{ importer: 'importer', process: 'process', lease: 'lease', staleLeases: [] },
+}
+const RUN = {
+  signal: new AbortController().signal,
+  onProgress: () => {},
+  queryStore: async () => [],
+  onLinking: () => {},
+  onStaleLeasesEnded: () => {},
+}
+
+test('imports fail, each at once, as long as the machine has no room for another process', async () => {
+  const { execPath } = process
+  onTestFinished(() => {
+    process.execPath = execPath
+  })
+  process.execPath = '/no/such/program'
+  const workers = createWorkers()
+  for (let time = 0; time < 2; time += 1)
+    await expect(workers.withWorker(worker => runWorker(worker, JOB, RUN))).rejects.toThrow('ENOENT')
+})
