@@ -155,7 +155,7 @@ describe('a tar with a sparse file that begins as a frame of zstd does, and is h
   /** zstd skips the first frame, which has all of the tar in it. */
   async function twoFaced(): Promise<Buffer> {
     await execa('truncate', ['-s', `${BOMB_BYTES}`, join(node.bed.dir, 'sparse')])
-    const made = await execa('tar', ['-S', '--format=gnu', '-C', node.bed.dir, '-c', 'sparse'], { encoding: 'buffer' })
+    const made = await execa('tar', ['-S', '--format=pax', '-C', node.bed.dir, '-c', 'sparse'], { encoding: 'buffer' })
     const bytes = Buffer.from(made.stdout)
     bytes.set([0x50, 0x2a, 0x4d, 0x18])
     bytes.writeUInt32LE(bytes.length - 8, 4)
