@@ -6,7 +6,8 @@ export default defineConfig({
     globalSetup: ['test/cluster/shared-control-plane.ts'],
     // Processes, not threads: a bed that one file leaves behind ends with the file's process.
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the processors of a small machine: tests wait for daemons most of the time.
+    maxWorkers: 3,
     // Real daemons on a small, busy machine; everything that waits has a limit of its own below these.
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto'
-import { chmod, chown, mkdir, readdir, utimes } from 'node:fs/promises'
+import { createHmac, randomBytes } from 'node:crypto'
+import { chmod, chown, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { readOwnFile } from '../own-file.ts'
 import type { BuildUser } from './build-user.ts'
 import { createOneByOne } from './one-by-one.ts'
 import { pruneCaches } from './prune-caches.ts'
@@ -10,7 +11,8 @@ import { guardState, type StateDir } from './state-dir.ts'
 
 /**
  * What nix and git remember of each source, apart: nix finds a commit in its cache whichever repository it was fetched
- * from. A cache belongs to the build user while a run of its source needs it, and to root at all other times.
+ * from. A cache belongs to the build user while a run of its source needs it, and to root at all other times. Runs of two
+ * sources may overlap: then neither knows what the other's folder is called.
  */
 export interface SourceCaches {
   /** Runs a task with the user that has the recipe's cache in its environment. */
@@ -58,7 +60,7 @@ export function createSourceCaches({ dir: { root, caches: dir }, user, logger }:
   const warn = (err: unknown) => logger.warn({ err }, 'tidying the caches of sources failed')
   return {
     async use(recipe, task) {
-      const name = cacheName(recipe)
+      const name = cacheName(recipe, await guardState(root, () => inTurn(() => readSecret(root))))
       const path = await guardState(root, () => open(name))
       try {
         return await task({ ...user, env: { ...user.env, XDG_CACHE_HOME: path } })
@@ -75,14 +77,27 @@ export function createSourceCaches({ dir: { root, caches: dir }, user, logger }:
  * input another host, and the commit that a later flake of the same repository will have. So each revision is apart. Git checks what
  * it is given, and its clones are worth sharing. A store path comes from binary caches, of which nix remembers what they have.
  */
-function cacheName(recipe: Recipe): string {
-  return createHash('sha256').update(cacheKey(recipe)).digest('hex')
+function cacheName(recipe: Recipe, secret: string): string {
+  return createHmac('sha256', secret).update(cacheKey(recipe)).digest('hex')
 }
 
 function cacheKey(recipe: Recipe): string {
   if (!isFlakeRecipe(recipe)) return 'store paths'
   const { scheme, source, url } = recipe.flake
   return scheme.startsWith('git+') ? source : url
+}
+
+const SECRET_BYTES = 32
+
+/** Made once. If it is lost, each source begins a new cache. */
+async function readSecret(root: string): Promise<string> {
+  const file = join(root, 'caches.key')
+  const known = readOwnFile(root, file)
+  if (known) return known
+  const secret = randomBytes(SECRET_BYTES).toString('hex')
+  await rm(file, { force: true })
+  await writeFile(file, secret, { mode: 0o600, flag: 'wx' })
+  return secret
 }
 
 /** A shim that was killed has left them open. */

@@ -3,8 +3,8 @@ import { archiveInvalid } from './invalid.ts'
 import { digestOf, MAX_JSON_BYTES } from './json.ts'
 import type { LayoutFiles, OnLayer, StoredLayer } from './layout-files.ts'
 import { oneChunk } from './one-chunk.ts'
+import { passing } from './passing.ts'
 import { peek } from './peek.ts'
-import type { SizeLimit } from './size-limit.ts'
 import { type LayerPlace, storeLayer } from './store-layer.ts'
 import { readTar, type TarEntry } from './tar.ts'
 
@@ -34,7 +34,9 @@ export async function readArchive(
   const files = new Map<string, ArchiveFile>()
   let keptBytes = 0
   let inOrder = true
-  for await (const entry of readTar(withinLimit(bytes, limit.part()))) {
+  // What is compressed as a whole may be any number of files that belong to no layer.
+  const whole = limit.part()
+  for await (const entry of readTar(passing(bytes, chunk => whole.add(chunk.length)))) {
     inOrder &&= !tellsOfOtherOrder(entry.name)
     const file = entry.kind === 'link' ? entry : await take(entry, place)
     if (file.kind === 'kept') keptBytes += file.bytes.length
@@ -43,14 +45,6 @@ export async function readArchive(
     if (file.kind === 'stored' && inOrder) onLayer(file.layer)
   }
   return layoutFiles(files, place)
-}
-
-/** What is compressed as a whole may be any number of files that belong to no layer. */
-async function* withinLimit(bytes: AsyncIterable<Buffer>, limit: SizeLimit): AsyncGenerator<Buffer> {
-  for await (const chunk of bytes) {
-    limit.add(chunk.length)
-    yield chunk
-  }
 }
 
 /** `docker save` before version 25 orders by random ids and writes VERSION files; OCI layouts order by digest. */

@@ -64,7 +64,8 @@ async function openUnread(path: string): Promise<FileHandle | undefined> {
   try {
     return await open(path, O_PATH)
   } catch (cause) {
-    if (hasCode(cause, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG')) return undefined
+    // The last one: there is a NUL in it.
+    if (hasCode(cause, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'ERR_INVALID_ARG_VALUE')) return undefined
     throw new RetryableError('ImportInterrupted', `${path} cannot be read: ${messageOf(cause)}`, { cause })
   }
 }

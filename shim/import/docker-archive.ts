@@ -1,10 +1,10 @@
 import * as v from 'valibot'
-import type { Compression } from './compression.ts'
 import { checkPlatform, type Platform, pairLayers, parseConfig } from './config.ts'
 import { archiveInvalid } from './invalid.ts'
 import { parseJson } from './json.ts'
+import { layerTypeOf } from './layer-type.ts'
 import type { LayoutFiles, OnLayer } from './layout-files.ts'
-import { CONFIG_TYPE, document, LAYER_TYPE, makeManifest } from './manifest.ts'
+import { CONFIG_TYPE, document, makeManifest } from './manifest.ts'
 import type { PlannedLayer, ReadPlan } from './plan.ts'
 
 export const DOCKER_MANIFEST = 'manifest.json'
@@ -33,7 +33,7 @@ export async function planDockerArchive(
     if (!layer) throw archiveInvalid(`lacks a layer that its ${DOCKER_MANIFEST} names: ${name}`)
     onLayer(layer)
     unpackedSize += layer.unpackedSize
-    layers.push({ mediaType: mediaType(layer.compression), digest: layer.digest, size: layer.size, diffId })
+    layers.push({ mediaType: layerTypeOf(layer.compression), digest: layer.digest, size: layer.size, diffId })
   }
   const config = document(CONFIG_TYPE, bytes)
   return { config, manifest: makeManifest(config, layers), layers, unpackedSize, layerNames: image.Layers }
@@ -51,17 +51,4 @@ function onlyImage(images: v.InferOutput<typeof schema>): { Config: string; Laye
   if (others.some(other => JSON.stringify(other) !== JSON.stringify(first)))
     throw archiveInvalid(`holds ${images.length} images, where one is expected`)
   return first
-}
-
-/** The media type of a layer. containerd unpacks these and no others. */
-function mediaType(compression: Compression): string {
-  switch (compression) {
-    case 'none':
-      return LAYER_TYPE
-    case 'gzip':
-    case 'zstd':
-      return `${LAYER_TYPE}+${compression}`
-    default:
-      throw archiveInvalid(`has a layer that is compressed with ${compression}; gzip and zstd can be unpacked`)
-  }
 }

@@ -1,13 +1,12 @@
 import type { FileHandle } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import type { Closure } from './closure.ts'
+import { bytesOf } from './file-bytes.ts'
 import { archiveInvalid } from './invalid.ts'
 import { MAX_JSON_BYTES } from './json.ts'
 import type { LayoutFiles } from './layout-files.ts'
+import { passing } from './passing.ts'
 import { type LayerPlace, storeLayer } from './store-layer.ts'
-
-/** Bytes that are read at once. */
-const READ_BYTES = 128 * 1024
 
 /** The files of an OCI layout folder. Links that lead out of the folder are refused as ArchiveInvalid. */
 export function openFolder(
@@ -25,7 +24,9 @@ export function openFolder(
       })
     },
     async storeLayer(name) {
-      return withFile(name, ({ handle, size }) => storeLayer(place, { name, size, bytes: readAll(handle, onBytes) }))
+      return withFile(name, ({ handle, size }) =>
+        storeLayer(place, { name, size, bytes: passing(bytesOf(handle), chunk => onBytes(chunk.length)) }),
+      )
     },
   }
 }
@@ -47,13 +48,4 @@ async function withFileInside<T>(
   if (!found.stats.isFile()) throw archiveInvalid(`holds ${name}, which is no file`)
   await using handle = await found.openToRead()
   return await read({ handle, size: found.stats.size })
-}
-
-async function* readAll(handle: FileHandle, onBytes: (bytes: number) => void): AsyncGenerator<Buffer> {
-  for (;;) {
-    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(READ_BYTES), 0, READ_BYTES)
-    if (bytesRead === 0) return
-    onBytes(bytesRead)
-    yield buffer.subarray(0, bytesRead)
-  }
 }

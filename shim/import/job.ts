@@ -39,7 +39,7 @@ export const jobSchema = v.object({
 })
 export type ImportJob = v.InferOutput<typeof jobSchema>
 
-const errorCode = v.custom<ErrorCode>(value => typeof value === 'string' && value in ERROR_CODES)
+const errorCode = v.custom<ErrorCode>(value => typeof value === 'string' && Object.hasOwn(ERROR_CODES, value))
 const progress = v.variant('phase', [
   v.object({ phase: v.literal('importing'), doneBytes: v.number(), totalBytes: v.exactOptional(v.number()) }),
   v.object({ phase: v.literal('unpacking'), done: v.number(), expected: v.number() }),

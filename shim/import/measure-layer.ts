@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { type Compression, compressionOf, decompress, MAGIC_BYTES } from './compression.ts'
+import { passing } from './passing.ts'
 import { peek } from './peek.ts'
 import type { SizeLimit } from './size-limit.ts'
 import { createTarScan } from './tar-scan.ts'
@@ -20,20 +21,13 @@ export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLim
   const compression = compressionOf(head)
   const scan = createTarScan()
   let size = 0
-  const count = (bytes: Buffer) => {
+  const measure = (bytes: Buffer) => {
     size += bytes.length
     limit.add(bytes.length)
     scan.push(bytes)
   }
-  const measured = compression === 'none' ? passing(all, count) : decompressing(all, count)
+  const measured = compression === 'none' ? passing(all, measure) : decompressing(all, measure)
   return { compression, bytes: measured, unpackedSize: () => size }
-}
-
-async function* passing(source: AsyncIterable<Buffer>, count: (bytes: Buffer) => void): AsyncGenerator<Buffer> {
-  for await (const bytes of source) {
-    count(bytes)
-    yield bytes
-  }
 }
 
 /** Each chunk is decompressed while it is on its way. */
@@ -50,6 +44,10 @@ async function* decompressing(source: AsyncIterable<Buffer>, count: (bytes: Buff
     }
     copy.end()
     await counting
+  } catch (error) {
+    // Whoever stops to read the copy has a reason, of which the copy itself does not know.
+    if (copy.destroyed) await counting
+    throw error
   } finally {
     copy.destroy()
   }

@@ -3,6 +3,7 @@ import { checkSpelling } from './check-spelling.ts'
 import { checkPlatform, isSamePlatform, type Platform, pairLayers, parseConfig } from './config.ts'
 import { archiveInvalid } from './invalid.ts'
 import { parseJson } from './json.ts'
+import { checkLayerType } from './layer-type.ts'
 import type { LayoutFiles, OnLayer } from './layout-files.ts'
 import { blobName, descriptorSchema, type ListedManifest, listManifests, readBlob } from './oci-index.ts'
 import type { Descriptor, Document, PlannedLayer, ReadPlan } from './plan.ts'
@@ -94,6 +95,7 @@ async function storeChecked(files: LayoutFiles, layer: PlannedLayer, onLayer: On
   if (!stored) throw archiveInvalid(`lacks the layer ${digest}`)
   if (stored.digest !== digest) throw archiveInvalid(`has a wrong digest: the layer ${digest} is ${stored.digest}`)
   if (stored.size !== size) throw archiveInvalid(`has a wrong size: the layer ${digest} is not ${size} bytes long`)
+  checkLayerType(mediaType, stored.compression)
   onLayer(stored)
   return stored.unpackedSize
 }

@@ -1,10 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { readOwnFile } from '../own-file.ts'
 import { pairLayers, parseConfig } from './config.ts'
 import { digestOf } from './json.ts'
+import { keepNewest } from './keep-newest.ts'
 import type { StoreInfos } from './layers/digest-keys.ts'
 import { descriptorSchema } from './oci-index.ts'
 import { parseManifest } from './oci-layout.ts'
@@ -37,7 +38,7 @@ export function openPlanMemory(folder: string): PlanMemory {
     },
     async remember(key, plan) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
-      await removeOldest(folder)
+      await keepNewest(folder, MAX_PLANS)
       const file = planFile(folder, key)
       const unfinished = `${file}.${randomUUID()}`
       await writeFile(unfinished, JSON.stringify(serialise(key, plan)), { mode: 0o600, flag: 'wx' })
@@ -52,7 +53,7 @@ function planFile(folder: string, key: string): string {
 
 const documentSchema = v.object({ ...descriptorSchema.entries, base64: v.string() })
 const schema = v.object({
-  version: v.literal(4),
+  version: v.literal(5),
   key: v.string(),
   config: documentSchema,
   manifest: documentSchema,
@@ -63,7 +64,7 @@ type Serialised = v.InferOutput<typeof schema>
 
 function serialise(key: string, { config, manifest, unpackedSize, layerNames }: ReadPlan): Serialised {
   const documents = { config: encode(config), manifest: encode(manifest) }
-  return { version: 4, key, ...documents, unpackedSize, layerNames: [...layerNames] }
+  return { version: 5, key, ...documents, unpackedSize, layerNames: [...layerNames] }
 }
 
 function encode({ mediaType, digest, size, bytes }: Document): Serialised['config'] {
@@ -87,17 +88,4 @@ function layersOf(config: Document, manifest: Document): PlannedLayer[] {
 function decode({ mediaType, digest, size, base64 }: Serialised['config']): Document | undefined {
   const bytes = Buffer.from(base64, 'base64')
   return digestOf(bytes) === digest ? { mediaType, digest, size, bytes } : undefined
-}
-
-async function removeOldest(folder: string): Promise<void> {
-  const names = await readdir(folder)
-  if (names.length < MAX_PLANS) return
-  const files = await Promise.all(names.map(name => withAge(join(folder, name))))
-  const oldest = files.sort((one, other) => one.modified - other.modified).slice(0, names.length - MAX_PLANS + 1)
-  await Promise.all(oldest.map(({ file }) => rm(file, { force: true })))
-}
-
-async function withAge(file: string): Promise<{ file: string; modified: number }> {
-  const stats = await stat(file).catch(() => undefined)
-  return { file, modified: stats?.mtimeMs ?? 0 }
 }

@@ -1,15 +1,16 @@
 import { readArchive } from './archive.ts'
-import { archiveBytes } from './archive-bytes.ts'
 import type { Closure } from './closure.ts'
 import { decompress } from './compression.ts'
 import { hostPlatform } from './config.ts'
 import { DOCKER_MANIFEST, layerNamesIn, planDockerArchive } from './docker-archive.ts'
+import { withFileBytes } from './file-bytes.ts'
 import { openFolder } from './folder.ts'
 import { archiveInvalid } from './invalid.ts'
 import type { LayoutFiles, OnLayer } from './layout-files.ts'
 import { OCI_INDEX, OCI_LAYOUT } from './oci-index.ts'
 import { planOciLayout } from './oci-layout.ts'
 import type { ImageOutput } from './output.ts'
+import { passing } from './passing.ts'
 import type { ReadPlan } from './plan.ts'
 import type { LayerPlace } from './store-layer.ts'
 
@@ -45,23 +46,12 @@ function openLayout(
   const place = { store, limit }
   let done = 0
   const onBytes = (count: number) => {
+    signal.throwIfAborted()
     done += count
     onRead(done, output.kind === 'archive' ? output.size : undefined)
   }
   if (output.kind === 'folder') return openFolder(output.path, { closure, ...place, onBytes })
-  return closing(archiveBytes(output.path, { closure, signal, onBytes }), bytes =>
-    readArchive(decompress(bytes), place, onLayer),
+  return withFileBytes(output.path, closure, bytes =>
+    readArchive(decompress(passing(bytes, chunk => onBytes(chunk.length))), place, onLayer),
   )
-}
-
-/** A reader that fails may stop in the middle: what it has not read to the end would stay open. */
-async function closing<T>(
-  bytes: AsyncGenerator<Buffer>,
-  read: (bytes: AsyncGenerator<Buffer>) => Promise<T>,
-): Promise<T> {
-  try {
-    return await read(bytes)
-  } finally {
-    await bytes.return(undefined)
-  }
 }

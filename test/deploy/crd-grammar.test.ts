@@ -50,6 +50,7 @@ describe('the API server takes what the shim takes:', () => {
       `app@sha256:${'0'.repeat(64)}`,
       `registry.example/app:1@sha256:${'a'.repeat(64)}`,
       'REGISTRY.example/app',
+      '[::1]:5000/app:1',
     ].map(value => ['imageTag', value] as const),
     ...['app', 'images.web', 'images."web.v2"', '"a@b:c~d"', "a'b+c", '_1', 'a'.repeat(256)].map(
       value => ['packageName', value] as const,
@@ -107,7 +108,6 @@ describe('the API server refuses what the shim refuses:', () => {
       'registry.example/App',
       `app:${'t'.repeat(129)}`,
       'app@sha256:00',
-      '[::1]:5000/app',
       'nix:0/nix/store/00000000000000000000000000000000-nix-image-web.tar',
       'a'.repeat(513),
     ].map(value => ['imageTag', value] as const),

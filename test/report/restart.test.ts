@@ -93,7 +93,7 @@ describe('a build whose NixBuild is deleted', () => {
     const pull = telling.kubelet.pullImage(podPull(namespace, gatedRecipe('deleted')))
     const sentAway = expect(pull).rejects.toMatchObject({ details: expect.stringContaining('NixBuild was deleted') })
     await untilNixBuilds(cluster, namespace, { status: 'Building' })
-    expect(await isBuilding()).toBe(true)
+    await expect.poll(isBuilding, LIMIT).toBe(true)
     await cluster.kubectl(['delete', 'nixbuilds', '--all', `--namespace=${namespace}`])
     await sentAway
     await expect.poll(isBuilding, LIMIT).toBe(false)

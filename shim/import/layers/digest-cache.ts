@@ -2,8 +2,10 @@ import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { lazy } from '../../lazy.ts'
 import { readOwnFile } from '../../own-file.ts'
 import type { StoredBlob } from '../blob-store.ts'
+import { keepNewest } from '../keep-newest.ts'
 import { descriptorSchema } from '../oci-index.ts'
 
 /**
@@ -16,9 +18,17 @@ export interface DigestCache {
   remember(key: string, digest: StoredBlob): Promise<void>
 }
 
+/**
+ * Entries that are kept, some weeks of a busy node; the oldest go. What an image is made of may change with the time of day, and
+ * each time its layers are others.
+ */
+const MAX_ENTRIES = 20_000
+
 /** One small file for each entry; any number of processes and threads may share the folder. */
-export function openDigestCache(folder: string): DigestCache {
+export function openDigestCache(folder: string, mostEntries = MAX_ENTRIES): DigestCache {
   const file = (key: string) => join(folder, `${hash(key)}.json`)
+  // Once for each import: its own entries are few.
+  const tidy = lazy(() => keepNewest(folder, mostEntries))
   return {
     async recall(key) {
       // An image has many layers, and this runs in a thread of its own: waiting for each file costs more than reading it.
@@ -27,6 +37,7 @@ export function openDigestCache(folder: string): DigestCache {
     },
     async remember(key, digest) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
+      await tidy()
       const unfinished = `${file(key)}.${randomUUID()}`
       await writeFile(unfinished, formatEntry(digest, key), { mode: 0o600, flag: 'wx' })
       await rename(unfinished, file(key))

@@ -19,9 +19,13 @@ export function fileKey(file: string, storePath: string, infos: StoreInfos): str
   return JSON.stringify(['file', file, describePaths([storePath], infos)])
 }
 
-/** For what that file has, decompressed. */
-export function unpackedKey(file: string, storePath: string, infos: StoreInfos): string {
-  return JSON.stringify(['unpacked', file, describePaths([storePath], infos)])
+/** For what that file has, unpacked as a layer of that type. */
+export function unpackedKey(
+  { path, mediaType }: { readonly path: string; readonly mediaType: string },
+  storePath: string,
+  infos: StoreInfos,
+): string {
+  return JSON.stringify(['unpacked', path, mediaType, describePaths([storePath], infos)])
 }
 
 /** All that decides about what is in the layer. */

@@ -1,9 +1,9 @@
+import { withFileBytes } from '../file-bytes.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { oneChunk } from '../one-chunk.ts'
 import type { IdentifiedLayer } from './identify.ts'
 import type { NativeStage } from './stage.ts'
 import { makeTar } from './tar-digests.ts'
-import { fileBytes } from './verify-file.ts'
 
 /**
  * Brings the layer's tar into the content store, if it is not there. What holds it there is the image's manifest.
@@ -22,6 +22,6 @@ export class StaleDigest extends Error {}
 
 async function writeBlob({ source }: IdentifiedLayer, stage: NativeStage): Promise<string> {
   if (source.kind === 'store' || source.kind === 'merged') return (await makeTar(source.layer, stage)).digest
-  const bytes = source.kind === 'file' ? fileBytes(source.path, stage.closure) : oneChunk(source.bytes)
-  return (await stage.writer.write(bytes)).digest
+  const write = async (bytes: AsyncIterable<Buffer>) => (await stage.writer.write(bytes)).digest
+  return source.kind === 'file' ? withFileBytes(source.path, stage.closure, write) : write(oneChunk(source.bytes))
 }

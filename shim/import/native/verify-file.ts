@@ -1,13 +1,13 @@
 import { knownDiffId } from '../../containerd/unpack.ts'
 import { storePathOf } from '../../store-path.ts'
 import type { StoredBlob } from '../blob-store.ts'
-import type { Closure } from '../closure.ts'
+import { withFileBytes } from '../file-bytes.ts'
 import { hashBytes } from '../hash-bytes.ts'
 import { archiveInvalid } from '../invalid.ts'
+import { checkLayerType } from '../layer-type.ts'
 import { fileKey, unpackedKey } from '../layers/digest-keys.ts'
 import { measureLayer } from '../measure-layer.ts'
 import type { TarFileLayer } from '../sources/native-image.ts'
-import { openStoreFile } from '../sources/store-file.ts'
 import type { IdentifiedLayer } from './identify.ts'
 import type { NativeStage } from './stage.ts'
 
@@ -20,7 +20,7 @@ export async function verifyFile(source: TarFileLayer, stage: NativeStage): Prom
   const storePath = storePathOf(path)
   const infos = await stage.paths.infoOf([storePath])
   const key = fileKey(path, storePath, infos)
-  const sizeKey = unpackedKey(path, storePath, infos)
+  const sizeKey = unpackedKey(source, storePath, infos)
   const [known, measured] = await Promise.all([stage.cache.recall(key), stage.cache.recall(sizeKey)])
   if (known && measured) stage.limit.add(measured.size)
   const { unpackedSize, ...made } =
@@ -37,23 +37,18 @@ export async function verifyFile(source: TarFileLayer, stage: NativeStage): Prom
 }
 
 /** Where containerd lacks the blob, it is the one that makes the digest while it gets it. */
-async function digestFile({ path, digest }: TarFileLayer, stage: NativeStage): Promise<DigestedFile> {
+async function digestFile({ path, digest, mediaType }: TarFileLayer, stage: NativeStage): Promise<DigestedFile> {
   const { writer, closure, limit } = stage
   const isThere = await writer.has(digest)
-  const { bytes, unpackedSize } = await measureLayer(fileBytes(path, closure), limit)
-  const made = await (isThere ? hashBytes(bytes) : writer.write(bytes))
-  return { ...made, unpackedSize: unpackedSize() }
+  return withFileBytes(path, closure, async file => {
+    const { bytes, unpackedSize, compression } = await measureLayer(file, limit)
+    checkLayerType(mediaType, compression)
+    const made = await (isThere ? hashBytes(bytes) : writer.write(bytes))
+    return { ...made, unpackedSize: unpackedSize() }
+  })
 }
 
 interface DigestedFile extends StoredBlob {
   /** Bytes, decompressed. */
   readonly unpackedSize: number
-}
-
-const READ_BYTES = 256 * 1024
-
-export async function* fileBytes(path: string, closure: Closure): AsyncGenerator<Buffer> {
-  await using file = await openStoreFile(path, closure)
-  await using handle = await file.openToRead()
-  for await (const chunk of handle.createReadStream({ highWaterMark: READ_BYTES, autoClose: false })) yield chunk
 }

@@ -5,7 +5,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hostSystem } from '../../../shim/build/system.ts'
-import { dockerEntries, makeImage, ociEntries } from '../../import/image.ts'
+import { digest, dockerEntries, makeImage, ociEntries } from '../../import/image.ts'
 import { type ImportNode, startImportNode } from '../../import/import-node.ts'
 import { image as storeImage } from '../../import/native/images.ts'
 import { type Entry, tar } from '../../import/tar.ts'
@@ -13,6 +13,7 @@ import { xz } from '../../import/xz.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
 import type { Shim } from '../../node/shim.ts'
 import { writeStoreImages } from '../../node/store-image.ts'
+import { writeClaims } from './names-flake.ts'
 
 const MAX_MIB = 16
 const MAX_BYTES = MAX_MIB * 2 ** 20
@@ -24,10 +25,14 @@ const TOO_LARGE = {
   message: expect.stringMatching(/more than 16MiB .*maxImageSize/),
 }
 
+const POLICY = { namespaces: ['*'], images: ['**'], flakes: ['path:/**'], plainPackages: true }
+
 let node: ImportNode
+let shim: Shim
 let untouched: Awaited<ReturnType<ImportNode['contents']>>
 beforeAll(async () => {
   node = await startImportNode({ without: [] })
+  shim = await node.bed.startShim({ config: { policy: [{ ...POLICY, maxImageSize: `${MAX_MIB}MiB` }] } })
   untouched = await node.contents()
 })
 afterAll(() => node?.[Symbol.asyncDispose]())
@@ -56,6 +61,10 @@ describe('an archive that unpacks to more than its rule allows is refused, and l
   const afterFrame = (layer: Buffer) =>
     Buffer.concat([zstdCompressSync(layer.subarray(0, 512)), zstdCompressSync(layer.subarray(512))])
   const skippable = Buffer.concat([Buffer.from([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0]), Buffer.from('skip')])
+  const noise = async () => {
+    const layer = await tar([{ name: 'noise', content: randomBytes(MAX_BYTES + 1) }])
+    return ociEntries(makeImage([layer]), { compress: gzipSync, layerType: GZIP })
+  }
   const parts = async () => {
     const names = ['one', 'two', 'three', 'four', 'five']
     return Promise.all(names.map(name => tar([{ name, content: Buffer.alloc(MAX_BYTES / 4) }])))
@@ -65,6 +74,7 @@ describe('an archive that unpacks to more than its rule allows is refused, and l
     ['gzip as a whole', async () => addArchive(dockerEntries(makeImage([await bomb()])), gzipSync)],
     ['zstd as a whole', async () => addArchive(dockerEntries(makeImage([await bomb()])), zstdCompressSync)],
     ['a layer with gzip', async () => addArchive(await oci(gzipSync, GZIP))],
+    ['a layer with gzip that is large as it is', async () => addArchive(await noise())],
     ['a layer with zstd', async () => addArchive(await oci(zstdCompressSync, ZSTD))],
     ['a layer whose type does not tell of gzip', async () => addArchive(await oci(gzipSync, ANY))],
     [
@@ -123,6 +133,8 @@ describe('what is small in a tar and large once it is unpacked is refused:', () 
     })
     expect(process.memoryUsage().rss - before).toBeLessThan(300e6)
     await expectNothingLeft()
+    const { stdout } = await execa('find', ['/proc', '-path', '*/fd/*', '-lname', path], { reject: false })
+    expect(stdout).toBe('')
     // Nor is the next one refused for it.
     await expect(node.importImage(await node.addFile('harmless', xz(archive)))).resolves.toBeDefined()
     await node.ctr('images', 'rm', '--sync', ...((await node.contents()).images ?? []))
@@ -131,6 +143,48 @@ describe('what is small in a tar and large once it is unpacked is refused:', () 
 
   /** Properties of LZMA2, as the .xz file format has them. */
   const DICTIONARY_1536_MIB = 37
+})
+
+describe('a tar with a sparse file that begins as a frame of zstd does, and is harmless to whoever decompresses it, is refused', () => {
+  const TAR = 'application/vnd.oci.image.layer.v1.tar'
+  let layer: Buffer
+  beforeAll(async () => {
+    layer = await twoFaced()
+  })
+
+  /** zstd skips the first frame, which has all of the tar in it. */
+  async function twoFaced(): Promise<Buffer> {
+    await execa('truncate', ['-s', `${BOMB_BYTES}`, join(node.bed.dir, 'sparse')])
+    const made = await execa('tar', ['-S', '--format=pax', '-C', node.bed.dir, '-c', 'sparse'], { encoding: 'buffer' })
+    const bytes = Buffer.from(made.stdout)
+    bytes.set([0x50, 0x2a, 0x4d, 0x18])
+    bytes.writeUInt32LE(bytes.length - 8, 4)
+    bytes.fill(' ', 148, 156)
+    const sum = bytes.subarray(0, 512).reduce((total, byte) => total + byte, 0)
+    bytes.write(`${sum.toString(8).padStart(6, '0')}\0`, 148)
+    return Buffer.concat([bytes, zstdCompressSync(await small())])
+  }
+
+  it.each(['archive', 'folder'])('in an OCI %s', async form => {
+    const entries = ociEntries(makeImage([layer]))
+    const path = form === 'archive' ? await addArchive(entries) : await node.addFolder('two-faced', entries)
+    await expect(node.importImage(path)).rejects.toMatchObject({
+      code: 'ArchiveInvalid',
+      message: expect.stringContaining('compressed with zstd, which its type does not say'),
+    })
+    await expectNothingLeft()
+  })
+
+  it('as a tar that lies ready for nix2container, also when it was measured as a compressed one before', async () => {
+    const ready = { ready: layer, digest: digest(layer) }
+    const compressed = { ...ready, diffId: digest(await small()), mediaType: `${TAR}+zstd` }
+    const flakeUrl = await writeClaims(node.bed.dir, [compressed, ready])
+    const pull = recipePull({ image: 'registry.example/two-faced:1', flakeUrl, packageName: 'image' })
+    await expect(node.bed.cri(shim.socket).pullImage(pull)).rejects.toMatchObject({
+      details: expect.stringContaining('compressed with zstd, which its type does not say'),
+    })
+    await expectNothingLeft()
+  })
 })
 
 describe('an image of store paths that is larger than its rule allows is refused, and leaves nothing behind, when it is', () => {
@@ -144,8 +198,6 @@ describe('an image of store paths that is larger than its rule allows is refused
       based: storeImage([['lean']], { base: BASE }),
     },
   }
-  const POLICY = { namespaces: ['*'], images: ['**'], flakes: ['path:/**'], plainPackages: true }
-
   const PLAIN_FLAKE = `{
   outputs = _: {
     packages.${hostSystem()}.default = derivation {
@@ -159,7 +211,6 @@ describe('an image of store paths that is larger than its rule allows is refused
 }
 `
 
-  let shim: Shim
   let storeFlake: string
   let plainFlake: string
   beforeAll(async () => {
@@ -169,7 +220,6 @@ describe('an image of store paths that is larger than its rule allows is refused
     await writeFile(join(plain, 'flake.nix'), PLAIN_FLAKE)
     await chmod(plain, 0o755)
     plainFlake = `path:${plain}`
-    shim = await node.bed.startShim({ config: { policy: [{ ...POLICY, maxImageSize: `${MAX_MIB}MiB` }] } })
   })
 
   it.each([

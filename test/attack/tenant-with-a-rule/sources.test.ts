@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseFlakeUrl } from '../../../shim/build/flake-url.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from '../../build/remote-builder.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { flakeOf, makeRepository, makeTattler } from '../git-repository.ts'
@@ -143,6 +145,23 @@ test('an evaluation reads no other repository of this machine, be it the clone o
     }
   }
   await bed.run('chown', ['root', ...folders])
+})
+
+test('the folder of another source is not to be told from its URL, nor can the build user list it or read what it is made with', async () => {
+  const repository = await makeRepository(bed, 'guessed')
+  await repository.commit({ 'flake.nix': flakeOf('guessed') })
+  expect(await read(`${repository.url}?ref=main`)).toBe('guessed')
+  const { source } = parseFlakeUrl(repository.url)
+  const names = await readdir(join(builder.stateDir, 'caches'))
+  expect(names).not.toContain(createHash('sha256').update(source).digest('hex'))
+  for (const [command, path] of [
+    ['ls', 'caches'],
+    ['cat', 'caches.key'],
+  ] as const) {
+    const inVain = { user: bed.buildUser, reject: false }
+    const { stderr } = await bed.run(command, [join(builder.stateDir, path)], inVain)
+    expect(stderr, path).toContain('Permission denied')
+  }
 })
 
 describe('a program of the build user cannot write', () => {

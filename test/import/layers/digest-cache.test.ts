@@ -22,6 +22,15 @@ test('the latest digest counts', async () => {
   expect(await cache.recall('key')).toEqual(OTHER)
 })
 
+test('an author whose layers are others each time does not fill the disk', async () => {
+  const folder = await makeFolder()
+  for (const key of ['one', 'two', 'three', 'four', 'five', 'six'])
+    await openDigestCache(folder, 4).remember(key, DIGEST)
+  expect(await readdir(folder)).toHaveLength(4)
+  expect(await openDigestCache(folder).recall('six')).toEqual(DIGEST)
+  expect(await openDigestCache(folder).recall('one')).toBeUndefined()
+})
+
 test.each([
   ['cut short', (text: string) => text.slice(0, -5)],
   ['empty', () => ''],
