@@ -1,8 +1,11 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // The tests start shims and their helpers hundreds of times from their sources.
+    env: { NODE_COMPILE_CACHE: join(import.meta.dirname, '.cache/compiled') },
     globalSetup: ['test/cluster/shared-control-plane.ts'],
     // Processes, not threads: a bed that one file leaves behind ends with the file's process.
     pool: 'forks',

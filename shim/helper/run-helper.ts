@@ -64,12 +64,20 @@ function start({ program, heapMegabytes }: HelperRun): Helper {
   const child = spawn(process.execPath, [...flags, fileURLToPath(program)], {
     // A Ctrl-C is for the shim, which ends its helpers itself.
     detached: true,
-    // Each thread would take memory of its own from the C library.
-    env: { MALLOC_ARENA_MAX: '1' },
+    env: helperEnv(1),
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   child.on('error', () => {}) // who waits for the exit is told
   return child
+}
+
+/**
+ * The whole environment of a helper. Each of its threads would take memory of its own from the C library, hence a bound on
+ * these `arenas`; what Node has compiled it finds where the daemon does.
+ */
+export function helperEnv(arenas: number): NodeJS.ProcessEnv {
+  const { NODE_COMPILE_CACHE } = process.env
+  return { MALLOC_ARENA_MAX: String(arenas), ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }) }
 }
 
 function endOnAbort(child: Helper, { signal, graceMs }: HelperRun): () => void {

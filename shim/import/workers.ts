@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { helperEnv } from '../helper/run-helper.ts'
 
 /** Helper processes for imports, one for each that runs: what they read comes from strangers, see ../helper/run-helper.ts. */
 export interface Workers {
@@ -21,7 +22,7 @@ export function createWorkers(idleMs = IDLE_MS): Workers {
   function start(): ChildProcess {
     const worker = fork(WORKER, [], {
       execArgv: HEAP_FLAGS,
-      env: { MALLOC_ARENA_MAX: '2' },
+      env: helperEnv(2),
       // A Ctrl-C is for the shim, which calls imports off itself.
       detached: true,
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

@@ -52,7 +52,7 @@ export async function startController(
       `127.0.0.1:${port}`,
       ...flags,
     ],
-    env: { PATH: process.env.PATH, HOME: dir, TMPDIR: dir },
+    env: { PATH: process.env.PATH, HOME: dir, TMPDIR: dir, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
     logPath: join(dir, 'log'),
     ready: signal => waitUntilHealthy(`${url}/readyz`, signal),
   })

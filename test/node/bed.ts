@@ -148,12 +148,13 @@ function makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, bui
   }
 }
 
-/** Nothing of the caller's but where programs are: a test must not depend on who runs it. */
+/** Nothing of the caller's but where programs are, and what Node has compiled of ours: a test must not depend on who runs it. */
 async function makeBaseEnv(dir: string): Promise<Record<string, string>> {
   const path = `${process.env.PATH}:/usr/sbin:/usr/bin:/sbin:/bin`
   const temp = await makeFolder(dir, 'tmp')
   await chmod(temp, 0o1777)
-  return { PATH: path, LANG: 'C.UTF-8', HOME: await makeFolder(dir, 'home'), TMPDIR: temp }
+  const { NODE_COMPILE_CACHE = '' } = process.env
+  return { PATH: path, LANG: 'C.UTF-8', HOME: await makeFolder(dir, 'home'), TMPDIR: temp, NODE_COMPILE_CACHE }
 }
 
 async function makeFolder(parent: string, name: string, owner?: User): Promise<string> {
