@@ -103,7 +103,9 @@ test("containerd's own client writes and reads 20 MB through it", async () => {
   const digest = `sha256:${createHash('sha256').update(data).digest('hex')}`
   await writeFile(join(bed.dir, 'data'), data)
   const ctr = `ctr --address ${proxy.socket} --namespace k8s.io content`
-  await bed.run('sh', ['-c', `${ctr} ingest ctr-test <data && ${ctr} get ${digest} >back`])
+  // Nothing holds the blob: containerd may collect it in between.
+  const once = `${ctr} ingest ctr-test <data && ${ctr} get ${digest} >back`
+  await bed.run('sh', ['-c', `${once} || ${once} || ${once}`])
   expect((await readFile(join(bed.dir, 'back'))).equals(data)).toBe(true)
 })
 
