@@ -4,23 +4,24 @@ import { hostPlatform } from '../shim/import/config.ts'
 import type { Bed } from '../test/node/bed.ts'
 import { writeFlake } from './node.ts'
 
-/** A flake, and the phase of its run in which it does its worst. */
+/** A flake, and the phases of its run in which it does its worst. */
 export interface Attack {
   readonly flake: string
-  readonly phase: 'evaluating' | 'building' | 'importing'
+  readonly phases: readonly string[]
 }
 
 /** Two processors' worth of work that says nothing. */
 export async function honestBuild(bed: Bed): Promise<Attack> {
-  return { flake: await writeFlake(bed, 'honest', 'while :; do :; done & while :; do :; done'), phase: 'building' }
+  return { flake: await writeFlake(bed, 'honest', 'while :; do :; done & while :; do :; done'), phases: ['building'] }
 }
 
 /** By name. */
 export async function hostileRuns(bed: Bed): Promise<Record<string, Attack>> {
   return {
-    builder: { flake: await writeFlake(bed, 'flood', FLOOD), phase: 'building' },
-    evaluation: { flake: await writeTraces(bed), phase: 'evaluating' },
-    archive: { flake: await writeFlake(bed, 'bomb', BOMB), phase: 'importing' },
+    // It says that it fetches.
+    builder: { flake: await writeFlake(bed, 'flood', FLOOD), phases: ['building', 'fetching'] },
+    evaluation: { flake: await writeTraces(bed), phases: ['evaluating'] },
+    archive: { flake: await writeFlake(bed, 'bomb', BOMB), phases: ['importing'] },
   }
 }
 

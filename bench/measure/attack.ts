@@ -58,7 +58,7 @@ export async function measureAttack(): Promise<Result[]> {
 }
 
 /** A pull whose run has come to its worst; it is called off, and gone, when it is disposed of. */
-async function startRun(bed: Bed, shim: Shim, { flake, phase }: Attack, image: string): Promise<AsyncDisposable> {
+async function startRun(bed: Bed, shim: Shim, { flake, phases }: Attack, image: string): Promise<AsyncDisposable> {
   const caller = new AbortController()
   let failure: unknown
   const pull = bed
@@ -69,7 +69,7 @@ async function startRun(bed: Bed, shim: Shim, { flake, phase }: Attack, image: s
     })
   const phaseNow = async () =>
     (await readStatus(shim.socket)).runs.find(run => run.image.endsWith(image))?.progress.phase
-  while ((await phaseNow()) !== phase) {
+  while (!phases.includes((await phaseNow()) ?? '')) {
     if (failure !== undefined) throw failure
     await delay(SAMPLE_MS)
   }
