@@ -74,21 +74,14 @@ in
       description = "The `root` of containerd. The shim writes layers below it, as hard links to files of the store.";
     };
 
-    memoryHigh = mkOption {
-      type = types.nullOr types.str;
-      default = "40%";
-      example = "6G";
-      description = ''
-        Memory of the shim and all evaluations of nix together, above which their caches are given back and they are slowed down (`MemoryHigh=` of
-        {manpage}`systemd.resource-control(5)`). A share is one of the machine's memory. Builders are not among them: they run under nix-daemon. Null: no limit.
-      '';
-    };
-
     memoryMax = mkOption {
       type = types.nullOr types.str;
       default = "50%";
       example = "8G";
-      description = "Memory of the shim and all evaluations of nix together, above which an evaluation is ended (`MemoryMax=`). Null: no limit.";
+      description = ''
+        Memory of the shim and all evaluations of nix together, above which an evaluation is ended (`MemoryMax=` of
+        {manpage}`systemd.resource-control(5)`). A share is one of the machine's memory. Builders are not among them: they run under nix-daemon. Null: no limit.
+      '';
     };
 
     maxParallelImagePulls = mkOption {

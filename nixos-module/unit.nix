@@ -60,8 +60,6 @@ in
         TemporaryFileSystem = "/run/enbi-shim/view:ro,mode=0700";
         BindPaths = "${view}:/run/enbi-shim/view/root:norbind";
         InaccessiblePaths = map (path: "-/run/enbi-shim/view/root/${path}") hidden;
-      } // lib.optionalAttrs (cfg.memoryHigh != null) {
-        MemoryHigh = cfg.memoryHigh;
       } // lib.optionalAttrs (cfg.memoryMax != null) {
         MemoryMax = cfg.memoryMax;
       } // lib.optionalAttrs isInVarLib {

@@ -74,10 +74,7 @@ const policyRule = v.pipe(
 
 const MOST_EVAL_MEMORY = 4 * 2 ** 30
 
-/**
- * As many evaluations as run at a time by default stay below MemoryHigh of the unit (40%): above it the kernel slows down
- * all that is in the service, the shim among it.
- */
+/** As many evaluations as run at a time by default stay below MemoryMax of the unit (50%) together. */
 function defaultEvalMemory(): string {
   const eighth = 2 ** 20 * Math.floor(totalmem() / 8 / 2 ** 20)
   return formatSize(Math.min(MOST_EVAL_MEMORY, eighth))

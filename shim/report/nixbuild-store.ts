@@ -1,5 +1,5 @@
 import type { Kube } from '../../kube/contract.ts'
-import { nixBuildName, SHIM, shimFieldManager } from '../../kube/names.ts'
+import { MANAGED_BY_LABEL, nixBuildName, SHIM, shimFieldManager } from '../../kube/names.ts'
 import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../kube/nixbuild-recipe.ts'
 import { spellingsOf } from '../../kube/spellings.ts'
@@ -88,16 +88,20 @@ interface ImageQuery {
   readonly namespace: string
   /** Normalised reference. */
   readonly image: string
+  readonly labelSelector?: string
   readonly signal?: AbortSignal
 }
 
 /** Far more than the retention of those that nobody uses leaves. */
 const MAX_OF_IMAGE = 500
 
-/** The NixBuilds of a namespace whose image that is, however they spell it, for reading their recipes. Throws RecipeConflict for too many. */
+/**
+ * The NixBuilds of a namespace whose image that is, however they spell it, for reading their recipes. Those that shims have made
+ * are not read at all: a node that was taken over may make any number of them. Throws RecipeConflict for too many.
+ */
 export async function withImage(kube: Pick<Kube, 'list'>, query: ImageQuery): Promise<NixBuild[]> {
   const found: NixBuild[] = []
-  await listImage(kube, query, item => {
+  await listImage(kube, { ...query, labelSelector: `${MANAGED_BY_LABEL}!=${SHIM}` }, item => {
     if (found.length === MAX_OF_IMAGE) throw tooMany(query)
     // Whoever may make NixBuilds may put as much as an object can have into the rest.
     found.push({ ...item, metadata: { ...item.metadata, annotations: {} }, status: EMPTY })
@@ -114,11 +118,12 @@ function tooMany({ namespace, image }: ImageQuery): FinalError {
 
 async function listImage(
   kube: Pick<Kube, 'list'>,
-  { namespace, image, signal }: ImageQuery,
+  { namespace, image, labelSelector, signal }: ImageQuery,
   onItem: (item: NixBuild) => void,
 ): Promise<void> {
+  const selection = { namespace, ...(labelSelector !== undefined && { labelSelector }) }
   const list = (spelling: string) =>
-    kube.list(nixBuilds, { namespace, fieldSelector: `spec.imageTag=${spelling}` }, onItem, { signal })
+    kube.list(nixBuilds, { ...selection, fieldSelector: `spec.imageTag=${spelling}` }, onItem, { signal })
   await Promise.all(spellingsOf(image).map(list))
 }
 

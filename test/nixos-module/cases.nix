@@ -83,7 +83,7 @@ in
   };
   containerd-in-opt = kubelet { virtualisation.containerd.settings.root = "/opt/containerd"; };
   containerd-in-nix = kubelet { virtualisation.containerd.settings.root = "/nix/containerd"; };
-  own-memory-limits = kubelet { services.enbi-shim = { memoryHigh = null; memoryMax = "8G"; }; };
+  own-memory-limits = kubelet { services.enbi-shim = { memoryMax = "8G"; }; };
   own-state-below-var-lib = kubelet { services.enbi-shim.settings.stateDir = "/var/lib/images/shim"; };
   own-user = kubelet { services.enbi-shim.settings.nix.user = "builder"; };
   root-builds = kubelet { services.enbi-shim.settings.nix.user = null; };
