@@ -4,17 +4,26 @@ import { GrpcError } from './grpc-error.ts'
 
 /** The messages in a body. Throws a GrpcError when one is longer than 16 MiB, compressed or cut short. */
 export async function* readFrames(method: string, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let pending: Buffer = Buffer.alloc(0)
+  let chunks: Buffer[] = []
+  let size = 0
+  let needed = HEADER_BYTES
   for await (const chunk of body) {
-    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk])
+    chunks.push(chunk)
+    size += chunk.length
+    // Each byte is copied once for its header and once for its message, however many chunks these come in.
+    if (size < needed) continue
+    let pending = chunks.length === 1 ? chunk : Buffer.concat(chunks)
     for (;;) {
       const length = acceptableLength(method, pending)
-      if (length === undefined || pending.length < HEADER_BYTES + length) break
-      yield pending.subarray(HEADER_BYTES, HEADER_BYTES + length)
-      pending = pending.subarray(HEADER_BYTES + length)
+      needed = HEADER_BYTES + (length ?? 0)
+      if (length === undefined || pending.length < needed) break
+      yield pending.subarray(HEADER_BYTES, needed)
+      pending = pending.subarray(needed)
     }
+    chunks = pending.length === 0 ? [] : [pending]
+    size = pending.length
   }
-  if (pending.length > 0) throw malformed(method, 'a message is cut short')
+  if (size > 0) throw malformed(method, 'a message is cut short')
 }
 
 function acceptableLength(method: string, pending: Buffer): number | undefined {

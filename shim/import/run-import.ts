@@ -4,6 +4,7 @@ import { toContainerdFailure } from '../containerd/failure.ts'
 import { createImageWriter } from '../containerd/image-writer.ts'
 import type { Lease } from '../containerd/leases.ts'
 import { createUnpacker } from '../containerd/unpack.ts'
+import { checkConfigSize } from './check-config-size.ts'
 import { checkPinnedDigest } from './check-pinned-digest.ts'
 import { openClosure } from './closure.ts'
 import type { ImportOutcome, ImportProgress, StorePathInfo, StoreQuery } from './contract.ts'
@@ -12,6 +13,7 @@ import type { ImportJob } from './job.ts'
 import type { LinkingReport } from './linking-report.ts'
 import { makeImage } from './make-image.ts'
 import { openNativeStage } from './native/open-stage.ts'
+import type { ImagePlan } from './plan.ts'
 import { openPlanMemory } from './plan-memory.ts'
 import { refuseForeign } from './refuse-foreign.ts'
 import { createSizeLimit } from './size-limit.ts'
@@ -63,10 +65,14 @@ async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promis
     onProgress: run.onProgress,
   }
   await using native = openNativeStage({ lease, snapshotter, writer, closure, limit }, job, run)
-  const made = await makeImage(job, { archives, native: native.stage, closure }, plan => checkPinnedDigest(image, plan))
+  const check = (plan: ImagePlan) => {
+    checkPinnedDigest(image, plan)
+    checkConfigSize(plan)
+  }
+  const made = await makeImage(job, { archives, native: native.stage, closure }, check)
   if ('program' in made) return made
   // Once more of what is published, whatever way it was made: those before are for the sake of time.
-  checkPinnedDigest(image, made)
+  check(made)
   const { config, manifest } = made
   await writer.publish({ config, manifest, labels, check: present => refuseForeign(job, present) })
   return { imageId: config.digest, manifestDigest: manifest.digest, sentBytes: writer.sentBytes() }

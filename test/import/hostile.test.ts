@@ -67,6 +67,7 @@ describe('an archive is refused, and nothing is left of it, when', () => {
     ['its config is no JSON', () => withConfig('layers, and so on'), /no JSON/],
     ['its config is an array', () => withConfig('[]'), /unexpected form/],
     ['its config has too many layers', () => withConfig(manyLayers()), /more than 500 layers/],
+    ['its config has a user of 5 kB', () => withConfig(longUser()), /"User" has 5000 characters/],
     ['its config is missing', () => docker().filter(({ name }) => !name.match(/[0-9a-f]\.json/)), /lacks the config/],
     ['a layer is missing', () => docker().slice(1), /lacks a layer/],
     ['a layer is not what the config promises', () => swappedLayer(), /unpacks to/],
@@ -136,6 +137,8 @@ describe('an archive is refused, and nothing is left of it, when', () => {
   ]
   const manyLayers = () =>
     makeImage([], { diffIds: Array.from({ length: 501 }, () => digest(Buffer.from(''))) }).config.toString()
+  const longUser = () =>
+    JSON.stringify({ ...JSON.parse(makeImage([]).config.toString()), config: { User: 'u'.repeat(5000) } })
   const twoImages = (): Entry[] => {
     const [first] = JSON.parse(dockerManifest('a.json', []))
     const [second] = JSON.parse(dockerManifest('b.json', []))
