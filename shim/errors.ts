@@ -57,6 +57,12 @@ export const ERROR_CODES = {
 } as const satisfies Record<string, 'final' | 'retryable'>
 
 export type ErrorCode = keyof typeof ERROR_CODES
+
+/** Whether a value, as from another process, is a code of the catalogue. */
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(ERROR_CODES, value)
+}
+
 type CodesOf<Kind> = { [Code in ErrorCode]: (typeof ERROR_CODES)[Code] extends Kind ? Code : never }[ErrorCode]
 
 /** Room for a piece of a log, in characters. */

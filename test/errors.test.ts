@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { ERROR_CODES, FinalError, RetryableError, reviveError, toShimError } from '../shim/errors.ts'
+import { ERROR_CODES, FinalError, isErrorCode, RetryableError, reviveError, toShimError } from '../shim/errors.ts'
 
 describe('the catalogue of errors', () => {
   it('stands in the docs, code by code and kind by kind', async () => {
@@ -27,4 +27,8 @@ describe('an error that crossed a thread', () => {
     expect(reviveError('NotAnImage', 'no')).toBeInstanceOf(FinalError)
     expect(reviveError('DiskFull', 'full')).toBeInstanceOf(RetryableError)
   })
+})
+
+it.each(['toString', '__proto__', '', 7, undefined])('%j is no code of the catalogue', value => {
+  expect(isErrorCode(value)).toBe(false)
 })

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { ERROR_CODES, type ErrorCode } from '../errors.ts'
+import { type ErrorCode, isErrorCode } from '../errors.ts'
 import { hintsSchema } from './package-hints.ts'
 import { storePathSchema } from './realise.ts'
 
@@ -66,7 +66,7 @@ export const reportSchema = v.variant('kind', [
   v.object({ kind: v.literal('archive'), storePath: storePathSchema }),
   v.object({
     kind: v.literal('failed'),
-    code: v.custom<ErrorCode>(value => typeof value === 'string' && value in ERROR_CODES),
+    code: v.custom<ErrorCode>(isErrorCode),
     message: text,
   }),
 ])

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { ERROR_CODES, type ErrorCode } from '../errors.ts'
+import { type ErrorCode, isErrorCode } from '../errors.ts'
 import { linkingReportSchema } from './linking-report.ts'
 
 /** What an import's helper process is given. */
@@ -39,7 +39,7 @@ export const jobSchema = v.object({
 })
 export type ImportJob = v.InferOutput<typeof jobSchema>
 
-const errorCode = v.custom<ErrorCode>(value => typeof value === 'string' && Object.hasOwn(ERROR_CODES, value))
+const errorCode = v.custom<ErrorCode>(isErrorCode)
 const progress = v.variant('phase', [
   v.object({ phase: v.literal('importing'), doneBytes: v.number(), totalBytes: v.exactOptional(v.number()) }),
   v.object({ phase: v.literal('unpacking'), done: v.number(), expected: v.number() }),
