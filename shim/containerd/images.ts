@@ -22,10 +22,32 @@ export async function getImage(calls: Calls, name: string): Promise<ImageRecord 
   return (await unlessMissing(calls.unary(GET, { name })))?.image
 }
 
-/** Every image record that has the label. */
-export async function imagesWithLabel(calls: Calls, label: string): Promise<readonly FoundImage[]> {
-  const { images } = await calls.unary(LIST, { filters: [`labels.${JSON.stringify(label)}`] })
-  return images
+/**
+ * Every image record that has the label, however many these are. More than go into one answer are asked for by the beginnings of
+ * the label's values, which are digests for the most part.
+ */
+export async function imagesWithLabel(calls: Calls, label: string, beginning = ''): Promise<readonly FoundImage[]> {
+  try {
+    return await listImages(calls, label, `^${beginning}`)
+  } catch (error) {
+    if (!hasStatus(error, STATUS.RESOURCE_EXHAUSTED) || beginning.length === MOST_DIGITS) throw error
+  }
+  const found = [...(await listImages(calls, label, `^${beginning}([^0-9a-f]|$)`))]
+  for (const digit of '0123456789abcdef')
+    for (const image of await imagesWithLabel(calls, label, beginning + digit)) found.push(image)
+  return found
+}
+
+/** Some 1,500 records: others wait while they are read. */
+const MAX_LIST_BYTES = 1024 * 1024
+/** Whoever chooses what the digests are of can make them begin alike, but not for so long. */
+const MOST_DIGITS = 16
+
+async function listImages(calls: Calls, label: string, values: string): Promise<readonly FoundImage[]> {
+  const field = `labels.${JSON.stringify(label)}`
+  // A label that is missing has the empty value, too.
+  const filters = [`${field},${field}~=${JSON.stringify(values)}`]
+  return (await calls.unary(LIST, { filters }, { maxBytes: MAX_LIST_BYTES })).images
 }
 
 export interface PutImage {

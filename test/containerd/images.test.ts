@@ -6,11 +6,14 @@ import { getImage, type ImageRecord, putImage } from '../../shim/containerd/imag
 import { type ContainerdImages, createContainerdImages } from '../../shim/containerd/records.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 
+/** Instead of containerd's 16 MiB, which thousands of records fill. */
+const MAX_MESSAGE = 24 * 1024
+
 let bed: Bed
 let images: ContainerdImages
 const target = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: `sha256:${'0'.repeat(64)}`, size: 1 }
 beforeAll(async () => {
-  bed = await startBed({ without: ['nix'] })
+  bed = await startBed({ without: ['nix'], containerd: { maxMessage: MAX_MESSAGE } })
   images = createContainerdImages({ address: bed.containerdSocket })
 })
 afterAll(async () => {
@@ -47,6 +50,30 @@ describe('the look-ups', () => {
   it('find records by name and by label', async () => {
     expect(await images.find(name)).toEqual({ name, labels, target })
     expect(await images.withLabel('example/label')).toEqual([{ name, labels, target, updatedAt: expect.any(Number) }])
+  })
+
+  it('find all records that have the label, also when those do not go into one message', async () => {
+    const values = [
+      ...Array.from({ length: 30 }, (_, number) => `${number.toString(16)}f`),
+      'no digest',
+      'aa',
+      'aab',
+      '',
+    ]
+    const filling = { filling: 'x'.repeat(1500) }
+    await withCalls(calls =>
+      Promise.all(
+        values.map((value, number) =>
+          putImage(calls, {
+            name: `registry.example/many:${number}`,
+            labels: { 'example/many': value, ...filling },
+            target,
+          }),
+        ),
+      ),
+    )
+    const found = await images.withLabel('example/many')
+    expect(found.map(({ labels }) => labels['example/many']).sort()).toEqual(values.sort())
   })
 
   it('work again after containerd has been restarted', async () => {
