@@ -61,7 +61,7 @@ export function describeInterruptions({
     })
 
     /** Nix looks every 5 s whether another client still builds the same. */
-    test('survives a shim that is killed: the same build again succeeds', { timeout: 20_000 }, async () => {
+    test('survives a shim that is killed: the same build again succeeds', async () => {
       const recipe = recipeOf(flake.url, 'waiting2')
       const first = startBuilder(bed, { nix: { command: nix } })
       await first.start(recipe).untilLog(/^pid (\d+)$/)
@@ -136,5 +136,5 @@ export function describeInterruptions({
 /** A builder is ended by the daemon, a moment after its client. */
 async function untilGone(bed: Bed, pid: string): Promise<void> {
   const script = 'while kill -0 "$1" 2>/dev/null; do sleep 0.02; done'
-  await bed.run('sh', ['-c', script, 'sh', pid], { limitMs: 10_000 })
+  await bed.run('sh', ['-c', script, 'sh', pid])
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { annotationName } from '../../shim/recipes/annotations.ts'
+import { PATIENT } from '../patience.ts'
 import { countBuilds } from '../pull/builds.ts'
 import { listNixBuilds, nixBuildManifest, untilNixBuilds } from '../report/telling-shim.ts'
 import { makeGatedFlake } from './gated-flake.ts'
@@ -11,7 +12,6 @@ import type { ClusterNode } from './node.ts'
 import { type PodName, podManifest } from './pods.ts'
 import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
 
-const LIMIT = { timeout: 25_000, interval: 250 }
 const REPELLED = { 'example.com/pool': 'serving' }
 
 let cluster: WholeCluster
@@ -63,8 +63,10 @@ test.concurrent('a pod whose annotations name another system than its node has i
   const annotations = { [annotationName('system')]: 'aarch64-linux' }
   await cluster.apply(podManifest({ ...pod, node: builder.name, image: recipe.image, recipe, annotations }))
   const message = expect.stringContaining(`is for aarch64-linux, and node ${builder.name} is x86_64-linux`)
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Failed', message })
-  await expect.poll(() => refusals(pod), LIMIT).toEqual([2])
+  await expect
+    .poll(() => imageBuilt(cluster, pod), PATIENT)
+    .toMatchObject({ status: 'False', reason: 'Failed', message })
+  await expect.poll(() => refusals(pod), PATIENT).toEqual([2])
   expect(await timesOf(pod, 'NixBuildUnsupported')).toEqual([1])
   expect(await listNixBuilds(cluster, pod.namespace)).toEqual([])
   expect(await flake.isBuilding(builder)).toBe(false)
@@ -83,8 +85,10 @@ test.concurrent('a pod whose flake has nothing for the system of its node is tol
   const pod = { namespace: await cluster.createNamespace(), name: 'lacking' }
   await cluster.apply(podManifest({ ...pod, node: builder.name, image: recipe.image, recipe }))
   const message = expect.stringContaining('x86_64-linux')
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Failed', message })
-  await expect.poll(() => refusals(pod), LIMIT).toEqual([2])
+  await expect
+    .poll(() => imageBuilt(cluster, pod), PATIENT)
+    .toMatchObject({ status: 'False', reason: 'Failed', message })
+  await expect.poll(() => refusals(pod), PATIENT).toEqual([2])
   expect(await timesOf(pod, 'NixBuildFailed')).toHaveLength(1)
   expect(await listNixBuilds(cluster, pod.namespace)).toMatchObject([
     { status: { status: 'Failed', conditions: [{}, { reason: 'ResultFailure', message }] } },
@@ -116,8 +120,8 @@ const EventList = v.object({
 })
 
 async function eventsOf({ namespace, name }: PodName): Promise<v.InferOutput<typeof EventList>['items']> {
-  const about = `--field-selector=involvedObject.kind=Pod,involvedObject.name=${name}`
-  return v.parse(EventList, await cluster.get('events', `--namespace=${namespace}`, about)).items
+  const about = new URLSearchParams({ fieldSelector: `involvedObject.kind=Pod,involvedObject.name=${name}` })
+  return v.parse(EventList, await cluster.read(`/api/v1/namespaces/${namespace}/events?${about}`)).items
 }
 
 /** How often each event of that reason was recorded. */
