@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
-import type { SuiteOptions } from './builder-suite.ts'
+import { type SuiteOptions, waysToStore } from './builder-suite.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import { recipeOf, startBuilder } from './remote-builder.ts'
 
@@ -9,11 +9,9 @@ import { recipeOf, startBuilder } from './remote-builder.ts'
 export function describeInterruptions({
   prepare = async () => {},
   command = async () => 'nix',
+  withoutDaemon = false,
 }: SuiteOptions = {}): void {
-  describe.each([
-    { how: 'through a daemon', daemon: true },
-    { how: 'without a daemon', daemon: false },
-  ])('a build $how', ({ daemon }) => {
+  describe.each(waysToStore(withoutDaemon))('a build $how', ({ daemon }) => {
     let bed: Bed
     let flake: TestFlake
     let nix: string

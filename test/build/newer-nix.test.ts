@@ -34,5 +34,7 @@ test('there is a Nix >= 2.26, for the build user too', async () => {
   }
 })
 
-describeBuilds({ prepare: useNewerNix, command: showNewerNix })
-describeInterruptions({ prepare: useNewerNix, command: showNewerNix })
+const newerNix = { prepare: useNewerNix, command: showNewerNix, withoutDaemon: true }
+
+describeBuilds(newerNix)
+describeInterruptions(newerNix)

@@ -9,7 +9,8 @@ import { listNixBuilds } from '../report/telling-shim.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { type PodName, podEvents, podManifest, waitForPhase, waitForRollout } from './pods.ts'
-import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+import { useWholeCluster } from './use-cluster.ts'
+import type { WholeCluster } from './whole-cluster.ts'
 
 /** Says what its code says, and ends when it is told to. */
 const COMMAND = ['/bin/busybox', 'sh', '-c', '/bin/hello; until busybox test -e /end; do busybox sleep 0.1; done']
@@ -18,7 +19,7 @@ let cluster: WholeCluster
 let node: ClusterNode
 
 beforeAll(async () => {
-  cluster = await startWholeCluster({ controllerFlags: [] })
+  cluster = await useWholeCluster()
   node = await cluster.addNode()
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())

@@ -19,15 +19,18 @@ let builder: ClusterNode
 
 beforeAll(async () => {
   cluster = await startWholeCluster({ controllerFlags: ['--node-repel=example.com/pool=serving'] })
-  // By their names both come before the builder: of equals the first is taken.
-  await cluster.addNode({ name: 'a-repelled', labels: REPELLED })
-  await cluster.addNode({ name: 'b-without-shim', withoutShim: true, reports: false })
-  builder = await cluster.addNode({ name: 'c-builder' })
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
-test('a NixBuild made by hand is built on a node that is not repelled and has a shim', async () => {
-  const namespace = await addNixBuild(cluster, 'chosen')
+test('a NixBuild made by hand waits for the first node of its cluster that is not repelled and has a shim', async () => {
+  const namespace = await addNixBuild(cluster, 'first')
+  await untilWaiting(cluster, namespace, 'the cluster has no node')
+  // By their names both come before the builder: of equals the first is taken.
+  await Promise.all([
+    cluster.addNode({ name: 'a-repelled', labels: REPELLED }),
+    cluster.addNode({ name: 'b-without-shim', withoutShim: true, reports: false }),
+  ])
+  builder = await cluster.addNode({ name: 'c-builder' })
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: builder.name })
 })
 
@@ -44,14 +47,6 @@ test('a NixBuild made by hand waits with the reason while no node may build it, 
 test('a NixBuild made by hand for a system that no node has waits with the reason', async () => {
   const namespace = await addNixBuild(cluster, 'foreign', 'aarch64-linux')
   await untilWaiting(cluster, namespace, 'no node is aarch64-linux; there are x86_64-linux')
-})
-
-test('a NixBuild made by hand waits for the first node of its cluster', async () => {
-  await using empty = await startWholeCluster({ controllerFlags: [] })
-  const namespace = await addNixBuild(empty, 'first')
-  await untilWaiting(empty, namespace, 'the cluster has no node')
-  const node = await empty.addNode()
-  await untilNixBuilds(empty, namespace, { status: 'Succeeded', buildNode: node.name })
 })
 
 test.concurrent('a pod whose annotations name another system than its node has is told so once, however often the kubelet asks', async ({

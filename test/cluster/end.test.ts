@@ -6,17 +6,8 @@ import * as v from 'valibot'
 import { expect, test, vi } from 'vitest'
 import { expectNoTrace } from '../node/no-trace.ts'
 import { PATIENT } from '../patience.ts'
-import { startCluster } from './cluster.ts'
 
 const Held = v.object({ dirs: v.array(v.string()), address: v.string() })
-
-test('nothing is left of a cluster', async () => {
-  const cluster = await startCluster()
-  const node = await cluster.addNode()
-  await node[Symbol.asyncDispose]()
-  await cluster[Symbol.asyncDispose]()
-  for (const dir of [cluster.access.dir, node.bed.dir]) expectNoTrace(dir)
-})
 
 test('nothing is left of a cluster whose owner was killed while a pod ran', async () => {
   const owner = spawn(process.execPath, [join(import.meta.dirname, 'hold-cluster.ts')], {

@@ -9,7 +9,8 @@ import { listNixBuilds, untilNixBuilds } from '../report/telling-shim.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { type PodName, podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
-import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+import { useWholeCluster } from './use-cluster.ts'
+import type { WholeCluster } from './whole-cluster.ts'
 
 const REASON = 'cc: fatal error: hello.c: no such file'
 
@@ -17,7 +18,7 @@ let cluster: WholeCluster
 let node: ClusterNode
 
 beforeAll(async () => {
-  cluster = await startWholeCluster({ controllerFlags: [] })
+  cluster = await useWholeCluster()
   const policy = [
     { namespaces: ['*'], images: ['registry.example/team/*'], flakes: ['path:/**'] },
     { namespaces: ['*'], images: ['registry.example/pinned/*'], flakes: ['github:team/*'], requireLocked: true },

@@ -5,14 +5,15 @@ import { makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
+import { useWholeCluster } from './use-cluster.ts'
 import { watchImageBuilt } from './watch-image-built.ts'
-import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+import type { WholeCluster } from './whole-cluster.ts'
 
 let cluster: WholeCluster
 let node: ClusterNode
 
 beforeAll(async () => {
-  cluster = await startWholeCluster({ controllerFlags: [] })
+  cluster = await useWholeCluster()
   node = await cluster.addNode()
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())

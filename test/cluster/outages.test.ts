@@ -10,11 +10,11 @@ import { imageBuilt } from './image-built.ts'
 import { podLogsDir } from './kubelet.ts'
 import type { ClusterNode } from './node.ts'
 import { type PodName, podEvents, podManifest, waitForPhase } from './pods.ts'
-import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+import { type OwnWholeCluster, startWholeCluster } from './whole-cluster.ts'
 
 const SAYS_HELLO = ['/bin/busybox', 'sh', '-c', 'echo hello; exec /bin/busybox sleep 86400']
 
-let cluster: WholeCluster
+let cluster: OwnWholeCluster
 let node: ClusterNode
 
 beforeAll(async () => {

@@ -7,7 +7,8 @@ import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
-import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+import { useWholeCluster } from './use-cluster.ts'
+import type { WholeCluster } from './whole-cluster.ts'
 
 const MAX_BUILDS = 3
 /** One place is left for the next namespace. */
@@ -18,7 +19,7 @@ let node: ClusterNode
 
 beforeAll(async () => {
   const nix = { user: 'nobody', maxBuilds: MAX_BUILDS }
-  cluster = await startWholeCluster({ controllerFlags: [] })
+  cluster = await useWholeCluster()
   node = await cluster.addNode({ shim: { config: { nix } } })
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
