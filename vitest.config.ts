@@ -6,7 +6,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // The tests start shims and their helpers hundreds of times from their sources.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, '.cache/compiled') },
-    globalSetup: ['test/cluster/shared-control-plane.ts'],
+    globalSetup: ['test/setup/bundle-programs.ts', 'test/cluster/shared-control-plane.ts'],
     // Processes, not threads: a bed that one file leaves behind ends with the file's process.
     pool: 'forks',
     // One more than the processors of a small machine: tests wait for daemons most of the time.

@@ -2,9 +2,10 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample, type Example } from '../node/example.ts'
+import { SHIM_MAIN } from '../node/own-programs.ts'
 import { PYTHON, PYTHON_ENV } from '../node/python.ts'
 import { recipePull } from '../node/recipe-pull.ts'
-import { MAIN, type Shim } from '../node/shim.ts'
+import type { Shim } from '../node/shim.ts'
 import { PATIENT } from '../patience.ts'
 import { enbiShim } from './enbi-shim.ts'
 
@@ -29,7 +30,7 @@ function status(...more: string[]) {
 
 /** `status --watch` that goes on until it is told to end, and what it has written so far. */
 function watch(socket: string, ...more: string[]) {
-  return start([process.execPath, MAIN, 'status', '--watch', '--socket', socket, ...more])
+  return start([process.execPath, SHIM_MAIN, 'status', '--watch', '--socket', socket, ...more])
 }
 
 const PTY = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'
@@ -37,7 +38,7 @@ const SIZED = ['sh', '-c', 'stty rows 60 cols 120 && exec "$@"', 'sh']
 
 /** The same on a terminal of its own, whose keyboard is the standard input. */
 function watchOnTerminal(socket: string) {
-  const command = [process.execPath, MAIN, 'status', '--watch', '--socket', socket]
+  const command = [process.execPath, SHIM_MAIN, 'status', '--watch', '--socket', socket]
   return start([PYTHON, '-I', '-c', PTY, ...SIZED, ...command])
 }
 

@@ -1,11 +1,9 @@
-import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Controller } from '../cluster/controller.ts'
+import { CONTROLLER_MAIN } from '../node/own-programs.ts'
 import { PATIENCE_MS, PATIENT } from '../patience.ts'
 import { QUICK_ELECTION, startWorld, type World } from './world.ts'
-
-const MAIN = join(import.meta.dirname, '../../controller/main.ts')
 
 let world: World
 let node: string
@@ -155,7 +153,7 @@ describe('a controller that cannot work', () => {
     [['--nonsense'], 2, "unknown option '--nonsense'"],
     [['--kubeconfig=/nonexistent', '--listen=127.0.0.1:0'], 2, '/nonexistent'],
   ])('because of %j ends with %i and says why', async (args, exitCode, text) => {
-    const run = await execa(process.execPath, [MAIN, ...args], { reject: false, timeout: PATIENCE_MS })
+    const run = await execa(process.execPath, [CONTROLLER_MAIN, ...args], { reject: false, timeout: PATIENCE_MS })
     expect(run.exitCode).toBe(exitCode)
     expect(run.stderr).toContain(text)
   })
@@ -163,13 +161,13 @@ describe('a controller that cannot work', () => {
   it('because its port is in use ends with 1 and says so', async () => {
     await using controller = await start()
     const args = ['--kubeconfig', world.cluster.adminKubeconfig, '--listen', new URL(controller.url).host]
-    const run = await execa(process.execPath, [MAIN, ...args], { reject: false, timeout: PATIENCE_MS })
+    const run = await execa(process.execPath, [CONTROLLER_MAIN, ...args], { reject: false, timeout: PATIENCE_MS })
     expect(run.exitCode).toBe(1)
     expect(run.stderr).toContain('is in use: choose another --listen')
   })
 
   it('tells how it is used', async () => {
-    const { stdout } = await execa(process.execPath, [MAIN, '--help'])
+    const { stdout } = await execa(process.execPath, [CONTROLLER_MAIN, '--help'])
     for (const flag of ['--kubeconfig', '--node-repel', '--keep-finished', '--keep-finished-for', '--unwanted-grace']) {
       expect(stdout).toContain(flag)
     }
