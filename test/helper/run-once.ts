@@ -1,0 +1,10 @@
+import { createHelpers } from '../../shim/helper/run-helper.ts'
+
+/** A process that has a helper run, prints its number, and has nothing else to do. */
+const helpers = createHelpers({ file: new URL('./told-pid.ts', import.meta.url), heapMegabytes: 32 })
+await helpers.run({
+  job: {},
+  signal: new AbortController().signal,
+  graceMs: 1000,
+  onReport: pid => process.stdout.write(`${pid}\n`),
+})
