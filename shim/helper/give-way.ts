@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
 
-export const NICENESS = 10
+const NICENESS = 10
 
 /** The highest there is: pods, and all else on the node, are worth more. */
 const OOM_SCORE = 1000

@@ -1,11 +1,9 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { setPriority } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { readLines } from '../build/lines.ts'
 import { signalGroup } from '../process-group.ts'
-import { NICENESS } from './give-way.ts'
 import { createSpares } from './spares.ts'
 
 /**
@@ -43,16 +41,17 @@ export interface HelperEnd {
 /** Longest report, in characters. */
 const MAX_REPORT_LENGTH = 1024 * 1024
 
-/** After a run, a helper is started for the next one; not beside another, which has a use for the memory. */
-export function createHelpers(program: HelperProgram): Helpers {
+/** Not at once: what a run was for goes on now, and whoever waits for a place begins. */
+const SPARE_AFTER_MS = 500
+
+/** Some time after a run, a helper is started for the next one; not beside another, which has a use for the memory. */
+export function createHelpers(program: HelperProgram, spareAfterMs = SPARE_AFTER_MS): Helpers {
   const spares = createSpares(() => start(program))
   let running = 0
+  let timer: NodeJS.Timeout | undefined
   const startSpare = () => {
     try {
-      const spare = start(program)
-      // What the run was for goes on now.
-      if (spare.pid !== undefined) setPriority(spare.pid, NICENESS)
-      spares.keep(spare)
+      spares.keep(start(program))
     } catch {
       // If there is no room for it, the next run will say so.
     }
@@ -60,11 +59,12 @@ export function createHelpers(program: HelperProgram): Helpers {
   return {
     async run(run) {
       running += 1
+      clearTimeout(timer)
       try {
         return await runHelper(spares.take(), run)
       } finally {
         running -= 1
-        if (running === 0 && !run.signal.aborted) startSpare()
+        if (running === 0 && !run.signal.aborted) timer = setTimeout(startSpare, spareAfterMs).unref()
       }
     },
   }
@@ -91,12 +91,7 @@ async function runHelper(child: Helper, run: HelperRun): Promise<HelperEnd> {
 type Helper = ChildProcessByStdio<Writable, Readable, null>
 
 function start({ file, heapMegabytes }: HelperProgram): Helper {
-  const flags = [
-    `--max-old-space-size=${heapMegabytes}`,
-    '--max-semi-space-size=1',
-    '--v8-pool-size=1',
-    '--optimize-for-size',
-  ]
+  const flags = [`--max-old-space-size=${heapMegabytes}`, '--max-semi-space-size=1', '--v8-pool-size=1']
   const child = spawn(process.execPath, [...flags, fileURLToPath(file)], {
     // A Ctrl-C is for the shim, which ends its helpers itself.
     detached: true,

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, expect, test, vi } from 'vitest'
 import { createHelpers } from '../../shim/helper/run-helper.ts'
 import { createSpares } from '../../shim/helper/spares.ts'
@@ -13,24 +14,23 @@ afterEach(() => children().forEach(pid => void process.kill(pid, 'SIGKILL')))
 test('each run has a helper of its own, started after the run before it', async () => {
   const run = makeRun()
   const first = await run()
-  const [spare] = children()
+  const spare = await untilStarted()
   expect(spare).not.toBe(first)
   expect(await run()).toBe(spare)
-  expect(children()).toHaveLength(1)
-  expect(children()).not.toContain(spare)
+  expect(await untilStarted()).not.toBe(spare)
 })
 
 test('runs that go on at once have no helper started beside them', async () => {
   const run = makeRun()
   const pids = await Promise.all([run(), run(), run()])
   expect(new Set(pids).size).toBe(3)
-  expect(children()).toHaveLength(1)
+  await untilStarted()
 })
 
 test('a helper that is killed while it waits does not fail the next run', async () => {
   const run = makeRun()
   await run()
-  const [spare = 0] = children()
+  const spare = await untilStarted()
   process.kill(spare, 'SIGKILL')
   await vi.waitFor(() => expect(children()).toEqual([]))
   expect(await run()).not.toBe(spare)
@@ -38,7 +38,8 @@ test('a helper that is killed while it waits does not fail the next run', async 
 
 test('a run that is called off leaves no helper', async () => {
   const signal = AbortSignal.abort()
-  await createHelpers(PROGRAM).run({ job: {}, signal, graceMs: 1000, onReport: () => {} })
+  await createHelpers(PROGRAM, 1).run({ job: {}, signal, graceMs: 1000, onReport: () => {} })
+  await delay(20)
   expect(children()).toEqual([])
 })
 
@@ -61,13 +62,19 @@ test('a helper that waits neither keeps the shim going nor outlives it', async (
 })
 
 function makeRun(): () => Promise<unknown> {
-  const helpers = createHelpers(PROGRAM)
+  const helpers = createHelpers(PROGRAM, 1)
   const { signal } = new AbortController()
   return async () => {
     const told: unknown[] = []
     await helpers.run({ job: {}, signal, graceMs: 1000, onReport: report => told.push(report) })
     return told[0]
   }
+}
+
+/** The only one that waits. */
+async function untilStarted(): Promise<number> {
+  await vi.waitFor(() => expect(children()).toHaveLength(1))
+  return children()[0] ?? 0
 }
 
 function children(): number[] {
