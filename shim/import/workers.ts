@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { withDataLimit } from '../helper/data-limit.ts'
 import { helperEnv } from '../helper/run-helper.ts'
 import { createSpares } from '../helper/spares.ts'
 
@@ -12,8 +13,13 @@ export interface Workers {
 
 /** The same file, as source or compiled. */
 const WORKER = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url))
-/** For JavaScript objects; the bytes of layers are not among them. */
+/** For JavaScript objects; the bytes of documents and layers are not among them. */
 const HEAP_FLAGS = ['--max-old-space-size=96', '--max-semi-space-size=2', '--v8-pool-size=1']
+/**
+ * Of all that a helper can write to, threads included. V8 has 512 MiB set aside for code from the start, of which it uses a few;
+ * the largest images leave a third of the rest free (test/import/memory.test.ts).
+ */
+const DATA_LIMIT_KIB = 1024 * 1024
 
 export function createWorkers(): Workers {
   const spares = createSpares(start)
@@ -31,7 +37,7 @@ export function createWorkers(): Workers {
 
 function start(): ChildProcess {
   const worker = fork(WORKER, [], {
-    execArgv: HEAP_FLAGS,
+    ...withDataLimit(DATA_LIMIT_KIB, HEAP_FLAGS),
     env: helperEnv(2),
     // A Ctrl-C is for the shim, which calls imports off itself.
     detached: true,
