@@ -54,7 +54,7 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   }
   const withJob = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
     await guardState(dir.root, () => userConfig.prepare(recipe))
-    return caches.use(recipe, cached => {
+    return caches.use(recipe, call.owners, cached => {
       const env = { ...cached.env, ...gitAccess(recipe) }
       const namespaces = [...call.owners.current()]
       return use({ dir, user: { ...cached, env }, nix: settings, recipe, namespaces, logLevel: logger.level })
