@@ -101,8 +101,16 @@ export function isFinished({ status }: NixBuild): boolean {
   return status.status === 'Succeeded' || status.status === 'Failed'
 }
 
-/** Whether it was made for pods, not by hand. Others label what they deploy, too. */
-export function isManaged({ metadata }: Pick<NixBuild, 'metadata'>): boolean {
+export type Maker = 'shim' | 'controller' | 'hand'
+
+/** Others label what they deploy, too. */
+export function makerOf({ metadata }: Pick<NixBuild, 'metadata'>): Maker {
   const managedBy = metadata.labels[MANAGED_BY_LABEL]
-  return managedBy === CONTROLLER || managedBy === SHIM
+  if (managedBy === SHIM) return 'shim'
+  return managedBy === CONTROLLER ? 'controller' : 'hand'
+}
+
+/** Whether it was made for pods, not by hand. */
+export function isManaged(nixBuild: Pick<NixBuild, 'metadata'>): boolean {
+  return makerOf(nixBuild) !== 'hand'
 }
