@@ -12,7 +12,7 @@ export type NixBuildPhase = (typeof NIXBUILD_PHASES)[number]
  */
 export const NIXBUILD_LIMITS = {
   /** Of a condition's `message`, and of `logTail`. */
-  message: 32_768,
+  message: 8_192,
   progress: 1_024,
   /** Of an attempt's `reason`. */
   reason: 1_024,
