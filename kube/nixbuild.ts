@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { conditionSchema } from './condition.ts'
 import type { Kind } from './contract.ts'
 import { metadataSchema } from './metadata.ts'
-import { CONTROLLER, MANAGED_BY_LABEL, SHIM } from './names.ts'
+import { CONTROLLER, MANAGED_BY_LABEL, NODE_LABEL, SHIM } from './names.ts'
 
 export const NIXBUILD_PHASES = ['Pending', 'Building', 'Importing', 'Succeeded', 'Failed'] as const
 export type NixBuildPhase = (typeof NIXBUILD_PHASES)[number]
@@ -74,11 +74,22 @@ const statusSchema = v.object({
 /** Who wrote what last, by the API server's clock. */
 const managedFieldsSchema = v.object({ manager: optionalText, subresource: optionalText, time: optionalText })
 
+const { annotations: _, ...metadataEntries } = metadataSchema.entries
+
+/** Whoever may make NixBuilds may fill their annotations and labels as they like: what nobody reads is not kept. */
 const nixBuildSchema = v.object({
-  metadata: v.object({ ...metadataSchema.entries, managedFields: v.optional(v.array(managedFieldsSchema)) }),
+  metadata: v.object({
+    ...metadataEntries,
+    labels: v.pipe(metadataEntries.labels, v.transform(ourLabels)),
+    managedFields: v.optional(v.array(managedFieldsSchema)),
+  }),
   spec: specSchema,
   status: v.optional(statusSchema, {}),
 })
+
+function ourLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(labels).filter(([key]) => key === NODE_LABEL || key === MANAGED_BY_LABEL))
+}
 
 /** Names of all fields that are read or written. */
 export const NIXBUILD_FIELDS = { spec: Object.keys(specSchema.entries), status: Object.keys(statusSchema.entries) }

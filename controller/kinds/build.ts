@@ -11,7 +11,14 @@ import {
 } from '../../kube/nixbuild.ts'
 import { recipeOf } from '../../kube/nixbuild-recipe.ts'
 import { recipeKey } from '../../shim/build/recipe.ts'
+import { copyStart, shorten } from '../../shim/build/text.ts'
 import { messageOf } from '../../shim/errors.ts'
+import { MAX_OWNERS } from '../reconcile/owners.ts'
+
+/** Of a condition, in characters; a Pod's condition gets less. */
+const MAX_MESSAGE = 2048
+/** Conditions that are written anew as a whole. */
+const OURS: readonly string[] = ['Complete', 'Success']
 
 /** A NixBuild, as far as the controller cares. Times in milliseconds. */
 export interface BuildView {
@@ -60,7 +67,7 @@ export function buildView(nixBuild: NixBuild): BuildView {
     madeBy,
     managed: madeBy !== 'hand',
     givenTo: labels[NODE_LABEL],
-    owners: metadata.ownerReferences,
+    owners: metadata.ownerReferences.slice(0, MAX_OWNERS),
     imageTag: spec.imageTag,
     system: spec.system,
     recipe: readRecipe(nixBuild),
@@ -69,8 +76,14 @@ export function buildView(nixBuild: NixBuild): BuildView {
     writtenAt: writtenAt(nixBuild),
     nodes: status.nodes,
     attempts: status.attempts,
-    conditions: status.conditions,
+    conditions: status.conditions.map(withShortMessage),
   }
+}
+
+/** A copy: a mere slice would keep the whole. */
+function withShortMessage(condition: Condition): Condition {
+  if (condition.message.length <= MAX_MESSAGE || !OURS.includes(condition.type)) return condition
+  return { ...condition, message: copyStart(shorten(condition.message, MAX_MESSAGE), MAX_MESSAGE + 8) }
 }
 
 export function isFinished({ phase }: BuildView): boolean {
