@@ -34,6 +34,7 @@ export async function readArchive(
   const files = new Map<string, ArchiveFile>()
   let keptBytes = 0
   let inOrder = true
+  let layers = 0
   // What is compressed as a whole may be any number of files that belong to no layer.
   const whole = limit.part()
   for await (const entry of readTar(passing(bytes, chunk => whole.add(chunk.length)))) {
@@ -42,7 +43,7 @@ export async function readArchive(
     if (file.kind === 'kept') keptBytes += file.bytes.length
     if (keptBytes > MAX_KEPT_BYTES) throw archiveInvalid(`holds documents of more than ${MAX_KEPT_BYTES} bytes`)
     if (!isRepetition(files.get(entry.name), file, entry.name)) files.set(entry.name, file)
-    if (file.kind === 'stored' && inOrder) onLayer(file.layer)
+    if (file.kind === 'stored' && inOrder) onLayer(file.layer, layers++)
   }
   return layoutFiles(files, place)
 }

@@ -4,7 +4,7 @@ import { checkPlatform, isSamePlatform, type Platform, pairLayers, parseConfig }
 import { archiveInvalid } from './invalid.ts'
 import { parseJson } from './json.ts'
 import { checkLayerType } from './layer-type.ts'
-import type { LayoutFiles, OnLayer } from './layout-files.ts'
+import type { LayoutFiles, OnLayer, StoredLayer } from './layout-files.ts'
 import { blobName, descriptorSchema, type ListedManifest, listManifests, readBlob } from './oci-index.ts'
 import type { Descriptor, Document, PlannedLayer, ReadPlan } from './plan.ts'
 
@@ -47,8 +47,10 @@ export async function planOciLayout(
   const stored: PlannedLayer[] = []
   let unpackedSize = 0
   for (const layer of pairLayers(layers, parseConfig(config.bytes, config.digest))) {
+    const blob = await storeChecked(files, layer)
+    onLayer(blob, stored.length)
     stored.push(layer)
-    unpackedSize += await storeChecked(files, layer, onLayer)
+    unpackedSize += blob.unpackedSize
   }
   return { manifest, config, layers: stored, unpackedSize, layerNames: [] }
 }
@@ -87,8 +89,7 @@ async function readCandidate(files: LayoutFiles, listed: ListedManifest): Promis
 const LAYER_TYPE =
   /^application\/vnd\.(oci\.image\.layer\.(v1|nondistributable\.v1)\.tar(\+(gzip|zstd))?|docker\.image\.rootfs\.(diff|foreign\.diff)\.tar(\.(gzip|zstd))?)$/
 
-/** Returns its bytes, decompressed. */
-async function storeChecked(files: LayoutFiles, layer: PlannedLayer, onLayer: OnLayer): Promise<number> {
+async function storeChecked(files: LayoutFiles, layer: PlannedLayer): Promise<StoredLayer> {
   const { digest, size, mediaType } = layer
   if (!LAYER_TYPE.test(mediaType)) throw archiveInvalid(`has a layer of a type that cannot be unpacked: ${mediaType}`)
   const stored = await files.storeLayer(blobName(digest))
@@ -96,6 +97,5 @@ async function storeChecked(files: LayoutFiles, layer: PlannedLayer, onLayer: On
   if (stored.digest !== digest) throw archiveInvalid(`has a wrong digest: the layer ${digest} is ${stored.digest}`)
   if (stored.size !== size) throw archiveInvalid(`has a wrong size: the layer ${digest} is not ${size} bytes long`)
   checkLayerType(mediaType, stored.compression)
-  onLayer(stored)
-  return stored.unpackedSize
+  return stored
 }

@@ -17,7 +17,7 @@ import type { LayerPlace } from './store-layer.ts'
 export interface ReadImage extends LayerPlace {
   readonly closure: Closure
   readonly signal: AbortSignal
-  /** Hears of each layer once the store has it: in the image's order if all goes well, and at last in that for certain. */
+  /** Hears of each layer once the store has it, while an archive is read by where it stands in that, and at last by the image's order. */
   readonly onLayer: OnLayer
   /** Bytes read so far, of how many (missing for a folder). */
   readonly onRead: (doneBytes: number, totalBytes?: number) => void
