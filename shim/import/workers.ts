@@ -12,7 +12,7 @@ export interface Workers {
 /** The same file, as source or compiled. */
 const WORKER = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url))
 /** For JavaScript objects; the bytes of layers are not among them. */
-const HEAP_FLAGS = ['--max-old-space-size=96', '--max-semi-space-size=2', '--v8-pool-size=1']
+const HEAP_FLAGS = ['--max-old-space-size=96', '--max-semi-space-size=2', '--v8-pool-size=1', '--expose-gc']
 /** A process takes longer to start than a linked image to import; pods come in groups. Then its memory is given back. */
 const IDLE_MS = 60_000
 
