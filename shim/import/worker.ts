@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { hasCode } from '../error-code.ts'
 import { RetryableError, toShimError } from '../errors.ts'
-import { giveWay } from '../helper/helper.ts'
+import { giveWay } from '../helper/give-way.ts'
 import { createAskMain } from './ask-main.ts'
 import type { ImportProgress } from './contract.ts'
 import { type ImportJob, type ImportReport, orderSchema } from './job.ts'
