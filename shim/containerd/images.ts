@@ -51,18 +51,18 @@ async function listImages(calls: Calls, label: string, values: string): Promise<
 }
 
 export interface PutImage {
-  /** Throws when the record that is there must stay as it is. */
-  readonly check?: (present: ImageRecord) => void
+  /** Whether the record that is there may be changed; it stays as it is when this throws, too. */
+  readonly mayChange?: (present: ImageRecord) => boolean
 }
 
 /** Creates the record, or points the one of that name at the new target; labels that are not given are kept. */
-export async function putImage(calls: Calls, image: ImageRecord, { check }: PutImage = {}): Promise<void> {
+export async function putImage(calls: Calls, image: ImageRecord, { mayChange }: PutImage = {}): Promise<void> {
   try {
     await calls.unary(CREATE, { image })
   } catch (error) {
     if (!hasStatus(error, STATUS.ALREADY_EXISTS)) throw error
-    const present = check && (await getImage(calls, image.name))
-    if (present) check(present)
+    const present = mayChange && (await getImage(calls, image.name))
+    if (present && !mayChange(present)) return
     const paths = ['target', ...Object.keys(image.labels).map(label => `labels.${label}`)]
     await calls.unary(UPDATE, { image, updateMask: { paths } })
   }
