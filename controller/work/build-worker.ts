@@ -47,7 +47,7 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
     const plan = planOf(key, build)
     if (Object.keys(plan.memory).length === 0) memories.delete(key)
     else memories.set(key, { uid: build.uid, memory: plan.memory })
-    if (plan.action.type === 'delete' && (await isUsed(build))) return Date.now() + UNWATCHED_USE_MS
+    if (plan.action.type === 'delete' && !build.forged && (await isUsed(build))) return Date.now() + UNWATCHED_USE_MS
     await perform(key, build, plan.action)
     return soonest(plan.recheckAt, isFinished(build) ? undefined : silentAt(build))
   }
