@@ -2,7 +2,7 @@ import type { Kube } from '../../kube/contract.ts'
 import { RetryableError } from '../../shim/errors.ts'
 import { quote } from '../../shim/quote.ts'
 import { recipeFinder } from '../../shim/recipes/find-recipe.ts'
-import { normaliseReference } from '../../shim/reference.ts'
+import { readableReference } from '../../shim/reference.ts'
 import { type PodView, pods } from '../kinds/pod.ts'
 
 /** Whether there is a recipe does not depend on it. */
@@ -69,7 +69,7 @@ async function listImages(
     if (now() > until) throw new RetryableError('ClusterAway', `cannot list the pods of ${quote(namespace)} in time`)
     if (!pod.living) return
     const isWatched = watchedOf(pod)
-    for (const image of pod.images) if (!isWatched(image)) images.add(normalised(image))
+    for (const image of pod.images) if (!isWatched(image)) images.add(readableReference(image) ?? image)
   })
   return images
 }
@@ -84,14 +84,5 @@ function watchedOf({ annotations, node }: PodView): (image: string) => boolean {
     } catch {
       return false
     }
-  }
-}
-
-function normalised(image: string): string {
-  try {
-    return normaliseReference(image)
-  } catch {
-    // No NixBuild has such an image.
-    return image
   }
 }

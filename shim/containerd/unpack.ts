@@ -16,8 +16,11 @@ export interface Layer extends Descriptor {
 
 /** Unpacks the layers of one image into snapshots, bottom first, while others are still on their way. */
 export interface Unpacker {
-  /** A layer whose blob is there, and that is likely to be the next of the image. Unpacked in the background. */
-  expect(layer: Descriptor): void
+  /**
+   * A layer whose blob is there, and that is likely to have that place in the image, 0 for the bottom. Unpacked in the
+   * background, once, however often it is expected there.
+   */
+  expect(layer: Descriptor, place: number): void
   /**
    * The image's real layers: unpacks what is not yet. Returns the chainID of the top layer, empty for no layers.
    * Throws ArchiveInvalid when a layer is not what the config promises. `verified`: they were seen to be before.
@@ -36,6 +39,8 @@ export interface UnpackerOptions {
 export function createUnpacker({ lease, snapshotter: name, onUnpacked }: UnpackerOptions): Unpacker {
   const snapshotter = { calls: lease.calls, name }
   const chain: Unpacked[] = []
+  /** By place. */
+  const expected: string[] = []
   let queue: Promise<void> = Promise.resolve()
   let expecting = true
 
@@ -46,7 +51,14 @@ export function createUnpacker({ lease, snapshotter: name, onUnpacked }: Unpacke
   }
 
   return {
-    expect(layer) {
+    expect(layer, place) {
+      if (expected[place] === layer.digest) return
+      if (place !== expected.length) {
+        // The image is in another order than what was expected before: what comes is unpacked when all of it is known.
+        expecting = false
+        return
+      }
+      expected.push(layer.digest)
       queue = queue.then(async () => {
         if (!expecting) return
         try {

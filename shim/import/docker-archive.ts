@@ -31,7 +31,7 @@ export async function planDockerArchive(
   )) {
     const layer = await files.storeLayer(name)
     if (!layer) throw archiveInvalid(`lacks a layer that its ${DOCKER_MANIFEST} names: ${name}`)
-    onLayer(layer)
+    onLayer(layer, layers.length)
     unpackedSize += layer.unpackedSize
     layers.push({ mediaType: layerTypeOf(layer.compression), digest: layer.digest, size: layer.size, diffId })
   }

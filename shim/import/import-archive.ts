@@ -96,14 +96,14 @@ function read(output: ImageOutput, unpacker: Unpacker, stage: ArchiveStage): Pro
   return readImage(output, {
     ...stage,
     store: stage.writer,
-    onLayer: layer => expectLayer(unpacker, layer),
+    onLayer: (layer, place) => expectLayer(unpacker, layer, place),
     onRead: (doneBytes, totalBytes) =>
       stage.onProgress({ phase: 'importing', doneBytes, ...(totalBytes !== undefined && { totalBytes }) }),
   })
 }
 
-function expectLayer(unpacker: Unpacker, { compression, digest, size }: StoredLayer): void {
+function expectLayer(unpacker: Unpacker, { compression, digest, size }: StoredLayer, place: number): void {
   if (compression === 'xz') return
   const suffix = compression === 'none' ? '' : `+${compression}`
-  unpacker.expect({ mediaType: `${LAYER_TYPE}${suffix}`, digest, size })
+  unpacker.expect({ mediaType: `${LAYER_TYPE}${suffix}`, digest, size }, place)
 }

@@ -16,5 +16,5 @@ export interface LayoutFiles {
   storeLayer(name: string): Promise<StoredLayer | undefined>
 }
 
-/** Told of every layer that the store has, in the order in which they come up. */
-export type OnLayer = (layer: StoredLayer) => void
+/** Told of every layer that the store has, with the place that it has or is likely to have in the image, 0 for the bottom. */
+export type OnLayer = (layer: StoredLayer, place: number) => void

@@ -1,10 +1,10 @@
 import * as v from 'valibot'
 import { checkSpelling } from './check-spelling.ts'
-import { checkPlatform, isSamePlatform, type Platform, pairLayers, parseConfig } from './config.ts'
+import { isSamePlatform, otherPlatform, type Platform, pairLayers, parseConfig } from './config.ts'
 import { archiveInvalid } from './invalid.ts'
 import { parseJson } from './json.ts'
 import { checkLayerType } from './layer-type.ts'
-import type { LayoutFiles, OnLayer } from './layout-files.ts'
+import type { LayoutFiles, OnLayer, StoredLayer } from './layout-files.ts'
 import { blobName, descriptorSchema, type ListedManifest, listManifests, readBlob } from './oci-index.ts'
 import type { Descriptor, Document, PlannedLayer, ReadPlan } from './plan.ts'
 
@@ -47,8 +47,10 @@ export async function planOciLayout(
   const stored: PlannedLayer[] = []
   let unpackedSize = 0
   for (const layer of pairLayers(layers, parseConfig(config.bytes, config.digest))) {
+    const blob = await storeChecked(files, layer)
+    onLayer(blob, stored.length)
     stored.push(layer)
-    unpackedSize += await storeChecked(files, layer, onLayer)
+    unpackedSize += blob.unpackedSize
   }
   return { manifest, config, layers: stored, unpackedSize, layerNames: [] }
 }
@@ -64,13 +66,16 @@ async function choose(files: LayoutFiles, manifests: readonly ListedManifest[], 
   if (manifests.length === 0) throw archiveInvalid('has an index without an image')
   const elsewhere = manifests.flatMap(({ platform }) => (platform && !isSamePlatform(platform, host) ? [platform] : []))
   const rest = manifests.filter(({ platform }) => !platform || isSamePlatform(platform, host))
-  const candidates: Candidate[] = []
-  for (const manifest of rest) candidates.push(await readCandidate(files, manifest))
-  const platforms = candidates.map(({ platform }) => platform)
-  checkPlatform([...elsewhere, ...platforms], host)
-  const [first, ...others] = candidates.filter(({ platform }) => isSamePlatform(platform, host))
-  if (!first || others.length > 0) throw archiveInvalid(`holds ${others.length + 1} images, where one is expected`)
-  return first
+  let chosen: Candidate | undefined
+  // Of the others no more than the platform is kept: there may be many.
+  for (const manifest of rest) {
+    const candidate = await readCandidate(files, manifest)
+    if (!isSamePlatform(candidate.platform, host)) elsewhere.push(candidate.platform)
+    else if (chosen) throw archiveInvalid('holds at least 2 images, where one is expected')
+    else chosen = candidate
+  }
+  if (!chosen) throw otherPlatform(elsewhere, host)
+  return chosen
 }
 
 async function readCandidate(files: LayoutFiles, listed: ListedManifest): Promise<Candidate> {
@@ -87,8 +92,7 @@ async function readCandidate(files: LayoutFiles, listed: ListedManifest): Promis
 const LAYER_TYPE =
   /^application\/vnd\.(oci\.image\.layer\.(v1|nondistributable\.v1)\.tar(\+(gzip|zstd))?|docker\.image\.rootfs\.(diff|foreign\.diff)\.tar(\.(gzip|zstd))?)$/
 
-/** Returns its bytes, decompressed. */
-async function storeChecked(files: LayoutFiles, layer: PlannedLayer, onLayer: OnLayer): Promise<number> {
+async function storeChecked(files: LayoutFiles, layer: PlannedLayer): Promise<StoredLayer> {
   const { digest, size, mediaType } = layer
   if (!LAYER_TYPE.test(mediaType)) throw archiveInvalid(`has a layer of a type that cannot be unpacked: ${mediaType}`)
   const stored = await files.storeLayer(blobName(digest))
@@ -96,6 +100,5 @@ async function storeChecked(files: LayoutFiles, layer: PlannedLayer, onLayer: On
   if (stored.digest !== digest) throw archiveInvalid(`has a wrong digest: the layer ${digest} is ${stored.digest}`)
   if (stored.size !== size) throw archiveInvalid(`has a wrong size: the layer ${digest} is not ${size} bytes long`)
   checkLayerType(mediaType, stored.compression)
-  onLayer(stored)
-  return stored.unpackedSize
+  return stored
 }

@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type Calls, createCalls } from '../../shim/containerd/calls.ts'
+import { chainsOf } from '../../shim/containerd/chain.ts'
 import { type Connection, createConnection } from '../../shim/containerd/connection.ts'
-import { createLease, deleteLease } from '../../shim/containerd/leases.ts'
+import { writeBlob } from '../../shim/containerd/content.ts'
+import { createLease, deleteLease, type Lease } from '../../shim/containerd/leases.ts'
 import { prepareSnapshot, snapshotExists } from '../../shim/containerd/snapshots.ts'
-import { commitHeld } from '../../shim/containerd/unpack.ts'
+import { commitHeld, createUnpacker } from '../../shim/containerd/unpack.ts'
+import { oneChunk } from '../../shim/import/one-chunk.ts'
+import { tar } from '../import/tar.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 
 let bed: Bed
@@ -38,3 +42,22 @@ test('a snapshot that two imports make is kept for both, whichever ends first', 
   await deleteLease(calls, second.lease.id, { collect: true })
   expect(await snapshotExists(second.snapshotter, name)).toBe(false)
 })
+
+test('a layer that is announced twice for the same place is unpacked once', async () => {
+  const lease = await createLease(calls, { id: randomUUID(), lifetimeMs: 60_000, labels: {} })
+  const layers = await Promise.all(['bottom', 'top'].map(name => writeLayer(lease, name)))
+  const unpacked: number[] = []
+  const unpacker = createUnpacker({ lease, snapshotter: 'overlayfs', onUnpacked: done => unpacked.push(done) })
+  for (const _ of ['as it is read', 'as the manifest lists it'])
+    for (const [place, layer] of layers.entries()) unpacker.expect(layer, place)
+  await vi.waitFor(() => expect(unpacked).toContain(2))
+  const top = await unpacker.complete(layers.map(layer => ({ ...layer, diffId: layer.digest })))
+  expect(top).toBe(chainsOf(layers.map(({ digest }) => digest)).at(-1))
+  expect(unpacked).toEqual([1, 2])
+  await deleteLease(calls, lease.id, { collect: true })
+})
+
+async function writeLayer(lease: Lease, name: string) {
+  const blob = await writeBlob(lease.calls, { ref: randomUUID(), labels: {} }, oneChunk(await tar([{ name }])))
+  return { ...blob, mediaType: 'application/vnd.oci.image.layer.v1.tar' }
+}

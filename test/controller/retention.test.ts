@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { time } from '../../kube/time.ts'
 import type { Controller } from '../cluster/controller.ts'
+import { PATIENT } from '../patience.ts'
 import { ANNOTATIONS } from './views.ts'
 import { QUICK_ELECTION, startWorld, type World } from './world.ts'
-
-const SOON = { timeout: 15_000, interval: 50 }
 
 let world: World
 let node: string
@@ -31,7 +30,7 @@ async function namesIn(namespace: string): Promise<string[]> {
 }
 
 const waitForNames = (namespace: string, names: readonly string[]) =>
-  vi.waitFor(async () => expect((await namesIn(namespace)).sort()).toEqual(names.toSorted()), SOON)
+  vi.waitFor(async () => expect((await namesIn(namespace)).sort()).toEqual(names.toSorted()), PATIENT)
 
 describe('finished NixBuilds', () => {
   it('beyond the count of a namespace are removed, the oldest first', async () => {

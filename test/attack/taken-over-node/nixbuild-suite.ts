@@ -3,6 +3,7 @@ import { leases } from '../../../kube/lease.ts'
 import { NIXBUILD_LIMITS, type NixBuildStatus, nixBuilds } from '../../../kube/nixbuild.ts'
 import { pathsIn } from '../../deploy/crd-schema.ts'
 import { FULL_STATUS, SPEC } from '../../deploy/nixbuilds.ts'
+import { PATIENT } from '../../patience.ts'
 import { refusal, type TakenOverNode } from './taken-over-node.ts'
 
 type Status = Partial<NixBuildStatus>
@@ -258,7 +259,7 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
     await deployed().cluster.kubectl(['delete', 'node', 'lost'])
     const ask = () => lost.kube.get(nixBuilds, { namespace, name: 'none' }).catch(error => error)
     // The API server remembers for some seconds whom it took the token for.
-    await expect.poll(ask, { timeout: 40_000 }).toMatchObject({ code: 'ClusterAway', message: /Unauthorized/ })
+    await expect.poll(ask, PATIENT).toMatchObject({ code: 'ClusterAway', message: /Unauthorized/ })
   })
 
   test('the controller and people are not held to it', async () => {
