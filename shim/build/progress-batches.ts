@@ -2,8 +2,8 @@ import type { BuildProgress } from './contract.ts'
 
 /** Often enough for eyes. */
 const INTERVAL_MS = 250
-/** Entries of one batch, the newest, and characters of their lines. */
-const MAX_ENTRIES = 50
+/** Lines of one batch, the newest, and their characters. */
+const MAX_LINES = 50
 const MAX_LENGTH = 65_536
 
 export interface ProgressBatches {
@@ -12,17 +12,19 @@ export interface ProgressBatches {
   flush(): void
 }
 
-/** Tells the newest of what goes on, and how many lines of a log were left out, a few times a second. */
+/** Tells the latest of each phase, the newest lines of a log, and how many were left out, a few times a second. */
 export function createProgressBatches(tell: (batch: readonly BuildProgress[]) => void): ProgressBatches {
   let batch: BuildProgress[] = []
+  let lines = 0
   let length = 0
   let lost = 0
   let toldAt = Number.NEGATIVE_INFINITY
   let timer: NodeJS.Timeout | undefined
-  const drop = () => {
-    const oldest = batch.shift()
-    if (oldest?.phase !== 'log') return
-    length -= oldest.line.length
+  const dropLine = () => {
+    const index = batch.findIndex(({ phase }) => phase === 'log')
+    const [oldest] = batch.splice(index, 1)
+    if (oldest?.phase === 'log') length -= oldest.line.length
+    lines -= 1
     lost += 1
   }
   const flush = () => {
@@ -32,14 +34,20 @@ export function createProgressBatches(tell: (batch: readonly BuildProgress[]) =>
     tell(lost === 0 ? batch : [leftOut(lost), ...batch])
     toldAt = performance.now()
     batch = []
+    lines = 0
     length = 0
     lost = 0
   }
   return {
     push(progress) {
+      if (progress.phase === 'log') {
+        lines += 1
+        length += progress.line.length
+      } else {
+        batch = batch.filter(({ phase }) => phase !== progress.phase)
+      }
       batch.push(progress)
-      if (progress.phase === 'log') length += progress.line.length
-      while (batch.length > MAX_ENTRIES || length > MAX_LENGTH) drop()
+      while (lines > MAX_LINES || length > MAX_LENGTH) dropLine()
       timer ??= setTimeout(flush, Math.max(0, toldAt + INTERVAL_MS - performance.now()))
     },
     flush,

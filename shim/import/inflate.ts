@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib'
+import { createBufferCollector } from './buffer-collector.ts'
 import { archiveInvalid } from './invalid.ts'
 
 type Inflater = Gunzip | ZstdDecompress
@@ -12,6 +13,7 @@ const CHUNK_BYTES = 256 * 1024
  */
 export async function* inflate(source: AsyncIterable<Buffer>, compression: 'gzip' | 'zstd'): AsyncGenerator<Buffer> {
   const input = source[Symbol.asyncIterator]()
+  const used = createBufferCollector()
   try {
     let rest = await nextOf(input)
     while (rest) {
@@ -20,7 +22,10 @@ export async function* inflate(source: AsyncIterable<Buffer>, compression: 'gzip
       // Its failure is that of the inflater, or is heard below.
       feeding.catch(error => inflater.destroy(error))
       try {
-        yield* inflater
+        for await (const chunk of inflater) {
+          yield chunk
+          used(chunk.length)
+        }
         rest = await feeding
       } finally {
         inflater.destroy()

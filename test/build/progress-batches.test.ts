@@ -37,3 +37,16 @@ test.each([
   expect(rest.length).toBeGreaterThan(0)
   expect(JSON.stringify(told).length).toBeLessThan(70_000)
 })
+
+test('lines push out neither that a run evaluates nor what it builds, of which the latest is told', () => {
+  const told: BuildProgress[] = []
+  const batches = createProgressBatches(batch => told.push(...batch))
+  batches.push({ phase: 'evaluating', runId: 'run' })
+  for (let done = 0; done < 1000; done += 1) batches.push({ phase: 'building', done, expected: 1000 })
+  for (let number = 0; number < 1000; number += 1) batches.push(line('x'))
+  batches.flush()
+  expect(told.filter(({ phase }) => phase !== 'log')).toEqual([
+    { phase: 'evaluating', runId: 'run' },
+    { phase: 'building', done: 999, expected: 1000 },
+  ])
+})

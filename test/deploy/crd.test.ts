@@ -70,8 +70,9 @@ describe('a recipe never changes:', () => {
     const name = await api.create(SPEC)
     await expect(api.merge(name, { spec: { [field]: value } })).rejects.toThrow(refusal('never changes'))
     expect((await api.get(name)).spec).toEqual(SPEC)
-    await api.merge(name, { metadata: { labels: { a: 'b' } }, spec: SPEC })
-    expect((await api.get(name)).metadata.labels).toEqual({ a: 'b' })
+    const labels = { 'app.kubernetes.io/managed-by': 'helm' }
+    await api.merge(name, { metadata: { labels }, spec: SPEC })
+    expect((await api.get(name)).metadata.labels).toEqual(labels)
   })
 })
 

@@ -5,6 +5,13 @@ import { execa } from 'execa'
 const TOP = join(import.meta.dirname, '../..')
 const CACHE = join(TOP, '.cache')
 
+/** As `npm run build` makes them. */
+const BUNDLES = [
+  ['shim', 'shim'],
+  ['helpers', 'shim'],
+  ['controller', 'controller'],
+] as const
+
 /** Vitest's global set-up: tests start the programs hundreds of times, which takes a third of the time that their sources take. */
 export default async function setup(): Promise<() => Promise<void>> {
   await mkdir(CACHE, { recursive: true })
@@ -12,8 +19,8 @@ export default async function setup(): Promise<() => Promise<void>> {
   await chmod(dir, 0o755)
   // They look for these above themselves, as in the package.
   for (const name of ['package.json', 'protos']) await symlink(join(TOP, name), join(dir, name))
-  for (const program of ['shim', 'controller'])
-    await execa('npm', ['run', '--silent', `bundle:${program}`, '--', `--outdir=${join(dir, program)}`], { cwd: TOP })
+  for (const [bundle, folder] of BUNDLES)
+    await execa('npm', ['run', '--silent', `bundle:${bundle}`, '--', `--outdir=${join(dir, folder)}`], { cwd: TOP })
   process.env.ENBI_BUNDLED_PROGRAMS = dir
   return () => rm(dir, { recursive: true })
 }

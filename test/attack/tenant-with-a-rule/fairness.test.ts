@@ -80,8 +80,8 @@ describe('a namespace with a queue of imports that do not end', () => {
     let asked = 0
     const importer = createImporter({
       ...node.options,
-      async queryStore(query) {
-        if (query.paths.includes(archive)) return node.options.queryStore(query)
+      async queryClosure(path, options) {
+        if (path === archive) return node.options.queryClosure(path, options)
         asked += 1
         await gate.promise
         return []

@@ -40,7 +40,7 @@ beforeAll(async () => {
     [nix2container, 'program'],
     [await writeArchiveFlake(bed.dir, docker), 'image'],
     [await writeArchiveFlake(bed.dir, oci, 'folder'), 'image'],
-    [await writeSnapshotterFlake(bed.dir), 'image'],
+    [await writeSnapshotterFlake(bed.dir), 'closure'],
   ]
 })
 afterAll(() => node[Symbol.asyncDispose]())
