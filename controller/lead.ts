@@ -10,7 +10,7 @@ import { within } from './within.ts'
 import { createBuildWorker } from './work/build-worker.ts'
 import { createNamespaceWorker } from './work/namespace-worker.ts'
 import { createPodWorker, type Worker } from './work/pod-worker.ts'
-import { parseWorkKey, type WorkKind } from './work-key.ts'
+import { namespaceOf, parseWorkKey, type WorkKind } from './work-key.ts'
 import { createWorkQueue } from './work-queue.ts'
 
 /** Writes at the same time. */
@@ -38,7 +38,7 @@ export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
     logger,
   })
   const workers = createWorkers({ ...plan, kube }, state, signal)
-  const queue = createWorkQueue({ work, workers: WORKERS, onError, signal })
+  const queue = createWorkQueue({ work, workers: WORKERS, groupOf: namespaceOf, onError, signal })
 
   async function work(key: string): Promise<void> {
     const { kind, objectKey } = parseWorkKey(key)

@@ -14,3 +14,10 @@ export function parseWorkKey(key: string): { readonly kind: WorkKind; readonly o
   if (kind === undefined) throw new TypeError(`no key of work: ${key}`)
   return { kind, objectKey: key.slice(colon + 1) }
 }
+
+/** The namespace that it is about. */
+export function namespaceOf(key: string): string {
+  const { objectKey } = parseWorkKey(key)
+  const slash = objectKey.indexOf('/')
+  return slash < 0 ? objectKey : objectKey.slice(0, slash)
+}

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { backOffMs } from '../kube/backoff.ts'
 import { MAX_TIMER_MS } from '../shim/duration.ts'
+import { createFairKeys } from './fair-keys.ts'
 
 /** Longest pause between two tries of one item, in milliseconds. */
 const LONGEST_BACK_OFF_MS = 60_000
@@ -9,12 +10,14 @@ export interface WorkQueuePlan {
   /** Never runs twice at a time for one key. What it throws makes the key wait, longer each time. */
   readonly work: (key: string) => Promise<void>
   readonly workers: number
+  /** Groups take turns, and one has at most a quarter of the workers: whoever has many keys, or slow ones, holds up nobody else. */
+  readonly groupOf: (key: string) => string
   readonly onError: (key: string, error: unknown) => void
   /** Once aborted nothing more is begun. */
   readonly signal: AbortSignal
 }
 
-/** Keys that are to be looked at. One that is added again before its turn has just that one turn. */
+/** Keys that are to be looked at. One that is added again before its turn has just that one turn. Groups of keys take turns. */
 export interface WorkQueue {
   /** While it is being worked on, it gets another turn. */
   add(key: string): void
@@ -26,9 +29,12 @@ export interface WorkQueue {
   readonly busy: number
 }
 
-export function createWorkQueue({ work, workers, onError, signal }: WorkQueuePlan): WorkQueue {
-  const ready = new Set<string>()
+export function createWorkQueue({ work, workers, groupOf, onError, signal }: WorkQueuePlan): WorkQueue {
+  const ready = createFairKeys(groupOf)
   const busy = new Map<string, Promise<void>>()
+  /** How many are busy of each group. */
+  const shares = new Map<string, number>()
+  const mostOfGroup = Math.max(1, Math.floor(workers / 4))
   const again = new Set<string>()
   const failures = new Map<string, number>()
   const timers = new Map<string, { readonly time: number; readonly timer: NodeJS.Timeout }>()
@@ -65,11 +71,20 @@ export function createWorkQueue({ work, workers, onError, signal }: WorkQueuePla
 
   function begin(): void {
     if (!isRunning || signal.aborted) return
-    for (const key of ready) {
-      if (busy.size >= workers) return
-      ready.delete(key)
+    const mayTake = (group: string) => (shares.get(group) ?? 0) < mostOfGroup
+    while (busy.size < workers) {
+      const key = ready.take(mayTake)
+      if (key === undefined) return
+      countBusy(key, 1)
       busy.set(key, take(key))
     }
+  }
+
+  function countBusy(key: string, change: 1 | -1): void {
+    const group = groupOf(key)
+    const count = (shares.get(group) ?? 0) + change
+    if (count === 0) shares.delete(group)
+    else shares.set(group, count)
   }
 
   async function take(key: string): Promise<void> {
@@ -85,6 +100,7 @@ export function createWorkQueue({ work, workers, onError, signal }: WorkQueuePla
     } finally {
       again.delete(key)
       busy.delete(key)
+      countBusy(key, -1)
       beginSoon()
     }
   }

@@ -15,6 +15,8 @@ export interface ApiCall extends Pick<ApiRequest, 'method' | 'path'> {
   readonly what: string
   readonly body?: object | undefined
   readonly contentType?: string
+  /** Told how long the answer was, in characters. */
+  readonly onLength?: (length: number) => void
 }
 
 /** The parsed body of the answer. Throws as `Kube` says, and Cancelled once the caller's signal aborts. */
@@ -33,7 +35,9 @@ export async function call(connection: Connection, request: ApiCall, options: Ca
       signal: limit.signal,
       silenceMs: 0,
     })
-    const body = parseBody(await readBody(what, answer.body))
+    const text = await readBody(what, answer.body)
+    request.onLength?.(text.length)
+    const body = parseBody(text)
     if (answer.statusCode >= 200 && answer.statusCode < 300) return body
     throw apiError(what, readApiStatus(answer.statusCode, body))
   } catch (error) {
@@ -92,7 +96,7 @@ export async function readBody(what: string, chunks: AsyncIterable<Buffer>, max 
   return Buffer.concat(parts, size).toString()
 }
 
-function tooLarge(what: string, max: number): FinalError {
+export function tooLarge(what: string, max: number): FinalError {
   const cause = new AnswerTooLarge(`larger than ${max} bytes`)
   return new FinalError('ClusterRefused', `cannot ${what}: the answer is larger than ${max} bytes`, { cause })
 }

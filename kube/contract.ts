@@ -23,6 +23,13 @@ export interface CallOptions {
   readonly timeoutMs?: number
 }
 
+export interface ListOptions extends CallOptions {
+  /** Objects of each request. */
+  readonly pageSize?: number
+  /** Of all that is read, in characters: what is longer is refused, with an AnswerTooLarge as its cause. */
+  readonly maxLength?: number
+}
+
 export interface Selection {
   /** All namespaces unless told otherwise. */
   readonly namespace?: string | undefined
@@ -64,12 +71,7 @@ export interface Kube {
   /** undefined when there is none (404). */
   get<T>(kind: Kind<T>, name: ObjectName, options?: CallOptions): Promise<T | undefined>
   /** Every object of the selection, page by page, each page parsed and dropped; returns the resourceVersion to watch from. */
-  list<T>(
-    kind: Kind<T>,
-    selection: Selection,
-    onItem: (item: T) => void,
-    options?: CallOptions & { readonly pageSize?: number },
-  ): Promise<string>
+  list<T>(kind: Kind<T>, selection: Selection, onItem: (item: T) => void, options?: ListOptions): Promise<string>
   create<T>(kind: Kind<T>, object: ObjectName & { readonly body: object }, options?: CallOptions): Promise<T>
   /** undefined when there is none (404), but server-side apply creates it. A `metadata.resourceVersion` in the body is a precondition. */
   patch<T>(kind: Kind<T>, object: ObjectName & { readonly body: object }, options: PatchOptions): Promise<T | undefined>

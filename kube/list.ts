@@ -1,9 +1,9 @@
 import * as v from 'valibot'
 import { FinalError, ShimError } from '../shim/errors.ts'
-import { AnswerTooLarge, call } from './api-call.ts'
+import { AnswerTooLarge, call, tooLarge } from './api-call.ts'
 import { collectionPath, selectionQuery } from './api-path.ts'
 import type { Connection } from './connection.ts'
-import type { CallOptions, Kind, Selection } from './contract.ts'
+import type { Kind, ListOptions, Selection } from './contract.ts'
 
 /** Of objects that are as large as they may be, it is less. */
 const PAGE_SIZE = 500
@@ -18,19 +18,24 @@ export async function listPages<T>(
   kind: Kind<T>,
   selection: Selection,
   onItem: (item: T) => void,
-  { pageSize = PAGE_SIZE, ...options }: CallOptions & { readonly pageSize?: number } = {},
+  { pageSize = PAGE_SIZE, maxLength = Number.POSITIVE_INFINITY, ...options }: ListOptions = {},
 ): Promise<string> {
   const what = `list ${kind.plural}${selection.namespace === undefined ? '' : ` in ${selection.namespace}`}`
   let next = ''
   let limit = pageSize
+  let length = 0
+  const onLength = (more: number) => {
+    length += more
+  }
   for (;;) {
     const query = { ...selectionQuery(selection), limit, continue: next || undefined }
     const path = collectionPath(kind, selection.namespace, query)
-    const page = await unlessTooLarge(call(connection, { what, method: 'GET', path }, options), limit)
+    const page = await unlessTooLarge(call(connection, { what, method: 'GET', path, onLength }, options), limit)
     if (page === undefined) {
-      limit = Math.ceil(limit / 2)
+      limit = Math.ceil(limit / 4)
       continue
     }
+    if (length > maxLength) throw tooLarge(what, maxLength)
     const { metadata, items } = parsePage(what, page)
     for (const item of items ?? []) onItem(kind.parse(item))
     next = metadata.continue

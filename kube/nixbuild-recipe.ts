@@ -18,14 +18,19 @@ export function recipeOf({ spec }: { readonly spec: NixBuildSpec }): FlakeRecipe
   }
 }
 
-interface Making {
+export interface Making {
   readonly namespace: string
+  /** One of `nixBuildNames`; the first unless told otherwise. */
+  readonly name?: string
   readonly managedBy: typeof CONTROLLER | typeof SHIM
   readonly ownerReferences?: readonly OwnerReference[]
 }
 
 /** The NixBuild of a recipe, as `Kube.create` takes it. */
-export function nixBuildOf(recipe: FlakeRecipe, { namespace, managedBy, ownerReferences = [] }: Making): NewNixBuild {
+export function nixBuildOf(
+  recipe: FlakeRecipe,
+  { namespace, name = nixBuildName(recipe), managedBy, ownerReferences = [] }: Making,
+): NewNixBuild {
   const spec: NixBuildSpec = {
     flakeUrl: recipe.flake.url,
     imageTag: recipe.image,
@@ -34,7 +39,7 @@ export function nixBuildOf(recipe: FlakeRecipe, { namespace, managedBy, ownerRef
   }
   const owners = ownerReferences.length > 0 && { ownerReferences }
   const metadata = { labels: { [MANAGED_BY_LABEL]: managedBy }, ...owners }
-  return { namespace, name: nixBuildName(recipe), body: { metadata, spec } }
+  return { namespace, name, body: { metadata, spec } }
 }
 
 type NewNixBuild = ObjectName & { readonly body: { readonly metadata: object; readonly spec: NixBuildSpec } }

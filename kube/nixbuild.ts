@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { conditionSchema } from './condition.ts'
 import type { Kind } from './contract.ts'
 import { metadataSchema } from './metadata.ts'
-import { CONTROLLER, MANAGED_BY_LABEL, SHIM } from './names.ts'
+import { CONTROLLER, MANAGED_BY_LABEL, NODE_LABEL, SHIM } from './names.ts'
 
 export const NIXBUILD_PHASES = ['Pending', 'Building', 'Importing', 'Succeeded', 'Failed'] as const
 export type NixBuildPhase = (typeof NIXBUILD_PHASES)[number]
@@ -12,7 +12,7 @@ export type NixBuildPhase = (typeof NIXBUILD_PHASES)[number]
  */
 export const NIXBUILD_LIMITS = {
   /** Of a condition's `message`, and of `logTail`. */
-  message: 32_768,
+  message: 8_192,
   progress: 1_024,
   /** Of an attempt's `reason`. */
   reason: 1_024,
@@ -74,11 +74,22 @@ const statusSchema = v.object({
 /** Who wrote what last, by the API server's clock. */
 const managedFieldsSchema = v.object({ manager: optionalText, subresource: optionalText, time: optionalText })
 
+const { annotations: _, ...metadataEntries } = metadataSchema.entries
+
+/** Whoever may make NixBuilds may fill their annotations and labels as they like: what nobody reads is not kept. */
 const nixBuildSchema = v.object({
-  metadata: v.object({ ...metadataSchema.entries, managedFields: v.optional(v.array(managedFieldsSchema)) }),
+  metadata: v.object({
+    ...metadataEntries,
+    labels: v.pipe(metadataEntries.labels, v.transform(ourLabels)),
+    managedFields: v.optional(v.array(managedFieldsSchema)),
+  }),
   spec: specSchema,
   status: v.optional(statusSchema, {}),
 })
+
+function ourLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(labels).filter(([key]) => key === NODE_LABEL || key === MANAGED_BY_LABEL))
+}
 
 /** Names of all fields that are read or written. */
 export const NIXBUILD_FIELDS = { spec: Object.keys(specSchema.entries), status: Object.keys(statusSchema.entries) }
@@ -101,8 +112,16 @@ export function isFinished({ status }: NixBuild): boolean {
   return status.status === 'Succeeded' || status.status === 'Failed'
 }
 
-/** Whether it was made for pods, not by hand. Others label what they deploy, too. */
-export function isManaged({ metadata }: Pick<NixBuild, 'metadata'>): boolean {
+export type Maker = 'shim' | 'controller' | 'hand'
+
+/** Others label what they deploy, too. */
+export function makerOf({ metadata }: Pick<NixBuild, 'metadata'>): Maker {
   const managedBy = metadata.labels[MANAGED_BY_LABEL]
-  return managedBy === CONTROLLER || managedBy === SHIM
+  if (managedBy === SHIM) return 'shim'
+  return managedBy === CONTROLLER ? 'controller' : 'hand'
+}
+
+/** Whether it was made for pods, not by hand. */
+export function isManaged(nixBuild: Pick<NixBuild, 'metadata'>): boolean {
+  return makerOf(nixBuild) !== 'hand'
 }

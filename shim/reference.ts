@@ -18,11 +18,14 @@ export function normaliseReference(reference: string): string {
       `${quote(reference)} is no image reference: longer than ${MAX_REFERENCE_LENGTH} characters`,
     )
   const parsed = parse(reference)
-  if (!parsed)
+  if (!parsed) {
+    const isCapitalised = parse(reference.toLowerCase()) !== undefined
+    const why = isCapitalised ? ': its name has capital letters, and has to be lower case' : ''
     throw new FinalError(
       'RecipeInvalid',
-      `${quote(reference)} is no image reference, as in registry.example/team/app:1.0`,
+      `${quote(reference)} is no image reference, as in registry.example/team/app:1.0${why}`,
     )
+  }
   const { domain, path, tag, digest } = parsed
   if (digest !== undefined && !parseDigestPin(digest))
     throw new FinalError(
@@ -33,7 +36,16 @@ export function normaliseReference(reference: string): string {
   return digest ? `${name}@${digest}` : `${name}:${tag ?? 'latest'}`
 }
 
-/** The same, of an image that a flake is built for: a name that stands for a store path is none. Throws RecipeInvalid. */
+/** The same; undefined for what is none, or none that is known here: what to make of that is containerd's to say. */
+export function readableReference(reference: string): string | undefined {
+  try {
+    return normaliseReference(reference)
+  } catch {
+    return undefined
+  }
+}
+
+/** As normaliseReference, of an image that a flake is built for: a name that stands for a store path is none. Throws RecipeInvalid. */
 export function normaliseFlakeImage(reference: string): string {
   const normalised = normaliseReference(reference)
   if (normalised.startsWith(`${STORE_PATH_HOST}/`))

@@ -2,7 +2,8 @@ import type { Condition } from '../../kube/condition.ts'
 import type { OwnerReference } from '../../kube/metadata.ts'
 import { CONTROLLER, NODE_LABEL, shimFieldManager } from '../../kube/names.ts'
 import {
-  isManaged,
+  type Maker,
+  makerOf,
   type NixBuild,
   type NixBuildAttempt,
   type NixBuildNode,
@@ -10,7 +11,14 @@ import {
 } from '../../kube/nixbuild.ts'
 import { recipeOf } from '../../kube/nixbuild-recipe.ts'
 import { recipeKey } from '../../shim/build/recipe.ts'
+import { copyStart, shorten } from '../../shim/build/text.ts'
 import { messageOf } from '../../shim/errors.ts'
+import { MAX_OWNERS } from '../reconcile/owners.ts'
+
+/** Of a condition, in characters; a Pod's condition gets less. */
+const MAX_MESSAGE = 2048
+/** Conditions that are written anew as a whole. */
+const OURS: readonly string[] = ['Complete', 'Success']
 
 /** A NixBuild, as far as the controller cares. Times in milliseconds. */
 export interface BuildView {
@@ -21,6 +29,7 @@ export interface BuildView {
   readonly generation: number
   readonly createdAt: number
   readonly deleting: boolean
+  readonly madeBy: Maker
   /** Made for pods, not by hand. */
   readonly managed: boolean
   /** Value of the label that gives it to a node. */
@@ -32,9 +41,10 @@ export interface BuildView {
   readonly recipe: { readonly key: string; readonly image: string } | { readonly problem: string }
   readonly phase: NixBuildPhase | undefined
   readonly buildNode: string | undefined
-  /** By the clock of the node that built it. */
-  readonly completedAt: number | undefined
-  /** When who built it, or gave it up, wrote its status last: by the API server's clock, as far as that is known. */
+  /**
+   * When who built it, or gave it up, wrote its status last: by the API server's clock. A node's own word, which may be any time, counts
+   * only where the API server does not tell. undefined while nobody has written it.
+   */
   readonly writtenAt: number | undefined
   readonly nodes: readonly NixBuildNode[]
   readonly attempts: readonly NixBuildAttempt[]
@@ -45,7 +55,7 @@ export interface BuildView {
 export function buildView(nixBuild: NixBuild): BuildView {
   const { metadata, spec, status } = nixBuild
   const { namespace = '', name, uid, resourceVersion, generation, labels } = metadata
-  const completedAt = status.completionTime === undefined ? undefined : Date.parse(status.completionTime)
+  const madeBy = makerOf(nixBuild)
   return {
     namespace,
     name,
@@ -54,32 +64,45 @@ export function buildView(nixBuild: NixBuild): BuildView {
     generation,
     createdAt: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,
-    managed: isManaged(nixBuild),
+    madeBy,
+    managed: madeBy !== 'hand',
     givenTo: labels[NODE_LABEL],
-    owners: metadata.ownerReferences,
+    owners: metadata.ownerReferences.slice(0, MAX_OWNERS),
     imageTag: spec.imageTag,
     system: spec.system,
     recipe: readRecipe(nixBuild),
     phase: status.status,
     buildNode: status.buildNode,
-    completedAt,
-    writtenAt: writtenAt(nixBuild) ?? completedAt,
+    writtenAt: writtenAt(nixBuild),
     nodes: status.nodes,
     attempts: status.attempts,
-    conditions: status.conditions,
+    conditions: status.conditions.map(withShortMessage),
   }
+}
+
+/** A copy: a mere slice would keep the whole. */
+function withShortMessage(condition: Condition): Condition {
+  if (condition.message.length <= MAX_MESSAGE || !OURS.includes(condition.type)) return condition
+  return { ...condition, message: copyStart(shorten(condition.message, MAX_MESSAGE), MAX_MESSAGE + 8) }
 }
 
 export function isFinished({ phase }: BuildView): boolean {
   return phase === 'Succeeded' || phase === 'Failed'
 }
 
-function writtenAt({ metadata: { managedFields = [] }, status: { buildNode } }: NixBuild): number | undefined {
-  const writer = buildNode === undefined ? CONTROLLER : shimFieldManager(buildNode)
-  const times = managedFields
-    .filter(({ manager, subresource }) => manager === writer && subresource === 'status')
-    .flatMap(({ time }) => (time === undefined ? [] : Date.parse(time)))
-  return times.length === 0 ? undefined : Math.max(...times)
+function writtenAt({ metadata: { creationTimestamp, managedFields = [] }, status }: NixBuild): number | undefined {
+  const writer = status.buildNode === undefined ? CONTROLLER : shimFieldManager(status.buildNode)
+  const writes = managedFields.filter(({ subresource }) => subresource === 'status')
+  const byWriter = latest(writes.filter(({ manager }) => manager === writer).map(({ time }) => time))
+  const said = latest([status.completionTime])
+  const told = byWriter ?? (said && Math.min(said, latest(writes.map(({ time }) => time)) ?? said))
+  return told && Math.max(told, Date.parse(creationTimestamp))
+}
+
+/** In milliseconds. */
+function latest(times: readonly (string | undefined)[]): number | undefined {
+  const known = times.map(time => Date.parse(time ?? '')).filter(at => !Number.isNaN(at))
+  return known.length === 0 ? undefined : Math.max(...known)
 }
 
 function readRecipe(nixBuild: NixBuild): BuildView['recipe'] {

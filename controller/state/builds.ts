@@ -2,7 +2,7 @@ import { objectKey } from '../../kube/mirror.ts'
 import { type BuildView, isFinished } from '../kinds/build.ts'
 import { createRecent } from '../recent.ts'
 import { createGroupIndex } from './group-index.ts'
-import { isOlder } from './is-older.ts'
+import { isOlder } from './versions.ts'
 import { wantId } from './wants-index.ts'
 
 /** The NixBuilds. */

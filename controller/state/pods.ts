@@ -2,7 +2,7 @@ import type { PodView } from '../kinds/pod.ts'
 import { createRecent } from '../recent.ts'
 import type { PodWants, Want } from '../reconcile/pod-wants.ts'
 import { createGroupIndex } from './group-index.ts'
-import { isOlder } from './is-older.ts'
+import { isOlder } from './versions.ts'
 import { createWantsIndex } from './wants-index.ts'
 
 /** The annotated pods, and what they want. */

@@ -1,6 +1,6 @@
 import type { Kube } from '../../kube/contract.ts'
 import { recipeFinder } from '../../shim/recipes/find-recipe.ts'
-import { normaliseReference } from '../../shim/reference.ts'
+import { readableReference } from '../../shim/reference.ts'
 import { type PodView, pods } from '../kinds/pod.ts'
 
 /** Whether there is a recipe does not depend on it. */
@@ -38,7 +38,7 @@ async function listImages(kube: Pick<Kube, 'list'>, namespace: string): Promise<
   await kube.list(pods, { namespace }, pod => {
     if (!pod.living) return
     const isWatched = watchedOf(pod)
-    for (const image of pod.images) if (!isWatched(image)) images.add(normalised(image))
+    for (const image of pod.images) if (!isWatched(image)) images.add(readableReference(image) ?? image)
   })
   return images
 }
@@ -53,14 +53,5 @@ function watchedOf({ annotations, node }: PodView): (image: string) => boolean {
     } catch {
       return false
     }
-  }
-}
-
-function normalised(image: string): string {
-  try {
-    return normaliseReference(image)
-  } catch {
-    // No NixBuild has such an image.
-    return image
   }
 }

@@ -3,12 +3,16 @@ import { nixBuilds } from '../../kube/nixbuild.ts'
 import type { BuildView } from '../kinds/build.ts'
 import { planRetention, type RetentionLimits } from '../reconcile/retention.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
+import { compareVersions } from '../state/versions.ts'
 import { wantId } from '../state/wants-index.ts'
 import { createImagesInUse } from './images-in-use.ts'
 import type { Worker } from './pod-worker.ts'
 
 /** When a NixBuild that only pods without annotations use is looked at again, in milliseconds: they are not watched. */
 const UNWATCHED_USE_MS = 600_000
+
+/** Then others have their turn. */
+const MOST_AT_ONCE = 100
 
 export interface NamespaceWorkerPlan {
   readonly state: Pick<ClusterState, 'pods' | 'builds'>
@@ -21,11 +25,13 @@ export function createNamespaceWorker({ state, kube, limits }: NamespaceWorkerPl
   const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS })
 
   return async namespace => {
-    const builds = new Map(state.builds.finishedIn(namespace).map(build => [build.name, build]))
+    const latestFirst = state.builds.finishedIn(namespace).sort((a, b) => compareVersions(b, a))
+    const builds = new Map(latestFirst.map(build => [build.name, build]))
     const now = Date.now()
     const finished = Array.from(builds.values(), build => ({
       name: build.name,
-      finishedAt: build.completedAt ?? build.createdAt,
+      madeBy: build.madeBy,
+      finishedAt: Math.min(build.writtenAt ?? build.createdAt, now),
       used: build.deleting || isWanted(build),
     }))
     const { remove, recheckAt } = planRetention(finished, limits, now)
@@ -34,9 +40,15 @@ export function createNamespaceWorker({ state, kube, limits }: NamespaceWorkerPl
     const asked = expired.flatMap(({ managed, recipe }) => (!managed && 'image' in recipe ? recipe.image : []))
     const images = asked.length === 0 ? new Set() : await inUse(namespace, asked)
     let spared = false
+    let deleted = 0
     for (const { name, uid, resourceVersion, managed, recipe } of expired) {
-      if (!managed && 'image' in recipe && images.has(recipe.image)) spared = true
-      else await kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
+      if (!managed && 'image' in recipe && images.has(recipe.image)) {
+        spared = true
+        continue
+      }
+      if (deleted === MOST_AT_ONCE) return now
+      await kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
+      deleted += 1
     }
     return spared ? Math.min(recheckAt ?? Number.POSITIVE_INFINITY, now + UNWATCHED_USE_MS) : recheckAt
   }

@@ -1,10 +1,11 @@
 import type { Kube } from '../../kube/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
-import { CONTROLLER } from '../../kube/names.ts'
+import { CONTROLLER, nixBuildNames } from '../../kube/names.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
-import { nixBuildOf } from '../../kube/nixbuild-recipe.ts'
-import { recipeKey } from '../../shim/build/recipe.ts'
-import { messageOf, ShimError } from '../../shim/errors.ts'
+import { type Making, nixBuildOf } from '../../kube/nixbuild-recipe.ts'
+import { type FlakeRecipe, recipeKey } from '../../shim/build/recipe.ts'
+import { messageOf, RetryableError, ShimError } from '../../shim/errors.ts'
+import { quote } from '../../shim/quote.ts'
 import { buildView } from '../kinds/build.ts'
 import { type PodView, pods as podKind } from '../kinds/pod.ts'
 import { theOneToTell } from '../reconcile/image-built.ts'
@@ -24,7 +25,7 @@ export type Worker = (key: string) => Promise<number | undefined>
 
 export interface PodWorkerPlan {
   readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
-  readonly kube: Pick<Kube, 'create' | 'patch'>
+  readonly kube: Pick<Kube, 'create' | 'patch' | 'delete'>
   readonly events: Pick<EventRecorder, 'record'>
 }
 
@@ -104,16 +105,32 @@ export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker 
   }
 
   async function make(namespace: string, { recipe, owners }: PodPlan['create'][number]): Promise<boolean> {
-    const build = nixBuildOf(recipe, { namespace, managedBy: CONTROLLER, ownerReferences: owners })
-    const key = `${namespace}/${build.name}`
+    const key = wantId(namespace, recipeKey(recipe))
     if (making.has(key)) return false
     making.add(key)
     try {
-      state.builds.wrote(buildView(await kube.create(nixBuilds, build)))
+      await makeUnderFreeName(recipe, { namespace, managedBy: CONTROLLER, ownerReferences: owners })
       return true
     } finally {
       making.delete(key)
     }
+  }
+
+  /** What people made is theirs. A shim that gives a NixBuild the name of another recipe does so to be in its way. */
+  async function makeUnderFreeName(recipe: FlakeRecipe, making: Making): Promise<void> {
+    const key = recipeKey(recipe)
+    for (const name of nixBuildNames(recipe)) {
+      const there = state.builds.get(`${making.namespace}/${name}`)
+      if (there && !('key' in there.recipe && there.recipe.key === key)) {
+        if (there.madeBy !== 'shim') continue
+        await kube.delete(nixBuilds, { namespace: making.namespace, name, uid: there.uid })
+      }
+      const made = await kube.create(nixBuilds, nixBuildOf(recipe, { ...making, name }))
+      return state.builds.wrote(buildView(made))
+    }
+    const [first] = nixBuildNames(recipe)
+    const says = `the NixBuild ${quote(first)}, and those of its other names, have another recipe than ${recipe.image}`
+    throw new RetryableError('ClusterConflict', `${says}, which needs one of these names: delete one of them`)
   }
 
   async function writeCondition(

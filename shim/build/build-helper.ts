@@ -8,15 +8,18 @@ import { createResults } from './results.ts'
 import { runProgram } from './run-program.ts'
 import { runRecipe } from './run-recipe.ts'
 
+/** Made before the order comes, as it takes a while. */
+const logger = createLogger('info')
+
 /** A process that makes one recipe with nix: whatever builders, evaluations and servers write is read here. */
 await serveAsHelper(async (order, { signal, report }) => {
   const tell = (message: BuildReport) => report(message)
   const batches = createProgressBatches(progress => tell({ kind: 'progress', progress: [...progress] }))
   const { recipe, program, namespaces, dir, user, nix, logLevel } = v.parse(jobSchema, order)
   const call = { owners: { current: () => namespaces, onChange: () => () => {} }, signal, onProgress: batches.push }
-  const logger = createLogger(logLevel).child({ stage: 'build' })
+  logger.level = logLevel
   const onGroup = (group: number, kind: 'began' | 'ended') => tell({ kind, group })
-  const setup = { dir, user, nix, results: createResults(dir), logger, onGroup }
+  const setup = { dir, user, nix, results: createResults(dir), logger: logger.child({ stage: 'build' }), onGroup }
   const make = async (): Promise<BuildReport> => {
     if (program) return { kind: 'archive', storePath: await runProgram(setup, program, { ...call, recipe }) }
     const { storePath, runId, package: hints } = await runRecipe(setup, recipe, call)

@@ -3,7 +3,7 @@ import { createPlaces, shareOf } from '../places.ts'
 import type { BuildJob } from './build-job.ts'
 import { resolveBuildUser } from './build-user.ts'
 import type { BuildCall, Builder } from './contract.ts'
-import { makeInHelper, runProgramInHelper } from './helper-build.ts'
+import { createBuildHelpers } from './helper-build.ts'
 import { queryPathInfo } from './path-info.ts'
 import { isLocked, type Recipe, recipeKey } from './recipe.ts'
 import { createResults, type Results } from './results.ts'
@@ -40,6 +40,7 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const settings = { command, timeoutMs, maxEvalMemory, options: { ...options } }
   const caches = createSourceCaches({ dir, user, logger: log })
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
+  const helpers = createBuildHelpers()
   const active = createActiveKeys()
   const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
     const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
@@ -53,7 +54,7 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   }
   const withJob = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
     await guardState(dir.root, () => userConfig.prepare(recipe))
-    return caches.use(recipe, cached => {
+    return caches.use(recipe, call.owners, cached => {
       const env = { ...cached.env, ...gitAccess(recipe) }
       const namespaces = [...call.owners.current()]
       return use({ dir, user: { ...cached, env }, nix: settings, recipe, namespaces, logLevel: logger.level })
@@ -61,10 +62,10 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   }
   return {
     build: (recipe, call) =>
-      active.during(recipeKey(recipe), () => inTurn(call, () => withJob(recipe, call, job => makeInHelper(job, call)))),
+      active.during(recipeKey(recipe), () => inTurn(call, () => withJob(recipe, call, job => helpers.make(job, call)))),
     withArchive: (program, { recipe, ...call }, use) => {
       const key = archiveKey(recipe)
-      const run = (job: BuildJob) => runProgramInHelper({ ...job, program }, call)
+      const run = (job: BuildJob) => helpers.runProgram({ ...job, program }, call)
       return active.during(key, async () => {
         try {
           return await use(await inTurn(call, () => withJob(recipe, call, run)))

@@ -1,9 +1,12 @@
 import { FinalError } from '../errors.ts'
+import { formatSize } from '../size.ts'
 import type { PathInfo } from './contract.ts'
 
-/** A whole NixOS has some 2,000 paths, and 20,000 references between them. */
+/** A whole NixOS has some 2,000 paths, and 20,000 references between them, of 1.5 MB in all. */
 const MAX_PATHS = 20_000
 const MAX_REFERENCES = 100_000
+/** Of the names of paths and references: each may have 211 characters, four times as many as most. */
+const MAX_BYTES = 8 * 1024 * 1024
 
 /** Counts what is known of store paths, as it comes: all of it passes through the daemon. */
 export interface ClosureSize {
@@ -14,11 +17,14 @@ export interface ClosureSize {
 export function createClosureSize(): ClosureSize {
   let paths = 0
   let references = 0
+  let bytes = 0
   return {
     add(info) {
       paths += 1
       references += info.references.length
-      if (paths > MAX_PATHS || references > MAX_REFERENCES) throw tooLarge()
+      bytes += info.path.length
+      for (const path of info.references) bytes += path.length
+      if (paths > MAX_PATHS || references > MAX_REFERENCES || bytes > MAX_BYTES) throw tooLarge()
     },
   }
 }
@@ -26,6 +32,6 @@ export function createClosureSize(): ClosureSize {
 function tooLarge(): FinalError {
   return new FinalError(
     'NotAnImage',
-    `the package refers to more than an image may: over ${MAX_PATHS} store paths, or ${MAX_REFERENCES} references between them`,
+    `the package refers to more than an image may: over ${MAX_PATHS} store paths, or ${MAX_REFERENCES} references between them, or ${formatSize(MAX_BYTES)} of their names`,
   )
 }

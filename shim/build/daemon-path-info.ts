@@ -1,5 +1,6 @@
 import * as v from 'valibot'
-import { type ClosureSize, createClosureSize } from './closure-size.ts'
+import { isStorePath } from '../store-path.ts'
+import { createClosureSize } from './closure-size.ts'
 import type { PathInfo, PathQuery } from './contract.ts'
 import { type DaemonWire, openDaemonWire } from './daemon-wire.ts'
 import { storePathSchema } from './realise.ts'
@@ -27,31 +28,42 @@ export async function askDaemon(
   const wire = await openDaemonWire(socket, AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]))
   try {
     await greet(wire)
-    const found = new Map<string, PathInfo>()
+    const found: PathInfo[] = []
+    const asked = new Set(paths)
     const size = createClosureSize()
-    for (let next = [...paths]; next.length > 0; ) {
-      const infos = await askTogether(wire, next, size)
-      for (const info of infos) found.set(info.path, info)
-      const referred = recursive ? infos.flatMap(({ references }) => references) : []
-      next = [...new Set(referred)].filter(path => !found.has(path))
+    // What is asked about is put down as it comes: all at once it would hold up others.
+    for (let next = [...asked]; next.length > 0; ) {
+      const referred: string[] = []
+      for await (const info of askTogether(wire, next)) {
+        size.add(info)
+        found.push(info)
+        for (const path of recursive ? info.references : []) {
+          if (asked.has(path)) continue
+          asked.add(path)
+          referred.push(path)
+        }
+      }
+      next = referred
     }
-    return [...found.values()]
+    return found
   } finally {
     wire.close()
   }
 }
 
+/** Questions that are sent before the answers to them are read. */
+const QUESTIONS = 200
+
 /** Nobody waits for an answer before the next question. */
-async function askTogether(wire: DaemonWire, paths: readonly string[], size: ClosureSize): Promise<PathInfo[]> {
-  for (const path of paths) wire.send(OPERATION_PATH_INFO, path)
-  const found: PathInfo[] = []
-  for (const path of paths) {
-    const info = await readPathInfo(wire, path)
-    if (!info) continue
-    size.add(info)
-    found.push(info)
+async function* askTogether(wire: DaemonWire, paths: readonly string[]): AsyncGenerator<PathInfo> {
+  for (let first = 0; first < paths.length; first += QUESTIONS) {
+    const together = paths.slice(first, first + QUESTIONS)
+    wire.send(...together.flatMap(path => [OPERATION_PATH_INFO, path]))
+    for (const path of together) {
+      const info = await readPathInfo(wire, path)
+      if (info) yield info
+    }
   }
-  return found
 }
 
 const CLIENT_MAGIC = 0x6e697863
@@ -90,18 +102,17 @@ const answerSchema = v.object({
   path: storePathSchema,
   narHash: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
   narSize: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-  references: v.array(storePathSchema),
 })
 
 async function readPathInfo(wire: DaemonWire, path: string): Promise<PathInfo | undefined> {
   await readUntilAnswer(wire)
   if ((await wire.readNumber()) === 0) return undefined
   const { readNumber, readString, readStrings } = wire
-  const [, narHash, references] = [await readString(), await readString(), await readStrings()]
+  const [, narHash, references] = [await readString(), await readString(), await readStrings(isStorePath)]
   const [, narSize] = [await readNumber(), await readNumber()]
   // Whether it was built here, its signatures, and how it is content-addressed.
   await readNumber()
-  await readStrings()
+  await readStrings(() => true)
   await readString()
-  return v.parse(answerSchema, { path, narHash, narSize, references })
+  return { ...v.parse(answerSchema, { path, narHash, narSize }), references }
 }

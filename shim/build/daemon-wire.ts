@@ -1,11 +1,14 @@
 import { connect, type Socket } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
+import { quote } from '../quote.ts'
 
 /** The pieces that the Nix daemon's protocol is made of (Nix, src/libutil/serialise.cc): numbers of 64 bits, and padded strings. */
 export interface DaemonWire {
   send(...parts: readonly (number | string)[]): void
   readNumber(): Promise<number>
   readString(): Promise<string>
-  readStrings(): Promise<string[]>
+  /** Throws when one of them is not as expected. */
+  readStrings(isExpected: (string: string) => boolean): Promise<string[]>
   close(): void
 }
 
@@ -14,6 +17,7 @@ const WORD_BYTES = 8
 const MAX_STRING_BYTES = 1024 * 1024
 /** Of one list. */
 const MAX_STRINGS = 20_000
+const MAX_STRINGS_BYTES = 8 * 1024 * 1024
 
 export async function openDaemonWire(path: string, signal: AbortSignal): Promise<DaemonWire> {
   const socket = await connected(path, signal)
@@ -24,6 +28,8 @@ export async function openDaemonWire(path: string, signal: AbortSignal): Promise
     if (pending.length < length) {
       const parts = [pending]
       for (let gathered = pending.length; gathered < length; ) {
+        // Otherwise 2 MiB are read before anybody else has a turn.
+        await setImmediate()
         const { done, value } = await chunks.next()
         if (done) throw new Error('the Nix daemon has closed the connection')
         parts.push(value)
@@ -46,11 +52,18 @@ export async function openDaemonWire(path: string, signal: AbortSignal): Promise
     return (await take(padded(length))).toString('utf8', 0, length)
   }
 
-  async function readStrings(): Promise<string[]> {
+  async function readStrings(isExpected: (string: string) => boolean): Promise<string[]> {
     const count = await readNumber()
     if (count > MAX_STRINGS) throw new Error(`the Nix daemon sends a list of ${count} strings`)
     const strings: string[] = []
-    while (strings.length < count) strings.push(await readString())
+    let left = MAX_STRINGS_BYTES
+    while (strings.length < count && left >= 0) {
+      const string = await readString()
+      if (!isExpected(string)) throw new Error(`the Nix daemon sends ${quote(string)}`)
+      left -= string.length
+      strings.push(string)
+    }
+    if (left < 0) throw new Error(`the Nix daemon sends a list of more than ${MAX_STRINGS_BYTES} bytes`)
     return strings
   }
 

@@ -4,10 +4,16 @@ const REV = /^[0-9a-f]{40}$/
 /** git's own rules for the name of a ref (git-check-ref-format), within nix's narrower set of characters. */
 const REF = /^(?!.*(?:\/\/|\.\.|\/\.|@\{|\.lock(?:\/|$)))[A-Za-z0-9@][A-Za-z0-9_./@+-]*(?<![./])$/
 /**
- * What anybody may write who can propose a change, and servers keep beside the branches: refs/pull/1/head. Forges look a
- * name up below refs/, too: pull/1/head.
+ * What strangers can have a server write, by a proposal or a pipeline: refs/pull/1/head. Forges look a name up below refs/ before
+ * they look for a branch, so pull/1/head is the same to them.
  */
-const PROPOSAL = /^(?:refs\/(?!(?:heads|tags)\/)|(?:pull|merge-requests|changes)\/\d+(?:\/|$))/
+const PROPOSALS = [
+  /^refs\/(?!(?:heads|tags)\/)/,
+  // GitHub, Gitea, Forgejo and Azure; Bitbucket; GitLab; Gerrit.
+  /^(?:pull|pull-requests|merge-requests|changes|pipelines)\/\d+(?:\/|$)/,
+  /^(?:environments|workloads|remotes)\//,
+  /^(?:keep-around|tmp)\/[0-9a-f]{32}/,
+]
 const DIR = /^(?!\.{1,2}(?:\/|$))[A-Za-z0-9_.~@+][A-Za-z0-9_.~@+-]*(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9_.~@+-]+)*$/
 const NAR_HASH = /^sha256-[A-Za-z0-9+/]{43}=$/
 const FLAG = /^[01]$/
@@ -64,9 +70,9 @@ export function checkRef(text: string): string {
 }
 
 function checkNoProposal(ref: string): string {
-  if (PROPOSAL.test(ref))
+  if (PROPOSALS.some(pattern => pattern.test(ref)))
     throw new GrammarError(
-      'its ref is neither a branch nor a tag: of refs/ only refs/heads/ and refs/tags/ are allowed, and no pull or merge request',
+      'its ref is neither a branch nor a tag, but one that a forge keeps for proposals or pipelines; if it is a branch of such a name, write refs/heads/NAME',
     )
   return ref
 }

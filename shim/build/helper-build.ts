@@ -2,7 +2,7 @@ import { extname } from 'node:path'
 import * as v from 'valibot'
 import { MAX_TIMER_MS } from '../duration.ts'
 import { FinalError, messageOf, RetryableError, reviveError, ShimError } from '../errors.ts'
-import { endGroups, type HelperEnd, runHelper } from '../helper/run-helper.ts'
+import { createHelpers, endGroups, type HelperEnd, type Helpers } from '../helper/run-helper.ts'
 import { type BuildJob, type BuildReport, reportSchema } from './build-job.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { describeMaking, type Recipe } from './recipe.ts'
@@ -19,24 +19,34 @@ const GRACE_MS = 10_000
 /** Beyond its own time limit, a helper gets this long to tell of it. */
 const LATE_MS = 30_000
 
-/** Has a process of its own make a recipe. Throws a ShimError. */
-export async function makeInHelper(job: BuildJob, call: BuildCall): Promise<BuildOutput> {
-  const last = await runInHelper(job, call)
-  if (last.kind !== 'done') throw brokenOff(job.recipe, 'it ran a program')
-  return last.output
+/** Makes things with nix, each in a process of its own. */
+export interface BuildHelpers {
+  /** Makes a recipe. Throws a ShimError. */
+  make(job: BuildJob, call: BuildCall): Promise<BuildOutput>
+  /** Runs a package that is a program: the store path of the archive that it wrote. Throws a ShimError. */
+  runProgram(job: Required<BuildJob>, call: BuildCall): Promise<string>
 }
 
-/** Has one run a package that is a program: the store path of the archive that it wrote. Throws a ShimError. */
-export async function runProgramInHelper(job: Required<BuildJob>, call: BuildCall): Promise<string> {
-  const last = await runInHelper(job, call)
-  if (last.kind !== 'archive') throw brokenOff(job.recipe, 'it ran no program')
-  return last.storePath
+export function createBuildHelpers(): BuildHelpers {
+  const helpers = createHelpers({ file: PROGRAM, heapMegabytes: HEAP_MEGABYTES })
+  return {
+    async make(job, call) {
+      const last = await runInHelper(helpers, job, call)
+      if (last.kind !== 'done') throw brokenOff(job.recipe, 'it ran a program')
+      return last.output
+    },
+    async runProgram(job, call) {
+      const last = await runInHelper(helpers, job, call)
+      if (last.kind !== 'archive') throw brokenOff(job.recipe, 'it ran no program')
+      return last.storePath
+    },
+  }
 }
 
 type Made = Extract<BuildReport, { kind: 'done' | 'archive' }>
 type Last = Made | Extract<BuildReport, { kind: 'failed' }>
 
-async function runInHelper(job: BuildJob, { signal, onProgress }: BuildCall): Promise<Made> {
+async function runInHelper(helpers: Helpers, job: BuildJob, { signal, onProgress }: BuildCall): Promise<Made> {
   const groups = new Set<number>()
   const late = AbortSignal.timeout(Math.min(job.nix.timeoutMs + LATE_MS, MAX_TIMER_MS))
   let last: Last | undefined
@@ -48,10 +58,8 @@ async function runInHelper(job: BuildJob, { signal, onProgress }: BuildCall): Pr
     else last = report
   }
   try {
-    const end = await runHelper({
-      program: PROGRAM,
+    const end = await helpers.run({
       job,
-      heapMegabytes: HEAP_MEGABYTES,
       signal: AbortSignal.any([signal, late]),
       graceMs: GRACE_MS,
       onReport,

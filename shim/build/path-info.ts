@@ -33,8 +33,8 @@ export async function queryPathInfo(
 /** Of a path that is not valid, nix says best what is wrong. */
 async function askRecursively(setup: QuerySetup, paths: readonly string[], query: PathQuery) {
   const answer = (await daemonAnswer(setup, paths, query)) ?? []
-  const valid = new Set(answer.map(({ path }) => path))
-  return paths.every(path => valid.has(path)) ? answer : askNix(setup, paths, query)
+  const isValid = (path: string) => answer.some(info => info.path === path)
+  return paths.every(isValid) ? answer : askNix(setup, paths, query)
 }
 
 /** Looks at the store that go on at once. */

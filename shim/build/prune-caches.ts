@@ -1,9 +1,14 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { chown, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { chown, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { findFairExcess, type Holding, type Room } from '../fair-excess.ts'
 import { type BuildUser, SYSTEM_PATH } from './build-user.ts'
+
+export interface CacheEntry extends Holding {
+  readonly name: string
+}
 
 export interface Pruning {
   readonly dir: string
@@ -16,54 +21,70 @@ export interface Pruning {
 const MAX_CACHES = 256
 const MAX_AGE_MS = 30 * 24 * 3_600_000
 const MAX_TOTAL_BYTES = 16 * 1024 ** 3
+/** Of the file system. */
+const MAX_SHARE = 0.1
 
-/** Removes the caches that were not used for the longest time, as far as there are too many or too big ones. */
-export async function pruneCaches({ dir, user, inTurn, isUsed }: Pruning): Promise<void> {
-  const caches: Cache[] = []
-  for (const name of await readdir(dir)) caches.push(await lookAt(dir, name))
-  const isLeft = ({ name }: Cache) => name.startsWith(DOOMED)
-  for (const { name } of findExcess(caches.filter(cache => !isLeft(cache)))) {
-    const doomed = `${DOOMED}${randomUUID()}`
-    const isAside = await inTurn(async () => {
-      if (isUsed(name)) return false
-      await rename(join(dir, name), join(dir, doomed))
-      return true
-    })
-    if (isAside) await remove(join(dir, doomed), user)
-  }
-  for (const { name } of caches.filter(isLeft)) await remove(join(dir, name), user)
+/** What all caches together may take on the file system of that folder. */
+export async function roomForCaches(dir: string): Promise<Room> {
+  const { blocks, bsize } = await statfs(dir)
+  return { count: MAX_CACHES, bytes: Math.min(MAX_TOTAL_BYTES, Math.floor(blocks * bsize * MAX_SHARE)) }
+}
+
+/** Those that were unused for too long, and those that have no room: of the namespaces that hold the most. */
+export function findExcess(caches: readonly CacheEntry[], room: Room, now = Date.now()): CacheEntry[] {
+  const isOld = ({ usedAt }: CacheEntry) => usedAt < now - MAX_AGE_MS
+  return [
+    ...caches.filter(isOld),
+    ...findFairExcess(
+      caches.filter(cache => !isOld(cache)),
+      room,
+    ),
+  ]
 }
 
 /** What is to be removed has such a name, so that nobody takes it for a cache if that is interrupted. */
 const DOOMED = 'doomed-'
 
-interface Cache {
-  readonly name: string
-  readonly usedAt: number
-  readonly bytes: number
+/** Removes a cache; false when it is in use. */
+export async function removeCache({ dir, user, inTurn, isUsed }: Pruning, name: string): Promise<boolean> {
+  const doomed = join(dir, `${DOOMED}${randomUUID()}`)
+  const isAside = await inTurn(async () => {
+    if (isUsed(name)) return false
+    await rename(join(dir, name), doomed)
+    return true
+  })
+  if (isAside) await removeTree(doomed, user)
+  return isAside
 }
 
-async function lookAt(dir: string, name: string): Promise<Cache> {
-  const path = join(dir, name)
-  const { mtimeMs } = await stat(path)
-  // Of a cache in use, files may vanish meanwhile.
-  const { stdout } = await run('du', ['-sk', '--', path], {}).catch(() => ({ stdout: '0' }))
-  return { name, usedAt: mtimeMs, bytes: Number.parseInt(stdout, 10) * 1024 }
+/** The names of the caches that there are; what an interrupted removal has left goes. */
+export async function listCaches({ dir, user }: Pick<Pruning, 'dir' | 'user'>): Promise<string[]> {
+  const names = await readdir(dir)
+  for (const name of names.filter(isDoomed)) await removeTree(join(dir, name), user)
+  return names.filter(name => !isDoomed(name))
 }
 
-export function findExcess(caches: readonly Cache[], now = Date.now()): Cache[] {
-  let total = 0
-  return caches
-    .toSorted((a, b) => b.usedAt - a.usedAt)
-    .filter(({ bytes, usedAt }, index) => {
-      total += bytes
-      const isTooMuch = index > 0 && (index >= MAX_CACHES || total > MAX_TOTAL_BYTES)
-      return isTooMuch || usedAt < now - MAX_AGE_MS
-    })
+function isDoomed(name: string): boolean {
+  return name.startsWith(DOOMED)
+}
+
+/** Bytes that a cache takes. What cannot be measured in time is taken for too big. */
+export async function measureCache(path: string): Promise<number> {
+  try {
+    return parseSum((await run('du', ['-sk', '--', path], {})).stdout)
+  } catch (error) {
+    if (!(error instanceof Error) || !('stdout' in error)) throw error
+    // Of a cache in use, files may vanish meanwhile: the sum is told nevertheless.
+    return 'killed' in error && error.killed === true ? Number.MAX_SAFE_INTEGER : parseSum(String(error.stdout))
+  }
+}
+
+function parseSum(stdout: string): number {
+  return (Number.parseInt(stdout, 10) || 0) * 1024
 }
 
 /** As the build user: root removes no tree of another user, who could change it meanwhile. */
-async function remove(path: string, { uid, gid }: Pruning['user']): Promise<void> {
+async function removeTree(path: string, { uid, gid }: Pruning['user']): Promise<void> {
   if (uid === undefined || gid === undefined) return rm(path, { recursive: true, force: true })
   await chown(path, uid, gid)
   // It fails at the folder itself, which is in one of root's.
@@ -71,6 +92,8 @@ async function remove(path: string, { uid, gid }: Pruning['user']): Promise<void
   await rmdir(path)
 }
 
+const LIMIT_MS = 300_000
+
 function run(program: string, args: readonly string[], as: { uid?: number; gid?: number }) {
-  return promisify(execFile)(program, args, { ...as, env: { PATH: SYSTEM_PATH }, cwd: '/' })
+  return promisify(execFile)(program, args, { ...as, env: { PATH: SYSTEM_PATH }, cwd: '/', timeout: LIMIT_MS })
 }

@@ -1,9 +1,10 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { createStream } from 'rotating-file-stream'
+import { findFairExcess } from '../fair-excess.ts'
 
 /** The whole log of one run. It is of use, but no run fails for it. */
 export interface RunLog {
@@ -14,19 +15,21 @@ export interface RunLog {
 
 /** Of a log that grows without end, the last one or two of these remain: `RUN.log` and, before it, `RUN.log.1`. */
 const MAX_FILE_SIZE = '16M'
-const MAX_FILES = 400
-const MAX_TOTAL_BYTES = 1024 ** 3
+/** Of all runs: whose logs go first is decided by fairness between namespaces. */
+const ROOM = { count: 400, bytes: 1024 ** 3 }
 
 /** One write for many lines: a builder may write tens of thousands a second. In characters. */
 const FLUSH_LENGTH = 32_768
 const FLUSH_AFTER_MS = 200
 
-const LOG_NAME = /^\d{8}T\d{6}Z-[0-9a-f]{8}\.log(?:\.1)?$/
+/** Those of earlier versions name no owner. */
+const LOG_NAME = /^((\d{8})T(\d{6})Z(?:-([0-9a-f]{8}))?-[0-9a-f]{8})\.log(?:\.1)?$/
 
-/** Ids sort by time: `20260131T235959Z-0a1b2c3d`. */
-export function createRunId(now: Date): string {
+/** Ids sort by time, and tell on whose account the log is: `20260131T235959Z-5e6f7a8b-0a1b2c3d`. */
+export function createRunId(now: Date, owner: string): string {
   const time = now.toISOString().replace(/\.\d+/, '').replace(/[-:]/g, '')
-  return `${time}-${randomBytes(4).toString('hex')}`
+  const account = createHash('sha256').update(owner).digest('hex').slice(0, 8)
+  return `${time}-${account}-${randomBytes(4).toString('hex')}`
 }
 
 /** Opens `<dir>/<runId>.log`. */
@@ -71,17 +74,29 @@ export function openRunLog(dir: string, runId: string, logger: Logger): RunLog {
   }
 }
 
-/** Removes the oldest logs beyond a number and a total size. */
+/** Removes logs beyond a number and a total size: the oldest of the namespaces that have the most. */
 export async function pruneRunLogs(dir: string): Promise<void> {
-  const names = (await readdir(dir))
-    .filter(name => LOG_NAME.test(name))
-    .sort()
-    .reverse()
-  let total = 0
-  for (const [index, name] of names.entries()) {
-    const path = join(dir, name)
+  for (const { names } of findFairExcess(await listLogs(dir), ROOM))
+    for (const name of names) await rm(join(dir, name), { force: true })
+}
+
+interface RunFiles {
+  readonly names: string[]
+  readonly owners: readonly string[]
+  readonly usedAt: number
+  bytes: number
+}
+
+async function listLogs(dir: string): Promise<RunFiles[]> {
+  const runs = new Map<string, RunFiles>()
+  for (const name of await readdir(dir)) {
+    const [, runId, date, time, owner = ''] = LOG_NAME.exec(name) ?? []
+    if (runId === undefined) continue
+    const run = runs.get(runId) ?? { names: [], owners: [owner], usedAt: Number(`${date}${time}`), bytes: 0 }
+    run.names.push(name)
     // Another run may do the same at this moment.
-    total += (await stat(path).catch(() => ({ size: 0 }))).size
-    if (index >= MAX_FILES || total > MAX_TOTAL_BYTES) await rm(path, { force: true })
+    run.bytes += (await stat(join(dir, name)).catch(() => ({ size: 0 }))).size
+    runs.set(runId, run)
   }
+  return [...runs.values()]
 }

@@ -1,11 +1,16 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { chmod, chown, mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { hasCode } from '../error-code.ts'
+import type { Room } from '../fair-excess.ts'
+import { lazy } from '../lazy.ts'
 import { readOwnFile } from '../own-file.ts'
+import type { Owners } from '../owners.ts'
 import type { BuildUser } from './build-user.ts'
+import { openCacheLedger } from './cache-ledger.ts'
 import { createOneByOne } from './one-by-one.ts'
-import { pruneCaches } from './prune-caches.ts'
+import { findExcess, listCaches, measureCache, removeCache, roomForCaches } from './prune-caches.ts'
 import { isFlakeRecipe, type Recipe } from './recipe.ts'
 import { guardState, type StateDir } from './state-dir.ts'
 
@@ -15,24 +20,32 @@ import { guardState, type StateDir } from './state-dir.ts'
  * sources may overlap: then neither knows what the other's folder is called.
  */
 export interface SourceCaches {
-  /** Runs a task with the user that has the recipe's cache in its environment. */
-  use<Result>(recipe: Recipe, task: (user: BuildUser) => Promise<Result>): Promise<Result>
+  /** Runs a task with the user that has the recipe's cache in its environment. It is kept on account of the owners. */
+  use<Result>(recipe: Recipe, owners: Owners, task: (user: BuildUser) => Promise<Result>): Promise<Result>
+  /** Resolves when all that was used so far is accounted for. */
+  settled(): Promise<void>
 }
 
 export interface SourceCachesOptions {
   readonly dir: StateDir
   readonly user: BuildUser
   readonly logger: Logger
+  /** What all of them may take. */
+  readonly room?: (dir: string) => Promise<Room>
 }
 
-/** Between two looks whether there is too much. */
-const PRUNE_EVERY_MS = 3_600_000
-
-export function createSourceCaches({ dir: { root, caches: dir }, user, logger }: SourceCachesOptions): SourceCaches {
+export function createSourceCaches({
+  dir: { root, caches: dir },
+  user,
+  logger,
+  room = roomForCaches,
+}: SourceCachesOptions): SourceCaches {
   const inTurn = createOneByOne()
+  const account = createOneByOne()
   const uses = new Map<string, number>()
+  const pruning = { dir, user, inTurn, isUsed: (name: string) => uses.has(name) }
+  const openLedger = lazy(async () => openCacheLedger(root, dir, await listCaches(pruning)))
   let areClosed = false
-  let prunedAt = Number.NEGATIVE_INFINITY
 
   const open = (name: string) =>
     inTurn(async () => {
@@ -40,7 +53,6 @@ export function createSourceCaches({ dir: { root, caches: dir }, user, logger }:
       areClosed = true
       const path = join(dir, name)
       await mkdir(path, { recursive: true, mode: 0o700 })
-      await utimes(path, new Date(), new Date())
       if (user.uid !== undefined && user.gid !== undefined) await chown(path, user.uid, user.gid)
       uses.set(name, (uses.get(name) ?? 0) + 1)
       return path
@@ -52,23 +64,27 @@ export function createSourceCaches({ dir: { root, caches: dir }, user, logger }:
       uses.delete(name)
       await takeBack(join(dir, name))
     })
-  const prune = async () => {
-    if (performance.now() < prunedAt + PRUNE_EVERY_MS) return
-    prunedAt = performance.now()
-    await pruneCaches({ dir, user, inTurn, isUsed: name => uses.has(name) })
-  }
+  const settle = (name: string, owners: readonly string[]) =>
+    account(async () => {
+      const ledger = await openLedger()
+      ledger.note({ name, owners, bytes: await measureCache(join(dir, name)) })
+      for (const excess of findExcess(ledger.entries(), await room(dir)))
+        if (await removeCache(pruning, excess.name).catch(isGone)) ledger.forget(excess.name)
+      await ledger.save()
+    })
   const warn = (err: unknown) => logger.warn({ err }, 'tidying the caches of sources failed')
   return {
-    async use(recipe, task) {
+    async use(recipe, owners, task) {
       const name = cacheName(recipe, await guardState(root, () => inTurn(() => readSecret(root))))
       const path = await guardState(root, () => open(name))
       try {
         return await task({ ...user, env: { ...user.env, XDG_CACHE_HOME: path } })
       } finally {
         await close(name).catch(warn)
-        void prune().catch(warn)
+        void settle(name, owners.current()).catch(warn)
       }
     },
+    settled: () => account(async () => {}),
   }
 }
 
@@ -84,7 +100,14 @@ function cacheName(recipe: Recipe, secret: string): string {
 function cacheKey(recipe: Recipe): string {
   if (!isFlakeRecipe(recipe)) return 'store paths'
   const { scheme, source, url } = recipe.flake
-  return scheme.startsWith('git+') ? source : url
+  return scheme.startsWith('git+') ? source : withoutFolder(url)
+}
+
+/** A folder of a source comes with all of it. */
+function withoutFolder(url: string): string {
+  const [place = '', query = ''] = url.split('?')
+  const others = query.split('&').filter(pair => pair !== '' && !pair.startsWith('dir='))
+  return [place, ...others].join('&')
 }
 
 const SECRET_BYTES = 32
@@ -103,6 +126,12 @@ async function readSecret(root: string): Promise<string> {
 /** A shim that was killed has left them open. */
 async function closeAll(dir: string): Promise<void> {
   for (const name of await readdir(dir)) await takeBack(join(dir, name))
+}
+
+/** An administrator was quicker. */
+function isGone(error: unknown): boolean {
+  if (hasCode(error, 'ENOENT')) return true
+  throw error
 }
 
 async function takeBack(path: string): Promise<void> {

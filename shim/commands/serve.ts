@@ -3,7 +3,7 @@ import { layOut } from '../build/state-dir.ts'
 import { hostSystem } from '../build/system.ts'
 import { type Config, readConfig } from '../config.ts'
 import { checkLinking, createLinkingTeller } from '../import/check-linking.ts'
-import type { QueryStore } from '../import/contract.ts'
+import type { QueryClosure } from '../import/contract.ts'
 import { createIdentity, type ImporterIdentity } from '../import/identity.ts'
 import type { LinkingReport } from '../import/linking-report.ts'
 import { lazy } from '../lazy.ts'
@@ -142,12 +142,12 @@ async function createStages({ config, images, env, logger, ...linking }: StagesO
   const { createBuilder } = await import('../build/builder.ts')
   const { createImporter } = await import('../import/importer.ts')
   const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, logger, env })
-  const queryStore: QueryStore = ({ paths, ...options }) => builder.pathInfo(paths, options)
+  const queryClosure: QueryClosure = (path, { signal }) => builder.pathInfo([path], { recursive: true, signal })
   const importer = createImporter({
     containerd,
     stateDir,
     ...config.import,
-    queryStore,
+    queryClosure,
     logger,
     ...linking,
   })

@@ -5,6 +5,7 @@ import { checkLinking } from '../import/check-linking.ts'
 import { createIdentity } from '../import/identity.ts'
 import { type Check, ok, skipped, warning } from './finding.ts'
 import { isRoot } from './is-root.ts'
+import { probeSocket } from './probe-socket.ts'
 
 /** How layers of store paths get into containerd. It is tried as the shim does at its start, under a lease that goes with it. */
 export function checkLayers(config: Pick<Config, 'containerd' | 'stateDir' | 'import'>): Check {
@@ -14,6 +15,7 @@ export function checkLayers(config: Pick<Config, 'containerd' | 'stateDir' | 'im
       if (config.import.layers === 'tar') return ok('as tars, as import.layers says')
       if (!isRoot()) return skipped('only root can try whether files are linked')
       if (!(await stat(config.stateDir).catch(() => undefined))) return skipped('there is no state folder yet')
+      if (await probeSocket(config.containerd.address, '')) return skipped('containerd does not answer')
       const linking = await checkLinking({
         ...config,
         trustStore: config.import.trustStore,

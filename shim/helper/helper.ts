@@ -1,17 +1,11 @@
-import { writeFileSync } from 'node:fs'
-import { setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
+import { giveWay } from './give-way.ts'
 
 export interface HelperCall {
   /** Aborted when the work is called off, or the shim has gone. */
   readonly signal: AbortSignal
   readonly report: (report: unknown) => void
 }
-
-const NICENESS = 10
-
-/** The highest there is: pods, and all else on the node, are worth more. */
-const OOM_SCORE = 1000
 
 /** Does what the shim orders of this process, a helper, and ends it. See run-helper.ts. */
 export async function serveAsHelper(work: (job: unknown, call: HelperCall) => Promise<void>): Promise<void> {
@@ -29,14 +23,4 @@ export async function serveAsHelper(work: (job: unknown, call: HelperCall) => Pr
   const report = (report: unknown) => void process.stdout.write(`${JSON.stringify(report)}\n`)
   await work(job, { signal: controller.signal, report })
   process.stdout.write('', () => process.exit(0))
-}
-
-/** Goes behind all others for the processors, and first where memory runs out. What is started from here inherits both. */
-export function giveWay(): void {
-  setPriority(NICENESS)
-  try {
-    writeFileSync('/proc/self/oom_score_adj', `${OOM_SCORE}`)
-  } catch {
-    // A machine that lets nobody do this has its reasons.
-  }
 }

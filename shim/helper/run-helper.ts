@@ -4,19 +4,28 @@ import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { readLines } from '../build/lines.ts'
 import { signalGroup } from '../process-group.ts'
+import { createSpares } from './spares.ts'
 
 /**
- * A process of our own program for one piece of work on foreign text: what it reads may cost it its time, its memory and its
+ * Processes of our own program, each for one piece of work on foreign text: what it reads may cost it its time, its memory and its
  * life, and nobody else. It goes behind all others for the processors, and is the first to go where memory runs out; so is what
  * it starts.
  */
-export interface HelperRun {
-  /** The program's file, as source or compiled. */
-  readonly program: URL
-  /** JSON; its one order. */
-  readonly job: unknown
+export interface Helpers {
+  /** Resolves when the helper has ended and all its reports are read. */
+  run(run: HelperRun): Promise<HelperEnd>
+}
+
+export interface HelperProgram {
+  /** As source or compiled. */
+  readonly file: URL
   /** For JavaScript objects. */
   readonly heapMegabytes: number
+}
+
+export interface HelperRun {
+  /** JSON; its one order. */
+  readonly job: unknown
   /** Aborted: the helper is asked to end, and is ended `graceMs` later. */
   readonly signal: AbortSignal
   readonly graceMs: number
@@ -32,9 +41,36 @@ export interface HelperEnd {
 /** Longest report, in characters. */
 const MAX_REPORT_LENGTH = 1024 * 1024
 
-/** Resolves when the helper has ended and all its reports are read. */
-export async function runHelper(run: HelperRun): Promise<HelperEnd> {
-  const child = start(run)
+/** Not at once: what a run was for goes on now, and whoever waits for a place begins. */
+const SPARE_AFTER_MS = 500
+
+/** Some time after a run, a helper is started for the next one; not beside another, which has a use for the memory. */
+export function createHelpers(program: HelperProgram, spareAfterMs = SPARE_AFTER_MS): Helpers {
+  const spares = createSpares(() => start(program))
+  let running = 0
+  let timer: NodeJS.Timeout | undefined
+  const startSpare = () => {
+    try {
+      spares.keep(start(program))
+    } catch {
+      // If there is no room for it, the next run will say so.
+    }
+  }
+  return {
+    async run(run) {
+      running += 1
+      clearTimeout(timer)
+      try {
+        return await runHelper(spares.take(), run)
+      } finally {
+        running -= 1
+        if (running === 0 && !run.signal.aborted) timer = setTimeout(startSpare, spareAfterMs).unref()
+      }
+    },
+  }
+}
+
+async function runHelper(child: Helper, run: HelperRun): Promise<HelperEnd> {
   const ended = once(child, 'exit')
   // One that cannot be started may tell so before anybody waits for it.
   ended.catch(() => {})
@@ -54,14 +90,9 @@ export async function runHelper(run: HelperRun): Promise<HelperEnd> {
 
 type Helper = ChildProcessByStdio<Writable, Readable, null>
 
-function start({ program, heapMegabytes }: HelperRun): Helper {
-  const flags = [
-    `--max-old-space-size=${heapMegabytes}`,
-    '--max-semi-space-size=1',
-    '--v8-pool-size=1',
-    '--optimize-for-size',
-  ]
-  const child = spawn(process.execPath, [...flags, fileURLToPath(program)], {
+function start({ file, heapMegabytes }: HelperProgram): Helper {
+  const flags = [`--max-old-space-size=${heapMegabytes}`, '--max-semi-space-size=1', '--v8-pool-size=1']
+  const child = spawn(process.execPath, [...flags, fileURLToPath(file)], {
     // A Ctrl-C is for the shim, which ends its helpers itself.
     detached: true,
     env: helperEnv(1),

@@ -1,6 +1,6 @@
 import { compressionOf } from './compression.ts'
 import { archiveInvalid } from './invalid.ts'
-import { digestOf, MAX_JSON_BYTES } from './json.ts'
+import { digestOf, MAX_DOCUMENT_BYTES, MAX_JSON_BYTES } from './json.ts'
 import type { LayoutFiles, OnLayer, StoredLayer } from './layout-files.ts'
 import { oneChunk } from './one-chunk.ts'
 import { passing } from './passing.ts'
@@ -14,8 +14,6 @@ type ArchiveFile =
   | { readonly kind: 'stored'; readonly layer: StoredLayer }
   | { readonly kind: 'link'; readonly target: string }
 
-/** Documents of an archive that are held in memory, all together. */
-const MAX_KEPT_BYTES = 32 * 1024 * 1024
 /** Files that are neither documents nor layers by their look are kept up to this size; they are rarely wanted. */
 const MAX_OTHER_KEPT_BYTES = 64 * 1024
 /** A tar begins with a header of this length. */
@@ -41,7 +39,7 @@ export async function readArchive(
     inOrder &&= !tellsOfOtherOrder(entry.name)
     const file = entry.kind === 'link' ? entry : await take(entry, place)
     if (file.kind === 'kept') keptBytes += file.bytes.length
-    if (keptBytes > MAX_KEPT_BYTES) throw archiveInvalid(`holds documents of more than ${MAX_KEPT_BYTES} bytes`)
+    if (keptBytes > MAX_DOCUMENT_BYTES) throw archiveInvalid(`holds documents of more than ${MAX_DOCUMENT_BYTES} bytes`)
     if (!isRepetition(files.get(entry.name), file, entry.name)) files.set(entry.name, file)
     if (file.kind === 'stored' && inOrder) onLayer(file.layer, layers++)
   }

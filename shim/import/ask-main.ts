@@ -1,33 +1,39 @@
-import { FinalError, reviveError } from '../errors.ts'
-import type { StorePathInfo, StoreQuery } from './contract.ts'
-import { type ImportOrder, type ImportReport, MAX_QUERIED_PATHS } from './job.ts'
+import { reviveError } from '../errors.ts'
+import type { StorePathInfo } from './contract.ts'
+import type { ImportOrder, ImportReport } from './job.ts'
+import { joinParts } from './store-answer.ts'
 
 /** Questions of a helper to the shim, which is the one that asks Nix. */
 export interface AskMain {
-  queryStore(query: StoreQuery): Promise<readonly StorePathInfo[]>
-  /** An answer has come. */
+  queryClosure(storePath: string): Promise<readonly StorePathInfo[]>
+  /** An answer has come, or a part of it. */
   answered(answer: StoreAnswer): void
 }
 
 export type StoreAnswer = Extract<ImportOrder, { kind: 'storePaths' | 'queryFailed' }>
 
+interface Waiting extends PromiseWithResolvers<readonly StorePathInfo[]> {
+  readonly parts: StorePathsPart[]
+}
+type StorePathsPart = Extract<ImportOrder, { kind: 'storePaths' }>
+
 export function createAskMain(report: (message: ImportReport) => void): AskMain {
-  const waiting = new Map<number, PromiseWithResolvers<readonly StorePathInfo[]>>()
+  const waiting = new Map<number, Waiting>()
   let last = 0
   return {
-    async queryStore({ paths, recursive }) {
-      if (paths.length > MAX_QUERIED_PATHS)
-        throw new FinalError('NotAnImage', `the image is made of over ${MAX_QUERIED_PATHS} store paths`)
+    queryClosure(storePath) {
       last += 1
-      const answer = Promise.withResolvers<readonly StorePathInfo[]>()
+      const answer: Waiting = { ...Promise.withResolvers<readonly StorePathInfo[]>(), parts: [] }
       waiting.set(last, answer)
-      report({ kind: 'query', id: last, paths: [...paths], recursive })
+      report({ kind: 'query', id: last, storePath })
       return answer.promise
     },
     answered(order) {
       const answer = waiting.get(order.id)
+      if (order.kind === 'storePaths') answer?.parts.push(order)
+      if (order.kind === 'storePaths' && !order.isLast) return
       waiting.delete(order.id)
-      if (order.kind === 'storePaths') answer?.resolve(order.infos)
+      if (order.kind === 'storePaths') answer?.resolve(joinParts(answer.parts))
       else answer?.reject(reviveError(order.code, order.message))
     },
   }

@@ -3,7 +3,7 @@ import { type FileHandle, lstat, open, readdir, readlink, realpath } from 'node:
 import { dirname, sep } from 'node:path'
 import { hasCode } from '../error-code.ts'
 import { messageOf, RetryableError } from '../errors.ts'
-import type { StorePathInfo, StoreQuery } from './contract.ts'
+import type { StorePathInfo } from './contract.ts'
 import { readHead } from './read-head.ts'
 
 /** A store path and all that it refers to, as Nix has registered it: what may be read as root for its image. */
@@ -34,10 +34,10 @@ export interface ClosureFile extends AsyncDisposable {
 /** Throws what the query throws. */
 export async function openClosure(
   storePath: string,
-  query: (query: StoreQuery) => Promise<readonly StorePathInfo[]>,
+  query: (storePath: string) => Promise<readonly StorePathInfo[]>,
 ): Promise<Closure> {
   const storeDir = dirname(storePath)
-  const infos = new Map((await query({ paths: [storePath], recursive: true })).map(info => [info.path, info]))
+  const infos = new Map((await query(storePath)).map(info => [info.path, info]))
   const root = `${await realpath(storeDir)}${sep}`
   const isInside = (path: string) =>
     path.startsWith(root) && infos.has(`${storeDir}${sep}${path.slice(root.length).split(sep, 1)}`)

@@ -40,9 +40,12 @@ export function parseConfig(bytes: Buffer, name: string): ImageConfig {
 
 /** Throws ArchitectureMismatch, naming what the image is for and what the node is. */
 export function checkPlatform(offered: readonly Platform[], host: Platform): void {
-  if (offered.some(platform => isSamePlatform(platform, host))) return
+  if (!offered.some(platform => isSamePlatform(platform, host))) throw otherPlatform(offered, host)
+}
+
+export function otherPlatform(offered: readonly Platform[], host: Platform): FinalError {
   const names = offered.map(platformName).join(', ')
-  throw new FinalError('ArchitectureMismatch', `the image is for ${names}, this node is ${platformName(host)}`)
+  return new FinalError('ArchitectureMismatch', `the image is for ${names}, this node is ${platformName(host)}`)
 }
 
 export function isSamePlatform(one: Platform, other: Platform): boolean {

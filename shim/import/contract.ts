@@ -65,18 +65,15 @@ export interface StorePathInfo {
   readonly narHash: string
   /** In bytes. */
   readonly narSize: number
-  /** Store paths that it refers to. */
+  /** Store paths that it refers to; left out where no plain package is to be made an image. */
   readonly references: readonly string[]
 }
 
-export interface StoreQuery {
-  readonly paths: readonly string[]
-  /** The paths that they refer to as well, and so on. */
-  readonly recursive: boolean
-}
-
-/** Asks Nix about valid store paths. Throws a ShimError. */
-export type QueryStore = (query: StoreQuery & { readonly signal: AbortSignal }) => Promise<readonly StorePathInfo[]>
+/** Asks Nix about a valid store path and all that it refers to, and so on. Throws a ShimError. */
+export type QueryClosure = (
+  storePath: string,
+  options: { readonly signal: AbortSignal },
+) => Promise<readonly StorePathInfo[]>
 
 /** How layers of store paths get into containerd: `linked`: without a tar, where that is possible; `tar`: with one. */
 export type LayerMode = 'linked' | 'tar'

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import { CRI_NAMESPACE } from '../containerd/namespace.ts'
 import { createPlaces, shareOf } from '../places.ts'
-import type { ImportCall, Importer, ImportOutcome, LayerMode, PackageHints, QueryStore } from './contract.ts'
+import type { ImportCall, Importer, ImportOutcome, LayerMode, PackageHints, QueryClosure } from './contract.ts'
 import type { ImporterIdentity } from './identity.ts'
 import type { ImportJob } from './job.ts'
 import { createLeftLeases } from './left-leases.ts'
@@ -24,7 +24,7 @@ export interface ImporterOptions {
   readonly layers: LayerMode
   /** Whether files are linked from a store that is not root's. */
   readonly trustStore: boolean
-  readonly queryStore: QueryStore
+  readonly queryClosure: QueryClosure
   /** Told with each image how its layers got into containerd without tars, or why they could not. */
   readonly onLinking: (linking: LinkingReport) => void
   readonly identity: ImporterIdentity
@@ -38,7 +38,7 @@ const DEFAULT_MAX_IMPORTS = 3
 
 /** Imports of one image name run one after another. */
 export function createImporter(options: ImporterOptions): Importer {
-  const { logger, stateDir, containerd, layers, trustStore, queryStore, onLinking, identity } = options
+  const { logger, stateDir, containerd, layers, trustStore, queryClosure, onLinking, identity } = options
   const folders = memoryFolders(stateDir)
   const { maxImports = DEFAULT_MAX_IMPORTS } = options
   const places = createPlaces({ count: maxImports, perOwner: shareOf(maxImports), what: 'import' })
@@ -72,7 +72,7 @@ export function createImporter(options: ImporterOptions): Importer {
       ...(plainPackage && { plainPackage: hints(plainPackage) }),
     }
     try {
-      const own = { queryStore, onLinking, onStaleLeasesEnded: () => leftLeases.ended(staleLeases) }
+      const own = { queryClosure, onLinking, onStaleLeasesEnded: () => leftLeases.ended(staleLeases) }
       const outcome = await workers.withWorker(worker => runWorker(worker, job, { ...call, ...own }))
       const said = 'program' in outcome ? 'a program is to be run for the image' : 'imported'
       log.info({ ...outcome, ms: Math.round(performance.now() - started) }, said)

@@ -45,36 +45,31 @@ const progress = v.variant('phase', [
   v.object({ phase: v.literal('unpacking'), done: v.number(), expected: v.number() }),
 ])
 
-/** A whole NixOS has a tenth of them. */
-export const MAX_QUERIED_PATHS = 20_000
+/** A path may have 4,096 bytes; messages of errors are cut, too. What is longer is none of our helper's. */
+const text = v.pipe(v.string(), v.maxLength(64 * 1024))
 
-/** What the worker tells; `done`, `program` or `failed` is the last. */
+/** What the worker tells; `done`, `program` or `failed` is the last. Short: the shim reads it between the calls that pass through. */
 export const reportSchema = v.variant('kind', [
   v.object({ kind: v.literal('progress'), progress }),
   v.object({ kind: v.literal('staleLeasesEnded') }),
   /** How the store's files get into snapshots, or why they can't. */
   v.object({ kind: v.literal('linking'), ...linkingReportSchema.entries }),
-  /** Wants a StoreAnswer of that id. */
-  v.object({
-    kind: v.literal('query'),
-    id: v.number(),
-    paths: v.pipe(v.array(v.string()), v.maxLength(MAX_QUERIED_PATHS)),
-    recursive: v.boolean(),
-  }),
+  /** Wants StoreAnswers of that id, about the path and all that it refers to. */
+  v.object({ kind: v.literal('query'), id: v.number(), storePath: text }),
   v.object({
     kind: v.literal('done'),
-    image: v.object({ imageId: v.string(), manifestDigest: v.string(), sentBytes: v.number() }),
+    image: v.object({ imageId: text, manifestDigest: text, sentBytes: v.number() }),
   }),
   /** The image is what a program writes that has not been run. */
   v.object({
     kind: v.literal('program'),
     program: v.object({
-      path: v.string(),
-      storePath: v.string(),
-      shell: v.object({ path: v.string(), argument: v.string() }),
+      path: text,
+      storePath: text,
+      shell: v.object({ path: text, argument: text }),
     }),
   }),
-  v.object({ kind: v.literal('failed'), code: errorCode, message: v.string(), stack: v.optional(v.string()) }),
+  v.object({ kind: v.literal('failed'), code: errorCode, message: text, stack: v.optional(text) }),
 ])
 export type ImportReport = v.InferOutput<typeof reportSchema>
 
@@ -82,14 +77,16 @@ const storePathInfo = v.object({
   path: v.string(),
   narHash: v.string(),
   narSize: v.number(),
-  references: v.array(v.string()),
+  /** Places of other paths in the whole answer. */
+  references: v.array(v.number()),
 })
 
 /** What the worker is told: to import, to give up, or what Nix knows of store paths. */
 export const orderSchema = v.variant('kind', [
   v.object({ kind: v.literal('import'), job: jobSchema }),
   v.object({ kind: v.literal('cancel') }),
-  v.object({ kind: v.literal('storePaths'), id: v.number(), infos: v.array(storePathInfo) }),
+  /** A part of the answer, which ends with the last one. */
+  v.object({ kind: v.literal('storePaths'), id: v.number(), infos: v.array(storePathInfo), isLast: v.boolean() }),
   v.object({ kind: v.literal('queryFailed'), id: v.number(), code: errorCode, message: v.string() }),
 ])
 export type ImportOrder = v.InferOutput<typeof orderSchema>

@@ -4,6 +4,8 @@ import { archiveInvalid } from './invalid.ts'
 
 /** Longest JSON document of an image that is read: what registries accept for a manifest. */
 export const MAX_JSON_BYTES = 4 * 1024 * 1024
+/** Documents of one image, all together, each as often as it is read. */
+export const MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
 
 /** Parses a document of an image archive. Throws ArchiveInvalid that names it. */
 export function parseJson<Schema extends v.GenericSchema>(

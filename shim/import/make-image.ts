@@ -9,7 +9,7 @@ import { type ImageOutput, notAnImage, type Output, recogniseOutput, recogniseWr
 import type { FilledImage, ImagePlan } from './plan.ts'
 import type { NativeImage } from './sources/native-image.ts'
 import { readNativeImage } from './sources/read-native-image.ts'
-import { readSnapshotterImage } from './sources/snapshotter-image.ts'
+import { isSnapshotterImage, readSnapshotterImage } from './sources/snapshotter-image.ts'
 
 export interface MakeImageStages {
   readonly archives: ArchiveStage
@@ -32,7 +32,7 @@ export async function makeImage(
   const whole = {
     storePath,
     withoutBlobs: false,
-    check: (plan: ImagePlan) => void (readSnapshotterImage(plan) ?? check(plan)),
+    check: (plan: ImagePlan) => isSnapshotterImage(plan) || check(plan),
   }
   if (archive !== undefined) return finish(await importWhole(await recogniseWritten(archive, closure), whole, stages))
   const output = await recogniseOutput(storePath, closure)
@@ -43,7 +43,7 @@ export async function makeImage(
   return recalled ? finish(recalled) : { program: await findImageProgram(output, storePath, closure) }
 
   async function finish(image: FilledImage): Promise<FilledImage> {
-    const completed = readSnapshotterImage(image)
+    const completed = await readSnapshotterImage(image, closure)
     if (completed) return importNative(completed, { base: image, check }, stages.native)
     await stages.archives.writer.writeDocuments(image)
     return image

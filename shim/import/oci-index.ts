@@ -29,31 +29,36 @@ const INDEX_TYPES = [
   'application/vnd.docker.distribution.manifest.list.v2+json',
 ]
 
-/** Indexes in indexes, and manifests in all of them: more are no image that somebody would run. */
+/** Indexes in indexes, and manifests in all of them, those indexes among them: more are no image that somebody would run. */
 const MAX_DEPTH = 4
 const MAX_MANIFESTS = 200
 
 /** The manifests that an index leads to, each once; what only attests to another manifest is left out. */
 export async function listManifests(files: LayoutFiles, index: Buffer): Promise<ListedManifest[]> {
   const found = new Map<string, ListedManifest>()
-  await collect(files, index, OCI_INDEX, { found, depth: 0 })
+  await collect(files, index, OCI_INDEX, { found, indexes: new Set(), depth: 0 })
   return [...found.values()]
 }
 
 interface Search {
   readonly found: Map<string, ListedManifest>
+  /** Digests of those that were read, or are being read. */
+  readonly indexes: Set<string>
   readonly depth: number
 }
 
-async function collect(files: LayoutFiles, index: Buffer, name: string, { found, depth }: Search): Promise<void> {
+async function collect(files: LayoutFiles, index: Buffer, name: string, search: Search): Promise<void> {
+  const { found, indexes, depth } = search
   if (depth > MAX_DEPTH) throw archiveInvalid(`has indexes within indexes, more than ${MAX_DEPTH} deep`)
   for (const manifest of parseJson(indexSchema, index, name).manifests) {
     if (isAttestation(manifest)) continue
-    if (INDEX_TYPES.includes(manifest.mediaType)) {
+    if (!INDEX_TYPES.includes(manifest.mediaType)) found.set(manifest.digest, manifest)
+    else if (!indexes.has(manifest.digest)) {
+      indexes.add(manifest.digest)
       const nested = await readBlob(files, manifest)
-      await collect(files, nested.bytes, manifest.digest, { found, depth: depth + 1 })
-    } else found.set(manifest.digest, manifest)
-    if (found.size > MAX_MANIFESTS) throw archiveInvalid(`lists more than ${MAX_MANIFESTS} manifests`)
+      await collect(files, nested.bytes, manifest.digest, { ...search, depth: depth + 1 })
+    }
+    if (found.size + indexes.size > MAX_MANIFESTS) throw archiveInvalid(`lists more than ${MAX_MANIFESTS} manifests`)
   }
 }
 

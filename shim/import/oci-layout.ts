@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { checkSpelling } from './check-spelling.ts'
-import { checkPlatform, isSamePlatform, type Platform, pairLayers, parseConfig } from './config.ts'
+import { isSamePlatform, otherPlatform, type Platform, pairLayers, parseConfig } from './config.ts'
 import { archiveInvalid } from './invalid.ts'
 import { parseJson } from './json.ts'
 import { checkLayerType } from './layer-type.ts'
@@ -66,13 +66,16 @@ async function choose(files: LayoutFiles, manifests: readonly ListedManifest[], 
   if (manifests.length === 0) throw archiveInvalid('has an index without an image')
   const elsewhere = manifests.flatMap(({ platform }) => (platform && !isSamePlatform(platform, host) ? [platform] : []))
   const rest = manifests.filter(({ platform }) => !platform || isSamePlatform(platform, host))
-  const candidates: Candidate[] = []
-  for (const manifest of rest) candidates.push(await readCandidate(files, manifest))
-  const platforms = candidates.map(({ platform }) => platform)
-  checkPlatform([...elsewhere, ...platforms], host)
-  const [first, ...others] = candidates.filter(({ platform }) => isSamePlatform(platform, host))
-  if (!first || others.length > 0) throw archiveInvalid(`holds ${others.length + 1} images, where one is expected`)
-  return first
+  let chosen: Candidate | undefined
+  // Of the others no more than the platform is kept: there may be many.
+  for (const manifest of rest) {
+    const candidate = await readCandidate(files, manifest)
+    if (!isSamePlatform(candidate.platform, host)) elsewhere.push(candidate.platform)
+    else if (chosen) throw archiveInvalid('holds at least 2 images, where one is expected')
+    else chosen = candidate
+  }
+  if (!chosen) throw otherPlatform(elsewhere, host)
+  return chosen
 }
 
 async function readCandidate(files: LayoutFiles, listed: ListedManifest): Promise<Candidate> {

@@ -6,6 +6,7 @@ import { DOCKER_MANIFEST, layerNamesIn, planDockerArchive } from './docker-archi
 import { withFileBytes } from './file-bytes.ts'
 import { openFolder } from './folder.ts'
 import { archiveInvalid } from './invalid.ts'
+import { MAX_DOCUMENT_BYTES } from './json.ts'
 import type { LayoutFiles, OnLayer } from './layout-files.ts'
 import { OCI_INDEX, OCI_LAYOUT } from './oci-index.ts'
 import { planOciLayout } from './oci-layout.ts'
@@ -25,7 +26,7 @@ export interface ReadImage extends LayerPlace {
 
 /** Reads a build output, whatever its form, once; its layers are in the store then. Throws the import codes of the catalogue. */
 export async function readImage(output: ImageOutput, read: ReadImage): Promise<ReadPlan> {
-  const files = await openLayout(output, read)
+  const files = countDocuments(await openLayout(output, read))
   const host = hostPlatform()
   const [layout, index, manifest] = await Promise.all(
     [OCI_LAYOUT, OCI_INDEX, DOCKER_MANIFEST].map(name => files.readDocument(name)),
@@ -37,6 +38,20 @@ export async function readImage(output: ImageOutput, read: ReadImage): Promise<R
   }
   if (manifest) return planDockerArchive(files, manifest, { host, onLayer: read.onLayer })
   throw archiveInvalid(`has no image: neither ${DOCKER_MANIFEST} nor ${OCI_LAYOUT} with ${OCI_INDEX} is in it`)
+}
+
+/** Each is read into memory, and an image may name one as often as it likes. */
+function countDocuments(files: LayoutFiles): LayoutFiles {
+  let left = MAX_DOCUMENT_BYTES
+  return {
+    ...files,
+    async readDocument(name) {
+      const bytes = await files.readDocument(name)
+      left -= bytes?.length ?? 0
+      if (left < 0) throw archiveInvalid(`names documents of more than ${MAX_DOCUMENT_BYTES} bytes`)
+      return bytes
+    },
+  }
 }
 
 function openLayout(

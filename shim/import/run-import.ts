@@ -7,7 +7,7 @@ import { createUnpacker } from '../containerd/unpack.ts'
 import { checkConfigSize } from './check-config-size.ts'
 import { checkPinnedDigest } from './check-pinned-digest.ts'
 import { openClosure } from './closure.ts'
-import type { ImportOutcome, ImportProgress, StorePathInfo, StoreQuery } from './contract.ts'
+import type { ImportOutcome, ImportProgress, StorePathInfo } from './contract.ts'
 import type { ArchiveStage } from './import-archive.ts'
 import type { ImportJob } from './job.ts'
 import type { LinkingReport } from './linking-report.ts'
@@ -23,7 +23,7 @@ export interface ImportRun {
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
   readonly onStaleLeasesEnded: () => void
-  readonly queryStore: (query: StoreQuery) => Promise<readonly StorePathInfo[]>
+  readonly queryClosure: (storePath: string) => Promise<readonly StorePathInfo[]>
   /** Told how the store's files get into snapshots, or why they can't. */
   readonly onLinking: (linking: LinkingReport) => void
 }
@@ -48,8 +48,8 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportO
 async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promise<ImportOutcome> {
   const { image, labels } = job
   const { snapshotter } = job.containerd
-  const closure = await openClosure(job.archive ?? job.storePath, run.queryStore)
-  const built = job.archive === undefined ? closure : await openClosure(job.storePath, run.queryStore)
+  const closure = await openClosure(job.archive ?? job.storePath, run.queryClosure)
+  const built = job.archive === undefined ? closure : await openClosure(job.storePath, run.queryClosure)
   const writer = createImageWriter({ lease, snapshotter, image })
   const limit = createSizeLimit(job.maxImageSize)
   const archives: ArchiveStage = {

@@ -1,16 +1,18 @@
 import type { ChildProcess } from 'node:child_process'
+import { setImmediate } from 'node:timers/promises'
 import * as v from 'valibot'
 import { messageOf, RetryableError, reviveError, toShimError } from '../errors.ts'
-import type { ImportCall, ImportOutcome, QueryStore } from './contract.ts'
+import type { ImportCall, ImportOutcome, QueryClosure } from './contract.ts'
 import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from './job.ts'
 import type { LinkingReport } from './linking-report.ts'
+import { answerParts } from './store-answer.ts'
 import { IMPORT_LIMIT_MS } from './under-lease.ts'
 
 /** A cancelled import cleans up behind itself within this, or is ended. */
 const CANCEL_GRACE_MS = 20_000
 
 export interface WorkerRun extends Pick<ImportCall, 'signal' | 'onProgress'> {
-  readonly queryStore: QueryStore
+  readonly queryClosure: QueryClosure
   readonly onLinking: (linking: LinkingReport) => void
   readonly onStaleLeasesEnded: () => void
 }
@@ -21,8 +23,20 @@ export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun):
   return new Promise<ImportOutcome>((resolve, reject) => {
     let crash: unknown
     const timers: NodeJS.Timeout[] = []
-    // One that has ended is told by its exit.
-    const order = (message: ImportOrder) => void worker.send(message, () => {})
+    const order = (message: ImportOrder) => void send(worker, message)
+    const answer = async ({ id, storePath }: Query) => {
+      try {
+        const infos = await run.queryClosure(storePath, { signal })
+        for (const part of answerParts(infos, { id, references: job.plainPackage !== undefined })) {
+          await send(worker, part)
+          // Calls pass through between two of them.
+          await setImmediate()
+        }
+      } catch (error) {
+        const { code, message } = toShimError(error)
+        order({ kind: 'queryFailed', id, code, message })
+      }
+    }
     const cancel = () => {
       order({ kind: 'cancel' })
       timers.push(setTimeout(() => worker.kill('SIGKILL'), CANCEL_GRACE_MS))
@@ -38,7 +52,7 @@ export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun):
       if (report.kind === 'progress') onProgress(report.progress)
       else if (report.kind === 'staleLeasesEnded') onStaleLeasesEnded()
       else if (report.kind === 'linking') onLinking(report)
-      else if (report.kind === 'query') void answer(report, run).then(order)
+      else if (report.kind === 'query') void answer(report)
       else end(report)
     }
     const failed = (error: unknown) => {
@@ -68,14 +82,9 @@ export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun):
 
 type Query = Extract<ImportReport, { kind: 'query' }>
 
-async function answer({ id, paths, recursive }: Query, { queryStore, signal }: WorkerRun): Promise<ImportOrder> {
-  try {
-    const infos = await queryStore({ paths, recursive, signal })
-    return { kind: 'storePaths', id, infos: infos.map(info => ({ ...info, references: [...info.references] })) }
-  } catch (error) {
-    const { code, message } = toShimError(error)
-    return { kind: 'queryFailed', id, code, message }
-  }
+/** Resolves once the message is on its way, or the helper has ended, which is told by its exit. */
+function send(worker: ChildProcess, message: ImportOrder): Promise<void> {
+  return new Promise(resolve => worker.send(message, () => resolve()))
 }
 
 type Outcome = Extract<ImportReport, { kind: 'done' | 'program' | 'failed' }>

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
+import { hasCode } from '../error-code.ts'
 import { RetryableError, toShimError } from '../errors.ts'
-import { giveWay } from '../helper/helper.ts'
+import { giveWay } from '../helper/give-way.ts'
 import { createAskMain } from './ask-main.ts'
 import type { ImportProgress } from './contract.ts'
 import { type ImportJob, type ImportReport, orderSchema } from './job.ts'
@@ -25,16 +26,30 @@ async function run(job: ImportJob, signal: AbortSignal): Promise<void> {
     const outcome = await runImport(job, {
       signal,
       onProgress: throttle(progress => report({ kind: 'progress', progress })),
-      queryStore: ask.queryStore,
+      queryClosure: ask.queryClosure,
       onLinking: linking => report({ kind: 'linking', ...linking }),
       onStaleLeasesEnded: () => report({ kind: 'staleLeasesEnded' }),
     })
     if ('program' in outcome) report({ kind: 'program', program: outcome.program })
     else report({ kind: 'done', image: outcome })
   } catch (error) {
-    const { code, message, stack } = toShimError(error)
+    const { code, message, stack } = toShimError(isOutOfMemory(error) ? tooMuchMemory(error) : error)
     report({ kind: 'failed', code, message, stack })
   }
+}
+
+/** See ../helper/data-limit.ts. */
+function isOutOfMemory(error: unknown): boolean {
+  return (
+    hasCode(error, 'ERR_MEMORY_ALLOCATION_FAILED') ||
+    (error instanceof RangeError && /allocation failed/i.test(error.message))
+  )
+}
+
+function tooMuchMemory(cause: unknown): RetryableError {
+  return new RetryableError('ImportInterrupted', 'the import broke off: it takes more memory than an import may', {
+    cause,
+  })
 }
 
 function report(message: ImportReport): void {

@@ -1,7 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { withDataLimit } from '../helper/data-limit.ts'
 import { helperEnv } from '../helper/run-helper.ts'
+import { createSpares } from '../helper/spares.ts'
 
 /** Helper processes for imports, one for each that runs: what they read comes from strangers, see ../helper/run-helper.ts. */
 export interface Workers {
@@ -11,52 +13,36 @@ export interface Workers {
 
 /** The same file, as source or compiled. */
 const WORKER = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url))
-/** For JavaScript objects; the bytes of layers are not among them. */
+/** For JavaScript objects; the bytes of documents and layers are not among them. */
 const HEAP_FLAGS = ['--max-old-space-size=96', '--max-semi-space-size=2', '--v8-pool-size=1', '--expose-gc']
-/** A process takes longer to start than a linked image to import; pods come in groups. Then its memory is given back. */
-const IDLE_MS = 60_000
+/**
+ * Of all that a helper can write to, threads included. V8 has 512 MiB set aside for code from the start, of which it uses a few;
+ * the largest images leave a third of the rest free (test/import/memory.test.ts).
+ */
+const DATA_LIMIT_KIB = 1024 * 1024
 
-export function createWorkers(idleMs = IDLE_MS): Workers {
-  const idle = new Map<ChildProcess, NodeJS.Timeout>()
-
-  function start(): ChildProcess {
-    const worker = fork(WORKER, [], {
-      execArgv: HEAP_FLAGS,
-      env: helperEnv(2),
-      // A Ctrl-C is for the shim, which calls imports off itself.
-      detached: true,
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    })
-    // Whoever uses it hears of its failure; without a listener that would end this process.
-    worker.on('error', () => {}).once('exit', () => idle.delete(worker))
-    return worker
-  }
-
-  function take(): ChildProcess {
-    const [first] = idle
-    if (!first) return start()
-    const [worker, timer] = first
-    clearTimeout(timer)
-    idle.delete(worker)
-    worker.ref()
-    worker.channel?.ref()
-    return worker
-  }
-
-  function keep(worker: ChildProcess): void {
-    worker.unref()
-    worker.channel?.unref()
-    idle.set(worker, setTimeout(() => worker.kill('SIGKILL'), idleMs).unref())
-  }
-
+export function createWorkers(): Workers {
+  const spares = createSpares(start)
   return {
     async withWorker(use) {
-      const worker = take()
+      const worker = spares.take()
       try {
         return await use(worker)
       } finally {
-        if (worker.pid !== undefined && worker.connected) keep(worker)
+        if (worker.connected) spares.keep(worker)
       }
     },
   }
+}
+
+function start(): ChildProcess {
+  const worker = fork(WORKER, [], {
+    ...withDataLimit(DATA_LIMIT_KIB, HEAP_FLAGS),
+    env: helperEnv(2),
+    // A Ctrl-C is for the shim, which calls imports off itself.
+    detached: true,
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  // Whoever uses it hears of its failure; without a listener that would end this process.
+  return worker.on('error', () => {})
 }

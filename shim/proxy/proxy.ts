@@ -1,6 +1,7 @@
 import http2, { type ServerHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
+import { hasCode } from '../error-code.ts'
 import { type GrpcStatus, STATUS } from '../grpc/status.ts'
 import { logFailure } from './call-log.ts'
 import type { CallObserver, StreamHandler, UnaryInterceptor } from './contract.ts'
@@ -71,7 +72,10 @@ export function createProxy(options: ProxyOptions): Proxy {
     widenConnectionWindow(session)
     session.on('close', () => sessions.delete(session))
   })
-  server.on('sessionError', error => logger.debug({ err: error }, 'a connection failed'))
+  server.on('sessionError', error => {
+    if (hasCode(error, 'ERR_HTTP2_ERROR')) logger.warn({ err: error }, "a caller's connection was ended with GOAWAY")
+    else logger.debug({ err: error }, 'a connection failed')
+  })
   server.on('stream', (stream, headers, flags, rawHeaders) => {
     const incoming = readIncoming(stream, headers, flags, rawHeaders)
     const interceptor = options.intercept.get(incoming.path)

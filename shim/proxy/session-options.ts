@@ -5,6 +5,8 @@ const STREAM_WINDOW_BYTES = 1024 * 1024
 const CONNECTION_WINDOW_BYTES = 8 * 1024 * 1024
 /** grpc-go takes header lists of up to 16 MiB; this is far above what a call has. */
 const HEADER_LIST_BYTES = 1024 * 1024
+/** Calls that a peer may cancel, at once and per second. Only root and the kubelet reach the socket, and grpc-go has no such limit. */
+const CANCELLED_CALLS = 1_000_000
 
 /** Limits of both sides of the proxy: wide enough that it refuses nothing which the direct way lets through. */
 export const SESSION_OPTIONS = {
@@ -13,6 +15,8 @@ export const SESSION_OPTIONS = {
   maxHeaderListPairs: 4096,
   // In MB. Beyond it node refuses new streams; back-pressure is what bounds the memory here.
   maxSessionMemory: 1024,
+  streamResetBurst: CANCELLED_CALLS,
+  streamResetRate: CANCELLED_CALLS,
   // gRPC metadata may repeat names that HTTP allows once.
   strictSingleValueFields: false,
 } satisfies ServerSessionOptions

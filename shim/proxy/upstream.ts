@@ -1,4 +1,4 @@
-import http2, { type ClientHttp2Session } from 'node:http2'
+import http2, { type ClientHttp2Session, constants } from 'node:http2'
 import net, { type Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { SESSION_OPTIONS, widenConnectionWindow } from './session-options.ts'
@@ -79,7 +79,9 @@ export class Upstream {
       clearTimeout(greeting)
       this.#arrived(connection)
     })
-    session.on('goaway', (_code, lastStreamId) => {
+    session.on('goaway', (code, lastStreamId) => {
+      const level = code === constants.NGHTTP2_NO_ERROR ? 'debug' : 'warn'
+      this.#logger[level]({ code, lastStreamId }, 'containerd said GOAWAY')
       connection.lastStreamId = lastStreamId
       if (this.#ready === connection) this.#ready = undefined
     })

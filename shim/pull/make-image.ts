@@ -8,7 +8,7 @@ import type { Activity } from './activity.ts'
 import type { FlakeWish, ImageRecords, MakeImage, PullOutcome, PullReporter, Wish } from './contract.ts'
 import { RECIPE_LABEL } from './labels.ts'
 import type { ProgressHub, PullProgress } from './progress.ts'
-import { pullRecipe, type Stages } from './pull-recipe.ts'
+import { pullRecipe, type RecipePull, type Stages } from './pull-recipe.ts'
 import type { RunCall, SharedRuns, Want } from './shared-runs.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
@@ -89,14 +89,15 @@ async function join(options: MakeImageOptions, { recipe }: Wish, { rule, want, s
   const record = await whenContainerdAnswers(() => images.find(recipe.image), signal)
   if (record) refuseForeign({ ...rule, image: recipe.image, ownedBy: RECIPE_LABEL }, record)
   const stages = await options.stages()
+  const terms = termsOf(rule)
   const start = (call: RunCall) =>
-    observed(options, recipe, onProgress => pullRecipe(stages, { ...call, recipe, record, rule, onProgress }))
-  return want.join({ start, terms: termsOf(rule), signal })
+    observed(options, recipe, onProgress => pullRecipe(stages, { ...call, recipe, record, rule: terms, onProgress }))
+  return want.join({ start, terms: JSON.stringify(terms), signal })
 }
 
-/** What of a rule decides about the image itself. */
-function termsOf({ plainPackages, maxImageSize }: PolicyRule): string {
-  return JSON.stringify({ plainPackages, maxImageSize })
+/** All that a run is told of a rule: whoever has the same may share it, failures included. */
+function termsOf({ replaceForeign, plainPackages, maxImageSize }: PolicyRule): RecipePull['rule'] {
+  return { replaceForeign, plainPackages, maxImageSize }
 }
 
 type Work = (onProgress: (progress: PullProgress) => void) => Promise<PullOutcome>

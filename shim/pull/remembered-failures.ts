@@ -13,7 +13,7 @@ const MAX_COUNT = 1000
 const MAX_LENGTH = 2 * 1024 * 1024
 
 /** They depend on the rule of the one who asked. */
-const REFUSALS: readonly ErrorCode[] = ['PolicyRefused', 'ImageTooLarge']
+const REFUSALS: readonly ErrorCode[] = ['PolicyRefused', 'ImageTooLarge', 'ImageNotOurs']
 
 export function createRememberedFailures(rememberMs: number): RememberedFailures {
   const failures = new Map<string, { error: ShimError; terms: string; until: number }>()

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { NixBuild } from '../../kube/nixbuild.ts'
 import { messageOf, ShimError } from '../errors.ts'
-import { normaliseReference } from '../reference.ts'
+import { readableReference } from '../reference.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 import { chooseRecipe, type FoundRecipe } from './cluster-recipe.ts'
 
@@ -63,7 +63,7 @@ export function createClusterLookup(options: ClusterLookupOptions): ClusterLooku
   return {
     async find({ image, namespace, signal }) {
       if (now() < stateOf(namespace).pausedUntil || signal.aborted) return undefined
-      const reference = readable(image)
+      const reference = readableReference(image)
       if (reference === undefined) return undefined
       return chooseRecipe(await ask(namespace, reference), system)
     },
@@ -75,13 +75,4 @@ interface NamespaceState {
   pausedUntil: number
   /** Those who wait together are sent on together. */
   together: AbortController
-}
-
-/** What is no reference is containerd's to refuse. */
-function readable(image: string): string | undefined {
-  try {
-    return normaliseReference(image)
-  } catch {
-    return undefined
-  }
 }

@@ -4,7 +4,7 @@ import { type FlakeRecipe, recipeKey } from '../build/recipe.ts'
 import { parseSystem } from '../build/system.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
-import { normaliseFlakeImage, normaliseReference } from '../reference.ts'
+import { normaliseFlakeImage, normaliseReference, readableReference } from '../reference.ts'
 import { type AnnotationGroup, annotationName, groupAnnotations, type RecipeKeyName } from './annotations.ts'
 
 export interface RecipeQuery {
@@ -41,9 +41,11 @@ export function recipeFinder({
   const byReference = Map.groupBy(groups, referenceOf)
   const [unreadable] = byReference.get(undefined) ?? []
   return image => {
-    const reference = normaliseReference(image)
-    const matching = byReference.get(reference)
-    if (matching) return theOnly(matching.map(group => ({ group, recipe: readRecipe(group, reference, system) })))
+    // No annotation can name an image that is not readable, and containerd may know what to make of it.
+    const reference = readableReference(image)
+    const matching = reference === undefined ? undefined : byReference.get(reference)
+    if (reference !== undefined && matching)
+      return theOnly(matching.map(group => ({ group, recipe: readRecipe(group, reference, system) })))
     if (unreadable) requireReadableImageTag(unreadable)
     return undefined
   }
@@ -57,13 +59,8 @@ function throwTooMany(count: number): never {
 }
 
 function referenceOf({ values }: AnnotationGroup): string | undefined {
-  if (values.imageTag === undefined) return undefined
-  try {
-    return normaliseReference(values.imageTag)
-  } catch {
-    // Reported by requireReadableImageTag when no other group names the image.
-    return undefined
-  }
+  // What is not readable is reported by requireReadableImageTag when no other group names the image.
+  return values.imageTag === undefined ? undefined : readableReference(values.imageTag)
 }
 
 function requireReadableImageTag(group: AnnotationGroup): void {

@@ -20,6 +20,11 @@ export function mentionsStorePath(message: Buffer): boolean {
  */
 export function storePathRecipe(reference: string): StorePathRecipe | undefined {
   if (!reference.startsWith(PREFIX)) return undefined
+  if (reference !== reference.toLowerCase())
+    throw invalid(
+      reference,
+      'a reference has no capital letters: a store path with such a name needs a derivation of another name, or a flake recipe',
+    )
   const image = normaliseReference(reference)
   const storePath = image.slice(STORE_PATH_HOST.length, -TAG.length)
   if (!image.endsWith(TAG)) throw invalid(reference, 'a store path has neither a digest nor a tag but latest')

@@ -10,6 +10,7 @@ import { messageOf, RetryableError, type ShimError, toShimError } from '../error
 import type { FlakeWish, MakeImage } from '../pull/contract.ts'
 import { isCalledOff } from './ending.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
+import { withoutOwners } from './nixbuilds-of-image.ts'
 import { refusal } from './run.ts'
 import { statusChange } from './status.ts'
 
@@ -71,7 +72,7 @@ export function buildGiven(options: GivenBuildsOptions): Mirror<NixBuild> {
   const selection = { labelSelector: `${NODE_LABEL}=${nodeLabelValue(node)}` }
   // A change may come before the mirror is there.
   const onChange = (key: string) => queueMicrotask(() => look(key))
-  const mirror = createMirror({ kube, kind: nixBuilds, selection, project: item => item, onChange, signal, logger })
+  const mirror = createMirror({ kube, kind: nixBuilds, selection, project: withoutOwners, onChange, signal, logger })
   signal.addEventListener('abort', () => {
     for (const { controller } of works.values())
       controller.abort(new RetryableError('ShuttingDown', 'the shim is shutting down'))

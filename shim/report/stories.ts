@@ -3,7 +3,7 @@ import { type FlakeRecipe, recipeKey } from '../build/recipe.ts'
 import type { RetryableError } from '../errors.ts'
 import { firstOfMost } from '../first-of-most.ts'
 import { ownedBy } from '../owners.ts'
-import { createPlaces } from '../places.ts'
+import { createPlaces, shareOf } from '../places.ts'
 import type { FlakeWish, Tries } from '../pull/contract.ts'
 import { ownEntry } from './claim.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
@@ -52,7 +52,7 @@ export interface StoriesOptions {
 
 /** While the API server is away; beyond it, of the namespace with the most, the oldest that has ended is lost. */
 const MAX_STORIES = 500
-/** Of all stories together. */
+/** Of all stories together, and one namespace's never all of them: its own NixBuilds may be what makes them slow. */
 const REQUESTS_AT_ONCE = 8
 
 interface Shelved extends Entry {
@@ -68,9 +68,13 @@ interface Shelved extends Entry {
 export function createStories(options: StoriesOptions): Stories {
   const { node, onImage } = options
   const entries = new Map<string, Shelved>()
-  const places = createPlaces({ count: REQUESTS_AT_ONCE, what: 'request' })
+  const places = createPlaces({ count: REQUESTS_AT_ONCE, perOwner: shareOf(REQUESTS_AT_ONCE), what: 'request' })
   const waiting = new Set<() => void>()
   const never = new AbortController().signal
+
+  function inTurn<Result>(namespace: string, task: () => Promise<Result>): Promise<Result> {
+    return places.run({ owners: ownedBy(namespace), signal: never }, task)
+  }
 
   function shelve(key: string, { namespace, recipe, nixBuild }: FlakeWish): Shelved {
     makeRoom()
@@ -82,7 +86,7 @@ export function createStories(options: StoriesOptions): Stories {
       isWanted: () => entry.callers.size > 0,
       tries: () => entry.tries,
       mayCreate: () => entry.isOfCluster,
-      inTurn: task => places.run({ owners: ownedBy(namespace), signal: never }, task),
+      inTurn: task => inTurn(namespace, task),
       onSeen(live) {
         if (ownEntry(live, node)) onImage({ namespace, name: live.metadata.name, recipe: recipeKey(recipe) })
       },
@@ -171,7 +175,7 @@ export function createStories(options: StoriesOptions): Stories {
         .map(([key, { story, callers }]) => ({
           key,
           seenAt: story.seenAt,
-          isGone: () => story.isGone(),
+          isGone: () => inTurn(story.namespace, story.isGone),
           leave(reason) {
             for (const caller of callers) if (caller.isOfCluster) caller.leave(reason)
           },

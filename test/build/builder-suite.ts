@@ -9,6 +9,8 @@ import { startHttpServer } from './http-server.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from './remote-builder.ts'
 
 export interface SuiteOptions {
+  /** A store without a daemon, too. */
+  readonly withoutDaemon?: boolean
   /** Runs before the beds are made. */
   readonly prepare?: () => Promise<void>
   /** What is run as nix in a bed. */
@@ -16,11 +18,12 @@ export interface SuiteOptions {
 }
 
 /** What every Nix must do. */
-export function describeBuilds({ prepare = async () => {}, command = async () => 'nix' }: SuiteOptions = {}): void {
-  describe.each([
-    { how: 'through a daemon', daemon: true },
-    { how: 'without a daemon', daemon: false },
-  ])('a build $how', ({ daemon }) => {
+export function describeBuilds({
+  prepare = async () => {},
+  command = async () => 'nix',
+  withoutDaemon = false,
+}: SuiteOptions = {}): void {
+  describe.each(waysToStore(withoutDaemon))('a build $how', ({ daemon }) => {
     let bed: Bed
     let flake: TestFlake
     let builder: RemoteBuilder
@@ -268,6 +271,12 @@ export function describeBuilds({ prepare = async () => {}, command = async () =>
       expect(log.match(/^chatty> line \d+ of many$/gm)).toHaveLength(10_000)
     })
   })
+}
+
+/** As tables of tests have them. */
+export function waysToStore(withoutDaemon: boolean) {
+  const through = { how: 'through a daemon', daemon: true }
+  return withoutDaemon ? [through, { how: 'without a daemon', daemon: false }] : [through]
 }
 
 function storePathOf(hash: string, name: string): string {

@@ -21,7 +21,7 @@ async function showNewerNix(bed: Bed): Promise<string> {
   return join(place, 'bin/nix')
 }
 
-test('there is a Nix >= 2.26, for the build user too', { timeout: 120_000 }, async () => {
+test('there is a Nix >= 2.26, for the build user too', async () => {
   await useNewerNix()
   await using bed = await startBed({ without: ['containerd', 'nix'] })
   const outputs = [
@@ -34,5 +34,7 @@ test('there is a Nix >= 2.26, for the build user too', { timeout: 120_000 }, asy
   }
 })
 
-describeBuilds({ prepare: useNewerNix, command: showNewerNix })
-describeInterruptions({ prepare: useNewerNix, command: showNewerNix })
+const newerNix = { prepare: useNewerNix, command: showNewerNix, withoutDaemon: true }
+
+describeBuilds(newerNix)
+describeInterruptions(newerNix)

@@ -8,8 +8,15 @@ import { createRunId, openRunLog, pruneRunLogs } from '../../shim/build/run-log.
 const logger = pino({ level: 'silent' })
 const makeDir = () => mkdtempDisposable(join(tmpdir(), 'run-log-'))
 
-test('run ids sort by time', () => {
-  expect(createRunId(new Date('2026-01-31T23:59:59.999Z'))).toMatch(/^20260131T235959Z-[0-9a-f]{8}$/)
+test('run ids sort by time, and those of one namespace are alike', () => {
+  const [one = '', two = '', other = ''] = ['team', 'team', 'other'].map(namespace =>
+    createRunId(new Date('2026-01-31T23:59:59.999Z'), namespace),
+  )
+  expect(one).toMatch(/^20260131T235959Z-[0-9a-f]{8}-[0-9a-f]{8}$/)
+  expect(two).not.toBe(one)
+  const account = (id: string) => id.split('-')[1]
+  expect(account(two)).toBe(account(one))
+  expect(account(other)).not.toBe(account(one))
 })
 
 test('a log has every line, in order', async () => {
@@ -39,10 +46,10 @@ test('a log that cannot be written keeps nobody waiting', async () => {
   await log.close()
 })
 
-test('only so many logs are kept, the latest ones', async () => {
+test('only so many logs are kept, the latest ones, those of earlier versions among them', async () => {
   await using dir = await makeDir()
   const names = Array.from({ length: 410 }, (_, index) => `20260101T000${String(index).padStart(3, '0')}Z-00000000.log`)
-  for (const name of [...names, 'notes.txt']) await writeFile(join(dir.path, name), '')
+  for (const name of [...names, `${names[0]}.1`, 'notes.txt']) await writeFile(join(dir.path, name), '')
   await pruneRunLogs(dir.path)
   expect((await readdir(dir.path)).sort()).toEqual([...names.slice(10), 'notes.txt'])
 })

@@ -6,17 +6,21 @@ import { expect, onTestFinished, test } from 'vitest'
 import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
 import { createSourceCaches } from '../../shim/build/source-caches.ts'
 import { layOut, prepareStateDir } from '../../shim/build/state-dir.ts'
+import { ownedBy } from '../../shim/owners.ts'
 
 async function setUp() {
   const root = await mkdtemp(join(tmpdir(), 'caches-'))
-  onTestFinished(() => rm(root, { recursive: true }))
   const dir = layOut(root)
   const user = { home: dir.home, env: {} }
   await prepareStateDir(dir, {})
   const caches = createSourceCaches({ dir, user, logger: pino({ level: 'silent' }) })
+  onTestFinished(async () => {
+    await caches.settled()
+    await rm(root, { recursive: true })
+  })
   const recipe = { image: 'registry.example/app:1', packageName: 'app', system: 'x86_64-linux' }
   return (url: string, use: (cache: string) => Promise<void> = async () => {}) =>
-    caches.use({ ...recipe, flake: parseFlakeUrl(url) }, async ({ env: { XDG_CACHE_HOME = '' } }) => {
+    caches.use({ ...recipe, flake: parseFlakeUrl(url) }, ownedBy('team'), async ({ env: { XDG_CACHE_HOME = '' } }) => {
       await use(XDG_CACHE_HOME)
       return XDG_CACHE_HOME
     })
@@ -45,3 +49,13 @@ test('revisions of a git repository share its clone', async () => {
   const url = 'git+https://git.example/app'
   expect(await useCache(`${url}?rev=${'1'.repeat(40)}`)).toBe(await useCache(`${url}?ref=main`))
 })
+
+test.each(['github:team/app', `github:team/app/${'1'.repeat(40)}`, 'https://host.example/app.tar.gz', 'path:/srv/app'])(
+  'all folders of %s share what was fetched',
+  async url => {
+    const useCache = await setUp()
+    const plain = await useCache(url)
+    expect(await useCache(`${url}?dir=one`)).toBe(plain)
+    expect(await useCache(`${url}?dir=two/three`)).toBe(plain)
+  },
+)

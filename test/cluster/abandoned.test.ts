@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { PodRecipe } from '../node/recipe-pull.ts'
+import { PATIENCE, PATIENT } from '../patience.ts'
 import { countBuilds } from '../pull/builds.ts'
 import { listNixBuilds, nixBuildManifest, untilNixBuilds } from '../report/telling-shim.ts'
 import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
@@ -7,8 +8,6 @@ import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { type PodName, type PodPlan, podManifest, SLEEP, waitForPhase } from './pods.ts'
 import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
-
-const LIMIT = { timeout: 25_000, interval: 250 }
 
 let cluster: WholeCluster
 let node: ClusterNode
@@ -27,9 +26,9 @@ test('the build of a pod that is deleted is cancelled after the grace time, and 
   const pod = await startPod(flake)
   const deleted = performance.now()
   await deletePod(pod)
-  await expect.poll(() => listNixBuilds(cluster, pod.namespace), LIMIT).toEqual([])
+  await expect.poll(() => listNixBuilds(cluster, pod.namespace), PATIENT).toEqual([])
   expect(performance.now() - deleted).toBeGreaterThan(2000)
-  await expect.poll(() => flake.isBuilding(node), LIMIT).toBe(false)
+  await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(false)
   await waitUntilGone(pod)
   expect(await listNixBuilds(cluster, pod.namespace)).toEqual([])
 })
@@ -38,7 +37,7 @@ test('a pod that takes its time to end does not keep its build going', async () 
   const flake = await makeWish()
   const pod = await startPod(flake, { terminationGracePeriodSeconds: 600 })
   await deletePod(pod)
-  await expect.poll(() => flake.isBuilding(node), LIMIT).toBe(false)
+  await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(false)
   // It had nothing to end: its container never started.
   await waitUntilGone(pod)
 })
@@ -50,7 +49,7 @@ test('a build goes on that another pod wants, too', async () => {
   const lonely = await startPod(single)
   await Promise.all([deletePod(first), deletePod(lonely)])
   // By then the grace time is over for both.
-  await expect.poll(() => single.isBuilding(node), LIMIT).toBe(false)
+  await expect.poll(() => single.isBuilding(node), PATIENT).toBe(false)
   expect(await shared.isBuilding(node)).toBe(true)
   await shared.open()
   await waitForPhase(cluster, second, 'Running')
@@ -62,8 +61,8 @@ test('a build goes on that a pod of another namespace wants, too', async () => {
   const [first, second] = [await startPod(shared), await startPod(shared)]
   const lonely = await startPod(single)
   await Promise.all([deletePod(first), deletePod(lonely)])
-  await expect.poll(() => listNixBuilds(cluster, first.namespace), LIMIT).toEqual([])
-  await expect.poll(() => single.isBuilding(node), LIMIT).toBe(false)
+  await expect.poll(() => listNixBuilds(cluster, first.namespace), PATIENT).toEqual([])
+  await expect.poll(() => single.isBuilding(node), PATIENT).toBe(false)
   expect(await shared.isBuilding(node)).toBe(true)
   await shared.open()
   await waitForPhase(cluster, second, 'Running')
@@ -84,11 +83,11 @@ test('a pod that comes after its build was cancelled has it built anew', async (
   const flake = await makeWish()
   const first = await startPod(flake)
   await deletePod(first)
-  await expect.poll(() => flake.isBuilding(node), LIMIT).toBe(false)
+  await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(false)
   const second = await startPod(flake, { namespace: first.namespace })
   await flake.open()
   await waitForPhase(cluster, second, 'Running')
-  await expect.poll(() => imageBuilt(cluster, second), LIMIT).toMatchObject({ status: 'True' })
+  await expect.poll(() => imageBuilt(cluster, second), PATIENT).toMatchObject({ status: 'True' })
 })
 
 test('a NixBuild made by hand is built to its end whatever becomes of the pods', async () => {
@@ -101,7 +100,7 @@ test('a NixBuild made by hand is built to its end whatever becomes of the pods',
   const pod = await startPod(flake, { namespace })
   const lonely = await startPod(single)
   await Promise.all([deletePod(pod), deletePod(lonely)])
-  await expect.poll(() => single.isBuilding(node), LIMIT).toBe(false)
+  await expect.poll(() => single.isBuilding(node), PATIENT).toBe(false)
   expect(await flake.isBuilding(node)).toBe(true)
   await flake.open()
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded' })
@@ -126,8 +125,8 @@ async function startPod({ recipe, isBuilding }: Wish, plan: Partial<PodPlan> = {
   const pod = { namespace: plan.namespace ?? (await cluster.createNamespace()), name: `pod-${pods}` }
   const { image } = recipe
   await cluster.apply(podManifest({ node: node.name, image, recipe, command: SLEEP, ...plan, ...pod }))
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Building' })
-  await expect.poll(() => isBuilding(node), LIMIT).toBe(true)
+  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'False', reason: 'Building' })
+  await expect.poll(() => isBuilding(node), PATIENT).toBe(true)
   return pod
 }
 
@@ -136,5 +135,5 @@ async function deletePod({ namespace, name }: PodName): Promise<void> {
 }
 
 async function waitUntilGone({ namespace, name }: PodName): Promise<void> {
-  await cluster.kubectl(['wait', '--for=delete', `pod/${name}`, `--namespace=${namespace}`, '--timeout=25s'])
+  await cluster.kubectl(['wait', '--for=delete', `pod/${name}`, `--namespace=${namespace}`, `--timeout=${PATIENCE}`])
 }

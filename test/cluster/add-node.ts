@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { SHIM, SYSTEM_NAMESPACE } from '../../kube/names.ts'
 import type { ShimOptions } from '../node/shim.ts'
+import { PATIENCE } from '../patience.ts'
 import type { Cluster } from './cluster.ts'
 import { addNodeName } from './control-plane.ts'
 import { type ClusterNode, type NodeOptions, startNode } from './node.ts'
@@ -14,8 +15,6 @@ export interface AddNodeOptions extends NodeOptions {
    */
   readonly reports?: boolean | Readonly<Record<string, unknown>>
 }
-
-const READY_LIMIT = '25s'
 
 type Part = Pick<Cluster, 'access' | 'kubectl' | 'kubeconfig' | 'createToken' | 'apply'>
 
@@ -33,7 +32,7 @@ export async function addNode(cluster: Part, options: AddNodeOptions = {}): Prom
   }
   const node = await startNode({ ...options, name, kubeconfig, shim, onEnd })
   try {
-    await cluster.kubectl(['wait', '--for=condition=Ready', `node/${name}`, `--timeout=${READY_LIMIT}`])
+    await cluster.kubectl(['wait', '--for=condition=Ready', `node/${name}`, `--timeout=${PATIENCE}`])
     return node
   } catch (cause) {
     const log = await node.kubelet.logTail()

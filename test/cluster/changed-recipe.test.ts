@@ -3,17 +3,15 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { copyExample, lockExample } from '../node/example.ts'
 import { type PodRecipe, recipeAnnotations } from '../node/recipe-pull.ts'
+import { PATIENT, PATIENT_BY_PROGRAM } from '../patience.ts'
 import { countBuilds } from '../pull/builds.ts'
 import { listNixBuilds } from '../report/telling-shim.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { type PodName, podEvents, podManifest, waitForPhase, waitForRollout } from './pods.ts'
-import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+import { useWholeCluster } from './use-cluster.ts'
+import type { WholeCluster } from './whole-cluster.ts'
 
-const LIMIT = { timeout: 25_000, interval: 200 }
-/** Kubernetes' garbage collector looks for new kinds of objects every 30 s. */
-const COLLECTED = { timeout: 40_000, interval: 200 }
-const LONGER = { timeout: 90_000 }
 /** Says what its code says, and ends when it is told to. */
 const COMMAND = ['/bin/busybox', 'sh', '-c', '/bin/hello; until busybox test -e /end; do busybox sleep 0.1; done']
 
@@ -21,7 +19,7 @@ let cluster: WholeCluster
 let node: ClusterNode
 
 beforeAll(async () => {
-  cluster = await startWholeCluster({ controllerFlags: [] })
+  cluster = await useWholeCluster()
   node = await cluster.addNode()
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
@@ -40,20 +38,20 @@ test('another flake for the same tag: a new pod runs the new code, the old pod k
   await waitForPhase(cluster, old, 'Running')
   await apply(next, two)
   await waitForPhase(cluster, next, 'Running')
-  await expect.poll(() => said(next), LIMIT).toBe('two')
+  await expect.poll(() => said(next), PATIENT_BY_PROGRAM).toBe('two')
   expect(await said(old)).toBe('one')
   expect(await inPod(old, '/bin/hello')).toBe('one')
   expect(await restarts(old)).toBe(0)
 
   await inPod(old, '/bin/busybox', 'touch', '/end')
-  await expect.poll(() => restarts(old), LIMIT).toBe(1)
-  await expect.poll(() => said(old), LIMIT).toBe('one')
+  await expect.poll(() => restarts(old), PATIENT_BY_PROGRAM).toBe(1)
+  await expect.poll(() => said(old), PATIENT_BY_PROGRAM).toBe('one')
   await apply(last, two)
   await waitForPhase(cluster, last, 'Running')
-  await expect.poll(() => said(last), LIMIT).toBe('two')
+  await expect.poll(() => said(last), PATIENT_BY_PROGRAM).toBe('two')
 
   for (const pod of [old, next, last]) {
-    await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+    await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
     expect((await podEvents(cluster, pod)).map(({ reason }) => reason)).not.toContain('Failed')
   }
   expect((await listNixBuilds(cluster, namespace)).map(({ spec }) => spec.flakeUrl).toSorted()).toEqual(
@@ -74,42 +72,40 @@ test('an unlocked flake that has changed is built anew for a pod that pulls Alwa
   }
   await writeFlake(flake.dir, 'five')
   const first = await run('first', 'IfNotPresent')
-  await expect.poll(() => said(first), LIMIT).toBe('five')
+  await expect.poll(() => said(first), PATIENT_BY_PROGRAM).toBe('five')
   await writeFlake(flake.dir, 'six')
   const builds = await countBuilds(node.shim, image)
   const second = await run('second', 'IfNotPresent')
-  await expect.poll(() => said(second), LIMIT).toBe('five')
+  await expect.poll(() => said(second), PATIENT_BY_PROGRAM).toBe('five')
   expect(await countBuilds(node.shim, image)).toBe(builds)
   const third = await run('third', 'Always')
-  await expect.poll(() => said(third), LIMIT).toBe('six')
+  await expect.poll(() => said(third), PATIENT_BY_PROGRAM).toBe('six')
   expect(await inPod(first, '/bin/hello')).toBe('five')
 })
 
-test(
-  'a Deployment whose annotation is changed rolls over to the new code, and its NixBuilds go with it',
-  LONGER,
-  async () => {
-    const image = 'registry.example/changed/deployed:1'
-    const deployment = { namespace: await cluster.createNamespace(), name: 'deployed' }
-    const inNamespace = `--namespace=${deployment.namespace}`
-    for (const text of ['three', 'four']) {
-      const flakeUrl = await flakeThatPrints(text)
-      await cluster.apply(deploymentManifest(deployment, { image, flakeUrl, packageName: 'image' }))
-      await waitForRollout(cluster, deployment)
-      await expect.poll(() => cluster.kubectl(['logs', 'deployment/deployed', inNamespace]), LIMIT).toBe(text)
-    }
-    const owners = async () => {
-      const builds = await listNixBuilds(cluster, deployment.namespace)
-      return builds.map(({ metadata, status }) => [status.status, ...metadata.ownerReferences.map(({ kind }) => kind)])
-    }
-    await expect.poll(owners, LIMIT).toEqual([
-      ['Succeeded', 'ReplicaSet'],
-      ['Succeeded', 'ReplicaSet'],
-    ])
-    await cluster.kubectl(['delete', 'deployment', deployment.name, inNamespace])
-    await expect.poll(owners, COLLECTED).toEqual([])
-  },
-)
+test('a Deployment whose annotation is changed rolls over to the new code, and its NixBuilds go with it', async () => {
+  const image = 'registry.example/changed/deployed:1'
+  const deployment = { namespace: await cluster.createNamespace(), name: 'deployed' }
+  const inNamespace = `--namespace=${deployment.namespace}`
+  for (const text of ['three', 'four']) {
+    const flakeUrl = await flakeThatPrints(text)
+    await cluster.apply(deploymentManifest(deployment, { image, flakeUrl, packageName: 'image' }))
+    await waitForRollout(cluster, deployment)
+    await expect
+      .poll(() => cluster.kubectl(['logs', 'deployment/deployed', inNamespace]), PATIENT_BY_PROGRAM)
+      .toBe(text)
+  }
+  const owners = async () => {
+    const builds = await listNixBuilds(cluster, deployment.namespace)
+    return builds.map(({ metadata, status }) => [status.status, ...metadata.ownerReferences.map(({ kind }) => kind)])
+  }
+  await expect.poll(owners, PATIENT).toEqual([
+    ['Succeeded', 'ReplicaSet'],
+    ['Succeeded', 'ReplicaSet'],
+  ])
+  await cluster.kubectl(['delete', 'deployment', deployment.name, inNamespace])
+  await expect.poll(owners, PATIENT).toEqual([])
+})
 
 /** A locked flake whose image says the text. */
 async function flakeThatPrints(text: string): Promise<string> {

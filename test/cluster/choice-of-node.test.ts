@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { annotationName } from '../../shim/recipes/annotations.ts'
+import { PATIENT } from '../patience.ts'
 import { countBuilds } from '../pull/builds.ts'
 import { listNixBuilds, nixBuildManifest, untilNixBuilds } from '../report/telling-shim.ts'
 import { makeGatedFlake } from './gated-flake.ts'
@@ -11,7 +12,6 @@ import type { ClusterNode } from './node.ts'
 import { type PodName, podManifest } from './pods.ts'
 import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
 
-const LIMIT = { timeout: 25_000, interval: 250 }
 const REPELLED = { 'example.com/pool': 'serving' }
 
 let cluster: WholeCluster
@@ -19,15 +19,18 @@ let builder: ClusterNode
 
 beforeAll(async () => {
   cluster = await startWholeCluster({ controllerFlags: ['--node-repel=example.com/pool=serving'] })
-  // By their names both come before the builder: of equals the first is taken.
-  await cluster.addNode({ name: 'a-repelled', labels: REPELLED })
-  await cluster.addNode({ name: 'b-without-shim', withoutShim: true, reports: false })
-  builder = await cluster.addNode({ name: 'c-builder' })
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
-test('a NixBuild made by hand is built on a node that is not repelled and has a shim', async () => {
-  const namespace = await addNixBuild(cluster, 'chosen')
+test('a NixBuild made by hand waits for the first node of its cluster that is not repelled and has a shim', async () => {
+  const namespace = await addNixBuild(cluster, 'first')
+  await untilWaiting(cluster, namespace, 'the cluster has no node')
+  // By their names both come before the builder: of equals the first is taken.
+  await Promise.all([
+    cluster.addNode({ name: 'a-repelled', labels: REPELLED }),
+    cluster.addNode({ name: 'b-without-shim', withoutShim: true, reports: false }),
+  ])
+  builder = await cluster.addNode({ name: 'c-builder' })
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: builder.name })
 })
 
@@ -46,14 +49,6 @@ test('a NixBuild made by hand for a system that no node has waits with the reaso
   await untilWaiting(cluster, namespace, 'no node is aarch64-linux; there are x86_64-linux')
 })
 
-test('a NixBuild made by hand waits for the first node of its cluster', async () => {
-  await using empty = await startWholeCluster({ controllerFlags: [] })
-  const namespace = await addNixBuild(empty, 'first')
-  await untilWaiting(empty, namespace, 'the cluster has no node')
-  const node = await empty.addNode()
-  await untilNixBuilds(empty, namespace, { status: 'Succeeded', buildNode: node.name })
-})
-
 test.concurrent('a pod whose annotations name another system than its node has is told so once, however often the kubelet asks', async ({
   expect,
 }) => {
@@ -63,8 +58,10 @@ test.concurrent('a pod whose annotations name another system than its node has i
   const annotations = { [annotationName('system')]: 'aarch64-linux' }
   await cluster.apply(podManifest({ ...pod, node: builder.name, image: recipe.image, recipe, annotations }))
   const message = expect.stringContaining(`is for aarch64-linux, and node ${builder.name} is x86_64-linux`)
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Failed', message })
-  await expect.poll(() => refusals(pod), LIMIT).toEqual([2])
+  await expect
+    .poll(() => imageBuilt(cluster, pod), PATIENT)
+    .toMatchObject({ status: 'False', reason: 'Failed', message })
+  await expect.poll(() => refusals(pod), PATIENT).toEqual([2])
   expect(await timesOf(pod, 'NixBuildUnsupported')).toEqual([1])
   expect(await listNixBuilds(cluster, pod.namespace)).toEqual([])
   expect(await flake.isBuilding(builder)).toBe(false)
@@ -83,8 +80,10 @@ test.concurrent('a pod whose flake has nothing for the system of its node is tol
   const pod = { namespace: await cluster.createNamespace(), name: 'lacking' }
   await cluster.apply(podManifest({ ...pod, node: builder.name, image: recipe.image, recipe }))
   const message = expect.stringContaining('x86_64-linux')
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Failed', message })
-  await expect.poll(() => refusals(pod), LIMIT).toEqual([2])
+  await expect
+    .poll(() => imageBuilt(cluster, pod), PATIENT)
+    .toMatchObject({ status: 'False', reason: 'Failed', message })
+  await expect.poll(() => refusals(pod), PATIENT).toEqual([2])
   expect(await timesOf(pod, 'NixBuildFailed')).toHaveLength(1)
   expect(await listNixBuilds(cluster, pod.namespace)).toMatchObject([
     { status: { status: 'Failed', conditions: [{}, { reason: 'ResultFailure', message }] } },
@@ -116,8 +115,8 @@ const EventList = v.object({
 })
 
 async function eventsOf({ namespace, name }: PodName): Promise<v.InferOutput<typeof EventList>['items']> {
-  const about = `--field-selector=involvedObject.kind=Pod,involvedObject.name=${name}`
-  return v.parse(EventList, await cluster.get('events', `--namespace=${namespace}`, about)).items
+  const about = new URLSearchParams({ fieldSelector: `involvedObject.kind=Pod,involvedObject.name=${name}` })
+  return v.parse(EventList, await cluster.read(`/api/v1/namespaces/${namespace}/events?${about}`)).items
 }
 
 /** How often each event of that reason was recorded. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { stringify } from 'yaml'
 import { createKube } from '../../kube/client.ts'
 import type { Kube } from '../../kube/contract.ts'
+import { PATIENCE } from '../patience.ts'
 import { type Access, type User, writeKubeconfig } from './access.ts'
 import { type AddNodeOptions, addNode } from './add-node.ts'
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from './control-plane.ts'
@@ -9,6 +10,7 @@ import { type Controller, type ControllerOptions, startController } from './cont
 import { installDeploy } from './deploy.ts'
 import { type KubectlOptions, runKubectl } from './kubectl.ts'
 import type { ClusterNode } from './node.ts'
+import { createObjectReader } from './object-reader.ts'
 
 /** A control plane as a client, wherever it was started. Disposed of, what was made through it is deleted. */
 export interface Cluster extends AsyncDisposable {
@@ -32,8 +34,8 @@ export interface Cluster extends AsyncDisposable {
   kubectl(args: readonly string[], options?: KubectlOptions): Promise<string>
   /** YAML or objects. */
   apply(...manifests: readonly (string | object)[]): Promise<void>
-  /** `kubectl get … -o json`, not yet checked. */
-  get(...args: readonly string[]): Promise<unknown>
+  /** What the API server has at a path such as `/api/v1/nodes/NAME`, not yet checked. */
+  read(path: string): Promise<unknown>
 }
 
 export interface ServiceAccount {
@@ -64,6 +66,7 @@ export async function connectCluster(access: Access): Promise<Cluster & { closeC
   const adminKubeconfig = await writeKubeconfig(access)
   const made = new AsyncDisposableStack()
   const clients = new DisposableStack()
+  const reader = clients.use(createObjectReader(access))
   const kubectl: Cluster['kubectl'] = (args, options) =>
     runKubectl({ dir: access.dir, kubeconfig: adminKubeconfig }, args, options)
   const cluster: Cluster = {
@@ -77,7 +80,7 @@ export async function connectCluster(access: Access): Promise<Cluster & { closeC
       made.defer(async () => {
         await kubectl(['delete', 'namespace', name, '--wait=false', '--ignore-not-found'])
       })
-      await kubectl(['wait', '--for=create', 'serviceaccount/default', `--namespace=${name}`, '--timeout=20s'])
+      await kubectl(['wait', '--for=create', 'serviceaccount/default', `--namespace=${name}`, `--timeout=${PATIENCE}`])
       return name
     },
     createToken: ({ namespace, serviceAccount, node }) =>
@@ -95,7 +98,7 @@ export async function connectCluster(access: Access): Promise<Cluster & { closeC
         input: documents.join('\n---\n'),
       })
     },
-    get: async (...args) => JSON.parse(await kubectl(['get', '--output=json', ...args])),
+    read: reader.read,
     async [Symbol.asyncDispose]() {
       clients.dispose()
       await made.disposeAsync()

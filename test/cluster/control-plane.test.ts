@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
+import { PATIENCE } from '../patience.ts'
 import { startCluster } from './cluster.ts'
 import { useCluster } from './use-cluster.ts'
 
@@ -38,16 +39,16 @@ test('namespaces stand side by side and go when they are no longer used', async 
     await using cluster = await useCluster()
     name = await cluster.createNamespace()
     await cluster.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'one', namespace: name } })
-    expect(await cluster.get('configmap', 'one', `--namespace=${name}`)).toMatchObject({ metadata: { name: 'one' } })
+    expect(await cluster.read(`/api/v1/namespaces/${name}/configmaps/one`)).toMatchObject({ metadata: { name: 'one' } })
   }
-  await looking.kubectl(['wait', '--for=delete', `namespace/${name}`, '--timeout=30s'])
+  await looking.kubectl(['wait', '--for=delete', `namespace/${name}`, `--timeout=${PATIENCE}`])
 })
 
 test('an API server of its own keeps its objects, address and tokens when it is started again', async () => {
   await using cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
   await cluster.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'one', namespace: 'default' } })
   await cluster.controlPlane.apiServer.kill()
-  await expect(cluster.get('configmap', 'one')).rejects.toThrow(/refused/)
+  await expect(cluster.read('/api/v1/namespaces/default/configmaps/one')).rejects.toThrow(/ECONNREFUSED/)
   await cluster.controlPlane.apiServer.start()
-  expect(await cluster.get('configmap', 'one')).toMatchObject({ metadata: { name: 'one' } })
+  expect(await cluster.read('/api/v1/namespaces/default/configmaps/one')).toMatchObject({ metadata: { name: 'one' } })
 })

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { SYSTEM_NAMESPACE } from '../../kube/names.ts'
 import { createDaemon, type Daemon } from '../node/daemon.ts'
 import { startNamespace } from '../node/namespace.ts'
+import { CONTROLLER_MAIN } from '../node/own-programs.ts'
 import { claimPort } from './claims.ts'
 import type { Cluster } from './cluster.ts'
 import { waitUntilHealthy } from './health.ts'
@@ -19,18 +20,16 @@ export interface ControllerOptions {
   readonly flags?: readonly string[]
   /** false: do not wait until it is ready. */
   readonly wait?: boolean
-  /** What is run; controller/main.ts by default. */
+  /** What is run; that of own-programs.ts by default. */
   readonly program?: string
   /** For node itself, before the program's name. */
   readonly nodeArgs?: readonly string[]
 }
 
-const MAIN = join(import.meta.dirname, '../../controller/main.ts')
-
 /** Needs what `installDeploy` applies. Any number run side by side, as replicas do. */
 export async function startController(
   cluster: Pick<Cluster, 'createToken' | 'kubeconfig'>,
-  { flags = [], wait = true, program = MAIN, nodeArgs = [] }: ControllerOptions = {},
+  { flags = [], wait = true, program = CONTROLLER_MAIN, nodeArgs = [] }: ControllerOptions = {},
 ): Promise<Controller> {
   const token = await cluster.createToken({ namespace: SYSTEM_NAMESPACE, serviceAccount: 'enbi-controller' })
   const kubeconfig = await cluster.kubeconfig({ token })

@@ -2,9 +2,9 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { expect, test, vi } from 'vitest'
 import { expectNoTrace } from '../node/no-trace.ts'
+import { PATIENT } from '../patience.ts'
 
 const DEMO = join(import.meta.dirname, 'demo.ts')
-const IN_TIME = { timeout: 40_000, interval: 100 }
 
 test('the demo brings a pod to Running on its first pull, stays while told to, and leaves nothing', async () => {
   const demo = execa(process.execPath, [DEMO, '--keep'], { all: true, reject: false })
@@ -12,7 +12,7 @@ test('the demo brings a pod to Running on its first pull, stays while told to, a
   demo.all.on('data', text => {
     output += text
   })
-  await vi.waitFor(() => expect(output).toContain('KUBECONFIG='), IN_TIME)
+  await vi.waitFor(() => expect(output).toContain('KUBECONFIG='), PATIENT)
   expect(output).toMatch(/NixBuildSucceeded: .*Running on its first pull.*Hello from a container/s)
   expect(output).not.toMatch(/Failed|BackOff/)
   const [line = '', dir = ''] = /KUBECONFIG=(.*)\/kubeconfig.*/.exec(output) ?? []

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { PATIENCE } from '../patience.ts'
 import type { Cluster } from './cluster.ts'
 
 const OVERLAY = join(import.meta.dirname, 'deploy')
@@ -6,5 +7,5 @@ const OVERLAY = join(import.meta.dirname, 'deploy')
 /** Applies what `deploy/` ships, with no controller running, and waits until NixBuilds can be made. */
 export async function installDeploy({ kubectl }: Pick<Cluster, 'kubectl'>): Promise<void> {
   await kubectl(['apply', '--server-side', '--kustomize', OVERLAY])
-  await kubectl(['wait', '--for=condition=Established', 'crd/nixbuilds.enbi.hrzn.ee', '--timeout=20s'])
+  await kubectl(['wait', '--for=condition=Established', 'crd/nixbuilds.enbi.hrzn.ee', `--timeout=${PATIENCE}`])
 }

@@ -13,9 +13,7 @@ import { podManifest, SLEEP, waitForPhase, waitForRollout } from './pods.ts'
 const OVERLAY = join(import.meta.dirname, '../../deploy/overlays/own-flake')
 const BUILD_LIMIT_MS = 120_000
 
-test('`kubectl apply -k` brings up the controller, whose own image is built on pull from this flake', {
-  timeout: 120_000,
-}, async () => {
+test('`kubectl apply -k` brings up the controller, whose own image is built on pull from this flake', async () => {
   await using cluster = await startCluster()
   await cluster.installDeploy()
   await using node = await cluster.addNode({ reports: true })

@@ -5,17 +5,9 @@ import { createInterface } from 'node:readline'
 import * as v from 'valibot'
 import { expect, test, vi } from 'vitest'
 import { expectNoTrace } from '../node/no-trace.ts'
-import { startCluster } from './cluster.ts'
+import { PATIENT } from '../patience.ts'
 
 const Held = v.object({ dirs: v.array(v.string()), address: v.string() })
-
-test('nothing is left of a cluster', async () => {
-  const cluster = await startCluster()
-  const node = await cluster.addNode()
-  await node[Symbol.asyncDispose]()
-  await cluster[Symbol.asyncDispose]()
-  for (const dir of [cluster.access.dir, node.bed.dir]) expectNoTrace(dir)
-})
 
 test('nothing is left of a cluster whose owner was killed while a pod ran', async () => {
   const owner = spawn(process.execPath, [join(import.meta.dirname, 'hold-cluster.ts')], {
@@ -25,8 +17,8 @@ test('nothing is left of a cluster whose owner was killed while a pod ran', asyn
   expect(dirs.every(dir => existsSync(dir))).toBe(true)
   expect(routes()).toContain(address)
   owner.kill('SIGKILL')
-  await vi.waitFor(() => dirs.forEach(expectNoTrace), { timeout: 20_000, interval: 100 })
-  await vi.waitFor(() => expect(routes()).not.toContain(address), { timeout: 20_000, interval: 100 })
+  await vi.waitFor(() => dirs.forEach(expectNoTrace), PATIENT)
+  await vi.waitFor(() => expect(routes()).not.toContain(address), PATIENT)
 })
 
 /** The machine's routes, addresses as usual. */

@@ -3,22 +3,22 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { copyExample } from '../node/example.ts'
 import type { PodRecipe } from '../node/recipe-pull.ts'
+import { PATIENT, PATIENT_BY_PROGRAM } from '../patience.ts'
 import { countBuilds } from '../pull/builds.ts'
 import { listNixBuilds, untilNixBuilds } from '../report/telling-shim.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { type PodName, podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
-import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+import { useWholeCluster } from './use-cluster.ts'
+import type { WholeCluster } from './whole-cluster.ts'
 
-/** The kubelet may ask again only after 10 s, and then after 20 s. */
-const LIMIT = { timeout: 40_000, interval: 200 }
 const REASON = 'cc: fatal error: hello.c: no such file'
 
 let cluster: WholeCluster
 let node: ClusterNode
 
 beforeAll(async () => {
-  cluster = await startWholeCluster({ controllerFlags: [] })
+  cluster = await useWholeCluster()
   const policy = [
     { namespaces: ['*'], images: ['registry.example/team/*'], flakes: ['path:/**'] },
     { namespaces: ['*'], images: ['registry.example/pinned/*'], flakes: ['github:team/*'], requireLocked: true },
@@ -43,12 +43,12 @@ test("a build that fails shows the builder's last lines in the pod, and the NixB
   await applyPod(pod, { image, flakeUrl, packageName: 'chatty' })
 
   await expect
-    .poll(() => describePod(pod), LIMIT)
+    .poll(() => describePod(pod), PATIENT_BY_PROGRAM)
     .toMatch(/Warning +Failed .*Failed to pull image(.*\n)*?.*step 10000\n.*hello\.c: no such file/)
   for (const reason of ['NixBuildFailed', 'Failed']) {
     const messages = async () => (await podEvents(cluster, pod)).filter(event => event.reason === reason)
     await expect
-      .poll(messages, LIMIT)
+      .poll(messages, PATIENT)
       .toContainEqual({ type: 'Warning', reason, message: expect.stringMatching(`step 10000\n *${REASON}`) })
   }
   const [nixBuild] = await untilNixBuilds(cluster, pod.namespace, { status: 'Failed', buildNode: node.name })
@@ -61,7 +61,7 @@ test("a build that fails shows the builder's last lines in the pod, and the NixB
     nodes: [],
   })
   await expect
-    .poll(() => imageBuilt(cluster, pod), LIMIT)
+    .poll(() => imageBuilt(cluster, pod), PATIENT)
     .toMatchObject({ status: 'False', reason: 'Failed', message: expect.stringContaining(REASON) })
 })
 
@@ -74,7 +74,7 @@ test('after the flake is mended a new pod runs, and the one that failed at its n
   const namespace = await cluster.createNamespace()
   const [before, after] = ['before', 'after'].map(name => ({ namespace, name })) as [PodName, PodName]
   await applyPod(before, recipe)
-  await expect.poll(() => describePod(before), LIMIT).toContain('no-such-file')
+  await expect.poll(() => describePod(before), PATIENT_BY_PROGRAM).toContain('no-such-file')
   await untilNixBuilds(cluster, namespace, { status: 'Failed' })
 
   await writeFile(file, mended)
@@ -82,7 +82,7 @@ test('after the flake is mended a new pod runs, and the one that failed at its n
   await waitForPhase(cluster, after, 'Running')
   expect((await podEvents(cluster, after)).map(({ reason }) => reason)).not.toContain('Failed')
   for (const pod of [after, before]) {
-    await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+    await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
     await waitForPhase(cluster, pod, 'Running')
   }
   const [nixBuild] = await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: node.name })
@@ -99,13 +99,13 @@ test('a pod with the mended flake of another URL runs beside the failed NixBuild
   await untilNixBuilds(cluster, namespace, { status: 'Failed' })
   await applyPod(after, { image, flakeUrl: mended.url, packageName: 'docker-archive' })
   await waitForPhase(cluster, after, 'Running')
-  await expect.poll(() => imageBuilt(cluster, after), LIMIT).toMatchObject({ status: 'True' })
-  await expect.poll(() => imageBuilt(cluster, before), LIMIT).toMatchObject({ status: 'False', reason: 'Failed' })
+  await expect.poll(() => imageBuilt(cluster, after), PATIENT).toMatchObject({ status: 'True' })
+  await expect.poll(() => imageBuilt(cluster, before), PATIENT).toMatchObject({ status: 'False', reason: 'Failed' })
   const states = async () =>
     Object.fromEntries(
       (await listNixBuilds(cluster, namespace)).map(({ spec, status }) => [spec.flakeUrl, status.status]),
     )
-  await expect.poll(states, LIMIT).toEqual({ [broken.url]: 'Failed', [mended.url]: 'Succeeded' })
+  await expect.poll(states, PATIENT).toEqual({ [broken.url]: 'Failed', [mended.url]: 'Succeeded' })
 })
 
 test.each([
@@ -130,9 +130,11 @@ test.each([
     const pod = { namespace: await cluster.createNamespace(), name: 'refused' }
     await applyPod(pod, recipe)
     await expect
-      .poll(() => podEvents(cluster, pod), LIMIT)
+      .poll(() => podEvents(cluster, pod), PATIENT)
       .toContainEqual({ type: 'Warning', reason: 'NixBuildRefused', message: expect.stringMatching(rule) })
-    await expect.poll(() => describePod(pod), LIMIT).toMatch(RegExp(`Failed to pull image.*${rule.source}`))
+    await expect
+      .poll(() => describePod(pod), PATIENT_BY_PROGRAM)
+      .toMatch(RegExp(`Failed to pull image.*${rule.source}`))
     const [nixBuild] = await untilNixBuilds(cluster, pod.namespace, { status: 'Failed' })
     expect(nixBuild?.status).toMatchObject({
       conditions: [
@@ -142,7 +144,7 @@ test.each([
       nodes: [],
     })
     await expect
-      .poll(() => imageBuilt(cluster, pod), LIMIT)
+      .poll(() => imageBuilt(cluster, pod), PATIENT)
       .toMatchObject({ status: 'False', reason: 'Failed', message: expect.stringMatching(rule) })
     expect(await countBuilds(node.shim, recipe.image)).toBe(0)
   },

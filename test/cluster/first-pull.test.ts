@@ -1,19 +1,19 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { PATIENT, PATIENT_BY_PROGRAM } from '../patience.ts'
 import { listNixBuilds, untilNixBuilds } from '../report/telling-shim.ts'
 import { makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
+import { useWholeCluster } from './use-cluster.ts'
 import { watchImageBuilt } from './watch-image-built.ts'
-import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
-
-const LIMIT = { timeout: 20_000 }
+import type { WholeCluster } from './whole-cluster.ts'
 
 let cluster: WholeCluster
 let node: ClusterNode
 
 beforeAll(async () => {
-  cluster = await startWholeCluster({ controllerFlags: [] })
+  cluster = await useWholeCluster()
   node = await cluster.addNode()
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
@@ -30,12 +30,12 @@ async function applyColdPod(name: string, namespace?: string) {
 
 test('an annotated pod is Running on its first pull: its events tell of a build, and of no failure', async () => {
   const { pod, flake, image } = await applyColdPod('cold')
-  await expect.poll(() => flake.isBuilding(node), LIMIT).toBe(true)
+  await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(true)
   await flake.open()
   await waitForPhase(cluster, pod, 'Running')
   const reasons = async () => (await podEvents(cluster, pod)).map(({ reason }) => reason).toSorted()
   await expect
-    .poll(reasons, LIMIT)
+    .poll(reasons, PATIENT)
     .toEqual(['Created', 'NixBuildStarted', 'NixBuildSucceeded', 'Pulled', 'Pulling', 'Scheduled', 'Started'])
   expect(await podEvents(cluster, pod)).toEqual(
     expect.arrayContaining([
@@ -58,7 +58,7 @@ test('its condition ImageBuilt is False while its image is built and True from t
   await using watch = await watchImageBuilt(cluster, namespace)
   const { pod, flake, image } = await applyColdPod('followed', namespace)
   await expect
-    .poll(() => imageBuilt(cluster, pod), LIMIT)
+    .poll(() => imageBuilt(cluster, pod), PATIENT)
     .toMatchObject({
       status: 'False',
       reason: 'Building',
@@ -67,7 +67,7 @@ test('its condition ImageBuilt is False while its image is built and True from t
   await flake.open()
   await waitForPhase(cluster, pod, 'Running')
   await expect
-    .poll(() => imageBuilt(cluster, pod), LIMIT)
+    .poll(() => imageBuilt(cluster, pod), PATIENT)
     .toMatchObject({ status: 'True', reason: 'Built', message: `${image}: image loaded` })
   expect(watch.reasonsOf(pod.name).join(' ')).toMatch(/^(Pending )?Building (Importing )?Built$/)
 })
@@ -132,10 +132,10 @@ test('`kubectl get nixbuild` and `nb` print image tag, system, status, build nod
 test('`kubectl describe pod` tells the story while it happens', async () => {
   const { pod, flake, image, inNamespace } = await applyColdPod('described')
   const describe = () => cluster.kubectl(['describe', 'pod', pod.name, inNamespace])
-  await expect.poll(describe, LIMIT).toMatch(/Waiting\n(.*\n)*.*enbi\.hrzn\.ee\/ImageBuilt +False/)
-  await expect.poll(describe, LIMIT).toMatch(/Normal +NixBuildStarted .* enbi-shim +Building /)
+  await expect.poll(describe, PATIENT_BY_PROGRAM).toMatch(/Waiting\n(.*\n)*.*enbi\.hrzn\.ee\/ImageBuilt +False/)
+  await expect.poll(describe, PATIENT_BY_PROGRAM).toMatch(/Normal +NixBuildStarted .* enbi-shim +Building /)
   await flake.open()
   await waitForPhase(cluster, pod, 'Running')
-  await expect.poll(describe, LIMIT).toMatch(/enbi\.hrzn\.ee\/ImageBuilt +True/)
-  await expect.poll(describe, LIMIT).toContain(`Built and loaded ${image} in `)
+  await expect.poll(describe, PATIENT_BY_PROGRAM).toMatch(/enbi\.hrzn\.ee\/ImageBuilt +True/)
+  await expect.poll(describe, PATIENT_BY_PROGRAM).toContain(`Built and loaded ${image} in `)
 })

@@ -8,6 +8,6 @@ const Pod = v.object({ status: v.object({ conditions: v.optional(v.array(conditi
 
 /** The condition of ours that the pod has now. */
 export async function imageBuilt(cluster: Cluster, { namespace, name }: PodName): Promise<Condition | undefined> {
-  const pod = v.parse(Pod, await cluster.get('pod', name, `--namespace=${namespace}`))
+  const pod = v.parse(Pod, await cluster.read(`/api/v1/namespaces/${namespace}/pods/${name}`))
   return pod.status.conditions.find(({ type }) => type === IMAGE_BUILT_CONDITION)
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { kubernetesProgram } from '../node/programs.ts'
+import { PATIENCE_MS } from '../patience.ts'
 
 export interface KubectlOptions {
   readonly input?: string
@@ -8,7 +9,8 @@ export interface KubectlOptions {
   readonly kubeconfig?: string
 }
 
-const LIMIT_MS = 30_000
+/** Longer than it may be told to wait. */
+const LIMIT_MS = PATIENCE_MS + 10_000
 
 /** Runs the real kubectl and returns what it wrote to stdout. Rejects with execa's error, which holds stderr, when it fails. */
 export async function runKubectl(

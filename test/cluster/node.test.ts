@@ -2,12 +2,11 @@ import { join } from 'node:path'
 import { beforeAll, expect, test, vi } from 'vitest'
 import { copyExample, lockExample } from '../node/example.ts'
 import { writePauseImage } from '../node/pause-image.ts'
+import { PATIENCE, PATIENT } from '../patience.ts'
 import type { Cluster } from './cluster.ts'
 import type { ClusterNode } from './node.ts'
 import { podEvents, podManifest, SLEEP, waitForPhase, waitForRollout } from './pods.ts'
 import { useCluster } from './use-cluster.ts'
-
-const WITHIN_20_S = { timeout: 20_000, interval: 200 }
 
 let cluster: Cluster
 let node: ClusterNode
@@ -84,7 +83,7 @@ test('a node without a shim, with labels of its own, pulls straight from contain
   await cluster.apply(podManifest({ ...pod, node: plain.name, image: '127.0.0.1:9/nowhere:1' }))
   await vi.waitFor(
     async () => expect((await podEvents(cluster, pod)).map(event => event.reason)).toContain('Failed'),
-    WITHIN_20_S,
+    PATIENT,
   )
 })
 
@@ -96,10 +95,10 @@ test('a kubelet that is killed is soon known to be lost, and takes its pods up a
   await cluster.apply(podManifest({ ...pod, node: lost.name, image, imagePullPolicy: 'Never' }))
   await waitForPhase(cluster, pod, 'Running')
   await lost.kubelet.kill()
-  await cluster.kubectl(['wait', '--for=condition=Ready=Unknown', `node/${lost.name}`, '--timeout=25s'])
+  await cluster.kubectl(['wait', '--for=condition=Ready=Unknown', `node/${lost.name}`, `--timeout=${PATIENCE}`])
   await lost.kubelet.start()
-  await cluster.kubectl(['wait', '--for=condition=Ready', `node/${lost.name}`, '--timeout=20s'])
-  expect(await cluster.get('pod', pod.name, `--namespace=${pod.namespace}`)).toMatchObject({
+  await cluster.kubectl(['wait', '--for=condition=Ready', `node/${lost.name}`, `--timeout=${PATIENCE}`])
+  expect(await cluster.read(`/api/v1/namespaces/${pod.namespace}/pods/${pod.name}`)).toMatchObject({
     status: { phase: 'Running', containerStatuses: [{ restartCount: 0 }] },
   })
 })

@@ -2,6 +2,7 @@ import { glob, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { QUICK_ELECTION } from '../controller/world.ts'
+import { PATIENT } from '../patience.ts'
 import { untilNixBuilds } from '../report/telling-shim.ts'
 import type { Controller } from './controller.ts'
 import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
@@ -9,12 +10,11 @@ import { imageBuilt } from './image-built.ts'
 import { podLogsDir } from './kubelet.ts'
 import type { ClusterNode } from './node.ts'
 import { type PodName, podEvents, podManifest, waitForPhase } from './pods.ts'
-import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+import { type OwnWholeCluster, startWholeCluster } from './whole-cluster.ts'
 
-const LIMIT = { timeout: 25_000, interval: 250 }
 const SAYS_HELLO = ['/bin/busybox', 'sh', '-c', 'echo hello; exec /bin/busybox sleep 86400']
 
-let cluster: WholeCluster
+let cluster: OwnWholeCluster
 let node: ClusterNode
 
 beforeAll(async () => {
@@ -34,13 +34,13 @@ test('an API server that is away does not keep a container from starting, and is
   await untilNixBuilds(cluster, pod.namespace, { status: 'Building', buildNode: node.name })
   await apiServer.kill()
   await flake.open()
-  await expect.poll(() => outputOf(pod), LIMIT).toBe('hello\n')
+  await expect.poll(() => outputOf(pod), PATIENT).toBe('hello\n')
   await apiServer.start()
 
   await waitForPhase(cluster, pod, 'Running')
   await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
-  await expect.poll(() => reasonsOf(pod), LIMIT).toContain('NixBuildSucceeded')
+  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
+  await expect.poll(() => reasonsOf(pod), PATIENT).toContain('NixBuildSucceeded')
   expect(await reasonsOf(pod)).not.toContain('Failed')
 })
 
@@ -53,34 +53,34 @@ test('without a controller pods start; it makes up for what it missed once it is
   expect(await reasonsOf(pod)).not.toContain('Failed')
   expect(await imageBuilt(cluster, pod)).toBeUndefined()
   await using _controller = await startController()
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
 })
 
 test('a controller that is killed in the middle of a build goes on where it was when it is started again', async () => {
   await using controller = await startController()
   const flake = await makeGatedFlake(cluster)
   const pod = await startPod('killed', flake)
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Building' })
+  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'False', reason: 'Building' })
   await controller.daemon.kill()
   await flake.open()
   await waitForPhase(cluster, pod, 'Running')
   expect(await imageBuilt(cluster, pod)).toMatchObject({ status: 'False', reason: 'Building' })
   await controller.daemon.start()
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
 })
 
 test('of two controllers one is active, and the other takes over in the middle of a build when that is killed', async () => {
   await using first = await startController()
-  await expect.poll(() => readiness(first), LIMIT).toBe('ok: leading\n')
+  await expect.poll(() => readiness(first), PATIENT).toBe('ok: leading\n')
   await using second = await startController()
   expect(await readiness(second)).toBe('ok: another leads\n')
   const flake = await makeGatedFlake(cluster)
   const pod = await startPod('two', flake)
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Building' })
+  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'False', reason: 'Building' })
   expect(await readiness(second)).toBe('ok: another leads\n')
   await first.daemon.kill()
   await flake.open()
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
   expect(await readiness(second)).toBe('ok: leading\n')
   await waitForPhase(cluster, pod, 'Running')
 })

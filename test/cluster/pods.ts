@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { type PodRecipe, recipeAnnotations } from '../node/recipe-pull.ts'
+import { PATIENCE } from '../patience.ts'
 import type { Cluster } from './cluster.ts'
 
 export interface PodPlan {
@@ -48,13 +49,13 @@ export interface PodName {
   readonly name: string
 }
 
-/** Rejects with what is known of the pod when it takes longer than half a minute. */
+/** Rejects with what is known of the pod when it takes too long. */
 export async function waitForPhase(cluster: Cluster, pod: PodName, phase: 'Running' | 'Succeeded'): Promise<void> {
   const { namespace, name } = pod
   try {
     await cluster.kubectl([
       ...['wait', `pod/${name}`, `--namespace=${namespace}`],
-      ...[`--for=jsonpath={.status.phase}=${phase}`, '--timeout=25s'],
+      ...[`--for=jsonpath={.status.phase}=${phase}`, `--timeout=${PATIENCE}`],
     ])
   } catch (cause) {
     const description = await cluster.kubectl(['describe', 'pod', name, `--namespace=${namespace}`]).catch(String)
@@ -62,11 +63,11 @@ export async function waitForPhase(cluster: Cluster, pod: PodName, phase: 'Runni
   }
 }
 
-/** Rejects with what is known of the pods in the namespace when it takes longer than half a minute. */
+/** Rejects with what is known of the pods in the namespace when it takes too long. */
 export async function waitForRollout(cluster: Cluster, { namespace, name }: PodName): Promise<void> {
   const inNamespace = `--namespace=${namespace}`
   try {
-    await cluster.kubectl(['rollout', 'status', `deployment/${name}`, inNamespace, '--timeout=28s'])
+    await cluster.kubectl(['rollout', 'status', `deployment/${name}`, inNamespace, `--timeout=${PATIENCE}`])
   } catch (cause) {
     const description = await cluster.kubectl(['describe', 'pods', inNamespace]).catch(String)
     const log = await cluster.kubectl(['logs', `deployment/${name}`, inNamespace, '--tail=20']).catch(String)
@@ -82,6 +83,6 @@ export type PodEvent = v.InferOutput<typeof EventList>['items'][number]
 
 /** What was recorded about a pod. */
 export async function podEvents(cluster: Cluster, { namespace, name }: PodName): Promise<PodEvent[]> {
-  const about = `--field-selector=involvedObject.kind=Pod,involvedObject.name=${name}`
-  return v.parse(EventList, await cluster.get('events', `--namespace=${namespace}`, about)).items
+  const about = new URLSearchParams({ fieldSelector: `involvedObject.kind=Pod,involvedObject.name=${name}` })
+  return v.parse(EventList, await cluster.read(`/api/v1/namespaces/${namespace}/events?${about}`)).items
 }

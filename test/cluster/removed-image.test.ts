@@ -4,23 +4,21 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { copyExample } from '../node/example.ts'
 import type { PodRecipe } from '../node/recipe-pull.ts'
+import { PATIENT } from '../patience.ts'
 import { untilNixBuilds } from '../report/telling-shim.ts'
 import { makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { type PodName, podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
+import { useWholeCluster } from './use-cluster.ts'
 import { watchImageBuilt } from './watch-image-built.ts'
-import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
-
-const LIMIT = { timeout: 40_000, interval: 200 }
-/** The kubelet starts twice, and looks at its disk every 10 s. */
-const LONGER = { timeout: 90_000 }
+import type { WholeCluster } from './whole-cluster.ts'
 
 let cluster: WholeCluster
 let node: ClusterNode
 
 beforeAll(async () => {
-  cluster = await startWholeCluster({ controllerFlags: [] })
+  cluster = await useWholeCluster()
   node = await cluster.addNode({ kubeletConfig: { imageMinimumGCAge: '1ms' } })
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
@@ -36,13 +34,13 @@ test('`crictl rmi` lets go of the gc root and of the entry in the NixBuild; the 
   await flake.close()
   await using watch = await watchImageBuilt(cluster, built.namespace)
   const next = await built.apply('next')
-  await expect.poll(() => imageBuilt(cluster, next), LIMIT).toMatchObject({ status: 'False', reason: 'Building' })
+  await expect.poll(() => imageBuilt(cluster, next), PATIENT).toMatchObject({ status: 'False', reason: 'Building' })
   await flake.open()
   await expectRunning(built, next)
   expect(watch.reasonsOf(next.name).filter(reason => reason === 'Built')).toEqual(['Built'])
 })
 
-test("the kubelet's garbage collection of images does so, too, and the next pull works", LONGER, async () => {
+test("the kubelet's garbage collection of images does so, too, and the next pull works", async () => {
   const { url: flakeUrl } = await copyExample('formats', node.bed.dir)
   const built = await runAndDelete({ image: 'registry.example/removed/collected:1', flakeUrl, packageName: 'stream' })
   await withFullDisk(() => expectForgotten(built))
@@ -80,14 +78,14 @@ function removeImage({ image }: BuiltImage): Promise<void> {
 }
 
 async function expectForgotten({ image, namespace, storePath }: BuiltImage): Promise<void> {
-  await expect.poll(() => node.bed.cri().imageStatus(image), LIMIT).toBeUndefined()
-  await expect.poll(() => isCollected(storePath), LIMIT).toBe(true)
+  await expect.poll(() => node.bed.cri().imageStatus(image), PATIENT).toBeUndefined()
+  await expect.poll(() => isCollected(storePath), PATIENT).toBe(true)
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: node.name, nodes: [] })
 }
 
 async function expectRunning({ namespace, image }: BuiltImage, pod: PodName): Promise<void> {
   await waitForPhase(cluster, pod, 'Running')
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
   expect((await podEvents(cluster, pod)).map(({ reason }) => reason)).not.toContain('Failed')
   const { id } = await node.bed.cri().waitForImage(image)
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: node.name, imageDigest: id }] })

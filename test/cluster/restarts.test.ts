@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { PATIENT } from '../patience.ts'
 import { countBuilds, untilLogged } from '../pull/builds.ts'
 import { nixBuildManifest, untilNixBuilds } from '../report/telling-shim.ts'
 import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
@@ -6,8 +7,6 @@ import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { type PodName, podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
 import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
-
-const LIMIT = { timeout: 25_000, interval: 250 }
 
 let cluster: WholeCluster
 let node: ClusterNode
@@ -23,7 +22,7 @@ test('a shim that is killed in the middle of a build leaves nothing Building, an
   const pod = await startPod('killed', flake)
   await node.shim.daemon.kill()
   // The kubelet asks again after its back-off.
-  await expect.poll(() => reasonsOf(pod), LIMIT).toContain('Failed')
+  await expect.poll(() => reasonsOf(pod), PATIENT).toContain('Failed')
   await node.shim.daemon.start()
   await untilNixBuilds(cluster, pod.namespace, {
     status: 'Pending',
@@ -32,7 +31,7 @@ test('a shim that is killed in the middle of a build leaves nothing Building, an
   await flake.open()
   await waitForPhase(cluster, pod, 'Running')
   await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
 })
 
 test('a shim that is killed and stays away leaves nothing Building either', async () => {
@@ -44,7 +43,7 @@ test('a shim that is killed and stays away leaves nothing Building either', asyn
     ...{ status: 'Pending', conditions: [{ type: 'Complete', status: 'False', reason: 'NodeLost' }] },
     attempts: [{ node: silent.name, reason: `the shim of node ${silent.name} is silent` }],
   })
-  await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'False', reason: 'Pending' })
+  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'False', reason: 'Pending' })
 })
 
 test('a shim that is killed in the middle of a build that was given to it builds it when it is started again', async () => {
@@ -95,7 +94,7 @@ test('a kubelet that is restarted in the middle of a build joins it with its nex
   const pod = await startPod('kubelet', flake)
   await node.kubelet.restart()
   const pulls = async () => (await reasonsOf(pod)).filter(reason => reason === 'Pulling').length
-  await expect.poll(pulls, LIMIT).toBe(2)
+  await expect.poll(pulls, PATIENT).toBe(2)
   await flake.open()
   await waitForPhase(cluster, pod, 'Running')
   expect(await countBuilds(node.shim, imageOf('kubelet'))).toBe(1)
@@ -112,7 +111,7 @@ async function startPod(name: string, flake: GatedFlake, on = node): Promise<Pod
   const recipe = flake.recipe(imageOf(name))
   await cluster.apply(podManifest({ ...pod, node: on.name, image: recipe.image, recipe, command: SLEEP }))
   await untilNixBuilds(cluster, pod.namespace, { status: 'Building', buildNode: on.name })
-  await expect.poll(() => flake.isBuilding(on), LIMIT).toBe(true)
+  await expect.poll(() => flake.isBuilding(on), PATIENT).toBe(true)
   return pod
 }
 

@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { QUICK_ELECTION } from '../controller/world.ts'
+import { PATIENCE, PATIENT } from '../patience.ts'
 import { listNixBuilds, nixBuildManifest } from '../report/telling-shim.ts'
 import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
 import type { ClusterNode } from './node.ts'
 import { podManifest, SLEEP, waitForPhase } from './pods.ts'
 import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
-
-const LIMIT = { timeout: 25_000, interval: 250 }
 
 let cluster: WholeCluster
 let node: ClusterNode
@@ -29,9 +28,9 @@ test('of the finished NixBuilds of a namespace the latest stay, and the one that
   const used = await addPod(namespace, 'used')
   // Of those that end in one second the first by name counts as the latest.
   for (const name of ['d-first', 'c-second', 'b-third', 'a-fourth']) await addFinished(namespace, name)
-  await expect.poll(() => namesIn(namespace), LIMIT).toEqual(['a-fourth', 'b-third', used].toSorted())
+  await expect.poll(() => namesIn(namespace), PATIENT).toEqual(['a-fourth', 'b-third', used].toSorted())
   await cluster.kubectl(['delete', 'pod', 'used', `--namespace=${namespace}`])
-  await expect.poll(() => namesIn(namespace), LIMIT).toEqual(['a-fourth', 'b-third'])
+  await expect.poll(() => namesIn(namespace), PATIENT).toEqual(['a-fourth', 'b-third'])
 })
 
 test('a finished NixBuild goes when it is old enough, but not while a living pod uses it', async () => {
@@ -39,9 +38,9 @@ test('a finished NixBuild goes when it is old enough, but not while a living pod
   const namespace = await cluster.createNamespace()
   const used = await addPod(namespace, 'used')
   await addFinished(namespace, 'old')
-  await expect.poll(() => namesIn(namespace), LIMIT).toEqual([used])
+  await expect.poll(() => namesIn(namespace), PATIENT).toEqual([used])
   await cluster.kubectl(['delete', 'pod', 'used', `--namespace=${namespace}`])
-  await expect.poll(() => namesIn(namespace), LIMIT).toEqual([])
+  await expect.poll(() => namesIn(namespace), PATIENT).toEqual([])
 })
 
 /** A running pod; resolves to the name of the NixBuild that was made for it. */
@@ -58,7 +57,7 @@ async function addFinished(namespace: string, name: string): Promise<void> {
   const { image: imageTag, ...spec } = flake.recipe(imageOf(namespace, name))
   await cluster.apply(nixBuildManifest(namespace, name, { imageTag, ...spec }))
   const status = '--for=jsonpath={.status.status}=Succeeded'
-  await cluster.kubectl(['wait', `nixbuild/${name}`, `--namespace=${namespace}`, status, '--timeout=20s'])
+  await cluster.kubectl(['wait', `nixbuild/${name}`, `--namespace=${namespace}`, status, `--timeout=${PATIENCE}`])
 }
 
 function imageOf(namespace: string, name: string): string {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { PATIENT } from '../patience.ts'
 import { countBuilds } from '../pull/builds.ts'
 import { listNixBuilds, untilNixBuilds } from '../report/telling-shim.ts'
 import { readStatus } from '../status/read-status.ts'
@@ -6,9 +7,9 @@ import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { podEvents, podManifest, SLEEP, waitForPhase } from './pods.ts'
-import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
+import { useWholeCluster } from './use-cluster.ts'
+import type { WholeCluster } from './whole-cluster.ts'
 
-const LIMIT = { timeout: 25_000 }
 const MAX_BUILDS = 3
 /** One place is left for the next namespace. */
 const PLACES = MAX_BUILDS - 1
@@ -18,7 +19,7 @@ let node: ClusterNode
 
 beforeAll(async () => {
   const nix = { user: 'nobody', maxBuilds: MAX_BUILDS }
-  cluster = await startWholeCluster({ controllerFlags: [] })
+  cluster = await useWholeCluster()
   node = await cluster.addNode({ shim: { config: { nix } } })
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
@@ -34,7 +35,7 @@ test('ten pods of one recipe at once are one nix build, and all of them run', as
     const events = await Promise.all(pods.map(pod => podEvents(cluster, pod)))
     return events.filter(each => each.some(({ reason }) => reason === 'NixBuildStarted')).length
   }
-  await expect.poll(started, LIMIT).toBe(pods.length)
+  await expect.poll(started, PATIENT).toBe(pods.length)
   const { runs } = await readStatus(node.shim.socket)
   const waiters = pods.map(pod => expect.objectContaining({ namespace, pod: pod.name }))
   expect(runs).toMatchObject([{ image, waiting: pods.length, waiters: expect.arrayContaining(waiters) }])
@@ -43,7 +44,7 @@ test('ten pods of one recipe at once are one nix build, and all of them run', as
   expect(await countBuilds(node.shim, image)).toBe(1)
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded' })
   for (const pod of pods) {
-    await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+    await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
     expect((await podEvents(cluster, pod)).map(({ reason }) => reason)).not.toContain('Failed')
   }
 })
@@ -56,15 +57,15 @@ test('different recipes of a namespace build side by side in all places but one;
     return wishes.filter((_, index) => states[index])
   }
   await cluster.apply(...wishes.map(({ manifest }) => manifest))
-  await expect.poll(async () => (await building()).length, LIMIT).toBe(PLACES)
-  await expect.poll(progressOf(namespace), LIMIT).toContain('waiting for a build to end')
+  await expect.poll(async () => (await building()).length, PATIENT).toBe(PLACES)
+  await expect.poll(progressOf(namespace), PATIENT).toContain('waiting for a build to end')
   expect(await building()).toHaveLength(PLACES)
 
   const [first] = await building()
   await first?.flake.open()
-  await expect.poll(progressOf(namespace), LIMIT).not.toContain('waiting for a build to end')
+  await expect.poll(progressOf(namespace), PATIENT).not.toContain('waiting for a build to end')
   const others = wishes.filter(wish => wish !== first)
-  await expect.poll(building, LIMIT).toEqual(others)
+  await expect.poll(building, PATIENT).toEqual(others)
   await Promise.all(others.map(({ flake }) => flake.open()))
   await Promise.all(wishes.map(({ pod }) => waitForPhase(cluster, pod, 'Running')))
 })

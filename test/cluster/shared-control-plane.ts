@@ -3,37 +3,56 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
+import type { Access } from './access.ts'
 import { connectCluster } from './cluster.ts'
-import { type ControlPlane, startControlPlane } from './control-plane.ts'
+import { startControlPlane } from './control-plane.ts'
+import { startWholeCluster } from './whole-cluster.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** The socket that answers with the Access of the control plane that all test files share. */
     sharedControlPlane: string
+    /** The same of the one whose controller runs, with flags of its own. */
+    sharedLedControlPlane: string
   }
 }
 
-/** Vitest's global set-up. The control plane is started when the first test file asks for it: a run without one pays nothing. */
+/** Vitest's global set-up. A control plane is started when the first test file asks for it: a run without one pays nothing. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const dir = await mkdtemp(join(tmpdir(), 'enbi-shared-'))
-  const socket = join(dir, 'socket')
-  let starting: Promise<ControlPlane> | undefined
-  const server = createServer({ allowHalfOpen: true }, async client => {
-    client.on('error', () => {}) // the test process may have ended meanwhile
-    starting ??= startShared()
-    client.end(await describe(starting))
-  })
-  await new Promise<void>(resolve => server.listen(socket, resolve))
-  project.provide('sharedControlPlane', socket)
+  const bare = await share(join(dir, 'bare'), startBare)
+  const led = await share(join(dir, 'led'), () => startWholeCluster({ controllerFlags: [] }))
+  project.provide('sharedControlPlane', bare.socket)
+  project.provide('sharedLedControlPlane', led.socket)
   return async () => {
-    server.close()
-    const controlPlane = await starting?.catch(() => undefined)
-    await controlPlane?.[Symbol.asyncDispose]()
+    await Promise.all([bare.end(), led.end()])
     await rm(dir, { recursive: true })
   }
 }
 
-async function startShared(): Promise<ControlPlane> {
+interface Shared extends AsyncDisposable {
+  readonly access: Access
+}
+
+async function share(socket: string, start: () => Promise<Shared>) {
+  let starting: Promise<Shared> | undefined
+  const server = createServer({ allowHalfOpen: true }, async client => {
+    client.on('error', () => {}) // the test process may have ended meanwhile
+    starting ??= start()
+    client.end(await describe(starting))
+  })
+  await new Promise<void>(resolve => server.listen(socket, resolve))
+  return {
+    socket,
+    async end() {
+      server.close()
+      const shared = await starting?.catch(() => undefined)
+      await shared?.[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function startBare(): Promise<Shared> {
   const controlPlane = await startControlPlane()
   try {
     await (await connectCluster(controlPlane.access)).installDeploy()
@@ -44,7 +63,7 @@ async function startShared(): Promise<ControlPlane> {
   }
 }
 
-async function describe(starting: Promise<ControlPlane>): Promise<string> {
+async function describe(starting: Promise<Shared>): Promise<string> {
   try {
     const { access } = await starting
     return JSON.stringify({ access })

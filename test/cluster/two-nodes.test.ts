@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { PATIENT } from '../patience.ts'
 import { countBuilds } from '../pull/builds.ts'
 import { listNixBuilds, nixBuildManifest } from '../report/telling-shim.ts'
 import { makeGatedFlake } from './gated-flake.ts'
@@ -6,9 +7,6 @@ import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
 import { podManifest, SLEEP, waitForPhase } from './pods.ts'
 import { startWholeCluster, type WholeCluster } from './whole-cluster.ts'
-
-/** A node is known to be lost after 10 s (controller-manager.ts). */
-const LIMIT = { timeout: 30_000, interval: 250 }
 
 let cluster: WholeCluster
 let node: ClusterNode
@@ -27,14 +25,14 @@ test('two nodes that pull one recipe both get the image, and share its NixBuild'
   const image = 'registry.example/nodes/both:1'
   const pods = [node, other].map(each => ({ namespace, name: `on-${each.name}`, node: each.name }))
   await cluster.apply(...pods.map(pod => podManifest({ ...pod, image, recipe: flake.recipe(image), command: SLEEP })))
-  for (const each of [node, other]) await expect.poll(() => flake.isBuilding(each), LIMIT).toBe(true)
+  for (const each of [node, other]) await expect.poll(() => flake.isBuilding(each), PATIENT).toBe(true)
   await flake.open()
 
   for (const pod of pods) await waitForPhase(cluster, pod, 'Running')
   for (const pod of pods) {
-    await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True', reason: 'Built' })
+    await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
   }
-  await expect.poll(() => nodesOf(namespace), LIMIT).toEqual([[node.name, other.name].toSorted()])
+  await expect.poll(() => nodesOf(namespace), PATIENT).toEqual([[node.name, other.name].toSorted()])
   const [build] = await listNixBuilds(cluster, namespace)
   const ids = await Promise.all([node, other].map(async ({ bed }) => (await bed.cri().imageStatus(image))?.id))
   expect(build?.status.nodes.map(({ imageDigest }) => imageDigest)).toEqual(ids)
@@ -51,9 +49,9 @@ test('a node that pulls later than another joins its NixBuild', async () => {
     const recipe = flake.recipe(image)
     await cluster.apply(podManifest({ ...pod, node: each.name, image, recipe, command: SLEEP }))
     await waitForPhase(cluster, pod, 'Running')
-    await expect.poll(() => imageBuilt(cluster, pod), LIMIT).toMatchObject({ status: 'True' })
+    await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True' })
   }
-  await expect.poll(() => nodesOf(namespace), LIMIT).toEqual([[node.name, other.name].toSorted()])
+  await expect.poll(() => nodesOf(namespace), PATIENT).toEqual([[node.name, other.name].toSorted()])
   const [build] = await listNixBuilds(cluster, namespace)
   expect(build?.status).toMatchObject({ status: 'Succeeded', buildNode: node.name })
 })
@@ -68,20 +66,20 @@ test('a NixBuild made by hand moves on when its node is lost in the middle of th
     await cluster.kubectl(['uncordon', node.name, other.name])
   })
   await cluster.apply(nixBuildManifest(namespace, 'by-hand', { imageTag, ...spec }))
-  await expect.poll(() => flake.isBuilding(lost), LIMIT).toBe(true)
+  await expect.poll(() => flake.isBuilding(lost), PATIENT).toBe(true)
   await expect
-    .poll(() => listNixBuilds(cluster, namespace), LIMIT)
+    .poll(() => listNixBuilds(cluster, namespace), PATIENT)
     .toMatchObject([{ status: { status: 'Building', buildNode: lost.name } }])
   await cluster.kubectl(['uncordon', node.name])
 
   await lost.bed[Symbol.asyncDispose]()
-  await expect.poll(() => flake.isBuilding(node), LIMIT).toBe(true)
+  await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(true)
   await expect
-    .poll(() => listNixBuilds(cluster, namespace), LIMIT)
+    .poll(() => listNixBuilds(cluster, namespace), PATIENT)
     .toMatchObject([{ status: { status: 'Building', buildNode: node.name, attempts: [{ node: lost.name }] } }])
   await flake.open()
   await expect
-    .poll(() => listNixBuilds(cluster, namespace), LIMIT)
+    .poll(() => listNixBuilds(cluster, namespace), PATIENT)
     .toMatchObject([
       {
         status: {
@@ -103,25 +101,25 @@ test('a pod on another node takes over the NixBuild of a node that is lost in th
     await cluster.apply(
       podManifest({ namespace, name, node: on.name, image, recipe: flake.recipe(image), command: SLEEP }),
     )
-    await expect.poll(() => flake.isBuilding(on), LIMIT).toBe(true)
+    await expect.poll(() => flake.isBuilding(on), PATIENT).toBe(true)
   }
   await start('first', lost)
   await expect
-    .poll(() => listNixBuilds(cluster, namespace), LIMIT)
+    .poll(() => listNixBuilds(cluster, namespace), PATIENT)
     .toMatchObject([{ status: { status: 'Building', buildNode: lost.name } }])
   await start('second', node)
 
   await lost.bed[Symbol.asyncDispose]()
   await expect
-    .poll(() => listNixBuilds(cluster, namespace), LIMIT)
+    .poll(() => listNixBuilds(cluster, namespace), PATIENT)
     .toMatchObject([{ status: { status: 'Building', buildNode: node.name, attempts: [{ node: lost.name }] } }])
   await flake.open()
   const second = { namespace, name: 'second' }
   await waitForPhase(cluster, second, 'Running')
   await expect
-    .poll(() => listNixBuilds(cluster, namespace), LIMIT)
+    .poll(() => listNixBuilds(cluster, namespace), PATIENT)
     .toMatchObject([{ status: { status: 'Succeeded', buildNode: node.name, nodes: [{ name: node.name }] } }])
-  await expect.poll(() => imageBuilt(cluster, second), LIMIT).toMatchObject({ status: 'True' })
+  await expect.poll(() => imageBuilt(cluster, second), PATIENT).toMatchObject({ status: 'True' })
 })
 
 /** Names of the nodes that have the image, of each NixBuild of the namespace. */

@@ -2,12 +2,13 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample, type Example } from '../node/example.ts'
+import { SHIM_MAIN } from '../node/own-programs.ts'
 import { PYTHON, PYTHON_ENV } from '../node/python.ts'
 import { recipePull } from '../node/recipe-pull.ts'
-import { MAIN, type Shim } from '../node/shim.ts'
+import type { Shim } from '../node/shim.ts'
+import { PATIENT } from '../patience.ts'
 import { enbiShim } from './enbi-shim.ts'
 
-const LIMIT = { timeout: 20_000 }
 const CTRL_C = '\x03'
 const CURSOR_IS_BACK = '\x1b[?25h'
 let bed: Bed
@@ -29,7 +30,7 @@ function status(...more: string[]) {
 
 /** `status --watch` that goes on until it is told to end, and what it has written so far. */
 function watch(socket: string, ...more: string[]) {
-  return start([process.execPath, MAIN, 'status', '--watch', '--socket', socket, ...more])
+  return start([process.execPath, SHIM_MAIN, 'status', '--watch', '--socket', socket, ...more])
 }
 
 const PTY = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'
@@ -37,7 +38,7 @@ const SIZED = ['sh', '-c', 'stty rows 60 cols 120 && exec "$@"', 'sh']
 
 /** The same on a terminal of its own, whose keyboard is the standard input. */
 function watchOnTerminal(socket: string) {
-  const command = [process.execPath, MAIN, 'status', '--watch', '--socket', socket]
+  const command = [process.execPath, SHIM_MAIN, 'status', '--watch', '--socket', socket]
   return start([PYTHON, '-I', '-c', PTY, ...SIZED, ...command])
 }
 
@@ -72,10 +73,10 @@ describe('enbi-shim status', () => {
 
   it('goes on with --watch, in blocks where there is no terminal, and ends well on Ctrl-C', async () => {
     const { child, written } = watch(shim.socket)
-    await expect.poll(written, LIMIT).toContain('Disk')
+    await expect.poll(written, PATIENT).toContain('Disk')
     expect(written()).not.toContain('registry.example/watched:1')
     await pull('registry.example/watched:1', 'docker-archive')
-    await expect.poll(written, LIMIT).toMatch(/registry\.example\/watched:1 +done/)
+    await expect.poll(written, PATIENT).toMatch(/registry\.example\/watched:1 +done/)
     child.kill('SIGINT')
     expect(await child).toMatchObject({ exitCode: 0, stderr: '' })
   })
@@ -90,16 +91,16 @@ describe('enbi-shim status', () => {
         .slice(0, -1)
         .map(line => JSON.parse(line))
     const isKept = () => JSON.stringify(reports().at(-1)?.images).includes(image)
-    await expect.poll(() => reports().length > 0 && isKept(), LIMIT).toBe(true)
+    await expect.poll(() => reports().length > 0 && isKept(), PATIENT).toBe(true)
     await bed.cri(shim.socket).removeImage(image)
-    await expect.poll(isKept, LIMIT).toBe(false)
+    await expect.poll(isKept, PATIENT).toBe(false)
     child.kill('SIGINT')
     expect(await child).toMatchObject({ exitCode: 0 })
   })
 
   it('ends when nobody reads what it writes any more', async () => {
     const { child, written } = watch(shim.socket)
-    await expect.poll(written, LIMIT).toContain('Disk')
+    await expect.poll(written, PATIENT).toContain('Disk')
     child.stdout.destroy()
     await pull('registry.example/unread:1', 'docker-archive')
     expect(await child).toMatchObject({ exitCode: 0, stderr: '' })
@@ -122,7 +123,7 @@ describe('enbi-shim status', () => {
   it('does not hold up a shim that stops', async () => {
     const own = await bed.startShim({ config: { shutdownTimeout: '1h' } })
     const { child, written } = watch(own.socket)
-    await expect.poll(written, LIMIT).toContain('Disk')
+    await expect.poll(written, PATIENT).toContain('Disk')
     expect(await own.daemon.stop()).toBe(0)
     expect(await child).toMatchObject({ exitCode: 3, stderr: expect.stringContaining('has stopped') })
   })
@@ -131,9 +132,9 @@ describe('enbi-shim status', () => {
 describe('on a terminal', () => {
   it('--watch draws anew in place until Ctrl-C', async () => {
     const { child, written } = watchOnTerminal(shim.socket)
-    await expect.poll(written, LIMIT).toContain('Disk')
+    await expect.poll(written, PATIENT).toContain('Disk')
     await pull('registry.example/live:1', 'docker-archive-gzip')
-    await expect.poll(written, LIMIT).toMatch(/registry\.example\/live:1 +done/)
+    await expect.poll(written, PATIENT).toMatch(/registry\.example\/live:1 +done/)
     child.stdin.write(CTRL_C)
     expect(await child).toMatchObject({ exitCode: 0 })
     expect(written()).toContain(CURSOR_IS_BACK)

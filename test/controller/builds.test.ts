@@ -3,10 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, 
 import type { ObjectName } from '../../kube/contract.ts'
 import { NODE_LABEL } from '../../kube/names.ts'
 import type { Controller } from '../cluster/controller.ts'
+import { PATIENT } from '../patience.ts'
 import { given, pending } from './views.ts'
 import { startWorld, type World } from './world.ts'
-
-const SOON = { timeout: 15_000, interval: 50 }
 
 let world: World
 let controller: Controller
@@ -64,7 +63,7 @@ function startRenewing(node: string, clock = 0): { stop(): Promise<void> } {
   }
 }
 
-const waitForBuild = (build: ObjectName, expected: object, options = SOON) =>
+const waitForBuild = (build: ObjectName, expected: object, options = PATIENT) =>
   vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), options)
 
 describe('a NixBuild made by hand', () => {
@@ -88,7 +87,7 @@ describe('a NixBuild made by hand', () => {
       const all = await Promise.all(builds.map(build => world.build(build)))
       const counts = nodes.map(node => all.filter(build => build?.metadata.labels[NODE_LABEL] === node).length)
       expect(counts).toEqual([2, 2, 2])
-    }, SOON)
+    }, PATIENT)
   })
 
   it('waits with the reason when there is no node, and is given to the first that comes', async () => {
@@ -160,7 +159,7 @@ describe('a NixBuild made by hand', () => {
         `Normal GivenToAnotherNode Given to node ${other}, for ${reason}`,
         expect.stringMatching(/^Warning Failed given up after 2 tries/),
       ])
-    }, SOON)
+    }, PATIENT)
   })
 
   it('goes to another node when the shim of its own falls silent', async () => {
@@ -186,7 +185,7 @@ describe('a NixBuild made by hand', () => {
     const back = startRenewing(node)
     onTestFinished(back.stop)
     // What was written is looked at again after 10 s, whatever happens.
-    await waitForBuild(build, given(node), { timeout: 5_000, interval: 50 })
+    await waitForBuild(build, given(node), { timeout: 9_000, interval: 50 })
   })
 
   it('stays where it is while the shim renews its Lease, by a clock that is behind', async () => {
@@ -199,7 +198,7 @@ describe('a NixBuild made by hand', () => {
     await world.addNode({ arch })
     const begin = Date.now()
     const longEnough = 2 * LEASE_SECONDS * 1000
-    await vi.waitFor(() => expect(Date.now() - begin).toBeGreaterThan(longEnough), { timeout: 10_000 })
+    await vi.waitFor(() => expect(Date.now() - begin).toBeGreaterThan(longEnough), PATIENT)
     expect(await world.build(build)).toMatchObject({ ...given(node), status: { attempts: [] } })
   })
 

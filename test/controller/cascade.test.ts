@@ -1,8 +1,7 @@
 import { expect, it, vi } from 'vitest'
+import { PATIENT } from '../patience.ts'
 import { ANNOTATIONS } from './views.ts'
 import { startWorld } from './world.ts'
-
-const SOON = { timeout: 25_000, interval: 100 }
 
 it('the NixBuild of a ReplicaSet goes when the ReplicaSet does', async () => {
   await using world = await startWorld()
@@ -26,9 +25,9 @@ it('the NixBuild of a ReplicaSet goes when the ReplicaSet does', async () => {
   await vi.waitFor(async () => {
     const builds = await world.builds(namespace)
     expect(builds).toMatchObject([{ metadata: { ownerReferences: [{ kind: 'ReplicaSet', name: 'web' }] } }])
-  }, SOON)
+  }, PATIENT)
   const [build] = await world.builds(namespace)
   await world.report(node, { namespace, name: build?.metadata.name ?? '' }, { status: 'Succeeded', buildNode: node })
   await cluster.kubectl(['delete', 'replicaset/web', `--namespace=${namespace}`, '--wait=false'])
-  await vi.waitFor(async () => expect(await world.builds(namespace)).toEqual([]), SOON)
+  await vi.waitFor(async () => expect(await world.builds(namespace)).toEqual([]), PATIENT)
 })

@@ -3,10 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import type { ObjectName } from '../../kube/contract.ts'
 import { NODE_LABEL } from '../../kube/names.ts'
 import type { Controller } from '../cluster/controller.ts'
+import { PATIENT } from '../patience.ts'
 import { ANNOTATIONS, given, pending } from './views.ts'
 import { startWorld, type World } from './world.ts'
-
-const SOON = { timeout: 15_000, interval: 50 }
 
 let world: World
 let controller: Controller
@@ -25,14 +24,14 @@ beforeEach(async () => {
 })
 
 const waitForBuild = (build: ObjectName, expected: object) =>
-  vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), SOON)
+  vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), PATIENT)
 
 function firstBuild(): Promise<ObjectName> {
   return vi.waitFor(async () => {
     const [build] = await world.builds(namespace)
     if (!build) throw new Error('no NixBuild')
     return { namespace, name: build.metadata.name }
-  }, SOON)
+  }, PATIENT)
 }
 
 describe('a NixBuild made for a pod', () => {
@@ -57,7 +56,7 @@ describe('a NixBuild made for a pod', () => {
     await world.report(node, build, { status: 'Building', buildNode: node })
     await vi.waitFor(async () => {
       expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
-    }, SOON)
+    }, PATIENT)
     await world.removeNode(node)
     await waitForBuild(build, {
       status: { ...pending('NodeLost', expect.stringContaining(`node ${node} is gone`)), attempts: [{ node }] },
@@ -65,7 +64,7 @@ describe('a NixBuild made for a pod', () => {
     expect((await world.build(build))?.metadata.labels[NODE_LABEL]).toBeUndefined()
     await vi.waitFor(async () => {
       expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Pending' }])
-    }, SOON)
+    }, PATIENT)
   })
 })
 
@@ -80,9 +79,9 @@ describe('a NixBuild that nobody waits for any more', () => {
     await world.report(node, await firstBuild(), { status: 'Building', buildNode: node })
     await vi.waitFor(async () => {
       expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
-    }, SOON)
+    }, PATIENT)
     await world.cluster.kubectl(['delete', 'pod', pod.name, `--namespace=${namespace}`, '--force', '--grace-period=0'])
-    await vi.waitFor(async () => expect(await world.builds(namespace)).toEqual([]), SOON)
+    await vi.waitFor(async () => expect(await world.builds(namespace)).toEqual([]), PATIENT)
   })
 
   it('stays while a pod without annotations names its image, or one that has started pulls it again', async () => {
@@ -93,7 +92,7 @@ describe('a NixBuild that nobody waits for any more', () => {
       pods.set(image, await world.addPod(namespace, node, { annotations, image }))
     }
     await world.addPod(namespace, node, { annotations: {}, image: 'plain:1' })
-    await vi.waitFor(async () => expect(await world.builds(namespace)).toHaveLength(images.length), SOON)
+    await vi.waitFor(async () => expect(await world.builds(namespace)).toHaveLength(images.length), PATIENT)
     for (const { metadata } of await world.builds(namespace))
       await world.report(node, { ...metadata, namespace }, { status: 'Building', buildNode: node })
     const started = { name: 'app', image: 'again:1', imageID: 'sha256:1', ready: true, restartCount: 1 }
@@ -105,7 +104,7 @@ describe('a NixBuild that nobody waits for any more', () => {
     await vi.waitFor(async () => {
       const left = (await world.builds(namespace)).map(({ spec }) => spec.imageTag)
       expect(left.toSorted()).toEqual(['docker.io/library/again:1', 'docker.io/library/plain:1'])
-    }, SOON)
+    }, PATIENT)
   })
 
   it('comes again when it is removed while a pod waits', async () => {
@@ -113,7 +112,7 @@ describe('a NixBuild that nobody waits for any more', () => {
     const uid = async () => (await world.build(await firstBuild()))?.metadata.uid
     const before = await uid()
     await world.cluster.kubectl(['delete', 'nixbuild', (await firstBuild()).name, `--namespace=${namespace}`])
-    await vi.waitFor(async () => expect([before, undefined]).not.toContain(await uid()), SOON)
+    await vi.waitFor(async () => expect([before, undefined]).not.toContain(await uid()), PATIENT)
   })
 })
 

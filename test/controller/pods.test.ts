@@ -3,10 +3,10 @@ import type { Condition } from '../../kube/condition.ts'
 import type { ObjectName } from '../../kube/contract.ts'
 import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
 import type { Controller } from '../cluster/controller.ts'
+import { PATIENT } from '../patience.ts'
 import { ANNOTATIONS } from './views.ts'
 import { startWorld, type World } from './world.ts'
 
-const SOON = { timeout: 15_000, interval: 50 }
 const OWNER = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'rs-1', controller: true }
 
 let world: World
@@ -28,14 +28,14 @@ async function conditionOf(pod: ObjectName): Promise<Condition | undefined> {
 }
 
 const waitForCondition = (pod: ObjectName, condition: object) =>
-  vi.waitFor(async () => expect(await conditionOf(pod)).toMatchObject(condition), SOON)
+  vi.waitFor(async () => expect(await conditionOf(pod)).toMatchObject(condition), PATIENT)
 
 function waitForBuild(namespace: string): Promise<NixBuild & { metadata: { namespace: string } }> {
   return vi.waitFor(async () => {
     const [build] = await world.builds(namespace)
     if (!build) throw new Error('no NixBuild')
     return { ...build, metadata: { ...build.metadata, namespace } }
-  }, SOON)
+  }, PATIENT)
 }
 
 describe('an annotated pod that gets its node', () => {
@@ -131,7 +131,7 @@ describe('the owners of a NixBuild', () => {
         ['rs-1', false],
         ['rs-2', false],
       ])
-    }, SOON)
+    }, PATIENT)
   })
 })
 
@@ -215,7 +215,7 @@ describe('the condition of a pod', () => {
       const conditions = (await world.pod(pod))?.status.conditions
       expect(conditions).toMatchObject(others)
       expect(conditions).toHaveLength(others.length)
-    }, SOON)
+    }, PATIENT)
   })
 
   it('is none of a pod without a node', async () => {
@@ -234,7 +234,7 @@ async function waitForNameOf({ namespace = '' }: ObjectName): Promise<string> {
 function waitForEvent(namespace: string, event: object): Promise<void> {
   return vi.waitFor(
     async () => expect(await world.events(namespace)).toContainEqual(expect.objectContaining(event)),
-    SOON,
+    PATIENT,
   )
 }
 

@@ -1,11 +1,9 @@
-import { join } from 'node:path'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Controller } from '../cluster/controller.ts'
+import { CONTROLLER_MAIN } from '../node/own-programs.ts'
+import { PATIENCE_MS, PATIENT } from '../patience.ts'
 import { QUICK_ELECTION, startWorld, type World } from './world.ts'
-
-const SOON = { timeout: 20_000, interval: 50 }
-const MAIN = join(import.meta.dirname, '../../controller/main.ts')
 
 let world: World
 let node: string
@@ -25,10 +23,10 @@ async function read({ url }: Controller, path: string): Promise<{ status: number
 }
 
 const waitForReadiness = (controller: Controller, status: number, text: unknown) =>
-  vi.waitFor(async () => expect(await read(controller, '/readyz')).toEqual({ status, text }), SOON)
+  vi.waitFor(async () => expect(await read(controller, '/readyz')).toEqual({ status, text }), PATIENT)
 
 async function waitForBuild(namespace: string): Promise<void> {
-  await vi.waitFor(async () => expect(await world.builds(namespace)).toHaveLength(1), SOON)
+  await vi.waitFor(async () => expect(await world.builds(namespace)).toHaveLength(1), PATIENT)
 }
 
 async function expectToWork(): Promise<void> {
@@ -108,7 +106,7 @@ describe('a controller that cannot work', () => {
     await using controller = await startUnready()
     await waitForReadiness(controller, 503, expect.stringMatching(/cannot list resource "pods"/))
     expect((await read(controller, '/readyz')).text).toContain('not all pods have been read yet')
-    await vi.waitFor(async () => expect(await controller.daemon.logTail()).toContain('cannot list resource'), SOON)
+    await vi.waitFor(async () => expect(await controller.daemon.logTail()).toContain('cannot list resource'), PATIENT)
     await kubectl(['apply', '--server-side', '--filename=-'], {
       input: withoutServerFields(rights),
     })
@@ -155,7 +153,7 @@ describe('a controller that cannot work', () => {
     [['--nonsense'], 2, "unknown option '--nonsense'"],
     [['--kubeconfig=/nonexistent', '--listen=127.0.0.1:0'], 2, '/nonexistent'],
   ])('because of %j ends with %i and says why', async (args, exitCode, text) => {
-    const run = await execa(process.execPath, [MAIN, ...args], { reject: false, timeout: 10_000 })
+    const run = await execa(process.execPath, [CONTROLLER_MAIN, ...args], { reject: false, timeout: PATIENCE_MS })
     expect(run.exitCode).toBe(exitCode)
     expect(run.stderr).toContain(text)
   })
@@ -163,13 +161,13 @@ describe('a controller that cannot work', () => {
   it('because its port is in use ends with 1 and says so', async () => {
     await using controller = await start()
     const args = ['--kubeconfig', world.cluster.adminKubeconfig, '--listen', new URL(controller.url).host]
-    const run = await execa(process.execPath, [MAIN, ...args], { reject: false, timeout: 10_000 })
+    const run = await execa(process.execPath, [CONTROLLER_MAIN, ...args], { reject: false, timeout: PATIENCE_MS })
     expect(run.exitCode).toBe(1)
     expect(run.stderr).toContain('is in use: choose another --listen')
   })
 
   it('tells how it is used', async () => {
-    const { stdout } = await execa(process.execPath, [MAIN, '--help'])
+    const { stdout } = await execa(process.execPath, [CONTROLLER_MAIN, '--help'])
     for (const flag of ['--kubeconfig', '--node-repel', '--keep-finished', '--keep-finished-for', '--unwanted-grace']) {
       expect(stdout).toContain(flag)
     }

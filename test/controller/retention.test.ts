@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { time } from '../../kube/time.ts'
 import type { Controller } from '../cluster/controller.ts'
+import { PATIENT } from '../patience.ts'
 import { ANNOTATIONS } from './views.ts'
 import { QUICK_ELECTION, startWorld, type World } from './world.ts'
-
-const SOON = { timeout: 15_000, interval: 50 }
 
 let world: World
 let node: string
@@ -18,11 +18,10 @@ afterAll(async () => world?.[Symbol.asyncDispose]())
 const withFlags = (...flags: string[]): Promise<Controller> =>
   world.cluster.startController({ flags: [...QUICK_ELECTION, ...flags] })
 
-/** A finished NixBuild for the image `app:TAG`, so many seconds old. */
-async function addFinished(namespace: string, tag: string, age = 0, status = 'Succeeded'): Promise<string> {
+/** A NixBuild for the image `app:TAG` that finishes now. */
+async function addFinished(namespace: string, tag: string, status = 'Succeeded'): Promise<string> {
   const build = await world.addBuild(namespace, { imageTag: `app:${tag}` })
-  const completionTime = new Date(Date.now() - age * 1000).toISOString().replace(/\.\d+Z$/, 'Z')
-  await world.report(node, build, { status, buildNode: node, completionTime })
+  await world.report(node, build, { status, buildNode: node, completionTime: time(Date.now()) })
   return build.name
 }
 
@@ -31,17 +30,17 @@ async function namesIn(namespace: string): Promise<string[]> {
 }
 
 const waitForNames = (namespace: string, names: readonly string[]) =>
-  vi.waitFor(async () => expect((await namesIn(namespace)).sort()).toEqual(names.toSorted()), SOON)
+  vi.waitFor(async () => expect((await namesIn(namespace)).sort()).toEqual(names.toSorted()), PATIENT)
 
 describe('finished NixBuilds', () => {
   it('beyond the count of a namespace are removed, the oldest first', async () => {
     const [namespace, other] = [await world.createNamespace(), await world.createNamespace()]
+    const elsewhere = await addFinished(other, 'a')
     const [, second, third] = [
-      await addFinished(namespace, 'a', 30),
-      await addFinished(namespace, 'b', 20, 'Failed'),
-      await addFinished(namespace, 'c', 10),
+      await addFinished(namespace, 'a'),
+      await addFinished(namespace, 'b', 'Failed'),
+      await addFinished(namespace, 'c'),
     ]
-    const elsewhere = await addFinished(other, 'a', 40)
     await using _controller = await withFlags('--keep-finished=2')
     await waitForNames(namespace, [second, third])
     const fourth = await addFinished(namespace, 'd')
@@ -49,12 +48,10 @@ describe('finished NixBuilds', () => {
     expect(await namesIn(other)).toEqual([elsewhere])
   })
 
-  it('that are too old are removed, some now and some when their time comes', async () => {
+  it('that are too old are removed when their time comes', async () => {
     const namespace = await world.createNamespace()
     const unfinished = await world.addBuild(namespace, { imageTag: 'app:c', system: 'riscv64-linux' })
-    await addFinished(namespace, 'a', 3600)
     await using _controller = await withFlags('--keep-finished-for=3s')
-    await waitForNames(namespace, [unfinished.name])
     const young = await addFinished(namespace, 'b')
     const { completionTime = '' } = (await world.build({ namespace, name: young }))?.status ?? {}
     await waitForNames(namespace, [unfinished.name])

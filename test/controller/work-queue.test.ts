@@ -1,12 +1,17 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createWorkQueue, type WorkQueue, type WorkQueuePlan } from '../../controller/work-queue.ts'
 
+/** Each key is a group of its own. */
+const PLAN = { work: async () => {}, workers: 2, groupOf: (key: string) => key, onError: () => {} }
+
 function startQueue(plan: Partial<WorkQueuePlan>): WorkQueue & { readonly ended: Promise<void>; stop(): void } {
   const stop = new AbortController()
   onTestFinished(() => stop.abort())
-  const queue = createWorkQueue({ work: async () => {}, workers: 2, onError: () => {}, signal: stop.signal, ...plan })
+  const queue = createWorkQueue({ ...PLAN, signal: stop.signal, ...plan })
   return Object.assign(queue, { ended: queue.run(), stop: () => stop.abort() })
 }
+
+const groupOf = (key: string) => key.slice(0, key.indexOf('/'))
 
 /** Work that ends when the test says so. */
 function heldWork() {
@@ -99,12 +104,27 @@ describe('a work queue', () => {
     await vi.waitFor(() => expect(done).toEqual(['near']))
   })
 
+  it('has groups of keys take turns, however many keys one has', async () => {
+    const done: string[] = []
+    const queue = startQueue({ work: async key => void done.push(key), workers: 1, groupOf })
+    for (const key of ['flood/1', 'flood/2', 'flood/3', 'team/1']) queue.add(key)
+    await vi.waitFor(() => expect(done).toEqual(['flood/1', 'team/1', 'flood/2', 'flood/3']))
+  })
+
+  it('keeps workers for others when those of one group take long', async () => {
+    const { begun, work } = heldWork()
+    const queue = startQueue({ work, workers: 8, groupOf })
+    for (const key of ['slow/1', 'slow/2', 'slow/3', 'team/1']) queue.add(key)
+    await vi.waitFor(() => expect(begun).toEqual(['slow/1', 'team/1', 'slow/2']))
+    expect(queue.waiting).toBe(1)
+  })
+
   it('begins nothing before it runs', async () => {
     const done: string[] = []
     const stop = new AbortController()
     onTestFinished(() => stop.abort())
     const work = async (key: string) => void done.push(key)
-    const queue = createWorkQueue({ work, workers: 1, onError: () => {}, signal: stop.signal })
+    const queue = createWorkQueue({ ...PLAN, work, workers: 1, signal: stop.signal })
     queue.add('a')
     await new Promise(resolve => setImmediate(() => setImmediate(resolve)))
     expect(done).toEqual([])

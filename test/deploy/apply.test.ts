@@ -6,8 +6,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { findRecipe } from '../../shim/recipes/find-recipe.ts'
 import { startCluster } from '../cluster/cluster.ts'
+import { PATIENT } from '../patience.ts'
 
-const LIMIT = { timeout: 40_000, interval: 100 }
+const POLICIES = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies'
 const OWN_FLAKE = 'deploy/overlays/own-flake'
 let cluster: Awaited<ReturnType<typeof startCluster>>
 
@@ -26,8 +27,8 @@ test('applied again, nothing changes', async () => {
 
 test('the API server finds no fault with the types in the admission policies', async () => {
   for (const name of ['enbi-shim-nixbuilds', 'enbi-shim-leases', 'enbi-shim-events', 'enbi-nixbuild-node']) {
-    const read = async () => v.parse(policySchema, await cluster.get('validatingadmissionpolicy', name))
-    await expect.poll(async () => (await read()).status.observedGeneration, LIMIT).toBeDefined()
+    const read = async () => v.parse(policySchema, await cluster.read(`${POLICIES}/${name}`))
+    await expect.poll(async () => (await read()).status.observedGeneration, PATIENT).toBeDefined()
     expect((await read()).status.typeChecking?.expressionWarnings ?? []).toEqual([])
   }
 })
@@ -35,7 +36,7 @@ test('the API server finds no fault with the types in the admission policies', a
 test("the controller's NetworkPolicy opens the ports of its Deployment, that for metrics to monitoring alone", async () => {
   const policy = v.parse(
     networkSchema,
-    await cluster.get('networkpolicy', 'enbi-controller', '--namespace=enbi-system'),
+    await cluster.read('/apis/networking.k8s.io/v1/namespaces/enbi-system/networkpolicies/enbi-controller'),
   )
   const { labels, containers } = podIn(await cluster.kubectl(['kustomize', 'deploy']))
   expect(labels).toMatchObject(policy.spec.podSelector.matchLabels)
@@ -50,7 +51,7 @@ test("the controller's NetworkPolicy opens the ports of its Deployment, that for
 
 test("the controller's pods are let into their namespace and are made", async () => {
   const pods = () => cluster.kubectl(['get', 'pods', '-n', 'enbi-system', '-o', 'name'])
-  await expect.poll(async () => (await pods()).split('\n').filter(Boolean), LIMIT).toHaveLength(2)
+  await expect.poll(async () => (await pods()).split('\n').filter(Boolean), PATIENT).toHaveLength(2)
 })
 
 test.each([
@@ -69,7 +70,7 @@ test.each([
   })
   const mayGet = () => mayUser(user, 'get')
   // The controller manager puts the roles together.
-  await expect.poll(mayGet, LIMIT).toBe('yes')
+  await expect.poll(mayGet, PATIENT).toBe('yes')
   expect(await mayUser(user, verb)).toBe(expected)
 })
 

@@ -1,6 +1,7 @@
 import { createKube } from '../../kube/client.ts'
 import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
 import { startCluster } from '../cluster/cluster.ts'
+import { PATIENCE } from '../patience.ts'
 
 /** An API server of its own that knows NixBuilds and nothing else of ours; all of them are in `default`. */
 export async function startWithCrd() {
@@ -13,7 +14,7 @@ export async function startWithCrd() {
     return `crd-${made}`
   }
   await cluster.kubectl(['apply', '--kustomize', 'deploy/crd'])
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd/nixbuilds.enbi.hrzn.ee', '--timeout=20s'])
+  await cluster.kubectl(['wait', '--for=condition=Established', 'crd/nixbuilds.enbi.hrzn.ee', `--timeout=${PATIENCE}`])
   return {
     cluster,
     kube,

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { NIXBUILD_LIMITS, NIXBUILD_PHASES, nixBuilds } from '../../kube/nixbuild.ts'
+import { PATIENT } from '../patience.ts'
 import { startWithCrd } from './crd-cluster.ts'
 import { pathsIn, properties } from './crd-schema.ts'
 import { FULL_STATUS, SPEC } from './nixbuilds.ts'
 
-const LIMIT = { timeout: 30_000, interval: 100 }
 const namespace = 'default'
 let api: Awaited<ReturnType<typeof startWithCrd>>
 
@@ -66,8 +66,9 @@ describe('a recipe never changes:', () => {
     const name = await api.create(SPEC)
     await expect(api.merge(name, { spec: { [field]: value } })).rejects.toThrow(refusal('never changes'))
     expect((await api.get(name)).spec).toEqual(SPEC)
-    await api.merge(name, { metadata: { labels: { a: 'b' } }, spec: SPEC })
-    expect((await api.get(name)).metadata.labels).toEqual({ a: 'b' })
+    const labels = { 'app.kubernetes.io/managed-by': 'helm' }
+    await api.merge(name, { metadata: { labels }, spec: SPEC })
+    expect((await api.get(name)).metadata.labels).toEqual(labels)
   })
 })
 
@@ -147,7 +148,7 @@ describe('kubectl', () => {
   test('explain reads as documentation', async () => {
     // The API server publishes the schema a little later than the kind.
     const explain = (field: string) => api.cluster.kubectl(['explain', field]).catch((error: Error) => error.message)
-    await expect.poll(() => explain('nixbuild.spec'), LIMIT).toContain('FIELDS:')
+    await expect.poll(() => explain('nixbuild.spec'), PATIENT).toContain('FIELDS:')
     const spec = (await explain('nixbuild.spec')).replace(/\s+/g, ' ')
     for (const words of ['The flake, as nix takes it', 'flakeUrl <string> -required-', 'never changes'].map(String)) {
       expect(spec.toLowerCase()).toContain(words.toLowerCase())

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { createKube } from '../../kube/client.ts'
 import type { Kube } from '../../kube/contract.ts'
 import { type Cluster, startCluster } from '../cluster/cluster.ts'
+import { PATIENCE, PATIENCE_MS } from '../patience.ts'
 
-const LIMIT_MS = 30_000
 const PAUSE_MS = 100
 
 /** A cluster of its own with what `deploy/` ships, and nothing that runs in it. */
@@ -44,7 +44,12 @@ export async function startDeployed(): Promise<Deployed> {
   }
   try {
     await cluster.kubectl(['apply', '--kustomize', 'deploy'])
-    await cluster.kubectl(['wait', '--for=condition=Established', 'crd/nixbuilds.enbi.hrzn.ee', '--timeout=20s'])
+    await cluster.kubectl([
+      'wait',
+      '--for=condition=Established',
+      'crd/nixbuilds.enbi.hrzn.ee',
+      `--timeout=${PATIENCE}`,
+    ])
     await untilPoliciesHold(deployed)
     return deployed
   } catch (error) {
@@ -69,7 +74,7 @@ async function untilPoliciesHold({ as, cluster }: Deployed): Promise<void> {
       spec: { flakeUrl: 'flake:a', imageTag: 'a', packageName: 'a', system: 'x86_64-linux' },
     },
   ]
-  const end = performance.now() + LIMIT_MS
+  const end = performance.now() + PATIENCE_MS
   for (const object of tries) {
     const args = ['create', '--dry-run=server', '--filename=-']
     for (;;) {

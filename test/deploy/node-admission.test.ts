@@ -4,6 +4,7 @@ import { createKube } from '../../kube/client.ts'
 import type { Kube } from '../../kube/contract.ts'
 import { NODE_LABEL } from '../../kube/names.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
+import { PATIENT } from '../patience.ts'
 import { type Deployed, startDeployed } from './deployed.ts'
 import { SPEC } from './nixbuilds.ts'
 
@@ -29,7 +30,7 @@ beforeAll(async () => {
   ])
   author = createKube({ kubeconfig: await cluster.kubeconfig({ name: 'author', groups: [] }) })
   // An API server takes a moment to heed a new admission policy.
-  await vi.waitFor(() => expect(create(author, GIVEN)).rejects.toThrow(REFUSAL), { timeout: 30_000 })
+  await vi.waitFor(() => expect(create(author, GIVEN)).rejects.toThrow(REFUSAL), PATIENT)
   return () => author.close()
 })
 

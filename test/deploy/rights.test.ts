@@ -7,6 +7,7 @@ import { heartbeat } from '../../kube/heartbeat.ts'
 import { leases } from '../../kube/lease.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
 import { configMaps } from '../kube/config-maps.ts'
+import { PATIENT } from '../patience.ts'
 import { type Deployed, type Member, startDeployed } from './deployed.ts'
 import { SPEC } from './nixbuilds.ts'
 
@@ -102,9 +103,9 @@ describe('the shim may', () => {
       logger,
     })
     const renewed = async () => (await deployed.kube.get(leases, lease))?.spec.renewTime
-    await expect.poll(renewed, { timeout: 20_000 }).toBeDefined()
+    await expect.poll(renewed, PATIENT).toBeDefined()
     const first = await renewed()
-    await expect.poll(renewed, { timeout: 20_000 }).not.toBe(first)
+    await expect.poll(renewed, PATIENT).not.toBe(first)
     ending.abort()
     await beating
     expect(logged).toEqual([])

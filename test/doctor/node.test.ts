@@ -6,9 +6,9 @@ import { enbiShim } from '../commands/enbi-shim.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample } from '../node/example.ts'
 import type { Shim } from '../node/shim.ts'
+import { PATIENT } from '../patience.ts'
 import { runDoctor } from './run-doctor.ts'
 
-const IN_TIME = { timeout: 30_000, interval: 100 }
 let bed: Bed
 let shim: Shim
 let kubelet: string
@@ -227,7 +227,7 @@ describe('a mistake is named, with the way out', () => {
       await vi.waitFor(async () => {
         const found = (await diagnose(shim.configPath)).of('containerd')
         expect(found).toMatchObject({ outcome: 'failed', wayOut: expect.stringContaining('disabled_plugins') })
-      }, IN_TIME)
+      }, PATIENT)
     } finally {
       await bed.containerd.stop()
       await writeFile(path, config)

@@ -2,8 +2,6 @@ import * as v from 'valibot'
 import { enbiShim } from '../commands/enbi-shim.ts'
 import type { Bed } from '../node/bed.ts'
 
-const LIMIT_MS = 50_000
-
 const findingSchema = v.strictObject({
   check: v.string(),
   outcome: v.picklist(['ok', 'warning', 'failed', 'skipped']),
@@ -21,7 +19,7 @@ export interface Diagnosis {
 
 /** What the program says of a config, inside a bed. */
 export async function runDoctor(bed: Bed, ...args: readonly string[]): Promise<Diagnosis> {
-  const { stdout, exitCode } = await enbiShim(bed, ['doctor', '--json', ...args], { limitMs: LIMIT_MS })
+  const { stdout, exitCode } = await enbiShim(bed, ['doctor', '--json', ...args])
   const findings = stdout.split('\n').map(line => v.parse(findingSchema, JSON.parse(line)))
   return { exitCode, findings, of: name => findings.find(({ check }) => check === name) }
 }

@@ -21,11 +21,7 @@ const END = '\u0001'
 
 /** Grows slowly at first, so that an exponential pattern is found out and not waited for. */
 function isSlow(pattern: RegExp, start: string, pump: string): boolean {
-  for (
-    let count = 8;
-    count <= MAX_REPETITIONS;
-    count = count < 64 ? Math.min(64, Math.ceil(count * 1.3)) : count * 16
-  ) {
+  for (let count = 8; count <= MAX_REPETITIONS; count = count < 64 ? count + 2 : count * 4) {
     const text = start + pump.repeat(count) + END
     if (cpuMs(pattern, text) > LIMIT_MS && cpuMs(pattern, text) > LIMIT_MS) return true
   }

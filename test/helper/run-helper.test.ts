@@ -1,10 +1,8 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { runHelper } from '../../shim/helper/run-helper.ts'
+import { createHelpers } from '../../shim/helper/run-helper.ts'
 
 const RUN = {
-  program: new URL('./no-helper.ts', import.meta.url),
   job: {},
-  heapMegabytes: 32,
   signal: new AbortController().signal,
   graceMs: 1000,
   onReport: () => {},
@@ -20,6 +18,7 @@ test('a machine that has no room for another process fails the helper that was t
     process.off('unhandledRejection', note)
   })
   process.execPath = '/no/such/program'
-  await expect(runHelper(RUN)).rejects.toThrow('ENOENT')
+  const helpers = createHelpers({ file: new URL('./no-helper.ts', import.meta.url), heapMegabytes: 32 })
+  await expect(helpers.run(RUN)).rejects.toThrow('ENOENT')
   expect(unhandled).toEqual([])
 })

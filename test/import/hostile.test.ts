@@ -82,6 +82,7 @@ describe('an archive is refused, and nothing is left of it, when', () => {
     ['a manifest is an index, too', () => ociEntries(image, { manifest: { manifests: [{}] } }), /unexpected form/],
     ['a manifest has its layers twice', () => ociEntries(image, { manifest: { Layers: [] } }), /read in two ways/],
     ['an index lists two images', () => twoManifests(), /2 images/],
+    ['an index leads to more indexes than can be read', () => manyPaths(), /without an image/],
     [
       'an index lists none',
       () => [oci()[0] ?? [], { name: 'index.json', content: indexOf([]) }].flat(),
@@ -160,6 +161,17 @@ describe('an archive is refused, and nothing is left of it, when', () => {
   const manyEntries = (): Entry[] => Array.from({ length: 10_001 }, (_, index) => ({ name: `file-${index}` }))
   const manyDocuments = (): Entry[] =>
     Array.from({ length: 9 }, (_, index) => ({ name: `${index}.json`, content: `{${' '.repeat(4_000_000)}}` }))
+  /** A hundred million of them, in five files. */
+  const manyPaths = (): Entry[] => {
+    const indexes = [indexOf([])]
+    for (let depth = 0; depth < 4; depth += 1) {
+      const [nested = Buffer.of()] = indexes
+      const listed = descriptor('application/vnd.oci.image.index.v1+json', nested)
+      indexes.unshift(indexOf(Array.from({ length: 100 }, () => listed)))
+    }
+    const [index = Buffer.of(), ...blobs] = indexes
+    return [...oci().slice(0, 1), ...blobs.map(blobEntry), { name: 'index.json', content: index }]
+  }
   const isLayer = ({ name }: Entry) => name.endsWith(digest(image.layers[0] ?? Buffer.of()).slice('sha256:'.length))
   const emptied = (entry: Entry) => (isLayer(entry) ? { ...entry, content: Buffer.alloc(1024) } : entry)
   const padded = (entry: Entry) =>
@@ -215,6 +227,18 @@ describe('an OCI folder is refused when', () => {
     )
     await symlink(outside, join(folder, blobEntry(layer ?? Buffer.of()).name))
     await expectRefused(folder, invalid(/a link out of its folder/))
+  })
+
+  it('it lists one large config for many manifests', async () => {
+    const { config } = makeImage([], ELSEWHERE)
+    const padded = Buffer.concat([config, Buffer.alloc(3_000_000, ' ')])
+    const manifests = Array.from({ length: 12 }, (_, number) =>
+      Buffer.from(JSON.stringify({ number, config: descriptor('application/vnd.oci.image.config.v1+json', padded) })),
+    )
+    const index = indexOf(manifests.map(blob => descriptor('application/vnd.oci.image.manifest.v1+json', blob)))
+    const entries = [...ociEntries(image).slice(0, 1), ...[padded, ...manifests].map(blobEntry)]
+    const folder = await node.addFolder('many-manifests', [...entries, { name: 'index.json', content: index }])
+    await expectRefused(folder, invalid(/documents of more than/))
   })
 
   it('a blob is a folder', async () => {

@@ -38,7 +38,7 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
     stateDir: join(bed.dir, 'state'),
     layers: 'linked' as const,
     trustStore: false,
-    queryStore: () => infosIn(store),
+    queryClosure: () => infosIn(store),
     onLinking: () => {},
     identity: createIdentity(join(bed.dir, 'state')),
     logger: pino({ level: 'silent' }),

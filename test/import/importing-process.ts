@@ -9,7 +9,7 @@ import { infosIn } from './closure.ts'
 const { options, storePath, image } = JSON.parse(process.argv[2] ?? '')
 const store = dirname(storePath)
 const own = {
-  queryStore: () => infosIn(store),
+  queryClosure: () => infosIn(store),
   identity: createIdentity(options.stateDir),
   onLinking: () => {},
   logger: pino({ level: 'silent' }),

@@ -47,8 +47,8 @@ async function reportsOf(storePath: string): Promise<ImportReport[]> {
 }
 
 async function answer(id: number): Promise<ImportOrder> {
-  const infos = await node.options.queryStore({ paths: [], recursive: true, signal: new AbortController().signal })
-  return { kind: 'storePaths', id, infos: infos.map(info => ({ ...info, references: [] })) }
+  const infos = await node.options.queryClosure('', { signal: new AbortController().signal })
+  return { kind: 'storePaths', id, infos: infos.map(info => ({ ...info, references: [] })), isLast: true }
 }
 
 it('a program is reported with the shell that can run it, and not run', async () => {

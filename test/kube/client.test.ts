@@ -28,7 +28,7 @@ test('the API server knows by which program an object was made', async () => {
   await using bed = await useKube()
   await bed.kube.create(configMaps, { ...bed.name, body: { data: { a: '1' } } })
   const { namespace, name } = bed.name
-  expect(await bed.cluster.get('configmap', name, '--namespace', namespace, '--show-managed-fields')).toMatchObject({
+  expect(await bed.cluster.read(`/api/v1/namespaces/${namespace}/configmaps/${name}`)).toMatchObject({
     metadata: { managedFields: [{ manager: 'test-component' }] },
   })
 })

@@ -6,10 +6,10 @@ import type { Kube } from '../../kube/contract.ts'
 import { type EventContent, events } from '../../kube/event.ts'
 import { createEventRecorder } from '../../kube/event-recorder.ts'
 import type { OwnCluster } from '../cluster/cluster.ts'
+import { PATIENT } from '../patience.ts'
 import { configMaps } from './config-maps.ts'
 import { startApiServer } from './own-api-server.ts'
 
-const LIMIT = { timeout: 30_000, interval: 20 }
 const namespace = 'default'
 const allOfIt = { ...events, parse: (object: unknown) => v.parse(v.record(v.string(), v.unknown()), object) }
 let cluster: OwnCluster
@@ -81,7 +81,7 @@ test('what could not be told while the API server was away is told later, in ord
   const before = Date.now()
   bed.recorder.record(first)
   bed.recorder.record({ ...first, message: 'two' })
-  await expect.poll(bed.writes, LIMIT).toBeGreaterThan(1)
+  await expect.poll(bed.writes, PATIENT).toBeGreaterThan(1)
   await cluster.controlPlane.apiServer.start()
   const started = Date.now()
   await bed.recorder.flushed()

@@ -7,9 +7,9 @@ import { heartbeat } from '../../kube/heartbeat.ts'
 import { leaderElection } from '../../kube/leader-election.ts'
 import { leaseEnd, leases } from '../../kube/lease.ts'
 import type { OwnCluster } from '../cluster/cluster.ts'
+import { PATIENT } from '../patience.ts'
 import { startApiServer } from './own-api-server.ts'
 
-const LIMIT = { timeout: 30_000, interval: 20 }
 const TIMING = { leaseMs: 2_000, renewWithinMs: 1_300, retryMs: 200 }
 const namespace = 'default'
 let cluster: OwnCluster
@@ -25,38 +25,38 @@ beforeAll(async () => {
 test('a heartbeat makes its Lease, renews it, and makes it again when it is deleted', async () => {
   await using beat = begin(heart())
   const { name } = beat
-  await expect.poll(() => read(name), LIMIT).toBeDefined()
+  await expect.poll(() => read(name), PATIENT).toBeDefined()
   const first = await read(name)
   expect(first?.spec).toMatchObject({ holderIdentity: 'node-1', leaseDurationSeconds: 1 })
   expect(first && leaseEnd(first)).toBeGreaterThan(Date.parse(first?.metadata.creationTimestamp ?? ''))
-  await expect.poll(async () => (await read(name))?.spec.renewTime, LIMIT).not.toBe(first?.spec.renewTime)
+  await expect.poll(async () => (await read(name))?.spec.renewTime, PATIENT).not.toBe(first?.spec.renewTime)
   expect((await read(name))?.metadata.uid).toBe(first?.metadata.uid)
   await kube.delete(leases, { namespace, name })
-  await expect.poll(async () => (await read(name))?.metadata.uid, LIMIT).not.toBe(first?.metadata.uid)
+  await expect.poll(async () => (await read(name))?.metadata.uid, PATIENT).not.toBe(first?.metadata.uid)
 })
 
 test('a heartbeat goes on after the API server was away, and ends with its signal', async () => {
   const beat = begin(heart())
   const { name } = beat
-  await expect.poll(() => read(name), LIMIT).toBeDefined()
+  await expect.poll(() => read(name), PATIENT).toBeDefined()
   await cluster.controlPlane.apiServer.kill()
-  await expect.poll(() => beat.logged.join(), LIMIT).toContain('cannot renew the lease')
+  await expect.poll(() => beat.logged.join(), PATIENT).toContain('cannot renew the lease')
   await cluster.controlPlane.apiServer.start()
-  await expect.poll(() => beat.logged.join(), LIMIT).toContain('renewed again')
+  await expect.poll(() => beat.logged.join(), PATIENT).toContain('renewed again')
   await beat[Symbol.asyncDispose]()
 })
 
 test('of two candidates one leads; when it ends the other takes over at once', async () => {
   const name = randomUUID()
   const one = begin(candidate('one', { leaseMs: 60_000 }), name)
-  await expect.poll(one.isLeading, LIMIT).toBe(true)
+  await expect.poll(one.isLeading, PATIENT).toBe(true)
   await using two = begin(candidate('two', { leaseMs: 60_000 }), name)
-  await expect.poll(() => two.logged.join(), LIMIT).toContain('another leads')
+  await expect.poll(() => two.logged.join(), PATIENT).toContain('another leads')
   expect(two.isLeading()).toBe(false)
   expect((await read(name))?.spec).toMatchObject({ holderIdentity: 'one', leaseTransitions: 0 })
   const ended = performance.now()
   await one[Symbol.asyncDispose]()
-  await expect.poll(two.isLeading, LIMIT).toBe(true)
+  await expect.poll(two.isLeading, PATIENT).toBe(true)
   expect(performance.now() - ended).toBeLessThan(20_000)
   expect(one.isLeading()).toBe(false)
   expect((await read(name))?.spec).toMatchObject({ holderIdentity: 'two', leaseTransitions: 1 })
@@ -66,14 +66,14 @@ test('a leader that is silent is succeeded once its time is over, not before', a
   const name = randomUUID()
   const dead = createKube({ kubeconfig: cluster.adminKubeconfig })
   const one = begin(candidate('one', { kube: dead }), name)
-  await expect.poll(one.isLeading, LIMIT).toBe(true)
+  await expect.poll(one.isLeading, PATIENT).toBe(true)
   await using two = begin(candidate('two'), name)
-  await expect.poll(() => two.logged.join(), LIMIT).toContain('another leads')
+  await expect.poll(() => two.logged.join(), PATIENT).toContain('another leads')
   await dead.close()
   // It cannot renew any more, and stops before anybody else begins.
-  await expect.poll(one.isLeading, LIMIT).toBe(false)
+  await expect.poll(one.isLeading, PATIENT).toBe(false)
   expect(two.isLeading()).toBe(false)
-  await expect.poll(two.isLeading, LIMIT).toBe(true)
+  await expect.poll(two.isLeading, PATIENT).toBe(true)
   expect(one.isLeading()).toBe(false)
   await one[Symbol.asyncDispose]()
 })
@@ -81,21 +81,21 @@ test('a leader that is silent is succeeded once its time is over, not before', a
 test('a leader whose Lease another has taken stops, and waits for it again', async () => {
   await using one = begin(candidate('one'))
   const { name } = one
-  await expect.poll(one.isLeading, LIMIT).toBe(true)
+  await expect.poll(one.isLeading, PATIENT).toBe(true)
   const spec = { holderIdentity: 'thief', leaseDurationSeconds: 1, renewTime: '2026-01-01T00:00:00.000000Z' }
   await kube.patch(leases, { namespace, name, body: { spec } }, { type: 'merge', fieldManager: 'test' })
-  await expect.poll(one.isLeading, LIMIT).toBe(false)
-  await expect.poll(one.isLeading, LIMIT).toBe(true)
+  await expect.poll(one.isLeading, PATIENT).toBe(false)
+  await expect.poll(one.isLeading, PATIENT).toBe(true)
   expect(one.starts()).toBe(2)
 })
 
 test('a leader whose Lease is deleted writes it again, and nobody else begins', async () => {
   const name = randomUUID()
   await using one = begin(candidate('one'), name)
-  await expect.poll(one.isLeading, LIMIT).toBe(true)
+  await expect.poll(one.isLeading, PATIENT).toBe(true)
   const uid = (await read(name))?.metadata.uid
   await kube.delete(leases, { namespace, name, ...(uid !== undefined && { uid }) })
-  await expect.poll(async () => (await read(name))?.metadata.uid ?? uid, LIMIT).not.toBe(uid)
+  await expect.poll(async () => (await read(name))?.metadata.uid ?? uid, PATIENT).not.toBe(uid)
   expect((await read(name))?.spec.holderIdentity).toBe('one')
   expect(one.starts()).toBe(1)
 })

@@ -3,10 +3,10 @@ import { beforeAll, expect, test } from 'vitest'
 import type { Kube } from '../../kube/contract.ts'
 import { createMirror, type MirrorPlan } from '../../kube/mirror.ts'
 import type { OwnCluster } from '../cluster/cluster.ts'
+import { PATIENT } from '../patience.ts'
 import { type ConfigMap, configMaps, OURS, onlyOurs } from './config-maps.ts'
 import { startApiServer } from './own-api-server.ts'
 
-const LIMIT = { timeout: 30_000, interval: 20 }
 const namespace = 'default'
 let cluster: OwnCluster
 let kube: Kube
@@ -25,11 +25,11 @@ test('what is there and what comes, changes and goes is mirrored, and each chang
   expect(bed.content()).toEqual({ 'default/first': '1' })
   expect(bed.changes).toEqual(['default/first'])
   await make('second', { a: '2' })
-  await expect.poll(bed.content, LIMIT).toEqual({ 'default/first': '1', 'default/second': '2' })
+  await expect.poll(bed.content, PATIENT).toEqual({ 'default/first': '1', 'default/second': '2' })
   await change('first', { a: '3' })
-  await expect.poll(() => bed.mirror.get('default/first'), LIMIT).toBe('3')
+  await expect.poll(() => bed.mirror.get('default/first'), PATIENT).toBe('3')
   await remove('first', 'second')
-  await expect.poll(bed.content, LIMIT).toEqual({})
+  await expect.poll(bed.content, PATIENT).toEqual({})
   expect(bed.changes).toEqual(['first', 'second', 'first', 'first', 'second'].map(name => `default/${name}`))
 })
 
@@ -41,7 +41,7 @@ test('what the projection drops is neither kept nor told', async () => {
   await change('loud', { b: 'nobody looks at it' })
   await change('loud', { a: 'hidden' })
   await make('last', { a: '1' })
-  await expect.poll(bed.content, LIMIT).toEqual({ 'default/last': '1' })
+  await expect.poll(bed.content, PATIENT).toEqual({ 'default/last': '1' })
   expect(bed.changes).toEqual(['loud', 'loud', 'last'].map(name => `default/${name}`))
   await remove('quiet', 'loud', 'last')
 })
@@ -67,11 +67,11 @@ test('what a watch has missed, removals too, the next list finds', async () => {
   await change('stays', { a: '2' })
   await remove('goes')
   expect(bed.content()).toEqual({ 'default/stays': '1', 'default/goes': '1' })
-  await expect.poll(bed.content, LIMIT).toEqual({ 'default/stays': '2' })
+  await expect.poll(bed.content, PATIENT).toEqual({ 'default/stays': '2' })
   isDeaf = false
   expect(bed.changes.filter(key => key === 'default/goes')).toHaveLength(2)
   await remove('stays')
-  await expect.poll(bed.content, LIMIT).toEqual({})
+  await expect.poll(bed.content, PATIENT).toEqual({})
 })
 
 test('an API server that is restarted, and has forgotten the version, is caught up with', async () => {
@@ -82,14 +82,14 @@ test('an API server that is restarted, and has forgotten the version, is caught 
   for (let count = 0; count < 3; count += 1) await kube.create(configMaps, { namespace, name: `x-${count}`, body: {} })
   const { apiServer } = cluster.controlPlane
   await apiServer.kill()
-  await expect.poll(() => bed.logged.join(), LIMIT).toContain('is behind')
+  await expect.poll(() => bed.logged.join(), PATIENT).toContain('is behind')
   expect(bed.content()).toEqual({ 'default/kept': '1' })
   await apiServer.start()
   await change('kept', { a: '2' })
   await make('new', { a: '1' })
-  await expect.poll(bed.content, LIMIT).toEqual({ 'default/kept': '2', 'default/new': '1' })
+  await expect.poll(bed.content, PATIENT).toEqual({ 'default/kept': '2', 'default/new': '1' })
   await remove('kept', 'new')
-  await expect.poll(bed.content, LIMIT).toEqual({})
+  await expect.poll(bed.content, PATIENT).toEqual({})
 })
 
 test('a mirror that is begun while the API server is away is filled once it is there', async () => {
@@ -97,7 +97,7 @@ test('a mirror that is begun while the API server is away is filled once it is t
   const { apiServer } = cluster.controlPlane
   await apiServer.kill()
   await using bed = mirror()
-  await expect.poll(() => bed.logged.join(), LIMIT).toContain('ECONNREFUSED')
+  await expect.poll(() => bed.logged.join(), PATIENT).toContain('ECONNREFUSED')
   expect(bed.mirror.isSynced).toBe(false)
   await apiServer.start()
   await bed.mirror.synced()
@@ -128,9 +128,9 @@ test('one who is told and throws does not end the mirror', async () => {
   })
   await bed.mirror.synced()
   await make('one', { a: '1' })
-  await expect.poll(bed.content, LIMIT).toEqual({ 'default/one': '1' })
+  await expect.poll(bed.content, PATIENT).toEqual({ 'default/one': '1' })
   await remove('one')
-  await expect.poll(bed.content, LIMIT).toEqual({})
+  await expect.poll(bed.content, PATIENT).toEqual({})
 })
 
 test('a mirror ends with its signal, synced or not', async () => {

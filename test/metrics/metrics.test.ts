@@ -5,10 +5,10 @@ import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample } from '../node/example.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import type { Shim } from '../node/shim.ts'
+import { PATIENT } from '../patience.ts'
 import { metricsUrl, scrape } from './scrape.ts'
 
 const POLICY = [{ namespaces: ['team-*'], images: ['**'], flakes: ['path:/**'] }]
-const SOON = { timeout: 20_000, interval: 50 }
 let bed: Bed
 let shim: Shim
 let url: string
@@ -127,7 +127,7 @@ describe('health', () => {
     } finally {
       await bed.containerd.start()
     }
-    await vi.waitFor(async () => expect(await answer('/readyz')).toEqual([200, 'ok: serving\n']), SOON)
+    await vi.waitFor(async () => expect(await answer('/readyz')).toEqual([200, 'ok: serving\n']), PATIENT)
   })
 
   it('is told in time, too, while containerd hangs', async () => {
@@ -135,7 +135,7 @@ describe('health', () => {
     if (pid === undefined) throw new Error('containerd does not run')
     process.kill(pid, 'SIGSTOP')
     const state = async () => (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.[0]
-    await vi.waitFor(async () => expect(await state()).toBe('T'), SOON)
+    await vi.waitFor(async () => expect(await state()).toBe('T'), PATIENT)
     try {
       const [ready, all] = await Promise.all([answer('/readyz'), scrape(url)])
       expect(ready).toEqual([503, expect.stringContaining('it said nothing for 2 s')])
@@ -143,7 +143,7 @@ describe('health', () => {
     } finally {
       process.kill(pid, 'SIGCONT')
     }
-    await vi.waitFor(async () => expect(await answer('/readyz')).toEqual([200, 'ok: serving\n']), SOON)
+    await vi.waitFor(async () => expect(await answer('/readyz')).toEqual([200, 'ok: serving\n']), PATIENT)
   })
 
   it('is not for writing, and there is nothing else', async () => {
@@ -182,7 +182,7 @@ it('a shim whose port for metrics is taken serves the kubelet all the same, and 
   const other = await bed.startShim({ config: { metrics: { address: `127.0.0.1:${port}` } } })
   expect(await bed.cri(other.socket).imageStatus('registry.example/none:1')).toBeUndefined()
   const said = `127.0.0.1:${port} is in use: choose another metrics.address`
-  await vi.waitFor(async () => expect(await other.daemon.logTail()).toContain(said), SOON)
+  await vi.waitFor(async () => expect(await other.daemon.logTail()).toContain(said), PATIENT)
   expect(await other.daemon.stop()).toBe(0)
 })
 

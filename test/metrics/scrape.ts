@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { vi } from 'vitest'
 import type { Shim } from '../node/shim.ts'
-
-const LIMIT = { timeout: 20_000, interval: 20 }
+import { PATIENT } from '../patience.ts'
 
 /** Where a shim that was told any free port serves its metrics. */
 export async function metricsUrl(shim: Shim): Promise<string> {
@@ -12,7 +11,7 @@ export async function metricsUrl(shim: Shim): Promise<string> {
     if (line === undefined) throw new Error('metrics are not served yet')
     const { address, family, port } = JSON.parse(line).listen
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
-  }, LIMIT)
+  }, PATIENT)
 }
 
 /** Value by series, as `name{label="value"}`. */

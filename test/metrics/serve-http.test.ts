@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { Registry } from 'prom-client'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { serveHttp } from '../../shim/metrics/serve-http.ts'
+import { PATIENT } from '../patience.ts'
 
 function start(port = 0) {
   const warnings: unknown[] = []
@@ -44,7 +45,7 @@ test('connections that ask for nothing do not pile up: the oldest give way', asy
   onTestFinished(() => idle.forEach(socket => void socket.destroy()))
   let open = idle.length
   for (const socket of idle) socket.on('error', () => {}).on('close', () => open--)
-  await vi.waitFor(() => expect(open).toBe(32), { timeout: 10_000 })
+  await vi.waitFor(() => expect(open).toBe(32), PATIENT)
 })
 
 test('a port that is taken is named with what sets it', async () => {

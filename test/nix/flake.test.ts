@@ -67,7 +67,7 @@ describe('what the flake offers', () => {
   })
 })
 
-it('the demo runs in a copy that can be written to', { timeout: BUILD_LIMIT_MS }, async () => {
+it('the demo runs in a copy that can be written to', async () => {
   const [dir, cache] = [join(bed.dir, 'with-demo'), join(bed.dir, 'cache')]
   await cp(flake.dir, dir, { recursive: true })
   const scripts = { ...manifest.scripts, demo: 'touch written && pwd' }
@@ -78,14 +78,14 @@ it('the demo runs in a copy that can be written to', { timeout: BUILD_LIMIT_MS }
 })
 
 describe('what is packaged', () => {
-  it('consists of the program, Node and what it runs', { timeout: BUILD_LIMIT_MS }, async () => {
+  it('consists of the program, Node and what it runs', async () => {
     await nix('build', '--no-link', ...PROGRAMS.map(program => `${flake.url}#${program}`))
     const tools = ['bash', 'coreutils', 'git-minimal', 'util-linux-minimal']
     expect(await closure('enbi-shim')).toEqual([`enbi-shim-${manifest.version}`, 'nodejs-slim', ...tools].sort())
     expect(await closure('enbi-controller')).toEqual([`enbi-controller-${manifest.version}`, 'nodejs-slim'])
   })
 
-  it('is made of the very packages that npm installs for it', { timeout: BUILD_LIMIT_MS }, async () => {
+  it('is made of the very packages that npm installs for it', async () => {
     const installed = join(await installPackages(join(bed.dir, 'installed')), 'node_modules')
     const unpacked = `let program = (builtins.getFlake "${flake.url}").packages.${hostSystem()}.enbi-shim; in
       derivation (program.drvAttrs // { buildPhase = ""; installPhase = "mv node_modules $out"; doInstallCheck = false; })`
@@ -103,18 +103,16 @@ describe('what is packaged', () => {
     expect(`sha512-${hash}`).toBe(integrity)
   })
 
-  it.each(PROGRAMS)('runs by `nix run`: %s', { timeout: BUILD_LIMIT_MS }, async program => {
+  it.each(PROGRAMS)('runs by `nix run`: %s', async program => {
     expect(await nix('run', `${flake.url}#${program}`, '--', '--version')).toBe(manifest.version)
   })
 
-  it("gives Node the program's flags", { timeout: BUILD_LIMIT_MS }, async () => {
+  it("gives Node the program's flags", async () => {
     const { stdout } = await bed.run('cat', [join(await buildPackage('enbi-controller'), 'bin/enbi-controller')])
     expect(stdout).toMatch(/node --max-semi-space-size=4 --max-old-space-size=512 \S+\/main\.js/)
   })
 
-  it("serves with nothing but nix on its PATH, and links the controller's own image, which runs", {
-    timeout: BUILD_LIMIT_MS,
-  }, async () => {
+  it("serves with nothing but nix on its PATH, and links the controller's own image, which runs", async () => {
     const program = join(await buildPackage('enbi-shim'), 'bin/enbi-shim')
     // No path leads both into the store and to the snapshots now: one has to be made, which needs programs.
     await bed.run('mount', ['-t', 'tmpfs', 'tmpfs', join(bed.dir, 'nix')])

@@ -4,8 +4,8 @@ import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { type Bed, startBed } from '../node/bed.ts'
+import { SHIM_MAIN } from '../node/own-programs.ts'
 import { BUSYBOX } from '../node/programs.ts'
-import { MAIN } from '../node/shim.ts'
 
 let bed: Bed
 
@@ -13,7 +13,7 @@ beforeAll(async () => {
   bed = await startBed({ without: ['containerd', 'nix'], daemon: false })
   await mkdir(join(bed.dir, 'shim/bin'), { recursive: true })
   const program = join(bed.dir, 'shim/bin/enbi-shim')
-  await writeFile(program, `#!/bin/sh\nexec ${process.execPath} ${MAIN} "$@"\n`)
+  await writeFile(program, `#!/bin/sh\nexec ${process.execPath} ${SHIM_MAIN} "$@"\n`)
   await chmod(program, 0o755)
   await mkdir(join(bed.dir, 'shell'))
   for (const name of ['sh', 'cp']) await symlink(BUSYBOX, join(bed.dir, 'shell', name))

@@ -4,6 +4,7 @@ import { IMAGES } from '../import/native/images.ts'
 import { startBed } from '../node/bed.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import { writeStoreImages } from '../node/store-image.ts'
+import { PATIENT } from '../patience.ts'
 import { installShim } from '../systemd/install-shim.ts'
 import { type SystemdNode, startSystemdNode } from '../systemd/systemd-node.ts'
 import { evaluateMachines, theMachine, type UnitOptions } from './evaluate.ts'
@@ -59,9 +60,7 @@ test('the controller runs under a real systemd as nobody in particular, with a k
   await node.run('chmod', ['600', '/etc/enbi-controller/kubeconfig'])
   await node.run('systemctl', ['daemon-reload'])
   await node.run('systemctl', ['start', 'enbi-controller.service'])
-  await vi.waitFor(async () => expect(await node.journal('enbi-controller')).toContain('ECONNREFUSED'), {
-    timeout: 20_000,
-  })
+  await vi.waitFor(async () => expect(await node.journal('enbi-controller')).toContain('ECONNREFUSED'), PATIENT)
   const { stdout } = await node.run('systemctl', [
     'show',
     '--property=NRestarts,ActiveState,MainPID',

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, test, vi } from 'vitest'
+import { PATIENT } from '../patience.ts'
 import { type Bed, startBed } from './bed.ts'
 import { addGate, copyExample, lockExample } from './example.ts'
 import { expectNoTrace } from './no-trace.ts'
@@ -59,10 +60,10 @@ test('killing nix-daemon ends the build that it serves', async () => {
   const example = await copyExample('formats', bed.dir)
   await addGate(example)
   const build = bed.run('nix', ['build', '--no-link', '-L', `${example.url}#gated`], { reject: false })
-  await vi.waitFor(async () => expect(await processesOf(bed)).toContain('nix-build'), { timeout: 20_000 })
+  await vi.waitFor(async () => expect(await processesOf(bed)).toContain('nix-build'), PATIENT)
   await bed.nixDaemon.kill()
   expect((await build).exitCode).toBe(1)
-  await vi.waitFor(async () => expect(await processesOf(bed)).not.toContain('busybox'), { timeout: 20_000 })
+  await vi.waitFor(async () => expect(await processesOf(bed)).not.toContain('busybox'), PATIENT)
 })
 
 test('a locked example keeps its hash', async () => {
@@ -85,7 +86,7 @@ test('nothing is left of a bed in which a program is stopped', async () => {
   const { pid = 0 } = bed.containerd
   process.kill(pid, 'SIGSTOP')
   // nsenter stops with what it runs, and is outside of the bed's process namespace.
-  await vi.waitFor(async () => expect(await stateOf(await parentOf(pid))).toBe('T'), { timeout: 10_000 })
+  await vi.waitFor(async () => expect(await stateOf(await parentOf(pid))).toBe('T'), PATIENT)
   await bed[Symbol.asyncDispose]()
   expectNoTrace(bed.dir)
 })
@@ -97,7 +98,7 @@ test('nothing is left of a bed whose owner was killed', async () => {
   const dir = await firstLine(owner.stdout)
   expect(existsSync(dir)).toBe(true)
   owner.kill('SIGKILL')
-  await vi.waitFor(() => expectNoTrace(dir), { timeout: 20_000, interval: 100 })
+  await vi.waitFor(() => expectNoTrace(dir), PATIENT)
 })
 
 async function buildAndImport(bed: Bed, packageName: string): Promise<void> {

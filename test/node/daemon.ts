@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { Readable } from 'node:stream'
+import { PATIENCE_MS } from '../patience.ts'
 import type { Namespace } from './namespace.ts'
 import { killTree } from './process-tree.ts'
 
@@ -34,9 +35,6 @@ export interface DaemonPlan {
   readonly killsTree?: boolean
 }
 
-const START_LIMIT_MS = 30_000
-const STOP_LIMIT_MS = 20_000
-
 export function createDaemon(plan: DaemonPlan): Daemon {
   let running: { child: ChildProcess; pid: number } | undefined
   const logTail = (lines = 30) => tail(plan.logPath, lines)
@@ -55,7 +53,7 @@ export function createDaemon(plan: DaemonPlan): Daemon {
   const end = async (signal: NodeJS.Signals): Promise<number | undefined> => {
     if (running === undefined) return undefined
     const { child, pid } = running
-    const exited = once(child, 'exit', { signal: AbortSignal.timeout(STOP_LIMIT_MS) })
+    const exited = once(child, 'exit', { signal: AbortSignal.timeout(PATIENCE_MS) })
     if (signal === 'SIGKILL' && plan.killsTree) killTree(pid)
     else process.kill(pid, signal)
     await exited.catch(async cause => {
@@ -108,7 +106,7 @@ async function readPid(child: ChildProcess): Promise<number> {
 
 async function waitUntilReady(plan: DaemonPlan, child: ChildProcess, logTail: () => Promise<string>): Promise<void> {
   const giveUp = new AbortController()
-  const timer = setTimeout(() => giveUp.abort(new Error('it takes too long')), START_LIMIT_MS)
+  const timer = setTimeout(() => giveUp.abort(new Error('it takes too long')), PATIENCE_MS)
   const onExit = () => giveUp.abort(new Error('it ended'))
   child.once('exit', onExit)
   try {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { PATIENCE_MS } from '../patience.ts'
 import type { CriClient, Sandbox } from './cri.ts'
 
 export interface Pod {
@@ -19,7 +20,6 @@ export interface PodResult {
   readonly exitCode: number
 }
 
-const RUN_LIMIT_MS = 30_000
 const POLL_MS = 25
 
 /** Runs an image as a pod with one container on the host's network, waits for its end and removes it. */
@@ -47,7 +47,7 @@ async function runContainer(cri: CriClient, pod: Pod, sandboxId: string, sandbox
   const container = { name: 'main', image: imageId, command, args, logPath: LOG_NAME }
   const id = await cri.createContainer(sandboxId, sandbox, container)
   await cri.startContainer(id)
-  const limit = AbortSignal.timeout(RUN_LIMIT_MS)
+  const limit = AbortSignal.timeout(PATIENCE_MS)
   for (;;) {
     const { state, exitCode } = await cri.containerStatus(id)
     if (state === 'CONTAINER_EXITED') return exitCode

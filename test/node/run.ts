@@ -1,4 +1,5 @@
 import { execa } from 'execa'
+import { PATIENCE_MS } from '../patience.ts'
 import type { User } from './user.ts'
 
 /** How a program is run inside a bed. */
@@ -12,7 +13,7 @@ export interface RunOptions {
   readonly user?: User
   /** Kills the program. */
   readonly signal?: AbortSignal
-  /** Half a minute unless told otherwise. */
+  /** Of patience.ts unless told otherwise. */
   readonly limitMs?: number
   /** false: a program that fails is an answer, too. */
   readonly reject?: boolean
@@ -25,8 +26,6 @@ export interface RunResult {
   readonly exitCode?: number
 }
 
-const LIMIT_MS = 30_000
-
 interface Place {
   readonly enter: readonly string[]
   readonly env: NodeJS.ProcessEnv
@@ -38,7 +37,7 @@ export async function runInside(
   place: Place,
   command: string,
   args: readonly string[],
-  { env = {}, cwd = place.cwd, input, user, signal, limitMs = LIMIT_MS, reject = true }: RunOptions,
+  { env = {}, cwd = place.cwd, input, user, signal, limitMs = PATIENCE_MS, reject = true }: RunOptions,
 ): Promise<RunResult> {
   const [program = '', ...prefix] = [...place.enter, ...asUser(user), 'env', '-C', cwd]
   const { stdout, stderr, exitCode } = await execa(program, [...prefix, command, ...args], {

@@ -5,6 +5,7 @@ import { stringify } from 'yaml'
 import { connectCri } from './cri.ts'
 import { createDaemon, type Daemon } from './daemon.ts'
 import type { Namespace } from './namespace.ts'
+import { SHIM_MAIN } from './own-programs.ts'
 import type { User } from './user.ts'
 
 /** A running `enbi-shim serve`. */
@@ -23,7 +24,7 @@ export interface ShimOptions {
   readonly nodeArgs?: readonly string[]
   /** false: do not wait until it answers. */
   readonly wait?: boolean
-  /** What is run, with `serve --config F` after it; shim/main.ts by default. */
+  /** What is run, with `serve --config F` after it; that of own-programs.ts by default. */
   readonly program?: string
   /** In place of Node and a program of its own. */
   readonly command?: readonly string[]
@@ -36,9 +37,6 @@ interface Surroundings {
   readonly env: NodeJS.ProcessEnv
   readonly buildUser: User
 }
-
-/** The program, for the Node that runs the tests. */
-export const MAIN = join(import.meta.dirname, '../../shim/main.ts')
 
 export async function startShim(around: Surroundings, options: ShimOptions = {}): Promise<Shim> {
   const dir = join(around.namespace.dir, around.name)
@@ -65,7 +63,7 @@ export async function startShim(around: Surroundings, options: ShimOptions = {})
   return { daemon, socket: config.listen, stateDir: config.stateDir, configPath }
 }
 
-function nodeCommand({ nodeArgs = [], program = MAIN }: ShimOptions): string[] {
+function nodeCommand({ nodeArgs = [], program = SHIM_MAIN }: ShimOptions): string[] {
   return [process.execPath, ...nodeArgs, program]
 }
 

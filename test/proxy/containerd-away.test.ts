@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
 import type { CriClient } from '../node/cri.ts'
+import { PATIENT } from '../patience.ts'
 import { connectRaw, messageOf, statusOf } from './raw-client.ts'
 import { type RunningProxy, startProxy } from './start-proxy.ts'
 
@@ -63,7 +64,7 @@ describe('when containerd goes away and comes back', () => {
       else await bed.containerd.kill()
       await bed.containerd.start({ wait: false })
       const before = calls.answered()
-      await vi.waitUntil(() => calls.answered() > before + 50, { timeout: 5000 })
+      await vi.waitUntil(() => calls.answered() > before + 50, PATIENT)
     } finally {
       expect(await calls.stop()).toEqual([])
     }
@@ -74,7 +75,7 @@ describe('when containerd goes away and comes back', () => {
     const held = cri.imageStatus('localhost/none:1').then(() => performance.now())
     await bed.containerd.start({ wait: false })
     const direct = bed.cri()
-    await vi.waitFor(() => direct.version({ limitMs: 200 }), { interval: 5, timeout: 5000 })
+    await vi.waitFor(() => direct.version({ limitMs: 200 }), PATIENT)
     const answers = performance.now()
     expect((await held) - answers).toBeLessThan(1000)
   })
@@ -84,9 +85,9 @@ describe('when containerd goes away and comes back', () => {
     const abandon = new AbortController()
     const pull = cri.pullImage({ image: `localhost:${registry.port}/x:1` }, { signal: abandon.signal })
     const failed = expect(pull).rejects.toMatchObject({ code: 1 })
-    await vi.waitUntil(() => registry.connections() === 1, { timeout: 5000 })
+    await vi.waitUntil(() => registry.connections() === 1, PATIENT)
     await bed.containerd.restart()
-    await vi.waitUntil(() => registry.connections() > 1, { timeout: 5000 })
+    await vi.waitUntil(() => registry.connections() > 1, PATIENT)
     abandon.abort()
     await failed
   })
@@ -97,17 +98,17 @@ test('a cancelled pull is cancelled in containerd, too', async () => {
   const abandon = new AbortController()
   const pull = cri.pullImage({ image: `localhost:${registry.port}/x:1` }, { signal: abandon.signal })
   const failed = expect(pull).rejects.toMatchObject({ code: 1 })
-  await vi.waitUntil(() => registry.open() === 1, { timeout: 5000 })
+  await vi.waitUntil(() => registry.open() === 1, PATIENT)
   abandon.abort()
   await failed
-  await vi.waitUntil(() => registry.open() === 0, { timeout: 5000 })
+  await vi.waitUntil(() => registry.open() === 0, PATIENT)
 })
 
 test("a pull's deadline is kept by containerd", async () => {
   await using registry = await silentRegistry()
   const pull = cri.pullImage({ image: `localhost:${registry.port}/x:1` }, { limitMs: 300 })
   await expect(pull).rejects.toMatchObject({ code: 4 })
-  await vi.waitUntil(() => registry.open() === 0, { timeout: 5000 })
+  await vi.waitUntil(() => registry.open() === 0, PATIENT)
 })
 
 test('a containerd that takes connections and says nothing is waited for', async () => {

@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
+import { constants } from 'node:http2'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
@@ -113,6 +115,20 @@ test('many calls at once are all answered, on one connection', async () => {
   const expected = await direct.call(`${IMAGES}/ListImages`)
   const answers = await Promise.all(Array.from({ length: 500 }, () => through.call(`${IMAGES}/ListImages`)))
   expect(new Set(answers.map(({ body }) => body.toString('hex')))).toEqual(new Set([expected.body.toString('hex')]))
+})
+
+test('thousands of cancelled calls leave the others of their connection alone', async () => {
+  const watch = through.open('/grpc.health.v1.Health/Watch')
+  watch.end(frame(Buffer.alloc(0)))
+  await once(watch, 'data')
+  for (let sent = 0; sent < 3000; sent += 100) {
+    const calls = Array.from({ length: 100 }, () => through.open(`${IMAGES}/ListImages`))
+    for (const call of calls) call.close(constants.NGHTTP2_CANCEL)
+    await Promise.all(calls.map(call => call.closed || once(call, 'close')))
+  }
+  expect(statusOf(await through.call(`${IMAGES}/ListImages`))).toBe(0)
+  expect(watch.closed).toBe(false)
+  watch.close()
 })
 
 /** Addresses of a look-up that failed may come in any order. */

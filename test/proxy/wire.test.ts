@@ -2,6 +2,7 @@ import { constants, type OutgoingHttpHeaders, type ServerStreamResponseOptions }
 import { join } from 'node:path'
 import { setImmediate as tick } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { PATIENT } from '../patience.ts'
 import { connectRaw, frame, messageOf, type RawClient, readAnswer, statusOf, valuesOf } from './raw-client.ts'
 import { answer, type Peer, type PeerCall, readAll, startPeer } from './raw-peer.ts'
 import { type RunningProxy, startProxy, tempFolder } from './start-proxy.ts'
@@ -360,7 +361,6 @@ test('a failed call is one line in the log, without the request and its credenti
   expect(JSON.stringify(lines)).not.toContain('secret')
 })
 
-const PATIENT = { timeout: 10_000 }
 const NO_DATE: ServerStreamResponseOptions & { sendDate: boolean } = { sendDate: false }
 
 /** Resolves when a count has not moved for a good while: there is no event for "nothing more comes". */

@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { expect } from 'vitest'
 import type { Shim } from '../node/shim.ts'
-
-const LIMIT_MS = 20_000
+import { PATIENCE_MS } from '../patience.ts'
 
 /** Runs of nix so far, as the shim's log has them; only those for one image if it is given. */
 export async function countBuilds(shim: Shim, image = ''): Promise<number> {
@@ -11,7 +10,7 @@ export async function countBuilds(shim: Shim, image = ''): Promise<number> {
 
 /** Waits until the shim has logged the message, in a line that has that detail, too. */
 export async function untilLogged(shim: Shim, message: string, detail = ''): Promise<void> {
-  await expect.poll(() => countLogged(shim, message, detail), { timeout: LIMIT_MS }).toBeGreaterThan(0)
+  await expect.poll(() => countLogged(shim, message, detail), { timeout: PATIENCE_MS }).toBeGreaterThan(0)
 }
 
 /** Lines of the shim's log with that message, and that detail. */

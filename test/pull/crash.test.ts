@@ -7,9 +7,9 @@ import { addGate, copyExample } from '../node/example.ts'
 import type { CallOptions } from '../node/grpc.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import type { Shim } from '../node/shim.ts'
+import { PATIENT } from '../patience.ts'
 import { untilLogged } from './builds.ts'
 
-const LIMIT = { timeout: 20_000 }
 /** The tests break what they run on: each has a node of its own. */
 let bed: Bed
 
@@ -37,7 +37,7 @@ async function makeGated(packageName: 'gated' | 'gated-stream' = 'gated'): Promi
     pull: (shim, options) => bed.cri(shim.socket).pullImage(recipePull(recipe), options),
     open: () => writeFile(gate, ''),
     isWaiting,
-    untilWaiting: () => expect.poll(isWaiting, LIMIT).toBe(true),
+    untilWaiting: () => expect.poll(isWaiting, PATIENT).toBe(true),
   }
 }
 
@@ -69,7 +69,7 @@ describe('a caller that hangs up', () => {
     await gated.untilWaiting()
     caller.abort()
     await left
-    await expect.poll(gated.isWaiting, LIMIT).toBe(false)
+    await expect.poll(gated.isWaiting, PATIENT).toBe(false)
     await gated.open()
     await expect(gated.pull(shim)).resolves.toMatch(/^sha256:/)
   })
@@ -147,7 +147,7 @@ describe('SIGTERM', () => {
     await gated.untilWaiting()
     expect(await shim.daemon.stop()).toBe(0)
     await failed
-    await expect.poll(gated.isWaiting, LIMIT).toBe(false)
+    await expect.poll(gated.isWaiting, PATIENT).toBe(false)
   })
 })
 

@@ -6,6 +6,7 @@ import type { CriClient } from '../node/cri.ts'
 import { copyExample, type Example, lockExample } from '../node/example.ts'
 import { recipeAnnotations, recipePull } from '../node/recipe-pull.ts'
 import type { Shim } from '../node/shim.ts'
+import { PATIENT } from '../patience.ts'
 import { countBuilds, countLogged } from './builds.ts'
 
 let bed: Bed
@@ -197,7 +198,7 @@ describe('a caller that hangs up', () => {
     const pull = pullOf('registry.example/hang-up/app:1', 'gated')
     const caller = new AbortController()
     const first = kubelet.pullImage(pull, { signal: caller.signal })
-    await expect.poll(() => countBuilds(shim), { timeout: 10_000 }).toBe(builds + 1)
+    await expect.poll(() => countBuilds(shim), PATIENT).toBe(builds + 1)
     caller.abort()
     await expect(first).rejects.toMatchObject({ code: 1 })
     const second = kubelet.pullImage(pull)

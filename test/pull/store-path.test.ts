@@ -58,7 +58,7 @@ test('a reference to a store path is realised from a binary cache, and a contain
 })
 
 test('an image of nix-snapshotter comes with all that its annotations name', async () => {
-  const storePath = await cached(`${await writeSnapshotterFlake(bed.dir)}#image`)
+  const storePath = await cached(`${await writeSnapshotterFlake(bed.dir)}#numbered`)
   const imageId = await pull(`nix:0${storePath}`)
   expect(await bed.runPod({ imageId })).toEqual({ exitCode: 0, output: 'mounted\n' })
 })

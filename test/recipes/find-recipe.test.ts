@@ -61,6 +61,9 @@ describe('no recipe is found', () => {
     ['without annotations', 'app:1', {}],
     ['for an image that no annotation names', 'sidecar:1', complete],
     ['for another tag', 'app:2', complete],
+    ['for an image at an address that only some containerds take', '[fd00::1]:5000/team/sidecar:1', complete],
+    ['for an image by its id', 'a'.repeat(64), complete],
+    ['for what is no reference at all', 'Not A Reference', complete],
     ['for another registry', 'registry.example/app:1', complete],
     ['in annotations of others', 'app:1', { 'example.com/imageTag': 'app:1', 'enbi.hrzn.ee/other': 'x' }],
   ])('%s', (_name, image, annotations) => {

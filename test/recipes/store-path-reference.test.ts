@@ -31,7 +31,7 @@ it.each([
   ['no name', HASH, 'no store path'],
   ['a file below a store path', `${HASH}-app/bin/app`, 'no store path'],
   ['a folder above', `../${HASH}-app`, 'no image reference'],
-  ['a capital letter', `${HASH}-App`, 'no image reference'],
+  ['a capital letter', `${HASH}-App`, 'no capital letters'],
 ])('a reference is refused for %s', (_why, name, words) => {
   expect(() => storePathRecipe(`nix:0/nix/store/${name}`)).toThrow(
     expect.objectContaining({ code: 'RecipeInvalid', message: expect.stringContaining(words) }),

@@ -6,9 +6,8 @@ import { type Cluster, startCluster } from '../cluster/cluster.ts'
 import type { ControlPlane } from '../cluster/control-plane.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { addGate, copyExample, type Example } from '../node/example.ts'
+import { PATIENT } from '../patience.ts'
 import { eventsOf, podPull, startTellingShim, untilNixBuilds } from './telling-shim.ts'
-
-const LIMIT = { timeout: 20_000 }
 
 let bed: Bed
 let formats: Example
@@ -48,7 +47,7 @@ describe('an API server that is gone', () => {
     await apiServer.start()
     await untilAllSucceeded(cluster, namespace, 2)
     await expect
-      .poll(() => eventsOf(cluster, namespace, 'whole'), LIMIT)
+      .poll(() => eventsOf(cluster, namespace, 'whole'), PATIENT)
       .toContainEqual(expect.objectContaining({ reason: 'NixBuildSucceeded' }))
   })
 })
@@ -96,5 +95,5 @@ describe('an API server that never answers', () => {
 async function untilAllSucceeded(cluster: Cluster, namespace: string, count: number): Promise<void> {
   const states = async () =>
     (await cluster.kubectl(['get', 'nb', `-n=${namespace}`, '-o=jsonpath={.items[*].status.status}'])).split(' ')
-  await expect.poll(states, LIMIT).toEqual(Array.from({ length: count }, () => 'Succeeded'))
+  await expect.poll(states, PATIENT).toEqual(Array.from({ length: count }, () => 'Succeeded'))
 }

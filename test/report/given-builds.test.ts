@@ -8,14 +8,14 @@ import { buildGiven } from '../../shim/report/given-builds.ts'
 import { createNixBuildStore } from '../../shim/report/nixbuild-store.ts'
 import { createReporter, type Reporter } from '../../shim/report/reporter.ts'
 import { useKube } from '../kube/use-kube.ts'
+import { PATIENT } from '../patience.ts'
 import { IMAGE_ID, NODE, nixBuild } from './nixbuilds.ts'
 
-const LIMIT = { timeout: 20_000 }
 const NEVER_MS = 600_000
 
 it('a failure that may pass is not the end of what is given: it is Pending, with the reason, until the next try', async () => {
   await using bed = await begin({ outcomes: [away()], pausesMs: [NEVER_MS] })
-  await expect.poll(bed.status, LIMIT).toMatchObject({
+  await expect.poll(bed.status, PATIENT).toMatchObject({
     status: 'Pending',
     buildNode: bed.node,
     conditions: [
@@ -28,13 +28,13 @@ it('a failure that may pass is not the end of what is given: it is Pending, with
 
 it('what is given is tried again until it succeeds', async () => {
   await using bed = await begin({ outcomes: [away(), away(), undefined], pausesMs: [10, 10, 10] })
-  await expect.poll(bed.status, LIMIT).toMatchObject({ status: 'Succeeded', nodes: [{ name: bed.node }] })
+  await expect.poll(bed.status, PATIENT).toMatchObject({ status: 'Succeeded', nodes: [{ name: bed.node }] })
   expect(bed.tries()).toBe(3)
 })
 
 it('what fails at every try is given up, and says how often it was tried', async () => {
   await using bed = await begin({ outcomes: [away(), away(), away()], pausesMs: [10, 10] })
-  await expect.poll(bed.status, LIMIT).toMatchObject({
+  await expect.poll(bed.status, PATIENT).toMatchObject({
     status: 'Failed',
     conditions: [{ status: 'True' }, { message: expect.stringMatching(/^given up after 3 tries .*away/) }],
   })
@@ -44,15 +44,15 @@ it('what fails at every try is given up, and says how often it was tried', async
 it('what the recipe itself is to blame for is tried once', async () => {
   const broken = new FinalError('BuilderFailed', 'no such file')
   await using bed = await begin({ outcomes: [broken, undefined], pausesMs: [10] })
-  await expect.poll(bed.status, LIMIT).toMatchObject({ status: 'Failed' })
+  await expect.poll(bed.status, PATIENT).toMatchObject({ status: 'Failed' })
   expect(bed.tries()).toBe(1)
 })
 
 it('a try that waits ends when the NixBuild goes', async () => {
   await using bed = await begin({ outcomes: [away()], pausesMs: [NEVER_MS] })
-  await expect.poll(bed.status, LIMIT).toMatchObject({ status: 'Pending' })
+  await expect.poll(bed.status, PATIENT).toMatchObject({ status: 'Pending' })
   await bed.kube.delete(nixBuilds, bed.name)
-  await expect.poll(() => bed.signals().every(({ aborted }) => aborted), LIMIT).toBe(true)
+  await expect.poll(() => bed.signals().every(({ aborted }) => aborted), PATIENT).toBe(true)
 })
 
 function away() {

@@ -9,9 +9,9 @@ import type { ImageRecord } from '../../shim/pull/contract.ts'
 import { createImageEntries, type ImageEntriesOptions } from '../../shim/report/image-entries.ts'
 import { createNixBuildStore } from '../../shim/report/nixbuild-store.ts'
 import { useKube } from '../kube/use-kube.ts'
+import { PATIENT } from '../patience.ts'
 import { NODE, nixBuild } from './nixbuilds.ts'
 
-const LIMIT = { timeout: 20_000 }
 const entry = { namespace: 'team', name: 'web', recipe: 'key' }
 
 afterEach(() => void vi.useRealTimers())
@@ -25,20 +25,20 @@ it('many changes of images while one look goes on are one more look', async () =
     return looks === 1 ? answered : there
   })
   bed.entries.remember(entry)
-  await expect.poll(bed.saved, LIMIT).toContain('"web"')
+  await expect.poll(bed.saved, PATIENT).toContain('"web"')
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   for (let times = 0; times < 5; times += 1) {
     bed.entries.check()
     vi.advanceTimersByTime(1000)
   }
   vi.useRealTimers()
-  await expect.poll(() => looks, LIMIT).toBe(1)
+  await expect.poll(() => looks, PATIENT).toBe(1)
   answer(there)
   // Whatever has been begun before is over when this is there.
   bed.entries.remember({ ...entry, name: 'last' })
-  await expect.poll(bed.saved, LIMIT).toContain('"last"')
+  await expect.poll(bed.saved, PATIENT).toContain('"last"')
   expect(looks).toBeLessThanOrEqual(2)
-  await expect.poll(() => looks, LIMIT).toBe(2)
+  await expect.poll(() => looks, PATIENT).toBe(2)
 })
 
 it('an entry that may not be taken back keeps no other from that', async () => {
@@ -54,9 +54,9 @@ it('an entry that may not be taken back keeps no other from that', async () => {
   await using bed = await begin(async () => [], only)
   bed.entries.remember({ ...entry, namespace: 'kube-public' })
   bed.entries.remember({ ...entry, namespace })
-  await expect.poll(bed.saved, LIMIT).toContain(namespace)
+  await expect.poll(bed.saved, PATIENT).toContain(namespace)
   bed.entries.check()
-  await expect.poll(bed.saved, LIMIT).not.toContain(namespace)
+  await expect.poll(bed.saved, PATIENT).not.toContain(namespace)
   expect(await bed.saved()).toContain('kube-public')
   expect(await kube.get(nixBuilds, { namespace, name: 'web' })).toMatchObject({ status: { nodes: [] } })
 })

@@ -6,9 +6,8 @@ import { nixBuildOf, recipeOf } from '../../kube/nixbuild-recipe.ts'
 import { createNixBuildStore } from '../../shim/report/nixbuild-store.ts'
 import { createReporter } from '../../shim/report/reporter.ts'
 import { useKube } from '../kube/use-kube.ts'
+import { PATIENT } from '../patience.ts'
 import { NODE, nixBuild } from './nixbuilds.ts'
-
-const LIMIT = { timeout: 20_000 }
 
 it('a NixBuild that is deleted and made anew under another name is followed: the pull that waits goes on', async () => {
   await using bed = await begin()
@@ -17,7 +16,7 @@ it('a NixBuild that is deleted and made anew under another name is followed: the
   await kube.create(nixBuilds, { ...byHand, body: { spec: nixBuild().spec } })
   reporter.wanted({ recipe, namespace, pod: { namespace, name: 'web', uid: 'web' } })
   reporter.started(recipe)
-  await expect.poll(() => kube.get(nixBuilds, byHand), LIMIT).toMatchObject({ status: { status: 'Building' } })
+  await expect.poll(() => kube.get(nixBuilds, byHand), PATIENT).toMatchObject({ status: { status: 'Building' } })
   await kube.delete(nixBuilds, byHand)
   const [waited] = reporter.waitedFor()
   await expect(waited?.isGone()).resolves.toBe(true)
@@ -25,7 +24,7 @@ it('a NixBuild that is deleted and made anew under another name is followed: the
   await kube.create(nixBuilds, anew)
   await expect(waited?.isGone()).resolves.toBe(false)
   await expect
-    .poll(() => kube.get(nixBuilds, anew), LIMIT)
+    .poll(() => kube.get(nixBuilds, anew), PATIENT)
     .toMatchObject({ status: { status: 'Building', buildNode: NODE } })
 })
 

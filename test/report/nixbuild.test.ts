@@ -1,9 +1,9 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { PATIENT } from '../patience.ts'
 import { type Surroundings, startSurroundings } from './surroundings.ts'
 import { eventsOf, listNixBuilds, nixBuildManifest, podPull, untilNixBuilds } from './telling-shim.ts'
 
-const LIMIT = { timeout: 20_000 }
 const UNKNOWN = 2
 
 let around: Surroundings
@@ -24,7 +24,7 @@ describe('a pull without annotations', () => {
     await expect(around.telling.kubelet.pullImage({ image, namespace, podName: 'plain' })).resolves.toMatch(/^sha256:/)
     await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
     await expect
-      .poll(() => eventsOf(around.cluster, namespace, 'plain'), LIMIT)
+      .poll(() => eventsOf(around.cluster, namespace, 'plain'), PATIENT)
       .toContainEqual(expect.objectContaining({ reason: 'NixBuildSucceeded' }))
   })
 
@@ -64,7 +64,7 @@ describe('an image that gets another recipe', () => {
       (await listNixBuilds(around.cluster, namespace))
         .map(({ spec, status }) => [spec.packageName, status.nodes.length])
         .sort()
-    await expect.poll(entries, LIMIT).toEqual([
+    await expect.poll(entries, PATIENT).toEqual([
       ['docker-archive', 0],
       ['oci-layout', 1],
     ])
@@ -113,6 +113,6 @@ describe('the shim', () => {
         '-n=enbi-system',
         '-o=jsonpath={.spec}',
       ])
-    await expect.poll(lease, LIMIT).toContain(`"holderIdentity":"${around.telling.node}"`)
+    await expect.poll(lease, PATIENT).toContain(`"holderIdentity":"${around.telling.node}"`)
   })
 })

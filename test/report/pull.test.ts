@@ -1,10 +1,10 @@
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { PATIENT } from '../patience.ts'
 import { countBuilds } from '../pull/builds.ts'
 import { type Surroundings, startSurroundings } from './surroundings.ts'
 import { eventsOf, listNixBuilds, nixBuildManifest, podPull, untilNixBuilds, watchNixBuilds } from './telling-shim.ts'
 
-const LIMIT = { timeout: 20_000 }
 const UNKNOWN = 2
 
 let around: Surroundings
@@ -43,7 +43,7 @@ describe('a pull of a recipe', () => {
       },
     })
     await expect
-      .poll(() => eventsOf(around.cluster, namespace, 'web'), LIMIT)
+      .poll(() => eventsOf(around.cluster, namespace, 'web'), PATIENT)
       .toContainEqual(expect.objectContaining({ type: 'Normal', reason: 'NixBuildSucceeded' }))
   })
 
@@ -55,10 +55,10 @@ describe('a pull of a recipe', () => {
     const builds = await countBuilds(around.telling.shim)
     const pulls = ['one', 'two'].map(pod => around.telling.kubelet.pullImage(podPull(namespace, recipe, pod)))
     const pods = Promise.all(pulls)
-    await expect.poll(() => watch.seen.at(-1)?.status.progress, LIMIT).toMatch(/^building /)
+    await expect.poll(() => watch.seen.at(-1)?.status.progress, PATIENT).toMatch(/^building /)
     await writeFile(around.gate, '')
     await pods
-    await expect.poll(() => watch.seen.at(-1)?.status.status, LIMIT).toBe('Succeeded')
+    await expect.poll(() => watch.seen.at(-1)?.status.status, PATIENT).toBe('Succeeded')
     expect(await countBuilds(around.telling.shim)).toBe(builds + 1)
     const said = watch.seen.map(({ status }) => `${status.status}: ${status.progress}`)
     // One write more on a machine that is too busy to build within 300 ms.
@@ -70,7 +70,7 @@ describe('a pull of a recipe', () => {
     expect(new Set(said).size).toBe(said.length)
     for (const pod of ['one', 'two']) {
       const reasons = async () => (await eventsOf(around.cluster, namespace, pod)).map(({ reason }) => reason).sort()
-      await expect.poll(reasons, LIMIT).toEqual(['NixBuildStarted', 'NixBuildSucceeded'])
+      await expect.poll(reasons, PATIENT).toEqual(['NixBuildStarted', 'NixBuildSucceeded'])
     }
   })
 
@@ -113,7 +113,7 @@ describe('a pull of a recipe', () => {
     })
     for (const pod of ['one', 'two'])
       await expect
-        .poll(() => eventsOf(around.cluster, namespace, pod), LIMIT)
+        .poll(() => eventsOf(around.cluster, namespace, pod), PATIENT)
         .toContainEqual({ type: 'Warning', reason: 'NixBuildFailed', message: expect.stringContaining('fatal error') })
   })
 
@@ -167,7 +167,7 @@ describe('a pull that the policy refuses', () => {
     const namespace = await around.cluster.createNamespace()
     await expect(around.telling.kubelet.pullImage(podPull(namespace, recipe))).rejects.toMatchObject({ code: UNKNOWN })
     await expect
-      .poll(() => eventsOf(around.cluster, namespace, 'web'), LIMIT)
+      .poll(() => eventsOf(around.cluster, namespace, 'web'), PATIENT)
       .toEqual([{ type: 'Warning', reason: 'NixBuildRefused', message: expect.stringContaining('policy') }])
     expect(await listNixBuilds(around.cluster, namespace)).toEqual([])
   })

@@ -4,9 +4,8 @@ import type { Cluster } from '../cluster/cluster.ts'
 import { useCluster } from '../cluster/use-cluster.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { addGate, copyExample, type Example } from '../node/example.ts'
+import { PATIENT } from '../patience.ts'
 import { nixBuildManifest, podPull, startTellingShim, untilNixBuilds } from './telling-shim.ts'
-
-const LIMIT = { timeout: 20_000 }
 
 let bed: Bed
 let cluster: Cluster
@@ -93,10 +92,10 @@ describe('a build whose NixBuild is deleted', () => {
     const pull = telling.kubelet.pullImage(podPull(namespace, gatedRecipe('deleted')))
     const sentAway = expect(pull).rejects.toMatchObject({ details: expect.stringContaining('NixBuild was deleted') })
     await untilNixBuilds(cluster, namespace, { status: 'Building' })
-    await expect.poll(isBuilding, LIMIT).toBe(true)
+    await expect.poll(isBuilding, PATIENT).toBe(true)
     await cluster.kubectl(['delete', 'nixbuilds', '--all', `--namespace=${namespace}`])
     await sentAway
-    await expect.poll(isBuilding, LIMIT).toBe(false)
+    await expect.poll(isBuilding, PATIENT).toBe(false)
   })
 })
 

@@ -9,8 +9,7 @@ import type { Bed } from '../node/bed.ts'
 import type { CriClient, Pull } from '../node/cri.ts'
 import { type PodRecipe, recipePull } from '../node/recipe-pull.ts'
 import type { Shim, ShimOptions } from '../node/shim.ts'
-
-const LIMIT = { timeout: 20_000 }
+import { PATIENT } from '../patience.ts'
 
 /** A shim that tells a cluster, under the role that `deploy/` gives it, as a node of its own. */
 export interface TellingShim extends AsyncDisposable {
@@ -57,14 +56,15 @@ export function nixBuildManifest(namespace: string, name: string, spec: object, 
 export async function listNixBuilds(cluster: Cluster, namespace: string): Promise<NixBuild[]> {
   const { items } = v.parse(
     v.object({ items: v.array(v.unknown()) }),
-    await cluster.get('nixbuilds', `--namespace=${namespace}`, '--sort-by=.metadata.creationTimestamp'),
+    await cluster.read(`/apis/enbi.hrzn.ee/v1alpha1/namespaces/${namespace}/nixbuilds`),
   )
-  return items.map(nixBuilds.parse)
+  const age = ({ metadata }: NixBuild) => metadata.creationTimestamp
+  return items.map(nixBuilds.parse).toSorted((one, other) => age(one).localeCompare(age(other)))
 }
 
 /** Waits until the namespace has just one NixBuild, whose status looks so. */
 export async function untilNixBuilds(cluster: Cluster, namespace: string, status: object): Promise<NixBuild[]> {
-  await expect.poll(() => listNixBuilds(cluster, namespace), LIMIT).toMatchObject([{ status }])
+  await expect.poll(() => listNixBuilds(cluster, namespace), PATIENT).toMatchObject([{ status }])
   return listNixBuilds(cluster, namespace)
 }
 
@@ -103,7 +103,7 @@ const eventSchema = v.object({
 
 /** What a pod was told. */
 export async function eventsOf(cluster: Cluster, namespace: string, pod: string) {
-  const events = await cluster.get('events', `--namespace=${namespace}`)
+  const events = await cluster.read(`/api/v1/namespaces/${namespace}/events`)
   const { items } = v.parse(v.object({ items: v.array(eventSchema) }), events)
   return items
     .filter(({ involvedObject: { name, uid } }) => name === pod && uid === pod)

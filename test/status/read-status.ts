@@ -1,8 +1,7 @@
 import { Client, credentials } from '@grpc/grpc-js'
 import { decodeStatusReport, encodeStatusRequest, type StatusReport } from '../../shim/status/messages.ts'
 import { STATUS_PATH } from '../../shim/status/status-stream.ts'
-
-const LIMIT_MS = 20_000
+import { PATIENCE_MS } from '../patience.ts'
 
 /** One report of the shim on that socket. */
 export function readStatus(socket: string): Promise<StatusReport> {
@@ -12,7 +11,7 @@ export function readStatus(socket: string): Promise<StatusReport> {
     encodeStatusRequest,
     decodeStatusReport,
     { watch: false },
-    { deadline: Date.now() + LIMIT_MS },
+    { deadline: Date.now() + PATIENCE_MS },
   )
   return new Promise<StatusReport>((resolve, reject) => {
     call.on('data', resolve)

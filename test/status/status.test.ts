@@ -5,9 +5,9 @@ import { type Bed, startBed } from '../node/bed.ts'
 import { addGate, copyExample, type Example } from '../node/example.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import type { Shim } from '../node/shim.ts'
+import { PATIENT } from '../patience.ts'
 import { readStatus } from './read-status.ts'
 
-const LIMIT = { timeout: 20_000 }
 let bed: Bed
 let shim: Shim
 let formats: Example
@@ -75,12 +75,12 @@ describe('builds', () => {
     await rm(gate, { force: true })
     const pulls = [pull(running), pull({ ...running, namespace: 'team-b', podName: 'web-2' })]
     await expect
-      .poll(async () => (await status()).runs[0], LIMIT)
+      .poll(async () => (await status()).runs[0], PATIENT)
       .toMatchObject({ waiting: 2, progress: { text: expect.stringContaining('gated') } })
     pulls.push(pull({ ...queued, namespace: 'team-c' }))
-    await expect.poll(async () => (await status()).queue.length, LIMIT).toBe(1)
+    await expect.poll(async () => (await status()).queue.length, PATIENT).toBe(1)
     pulls.push(pull({ ...last, namespace: 'team-d' }))
-    await expect.poll(async () => (await status()).queue.length, LIMIT).toBe(2)
+    await expect.poll(async () => (await status()).queue.length, PATIENT).toBe(2)
 
     const { runs, queue } = await status()
     expect(runs).toEqual([
@@ -178,7 +178,7 @@ describe('images', () => {
   it('are gone once they have been removed, and the store paths that they held with them', async () => {
     const before = await status()
     await bed.cri(shim.socket).removeImage(kept.image)
-    await expect.poll(async () => (await status()).images.map(({ image }) => image), LIMIT).not.toContain(kept.image)
+    await expect.poll(async () => (await status()).images.map(({ image }) => image), PATIENT).not.toContain(kept.image)
     const { images, disk } = await status()
     expect(images).toHaveLength(before.images.length - 1)
     expect(disk.store.narBytes).toBeLessThan(before.disk.store.narBytes)
@@ -197,7 +197,7 @@ describe('with containerd away', () => {
     } finally {
       await bed.containerd.start()
     }
-    await expect.poll(async () => (await status()).images.length, LIMIT).toBeGreaterThan(0)
+    await expect.poll(async () => (await status()).images.length, PATIENT).toBeGreaterThan(0)
     expect((await status()).shim.containerdProblem).toBeUndefined()
   })
 })

@@ -8,6 +8,7 @@ import { copyExample } from '../node/example.ts'
 import { expectNoTrace } from '../node/no-trace.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import { writeStoreImages } from '../node/store-image.ts'
+import { PATIENT } from '../patience.ts'
 import { readUnits, type ShimUnits } from './install-shim.ts'
 import { type SystemdNode, startSystemdNode } from './systemd-node.ts'
 
@@ -77,7 +78,7 @@ test('an archive is built, imported, and runs; what it was made from is let go o
   expect(output).toBe('hello from a Nix-built image\n')
   const before = await gcRoots()
   await node.cri(SOCKET).removeImage('registry.example/archive:1')
-  await vi.waitFor(async () => expect(await gcRoots()).toBe(before - 1), { timeout: 10_000 })
+  await vi.waitFor(async () => expect(await gcRoots()).toBe(before - 1), PATIENT)
 })
 
 test('`enbi-shim pull` reaches it at its default socket', async () => {
@@ -140,14 +141,14 @@ test('a build that runs is finished by a stop, which leaves nothing behind', asy
   const { dir } = await copyExample('formats', node.outside('/srv'))
   await writeFile(join(dir, 'gate'), '/srv/gate')
   const pulled = pull('registry.example/gated:1', onNode(dir), 'gated')
-  await vi.waitFor(async () => expect(await buildProcesses()).toContain('nix'), { timeout: 10_000 })
+  await vi.waitFor(async () => expect(await buildProcesses()).toContain('nix'), PATIENT)
   // Before any pod.
   const scores = 'cat $(pgrep --uid enbi-shim | sed "s,.*,/proc/&/oom_score_adj,")'
   // A process may end between being listed and being read.
   const readScores = async () => new Set((await node.run('sh', ['-c', scores])).stdout.split('\n'))
-  await vi.waitFor(async () => expect(await readScores()).toEqual(new Set(['1000'])), { timeout: 10_000 })
+  await vi.waitFor(async () => expect(await readScores()).toEqual(new Set(['1000'])), PATIENT)
   const stopped = node.run('systemctl', ['stop', 'enbi-shim.service'])
-  await vi.waitFor(async () => expect(await node.journal('enbi-shim')).toContain('"stopping"'), { timeout: 10_000 })
+  await vi.waitFor(async () => expect(await node.journal('enbi-shim')).toContain('"stopping"'), PATIENT)
   await node.write({ '/srv/gate': '' })
   await expect(pulled).resolves.toMatch(/^sha256:/)
   await stopped
@@ -178,7 +179,7 @@ test('a service that was killed is started again', async () => {
   const before = await property('MainPID')
   await node.run('systemctl', ['kill', '--signal', 'KILL', 'enbi-shim.service'])
   // Without a call that would wake it.
-  await vi.waitFor(async () => expect(['0', before]).not.toContain(await property('MainPID')), { timeout: 10_000 })
+  await vi.waitFor(async () => expect(['0', before]).not.toContain(await property('MainPID')), PATIENT)
 })
 
 test('nothing is left when it is undone, but what containerd and npm have', async () => {

@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { messageOf, reviveError } from '../../errors.ts'
 import type { StoredBlob } from '../blob-store.ts'
 import { threadCount } from '../thread-count.ts'
+import { THREAD_LIMITS } from '../thread-limits.ts'
 import type { FilesLayer } from './files-layer.ts'
 import { CHUNK_BYTES } from './tar-chunks.ts'
 import { NO_MORE, RING_CHUNKS, type TarReport, type TarTask } from './tar-task.ts'
@@ -25,7 +26,6 @@ export const TAR_THREADS = threadCount(2)
 
 /** The same file, as source or compiled. */
 const THREAD = new URL(`./tar-thread${extname(import.meta.url)}`, import.meta.url)
-const THREAD_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 }
 
 interface TarThread {
   readonly worker: Worker

@@ -2,6 +2,7 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { messageOf, RetryableError, reviveError } from '../../errors.ts'
 import { threadCount } from '../thread-count.ts'
+import { THREAD_LIMITS } from '../thread-limits.ts'
 import type { LinkReport, LinkTask, LinkThreadData } from './link-task.ts'
 import type { FillCounts } from './placing.ts'
 
@@ -18,7 +19,6 @@ export interface LinkThreads {
 
 /** The same file, as source or compiled. */
 const THREAD = new URL(`./link-thread${extname(import.meta.url)}`, import.meta.url)
-const THREAD_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 }
 /** containerd walks through every snapshot meanwhile. */
 const THREADS = threadCount(4)
 

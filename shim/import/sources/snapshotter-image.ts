@@ -1,28 +1,43 @@
 import * as v from 'valibot'
+import { copyStart } from '../../build/text.ts'
 import { isStorePath } from '../../store-path.ts'
+import type { Closure } from '../closure.ts'
 import { parseConfig } from '../config.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { parseJson } from '../json.ts'
 import { plainLayer } from '../layers/layer.ts'
 import type { ImagePlan } from '../plan.ts'
 import type { KnownParts, NativeImage, NativeLayer } from './native-image.ts'
+import { readStoreFile } from './store-file.ts'
 
-/** Marks a layer of empty mount points. Source: nix-snapshotter, docs/architecture.md. */
-const NIX_LAYER = 'containerd.io/snapshot/nix-layer'
-/** Names what is mounted there, numbered from 0. */
-const NIX_STORE_PATH = 'containerd.io/snapshot/nix-store-path.'
+/** What annotations of a layer of empty mount points begin with. Source: nix-snapshotter, pkg/nix2container/generate.go. */
+const NIX_LAYER_PREFIX = 'containerd.io/snapshot/nix-'
+/** Before version 0.3: marks such a layer. */
+const NIX_LAYER = `${NIX_LAYER_PREFIX}layer`
+/** Before version 0.3: names what is mounted there, numbered from 0. */
+const NIX_STORE_PATH = `${NIX_LAYER_PREFIX}store-path.`
+/** Since version 0.3: names a folder of nixpkgs' closureInfo, which lists what is mounted there. */
+const NIX_CLOSURE = `${NIX_LAYER_PREFIX}closure`
+const STORE_PATHS = 'store-paths'
+const MAX_STORE_PATHS_BYTES = 1024 * 1024
 
 const annotations = v.nullish(v.record(v.string(), v.string()))
 const manifestSchema = v.object({ layers: v.nullish(v.array(v.object({ annotations }))) })
 
+/** Whether only mount points are in a layer of it, so that it is no whole image. */
+export function isSnapshotterImage({ manifest }: ImagePlan): boolean {
+  return mountedLayers(manifest.bytes).length > 0
+}
+
 /**
  * An image of nix-snapshotter, of which only mount points are in its layers: on top of these come layers with what its
- * annotations name. Undefined for images that have no such layer.
+ * annotations name. Undefined for images that have no such layer. Throws ArchiveInvalid.
  */
-export function readSnapshotterImage(plan: ImagePlan): NativeImage | undefined {
-  const { layers } = parseJson(manifestSchema, plan.manifest.bytes, 'manifest')
-  const paths = (layers ?? []).flatMap(({ annotations }) => pathsIn(annotations ?? {}))
-  if (paths.length === 0) return undefined
+export async function readSnapshotterImage(plan: ImagePlan, closure: Closure): Promise<NativeImage | undefined> {
+  const mounted = mountedLayers(plan.manifest.bytes)
+  if (mounted.length === 0) return undefined
+  const paths: string[] = []
+  for (const annotations of mounted) paths.push(...(await pathsIn(annotations, closure)))
   const { os, architecture } = parseConfig(plan.config.bytes, 'config')
   return {
     platform: { os, architecture },
@@ -31,14 +46,55 @@ export function readSnapshotterImage(plan: ImagePlan): NativeImage | undefined {
   }
 }
 
-function pathsIn(annotations: Readonly<Record<string, string>>): string[] {
-  if (annotations[NIX_LAYER] !== 'true') return []
-  const numbered = Object.entries(annotations).filter(([name]) => name.startsWith(NIX_STORE_PATH))
-  const ordered = numbered.sort(([one], [other]) => numberOf(one) - numberOf(other))
-  return ordered.map(([name, path]) => {
-    if (isStorePath(path)) return path
-    throw archiveInvalid(`has an annotation ${name} that names no store path`)
+type Annotations = ReadonlyMap<string, string>
+
+/** The annotations of each layer that has some of nix-snapshotter. */
+function mountedLayers(manifest: Buffer): Annotations[] {
+  const { layers } = parseJson(manifestSchema, manifest, 'manifest')
+  return (layers ?? []).flatMap(({ annotations }) => {
+    const ours = Object.entries(annotations ?? {}).filter(([name]) => name.startsWith(NIX_LAYER_PREFIX))
+    return ours.length > 0 ? [new Map(ours)] : []
   })
+}
+
+async function pathsIn(annotations: Annotations, closure: Closure): Promise<string[]> {
+  const listed = annotations.get(NIX_CLOSURE)
+  if (listed !== undefined) return readStorePaths(checkStorePath(NIX_CLOSURE, listed), closure)
+  const numbered = [...annotations].filter(([name]) => name.startsWith(NIX_STORE_PATH))
+  if (numbered.length === 0 && annotations.get(NIX_LAYER) !== 'true') throw unknownAnnotations(annotations)
+  const ordered = numbered.sort(([one], [other]) => numberOf(one) - numberOf(other))
+  return ordered.map(([name, path]) => checkStorePath(name, path))
+}
+
+async function readStorePaths(folder: string, closure: Closure): Promise<string[]> {
+  const file = `${folder}/${STORE_PATHS}`
+  const bytes = await readStoreFile(file, MAX_STORE_PATHS_BYTES, closure)
+  if (!bytes) throw archiveInvalid(`has a list of store paths, ${file}, of more than ${MAX_STORE_PATHS_BYTES} bytes`)
+  const paths = bytes
+    .toString('latin1')
+    .split('\n')
+    .filter(line => line !== '')
+  const strange = paths.find(path => !isStorePath(path))
+  if (strange !== undefined) throw archiveInvalid(`has a list of store paths, ${file}, with a line that names none`)
+  return paths
+}
+
+function checkStorePath(annotation: string, path: string): string {
+  if (isStorePath(path)) return path
+  throw archiveInvalid(`has an annotation ${annotation} that names no store path`)
+}
+
+/** Annotations that a message names, and characters of each. */
+const MAX_NAMED = 3
+const MAX_NAME_LENGTH = 100
+
+/** Without what is to be mounted, no container of the image could start. */
+function unknownAnnotations(annotations: Annotations): Error {
+  const names = [...annotations.keys()].slice(0, MAX_NAMED).map(name => copyStart(name, MAX_NAME_LENGTH))
+  return archiveInvalid(
+    `has a layer of mount points for nix-snapshotter, and nothing known here tells what is mounted there: its annotations are ` +
+      `${names.join(', ')}, and neither ${NIX_CLOSURE} nor ${NIX_STORE_PATH}0. Make the image with nix-snapshotter 0.4 or older`,
+  )
 }
 
 function numberOf(name: string): number {

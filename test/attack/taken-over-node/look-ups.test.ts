@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { SHIM } from '../../../kube/names.ts'
 import { nixBuilds } from '../../../kube/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../../kube/nixbuild-recipe.ts'
-import { withImage } from '../../../shim/report/nixbuild-store.ts'
+import { withImage } from '../../../shim/report/nixbuilds-of-image.ts'
 import { useKube } from '../../kube/use-kube.ts'
 import { nixBuild } from '../../report/nixbuilds.ts'
 

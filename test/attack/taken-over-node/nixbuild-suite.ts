@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { leases } from '../../../kube/lease.ts'
-import { type NixBuildStatus, nixBuilds } from '../../../kube/nixbuild.ts'
+import { NIXBUILD_LIMITS, type NixBuildStatus, nixBuilds } from '../../../kube/nixbuild.ts'
 import { pathsIn } from '../../deploy/crd-schema.ts'
 import { FULL_STATUS, SPEC } from '../../deploy/nixbuilds.ts'
+import { PATIENT } from '../../patience.ts'
 import { refusal, type TakenOverNode } from './taken-over-node.ts'
 
 type Status = Partial<NixBuildStatus>
@@ -115,6 +116,18 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
         'entries of other nodes',
       ],
       ['write attempts', { status: 'Building', buildNode: 'a' }, { attempts: FULL_STATUS.attempts }, 'attempts are'],
+      [
+        'finish a build that names no builder',
+        { status: 'Building', buildNode: 'a' },
+        { status: 'Succeeded', buildNode: '' },
+        'has a build node',
+      ],
+      [
+        'invent conditions',
+        { status: 'Building', buildNode: 'a' },
+        { buildNode: 'a', conditions: [{ type: 'Big', status: 'True', reason: '', message: '' }] },
+        'Complete and Success',
+      ],
     ])('%s', async (_, before, change, problem) => {
       const name = await build(before)
       const { status } = await read(name)
@@ -160,6 +173,11 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
       ],
       ['fill the API server by many annotations', { labels: MANAGED, annotations: many(100) }, 'annotations'],
       ['fill the API server by labels', { labels: { ...MANAGED, ...many(100) } }, 'labels'],
+      [
+        'forge when it was written, and by whom',
+        { labels: MANAGED, managedFields: [forgedWrite('enbi-shim-a'), forgedWrite('enbi-controller')] },
+        'by whom',
+      ],
     ])('%s', async (_, metadata, problem) => {
       await expect(create(metadata)).rejects.toThrow(refusal(problem))
     })
@@ -178,6 +196,29 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
       )
       const conditions = Array.from({ length: 100 }, (_, index) => ({ type: `T${index}`, status: 'True' }))
       await expect(merge(name, { conditions })).rejects.toThrow(/conditions: Too many/)
+    })
+
+    test('fill the API server by what it is said to have written', async () => {
+      const body = { metadata: { labels: MANAGED }, spec: SPEC }
+      const made = await shim().kube.create(nixBuilds, { namespace, name: managedName(1000), body })
+      const [{ manager = '' } = {}] = made.metadata.managedFields ?? []
+      const fieldsV1 = { 'f:spec': Object.fromEntries(Object.keys(many(10_000)).map(name => [`f:${name}`, {}])) }
+      const { subresource, ...write } = { ...forgedWrite(manager), operation: 'Update', fieldsV1 }
+      await expect(create({ labels: MANAGED, managedFields: [write] })).rejects.toThrow(refusal('by whom'))
+    })
+
+    test('make a NixBuild larger than 256 kB, whatever it writes', async () => {
+      const name = await build({ status: 'Building', buildNode: 'a' })
+      // As JSON six bytes.
+      const text = (length: number) => '\u0001'.repeat(length)
+      for (const logTail of [text(NIXBUILD_LIMITS.message * 2), text(30_000)])
+        await expect(merge(name, { logTail })).rejects.toThrow(/logTail: Too long/)
+      const message = text(NIXBUILD_LIMITS.message)
+      const conditions = ['Complete', 'Success'].map(type => ({ type, status: 'False', reason: text(1024), message }))
+      await merge(name, { conditions, logTail: message, storePath: text(4096), lockedFlakeUrl: text(2048) })
+      await merge(name, { progress: text(1024), imageDigest: text(512), buildJobName: text(253) })
+      await merge(name, { nodes: [{ name: 'a', imageDigest: text(512) }] })
+      expect(JSON.stringify(await read(name)).length).toBeLessThan(256 * 1024)
     })
 
     test('change labels or the recipe by way of the status', async () => {
@@ -218,7 +259,7 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
     await deployed().cluster.kubectl(['delete', 'node', 'lost'])
     const ask = () => lost.kube.get(nixBuilds, { namespace, name: 'none' }).catch(error => error)
     // The API server remembers for some seconds whom it took the token for.
-    await expect.poll(ask, { timeout: 40_000 }).toMatchObject({ code: 'ClusterAway', message: /Unauthorized/ })
+    await expect.poll(ask, PATIENT).toMatchObject({ code: 'ClusterAway', message: /Unauthorized/ })
   })
 
   test('the controller and people are not held to it', async () => {
@@ -269,6 +310,13 @@ function isOther(node: { readonly name: string }): boolean {
 
 function byController() {
   return { 'app.kubernetes.io/managed-by': 'enbi-controller' }
+}
+
+/** An entry of `managedFields`. */
+function forgedWrite(manager: string) {
+  const fields = { fieldsType: 'FieldsV1', fieldsV1: { 'f:status': { 'f:progress': {} } } }
+  const time = '2999-01-01T00:00:00Z'
+  return { manager, operation: 'Apply', apiVersion: 'enbi.hrzn.ee/v1alpha1', subresource: 'status', time, ...fields }
 }
 
 /** As `nixBuildName` makes them. */

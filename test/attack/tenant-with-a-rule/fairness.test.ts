@@ -8,10 +8,10 @@ import { tar } from '../../import/tar.ts'
 import { addGate, copyExample, type Example } from '../../node/example.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
 import type { Shim } from '../../node/shim.ts'
+import { PATIENT } from '../../patience.ts'
 import { countBuilds, countLogged } from '../../pull/builds.ts'
 import { readStatus } from '../../status/read-status.ts'
 
-const LIMIT = { timeout: 30_000 }
 const GREEDY = 20
 
 let node: ImportNode
@@ -44,9 +44,9 @@ describe('a namespace with a queue of builds that do not end', () => {
 
   it('leaves a place to the next namespace, whose pull does not wait', async () => {
     const endless = Array.from({ length: GREEDY - 1 }, (_, index) => pull('greedy', `endless-${index}`, 'gated'))
-    await expect.poll(async () => (await readStatus(shim.socket)).queue.length, LIMIT).toBe(GREEDY - 3)
+    await expect.poll(async () => (await readStatus(shim.socket)).queue.length, PATIENT).toBe(GREEDY - 3)
     greedy = [...endless, pull('greedy', ...last)]
-    await expect.poll(async () => (await readStatus(shim.socket)).queue.length, LIMIT).toBe(GREEDY - 2)
+    await expect.poll(async () => (await readStatus(shim.socket)).queue.length, PATIENT).toBe(GREEDY - 2)
     await expect(pull('modest', 'own', 'docker-archive')).resolves.toMatch(/^sha256:/)
     expect((await readStatus(shim.socket)).queue).toHaveLength(GREEDY - 2)
   })
@@ -58,7 +58,7 @@ describe('a namespace with a queue of builds that do not end', () => {
 
   it('has no more of them than it may, and is told so before anything is run', async () => {
     const more = pull('greedy', 'as-many-as-it-may', 'gated')
-    await expect.poll(async () => (await readStatus(shim.socket)).queue.length, LIMIT).toBe(GREEDY - 2)
+    await expect.poll(async () => (await readStatus(shim.socket)).queue.length, PATIENT).toBe(GREEDY - 2)
     const started = await countLogged(shim, 'pull of a recipe started')
     await expect(pull('greedy', 'one-too-many', 'docker-archive')).rejects.toMatchObject({
       code: 2,
@@ -80,8 +80,8 @@ describe('a namespace with a queue of imports that do not end', () => {
     let asked = 0
     const importer = createImporter({
       ...node.options,
-      async queryStore(query) {
-        if (query.paths.includes(archive)) return node.options.queryStore(query)
+      async queryClosure(path, options) {
+        if (path === archive) return node.options.queryClosure(path, options)
         asked += 1
         await gate.promise
         return []
@@ -101,7 +101,7 @@ describe('a namespace with a queue of imports that do not end', () => {
         onProgress: () => {},
       })
     const greedy = Array.from({ length: GREEDY }, (_, index) => importFor('greedy', program, `slow-${index}`))
-    await expect.poll(() => asked, LIMIT).toBe(2)
+    await expect.poll(() => asked, PATIENT).toBe(2)
     await expect(importFor('modest', archive, 'modest')).resolves.toMatchObject({ imageId: expect.any(String) })
     expect(asked).toBe(2)
     gate.resolve()

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { stringify } from 'yaml'
 import { claimPort } from '../../cluster/claims.ts'
+import { CONTROLLER_MAIN } from '../../node/own-programs.ts'
+import { PATIENT } from '../../patience.ts'
 import { holdConnections } from '../strangers.ts'
 
-const MAIN = join(import.meta.dirname, '../../../controller/main.ts')
-const SOON = { timeout: 20_000, interval: 50 }
 /** More than any limit of the server. */
 const MANY = 200
 
@@ -22,9 +22,9 @@ beforeAll(async () => {
   await writeFile(kubeconfig, stringify(unreachable(await claimPort())))
   const [metrics, health] = [`127.0.0.1:${await claimPort()}`, `127.0.0.1:${await claimPort()}`]
   const flags = ['--kubeconfig', kubeconfig, '--listen', metrics, '--health-listen', health]
-  controller = spawn(process.execPath, [MAIN, ...flags], { stdio: 'ignore' })
+  controller = spawn(process.execPath, [CONTROLLER_MAIN, ...flags], { stdio: 'ignore' })
   Object.assign(urls, { metrics: `http://${metrics}`, health: `http://${health}` })
-  await vi.waitFor(() => probe(urls.health), SOON)
+  await vi.waitFor(() => probe(urls.health), PATIENT)
 })
 
 afterAll(async () => {
@@ -59,7 +59,7 @@ test('idle and slow connections are cut', async () => {
   const plan = { count: 20, localAddress: '127.0.0.3' }
   using ofMetrics = await holdConnections(urls.metrics, plan)
   using ofHealth = await holdConnections(urls.health, plan)
-  await vi.waitFor(() => expect([ofMetrics.open(), ofHealth.open()]).toEqual([0, 0]), SOON)
+  await vi.waitFor(() => expect([ofMetrics.open(), ofHealth.open()]).toEqual([0, 0]), PATIENT)
 })
 
 test('the port for health tells nothing else', async () => {

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { planRetention } from '../../../controller/reconcile/retention.ts'
 
 const NOW = 1_000_000
-const build = (name: string, age: number, used = false) => ({ name, finishedAt: NOW - age, used })
+const build = (name: string, age: number, used = false) =>
+  ({ name, finishedAt: NOW - age, used, madeBy: 'hand' }) as const
 
 describe('of the finished builds of a namespace', () => {
   it.each([
@@ -19,7 +20,15 @@ describe('of the finished builds of a namespace', () => {
       NOW + 97,
     ],
     ['none stays beyond a count of 0', [build('a', 1), build('b', 2)], 0, 100, ['b', 'a'], undefined],
-    ['those that ended at once go by name', [build('b', 1), build('a', 1), build('c', 1)], 2, 100, ['c'], NOW + 99],
+    ['of those that ended at once the last go', [build('b', 1), build('a', 1), build('c', 1)], 2, 100, ['c'], NOW + 99],
+    [
+      'those of each maker are counted by themselves',
+      [build('a', 1), build('b', 2), { ...build('c', 3), madeBy: 'shim' } as const],
+      1,
+      100,
+      ['b'],
+      NOW + 97,
+    ],
     ['there may be none', [], 2, 100, [], undefined],
   ])('%s', (_name, builds, keepFinished, keepFinishedForMs, remove, recheckAt) => {
     expect(planRetention(builds, { keepFinished, keepFinishedForMs }, NOW)).toEqual({ remove, recheckAt })

@@ -1,4 +1,4 @@
-# An image as nix-snapshotter has them: an empty folder to mount a store path on, which an annotation names.
+# Images as nix-snapshotter has them: an empty folder to mount a store path on, which an annotation names.
 {
   outputs = _:
     let
@@ -10,9 +10,10 @@
         args = [ "-euc" script ];
       };
       program = make "program" "mkdir -p $out/bin; cp /usr/bin/busybox $out/bin/busybox";
-    in
-    {
-      packages.${system}.image = make "nix-image-program.tar" ''
+      # As nixpkgs makes it.
+      closureInfo = make "closure-info" "mkdir $out; echo ${program} > $out/store-paths";
+
+      image = annotations: make "nix-image-program.tar" ''
         digest() { sha256sum $1 | cut -d ' ' -f 1; }
         describe() { printf '"mediaType":"application/vnd.oci.image.%s","digest":"sha256:%s","size":%s' $1 $(digest $2) $(stat -c %s $2); }
 
@@ -31,10 +32,7 @@
           "config": { $(describe config.v1+json config.json) },
           "layers": [{
             $(describe layer.v1.tar layer.tar),
-            "annotations": {
-              "containerd.io/snapshot/nix-layer": "true",
-              "containerd.io/snapshot/nix-store-path.0": "${program}"
-            }
+            "annotations": ${builtins.toJSON annotations}
           }]
         }
         END
@@ -43,5 +41,16 @@
         for file in layer.tar config.json manifest.json; do mv $file oci/blobs/sha256/$(digest $file); done
         tar -cf $out -C oci blobs index.json oci-layout
       '';
+    in
+    {
+      packages.${system} = builtins.mapAttrs (_: image) {
+        # Before version 0.3.
+        numbered = {
+          "containerd.io/snapshot/nix-layer" = "true";
+          "containerd.io/snapshot/nix-store-path.0" = program;
+        };
+        closure."containerd.io/snapshot/nix-closure" = closureInfo;
+        unknown."containerd.io/snapshot/nix-bundle" = closureInfo;
+      };
     };
 }

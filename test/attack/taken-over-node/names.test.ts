@@ -1,0 +1,70 @@
+import { expect, it } from 'vitest'
+import type { BuildView } from '../../../controller/kinds/build.ts'
+import { createBuilds } from '../../../controller/state/builds.ts'
+import { createNodes } from '../../../controller/state/nodes.ts'
+import { createPods } from '../../../controller/state/pods.ts'
+import { createPodWorker } from '../../../controller/work/pod-worker.ts'
+import type { Kind, Kube, ObjectName } from '../../../kube/contract.ts'
+import { MANAGED_BY_LABEL, nixBuildNames, SHIM } from '../../../kube/names.ts'
+import { nixBuilds } from '../../../kube/nixbuild.ts'
+import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
+import { RetryableError } from '../../../shim/errors.ts'
+import { someBuild, somePod } from '../../controller/views.ts'
+
+const SPEC = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
+const NAMES = nixBuildNames(recipeOf({ spec: SPEC }))
+
+/** Made by that, under the name that the recipe of the pod needs. */
+function squatter(name: string, labels: Readonly<Record<string, string>> = {}): BuildView {
+  return someBuild({ metadata: { name, labels }, spec: { ...SPEC, flakeUrl: 'github:team/other' } })
+}
+
+/** What the controller does for an annotated pod beside those NixBuilds: names of what it deletes and makes. */
+async function make(...squatters: readonly BuildView[]): Promise<string[]> {
+  const done: string[] = []
+  const views = new Map(squatters.map(build => [`team/${build.name}`, build]))
+  const pod = somePod()
+  const node = { name: 'node-1', system: 'x86_64-linux', ready: true, schedulable: true, labels: {} }
+  const onNothing = () => undefined
+  const nodes = createNodes({
+    ...{ mirrored: () => node, allMirrored: () => [node], repels: () => false, onChange: onNothing, now: Date.now },
+  })
+  const pods = createPods({ mirrored: () => pod, systemOf: nodes.systemOf, onPod: onNothing, onWant: onNothing })
+  const builds = createBuilds({
+    ...{ mirrored: key => views.get(key), allMirrored: () => views.values(), onLost: onNothing },
+  })
+  for (const key of views.keys()) builds.changed(key)
+  pods.changed('team/web')
+  const kube: Pick<Kube, 'create' | 'patch' | 'delete'> = {
+    async create<T>(kind: Kind<T>, { name, body }: ObjectName & { readonly body: object }) {
+      if (views.has(`team/${name}`)) throw new RetryableError('ClusterConflict', 'already exists')
+      done.push(`make ${name}`)
+      const { metadata } = nixBuilds.parse({ metadata: METADATA, spec: SPEC })
+      return kind.parse({ ...body, metadata: { ...metadata, namespace: 'team', name } })
+    },
+    patch: async () => undefined,
+    async delete(_kind, { name }) {
+      done.push(`delete ${name}`)
+      views.delete(`team/${name}`)
+    },
+  }
+  const work = createPodWorker({ state: { pods, builds, nodes }, kube, events: { record: onNothing } })
+  await work('team/web').catch(error => done.push(error.code))
+  return done
+}
+
+const METADATA = { name: 'a', uid: 'made', resourceVersion: '2', creationTimestamp: '2026-01-01T00:00:00Z' }
+
+it('a NixBuild that the shim of a taken-over node made under the name of another recipe makes way for that recipe', async () => {
+  const [name] = NAMES
+  expect(await make(squatter(name, { [MANAGED_BY_LABEL]: SHIM }))).toEqual([`delete ${name}`, `make ${name}`])
+})
+
+it('a NixBuild that somebody made by hand under the name of another recipe stays, and that recipe gets another name', async () => {
+  const [first, second] = NAMES
+  expect(await make(squatter(first))).toEqual([`make ${second}`])
+})
+
+it('a recipe all of whose names are taken by hand has none, until somebody deletes one', async () => {
+  expect(await make(...NAMES.map(name => squatter(name)))).toEqual(['ClusterConflict'])
+})

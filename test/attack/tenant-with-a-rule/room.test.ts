@@ -1,0 +1,58 @@
+import { mkdtempDisposable, readdir, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import { parseFlakeUrl } from '../../../shim/build/flake-url.ts'
+import { createRunId, pruneRunLogs } from '../../../shim/build/run-log.ts'
+import { createSourceCaches } from '../../../shim/build/source-caches.ts'
+import { layOut, prepareStateDir } from '../../../shim/build/state-dir.ts'
+import { ownedBy } from '../../../shim/owners.ts'
+
+test("a namespace with hundreds of failing builds does not push another one's log out", async () => {
+  await using dir = await mkdtempDisposable(join(tmpdir(), 'logs-'))
+  const log = async (namespace: string, minute: number) => {
+    const name = `${createRunId(new Date(Date.UTC(2026, 0, 1, 0, minute)), namespace)}.log`
+    await writeFile(join(dir.path, name), '')
+    return name
+  }
+  const modest = await log('modest', 0)
+  for (let minute = 1; minute <= 450; minute += 1) await log('greedy', minute)
+  await pruneRunLogs(dir.path)
+  const left = await readdir(dir.path)
+  expect(left).toHaveLength(400)
+  expect(left).toContain(modest)
+})
+
+test("a namespace with one repository after the other does not fill the disk with clones, nor push out another one's", async () => {
+  await using root = await mkdtempDisposable(join(tmpdir(), 'clones-'))
+  const dir = layOut(root.path)
+  await prepareStateDir(dir, {})
+  const start = () =>
+    createSourceCaches({
+      dir,
+      user: { home: dir.home, env: {} },
+      logger: pino({ level: 'silent' }),
+      room: async () => ({ count: 10, bytes: 500_000 }),
+    })
+  let caches = start()
+  const clone = (namespace: string, url: string) =>
+    caches.use(
+      { image: 'registry.example/app:1', flake: parseFlakeUrl(url), packageName: 'app', system: 'x86_64-linux' },
+      ownedBy(namespace),
+      async ({ env: { XDG_CACHE_HOME = '' } }) => {
+        await writeFile(join(XDG_CACHE_HOME, 'pack'), 'x'.repeat(100_000))
+        return basename(XDG_CACHE_HOME)
+      },
+    )
+  const modest = await clone('modest', 'git+https://git.example/modest')
+  for (let count = 0; count < 6; count += 1) await clone('greedy', `github:greedy/repository-${count}`)
+  await caches.settled()
+  // Whose they are is known after a restart, too.
+  caches = start()
+  for (let count = 6; count < 12; count += 1) await clone('greedy', `github:greedy/repository-${count}`)
+  await caches.settled()
+  const left = await readdir(dir.caches)
+  expect(left).toContain(modest)
+  expect(left.length).toBeLessThanOrEqual(4)
+})
