@@ -12,6 +12,8 @@ const MAX_QUEUED = 500
 const MAX_REMEMBERED = 1000
 /** Right after its start an API server refuses everybody everything. */
 const MAX_REFUSALS = 6
+/** It does not do so when it took another Event so short a time ago, in milliseconds. */
+const TAKES_OTHERS_MS = 60_000
 /** Nobody wants to hear of it any more after this time, in milliseconds. */
 const MAX_AGE_MS = 600_000
 const CALL_MS = 5_000
@@ -42,6 +44,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
   const queue: Queued[] = []
   const counts = new Map<string, number>()
   let telling: Promise<void> | undefined
+  let toldAt = Number.NEGATIVE_INFINITY
 
   async function tellAll(): Promise<void> {
     for (let next = queue.shift(); next && !signal.aborted; next = queue.shift()) await tell(next)
@@ -51,9 +54,11 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
   async function tell(queued: Queued): Promise<void> {
     for (let failures = 1; !signal.aborted; failures += 1) {
       try {
-        return await write(queued)
+        await write(queued)
+        toldAt = performance.now()
+        return
       } catch (error) {
-        const mayPass = error instanceof ShimError && (error.retryable || mayBeTaken(error, failures))
+        const mayPass = error instanceof ShimError && (error.retryable || mayBeTaken(error, failures, toldAt))
         const isOld = Date.now() - queued.time.getTime() >= MAX_AGE_MS
         const { reason, about } = queued.content
         if (!mayPass || isOld) {
@@ -114,7 +119,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
   }
 }
 
-/** One that never will be must not hold back all others. */
-function mayBeTaken(error: ShimError, failures: number): boolean {
-  return failures < MAX_REFUSALS && !isNamespaceGone(error)
+/** One that never will be, in a namespace with a full quota above all, must not hold back all others. */
+function mayBeTaken(error: ShimError, failures: number, toldAt: number): boolean {
+  return failures < MAX_REFUSALS && !isNamespaceGone(error) && performance.now() - toldAt > TAKES_OTHERS_MS
 }

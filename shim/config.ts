@@ -41,12 +41,23 @@ const listenAddress = v.pipe(
     return NEVER
   }),
 )
+/** Whose values are secrets, with `extra-` before them, too. */
+const SECRET_SETTINGS = /^(?:extra-)?(?:access-tokens|impure-env)$/
+const PASSWORD_IN_URL = /:\/\/[^\s/@:]*:[^\s/@]*@/
+const NO_SECRETS =
+  'expected no secret here, as every user of the node can see the arguments of nix: put it into nix/nix.conf in the build-config of the state folder, readable for root and nix.user alone (docs/install.md)'
+
 /** Nix settings are passed on as `--option NAME VALUE`. */
 const nixOptions = v.record(
-  v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]*$/, 'expected the name of a Nix setting')),
+  v.pipe(
+    v.string(),
+    v.regex(/^[a-z][a-z0-9-]*$/, 'expected the name of a Nix setting'),
+    v.check(name => !SECRET_SETTINGS.test(name), NO_SECRETS),
+  ),
   v.pipe(
     v.union([v.string(), v.number(), v.boolean()]),
     v.transform(value => String(value)),
+    v.check(value => !PASSWORD_IN_URL.test(value), NO_SECRETS),
   ),
 )
 

@@ -53,6 +53,8 @@ describe('a config', () => {
   it('gives nix settings as text', () => {
     const { nix } = parseConfig('nix: { options: { sandbox: false, cores: 2, substituters: "" } }', 'config.yaml')
     expect(nix.options).toEqual({ sandbox: 'false', cores: '2', substituters: '' })
+    const url = parseConfig('nix: { options: { builders: "ssh://builder@host.example:22" } }', 'config.yaml')
+    expect(url.nix.options).toEqual({ builders: 'ssh://builder@host.example:22' })
   })
 
   it('knows of no cluster unless told', () => {
@@ -112,6 +114,17 @@ describe('a mistake in a config is named with its key', () => {
     ['a way for layers that is none', 'import: { layers: copied }', 'import.layers'],
     ['a number below its least', 'nix: { maxBuilds: 0 }', 'nix.maxBuilds'],
     ['a relative path', 'listen: run/x.sock', 'listen: expected an absolute path'],
+    [
+      'a token of a forge',
+      'nix: { options: { access-tokens: github.com=a } }',
+      'nix.options.access-tokens: expected no secret',
+    ],
+    ['one beside those of nix.conf', 'nix: { options: { extra-access-tokens: a=b } }', 'expected no secret'],
+    [
+      'a password in a URL',
+      'nix: { options: { substituters: "https://a.example https://u:p@b.example" } }',
+      'nix.options.substituters: expected no secret',
+    ],
     ['a Nix setting that is an option', 'nix: { options: { --x: y } }', 'expected the name of a Nix setting'],
     [
       'a name that no node can have',

@@ -1,6 +1,6 @@
 import type { Condition } from '../../kube/condition.ts'
 import type { OwnerReference } from '../../kube/metadata.ts'
-import { CONTROLLER, NODE_LABEL, shimFieldManager } from '../../kube/names.ts'
+import { CONTROLLER, NODE_LABEL, nixBuildNames, shimFieldManager } from '../../kube/names.ts'
 import {
   type Maker,
   makerOf,
@@ -32,6 +32,8 @@ export interface BuildView {
   readonly madeBy: Maker
   /** Made for pods, not by hand. */
   readonly managed: boolean
+  /** Made by a shim, but not under a name that shims give: to be in the way, or to be counted for a recipe many times. */
+  readonly forged: boolean
   /** Value of the label that gives it to a node. */
   readonly givenTo: string | undefined
   readonly owners: readonly OwnerReference[]
@@ -66,6 +68,7 @@ export function buildView(nixBuild: NixBuild): BuildView {
     deleting: metadata.deletionTimestamp !== undefined,
     madeBy,
     managed: madeBy !== 'hand',
+    forged: madeBy === 'shim' && isMisnamed(nixBuild),
     givenTo: labels[NODE_LABEL],
     owners: metadata.ownerReferences.slice(0, MAX_OWNERS),
     imageTag: spec.imageTag,
@@ -103,6 +106,15 @@ function writtenAt({ metadata: { creationTimestamp, managedFields = [] }, status
 function latest(times: readonly (string | undefined)[]): number | undefined {
   const known = times.map(time => Date.parse(time ?? '')).filter(at => !Number.isNaN(at))
   return known.length === 0 ? undefined : Math.max(...known)
+}
+
+/** One whose recipe cannot be read may be a newer shim's. */
+function isMisnamed(nixBuild: NixBuild): boolean {
+  try {
+    return !nixBuildNames(recipeOf(nixBuild)).includes(nixBuild.metadata.name)
+  } catch {
+    return false
+  }
 }
 
 function readRecipe(nixBuild: NixBuild): BuildView['recipe'] {

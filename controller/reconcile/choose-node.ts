@@ -8,11 +8,13 @@ export type NodeChoice =
 /** The node that builds the fewest of those that may build for `system`; of equals the first by name. */
 export function chooseNode(
   nodes: readonly NodeState[],
-  { system, running }: { readonly system: string; readonly running: (node: string) => number },
+  { system, countRunning }: { readonly system: string; readonly countRunning: () => (node: string) => number },
 ): NodeChoice {
   const able = nodes.filter(node => obstacleOf(node, system) === undefined).map(({ name }) => name)
   const [first, ...others] = able
   if (first === undefined) return { none: reasonOf(nodes, system) }
+  // Of all unfinished builds: not where nothing depends on it.
+  const running = others.length === 0 ? () => 0 : countRunning()
   let best = { node: first, builds: running(first) }
   for (const node of others) {
     const builds = running(node)

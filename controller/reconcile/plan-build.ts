@@ -51,7 +51,7 @@ export interface BuildFacts {
 
 export type BuildAction =
   | { readonly type: 'none' }
-  /** Nobody wants it. */
+  /** Nobody wants it, or nobody should have made it. */
   | { readonly type: 'delete' }
   | { readonly type: 'fail'; readonly message: string; readonly attempts: readonly NixBuildAttempt[] }
   | { readonly type: 'give'; readonly node: string; readonly attempts: readonly NixBuildAttempt[] }
@@ -77,6 +77,7 @@ const NOTHING: BuildPlan = { action: { type: 'none' }, memory: {} }
 export function planBuild(facts: BuildFacts): BuildPlan {
   const { build } = facts
   if (build.deleting) return NOTHING
+  if (build.forged) return act({ type: 'delete' })
   if (isFinished(build)) return planPrune(facts)
   if ('problem' in build.recipe) return act({ type: 'fail', message: build.recipe.problem, attempts: build.attempts })
   const unwanted = planUnwanted(facts)

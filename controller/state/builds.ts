@@ -10,7 +10,7 @@ export interface Builds {
   get(key: string): BuildView | undefined
   /** As it was just written. */
   wrote(build: BuildView): void
-  /** Of one recipe in one namespace, by `wantId`. */
+  /** Of one recipe in one namespace, by `wantId`; no forged ones. */
   ofRecipe(id: string): BuildView[]
   finishedIn(namespace: string): BuildView[]
   unfinished(): BuildView[]
@@ -38,7 +38,8 @@ export function createBuilds({ mirrored, allMirrored, onLost }: BuildsPlan): Bui
   const read = (keys: Iterable<string>) => [...keys].flatMap(key => get(key) ?? [])
 
   function index(key: string, build: BuildView | undefined): void {
-    byRecipe.put(key, build && 'key' in build.recipe ? wantId(build.namespace, build.recipe.key) : undefined)
+    const isOfRecipe = build && 'key' in build.recipe && !build.forged
+    byRecipe.put(key, isOfRecipe ? wantId(build.namespace, build.recipe.key) : undefined)
     byEnd.put(key, build && (isFinished(build) ? build.namespace : UNFINISHED))
   }
 

@@ -22,6 +22,8 @@ import type { Worker } from './pod-worker.ts'
 
 /** When a build is looked at again that only pods without annotations want, in milliseconds: they are not watched. */
 const UNWATCHED_USE_MS = 60_000
+/** Short, as a pod may just have come, but a thousand builds that nobody wants are not a thousand lists of all pods. */
+const UNWATCHED_ABSENCE_MS = 5_000
 
 export interface BuildWorkerPlan {
   readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
@@ -34,7 +36,7 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
   const memories = new Map<string, { readonly uid: string; readonly memory: BuildMemory }>()
   /** Nodes that builds are being given to right now: they count as busy with them. */
   const giving = new Map<string, string>()
-  const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS })
+  const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS, believeAbsentMs: UNWATCHED_ABSENCE_MS })
 
   async function work(key: string): Promise<number | undefined> {
     const build = state.builds.get(key)
@@ -45,7 +47,7 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
     const plan = planOf(key, build)
     if (Object.keys(plan.memory).length === 0) memories.delete(key)
     else memories.set(key, { uid: build.uid, memory: plan.memory })
-    if (plan.action.type === 'delete' && (await isUsed(build))) return Date.now() + UNWATCHED_USE_MS
+    if (plan.action.type === 'delete' && !build.forged && (await isUsed(build))) return Date.now() + UNWATCHED_USE_MS
     await perform(key, build, plan.action)
     return soonest(plan.recheckAt, isFinished(build) ? undefined : silentAt(build))
   }
@@ -64,7 +66,7 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
       silenceOf: node => silenceOf(node, state.nodes.state(node)),
       isPulledOn: node => [...wanting.keys()].some(pod => state.pods.get(pod)?.node === node),
       nodeExists: state.nodes.has,
-      chooseNode: () => chooseNode(state.nodes.states(), { system: build.system, running: countRunning() }),
+      chooseNode: () => chooseNode(state.nodes.states(), { system: build.system, countRunning }),
       memory: last?.uid === build.uid ? last.memory : {},
       limits,
       now: Date.now(),

@@ -1,4 +1,6 @@
 import type { Kube } from '../../kube/contract.ts'
+import { RetryableError } from '../../shim/errors.ts'
+import { quote } from '../../shim/quote.ts'
 import { recipeFinder } from '../../shim/recipes/find-recipe.ts'
 import { readableReference } from '../../shim/reference.ts'
 import { type PodView, pods } from '../kinds/pod.ts'
@@ -8,34 +10,63 @@ const ANY_SYSTEM = 'x86_64-linux'
 
 export interface ImagesInUsePlan {
   readonly kube: Pick<Kube, 'list'>
-  /** How long it is believed that an image is in use, in milliseconds. That it is not is asked each time. */
+  /** How long it is believed that an image is in use, in milliseconds. */
   readonly believeMs: number
+  /** How long it is believed that it is not. */
+  readonly believeAbsentMs: number
   readonly now?: () => number
 }
 
+/** To list all pods of a namespace, in milliseconds. */
+const MAX_MS = 15_000
+
 /**
  * Those images of a namespace, normalised, that its living pods name without annotations for them; for sure whether those that are
- * asked for are among them. Such pods are not watched, and to list all of a namespace is much.
+ * asked for are among them. Such pods are not watched, and to list all of a namespace is much: whoever asks meanwhile gets the
+ * same answer. Throws ClusterAway when it takes too long.
  */
 export type ImagesInUse = (namespace: string, images: readonly string[]) => Promise<ReadonlySet<string>>
 
-export function createImagesInUse({ kube, believeMs, now = Date.now }: ImagesInUsePlan): ImagesInUse {
-  const known = new Map<string, { readonly images: ReadonlySet<string>; readonly since: number }>()
+interface Listing {
+  readonly images: ReadonlySet<string>
+  readonly since: number
+}
+
+export function createImagesInUse(plan: ImagesInUsePlan): ImagesInUse {
+  const { kube, believeMs, believeAbsentMs, now = Date.now } = plan
+  const known = new Map<string, Listing>()
+  const asking = new Map<string, Promise<Listing>>()
+
+  async function ask(namespace: string): Promise<Listing> {
+    const since = now()
+    const listing = { images: await listImages(kube, namespace, since + MAX_MS, now), since }
+    known.set(namespace, listing)
+    return listing
+  }
+
+  function isKnown({ images: inUse, since }: Listing, images: readonly string[]): boolean {
+    return now() < since + believeAbsentMs || images.every(image => inUse.has(image))
+  }
 
   return async (namespace, images) => {
-    const begin = now()
-    for (const [name, { since }] of known) if (begin >= since + believeMs) known.delete(name)
+    for (const [name, { since }] of known) if (now() >= since + believeMs) known.delete(name)
     const before = known.get(namespace)
-    if (before && images.every(image => before.images.has(image))) return before.images
-    const found = await listImages(kube, namespace)
-    known.set(namespace, { images: found, since: begin })
-    return found
+    if (before && isKnown(before, images)) return before.images
+    const asked = asking.get(namespace) ?? ask(namespace).finally(() => asking.delete(namespace))
+    asking.set(namespace, asked)
+    return (await asked).images
   }
 }
 
-async function listImages(kube: Pick<Kube, 'list'>, namespace: string): Promise<Set<string>> {
+async function listImages(
+  kube: Pick<Kube, 'list'>,
+  namespace: string,
+  until: number,
+  now: () => number,
+): Promise<Set<string>> {
   const images = new Set<string>()
   await kube.list(pods, { namespace }, pod => {
+    if (now() > until) throw new RetryableError('ClusterAway', `cannot list the pods of ${quote(namespace)} in time`)
     if (!pod.living) return
     const isWatched = watchedOf(pod)
     for (const image of pod.images) if (!isWatched(image)) images.add(readableReference(image) ?? image)

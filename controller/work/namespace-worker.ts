@@ -22,7 +22,7 @@ export interface NamespaceWorkerPlan {
 
 /** Removes the finished NixBuilds of a namespace that are too many or too old. */
 export function createNamespaceWorker({ state, kube, limits }: NamespaceWorkerPlan): Worker {
-  const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS })
+  const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS, believeAbsentMs: 0 })
 
   return async namespace => {
     const latestFirst = state.builds.finishedIn(namespace).sort((a, b) => compareVersions(b, a))

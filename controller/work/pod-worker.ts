@@ -25,7 +25,7 @@ export type Worker = (key: string) => Promise<number | undefined>
 
 export interface PodWorkerPlan {
   readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
-  readonly kube: Pick<Kube, 'create' | 'patch' | 'delete'>
+  readonly kube: Pick<Kube, 'create' | 'patch'>
   readonly events: Pick<EventRecorder, 'record'>
 }
 
@@ -116,15 +116,12 @@ export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker 
     }
   }
 
-  /** What people made is theirs. A shim that gives a NixBuild the name of another recipe does so to be in its way. */
+  /** Those of other recipes stay: they are people's, or forged and about to be deleted. */
   async function makeUnderFreeName(recipe: FlakeRecipe, making: Making): Promise<void> {
     const key = recipeKey(recipe)
     for (const name of nixBuildNames(recipe)) {
       const there = state.builds.get(`${making.namespace}/${name}`)
-      if (there && !('key' in there.recipe && there.recipe.key === key)) {
-        if (there.madeBy !== 'shim') continue
-        await kube.delete(nixBuilds, { namespace: making.namespace, name, uid: there.uid })
-      }
+      if (there && !('key' in there.recipe && there.recipe.key === key)) continue
       const made = await kube.create(nixBuilds, nixBuildOf(recipe, { ...making, name }))
       return state.builds.wrote(buildView(made))
     }

@@ -52,13 +52,24 @@ export async function openDaemonWire(path: string, signal: AbortSignal): Promise
     return (await take(padded(length))).toString('utf8', 0, length)
   }
 
+  /** The next string if all of it is here: a list has thousands, and to wait for each takes most of the time. */
+  function nextString(): string | undefined {
+    if (pending.length < WORD_BYTES) return undefined
+    const length = Number(pending.readBigUInt64LE())
+    const end = WORD_BYTES + padded(length)
+    if (pending.length < end) return undefined
+    const string = pending.toString('utf8', WORD_BYTES, WORD_BYTES + length)
+    pending = pending.subarray(end)
+    return string
+  }
+
   async function readStrings(isExpected: (string: string) => boolean): Promise<string[]> {
     const count = await readNumber()
     if (count > MAX_STRINGS) throw new Error(`the Nix daemon sends a list of ${count} strings`)
     const strings: string[] = []
     let left = MAX_STRINGS_BYTES
     while (strings.length < count && left >= 0) {
-      const string = await readString()
+      const string = nextString() ?? (await readString())
       if (!isExpected(string)) throw new Error(`the Nix daemon sends ${quote(string)}`)
       left -= string.length
       strings.push(string)

@@ -16,6 +16,8 @@ export interface CallScope {
 export interface CallOptions {
   /** Longest time, once connected. */
   readonly timeoutMs?: number
+  /** Longest message of an answer; RESOURCE_EXHAUSTED is thrown instead of a longer one. */
+  readonly maxBytes?: number
 }
 
 /** gRPC calls within one scope. They throw a GrpcError, or the signal's reason once that is aborted. */
@@ -49,13 +51,13 @@ const CONNECT_TIMEOUT_MS = 10_000
 
 export function createCalls(connection: Connection, scope: CallScope = {}): Calls {
   return {
-    async unary(method, request, { timeoutMs = DEFAULT_TIMEOUT_MS } = {}) {
+    async unary(method, request, { timeoutMs = DEFAULT_TIMEOUT_MS, maxBytes } = {}) {
       const stream = await start(connection, scope, method.path, timeoutMs)
       const timer = setTimeout(() => stream.destroy(deadlineExceeded(method.path)), timeoutMs)
       try {
         const message = method.encode(request)
         stream.end(Buffer.concat([frameHeader(message.length), message]))
-        return await only(readAnswers(stream, method, scope.signal), method.path)
+        return await only(readAnswers(stream, method, { ...scope, maxBytes }), method.path)
       } finally {
         clearTimeout(timer)
         stream.close(constants.NGHTTP2_CANCEL)
@@ -66,7 +68,7 @@ export function createCalls(connection: Connection, scope: CallScope = {}): Call
       return {
         send: parts => send(stream, parts),
         end: () => stream.end(),
-        answers: readAnswers(stream, method, scope.signal),
+        answers: readAnswers(stream, method, scope),
         cancel: () => stream.close(constants.NGHTTP2_CANCEL),
       }
     },
@@ -124,7 +126,7 @@ function drained(stream: ClientHttp2Stream): Promise<void> {
 function readAnswers<Request extends object, Response>(
   stream: ClientHttp2Stream,
   method: Method<Request, Response>,
-  signal: AbortSignal | undefined,
+  { signal, maxBytes }: Pick<CallScope, 'signal'> & { readonly maxBytes?: number | undefined },
 ): AsyncIterable<Response> {
   let headers: IncomingHttpHeaders = {}
   const keep = (received: IncomingHttpHeaders) => {
@@ -135,7 +137,7 @@ function readAnswers<Request extends object, Response>(
   return (async function* () {
     let cause: unknown
     try {
-      for await (const message of readFrames(method.path.slice(1), stream)) yield method.decode(message)
+      for await (const message of readFrames(method.path.slice(1), stream, maxBytes)) yield method.decode(message)
     } catch (error) {
       cause = error
     }

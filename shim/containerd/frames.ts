@@ -2,8 +2,12 @@ import { HEADER_BYTES, MAX_MESSAGE_BYTES, messageLength } from '../grpc/frame.ts
 import { STATUS } from '../grpc/status.ts'
 import { GrpcError } from './grpc-error.ts'
 
-/** The messages in a body. Throws a GrpcError when one is longer than 16 MiB, compressed or cut short. */
-export async function* readFrames(method: string, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+/** The messages in a body. Throws a GrpcError when one is longer than `maxBytes`, compressed or cut short. */
+export async function* readFrames(
+  method: string,
+  body: AsyncIterable<Buffer>,
+  maxBytes = MAX_MESSAGE_BYTES,
+): AsyncGenerator<Buffer> {
   let chunks: Buffer[] = []
   let size = 0
   let needed = HEADER_BYTES
@@ -14,7 +18,7 @@ export async function* readFrames(method: string, body: AsyncIterable<Buffer>): 
     if (size < needed) continue
     let pending = chunks.length === 1 ? chunk : Buffer.concat(chunks)
     for (;;) {
-      const length = acceptableLength(method, pending)
+      const length = acceptableLength(method, pending, maxBytes)
       needed = HEADER_BYTES + (length ?? 0)
       if (length === undefined || pending.length < needed) break
       yield pending.subarray(HEADER_BYTES, needed)
@@ -26,11 +30,12 @@ export async function* readFrames(method: string, body: AsyncIterable<Buffer>): 
   if (size > 0) throw malformed(method, 'a message is cut short')
 }
 
-function acceptableLength(method: string, pending: Buffer): number | undefined {
+function acceptableLength(method: string, pending: Buffer, maxBytes: number): number | undefined {
   const length = messageLength(pending)
   if (length === undefined) return undefined
   if (pending[0] !== 0) throw malformed(method, 'a message is compressed')
-  if (length > MAX_MESSAGE_BYTES) throw malformed(method, `a message has ${length} bytes`)
+  if (length > maxBytes)
+    throw new GrpcError(method, STATUS.RESOURCE_EXHAUSTED, `a message has ${length} bytes, more than ${maxBytes}`)
   return length
 }
 

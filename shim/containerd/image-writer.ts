@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { blobInfo, labelBlob, writeBlob } from './content.ts'
 import { waitUntilVisible } from './cri.ts'
 import type { Descriptor } from './diff.ts'
+import { IMAGE_ID_LABEL } from './image-id-label.ts'
 import { getImage, type ImageRecord, putImage } from './images.ts'
 import { hold, type Lease } from './leases.ts'
 import type { Layer } from './unpack.ts'
@@ -91,16 +92,32 @@ export function createImageWriter({ lease, snapshotter, image: name }: ImageWrit
     },
     async publish({ config, manifest, labels, check }) {
       const { mediaType, digest, size } = manifest
-      const record = { target: { mediaType, digest, size }, labels: { ...labels, [MANAGED_LABEL]: 'managed' } }
+      const record = {
+        target: { mediaType, digest, size },
+        labels: { ...labels, [IMAGE_ID_LABEL]: config.digest, [MANAGED_LABEL]: 'managed' },
+      }
       // Before the first record, which a refusal would leave.
       const present = await getImage(lease.calls, name)
       if (present) check(present)
+      const mayChange = (other: ImageRecord) => {
+        check(other)
+        return true
+      }
       // In this order CRI takes up the image whatever the name pointed at before.
-      await putImage(lease.calls, { ...record, name: config.digest })
-      await putImage(lease.calls, { ...record, name }, { check })
+      await putImage(
+        lease.calls,
+        { ...record, name: config.digest },
+        { mayChange: other => isSameTarget(other, record) },
+      )
+      await putImage(lease.calls, { ...record, name }, { mayChange })
       await waitUntilVisible(lease.calls, name, config.digest)
     },
   }
+}
+
+/** A record of the same image id may be of another manifest, and somebody else's. */
+function isSameTarget(one: Pick<ImageRecord, 'target'>, other: Pick<ImageRecord, 'target'>): boolean {
+  return one.target.digest === other.target.digest
 }
 
 /** CRI takes care of images with this label. */

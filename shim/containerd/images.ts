@@ -22,25 +22,47 @@ export async function getImage(calls: Calls, name: string): Promise<ImageRecord 
   return (await unlessMissing(calls.unary(GET, { name })))?.image
 }
 
-/** Every image record that has the label. */
-export async function imagesWithLabel(calls: Calls, label: string): Promise<readonly FoundImage[]> {
-  const { images } = await calls.unary(LIST, { filters: [`labels.${JSON.stringify(label)}`] })
-  return images
+/**
+ * Every image record that has the label, however many these are. More than go into one answer are asked for by the beginnings of
+ * the label's values, which are digests for the most part.
+ */
+export async function imagesWithLabel(calls: Calls, label: string, beginning = ''): Promise<readonly FoundImage[]> {
+  try {
+    return await listImages(calls, label, `^${beginning}`)
+  } catch (error) {
+    if (!hasStatus(error, STATUS.RESOURCE_EXHAUSTED) || beginning.length === MOST_DIGITS) throw error
+  }
+  const found = [...(await listImages(calls, label, `^${beginning}([^0-9a-f]|$)`))]
+  for (const digit of '0123456789abcdef')
+    for (const image of await imagesWithLabel(calls, label, beginning + digit)) found.push(image)
+  return found
+}
+
+/** Some 1,500 records: others wait while they are read. */
+const MAX_LIST_BYTES = 1024 * 1024
+/** Whoever chooses what the digests are of can make them begin alike, but not for so long. */
+const MOST_DIGITS = 16
+
+async function listImages(calls: Calls, label: string, values: string): Promise<readonly FoundImage[]> {
+  const field = `labels.${JSON.stringify(label)}`
+  // A label that is missing has the empty value, too.
+  const filters = [`${field},${field}~=${JSON.stringify(values)}`]
+  return (await calls.unary(LIST, { filters }, { maxBytes: MAX_LIST_BYTES })).images
 }
 
 export interface PutImage {
-  /** Throws when the record that is there must stay as it is. */
-  readonly check?: (present: ImageRecord) => void
+  /** Whether the record that is there may be changed; it stays as it is when this throws, too. */
+  readonly mayChange?: (present: ImageRecord) => boolean
 }
 
 /** Creates the record, or points the one of that name at the new target; labels that are not given are kept. */
-export async function putImage(calls: Calls, image: ImageRecord, { check }: PutImage = {}): Promise<void> {
+export async function putImage(calls: Calls, image: ImageRecord, { mayChange }: PutImage = {}): Promise<void> {
   try {
     await calls.unary(CREATE, { image })
   } catch (error) {
     if (!hasStatus(error, STATUS.ALREADY_EXISTS)) throw error
-    const present = check && (await getImage(calls, image.name))
-    if (present) check(present)
+    const present = mayChange && (await getImage(calls, image.name))
+    if (present && !mayChange(present)) return
     const paths = ['target', ...Object.keys(image.labels).map(label => `labels.${label}`)]
     await calls.unary(UPDATE, { image, updateMask: { paths } })
   }

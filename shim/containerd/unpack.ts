@@ -99,7 +99,7 @@ export interface Place {
 async function unpackLayer(place: Place, layer: Descriptor, promised?: string): Promise<Unpacked> {
   const { lease, snapshotter, parent } = place
   const { digest } = layer
-  const known = digest === promised ? digest : await knownDiffId(lease, layer)
+  const known = digest === promised && !mayBeCompressed(layer) ? digest : await knownDiffId(lease, layer)
   if (known !== undefined) {
     const chainId = chainOf(parent, known)
     if (await isUnpacked(lease, snapshotter, chainId)) return { digest, diffId: known, chainId }
@@ -130,10 +130,20 @@ export async function commitHeld({ lease, snapshotter, key }: Filled, name: stri
   throw new RetryableError('ImportInterrupted', `the snapshot ${name}, which another import had made, is gone again`)
 }
 
-/** The diffID of a blob as far as it is certain without unpacking it: containerd's word, or ours, of when it was unpacked. */
-export async function knownDiffId(lease: Lease, { digest, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>) {
-  if (!/[+.](gzip|zstd)$/.test(mediaType)) return digest
-  return (await blobInfo(lease.calls, digest))?.labels[UNCOMPRESSED_LABEL]
+/**
+ * The diffID of a blob as far as it is certain without unpacking it: containerd's word, or ours, of when it was unpacked. The
+ * same bytes may be a tar and a compressed one: that they are their own diffID was said of the tar.
+ */
+export async function knownDiffId(lease: Lease, layer: Pick<Descriptor, 'digest' | 'mediaType'>) {
+  const { digest } = layer
+  if (!mayBeCompressed(layer)) return digest
+  const known = (await blobInfo(lease.calls, digest))?.labels[UNCOMPRESSED_LABEL]
+  return known === digest ? undefined : known
+}
+
+/** containerd takes bytes of all types for compressed that say so, or that are Docker's: it looks at how they begin. */
+function mayBeCompressed({ mediaType }: Pick<Descriptor, 'mediaType'>): boolean {
+  return /[+.](gzip|zstd)$|^application\/vnd\.docker\./.test(mediaType)
 }
 
 /** Unpacks a blob of the content store into a snapshot, named by the chainID that it turns out to have. Returns its diffID. */

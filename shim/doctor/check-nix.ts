@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
+import * as v from 'valibot'
 import { type BuildUser, resolveBuildUser } from '../build/build-user.ts'
 import { daemonSocket } from '../build/daemon-path-info.ts'
 import { layOut } from '../build/state-dir.ts'
@@ -9,6 +10,8 @@ import { messageOf } from '../errors.ts'
 import { lazy } from '../lazy.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from './finding.ts'
 import { isRoot } from './is-root.ts'
+import { judgeFlaws } from './nix-flaws.ts'
+import { judgeOptions } from './nix-options.ts'
 import { probeSocket } from './probe-socket.ts'
 import { judgeSandbox, type NixAnswer } from './sandbox.ts'
 import { shimEnvironment } from './shim-process.ts'
@@ -32,6 +35,8 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
     return resolveBuildUser({ name: nix.user, home, configHome: config, env })
   })
   const run = async (args: readonly string[], signal: AbortSignal) => runNix(nix.command, args, await user(), signal)
+  const askStore = async (signal: AbortSignal) =>
+    (await daemonProblem(await user())) ? {} : readStore(await run([...STORE, '--json'], signal))
   const checks: Check[] = [
     {
       name: 'build user',
@@ -48,6 +53,21 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
         const version = /(?:^| )(\d+\.\d+\S*)$/.exec(answer.stdout)?.[1] ?? answer.stdout
         if (isOlder(version, OLDEST)) return failed(`nix ${version} is too old`, `upgrade it to ${OLDEST} or newer`)
         return judgeFeatures(version, await run(FEATURES, signal))
+      },
+    },
+    {
+      name: 'nix flaws',
+      async look(signal) {
+        const answer = await run(['--version'], signal)
+        if ('problem' in answer) return skipped('nix cannot be run')
+        return judgeFlaws(answer.stdout, (await askStore(signal)).version)
+      },
+    },
+    {
+      name: 'nix options',
+      async look(signal) {
+        const trusted = (await isWithoutDaemon(await user())) || (await askStore(signal)).trusted
+        return judgeOptions({ options: nix.options, user: nix.user, trusted })
       },
     },
     {
@@ -76,8 +96,12 @@ const DATABASE = '/nix/var/nix/db'
 /** Asked before nix is: where there is no store, it would make one in the user's home. Whoever owns the store needs no daemon. */
 async function daemonProblem(user: BuildUser): Promise<Finding | undefined> {
   const socket = daemonSocket(user.env)
-  if (socket === undefined || (user.env.NIX_REMOTE !== 'daemon' && (await ownsStore(user)))) return undefined
+  if (socket === undefined || (await isWithoutDaemon(user))) return undefined
   return probeSocket(socket, 'start the daemon: systemctl start nix-daemon.socket')
+}
+
+async function isWithoutDaemon(user: BuildUser): Promise<boolean> {
+  return user.env.NIX_REMOTE !== 'daemon' && (await ownsStore(user))
 }
 
 async function ownsStore({ uid = process.getuid?.() }: BuildUser): Promise<boolean> {
@@ -130,6 +154,28 @@ function judgeFeatures(version: string, answer: NixAnswer): Finding {
     return failed(`nix ${version} does not evaluate: ${answer.problem}`, 'run nix as the build user by hand')
   if (answer.stdout === 'true') return ok(`nix ${version}, with flakes`)
   return failed(`nix ${version} knows no flakes`, 'use one with the experimental features nix-command and flakes')
+}
+
+const storeSchema = v.object({
+  version: v.optional(v.string()),
+  trusted: v.optional(
+    v.union([
+      v.boolean(),
+      v.pipe(
+        v.number(),
+        v.transform(value => value !== 0),
+      ),
+    ]),
+  ),
+})
+
+/** Nix 2.14 and newer tell of their daemon. */
+function readStore(answer: NixAnswer): v.InferOutput<typeof storeSchema> {
+  try {
+    return 'problem' in answer ? {} : v.parse(storeSchema, JSON.parse(answer.stdout))
+  } catch {
+    return {}
+  }
 }
 
 function judgeStore(answer: NixAnswer, user: string | null): Finding | undefined {

@@ -11,19 +11,25 @@ export interface MeasuredLayer {
   readonly compression: Compression
   /** The same bytes. They end with ImageTooLarge as soon as they are too many, decompressed, and with ArchiveInvalid. */
   readonly bytes: AsyncIterable<Buffer>
-  /** Bytes, decompressed, once all have been read. */
+  /** Bytes, decompressed, and what its entries cost, once all have been read. */
   readonly unpackedSize: () => number
 }
+
+/** What a file, folder or link takes of containerd's disk beside its bytes: a disk has room for so many and no more. */
+const ENTRY_BYTES = 4096
 
 /** containerd unpacks whatever it is given: how much that is has to be known before. */
 export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLimit): Promise<MeasuredLayer> {
   const { head, all } = await peek(source, MAGIC_BYTES)
   const compression = compressionOf(head)
-  const scan = createTarScan()
   let size = 0
+  const count = (bytes: number) => {
+    size += bytes
+    limit.add(bytes)
+  }
+  const scan = createTarScan(() => count(ENTRY_BYTES))
   const measure = (bytes: Buffer) => {
-    size += bytes.length
-    limit.add(bytes.length)
+    count(bytes.length)
     scan.push(bytes)
   }
   const measured = compression === 'none' ? passing(all, measure) : decompressing(all, measure)

@@ -26,8 +26,10 @@ export function planKey(path: string, closure: StoreInfos): string {
     .digest('hex')
 }
 
-/** Plans that are kept; the oldest go. One has about 20 kB. */
+/** Plans that are kept; the oldest go. */
 const MAX_PLANS = 1_000
+/** In characters. Most have about 20 kB; an image with a longer one is read each time. */
+const MAX_PLAN_LENGTH = 256 * 1024
 
 /** One file for each. A file that cannot be used, or that somebody else may have written, counts as none. */
 export function openPlanMemory(folder: string): PlanMemory {
@@ -37,11 +39,13 @@ export function openPlanMemory(folder: string): PlanMemory {
       return text === undefined ? undefined : parsePlan(text, key)
     },
     async remember(key, plan) {
+      const text = JSON.stringify(serialise(key, plan))
+      if (text.length > MAX_PLAN_LENGTH) return
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await keepNewest(folder, MAX_PLANS)
       const file = planFile(folder, key)
       const unfinished = `${file}.${randomUUID()}`
-      await writeFile(unfinished, JSON.stringify(serialise(key, plan)), { mode: 0o600, flag: 'wx' })
+      await writeFile(unfinished, text, { mode: 0o600, flag: 'wx' })
       await rename(unfinished, file)
     },
   }
@@ -53,7 +57,7 @@ function planFile(folder: string, key: string): string {
 
 const documentSchema = v.object({ ...descriptorSchema.entries, base64: v.string() })
 const schema = v.object({
-  version: v.literal(5),
+  version: v.literal(6),
   key: v.string(),
   config: documentSchema,
   manifest: documentSchema,
@@ -64,7 +68,7 @@ type Serialised = v.InferOutput<typeof schema>
 
 function serialise(key: string, { config, manifest, unpackedSize, layerNames }: ReadPlan): Serialised {
   const documents = { config: encode(config), manifest: encode(manifest) }
-  return { version: 5, key, ...documents, unpackedSize, layerNames: [...layerNames] }
+  return { version: 6, key, ...documents, unpackedSize, layerNames: [...layerNames] }
 }
 
 function encode({ mediaType, digest, size, bytes }: Document): Serialised['config'] {

@@ -27,7 +27,7 @@ interface Meta {
 
 type Blocks = 'first' | 'header' | 'zero' | 'ended'
 
-export function createTarScan(): TarScan {
+export function createTarScan(onEntry: () => void = () => {}): TarScan {
   const block = Buffer.alloc(BLOCK_BYTES)
   let filled = 0
   let expected: Blocks = 'first'
@@ -71,6 +71,7 @@ export function createTarScan(): TarScan {
   }
 
   function readFile(type: string): void {
+    onEntry()
     const { pax, longName } = extended
     extended = {}
     if (type === 'S' || [...(pax?.keys() ?? [])].some(key => key.startsWith('GNU.sparse.'))) throw sparse()

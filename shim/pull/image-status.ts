@@ -5,7 +5,7 @@ import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { findRecipe, type RecipeQuery } from '../recipes/find-recipe.ts'
 import type { ImageRecords } from './contract.ts'
 import { decodeImageStatus, encodeAbsentImageStatus } from './cri-messages.ts'
-import { isOfRecipe } from './labels.ts'
+import { isAsWritten, isOfRecipe } from './labels.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
 export interface ImageStatusOptions {
@@ -23,7 +23,8 @@ export function createImageStatus({ images, system, logger }: ImageStatusOptions
   const isThere = async (recipe: Recipe, signal: AbortSignal) => {
     const records = await images()
     const record = await whenContainerdAnswers(() => records.find(recipe.image), signal)
-    return record !== undefined && isOfRecipe(record, recipe)
+    if (record === undefined || !isOfRecipe(record, recipe)) return false
+    return isAsWritten(record, await whenContainerdAnswers(() => records.present(recipe.image), signal))
   }
   return async ({ request, signal }) => {
     const query = { ...decodeImageStatus(request), system }

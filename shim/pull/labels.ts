@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { BuildOutput } from '../build/contract.ts'
 import { type Recipe, recipeKey } from '../build/recipe.ts'
-import type { ImageRecord } from './contract.ts'
+import { IMAGE_ID_LABEL } from '../containerd/image-id-label.ts'
+import type { ImageRecord, PresentImage } from './contract.ts'
 
 /** Marks an image record as put there by the shim; the value is the recipe's key. */
 export const RECIPE_LABEL = 'enbi.hrzn.ee/recipe'
@@ -25,6 +26,11 @@ function outputLabels({ storePath, package: hints = {} }: BuildOutput): Record<s
 /** Whether the image is of that very output, and run as its package says today. */
 export function isOfOutput({ labels }: ImageRecord, output: BuildOutput): boolean {
   return Object.entries(outputLabels(output)).every(([label, value]) => labels[label] === value)
+}
+
+/** Whether what CRI knows by the record's name is the image that the record was written for. */
+export function isAsWritten({ labels }: ImageRecord, present: PresentImage | undefined): boolean {
+  return present !== undefined && present.id === labels[IMAGE_ID_LABEL]
 }
 
 export function isOfRecipe({ labels }: ImageRecord, recipe: Recipe): boolean {

@@ -5,7 +5,7 @@ import type { Importer, ImportOutcome } from '../import/contract.ts'
 import type { Owners } from '../owners.ts'
 import type { PolicyRule } from '../policy/policy.ts'
 import type { ImageRecord, ImageRecords, PullOutcome } from './contract.ts'
-import { isOfOutput, isOfRecipe, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
+import { isAsWritten, isOfOutput, isOfRecipe, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
 import type { PullProgress } from './progress.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
@@ -99,5 +99,7 @@ async function tryImport(importer: Importer, pull: RecipePull, output: ImportInp
 
 async function presentId({ images }: Stages, record: ImageRecord | undefined, { recipe, signal }: RecipePull) {
   if (!record || !isOfRecipe(record, recipe)) return undefined
-  return (await whenContainerdAnswers(() => images.present(recipe.image), signal))?.id
+  const present = await whenContainerdAnswers(() => images.present(recipe.image), signal)
+  // CRI is asked by name, which may be another image's by now.
+  return isAsWritten(record, present) ? present?.id : undefined
 }

@@ -30,6 +30,9 @@ export interface GivenBuildsOptions {
 /** A network, nix daemon or containerd that is away may well be back by then. */
 const PAUSES_MS = [10_000, 30_000, 60_000, 120_000]
 
+/** At the same time; the others are begun one after the other. Each costs requests, and there may be thousands of them. */
+const MOST_OF_NAMESPACE = 20
+
 interface Work {
   readonly controller: AbortController
   /** Over and told; the mirror may be behind. */
@@ -40,6 +43,9 @@ interface Work {
 export function buildGiven(options: GivenBuildsOptions): Mirror<NixBuild> {
   const { kube, node, signal, logger } = options
   const works = new Map<string, Work>()
+  const busy = new Map<string, number>()
+  /** Keys, by namespace. */
+  const waiting = new Map<string, Set<string>>()
 
   function look(key: string): void {
     const given = mirror.get(key)
@@ -60,13 +66,34 @@ export function buildGiven(options: GivenBuildsOptions): Mirror<NixBuild> {
   }
 
   function start(key: string, given: NixBuild): void {
+    const { namespace = '' } = given.metadata
+    const count = busy.get(namespace) ?? 0
+    if (count >= MOST_OF_NAMESPACE) {
+      waiting.set(namespace, (waiting.get(namespace) ?? new Set()).add(key))
+      return
+    }
     const work: Work = { controller: new AbortController(), done: false }
     works.set(key, work)
+    busy.set(namespace, count + 1)
     build(options, given, { signal: work.controller.signal, isFree: () => isOurs(key) })
       .catch(err => logger.warn({ nixBuild: key, err: messageOf(err) }, 'a given build failed'))
       .finally(() => {
         work.done = true
+        leave(namespace)
       })
+  }
+
+  function leave(namespace: string): void {
+    const left = (busy.get(namespace) ?? 0) - 1
+    if (left > 0) busy.set(namespace, left)
+    else busy.delete(namespace)
+    const keys = waiting.get(namespace) ?? new Set()
+    for (const key of keys) {
+      if ((busy.get(namespace) ?? 0) >= MOST_OF_NAMESPACE) return
+      keys.delete(key)
+      look(key)
+    }
+    waiting.delete(namespace)
   }
 
   const selection = { labelSelector: `${NODE_LABEL}=${nodeLabelValue(node)}` }

@@ -24,10 +24,14 @@ test('a shim that is killed in the middle of a build leaves nothing Building, an
   // The kubelet asks again after its back-off.
   await expect.poll(() => reasonsOf(pod), PATIENT).toContain('Failed')
   await node.shim.daemon.start()
-  await untilNixBuilds(cluster, pod.namespace, {
+  const [interrupted] = await untilNixBuilds(cluster, pod.namespace, {
     status: 'Pending',
-    conditions: [{ type: 'Complete', status: 'False', reason: 'Interrupted' }, { type: 'Success' }],
+    conditions: [
+      { type: 'Complete', status: 'False', reason: 'Interrupted' },
+      { type: 'Success', status: 'Unknown' },
+    ],
   })
+  expect([interrupted?.status.buildNode, interrupted?.status.startTime]).toEqual([undefined, undefined])
   await flake.open()
   await waitForPhase(cluster, pod, 'Running')
   await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })

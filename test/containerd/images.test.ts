@@ -1,16 +1,21 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createCalls } from '../../shim/containerd/calls.ts'
 import { createConnection } from '../../shim/containerd/connection.ts'
-import { writeBlob } from '../../shim/containerd/content.ts'
+import { labelBlob, writeBlob } from '../../shim/containerd/content.ts'
 import { getImage, type ImageRecord, putImage } from '../../shim/containerd/images.ts'
 import { type ContainerdImages, createContainerdImages } from '../../shim/containerd/records.ts'
+import { knownDiffId } from '../../shim/containerd/unpack.ts'
+import { oneChunk } from '../../shim/import/one-chunk.ts'
 import { type Bed, startBed } from '../node/bed.ts'
+
+/** Instead of containerd's 16 MiB, which thousands of records fill. */
+const MAX_MESSAGE = 24 * 1024
 
 let bed: Bed
 let images: ContainerdImages
 const target = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: `sha256:${'0'.repeat(64)}`, size: 1 }
 beforeAll(async () => {
-  bed = await startBed({ without: ['nix'] })
+  bed = await startBed({ without: ['nix'], containerd: { maxMessage: MAX_MESSAGE } })
   images = createContainerdImages({ address: bed.containerdSocket })
 })
 afterAll(async () => {
@@ -49,6 +54,30 @@ describe('the look-ups', () => {
     expect(await images.withLabel('example/label')).toEqual([{ name, labels, target, updatedAt: expect.any(Number) }])
   })
 
+  it('find all records that have the label, also when those do not go into one message', async () => {
+    const values = [
+      ...Array.from({ length: 30 }, (_, number) => `${number.toString(16)}f`),
+      'no digest',
+      'aa',
+      'aab',
+      '',
+    ]
+    const filling = { filling: 'x'.repeat(1500) }
+    await withCalls(calls =>
+      Promise.all(
+        values.map((value, number) =>
+          putImage(calls, {
+            name: `registry.example/many:${number}`,
+            labels: { 'example/many': value, ...filling },
+            target,
+          }),
+        ),
+      ),
+    )
+    const found = await images.withLabel('example/many')
+    expect(found.map(({ labels }) => labels['example/many']).sort()).toEqual(values.sort())
+  })
+
   it('work again after containerd has been restarted', async () => {
     await bed.containerd.restart()
     expect(await images.find(name)).toBeDefined()
@@ -67,6 +96,21 @@ describe('the look-ups', () => {
   })
 })
 
+it('a layer that was unpacked as a tar is not known as a compressed one', async () => {
+  const TAR = 'application/vnd.oci.image.layer.v1.tar'
+  const known = await withCalls(async calls => {
+    const { digest } = await writeBlob(calls, { ref: 'two-faced' }, oneChunk(Buffer.from('two-faced')))
+    await labelBlob(calls, digest, { 'containerd.io/uncompressed': digest })
+    const as = (mediaType: string) => knownDiffId({ id: '', calls }, { digest, mediaType })
+    return {
+      isTar: (await as(TAR)) === digest,
+      gzip: await as(`${TAR}+gzip`),
+      docker: await as('application/vnd.docker.image.rootfs.diff.tar'),
+    }
+  })
+  expect(known).toEqual({ isTar: true, gzip: undefined, docker: undefined })
+})
+
 it('a record that is put again keeps the labels that are not given', async () => {
   const record = { name: 'registry.example/twice:1', labels: { one: '1', two: '2' }, target }
   const other = { ...target, digest: `sha256:${'1'.repeat(64)}` }
@@ -80,12 +124,12 @@ it('a record that is put again keeps the labels that are not given', async () =>
 
 it('a record that must stay as it is is not put again', async () => {
   const record = { name: 'registry.example/stays:1', labels: { owner: 'somebody' }, target }
-  const check = (present: ImageRecord) => {
+  const mayChange = (present: ImageRecord): boolean => {
     throw new Error(`owned by ${present.labels.owner}`)
   }
   await withCalls(async calls => {
-    await putImage(calls, record, { check })
-    const again = putImage(calls, { ...record, labels: { owner: 'me' } }, { check })
+    await putImage(calls, record, { mayChange })
+    const again = putImage(calls, { ...record, labels: { owner: 'me' } }, { mayChange })
     await expect(again).rejects.toThrow('owned by somebody')
     expect(await getImage(calls, record.name)).toEqual(record)
   })

@@ -1,23 +1,21 @@
 import { createKube } from '../../kube/client.ts'
 import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
-import { startCluster } from '../cluster/cluster.ts'
-import { PATIENCE } from '../patience.ts'
+import { useCluster } from '../cluster/use-cluster.ts'
 
-/** An API server of its own that knows NixBuilds and nothing else of ours; all of them are in `default`. */
-export async function startWithCrd() {
-  const cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
+/** NixBuilds in a namespace of one's own of the shared cluster, where no controller takes them for work. */
+export async function useCrd() {
+  const cluster = await useCluster()
   const kube = createKube({ kubeconfig: cluster.adminKubeconfig })
-  const namespace = 'default'
+  const namespace = await cluster.createNamespace()
   let made = 0
   const newName = () => {
     made += 1
     return `crd-${made}`
   }
-  await cluster.kubectl(['apply', '--kustomize', 'deploy/crd'])
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd/nixbuilds.enbi.hrzn.ee', `--timeout=${PATIENCE}`])
   return {
     cluster,
     kube,
+    namespace,
     newName,
     async create(spec: object): Promise<string> {
       const name = newName()

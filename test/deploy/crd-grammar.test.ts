@@ -1,16 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { nixBuilds } from '../../kube/nixbuild.ts'
 import { recipeOf } from '../../kube/nixbuild-recipe.ts'
-import { startWithCrd } from './crd-cluster.ts'
+import { useCrd } from './crd-cluster.ts'
 import { SPEC } from './nixbuilds.ts'
 
 const REV = '0123456789abcdef0123456789abcdef01234567'
 const HASH = encodeURIComponent('sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=')
-const namespace = 'default'
-let api: Awaited<ReturnType<typeof startWithCrd>>
+let api: Awaited<ReturnType<typeof useCrd>>
 
 beforeAll(async () => {
-  api = await startWithCrd()
+  api = await useCrd()
 })
 
 afterAll(() => api?.[Symbol.asyncDispose]())
@@ -131,7 +130,9 @@ describe('the API server refuses what the shim refuses:', () => {
 
   test('no recipe at all', async () => {
     const body = {}
-    await expect(api.kube.create(nixBuilds, { namespace, name: api.newName(), body })).rejects.toThrow(refusal('spec'))
+    await expect(api.kube.create(nixBuilds, { namespace: api.namespace, name: api.newName(), body })).rejects.toThrow(
+      refusal('spec'),
+    )
   })
 })
 

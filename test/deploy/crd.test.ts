@@ -1,15 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { NIXBUILD_LIMITS, NIXBUILD_PHASES, nixBuilds } from '../../kube/nixbuild.ts'
 import { PATIENT } from '../patience.ts'
-import { startWithCrd } from './crd-cluster.ts'
+import { useCrd } from './crd-cluster.ts'
 import { pathsIn, properties } from './crd-schema.ts'
 import { FULL_STATUS, SPEC } from './nixbuilds.ts'
 
-const namespace = 'default'
-let api: Awaited<ReturnType<typeof startWithCrd>>
+let api: Awaited<ReturnType<typeof useCrd>>
 
 beforeAll(async () => {
-  api = await startWithCrd()
+  api = await useCrd()
 })
 
 afterAll(() => api?.[Symbol.asyncDispose]())
@@ -17,7 +16,12 @@ afterAll(() => api?.[Symbol.asyncDispose]())
 describe('the CRD and the types of the project are one:', () => {
   test('every field that the project knows survives the API server, strictly checked', async () => {
     const name = api.newName()
-    const object = { apiVersion: nixBuilds.apiVersion, kind: nixBuilds.kind, metadata: { namespace, name }, spec: SPEC }
+    const object = {
+      apiVersion: nixBuilds.apiVersion,
+      kind: nixBuilds.kind,
+      metadata: { namespace: api.namespace, name },
+      spec: SPEC,
+    }
     await api.strictly('create', object)
     const { metadata } = await api.get(name)
     const { resourceVersion } = metadata
@@ -94,7 +98,11 @@ describe('a status is refused that', () => {
 
 test('status is written apart from the rest: not at creation, and not with the recipe', async () => {
   const name = api.newName()
-  await api.kube.create(nixBuilds, { namespace, name, body: { spec: SPEC, status: { status: 'Succeeded' } } })
+  await api.kube.create(nixBuilds, {
+    namespace: api.namespace,
+    name,
+    body: { spec: SPEC, status: { status: 'Succeeded' } },
+  })
   await api.merge(name, { status: { status: 'Succeeded' } })
   expect((await api.get(name)).status.status).toBeUndefined()
   await api.mergeStatus(name, { status: 'Building', progress: 'a' })
@@ -106,7 +114,7 @@ test('several shims each own their entry among the nodes', async () => {
   const apply = (node: string, nodes: object[]) =>
     api.kube.patch(
       nixBuilds,
-      { namespace, name, body: { status: { nodes } } },
+      { namespace: api.namespace, name, body: { status: { nodes } } },
       { type: 'apply', subresource: 'status', fieldManager: `enbi-shim-${node}` },
     )
   await apply('a', [{ name: 'a' }])
@@ -123,7 +131,12 @@ describe('kubectl', () => {
       const name = await api.create(SPEC)
       await api.mergeStatus(name, { status: 'Building', buildNode: 'node-1' })
       const [header, line] = (
-        await api.cluster.kubectl(['get', resource, `--field-selector=metadata.name=${name}`])
+        await api.cluster.kubectl([
+          'get',
+          resource,
+          `--namespace=${api.namespace}`,
+          `--field-selector=metadata.name=${name}`,
+        ])
       ).split('\n')
       expect(header?.split(/ {2,}/)).toEqual(['NAME', 'IMAGE TAG', 'SYSTEM', 'STATUS', 'BUILD NODE', 'AGE'])
       expect(line?.split(/ {2,}/)).toEqual([
@@ -139,9 +152,16 @@ describe('kubectl', () => {
     await api.mergeStatus(name, { buildNode: api.newName() })
     const { buildNode } = (await api.get(name)).status
     for (const selector of [`spec.imageTag=${imageTag}`, `status.buildNode=${buildNode}`]) {
-      expect(await api.cluster.kubectl(['get', 'nb', '-o', 'name', `--field-selector=${selector}`])).toBe(
-        `nixbuild.enbi.hrzn.ee/${name}`,
-      )
+      expect(
+        await api.cluster.kubectl([
+          'get',
+          'nb',
+          `--namespace=${api.namespace}`,
+          '-o',
+          'name',
+          `--field-selector=${selector}`,
+        ]),
+      ).toBe(`nixbuild.enbi.hrzn.ee/${name}`)
     }
   })
 
@@ -157,7 +177,13 @@ describe('kubectl', () => {
   })
 })
 
-const METADATA = { name: 'a', namespace, uid: 'u', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }
+const METADATA = {
+  name: 'a',
+  namespace: 'default',
+  uid: 'u',
+  resourceVersion: '1',
+  creationTimestamp: '2026-01-01T00:00:00Z',
+}
 
 function refusal(about: string) {
   return expect.objectContaining({ code: 'ClusterRefused', message: expect.stringContaining(about) })

@@ -34,6 +34,7 @@ test('a helper that is killed while it waits does not fail the next run', async 
   process.kill(spare, 'SIGKILL')
   await vi.waitFor(() => expect(children()).toEqual([]))
   expect(await run()).not.toBe(spare)
+  await untilStarted()
 })
 
 test('a run that is called off leaves no helper', async () => {

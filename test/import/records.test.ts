@@ -49,6 +49,18 @@ describe('an image that has the name already', () => {
   })
 })
 
+it('the record of an image id that is of another manifest stays as it is', async () => {
+  const [{ path, id }, other] = [await add('same-id'), await add('other-target')]
+  await node.importImage(path, { image: 'registry.example/same-id:1' })
+  await node.importImage(other.path, { image: 'registry.example/other-target:1' })
+  await node.ctr('images', 'tag', '--force', 'registry.example/other-target:1', id)
+  const target = async () => (await node.ctr('images', 'ls', `name==${id}`)).match(/sha256:[0-9a-f]{64}/g)?.at(1)
+  const before = await target()
+  await node.importImage(path, { image: 'registry.example/same-id:2' })
+  expect(before).toBeDefined()
+  expect(await target()).toBe(before)
+})
+
 it('what a crash leaves before an image has its name is an image to CRI, which removes it', async () => {
   const { path, id } = await add('nameless')
   const image = 'registry.example/nameless:1'

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { AnswerTooLarge } from '../../kube/api-call.ts'
 import { ApiStatus } from '../../kube/api-error.ts'
 import { createKube } from '../../kube/client.ts'
 import { configMaps, OURS, onlyOurs } from './config-maps.ts'
@@ -139,6 +140,11 @@ test('a list is read page by page, whole, and only what was asked for', async ()
   const one: string[] = []
   await kube.list(configMaps, { namespace, fieldSelector: 'metadata.name=map-3' }, map => one.push(map.metadata.name))
   expect(one).toEqual(['map-3'])
+
+  let read = 0
+  const tooLong = kube.list(configMaps, selection, () => (read += 1), { pageSize: 2, maxLength: 1500 })
+  await expect(tooLong).rejects.toMatchObject({ code: 'ClusterRefused', cause: expect.any(AnswerTooLarge) })
+  expect(read).toBeLessThan(names.length)
 })
 
 test('an answer that is something else than expected says so', async () => {

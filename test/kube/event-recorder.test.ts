@@ -117,6 +117,21 @@ test.each([
   expect(await eventsAbout(content)).toHaveLength(1)
 })
 
+test('events of a namespace whose quota of them is full hold no other back once one was told', async () => {
+  await using bed = begin()
+  const content = await about()
+  const full = `full-${randomUUID()}`
+  await cluster.kubectl(['create', 'namespace', full])
+  await cluster.kubectl(['create', 'quota', 'none', `--namespace=${full}`, '--hard=count/events=0'])
+  const refused = { ...content, about: { ...content.about, namespace: full } }
+  bed.recorder.record(content)
+  for (const message of ['one', 'two', 'three']) bed.recorder.record({ ...refused, message })
+  bed.recorder.record({ ...content, message: 'after them' })
+  await bed.recorder.flushed()
+  expect(bed.writes()).toBe(5)
+  expect(await eventsAbout(content)).toHaveLength(2)
+})
+
 test('what waits is bounded, and ends with the signal', async () => {
   await using bed = begin({ create: () => new Promise(() => {}), patch: kube.patch })
   const content = await about()

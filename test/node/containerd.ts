@@ -16,7 +16,12 @@ export interface ContainerdOptions {
   readonly programs?: string
   /** A CNI network list; one with just a loopback interface, for pods on the host's network, unless told otherwise. */
   readonly network?: object
+  /** Longest message that it sends, in bytes. */
+  readonly maxMessage?: number
 }
+
+/** containerd's own default. */
+const MAX_MESSAGE = 16 * 1024 * 1024
 
 export const SANDBOX_IMAGE = 'localhost/pause:1'
 const LOOPBACK = { cniVersion: '1.0.0', name: 'loopback', plugins: [{ type: 'loopback' }] }
@@ -27,14 +32,14 @@ const CNI_PLUGINS = '/usr/lib/cni'
 export async function createContainerd(
   namespace: Namespace,
   env: NodeJS.ProcessEnv,
-  { programs, network = LOOPBACK }: ContainerdOptions = {},
+  { programs, network = LOOPBACK, maxMessage = MAX_MESSAGE }: ContainerdOptions = {},
 ): Promise<Containerd> {
   const dir = join(namespace.dir, 'containerd')
   const cniConfig = join(dir, 'cni')
   await mkdir(cniConfig, { recursive: true })
   await writeFile(join(cniConfig, '10-network.conflist'), JSON.stringify(network))
   const configPath = join(dir, 'config.toml')
-  await writeFile(configPath, config(dir, cniConfig))
+  await writeFile(configPath, config(dir, cniConfig, maxMessage))
   const socket = join(dir, 'containerd.sock')
   const daemon = createDaemon({
     name: 'containerd',
@@ -57,7 +62,7 @@ async function waitForCri(socket: string, signal: AbortSignal): Promise<void> {
  * Version 2 of containerd's configuration, which 2.x converts by itself.
  * `restrict_oom_score_adj`: in a container the score may not be lowered. AppArmor and `opt` would leave traces on the machine.
  */
-function config(dir: string, cniConfig: string): string {
+function config(dir: string, cniConfig: string, maxMessage: number): string {
   const quote = JSON.stringify
   return `version = 2
 root = ${quote(join(dir, 'root'))}
@@ -67,6 +72,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.internal.v1.
   "io.containerd.snapshotter.v1.zfs"]
 [grpc]
   address = ${quote(join(dir, 'containerd.sock'))}
+  max_send_message_size = ${maxMessage}
 [ttrpc]
   address = ${quote(join(dir, 'containerd.sock.ttrpc'))}
 [debug]

@@ -1,11 +1,11 @@
-import { copyFile, writeFile } from 'node:fs/promises'
+import { copyFile } from 'node:fs/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Cluster } from '../cluster/cluster.ts'
 import { useCluster } from '../cluster/use-cluster.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { addGate, copyExample, type Example } from '../node/example.ts'
 import { PATIENT } from '../patience.ts'
-import { nixBuildManifest, podPull, startTellingShim, untilNixBuilds } from './telling-shim.ts'
+import { podPull, startTellingShim, untilNixBuilds } from './telling-shim.ts'
 
 let bed: Bed
 let cluster: Cluster
@@ -31,44 +31,6 @@ function gatedRecipe(name: string) {
 
 const isBuilding = async () =>
   (await bed.run('pgrep', ['-f', `until test -e ${gate};`], { reject: false })).exitCode === 0
-
-describe('a shim that is killed in the middle of a build', () => {
-  it('leaves no NixBuild Building: its successor gives it back, and the next pull builds it', async () => {
-    await using telling = await startTellingShim(cluster, bed)
-    const namespace = await cluster.createNamespace()
-    const recipe = gatedRecipe('killed')
-    const cut = expect(telling.kubelet.pullImage(podPull(namespace, recipe))).rejects.toThrow()
-    await untilNixBuilds(cluster, namespace, { status: 'Building', buildNode: telling.node })
-    await telling.shim.daemon.kill()
-    await cut
-    await telling.shim.daemon.start()
-    const [nixBuild] = await untilNixBuilds(cluster, namespace, { status: 'Pending' })
-    expect(nixBuild?.status.buildNode).toBeUndefined()
-    expect(nixBuild?.status.startTime).toBeUndefined()
-    expect(nixBuild?.status).toMatchObject({
-      conditions: [
-        { type: 'Complete', status: 'False', reason: 'Interrupted' },
-        { type: 'Success', status: 'Unknown' },
-      ],
-    })
-    await writeFile(gate, '')
-    await telling.kubelet.pullImage(podPull(namespace, recipe))
-    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: telling.node })
-  })
-
-  it('takes a build up again that is given to its node', async () => {
-    await using telling = await startTellingShim(cluster, bed)
-    const namespace = await cluster.createNamespace()
-    const { image, ...rest } = gatedRecipe('given')
-    const labels = { 'enbi.hrzn.ee/node': telling.node }
-    await cluster.apply(nixBuildManifest(namespace, 'given', { imageTag: image, ...rest }, labels))
-    await untilNixBuilds(cluster, namespace, { status: 'Building', buildNode: telling.node })
-    await telling.shim.daemon.kill()
-    await writeFile(gate, '')
-    await telling.shim.daemon.start()
-    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: telling.node })
-  })
-})
 
 describe('a shim that is stopped in the middle of a build', () => {
   it('gives the NixBuild back before it ends', async () => {

@@ -25,7 +25,7 @@ export function unpackedKey(
   storePath: string,
   infos: StoreInfos,
 ): string {
-  return JSON.stringify(['unpacked', path, mediaType, describePaths([storePath], infos)])
+  return JSON.stringify(['unpacked with entries', path, mediaType, describePaths([storePath], infos)])
 }
 
 /** All that decides about what is in the layer. */

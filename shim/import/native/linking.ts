@@ -69,16 +69,20 @@ export async function openLinking(options: LinkingOptions): Promise<OpenedLinkin
     const folder = await usable(folderOf(mounts))
     const view = await openLinkView({ store: STORE, probe: basename(probe), folder, viewFolder })
     const linker = createLinker(view)
+    // An import that begins anew begins in other folders.
+    let rounds = 0
     const linking: Linking = {
       stage(layers) {
-        const filled = fillAll(layers, { linker, view, signal })
+        rounds += 1
+        const round = rounds
+        const filled = fillAll(layers, { linker, view, signal, round })
         // Who moves a layer hears of its failure; those above it are never asked for then.
         for (const one of filled) one.catch(() => {})
         return filled.map((one, index) => ({
           hasWhiteouts: async () => (await one).whiteouts > 0,
           async moveInto(target) {
             await one
-            await moveAll(join(folder, `${index}`), target)
+            await moveAll(join(folder, folderName(round, index)), target)
           },
         }))
       },
@@ -100,11 +104,16 @@ interface Filling {
   readonly linker: Linker
   readonly view: LinkView
   readonly signal: AbortSignal
+  readonly round: number
+}
+
+function folderName(round: number, place: number): string {
+  return `${round}-${place}`
 }
 
 /** Each into the folder that its place in the list names. */
-function fillAll(layers: readonly SizedLayer[], { linker, view, signal }: Filling): Promise<FillCounts>[] {
-  const named = layers.map(({ files: layer, size }, index) => ({ layer, size, name: `${index}` }))
+function fillAll(layers: readonly SizedLayer[], { linker, view, signal, round }: Filling): Promise<FillCounts>[] {
+  const named = layers.map(({ files: layer, size }, index) => ({ layer, size, name: folderName(round, index) }))
   const tasks = named.flatMap(({ layer, ...rest }) => (isMerged(layer) ? [] : { layer, ...rest }))
   const filled = new Map(linker.fill(tasks, signal).map((done, index) => [tasks[index]?.name, done]))
   return named.map(({ layer, name }) =>

@@ -89,6 +89,10 @@ describe('an archive that unpacks to more than its rule allows is refused, and l
       async () => addArchive(manyTimes(await tar([{ name: 'half', content: Buffer.alloc(MAX_BYTES / 4) }]))),
     ],
     [
+      'a layer of many empty files, each of which takes a place on the disk',
+      async () => addArchive(dockerEntries(makeImage([await manyFiles()]))),
+    ],
+    [
       'files that belong to no layer',
       async () =>
         addArchive(
@@ -102,6 +106,7 @@ describe('an archive that unpacks to more than its rule allows is refused, and l
     await expectNothingLeft()
   })
 
+  const manyFiles = () => tar(Array.from({ length: 4000 }, (_, name) => ({ name: `${name}` })))
   const manyTimes = (layer: Buffer): Entry[] => {
     const entries = ociEntries(makeImage(Array.from({ length: 5 }, () => layer)))
     return entries.filter(({ name }, index) => entries.findIndex(other => other.name === name) === index)

@@ -9,9 +9,11 @@ import { MANAGED_BY_LABEL, nixBuildNames, SHIM } from '../../../kube/names.ts'
 import { nixBuilds } from '../../../kube/nixbuild.ts'
 import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
 import { RetryableError } from '../../../shim/errors.ts'
+import { plan } from '../../controller/reconcile/plan.ts'
 import { someBuild, somePod } from '../../controller/views.ts'
 
 const SPEC = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
+const BY_SHIM = { [MANAGED_BY_LABEL]: SHIM }
 const NAMES = nixBuildNames(recipeOf({ spec: SPEC }))
 
 /** Made by that, under the name that the recipe of the pod needs. */
@@ -19,7 +21,7 @@ function squatter(name: string, labels: Readonly<Record<string, string>> = {}): 
   return someBuild({ metadata: { name, labels }, spec: { ...SPEC, flakeUrl: 'github:team/other' } })
 }
 
-/** What the controller does for an annotated pod beside those NixBuilds: names of what it deletes and makes. */
+/** What the controller does for an annotated pod beside those NixBuilds: names of what it makes. */
 async function make(...squatters: readonly BuildView[]): Promise<string[]> {
   const done: string[] = []
   const views = new Map(squatters.map(build => [`team/${build.name}`, build]))
@@ -35,7 +37,7 @@ async function make(...squatters: readonly BuildView[]): Promise<string[]> {
   })
   for (const key of views.keys()) builds.changed(key)
   pods.changed('team/web')
-  const kube: Pick<Kube, 'create' | 'patch' | 'delete'> = {
+  const kube: Pick<Kube, 'create' | 'patch'> = {
     async create<T>(kind: Kind<T>, { name, body }: ObjectName & { readonly body: object }) {
       if (views.has(`team/${name}`)) throw new RetryableError('ClusterConflict', 'already exists')
       done.push(`make ${name}`)
@@ -43,10 +45,6 @@ async function make(...squatters: readonly BuildView[]): Promise<string[]> {
       return kind.parse({ ...body, metadata: { ...metadata, namespace: 'team', name } })
     },
     patch: async () => undefined,
-    async delete(_kind, { name }) {
-      done.push(`delete ${name}`)
-      views.delete(`team/${name}`)
-    },
   }
   const work = createPodWorker({ state: { pods, builds, nodes }, kube, events: { record: onNothing } })
   await work('team/web').catch(error => done.push(error.code))
@@ -55,9 +53,24 @@ async function make(...squatters: readonly BuildView[]): Promise<string[]> {
 
 const METADATA = { name: 'a', uid: 'made', resourceVersion: '2', creationTimestamp: '2026-01-01T00:00:00Z' }
 
-it('a NixBuild that the shim of a taken-over node made under the name of another recipe makes way for that recipe', async () => {
-  const [name] = NAMES
-  expect(await make(squatter(name, { [MANAGED_BY_LABEL]: SHIM }))).toEqual([`delete ${name}`, `make ${name}`])
+it('a NixBuild that the shim of a taken-over node made under the name of another recipe is not taken for that recipe, and deleted', async () => {
+  const [first, second] = NAMES
+  const forged = squatter(first, BY_SHIM)
+  expect(await make(forged)).toEqual([`make ${second}`])
+  expect(plan({}, { build: forged })).toMatchObject({ action: { type: 'delete' } })
+})
+
+it('NixBuilds that the shim of a taken-over node makes of one recipe again and again are not told of to its pods, and deleted', async () => {
+  const [first] = NAMES
+  const copy = someBuild({ metadata: { name: 'app-0123456789abcdef', labels: BY_SHIM }, spec: SPEC })
+  expect(await make(copy)).toEqual([`make ${first}`])
+  expect(plan({}, { build: copy })).toMatchObject({ action: { type: 'delete' } })
+})
+
+it('a NixBuild that the shim of a pod made is none of these', () => {
+  const [first] = NAMES
+  const build = { metadata: { name: first, labels: BY_SHIM }, spec: SPEC }
+  expect(plan(build)).toMatchObject({ action: { type: 'none' } })
 })
 
 it('a NixBuild that somebody made by hand under the name of another recipe stays, and that recipe gets another name', async () => {
@@ -65,6 +78,6 @@ it('a NixBuild that somebody made by hand under the name of another recipe stays
   expect(await make(squatter(first))).toEqual([`make ${second}`])
 })
 
-it('a recipe all of whose names are taken by hand has none, until somebody deletes one', async () => {
+it('a recipe all of whose names are taken has none, until one of them is free', async () => {
   expect(await make(...NAMES.map(name => squatter(name)))).toEqual(['ClusterConflict'])
 })

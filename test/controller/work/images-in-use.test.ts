@@ -14,13 +14,15 @@ function start(images: readonly string[]) {
       return '1'
     },
   }
-  const inUse = createImagesInUse({ kube, believeMs: 1_000, now: () => now })
+  const inUse = createImagesInUse({ kube, believeMs: 1_000, believeAbsentMs: 100, now: () => now })
   return {
     /** Whether the pods were listed for that. */
     ask: async (...asked: string[]) => {
       const before = lists
-      const found = await inUse('team', asked)
-      return { used: asked.filter(image => found.has(image)), listed: lists > before }
+      const answer = inUse('team', asked)
+      const listed = lists > before
+      const found = await answer
+      return { used: asked.filter(image => found.has(image)), listed }
     },
     pass: (ms: number) => {
       now += ms
@@ -39,8 +41,17 @@ it('pods are not listed again for an image that was in use a moment ago', async 
   expect(await ask(app)).toEqual({ used: [app], listed: true })
 })
 
-it('pods are listed again for an image that was not in use a moment ago', async () => {
-  const { ask } = start(['app'])
+it('pods are listed again for an image that was not in use some seconds ago', async () => {
+  const { ask, pass } = start(['app'])
   expect(await ask('docker.io/library/other:1')).toEqual({ used: [], listed: true })
+  pass(99)
+  expect(await ask('docker.io/library/another:1')).toEqual({ used: [], listed: false })
+  pass(1)
   expect(await ask('docker.io/library/app:latest', 'docker.io/library/other:1')).toMatchObject({ listed: true })
+})
+
+it('pods are listed once for all who ask at the same time', async () => {
+  const { ask } = start(['app'])
+  const answers = await Promise.all([ask('docker.io/library/one:1'), ask('docker.io/library/two:1')])
+  expect(answers.filter(({ listed }) => listed)).toHaveLength(1)
 })

@@ -1,4 +1,5 @@
 import type { StoreImage, StoreImages } from '../../node/store-image.ts'
+import { LARGE_BYTES } from './nix2container-flake.ts'
 
 /** What an image may be made of: many files, odd ones, a sparse one; on a base image with a folder that is taken away again. */
 export const TREES = {
@@ -6,7 +7,7 @@ export const TREES = {
   other: ['many', '2', '30', '3000'],
   odd: ['odd'],
   whiteouts: ['whiteouts'],
-  sparse: ['sparse', `${64 * 1024 ** 2}`],
+  sparse: ['sparse', `${LARGE_BYTES}`],
 }
 
 const CUSTOMISATION = {
