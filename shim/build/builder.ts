@@ -4,8 +4,9 @@ import type { BuildJob } from './build-job.ts'
 import { resolveBuildUser } from './build-user.ts'
 import type { BuildCall, Builder } from './contract.ts'
 import { createBuildHelpers } from './helper-build.ts'
+import { createNixAbilities } from './nix-abilities.ts'
 import { queryPathInfo } from './path-info.ts'
-import { isLocked, type Recipe, recipeKey } from './recipe.ts'
+import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from './recipe.ts'
 import { createResults, type Results } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
 import { archiveKey } from './run-program.ts'
@@ -38,6 +39,7 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const log = logger.child({ stage: 'build' })
   const { command, timeoutMs, maxEvalMemory, options } = nix
   const settings = { command, timeoutMs, maxEvalMemory, options: { ...options } }
+  const abilities = createNixAbilities({ command, user })
   const caches = createSourceCaches({ dir, user, logger: log })
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const helpers = createBuildHelpers()
@@ -54,10 +56,11 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   }
   const withJob = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
     await guardState(dir.root, () => userConfig.prepare(recipe))
-    return caches.use(recipe, call.owners, cached => {
+    return caches.use(recipe, call.owners, async cached => {
       const env = { ...cached.env, ...gitAccess(recipe) }
       const namespaces = [...call.owners.current()]
-      return use({ dir, user: { ...cached, env }, nix: settings, recipe, namespaces, logLevel: logger.level })
+      const nix = { ...settings, leadingDot: isFlakeRecipe(recipe) && (await abilities.leadingDot()) }
+      return use({ dir, user: { ...cached, env }, nix, recipe, namespaces, logLevel: logger.level })
     })
   }
   return {
