@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { evaluationArgs, readEvaluation } from '../../shim/build/evaluate.ts'
-import { hasLeadingDot } from '../../shim/build/nix-abilities.ts'
+import { hasLeadingDot, readVersion } from '../../shim/build/nix-version.ts'
 import { readRealisation, realisationArgs } from '../../shim/build/realise.ts'
 import { recipeOf } from './remote-builder.ts'
 
@@ -30,7 +30,7 @@ test.each([
   ['nix (Nix) 3.0', true],
   ['', false],
 ])('%j reads a leading dot: %j', (words, expected) => {
-  expect(hasLeadingDot(`${words}\n`)).toBe(expected)
+  expect(hasLeadingDot(readVersion(`${words}\n`))).toBe(expected)
 })
 
 test.each([

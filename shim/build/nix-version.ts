@@ -2,26 +2,28 @@ import { execFile } from 'node:child_process'
 import { access, constants, realpath, stat } from 'node:fs/promises'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { promisify } from 'node:util'
+import { isOlder } from '../versions.ts'
 import type { BuildUser } from './build-user.ts'
 
-/** What an installed nix can do, by its version: asked once, and again when another program stands in its place. */
-export interface NixAbilities {
-  /** A leading dot of an attribute path means that no prefix is tried. */
-  leadingDot(): Promise<boolean>
+/**
+ * Answers with the version of the installed nix, as Nix counts, or nothing if it cannot be read. Nix is asked once, and again
+ * when another program stands in its place.
+ */
+export function createVersionQuery({ command, user }: NixProgram): () => Promise<string> {
+  let known: { readonly program: string; readonly version: Promise<string> } | undefined
+  return async () => {
+    const program = await identify(command, user)
+    if (program !== known?.program) known = { program, version: askVersion({ command, user }) }
+    const asked = known
+    const version = await asked.version
+    if (version === '' && known === asked) known = undefined
+    return version
+  }
 }
 
-export function createNixAbilities({ command, user }: NixProgram): NixAbilities {
-  let known: { readonly program: string; readonly words: Promise<string> } | undefined
-  return {
-    async leadingDot() {
-      const program = await identify(command, user)
-      if (program !== known?.program) known = { program, words: askVersion({ command, user }) }
-      const asked = known
-      const words = await asked.words
-      if (words === '' && known === asked) known = undefined
-      return hasLeadingDot(words)
-    },
-  }
+/** Whether no prefix is tried before an attribute path that begins with a dot. */
+export function hasLeadingDot(version: string): boolean {
+  return version !== '' && !isOlder(version, '2.19')
 }
 
 interface NixProgram {
@@ -30,11 +32,9 @@ interface NixProgram {
   readonly user: BuildUser
 }
 
-/** Since 2.19. Lix counts in its own way, and every nix that has the dot does without it, too. */
-export function hasLeadingDot(words: string): boolean {
-  const [, major, minor] = / (\d{1,9})\.(\d{1,9})\S*$/.exec(words.trim()) ?? []
-  if (major === undefined || words.includes('Lix')) return false
-  return Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 19)
+/** `nix (Nix) 2.8.0`, `nix (Determinate Nix 3.11.2) 2.31.1`, `nix (Lix, like Nix) 2.91.0`: that one left Nix at 2.18. */
+export function readVersion(words: string): string {
+  return words.includes('Lix') ? '2.18' : (/ (\d{1,9}\.\d{1,9}\S*)$/.exec(words.trim())?.[1] ?? '')
 }
 
 /** Where the program really is, and since when. Empty if there is none: whoever runs it finds out. */
@@ -56,12 +56,12 @@ async function describe(path: string): Promise<string> {
 
 const LIMIT_MS = 30_000
 
-/** `nix (Nix) 2.8.0`, `nix (Lix, like Nix) 2.91.0`. Empty if it says nothing: whoever runs it next finds out why. */
+/** Empty if it says nothing: whoever runs it next finds out why. */
 async function askVersion({ command, user: { uid, gid, env, home } }: NixProgram): Promise<string> {
   const as = uid === undefined || gid === undefined ? {} : { uid, gid }
   const asked = promisify(execFile)(command, ['--version'], { ...as, env, cwd: home, timeout: LIMIT_MS })
   return asked.then(
-    ({ stdout }) => stdout,
+    ({ stdout }) => readVersion(stdout),
     () => '',
   )
 }
