@@ -28,7 +28,7 @@ async function run(job: ImportJob, signal: AbortSignal): Promise<void> {
       onProgress: throttle(progress => report({ kind: 'progress', progress })),
       queryClosure: ask.queryClosure,
       onLinking: linking => report({ kind: 'linking', ...linking }),
-      onStaleLeasesEnded: () => report({ kind: 'staleLeasesEnded' }),
+      onLeaseEnded: () => report({ kind: 'leaseEnded' }),
     })
     if ('program' in outcome) report({ kind: 'program', program: outcome.program })
     else report({ kind: 'done', image: outcome })
