@@ -1,7 +1,7 @@
 # Directives that are the same on every node; deploy/systemd/enbi-shim.service has them, too.
 import ./hardening.nix // {
   Type = "notify";
-  # systemd-notify tells, a child process.
+  # systemd-notify tells, a child process: under its own PID, as CAP_SYS_ADMIN is needed for another.
   NotifyAccess = "all";
   Restart = "always";
   RestartSec = "1s";

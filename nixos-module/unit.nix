@@ -49,17 +49,18 @@ in
       path = [ config.nix.package pkgs.gitMinimal pkgs.openssh ];
       # Where nix runs as root (nix.user: null) it would open the store itself, which is read-only here.
       environment.NIX_REMOTE = "daemon";
+      # Where the service has systemd's own: see below.
+      environment.NOTIFY_SOCKET = "/run/enbi-shim/notify/socket";
       # No container of the node starts without it: it is started again for ever.
       unitConfig.StartLimitIntervalSec = 0;
       serviceConfig = import ./service.nix // {
         ExecStart = "${lib.getExe cfg.package} serve --config ${configFile}";
         # containerd's snapshots get hard links to files of the store, through a mount that shows both: links between two mounts cannot be made.
         ReadWritePaths = [ "-${cfg.containerdRoot}" ] ++ lib.optional (!isInVarLib) settings.stateDir;
-      } // lib.optionalAttrs canLink {
-        # Nobody but root gets as far as the mount.
-        TemporaryFileSystem = "/run/enbi-shim/view:ro,mode=0700";
-        BindPaths = "${view}:/run/enbi-shim/view/root:norbind";
-        InaccessiblePaths = map (path: "-/run/enbi-shim/view/root/${path}") hidden;
+        # systemd takes notifications from all processes of the service, so nobody but root gets as far as its socket, nor as the other mount.
+        TemporaryFileSystem = [ "/run/enbi-shim/notify:ro,mode=0700" ] ++ lib.optional canLink "/run/enbi-shim/view:ro,mode=0700";
+        BindPaths = [ "/run/systemd/notify:/run/enbi-shim/notify/socket" ] ++ lib.optional canLink "${view}:/run/enbi-shim/view/root:norbind";
+        InaccessiblePaths = [ "/run/systemd/notify" ] ++ lib.optionals canLink (map (path: "-/run/enbi-shim/view/root/${path}") hidden);
       } // lib.optionalAttrs (cfg.memoryMax != null) {
         MemoryMax = cfg.memoryMax;
       } // lib.optionalAttrs isInVarLib {

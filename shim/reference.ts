@@ -4,7 +4,7 @@ import { quote } from './quote.ts'
 import { STORE_PATH_HOST } from './store-path.ts'
 
 /** Longest image reference that is looked at; the OCI distribution limits are 255 for a name and 128 for a tag. */
-const MAX_REFERENCE_LENGTH = 512
+export const MAX_REFERENCE_LENGTH = 512
 
 /**
  * An image reference as containerd stores it: registry host and `library/` filled in, `:latest` when neither tag nor

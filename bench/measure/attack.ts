@@ -3,6 +3,7 @@ import { startBed } from '../../test/node/bed.ts'
 import { startAttack } from '../attack-run.ts'
 import { type Attack, honestBuild, hostileRuns } from '../attacks.ts'
 import { latencies, latenciesUntil } from '../calls.ts'
+import { comeFirst } from '../come-first.ts'
 import { pullSmallImage, SHIM_PROGRAM } from '../node.ts'
 import { peakUntil, shimMegabytes } from '../process.ts'
 import type { Result } from '../result.ts'
@@ -25,6 +26,7 @@ export async function measureAttack(): Promise<Result[]> {
   const rest = await shimMegabytes(shim)
   const during = async (attack: Attack, image: string) => {
     await using _run = await startAttack(bed, shim, attack, image)
+    using _first = comeFirst()
     const over = delay(WINDOW_MS)
     const peak = peakUntil(shim, over)
     const samples = await latenciesUntil(() => cri.listImages(), over)

@@ -4,6 +4,11 @@ import type { Kind } from '../../kube/contract.ts'
 import { metadataSchema, type OwnerReference } from '../../kube/metadata.ts'
 import { IMAGE_BUILT_CONDITION } from '../../kube/names.ts'
 import { isRecipeAnnotation } from '../../shim/recipes/annotations.ts'
+import { MAX_REFERENCE_LENGTH } from '../../shim/reference.ts'
+
+/** Whoever may make Pods makes them as large as the API server takes them, and each is kept in memory. In characters. */
+const MAX_ANNOTATIONS = 64 * 1024
+const MAX_IMAGES = 100
 
 /** A Pod, as far as the controller cares. */
 export interface PodView {
@@ -17,9 +22,9 @@ export interface PodView {
   readonly node: string | undefined
   /** Neither finished nor being deleted. */
   readonly living: boolean
-  /** Of ours only. */
+  /** Of ours only; none if they are larger than any pod needs. */
   readonly annotations: Readonly<Record<string, string>>
-  /** Every image that one of its containers or volumes names, once, as the pod spells it. */
+  /** Images that its containers and volumes name, once each, as the pod spells them: as many as any pod needs. */
   readonly images: readonly string[]
   /** Those of them that are surely on the node: a container was made from them. */
   readonly startedImages: readonly string[]
@@ -77,9 +82,9 @@ export function isRelevant({ annotations, condition }: PodView): boolean {
 function viewOf({ metadata, spec, status }: Pod): PodView {
   const { namespace = '', name, uid, resourceVersion } = metadata
   const all = [...spec.initContainers, ...spec.containers, ...spec.ephemeralContainers]
-  const volumeImages = spec.volumes.flatMap(({ image }) => image?.reference ?? [])
+  const volumeImages = spec.volumes.flatMap(({ image }) => readable(image?.reference))
   const started = startedContainers(status)
-  const startedImages = all.filter(each => started.has(each.name)).flatMap(({ image }) => image ?? [])
+  const startedImages = all.filter(each => started.has(each.name)).flatMap(({ image }) => readable(image))
   return {
     namespace,
     name,
@@ -88,13 +93,24 @@ function viewOf({ metadata, spec, status }: Pod): PodView {
     createdAt: Date.parse(metadata.creationTimestamp),
     node: spec.nodeName,
     living: metadata.deletionTimestamp === undefined && status.phase !== 'Succeeded' && status.phase !== 'Failed',
-    annotations: Object.fromEntries(Object.entries(metadata.annotations).filter(([key]) => isRecipeAnnotation(key))),
-    images: distinct([...all.flatMap(({ image }) => image ?? []), ...volumeImages]),
+    annotations: recipeAnnotations(metadata.annotations),
+    images: distinct([...all.flatMap(({ image }) => readable(image)), ...volumeImages]).slice(0, MAX_IMAGES),
     // Volumes are there before the first container is.
     startedImages: distinct([...startedImages, ...(started.size > 0 ? volumeImages : [])]),
     owner: metadata.ownerReferences.find(({ controller }) => controller),
     condition: status.conditions.find(({ type }) => type === IMAGE_BUILT_CONDITION),
   }
+}
+
+/** What is longer is no reference to an image. */
+function readable(image: string | undefined): string[] {
+  return image === undefined || image.length > MAX_REFERENCE_LENGTH ? [] : [image]
+}
+
+function recipeAnnotations(annotations: Pod['metadata']['annotations']): PodView['annotations'] {
+  const ours = Object.entries(annotations).filter(([key]) => isRecipeAnnotation(key))
+  const length = ours.reduce((sum, [key, value]) => sum + key.length + value.length, 0)
+  return length > MAX_ANNOTATIONS ? {} : Object.fromEntries(ours)
 }
 
 function startedContainers(status: Pod['status']): ReadonlySet<string> {

@@ -2,9 +2,12 @@ import { execFile } from 'node:child_process'
 import { access, constants, stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { resolveBuildUser } from '../build/build-user.ts'
+import { readCacheLedger } from '../build/cache-ledger.ts'
+import { roomForCaches } from '../build/prune-caches.ts'
 import type { Config } from '../config.ts'
 import { hasCode } from '../error-code.ts'
 import { messageOf } from '../errors.ts'
+import { describeSize } from '../terminal/quantities.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from './finding.ts'
 import { isRoot } from './is-root.ts'
 
@@ -12,8 +15,18 @@ import { isRoot } from './is-root.ts'
 export function checkState({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>): Check {
   return {
     name: 'state folder',
-    look: async () => (await unusable(stateDir)) ?? (await unreachable(stateDir, nix.user)) ?? ok(stateDir),
+    look: async () =>
+      (await unusable(stateDir)) ?? (await unreachable(stateDir, nix.user)) ?? ok(await describe(stateDir)),
   }
+}
+
+/** With what the clones of sources take, as the shim has measured it. */
+async function describe(stateDir: string): Promise<string> {
+  const clones = readCacheLedger(stateDir)
+  if (clones.length === 0) return stateDir
+  const bytes = clones.reduce((sum, clone) => sum + clone.bytes, 0)
+  const room = await roomForCaches(stateDir)
+  return `${stateDir}; clones of sources take ${describeSize(bytes)} of at most ${describeSize(room.bytes)}`
 }
 
 async function unusable(path: string): Promise<Finding | undefined> {

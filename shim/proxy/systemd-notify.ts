@@ -9,7 +9,8 @@ let reportedMissing = false
 
 /**
  * Tells systemd how far the service is; nothing when NOTIFY_SOCKET is not set. Never fails: the service works without.
- * A child process, as node has no unix datagram sockets; the unit therefore needs `NotifyAccess=all`.
+ * A child process, as node has no unix datagram sockets; the unit therefore needs `NotifyAccess=all`,
+ * and hides systemd's socket from whom it does not trust.
  */
 export async function notifySystemd(state: ServiceState, { env, logger }: { env: NodeJS.ProcessEnv; logger: Logger }) {
   if (!env.NOTIFY_SOCKET) return

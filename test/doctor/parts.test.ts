@@ -2,7 +2,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { parseConfig } from '../../shim/config.ts'
 import { checkCgroup, parseCgroup } from '../../shim/doctor/check-cgroup.ts'
+import { checkState } from '../../shim/doctor/check-state.ts'
 import { checkKubelet } from '../../shim/doctor/kubelet/check-kubelet.ts'
 import { findKubelet } from '../../shim/doctor/kubelet/find-kubelet.ts'
 import { parseFlags } from '../../shim/doctor/kubelet/flags.ts'
@@ -53,6 +55,21 @@ describe('the cgroup of a process', () => {
     ['', undefined],
   ])('%j', (text, place) => {
     expect(parseCgroup(text)).toEqual(place)
+  })
+})
+
+describe('the state folder', () => {
+  it('is told of with what the clones of sources take', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'enbi-doctor-'))
+    onTestFinished(() => rm(dir, { recursive: true }))
+    const clone = { name: 'a', owners: ['team'], bytes: 3 * 1024 ** 2, usedAt: 1 }
+    await writeFile(join(dir, 'caches.json'), JSON.stringify([clone, { ...clone, name: 'b' }]))
+    const { nix } = parseConfig('nix: { user: null }', 'config.yaml')
+    const found = await checkState({ stateDir: dir, nix }).look(new AbortController().signal)
+    expect(found).toMatchObject({
+      outcome: 'ok',
+      text: expect.stringMatching(/; clones of sources take 6\.\d MB of at most \d/),
+    })
   })
 })
 

@@ -25,7 +25,7 @@ describe('the units of the shim', () => {
     expect(flatten(rendered(machine('kubelet'), 'services', 'enbi-shim'))).toEqual({
       ...service,
       'Service.ExecStart': ['/nix/store/enbi-shim/bin/enbi-shim serve --config /nix/store/enbi-shim-checked.json'],
-      'Service.Environment': ['NIX_REMOTE=daemon', `PATH=${NIX_PATHS}`],
+      'Service.Environment': ['NIX_REMOTE=daemon', 'NOTIFY_SOCKET=/run/enbi-shim/notify/socket', `PATH=${NIX_PATHS}`],
       'Service.InaccessiblePaths': service['Service.InaccessiblePaths']?.flatMap(paths => paths.split(' ')),
     })
     expect(rendered(machine('kubelet'), 'sockets', 'enbi-shim')).toEqual(await plainUnit('enbi-shim.socket'))
@@ -84,7 +84,7 @@ describe('the units of the shim', () => {
     ['own-folders', '/srv'],
     ['containerd-in-nix', '/nix'],
   ])('see store and snapshots through one mount: %s', (name, mountPoint) => {
-    expect(shimOf(name)?.serviceConfig.BindPaths).toBe(`${mountPoint}:/run/enbi-shim/view/root:norbind`)
+    expect(shimOf(name)?.serviceConfig.BindPaths).toContain(`${mountPoint}:/run/enbi-shim/view/root:norbind`)
   })
 
   it('cannot reach through it what is bound elsewhere', () => {
@@ -97,7 +97,10 @@ describe('the units of the shim', () => {
     const { serviceConfig } = shimOf('root-in-memory') ?? {}
     for (const path of ['var', 'persist/var/lib/etcd', 'persist/var/lib/docker'])
       expect(serviceConfig?.InaccessiblePaths).toContain(`-/run/enbi-shim/view/root/${path}`)
-    expect(shimOf('containerd-in-nix')?.serviceConfig.InaccessiblePaths).toEqual(['-/run/enbi-shim/view/root/var'])
+    expect(shimOf('containerd-in-nix')?.serviceConfig.InaccessiblePaths).toEqual([
+      '/run/systemd/notify',
+      '-/run/enbi-shim/view/root/var',
+    ])
   })
 
   it('can reach a folder of containerd that is in an unusual place', () => {
@@ -109,7 +112,7 @@ describe('the units of the shim', () => {
   it.each(['more-settings', 'two-disks'])('have no such mount where nothing can be linked: %s', name => {
     const { serviceConfig } = shimOf(name) ?? {}
     for (const directive of ['BindPaths', 'InaccessiblePaths', 'TemporaryFileSystem'])
-      expect(serviceConfig).not.toHaveProperty(directive)
+      expect(serviceConfig?.[directive]).toEqual([expect.stringContaining('notify')])
   })
 
   it('have the memory that they are told to', () => {

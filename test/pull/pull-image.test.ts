@@ -5,6 +5,7 @@ import { createCalls } from '../../shim/containerd/calls.ts'
 import { createConnection } from '../../shim/containerd/connection.ts'
 import { getImage, putImage } from '../../shim/containerd/images.ts'
 import { type Bed, startBed } from '../node/bed.ts'
+import { SANDBOX_IMAGE } from '../node/containerd.ts'
 import type { CriClient } from '../node/cri.ts'
 import { copyExample, type Example, lockExample } from '../node/example.ts'
 import { recipeAnnotations, recipePull } from '../node/recipe-pull.ts'
@@ -57,12 +58,12 @@ describe('a pull of an image that no registry has', () => {
   it('answers with its own image, whatever the name has been pointed at since', async () => {
     const pull = pullOf('registry.example/pointed/app:1', 'docker-archive')
     const first = await kubelet.pullImage(pull)
-    await kubelet.pullImage(pullOf('registry.example/pointed/other:1', 'oci-archive'))
+    await bed.runPod({ imageId: first })
     // As a pull by containerd does: the labels stay.
     await using connection = new AsyncDisposableStack()
     const session = connection.adopt(createConnection(bed.containerdSocket), async made => made.close())
     const calls = createCalls(session, { namespace: 'k8s.io' })
-    const other = await getImage(calls, 'registry.example/pointed/other:1')
+    const other = await getImage(calls, SANDBOX_IMAGE)
     expect(other).toBeDefined()
     if (other) await putImage(calls, { name: 'registry.example/pointed/app:1', labels: {}, target: other.target })
     await expect.poll(async () => (await bed.cri().imageStatus('registry.example/pointed/app:1'))?.id).not.toBe(first)

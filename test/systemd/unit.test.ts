@@ -26,6 +26,15 @@ process.setgid('enbi-shim')
 process.setuid('enbi-shim')
 readdirSync(process.argv[2])
 `
+const NOTIFY_AS_BUILD_USER = `
+import { spawnSync } from 'node:child_process'
+process.setgroups([])
+process.setgid('enbi-shim')
+process.setuid('enbi-shim')
+const { PATH } = process.env
+const tell = socket => spawnSync('systemd-notify', ['STATUS=taken over'], { env: { PATH, NOTIFY_SOCKET: socket } })
+process.exitCode = process.argv.slice(2).some(socket => tell(socket).status === 0) ? 0 : 1
+`
 /** Of `systemd-analyze security`, in tenths: what the service has to be able to do does not leave less. */
 const EXPOSURE = 29
 
@@ -107,16 +116,22 @@ test.each([
   ['read it through that mount', `cat ${VIEW}/root/secret`],
   ["read another service's folder through that mount", `cat ${VIEW}/var/lib/etcd/secret`],
   ['see that mount as the build user', `node /srv/list-as-build-user.mjs ${VIEW}`],
+  [
+    'tell systemd as the build user how it is',
+    'node /srv/notify-as-build-user.mjs /run/systemd/notify /run/enbi-shim/notify/socket',
+  ],
   ['mount anything', 'mount -t tmpfs tmpfs /tmp'],
 ])('the service cannot %s', async (_what, script) => {
   await node.write({
     '/root/secret': '',
     '/var/lib/etcd/secret': '',
     '/srv/list-as-build-user.mjs': LIST_AS_BUILD_USER,
+    '/srv/notify-as-build-user.mjs': NOTIFY_AS_BUILD_USER,
   })
   expect(await runAsService(script)).not.toBe(0)
   expect(await runAsService(`ls ${VIEW}/nix/store && touch /var/lib/enbi-shim/written`)).toBe(0)
   expect(await runAsService('node /srv/list-as-build-user.mjs /nix/store')).toBe(0)
+  expect(await runAsService('systemd-notify "STATUS=still there"')).toBe(0)
 })
 
 test('a user of the node cannot connect to the socket that systemd opens', async () => {

@@ -128,7 +128,7 @@ it('what a shim starts is killed before any pod, and leaves nothing behind where
   process.kill(started[0] ?? 0, 'SIGKILL')
   expect(await failure).toMatch(/building waiting of \S+ broke off: .{1,100}\(SIGKILL\)$/)
   // Nothing but a helper for the next run.
-  await expect.poll(() => commandsBelow(pid)).toEqual([expect.stringContaining('build-helper')])
+  await expect.poll(() => commandsBelow(pid), { timeout: 20_000 }).toEqual([expect.stringContaining('build-helper')])
   await expect(pull('honest')).rejects.toThrow(/is no image/)
 })
 

@@ -105,13 +105,13 @@ describe('of a pod that asks for very much', () => {
   })
 
   it('the reading takes no longer than the pod is long', () => {
-    const recipes = Array.from({ length: 5_000 }, (_, n) => [`${P}imageTag.${n}`, `b${n}`])
+    const recipes = Array.from({ length: 1_200 }, (_, n) => [`${P}imageTag.${n}`, `b${n}`])
     const containers = Array.from({ length: 5_000 }, (_, n) => ({ name: `c${n}`, image: `a${n}` }))
     const pod = somePod({ metadata: { annotations: Object.fromEntries(recipes) }, spec: { containers } })
     const begin = performance.now()
     expect(podWants(pod, SYSTEM)).toEqual({
       wants: [],
-      problems: [{ reason: 'NixBuildInvalid', message: expect.stringContaining('5000 images, and 64') }],
+      problems: [{ reason: 'NixBuildInvalid', message: expect.stringContaining('1200 images, and 64') }],
     })
     expect(performance.now() - begin).toBeLessThan(2_000)
   })
