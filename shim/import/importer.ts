@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import { CRI_NAMESPACE } from '../containerd/namespace.ts'
 import { createPlaces, shareOf } from '../places.ts'
@@ -34,8 +35,8 @@ export interface ImporterOptions {
   readonly maxImports?: number
 }
 
-/** Each import costs a process and its buffers, and containerd is the one that is busy. */
-const DEFAULT_MAX_IMPORTS = 3
+/** Each import costs a process of 50 MB, and a processor: with more imports than these nothing is there any sooner. */
+const DEFAULT_MAX_IMPORTS = Math.max(2, Math.min(3, availableParallelism()))
 
 /** Imports of one image name run one after another. */
 export function createImporter(options: ImporterOptions): Importer {
