@@ -22,7 +22,8 @@ import { endDeadLeases, underLease } from './under-lease.ts'
 export interface ImportRun {
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
-  readonly onStaleLeasesEnded: () => void
+  /** The import's lease is gone. */
+  readonly onLeaseEnded: () => void
   readonly queryClosure: (storePath: string) => Promise<readonly StorePathInfo[]>
   /** Told how the store's files get into snapshots, or why they can't. */
   readonly onLinking: (linking: LinkingReport) => void
@@ -35,8 +36,7 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportO
   const calls = createCalls(connection, { namespace, signal: run.signal })
   try {
     await endDeadLeases(calls, job)
-    run.onStaleLeasesEnded()
-    return await underLease(calls, job, lease => importImage(lease, job, run))
+    return await underLease(calls, job, lease => importImage(lease, job, run), { onEnded: run.onLeaseEnded })
   } catch (error) {
     run.signal.throwIfAborted()
     throw toContainerdFailure(error)
