@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { chmod, chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { hasCode } from '../error-code.ts'
 import type { Room } from '../fair-excess.ts'
@@ -32,13 +33,18 @@ export interface SourceCachesOptions {
   readonly logger: Logger
   /** What all of them may take. */
   readonly room?: (dir: string) => Promise<Room>
+  readonly accountAfterMs?: number
 }
+
+/** Not at once: whoever used the cache goes on now. */
+const ACCOUNT_AFTER_MS = 500
 
 export function createSourceCaches({
   dir: { root, caches: dir },
   user,
   logger,
   room = roomForCaches,
+  accountAfterMs = ACCOUNT_AFTER_MS,
 }: SourceCachesOptions): SourceCaches {
   const inTurn = createOneByOne()
   const account = createOneByOne()
@@ -72,6 +78,14 @@ export function createSourceCaches({
         if (await removeCache(pruning, excess.name).catch(isGone)) ledger.forget(excess.name)
       await ledger.save()
     })
+  const accounting = new Set<Promise<void>>()
+  const settleLater = (name: string, owners: readonly string[]) => {
+    const done = delay(accountAfterMs)
+      .then(() => settle(name, owners))
+      .catch(warn)
+      .finally(() => accounting.delete(done))
+    accounting.add(done)
+  }
   const warn = (err: unknown) => logger.warn({ err }, 'tidying the caches of sources failed')
   return {
     async use(recipe, owners, task) {
@@ -81,10 +95,10 @@ export function createSourceCaches({
         return await task({ ...user, env: { ...user.env, XDG_CACHE_HOME: path } })
       } finally {
         await close(name).catch(warn)
-        void settle(name, owners.current()).catch(warn)
+        settleLater(name, owners.current())
       }
     },
-    settled: () => account(async () => {}),
+    settled: async () => void (await Promise.all(accounting)),
   }
 }
 
