@@ -4,7 +4,7 @@ import { FinalError, RetryableError, type ShimError, toShimError } from '../erro
 import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { evaluationArgs, readEvaluation } from './evaluate.ts'
-import { explainFailure, type FailedRun } from './failure.ts'
+import { explainFailure, type FailedRun, pointToLog } from './failure.ts'
 import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { withLocalBranch } from './local-branch.ts'
@@ -143,7 +143,7 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
     onLine: journal.read,
   })
   if (exit.exitCode === 0) return stdout
-  if (signal.aborted) throw explainAbort(recipe, call, nix.timeoutMs)
+  if (signal.aborted) throw explainAbort(recipe, call, { stateDir: dir.root, timeoutMs: nix.timeoutMs })
   const { errors, foreign, builderTail } = journal
   const { maxEvalMemory } = nix
   throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory, exit, errors, foreign, builderTail })
@@ -154,12 +154,20 @@ function limitMemory(user: BuildUser, bytes: number): BuildUser {
   return { ...user, env: { ...user.env, GC_MAXIMUM_HEAP_SIZE: String(bytes) } }
 }
 
-function explainAbort(recipe: Recipe, { timeLimit, journal, runId }: NixCall, timeoutMs: number): ShimError {
+interface AbortedUnder {
+  readonly stateDir: string
+  readonly timeoutMs: number
+}
+
+function explainAbort(
+  recipe: Recipe,
+  { timeLimit, journal, runId }: NixCall,
+  { stateDir, timeoutMs }: AbortedUnder,
+): ShimError {
   const subject = describeMaking(recipe)
   if (!timeLimit.aborted) return new RetryableError('Cancelled', `${subject} was called off`)
   const tail = journal.builderTail()
-  const words =
-    tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n(the whole log: ${runId}.log on the node)`
+  const words = tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n${pointToLog({ stateDir, runId })}`
   const limit = `${Math.round(timeoutMs / 1000)} s (nix.timeout in the config)`
   return new FinalError('BuildTimedOut', `${subject} took longer than ${limit}.${words}`)
 }
