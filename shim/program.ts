@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander'
 import { exitCodeOf } from './commands/exit-codes.ts'
+import { DEFAULT_CONFIG } from './default-config.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { messageOf } from './errors.ts'
 import { STORE_DIR, STORE_PATH_HOST } from './store-path.ts'
@@ -74,12 +75,12 @@ program
 program
   .command('doctor')
   .description('look at all that a pull needs on this node, and say what is wrong and the way out; changes nothing')
-  .requiredOption('--config <file>', 'config file of the shim')
+  .option('--config <file>', 'config file of the shim', DEFAULT_CONFIG)
   .option('--kubelet-config <file>', 'KubeletConfiguration, when it is not that of the running kubelet')
   .addOption(new Option('--json', 'one JSON object a line'))
   .addHelpText(
     'after',
-    '\nExit codes: 0 nothing failed (there may be warnings), 1 something did.\n\nExample:\n  enbi-shim doctor --config /etc/enbi-shim/config.yaml',
+    '\nExit codes: 0 nothing failed (there may be warnings), 1 something did.\n\nExamples:\n  enbi-shim doctor\n  enbi-shim doctor --json',
   )
   .action(async ({ config, kubeletConfig, json }) => {
     const { doctor } = await import('./commands/doctor.ts')
@@ -92,7 +93,7 @@ program
 program
   .command('check-config')
   .description('check a config file and print it with its defaults')
-  .argument('<file>', 'config file, YAML or JSON')
+  .argument('[file]', 'config file, YAML or JSON', DEFAULT_CONFIG)
   .action(async file => {
     const { checkConfig } = await import('./commands/check-config.ts')
     process.stdout.write(await checkConfig(file))
