@@ -59,7 +59,7 @@ describe('enbi-shim pull', () => {
     expect(exitCode).toBe(1)
     expect(JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')).toEqual({
       ...{ phase: 'failed', image: 'app:none', code: 'AttributeMissing', retryable: false },
-      message: expect.stringMatching(/no package no-such-either .*There are \d+: \S+, /),
+      message: expect.stringMatching(/no package no-such-either .*only docker-archive, /),
     })
   })
 

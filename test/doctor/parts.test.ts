@@ -80,7 +80,7 @@ describe('on a bare machine', () => {
 
   it('a missing build user is told once, and does not hide that nix is missing', async () => {
     const { nix } = parseConfig('nix: { user: nobody-here, command: nix-nowhere }', 'config.yaml')
-    const checks = checkNix({ stateDir: '/none', nix }, { env: {}, proc: '/none' })
+    const checks = checkNix({ stateDir: '/none', nix }, { env: {}, proc: '/proc' })
     const found = await Promise.all(checks.map(async ({ name, look }) => ({ name, ...(await look(signal)) })))
     expect(found.filter(({ outcome }) => outcome === 'failed')).toEqual([
       {
