@@ -6,6 +6,7 @@ import { recipeKey } from '../../shim/build/recipe.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import { startHttpServer } from './http-server.ts'
+import { describeOutputs } from './outputs-cases.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from './remote-builder.ts'
 
 export interface SuiteOptions {
@@ -194,6 +195,8 @@ export function describeBuilds({
       const message = expect.stringMatching(/a builder wrote a line that begins with @nix.*\[json\.exception\./)
       if (failure !== undefined) expect(failure).toMatchObject({ code: 'BuilderFailed', message })
     })
+
+    describeOutputs(() => ({ bed, builder }))
 
     test('for a system that the flake has no packages for says which ones it has', async () => {
       await expect(builder.build(recipeOf(flake.url, 'hello', 'riscv64-linux'))).rejects.toMatchObject({
