@@ -83,7 +83,7 @@ function filesOf(entries: Readonly<Record<string, Buffer>>): LayoutFiles {
 const OCI = Object.fromEntries(
   ociEntries(makeImage([LAYER])).map(({ name, content }) => [name, Buffer.from(content ?? '')]),
 )
-const plan = { host: HOST, onLayer: () => {} }
+const plan = { host: HOST, wanted: 'registry.example/team/app:1', onLayer: () => {} }
 
 describe('a document that is read from an image either has its form or is refused with an error of the catalogue:', () => {
   it.each<[string, unknown, (bytes: Buffer) => unknown]>([
