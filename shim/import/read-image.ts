@@ -7,7 +7,8 @@ import { withFileBytes } from './file-bytes.ts'
 import { openFolder } from './folder.ts'
 import { archiveInvalid } from './invalid.ts'
 import { MAX_DOCUMENT_BYTES } from './json.ts'
-import type { LayoutFiles, OnLayer } from './layout-files.ts'
+import type { LayoutFiles, OnLayer, StoredLayer } from './layout-files.ts'
+import { refuseMountPoints } from './mount-points.ts'
 import { blobName, OCI_INDEX, OCI_LAYOUT } from './oci-index.ts'
 import { planOciLayout } from './oci-layout.ts'
 import type { ImageOutput } from './output.ts'
@@ -29,16 +30,26 @@ export interface ReadImage extends LayerPlace {
 /** Reads a build output, whatever its form, once; its layers are in the store then. Throws the import codes of the catalogue. */
 export async function readImage(output: ImageOutput, read: ReadImage): Promise<ArchivePlan> {
   const files = countDocuments(await openLayout(output, read))
-  const planning = { host: hostPlatform(), wanted: read.image, onLayer: read.onLayer }
+  const layers: StoredLayer[] = []
+  const onLayer: OnLayer = (layer, place) => {
+    layers.push(layer)
+    read.onLayer(layer, place)
+  }
+  const planning = { host: hostPlatform(), wanted: read.image, onLayer }
   const [layout, index, manifest] = await Promise.all(
     [OCI_LAYOUT, OCI_INDEX, DOCKER_MANIFEST].map(name => files.readDocument(name)),
   )
   // Newer docker saves are both; the OCI part has the digests that the image had where it came from.
   if (layout && index) {
     const plan = await planOciLayout(files, index, planning)
+    refuseMountPoints(plan, layers)
     return manifest ? { ...plan, layerNames: layerNamesIn(manifest, blobName(plan.config.digest)) } : plan
   }
-  if (manifest) return planDockerArchive(files, manifest, planning)
+  if (manifest) {
+    const plan = await planDockerArchive(files, manifest, planning)
+    refuseMountPoints(plan, layers)
+    return plan
+  }
   throw archiveInvalid(`has no image: neither ${DOCKER_MANIFEST} nor ${OCI_LAYOUT} with ${OCI_INDEX} is in it`)
 }
 

@@ -76,7 +76,16 @@ function filesOf(entries: Readonly<Record<string, Buffer>>): LayoutFiles {
   return {
     readDocument: async name => (Object.hasOwn(entries, name) ? entries[name] : undefined),
     storeLayer: async name =>
-      name.includes('layer') ? { digest: DIGEST, size: LAYER.length, unpackedSize: 1, compression: 'none' } : undefined,
+      name.includes('layer')
+        ? {
+            digest: DIGEST,
+            size: LAYER.length,
+            unpackedSize: 1,
+            hasContent: true,
+            hasStorePath: false,
+            compression: 'none',
+          }
+        : undefined,
   }
 }
 

@@ -9,6 +9,7 @@ import {
   dockerEntriesOf,
   dockerManifest,
   hex,
+  MOUNT_POINTS,
   makeImage,
   mergeDockerManifests,
   ociEntries,
@@ -126,6 +127,12 @@ describe('a docker-archive', () => {
         { name: 'manifest.json', content: dockerManifest('config.json', ['aaa/layer.tar', 'bbb/layer.tar']) },
       ]),
     )
+    expect((await node.importImage(path)).imageId).toBe(image.id)
+  })
+
+  it('may have a layer of empty store paths, where another has content', async () => {
+    const image = makeImage([await tar([{ name: 'text', content: 'of a base image' }]), await tar(MOUNT_POINTS)])
+    const path = await node.addFile('empty-store-paths', await tar(dockerEntries(image)))
     expect((await node.importImage(path)).imageId).toBe(image.id)
   })
 

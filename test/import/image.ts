@@ -53,6 +53,12 @@ export function hex(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
+/** What nix-snapshotter has of a store path in its layers. */
+export const MOUNT_POINTS: readonly Entry[] = [
+  ...['./nix', './nix/store', `./nix/store/${'0'.repeat(32)}-app`].map(name => ({ name, type: 'directory' as const })),
+  { name: './bin', symlink: `./nix/store/${'0'.repeat(32)}-app/bin` },
+]
+
 /** The entries of a docker-archive, as nixpkgs' streamLayeredImage orders them. */
 export function dockerEntries({ layers, config }: TestImage): Entry[] {
   const names = layers.map(layer => `${hex(layer)}/layer.tar`)
