@@ -41,6 +41,7 @@ export const jobSchema = v.strictObject({
     timeoutMs: v.number(),
     maxEvalMemory: v.number(),
     options: env,
+    leadingDot: v.boolean(),
     daemonWaitMs: v.optional(v.number()),
   }),
   logLevel: text,
