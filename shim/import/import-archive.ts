@@ -1,8 +1,8 @@
 import { chainsOf } from '../containerd/chain.ts'
 import { blobInfo } from '../containerd/content.ts'
 import type { ImageWriter } from '../containerd/image-writer.ts'
-import type { Lease } from '../containerd/leases.ts'
-import { isUnpacked, type Unpacker } from '../containerd/unpack.ts'
+import type { LayerKeeper } from '../containerd/layer-keeper.ts'
+import type { Unpacker } from '../containerd/unpack.ts'
 import type { Closure } from './closure.ts'
 import type { ImportProgress } from './contract.ts'
 import type { StoreInfos } from './layers/digest-keys.ts'
@@ -19,8 +19,7 @@ export interface ArchiveStage {
   readonly closure: Closure
   /** Of the package and all that it refers to, also where a program of it has written the archive. */
   readonly packageInfos: StoreInfos
-  readonly lease: Lease
-  readonly snapshotter: string
+  readonly keeper: LayerKeeper
   readonly writer: ImageWriter
   readonly memory: PlanMemory
   readonly limit: SizeLimit
@@ -80,15 +79,16 @@ function startUnpacking(stage: ArchiveStage) {
 
 /** Whether all that is needed of the image is in containerd still. */
 async function isPresent(plan: ImagePlan, { withoutBlobs }: KnownArchive, stage: ArchiveStage): Promise<boolean> {
-  const { lease, snapshotter, writer } = stage
+  const { keeper, writer } = stage
   const { manifest, layers } = plan
   if (withoutBlobs) {
-    const top = chainsOf(layers.map(({ diffId }) => diffId)).at(-1)
-    if (top !== undefined && (await isUnpacked(lease, { calls: lease.calls, name: snapshotter }, top))) return true
+    const chain = chainsOf(layers.map(({ diffId }) => diffId))
+    const count = await keeper.inspect(chain)
+    if (count > 0 && count === chain.length && !chain.some(keeper.isLost)) return true
   }
   // The manifest there holds its layers.
   if ((await writer.find(manifest.digest)) === undefined) return false
-  const found = await Promise.all(layers.map(({ digest }) => blobInfo(lease.calls, digest)))
+  const found = await Promise.all(layers.map(({ digest }) => blobInfo(keeper.lease.calls, digest)))
   return layers.every(({ size }, index) => found[index]?.size === size)
 }
 

@@ -5,7 +5,7 @@ import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { findRecipe, type RecipeQuery } from '../recipes/find-recipe.ts'
 import type { ImageRecords } from './contract.ts'
 import { decodeImageStatus, encodeAbsentImageStatus } from './cri-messages.ts'
-import { isAsWritten, isOfRecipe } from './labels.ts'
+import { presentId } from './present-id.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
 export interface ImageStatusOptions {
@@ -16,15 +16,14 @@ export interface ImageStatusOptions {
 
 /**
  * The ImageStatus that precedes a pull: "not present" unless the image on the node is of the very recipe that the pod
- * asks for, so that `IfNotPresent` never runs another recipe's image. With half a recipe the image is "not present" too:
+ * asks for, so that `IfNotPresent` never runs another recipe's image, and containers can be made of it. With half a recipe the image is "not present" too:
  * the pull that follows tells what is wrong.
  */
 export function createImageStatus({ images, system, logger }: ImageStatusOptions): UnaryInterceptor {
   const isThere = async (recipe: Recipe, signal: AbortSignal) => {
     const records = await images()
     const record = await whenContainerdAnswers(() => records.find(recipe.image), signal)
-    if (record === undefined || !isOfRecipe(record, recipe)) return false
-    return isAsWritten(record, await whenContainerdAnswers(() => records.present(recipe.image), signal))
+    return (await presentId(records, record, { recipe, signal })) !== undefined
   }
   return async ({ request, signal }) => {
     const query = { ...decodeImageStatus(request), system }
