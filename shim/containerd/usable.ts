@@ -1,5 +1,6 @@
 import type { Calls } from './calls.ts'
 import { blobInfo } from './content.ts'
+import { IMAGE_ID_LABEL } from './image-id-label.ts'
 import { areLost, readFolders } from './layer-folders.ts'
 import { findSnapshot } from './snapshots.ts'
 
@@ -30,14 +31,15 @@ export function formLabels({ snapshotter, layers }: ImageForm, chainId: string):
  * Whether containers can be made of the image: its documents, its snapshots and their files are there, and in tar mode its blobs. Of
  * a record that an older shim wrote it is not known, and it is taken for usable.
  */
-export async function isUsable(calls: Calls, { labels, target }: ToldImage, form: ImageForm): Promise<boolean> {
+export async function isUsable(calls: Calls, image: ToldImage, form: ImageForm): Promise<boolean> {
+  const { labels } = image
   const chainId = labels[CHAIN_LABEL]
   if (chainId === undefined) return true
   if (labels[SNAPSHOTTER_LABEL] !== form.snapshotter) return false
   if (form.layers === 'tar' && labels[LAYERS_LABEL] !== 'tar') return false
   const [areFilesThere, areBlobsThere] = await Promise.all([
     chainId === '' || hasFiles(calls, form.snapshotter, chainId),
-    hasBlobs(calls, target.digest, form.layers),
+    hasBlobs(calls, image, form.layers),
   ])
   return areFilesThere && areBlobsThere
 }
@@ -49,16 +51,17 @@ async function hasFiles(calls: Calls, name: string, chainId: string): Promise<bo
   return !lost.includes(true)
 }
 
-/** The labels by which a manifest holds its config and its layers. */
-const CONFIG_REFERENCE = 'containerd.io/gc.ref.content.config'
+/** Labels by which a manifest holds its layers. */
 const LAYER_REFERENCE = 'containerd.io/gc.ref.content.l.'
 
-async function hasBlobs(calls: Calls, manifest: string, layers: ImageForm['layers']): Promise<boolean> {
-  const { labels } = (await blobInfo(calls, manifest)) ?? {}
-  if (!labels) return false
-  const wanted = Object.keys(labels).filter(
-    label => label === CONFIG_REFERENCE || (layers === 'tar' && label.startsWith(LAYER_REFERENCE)),
-  )
-  const found = await Promise.all(wanted.map(label => blobInfo(calls, labels[label] ?? '')))
+async function hasBlobs(calls: Calls, { labels, target }: ToldImage, layers: ImageForm['layers']): Promise<boolean> {
+  const [manifest, config] = await Promise.all([
+    blobInfo(calls, target.digest),
+    blobInfo(calls, labels[IMAGE_ID_LABEL] ?? ''),
+  ])
+  if (!manifest || !config) return false
+  if (layers === 'linked') return true
+  const references = Object.entries(manifest.labels).filter(([label]) => label.startsWith(LAYER_REFERENCE))
+  const found = await Promise.all(references.map(([, digest]) => blobInfo(calls, digest)))
   return found.every(blob => blob !== undefined)
 }

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runDoctor } from '../../doctor/run-doctor.ts'
 import { recipeAnnotations } from '../../node/recipe-pull.ts'
 import { IMAGES } from './images.ts'
 import { imageName, type StoreNode, startStoreNode } from './store-node.ts'
@@ -84,5 +85,9 @@ test('an image is made again when containerd and the shim change their snapshott
   await node.shim.daemon.stop()
   const containerd = { address: node.bed.containerdSocket, snapshotter: 'native' }
   const shim = await node.bed.startShim({ config: { containerd, stateDir: node.shim.stateDir } })
+  const { findings } = await runDoctor(node.bed, '--config', shim.configPath)
+  expect(findings).toContainEqual(
+    expect.objectContaining({ check: 'images', text: expect.stringContaining(`${imageName('large')} (overlayfs)`) }),
+  )
   await expectMadeAgain(shim)
 })
