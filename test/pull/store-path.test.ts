@@ -58,7 +58,7 @@ test('a reference to a store path is realised from a binary cache, and a contain
 })
 
 test('an image that is named after its store path is made again when its snapshots are gone', async () => {
-  const reference = `nix:0${await built(`${formats.url}#oci-archive`)}`
+  const reference = `nix:0${await built(`${formats.url}#oci-layout`)}`
   await pull(reference)
   const ctr = (...args: string[]) =>
     bed.run('ctr', ['--address', bed.containerdSocket, '--namespace', 'k8s.io', 'snapshots', ...args])
