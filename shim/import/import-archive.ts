@@ -1,8 +1,8 @@
 import { chainsOf } from '../containerd/chain.ts'
 import { blobInfo } from '../containerd/content.ts'
 import type { ImageWriter } from '../containerd/image-writer.ts'
-import type { Lease } from '../containerd/leases.ts'
-import { isUnpacked, type Unpacker } from '../containerd/unpack.ts'
+import type { LayerKeeper } from '../containerd/layer-keeper.ts'
+import type { Unpacker } from '../containerd/unpack.ts'
 import type { Closure } from './closure.ts'
 import type { ImportProgress } from './contract.ts'
 import type { StoreInfos } from './layers/digest-keys.ts'
@@ -19,8 +19,7 @@ export interface ArchiveStage {
   readonly closure: Closure
   /** Of the package and all that it refers to, also where a program of it has written the archive. */
   readonly packageInfos: StoreInfos
-  readonly lease: Lease
-  readonly snapshotter: string
+  readonly keeper: LayerKeeper
   readonly writer: ImageWriter
   readonly memory: PlanMemory
   readonly limit: SizeLimit
@@ -91,18 +90,18 @@ function startUnpacking(stage: ArchiveStage) {
   }
 }
 
-/** ChainID of the image's snapshot, empty for no layers; undefined when it is not there, or not any more. */
-async function findUnpacked({ layers }: ImagePlan, { lease, snapshotter }: ArchiveStage): Promise<string | undefined> {
-  const top = chainsOf(layers.map(({ diffId }) => diffId)).at(-1)
-  if (top === undefined) return ''
-  return (await isUnpacked(lease, { calls: lease.calls, name: snapshotter }, top)) ? top : undefined
+/** ChainID of the image's snapshot, empty for no layers; undefined when it, or one below it, is not there with its files. */
+async function findUnpacked({ layers }: ImagePlan, { keeper }: ArchiveStage): Promise<string | undefined> {
+  const chain = chainsOf(layers.map(({ diffId }) => diffId))
+  const count = await keeper.inspect(chain)
+  return count === chain.length && !chain.some(keeper.isLost) ? (chain.at(-1) ?? '') : undefined
 }
 
 /** Whether manifest and layers are in containerd still, and now held by the lease. */
-async function areBlobsThere({ manifest, layers }: ImagePlan, { lease, writer }: ArchiveStage): Promise<boolean> {
+async function areBlobsThere({ manifest, layers }: ImagePlan, { keeper, writer }: ArchiveStage): Promise<boolean> {
   // The manifest there holds its layers.
   if ((await writer.find(manifest.digest)) === undefined) return false
-  const found = await Promise.all(layers.map(({ digest }) => blobInfo(lease.calls, digest)))
+  const found = await Promise.all(layers.map(({ digest }) => blobInfo(keeper.lease.calls, digest)))
   return layers.every(({ size }, index) => found[index]?.size === size)
 }
 
