@@ -127,7 +127,7 @@ function resultLines(results: readonly Result[], now: Date, room: number): strin
 }
 
 /** Ids of runs name files, and are long: where images would have no room beside them, they follow below. */
-const ROOM_FOR_RUN = 96
+const ROOM_FOR_RUN = 118
 
 function nameBelow(name: string, room: number): string {
   return cutMiddle(cleanText(name), room - INDENT.length)

@@ -1,10 +1,13 @@
-import { cutMiddle } from './cut.ts'
+import { cutEnd, cutMiddle } from './cut.ts'
 
 const GAP = '  '
 /** No column becomes narrower for others. */
 const LEAST_WIDTH = 6
 
-/** Lines with aligned columns; the last column is as long as it is. What does not fit `width` is taken from the widest columns. */
+/**
+ * Lines with aligned columns; the last column is as long as it is. What does not fit `width` is
+ * taken from the widest columns: names lose their middle, and the last column, which may be a sentence, its end.
+ */
 export function alignColumns(rows: readonly (readonly string[])[], width = Infinity): string[] {
   const natural = rows.reduce<number[]>(
     (widest, row) => row.map((cell, index) => Math.max(cell.length, widest[index] ?? 0)),
@@ -13,7 +16,10 @@ export function alignColumns(rows: readonly (readonly string[])[], width = Infin
   const widths = narrow(natural, width - GAP.length * (natural.length - 1))
   return rows.map(row =>
     row
-      .map((cell, index) => cutMiddle(cell, widths[index] ?? 0).padEnd(widths[index] ?? 0))
+      .map((cell, index) => {
+        const [width = 0, cut] = [widths[index], index < row.length - 1 ? cutMiddle : cutEnd]
+        return cut(cell, width).padEnd(width)
+      })
       .join(GAP)
       .trimEnd(),
   )
