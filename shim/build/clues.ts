@@ -120,7 +120,6 @@ export const RULES: readonly Rule[] = [
   ['NixDaemonAway', DAEMON_AWAY],
   ['EvaluationFailed', LOCK_OUTDATED],
   ...BUILD_RULES.slice(0, 2),
-  ['AttributeMissing', ['does not provide attribute']],
   ['FlakeNotFound', GONE],
   ['FetchFailed', NETWORK],
   [

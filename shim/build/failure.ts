@@ -134,8 +134,7 @@ function explainWords({ exit, ignored = [] }: FailedQuery, code: ErrorCode, word
   return isPrivate ? `${told}\n${NO_CREDENTIALS}` : told
 }
 
-const NO_CREDENTIALS =
-  '(a private source answers so, too, if the node has no credentials for it, or wrong ones: docs/how-to/private-flakes.md)'
+const NO_CREDENTIALS = '(a private source answers so, too, if the node has no credentials for it, or wrong ones)'
 
 /** The build user must be able to reach its folders: a parent of the state folder may be in its way. */
 function isStateRefused(stateDir: string, words: string): boolean {

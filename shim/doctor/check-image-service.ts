@@ -3,7 +3,7 @@ import { askContainerd, askImageFolder } from './check-containerd.ts'
 import { type Check, failed, ok } from './finding.ts'
 import { probeSocket } from './probe-socket.ts'
 
-const PASS_ON = 'have it pass calls to containerd itself, not to the shim (docs/how-to/other-image-services.md)'
+const PASS_ON = 'have it pass calls to containerd itself, not to the shim'
 /** A proxy that passes calls back to the shim never answers. */
 const LIMIT_MS = 5000
 

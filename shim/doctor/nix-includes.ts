@@ -16,7 +16,7 @@ export async function judgeIncludes(user: BuildUser, name: string | null): Promi
   if (unreadable.length === 0) return ok(files.length === 0 ? 'there are none' : files.join(', '))
   return warning(
     `${name ?? 'the build user'} cannot read ${unreadable.join(', ')}, which a nix.conf includes: flakes are fetched without the access-tokens and the netrc-file in it`,
-    'give the build user the right to read it by its group: chmod 640, and chgrp (docs/how-to/private-flakes.md)',
+    'give the build user the right to read it by its group: chgrp, and chmod 640',
   )
 }
 
