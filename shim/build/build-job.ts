@@ -42,6 +42,7 @@ export const jobSchema = v.strictObject({
     maxEvalMemory: v.number(),
     options: env,
     leadingDot: v.boolean(),
+    daemonWaitMs: v.optional(v.number()),
   }),
   logLevel: text,
 })

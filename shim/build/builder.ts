@@ -38,8 +38,8 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const results = createResults(dir)
   const userConfig = createUserConfig(dir)
   const log = logger.child({ stage: 'build' })
-  const { command, timeoutMs, maxEvalMemory, options } = nix
-  const settings = { command, timeoutMs, maxEvalMemory, options: { ...options } }
+  const { command, timeoutMs, maxEvalMemory, options, daemonWaitMs } = nix
+  const settings = { command, timeoutMs, maxEvalMemory, options: { ...options }, daemonWaitMs }
   const nixVersion = createVersionQuery({ command, user })
   const caches = createSourceCaches({ dir, user, logger: log })
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
@@ -80,7 +80,7 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
     },
     findResult: recipe => findLocked(results, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
-    pathInfo: (paths, query) => queryPathInfo({ dir, user, nix }, paths, query),
+    pathInfo: (paths, query) => queryPathInfo({ dir, user, nix, logger: log }, paths, query),
   }
 }
 

@@ -45,9 +45,11 @@ const NO_SPACE = ['No space left on device', 'Disk quota exceeded', 'database or
 const DAEMON_AWAY: readonly Clue[] = [
   /cannot\s{1,9}connect\s{1,9}to (?:socket|daemon)/,
   'cannot open connection to remote store',
+  // A nix that went on after its first try, as it does when a source may be in its cache (2.8 to 2.34).
+  ['opening a connection to remote store ', ' previously failed'],
   'Nix daemon disconnected',
   'unexpected end-of-file',
-  /(?:reading from|writing to) file: (?:Connection reset|Broken pipe)/,
+  /(?:reading from|writing to) file(?: [^:\n]{1,300})?: (?:Connection reset|Broken pipe)/,
   ...['/nix/store', '/nix/var'].flatMap(folder => NO_WRITE.map(refusal => [folder, "'", refusal])),
 ]
 

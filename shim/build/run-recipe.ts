@@ -3,6 +3,7 @@ import { MAX_TIMER_MS } from '../duration.ts'
 import { FinalError, RetryableError, type ShimError, toShimError } from '../errors.ts'
 import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
+import { daemonSocket } from './daemon-path-info.ts'
 import { evaluationArgs, type FlakeAddress, readEvaluation } from './evaluate.ts'
 import { explainFailure, type FailedRun } from './failure.ts'
 import { checkContent, prefetchArgs } from './flake-content.ts'
@@ -11,6 +12,7 @@ import { withLocalBranch } from './local-branch.ts'
 import { nameMissing } from './missing-paths.ts'
 import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
+import { createOutliveOutages } from './outlive-outages.ts'
 import { fetchArgs, readRealisation, realisationArgs } from './realise.ts'
 import {
   describeMaking,
@@ -23,12 +25,14 @@ import {
   type StorePathRecipe,
 } from './recipe.ts'
 import type { Results, SavedResult } from './results.ts'
-import { createRunId, openRunLog } from './run-log.ts'
+import { createRunId, openRunLog, type RunLog } from './run-log.ts'
 import type { StateDir } from './state-dir.ts'
 
 export interface NixOptions extends NixSettings {
   /** A name on PATH or an absolute path. */
   readonly command: string
+  /** How long a run waits for a Nix daemon that is away, in milliseconds. */
+  readonly daemonWaitMs?: number | undefined
 }
 
 /** What a run needs and does not own. */
@@ -72,8 +76,20 @@ export async function withNix<Result extends { readonly storePath: string }>(
   const log = openRunLog(setup.dir.logs, runId, logger)
   const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
   const signal = AbortSignal.any([call.signal, timeLimit])
-  const run = { ...call, signal, runId, journal: createJournal(log, call.onProgress) }
-  const nix: CallNix = (stage, args) => callNix(setup, recipe, { ...run, timeLimit, stage, args })
+  const run = { ...call, signal, runId }
+  const onWait = (limitMs: number) => {
+    const line = `the Nix daemon is away: it is waited for, ${limitMs / 1000} s at most`
+    logger.warn({ limitMs }, 'the Nix daemon is away: it is waited for')
+    call.onProgress({ phase: 'log', line })
+    void log.write(line)
+  }
+  const outlive = createOutliveOutages({
+    socket: daemonSocket(setup.user.env),
+    signal,
+    onWait,
+    limitMs: setup.nix.daemonWaitMs,
+  })
+  const nix: CallNix = (stage, args) => outlive(() => callNix(setup, recipe, { ...run, log, timeLimit, stage, args }))
   logger.info({ image: recipe.image, namespaces: call.owners.current() }, `${what} started`)
   try {
     const result = await work(run, nix)
@@ -91,7 +107,6 @@ export async function withNix<Result extends { readonly storePath: string }>(
 
 interface Run extends BuildCall {
   readonly runId: string
-  readonly journal: Journal
 }
 
 type CallNix = (stage: FailedRun['stage'], args: readonly string[]) => Promise<string>
@@ -135,6 +150,7 @@ async function fetchStorePath(
 }
 
 interface NixCall extends Run {
+  readonly log: RunLog
   /** Aborted when the run has taken too long. */
   readonly timeLimit: AbortSignal
   readonly stage: FailedRun['stage']
@@ -143,7 +159,9 @@ interface NixCall extends Run {
 
 /** Returns what nix wrote to its standard output. */
 async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, call: NixCall): Promise<string> {
-  const { args, signal, journal, stage, runId } = call
+  const { args, signal, log, stage, runId, onProgress } = call
+  const journal = createJournal(log, onProgress)
+  if (signal.aborted) throw explainAbort(recipe, { ...call, journal }, nix.timeoutMs)
   const { stdout, ...exit } = await runNix({
     command: nix.command,
     args: [...args, ...nixFlags(nix)],
@@ -153,7 +171,7 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
     onLine: journal.read,
   })
   if (exit.exitCode === 0) return stdout
-  if (signal.aborted) throw explainAbort(recipe, call, nix.timeoutMs)
+  if (signal.aborted) throw explainAbort(recipe, { ...call, journal }, nix.timeoutMs)
   const { errors, foreign, builderTail } = journal
   const known = { errors, foreign, builderTail, ignored: journal.ignored }
   throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
@@ -164,7 +182,11 @@ function limitMemory(user: BuildUser, bytes: number): BuildUser {
   return { ...user, env: { ...user.env, GC_MAXIMUM_HEAP_SIZE: String(bytes) } }
 }
 
-function explainAbort(recipe: Recipe, { timeLimit, journal, runId }: NixCall, timeoutMs: number): ShimError {
+interface Aborted extends Pick<NixCall, 'timeLimit' | 'runId'> {
+  readonly journal: Journal
+}
+
+function explainAbort(recipe: Recipe, { timeLimit, journal, runId }: Aborted, timeoutMs: number): ShimError {
   const subject = describeMaking(recipe)
   if (!timeLimit.aborted) return new RetryableError('Cancelled', `${subject} was called off`)
   const tail = journal.builderTail()

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { chmod, chown, mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { hasCode } from '../error-code.ts'
 import type { Room } from '../fair-excess.ts'
@@ -35,6 +36,7 @@ export interface SourceCachesOptions {
   readonly room?: (dir: string) => Promise<Room>
   /** How long the cache of an unlocked flake is used, in milliseconds. */
   readonly unlockedMs?: number
+  readonly accountAfterMs?: number
 }
 
 /**
@@ -42,6 +44,8 @@ export interface SourceCachesOptions {
  * cache know commits that it will have later.
  */
 const UNLOCKED_MS = 3_600_000
+/** Not at once: whoever used the cache goes on now. */
+const ACCOUNT_AFTER_MS = 500
 
 export function createSourceCaches({
   dir: { root, caches: dir },
@@ -49,6 +53,7 @@ export function createSourceCaches({
   logger,
   room = roomForCaches,
   unlockedMs = UNLOCKED_MS,
+  accountAfterMs = ACCOUNT_AFTER_MS,
 }: SourceCachesOptions): SourceCaches {
   const inTurn = createOneByOne()
   const account = createOneByOne()
@@ -93,6 +98,14 @@ export function createSourceCaches({
     const made = await stat(join(dir, name)).then(({ birthtimeMs }) => birthtimeMs, isGone)
     if (typeof made === 'number' && Date.now() - made >= unlockedMs) await removeCache(pruning, name)
   }
+  const accounting = new Set<Promise<void>>()
+  const settleLater = (name: string, owners: readonly string[]) => {
+    const done = delay(accountAfterMs)
+      .then(() => settle(name, owners))
+      .catch(warn)
+      .finally(() => accounting.delete(done))
+    accounting.add(done)
+  }
   const warn = (err: unknown) => logger.warn({ err }, 'tidying the caches of sources failed')
   return {
     async use(recipe, owners, task) {
@@ -106,11 +119,11 @@ export function createSourceCaches({
       } finally {
         for (const name of namesIn(names)) {
           await close(name).catch(warn)
-          void settle(name, owners.current()).catch(warn)
+          settleLater(name, owners.current())
         }
       }
     },
-    settled: () => account(async () => {}),
+    settled: async () => void (await Promise.all(accounting)),
   }
 }
 

@@ -143,7 +143,8 @@ async function createStages({ config, images, env, logger, ...linking }: StagesO
   const { createBuilder } = await import('../build/builder.ts')
   const { createImporter } = await import('../import/importer.ts')
   const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, logger, env })
-  const queryClosure: QueryClosure = (path, { signal }) => builder.pathInfo([path], { recursive: true, signal })
+  const queryClosure: QueryClosure = (path, { signal }) =>
+    builder.pathInfo([path], { recursive: true, waitForDaemon: true, signal })
   const importer = createImporter({
     containerd,
     stateDir,

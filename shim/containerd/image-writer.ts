@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { RetryableError } from '../errors.ts'
 import { blobInfo, labelBlob, writeBlob } from './content.ts'
 import { waitUntilVisible } from './cri.ts'
 import type { Descriptor } from './diff.ts'
@@ -103,17 +104,27 @@ export function createImageWriter({ lease, snapshotter, image: name }: ImageWrit
         check(other)
         return true
       }
-      // In this order CRI takes up the image whatever the name pointed at before.
-      await putImage(
-        lease.calls,
-        { ...record, name: config.digest },
-        { mayChange: other => isSameTarget(other, record) },
+      // Who removes an image, as the kubelet does for want of room, takes what its name points at by then. The lease has it all still.
+      for (let tries = 1; tries <= PUBLISH_TRIES; tries += 1) {
+        // In this order CRI takes up the image whatever the name pointed at before.
+        await putImage(
+          lease.calls,
+          { ...record, name: config.digest },
+          { mayChange: other => isSameTarget(other, record) },
+        )
+        await putImage(lease.calls, { ...record, name }, { mayChange })
+        if ((await waitUntilVisible(lease.calls, name, config.digest)) === 'visible') return
+      }
+      throw new RetryableError(
+        'ImageNotVisible',
+        `the image ${name} was removed from containerd ${PUBLISH_TRIES} times before CRI knew it`,
       )
-      await putImage(lease.calls, { ...record, name }, { mayChange })
-      await waitUntilVisible(lease.calls, name, config.digest)
     },
   }
 }
+
+/** Whoever removes images faster does so on purpose. */
+const PUBLISH_TRIES = 3
 
 /** A record of the same image id may be of another manifest, and somebody else's. */
 function isSameTarget(one: Pick<ImageRecord, 'target'>, other: Pick<ImageRecord, 'target'>): boolean {

@@ -1,5 +1,5 @@
 import { FinalError, RetryableError } from '../errors.ts'
-import { chainOf, chainsOf } from './chain.ts'
+import { chainOf } from './chain.ts'
 import { blobInfo, labelBlob } from './content.ts'
 import { applyLayer, type Descriptor } from './diff.ts'
 import { GrpcError } from './grpc-error.ts'
@@ -23,9 +23,9 @@ export interface Unpacker {
   expect(layer: Descriptor, place: number): void
   /**
    * The image's real layers: unpacks what is not yet. Returns the chainID of the top layer, empty for no layers.
-   * Throws ArchiveInvalid when a layer is not what the config promises. `verified`: they were seen to be before.
+   * Throws ArchiveInvalid when a layer is not what the config promises.
    */
-  complete(layers: readonly Layer[], options?: { readonly verified: boolean }): Promise<string>
+  complete(layers: readonly Layer[]): Promise<string>
 }
 
 export interface UnpackerOptions {
@@ -69,16 +69,13 @@ export function createUnpacker({ lease, snapshotter: name, onUnpacked }: Unpacke
         }
       })
     },
-    async complete(layers, { verified } = { verified: false }) {
+    async complete(layers) {
       expecting = false
       await queue
-      if (layers.length === 0) return ''
-      const top = chainsOf(layers.map(({ diffId }) => diffId)).at(-1) ?? ''
-      if (verified && (await isUnpacked(lease, snapshotter, top))) return top
       chain.length = agreeing(chain, layers)
       for (const layer of layers.slice(chain.length)) await unpackNext(layer, layer.diffId)
       for (const [index, layer] of layers.entries()) checkDiffId(layer, chain[index]?.diffId)
-      return top
+      return chain[layers.length - 1]?.chainId ?? ''
     },
   }
 }

@@ -50,7 +50,7 @@ export async function importArchive(archive: ArchiveImport, stage: ArchiveStage)
   const plan = await read(archive.output, unpacking.unpacker, stage)
   stage.limit.add(plan.unpackedSize)
   archive.check(plan)
-  const filled = await unpacking.complete(plan, { verified: false })
+  const filled = await unpacking.complete(plan)
   await stage.memory.remember(planKey(archive.storePath, stage.packageInfos), plan)
   return filled
 }
@@ -58,10 +58,12 @@ export async function importArchive(archive: ArchiveImport, stage: ArchiveStage)
 /** Unpacks an image that was read before, without its output; undefined when not all that is needed is in containerd still. */
 export async function recallArchive(archive: KnownArchive, stage: ArchiveStage): Promise<FilledImage | undefined> {
   const plan = await stage.memory.recall(planKey(archive.storePath, stage.packageInfos))
-  if (!plan || !(await isPresent(plan, archive, stage))) return undefined
+  if (!plan) return undefined
+  const [chainId, areThere] = await Promise.all([findUnpacked(plan, stage), areBlobsThere(plan, stage)])
+  if (!areThere && !(archive.withoutBlobs && chainId !== undefined)) return undefined
   stage.limit.add(plan.unpackedSize)
   archive.check(plan)
-  return startUnpacking(stage).complete(plan, { verified: true })
+  return chainId === undefined ? startUnpacking(stage).complete(plan) : { ...plan, chainId }
 }
 
 function startUnpacking(stage: ArchiveStage) {
@@ -71,21 +73,22 @@ function startUnpacking(stage: ArchiveStage) {
   })
   return {
     unpacker,
-    async complete(plan: ImagePlan, options: { verified: boolean }): Promise<FilledImage> {
+    async complete(plan: ImagePlan): Promise<FilledImage> {
       layerCount = plan.layers.length
-      return { ...plan, chainId: await unpacker.complete(plan.layers, options) }
+      return { ...plan, chainId: await unpacker.complete(plan.layers) }
     },
   }
 }
 
-/** Whether all that is needed of the image is in containerd still. */
-async function isPresent(plan: ImagePlan, { withoutBlobs }: KnownArchive, stage: ArchiveStage): Promise<boolean> {
-  const { lease, snapshotter, writer } = stage
-  const { manifest, layers } = plan
-  if (withoutBlobs) {
-    const top = chainsOf(layers.map(({ diffId }) => diffId)).at(-1)
-    if (top !== undefined && (await isUnpacked(lease, { calls: lease.calls, name: snapshotter }, top))) return true
-  }
+/** ChainID of the image's snapshot, empty for no layers; undefined when it is not there, or not any more. */
+async function findUnpacked({ layers }: ImagePlan, { lease, snapshotter }: ArchiveStage): Promise<string | undefined> {
+  const top = chainsOf(layers.map(({ diffId }) => diffId)).at(-1)
+  if (top === undefined) return ''
+  return (await isUnpacked(lease, { calls: lease.calls, name: snapshotter }, top)) ? top : undefined
+}
+
+/** Whether manifest and layers are in containerd still, and now held by the lease. */
+async function areBlobsThere({ manifest, layers }: ImagePlan, { lease, writer }: ArchiveStage): Promise<boolean> {
   // The manifest there holds its layers.
   if ((await writer.find(manifest.digest)) === undefined) return false
   const found = await Promise.all(layers.map(({ digest }) => blobInfo(lease.calls, digest)))

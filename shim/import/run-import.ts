@@ -6,7 +6,7 @@ import type { Lease } from '../containerd/leases.ts'
 import { createUnpacker } from '../containerd/unpack.ts'
 import { checkConfigSize } from './check-config-size.ts'
 import { checkPinnedDigest } from './check-pinned-digest.ts'
-import { openClosure } from './closure.ts'
+import { type Closure, openClosure } from './closure.ts'
 import type { ImportOutcome, ImportProgress, StorePathInfo } from './contract.ts'
 import type { ArchiveStage } from './import-archive.ts'
 import type { ImportJob } from './job.ts'
@@ -22,7 +22,8 @@ import { endDeadLeases, underLease } from './under-lease.ts'
 export interface ImportRun {
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
-  readonly onStaleLeasesEnded: () => void
+  /** The import's lease is gone. */
+  readonly onLeaseEnded: () => void
   readonly queryClosure: (storePath: string) => Promise<readonly StorePathInfo[]>
   /** Told how the store's files get into snapshots, or why they can't. */
   readonly onLinking: (linking: LinkingReport) => void
@@ -33,10 +34,13 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportO
   const { address, namespace } = job.containerd
   const connection = createConnection(address)
   const calls = createCalls(connection, { namespace, signal: run.signal })
+  const closures = openClosures(job, run)
+  // Who waits for them hears of it, if anybody comes to that.
+  closures.catch(() => {})
   try {
     await endDeadLeases(calls, job)
-    run.onStaleLeasesEnded()
-    return await underLease(calls, job, lease => importImage(lease, job, run))
+    const importHeld = async (lease: Lease) => importImage({ lease, ...(await closures) }, job, run)
+    return await underLease(calls, job, importHeld, { onEnded: run.onLeaseEnded })
   } catch (error) {
     run.signal.throwIfAborted()
     throw toContainerdFailure(error)
@@ -45,11 +49,28 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportO
   }
 }
 
-async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promise<ImportOutcome> {
+interface Surroundings {
+  readonly lease: Lease
+  /** Of what holds the image. */
+  readonly closure: Closure
+  /** Of the package, which may have written it. */
+  readonly built: Closure
+}
+
+async function openClosures({ archive, storePath }: ImportJob, { queryClosure }: ImportRun) {
+  const built = openClosure(storePath, queryClosure)
+  const closure = archive === undefined ? built : openClosure(archive, queryClosure)
+  const [ofImage, ofPackage] = await Promise.all([closure, built])
+  return { closure: ofImage, built: ofPackage }
+}
+
+async function importImage(
+  { lease, closure, built }: Surroundings,
+  job: ImportJob,
+  run: ImportRun,
+): Promise<ImportOutcome> {
   const { image, labels } = job
   const { snapshotter } = job.containerd
-  const closure = await openClosure(job.archive ?? job.storePath, run.queryClosure)
-  const built = job.archive === undefined ? closure : await openClosure(job.storePath, run.queryClosure)
   const writer = createImageWriter({ lease, snapshotter, image })
   const limit = createSizeLimit(job.maxImageSize)
   const archives: ArchiveStage = {

@@ -83,6 +83,10 @@ test.each([
     "cannot open connection to remote store 'daemon': error: reading from file: Connection reset by peer",
     'NixDaemonAway',
   ],
+  // A nix that went on after its first try: of a locked flake the source may be in its cache.
+  ["opening a connection to remote store 'daemon' previously failed", 'NixDaemonAway'],
+  ["opening a connection to remote store 'unix:///srv/nix.sock' previously failed", 'NixDaemonAway'],
+  ['writing to file "/srv/nix.sock": Broken pipe', 'NixDaemonAway'],
   ["creating directory '/nix/store': Permission denied", 'NixDaemonAway'],
   ["opening lock file '/nix/var/nix/db/big-lock': Permission denied", 'NixDaemonAway'],
   ["creating directory '/var/lib/enbi-shim/build-home/.cache': Permission denied", 'StateDirNotWritable'],
