@@ -45,7 +45,7 @@ const listenAddress = v.pipe(
 const SECRET_SETTINGS = /^(?:extra-)?(?:access-tokens|impure-env)$/
 const PASSWORD_IN_URL = /:\/\/[^\s/@:]*:[^\s/@]*@/
 const NO_SECRETS =
-  'expected no secret here, as every user of the node can see the arguments of nix: put it into nix/nix.conf in the build-config of the state folder, readable for root and nix.user alone (docs/install.md)'
+  'expected no secret here, as every user of the node can see the arguments of nix: put it into nix/nix.conf in the build-config of the state folder, readable for root and nix.user alone'
 
 /** Nix settings are passed on as `--option NAME VALUE`. */
 const nixOptions = v.record(

@@ -109,7 +109,7 @@ const MAX_LISTED = 12
 function suggest(name: string, names: readonly string[]): string {
   if (names.length === 0) return ''
   if (names.length <= MAX_LISTED) return `, ${list('only', names)}`
-  return `; did you mean ${showName(closest(name, [...names]))}?`
+  return `; did you mean ${showName(closest(name, [...names]))}? There are ${names.length}: ${list('', names).trimStart()}`
 }
 
 function elsewhere(system: string, outputs: readonly string[]): string {

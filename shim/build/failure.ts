@@ -17,6 +17,7 @@ import type { NixError } from './journal.ts'
 import { derivationName } from './nix-log.ts'
 import type { NixExit } from './nix-process.ts'
 import { describeMaking, describeRecipe, type Recipe } from './recipe.ts'
+import { runLogFile } from './state-dir.ts'
 import { shorten } from './text.ts'
 
 /** A run of nix that did not end well, and all that is known of it. */
@@ -47,8 +48,19 @@ export function explainFailure(run: FailedRun): ShimError {
   const cause = findCause(run.errors)
   const builder = cause && readFailedBuilder(cause.text)
   if (builder) return explainBuilder(run, builder)
+  if (run.stage === 'building' && cause?.text.startsWith(JSON_EXCEPTION)) return explainLogLine(run, cause)
   const found = cause && !cause.own ? (judge(cause.text, BUILD_RULES) ?? 'BuilderFailed') : undefined
   return explainNix(run, { what: `${subject(run)} failed`, cause, found, otherwise: judgeExit(run) })
+}
+
+/** A daemon reads lines of a builder that begin with `@nix` as JSON, and some end by such a line. */
+const JSON_EXCEPTION = '[json.exception.'
+
+function explainLogLine(run: FailedRun, { text }: NixError): ShimError {
+  const why = 'a builder wrote a line that begins with @nix, which Nix takes for its own and cannot read'
+  const wayOut = 'have it write no such lines'
+  const message = `${subject(run)} failed: ${why} (${shorten(text, MAX_TEXT_LENGTH)}): ${wayOut}\n${pointToLog(run)}`
+  return new FinalError('BuilderFailed', message)
 }
 
 /** The one error that ends nix and is passed on like a text: its own catch of std::bad_alloc. */
@@ -79,8 +91,13 @@ function explainBuilder(run: FailedRun, { drvPath, how, diskFull }: FailedBuilde
   const tail = run.builderTail(derivation)
   const words =
     tail.length === 0 ? ' It wrote no log.' : ` The end of its log:\n${shorten(tail.join('\n'), MAX_TEXT_LENGTH)}`
-  const message = `building ${describeRecipe(run.recipe)} failed: the builder of ${derivation} failed ${how}.${words}\n(the whole log: ${run.runId}.log on the node)`
+  const message = `building ${describeRecipe(run.recipe)} failed: the builder of ${derivation} failed ${how}.${words}\n${pointToLog(run)}`
   return reviveError(judgeBuilder(drvPath, how, diskFull), message)
+}
+
+/** Where a person finds all that was written. */
+export function pointToLog({ stateDir, runId }: Pick<FailedRun, 'stateDir' | 'runId'>): string {
+  return `(the whole log: ${runLogFile(stateDir, runId)} on the node)`
 }
 
 /** By what nix knows of it, and nothing that it wrote. */

@@ -5,7 +5,7 @@ import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { daemonSocket } from './daemon-path-info.ts'
 import { evaluationArgs, type FlakeAddress, readEvaluation } from './evaluate.ts'
-import { explainFailure, type FailedRun } from './failure.ts'
+import { explainFailure, type FailedRun, pointToLog } from './failure.ts'
 import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { withLocalBranch } from './local-branch.ts'
@@ -159,9 +159,10 @@ interface NixCall extends Run {
 
 /** Returns what nix wrote to its standard output. */
 async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, call: NixCall): Promise<string> {
-  const { args, signal, log, stage, runId, onProgress } = call
+  const { args, signal, timeLimit, log, stage, runId, onProgress } = call
   const journal = createJournal(log, onProgress)
-  if (signal.aborted) throw explainAbort(recipe, { ...call, journal }, nix.timeoutMs)
+  const aborted = { timeLimit, runId, journal, stateDir: dir.root, timeoutMs: nix.timeoutMs }
+  if (signal.aborted) throw explainAbort(recipe, aborted)
   const { stdout, ...exit } = await runNix({
     command: nix.command,
     args: [...args, ...nixFlags(nix)],
@@ -171,7 +172,7 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
     onLine: journal.read,
   })
   if (exit.exitCode === 0) return stdout
-  if (signal.aborted) throw explainAbort(recipe, { ...call, journal }, nix.timeoutMs)
+  if (signal.aborted) throw explainAbort(recipe, aborted)
   const { errors, foreign, builderTail } = journal
   const known = { errors, foreign, builderTail, ignored: journal.ignored }
   throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
@@ -184,14 +185,15 @@ function limitMemory(user: BuildUser, bytes: number): BuildUser {
 
 interface Aborted extends Pick<NixCall, 'timeLimit' | 'runId'> {
   readonly journal: Journal
+  readonly stateDir: string
+  readonly timeoutMs: number
 }
 
-function explainAbort(recipe: Recipe, { timeLimit, journal, runId }: Aborted, timeoutMs: number): ShimError {
+function explainAbort(recipe: Recipe, { timeLimit, journal, runId, stateDir, timeoutMs }: Aborted): ShimError {
   const subject = describeMaking(recipe)
   if (!timeLimit.aborted) return new RetryableError('Cancelled', `${subject} was called off`)
   const tail = journal.builderTail()
-  const words =
-    tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n(the whole log: ${runId}.log on the node)`
+  const words = tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n${pointToLog({ stateDir, runId })}`
   const limit = `${Math.round(timeoutMs / 1000)} s (nix.timeout in the config)`
   return new FinalError('BuildTimedOut', `${subject} took longer than ${limit}.${words}`)
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { type Config, readConfig } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { checkCgroup } from './check-cgroup.ts'
@@ -32,7 +33,10 @@ export interface Checks {
 export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan): Promise<Checks> {
   const read = await readConfig(configFile).catch((error: unknown) => messageOf(error))
   if (typeof read === 'string') {
-    const look = () => failed(read, `mend it; enbi-shim check-config ${configFile} shows all keys`)
+    const wayOut = existsSync(configFile)
+      ? `mend it; enbi-shim check-config ${configFile} names each mistake`
+      : 'write one, which may be empty to begin with, or name another by --config'
+    const look = () => failed(read, wayOut)
     return { checks: [{ name: 'config', look }], close: async () => {} }
   }
   const cluster = clusterOf(read)

@@ -33,16 +33,26 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
   const { home, config } = layOut(stateDir)
   const user = lazy(async () => {
     const env = { ...around.env, ...(await shimEnvironment(around.proc)) }
-    return resolveBuildUser({ name: nix.user, home, configHome: config, env })
+    const ofNix = { home, configHome: config, env }
+    const found = await resolveBuildUser({ name: nix.user, ...ofNix }).catch((error: unknown) => messageOf(error))
+    if (typeof found !== 'string') return { ...found, problem: undefined }
+    // Whether there is a nix can be seen without.
+    return { ...(await resolveBuildUser({ name: null, ...ofNix })), problem: found }
   })
   const run = async (args: readonly string[], signal: AbortSignal) => runNix(nix.command, args, await user(), signal)
   const askStore = async (signal: AbortSignal) =>
     (await daemonProblem(await user())) ? {} : readStore(await run([...STORE, '--json'], signal))
+  const unlessNoUser = ({ name, look }: Check): Check => ({
+    name,
+    look: async signal =>
+      (await user()).problem === undefined ? look(signal) : skipped(`there is no user ${nix.user}`),
+  })
   const checks: Check[] = [
     {
       name: 'build user',
       async look() {
-        const { uid } = await user()
+        const { uid, problem } = await user()
+        if (problem !== undefined) return failed(problem, `useradd --system --user-group ${nix.user}, or set nix.user`)
         return ok(uid === undefined ? 'nobody else: nix.user is null' : `${nix.user}, uid ${uid}`)
       },
     },
@@ -89,9 +99,13 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
       },
     },
   ]
-  if (nix.user === null || isRoot()) return checks
+  if (nix.user === null || isRoot())
+    return checks.map(check => (WITHOUT_USER.includes(check.name) ? check : unlessNoUser(check)))
   return checks.map(({ name }) => ({ name, look: () => skipped(`only root can become ${nix.user}`) }))
 }
+
+/** Checks that say something where the build user is missing. */
+const WITHOUT_USER = ['build user', 'nix']
 
 const DATABASE = '/nix/var/nix/db'
 
@@ -115,7 +129,7 @@ async function judgeOwner(user: BuildUser, name: string | null): Promise<Finding
   if (name === null || !(await ownsStore(user))) return ok('the store answers the build user')
   return warning(
     `there is no daemon: the store belongs to ${name}, and what runs as that user can change all that is in it`,
-    'install Nix for several users, with its daemon (docs/policy.md); until then layers are not linked',
+    'install Nix for several users, with its daemon; until then layers are not linked',
   )
 }
 

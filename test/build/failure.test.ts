@@ -68,7 +68,7 @@ describe.each(NIX_VERSIONS)('with Nix %s', version => {
       [
         'building app of github:owner/repo failed: the builder of chatty failed with exit code 3. The end of its log:',
         ...lines,
-        `(the whole log: ${RUN_ID}.log on the node)`,
+        `(the whole log: /var/lib/enbi-shim/logs/${RUN_ID}.log on the node)`,
       ].join('\n'),
     )
   })
@@ -154,6 +154,16 @@ test.each([
     message:
       'evaluating app of github:owner/repo failed: its flake.lock is missing or does not fit its inputs: run nix flake lock there, and commit flake.lock',
   })
+})
+
+test('a daemon that a line of a builder has upset is the fault of the builder', async () => {
+  const text = '[json.exception.type_error.302] type must be number, but is string'
+  const error = await explain([message(text)], { stage: 'building' })
+  expect(error).toMatchObject({
+    code: 'BuilderFailed',
+    message: `building app of github:owner/repo failed: a builder wrote a line that begins with @nix, which Nix takes for its own and cannot read (${text}): have it write no such lines\n(the whole log: /var/lib/enbi-shim/logs/${RUN_ID}.log on the node)`,
+  })
+  expect((await explain([message(text)])).code).toBe('EvaluationFailed')
 })
 
 test('what a builder or an evaluated text says does not pass for the words of nix', async () => {

@@ -71,7 +71,7 @@ test('of many names an error shows the nearest', () => {
   const names = Array.from({ length: 2_000 }, (_, index) => `package-${index}`)
   const answer = JSON.stringify({ kind: 'missing', name: 'packge-77', names, outputs: ['packages'] })
   expect(() => readEvaluation(RECIPE, answer)).toThrow(
-    /has no package app for x86_64-linux; did you mean package-77\?$/,
+    /has no package app for x86_64-linux; did you mean package-77\? There are 2000: package-0, package-1, .*, package-11 …$/,
   )
 })
 

@@ -46,11 +46,11 @@ export function whatIsMissing() {
 }
 
 /** Fetches the packages and what they depend on with apt-get, as far as the machine lacks it. */
-export function unpackDebianPackages() {
+export async function unpackDebianPackages() {
   const missing = missingPrograms()
   const packages = [...new Set(missing.map(({ debianPackage }) => debianPackage))]
   say(`unpacking Debian packages into .cache/debian (nothing is installed): ${packages.join(', ')}`)
-  unpackArchives(packages, UNPACKED, whatIsMissing())
+  await unpackArchives(packages, UNPACKED, whatIsMissing())
   if (!debianPackagesAreThere())
     throw new SetupError(['the Debian packages lack programs', ...whatIsMissing()].join('\n'))
 }
