@@ -55,12 +55,24 @@ const DAEMON_AWAY: readonly Clue[] = [
 
 const GONE: readonly Clue[] = ['HTTP error 404', 'Repository not found', ["repository '", "' not found"]]
 
+/** What a private source answers to those without credentials, in place of its existence. */
+export const CREDENTIALS: readonly Clue[] = [
+  ...GONE,
+  'could not read Username',
+  'Authentication failed',
+  'Permission denied (publickey',
+  /HTTP error (?:401|403)/,
+]
+
 const NETWORK: readonly Clue[] = [
   /Could(?:n't| not) (?:resolve|connect)|Failed to connect|Connection (?:refused|timed out|reset|closed by)/,
   /[Tt]imed? ?out was reached|Operation (?:too slow|timed out)|Network is unreachable|No route to host/,
   /Temporary failure in name resolution|SSL connect error|(?:HTTP|returned) error:? (?:403|408|425|429|5\d\d)/,
   /[Rr]ate limit|early EOF|remote end hung up/,
 ]
+
+/** A binary cache has the path, and not all that it needs. */
+export const LACKS_REFERENCE: readonly Clue[] = [["some references of path '", "' could not be realised"]]
 
 export const NOT_VALID: readonly Clue[] = [["path '", "' is not valid"]]
 
@@ -112,7 +124,10 @@ export const RULES: readonly Rule[] = [
   ...BUILD_RULES.slice(0, 2),
   ['FlakeNotFound', GONE],
   ['FetchFailed', NETWORK],
-  ['StorePathMissing', ['is required, but there is no substituter that can build it', 'know how to build these paths']],
+  [
+    'StorePathMissing',
+    [...LACKS_REFERENCE, 'is required, but there is no substituter that can build it', 'know how to build these paths'],
+  ],
   ['FlakeNotFound', NO_FLAKE],
   ['FetchFailed', ["unable to download '"]],
   ...BUILD_RULES.slice(2),

@@ -2,6 +2,7 @@ import { type ErrorCode, FinalError, reviveError, type ShimError } from '../erro
 import { formatSize } from '../size.ts'
 import {
   BUILD_RULES,
+  CREDENTIALS,
   GIT_FAILED,
   GIT_RULES,
   hasClue,
@@ -30,6 +31,8 @@ export interface FailedRun {
   readonly exit: Pick<NixExit, 'exitCode' | 'killedBy'>
   readonly errors: readonly NixError[]
   readonly foreign: readonly string[]
+  /** Settings that nix said it ignores. */
+  readonly ignored?: readonly string[]
   builderTail(derivation?: string): readonly string[]
 }
 
@@ -78,7 +81,7 @@ export function explainFailedQuery(query: FailedQuery): ShimError {
   return explainNix(query, { what, cause, found, otherwise: 'BuildInterrupted' })
 }
 
-export type FailedQuery = Pick<FailedRun, 'stateDir' | 'exit' | 'errors' | 'foreign'>
+export type FailedQuery = Pick<FailedRun, 'stateDir' | 'exit' | 'errors' | 'foreign' | 'ignored'>
 
 /** Who is killed from outside, for want of memory or at a shutdown, is not at fault. */
 const KILLED = /^due to signal (?:9|15)\b|^with exit code (?:137|143)\b/
@@ -112,7 +115,7 @@ interface NixFailure {
 }
 
 function explainNix(run: FailedQuery, { what, cause, found, otherwise }: NixFailure): ShimError {
-  const text = cause ? withoutBuilderLog(unindent(cause.text)) : lastWords(run)
+  const text = cause ? withoutBody(withoutBuilderLog(unindent(cause.text))) : lastWords(run)
   const isGit = hasClue(text, GIT_FAILED)
   const words = [text, ...(isGit || text === '' ? run.foreign : [])].filter(line => line !== '').join('\n')
   const code = found ?? judgeWords(run, text, isGit ? words : undefined) ?? otherwise
@@ -138,12 +141,17 @@ const LEADS: Readonly<Partial<Record<ErrorCode, string>>> = {
   StorePathMissing: 'it is neither on this node nor in a binary cache that its nix.conf names as a substituter: ',
 }
 
-function explainWords({ exit }: FailedQuery, code: ErrorCode, words: string): string {
+function explainWords({ exit, ignored = [] }: FailedQuery, code: ErrorCode, words: string): string {
   if (words === '') return describeExit(exit)
   if (code === 'EvaluationFailed' && hasClue(words, LOCK_OUTDATED))
     return 'its flake.lock is missing or does not fit its inputs: run nix flake lock there, and commit flake.lock'
-  return (LEADS[code] ?? '') + shorten(words, MAX_TEXT_LENGTH)
+  const told = (LEADS[code] ?? '') + shorten(words, MAX_TEXT_LENGTH)
+  if (code === 'StorePathMissing') return [told, ...ignored.map(words => `(Nix said, too: ${words})`)].join('\n')
+  const isPrivate = (code === 'FlakeNotFound' || code === 'FetchFailed') && hasClue(words, CREDENTIALS)
+  return isPrivate ? `${told}\n${NO_CREDENTIALS}` : told
 }
+
+const NO_CREDENTIALS = '(a private source answers so, too, if the node has no credentials for it, or wrong ones)'
 
 /** The build user must be able to reach its folders: a parent of the state folder may be in its way. */
 function isStateRefused(stateDir: string, words: string): boolean {
@@ -176,6 +184,12 @@ function describeExit({ exitCode, killedBy }: FailedRun['exit']): string {
 /** The log that nix repeats in its error is a builder's word, not nix's. */
 function withoutBuilderLog(text: string): string {
   const at = text.search(/\n {0,9}[Ll]ast \d{1,9} log lines:\n/)
+  return at < 0 ? text : text.slice(0, at)
+}
+
+/** What a server wrote into its error page is no word of nix's. */
+function withoutBody(text: string): string {
+  const at = text.search(/\n\s{0,20}response body:\s/)
   return at < 0 ? text : text.slice(0, at)
 }
 

@@ -9,6 +9,7 @@ import { explainFailure, type FailedRun, pointToLog } from './failure.ts'
 import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { withLocalBranch } from './local-branch.ts'
+import { nameMissing } from './missing-paths.ts'
 import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
 import { createOutliveOutages } from './outlive-outages.ts'
@@ -115,7 +116,7 @@ type Made = Omit<SavedResult, 'runId'>
 function make(setup: NixSetup, recipe: Recipe, { runId, onProgress, signal }: Run, nix: CallNix): Promise<Made> {
   if (!isFlakeRecipe(recipe)) {
     onProgress({ phase: 'fetching', doneBytes: 0, expectedBytes: 0 })
-    return fetchStorePath(setup, recipe, nix)
+    return fetchStorePath(setup, recipe, signal, nix)
   }
   onProgress({ phase: 'evaluating', runId })
   return buildPackage(setup, recipe, signal, nix)
@@ -135,8 +136,16 @@ async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, signal: AbortS
   return { storePath, output, flake: flake.url, packageName, ...(hints && { package: hints }) }
 }
 
-async function fetchStorePath({ results }: NixSetup, recipe: StorePathRecipe, nix: CallNix): Promise<Made> {
-  await nix('building', fetchArgs(recipe, await results.prepareLink(recipeKey(recipe))))
+async function fetchStorePath(
+  setup: NixSetup,
+  recipe: StorePathRecipe,
+  signal: AbortSignal,
+  nix: CallNix,
+): Promise<Made> {
+  const link = await setup.results.prepareLink(recipeKey(recipe))
+  await nix('building', fetchArgs(recipe, link)).catch(async error => {
+    throw await nameMissing(setup, recipe, error, signal)
+  })
   return { storePath: recipe.storePath, output: 'out' }
 }
 
@@ -165,8 +174,8 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
   if (exit.exitCode === 0) return stdout
   if (signal.aborted) throw explainAbort(recipe, aborted)
   const { errors, foreign, builderTail } = journal
-  const { maxEvalMemory } = nix
-  throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory, exit, errors, foreign, builderTail })
+  const known = { errors, foreign, builderTail, ignored: journal.ignored }
+  throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
 }
 
 /** Read by the garbage collector of nix (Boehm's), which has all values of an evaluation. */

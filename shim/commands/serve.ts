@@ -70,11 +70,12 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     stopping: signal,
   })
   const streams = new Map([...service.streams, [STATUS_PATH, status]])
-  const proxy = createProxy({ upstream: config.containerd.address, ...service, streams, onCall, logger })
+  const { address: upstream, imageService } = config.containerd
+  const proxy = createProxy({ upstream, imageService, ...service, streams, onCall, logger })
 
   const fd = takeSystemdSocket(env)
   await proxy.listen(fd === undefined ? { path: config.listen } : { fd })
-  logger.info({ listen: fd === undefined ? config.listen : `fd ${fd}`, upstream: config.containerd.address }, 'serving')
+  logger.info({ listen: fd === undefined ? config.listen : `fd ${fd}`, upstream, imageService }, 'serving')
   await notifySystemd('READY=1', { env, logger })
   const metricsServed = metrics?.serve({ signal, logger })
 

@@ -4,6 +4,7 @@ import { messageOf } from '../errors.ts'
 import { checkCgroup } from './check-cgroup.ts'
 import { checkContainerd } from './check-containerd.ts'
 import { checkDisk } from './check-disk.ts'
+import { checkImageService } from './check-image-service.ts'
 import { checkImages } from './check-images.ts'
 import { checkLayers } from './check-layers.ts'
 import { checkNix } from './check-nix.ts'
@@ -45,15 +46,9 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan):
     checks: [
       ...[config, checkSocket(read), ...checkKubelet(read.listen, { configFile: kubeletConfig, proc: PROC })],
       ...(kubeletConfig === undefined ? [checkRestart(PROC)] : []),
-      ...[checkContainerd(read.containerd), ...checkNix(read, { env, proc: PROC }), checkPolicy(read)],
-      ...[
-        checkState(read),
-        checkLayers(read),
-        checkImages(read),
-        checkDisk(read),
-        checkCgroup(PROC),
-        ...cluster.checks,
-      ],
+      ...[checkContainerd(read.containerd), ...checkImageService(read.containerd)],
+      ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read), checkState(read)],
+      ...[checkLayers(read), checkImages(read), checkDisk(read), checkCgroup(PROC), ...cluster.checks],
     ],
     close: () => cluster.close(),
   }

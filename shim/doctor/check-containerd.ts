@@ -52,11 +52,25 @@ export async function askContainerd(address: string, signal: AbortSignal) {
   try {
     const calls: Calls = createCalls(connection, { signal })
     const { runtimeVersion } = await calls.unary(VERSION, {})
-    const { imageFilesystems } = await calls.unary(IMAGE_FS_INFO, {})
-    return { version: runtimeVersion.replace(/^v/, ''), imageFolder: imageFilesystems[0]?.fsId?.mountpoint }
+    return { version: runtimeVersion.replace(/^v/, ''), imageFolder: await imageFolder(calls) }
   } finally {
     connection.close()
   }
+}
+
+/** Of an image service. Throws a GrpcError. */
+export async function askImageFolder(address: string, signal: AbortSignal): Promise<string | undefined> {
+  const connection = createConnection(address)
+  try {
+    return await imageFolder(createCalls(connection, { signal }))
+  } finally {
+    connection.close()
+  }
+}
+
+async function imageFolder(calls: Calls): Promise<string | undefined> {
+  const { imageFilesystems } = await calls.unary(IMAGE_FS_INFO, {})
+  return imageFilesystems[0]?.fsId?.mountpoint
 }
 
 /** `/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs` */

@@ -12,6 +12,7 @@ import { isOlder } from '../versions.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from './finding.ts'
 import { isRoot } from './is-root.ts'
 import { judgeFlaws } from './nix-flaws.ts'
+import { judgeIncludes } from './nix-includes.ts'
 import { judgeOptions } from './nix-options.ts'
 import { probeSocket } from './probe-socket.ts'
 import { judgeSandbox, type NixAnswer } from './sandbox.ts'
@@ -80,6 +81,7 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
         return judgeOptions({ options: nix.options, user: nix.user, trusted })
       },
     },
+    { name: 'nix settings', look: async () => judgeIncludes(await user(), nix.user) },
     {
       name: 'nix daemon',
       async look(signal) {

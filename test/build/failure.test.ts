@@ -12,7 +12,7 @@ const LOG = { write: async () => {}, close: async () => {} }
 async function explain(lines: readonly string[], more: Partial<FailedRun> = {}): Promise<ShimError> {
   const journal = createJournal(LOG, () => {})
   for (const line of lines) await journal.read(line)
-  const { errors, foreign, builderTail } = journal
+  const { errors, foreign, ignored, builderTail } = journal
   const recipe = recipeOf('github:owner/repo', 'app')
   const exit = { exitCode: 1, killedBy: undefined }
   return explainFailure({
@@ -24,6 +24,7 @@ async function explain(lines: readonly string[], more: Partial<FailedRun> = {}):
     exit,
     errors,
     foreign,
+    ignored,
     builderTail,
     ...more,
   })
@@ -104,6 +105,44 @@ test.each([
   ['stack overflow (possible infinite recursion)', 'EvaluationFailed'],
 ])('%j is %s', async (text, code) => {
   expect((await explain([message(text)])).code).toBe(code)
+})
+
+test('what a server wrote into its error page is neither repeated nor taken for the words of nix', async () => {
+  const body = '{"message":"Not Found: No space left on device"}'
+  const text = `unable to download 'https://api.github.com/repos/owner/repo': HTTP error 404\n\n       response body:\n\n       ${body}`
+  expect(await explain([message(text)])).toMatchObject({
+    code: 'FlakeNotFound',
+    message: expect.not.stringMatching(/response body|No space/),
+  })
+})
+
+test.each([
+  ["unable to download 'https://api.github.com/repos/owner/repo': HTTP error 404", 'FlakeNotFound'],
+  ["unable to download 'https://gitlab.example/api/v4/projects/a': HTTP error 401", 'FetchFailed'],
+])('%j mentions that credentials may be missing', async (text, code) => {
+  expect(await explain([message(text)])).toMatchObject({
+    code,
+    message: expect.stringContaining('no credentials for it'),
+  })
+})
+
+test('a file that a flake lacks is no matter of credentials', async () => {
+  const error = await explain([message("getting status of '/srv/app': No such file or directory")])
+  expect(error.message).not.toContain('credentials')
+})
+
+test('a store path that is not found repeats which settings nix ignores', async () => {
+  const ignored = "ignoring untrusted substituter 'https://cache.example', you are not a trusted user."
+  const lines = [
+    `@nix ${JSON.stringify({ action: 'msg', level: 1, msg: ignored })}`,
+    message(
+      "path '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-a' is required, but there is no substituter that can build it",
+    ),
+  ]
+  expect(await explain(lines, { stage: 'building' })).toMatchObject({
+    code: 'StorePathMissing',
+    message: expect.stringContaining(ignored),
+  })
 })
 
 test.each([

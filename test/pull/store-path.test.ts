@@ -90,6 +90,31 @@ test('a store path that no cache has is named, and works once one has it', async
   await expect(pull(`nix:0${storePath}`)).resolves.toMatch(/^sha256:/)
 })
 
+test('a cache that has a store path and lacks one that it needs: the missing one is named, and settings that Nix ignores', async () => {
+  const make =
+    'n: text: derivation { name = n; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-euc" text ]; }'
+  const expr = `let make = ${make}; needed = make "needed" "echo 1 >$out"; in make "top" "echo \${needed} >$out"`
+  const { stdout } = await bed.run('nix', ['build', '--impure', '--no-link', '--json', '--expr', expr])
+  const storePath: string = JSON.parse(stdout)[0].outputs.out
+  await bed.run('nix', ['copy', '--to', `file://${cache}`, storePath])
+  const { stdout: closure } = await bed.run('nix-store', ['--query', '--references', storePath])
+  const needed = closure.trim()
+  await bed.run('nix-collect-garbage')
+  await rm(join(cache, `${needed.slice('/nix/store/'.length).split('-')[0]}.narinfo`))
+  const elsewhere = 'file:///nowhere/to/be/found'
+  const untrusted = await bed.startShim({
+    config: { policy: POLICY, nix: { user: bed.buildUser.name, options: { 'extra-substituters': elsewhere } } },
+  })
+  const failed = await pull(`nix:0${storePath}`, untrusted).catch((error: Error) => error)
+  expect(failed).toMatchObject({ details: expect.stringContaining(`missing is: ${needed}`) })
+  expect(failed).toMatchObject({
+    details: expect.stringMatching(
+      /it is neither on this node[\s\S]*ignoring untrusted substituter 'file:\/\/\/nowhere/,
+    ),
+  })
+  await untrusted.daemon.stop()
+})
+
 test('a program is not run for an image that is named after it', async () => {
   const storePath = await built(`${formats.url}#stream`)
   await expect(pull(`nix:0${storePath}`)).rejects.toMatchObject({ details: expect.stringContaining('it is a program') })
