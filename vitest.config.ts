@@ -12,8 +12,8 @@ export default defineConfig({
     // One more than the processors of a small machine: tests wait for daemons most of the time.
     maxWorkers: 3,
     // Real daemons on a small machine, which may be busy: these only end what hangs (test/patience.ts).
-    testTimeout: 240_000,
-    hookTimeout: 240_000,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
     teardownTimeout: 120_000,
   },
 })

@@ -12,7 +12,7 @@ const MAX_QUEUED = 500
 const MAX_REMEMBERED = 1000
 /** Right after its start an API server refuses everybody everything. */
 const MAX_REFUSALS = 6
-/** It does not do so when it took another Event so short a time ago, in milliseconds. */
+/** It does not do so when it has taken another Event so short a time ago, in milliseconds, and was not away since. */
 const TAKES_OTHERS_MS = 60_000
 /** Nobody wants to hear of it any more after this time, in milliseconds. */
 const MAX_AGE_MS = 600_000
@@ -58,7 +58,9 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
         toldAt = performance.now()
         return
       } catch (error) {
-        const mayPass = error instanceof ShimError && (error.retryable || mayBeTaken(error, failures, toldAt))
+        const isAway = error instanceof ShimError && error.retryable
+        if (isAway) toldAt = Number.NEGATIVE_INFINITY
+        const mayPass = isAway || (error instanceof ShimError && mayBeTaken(error, failures, toldAt))
         const isOld = Date.now() - queued.time.getTime() >= MAX_AGE_MS
         const { reason, about } = queued.content
         if (!mayPass || isOld) {

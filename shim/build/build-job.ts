@@ -36,7 +36,13 @@ export const jobSchema = v.strictObject({
     home: text,
     env,
   }),
-  nix: v.strictObject({ command: text, timeoutMs: v.number(), maxEvalMemory: v.number(), options: env }),
+  nix: v.strictObject({
+    command: text,
+    timeoutMs: v.number(),
+    maxEvalMemory: v.number(),
+    options: env,
+    leadingDot: v.boolean(),
+  }),
   logLevel: text,
 })
 export type BuildJob = v.InferOutput<typeof jobSchema>

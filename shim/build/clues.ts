@@ -108,7 +108,6 @@ export const RULES: readonly Rule[] = [
   ['NixDaemonAway', DAEMON_AWAY],
   ['EvaluationFailed', LOCK_OUTDATED],
   ...BUILD_RULES.slice(0, 2),
-  ['AttributeMissing', ['does not provide attribute']],
   ['FlakeNotFound', GONE],
   ['FetchFailed', NETWORK],
   ['StorePathMissing', ['is required, but there is no substituter that can build it', 'know how to build these paths']],

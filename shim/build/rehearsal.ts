@@ -22,6 +22,6 @@ export const REHEARSAL: BuildJob = {
     results: NOWHERE,
   },
   user: { home: '/', env: { PATH: '/run/current-system/sw/bin:/usr/bin:/bin' } },
-  nix: { command: 'true', timeoutMs: 60_000, maxEvalMemory: 0, options: {} },
+  nix: { command: 'true', timeoutMs: 60_000, maxEvalMemory: 0, options: {}, leadingDot: false },
   logLevel: 'silent',
 }

@@ -3,7 +3,7 @@ import { MAX_TIMER_MS } from '../duration.ts'
 import { FinalError, RetryableError, type ShimError, toShimError } from '../errors.ts'
 import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
-import { evaluationArgs, readEvaluation } from './evaluate.ts'
+import { evaluationArgs, type FlakeAddress, readEvaluation } from './evaluate.ts'
 import { explainFailure, type FailedRun } from './failure.ts'
 import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
@@ -34,7 +34,7 @@ export interface NixOptions extends NixSettings {
 export interface NixSetup {
   readonly dir: StateDir
   readonly user: BuildUser
-  readonly nix: NixOptions
+  readonly nix: NixOptions & Pick<FlakeAddress, 'leadingDot'>
   readonly results: Results
   readonly logger: Logger
   /** A nix runs as the leader of this process group, or has ended. */
@@ -108,10 +108,11 @@ function make(setup: NixSetup, recipe: Recipe, { runId, onProgress, signal }: Ru
 
 async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, signal: AbortSignal, nix: CallNix): Promise<Made> {
   const { results, user } = setup
+  const { leadingDot } = setup.nix
   const { flake, packageName } = recipe
   if (flake.content) checkContent(recipe, flake.content, await nix('evaluating', prefetchArgs(flake.content)))
   const url = await withLocalBranch(flake, user, signal)
-  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe, url)))
+  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe, { url, leadingDot })))
   const link = await results.prepareLink(recipeKey(recipe))
   const { output, package: hints } = derivation
   const stdout = await nix('building', realisationArgs(derivation, link))

@@ -6,6 +6,7 @@ import { recipeKey } from '../../shim/build/recipe.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import { startHttpServer } from './http-server.ts'
+import { describeOutputs } from './outputs-cases.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from './remote-builder.ts'
 
 export interface SuiteOptions {
@@ -185,6 +186,8 @@ export function describeBuilds({
       await expect(failure).rejects.toMatchObject({ code, message: expect.stringMatching(says) })
       await expect(failure).rejects.toMatchObject({ message: expect.stringContaining(flake.url) })
     })
+
+    describeOutputs(() => ({ bed, builder }))
 
     test('for a system that the flake has no packages for says which ones it has', async () => {
       await expect(builder.build(recipeOf(flake.url, 'hello', 'riscv64-linux'))).rejects.toMatchObject({

@@ -89,7 +89,6 @@ test.each([
     "cannot write modified lock file of flake 'github:owner/repo' (use '--no-write-lock-file' to ignore)",
     'EvaluationFailed',
   ],
-  ["flake 'github:owner/repo' does not provide attribute 'packages'", 'AttributeMissing'],
   ["cannot find flake 'flake:nowhere' in the flake registries", 'FlakeNotFound'],
   ["unable to download 'https://x.example/a': HTTP error 403 ('rate limit exceeded')", 'FetchFailed'],
   ['syntax error, unexpected end of file', 'EvaluationFailed'],

@@ -55,13 +55,7 @@ describe('the look-ups', () => {
   })
 
   it('find all records that have the label, also when those do not go into one message', async () => {
-    const values = [
-      ...Array.from({ length: 30 }, (_, number) => `${number.toString(16)}f`),
-      'no digest',
-      'aa',
-      'aab',
-      '',
-    ]
+    const values = [...Array.from({ length: 30 }, (_, number) => `${number.toString(16)}f`), 'no digest', 'aa', 'aab']
     const filling = { filling: 'x'.repeat(1500) }
     await withCalls(calls =>
       Promise.all(

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Condition } from '../../kube/condition.ts'
 import type { ObjectName } from '../../kube/contract.ts'
+import { nixBuildNames } from '../../kube/names.ts'
 import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
+import { recipeOf } from '../../kube/nixbuild-recipe.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
 import { ANNOTATIONS } from './views.ts'
@@ -186,13 +188,17 @@ describe('a pod that cannot be served', () => {
     await waitForCondition(pod, { reason: 'Pending', message: expect.stringMatching(/has not begun$/) })
   })
 
-  it('because another recipe has the name of its NixBuild is told so', async () => {
+  it('because other recipes have all names of its NixBuild is told so', async () => {
     const namespace = await world.createNamespace()
     const other = { flakeUrl: 'github:team/other', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
-    const name = await waitForNameOf(await world.addPod(await world.createNamespace(), node))
-    await world.kube.create(nixBuilds, { namespace, name, body: { spec: other } })
+    const elsewhere = await world.addPod(await world.createNamespace(), node)
+    const names = nixBuildNames(recipeOf(await waitForBuild(elsewhere.namespace ?? '')))
+    for (const name of names) await world.kube.create(nixBuilds, { namespace, name, body: { spec: other } })
     const pod = await world.addPod(namespace, node)
-    await waitForCondition(pod, { reason: 'Pending', message: expect.stringContaining(`${name}" already exists`) })
+    await waitForCondition(pod, {
+      reason: 'Pending',
+      message: expect.stringMatching(/and those of its other names, have another recipe/),
+    })
   })
 
   it('builds for the system of its node', async () => {
@@ -226,10 +232,6 @@ describe('the condition of a pod', () => {
     expect(await conditionOf(waiting)).toBeUndefined()
   })
 })
-
-async function waitForNameOf({ namespace = '' }: ObjectName): Promise<string> {
-  return (await waitForBuild(namespace)).metadata.name
-}
 
 function waitForEvent(namespace: string, event: object): Promise<void> {
   return vi.waitFor(

@@ -9,7 +9,7 @@ import { checkKubelet } from '../../shim/doctor/kubelet/check-kubelet.ts'
 import { findKubelet } from '../../shim/doctor/kubelet/find-kubelet.ts'
 import { parseFlags } from '../../shim/doctor/kubelet/flags.ts'
 import { runChecks } from '../../shim/doctor/run-checks.ts'
-import { isOlder } from '../../shim/doctor/versions.ts'
+import { isOlder } from '../../shim/versions.ts'
 
 describe('a version', () => {
   it.each([

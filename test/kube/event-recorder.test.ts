@@ -5,6 +5,7 @@ import { beforeAll, expect, test } from 'vitest'
 import type { Kube } from '../../kube/contract.ts'
 import { type EventContent, events } from '../../kube/event.ts'
 import { createEventRecorder } from '../../kube/event-recorder.ts'
+import { FinalError, RetryableError } from '../../shim/errors.ts'
 import type { OwnCluster } from '../cluster/cluster.ts'
 import { PATIENT } from '../patience.ts'
 import { configMaps } from './config-maps.ts'
@@ -92,6 +93,23 @@ test('what could not be told while the API server was away is told later, in ord
     expect(time).toBeGreaterThan(before - 1_001)
     expect(time).toBeLessThan(started)
   }
+})
+
+test('an event that an API server refuses right after its start is told, although it took another one before it was away', async () => {
+  const unlike = [undefined, new RetryableError('ClusterAway', 'away'), new FinalError('ClusterRefused', 'not yet')]
+  await using bed = begin({
+    async create(...args) {
+      const failure = unlike.shift()
+      if (failure) throw failure
+      return kube.create(...args)
+    },
+    patch: kube.patch,
+  })
+  const content = await about()
+  for (const message of ['before', 'afterwards']) bed.recorder.record({ ...content, message })
+  await bed.recorder.flushed()
+  expect(unlike).toEqual([])
+  expect((await eventsAbout(content)).map(({ message }) => message).sort()).toEqual(['afterwards', 'before'])
 })
 
 test('an event that is refused is dropped and logged, and the next one told', async () => {

@@ -1,7 +1,11 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createCalls } from '../../shim/containerd/calls.ts'
+import { createConnection } from '../../shim/containerd/connection.ts'
+import { getImage, putImage } from '../../shim/containerd/images.ts'
 import { type Bed, startBed } from '../node/bed.ts'
+import { SANDBOX_IMAGE } from '../node/containerd.ts'
 import type { CriClient } from '../node/cri.ts'
 import { copyExample, type Example, lockExample } from '../node/example.ts'
 import { recipeAnnotations, recipePull } from '../node/recipe-pull.ts'
@@ -49,6 +53,21 @@ describe('a pull of an image that no registry has', () => {
     const builds = await countBuilds(shim)
     await expect(kubelet.pullImage(pull)).resolves.toBe(first)
     expect(await countBuilds(shim)).toBe(builds)
+  })
+
+  it('answers with its own image, whatever the name has been pointed at since', async () => {
+    const pull = pullOf('registry.example/pointed/app:1', 'docker-archive')
+    const first = await kubelet.pullImage(pull)
+    await bed.runPod({ imageId: first })
+    // As a pull by containerd does: the labels stay.
+    await using connection = new AsyncDisposableStack()
+    const session = connection.adopt(createConnection(bed.containerdSocket), async made => made.close())
+    const calls = createCalls(session, { namespace: 'k8s.io' })
+    const other = await getImage(calls, SANDBOX_IMAGE)
+    expect(other).toBeDefined()
+    if (other) await putImage(calls, { name: 'registry.example/pointed/app:1', labels: {}, target: other.target })
+    await expect.poll(async () => (await bed.cri().imageStatus('registry.example/pointed/app:1'))?.id).not.toBe(first)
+    await expect(kubelet.pullImage(pull)).resolves.toBe(first)
   })
 
   it('after the image was removed runs no nix either, while its result is in the store', async () => {

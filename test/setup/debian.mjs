@@ -22,6 +22,8 @@ const NEEDED = [
   // nix fetches git flakes with them; the tests look for processes with pgrep and kill them.
   { program: '/usr/bin/git', debianPackage: 'git' },
   { program: '/usr/bin/ssh', debianPackage: 'openssh-client' },
+  // The certificate of a forge.
+  { program: '/usr/bin/openssl', debianPackage: 'openssl' },
   { program: '/usr/bin/pgrep', debianPackage: 'procps' },
   // Units run by the real one; no part of the machine's own is touched.
   { program: '/usr/lib/systemd/systemd', debianPackage: 'systemd' },
