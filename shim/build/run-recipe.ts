@@ -150,9 +150,10 @@ interface NixCall extends Run {
 
 /** Returns what nix wrote to its standard output. */
 async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, call: NixCall): Promise<string> {
-  const { args, signal, log, stage, runId, onProgress } = call
+  const { args, signal, timeLimit, log, stage, runId, onProgress } = call
   const journal = createJournal(log, onProgress)
-  if (signal.aborted) throw explainAbort(recipe, { ...call, journal }, nix.timeoutMs)
+  const aborted = { timeLimit, runId, journal, stateDir: dir.root, timeoutMs: nix.timeoutMs }
+  if (signal.aborted) throw explainAbort(recipe, aborted)
   const { stdout, ...exit } = await runNix({
     command: nix.command,
     args: [...args, ...nixFlags(nix)],
@@ -162,7 +163,7 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
     onLine: journal.read,
   })
   if (exit.exitCode === 0) return stdout
-  if (signal.aborted) throw explainAbort(recipe, { ...call, journal, stateDir: dir.root }, nix.timeoutMs)
+  if (signal.aborted) throw explainAbort(recipe, aborted)
   const { errors, foreign, builderTail } = journal
   const { maxEvalMemory } = nix
   throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory, exit, errors, foreign, builderTail })
@@ -176,9 +177,10 @@ function limitMemory(user: BuildUser, bytes: number): BuildUser {
 interface Aborted extends Pick<NixCall, 'timeLimit' | 'runId'> {
   readonly journal: Journal
   readonly stateDir: string
+  readonly timeoutMs: number
 }
 
-function explainAbort(recipe: Recipe, { timeLimit, journal, runId, stateDir }: Aborted, timeoutMs: number): ShimError {
+function explainAbort(recipe: Recipe, { timeLimit, journal, runId, stateDir, timeoutMs }: Aborted): ShimError {
   const subject = describeMaking(recipe)
   if (!timeLimit.aborted) return new RetryableError('Cancelled', `${subject} was called off`)
   const tail = journal.builderTail()
