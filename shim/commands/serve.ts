@@ -35,7 +35,10 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const connections: { close(): void }[] = []
   const images = lazy(async () => {
     const { createContainerdImages } = await import('../containerd/records.ts')
-    const records = createContainerdImages({ address: config.containerd.address })
+    const records = createContainerdImages({
+      address: config.containerd.address,
+      form: { snapshotter: config.containerd.snapshotter, layers: config.import.layers },
+    })
     connections.push(records)
     return records
   })

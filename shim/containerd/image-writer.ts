@@ -7,10 +7,11 @@ import { IMAGE_ID_LABEL } from './image-id-label.ts'
 import { getImage, type ImageRecord, putImage } from './images.ts'
 import { hold, type Lease } from './leases.ts'
 import type { Layer } from './unpack.ts'
+import { formLabels, type ImageForm } from './usable.ts'
 
 export interface ImageWriterOptions {
   readonly lease: Lease
-  readonly snapshotter: string
+  readonly form: ImageForm
   /** Normalised reference of the image. */
   readonly image: string
 }
@@ -31,6 +32,8 @@ export interface ImageDocuments {
 export interface ImageNames {
   readonly config: DocumentBlob
   readonly manifest: DocumentBlob
+  /** ChainID of the top layer, empty when there is no layer. */
+  readonly chainId: string
   /** For the image records. */
   readonly labels: Readonly<Record<string, string>>
   /** Throws when a record that has the image's name must stay as it is. */
@@ -52,7 +55,7 @@ export interface ImageWriter {
   sentBytes(): number
 }
 
-export function createImageWriter({ lease, snapshotter, image: name }: ImageWriterOptions): ImageWriter {
+export function createImageWriter({ lease, form, image: name }: ImageWriterOptions): ImageWriter {
   const source = sourceLabel(name)
   let sent = 0
 
@@ -88,14 +91,19 @@ export function createImageWriter({ lease, snapshotter, image: name }: ImageWrit
     write: bytes => write(bytes),
     sentBytes: () => sent,
     async writeDocuments({ config, manifest, layers, chainId }) {
-      const reference = chainId === '' ? {} : { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: chainId }
+      const reference = chainId === '' ? {} : { [`containerd.io/gc.ref.snapshot.${form.snapshotter}`]: chainId }
       await Promise.all([ensure(config, reference), ensure(manifest, contentReferences(config, layers))])
     },
-    async publish({ config, manifest, labels, check }) {
+    async publish({ config, manifest, chainId, labels, check }) {
       const { mediaType, digest, size } = manifest
       const record = {
         target: { mediaType, digest, size },
-        labels: { ...labels, [IMAGE_ID_LABEL]: config.digest, [MANAGED_LABEL]: 'managed' },
+        labels: {
+          ...labels,
+          ...formLabels(form, chainId),
+          [IMAGE_ID_LABEL]: config.digest,
+          [MANAGED_LABEL]: 'managed',
+        },
       }
       // Before the first record, which a refusal would leave.
       const present = await getImage(lease.calls, name)

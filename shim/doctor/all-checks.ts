@@ -4,6 +4,7 @@ import { messageOf } from '../errors.ts'
 import { checkCgroup } from './check-cgroup.ts'
 import { checkContainerd } from './check-containerd.ts'
 import { checkDisk } from './check-disk.ts'
+import { checkImages } from './check-images.ts'
 import { checkLayers } from './check-layers.ts'
 import { checkNix } from './check-nix.ts'
 import { checkPolicy } from './check-policy.ts'
@@ -45,7 +46,14 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan):
       ...[config, checkSocket(read), ...checkKubelet(read.listen, { configFile: kubeletConfig, proc: PROC })],
       ...(kubeletConfig === undefined ? [checkRestart(PROC)] : []),
       ...[checkContainerd(read.containerd), ...checkNix(read, { env, proc: PROC }), checkPolicy(read)],
-      ...[checkState(read), checkLayers(read), checkDisk(read), checkCgroup(PROC), ...cluster.checks],
+      ...[
+        checkState(read),
+        checkLayers(read),
+        checkImages(read),
+        checkDisk(read),
+        checkCgroup(PROC),
+        ...cluster.checks,
+      ],
     ],
     close: () => cluster.close(),
   }

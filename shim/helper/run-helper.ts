@@ -127,11 +127,15 @@ function start({ file, heapMegabytes }: HelperProgram): Helper {
 
 /**
  * The whole environment of a helper. Each of its threads would take memory of its own from the C library, hence a bound on
- * these `arenas`; what Node has compiled it finds where the daemon does.
+ * these `arenas`; programs and what Node has compiled it finds where the daemon does.
  */
 export function helperEnv(arenas: number): NodeJS.ProcessEnv {
-  const { NODE_COMPILE_CACHE } = process.env
-  return { MALLOC_ARENA_MAX: String(arenas), ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }) }
+  const { NODE_COMPILE_CACHE, PATH } = process.env
+  return {
+    MALLOC_ARENA_MAX: String(arenas),
+    ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }),
+    ...(PATH !== undefined && { PATH }),
+  }
 }
 
 function endOnAbort(child: Helper, { signal, graceMs }: HelperRun): () => void {

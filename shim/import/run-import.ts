@@ -2,8 +2,10 @@ import { createCalls } from '../containerd/calls.ts'
 import { createConnection } from '../containerd/connection.ts'
 import { toContainerdFailure } from '../containerd/failure.ts'
 import { createImageWriter } from '../containerd/image-writer.ts'
+import { createLayerKeeper, FOLDER_SNAPSHOTTER } from '../containerd/layer-keeper.ts'
 import type { Lease } from '../containerd/leases.ts'
 import { createUnpacker } from '../containerd/unpack.ts'
+import type { ImageForm } from '../containerd/usable.ts'
 import { checkConfigSize } from './check-config-size.ts'
 import { checkPinnedDigest } from './check-pinned-digest.ts'
 import { type Closure, openClosure } from './closure.ts'
@@ -71,21 +73,21 @@ async function importImage(
 ): Promise<ImportOutcome> {
   const { image, labels } = job
   const { snapshotter } = job.containerd
-  const writer = createImageWriter({ lease, snapshotter, image })
+  const writer = createImageWriter({ lease, form: formOf(job), image })
+  const keeper = createLayerKeeper(lease, snapshotter)
   const limit = createSizeLimit(job.maxImageSize)
   const archives: ArchiveStage = {
-    lease,
-    snapshotter,
+    keeper,
     writer,
     memory: openPlanMemory(job.plansFolder),
     limit,
-    createUnpacker: onUnpacked => createUnpacker({ lease, snapshotter, onUnpacked }),
+    createUnpacker: onUnpacked => createUnpacker({ keeper, onUnpacked }),
     closure,
     packageInfos: built.infos,
     signal: run.signal,
     onProgress: run.onProgress,
   }
-  await using native = openNativeStage({ lease, snapshotter, writer, closure, limit }, job, run)
+  await using native = openNativeStage({ keeper, writer, closure, limit }, job, run)
   const check = (plan: ImagePlan) => {
     checkPinnedDigest(image, plan)
     checkConfigSize(plan)
@@ -94,7 +96,13 @@ async function importImage(
   if ('program' in made) return made
   // Once more of what is published, whatever way it was made: those before are for the sake of time.
   check(made)
-  const { config, manifest } = made
-  await writer.publish({ config, manifest, labels, check: present => refuseForeign(job, present) })
+  await keeper.settle()
+  const { config, manifest, chainId } = made
+  await writer.publish({ config, manifest, chainId, labels, check: present => refuseForeign(job, present) })
   return { imageId: config.digest, manifestDigest: manifest.digest, sentBytes: writer.sentBytes() }
+}
+
+/** Other snapshotters than the one with plain folders are filled from tars. */
+function formOf({ containerd: { snapshotter }, layers }: ImportJob): ImageForm {
+  return { snapshotter, layers: snapshotter === FOLDER_SNAPSHOTTER ? layers : 'tar' }
 }

@@ -57,6 +57,21 @@ test('a reference to a store path is realised from a binary cache, and a contain
   await expect(bed.run('stat', [storePath])).resolves.toBeDefined()
 })
 
+test('an image that is named after its store path is made again when its snapshots are gone', async () => {
+  const reference = `nix:0${await built(`${formats.url}#oci-layout`)}`
+  await pull(reference)
+  const ctr = (...args: string[]) =>
+    bed.run('ctr', ['--address', bed.containerdSocket, '--namespace', 'k8s.io', 'snapshots', ...args])
+  const { stdout } = await ctr('ls')
+  // Refused for those that have others on top.
+  for (const row of stdout.split('\n').slice(1).filter(Boolean))
+    await ctr('rm', row.split(/\s/)[0] ?? '').catch(() => {})
+  expect(await bed.cri(shim.socket).imageStatus(reference)).toBeUndefined()
+  const imageId = await pull(reference)
+  expect(await bed.cri(shim.socket).imageStatus(reference)).toMatchObject({ id: imageId })
+  expect(await bed.runPod({ imageId })).toMatchObject({ exitCode: 0 })
+})
+
 test('an image of nix-snapshotter comes with all that its annotations name', async () => {
   const storePath = await cached(`${await writeSnapshotterFlake(bed.dir)}#numbered`)
   const imageId = await pull(`nix:0${storePath}`)
