@@ -39,9 +39,6 @@ export interface SourceCachesOptions {
   readonly accountAfterMs?: number
 }
 
-/** Not at once: whoever used the cache goes on now. */
-const ACCOUNT_AFTER_MS = 500
-
 /**
  * As long as nix believes what it was told of a branch (its default tarball-ttl). Who could once write that branch could have the
  * cache know commits that it will have later.
