@@ -3,7 +3,7 @@ import { PassThrough } from 'node:stream'
 import { type Compression, compressionOf, decompress, MAGIC_BYTES } from './compression.ts'
 import { passing } from './passing.ts'
 import { peek } from './peek.ts'
-import type { SizeLimit } from './size-limit.ts'
+import { ENTRY_BYTES, type SizeLimit } from './size-limit.ts'
 import { createTarScan } from './tar-scan.ts'
 
 /** A layer on its way to containerd. */
@@ -14,9 +14,6 @@ export interface MeasuredLayer {
   /** Bytes, decompressed, and what its entries cost, once all have been read. */
   readonly unpackedSize: () => number
 }
-
-/** What a file, folder or link takes of containerd's disk beside its bytes: a disk has room for so many and no more. */
-const ENTRY_BYTES = 4096
 
 /** containerd unpacks whatever it is given: how much that is has to be known before. */
 export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLimit): Promise<MeasuredLayer> {
