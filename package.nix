@@ -68,7 +68,7 @@ stdenvNoCC.mkDerivation {
 
   buildPhase = ''
     runHook preBuild
-    HOME=$TMPDIR npm run build
+    HOME=$TMPDIR npm run --ignore-scripts build
     runHook postBuild
   '';
 

@@ -7,6 +7,7 @@ import { measureMemory } from './measure/memory.ts'
 import { measurePassThrough } from './measure/pass-through.ts'
 import { measurePull } from './measure/pull.ts'
 import { measureStart } from './measure/start.ts'
+import { measureStorm } from './measure/storm.ts'
 import { formatTable, type Result, resultSchema, round } from './result.ts'
 
 const MEASURES = {
@@ -17,6 +18,7 @@ const MEASURES = {
   pull: measurePull,
   start: measureStart,
   cluster: measureCluster,
+  storm: measureStorm,
 }
 const RESULTS = new URL('results.json', import.meta.url)
 const README = new URL('../README.md', import.meta.url)

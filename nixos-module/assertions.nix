@@ -13,9 +13,16 @@ let
   refuse = isWrong: message: { assertion = !isWrong; inherit message; };
   warn = isSo: message: lib.optional isSo message;
 
+  notInStore = { option, path }:
+    refuse (isIn [ builtins.storeDir ] path) "${option} is in the store, which everybody can read: give the path of a file on the machine, as a string.";
+
+  # Root copies them before the service is confined.
+  ofCredentials = map (name: notInStore { option = "services.enbi-shim.credentials.${name}"; path = cfg.credentials.${name}; })
+    [ "netrcFile" "nixConfFile" "sshKeyFile" ];
+
   ofFiles = lib.concatMap (
     { option, path }: [
-      (refuse (isIn [ builtins.storeDir ] path) "${option} is in the store, which everybody can read: give the path of a file on the machine, as a string.")
+      (notInStore { inherit option path; })
       (refuse (isIn [ "/home" "/root" "/run/user" ] path) "${option} is ${toString path}, which the service cannot see (ProtectHome=): put the file elsewhere, as in /etc.")
     ]
   );
@@ -29,7 +36,7 @@ let
       "services.k3s.extraFlags is a string, to which services.enbi-shim.k3s.enable cannot add a flag: make it a list of strings.")
     (refuse (cfg.openFirewallForMetrics && settings.metrics == null)
       "services.enbi-shim.openFirewallForMetrics opens the port of services.enbi-shim.settings.metrics.address, and there are no metrics: set settings.metrics = { }.")
-  ] ++ ofFiles [
+  ] ++ ofCredentials ++ ofFiles [
     { option = "services.enbi-shim.kubeconfigFile"; path = cfg.kubeconfigFile; }
   ];
 

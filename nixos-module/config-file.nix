@@ -1,7 +1,8 @@
 # The config file of the shim. Its build fails with the shim's own words when the shim would refuse it.
 { lib, pkgs, package, settings }:
 let
-  file = (pkgs.formats.json { }).generate "enbi-shim.json" (lib.filterAttrs (_: value: value != null) settings);
+  present = lib.filterAttrs (_: value: value != null);
+  file = (pkgs.formats.json { }).generate "enbi-shim.json" (present (settings // { containerd = present settings.containerd; }));
   canCheck = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
 in
 if canCheck then

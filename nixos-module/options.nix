@@ -2,6 +2,11 @@
 let
   inherit (lib) literalExpression mkEnableOption mkOption mkPackageOption types;
   absolutePath = import ./absolute-path.nix { inherit lib; };
+  credential = example: description: mkOption {
+    type = types.nullOr absolutePath;
+    default = null;
+    inherit example description;
+  };
   json = (pkgs.formats.json { }).type;
 in
 {
@@ -61,6 +66,13 @@ in
         File with environment variables of the shim, as `http_proxy` or `NIX_SSL_CERT_FILE` (`EnvironmentFile=` of
         {manpage}`systemd.exec(5)`).
       '';
+    };
+
+    credentials = {
+      netrcFile = credential "/run/secrets/netrc" "File with logins for git over https, copied to where the build user reads it each time that the service starts.";
+      nixConfFile = credential "/run/secrets/access-tokens.conf" "File with settings of Nix for the build user alone, as `access-tokens`, copied in the same way.";
+      sshKeyFile = credential "/run/secrets/id_ed25519" "Private ssh key, copied in the same way.";
+      knownHostsFile = credential "/etc/enbi-shim/known_hosts" "Keys of ssh hosts, copied in the same way. Hosts that are unknown are refused.";
     };
 
     containerdRoot = mkOption {

@@ -25,6 +25,12 @@ open {
         default = "/run/containerd/containerd.sock";
         description = "Socket of containerd. With {option}`services.enbi-shim.k3s.enable` it is that of k3s.";
       };
+      imageService = mkOption {
+        type = types.nullOr absolutePath;
+        default = null;
+        example = "/run/containerd-stargz-grpc/containerd-stargz-grpc.sock";
+        description = "Socket of another image service, which gets the calls that the shim passes on, and passes them to containerd. Null: containerd itself.";
+      };
     });
     default = { };
     description = "How containerd is reached.";

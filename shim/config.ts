@@ -45,7 +45,7 @@ const listenAddress = v.pipe(
 const SECRET_SETTINGS = /^(?:extra-)?(?:access-tokens|impure-env)$/
 const PASSWORD_IN_URL = /:\/\/[^\s/@:]*:[^\s/@]*@/
 const NO_SECRETS =
-  'expected no secret here, as every user of the node can see the arguments of nix: put it into nix/nix.conf in the build-config of the state folder, readable for root and nix.user alone (docs/install.md)'
+  'expected no secret here, as every user of the node can see the arguments of nix: put it into nix/nix.conf in the build-config of the state folder, readable for root and nix.user alone'
 
 /** Nix settings are passed on as `--option NAME VALUE`. */
 const nixOptions = v.record(
@@ -97,13 +97,17 @@ const nodeName = v.pipe(
   v.regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'expected the name of a node, like worker-1.example'),
 )
 
-const schema = v.strictObject({
+const PROXY_OF_ITSELF = 'expected the socket of another image service, and this is the one that the shim listens at'
+
+const fields = v.strictObject({
   listen: v.optional(absolutePath, DEFAULT_SOCKET),
   stateDir: v.optional(absolutePath, '/var/lib/enbi-shim'),
   containerd: v.optional(
     v.strictObject({
       address: v.optional(absolutePath, '/run/containerd/containerd.sock'),
       snapshotter: v.optional(v.pipe(v.string(), v.nonEmpty()), 'overlayfs'),
+      /** Socket of another image service, which gets the calls that are passed on. Missing: containerd itself. */
+      imageService: v.optional(absolutePath),
     }),
     {},
   ),
@@ -156,6 +160,18 @@ const schema = v.strictObject({
     {},
   ),
 })
+
+const schema = v.pipe(
+  fields,
+  v.forward(
+    v.partialCheck(
+      [['listen'], ['containerd', 'imageService']],
+      ({ listen, containerd }) => containerd.imageService !== listen,
+      PROXY_OF_ITSELF,
+    ),
+    ['containerd', 'imageService'],
+  ),
+)
 
 /** All durations in milliseconds, all sizes in bytes. */
 export type Config = v.InferOutput<typeof schema>
@@ -220,7 +236,7 @@ function suggestion(key: string, known: readonly string[]): string {
 }
 
 function knownKeys(path: readonly unknown[]): string[] {
-  let current: unknown = schema
+  let current: unknown = fields
   for (const key of path) current = child(unwrap(current), key)
   const entries = entriesOf(unwrap(current))
   return entries ? Object.keys(entries) : []

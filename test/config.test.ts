@@ -20,6 +20,14 @@ describe('a config', () => {
     })
   })
 
+  it('may have another image service, but not the shim itself', () => {
+    const withService = (path: string) => parseConfig(`containerd: { imageService: ${path} }`, 'config.yaml')
+    expect(withService('/run/other.sock').containerd.imageService).toBe('/run/other.sock')
+    expect(() => withService('/run/enbi-shim/enbi-shim.sock')).toThrow(
+      'containerd.imageService: expected the socket of another',
+    )
+  })
+
   it('may want layers of store paths as tars', () => {
     expect(parseConfig('import: { layers: tar }', 'config.yaml').import.layers).toBe('tar')
   })

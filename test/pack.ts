@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 
 const TOP = join(import.meta.dirname, '..')
-const SOURCES = 'package.json tsconfig.json shim kube controller protos deploy README.md LICENSE'.split(' ')
+const SOURCES =
+  'package.json package-lock.json tsconfig.json shim kube controller protos deploy test/setup README.md LICENSE'.split(
+    ' ',
+  )
 
 /**
  * The archive that `npm pack` makes of the checkout. In a copy of it below `parent`: what is in the checkout's dist/ may be in use.

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { installPacked, packProject } from './pack.ts'
 
 const TOP = join(import.meta.dirname, '..')
+const OLDER = "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } })"
 let dir: string
 let archive: string
 beforeAll(async () => {
@@ -53,6 +54,28 @@ describe('what npm packs', () => {
     expect((await run(name, '--help')).stdout).toContain(`Usage: ${name}`)
   })
 
+  it.each([
+    ['enbi-shim', 'doctor'],
+    ['enbi-shim', 'serve', '--config', '/none'],
+    ['enbi-shim', 'status'],
+    ['enbi-shim', '--version'],
+    ['enbi-controller', '--help'],
+  ])('says in one line that an older Node does not do: %s %s', async (name, ...args) => {
+    const asked = await execa(join(dir, 'prefix/bin', name), args, {
+      ...{ cwd: '/', preferLocal: true, localDir: TOP, reject: false },
+      env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(OLDER)}` },
+    })
+    expect(asked).toMatchObject({ exitCode: 1, stdout: '' })
+    expect(asked.stderr).toMatch(new RegExp(`^${name} needs Node [\\d.]+ or newer, and \\S+ is 20\\.20\\.2: .*$`))
+  })
+
+  it('imports nothing that an older Node may not have before it has looked at its version', async () => {
+    for (const part of ['shim', 'controller']) {
+      const folder = join(dir, 'prefix/lib/node_modules/enbi-shim/dist', part)
+      expect(await importsOf(folder, './main.js')).toEqual(['node:module'])
+    }
+  })
+
   it('checks a config, that of deploy/systemd among them', async () => {
     const config = join(dir, 'prefix/lib/node_modules/enbi-shim/deploy/systemd/config.yaml')
     expect((await run('enbi-shim', 'check-config', config)).stdout).toContain('registry.example/team/*')
@@ -68,6 +91,16 @@ describe('what npm packs', () => {
 /** Far from the checkout: nothing of it can be found by accident. */
 function run(program: string, ...args: string[]) {
   return execa(join(dir, 'prefix/bin', program), args, { cwd: '/', preferLocal: true, localDir: TOP })
+}
+
+/** What is not of the bundle among all that is imported before the first line runs. */
+async function importsOf(folder: string, file: string): Promise<string[]> {
+  const text = await readFile(join(folder, file), 'utf8')
+  const names = [...text.matchAll(/^(?:import|export)\b[^'";]*['"](?<from>[^'"]+)['"]/gm)]
+  const all = names.map(async ({ groups: { from = '' } = {} }) =>
+    from.startsWith('./') ? importsOf(folder, from) : [from],
+  )
+  return [...new Set((await Promise.all(all)).flat())]
 }
 
 async function listed(folder: string): Promise<string[]> {

@@ -1,9 +1,10 @@
 import * as v from 'valibot'
 import { toShimError } from '../errors.ts'
-import { serveAsHelper } from '../helper/helper.ts'
+import { type HelperCall, serveAsHelper } from '../helper/helper.ts'
 import { createLogger } from '../logger.ts'
 import { type BuildReport, jobSchema } from './build-job.ts'
 import { createProgressBatches } from './progress-batches.ts'
+import { REHEARSAL } from './rehearsal.ts'
 import { createResults } from './results.ts'
 import { runProgram } from './run-program.ts'
 import { runRecipe } from './run-recipe.ts'
@@ -12,7 +13,9 @@ import { runRecipe } from './run-recipe.ts'
 const logger = createLogger('info')
 
 /** A process that makes one recipe with nix: whatever builders, evaluations and servers write is read here. */
-await serveAsHelper(async (order, { signal, report }) => {
+await serveAsHelper(work, () => work(REHEARSAL, { signal: new AbortController().signal, report: () => {} }))
+
+async function work(order: unknown, { signal, report }: HelperCall): Promise<void> {
   const tell = (message: BuildReport) => report(message)
   const batches = createProgressBatches(progress => tell({ kind: 'progress', progress: [...progress] }))
   const { recipe, program, namespaces, dir, user, nix, logLevel } = v.parse(jobSchema, order)
@@ -28,7 +31,7 @@ await serveAsHelper(async (order, { signal, report }) => {
   const last = await make().catch(asFailure)
   batches.flush()
   tell(last)
-})
+}
 
 function asFailure(error: unknown): BuildReport {
   const { code, message } = toShimError(error)

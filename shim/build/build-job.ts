@@ -36,7 +36,14 @@ export const jobSchema = v.strictObject({
     home: text,
     env,
   }),
-  nix: v.strictObject({ command: text, timeoutMs: v.number(), maxEvalMemory: v.number(), options: env }),
+  nix: v.strictObject({
+    command: text,
+    timeoutMs: v.number(),
+    maxEvalMemory: v.number(),
+    options: env,
+    leadingDot: v.boolean(),
+    daemonWaitMs: v.optional(v.number()),
+  }),
   logLevel: text,
 })
 export type BuildJob = v.InferOutput<typeof jobSchema>

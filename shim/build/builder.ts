@@ -3,9 +3,11 @@ import { createPlaces, shareOf } from '../places.ts'
 import type { BuildJob } from './build-job.ts'
 import { resolveBuildUser } from './build-user.ts'
 import type { BuildCall, Builder } from './contract.ts'
+import { checkNixKnows } from './flake-needs.ts'
 import { createBuildHelpers } from './helper-build.ts'
+import { createVersionQuery, hasLeadingDot } from './nix-version.ts'
 import { queryPathInfo } from './path-info.ts'
-import { isLocked, type Recipe, recipeKey } from './recipe.ts'
+import { type FlakeRecipe, isFlakeRecipe, isLocked, type Recipe, recipeKey } from './recipe.ts'
 import { createResults, type Results } from './results.ts'
 import { pruneRunLogs } from './run-log.ts'
 import { archiveKey } from './run-program.ts'
@@ -36,8 +38,9 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const results = createResults(dir)
   const userConfig = createUserConfig(dir)
   const log = logger.child({ stage: 'build' })
-  const { command, timeoutMs, maxEvalMemory, options } = nix
-  const settings = { command, timeoutMs, maxEvalMemory, options: { ...options } }
+  const { command, timeoutMs, maxEvalMemory, options, daemonWaitMs } = nix
+  const settings = { command, timeoutMs, maxEvalMemory, options: { ...options }, daemonWaitMs }
+  const nixVersion = createVersionQuery({ command, user })
   const caches = createSourceCaches({ dir, user, logger: log })
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const helpers = createBuildHelpers()
@@ -54,10 +57,11 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   }
   const withJob = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
     await guardState(dir.root, () => userConfig.prepare(recipe))
-    return caches.use(recipe, call.owners, cached => {
+    return caches.use(recipe, call.owners, async cached => {
       const env = { ...cached.env, ...gitAccess(recipe) }
       const namespaces = [...call.owners.current()]
-      return use({ dir, user: { ...cached, env }, nix: settings, recipe, namespaces, logLevel: logger.level })
+      const nix = { ...settings, leadingDot: isFlakeRecipe(recipe) && (await canReadLeadingDot(recipe, nixVersion)) }
+      return use({ dir, user: { ...cached, env }, nix, recipe, namespaces, logLevel: logger.level })
     })
   }
   return {
@@ -76,8 +80,15 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
     },
     findResult: recipe => findLocked(results, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
-    pathInfo: (paths, query) => queryPathInfo({ dir, user, nix }, paths, query),
+    pathInfo: (paths, query) => queryPathInfo({ dir, user, nix, logger: log }, paths, query),
   }
+}
+
+/** Throws RecipeInvalid when this nix would not heed all of the URL. */
+async function canReadLeadingDot({ flake }: FlakeRecipe, nixVersion: () => Promise<string>): Promise<boolean> {
+  const version = await nixVersion()
+  checkNixKnows(flake, version)
+  return hasLeadingDot(version)
 }
 
 /** An unlocked flake may have moved on. */

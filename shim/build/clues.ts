@@ -45,13 +45,24 @@ const NO_SPACE = ['No space left on device', 'Disk quota exceeded', 'database or
 const DAEMON_AWAY: readonly Clue[] = [
   /cannot\s{1,9}connect\s{1,9}to (?:socket|daemon)/,
   'cannot open connection to remote store',
+  // A nix that went on after its first try, as it does when a source may be in its cache (2.8 to 2.34).
+  ['opening a connection to remote store ', ' previously failed'],
   'Nix daemon disconnected',
   'unexpected end-of-file',
-  /(?:reading from|writing to) file: (?:Connection reset|Broken pipe)/,
+  /(?:reading from|writing to) file(?: [^:\n]{1,300})?: (?:Connection reset|Broken pipe)/,
   ...['/nix/store', '/nix/var'].flatMap(folder => NO_WRITE.map(refusal => [folder, "'", refusal])),
 ]
 
 const GONE: readonly Clue[] = ['HTTP error 404', 'Repository not found', ["repository '", "' not found"]]
+
+/** What a private source answers to those without credentials, in place of its existence. */
+export const CREDENTIALS: readonly Clue[] = [
+  ...GONE,
+  'could not read Username',
+  'Authentication failed',
+  'Permission denied (publickey',
+  /HTTP error (?:401|403)/,
+]
 
 const NETWORK: readonly Clue[] = [
   /Could(?:n't| not) (?:resolve|connect)|Failed to connect|Connection (?:refused|timed out|reset|closed by)/,
@@ -59,6 +70,9 @@ const NETWORK: readonly Clue[] = [
   /Temporary failure in name resolution|SSL connect error|(?:HTTP|returned) error:? (?:403|408|425|429|5\d\d)/,
   /[Rr]ate limit|early EOF|remote end hung up/,
 ]
+
+/** A binary cache has the path, and not all that it needs. */
+export const LACKS_REFERENCE: readonly Clue[] = [["some references of path '", "' could not be realised"]]
 
 export const NOT_VALID: readonly Clue[] = [["path '", "' is not valid"]]
 
@@ -108,10 +122,12 @@ export const RULES: readonly Rule[] = [
   ['NixDaemonAway', DAEMON_AWAY],
   ['EvaluationFailed', LOCK_OUTDATED],
   ...BUILD_RULES.slice(0, 2),
-  ['AttributeMissing', ['does not provide attribute']],
   ['FlakeNotFound', GONE],
   ['FetchFailed', NETWORK],
-  ['StorePathMissing', ['is required, but there is no substituter that can build it', 'know how to build these paths']],
+  [
+    'StorePathMissing',
+    [...LACKS_REFERENCE, 'is required, but there is no substituter that can build it', 'know how to build these paths'],
+  ],
   ['FlakeNotFound', NO_FLAKE],
   ['FetchFailed', ["unable to download '"]],
   ...BUILD_RULES.slice(2),

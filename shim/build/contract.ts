@@ -48,6 +48,8 @@ export interface PathInfo {
 export interface PathQuery {
   /** The paths that they refer to as well, and so on. */
   readonly recursive: boolean
+  /** A Nix daemon that is away is waited for, for a bounded time. */
+  readonly waitForDaemon?: boolean
   readonly signal: AbortSignal
 }
 

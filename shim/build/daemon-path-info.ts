@@ -51,6 +51,16 @@ export async function askDaemon(
   }
 }
 
+/** Resolves when the daemon answers. */
+export async function pingDaemon(socket: string, signal: AbortSignal): Promise<void> {
+  const wire = await openDaemonWire(socket, AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]))
+  try {
+    await greet(wire)
+  } finally {
+    wire.close()
+  }
+}
+
 /** Questions that are sent before the answers to them are read. */
 const QUESTIONS = 200
 

@@ -2,9 +2,11 @@ import { closest } from 'fastest-levenshtein'
 import * as v from 'valibot'
 import { FinalError } from '../errors.ts'
 import type { PackageHints } from './contract.ts'
-import { hintsExpression, packageSchema, readHints } from './package-hints.ts'
-import { parsePackageName } from './package-name.ts'
+import { lookupExpression, MAX_NAME_LENGTH, MAX_NAMES } from './lookup-expression.ts'
+import { packageSchema, readHints } from './package-hints.ts'
 import type { FlakeRecipe } from './recipe.ts'
+import { hostSystem } from './system.ts'
+import { cleanText } from './text.ts'
 
 /** A package that can be built. */
 export interface Derivation {
@@ -17,9 +19,6 @@ export interface Derivation {
   readonly package?: PackageHints
 }
 
-/** Names that nix tells of those that there are, and the length of each in bytes: the expression cuts them. */
-const MAX_NAMES = 2000
-const MAX_NAME_LENGTH = 100
 const names = v.pipe(v.array(v.pipe(v.string(), v.maxLength(MAX_NAME_LENGTH))), v.maxLength(MAX_NAMES))
 
 const answerSchema = v.variant('kind', [
@@ -31,13 +30,30 @@ const answerSchema = v.variant('kind', [
     package: v.optional(packageSchema),
   }),
   v.object({ kind: v.literal('value'), type: v.pipe(v.string(), v.maxLength(MAX_NAME_LENGTH)) }),
-  v.object({ kind: v.literal('missing'), name: v.string(), names }),
-  v.object({ kind: v.literal('system'), systems: names }),
+  v.object({ kind: v.literal('missing'), name: v.string(), names, outputs: names }),
+  v.object({ kind: v.literal('system'), systems: names, outputs: names }),
+  v.object({ kind: v.literal('none'), outputs: names }),
 ])
 
-/** Arguments of nix that make it look for the package and tell what it found; no package is an answer, too. `url`: as nix is given it. */
-export function evaluationArgs(recipe: FlakeRecipe, url = recipe.flake.url): string[] {
-  return ['eval', '--json', `${url}#packages`, '--apply', lookupExpression(recipe)]
+export interface FlakeAddress {
+  /** As nix is given it. */
+  readonly url: string
+  /** Whether this nix reads a leading dot of an attribute path: no prefix is tried then. */
+  readonly leadingDot: boolean
+}
+
+/** Arguments of nix that make it look for the package and tell what it found; no package is an answer, too. */
+export function evaluationArgs(recipe: FlakeRecipe, { url, leadingDot }: FlakeAddress): string[] {
+  return ['eval', '--json', ...(leadingDot ? [`${url}#.`] : withoutDot(url)), '--apply', lookupExpression(recipe)]
+}
+
+/**
+ * All outputs of a flake, without a leading dot. An empty attribute name at the end of a path is no part of it. Prefixes are tried
+ * first: `packages.SYSTEM` and `legacyPackages.SYSTEM`, which is why the system is none that a flake has. What is built during
+ * evaluation is still for the machine's own.
+ */
+function withoutDot(url: string): string[] {
+  return [`${url}#""`, '--option', 'system', 'none', '--option', 'extra-extra-platforms', hostSystem()]
 }
 
 /** Throws AttributeMissing, SystemUnsupported, or EvaluationFailed when the text is no answer, or the hints are of no use. */
@@ -47,15 +63,20 @@ export function readEvaluation(recipe: FlakeRecipe, stdout: string): Derivation 
   switch (answer.kind) {
     case 'derivation':
       return withHints(recipe, answer)
+    case 'none':
+      throw new FinalError(
+        'AttributeMissing',
+        `${flake.url} has no packages.${system}.${packageName}, and no packages at all: ${list('its outputs are', answer.outputs) || 'it has no outputs'}`,
+      )
     case 'system':
       throw new FinalError(
         'SystemUnsupported',
-        `${flake.url} has no packages for ${system}, ${list('only for', answer.systems) || 'and for no other system'}`,
+        `${flake.url} has no packages for ${system}, ${list('only for', answer.systems) || 'and for no other system'}${elsewhere(system, answer.outputs)}`,
       )
     case 'missing':
       throw new FinalError(
         'AttributeMissing',
-        `${flake.url} has no package ${packageName} for ${system}${suggest(answer.name, answer.names)}`,
+        `${flake.url} has no package ${packageName} for ${system}${suggest(answer.name, answer.names)}${elsewhere(system, answer.outputs)}`,
       )
     case 'value':
       throw new FinalError(
@@ -65,54 +86,9 @@ export function readEvaluation(recipe: FlakeRecipe, stdout: string): Derivation 
   }
 }
 
-/**
- * A function of the flake's `packages`. A package with a `.stream` is built as that: nixpkgs' buildLayeredImage has
- * one, and no compressed archive is made then. A name with dots is tried as one name first.
- */
-function lookupExpression({ packageName, system }: FlakeRecipe): string {
-  const { parts } = parsePackageName(packageName)
-  return `packages: let
-  system = ${nixString(system)};
-  path = [ ${parts.map(nixString).join(' ')} ];
-  flat = ${nixString(parts.join('.'))};
-  namesOf = set: let
-    names = builtins.attrNames set;
-    count = builtins.length names;
-    name = index: builtins.substring 0 ${MAX_NAME_LENGTH} (builtins.elemAt names index);
-  in builtins.genList name (if count > ${MAX_NAMES} then ${MAX_NAMES} else count);
-  isDerivation = value: builtins.isAttrs value && (value.type or null) == "derivation";
-  answer = package: {
-    kind = "derivation";
-    drvPath = builtins.unsafeDiscardStringContext package.drvPath;
-    output = package.outputName;
-    nixVersion = builtins.nixVersion;
-  };
-  found = value:
-    if !isDerivation value then { kind = "value"; type = builtins.typeOf value; }
-    else if (builtins.tryEval (isDerivation (value.stream or null))).value then answer value.stream
-    else answer value // { package = ${hintsExpression('value')}; };
-  descend = set: path:
-    if path == [ ] then found set
-    else if builtins.isAttrs set && set ? \${builtins.head path}
-    then descend set.\${builtins.head path} (builtins.tail path)
-    else {
-      kind = "missing";
-      name = builtins.head path;
-      names = if builtins.isAttrs set && !isDerivation set then namesOf set else [ ];
-    };
-in
-  if !(packages ? \${system}) then { kind = "system"; systems = namesOf packages; }
-  else if packages.\${system} ? \${flat} then found packages.\${system}.\${flat}
-  else descend packages.\${system} path`
-}
-
 function withHints(recipe: FlakeRecipe, { package: said, ...derivation }: DerivationAnswer): Derivation {
   const hints = readHints(recipe, said)
   return hints ? { ...derivation, package: hints } : derivation
-}
-
-function nixString(text: string): string {
-  return JSON.stringify(text).replaceAll('$', '\\$')
 }
 
 type Answer = v.InferOutput<typeof answerSchema>
@@ -133,11 +109,21 @@ const MAX_LISTED = 12
 function suggest(name: string, names: readonly string[]): string {
   if (names.length === 0) return ''
   if (names.length <= MAX_LISTED) return `, ${list('only', names)}`
-  return `; did you mean ${closest(name, [...names])}?`
+  return `; did you mean ${showName(closest(name, [...names]))}? There are ${names.length}: ${list('', names).trimStart()}`
+}
+
+function elsewhere(system: string, outputs: readonly string[]): string {
+  const others = outputs.filter(name => name !== 'packages')
+  return list(`; the shim looks in packages.${system}, and not in the other outputs:`, others)
 }
 
 function list(prefix: string, names: readonly string[]): string {
   if (names.length === 0) return ''
-  const shown = names.slice(0, MAX_LISTED).join(', ')
+  const shown = names.slice(0, MAX_LISTED).map(showName).join(', ')
   return `${prefix} ${shown}${names.length > MAX_LISTED ? ' …' : ''}`
+}
+
+/** A flake names its attributes as it likes. */
+function showName(name: string): string {
+  return cleanText(name).replace(/\s/g, ' ')
 }

@@ -2,6 +2,7 @@ import { type ErrorCode, FinalError, reviveError, type ShimError } from '../erro
 import { formatSize } from '../size.ts'
 import {
   BUILD_RULES,
+  CREDENTIALS,
   GIT_FAILED,
   GIT_RULES,
   hasClue,
@@ -16,6 +17,7 @@ import type { NixError } from './journal.ts'
 import { derivationName } from './nix-log.ts'
 import type { NixExit } from './nix-process.ts'
 import { describeMaking, describeRecipe, type Recipe } from './recipe.ts'
+import { runLogFile } from './state-dir.ts'
 import { shorten } from './text.ts'
 
 /** A run of nix that did not end well, and all that is known of it. */
@@ -29,6 +31,8 @@ export interface FailedRun {
   readonly exit: Pick<NixExit, 'exitCode' | 'killedBy'>
   readonly errors: readonly NixError[]
   readonly foreign: readonly string[]
+  /** Settings that nix said it ignores. */
+  readonly ignored?: readonly string[]
   builderTail(derivation?: string): readonly string[]
 }
 
@@ -44,8 +48,19 @@ export function explainFailure(run: FailedRun): ShimError {
   const cause = findCause(run.errors)
   const builder = cause && readFailedBuilder(cause.text)
   if (builder) return explainBuilder(run, builder)
+  if (run.stage === 'building' && cause?.text.startsWith(JSON_EXCEPTION)) return explainLogLine(run, cause)
   const found = cause && !cause.own ? (judge(cause.text, BUILD_RULES) ?? 'BuilderFailed') : undefined
   return explainNix(run, { what: `${subject(run)} failed`, cause, found, otherwise: judgeExit(run) })
+}
+
+/** A daemon reads lines of a builder that begin with `@nix` as JSON, and some end by such a line. */
+const JSON_EXCEPTION = '[json.exception.'
+
+function explainLogLine(run: FailedRun, { text }: NixError): ShimError {
+  const why = 'a builder wrote a line that begins with @nix, which Nix takes for its own and cannot read'
+  const wayOut = 'have it write no such lines'
+  const message = `${subject(run)} failed: ${why} (${shorten(text, MAX_TEXT_LENGTH)}): ${wayOut}\n${pointToLog(run)}`
+  return new FinalError('BuilderFailed', message)
 }
 
 /** The one error that ends nix and is passed on like a text: its own catch of std::bad_alloc. */
@@ -66,7 +81,7 @@ export function explainFailedQuery(query: FailedQuery): ShimError {
   return explainNix(query, { what, cause, found, otherwise: 'BuildInterrupted' })
 }
 
-export type FailedQuery = Pick<FailedRun, 'stateDir' | 'exit' | 'errors' | 'foreign'>
+export type FailedQuery = Pick<FailedRun, 'stateDir' | 'exit' | 'errors' | 'foreign' | 'ignored'>
 
 /** Who is killed from outside, for want of memory or at a shutdown, is not at fault. */
 const KILLED = /^due to signal (?:9|15)\b|^with exit code (?:137|143)\b/
@@ -76,8 +91,13 @@ function explainBuilder(run: FailedRun, { drvPath, how, diskFull }: FailedBuilde
   const tail = run.builderTail(derivation)
   const words =
     tail.length === 0 ? ' It wrote no log.' : ` The end of its log:\n${shorten(tail.join('\n'), MAX_TEXT_LENGTH)}`
-  const message = `building ${describeRecipe(run.recipe)} failed: the builder of ${derivation} failed ${how}.${words}\n(the whole log: ${run.runId}.log on the node)`
+  const message = `building ${describeRecipe(run.recipe)} failed: the builder of ${derivation} failed ${how}.${words}\n${pointToLog(run)}`
   return reviveError(judgeBuilder(drvPath, how, diskFull), message)
+}
+
+/** Where a person finds all that was written. */
+export function pointToLog({ stateDir, runId }: Pick<FailedRun, 'stateDir' | 'runId'>): string {
+  return `(the whole log: ${runLogFile(stateDir, runId)} on the node)`
 }
 
 /** By what nix knows of it, and nothing that it wrote. */
@@ -95,7 +115,7 @@ interface NixFailure {
 }
 
 function explainNix(run: FailedQuery, { what, cause, found, otherwise }: NixFailure): ShimError {
-  const text = cause ? withoutBuilderLog(unindent(cause.text)) : lastWords(run)
+  const text = cause ? withoutBody(withoutBuilderLog(unindent(cause.text))) : lastWords(run)
   const isGit = hasClue(text, GIT_FAILED)
   const words = [text, ...(isGit || text === '' ? run.foreign : [])].filter(line => line !== '').join('\n')
   const code = found ?? judgeWords(run, text, isGit ? words : undefined) ?? otherwise
@@ -121,12 +141,17 @@ const LEADS: Readonly<Partial<Record<ErrorCode, string>>> = {
   StorePathMissing: 'it is neither on this node nor in a binary cache that its nix.conf names as a substituter: ',
 }
 
-function explainWords({ exit }: FailedQuery, code: ErrorCode, words: string): string {
+function explainWords({ exit, ignored = [] }: FailedQuery, code: ErrorCode, words: string): string {
   if (words === '') return describeExit(exit)
   if (code === 'EvaluationFailed' && hasClue(words, LOCK_OUTDATED))
     return 'its flake.lock is missing or does not fit its inputs: run nix flake lock there, and commit flake.lock'
-  return (LEADS[code] ?? '') + shorten(words, MAX_TEXT_LENGTH)
+  const told = (LEADS[code] ?? '') + shorten(words, MAX_TEXT_LENGTH)
+  if (code === 'StorePathMissing') return [told, ...ignored.map(words => `(Nix said, too: ${words})`)].join('\n')
+  const isPrivate = (code === 'FlakeNotFound' || code === 'FetchFailed') && hasClue(words, CREDENTIALS)
+  return isPrivate ? `${told}\n${NO_CREDENTIALS}` : told
 }
+
+const NO_CREDENTIALS = '(a private source answers so, too, if the node has no credentials for it, or wrong ones)'
 
 /** The build user must be able to reach its folders: a parent of the state folder may be in its way. */
 function isStateRefused(stateDir: string, words: string): boolean {
@@ -159,6 +184,12 @@ function describeExit({ exitCode, killedBy }: FailedRun['exit']): string {
 /** The log that nix repeats in its error is a builder's word, not nix's. */
 function withoutBuilderLog(text: string): string {
   const at = text.search(/\n {0,9}[Ll]ast \d{1,9} log lines:\n/)
+  return at < 0 ? text : text.slice(0, at)
+}
+
+/** What a server wrote into its error page is no word of nix's. */
+function withoutBody(text: string): string {
+  const at = text.search(/\n\s{0,20}response body:\s/)
   return at < 0 ? text : text.slice(0, at)
 }
 

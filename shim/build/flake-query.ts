@@ -1,3 +1,4 @@
+import { quote } from '../quote.ts'
 import { GrammarError } from './grammar.ts'
 
 const REV = /^[0-9a-f]{40}$/
@@ -17,6 +18,9 @@ const PROPOSALS = [
 const DIR = /^(?!\.{1,2}(?:\/|$))[A-Za-z0-9_.~@+][A-Za-z0-9_.~@+-]*(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9_.~@+-]+)*$/
 const NAR_HASH = /^sha256-[A-Za-z0-9+/]{43}=$/
 const FLAG = /^[01]$/
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/
+const SSH_KEY_TYPE = /^ssh-(?:dsa|ecdsa|ecdsa-sk|ed25519|ed25519-sk|rsa)$/
+const BASE64 = /^[A-Za-z0-9+/]{16,900}={0,2}$/
 
 /** Each key that any scheme has: what its value may be, and how to say that. */
 const VALUES: ReadonlyMap<string, readonly [RegExp, string]> = new Map([
@@ -27,7 +31,16 @@ const VALUES: ReadonlyMap<string, readonly [RegExp, string]> = new Map([
   ['submodules', [FLAG, '0 or 1']],
   ['shallow', [FLAG, '0 or 1']],
   ['allRefs', [FLAG, '0 or 1']],
+  ['lfs', [FLAG, '0 or 1']],
+  ['exportIgnore', [FLAG, '0 or 1']],
+  ['verifyCommit', [FLAG, '0 or 1']],
+  ['publicKey', [BASE64, 'an ssh key in base64']],
+  ['keytype', [SSH_KEY_TYPE, 'a type of ssh key, like ssh-ed25519']],
+  ['host', [HOST_NAME, 'the name of a host, without a port']],
 ])
+
+/** Keys whose values have characters that a query has a use for. */
+const ENCODED: readonly string[] = ['narHash', 'publicKey']
 
 /**
  * Keys that nix knows and no pod may set where they do not lock the flake. With a narHash, nix takes what its store has
@@ -35,12 +48,18 @@ const VALUES: ReadonlyMap<string, readonly [RegExp, string]> = new Map([
  */
 const CLAIMS: readonly string[] = ['narHash', 'lastModified', 'revCount', 'rev']
 
-/** The decoded parameters of a flake URL. `keys`: those that its scheme knows. */
-export function parseQuery(text: string | undefined, keys: readonly string[]): ReadonlyMap<string, string> {
+export interface KnownKeys {
+  readonly keys: readonly string[]
+  /** What to do about a key that is not known. */
+  readonly otherwise: string
+}
+
+/** The decoded parameters of a flake URL. `known`: of its scheme. */
+export function parseQuery(text: string | undefined, known: KnownKeys): ReadonlyMap<string, string> {
   const params = new Map<string, string>()
   if (text === undefined) return params
   for (const pair of text.split('&')) {
-    const [key, value] = parsePair(pair, keys)
+    const [key, value] = parsePair(pair, known)
     if (params.has(key)) throw new GrammarError(`its query has "${key}" twice`)
     params.set(key, value)
   }
@@ -77,20 +96,28 @@ function checkNoProposal(ref: string): string {
   return ref
 }
 
-function parsePair(pair: string, keys: readonly string[]): [string, string] {
+function parsePair(pair: string, { keys, otherwise }: KnownKeys): [string, string] {
   const [, key, raw] = /^([A-Za-z]+)=(.*)$/.exec(pair) ?? []
-  const rule = key === undefined ? undefined : VALUES.get(key)
-  if (key !== undefined && CLAIMS.includes(key) && !keys.includes(key)) {
-    throw new GrammarError(`its query has "${key}", which does not lock a flake of this scheme: leave it out`)
-  }
-  if (key === undefined || raw === undefined || rule === undefined || !keys.includes(key)) {
+  if (key === undefined || raw === undefined)
     throw new GrammarError(`its query may have ${keys.join(', ')} only, each as key=value`)
+  if (CLAIMS.includes(key) && !keys.includes(key))
+    throw new GrammarError(`its query has "${key}", which does not lock a flake of this scheme: leave it out`)
+  const rule = VALUES.get(key)
+  if (rule === undefined || !keys.includes(key)) {
+    // Behind an @ it may be a piece of a password.
+    const subject = raw.includes('@') ? 'its query' : `its query has ${quote(key)}, and`
+    throw new GrammarError(`${subject} may have ${keys.join(', ')} only${otherwise}`)
   }
   const [pattern, meaning] = rule
-  const value = key === 'rev' ? raw.toLowerCase() : key === 'narHash' ? decode(raw) : raw
+  const value = canonicalValue(key, raw)
   if (!pattern.test(value)) throw new GrammarError(`"${key}" in its query is not ${meaning}`)
   if (key === 'ref') checkNoProposal(value)
   return [key, value]
+}
+
+function canonicalValue(key: string, raw: string): string {
+  if (key === 'rev' || key === 'host') return raw.toLowerCase()
+  return ENCODED.includes(key) ? decode(raw) : raw
 }
 
 /** nix itself prints a narHash with `+`, `/` and `=` encoded; nothing else has a reason to be. */
@@ -99,5 +126,5 @@ function decode(text: string): string {
 }
 
 function encode(key: string, value: string): string {
-  return key === 'narHash' ? encodeURIComponent(value) : value
+  return ENCODED.includes(key) ? encodeURIComponent(value) : value
 }

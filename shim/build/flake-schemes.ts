@@ -1,4 +1,4 @@
-import { checkRef, isRev } from './flake-query.ts'
+import { checkRef, isRev, type KnownKeys } from './flake-query.ts'
 import { GrammarError } from './grammar.ts'
 
 /** What one scheme makes of the text between its colon and the query. */
@@ -8,39 +8,53 @@ export interface Located {
   readonly rev?: string | undefined
 }
 
-export interface Scheme {
+/** Keys of the query that are not known could say something of the content, which nobody would check, or be for the server. */
+export interface Scheme extends KnownKeys {
   readonly local: boolean
   /** What names one content for ever. */
   readonly lockedBy: 'rev' | 'narHash'
-  /** Query keys that it knows. No other fact of the content can be given: nobody would check it. */
-  readonly keys: readonly string[]
+  /** The host that is asked unless the query names another. */
+  readonly host?: string
   /** Throws a GrammarError. */
   readonly locate: (scheme: string, rest: string) => Located
 }
 
-const FORGE_KEYS = ['rev', 'ref', 'dir']
-const GIT_KEYS = [...FORGE_KEYS, 'submodules', 'shallow', 'allRefs']
-const FORGE: Scheme = { local: false, lockedBy: 'rev', keys: FORGE_KEYS, locate: locateForge }
-const GIT: Scheme = { local: false, lockedBy: 'rev', keys: GIT_KEYS, locate: locateRemote }
-const TARBALL: Scheme = { local: false, lockedBy: 'narHash', keys: ['narHash', 'dir'], locate: locateRemote }
+const VERSION_KEYS = ['rev', 'ref', 'dir']
+const SIGNATURE_KEYS = ['verifyCommit', 'publicKey', 'keytype']
+const GIT_KEYS = [...VERSION_KEYS, 'submodules', 'shallow', 'allRefs', 'lfs', 'exportIgnore', ...SIGNATURE_KEYS]
+const GIT: Scheme = { local: false, lockedBy: 'rev', keys: GIT_KEYS, otherwise: '', locate: locateRemote }
+const TARBALL: Scheme = {
+  local: false,
+  lockedBy: 'narHash',
+  keys: ['narHash', 'dir'],
+  otherwise: ', as the content must not depend on it: for a revision write git+https://HOST/OWNER/REPO?rev=REV',
+  locate: locateRemote,
+}
 
 const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
-  ['github', FORGE],
-  ['gitlab', FORGE],
-  ['sourcehut', FORGE],
+  ['github', forge('github.com')],
+  ['gitlab', forge('gitlab.com')],
+  ['sourcehut', forge('git.sr.ht')],
   ['git+https', GIT],
   ['git+http', GIT],
   ['git+ssh', GIT],
   ['git+file', { ...GIT, local: true, locate: locateFile }],
   ['tarball+https', TARBALL],
   ['tarball+http', TARBALL],
-  ['tarball+file', { ...TARBALL, local: true, locate: locateFile }],
-  ['path', { ...TARBALL, local: true, locate: locatePath }],
+  ['tarball+file', { ...TARBALL, local: true, otherwise: '', locate: locateFile }],
+  ['path', { ...TARBALL, local: true, otherwise: '', locate: locatePath }],
   // Nix does not look at a rev or ref in the query of this one.
-  ['flake', { ...FORGE, keys: ['dir'], locate: locateRegistry }],
+  ['flake', { local: false, lockedBy: 'rev', keys: ['dir'], otherwise: '', locate: locateRegistry }],
 ])
 
-const SEGMENT = /^(?:[A-Za-z0-9_.~@+=:,-]|%[0-9A-F]{2})+$/
+function forge(host: string): Scheme {
+  const otherwise = `: for more write git+https://${host}/OWNER/REPO`
+  return { local: false, lockedBy: 'rev', keys: [...VERSION_KEYS, 'host'], host, otherwise, locate: locateForge }
+}
+
+/** What a segment of a path cannot have. A server may know what to make of a star: https://…/app/0.1.*.tar.gz. */
+const ODD = /[^A-Za-z0-9_.~@+=:,-]/
+const ODD_IN_TARBALL = /[^A-Za-z0-9_.~@+=:,*-]/
 const HOST = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\])(?::\d{1,5})?$/
 const SSH_USER = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
 const FORGE_NAME = /^(?!\.{1,2}$)[A-Za-z0-9_.~][A-Za-z0-9_.~-]*$/
@@ -53,7 +67,12 @@ export function findScheme(name: string): Scheme {
 }
 
 function locateForge(scheme: string, rest: string): Located {
-  const [owner = '', repo = '', ...version] = rest.split('/')
+  const [owner = '', repo = '', ...version] = withoutSlash(rest).split('/')
+  if (/%2f/i.test(owner)) {
+    // To Nix 2.26 owner/group%2Frepo is the branch "repo" of owner/group.
+    const { host } = findScheme(scheme)
+    throw new GrammarError(`some versions of Nix misread its "%2F": write git+https://${host}/GROUP/SUBGROUP/REPO`)
+  }
   if (!FORGE_NAME.test(owner) || !FORGE_NAME.test(repo)) {
     throw new GrammarError(`"${scheme}:" is not followed by owner/repo`)
   }
@@ -61,7 +80,7 @@ function locateForge(scheme: string, rest: string): Located {
 }
 
 function locateRegistry(scheme: string, rest: string): Located {
-  const [id = '', ...version] = rest.split('/')
+  const [id = '', ...version] = withoutSlash(rest).split('/')
   if (!REGISTRY_ID.test(id)) throw new GrammarError('"flake:" is not followed by the id of a registry entry')
   const last = version.at(-1)
   if (version.length > 1 && last !== undefined && isRev(last)) {
@@ -77,10 +96,13 @@ function parseVersion(segments: readonly string[]): { rev?: string; ref?: string
 }
 
 function locateRemote(scheme: string, rest: string): Located {
-  const [, authority, path] = /^\/\/([^/]*)(\/.*)$/.exec(rest) ?? []
+  const isTarball = scheme.startsWith('tarball+')
+  const [, authority, path] = /^\/\/([^/]*)(\/.*)$/.exec(isTarball ? rest : withoutSlash(rest)) ?? []
   if (authority === undefined || path === undefined)
     throw new GrammarError(`"${scheme}:" is not followed by //host/path`)
-  return { source: `${scheme}://${parseAuthority(scheme, authority)}${parsePath(path)}` }
+  return {
+    source: `${scheme}://${parseAuthority(scheme, authority)}${parsePath(path, isTarball ? ODD_IN_TARBALL : ODD)}`,
+  }
 }
 
 function parseAuthority(scheme: string, authority: string): string {
@@ -98,30 +120,38 @@ function parseAuthority(scheme: string, authority: string): string {
 }
 
 function locateFile(scheme: string, rest: string): Located {
-  if (!rest.startsWith('///')) throw new GrammarError(`"${scheme}:" is not followed by ///absolute/path`)
-  return { source: `${scheme}://${parsePath(rest.slice(2))}` }
+  const path = scheme.startsWith('tarball+') ? rest : withoutSlash(rest)
+  if (!path.startsWith('///')) throw new GrammarError(`"${scheme}:" is not followed by ///absolute/path`)
+  return { source: `${scheme}://${parsePath(path.slice(2), ODD)}` }
 }
 
 function locatePath(scheme: string, rest: string): Located {
-  if (!rest.startsWith('/')) throw new GrammarError('"path:" is not followed by an absolute path')
-  return { source: `${scheme}:${parsePath(rest)}` }
+  const path = withoutSlash(rest)
+  if (!path.startsWith('/')) throw new GrammarError('"path:" is not followed by an absolute path')
+  return { source: `${scheme}:${parsePath(path, ODD)}` }
 }
 
-function parsePath(path: string): string {
+/** A repository or a folder is the same with a slash at its end. */
+function withoutSlash(rest: string): string {
+  return rest.endsWith('/') && !rest.endsWith('//') ? rest.slice(0, -1) : rest
+}
+
+function parsePath(path: string, odd: RegExp): string {
   return path
     .split('/')
-    .map((segment, index) => (index === 0 ? segment : parseSegment(segment)))
+    .map((segment, index) => (index === 0 ? segment : parseSegment(segment, odd)))
     .join('/')
 }
 
-function parseSegment(segment: string): string {
+function parseSegment(segment: string, odd: RegExp): string {
   if (segment === '') throw new GrammarError('its path has an empty segment ("//", or "/" at the end)')
   if (segment === '.' || segment === '..') throw new GrammarError('its path has a "." or ".." segment')
   if (segment.startsWith('-')) throw new GrammarError('a segment of its path starts with "-"')
   const upper = segment.replace(/%[0-9a-f]{2}/gi, code => code.toUpperCase())
-  if (!SEGMENT.test(upper)) throw new GrammarError('its path has a character that does not belong there')
+  const [found] = odd.exec(upper.replace(/%[0-9A-F]{2}/g, '')) ?? []
+  if (found !== undefined) throw new GrammarError(`its path has a "${found}", which does not belong there`)
   if (!isUtf8(upper)) throw new GrammarError('its path has encoded bytes that are no UTF-8')
-  return upper.replace(/%(..)/g, parseEncoded)
+  return upper.replace(/%(..)/g, (code, hex: string) => parseEncoded(code, hex, odd))
 }
 
 function isUtf8(encoded: string): boolean {
@@ -133,8 +163,11 @@ function isUtf8(encoded: string): boolean {
 }
 
 /** Only a space and what is not ASCII have a reason to be encoded: everything else could hide something. */
-function parseEncoded(code: string, hex: string): string {
+function parseEncoded(code: string, hex: string, odd: RegExp): string {
   const byte = Number.parseInt(hex, 16)
-  if (byte !== 0x20 && byte < 0x80) throw new GrammarError(`its path has ${code}: write that character as it is`)
-  return code
+  if (byte === 0x20 || byte >= 0x80) return code
+  const isOdd = odd.test(String.fromCharCode(byte))
+  throw new GrammarError(
+    `its path has ${code}${isOdd ? ', which does not belong there' : ': write that character as it is'}`,
+  )
 }

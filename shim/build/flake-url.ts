@@ -1,4 +1,5 @@
 import { FinalError } from '../errors.ts'
+import { quote } from '../quote.ts'
 import { formatQuery, parseQuery } from './flake-query.ts'
 import { findScheme } from './flake-schemes.ts'
 import { GrammarError, quoteForError } from './grammar.ts'
@@ -9,7 +10,10 @@ export interface FlakeUrl {
   readonly url: string
   /** `github`, `git+https`, `path`, `tarball+https`, `flake` … A bare `https://….tar.gz` is `tarball+https`. */
   readonly scheme: string
-  /** What policy patterns match: the URL without its query and, for `github:` and its like, without rev or ref. */
+  /**
+   * What policy patterns match: the URL without its query and, for `github:` and its like, without rev or ref. With another host
+   * than the forge's own it is `github+https://HOST/OWNER/REPO`, which no pattern for `github:` matches.
+   */
   readonly source: string
   /** Read from this machine rather than from the network. */
   readonly local: boolean
@@ -36,16 +40,18 @@ const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
   [/^-/, 'it starts with "-"'],
   [/\s/, 'it has white space or a line break'],
   [/#/, 'it has a "#": the package is named by its own key'],
-  [/["'`$\\;|<>(){}^*!]/, 'it has a character that means something to a shell'],
   [/[^\x21-\x7e]/, 'it has a character outside of printable ASCII'],
 ]
+
+/** Means something to a shell, and nothing in a flake URL. */
+const ODD = /["'`$\\;|<>(){}^!]/
 
 /** What nix takes for a tarball although the scheme does not say so. */
 const BARE_TARBALL = /^(?:https?|file):\/\/[^?]+\.(?:zip|tar|tgz|tar\.(?:gz|xz|bz2|zst))(?:\?|$)/
 
 /**
- * Grammar: flake references of Nix 2.8 to 2.34, less what could lead elsewhere: no `host`, no relative path, no
- * fragment, no password. Throws `RecipeInvalid`; its message never holds user info or a query.
+ * Grammar: flake references of Nix 2.8 to 2.34, less what could lead elsewhere: no relative path, no fragment, no password,
+ * and nothing that one version reads in another way. Throws `RecipeInvalid`; its message never holds user info or a query.
  */
 export function parseFlakeUrl(text: string): FlakeUrl {
   try {
@@ -63,29 +69,43 @@ function checkText(text: string): void {
   if (text.length > MAX_LENGTH)
     throw new GrammarError(`it has ${text.length} characters, at most ${MAX_LENGTH} are allowed`)
   for (const [pattern, problem] of FORBIDDEN) if (pattern.test(text)) throw new GrammarError(problem)
+  const [odd] = ODD.exec(text) ?? []
+  if (odd !== undefined) throw new GrammarError(`it has a ${quote(odd)}, which no flake URL can have`)
 }
 
 function parse(text: string): FlakeUrl {
   const [, name, rest, query] = /^([a-z0-9+]+):([^?]*)(?:\?(.*))?$/.exec(text) ?? []
   if (name === undefined || rest === undefined) throw new GrammarError('it has no scheme')
   const scheme = findScheme(name)
-  const params = parseQuery(query, scheme.keys)
+  // First, as it finds what could be a password.
   const { source, ref, rev } = scheme.locate(name, rest)
+  const params = parseQuery(query, scheme)
   if ((rev ?? ref) !== undefined && (params.has('ref') || params.has('rev'))) {
     throw new GrammarError('a rev or ref stands both in its path and in its query')
   }
   const suffix = [ref, rev].map(part => (part === undefined ? '' : `/${part}`)).join('')
   const place = `${nixSpelling(source)}${suffix}`
   const narHash = params.get('narHash')
-  const bare = new Map([...params].filter(([key]) => key !== 'narHash'))
+  const withHash = without(params, params.get('host') === scheme.host ? ['host'] : [])
   return {
-    url: `${place}${formatQuery(params)}`,
+    url: `${place}${formatQuery(withHash)}`,
     scheme: name,
-    source,
+    source: withHost(source, withHash.get('host')),
     local: scheme.local,
     locked: scheme.lockedBy === 'rev' ? rev !== undefined || params.has('rev') : narHash !== undefined,
-    ...(narHash !== undefined && { content: { narHash, url: `${place}${formatQuery(bare)}` } }),
+    ...(narHash !== undefined && {
+      content: { narHash, url: `${place}${formatQuery(without(withHash, ['narHash']))}` },
+    }),
   }
+}
+
+function without(params: ReadonlyMap<string, string>, keys: readonly string[]): ReadonlyMap<string, string> {
+  return new Map([...params].filter(([key]) => !keys.includes(key)))
+}
+
+/** Whoever may have what a forge's own host has may not have the same of any host. */
+function withHost(source: string, host: string | undefined): string {
+  return host === undefined ? source : source.replace(':', `+https://${host}/`)
 }
 
 /** Nix 2.8 knows `https://….tar.gz` but no `tarball+https://`; every later Nix knows both. */

@@ -63,6 +63,7 @@ async function runInHelper(helpers: Helpers, job: BuildJob, { signal, onProgress
       signal: AbortSignal.any([signal, late]),
       graceMs: GRACE_MS,
       onReport,
+      isLast: () => last !== undefined,
     })
     if (last && last.kind !== 'failed') return last
     if (signal.aborted) throw calledOff(job.recipe, signal)

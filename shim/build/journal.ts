@@ -15,6 +15,8 @@ export interface Journal {
   read(line: string): Promise<void>
   /** The last error messages at the level of nix's own, first to last. */
   readonly errors: readonly NixError[]
+  /** Settings that nix said it ignores. */
+  readonly ignored: readonly string[]
   /** The last lines that other programs wrote to nix's standard error. */
   readonly foreign: readonly string[]
   /** The last lines of a builder's log, of the latest builder unless told otherwise. */
@@ -28,12 +30,14 @@ const MAX_PROGRESS_LINE_LENGTH = 4096
 /** The last one is what ended nix; the one before it may be what that came from. */
 const MAX_ERRORS = 20
 const MAX_ERROR_LENGTH = 16_384
+const MAX_IGNORED = 5
 /** Builders whose last lines are remembered. */
 const MAX_BUILDERS = 64
 
 export function createJournal(log: RunLog, onProgress: (progress: BuildProgress) => void): Journal {
   const readNixLog = createNixLogReader()
   const errors: NixError[] = []
+  const ignored: string[] = []
   const foreign: string[] = []
   const tails = new Map<string, string[]>()
 
@@ -46,6 +50,7 @@ export function createJournal(log: RunLog, onProgress: (progress: BuildProgress)
   }
   return {
     errors,
+    ignored,
     foreign,
     builderTail: derivation => (derivation === undefined ? [...tails.values()].at(-1) : tails.get(derivation)) ?? [],
     async read(line) {
@@ -58,6 +63,7 @@ export function createJournal(log: RunLog, onProgress: (progress: BuildProgress)
         case 'message':
           if (entry.severity === 'error')
             pushBounded(errors, { text: copyStart(entry.text, MAX_ERROR_LENGTH), own: entry.own }, MAX_ERRORS)
+          if (entry.severity === 'warning') noteIgnored(ignored, entry.text)
           return log.write(`${entry.severity}: ${entry.text}`)
         case 'foreign':
           pushBounded(foreign, copyTail(entry.line), MAX_TAIL_LINES)
@@ -68,6 +74,14 @@ export function createJournal(log: RunLog, onProgress: (progress: BuildProgress)
       }
     },
   }
+}
+
+/** As a client tells of itself, and a daemon of its client. */
+const IGNORED = /^(?:warning: )?(ignoring (?:untrusted substituter|the client-specified setting) .{1,300})/
+
+function noteIgnored(ignored: string[], text: string): void {
+  const [, words] = IGNORED.exec(text) ?? []
+  if (words !== undefined && !ignored.includes(words)) pushBounded(ignored, copyTail(words), MAX_IGNORED)
 }
 
 function copyTail(line: string): string {

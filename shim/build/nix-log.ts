@@ -39,9 +39,11 @@ export function derivationName(drvPath: string): string {
 function trackBuilds(): Tracker {
   const running = createRunningBuilds()
   const counters = createCounters()
-  const building = (): NixLogEntry => {
-    const current = running.latest()
-    return { phase: 'building', ...counters.total(), ...(current === undefined ? {} : { current }) }
+  /** Nothing is under way and nothing is done: a build that has failed takes its counts with it. */
+  const building = (): NixLogEntry | undefined => {
+    const [current, counts] = [running.latest(), counters.total()]
+    if (current === undefined && counts.expected === 0) return undefined
+    return { phase: 'building', ...counts, ...(current === undefined ? {} : { current }) }
   }
   return line => {
     if (line.action === 'stop') {

@@ -17,12 +17,21 @@ export function readMessage(message: NixMessage): NixWords | undefined {
   const text = cleanText(message.raw_msg ?? message.msg).trim()
   if (text === '') return undefined
   if (message.level > Level.warning) return { phase: 'message', severity: 'notice', text }
-  if (message.level === Level.warning) return { phase: 'message', severity: 'warning', text }
+  if (message.level === Level.warning) return readWarning(text)
   if (isOwn(message)) return { ...readError(message, text), own: true }
   if (NOTES.some(start => text.startsWith(start))) return undefined
-  if (text.startsWith('warning: ')) return { phase: 'message', severity: 'warning', text }
+  if (text.startsWith(WARNING)) return readWarning(text)
   if (text.startsWith('trace: ')) return { phase: 'message', severity: 'notice', text }
   return readError(message, text)
+}
+
+const WARNING = 'warning:'
+
+/** Its own have that word before them already, and those that a daemon passes on twice. */
+function readWarning(text: string): NixWords {
+  let words = text
+  while (words.startsWith(WARNING)) words = words.slice(WARNING.length).trimStart()
+  return { phase: 'message', severity: 'warning', text: words }
 }
 
 /** What nix logs as text, as it does with all that it passes on, has but a level (JSONLogger in logging.cc, 2.8 to 2.34). */

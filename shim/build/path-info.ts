@@ -9,6 +9,7 @@ import { explainFailedQuery } from './failure.ts'
 import { createJournal } from './journal.ts'
 import { nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
+import { createOutliveOutages } from './outlive-outages.ts'
 import { readPathInfo } from './path-info-answer.ts'
 import type { NixOptions, NixSetup } from './run-recipe.ts'
 
@@ -24,8 +25,17 @@ export async function queryPathInfo(
   const unique = [...new Set(paths)]
   const wrong = unique.find(path => !isStorePath(path))
   if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} is no store path`)
-  if (query.recursive) return askRecursively(setup, unique, query)
-  const there = await onlyThere(unique)
+  const answer = () => (query.recursive ? askRecursively(setup, unique, query) : askFlatly(setup, unique, query))
+  return query.waitForDaemon ? outlive(setup, query)(answer) : answer()
+}
+
+function outlive({ user, nix, logger }: QuerySetup, { signal }: PathQuery) {
+  const onWait = (limitMs: number) => logger.warn({ limitMs }, 'the Nix daemon is away: it is waited for')
+  return createOutliveOutages({ socket: daemonSocket(user.env), signal, onWait, limitMs: nix.daemonWaitMs })
+}
+
+async function askFlatly(setup: QuerySetup, paths: readonly string[], query: PathQuery) {
+  const there = await onlyThere(paths)
   if (there.length === 0) return []
   return (await daemonAnswer(setup, there, query)) ?? askNix(setup, there, query)
 }
@@ -75,7 +85,7 @@ async function daemonAnswer({ user }: QuerySetup, paths: readonly string[], quer
       })
 }
 
-export type QuerySetup = Pick<NixSetup, 'user' | 'dir'> & { readonly nix: Omit<NixOptions, 'maxEvalMemory'> }
+export type QuerySetup = Pick<NixSetup, 'user' | 'dir' | 'logger'> & { readonly nix: Omit<NixOptions, 'maxEvalMemory'> }
 
 interface Question {
   readonly flags: readonly string[]

@@ -18,7 +18,7 @@ export interface Pruning {
   readonly isUsed: (name: string) => boolean
 }
 
-const MAX_CACHES = 256
+const MAX_CACHES = 512
 const MAX_AGE_MS = 30 * 24 * 3_600_000
 const MAX_TOTAL_BYTES = 16 * 1024 ** 3
 /** Of the file system. */

@@ -3,13 +3,16 @@ import { MAX_TIMER_MS } from '../duration.ts'
 import { FinalError, RetryableError, type ShimError, toShimError } from '../errors.ts'
 import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
-import { evaluationArgs, readEvaluation } from './evaluate.ts'
-import { explainFailure, type FailedRun } from './failure.ts'
+import { daemonSocket } from './daemon-path-info.ts'
+import { evaluationArgs, type FlakeAddress, readEvaluation } from './evaluate.ts'
+import { explainFailure, type FailedRun, pointToLog } from './failure.ts'
 import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { withLocalBranch } from './local-branch.ts'
+import { nameMissing } from './missing-paths.ts'
 import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
+import { createOutliveOutages } from './outlive-outages.ts'
 import { fetchArgs, readRealisation, realisationArgs } from './realise.ts'
 import {
   describeMaking,
@@ -22,19 +25,21 @@ import {
   type StorePathRecipe,
 } from './recipe.ts'
 import type { Results, SavedResult } from './results.ts'
-import { createRunId, openRunLog } from './run-log.ts'
+import { createRunId, openRunLog, type RunLog } from './run-log.ts'
 import type { StateDir } from './state-dir.ts'
 
 export interface NixOptions extends NixSettings {
   /** A name on PATH or an absolute path. */
   readonly command: string
+  /** How long a run waits for a Nix daemon that is away, in milliseconds. */
+  readonly daemonWaitMs?: number | undefined
 }
 
 /** What a run needs and does not own. */
 export interface NixSetup {
   readonly dir: StateDir
   readonly user: BuildUser
-  readonly nix: NixOptions
+  readonly nix: NixOptions & Pick<FlakeAddress, 'leadingDot'>
   readonly results: Results
   readonly logger: Logger
   /** A nix runs as the leader of this process group, or has ended. */
@@ -71,8 +76,20 @@ export async function withNix<Result extends { readonly storePath: string }>(
   const log = openRunLog(setup.dir.logs, runId, logger)
   const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
   const signal = AbortSignal.any([call.signal, timeLimit])
-  const run = { ...call, signal, runId, journal: createJournal(log, call.onProgress) }
-  const nix: CallNix = (stage, args) => callNix(setup, recipe, { ...run, timeLimit, stage, args })
+  const run = { ...call, signal, runId }
+  const onWait = (limitMs: number) => {
+    const line = `the Nix daemon is away: it is waited for, ${limitMs / 1000} s at most`
+    logger.warn({ limitMs }, 'the Nix daemon is away: it is waited for')
+    call.onProgress({ phase: 'log', line })
+    void log.write(line)
+  }
+  const outlive = createOutliveOutages({
+    socket: daemonSocket(setup.user.env),
+    signal,
+    onWait,
+    limitMs: setup.nix.daemonWaitMs,
+  })
+  const nix: CallNix = (stage, args) => outlive(() => callNix(setup, recipe, { ...run, log, timeLimit, stage, args }))
   logger.info({ image: recipe.image, namespaces: call.owners.current() }, `${what} started`)
   try {
     const result = await work(run, nix)
@@ -90,7 +107,6 @@ export async function withNix<Result extends { readonly storePath: string }>(
 
 interface Run extends BuildCall {
   readonly runId: string
-  readonly journal: Journal
 }
 
 type CallNix = (stage: FailedRun['stage'], args: readonly string[]) => Promise<string>
@@ -100,7 +116,7 @@ type Made = Omit<SavedResult, 'runId'>
 function make(setup: NixSetup, recipe: Recipe, { runId, onProgress, signal }: Run, nix: CallNix): Promise<Made> {
   if (!isFlakeRecipe(recipe)) {
     onProgress({ phase: 'fetching', doneBytes: 0, expectedBytes: 0 })
-    return fetchStorePath(setup, recipe, nix)
+    return fetchStorePath(setup, recipe, signal, nix)
   }
   onProgress({ phase: 'evaluating', runId })
   return buildPackage(setup, recipe, signal, nix)
@@ -108,10 +124,11 @@ function make(setup: NixSetup, recipe: Recipe, { runId, onProgress, signal }: Ru
 
 async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, signal: AbortSignal, nix: CallNix): Promise<Made> {
   const { results, user } = setup
+  const { leadingDot } = setup.nix
   const { flake, packageName } = recipe
   if (flake.content) checkContent(recipe, flake.content, await nix('evaluating', prefetchArgs(flake.content)))
   const url = await withLocalBranch(flake, user, signal)
-  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe, url)))
+  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe, { url, leadingDot })))
   const link = await results.prepareLink(recipeKey(recipe))
   const { output, package: hints } = derivation
   const stdout = await nix('building', realisationArgs(derivation, link))
@@ -119,12 +136,21 @@ async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, signal: AbortS
   return { storePath, output, flake: flake.url, packageName, ...(hints && { package: hints }) }
 }
 
-async function fetchStorePath({ results }: NixSetup, recipe: StorePathRecipe, nix: CallNix): Promise<Made> {
-  await nix('building', fetchArgs(recipe, await results.prepareLink(recipeKey(recipe))))
+async function fetchStorePath(
+  setup: NixSetup,
+  recipe: StorePathRecipe,
+  signal: AbortSignal,
+  nix: CallNix,
+): Promise<Made> {
+  const link = await setup.results.prepareLink(recipeKey(recipe))
+  await nix('building', fetchArgs(recipe, link)).catch(async error => {
+    throw await nameMissing(setup, recipe, error, signal)
+  })
   return { storePath: recipe.storePath, output: 'out' }
 }
 
 interface NixCall extends Run {
+  readonly log: RunLog
   /** Aborted when the run has taken too long. */
   readonly timeLimit: AbortSignal
   readonly stage: FailedRun['stage']
@@ -133,7 +159,10 @@ interface NixCall extends Run {
 
 /** Returns what nix wrote to its standard output. */
 async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, call: NixCall): Promise<string> {
-  const { args, signal, journal, stage, runId } = call
+  const { args, signal, timeLimit, log, stage, runId, onProgress } = call
+  const journal = createJournal(log, onProgress)
+  const aborted = { timeLimit, runId, journal, stateDir: dir.root, timeoutMs: nix.timeoutMs }
+  if (signal.aborted) throw explainAbort(recipe, aborted)
   const { stdout, ...exit } = await runNix({
     command: nix.command,
     args: [...args, ...nixFlags(nix)],
@@ -143,10 +172,10 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
     onLine: journal.read,
   })
   if (exit.exitCode === 0) return stdout
-  if (signal.aborted) throw explainAbort(recipe, call, nix.timeoutMs)
+  if (signal.aborted) throw explainAbort(recipe, aborted)
   const { errors, foreign, builderTail } = journal
-  const { maxEvalMemory } = nix
-  throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory, exit, errors, foreign, builderTail })
+  const known = { errors, foreign, builderTail, ignored: journal.ignored }
+  throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
 }
 
 /** Read by the garbage collector of nix (Boehm's), which has all values of an evaluation. */
@@ -154,12 +183,17 @@ function limitMemory(user: BuildUser, bytes: number): BuildUser {
   return { ...user, env: { ...user.env, GC_MAXIMUM_HEAP_SIZE: String(bytes) } }
 }
 
-function explainAbort(recipe: Recipe, { timeLimit, journal, runId }: NixCall, timeoutMs: number): ShimError {
+interface Aborted extends Pick<NixCall, 'timeLimit' | 'runId'> {
+  readonly journal: Journal
+  readonly stateDir: string
+  readonly timeoutMs: number
+}
+
+function explainAbort(recipe: Recipe, { timeLimit, journal, runId, stateDir, timeoutMs }: Aborted): ShimError {
   const subject = describeMaking(recipe)
   if (!timeLimit.aborted) return new RetryableError('Cancelled', `${subject} was called off`)
   const tail = journal.builderTail()
-  const words =
-    tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n(the whole log: ${runId}.log on the node)`
+  const words = tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n${pointToLog({ stateDir, runId })}`
   const limit = `${Math.round(timeoutMs / 1000)} s (nix.timeout in the config)`
   return new FinalError('BuildTimedOut', `${subject} took longer than ${limit}.${words}`)
 }

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { chmod, chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { hasCode } from '../error-code.ts'
 import type { Room } from '../fair-excess.ts'
@@ -11,13 +12,14 @@ import type { BuildUser } from './build-user.ts'
 import { openCacheLedger } from './cache-ledger.ts'
 import { createOneByOne } from './one-by-one.ts'
 import { findExcess, listCaches, measureCache, removeCache, roomForCaches } from './prune-caches.ts'
-import { isFlakeRecipe, type Recipe } from './recipe.ts'
+import { isFlakeRecipe, isLocked, type Recipe } from './recipe.ts'
 import { guardState, type StateDir } from './state-dir.ts'
 
 /**
- * What nix and git remember of each source, apart: nix finds a commit in its cache whichever repository it was fetched
- * from. A cache belongs to the build user while a run of its source needs it, and to root at all other times. Runs of two
- * sources may overlap: then neither knows what the other's folder is called.
+ * What nix and git remember, apart for each flake URL: nix takes what anybody has served for a commit of any forge for the content
+ * of that commit, so that a flake could give others their inputs. What git has checked itself, its clones, is shared by all revisions
+ * of a source. A cache belongs to the build user while a run needs it, and to root at all other times. Runs of two sources may
+ * overlap: then neither knows what the other's folders are called.
  */
 export interface SourceCaches {
   /** Runs a task with the user that has the recipe's cache in its environment. It is kept on account of the owners. */
@@ -32,13 +34,26 @@ export interface SourceCachesOptions {
   readonly logger: Logger
   /** What all of them may take. */
   readonly room?: (dir: string) => Promise<Room>
+  /** How long the cache of an unlocked flake is used, in milliseconds. */
+  readonly unlockedMs?: number
+  readonly accountAfterMs?: number
 }
+
+/**
+ * As long as nix believes what it was told of a branch (its default tarball-ttl). Who could once write that branch could have the
+ * cache know commits that it will have later.
+ */
+const UNLOCKED_MS = 3_600_000
+/** Not at once: whoever used the cache goes on now. */
+const ACCOUNT_AFTER_MS = 500
 
 export function createSourceCaches({
   dir: { root, caches: dir },
   user,
   logger,
   room = roomForCaches,
+  unlockedMs = UNLOCKED_MS,
+  accountAfterMs = ACCOUNT_AFTER_MS,
 }: SourceCachesOptions): SourceCaches {
   const inTurn = createOneByOne()
   const account = createOneByOne()
@@ -47,14 +62,21 @@ export function createSourceCaches({
   const openLedger = lazy(async () => openCacheLedger(root, dir, await listCaches(pruning)))
   let areClosed = false
 
-  const open = (name: string) =>
+  const open = ({ name, clones }: CacheNames) =>
     inTurn(async () => {
       if (!areClosed) await closeAll(dir)
       areClosed = true
       const path = join(dir, name)
-      await mkdir(path, { recursive: true, mode: 0o700 })
-      if (user.uid !== undefined && user.gid !== undefined) await chown(path, user.uid, user.gid)
-      uses.set(name, (uses.get(name) ?? 0) + 1)
+      const clonesPath = clones === undefined ? undefined : join(dir, clones)
+      if (clonesPath !== undefined) {
+        await makeFolder(clonesPath)
+        await give(clonesPath, user)
+      }
+      const isNew = await makeFolder(path)
+      // While it is root's alone: its user may put anything in the place of what it finds.
+      if (isNew && clonesPath !== undefined) await linkClones(path, clonesPath, user)
+      await give(path, user)
+      for (const used of namesIn({ name, clones })) uses.set(used, (uses.get(used) ?? 0) + 1)
       return path
     })
   const close = (name: string) =>
@@ -72,42 +94,78 @@ export function createSourceCaches({
         if (await removeCache(pruning, excess.name).catch(isGone)) ledger.forget(excess.name)
       await ledger.save()
     })
+  const forgetOld = async (name: string) => {
+    const made = await stat(join(dir, name)).then(({ birthtimeMs }) => birthtimeMs, isGone)
+    if (typeof made === 'number' && Date.now() - made >= unlockedMs) await removeCache(pruning, name)
+  }
+  const accounting = new Set<Promise<void>>()
+  const settleLater = (name: string, owners: readonly string[]) => {
+    const done = delay(accountAfterMs)
+      .then(() => settle(name, owners))
+      .catch(warn)
+      .finally(() => accounting.delete(done))
+    accounting.add(done)
+  }
   const warn = (err: unknown) => logger.warn({ err }, 'tidying the caches of sources failed')
   return {
     async use(recipe, owners, task) {
-      const name = cacheName(recipe, await guardState(root, () => inTurn(() => readSecret(root))))
-      const path = await guardState(root, () => open(name))
+      const names = cacheNames(recipe, await guardState(root, () => inTurn(() => readSecret(root))))
+      const path = await guardState(root, async () => {
+        if (!isLocked(recipe)) await forgetOld(names.name)
+        return open(names)
+      })
       try {
         return await task({ ...user, env: { ...user.env, XDG_CACHE_HOME: path } })
       } finally {
-        await close(name).catch(warn)
-        void settle(name, owners.current()).catch(warn)
+        for (const name of namesIn(names)) {
+          await close(name).catch(warn)
+          settleLater(name, owners.current())
+        }
       }
     },
-    settled: () => account(async () => {}),
+    settled: async () => void (await Promise.all(accounting)),
   }
 }
 
-/**
- * What a forge serves for a commit nobody checks, and nix takes it for that commit's wherever it comes from: a flake may name as its
- * input another host, and the commit that a later flake of the same repository will have. So each revision is apart. Git checks what
- * it is given, and its clones are worth sharing. A store path comes from binary caches, of which nix remembers what they have.
- */
-function cacheName(recipe: Recipe, secret: string): string {
-  return createHmac('sha256', secret).update(cacheKey(recipe)).digest('hex')
+/** Folders of a recipe's cache. */
+interface CacheNames {
+  readonly name: string
+  /** Where git clones of its source lie. */
+  readonly clones: string | undefined
 }
 
-function cacheKey(recipe: Recipe): string {
-  if (!isFlakeRecipe(recipe)) return 'store paths'
+function namesIn({ name, clones }: CacheNames): string[] {
+  return clones === undefined ? [name] : [name, clones]
+}
+
+/** All binary caches are one source: nix remembers what they have. */
+function cacheNames(recipe: Recipe, secret: string): CacheNames {
+  const nameOf = (key: string) => createHmac('sha256', secret).update(key).digest('hex')
+  if (!isFlakeRecipe(recipe)) return { name: nameOf('store paths'), clones: undefined }
   const { scheme, source, url } = recipe.flake
-  return scheme.startsWith('git+') ? source : withoutFolder(url)
+  return {
+    name: nameOf(`flake ${url}`),
+    clones: scheme.startsWith('git+') ? nameOf(`clones ${source}`) : undefined,
+  }
 }
 
-/** A folder of a source comes with all of it. */
-function withoutFolder(url: string): string {
-  const [place = '', query = ''] = url.split('?')
-  const others = query.split('&').filter(pair => pair !== '' && !pair.startsWith('dir='))
-  return [place, ...others].join('&')
+/** Returns whether it was not there. */
+async function makeFolder(path: string): Promise<boolean> {
+  return (await mkdir(path, { recursive: true, mode: 0o700 })) !== undefined
+}
+
+async function give(path: string, { uid, gid }: BuildUser): Promise<void> {
+  if (uid !== undefined && gid !== undefined) await chown(path, uid, gid)
+}
+
+/** Where nix has its clones, since 2.4. */
+const CLONES = 'gitv3'
+
+async function linkClones(cache: string, clones: string, user: BuildUser): Promise<void> {
+  const folder = join(cache, 'nix')
+  await mkdir(folder, { mode: 0o700 })
+  await symlink(clones, join(folder, CLONES))
+  await give(folder, user)
 }
 
 const SECRET_BYTES = 32

@@ -33,6 +33,11 @@ export function layOut(root: string): StateDir {
   }
 }
 
+/** Of a run: all that nix and its builders wrote. */
+export function runLogFile(root: string, runId: string): string {
+  return join(layOut(root).logs, `${runId}.log`)
+}
+
 type Ids = Pick<BuildUser, 'uid' | 'gid'>
 
 /** Makes what is missing. The build user must be able to walk through to its folders, and no further. */

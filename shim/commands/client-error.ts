@@ -1,7 +1,8 @@
 import { type ServiceError, status } from '@grpc/grpc-js'
-import { RetryableError } from '../errors.ts'
+import { isErrorCode, RetryableError, reviveError } from '../errors.ts'
+import { ERROR_CODE_HEADER } from '../grpc/status.ts'
 
-/** What a call on the shim's socket failed with: ShimAway, Cancelled, or PullFailed with the shim's message. */
+/** What a call on the shim's socket failed with: ShimAway, Cancelled, or PullFailed with the shim's message, and its error as `cause`. */
 export function clientError(error: unknown, socket: string): RetryableError {
   if (!isServiceError(error)) return new RetryableError('Internal', String(error), { cause: error })
   switch (error.code) {
@@ -18,8 +19,13 @@ export function clientError(error: unknown, socket: string): RetryableError {
     case status.CANCELLED:
       return new RetryableError('Cancelled', 'interrupted', { cause: error })
     default:
-      return new RetryableError('PullFailed', error.details, { cause: error })
+      return new RetryableError('PullFailed', error.details, { cause: toldError(error) })
   }
+}
+
+function toldError(error: ServiceError): Error {
+  const [code] = error.metadata.get(ERROR_CODE_HEADER)
+  return isErrorCode(code) ? reviveError(code, error.details) : error
 }
 
 function isServiceError(error: unknown): error is ServiceError {

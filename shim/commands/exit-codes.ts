@@ -12,6 +12,7 @@ export function exitCodeOf(error: unknown): number {
   if (!(error instanceof ShimError)) return FAILED
   switch (error.code) {
     case 'ConfigInvalid':
+    case 'RecipeInvalid':
       return WRONG_USAGE
     case 'ShimAway':
       return UNREACHABLE

@@ -1,8 +1,13 @@
 import { Client, credentials, Metadata } from '@grpc/grpc-js'
+import { parseFlakeUrl } from '../build/flake-url.ts'
+import { parsePackageName } from '../build/package-name.ts'
+import { parseSystem } from '../build/system.ts'
+import { FinalError, toShimError } from '../errors.ts'
 import { decodePullImageResponse, encodePullImage } from '../pull/cri-messages.ts'
 import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../pull/enbi-messages.ts'
 import { PULL_IMAGE_PATH, WATCH_PATH } from '../pull/paths.ts'
 import { annotationName } from '../recipes/annotations.ts'
+import { normaliseFlakeImage } from '../reference.ts'
 import { createPullView } from '../terminal/pull-view.ts'
 import { clientError } from './client-error.ts'
 
@@ -25,19 +30,41 @@ export interface PullIo {
 
 /**
  * Pulls as a kubelet does – the annotations of a pod come with the call – and shows the progress.
- * Throws ShimAway, PullFailed with the shim's message, or Cancelled.
+ * Throws RecipeInvalid, ShimAway, PullFailed with the shim's message, or Cancelled.
  */
 export async function pull(args: PullArguments, { json, output, signal }: PullIo): Promise<void> {
   const client = new Client(`unix://${args.socket}`, credentials.createInsecure())
   const view = createPullView({ image: args.image, json, output })
   const end = new AbortController()
   try {
+    checkArguments(args)
     await watch(client, args, AbortSignal.any([signal, end.signal]), view.progress)
     view.done(await pullImage(client, args, signal))
+  } catch (error) {
+    view.failed(toShimError(error))
+    throw error
   } finally {
     end.abort()
     view.close()
     client.close()
+  }
+}
+
+/** The shim would speak of the annotations of a pod. */
+function checkArguments({ image, flakeUrl, packageName, system }: PullArguments): void {
+  if (flakeUrl === undefined || packageName === undefined) return
+  check('IMAGE', () => normaliseFlakeImage(image))
+  check('--flake', () => parseFlakeUrl(flakeUrl))
+  check('--package', () => parsePackageName(packageName))
+  if (system !== undefined) check('--system', () => parseSystem(system))
+}
+
+function check(name: string, parse: () => unknown): void {
+  try {
+    parse()
+  } catch (cause) {
+    if (!(cause instanceof FinalError)) throw cause
+    throw new FinalError('RecipeInvalid', `${name}: ${cause.message}`, { cause })
   }
 }
 

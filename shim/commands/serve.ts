@@ -35,7 +35,10 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const connections: { close(): void }[] = []
   const images = lazy(async () => {
     const { createContainerdImages } = await import('../containerd/records.ts')
-    const records = createContainerdImages({ address: config.containerd.address })
+    const records = createContainerdImages({
+      address: config.containerd.address,
+      form: { snapshotter: config.containerd.snapshotter, layers: config.import.layers },
+    })
     connections.push(records)
     return records
   })
@@ -67,11 +70,12 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     stopping: signal,
   })
   const streams = new Map([...service.streams, [STATUS_PATH, status]])
-  const proxy = createProxy({ upstream: config.containerd.address, ...service, streams, onCall, logger })
+  const { address: upstream, imageService } = config.containerd
+  const proxy = createProxy({ upstream, imageService, ...service, streams, onCall, logger })
 
   const fd = takeSystemdSocket(env)
   await proxy.listen(fd === undefined ? { path: config.listen } : { fd })
-  logger.info({ listen: fd === undefined ? config.listen : `fd ${fd}`, upstream: config.containerd.address }, 'serving')
+  logger.info({ listen: fd === undefined ? config.listen : `fd ${fd}`, upstream, imageService }, 'serving')
   await notifySystemd('READY=1', { env, logger })
   const metricsServed = metrics?.serve({ signal, logger })
 
@@ -142,7 +146,8 @@ async function createStages({ config, images, env, logger, ...linking }: StagesO
   const { createBuilder } = await import('../build/builder.ts')
   const { createImporter } = await import('../import/importer.ts')
   const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, logger, env })
-  const queryClosure: QueryClosure = (path, { signal }) => builder.pathInfo([path], { recursive: true, signal })
+  const queryClosure: QueryClosure = (path, { signal }) =>
+    builder.pathInfo([path], { recursive: true, waitForDaemon: true, signal })
   const importer = createImporter({
     containerd,
     stateDir,

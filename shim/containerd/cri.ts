@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { RetryableError } from '../errors.ts'
 import type { Calls } from './calls.ts'
 import { isAway } from './grpc-error.ts'
+import { getImage } from './images.ts'
 import { loadService, type Method } from './protos.ts'
 
 export interface CriImage {
@@ -27,18 +28,31 @@ const VISIBLE_TIMEOUT_MS = 20_000
 /** CRI follows containerd's events within milliseconds, unless it is busy. */
 const POLL_MS = { first: 5, last: 100 }
 
-/** Waits until CRI answers for the reference with that id and a size. Throws ImageNotVisible when it does not in time. */
-export async function waitUntilVisible(calls: Calls, reference: string, id: string): Promise<void> {
+/**
+ * Waits until CRI answers for the reference with that id and a size, or its record is gone: CRI takes up what there is a record of.
+ * Throws ImageNotVisible when there is neither in time.
+ */
+export async function waitUntilVisible(calls: Calls, reference: string, id: string): Promise<'visible' | 'gone'> {
   const giveUpAt = performance.now() + VISIBLE_TIMEOUT_MS
   let last: string | undefined
   for (let pause = POLL_MS.first; performance.now() < giveUpAt; pause = Math.min(pause * 2, POLL_MS.last)) {
     last = (await criImage(calls, reference).catch(unlessStarting))?.id
-    if (last === id) return
+    if (last === id) return 'visible'
+    if (await isGone(calls, reference)) return 'gone'
     await delay(pause)
     calls.signal?.throwIfAborted()
   }
   const found = last ? `CRI still answers with ${last}` : 'CRI does not know it'
   throw new RetryableError('ImageNotVisible', `the image ${reference} is in containerd as ${id}, but ${found}`)
+}
+
+async function isGone(calls: Calls, reference: string): Promise<boolean> {
+  try {
+    return (await getImage(calls, reference)) === undefined
+  } catch (error) {
+    unlessStarting(error)
+    return false
+  }
 }
 
 function unlessStarting(error: unknown): undefined {

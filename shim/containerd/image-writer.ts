@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { RetryableError } from '../errors.ts'
 import { blobInfo, labelBlob, writeBlob } from './content.ts'
 import { waitUntilVisible } from './cri.ts'
 import type { Descriptor } from './diff.ts'
@@ -6,10 +7,11 @@ import { IMAGE_ID_LABEL } from './image-id-label.ts'
 import { getImage, type ImageRecord, putImage } from './images.ts'
 import { hold, type Lease } from './leases.ts'
 import type { Layer } from './unpack.ts'
+import { formLabels, type ImageForm } from './usable.ts'
 
 export interface ImageWriterOptions {
   readonly lease: Lease
-  readonly snapshotter: string
+  readonly form: ImageForm
   /** Normalised reference of the image. */
   readonly image: string
 }
@@ -30,6 +32,8 @@ export interface ImageDocuments {
 export interface ImageNames {
   readonly config: DocumentBlob
   readonly manifest: DocumentBlob
+  /** ChainID of the top layer, empty when there is no layer. */
+  readonly chainId: string
   /** For the image records. */
   readonly labels: Readonly<Record<string, string>>
   /** Throws when a record that has the image's name must stay as it is. */
@@ -51,7 +55,7 @@ export interface ImageWriter {
   sentBytes(): number
 }
 
-export function createImageWriter({ lease, snapshotter, image: name }: ImageWriterOptions): ImageWriter {
+export function createImageWriter({ lease, form, image: name }: ImageWriterOptions): ImageWriter {
   const source = sourceLabel(name)
   let sent = 0
 
@@ -87,14 +91,19 @@ export function createImageWriter({ lease, snapshotter, image: name }: ImageWrit
     write: bytes => write(bytes),
     sentBytes: () => sent,
     async writeDocuments({ config, manifest, layers, chainId }) {
-      const reference = chainId === '' ? {} : { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: chainId }
+      const reference = chainId === '' ? {} : { [`containerd.io/gc.ref.snapshot.${form.snapshotter}`]: chainId }
       await Promise.all([ensure(config, reference), ensure(manifest, contentReferences(config, layers))])
     },
-    async publish({ config, manifest, labels, check }) {
+    async publish({ config, manifest, chainId, labels, check }) {
       const { mediaType, digest, size } = manifest
       const record = {
         target: { mediaType, digest, size },
-        labels: { ...labels, [IMAGE_ID_LABEL]: config.digest, [MANAGED_LABEL]: 'managed' },
+        labels: {
+          ...labels,
+          ...formLabels(form, chainId),
+          [IMAGE_ID_LABEL]: config.digest,
+          [MANAGED_LABEL]: 'managed',
+        },
       }
       // Before the first record, which a refusal would leave.
       const present = await getImage(lease.calls, name)
@@ -103,17 +112,27 @@ export function createImageWriter({ lease, snapshotter, image: name }: ImageWrit
         check(other)
         return true
       }
-      // In this order CRI takes up the image whatever the name pointed at before.
-      await putImage(
-        lease.calls,
-        { ...record, name: config.digest },
-        { mayChange: other => isSameTarget(other, record) },
+      // Who removes an image, as the kubelet does for want of room, takes what its name points at by then. The lease has it all still.
+      for (let tries = 1; tries <= PUBLISH_TRIES; tries += 1) {
+        // In this order CRI takes up the image whatever the name pointed at before.
+        await putImage(
+          lease.calls,
+          { ...record, name: config.digest },
+          { mayChange: other => isSameTarget(other, record) },
+        )
+        await putImage(lease.calls, { ...record, name }, { mayChange })
+        if ((await waitUntilVisible(lease.calls, name, config.digest)) === 'visible') return
+      }
+      throw new RetryableError(
+        'ImageNotVisible',
+        `the image ${name} was removed from containerd ${PUBLISH_TRIES} times before CRI knew it`,
       )
-      await putImage(lease.calls, { ...record, name }, { mayChange })
-      await waitUntilVisible(lease.calls, name, config.digest)
     },
   }
 }
+
+/** Whoever removes images faster does so on purpose. */
+const PUBLISH_TRIES = 3
 
 /** A record of the same image id may be of another manifest, and somebody else's. */
 function isSameTarget(one: Pick<ImageRecord, 'target'>, other: Pick<ImageRecord, 'target'>): boolean {

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import type { Calls } from './calls.ts'
+import type { CallOptions, Calls } from './calls.ts'
 import { unlessMissing } from './grpc-error.ts'
 import { loadService, type Method } from './protos.ts'
 
@@ -24,8 +24,12 @@ export async function createLease(calls: Calls, { id, lifetimeMs, labels }: NewL
 }
 
 /** With `collect`, what nothing else holds is gone when this resolves. A lease that is gone already is fine. */
-export async function deleteLease(calls: Calls, id: string, { collect }: { collect: boolean }): Promise<void> {
-  await unlessMissing(calls.unary(DELETE, { id, sync: collect }))
+export async function deleteLease(
+  calls: Calls,
+  id: string,
+  { collect, ...options }: { readonly collect: boolean } & Pick<CallOptions, 'timeoutMs'>,
+): Promise<void> {
+  await unlessMissing(calls.unary(DELETE, { id, sync: collect }, options))
 }
 
 /** Ids of the leases that a filter of containerd's matches. */

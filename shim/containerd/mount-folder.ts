@@ -5,16 +5,28 @@ import type { Mount } from './snapshots.ts'
  * bind mount for a first layer, else an overlay's upper folder. Undefined for mounts of any other form.
  */
 export function folderOf(mounts: readonly Mount[]): string | undefined {
-  const [mount, ...others] = mounts
-  if (!mount || others.length > 0) return undefined
-  if (mount.type === 'bind') return absolute(mount.source)
-  if (mount.type !== 'overlay') return undefined
-  const upper = mount.options.filter(option => option.startsWith(UPPER))
-  return upper.length === 1 ? absolute(upper[0]?.slice(UPPER.length)) : undefined
+  return foldersOf(mounts)?.[0]
 }
 
-const UPPER = 'upperdir='
+/** That folder, and those of the layers below it, the highest first. */
+export function foldersOf(mounts: readonly Mount[]): readonly string[] | undefined {
+  const [mount, ...others] = mounts
+  if (!mount || others.length > 0) return undefined
+  const folders = mount.type === 'bind' ? [mount.source] : mount.type === 'overlay' ? overlaid(mount) : []
+  return folders.length > 0 && folders.every(isAbsolute) ? folders : undefined
+}
 
-function absolute(path: string | undefined): string | undefined {
-  return path?.startsWith('/') && !path.split('/').includes('..') ? path : undefined
+function overlaid({ options }: Mount): readonly string[] {
+  const [upper, ...moreUpper] = valuesOf('upperdir=', options)
+  const [lower, ...moreLower] = valuesOf('lowerdir=', options)
+  if (upper === undefined || moreUpper.length > 0 || moreLower.length > 0) return []
+  return [upper, ...(lower?.split(':') ?? [])]
+}
+
+function valuesOf(option: string, options: readonly string[]): string[] {
+  return options.filter(text => text.startsWith(option)).map(text => text.slice(option.length))
+}
+
+function isAbsolute(path: string): boolean {
+  return path.startsWith('/') && !path.split('/').includes('..')
 }

@@ -24,8 +24,24 @@ export interface ActiveSnapshot {
   readonly mounts: readonly Mount[]
 }
 
-export async function snapshotExists({ calls, name }: Snapshotter, key: string): Promise<boolean> {
-  return (await unlessMissing(calls.unary(STAT, { snapshotter: name, key }))) !== undefined
+export interface SnapshotInfo {
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** Undefined when there is none of that key. */
+export async function findSnapshot({ calls, name }: Snapshotter, key: string): Promise<SnapshotInfo | undefined> {
+  return (await unlessMissing(calls.unary(STAT, { snapshotter: name, key })))?.info
+}
+
+/** Sets a label; others are kept. */
+export async function labelSnapshot({ calls, name }: Snapshotter, key: string, label: SnapshotLabel): Promise<void> {
+  const info = { name: key, labels: { [label.name]: label.value } }
+  await calls.unary(UPDATE, { snapshotter: name, info, updateMask: { paths: [`labels.${label.name}`] } })
+}
+
+export interface SnapshotLabel {
+  readonly name: string
+  readonly value: string
 }
 
 /** `parent` is a chainID, empty for the first layer. */
@@ -55,6 +71,11 @@ export async function removeSnapshot({ calls, name }: Snapshotter, key: string):
   await cleanUp.unary(REMOVE, { snapshotter: name, key }, { timeoutMs: REMOVE_TIMEOUT_MS }).catch(() => {})
 }
 
+/** Throws when others are on top of it. */
+export async function forgetSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
+  await unlessMissing(calls.unary(REMOVE, { snapshotter: name, key }))
+}
+
 const mount = v.object({
   type: v.string(),
   source: v.string(),
@@ -79,8 +100,16 @@ interface KeyRequest {
   readonly key: string
 }
 
+interface UpdateRequest {
+  readonly snapshotter: string
+  readonly info: { readonly name: string; readonly labels: Readonly<Record<string, string>> }
+  readonly updateMask: { readonly paths: readonly string[] }
+}
+
 const method = loadService('snapshots.proto', 'containerd.services.snapshots.v1.Snapshots')
-const STAT: Method<KeyRequest, object> = method('Stat', v.object({}))
+const info = v.object({ labels: v.record(v.string(), v.string()) })
+const STAT: Method<KeyRequest, { info: SnapshotInfo }> = method('Stat', v.object({ info }))
+const UPDATE: Method<UpdateRequest, object> = method('Update', v.object({}))
 const PREPARE: Method<PrepareRequest, { mounts: Mount[] }> = method('Prepare', v.object({ mounts: v.array(mount) }))
 const COMMIT: Method<CommitRequest, object> = method('Commit', v.object({}))
 const REMOVE: Method<KeyRequest, object> = method('Remove', v.object({}))

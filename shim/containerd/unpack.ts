@@ -1,10 +1,11 @@
-import { FinalError, RetryableError } from '../errors.ts'
+import { FinalError } from '../errors.ts'
 import { chainOf, chainsOf } from './chain.ts'
 import { blobInfo, labelBlob } from './content.ts'
 import { applyLayer, type Descriptor } from './diff.ts'
 import { GrpcError } from './grpc-error.ts'
-import { hold, type Lease } from './leases.ts'
-import { commitSnapshot, prepareSnapshot, removeSnapshot, type Snapshotter, snapshotExists } from './snapshots.ts'
+import type { LayerKeeper } from './layer-keeper.ts'
+import type { Lease } from './leases.ts'
+import { prepareSnapshot, removeSnapshot } from './snapshots.ts'
 
 /** Label of a layer's blob: digest of its uncompressed tar. */
 const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'
@@ -23,31 +24,28 @@ export interface Unpacker {
   expect(layer: Descriptor, place: number): void
   /**
    * The image's real layers: unpacks what is not yet. Returns the chainID of the top layer, empty for no layers.
-   * Throws ArchiveInvalid when a layer is not what the config promises. `verified`: they were seen to be before.
+   * Throws ArchiveInvalid when a layer is not what the config promises.
    */
-  complete(layers: readonly Layer[], options?: { readonly verified: boolean }): Promise<string>
+  complete(layers: readonly Layer[]): Promise<string>
 }
 
 export interface UnpackerOptions {
-  readonly lease: Lease
-  /** `overlayfs` */
-  readonly snapshotter: string
+  readonly keeper: LayerKeeper
   readonly onUnpacked: (done: number) => void
 }
 
-/** Everything is done in the name of the lease: what turns out to be of no use is collected with it. */
-export function createUnpacker({ lease, snapshotter: name, onUnpacked }: UnpackerOptions): Unpacker {
-  const snapshotter = { calls: lease.calls, name }
+/** What turns out to be of no use is collected with the keeper's lease. */
+export function createUnpacker({ keeper, onUnpacked }: UnpackerOptions): Unpacker {
   const chain: Unpacked[] = []
   /** By place. */
   const expected: string[] = []
   let queue: Promise<void> = Promise.resolve()
   let expecting = true
 
-  async function unpackNext(layer: Descriptor, diffId?: string): Promise<void> {
-    const parent = chain.at(-1)?.chainId ?? ''
-    chain.push(await unpackLayer({ lease, snapshotter, parent }, layer, diffId))
-    onUnpacked(chain.length)
+  async function unpack(place: number, layer: Descriptor, diffId?: string): Promise<void> {
+    const parent = chain[place - 1]?.chainId ?? ''
+    chain[place] = await unpackLayer({ keeper, parent }, layer, diffId)
+    onUnpacked(place + 1)
   }
 
   return {
@@ -62,23 +60,23 @@ export function createUnpacker({ lease, snapshotter: name, onUnpacked }: Unpacke
       queue = queue.then(async () => {
         if (!expecting) return
         try {
-          await unpackNext(layer)
+          await unpack(chain.length, layer)
         } catch {
           // A guess may be wrong; when it was not, the same comes up again where it counts.
           expecting = false
         }
       })
     },
-    async complete(layers, { verified } = { verified: false }) {
+    async complete(layers) {
       expecting = false
       await queue
-      if (layers.length === 0) return ''
-      const top = chainsOf(layers.map(({ diffId }) => diffId)).at(-1) ?? ''
-      if (verified && (await isUnpacked(lease, snapshotter, top))) return top
+      const chainIds = chainsOf(layers.map(({ diffId }) => diffId))
+      await keeper.inspect(chainIds)
       chain.length = agreeing(chain, layers)
-      for (const layer of layers.slice(chain.length)) await unpackNext(layer, layer.diffId)
+      for (const [place, layer] of layers.entries())
+        if (place >= chain.length || keeper.isLost(chainIds[place] ?? '')) await unpack(place, layer, layer.diffId)
       for (const [index, layer] of layers.entries()) checkDiffId(layer, chain[index]?.diffId)
-      return top
+      return chain[layers.length - 1]?.chainId ?? ''
     },
   }
 }
@@ -90,44 +88,21 @@ interface Unpacked {
 }
 
 export interface Place {
-  readonly lease: Lease
-  readonly snapshotter: Snapshotter
+  readonly keeper: LayerKeeper
   /** ChainID of the layers below, empty for none. */
   readonly parent: string
 }
 
 async function unpackLayer(place: Place, layer: Descriptor, promised?: string): Promise<Unpacked> {
-  const { lease, snapshotter, parent } = place
+  const { keeper, parent } = place
   const { digest } = layer
-  const known = digest === promised && !mayBeCompressed(layer) ? digest : await knownDiffId(lease, layer)
+  const known = digest === promised && !mayBeCompressed(layer) ? digest : await knownDiffId(keeper.lease, layer)
   if (known !== undefined) {
     const chainId = chainOf(parent, known)
-    if (await isUnpacked(lease, snapshotter, chainId)) return { digest, diffId: known, chainId }
+    if (!keeper.isLost(chainId) && (await keeper.has(chainId))) return { digest, diffId: known, chainId }
   }
   const diffId = await extractLayer(place, layer)
   return { digest, diffId, chainId: chainOf(parent, diffId) }
-}
-
-/** Whether the snapshot and with it all below are there; the lease keeps them then. */
-export async function isUnpacked(lease: Lease, snapshotter: Snapshotter, chainId: string): Promise<boolean> {
-  await hold(lease, { snapshot: chainId, snapshotter: snapshotter.name })
-  return snapshotExists(snapshotter, chainId)
-}
-
-interface Filled {
-  readonly lease: Lease
-  readonly snapshotter: Snapshotter
-  readonly key: string
-}
-
-/**
- * Gives a filled snapshot its name. When another import was faster, the lease holds that one's from now on; throws
- * ImportInterrupted when it has gone again already.
- */
-export async function commitHeld({ lease, snapshotter, key }: Filled, name: string): Promise<void> {
-  if (await commitSnapshot(snapshotter, key, name)) return
-  if (await isUnpacked(lease, snapshotter, name)) return
-  throw new RetryableError('ImportInterrupted', `the snapshot ${name}, which another import had made, is gone again`)
 }
 
 /**
@@ -147,15 +122,16 @@ function mayBeCompressed({ mediaType }: Pick<Descriptor, 'mediaType'>): boolean 
 }
 
 /** Unpacks a blob of the content store into a snapshot, named by the chainID that it turns out to have. Returns its diffID. */
-export async function extractLayer({ lease, snapshotter, parent }: Place, layer: Descriptor): Promise<string> {
-  const { key, mounts } = await prepareSnapshot(snapshotter, parent)
+export async function extractLayer({ keeper, parent }: Place, layer: Descriptor): Promise<string> {
+  const { lease, snapshotter } = keeper
+  const filled = await prepareSnapshot(snapshotter, parent)
   try {
-    const diffId = await applyLayer(lease.calls, layer, mounts)
-    await commitHeld({ lease, snapshotter, key }, chainOf(parent, diffId))
+    const diffId = await applyLayer(lease.calls, layer, filled.mounts)
+    await keeper.commit(filled, chainOf(parent, diffId))
     if (diffId !== layer.digest) await labelBlob(lease.calls, layer.digest, { [UNCOMPRESSED_LABEL]: diffId })
     return diffId
   } catch (error) {
-    await removeSnapshot(snapshotter, key)
+    await removeSnapshot(snapshotter, filled.key)
     throw isDamaged(error)
       ? new FinalError('ArchiveInvalid', `the layer ${layer.digest} is damaged`, { cause: error })
       : error

@@ -1,8 +1,11 @@
+import { existsSync } from 'node:fs'
 import { type Config, readConfig } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { checkCgroup } from './check-cgroup.ts'
 import { checkContainerd } from './check-containerd.ts'
 import { checkDisk } from './check-disk.ts'
+import { checkImageService } from './check-image-service.ts'
+import { checkImages } from './check-images.ts'
 import { checkLayers } from './check-layers.ts'
 import { checkNix } from './check-nix.ts'
 import { checkPolicy } from './check-policy.ts'
@@ -31,7 +34,10 @@ export interface Checks {
 export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan): Promise<Checks> {
   const read = await readConfig(configFile).catch((error: unknown) => messageOf(error))
   if (typeof read === 'string') {
-    const look = () => failed(read, `mend it; enbi-shim check-config ${configFile} shows all keys`)
+    const wayOut = existsSync(configFile)
+      ? `mend it; enbi-shim check-config ${configFile} names each mistake`
+      : 'write one, which may be empty to begin with, or name another by --config'
+    const look = () => failed(read, wayOut)
     return { checks: [{ name: 'config', look }], close: async () => {} }
   }
   const cluster = clusterOf(read)
@@ -40,8 +46,9 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan):
     checks: [
       ...[config, checkSocket(read), ...checkKubelet(read.listen, { configFile: kubeletConfig, proc: PROC })],
       ...(kubeletConfig === undefined ? [checkRestart(PROC)] : []),
-      ...[checkContainerd(read.containerd), ...checkNix(read, { env, proc: PROC }), checkPolicy(read)],
-      ...[checkState(read), checkLayers(read), checkDisk(read), checkCgroup(PROC), ...cluster.checks],
+      ...[checkContainerd(read.containerd), ...checkImageService(read.containerd)],
+      ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read), checkState(read)],
+      ...[checkLayers(read), checkImages(read), checkDisk(read), checkCgroup(PROC), ...cluster.checks],
     ],
     close: () => cluster.close(),
   }

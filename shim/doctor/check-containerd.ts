@@ -6,9 +6,9 @@ import { createConnection } from '../containerd/connection.ts'
 import { hasStatus } from '../containerd/grpc-error.ts'
 import { loadService, type Method } from '../containerd/protos.ts'
 import { STATUS } from '../grpc/status.ts'
+import { isOlder } from '../versions.ts'
 import { type Check, failed, ok, warning } from './finding.ts'
 import { probeSocket } from './probe-socket.ts'
-import { isOlder } from './versions.ts'
 
 const OLDEST = '1.6'
 const START = 'start containerd, or set containerd.address (with k3s /run/k3s/containerd/containerd.sock)'
@@ -52,11 +52,25 @@ export async function askContainerd(address: string, signal: AbortSignal) {
   try {
     const calls: Calls = createCalls(connection, { signal })
     const { runtimeVersion } = await calls.unary(VERSION, {})
-    const { imageFilesystems } = await calls.unary(IMAGE_FS_INFO, {})
-    return { version: runtimeVersion.replace(/^v/, ''), imageFolder: imageFilesystems[0]?.fsId?.mountpoint }
+    return { version: runtimeVersion.replace(/^v/, ''), imageFolder: await imageFolder(calls) }
   } finally {
     connection.close()
   }
+}
+
+/** Of an image service. Throws a GrpcError. */
+export async function askImageFolder(address: string, signal: AbortSignal): Promise<string | undefined> {
+  const connection = createConnection(address)
+  try {
+    return await imageFolder(createCalls(connection, { signal }))
+  } finally {
+    connection.close()
+  }
+}
+
+async function imageFolder(calls: Calls): Promise<string | undefined> {
+  const { imageFilesystems } = await calls.unary(IMAGE_FS_INFO, {})
+  return imageFilesystems[0]?.fsId?.mountpoint
 }
 
 /** `/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs` */

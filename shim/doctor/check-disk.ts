@@ -4,6 +4,7 @@ import { STORE_DIR } from '../store-path.ts'
 import { describeSize } from '../terminal/quantities.ts'
 import { askContainerd } from './check-containerd.ts'
 import { type Check, ok, warning } from './finding.ts'
+import { nearestFolder } from './nearest-folder.ts'
 
 /** Below these a build is likely to end in DiskFull. */
 const LEAST_BYTES = 1024 ** 3
@@ -19,7 +20,7 @@ export function checkDisk({ stateDir, containerd }: Pick<Config, 'stateDir' | 'c
         () => undefined, // another check tells of it
       )
       const folders = [stateDir, STORE_DIR, images].filter(folder => folder !== undefined)
-      const rooms = (await Promise.all(folders.map(roomIn))).filter(room => room !== undefined)
+      const rooms = await Promise.all(folders.map(roomIn))
       const full = rooms.filter(
         ({ bytes, share, files }) => bytes < LEAST_BYTES || share < LEAST_SHARE || files < LEAST_SHARE,
       )
@@ -38,10 +39,8 @@ interface Room {
   readonly files: number
 }
 
-async function roomIn(folder: string): Promise<Room | undefined> {
-  const found = await statfs(folder).catch(() => undefined)
-  if (!found) return undefined
-  const { bavail, bsize, blocks, files, ffree } = found
+async function roomIn(folder: string): Promise<Room> {
+  const { bavail, bsize, blocks, files, ffree } = await statfs(await nearestFolder(folder))
   return { folder, bytes: bavail * bsize, share: bavail / blocks, files: files === 0 ? 1 : ffree / files }
 }
 

@@ -26,7 +26,7 @@ export function checkLayers(config: Pick<Config, 'containerd' | 'stateDir' | 'im
       if (linking.possible) return ok(`linked: ${linking.how}`)
       return warning(
         `as tars, which is slower and takes room twice: ${linking.how}`,
-        "have /nix/store, which is root's, and the folder of containerd on one file system (docs/images.md), or set import.layers: tar",
+        "have /nix/store, which must be root's, and the folder of containerd on one file system, or set import.layers: tar",
       )
     },
   }

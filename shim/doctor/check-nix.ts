@@ -8,14 +8,15 @@ import { layOut } from '../build/state-dir.ts'
 import type { Config } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { lazy } from '../lazy.ts'
+import { isOlder } from '../versions.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from './finding.ts'
 import { isRoot } from './is-root.ts'
 import { judgeFlaws } from './nix-flaws.ts'
+import { judgeIncludes } from './nix-includes.ts'
 import { judgeOptions } from './nix-options.ts'
 import { probeSocket } from './probe-socket.ts'
 import { judgeSandbox, type NixAnswer } from './sandbox.ts'
 import { shimEnvironment } from './shim-process.ts'
-import { isOlder } from './versions.ts'
 
 const OLDEST = '2.8'
 const INSTALL = 'install Nix, or set nix.command and the PATH of the shim'
@@ -32,16 +33,26 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
   const { home, config } = layOut(stateDir)
   const user = lazy(async () => {
     const env = { ...around.env, ...(await shimEnvironment(around.proc)) }
-    return resolveBuildUser({ name: nix.user, home, configHome: config, env })
+    const ofNix = { home, configHome: config, env }
+    const found = await resolveBuildUser({ name: nix.user, ...ofNix }).catch((error: unknown) => messageOf(error))
+    if (typeof found !== 'string') return { ...found, problem: undefined }
+    // Whether there is a nix can be seen without.
+    return { ...(await resolveBuildUser({ name: null, ...ofNix })), problem: found }
   })
   const run = async (args: readonly string[], signal: AbortSignal) => runNix(nix.command, args, await user(), signal)
   const askStore = async (signal: AbortSignal) =>
     (await daemonProblem(await user())) ? {} : readStore(await run([...STORE, '--json'], signal))
+  const unlessNoUser = ({ name, look }: Check): Check => ({
+    name,
+    look: async signal =>
+      (await user()).problem === undefined ? look(signal) : skipped(`there is no user ${nix.user}`),
+  })
   const checks: Check[] = [
     {
       name: 'build user',
       async look() {
-        const { uid } = await user()
+        const { uid, problem } = await user()
+        if (problem !== undefined) return failed(problem, `useradd --system --user-group ${nix.user}, or set nix.user`)
         return ok(uid === undefined ? 'nobody else: nix.user is null' : `${nix.user}, uid ${uid}`)
       },
     },
@@ -70,6 +81,7 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
         return judgeOptions({ options: nix.options, user: nix.user, trusted })
       },
     },
+    { name: 'nix settings', look: async () => judgeIncludes(await user(), nix.user) },
     {
       name: 'nix daemon',
       async look(signal) {
@@ -87,9 +99,13 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
       },
     },
   ]
-  if (nix.user === null || isRoot()) return checks
+  if (nix.user === null || isRoot())
+    return checks.map(check => (WITHOUT_USER.includes(check.name) ? check : unlessNoUser(check)))
   return checks.map(({ name }) => ({ name, look: () => skipped(`only root can become ${nix.user}`) }))
 }
+
+/** Checks that say something where the build user is missing. */
+const WITHOUT_USER = ['build user', 'nix']
 
 const DATABASE = '/nix/var/nix/db'
 
@@ -113,7 +129,7 @@ async function judgeOwner(user: BuildUser, name: string | null): Promise<Finding
   if (name === null || !(await ownsStore(user))) return ok('the store answers the build user')
   return warning(
     `there is no daemon: the store belongs to ${name}, and what runs as that user can change all that is in it`,
-    'install Nix for several users, with its daemon (docs/policy.md); until then layers are not linked',
+    'install Nix for several users, with its daemon; until then layers are not linked',
   )
 }
 

@@ -8,8 +8,9 @@ import type { Config } from '../config.ts'
 import { hasCode } from '../error-code.ts'
 import { messageOf } from '../errors.ts'
 import { describeSize } from '../terminal/quantities.ts'
-import { type Check, type Finding, failed, ok, skipped, warning } from './finding.ts'
+import { type Check, type Finding, failed, ok, skipped } from './finding.ts'
 import { isRoot } from './is-root.ts'
+import { nearestFolder } from './nearest-folder.ts'
 
 /** Whether the state folder is there, can be written to, and whether the build user reaches its own folders in it. */
 export function checkState({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>): Check {
@@ -35,11 +36,7 @@ async function unusable(path: string): Promise<Finding | undefined> {
     await access(path, constants.W_OK)
     return undefined
   } catch (error) {
-    if (hasCode(error, 'ENOENT'))
-      return warning(
-        `${path} is not there yet`,
-        'the shim makes it when it starts; set stateDir if it is to be another',
-      )
+    if (hasCode(error, 'ENOENT')) return judgeMissing(path)
     if (!isRoot()) return skipped(`${path} is not for this user: only root can look`)
     return failed(
       `${path} cannot be used: ${messageOf(error)}`,
@@ -48,10 +45,23 @@ async function unusable(path: string): Promise<Finding | undefined> {
   }
 }
 
+async function judgeMissing(path: string): Promise<Finding> {
+  const above = await nearestFolder(path)
+  const isWritable = await access(above, constants.W_OK).then(
+    () => true,
+    () => false,
+  )
+  if (isWritable) return ok(`${path} is not there yet: the shim makes it with its first build`)
+  if (!isRoot()) return skipped(`${path} is not there yet, and only root can tell whether it can be made`)
+  return failed(`${path} is not there and cannot be made: ${above} cannot be written to`, 'set stateDir, or make it')
+}
+
 /** Tried as that user: modes are not all that counts. */
 async function unreachable(stateDir: string, user: string | null): Promise<Finding | undefined> {
   if (user === null || !isRoot()) return undefined
-  const { uid, gid } = await resolveBuildUser({ name: user, home: '/', configHome: '/', env: {} })
+  // That there is no such user is told by a check of its own.
+  const found = await resolveBuildUser({ name: user, home: '/', configHome: '/', env: {} }).catch(() => undefined)
+  const { uid, gid } = found ?? {}
   if (uid === undefined || gid === undefined) return undefined
   const as = { uid, gid, cwd: '/', env: { PATH: process.env.PATH } }
   try {

@@ -1,5 +1,5 @@
+import { isOlder } from '../versions.ts'
 import { type Finding, ok, skipped, warning } from './finding.ts'
-import { isOlder } from './versions.ts'
 
 interface Flaw {
   readonly name: string

@@ -18,7 +18,10 @@ async function run({ name, look }: Check): Promise<NamedFinding> {
   try {
     return { check: name, ...(await unlessAborted(Promise.resolve(look(signal)), signal, tooLate)) }
   } catch (error) {
-    return { check: name, ...failed(messageOf(error), 'docs/errors.md tells what it means') }
+    return {
+      check: name,
+      ...failed(messageOf(error), 'see that what was asked runs and answers: its own log says more (journalctl)'),
+    }
   }
 }
 

@@ -16,7 +16,12 @@ export const STATUS = {
 export interface GrpcStatus {
   readonly code: number
   readonly message: string
+  /** Of the catalogue in errors.ts, where the call was answered by the shim itself: kubelets do not look at it, its own commands do. */
+  readonly errorCode?: string
 }
+
+/** The header of that code. */
+export const ERROR_CODE_HEADER = 'enbi-error-code'
 
 /** Peers refuse header blocks beyond 8 kB or so: a longer message is cut. Counted in encoded bytes. */
 const MESSAGE_LIMIT_BYTES = 8192 - 512

@@ -12,7 +12,7 @@ import { createSpares } from './spares.ts'
  * it starts.
  */
 export interface Helpers {
-  /** Resolves when the helper has ended and all its reports are read. */
+  /** Resolves when the helper has told the last report, or has ended and all its reports are read. */
   run(run: HelperRun): Promise<HelperEnd>
 }
 
@@ -31,8 +31,11 @@ export interface HelperRun {
   readonly graceMs: number
   /** Told each report, one at a time. What it throws ends the helper. */
   readonly onReport: (report: unknown) => void
+  /** Asked after each report: whether it was the last. The helper ends then, which is not waited for. */
+  readonly isLast?: () => boolean
 }
 
+/** Both are missing where it was not waited for. */
 export interface HelperEnd {
   readonly exitCode: number | undefined
   readonly killedBy: string | undefined
@@ -78,14 +81,34 @@ async function runHelper(child: Helper, run: HelperRun): Promise<HelperEnd> {
   try {
     child.stdin.on('error', () => {}) // it has ended: that is told by its exit
     child.stdin.write(`${JSON.stringify(run.job)}\n`)
-    for await (const line of readLines(child.stdout, MAX_REPORT_LENGTH)) run.onReport(JSON.parse(line))
+    if (await readReports(child, run)) {
+      endLater(child, run)
+      return { exitCode: undefined, killedBy: undefined }
+    }
     const [exitCode, killedBy] = await ended
     return { exitCode: exitCode ?? undefined, killedBy: killedBy ?? undefined }
-  } finally {
-    stopWatching()
+  } catch (error) {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
     await ended.catch(() => {})
+    throw error
+  } finally {
+    stopWatching()
   }
+}
+
+/** Whether there was a last one. */
+async function readReports({ stdout }: Helper, { onReport, isLast }: HelperRun): Promise<boolean> {
+  for await (const line of readLines(stdout, MAX_REPORT_LENGTH)) {
+    onReport(JSON.parse(line))
+    if (isLast?.()) return true
+  }
+  return false
+}
+
+/** It is waited for before this process ends, as any child is. */
+function endLater(child: Helper, { graceMs }: HelperRun): void {
+  const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
+  child.once('exit', () => clearTimeout(timer))
 }
 
 type Helper = ChildProcessByStdio<Writable, Readable, null>
@@ -104,11 +127,15 @@ function start({ file, heapMegabytes }: HelperProgram): Helper {
 
 /**
  * The whole environment of a helper. Each of its threads would take memory of its own from the C library, hence a bound on
- * these `arenas`; what Node has compiled it finds where the daemon does.
+ * these `arenas`; programs and what Node has compiled it finds where the daemon does.
  */
 export function helperEnv(arenas: number): NodeJS.ProcessEnv {
-  const { NODE_COMPILE_CACHE } = process.env
-  return { MALLOC_ARENA_MAX: String(arenas), ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }) }
+  const { NODE_COMPILE_CACHE, PATH } = process.env
+  return {
+    MALLOC_ARENA_MAX: String(arenas),
+    ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }),
+    ...(PATH !== undefined && { PATH }),
+  }
 }
 
 function endOnAbort(child: Helper, { signal, graceMs }: HelperRun): () => void {

@@ -5,20 +5,30 @@ import { parseJson } from './json.ts'
 import { layerTypeOf } from './layer-type.ts'
 import type { LayoutFiles, OnLayer } from './layout-files.ts'
 import { CONFIG_TYPE, document, makeManifest } from './manifest.ts'
-import type { PlannedLayer, ReadPlan } from './plan.ts'
+import { isNamed, severalImages } from './named-image.ts'
+import type { ArchivePlan, PlannedLayer } from './plan.ts'
 
 export const DOCKER_MANIFEST = 'manifest.json'
 
 /** What `docker save` and nixpkgs' dockerTools write beside the layers. Source: moby, image/spec. */
-const schema = v.array(v.object({ Config: v.string(), Layers: v.nullish(v.array(v.string()), []) }))
+const texts = v.nullish(v.array(v.string()), [])
+const schema = v.array(v.object({ Config: v.string(), RepoTags: texts, Layers: texts }))
 
-/** The plan of a docker-archive. The manifest that it lacks is made, always the same for the same layers. */
+export interface Planning {
+  readonly host: Platform
+  /** Normalised reference of the image that is wanted; missing: of a base image, whose name does not matter. */
+  readonly wanted: string | undefined
+  readonly onLayer: OnLayer
+}
+
+/** The plan of an image of a docker-archive. The manifest that it lacks is made, always the same for the same layers. */
 export async function planDockerArchive(
   files: LayoutFiles,
   manifestJson: Buffer,
-  { host, onLayer }: { host: Platform; onLayer: OnLayer },
-): Promise<ReadPlan> {
-  const image = onlyImage(parseJson(schema, manifestJson, DOCKER_MANIFEST))
+  { host, wanted, onLayer }: Planning,
+): Promise<ArchivePlan> {
+  const images = imagesIn(manifestJson)
+  const image = choose(images, wanted)
   const bytes = await files.readDocument(image.Config)
   if (!bytes) throw archiveInvalid(`lacks the config that its ${DOCKER_MANIFEST} names: ${image.Config}`)
   const parsed = parseConfig(bytes, image.Config)
@@ -36,19 +46,46 @@ export async function planDockerArchive(
     layers.push({ mediaType: layerTypeOf(layer.compression), digest: layer.digest, size: layer.size, diffId })
   }
   const config = document(CONFIG_TYPE, bytes)
-  return { config, manifest: makeManifest(config, layers), layers, unpackedSize, layerNames: image.Layers }
+  const manifest = makeManifest(config, layers)
+  return { config, manifest, layers, unpackedSize, layerNames: image.Layers, isOneOfSeveral: images.length > 1 }
 }
 
-/** Names of the layers' files, bottom first. */
-export function layerNamesIn(manifestJson: Buffer): readonly string[] {
-  return onlyImage(parseJson(schema, manifestJson, DOCKER_MANIFEST)).Layers
+/** Names of the layers' files of the image whose config is in that file, bottom first; where there is one image, of that. */
+export function layerNamesIn(manifestJson: Buffer, configName: string): readonly string[] {
+  const images = imagesIn(manifestJson)
+  const [first, ...others] = images
+  const found = images.find(({ Config }) => Config === configName) ?? (others.length === 0 ? first : undefined)
+  return found?.Layers ?? []
+}
+
+interface DockerImage {
+  readonly Config: string
+  readonly Layers: readonly string[]
+  readonly names: Set<string>
 }
 
 /** One image may stand there several times, under several names. */
-function onlyImage(images: v.InferOutput<typeof schema>): { Config: string; Layers: string[] } {
-  const [first, ...others] = images.map(({ Config, Layers }) => ({ Config, Layers: Layers ?? [] }))
+function imagesIn(manifestJson: Buffer): readonly DockerImage[] {
+  const images = new Map<string, DockerImage>()
+  for (const { Config, Layers, RepoTags } of parseJson(schema, manifestJson, DOCKER_MANIFEST)) {
+    const key = JSON.stringify([Config, Layers])
+    const image = images.get(key) ?? { Config, Layers: Layers ?? [], names: new Set() }
+    for (const name of RepoTags ?? []) image.names.add(name)
+    images.set(key, image)
+  }
+  return [...images.values()]
+}
+
+/** Of base images it is the first one, as nixpkgs' script has it. */
+function choose(images: readonly DockerImage[], wanted: string | undefined): DockerImage {
+  const [first] = images
   if (!first) throw archiveInvalid(`has a ${DOCKER_MANIFEST} without an image`)
-  if (others.some(other => JSON.stringify(other) !== JSON.stringify(first)))
-    throw archiveInvalid(`holds ${images.length} images, where one is expected`)
-  return first
+  if (images.length === 1 || wanted === undefined) return first
+  const [named, ...others] = images.filter(({ names }) => isNamed(names, wanted))
+  if (named && others.length === 0) return named
+  throw severalImages(
+    images.flatMap(({ names }) => [...names]),
+    images.length,
+    wanted,
+  )
 }

@@ -1,15 +1,15 @@
 import { chainsOf } from '../containerd/chain.ts'
 import { blobInfo } from '../containerd/content.ts'
 import type { ImageWriter } from '../containerd/image-writer.ts'
-import type { Lease } from '../containerd/leases.ts'
-import { isUnpacked, type Unpacker } from '../containerd/unpack.ts'
+import type { LayerKeeper } from '../containerd/layer-keeper.ts'
+import type { Unpacker } from '../containerd/unpack.ts'
 import type { Closure } from './closure.ts'
 import type { ImportProgress } from './contract.ts'
 import type { StoreInfos } from './layers/digest-keys.ts'
 import type { StoredLayer } from './layout-files.ts'
 import { LAYER_TYPE } from './manifest.ts'
 import type { ImageOutput } from './output.ts'
-import type { FilledImage, ImagePlan, ReadPlan } from './plan.ts'
+import type { ArchivePlan, FilledImage, ImagePlan } from './plan.ts'
 import { type PlanMemory, planKey } from './plan-memory.ts'
 import { readImage } from './read-image.ts'
 import type { SizeLimit } from './size-limit.ts'
@@ -19,8 +19,7 @@ export interface ArchiveStage {
   readonly closure: Closure
   /** Of the package and all that it refers to, also where a program of it has written the archive. */
   readonly packageInfos: StoreInfos
-  readonly lease: Lease
-  readonly snapshotter: string
+  readonly keeper: LayerKeeper
   readonly writer: ImageWriter
   readonly memory: PlanMemory
   readonly limit: SizeLimit
@@ -32,6 +31,8 @@ export interface ArchiveStage {
 export interface KnownArchive {
   /** Path of the output below the Nix store: what is remembered goes by it. */
   readonly storePath: string
+  /** Normalised reference of the image that is wanted, in case there are several; missing: of a base image. */
+  readonly image: string | undefined
   /** Whether snapshots will do, without the blobs that they were made of. */
   readonly withoutBlobs: boolean
   /** Throws when the image is none that is wanted. */
@@ -47,21 +48,32 @@ export async function importArchive(archive: ArchiveImport, stage: ArchiveStage)
   const recalled = await recallArchive(archive, stage)
   if (recalled) return recalled
   const unpacking = startUnpacking(stage)
-  const plan = await read(archive.output, unpacking.unpacker, stage)
+  const { isOneOfSeveral, ...plan } = await read(archive, unpacking.unpacker, stage)
   stage.limit.add(plan.unpackedSize)
   archive.check(plan)
-  const filled = await unpacking.complete(plan, { verified: false })
-  await stage.memory.remember(planKey(archive.storePath, stage.packageInfos), plan)
+  const filled = await unpacking.complete(plan)
+  await stage.memory.remember(isOneOfSeveral ? namedKey(archive, stage) : commonKey(archive, stage), plan)
   return filled
 }
 
 /** Unpacks an image that was read before, without its output; undefined when not all that is needed is in containerd still. */
 export async function recallArchive(archive: KnownArchive, stage: ArchiveStage): Promise<FilledImage | undefined> {
-  const plan = await stage.memory.recall(planKey(archive.storePath, stage.packageInfos))
-  if (!plan || !(await isPresent(plan, archive, stage))) return undefined
+  const { memory } = stage
+  const plan = (await memory.recall(commonKey(archive, stage))) ?? (await memory.recall(namedKey(archive, stage)))
+  if (!plan) return undefined
+  const [chainId, areThere] = await Promise.all([findUnpacked(plan, stage), areBlobsThere(plan, stage)])
+  if (!areThere && !(archive.withoutBlobs && chainId !== undefined)) return undefined
   stage.limit.add(plan.unpackedSize)
   archive.check(plan)
-  return startUnpacking(stage).complete(plan, { verified: true })
+  return chainId === undefined ? startUnpacking(stage).complete(plan) : { ...plan, chainId }
+}
+
+function commonKey({ storePath }: KnownArchive, { packageInfos }: ArchiveStage): string {
+  return planKey(storePath, packageInfos)
+}
+
+function namedKey({ storePath, image = '' }: KnownArchive, { packageInfos }: ArchiveStage): string {
+  return planKey(storePath, packageInfos, image)
 }
 
 function startUnpacking(stage: ArchiveStage) {
@@ -71,30 +83,32 @@ function startUnpacking(stage: ArchiveStage) {
   })
   return {
     unpacker,
-    async complete(plan: ImagePlan, options: { verified: boolean }): Promise<FilledImage> {
+    async complete(plan: ImagePlan): Promise<FilledImage> {
       layerCount = plan.layers.length
-      return { ...plan, chainId: await unpacker.complete(plan.layers, options) }
+      return { ...plan, chainId: await unpacker.complete(plan.layers) }
     },
   }
 }
 
-/** Whether all that is needed of the image is in containerd still. */
-async function isPresent(plan: ImagePlan, { withoutBlobs }: KnownArchive, stage: ArchiveStage): Promise<boolean> {
-  const { lease, snapshotter, writer } = stage
-  const { manifest, layers } = plan
-  if (withoutBlobs) {
-    const top = chainsOf(layers.map(({ diffId }) => diffId)).at(-1)
-    if (top !== undefined && (await isUnpacked(lease, { calls: lease.calls, name: snapshotter }, top))) return true
-  }
+/** ChainID of the image's snapshot, empty for no layers; undefined when it, or one below it, is not there with its files. */
+async function findUnpacked({ layers }: ImagePlan, { keeper }: ArchiveStage): Promise<string | undefined> {
+  const chain = chainsOf(layers.map(({ diffId }) => diffId))
+  const count = await keeper.inspect(chain)
+  return count === chain.length && !chain.some(keeper.isLost) ? (chain.at(-1) ?? '') : undefined
+}
+
+/** Whether manifest and layers are in containerd still, and now held by the lease. */
+async function areBlobsThere({ manifest, layers }: ImagePlan, { keeper, writer }: ArchiveStage): Promise<boolean> {
   // The manifest there holds its layers.
   if ((await writer.find(manifest.digest)) === undefined) return false
-  const found = await Promise.all(layers.map(({ digest }) => blobInfo(lease.calls, digest)))
+  const found = await Promise.all(layers.map(({ digest }) => blobInfo(keeper.lease.calls, digest)))
   return layers.every(({ size }, index) => found[index]?.size === size)
 }
 
-function read(output: ImageOutput, unpacker: Unpacker, stage: ArchiveStage): Promise<ReadPlan> {
+function read({ output, image }: ArchiveImport, unpacker: Unpacker, stage: ArchiveStage): Promise<ArchivePlan> {
   return readImage(output, {
     ...stage,
+    image,
     store: stage.writer,
     onLayer: (layer, place) => expectLayer(unpacker, layer, place),
     onRead: (doneBytes, totalBytes) =>

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import { CRI_NAMESPACE } from '../containerd/namespace.ts'
 import { createPlaces, shareOf } from '../places.ts'
@@ -9,6 +10,7 @@ import { createLeftLeases } from './left-leases.ts'
 import type { LinkingReport } from './linking-report.ts'
 import { memoryFolders } from './memory-folders.ts'
 import { runWorker } from './run-worker.ts'
+import { endLease } from './under-lease.ts'
 import { viewFolder } from './view-folder.ts'
 import { createWorkers } from './workers.ts'
 
@@ -33,8 +35,8 @@ export interface ImporterOptions {
   readonly maxImports?: number
 }
 
-/** Each import costs a process and its buffers, and containerd is the one that is busy. */
-const DEFAULT_MAX_IMPORTS = 3
+/** Each import costs a process of 50 MB, and a processor: with more imports than these nothing is there any sooner. */
+const DEFAULT_MAX_IMPORTS = Math.max(2, Math.min(3, availableParallelism()))
 
 /** Imports of one image name run one after another. */
 export function createImporter(options: ImporterOptions): Importer {
@@ -53,14 +55,14 @@ export function createImporter(options: ImporterOptions): Importer {
   }
 
   const workers = createWorkers()
-  const leftLeases = createLeftLeases()
+  const leftLeases = createLeftLeases({ end: lease => endLease(shared.containerd, lease) })
 
   async function run(call: ImportCall): Promise<ImportOutcome> {
     const { storePath, image } = call
     const log = logger.child({ image, storePath })
     const started = performance.now()
     const lease = `enbi-shim-${randomUUID()}`
-    const staleLeases = leftLeases.ids()
+    let isLeaseLeft = true
     const { labels, ownedBy, replaceForeign, archive, plainPackage, maxImageSize } = call
     const claim = { storePath, image, labels, ownedBy, replaceForeign, maxImageSize }
     const job: ImportJob = {
@@ -68,19 +70,22 @@ export function createImporter(options: ImporterOptions): Importer {
       ...claim,
       ...(archive !== undefined && { archive }),
       lease,
-      staleLeases,
       ...(plainPackage && { plainPackage: hints(plainPackage) }),
     }
     try {
-      const own = { queryClosure, onLinking, onStaleLeasesEnded: () => leftLeases.ended(staleLeases) }
+      const onLeaseEnded = () => {
+        isLeaseLeft = false
+      }
+      const own = { queryClosure, onLinking, onLeaseEnded }
       const outcome = await workers.withWorker(worker => runWorker(worker, job, { ...call, ...own }))
       const said = 'program' in outcome ? 'a program is to be run for the image' : 'imported'
       log.info({ ...outcome, ms: Math.round(performance.now() - started) }, said)
       return outcome
     } catch (err) {
-      leftLeases.failed(lease, err)
       log.warn({ err, ms: Math.round(performance.now() - started) }, 'import failed')
       throw err
+    } finally {
+      if (isLeaseLeft) leftLeases.add(lease)
     }
   }
 

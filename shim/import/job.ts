@@ -34,8 +34,6 @@ export const jobSchema = v.object({
   process: v.string(),
   /** Id of the lease that this import takes. */
   lease: v.string(),
-  /** Leases of imports that failed, in case they could not be ended then. */
-  staleLeases: v.array(v.string()),
 })
 export type ImportJob = v.InferOutput<typeof jobSchema>
 
@@ -51,7 +49,8 @@ const text = v.pipe(v.string(), v.maxLength(64 * 1024))
 /** What the worker tells; `done`, `program` or `failed` is the last. Short: the shim reads it between the calls that pass through. */
 export const reportSchema = v.variant('kind', [
   v.object({ kind: v.literal('progress'), progress }),
-  v.object({ kind: v.literal('staleLeasesEnded') }),
+  /** The import's lease is gone. */
+  v.object({ kind: v.literal('leaseEnded') }),
   /** How the store's files get into snapshots, or why they can't. */
   v.object({ kind: v.literal('linking'), ...linkingReportSchema.entries }),
   /** Wants StoreAnswers of that id, about the path and all that it refers to. */

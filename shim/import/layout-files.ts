@@ -1,8 +1,9 @@
 import type { StoredBlob } from './blob-store.ts'
 import type { Compression } from './compression.ts'
+import type { LayerContent } from './layer-content.ts'
 
 /** A layer that the blob store has. */
-export interface StoredLayer extends StoredBlob {
+export interface StoredLayer extends StoredBlob, LayerContent {
   readonly compression: Compression
   /** Bytes, decompressed. */
   readonly unpackedSize: number

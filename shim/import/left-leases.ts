@@ -1,26 +1,50 @@
-import { type ErrorCode, ShimError } from '../errors.ts'
+import { setTimeout as delay } from 'node:timers/promises'
 
-/** Leases that failed imports may have left in containerd. */
+/** Leases that imports may have left in containerd, as it died or they did. Each is tried to be ended until it is gone. */
 export interface LeftLeases {
-  ids(): string[]
-  /** An import failed with that error. */
-  failed(lease: string, error: unknown): void
-  /** They are gone from containerd. */
-  ended(leases: readonly string[]): void
+  add(lease: string): void
 }
 
-/** After any other failure the import has ended its lease itself. */
-const LEAVING: readonly ErrorCode[] = ['ContainerdAway', 'ImportInterrupted']
+export interface LeftLeasesOptions {
+  /** Throws unless the lease is gone. */
+  readonly end: (lease: string) => Promise<void>
+  /** Before each round but the first, in milliseconds. */
+  readonly pauses?: { readonly first: number; readonly most: number }
+}
 
-export function createLeftLeases(): LeftLeases {
+/** A containerd that restarts is back in seconds. */
+const PAUSES = { first: 200, most: 10_000 }
+/** They end by themselves, too, if late. */
+const MAX_LEASES = 1000
+
+export function createLeftLeases({ end, pauses = PAUSES }: LeftLeasesOptions): LeftLeases {
   const left = new Set<string>()
+  let isWorking = false
+
+  async function endAll(): Promise<void> {
+    isWorking = true
+    for (let pause = pauses.first; left.size > 0; pause = Math.min(pause * 2, pauses.most)) {
+      for (const lease of [...left]) if (await isGone(lease)) left.delete(lease)
+      if (left.size > 0) await delay(pause, undefined, { ref: false })
+    }
+    isWorking = false
+  }
+
+  async function isGone(lease: string): Promise<boolean> {
+    try {
+      await end(lease)
+      return true
+    } catch {
+      return false
+    }
+  }
+
   return {
-    ids: () => [...left],
-    failed(lease, error) {
-      if (error instanceof ShimError && LEAVING.includes(error.code)) left.add(lease)
-    },
-    ended(leases) {
-      for (const lease of leases) left.delete(lease)
+    add(lease) {
+      left.add(lease)
+      const [oldest] = left
+      if (left.size > MAX_LEASES && oldest !== undefined) left.delete(oldest)
+      if (!isWorking) void endAll()
     },
   }
 }

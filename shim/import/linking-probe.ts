@@ -59,7 +59,7 @@ async function probe(
       return { possible: opened.possible, how: opened.how }
     }
     // When this is killed, nobody else may know of the lease.
-    return await underLease(calls, owner, tryIt, 2 * LIMIT_MS)
+    return await underLease(calls, owner, tryIt, { lifetimeMs: 2 * LIMIT_MS })
   } finally {
     connection.close()
   }

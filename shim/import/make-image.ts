@@ -17,20 +17,21 @@ export interface MakeImageStages {
   readonly closure: Closure
 }
 
-type ImageJob = Pick<ImportJob, 'storePath' | 'archive' | 'plainPackage'>
+type ImageJob = Pick<ImportJob, 'storePath' | 'image' | 'archive' | 'plainPackage'>
 
 /**
  * Brings all of an image into containerd but its records, or tells which program has to be run to get it. `check` throws when
  * the image is none that is wanted.
  */
 export async function makeImage(
-  { storePath, archive, plainPackage }: ImageJob,
+  { storePath, image, archive, plainPackage }: ImageJob,
   stages: MakeImageStages,
   check: (plan: ImagePlan) => void,
 ): Promise<FilledImage | { readonly program: ImageProgram }> {
   const { closure } = stages
   const whole = {
     storePath,
+    image,
     withoutBlobs: false,
     check: (plan: ImagePlan) => isSnapshotterImage(plan) || check(plan),
   }
@@ -53,7 +54,11 @@ export async function makeImage(
 async function importBase({ base }: NativeImage, stages: MakeImageStages) {
   if (base === undefined) return undefined
   const output = await recogniseOutput(base, stages.closure)
-  return importWhole(output, { storePath: base, withoutBlobs: !stages.native.wantsTars, check: () => {} }, stages)
+  return importWhole(
+    output,
+    { storePath: base, image: undefined, withoutBlobs: !stages.native.wantsTars, check: () => {} },
+    stages,
+  )
 }
 
 function importWhole(output: Output, archive: KnownArchive, { archives }: MakeImageStages): Promise<FilledImage> {

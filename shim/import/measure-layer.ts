@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { type Compression, compressionOf, decompress, MAGIC_BYTES } from './compression.ts'
+import { contentOf, type LayerContent } from './layer-content.ts'
 import { passing } from './passing.ts'
 import { peek } from './peek.ts'
 import { ENTRY_BYTES, type SizeLimit } from './size-limit.ts'
@@ -13,6 +14,8 @@ export interface MeasuredLayer {
   readonly bytes: AsyncIterable<Buffer>
   /** Bytes, decompressed, and what its entries cost, once all have been read. */
   readonly unpackedSize: () => number
+  /** What is in it, once all has been read. */
+  readonly content: () => LayerContent
 }
 
 /** containerd unpacks whatever it is given: how much that is has to be known before. */
@@ -24,13 +27,17 @@ export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLim
     size += bytes
     limit.add(bytes)
   }
-  const scan = createTarScan(() => count(ENTRY_BYTES))
+  let content: LayerContent = { hasContent: false, hasStorePath: false }
+  const scan = createTarScan(file => {
+    count(ENTRY_BYTES)
+    content = contentOf(file, content)
+  })
   const measure = (bytes: Buffer) => {
     count(bytes.length)
     scan.push(bytes)
   }
   const measured = compression === 'none' ? passing(all, measure) : decompressing(all, measure)
-  return { compression, bytes: measured, unpackedSize: () => size }
+  return { compression, bytes: measured, unpackedSize: () => size, content: () => content }
 }
 
 /** Each chunk is decompressed while it is on its way. */

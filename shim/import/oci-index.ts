@@ -20,9 +20,13 @@ const listed = v.object({
   platform: v.nullish(v.object({ os: v.string(), architecture: v.string() })),
   annotations: v.nullish(v.record(v.string(), v.string())),
 })
+type IndexEntry = v.InferOutput<typeof listed>
 const indexSchema = v.object({ manifests: v.array(listed) })
 
-export type ListedManifest = v.InferOutput<typeof listed>
+export interface ListedManifest extends IndexEntry {
+  /** Its own, and those of the indexes that lead to it. */
+  readonly names: Set<string>
+}
 
 const INDEX_TYPES = [
   'application/vnd.oci.image.index.v1+json',
@@ -32,38 +36,72 @@ const INDEX_TYPES = [
 /** Indexes in indexes, and manifests in all of them, those indexes among them: more are no image that somebody would run. */
 const MAX_DEPTH = 4
 const MAX_MANIFESTS = 200
+/** In all of them: each may give names to all that it leads to. */
+const MAX_ENTRIES = 1000
 
 /** The manifests that an index leads to, each once; what only attests to another manifest is left out. */
 export async function listManifests(files: LayoutFiles, index: Buffer): Promise<ListedManifest[]> {
   const found = new Map<string, ListedManifest>()
-  await collect(files, index, OCI_INDEX, { found, indexes: new Set(), depth: 0 })
+  await collect(files, index, OCI_INDEX, { found, indexes: new Map(), count: { entries: 0 }, depth: 0 })
   return [...found.values()]
 }
 
 interface Search {
   readonly found: Map<string, ListedManifest>
-  /** Digests of those that were read, or are being read. */
-  readonly indexes: Set<string>
+  /** Those that were read, or are being read, by digest, each with the manifests that it leads to. */
+  readonly indexes: Map<string, readonly ListedManifest[]>
+  readonly count: { entries: number }
   readonly depth: number
 }
 
-async function collect(files: LayoutFiles, index: Buffer, name: string, search: Search): Promise<void> {
-  const { found, indexes, depth } = search
+/** Returns what the index leads to. */
+async function collect(
+  files: LayoutFiles,
+  index: Buffer,
+  name: string,
+  search: Search,
+): Promise<readonly ListedManifest[]> {
+  const { found, indexes, count, depth } = search
   if (depth > MAX_DEPTH) throw archiveInvalid(`has indexes within indexes, more than ${MAX_DEPTH} deep`)
-  for (const manifest of parseJson(indexSchema, index, name).manifests) {
-    if (isAttestation(manifest)) continue
-    if (!INDEX_TYPES.includes(manifest.mediaType)) found.set(manifest.digest, manifest)
-    else if (!indexes.has(manifest.digest)) {
-      indexes.add(manifest.digest)
-      const nested = await readBlob(files, manifest)
-      await collect(files, nested.bytes, manifest.digest, { ...search, depth: depth + 1 })
+  const all = new Set<ListedManifest>()
+  for (const entry of parseJson(indexSchema, index, name).manifests) {
+    count.entries += 1
+    if (count.entries > MAX_ENTRIES) throw archiveInvalid(`has indexes of more than ${MAX_ENTRIES} entries`)
+    if (isAttestation(entry)) continue
+    for (const manifest of await below(entry)) {
+      for (const name of namesOf(entry)) manifest.names.add(name)
+      all.add(manifest)
     }
     if (found.size + indexes.size > MAX_MANIFESTS) throw archiveInvalid(`lists more than ${MAX_MANIFESTS} manifests`)
   }
+  return [...all]
+
+  async function below(entry: IndexEntry): Promise<readonly ListedManifest[]> {
+    const { digest } = entry
+    if (!INDEX_TYPES.includes(entry.mediaType)) {
+      const manifest = found.get(digest) ?? { ...entry, names: new Set() }
+      found.set(digest, manifest)
+      return [manifest]
+    }
+    const read = indexes.get(digest)
+    if (read) return read
+    indexes.set(digest, [])
+    const nested = await readBlob(files, entry)
+    const manifests = await collect(files, nested.bytes, digest, { ...search, depth: depth + 1 })
+    indexes.set(digest, manifests)
+    return manifests
+  }
+}
+
+/** What docker and containerd call an image, and what all others do. */
+const NAME_ANNOTATIONS = ['io.containerd.image.name', 'org.opencontainers.image.ref.name']
+
+function namesOf({ annotations }: IndexEntry): string[] {
+  return NAME_ANNOTATIONS.flatMap(key => annotations?.[key] ?? [])
 }
 
 /** BuildKit's provenance and such. */
-function isAttestation({ platform, annotations }: ListedManifest): boolean {
+function isAttestation({ platform, annotations }: IndexEntry): boolean {
   return platform?.os === 'unknown' || annotations?.['vnd.docker.reference.type'] !== undefined
 }
 

@@ -1,12 +1,14 @@
 import * as v from 'valibot'
 import { checkSpelling } from './check-spelling.ts'
 import { isSamePlatform, otherPlatform, type Platform, pairLayers, parseConfig } from './config.ts'
+import type { Planning } from './docker-archive.ts'
 import { archiveInvalid } from './invalid.ts'
 import { parseJson } from './json.ts'
 import { checkLayerType } from './layer-type.ts'
-import type { LayoutFiles, OnLayer, StoredLayer } from './layout-files.ts'
+import type { LayoutFiles, StoredLayer } from './layout-files.ts'
+import { isNamed, severalImages } from './named-image.ts'
 import { blobName, descriptorSchema, type ListedManifest, listManifests, readBlob } from './oci-index.ts'
-import type { Descriptor, Document, PlannedLayer, ReadPlan } from './plan.ts'
+import type { ArchivePlan, Descriptor, Document, PlannedLayer } from './plan.ts'
 
 const MANIFEST_TYPES = [
   'application/vnd.oci.image.manifest.v1+json',
@@ -40,10 +42,10 @@ export function parseManifest(bytes: Buffer, name: string): { config: Descriptor
 export async function planOciLayout(
   files: LayoutFiles,
   indexJson: Buffer,
-  { host, onLayer }: { host: Platform; onLayer: OnLayer },
-): Promise<ReadPlan> {
+  { host, wanted, onLayer }: Planning,
+): Promise<ArchivePlan> {
   const manifests = await listManifests(files, indexJson)
-  const { manifest, config, layers } = await choose(files, manifests, host)
+  const { manifest, config, layers } = await choose(files, manifests, { host, wanted })
   const stored: PlannedLayer[] = []
   let unpackedSize = 0
   for (const layer of pairLayers(layers, parseConfig(config.bytes, config.digest))) {
@@ -52,7 +54,9 @@ export async function planOciLayout(
     stored.push(layer)
     unpackedSize += blob.unpackedSize
   }
-  return { manifest, config, layers: stored, unpackedSize, layerNames: [] }
+  // Those of one image for several machines have the same names.
+  const isOneOfSeveral = new Set(manifests.map(({ names }) => JSON.stringify([...names].sort()))).size > 1
+  return { manifest, config, layers: stored, unpackedSize, layerNames: [], isOneOfSeveral }
 }
 
 interface Candidate {
@@ -62,19 +66,31 @@ interface Candidate {
   readonly platform: Platform
 }
 
-async function choose(files: LayoutFiles, manifests: readonly ListedManifest[], host: Platform): Promise<Candidate> {
-  if (manifests.length === 0) throw archiveInvalid('has an index without an image')
+async function choose(
+  files: LayoutFiles,
+  listed: readonly ListedManifest[],
+  { host, wanted }: Omit<Planning, 'onLayer'>,
+): Promise<Candidate> {
+  if (listed.length === 0) throw archiveInvalid('has an index without an image')
+  const named = listed.filter(({ names }) => wanted !== undefined && isNamed(names, wanted))
+  const manifests = named.length > 0 ? named : listed
   const elsewhere = manifests.flatMap(({ platform }) => (platform && !isSamePlatform(platform, host) ? [platform] : []))
   const rest = manifests.filter(({ platform }) => !platform || isSamePlatform(platform, host))
   let chosen: Candidate | undefined
+  const names: string[] = []
+  let count = 0
   // Of the others no more than the platform is kept: there may be many.
   for (const manifest of rest) {
     const candidate = await readCandidate(files, manifest)
     if (!isSamePlatform(candidate.platform, host)) elsewhere.push(candidate.platform)
-    else if (chosen) throw archiveInvalid('holds at least 2 images, where one is expected')
-    else chosen = candidate
+    else {
+      chosen ??= candidate
+      count += 1
+      names.push(...manifest.names)
+    }
   }
   if (!chosen) throw otherPlatform(elsewhere, host)
+  if (count > 1) throw severalImages(names, count, wanted)
   return chosen
 }
 

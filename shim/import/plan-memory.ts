@@ -17,12 +17,15 @@ export interface PlanMemory {
   remember(key: string, plan: ReadPlan): Promise<void>
 }
 
-/** For a file or folder in the store, by all that its package refers to: what is built once more may have other content. */
-export function planKey(path: string, closure: StoreInfos): string {
+/**
+ * For a file or folder in the store, by all that its package refers to: what is built once more may have other content. Of an image that
+ * its name has chosen among several, also by `name`.
+ */
+export function planKey(path: string, closure: StoreInfos, name?: string): string {
   const contents = [...closure.values()].map(({ path, narHash }) => [path, narHash])
   const sorted = contents.sort(([one = ''], [other = '']) => (one < other ? -1 : 1))
   return createHash('sha256')
-    .update(JSON.stringify([path, sorted]))
+    .update(JSON.stringify(name === undefined ? [path, sorted] : [path, sorted, name]))
     .digest('hex')
 }
 

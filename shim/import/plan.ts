@@ -36,6 +36,12 @@ export interface ReadPlan extends ImagePlan {
   readonly unpackedSize: number
 }
 
+/** The plan of an image in an archive or layout. */
+export interface ArchivePlan extends ReadPlan {
+  /** Whether there are others, so that the wanted name has decided. */
+  readonly isOneOfSeveral: boolean
+}
+
 /** An image whose snapshots are in containerd. */
 export interface FilledImage extends ImagePlan {
   /** ChainID of the top layer, empty when there is no layer. */

@@ -7,15 +7,18 @@ import { withFileBytes } from './file-bytes.ts'
 import { openFolder } from './folder.ts'
 import { archiveInvalid } from './invalid.ts'
 import { MAX_DOCUMENT_BYTES } from './json.ts'
-import type { LayoutFiles, OnLayer } from './layout-files.ts'
-import { OCI_INDEX, OCI_LAYOUT } from './oci-index.ts'
+import type { LayoutFiles, OnLayer, StoredLayer } from './layout-files.ts'
+import { refuseMountPoints } from './mount-points.ts'
+import { blobName, OCI_INDEX, OCI_LAYOUT } from './oci-index.ts'
 import { planOciLayout } from './oci-layout.ts'
 import type { ImageOutput } from './output.ts'
 import { passing } from './passing.ts'
-import type { ReadPlan } from './plan.ts'
+import type { ArchivePlan } from './plan.ts'
 import type { LayerPlace } from './store-layer.ts'
 
 export interface ReadImage extends LayerPlace {
+  /** Normalised reference of the image that is wanted; missing: of a base image. */
+  readonly image: string | undefined
   readonly closure: Closure
   readonly signal: AbortSignal
   /** Hears of each layer once the store has it, while an archive is read by where it stands in that, and at last by the image's order. */
@@ -25,18 +28,28 @@ export interface ReadImage extends LayerPlace {
 }
 
 /** Reads a build output, whatever its form, once; its layers are in the store then. Throws the import codes of the catalogue. */
-export async function readImage(output: ImageOutput, read: ReadImage): Promise<ReadPlan> {
+export async function readImage(output: ImageOutput, read: ReadImage): Promise<ArchivePlan> {
   const files = countDocuments(await openLayout(output, read))
-  const host = hostPlatform()
+  const layers: StoredLayer[] = []
+  const onLayer: OnLayer = (layer, place) => {
+    layers.push(layer)
+    read.onLayer(layer, place)
+  }
+  const planning = { host: hostPlatform(), wanted: read.image, onLayer }
   const [layout, index, manifest] = await Promise.all(
     [OCI_LAYOUT, OCI_INDEX, DOCKER_MANIFEST].map(name => files.readDocument(name)),
   )
   // Newer docker saves are both; the OCI part has the digests that the image had where it came from.
   if (layout && index) {
-    const plan = await planOciLayout(files, index, { host, onLayer: read.onLayer })
-    return manifest ? { ...plan, layerNames: layerNamesIn(manifest) } : plan
+    const plan = await planOciLayout(files, index, planning)
+    refuseMountPoints(plan, layers)
+    return manifest ? { ...plan, layerNames: layerNamesIn(manifest, blobName(plan.config.digest)) } : plan
   }
-  if (manifest) return planDockerArchive(files, manifest, { host, onLayer: read.onLayer })
+  if (manifest) {
+    const plan = await planDockerArchive(files, manifest, planning)
+    refuseMountPoints(plan, layers)
+    return plan
+  }
   throw archiveInvalid(`has no image: neither ${DOCKER_MANIFEST} nor ${OCI_LAYOUT} with ${OCI_INDEX} is in it`)
 }
 

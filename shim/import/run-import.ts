@@ -2,11 +2,13 @@ import { createCalls } from '../containerd/calls.ts'
 import { createConnection } from '../containerd/connection.ts'
 import { toContainerdFailure } from '../containerd/failure.ts'
 import { createImageWriter } from '../containerd/image-writer.ts'
+import { createLayerKeeper, FOLDER_SNAPSHOTTER } from '../containerd/layer-keeper.ts'
 import type { Lease } from '../containerd/leases.ts'
 import { createUnpacker } from '../containerd/unpack.ts'
+import type { ImageForm } from '../containerd/usable.ts'
 import { checkConfigSize } from './check-config-size.ts'
 import { checkPinnedDigest } from './check-pinned-digest.ts'
-import { openClosure } from './closure.ts'
+import { type Closure, openClosure } from './closure.ts'
 import type { ImportOutcome, ImportProgress, StorePathInfo } from './contract.ts'
 import type { ArchiveStage } from './import-archive.ts'
 import type { ImportJob } from './job.ts'
@@ -22,7 +24,8 @@ import { endDeadLeases, underLease } from './under-lease.ts'
 export interface ImportRun {
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
-  readonly onStaleLeasesEnded: () => void
+  /** The import's lease is gone. */
+  readonly onLeaseEnded: () => void
   readonly queryClosure: (storePath: string) => Promise<readonly StorePathInfo[]>
   /** Told how the store's files get into snapshots, or why they can't. */
   readonly onLinking: (linking: LinkingReport) => void
@@ -33,10 +36,13 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportO
   const { address, namespace } = job.containerd
   const connection = createConnection(address)
   const calls = createCalls(connection, { namespace, signal: run.signal })
+  const closures = openClosures(job, run)
+  // Who waits for them hears of it, if anybody comes to that.
+  closures.catch(() => {})
   try {
     await endDeadLeases(calls, job)
-    run.onStaleLeasesEnded()
-    return await underLease(calls, job, lease => importImage(lease, job, run))
+    const importHeld = async (lease: Lease) => importImage({ lease, ...(await closures) }, job, run)
+    return await underLease(calls, job, importHeld, { onEnded: run.onLeaseEnded })
   } catch (error) {
     run.signal.throwIfAborted()
     throw toContainerdFailure(error)
@@ -45,26 +51,43 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportO
   }
 }
 
-async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promise<ImportOutcome> {
+interface Surroundings {
+  readonly lease: Lease
+  /** Of what holds the image. */
+  readonly closure: Closure
+  /** Of the package, which may have written it. */
+  readonly built: Closure
+}
+
+async function openClosures({ archive, storePath }: ImportJob, { queryClosure }: ImportRun) {
+  const built = openClosure(storePath, queryClosure)
+  const closure = archive === undefined ? built : openClosure(archive, queryClosure)
+  const [ofImage, ofPackage] = await Promise.all([closure, built])
+  return { closure: ofImage, built: ofPackage }
+}
+
+async function importImage(
+  { lease, closure, built }: Surroundings,
+  job: ImportJob,
+  run: ImportRun,
+): Promise<ImportOutcome> {
   const { image, labels } = job
   const { snapshotter } = job.containerd
-  const closure = await openClosure(job.archive ?? job.storePath, run.queryClosure)
-  const built = job.archive === undefined ? closure : await openClosure(job.storePath, run.queryClosure)
-  const writer = createImageWriter({ lease, snapshotter, image })
+  const writer = createImageWriter({ lease, form: formOf(job), image })
+  const keeper = createLayerKeeper(lease, snapshotter)
   const limit = createSizeLimit(job.maxImageSize)
   const archives: ArchiveStage = {
-    lease,
-    snapshotter,
+    keeper,
     writer,
     memory: openPlanMemory(job.plansFolder),
     limit,
-    createUnpacker: onUnpacked => createUnpacker({ lease, snapshotter, onUnpacked }),
+    createUnpacker: onUnpacked => createUnpacker({ keeper, onUnpacked }),
     closure,
     packageInfos: built.infos,
     signal: run.signal,
     onProgress: run.onProgress,
   }
-  await using native = openNativeStage({ lease, snapshotter, writer, closure, limit }, job, run)
+  await using native = openNativeStage({ keeper, writer, closure, limit }, job, run)
   const check = (plan: ImagePlan) => {
     checkPinnedDigest(image, plan)
     checkConfigSize(plan)
@@ -73,7 +96,13 @@ async function importImage(lease: Lease, job: ImportJob, run: ImportRun): Promis
   if ('program' in made) return made
   // Once more of what is published, whatever way it was made: those before are for the sake of time.
   check(made)
-  const { config, manifest } = made
-  await writer.publish({ config, manifest, labels, check: present => refuseForeign(job, present) })
+  await keeper.settle()
+  const { config, manifest, chainId } = made
+  await writer.publish({ config, manifest, chainId, labels, check: present => refuseForeign(job, present) })
   return { imageId: config.digest, manifestDigest: manifest.digest, sentBytes: writer.sentBytes() }
+}
+
+/** Other snapshotters than the one with plain folders are filled from tars. */
+function formOf({ containerd: { snapshotter }, layers }: ImportJob): ImageForm {
+  return { snapshotter, layers: snapshotter === FOLDER_SNAPSHOTTER ? layers : 'tar' }
 }

@@ -14,12 +14,13 @@ const CANCEL_GRACE_MS = 20_000
 export interface WorkerRun extends Pick<ImportCall, 'signal' | 'onProgress'> {
   readonly queryClosure: QueryClosure
   readonly onLinking: (linking: LinkingReport) => void
-  readonly onStaleLeasesEnded: () => void
+  /** The import's lease is gone. */
+  readonly onLeaseEnded: () => void
 }
 
 /** Has a helper process run an import. Throws a ShimError. */
 export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun): Promise<ImportOutcome> {
-  const { signal, onProgress, onLinking, onStaleLeasesEnded } = run
+  const { signal, onProgress, onLinking, onLeaseEnded } = run
   return new Promise<ImportOutcome>((resolve, reject) => {
     let crash: unknown
     const timers: NodeJS.Timeout[] = []
@@ -50,7 +51,7 @@ export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun):
       if (!parsed.success) return void worker.kill('SIGKILL')
       const report = parsed.output
       if (report.kind === 'progress') onProgress(report.progress)
-      else if (report.kind === 'staleLeasesEnded') onStaleLeasesEnded()
+      else if (report.kind === 'leaseEnded') onLeaseEnded()
       else if (report.kind === 'linking') onLinking(report)
       else if (report.kind === 'query') void answer(report)
       else end(report)

@@ -24,14 +24,13 @@ export interface LayerPlace {
  * there may be another image's. Throws ArchiveInvalid when they are not what their name says.
  */
 export async function storeLayer({ store, limit }: LayerPlace, { name, size, bytes }: LayerFile): Promise<StoredLayer> {
-  const { bytes: all, ...measured } = await measureLayer(bytes, limit)
-  const { compression } = measured
+  const { bytes: all, compression, ...measured } = await measureLayer(bytes, limit)
+  const described = () => ({ compression, unpackedSize: measured.unpackedSize(), ...measured.content() })
   const digest = promisedDigest(name)
-  if (!digest || (await store.find(digest)) !== size)
-    return { ...(await store.write(all)), compression, unpackedSize: measured.unpackedSize() }
+  if (!digest || (await store.find(digest)) !== size) return { ...(await store.write(all)), ...described() }
   const hashed = await hashBytes(all)
   if (hashed.digest !== digest) throw archiveInvalid(`has a layer ${name} that is not what its name says`)
-  return { ...hashed, compression, unpackedSize: measured.unpackedSize() }
+  return { ...hashed, ...described() }
 }
 
 /**

@@ -9,6 +9,12 @@ export interface TarScan {
   push(bytes: Buffer): void
 }
 
+/** A file, folder or link; the name as it stands there, a byte each character, the size of its body in bytes. */
+export interface TarFile {
+  readonly name: string
+  readonly size: number
+}
+
 const BLOCK_BYTES = 512
 /** Go reads no more of a header that is a file of its own. */
 const MAX_META_BYTES = 1024 * 1024
@@ -27,7 +33,7 @@ interface Meta {
 
 type Blocks = 'first' | 'header' | 'zero' | 'ended'
 
-export function createTarScan(onEntry: () => void = () => {}): TarScan {
+export function createTarScan(onEntry: (file: TarFile) => void = () => {}): TarScan {
   const block = Buffer.alloc(BLOCK_BYTES)
   let filled = 0
   let expected: Blocks = 'first'
@@ -71,7 +77,6 @@ export function createTarScan(onEntry: () => void = () => {}): TarScan {
   }
 
   function readFile(type: string): void {
-    onEntry()
     const { pax, longName } = extended
     extended = {}
     if (type === 'S' || [...(pax?.keys() ?? [])].some(key => key.startsWith('GNU.sparse.'))) throw sparse()
@@ -81,6 +86,7 @@ export function createTarScan(onEntry: () => void = () => {}): TarScan {
     if (type === '\0' && name === '' && size > 0) throw unreadable()
     const hasBody = !'123456'.includes(type) && !(type === '\0' && name.endsWith('/'))
     left = hasBody ? padded(size) : 0
+    onEntry({ name, size: hasBody ? size : 0 })
   }
 
   function take(bytes: Buffer): number {

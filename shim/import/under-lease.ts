@@ -1,4 +1,5 @@
-import type { Calls } from '../containerd/calls.ts'
+import { type Calls, createCalls } from '../containerd/calls.ts'
+import { createConnection } from '../containerd/connection.ts'
 import { toContainerdFailure } from '../containerd/failure.ts'
 import { createLease, deleteLease, findLeases, type Lease } from '../containerd/leases.ts'
 import type { ImportJob } from './job.ts'
@@ -13,34 +14,58 @@ const PROCESS_LABEL = 'enbi.hrzn.ee/process'
 
 type LeaseOwner = Pick<ImportJob, 'lease' | 'importer' | 'process'>
 
-/** Runs `use` with a lease that has ended when this returns; on failure, what it held is gone then too. */
+export interface LeaseTerms {
+  readonly lifetimeMs?: number
+  /** The lease is gone. Not told when containerd was away just then: whoever made it has to see to it later. */
+  readonly onEnded?: () => void
+  /** How long containerd may take to end it; whoever waits for the image waits for this, too. */
+  readonly releaseMs?: number
+}
+
+/** A containerd with much to collect takes its time. */
+const RELEASE_LIMIT_MS = 30_000
+
+/** Runs `use` with a lease that has ended when this returns, if at all possible; on failure, what it held is gone then too. */
 export async function underLease<T>(
   calls: Calls,
   owner: LeaseOwner,
   use: (lease: Lease) => Promise<T>,
-  lifetimeMs = LEASE_LIFETIME_MS,
+  { lifetimeMs = LEASE_LIFETIME_MS, onEnded = () => {}, releaseMs = RELEASE_LIMIT_MS }: LeaseTerms = {},
 ): Promise<T> {
   const labels = { [IMPORTER_LABEL]: owner.importer, [PROCESS_LABEL]: owner.process }
   const lease = await createLease(calls, { id: owner.lease, lifetimeMs, labels })
   try {
     const result = await use(lease)
-    await release(calls, lease, { collect: false })
+    if (await release(calls, lease, { collect: false, timeoutMs: releaseMs })) onEnded()
     return result
   } catch (error) {
-    // Nobody would hear it: the next import ends the lease.
-    if (toContainerdFailure(error).code !== 'ContainerdAway') await release(calls, lease, { collect: true })
+    // Nobody would hear it.
+    const isAway = toContainerdFailure(error).code === 'ContainerdAway'
+    if (!isAway && (await release(calls, lease, { collect: true, timeoutMs: releaseMs }))) onEnded()
     throw error
   }
 }
 
-/** Those of failed imports that are left, and those of the same importer's process before this one, which was killed. */
-export async function endDeadLeases(calls: Calls, { importer, process, staleLeases }: ImportJob): Promise<void> {
+/** Those of the same importer's process before this one, which was killed. */
+export async function endDeadLeases(calls: Calls, { importer, process }: ImportJob): Promise<void> {
   const filter = `labels."${IMPORTER_LABEL}"==${importer},labels."${PROCESS_LABEL}"!=${process}`
-  const dead = [...staleLeases, ...(await findLeases(calls, filter))]
-  for (const id of dead) await deleteLease(calls, id, { collect: false })
+  for (const id of await findLeases(calls, filter)) await deleteLease(calls, id, { collect: false })
 }
 
-/** Goes on after the import's signal. A lease that cannot be deleted ends by itself, and the import's own outcome counts. */
-async function release(calls: Calls, { id }: Lease, options: { collect: boolean }): Promise<void> {
-  await deleteLease(calls.within({ signal: undefined }), id, options).catch(() => {})
+/** Throws unless the lease is gone. */
+export async function endLease({ address, namespace }: ImportJob['containerd'], id: string): Promise<void> {
+  const connection = createConnection(address)
+  try {
+    await deleteLease(createCalls(connection, { namespace }), id, { collect: false })
+  } finally {
+    connection.close()
+  }
+}
+
+/** Goes on after the import's signal. Whether it has worked: the import's own outcome counts. */
+async function release(calls: Calls, { id }: Lease, options: Parameters<typeof deleteLease>[2]): Promise<boolean> {
+  return deleteLease(calls.within({ signal: undefined }), id, options).then(
+    () => true,
+    () => false,
+  )
 }

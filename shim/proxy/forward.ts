@@ -17,11 +17,6 @@ const UNNOTICED_MS = 5
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = constants
 
 const CANCELLED: GrpcStatus = { code: STATUS.CANCELLED, message: 'the caller cancelled' }
-const CUT: GrpcStatus = { code: STATUS.UNAVAILABLE, message: 'containerd went away during the call' }
-const EXPIRED: GrpcStatus = {
-  code: STATUS.DEADLINE_EXCEEDED,
-  message: 'deadline exceeded while containerd was away',
-}
 
 /**
  * Passes one call to containerd and the answer back. While containerd is away the call is held; it is sent again when that
@@ -124,8 +119,9 @@ export class Forward {
     const failure = failureOf(up, connection)
     if (failure === undefined) {
       this.#incoming.stream.close(up.rstCode === 0 ? NGHTTP2_INTERNAL_ERROR : up.rstCode)
-      this.#end({ code: STATUS.UNAVAILABLE, message: `containerd reset the call with code ${up.rstCode}` })
-    } else if (this.#answering || !this.#resend(failure)) this.stop(CUT)
+      this.#end({ code: STATUS.UNAVAILABLE, message: `${this.#upstream.name} reset the call with code ${up.rstCode}` })
+    } else if (this.#answering || !this.#resend(failure))
+      this.stop({ code: STATUS.UNAVAILABLE, message: `${this.#upstream.name} went away during the call` })
   }
 
   /** Whether the call was taken up again. */
@@ -148,8 +144,13 @@ export class Forward {
     const deadline = this.#deadline === undefined ? deadlineOf(this.#incoming) : undefined
     if (deadline === undefined) return
     const left = deadline - performance.now()
-    if (left <= 0) this.stop(EXPIRED)
-    else if (left <= MAX_TIMER_MS) this.#deadline = setTimeout(() => this.stop(EXPIRED), left)
+    if (left <= 0) this.#expire()
+    else if (left <= MAX_TIMER_MS) this.#deadline = setTimeout(() => this.#expire(), left)
+  }
+
+  #expire(): void {
+    const message = `deadline exceeded while ${this.#upstream.name} was away`
+    this.stop({ code: STATUS.DEADLINE_EXCEEDED, message })
   }
 
   #callerLeft(): void {

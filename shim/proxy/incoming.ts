@@ -1,5 +1,5 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
-import { encodeMessage, type GrpcStatus } from '../grpc/status.ts'
+import { ERROR_CODE_HEADER, encodeMessage, type GrpcStatus } from '../grpc/status.ts'
 import { parseTimeout } from './deadline.ts'
 import { single } from './headers.ts'
 
@@ -42,7 +42,7 @@ export function deadlineOf({ headers, receivedAt }: Incoming): number | undefine
 }
 
 /** Answers with nothing but a status; does nothing when the caller is gone or has headers already. */
-export function answerStatus(stream: ServerHttp2Stream, { code, message }: GrpcStatus): void {
+export function answerStatus(stream: ServerHttp2Stream, { code, message, errorCode }: GrpcStatus): void {
   if (stream.destroyed || stream.closed || stream.headersSent) return
   stream.respond(
     {
@@ -50,6 +50,7 @@ export function answerStatus(stream: ServerHttp2Stream, { code, message }: GrpcS
       'content-type': 'application/grpc',
       'grpc-status': String(code),
       'grpc-message': encodeMessage(message),
+      ...(errorCode === undefined ? {} : { [ERROR_CODE_HEADER]: errorCode }),
     },
     HEADERS_ONLY,
   )

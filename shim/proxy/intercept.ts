@@ -45,7 +45,8 @@ export function intercept(incoming: Incoming, { interceptor, forward, onEnd, onR
     } catch (error) {
       if (!call.running) return
       call.release()
-      answer({ code: STATUS.UNKNOWN, message: toShimError(error).message })
+      const { message, code: errorCode } = toShimError(error)
+      answer({ code: STATUS.UNKNOWN, message, errorCode })
     }
   })
   return call

@@ -18,6 +18,8 @@ import { Upstream } from './upstream.ts'
 export interface ProxyOptions {
   /** Path of containerd's socket. */
   readonly upstream: string
+  /** Path of the socket that calls of CRI's image service go to; containerd's by default. */
+  readonly imageService?: string | undefined
   /** By `/package.Service/Method`. */
   readonly intercept: ReadonlyMap<string, UnaryInterceptor>
   /** Methods that the shim answers itself. */
@@ -33,10 +35,15 @@ export interface Proxy {
   close(options: { readonly graceMs: number }): Promise<void>
 }
 
-/** A gRPC server that passes every call to containerd byte for byte, but for those that are intercepted. */
+/** A gRPC server that passes every call to containerd, or to another proxy before it, byte for byte, but for those that are intercepted. */
 export function createProxy(options: ProxyOptions): Proxy {
   const logger = options.logger.child({ stage: 'proxy' })
-  const upstream = new Upstream(options.upstream, logger)
+  const containerd = new Upstream({ name: 'containerd', path: options.upstream, logger })
+  const { imageService } = options
+  const images =
+    imageService === undefined
+      ? undefined
+      : new Upstream({ name: `the image service at ${imageService}`, path: imageService, logger })
   const running = new Set<Stoppable>()
   const sessions = new Set<ServerHttp2Session>()
   const sockets = new Set<Socket>()
@@ -55,6 +62,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     running.add(call)
   }
   const forward = (incoming: Incoming, body: RequestBody, onEnd: OnEnd) => {
+    const upstream = images && isForImages(incoming.path) ? images : containerd
     const call = new Forward(incoming, upstream, body, status => {
       running.delete(call)
       onEnd(status)
@@ -96,7 +104,7 @@ export function createProxy(options: ProxyOptions): Proxy {
       }
       await listening?.stop()
       await drain({ sessions, sockets, graceMs, stopCalls, closed: listening?.closed ?? Promise.resolve() })
-      await upstream.close()
+      await Promise.all([containerd.close(), images?.close()])
     },
   }
 }
@@ -108,6 +116,11 @@ interface CallHooks {
 
 interface Stoppable {
   stop(status: GrpcStatus): void
+}
+
+/** `runtime.v1.ImageService`, and as older kubelets call it. */
+function isForImages(path: string): boolean {
+  return path.startsWith('/runtime.') && path.split('/')[1]?.endsWith('.ImageService') === true
 }
 
 const SHUTTING_DOWN: GrpcStatus = { code: STATUS.UNAVAILABLE, message: 'enbi-shim is shutting down' }

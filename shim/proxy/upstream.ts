@@ -18,8 +18,17 @@ export interface Connection {
   greeted: boolean
 }
 
-/** Connects to containerd when a call needs it, and again after a loss. */
+export interface UpstreamOptions {
+  readonly name: string
+  /** Of its socket. */
+  readonly path: string
+  readonly logger: Logger
+}
+
+/** Connects to containerd, or to what stands before it, when a call needs it, and again after a loss. */
 export class Upstream {
+  /** As messages call it. */
+  readonly name: string
   readonly #path: string
   readonly #logger: Logger
   readonly #waiters = new Set<(connection: Connection) => void>()
@@ -30,7 +39,8 @@ export class Upstream {
   #retryTimer: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(path: string, logger: Logger) {
+  constructor({ name, path, logger }: UpstreamOptions) {
+    this.name = name
     this.#path = path
     this.#logger = logger
   }
@@ -81,7 +91,7 @@ export class Upstream {
     })
     session.on('goaway', (code, lastStreamId) => {
       const level = code === constants.NGHTTP2_NO_ERROR ? 'debug' : 'warn'
-      this.#logger[level]({ code, lastStreamId }, 'containerd said GOAWAY')
+      this.#logger[level]({ code, lastStreamId }, `${this.name} said GOAWAY`)
       connection.lastStreamId = lastStreamId
       if (this.#ready === connection) this.#ready = undefined
     })
@@ -94,7 +104,7 @@ export class Upstream {
 
   #arrived(connection: Connection): void {
     widenConnectionWindow(connection.session)
-    if (this.#failures > 0) this.#logger.info({ attempts: this.#failures }, 'containerd is back')
+    if (this.#failures > 0) this.#logger.info({ attempts: this.#failures }, `${this.name} is back`)
     connection.greeted = true
     this.#connecting = false
     this.#failures = 0
@@ -112,7 +122,7 @@ export class Upstream {
     }
     this.#connecting = false
     this.#failures += 1
-    if (this.#failures === 1) this.#logger.warn({ err: failure }, 'containerd does not answer')
+    if (this.#failures === 1) this.#logger.warn({ err: failure }, `${this.name} does not answer`)
     if (this.#closed || this.#waiters.size === 0) return
     const pause = Math.min(this.#failures * RECONNECT_STEP_MS, RECONNECT_LIMIT_MS)
     this.#retryTimer = setTimeout(() => {

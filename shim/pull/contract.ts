@@ -5,6 +5,8 @@ import type { PullProgress } from './progress.ts'
 /** An image record of containerd's. */
 export interface ImageRecord {
   readonly labels: Readonly<Record<string, string>>
+  /** Its manifest. */
+  readonly target: { readonly digest: string }
 }
 
 /** What a pull needs to know of the images that are there already. */
@@ -13,8 +15,10 @@ export interface ImageRecords {
   find(image: string): Promise<ImageRecord | undefined>
   /** What CRI knows of the reference: image id (config digest) and size in bytes; undefined when it does not know it. */
   present(image: string): Promise<PresentImage | undefined>
+  /** Whether containers can be made of the image, as it must be made here. */
+  usable(record: ImageRecord): Promise<boolean>
   /** Every image record that has the label. */
-  withLabel(label: string): Promise<readonly ImageRecord[]>
+  withLabel(label: string): Promise<readonly Pick<ImageRecord, 'labels'>[]>
 }
 
 export interface PresentImage {

@@ -69,7 +69,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
   return {
     intercept: new Map([
       [PULL_IMAGE_PATH, withRecipe('pullImage', mayBuild)],
-      [IMAGE_STATUS_PATH, withRecipe('imageStatus', mentionsRecipe)],
+      [IMAGE_STATUS_PATH, withRecipe('imageStatus', mayBuild)],
       [REMOVE_IMAGE_PATH, createRemoveImage(imagesRemoved, logger)],
     ]),
     streams: new Map([[WATCH_PATH, lazyWatch(recipeCalls)]]),

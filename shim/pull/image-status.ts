@@ -3,9 +3,11 @@ import type { Recipe } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { findRecipe, type RecipeQuery } from '../recipes/find-recipe.ts'
+import { readableReference } from '../reference.ts'
 import type { ImageRecords } from './contract.ts'
 import { decodeImageStatus, encodeAbsentImageStatus } from './cri-messages.ts'
-import { isAsWritten, isOfRecipe } from './labels.ts'
+import { isAsWritten, RECIPE_LABEL } from './labels.ts'
+import { presentId } from './present-id.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
 export interface ImageStatusOptions {
@@ -15,22 +17,31 @@ export interface ImageStatusOptions {
 }
 
 /**
- * The ImageStatus that precedes a pull: "not present" unless the image on the node is of the very recipe that the pod
- * asks for, so that `IfNotPresent` never runs another recipe's image. With half a recipe the image is "not present" too:
- * the pull that follows tells what is wrong.
+ * The ImageStatus that precedes a pull: "not present" unless the image on the node is of the very recipe that the pod asks for, so that
+ * `IfNotPresent` never runs another recipe's image, and can be used. With half a recipe the image is "not present" too: the pull that
+ * follows tells what is wrong.
  */
 export function createImageStatus({ images, system, logger }: ImageStatusOptions): UnaryInterceptor {
   const isThere = async (recipe: Recipe, signal: AbortSignal) => {
     const records = await images()
     const record = await whenContainerdAnswers(() => records.find(recipe.image), signal)
-    if (record === undefined || !isOfRecipe(record, recipe)) return false
-    return isAsWritten(record, await whenContainerdAnswers(() => records.present(recipe.image), signal))
+    return (await presentId(records, record, { recipe, signal })) !== undefined
+  }
+  /** Its recipe may be its name, or a NixBuild, for which only a pull is told enough. What is not ours is containerd's to judge. */
+  const isDamaged = async (image: string) => {
+    const reference = readableReference(image)
+    if (reference === undefined) return false
+    const records = await images()
+    const record = await records.find(reference).catch(() => undefined)
+    if (record?.labels[RECIPE_LABEL] === undefined) return false
+    const [present, isUsable] = await Promise.all([records.present(reference), records.usable(record)])
+    return !isUsable && isAsWritten(record, present)
   }
   return async ({ request, signal }) => {
     const query = { ...decodeImageStatus(request), system }
     const wanted = readWanted(query, logger)
-    if (wanted === 'none') return { kind: 'forward' }
-    const isPresent = wanted !== 'broken' && (await isThere(wanted, signal))
+    const isPresent =
+      wanted === 'none' ? !(await isDamaged(query.image)) : wanted !== 'broken' && (await isThere(wanted, signal))
     return isPresent ? { kind: 'forward' } : { kind: 'reply', message: encodeAbsentImageStatus() }
   }
 }

@@ -5,7 +5,8 @@ import type { Importer, ImportOutcome } from '../import/contract.ts'
 import type { Owners } from '../owners.ts'
 import type { PolicyRule } from '../policy/policy.ts'
 import type { ImageRecord, ImageRecords, PullOutcome } from './contract.ts'
-import { isAsWritten, isOfOutput, isOfRecipe, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
+import { isOfOutput, RECIPE_LABEL, recipeLabels, STORE_PATH_LABEL } from './labels.ts'
+import { presentId } from './present-id.ts'
 import type { PullProgress } from './progress.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
@@ -29,7 +30,7 @@ export interface RecipePull {
 /** Makes the image of a recipe be there, doing as little as can be done. */
 export async function pullRecipe(stages: Stages, pull: RecipePull): Promise<PullOutcome> {
   const { recipe, record, onProgress } = pull
-  const known = isLocked(recipe) && (await presentId(stages, record, pull))
+  const known = isLocked(recipe) && (await presentId(stages.images, record, pull))
   if (known) {
     onProgress({ phase: 'present' })
     return { imageId: known, storePath: record?.labels[STORE_PATH_LABEL], present: true }
@@ -48,7 +49,7 @@ async function build(builder: Builder, pull: RecipePull) {
 /** The build may have taken an hour: the record is read again, and an image that is just this output is kept. */
 async function builtBefore(stages: Stages, pull: RecipePull, output: BuildOutput): Promise<string | undefined> {
   const record = await whenContainerdAnswers(() => stages.images.find(pull.recipe.image), pull.signal)
-  const id = record && isOfOutput(record, output) ? await presentId(stages, record, pull) : undefined
+  const id = record && isOfOutput(record, output) ? await presentId(stages.images, record, pull) : undefined
   if (id) pull.onProgress({ phase: 'present' })
   return id
 }
@@ -95,11 +96,4 @@ async function tryImport(importer: Importer, pull: RecipePull, output: ImportInp
       if (!isContainerdAway(error) || tries === IMPORT_TRIES || signal.aborted) throw error
     }
   }
-}
-
-async function presentId({ images }: Stages, record: ImageRecord | undefined, { recipe, signal }: RecipePull) {
-  if (!record || !isOfRecipe(record, recipe)) return undefined
-  const present = await whenContainerdAnswers(() => images.present(recipe.image), signal)
-  // CRI is asked by name, which may be another image's by now.
-  return isAsWritten(record, present) ? present?.id : undefined
 }

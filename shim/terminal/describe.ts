@@ -10,7 +10,7 @@ export function describeProgress({ phase, done, expected, text }: WireProgress):
     case 'fetching':
       return `fetching ${amount(done, expected, describeBytes)}`
     case 'building':
-      return `building ${done} of ${expected}${text ? `, ${text}` : ''}`
+      return expected === 0 ? `building ${text}`.trimEnd() : `building ${done} of ${expected}${text ? `, ${text}` : ''}`
     case 'built':
       return `built ${text}`
     case 'importing':

@@ -5,21 +5,38 @@ import type { PullView, PullViewOptions } from './pull-view.ts'
 /** Bytes that have to come in before another line tells of them. */
 const BYTES_A_LINE = 50_000_000
 
+/** Lines of builders that are shown; a program may write tens of thousands, and the log on the node has them all. */
+const MAX_LOG_LINES = 200
+
 /** A line for every step, with the time since the pull began. */
 export function createLineView({ image, output }: PullViewOptions): PullView {
   const startedAt = performance.now()
   const write = (text: string) =>
     output.write(`${describeDuration(performance.now() - startedAt).padStart(8)}  ${text}\n`)
   let last: WireProgress | undefined
+  let logLines = 0
+  const writeLog = (text: string) => {
+    logLines += 1
+    if (logLines <= MAX_LOG_LINES) output.write(`          | ${text}\n`)
+  }
+  const writeRest = () => {
+    const rest = logLines - MAX_LOG_LINES
+    if (rest > 0) output.write(`          | … and ${rest} more, which are in the log on the node\n`)
+    logLines = 0
+  }
   return {
     progress(progress) {
-      if (progress.phase === 'log') return void output.write(`          | ${progress.text}\n`)
+      if (progress.phase === 'log') return writeLog(progress.text)
       if (isWorthALine(progress, last)) {
         write(describeProgress(progress))
         last = progress
       }
     },
-    done: imageId => void write(`${image} is ${imageId}`),
+    done(imageId) {
+      writeRest()
+      write(`${image} is ${imageId}`)
+    },
+    failed: writeRest,
     close() {},
   }
 }

@@ -38,9 +38,9 @@ export function createLiveView({ image, output }: TerminalOptions): PullView {
     update.clear()
     output.write(`${mark} ${text}\n`)
   }
-  const endStep = () => {
+  const endStep = (mark = styleText('green', '✓')) => {
     if (!step) return
-    persist(styleText('green', '✓'), `${step.text}  ${styleText('dim', since(step.startedAt))}`)
+    persist(mark, `${step.text}  ${styleText('dim', since(step.startedAt))}`)
     step = undefined
     log = []
   }
@@ -66,6 +66,7 @@ export function createLiveView({ image, output }: TerminalOptions): PullView {
         `${styleText('bold', image)} is ${imageId}  ${styleText('dim', since(startedAt))}`,
       )
     },
+    failed: () => endStep(styleText('red', '✗')),
     close() {
       clearInterval(timer)
       update.clear()

@@ -1,3 +1,4 @@
+import type { ShimError } from '../errors.ts'
 import type { WireProgress } from '../pull/enbi-messages.ts'
 import { createJsonView } from './json-view.ts'
 import { createLineView } from './line-view.ts'
@@ -7,6 +8,8 @@ import { createLiveView } from './live-view.ts'
 export interface PullView {
   progress(progress: WireProgress): void
   done(imageId: string): void
+  /** What is told of it besides is the command's. */
+  failed(error: ShimError): void
   /** Leaves the terminal as it was found. */
   close(): void
 }

@@ -1,5 +1,6 @@
 import { cleanText } from '../build/text.ts'
 import type { StatusReport } from '../status/messages.ts'
+import { cutEnd, cutMiddle } from './cut.ts'
 import { describeDuration, describeProgress } from './describe.ts'
 import { describeCount, describeSize, describeSpan } from './quantities.ts'
 import { alignColumns } from './table.ts'
@@ -8,23 +9,24 @@ type Run = StatusReport['runs'][number]
 type Result = StatusReport['results'][number]
 type Image = StatusReport['images'][number]
 
-/** A report as lines of text. Headings begin at the start of the line, all else is indented. */
-export function statusLines(report: StatusReport, now: Date): string[] {
+/** A report as lines of text that fit `width`. Headings begin at the start of the line, all else is indented. */
+export function statusLines(report: StatusReport, now: Date, width = Infinity): string[] {
+  const room = width - INDENT.length
   const { shim, runs, queue, results, images, disk } = report
   return [
     ...shimLines(shim, now),
     '',
-    ...section('Running', runLines(runs, now), 'no build or import is running'),
+    ...section('Running', runLines(runs, now, room), 'no build or import is running'),
     '',
-    ...section('Queue', queueLines(queue, now), 'nothing waits for a build to end'),
+    ...section('Queue', queueLines(queue, now, room), 'nothing waits for a build to end'),
     '',
-    ...section('Results', resultLines(results, now), 'nothing has been built since the shim started'),
+    ...section('Results', resultLines(results, now, room), 'nothing has been built since the shim started'),
     '',
-    ...section('Images', imageLines(images, now), shim.containerdProblem ? UNKNOWN : 'the shim keeps no image'),
+    ...section('Images', imageLines(images, now, room), shim.containerdProblem ? UNKNOWN : 'the shim keeps no image'),
     '',
     'Disk',
     ...diskLines(disk, shim).map(line => `${INDENT}${line}`),
-  ].map(line => cleanText(line).replace(/[\t\n]/g, ' '))
+  ].map(line => cutEnd(cleanText(line).replace(/[\t\n]/g, ' '), width))
 }
 
 const INDENT = '  '
@@ -52,29 +54,31 @@ interface Row {
   readonly below: readonly string[]
 }
 
-function table(headings: readonly string[], rows: readonly Row[]): string[] {
+function table(headings: readonly string[], rows: readonly Row[], room: number): string[] {
   if (rows.length === 0) return []
-  const [heading = '', ...aligned] = alignColumns([headings, ...rows.map(({ cells }) => cells)])
+  const [heading = '', ...aligned] = alignColumns([headings, ...rows.map(({ cells }) => cells)], room)
   return [heading, ...rows.flatMap(({ below }, index) => [aligned[index] ?? '', ...below.map(line => INDENT + line)])]
 }
 
-function runLines(runs: readonly Run[], now: Date): string[] {
+function runLines(runs: readonly Run[], now: Date, room: number): string[] {
   return table(
     ['IMAGE', 'FOR', 'PHASE'],
     runs.map(run => ({
       cells: [run.image, since(run.startedAt, now), describePhase(run)],
-      below: [run.recipe, describeWaiters(run)],
+      below: [nameBelow(run.recipe, room), describeWaiters(run)],
     })),
+    room,
   )
 }
 
-function queueLines(queue: readonly Run[], now: Date): string[] {
+function queueLines(queue: readonly Run[], now: Date, room: number): string[] {
   return table(
     ['#', 'IMAGE', 'FOR'],
     queue.map((run, index) => ({
       cells: [String(index + 1), run.image, since(run.startedAt, now)],
-      below: [run.recipe, describeWaiters(run)],
+      below: [nameBelow(run.recipe, room), describeWaiters(run)],
     })),
+    room,
   )
 }
 
@@ -100,20 +104,33 @@ function describeWaiter({ namespace, pod, nixBuild }: Run['waiters'][number]): s
   return nixBuild ? `NixBuild ${namespace ?? ''}/${nixBuild}` : where
 }
 
-function resultLines(results: readonly Result[], now: Date): string[] {
+function resultLines(results: readonly Result[], now: Date, room: number): string[] {
+  const hasRoom = room >= ROOM_FOR_RUN
   return table(
-    ['IMAGE', 'RESULT', 'AGO', 'TOOK', 'RUN'],
+    ['IMAGE', 'RESULT', 'AGO', 'TOOK', ...(hasRoom ? ['RUN'] : [])],
     results.map(result => ({
       cells: [
         result.image,
         (result.errorCode ?? 'done') + (result.times > 1 ? ` ×${result.times}` : ''),
         since(result.endedAt, now),
         describeTook(result.tookMs),
-        result.runId ?? NONE,
+        ...(hasRoom ? [result.runId ?? NONE] : []),
       ],
-      below: result.error === undefined ? [result.recipe] : [result.recipe, result.error],
+      below: [
+        nameBelow(result.recipe, room),
+        ...(hasRoom || result.runId === undefined ? [] : [`run ${result.runId}`]),
+        ...(result.error === undefined ? [] : [result.error]),
+      ],
     })),
+    room,
   )
+}
+
+/** Ids of runs name files, and are long: where images would have no room beside them, they follow below. */
+const ROOM_FOR_RUN = 118
+
+function nameBelow(name: string, room: number): string {
+  return cutMiddle(cleanText(name), room - INDENT.length)
 }
 
 const NONE = '–'
@@ -124,13 +141,14 @@ function describeTook(milliseconds: number | undefined): string {
   return milliseconds < A_MINUTE_MS ? describeDuration(milliseconds) : describeSpan(milliseconds)
 }
 
-function imageLines(images: readonly Image[], now: Date): string[] {
+function imageLines(images: readonly Image[], now: Date, room: number): string[] {
   return table(
     ['IMAGE', 'ID', 'SIZE', 'AGO'],
     images.map(({ image = '(no name any more)', imageId, size, updatedAt, storePath }) => ({
       cells: [image, shortId(imageId), size === undefined ? NONE : describeSize(size), since(updatedAt, now)],
-      below: storePath === undefined ? [] : [storePath],
+      below: storePath === undefined ? [] : [nameBelow(storePath, room)],
     })),
+    room,
   )
 }
 

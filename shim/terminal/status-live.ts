@@ -7,14 +7,14 @@ import type { StatusView } from './status-view.ts'
 /** Ages are shown in seconds. */
 const REDRAW_MS = 1000
 
-/** Redrawn in place; what does not fit the terminal is cut. */
+/** Redrawn in place, as wide as the terminal; lines that do not fit it are left out. */
 export function createStatusLive(output: NodeJS.WriteStream): StatusView {
   const update = createLogUpdate(output)
   let latest: StatusReport | undefined
   const draw = () => {
     if (!latest) return
     const { rows = 24, columns = 80 } = output
-    const lines = statusLines(latest, new Date()).map(line => line.slice(0, columns - 1))
+    const lines = statusLines(latest, new Date(), columns - 1)
     const fitting = lines.length < rows ? lines : [...lines.slice(0, rows - 2), '…']
     update(fitting.map(emphasise).join('\n'))
   }

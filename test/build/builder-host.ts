@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { pino } from 'pino'
 import { createBuilder } from '../../shim/build/builder.ts'
-import type { ArchiveProgram, BuildOutput, BuildProgress, PathInfo } from '../../shim/build/contract.ts'
+import type { ArchiveProgram, BuildOutput, BuildProgress, PathInfo, PathQuery } from '../../shim/build/contract.ts'
 import type { Recipe } from '../../shim/build/recipe.ts'
 import { type ErrorCode, toShimError } from '../../shim/errors.ts'
 import { ownedBy } from '../../shim/owners.ts'
@@ -15,7 +15,7 @@ export type HostRequest =
   | { id: number; op: 'abort'; build: number }
   | { id: number; op: 'find'; recipe: Recipe }
   | { id: number; op: 'keepOnly'; keys: string[] }
-  | { id: number; op: 'pathInfo'; paths: string[]; recursive: boolean }
+  | ({ id: number; op: 'pathInfo'; paths: string[] } & Omit<PathQuery, 'signal'>)
   | { id: number; op: 'memory' }
 
 export type HostReply =

@@ -6,6 +6,7 @@ import { recipeKey } from '../../shim/build/recipe.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import { startHttpServer } from './http-server.ts'
+import { describeOutputs } from './outputs-cases.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from './remote-builder.ts'
 
 export interface SuiteOptions {
@@ -186,6 +187,17 @@ export function describeBuilds({
       await expect(failure).rejects.toMatchObject({ message: expect.stringContaining(flake.url) })
     })
 
+    test('of a builder that writes what upsets a daemon fails by its fault, where the daemon minds', async () => {
+      const failure = await builder.build(recipeOf(flake.url, 'upsetting')).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      const message = expect.stringMatching(/a builder wrote a line that begins with @nix.*\[json\.exception\./)
+      if (failure !== undefined) expect(failure).toMatchObject({ code: 'BuilderFailed', message })
+    })
+
+    describeOutputs(() => ({ bed, builder }))
+
     test('for a system that the flake has no packages for says which ones it has', async () => {
       await expect(builder.build(recipeOf(flake.url, 'hello', 'riscv64-linux'))).rejects.toMatchObject({
         code: 'SystemUnsupported',
@@ -267,7 +279,7 @@ export function describeBuilds({
       expect(told.at(-1)).toBe('line 9999 of many')
       expect(told).toContainEqual(expect.stringMatching(/^… \d+ lines, which only the log file has …$/))
       const [name = ''] = /[^ ]+\.log(?= on the node)/.exec(error.message) ?? []
-      const log = await readFile(join(builder.stateDir, 'logs', name), 'utf8')
+      const log = await readFile(name, 'utf8')
       expect(log.match(/^chatty> line \d+ of many$/gm)).toHaveLength(10_000)
     })
   })

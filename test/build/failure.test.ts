@@ -12,7 +12,7 @@ const LOG = { write: async () => {}, close: async () => {} }
 async function explain(lines: readonly string[], more: Partial<FailedRun> = {}): Promise<ShimError> {
   const journal = createJournal(LOG, () => {})
   for (const line of lines) await journal.read(line)
-  const { errors, foreign, builderTail } = journal
+  const { errors, foreign, ignored, builderTail } = journal
   const recipe = recipeOf('github:owner/repo', 'app')
   const exit = { exitCode: 1, killedBy: undefined }
   return explainFailure({
@@ -24,6 +24,7 @@ async function explain(lines: readonly string[], more: Partial<FailedRun> = {}):
     exit,
     errors,
     foreign,
+    ignored,
     builderTail,
     ...more,
   })
@@ -67,7 +68,7 @@ describe.each(NIX_VERSIONS)('with Nix %s', version => {
       [
         'building app of github:owner/repo failed: the builder of chatty failed with exit code 3. The end of its log:',
         ...lines,
-        `(the whole log: ${RUN_ID}.log on the node)`,
+        `(the whole log: /var/lib/enbi-shim/logs/${RUN_ID}.log on the node)`,
       ].join('\n'),
     )
   })
@@ -82,6 +83,10 @@ test.each([
     "cannot open connection to remote store 'daemon': error: reading from file: Connection reset by peer",
     'NixDaemonAway',
   ],
+  // A nix that went on after its first try: of a locked flake the source may be in its cache.
+  ["opening a connection to remote store 'daemon' previously failed", 'NixDaemonAway'],
+  ["opening a connection to remote store 'unix:///srv/nix.sock' previously failed", 'NixDaemonAway'],
+  ['writing to file "/srv/nix.sock": Broken pipe', 'NixDaemonAway'],
   ["creating directory '/nix/store': Permission denied", 'NixDaemonAway'],
   ["opening lock file '/nix/var/nix/db/big-lock': Permission denied", 'NixDaemonAway'],
   ["creating directory '/var/lib/enbi-shim/build-home/.cache': Permission denied", 'StateDirNotWritable'],
@@ -89,7 +94,6 @@ test.each([
     "cannot write modified lock file of flake 'github:owner/repo' (use '--no-write-lock-file' to ignore)",
     'EvaluationFailed',
   ],
-  ["flake 'github:owner/repo' does not provide attribute 'packages'", 'AttributeMissing'],
   ["cannot find flake 'flake:nowhere' in the flake registries", 'FlakeNotFound'],
   ["unable to download 'https://x.example/a': HTTP error 403 ('rate limit exceeded')", 'FetchFailed'],
   ['syntax error, unexpected end of file', 'EvaluationFailed'],
@@ -103,6 +107,44 @@ test.each([
   expect((await explain([message(text)])).code).toBe(code)
 })
 
+test('what a server wrote into its error page is neither repeated nor taken for the words of nix', async () => {
+  const body = '{"message":"Not Found: No space left on device"}'
+  const text = `unable to download 'https://api.github.com/repos/owner/repo': HTTP error 404\n\n       response body:\n\n       ${body}`
+  expect(await explain([message(text)])).toMatchObject({
+    code: 'FlakeNotFound',
+    message: expect.not.stringMatching(/response body|No space/),
+  })
+})
+
+test.each([
+  ["unable to download 'https://api.github.com/repos/owner/repo': HTTP error 404", 'FlakeNotFound'],
+  ["unable to download 'https://gitlab.example/api/v4/projects/a': HTTP error 401", 'FetchFailed'],
+])('%j mentions that credentials may be missing', async (text, code) => {
+  expect(await explain([message(text)])).toMatchObject({
+    code,
+    message: expect.stringContaining('no credentials for it'),
+  })
+})
+
+test('a file that a flake lacks is no matter of credentials', async () => {
+  const error = await explain([message("getting status of '/srv/app': No such file or directory")])
+  expect(error.message).not.toContain('credentials')
+})
+
+test('a store path that is not found repeats which settings nix ignores', async () => {
+  const ignored = "ignoring untrusted substituter 'https://cache.example', you are not a trusted user."
+  const lines = [
+    `@nix ${JSON.stringify({ action: 'msg', level: 1, msg: ignored })}`,
+    message(
+      "path '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-a' is required, but there is no substituter that can build it",
+    ),
+  ]
+  expect(await explain(lines, { stage: 'building' })).toMatchObject({
+    code: 'StorePathMissing',
+    message: expect.stringContaining(ignored),
+  })
+})
+
 test.each([
   "cannot write modified lock file of flake 'github:owner/repo' (use '--no-write-lock-file' to ignore)",
   "flake 'path:/srv/a' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
@@ -112,6 +154,16 @@ test.each([
     message:
       'evaluating app of github:owner/repo failed: its flake.lock is missing or does not fit its inputs: run nix flake lock there, and commit flake.lock',
   })
+})
+
+test('a daemon that a line of a builder has upset is the fault of the builder', async () => {
+  const text = '[json.exception.type_error.302] type must be number, but is string'
+  const error = await explain([message(text)], { stage: 'building' })
+  expect(error).toMatchObject({
+    code: 'BuilderFailed',
+    message: `building app of github:owner/repo failed: a builder wrote a line that begins with @nix, which Nix takes for its own and cannot read (${text}): have it write no such lines\n(the whole log: /var/lib/enbi-shim/logs/${RUN_ID}.log on the node)`,
+  })
+  expect((await explain([message(text)])).code).toBe('EvaluationFailed')
 })
 
 test('what a builder or an evaluated text says does not pass for the words of nix', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { checkNixKnows } from '../../shim/build/flake-needs.ts'
 import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
 
 const REV = '0123456789abcdef0123456789abcdef01234567'
@@ -29,6 +30,10 @@ describe('a flake URL is read:', () => {
     [`git+file:///srv/a?rev=${REV}`, 'git+file', 'git+file:///srv/a', true, true],
     ['path:/srv/a', 'path', 'path:/srv/a', true, false],
     ['tarball+https://h.example/latest', 'tarball+https', 'tarball+https://h.example/latest', false, false],
+    ['gitlab:o/r?host=git.example&ref=main', 'gitlab', 'gitlab+https://git.example/o/r', false, false],
+    [`github:o/r/${REV}?host=git.my-host.org`, 'github', 'github+https://git.my-host.org/o/r', false, true],
+    ['git+https://h.example/a?exportIgnore=1&lfs=1', 'git+https', 'git+https://h.example/a', false, false],
+    ['git+ssh://h.example/a?keytype=ssh-ed25519&verifyCommit=1', 'git+ssh', 'git+ssh://h.example/a', false, false],
     ['flake:nixpkgs', 'flake', 'flake:nixpkgs', false, false],
     [`flake:nixpkgs/main/${REV}`, 'flake', 'flake:nixpkgs', false, true],
   ])('%s', (url, scheme, source, local, locked) => {
@@ -50,12 +55,27 @@ describe('a flake URL is read:', () => {
     ['tarball+https://h.example/a.tar.gz', 'https://h.example/a.tar.gz'],
     ['git+https://h.example/a?ref=a+b/c', 'git+https://h.example/a?ref=a+b/c'],
     ['git+https://h.example/a%c3%a9', 'git+https://h.example/a%C3%A9'],
+    ['git+https://h.example/a/', 'git+https://h.example/a'],
+    ['git+https://h.example/a/?ref=main', 'git+https://h.example/a?ref=main'],
+    ['git+file:///srv/a/', 'git+file:///srv/a'],
+    ['path:/srv/a/', 'path:/srv/a'],
+    ['github:o/r/', 'github:o/r'],
+    ['github:o/r/main/', 'github:o/r/main'],
+    ['flake:nixpkgs/', 'flake:nixpkgs'],
+    ['github:o/r?host=github.com', 'github:o/r'],
+    ['sourcehut:~o/r?host=git.sr.ht&ref=main', 'sourcehut:~o/r?ref=main'],
+    ['gitlab:o/r?host=Git.Example', 'gitlab:o/r?host=git.example'],
+    [
+      'git+https://h.example/a?publicKey=AAAAC3NzaC1lZDI1+/=',
+      'git+https://h.example/a?publicKey=AAAAC3NzaC1lZDI1%2B%2F%3D',
+    ],
   ])('%s becomes %s', (text, url) => {
     expect(parseFlakeUrl(text).url).toBe(url)
   })
 
   test.each([
     ['https://h.example/a.tar.gz', 'tarball+https', false],
+    ['https://flakehub.com/f/team/app/0.1.*.tar.gz', 'tarball+https', false],
     [`https://h.example/a.zip?narHash=${ENCODED_HASH}`, 'tarball+https', true],
     ['tarball+file:///srv/a.tar.xz', 'tarball+file', false],
   ])('%s as %s, and spelled as every Nix knows it', (text, scheme, locked) => {
@@ -83,21 +103,23 @@ describe('a flake URL is refused:', () => {
     ['github:o/r\u001b[31m', /printable/],
     ['github:o/r\u202e', /printable/],
     ['github:o/r#app', /"#"/],
-    ['github:o/$(id)', /shell/],
-    ['github:o/`id`', /shell/],
-    ["github:o/r'", /shell/],
-    ['github:o/r"', /shell/],
-    ['github:o/r;id', /shell/],
-    ['github:o/r|id', /shell/],
-    ['github:o\\r', /shell/],
-    ['github:o/r^*', /shell/],
+    ['github:o/$(id)', /has a "\$"/],
+    ['github:o/`id`', /has a "`"/],
+    ["github:o/r'", /has a "'"/],
+    ['github:o/r"', /has a "\\""/],
+    ['github:o/r;id', /has a ";"/],
+    ['github:o/r|id', /has a "\|"/],
+    ['github:o\\r', /has a "\\\\"/],
+    ['github:o/r^*', /has a "\^"/],
     ['github:o', /owner\/repo/],
     ['github:o/', /owner\/repo/],
     ['github:o/..', /owner\/repo/],
     ['github:../r', /owner\/repo/],
     ['github:-o/r', /owner\/repo/],
     ['github:o%2Fx/r', /owner\/repo/],
-    ['github:o/r/', /rev or ref/],
+    ['github:o/r//', /rev or ref/],
+    ['github:o/r*', /owner\/repo/],
+    ['gitlab:o/r/*', /rev or ref/],
     ['github:o/r/a..b', /rev or ref/],
     ['github:o/r/-x', /rev or ref/],
     ['github:o/r/refs/pull/1/head', /neither a branch nor a tag/],
@@ -124,7 +146,14 @@ describe('a flake URL is refused:', () => {
     ['git+ssh://git@h.example/a?ref=refs/headsman', /neither a branch nor a tag/],
     ['git+file:///srv/a?ref=refs/stash', /neither a branch nor a tag/],
     [`github:o/r/main?rev=${REV}`, /both/],
-    ['github:o/r?host=evil.example', /query may have/],
+    ['github:o/r?host=git.example:8443', /"host" in its query is not the name of a host, without a port/],
+    ['github:o/r?host=git.example/a', /"host"/],
+    ['github:o/r?host=-oProxyCommand', /"host"/],
+    ['github:o/r?host=', /"host"/],
+    ['github:o/r?host=a%2Fb', /"host"/],
+    ['git+https://h.example/r?host=git.example', /its query has "host", and may have rev, /],
+    ['gitlab:group%2Fsub/repo', /misread its "%2F": write git\+https:\/\/gitlab\.com\/GROUP\/SUBGROUP\/REPO/],
+    ['gitlab:group%2fsub/repo?host=git.example', /misread its "%2F"/],
     ['github:o/r?ref=a&ref=b', /twice/],
     ['github:o/r?', /query may have/],
     ['github:o/r?ref', /query may have/],
@@ -137,7 +166,16 @@ describe('a flake URL is refused:', () => {
     ['github:o/r?dir=/etc', /"dir"/],
     ['github:o/r?dir=%2e%2e', /"dir"/],
     ['github:o/r?dir=', /"dir"/],
-    ['github:o/r?submodules=1', /query may have/],
+    ['github:o/r?submodules=1', /has "submodules", and may have .* for more write git\+https:\/\/github\.com\/OWNER/],
+    [`github:o/r/${REV}?lastModified=1`, /"lastModified", which does not lock/],
+    [
+      `https://gitlab.example/archive.tar.gz?sha=${REV}`,
+      /has "sha", and may have narHash, dir only, as the content must .*: for a revision write git\+https:/,
+    ],
+    ['git+https://h.example/r?publicKeys=%5B%5D', /has "publicKeys"/],
+    ['git+https://h.example/r?publicKey=%22', /"publicKey" in its query is not an ssh key in base64/],
+    ['git+https://h.example/r?keytype=gpg', /"keytype"/],
+    ['git+https://h.example/r?lfs=yes', /0 or 1/],
     [
       `github:o/r/${REV}?narHash=${ENCODED_HASH}`,
       /"narHash", which does not lock a flake of this scheme: leave it out/,
@@ -145,7 +183,7 @@ describe('a flake URL is refused:', () => {
     ['gitlab:o/r?lastModified=1', /"lastModified", which does not lock/],
     ['flake:r?revCount=1', /"revCount", which does not lock/],
     [`flake:r?rev=${REV}`, /"rev", which does not lock/],
-    ['flake:r?ref=main', /query may have dir only/],
+    ['flake:r?ref=main', /may have dir only/],
     [`git+https://h.example/r?rev=${REV}&narHash=${ENCODED_HASH}`, /"narHash", which does not lock/],
     ['git+file:///r?revCount=1', /"revCount", which does not lock/],
     [`path:/r?rev=${REV}`, /"rev", which does not lock/],
@@ -160,7 +198,13 @@ describe('a flake URL is refused:', () => {
     ['git+ssh://-oProxyCommand=id/r', /host/],
     ['git+ssh://-oProxyCommand=id@h.example/r', /user name/],
     ['git+https://h.example:port/r', /host/],
-    ['git+https://h.example/', /empty segment/],
+    ['git+https://h.example/', /\/\/host\/path/],
+    ['git+https://h.example/a//', /empty segment/],
+    ['tarball+https://h.example/a/', /"\/" at the end/],
+    ['git+https://h.example/a*', /has a "\*", which does not belong there/],
+    ['git+https://h.example/a%2A', /has %2A, which does not belong there/],
+    ['https://h.example/a.%2A.tar.gz', /has %2A: write that character as it is/],
+    ['file:///srv/a*.tar.gz', /has a "\*"/],
     ['git+https://h.example/a//b', /empty segment/],
     ['git+file:///srv/%FF', /no UTF-8/],
     ['git+https://h.example/%C3', /no UTF-8/],
@@ -175,6 +219,8 @@ describe('a flake URL is refused:', () => {
     ['git+file://h.example/a', /absolute/],
     ['git+file:a', /absolute/],
     ['path:a', /absolute/],
+    ['path:/', /absolute/],
+    ['git+file:///', /empty segment/],
     ['path:../a', /absolute/],
     ['path://a', /empty segment/],
     ['path:/a/../etc', /"\." or "\.\."/],
@@ -225,6 +271,25 @@ describe('a flake URL is refused:', () => {
         expect.objectContaining({ message: expect.stringMatching(/^.{1,250}$/) }),
       )
       expect(performance.now() - start).toBeLessThan(50)
+    },
+  )
+})
+
+describe('a key that a version of Nix takes for a part of the URL', () => {
+  test.each([
+    ['git+https://h.example/a?lfs=1', '2.26.3', '2.27'],
+    ['git+https://h.example/a?exportIgnore=1&ref=main', '2.8.0', '2.20'],
+    ['git+https://h.example/a?publicKey=AAAAC3NzaC1lZDI1', '2.18', '2.19'],
+  ])('%s is refused for Nix %s', (text, version, since) => {
+    const flake = parseFlakeUrl(text)
+    expect(() => checkNixKnows(flake, version)).toThrow(`needs Nix ${since}, and this node has ${version}`)
+    expect(() => checkNixKnows(flake, `${since}.0`)).not.toThrow()
+  })
+
+  test.each(['git+https://h.example/a?ref=lfs', 'git+https://h.example/lfs=1?ref=a', 'github:o/lfs'])(
+    'is none of %s',
+    text => {
+      expect(() => checkNixKnows(parseFlakeUrl(text), '2.8.0')).not.toThrow()
     },
   )
 })

@@ -114,27 +114,51 @@ export function describeInterruptions({
     })
     afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-    test('that is killed in the middle of a build leaves a failure that may pass, and the next build works', async () => {
+    test('that is killed in the middle of a build is waited for, and the build begun again', async () => {
       await using builder = startBuilder(bed, { nix: { command: nix } })
       const build = builder.start(recipeOf(flake.url, 'waiting'))
-      await build.untilLog(/^pid (\d+)$/)
+      const first = await build.untilLog(/^pid (\d+)$/)
       await bed.nixDaemon.kill()
-      await expect(build.done).rejects.toMatchObject({ code: 'NixDaemonAway', retryable: true })
+      await build.untilLog(WAITS)
       await bed.nixDaemon.start()
-      await expect(builder.build(recipeOf(flake.url, 'hello'))).resolves.toBeDefined()
+      await build.until(each => each.phase === 'log' && each.line.startsWith('pid ') && each.line !== `pid ${first}`)
+      await writeFile(flake.gate, 'open\n')
+      await expect(build.done).resolves.toMatchObject({ storePath: expect.stringMatching(/-waiting$/) })
+      expect(build.progress.filter(each => each.phase === 'log' && WAITS.test(each.line))).toHaveLength(1)
     })
 
-    test('that is away is named', async () => {
+    test('that is away when an import asks about store paths is waited for, too', async () => {
       await using builder = startBuilder(bed, { nix: { command: nix } })
+      const { storePath } = await builder.build(recipeOf(flake.url, 'hello'))
+      await bed.nixDaemon.stop()
+      const asked = builder.pathInfo([storePath], { recursive: true, waitForDaemon: true })
+      await expect(builder.pathInfo([storePath])).rejects.toMatchObject({ code: 'NixDaemonAway' })
+      await bed.nixDaemon.start()
+      await expect(asked).resolves.toMatchObject([{ path: storePath }])
+    })
+
+    test('that stays away is named, and how long it was waited for', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix, daemonWaitMs: 300 } })
       await bed.nixDaemon.stop()
       await expect(builder.build(recipeOf(flake.url, 'base'))).rejects.toMatchObject({
         code: 'NixDaemonAway',
         retryable: true,
-        message: expect.stringContaining('cannot connect to socket'),
+        message: expect.stringMatching(/cannot connect to socket.* \(it was waited for, 0\.\d s in all\)$/s),
       })
+    })
+
+    test('that is away while a run waits for it does not keep the run from being called off', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix } })
+      await bed.nixDaemon.stop()
+      const build = builder.start(recipeOf(flake.url, 'base'))
+      await build.untilLog(WAITS)
+      build.abort()
+      await expect(build.done).rejects.toMatchObject({ code: 'Cancelled' })
     })
   })
 }
+
+const WAITS = /^the Nix daemon is away: it is waited for, 20 s at most$/
 
 /** A builder is ended by the daemon, a moment after its client. */
 async function untilGone(bed: Bed, pid: string): Promise<void> {

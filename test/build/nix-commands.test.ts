@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { evaluationArgs, readEvaluation } from '../../shim/build/evaluate.ts'
+import { hasLeadingDot, readVersion } from '../../shim/build/nix-version.ts'
 import { readRealisation, realisationArgs } from '../../shim/build/realise.ts'
 import { recipeOf } from './remote-builder.ts'
 
@@ -14,7 +15,22 @@ const RECIPE = recipeOf('github:owner/repo', 'app')
 
 test('a value cannot leave its string in the expression', () => {
   const recipe = { ...RECIPE, system: `\${abort "x"}"\\` }
-  expect(evaluationArgs(recipe).at(-1)).toContain(`system = "\\\${abort \\"x\\"}\\"\\\\";`)
+  expect(evaluationArgs(recipe, { url: 'path:/a', leadingDot: true }).at(-1)).toContain(
+    `system = "\\\${abort \\"x\\"}\\"\\\\";`,
+  )
+})
+
+test.each([
+  ['nix (Nix) 2.8.0', false],
+  ['nix (Nix) 2.18.8', false],
+  ['nix (Nix) 2.19.0', true],
+  ['nix (Nix) 2.20.0pre20231214_0a3a2d3', true],
+  ['nix (Determinate Nix 3.11.2) 2.31.1', true],
+  ['nix (Lix, like Nix) 2.93.3', false],
+  ['nix (Nix) 3.0', true],
+  ['', false],
+])('%j reads a leading dot: %j', (words, expected) => {
+  expect(hasLeadingDot(readVersion(`${words}\n`))).toBe(expected)
 })
 
 test.each([
@@ -53,9 +69,9 @@ test.each([
 
 test('of many names an error shows the nearest', () => {
   const names = Array.from({ length: 2_000 }, (_, index) => `package-${index}`)
-  const answer = JSON.stringify({ kind: 'missing', name: 'packge-77', names })
+  const answer = JSON.stringify({ kind: 'missing', name: 'packge-77', names, outputs: ['packages'] })
   expect(() => readEvaluation(RECIPE, answer)).toThrow(
-    /has no package app for x86_64-linux; did you mean package-77\?$/,
+    /has no package app for x86_64-linux; did you mean package-77\? There are 2000: package-0, package-1, .*, package-11 …$/,
   )
 })
 
@@ -63,6 +79,6 @@ test.each([
   { what: 'more names than were asked for', names: Array.from({ length: 2_001 }, () => 'a') },
   { what: 'a longer name than was asked for', names: ['a'.repeat(101)] },
 ])('an answer with $what is refused', ({ names }) => {
-  const answer = JSON.stringify({ kind: 'missing', name: 'packge-77', names })
+  const answer = JSON.stringify({ kind: 'missing', name: 'packge-77', names, outputs: ['packages'] })
   expect(() => readEvaluation(RECIPE, answer)).toThrow(expect.objectContaining({ code: 'EvaluationFailed' }))
 })

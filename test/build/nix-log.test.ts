@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { createJournal } from '../../shim/build/journal.ts'
 import { createNixLogReader, derivationName, type NixLogEntry } from '../../shim/build/nix-log.ts'
 import { NIX_VERSIONS, readCaptured } from './captured.ts'
 
@@ -21,7 +22,7 @@ test.each(NIX_VERSIONS)('a build by Nix %s is seen step by step', version => {
 test.each([
   ['2.8.0', { phase: 'message', severity: 'error', own: true, text: 'thrown on purpose' }],
   ['2.26.3', { phase: 'message', severity: 'error', own: true, text: 'thrown on purpose' }],
-  ['2.26.3', { phase: 'message', severity: 'warning', text: expect.stringMatching(/^warning: ignoring the client/) }],
+  ['2.26.3', { phase: 'message', severity: 'warning', text: expect.stringMatching(/^ignoring the client/) }],
 ])('an error of Nix %s comes without trace, escapes and hints', (version, entry) => {
   expect(readAll(readCaptured(version, 'thrown'))).toContainEqual(entry)
 })
@@ -67,6 +68,31 @@ test.each([
   ['@nix {"action":"result","id":1,"type":101,"fields":["a\\u001b[2Jb\\u0007"]}', { phase: 'builder', line: 'ab' }],
 ])('the line %j is taken as %j', (line, entry) => {
   expect(readAll([line])).toEqual([expect.objectContaining(entry)])
+})
+
+test('a build that has failed leaves no counts behind, and one that begins has a name', () => {
+  const drv = '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app.drv'
+  const entries = readAll([
+    '@nix {"action":"start","id":1,"level":0,"text":"","type":104}',
+    `@nix {"action":"start","fields":["${drv}","",1,1],"id":2,"level":3,"text":"","type":105}`,
+    '@nix {"action":"result","fields":[0,1,1,0],"id":1,"type":105}',
+    '@nix {"action":"stop","id":2}',
+    '@nix {"action":"result","fields":[0,0,0,1],"id":1,"type":105}',
+  ])
+  expect(entries).toEqual([
+    { phase: 'building', done: 0, expected: 0, current: 'app' },
+    { phase: 'building', done: 0, expected: 1, current: 'app' },
+  ])
+})
+
+test.each([
+  ['a warning of Nix itself', 1, 'warning: unknown setting'],
+  ['one that a daemon has passed on', 0, 'warning: warning: unknown setting'],
+])('%s has the word before it once in the log', async (_what, level, text) => {
+  const written: string[] = []
+  const log = { write: async (line: string) => void written.push(line), close: async () => {} }
+  await createJournal(log, () => {}).read(`@nix ${JSON.stringify({ action: 'msg', level, msg: text })}`)
+  expect(written).toEqual(['warning: unknown setting'])
 })
 
 test.each([

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { BuilderOptions } from '../../shim/build/builder.ts'
-import type { ArchiveProgram, BuildOutput, BuildProgress, PathInfo } from '../../shim/build/contract.ts'
+import type { ArchiveProgram, BuildOutput, BuildProgress, PathInfo, PathQuery } from '../../shim/build/contract.ts'
 import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
 import type { FlakeRecipe, Recipe } from '../../shim/build/recipe.ts'
 import { type ErrorCode, reviveError } from '../../shim/errors.ts'
@@ -22,7 +22,7 @@ export interface RemoteBuilder extends AsyncDisposable {
   runProgram(recipe: Recipe, program: ArchiveProgram): Promise<string>
   findResult(recipe: Recipe): Promise<BuildOutput | undefined>
   keepOnly(keys: readonly string[]): Promise<void>
-  pathInfo(paths: readonly string[], query?: { recursive: boolean }): Promise<readonly PathInfo[]>
+  pathInfo(paths: readonly string[], query?: Omit<PathQuery, 'signal'>): Promise<readonly PathInfo[]>
   /** Resident bytes. */
   memory(): Promise<number>
 }
@@ -74,8 +74,8 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
       (await request({ op: 'archive', recipe, program, namespace: 'default' })).text ?? '',
     findResult: async recipe => (await request({ op: 'find', recipe })).output,
     keepOnly: async keys => void (await request({ op: 'keepOnly', keys: [...keys] })),
-    pathInfo: async (paths, { recursive } = { recursive: false }) =>
-      (await request({ op: 'pathInfo', paths: [...paths], recursive })).infos ?? [],
+    pathInfo: async (paths, query = { recursive: false }) =>
+      (await request({ op: 'pathInfo', paths: [...paths], ...query })).infos ?? [],
     memory: async () => (await request({ op: 'memory' })).bytes ?? 0,
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return

@@ -1,19 +1,20 @@
-import { chmod, mkdtemp, rm, stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, mkdtemp, realpath, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { parseFlakeUrl } from '../../shim/build/flake-url.ts'
-import { createSourceCaches } from '../../shim/build/source-caches.ts'
+import { createSourceCaches, type SourceCachesOptions } from '../../shim/build/source-caches.ts'
 import { layOut, prepareStateDir } from '../../shim/build/state-dir.ts'
 import { ownedBy } from '../../shim/owners.ts'
 
-async function setUp() {
+async function setUp(options: Pick<SourceCachesOptions, 'unlockedMs'> = {}) {
   const root = await mkdtemp(join(tmpdir(), 'caches-'))
   const dir = layOut(root)
   const user = { home: dir.home, env: {} }
   await prepareStateDir(dir, {})
-  const caches = createSourceCaches({ dir, user, logger: pino({ level: 'silent' }) })
+  const caches = createSourceCaches({ dir, user, logger: pino({ level: 'silent' }), ...options })
   onTestFinished(async () => {
     await caches.settled()
     await rm(root, { recursive: true })
@@ -44,18 +45,33 @@ test.each(['github:team/app', 'gitlab:team/app', 'sourcehut:~team/app', 'flake:a
   },
 )
 
-test('revisions of a git repository share its clone', async () => {
+test('revisions of a git repository share its clones, and nothing else', async () => {
   const useCache = await setUp()
   const url = 'git+https://git.example/app'
-  expect(await useCache(`${url}?rev=${'1'.repeat(40)}`)).toBe(await useCache(`${url}?ref=main`))
+  const caches = [await useCache(`${url}?rev=${'1'.repeat(40)}`), await useCache(`${url}?ref=main`)]
+  expect(new Set(caches).size).toBe(2)
+  const clones = await Promise.all(caches.map(cache => realpath(join(cache, 'nix/gitv3'))))
+  expect(new Set(clones).size).toBe(1)
 })
 
-test.each(['github:team/app', `github:team/app/${'1'.repeat(40)}`, 'https://host.example/app.tar.gz', 'path:/srv/app'])(
-  'all folders of %s share what was fetched',
+test.each(['github:team/app', 'https://host.example/app.tar.gz', 'path:/srv/app', 'git+https://git.example/app'])(
+  'what a folder of %s has fetched is not taken for what another one wants',
   async url => {
     const useCache = await setUp()
-    const plain = await useCache(url)
-    expect(await useCache(`${url}?dir=one`)).toBe(plain)
-    expect(await useCache(`${url}?dir=two/three`)).toBe(plain)
+    expect(await useCache(`${url}?dir=one`)).not.toBe(await useCache(`${url}?dir=two`))
   },
 )
+
+test('what an unlocked flake has fetched is forgotten when nix looks for its branch again', async () => {
+  const useCache = await setUp({ unlockedMs: 0 })
+  const fetched = (cache: string) => join(cache, 'fetched')
+  const keep = (cache: string) => writeFile(fetched(cache), '')
+  for (const [url, isForgotten] of [
+    ['github:team/app', true],
+    ['git+https://git.example/app', true],
+    [`github:team/app/${'1'.repeat(40)}`, false],
+  ] as const) {
+    await useCache(url, keep)
+    await useCache(url, async cache => expect(existsSync(fetched(cache)), url).toBe(!isForgotten))
+  }
+})

@@ -1,10 +1,13 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample, type Example } from '../node/example.ts'
+import { SHIM_MAIN } from '../node/own-programs.ts'
 import type { Shim } from '../node/shim.ts'
 import { enbiShim } from './enbi-shim.ts'
+import { startOnTerminal } from './terminal.ts'
 
 let bed: Bed
 let shim: Shim
@@ -51,13 +54,49 @@ describe('enbi-shim pull', () => {
     })
   })
 
+  it('tells with --json what it failed with, by its code', async () => {
+    const { stdout, exitCode } = await pull('app:none', 'no-such-either', '--json')
+    expect(exitCode).toBe(1)
+    expect(JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')).toEqual({
+      ...{ phase: 'failed', image: 'app:none', code: 'AttributeMissing', retryable: false },
+      message: expect.stringMatching(/no package no-such-either .*only docker-archive, /),
+    })
+  })
+
+  it('leaves the step that failed on a terminal', async () => {
+    const args = ['app:none', '--flake', formats.url, '--package', 'never', '--socket', shim.socket]
+    const { child, written } = startOnTerminal([process.execPath, SHIM_MAIN, 'pull', ...args])
+    expect(await child).toMatchObject({ exitCode: 1 })
+    expect(stripVTControlCharacters(written())).toMatch(/✗ evaluating the flake {2}[\d.]+ m?s\r\n/)
+  })
+
+  it.each([
+    ['--flake', ['app:1', '--flake', 'nowhere', '--package', 'app']],
+    ['--package', ['app:1', '--flake', 'github:team/app', '--package', '-x']],
+    ['--system', ['app:1', '--flake', 'github:team/app', '--package', 'app', '--system', 'x y']],
+    ['IMAGE', ['App:1', '--flake', 'github:team/app', '--package', 'app']],
+  ])('speaks of a mistake in %s, and of no annotation', async (name, args) => {
+    const { stderr, exitCode } = await run('pull', ...args)
+    expect({ stderr, exitCode }).toEqual({ stderr: expect.stringMatching(`^enbi-shim: ${name}: `), exitCode: 2 })
+    expect(stderr).not.toContain('annotation')
+  })
+
   it('fails with exit code 3 when no shim answers', async () => {
-    const { stderr, exitCode } = await run('pull', 'a', '--flake', 'b', '--package', 'c', '--socket', '/no/where')
+    const { stderr, exitCode } = await run(
+      'pull',
+      'a',
+      '--flake',
+      'github:a/b',
+      '--package',
+      'c',
+      '--socket',
+      '/no/where',
+    )
     expect({ stderr, exitCode }).toEqual({ stderr: expect.stringContaining('/no/where'), exitCode: 3 })
   })
 
   it("fails with exit code 3 at a socket that is not a shim's", async () => {
-    const args = ['--flake', 'b', '--package', 'c', '--socket', bed.containerdSocket]
+    const args = ['--flake', 'github:a/b', '--package', 'c', '--socket', bed.containerdSocket]
     expect(await run('pull', 'a', ...args)).toMatchObject({ exitCode: 3 })
   })
 

@@ -1,13 +1,12 @@
-import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Bed, startBed } from '../node/bed.ts'
 import { copyExample, type Example } from '../node/example.ts'
 import { SHIM_MAIN } from '../node/own-programs.ts'
-import { PYTHON, PYTHON_ENV } from '../node/python.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import type { Shim } from '../node/shim.ts'
 import { PATIENT } from '../patience.ts'
 import { enbiShim } from './enbi-shim.ts'
+import { startOnTerminal, startProgram } from './terminal.ts'
 
 const CTRL_C = '\x03'
 const CURSOR_IS_BACK = '\x1b[?25h'
@@ -28,27 +27,12 @@ function status(...more: string[]) {
   return run('status', '--socket', shim.socket, ...more)
 }
 
-/** `status --watch` that goes on until it is told to end, and what it has written so far. */
+function command(socket: string, ...more: string[]): string[] {
+  return [process.execPath, SHIM_MAIN, 'status', '--watch', '--socket', socket, ...more]
+}
+
 function watch(socket: string, ...more: string[]) {
-  return start([process.execPath, SHIM_MAIN, 'status', '--watch', '--socket', socket, ...more])
-}
-
-const PTY = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'
-const SIZED = ['sh', '-c', 'stty rows 60 cols 120 && exec "$@"', 'sh']
-
-/** The same on a terminal of its own, whose keyboard is the standard input. */
-function watchOnTerminal(socket: string) {
-  const command = [process.execPath, SHIM_MAIN, 'status', '--watch', '--socket', socket]
-  return start([PYTHON, '-I', '-c', PTY, ...SIZED, ...command])
-}
-
-function start([program = '', ...args]: string[]) {
-  const child = execa(program, args, { reject: false, timeout: 60_000, env: PYTHON_ENV })
-  let text = ''
-  child.stdout.on('data', chunk => {
-    text += chunk
-  })
-  return { child, written: () => text }
+  return startProgram(command(socket, ...more))
 }
 
 function pull(image: string, packageName: string) {
@@ -131,7 +115,7 @@ describe('enbi-shim status', () => {
 
 describe('on a terminal', () => {
   it('--watch draws anew in place until Ctrl-C', async () => {
-    const { child, written } = watchOnTerminal(shim.socket)
+    const { child, written } = startOnTerminal(command(shim.socket))
     await expect.poll(written, PATIENT).toContain('Disk')
     await pull('registry.example/live:1', 'docker-archive-gzip')
     await expect.poll(written, PATIENT).toMatch(/registry\.example\/live:1 +done/)

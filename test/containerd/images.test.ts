@@ -10,13 +10,14 @@ import { type Bed, startBed } from '../node/bed.ts'
 
 /** Instead of containerd's 16 MiB, which thousands of records fill. */
 const MAX_MESSAGE = 24 * 1024
+const FORM = { snapshotter: 'overlayfs', layers: 'linked' } as const
 
 let bed: Bed
 let images: ContainerdImages
 const target = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: `sha256:${'0'.repeat(64)}`, size: 1 }
 beforeAll(async () => {
   bed = await startBed({ without: ['nix'], containerd: { maxMessage: MAX_MESSAGE } })
-  images = createContainerdImages({ address: bed.containerdSocket })
+  images = createContainerdImages({ address: bed.containerdSocket, form: FORM })
 })
 afterAll(async () => {
   images.close()
@@ -84,7 +85,7 @@ describe('the look-ups', () => {
   })
 
   it('say that containerd is away when it stays away', async () => {
-    const away = createContainerdImages({ address: `${bed.dir}/nobody.sock` })
+    const away = createContainerdImages({ address: `${bed.dir}/nobody.sock`, form: FORM })
     await expect(away.find('registry.example/found:1')).rejects.toMatchObject({ code: 'ContainerdAway' })
     away.close()
   })

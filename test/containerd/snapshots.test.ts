@@ -4,9 +4,10 @@ import { type Calls, createCalls } from '../../shim/containerd/calls.ts'
 import { chainsOf } from '../../shim/containerd/chain.ts'
 import { type Connection, createConnection } from '../../shim/containerd/connection.ts'
 import { writeBlob } from '../../shim/containerd/content.ts'
+import { createLayerKeeper } from '../../shim/containerd/layer-keeper.ts'
 import { createLease, deleteLease, type Lease } from '../../shim/containerd/leases.ts'
-import { prepareSnapshot, snapshotExists } from '../../shim/containerd/snapshots.ts'
-import { commitHeld, createUnpacker } from '../../shim/containerd/unpack.ts'
+import { findSnapshot, prepareSnapshot } from '../../shim/containerd/snapshots.ts'
+import { createUnpacker } from '../../shim/containerd/unpack.ts'
 import { oneChunk } from '../../shim/import/one-chunk.ts'
 import { tar } from '../import/tar.ts'
 import { type Bed, startBed } from '../node/bed.ts'
@@ -26,28 +27,30 @@ afterAll(async () => {
 
 async function fillUnderLease() {
   const lease = await createLease(calls, { id: randomUUID(), lifetimeMs: 60_000, labels: {} })
-  const snapshotter = { calls: lease.calls, name: 'overlayfs' }
-  const { key } = await prepareSnapshot(snapshotter, '')
-  return { lease, snapshotter, key }
+  const keeper = createLayerKeeper(lease, 'overlayfs')
+  return { lease, keeper, filled: await prepareSnapshot(keeper.snapshotter, '') }
 }
 
 test('a snapshot that two imports make is kept for both, whichever ends first', async () => {
   const name = 'made-by-two'
   const [first, second] = [await fillUnderLease(), await fillUnderLease()]
-  await commitHeld(first, name)
-  await commitHeld(second, name)
+  await first.keeper.commit(first.filled, name)
+  await second.keeper.commit(second.filled, name)
   await deleteLease(calls, first.lease.id, { collect: true })
-  expect(await snapshotExists(second.snapshotter, name)).toBe(true)
-  expect(await snapshotExists(second.snapshotter, second.key)).toBe(false)
+  expect(await findSnapshot(second.keeper.snapshotter, name)).toBeDefined()
+  expect(await findSnapshot(second.keeper.snapshotter, second.filled.key)).toBeUndefined()
   await deleteLease(calls, second.lease.id, { collect: true })
-  expect(await snapshotExists(second.snapshotter, name)).toBe(false)
+  expect(await findSnapshot(second.keeper.snapshotter, name)).toBeUndefined()
 })
 
 test('a layer that is announced twice for the same place is unpacked once', async () => {
   const lease = await createLease(calls, { id: randomUUID(), lifetimeMs: 60_000, labels: {} })
   const layers = await Promise.all(['bottom', 'top'].map(name => writeLayer(lease, name)))
   const unpacked: number[] = []
-  const unpacker = createUnpacker({ lease, snapshotter: 'overlayfs', onUnpacked: done => unpacked.push(done) })
+  const unpacker = createUnpacker({
+    keeper: createLayerKeeper(lease, 'overlayfs'),
+    onUnpacked: done => unpacked.push(done),
+  })
   for (const _ of ['as it is read', 'as the manifest lists it'])
     for (const [place, layer] of layers.entries()) unpacker.expect(layer, place)
   await vi.waitFor(() => expect(unpacked).toContain(2))

@@ -62,11 +62,12 @@ describe('on a node where all is well', () => {
           'nix',
           'nix flaws',
           'nix options',
+          'nix settings',
           'nix daemon',
           'sandbox',
           'policy',
         ],
-        ...['state folder', 'layers', 'disk', 'cgroup', 'API server'],
+        ...['state folder', 'layers', 'images', 'disk', 'cgroup', 'API server'],
       ].map(check => [check, check === 'API server' ? 'skipped' : expect.stringMatching(/^(ok|warning)$/)]),
     )
     const machine = ['disk', 'nix flaws']
@@ -208,6 +209,18 @@ describe('a mistake is named, with the way out', () => {
   ])('%s', async (_what, config, check, outcome, wayOut) => {
     const { of } = await diagnose(shim.configPath, await writeKubelet(`${Math.random()}.yaml`, config))
     expect(of(check)).toMatchObject({ outcome, wayOut: expect.stringContaining(wayOut) })
+  })
+
+  it('access tokens that the build user cannot read', async () => {
+    const folder = join(shim.stateDir, 'build-config/nix')
+    const secret = join(bed.dir, 'access-tokens.conf')
+    await mkdir(folder, { recursive: true })
+    await writeFile(join(folder, 'nix.conf'), `!include ${secret}\n!include /none.conf\n`)
+    await writeFile(secret, 'access-tokens = github.com=none\n', { mode: 0o600 })
+    const look = async () => (await diagnose(shim.configPath)).of('nix settings')
+    expect(await look()).toMatchObject({ outcome: 'warning', text: expect.stringContaining(`cannot read ${secret},`) })
+    await chmod(secret, 0o644)
+    expect(await look()).toMatchObject({ outcome: 'ok' })
   })
 
   it('a Nix daemon that is away', async () => {

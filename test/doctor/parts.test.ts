@@ -1,15 +1,17 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { parseConfig } from '../../shim/config.ts'
 import { checkCgroup, parseCgroup } from '../../shim/doctor/check-cgroup.ts'
+import { checkDisk } from '../../shim/doctor/check-disk.ts'
+import { checkNix } from '../../shim/doctor/check-nix.ts'
 import { checkState } from '../../shim/doctor/check-state.ts'
 import { checkKubelet } from '../../shim/doctor/kubelet/check-kubelet.ts'
 import { findKubelet } from '../../shim/doctor/kubelet/find-kubelet.ts'
 import { parseFlags } from '../../shim/doctor/kubelet/flags.ts'
 import { runChecks } from '../../shim/doctor/run-checks.ts'
-import { isOlder } from '../../shim/doctor/versions.ts'
+import { isOlder } from '../../shim/versions.ts'
 
 describe('a version', () => {
   it.each([
@@ -70,6 +72,48 @@ describe('the state folder', () => {
       outcome: 'ok',
       text: expect.stringMatching(/; clones of sources take 6\.\d MB of at most \d/),
     })
+  })
+})
+
+describe('on a bare machine', () => {
+  const signal = AbortSignal.timeout(60_000)
+
+  it('a missing build user is told once, and does not hide that nix is missing', async () => {
+    const { nix } = parseConfig('nix: { user: nobody-here, command: nix-nowhere }', 'config.yaml')
+    const checks = checkNix({ stateDir: '/none', nix }, { env: {}, proc: '/proc' })
+    const found = await Promise.all(checks.map(async ({ name, look }) => ({ name, ...(await look(signal)) })))
+    expect(found.filter(({ outcome }) => outcome === 'failed')).toEqual([
+      {
+        ...{ name: 'build user', outcome: 'failed', text: expect.stringContaining('no user "nobody-here"') },
+        wayOut: 'useradd --system --user-group nobody-here, or set nix.user',
+      },
+      { name: 'nix', outcome: 'failed', text: expect.stringContaining('cannot be run'), wayOut: expect.anything() },
+    ])
+    expect(found.filter(({ text }) => text === 'there is no user nobody-here')).toHaveLength(4)
+  })
+
+  it('the disk is that of the folders above those that are not there yet', async () => {
+    const containerd = { address: '/none', snapshotter: 'overlayfs' }
+    const { text } = await checkDisk({ stateDir: '/none/state', containerd }).look(signal)
+    expect(text).toMatch(/^\/none\/state: \d.* free/)
+  })
+
+  it('a state folder that can be made is right', async () => {
+    const { nix } = parseConfig('nix: { user: null }', 'config.yaml')
+    expect(await checkState({ stateDir: '/none/state', nix }).look(signal)).toEqual({
+      outcome: 'ok',
+      text: '/none/state is not there yet: the shim makes it with its first build',
+    })
+  })
+
+  /** Outside of comments. */
+  const POINTER = /^(?!\s*(?:\/\/|\/?\*)).*docs\/\w+\.md/m
+
+  it('nothing that is said points to a page, as the package has none', async () => {
+    const folder = join(import.meta.dirname, '../../shim')
+    for (const name of await readdir(folder, { recursive: true })) {
+      if (name.endsWith('.ts')) expect(await readFile(join(folder, name), 'utf8'), name).not.toMatch(POINTER)
+    }
   })
 })
 
@@ -158,6 +202,53 @@ describe('the settings of a kubelet', () => {
     const checks = checkKubelet('/run/x.sock', { proc: join(dir, 'proc'), k3sFiles: k3sFiles() })
     const outcomes = await Promise.all(checks.map(async ({ look }) => (await look(AbortSignal.timeout(5000))).outcome))
     expect(outcomes).toEqual(['warning', 'ok'])
+  })
+
+  it.each<[string, string[], string, string, RegExp]>([
+    [
+      'of RKE2',
+      ['/var/lib/rancher/rke2/data/v1.36/bin/kubelet', '--v=2'],
+      'failed',
+      'past the shim',
+      /^RKE2 writes .*kubelet-arg: \[image-service-endpoint=.*rke2\/config\.yaml/,
+    ],
+    [
+      'of k0s',
+      ['/var/lib/k0s/bin/kubelet', '--v=2'],
+      'failed',
+      'past the shim',
+      /^k0s writes .*--kubelet-extra-args="--image-service-endpoint=unix:/,
+    ],
+    [
+      'of microk8s',
+      ['/snap/microk8s/1/kubelite', '--scheduler-args-file=/x'],
+      'warning',
+      'inside another program',
+      /microk8s\/current\/args\/kubelet/,
+    ],
+    [
+      'of a container, as with Talos',
+      ['/usr/local/bin/kubelet', '--config=/none/kubelet.yaml'],
+      'warning',
+      'cannot be read: ENOENT',
+      /--kubelet-config FILE$/,
+    ],
+    [
+      'of an unknown kind',
+      ['/usr/bin/hyperkube', 'kubelet'],
+      'warning',
+      'no process kubelet',
+      /--kubelet-config FILE$/,
+    ],
+  ])('%s are told with where they are set', async (_whose, args, outcome, text, wayOut) => {
+    await mkdir(join(dir, 'proc/7'), { recursive: true })
+    await write('proc/7/cmdline', args.map(arg => `${arg}\0`).join(''))
+    const [check] = checkKubelet('/run/x.sock', { proc: join(dir, 'proc'), k3sFiles: k3sFiles() })
+    expect(await check?.look(AbortSignal.timeout(5000))).toMatchObject({
+      outcome,
+      text: expect.stringContaining(text),
+      wayOut: expect.stringMatching(wayOut),
+    })
   })
 
   it('are those that a newer k3s has written for its kubelet', async () => {

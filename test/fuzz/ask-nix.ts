@@ -18,7 +18,7 @@ const attributesSchema = v.object({
 })
 const registrySchema = v.object({ flakes: v.tuple([v.object({ to: attributesSchema })]) })
 
-const FEATURES = ['--extra-experimental-features', 'nix-command flakes']
+const FEATURES = ['--extra-experimental-features', 'nix-command flakes verified-fetches']
 
 const ADD_EACH = `
 while IFS= read -r url; do

@@ -76,14 +76,23 @@ function filesOf(entries: Readonly<Record<string, Buffer>>): LayoutFiles {
   return {
     readDocument: async name => (Object.hasOwn(entries, name) ? entries[name] : undefined),
     storeLayer: async name =>
-      name.includes('layer') ? { digest: DIGEST, size: LAYER.length, unpackedSize: 1, compression: 'none' } : undefined,
+      name.includes('layer')
+        ? {
+            digest: DIGEST,
+            size: LAYER.length,
+            unpackedSize: 1,
+            hasContent: true,
+            hasStorePath: false,
+            compression: 'none',
+          }
+        : undefined,
   }
 }
 
 const OCI = Object.fromEntries(
   ociEntries(makeImage([LAYER])).map(({ name, content }) => [name, Buffer.from(content ?? '')]),
 )
-const plan = { host: HOST, onLayer: () => {} }
+const plan = { host: HOST, wanted: 'registry.example/team/app:1', onLayer: () => {} }
 
 describe('a document that is read from an image either has its form or is refused with an error of the catalogue:', () => {
   it.each<[string, unknown, (bytes: Buffer) => unknown]>([

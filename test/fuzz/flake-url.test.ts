@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { checkNixKnows } from '../../shim/build/flake-needs.ts'
 import { type FlakeUrl, parseFlakeUrl } from '../../shim/build/flake-url.ts'
 import { installNewerNix } from '../build/newer-nix.ts'
 import { type Bed, startBed } from '../node/bed.ts'
@@ -25,8 +26,8 @@ describe('a flake URL that is accepted is, if at all, understood as the source t
   test.each([
     { version: '2.8', showNix: async () => 'nix', ask: askByRegistry, count: runs(40) },
     { version: '2.26', showNix: showNewerNix, ask: askByFunction, count: runs(1_000) },
-  ])('by Nix $version', { timeout: LIMIT_MS }, async ({ showNix, ask, count }) => {
-    const flakes = accepted(count)
+  ])('by Nix $version', { timeout: LIMIT_MS }, async ({ version, showNix, ask, count }) => {
+    const flakes = accepted(count).filter(flake => isFor(flake, version))
     const urls = flakes.map(({ url }) => url)
     const answers = await ask(bed, await showNix(bed), urls)
     expect(answers.size).toBeGreaterThan(flakes.length / 2)
@@ -36,6 +37,16 @@ describe('a flake URL that is accepted is, if at all, understood as the source t
     }
   })
 })
+
+/** Whether that version is given the URL at all. */
+function isFor(flake: FlakeUrl, version: string): boolean {
+  try {
+    checkNixKnows(flake, version)
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** So many, each another one. */
 function accepted(count: number): FlakeUrl[] {
@@ -91,7 +102,7 @@ function sourceOf({ type, owner, repo, host, id, url = '', path }: Attributes): 
     case 'indirect':
       return `flake:${id}`
     default:
-      return `${type}:${owner}/${repo}${host ?? ''}`
+      return host === undefined ? `${type}:${owner}/${repo}` : `${type}+https://${host}/${owner}/${repo}`
   }
 }
 

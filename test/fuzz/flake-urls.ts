@@ -40,15 +40,32 @@ const place = fc.oneof(
   path,
 )
 const key = fc.oneof(
-  { arbitrary: oneOf('rev', 'ref', 'dir', 'narHash', 'submodules', 'shallow', 'allRefs'), weight: 16 },
   {
-    arbitrary: oneOf('host', 'url', 'type', 'lastModified', 'revCount', 'owner', 'Rev', 'r%65v', '', 'name'),
+    arbitrary: oneOf(
+      ...['rev', 'ref', 'dir', 'narHash', 'submodules', 'shallow', 'allRefs'],
+      ...['host', 'lfs', 'exportIgnore', 'verifyCommit', 'publicKey', 'keytype'],
+    ),
+    weight: 16,
+  },
+  {
+    arbitrary: oneOf('url', 'type', 'lastModified', 'revCount', 'owner', 'Rev', 'publicKeys', 'r%65v', '', 'name'),
     weight: 2,
   },
 )
 const value = fc.oneof(
   {
-    arbitrary: oneOf(REV, HASH, encodeURIComponent(HASH), '0', '1', 'main', 'refs/tags/v1', 'sub/dir', 'a+b'),
+    arbitrary: oneOf(
+      REV,
+      HASH,
+      encodeURIComponent(HASH),
+      '0',
+      '1',
+      'main',
+      'refs/tags/v1',
+      'sub/dir',
+      'a+b',
+      'h.example',
+    ),
     weight: 6,
   },
   { arbitrary: encoded, weight: 1 },
@@ -87,6 +104,14 @@ const good = oneOf(
   `https://h.example/a.tar.gz?dir=sub&narHash=${encodeURIComponent(HASH)}`,
   `path:/srv/app?narHash=${HASH}`,
   'file:///srv/app.tar.xz',
+  'github:owner/repo/main?host=git.example',
+  'gitlab:owner/repo?host=GIT.my-host.example',
+  'gitlab:group%2Fsub/repo',
+  'git+https://git.example/app?lfs=1&exportIgnore=1',
+  'git+https://git.example/app?verifyCommit=1&keytype=ssh-ed25519&publicKey=AAAAC3NzaC1lZDI1%2B%2F%3D',
+  'https://flakehub.com/f/team/app/0.1.*.tar.gz',
+  'github:owner/repo/',
+  'git+https://git.example/team/app/?ref=main',
   'flake:nixpkgs',
   `flake:nixpkgs?rev=${REV}`,
   `flake:nixpkgs/main/${REV}`,

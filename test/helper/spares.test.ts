@@ -44,6 +44,21 @@ test('a run that is called off leaves no helper', async () => {
   expect(children()).toEqual([])
 })
 
+test('a helper rehearses once while it waits, and not when its order is there', async () => {
+  const run = makeRun({ ...PROGRAM, file: new URL('./rehearsing.ts', import.meta.url) })
+  expect(await run()).toBe(0)
+  await vi.waitFor(async () => expect(await run()).toBe(1), { interval: 500, timeout: 20_000 })
+  await untilStarted()
+})
+
+test('the last report is the answer of a helper that does not end, and it is ended', async () => {
+  const told: unknown[] = []
+  const run = { job: {}, signal: new AbortController().signal, graceMs: 1, isLast: () => told.length > 0 }
+  const helpers = createHelpers({ ...PROGRAM, file: new URL('./never-ending.ts', import.meta.url) }, 60_000)
+  await helpers.run({ ...run, onReport: report => told.push(report) })
+  await vi.waitFor(() => expect(children()).toEqual([]))
+})
+
 test('a process that nobody takes is ended', async () => {
   const spares = createSpares(() => spawn('sleep', ['1000']), 1)
   const process = spares.take()
@@ -62,8 +77,8 @@ test('a helper that waits neither keeps the shim going nor outlives it', async (
   expect(await once(shim, 'close')).toEqual([0, null])
 })
 
-function makeRun(): () => Promise<unknown> {
-  const helpers = createHelpers(PROGRAM, 1)
+function makeRun(program = PROGRAM): () => Promise<unknown> {
+  const helpers = createHelpers(program, 1)
   const { signal } = new AbortController()
   return async () => {
     const told: unknown[] = []

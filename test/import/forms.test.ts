@@ -2,7 +2,20 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { busyboxImage, digest, dockerEntries, dockerManifest, hex, makeImage, ociEntries, smallImage } from './image.ts'
+import {
+  busyboxImage,
+  digest,
+  dockerEntries,
+  dockerEntriesOf,
+  dockerManifest,
+  hex,
+  MOUNT_POINTS,
+  makeImage,
+  mergeDockerManifests,
+  ociEntries,
+  ociEntriesOf,
+  smallImage,
+} from './image.ts'
 import { type ImportNode, startImportNode } from './import-node.ts'
 import { type Entry, tar } from './tar.ts'
 import { xz } from './xz.ts'
@@ -117,6 +130,12 @@ describe('a docker-archive', () => {
     expect((await node.importImage(path)).imageId).toBe(image.id)
   })
 
+  it('may have a layer of empty store paths, where another has content', async () => {
+    const image = makeImage([await tar([{ name: 'text', content: 'of a base image' }]), await tar(MOUNT_POINTS)])
+    const path = await node.addFile('empty-store-paths', await tar(dockerEntries(image)))
+    expect((await node.importImage(path)).imageId).toBe(image.id)
+  })
+
   it('gets the same manifest every time', async () => {
     const path = await node.addFile('same-manifest', await tar(dockerEntries(await smallImage('same'))))
     const first = await node.importImage(path)
@@ -153,6 +172,74 @@ describe('an OCI layout', () => {
     const layout = { name: 'oci-layout', content: '{"imageLayoutVersion":"1.0.0"}' }
     const path = await node.addFolder('platforms', [layout, index, ...blobs])
     expect((await node.importImage(path)).manifestDigest).toBe(manifests[0].digest)
+  })
+})
+
+describe('an archive of several images', () => {
+  const images = async (kind: string) => {
+    const [web, db] = [await smallImage(`${kind} web`), await smallImage(`${kind} db`)]
+    return { web, db, docker: dockerEntriesOf({ 'example/web:1': web, 'registry.example/db': db }) }
+  }
+  const names = { web: 'docker.io/example/web:1', db: 'registry.example/db:latest' }
+  const annotated = ({ web, db }: Awaited<ReturnType<typeof images>>) =>
+    ociEntriesOf([
+      [web, { 'io.containerd.image.name': 'docker.io/example/web:1', 'org.opencontainers.image.ref.name': '1' }],
+      [db, { 'org.opencontainers.image.ref.name': 'registry.example/db' }],
+    ])
+
+  it.each([
+    ['docker-archive', async (made: Awaited<ReturnType<typeof images>>) => tar(made.docker)],
+    ['OCI archive', async (made: Awaited<ReturnType<typeof images>>) => tar(annotated(made))],
+    [
+      'archive of both forms',
+      async (made: Awaited<ReturnType<typeof images>>) => {
+        const manifests = Object.entries({ 'example/web:1': made.web, 'registry.example/db': made.db }).map(
+          ([name, { layers, config }]) =>
+            dockerManifest(
+              `blobs/sha256/${hex(config)}`,
+              layers.map(layer => `blobs/sha256/${hex(layer)}`),
+              [name],
+            ),
+        )
+        return tar([...annotated(made), mergeDockerManifests(manifests)])
+      },
+    ],
+  ])('gives each by its name, whichever was pulled before: %s', async (kind, archive) => {
+    const made = await images(kind)
+    const path = await node.addFile(`several-${kind}`, await archive(made))
+    for (const _round of ['read', 'remembered']) {
+      expect(await node.importImage(path, { image: names.web })).toMatchObject({ imageId: made.web.id })
+      expect(await node.importImage(path, { image: names.db })).toMatchObject({ imageId: made.db.id })
+    }
+    const error = {
+      code: 'ArchiveInvalid',
+      message: expect.stringMatching(/holds 2 images.*web:1.*registry\.example\/db/),
+    }
+    await expect(node.importImage(path, { image: 'docker.io/example/web:2' })).rejects.toMatchObject(error)
+    await node.forgetPlans()
+    await expect(node.importImage(path, { image: 'docker.io/example/web:2' })).rejects.toMatchObject(error)
+  })
+
+  it('that are for several machines is chosen of by name first', async () => {
+    const here = await smallImage('for this machine')
+    const there = await smallImage('for another', { architecture: 's390x' })
+    const name = 'org.opencontainers.image.ref.name'
+    const entries = ociEntriesOf([
+      [here, { [name]: 'example/web:1' }],
+      [there, { [name]: 'example/db:1' }],
+    ])
+    const path = await node.addFile('machines', await tar(entries))
+    expect(await node.importImage(path, { image: 'docker.io/other/name:1' })).toMatchObject({ imageId: here.id })
+    const error = { code: 'ArchitectureMismatch' }
+    await expect(node.importImage(path, { image: 'docker.io/example/db:1' })).rejects.toMatchObject(error)
+  })
+
+  it('has for a reference with a digest the image of that repository', async () => {
+    const made = await images('pinned')
+    const path = await node.addFile('several-pinned', await tar(made.docker))
+    const { manifestDigest } = await node.importImage(path, { image: names.web })
+    const pinned = `docker.io/example/web@${manifestDigest}`
+    expect(await node.importImage(path, { image: pinned })).toMatchObject({ imageId: made.web.id })
   })
 })
 

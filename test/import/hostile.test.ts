@@ -9,6 +9,7 @@ import {
   dockerEntries,
   dockerManifest,
   indexOf,
+  MOUNT_POINTS,
   makeImage,
   ociEntries,
   smallImage,
@@ -95,6 +96,14 @@ describe('an archive is refused, and nothing is left of it, when', () => {
     ],
   ])('%s', async (_, entries, message) => {
     await expectRefused(await addTar(entries()), invalid(message))
+  })
+
+  it.each([
+    ['docker-archive', (hollow: TestImage) => dockerEntries(hollow)],
+    ['OCI archive', (hollow: TestImage) => ociEntries(hollow)],
+  ])('it has empty folders in place of store paths, and nothing tells what belongs there: %s', async (_, entries) => {
+    const path = await addTar(entries(makeImage([await tar(MOUNT_POINTS)])))
+    await expectRefused(path, invalid(/nix-snapshotter whose annotations were lost/))
   })
 
   it.each([

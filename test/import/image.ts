@@ -53,6 +53,12 @@ export function hex(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
+/** What nix-snapshotter has of a store path in its layers. */
+export const MOUNT_POINTS: readonly Entry[] = [
+  ...['./nix', './nix/store', `./nix/store/${'0'.repeat(32)}-app`].map(name => ({ name, type: 'directory' as const })),
+  { name: './bin', symlink: `./nix/store/${'0'.repeat(32)}-app/bin` },
+]
+
 /** The entries of a docker-archive, as nixpkgs' streamLayeredImage orders them. */
 export function dockerEntries({ layers, config }: TestImage): Entry[] {
   const names = layers.map(layer => `${hex(layer)}/layer.tar`)
@@ -63,8 +69,40 @@ export function dockerEntries({ layers, config }: TestImage): Entry[] {
   ]
 }
 
-export function dockerManifest(config: string, layers: readonly string[]): string {
-  return JSON.stringify([{ Config: config, RepoTags: ['anything:1'], Layers: layers }])
+export function dockerManifest(config: string, layers: readonly string[], names = ['anything:1']): string {
+  return JSON.stringify([{ Config: config, RepoTags: names, Layers: layers }])
+}
+
+/** One manifest.json out of several. */
+export function mergeDockerManifests(manifests: readonly string[]): Entry {
+  return { name: 'manifest.json', content: JSON.stringify(manifests.flatMap(manifest => JSON.parse(manifest))) }
+}
+
+/** A docker-archive of several images, each by its name. */
+export function dockerEntriesOf(images: Readonly<Record<string, TestImage>>): Entry[] {
+  const entries = Object.values(images).flatMap(image => dockerEntries(image).slice(0, -1))
+  const manifests = Object.entries(images).map(([name, { layers, config }]) =>
+    dockerManifest(
+      `${hex(config)}.json`,
+      layers.map(layer => `${hex(layer)}/layer.tar`),
+      [name],
+    ),
+  )
+  return [...entries, mergeDockerManifests(manifests)]
+}
+
+/** An OCI layout of several images, each by the annotations of its manifest. */
+export function ociEntriesOf(images: readonly (readonly [TestImage, Readonly<Record<string, string>>])[]): Entry[] {
+  const layouts = images.map(([image, annotations]) => ({ entries: ociEntries(image), annotations }))
+  const manifests = layouts.flatMap(({ entries, annotations }) =>
+    JSON.parse(String(entries.at(-1)?.content)).manifests.map((manifest: object) => ({ ...manifest, annotations })),
+  )
+  const blobs = layouts.flatMap(({ entries }) => entries.filter(({ name }) => name.startsWith('blobs/')))
+  return [
+    { name: 'oci-layout', content: '{"imageLayoutVersion":"1.0.0"}' },
+    { name: 'index.json', content: indexOf(manifests) },
+    ...blobs,
+  ]
 }
 
 export interface OciOptions {

@@ -1,7 +1,7 @@
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pino } from 'pino'
-import type { ImportCall, ImportedImage, ImportOutcome } from '../../shim/import/contract.ts'
+import type { ImportCall, ImportedImage, Importer, ImportOutcome } from '../../shim/import/contract.ts'
 import { createIdentity } from '../../shim/import/identity.ts'
 import { createImporter } from '../../shim/import/importer.ts'
 import { ownedBy } from '../../shim/owners.ts'
@@ -17,9 +17,9 @@ export interface ImportNode extends AsyncDisposable {
   /** Puts an output into the store; returns its path. */
   addFile(name: string, content: Buffer | string, mode?: number): Promise<string>
   addFolder(name: string, entries: readonly Entry[]): Promise<string>
-  importImage(storePath: string, call?: Partial<ImportCall>): Promise<ImportedImage>
+  importImage(storePath: string, call?: Partial<ImportCall>, by?: Importer): Promise<ImportedImage>
   /** The same of a package that may be a program. */
-  tryImport(storePath: string, call?: Partial<ImportCall>): Promise<ImportOutcome>
+  tryImport(storePath: string, call?: Partial<ImportCall>, by?: Importer): Promise<ImportOutcome>
   /** Forgets what was in outputs that were read before. */
   forgetPlans(): Promise<void>
   /** Everything in containerd, sorted: its images, blobs, unfinished blobs, snapshots and leases. */
@@ -48,8 +48,8 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
     const { stdout } = await bed.run('ctr', ['--address', bed.containerdSocket, '--namespace', 'k8s.io', ...args])
     return stdout
   }
-  const tryImport: ImportNode['tryImport'] = (storePath, call = {}) =>
-    importer.importImage({
+  const tryImport: ImportNode['tryImport'] = (storePath, call = {}, by = importer) =>
+    by.importImage({
       storePath,
       image: 'registry.example/team/app:1',
       labels: {},
@@ -77,8 +77,8 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
       return path
     },
     addFolder: (name, entries) => writeFolder(join(store, name), entries),
-    async importImage(storePath, call) {
-      const outcome = await tryImport(storePath, call)
+    async importImage(storePath, call, by) {
+      const outcome = await tryImport(storePath, call, by)
       if ('imageId' in outcome) return outcome
       throw new Error(`${storePath} is a program`)
     },

@@ -2,9 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
+import { createCalls } from '../../shim/containerd/calls.ts'
+import { createConnection } from '../../shim/containerd/connection.ts'
 import type { ImportProgress } from '../../shim/import/contract.ts'
+import { endLease, underLease } from '../../shim/import/under-lease.ts'
 import { descendants } from '../node/process-tree.ts'
+import { PATIENT_BY_PROGRAM } from '../patience.ts'
 import { dockerEntries, makeImage } from './image.ts'
 import { type ImportNode, startImportNode } from './import-node.ts'
 import { tar } from './tar.ts'
@@ -47,9 +51,31 @@ it('containerd killed while importing fails the import for now, and the next one
   await node.bed.containerd.kill()
   await failed
   await node.bed.containerd.start()
+  // Without another import.
+  await expect.poll(async () => (await node.contents()).leases, PATIENT_BY_PROGRAM).toEqual([])
   expect(await node.importImage(large.path)).toMatchObject({ imageId: large.image.id })
   await node.collect()
   expect(await node.contents()).toMatchObject({ leases: [], unfinished: [] })
+})
+
+it('a lease that outlives a successful import, as containerd was gone, is told as one that is left', async () => {
+  const node = await startNode()
+  const { address } = node.options.containerd
+  const connection = createConnection(address)
+  const calls = createCalls(connection, { namespace: 'k8s.io' })
+  const owner = { lease: 'left', importer: 'importer', process: 'process' }
+  const onEnded = vi.fn()
+  const use = async () => {
+    await node.bed.containerd.kill()
+    return 'made'
+  }
+  const made = underLease(calls.within({}), owner, use, { onEnded, releaseMs: 100 })
+  await expect(made).resolves.toBe('made')
+  connection.close()
+  expect(onEnded).not.toHaveBeenCalled()
+  await node.bed.containerd.start()
+  await endLease({ ...node.options.containerd, namespace: 'k8s.io' }, 'left')
+  expect((await node.contents()).leases).toEqual([])
 })
 
 it('containerd away from the start is a failure for now', async () => {

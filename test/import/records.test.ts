@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createImporter } from '../../shim/import/importer.ts'
+import { PATIENT_BY_PROGRAM } from '../patience.ts'
 import { dockerEntries, smallImage, type TestImage } from './image.ts'
 import { type ImportNode, startImportNode } from './import-node.ts'
 import { tar } from './tar.ts'
@@ -47,6 +49,27 @@ describe('an image that has the name already', () => {
     await node.importImage(other.path, call)
     expect(await imageId(image)).toBe(other.id)
   })
+})
+
+it('a record that is removed before CRI knows the image is written again, and what is removed each time is told at once', async () => {
+  const { path } = await add('removed')
+  const image = 'registry.example/removed:1'
+  // A namespace that CRI does not look at.
+  const namespace = 'elsewhere'
+  const { containerd } = node.options
+  const importer = createImporter({ ...node.options, containerd: { ...containerd, namespace } })
+  const failed = expect(node.importImage(path, { image }, importer)).rejects.toMatchObject({
+    code: 'ImageNotVisible',
+    retryable: true,
+    message: `the image ${image} was removed from containerd 3 times before CRI knew it`,
+  })
+  const images = async (...args: string[]) =>
+    (await node.bed.run('ctr', ['--address', containerd.address, '--namespace', namespace, 'images', ...args])).stdout
+  for (const _ of ['first', 'second', 'third']) {
+    await expect.poll(() => images('ls', '-q'), PATIENT_BY_PROGRAM).toContain(image)
+    await images('rm', image)
+  }
+  await failed
 })
 
 it('the record of an image id that is of another manifest stays as it is', async () => {

@@ -31,7 +31,6 @@ async function reportsOf(storePath: string): Promise<ImportReport[]> {
     importer: 'importer',
     process: 'process',
     lease: `lease-of-${storePath}`,
-    staleLeases: [],
   }
   const worker = fork(join(import.meta.dirname, '../../shim/import/worker.ts'))
   const reports: ImportReport[] = []
@@ -40,7 +39,7 @@ async function reportsOf(storePath: string): Promise<ImportReport[]> {
     const report = v.parse(reportSchema, message)
     reports.push(report)
     if (report.kind === 'query') worker.send(await answer(report.id))
-    else if (report.kind !== 'progress' && report.kind !== 'staleLeasesEnded') break
+    else if (report.kind !== 'progress' && report.kind !== 'leaseEnded') break
   }
   worker.kill('SIGKILL')
   return reports.filter(({ kind }) => kind !== 'progress' && kind !== 'query')
@@ -55,11 +54,11 @@ it('a program is reported with the shell that can run it, and not run', async ()
   const shell = await node.addFile('sh', '', 0o555)
   const path = await node.addFile('program', `#!${shell}\n`, 0o555)
   const program = { path, storePath: path, shell: { path: shell, argument: '' } }
-  expect(await reportsOf(path)).toEqual([{ kind: 'staleLeasesEnded' }, { kind: 'program', program }])
+  expect(await reportsOf(path)).toEqual([{ kind: 'leaseEnded' }, { kind: 'program', program }])
 })
 
-it('leases of before are reported as ended even when the import fails then', async () => {
+it('the lease of an import that fails is reported as ended', async () => {
   const text = await node.addFile('text', 'no image')
   const failed = expect.objectContaining({ kind: 'failed', code: 'NotAnImage' })
-  expect(await reportsOf(text)).toEqual([{ kind: 'staleLeasesEnded' }, failed])
+  expect(await reportsOf(text)).toEqual([{ kind: 'leaseEnded' }, failed])
 })

@@ -9,14 +9,14 @@ const JOB = {
   ...{ replaceForeign: true, maxImageSize: 1, layers: 'linked' as const, trustStore: false },
   containerd: { namespace: 'k8s.io', address: '/none', snapshotter: 'overlayfs' },
   ...{ plansFolder: '/none', digestsFolder: '/none', viewFolder: '/none' },
-  ...{ importer: 'importer', process: 'process', lease: 'lease', staleLeases: [] },
+  ...{ importer: 'importer', process: 'process', lease: 'lease' },
 }
 const RUN = {
   signal: new AbortController().signal,
   onProgress: () => {},
   queryClosure: async () => [],
   onLinking: () => {},
-  onStaleLeasesEnded: () => {},
+  onLeaseEnded: () => {},
 }
 
 test('imports fail, each at once, as long as no process can be started for them', async () => {

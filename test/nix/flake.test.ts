@@ -117,7 +117,8 @@ describe('what is packaged', () => {
     // No path leads both into the store and to the snapshots now: one has to be made, which needs programs.
     await bed.run('mount', ['-t', 'tmpfs', 'tmpfs', join(bed.dir, 'nix')])
     const shim = await bed.startShim({ command: ['/usr/bin/env', `PATH=${await folderWithNix()}`, program] })
-    const recipe = { image: 'controller:1', flakeUrl: flake.url, packageName: 'controller-image' }
+    // The script of this nixpkgs is not known as nixpkgs' own is.
+    const recipe = { image: 'controller:1', flakeUrl: flake.url, packageName: 'controller-image.conf' }
     const imageId = await bed.cri(shim.socket).pullImage(recipePull(recipe))
     const { output, exitCode } = await bed.runPod({ imageId, args: ['--version'] })
     expect({ output, exitCode }).toEqual({ output: `${manifest.version}\n`, exitCode: 0 })

@@ -2,7 +2,7 @@ import { cp, realpath, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { execa } from 'execa'
 import { hostPlatform } from '../../shim/import/config.ts'
-import { NEWER_PROGRAM } from '../import/sources/stream-store.ts'
+import { TARFILE_LAYER } from '../import/layers/tarfile-layer.ts'
 import type { Bed } from '../node/bed.ts'
 import { findTarballs } from './npm-cache.ts'
 
@@ -20,7 +20,7 @@ export interface OwnFlake {
 export async function writeOwnFlake(bed: Pick<Bed, 'dir' | 'run'>): Promise<OwnFlake> {
   const nixpkgs = join(bed.dir, 'nixpkgs')
   await cp(NIXPKGS, nixpkgs, { recursive: true })
-  await writeFile(join(nixpkgs, 'stream.py'), NEWER_PROGRAM)
+  await cp(TARFILE_LAYER, join(nixpkgs, 'stream.py'))
   await writeFile(join(nixpkgs, 'settings.json'), JSON.stringify(await findParts(join(bed.dir, 'npm'))))
   const dir = join(bed.dir, 'enbi-shim')
   await cp(TOP, dir, { recursive: true, filter: path => !LEFT_OUT.includes(relative(TOP, path)) })

@@ -88,6 +88,9 @@ in
   own-user = kubelet { services.enbi-shim.settings.nix.user = "builder"; };
   root-builds = kubelet { services.enbi-shim.settings.nix.user = null; };
   own-environment = kubelet { services.enbi-shim.environmentFile = "/run/secrets/enbi-shim.env"; };
+  credentials = kubelet {
+    services.enbi-shim.credentials = { netrcFile = "/run/secrets/netrc"; sshKeyFile = "/run/secrets/key 5%"; };
+  };
   metrics = kubelet {
     services.enbi-shim = {
       settings.metrics.address = "[::]:9100";

@@ -23,6 +23,16 @@ function storePath(name: string) {
   return { image: `nix:0/nix/store/${HASH}-${name}:latest`, storePath: `/nix/store/${HASH}-${name}` }
 }
 
+it.each(['github:**', 'github:*/**', 'github:*', 'github:team/**', 'git+https://**', 'github:git.example/team/*'])(
+  'the pattern %j allows no forge of another host',
+  pattern => {
+    const policy = createPolicy([{ ...rule, flakes: [pattern] }])
+    expect(() => policy('team-a', recipe(undefined, 'github:team/app?host=git.example'))).toThrow(
+      'allows flake "github+https://git.example/team/app"',
+    )
+  },
+)
+
 describe('the policy allows', () => {
   it.each([
     ['what the rule describes', {}, 'team-a', recipe()],
@@ -33,6 +43,13 @@ describe('the policy allows', () => {
       recipe(undefined, `git+https://git.example/team/app?dir=a/b&rev=${REV}`),
     ],
     ['a forge flake at a revision', {}, 'team-a', recipe(undefined, `github:team/app/${REV}`)],
+    [
+      'a forge of a host that the rule names',
+      { flakes: ['github+https://git.example/team/*'] },
+      'team-a',
+      recipe(undefined, 'github:team/app?host=Git.Example'),
+    ],
+    ['a forge by its own host', {}, 'team-a', recipe(undefined, 'github:team/app?host=github.com')],
     ['an image by digest', {}, 'team-a', recipe(`registry.example/team/app@sha256:${REV}${'a'.repeat(24)}`)],
     ['an image whose tag the pattern names', { images: ['registry.example/team/app:1'] }, 'team-a', recipe()],
     ['anything where a lone star stands', { namespaces: ['*'], images: ['*'], flakes: ['*'] }, '', recipe()],
@@ -85,6 +102,13 @@ describe('the policy refuses and says what did not match', () => {
       'allows image "registry.example/other/app:1"',
     ],
     ['an image one level deeper', {}, 'team-a', recipe('registry.example/team/deep/app:1'), 'allows image'],
+    [
+      'a forge of another host than the rule says',
+      { flakes: ['github+https://git.example/*/*'] },
+      'team-a',
+      recipe(undefined, 'github:team/app?host=evil.example'),
+      'allows flake "github+https://evil.example/team/app"',
+    ],
     ['another flake', {}, 'team-a', recipe(undefined, 'github:other/app'), 'allows flake "github:other/app"'],
     [
       'a flake behind another host',

@@ -19,12 +19,13 @@ export async function tempFolder(): Promise<AsyncDisposable & { readonly dir: st
   return { dir, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) }
 }
 
-/** A listening proxy with a socket of its own. */
-export async function startProxy(
-  options: Pick<ProxyOptions, 'upstream'> & Partial<ProxyOptions>,
-): Promise<RunningProxy> {
+/** A listening proxy with a socket of its own, unless told where. */
+export async function startProxy({
+  socket: path,
+  ...options
+}: Pick<ProxyOptions, 'upstream'> & Partial<ProxyOptions> & { readonly socket?: string }): Promise<RunningProxy> {
   const folder = await tempFolder()
-  const socket = join(folder.dir, 'proxy.sock')
+  const socket = path ?? join(folder.dir, 'proxy.sock')
   const log = new PassThrough({ encoding: 'utf8' })
   let text = ''
   log.on('data', (chunk: string) => {

@@ -16,7 +16,7 @@ const rule = { images: ['**'], flakes: ['**'], requireLocked: false, plainPackag
 function setUp() {
   const imported = Promise.withResolvers<void>()
   const notUsed = () => Promise.reject(new Error('not used here'))
-  const images = { find: async () => undefined, withLabel: notUsed, present: async () => undefined }
+  const images = { find: async () => undefined, withLabel: notUsed, present: async () => undefined, usable: notUsed }
   const builder = {
     build: notUsed,
     findResult: async () => undefined,

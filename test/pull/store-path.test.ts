@@ -57,6 +57,21 @@ test('a reference to a store path is realised from a binary cache, and a contain
   await expect(bed.run('stat', [storePath])).resolves.toBeDefined()
 })
 
+test('an image that is named after its store path is made again when its snapshots are gone', async () => {
+  const reference = `nix:0${await built(`${formats.url}#oci-layout`)}`
+  await pull(reference)
+  const ctr = (...args: string[]) =>
+    bed.run('ctr', ['--address', bed.containerdSocket, '--namespace', 'k8s.io', 'snapshots', ...args])
+  const { stdout } = await ctr('ls')
+  // Refused for those that have others on top.
+  for (const row of stdout.split('\n').slice(1).filter(Boolean))
+    await ctr('rm', row.split(/\s/)[0] ?? '').catch(() => {})
+  expect(await bed.cri(shim.socket).imageStatus(reference)).toBeUndefined()
+  const imageId = await pull(reference)
+  expect(await bed.cri(shim.socket).imageStatus(reference)).toMatchObject({ id: imageId })
+  expect(await bed.runPod({ imageId })).toMatchObject({ exitCode: 0 })
+})
+
 test('an image of nix-snapshotter comes with all that its annotations name', async () => {
   const storePath = await cached(`${await writeSnapshotterFlake(bed.dir)}#numbered`)
   const imageId = await pull(`nix:0${storePath}`)
@@ -73,6 +88,31 @@ test('a store path that no cache has is named, and works once one has it', async
   const elsewhere = ['--no-check-sigs', '--from', `file://${bed.dir}/elsewhere`]
   await bed.run('nix', ['copy', ...elsewhere, '--to', `file://${cache}`, storePath])
   await expect(pull(`nix:0${storePath}`)).resolves.toMatch(/^sha256:/)
+})
+
+test('a cache that has a store path and lacks one that it needs: the missing one is named, and settings that Nix ignores', async () => {
+  const make =
+    'n: text: derivation { name = n; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-euc" text ]; }'
+  const expr = `let make = ${make}; needed = make "needed" "echo 1 >$out"; in make "top" "echo \${needed} >$out"`
+  const { stdout } = await bed.run('nix', ['build', '--impure', '--no-link', '--json', '--expr', expr])
+  const storePath: string = JSON.parse(stdout)[0].outputs.out
+  await bed.run('nix', ['copy', '--to', `file://${cache}`, storePath])
+  const { stdout: closure } = await bed.run('nix-store', ['--query', '--references', storePath])
+  const needed = closure.trim()
+  await bed.run('nix-collect-garbage')
+  await rm(join(cache, `${needed.slice('/nix/store/'.length).split('-')[0]}.narinfo`))
+  const elsewhere = 'file:///nowhere/to/be/found'
+  const untrusted = await bed.startShim({
+    config: { policy: POLICY, nix: { user: bed.buildUser.name, options: { 'extra-substituters': elsewhere } } },
+  })
+  const failed = await pull(`nix:0${storePath}`, untrusted).catch((error: Error) => error)
+  expect(failed).toMatchObject({ details: expect.stringContaining(`missing is: ${needed}`) })
+  expect(failed).toMatchObject({
+    details: expect.stringMatching(
+      /it is neither on this node[\s\S]*ignoring untrusted substituter 'file:\/\/\/nowhere/,
+    ),
+  })
+  await untrusted.daemon.stop()
 })
 
 test('a program is not run for an image that is named after it', async () => {

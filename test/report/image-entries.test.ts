@@ -5,12 +5,14 @@ import { pino } from 'pino'
 import { afterEach, expect, it, vi } from 'vitest'
 import type { Kube } from '../../kube/contract.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
-import type { ImageRecord } from '../../shim/pull/contract.ts'
+import type { ImageRecords } from '../../shim/pull/contract.ts'
 import { createImageEntries, type ImageEntriesOptions } from '../../shim/report/image-entries.ts'
 import { createNixBuildStore } from '../../shim/report/nixbuild-store.ts'
 import { useKube } from '../kube/use-kube.ts'
 import { PATIENT } from '../patience.ts'
 import { NODE, nixBuild } from './nixbuilds.ts'
+
+type Listed = Awaited<ReturnType<ImageRecords['withLabel']>>
 
 const entry = { namespace: 'team', name: 'web', recipe: 'key' }
 
@@ -18,7 +20,7 @@ afterEach(() => void vi.useRealTimers())
 
 it('many changes of images while one look goes on are one more look', async () => {
   const there = [{ labels: { 'enbi.hrzn.ee/recipe': entry.recipe } }]
-  const { promise: answered, resolve: answer } = Promise.withResolvers<ImageRecord[]>()
+  const { promise: answered, resolve: answer } = Promise.withResolvers<Listed>()
   let looks = 0
   await using bed = await begin(async () => {
     looks += 1
@@ -71,7 +73,7 @@ async function clientOf(cluster: Awaited<ReturnType<typeof useKube>>['cluster'],
   return cluster.client(await cluster.kubeconfig({ token }))
 }
 
-async function begin(withLabel: () => Promise<readonly ImageRecord[]>, kube?: Kube) {
+async function begin(withLabel: () => Promise<Listed>, kube?: Kube) {
   const folder = await mkdtempDisposable(join(tmpdir(), 'image-entries-'))
   const stop = new AbortController()
   const noKube = async (): Promise<Kube> => Promise.reject(new Error('nothing is to be taken back'))

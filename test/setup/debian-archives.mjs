@@ -6,30 +6,47 @@ import { SetupError, say, succeeds } from './run.mjs'
  * Unpacks Debian packages, and those that they depend on and the machine lacks, into a folder that is there once all are. Nothing is
  * installed: that would start daemons, and might replace those in use. `byHand`: lines that say how to do without.
  */
-export function unpackArchives(packages, folder, byHand) {
-  if (!succeeds('apt-get', ['--version'])) {
+export async function unpackArchives(packages, folder, byHand) {
+  if (!(await succeeds('apt-get', ['--version']))) {
     throw new SetupError(['there is no apt-get; get these by hand (as Debian names them)', ...byHand].join('\n'))
   }
   const archives = `${folder}-archives`
   mkdirSync(join(archives, 'partial'), { recursive: true })
-  if (!download(packages, archives)) {
+  if (!(await download(packages, archives))) {
     say('updating the list of Debian packages (apt-get update)')
-    if (!succeeds('apt-get', ['-qq', ...LOCK_WAIT, 'update']) || !download(packages, archives)) {
+    const isUpdated = await succeeds('apt-get', ['-qq', ...STATUS, ...LOCK_WAIT, 'update'], { readLine: readStatus })
+    if (!isUpdated || !(await download(packages, archives))) {
       throw new SetupError(['apt-get could not fetch the Debian packages (above)', ...byHand].join('\n'))
     }
   }
-  unpack(archives, folder)
+  await unpack(archives, folder)
   rmSync(archives, { recursive: true })
+}
+
+/** How far it is, a line each: `dlstatus:3:12.5:Retrieving file 3 of 40`. */
+const STATUS = ['-o', 'APT::Status-Fd=1']
+
+function readStatus(line) {
+  if (/^[EW]: /.test(line)) console.error(line)
+  const [, percent] = /^dlstatus:\d+:([\d.]+):/.exec(line) ?? []
+  return percent && `${Math.round(Number(percent))} % fetched`
 }
 
 /** Another apt-get may be at work. */
 const LOCK_WAIT = ['-o', 'DPkg::Lock::Timeout=300']
 
-function download(packages, archives) {
+async function download(packages, archives) {
   const settings = [`Dir::Cache::archives=${archives}/`, 'APT::Sandbox::User=root'] // the project may be for root alone
-  const options = ['-qq', ...LOCK_WAIT, ...settings.flatMap(setting => ['-o', setting]), '--no-install-recommends']
+  const options = [
+    '-qq',
+    ...STATUS,
+    ...LOCK_WAIT,
+    ...settings.flatMap(setting => ['-o', setting]),
+    '--no-install-recommends',
+  ]
   return succeeds('apt-get', [...options, '--yes', '--download-only', 'install', ...packages], {
-    DEBIAN_FRONTEND: 'noninteractive',
+    env: { DEBIAN_FRONTEND: 'noninteractive' },
+    readLine: readStatus,
   })
 }
 
@@ -37,7 +54,7 @@ function download(packages, archives) {
 const EXTRACT = 'dpkg-deb --fsys-tarfile "$0" | tar --extract --keep-directory-symlink --directory "$1"'
 
 /** Under another name until all is there: a set-up that was cut short is done again. */
-function unpack(archives, folder) {
+async function unpack(archives, folder) {
   const parts = `${folder}.part`
   rmSync(parts, { recursive: true, force: true })
   mkdirSync(join(parts, 'usr'), { recursive: true })
@@ -46,7 +63,8 @@ function unpack(archives, folder) {
     symlinkSync(`usr/${name}`, join(parts, name))
   }
   for (const file of readdirSync(archives).filter(name => name.endsWith('.deb'))) {
-    if (!succeeds('sh', ['-c', EXTRACT, join(archives, file), parts])) throw new SetupError(`cannot unpack ${file}`)
+    if (!(await succeeds('sh', ['-c', EXTRACT, join(archives, file), parts])))
+      throw new SetupError(`cannot unpack ${file}`)
   }
   rmSync(folder, { recursive: true, force: true })
   renameSync(parts, folder)

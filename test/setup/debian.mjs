@@ -22,6 +22,8 @@ const NEEDED = [
   // nix fetches git flakes with them; the tests look for processes with pgrep and kill them.
   { program: '/usr/bin/git', debianPackage: 'git' },
   { program: '/usr/bin/ssh', debianPackage: 'openssh-client' },
+  // The certificate of a forge.
+  { program: '/usr/bin/openssl', debianPackage: 'openssl' },
   { program: '/usr/bin/pgrep', debianPackage: 'procps' },
   // Units run by the real one; no part of the machine's own is touched.
   { program: '/usr/lib/systemd/systemd', debianPackage: 'systemd' },
@@ -44,11 +46,11 @@ export function whatIsMissing() {
 }
 
 /** Fetches the packages and what they depend on with apt-get, as far as the machine lacks it. */
-export function unpackDebianPackages() {
+export async function unpackDebianPackages() {
   const missing = missingPrograms()
   const packages = [...new Set(missing.map(({ debianPackage }) => debianPackage))]
   say(`unpacking Debian packages into .cache/debian (nothing is installed): ${packages.join(', ')}`)
-  unpackArchives(packages, UNPACKED, whatIsMissing())
+  await unpackArchives(packages, UNPACKED, whatIsMissing())
   if (!debianPackagesAreThere())
     throw new SetupError(['the Debian packages lack programs', ...whatIsMissing()].join('\n'))
 }

@@ -17,11 +17,11 @@ const COMMANDS = ['go', '/usr/local/go/bin/go']
  * A go command of that version, and the environment that makes it so: the machine's own if it can be that, with its own caches, else
  * one that is fetched, whose caches are put into a folder that may be removed afterwards.
  */
-export function findGo(caches) {
+export async function findGo(caches) {
   const command = COMMANDS.find(canSwitch)
   if (command) return { command, env: { GOTOOLCHAIN: `go${GO_VERSION}` } }
   const dir = join(CACHE, `go-${GO_VERSION}`)
-  if (!existsSync(dir)) fetchToolchain(dir)
+  if (!existsSync(dir)) await fetchToolchain(dir)
   return {
     command: join(dir, 'bin/go'),
     env: { GOROOT: dir, GOTOOLCHAIN: 'local', GOPATH: caches, GOCACHE: join(caches, 'build') },
@@ -40,7 +40,7 @@ function minorVersion(command) {
 }
 
 /** Go is a module of itself, golang.org/toolchain, which any older Go fetches and checks. */
-function fetchToolchain(dir) {
+async function fetchToolchain(dir) {
   const architecture = ARCHITECTURES[process.arch]
   if (architecture === undefined)
     throw new SetupError(`get Go ${GO_VERSION} by hand: none is known for ${process.arch}`)
@@ -51,7 +51,7 @@ function fetchToolchain(dir) {
     const module = `golang.org/toolchain@v0.0.1-go${GO_VERSION}.linux-${architecture}`
     const modules = join(parts, 'modules')
     const env = { GOMODCACHE: modules, GOPATH: parts, GOCACHE: join(parts, 'build'), GOFLAGS: '-modcacherw' }
-    if (!succeeds(olderGo(parts), ['mod', 'download', module], env)) {
+    if (!(await succeeds(await olderGo(parts), ['mod', 'download', module], { env }))) {
       throw new SetupError(`cannot fetch Go (above): set GOPROXY, or get Go 1.${OLDEST_MINOR} or newer by hand`)
     }
     const root = join(modules, module)
@@ -65,11 +65,11 @@ function fetchToolchain(dir) {
 }
 
 /** The machine's, or Debian's. */
-function olderGo(parts) {
+async function olderGo(parts) {
   const command = COMMANDS.find(command => minorVersion(command) > 0)
   if (command) return command
   const folder = join(parts, 'debian')
-  unpackArchives(['golang-go'], folder, [`  go is missing: get Go 1.${OLDEST_MINOR} or newer`])
+  await unpackArchives(['golang-go'], folder, [`  go is missing: get Go 1.${OLDEST_MINOR} or newer`])
   const [lib] = readdirSync(join(folder, 'usr/lib')).filter(name => /^go-1\./.test(name))
   if (!lib) throw new SetupError(`the Debian packages lack go: get Go 1.${OLDEST_MINOR} or newer by hand`)
   return join(folder, 'usr/lib', lib, 'bin/go')

@@ -1,10 +1,8 @@
-import { spawn } from 'node:child_process'
 import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { CACHE, CONTAINERD, KUBERNETES } from './go-programs.mjs'
 import { findGo, GO_VERSION } from './go-toolchain.mjs'
-import { SetupError, say } from './run.mjs'
+import { SetupError, say, succeeds } from './run.mjs'
 
 const FAMILIES = [
   { ...KUBERNETES, flags: ['-ldflags', `-s -w ${versionStamp(KUBERNETES.version)}`] },
@@ -26,7 +24,7 @@ export async function buildGoPrograms() {
   removeLeftovers()
   const caches = join(CACHE, `go-caches${PART}${process.pid}`)
   try {
-    const go = findGo(caches)
+    const go = await findGo(caches)
     for (const family of FAMILIES.filter(one => !isBuilt(one))) await build(go, family)
   } finally {
     rmSync(caches, { recursive: true, force: true })
@@ -58,41 +56,31 @@ async function build(go, { name, version, source, dir, flags }) {
   const parts = `${dir}${PART}${process.pid}`
   rmSync(parts, { recursive: true, force: true })
   mkdirSync(parts)
-  const args = ['build', '-C', source, '-trimpath', '-buildvcs=false', ...flags, '-o', `${parts}/`, 'tool']
+  const args = ['build', '-C', source, '-v', '-trimpath', '-buildvcs=false', ...flags, '-o', `${parts}/`, 'tool']
   // The caller's own settings must not change what is built; those for proxies and caches stay.
   const settings = { CGO_ENABLED: '0', GOFLAGS: '-modcacherw', GOWORK: 'off', GOOS: 'linux', GOARCH: '', ...go.env }
-  const failure = await run(go.command, args, { ...process.env, ...settings })
-  if (failure !== undefined) {
-    rmSync(parts, { recursive: true, force: true })
+  let compiled = 0
+  const errors = []
+  const readLine = line => {
+    if (line.startsWith('go: downloading ')) return line.slice('go: '.length)
+    if (/^[\w.~-]+(\/[\w.~-]+)*$/.test(line)) compiled += 1
+    else errors.push(line)
+    return `${compiled} packages compiled`
+  }
+  let isDone = false
+  try {
+    isDone = await succeeds(go.command, args, { env: settings, readLine })
+  } finally {
+    if (!isDone) rmSync(parts, { recursive: true, force: true })
+  }
+  if (!isDone) {
     throw new SetupError(
-      `cannot build ${name} with Go ${GO_VERSION}, for which the Go module proxy must be in reach:\n${failure}`,
+      `cannot build ${name} with Go ${GO_VERSION}, for which the Go module proxy must be in reach:\n${errors.slice(-10).join('\n')}`,
     )
   }
   takePlace(parts, dir)
 }
 
-/** Resolves to why it failed, if it did. A signal ends the program, and leaves it to this process to clean up. */
-function run(command, args, env) {
-  const child = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'pipe'] })
-  let signalled
-  const pass = signal => {
-    signalled = signal
-    child.kill(signal)
-  }
-  for (const signal of SIGNALS) process.on(signal, pass)
-  const errors = []
-  createInterface(child.stderr).on('line', line => {
-    if (!line.startsWith('go: downloading ')) errors.push(line)
-  })
-  return new Promise(resolve => {
-    child.once('error', error => resolve(error.message))
-    child.once('close', status => resolve(status === 0 ? undefined : (signalled ?? errors.slice(-10).join('\n'))))
-  }).finally(() => {
-    for (const signal of SIGNALS) process.off(signal, pass)
-  })
-}
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
 const PART = '.part-'
 const DAY_MS = 86_400_000
 

@@ -195,6 +195,45 @@ describe('what was', () => {
   })
 })
 
+describe('on a terminal', () => {
+  const LONG = `nix:0/nix/store/${'a'.repeat(32)}-a-service-with-a-rather-long-name-of-its-own-1.2.3-linked:latest`
+  const RUN_ID = '20260131T235959Z-5e6f7a8b-0a1b2c3d'
+  const recipe = `git+https://git.example/team/${'deep/'.repeat(20)}repository?rev=${'f'.repeat(40)}#image`
+  const progress = { ...RUN.progress, text: 'a-derivation-with-a-name-that-is-quite-long-as-well-1.2.3' }
+  const long = { image: LONG, recipe, runId: RUN_ID }
+  const report: StatusReport = {
+    ...REST,
+    runs: [{ ...RUN, ...long, progress }],
+    queue: [{ ...RUN, ...long }],
+    results: [
+      { ...RESULT, ...long, tookMs: 754_000, endedAt: ago(3_700) },
+      { ...FAILED, ...long, times: 3, error: 'it failed '.repeat(40) },
+    ],
+    images: [{ ...IMAGE, image: LONG, storePath: `/nix/store/${'a'.repeat(200)}-end` }],
+  }
+
+  it.each([60, 80, 100, 160])('of %d columns everything fits, and only names and sentences are cut', width => {
+    const lines = statusLines(report, NOW, width)
+    expect(lines.filter(line => line.length > width)).toEqual([])
+    expect(lines).toHaveLength(statusLines(report, NOW).length + (width < 120 ? 2 : 0))
+    const rows = lines.filter(line => /(?:^|\s)(?:nix:0|\S*…\S*:latest)/.test(line))
+    expect(rows).toHaveLength(5)
+    for (const row of rows) expect(row).toMatch(/nix:0\S*:latest/)
+    expect(rows[0]).toMatch(/ 1 min 5 s {2}build/)
+    expect(rows[1]).toMatch(/ 1 min 5 s$/)
+    expect(rows[2]).toMatch(/ done +1 h 1 min {2}12 min 34 s(?: {2}|$)/)
+    expect(rows[3]).toMatch(/ BuilderFailed ×3 +5 s +1\.2 s(?: {2}|$)/)
+    expect(rows[4]).toMatch(/ 0123456789ab {2}12\.3 MB {2}1 min 30 s$/)
+    expect(lines.filter(line => line.includes(RUN_ID))).toHaveLength(2)
+    expect(lines).toContainEqual(expect.stringMatching(/^ {4}it failed it failed.*…$/))
+  })
+
+  it('cuts nothing that fits', () => {
+    const wide = { ...REST, results: [{ ...RESULT, runId: RUN_ID }] }
+    expect(statusLines(wide, NOW, 120)).toEqual(statusLines(wide, NOW))
+  })
+})
+
 describe('blocks', () => {
   function shown(...reports: StatusReport[]): string[] {
     const written: string[] = []
@@ -264,5 +303,11 @@ describe('columns', () => {
         ['', '', ''],
       ]),
     ).toEqual(['A    BB  C', 'aaa  b   cc', ''])
+  })
+
+  it('become narrower from the widest on, by the middle of what is in them', () => {
+    const rows = [['registry.example/app:1', 'a-phase-of-some-length', '12 s']]
+    expect(alignColumns(rows, 40)).toEqual(['regis…mple/app:1  a-pha…ome-length  12 s'])
+    expect(alignColumns(rows, 10)).toEqual(['r…pp:1  a…ngth  12 s'])
   })
 })

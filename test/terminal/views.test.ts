@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { FinalError, RetryableError } from '../../shim/errors.ts'
 import type { WireProgress } from '../../shim/pull/enbi-messages.ts'
 import { describeDuration, describeProgress } from '../../shim/terminal/describe.ts'
+import { createJsonView } from '../../shim/terminal/json-view.ts'
 import { createLineView } from '../../shim/terminal/line-view.ts'
 
 function progress(phase: string, rest: Partial<WireProgress> = {}): WireProgress {
@@ -13,6 +15,7 @@ describe('progress in words', () => {
     [progress('queued'), 'waiting for a build to end'],
     [progress('evaluating'), 'evaluating the flake'],
     [progress('building', { done: 1, expected: 3, text: 'hello-1.0' }), 'building 1 of 3, hello-1.0'],
+    [progress('building', { text: 'hello-1.0' }), 'building hello-1.0'],
     [progress('fetching', { done: 1_500_000, expected: 3_000_000 }), 'fetching 1.5 MB of 3.0 MB'],
     [progress('importing', { done: 1_500_000 }), 'importing 1.5 MB'],
     [progress('unpacking', { done: 2, expected: 5 }), 'unpacking layer 2 of 5'],
@@ -46,6 +49,34 @@ describe('plain lines', () => {
       '  importing 80.0 MB of 90.0 MB\n',
       '          | hello\n',
       '  app:1 is sha256:1\n',
+    ])
+  })
+})
+
+describe('what builders write', () => {
+  it('is cut in a pipe, where it says how much is missing', () => {
+    const lines: string[] = []
+    const view = createLineView({ image: 'app:1', output: { write: text => lines.push(text) > 0 } })
+    for (let count = 1; count <= 10_000; count += 1) view.progress(progress('log', { text: `line ${count}` }))
+    view.failed(new FinalError('BuilderFailed', 'it failed'))
+    expect(lines).toHaveLength(201)
+    expect(lines.slice(-2)).toEqual([
+      '          | line 200\n',
+      '          | … and 9800 more, which are in the log on the node\n',
+    ])
+  })
+})
+
+describe('JSON', () => {
+  it.each([
+    ['of the shim', new RetryableError('PullFailed', 'no', { cause: new FinalError('BuilderFailed', 'no') }), false],
+    ['of the command', new RetryableError('ShimAway', 'no'), true],
+  ])('ends with the code of an error %s', (_whose, error, retryable) => {
+    const lines: string[] = []
+    createJsonView({ image: 'app:1', output: { write: text => lines.push(text) > 0 } }).failed(error)
+    const code = retryable ? 'ShimAway' : 'BuilderFailed'
+    expect(lines.map(line => JSON.parse(line))).toEqual([
+      { phase: 'failed', image: 'app:1', code, retryable, message: 'no' },
     ])
   })
 })

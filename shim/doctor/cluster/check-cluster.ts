@@ -2,15 +2,15 @@ import pMap from 'p-map'
 import type { Config } from '../../config.ts'
 import { messageOf } from '../../errors.ts'
 import { lazy } from '../../lazy.ts'
+import { isOlder } from '../../versions.ts'
 import { type Check, type Finding, failed, ok, warning } from '../finding.ts'
-import { isOlder } from '../versions.ts'
 import { type ApiServer, openApiServer } from './api-server.ts'
 import { missingFields } from './crd-fields.ts'
 import { describeRight, SHIM_RIGHTS } from './rights.ts'
 
 type Kubernetes = NonNullable<Config['kubernetes']>
 
-const APPLY = 'apply deploy/ of this version (docs/cluster.md)'
+const APPLY = 'kubectl apply -k deploy/base of this version of the project'
 const OLDEST = '1.31'
 /** Leases and tokens are judged by the time. */
 const MOST_APART_MS = 5000
@@ -42,7 +42,11 @@ export function checkCluster({ kubeconfig, nodeName }: Kubernetes): {
   })
   return {
     checks: [
-      ask('API server', judgeVersion, 'set kubernetes.kubeconfig to one that works from this node (docs/cluster.md)'),
+      ask(
+        'API server',
+        judgeVersion,
+        'set kubernetes.kubeconfig to one that works from this node: its server, CA and token',
+      ),
       ask('clock', judgeClock, 'see API server'),
       ask('node identity', (api, signal) => judgeIdentity(api, nodeName, signal), 'see API server'),
       ask('rights', judgeRights, 'see API server'),

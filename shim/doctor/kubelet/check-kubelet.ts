@@ -1,8 +1,10 @@
 import { existsSync, realpathSync } from 'node:fs'
+import { messageOf } from '../../errors.ts'
 import { lazy } from '../../lazy.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from '../finding.ts'
 import { listProcesses } from '../processes.ts'
-import { findKubelet } from './find-kubelet.ts'
+import type { Distribution } from './distributions.ts'
+import { findKubelet, otherKubelet } from './find-kubelet.ts'
 import type { K3sFiles } from './k3s.ts'
 import { type KubeletSettings, readKubeletConfig } from './settings.ts'
 
@@ -16,29 +18,61 @@ export interface KubeletPlace {
 
 /** Whether the kubelet pulls through the shim, and several images at once. */
 export function checkKubelet(listen: string, { configFile, proc, k3sFiles }: KubeletPlace): Check[] {
-  const settings = lazy(async () =>
-    configFile === undefined ? findKubelet(await listProcesses(proc), k3sFiles) : readKubeletConfig(configFile),
-  )
-  const judge = (name: string, look: (settings: KubeletSettings) => Finding, missing: Finding): Check => ({
+  const processes = lazy(() => listProcesses(proc))
+  const settings = lazy(async () => {
+    if (configFile !== undefined) return readKubeletConfig(configFile)
+    return findKubelet(await processes(), k3sFiles).catch((error: unknown) => messageOf(error))
+  })
+  const judge = (
+    name: string,
+    look: (settings: KubeletSettings) => Finding,
+    otherwise: (problem: string | undefined) => Finding | Promise<Finding>,
+  ): Check => ({
     name,
     look: async () => {
       const found = await settings()
-      return found ? look(found) : missing
+      return found === undefined || typeof found === 'string' ? otherwise(found) : look(found)
     },
   })
+  const unknown = async (problem: string | undefined) =>
+    problem === undefined ? judgeNone(otherKubelet(await processes()), listen) : judgeUnreadable(problem)
   return [
-    judge('kubelet', found => judgeEndpoint(found, listen), NONE),
-    judge('image pulls', judgePulls, skipped('no kubelet runs here')),
+    judge('kubelet', found => judgeEndpoint(found, listen), unknown),
+    judge('image pulls', judgePulls, () => skipped('the settings of the kubelet are not known')),
   ]
 }
 
-const NONE = warning('no kubelet and no k3s runs here', 'start it, or name its config by --kubelet-config')
+const NAME_IT = 'name its KubeletConfiguration, as it is seen from here: --kubelet-config FILE'
+
+/** What is known: a process called kubelet, as of kubeadm, NixOS, RKE2 and k0s, and k3s. */
+function judgeNone(other: Distribution | undefined, listen: string): Finding {
+  if (other)
+    return warning(
+      `${other.name} has its kubelet inside another program, whose settings are not read here`,
+      `see that it has ${other.place(flagsFor(listen))}`,
+    )
+  return warning(
+    'there is no process kubelet here, and no k3s',
+    `start it; where it runs under another name, ${NAME_IT}`,
+  )
+}
+
+/** In a container of its own, as with Talos, its files are elsewhere. */
+function judgeUnreadable(problem: string): Finding {
+  return warning(`the settings of the kubelet that runs here cannot be read: ${problem}`, NAME_IT)
+}
+
+function flagsFor(listen: string): string[] {
+  return [`image-service-endpoint=unix://${listen}`, 'serialize-image-pulls=false']
+}
 
 function judgeEndpoint(settings: KubeletSettings, listen: string): Finding {
-  const { imageServiceEndpoint, source, isK3s, flagsHidden } = settings
+  const { imageServiceEndpoint, source, isK3s, flagsHidden, distribution } = settings
   const wanted = `unix://${listen}`
   const key = isK3s ? 'image-service-endpoint' : 'imageServiceEndpoint'
-  const wayOut = `set ${key}: ${wanted} in ${source}, and restart ${isK3s ? 'k3s' : 'the kubelet'}`
+  const wayOut = distribution
+    ? `${distribution.name} writes its kubelet's files itself: set ${distribution.place(flagsFor(listen))}`
+    : `set ${key}: ${wanted} in ${source}, and restart ${isK3s ? 'k3s' : 'the kubelet'}`
   if (imageServiceEndpoint === undefined && flagsHidden)
     return warning(
       `${source} has no ${key}, and k3s does not show its flags`,
@@ -57,7 +91,7 @@ function isSame(one: string, other: string): boolean {
 }
 
 function judgePulls(settings: KubeletSettings): Finding {
-  const { serializeImagePulls, maxParallelImagePulls, source, isK3s } = settings
+  const { serializeImagePulls, maxParallelImagePulls, source, isK3s, distribution } = settings
   if (!serializeImagePulls)
     return ok(maxParallelImagePulls === undefined ? 'as many at once as there are' : `${maxParallelImagePulls} at once`)
   const keys = isK3s
@@ -65,6 +99,6 @@ function judgePulls(settings: KubeletSettings): Finding {
     : 'serializeImagePulls: false and maxParallelImagePulls: 8'
   return warning(
     'the kubelet pulls one image after the other: each build holds up all other pods of the node',
-    `set ${keys} in ${source}`,
+    distribution ? `set ${distribution.place(['serialize-image-pulls=false'])}` : `set ${keys} in ${source}`,
   )
 }

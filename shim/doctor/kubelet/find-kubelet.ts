@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
 import type { ProcessInfo } from '../processes.ts'
+import { type Distribution, distributionOf } from './distributions.ts'
 import { isK3s, K3S_FILES, settingsOfK3s } from './k3s.ts'
 import { type KubeletSettings, settingsOfKubelet } from './settings.ts'
 
@@ -10,12 +11,19 @@ export async function findKubelet(
 ): Promise<KubeletSettings | undefined> {
   const process = kubeletProcess(processes)
   if (!process) return undefined
-  return isKubelet(process) ? settingsOfKubelet(process.args) : settingsOfK3s(process.args, k3sFiles)
+  return isKubelet(process)
+    ? settingsOfKubelet(process.args, distributionOf(process))
+    : settingsOfK3s(process.args, k3sFiles)
 }
 
 /** The kubelet itself, or the k3s that it is part of. */
 export function kubeletProcess(processes: readonly ProcessInfo[]): ProcessInfo | undefined {
   return processes.find(isKubelet) ?? processes.find(({ args }) => isK3s(args))
+}
+
+/** A process that has a kubelet in it whose settings are not read here. */
+export function otherKubelet(processes: readonly ProcessInfo[]): Distribution | undefined {
+  return processes.map(distributionOf).find(found => found !== undefined)
 }
 
 /** NixOS has wrapped programs under such a name. */

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { parse } from 'yaml'
+import type { Distribution } from './distributions.ts'
 import { parseFlags } from './flags.ts'
 import { namesIn } from './names-in.ts'
 
@@ -10,6 +11,8 @@ export interface KubeletSettings {
   /** Where they can be changed, for a person. */
   readonly source: string
   readonly isK3s: boolean
+  /** Who writes those files, where that is nobody who reads this. */
+  readonly distribution?: Distribution | undefined
   /** It may have been given flags that nobody sees. */
   readonly flagsHidden: boolean
   /** `unix://…`; undefined: that of the runtime. */
@@ -31,14 +34,17 @@ export async function readKubeletConfig(file: string): Promise<KubeletSettings> 
 }
 
 /** Flags win over the files of `--config-dir`, these over that of `--config`. Source: kubernetes, cmd/kubelet/app/server.go. */
-export async function settingsOfKubelet(args: readonly string[]): Promise<KubeletSettings> {
+export async function settingsOfKubelet(
+  args: readonly string[],
+  distribution?: Distribution,
+): Promise<KubeletSettings> {
   const flags = parseFlags(args)
   const file = flags.get('config')?.at(-1)
   const folder = flags.get('config-dir')?.at(-1)
   const ofFile = file === undefined ? {} : withoutMissing(await readFields(file))
   const ofFolder = folder === undefined ? {} : await readDropIns(folder)
   const found = { ...ofFile, ...ofFolder, ...withoutMissing(ofFlags(flags)) }
-  return toSettings(file ?? folder ?? "the kubelet's flags", found, undefined)
+  return { ...toSettings(file ?? folder ?? "the kubelet's flags", found, undefined), distribution }
 }
 
 /** Of the files of a `--config-dir`, the last one wins. */

@@ -1,7 +1,7 @@
 import { chainOf } from '../../containerd/chain.ts'
 import { folderOf } from '../../containerd/mount-folder.ts'
-import { prepareSnapshot, removeSnapshot, snapshotExists } from '../../containerd/snapshots.ts'
-import { commitHeld, extractLayer, isUnpacked } from '../../containerd/unpack.ts'
+import { prepareSnapshot, removeSnapshot } from '../../containerd/snapshots.ts'
+import { extractLayer } from '../../containerd/unpack.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { type FilesLayer, storePathsOf } from '../layers/files-layer.ts'
 import { ensureBlob } from './blobs.ts'
@@ -20,14 +20,20 @@ export async function fillSnapshots(
 ): Promise<void> {
   const chain: string[] = []
   for (const { diffId } of layers) chain.push(chainOf(chain.at(-1) ?? parent, diffId))
-  const present = Math.min(await countPresent(chain, stage), countCertain(layers))
-  const missing = layers.slice(present)
-  if (missing.length === 0) return
-  const staged = await stageLayers(missing, stage)
-  for (const [index, layer] of missing.entries()) {
-    const below = chain[present + index - 1] ?? parent
-    await fillSnapshot({ layer, staged: staged.get(layer), parent: below }, stage)
-    stage.onProgress({ phase: 'unpacking', done: present + index + 1, expected: layers.length })
+  const present = Math.min(await stage.keeper.inspect(chain), countCertain(layers))
+  const wanted = layers.flatMap((layer, index) => {
+    const name = chain[index] ?? ''
+    const isUsable = index < present && !stage.keeper.isLost(name)
+    return isUsable ? [] : [{ layer, index, name, parent: chain[index - 1] ?? parent }]
+  })
+  if (wanted.length === 0) return
+  const staged = await stageLayers(
+    wanted.map(({ layer }) => layer),
+    stage,
+  )
+  for (const { layer, index, ...place } of wanted) {
+    await fillSnapshot({ layer, staged: staged.get(layer), ...place }, stage)
+    stage.onProgress({ phase: 'unpacking', done: index + 1, expected: layers.length })
   }
 }
 
@@ -35,22 +41,6 @@ export async function fillSnapshots(
 function countCertain(layers: readonly IdentifiedLayer[]): number {
   const uncertain = layers.findIndex(({ isUnpackingKnown }) => !isUnpackingKnown)
   return uncertain === -1 ? layers.length : uncertain
-}
-
-/** How many of the snapshots are there, from the bottom up; the lease holds them then. One that is there has all below it. */
-async function countPresent(chain: readonly string[], { lease, snapshotter }: NativeStage): Promise<number> {
-  let least = 0
-  let most = chain.length
-  while (least < most) {
-    const middle = most === chain.length ? most : Math.ceil((least + most) / 2)
-    const key = chain[middle - 1]
-    if (key !== undefined && (await snapshotExists(snapshotter, key))) least = middle
-    else most = middle - 1
-  }
-  const highest = chain[least - 1]
-  if (highest === undefined) return 0
-  // It may have been collected before the lease held it.
-  return (await isUnpacked(lease, snapshotter, highest)) ? least : 0
 }
 
 async function stageLayers(layers: readonly IdentifiedLayer[], stage: NativeStage) {
@@ -75,14 +65,16 @@ function filesOf({ source }: IdentifiedLayer): FilesLayer | undefined {
 interface Filling {
   readonly layer: IdentifiedLayer
   readonly staged: StagedLayer | undefined
+  /** ChainID. */
+  readonly name: string
+  /** ChainID of the layers below. */
   readonly parent: string
 }
 
-async function fillSnapshot({ layer, staged, parent }: Filling, stage: NativeStage): Promise<void> {
-  if (staged && (await isAsNamed(layer, staged)))
-    return commitStaged(staged, { parent, name: chainOf(parent, layer.diffId) }, stage)
+async function fillSnapshot({ layer, staged, name, parent }: Filling, stage: NativeStage): Promise<void> {
+  if (staged && (await isAsNamed(layer, staged))) return commitStaged(staged, { parent, name }, stage)
   await ensureBlob(layer, stage)
-  const diffId = await extractLayer({ lease: stage.lease, snapshotter: stage.snapshotter, parent }, layer)
+  const diffId = await extractLayer({ keeper: stage.keeper, parent }, layer)
   if (diffId !== layer.diffId)
     throw archiveInvalid(`has a layer ${layer.digest} that unpacks to ${diffId}, where ${layer.diffId} is expected`)
 }
@@ -95,16 +87,17 @@ async function isAsNamed({ namedBy }: IdentifiedLayer, staged: StagedLayer): Pro
 async function commitStaged(
   staged: StagedLayer,
   { parent, name }: { parent: string; name: string },
-  { lease, snapshotter }: NativeStage,
+  { keeper }: NativeStage,
 ): Promise<void> {
-  const { key, mounts } = await prepareSnapshot(snapshotter, parent)
+  const { snapshotter } = keeper
+  const filled = await prepareSnapshot(snapshotter, parent)
   try {
-    const folder = folderOf(mounts)
+    const folder = folderOf(filled.mounts)
     if (folder === undefined) throw new Error(`containerd's ${snapshotter.name} has mounts of an unknown form`)
     await staged.moveInto(folder)
-    await commitHeld({ lease, snapshotter, key }, name)
+    await keeper.commit(filled, name)
   } catch (error) {
-    await removeSnapshot(snapshotter, key)
+    await removeSnapshot(snapshotter, filled.key)
     throw error
   }
 }

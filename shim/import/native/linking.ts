@@ -1,5 +1,6 @@
 import { readdir, rename } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { FOLDER_SNAPSHOTTER } from '../../containerd/layer-keeper.ts'
 import { folderOf } from '../../containerd/mount-folder.ts'
 import { prepareSnapshot, removeSnapshot, type Snapshotter } from '../../containerd/snapshots.ts'
 import { messageOf } from '../../errors.ts'
@@ -47,8 +48,6 @@ export type OpenedLinking =
   | { readonly possible: true; readonly how: string; readonly linking: Linking }
   | { readonly possible: false; readonly how: string }
 
-/** The one of which it is known that its mounts name plain folders. */
-export const LINKED_SNAPSHOTTER = 'overlayfs'
 const STORE = '/nix/store'
 
 /**
@@ -57,8 +56,8 @@ const STORE = '/nix/store'
  */
 export async function openLinking(options: LinkingOptions): Promise<OpenedLinking> {
   const { snapshotter, probe, viewFolder, trustStore, signal } = options
-  if (snapshotter.name !== LINKED_SNAPSHOTTER)
-    return { possible: false, how: `containerd's snapshotter is ${snapshotter.name}, not ${LINKED_SNAPSHOTTER}` }
+  if (snapshotter.name !== FOLDER_SNAPSHOTTER)
+    return { possible: false, how: `containerd's snapshotter is ${snapshotter.name}, not ${FOLDER_SNAPSHOTTER}` }
   const owner = trustStore ? undefined : await strangeStoreOwner()
   if (owner !== undefined)
     return {

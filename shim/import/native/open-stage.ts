@@ -1,41 +1,35 @@
 import type { ImageWriter } from '../../containerd/image-writer.ts'
-import type { Lease } from '../../containerd/leases.ts'
+import { FOLDER_SNAPSHOTTER, type LayerKeeper } from '../../containerd/layer-keeper.ts'
 import type { Closure } from '../closure.ts'
 import type { ImportJob } from '../job.ts'
 import { openDigestCache } from '../layers/digest-cache.ts'
 import { createTarThreads } from '../layers/tar-threads.ts'
 import type { ImportRun } from '../run-import.ts'
 import type { SizeLimit } from '../size-limit.ts'
-import { LINKED_SNAPSHOTTER, type Linking, type LinkingOptions, openLinking } from './linking.ts'
+import { type Linking, type LinkingOptions, openLinking } from './linking.ts'
 import type { NativeStage } from './stage.ts'
 import { createValidPaths } from './valid-paths.ts'
 
 interface Containerd {
-  readonly lease: Lease
-  readonly snapshotter: string
+  readonly keeper: LayerKeeper
   readonly writer: ImageWriter
   readonly closure: Closure
   readonly limit: SizeLimit
 }
 
 /** Nothing is opened before it is needed. */
-export function openNativeStage(
-  { lease, snapshotter: name, writer, closure, limit }: Containerd,
-  job: ImportJob,
-  run: ImportRun,
-) {
+export function openNativeStage({ keeper, writer, closure, limit }: Containerd, job: ImportJob, run: ImportRun) {
   const tars = createTarThreads()
-  const snapshotter = { calls: lease.calls, name }
+  const { snapshotter } = keeper
   const { viewFolder, trustStore } = job
   let opening: Promise<Linking | undefined> | undefined
   const linking = () => {
     opening ??= open({ snapshotter, probe: job.storePath, viewFolder, trustStore, signal: run.signal }, run)
     return opening
   }
-  const wantsTars = job.layers === 'tar' || name !== LINKED_SNAPSHOTTER
+  const wantsTars = job.layers === 'tar' || snapshotter.name !== FOLDER_SNAPSHOTTER
   const stage: NativeStage = {
-    lease,
-    snapshotter,
+    keeper,
     writer,
     cache: openDigestCache(job.digestsFolder),
     tars,

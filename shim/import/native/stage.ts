@@ -1,6 +1,5 @@
 import type { ImageWriter } from '../../containerd/image-writer.ts'
-import type { Lease } from '../../containerd/leases.ts'
-import type { Snapshotter } from '../../containerd/snapshots.ts'
+import type { LayerKeeper } from '../../containerd/layer-keeper.ts'
 import type { Closure } from '../closure.ts'
 import type { ImportProgress } from '../contract.ts'
 import type { DigestCache } from '../layers/digest-cache.ts'
@@ -11,8 +10,7 @@ import type { ValidPaths } from './valid-paths.ts'
 
 /** What an import of store paths works with. */
 export interface NativeStage {
-  readonly lease: Lease
-  readonly snapshotter: Snapshotter
+  readonly keeper: LayerKeeper
   readonly writer: ImageWriter
   readonly cache: DigestCache
   readonly tars: TarThreads

@@ -29,7 +29,7 @@ export async function verifyFile(source: TarFileLayer, stage: NativeStage): Prom
     throw archiveInvalid(`has a layer ${path} that has not the digest it should have, ${digest}`)
   if (!known) await stage.cache.remember(key, made)
   if (!measured) await stage.cache.remember(sizeKey, { ...made, size: unpackedSize })
-  const unpacked = await knownDiffId(stage.lease, { mediaType, digest })
+  const unpacked = await knownDiffId(stage.keeper.lease, { mediaType, digest })
   if (unpacked !== undefined && unpacked !== diffId)
     throw archiveInvalid(`has a layer ${path} that does not unpack to what it should, ${diffId}`)
   const isUnpackingKnown = unpacked !== undefined

@@ -1,3 +1,4 @@
+import { isStorePath } from '../../store-path.ts'
 import type { Closure } from '../closure.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { type Owner, ROOT } from '../layers/layer.ts'
@@ -16,8 +17,8 @@ interface Surroundings {
 }
 
 /**
- * The image that the program makes of a conf. Undefined when it is not known how the program reads a time. Throws
- * ArchiveInvalid when something is missing in the conf, or in the store.
+ * The image that the program makes of a conf. Undefined when only the program itself can make it: when it is not known how it reads a
+ * time, or when a layer has something below a store path. Throws ArchiveInvalid when something is missing in the conf, or in the store.
  */
 export async function makeStreamImage(
   conf: StreamConf,
@@ -26,7 +27,7 @@ export async function makeStreamImage(
 ): Promise<NativeImage | undefined> {
   const { architecture, config, storeLayers, customisationLayer } = conf
   const times = readTimes(conf, program, pythonTimeAt(now()))
-  if (!times) return undefined
+  if (!times || !storeLayers.flat().every(path => isStorePath(path, closure.storeDir))) return undefined
   const layer = { owner: ownerFor(conf, program), mtime: times.mtime, rootMode: program.rootMode }
   const base = conf.fromImage === undefined ? undefined : await resolveStoreFile(conf.fromImage, closure)
   const top = await findCustomisationLayer(customisationLayer, closure)

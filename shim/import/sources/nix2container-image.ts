@@ -22,6 +22,7 @@ export async function readNix2ContainerImage(json: Buffer, closure: Closure): Pr
   if (!isNix2ContainerJson(json)) return undefined
   if (!isUtf8(json)) throw archiveInvalid(`has a ${JSON_NAME} that is not UTF-8`)
   const { arch, layers } = parseNix2ContainerJson(json, closure.storeDir)
+  if (arch === '') throw archiveInvalid(BASE_IMAGE)
   const document = readOrderedJson(json.toString('utf8'))
   const parts = readConfigParts(document instanceof Map ? document : new Map(), arch)
   return {
@@ -30,6 +31,11 @@ export async function readNix2ContainerImage(json: Buffer, closure: Closure): Pr
     makeConfig: known => makeNix2ContainerConfig(parts, known),
   }
 }
+
+/** Source: nix2container, NewImageFromDir in nix/image.go, which leaves out the image's config. */
+const BASE_IMAGE =
+  "is a base image as nix2container's pullImage makes them: it has layers, but no architecture, and nothing of what the image runs. " +
+  'Use it as fromImage of buildImage, and take what that makes as the package'
 
 async function toLayer(layer: Nix2ContainerLayerJson, closure: Closure): Promise<MergedFilesLayer | TarFileLayer> {
   const { digest, diff_ids: diffId, mediatype: mediaType, 'layer-path': file, paths } = layer

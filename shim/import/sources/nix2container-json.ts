@@ -41,7 +41,7 @@ function imageSchema(storeDir: string | undefined) {
     v.maxLength(MAX_LAYERS, `more than ${MAX_LAYERS} layers`),
     v.check(all => all.reduce((sum, { paths }) => sum + paths.length, 0) <= MAX_PATHS, `more than ${MAX_PATHS} paths`),
   )
-  return v.object({ arch: v.pipe(v.string(), v.regex(/^[a-z0-9]{1,32}$/, 'expected an architecture')), layers })
+  return v.object({ arch: v.pipe(v.string(), v.regex(/^[a-z0-9]{0,32}$/, 'expected an architecture')), layers })
 }
 
 const { digest } = descriptorSchema.entries

@@ -14,7 +14,7 @@ export interface StreamConf {
   readonly config: OrderedJson
   /** Path of the base image's archive, in the store by its text. */
   readonly fromImage: string | undefined
-  /** Bottom first; store paths each. */
+  /** Bottom first; store paths or paths below one, by their text. */
   readonly storeLayers: readonly (readonly string[])[]
   /** Store path of a folder with `layer.tar` and `checksum`. */
   readonly customisationLayer: string
@@ -77,14 +77,12 @@ function readConfig(bytes: Buffer): OrderedJson {
 function confSchema(storeDir: string | undefined) {
   const isTop = (value: unknown) => typeof value === 'string' && isStorePath(value, storeDir)
   const storePath = v.custom<string>(isTop, 'expected a store path')
-  const pathInStore = v.custom<string>(
-    value => typeof value === 'string' && isPathInStore(value, storeDir),
-    'expected a path below a store path',
-  )
+  const isBelow = (value: unknown) => typeof value === 'string' && isPathInStore(value, storeDir)
+  const pathInStore = v.custom<string>(isBelow, 'expected a path below a store path')
   // Checked at one go: a long list that is wrong all through is given up at its first item.
   const paths = v.custom<string[]>(
-    value => Array.isArray(value) && value.every(isTop),
-    'expected a list of store paths',
+    value => Array.isArray(value) && value.every(isBelow),
+    'expected a list of paths in the store',
   )
   return v.object({
     architecture: v.string(),

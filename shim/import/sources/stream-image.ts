@@ -7,7 +7,7 @@ import type { NativeImage } from './native-image.ts'
 import { readStoreFile } from './store-file.ts'
 import { findStreamCommand } from './stream-command.ts'
 import { CONF_NAME, isStreamConf, readStreamConf, type StreamConf } from './stream-conf.ts'
-import { recogniseStreamProgram, type StreamProgram } from './stream-program.ts'
+import { type KnownPrograms, recogniseStreamProgram, type StreamProgram } from './stream-program.ts'
 
 export type StreamOutput = Pick<Extract<Output, { kind: 'script' | 'json' }>, 'kind' | 'path'>
 
@@ -15,6 +15,8 @@ export interface StreamOptions {
   readonly closure: Closure
   /** For an image that is created "now": milliseconds since 1970. */
   readonly now?: (() => number) | undefined
+  /** Programs that are known; nixpkgs' own unless given. */
+  readonly programs?: KnownPrograms | undefined
 }
 
 /**
@@ -39,7 +41,7 @@ async function readScript(path: string, options: StreamOptions): Promise<NativeI
   const command = script && findStreamCommand(script.toString('utf8'), storeDir)
   if (!command) return undefined
   const source = await readStoreFile(command.program, MAX_SCRIPT_BYTES, closure)
-  const program = source && recogniseStreamProgram(source.toString('utf8'))
+  const program = source && recogniseStreamProgram(source.toString('utf8'), options.programs)
   if (!program) return undefined
   const bytes = await readStoreFile(command.conf, MAX_JSON_BYTES, closure)
   if (!bytes) throw archiveInvalid(`has a ${CONF_NAME} of more than ${MAX_JSON_BYTES} bytes`)
@@ -51,7 +53,10 @@ async function readBareConf(path: string, options: StreamOptions): Promise<Nativ
   if (!bytes || !isStreamConf(bytes)) return undefined
   const conf = readStreamConf(bytes, options.closure.storeDir)
   const image = await makeStreamImage(conf, programFor(conf), options)
-  if (!image) throw archiveInvalid(`has a ${CONF_NAME} with a time of an unexpected form`)
+  if (!image)
+    throw archiveInvalid(
+      `has a ${CONF_NAME} with a time of an unexpected form, or with a layer of something below a store path: take the script that streams the image as the package`,
+    )
   return image
 }
 

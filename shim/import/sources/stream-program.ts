@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto'
+import { pythonCode } from './python-code.ts'
+
 /** How a version of nixpkgs' stream_layered_image.py makes its layers. */
 export interface StreamProgram {
   /** Permissions of /nix and /nix/store. */
@@ -8,41 +11,34 @@ export interface StreamProgram {
   readonly hasMtime: boolean
 }
 
-/** Recognises a program of which all that decides about the image's bytes is known; undefined for any other. */
-export function recogniseStreamProgram(source: string): StreamProgram | undefined {
-  const code = squeeze(source)
-  const mode = /defnix_root\(ti\):ti\.mode=0o0?(555|755)return/.exec(code)?.[1]
-  const hasOwner = choose(code, OWNER_IN_CONF, OWNER_IS_ROOT)
-  const hasMtime = choose(code, MTIME_IN_CONF, MTIME_IS_CREATED)
-  if (mode === undefined || hasOwner === undefined || hasMtime === undefined) return undefined
-  if (!COMMON.every(part => code.includes(part))) return undefined
-  return { rootMode: Number.parseInt(mode, 8), hasOwner, hasMtime }
+/** By codeDigest of the program. */
+export type KnownPrograms = ReadonlyMap<string, StreamProgram>
+
+/** Recognises a program as a whole; undefined for any other, however like it is. */
+export function recogniseStreamProgram(source: string, known: KnownPrograms = NIXPKGS): StreamProgram | undefined {
+  const digest = codeDigest(source)
+  return digest === undefined ? undefined : known.get(digest)
 }
 
-const OWNER_IN_CONF = 'uid=int(conf["uid"])'
-const OWNER_IS_ROOT = 'ti.uid=0'
-const MTIME_IN_CONF = 'mtime=int(parse_time(conf["mtime"]).timestamp())'
-const MTIME_IS_CREATED = 'mtime=int(created.timestamp())'
-
-/** What every version has in common since it reads base images: the order of the entries, and the form of the config. */
-const COMMON = [
-  'tar.addfile(apply_filters(nix_root(dir("/nix"))))tar.addfile(apply_filters(nix_root(dir("/nix/store"))))',
-  'ifpath.is_symlink():',
-  'insorted(files):',
-  'ifti.islnk():ti.type=tarfile.REGTYPE',
-  'load_from_image(conf["from_image"])',
-  '"os":"linux","config":overlay_base_config(from_image,conf["config"])',
-  '"comment":f"storepaths:{layer.paths}"',
-  'json.dumps(image_json,indent=4)',
-]
-
-/** Formatters of nixpkgs have moved spaces and line ends about. */
-function squeeze(source: string): string {
-  return source.replace(/#.*$/gm, '').replace(/\s+/g, '')
+/** Digest of what a Python program does: see pythonCode. The interpreter's line is a comment. */
+export function codeDigest(source: string): string | undefined {
+  const code = pythonCode(source)
+  return code === undefined ? undefined : createHash('sha256').update(code).digest('hex')
 }
 
-/** Whether the one is there, and not the other. */
-function choose(code: string, yes: string, no: string): boolean | undefined {
-  const [isYes, isNo] = [code.includes(yes), code.includes(no)]
-  return isYes === isNo ? undefined : isYes
-}
+const OLDER: StreamProgram = { rootMode: 0o555, hasOwner: false, hasMtime: false }
+const NEWER: StreamProgram = { rootMode: 0o755, hasOwner: true, hasMtime: true }
+
+/**
+ * pkgs/build-support/docker/stream_layered_image.py of nixpkgs in the versions that were compared. To add one, have
+ * test/import/sources/print-code-digest.ts print its digest.
+ */
+const NIXPKGS: KnownPrograms = new Map([
+  // Until owners came into the conf, in 2024: as flake8 wants it, and as sourcery.
+  ['c70882e0842c9bc50e714040c9abaa0eb8f252136d1f41665d2b9b477f96f256', OLDER],
+  ['64150c3d0a96751c51e6c07d2cb5f35b63adc28f170a3a09eb20f52f55f15f3b', OLDER],
+  // f803fb870ae4, with --repo_tag.
+  ['81238914b0a0f11986bca6b5832098a3e643d55d90e9f6e29184d0ee04f71d12', NEWER],
+  // 0137840114d1, formatted by ruff.
+  ['5319031daff907063c8c34dc31a831a2790eddf8f4a1067166a15c07c548b2c3', NEWER],
+])

@@ -80,6 +80,7 @@ describe('a namespace with a queue of imports that do not end', () => {
     let asked = 0
     const importer = createImporter({
       ...node.options,
+      maxImports: 3,
       async queryClosure(path, options) {
         if (path === archive) return node.options.queryClosure(path, options)
         asked += 1

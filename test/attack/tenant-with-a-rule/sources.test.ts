@@ -129,8 +129,8 @@ test('an evaluation reads no other repository of this machine, be it the clone o
   const rev = await secret.commit({ 'flake.nix': flakeOf('secret') })
   expect(await read(`${secret.url}?ref=main`)).toBe('secret')
   const caches = join(builder.stateDir, 'caches')
-  const clones = await bed.run('find', [caches, '-path', '*/gitv3/*', '-maxdepth', '4', '-type', 'd'])
-  const places = [secret.dir, ...clones.stdout.split('\n').filter(path => /gitv3\/[0-9a-z]+$/.test(path))]
+  const clones = await bed.run('find', [caches, '-mindepth', '2', '-maxdepth', '2', '-name', '[0-9a-z]*', '-type', 'd'])
+  const places = [secret.dir, ...clones.stdout.split('\n').filter(path => /\/[0-9a-z]{52}$/.test(path))]
   expect(places.length).toBeGreaterThan(1)
   // As they are while that source is built.
   const folders = (await readdir(caches)).map(name => join(caches, name))

@@ -97,6 +97,11 @@ test.each([
   await expect(read(twice)).rejects.toMatchObject({ code: 'ArchiveInvalid' })
 })
 
+test('a base image without a config is refused, and it is told what it is for', async () => {
+  const error = { code: 'ArchiveInvalid', message: expect.stringMatching(/base image.*Use it as fromImage/) }
+  await expect(read(image({ arch: '' }))).rejects.toMatchObject(error)
+})
+
 // The expected texts are those that nix2container's own GetConfigBlob gives.
 const ROOTFS = `"rootfs":{"type":"layers","diff_ids":["${DIGEST}"]}`
 test.each([

@@ -1,36 +1,57 @@
 import { expect, it } from 'vitest'
 import { recogniseStreamProgram } from '../../../shim/import/sources/stream-program.ts'
-import { NEWER_PROGRAM, OLDER_PROGRAM } from './stream-store.ts'
+import { knownPrograms } from './stream-store.ts'
 
-it('the newer program makes /nix 0755, and has owner and time in its conf', () => {
-  expect(recogniseStreamProgram(NEWER_PROGRAM)).toEqual({ rootMode: 0o755, hasOwner: true, hasMtime: true })
-})
+const SOURCE = `"""
+What it does.
+"""
 
-it('the older program makes /nix 0555, owned by root, at the time of the image', () => {
-  expect(recogniseStreamProgram(OLDER_PROGRAM)).toEqual({ rootMode: 0o555, hasOwner: false, hasMtime: false })
-})
+import sys
 
-it('owners came into the conf before times did', () => {
-  const between = OLDER_PROGRAM.replace('ti.uid = 0', 'uid = int(conf["uid"])')
-  expect(recogniseStreamProgram(between)).toEqual({ rootMode: 0o555, hasOwner: true, hasMtime: false })
-})
 
-it('spaces and line ends do not matter', () => {
-  const other = NEWER_PROGRAM.replace(/\n/g, '\n\n').replace(/ = /g, '  =\n  ')
-  expect(recogniseStreamProgram(other)).toEqual(recogniseStreamProgram(NEWER_PROGRAM))
+def owned(entry, mtime):
+    """
+    Sets what is in the "conf".
+    """
+
+    # As in all layers.
+    entry.mtime = mtime  # in seconds
+    entry.name = "/#" + entry.name
+    return entry
+
+
+print(owned(
+    sys.argv[1],
+    """1
+    """,
+))
+`
+const PROGRAM = { rootMode: 0o755, hasOwner: true, hasMtime: true }
+const recognise = (source: string) => recogniseStreamProgram(source, knownPrograms([[SOURCE, PROGRAM]]))
+
+it.each([
+  ['an interpreter', `#! /nix/store/${'a'.repeat(32)}-python3-3.13/bin/python3\n${SOURCE}`],
+  ['other comments', SOURCE.replace('# As in all layers.', '').replace('in seconds', 'since 1970')],
+  ['other docstrings', SOURCE.replace('Sets what is', '\n    Sets all that is').replace('What it does.', 'Prints.')],
+  ['other empty lines', SOURCE.replace(/\n\n/g, '\n').replace('    return', '\n  \n    return')],
+  ['spaces at the ends of lines', SOURCE.replace(/entry$/gm, 'entry  ')],
+])('a known program with %s is known', (_, source) => {
+  expect(source).not.toBe(SOURCE)
+  expect(recognise(source)).toEqual(PROGRAM)
 })
 
 it.each([
-  ['0o0755', '0o0777'],
-  ['ti.mode =', 'ti.other ='],
-  ['sorted(files)', 'files'],
-  ['indent=4', 'indent=2'],
-  ['"/nix/store"', '"/other/store"'],
-  ['path.is_symlink()', 'False'],
-  ['conf["from_image"]', 'conf["base_layers"]'],
-  ['conf["uid"]', 'conf["user"]'],
-  ['conf["mtime"]', 'conf["time"]'],
-  ['uid = int', 'ti.uid = 0\nuid = int'],
-])('a program with other text than %s is not known', (known, other) => {
-  expect(recogniseStreamProgram(NEWER_PROGRAM.replace(known, other))).toBeUndefined()
+  ['one more line', '    return', '    entry.mode = entry.mode | 0o200\n    return'],
+  ['a line that is missing', '    return entry\n', ''],
+  ['one character', 'entry.mtime = mtime', 'entry.mtime = time'],
+  ['a line at another depth', '    return', 'return'],
+  ['something behind what looks like a comment', '"/#"', '"/#/"'],
+  ['something behind a docstring', '"conf".\n    """', '"conf".\n    """; entry.mode = 0'],
+  ['another string of several lines', '"""1', '"""2'],
+  ['another line in a string', '"""1\n', '"""1\n    # 2\n'],
+  ['a string without an end', 'sys.argv[1]', 'sys.argv[1"]'],
+])('a program that differs by %s is not known', (_, text, other) => {
+  const source = SOURCE.replace(text, other)
+  expect(source).not.toBe(SOURCE)
+  expect(recognise(source)).toBeUndefined()
 })

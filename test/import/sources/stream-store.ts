@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { codeDigest, type KnownPrograms, type StreamProgram } from '../../../shim/import/sources/stream-program.ts'
 
 /** A folder that stands for the Nix store, with the parts of an image of streamLayeredImage. */
 export interface StreamStore extends AsyncDisposable {
@@ -55,30 +56,14 @@ export async function makeStreamStore(): Promise<StreamStore> {
   }
 }
 
-/** What is recognised of the program. */
-const common = (rootMode: string) => `
-def nix_root(ti):
-    ti.mode = ${rootMode}  # of both
-    return ti
+export const NEWER_PROGRAM = 'stream(sys.argv[1], root_mode=0o755)\n'
+export const OLDER_PROGRAM = 'stream(sys.argv[1], root_mode=0o555)\n'
 
-tar.addfile(apply_filters(nix_root(dir("/nix"))))
-tar.addfile(apply_filters(nix_root(dir("/nix/store"))))
-if path.is_symlink(): ...
-for filename in sorted(files):
-    if ti.islnk():
-        ti.type = tarfile.REGTYPE
-load_from_image(conf["from_image"])
-{"os": "linux", "config": overlay_base_config(from_image, conf["config"])}
-{"comment": f"store paths: {layer.paths}"}
-json.dumps(image_json, indent=4)
-`
+export const PROGRAMS: KnownPrograms = knownPrograms([
+  [NEWER_PROGRAM, { rootMode: 0o755, hasOwner: true, hasMtime: true }],
+  [OLDER_PROGRAM, { rootMode: 0o555, hasOwner: false, hasMtime: false }],
+])
 
-export const NEWER_PROGRAM = `${common('0o0755')}
-uid = int(conf["uid"])
-mtime = int(parse_time(conf["mtime"]).timestamp())
-`
-
-export const OLDER_PROGRAM = `${common('0o0555')}
-ti.uid = 0
-mtime = int(created.timestamp())
-`
+export function knownPrograms(programs: readonly (readonly [source: string, program: StreamProgram])[]): KnownPrograms {
+  return new Map(programs.map(([source, program]) => [codeDigest(source) ?? '', program]))
+}

@@ -1,5 +1,5 @@
-# What nixpkgs' streamLayeredImage leaves: a script, the program that it runs and the conf.json that this reads. The program,
-# `stream.py` beside this file, has the text that tells what it does, and cannot be run.
+# What nixpkgs' streamLayeredImage leaves: a script, the program that it runs – `stream.py` beside this file – and, as `conf`, the
+# conf.json that this reads.
 { build, writeText, settings }:
 { name, tag, config }:
 let
@@ -44,4 +44,4 @@ in
 build "stream-${name}" { } ''
   printf '#!/bin/sh -e\nexec "%s"  %s "$@"\n' ${program} ${conf} > $out
   chmod 755 $out
-''
+'' // { inherit conf; }

@@ -4,6 +4,7 @@ let
   package = name: { outPath = "/nix/store/${name}"; meta.mainProgram = name; };
 in
 lib.mapAttrs (name: _: package name) {
+  coreutils = null;
   enbi-shim = null;
   enbi-controller = null;
   own-shim = null;

@@ -73,6 +73,7 @@
         loud = package "loud" "busybox yes abcdefghij | busybox head -c 5000000 | busybox tr -d '\\n'; exit 4";
         torrent = package "torrent" "busybox yes a line of a torrent | busybox head -n 200000; exit 5";
         needsChatty = package "needs-chatty" "busybox cat ${chatty} > $out";
+        upsetting = package "upsetting" "echo '@nix {\"action\":\"start\",\"type\":\"x\"}' >&2; busybox sleep 1; echo > $out";
         full = package "full" "echo 'write error: No space left on device' >&2; exit 1";
         notFetched = package "not-fetched" "echo 'curl: (6) Could not resolve host: example.org'; exit 1";
         unfetched = derivation {

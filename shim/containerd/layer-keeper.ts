@@ -1,0 +1,154 @@
+import { RetryableError } from '../errors.ts'
+import { askFolders, visibleFolders } from './ask-folders.ts'
+import {
+  areLost,
+  FOLDERS_LABEL,
+  type LayerFolder,
+  lookInto,
+  putInPlace,
+  readFolders,
+  writeFolders,
+} from './layer-folders.ts'
+import { hold, type Lease } from './leases.ts'
+import {
+  type ActiveSnapshot,
+  commitSnapshot,
+  findSnapshot,
+  forgetSnapshot,
+  labelSnapshot,
+  removeSnapshot,
+  type Snapshotter,
+} from './snapshots.ts'
+import { syncFiles } from './sync-files.ts'
+
+/** The one of which it is known that its mounts name plain folders. */
+export const FOLDER_SNAPSHOTTER = 'overlayfs'
+
+/** The snapshots of one import: which of them can be used, and what the import has changed. */
+export interface LayerKeeper {
+  readonly lease: Lease
+  readonly snapshotter: Snapshotter
+  /** How many snapshots of an image exist, from the bottom up; the lease holds them then. Finds out which have lost their files. */
+  inspect(chain: readonly string[]): Promise<number>
+  /** Whether the snapshot exists; the lease holds it then. */
+  has(chainId: string): Promise<boolean>
+  /** Whether the snapshot exists, as `inspect` has found, but its files do not. */
+  isLost(chainId: string): boolean
+  /**
+   * Gives a filled snapshot its name, or its files to the snapshot of that name that has lost them. When another import was faster,
+   * the lease holds that one's from now on; throws ImportInterrupted when it has gone again already.
+   */
+  commit(filled: ActiveSnapshot, chainId: string): Promise<void>
+  /** Gets the files of every inspected image onto the disk, and labels its highest snapshot. */
+  settle(): Promise<void>
+}
+
+/** Does everything in the name of the lease. */
+export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
+  const snapshotter = { calls: lease.calls, name }
+  const lost = new Map<string, LayerFolder>()
+  /** Folders of a snapshot and of those below it, in that order. */
+  const folders = new Map<string, readonly string[]>()
+  /** The highest snapshot of every inspected image. */
+  const tops = new Set<string>()
+  let isChanged = false
+
+  async function has(chainId: string): Promise<boolean> {
+    await hold(lease, { snapshot: chainId, snapshotter: name })
+    return (await findSnapshot(snapshotter, chainId)) !== undefined
+  }
+
+  async function inspect(chain: readonly string[]): Promise<number> {
+    const count = await countPresent(snapshotter, chain)
+    const highest = chain[count - 1]
+    if (highest === undefined) return 0
+    // It may have been collected before the lease held it.
+    if (!(await has(highest))) return 0
+    if (name !== FOLDER_SNAPSHOTTER) return count
+    const layers = await layersOf(highest)
+    if (layers === 'unusable') {
+      await forgetSnapshot(snapshotter, highest)
+      return inspect(chain)
+    }
+    for (const [index, isLost] of (await areLost(layers)).entries()) {
+      const [chainId, layer] = [chain[count - 1 - index], layers[index]]
+      if (isLost && chainId !== undefined && layer) lost.set(chainId, layer)
+    }
+    return count
+  }
+
+  async function layersOf(chainId: string): Promise<readonly LayerFolder[] | 'unusable'> {
+    const layers = readFolders((await findSnapshot(snapshotter, chainId))?.labels ?? {})
+    const paths = layers?.map(({ path }) => path) ?? folders.get(chainId) ?? (await askFolders(snapshotter, chainId))
+    if (paths === 'unusable') return paths
+    folders.set(chainId, paths)
+    return layers ?? paths.map(path => ({ path }))
+  }
+
+  /** Undefined for what is labelled and has not changed, and for what this process does not see. */
+  async function findUnsettled(top: string): Promise<Unsettled | undefined> {
+    const info = await findSnapshot(snapshotter, top)
+    if (!info || (readFolders(info.labels) && !isChanged)) return undefined
+    const paths = folders.get(top) ?? (await askFolders(snapshotter, top))
+    const layers = paths === 'unusable' ? [] : await lookInto(paths)
+    const label = writeFolders(layers)
+    const isUnknown = layers.length === 0 && (info.labels[FOLDERS_LABEL] ?? '') === ''
+    return isUnknown ? undefined : { top, path: layers[0]?.path, label }
+  }
+
+  return {
+    lease,
+    snapshotter,
+    has,
+    inspect(chain) {
+      const top = chain.at(-1)
+      if (top !== undefined) tops.add(top)
+      return inspect(chain)
+    },
+    isLost: chainId => lost.has(chainId),
+    async commit({ key, mounts }, chainId) {
+      isChanged = true
+      const paths = await visibleFolders(mounts)
+      const target = lost.get(chainId)
+      if (target && paths[0] !== undefined) {
+        await putInPlace(paths[0], target)
+        lost.delete(chainId)
+        await removeSnapshot(snapshotter, key)
+      } else if (await commitSnapshot(snapshotter, key, chainId)) {
+        if (paths.length > 0) folders.set(chainId, paths)
+      } else if (!(await has(chainId)))
+        throw new RetryableError(
+          'ImportInterrupted',
+          `the snapshot ${chainId}, which another import had made, is gone again`,
+        )
+    },
+    async settle() {
+      if (name !== FOLDER_SNAPSHOTTER) return
+      const unsettled = (await Promise.all([...tops].map(findUnsettled))).filter(one => one !== undefined)
+      // All snapshots are on one file system.
+      const path = unsettled.find(one => one.path !== undefined)?.path
+      if (path !== undefined) await syncFiles(path, lease.calls.signal)
+      for (const { top, label } of unsettled)
+        await labelSnapshot(snapshotter, top, { name: FOLDERS_LABEL, value: label })
+    },
+  }
+}
+
+interface Unsettled {
+  readonly top: string
+  readonly path: string | undefined
+  readonly label: string
+}
+
+/** How many of the snapshots exist, from the bottom up. One that exists has all below it. */
+async function countPresent(snapshotter: Snapshotter, chain: readonly string[]): Promise<number> {
+  let least = 0
+  let most = chain.length
+  while (least < most) {
+    const middle = most === chain.length ? most : Math.ceil((least + most) / 2)
+    const key = chain[middle - 1]
+    if (key !== undefined && (await findSnapshot(snapshotter, key)) !== undefined) least = middle
+    else most = middle - 1
+  }
+  return least
+}

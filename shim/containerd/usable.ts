@@ -1,0 +1,67 @@
+import type { Calls } from './calls.ts'
+import { blobInfo } from './content.ts'
+import { IMAGE_ID_LABEL } from './image-id-label.ts'
+import { areLost, readFolders } from './layer-folders.ts'
+import { findSnapshot } from './snapshots.ts'
+
+/** How an image is made, and must be to be of use. */
+export interface ImageForm {
+  readonly snapshotter: string
+  /** `tar`: every layer's blob is in the content store; `linked`: snapshots are enough. */
+  readonly layers: 'linked' | 'tar'
+}
+
+/** An image record, as far as it tells. */
+export interface ToldImage {
+  readonly labels: Readonly<Record<string, string>>
+  readonly target: { readonly digest: string }
+}
+
+export const SNAPSHOTTER_LABEL = 'enbi.hrzn.ee/snapshotter'
+const LAYERS_LABEL = 'enbi.hrzn.ee/layers'
+/** ChainID of the top layer, empty for an image without layers. */
+const CHAIN_LABEL = 'enbi.hrzn.ee/chain-id'
+
+/** For the image's record. */
+export function formLabels({ snapshotter, layers }: ImageForm, chainId: string): Record<string, string> {
+  return { [SNAPSHOTTER_LABEL]: snapshotter, [LAYERS_LABEL]: layers, [CHAIN_LABEL]: chainId }
+}
+
+/**
+ * Whether containers can be made of the image: its documents, its snapshots and their files are there, and in tar mode its blobs. Of
+ * a record that an older shim wrote it is not known, and it is taken for usable.
+ */
+export async function isUsable(calls: Calls, image: ToldImage, form: ImageForm): Promise<boolean> {
+  const { labels } = image
+  const chainId = labels[CHAIN_LABEL]
+  if (chainId === undefined) return true
+  if (labels[SNAPSHOTTER_LABEL] !== form.snapshotter) return false
+  if (form.layers === 'tar' && labels[LAYERS_LABEL] !== 'tar') return false
+  const [areFilesThere, areBlobsThere] = await Promise.all([
+    chainId === '' || hasFiles(calls, form.snapshotter, chainId),
+    hasBlobs(calls, image, form.layers),
+  ])
+  return areFilesThere && areBlobsThere
+}
+
+async function hasFiles(calls: Calls, name: string, chainId: string): Promise<boolean> {
+  const snapshot = await findSnapshot({ calls, name }, chainId)
+  if (!snapshot) return false
+  const lost = await areLost(readFolders(snapshot.labels) ?? [])
+  return !lost.includes(true)
+}
+
+/** Labels by which a manifest holds its layers. */
+const LAYER_REFERENCE = 'containerd.io/gc.ref.content.l.'
+
+async function hasBlobs(calls: Calls, { labels, target }: ToldImage, layers: ImageForm['layers']): Promise<boolean> {
+  const [manifest, config] = await Promise.all([
+    blobInfo(calls, target.digest),
+    blobInfo(calls, labels[IMAGE_ID_LABEL] ?? ''),
+  ])
+  if (!manifest || !config) return false
+  if (layers === 'linked') return true
+  const references = Object.entries(manifest.labels).filter(([label]) => label.startsWith(LAYER_REFERENCE))
+  const found = await Promise.all(references.map(([, digest]) => blobInfo(calls, digest)))
+  return found.every(blob => blob !== undefined)
+}

@@ -1,0 +1,34 @@
+import type { Config } from '../config.ts'
+import { createContainerdImages } from '../containerd/records.ts'
+import { SNAPSHOTTER_LABEL } from '../containerd/usable.ts'
+import { RECIPE_LABEL } from '../pull/labels.ts'
+import { type Check, ok, skipped, warning } from './finding.ts'
+import { probeSocket } from './probe-socket.ts'
+
+/** Images that a message names. */
+const NAMED = 3
+
+/** Whether the images of recipes are made for the snapshotter that the config has. */
+export function checkImages({ containerd, import: { layers } }: Pick<Config, 'containerd' | 'import'>): Check {
+  const { address, snapshotter } = containerd
+  return {
+    name: 'images',
+    async look() {
+      if (await probeSocket(address, '')) return skipped('containerd does not answer')
+      const records = createContainerdImages({ address, form: { snapshotter, layers } })
+      try {
+        const images = (await records.withLabel(RECIPE_LABEL)).filter(({ name }) => !name.startsWith('sha256:'))
+        const strange = images.filter(({ labels }) => (labels[SNAPSHOTTER_LABEL] ?? snapshotter) !== snapshotter)
+        if (strange.length === 0) return ok(`${images.length} of recipes, for ${snapshotter}`)
+        const named = strange.slice(0, NAMED).map(({ name, labels }) => `${name} (${labels[SNAPSHOTTER_LABEL]})`)
+        const more = strange.length > NAMED ? ` and ${strange.length - NAMED} more` : ''
+        return warning(
+          `made for another snapshotter than ${snapshotter}: ${named.join(', ')}${more}`,
+          'the next pull of each makes it again; crictl rmi takes away what no pod needs',
+        )
+      } finally {
+        records.close()
+      }
+    },
+  }
+}

@@ -1,0 +1,34 @@
+import { basename } from 'node:path'
+import type { ProcessInfo } from '../processes.ts'
+
+/** A distribution that writes the files of its kubelet itself. */
+export interface Distribution {
+  readonly name: string
+  /** Where a person sets what the kubelet gets. */
+  readonly place: (flags: readonly string[]) => string
+}
+
+const KNOWN: readonly (Distribution & { readonly is: (program: string) => boolean })[] = [
+  {
+    name: 'RKE2',
+    is: program => program.startsWith('/var/lib/rancher/rke2/'),
+    place: flags =>
+      `kubelet-arg: [${flags.join(', ')}] in /etc/rancher/rke2/config.yaml, and restart rke2-server or rke2-agent`,
+  },
+  {
+    name: 'k0s',
+    is: program => program === '/var/lib/k0s/bin/kubelet',
+    place: flags => `--kubelet-extra-args="${flags.map(flag => `--${flag}`).join(' ')}" of k0s worker, and restart it`,
+  },
+  {
+    name: 'microk8s',
+    is: program => basename(program) === 'kubelite',
+    place: flags =>
+      `${flags.map(flag => `--${flag}`).join(' ')} in /var/snap/microk8s/current/args/kubelet, and restart microk8s`,
+  },
+]
+
+/** Whose process it is; undefined for kubeadm's kubelet, which reads what a person writes. */
+export function distributionOf({ args: [program = ''] }: ProcessInfo): Distribution | undefined {
+  return KNOWN.find(({ is }) => is(program))
+}
