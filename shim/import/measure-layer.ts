@@ -4,7 +4,7 @@ import { type Compression, compressionOf, decompress, MAGIC_BYTES } from './comp
 import { contentOf, type LayerContent } from './layer-content.ts'
 import { passing } from './passing.ts'
 import { peek } from './peek.ts'
-import type { SizeLimit } from './size-limit.ts'
+import { ENTRY_BYTES, type SizeLimit } from './size-limit.ts'
 import { createTarScan } from './tar-scan.ts'
 
 /** A layer on its way to containerd. */
@@ -17,9 +17,6 @@ export interface MeasuredLayer {
   /** What is in it, once all has been read. */
   readonly content: () => LayerContent
 }
-
-/** What a file, folder or link takes of containerd's disk beside its bytes: a disk has room for so many and no more. */
-const ENTRY_BYTES = 4096
 
 /** containerd unpacks whatever it is given: how much that is has to be known before. */
 export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLimit): Promise<MeasuredLayer> {

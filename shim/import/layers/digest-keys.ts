@@ -14,6 +14,11 @@ export function tarKey(layer: FilesLayer, infos: StoreInfos): string {
   return JSON.stringify(['tar', TAR_VERSION, describeLayer(layer, infos)])
 }
 
+/** For how many entries that tar has. */
+export function entriesKey(layer: FilesLayer, infos: StoreInfos): string {
+  return JSON.stringify(['entries', describeLayer(layer, infos)])
+}
+
 /** For the digest of a file in that store path. */
 export function fileKey(file: string, storePath: string, infos: StoreInfos): string {
   return JSON.stringify(['file', file, describePaths([storePath], infos)])

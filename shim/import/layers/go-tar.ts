@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, readlinkSync } from 'node:fs'
+import type { CountEntries } from '../entry-room.ts'
 import { atPath, changed } from './at-path.ts'
 import type { ByteString } from './byte-string.ts'
 import { goHeader } from './go-tar-header.ts'
@@ -11,13 +12,14 @@ import { BLOCK_BYTES } from './ustar-header.ts'
 
 /**
  * The tar of the layer, byte for byte as nix2container makes it with Go's archive/tar. A chunk is good until the next one
- * is asked for. Throws ArchiveInvalid, and ImportInterrupted when a store path changes or goes away meanwhile.
+ * is asked for. Throws ArchiveInvalid, ImportInterrupted when a store path changes or goes away meanwhile, and as
+ * `count` does.
  */
-export function* mergedLayerTar(layer: MergedLayer, regexes: Regexes): Generator<Buffer> {
+export function* mergedLayerTar(layer: MergedLayer, regexes: Regexes, count?: CountEntries): Generator<Buffer> {
   const chunks = new TarChunks()
   let handedOn = 0
   let size = 2 * BLOCK_BYTES
-  for (const entry of mergedEntries(layer, regexes)) {
+  for (const entry of mergedEntries(layer, regexes, count)) {
     const writing = writeEntry(entry, layer.form.mtime, chunks)
     for (let step = writing.next(); ; step = writing.next()) {
       if (step.done) {

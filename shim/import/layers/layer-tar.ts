@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, lstatSync, readlinkSync } from 'node:fs'
+import type { CountEntries } from '../entry-room.ts'
 import { atPath, changed } from './at-path.ts'
 import { type ByteString, bytesOf } from './byte-string.ts'
 import type { StorePathLayer } from './layer.ts'
@@ -10,14 +11,18 @@ import type { HeaderFields } from './ustar-header.ts'
 
 /**
  * The tar of the layer, byte for byte as nixpkgs' stream_layered_image.py makes it with Python's tarfile. Reads as it
- * goes. A chunk is good until the next one is asked for. Throws ArchiveInvalid, and ImportInterrupted when a store path
- * changes or goes away meanwhile.
+ * goes. A chunk is good until the next one is asked for. Throws ArchiveInvalid, ImportInterrupted when a store path
+ * changes or goes away meanwhile, and as `count` does.
  */
-export function* storePathTar(layer: StorePathLayer): Generator<Buffer> {
+export function* storePathTar(layer: StorePathLayer, count?: CountEntries): Generator<Buffer> {
   const chunks = new TarChunks()
   const owned = ownedBy(layer)
   for (const path of ['/nix', '/nix/store']) yield* chunks.write(directoryHeader(path, layer.rootMode, owned))
-  for (const entry of storeTree(layer.paths)) yield* writeEntry(entry, owned, chunks)
+  count?.(2)
+  for (const entry of storeTree(layer.paths)) {
+    count?.(1)
+    yield* writeEntry(entry, owned, chunks)
+  }
   yield* chunks.end()
 }
 

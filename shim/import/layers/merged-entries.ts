@@ -1,3 +1,4 @@
+import type { CountEntries } from '../entry-room.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { show } from './at-path.ts'
 import type { ByteString } from './byte-string.ts'
@@ -19,10 +20,10 @@ export interface MergedEntry extends Owner {
 
 /**
  * What is in the layer, in the order of its tar: a directory before what it holds, those in it by name, as bytes.
- * Throws ArchiveInvalid when the store paths do not go together, and ImportInterrupted.
+ * Before the first one, throws ArchiveInvalid when the store paths do not go together, ImportInterrupted, and as `count` does.
  */
-export function* mergedEntries(layer: MergedLayer, regexes: Regexes): Generator<MergedEntry> {
-  yield* walk('', mergeTree(layer, regexes), { regexes, hasGnames: layer.form.hasGnames })
+export function* mergedEntries(layer: MergedLayer, regexes: Regexes, count?: CountEntries): Generator<MergedEntry> {
+  yield* walk(mergeTree(layer, regexes, count), { regexes, hasGnames: layer.form.hasGnames })
 }
 
 interface Permitting {
@@ -30,14 +31,22 @@ interface Permitting {
   readonly hasGnames: boolean
 }
 
-function* walk(base: ByteString, { children }: MergedNode, how: Permitting): Generator<MergedEntry> {
-  for (const [part, node] of [...children].sort(([one], [other]) => (one < other ? -1 : 1))) {
-    const name = join(base, part)
+function* walk(root: MergedNode, how: Permitting): Generator<MergedEntry> {
+  const stack = childrenOf('', root)
+  for (let place = stack.pop(); place; place = stack.pop()) {
+    const [name, node] = place
     const entry = toEntry(name, node.file, how)
     if (entry.type !== 'directory') checkPlace(entry, node)
     yield entry
-    yield* walk(name, node, how)
+    for (const child of childrenOf(name, node)) stack.push(child)
   }
+}
+
+/** The last one first: the stack gives back what was put on it last. */
+function childrenOf(base: ByteString, { children }: MergedNode): [name: ByteString, node: MergedNode][] {
+  if (!children) return []
+  const sorted = [...children].sort(([one], [other]) => (one < other ? 1 : -1))
+  return sorted.map(([part, node]) => [join(base, part), node])
 }
 
 function join(base: ByteString, part: ByteString): ByteString {
@@ -52,10 +61,9 @@ const SYMLINK_MODE = 0o777
 
 function toEntry(name: ByteString, file: MergedFile | undefined, { regexes, hasGnames }: Permitting): MergedEntry {
   if (!file) return { ...FOLDER, name }
-  const { source, stats, from } = file
-  const type = stats.isFile() ? 'file' : stats.isSymbolicLink() ? 'symlink' : 'directory'
-  const mode = type === 'symlink' ? SYMLINK_MODE : stats.mode & 0o7777
-  const entry = { type, name, source, mode, size: type === 'file' ? stats.size : 0, ...ROOT } as const
+  const { source, type, from } = file
+  const mode = type === 'symlink' ? SYMLINK_MODE : file.mode & 0o7777
+  const entry = { type, name, source, mode, size: type === 'file' ? file.size : 0, ...ROOT } as const
   return from.perms
     .filter(({ regex }) => regexes.get(regex)?.matches(source))
     .reduce<MergedEntry>((permitted, permission) => permit(permitted, permission, hasGnames), entry)
@@ -75,6 +83,6 @@ function permit(entry: MergedEntry, permission: Permission, hasGnames: boolean):
 
 /** What would be below a symlink could get anywhere. */
 function checkPlace({ name, source = '' }: MergedEntry, { children }: MergedNode): void {
-  if (children.size > 0 || name === '/' || name === '.')
+  if (children !== undefined || name === '/' || name === '.')
     throw archiveInvalid(`would have ${show(source)} at ${show(name)}, where a folder has to be`)
 }

@@ -1,4 +1,5 @@
 import { chmodSync, lchownSync, mkdirSync, utimesSync } from 'node:fs'
+import type { CountEntries } from '../entry-room.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { show } from './at-path.ts'
 import type { ByteString } from './byte-string.ts'
@@ -21,35 +22,60 @@ export interface MergedPlacing {
   readonly mtime: number
 }
 
+export interface MergedFolder {
+  readonly layer: MergedLayer
+  readonly regexes: Regexes
+  readonly folder: string
+  readonly count?: CountEntries
+}
+
 /**
  * Makes in a new folder what the layer's tar would unpack to: the folders here, all else by `place`. Throws as
- * mergedEntries, and ArchiveInvalid when two entries have the same place. Returns how many of them have the name of a
- * whiteout.
+ * mergedEntries, before anything is made, and ArchiveInvalid when two entries have the same place. Returns how many of them
+ * have the name of a whiteout.
  */
 export function fillMergedFolder(
-  { layer, regexes, folder }: { readonly layer: MergedLayer; readonly regexes: Regexes; readonly folder: string },
+  { layer, regexes, folder, count }: MergedFolder,
   place: (file: MergedPlacing) => void,
 ): number {
   const { mtime } = layer.form
   mkdirSync(folder, WRITABLE)
   const taken = new Set<ByteString>()
   let whiteouts = 0
-  const made: { readonly target: Buffer; readonly entry: MergedEntry }[] = []
-  for (const entry of mergedEntries(layer, regexes)) {
+  const open: OpenFolder[] = []
+  for (const entry of mergedEntries(layer, regexes, count)) {
     const name = belowRoot(entry.name)
-    if (taken.has(name)) throw archiveInvalid(`would have two files at ${show(name)}`)
-    taken.add(name)
+    // A relative place that is an absolute one, too, is so from the top on.
+    if (name.lastIndexOf('/') <= 0) {
+      if (taken.has(name)) throw archiveInvalid(`would have two files at ${show(name)}`)
+      taken.add(name)
+    }
+    finishFolders(open, name, mtime)
     if (isWhiteout(name.slice(name.lastIndexOf('/') + 1))) whiteouts += 1
     const target = Buffer.concat([Buffer.from(folder), Buffer.from(name, 'latin1')])
     if (entry.type !== 'directory') place(toPlacing(entry, { kind: entry.type, target, mtime }))
     else {
       if (name !== '') mkdirSync(target, WRITABLE)
-      made.push({ target, entry })
+      open.push({ name, target, entry })
     }
   }
-  // Deepest first: a folder's time changes with whatever is made in it.
-  for (const { target, entry } of made.reverse()) finishFolder(target, entry, mtime)
+  finishFolders(open, undefined, mtime)
   return whiteouts
+}
+
+/** A folder, all of which comes before what is beside it. */
+interface OpenFolder {
+  readonly name: ByteString
+  readonly target: Buffer
+  readonly entry: MergedEntry
+}
+
+/** Those that the next one is not in. Deepest first: a folder's time changes with whatever is made in it. */
+function finishFolders(open: OpenFolder[], next: ByteString | undefined, mtime: number): void {
+  for (let last = open.at(-1); last && !next?.startsWith(`${last.name}/`); last = open.at(-1)) {
+    finishFolder(last.target, last.entry, mtime)
+    open.pop()
+  }
 }
 
 /** Until all is in it. */

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../../errors.ts'
+import type { EntryRoom } from '../entry-room.ts'
 import type { FilesLayer } from './files-layer.ts'
 
 /** What a thread is to make. */
@@ -6,6 +7,7 @@ export interface TarTask {
   readonly layer: FilesLayer
   /** `chunks`: the tar itself. `digest`: no more than that. */
   readonly want: 'chunks' | 'digest'
+  readonly entries: EntryRoom
   /** Where chunks are put, one after another and round and round: RING_CHUNKS of CHUNK_BYTES. */
   readonly ring: SharedArrayBuffer
   /** One Int32: places in the ring that are free; below zero: no more is wanted. */

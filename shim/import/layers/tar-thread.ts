@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { parentPort } from 'node:worker_threads'
 import { toShimError } from '../../errors.ts'
+import { takeEntries } from '../entry-room.ts'
 import { isMerged } from './files-layer.ts'
 import { storePathTar } from './layer-tar.ts'
 import { CHUNK_BYTES } from './tar-chunks.ts'
@@ -9,14 +10,14 @@ import { RING_CHUNKS, type TarReport, type TarTask } from './tar-task.ts'
 /** A thread that makes tars of layers, one after another: gets TarTasks, tells TarReports. */
 parentPort?.on('message', (task: TarTask) => make(task))
 
-async function make({ layer, want, ring, room }: TarTask): Promise<void> {
+async function make({ layer, entries, want, ring, room }: TarTask): Promise<void> {
   const left = new Int32Array(room)
   const hash = want === 'digest' ? createHash('sha256') : undefined
   const places = Buffer.from(ring)
   let sent = 0
   let size = 0
   try {
-    for (const chunk of await tarOf(layer)) {
+    for (const chunk of await tarOf(layer, entries)) {
       size += chunk.length
       if (!waitForRoom(left, hash)) break
       if (hash) hash.update(chunk)
@@ -34,13 +35,14 @@ async function make({ layer, want, ring, room }: TarTask): Promise<void> {
 }
 
 /** What nix2container's layers need is loaded for them alone. */
-async function tarOf(layer: TarTask['layer']): Promise<Iterable<Buffer>> {
-  if (!isMerged(layer)) return storePathTar(layer)
+async function tarOf(layer: TarTask['layer'], entries: TarTask['entries']): Promise<Iterable<Buffer>> {
+  const count = (made: number) => takeEntries(entries, made)
+  if (!isMerged(layer)) return storePathTar(layer, count)
   const [{ mergedLayerTar }, { compileRegexes }] = await Promise.all([
     import('./go-tar.ts'),
     import('./merged-regex.ts'),
   ])
-  return mergedLayerTar(layer, await compileRegexes(layer))
+  return mergedLayerTar(layer, await compileRegexes(layer), count)
 }
 
 /** This thread has nothing else to do than to wait. False when no more is wanted. */

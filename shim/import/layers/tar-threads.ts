@@ -2,6 +2,7 @@ import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { messageOf, reviveError } from '../../errors.ts'
 import type { StoredBlob } from '../blob-store.ts'
+import type { EntryRoom } from '../entry-room.ts'
 import { threadCount } from '../thread-count.ts'
 import { THREAD_LIMITS } from '../thread-limits.ts'
 import type { FilesLayer } from './files-layer.ts'
@@ -11,12 +12,12 @@ import { NO_MORE, RING_CHUNKS, type TarReport, type TarTask } from './tar-task.t
 /** Makes tars of layers in threads of its own, as many at once as there are threads; the others wait in order. */
 export interface TarThreads {
   /**
-   * The tar, made as fast as it is read. A chunk of CHUNK_BYTES is good until the next one is asked for. Throws
-   * ArchiveInvalid or ImportInterrupted.
+   * The tar, made as fast as it is read; its entries are taken of the room. A chunk of CHUNK_BYTES is good until the next one
+   * is asked for. Throws ArchiveInvalid, ImageTooLarge or ImportInterrupted.
    */
-  tar(layer: FilesLayer): AsyncGenerator<Buffer>
+  tar(layer: FilesLayer, entries: EntryRoom): AsyncGenerator<Buffer>
   /** Reads all of the layer. Throws as `tar` does. */
-  digest(layer: FilesLayer): Promise<StoredBlob>
+  digest(layer: FilesLayer, entries: EntryRoom): Promise<StoredBlob>
   /** Ends the threads, whatever they do; others start when more is wanted. */
   close(): Promise<void>
 }
@@ -68,14 +69,14 @@ export function createTarThreads(count = TAR_THREADS): TarThreads {
     else if (all.has(thread)) idle.push(thread)
   }
 
-  async function* run(layer: TarTask['layer'], want: TarTask['want']): AsyncGenerator<Step> {
+  async function* run({ layer, entries, want }: Pick<TarTask, 'layer' | 'entries' | 'want'>): AsyncGenerator<Step> {
     const thread = await take()
     const { worker, ring } = thread
     const room = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
     const left = new Int32Array(room)
     left[0] = RING_CHUNKS
     const reports = listen(worker)
-    worker.postMessage({ layer, want, ring, room } satisfies TarTask)
+    worker.postMessage({ layer, entries, want, ring, room } satisfies TarTask)
     let ended = false
     try {
       for (let place = 0; !ended; place = (place + 1) % RING_CHUNKS) {
@@ -98,13 +99,13 @@ export function createTarThreads(count = TAR_THREADS): TarThreads {
   }
 
   return {
-    async *tar(layer) {
+    async *tar(layer, entries) {
       // Who gathers bytes until they are worth a message does not keep a whole chunk.
-      for await (const step of run(layer, 'chunks'))
+      for await (const step of run({ layer, entries, want: 'chunks' }))
         if (step instanceof Buffer) yield step.length === CHUNK_BYTES ? step : Buffer.from(step)
     },
-    async digest(layer) {
-      for await (const step of run(layer, 'digest'))
+    async digest(layer, entries) {
+      for await (const step of run({ layer, entries, want: 'digest' }))
         if ('digest' in step && step.digest) return { digest: step.digest, size: step.size }
       throw new Error('the thread made no digest')
     },

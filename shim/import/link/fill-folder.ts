@@ -1,4 +1,5 @@
 import { chmodSync, type Dirent, lchownSync, lstatSync, mkdirSync, readdirSync, type Stats, utimesSync } from 'node:fs'
+import { takeEntries } from '../entry-room.ts'
 import { archiveInvalid } from '../invalid.ts'
 import { isWhiteout } from '../layers/whiteout.ts'
 import { childPath } from './child-path.ts'
@@ -26,13 +27,15 @@ export interface OpenedFolder {
   readonly folders: readonly FolderTask[]
 }
 
-/** Makes a folder and puts its files there. */
+/** Makes a folder and puts its files there. Throws ImageTooLarge before it makes more than there is room for. */
 export function openFolder({ source, target }: FolderTask, placing: Placing, counts: FillCounts): OpenedFolder {
   const stats = lstatSync(source)
   mkdirSync(target, WRITABLE)
   counts.folders += 1
   const folders: FolderTask[] = []
-  for (const entry of entriesOf(source)) {
+  const entries = entriesOf(source)
+  takeEntries(placing.entries, entries.length)
+  for (const entry of entries) {
     const task = { source: childPath(source, entry.name), target: childPath(target, entry.name) }
     if (isWhiteout(entry.name)) counts.whiteouts += 1
     if (entry.isDirectory()) folders.push(task)

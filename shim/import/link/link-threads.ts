@@ -10,7 +10,7 @@ import type { FillCounts } from './placing.ts'
 export interface LinkThreads {
   /** For tasks that are still to come: it takes a while. */
   start(): void
-  /** Throws ArchiveInvalid, DiskFull, ImportInterrupted or Cancelled. */
+  /** Throws ArchiveInvalid, ImageTooLarge, DiskFull, ImportInterrupted or Cancelled. */
   run(task: LinkTask): Promise<FillCounts>
   /** What runs, and what waits, fails soon. For good. */
   cancel(): void

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import type { EntryRoom } from '../entry-room.ts'
 import type { StorePathLayer } from '../layers/layer.ts'
 import { closeFolder, openFolder } from './fill-folder.ts'
 import type { LinkTask } from './link-task.ts'
@@ -20,21 +21,27 @@ export interface LayerTask {
 export interface Linker {
   /**
    * Begins with all of them, the first ones first; each resolves when its layer is complete. They reject with
-   * ArchiveInvalid, DiskFull, ImportInterrupted, Cancelled or the signal's reason; what is half-filled then stays.
+   * ArchiveInvalid, ImageTooLarge, DiskFull, ImportInterrupted, Cancelled or the signal's reason; what is half-filled then stays.
    */
-  fill(tasks: readonly LayerTask[], signal: AbortSignal): readonly Promise<FillCounts>[]
+  fill(tasks: readonly LayerTask[], wanted: Wanted): readonly Promise<FillCounts>[]
   close(): Promise<void>
+}
+
+export interface Wanted {
+  /** For the entries of all layers. */
+  readonly entries: EntryRoom
+  readonly signal: AbortSignal
 }
 
 /** Threads start once it is likely that there is enough to do for them, and serve until the linker is closed. */
 export function createLinker(view: LinkView, threadCount?: number): Linker {
   const threads = createLinkThreads(threadCount)
   return {
-    fill(tasks, signal) {
+    fill(tasks, { entries, signal }) {
       if (tasks.length === 0) return []
       signal.addEventListener('abort', () => threads.cancel(), { once: true })
       if (tasks.reduce((sum, { size }) => sum + size, 0) >= MANY_BYTES) threads.start()
-      const opening = openUpper(tasks, view, signal)
+      const opening = openUpper(tasks, view, { entries, signal })
       return tasks.map(async (_, index) => {
         try {
           const { [index]: layer } = await opening
@@ -72,9 +79,13 @@ const ENOUGH = 32
 const BREATH_MS = 10
 
 /** Fills upper folders, those of the first layers first, until there is enough to be shared out, or nothing left. */
-async function openUpper(tasks: readonly LayerTask[], view: LinkView, signal: AbortSignal): Promise<OpenLayer[]> {
+async function openUpper(
+  tasks: readonly LayerTask[],
+  view: LinkView,
+  { entries, signal }: Wanted,
+): Promise<OpenLayer[]> {
   signal.throwIfAborted()
-  const layers = tasks.map(task => openOne(task, view))
+  const layers = tasks.map(task => openOne(task, view, entries))
   // A copy may take its time, and this thread has others to answer.
   if (view.kind === 'copy') return layers
   for (let since = performance.now(); !isEnough(layers); ) {
@@ -89,8 +100,8 @@ async function openUpper(tasks: readonly LayerTask[], view: LinkView, signal: Ab
   return layers
 }
 
-function openOne({ layer, name }: LayerTask, view: LinkView): OpenLayer {
-  const placing = placingOf(layer, view.kind)
+function openOne({ layer, name }: LayerTask, view: LinkView, entries: EntryRoom): OpenLayer {
+  const placing = placingOf(layer, { how: view.kind, entries })
   const counts = noCounts()
   const { open, folders } = openLayer({ layer, store: view.store, target: `${view.folder}/${name}` }, placing, counts)
   return { placing, counts, open: [...open], rest: [...folders] }

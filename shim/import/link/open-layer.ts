@@ -1,5 +1,6 @@
 import { lstatSync, mkdirSync } from 'node:fs'
 import { basename } from 'node:path'
+import { takeEntries } from '../entry-room.ts'
 import type { StorePathLayer } from '../layers/layer.ts'
 import { type FolderTask, placeAlone } from './fill-folder.ts'
 import type { FillCounts, Placing } from './placing.ts'
@@ -21,9 +22,11 @@ export interface OpenedLayer {
 /** Makes what is above the store paths of a layer, and those of them that are no folders. */
 export function openLayer({ layer, store, target }: LayerFolder, placing: Placing, counts: FillCounts): OpenedLayer {
   const upper = [`${target}/nix`, `${target}/nix/store`]
+  const paths = new Set(layer.paths)
+  takeEntries(placing.entries, upper.length + paths.size)
   for (const folder of [target, ...upper]) mkdirSync(folder, 0o755)
   const folders: FolderTask[] = []
-  for (const path of new Set(layer.paths)) {
+  for (const path of paths) {
     const task = { source: `${store}/${basename(path)}`, target: `${target}/nix/store/${basename(path)}` }
     const stats = lstatSync(task.source)
     if (stats.isDirectory()) folders.push(task)

@@ -1,4 +1,5 @@
 import { lstatSync } from 'node:fs'
+import { type EntryRoom, takeEntries } from '../entry-room.ts'
 import { fillMergedFolder, type MergedPlacing } from '../layers/merged-folder.ts'
 import type { MergedLayer } from '../layers/merged-layer.ts'
 import { compileRegexes } from '../layers/merged-regex.ts'
@@ -7,13 +8,20 @@ import { copyFile, isTruthful, linkFile, permissions } from './place-file.ts'
 import { type FillCounts, noCounts } from './placing.ts'
 import { toLinkError } from './to-link-error.ts'
 
+export interface MergedTarget {
+  readonly name: string
+  readonly view: LinkView
+  readonly entries: EntryRoom
+}
+
 /** Makes a folder, by that name in the view's, with the files of a layer of nix2container. Throws as a Linker does. */
-export async function fillMerged(layer: MergedLayer, name: string, view: LinkView): Promise<FillCounts> {
+export async function fillMerged(layer: MergedLayer, { name, view, entries }: MergedTarget): Promise<FillCounts> {
   const counts = noCounts()
   try {
     const regexes = await compileRegexes(layer)
-    const place = (file: MergedPlacing) => placeFile(file, view, counts)
-    counts.whiteouts = fillMergedFolder({ layer, regexes, folder: `${view.folder}/${name}` }, place)
+    const place = (file: MergedPlacing) => placeFile(file, { view, entries }, counts)
+    const count = (made: number) => takeEntries(entries, made)
+    counts.whiteouts = fillMergedFolder({ layer, regexes, folder: `${view.folder}/${name}`, count }, place)
     return counts
   } catch (error) {
     throw toLinkError(error)
@@ -22,10 +30,14 @@ export async function fillMerged(layer: MergedLayer, name: string, view: LinkVie
 
 const STORE = Buffer.from('/nix/store')
 
-function placeFile(file: MergedPlacing, view: LinkView, counts: FillCounts): void {
+function placeFile(
+  file: MergedPlacing,
+  { view, entries }: Pick<MergedTarget, 'view' | 'entries'>,
+  counts: FillCounts,
+): void {
   const { kind, source: path, target, mode, uid, gid, mtime } = file
   const source = Buffer.concat([Buffer.from(view.store), path.subarray(STORE.length)])
-  const placing = { how: view.kind, uid, gid, mtime }
+  const placing = { how: view.kind, uid, gid, mtime, entries }
   const stats = lstatSync(source)
   const isSame = isTruthful(stats, placing) && (kind === 'symlink' || permissions(stats) === mode)
   if (!isSame || !linkFile({ source, target }, placing, counts)) copyFile({ source, target }, placing, counts, mode)

@@ -1,3 +1,4 @@
+import type { EntryRoom } from '../entry-room.ts'
 import type { StorePathLayer } from '../layers/layer.ts'
 
 /** A path of a file system; bytes where it is no UTF-8. */
@@ -10,6 +11,8 @@ export interface Placing {
   readonly gid: number
   /** In seconds since 1970. */
   readonly mtime: number
+  /** Of which whatever is made is taken. */
+  readonly entries: EntryRoom
 }
 
 /** What was done. */
@@ -34,6 +37,9 @@ export function addCounts(sum: FillCounts, other: FillCounts): void {
   sum.whiteouts += other.whiteouts
 }
 
-export function placingOf({ owner, mtime }: Pick<StorePathLayer, 'owner' | 'mtime'>, how: Placing['how']): Placing {
-  return { how, uid: owner.uid, gid: owner.gid, mtime }
+export function placingOf(
+  { owner, mtime }: Pick<StorePathLayer, 'owner' | 'mtime'>,
+  { how, entries }: Pick<Placing, 'how' | 'entries'>,
+): Placing {
+  return { how, uid: owner.uid, gid: owner.gid, mtime, entries }
 }

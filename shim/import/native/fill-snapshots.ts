@@ -51,7 +51,10 @@ async function stageLayers(layers: readonly IdentifiedLayer[], stage: NativeStag
   const linking = stores.length > 0 ? await stage.linking() : undefined
   await stage.paths.infoOf(stores.flatMap(({ files }) => storePathsOf(files)))
   if (!linking) return new Map<IdentifiedLayer, StagedLayer>()
-  const staged = linking.stage(stores.map(({ files, layer }) => ({ files, size: layer.size })))
+  const staged = linking.stage(
+    stores.map(({ files, layer }) => ({ files, size: layer.size })),
+    stage.limit.room(),
+  )
   return new Map(stores.flatMap(({ layer }, index) => (staged[index] ? [[layer, staged[index]]] : [])))
 }
 

@@ -45,14 +45,17 @@ function plainLayer(source: NativeLayer, { digest, size }: { digest: string; siz
 
 async function nameContents(layers: readonly ContentLayer[], stage: NativeStage): Promise<NamedContents> {
   await stage.paths.infoOf(layers.flatMap(({ layer }) => storePathsOf(layer)))
-  const known = await recallTars(layers, stage)
+  const limit = stage.limit.part()
+  const known = await recallTars(layers, { ...stage, limit })
+  // What is counted here is what tars unpack to: whoever links counts what is made then.
+  const counting = () => ({ ...stage, limit: limit.part() })
   const unknown = layers.filter(layer => !known.has(layer))
   if (unknown.length === 0) return known
-  if (stage.wantsTars) return merge(known, await makeTars(unknown, stage))
+  if (stage.wantsTars) return merge(known, await makeTars(unknown, counting()))
   const opening = stage.linking()
-  const naming = nameLinked(layers, known, stage)
+  const naming = nameLinked(layers, known, counting())
   await allSettled([opening, naming])
-  return (await opening) ? naming : merge(known, await makeTars(unknown, stage))
+  return (await opening) ? naming : merge(known, await makeTars(unknown, counting()))
 }
 
 /** Store paths of one image, in bytes, that are read through for the sake of real digests. */

@@ -4,6 +4,7 @@ import { FOLDER_SNAPSHOTTER } from '../../containerd/layer-keeper.ts'
 import { folderOf } from '../../containerd/mount-folder.ts'
 import { prepareSnapshot, removeSnapshot, type Snapshotter } from '../../containerd/snapshots.ts'
 import { messageOf } from '../../errors.ts'
+import type { EntryRoom } from '../entry-room.ts'
 import { type FilesLayer, isMerged } from '../layers/files-layer.ts'
 import { type LinkView, openLinkView } from '../link/link-view.ts'
 import { createLinker, type Linker } from '../link/linker.ts'
@@ -13,8 +14,8 @@ import { strangeStoreOwner } from '../link/store-owner.ts'
 
 /** Gets files of the store into snapshots without a tar. */
 export interface Linking {
-  /** Begins to fill a folder for each layer, all of them at once, the first ones first. */
-  stage(layers: readonly SizedLayer[]): StagedLayer[]
+  /** Begins to fill a folder for each layer, all of them at once, the first ones first. What is made is taken of the room. */
+  stage(layers: readonly SizedLayer[], entries: EntryRoom): StagedLayer[]
   close(): Promise<void>
 }
 
@@ -71,10 +72,10 @@ export async function openLinking(options: LinkingOptions): Promise<OpenedLinkin
     // An import that begins anew begins in other folders.
     let rounds = 0
     const linking: Linking = {
-      stage(layers) {
+      stage(layers, entries) {
         rounds += 1
         const round = rounds
-        const filled = fillAll(layers, { linker, view, signal, round })
+        const filled = fillAll(layers, { linker, view, signal, round, entries })
         // Who moves a layer hears of its failure; those above it are never asked for then.
         for (const one of filled) one.catch(() => {})
         return filled.map((one, index) => ({
@@ -104,6 +105,7 @@ interface Filling {
   readonly view: LinkView
   readonly signal: AbortSignal
   readonly round: number
+  readonly entries: EntryRoom
 }
 
 function folderName(round: number, place: number): string {
@@ -111,12 +113,13 @@ function folderName(round: number, place: number): string {
 }
 
 /** Each into the folder that its place in the list names. */
-function fillAll(layers: readonly SizedLayer[], { linker, view, signal, round }: Filling): Promise<FillCounts>[] {
+function fillAll(layers: readonly SizedLayer[], filling: Filling): Promise<FillCounts>[] {
+  const { linker, view, round, entries } = filling
   const named = layers.map(({ files: layer, size }, index) => ({ layer, size, name: folderName(round, index) }))
   const tasks = named.flatMap(({ layer, ...rest }) => (isMerged(layer) ? [] : { layer, ...rest }))
-  const filled = new Map(linker.fill(tasks, signal).map((done, index) => [tasks[index]?.name, done]))
+  const filled = new Map(linker.fill(tasks, filling).map((done, index) => [tasks[index]?.name, done]))
   return named.map(({ layer, name }) =>
-    isMerged(layer) ? fillMerged(layer, name, view) : (filled.get(name) ?? Promise.resolve(noCounts())),
+    isMerged(layer) ? fillMerged(layer, { name, view, entries }) : (filled.get(name) ?? Promise.resolve(noCounts())),
   )
 }
 

@@ -5,11 +5,13 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hostSystem } from '../../../shim/build/system.ts'
+import { hostPlatform } from '../../../shim/import/config.ts'
 import { digest, dockerEntries, makeImage, ociEntries } from '../../import/image.ts'
 import { type ImportNode, startImportNode } from '../../import/import-node.ts'
 import { image as storeImage } from '../../import/native/images.ts'
 import { type Entry, tar } from '../../import/tar.ts'
 import { xz } from '../../import/xz.ts'
+import { writeMadeFlake } from '../../node/made-flake.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
 import type { Shim } from '../../node/shim.ts'
 import { writeStoreImages } from '../../node/store-image.ts'
@@ -25,6 +27,9 @@ const TOO_LARGE = {
   message: expect.stringMatching(/more than 16MiB .*maxImageSize/),
 }
 
+/** Of an image that is too large for the shim to read through what it can link. */
+const MAX_LINKED_MIB = 48
+
 const POLICY = { namespaces: ['*'], images: ['**'], flakes: ['path:/**'], plainPackages: true }
 
 let node: ImportNode
@@ -32,7 +37,8 @@ let shim: Shim
 let untouched: Awaited<ReturnType<ImportNode['contents']>>
 beforeAll(async () => {
   node = await startImportNode({ without: [] })
-  shim = await node.bed.startShim({ config: { policy: [{ ...POLICY, maxImageSize: `${MAX_MIB}MiB` }] } })
+  const linked = { ...POLICY, images: ['registry.example/linked/**'], maxImageSize: `${MAX_LINKED_MIB}MiB` }
+  shim = await node.bed.startShim({ config: { policy: [linked, { ...POLICY, maxImageSize: `${MAX_MIB}MiB` }] } })
   untouched = await node.contents()
 })
 afterAll(() => node?.[Symbol.asyncDispose]())
@@ -196,9 +202,10 @@ describe('an image of store paths that is larger than its rule allows is refused
   const BASE = { script: `mkdir base; truncate -s ${BOMB_BYTES} base/fat`, env: [] }
   const FAT = { script: `mkdir -p bin; truncate -s ${BOMB_BYTES} fat`, setuid: [] }
   const images = {
-    trees: { fat: ['sparse', `${BOMB_BYTES}`], lean: ['many', '1', '3', '30'] },
+    trees: { fat: ['sparse', `${BOMB_BYTES}`], lean: ['many', '1', '3', '30'], crowd: ['many', '2', '4200', '1'] },
     images: {
       path: storeImage([['fat']]),
+      crowd: storeImage([['crowd']]),
       customised: storeImage([['lean']], { customisation: FAT }),
       based: storeImage([['lean']], { base: BASE }),
     },
@@ -216,6 +223,29 @@ describe('an image of store paths that is larger than its rule allows is refused
 }
 `
 
+  /** An image whose JSON has each of a hundred empty files within 50 folders. */
+  const writeFolders = (bytes: number) =>
+    writeMadeFlake(
+      node.bed.dir,
+      `let
+        path = make "files" { } "mkdir $out; truncate -s ${bytes} $out/fat; for n in $(seq 100); do : > $out/$n; done";
+        layer = {
+          digest = "${NO_DIGEST}";
+          diff_ids = "${NO_DIGEST}";
+          mediatype = "application/vnd.oci.image.layer.v1.tar";
+          size = 1000;
+          paths = [ { inherit path; options.rewrite = { regex = "^\${path}/([0-9]+)$"; repl = "/$1/${'a/'.repeat(50)}f"; }; } ];
+        };
+        document = builtins.toJSON {
+          version = 1;
+          arch = "${hostPlatform().architecture}";
+          image-config = { };
+          layers = [ layer ];
+        };
+      in make "image.json" { inherit document; } ''printf %s "$document" > $out''`,
+    )
+  const NO_DIGEST = `sha256:${'1'.repeat(64)}`
+
   let storeFlake: string
   let plainFlake: string
   beforeAll(async () => {
@@ -229,6 +259,7 @@ describe('an image of store paths that is larger than its rule allows is refused
 
   it.each([
     ['made of a sparse file', 'conf.path', () => storeFlake],
+    ['made of many small files, each of which takes a place on the disk', 'conf.crowd', () => storeFlake],
     ['made of a large customisation layer', 'conf.customised', () => storeFlake],
     ['made on a large base image', 'conf.based', () => storeFlake],
     ['a plain package with a sparse file', 'default', () => plainFlake],
@@ -236,6 +267,18 @@ describe('an image of store paths that is larger than its rule allows is refused
     const pull = recipePull({ image: `registry.example/bombs/${packageName}:1`, flakeUrl: flake(), packageName })
     await expect(node.bed.cri(shim.socket).pullImage(pull)).rejects.toMatchObject({
       details: expect.stringMatching(/more than 16MiB .*maxImageSize/),
+    })
+    await expectNothingLeft()
+  })
+
+  it.each([
+    ['is read through', 'read', 0, MAX_MIB],
+    ['is linked', 'linked', 34 * 2 ** 20, MAX_LINKED_MIB],
+  ])('full of folders that only its JSON speaks of, also when it %s', async (_how, name, bytes, most) => {
+    const flakeUrl = await writeFolders(bytes)
+    const pull = recipePull({ image: `registry.example/${name}/folders:1`, flakeUrl, packageName: 'image' })
+    await expect(node.bed.cri(shim.socket).pullImage(pull)).rejects.toMatchObject({
+      details: expect.stringMatching(new RegExp(`more than ${most}MiB .*maxImageSize`)),
     })
     await expectNothingLeft()
   })

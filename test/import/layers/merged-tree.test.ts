@@ -40,6 +40,14 @@ test.each(['../x', 'a/../../x', '..', 'a\0b'])('a place such as %j is refused', 
   await expect(namesOf(moved(makeApp(store.path), repl))).rejects.toMatchObject({ code: 'ArchiveInvalid' })
 })
 
+test.each([
+  ['deep', '/d'.repeat(254), 'folders deep'],
+  ['long', `/${'n'.repeat(4090)}`, 'too long a path'],
+])('a place that is too %s is refused', async (_what, repl, why) => {
+  await using store = await makeStore()
+  await expect(namesOf(moved(makeApp(store.path), repl))).rejects.toThrow(why)
+})
+
 test('two different files at one place are refused, alike ones are one', async () => {
   await using store = await makeStore()
   const [one, alike, other] = [makeApp(store.path), makeApp(store.path, 'alike'), makeApp(store.path, 'other', 'more')]

@@ -5,11 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { roomFor } from '../../../shim/import/entry-room.ts'
 import { ROOT, STORE_MTIME, type StorePathLayer } from '../../../shim/import/layers/layer.ts'
 import { storePathTar } from '../../../shim/import/layers/layer-tar.ts'
 import { CHUNK_BYTES } from '../../../shim/import/layers/tar-chunks.ts'
 import { RING_CHUNKS } from '../../../shim/import/layers/tar-task.ts'
 import { createTarThreads } from '../../../shim/import/layers/tar-threads.ts'
+
+const room = () => roomFor(1e6, 1e9)
 
 /** A file of bytes that differ from chunk to chunk. */
 function fileLayer(dir: string, name: string, size: number): StorePathLayer {
@@ -32,9 +35,9 @@ test('tars come whole out of one thread, one after another, however slowly they 
   const threads = createTarThreads(1)
   try {
     for (const layer of [...layers, ...layers]) {
-      for await (const _ of threads.tar(layer)) break
+      for await (const _ of threads.tar(layer, room())) break
       const hash = createHash('sha256')
-      for await (const chunk of threads.tar(layer)) {
+      for await (const chunk of threads.tar(layer, room())) {
         await setImmediate()
         hash.update(chunk)
       }
@@ -53,7 +56,7 @@ test('a chunk that is not full stays as it is when more is asked for', async () 
     const kept: Buffer[][] = []
     for (const layer of layers) {
       const chunks: Buffer[] = []
-      for await (const chunk of threads.tar(layer)) chunks.push(chunk)
+      for await (const chunk of threads.tar(layer, room())) chunks.push(chunk)
       kept.push(chunks)
     }
     expect(kept.map(digestOf)).toEqual(layers.map(layer => digestOf(storePathTar(layer))))
@@ -66,8 +69,8 @@ test('threads that were ended start again when more is wanted', async () => {
   await using dir = await mkdtempDisposable(join(tmpdir(), 'tar-threads-'))
   const layer = fileLayer(dir.path, 'file', 100)
   const threads = createTarThreads(1)
-  const first = await threads.digest(layer)
+  const first = await threads.digest(layer, room())
   await threads.close()
-  expect(await threads.digest(layer)).toEqual(first)
+  expect(await threads.digest(layer, room())).toEqual(first)
   await threads.close()
 })

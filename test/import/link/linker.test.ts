@@ -19,6 +19,7 @@ import { join } from 'node:path'
 import type { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { hasCode } from '../../../shim/error-code.ts'
+import { type EntryRoom, roomFor } from '../../../shim/import/entry-room.ts'
 import { ROOT, type StorePathLayer } from '../../../shim/import/layers/layer.ts'
 import { createLinker } from '../../../shim/import/link/linker.ts'
 
@@ -44,15 +45,19 @@ interface Wanted extends Partial<StorePathLayer> {
   readonly kind?: 'link' | 'copy'
   readonly signal?: AbortSignal
   readonly threads?: number
+  readonly entries?: EntryRoom
 }
 
 async function fill(
   { store, folder }: { store: string; folder: string },
-  { kind = 'link', signal, threads, ...layer }: Wanted = {},
+  { kind = 'link', signal, threads, entries = roomFor(1e6, 1e9), ...layer }: Wanted = {},
 ) {
   const linker = createLinker({ kind, how: '', store, folder, close: async () => {} }, threads)
   const whole = { paths: ['/nix/store/path'], owner: ROOT, mtime: 1, rootMode: 0o755, ...layer }
-  const [filled] = linker.fill([{ layer: whole, name: '0', size: 0 }], signal ?? new AbortController().signal)
+  const [filled] = linker.fill([{ layer: whole, name: '0', size: 0 }], {
+    entries,
+    signal: signal ?? new AbortController().signal,
+  })
   return await Promise.resolve(filled).finally(() => linker.close())
 }
 
