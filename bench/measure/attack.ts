@@ -5,7 +5,7 @@ import { type Attack, honestBuild, hostileRuns } from '../attacks.ts'
 import { latencies, latenciesUntil } from '../calls.ts'
 import { comeFirst } from '../come-first.ts'
 import { pullSmallImage, SHIM_PROGRAM } from '../node.ts'
-import { peakUntil, shimMegabytes } from '../process.ts'
+import { peakUntil, restingMegabytes } from '../process.ts'
 import type { Result } from '../result.ts'
 import { quantile } from '../statistics.ts'
 
@@ -23,7 +23,7 @@ export async function measureAttack(): Promise<Result[]> {
   const cri = bed.cri(shim.socket)
   await pullSmallImage(bed, shim)
   await latencies(() => cri.listImages(), WARM_UP)
-  const rest = await shimMegabytes(shim)
+  const rest = await restingMegabytes(shim)
   const during = async (attack: Attack, image: string) => {
     await using _run = await startAttack(bed, shim, attack, image)
     using _first = comeFirst()
