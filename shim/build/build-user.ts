@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { FinalError } from '../errors.ts'
+import { SYSTEM_PATH } from '../system-path.ts'
 import { gitConfigFile, sshConfigFile } from './user-config.ts'
 
 /** Whom nix runs as, and in what surroundings. */
@@ -47,9 +48,6 @@ async function askId(flag: '-u' | '-g', name: string): Promise<number> {
   }
 }
 
-/** Folders that root alone can write: in those of our own PATH others may choose what root runs. */
-export const SYSTEM_PATH = '/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-
 /** A user database on the network may take its time. */
 const ID_LIMIT_MS = 10_000
 
@@ -90,6 +88,8 @@ function gitEnvironment(configHome: string): Record<string, string> {
     _NIX_FORCE_HTTP: '1',
     // A repository is no reason to ask another one, the way there being its own affair.
     GIT_NO_LAZY_FETCH: '1',
+    // Whoever may push refs/replace/ would choose the content of a commit.
+    GIT_NO_REPLACE_OBJECTS: '1',
     GIT_CONFIG_NOSYSTEM: '1',
     GIT_CONFIG_GLOBAL: gitConfigFile(configHome),
     GIT_SSH_COMMAND: `ssh -F ${shellQuote(sshConfigFile(configHome))} -oBatchMode=yes`,

@@ -4,7 +4,8 @@ import { chown, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { findFairExcess, type Holding, type Room } from '../fair-excess.ts'
-import { type BuildUser, SYSTEM_PATH } from './build-user.ts'
+import { SYSTEM_PATH } from '../system-path.ts'
+import type { BuildUser } from './build-user.ts'
 
 export interface CacheEntry extends Holding {
   readonly name: string

@@ -8,7 +8,6 @@ import { evaluationArgs, type FlakeAddress, readEvaluation } from './evaluate.ts
 import { explainFailure, type FailedRun, pointToLog } from './failure.ts'
 import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
-import { withLocalBranch } from './local-branch.ts'
 import { nameMissing } from './missing-paths.ts'
 import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
@@ -27,6 +26,7 @@ import {
 import type { Results, SavedResult } from './results.ts'
 import { createRunId, openRunLog, type RunLog } from './run-log.ts'
 import type { StateDir } from './state-dir.ts'
+import { urlForNix } from './url-for-nix.ts'
 
 export interface NixOptions extends NixSettings {
   /** A name on PATH or an absolute path. */
@@ -127,7 +127,7 @@ async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, signal: AbortS
   const { leadingDot } = setup.nix
   const { flake, packageName } = recipe
   if (flake.content) checkContent(recipe, flake.content, await nix('evaluating', prefetchArgs(flake.content)))
-  const url = await withLocalBranch(flake, user, signal)
+  const url = await urlForNix(flake, user, signal)
   const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe, { url, leadingDot })))
   const link = await results.prepareLink(recipeKey(recipe))
   const { output, package: hints } = derivation

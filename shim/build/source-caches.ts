@@ -17,8 +17,8 @@ import { guardState, type StateDir } from './state-dir.ts'
 
 /**
  * What nix and git remember, apart for each flake URL: nix takes what anybody has served for a commit of any forge for the content
- * of that commit, so that a flake could give others their inputs. What git has checked itself, its clones, is shared by all revisions
- * of a source. A cache belongs to the build user while a run needs it, and to root at all other times. Runs of two sources may
+ * of that commit, so that a flake could give others their inputs. Git's clones, of which commits are found by their hashes alone, are
+ * shared by all revisions of a source; but refs are believed, so that each URL with a ref has a clone of its own. A cache belongs to the build user while a run needs it, and to root at all other times. Runs of two sources may
  * overlap: then neither knows what the other's folders are called.
  */
 export interface SourceCaches {
@@ -145,9 +145,17 @@ function cacheNames(recipe: Recipe, secret: string): CacheNames {
   const { scheme, source, url } = recipe.flake
   return {
     name: nameOf(`flake ${url}`),
-    clones: scheme.startsWith('git+') ? nameOf(`clones ${source}`) : undefined,
+    clones: scheme.startsWith('git+') ? nameOf(`clones ${source} ${refsIn(url)}`) : undefined,
   }
 }
+
+/** What of a URL decides about the refs of its clone. */
+function refsIn(url: string): string {
+  const query = new URLSearchParams(url.split('?')[1])
+  return REF_KEYS.flatMap(key => (query.has(key) ? [`${key}=${query.get(key)}`] : [])).join('&')
+}
+
+const REF_KEYS = ['allRefs', 'ref', 'shallow']
 
 /** Returns whether it was not there. */
 async function makeFolder(path: string): Promise<boolean> {

@@ -17,11 +17,14 @@ export async function askFolders(snapshotter: Snapshotter, chainId: string): Pro
   }
 }
 
-/** containerd's words for a parent whose folder it cannot find. */
-const FOLDER_IS_GONE = /failed to stat parent: .*no such file or directory/
-
 function unlessFolderIsGone(error: unknown): undefined {
-  if (!(error instanceof GrpcError) || !FOLDER_IS_GONE.test(error.details)) throw error
+  if (!(error instanceof GrpcError) || !tellsOfNoFolder(error.details)) throw error
+}
+
+/** containerd's words for a parent whose folder it cannot find. */
+function tellsOfNoFolder(words: string): boolean {
+  const at = words.indexOf('failed to stat parent: ')
+  return at >= 0 && words.includes('no such file or directory', at)
 }
 
 /** Those of a snapshot being filled, and below it; none when this process does not see them. */

@@ -118,7 +118,7 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
         await putImage(
           lease.calls,
           { ...record, name: config.digest },
-          { mayChange: other => isSameTarget(other, record) },
+          { mayChange: other => isSameTarget(other, record) || isLabelled(other, labels) },
         )
         await putImage(lease.calls, { ...record, name }, { mayChange })
         if ((await waitUntilVisible(lease.calls, name, config.digest)) === 'visible') return
@@ -137,6 +137,11 @@ const PUBLISH_TRIES = 3
 /** A record of the same image id may be of another manifest, and somebody else's. */
 function isSameTarget(one: Pick<ImageRecord, 'target'>, other: Pick<ImageRecord, 'target'>): boolean {
   return one.target.digest === other.target.digest
+}
+
+/** Whether it was put there for the same purpose, be it for another recipe. */
+function isLabelled(one: Pick<ImageRecord, 'labels'>, labels: Readonly<Record<string, string>>): boolean {
+  return Object.keys(labels).some(label => label in one.labels)
 }
 
 /** CRI takes care of images with this label. */

@@ -210,7 +210,7 @@ test('nix is given each value as one argument, and what binds the flake comes la
   await using builder = startBuilder(bed, { nix: { command, options } })
   await expect(builder.build(recipeOf(flake.url, 'base'))).rejects.toThrow()
   const args = (await readFile(join(bed.dir, 'arguments.list'), 'utf8')).split('\0')
-  expect(args.slice(0, 4)).toEqual(['eval', '--json', `${flake.url}#packages`, '--apply'])
+  expect(args.slice(0, 3)).toEqual(['eval', '--json', `${flake.url}#""`])
   expect(args).toContain('a b --impure')
   expect(args.slice(args.lastIndexOf('pure-eval') - 1, args.lastIndexOf('pure-eval') + 2)).toEqual([
     '--option',

@@ -45,13 +45,26 @@ test.each(['github:team/app', 'gitlab:team/app', 'sourcehut:~team/app', 'flake:a
   },
 )
 
-test('revisions of a git repository share its clones, and nothing else', async () => {
+test('revisions of a git repository share its clone and nothing else, and each ref has another clone', async () => {
   const useCache = await setUp()
   const url = 'git+https://git.example/app'
-  const caches = [await useCache(`${url}?rev=${'1'.repeat(40)}`), await useCache(`${url}?ref=main`)]
-  expect(new Set(caches).size).toBe(2)
-  const clones = await Promise.all(caches.map(cache => realpath(join(cache, 'nix/gitv3'))))
-  expect(new Set(clones).size).toBe(1)
+  const [one, other] = ['1', '2'].map(digit => `rev=${digit.repeat(40)}`)
+  const queries = ['', one, other, 'ref=main', `ref=main&${one}`, 'ref=refs/tags/main', 'allRefs=1', `allRefs=1&${one}`]
+  const clones = new Map<string, string>()
+  const caches = new Set<string>()
+  for (const query of queries) {
+    const cache = await useCache(query === '' ? url : `${url}?${query}`)
+    caches.add(cache)
+    clones.set(`${query}`, await realpath(join(cache, 'nix/gitv3')))
+  }
+  expect(caches.size).toBe(queries.length)
+  const shared = Map.groupBy(clones.keys(), query => clones.get(`${query}`))
+  expect([...shared.values()]).toEqual([
+    ['', one, other],
+    ['ref=main', `ref=main&${one}`],
+    ['ref=refs/tags/main'],
+    ['allRefs=1', `allRefs=1&${one}`],
+  ])
 })
 
 test.each(['github:team/app', 'https://host.example/app.tar.gz', 'path:/srv/app', 'git+https://git.example/app'])(

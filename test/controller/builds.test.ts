@@ -205,7 +205,7 @@ describe('a NixBuild made by hand', () => {
   it('that cannot be read fails at once', async () => {
     const build = await world.addBuild(namespace, { flakeUrl: 'github:team/app?nonsense=1' })
     await waitForBuild(build, {
-      status: { status: 'Failed', conditions: [{}, { message: expect.stringContaining('its query may have rev') }] },
+      status: { status: 'Failed', conditions: [{}, { message: expect.stringContaining('its query has "nonsense"') }] },
     })
   })
 })

@@ -99,7 +99,7 @@ test('`enbi-shim pull` reaches it at its default socket', async () => {
 test('`enbi-shim doctor` finds nothing wrong but that no kubelet runs here, and that Nix is old', async () => {
   const { stdout } = await node.run('enbi-shim', ['doctor', '--config', '/etc/enbi-shim/config.yaml'])
   expect(stdout.match(/^[✗!].*$/gm)).toEqual([
-    '! kubelet: no kubelet and no k3s runs here',
+    '! kubelet: there is no process kubelet here, and no k3s',
     expect.stringMatching(/^! nix flaws: with nix 2\.8\.0 .*CVE-2024-27297/),
     expect.stringMatching(/^! sandbox: builds run without a sandbox/),
   ])

@@ -7,15 +7,18 @@ import type { FlakeUrl } from './flake-url.ts'
 /** Git reads a few lines of one file, on a file system that may be slow. */
 const LIMIT_MS = 30_000
 
+/** The URL as nix is given it: a branch is named in full, and one of a local repository by its name. */
+export async function urlForNix(flake: FlakeUrl, user: BuildUser, signal: AbortSignal): Promise<string> {
+  const url = await withLocalBranch(flake, user, signal)
+  // Nix 2.22 and newer looks a short name up in its clone as git does, where a tag of that name comes first; it fetches a branch.
+  return flake.scheme.startsWith('git+') ? url.replace(/([?&]ref=)(?!refs\/|HEAD(?:&|$))/, '$1refs/heads/') : url
+}
+
 /**
- * The URL as nix is given it: of a local repository without a ref, the one that is checked out is added. Nix 2.8 would look
- * for "master" in its clone. Asked as the build user; what stands in the way of git nix will tell, too.
+ * Of a local repository without a ref, the branch that is checked out is added. Nix 2.8 would look for "master" in its clone.
+ * Asked as the build user; what stands in the way of git nix will tell, too.
  */
-export async function withLocalBranch(
-  { scheme, url }: FlakeUrl,
-  user: BuildUser,
-  signal: AbortSignal,
-): Promise<string> {
+async function withLocalBranch({ scheme, url }: FlakeUrl, user: BuildUser, signal: AbortSignal): Promise<string> {
   if (scheme !== 'git+file' || /[?&]ref=/.test(url)) return url
   const branch = await readBranch(url.replace(/^git\+/, '').replace(/\?.*$/, ''), user, signal).catch(() => undefined)
   return branch === undefined ? url : `${url}${url.includes('?') ? '&' : '?'}ref=${branch}`
