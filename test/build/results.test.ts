@@ -198,6 +198,8 @@ test('nix sees nothing of our environment but what it needs', async () => {
   const [user, ...variables] = (await readFile(join(bed.dir, 'surroundings'), 'utf8')).trim().split('\n')
   expect(user).toBe(bed.buildUser.name)
   expect(variables).toContain('https_proxy=http://proxy.example:3128')
+  // A commit is what its hash says, whatever refs/replace/ of its repository names.
+  expect(variables).toContain('GIT_NO_REPLACE_OBJECTS=1')
   expect(variables).toContain(`HOME=${builder.stateDir}/build-home`)
   expect(variables.join()).not.toMatch(/hush|KUBECONFIG/)
 })
