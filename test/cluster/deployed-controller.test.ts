@@ -44,12 +44,16 @@ async function writeOverlay(cluster: Cluster, flakeUrl: string): Promise<string>
   const { hostname, port: apiPort } = new URL(cluster.access.server)
   const template = '/spec/template'
   const container = `${template}/spec/containers/0`
+  const annotation = (key: 'flakeUrl' | 'packageName') =>
+    `${template}/metadata/annotations/${pointer(annotationName(key))}`
   const env = [
     { name: 'KUBERNETES_SERVICE_HOST', value: hostname },
     { name: 'KUBERNETES_SERVICE_PORT', value: apiPort },
   ]
   const deployment = [
-    { op: 'replace', path: `${template}/metadata/annotations/${pointer(annotationName('flakeUrl'))}`, value: flakeUrl },
+    { op: 'replace', path: annotation('flakeUrl'), value: flakeUrl },
+    // The script that streams it here is none of nixpkgs' that the shim knows; what that streams is told by its conf.json.
+    { op: 'replace', path: annotation('packageName'), value: 'controller-image.conf' },
     { op: 'add', path: `${template}/spec/hostNetwork`, value: true },
     { op: 'add', path: `${container}/env`, value: env },
     {
