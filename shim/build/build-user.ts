@@ -24,6 +24,11 @@ export interface BuildUserOptions {
   readonly env: Readonly<NodeJS.ProcessEnv>
 }
 
+/** Has a process run as that user. */
+export function idsOf({ uid, gid }: Pick<BuildUser, 'uid' | 'gid'>): { uid?: number; gid?: number } {
+  return uid === undefined || gid === undefined ? {} : { uid, gid }
+}
+
 /** Throws BuildUserUnknown. */
 export async function resolveBuildUser({ name, home, configHome, env }: BuildUserOptions): Promise<BuildUser> {
   const user = { home, env: buildEnvironment(env, home, configHome) }

@@ -1,7 +1,8 @@
-import { rename, stat, writeFile } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { readOwnFile } from '../own-file.ts'
+import { replaceFile } from '../replace-file.ts'
 import { type CacheEntry, measureCache } from './prune-caches.ts'
 
 /** Whose the caches of sources are, and what they take. In a file of root's: a cache is the build user's while it is used. */
@@ -31,11 +32,7 @@ export async function openCacheLedger(root: string, dir: string, names: readonly
       entries.set(name, { name, bytes, owners: [...all].slice(0, MAX_OWNERS), usedAt: Date.now() })
     },
     forget: name => void entries.delete(name),
-    async save() {
-      const file = ledgerFile(root)
-      await writeFile(`${file}.new`, JSON.stringify([...entries.values()]), { mode: 0o600 })
-      await rename(`${file}.new`, file)
-    },
+    save: () => replaceFile(ledgerFile(root), JSON.stringify([...entries.values()]), 0o600),
   }
 }
 

@@ -3,7 +3,7 @@ import { access, constants, realpath, stat } from 'node:fs/promises'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { promisify } from 'node:util'
 import { isOlder } from '../versions.ts'
-import type { BuildUser } from './build-user.ts'
+import { type BuildUser, idsOf } from './build-user.ts'
 
 /**
  * Answers with the version of the installed nix, as Nix counts, or nothing if it cannot be read. Nix is asked once, and again
@@ -57,9 +57,9 @@ async function describe(path: string): Promise<string> {
 const LIMIT_MS = 30_000
 
 /** Empty if it says nothing: whoever runs it next finds out why. */
-async function askVersion({ command, user: { uid, gid, env, home } }: NixProgram): Promise<string> {
-  const as = uid === undefined || gid === undefined ? {} : { uid, gid }
-  const asked = promisify(execFile)(command, ['--version'], { ...as, env, cwd: home, timeout: LIMIT_MS })
+async function askVersion({ command, user }: NixProgram): Promise<string> {
+  const { env, home } = user
+  const asked = promisify(execFile)(command, ['--version'], { ...idsOf(user), env, cwd: home, timeout: LIMIT_MS })
   return asked.then(
     ({ stdout }) => readVersion(stdout),
     () => '',

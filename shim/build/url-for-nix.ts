@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import type { BuildUser } from './build-user.ts'
+import { type BuildUser, idsOf } from './build-user.ts'
 import { isRef } from './flake-query.ts'
 import type { FlakeUrl } from './flake-url.ts'
 
@@ -25,10 +25,15 @@ async function withLocalBranch({ scheme, url }: FlakeUrl, user: BuildUser, signa
 }
 
 async function readBranch(repository: string, user: BuildUser, signal: AbortSignal): Promise<string | undefined> {
-  const { uid, gid, env, home } = user
-  const as = uid === undefined || gid === undefined ? {} : { uid, gid }
+  const { env, home } = user
   const args = ['ls-remote', '--symref', '--', repository, 'HEAD']
-  const { stdout } = await promisify(execFile)('git', args, { ...as, env, cwd: home, signal, timeout: LIMIT_MS })
+  const { stdout } = await promisify(execFile)('git', args, {
+    ...idsOf(user),
+    env,
+    cwd: home,
+    signal,
+    timeout: LIMIT_MS,
+  })
   const [, branch] = /^ref: refs\/heads\/(\S{1,255})\tHEAD$/m.exec(stdout) ?? []
   return branch !== undefined && isRef(branch) ? branch : undefined
 }

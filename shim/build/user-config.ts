@@ -1,5 +1,6 @@
-import { access, rename, writeFile } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
 import { join } from 'node:path'
+import { replaceFile } from '../replace-file.ts'
 import { createOneByOne } from './one-by-one.ts'
 import { isFlakeRecipe, type Recipe } from './recipe.ts'
 
@@ -19,6 +20,9 @@ export function sshConfigFile(configHome: string): string {
   return join(configHome, 'ssh_config')
 }
 
+/** Git and ssh run as the build user. */
+const READABLE = 0o644
+
 /** `home`: where administrators put settings, keys and credentials. Root owns both folders. */
 export function createUserConfig({ home, config }: { readonly home: string; readonly config: string }): UserConfig {
   const trusted = new Set<string>()
@@ -27,8 +31,8 @@ export function createUserConfig({ home, config }: { readonly home: string; read
   const update = async (path: string | undefined) => {
     if (written && (path === undefined || trusted.has(path)) && (await isThere(gitConfigFile(config)))) return
     if (path !== undefined) trusted.add(path)
-    await replaceFile(sshConfigFile(config), formatSshConfig(home))
-    await replaceFile(gitConfigFile(config), formatGitConfig(home, [...trusted]))
+    await replaceFile(sshConfigFile(config), formatSshConfig(home), READABLE)
+    await replaceFile(gitConfigFile(config), formatGitConfig(home, [...trusted]), READABLE)
     written = true
   }
   // Each writes the whole files.
@@ -85,11 +89,6 @@ async function isThere(path: string): Promise<boolean> {
     () => true,
     () => false,
   )
-}
-
-async function replaceFile(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, text, { mode: 0o644 })
-  await rename(`${path}.new`, path)
 }
 
 /**

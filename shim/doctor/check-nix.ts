@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import * as v from 'valibot'
-import { type BuildUser, resolveBuildUser } from '../build/build-user.ts'
+import { type BuildUser, idsOf, resolveBuildUser } from '../build/build-user.ts'
 import { daemonSocket } from '../build/daemon-path-info.ts'
 import { layOut } from '../build/state-dir.ts'
 import type { Config } from '../config.ts'
@@ -146,10 +146,13 @@ async function runNix(
   user: BuildUser,
   signal: AbortSignal,
 ): Promise<NixAnswer> {
-  const { uid, gid, env } = user
-  const as = uid === undefined || gid === undefined ? {} : { uid, gid }
   try {
-    const { stdout } = await promisify(execFile)(command, [...args], { ...as, env, cwd: '/', signal })
+    const { stdout } = await promisify(execFile)(command, [...args], {
+      ...idsOf(user),
+      env: user.env,
+      cwd: '/',
+      signal,
+    })
     return { stdout: stdout.trim() }
   } catch (error) {
     return { problem: lastLine(error), words: wordsOf(error) }

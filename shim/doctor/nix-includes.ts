@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import type { BuildUser } from '../build/build-user.ts'
+import { type BuildUser, idsOf } from '../build/build-user.ts'
 import { type Finding, ok, warning } from './finding.ts'
 
 /** Files beyond are not looked at: one may name itself. */
@@ -48,10 +48,9 @@ function includesOf(text: string): string[] {
 }
 
 /** Tried as that user: modes are not all that counts. */
-async function canRead({ uid, gid }: BuildUser, file: string): Promise<boolean> {
-  const as = uid === undefined || gid === undefined ? {} : { uid, gid }
+async function canRead(user: BuildUser, file: string): Promise<boolean> {
   const env = { PATH: process.env.PATH }
-  return promisify(execFile)('sh', ['-c', 'exec <"$1"', 'sh', file], { ...as, env, cwd: '/' }).then(
+  return promisify(execFile)('sh', ['-c', 'exec <"$1"', 'sh', file], { ...idsOf(user), env, cwd: '/' }).then(
     () => true,
     () => false,
   )

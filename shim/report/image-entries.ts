@@ -1,4 +1,4 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import * as v from 'valibot'
@@ -8,6 +8,7 @@ import { messageOf, ShimError } from '../errors.ts'
 import { makeStateDir } from '../make-state-dir.ts'
 import type { ImageRecords } from '../pull/contract.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
+import { replaceFile } from '../replace-file.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import { withoutEntry } from './status.ts'
 
@@ -153,7 +154,6 @@ async function load(file: string): Promise<Map<string, ImageEntry>> {
   return new Map(list.map(entry => [`${entry.namespace}/${entry.name}`, entry]))
 }
 
-async function save(file: string, entries: ReadonlyMap<string, ImageEntry>): Promise<void> {
-  await writeFile(`${file}.new`, JSON.stringify([...entries.values()]), { mode: 0o640 })
-  await rename(`${file}.new`, file)
+function save(file: string, entries: ReadonlyMap<string, ImageEntry>): Promise<void> {
+  return replaceFile(file, JSON.stringify([...entries.values()]), 0o640)
 }
