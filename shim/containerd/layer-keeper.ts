@@ -127,7 +127,7 @@ export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
       const unsettled = (await Promise.all([...tops].map(findUnsettled))).filter(one => one !== undefined)
       // All snapshots are on one file system.
       const path = unsettled.find(one => one.path !== undefined)?.path
-      if (path !== undefined) await syncFiles(path, lease.calls.signal)
+      if (path !== undefined) await syncFiles(path, { signal: lease.calls.signal })
       for (const { top, label } of unsettled)
         await labelSnapshot(snapshotter, top, { name: FOLDERS_LABEL, value: label })
     },

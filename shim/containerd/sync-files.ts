@@ -4,23 +4,41 @@ import { hasCode } from '../error-code.ts'
 import { messageOf, RetryableError } from '../errors.ts'
 import { SYSTEM_PATH } from '../system-path.ts'
 
+export interface SyncOptions {
+  readonly signal: AbortSignal | undefined
+  readonly program?: string
+  readonly limitMs?: number
+}
+
+/** A slow disk may take minutes for what a large machine keeps in memory; one that takes longer hangs. */
+const LIMIT_MS = 15 * 60_000
+
 /**
  * Writes everything of the file system that the path is on to its disk: syncfs(2), for which Node has no call and coreutils has a
- * program. Throws a ShimError.
+ * program. What hangs in the kernel cannot be ended, and is not waited for beyond the limit. Throws a ShimError.
  */
-export async function syncFiles(path: string, signal: AbortSignal | undefined): Promise<void> {
+export async function syncFiles(path: string, options: SyncOptions): Promise<void> {
+  const { signal, program = 'sync', limitMs = LIMIT_MS } = options
+  const late = AbortSignal.timeout(limitMs)
   try {
-    await promisify(execFile)('sync', ['-f', path], {
-      signal,
+    await promisify(execFile)(program, ['-f', path], {
+      signal: signal ? AbortSignal.any([signal, late]) : late,
+      killSignal: 'SIGKILL',
       env: { PATH: `${SYSTEM_PATH}:${process.env.PATH ?? ''}` },
     })
-  } catch (error) {
+  } catch (cause) {
     signal?.throwIfAborted()
-    const why = hasCode(error, 'ENOENT')
-      ? "the program sync (GNU coreutils) is neither on the shim's PATH nor among the system's programs"
-      : messageOf(error)
-    throw new RetryableError('ImportInterrupted', `the image's layers cannot be written to disk: ${why}`, {
-      cause: error,
-    })
+    const message = `the image's layers cannot be written to disk: ${late.aborted ? tooLong(path, limitMs) : whyNot(cause)}`
+    throw new RetryableError('ImportInterrupted', message, { cause })
   }
+}
+
+function tooLong(path: string, limitMs: number): string {
+  return `writing the file system of ${path} took longer than ${limitMs / 1000} s; look whether its disk hangs`
+}
+
+function whyNot(cause: unknown): string {
+  return hasCode(cause, 'ENOENT')
+    ? "the program sync (GNU coreutils) is neither on the shim's PATH nor among the system's programs"
+    : messageOf(cause)
 }
