@@ -4,7 +4,8 @@ import { FinalError, RetryableError, type ShimError, toShimError } from '../erro
 import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { daemonSocket } from './daemon-path-info.ts'
-import { evaluationArgs, type FlakeAddress, readEvaluation } from './evaluate.ts'
+import { evaluateDoubted } from './doubted-evaluation.ts'
+import { evaluationArgs, type FlakeAddress, fetchAllArgs, readEvaluation } from './evaluate.ts'
 import { explainFailure, type FailedRun, pointToLog } from './failure.ts'
 import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
@@ -89,10 +90,19 @@ export async function withNix<Result extends { readonly storePath: string }>(
     onWait,
     limitMs: setup.nix.daemonWaitMs,
   })
-  const nix: CallNix = (stage, args) => outlive(() => callNix(setup, recipe, { ...run, log, timeLimit, stage, args }))
+  const once: CallNix = (stage, args, more) => callNix(setup, recipe, { ...run, log, timeLimit, stage, args, ...more })
+  const nix: CallNix = (stage, args, more) => outlive(() => once(stage, args, more))
+  const evaluate = (flakeUrl: string, args: readonly string[]) =>
+    outlive(() =>
+      evaluateDoubted({
+        evaluate: more => once('evaluating', args, more),
+        fetchAll: async () => void (await once('evaluating', fetchAllArgs(flakeUrl))),
+        signal,
+      }),
+    )
   logger.info({ image: recipe.image, namespaces: call.owners.current() }, `${what} started`)
   try {
-    const result = await work(run, nix)
+    const result = await work({ ...run, evaluate }, nix)
     logger.info({ storePath: result.storePath }, `${what} done`)
     return result
   } catch (error) {
@@ -107,28 +117,40 @@ export async function withNix<Result extends { readonly storePath: string }>(
 
 interface Run extends BuildCall {
   readonly runId: string
+  /** Runs a nix that evaluates the flake. */
+  evaluate(flakeUrl: string, args: readonly string[]): Promise<string>
 }
 
-type CallNix = (stage: FailedRun['stage'], args: readonly string[]) => Promise<string>
+type CallNix = (
+  stage: FailedRun['stage'],
+  args: readonly string[],
+  more?: Pick<FailedRun, 'isDoubted'>,
+) => Promise<string>
 
 type Made = Omit<SavedResult, 'runId'>
 
-function make(setup: NixSetup, recipe: Recipe, { runId, onProgress, signal }: Run, nix: CallNix): Promise<Made> {
+function make(setup: NixSetup, recipe: Recipe, run: Run, nix: CallNix): Promise<Made> {
+  const { runId, onProgress, signal } = run
   if (!isFlakeRecipe(recipe)) {
     onProgress({ phase: 'fetching', doneBytes: 0, expectedBytes: 0 })
     return fetchStorePath(setup, recipe, signal, nix)
   }
   onProgress({ phase: 'evaluating', runId })
-  return buildPackage(setup, recipe, signal, nix)
+  return buildPackage(setup, recipe, run, nix)
 }
 
-async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, signal: AbortSignal, nix: CallNix): Promise<Made> {
+async function buildPackage(
+  setup: NixSetup,
+  recipe: FlakeRecipe,
+  { signal, evaluate }: Run,
+  nix: CallNix,
+): Promise<Made> {
   const { results, user } = setup
   const { leadingDot } = setup.nix
   const { flake, packageName } = recipe
   if (flake.content) checkContent(recipe, flake.content, await nix('evaluating', prefetchArgs(flake.content)))
   const url = await urlForNix(flake, user, signal)
-  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe, { url, leadingDot })))
+  const derivation = readEvaluation(recipe, await evaluate(url, evaluationArgs(recipe, { url, leadingDot })))
   const link = await results.prepareLink(recipeKey(recipe))
   const { output, package: hints } = derivation
   const stdout = await nix('building', realisationArgs(derivation, link))
@@ -149,7 +171,7 @@ async function fetchStorePath(
   return { storePath: recipe.storePath, output: 'out' }
 }
 
-interface NixCall extends Run {
+interface NixCall extends Omit<Run, 'evaluate'>, Pick<FailedRun, 'isDoubted'> {
   readonly log: RunLog
   /** Aborted when the run has taken too long. */
   readonly timeLimit: AbortSignal
@@ -174,7 +196,7 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
   if (exit.exitCode === 0) return stdout
   if (signal.aborted) throw explainAbort(recipe, aborted)
   const { errors, foreign, builderTail } = journal
-  const known = { errors, foreign, builderTail, ignored: journal.ignored }
+  const known = { errors, foreign, builderTail, ignored: journal.ignored, isDoubted: call.isDoubted ?? false }
   throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
 }
 
