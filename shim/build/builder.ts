@@ -45,14 +45,14 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const helpers = createBuildHelpers()
   const active = createActiveKeys()
+  const pruneLogs = createPruneLogs(dir.logs, log)
   const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
     const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
     return places.run({ owners, signal, onAhead }, async () => {
       await prepareStateDir(dir, user)
-      await pruneRunLogs(dir.logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
       // Helpers write there from now on.
       await results.settled()
-      return run()
+      return run().finally(pruneLogs)
     })
   }
   const withJob = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
@@ -81,6 +81,19 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
     findResult: recipe => findLocked(results, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
     pathInfo: (paths, query) => queryPathInfo({ dir, user, nix, logger: log }, paths, query),
+  }
+}
+
+/** Once at a time, after a run. */
+function createPruneLogs(logs: string, log: Logger): () => void {
+  let isPruning = false
+  const prune = async () => {
+    isPruning = true
+    await pruneRunLogs(logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
+    isPruning = false
+  }
+  return () => {
+    if (!isPruning) void prune()
   }
 }
 

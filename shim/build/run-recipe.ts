@@ -71,8 +71,7 @@ export async function withNix<Result extends { readonly storePath: string }>(
   call: BuildCall,
   work: (run: Run, nix: CallNix) => Promise<Result>,
 ): Promise<Result> {
-  const [owner = ''] = call.owners.current()
-  const runId = createRunId(new Date(), owner)
+  const runId = createRunId(new Date(), call.owners.current())
   const logger = setup.logger.child({ runId, ...recipeFields(recipe) })
   const log = openRunLog(setup.dir.logs, runId, logger)
   const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
