@@ -1,8 +1,12 @@
 import { execFile } from 'node:child_process'
+import { access, constants } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { hasCode } from '../error-code.ts'
 import { messageOf, RetryableError } from '../errors.ts'
 import { SYSTEM_PATH } from '../system-path.ts'
+
+export const NO_SYNC = "the program sync (GNU coreutils) is neither on the shim's PATH nor among the system's programs"
 
 export interface SyncOptions {
   readonly signal: AbortSignal | undefined
@@ -24,7 +28,7 @@ export async function syncFiles(path: string, options: SyncOptions): Promise<voi
     await promisify(execFile)(program, ['-f', path], {
       signal: signal ? AbortSignal.any([signal, late]) : late,
       killSignal: 'SIGKILL',
-      env: { PATH: `${SYSTEM_PATH}:${process.env.PATH ?? ''}` },
+      env: { PATH: pathFor(process.env) },
     })
   } catch (cause) {
     signal?.throwIfAborted()
@@ -38,7 +42,21 @@ function tooLong(path: string, limitMs: number): string {
 }
 
 function whyNot(cause: unknown): string {
-  return hasCode(cause, 'ENOENT')
-    ? "the program sync (GNU coreutils) is neither on the shim's PATH nor among the system's programs"
-    : messageOf(cause)
+  return hasCode(cause, 'ENOENT') ? NO_SYNC : messageOf(cause)
+}
+
+function pathFor({ PATH = '' }: NodeJS.ProcessEnv, systemPath = SYSTEM_PATH): string {
+  return `${systemPath}:${PATH}`
+}
+
+/** Whether the program is there, in that environment. */
+export async function canSync(env: NodeJS.ProcessEnv, systemPath?: string): Promise<boolean> {
+  for (const folder of pathFor(env, systemPath).split(':')) {
+    const isThere = await access(join(folder, 'sync'), constants.X_OK).then(
+      () => true,
+      () => false,
+    )
+    if (folder !== '' && isThere) return true
+  }
+  return false
 }

@@ -48,7 +48,13 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan):
       ...(kubeletConfig === undefined ? [checkRestart(PROC)] : []),
       ...[checkContainerd(read.containerd), ...checkImageService(read.containerd)],
       ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read), checkState(read)],
-      ...[checkLayers(read), checkImages(read), checkDisk(read), checkCgroup(PROC), ...cluster.checks],
+      ...[
+        checkLayers(read, { env, proc: PROC }),
+        checkImages(read),
+        checkDisk(read),
+        checkCgroup(PROC),
+        ...cluster.checks,
+      ],
     ],
     close: () => cluster.close(),
   }
