@@ -25,13 +25,21 @@ export interface BuilderOptions {
     /** Builds at once; the others wait. With more than one, no namespace has all of them. */
     readonly maxBuilds: number
   }
+  /** Asked before a process is started ahead for the next build: whether nothing else has a use for its memory. */
+  readonly isIdle?: () => boolean
   readonly logger: Logger
   /** What of it is passed on to nix is in build-user.ts. */
   readonly env?: Readonly<NodeJS.ProcessEnv>
 }
 
 /** Throws BuildUserUnknown, StateDirNotWritable or DiskFull. */
-export async function createBuilder({ stateDir, nix, logger, env = process.env }: BuilderOptions): Promise<Builder> {
+export async function createBuilder({
+  stateDir,
+  nix,
+  isIdle,
+  logger,
+  env = process.env,
+}: BuilderOptions): Promise<Builder> {
   const dir = layOut(stateDir)
   const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
   await prepareStateDir(dir, user)
@@ -43,7 +51,7 @@ export async function createBuilder({ stateDir, nix, logger, env = process.env }
   const nixVersion = createVersionQuery({ command, user })
   const caches = createSourceCaches({ dir, user, logger: log })
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
-  const helpers = createBuildHelpers()
+  const helpers = createBuildHelpers({ isIdle })
   const active = createActiveKeys()
   const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
     const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })

@@ -16,6 +16,7 @@ import { takeSystemdSocket } from '../proxy/systemd-socket.ts'
 import { createActivity } from '../pull/activity.ts'
 import type { ImageRecords } from '../pull/contract.ts'
 import { createImageService } from '../pull/image-service.ts'
+import { isImporting } from '../pull/progress.ts'
 import type { Stages } from '../pull/pull-recipe.ts'
 import type { Cluster } from '../report/cluster.ts'
 import type { ShimFacts } from '../status/status-message.ts'
@@ -45,8 +46,9 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const cluster = joinCluster({ config, images, logger })
   const shim = shimFacts(config)
   const linking = { identity: createIdentity(config.stateDir), onLinking: createLinkingTeller(logger) }
-  const stages = lazy(() => createStages({ config, images, env, logger, ...linking }))
   const uncounted = createActivity()
+  const isIdle = () => !uncounted.runs().some(({ progress }) => isImporting(progress))
+  const stages = lazy(() => createStages({ config, images, env, logger, isIdle, ...linking }))
   const metrics = await countIfTold(config, { shim, images, activity: uncounted })
   const { activity = uncounted, onCall } = metrics ?? {}
   const service = createImageService({
@@ -136,16 +138,17 @@ interface StagesOptions {
   readonly images: () => Promise<ImageRecords>
   readonly env: NodeJS.ProcessEnv
   readonly logger: Logger
+  readonly isIdle: () => boolean
   readonly identity: ImporterIdentity
   readonly onLinking: (linking: LinkingReport) => void
 }
 
 /** Calls are passed on even where builds are impossible; so what builds is loaded and made when it is first wanted. */
-async function createStages({ config, images, env, logger, ...linking }: StagesOptions): Promise<Stages> {
+async function createStages({ config, images, env, logger, isIdle, ...linking }: StagesOptions): Promise<Stages> {
   const { nix, stateDir, containerd } = config
   const { createBuilder } = await import('../build/builder.ts')
   const { createImporter } = await import('../import/importer.ts')
-  const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, logger, env })
+  const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, isIdle, logger, env })
   const queryClosure: QueryClosure = (path, { signal }) =>
     builder.pathInfo([path], { recursive: true, waitForDaemon: true, signal })
   const importer = createImporter({
