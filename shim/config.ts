@@ -45,7 +45,7 @@ const listenAddress = v.pipe(
 const SECRET_SETTINGS = /^(?:extra-)?(?:access-tokens|impure-env)$/
 const PASSWORD_IN_URL = /:\/\/[^\s/@:]*:[^\s/@]*@/
 const NO_SECRETS =
-  'expected no secret here, as every user of the node can see the arguments of nix: put it into nix/nix.conf in the build-config of the state folder, readable for root and nix.user alone'
+  'expected no secret here, as every user of the node can see the arguments of nix: put it into a file that only root can read, and name that as nix.credentials.nixConf'
 
 /** Nix settings are passed on as `--option NAME VALUE`. */
 const nixOptions = v.record(
@@ -125,6 +125,17 @@ const fields = v.strictObject({
       abandonAfter: v.optional(duration, '2m'),
       rememberFailures: v.optional(duration, '30s'),
       options: v.optional(nixOptions, {}),
+      /** Files of root's whose content git, ssh and nix are to use. */
+      credentials: v.optional(
+        v.strictObject({
+          netrc: v.optional(absolutePath),
+          /** Settings of Nix, as access-tokens. */
+          nixConf: v.optional(absolutePath),
+          sshKey: v.optional(absolutePath),
+          knownHosts: v.optional(absolutePath),
+        }),
+        {},
+      ),
     }),
     {},
   ),

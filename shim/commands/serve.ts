@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs'
 import type { Logger } from 'pino'
-import { layOut } from '../build/state-dir.ts'
+import { credentialsFolder, layOut } from '../build/state-dir.ts'
 import { hostSystem } from '../build/system.ts'
 import { type Config, readConfig } from '../config.ts'
 import { checkLinking, createLinkingTeller } from '../import/check-linking.ts'
@@ -85,6 +86,8 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     .then(side => side.start(service.makeImage))
     .catch(err => logger.error({ err }, 'the cluster cannot be joined'))
 
+  if (mayHaveCredentials(config))
+    import('../build/place-at-start.ts').then(({ placeAtStart }) => placeAtStart({ ...config, env, logger }))
   if (config.policy.length > 0) sayHowLayersGetIn({ ...config, ...linking, signal, logger })
 
   await aborted(signal)
@@ -110,6 +113,11 @@ function shimFacts({ containerd, policy, nix, stateDir }: Config): ShimFacts {
     maxBuilds: nix.maxBuilds,
     logs: layOut(stateDir).logs,
   }
+}
+
+/** What places them costs memory: it is loaded only if there are any, or were. */
+function mayHaveCredentials({ nix, stateDir }: Config): boolean {
+  return Object.keys(nix.credentials).length > 0 || existsSync(credentialsFolder(stateDir))
 }
 
 /** What counts and tells costs memory: it is loaded only where it is wanted. */
