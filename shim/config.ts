@@ -8,6 +8,7 @@ import { DEFAULT_SOCKET } from './default-socket.ts'
 import { parseDuration } from './duration.ts'
 import { FinalError, messageOf } from './errors.ts'
 import { parseListenAddress } from './metrics/listen-address.ts'
+import { nixOptions } from './nix-options.ts'
 import { isForStorePaths } from './policy/policy.ts'
 import { formatSize, parseSize } from './size.ts'
 
@@ -41,26 +42,6 @@ const listenAddress = v.pipe(
     return NEVER
   }),
 )
-/** Whose values are secrets, with `extra-` before them, too. */
-const SECRET_SETTINGS = /^(?:extra-)?(?:access-tokens|impure-env)$/
-const PASSWORD_IN_URL = /:\/\/[^\s/@:]*:[^\s/@]*@/
-const NO_SECRETS =
-  'expected no secret here, as every user of the node can see the arguments of nix: put it into a file that only root can read, and name that as nix.credentials.nixConf'
-
-/** Nix settings are passed on as `--option NAME VALUE`. */
-const nixOptions = v.record(
-  v.pipe(
-    v.string(),
-    v.regex(/^[a-z][a-z0-9-]*$/, 'expected the name of a Nix setting'),
-    v.check(name => !SECRET_SETTINGS.test(name), NO_SECRETS),
-  ),
-  v.pipe(
-    v.union([v.string(), v.number(), v.boolean()]),
-    v.transform(value => String(value)),
-    v.check(value => !PASSWORD_IN_URL.test(value), NO_SECRETS),
-  ),
-)
-
 const policyRule = v.pipe(
   v.strictObject({
     namespaces: patterns,
