@@ -8,6 +8,36 @@ import { SYSTEM_PATH } from '../system-path.ts'
 
 export const NO_SYNC = "the program sync (GNU coreutils) is neither on the shim's PATH nor among the system's programs"
 
+export interface WriteBack {
+  /** What has been made so far may be written while the next files are made. The path is on their file system. */
+  begin(path: string): void
+  /** Resolves when all files are on the disk. Throws a ShimError. */
+  finish(path: string): Promise<void>
+}
+
+/** Short imports write little: to write that twice would take longer than to wait for it. */
+const BEGIN_AFTER_MS = 1000
+
+/** Has the files of one import written to disk. */
+export function createWriteBack(signal: AbortSignal | undefined): WriteBack {
+  const startedAt = performance.now()
+  let running: Promise<void> | undefined
+  return {
+    begin(path) {
+      if (performance.now() - startedAt < BEGIN_AFTER_MS) return
+      running ??= syncFiles(path, { signal })
+        .catch(() => {}) // `finish` will meet it again
+        .finally(() => {
+          running = undefined
+        })
+    },
+    async finish(path) {
+      await running
+      await syncFiles(path, { signal })
+    },
+  }
+}
+
 export interface SyncOptions {
   readonly signal: AbortSignal | undefined
   readonly program?: string
