@@ -3,6 +3,7 @@ import { exitCodeOf } from './commands/exit-codes.ts'
 import { DEFAULT_CONFIG } from './default-config.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { messageOf } from './errors.ts'
+import { outliveReaders } from './outlive-readers.ts'
 import { STORE_DIR, STORE_PATH_HOST } from './store-path.ts'
 import { terminationSignal } from './termination-signal.ts'
 import { version } from './version.ts'
@@ -99,6 +100,7 @@ program
     process.stdout.write(await checkConfig(file))
   })
 
+outliveReaders()
 try {
   await program.parseAsync()
 } catch (error) {
