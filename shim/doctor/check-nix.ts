@@ -6,6 +6,7 @@ import { type BuildUser, idsOf, resolveBuildUser } from '../build/build-user.ts'
 import { daemonSocket } from '../build/daemon-path-info.ts'
 import { layOut } from '../build/state-dir.ts'
 import type { Config } from '../config.ts'
+import { hasCode } from '../error-code.ts'
 import { messageOf } from '../errors.ts'
 import { lazy } from '../lazy.ts'
 import { isOlder } from '../versions.ts'
@@ -166,6 +167,7 @@ async function runNix(
     })
     return { stdout: stdout.trim() }
   } catch (error) {
+    if (hasCode(error, 'ENOENT')) return { problem: `there is no program ${command}`, words: '' }
     return { problem: lastLine(error), words: wordsOf(error) }
   }
 }
