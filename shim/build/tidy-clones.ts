@@ -25,7 +25,9 @@ type Run = (command: readonly string[]) => Promise<string>
  */
 function createRun(user: BuildUser): Run {
   const signal = AbortSignal.timeout(LIMIT_MS)
-  const options = { ...idsOf(user), env: { ...user.env, PATH: SYSTEM_PATH }, cwd: '/', signal, maxBuffer: MAX_OUTPUT }
+  // Git is where the build user's nix finds it: on NixOS it is in no system's folder.
+  const env = { ...user.env, PATH: `${user.env.PATH ?? ''}:${SYSTEM_PATH}` }
+  const options = { ...idsOf(user), env, cwd: '/', signal, maxBuffer: MAX_OUTPUT }
   return async ([program = '', ...args]) => (await promisify(execFile)(program, args, options)).stdout
 }
 
