@@ -7,6 +7,7 @@ import { decodePullImageResponse, encodePullImage } from '../pull/cri-messages.t
 import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../pull/enbi-messages.ts'
 import { PULL_IMAGE_PATH, WATCH_PATH } from '../pull/paths.ts'
 import { annotationName } from '../recipes/annotations.ts'
+import { storePathRecipe } from '../recipes/store-path-reference.ts'
 import { normaliseFlakeImage } from '../reference.ts'
 import { createPullView } from '../terminal/pull-view.ts'
 import { clientError } from './client-error.ts'
@@ -52,7 +53,10 @@ export async function pull(args: PullArguments, { json, output, signal }: PullIo
 
 /** The shim would speak of the annotations of a pod. */
 function checkArguments({ image, flakeUrl, packageName, system }: PullArguments): void {
-  if (flakeUrl === undefined || packageName === undefined) return
+  if (flakeUrl === undefined || packageName === undefined) {
+    check('IMAGE', () => storePathRecipe(image))
+    return
+  }
   check('IMAGE', () => normaliseFlakeImage(image))
   check('--flake', () => parseFlakeUrl(flakeUrl))
   check('--package', () => parsePackageName(packageName))
