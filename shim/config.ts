@@ -6,6 +6,7 @@ import { parseDocument } from 'yaml'
 import { MAX_SHIM_LEASE_MS } from '../kube/lease.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { parseDuration } from './duration.ts'
+import { hasCode } from './error-code.ts'
 import { FinalError, messageOf } from './errors.ts'
 import { parseListenAddress } from './metrics/listen-address.ts'
 import { nixOptions } from './nix-options.ts'
@@ -106,6 +107,17 @@ const fields = v.strictObject({
       abandonAfter: v.optional(duration, '2m'),
       rememberFailures: v.optional(duration, '30s'),
       options: v.optional(nixOptions, {}),
+      /** Files of root's whose content git, ssh and nix are to use. */
+      credentials: v.optional(
+        v.strictObject({
+          netrc: v.optional(absolutePath),
+          /** Settings of Nix, as access-tokens. */
+          nixConf: v.optional(absolutePath),
+          sshKey: v.optional(absolutePath),
+          knownHosts: v.optional(absolutePath),
+        }),
+        {},
+      ),
     }),
     {},
   ),
@@ -163,7 +175,10 @@ export async function readConfig(file: string): Promise<Config> {
   try {
     text = await readFile(file, 'utf8')
   } catch (cause) {
-    throw new FinalError('ConfigInvalid', `cannot read the config file ${file}: ${messageOf(cause)}`, { cause })
+    const message = hasCode(cause, 'ENOENT')
+      ? `there is no config file ${file}`
+      : `cannot read the config file ${file}: ${messageOf(cause)}`
+    throw new FinalError('ConfigInvalid', message, { cause })
   }
   return parseConfig(text, file)
 }

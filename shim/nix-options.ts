@@ -6,7 +6,7 @@ const SECRET_SETTINGS = /^(?:extra-)?(?:access-tokens|impure-env)$/
 const SECRET_IN_URL = /:\/\/[^\s/@:]*:[^\s/@]*@|https?:\/\/[^\s/@]+@/
 const PATH = /^\/\S*$/
 const NO_SECRETS =
-  'expected no secret here, as every user of the node can see the arguments of nix: put it into nix/nix.conf in the build-config of the state folder, readable for root and nix.user alone'
+  'expected no secret here, as every user of the node can see the arguments of nix: put it into a file that only root can read, and name that as nix.credentials.nixConf'
 
 /** Nix settings are passed on as `--option NAME VALUE`. */
 export const nixOptions = v.pipe(

@@ -53,13 +53,9 @@ export async function pull(args: PullArguments, { json, output, signal }: PullIo
 
 /** The shim would speak of the annotations of a pod. */
 function checkArguments({ image, flakeUrl, packageName, system }: PullArguments): void {
-  if (flakeUrl === undefined || packageName === undefined) {
-    check('IMAGE', () => storePathRecipe(image))
-    return
-  }
-  check('IMAGE', () => normaliseFlakeImage(image))
-  check('--flake', () => parseFlakeUrl(flakeUrl))
-  check('--package', () => parsePackageName(packageName))
+  check('IMAGE', () => storePathRecipe(image) ?? normaliseFlakeImage(image))
+  if (flakeUrl !== undefined) check('--flake', () => parseFlakeUrl(flakeUrl))
+  if (packageName !== undefined) check('--package', () => parsePackageName(packageName))
   if (system !== undefined) check('--system', () => parseSystem(system))
 }
 

@@ -3,6 +3,7 @@ import { type Config, readConfig } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { checkCgroup } from './check-cgroup.ts'
 import { checkContainerd } from './check-containerd.ts'
+import { checkCredentials } from './check-credentials.ts'
 import { checkDisk } from './check-disk.ts'
 import { checkImageService } from './check-image-service.ts'
 import { checkImages } from './check-images.ts'
@@ -47,8 +48,10 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan):
       ...[config, checkSocket(read), ...checkKubelet(read.listen, { configFile: kubeletConfig, proc: PROC })],
       ...(kubeletConfig === undefined ? [checkRestart(PROC)] : []),
       ...[checkContainerd(read.containerd), ...checkImageService(read.containerd)],
-      ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read), checkState(read)],
-      ...[checkLayers(read), checkImages(read), checkDisk(read), checkCgroup(PROC), ...cluster.checks],
+      ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read)],
+      ...[checkState(read), checkCredentials(read)],
+      ...[checkLayers(read, { env, proc: PROC }), checkImages(read), checkDisk(read)],
+      ...[checkCgroup(PROC), ...cluster.checks],
     ],
     close: () => cluster.close(),
   }

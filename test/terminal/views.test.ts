@@ -4,6 +4,7 @@ import type { WireProgress } from '../../shim/pull/enbi-messages.ts'
 import { describeDuration, describeProgress } from '../../shim/terminal/describe.ts'
 import { createJsonView } from '../../shim/terminal/json-view.ts'
 import { createLineView } from '../../shim/terminal/line-view.ts'
+import { isRedrawable } from '../../shim/terminal/redrawable.ts'
 
 function progress(phase: string, rest: Partial<WireProgress> = {}): WireProgress {
   return { phase, done: 0, expected: 0, text: '', ...rest }
@@ -53,6 +54,16 @@ describe('plain lines', () => {
   })
 })
 
+describe('live views', () => {
+  it.each([
+    ['a terminal', { isTTY: true, columns: 80 }, true],
+    ['a terminal that does not tell its size', { isTTY: true, columns: 0 }, false],
+    ['a pipe', {}, false],
+  ])('are for what can be drawn again in its place: %s', (_what, output, redrawable) => {
+    expect(isRedrawable(output)).toBe(redrawable)
+  })
+})
+
 describe('what builders write', () => {
   it('is cut in a pipe, where it says how much is missing', () => {
     const lines: string[] = []
@@ -69,14 +80,22 @@ describe('what builders write', () => {
 
 describe('JSON', () => {
   it.each([
-    ['of the shim', new RetryableError('PullFailed', 'no', { cause: new FinalError('BuilderFailed', 'no') }), false],
-    ['of the command', new RetryableError('ShimAway', 'no'), true],
-  ])('ends with the code of an error %s', (_whose, error, retryable) => {
+    [
+      'of the shim',
+      new RetryableError('PullFailed', 'no', { cause: new FinalError('BuilderFailed', 'no') }),
+      'BuilderFailed',
+    ],
+    ['of the command', new RetryableError('ShimAway', 'no'), 'ShimAway'],
+    [
+      'of the command that has a cause',
+      new FinalError('RecipeInvalid', 'no', { cause: new FinalError('RecipeInvalid', 'of an annotation') }),
+      'RecipeInvalid',
+    ],
+  ])('ends with the code of an error %s', (_whose, error, code) => {
     const lines: string[] = []
     createJsonView({ image: 'app:1', output: { write: text => lines.push(text) > 0 } }).failed(error)
-    const code = retryable ? 'ShimAway' : 'BuilderFailed'
     expect(lines.map(line => JSON.parse(line))).toEqual([
-      { phase: 'failed', image: 'app:1', code, retryable, message: 'no' },
+      { phase: 'failed', image: 'app:1', code, retryable: code === 'ShimAway', message: 'no' },
     ])
   })
 })
