@@ -6,10 +6,12 @@ export interface HttpServer extends AsyncDisposable {
   readonly origin: string
 }
 
-/** Answers every path with the status that the path begins with. */
-export async function startHttpServer(): Promise<HttpServer> {
-  const server = createServer((request, response) => {
-    response.writeHead(Number(request.url?.slice(1, 4))).end()
+/** Answers with the file of that path, or else with the status that the path begins with. */
+export async function startHttpServer(files: Readonly<Record<string, Buffer>> = {}): Promise<HttpServer> {
+  const server = createServer(({ url = '' }, response) => {
+    const file = files[url]
+    if (file) response.end(file)
+    else response.writeHead(Number(url.slice(1, 4))).end()
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
