@@ -16,16 +16,14 @@ let
   notInStore = { option, path }:
     refuse (isIn [ builtins.storeDir ] path) "${option} is in the store, which everybody can read: give the path of a file on the machine, as a string.";
 
-  # Root copies them before the service is confined.
-  ofCredentials = map (name: notInStore { option = "services.enbi-shim.credentials.${name}"; path = cfg.credentials.${name}; })
-    [ "netrcFile" "nixConfFile" "sshKeyFile" ];
+  inSight = { option, path }:
+    refuse (isIn [ "/home" "/root" "/run/user" ] path) "${option} is ${toString path}, which the service cannot see (ProtectHome=): put the file elsewhere, as in /etc.";
 
-  ofFiles = lib.concatMap (
-    { option, path }: [
-      (notInStore { inherit option path; })
-      (refuse (isIn [ "/home" "/root" "/run/user" ] path) "${option} is ${toString path}, which the service cannot see (ProtectHome=): put the file elsewhere, as in /etc.")
-    ]
-  );
+  ofFiles = lib.concatMap (file: [ (notInStore file) (inSight file) ]);
+
+  credential = name: { option = "services.enbi-shim.credentials.${name}"; path = cfg.credentials.${name}; };
+  # Keys of hosts are no secret.
+  ofCredentials = ofFiles (map credential [ "netrcFile" "nixConfFile" "sshKeyFile" ]) ++ [ (inSight (credential "knownHostsFile")) ];
 
   ofShim = [
     (refuse (!config.virtualisation.containerd.enable && !k3s.enable)

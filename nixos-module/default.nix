@@ -3,7 +3,6 @@
   imports = [
     ./options.nix
     ./unit.nix
-    ./credentials.nix
     ./kubelet.nix
     ./k3s.nix
     ./controller.nix

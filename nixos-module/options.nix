@@ -5,7 +5,11 @@ let
   credential = example: description: mkOption {
     type = types.nullOr absolutePath;
     default = null;
-    inherit example description;
+    inherit example;
+    description = ''
+      ${description} The shim reads it before each build and gives the build user a copy that no other user can read. Null again:
+      the copy is removed; a file that was put there by hand stays.
+    '';
   };
   json = (pkgs.formats.json { }).type;
 in
@@ -69,10 +73,10 @@ in
     };
 
     credentials = {
-      netrcFile = credential "/run/secrets/netrc" "File with logins for git over https, copied to where the build user reads it each time that the service starts.";
-      nixConfFile = credential "/run/secrets/access-tokens.conf" "File with settings of Nix for the build user alone, as `access-tokens`, copied in the same way.";
-      sshKeyFile = credential "/run/secrets/id_ed25519" "Private ssh key, copied in the same way.";
-      knownHostsFile = credential "/etc/enbi-shim/known_hosts" "Keys of ssh hosts, copied in the same way. Hosts that are unknown are refused.";
+      netrcFile = credential "/run/secrets/netrc" "File with logins for git over https.";
+      nixConfFile = credential "/run/secrets/access-tokens.conf" "File with settings of Nix for the build user, for instance `access-tokens`.";
+      sshKeyFile = credential "/run/secrets/id_ed25519" "File with a private ssh key.";
+      knownHostsFile = credential "/etc/enbi-shim/known_hosts" "File with the keys of ssh hosts. Other hosts are refused.";
     };
 
     containerdRoot = mkOption {

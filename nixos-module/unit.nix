@@ -15,6 +15,12 @@ let
   hidden = disks.shown view linked (map (path: "/${path}") (import ./hidden-paths.nix)) ++ disks.boundFrom view linked;
   ownUser = "enbi-shim";
   hasOwnUser = settings.nix.user == ownUser;
+  credentials = lib.filterAttrs (_: path: path != null) {
+    netrc = cfg.credentials.netrcFile;
+    nixConf = cfg.credentials.nixConfFile;
+    sshKey = cfg.credentials.sshKeyFile;
+    knownHosts = cfg.credentials.knownHostsFile;
+  };
   isInVarLib = lib.hasPrefix "/var/lib/" settings.stateDir;
 in
 {
@@ -22,6 +28,7 @@ in
     services.enbi-shim.settings = {
       policy = cfg.policy;
       kubernetes = lib.mkIf (cfg.kubeconfigFile != null) { kubeconfig = cfg.kubeconfigFile; };
+      nix.credentials = lib.mkIf (credentials != { }) credentials;
     };
 
     systemd.sockets.enbi-shim = {

@@ -8,6 +8,7 @@ import { DEFAULT_SOCKET } from './default-socket.ts'
 import { parseDuration } from './duration.ts'
 import { FinalError, messageOf } from './errors.ts'
 import { parseListenAddress } from './metrics/listen-address.ts'
+import { nixOptions } from './nix-options.ts'
 import { isForStorePaths } from './policy/policy.ts'
 import { nameRules } from './recipes/name-schema.ts'
 import { formatSize, parseSize } from './size.ts'
@@ -42,26 +43,6 @@ const listenAddress = v.pipe(
     return NEVER
   }),
 )
-/** Whose values are secrets, with `extra-` before them, too. */
-const SECRET_SETTINGS = /^(?:extra-)?(?:access-tokens|impure-env)$/
-const PASSWORD_IN_URL = /:\/\/[^\s/@:]*:[^\s/@]*@/
-const NO_SECRETS =
-  'expected no secret here, as every user of the node can see the arguments of nix: put it into nix/nix.conf in the build-config of the state folder, readable for root and nix.user alone'
-
-/** Nix settings are passed on as `--option NAME VALUE`. */
-const nixOptions = v.record(
-  v.pipe(
-    v.string(),
-    v.regex(/^[a-z][a-z0-9-]*$/, 'expected the name of a Nix setting'),
-    v.check(name => !SECRET_SETTINGS.test(name), NO_SECRETS),
-  ),
-  v.pipe(
-    v.union([v.string(), v.number(), v.boolean()]),
-    v.transform(value => String(value)),
-    v.check(value => !PASSWORD_IN_URL.test(value), NO_SECRETS),
-  ),
-)
-
 const policyRule = v.pipe(
   v.strictObject({
     namespaces: patterns,
@@ -126,6 +107,17 @@ const fields = v.strictObject({
       abandonAfter: v.optional(duration, '2m'),
       rememberFailures: v.optional(duration, '30s'),
       options: v.optional(nixOptions, {}),
+      /** Files of root's whose content git, ssh and nix are to use. */
+      credentials: v.optional(
+        v.strictObject({
+          netrc: v.optional(absolutePath),
+          /** Settings of Nix, as access-tokens. */
+          nixConf: v.optional(absolutePath),
+          sshKey: v.optional(absolutePath),
+          knownHosts: v.optional(absolutePath),
+        }),
+        {},
+      ),
     }),
     {},
   ),

@@ -8,6 +8,7 @@ export const ERROR_CODES = {
   // config and start
   ConfigInvalid: 'final',
   StateDirNotWritable: 'retryable',
+  StateDirUnsafe: 'retryable',
   ListenAddressInUse: 'final',
   // recipes
   RecipeIncomplete: 'final',

@@ -22,6 +22,7 @@ export function readOwnFile(folder: string, path: string): string | undefined {
 /** Write permission of group and others. */
 const OTHERS_WRITE = 0o022
 
-function isOurs({ uid, mode }: Stats): boolean {
+/** Whether nobody else can write to it. */
+export function isOurs({ uid, mode }: Stats): boolean {
   return uid === process.geteuid?.() && (mode & OTHERS_WRITE) === 0
 }

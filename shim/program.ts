@@ -115,7 +115,9 @@ program
   .argument('[file]', 'config file, YAML or JSON', DEFAULT_CONFIG)
   .action(async file => {
     const { checkConfig } = await import('./commands/check-config.ts')
-    process.stdout.write(await checkConfig(file))
+    const { text, warning } = await checkConfig(file)
+    process.stdout.write(text)
+    if (warning !== undefined) process.stderr.write(`enbi-shim: warning: ${warning}\n`)
   })
 
 try {

@@ -133,6 +133,16 @@ describe('a mistake in a config is named with its key', () => {
       'nix: { options: { substituters: "https://a.example https://u:p@b.example" } }',
       'nix.options.substituters: expected no secret',
     ],
+    [
+      'a token in a URL',
+      'nix: { options: { substituters: "https://ghp_x@b.example" } }',
+      'nix.options.substituters: expected no secret',
+    ],
+    [
+      'what a netrc has in it',
+      'nix: { options: { netrc-file: machine a.example login b password c } }',
+      'nix.options.netrc-file: expected the path of a file. expected no secret',
+    ],
     ['a Nix setting that is an option', 'nix: { options: { --x: y } }', 'expected the name of a Nix setting'],
     [
       'a name that no node can have',

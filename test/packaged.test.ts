@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { execa } from 'execa'
 import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -28,7 +28,9 @@ describe('what npm packs', () => {
         'LICENSE',
         'README.md',
         'package.json',
+        ...(await listed('deploy/monitoring')),
         ...(await listed('deploy/systemd')),
+        ...(await listed('docs')),
         ...(await listed('protos')),
       ].toSorted(),
     )
@@ -104,7 +106,8 @@ async function importsOf(folder: string, file: string): Promise<string[]> {
 }
 
 async function listed(folder: string): Promise<string[]> {
-  return (await readdir(join(TOP, folder))).map(name => `${folder}/${name}`)
+  const entries = await readdir(join(TOP, folder), { recursive: true, withFileTypes: true })
+  return entries.filter(entry => entry.isFile()).map(({ parentPath, name }) => relative(TOP, join(parentPath, name)))
 }
 
 function readManifest(folder: string): Promise<string> {

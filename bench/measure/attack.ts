@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { startBed } from '../../test/node/bed.ts'
 import { startAttack } from '../attack-run.ts'
 import { type Attack, honestBuild, hostileRuns } from '../attacks.ts'
-import { latencies, latenciesUntil } from '../calls.ts'
+import { latenciesUntil } from '../calls.ts'
 import { comeFirst } from '../come-first.ts'
 import { pullSmallImage, SHIM_PROGRAM } from '../node.ts'
 import { peakUntil, restingMegabytes } from '../process.ts'
@@ -11,7 +11,6 @@ import { quantile } from '../statistics.ts'
 
 const ROUNDS = 2
 const WINDOW_MS = 10_000
-const WARM_UP = 500
 
 /** ListImages beside a builder, an evaluation and an archive that do their worst, and beside an honest build, in turns. */
 export async function measureAttack(): Promise<Result[]> {
@@ -22,7 +21,8 @@ export async function measureAttack(): Promise<Result[]> {
   })
   const cri = bed.cri(shim.socket)
   await pullSmallImage(bed, shim)
-  await latencies(() => cri.listImages(), WARM_UP)
+  // Many calls alone take memory, too.
+  await latenciesUntil(() => cri.listImages(), delay(WINDOW_MS))
   const rest = await restingMegabytes(shim)
   const during = async (attack: Attack, image: string) => {
     await using _run = await startAttack(bed, shim, attack, image)

@@ -37,13 +37,22 @@ export async function resolveBuildUser({ name, home, configHome, env }: BuildUse
   return { ...user, uid, gid }
 }
 
+/** Whether the user's primary group is not one that users share, such as `users`. Throws BuildUserUnknown. */
+export async function hasGroupOfItsOwn(name: string): Promise<boolean> {
+  return (await runId('-gn', name)) === name
+}
+
 async function askId(flag: '-u' | '-g', name: string): Promise<number> {
+  return Number.parseInt(await runId(flag, name), 10)
+}
+
+async function runId(flag: string, name: string): Promise<string> {
   try {
     const { stdout } = await promisify(execFile)('id', [flag, '--', name], {
       env: { PATH: SYSTEM_PATH },
       timeout: ID_LIMIT_MS,
     })
-    return Number.parseInt(stdout, 10)
+    return stdout.trim()
   } catch (cause) {
     throw new FinalError(
       'BuildUserUnknown',

@@ -3,6 +3,7 @@ import { createPlaces, shareOf } from '../places.ts'
 import type { BuildJob } from './build-job.ts'
 import { resolveBuildUser } from './build-user.ts'
 import type { BuildCall, Builder } from './contract.ts'
+import { type CredentialFiles, createCredentials } from './credentials.ts'
 import { checkNixKnows } from './flake-needs.ts'
 import { createBuildHelpers } from './helper-build.ts'
 import { createVersionQuery, hasLeadingDot } from './nix-version.ts'
@@ -24,31 +25,42 @@ export interface BuilderOptions {
     readonly user: string | null
     /** Builds at once; the others wait. With more than one, no namespace has all of them. */
     readonly maxBuilds: number
+    readonly credentials?: CredentialFiles
   }
+  /** Asked before a process is started ahead for the next build: whether nothing else has a use for its memory. */
+  readonly isIdle?: () => boolean
   readonly logger: Logger
   /** What of it is passed on to nix is in build-user.ts. */
   readonly env?: Readonly<NodeJS.ProcessEnv>
 }
 
-/** Throws BuildUserUnknown, StateDirNotWritable or DiskFull. */
-export async function createBuilder({ stateDir, nix, logger, env = process.env }: BuilderOptions): Promise<Builder> {
+/** Throws BuildUserUnknown, StateDirNotWritable, StateDirUnsafe or DiskFull. */
+export async function createBuilder({
+  stateDir,
+  nix,
+  isIdle,
+  logger,
+  env = process.env,
+}: BuilderOptions): Promise<Builder> {
   const dir = layOut(stateDir)
   const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
-  await prepareStateDir(dir, user)
+  const log = logger.child({ stage: 'build' })
+  await prepareStateDir(dir, user, log)
+  const credentials = createCredentials({ dir, user, userName: nix.user, files: nix.credentials ?? {}, logger: log })
   const results = createResults(dir)
   const userConfig = createUserConfig(dir)
-  const log = logger.child({ stage: 'build' })
   const { command, timeoutMs, maxEvalMemory, options, daemonWaitMs } = nix
   const settings = { command, timeoutMs, maxEvalMemory, options: { ...options }, daemonWaitMs }
   const nixVersion = createVersionQuery({ command, user })
   const caches = createSourceCaches({ dir, user, logger: log })
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
-  const helpers = createBuildHelpers()
+  const helpers = createBuildHelpers({ isIdle })
   const active = createActiveKeys()
   const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
     const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
     return places.run({ owners, signal, onAhead }, async () => {
-      await prepareStateDir(dir, user)
+      await prepareStateDir(dir, user, log)
+      await credentials.place()
       await pruneRunLogs(dir.logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
       // Helpers write there from now on.
       await results.settled()

@@ -2,7 +2,7 @@ import { extname } from 'node:path'
 import * as v from 'valibot'
 import { MAX_TIMER_MS } from '../duration.ts'
 import { FinalError, messageOf, RetryableError, reviveError, ShimError } from '../errors.ts'
-import { createHelpers, endGroups, type HelperEnd, type Helpers } from '../helper/run-helper.ts'
+import { createHelpers, endGroups, type HelperEnd, type Helpers, type SpareOptions } from '../helper/run-helper.ts'
 import { type BuildJob, type BuildReport, reportSchema } from './build-job.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { describeMaking, type Recipe } from './recipe.ts'
@@ -27,8 +27,8 @@ export interface BuildHelpers {
   runProgram(job: Required<BuildJob>, call: BuildCall): Promise<string>
 }
 
-export function createBuildHelpers(): BuildHelpers {
-  const helpers = createHelpers({ file: PROGRAM, heapMegabytes: HEAP_MEGABYTES })
+export function createBuildHelpers(spare: SpareOptions): BuildHelpers {
+  const helpers = createHelpers({ file: PROGRAM, heapMegabytes: HEAP_MEGABYTES }, spare)
   return {
     async make(job, call) {
       const last = await runInHelper(helpers, job, call)

@@ -46,6 +46,7 @@ in
   else descend packages.\${system} path`
 }
 
-function nixString(text: string): string {
+/** A string of the Nix language. */
+export function nixString(text: string): string {
   return JSON.stringify(text).replaceAll('$', '\\$')
 }

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { MAX_TIMER_MS } from '../duration.ts'
-import { FinalError, RetryableError, type ShimError, toShimError } from '../errors.ts'
+import { FinalError, RetryableError, ShimError, toShimError } from '../errors.ts'
 import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { daemonSocket } from './daemon-path-info.ts'
@@ -8,6 +8,7 @@ import { evaluationArgs, type FlakeAddress, readEvaluation } from './evaluate.ts
 import { explainFailure, type FailedRun, pointToLog } from './failure.ts'
 import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
+import { lockArgs, lockedEvaluationArgs, readLockedUrl } from './locked-evaluation.ts'
 import { nameMissing } from './missing-paths.ts'
 import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
@@ -128,12 +129,23 @@ async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, signal: AbortS
   const { flake, packageName } = recipe
   if (flake.content) checkContent(recipe, flake.content, await nix('evaluating', prefetchArgs(flake.content)))
   const url = await urlForNix(flake, user, signal)
-  const derivation = readEvaluation(recipe, await nix('evaluating', evaluationArgs(recipe, { url, leadingDot })))
+  const derivation = readEvaluation(recipe, await evaluate(recipe, { url, leadingDot }, nix))
   const link = await results.prepareLink(recipeKey(recipe))
   const { output, package: hints } = derivation
   const stdout = await nix('building', realisationArgs(derivation, link))
   const storePath = readRealisation(describeRecipe(recipe), output, stdout)
   return { storePath, output, flake: flake.url, packageName, ...(hints && { package: hints }) }
+}
+
+/** A nix that knows no leading dot fails, too, for a `legacyPackages` that throws, which is none of the recipe's business. */
+async function evaluate(recipe: FlakeRecipe, address: FlakeAddress, nix: CallNix): Promise<string> {
+  try {
+    return await nix('evaluating', evaluationArgs(recipe, address))
+  } catch (error) {
+    if (address.leadingDot || !(error instanceof ShimError) || error.code !== 'EvaluationFailed') throw error
+    const lockedUrl = readLockedUrl(address.url, await nix('evaluating', lockArgs(address.url)))
+    return await nix('evaluating', lockedEvaluationArgs(recipe, lockedUrl))
+  }
 }
 
 async function fetchStorePath(

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { chmod, chown, mkdir, rename, stat } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, realpath, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Logger } from 'pino'
 import { hasCode } from '../error-code.ts'
-import { messageOf, RetryableError } from '../errors.ts'
+import { messageOf, RetryableError, ShimError } from '../errors.ts'
 import { makeStateDir } from '../make-state-dir.ts'
+import { checkOwnFolder, type FolderFault, findFolderFault, isFolderOfOthers, makeOwnFolder } from '../own-folder.ts'
 import type { BuildUser } from './build-user.ts'
 
 /** The folders of a builder below the state folder. */
@@ -33,6 +35,11 @@ export function layOut(root: string): StateDir {
   }
 }
 
+/** Copies of the files that the config names: see credentials.ts. */
+export function credentialsFolder(root: string): string {
+  return join(root, 'build-credentials')
+}
+
 /** Of a run: all that nix and its builders wrote. */
 export function runLogFile(root: string, runId: string): string {
   return join(layOut(root).logs, `${runId}.log`)
@@ -40,57 +47,65 @@ export function runLogFile(root: string, runId: string): string {
 
 type Ids = Pick<BuildUser, 'uid' | 'gid'>
 
-/** Makes what is missing. The build user must be able to walk through to its folders, and no further. */
-export async function prepareStateDir(
-  { root, gcroots, home, config, caches, logs, results }: StateDir,
-  user: Ids,
-): Promise<void> {
+/**
+ * Makes what is missing. The build user must be able to walk through to its folders, and no further. Throws StateDirUnsafe if
+ * others could decide what git, ssh and nix are told, StateDirNotWritable or DiskFull.
+ */
+export async function prepareStateDir(dir: StateDir, user: Ids, logger?: Pick<Logger, 'warn'>): Promise<void> {
+  const { root, gcroots, home, config, caches, logs, results } = dir
   await guardState(root, async () => {
     await makeStateDir(root)
+    await checkOwnFolder(await realpath(root))
     const { mode } = await stat(root)
     if (user.uid !== undefined && (mode & WALK_THROUGH) === 0) await chmod(root, (mode & 0o7777) | WALK_THROUGH)
-    for (const path of [logs, results]) await mkdir(path, { recursive: true, mode: 0o750 })
-    await mkdir(config, { recursive: true, mode: 0o755 })
-    await mkdir(caches, { recursive: true, mode: 0o711 })
-    await mkdir(gcroots, { recursive: true, mode: 0o755 })
-    if (user.uid !== undefined && user.gid !== undefined) await chown(gcroots, user.uid, user.gid)
-    await prepareHome(home, user)
+    for (const path of [logs, results]) await makeOwnFolder(path, { mode: 0o750 })
+    await makeOwnFolder(caches, { mode: 0o711 })
+    await makeGcroots(gcroots, user)
+    if (await isFolderOfOthers(home)) await setAside(home, logger)
+    await makeOwnFolder(home, { mode: 0o750, gid: user.gid })
+    await makeOwnFolder(config, { mode: 0o755 })
+    for (const path of readFolders(dir)) await checkOwnFolder(path)
   })
 }
 
 /** Others may pass, but not look around. */
 const WALK_THROUGH = 0o001
 
-/** What git and ssh find in it they obey: it is used only if no program of the build user's can have written there. */
-async function prepareHome(home: string, { gid }: Ids): Promise<void> {
-  if (await isForeign(home)) await setAside(home)
-  await mkdir(home, { recursive: true, mode: 0o750 })
-  if (gid !== undefined) await chown(home, process.getuid?.() ?? 0, gid)
+/** What git, ssh and nix find in these they obey. */
+function readFolders({ home, config }: StateDir): string[] {
+  return [home, join(home, '.ssh'), config, join(config, 'nix')]
 }
 
-async function isForeign(path: string): Promise<boolean> {
-  try {
-    const { uid, mode } = await stat(path)
-    return uid !== process.getuid?.() || (mode & 0o022) !== 0
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false
-    throw error
+/** How others can decide what git, ssh and nix are told. Undefined if they cannot. */
+export async function findStateFault(dir: StateDir): Promise<FolderFault | undefined> {
+  for (const path of [await realpath(dir.root), ...readFolders(dir)]) {
+    const fault = await findFolderFault(path)
+    if (fault) return fault
   }
+  return undefined
+}
+
+async function makeGcroots(path: string, { uid, gid }: Ids): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o755 })
+  if ((await lstat(path)).isSymbolicLink()) await checkOwnFolder(path)
+  if (uid !== undefined && gid !== undefined) await chown(path, uid, gid)
 }
 
 /** Kept for administrators, who may have put credentials there; nobody else gets to see them. */
-async function setAside(home: string): Promise<void> {
+async function setAside(home: string, logger?: Pick<Logger, 'warn'>): Promise<void> {
   const aside = `${home}-untrusted-${randomUUID()}`
   await rename(home, aside)
+  logger?.warn({ home, aside }, 'the home of the build user could be written to by others: it was set aside')
   await chown(aside, process.getuid?.() ?? 0, process.getgid?.() ?? 0)
   await chmod(aside, 0o700)
 }
 
-/** Runs something that writes below the state folder. Throws StateDirNotWritable, which names the folder, or DiskFull. */
+/** Runs something that writes below the state folder. Throws StateDirNotWritable, which names the folder, DiskFull, or its own ShimError. */
 export async function guardState<Result>(root: string, write: () => Promise<Result>): Promise<Result> {
   try {
     return await write()
   } catch (cause) {
+    if (cause instanceof ShimError) throw cause
     if (hasCode(cause, 'ENOSPC', 'EDQUOT'))
       throw new RetryableError('DiskFull', `no space left for the state folder ${root}`, { cause })
     const message = `cannot write to the state folder ${root} of this node: ${messageOf(cause)}`

@@ -1,13 +1,21 @@
 import { stringify } from 'yaml'
 import { type Config, readConfig } from '../config.ts'
+import { warnOfOptions } from '../doctor/nix-options.ts'
 import { formatDuration } from '../duration.ts'
 import { formatListenAddress } from '../metrics/listen-address.ts'
 import { formatSize } from '../size.ts'
 
-/** The config with every default filled in, as YAML that is a config again. Throws ConfigInvalid. */
-export async function checkConfig(file: string): Promise<string> {
+export interface CheckedConfig {
+  /** The config with every default filled in, as YAML that is a config again. */
+  readonly text: string
+  /** What is valid, and may not do what it says. */
+  readonly warning: string | undefined
+}
+
+/** Throws ConfigInvalid. */
+export async function checkConfig(file: string): Promise<CheckedConfig> {
   const { nix, policy, kubernetes, metrics, shutdownTimeout, ...rest } = await readConfig(file)
-  return stringify({
+  const text = stringify({
     ...rest,
     policy: policy.map(rule => ({ ...rule, maxImageSize: formatSize(rule.maxImageSize) })),
     shutdownTimeout: formatDuration(shutdownTimeout),
@@ -21,6 +29,7 @@ export async function checkConfig(file: string): Promise<string> {
     ...(kubernetes && { kubernetes: printKubernetes(kubernetes) }),
     ...(metrics && { metrics: { address: formatListenAddress(metrics.address) } }),
   })
+  return { text, warning: warnOfOptions(nix.options) }
 }
 
 function printKubernetes(kubernetes: NonNullable<Config['kubernetes']>) {

@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs'
 import type { Logger } from 'pino'
-import { layOut } from '../build/state-dir.ts'
+import { credentialsFolder, layOut } from '../build/state-dir.ts'
 import { hostSystem } from '../build/system.ts'
 import { type Config, readConfig } from '../config.ts'
 import { checkLinking, createLinkingTeller } from '../import/check-linking.ts'
@@ -16,6 +17,7 @@ import { takeSystemdSocket } from '../proxy/systemd-socket.ts'
 import { createActivity } from '../pull/activity.ts'
 import type { ImageRecords } from '../pull/contract.ts'
 import { createImageService } from '../pull/image-service.ts'
+import { isImporting } from '../pull/progress.ts'
 import type { Stages } from '../pull/pull-recipe.ts'
 import { createNames } from '../recipes/names.ts'
 import type { Cluster } from '../report/cluster.ts'
@@ -46,8 +48,9 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const cluster = joinCluster({ config, images, logger })
   const shim = shimFacts(config)
   const linking = { identity: createIdentity(config.stateDir), onLinking: createLinkingTeller(logger) }
-  const stages = lazy(() => createStages({ config, images, env, logger, ...linking }))
   const uncounted = createActivity()
+  const isIdle = () => !uncounted.runs().some(({ progress }) => isImporting(progress))
+  const stages = lazy(() => createStages({ config, images, env, logger, isIdle, ...linking }))
   const metrics = await countIfTold(config, { shim, images, activity: uncounted })
   const { activity = uncounted, onCall } = metrics ?? {}
   const service = createImageService({
@@ -85,6 +88,8 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     .then(side => side.start(service.makeImage))
     .catch(err => logger.error({ err }, 'the cluster cannot be joined'))
 
+  if (mayHaveCredentials(config))
+    import('../build/place-at-start.ts').then(({ placeAtStart }) => placeAtStart({ ...config, env, logger }))
   if (config.policy.length > 0) sayHowLayersGetIn({ ...config, ...linking, signal, logger })
 
   await aborted(signal)
@@ -110,6 +115,11 @@ function shimFacts({ containerd, policy, nix, stateDir }: Config): ShimFacts {
     maxBuilds: nix.maxBuilds,
     logs: layOut(stateDir).logs,
   }
+}
+
+/** What places them costs memory: it is loaded only if there are any, or were. */
+function mayHaveCredentials({ nix, stateDir }: Config): boolean {
+  return Object.keys(nix.credentials).length > 0 || existsSync(credentialsFolder(stateDir))
 }
 
 /** What counts and tells costs memory: it is loaded only where it is wanted. */
@@ -138,16 +148,17 @@ interface StagesOptions {
   readonly images: () => Promise<ImageRecords>
   readonly env: NodeJS.ProcessEnv
   readonly logger: Logger
+  readonly isIdle: () => boolean
   readonly identity: ImporterIdentity
   readonly onLinking: (linking: LinkingReport) => void
 }
 
 /** Calls are passed on even where builds are impossible; so what builds is loaded and made when it is first wanted. */
-async function createStages({ config, images, env, logger, ...linking }: StagesOptions): Promise<Stages> {
+async function createStages({ config, images, env, logger, isIdle, ...linking }: StagesOptions): Promise<Stages> {
   const { nix, stateDir, containerd } = config
   const { createBuilder } = await import('../build/builder.ts')
   const { createImporter } = await import('../import/importer.ts')
-  const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, logger, env })
+  const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, isIdle, logger, env })
   const queryClosure: QueryClosure = (path, { signal }) =>
     builder.pathInfo([path], { recursive: true, waitForDaemon: true, signal })
   const importer = createImporter({

@@ -19,7 +19,7 @@ import {
   removeSnapshot,
   type Snapshotter,
 } from './snapshots.ts'
-import { syncFiles } from './sync-files.ts'
+import { createWriteBack } from './sync-files.ts'
 
 /** The one of which it is known that its mounts name plain folders. */
 export const FOLDER_SNAPSHOTTER = 'overlayfs'
@@ -51,6 +51,7 @@ export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
   const folders = new Map<string, readonly string[]>()
   /** The highest snapshot of every inspected image. */
   const tops = new Set<string>()
+  const writeBack = createWriteBack(lease.calls.signal)
   let isChanged = false
 
   async function has(chainId: string): Promise<boolean> {
@@ -121,13 +122,14 @@ export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
           'ImportInterrupted',
           `the snapshot ${chainId}, which another import had made, is gone again`,
         )
+      if (paths[0] !== undefined) writeBack.begin(paths[0])
     },
     async settle() {
       if (name !== FOLDER_SNAPSHOTTER) return
       const unsettled = (await Promise.all([...tops].map(findUnsettled))).filter(one => one !== undefined)
       // All snapshots are on one file system.
       const path = unsettled.find(one => one.path !== undefined)?.path
-      if (path !== undefined) await syncFiles(path, lease.calls.signal)
+      if (path !== undefined) await writeBack.finish(path)
       for (const { top, label } of unsettled)
         await labelSnapshot(snapshotter, top, { name: FOLDERS_LABEL, value: label })
     },

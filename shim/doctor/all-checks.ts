@@ -3,6 +3,7 @@ import { type Config, readConfig } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import { checkCgroup } from './check-cgroup.ts'
 import { checkContainerd } from './check-containerd.ts'
+import { checkCredentials } from './check-credentials.ts'
 import { checkDisk } from './check-disk.ts'
 import { checkImageService } from './check-image-service.ts'
 import { checkImages } from './check-images.ts'
@@ -49,14 +50,8 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan):
       ...(kubeletConfig === undefined ? [checkRestart(PROC)] : []),
       ...[checkContainerd(read.containerd), ...checkImageService(read.containerd)],
       ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read), ...checkNames(read)],
-      ...[
-        checkState(read),
-        checkLayers(read),
-        checkImages(read),
-        checkDisk(read),
-        checkCgroup(PROC),
-        ...cluster.checks,
-      ],
+      ...[checkState(read), checkCredentials(read)],
+      ...[checkLayers(read), checkImages(read), checkDisk(read), checkCgroup(PROC), ...cluster.checks],
     ],
     close: () => cluster.close(),
   }

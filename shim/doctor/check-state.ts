@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { resolveBuildUser } from '../build/build-user.ts'
 import { readCacheLedger } from '../build/cache-ledger.ts'
 import { roomForCaches } from '../build/prune-caches.ts'
+import { findStateFault, layOut } from '../build/state-dir.ts'
 import type { Config } from '../config.ts'
 import { hasCode } from '../error-code.ts'
 import { messageOf } from '../errors.ts'
@@ -12,12 +13,15 @@ import { type Check, type Finding, failed, ok, skipped } from './finding.ts'
 import { isRoot } from './is-root.ts'
 import { nearestFolder } from './nearest-folder.ts'
 
-/** Whether the state folder is there, can be written to, and whether the build user reaches its own folders in it. */
+/** Whether the state folder is there, the shim alone can write to it, and the build user reaches its own folders in it. */
 export function checkState({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>): Check {
   return {
     name: 'state folder',
     look: async () =>
-      (await unusable(stateDir)) ?? (await unreachable(stateDir, nix.user)) ?? ok(await describe(stateDir)),
+      (await unusable(stateDir)) ??
+      (await unsafe(stateDir)) ??
+      (await unreachable(stateDir, nix.user)) ??
+      ok(await describe(stateDir)),
   }
 }
 
@@ -43,6 +47,12 @@ async function unusable(path: string): Promise<Finding | undefined> {
       'run it as root; give root the folder, on a file system that can be written to',
     )
   }
+}
+
+/** Builds are refused then. */
+async function unsafe(stateDir: string): Promise<Finding | undefined> {
+  const fault = isRoot() ? await findStateFault(layOut(stateDir)) : undefined
+  return fault && failed(fault.what, fault.wayOut)
 }
 
 async function judgeMissing(path: string): Promise<Finding> {

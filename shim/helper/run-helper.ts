@@ -46,18 +46,33 @@ const MAX_REPORT_LENGTH = 1024 * 1024
 
 /** Not at once: what a run was for goes on now, and whoever waits for a place begins. */
 const SPARE_AFTER_MS = 500
+/** As long as it takes to start one. */
+const LOOK_AGAIN_MS = 100
 
-/** Some time after a run, a helper is started for the next one; not beside another, which has a use for the memory. */
-export function createHelpers(program: HelperProgram, spareAfterMs = SPARE_AFTER_MS): Helpers {
+export interface SpareOptions {
+  readonly afterMs?: number
+  /** Whether what runs has no use for the memory that a waiting helper takes. */
+  readonly isIdle?: (() => boolean) | undefined
+}
+
+/** Some time after a run, when nothing else goes on, a helper is started for the next one. */
+export function createHelpers(
+  program: HelperProgram,
+  { afterMs = SPARE_AFTER_MS, isIdle = () => true }: SpareOptions = {},
+): Helpers {
   const spares = createSpares(() => start(program))
   let running = 0
   let timer: NodeJS.Timeout | undefined
   const startSpare = () => {
+    if (!isIdle()) return startSpareIn(LOOK_AGAIN_MS)
     try {
       spares.keep(start(program))
     } catch {
       // If there is no room for it, the next run will say so.
     }
+  }
+  const startSpareIn = (ms: number) => {
+    timer = setTimeout(startSpare, ms).unref()
   }
   return {
     async run(run) {
@@ -67,7 +82,7 @@ export function createHelpers(program: HelperProgram, spareAfterMs = SPARE_AFTER
         return await runHelper(spares.take(), run)
       } finally {
         running -= 1
-        if (running === 0 && !run.signal.aborted) timer = setTimeout(startSpare, spareAfterMs).unref()
+        if (running === 0 && !run.signal.aborted) startSpareIn(afterMs)
       }
     },
   }

@@ -12,5 +12,5 @@ export function createBufferCollector(): (bytes: number) => void {
   }
 }
 
-/** A collection takes a millisecond, to decompress these twenty. */
-const COLLECTED_BYTES = 8 * 1024 * 1024
+/** A collection takes a millisecond, to decompress these ten. */
+const COLLECTED_BYTES = 4 * 1024 * 1024

@@ -1,7 +1,7 @@
 import { archiveInvalid } from './invalid.ts'
 import type { StoredLayer } from './layout-files.ts'
 import type { ImagePlan } from './plan.ts'
-import { isSnapshotterImage } from './sources/snapshotter-image.ts'
+import { isFilledBySnapshotter } from './sources/snapshotter-image.ts'
 
 /**
  * An image of nix-snapshotter that has lost its annotations, as docker save has it, has empty folders in place of store paths, and no
@@ -9,7 +9,7 @@ import { isSnapshotterImage } from './sources/snapshotter-image.ts'
  */
 export function refuseMountPoints(plan: ImagePlan, layers: readonly StoredLayer[]): void {
   if (layers.some(({ hasContent }) => hasContent) || !layers.some(({ hasStorePath }) => hasStorePath)) return
-  if (isSnapshotterImage(plan)) return
+  if (isFilledBySnapshotter(plan)) return
   throw archiveInvalid(
     'has no file with content, but empty folders in place of store paths: it is an image of nix-snapshotter whose annotations were lost. ' +
       'Take the package that nix-snapshotter makes, as it is',

@@ -17,6 +17,11 @@ export interface ProgressHub {
   end(image: string): void
 }
 
+/** Whether an import has layers to read or to unpack. */
+export function isImporting(progress: PullProgress | undefined): boolean {
+  return progress?.phase === 'importing' || (progress?.phase === 'unpacking' && progress.done < progress.expected)
+}
+
 /** A watcher that does not read keeps this many events; older ones are dropped. */
 const MAX_PENDING = 1000
 

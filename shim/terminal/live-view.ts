@@ -1,6 +1,7 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
 import type { WireProgress } from '../pull/enbi-messages.ts'
+import { cutEnd } from './cut.ts'
 import { describeDuration, describeProgress } from './describe.ts'
 import type { PullView, TerminalOptions } from './pull-view.ts'
 
@@ -49,7 +50,7 @@ export function createLiveView({ image, output }: TerminalOptions): PullView {
     progress(progress: WireProgress) {
       if (progress.phase === 'log') {
         const width = (output.columns ?? 80) - 6
-        log = [...log, stripVTControlCharacters(progress.text).slice(0, width)].slice(-LOG_LINES)
+        log = [...log, cutEnd(stripVTControlCharacters(progress.text), width)].slice(-LOG_LINES)
       } else {
         const group = STEPS[progress.phase] ?? progress.phase
         const isNext = group !== step?.group

@@ -3,6 +3,7 @@ import type { WireProgress } from '../pull/enbi-messages.ts'
 import { createJsonView } from './json-view.ts'
 import { createLineView } from './line-view.ts'
 import { createLiveView } from './live-view.ts'
+import { isRedrawable } from './redrawable.ts'
 
 /** Shows one pull as it happens. */
 export interface PullView {
@@ -26,5 +27,5 @@ export interface TerminalOptions extends PullViewOptions {
 /** JSON when asked for, a live view on a terminal, plain lines elsewhere. */
 export function createPullView(options: TerminalOptions & { json: boolean }): PullView {
   if (options.json) return createJsonView(options)
-  return options.output.isTTY ? createLiveView(options) : createLineView(options)
+  return isRedrawable(options.output) ? createLiveView(options) : createLineView(options)
 }

@@ -1,4 +1,5 @@
 import type { StatusReport } from '../status/messages.ts'
+import { isRedrawable } from './redrawable.ts'
 import { createStatusBlocks } from './status-blocks.ts'
 import { createStatusLive } from './status-live.ts'
 
@@ -18,7 +19,7 @@ export interface StatusViewOptions {
 /** JSON when asked for, a live view on a terminal that is watched, plain text otherwise. */
 export function createStatusView({ watch, json, output }: StatusViewOptions): StatusView {
   if (json) return createJsonLines(output)
-  return watch && output.isTTY ? createStatusLive(output) : createStatusBlocks(output)
+  return watch && isRedrawable(output) ? createStatusLive(output) : createStatusBlocks(output)
 }
 
 /** One object a line; times as ISO 8601 has them, and what is not known is left out. */

@@ -22,6 +22,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
   describe('of a flake', () => {
     test.each([
       { has: 'other packages that throw', outputs: `legacyPackages.x86_64-linux = throw "no legacy packages";` },
+      { has: 'legacy packages that throw as a whole', outputs: `legacyPackages = throw "no legacy packages";` },
       { has: 'a package called packages', outputs: `packages.x86_64-linux.packages = { PATH = 1; };` },
       { has: 'other packages called packages', outputs: `legacyPackages.x86_64-linux.packages.x86_64-linux = { };` },
       { has: 'packages of other systems that throw', outputs: `packages.aarch64-linux = throw "no arm";` },
@@ -54,6 +55,12 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         outputs: `packages.aarch64-linux.app = ${APP}; apps = { };`,
         code: 'SystemUnsupported',
         says: /has no packages for x86_64-linux, only for aarch64-linux; the shim looks in packages\.x86_64-linux, and not in the other outputs: apps$/,
+      },
+      {
+        whose: 'package and legacy packages throw',
+        outputs: `packages.x86_64-linux.app = throw "no app"; legacyPackages = throw "no legacy packages";`,
+        code: 'EvaluationFailed',
+        says: / failed: no app$/,
       },
       { whose: 'outputs are none', outputs: '', code: 'AttributeMissing', says: /: it has no outputs$/ },
     ])('whose $whose fails with $code', async ({ outputs, code, says }) => {

@@ -162,6 +162,15 @@ describe('enbi-shim check-config', () => {
     expect(await run('check-config', file)).toMatchObject({ exitCode: 0, stdout })
   })
 
+  it('warns of settings that the Nix daemon takes from trusted users alone, and says where they belong', async () => {
+    const file = join(bed.dir, 'untrusted.yaml')
+    await writeFile(file, 'nix: { options: { extra-substituters: https://a.example, cores: 2, sandbox: false } }\n')
+    const { stderr, exitCode } = await run('check-config', file)
+    expect(exitCode).toBe(0)
+    expect(stderr).toMatch(/nix\.options has extra-substituters, sandbox, which.* set them in \/etc\/nix\/nix\.conf/)
+    expect((await run('check-config', shim.configPath)).stderr).toBe('')
+  })
+
   it('names mistakes and fails with exit code 2', async () => {
     const file = join(bed.dir, 'wrong.yaml')
     await writeFile(file, 'lisen: /x\n')

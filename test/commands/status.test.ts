@@ -55,6 +55,13 @@ describe('enbi-shim status', () => {
     expect(JSON.parse(stdout)).toMatchObject({ runs: [], queue: [], shim: { containerd: bed.containerdSocket } })
   })
 
+  it('goes on with --watch in blocks on a terminal that does not tell its size', async () => {
+    const { child, written } = startOnTerminal(command(shim.socket), { rows: 0, columns: 0 })
+    await expect.poll(written, PATIENT).toContain('\r\nDisk\r\n')
+    child.stdin.write(CTRL_C)
+    expect(await child).toMatchObject({ exitCode: 0 })
+  })
+
   it('goes on with --watch, in blocks where there is no terminal, and ends well on Ctrl-C', async () => {
     const { child, written } = watch(shim.socket)
     await expect.poll(written, PATIENT).toContain('Disk')

@@ -67,7 +67,7 @@ describe('on a node where all is well', () => {
           'sandbox',
           'policy',
         ],
-        ...['state folder', 'layers', 'images', 'disk', 'cgroup', 'API server'],
+        ...['state folder', 'credentials', 'layers', 'images', 'disk', 'cgroup', 'API server'],
       ].map(check => [check, check === 'API server' ? 'skipped' : expect.stringMatching(/^(ok|warning)$/)]),
     )
     const machine = ['disk', 'nix flaws']

@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { parseConfig } from '../../shim/config.ts'
 import { checkCgroup, parseCgroup } from '../../shim/doctor/check-cgroup.ts'
+import { checkCredentials } from '../../shim/doctor/check-credentials.ts'
 import { checkDisk } from '../../shim/doctor/check-disk.ts'
 import { checkNix } from '../../shim/doctor/check-nix.ts'
 import { checkState } from '../../shim/doctor/check-state.ts'
@@ -72,6 +73,34 @@ describe('the state folder', () => {
       outcome: 'ok',
       text: expect.stringMatching(/; clones of sources take 6\.\d MB of at most \d/),
     })
+  })
+})
+
+describe('what lets nothing be built, or without credentials', () => {
+  const signal = AbortSignal.timeout(60_000)
+
+  it('is a folder of settings that others can write to', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'enbi-doctor-'))
+    onTestFinished(() => rm(dir, { recursive: true }))
+    const ssh = join(dir, 'build-home/.ssh')
+    await mkdir(ssh, { recursive: true })
+    await chmod(ssh, 0o777)
+    const { nix } = parseConfig('nix: { user: null }', 'config.yaml')
+    expect(await checkState({ stateDir: dir, nix }).look(signal)).toEqual({
+      outcome: 'failed',
+      text: `${ssh} can be written to by other users (mode 777)`,
+      wayOut: `run chmod go-w ${ssh}`,
+    })
+  })
+
+  it('is a file that the config names and that is not there', async () => {
+    const some = parseConfig('nix: { credentials: { netrc: /dev/null/x, sshKey: /none/key } }', 'config.yaml')
+    expect(await checkCredentials(some).look(signal)).toMatchObject({
+      outcome: 'failed',
+      text: expect.stringMatching(/ENOTDIR.*; ENOENT: .*'\/none\/key'/),
+    })
+    const none = parseConfig('', 'config.yaml')
+    expect(await checkCredentials(none).look(signal)).toEqual({ outcome: 'ok', text: 'the config names none' })
   })
 })
 

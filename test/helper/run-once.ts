@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createHelpers } from '../../shim/helper/run-helper.ts'
 
 /** A process that has a helper run, prints its number, and has nothing else to do as soon as another waits. */
-const helpers = createHelpers({ file: new URL('./told-pid.ts', import.meta.url), heapMegabytes: 32 }, 1)
+const helpers = createHelpers({ file: new URL('./told-pid.ts', import.meta.url), heapMegabytes: 32 }, { afterMs: 1 })
 await helpers.run({
   job: {},
   signal: new AbortController().signal,

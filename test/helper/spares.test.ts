@@ -27,6 +27,14 @@ test('runs that go on at once have no helper started beside them', async () => {
   await untilStarted()
 })
 
+test('no helper is started ahead while something else has a use for the memory', async () => {
+  const answers = [false, false]
+  const run = makeRun(PROGRAM, () => answers.pop() ?? true)
+  await run()
+  await untilStarted()
+  expect(answers).toEqual([])
+})
+
 test('a helper that is killed while it waits does not fail the next run', async () => {
   const run = makeRun()
   await run()
@@ -39,7 +47,7 @@ test('a helper that is killed while it waits does not fail the next run', async 
 
 test('a run that is called off leaves no helper', async () => {
   const signal = AbortSignal.abort()
-  await createHelpers(PROGRAM, 1).run({ job: {}, signal, graceMs: 1000, onReport: () => {} })
+  await createHelpers(PROGRAM, { afterMs: 1 }).run({ job: {}, signal, graceMs: 1000, onReport: () => {} })
   await delay(20)
   expect(children()).toEqual([])
 })
@@ -54,7 +62,10 @@ test('a helper rehearses once while it waits, and not when its order is there', 
 test('the last report is the answer of a helper that does not end, and it is ended', async () => {
   const told: unknown[] = []
   const run = { job: {}, signal: new AbortController().signal, graceMs: 1, isLast: () => told.length > 0 }
-  const helpers = createHelpers({ ...PROGRAM, file: new URL('./never-ending.ts', import.meta.url) }, 60_000)
+  const helpers = createHelpers(
+    { ...PROGRAM, file: new URL('./never-ending.ts', import.meta.url) },
+    { afterMs: 60_000 },
+  )
   await helpers.run({ ...run, onReport: report => told.push(report) })
   await vi.waitFor(() => expect(children()).toEqual([]))
 })
@@ -77,8 +88,8 @@ test('a helper that waits neither keeps the shim going nor outlives it', async (
   expect(await once(shim, 'close')).toEqual([0, null])
 })
 
-function makeRun(program = PROGRAM): () => Promise<unknown> {
-  const helpers = createHelpers(program, 1)
+function makeRun(program = PROGRAM, isIdle?: () => boolean): () => Promise<unknown> {
+  const helpers = createHelpers(program, { afterMs: 1, isIdle })
   const { signal } = new AbortController()
   return async () => {
     const told: unknown[] = []

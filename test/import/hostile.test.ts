@@ -35,6 +35,8 @@ async function expectRefused(storePath: string, error: object): Promise<void> {
 }
 
 const invalid = (message: RegExp) => ({ code: 'ArchiveInvalid', message: expect.stringMatching(message) })
+/** What nix-snapshotter marks a layer of mount points with; other annotations say what is mounted there. */
+const NIX_LAYER = { 'containerd.io/snapshot/nix-layer': 'true' }
 let files = 0
 const addTar = async (entries: readonly Entry[], change = (bytes: Buffer) => bytes) => {
   files += 1
@@ -101,6 +103,7 @@ describe('an archive is refused, and nothing is left of it, when', () => {
   it.each([
     ['docker-archive', (hollow: TestImage) => dockerEntries(hollow)],
     ['OCI archive', (hollow: TestImage) => ociEntries(hollow)],
+    ['OCI archive with the mark alone', (hollow: TestImage) => ociEntries(hollow, { layerAnnotations: NIX_LAYER })],
   ])('it has empty folders in place of store paths, and nothing tells what belongs there: %s', async (_, entries) => {
     const path = await addTar(entries(makeImage([await tar(MOUNT_POINTS)])))
     await expectRefused(path, invalid(/nix-snapshotter whose annotations were lost/))

@@ -109,6 +109,7 @@ export interface OciOptions {
   /** What stands in the blobs for a layer; the layer itself unless given. */
   readonly compress?: (layer: Buffer) => Buffer
   readonly layerType?: string
+  readonly layerAnnotations?: Readonly<Record<string, string>>
   readonly platform?: { readonly os: string; readonly architecture: string }
   /** How often an index leads to an index before there is a manifest. */
   readonly nested?: number
@@ -122,13 +123,13 @@ const INDEX = 'application/vnd.oci.image.index.v1+json'
 /** The files of an OCI layout. */
 export function ociEntries({ layers, config }: TestImage, options: OciOptions = {}): Entry[] {
   const { compress = (layer: Buffer) => layer, layerType = 'application/vnd.oci.image.layer.v1.tar' } = options
-  const { platform, nested = 0, manifest: more } = options
+  const { platform, nested = 0, manifest: more, layerAnnotations: annotations } = options
   const blobs = layers.map(compress)
   const manifest = Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
       config: describe('application/vnd.oci.image.config.v1+json', config),
-      layers: blobs.map(blob => describe(layerType, blob)),
+      layers: blobs.map(blob => ({ ...describe(layerType, blob), ...(annotations && { annotations }) })),
       ...more,
     }),
   )

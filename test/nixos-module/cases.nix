@@ -89,7 +89,7 @@ in
   root-builds = kubelet { services.enbi-shim.settings.nix.user = null; };
   own-environment = kubelet { services.enbi-shim.environmentFile = "/run/secrets/enbi-shim.env"; };
   credentials = kubelet {
-    services.enbi-shim.credentials = { netrcFile = "/run/secrets/netrc"; sshKeyFile = "/run/secrets/key 5%"; };
+    services.enbi-shim.credentials = { netrcFile = "/run/secrets/netrc"; sshKeyFile = "/run/secrets/key"; };
   };
   metrics = kubelet {
     services.enbi-shim = {
@@ -133,6 +133,8 @@ in
   firewall-without-metrics = kubelet { services.enbi-shim.openFirewallForMetrics = true; };
   kubeconfig-in-store = kubelet { services.enbi-shim.kubeconfigFile = "${builtins.storeDir}/abc-kubeconfig"; };
   kubeconfig-in-home = kubelet { services.enbi-shim.kubeconfigFile = "/root/.kube/config"; };
+  credential-in-store = kubelet { services.enbi-shim.credentials.sshKeyFile = "${builtins.storeDir}/abc-key"; };
+  credential-in-home = kubelet { services.enbi-shim.credentials.knownHostsFile = "/root/.ssh/known_hosts"; };
   controller-without-kubeconfig = controller { };
   controller-kubeconfig-in-store = controller { services.enbi-shim.controller.kubeconfigFile = "${builtins.storeDir}/abc-kubeconfig"; };
   no-policy = kubelet { services.enbi-shim.policy = [ ]; };

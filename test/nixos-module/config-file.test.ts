@@ -41,6 +41,10 @@ describe('the config file', () => {
     ['own-user', { nix: { user: 'builder' } }],
     ['metrics', { metrics: { address: '[::]:9100' } }],
     ['root-builds', { nix: { user: null } }],
+    [
+      'credentials',
+      { nix: { user: 'enbi-shim', credentials: { netrc: '/run/secrets/netrc', sshKey: '/run/secrets/key' } } },
+    ],
   ])('holds what is set, over the defaults, and is accepted by the shim: %s', async (name, settings) => {
     const defaults = {
       listen: '/run/enbi-shim/enbi-shim.sock',

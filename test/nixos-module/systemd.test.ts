@@ -11,7 +11,10 @@ import { evaluateMachines, theMachine, type UnitOptions } from './evaluate.ts'
 import { renderUnit } from './unit-file.ts'
 
 const SOCKET = '/run/enbi-shim/enbi-shim.sock'
-const CONFIG = "policy: [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**'] }]\n"
+const CONFIG = `
+policy: [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**'] }]
+nix: { credentials: { netrc: /etc/enbi-shim/netrc, sshKey: /run/secrets/none } }
+`
 
 const KUBECONFIG = {
   apiVersion: 'v1',
@@ -37,6 +40,8 @@ afterAll(() => node?.[Symbol.asyncDispose]())
 test('the units of the shim build, link layers and run the image under a real systemd', async () => {
   const { services, sockets } = theMachine(machines, 'kubelet')
   const units = { service: onNode(services['enbi-shim']), socket: onNode(sockets['enbi-shim']) }
+  await node.write({ '/etc/enbi-shim/netrc': 'machine git.example login x password y\n' })
+  await node.run('chmod', ['600', '/etc/enbi-shim/netrc'])
   await installShim(node, units, CONFIG)
   const { dir } = await writeStoreImages(node.outside('/srv'), IMAGES, '/usr/local/bin/node')
   const pull = recipePull({
@@ -48,6 +53,23 @@ test('the units of the shim build, link layers and run the image under a real sy
   expect(await node.journal('enbi-shim')).toContain('by hard links, through /run/enbi-shim/view/root')
   const command = ['/bin/busybox', 'sh', '-c', 'stat -c "%h %u" /nix/store/*-many/share/folder-0/file-0']
   expect(await node.runPod({ imageId, command })).toEqual({ exitCode: 0, output: '2 0\n' })
+})
+
+test('the build user alone reads the credentials that the config names; one that is missing stops nothing and is logged', async () => {
+  await vi.waitFor(async () => expect(await node.journal('enbi-shim')).toContain('cannot be read'), PATIENT)
+  expect(await node.journal('enbi-shim')).toMatch(
+    /"credential":"sshKey","path":"\/run\/secrets\/none","reason":"ENOENT/,
+  )
+  const read = (user: string) =>
+    node.run(
+      'setpriv',
+      ['--reuid', user, '--regid', user, '--clear-groups', 'cat', '/var/lib/enbi-shim/build-home/.netrc'],
+      {
+        reject: false,
+      },
+    )
+  expect((await read('enbi-shim')).stdout).toContain('git.example')
+  expect((await read('games')).stderr).toContain('Permission denied')
 })
 
 test('the controller runs under a real systemd as nobody in particular, with a kubeconfig that root alone can read', async () => {

@@ -126,18 +126,6 @@ describe('the units of the shim', () => {
   })
 })
 
-test('credentials are put where the build user alone can read them, before the shim starts', () => {
-  const install = '+/nix/store/coreutils/bin/install -o root'
-  const state = '/var/lib/enbi-shim'
-  expect(shimOf('credentials')?.serviceConfig.ExecStartPre).toEqual([
-    `${install} -d -m 750 -g enbi-shim "${state}/build-home" "${state}/build-home/.ssh"`,
-    `${install} -d -m 755 -g root "${state}/build-config" "${state}/build-config/nix"`,
-    `${install} -m 640 -g enbi-shim "/run/secrets/netrc" "${state}/build-home/.netrc"`,
-    `${install} -m 640 -g enbi-shim "/run/secrets/key 5%%" "${state}/build-home/.ssh/id_ed25519"`,
-  ])
-  expect(shimOf('kubelet')?.serviceConfig).not.toHaveProperty('ExecStartPre')
-})
-
 describe('the build user', () => {
   it.each([
     ['kubelet', { 'extra-allowed-users': ['enbi-shim'] }, ['enbi-shim']],

@@ -69,6 +69,8 @@ describe('a mistake', () => {
       'kubeconfig-in-home',
       /^services\.enbi-shim\.kubeconfigFile is \/root\/\.kube\/config, which the service cannot see/,
     ],
+    ['credential-in-store', /^services\.enbi-shim\.credentials\.sshKeyFile is in the store, which everybody can read/],
+    ['credential-in-home', /credentials\.knownHostsFile is \/root\/\.ssh\/known_hosts, which the service cannot see/],
     ['controller-without-kubeconfig', /^services\.enbi-shim\.controller\.enable needs .*controller\.kubeconfigFile\.$/],
     ['controller-kubeconfig-in-store', /^services\.enbi-shim\.controller\.kubeconfigFile is in the store/],
   ])('fails the evaluation, with one message: %s', (name, message) => {
@@ -100,6 +102,7 @@ describe('a mistake', () => {
     )
     expect(complaints.map(([name]) => name).toSorted()).toEqual(
       [
+        ...['credential-in-store', 'credential-in-home'],
         ...['no-containerd', 'both-wirings', 'k3s-flags-as-text', 'firewall-without-metrics', 'kubeconfig-in-store'],
         ...['kubeconfig-in-home', 'controller-without-kubeconfig', 'controller-kubeconfig-in-store', 'no-policy'],
         ...['not-wired', 'kubelet-not-wired', 'kubelet-not-enabled', 'k3s-not-enabled', 'serialised-pulls'],

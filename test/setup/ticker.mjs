@@ -12,7 +12,7 @@ export function startTicker(output = process.stderr) {
   }
   const draw = () => {
     if (!output.isTTY) output.write(`${text()}\n`)
-    else output.write(`\r\x1b[2K${text().slice(0, (output.columns ?? 80) - 1)}`)
+    else output.write(`\r\x1b[2K${text().slice(0, (output.columns || 80) - 1)}`)
   }
   const timer = setInterval(draw, output.isTTY ? REDRAW_MS : LINE_MS)
   return {

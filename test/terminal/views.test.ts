@@ -4,6 +4,7 @@ import type { WireProgress } from '../../shim/pull/enbi-messages.ts'
 import { describeDuration, describeProgress } from '../../shim/terminal/describe.ts'
 import { createJsonView } from '../../shim/terminal/json-view.ts'
 import { createLineView } from '../../shim/terminal/line-view.ts'
+import { isRedrawable } from '../../shim/terminal/redrawable.ts'
 
 function progress(phase: string, rest: Partial<WireProgress> = {}): WireProgress {
   return { phase, done: 0, expected: 0, text: '', ...rest }
@@ -50,6 +51,16 @@ describe('plain lines', () => {
       '          | hello\n',
       '  app:1 is sha256:1\n',
     ])
+  })
+})
+
+describe('live views', () => {
+  it.each([
+    ['a terminal', { isTTY: true, columns: 80 }, true],
+    ['a terminal that does not tell its size', { isTTY: true, columns: 0 }, false],
+    ['a pipe', {}, false],
+  ])('are for what can be drawn again in its place: %s', (_what, output, redrawable) => {
+    expect(isRedrawable(output)).toBe(redrawable)
   })
 })
 

@@ -3,6 +3,7 @@
  * the ends of lines: strings are taken out as JSON, so that each line is one of code. Undefined when it cannot be read.
  */
 export function pythonCode(source: string): string | undefined {
+  if (source.includes('\r') || source.split('\n', 2).some(isEncoding)) return undefined
   const lines: string[] = []
   let line = ''
   let lastText = ''
@@ -25,6 +26,11 @@ export function pythonCode(source: string): string | undefined {
     }
   }
   return lines.join('\n')
+}
+
+/** To Python such a comment says what all other bytes mean, as a carriage return is the end of a line. */
+function isEncoding(line: string): boolean {
+  return line.trimStart().startsWith('#') && line.includes('coding')
 }
 
 /** A comment, a string, a bracket, the end of a line, what is between these; or a quote that begins no string. */

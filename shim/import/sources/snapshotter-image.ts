@@ -29,6 +29,11 @@ export function isSnapshotterImage({ manifest }: ImagePlan): boolean {
   return mountedLayers(manifest.bytes).length > 0
 }
 
+/** Whether something is to be mounted there, known here or not: the mark alone names nothing. */
+export function isFilledBySnapshotter({ manifest }: ImagePlan): boolean {
+  return mountedLayers(manifest.bytes).some(annotations => [...annotations.keys()].some(name => name !== NIX_LAYER))
+}
+
 /**
  * An image of nix-snapshotter, of which only mount points are in its layers: on top of these come layers with what its
  * annotations name. Undefined for images that have no such layer. Throws ArchiveInvalid.

@@ -90,17 +90,45 @@ test('a host of repositories gets no program run and no local repository read by
   expect(await traces()).toBe('')
 })
 
+test('a host gets the login that the netrc of the config has for it, and no other host does', async () => {
+  const repository = await makeRepository(bed, 'private')
+  await repository.commit({ 'flake.nix': flakeOf('private') })
+  await repository.git('update-server-info')
+  const netrc = join(bed.dir, 'netrc')
+  await writeFile(netrc, 'machine 127.0.0.1 login builder password right\n', { mode: 0o600 })
+  await using own = startBuilder(bed, { nix: { credentials: { netrc } } })
+  const login = `Basic ${Buffer.from('builder:right').toString('base64')}`
+  host.demand(login)
+  const build = (origin: string) => own.build(recipeOf(`git+${origin}/private/.git?ref=main`, 'app'))
+  await expect(build(host.origin.replace('127.0.0.1', 'localhost'))).rejects.toMatchObject({ code: 'FlakeNotFound' })
+  expect(host.logins()).toEqual([])
+  await expect(build(host.origin)).resolves.toBeDefined()
+  expect(host.logins()).toContain(login)
+})
+
 interface Host extends AsyncDisposable {
   /** `http://127.0.0.1:PORT` */
   readonly origin: string
   /** The files of the folder that are given for that path, one after the other; the last one for ever. */
   answer(path: string, files: readonly string[]): void
+  /** From now on nothing without this header `Authorization`. */
+  demand(login: string): void
+  /** All such headers so far. */
+  logins(): readonly string[]
 }
 
 /** Serves the files of a folder. */
 async function startHost(dir: string): Promise<Host> {
   const answers = new Map<string, string[]>()
+  const logins: string[] = []
+  let demanded: string | undefined
   const server = createServer(async (request, response) => {
+    const { authorization } = request.headers
+    if (authorization !== undefined) logins.push(authorization)
+    if (authorization !== demanded) {
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end()
+      return
+    }
     const [path = '/'] = (request.url ?? '/').split('?')
     const queue = answers.get(path)
     const file = (queue && queue.length > 1 ? queue.shift() : queue?.[0]) ?? path
@@ -114,6 +142,10 @@ async function startHost(dir: string): Promise<Host> {
   return {
     origin: `http://127.0.0.1:${address.port}`,
     answer: (path, files) => void answers.set(path, [...files]),
+    demand: login => {
+      demanded = login
+    },
+    logins: () => logins,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       server.close()

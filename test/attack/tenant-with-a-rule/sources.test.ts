@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseFlakeUrl } from '../../../shim/build/flake-url.ts'
+import { layOut, prepareStateDir } from '../../../shim/build/state-dir.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from '../../build/remote-builder.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { flakeOf, makeRepository, makeTattler } from '../git-repository.ts'
@@ -226,4 +227,38 @@ test('settings that a program of the build user has left in its home are not fol
   const aside = (await readdir(stateDir)).filter(name => name.startsWith('build-home-untrusted-'))
   expect(aside).toHaveLength(1)
   expect((await stat(join(stateDir, aside[0] ?? ''))).mode & 0o777).toBe(0o700)
+})
+
+describe('settings are not read from a folder that a program of the build user can write to', () => {
+  const folders = ['', 'build-home/.ssh', 'build-config', 'build-config/nix', 'results', 'logs']
+  const refused = async (path: string, make: (path: string) => Promise<unknown>) => {
+    const dir = layOut(join(bed.dir, `refused-${path.replaceAll('/', '-')}`))
+    await prepareStateDir(dir, bed.buildUser)
+    const folder = join(dir.root, path)
+    await mkdir(folder, { recursive: true })
+    await make(folder)
+    const before = await lstat(folder)
+    await expect(prepareStateDir(dir, bed.buildUser)).rejects.toMatchObject({
+      code: 'StateDirUnsafe',
+      message: expect.stringContaining(`${folder} `),
+    })
+    const { uid, gid, mode } = await lstat(folder)
+    expect({ uid, gid, mode }).toEqual({ uid: before.uid, gid: before.gid, mode: before.mode })
+    await rm(dir.root, { recursive: true })
+  }
+  const toUser = (path: string) => chown(path, bed.buildUser.uid, bed.buildUser.gid)
+
+  test.each(folders)('one that belongs to it: <stateDir>/%s', path => refused(path, toUser))
+  test.each(folders)('one that all may write to: <stateDir>/%s', path => refused(path, folder => chmod(folder, 0o757)))
+  test.each([...folders.slice(1), 'build-home', 'gcroots', 'caches'])(
+    'one that a symlink leads to: <stateDir>/%s',
+    path =>
+      refused(path, async folder => {
+        const elsewhere = join(bed.dir, 'elsewhere')
+        await mkdir(elsewhere, { recursive: true })
+        await toUser(elsewhere)
+        await rm(folder, { recursive: true })
+        await symlink(elsewhere, folder)
+      }),
+  )
 })

@@ -1,5 +1,6 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import * as v from 'valibot'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runDoctor } from '../../doctor/run-doctor.ts'
 import { recipeAnnotations } from '../../node/recipe-pull.ts'
@@ -30,16 +31,16 @@ const ABOUT_FILES = [
 ]
 const FILES_ARE_THERE = { exitCode: 0, output: 'kept\n15\na' }
 
-async function isPresent(shim = node.shim): Promise<boolean> {
-  const recipe = { image: imageName('large'), flakeUrl: node.flakeUrl, packageName: 'conf.large' }
+async function isPresent(shim = node.shim, name = 'large'): Promise<boolean> {
+  const recipe = { image: imageName(name), flakeUrl: node.flakeUrl, packageName: `conf.${name}` }
   const annotations = recipeAnnotations(recipe)
   return (await node.bed.cri(shim.socket).imageStatus(recipe.image, { annotations })) !== undefined
 }
 
-async function expectMadeAgain(shim = node.shim): Promise<void> {
-  expect(await isPresent(shim)).toBe(false)
-  const made = await node.pull('large', shim)
-  expect(await isPresent(shim)).toBe(true)
+async function expectMadeAgain(shim = node.shim, name = 'large'): Promise<void> {
+  expect(await isPresent(shim, name)).toBe(false)
+  const made = await node.pull(name, shim)
+  expect(await isPresent(shim, name)).toBe(true)
   expect(await node.bed.runPod({ imageId: made, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
 }
 
@@ -76,6 +77,30 @@ test('an image is made again when its top snapshots are gone, and containerd has
   await node.bed.containerd.restart()
   await expectMadeAgain()
 })
+
+test('an image is made again when its layers are wanted as tars, and when tars or their snapshots are gone', async () => {
+  const shim = await node.bed.startShim({ config: { import: { layers: 'tar' } } })
+  const image = imageName('small')
+  await node.pull('small')
+  const labels = async () => (await node.ctr('images', 'ls', `name==${image}`)).split('\n')[1] ?? ''
+  expect(await labels()).toMatch(/enbi\.hrzn\.ee\/layers=linked,.*enbi\.hrzn\.ee\/snapshotter=overlayfs/)
+  await expectMadeAgain(shim, 'small')
+  expect(await labels()).toContain('enbi.hrzn.ee/layers=tar')
+  const [, , digest = ''] = (await labels()).split(/\s+/)
+  const { layers } = v.parse(manifest, JSON.parse(await node.ctr('content', 'get', digest)))
+  await node.ctr('content', 'rm', ...layers.map(layer => layer.digest))
+  // Linked layers need no tars.
+  expect(await isPresent(node.shim, 'small')).toBe(true)
+  await expectMadeAgain(shim, 'small')
+  await node.ctr('images', 'export', join(node.bed.dir, 'exported.tar'), image)
+  await removeTopSnapshots()
+  await removeTopSnapshots()
+  await expectMadeAgain(shim, 'small')
+  expect(await isPresent(node.shim, 'small')).toBe(true)
+  await shim.daemon.stop()
+})
+
+const manifest = v.object({ layers: v.array(v.object({ digest: v.string() })) })
 
 test('an image is made again when containerd and the shim change their snapshotter', async () => {
   const config = join(node.bed.dir, 'containerd/config.toml')

@@ -47,6 +47,8 @@ it.each([
   ['a line at another depth', '    return', 'return'],
   ['something behind what looks like a comment', '"/#"', '"/#/"'],
   ['something behind a docstring', '"conf".\n    """', '"conf".\n    """; entry.mode = 0'],
+  ['a line behind a carriage return in a comment', '# As in all layers.', '# As in all layers.\rentry.mode = 0'],
+  ['how its text is encoded', '"""\nWhat', '# coding: utf-7\n"""\nWhat'],
   ['another string of several lines', '"""1', '"""2'],
   ['another line in a string', '"""1\n', '"""1\n    # 2\n'],
   ['a string without an end', 'sys.argv[1]', 'sys.argv[1"]'],

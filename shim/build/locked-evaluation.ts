@@ -1,0 +1,25 @@
+import * as v from 'valibot'
+import { RetryableError } from '../errors.ts'
+import { lookupExpression, nixString } from './lookup-expression.ts'
+import type { FlakeRecipe } from './recipe.ts'
+
+const answerSchema = v.object({ url: v.pipe(v.string(), v.maxLength(4096)) })
+
+/** Arguments of nix that tell the URL which locks the flake to what is there now. */
+export function lockArgs(url: string): string[] {
+  return ['flake', 'metadata', '--json', url]
+}
+
+export function readLockedUrl(url: string, stdout: string): string {
+  try {
+    return v.parse(answerSchema, JSON.parse(stdout)).url
+  } catch {
+    throw new RetryableError('BuildInterrupted', `nix gave no answer that makes sense about ${url}`)
+  }
+}
+
+/** The same look-up as by an installable, for which a nix before 2.19 evaluates `legacyPackages` first. */
+export function lockedEvaluationArgs(recipe: FlakeRecipe, lockedUrl: string): string[] {
+  const outputs = `(builtins.getFlake ${nixString(lockedUrl)}).outputs`
+  return ['eval', '--json', '--expr', `(${lookupExpression(recipe)}) ${outputs}`]
+}

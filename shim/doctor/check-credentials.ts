@@ -1,0 +1,25 @@
+import { readCredential } from '../build/credential-copy.ts'
+import type { Config } from '../config.ts'
+import { messageOf } from '../errors.ts'
+import { type Check, type Finding, failed, ok, skipped } from './finding.ts'
+import { isRoot } from './is-root.ts'
+
+/** Whether the files that the config names as credentials can be read. */
+export function checkCredentials({ nix }: Pick<Config, 'nix'>): Check {
+  return {
+    name: 'credentials',
+    look: async () => {
+      const files = Object.values(nix.credentials).filter(path => path !== undefined)
+      if (files.length === 0) return ok('the config names none')
+      return isRoot() ? await judge(files) : skipped('only root can read them')
+    },
+  }
+}
+
+async function judge(files: readonly string[]): Promise<Finding> {
+  const reasons: string[] = []
+  for (const file of files) await readCredential(file).catch(error => reasons.push(messageOf(error)))
+  if (reasons.length === 0) return ok(files.join(', '))
+  const wayOut = 'put the file there, or take it out of nix.credentials; the next build uses it without a restart'
+  return failed(`builds run without credentials that the config names: ${reasons.join('; ')}`, wayOut)
+}

@@ -1,0 +1,78 @@
+import { existsSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join, normalize } from 'node:path'
+import { execa } from 'execa'
+import { describe, expect, it } from 'vitest'
+import { CONTROLLER_MAIN, SHIM_MAIN } from '../node/own-programs.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const PAGES = [
+  'README.md',
+  ...(await readdir(join(ROOT, 'docs'), { recursive: true }))
+    .filter(name => name.endsWith('.md'))
+    .map(name => `docs/${name}`),
+]
+const TEXTS = new Map(
+  await Promise.all(PAGES.map(async page => [page, await readFile(join(ROOT, page), 'utf8')] as const)),
+)
+const { files, scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+
+describe.each(PAGES)('of %s', page => {
+  const text = TEXTS.get(page) ?? ''
+
+  it('every link within the project leads to a heading or a file, which the package has as well', () => {
+    for (const [, link = ''] of text.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      const [path = '', heading] = link.split('#')
+      const file = path === '' ? page : normalize(join(dirname(page), path))
+      expect(existsSync(join(ROOT, file)), `${file} is not there`).toBe(true)
+      expect(
+        files.some((packed: string) => file === packed || file.startsWith(`${packed}/`)),
+        `${file} is not packed`,
+      ).toBe(true)
+      if (heading !== undefined) expect(headingsOf(TEXTS.get(file) ?? '')).toContain(heading)
+    }
+  })
+
+  it('every npm script is one of package.json', () => {
+    for (const [, name] of text.matchAll(/\bnpm run ([\w:-]+)/g)) expect(scripts).toHaveProperty([name ?? ''])
+  })
+})
+
+it.each([
+  ['enbi-shim', SHIM_MAIN, ['', 'serve', 'pull', 'status', 'doctor', 'check-config']],
+  ['enbi-controller', CONTROLLER_MAIN, ['']],
+])('every command and option of %s that a page names is one that its help has', async (program, main, commands) => {
+  const named = [...TEXTS.values()].flatMap(text => commandsIn(text, program))
+  expect(named.length).toBeGreaterThan(0)
+  const helps = await Promise.all(commands.map(command => helpOf(main, command)))
+  for (const { command, options } of named) {
+    expect(commands).toContain(command)
+    for (const option of options) expect(helps[commands.indexOf(command)] ?? '', command).toContain(`${option} `)
+  }
+})
+
+async function helpOf(main: string, command: string): Promise<string> {
+  const args = [main, ...(command === '' ? [] : [command]), '--help']
+  return (await execa(process.execPath, args)).stdout.replaceAll('\n', ' \n')
+}
+
+/** As GitHub makes anchors of them. */
+function headingsOf(text: string): string[] {
+  const prose = text.replace(/^```[\s\S]*?^```/gm, '')
+  return [...prose.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => {
+    return heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_ -]/gu, '')
+      .replaceAll(' ', '-')
+  })
+}
+
+/** To the end of its line, or of the code that it stands in. */
+function commandsIn(text: string, program: string): { command: string; options: string[] }[] {
+  const joined = text.replace(/\\\n\s*/g, ' ')
+  return [...joined.matchAll(new RegExp(`(?:^ {4}|\`)${program}(?= )([^\`\n#|]*)`, 'gm'))].map(([, rest = '']) => {
+    const words = rest.trim().split(/\s+/)
+    const [command = ''] = words[0]?.startsWith('-') ? [''] : words
+    return { command, options: words.flatMap(word => /^\[?(--[a-z-]+)/.exec(word)?.[1] ?? []) }
+  })
+}
