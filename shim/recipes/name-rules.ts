@@ -44,12 +44,18 @@ export type MatchName = (name: SplitReference) => Pick<FlakeRecipe, 'flake' | 'p
 
 /** Rules must be without mistakes. */
 export function createNameRules(rules: readonly NameRule[]): MatchName {
-  const byShape = Map.groupBy(rules.map(compileRule), ({ pattern }) => shapeOf(pattern.host, pattern.segments.length))
+  const places = Map.groupBy(rules.map(compileRule), ({ pattern: { host, segments } }) => {
+    const [first] = segments
+    return placeOf(host, segments.length, first && 'literal' in first ? first.literal : undefined)
+  })
   return ({ domain, path, tag = DEFAULT_TAG }) => {
     const segments = path.split('/')
-    for (const rule of byShape.get(shapeOf(domain, segments.length)) ?? []) {
-      const captures = matchPath(rule.pattern, segments, tag)
-      if (captures) return rule.fill({ captures, tag: tag === DEFAULT_TAG ? undefined : tag })
+    // Of two rules for one image, the one that spells more out is the first.
+    for (const first of [segments[0], undefined]) {
+      for (const { pattern, fill } of places.get(placeOf(domain, segments.length, first)) ?? []) {
+        const captures = matchPath(pattern, segments, tag)
+        if (captures) return fill({ captures, tag: tag === DEFAULT_TAG ? undefined : tag })
+      }
     }
     return undefined
   }
@@ -129,6 +135,7 @@ function clash(pattern: NamePattern, earlier: readonly Place[]): string | undefi
   return undefined
 }
 
-function shapeOf(host: string, segments: number): string {
-  return `${segments} ${host}`
+/** Where a rule is looked up: by its host, its number of segments and the first of these, unless that is captured. */
+function placeOf(host: string, segments: number, first: string | undefined): string {
+  return `${segments} ${host}/${first ?? ''}`
 }
