@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { exitCodeOf } from '../shim/commands/exit-codes.ts'
 import { messageOf } from '../shim/errors.ts'
+import { outliveReaders } from '../shim/outlive-readers.ts'
 import { terminationSignal } from '../shim/termination-signal.ts'
 import { version } from '../shim/version.ts'
 import { readAge, readCount, readDuration, readListenAddress, readSelector } from './flags.ts'
@@ -74,6 +75,7 @@ Exit codes: 0 stopped by a signal, 1 failed, 2 wrong usage or kubeconfig.`,
     await runController(options, terminationSignal())
   })
 
+outliveReaders()
 try {
   await program.parseAsync()
 } catch (error) {

@@ -6,6 +6,7 @@ import { parseDocument } from 'yaml'
 import { MAX_SHIM_LEASE_MS } from '../kube/lease.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { parseDuration } from './duration.ts'
+import { hasCode } from './error-code.ts'
 import { FinalError, messageOf } from './errors.ts'
 import { parseListenAddress } from './metrics/listen-address.ts'
 import { nixOptions } from './nix-options.ts'
@@ -179,7 +180,10 @@ export async function readConfig(file: string): Promise<Config> {
   try {
     text = await readFile(file, 'utf8')
   } catch (cause) {
-    throw new FinalError('ConfigInvalid', `cannot read the config file ${file}: ${messageOf(cause)}`, { cause })
+    const message = hasCode(cause, 'ENOENT')
+      ? `there is no config file ${file}`
+      : `cannot read the config file ${file}: ${messageOf(cause)}`
+    throw new FinalError('ConfigInvalid', message, { cause })
   }
   return parseConfig(text, file)
 }

@@ -15,27 +15,36 @@ export interface Room {
 interface Account<Item> {
   /** The one that was used last comes first. */
   readonly items: Item[]
+  /** What it holds, of what others hold as well its part alone. */
   bytes: number
+  count: number
 }
 
 /**
  * Which of them go, so that the others have room: whoever holds the most gives up what it used longest ago, until there is room,
- * and what nobody holds any more goes. So nobody's grow at the cost of others who hold less. What is too big by itself goes alone.
+ * and what nobody holds any more goes. So nobody's grow at the cost of others who hold less. What several hold counts for each of
+ * them in part: who shares does not lose to who does not. What is too big by itself goes alone.
  */
 export function findFairExcess<Item extends Holding>(all: readonly Item[], room: Room): Item[] {
   const excess = all.filter(item => item.bytes > room.bytes)
   const items = all.filter(item => item.bytes <= room.bytes)
-  const accounts = openAccounts(items)
-  const holders = new Map(items.map(item => [item, new Set(ownersOf(item)).size]))
+  const accounts = new Map<string, Account<Item>>()
+  const holders = new Map(items.map(item => [item, new Set(ownersOf(item))]))
+  for (const item of items.toSorted((a, b) => b.usedAt - a.usedAt)) {
+    const owners = holders.get(item) ?? new Set()
+    for (const owner of owners) openAccount(accounts, owner).items.push(item)
+    charge(accounts, item, owners, 1)
+  }
   let bytes = items.reduce((sum, item) => sum + item.bytes, 0)
   while (bytes > room.bytes || holders.size > room.count) {
-    const largest = findLargest([...accounts.values()], bytes > room.bytes)
+    const [owner, largest] = findLargest([...accounts], bytes > room.bytes) ?? []
     const item = largest?.items.pop()
-    if (!largest || !item) break
-    largest.bytes -= item.bytes
-    const left = (holders.get(item) ?? 1) - 1
-    holders.set(item, left)
-    if (left > 0) continue
+    const owners = item && holders.get(item)
+    if (owner === undefined || !item || !owners) break
+    charge(accounts, item, owners, -1)
+    owners.delete(owner)
+    charge(accounts, item, owners, 1)
+    if (owners.size > 0) continue
     holders.delete(item)
     bytes -= item.bytes
     excess.push(item)
@@ -47,23 +56,32 @@ function ownersOf({ owners }: Holding): readonly string[] {
   return owners.length > 0 ? owners : ['']
 }
 
-function openAccounts<Item extends Holding>(items: readonly Item[]): Map<string, Account<Item>> {
-  const accounts = new Map<string, Account<Item>>()
-  for (const item of items.toSorted((a, b) => b.usedAt - a.usedAt)) {
-    for (const owner of new Set(ownersOf(item))) {
-      const account = accounts.get(owner) ?? { items: [], bytes: 0 }
-      account.items.push(item)
-      account.bytes += item.bytes
-      accounts.set(owner, account)
-    }
-  }
-  return accounts
+function openAccount<Item>(accounts: Map<string, Account<Item>>, owner: string): Account<Item> {
+  const account = accounts.get(owner) ?? { items: [], bytes: 0, count: 0 }
+  accounts.set(owner, account)
+  return account
 }
 
-function findLargest<Item>(accounts: readonly Account<Item>[], byBytes: boolean): Account<Item> | undefined {
-  const measure = ({ bytes, items }: Account<Item>) => (byBytes ? bytes : items.length)
-  const held = accounts.filter(({ items }) => items.length > 0)
-  return held.reduce<Account<Item> | undefined>(
+function charge<Item extends Holding>(
+  accounts: ReadonlyMap<string, Account<Item>>,
+  { bytes }: Item,
+  owners: ReadonlySet<string>,
+  sign: 1 | -1,
+): void {
+  for (const owner of owners) {
+    const account = accounts.get(owner)
+    if (account === undefined) continue
+    account.bytes += (sign * bytes) / owners.size
+    account.count += sign / owners.size
+  }
+}
+
+type Entry<Item> = readonly [owner: string, account: Account<Item>]
+
+function findLargest<Item>(accounts: readonly Entry<Item>[], byBytes: boolean): Entry<Item> | undefined {
+  const measure = ([, { bytes, count }]: Entry<Item>) => (byBytes ? bytes : count)
+  const held = accounts.filter(([, { items }]) => items.length > 0)
+  return held.reduce<Entry<Item> | undefined>(
     (largest, account) => (largest && measure(largest) >= measure(account) ? largest : account),
     undefined,
   )

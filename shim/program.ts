@@ -3,6 +3,7 @@ import { exitCodeOf } from './commands/exit-codes.ts'
 import { DEFAULT_CONFIG } from './default-config.ts'
 import { DEFAULT_SOCKET } from './default-socket.ts'
 import { messageOf } from './errors.ts'
+import { outliveReaders } from './outlive-readers.ts'
 import { STORE_DIR, STORE_PATH_HOST } from './store-path.ts'
 import { terminationSignal } from './termination-signal.ts'
 import { version } from './version.ts'
@@ -120,6 +121,7 @@ program
     if (warning !== undefined) process.stderr.write(`enbi-shim: warning: ${warning}\n`)
   })
 
+outliveReaders()
 try {
   await program.parseAsync()
 } catch (error) {

@@ -31,6 +31,11 @@ test.each<[string, ReturnType<typeof item>[], string[]]>([
     [item('shared', 'one+two', 0, 60), item('new', 'one', 1, 60), item('other', 'two', 1, 60)],
     ['shared', 'new'],
   ],
+  [
+    'what one holds alone, rather than what many share',
+    [item('shared', 'one+two+three', 0, 60), item('old', 'alone', 1, 25), item('new', 'alone', 2, 25)],
+    ['old'],
+  ],
 ])('goes: %s', (_what, items, expected) => {
   expect(excess(...items)).toEqual(expected)
 })

@@ -56,15 +56,15 @@ export async function createBuilder({
   const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const helpers = createBuildHelpers({ isIdle })
   const active = createActiveKeys()
+  const pruneLogs = createPruneLogs(dir.logs, log)
   const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
     const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
     return places.run({ owners, signal, onAhead }, async () => {
       await prepareStateDir(dir, user, log)
       await credentials.place()
-      await pruneRunLogs(dir.logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
       // Helpers write there from now on.
       await results.settled()
-      return run()
+      return run().finally(pruneLogs)
     })
   }
   const withJob = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
@@ -93,6 +93,19 @@ export async function createBuilder({
     findResult: recipe => findLocked(results, recipe),
     keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
     pathInfo: (paths, query) => queryPathInfo({ dir, user, nix, logger: log }, paths, query),
+  }
+}
+
+/** Once at a time, after a run. */
+function createPruneLogs(logs: string, log: Logger): () => void {
+  let isPruning = false
+  const prune = async () => {
+    isPruning = true
+    await pruneRunLogs(logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
+    isPruning = false
+  }
+  return () => {
+    if (!isPruning) void prune()
   }
 }
 

@@ -1,6 +1,9 @@
 import type { ErrorCode } from '../errors.ts'
 
-/** Words of nix: a text; pieces that follow each other in one line; or a pattern in which nothing is repeated without a bound. */
+/**
+ * Words of nix: a text; pieces that follow each other in one line; or a pattern in which nothing is repeated without a bound. What makes
+ * a failure worth another try is looked for where nix begins: names that a flake chooses stand further behind.
+ */
 export type Clue = string | readonly string[] | RegExp
 
 /** Takes linear time. */
@@ -28,11 +31,13 @@ export function judge(text: string, rules: readonly Rule[]): ErrorCode | undefin
   return rules.find(([, clues]) => hasClue(text, clues))?.[0]
 }
 
-const NO_WRITE = ['Permission denied', 'Read-only file system'] as const
-
-export function isWriteRefused(line: string): boolean {
-  return hasClue(line, NO_WRITE)
+/** Of a system call that failed at something below that path. */
+export function isWriteRefused(text: string, path: string): boolean {
+  const [line = ''] = text.split('\n', 1)
+  return /^[A-Za-z():= ]{3,80}['"]\//.test(line) && line.includes(path) && NO_WRITE.test(line)
 }
+
+const NO_WRITE = /['"]: (?:Permission denied|Read-only file system)$/
 
 /** The second one where nix cannot write, either; it then advises an option that nobody here can give. */
 export const LOCK_OUTDATED = [
@@ -40,17 +45,20 @@ export const LOCK_OUTDATED = [
   'cannot write modified lock file of flake',
 ]
 
-const NO_SPACE = ['No space left on device', 'Disk quota exceeded', 'database or disk is full']
+const NO_SPACE: readonly Clue[] = [
+  /^(?:[a-z]{1,20}ing|cannot|unable to) [^\n]{0,4000}: (?:No space left on device|Disk quota exceeded)(?:\n|$)/,
+  /^executing SQLite [^\n]{0,4000}database or disk is full/,
+]
 
 const DAEMON_AWAY: readonly Clue[] = [
-  /cannot\s{1,9}connect\s{1,9}to (?:socket|daemon)/,
-  'cannot open connection to remote store',
+  /^cannot\s{1,9}connect\s{1,9}to (?:socket|daemon)/,
+  /^cannot open connection to remote store/,
   // A nix that went on after its first try, as it does when a source may be in its cache (2.8 to 2.34).
-  ['opening a connection to remote store ', ' previously failed'],
-  'Nix daemon disconnected',
-  'unexpected end-of-file',
-  /(?:reading from|writing to) file(?: [^:\n]{1,300})?: (?:Connection reset|Broken pipe)/,
-  ...['/nix/store', '/nix/var'].flatMap(folder => NO_WRITE.map(refusal => [folder, "'", refusal])),
+  /^opening a connection to remote store '[^'\n]{1,300}' previously failed/,
+  /^Nix daemon disconnected/,
+  /^unexpected end-of-file/,
+  /^(?:reading from|writing to) file(?: [^:\n]{1,300})?: (?:Connection reset|Broken pipe)/,
+  /^[a-z ]{3,60}['"]\/nix\/(?:store|var)[^'"\n]{0,300}['"]: (?:Permission denied|Read-only file system)/,
 ]
 
 const GONE: readonly Clue[] = ['HTTP error 404', 'Repository not found', ["repository '", "' not found"]]
@@ -72,9 +80,9 @@ const NETWORK: readonly Clue[] = [
 ]
 
 /** A binary cache has the path, and not all that it needs. */
-export const LACKS_REFERENCE: readonly Clue[] = [["some references of path '", "' could not be realised"]]
+const LACKS_REFERENCE = /^some references of path '[^'\n]{1,300}' could not be realised/
 
-export const NOT_VALID: readonly Clue[] = [["path '", "' is not valid"]]
+export const NOT_VALID: readonly Clue[] = [/^path '[^'\n]{1,300}' is not valid/]
 
 const NO_FLAKE: readonly Clue[] = [
   'does not appear to be a git repository',
@@ -126,10 +134,23 @@ export const RULES: readonly Rule[] = [
   ['FetchFailed', NETWORK],
   [
     'StorePathMissing',
-    [...LACKS_REFERENCE, 'is required, but there is no substituter that can build it', 'know how to build these paths'],
+    [
+      LACKS_REFERENCE,
+      /^path '[^'\n]{1,300}' is required, but there is no substituter that can build it/,
+      /^don't know how to build these paths/,
+    ],
   ],
   ['FlakeNotFound', NO_FLAKE],
   ['FetchFailed', ["unable to download '"]],
   ...BUILD_RULES.slice(2),
-  ['BuildInterrupted', ['interrupted by the user', ...NOT_VALID]],
+  ['BuildInterrupted', [/^interrupted by the user/, ...NOT_VALID]],
 ]
+
+const OF_FETCHES = ['FlakeNotFound', 'FetchFailed']
+
+export const RULES_OF_BUILDS = RULES.filter(([code]) => !OF_FETCHES.includes(code))
+
+/** Where nothing is evaluated, and what nix says is of derivations, only its own words for a download make a failure one. */
+export function isOfDownload(text: string): boolean {
+  return /^(?:unable to download|Failed to (?:open archive|fetch)|cannot download)/.test(text)
+}

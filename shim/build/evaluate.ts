@@ -47,6 +47,11 @@ export function evaluationArgs(recipe: FlakeRecipe, { url, leadingDot }: FlakeAd
   return ['eval', '--json', ...(leadingDot ? [`${url}#.`] : withoutDot(url)), '--apply', lookupExpression(recipe)]
 }
 
+/** Arguments of nix that fetch a flake and all of its inputs, and evaluate none of them. */
+export function fetchAllArgs(url: string): string[] {
+  return ['flake', 'archive', url]
+}
+
 /**
  * All outputs of a flake, without a leading dot. An empty attribute name at the end of a path is no part of it. Prefixes are tried
  * first: `packages.SYSTEM` and `legacyPackages.SYSTEM`, which is why the system is none that a flake has. What is built during

@@ -6,11 +6,13 @@ import {
   GIT_FAILED,
   GIT_RULES,
   hasClue,
+  isOfDownload,
   isWriteRefused,
   judge,
   LOCK_OUTDATED,
   NOT_VALID,
   RULES,
+  RULES_OF_BUILDS,
 } from './clues.ts'
 import { type FailedBuilder, findCause, isFixedOutput, readFailedBuilder } from './failed-builder.ts'
 import type { NixError } from './journal.ts'
@@ -28,6 +30,8 @@ export interface FailedRun {
   readonly stage: 'evaluating' | 'building'
   /** In bytes. */
   readonly maxEvalMemory: number
+  /** Nix failed while it evaluated, in words that the flake may have chosen: they decide nothing. */
+  readonly isDoubted?: boolean
   readonly exit: Pick<NixExit, 'exitCode' | 'killedBy'>
   readonly errors: readonly NixError[]
   readonly foreign: readonly string[]
@@ -81,7 +85,7 @@ export function explainFailedQuery(query: FailedQuery): ShimError {
   return explainNix(query, { what, cause, found, otherwise: 'BuildInterrupted' })
 }
 
-export type FailedQuery = Pick<FailedRun, 'stateDir' | 'exit' | 'errors' | 'foreign' | 'ignored'>
+export type FailedQuery = Pick<FailedRun, 'stateDir' | 'exit' | 'errors' | 'foreign' | 'ignored'> & Partial<FailedRun>
 
 /** Who is killed from outside, for want of memory or at a shutdown, is not at fault. */
 const KILLED = /^due to signal (?:9|15)\b|^with exit code (?:137|143)\b/
@@ -92,7 +96,7 @@ function explainBuilder(run: FailedRun, { drvPath, how, diskFull }: FailedBuilde
   const words =
     tail.length === 0 ? ' It wrote no log.' : ` The end of its log:\n${shorten(tail.join('\n'), MAX_TEXT_LENGTH)}`
   const message = `building ${describeRecipe(run.recipe)} failed: the builder of ${derivation} failed ${how}.${words}\n${pointToLog(run)}`
-  return reviveError(judgeBuilder(drvPath, how, diskFull), message)
+  return reviveError(run.isDoubted ? judgeExit(run) : judgeBuilder(drvPath, how, diskFull), message)
 }
 
 /** Where a person finds all that was written. */
@@ -118,7 +122,8 @@ function explainNix(run: FailedQuery, { what, cause, found, otherwise }: NixFail
   const text = cause ? withoutBody(withoutBuilderLog(unindent(cause.text))) : lastWords(run)
   const isGit = hasClue(text, GIT_FAILED)
   const words = [text, ...(isGit || text === '' ? run.foreign : [])].filter(line => line !== '').join('\n')
-  const code = found ?? judgeWords(run, text, isGit ? words : undefined) ?? otherwise
+  const judged = run.isDoubted ? undefined : (found ?? judgeWords(run, text, isGit ? words : undefined))
+  const code = judged ?? otherwise
   return reviveError(code, `${what}: ${explainWords(run, code, words)}`)
 }
 
@@ -129,8 +134,10 @@ function lastWords({ exit, foreign }: FailedQuery): string {
   return what?.trim() ?? ''
 }
 
-function judgeWords({ stateDir }: FailedQuery, text: string, git: string | undefined): ErrorCode | undefined {
-  if (isStateRefused(stateDir, text)) return 'StateDirNotWritable'
+function judgeWords({ stateDir, stage }: FailedQuery, text: string, git: string | undefined): ErrorCode | undefined {
+  // The build user must be able to reach its folders: a parent of the state folder may be in its way.
+  if (isWriteRefused(text, `${stateDir}/`)) return 'StateDirNotWritable'
+  if (stage !== 'evaluating' && !isOfDownload(text)) return judge(text, RULES_OF_BUILDS)
   if (git !== undefined) return judge(git, GIT_RULES)
   return judge(text, RULES) ?? (isMissingPath(text) ? 'FlakeNotFound' : undefined)
 }
@@ -152,11 +159,6 @@ function explainWords({ exit, ignored = [] }: FailedQuery, code: ErrorCode, word
 }
 
 const NO_CREDENTIALS = '(a private source answers so, too, if the node has no credentials for it, or wrong ones)'
-
-/** The build user must be able to reach its folders: a parent of the state folder may be in its way. */
-function isStateRefused(stateDir: string, words: string): boolean {
-  return words.split('\n').some(line => line.includes(`${stateDir}/`) && isWriteRefused(line))
-}
 
 /** The flake itself, and no file that it lacks in its own source. */
 function isMissingPath(text: string): boolean {

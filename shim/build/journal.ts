@@ -17,7 +17,7 @@ export interface Journal {
   readonly errors: readonly NixError[]
   /** Settings that nix said it ignores. */
   readonly ignored: readonly string[]
-  /** The last lines that other programs wrote to nix's standard error. */
+  /** The last lines that other programs wrote to nix's standard error, without those that git repeats of a server. */
   readonly foreign: readonly string[]
   /** The last lines of a builder's log, of the latest builder unless told otherwise. */
   builderTail(derivation?: string): readonly string[]
@@ -66,7 +66,7 @@ export function createJournal(log: RunLog, onProgress: (progress: BuildProgress)
           if (entry.severity === 'warning') noteIgnored(ignored, entry.text)
           return log.write(`${entry.severity}: ${entry.text}`)
         case 'foreign':
-          pushBounded(foreign, copyTail(entry.line), MAX_TAIL_LINES)
+          if (!entry.line.startsWith(OF_SERVER)) pushBounded(foreign, copyTail(entry.line), MAX_TAIL_LINES)
           return log.write(entry.line)
         case 'building':
         case 'fetching':
@@ -75,6 +75,9 @@ export function createJournal(log: RunLog, onProgress: (progress: BuildProgress)
     },
   }
 }
+
+/** How git repeats what a server wrote into its error page. */
+const OF_SERVER = 'remote:'
 
 /** As a client tells of itself, and a daemon of its client. */
 const IGNORED = /^(?:warning: )?(ignoring (?:untrusted substituter|the client-specified setting) .{1,300})/

@@ -67,7 +67,7 @@ async function onlyThere(paths: readonly string[]): Promise<string[]> {
 async function askNix(setup: QuerySetup, paths: readonly string[], query: PathQuery): Promise<readonly PathInfo[]> {
   const found = new Map<string, PathInfo>()
   for (const question of questionsOf(paths))
-    for (const info of readPathInfo(await ask(setup, question, query))) found.set(info.path, info)
+    for (const info of await readPathInfo(await ask(setup, question, query))) found.set(info.path, info)
   const size = createClosureSize()
   for (const info of found.values()) size.add(info)
   return [...found.values()]

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { chown, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { hasCode } from '../error-code.ts'
 import { findFairExcess, type Holding, type Room } from '../fair-excess.ts'
 import { SYSTEM_PATH } from '../system-path.ts'
 import type { BuildUser } from './build-user.ts'
@@ -46,23 +47,32 @@ export function findExcess(caches: readonly CacheEntry[], room: Room, now = Date
 /** What is to be removed has such a name, so that nobody takes it for a cache if that is interrupted. */
 const DOOMED = 'doomed-'
 
-/** Removes a cache; false when it is in use. */
-export async function removeCache({ dir, user, inTurn, isUsed }: Pruning, name: string): Promise<boolean> {
-  const doomed = join(dir, `${DOOMED}${randomUUID()}`)
-  const isAside = await inTurn(async () => {
-    if (isUsed(name)) return false
-    await rename(join(dir, name), doomed)
-    return true
-  })
-  if (isAside) await removeTree(doomed, user)
-  return isAside
+/** Has a cache removed by the next sweep; false when it is in use. */
+export function setAside({ dir, inTurn, isUsed }: Pruning, name: string): Promise<boolean> {
+  return inTurn(async () => !isUsed(name) && doom(dir, name))
 }
 
-/** The names of the caches that there are; what an interrupted removal has left goes. */
-export async function listCaches({ dir, user }: Pick<Pruning, 'dir' | 'user'>): Promise<string[]> {
-  const names = await readdir(dir)
-  for (const name of names.filter(isDoomed)) await removeTree(join(dir, name), user)
-  return names.filter(name => !isDoomed(name))
+/** Nobody else may find that out or change it meanwhile: whether it is in use. */
+export async function doom(dir: string, name: string): Promise<true> {
+  await rename(join(dir, name), join(dir, `${DOOMED}${randomUUID()}`)).catch(isGone)
+  return true
+}
+
+/** An administrator was quicker. */
+function isGone(error: unknown): void {
+  if (!hasCode(error, 'ENOENT')) throw error
+}
+
+/** Removes what was set aside, by an earlier shim as well. What cannot be removed is tried again the next time. */
+export async function removeDoomed({ dir, user }: Pick<Pruning, 'dir' | 'user'>): Promise<void> {
+  const names = (await readdir(dir)).filter(isDoomed)
+  const results = await Promise.allSettled(names.map(name => removeTree(join(dir, name), user)))
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}
+
+/** The names of the caches that there are. */
+export async function listCaches(dir: string): Promise<string[]> {
+  return (await readdir(dir)).filter(name => !isDoomed(name))
 }
 
 function isDoomed(name: string): boolean {
@@ -72,7 +82,7 @@ function isDoomed(name: string): boolean {
 /** Bytes that a cache takes. What cannot be measured in time is taken for too big. */
 export async function measureCache(path: string): Promise<number> {
   try {
-    return parseSum((await run('du', ['-sk', '--', path], {})).stdout)
+    return parseSum((await run('du', ['-sk', '--', path], { timeout: MEASURE_LIMIT_MS })).stdout)
   } catch (error) {
     if (!(error instanceof Error) || !('stdout' in error)) throw error
     // Of a cache in use, files may vanish meanwhile: the sum is told nevertheless.
@@ -89,12 +99,13 @@ async function removeTree(path: string, { uid, gid }: Pruning['user']): Promise<
   if (uid === undefined || gid === undefined) return rm(path, { recursive: true, force: true })
   await chown(path, uid, gid)
   // It fails at the folder itself, which is in one of root's.
-  await run('rm', ['-rf', '--', path], { uid, gid }).catch(() => {})
+  await run('rm', ['-rf', '--', path], { uid, gid, timeout: REMOVE_LIMIT_MS }).catch(() => {})
   await rmdir(path)
 }
 
-const LIMIT_MS = 300_000
+const MEASURE_LIMIT_MS = 120_000
+const REMOVE_LIMIT_MS = 300_000
 
-function run(program: string, args: readonly string[], as: { uid?: number; gid?: number }) {
-  return promisify(execFile)(program, args, { ...as, env: { PATH: SYSTEM_PATH }, cwd: '/', timeout: LIMIT_MS })
+function run(program: string, args: readonly string[], options: { uid?: number; gid?: number; timeout: number }) {
+  return promisify(execFile)(program, args, { ...options, env: { PATH: SYSTEM_PATH }, cwd: '/' })
 }

@@ -22,14 +22,23 @@ const ROOM = { count: 400, bytes: 1024 ** 3 }
 const FLUSH_LENGTH = 32_768
 const FLUSH_AFTER_MS = 200
 
-/** Those of earlier versions name no owner. */
-const LOG_NAME = /^((\d{8})T(\d{6})Z(?:-([0-9a-f]{8}))?-[0-9a-f]{8})\.log(?:\.1)?$/
+/** Those of earlier versions name no owner, or one with eight digits. */
+const LOG_NAME = /^((\d{8})T(\d{6})Z((?:-[0-9a-f]{20}){1,3}|-[0-9a-f]{8})?-[0-9a-f]{8})\.log(?:\.1)?$/
 
-/** Ids sort by time, and tell on whose account the log is: `20260131T235959Z-5e6f7a8b-0a1b2c3d`. */
-export function createRunId(now: Date, owner: string): string {
+/** A name for which this comes out as for another cannot be found by trying. */
+const ACCOUNT_LENGTH = 20
+/** Of those who share a run. More would make names too long. */
+const MAX_ACCOUNTS = 3
+
+/** Ids sort by time, and tell on whose account the log is: `20260131T235959Z-5e6f7a8b9c0d1e2f3a4b-0a1b2c3d`. */
+export function createRunId(now: Date, owners: readonly string[]): string {
   const time = now.toISOString().replace(/\.\d+/, '').replace(/[-:]/g, '')
-  const account = createHash('sha256').update(owner).digest('hex').slice(0, 8)
-  return `${time}-${account}-${randomBytes(4).toString('hex')}`
+  const accounts = owners.slice(0, MAX_ACCOUNTS).map(accountOf)
+  return [time, ...accounts, randomBytes(4).toString('hex')].join('-')
+}
+
+function accountOf(owner: string): string {
+  return createHash('sha256').update(owner).digest('hex').slice(0, ACCOUNT_LENGTH)
 }
 
 /** Opens `<dir>/<runId>.log`. */
@@ -90,9 +99,10 @@ interface RunFiles {
 async function listLogs(dir: string): Promise<RunFiles[]> {
   const runs = new Map<string, RunFiles>()
   for (const name of await readdir(dir)) {
-    const [, runId, date, time, owner = ''] = LOG_NAME.exec(name) ?? []
+    const [, runId, date, time, accounts = ''] = LOG_NAME.exec(name) ?? []
     if (runId === undefined) continue
-    const run = runs.get(runId) ?? { names: [], owners: [owner], usedAt: Number(`${date}${time}`), bytes: 0 }
+    const owners = accounts.split('-').slice(1)
+    const run = runs.get(runId) ?? { names: [], owners, usedAt: Number(`${date}${time}`), bytes: 0 }
     run.names.push(name)
     // Another run may do the same at this moment.
     run.bytes += (await stat(join(dir, name)).catch(() => ({ size: 0 }))).size

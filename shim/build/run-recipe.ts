@@ -4,7 +4,8 @@ import { FinalError, RetryableError, ShimError, toShimError } from '../errors.ts
 import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { daemonSocket } from './daemon-path-info.ts'
-import { evaluationArgs, type FlakeAddress, readEvaluation } from './evaluate.ts'
+import { evaluateDoubted } from './doubted-evaluation.ts'
+import { evaluationArgs, type FlakeAddress, fetchAllArgs, readEvaluation } from './evaluate.ts'
 import { explainFailure, type FailedRun, pointToLog } from './failure.ts'
 import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
@@ -71,8 +72,7 @@ export async function withNix<Result extends { readonly storePath: string }>(
   call: BuildCall,
   work: (run: Run, nix: CallNix) => Promise<Result>,
 ): Promise<Result> {
-  const [owner = ''] = call.owners.current()
-  const runId = createRunId(new Date(), owner)
+  const runId = createRunId(new Date(), call.owners.current())
   const logger = setup.logger.child({ runId, ...recipeFields(recipe) })
   const log = openRunLog(setup.dir.logs, runId, logger)
   const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
@@ -90,10 +90,19 @@ export async function withNix<Result extends { readonly storePath: string }>(
     onWait,
     limitMs: setup.nix.daemonWaitMs,
   })
-  const nix: CallNix = (stage, args) => outlive(() => callNix(setup, recipe, { ...run, log, timeLimit, stage, args }))
+  const once: CallNix = (stage, args, more) => callNix(setup, recipe, { ...run, log, timeLimit, stage, args, ...more })
+  const nix: CallNix = (stage, args, more) => outlive(() => once(stage, args, more))
+  const evaluate = (flakeUrl: string, args: readonly string[]) =>
+    outlive(() =>
+      evaluateDoubted({
+        evaluate: more => once('evaluating', args, more),
+        fetchAll: async () => void (await once('evaluating', fetchAllArgs(flakeUrl))),
+        signal,
+      }),
+    )
   logger.info({ image: recipe.image, namespaces: call.owners.current() }, `${what} started`)
   try {
-    const result = await work(run, nix)
+    const result = await work({ ...run, evaluate }, nix)
     logger.info({ storePath: result.storePath }, `${what} done`)
     return result
   } catch (error) {
@@ -108,28 +117,36 @@ export async function withNix<Result extends { readonly storePath: string }>(
 
 interface Run extends BuildCall {
   readonly runId: string
+  /** Runs a nix that evaluates the flake. */
+  evaluate(flakeUrl: string, args: readonly string[]): Promise<string>
 }
 
-type CallNix = (stage: FailedRun['stage'], args: readonly string[]) => Promise<string>
+type CallNix = (
+  stage: FailedRun['stage'],
+  args: readonly string[],
+  more?: Pick<FailedRun, 'isDoubted'>,
+) => Promise<string>
 
 type Made = Omit<SavedResult, 'runId'>
 
-function make(setup: NixSetup, recipe: Recipe, { runId, onProgress, signal }: Run, nix: CallNix): Promise<Made> {
+function make(setup: NixSetup, recipe: Recipe, run: Run, nix: CallNix): Promise<Made> {
+  const { runId, onProgress, signal } = run
   if (!isFlakeRecipe(recipe)) {
     onProgress({ phase: 'fetching', doneBytes: 0, expectedBytes: 0 })
     return fetchStorePath(setup, recipe, signal, nix)
   }
   onProgress({ phase: 'evaluating', runId })
-  return buildPackage(setup, recipe, signal, nix)
+  return buildPackage(setup, recipe, run, nix)
 }
 
-async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, signal: AbortSignal, nix: CallNix): Promise<Made> {
+async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, run: Run, nix: CallNix): Promise<Made> {
+  const { signal } = run
   const { results, user } = setup
   const { leadingDot } = setup.nix
   const { flake, packageName } = recipe
   if (flake.content) checkContent(recipe, flake.content, await nix('evaluating', prefetchArgs(flake.content)))
   const url = await urlForNix(flake, user, signal)
-  const derivation = readEvaluation(recipe, await evaluate(recipe, { url, leadingDot }, nix))
+  const derivation = readEvaluation(recipe, await evaluate(recipe, { url, leadingDot }, run, nix))
   const link = await results.prepareLink(recipeKey(recipe))
   const { output, package: hints } = derivation
   const stdout = await nix('building', realisationArgs(derivation, link))
@@ -138,13 +155,13 @@ async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, signal: AbortS
 }
 
 /** A nix that knows no leading dot fails, too, for a `legacyPackages` that throws, which is none of the recipe's business. */
-async function evaluate(recipe: FlakeRecipe, address: FlakeAddress, nix: CallNix): Promise<string> {
+async function evaluate(recipe: FlakeRecipe, address: FlakeAddress, run: Run, nix: CallNix): Promise<string> {
   try {
-    return await nix('evaluating', evaluationArgs(recipe, address))
+    return await run.evaluate(address.url, evaluationArgs(recipe, address))
   } catch (error) {
     if (address.leadingDot || !(error instanceof ShimError) || error.code !== 'EvaluationFailed') throw error
     const lockedUrl = readLockedUrl(address.url, await nix('evaluating', lockArgs(address.url)))
-    return await nix('evaluating', lockedEvaluationArgs(recipe, lockedUrl))
+    return await run.evaluate(lockedUrl, lockedEvaluationArgs(recipe, lockedUrl))
   }
 }
 
@@ -161,7 +178,7 @@ async function fetchStorePath(
   return { storePath: recipe.storePath, output: 'out' }
 }
 
-interface NixCall extends Run {
+interface NixCall extends Omit<Run, 'evaluate'>, Pick<FailedRun, 'isDoubted'> {
   readonly log: RunLog
   /** Aborted when the run has taken too long. */
   readonly timeLimit: AbortSignal
@@ -186,7 +203,7 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
   if (exit.exitCode === 0) return stdout
   if (signal.aborted) throw explainAbort(recipe, aborted)
   const { errors, foreign, builderTail } = journal
-  const known = { errors, foreign, builderTail, ignored: journal.ignored }
+  const known = { errors, foreign, builderTail, ignored: journal.ignored, isDoubted: call.isDoubted ?? false }
   throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
 }
 

@@ -1,25 +1,25 @@
-import { createHmac, randomBytes } from 'node:crypto'
-import { chmod, chown, mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, chown, mkdir, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { hasCode } from '../error-code.ts'
 import type { Room } from '../fair-excess.ts'
-import { lazy } from '../lazy.ts'
-import { readOwnFile } from '../own-file.ts'
 import type { Owners } from '../owners.ts'
+import { createCacheAccounts } from './account-caches.ts'
 import type { BuildUser } from './build-user.ts'
-import { openCacheLedger } from './cache-ledger.ts'
+import { type CacheNames, cacheNames, nameOfGeneration, readSecret } from './cache-names.ts'
 import { createOneByOne } from './one-by-one.ts'
-import { findExcess, listCaches, measureCache, removeCache, roomForCaches } from './prune-caches.ts'
-import { isFlakeRecipe, isLocked, type Recipe } from './recipe.ts'
+import { doom, listCaches, type Pruning, roomForCaches } from './prune-caches.ts'
+import { isLocked, type Recipe } from './recipe.ts'
 import { guardState, type StateDir } from './state-dir.ts'
+import { tidyClones } from './tidy-clones.ts'
 
 /**
  * What nix and git remember, apart for each flake URL: nix takes what anybody has served for a commit of any forge for the content
  * of that commit, so that a flake could give others their inputs. Git's clones, of which commits are found by their hashes alone, are
- * shared by all revisions of a source; but refs are believed, so that each URL with a ref has a clone of its own. A cache belongs to the build user while a run needs it, and to root at all other times. Runs of two sources may
- * overlap: then neither knows what the other's folders are called.
+ * shared by all revisions of a source; but refs are believed, so that each URL with a ref has a clone of its own. A cache belongs to
+ * the build user while a run needs it, and to root at all other times. Runs of two sources may overlap: then neither knows what the
+ * other's folders are called. What a run that failed or was killed has left in a clone is tidied before the next one.
  */
 export interface SourceCaches {
   /** Runs a task with the user that has the recipe's cache in its environment. It is kept on account of the owners. */
@@ -44,7 +44,6 @@ export interface SourceCachesOptions {
  * cache know commits that it will have later.
  */
 const UNLOCKED_MS = 3_600_000
-/** Not at once: whoever used the cache goes on now. */
 const ACCOUNT_AFTER_MS = 500
 
 export function createSourceCaches({
@@ -56,29 +55,38 @@ export function createSourceCaches({
   accountAfterMs = ACCOUNT_AFTER_MS,
 }: SourceCachesOptions): SourceCaches {
   const inTurn = createOneByOne()
-  const account = createOneByOne()
   const uses = new Map<string, number>()
+  const untidy = new Set<string>()
+  const warn = (err: unknown) => logger.warn({ err }, 'tidying the caches of sources failed')
   const pruning = { dir, user, inTurn, isUsed: (name: string) => uses.has(name) }
-  const openLedger = lazy(async () => openCacheLedger(root, dir, await listCaches(pruning)))
+  const accounts = createCacheAccounts({ root, pruning, room, afterMs: accountAfterMs, warn })
   let areClosed = false
 
-  const open = ({ name, clones }: CacheNames) =>
-    inTurn(async () => {
-      if (!areClosed) await closeAll(dir)
+  const open = async (recipe: Recipe) => {
+    const wanted = cacheNames(recipe, await inTurn(() => readSecret(root)))
+    return inTurn(async () => {
+      if (!areClosed) for (const left of await closeAll(dir, user)) untidy.add(left)
       areClosed = true
-      const path = join(dir, name)
-      const clonesPath = clones === undefined ? undefined : join(dir, clones)
-      if (clonesPath !== undefined) {
-        await makeFolder(clonesPath)
-        await give(clonesPath, user)
+      const name = isLocked(recipe) ? wanted.name : await findYoung(wanted.name)
+      const names = namesIn({ ...wanted, name })
+      try {
+        await lendOut({ dir, user }, { ...wanted, name })
+      } catch (error) {
+        for (const lent of names) if (!uses.has(lent)) await takeBack(join(dir, lent)).catch(() => {})
+        throw error
       }
-      const isNew = await makeFolder(path)
-      // While it is root's alone: its user may put anything in the place of what it finds.
-      if (isNew && clonesPath !== undefined) await linkClones(path, clonesPath, user)
-      await give(path, user)
-      for (const used of namesIn({ name, clones })) uses.set(used, (uses.get(used) ?? 0) + 1)
-      return path
+      for (const used of names) uses.set(used, (uses.get(used) ?? 0) + 1)
+      return names
     })
+  }
+  /** What is too old goes, unless it is in use: then another one is begun. */
+  const findYoung = async (name: string) => {
+    for (let generation = 0; ; generation += 1) {
+      const candidate = nameOfGeneration(name, generation)
+      if (!(await isOlderThan(unlockedMs, join(dir, candidate)))) return candidate
+      if (!uses.has(candidate) && (await doom(dir, candidate))) return candidate
+    }
+  }
   const close = (name: string) =>
     inTurn(async () => {
       const left = (uses.get(name) ?? 1) - 1
@@ -86,76 +94,74 @@ export function createSourceCaches({
       uses.delete(name)
       await takeBack(join(dir, name))
     })
-  const settle = (name: string, owners: readonly string[]) =>
-    account(async () => {
-      const ledger = await openLedger()
-      ledger.note({ name, owners, bytes: await measureCache(join(dir, name)) })
-      for (const excess of findExcess(ledger.entries(), await room(dir)))
-        if (await removeCache(pruning, excess.name).catch(isGone)) ledger.forget(excess.name)
-      await ledger.save()
-    })
-  const forgetOld = async (name: string) => {
-    const made = await stat(join(dir, name)).then(({ birthtimeMs }) => birthtimeMs, isGone)
-    if (typeof made === 'number' && Date.now() - made >= unlockedMs) await removeCache(pruning, name)
+  const tidy = async (names: readonly string[]) => {
+    for (const name of names.filter(name => untidy.has(name))) {
+      // First: another run may fail meanwhile.
+      untidy.delete(name)
+      try {
+        for (const folder of foldersWithClones(join(dir, name))) if (!(await tidyClones(folder, user))) untidy.add(name)
+      } catch (error) {
+        untidy.add(name)
+        warn(error)
+      }
+    }
   }
-  const accounting = new Set<Promise<void>>()
-  const settleLater = (name: string, owners: readonly string[]) => {
-    const done = delay(accountAfterMs)
-      .then(() => settle(name, owners))
-      .catch(warn)
-      .finally(() => accounting.delete(done))
-    accounting.add(done)
-  }
-  const warn = (err: unknown) => logger.warn({ err }, 'tidying the caches of sources failed')
   return {
     async use(recipe, owners, task) {
-      const names = cacheNames(recipe, await guardState(root, () => inTurn(() => readSecret(root))))
-      const path = await guardState(root, async () => {
-        if (!isLocked(recipe)) await forgetOld(names.name)
-        return open(names)
-      })
+      const names = await guardState(root, () => open(recipe))
+      const [name = ''] = names
       try {
-        return await task({ ...user, env: { ...user.env, XDG_CACHE_HOME: path } })
+        await tidy(names)
+        return await task({ ...user, env: { ...user.env, XDG_CACHE_HOME: join(dir, name) } })
+      } catch (error) {
+        // Git may have been killed, or have found what a killed one left.
+        for (const used of names) untidy.add(used)
+        throw error
       } finally {
-        for (const name of namesIn(names)) {
-          await close(name).catch(warn)
-          settleLater(name, owners.current())
+        await tidy(names)
+        for (const used of names) {
+          await close(used).catch(warn)
+          accounts.note(used, owners.current())
         }
       }
     },
-    settled: async () => void (await Promise.all(accounting)),
+    settled: accounts.settled,
   }
-}
-
-/** Folders of a recipe's cache. */
-interface CacheNames {
-  readonly name: string
-  /** Where git clones of its source lie. */
-  readonly clones: string | undefined
 }
 
 function namesIn({ name, clones }: CacheNames): string[] {
   return clones === undefined ? [name] : [name, clones]
 }
 
-/** All binary caches are one source: nix remembers what they have. */
-function cacheNames(recipe: Recipe, secret: string): CacheNames {
-  const nameOf = (key: string) => createHmac('sha256', secret).update(key).digest('hex')
-  if (!isFlakeRecipe(recipe)) return { name: nameOf('store paths'), clones: undefined }
-  const { scheme, source, url } = recipe.flake
-  return {
-    name: nameOf(`flake ${url}`),
-    clones: scheme.startsWith('git+') ? nameOf(`clones ${source} ${refsIn(url)}`) : undefined,
+/** Of either kind: where clones lie in a folder of clones, and in a cache. */
+function foldersWithClones(path: string): string[] {
+  return [path, join(path, 'nix'), join(path, 'nix', CLONES)]
+}
+
+async function isOlderThan(ageMs: number, path: string): Promise<boolean> {
+  const made = await stat(path).then(
+    ({ birthtimeMs }) => birthtimeMs,
+    error => {
+      if (hasCode(error, 'ENOENT')) return undefined
+      throw error
+    },
+  )
+  return made !== undefined && Math.abs(Date.now() - made) >= ageMs
+}
+
+/** Makes what is missing, and gives it to the build user. */
+async function lendOut({ dir, user }: Pick<Pruning, 'dir'> & { user: BuildUser }, names: CacheNames): Promise<void> {
+  const path = join(dir, names.name)
+  const clones = names.clones === undefined ? undefined : join(dir, names.clones)
+  if (clones !== undefined) {
+    await makeFolder(clones)
+    await give(clones, user)
   }
+  const isNew = await makeFolder(path)
+  // While it is root's alone: its user may put anything in the place of what it finds.
+  if (isNew && clones !== undefined) await linkClones(path, clones, user)
+  await give(path, user)
 }
-
-/** What of a URL decides about the refs of its clone. */
-function refsIn(url: string): string {
-  const query = new URLSearchParams(url.split('?')[1])
-  return REF_KEYS.flatMap(key => (query.has(key) ? [`${key}=${query.get(key)}`] : [])).join('&')
-}
-
-const REF_KEYS = ['allRefs', 'ref', 'shallow']
 
 /** Returns whether it was not there. */
 async function makeFolder(path: string): Promise<boolean> {
@@ -176,28 +182,17 @@ async function linkClones(cache: string, clones: string, user: BuildUser): Promi
   await give(folder, user)
 }
 
-const SECRET_BYTES = 32
-
-/** Made once. If it is lost, each source begins a new cache. */
-async function readSecret(root: string): Promise<string> {
-  const file = join(root, 'caches.key')
-  const known = readOwnFile(root, file)
-  if (known) return known
-  const secret = randomBytes(SECRET_BYTES).toString('hex')
-  await rm(file, { force: true })
-  await writeFile(file, secret, { mode: 0o600, flag: 'wx' })
-  return secret
-}
-
-/** A shim that was killed has left them open. */
-async function closeAll(dir: string): Promise<void> {
-  for (const name of await readdir(dir)) await takeBack(join(dir, name))
-}
-
-/** An administrator was quicker. */
-function isGone(error: unknown): boolean {
-  if (hasCode(error, 'ENOENT')) return true
-  throw error
+/** A shim that was killed has left them open. Returns all names: what is in them may be half done. */
+async function closeAll(dir: string, user: BuildUser): Promise<string[]> {
+  const names = await listCaches(dir)
+  for (const name of names) {
+    const path = join(dir, name)
+    const wasOpen = (await stat(path)).uid === user.uid
+    await takeBack(path)
+    // Nix does not sync its databases: after a loss of power they may be damaged. Clones are synced by git.
+    if (wasOpen && existsSync(join(path, 'nix'))) await doom(dir, name)
+  }
+  return names
 }
 
 async function takeBack(path: string): Promise<void> {

@@ -93,12 +93,16 @@ async function isThere(path: string): Promise<boolean> {
 
 /**
  * No program is run to get at a repository. `file` is left for nix, which copies from its own clone; where it is given by a
- * repository, as a submodule's place, git does not take it.
+ * repository, as a submodule's place, git does not take it. Git tidies its clone before it ends: no process of its own stays.
  */
 const GIT_SETTINGS = `[core]
 \thooksPath = /dev/null
 \tfsmonitor = false
 \tattributesFile = /dev/null
+[gc]
+\tautoDetach = false
+[maintenance]
+\tautoDetach = false
 [protocol]
 \tallow = never
 ${['https', 'http', 'ssh', 'git'].map(name => `[protocol "${name}"]\n\tallow = always\n`).join('')}[protocol "file"]

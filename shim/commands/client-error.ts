@@ -1,4 +1,6 @@
+import { accessSync, constants } from 'node:fs'
 import { type ServiceError, status } from '@grpc/grpc-js'
+import { hasCode } from '../error-code.ts'
 import { isErrorCode, RetryableError, reviveError } from '../errors.ts'
 import { ERROR_CODE_HEADER } from '../grpc/status.ts'
 
@@ -7,9 +9,7 @@ export function clientError(error: unknown, socket: string): RetryableError {
   if (!isServiceError(error)) return new RetryableError('Internal', String(error), { cause: error })
   switch (error.code) {
     case status.UNAVAILABLE:
-      return new RetryableError('ShimAway', `no shim answers on ${socket}: is enbi-shim running there? (--socket)`, {
-        cause: error,
-      })
+      return new RetryableError('ShimAway', describeAway(socket), { cause: error })
     case status.UNIMPLEMENTED:
       return new RetryableError(
         'ShimAway',
@@ -21,6 +21,15 @@ export function clientError(error: unknown, socket: string): RetryableError {
     default:
       return new RetryableError('PullFailed', error.details, { cause: toldError(error) })
   }
+}
+
+function describeAway(socket: string): string {
+  try {
+    accessSync(socket, constants.R_OK | constants.W_OK)
+  } catch (error) {
+    if (hasCode(error, 'EACCES')) return `this user may not connect to ${socket}: run the command as root`
+  }
+  return `no shim answers on ${socket}: is enbi-shim running there? (--socket)`
 }
 
 function toldError(error: ServiceError): Error {

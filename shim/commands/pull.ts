@@ -7,6 +7,7 @@ import { decodePullImageResponse, encodePullImage } from '../pull/cri-messages.t
 import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../pull/enbi-messages.ts'
 import { PULL_IMAGE_PATH, WATCH_PATH } from '../pull/paths.ts'
 import { annotationName } from '../recipes/annotations.ts'
+import { storePathRecipe } from '../recipes/store-path-reference.ts'
 import { normaliseFlakeImage } from '../reference.ts'
 import { createPullView } from '../terminal/pull-view.ts'
 import { clientError } from './client-error.ts'
@@ -52,10 +53,9 @@ export async function pull(args: PullArguments, { json, output, signal }: PullIo
 
 /** The shim would speak of the annotations of a pod. */
 function checkArguments({ image, flakeUrl, packageName, system }: PullArguments): void {
-  if (flakeUrl === undefined || packageName === undefined) return
-  check('IMAGE', () => normaliseFlakeImage(image))
-  check('--flake', () => parseFlakeUrl(flakeUrl))
-  check('--package', () => parsePackageName(packageName))
+  check('IMAGE', () => storePathRecipe(image) ?? normaliseFlakeImage(image))
+  if (flakeUrl !== undefined) check('--flake', () => parseFlakeUrl(flakeUrl))
+  if (packageName !== undefined) check('--package', () => parsePackageName(packageName))
   if (system !== undefined) check('--system', () => parseSystem(system))
 }
 

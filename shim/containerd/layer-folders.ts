@@ -71,21 +71,44 @@ export function areLost(layers: readonly LayerFolder[]): Promise<boolean[]> {
   return Promise.all(layers.map(({ path, witness = '' }) => isGone(join(path, witness))))
 }
 
+/** Others that repair the same layer may come first this often. */
+const MAX_TRIES = 10
+
 /** Gives the layer another folder for the one that is lost, unless somebody else has done so. */
 export async function putInPlace(folder: string, lost: LayerFolder): Promise<void> {
   await mkdir(dirname(lost.path), { recursive: true, mode: 0o700 })
-  try {
-    await rename(folder, lost.path)
-  } catch (error) {
-    if (!hasCode(error, 'ENOTEMPTY', 'EEXIST')) throw error
+  for (let tries = 1; !(await takePlace(folder, lost.path)); tries += 1) {
     const [isLost] = await areLost([lost])
     if (!isLost) return
-    // A part of it is left.
-    await rename(lost.path, `${folder}.damaged`)
-    await rename(folder, lost.path)
+    if (tries === MAX_TRIES) throw new Error(`${lost.path} is changed by others again and again`)
+    await putAside(lost, `${folder}.damaged-${tries}`)
   }
 }
 
+/** False when there is something. */
+async function takePlace(folder: string, path: string): Promise<boolean> {
+  try {
+    await rename(folder, path)
+    return true
+  } catch (error) {
+    if (hasCode(error, ...TAKEN)) return false
+    throw error
+  }
+}
+
+/** A part of the layer is left; or somebody else has repaired it just now, and gets it back. */
+async function putAside(lost: LayerFolder, aside: string): Promise<void> {
+  try {
+    await rename(lost.path, aside)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return
+    throw error
+  }
+  const [isLost] = await areLost([{ ...lost, path: aside }])
+  if (!isLost) await takePlace(aside, lost.path)
+}
+
+const TAKEN = ['ENOTEMPTY', 'EEXIST']
 const GONE = ['ENOENT', 'ENOTDIR']
 
 /** Without the promises of Node's: they take as long as the rest, and an image may have a hundred layers. */

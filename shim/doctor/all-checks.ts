@@ -51,7 +51,8 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan):
       ...[checkContainerd(read.containerd), ...checkImageService(read.containerd)],
       ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read), ...checkNames(read)],
       ...[checkState(read), checkCredentials(read)],
-      ...[checkLayers(read), checkImages(read), checkDisk(read), checkCgroup(PROC), ...cluster.checks],
+      ...[checkLayers(read, { env, proc: PROC }), checkImages(read), checkDisk(read)],
+      ...[checkCgroup(PROC), ...cluster.checks],
     ],
     close: () => cluster.close(),
   }

@@ -1,17 +1,30 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
+import { FOLDER_SNAPSHOTTER } from '../containerd/layer-keeper.ts'
+import { canSync, NO_SYNC } from '../containerd/sync-files.ts'
 import { checkLinking } from '../import/check-linking.ts'
 import { createIdentity } from '../import/identity.ts'
-import { type Check, ok, skipped, warning } from './finding.ts'
+import type { NixSurroundings } from './check-nix.ts'
+import { type Check, failed, ok, skipped, warning } from './finding.ts'
 import { isRoot } from './is-root.ts'
 import { probeSocket } from './probe-socket.ts'
+import { shimEnvironment } from './shim-process.ts'
 
 /** How layers of store paths get into containerd. It is tried as the shim does at its start, under a lease that goes with it. */
-export function checkLayers(config: Pick<Config, 'containerd' | 'stateDir' | 'import'>): Check {
+export function checkLayers(
+  config: Pick<Config, 'containerd' | 'stateDir' | 'import'>,
+  { env, proc }: NixSurroundings,
+): Check {
   return {
     name: 'layers',
     async look(signal) {
+      const isSynced = config.containerd.snapshotter === FOLDER_SNAPSHOTTER
+      if (isSynced && !(await canSync({ ...env, ...(await shimEnvironment(proc)) })))
+        return failed(
+          `nothing can be imported: ${NO_SYNC}`,
+          'install GNU coreutils, or have it on the PATH of the shim',
+        )
       if (config.import.layers === 'tar') return ok('as tars, as import.layers says')
       if (!isRoot()) return skipped('only root can try whether files are linked')
       if (!(await stat(config.stateDir).catch(() => undefined))) return skipped('there is no state folder yet')

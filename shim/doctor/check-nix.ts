@@ -6,6 +6,7 @@ import { type BuildUser, idsOf, resolveBuildUser } from '../build/build-user.ts'
 import { daemonSocket } from '../build/daemon-path-info.ts'
 import { layOut } from '../build/state-dir.ts'
 import type { Config } from '../config.ts'
+import { hasCode } from '../error-code.ts'
 import { messageOf } from '../errors.ts'
 import { lazy } from '../lazy.ts'
 import { isOlder } from '../versions.ts'
@@ -40,8 +41,11 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
     return { ...(await resolveBuildUser({ name: null, ...ofNix })), problem: found }
   })
   const run = async (args: readonly string[], signal: AbortSignal) => runNix(nix.command, args, await user(), signal)
-  const askStore = async (signal: AbortSignal) =>
-    (await daemonProblem(await user())) ? {} : readStore(await run([...STORE, '--json'], signal))
+  // More than one check wants these: all begin at the same time, with the same limit.
+  const askVersion = once(signal => run(['--version'], signal))
+  const askStore = once(async signal =>
+    (await daemonProblem(await user())) ? {} : readStore(await run([...STORE, '--json'], signal)),
+  )
   const unlessNoUser = ({ name, look }: Check): Check => ({
     name,
     look: async signal =>
@@ -59,7 +63,7 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
     {
       name: 'nix',
       async look(signal) {
-        const answer = await run(['--version'], signal)
+        const answer = await askVersion(signal)
         if ('problem' in answer) return failed(`nix cannot be run: ${answer.problem}`, INSTALL)
         const version = /(?:^| )(\d+\.\d+\S*)$/.exec(answer.stdout)?.[1] ?? answer.stdout
         if (isOlder(version, OLDEST)) return failed(`nix ${version} is too old`, `upgrade it to ${OLDEST} or newer`)
@@ -69,7 +73,7 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
     {
       name: 'nix flaws',
       async look(signal) {
-        const answer = await run(['--version'], signal)
+        const answer = await askVersion(signal)
         if ('problem' in answer) return skipped('nix cannot be run')
         return judgeFlaws(answer.stdout, (await askStore(signal)).version)
       },
@@ -102,6 +106,14 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
   if (nix.user === null || isRoot())
     return checks.map(check => (WITHOUT_USER.includes(check.name) ? check : unlessNoUser(check)))
   return checks.map(({ name }) => ({ name, look: () => skipped(`only root can become ${nix.user}`) }))
+}
+
+function once<Answer>(ask: (signal: AbortSignal) => Promise<Answer>): (signal: AbortSignal) => Promise<Answer> {
+  let answer: Promise<Answer> | undefined
+  return signal => {
+    answer ??= ask(signal)
+    return answer
+  }
 }
 
 /** Checks that say something where the build user is missing. */
@@ -155,6 +167,7 @@ async function runNix(
     })
     return { stdout: stdout.trim() }
   } catch (error) {
+    if (hasCode(error, 'ENOENT')) return { problem: `there is no program ${command}`, words: '' }
     return { problem: lastLine(error), words: wordsOf(error) }
   }
 }

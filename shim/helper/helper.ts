@@ -1,4 +1,4 @@
-import { createInterface } from 'node:readline'
+import { readLines } from '../build/lines.ts'
 import { giveWay } from './give-way.ts'
 
 export interface HelperCall {
@@ -23,15 +23,24 @@ export async function serveAsHelper(
   const callOff = () => controller.abort()
   process.once('SIGTERM', callOff)
   process.stdout.on('error', callOff)
-  const orders = createInterface(process.stdin).once('close', callOff)
   const rehearsal = setTimeout(() => void rehearse(), REHEARSE_AFTER_MS)
-  const order = await new Promise<string | undefined>(resolve => {
-    orders.once('line', resolve).once('close', () => resolve(undefined))
-  })
+  const order = await readOrder(callOff)
   clearTimeout(rehearsal)
   if (order === undefined) process.exit(1)
   const job: unknown = JSON.parse(order)
   const report = (report: unknown) => void process.stdout.write(`${JSON.stringify(report)}\n`)
   await work(job, { signal: controller.signal, report })
   process.stdout.write('', () => process.exit(0))
+}
+
+/** Longer ones are cut, and fail. In characters. */
+const MAX_ORDER_LENGTH = 16 * 1024 * 1024
+
+/** Undefined when there is none. `onEnd` is called when whoever gives orders has gone. */
+async function readOrder(onEnd: () => void): Promise<string | undefined> {
+  // A line of JSON ends at "\n" alone: other ends of lines may stand in its texts.
+  const lines = readLines(process.stdin, MAX_ORDER_LENGTH)
+  const { value } = await lines.next()
+  void lines.next().then(onEnd, onEnd)
+  return value ?? undefined
 }

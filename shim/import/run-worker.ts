@@ -10,6 +10,8 @@ import { IMPORT_LIMIT_MS } from './under-lease.ts'
 
 /** A cancelled import cleans up behind itself within this, or is ended. */
 const CANCEL_GRACE_MS = 20_000
+/** A process that is ended is gone in no time, unless the kernel waits for something in its name. */
+const END_LIMIT_MS = 5_000
 
 export interface WorkerRun extends Pick<ImportCall, 'signal' | 'onProgress'> {
   readonly queryClosure: QueryClosure
@@ -40,7 +42,15 @@ export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun):
     }
     const cancel = () => {
       order({ kind: 'cancel' })
-      timers.push(setTimeout(() => worker.kill('SIGKILL'), CANCEL_GRACE_MS))
+      timers.push(setTimeout(kill, CANCEL_GRACE_MS))
+    }
+    const kill = () => {
+      worker.kill('SIGKILL')
+      timers.push(setTimeout(giveUp, END_LIMIT_MS))
+    }
+    const giveUp = () => {
+      crash ??= new Error('its process cannot be ended; look whether a disk of the node hangs')
+      end(undefined)
     }
     const expire = () => {
       crash = new Error(`it took longer than ${IMPORT_LIMIT_MS / 60_000} minutes`)
@@ -48,7 +58,7 @@ export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun):
     }
     const told = (message: unknown) => {
       const parsed = v.safeParse(reportSchema, message)
-      if (!parsed.success) return void worker.kill('SIGKILL')
+      if (!parsed.success) return kill()
       const report = parsed.output
       if (report.kind === 'progress') onProgress(report.progress)
       else if (report.kind === 'leaseEnded') onLeaseEnded()

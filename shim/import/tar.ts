@@ -80,7 +80,7 @@ function isRoot(name: string): boolean {
 }
 
 function safeName(name: string): string {
-  const clean = posix.normalize(name).replace(/\/$/, '')
+  const clean = withoutSlash(posix.normalize(name))
   if (name.startsWith('/')) throw archiveInvalid(`holds an absolute name: ${quote(name)}`)
   if (name.split('/').includes('..')) throw archiveInvalid(`holds a name with "..": ${quote(name)}`)
   if (name === '' || clean === '.' || name.includes('\0'))
@@ -88,12 +88,16 @@ function safeName(name: string): string {
   return clean
 }
 
+function withoutSlash(name: string): string {
+  return name.replace(/\/$/, '')
+}
+
 /** What a symlink names, from the root of the archive. */
 function symlinkTarget({ name, linkname: target }: Header): string {
   const resolved = posix.join(posix.dirname(name), target)
   if (target === '' || target.startsWith('/') || resolved === '..' || resolved.startsWith('../'))
     throw archiveInvalid(`holds a symlink out of the archive: ${quote(name)} -> ${quote(target)}`)
-  return posix.normalize(resolved)
+  return withoutSlash(resolved)
 }
 
 function damaged(cause: unknown): ShimError {

@@ -7,7 +7,7 @@ import { createSpares } from '../helper/spares.ts'
 
 /** Helper processes for imports, one for each that runs: what they read comes from strangers, see ../helper/run-helper.ts. */
 export interface Workers {
-  /** Runs `use` with a process that nobody else has. */
+  /** Runs `use` with a process that nobody else has. One in which it has failed is not used again, whatever it has been left with. */
   withWorker<T>(use: (worker: ChildProcess) => Promise<T>): Promise<T>
 }
 
@@ -27,12 +27,22 @@ export function createWorkers(): Workers {
     async withWorker(use) {
       const worker = spares.take()
       try {
-        return await use(worker)
-      } finally {
+        const result = await use(worker)
         if (worker.connected) spares.keep(worker)
+        return result
+      } catch (error) {
+        discard(worker)
+        throw error
       }
     },
   }
+}
+
+/** One that hangs in the kernel does not end, and keeps nobody from ending. */
+function discard(worker: ChildProcess): void {
+  worker.kill('SIGKILL')
+  worker.unref()
+  worker.channel?.unref()
 }
 
 function start(): ChildProcess {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { ServerHttp2Stream } from 'node:http2'
 import { toShimError } from '../errors.ts'
-import { encodeMessage, type GrpcStatus, STATUS } from '../grpc/status.ts'
+import { ERROR_CODE_HEADER, encodeMessage, type GrpcStatus, STATUS } from '../grpc/status.ts'
 import type { StreamHandler } from './contract.ts'
 import { single } from './headers.ts'
 import { answerStatus, HEADERS_THEN_TRAILERS, type Incoming, sendTrailers } from './incoming.ts'
@@ -36,7 +36,8 @@ export function serveStream(incoming: Incoming, { handler, onEnd, onRelease }: S
       await writeItems(call, handler(call.toUnaryCall(request)))
       finish({ code: STATUS.OK, message: '' })
     } catch (error) {
-      finish({ code: STATUS.UNKNOWN, message: toShimError(error).message })
+      const { message, code: errorCode } = toShimError(error)
+      finish({ code: STATUS.UNKNOWN, message, errorCode })
     }
   })
   return call
@@ -54,8 +55,11 @@ async function writeItems(call: OwnCall, items: AsyncIterable<Buffer>): Promise<
   }
 }
 
-function endWithTrailers(stream: ServerHttp2Stream, { code, message }: GrpcStatus): void {
-  const details = message === '' ? {} : { 'grpc-message': encodeMessage(message) }
+function endWithTrailers(stream: ServerHttp2Stream, { code, message, errorCode }: GrpcStatus): void {
+  const details = {
+    ...(message === '' ? {} : { 'grpc-message': encodeMessage(message) }),
+    ...(errorCode === undefined ? {} : { [ERROR_CODE_HEADER]: errorCode }),
+  }
   stream.on('wantTrailers', () => sendTrailers(stream, { 'grpc-status': String(code), ...details }))
   stream.end()
 }

@@ -8,7 +8,8 @@ export function createJsonView({ image, output }: PullViewOptions): PullView {
     progress: write,
     done: imageId => write({ phase: 'done', image, imageId }),
     failed(error) {
-      const { code, retryable, message } = error.cause instanceof ShimError ? error.cause : error
+      const { code, retryable, message } =
+        error.code === 'PullFailed' && error.cause instanceof ShimError ? error.cause : error
       write({ phase: 'failed', image, code, retryable, message })
     },
     close() {},

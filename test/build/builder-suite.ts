@@ -5,7 +5,7 @@ import type { PathInfo } from '../../shim/build/contract.ts'
 import { recipeKey } from '../../shim/build/recipe.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
-import { startHttpServer } from './http-server.ts'
+import { ERROR_PAGE, startHttpServer } from './http-server.ts'
 import { describeOutputs } from './outputs-cases.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from './remote-builder.ts'
 
@@ -256,15 +256,19 @@ export function describeBuilds({
       const { origin } = server
       const options = { 'download-attempts': '1' }
       await using once = startBuilder(bed, { nix: { command: nix, options } })
-      for (const [url, code] of [
-        [`${origin}/404/a.tar.gz`, 'FlakeNotFound'],
-        [`${origin}/503/a.tar.gz`, 'FetchFailed'],
-        [`git+${origin}/404/a`, 'FlakeNotFound'],
-        [`git+${origin}/503/a`, 'FetchFailed'],
-        ['git+http://127.0.0.1:1/a', 'FetchFailed'],
-        ['http://127.0.0.1:1/a.tar.gz', 'FetchFailed'],
+      for (const [url, code, mayBePrivate] of [
+        [`${origin}/404/a.tar.gz`, 'FlakeNotFound', true],
+        [`${origin}/503/a.tar.gz`, 'FetchFailed', false],
+        [`git+${origin}/404/a`, 'FlakeNotFound', true],
+        [`git+${origin}/401/a`, 'FlakeNotFound', true],
+        [`git+${origin}/503/a`, 'FetchFailed', false],
+        ['git+http://127.0.0.1:1/a', 'FetchFailed', false],
+        ['http://127.0.0.1:1/a.tar.gz', 'FetchFailed', false],
       ] as const) {
-        await expect(once.build(recipeOf(url, 'hello')), url).rejects.toMatchObject({ code })
+        const error: Error = await once.build(recipeOf(url, 'hello')).then(fail, error => error)
+        expect(error, url).toMatchObject({ code })
+        expect(error.message.includes('no credentials for it'), error.message).toBe(mayBePrivate)
+        for (const line of ERROR_PAGE.split('\n')) expect(error.message).not.toContain(line)
       }
     })
 
@@ -289,6 +293,10 @@ export function describeBuilds({
 export function waysToStore(withoutDaemon: boolean) {
   const through = { how: 'through a daemon', daemon: true }
   return withoutDaemon ? [through, { how: 'without a daemon', daemon: false }] : [through]
+}
+
+function fail(): never {
+  throw new Error('it was built')
 }
 
 function storePathOf(hash: string, name: string): string {

@@ -29,7 +29,7 @@ test('the daemon says of store paths what nix says, and leaves out what is not v
   const { stdout } = await bed.run('nix', ['path-info', '--json', ...paths])
   expect(infos).toHaveLength(2)
   expect(infos.toSorted((one, other) => one.path.localeCompare(other.path))).toEqual(
-    readPathInfo(stdout)
+    (await readPathInfo(stdout))
       .map(({ path, narHash, narSize, references }) => ({ path, narHash, narSize, references }))
       .toSorted((one, other) => one.path.localeCompare(other.path)),
   )

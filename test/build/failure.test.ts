@@ -177,6 +177,37 @@ test('what a builder or an evaluated text says does not pass for the words of ni
   expect((await explain(lines)).code).toBe('BuilderFailed')
 })
 
+test.each([
+  ['unexpected end-of-file', 'EvaluationFailed'],
+  ["cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused", 'EvaluationFailed'],
+  ["unable to download 'https://x.example/a': HTTP error 503", 'EvaluationFailed'],
+  [
+    "builder for '/nix/store/05ch0jz9jxws4lfbx7mw2klldcbslwaf-x.drv' failed due to signal 9 (Killed)",
+    'EvaluationFailed',
+  ],
+])('%j is %s where a flake may have chosen it', async (text, code) => {
+  expect((await explain([message(text)], { isDoubted: true })).code).toBe(code)
+})
+
+test.each([
+  'unexpected end-of-file',
+  'Nix daemon disconnected',
+  'x: No space left on device',
+  'interrupted by the user',
+  'Connection refused',
+  "path '/nix/store/a' is not valid",
+  "path '/nix/store/a' is required, but there is no substituter that can build it",
+  "'/var/lib/enbi-shim/x': Permission denied",
+])('%j is nothing that nix says of a build when a derivation has it as a name', async name => {
+  const text = `derivation contains an illegal reference specifier '${name}'`
+  const build = { stage: 'building' } as const
+  expect(
+    (await explain([passedOn(text), message("1 dependencies of derivation '/nix/store/x.drv' failed to build")], build))
+      .code,
+  ).toBe('BuilderFailed')
+  expect((await explain([message(text)], build)).code).toBe('BuildInterrupted')
+})
+
 /** As nix logs what it passes on: a builder's record, a trace, an error of a daemon that it goes on after. */
 const passedOn = (text: string) => `@nix ${JSON.stringify({ action: 'msg', level: 0, msg: `error: ${text}` })}`
 const CHATTY = '/nix/store/05ch0jz9jxws4lfbx7mw2klldcbslwaf-chatty.drv'

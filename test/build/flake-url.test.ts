@@ -278,6 +278,9 @@ describe('a flake URL is refused:', () => {
 describe('a key that a version of Nix takes for a part of the URL', () => {
   test.each([
     ['git+https://h.example/a?lfs=1', '2.26.3', '2.27'],
+    ['git+ssh://h.example/a?lfs=1', '2.30.2', '2.31'],
+    ['git+ssh://h.example/a?lfs=1', '2.8.0', '2.31'],
+    ['git+https://h.example/a?allRefs=1', '2.14.1', '2.15'],
     ['git+https://h.example/a?exportIgnore=1&ref=main', '2.8.0', '2.20'],
     ['git+https://h.example/a?publicKey=AAAAC3NzaC1lZDI1', '2.18', '2.19'],
   ])('%s is refused for Nix %s', (text, version, since) => {

@@ -1,24 +1,15 @@
-import { mkdir } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { expect, test } from 'vitest'
-import { type Bed, startBed } from '../node/bed.ts'
+import { startBed } from '../node/bed.ts'
 import { describeBuilds } from './builder-suite.ts'
 import { describeInterruptions } from './interruption-suite.ts'
-import { installNewerNix } from './newer-nix.ts'
+import { installNewerNix, showNewerNix } from './newer-nix.ts'
 
 /** A bed takes the programs of root from the PATH of the test. */
 async function useNewerNix(): Promise<void> {
   const bin = join(await installNewerNix(), 'bin')
   const { PATH = '' } = process.env
   if (!PATH.startsWith(bin)) Object.assign(process.env, { PATH: bin + delimiter + PATH })
-}
-
-/** The build user may have no way into this checkout: it sees the same below the bed's folder. */
-async function showNewerNix(bed: Bed): Promise<string> {
-  const place = join(bed.dir, 'newer-nix')
-  await mkdir(place)
-  await bed.run('mount', ['--bind', await installNewerNix(), place])
-  return join(place, 'bin/nix')
 }
 
 test('there is a Nix >= 2.26, for the build user too', async () => {

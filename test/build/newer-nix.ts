@@ -1,6 +1,7 @@
 import { access, chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { execa } from 'execa'
+import type { Bed } from '../node/bed.ts'
 
 /** The first Debian release with Nix >= 2.26. */
 const RELEASE = 'trixie'
@@ -15,6 +16,14 @@ export async function installNewerNix(): Promise<string> {
   const installed = join(CACHE, `nix-${RELEASE}`)
   if (!(await exists(installed))) await install(installed)
   return installed
+}
+
+/** The build user may have no way into this checkout: it sees the same below the bed's folder. */
+export async function showNewerNix(bed: Bed): Promise<string> {
+  const place = join(bed.dir, 'newer-nix')
+  await mkdir(place)
+  await bed.run('mount', ['--bind', await installNewerNix(), place])
+  return join(place, 'bin/nix')
 }
 
 async function install(target: string): Promise<void> {

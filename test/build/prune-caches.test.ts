@@ -2,7 +2,14 @@ import { mkdir, mkdtempDisposable, readdir, statfs, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { findExcess, listCaches, measureCache, removeCache, roomForCaches } from '../../shim/build/prune-caches.ts'
+import {
+  findExcess,
+  listCaches,
+  measureCache,
+  removeDoomed,
+  roomForCaches,
+  setAside,
+} from '../../shim/build/prune-caches.ts'
 
 const DAY = 24 * 3_600_000
 const GIB = 1024 ** 3
@@ -32,8 +39,10 @@ test('a cache in use stays, and what an earlier removal left goes', async () => 
     inTurn: <Result>(task: () => Promise<Result>) => task(),
     isUsed: (name: string) => name === 'used',
   }
-  expect((await listCaches(pruning)).sort()).toEqual(['unused', 'used'])
+  expect((await listCaches(dir.path)).sort()).toEqual(['unused', 'used'])
   expect(await measureCache(join(dir.path, 'unused'))).toBeGreaterThanOrEqual(100_000)
-  expect([await removeCache(pruning, 'used'), await removeCache(pruning, 'unused')]).toEqual([false, true])
+  expect([await setAside(pruning, 'used'), await setAside(pruning, 'unused')]).toEqual([false, true])
+  expect(await listCaches(dir.path)).toEqual(['used'])
+  await removeDoomed(pruning)
   expect(await readdir(dir.path)).toEqual(['used'])
 })

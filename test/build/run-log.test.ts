@@ -10,9 +10,10 @@ const makeDir = () => mkdtempDisposable(join(tmpdir(), 'run-log-'))
 
 test('run ids sort by time, and those of one namespace are alike', () => {
   const [one = '', two = '', other = ''] = ['team', 'team', 'other'].map(namespace =>
-    createRunId(new Date('2026-01-31T23:59:59.999Z'), namespace),
+    createRunId(new Date('2026-01-31T23:59:59.999Z'), [namespace]),
   )
-  expect(one).toMatch(/^20260131T235959Z-[0-9a-f]{8}-[0-9a-f]{8}$/)
+  // 80 bits: nobody finds another name for the same account.
+  expect(one).toMatch(/^20260131T235959Z-[0-9a-f]{20}-[0-9a-f]{8}$/)
   expect(two).not.toBe(one)
   const account = (id: string) => id.split('-')[1]
   expect(account(two)).toBe(account(one))

@@ -14,7 +14,7 @@ async function setUp(options: Pick<SourceCachesOptions, 'unlockedMs'> = {}) {
   const dir = layOut(root)
   const user = { home: dir.home, env: {} }
   await prepareStateDir(dir, {})
-  const caches = createSourceCaches({ dir, user, logger: pino({ level: 'silent' }), ...options })
+  const caches = createSourceCaches({ dir, user, logger: pino({ level: 'silent' }), accountAfterMs: 0, ...options })
   onTestFinished(async () => {
     await caches.settled()
     await rm(root, { recursive: true })
@@ -87,4 +87,15 @@ test('what an unlocked flake has fetched is forgotten when nix looks for its bra
     await useCache(url, keep)
     await useCache(url, async cache => expect(existsSync(fetched(cache)), url).toBe(!isForgotten))
   }
+})
+
+test('what an unlocked flake has fetched is not used again after its time, although a run still uses it', async () => {
+  const useCache = await setUp({ unlockedMs: 0 })
+  const url = 'github:team/app'
+  const later = new Set<string>()
+  const path = await useCache(url, async () => {
+    for (let count = 0; count < 2; count += 1) later.add(await useCache(url, cache => writeFile(join(cache, 'x'), '')))
+    await useCache(url, async cache => expect(existsSync(join(cache, 'x'))).toBe(false))
+  })
+  expect(later).not.toContain(path)
 })

@@ -87,6 +87,7 @@ describe('enbi-shim pull', () => {
     ['--package', ['app:1', '--flake', 'github:team/app', '--package', '-x']],
     ['--system', ['app:1', '--flake', 'github:team/app', '--package', 'app', '--system', 'x y']],
     ['IMAGE', ['App:1', '--flake', 'github:team/app', '--package', 'app']],
+    ['IMAGE', [`nix:0/nix/store/${'a'.repeat(32)}-App`]],
   ])('speaks of a mistake in %s, and of no annotation', async (name, args) => {
     const { stderr, exitCode } = await run('pull', ...args)
     expect({ stderr, exitCode }).toEqual({ stderr: expect.stringMatching(`^enbi-shim: ${name}: `), exitCode: 2 })
@@ -110,6 +111,12 @@ describe('enbi-shim pull', () => {
   it("fails with exit code 3 at a socket that is not a shim's", async () => {
     const args = ['--flake', 'github:a/b', '--package', 'c', '--socket', bed.containerdSocket]
     expect(await run('pull', 'a', ...args)).toMatchObject({ exitCode: 3 })
+  })
+
+  it('fails with exit code 3 for a user who may not connect', async () => {
+    const args = ['pull', 'a', '--flake', 'github:a/b', '--package', 'c', '--socket', shim.socket]
+    const told = { exitCode: 3, stderr: expect.stringContaining(`may not connect to ${shim.socket}`) }
+    expect(await enbiShim(bed, args, { user: bed.buildUser })).toMatchObject(told)
   })
 
   it('fails with exit code 2 for wrong usage', async () => {
@@ -189,6 +196,13 @@ describe('enbi-shim', () => {
     ['--version', '0.1.0'],
   ])('%s exits with 0', async (args, text) => {
     expect(await run(...args.split(' '))).toMatchObject({ exitCode: 0, stdout: expect.stringContaining(text) })
+  })
+
+  it.each(['--help', 'check-config'])('%s ends well when its reader has seen enough', async command => {
+    const args = command === 'check-config' ? [command, shim.configPath] : [command]
+    const script = '{ "$@"; echo "exit code $?" >&2; } | true'
+    const { stderr } = await bed.run('sh', ['-c', script, 'sh', process.execPath, SHIM_MAIN, ...args])
+    expect(stderr).toBe('exit code 0')
   })
 
   it('serve refuses a config with mistakes and a socket that is in use', async () => {

@@ -22,3 +22,14 @@ test('a machine that has no room for another process fails the helper that was t
   await expect(helpers.run(RUN)).rejects.toThrow('ENOENT')
   expect(unhandled).toEqual([])
 })
+
+test('an order may have whatever ends lines elsewhere', async () => {
+  const job = { text: 'one\u2028two\u2029three\u0085four\rfive' }
+  const told: unknown[] = []
+  const helpers = createHelpers(
+    { file: new URL('./echoing.ts', import.meta.url), heapMegabytes: 32 },
+    { afterMs: 60_000 },
+  )
+  await helpers.run({ ...RUN, job, onReport: report => told.push(report) })
+  expect(told).toEqual([job])
+})

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { FinalError } from '../../shim/errors.ts'
+import { ERROR_CODE_HEADER } from '../../shim/grpc/status.ts'
 import type { StreamHandler, UnaryCall, UnaryInterceptor } from '../../shim/proxy/contract.ts'
 import { connectRaw, frame, messageOf, type RawClient, readAnswer, statusOf, valuesOf } from './raw-client.ts'
 import { answer, type Peer, type PeerCall, readAll, startPeer } from './raw-peer.ts'
@@ -215,6 +216,7 @@ describe('a stream of our own', () => {
     }
     const answered = await client.call(WATCH)
     expect([answered.body, statusOf(answered), messageOf(answered)]).toEqual([frame(Buffer.from('a')), 2, 'it broke'])
+    expect(valuesOf(answered.trailers, ERROR_CODE_HEADER)).toEqual(['BuilderFailed'])
   })
 
   test('makes no more items than the caller reads, and is ended when the caller leaves', async () => {

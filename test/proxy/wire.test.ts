@@ -1,4 +1,5 @@
 import { constants, type OutgoingHttpHeaders, type ServerStreamResponseOptions } from 'node:http2'
+import net from 'node:net'
 import { join } from 'node:path'
 import { setImmediate as tick } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -274,6 +275,25 @@ describe('a lost connection', () => {
     release()
     expect([(await first).body.toString(), second.body.toString()]).toEqual(['first', 'second'])
     expect(peer.calls[0]?.session === peer.calls[1]?.session).toBe(false)
+  })
+
+  test('with GOAWAY is logged with its code, whichever side has ended it', async () => {
+    onCall = ({ stream, session }) => {
+      session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+      answer(stream, Buffer.from('last'))
+    }
+    await client.call(PATH)
+    const socket = net.connect(proxy.socket)
+    // Data of no stream, which HTTP/2 has not.
+    socket
+      .on('error', () => {})
+      .write(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x01\0\0\0\0\0x', 'latin1'))
+    await vi.waitFor(() => {
+      expect(proxy.logLines()).toContainEqual(expect.objectContaining({ msg: 'containerd said GOAWAY', code: 11 }))
+      expect(proxy.logLines()).toContainEqual(
+        expect.objectContaining({ msg: "a caller's connection was ended with GOAWAY", level: 40 }),
+      )
+    }, PATIENT)
   })
 
   test('makes a call that only reads start again, unnoticed', async () => {

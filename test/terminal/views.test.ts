@@ -80,14 +80,22 @@ describe('what builders write', () => {
 
 describe('JSON', () => {
   it.each([
-    ['of the shim', new RetryableError('PullFailed', 'no', { cause: new FinalError('BuilderFailed', 'no') }), false],
-    ['of the command', new RetryableError('ShimAway', 'no'), true],
-  ])('ends with the code of an error %s', (_whose, error, retryable) => {
+    [
+      'of the shim',
+      new RetryableError('PullFailed', 'no', { cause: new FinalError('BuilderFailed', 'no') }),
+      'BuilderFailed',
+    ],
+    ['of the command', new RetryableError('ShimAway', 'no'), 'ShimAway'],
+    [
+      'of the command that has a cause',
+      new FinalError('RecipeInvalid', 'no', { cause: new FinalError('RecipeInvalid', 'of an annotation') }),
+      'RecipeInvalid',
+    ],
+  ])('ends with the code of an error %s', (_whose, error, code) => {
     const lines: string[] = []
     createJsonView({ image: 'app:1', output: { write: text => lines.push(text) > 0 } }).failed(error)
-    const code = retryable ? 'ShimAway' : 'BuilderFailed'
     expect(lines.map(line => JSON.parse(line))).toEqual([
-      { phase: 'failed', image: 'app:1', code, retryable, message: 'no' },
+      { phase: 'failed', image: 'app:1', code, retryable: code === 'ShimAway', message: 'no' },
     ])
   })
 })

@@ -16,9 +16,14 @@ export type KnownPrograms = ReadonlyMap<string, StreamProgram>
 
 /** Recognises a program as a whole; undefined for any other, however like it is. */
 export function recogniseStreamProgram(source: string, known: KnownPrograms = NIXPKGS): StreamProgram | undefined {
+  const [line = ''] = source.split('\n', 1)
+  if (line.startsWith('#!') && !PYTHON.test(line)) return undefined
   const digest = codeDigest(source)
   return digest === undefined ? undefined : known.get(digest)
 }
+
+/** Whatever its version; options would have it read the program in another way. */
+const PYTHON = /^#! ?\/[\w./+-]{1,255}\/python3(?:\.\d{1,3})? *$/
 
 /** Digest of what a Python program does: see pythonCode. The interpreter's line is a comment. */
 export function codeDigest(source: string): string | undefined {

@@ -80,6 +80,12 @@ const ATTACKS: readonly { tries: string; packageName: string; code: ErrorCode; s
     says: /failed: thrown on purpose$/,
   },
   {
+    tries: 'a throw in the words of a dead daemon',
+    packageName: 'outage',
+    code: 'EvaluationFailed',
+    says: /failed: unexpected end-of-file$/,
+  },
+  {
     tries: 'an error text of 16 kB that is made for patterns',
     packageName: 'cubic',
     code: 'EvaluationFailed',

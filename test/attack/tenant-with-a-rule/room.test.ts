@@ -11,17 +11,18 @@ import { ownedBy } from '../../../shim/owners.ts'
 
 test("a namespace with hundreds of failing builds does not push another one's log out", async () => {
   await using dir = await mkdtempDisposable(join(tmpdir(), 'logs-'))
-  const log = async (namespace: string, minute: number) => {
-    const name = `${createRunId(new Date(Date.UTC(2026, 0, 1, 0, minute)), namespace)}.log`
+  const log = async (namespaces: string[], minute: number) => {
+    const name = `${createRunId(new Date(Date.UTC(2026, 0, 1, 0, minute)), namespaces)}.log`
     await writeFile(join(dir.path, name), '')
     return name
   }
-  const modest = await log('modest', 0)
-  for (let minute = 1; minute <= 450; minute += 1) await log('greedy', minute)
+  const modest = await log(['modest'], 0)
+  const shared = await log(['greedy', 'other'], 1)
+  for (let minute = 2; minute <= 450; minute += 1) await log(['greedy'], minute)
   await pruneRunLogs(dir.path)
   const left = await readdir(dir.path)
   expect(left).toHaveLength(400)
-  expect(left).toContain(modest)
+  expect(left).toEqual(expect.arrayContaining([modest, shared]))
 })
 
 test("a namespace with one repository after the other does not fill the disk with clones, nor push out another one's", async () => {

@@ -195,6 +195,12 @@ describe('a program of the build user cannot write', () => {
   })
 })
 
+test('git leaves no process behind that tidies its clone when the run has ended', async () => {
+  const env = { GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: join(builder.stateDir, 'build-config/gitconfig') }
+  for (const key of ['gc.autoDetach', 'maintenance.autoDetach'])
+    expect((await bed.run('git', ['config', '--get', key], { env })).stdout, key).toBe('false')
+})
+
 test("ssh takes keys, known hosts and settings from the home that is root's alone", async () => {
   const { stateDir } = builder
   const file = join(stateDir, 'build-config/ssh_config')

@@ -25,6 +25,10 @@ it.each([
   ['reads a conf out of the store', `${bash}\nexec "${program}" /etc/x-conf.json "$@"`],
   ['reads a conf below a store path', `${bash}\nexec "${program}" ${program}/x-conf.json "$@"`],
   ['climbs out of the store', `${bash}\nexec "${program}" /nix/store/../x-conf.json "$@"`],
+  ['is run by another program that is called so', `#!/bin/notsh --sh\nexec "${program}" ${conf} "$@"`],
+  ['gives its shell other options', `${bash}x\nexec "${program}" ${conf} "$@"`],
+  ['has a command that looks like a comment', `${bash}\n\u00a0# x\nexec "${program}" ${conf} "$@"`],
+  ['has a carriage return', `${bash}\nexec "${program}" ${conf} "$@"\r\n`],
   ['is empty', ''],
 ])('a script that %s is none', (_, script) => {
   expect(findStreamCommand(script)).toBeUndefined()

@@ -51,7 +51,22 @@ it.each([
   ['how its text is encoded', '"""\nWhat', '# coding: utf-7\n"""\nWhat'],
   ['another string of several lines', '"""1', '"""2'],
   ['another line in a string', '"""1\n', '"""1\n    # 2\n'],
+  ['an interpreter that is none of Python', '"""\nWhat', '#!/bin/perl\n"""\nWhat'],
+  ['an option of its interpreter', '"""\nWhat', '#!/bin/python3 -x\n"""\nWhat'],
   ['a string without an end', 'sys.argv[1]', 'sys.argv[1"]'],
+  ['a line behind a carriage return in a comment', '# in seconds', '# in seconds\r    entry.mode = 0'],
+  ['a line behind a carriage return in a docstring', 'What it does.', 'What"""\rimport evil\r"""'],
+  ['a NUL', '# As in', '#\0As in'],
+  ['a form feed', '    # As in', '\f    # As in'],
+  ['a tab', '    # As in', '\t# As in'],
+  ['a line separator', '# in seconds', '# in seconds\u2028entry.mode = 0'],
+  ['a mark of its byte order', '"""\nWhat', '\ufeff"""\nWhat'],
+  ['an encoding in which comments hold code', '"""\nWhat', '# -*- coding: utf-7 -*-\n# +AAo-import evil\n"""\nWhat'],
+  ['an encoding in its second line', '"""\nWhat', '#!/bin/python3\n# vim: set fileencoding=utf-7 :\n"""\nWhat'],
+  ['a line that goes on in an empty one', 'sys.argv[1],', 'sys.argv[1], \\\n\n'],
+  ['a backslash within a line', 'sys.argv[1]', 'sys.argv \\[1]'],
+  ['a text by itself in another place', '    return', '    "entry"\n    return'],
+  ['three quotes that nothing closes', '"""1\n    """', '"""1\n    ""'],
 ])('a program that differs by %s is not known', (_, text, other) => {
   const source = SOURCE.replace(text, other)
   expect(source).not.toBe(SOURCE)

@@ -65,6 +65,7 @@
         tracer = builtins.foldl' (value: lie: builtins.trace lie value) (throw "thrown on purpose") (
           builtins.concatLists (builtins.genList (_: lies) 6)
         );
+        outage = throw "unexpected end-of-file";
         cubic = throw (repeat 1300 "/nix/store '");
         names = names;
         answer = package "answer" "echo > $out" // {
