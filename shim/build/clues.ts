@@ -34,10 +34,12 @@ export function judge(text: string, rules: readonly Rule[]): ErrorCode | undefin
 /** Of a system call that failed at something below that path. */
 export function isWriteRefused(text: string, path: string): boolean {
   const [line = ''] = text.split('\n', 1)
-  return /^[A-Za-z():= ]{3,80}['"]\//.test(line) && line.includes(path) && NO_WRITE.test(line)
+  return DOING.test(line) && line.includes(path) && NO_WRITE.test(line)
 }
 
-const NO_WRITE = /['"]: (?:Permission denied|Read-only file system)$/
+/** `creating directory '/`, `getting status of /`; of a nix that ended itself with what the runtime of C++ puts before it. */
+const DOING = /^(?:what\(\): {1,9}error: )?[a-z]{1,20}ing (?:[a-z]{1,20} ){0,4}['"]?\//
+const NO_WRITE = /: (?:Permission denied|Read-only file system)$/
 
 /** The second one where nix cannot write, either; it then advises an option that nobody here can give. */
 export const LOCK_OUTDATED = [
@@ -58,7 +60,7 @@ const DAEMON_AWAY: readonly Clue[] = [
   /^Nix daemon disconnected/,
   /^unexpected end-of-file/,
   /^(?:reading from|writing to) file(?: [^:\n]{1,300})?: (?:Connection reset|Broken pipe)/,
-  /^[a-z ]{3,60}['"]\/nix\/(?:store|var)[^'"\n]{0,300}['"]: (?:Permission denied|Read-only file system)/,
+  /^[a-z]{1,20}ing (?:[a-z]{1,20} ){0,4}['"]\/nix\/(?:store|var)[^'"\n]{0,300}['"]: (?:Permission denied|Read-only file system)/,
 ]
 
 const GONE: readonly Clue[] = ['HTTP error 404', 'Repository not found', ["repository '", "' not found"]]

@@ -197,7 +197,8 @@ test.each([
   'Connection refused',
   "path '/nix/store/a' is not valid",
   "path '/nix/store/a' is required, but there is no substituter that can build it",
-  "'/var/lib/enbi-shim/x': Permission denied",
+  "/nix/store/x': Permission denied",
+  '/var/lib/enbi-shim/x: Permission denied\n',
 ])('%j is nothing that nix says of a build when a derivation has it as a name', async name => {
   const text = `derivation contains an illegal reference specifier '${name}'`
   const build = { stage: 'building' } as const
