@@ -4,6 +4,7 @@ import { measureAttack } from './measure/attack.ts'
 import { measureCluster } from './measure/cluster.ts'
 import { measureImport } from './measure/import.ts'
 import { measureMemory } from './measure/memory.ts'
+import { measureNames } from './measure/names.ts'
 import { measurePassThrough } from './measure/pass-through.ts'
 import { measurePull } from './measure/pull.ts'
 import { measureStart } from './measure/start.ts'
@@ -15,6 +16,7 @@ const MEASURES = {
   passthrough: measurePassThrough,
   rss: measureMemory,
   import: measureImport,
+  names: measureNames,
   pull: measurePull,
   start: measureStart,
   cluster: measureCluster,

@@ -71,6 +71,27 @@ open {
     description = "See {option}`services.enbi-shim.policy`.";
   };
 
+  names = mkOption {
+    type = types.listOf json;
+    default = [ ];
+    example = literalExpression ''
+      [
+        {
+          images = "registry.example/team/{name}";
+          flake = "git+https://git.example/team/{name}?ref={tag}";
+          package = "image";
+        }
+      ]
+    '';
+    description = "Images whose names are recipes. A rule for few images has to come before one for more of the same: keep both in one list.";
+  };
+
+  flakeNames = mkOption {
+    type = types.bool;
+    default = false;
+    description = "Whether names of flakes are recipes: `flake-github:0/owner/repo` and its like.";
+  };
+
   kubernetes = mkOption {
     type = types.nullOr (types.attrsOf json);
     default = null;

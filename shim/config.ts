@@ -11,6 +11,7 @@ import { FinalError, messageOf } from './errors.ts'
 import { parseListenAddress } from './metrics/listen-address.ts'
 import { nixOptions } from './nix-options.ts'
 import { isForStorePaths } from './policy/policy.ts'
+import { nameRules } from './recipes/name-schema.ts'
 import { formatSize, parseSize } from './size.ts'
 
 const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0]*$/, 'expected an absolute path'))
@@ -122,6 +123,10 @@ const fields = v.strictObject({
     {},
   ),
   policy: v.optional(v.array(policyRule), []),
+  /** Images whose names are recipes. */
+  names: v.optional(nameRules, []),
+  /** Whether `flake-github:0/owner/repo` and its like are names of flakes. */
+  flakeNames: v.optional(v.boolean(), false),
   import: v.optional(
     v.strictObject({
       /** How layers of store paths get into containerd: without a tar where that is possible, or with one. */

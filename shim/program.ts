@@ -31,7 +31,10 @@ program
   .command('pull')
   .description('pull an image as a kubelet would, through a running shim, and show what goes on')
   .argument('<image>', 'image reference, as a pod would name it')
-  .option('--flake <url>', 'flake URL: github:team/app?rev=…, git+https://…')
+  .option(
+    '--flake <url>',
+    'flake URL: github:team/app?rev=…, git+https://…; without it the image has its recipe as in a pod without annotations',
+  )
   .option('--package <name>', 'attribute path below packages.<system>')
   .option('--system <system>', "Nix system, when it is not the node's own")
   .option('--namespace <namespace>', 'namespace to pull for: the policy is held against it', 'default')
@@ -39,19 +42,18 @@ program
   .addOption(new Option('--json', 'one JSON object a line'))
   .addHelpText(
     'after',
-    '\nExamples:\n  enbi-shim pull registry.example/team/app:1.0 --flake github:team/app --package app --namespace team-a\n  enbi-shim pull nix:0/nix/store/HASH-NAME',
+    '\nExamples:\n  enbi-shim pull registry.example/team/app:1.0 --flake github:team/app --package app --namespace team-a\n  enbi-shim pull registry.example/team/app:v1.2.0      # a name that the config has a rule for\n  enbi-shim pull nix:0/nix/store/HASH-NAME',
   )
   .action(async (image, options, command) => {
-    const isNamed = options.flake !== undefined && options.package !== undefined
     const isStorePath = image.startsWith(`${STORE_PATH_HOST}/`)
     if (isStorePath && (options.flake ?? options.package ?? options.system) !== undefined)
       command.error('error: a store path takes neither --flake nor --package nor --system')
     if (image.startsWith(`${STORE_DIR}/`))
       command.error(`error: the image of a store path is named ${STORE_PATH_HOST}${image}`)
-    if (!isNamed && !isStorePath)
-      command.error(
-        `error: --flake and --package are needed, unless the image is a store path (${STORE_PATH_HOST}/nix/store/…)`,
-      )
+    if ((options.flake === undefined) !== (options.package === undefined))
+      command.error('error: --flake and --package go together')
+    if (options.flake === undefined && options.system !== undefined)
+      command.error('error: --system needs --flake and --package')
     const { pull } = await import('./commands/pull.ts')
     const { flake, package: packageName, system, namespace, socket, json } = options
     await pull(
@@ -89,6 +91,23 @@ program
     const isWell = await doctor(plan, { json: json === true, output: process.stdout })
     // What hangs on a dead file system, or on a program of the kubeconfig's, would keep it from ending.
     process.exit(isWell ? 0 : 1)
+  })
+
+program
+  .command('name')
+  .description('print the image name that stands for a flake, or the flake that an image name stands for')
+  .argument('<flake-or-image>', 'FLAKE#PACKAGE, or an image reference')
+  .option(
+    '--config <file>',
+    "config file with the name rules for an image's name; without it, names of flakes alone are read",
+  )
+  .addHelpText(
+    'after',
+    "\nExamples:\n  enbi-shim name 'github:team/app?ref=v1#web'\n  enbi-shim name flake-github:0/team/app--x23--web:v1\n  enbi-shim name --config /etc/enbi-shim/config.yaml registry.example/team/app:v1",
+  )
+  .action(async (text, { config }) => {
+    const { name } = await import('./commands/name.ts')
+    process.stdout.write(`${await name(text, config)}\n`)
   })
 
 program

@@ -53,20 +53,26 @@ export function normaliseFlakeImage(reference: string): string {
   return normalised
 }
 
+/** What a reference consists of, normalised; undefined for what is none. */
+export function splitReference(reference: string): SplitReference | undefined {
+  return readableReference(reference) === undefined ? undefined : parse(reference)
+}
+
 /** The part of a normalised reference before its tag or digest: `registry.example:5000/team/app`. */
 export function repositoryOf(normalised: string): string {
   return normalised.replace(/(@[^/]*|:[^/:]*)$/, '')
 }
 
-interface Parsed {
+export interface SplitReference {
   readonly domain: string
   readonly path: string
+  /** As it was written: where there is a digest, the normalised reference has none. */
   readonly tag: string | undefined
   readonly digest: string | undefined
 }
 
 /** Undefined for what is none. Source: github.com/distribution/reference, normalize.go and regexp.go. */
-function parse(reference: string): Parsed | undefined {
+function parse(reference: string): SplitReference | undefined {
   if (IMAGE_ID.test(reference)) return undefined
   const [named, digest] = splitAt(reference, '@')
   const { domain, rest } = splitDomain(named)

@@ -14,7 +14,7 @@ import { clientError } from './client-error.ts'
 
 export interface PullArguments {
   readonly image: string
-  /** With the next one missing, too: the image is a store path by its name. */
+  /** With the next one missing, too: the image has no annotations. */
   readonly flakeUrl?: string | undefined
   readonly packageName?: string | undefined
   readonly system?: string | undefined

@@ -19,6 +19,7 @@ import type { ImageRecords } from '../pull/contract.ts'
 import { createImageService } from '../pull/image-service.ts'
 import { isImporting } from '../pull/progress.ts'
 import type { Stages } from '../pull/pull-recipe.ts'
+import { createNames } from '../recipes/names.ts'
 import type { Cluster } from '../report/cluster.ts'
 import type { ShimFacts } from '../status/status-message.ts'
 import { createStatusStream, STATUS_PATH } from '../status/status-stream.ts'
@@ -54,6 +55,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const { activity = uncounted, onCall } = metrics ?? {}
   const service = createImageService({
     policy: createPolicy(config.policy),
+    names: createNames({ rules: config.names, flakeNames: config.flakeNames, system: hostSystem() }),
     images,
     stages,
     system: hostSystem(),

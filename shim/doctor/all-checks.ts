@@ -8,6 +8,7 @@ import { checkDisk } from './check-disk.ts'
 import { checkImageService } from './check-image-service.ts'
 import { checkImages } from './check-images.ts'
 import { checkLayers } from './check-layers.ts'
+import { checkNames } from './check-names.ts'
 import { checkNix } from './check-nix.ts'
 import { checkPolicy } from './check-policy.ts'
 import { checkSocket } from './check-socket.ts'
@@ -48,7 +49,7 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan):
       ...[config, checkSocket(read), ...checkKubelet(read.listen, { configFile: kubeletConfig, proc: PROC })],
       ...(kubeletConfig === undefined ? [checkRestart(PROC)] : []),
       ...[checkContainerd(read.containerd), ...checkImageService(read.containerd)],
-      ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read)],
+      ...[...checkNix(read, { env, proc: PROC }), checkPolicy(read), ...checkNames(read)],
       ...[checkState(read), checkCredentials(read)],
       ...[checkLayers(read, { env, proc: PROC }), checkImages(read), checkDisk(read)],
       ...[checkCgroup(PROC), ...cluster.checks],

@@ -106,6 +106,9 @@ function flakeReason(namespace: string, { image, flake }: FlakeRecipe): string {
 }
 
 function refused(recipe: Recipe, reason: string): FinalError {
-  const doing = isFlakeRecipe(recipe) ? 'building' : 'realising'
-  return new FinalError('PolicyRefused', `the node's policy does not allow ${doing} ${quote(recipe.image)}: ${reason}`)
+  // Whoever reads it may have named the image alone.
+  const doing = isFlakeRecipe(recipe)
+    ? `building ${quote(recipe.image)} from ${quote(recipe.flake.source)}`
+    : `realising ${quote(recipe.image)}`
+  return new FinalError('PolicyRefused', `the node's policy does not allow ${doing}: ${reason}`)
 }

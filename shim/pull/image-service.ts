@@ -3,6 +3,7 @@ import { lazy } from '../lazy.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
 import { mentionsRecipe } from '../recipes/annotations.ts'
+import type { Names } from '../recipes/names.ts'
 import { mentionsStorePath } from '../recipes/store-path-reference.ts'
 import type { Activity } from './activity.ts'
 import type { ClusterSide, ImageRecords, MakeImage, PullOutcome } from './contract.ts'
@@ -15,6 +16,7 @@ import { createRemoveImage, sweepRoots } from './sweep.ts'
 
 export interface ImageServiceOptions extends SharedRunsOptions {
   readonly policy: Policy
+  readonly names: Names
   readonly images: () => Promise<ImageRecords>
   /** Throws a ShimError while builds are impossible; asked again by every pull until it does not. */
   readonly stages: () => Promise<Stages>
@@ -38,7 +40,7 @@ export interface ImageService {
 
 /** Most calls carry no recipe: what it takes to answer one that does is loaded when the first one comes. */
 export function createImageService(options: ImageServiceOptions): ImageService {
-  const { logger, cluster } = options
+  const { logger, cluster, names } = options
   const runs = createSharedRuns<PullOutcome>(options)
   const sweep = async () => sweepRoots({ ...(await stages()), active: runs.active })
   const stages = lazy(async () => {
@@ -50,16 +52,19 @@ export function createImageService(options: ImageServiceOptions): ImageService {
   /** A shim goes on without its cluster. */
   const joined = async () => cluster?.().catch(err => void logger.error({ err }, 'the cluster cannot be joined'))
   const progress = createProgressHub()
+  // The cluster may have a recipe for an image of a pod without annotations.
+  const mayHaveRecipe = (request: Buffer) =>
+    cluster !== undefined || mentionsRecipe(request) || mentionsStorePath(request)
   const recipeCalls = lazy(async () => {
     const { createRecipeCalls } = await import('./recipe-calls.ts')
-    return createRecipeCalls({ ...options, stages, runs, progress, cluster: await joined() })
+    return createRecipeCalls({ ...options, mayHaveRecipe, stages, runs, progress, cluster: await joined() })
   })
   const withRecipe =
-    (name: 'pullImage' | 'imageStatus', mayHave: (request: Buffer) => boolean): UnaryInterceptor =>
+    (name: 'pullImage' | 'imageStatus'): UnaryInterceptor =>
     async call =>
-      mayHave(call.request) ? (await recipeCalls())[name](call) : { kind: 'forward' }
-  // The cluster may have a recipe for an image of a pod without annotations.
-  const mayBuild = (request: Buffer) => cluster !== undefined || mentionsRecipe(request) || mentionsStorePath(request)
+      mayHaveRecipe(call.request) || names.mentioned(call.request)
+        ? (await recipeCalls())[name](call)
+        : { kind: 'forward' }
   const imagesRemoved = async () => {
     options.activity.imagesChanged()
     const side = await joined()
@@ -68,8 +73,8 @@ export function createImageService(options: ImageServiceOptions): ImageService {
   }
   return {
     intercept: new Map([
-      [PULL_IMAGE_PATH, withRecipe('pullImage', mayBuild)],
-      [IMAGE_STATUS_PATH, withRecipe('imageStatus', mayBuild)],
+      [PULL_IMAGE_PATH, withRecipe('pullImage')],
+      [IMAGE_STATUS_PATH, withRecipe('imageStatus')],
       [REMOVE_IMAGE_PATH, createRemoveImage(imagesRemoved, logger)],
     ]),
     streams: new Map([[WATCH_PATH, lazyWatch(recipeCalls)]]),

@@ -3,6 +3,7 @@ import type { Recipe } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { findRecipe, type RecipeQuery } from '../recipes/find-recipe.ts'
+import type { Names } from '../recipes/names.ts'
 import { readableReference } from '../reference.ts'
 import type { ImageRecords } from './contract.ts'
 import { decodeImageStatus, encodeAbsentImageStatus } from './cri-messages.ts'
@@ -12,6 +13,9 @@ import { whenContainerdAnswers } from './when-containerd-answers.ts'
 
 export interface ImageStatusOptions {
   readonly images: () => Promise<ImageRecords>
+  readonly names: Names
+  /** Whether anything but a name may be the recipe of an image in the message. */
+  readonly mayHaveRecipe: (request: Buffer) => boolean
   readonly system: string
   readonly logger: Logger
 }
@@ -21,13 +25,14 @@ export interface ImageStatusOptions {
  * `IfNotPresent` never runs another recipe's image, and can be used. With half a recipe the image is "not present" too: the pull that
  * follows tells what is wrong.
  */
-export function createImageStatus({ images, system, logger }: ImageStatusOptions): UnaryInterceptor {
+export function createImageStatus(options: ImageStatusOptions): UnaryInterceptor {
+  const { images, mayHaveRecipe, system } = options
   const isThere = async (recipe: Recipe, signal: AbortSignal) => {
     const records = await images()
     const record = await whenContainerdAnswers(() => records.find(recipe.image), signal)
     return (await presentId(records, record, { recipe, signal })) !== undefined
   }
-  /** Its recipe may be its name, or a NixBuild, for which only a pull is told enough. What is not ours is containerd's to judge. */
+  /** Its recipe may be its store path, or a NixBuild, for which only a pull is told enough. What is not ours is containerd's to judge. */
   const isDamaged = async (image: string) => {
     const reference = readableReference(image)
     if (reference === undefined) return false
@@ -39,16 +44,18 @@ export function createImageStatus({ images, system, logger }: ImageStatusOptions
   }
   return async ({ request, signal }) => {
     const query = { ...decodeImageStatus(request), system }
-    const wanted = readWanted(query, logger)
+    const wanted = readWanted(options, query)
     const isPresent =
-      wanted === 'none' ? !(await isDamaged(query.image)) : wanted !== 'broken' && (await isThere(wanted, signal))
+      wanted === 'none'
+        ? !(mayHaveRecipe(request) && (await isDamaged(query.image)))
+        : wanted !== 'broken' && (await isThere(wanted, signal))
     return isPresent ? { kind: 'forward' } : { kind: 'reply', message: encodeAbsentImageStatus() }
   }
 }
 
-function readWanted(query: RecipeQuery, logger: Logger): Recipe | 'none' | 'broken' {
+function readWanted({ names, logger }: ImageStatusOptions, query: RecipeQuery): Recipe | 'none' | 'broken' {
   try {
-    return findRecipe(query) ?? 'none'
+    return findRecipe(query) ?? names.recipeOf(query.image) ?? 'none'
   } catch (err) {
     if (!(err instanceof FinalError)) throw err
     logger.debug({ err }, 'image status with half a recipe')

@@ -1,11 +1,13 @@
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { findRecipe } from '../recipes/find-recipe.ts'
+import type { Names } from '../recipes/names.ts'
 import { storePathRecipe } from '../recipes/store-path-reference.ts'
 import type { FindClusterRecipe, MakeImage, Wish } from './contract.ts'
 import { decodePullImage, encodePullImageResponse, type PullImageRequest } from './cri-messages.ts'
 
 export interface PullImageOptions {
   readonly makeImage: MakeImage
+  readonly names: Names
   /** Missing without a cluster. */
   readonly findClusterRecipe: FindClusterRecipe | undefined
   /** Nix system of this node. */
@@ -21,15 +23,15 @@ export function createPullImage(options: PullImageOptions): UnaryInterceptor {
   }
 }
 
-/** The pod's own annotations come first; then the image's own name, for which the cluster can have no recipe; then the cluster. */
+/** The pod's own annotations come first; then the image's own name; then the cluster. */
 async function findWish(
-  { system, findClusterRecipe }: PullImageOptions,
+  { system, names, findClusterRecipe }: PullImageOptions,
   { image, namespace, annotations, pod }: PullImageRequest,
   signal: AbortSignal,
 ): Promise<Wish | undefined> {
   const recipe = findRecipe({ image, annotations, system })
   if (recipe) return { recipe, namespace, pod }
-  const named = storePathRecipe(image)
+  const named = storePathRecipe(image) ?? names.recipeOf(image)
   if (named) return { recipe: named, namespace, pod }
   const found = namespace === '' ? undefined : await findClusterRecipe?.({ image, namespace, signal })
   return found && { ...found, namespace, pod }

@@ -17,17 +17,19 @@ export interface RecipeCalls {
 }
 
 export interface RecipeCallsOptions extends Omit<ImageServiceOptions, 'cluster'> {
+  /** Whether anything but a name may be the recipe of an image in the message. */
+  readonly mayHaveRecipe: (request: Buffer) => boolean
   readonly runs: SharedRuns<PullOutcome>
   readonly progress: ProgressHub
   readonly cluster: ClusterSide | undefined
 }
 
 export function createRecipeCalls(options: RecipeCallsOptions): RecipeCalls {
-  const { cluster, system } = options
+  const { cluster, system, names } = options
   const makeImage = createMakeImage({ ...options, reporter: cluster?.reporter })
   return {
     makeImage,
-    pullImage: createPullImage({ makeImage, findClusterRecipe: cluster?.findRecipe, system }),
+    pullImage: createPullImage({ makeImage, names, findClusterRecipe: cluster?.findRecipe, system }),
     imageStatus: createImageStatus(options),
     watchPulls: createWatchPulls(options.progress),
   }

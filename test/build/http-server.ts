@@ -9,10 +9,12 @@ export interface HttpServer extends AsyncDisposable {
 /** What nobody should read in a message, nor take for the words of git or nix. */
 export const ERROR_PAGE = 'error: No space left on device\nfatal: this is the error page'
 
-/** Answers every path with the status that the path begins with, and with ERROR_PAGE. */
-export async function startHttpServer(): Promise<HttpServer> {
-  const server = createServer((request, response) => {
-    response.writeHead(Number(request.url?.slice(1, 4)), { 'content-type': 'text/plain' }).end(ERROR_PAGE)
+/** Answers with the file of that path, or else with the status that the path begins with, and ERROR_PAGE. */
+export async function startHttpServer(files: Readonly<Record<string, Buffer>> = {}): Promise<HttpServer> {
+  const server = createServer(({ url = '' }, response) => {
+    const file = files[url]
+    if (file) response.end(file)
+    else response.writeHead(Number(url.slice(1, 4)), { 'content-type': 'text/plain' }).end(ERROR_PAGE)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -63,6 +63,18 @@ describe('enbi-shim pull', () => {
     })
   })
 
+  it('needs no flake for an image whose name stands for one', async () => {
+    const names = [{ images: 'registry.example/team/{name}', flake: formats.url, package: '{name}' }]
+    const named = await bed.startShim({ config: { names } })
+    const image = 'registry.example/team/docker-archive'
+    const { stdout, exitCode } = await run('pull', image, '--socket', named.socket)
+    expect(exitCode).toBe(0)
+    expect(stdout).toContain(`${image} is sha256:`)
+    const asked = ['name', image, '--config', named.configPath]
+    expect(await run(...asked)).toMatchObject({ stdout: `${formats.url}#docker-archive`, exitCode: 0 })
+    await named.daemon.stop()
+  })
+
   it('leaves the step that failed on a terminal', async () => {
     const args = ['app:none', '--flake', formats.url, '--package', 'never', '--socket', shim.socket]
     const { child, written } = startOnTerminal([process.execPath, SHIM_MAIN, 'pull', ...args])
@@ -108,12 +120,34 @@ describe('enbi-shim pull', () => {
   })
 
   it('fails with exit code 2 for wrong usage', async () => {
-    expect(await run('pull', 'a')).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--flake') })
+    for (const args of [
+      ['--flake', 'github:a/b'],
+      ['--package', 'c'],
+      ['--system', 'x86_64-linux'],
+    ])
+      expect(await run('pull', 'a', ...args)).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--flake') })
     const storePath = `/nix/store/${'a'.repeat(32)}-app`
     const told = { exitCode: 2, stderr: expect.stringContaining(`is named nix:0${storePath}`) }
     expect(await run('pull', storePath)).toMatchObject(told)
     const capital = { exitCode: 2, stderr: expect.stringContaining('needs a derivation of another name') }
     expect(await run('pull', `nix:0/nix/store/${'a'.repeat(32)}-App`, '--socket', shim.socket)).toMatchObject(capital)
+  })
+})
+
+describe('enbi-shim name', () => {
+  it.each([
+    ['github:team/app/v1#web', 'flake-github:0/team/app--x23--web:v1'],
+    ['flake-github:0/team/app--x23--web:v1', 'github:team/app/v1#web'],
+  ])('prints what stands for %s', async (text, other) => {
+    expect(await run('name', text)).toMatchObject({ stdout: other, exitCode: 0 })
+  })
+
+  it.each([
+    ['nowhere', [], 'the flake URL "nowhere" is not valid'],
+    ['an image without a rule', ['--config'], 'no name rule is for the image "registry.example/x"'],
+  ])('fails with exit code 2 for %s', async (text, options, words) => {
+    const args = options.length === 0 ? [text] : ['registry.example/x', ...options, shim.configPath]
+    expect(await run('name', ...args)).toMatchObject({ exitCode: 2, stderr: expect.stringContaining(words) })
   })
 })
 
@@ -127,7 +161,10 @@ describe('enbi-shim check-config', () => {
 
   it('prints what is a config again', async () => {
     const full = join(bed.dir, 'full.yaml')
-    await writeFile(full, 'kubernetes: {}\nmetrics: { address: "[::1]:9469" }\n')
+    await writeFile(
+      full,
+      'kubernetes: {}\nmetrics: { address: "[::1]:9469" }\nnames: [{ images: "r.example/{n}", flake: "github:a/{n}", package: x }]\n',
+    )
     const { stdout } = await run('check-config', full)
     const file = join(bed.dir, 'printed.yaml')
     await writeFile(file, stdout)

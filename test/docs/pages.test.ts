@@ -39,7 +39,7 @@ describe.each(PAGES)('of %s', page => {
 })
 
 it.each([
-  ['enbi-shim', SHIM_MAIN, ['', 'serve', 'pull', 'status', 'doctor', 'check-config']],
+  ['enbi-shim', SHIM_MAIN, ['', 'serve', 'pull', 'status', 'doctor', 'name', 'check-config']],
   ['enbi-controller', CONTROLLER_MAIN, ['']],
 ])('every command and option of %s that a page names is one that its help has', async (program, main, commands) => {
   const named = [...TEXTS.values()].flatMap(text => commandsIn(text, program))

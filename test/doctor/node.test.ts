@@ -148,6 +148,13 @@ describe('a mistake is named, with the way out', () => {
     ],
     ['no policy', async () => ({ policy: [] }), 'policy', /no rule/, /policy/],
     [
+      'a name for local flakes that the policy does not spell out',
+      async () => ({ names: [{ images: 'r.example/{n}', flake: 'git+file:///srv/{n}', package: 'x' }] }),
+      'names',
+      /no rule .* local flakes that r\.example\/\{n\} names/,
+      /begins with git\+file:/,
+    ],
+    [
       'a state folder that is a file',
       async () => ({ stateDir: shim.configPath }),
       'state folder',

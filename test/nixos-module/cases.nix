@@ -104,6 +104,8 @@ in
       import.layers = "tar";
       shutdownTimeout = "1m";
       policy = [ { namespaces = [ "*" ]; images = [ "nix:0/nix/store/*" ]; plainPackages = true; } ];
+      names = [ { images = "registry.example/team/{name}"; flake = "github:team/{name}"; package = "image"; } ];
+      flakeNames = true;
     };
   };
 

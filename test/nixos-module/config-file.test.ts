@@ -53,6 +53,8 @@ describe('the config file', () => {
       nix: { user: 'enbi-shim' },
       import: { layers: 'linked', trustStore: false },
       policy: POLICY,
+      names: [],
+      flakeNames: false,
     }
     await expect(buildConfig(name)).resolves.toEqual({ ...defaults, ...settings })
   })
@@ -64,6 +66,8 @@ describe('the config file', () => {
       log: { level: 'debug' },
       import: { layers: 'tar' },
       shutdownTimeout: '1m',
+      names: [{ images: 'registry.example/team/{name}', flake: 'github:team/{name}', package: 'image' }],
+      flakeNames: true,
     })
     expect(config.policy).toHaveLength(2)
     expect(config.policy).toEqual(expect.arrayContaining(POLICY))

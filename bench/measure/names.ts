@@ -1,0 +1,40 @@
+import { startBed } from '../../test/node/bed.ts'
+import { askStatus, latencies } from '../calls.ts'
+import { comeFirst } from '../come-first.ts'
+import { pullSmallImage, SHIM_PROGRAM, startPackagedShim } from '../node.ts'
+import type { Result } from '../result.ts'
+import { median } from '../statistics.ts'
+
+const RULES = 1000
+const WARM_UP = 2500
+/** Calls that bring caches and clocks back after the other side had its turn. */
+const RE_WARM = 200
+const CALLS = 700
+const ROUNDS = 12
+
+/** ImageStatus of an image that no name rule is for, through a shim with a thousand rules for the same host and depth against one with none. */
+export async function measureNames(): Promise<Result[]> {
+  using _first = comeFirst()
+  await using bed = await startBed()
+  const plain = await startPackagedShim(bed)
+  const names = Array.from({ length: RULES }, (_, n) => ({
+    images: `docker.io/team-${n}/{name}`,
+    flake: `git+https://git.example/team-${n}/{name}?ref={tag}`,
+    package: 'image',
+  }))
+  const ruled = await bed.startShim({ ...SHIM_PROGRAM, config: { names } })
+  const image = await pullSmallImage(bed, plain)
+  const ways = {
+    without: { call: askStatus(bed.cri(plain.socket), image), samples: [] as number[] },
+    with: { call: askStatus(bed.cri(ruled.socket), image), samples: [] as number[] },
+  }
+  for (const { call } of Object.values(ways)) await latencies(call, WARM_UP)
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const { call, samples } of Object.values(ways)) {
+      await latencies(call, RE_WARM)
+      samples.push(...(await latencies(call, CALLS)))
+    }
+  }
+  const added = 1000 * (median(ways.with.samples) - median(ways.without.samples))
+  return [{ name: 'names.match', value: added, unit: 'µs', aim: '< 100' }]
+}
