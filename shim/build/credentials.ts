@@ -1,5 +1,5 @@
 import { lstat, readdir, readlink, rename, rm, symlink } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { messageOf } from '../errors.ts'
 import { makeOwnFolder } from '../own-folder.ts'
@@ -40,7 +40,9 @@ export function createCredentials({ dir, user, userName, files, logger }: Creden
   const reported = new Map<Kind, string>()
   const read = async (kind: Kind, path: string) => {
     try {
+      if (isBelow(dir.root, path)) throw new Error(`${path} is in the state folder, where the shim keeps its copies`)
       const bytes = await readCredential(path)
+      if (kind === 'nixConf') checkNixConf(bytes)
       reported.delete(kind)
       return bytes
     } catch (error) {
@@ -121,6 +123,19 @@ async function leadsTo(link: string, copy: string): Promise<boolean> {
 function target(link: string, copy: string): string {
   return relative(dirname(link), copy)
 }
+
+function isBelow(folder: string, path: string): boolean {
+  return resolve(path).startsWith(`${resolve(folder)}/`)
+}
+
+/** Nix repeats a line that it cannot read, and so would the error of each pull. */
+function checkNixConf(bytes: Buffer): void {
+  const lines = bytes.toString('utf8').split('\n')
+  const wrong = lines.findIndex(line => !NIX_CONF_LINE.test(line.replace(/#.*$/, '').trim()))
+  if (wrong >= 0) throw new Error(`line ${wrong + 1} is neither NAME = VALUE nor include PATH`)
+}
+
+const NIX_CONF_LINE = /^(?:$|!?include\s+\S+$|[a-z][a-z0-9-]*\s+=(?:\s|$))/
 
 async function isThere(path: string): Promise<boolean> {
   return lstat(path).then(

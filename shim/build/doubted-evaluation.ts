@@ -5,6 +5,8 @@ export interface EvaluationSteps {
   evaluate(options: { readonly isDoubted: boolean }): Promise<string>
   /** Fetches the flake and its inputs, and evaluates none of it. */
   fetchAll(): Promise<void>
+  /** Of the disks that an evaluation writes to. */
+  isDiskFull(): Promise<boolean>
   readonly signal: AbortSignal
 }
 
@@ -12,12 +14,14 @@ export interface EvaluationSteps {
  * What an evaluation fails with may be words that its flake has chosen (`throw`). So where they tell of an outage, a download or a
  * builder, something that runs none of the flake's code has to fail, too; else the evaluation is to blame.
  */
-export async function evaluateDoubted({ evaluate, fetchAll, signal }: EvaluationSteps): Promise<string> {
+export async function evaluateDoubted({ evaluate, fetchAll, isDiskFull, signal }: EvaluationSteps): Promise<string> {
   try {
     return await evaluate({ isDoubted: false })
   } catch (thrown) {
     const error = toShimError(thrown)
     if (signal.aborted || isOfEvaluation(error)) throw thrown
+    // To fetch what is there writes nothing.
+    if (error.code === 'DiskFull' && (await isDiskFull())) throw thrown
     if (error.retryable || error.code === 'FlakeNotFound') await fetchAll()
     if (!error.retryable) throw new FinalError('EvaluationFailed', error.message, { cause: thrown })
   }

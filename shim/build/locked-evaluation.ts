@@ -18,6 +18,16 @@ export function readLockedUrl(url: string, stdout: string): string {
   }
 }
 
+/**
+ * Whether the URL that nix gives for the locked flake has all that the flake's own has: Nix before 2.19 leaves out keys such as
+ * `submodules` and `host`, and the rest is the URL of other content.
+ */
+export function canBeLocked(url: string): boolean {
+  return [...new URLSearchParams(url.split('?')[1]).keys()].every(key => KEPT.includes(key))
+}
+
+const KEPT: readonly string[] = ['dir', 'narHash', 'ref', 'rev', 'shallow']
+
 /** The same look-up as by an installable, for which a nix before 2.19 evaluates `legacyPackages` first. */
 export function lockedEvaluationArgs(recipe: FlakeRecipe, lockedUrl: string): string[] {
   const outputs = `(builtins.getFlake ${nixString(lockedUrl)}).outputs`

@@ -1,15 +1,17 @@
 import type { Logger } from 'pino'
 import { MAX_TIMER_MS } from '../duration.ts'
 import { FinalError, RetryableError, ShimError, toShimError } from '../errors.ts'
+import { STORE_DIR } from '../store-path.ts'
 import type { BuildUser } from './build-user.ts'
 import type { BuildCall, BuildOutput } from './contract.ts'
 import { daemonSocket } from './daemon-path-info.ts'
+import { isDiskFull } from './disk-full.ts'
 import { evaluateDoubted } from './doubted-evaluation.ts'
 import { evaluationArgs, type FlakeAddress, fetchAllArgs, readEvaluation } from './evaluate.ts'
 import { explainFailure, type FailedRun, pointToLog } from './failure.ts'
 import { checkContent, prefetchArgs } from './flake-content.ts'
 import { createJournal, type Journal } from './journal.ts'
-import { lockArgs, lockedEvaluationArgs, readLockedUrl } from './locked-evaluation.ts'
+import { canBeLocked, lockArgs, lockedEvaluationArgs, readLockedUrl } from './locked-evaluation.ts'
 import { nameMissing } from './missing-paths.ts'
 import { type NixSettings, nixFlags } from './nix-flags.ts'
 import { runNix } from './nix-process.ts'
@@ -97,6 +99,7 @@ export async function withNix<Result extends { readonly storePath: string }>(
       evaluateDoubted({
         evaluate: more => once('evaluating', args, more),
         fetchAll: async () => void (await once('evaluating', fetchAllArgs(flakeUrl))),
+        isDiskFull: () => isDiskFull([setup.dir.root, STORE_DIR]),
         signal,
       }),
     )
@@ -159,7 +162,8 @@ async function evaluate(recipe: FlakeRecipe, address: FlakeAddress, run: Run, ni
   try {
     return await run.evaluate(address.url, evaluationArgs(recipe, address))
   } catch (error) {
-    if (address.leadingDot || !(error instanceof ShimError) || error.code !== 'EvaluationFailed') throw error
+    if (!(error instanceof ShimError) || error.code !== 'EvaluationFailed') throw error
+    if (address.leadingDot || !canBeLocked(address.url)) throw error
     const lockedUrl = readLockedUrl(address.url, await nix('evaluating', lockArgs(address.url)))
     return await run.evaluate(lockedUrl, lockedEvaluationArgs(recipe, lockedUrl))
   }

@@ -45,6 +45,8 @@ export interface SourceCachesOptions {
  */
 const UNLOCKED_MS = 3_600_000
 const ACCOUNT_AFTER_MS = 500
+/** For all that a run may have left, so that nobody waits long for a folder that somebody has filled. */
+const TIDY_LIMIT_MS = 30_000
 
 export function createSourceCaches({
   dir: { root, caches: dir },
@@ -57,6 +59,8 @@ export function createSourceCaches({
   const inTurn = createOneByOne()
   const uses = new Map<string, number>()
   const untidy = new Set<string>()
+  /** When nobody used the cache for the last time. */
+  const usedSince = new Map<string, number>()
   const warn = (err: unknown) => logger.warn({ err }, 'tidying the caches of sources failed')
   const pruning = { dir, user, inTurn, isUsed: (name: string) => uses.has(name) }
   const accounts = createCacheAccounts({ root, pruning, room, afterMs: accountAfterMs, warn })
@@ -75,7 +79,10 @@ export function createSourceCaches({
         for (const lent of names) if (!uses.has(lent)) await takeBack(join(dir, lent)).catch(() => {})
         throw error
       }
-      for (const used of names) uses.set(used, (uses.get(used) ?? 0) + 1)
+      for (const used of names) {
+        if (!uses.has(used)) usedSince.set(used, Date.now())
+        uses.set(used, (uses.get(used) ?? 0) + 1)
+      }
       return names
     })
   }
@@ -92,14 +99,18 @@ export function createSourceCaches({
       const left = (uses.get(name) ?? 1) - 1
       if (left > 0) return void uses.set(name, left)
       uses.delete(name)
+      usedSince.delete(name)
       await takeBack(join(dir, name))
     })
   const tidy = async (names: readonly string[]) => {
+    const signal = AbortSignal.timeout(TIDY_LIMIT_MS)
     for (const name of names.filter(name => untidy.has(name))) {
       // First: another run may fail meanwhile.
       untidy.delete(name)
+      const before = usedSince.get(name) ?? 0
       try {
-        for (const folder of foldersWithClones(join(dir, name))) if (!(await tidyClones(folder, user))) untidy.add(name)
+        for (const folder of foldersWithClones(join(dir, name)))
+          if (!(await tidyClones(folder, { user, before, signal }))) untidy.add(name)
       } catch (error) {
         untidy.add(name)
         warn(error)
@@ -196,7 +207,7 @@ async function closeAll(dir: string, user: BuildUser): Promise<string[]> {
 }
 
 async function takeBack(path: string): Promise<void> {
-  // Its user may have opened it to everybody, itself among them.
-  await chmod(path, 0o700)
   await chown(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0)
+  // Its user may have opened it to everybody, itself among them, and could until now.
+  await chmod(path, 0o700)
 }

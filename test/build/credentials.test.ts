@@ -44,7 +44,7 @@ async function makeNode(user = games): Promise<Node> {
 async function writeSecrets({ secrets }: Node): Promise<Record<keyof CredentialFiles, string>> {
   const at = async (name: string) => {
     const path = join(secrets, name)
-    await writeFile(path, `${name}\n`, { mode: 0o600 })
+    await writeFile(path, `${name} =\n`, { mode: 0o600 })
     return path
   }
   return { netrc: await at('a'), nixConf: await at('b'), sshKey: await at('c'), knownHosts: await at('d') }
@@ -65,10 +65,10 @@ test('credentials are copied to where git, ssh and nix look, again when they cha
   const node = await makeNode()
   const files = await writeSecrets(node)
   await node.place(files)
-  expect(await contents(node)).toEqual(['a\n', 'b\n', 'c\n', 'd\n'])
+  expect(await contents(node)).toEqual(['a =\n', 'b =\n', 'c =\n', 'd =\n'])
   await writeFile(files.netrc, 'new\n')
   await node.place(files)
-  expect(await contents(node)).toEqual(['new\n', 'b\n', 'c\n', 'd\n'])
+  expect(await contents(node)).toEqual(['new\n', 'b =\n', 'c =\n', 'd =\n'])
   expect(node.log).toHaveLength(5)
   expect(node.log.join()).not.toContain('new')
 })
@@ -99,7 +99,7 @@ describe('a copy belongs to', () => {
     await chmod(copy, 0o600)
     await writeFile(copy, 'plugin-files = /tmp/x.so\n')
     await node.place(files)
-    expect(await contents(node)).toContain('b\n')
+    expect(await contents(node)).toContain('b =\n')
     expect((await stat(copy)).mode & 0o777).toBe(0o400)
   })
 })
@@ -110,7 +110,7 @@ describe('a credential that the config no longer names', () => {
     const files = await writeSecrets(node)
     await node.place(files)
     await node.place({ knownHosts: files.knownHosts })
-    expect(await contents(node)).toEqual([undefined, undefined, undefined, 'd\n'])
+    expect(await contents(node)).toEqual([undefined, undefined, undefined, 'd =\n'])
     expect(await readdir(join(node.state, 'build-credentials'))).toEqual(['knownHosts'])
     expect(await readdir(join(node.state, 'build-home'))).toEqual(['.ssh'])
   })
@@ -146,7 +146,34 @@ test('a credential that cannot be read is reported once and not used, until it c
   await node.place(files)
   expect(node.log[2]).toContain('credential placed {"credential":"netrc"')
   expect(node.log[3]).toMatch(/^a credential cannot be read.*ENOENT/)
-  expect(await contents(node)).toEqual(['a\n', 'b\n', undefined, 'd\n'])
+  expect(await contents(node)).toEqual(['a =\n', 'b =\n', undefined, 'd =\n'])
+})
+
+test('settings of which nix would repeat a line are not used, and the line is not told', async () => {
+  const node = await makeNode()
+  const files = await writeSecrets(node)
+  for (const text of ['ghp_secret\n', 'a = b\naccess-tokens: forge.example=ghp_secret\n', 'access-tokens=ghp_secret']) {
+    await writeFile(files.nixConf, text)
+    await node.place(files)
+    expect(await contents(node)).toEqual(['a =\n', undefined, 'c =\n', 'd =\n'])
+  }
+  expect(node.log.join()).toContain('line 2 is neither NAME = VALUE nor include PATH')
+  expect(node.log.join()).not.toContain('ghp_')
+  await writeFile(
+    files.nixConf,
+    '# tokens\naccess-tokens = forge.example=ghp_secret # of ours\n\n!include /etc/more\nnetrc-file =\n',
+  )
+  await node.place(files)
+  expect(await contents(node)).not.toContain(undefined)
+})
+
+test('a file of the state folder, which the shim would replace and remove, is not taken', async () => {
+  const node = await makeNode()
+  const netrc = join(node.state, 'build-home/.netrc')
+  await writeFile(netrc, 'by hand\n')
+  await node.place({ netrc })
+  expect(await contents(node)).toContain('by hand\n')
+  expect(node.log.join()).toContain('is in the state folder')
 })
 
 test('what a killed shim has left unfinished is removed', async () => {
