@@ -35,10 +35,9 @@ export async function shimMegabytes({ daemon: { pid = 0 } }: Shim): Promise<numb
   return own.reduce((sum, megabytes) => sum + megabytes, await residentMegabytes(pid, 'VmRSS'))
 }
 
-/** The same, once no helper waits for the next run any more. */
-export async function restingMegabytes(shim: Shim): Promise<number> {
+/** Resolves when no helper waits for the next run any more. */
+export async function untilNoHelperWaits(shim: Shim): Promise<void> {
   while (descendants(shim.daemon.pid ?? 0).some(isHelper)) await delay(SAMPLE_MS)
-  return shimMegabytes(shim)
 }
 
 /** Whether it is a process of the shim's own program, and no nix. */

@@ -5,7 +5,7 @@ import { type Attack, honestBuild, hostileRuns } from '../attacks.ts'
 import { latenciesUntil } from '../calls.ts'
 import { comeFirst } from '../come-first.ts'
 import { pullSmallImage, SHIM_PROGRAM } from '../node.ts'
-import { peakUntil, restingMegabytes } from '../process.ts'
+import { peakUntil, untilNoHelperWaits } from '../process.ts'
 import type { Result } from '../result.ts'
 import { quantile } from '../statistics.ts'
 
@@ -21,9 +21,12 @@ export async function measureAttack(): Promise<Result[]> {
   })
   const cri = bed.cri(shim.socket)
   await pullSmallImage(bed, shim)
+  await untilNoHelperWaits(shim)
   // Many calls alone take memory, too.
-  await latenciesUntil(() => cri.listImages(), delay(WINDOW_MS))
-  const rest = await restingMegabytes(shim)
+  const calmWindow = delay(WINDOW_MS)
+  const calmPeak = peakUntil(shim, calmWindow)
+  await latenciesUntil(() => cri.listImages(), calmWindow)
+  const rest = await calmPeak
   const during = async (attack: Attack, image: string) => {
     await using _run = await startAttack(bed, shim, attack, image)
     using _first = comeFirst()

@@ -14,7 +14,7 @@ export interface Workers {
 /** The same file, as source or compiled. */
 const WORKER = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url))
 /** For JavaScript objects; the bytes of documents and layers are not among them. */
-const HEAP_FLAGS = ['--max-old-space-size=96', '--max-semi-space-size=2', '--v8-pool-size=1', '--expose-gc']
+const HEAP_FLAGS = ['--max-old-space-size=96', '--max-semi-space-size=1', '--v8-pool-size=1', '--expose-gc']
 /**
  * Of all that a helper can write to, threads included. V8 has 512 MiB set aside for code from the start, of which it uses a few;
  * 759 MiB is the most that an import was seen to take, of an archive in zstd with a window of 128 MiB (2026-11-26).
