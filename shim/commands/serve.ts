@@ -17,7 +17,7 @@ import { takeSystemdSocket } from '../proxy/systemd-socket.ts'
 import { createActivity } from '../pull/activity.ts'
 import type { ImageRecords } from '../pull/contract.ts'
 import { createImageService } from '../pull/image-service.ts'
-import { isImporting } from '../pull/progress.ts'
+import { isReading } from '../pull/progress.ts'
 import type { Stages } from '../pull/pull-recipe.ts'
 import { createNames } from '../recipes/names.ts'
 import type { Cluster } from '../report/cluster.ts'
@@ -49,7 +49,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const shim = shimFacts(config)
   const linking = { identity: createIdentity(config.stateDir), onLinking: createLinkingTeller(logger) }
   const uncounted = createActivity()
-  const isIdle = () => !uncounted.runs().some(({ progress }) => isImporting(progress))
+  const isIdle = () => !uncounted.runs().some(({ progress }) => isReading(progress))
   const stages = lazy(() => createStages({ config, images, env, logger, isIdle, ...linking }))
   const metrics = await countIfTold(config, { shim, images, activity: uncounted })
   const { activity = uncounted, onCall } = metrics ?? {}

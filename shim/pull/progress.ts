@@ -17,9 +17,9 @@ export interface ProgressHub {
   end(image: string): void
 }
 
-/** Whether an import has layers to read or to unpack. */
-export function isImporting(progress: PullProgress | undefined): boolean {
-  return progress?.phase === 'importing' || (progress?.phase === 'unpacking' && progress.done < progress.expected)
+/** Whether an import has bytes to read, for which it takes most of its memory. */
+export function isReading(progress: PullProgress | undefined): boolean {
+  return progress?.phase === 'importing'
 }
 
 /** A watcher that does not read keeps this many events; older ones are dropped. */
