@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs'
-import { chown, lstat, mkdir } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir } from 'node:fs/promises'
 import { hasCode } from './error-code.ts'
 import { RetryableError } from './errors.ts'
 import { isOurs } from './own-file.ts'
@@ -18,6 +18,13 @@ export async function makeOwnFolder(path: string, { mode, gid }: OwnFolder): Pro
   await mkdir(path, { mode }).catch(ignoreExisting)
   await checkOwnFolder(path)
   if (gid !== undefined) await chown(path, process.geteuid?.() ?? 0, gid)
+}
+
+/** Makes a folder of somebody else's the shim's alone. The folder above it must be the shim's. */
+export async function takeOver(path: string): Promise<void> {
+  await chown(path, process.geteuid?.() ?? 0, process.getegid?.() ?? 0)
+  // Its user may have opened it to everybody, itself among them, and could until now.
+  await chmod(path, 0o700)
 }
 
 /** Throws StateDirUnsafe if others can decide what is read from a folder. */

@@ -2,6 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readOwnFile } from '../own-file.ts'
+import { queryOf } from './flake-query.ts'
 import { isFlakeRecipe, type Recipe } from './recipe.ts'
 
 /** Folders of a recipe's cache. */
@@ -29,7 +30,7 @@ export function nameOfGeneration(name: string, generation: number): string {
 
 /** What of a URL decides about the refs of its clone. */
 function refsIn(url: string): string {
-  const query = new URLSearchParams(url.split('?')[1])
+  const query = queryOf(url)
   return REF_KEYS.flatMap(key => (query.has(key) ? [`${key}=${query.get(key)}`] : [])).join('&')
 }
 

@@ -2,6 +2,7 @@ import { lstat, readdir, readlink, rename, rm, symlink } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { messageOf } from '../errors.ts'
+import { lazy } from '../lazy.ts'
 import { makeOwnFolder } from '../own-folder.ts'
 import type { BuildUser } from './build-user.ts'
 import { findAccess, readCredential, UNFINISHED, writeCopy } from './credential-copy.ts'
@@ -38,6 +39,7 @@ export interface CredentialsOptions {
 export function createCredentials({ dir, user, userName, files, logger }: CredentialsOptions): Credentials {
   const folder = credentialsFolder(dir.root)
   const reported = new Map<Kind, string>()
+  const askAccess = lazy(() => findAccess(user, userName))
   const read = async (kind: Kind, path: string) => {
     try {
       if (isBelow(dir.root, path)) throw new Error(`${path} is in the state folder, where the shim keeps its copies`)
@@ -57,7 +59,7 @@ export function createCredentials({ dir, user, userName, files, logger }: Creden
     if (!(await isInUse(dir, files))) return
     await makeOwnFolder(folder, { mode: 0o750, gid: user.gid })
     await removeUnfinished(folder)
-    const access = await findAccess(user, userName)
+    const access = await askAccess()
     for (const kind of KINDS) {
       const [copy, link, path] = [join(folder, kind), LINKS[kind](dir), files[kind]]
       const bytes = path === undefined ? undefined : await read(kind, path)

@@ -1,5 +1,6 @@
 import { FinalError } from '../errors.ts'
 import { isOlder } from '../versions.ts'
+import { queryOf } from './flake-query.ts'
 import type { FlakeUrl } from './flake-url.ts'
 
 interface Need {
@@ -26,11 +27,9 @@ const NEEDS: readonly Need[] = [
 
 /** Throws RecipeInvalid when the URL has a key that this version of nix does not know. `version`: empty when nobody knows. */
 export function checkNixKnows({ scheme, url }: Pick<FlakeUrl, 'scheme' | 'url'>, version: string): void {
-  const [, query = ''] = url.split('?')
-  const keys = query.split('&').map(pair => pair.replace(/=.*$/, ''))
+  const query = queryOf(url)
   for (const { key, since, ...need } of NEEDS) {
-    if (!keys.includes(key) || (need.scheme ?? scheme) !== scheme || version === '' || !isOlder(version, since))
-      continue
+    if (!query.has(key) || (need.scheme ?? scheme) !== scheme || version === '' || !isOlder(version, since)) continue
     throw new FinalError(
       'RecipeInvalid',
       `"${key}" in the flake URL ${url} needs Nix ${since}, and this node has ${version}: upgrade Nix there, or leave the key out`,

@@ -66,6 +66,11 @@ export function parseQuery(text: string | undefined, known: KnownKeys): Readonly
   return params
 }
 
+/** The parameters of a URL that was accepted. */
+export function queryOf(url: string): URLSearchParams {
+  return new URLSearchParams(url.split('?')[1])
+}
+
 /** The canonical text, with its `?`; empty without parameters. */
 export function formatQuery(params: ReadonlyMap<string, string>): string {
   const pairs = [...params].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => `${key}=${encode(key, value)}`)

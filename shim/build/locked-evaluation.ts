@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { RetryableError } from '../errors.ts'
+import { queryOf } from './flake-query.ts'
 import { lookupExpression, nixString } from './lookup-expression.ts'
 import type { FlakeRecipe } from './recipe.ts'
 
@@ -23,7 +24,7 @@ export function readLockedUrl(url: string, stdout: string): string {
  * `submodules` and `host`, and the rest is the URL of other content.
  */
 export function canBeLocked(url: string): boolean {
-  return [...new URLSearchParams(url.split('?')[1]).keys()].every(key => KEPT.includes(key))
+  return [...queryOf(url).keys()].every(key => KEPT.includes(key))
 }
 
 const KEPT: readonly string[] = ['dir', 'narHash', 'ref', 'rev', 'shallow']

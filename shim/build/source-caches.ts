@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs'
-import { chmod, chown, mkdir, stat, symlink } from 'node:fs/promises'
+import { chown, mkdir, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { hasCode } from '../error-code.ts'
 import type { Room } from '../fair-excess.ts'
+import { takeOver } from '../own-folder.ts'
 import type { Owners } from '../owners.ts'
 import { createCacheAccounts } from './account-caches.ts'
 import type { BuildUser } from './build-user.ts'
@@ -57,10 +58,8 @@ export function createSourceCaches({
   accountAfterMs = ACCOUNT_AFTER_MS,
 }: SourceCachesOptions): SourceCaches {
   const inTurn = createOneByOne()
-  const uses = new Map<string, number>()
+  const uses = new Map<string, Use>()
   const untidy = new Set<string>()
-  /** When nobody used the cache for the last time. */
-  const usedSince = new Map<string, number>()
   const warn = (err: unknown) => logger.warn({ err }, 'tidying the caches of sources failed')
   const pruning = { dir, user, inTurn, isUsed: (name: string) => uses.has(name) }
   const accounts = createCacheAccounts({ root, pruning, room, afterMs: accountAfterMs, warn })
@@ -76,12 +75,12 @@ export function createSourceCaches({
       try {
         await lendOut({ dir, user }, { ...wanted, name })
       } catch (error) {
-        for (const lent of names) if (!uses.has(lent)) await takeBack(join(dir, lent)).catch(() => {})
+        for (const lent of names) if (!uses.has(lent)) await takeOver(join(dir, lent)).catch(() => {})
         throw error
       }
       for (const used of names) {
-        if (!uses.has(used)) usedSince.set(used, Date.now())
-        uses.set(used, (uses.get(used) ?? 0) + 1)
+        const { runs, since } = uses.get(used) ?? { runs: 0, since: Date.now() }
+        uses.set(used, { runs: runs + 1, since })
       }
       return names
     })
@@ -96,18 +95,17 @@ export function createSourceCaches({
   }
   const close = (name: string) =>
     inTurn(async () => {
-      const left = (uses.get(name) ?? 1) - 1
-      if (left > 0) return void uses.set(name, left)
+      const { runs, since } = uses.get(name) ?? { runs: 1, since: 0 }
+      if (runs > 1) return void uses.set(name, { runs: runs - 1, since })
       uses.delete(name)
-      usedSince.delete(name)
-      await takeBack(join(dir, name))
+      await takeOver(join(dir, name))
     })
   const tidy = async (names: readonly string[]) => {
     const signal = AbortSignal.timeout(TIDY_LIMIT_MS)
     for (const name of names.filter(name => untidy.has(name))) {
       // First: another run may fail meanwhile.
       untidy.delete(name)
-      const before = usedSince.get(name) ?? 0
+      const before = uses.get(name)?.since ?? 0
       try {
         for (const folder of foldersWithClones(join(dir, name)))
           if (!(await tidyClones(folder, { user, before, signal }))) untidy.add(name)
@@ -138,6 +136,12 @@ export function createSourceCaches({
     },
     settled: accounts.settled,
   }
+}
+
+interface Use {
+  readonly runs: number
+  /** Before then nobody used it, in milliseconds since 1970. */
+  readonly since: number
 }
 
 function namesIn({ name, clones }: CacheNames): string[] {
@@ -199,15 +203,9 @@ async function closeAll(dir: string, user: BuildUser): Promise<string[]> {
   for (const name of names) {
     const path = join(dir, name)
     const wasOpen = (await stat(path)).uid === user.uid
-    await takeBack(path)
+    await takeOver(path)
     // Nix does not sync its databases: after a loss of power they may be damaged. Clones are synced by git.
     if (wasOpen && existsSync(join(path, 'nix'))) await doom(dir, name)
   }
   return names
-}
-
-async function takeBack(path: string): Promise<void> {
-  await chown(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0)
-  // Its user may have opened it to everybody, itself among them, and could until now.
-  await chmod(path, 0o700)
 }

@@ -5,7 +5,14 @@ import type { Logger } from 'pino'
 import { hasCode } from '../error-code.ts'
 import { messageOf, RetryableError, ShimError } from '../errors.ts'
 import { makeStateDir } from '../make-state-dir.ts'
-import { checkOwnFolder, type FolderFault, findFolderFault, isFolderOfOthers, makeOwnFolder } from '../own-folder.ts'
+import {
+  checkOwnFolder,
+  type FolderFault,
+  findFolderFault,
+  isFolderOfOthers,
+  makeOwnFolder,
+  takeOver,
+} from '../own-folder.ts'
 import type { BuildUser } from './build-user.ts'
 
 /** The folders of a builder below the state folder. */
@@ -96,8 +103,7 @@ async function setAside(home: string, logger?: Pick<Logger, 'warn'>): Promise<vo
   const aside = `${home}-untrusted-${randomUUID()}`
   await rename(home, aside)
   logger?.warn({ home, aside }, 'the home of the build user could be written to by others: it was set aside')
-  await chown(aside, process.getuid?.() ?? 0, process.getgid?.() ?? 0)
-  await chmod(aside, 0o700)
+  await takeOver(aside)
 }
 
 /** Runs something that writes below the state folder. Throws StateDirNotWritable, which names the folder, DiskFull, or its own ShimError. */
