@@ -1,7 +1,9 @@
 import { parseFlakeUrl } from '../shim/build/flake-url.ts'
 import { parsePackageName } from '../shim/build/package-name.ts'
-import type { FlakeRecipe } from '../shim/build/recipe.ts'
+import { type FlakeRecipe, isPackageSet } from '../shim/build/recipe.ts'
 import { parseSystem } from '../shim/build/system.ts'
+import { FinalError } from '../shim/errors.ts'
+import { parseContents } from '../shim/recipes/contents.ts'
 import { normaliseFlakeImage } from '../shim/reference.ts'
 import type { ObjectName } from './contract.ts'
 import type { OwnerReference } from './metadata.ts'
@@ -10,12 +12,14 @@ import type { NixBuildSpec } from './nixbuild.ts'
 
 /** Throws RecipeInvalid: the API server's own check of a NixBuild is a little wider. */
 export function recipeOf({ spec }: { readonly spec: NixBuildSpec }): FlakeRecipe {
-  return {
-    image: normaliseFlakeImage(spec.imageTag),
-    flake: parseFlakeUrl(spec.flakeUrl),
-    packageName: parsePackageName(spec.packageName).text,
-    system: parseSystem(spec.system),
-  }
+  const { packageName, contents } = spec
+  const common = { image: normaliseFlakeImage(spec.imageTag), flake: parseFlakeUrl(spec.flakeUrl) }
+  const system = parseSystem(spec.system)
+  if (contents === undefined && packageName !== undefined)
+    return { ...common, packageName: parsePackageName(packageName).text, system }
+  if (contents !== undefined && packageName === undefined)
+    return { ...common, contents: parseContents(contents, system).contents, system }
+  throw new FinalError('RecipeInvalid', 'it has to have either packageName or contents')
 }
 
 export interface Making {
@@ -34,7 +38,7 @@ export function nixBuildOf(
   const spec: NixBuildSpec = {
     flakeUrl: recipe.flake.url,
     imageTag: recipe.image,
-    packageName: recipe.packageName,
+    ...(isPackageSet(recipe) ? { contents: [...recipe.contents] } : { packageName: recipe.packageName }),
     system: recipe.system,
   }
   const owners = ownerReferences.length > 0 && { ownerReferences }

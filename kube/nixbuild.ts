@@ -26,7 +26,9 @@ const optionalText = v.optional(text)
 const specSchema = v.object({
   flakeUrl: text,
   imageTag: text,
-  packageName: text,
+  /** This, or `contents`. */
+  packageName: optionalText,
+  contents: v.optional(v.array(text)),
   /** Nix system, always there: the API server has no default for it. */
   system: text,
 })

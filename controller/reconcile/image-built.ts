@@ -1,4 +1,5 @@
 import { NIXBUILD_LIMITS } from '../../kube/nixbuild.ts'
+import { formatRecipe } from '../../shim/build/recipe.ts'
 import { type BuildView, isFinished } from '../kinds/build.ts'
 import type { PodView } from '../kinds/pod.ts'
 import type { Problem, Want } from './pod-wants.ts'
@@ -58,10 +59,8 @@ function stateOf(pod: WaitingPod, { want, build, refused }: WantedBuild, loss: s
         : { reason: 'Failed', message: `${image}: ${failureOf(build)}` }
     case 'Importing':
       return { reason: 'Importing', message: `${image}: being loaded${where}` }
-    case 'Building': {
-      const { flake, packageName } = want.recipe
-      return { reason: 'Building', message: `${image}: being built${where} from ${flake.url}#${packageName}` }
-    }
+    case 'Building':
+      return { reason: 'Building', message: `${image}: being built${where} from ${formatRecipe(want.recipe)}` }
     default: {
       const why = build === undefined && refused !== undefined ? `: ${refused}` : because
       return { reason: 'Pending', message: `${image}: the build has not begun${why}` }

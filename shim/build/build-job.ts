@@ -17,6 +17,7 @@ const flake = v.strictObject({
 
 const recipe = v.union([
   v.strictObject({ image: text, flake, packageName: text, system: text }),
+  v.strictObject({ image: text, flake, contents: v.pipe(v.array(text), v.readonly()), system: text }),
   v.strictObject({ image: text, storePath: text }),
 ])
 

@@ -1,7 +1,8 @@
 import * as v from 'valibot'
 import { RetryableError } from '../errors.ts'
+import { outputsExpression } from './evaluate.ts'
 import { queryOf } from './flake-query.ts'
-import { lookupExpression, nixString } from './lookup-expression.ts'
+import { nixString } from './lookup-expression.ts'
 import type { FlakeRecipe } from './recipe.ts'
 
 const answerSchema = v.object({ url: v.pipe(v.string(), v.maxLength(4096)) })
@@ -32,5 +33,5 @@ const KEPT: readonly string[] = ['dir', 'narHash', 'ref', 'rev', 'shallow']
 /** The same look-up as by an installable, for which a nix before 2.19 evaluates `legacyPackages` first. */
 export function lockedEvaluationArgs(recipe: FlakeRecipe, lockedUrl: string): string[] {
   const outputs = `(builtins.getFlake ${nixString(lockedUrl)}).outputs`
-  return ['eval', '--json', '--expr', `(${lookupExpression(recipe)}) ${outputs}`]
+  return ['eval', '--json', '--expr', `(${outputsExpression(recipe)}) ${outputs}`]
 }

@@ -1,6 +1,6 @@
 import { hintsExpression } from './package-hints.ts'
 import { parsePackageName } from './package-name.ts'
-import type { FlakeRecipe } from './recipe.ts'
+import type { PackageRecipe } from './recipe.ts'
 
 /** Most names of one set that nix reports, and the longest of each in bytes: the expression cuts them. */
 export const MAX_NAMES = 2000
@@ -10,7 +10,7 @@ export const MAX_NAME_LENGTH = 100
  * A function of the flake's outputs, in the Nix language. A package with a `.stream` is built as that: nixpkgs'
  * buildLayeredImage has one, and no compressed archive is made then. A name with dots is tried as one name first.
  */
-export function lookupExpression({ packageName, system }: FlakeRecipe): string {
+export function lookupExpression({ packageName, system }: PackageRecipe): string {
   const { parts } = parsePackageName(packageName)
   return `outputs: let
   system = ${nixString(system)};

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { FinalError } from '../errors.ts'
 import type { PackageHints } from './contract.ts'
-import type { FlakeRecipe } from './recipe.ts'
+import { describeRecipe, type FlakeRecipe } from './recipe.ts'
 
 /** What is asked of a package: anything may have been put there. */
 export const packageSchema = v.object({ mainProgram: v.nullable(v.string()), imageConfig: v.unknown() })
@@ -41,10 +41,10 @@ export function readHints(
   return { ...(mainProgram !== undefined && { mainProgram }), ...(imageConfig !== undefined && { imageConfig }) }
 }
 
-function readImageConfig({ flake, packageName }: FlakeRecipe, value: unknown): PackageHints['imageConfig'] {
+function readImageConfig(recipe: FlakeRecipe, value: unknown): PackageHints['imageConfig'] {
   if (value === undefined) return undefined
   const refuse = (what: string) =>
-    new FinalError('EvaluationFailed', `imageConfig of ${packageName} of ${flake.url} is ${what}`)
+    new FinalError('EvaluationFailed', `imageConfig of ${describeRecipe(recipe)} is ${what}`)
   if (Array.isArray(value) || !v.is(v.record(v.string(), v.unknown()), value)) throw refuse('no attribute set')
   if (isDeeper(value, MAX_DEPTH)) throw refuse(`nested more than ${MAX_DEPTH} levels deep`)
   if (Buffer.byteLength(JSON.stringify(value)) > MAX_IMAGE_CONFIG_BYTES)

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { RetryableError } from '../errors.ts'
 import { isStorePath } from '../store-path.ts'
-import type { Derivation } from './evaluate.ts'
+import type { Derivation } from './derivation.ts'
 import type { StorePathRecipe } from './recipe.ts'
 
 /** A path below the Nix store and nothing below it: `/nix/store/<hash>-<name>`. */

@@ -4,13 +4,27 @@ import type { FlakeUrl } from './flake-url.ts'
 /** What is to be made under which name. */
 export type Recipe = FlakeRecipe | StorePathRecipe
 
-/** A package of a flake, to be built. */
-export interface FlakeRecipe {
+/** What is to be built from a flake. */
+export type FlakeRecipe = PackageRecipe | PackageSetRecipe
+
+/** A package of a flake, which is the image. */
+export interface PackageRecipe extends OfFlake {
+  /** Attribute path below `packages.<system>`, dots separate: `app`, `images.web`. */
+  readonly packageName: string
+}
+
+/** Packages of a flake, which together are made an image. */
+export interface PackageSetRecipe extends OfFlake {
+  readonly contents: Contents
+}
+
+/** Attribute paths below `legacyPackages.<system>`, sorted, each once: `['curl', 'python3Packages.requests']`. At least one. */
+export type Contents = readonly string[]
+
+interface OfFlake {
   /** Normalised image reference: `docker.io/library/app:latest`, `registry.example:5000/team/app@sha256:…`. */
   readonly image: string
   readonly flake: FlakeUrl
-  /** Attribute path below `packages.<system>`, dots separate: `app`, `images.web`. */
-  readonly packageName: string
   /** Nix system: `x86_64-linux`. */
   readonly system: string
 }
@@ -27,6 +41,12 @@ export function isFlakeRecipe(recipe: Recipe): recipe is FlakeRecipe {
   return 'flake' in recipe
 }
 
+export function isPackageSet<Some extends object>(
+  recipe: Some,
+): recipe is Extract<Some, { readonly contents: Contents }> {
+  return 'contents' in recipe
+}
+
 /** Whether the recipe stands for one content, today and tomorrow. */
 export function isLocked(recipe: Recipe): boolean {
   return !isFlakeRecipe(recipe) || recipe.flake.locked
@@ -39,13 +59,33 @@ export function recipeKey(recipe: Recipe): string {
     .digest('hex')
 }
 
-function partsOf(recipe: Recipe): string[] {
-  return isFlakeRecipe(recipe) ? [recipe.flake.url, recipe.packageName, recipe.system] : [recipe.storePath]
+function partsOf(recipe: Recipe): unknown[] {
+  if (!isFlakeRecipe(recipe)) return [recipe.storePath]
+  return [recipe.flake.url, isPackageSet(recipe) ? recipe.contents : recipe.packageName, recipe.system]
 }
 
-/** What is made, for a message: `app of github:team/app`, `/nix/store/<hash>-<name>`. */
+/** What is made, for a message: `app of github:team/app`, `curl and jq of github:NixOS/nixpkgs`, `/nix/store/<hash>-<name>`. */
 export function describeRecipe(recipe: Recipe): string {
-  return isFlakeRecipe(recipe) ? `${recipe.packageName} of ${recipe.flake.url}` : recipe.storePath
+  return isFlakeRecipe(recipe) ? `${describePackages(recipe)} of ${recipe.flake.url}` : recipe.storePath
+}
+
+/** The same as nix has it: `github:team/app#app`, `github:NixOS/nixpkgs#{curl,jq}`. */
+export function formatRecipe(recipe: FlakeRecipe): string {
+  const packages = isPackageSet(recipe) ? `{${recipe.contents.join(',')}}` : recipe.packageName
+  return `${recipe.flake.url}#${packages}`
+}
+
+/** A message names so many packages of a set. */
+const MAX_NAMED = 8
+
+function describePackages(recipe: FlakeRecipe): string {
+  if (!isPackageSet(recipe)) return recipe.packageName
+  const { contents } = recipe
+  const [only] = contents
+  if (only !== undefined && contents.length === 1) return only
+  const named = contents.length > MAX_NAMED ? contents.slice(0, MAX_NAMED) : contents.slice(0, -1)
+  const last = contents.length > MAX_NAMED ? `${contents.length - MAX_NAMED} more packages` : contents.at(-1)
+  return `${named.join(', ')} and ${last}`
 }
 
 /** The same as what is being done: `building app of github:team/app`, `fetching /nix/store/<hash>-<name>`. */
@@ -55,5 +95,7 @@ export function describeMaking(recipe: Recipe): string {
 
 /** What is made, as fields of a log line. */
 export function recipeFields(recipe: Recipe): Record<string, string> {
-  return isFlakeRecipe(recipe) ? { flake: recipe.flake.url, package: recipe.packageName } : { wanted: recipe.storePath }
+  if (!isFlakeRecipe(recipe)) return { wanted: recipe.storePath }
+  const packages = isPackageSet(recipe) ? { contents: recipe.contents.join(' ') } : { package: recipe.packageName }
+  return { flake: recipe.flake.url, ...packages }
 }

@@ -36,6 +36,7 @@ const schema = v.object({
   /** For people; missing of a store path that no flake was evaluated for. */
   flake: v.exactOptional(v.string()),
   packageName: v.exactOptional(v.string()),
+  contents: v.exactOptional(v.array(v.string())),
   package: v.exactOptional(hintsSchema),
 })
 export type SavedResult = v.InferOutput<typeof schema>

@@ -22,6 +22,7 @@ import {
   describeRecipe,
   type FlakeRecipe,
   isFlakeRecipe,
+  isPackageSet,
   type Recipe,
   recipeFields,
   recipeKey,
@@ -146,7 +147,7 @@ async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, run: Run, nix:
   const { signal } = run
   const { results, user } = setup
   const { leadingDot } = setup.nix
-  const { flake, packageName } = recipe
+  const { flake } = recipe
   if (flake.content) checkContent(recipe, flake.content, await nix('evaluating', prefetchArgs(flake.content)))
   const url = await urlForNix(flake, user, signal)
   const derivation = readEvaluation(recipe, await evaluate(recipe, { url, leadingDot }, run, nix))
@@ -154,7 +155,8 @@ async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, run: Run, nix:
   const { output, package: hints } = derivation
   const stdout = await nix('building', realisationArgs(derivation, link))
   const storePath = readRealisation(describeRecipe(recipe), output, stdout)
-  return { storePath, output, flake: flake.url, packageName, ...(hints && { package: hints }) }
+  const packages = isPackageSet(recipe) ? { contents: [...recipe.contents] } : { packageName: recipe.packageName }
+  return { storePath, output, flake: flake.url, ...packages, ...(hints && { package: hints }) }
 }
 
 /** A nix that knows no leading dot fails, too, for a `legacyPackages` that throws, which is none of the recipe's business. */

@@ -1,3 +1,4 @@
+import { formatRecipe } from '../build/recipe.ts'
 import { hostSystem } from '../build/system.ts'
 import { readConfig } from '../config.ts'
 import { FinalError } from '../errors.ts'
@@ -12,7 +13,7 @@ export async function name(text: string, configFile: string | undefined): Promis
   const rules = configFile === undefined ? [] : (await readConfig(configFile)).names
   const found = createNames({ rules, flakeNames: true, system: hostSystem() }).recipeOf(text)
   if (found === undefined) throw new FinalError('RecipeInvalid', `no name rule is for the image ${quote(text)}`)
-  return `${found.flake.url}#${found.packageName}`
+  return formatRecipe(found)
 }
 
 /** No image reference has these. */

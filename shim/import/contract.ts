@@ -21,6 +21,8 @@ export interface ImportCall {
   readonly archive?: string | undefined
   /** What is known of the package besides; missing: only an image is taken for one. */
   readonly plainPackage?: PackageHints | undefined
+  /** What is known of the packages of a set; missing: it is none. */
+  readonly packageSet?: PackageSetHints | undefined
   /** Most bytes of its layers, decompressed. */
   readonly maxImageSize: number
   /** The namespaces that want it; imports are fair between namespaces. */
@@ -56,6 +58,12 @@ export interface PackageHints {
   readonly mainProgram?: string | undefined
   /** Keys of an OCI image's config. */
   readonly imageConfig?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** What tells how the image of a package set is run. */
+export interface PackageSetHints {
+  /** Name of a program below `bin`, of a set of one package. */
+  readonly mainProgram?: string | undefined
 }
 
 /** What Nix knows of a valid store path. */

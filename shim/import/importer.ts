@@ -63,7 +63,7 @@ export function createImporter(options: ImporterOptions): Importer {
     const started = performance.now()
     const lease = `enbi-shim-${randomUUID()}`
     let isLeaseLeft = true
-    const { labels, ownedBy, replaceForeign, archive, plainPackage, maxImageSize } = call
+    const { labels, ownedBy, replaceForeign, archive, plainPackage, packageSet, maxImageSize } = call
     const claim = { storePath, image, labels, ownedBy, replaceForeign, maxImageSize }
     const job: ImportJob = {
       ...shared,
@@ -71,6 +71,7 @@ export function createImporter(options: ImporterOptions): Importer {
       ...(archive !== undefined && { archive }),
       lease,
       ...(plainPackage && { plainPackage: hints(plainPackage) }),
+      ...(packageSet && { packageSet: hints(packageSet) }),
     }
     try {
       const onLeaseEnded = () => {

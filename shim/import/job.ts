@@ -26,6 +26,7 @@ export const jobSchema = v.object({
       imageConfig: v.exactOptional(v.record(v.string(), v.unknown())),
     }),
   ),
+  packageSet: v.exactOptional(v.object({ mainProgram: v.exactOptional(v.string()) })),
   /** Most bytes of the image's layers, decompressed. */
   maxImageSize: v.number(),
   /** Names the importer, the same after a restart. */

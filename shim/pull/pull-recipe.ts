@@ -1,5 +1,5 @@
 import type { Builder, BuildOutput } from '../build/contract.ts'
-import { isFlakeRecipe, isLocked, type Recipe } from '../build/recipe.ts'
+import { isFlakeRecipe, isLocked, isPackageSet, type Recipe } from '../build/recipe.ts'
 import { FinalError, isContainerdAway } from '../errors.ts'
 import type { Importer, ImportOutcome } from '../import/contract.ts'
 import type { Owners } from '../owners.ts'
@@ -87,6 +87,7 @@ async function tryImport(importer: Importer, pull: RecipePull, output: ImportInp
     replaceForeign,
     archive,
     plainPackage: plainPackages ? hints : undefined,
+    packageSet: isFlakeRecipe(recipe) && isPackageSet(recipe) ? hints : undefined,
     maxImageSize,
   }
   for (let tries = 1; ; tries += 1) {

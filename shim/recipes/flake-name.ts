@@ -1,6 +1,6 @@
 import { parseFlakeUrl } from '../build/flake-url.ts'
 import { parsePackageName } from '../build/package-name.ts'
-import type { FlakeRecipe } from '../build/recipe.ts'
+import type { PackageRecipe } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
 import { type SplitReference, splitReference } from '../reference.ts'
@@ -18,7 +18,7 @@ const SCHEMES: ReadonlyMap<string, string> = new Map([
 
 export const FLAKE_NAME_HOSTS: readonly string[] = [...SCHEMES.keys()]
 
-export type NamedFlake = Pick<FlakeRecipe, 'flake' | 'packageName'>
+export type NamedFlake = Pick<PackageRecipe, 'flake' | 'packageName'>
 
 /** What `flake-github:0/owner/repo--x23--package:REVISION` names; undefined of any other name. Throws RecipeInvalid. */
 export function parseFlakeName({ domain, path, tag = DEFAULT_TAG }: SplitReference): NamedFlake | undefined {

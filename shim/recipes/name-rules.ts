@@ -1,5 +1,5 @@
 import { GrammarError } from '../build/grammar.ts'
-import type { FlakeRecipe } from '../build/recipe.ts'
+import type { PackageRecipe } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
 import type { SplitReference } from '../reference.ts'
@@ -40,7 +40,7 @@ export function findMistakes(rules: readonly NameRule[]): NameMistake[] {
 }
 
 /** The recipe that a name is by these rules, of which the first that matches counts. Throws RecipeInvalid. */
-export type MatchName = (name: SplitReference) => Pick<FlakeRecipe, 'flake' | 'packageName'> | undefined
+export type MatchName = (name: SplitReference) => Pick<PackageRecipe, 'flake' | 'packageName'> | undefined
 
 /** Rules must be without mistakes. */
 export function createNameRules(rules: readonly NameRule[]): MatchName {
@@ -64,7 +64,7 @@ export function createNameRules(rules: readonly NameRule[]): MatchName {
 interface CompiledRule {
   readonly pattern: NamePattern
   /** Throws RecipeInvalid. */
-  readonly fill: (values: NameValues) => Pick<FlakeRecipe, 'flake' | 'packageName'>
+  readonly fill: (values: NameValues) => Pick<PackageRecipe, 'flake' | 'packageName'>
 }
 
 /** The key that a mistake is in. */

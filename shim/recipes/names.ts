@@ -1,4 +1,4 @@
-import type { FlakeRecipe } from '../build/recipe.ts'
+import type { PackageRecipe } from '../build/recipe.ts'
 import { parseDigestPin } from '../digest-pin.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
@@ -20,7 +20,7 @@ export interface Names {
   /** A cheap look at a raw protobuf message: whether such a name can be in it. */
   mentioned(message: Buffer): boolean
   /** Undefined of any other image. Throws RecipeInvalid. */
-  recipeOf(image: string): FlakeRecipe | undefined
+  recipeOf(image: string): PackageRecipe | undefined
 }
 
 /** From so many hosts on it is quicker to read the message. */

@@ -1,3 +1,4 @@
+import { formatRecipe } from '../build/recipe.ts'
 import type { ShimError } from '../errors.ts'
 import type { FlakeWish } from '../pull/contract.ts'
 import { describeBytes, describeDuration } from '../terminal/describe.ts'
@@ -38,7 +39,7 @@ export interface PodTellerPlan {
 const MILESTONE_AFTER_MS = { first: 30_000, longest: 300_000 }
 
 export function createPodTeller({ wish, node, now, record }: PodTellerPlan): PodTeller {
-  const { image, flake, packageName } = wish.recipe
+  const { image } = wish.recipe
   let followed: Run | undefined
   let isStarted = false
   let timer: NodeJS.Timeout | undefined
@@ -49,7 +50,7 @@ export function createPodTeller({ wish, node, now, record }: PodTellerPlan): Pod
     record({
       type: 'Normal',
       reason: 'NixBuildStarted',
-      message: `Building ${image} from ${flake.url}#${packageName} on ${node}`,
+      message: `Building ${image} from ${formatRecipe(wish.recipe)} on ${node}`,
     })
     timer = setTimeout(milestone, MILESTONE_AFTER_MS.first, run, MILESTONE_AFTER_MS.first)
   }

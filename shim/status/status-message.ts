@@ -1,4 +1,4 @@
-import { isFlakeRecipe, type Recipe } from '../build/recipe.ts'
+import { formatRecipe, isFlakeRecipe, type Recipe } from '../build/recipe.ts'
 import type { Activity, ResultFacts, RunFacts } from '../pull/activity.ts'
 import type { Wish } from '../pull/contract.ts'
 import { toWire } from '../pull/wire-progress.ts'
@@ -84,6 +84,6 @@ function names(recipe: Recipe): { image: string; recipe: string } {
   const { image } = recipe
   return {
     image,
-    recipe: isFlakeRecipe(recipe) ? `${recipe.flake.url}#${recipe.packageName}` : recipe.storePath,
+    recipe: isFlakeRecipe(recipe) ? formatRecipe(recipe) : recipe.storePath,
   }
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { SHIM } from '../../kube/names.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
-import { recipeOf } from '../../kube/nixbuild-recipe.ts'
+import { nixBuildOf, recipeOf } from '../../kube/nixbuild-recipe.ts'
 import { useCrd } from './crd-cluster.ts'
 import { SPEC } from './nixbuilds.ts'
 
@@ -62,8 +63,7 @@ describe('the API server takes what the shim takes:', () => {
     const recipe = recipeOf({ spec: { ...SPEC, [field]: value } })
     await api.create({ ...SPEC, [field]: value })
     // As the shim and the controller write it.
-    const { image: imageTag, flake, packageName, system } = recipe
-    await api.create({ imageTag, flakeUrl: flake.url, packageName, system })
+    await api.create(nixBuildOf(recipe, { namespace: 'any', managedBy: SHIM }).body.spec)
   })
 })
 

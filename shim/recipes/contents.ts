@@ -1,0 +1,44 @@
+import { parsePackageName } from '../build/package-name.ts'
+import type { Contents } from '../build/recipe.ts'
+import { FinalError } from '../errors.ts'
+import { quote } from '../quote.ts'
+
+/** Names that stand for others. They come first. Source: Nixery. */
+const META_PACKAGES: ReadonlyMap<string, readonly string[]> = new Map([
+  ['shell', ['bashInteractive', 'coreutils', 'moreutils', 'nano']],
+])
+/** Names of systems. They come first, too. */
+const SYSTEMS: ReadonlyMap<string, string> = new Map([
+  ['amd64', 'x86_64-linux'],
+  ['arm64', 'aarch64-linux'],
+])
+
+/** Most names; a reference has no room for more. */
+const MAX_NAMES = 128
+
+/** What a list of names asks for: packages, and the system that it names, or else `system`. Throws RecipeInvalid. */
+export function parseContents(
+  names: readonly string[],
+  system: string,
+): { readonly contents: Contents; readonly system: string } {
+  if (names.length > MAX_NAMES)
+    throw invalid(`the contents have ${names.length} names, at most ${MAX_NAMES} are allowed`)
+  const first = names.findIndex(name => !META_PACKAGES.has(name) && !SYSTEMS.has(name))
+  const [meta, plain] = first < 0 ? [names, []] : [names.slice(0, first), names.slice(first)]
+  const late = plain.find(name => META_PACKAGES.has(name) || SYSTEMS.has(name))
+  if (late !== undefined) throw invalid(`in the contents ${quote(late)} stands for no package, and has to come first`)
+  const systems = new Set(meta.flatMap(name => SYSTEMS.get(name) ?? []))
+  if (systems.size > 1) throw invalid(`the contents name more than one system: ${[...systems].join(', ')}`)
+  const packages = [...expandContents(meta), ...plain.map(name => parsePackageName(name).text)]
+  if (packages.length === 0) throw invalid('the contents name no package')
+  return { contents: [...new Set(packages)].sort(), system: [...systems][0] ?? system }
+}
+
+/** The packages of meta-packages, in the place of these. */
+export function expandContents(names: readonly string[]): string[] {
+  return names.flatMap(name => META_PACKAGES.get(name) ?? (SYSTEMS.has(name) ? [] : [name]))
+}
+
+function invalid(message: string): FinalError {
+  return new FinalError('RecipeInvalid', message)
+}
