@@ -1,19 +1,41 @@
 import { GrammarError } from '../build/grammar.ts'
-import type { PackageRecipe } from '../build/recipe.ts'
+import type { PackageRecipe, PackageSetRecipe } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
 import type { SplitReference } from '../reference.ts'
-import { capturesOf, commonImage, covers, matchPath, type NamePattern, parseNamePattern } from './name-pattern.ts'
-import { compileFlake, compilePackage, DEFAULT_TAG, type NameValues, TAG_CAPTURE } from './name-template.ts'
+import { parseContents } from './contents.ts'
+import {
+  capturePath,
+  capturesOf,
+  commonImage,
+  covers,
+  type NamePattern,
+  parseNamePattern,
+  REST_CAPTURE,
+} from './name-pattern.ts'
+import { createNameTable } from './name-table.ts'
+import {
+  compileFlake,
+  compilePackage,
+  DEFAULT_TAG,
+  type NameValues,
+  TAG_CAPTURE,
+  type Template,
+} from './name-template.ts'
 
-/** Which image names are recipes, and of what. */
+/** Which image names are recipes, and of what: of a package (`flake` and `package`), or of a package set (`packages`). */
 export interface NameRule {
-  /** `registry.example/team/{name}`: `{name}` is any one segment; a tag after it is the only one, or `{tag}`, which is any. */
+  /**
+   * `registry.example/team/{name}`: `{name}` is any one segment; a tag after it is the only one, or `{tag}`, which is any.
+   * `nix.local/pkgs/{contents}`: each further segment is a package of the set, or a meta-package.
+   */
   readonly images: string
   /** `git+https://git.example/team/{name}?ref={tag}`. */
-  readonly flake: string
+  readonly flake?: string | undefined
   /** `{name}`, `images.{name}`. */
-  readonly package: string
+  readonly package?: string | undefined
+  /** The flake of a package set: `github:NixOS/nixpkgs/nixos-25.05`. */
+  readonly packages?: string | undefined
 }
 
 export interface NameMistake {
@@ -39,32 +61,38 @@ export function findMistakes(rules: readonly NameRule[]): NameMistake[] {
   return mistakes
 }
 
-/** The recipe that a name is by these rules, of which the first that matches counts. Throws RecipeInvalid. */
-export type MatchName = (name: SplitReference) => Pick<PackageRecipe, 'flake' | 'packageName'> | undefined
+/** What a name stands for, but for its image. */
+export type NamedRecipe = Omit<PackageRecipe, 'image'> | Omit<PackageSetRecipe, 'image'>
 
-/** Rules must be without mistakes. */
-export function createNameRules(rules: readonly NameRule[]): MatchName {
-  const places = Map.groupBy(rules.map(compileRule), ({ pattern: { host, segments } }) => {
-    const [first] = segments
-    return placeOf(host, segments.length, first && 'literal' in first ? first.literal : undefined)
-  })
+/** The recipe that a name is by these rules, of which the first that matches counts. Throws RecipeInvalid. */
+export type MatchName = (name: SplitReference) => NamedRecipe | undefined
+
+/** Rules must be without mistakes. `system`: of names that name none. */
+export function createNameRules(rules: readonly NameRule[], system: string): MatchName {
+  const find = createNameTable(rules.map(compileRule))
   return ({ domain, path, tag = DEFAULT_TAG }) => {
+    const found = find({ domain, path, tag })
+    if (found === undefined) return undefined
     const segments = path.split('/')
-    // Of two rules for one image, the one that spells more out is the first.
-    for (const first of [segments[0], undefined]) {
-      for (const { pattern, fill } of places.get(placeOf(domain, segments.length, first)) ?? []) {
-        const captures = matchPath(pattern, segments, tag)
-        if (captures) return fill({ captures, tag: tag === DEFAULT_TAG ? undefined : tag })
-      }
-    }
-    return undefined
+    return found.fill({
+      captures: capturePath(found.pattern, segments),
+      tag: tag === DEFAULT_TAG ? undefined : tag,
+      rest: segments.slice(found.pattern.segments.length),
+      system,
+    })
   }
 }
 
 interface CompiledRule {
   readonly pattern: NamePattern
   /** Throws RecipeInvalid. */
-  readonly fill: (values: NameValues) => Pick<PackageRecipe, 'flake' | 'packageName'>
+  readonly fill: (values: RuleValues) => NamedRecipe
+}
+
+interface RuleValues extends NameValues {
+  /** The segments that `{contents}` stands for. */
+  readonly rest: readonly string[]
+  readonly system: string
 }
 
 /** The key that a mistake is in. */
@@ -87,25 +115,66 @@ function attempt(rule: NameRule): CompiledRule | Pick<NameMistake, 'key' | 'mess
 
 function compileRule(rule: NameRule): CompiledRule {
   const pattern = inKey('images', () => parseNamePattern(rule.images))
-  const captures = capturesOf(pattern)
-  const known = [...captures, TAG_CAPTURE]
-  const packageName = inKey('package', () => compilePackage(rule.package, { known }))
+  return rule.packages === undefined ? compilePackageRule(pattern, rule) : compileSetRule(pattern, rule, rule.packages)
+}
+
+function compilePackageRule(pattern: NamePattern, rule: NameRule): CompiledRule {
+  if (rule.flake === undefined) throw new RuleError('flake', 'missing (only a rule with packages can do without)')
+  if (rule.package === undefined) throw new RuleError('package', 'missing (only a rule with packages can do without)')
+  if (pattern.hasRest)
+    throw new RuleError('images', `{${REST_CAPTURE}} are packages of a set: name it by packages, not by flake`)
+  const { flake: flakeText, package: packageText } = rule
+  const known = [...capturesOf(pattern), TAG_CAPTURE]
+  const packageName = inKey('package', () => compilePackage(packageText, { known }))
   const tagIsRef = pattern.tag === undefined && !packageName.used.has(TAG_CAPTURE)
-  const flake = inKey('flake', () => compileFlake(rule.flake, { known, tagIsRef }))
-  const used = new Set([...flake.used, ...packageName.used])
-  const idle = captures.find(name => !used.has(name))
-  if (idle !== undefined) throw new RuleError('images', `{${idle}} is used in neither flake nor package`)
-  const takesTag = pattern.tag !== undefined || used.has(TAG_CAPTURE)
+  const flake = inKey('flake', () => compileFlake(flakeText, { known, tagIsRef }))
+  const check = checkUse(pattern, flakeText, [flake, packageName])
   return {
     pattern,
     fill(values) {
-      if (values.tag !== undefined && !takesTag)
-        throw new FinalError(
-          'RecipeInvalid',
-          `${quote(rule.flake)} pins its revision or takes none: only the tag ${DEFAULT_TAG} names it`,
-        )
-      return { flake: flake.fill(values), packageName: packageName.fill(values) }
+      check(values)
+      return { flake: flake.fill(values), packageName: packageName.fill(values), system: values.system }
     },
+  }
+}
+
+function compileSetRule(pattern: NamePattern, rule: NameRule, packages: string): CompiledRule {
+  if (rule.flake !== undefined || rule.package !== undefined)
+    throw new RuleError('packages', 'a rule has either packages, of a package set, or flake and package')
+  if (!pattern.hasRest)
+    throw new RuleError('images', `a rule with packages needs {${REST_CAPTURE}} at its end, which names them`)
+  const known = [...capturesOf(pattern), TAG_CAPTURE]
+  const flake = inKey('packages', () => compileFlake(packages, { known, tagIsRef: pattern.tag === undefined }))
+  const check = checkUse(pattern, packages, [flake])
+  return {
+    pattern,
+    fill(values) {
+      check(values)
+      return { flake: flake.fill(values), ...parseContents(values.rest, values.system) }
+    },
+  }
+}
+
+/** Throws RuleError for a capture that is not used. What it returns throws RecipeInvalid for a tag that is not. */
+function checkUse(
+  pattern: NamePattern,
+  flake: string,
+  templates: readonly Pick<Template<unknown>, 'used'>[],
+): (values: NameValues) => void {
+  const used = new Set(templates.flatMap(template => [...template.used]))
+  const idle = capturesOf(pattern).find(name => !used.has(name))
+  if (idle !== undefined)
+    throw new RuleError(
+      'images',
+      pattern.hasRest ? `{${idle}} is not used in packages` : `{${idle}} is used in neither flake nor package`,
+    )
+  const takesTag = pattern.tag !== undefined || used.has(TAG_CAPTURE)
+  return ({ tag }) => {
+    if (tag !== undefined && !takesTag)
+      throw new FinalError(
+        'RecipeInvalid',
+        `${quote(flake)} pins its revision or takes none: only the tag ${DEFAULT_TAG} names it`,
+      )
   }
 }
 
@@ -133,9 +202,4 @@ function clash(pattern: NamePattern, earlier: readonly Place[]): string | undefi
       : `ambiguous: ${common} is for this rule and for names.${index}, ${quote(other.text)}, and neither has all images of the other`
   }
   return undefined
-}
-
-/** Where a rule is looked up: by its host, its number of segments and the first of these, unless that is captured. */
-function placeOf(host: string, segments: number, first: string | undefined): string {
-  return `${segments} ${host}/${first ?? ''}`
 }

@@ -80,7 +80,7 @@ it('the image name that is made of a flake stands for that flake', () => {
     }
     found += 1
     const recipe = names.recipeOf(name)
-    expect(recipe?.packageName, name).toBe(fragment.slice(1) || 'default')
+    expect(recipe, name).toMatchObject({ packageName: fragment.slice(1) || 'default' })
     // Canonical already, so it has the same name.
     expect(formatFlakeName(`${recipe?.flake.url}${fragment}`)).toBe(name)
   }
