@@ -173,7 +173,7 @@ function checkUse(
     if (tag !== undefined && !takesTag)
       throw new FinalError(
         'RecipeInvalid',
-        `${quote(flake)} pins its revision or takes none: only the tag ${DEFAULT_TAG} names it`,
+        `${quote(flake)} has a ref or revision already, or can have none: only the tag ${DEFAULT_TAG} names it`,
       )
   }
 }
