@@ -12,6 +12,8 @@ import type { Shim } from './shim.ts'
 
 const INTERRUPTED = 130
 const MAIN = join(import.meta.dirname, '../../shim/main.ts')
+const POLICY = [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**', 'packages:path:/**'] }]
+const SCRIPT = `echo '"bash and jq in one image that nobody has described"' | jq .`
 const POD = join(import.meta.dirname, '../../examples/hello/pod.yaml')
 
 const Pod = v.object({
@@ -51,8 +53,6 @@ async function show(signal: AbortSignal): Promise<void> {
   console.log(indent(stringify({ names: [rule] }, { lineWidth: 0 })))
   await pullByName(bed, shim, signal)
 }
-
-const POLICY = [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**', 'packages:path:/**'] }]
 
 /** Each segment of such a name is a package of the example's set. */
 async function nameRule(bed: Bed) {
@@ -100,8 +100,6 @@ async function pullWithProgress({ image, flakeUrl, packageName }: Pull, shim: Sh
 async function pullInTerminal(args: readonly string[], { socket }: Shim): Promise<void> {
   await execa(process.execPath, [MAIN, 'pull', ...args, '--socket', socket], { stdio: 'inherit' })
 }
-
-const SCRIPT = `echo '"bash and jq in one image that nobody has described"' | jq .`
 
 async function pullByName(bed: Bed, shim: Shim, signal: AbortSignal): Promise<void> {
   const image = 'nix.local/pkgs/shell/jq'
