@@ -85,6 +85,8 @@ describe('enbi-shim pull', () => {
   it.each([
     ['--flake', ['app:1', '--flake', 'nowhere', '--package', 'app']],
     ['--package', ['app:1', '--flake', 'github:team/app', '--package', '-x']],
+    ['--contents', ['app:1', '--flake', 'github:team/app', '--contents', 'curl -x']],
+    ['--contents', ['app:1', '--flake', 'github:team/app', '--contents', 'arm64 curl', '--system', 'x86_64-linux']],
     ['--system', ['app:1', '--flake', 'github:team/app', '--package', 'app', '--system', 'x y']],
     ['IMAGE', ['App:1', '--flake', 'github:team/app', '--package', 'app']],
     ['IMAGE', [`nix:0/nix/store/${'a'.repeat(32)}-App`]],
@@ -123,9 +125,13 @@ describe('enbi-shim pull', () => {
     for (const args of [
       ['--flake', 'github:a/b'],
       ['--package', 'c'],
+      ['--contents', 'curl jq'],
       ['--system', 'x86_64-linux'],
     ])
       expect(await run('pull', 'a', ...args)).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--flake') })
+    const both = ['--flake', 'github:a/b', '--package', 'c', '--contents', 'curl']
+    const excluded = { exitCode: 2, stderr: expect.stringContaining('--package and --contents') }
+    expect(await run('pull', 'a', ...both)).toMatchObject(excluded)
     const storePath = `/nix/store/${'a'.repeat(32)}-app`
     const told = { exitCode: 2, stderr: expect.stringContaining(`is named nix:0${storePath}`) }
     expect(await run('pull', storePath)).toMatchObject(told)
