@@ -4,7 +4,8 @@ import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
 import { domainOf, normaliseReference, splitReference } from '../reference.ts'
 import { FLAKE_NAME_HOSTS, parseFlakeName } from './flake-name.ts'
-import { createNameRules, type NameRule } from './name-rules.ts'
+import type { NameRule } from './name-rule.ts'
+import { createNameRules } from './name-rules.ts'
 
 export interface NamesOptions {
   /** Without mistakes. */

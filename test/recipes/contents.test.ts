@@ -41,7 +41,7 @@ describe('a list of names asks for', () => {
     ['an option', ['-o'], 'not valid'],
     ['a path', ['a/b'], 'not valid'],
     ['an interpolation', [`a\${b}`], 'not valid'],
-    ['a full attribute path', ['.legacyPackages'], 'not valid'],
+    ['a full attribute path', ['.legacyPackages'], '".legacyPackages"'],
     ['a line break', ['jq\n'], 'not valid'],
     ['a name that is too long', ['a'.repeat(257)], 'at most 256'],
     ['too many names', Array.from({ length: 129 }, (_, n) => `p${n}`), '129 names, at most 128'],

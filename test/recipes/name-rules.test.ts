@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { formatRecipe } from '../../shim/build/recipe.ts'
 import { parseConfig } from '../../shim/config.ts'
-import type { NameRule } from '../../shim/recipes/name-rules.ts'
+import type { NameRule } from '../../shim/recipes/name-rule.ts'
 import { createNames } from '../../shim/recipes/names.ts'
 
 const REV = '0123456789abcdef0123456789abcdef01234567'
