@@ -2,7 +2,7 @@ import { hostPlatform } from '../config.ts'
 import type { StorePathInfo } from '../contract.ts'
 import { plainLayer, STORE_MTIME } from '../layers/layer.ts'
 import type { NativeImage, TarBytesLayer } from './native-image.ts'
-import { splitByPopularity } from './popularity.ts'
+import { splitLayers } from './split-layers.ts'
 
 /** As many as Nixery makes at most, which leaves room below what file systems of layers take; with the links it is one more. */
 const MAX_STORE_LAYERS = 94
@@ -20,8 +20,7 @@ export interface StoreImage {
 
 /** An image of a closure, with links from its root. */
 export function makeStoreImage({ infos, storePath, links, config }: StoreImage): NativeImage {
-  const needed = [...infos].filter(({ path }) => path !== storePath)
-  const stores = [...splitByPopularity(needed, MAX_STORE_LAYERS - 1), [storePath]]
+  const stores = [...splitLayers([...infos], storePath, MAX_STORE_LAYERS - 1), [storePath]]
   const layers = [...stores.map(paths => ({ kind: 'store' as const, layer: plainLayer(paths) })), links]
   const platform = hostPlatform()
   return {
