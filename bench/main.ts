@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import * as v from 'valibot'
 import { measureAttack } from './measure/attack.ts'
 import { measureCluster } from './measure/cluster.ts'
+import { measureFirstPull } from './measure/first-pull.ts'
 import { measureImport } from './measure/import.ts'
 import { measureMemory } from './measure/memory.ts'
 import { measureNames } from './measure/names.ts'
@@ -16,7 +17,7 @@ const MEASURES = {
   passthrough: measurePassThrough,
   rss: measureMemory,
   import: measureImport,
-  names: measureNames,
+  names: async () => [...(await measureNames()), ...(await measureFirstPull())],
   pull: measurePull,
   start: measureStart,
   cluster: measureCluster,

@@ -148,6 +148,18 @@ describe('enbi-shim name', () => {
     expect(await run('name', text)).toMatchObject({ stdout: other, exitCode: 0 })
   })
 
+  it('prints what an image stands for by the rules of a config', async () => {
+    const config = join(bed.dir, 'names.yaml')
+    await writeFile(
+      config,
+      'names: [{ images: "nix.local/pkgs/{contents}", packages: "github:NixOS/nixpkgs" }, { images: "r.example/{n}", flake: "github:a/{n}", package: x }]\n',
+    )
+    const names = ['nix.local/pkgs/jq/curl:nixos-25.05', 'r.example/app']
+    const printed = ['github:NixOS/nixpkgs/nixos-25.05#{curl,jq}', 'github:a/app#x']
+    for (const [at, image] of names.entries())
+      expect(await run('name', '--config', config, image)).toMatchObject({ stdout: printed[at], exitCode: 0 })
+  })
+
   it.each([
     ['nowhere', [], 'the flake URL "nowhere" is not valid'],
     ['an image without a rule', ['--config'], 'no name rule is for the image "registry.example/x"'],
@@ -169,7 +181,7 @@ describe('enbi-shim check-config', () => {
     const full = join(bed.dir, 'full.yaml')
     await writeFile(
       full,
-      'kubernetes: {}\nmetrics: { address: "[::1]:9469" }\nnames: [{ images: "r.example/{n}", flake: "github:a/{n}", package: x }]\n',
+      'kubernetes: {}\nmetrics: { address: "[::1]:9469" }\nnames: [{ images: "r.example/{n}", flake: "github:a/{n}", package: x }, { images: "s.example/{contents}", packages: "path:/srv" }]\npolicy: [{ namespaces: ["*"], images: ["s.example/**"], flakes: ["packages:path:/srv"], contents: [jq] }]\n',
     )
     const { stdout } = await run('check-config', full)
     const file = join(bed.dir, 'printed.yaml')
