@@ -18,7 +18,7 @@ export function splitLayers(closure: readonly StorePathInfo[], root: string, max
     const group = grouped.get(path)
     return group ? [group] : []
   })
-  if (groups.length > maxLayers) return mergeLast(groups, savingIn(closure, counts), maxLayers)
+  if (groups.length > maxLayers) return mergeSmallest(groups, closure, maxLayers)
   const classes = [...Map.groupBy(ordered, path => counts.get(path) ?? 0).values()]
   return takeOut(groups, classes, maxLayers)
 }
@@ -87,26 +87,21 @@ function takeOut(
   return [...alone.map(group => [...group]), ...[...single].map(path => [path]), ...left]
 }
 
-/** A layer of its own saves the more the larger the group is and the more paths need it. The rest is one layer. */
-function mergeLast(
+/**
+ * The largest groups have layers of their own, so that the rest, which is one layer, is small: it is another one as soon as anything
+ * in it is. How many need a group does not count: of sets that have nine of ten packages in common, nearly all of it is needed by both.
+ */
+function mergeSmallest(
   groups: readonly (readonly string[])[],
-  savedBy: (group: readonly string[]) => number,
+  closure: readonly StorePathInfo[],
   maxLayers: number,
 ): string[][] {
-  const ranked = groups.map(group => ({ group, saved: savedBy(group) })).sort((one, other) => other.saved - one.saved)
+  const sizes = new Map(closure.map(({ path, narSize }) => [path, narSize]))
+  const sizeOf = (group: readonly string[]) => group.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0)
+  const ranked = groups.map(group => ({ group, size: sizeOf(group) })).sort((one, other) => other.size - one.size)
   const rest = new Set(ranked.slice(maxLayers - 1).map(({ group }) => group))
   const own = groups.filter(group => !rest.has(group))
   return [...own, [...rest].flat()].map(group => group.toSorted(compareTexts))
-}
-
-/** Its bytes, by how many paths need it: the one that it is for is the one of it that fewest need. */
-function savingIn(closure: readonly StorePathInfo[], counts: ReadonlyMap<string, number>) {
-  const sizes = new Map(closure.map(({ path, narSize }) => [path, narSize]))
-  return (group: readonly string[]) => {
-    const bytes = group.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0)
-    const users = group.reduce((fewest, path) => Math.min(fewest, counts.get(path) ?? 0), closure.length)
-    return bytes * users
-  }
 }
 
 /** How many other paths need a path, directly or not. A path counts more than all that need it. */

@@ -32,7 +32,16 @@ test.each<[string, StorePathInfo[], number, string[][]]>([
   ['there is one layer', chain, 1, [['app', 'libc', 'tls']]],
   ['what several packages need has layers of its own', pair, 4, [['libc'], ['shared'], ['a', 'a1', 'a2'], ['b', 'b1']]],
   ['room is left for one path', pair, 5, [['libc'], ['shared'], ['a2'], ['a', 'a1'], ['b', 'b1']]],
-  ['there are more groups than layers', pair, 3, [['libc'], ['shared'], ['a', 'a1', 'a2', 'b', 'b1']]],
+  [
+    'there are more groups than layers',
+    pair,
+    3,
+    [
+      ['a', 'a1', 'a2'],
+      ['b', 'b1'],
+      ['libc', 'shared'],
+    ],
+  ],
   [
     'being needed indirectly counts',
     [info('root', ['a', 'b', 'x']), info('a', ['x']), info('b', ['deep']), info('deep', ['z']), info('x'), info('z')],
@@ -61,23 +70,24 @@ test('of more paths than are followed at once each counts all that need it', () 
   expect(splitLayers(closure, '', names.length)).toEqual(names.toReversed().map(name => [name]))
 })
 
-test('of more groups than layers those keep their own by which most is saved', () => {
+test('of more groups than layers those keep their own that are largest', () => {
   const packages = Array.from({ length: 40 }, (_, n) => `package-${n}`)
   const closure = [
     info('root', packages),
-    ...packages.map((name, n) => info(name, [`${name}-part`, 'libc', 'tiny'], n === 7 ? 900 : 1)),
+    ...packages.map((name, n) => info(name, [`${name}-part`, 'libc', 'tiny', 'large'], n === 7 ? 900 : 1)),
     ...packages.map(name => info(`${name}-part`, ['libc'], name === 'package-9' ? 800 : 1)),
     info('libc', [], 100),
+    info('large', [], 500),
     info('tiny'),
   ]
   const layers = splitLayers(closure, 'root', 5)
   expect(layers.slice(0, -1)).toEqual([
     ['libc'],
-    ['tiny'],
+    ['large'],
     ['package-7', 'package-7-part'],
     ['package-9', 'package-9-part'],
   ])
-  expect(layers.at(-1)).toHaveLength(76)
+  expect(layers.at(-1)).toHaveLength(77)
   expect(splitLayers(closure.toReversed(), 'root', 5)).toEqual(layers)
 })
 
