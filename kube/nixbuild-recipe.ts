@@ -3,7 +3,7 @@ import { parsePackageName } from '../shim/build/package-name.ts'
 import { type FlakeRecipe, isPackageSet } from '../shim/build/recipe.ts'
 import { parseSystem } from '../shim/build/system.ts'
 import { FinalError } from '../shim/errors.ts'
-import { parseContents } from '../shim/recipes/contents.ts'
+import { parseContentsFor } from '../shim/recipes/contents.ts'
 import { normaliseFlakeImage } from '../shim/reference.ts'
 import type { ObjectName } from './contract.ts'
 import type { OwnerReference } from './metadata.ts'
@@ -17,9 +17,8 @@ export function recipeOf({ spec }: { readonly spec: NixBuildSpec }): FlakeRecipe
   const system = parseSystem(spec.system)
   if (contents === undefined && packageName !== undefined)
     return { ...common, packageName: parsePackageName(packageName).text, system }
-  if (contents !== undefined && packageName === undefined)
-    return { ...common, contents: parseContents(contents, system).contents, system }
-  throw new FinalError('RecipeInvalid', 'it has to have either packageName or contents')
+  if (contents !== undefined && packageName === undefined) return { ...common, ...parseContentsFor(contents, system) }
+  throw new FinalError('RecipeInvalid', 'it must have either packageName or contents, and not both')
 }
 
 export interface Making {

@@ -44,6 +44,12 @@ in
             images = [ "registry.example/team/*" ];
             flakes = [ "git+https://git.example/team/*" ];
           }
+          {
+            namespaces = [ "*" ];
+            images = [ "nix.local/pkgs/**" ];
+            flakes = [ "packages:github:NixOS/nixpkgs" ];
+            contents = [ "shell" "curl" "jq" ];
+          }
         ]
       '';
       description = ''

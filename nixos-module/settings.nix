@@ -81,9 +81,13 @@ open {
           flake = "git+https://git.example/team/{name}?ref={tag}";
           package = "image";
         }
+        {
+          images = "nix.local/pkgs/{contents}";
+          packages = "github:NixOS/nixpkgs/nixos-25.05";
+        }
       ]
     '';
-    description = "Images whose names are recipes. A rule for few images has to come before one for more of the same: keep both in one list.";
+    description = "Images whose names are recipes: of a package (`flake` and `package`) or of a package set (`packages`). A rule for few images has to come before one for more of the same: keep both in one list.";
   };
 
   flakeNames = mkOption {

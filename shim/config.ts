@@ -10,7 +10,7 @@ import { hasCode } from './error-code.ts'
 import { FinalError, messageOf } from './errors.ts'
 import { parseListenAddress } from './metrics/listen-address.ts'
 import { nixOptions } from './nix-options.ts'
-import { isForStorePaths } from './policy/policy.ts'
+import { isForPackageSets, isForStorePaths } from './policy/policy.ts'
 import { nameRules } from './recipes/name-schema.ts'
 import { formatSize, parseSize } from './size.ts'
 
@@ -50,6 +50,8 @@ const policyRule = v.pipe(
     images: patterns,
     /** Missing in a rule that is for store paths alone. */
     flakes: v.optional(v.array(pattern), []),
+    /** Of package sets. Missing: any. */
+    contents: v.optional(patterns),
     requireLocked: v.optional(v.boolean(), false),
     replaceForeign: v.optional(v.boolean(), false),
     plainPackages: v.optional(v.boolean(), false),
@@ -63,6 +65,14 @@ const policyRule = v.pipe(
       'missing (only a rule whose images all begin with nix:0/ can do without)',
     ),
     ['flakes'],
+  ),
+  v.forward(
+    v.partialCheck(
+      [['flakes'], ['contents']],
+      ({ flakes, contents }) => contents === undefined || flakes.some(isForPackageSets),
+      'it bounds package sets, and none of its flakes begins with packages:',
+    ),
+    ['contents'],
   ),
 )
 

@@ -36,6 +36,10 @@ program
     'flake URL: github:team/app?rev=…, git+https://…; without it the image has its recipe as in a pod without annotations',
   )
   .option('--package <name>', 'attribute path below packages.<system>')
+  .option(
+    '--contents <names>',
+    'in place of --package: names of packages that together are the image, like "shell curl jq"',
+  )
   .option('--system <system>', "Nix system, when it is not the node's own")
   .option('--namespace <namespace>', 'namespace to pull for: the policy is held against it', 'default')
   .option('--socket <path>', 'socket of the shim', DEFAULT_SOCKET)
@@ -46,18 +50,19 @@ program
   )
   .action(async (image, options, command) => {
     const isStorePath = image.startsWith(`${STORE_PATH_HOST}/`)
-    if (isStorePath && (options.flake ?? options.package ?? options.system) !== undefined)
-      command.error('error: a store path takes neither --flake nor --package nor --system')
+    if (isStorePath && (options.flake ?? options.package ?? options.contents ?? options.system) !== undefined)
+      command.error('error: a store path takes neither --flake nor --package nor --contents nor --system')
     if (image.startsWith(`${STORE_DIR}/`))
       command.error(`error: the image of a store path is named ${STORE_PATH_HOST}${image}`)
-    if ((options.flake === undefined) !== (options.package === undefined))
-      command.error('error: --flake and --package go together')
-    if (options.flake === undefined && options.system !== undefined)
-      command.error('error: --system needs --flake and --package')
+    if (options.package !== undefined && options.contents !== undefined)
+      command.error('error: --package and --contents exclude each other')
+    if ((options.flake === undefined) !== ((options.package ?? options.contents) === undefined))
+      command.error('error: --flake goes with --package or --contents')
+    if (options.flake === undefined && options.system !== undefined) command.error('error: --system needs --flake')
     const { pull } = await import('./commands/pull.ts')
-    const { flake, package: packageName, system, namespace, socket, json } = options
+    const { flake, package: packageName, contents, system, namespace, socket, json } = options
     await pull(
-      { image, flakeUrl: flake, packageName, system, namespace, socket },
+      { image, flakeUrl: flake, packageName, contents, system, namespace, socket },
       { json: json === true, output: process.stdout, signal: terminationSignal() },
     )
   })

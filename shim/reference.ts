@@ -18,14 +18,11 @@ export function normaliseReference(reference: string): string {
       `${quote(reference)} is no image reference: longer than ${MAX_REFERENCE_LENGTH} characters`,
     )
   const parsed = parse(reference)
-  if (!parsed) {
-    const isCapitalised = parse(reference.toLowerCase()) !== undefined
-    const why = isCapitalised ? ': its name has capital letters, and has to be lower case' : ''
+  if (!parsed)
     throw new FinalError(
       'RecipeInvalid',
-      `${quote(reference)} is no image reference, as in registry.example/team/app:1.0${why}`,
+      `${quote(reference)} is no image reference, as in registry.example/team/app:1.0${whyNone(reference)}`,
     )
-  }
   const { domain, path, tag, digest } = parsed
   if (digest !== undefined && !parseDigestPin(digest))
     throw new FinalError(
@@ -34,6 +31,14 @@ export function normaliseReference(reference: string): string {
     )
   const name = `${domain}/${path}`
   return digest ? `${name}@${digest}` : `${name}:${tag ?? 'latest'}`
+}
+
+function whyNone(reference: string): string {
+  if (parse(reference.toLowerCase()) !== undefined) return ': its name has capital letters, and has to be lower case'
+  const [named] = splitAt(reference, '@')
+  const { domain, rest } = splitDomain(named)
+  const [path] = splitAt(rest, ':')
+  return isTooLong(domain, path) ? `: its name is longer than ${MAX_NAME_LENGTH} characters` : ''
 }
 
 /** The same; undefined for what is none, or none that is known here: what to make of that is containerd's to say. */
@@ -58,6 +63,12 @@ export function splitReference(reference: string): SplitReference | undefined {
   return readableReference(reference) === undefined ? undefined : parse(reference)
 }
 
+/** The host that a reference begins with, or that it means; also of what is no reference. */
+export function domainOf(reference: string): string {
+  const [named] = splitAt(reference, '@')
+  return splitDomain(named).domain
+}
+
 /** The part of a normalised reference before its tag or digest: `registry.example:5000/team/app`. */
 export function repositoryOf(normalised: string): string {
   return normalised.replace(/(@[^/]*|:[^/:]*)$/, '')
@@ -80,9 +91,13 @@ function parse(reference: string): SplitReference | undefined {
   const isReference =
     DOMAIN.test(domain) &&
     path.split('/').every(component => PATH_COMPONENT.test(component)) &&
-    domain.length + 1 + path.length <= MAX_NAME_LENGTH &&
+    !isTooLong(domain, path) &&
     (tag === undefined || TAG.test(tag))
   return isReference ? { domain, path, tag, digest } : undefined
+}
+
+function isTooLong(domain: string, path: string): boolean {
+  return domain.length + 1 + path.length > MAX_NAME_LENGTH
 }
 
 const DEFAULT_DOMAIN = 'docker.io'

@@ -49,6 +49,12 @@ describe('a config', () => {
     expect(policy).toMatchObject([{ maxImageSize }])
   })
 
+  it('can bound the contents of package sets, which are any by default', () => {
+    const rule = 'namespaces: [a], images: [b], flakes: ["packages:github:NixOS/*"]'
+    const { policy } = parseConfig(`policy: [{ ${rule}, contents: [shell, jq] }, { ${rule} }]`, 'config.yaml')
+    expect(policy.map(({ contents }) => contents)).toEqual([['shell', 'jq'], undefined])
+  })
+
   it('need not name flakes in a rule for store paths alone', () => {
     const { policy } = parseConfig('policy: [{ namespaces: [a], images: ["nix:0/nix/store/*"] }]', 'config.yaml')
     expect(policy).toMatchObject([{ images: ['nix:0/nix/store/*'], flakes: [] }])
@@ -102,6 +108,16 @@ describe('a mistake in a config is named with its key', () => {
       'policy.0.flake: unknown key, did you mean flakes?',
     ],
     ['a missing key', 'policy: [{ namespaces: [a], images: [b] }]', 'policy.0.flakes: missing'],
+    [
+      'contents where no flake is a package set',
+      'policy: [{ namespaces: [a], images: [b], flakes: ["github:NixOS/*"], contents: [jq] }]',
+      'policy.0.contents: it bounds package sets, and none of its flakes begins with packages:',
+    ],
+    [
+      'contents of nothing',
+      'policy: [{ namespaces: [a], images: [b], flakes: ["packages:github:NixOS/*"], contents: [] }]',
+      'policy.0.contents: expected at least one pattern',
+    ],
     [
       'no flakes where an image is none of a store path',
       'policy: [{ namespaces: [a], images: ["nix:0/**", b] }]',

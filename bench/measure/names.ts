@@ -12,16 +12,19 @@ const RE_WARM = 200
 const CALLS = 700
 const ROUNDS = 12
 
-/** ImageStatus of an image that no name rule is for, through a shim with a thousand rules for the same host and depth against one with none. */
+/** ImageStatus of an image that no name rule is for, through a shim with a thousand rules for the same host and depth, half of them for package sets, against one with none. */
 export async function measureNames(): Promise<Result[]> {
   using _first = comeFirst()
   await using bed = await startBed()
   const plain = await startPackagedShim(bed)
-  const names = Array.from({ length: RULES }, (_, n) => ({
-    images: `docker.io/team-${n}/{name}`,
-    flake: `git+https://git.example/team-${n}/{name}?ref={tag}`,
-    package: 'image',
-  }))
+  const names = Array.from({ length: RULES / 2 }, (_, n) => [
+    {
+      images: `docker.io/team-${n}/{name}`,
+      flake: `git+https://git.example/team-${n}/{name}?ref={tag}`,
+      package: 'image',
+    },
+    { images: `docker.io/pkgs-${n}/{contents}`, packages: `git+https://git.example/pkgs-${n}` },
+  ]).flat()
   const ruled = await bed.startShim({ ...SHIM_PROGRAM, config: { names } })
   const image = await pullSmallImage(bed, plain)
   const ways = {

@@ -10,7 +10,7 @@ import {
   type NixBuildPhase,
 } from '../../kube/nixbuild.ts'
 import { recipeOf } from '../../kube/nixbuild-recipe.ts'
-import { recipeKey } from '../../shim/build/recipe.ts'
+import { type FlakeRecipe, recipeKey } from '../../shim/build/recipe.ts'
 import { copyStart, shorten } from '../../shim/build/text.ts'
 import { messageOf } from '../../shim/errors.ts'
 import { MAX_OWNERS } from '../reconcile/owners.ts'
@@ -39,8 +39,10 @@ export interface BuildView {
   readonly owners: readonly OwnerReference[]
   readonly imageTag: string
   readonly system: string
-  /** `recipeKey` of what it is to build, or why that cannot be read. */
-  readonly recipe: { readonly key: string; readonly image: string } | { readonly problem: string }
+  /** What it is to build, with its `recipeKey`, or why that cannot be read. */
+  readonly recipe:
+    | { readonly key: string; readonly image: string; readonly parsed: FlakeRecipe }
+    | { readonly problem: string }
   readonly phase: NixBuildPhase | undefined
   readonly buildNode: string | undefined
   /**
@@ -119,8 +121,8 @@ function isMisnamed(nixBuild: NixBuild): boolean {
 
 function readRecipe(nixBuild: NixBuild): BuildView['recipe'] {
   try {
-    const recipe = recipeOf(nixBuild)
-    return { key: recipeKey(recipe), image: recipe.image }
+    const parsed = recipeOf(nixBuild)
+    return { key: recipeKey(parsed), image: parsed.image, parsed }
   } catch (error) {
     return { problem: messageOf(error) }
   }

@@ -28,13 +28,19 @@ export interface PodView {
   readonly images: readonly string[]
   /** Those of them that are surely on the node: a container was made from them. */
   readonly startedImages: readonly string[]
+  /** Those of them that no kubelet pulls: all that name them have `imagePullPolicy: Never`. */
+  readonly neverPulled: readonly string[]
   /** The ReplicaSet, Job … that made it; undefined for a bare pod. */
   readonly owner: OwnerReference | undefined
   /** The condition of ours. */
   readonly condition: Condition | undefined
 }
 
-const container = v.object({ name: v.string(), image: v.optional(v.string()) })
+const container = v.object({
+  name: v.string(),
+  image: v.optional(v.string()),
+  imagePullPolicy: v.optional(v.string()),
+})
 const containers = v.optional(v.array(container), [])
 const containerStatus = v.object({
   name: v.string(),
@@ -79,6 +85,15 @@ export function isRelevant({ annotations, condition }: PodView): boolean {
   return condition !== undefined || Object.keys(annotations).length > 0
 }
 
+/** For so long it may not be known yet that a pod which has started had an image built, in milliseconds. */
+const YOUNG_MS = 60_000
+
+/** Whether the name of one of its images may be about to become a NixBuild. Most pods of a cluster have started long ago. */
+export function mayBeNamed({ living, node, images, startedImages, createdAt }: PodView, now: number): boolean {
+  if (!living || node === undefined) return false
+  return now < createdAt + YOUNG_MS || images.some(image => !startedImages.includes(image))
+}
+
 function viewOf({ metadata, spec, status }: Pod): PodView {
   const { namespace = '', name, uid, resourceVersion } = metadata
   const all = [...spec.initContainers, ...spec.containers, ...spec.ephemeralContainers]
@@ -97,9 +112,15 @@ function viewOf({ metadata, spec, status }: Pod): PodView {
     images: distinct([...all.flatMap(({ image }) => readable(image)), ...volumeImages]).slice(0, MAX_IMAGES),
     // Volumes are there before the first container is.
     startedImages: distinct([...startedImages, ...(started.size > 0 ? volumeImages : [])]),
+    neverPulled: neverPulled(all).filter(image => !volumeImages.includes(image)),
     owner: metadata.ownerReferences.find(({ controller }) => controller),
     condition: status.conditions.find(({ type }) => type === IMAGE_BUILT_CONDITION),
   }
+}
+
+function neverPulled(containers: Pod['spec']['containers']): string[] {
+  const pulled = new Set(containers.filter(each => each.imagePullPolicy !== 'Never').map(({ image }) => image))
+  return distinct(containers.flatMap(({ image }) => (pulled.has(image) ? [] : readable(image))))
 }
 
 /** What is longer is no reference to an image. */

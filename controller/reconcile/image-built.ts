@@ -82,6 +82,28 @@ function failureOf({ conditions }: BuildView): string {
   return conditions.find(({ type }) => type === 'Success')?.message || 'the build failed'
 }
 
+/**
+ * What a pod on that node is told of. An image whose name is the recipe may have NixBuilds of several recipes, such as one of
+ * yesterday's rule: of them it is what is being built, or else whichever got the furthest. A shim may make any NixBuild, so those that
+ * shims made are told only where the node itself says that it builds or has the image.
+ */
+export function theOnesToTell(wanted: readonly WantedBuild[], node: string | undefined): WantedBuild[] {
+  const annotated = wanted.filter(({ want }) => !want.named)
+  const named = wanted.filter(({ want, build }) => want.named && build !== undefined && isToldOn(build, node))
+  const byImage = Map.groupBy(named, ({ want }) => want.recipe.image)
+  return [...annotated, ...[...byImage.values()].flatMap(each => theNamedToTell(each) ?? [])]
+}
+
+function isToldOn(build: BuildView, node: string | undefined): boolean {
+  return build.madeBy !== 'shim' || build.buildNode === node || build.nodes.some(({ name }) => name === node)
+}
+
+function theNamedToTell(named: readonly WantedBuild[]): WantedBuild | undefined {
+  const builds = named.flatMap(({ build }) => build ?? [])
+  const best = builds.find(build => rank(build) === AT_WORK) ?? theOneToTell(builds)
+  return named.find(({ build }) => build !== undefined && build === best)
+}
+
 /** Of several NixBuilds of one recipe the one that is told of: whichever got the furthest. */
 export function theOneToTell(builds: readonly BuildView[]): BuildView | undefined {
   const order = (build: BuildView) => [rank(build), build.createdAt] as const
@@ -91,6 +113,9 @@ export function theOneToTell(builds: readonly BuildView[]): BuildView | undefine
   })[0]
 }
 
+/** Rank of what a node works on. */
+const AT_WORK = 2
+
 function rank(build: BuildView): number {
   if (build.deleting) return -1
   return isFinished(build)
@@ -99,5 +124,5 @@ function rank(build: BuildView): number {
       : 0
     : build.phase === undefined || build.phase === 'Pending'
       ? 1
-      : 2
+      : AT_WORK
 }

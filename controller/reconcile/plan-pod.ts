@@ -54,10 +54,10 @@ export function planPod(facts: PodFacts): PodPlan {
   return { ...NOTHING, create: missingBuilds(pod, wanted), own: missingOwners(pod, wanted), ...planCondition(facts) }
 }
 
-/** An image that is there already needs no build. */
+/** An image that is there already needs no build. What a name stands for, only nodes know. */
 function missingBuilds({ owner }: PodView, wanted: readonly WantedBuild[]): PodPlan['create'] {
   return wanted
-    .filter(({ want, build }) => build === undefined && !want.started)
+    .filter(({ want, build }) => build === undefined && !want.started && !want.named)
     .map(({ want }) => ({ recipe: want.recipe, owners: owner ? [ownerOf(owner)] : [] }))
 }
 
@@ -73,7 +73,7 @@ function missingOwners({ owner }: PodView, wanted: readonly WantedBuild[]): PodP
 function planCondition(facts: PodFacts): Partial<PodPlan> {
   const { pod, problems, now, settleMs } = facts
   const should = shortened(imageBuilt(pod, facts))
-  if (should === undefined) return { condition: pod.condition ? 'remove' : 'keep' }
+  if (should === undefined) return { condition: isLeftToTell(pod) ? 'remove' : 'keep' }
   if (isAsItShould(pod, should)) return {}
   const differsSince = facts.differsSince ?? now
   const settledAt =
@@ -81,6 +81,11 @@ function planCondition(facts: PodFacts): Partial<PodPlan> {
   if (now < settledAt) return { differsSince, recheckAt: settledAt }
   // Told once: the condition is the memory of it.
   return { condition: { set: should }, events: should.reason === 'Failed' ? problems : [] }
+}
+
+/** Whether the pod says of an image what is not so any more. One without annotations that has its image keeps it when the NixBuild goes. */
+function isLeftToTell({ condition, annotations }: PodView): boolean {
+  return condition !== undefined && !(condition.status === 'True' && Object.keys(annotations).length === 0)
 }
 
 function isAsItShould({ condition }: PodView, { reason, message }: ImageBuilt): boolean {

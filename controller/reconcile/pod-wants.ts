@@ -2,6 +2,7 @@ import { type FlakeRecipe, recipeKey } from '../../shim/build/recipe.ts'
 import { FinalError } from '../../shim/errors.ts'
 import { quote } from '../../shim/quote.ts'
 import { recipeFinder } from '../../shim/recipes/find-recipe.ts'
+import { readableReference } from '../../shim/reference.ts'
 import type { PodView } from '../kinds/pod.ts'
 
 /** One image that a pod wants built on its node. */
@@ -10,6 +11,10 @@ export interface Want {
   readonly recipe: FlakeRecipe
   /** A container of the pod was made from it: it is there, whatever a NixBuild says. */
   readonly started: boolean
+  /** The node's kubelet pulls it. */
+  readonly pulled: boolean
+  /** The recipe is known from a NixBuild, and not from the pod's annotations. */
+  readonly named: boolean
 }
 
 /** Why one of a pod's images will not be built. */
@@ -29,18 +34,23 @@ const MAX_PROBLEMS = 10
 
 const NOTHING: PodWants = { wants: [], problems: [] }
 
-/** What the annotations of a pod on a node of that system ask for. Nothing when it has no node, or an end. */
-export function podWants(pod: PodView, system: string | undefined): PodWants {
+/** The recipes that the NixBuilds of the pod's namespace have for an image, by its normalised reference. */
+export type NamedRecipes = (reference: string) => readonly FlakeRecipe[]
+
+/**
+ * What a pod on a node of that system asks for: by its annotations, or else by the name of an image, which a rule of its node may
+ * have made a NixBuild of. Nothing when it has no node, or an end.
+ */
+export function podWants(pod: PodView, system: string | undefined, namedRecipes: NamedRecipes = () => []): PodWants {
   if (!pod.living || pod.node === undefined || system === undefined) return NOTHING
   const find = recipeFinder({ annotations: pod.annotations, system })
   const wants = new Map<string, Want>()
   const problems = new Map<string, Problem>()
   for (const image of pod.images) {
-    const found = wantOf(image, { pod, system, find })
-    if (found === undefined) continue
+    const found = annotated(image, { pod, system, find }) ?? named(image, { pod, system, namedRecipes })
     if ('message' in found) problems.set(found.message, found)
     // Two spellings of one image.
-    else if (!wants.get(found.key)?.started) wants.set(found.key, found)
+    else for (const want of found) if (!wants.get(want.key)?.started) wants.set(want.key, want)
   }
   if (wants.size + problems.size === 0) return NOTHING
   return { wants: [...wants.values()], problems: [...problems.values()].slice(0, MAX_PROBLEMS) }
@@ -49,19 +59,34 @@ export function podWants(pod: PodView, system: string | undefined): PodWants {
 interface Reading {
   readonly pod: PodView
   readonly system: string
-  readonly find: ReturnType<typeof recipeFinder>
 }
 
-function wantOf(image: string, { pod, system, find }: Reading): Want | Problem | undefined {
+type Annotations = Reading & { readonly find: ReturnType<typeof recipeFinder> }
+
+function annotated(image: string, { pod, system, find }: Annotations): readonly [Want] | Problem | undefined {
   try {
     const recipe = find(image)
     if (recipe === undefined) return undefined
     if (recipe.system !== system) return unsupported(recipe, pod, system)
-    return { key: recipeKey(recipe), recipe, started: pod.startedImages.includes(image) }
+    return [wantOf(image, pod, { recipe, named: false })]
   } catch (error) {
     if (!(error instanceof FinalError)) throw error
     return { reason: 'NixBuildInvalid', message: error.message }
   }
+}
+
+type Names = Reading & { readonly namedRecipes: NamedRecipes }
+
+function named(image: string, { pod, system, namedRecipes }: Names): readonly Want[] {
+  const reference = readableReference(image)
+  if (reference === undefined) return []
+  const recipes = namedRecipes(reference).filter(recipe => recipe.system === system)
+  return recipes.map(recipe => wantOf(image, pod, { recipe, named: true }))
+}
+
+function wantOf(image: string, pod: PodView, { recipe, named }: Pick<Want, 'recipe' | 'named'>): Want {
+  const [started, pulled] = [pod.startedImages.includes(image), !pod.neverPulled.includes(image)]
+  return { key: recipeKey(recipe), recipe, started, pulled, named }
 }
 
 function unsupported(recipe: FlakeRecipe, { node }: PodView, system: string): Problem {

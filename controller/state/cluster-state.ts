@@ -1,12 +1,12 @@
 import type { Logger } from 'pino'
 import type { Kind, Kube, Selection } from '../../kube/contract.ts'
 import { leases } from '../../kube/lease.ts'
-import { createMirror, type Mirror } from '../../kube/mirror.ts'
+import { createMirror, type Mirror, objectKey } from '../../kube/mirror.ts'
 import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/names.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
 import { buildView } from '../kinds/build.ts'
 import { nodes as nodeKind } from '../kinds/node.ts'
-import { isRelevant, pods as podKind } from '../kinds/pod.ts'
+import { pods as podKind } from '../kinds/pod.ts'
 import { shimLeaseOf } from '../kinds/shim-lease.ts'
 import type { LabelSelector } from '../reconcile/label-selector.ts'
 import { workKey } from '../work-key.ts'
@@ -55,6 +55,7 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
   const pods = createPods({
     mirrored: key => podMirror.get(key),
     systemOf: nodes.systemOf,
+    recipesOf: id => builds.recipesOf(id),
     onPod: key => onDue(workKey('pod', key)),
     onWant,
   })
@@ -62,12 +63,13 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     mirrored: key => buildMirror.get(key),
     allMirrored: () => buildMirror.values(),
     onLost: onBuild,
+    onImage: pods.imageChanged,
   })
 
   const nodeMirror = mirror(nodeKind, node => node, nodes.nodeChanged)
   const leaseMirror = mirror(leases, shimLeaseOf, onLease, { namespace: SYSTEM_NAMESPACE })
   const buildMirror = mirror(nixBuilds, buildView, onBuild)
-  const podMirror = mirror(podKind, pod => (isRelevant(pod) ? pod : undefined), pods.changed)
+  const podMirror = mirror(podKind, pod => (pods.isKept(objectKey(pod), pod) ? pod : undefined), pods.changed)
   const mirrors = { nodes: nodeMirror, leases: leaseMirror, nixbuilds: buildMirror, pods: podMirror }
 
   function onLease(key: string): void {

@@ -1,44 +1,75 @@
-import type { PodView } from '../kinds/pod.ts'
+import type { FlakeRecipe } from '../../shim/build/recipe.ts'
+import { readableReference } from '../../shim/reference.ts'
+import { isRelevant, mayBeNamed, type PodView } from '../kinds/pod.ts'
 import { createRecent } from '../recent.ts'
 import type { PodWants, Want } from '../reconcile/pod-wants.ts'
+import { imageId } from './builds.ts'
 import { createGroupIndex } from './group-index.ts'
+import { createMultiIndex } from './multi-index.ts'
 import { isOlder } from './versions.ts'
 import { createWantsIndex } from './wants-index.ts'
 
-/** The annotated pods, and what they want. */
+/** The pods that annotations, or the names of their images, may have something built for, and what they want. */
 export interface Pods {
   get(key: string): PodView | undefined
   /** As it was just written. */
   wrote(key: string, pod: PodView): void
   wantsOf(key: string): PodWants
   podsWanting(id: string): ReadonlyMap<string, Want>
+  /** Whether one that the watch tells of is to be kept. */
+  isKept(key: string, pod: PodView): boolean
   /** Reads one anew that the watch told of. */
   changed(key: string): void
   /** Looks again at those on a node; reads them anew if its system is another, or known by now. */
   nodeChanged(node: string, change: { readonly system: boolean }): void
+  /** Reads those anew that name an image, by `imageId`. */
+  imageChanged(id: string): void
 }
 
 export interface PodsPlan {
   readonly mirrored: (key: string) => PodView | undefined
   readonly systemOf: (node: string) => string | undefined
+  /** Of the NixBuilds of an image, by `imageId`. */
+  readonly recipesOf: (id: string) => readonly FlakeRecipe[]
   readonly onPod: (key: string) => void
   /** The pods that want a recipe are others than before, or wait no more. */
   readonly onWant: (id: string) => void
+  readonly now?: () => number
 }
 
-export function createPods({ mirrored, systemOf, onPod, onWant }: PodsPlan): Pods {
+/** So many pods without annotations are kept: those that start right now. Of the others nobody is told how their build goes. */
+const MAX_PLAIN = 20_000
+
+export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now = Date.now }: PodsPlan): Pods {
   const index = createWantsIndex()
   const byNode = createGroupIndex()
+  const byImage = createMultiIndex()
+  const plain = new Set<string>()
   const recent = createRecent<PodView>(onPod)
 
   const get = (key: string) => recent.get(key) ?? mirrored(key)
+  const wantsNothing = (key: string) => {
+    const { wants, problems } = index.wantsOf(key)
+    return wants.length + problems.length === 0
+  }
 
   function changed(key: string): void {
     if (!isOlder(mirrored(key), recent.get(key))) recent.forget(key)
     const pod = get(key)
+    const isIdle = wantsNothing(key) && (pod ? !isRelevant(pod) : plain.has(key))
+    if (pod && !isRelevant(pod)) plain.add(key)
+    else plain.delete(key)
     byNode.put(key, pod?.node)
-    for (const id of index.update(key, pod, pod?.node === undefined ? undefined : systemOf(pod.node))) onWant(id)
-    onPod(key)
+    byImage.put(key, pod ? imagesOf(pod) : [])
+    read(key, pod)
+    if (!isIdle || !wantsNothing(key)) onPod(key)
+  }
+
+  function read(key: string, pod: PodView | undefined): void {
+    const namespace = key.slice(0, key.indexOf('/'))
+    const system = pod?.node === undefined ? undefined : systemOf(pod.node)
+    const namedRecipes = (reference: string) => recipesOf(imageId(namespace, reference))
+    for (const id of index.update(key, pod, { system, namedRecipes })) onWant(id)
   }
 
   return {
@@ -46,9 +77,21 @@ export function createPods({ mirrored, systemOf, onPod, onWant }: PodsPlan): Pod
     wrote: recent.put,
     wantsOf: index.wantsOf,
     podsWanting: index.podsWanting,
+    isKept: (key, pod) => isRelevant(pod) || (mayBeNamed(pod, now()) && (plain.has(key) || plain.size < MAX_PLAIN)),
     changed,
     nodeChanged(node, { system }) {
       for (const key of [...byNode.keysIn(node)]) system ? changed(key) : onPod(key)
     },
+    imageChanged(id) {
+      for (const key of [...byImage.keysIn(id)]) {
+        read(key, get(key))
+        onPod(key)
+      }
+    },
   }
+}
+
+function imagesOf({ namespace, living, images }: PodView): string[] {
+  if (!living) return []
+  return [...new Set(images.map(image => imageId(namespace, readableReference(image) ?? image)))]
 }

@@ -1,13 +1,19 @@
 import type { PodView } from '../kinds/pod.ts'
-import { type PodWants, podWants, type Want } from '../reconcile/pod-wants.ts'
+import { type NamedRecipes, type PodWants, podWants, type Want } from '../reconcile/pod-wants.ts'
 
 /** Which pods want what, found from either end. */
 export interface WantsIndex {
   /** Reads a pod anew; undefined: it is gone. Returns the recipes that other pods than before want or wait for, by `wantId`. */
-  update(podKey: string, pod: PodView | undefined, system: string | undefined): string[]
+  update(podKey: string, pod: PodView | undefined, reading: Reading): string[]
   wantsOf(podKey: string): PodWants
   /** By the pods' keys. */
   podsWanting(id: string): ReadonlyMap<string, Want>
+}
+
+interface Reading {
+  /** Of the pod's node. */
+  readonly system: string | undefined
+  readonly namedRecipes: NamedRecipes
 }
 
 /** A recipe in a namespace. */
@@ -22,10 +28,10 @@ export function createWantsIndex(): WantsIndex {
   const byPod = new Map<string, PodWants>()
   const byRecipe = new Map<string, Map<string, Want>>()
 
-  function update(podKey: string, pod: PodView | undefined, system: string | undefined): string[] {
+  function update(podKey: string, pod: PodView | undefined, { system, namedRecipes }: Reading): string[] {
     const namespace = podKey.slice(0, podKey.indexOf('/'))
     const before = byPod.get(podKey) ?? NOTHING
-    const after = pod ? shareRecipes(namespace, podWants(pod, system)) : NOTHING
+    const after = pod ? shareRecipes(namespace, podWants(pod, system, namedRecipes)) : NOTHING
     if (after === NOTHING) byPod.delete(podKey)
     else byPod.set(podKey, after)
     const old = new Map(before.wants.map(want => [wantId(namespace, want.key), want]))

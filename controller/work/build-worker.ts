@@ -20,7 +20,7 @@ import { buildEvent } from './build-event.ts'
 import { createImagesInUse } from './images-in-use.ts'
 import type { Worker } from './pod-worker.ts'
 
-/** When a build is looked at again that only pods without annotations want, in milliseconds: they are not watched. */
+/** When a build is looked at again that pods want which are not watched, in milliseconds: those that started without it long ago. */
 const UNWATCHED_USE_MS = 60_000
 /** Short, as a pod may just have come, but a thousand builds that nobody wants are not a thousand lists of all pods. */
 const UNWATCHED_ABSENCE_MS = 5_000
@@ -60,7 +60,7 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
       build,
       wantingPods: wanting.size,
       waitingPods: waiting.length,
-      pullingPods: build.managed ? 0 : waiting.filter(isOnGoodNode).length,
+      pullingPods: build.managed ? 0 : waiting.filter(pod => wanting.get(pod)?.pulled && isOnGoodNode(pod)).length,
       givenNode: build.givenTo === undefined ? undefined : (state.nodes.named(build.givenTo) ?? build.givenTo),
       lossOf: node => lossOf(node, state.nodes.state(node)),
       silenceOf: node => silenceOf(node, state.nodes.state(node)),
@@ -77,7 +77,7 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
     return 'key' in recipe ? state.pods.podsWanting(wantId(namespace, recipe.key)) : new Map()
   }
 
-  /** A NixBuild is the recipe of pods without annotations, too. */
+  /** One that has started may pull its image again, and is not watched if it never waited for a NixBuild. */
   async function isUsed({ namespace, recipe }: BuildView): Promise<boolean> {
     return 'image' in recipe && (await inUse(namespace, [recipe.image])).has(recipe.image)
   }

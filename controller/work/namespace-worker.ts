@@ -8,8 +8,14 @@ import { wantId } from '../state/wants-index.ts'
 import { createImagesInUse } from './images-in-use.ts'
 import type { Worker } from './pod-worker.ts'
 
-/** When a NixBuild that only pods without annotations use is looked at again, in milliseconds: they are not watched. */
+/** When a NixBuild is looked at again that only pods use which are not watched, in milliseconds. */
 const UNWATCHED_USE_MS = 600_000
+
+/** A node may make any number of NixBuilds, and each is not a list of all pods. */
+const SHIM_ABSENCE_MS = 10_000
+
+/** Of those that shims made for one image, so many are kept for pods that name it: a rule's recipe may have changed, and nodes differ. */
+const MOST_OF_SHIMS = 8
 
 /** Then others have their turn. */
 const MOST_AT_ONCE = 100
@@ -23,6 +29,7 @@ export interface NamespaceWorkerPlan {
 /** Removes the finished NixBuilds of a namespace that are too many or too old. */
 export function createNamespaceWorker({ state, kube, limits }: NamespaceWorkerPlan): Worker {
   const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS, believeAbsentMs: 0 })
+  const inUseOfLate = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS, believeAbsentMs: SHIM_ABSENCE_MS })
 
   return async namespace => {
     const latestFirst = state.builds.finishedIn(namespace).sort((a, b) => compareVersions(b, a))
@@ -36,24 +43,38 @@ export function createNamespaceWorker({ state, kube, limits }: NamespaceWorkerPl
     }))
     const { remove, recheckAt } = planRetention(finished, limits, now)
     const expired = remove.flatMap(name => builds.get(name) ?? [])
-    // One that was made by hand is the recipe of pods that have no annotations, too.
-    const asked = expired.flatMap(({ managed, recipe }) => (!managed && 'image' in recipe ? recipe.image : []))
-    const images = asked.length === 0 ? new Set() : await inUse(namespace, asked)
-    let spared = false
+    const inUseNow = await thoseInUse(namespace, expired)
     let deleted = 0
-    for (const { name, uid, resourceVersion, managed, recipe } of expired) {
-      if (!managed && 'image' in recipe && images.has(recipe.image)) {
-        spared = true
-        continue
-      }
+    for (const build of expired) {
+      const { name, uid, resourceVersion } = build
+      if (inUseNow.has(build)) continue
       if (deleted === MOST_AT_ONCE) return now
       await kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
       deleted += 1
     }
-    return spared ? Math.min(recheckAt ?? Number.POSITIVE_INFINITY, now + UNWATCHED_USE_MS) : recheckAt
+    return inUseNow.size > 0 ? Math.min(recheckAt ?? Number.POSITIVE_INFINITY, now + UNWATCHED_USE_MS) : recheckAt
+  }
+
+  /** By pods without annotations that started long ago: these are not watched. The controller makes its own for annotations. */
+  async function thoseInUse(namespace: string, expired: readonly BuildView[]): Promise<ReadonlySet<BuildView>> {
+    const asked = expired.flatMap(build => imageOf(build) ?? [])
+    if (asked.length === 0) return new Set()
+    const ask = expired.some(({ madeBy }) => madeBy === 'hand') ? inUse : inUseOfLate
+    const images = await ask(namespace, asked)
+    const used = expired.filter(build => images.has(imageOf(build) ?? ''))
+    const ofShims = Map.groupBy(
+      used.filter(({ madeBy }) => madeBy === 'shim'),
+      imageOf,
+    )
+    const latest = [...ofShims.values()].flatMap(builds => builds.slice(-MOST_OF_SHIMS))
+    return new Set([...used.filter(({ madeBy }) => madeBy === 'hand'), ...latest])
   }
 
   function isWanted({ namespace, recipe }: BuildView): boolean {
     return 'key' in recipe && state.pods.podsWanting(wantId(namespace, recipe.key)).size > 0
   }
+}
+
+function imageOf({ madeBy, recipe }: BuildView): string | undefined {
+  return madeBy !== 'controller' && 'image' in recipe ? recipe.image : undefined
 }

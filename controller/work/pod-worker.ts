@@ -8,7 +8,7 @@ import { messageOf, RetryableError, ShimError } from '../../shim/errors.ts'
 import { quote } from '../../shim/quote.ts'
 import { buildView } from '../kinds/build.ts'
 import { type PodView, pods as podKind } from '../kinds/pod.ts'
-import { theOneToTell } from '../reconcile/image-built.ts'
+import { theOnesToTell, theOneToTell } from '../reconcile/image-built.ts'
 import { lossOf } from '../reconcile/node-state.ts'
 import { type PodPlan, planPod } from '../reconcile/plan-pod.ts'
 import { podPatch } from '../reconcile/pod-patch.ts'
@@ -55,11 +55,14 @@ export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker 
     return planPod({
       pod,
       nodeKnown: pod.node !== undefined && state.nodes.has(pod.node),
-      wanted: wants.map(want => ({
-        want,
-        build: theOneToTell(state.builds.ofRecipe(wantId(pod.namespace, want.key))),
-        refused: refusals.get(key)?.get(want.key),
-      })),
+      wanted: theOnesToTell(
+        wants.map(want => ({
+          want,
+          build: theOneToTell(state.builds.ofRecipe(wantId(pod.namespace, want.key))),
+          refused: refusals.get(key)?.get(want.key),
+        })),
+        pod.node,
+      ),
       problems,
       loss: pod.node === undefined ? undefined : lossOf(pod.node, state.nodes.state(pod.node)),
       differsSince: last?.uid === pod.uid ? last.since : undefined,

@@ -7,6 +7,7 @@ import { decodePullImageResponse, encodePullImage } from '../pull/cri-messages.t
 import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../pull/enbi-messages.ts'
 import { PULL_IMAGE_PATH, WATCH_PATH } from '../pull/paths.ts'
 import { annotationName } from '../recipes/annotations.ts'
+import { parseContents, parseContentsFor, splitContents } from '../recipes/contents.ts'
 import { storePathRecipe } from '../recipes/store-path-reference.ts'
 import { normaliseFlakeImage } from '../reference.ts'
 import { createPullView } from '../terminal/pull-view.ts'
@@ -14,9 +15,12 @@ import { clientError } from './client-error.ts'
 
 export interface PullArguments {
   readonly image: string
-  /** With the next one missing, too: the image has no annotations. */
+  /** Without it the image has no annotations. */
   readonly flakeUrl?: string | undefined
+  /** With a flake this, or `contents`. */
   readonly packageName?: string | undefined
+  /** As in the annotation. */
+  readonly contents?: string | undefined
   readonly system?: string | undefined
   readonly namespace: string
   /** Path of the shim's socket. */
@@ -52,11 +56,17 @@ export async function pull(args: PullArguments, { json, output, signal }: PullIo
 }
 
 /** The shim would speak of the annotations of a pod. */
-function checkArguments({ image, flakeUrl, packageName, system }: PullArguments): void {
+function checkArguments({ image, flakeUrl, packageName, contents, system }: PullArguments): void {
   check('IMAGE', () => storePathRecipe(image) ?? normaliseFlakeImage(image))
   if (flakeUrl !== undefined) check('--flake', () => parseFlakeUrl(flakeUrl))
   if (packageName !== undefined) check('--package', () => parsePackageName(packageName))
   if (system !== undefined) check('--system', () => parseSystem(system))
+  if (contents !== undefined) check('--contents', () => readContents(contents, system))
+}
+
+function readContents(text: string, system: string | undefined): unknown {
+  const names = splitContents(text)
+  return system === undefined ? parseContents(names, '') : parseContentsFor(names, system)
 }
 
 function check(name: string, parse: () => unknown): void {
@@ -101,12 +111,12 @@ function pullImage(client: Client, args: PullArguments, signal: AbortSignal): Pr
   })
 }
 
-function annotationsOf({ image, flakeUrl, packageName, system }: PullArguments): Record<string, string> {
-  if (flakeUrl === undefined || packageName === undefined) return {}
-  return {
-    [annotationName('imageTag')]: image,
-    [annotationName('flakeUrl')]: flakeUrl,
-    [annotationName('packageName')]: packageName,
-    ...(system === undefined ? {} : { [annotationName('system')]: system }),
-  }
+function annotationsOf({ image, ...args }: PullArguments): Record<string, string> {
+  if (args.flakeUrl === undefined) return {}
+  const values = { imageTag: image, ...args }
+  const keys = (['imageTag', 'flakeUrl', 'packageName', 'contents', 'system'] as const).flatMap(key => {
+    const value = values[key]
+    return value === undefined ? [] : [[annotationName(key), value] as const]
+  })
+  return Object.fromEntries(keys)
 }

@@ -12,22 +12,25 @@ export function checkNames({
 }: Pick<Config, 'names' | 'flakeNames' | 'policy'>): readonly Check[] {
   if (names.length === 0 && !flakeNames) return []
   const patterns = policy.flatMap(({ flakes }) => flakes)
-  const refusedScheme = (flake: string) => {
-    const [scheme] = LOCAL.exec(flake) ?? []
-    const spelled = scheme === 'file' ? 'tarball+file' : scheme
-    return patterns.some(pattern => pattern.startsWith(`${spelled}:`)) ? undefined : spelled
-  }
   const look = () => {
-    for (const { images, flake } of names) {
-      const scheme = refusedScheme(flake)
-      if (scheme !== undefined)
-        return warning(
-          `no rule of the policy allows the local flakes that ${images} names`,
-          `add a pattern that begins with ${scheme}: to the flakes of a rule`,
-        )
+    for (const rule of names) {
+      const start = neededStart(rule)
+      if (start === '' || patterns.some(pattern => pattern.startsWith(start))) continue
+      const what = rule.packages === undefined ? 'local flakes' : 'package sets'
+      return warning(
+        `no rule of the policy allows the ${what} that ${rule.images} names`,
+        `add a pattern that begins with ${start} to the flakes of a rule`,
+      )
     }
     const rules = names.length === 1 ? '1 rule' : `${names.length} rules`
     return ok(flakeNames ? `${rules}, and names of flakes` : rules)
   }
   return [{ name: 'names', look }]
+}
+
+/** What the pattern has to begin with that allows what a rule names; nothing where stars do. */
+function neededStart({ flake, packages }: Config['names'][number]): string {
+  const [local] = LOCAL.exec(packages ?? flake ?? '') ?? []
+  const scheme = local === 'file' ? 'tarball+file' : local
+  return `${packages === undefined ? '' : 'packages:'}${scheme === undefined ? '' : `${scheme}:`}`
 }

@@ -8,6 +8,7 @@ import type { NativeStage } from './native/stage.ts'
 import { type ImageOutput, notAnImage, type Output, recogniseOutput, recogniseWritten } from './output.ts'
 import type { FilledImage, ImagePlan } from './plan.ts'
 import type { NativeImage } from './sources/native-image.ts'
+import { makePackageSetImage } from './sources/package-set-image.ts'
 import { readNativeImage } from './sources/read-native-image.ts'
 import { isSnapshotterImage, readSnapshotterImage } from './sources/snapshotter-image.ts'
 
@@ -17,18 +18,23 @@ export interface MakeImageStages {
   readonly closure: Closure
 }
 
-type ImageJob = Pick<ImportJob, 'storePath' | 'image' | 'archive' | 'plainPackage'>
+type ImageJob = Pick<ImportJob, 'storePath' | 'image' | 'archive' | 'plainPackage' | 'packageSet'>
 
 /**
  * Brings all of an image into containerd but its records, or tells which program has to be run to get it. `check` throws when
  * the image is none that is wanted.
  */
 export async function makeImage(
-  { storePath, image, archive, plainPackage }: ImageJob,
+  { storePath, image, archive, plainPackage, packageSet }: ImageJob,
   stages: MakeImageStages,
   check: (plan: ImagePlan) => void,
 ): Promise<FilledImage | { readonly program: ImageProgram }> {
   const { closure } = stages
+  // Whatever its packages have at their roots, together they are no other form.
+  if (packageSet) {
+    const united = await makePackageSetImage({ union: storePath, closure, hints: packageSet })
+    return importNative(united, { base: undefined, check }, stages.native)
+  }
   const whole = {
     storePath,
     image,

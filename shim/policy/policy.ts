@@ -1,6 +1,7 @@
-import { type FlakeRecipe, isFlakeRecipe, type Recipe } from '../build/recipe.ts'
+import { type FlakeRecipe, isFlakeRecipe, isPackageSet, type Recipe } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
+import { expandContents } from '../recipes/contents.ts'
 import { repositoryOf } from '../reference.ts'
 import { STORE_PATH_HOST } from '../store-path.ts'
 import { compileGlob } from './glob.ts'
@@ -14,10 +15,12 @@ export interface PolicyRule {
    */
   readonly images: readonly string[]
   /**
-   * Against the flake URL without its query and revision. A local URL needs a pattern that spells its scheme out. A store
-   * path has no flake, and needs no pattern.
+   * Against the flake URL without its query and revision. A local URL needs a pattern that spells its scheme out. A package
+   * set needs one for package sets: `packages:github:NixOS/nixpkgs`. A store path has no flake, and needs no pattern.
    */
   readonly flakes: readonly string[]
+  /** Against each name of a package set's contents, as it is spelled there; `shell` is all that it stands for. Missing: any. */
+  readonly contents?: readonly string[] | undefined
   /** Refuse a flake URL that does not pin a revision. */
   readonly requireLocked: boolean
   /** Allow replacing an image of that name which the shim did not put there. */
@@ -49,8 +52,11 @@ export function createPolicy(rules: readonly PolicyRule[]): Policy {
 }
 
 function decideByFlake(rules: readonly CompiledRule[], namespace: string, recipe: FlakeRecipe): PolicyRule {
-  const decisive = rules.find(rule => rule.flake(recipe))
-  if (!decisive) throw refused(recipe, flakeReason(namespace, recipe))
+  const forFlake = rules.filter(rule => rule.flake(recipe))
+  if (forFlake.length === 0) throw refused(recipe, flakeReason(namespace, recipe))
+  const contents = isPackageSet(recipe) ? recipe.contents : []
+  const decisive = forFlake.find(rule => contents.every(rule.content))
+  if (!decisive) throw refused(recipe, contentsReason(namespace, recipe, outside(forFlake, contents)))
   if (decisive.rule.requireLocked && !recipe.flake.locked)
     throw refused(
       recipe,
@@ -64,6 +70,20 @@ interface CompiledRule {
   readonly namespace: (namespace: string) => boolean
   readonly image: (recipe: Recipe) => boolean
   readonly flake: (recipe: FlakeRecipe) => boolean
+  readonly content: (name: string) => boolean
+}
+
+/** What the first rule does not allow. */
+function outside([first]: readonly CompiledRule[], contents: readonly string[]): readonly string[] {
+  return contents.filter(name => !first?.content(name))
+}
+
+/** What a pattern for package sets begins with. */
+const PACKAGES = 'packages:'
+
+/** Whether a flake pattern can allow package sets. */
+export function isForPackageSets(pattern: string): boolean {
+  return pattern.startsWith(PACKAGES)
 }
 
 /** Whether an image pattern can allow references to store paths. */
@@ -75,6 +95,10 @@ function compileRule(rule: PolicyRule): CompiledRule {
   const images = matcher(rule.images)
   const storePaths = matcher(rule.images.filter(isForStorePaths))
   const flakes = rule.flakes.map(pattern => ({ pattern, matches: matcher([pattern]) }))
+  const isSpelledOut = (pattern: string, recipe: FlakeRecipe) => {
+    if (isPackageSet(recipe) !== isForPackageSets(pattern)) return false
+    return !recipe.flake.local || pattern.startsWith(`${patternSubject(recipe, recipe.flake.scheme)}:`)
+  }
   return {
     rule,
     namespace: matcher(rule.namespaces),
@@ -82,11 +106,17 @@ function compileRule(rule: PolicyRule): CompiledRule {
       const matches = isFlakeRecipe(recipe) ? images : storePaths
       return matches(recipe.image) || matches(repositoryOf(recipe.image))
     },
-    flake: ({ flake }) =>
+    flake: recipe =>
       flakes.some(
-        ({ pattern, matches }) => (!flake.local || pattern.startsWith(`${flake.scheme}:`)) && matches(flake.source),
+        ({ pattern, matches }) => isSpelledOut(pattern, recipe) && matches(patternSubject(recipe, recipe.flake.source)),
       ),
+    content: matcher(expandContents(rule.contents ?? ['*'])),
   }
+}
+
+/** A flake, or what its URL begins with, as patterns have it. */
+function patternSubject(recipe: FlakeRecipe, flake: string): string {
+  return isPackageSet(recipe) ? `${PACKAGES}${flake}` : flake
 }
 
 function matcher(patterns: readonly string[]): (text: string) => boolean {
@@ -100,15 +130,28 @@ function imageReason(namespace: string, recipe: Recipe): string {
   return `${reason}; a store path needs a pattern that starts with ${quote(`${STORE_PATH_HOST}/`)}`
 }
 
-function flakeReason(namespace: string, { image, flake }: FlakeRecipe): string {
-  const reason = `no rule for namespace ${quote(namespace)} and image ${quote(image)} allows flake ${quote(flake.source)}`
-  return flake.local ? `${reason}; a local flake needs a pattern that starts with ${quote(`${flake.scheme}:`)}` : reason
+function flakeReason(namespace: string, recipe: FlakeRecipe): string {
+  const { image, flake } = recipe
+  const subject = patternSubject(recipe, flake.source)
+  const reason = `no rule for namespace ${quote(namespace)} and image ${quote(image)} allows flake ${quote(subject)}`
+  if (flake.local)
+    return `${reason}; a local flake needs a pattern that starts with ${quote(`${patternSubject(recipe, flake.scheme)}:`)}`
+  return isPackageSet(recipe) ? `${reason}; a package set needs a pattern that starts with ${quote(PACKAGES)}` : reason
+}
+
+/** A refusal names so many packages. */
+const MAX_NAMED = 5
+
+function contentsReason(namespace: string, { image }: FlakeRecipe, refusedNames: readonly string[]): string {
+  const more = refusedNames.length > MAX_NAMED ? ` and ${refusedNames.length - MAX_NAMED} more` : ''
+  const named = refusedNames.slice(0, MAX_NAMED).map(quote).join(', ')
+  return `no rule for namespace ${quote(namespace)} and image ${quote(image)} allows ${named}${more} in its contents`
 }
 
 function refused(recipe: Recipe, reason: string): FinalError {
   // Whoever reads it may have named the image alone.
   const doing = isFlakeRecipe(recipe)
-    ? `building ${quote(recipe.image)} from ${quote(recipe.flake.source)}`
+    ? `building ${quote(recipe.image)} from ${quote(patternSubject(recipe, recipe.flake.source))}`
     : `realising ${quote(recipe.image)}`
   return new FinalError('PolicyRefused', `the node's policy does not allow ${doing}: ${reason}`)
 }

@@ -1,6 +1,6 @@
 /** What every annotation of ours starts with. */
 const PREFIX = 'enbi.hrzn.ee/nixbuild-'
-const KEYS = ['flakeUrl', 'imageTag', 'packageName', 'system'] as const
+const KEYS = ['flakeUrl', 'imageTag', 'packageName', 'contents', 'system'] as const
 
 export type RecipeKeyName = (typeof KEYS)[number]
 

@@ -34,6 +34,19 @@ export function parseContents(
   return { contents: [...new Set(packages)].sort(), system: [...systems][0] ?? system }
 }
 
+/** The same where the recipe says for which system it is. Throws RecipeInvalid if the names say another. */
+export function parseContentsFor(names: readonly string[], system: string): ReturnType<typeof parseContents> {
+  const parsed = parseContents(names, system)
+  if (parsed.system !== system)
+    throw invalid(`the contents are for ${parsed.system}, and the recipe is for ${system}: leave one of the two out`)
+  return parsed
+}
+
+/** The names in a text, which blanks or commas separate. */
+export function splitContents(text: string): string[] {
+  return text.split(/[\s,]+/).filter(name => name !== '')
+}
+
 /** The packages of meta-packages, in the place of these. */
 export function expandContents(names: readonly string[]): string[] {
   return names.flatMap(name => META_PACKAGES.get(name) ?? (SYSTEMS.has(name) ? [] : [name]))

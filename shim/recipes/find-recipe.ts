@@ -6,6 +6,7 @@ import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
 import { normaliseFlakeImage, normaliseReference, readableReference } from '../reference.ts'
 import { type AnnotationGroup, annotationName, groupAnnotations, type RecipeKeyName } from './annotations.ts'
+import { parseContents, parseContentsFor, splitContents } from './contents.ts'
 
 export interface RecipeQuery {
   /** As the kubelet asks for it; need not be normalised. */
@@ -70,9 +71,28 @@ function requireReadableImageTag(group: AnnotationGroup): void {
 function readRecipe(group: AnnotationGroup, image: string, hostSystem: string): FlakeRecipe {
   named('imageTag', group, normaliseFlakeImage)
   const flake = named('flakeUrl', group, parseFlakeUrl)
-  const { text: packageName } = named('packageName', group, parsePackageName)
-  const system = group.values.system === undefined ? hostSystem : named('system', group, parseSystem)
-  return { image, flake, packageName, system }
+  const system = group.values.system === undefined ? undefined : named('system', group, parseSystem)
+  return { image, flake, ...readPackages(group, system, hostSystem) }
+}
+
+function readPackages(group: AnnotationGroup, system: string | undefined, hostSystem: string) {
+  const { suffix, values } = group
+  const keys = (['packageName', 'contents'] as const).filter(key => values[key])
+  const [one, two] = [annotationName('packageName', suffix), annotationName('contents', suffix)].map(quote)
+  if (keys.length > 1)
+    throw new FinalError('RecipeInvalid', `the pod has both annotations ${one} and ${two}: a recipe has one of the two`)
+  if (keys.length === 0)
+    throw new FinalError(
+      'RecipeIncomplete',
+      `the pod's annotations ${one} and ${two} are missing or empty: the recipe needs one of the two, with the same suffix as flakeUrl and imageTag`,
+    )
+  if (keys[0] === 'contents') return named('contents', group, text => readContents(text, system, hostSystem))
+  return { packageName: named('packageName', group, parsePackageName).text, system: system ?? hostSystem }
+}
+
+function readContents(text: string, system: string | undefined, hostSystem: string) {
+  const names = splitContents(text)
+  return system === undefined ? parseContents(names, hostSystem) : parseContentsFor(names, system)
 }
 
 /** Parses one annotation of the group; its errors name the annotation. */
@@ -82,7 +102,7 @@ function named<T>(key: RecipeKeyName, { suffix, values }: AnnotationGroup, parse
   if (value === undefined || value === '')
     throw new FinalError(
       'RecipeIncomplete',
-      `the pod's annotation ${quote(name)} is missing or empty; the recipe needs flakeUrl, imageTag and packageName, each with the same suffix`,
+      `the pod's annotation ${quote(name)} is missing or empty; the recipe needs flakeUrl, imageTag and packageName or contents, each with the same suffix`,
     )
   try {
     return parse(value)

@@ -5,11 +5,14 @@ import { STORE_PATH_HOST } from '../store-path.ts'
 import { FLAKE_NAME_HOSTS } from './flake-name.ts'
 import { TAG_CAPTURE } from './name-template.ts'
 
-/** Which image names a rule is for: `registry.example/team/{name}`, `registry.example/team/app:1.0`. */
+/** Which image names a rule is for: `registry.example/team/{name}`, `registry.example/team/app:1.0`, `nix.local/pkgs/{contents}`. */
 export interface NamePattern {
   readonly text: string
   readonly host: string
+  /** Without the rest. */
   readonly segments: readonly PatternSegment[]
+  /** Whether one or more segments follow, whatever they are: `{contents}`. */
+  readonly hasRest: boolean
   /** Missing: any tag. */
   readonly tag?: string | undefined
 }
@@ -17,6 +20,9 @@ export interface NamePattern {
 /** A segment of the path: as it is written, or whatever stands there, under a name. */
 export type PatternSegment = { readonly literal: string } | { readonly capture: string }
 
+/** `{contents}` in patterns: all further segments, one at least. */
+export const REST_CAPTURE = 'contents'
+const REST = `{${REST_CAPTURE}}`
 const CAPTURE = /^\{([a-z][A-Za-z0-9]{0,31})\}$/
 
 /** Throws GrammarError, also when no image can have such a name. */
@@ -26,44 +32,42 @@ export function parseNamePattern(text: string): NamePattern {
   if (/[{}]/.test(host)) throw new GrammarError('its host must be spelled out')
   if (host === STORE_PATH_HOST || FLAKE_NAME_HOSTS.includes(host))
     throw new GrammarError(`names of ${quote(host)} are recipes by themselves`)
-  const segments = parts.map(parseSegment)
+  const hasRest = parts.at(-1) === REST
+  const segments = (hasRest ? parts.slice(0, -1) : parts).map(parseSegment)
   const captures = capturesOf({ segments })
   if (new Set(captures).size < captures.length) throw new GrammarError('it captures two segments under one name')
-  requireReference([host, ...segments.map(sampleOf)].join('/'), tag)
-  return { text, host, segments, ...(tag !== undefined && { tag }) }
+  requireReference([host, ...segments.map(sampleOf), ...(hasRest ? [SAMPLE] : [])].join('/'), tag)
+  return { text, host, segments, hasRest, ...(tag !== undefined && { tag }) }
 }
 
 export function capturesOf({ segments }: Pick<NamePattern, 'segments'>): string[] {
   return segments.flatMap(segment => ('capture' in segment ? [segment.capture] : []))
 }
 
-/** What the pattern captures of a path; undefined when it does not match. The host is compared already. */
-export function matchPath(
-  { segments, tag: wanted }: NamePattern,
-  path: readonly string[],
-  tag: string,
-): ReadonlyMap<string, string> | undefined {
-  if (segments.length !== path.length || (wanted !== undefined && wanted !== tag)) return undefined
-  if (!segments.every((segment, at) => 'capture' in segment || segment.literal === path[at])) return undefined
+/** What the pattern captures of a path that it matches. */
+export function capturePath({ segments }: NamePattern, path: readonly string[]): ReadonlyMap<string, string> {
   return new Map(segments.flatMap((segment, at) => ('capture' in segment ? [[segment.capture, path[at] ?? '']] : [])))
 }
 
 /** Whether every image that `other` is for is one that `pattern` is for. */
 export function covers(pattern: NamePattern, other: NamePattern): boolean {
   return (
-    isAlike(pattern, other) &&
+    pattern.host === other.host &&
     (pattern.tag === undefined || pattern.tag === other.tag) &&
+    (pattern.hasRest ? shortest(other) >= shortest(pattern) : isAlike(pattern, other)) &&
     pattern.segments.every((segment, at) => 'capture' in segment || segment.literal === literalAt(other, at))
   )
 }
 
 /** An image that both are for. */
 export function commonImage(one: NamePattern, other: NamePattern): string | undefined {
-  if (!isAlike(one, other)) return undefined
+  if (one.host !== other.host) return undefined
+  const length = Math.max(shortest(one), shortest(other))
+  if (![one, other].every(pattern => pattern.hasRest || shortest(pattern) === length)) return undefined
   const tag = one.tag ?? other.tag
   if (other.tag !== undefined && other.tag !== tag) return undefined
   const path: string[] = []
-  for (const at of one.segments.keys()) {
+  for (let at = 0; at < length; at += 1) {
     const [mine, theirs] = [literalAt(one, at), literalAt(other, at)]
     if (mine !== undefined && theirs !== undefined && mine !== theirs) return undefined
     path.push(mine ?? theirs ?? SAMPLE)
@@ -85,6 +89,8 @@ function parseSegment(text: string): PatternSegment {
   const [, capture] = CAPTURE.exec(text) ?? []
   if (capture === undefined)
     throw new GrammarError(`${quote(text)} is no capture, which is a whole segment like {name}`)
+  if (capture === REST_CAPTURE)
+    throw new GrammarError(`${REST} stands for all further segments, and can only be the last one`)
   if (capture === TAG_CAPTURE) throw new GrammarError('{tag} stands for the tag, and for no segment')
   return { capture }
 }
@@ -104,8 +110,13 @@ function requireReference(name: string, tag: string | undefined): void {
     throw new GrammarError(`no image has such a name once it is normalised: write it like ${normalised}`)
 }
 
+/** Segments of the shortest path that it is for. */
+function shortest({ segments, hasRest }: NamePattern): number {
+  return segments.length + (hasRest ? 1 : 0)
+}
+
 function isAlike(one: NamePattern, other: NamePattern): boolean {
-  return one.host === other.host && one.segments.length === other.segments.length
+  return one.hasRest === other.hasRest && one.segments.length === other.segments.length
 }
 
 function literalAt({ segments }: NamePattern, at: number): string | undefined {

@@ -1,20 +1,9 @@
-import { GrammarError } from '../build/grammar.ts'
-import type { PackageRecipe } from '../build/recipe.ts'
-import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
 import type { SplitReference } from '../reference.ts'
-import { capturesOf, commonImage, covers, matchPath, type NamePattern, parseNamePattern } from './name-pattern.ts'
-import { compileFlake, compilePackage, DEFAULT_TAG, type NameValues, TAG_CAPTURE } from './name-template.ts'
-
-/** Which image names are recipes, and of what. */
-export interface NameRule {
-  /** `registry.example/team/{name}`: `{name}` is any one segment; a tag after it is the only one, or `{tag}`, which is any. */
-  readonly images: string
-  /** `git+https://git.example/team/{name}?ref={tag}`. */
-  readonly flake: string
-  /** `{name}`, `images.{name}`. */
-  readonly package: string
-}
+import { capturePath, commonImage, covers, type NamePattern } from './name-pattern.ts'
+import { type CompiledRule, compileRule, type NamedRecipe, type NameRule, RuleError } from './name-rule.ts'
+import { createNameTable } from './name-table.ts'
+import { DEFAULT_TAG } from './name-template.ts'
 
 export interface NameMistake {
   readonly index: number
@@ -40,39 +29,21 @@ export function findMistakes(rules: readonly NameRule[]): NameMistake[] {
 }
 
 /** The recipe that a name is by these rules, of which the first that matches counts. Throws RecipeInvalid. */
-export type MatchName = (name: SplitReference) => Pick<PackageRecipe, 'flake' | 'packageName'> | undefined
+export type MatchName = (name: SplitReference) => NamedRecipe | undefined
 
-/** Rules must be without mistakes. */
-export function createNameRules(rules: readonly NameRule[]): MatchName {
-  const places = Map.groupBy(rules.map(compileRule), ({ pattern: { host, segments } }) => {
-    const [first] = segments
-    return placeOf(host, segments.length, first && 'literal' in first ? first.literal : undefined)
-  })
+/** Rules must be without mistakes. `system`: of names that name none. */
+export function createNameRules(rules: readonly NameRule[], system: string): MatchName {
+  const find = createNameTable(rules.map(compileRule))
   return ({ domain, path, tag = DEFAULT_TAG }) => {
+    const found = find({ domain, path, tag })
+    if (found === undefined) return undefined
     const segments = path.split('/')
-    // Of two rules for one image, the one that spells more out is the first.
-    for (const first of [segments[0], undefined]) {
-      for (const { pattern, fill } of places.get(placeOf(domain, segments.length, first)) ?? []) {
-        const captures = matchPath(pattern, segments, tag)
-        if (captures) return fill({ captures, tag: tag === DEFAULT_TAG ? undefined : tag })
-      }
-    }
-    return undefined
-  }
-}
-
-interface CompiledRule {
-  readonly pattern: NamePattern
-  /** Throws RecipeInvalid. */
-  readonly fill: (values: NameValues) => Pick<PackageRecipe, 'flake' | 'packageName'>
-}
-
-/** The key that a mistake is in. */
-class RuleError extends Error {
-  readonly key: keyof NameRule
-  constructor(key: keyof NameRule, message: string) {
-    super(message)
-    this.key = key
+    return found.fill({
+      captures: capturePath(found.pattern, segments),
+      tag: tag === DEFAULT_TAG ? undefined : tag,
+      rest: segments.slice(found.pattern.segments.length),
+      system,
+    })
   }
 }
 
@@ -81,39 +52,6 @@ function attempt(rule: NameRule): CompiledRule | Pick<NameMistake, 'key' | 'mess
     return compileRule(rule)
   } catch (error) {
     if (error instanceof RuleError) return { key: error.key, message: error.message }
-    throw error
-  }
-}
-
-function compileRule(rule: NameRule): CompiledRule {
-  const pattern = inKey('images', () => parseNamePattern(rule.images))
-  const captures = capturesOf(pattern)
-  const known = [...captures, TAG_CAPTURE]
-  const packageName = inKey('package', () => compilePackage(rule.package, { known }))
-  const tagIsRef = pattern.tag === undefined && !packageName.used.has(TAG_CAPTURE)
-  const flake = inKey('flake', () => compileFlake(rule.flake, { known, tagIsRef }))
-  const used = new Set([...flake.used, ...packageName.used])
-  const idle = captures.find(name => !used.has(name))
-  if (idle !== undefined) throw new RuleError('images', `{${idle}} is used in neither flake nor package`)
-  const takesTag = pattern.tag !== undefined || used.has(TAG_CAPTURE)
-  return {
-    pattern,
-    fill(values) {
-      if (values.tag !== undefined && !takesTag)
-        throw new FinalError(
-          'RecipeInvalid',
-          `${quote(rule.flake)} pins its revision or takes none: only the tag ${DEFAULT_TAG} names it`,
-        )
-      return { flake: flake.fill(values), packageName: packageName.fill(values) }
-    },
-  }
-}
-
-function inKey<T>(key: keyof NameRule, compile: () => T): T {
-  try {
-    return compile()
-  } catch (error) {
-    if (error instanceof GrammarError || error instanceof FinalError) throw new RuleError(key, error.message)
     throw error
   }
 }
@@ -133,9 +71,4 @@ function clash(pattern: NamePattern, earlier: readonly Place[]): string | undefi
       : `ambiguous: ${common} is for this rule and for names.${index}, ${quote(other.text)}, and neither has all images of the other`
   }
   return undefined
-}
-
-/** Where a rule is looked up: by its host, its number of segments and the first of these, unless that is captured. */
-function placeOf(host: string, segments: number, first: string | undefined): string {
-  return `${segments} ${host}/${first ?? ''}`
 }

@@ -3,7 +3,14 @@ import { findMistakes } from './name-rules.ts'
 
 /** `names` of the config: every mistake in it, under its key. */
 export const nameRules = v.pipe(
-  v.array(v.strictObject({ images: v.string(), flake: v.string(), package: v.string() })),
+  v.array(
+    v.strictObject({
+      images: v.string(),
+      flake: v.optional(v.string()),
+      package: v.optional(v.string()),
+      packages: v.optional(v.string()),
+    }),
+  ),
   v.rawCheck(({ dataset, addIssue }) => {
     if (!dataset.typed) return
     const { value: input } = dataset

@@ -1,10 +1,11 @@
-import type { PackageRecipe } from '../build/recipe.ts'
+import type { FlakeRecipe } from '../build/recipe.ts'
 import { parseDigestPin } from '../digest-pin.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
-import { normaliseReference, splitReference } from '../reference.ts'
+import { domainOf, normaliseReference, splitReference } from '../reference.ts'
 import { FLAKE_NAME_HOSTS, parseFlakeName } from './flake-name.ts'
-import { createNameRules, type NameRule } from './name-rules.ts'
+import type { NameRule } from './name-rule.ts'
+import { createNameRules } from './name-rules.ts'
 
 export interface NamesOptions {
   /** Without mistakes. */
@@ -19,37 +20,43 @@ export interface NamesOptions {
 export interface Names {
   /** A cheap look at a raw protobuf message: whether such a name can be in it. */
   mentioned(message: Buffer): boolean
-  /** Undefined of any other image. Throws RecipeInvalid. */
-  recipeOf(image: string): PackageRecipe | undefined
+  /** Undefined of any other image. Throws RecipeInvalid, also of what is no reference though it begins with a host of these names. */
+  recipeOf(image: string): FlakeRecipe | undefined
 }
 
 /** From so many hosts on it is quicker to read the message. */
 const MAX_HOSTS = 32
+/** An image by its id, too. */
+const IMAGE_ID = /^[0-9a-f]{64}$/
 /** References need not spell it out. */
 const DEFAULT_HOST = 'docker.io'
 
 export function createNames({ rules, flakeNames, system }: NamesOptions): Names {
-  const match = createNameRules(rules)
+  const match = createNameRules(rules, system)
   const ruled = rules.map(({ images }) => images.slice(0, images.indexOf('/')))
-  const hosts = [...new Set([...ruled, ...(flakeNames ? FLAKE_NAME_HOSTS : [])])]
-  const mayBeAnywhere = hosts.length > MAX_HOSTS || hosts.includes(DEFAULT_HOST)
-  const prefixes = hosts.map(host => Buffer.from(`${host}/`))
+  const hosts = new Set([...ruled, ...(flakeNames ? FLAKE_NAME_HOSTS : [])])
+  const mayBeAnywhere = hosts.size > MAX_HOSTS || hosts.has(DEFAULT_HOST)
+  const prefixes = [...hosts].map(host => Buffer.from(`${host}/`))
   return {
     mentioned: message => mayBeAnywhere || prefixes.some(prefix => message.includes(prefix)),
     recipeOf(image) {
       // CRI takes it for an image id.
-      const name = parseDigestPin(image) ? undefined : splitReference(image)
-      if (name === undefined) return undefined
+      if (image === '' || parseDigestPin(image) || IMAGE_ID.test(image)) return undefined
+      const name = splitReference(image)
+      if (name === undefined) {
+        // containerd's grammar is wider in places, and a registry would be asked for what nobody can build.
+        if (hosts.has(domainOf(image))) normaliseReference(image)
+        return undefined
+      }
       try {
-        const found = (flakeNames ? parseFlakeName(name) : undefined) ?? match(name)
-        return found && { image: normaliseReference(image), ...found, system }
+        const named = flakeNames ? parseFlakeName(name) : undefined
+        if (named) return { image: normaliseReference(image), ...named, system }
+        const found = match(name)
+        return found && { image: normaliseReference(image), ...found }
       } catch (cause) {
         if (!(cause instanceof FinalError)) throw cause
-        throw new FinalError(
-          'RecipeInvalid',
-          `the image ${quote(image)} is invalid as a name of a flake: ${cause.message}`,
-          { cause },
-        )
+        const message = `the image ${quote(image)} is invalid as a name of a flake: ${cause.message}`
+        throw new FinalError('RecipeInvalid', message, { cause })
       }
     },
   }

@@ -244,13 +244,16 @@ export function describeBuilds({
       await git('add', '.')
       await git('-c', 'user.name=x', '-c', 'user.email=x@x.example', 'commit', '--quiet', '--message=x')
       const { stdout: rev } = await git('rev-parse', 'HEAD')
-      for (const query of ['', '?ref=main', `?rev=${rev}`, `?ref=main&rev=${rev}`]) {
+      await git('tag', 'v1.2.0')
+      for (const query of ['', '?ref=main', `?rev=${rev}`, `?ref=main&rev=${rev}`, '?ref=refs/tags/v1.2.0']) {
         const url = `git+file://${flake.dir}${query}`
         await expect(builder.build(recipeOf(url, 'hello')), url).resolves.toBeDefined()
       }
-      await expect(builder.build(recipeOf(`git+file://${flake.dir}?ref=other`, 'hello'))).rejects.toMatchObject({
-        code: 'FlakeNotFound',
-      })
+      // A short name is a branch, also where there is a tag of that name.
+      for (const ref of ['other', 'v1.2.0'])
+        await expect(builder.build(recipeOf(`git+file://${flake.dir}?ref=${ref}`, 'hello'))).rejects.toMatchObject({
+          code: 'FlakeNotFound',
+        })
     })
 
     test('of a flake that cannot be fetched tells what may pass from what will not', async () => {

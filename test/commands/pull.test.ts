@@ -85,6 +85,8 @@ describe('enbi-shim pull', () => {
   it.each([
     ['--flake', ['app:1', '--flake', 'nowhere', '--package', 'app']],
     ['--package', ['app:1', '--flake', 'github:team/app', '--package', '-x']],
+    ['--contents', ['app:1', '--flake', 'github:team/app', '--contents', 'curl -x']],
+    ['--contents', ['app:1', '--flake', 'github:team/app', '--contents', 'arm64 curl', '--system', 'x86_64-linux']],
     ['--system', ['app:1', '--flake', 'github:team/app', '--package', 'app', '--system', 'x y']],
     ['IMAGE', ['App:1', '--flake', 'github:team/app', '--package', 'app']],
     ['IMAGE', [`nix:0/nix/store/${'a'.repeat(32)}-App`]],
@@ -123,9 +125,13 @@ describe('enbi-shim pull', () => {
     for (const args of [
       ['--flake', 'github:a/b'],
       ['--package', 'c'],
+      ['--contents', 'curl jq'],
       ['--system', 'x86_64-linux'],
     ])
       expect(await run('pull', 'a', ...args)).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--flake') })
+    const both = ['--flake', 'github:a/b', '--package', 'c', '--contents', 'curl']
+    const excluded = { exitCode: 2, stderr: expect.stringContaining('--package and --contents') }
+    expect(await run('pull', 'a', ...both)).toMatchObject(excluded)
     const storePath = `/nix/store/${'a'.repeat(32)}-app`
     const told = { exitCode: 2, stderr: expect.stringContaining(`is named nix:0${storePath}`) }
     expect(await run('pull', storePath)).toMatchObject(told)
@@ -140,6 +146,18 @@ describe('enbi-shim name', () => {
     ['flake-github:0/team/app--x23--web:v1', 'github:team/app/v1#web'],
   ])('prints what stands for %s', async (text, other) => {
     expect(await run('name', text)).toMatchObject({ stdout: other, exitCode: 0 })
+  })
+
+  it('prints what an image stands for by the rules of a config', async () => {
+    const config = join(bed.dir, 'names.yaml')
+    await writeFile(
+      config,
+      'names: [{ images: "nix.local/pkgs/{contents}", packages: "github:NixOS/nixpkgs" }, { images: "r.example/{n}", flake: "github:a/{n}", package: x }]\n',
+    )
+    const names = ['nix.local/pkgs/jq/curl:nixos-25.05', 'r.example/app']
+    const printed = ['github:NixOS/nixpkgs/nixos-25.05#{curl,jq}', 'github:a/app#x']
+    for (const [at, image] of names.entries())
+      expect(await run('name', '--config', config, image)).toMatchObject({ stdout: printed[at], exitCode: 0 })
   })
 
   it.each([
@@ -163,7 +181,7 @@ describe('enbi-shim check-config', () => {
     const full = join(bed.dir, 'full.yaml')
     await writeFile(
       full,
-      'kubernetes: {}\nmetrics: { address: "[::1]:9469" }\nnames: [{ images: "r.example/{n}", flake: "github:a/{n}", package: x }]\n',
+      'kubernetes: {}\nmetrics: { address: "[::1]:9469" }\nnames: [{ images: "r.example/{n}", flake: "github:a/{n}", package: x }, { images: "s.example/{contents}", packages: "path:/srv" }]\npolicy: [{ namespaces: ["*"], images: ["s.example/**"], flakes: ["packages:path:/srv"], contents: [jq] }]\n',
     )
     const { stdout } = await run('check-config', full)
     const file = join(bed.dir, 'printed.yaml')

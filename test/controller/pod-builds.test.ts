@@ -26,6 +26,16 @@ beforeEach(async () => {
 const waitForBuild = (build: ObjectName, expected: object) =>
   vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), PATIENT)
 
+const NONE: ObjectName = { name: '' }
+
+/** What made a pod: no controller manager looks after it. */
+async function makeOwner() {
+  const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'owner' } }
+  const args = ['create', '--filename=-', '--output=jsonpath={.metadata.uid}', `--namespace=${namespace}`]
+  const uid = await world.cluster.kubectl(args, { input: JSON.stringify(body) })
+  return { apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid, controller: true }
+}
+
 function firstBuild(): Promise<ObjectName> {
   return vi.waitFor(async () => {
     const [build] = await world.builds(namespace)
@@ -105,6 +115,29 @@ describe('a NixBuild that nobody waits for any more', () => {
       const left = (await world.builds(namespace)).map(({ spec }) => spec.imageTag)
       expect(left.toSorted()).toEqual(['docker.io/library/again:1', 'docker.io/library/plain:1'])
     }, PATIENT)
+  })
+
+  it('is removed when it was made for the name of an image that only pods which are gone have, and no sooner', async () => {
+    const images = ['named:1', 'named:2']
+    const owner = await makeOwner()
+    const pods: ObjectName[] = []
+    for (const image of images)
+      pods.push(await world.addPod(namespace, node, { annotations: {}, image, ownerReferences: [owner] }))
+    const builds: ObjectName[] = []
+    for (const image of images) builds.push(await world.addNamedBuild(namespace, image))
+    const [pod = NONE, other = NONE] = pods
+    const [build = NONE, unwanted = NONE] = builds
+    const waitForReason = (reason: string) =>
+      vi.waitFor(async () => expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason }]), PATIENT)
+    for (const each of builds) await world.report(node, each, { status: 'Building', buildNode: node })
+    await waitForReason('Building')
+    await waitForBuild(build, { metadata: { ownerReferences: [{ uid: owner.uid }] } })
+    const gone = ['delete', 'pod', other.name, `--namespace=${namespace}`, '--force', '--grace-period=0']
+    await world.cluster.kubectl(gone)
+    await vi.waitFor(async () => expect(await world.build(unwanted)).toBeUndefined(), PATIENT)
+    const status = { status: 'Succeeded', buildNode: node, nodes: [{ name: node }] }
+    await world.report(node, build, status)
+    await waitForReason('Built')
   })
 
   it('comes again when it is removed while a pod waits', async () => {

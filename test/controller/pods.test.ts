@@ -209,7 +209,7 @@ describe('a pod that cannot be served', () => {
 })
 
 describe('the condition of a pod', () => {
-  it('goes when its annotations do, and those of others stay', async () => {
+  it('goes when its annotations and their NixBuild do, and those of others stay', async () => {
     const namespace = await world.createNamespace()
     const pod = await world.addPod(namespace, node)
     const others = ['Ready', 'PodScheduled', 'example.com/other'].map(type => ({ type, status: 'False' }))
@@ -217,6 +217,8 @@ describe('the condition of a pod', () => {
     await waitForCondition(pod, { reason: 'Pending' })
     const names = Object.keys(ANNOTATIONS).map(name => `${name}-`)
     await world.cluster.kubectl(['annotate', 'pod', pod.name, `--namespace=${namespace}`, ...names])
+    // Until then it is the recipe of a pod without annotations.
+    await world.cluster.kubectl(['delete', 'nixbuild', '--all', `--namespace=${namespace}`])
     await vi.waitFor(async () => {
       const conditions = (await world.pod(pod))?.status.conditions
       expect(conditions).toMatchObject(others)

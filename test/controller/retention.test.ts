@@ -63,11 +63,14 @@ describe('finished NixBuilds', () => {
     const annotations = { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-imageTag': 'app:annotated' }
     const pod = await world.addPod(namespace, node, { annotations, image: 'app:annotated' })
     await world.addPod(namespace, node, { annotations: {}, image: 'app:plain' })
+    await world.addPod(namespace, node, { annotations: {}, image: 'app:named' })
     const [annotated, plain] = [await addFinished(namespace, 'annotated'), await addFinished(namespace, 'plain')]
+    const ofName = await world.addNamedBuild(namespace, 'app:named')
+    await world.report(node, ofName, { status: 'Succeeded', buildNode: node, completionTime: time(Date.now()) })
     await addFinished(namespace, 'unused')
     await using _controller = await withFlags('--keep-finished=0')
-    await waitForNames(namespace, [annotated, plain])
+    await waitForNames(namespace, [annotated, plain, ofName.name])
     await world.cluster.kubectl(['delete', 'pod', pod.name, `--namespace=${namespace}`, '--force', '--grace-period=0'])
-    await waitForNames(namespace, [plain])
+    await waitForNames(namespace, [plain, ofName.name])
   })
 })

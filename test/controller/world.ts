@@ -5,8 +5,9 @@ import { conditionSchema } from '../../kube/condition.ts'
 import type { Kind, Kube, ObjectName } from '../../kube/contract.ts'
 import { microTime } from '../../kube/lease.ts'
 import { metadataSchema } from '../../kube/metadata.ts'
-import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/names.ts'
+import { SHIM, SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/names.ts'
 import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
+import { nixBuildOf, recipeOf } from '../../kube/nixbuild-recipe.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import { startCluster } from '../cluster/cluster.ts'
 import type { ControlPlane } from '../cluster/control-plane.ts'
@@ -34,6 +35,8 @@ export interface World extends AsyncDisposable {
   builds(namespace: string): Promise<NixBuild[]>
   /** Made by hand. */
   addBuild(namespace: string, spec?: object): Promise<ObjectName>
+  /** As a shim makes it for an image whose name is the recipe. */
+  addNamedBuild(namespace: string, imageTag: string): Promise<ObjectName>
   /** Server-side apply of a status, as the shim of the node does it. */
   report(node: string, build: ObjectName, status: object): Promise<void>
   setPodStatus(pod: ObjectName, status: object): Promise<void>
@@ -133,6 +136,12 @@ export async function startWorld(): Promise<World> {
       }
       await kube.create(nixBuilds, { namespace, name, body: { spec: whole } })
       return { namespace, name }
+    },
+    async addNamedBuild(namespace, imageTag) {
+      const spec = { flakeUrl: 'github:team/app', imageTag, packageName: 'app', system: 'x86_64-linux' }
+      const build = nixBuildOf(recipeOf({ spec }), { namespace, managedBy: SHIM })
+      await kube.create(nixBuilds, build)
+      return { namespace, name: build.name }
     },
     async report(node, build, status) {
       const options = { type: 'apply', subresource: 'status', fieldManager: shimFieldManager(node) } as const

@@ -3,10 +3,11 @@ import { SHIM } from '../../kube/names.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../kube/nixbuild-recipe.ts'
 import { useCrd } from './crd-cluster.ts'
-import { SPEC } from './nixbuilds.ts'
+import { SET_SPEC, SPEC } from './nixbuilds.ts'
 
 const REV = '0123456789abcdef0123456789abcdef01234567'
 const HASH = encodeURIComponent('sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=')
+const MOST = Array.from({ length: 128 }, (_, index) => `p${index}`.padEnd(256, 'x'))
 let api: Awaited<ReturnType<typeof useCrd>>
 
 beforeAll(async () => {
@@ -72,6 +73,19 @@ describe('the API server takes what the shim takes:', () => {
     // As the shim and the controller write it.
     await api.create(nixBuildOf(recipe, { namespace: 'any', managedBy: SHIM }).body.spec)
   })
+
+  test.each([
+    ['one name', ['curl']],
+    ['nested and quoted names', ['python3Packages.requests', '"web.v2"', "a'b+c"]],
+    ['a name twice', ['jq', 'curl', 'jq']],
+    ['a shell', ['shell', 'curl']],
+    ['its own system', ['amd64', 'curl']],
+    ['as many as there may be, as long as they may be', MOST],
+  ])('contents: %s', async (_, contents) => {
+    const spec = { ...SET_SPEC, contents }
+    await api.create(spec)
+    await api.create(nixBuildOf(recipeOf({ spec }), { namespace: 'any', managedBy: SHIM }).body.spec)
+  })
 })
 
 describe('the API server refuses what the shim refuses:', () => {
@@ -133,7 +147,31 @@ describe('the API server refuses what the shim refuses:', () => {
     await expect(api.create({ ...SPEC, [field]: value })).rejects.toThrow(refusal(`spec.${field}`))
   })
 
-  test.each(['flakeUrl', 'imageTag', 'packageName', 'system'] as const)('no %s', async field => {
+  test.each([
+    ['no name', [], 'spec.contents'],
+    ['too many', [...MOST, 'one-more'], 'spec.contents'],
+    ['an empty name', ['curl', ''], 'spec.contents[1]'],
+    ['an option', ['curl', '--impure'], 'spec.contents[1]'],
+    ['a path', ['curl', '../../etc'], 'spec.contents[1]'],
+    ['a list in one name', ['curl jq'], 'spec.contents[0]'],
+    ['a name that is too long', ['a'.repeat(257)], 'spec.contents[0]'],
+    ['another system', ['arm64', 'curl'], 'aarch64-linux'],
+  ])('contents: %s', async (_, contents, about) => {
+    const spec = { ...SET_SPEC, contents }
+    expect(() => recipeOf({ spec })).toThrow(expect.objectContaining({ code: 'RecipeInvalid' }))
+    await expect(api.create(spec)).rejects.toThrow(refusal(about))
+  })
+
+  test.each([
+    ['both a package and contents', { ...SPEC, ...SET_SPEC }],
+    ['neither', { ...SPEC, packageName: undefined }],
+  ])('%s', async (_, spec) => {
+    const about = 'either packageName or contents'
+    expect(() => recipeOf({ spec })).toThrow(about)
+    await expect(api.create(spec)).rejects.toThrow(refusal(about))
+  })
+
+  test.each(['flakeUrl', 'imageTag', 'system'] as const)('no %s', async field => {
     const { [field]: _, ...rest } = SPEC
     await expect(api.create(rest)).rejects.toThrow(refusal(`spec.${field}: Required value`))
   })

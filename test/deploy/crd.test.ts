@@ -3,7 +3,7 @@ import { NIXBUILD_LIMITS, NIXBUILD_PHASES, nixBuilds } from '../../kube/nixbuild
 import { PATIENT } from '../patience.ts'
 import { useCrd } from './crd-cluster.ts'
 import { pathsIn, properties } from './crd-schema.ts'
-import { FULL_STATUS, SPEC } from './nixbuilds.ts'
+import { FULL_STATUS, SET_SPEC, SPEC } from './nixbuilds.ts'
 
 let api: Awaited<ReturnType<typeof useCrd>>
 
@@ -28,11 +28,15 @@ describe('the CRD and the types of the project are one:', () => {
     const whole = { ...object, metadata: { ...object.metadata, resourceVersion }, status: FULL_STATUS }
     await api.strictly('replace', whole, '--subresource=status')
     expect(await api.get(name)).toMatchObject({ spec: SPEC, status: FULL_STATUS })
+    const ofSet = api.newName()
+    await api.strictly('create', { ...object, metadata: { ...object.metadata, name: ofSet }, spec: SET_SPEC })
+    expect((await api.get(ofSet)).spec).toEqual(SET_SPEC)
   })
 
   test('the project knows every field that the CRD has', () => {
-    const parsed = nixBuilds.parse({ metadata: METADATA, spec: SPEC, status: FULL_STATUS })
-    expect(parsed).toMatchObject({ spec: SPEC, status: FULL_STATUS })
+    const spec = { ...SPEC, ...SET_SPEC }
+    const parsed = nixBuilds.parse({ metadata: METADATA, spec, status: FULL_STATUS })
+    expect(parsed).toMatchObject({ spec, status: FULL_STATUS })
     expect(pathsIn({ spec: parsed.spec, status: parsed.status }).sort()).toEqual(
       [...properties()].map(({ path }) => path).sort(),
     )
@@ -54,7 +58,8 @@ describe('the CRD and the types of the project are one:', () => {
   test('every field is described, and every text of a recipe has a longest length and a pattern', () => {
     for (const { path, schema } of properties()) {
       expect(schema.description, path).toMatch(/^\S.{10,}\.$/s)
-      if (path.startsWith('spec.')) expect([schema.pattern, schema.maxLength], path).not.toContain(undefined)
+      const text = schema.items ?? schema
+      if (path.startsWith('spec.')) expect([text.pattern, text.maxLength], path).not.toContain(undefined)
       else if (schema.type === 'string' && !schema.enum && !schema.format) expect(schema.maxLength, path).toBeDefined()
     }
   })
@@ -73,6 +78,13 @@ describe('a recipe never changes:', () => {
     const labels = { 'app.kubernetes.io/managed-by': 'helm' }
     await api.merge(name, { metadata: { labels }, spec: SPEC })
     expect((await api.get(name)).metadata.labels).toEqual(labels)
+  })
+
+  test('contents', async () => {
+    const name = await api.create(SET_SPEC)
+    for (const change of [{ contents: ['jq'] }, { contents: null, packageName: 'jq' }])
+      await expect(api.merge(name, { spec: change })).rejects.toThrow(refusal('never changes'))
+    expect((await api.get(name)).spec).toEqual(SET_SPEC)
   })
 })
 
@@ -145,6 +157,16 @@ describe('kubectl', () => {
       ])
     },
   )
+
+  test.each([
+    ['of a package', SPEC, 'images."web.v2"'],
+    ['of a package set', { ...SET_SPEC, contents: ['curl', 'jq'] }, '["curl","jq"]'],
+  ])('get -o wide prints what is built %s', async (_, spec, column) => {
+    const select = [`--namespace=${api.namespace}`, `--field-selector=metadata.name=${await api.create(spec)}`]
+    const printed = await api.cluster.kubectl(['get', 'nb', '-o', 'wide', ...select])
+    const [header, line] = printed.split('\n').map(each => each.split(/ {2,}/))
+    expect([header?.at(-1), line?.at(-1)]).toEqual(['PACKAGE', column])
+  })
 
   test('finds the NixBuilds of an image, and those of a node', async () => {
     const imageTag = `registry.example/found:${api.newName()}`

@@ -7,6 +7,14 @@ export const SPEC: NixBuildSpec = {
   system: 'x86_64-linux',
 }
 
+/** The same with a package set. */
+export const SET_SPEC: NixBuildSpec = {
+  flakeUrl: SPEC.flakeUrl,
+  imageTag: SPEC.imageTag,
+  contents: ['curl', 'python3Packages."requests"'],
+  system: SPEC.system,
+}
+
 const TIME = '2026-01-02T03:04:05Z'
 
 /** Every field that the project knows: the compiler asks for those that are missing here. */

@@ -155,6 +155,23 @@ describe('a mistake is named, with the way out', () => {
       /begins with git\+file:/,
     ],
     [
+      'a name for package sets that the policy does not spell out',
+      async () => ({ names: [{ images: 'r.example/{contents}', packages: 'github:NixOS/nixpkgs' }] }),
+      'names',
+      /no rule .* package sets that r\.example\/\{contents\} names/,
+      /begins with packages: to the flakes/,
+    ],
+    [
+      'a name for package sets of this machine that the policy does not spell out',
+      async () => ({
+        names: [{ images: 'r.example/{contents}', packages: 'path:/srv/pkgs' }],
+        policy: [{ namespaces: ['*'], images: ['*'], flakes: ['packages:github:NixOS/*', 'path:/srv/*'] }],
+      }),
+      'names',
+      /no rule .* package sets that r\.example\/\{contents\} names/,
+      /begins with packages:path: to the flakes/,
+    ],
+    [
       'a state folder that is a file',
       async () => ({ stateDir: shim.configPath }),
       'state folder',

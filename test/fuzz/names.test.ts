@@ -1,8 +1,11 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { FlakeRecipe } from '../../shim/build/recipe.ts'
+import { type FlakeRecipe, isPackageSet } from '../../shim/build/recipe.ts'
 import { formatFlakeName } from '../../shim/recipes/flake-name.ts'
+import { commonImage, covers, parseNamePattern } from '../../shim/recipes/name-pattern.ts'
+import { createNameTable } from '../../shim/recipes/name-table.ts'
 import { createNames } from '../../shim/recipes/names.ts'
+import { splitReference } from '../../shim/reference.ts'
 import { flakeUrl } from './flake-urls.ts'
 import { made } from './runs.ts'
 
@@ -11,6 +14,8 @@ const names = createNames({
     { images: 'r.example/{name}', flake: 'git+https://git.example/team/{name}?ref={tag}', package: 'image' },
     { images: 'r.example/{owner}/{repo}', flake: 'github:{owner}/{repo}?dir=sub/{repo}', package: 'images.{repo}' },
     { images: 'r.example/local/a/{name}', flake: 'path:/srv/{name}', package: 'x' },
+    { images: 's.example/a/{branch}/{contents}', packages: 'git+https://git.example/pkgs?ref=refs/heads/{branch}' },
+    { images: 's.example/{contents}', packages: 'github:team/pkgs' },
   ],
   flakeNames: true,
   system: 'x86_64-linux',
@@ -52,6 +57,12 @@ const tag = fc.oneof(
 const image = fc
   .tuple(fc.array(segment, { minLength: 1, maxLength: 4 }), tag)
   .map(([path, version]) => `r.example/${path.join('/')}${version}`)
+const setImage = fc
+  .tuple(
+    fc.array(fc.oneof(segment, fc.constantFrom('shell', 'arm64', 'jq', 'a.b')), { minLength: 1, maxLength: 6 }),
+    tag,
+  )
+  .map(([path, version]) => `s.example/${path.join('/')}${version}`)
 
 it('no image name makes a rule stand for another host, folder or query than the rule says', () => {
   let found = 0
@@ -67,6 +78,75 @@ it('no image name makes a rule stand for another host, folder or query than the 
   expect(found).toBeGreaterThan(50)
 })
 
+it('no image name makes a rule stand for another package set than the rule says, or for what is no package name', () => {
+  let found = 0
+  for (const one of fc.sample(setImage, made(4_000))) {
+    const recipe = read(one)
+    if (!recipe) continue
+    found += 1
+    expect(recipe.flake.url, one).toMatch(
+      /^(?:git\+https:\/\/git\.example\/pkgs\?ref=refs\/heads\/[a-z0-9._-]+|github:team\/pkgs(?:\/[\w.-]+)?)$/,
+    )
+    if (!isPackageSet(recipe)) throw new Error(`${one} is no package set`)
+    const { contents } = recipe
+    expect(contents.length, one).toBeGreaterThan(0)
+    expect([...new Set(contents)].sort(), one).toEqual(contents)
+    for (const name of contents) expect(name, one).toMatch(/^[A-Za-z0-9][\w-]*(?:\.[A-Za-z0-9][\w-]*)*$/)
+    expect(['x86_64-linux', 'aarch64-linux']).toContain(recipe.system)
+  }
+  expect(found).toBeGreaterThan(50)
+})
+
+it('whatever follows the host of a rule is a recipe, another name, or refused: containerd judges none that is no reference', () => {
+  for (const one of fc.sample(fc.oneof(image, setImage), made(2_000))) {
+    if (read(one) === undefined && splitReference(one) === undefined)
+      expect(() => names.recipeOf(one), one).toThrow(expect.objectContaining({ code: 'RecipeInvalid' }))
+  }
+})
+
+const patternText = fc
+  .tuple(
+    fc.array(fc.constantFrom('a', 'b', '{}'), { maxLength: 3 }),
+    fc.constantFrom('', '', '{contents}'),
+    fc.constantFrom('', '', ':v1', ':{tag}'),
+  )
+  .map(([parts, rest, version]) => {
+    const path = [...parts.map((part, at) => (part === '{}' ? `{n${at}}` : part)), ...(rest === '' ? [] : [rest])]
+    return `r.example/${path.length === 0 ? 'a' : path.join('/')}${version}`
+  })
+/** As deep as any of these patterns can tell apart, and with what none of them spells out. */
+const PATHS = [1, 2, 3].reduce<string[][]>(
+  paths => [['a'], ['b'], ['x'], ...paths.flatMap(path => ['a', 'b', 'x'].map(part => [...path, part]))],
+  [['a'], ['b'], ['x']],
+)
+const SAMPLES = PATHS.flatMap(path => ['v1', 'latest'].map(version => ({ path: path.join('/'), tag: version })))
+
+/** The images of a pattern, as nothing but its text says. */
+function imagesOf(pattern: string) {
+  const [, path = '', version] = /^r\.example\/([^:]*)(?::(.*))?$/.exec(pattern) ?? []
+  const paths = new RegExp(`^${path.replace(/\{contents\}$/, '.+').replace(/\{n\d\}/g, '[^/]+')}$`)
+  const isAny = version === undefined || version === '{tag}'
+  return new Set(SAMPLES.filter(sample => paths.test(sample.path) && (isAny || version === sample.tag)))
+}
+
+it('of any patterns the first that matches is found, and two are told to share images if they do', () => {
+  for (const texts of fc.sample(fc.array(patternText, { minLength: 1, maxLength: 8 }), made(300))) {
+    const patterns = texts.map(parseNamePattern)
+    const images = new Map(texts.map(text => [text, imagesOf(text)]))
+    const find = createNameTable(patterns.map(pattern => ({ pattern })))
+    const wrong = SAMPLES.filter(
+      sample =>
+        find({ domain: 'r.example', ...sample })?.pattern.text !== texts.find(text => images.get(text)?.has(sample)),
+    )
+    expect(wrong, texts.join(' ')).toEqual([])
+    const [one, other] = patterns
+    const [mine, theirs] = texts.map(text => images.get(text))
+    if (!(one && other && mine && theirs)) continue
+    expect(commonImage(one, other) !== undefined, texts.join(' ')).toBe([...mine].some(sample => theirs.has(sample)))
+    expect(covers(one, other), texts.join(' ')).toBe([...theirs].every(sample => mine.has(sample)))
+  }
+})
+
 it('the image name that is made of a flake stands for that flake', () => {
   let found = 0
   const flake = fc.tuple(flakeUrl, fc.constantFrom('', '#web', '#images.web', '#redisWithShell', "#a'b", '#a--x23--b'))
@@ -80,7 +160,7 @@ it('the image name that is made of a flake stands for that flake', () => {
     }
     found += 1
     const recipe = names.recipeOf(name)
-    expect(recipe?.packageName, name).toBe(fragment.slice(1) || 'default')
+    expect(recipe, name).toMatchObject({ packageName: fragment.slice(1) || 'default' })
     // Canonical already, so it has the same name.
     expect(formatFlakeName(`${recipe?.flake.url}${fragment}`)).toBe(name)
   }

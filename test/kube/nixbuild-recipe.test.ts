@@ -38,6 +38,36 @@ test('a recipe becomes a NixBuild and is the same when it is read back', () => {
   expect(recipeKey(recipeOf(body))).toBe(recipeKey(recipe))
 })
 
+describe('of a package set', () => {
+  const { packageName: _, ...rest } = SPEC
+  const set = { ...rest, contents: ['shell', 'jq', 'curl', 'jq'] }
+
+  test('the recipe has each name once, in order, whatever the order of the NixBuild', () => {
+    const contents = ['bashInteractive', 'coreutils', 'curl', 'jq', 'moreutils', 'nano']
+    expect(recipeOf({ spec: set })).toMatchObject({ contents, system: 'x86_64-linux' })
+    expect(recipeOf({ spec: set })).not.toHaveProperty('packageName')
+    const other = { ...set, contents: ['shell', 'curl', 'jq'] }
+    expect(recipeKey(recipeOf({ spec: other }))).toBe(recipeKey(recipeOf({ spec: set })))
+  })
+
+  test('it is the same when it is read back', () => {
+    const recipe = recipeOf({ spec: set })
+    const { name, body } = nixBuildOf(recipe, { namespace: 'team', managedBy: 'enbi-shim' })
+    expect(name).toMatch(/^app-[0-9a-f]{16}$/)
+    expect(recipeKey(recipeOf(body))).toBe(recipeKey(recipe))
+  })
+
+  test.each([
+    ['a package beside', { ...set, packageName: 'web' }, 'either packageName or contents'],
+    ['neither', rest, 'either packageName or contents'],
+    ['another system', { ...set, contents: ['arm64', 'curl'] }, 'aarch64-linux'],
+    ['no package', { ...set, contents: ['amd64'] }, 'no package'],
+  ])('it is refused with %s', (_, spec, message) => {
+    expect(() => recipeOf({ spec })).toThrow(expect.objectContaining({ code: 'RecipeInvalid' }))
+    expect(() => recipeOf({ spec })).toThrow(message)
+  })
+})
+
 test('owners are named when there are any', () => {
   const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: '1', controller: false }
   const made = nixBuildOf(recipeOf({ spec: SPEC }), {

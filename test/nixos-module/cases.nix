@@ -103,8 +103,14 @@ in
       log.level = "debug";
       import.layers = "tar";
       shutdownTimeout = "1m";
-      policy = [ { namespaces = [ "*" ]; images = [ "nix:0/nix/store/*" ]; plainPackages = true; } ];
-      names = [ { images = "registry.example/team/{name}"; flake = "github:team/{name}"; package = "image"; } ];
+      policy = [
+        { namespaces = [ "*" ]; images = [ "nix:0/nix/store/*" ]; plainPackages = true; }
+        { namespaces = [ "*" ]; images = [ "nix.local/pkgs/**" ]; flakes = [ "packages:github:NixOS/nixpkgs" ]; contents = [ "shell" "jq" ]; }
+      ];
+      names = [
+        { images = "registry.example/team/{name}"; flake = "github:team/{name}"; package = "image"; }
+        { images = "nix.local/pkgs/{contents}"; packages = "github:NixOS/nixpkgs"; }
+      ];
       flakeNames = true;
     };
   };

@@ -66,10 +66,13 @@ describe('the config file', () => {
       log: { level: 'debug' },
       import: { layers: 'tar' },
       shutdownTimeout: '1m',
-      names: [{ images: 'registry.example/team/{name}', flake: 'github:team/{name}', package: 'image' }],
+      names: [
+        { images: 'registry.example/team/{name}', flake: 'github:team/{name}', package: 'image' },
+        { images: 'nix.local/pkgs/{contents}', packages: 'github:NixOS/nixpkgs' },
+      ],
       flakeNames: true,
     })
-    expect(config.policy).toHaveLength(2)
+    expect(config.policy).toHaveLength(3)
     expect(config.policy).toEqual(expect.arrayContaining(POLICY))
   })
 

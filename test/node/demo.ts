@@ -12,6 +12,8 @@ import type { Shim } from './shim.ts'
 
 const INTERRUPTED = 130
 const MAIN = join(import.meta.dirname, '../../shim/main.ts')
+const POLICY = [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**', 'packages:path:/**'] }]
+const SCRIPT = `echo '"bash and jq in one image that nobody has described"' | jq .`
 const POD = join(import.meta.dirname, '../../examples/hello/pod.yaml')
 
 const Pod = v.object({
@@ -34,7 +36,8 @@ try {
 
 async function show(signal: AbortSignal): Promise<void> {
   await using bed = await startNode(signal)
-  const shim = await bed.startShim()
+  const rule = await nameRule(bed)
+  const shim = await bed.startShim({ config: { names: [rule], policy: POLICY } })
   const pull = await readPull(bed)
   signal.throwIfAborted()
 
@@ -42,8 +45,19 @@ async function show(signal: AbortSignal): Promise<void> {
   console.log(indent(stringify({ annotations: pull.annotations }, { lineWidth: 0 })))
   await pullWithProgress(pull, shim)
   signal.throwIfAborted()
-  await runContainer(bed, pull)
+  await runContainer(bed, { image: pull.image })
   await pullAgain(bed, pull, shim)
+  signal.throwIfAborted()
+
+  say('Another names nothing but an image', 'its name is the recipe, by a rule of the node')
+  console.log(indent(stringify({ names: [rule] }, { lineWidth: 0 })))
+  await pullByName(bed, shim, signal)
+}
+
+/** Each segment of such a name is a package of the example's set. */
+async function nameRule(bed: Bed) {
+  const { url } = await lockExample(await copyExample('packages', bed.dir), bed.run)
+  return { images: 'nix.local/pkgs/{contents}', packages: url }
 }
 
 async function startNode(signal: AbortSignal): Promise<Bed> {
@@ -80,13 +94,29 @@ async function readPull(bed: Bed): Promise<Pull> {
 /** A process of its own, as a user would start it: with a terminal its progress is live. */
 async function pullWithProgress({ image, flakeUrl, packageName }: Pull, shim: Shim): Promise<void> {
   say('The node pulls it', 'enbi-shim pull, which asks as the kubelet does')
-  const args = ['pull', image, '--flake', flakeUrl, '--package', packageName, '--socket', shim.socket]
-  await execa(process.execPath, [MAIN, ...args], { stdio: 'inherit' })
+  await pullInTerminal([image, '--flake', flakeUrl, '--package', packageName], shim)
 }
 
-async function runContainer(bed: Bed, { image }: Pull): Promise<void> {
+async function pullInTerminal(args: readonly string[], { socket }: Shim): Promise<void> {
+  await execa(process.execPath, [MAIN, 'pull', ...args, '--socket', socket], { stdio: 'inherit' })
+}
+
+async function pullByName(bed: Bed, shim: Shim, signal: AbortSignal): Promise<void> {
+  const image = 'nix.local/pkgs/shell/jq'
+  say('The node pulls it', image)
+  await pullInTerminal([image], shim)
+  signal.throwIfAborted()
+  await runContainer(bed, { image, command: ['/bin/bash', '-c', SCRIPT] })
+}
+
+interface Container {
+  readonly image: string
+  readonly command?: readonly string[]
+}
+
+async function runContainer(bed: Bed, { image, ...pod }: Container): Promise<void> {
   say('The container runs', `containerd starts ${image}`)
-  const { output, exitCode } = await bed.runPod({ imageId: image })
+  const { output, exitCode } = await bed.runPod({ imageId: image, ...pod })
   console.log(indent(output))
   if (exitCode !== 0) throw new Error(`the container ended with ${exitCode}`)
 }

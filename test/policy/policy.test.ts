@@ -17,6 +17,19 @@ function recipe(image = 'registry.example/team/app:1', flake = 'git+https://git.
   return { image, flake: parseFlakeUrl(flake), packageName: 'app', system: 'x86_64-linux' }
 }
 
+function packageSet(flake = 'github:NixOS/nixpkgs', ...contents: readonly string[]) {
+  const image = 'registry.example/team/curl/jq:latest'
+  return {
+    image,
+    flake: parseFlakeUrl(flake),
+    contents: contents.length > 0 ? contents : ['curl', 'jq'],
+    system: 'x86_64-linux',
+  }
+}
+
+/** A rule for package sets. */
+const setRule: PolicyRule = { ...rule, images: ['registry.example/team/**'], flakes: ['packages:github:NixOS/nixpkgs'] }
+
 const HASH = 'a'.repeat(32)
 
 function storePath(name: string) {
@@ -140,5 +153,119 @@ describe('the policy refuses and says what did not match', () => {
     expect(() => policy(namespace, wanted)).toThrow(
       expect.objectContaining({ code: 'PolicyRefused', retryable: false, message: expect.stringContaining(reason) }),
     )
+  })
+})
+
+describe('a package set', () => {
+  it.each([
+    ['by a pattern that spells it out', {}, packageSet()],
+    ['at any ref of it', {}, packageSet('github:NixOS/nixpkgs/nixos-25.05')],
+    ['by stars behind "packages:"', { flakes: ['packages:github:**', 'packages:github:*/*'] }, packageSet()],
+    ['beside flakes', { flakes: ['github:team/*', 'packages:github:NixOS/*'] }, packageSet()],
+    ['on this machine, spelled out', { flakes: ['packages:path:/srv/*'] }, packageSet('path:/srv/pkgs')],
+    ['at a revision where one is required', { requireLocked: true }, packageSet(`github:NixOS/nixpkgs/${REV}`)],
+    ['of any contents', { contents: ['*'] }, packageSet(undefined, 'a', 'python3Packages.requests')],
+    ['of contents in the list', { contents: ['jq', 'curl', 'htop'] }, packageSet()],
+    ['of contents that patterns match', { contents: ['c*', '[a-k]?'] }, packageSet()],
+    ['of nested contents', { contents: ['python3Packages.*'] }, packageSet(undefined, 'python3Packages.requests')],
+    [
+      'of a shell',
+      { contents: ['shell', 'jq'] },
+      packageSet(undefined, 'bashInteractive', 'coreutils', 'jq', 'moreutils', 'nano'),
+    ],
+  ])('is allowed %s', (_what, change, wanted) => {
+    expect(createPolicy([{ ...setRule, ...change }])('team-a', wanted)).toMatchObject(change)
+  })
+
+  it.each([
+    ['by a lone star', { flakes: ['*'] }, packageSet(), 'pattern that starts with "packages:"'],
+    [
+      'by stars',
+      { flakes: ['**', 'p*:**', '[p]ackages:github:NixOS/nixpkgs', '?ackages:**'] },
+      packageSet(),
+      'starts with "packages:"',
+    ],
+    [
+      'by a pattern for its flake',
+      { flakes: ['github:NixOS/nixpkgs'] },
+      packageSet(),
+      'allows flake "packages:github:NixOS/nixpkgs"',
+    ],
+    [
+      'by a pattern for another set',
+      { flakes: ['packages:github:team/*'] },
+      packageSet(),
+      'allows flake "packages:github:NixOS/nixpkgs"',
+    ],
+    [
+      'of another host',
+      { flakes: ['packages:github:**'] },
+      packageSet('github:NixOS/nixpkgs?host=evil.example'),
+      'evil.example',
+    ],
+    [
+      'on this machine by stars',
+      { flakes: ['packages:**', 'packages:*', 'path:/srv/*'] },
+      packageSet('path:/srv/pkgs'),
+      'starts with "packages:path:"',
+    ],
+    [
+      'at a branch where a lock is required',
+      { requireLocked: true },
+      packageSet('github:NixOS/nixpkgs/nixos-25.05'),
+      'locked',
+    ],
+    ['for another image', { images: ['registry.example/team/curl'] }, packageSet(), 'allows image'],
+    ['of contents that are not in the list', { contents: ['curl'] }, packageSet(), 'allows "jq" in its contents'],
+    [
+      'of a part of a shell',
+      { contents: ['shell'] },
+      packageSet(undefined, 'bash', 'nano'),
+      'allows "bash" in its contents',
+    ],
+    [
+      'of contents by another spelling',
+      { contents: ['curl'] },
+      packageSet(undefined, 'Curl'),
+      'allows "Curl" in its contents',
+    ],
+    ['of contents by a quoted spelling', { contents: ['curl'] }, packageSet(undefined, '"curl"'), 'in its contents'],
+    [
+      'of contents below what is in the list',
+      { contents: ['python3Packages'] },
+      packageSet(undefined, 'python3Packages.x'),
+      'in its contents',
+    ],
+    [
+      'of many others',
+      { contents: ['x'] },
+      packageSet(undefined, ...'abcdefg'),
+      'allows "a", "b", "c", "d", "e" and 2 more in its contents',
+    ],
+    ['of a system as contents', { contents: ['amd64'] }, packageSet(), 'allows "curl", "jq" in its contents'],
+  ])('is refused %s', (_what, change, wanted, reason) => {
+    const refuse = () => createPolicy([{ ...setRule, ...change }])('team-a', wanted)
+    expect(refuse).toThrow(expect.objectContaining({ code: 'PolicyRefused', message: expect.stringContaining(reason) }))
+    // A refusal names both.
+    expect(refuse).toThrow(`building "${wanted.image}" from "packages:${wanted.flake.source}"`)
+  })
+
+  it('is decided by the first rule that allows its contents', () => {
+    const [curl, jq, both] = [['curl'], ['jq'], ['curl', 'jq']].map(contents => ({ ...setRule, contents }))
+    if (!(curl && jq && both)) throw new Error('no rules')
+    const policy = createPolicy([curl, jq, both])
+    expect(policy('team-a', packageSet(undefined, 'jq'))).toBe(jq)
+    expect(policy('team-a', packageSet())).toBe(both)
+    expect(() => createPolicy([curl, jq])('team-a', packageSet())).toThrow('allows "jq" in its contents')
+  })
+
+  it('is all that a pattern for package sets allows', () => {
+    const policy = createPolicy([{ ...rule, flakes: ['packages:github:team/*', 'packages:**'], contents: ['app'] }])
+    expect(() => policy('team-a', recipe(undefined, 'github:team/app'))).toThrow('allows flake "github:team/app"')
+  })
+
+  it('has contents that bound no package of a flake', () => {
+    const mixed = { ...rule, flakes: ['github:team/*', 'packages:github:NixOS/nixpkgs'], contents: ['jq'] }
+    expect(createPolicy([mixed])('team-a', recipe(undefined, 'github:team/app'))).toBe(mixed)
   })
 })

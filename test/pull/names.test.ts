@@ -43,10 +43,17 @@ beforeAll(async () => {
           package: 'docker-archive',
         },
         { images: 'registry.example/apps/{package}', flake: `git+file://${bed.dir}/app`, package: '{package}' },
+        { images: 'registry.example/pkgs/{contents}', packages: `git+file://${bed.dir}/app` },
       ],
       policy: [
         { namespaces: ['default'], images: ['registry.example/**', 'flake-tarball-http:0/**'], flakes },
         { namespaces: ['default'], images: ['flake-github:0/**'], flakes: ['github:team/*'] },
+        {
+          namespaces: ['bounded'],
+          images: ['registry.example/**'],
+          flakes: [`packages:git+file://${bed.dir}/app`],
+          contents: ['shell', 'docker-archive'],
+        },
       ],
     },
   })
@@ -150,6 +157,39 @@ describe('a pull of a name that stands for a flake fails, and goes to no registr
       'default',
       /the image "flake-github:0\/owner" is invalid.* owner\/repo/,
     ],
+    [
+      'when the policy allows the flake, and no package set of it',
+      'registry.example/pkgs/docker-archive',
+      'default',
+      /building "registry.example\/pkgs\/docker-archive:latest" from "packages:git\+file:.*starts with "packages:git\+file:"/,
+    ],
+    [
+      'when the policy does not allow a package of the set',
+      'registry.example/pkgs/shell/docker-archive/nix2container',
+      'bounded',
+      /building "registry.example\/pkgs\/shell.*" from "packages:git\+file:.* allows "nix2container" in its contents/,
+    ],
+    [
+      'when a meta-package does not come first',
+      'registry.example/pkgs/docker-archive/shell',
+      'bounded',
+      /the image "registry.example\/pkgs\/docker-archive\/shell" is invalid.*"shell".* has to come first/,
+    ],
+    [
+      'when it has 200 segments',
+      `registry.example/pkgs/${'a/'.repeat(197)}a`,
+      'bounded',
+      /is no image reference.* longer than 255 characters/,
+    ],
+    // containerd counts the path alone, and would ask the registry.
+    [
+      'when it is too long together with its host',
+      `registry.example/pkgs/${'a'.repeat(240)}`,
+      'bounded',
+      /is no image reference.* longer than 255 characters/,
+    ],
+    ['when its digest is none', `registry.example/team/app@sha256:${'0'.repeat(65)}`, 'default', /cannot be verified/],
+    ['when its tag is an option', 'registry.example/team/app:-o', 'default', /is no image reference/],
     ['when there is no such branch', 'registry.example/team/app:no-such', 'default', /no-such/],
   ])('%s', async (_when, image, namespace, details) => {
     expect(await kubelet.imageStatus(image)).toBeUndefined()

@@ -9,6 +9,11 @@ const complete = {
   [`${P}flakeUrl`]: 'github:team/app',
   [`${P}packageName`]: 'images.web',
 }
+const set = {
+  [`${P}imageTag`]: 'app:1',
+  [`${P}flakeUrl`]: 'github:NixOS/nixpkgs',
+  [`${P}contents`]: 'curl jq',
+}
 
 function find(image: string, annotations: Record<string, string>) {
   return findRecipe({ image, annotations, system: SYSTEM })
@@ -50,6 +55,33 @@ describe('a recipe is found', () => {
     expect(find('app:1', annotations)).toMatchObject({ packageName: 'images.web' })
   })
 
+  it.each([
+    ['jq curl jq', ['curl', 'jq'], SYSTEM],
+    [' curl,jq, ', ['curl', 'jq'], SYSTEM],
+    ['curl\njq', ['curl', 'jq'], SYSTEM],
+    ['python3Packages.requests', ['python3Packages.requests'], SYSTEM],
+    ['shell curl', ['bashInteractive', 'coreutils', 'curl', 'moreutils', 'nano'], SYSTEM],
+    ['arm64 curl', ['curl'], 'aarch64-linux'],
+  ])('of a package set, with the contents %j', (text, contents, system) => {
+    const recipe = find('app:1', { ...set, [`${P}contents`]: text })
+    expect(recipe).toMatchObject({ contents, system })
+    expect(recipe).not.toHaveProperty('packageName')
+  })
+
+  it('once for a set that two suffixes name in another order', () => {
+    const again = Object.fromEntries(Object.entries(set).map(([key, value]) => [`${key}.again`, value]))
+    expect(find('app:1', { ...set, ...again, [`${P}contents.again`]: 'jq,curl' })).toBeDefined()
+  })
+
+  it('with the system that both the annotation and the contents name', () => {
+    const annotations = { ...set, [`${P}contents`]: 'arm64 curl', [`${P}system`]: 'aarch64-linux' }
+    expect(find('app:1', annotations)).toMatchObject({ contents: ['curl'], system: 'aarch64-linux' })
+  })
+
+  it('with a package when the contents are empty', () => {
+    expect(find('app:1', { ...complete, [`${P}contents`]: '' })).toMatchObject({ packageName: 'images.web' })
+  })
+
   it('once when two suffixes say the same', () => {
     const twice = Object.fromEntries(Object.entries(complete).map(([key, value]) => [`${key}.too`, value]))
     expect(find('app:1', { ...complete, ...twice })).toBeDefined()
@@ -72,10 +104,25 @@ describe('no recipe is found', () => {
 })
 
 describe('half a recipe fails and names the annotation', () => {
+  const INVALID = 'RecipeInvalid'
+  const MANY = Array.from({ length: 129 }, (_, index) => `p${index}`)
   const without = (key: string) => Object.fromEntries(Object.entries(complete).filter(([name]) => name !== P + key))
   it.each([
     ['no flakeUrl', 'app:1', without('flakeUrl'), `${P}flakeUrl`, 'RecipeIncomplete'],
     ['no packageName', 'app:1', without('packageName'), `${P}packageName`, 'RecipeIncomplete'],
+    ['no contents either', 'app:1', without('packageName'), `${P}contents`, 'RecipeIncomplete'],
+    ['a packageName beside contents', 'app:1', { ...set, [`${P}packageName`]: 'app' }, `${P}packageName`, INVALID],
+    ['contents beside a packageName', 'app:1', { ...set, [`${P}packageName`]: 'app' }, `${P}contents`, INVALID],
+    ['contents without a name', 'app:1', { ...set, [`${P}contents`]: ' , ' }, `${P}contents`, INVALID],
+    ['contents with an option', 'app:1', { ...set, [`${P}contents`]: 'curl --impure' }, `${P}contents`, INVALID],
+    ['129 contents', 'app:1', { ...set, [`${P}contents`]: MANY.join(' ') }, `${P}contents`, INVALID],
+    [
+      'contents for another system',
+      'app:1',
+      { ...set, [`${P}contents`]: 'arm64 curl', [`${P}system`]: SYSTEM },
+      `${P}contents`,
+      INVALID,
+    ],
     ['no imageTag', 'app:1', without('imageTag'), `${P}imageTag`, 'RecipeIncomplete'],
     ['an empty flakeUrl', 'app:1', { ...complete, [`${P}flakeUrl`]: '' }, `${P}flakeUrl`, 'RecipeIncomplete'],
     [

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { formatRecipe } from '../../shim/build/recipe.ts'
 import { formatFlakeName } from '../../shim/recipes/flake-name.ts'
 import { createNames } from '../../shim/recipes/names.ts'
 import { normaliseReference } from '../../shim/reference.ts'
@@ -7,7 +8,7 @@ const REV = '0123456789abcdef0123456789abcdef01234567'
 
 function flakeOf(image: string, flakeNames = true): string | undefined {
   const recipe = createNames({ rules: [], flakeNames, system: 'x86_64-linux' }).recipeOf(image)
-  return recipe && `${recipe.flake.url}#${recipe.packageName}`
+  return recipe && formatRecipe(recipe)
 }
 
 describe('the name of a flake', () => {

@@ -31,9 +31,15 @@ async function make(...squatters: readonly BuildView[]): Promise<string[]> {
   const nodes = createNodes({
     ...{ mirrored: () => node, allMirrored: () => [node], repels: () => false, onChange: onNothing, now: Date.now },
   })
-  const pods = createPods({ mirrored: () => pod, systemOf: nodes.systemOf, onPod: onNothing, onWant: onNothing })
+  const pods = createPods({
+    mirrored: () => pod,
+    systemOf: nodes.systemOf,
+    recipesOf: () => [],
+    onPod: onNothing,
+    onWant: onNothing,
+  })
   const builds = createBuilds({
-    ...{ mirrored: key => views.get(key), allMirrored: () => views.values(), onLost: onNothing },
+    ...{ mirrored: key => views.get(key), allMirrored: () => views.values(), onLost: onNothing, onImage: onNothing },
   })
   for (const key of views.keys()) builds.changed(key)
   pods.changed('team/web')

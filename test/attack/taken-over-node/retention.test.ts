@@ -37,8 +37,18 @@ async function removed(...builds: readonly Finished[]): Promise<string[]> {
   const views = new Map(builds.map(build => [`team/${build.name}`, finished(build)]))
   const onNothing = () => undefined
   const state = {
-    builds: createBuilds({ mirrored: key => views.get(key), allMirrored: () => views.values(), onLost: onNothing }),
-    pods: createPods({ mirrored: onNothing, systemOf: onNothing, onPod: onNothing, onWant: onNothing }),
+    builds: createBuilds({
+      ...{ mirrored: key => views.get(key), allMirrored: () => views.values() },
+      onLost: onNothing,
+      onImage: onNothing,
+    }),
+    pods: createPods({
+      mirrored: onNothing,
+      systemOf: onNothing,
+      recipesOf: () => [],
+      onPod: onNothing,
+      onWant: onNothing,
+    }),
   }
   for (const key of views.keys()) state.builds.changed(key)
   const deleted: string[] = []

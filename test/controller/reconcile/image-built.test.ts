@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { BuildView } from '../../../controller/kinds/build.ts'
-import { imageBuilt, theOneToTell } from '../../../controller/reconcile/image-built.ts'
+import { imageBuilt, theOnesToTell, theOneToTell } from '../../../controller/reconcile/image-built.ts'
 import { podWants } from '../../../controller/reconcile/pod-wants.ts'
 import { someBuild, somePod } from '../views.ts'
 
@@ -17,6 +17,8 @@ const writtenBy = (manager: string, seconds: number) => {
   return { managedFields: [{ manager, operation: 'Apply', subresource: 'status', time }] }
 }
 const listed = (count: number) => Array.from({ length: count }, (_, n) => ({ name: `other-${n}` }))
+const SUCCEEDED = { status: 'Succeeded', nodes: [{ name: 'node-1' }] }
+const BUILDING = { status: 'Building', buildNode: 'node-1' }
 const on = (status: object) => someBuild({ status })
 
 describe('the condition of a pod on node-1', () => {
@@ -231,5 +233,38 @@ describe('of several NixBuilds of one recipe', () => {
 
   it('there may be none', () => {
     expect(theOneToTell([])).toBeUndefined()
+  })
+})
+
+describe('of an image whose name is the recipe', () => {
+  const of = (packageName: string, status?: object) => ({
+    want: { ...want, key: packageName, named: true },
+    build: status && someBuild({ spec: { packageName }, status }),
+  })
+  const told = (...wanted: readonly ReturnType<typeof of>[]) =>
+    theOnesToTell(wanted, 'node-1').map(({ want: { key } }) => key)
+
+  it.each([
+    ['what is being built rather than what an older rule gave', [of('old', SUCCEEDED), of('new', BUILDING)], ['new']],
+    ['what has an image rather than what failed', [of('old', { status: 'Failed' }), of('new', SUCCEEDED)], ['new']],
+    ['nothing when its NixBuild has just gone', [of('old')], []],
+  ])('a pod is told %s', (_, wanted, expected) => {
+    expect(told(...wanted)).toEqual(expected)
+  })
+
+  it('a pod is told of a NixBuild that a shim made once its own node has a part in it', () => {
+    const byShim = (status: object) => {
+      const labels = { 'app.kubernetes.io/managed-by': 'enbi-shim' }
+      return { ...of('app'), build: someBuild({ metadata: { labels }, status }) }
+    }
+    const elsewhere = { status: 'Building', buildNode: 'node-2', nodes: [{ name: 'node-2' }] }
+    expect(told(byShim(elsewhere))).toEqual([])
+    expect(told(byShim({ ...elsewhere, buildNode: 'node-1' }))).toEqual(['app'])
+    expect(told(byShim({ ...elsewhere, nodes: [{ name: 'node-1' }] }))).toEqual(['app'])
+  })
+
+  it('a pod is told one, and of the annotated ones each', () => {
+    const other = { ...of('b', SUCCEEDED), want: { ...want, key: 'annotated' } }
+    expect(told(other, of('a', SUCCEEDED), of('b', BUILDING))).toEqual(['annotated', 'b'])
   })
 })

@@ -3,6 +3,8 @@ import type { BuildView } from '../../../controller/kinds/build.ts'
 import type { PodView } from '../../../controller/kinds/pod.ts'
 import { type PodFacts, planPod } from '../../../controller/reconcile/plan-pod.ts'
 import { podWants } from '../../../controller/reconcile/pod-wants.ts'
+import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
+import type { FlakeRecipe } from '../../../shim/build/recipe.ts'
 import { MANAGED, someBuild, somePod } from '../views.ts'
 
 const NOW = 1_000_000
@@ -14,8 +16,13 @@ const condition = (status: string, reason: string, message: string) => ({
 
 const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
 
-function plan(pod: PodView, build?: BuildView, more: Partial<PodFacts> = {}) {
-  const { wants, problems } = podWants(pod, 'x86_64-linux')
+interface Named {
+  /** What NixBuilds give the images of a pod without annotations. */
+  readonly named?: readonly FlakeRecipe[]
+}
+
+function plan(pod: PodView, build?: BuildView, { named = [], ...more }: Partial<PodFacts> & Named = {}) {
+  const { wants, problems } = podWants(pod, 'x86_64-linux', () => named)
   return planPod({
     pod,
     nodeKnown: true,
@@ -167,5 +174,29 @@ describe('an event', () => {
 
   it('does not tell of a failed build: its shim does', () => {
     expect(plan(somePod(), failed).events).toEqual([])
+  })
+})
+
+describe('a pod without annotations whose image has a NixBuild', () => {
+  const named = [
+    recipeOf({ spec: { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' } }),
+  ]
+  const bare = (status: object = {}) => somePod({ metadata: { annotations: {}, ownerReferences: [OWNER] }, status })
+
+  it('is told how it goes, and its owner becomes an owner of the build', () => {
+    expect(plan(bare(), built, { named })).toMatchObject({
+      condition: { set: { reason: 'Built' } },
+      own: [{ owners: [{ uid: 'rs-1' }] }],
+    })
+    expect(plan(bare(), failed, { named })).toMatchObject({ condition: { set: { reason: 'Failed' } } })
+  })
+
+  it('has none made when that is gone: only nodes know what the name stands for', () => {
+    expect(plan(bare(), undefined, { named }).create).toEqual([])
+  })
+
+  it('keeps the condition that its image is there when that is gone, and no other', () => {
+    expect(plan(bare(condition('True', 'Built', 'x'))).condition).toBe('keep')
+    expect(plan(bare(condition('False', 'Building', 'x'))).condition).toBe('remove')
   })
 })

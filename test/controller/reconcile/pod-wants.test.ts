@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { podWants } from '../../../controller/reconcile/pod-wants.ts'
+import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
+import type { FlakeRecipe } from '../../../shim/build/recipe.ts'
 import { ANNOTATIONS, somePod } from '../views.ts'
 
 const P = 'enbi.hrzn.ee/nixbuild-'
@@ -68,6 +70,42 @@ describe('a pod wants', () => {
 
   it('nothing on a node of no known system', () => {
     expect(podWants(somePod(), undefined)).toEqual(NOTHING)
+  })
+})
+
+describe('a pod without annotations for an image wants', () => {
+  const recipe = (system: string, packageName = 'app') =>
+    recipeOf({ spec: { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName, system } })
+  const wantsNamed = (parts: Parameters<typeof somePod>[0], ...recipes: readonly FlakeRecipe[]) =>
+    podWants(somePod(parts), SYSTEM, image => (image === 'docker.io/library/app:1' ? recipes : [])).wants
+  const bare = { metadata: { annotations: {} } }
+
+  it('what a NixBuild of its namespace gives that image', () => {
+    expect(wantsNamed(bare, recipe(SYSTEM))).toMatchObject([{ recipe: { packageName: 'app' }, named: true }])
+  })
+
+  it('beside what its annotations ask for', () => {
+    const parts = { metadata: { annotations: DB }, spec: { containers: [app, { name: 'db', image: 'db:1' }] } }
+    expect(wantsNamed(parts, recipe(SYSTEM)).map(({ named, recipe: { image } }) => [image, named])).toEqual([
+      ['docker.io/library/app:1', true],
+      ['docker.io/library/db:1', false],
+    ])
+  })
+
+  it('nothing of a NixBuild when an annotation is its recipe', () => {
+    expect(wantsNamed({}, recipe(SYSTEM, 'other'))).toMatchObject([{ recipe: { packageName: 'app' }, named: false }])
+  })
+
+  it('nothing for another system', () => {
+    expect(wantsNamed(bare, recipe('aarch64-linux'))).toEqual([])
+  })
+
+  it.each([
+    ['pulls it, unless all that name it say Never', ['Never', 'Never'], false],
+    ['pulls it, if one says otherwise', ['Never', 'IfNotPresent'], true],
+  ])('what its kubelet pulls: it %s', (_, policies, pulled) => {
+    const containers = policies.map((imagePullPolicy, n) => ({ ...app, name: `c${n}`, imagePullPolicy }))
+    expect(wantsNamed({ ...bare, spec: { containers } }, recipe(SYSTEM))).toMatchObject([{ pulled }])
   })
 })
 

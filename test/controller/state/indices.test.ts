@@ -1,35 +1,9 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import type { BuildView } from '../../../controller/kinds/build.ts'
-import type { PodView } from '../../../controller/kinds/pod.ts'
 import { createRecent } from '../../../controller/recent.ts'
-import { createBuilds } from '../../../controller/state/builds.ts'
 import { createGroupIndex } from '../../../controller/state/group-index.ts'
-import { createPods } from '../../../controller/state/pods.ts'
-import { wantId } from '../../../controller/state/wants-index.ts'
+import { createMultiIndex } from '../../../controller/state/multi-index.ts'
 import { someBuild, somePod } from '../views.ts'
-
-function startPods(systems: Map<string, string>) {
-  const mirror = new Map<string, PodView>()
-  const due: string[] = []
-  const pods = createPods({
-    mirrored: key => mirror.get(key),
-    systemOf: node => systems.get(node),
-    onPod: key => void due.push(`pod ${key}`),
-    onWant: id => void due.push(`want ${id.slice(0, id.indexOf('/'))}`),
-  })
-  const set = (key: string, pod: PodView | undefined) => {
-    due.length = 0
-    if (pod) mirror.set(key, pod)
-    else mirror.delete(key)
-    pods.changed(key)
-    return [...due]
-  }
-  return { pods, set, due }
-}
-
-const KNOWN = new Map([['node-1', 'x86_64-linux']])
-const idOf = (build: BuildView) => wantId('team', 'key' in build.recipe ? build.recipe.key : '')
-const APP = idOf(someBuild())
+import { APP, idOf, KNOWN, startBuilds, startPods } from './start.ts'
 
 describe('the pods', () => {
   it('are found by what they want, for as long as they want it', () => {
@@ -102,20 +76,6 @@ describe('the pods', () => {
 })
 
 describe('the builds', () => {
-  function startBuilds() {
-    const mirror = new Map<string, BuildView>()
-    const builds = createBuilds({
-      mirrored: key => mirror.get(key),
-      allMirrored: () => mirror.values(),
-      onLost: () => {},
-    })
-    const set = (key: string, build: BuildView | undefined) => {
-      if (build) mirror.set(key, build)
-      else mirror.delete(key)
-      return builds.changed(key)
-    }
-    return { builds, set }
-  }
   const done = someBuild({ status: { status: 'Succeeded' } })
 
   it('are found by their recipe, and by whether they are finished', () => {
@@ -190,5 +150,15 @@ describe('keys in groups', () => {
     expect([[...index.keysIn('one')], [...index.keysIn('two')], index.groupOf('a')]).toEqual([['b'], ['a'], 'two'])
     index.put('a', undefined)
     expect([[...index.keysIn('two')], index.groupOf('a')]).toEqual([[], undefined])
+  })
+
+  it('are in as many groups as they may be', () => {
+    const index = createMultiIndex()
+    index.put('a', ['one', 'two'])
+    index.put('b', ['one'])
+    index.put('a', ['two', 'three'])
+    expect(['one', 'two', 'three'].map(group => [...index.keysIn(group)])).toEqual([['b'], ['a'], ['a']])
+    index.put('a', [])
+    expect(['two', 'three'].map(group => [...index.keysIn(group)])).toEqual([[], []])
   })
 })

@@ -1,0 +1,33 @@
+/** Keys in groups; each key is in any number of groups. */
+export interface MultiIndex {
+  /** No groups take the key out. */
+  put(key: string, groups: readonly string[]): void
+  keysIn(group: string): Iterable<string>
+}
+
+const NONE: readonly string[] = []
+
+export function createMultiIndex(): MultiIndex {
+  const groups = new Map<string, Set<string>>()
+  const groupsOf = new Map<string, readonly string[]>()
+
+  function takeOut(key: string, group: string): void {
+    const keys = groups.get(group)
+    keys?.delete(key)
+    if (keys?.size === 0) groups.delete(group)
+  }
+
+  return {
+    put(key, after) {
+      for (const group of groupsOf.get(key) ?? NONE) takeOut(key, group)
+      if (after.length === 0) groupsOf.delete(key)
+      else groupsOf.set(key, after)
+      for (const group of after) {
+        const keys = groups.get(group)
+        if (keys) keys.add(key)
+        else groups.set(group, new Set([key]))
+      }
+    },
+    keysIn: group => groups.get(group) ?? NONE,
+  }
+}

@@ -1,0 +1,46 @@
+import { expect, it } from 'vitest'
+import type { BuildView } from '../../../controller/kinds/build.ts'
+import { createNodes } from '../../../controller/state/nodes.ts'
+import { createPodWorker } from '../../../controller/work/pod-worker.ts'
+import { MANAGED_BY_LABEL, nixBuildName, SHIM } from '../../../kube/names.ts'
+import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
+import type { FlakeRecipe } from '../../../shim/build/recipe.ts'
+import { startBuilds, startPods } from '../../controller/state/start.ts'
+import { someBuild, somePod } from '../../controller/views.ts'
+
+const SPEC = { flakeUrl: 'github:evil/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
+const KEY = 'team/web'
+
+/** What the API server is asked to change for a pod of that node, whose image the NixBuild names. */
+async function changes(build: BuildView, node: string): Promise<string[]> {
+  const { builds, set: setBuild } = startBuilds()
+  setBuild(`team/${build.name}`, build)
+  const recipes = new Map<string, FlakeRecipe[]>([[IMAGE, builds.recipesOf(IMAGE)]])
+  const { pods, set: setPod } = startPods(new Map([[node, 'x86_64-linux']]), recipes)
+  setPod(KEY, somePod({ metadata: { annotations: {} }, spec: { nodeName: node } }))
+  const view = { name: node, system: 'x86_64-linux', ready: true, schedulable: true, labels: {} }
+  const nodes = createNodes({
+    ...{ mirrored: () => view, allMirrored: () => [view], repels: () => false, onChange: () => {}, now: Date.now },
+  })
+  const done: string[] = []
+  const kube = {
+    async create(): Promise<never> {
+      throw new Error('nothing is to be made')
+    },
+    async patch(_kind: unknown, { name }: { readonly name: string }): Promise<undefined> {
+      done.push(name)
+    },
+  }
+  await createPodWorker({ state: { pods, builds, nodes }, kube, events: { record: () => {} } })(KEY)
+  return done
+}
+
+const IMAGE = 'team/docker.io/library/app:1'
+
+it("a NixBuild that the shim of a taken-over node makes for the image of others' pods is told to none on other nodes", async () => {
+  const name = nixBuildName(recipeOf({ spec: SPEC }))
+  const status = { status: 'Failed', buildNode: 'taken-over', nodes: [{ name: 'taken-over' }] }
+  const forged = someBuild({ metadata: { name, labels: { [MANAGED_BY_LABEL]: SHIM } }, spec: SPEC, status })
+  expect(await changes(forged, 'node-1')).toEqual([])
+  expect(await changes(forged, 'taken-over')).toEqual(['web'])
+})

@@ -1,0 +1,50 @@
+import type { BuildView } from '../../../controller/kinds/build.ts'
+import type { PodView } from '../../../controller/kinds/pod.ts'
+import { createBuilds } from '../../../controller/state/builds.ts'
+import { createPods } from '../../../controller/state/pods.ts'
+import { wantId } from '../../../controller/state/wants-index.ts'
+import type { FlakeRecipe } from '../../../shim/build/recipe.ts'
+import { someBuild } from '../views.ts'
+
+export const KNOWN = new Map([['node-1', 'x86_64-linux']])
+export const idOf = (build: BuildView) => wantId('team', 'key' in build.recipe ? build.recipe.key : '')
+export const APP = idOf(someBuild())
+
+/** The pods of a mirror that a test fills. */
+export function startPods(systems: Map<string, string>, recipes = new Map<string, FlakeRecipe[]>()) {
+  const mirror = new Map<string, PodView>()
+  const due: string[] = []
+  const pods = createPods({
+    mirrored: key => mirror.get(key),
+    systemOf: node => systems.get(node),
+    recipesOf: id => recipes.get(id) ?? [],
+    onPod: key => void due.push(`pod ${key}`),
+    onWant: id => void due.push(`want ${id.slice(0, id.indexOf('/'))}`),
+  })
+  const set = (key: string, pod: PodView | undefined) => {
+    due.length = 0
+    if (pod) mirror.set(key, pod)
+    else mirror.delete(key)
+    pods.changed(key)
+    return [...due]
+  }
+  return { pods, set, due }
+}
+
+/** The same with NixBuilds. */
+export function startBuilds() {
+  const mirror = new Map<string, BuildView>()
+  const images: string[] = []
+  const builds = createBuilds({
+    mirrored: key => mirror.get(key),
+    allMirrored: () => mirror.values(),
+    onLost: () => {},
+    onImage: id => void images.push(id),
+  })
+  const set = (key: string, build: BuildView | undefined) => {
+    if (build) mirror.set(key, build)
+    else mirror.delete(key)
+    return builds.changed(key)
+  }
+  return { builds, set, images }
+}
