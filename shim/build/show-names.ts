@@ -22,6 +22,11 @@ export function nearestNames(name: string, names: readonly string[]): readonly s
   const folded = name.toLowerCase()
   const byFolded = Map.groupBy(new Set(names), other => other.toLowerCase())
   const nearest = byFolded.has(folded) ? folded : closest(folded, [...byFolded.keys()])
-  const isNear = nearest.startsWith(folded) || distance(folded, nearest) <= Math.max(1, Math.floor(name.length / 3))
+  const isNear = nearest.startsWith(folded) || distance(folded, nearest) <= maxDistance(name)
   return isNear ? (byFolded.get(nearest) ?? []) : []
+}
+
+/** Two letters that have changed places are two edits. */
+function maxDistance({ length }: string): number {
+  return length < 4 ? 1 : Math.max(2, Math.floor(length / 3))
 }

@@ -110,9 +110,9 @@ export function describePackageSets(node: () => Node): void {
     test.each([
       {
         whose: 'names are not there',
-        contents: ['jq', 'nowhere', 'mano', 'gitUi', 'python3Packages.request', 'python3.lib'],
+        contents: ['jq', 'nowhere', 'mano', 'htpo', 'gitUi', 'python3Packages.request', 'python3.lib'],
         code: 'AttributeMissing',
-        says: /^path:\S+ has none of the packages nowhere, mano \(did you mean nano\?\), gitUi \(did you mean gitUI or gitui\?\), python3Packages\.request \(did you mean requests\?\), python3\.lib for x86_64-linux$/,
+        says: /^path:\S+ has none of the packages nowhere, mano \(did you mean nano\?\), htpo \(did you mean htop\?\), gitUi \(did you mean gitUI or gitui\?\), python3Packages\.request \(did you mean requests\?\), python3\.lib for x86_64-linux$/,
       },
       {
         whose: 'name is ambiguous',
