@@ -8,6 +8,7 @@ import { measureMemory } from './measure/memory.ts'
 import { measureNames } from './measure/names.ts'
 import { measurePassThrough } from './measure/pass-through.ts'
 import { measurePull } from './measure/pull.ts'
+import { measureSharedLayers } from './measure/shared-layers.ts'
 import { measureStart } from './measure/start.ts'
 import { measureStorm } from './measure/storm.ts'
 import { formatTable, type Result, resultSchema, round } from './result.ts'
@@ -17,7 +18,7 @@ const MEASURES = {
   passthrough: measurePassThrough,
   rss: measureMemory,
   import: measureImport,
-  names: async () => [...(await measureNames()), ...(await measureFirstPull())],
+  names: async () => [...(await measureNames()), ...(await measureSharedLayers()), ...(await measureFirstPull())],
   pull: measurePull,
   start: measureStart,
   cluster: measureCluster,

@@ -6,6 +6,7 @@ import { recipePull } from '../../test/node/recipe-pull.ts'
 import type { Shim } from '../../test/node/shim.ts'
 import { askStatus, latencies, latenciesUntil, timed } from '../calls.ts'
 import { buildClosure, type Closure, type ImageName } from '../closure.ts'
+import { diskUsage } from '../disk-usage.ts'
 import { pullSmallImage, SHIM_PROGRAM } from '../node.ts'
 import { peakUntil } from '../process.ts'
 import type { Result } from '../result.ts'
@@ -131,13 +132,6 @@ async function importMs(shim: Shim, name: ImageName): Promise<number> {
     if (result.success && result.output.image === imageName(name)) return result.output.ms
   }
   throw new Error(`the shim's log has no import of ${name}`)
-}
-
-/** Bytes that containerd's files take beside those of the store: what is linked counts once. */
-async function diskUsage(bed: Bed): Promise<number> {
-  const { stdout } = await bed.run('du', ['-sx', '--block-size=1', '/nix', bed.containerdRoot], { limitMs: LIMIT_MS })
-  const [, containerd] = stdout.trim().split('\n')
-  return Number.parseInt(containerd ?? '', 10)
 }
 
 /** And all that they alone hold. */

@@ -73,7 +73,7 @@ export interface StorePathInfo {
   readonly narHash: string
   /** In bytes. */
   readonly narSize: number
-  /** Store paths that it refers to; left out where no plain package is to be made an image. */
+  /** Store paths that it refers to; left out where no image is made of packages. */
   readonly references: readonly string[]
 }
 

@@ -30,7 +30,7 @@ export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun):
     const answer = async ({ id, storePath }: Query) => {
       try {
         const infos = await run.queryClosure(storePath, { signal })
-        for (const part of answerParts(infos, { id, references: job.plainPackage !== undefined })) {
+        for (const part of answerParts(infos, { id, references: isMadeOfPackages(job) })) {
           await send(worker, part)
           // Calls pass through between two of them.
           await setImmediate()
@@ -110,4 +110,9 @@ function revive({ code, message, stack }: Failure): Error {
 function crashed(cause: unknown): RetryableError {
   const detail = cause === undefined ? 'its process ended' : messageOf(cause)
   return new RetryableError('ImportInterrupted', `the import broke off: ${detail}`, { cause })
+}
+
+/** Its layers are chosen by what needs what. */
+function isMadeOfPackages({ plainPackage, packageSet }: ImportJob): boolean {
+  return plainPackage !== undefined || packageSet !== undefined
 }

@@ -1,0 +1,71 @@
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hostSystem } from '../../shim/build/system.ts'
+import { type Bed, startBed } from '../../test/node/bed.ts'
+import { diskUsage } from '../disk-usage.ts'
+import { SHIM_PROGRAM } from '../node.ts'
+import type { Result } from '../result.ts'
+
+const COMMON = ['p1', 'p2', 'p3', 'p4', 'p5', 'p6', 'p7', 'p8', 'p9']
+const [FIRST, SECOND] = [
+  [...COMMON, 'tenth'],
+  [...COMMON, 'another'],
+]
+
+/**
+ * What the second image of a package set adds to the node's disk, of its size: nine of ten packages are those of the first, and each has
+ * more parts than images have layers. The worse one of linked and tar mode.
+ */
+export async function measureSharedLayers(): Promise<Result[]> {
+  const ratios = [await measure('linked'), await measure('tar')]
+  return [{ name: 'names.shared.bytes.ratio', value: Math.max(...ratios), unit: '', aim: '< 0.15' }]
+}
+
+async function measure(layers: 'linked' | 'tar'): Promise<number> {
+  await using bed = await startBed()
+  const rule = { images: 'nix.local/pkgs/{contents}', packages: `path:${await writePackageSet(bed)}` }
+  const policy = [{ namespaces: ['*'], images: ['**'], flakes: ['packages:path:/**'] }]
+  const shim = await bed.startShim({ ...SHIM_PROGRAM, config: { names: [rule], policy, import: { layers } } })
+  const pull = async (contents: readonly string[]) => {
+    const image = `nix.local/pkgs/${contents.join('/')}`
+    await bed.cri(shim.socket).pullImage({ image })
+    return image
+  }
+  await pull(FIRST)
+  const before = await diskUsage(bed)
+  const second = await pull(SECOND)
+  const added = (await diskUsage(bed)) - before
+  const closure = await bed.run('sh', [
+    '-c',
+    'du -sc --block-size=1 $(nix-store -qR /nix/store/*-package-set) | tail -n 1',
+    'sh',
+  ])
+  process.stderr.write(`${layers}: ${second} adds ${added} bytes; both images are of ${closure.stdout.trim()}\n`)
+  return added / (Number.parseInt(closure.stdout, 10) * (FIRST.length / (FIRST.length + 1)))
+}
+
+/** Packages of parts, some of which several of them need. */
+async function writePackageSet(bed: Bed): Promise<string> {
+  const dir = join(bed.dir, 'packages')
+  await mkdir(dir)
+  await chmod(dir, 0o755)
+  const flake = `{
+  outputs = _: let
+    run = name: needs: derivation {
+      inherit name needs;
+      system = "${hostSystem()}";
+      builder = "/bin/sh";
+      PATH = "/usr/bin:/bin";
+      args = [ "-c" "mkdir -p $out/bin; yes $name | head -c 300000 > $out/bin/$name; echo $needs > $out/needs" ];
+    };
+    numbers = builtins.genList (n: n);
+    common = map (n: run "common-\${toString n}" [ ]) (numbers 20);
+    package = name: run name (common ++ map (n: run "\${name}-part-\${toString n}" common) (numbers 12));
+  in {
+    legacyPackages.${hostSystem()} = builtins.listToAttrs (map (name: { inherit name; value = package name; }) [ ${[...FIRST, ...SECOND].map(name => `"${name}"`).join(' ')} ]);
+  };
+}
+`
+  await writeFile(join(dir, 'flake.nix'), flake)
+  return dir
+}
