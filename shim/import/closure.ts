@@ -1,9 +1,10 @@
 import { constants, type Stats } from 'node:fs'
-import { type FileHandle, lstat, open, readdir, readlink, realpath } from 'node:fs/promises'
+import { type FileHandle, lstat, open, opendir, readdir, readlink, realpath } from 'node:fs/promises'
 import { dirname, sep } from 'node:path'
 import { hasCode } from '../error-code.ts'
 import { messageOf, RetryableError } from '../errors.ts'
 import type { StorePathInfo } from './contract.ts'
+import type { ByteString } from './layers/byte-string.ts'
 import { readHead } from './read-head.ts'
 
 /** A store path and all that it refers to, as Nix has registered it: what may be read as root for its image. */
@@ -29,6 +30,8 @@ export interface ClosureFile extends AsyncDisposable {
   head(length: number): Promise<Buffer>
   /** Names in a folder. */
   list(): Promise<string[]>
+  /** The same as bytes, one after another, in no order. */
+  names(): AsyncIterable<ByteString>
 }
 
 /** Throws what the query throws. */
@@ -92,6 +95,9 @@ function toFile(path: string, handle: FileHandle, stats: Stats): ClosureFile {
       return await readHead(file, length)
     },
     list: () => readdir(inProc(handle)),
+    async *names() {
+      for await (const { name } of await opendir(inProc(handle), { encoding: 'latin1' })) yield name
+    },
     [Symbol.asyncDispose]: () => handle.close(),
   }
 }

@@ -1,4 +1,5 @@
 import { storePathsOf } from '../layers/files-layer.ts'
+import { ENTRY_BYTES } from '../size-limit.ts'
 import type { NativeLayer } from '../sources/native-image.ts'
 import type { NativeStage } from './stage.ts'
 
@@ -12,5 +13,5 @@ export async function limitLayers(layers: readonly NativeLayer[], { paths, limit
   )
   const infos = await paths.infoOf(listed)
   for (const path of listed) limit.add(infos.get(path)?.narSize ?? 0)
-  for (const layer of layers) if (layer.kind === 'bytes') limit.add(layer.bytes.length)
+  for (const layer of layers) if (layer.kind === 'bytes') limit.add(layer.bytes.length + layer.entries * ENTRY_BYTES)
 }

@@ -1,26 +1,30 @@
-import { buffer } from 'node:stream/consumers'
-import { pack } from 'tar-stream'
-import { STORE_MTIME } from '../layers/layer.ts'
+import type { ByteString } from '../layers/byte-string.ts'
+import { ROOT, STORE_MTIME } from '../layers/layer.ts'
+import { tarfileHeader } from '../layers/tarfile-header.ts'
+import { BLOCK_BYTES } from '../layers/ustar-header.ts'
 import type { TarBytesLayer } from './native-image.ts'
 
 /** What stands at a path, which has no leading slash: a link to where it leads, or a folder with that mode. */
 export type LinkEntry =
-  | { readonly name: string; readonly linkname: string }
-  | { readonly name: string; readonly mode: number }
+  | { readonly name: ByteString; readonly linkName: ByteString }
+  | { readonly name: ByteString; readonly mode: number }
 
 /** A layer of links and folders; the same bytes each time. */
-export async function makeLinksLayer(entries: readonly LinkEntry[]): Promise<TarBytesLayer> {
-  const archive = pack()
-  const common = { uid: 0, gid: 0, uname: 'root', gname: 'root', mtime: new Date(STORE_MTIME * 1000) }
-  for (const entry of entries)
-    archive.entry(
-      'linkname' in entry
-        ? { ...common, ...entry, type: 'symlink', mode: 0o777 }
-        : { ...common, ...entry, type: 'directory' },
-    )
-  archive.finalize()
-  return { kind: 'bytes', bytes: await buffer(archive) }
+export function makeLinksLayer(entries: readonly LinkEntry[]): TarBytesLayer {
+  return { kind: 'bytes', bytes: Buffer.concat([...entries.map(headerOf), END]), entries: entries.length }
 }
 
 /** Anybody may write there, and remove only his own. */
 export const TMP: LinkEntry = { name: 'tmp', mode: 0o1777 }
+
+const END = Buffer.alloc(2 * BLOCK_BYTES)
+const COMMON = { ...ROOT, mtime: STORE_MTIME, size: 0 }
+
+/** Linux has no permissions for symlinks. */
+const SYMLINK_MODE = 0o777
+
+function headerOf(entry: LinkEntry): Buffer {
+  return 'linkName' in entry
+    ? tarfileHeader({ ...COMMON, ...entry, type: 'symlink', mode: SYMLINK_MODE })
+    : tarfileHeader({ ...COMMON, ...entry, type: 'directory', name: `${entry.name}/`, linkName: '' })
+}

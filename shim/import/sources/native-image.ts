@@ -60,4 +60,6 @@ export interface TarFileLayer {
 export interface TarBytesLayer {
   readonly kind: 'bytes'
   readonly bytes: Buffer
+  /** Of the tar. */
+  readonly entries: number
 }

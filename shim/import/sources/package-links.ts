@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { bytesOf } from '../layers/byte-string.ts'
 import { type LinkEntry, makeLinksLayer, TMP } from './links-layer.ts'
 import type { TarBytesLayer } from './native-image.ts'
 import { isThere } from './package-files.ts'
@@ -10,8 +11,8 @@ const LINKED = ['bin', 'etc', 'share']
 export async function makePackageLinks(folder: string): Promise<TarBytesLayer> {
   const entries: LinkEntry[] = []
   for (const name of LINKED) {
-    const linkname = join(folder, name)
-    if (await isThere(linkname)) entries.push({ name, linkname })
+    const target = join(folder, name)
+    if (await isThere(target)) entries.push({ name, linkName: bytesOf(target) })
   }
   return makeLinksLayer([...entries, TMP])
 }

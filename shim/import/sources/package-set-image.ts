@@ -1,6 +1,8 @@
 import { join } from 'node:path'
-import type { Closure } from '../closure.ts'
+import type { Closure, ClosureFile } from '../closure.ts'
 import type { PackageSetHints } from '../contract.ts'
+import { type ByteString, bytesOf } from '../layers/byte-string.ts'
+import { isWhiteout } from '../layers/whiteout.ts'
 import { type LinkEntry, makeLinksLayer, TMP } from './links-layer.ts'
 import type { NativeImage } from './native-image.ts'
 import { isProgram, listPrograms } from './package-files.ts'
@@ -19,8 +21,8 @@ interface PackageSet {
 const UNITED = ['bin', 'etc', 'lib', 'share']
 const CERTIFICATES = 'etc/ssl/certs/ca-bundle.crt'
 const SHELLS = ['bash', 'sh']
-/** Of all folders together: each is held in memory. */
-const MAX_LINKS = 50_000
+/** In all folders together: each is held in memory. */
+const MAX_LINKS = 10_000
 
 /**
  * The image of a package set: its closure, folders at the root with links to what the packages have there, and a config that runs
@@ -28,7 +30,7 @@ const MAX_LINKS = 50_000
  * ImportInterrupted.
  */
 export async function makePackageSetImage({ union, closure, hints }: PackageSet): Promise<NativeImage> {
-  const links = await makeLinksLayer(await listLinks(union, closure))
+  const links = makeLinksLayer(await listLinks(union, closure))
   const cmd = await findProgram(union, closure, hints)
   await using certificates = await closure.find(join(union, CERTIFICATES))
   const config = {
@@ -41,18 +43,33 @@ export async function makePackageSetImage({ union, closure, hints }: PackageSet)
 /** A folder is none of the store's: the runtime mounts files such as /etc/hosts into it. */
 async function listLinks(union: string, closure: Closure): Promise<LinkEntry[]> {
   const entries: LinkEntry[] = []
+  let room = MAX_LINKS
   for (const folder of UNITED) {
     await using found = await closure.find(join(union, folder))
     if (!found?.stats.isDirectory()) continue
-    const names = (await found.list()).sort()
-    if (entries.length + names.length > MAX_LINKS)
-      throw packageRefusal(`its packages have more than ${MAX_LINKS} files in ${UNITED.join(', ')}`)
+    const names = await takeNames(found, room)
+    room -= names.length
+    // In a tar a whiteout says that another file is deleted.
+    const inFolder = names.filter(name => !isWhiteout(name)).map(name => `${folder}/${name}`)
     entries.push({ name: folder, mode: FOLDER_MODE })
-    for (const name of names) entries.push({ name: `${folder}/${name}`, linkname: join(union, folder, name) })
-    if (folder === 'bin' && names.includes('env')) entries.push(...USR_BIN_ENV)
+    for (const name of inFolder) if (!MOUNTED.has(name)) entries.push({ name, linkName: `${bytesOf(union)}/${name}` })
+    if (inFolder.includes('bin/env')) entries.push(...USR_BIN_ENV)
   }
   return [...entries, TMP]
 }
+
+async function takeNames(folder: ClosureFile, most: number): Promise<ByteString[]> {
+  const names: ByteString[] = []
+  for await (const name of folder.names()) {
+    if (names.length === most)
+      throw packageRefusal(`its packages have more than ${MAX_LINKS} files in ${UNITED.join(', ')}`)
+    names.push(name)
+  }
+  return names.sort()
+}
+
+/** The runtime puts files of its own there. What it mounts on a link covers a file of the store. */
+const MOUNTED = new Set(['etc/hosts', 'etc/hostname', 'etc/resolv.conf'])
 
 const FOLDER_MODE = 0o755
 
@@ -60,7 +77,7 @@ const FOLDER_MODE = 0o755
 const USR_BIN_ENV: readonly LinkEntry[] = [
   { name: 'usr', mode: FOLDER_MODE },
   { name: 'usr/bin', mode: FOLDER_MODE },
-  { name: 'usr/bin/env', linkname: '/bin/env' },
+  { name: 'usr/bin/env', linkName: '/bin/env' },
 ]
 
 /** Its name in /bin; undefined when none is to be preferred. */

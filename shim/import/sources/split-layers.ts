@@ -18,12 +18,13 @@ export function splitLayers(closure: readonly StorePathInfo[], root: string, max
     const group = grouped.get(path)
     return group ? [group] : []
   })
-  if (groups.length >= maxLayers) return mergeLast(groups, maxLayers)
+  if (groups.length > maxLayers) return mergeLast(groups, savingIn(closure, counts), maxLayers)
   const classes = [...Map.groupBy(ordered, path => counts.get(path) ?? 0).values()]
   return takeOut(groups, classes, maxLayers)
 }
 
 type References = ReadonlyMap<string, readonly string[]>
+
 /** Of a closure, without those to itself and out of it. */
 function referencesIn(closure: readonly StorePathInfo[]): References {
   const paths = new Set(closure.map(({ path }) => path))
@@ -86,15 +87,26 @@ function takeOut(
   return [...alone.map(group => [...group]), ...[...single].map(path => [path]), ...left]
 }
 
-function mergeLast(groups: readonly (readonly string[])[], maxLayers: number): string[][] {
-  const sorted = groups.map(group => [...group].sort(compareTexts))
-  return [
-    ...sorted.slice(0, maxLayers - 1),
-    sorted
-      .slice(maxLayers - 1)
-      .flat()
-      .sort(compareTexts),
-  ]
+/** A layer of its own saves the more the larger the group is and the more paths need it. The rest is one layer. */
+function mergeLast(
+  groups: readonly (readonly string[])[],
+  savedBy: (group: readonly string[]) => number,
+  maxLayers: number,
+): string[][] {
+  const ranked = groups.map(group => ({ group, saved: savedBy(group) })).sort((one, other) => other.saved - one.saved)
+  const rest = new Set(ranked.slice(maxLayers - 1).map(({ group }) => group))
+  const own = groups.filter(group => !rest.has(group))
+  return [...own, [...rest].flat()].map(group => group.toSorted(compareTexts))
+}
+
+/** Its bytes, by how many paths need it: the one that it is for is the one of it that fewest need. */
+function savingIn(closure: readonly StorePathInfo[], counts: ReadonlyMap<string, number>) {
+  const sizes = new Map(closure.map(({ path, narSize }) => [path, narSize]))
+  return (group: readonly string[]) => {
+    const bytes = group.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0)
+    const users = group.reduce((fewest, path) => Math.min(fewest, counts.get(path) ?? 0), closure.length)
+    return bytes * users
+  }
 }
 
 /** How many other paths need a path, directly or not. A path counts more than all that need it. */

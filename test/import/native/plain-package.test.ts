@@ -2,6 +2,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { hostSystem } from '../../../shim/build/system.ts'
+import { annotationName } from '../../../shim/recipes/annotations.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
 import { countLogged } from '../../pull/builds.ts'
@@ -34,8 +35,16 @@ const FLAKE = `{
       chmod 755 $out/bin/*
     '';
     nested = make "nested" "mkdir $out; cp -r \${greeter} $out/sub";
+    tools = make "tools" ''
+      mkdir -p $out/bin $out/etc/ssl/certs
+      cp /usr/bin/busybox $out/bin/busybox
+      for name in sh env ls; do ln -s busybox $out/bin/$name; done
+      cp $out/bin/busybox "$(printf '%s/bin/odd-\\377' $out)"
+      touch $out/bin/.wh.env $out/oci-layout $out/etc/hosts $out/etc/ssl/certs/ca-bundle.crt
+    '';
   in {
     packages.${hostSystem()} = {
+      inherit tools;
       told = greeter // { meta.mainProgram = "greet"; };
       untold = greeter;
       below = make "below" "ln -s \${nested}/sub $out" // { meta.mainProgram = "greet"; };
@@ -105,3 +114,31 @@ test('what one namespace is refused another may have, at once', async () => {
   await expect(pullFor('may')).resolves.toMatch(/^sha256:/)
   await shim.daemon.stop()
 })
+
+test.each(['linked', 'tar'] as const)(
+  'packages become one image with a shell, in whatever order and with whatever files: %s',
+  async layers => {
+    const policy = [{ ...POLICY, flakes: ['packages:path:/**'] }]
+    const shim = await bed.startShim({ config: { policy, import: { layers } } })
+    const pull = (name: string, contents: string) => {
+      const image = `registry.example/${layers}/${name}:1`
+      const annotations = {
+        [annotationName('imageTag')]: image,
+        [annotationName('flakeUrl')]: flakeUrl,
+        [annotationName('contents')]: contents,
+      }
+      return bed.cri(shim.socket).pullImage({ image, annotations })
+    }
+    const imageId = await pull('one', 'tools told')
+    expect(await pull('other', 'told tools')).toBe(imageId)
+    expect(await bed.runPod({ imageId })).toEqual({ exitCode: 0, output: '' })
+    const script =
+      'printf "%s\\n" $PATH $SSL_CERT_FILE; cd /bin; ls; test -L /etc/hosts || busybox cat /nix/store/*-tools/etc/hosts; ls -d /tmp; /usr/bin/env greet'
+    const { output } = await bed.runPod({ imageId, command: ['/bin/sh', '-c', script] })
+    expect(output.split('\n')).toEqual([
+      ...['/bin', '/etc/ssl/certs/ca-bundle.crt', 'busybox', 'env', 'greet', 'ls', 'odd-?', 'other', 'sh'],
+      ...['/tmp', 'welcome', ''],
+    ])
+    await shim.daemon.stop()
+  },
+)

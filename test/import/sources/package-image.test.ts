@@ -45,7 +45,11 @@ test('the closure lies below links from the root', async () => {
   }
   expect(image.platform).toEqual(hostPlatform())
   expect(image.base).toBeUndefined()
-  expect(image.layers).toEqual([layer(`${store}/libc`), layer(app), { kind: 'bytes', bytes: expect.any(Buffer) }])
+  expect(image.layers).toEqual([
+    layer(`${store}/libc`),
+    layer(app),
+    { kind: 'bytes', bytes: expect.any(Buffer), entries: 2 },
+  ])
 })
 
 test('the config names the platform, the layers and the program', async () => {

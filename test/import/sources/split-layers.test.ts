@@ -61,6 +61,26 @@ test('of more paths than are followed at once each counts all that need it', () 
   expect(splitLayers(closure, '', names.length)).toEqual(names.toReversed().map(name => [name]))
 })
 
+test('of more groups than layers those keep their own by which most is saved', () => {
+  const packages = Array.from({ length: 40 }, (_, n) => `package-${n}`)
+  const closure = [
+    info('root', packages),
+    ...packages.map((name, n) => info(name, [`${name}-part`, 'libc', 'tiny'], n === 7 ? 900 : 1)),
+    ...packages.map(name => info(`${name}-part`, ['libc'], name === 'package-9' ? 800 : 1)),
+    info('libc', [], 100),
+    info('tiny'),
+  ]
+  const layers = splitLayers(closure, 'root', 5)
+  expect(layers.slice(0, -1)).toEqual([
+    ['libc'],
+    ['tiny'],
+    ['package-7', 'package-7-part'],
+    ['package-9', 'package-9-part'],
+  ])
+  expect(layers.at(-1)).toHaveLength(76)
+  expect(splitLayers(closure.toReversed(), 'root', 5)).toEqual(layers)
+})
+
 test('two sets that have nine of ten packages in common have all layers in common but those of the tenth', () => {
   const setOf = (packages: readonly string[]) => [
     info('root', packages),
