@@ -152,6 +152,7 @@ describe('the API server refuses what the shim refuses:', () => {
     ['too many', [...MOST, 'one-more'], 'spec.contents'],
     ['an empty name', ['curl', ''], 'spec.contents[1]'],
     ['an option', ['curl', '--impure'], 'spec.contents[1]'],
+    ['a full attribute path', ['.packages.x86_64-linux.curl'], 'spec.contents[0]'],
     ['a path', ['curl', '../../etc'], 'spec.contents[1]'],
     ['a list in one name', ['curl jq'], 'spec.contents[0]'],
     ['a name that is too long', ['a'.repeat(257)], 'spec.contents[0]'],
