@@ -103,6 +103,7 @@
 
           # A reference has lower-case letters, and no `_` at the start of a name.
           _7zz = package "7zz-24.09" { } "echo 'echo 7-Zip' | program 7zz";
+          _9Base = package "9base-7" { } "echo 'echo 9base' | program 9base";
           CamelCase = package "camel-case-1.0" { } "echo 'echo CamelCase' | program camel-case";
           gitUI = package "git-ui-1.0" { } "echo 'echo gitUI' | program git-ui";
           gitui = package "gitui-0.27" { } "echo 'echo gitui' | program gitui";

@@ -18,6 +18,7 @@ import { type FailedBuilder, findCause, isFixedOutput, readFailedBuilder } from 
 import type { NixError } from './journal.ts'
 import { derivationName } from './nix-log.ts'
 import type { NixExit } from './nix-process.ts'
+import { withoutAdvice } from './nixpkgs-refusal.ts'
 import { describeMaking, describeRecipe, type Recipe } from './recipe.ts'
 import { runLogFile } from './state-dir.ts'
 import { shorten } from './text.ts'
@@ -119,7 +120,7 @@ interface NixFailure {
 }
 
 function explainNix(run: FailedQuery, { what, cause, found, otherwise }: NixFailure): ShimError {
-  const text = cause ? withoutBody(withoutBuilderLog(unindent(cause.text))) : lastWords(run)
+  const text = cause ? withoutAdvice(withoutBody(withoutBuilderLog(unindent(cause.text)))) : lastWords(run)
   const isGit = hasClue(text, GIT_FAILED)
   const words = [text, ...(isGit || text === '' ? run.foreign : [])].filter(line => line !== '').join('\n')
   const judged = run.isDoubted ? undefined : (found ?? judgeWords(run, text, isGit ? words : undefined))

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { RetryableError } from '../errors.ts'
 import { outputsExpression } from './evaluate.ts'
 import { queryOf } from './flake-query.ts'
-import { nixString } from './lookup-expression.ts'
+import { nixString } from './nix-language.ts'
 import type { FlakeRecipe } from './recipe.ts'
 
 const answerSchema = v.object({ url: v.pipe(v.string(), v.maxLength(4096)) })

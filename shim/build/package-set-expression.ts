@@ -1,91 +1,90 @@
-import { MAX_NAME_LENGTH, MAX_NAMES, nixString } from './lookup-expression.ts'
+import { nixList, nixString, SHARED_FUNCTIONS } from './nix-language.ts'
 import { hintsExpression } from './package-hints.ts'
-import { parsePackageName } from './package-name.ts'
+import { parseNameInSet } from './package-name.ts'
 import type { PackageSetRecipe } from './recipe.ts'
 
 /** In every image, where the set has them: certificates of authorities, and names of ports. Source: Nixery. */
 const ALWAYS = ['cacert', 'iana-etc']
 
-/** A smaller set is reported whole when a name is missing. */
-const SMALL = 12
-
-/** A message that names the packages that are missing need not name more of them. */
+/** A message that names the packages that are missing need not name more of them, and has no use for more names like one. */
 const MAX_MISSING = 20
-
-const UPPER = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ']
+const MAX_NEAR = 500
 
 /**
  * A function of the flake's outputs, in the Nix language: the derivation of a folder in which the packages are united, by a builder
- * that is a part of nix. What two of them have is taken of the one with the lower `meta.priority`, then of the first one. A name is
- * found as it is, then with a `_` before its digit, then if it is the only one that differs in case alone.
+ * that is a part of nix. A name is found as it is, or with a `_` before its digit, else if it is the only one that differs from it in case
+ * alone. What two packages have is taken of the one with the lower `meta.priority`, then of the first one in the alphabet.
  */
 export function packageSetExpression({ contents, system }: PackageSetRecipe): string {
-  const paths = contents.map(name => `[ ${parsePackageName(name).parts.map(nixString).join(' ')} ]`)
+  const paths = contents.map(name => nixList(parseNameInSet(name).parts))
   return `outputs: let
   system = ${nixString(system)};
-  contents = [ ${paths.join(' ')} ];
-  sets = if outputs ? legacyPackages then outputs.legacyPackages else outputs.packages;
-  set = sets.\${system};
-  cut = text: builtins.substring 0 ${MAX_NAME_LENGTH} text;
-  cutList = most: list: let
-    count = builtins.length list;
-  in builtins.genList (builtins.elemAt list) (if count > most then most else count);
-  namesOf = set: if builtins.isAttrs set then builtins.attrNames set else [ ];
-  reported = names: map cut (cutList ${MAX_NAMES} names);
-  lower = builtins.replaceStrings [ ${UPPER.map(nixString).join(' ')} ] [ ${UPPER.map(letter => nixString(letter.toLowerCase())).join(' ')} ];
-  isDerivation = value: builtins.isAttrs value && (value.type or null) == "derivation";
-  spell = set: name: let
-    isAlike = other: builtins.stringLength other == builtins.stringLength name && lower other == lower name;
-    alike = builtins.filter isAlike (namesOf set);
+  contents = [ ${paths.join(' ')} ];${SHARED_FUNCTIONS}
+  has = output: outputs ? \${output} && outputs.\${output} ? \${system};
+  set = outputs.\${if has "legacyPackages" then "legacyPackages" else "packages"}.\${system};
+  spell = { set, folded, ... }: name: let
+    spellings = [ name ] ++ (if builtins.match "[0-9].*" name == null then [ ] else [ "_\${name}" ]);
+    exact = builtins.filter (spelling: set ? \${spelling}) spellings;
+    alike = builtins.concatMap (spelling: folded.\${lower spelling} or [ ]) spellings;
   in
-    if !builtins.isAttrs set || isDerivation set then null
-    else if set ? \${name} then name
-    else if builtins.match "[0-9].*" name != null && set ? \${"_" + name} then "_" + name
+    if exact != [ ] then builtins.head exact
     else if builtins.length alike == 1 then builtins.head alike
     else null;
-  near = set: name: let
-    names = namesOf set;
-    isNear = other: let
-      more = builtins.stringLength other - builtins.stringLength name;
-    in -3 < more && more < 3 && lower (builtins.substring 0 1 other) == lower (builtins.substring 0 1 name);
-  in if isDerivation set then [ ] else if builtins.length names <= ${SMALL} then names else builtins.filter isNear names;
   find = path: let
-    descend = set: rest: let
+    descend = index: rest: spelled: let
       name = builtins.head rest;
-      found = spell set name;
+      others = builtins.tail rest;
+      as = spell index name;
+      next = index.set.\${as};
+      missing = { name = builtins.concatStringsSep "." path; part = name; near = near ${MAX_NEAR} index name; };
     in
-      if rest == [ ] then { value = set; inherit path; }
-      else if found == null then { missing = { name = builtins.concatStringsSep "." path; part = name; near = reported (near set name); }; }
-      else descend set.\${found} (builtins.tail rest);
-  in descend set path;
-  found = map find contents;
-  missing = builtins.concatMap (each: if each ? missing then [ each.missing ] else [ ]) found;
-  wrong = builtins.filter (each: !isDerivation each.value) found;
-  always = builtins.concatMap (name: if set ? \${name} then [ { value = set.\${name}; } ] else [ ]) [ ${ALWAYS.map(nixString).join(' ')} ];
-  priority = value: let
-    tried = builtins.tryEval (value.meta.priority or null);
-    given = if tried.success && builtins.isInt tried.value then tried.value else 5;
-  in if given < -1000 then -1000 else if given > 1000 then 1000 else given;
-  ranked = builtins.genList (index: let
-    inherit (builtins.elemAt (found ++ always) index) value;
-  in [ "true" (toString (priority value * 1000 + index)) "1" "\${value}" ]) (builtins.length (found ++ always));
+      if as == null then { inherit missing; }
+      else if others == [ ] then { name = builtins.concatStringsSep "." (spelled ++ [ as ]); value = next; }
+      else descend (indexOf next) others (spelled ++ [ as ]);
+  in descend top path [ ];
+  top = indexOf set;
+  looked = map find contents;
+  missing = builtins.concatMap (each: if each ? missing then [ each.missing ] else [ ]) looked;
+  wrong = builtins.filter (each: !isDerivation each.value) looked;
+
+  always = builtins.concatMap (name: let
+    isThere = builtins.tryEval (isDerivation (set.\${name} or null) && builtins.isString set.\${name}.outPath);
+  in if isThere.value then [ { inherit name; value = set.\${name}; } ] else [ ]) ${nixList(ALWAYS)};
+  packages = builtins.attrValues (builtins.listToAttrs (looked ++ always));
+
+  # What nobody else needs to be right: it may throw, or be anything.
+  metaOf = value: name: fits: default: let
+    tried = builtins.tryEval (let meta = value.meta.\${name} or default; in if fits meta then meta else default);
+  in if tried.success then tried.value else default;
+  priorityOf = value: let
+    priority = metaOf value "priority" builtins.isInt 5;
+  in if priority < -1000 then -1000 else if priority > 1000 then 1000 else priority;
+  outputsOf = value: let
+    isOutput = name: builtins.isString name && isDerivation (value.\${name} or null);
+    wanted = metaOf value "outputsToInstall" (names: builtins.isList names && builtins.all isOutput names) [ ];
+  in if wanted == [ ] || value.outputSpecified or false then [ value ] else map (name: value.\${name}) wanted;
+  entryOf = index: let
+    value = builtins.elemAt packages index;
+    outputs = outputsOf value;
+  in [ "true" (priorityOf value * 1000 + index) (builtins.length outputs) ] ++ map (output: output.outPath) outputs;
   united = derivation {
     name = "package-set";
     system = "builtin";
     builder = "builtin:buildenv";
     preferLocalBuild = true;
     allowSubstitutes = false;
-    derivations = builtins.concatLists ranked;
+    derivations = builtins.concatLists (builtins.genList entryOf (builtins.length packages));
     manifest = "/dev/null";
   };
-  only = (builtins.head found).value;
+  only = (builtins.head looked).value;
 in
   if !(outputs ? legacyPackages || outputs ? packages) then { kind = "none"; outputs = reported (namesOf outputs); }
-  else if !(sets ? \${system}) then { kind = "system"; systems = reported (namesOf sets); }
+  else if !(has "legacyPackages" || has "packages") then {
+    kind = "system";
+    systems = reported (namesOf (outputs.legacyPackages or { }) ++ namesOf (outputs.packages or { }));
+  }
   else if missing != [ ] then { kind = "missing"; count = builtins.length missing; missing = cutList ${MAX_MISSING} missing; }
-  else if wrong != [ ] then let
-    first = builtins.head wrong;
-  in { kind = "value"; name = builtins.concatStringsSep "." first.path; type = builtins.typeOf first.value; }
+  else if wrong != [ ] then { kind = "value"; inherit (builtins.head wrong) name; type = builtins.typeOf (builtins.head wrong).value; }
   else {
     kind = "derivation";
     drvPath = builtins.unsafeDiscardStringContext united.drvPath;

@@ -1,9 +1,8 @@
-import { closest } from 'fastest-levenshtein'
 import * as v from 'valibot'
 import { FinalError } from '../errors.ts'
 import { type Derivation, derivationSchema, nameSchema, namesSchema, parseAnswer, toDerivation } from './derivation.ts'
 import type { PackageSetRecipe } from './recipe.ts'
-import { listNames, showName } from './show-names.ts'
+import { listNames, nearestNames, showName } from './show-names.ts'
 
 const missingSchema = v.object({ name: v.string(), part: v.string(), near: namesSchema })
 
@@ -30,7 +29,7 @@ export function readPackageSet(recipe: PackageSetRecipe, stdout: string): Deriva
     case 'system':
       throw new FinalError(
         'SystemUnsupported',
-        `${flake.url} has no packages for ${system}, ${listNames('only for', answer.systems) || 'and for no other system'}`,
+        `${flake.url} has no packages for ${system}, ${listNames('only for', [...new Set(answer.systems)]) || 'and for no other system'}`,
       )
     case 'missing': {
       const named = answer.missing.map(({ name, ...found }) => `${name}${suggest(found)}`).join(', ')
@@ -47,5 +46,9 @@ export function readPackageSet(recipe: PackageSetRecipe, stdout: string): Deriva
 }
 
 function suggest({ part, near }: Pick<v.InferOutput<typeof missingSchema>, 'part' | 'near'>): string {
-  return near.length === 0 ? '' : ` (did you mean ${showName(closest(part, [...near]))}?)`
+  const meant = nearestNames(part, near)
+  return meant.length === 0 ? '' : ` (did you mean ${meant.slice(0, MAX_MEANT).map(showName).join(' or ')}?)`
 }
+
+/** Names of which each may have been meant. */
+const MAX_MEANT = 3

@@ -1,14 +1,24 @@
-import { closest } from 'fastest-levenshtein'
 import * as v from 'valibot'
 import { FinalError } from '../errors.ts'
 import { type Derivation, derivationSchema, nameSchema, namesSchema, parseAnswer, toDerivation } from './derivation.ts'
+import { parsePackageName } from './package-name.ts'
 import type { PackageRecipe } from './recipe.ts'
-import { listNames, MAX_LISTED, showName } from './show-names.ts'
+import { listNames, MAX_LISTED, nearestNames, showName } from './show-names.ts'
+
+const missingSchema = v.object({
+  kind: v.literal('missing'),
+  /** The part of the path that there is none of. */
+  name: v.string(),
+  /** How many there are in its place, and all of their names, or those that are like it. */
+  count: v.number(),
+  names: namesSchema,
+  outputs: namesSchema,
+})
 
 const answerSchema = v.variant('kind', [
   derivationSchema,
   v.object({ kind: v.literal('value'), type: nameSchema }),
-  v.object({ kind: v.literal('missing'), name: v.string(), names: namesSchema, outputs: namesSchema }),
+  missingSchema,
   v.object({ kind: v.literal('system'), systems: namesSchema, outputs: namesSchema }),
   v.object({ kind: v.literal('none'), outputs: namesSchema }),
 ])
@@ -23,33 +33,47 @@ export function readPackage(recipe: PackageRecipe, stdout: string): Derivation {
     case 'none':
       throw new FinalError(
         'AttributeMissing',
-        `${flake.url} has no packages.${system}.${packageName}, and no packages at all: ${listNames('its outputs are', answer.outputs) || 'it has no outputs'}`,
+        `${flake.url} has no package ${packageName} for ${system}, and neither packages nor legacyPackages${elsewhere(recipe, answer.outputs) || ': it has no outputs'}`,
       )
     case 'system':
       throw new FinalError(
         'SystemUnsupported',
-        `${flake.url} has no packages for ${system}, ${listNames('only for', answer.systems) || 'and for no other system'}${elsewhere(system, answer.outputs)}`,
+        `${flake.url} has no packages for ${system}, ${listNames('only for', [...new Set(answer.systems)].sort()) || 'and for no other system'}${elsewhere(recipe, answer.outputs)}`,
       )
     case 'missing':
-      throw new FinalError(
-        'AttributeMissing',
-        `${flake.url} has no package ${packageName} for ${system}${suggest(answer.name, answer.names)}${elsewhere(system, answer.outputs)}`,
-      )
+      throw new FinalError('AttributeMissing', explainMissing(recipe, answer))
     case 'value':
       throw new FinalError(
         'AttributeMissing',
-        `${packageName} of ${flake.url} for ${system} is no package but a ${answer.type}`,
+        `${packageName} of ${flake.url}${isFull(recipe) ? '' : ` for ${system}`} is no package but a ${answer.type}`,
       )
   }
 }
 
-function suggest(name: string, names: readonly string[]): string {
-  if (names.length === 0) return ''
-  if (names.length <= MAX_LISTED) return `, ${listNames('only', names)}`
-  return `; did you mean ${showName(closest(name, [...names]))}? There are ${names.length}: ${listNames('', names).trimStart()}`
+function explainMissing(recipe: PackageRecipe, answer: v.InferOutput<typeof missingSchema>): string {
+  const { flake, packageName, system } = recipe
+  const lacks = isFull(recipe) ? `has no output ${packageName}` : `has no package ${packageName} for ${system}`
+  return `${flake.url} ${lacks}${suggest(answer)}${elsewhere(recipe, answer.outputs)}`
 }
 
-function elsewhere(system: string, outputs: readonly string[]): string {
-  const others = outputs.filter(name => name !== 'packages')
-  return listNames(`; the shim looks in packages.${system}, and not in the other outputs:`, others)
+function suggest({ name, count, names }: v.InferOutput<typeof missingSchema>): string {
+  if (count === 0) return ''
+  if (count === names.length && count <= MAX_LISTED) return `, ${listNames('only', names)}`
+  const [meant] = nearestNames(name, names)
+  const listed = count === names.length ? `: ${listNames('', names).trimStart()}` : ''
+  return meant === undefined
+    ? `; there are ${count}${listed}`
+    : `; did you mean ${showName(meant)}? There are ${count}${listed}`
+}
+
+function elsewhere(recipe: PackageRecipe, outputs: readonly string[]): string {
+  if (isFull(recipe)) return listNames('; the outputs of the flake are', outputs)
+  const others = outputs.filter(name => !SEARCHED.includes(name))
+  return listNames('; a path that begins with a dot is looked up in its other outputs:', others)
+}
+
+const SEARCHED = ['packages', 'legacyPackages']
+
+function isFull({ packageName }: PackageRecipe): boolean {
+  return parsePackageName(packageName).isFull
 }

@@ -9,7 +9,10 @@ export type FlakeRecipe = PackageRecipe | PackageSetRecipe
 
 /** A package of a flake, which is the image. */
 export interface PackageRecipe extends OfFlake {
-  /** Attribute path below `packages.<system>`, dots separate: `app`, `images.web`. */
+  /**
+   * Attribute path below `packages.<system>` or `legacyPackages.<system>`, dots separate: `app`, `images.web`. With a dot before it,
+   * the whole path: `.containers.x86_64-linux.web`.
+   */
   readonly packageName: string
 }
 

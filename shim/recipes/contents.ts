@@ -1,4 +1,4 @@
-import { parsePackageName } from '../build/package-name.ts'
+import { parseNameInSet } from '../build/package-name.ts'
 import type { Contents } from '../build/recipe.ts'
 import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
@@ -29,7 +29,7 @@ export function parseContents(
   if (late !== undefined) throw invalid(`in the contents ${quote(late)} stands for no package, and has to come first`)
   const systems = new Set(meta.flatMap(name => SYSTEMS.get(name) ?? []))
   if (systems.size > 1) throw invalid(`the contents name more than one system: ${[...systems].join(', ')}`)
-  const packages = [...expandContents(meta), ...plain.map(name => parsePackageName(name).text)]
+  const packages = [...expandContents(meta), ...plain.map(name => parseNameInSet(name).text)]
   if (packages.length === 0) throw invalid('the contents name no package')
   return { contents: [...new Set(packages)].sort(), system: [...systems][0] ?? system }
 }

@@ -1,7 +1,7 @@
 import { isRev } from '../build/flake-query.ts'
 import { type FlakeUrl, parseFlakeUrl } from '../build/flake-url.ts'
 import { GrammarError } from '../build/grammar.ts'
-import { parsePackageName } from '../build/package-name.ts'
+import { parseNameInSet, parsePackageName } from '../build/package-name.ts'
 import { quote } from '../quote.ts'
 
 /** `{tag}` in templates. */
@@ -45,11 +45,12 @@ export function compileFlake(text: string, { known, tagIsRef = false }: Template
   return { used, fill }
 }
 
-/** An attribute path with captures. Without a tag of its own a name's `{tag}` is `default`, as nix has it. */
+/** An attribute path with captures, which do not make it a whole one. Without a tag of its own a name's `{tag}` is `default`, as nix has it. */
 export function compilePackage(text: string, { known }: TemplateOptions): Template<string> {
   checkPlaceholders(text, known)
+  const parse = text.startsWith('.') ? parsePackageName : parseNameInSet
   const fill = ({ captures, tag = DEFAULT_PACKAGE }: NameValues) =>
-    parsePackageName(fillText(text, new Map([...captures, [TAG_CAPTURE, tag]]))).text
+    parse(fillText(text, new Map([...captures, [TAG_CAPTURE, tag]]))).text
   fill({ captures: new Map(known.map(name => [name, SAMPLE])), tag: SAMPLE })
   return { used: placeholdersOf(text), fill }
 }

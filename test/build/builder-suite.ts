@@ -7,6 +7,7 @@ import { type Bed, startBed } from '../node/bed.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import { ERROR_PAGE, startHttpServer } from './http-server.ts'
 import { describeOutputs } from './outputs-cases.ts'
+import { describePackageSets } from './package-set-cases.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from './remote-builder.ts'
 
 export interface SuiteOptions {
@@ -142,9 +143,9 @@ export function describeBuilds({
 
     test.each([
       {
-        packageName: 'nowhere',
+        packageName: 'helo',
         code: 'AttributeMissing',
-        says: /has no package nowhere for x86_64-linux; did you mean/,
+        says: /has no package helo for x86_64-linux; did you mean hello\? There are \d\d: [^,]+, /,
       },
       { packageName: 'images.nowhere', code: 'AttributeMissing', says: /only web$/ },
       { packageName: 'text', code: 'AttributeMissing', says: /is no package but a string$/ },
@@ -197,6 +198,7 @@ export function describeBuilds({
     })
 
     describeOutputs(() => ({ bed, builder }))
+    describePackageSets(() => ({ bed, builder, nix }))
 
     test('for a system that the flake has no packages for says which ones it has', async () => {
       await expect(builder.build(recipeOf(flake.url, 'hello', 'riscv64-linux'))).rejects.toMatchObject({

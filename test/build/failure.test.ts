@@ -107,6 +107,26 @@ test.each([
   expect((await explain([message(text)])).code).toBe(code)
 })
 
+test.each([
+  [
+    'of a package for other systems has the reason, and no more of a long list',
+    `Package ‘app-1’ in /nix/store/x/default.nix:1 is not available on the requested hostPlatform:
+       hostPlatform.config = "x86_64-unknown-linux-gnu"
+       package.meta.platforms = [\n${'         "aarch64-darwin"\n'.repeat(200)}       ]
+     , refusing to evaluate.
+
+     a) To temporarily allow packages that are unsupported for this system, you can use an environment variable`,
+    /failed: Package ‘app-1’ in \S+ is not available on the requested hostPlatform: hostPlatform\.config = .{1,700}\] , refusing to evaluate\.$/s,
+  ],
+  [
+    "of a flake's own has all that it says",
+    'this package is unfree\n\na) To temporarily allow it, ask us',
+    /failed: this package is unfree\n\na\) To temporarily allow it, ask us$/,
+  ],
+])('a refusal %s', async (_whose, text, told) => {
+  expect((await explain([message(text)])).message).toMatch(told)
+})
+
 test('what a server wrote into its error page is neither repeated nor taken for the words of nix', async () => {
   const body = '{"message":"Not Found: No space left on device"}'
   const text = `unable to download 'https://api.github.com/repos/owner/repo': HTTP error 404\n\n       response body:\n\n       ${body}`

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parsePackageName } from '../../shim/build/package-name.ts'
+import { parseNameInSet, parsePackageName } from '../../shim/build/package-name.ts'
 import { hostSystem, parseSystem } from '../../shim/build/system.ts'
 
 test.each([
@@ -10,13 +10,20 @@ test.each([
   ['7zip', ['7zip']],
   ['images."web.v2".x', ['images', 'web.v2', 'x']],
 ])('the package name %s is the attribute path %j', (text, parts) => {
-  expect(parsePackageName(text)).toEqual({ text, parts })
+  expect(parsePackageName(text)).toEqual({ text, parts, isFull: false })
+})
+
+test('a package name that begins with a dot is a whole attribute path, which no package of a set is', () => {
+  const text = '.containers.x86_64-linux."web.v2"'
+  expect(parsePackageName(text)).toEqual({ text, parts: ['containers', 'x86_64-linux', 'web.v2'], isFull: true })
+  expect(() => parseNameInSet(text)).toThrow(expect.objectContaining({ code: 'RecipeInvalid' }))
 })
 
 test.each([
   '',
   '.',
-  '.a',
+  '..a',
+  '.a..b',
   'a.',
   'a..b',
   '-a',

@@ -56,9 +56,16 @@ describe('the API server takes what the shim takes:', () => {
       'REGISTRY.example/app',
       '[::1]:5000/app:1',
     ].map(value => ['imageTag', value] as const),
-    ...['app', 'images.web', 'images."web.v2"', '"a@b:c~d"', "a'b+c", '_1', 'a'.repeat(256)].map(
-      value => ['packageName', value] as const,
-    ),
+    ...[
+      'app',
+      'images.web',
+      'images."web.v2"',
+      '"a@b:c~d"',
+      "a'b+c",
+      '_1',
+      '.containers.x86_64-linux.web',
+      'a'.repeat(256),
+    ].map(value => ['packageName', value] as const),
     ...['x86_64-linux', 'aarch64-linux', 'armv7l-linux', 'aarch64-darwin'].map(value => ['system', value] as const),
   ])('%s %s', async (field, value) => {
     const recipe = recipeOf({ spec: { ...SPEC, [field]: value } })
@@ -127,7 +134,7 @@ describe('the API server refuses what the shim refuses:', () => {
       'nix:0/nix/store/00000000000000000000000000000000-nix-image-web.tar',
       'a'.repeat(513),
     ].map(value => ['imageTag', value] as const),
-    ...['', '.', 'a.', '.a', 'a..b', '-a', 'a b', '$(id)', '"a', 'a"b"', '#a', 'a'.repeat(257)].map(
+    ...['', '.', 'a.', '..a', 'a..b', '-a', 'a b', '$(id)', '"a', 'a"b"', '#a', 'a'.repeat(257)].map(
       value => ['packageName', value] as const,
     ),
     ...['', 'linux', 'x86_64-', 'X86_64-linux', 'x86_64-linux ', '-linux', 'a-b-c'].map(
@@ -145,6 +152,7 @@ describe('the API server refuses what the shim refuses:', () => {
     ['too many', [...MOST, 'one-more'], 'spec.contents'],
     ['an empty name', ['curl', ''], 'spec.contents[1]'],
     ['an option', ['curl', '--impure'], 'spec.contents[1]'],
+    ['a full attribute path', ['.packages.x86_64-linux.curl'], 'spec.contents[0]'],
     ['a path', ['curl', '../../etc'], 'spec.contents[1]'],
     ['a list in one name', ['curl jq'], 'spec.contents[0]'],
     ['a name that is too long', ['a'.repeat(257)], 'spec.contents[0]'],

@@ -71,6 +71,7 @@ describe('the name of an image is the recipe that the first matching rule makes 
       'github:a/b/v1?dir=images/web#x',
     ],
     ['the tag of one image', 'r.example/a:v1', `github:a/b/${REV}`, 'x', 'r.example/a:v1', `github:a/b/${REV}#x`],
+    ['a whole path', 'r.example/{n}', 'github:a/b', '.containers.{n}', 'r.example/web', 'github:a/b#.containers.web'],
     ['a registry id', 'r.example/{n}', 'flake:apps', '{n}', 'r.example/a:v1', 'flake:apps/v1#a'],
     ['a host with a port', 'r.example:5000/{n}', 'path:/srv/{n}', 'x', 'r.example:5000/a', 'path:/srv/a#x'],
     ['an IPv6 host', '[::1]:5000/{n}', 'path:/srv/{n}', 'x', '[::1]:5000/a', 'path:/srv/a#x'],
@@ -239,6 +240,8 @@ describe('a name that matches a rule and makes no good recipe is refused', () =>
     ["the default registry's capital letter", 'App', 'capital letters'],
     ['a tag where the flake pins its revision', 'pinned.example/app:v1', 'only the tag latest'],
     ['a package that is no attribute path', 'nix.local/apps/a..b', 'no image reference'],
+    ['a package that would be a whole path', 'nix.local/apps/.containers', 'no image reference'],
+    ['a tag that would be a whole path', 'tag.example/app:.containers', 'no image reference'],
   ])('%s', (_what, image, words) => {
     const pinned = { images: 'pinned.example/app', flake: `github:team/app/${REV}`, package: 'image' }
     const others = ['[::1]:5000/{n}', 'docker.io/library/{n}'].map(images => ({
@@ -246,7 +249,8 @@ describe('a name that matches a rule and makes no good recipe is refused', () =>
       flake: 'path:/srv/{n}',
       package: 'x',
     }))
-    const read = () => named(image, GIT, APPS, pinned, ...others)
+    const tagged = { images: 'tag.example/app', flake: 'github:team/app', package: '{tag}' }
+    const read = () => named(image, GIT, APPS, pinned, tagged, ...others)
     expect(read).toThrow(expect.objectContaining({ code: 'RecipeInvalid', message: expect.stringContaining(words) }))
   })
 })

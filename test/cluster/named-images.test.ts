@@ -1,0 +1,156 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { NODE_LABEL } from '../../kube/names.ts'
+import type { NixBuild } from '../../kube/nixbuild.ts'
+import { copyExample } from '../node/example.ts'
+import { PATIENT } from '../patience.ts'
+import { listNixBuilds, nixBuildManifest, untilNixBuilds } from '../report/telling-shim.ts'
+import { imageBuilt } from './image-built.ts'
+import type { ClusterNode } from './node.ts'
+import { type PodName, podEvents, podManifest, waitForPhase } from './pods.ts'
+import { useWholeCluster } from './use-cluster.ts'
+import type { WholeCluster } from './whole-cluster.ts'
+
+/** Each container waits for what nobody writes. */
+const WAIT = ['tail', '-f', '/dev/null']
+
+let cluster: WholeCluster
+let node: ClusterNode
+let packages: string
+
+beforeAll(async () => {
+  cluster = await useWholeCluster()
+  packages = await copyPackages()
+  const names = [{ images: 'nix.local/pkgs/{contents}', packages }]
+  const contents = ['shell', 'curl', 'jq', 'htop', 'strace']
+  const policy = [
+    {
+      namespaces: ['*'],
+      images: ['nix.local/pkgs/**', 'registry.example/**'],
+      flakes: [`packages:${packages}`],
+      contents,
+    },
+  ]
+  node = await cluster.addNode({ shim: { config: { names, policy } } })
+})
+afterAll(async () => cluster?.[Symbol.asyncDispose]())
+
+const JQ_IS_MADE = 'jq is made'
+
+/** The example's package set, whose jq tells each time that it is built. */
+async function copyPackages(): Promise<string> {
+  const { dir, url } = await copyExample('packages', cluster.access.dir)
+  const file = join(dir, 'flake.nix')
+  const flake = await readFile(file, 'utf8')
+  await writeFile(
+    file,
+    flake.replace(/^ *jq = package .*$/m, line => `${line}\n echo '${JQ_IS_MADE}'`),
+  )
+  return url
+}
+
+type More = Partial<Parameters<typeof podManifest>[0]>
+
+/** A pod that says nothing of Nix. */
+function plainPod(pod: PodName, image: string, more: More = {}): object {
+  return podManifest({ ...pod, node: node.name, image, command: WAIT, ...more })
+}
+
+async function reasonsOf(pod: PodName): Promise<string[]> {
+  return (await podEvents(cluster, pod)).map(({ reason }) => reason).toSorted()
+}
+
+async function waitForBuilt(pod: PodName): Promise<void> {
+  await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
+}
+
+test('a pod with nothing but an image runs on its first pull, and kubectl debug brings a second one into it', async () => {
+  const pod = { namespace: await cluster.createNamespace(), name: 'plain' }
+  await cluster.apply(plainPod(pod, 'nix.local/pkgs/shell/curl'))
+  await waitForPhase(cluster, pod, 'Running')
+  await expect
+    .poll(() => reasonsOf(pod), PATIENT)
+    .toEqual(['Created', 'NixBuildStarted', 'NixBuildSucceeded', 'Pulled', 'Pulling', 'Scheduled', 'Started'])
+  await waitForBuilt(pod)
+  const [build] = await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', buildNode: node.name })
+  expect(build).toMatchObject({
+    metadata: { labels: { 'app.kubernetes.io/managed-by': 'enbi-shim' } },
+    spec: {
+      contents: ['bashInteractive', 'coreutils', 'curl', 'moreutils', 'nano'],
+      imageTag: 'nix.local/pkgs/shell/curl:latest',
+    },
+  })
+
+  const inNamespace = `--namespace=${pod.namespace}`
+  const image = '--image=nix.local/pkgs/shell/strace'
+  await cluster.kubectl(['debug', pod.name, inNamespace, image, '--container=debugger', '--', 'strace', ...WAIT])
+  const running = '--for=jsonpath={.status.ephemeralContainerStatuses[0].state.running}'
+  await cluster.kubectl(['wait', `pod/${pod.name}`, inNamespace, running, '--timeout=120s'])
+  await waitForBuilt(pod)
+  const builds = await listNixBuilds(cluster, pod.namespace)
+  expect(builds.map(({ spec }) => spec.imageTag)).toContain('nix.local/pkgs/shell/strace:latest')
+})
+
+test('two names of the same packages in another order are one build and one image id, whatever the pull policy', async () => {
+  const namespace = await cluster.createNamespace()
+  const podIn = (name: string) => ({ namespace, name })
+  const image = 'nix.local/pkgs/shell/htop/jq'
+  const [one, other] = [podIn('one'), podIn('other')]
+  await cluster.apply(
+    plainPod(one, image, { imagePullPolicy: 'IfNotPresent' }),
+    plainPod(other, 'nix.local/pkgs/shell/jq/htop', { imagePullPolicy: 'Always' }),
+  )
+  await Promise.all([one, other].map(pod => waitForPhase(cluster, pod, 'Running')))
+  await expect.poll(() => phases(namespace), PATIENT).toEqual(['Succeeded', 'Succeeded'])
+  const builds = await listNixBuilds(cluster, namespace)
+  const made = builds.map(({ status: { storePath, imageDigest } }) => ({ storePath, imageDigest }))
+  const digest = expect.stringMatching('^sha256:')
+  expect(made[0]).toEqual({ storePath: expect.stringMatching('^/nix/store/'), imageDigest: digest })
+  expect(made[1]).toEqual(made[0])
+  expect((await Promise.all(builds.map(jqBuilds))).flat()).toHaveLength(1)
+
+  const [there, missing] = [podIn('there'), podIn('missing')]
+  await cluster.apply(
+    plainPod(there, image, { imagePullPolicy: 'Never' }),
+    plainPod(missing, 'nix.local/pkgs/strace', { imagePullPolicy: 'Never' }),
+  )
+  await waitForPhase(cluster, there, 'Running')
+  await expect.poll(() => reasonsOf(missing), PATIENT).toContain('ErrImageNeverPull')
+  expect(await phases(namespace)).toEqual(['Succeeded', 'Succeeded'])
+})
+
+async function phases(namespace: string): Promise<unknown[]> {
+  return (await listNixBuilds(cluster, namespace)).map(({ status }) => status.status)
+}
+
+/** Lines of a run's log that say that jq has been built. */
+async function jqBuilds({ status: { buildJobName } }: NixBuild): Promise<string[]> {
+  const log = await readFile(join(node.shim.stateDir, 'logs', `${buildJobName}.log`), 'utf8')
+  return log.split('\n').filter(line => line.includes(JQ_IS_MADE))
+}
+
+test('a pod whose packages the policy does not allow is told the name, the set and the packages', async () => {
+  const pod = { namespace: await cluster.createNamespace(), name: 'refused' }
+  const image = 'nix.local/pkgs/shell/vim'
+  await cluster.apply(plainPod(pod, image))
+  await expect.poll(() => reasonsOf(pod), PATIENT).toContain('NixBuildRefused')
+  const events = await podEvents(cluster, pod)
+  const { message } = events.find(({ reason }) => reason === 'NixBuildRefused') ?? {}
+  for (const words of [image, packages, 'vim']) expect(message).toContain(words)
+  expect(await listNixBuilds(cluster, pod.namespace)).toEqual([])
+})
+
+test('a NixBuild made by hand from contents is built, and is the recipe of a pod without annotations', async () => {
+  const pod = { namespace: await cluster.createNamespace(), name: 'by-hand' }
+  const imageTag = 'registry.example/named/tools:1'
+  const spec = { flakeUrl: packages, imageTag, contents: ['shell', 'jq'] }
+  await cluster.apply(nixBuildManifest(pod.namespace, 'tools', spec, { [NODE_LABEL]: node.name }))
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', buildNode: node.name })
+  await cluster.apply(plainPod(pod, imageTag, { imagePullPolicy: 'Always' }))
+  await waitForPhase(cluster, pod, 'Running')
+  await waitForBuilt(pod)
+  expect(await listNixBuilds(cluster, pod.namespace)).toHaveLength(1)
+  const printed = await cluster.kubectl(['get', 'nb', '-o', 'wide', `--namespace=${pod.namespace}`])
+  expect(printed).toContain('["shell","jq"]')
+})
