@@ -6,6 +6,8 @@ import { execa } from 'execa'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hostSystem } from '../../../shim/build/system.ts'
 import { hostPlatform } from '../../../shim/import/config.ts'
+import { createImporter } from '../../../shim/import/importer.ts'
+import { storePathInfo } from '../../import/closure.ts'
 import { digest, dockerEntries, makeImage, ociEntries } from '../../import/image.ts'
 import { type ImportNode, startImportNode } from '../../import/import-node.ts'
 import { image as storeImage } from '../../import/native/images.ts'
@@ -117,6 +119,16 @@ describe('an archive that unpacks to more than its rule allows is refused, and l
     const entries = ociEntries(makeImage(Array.from({ length: 5 }, () => layer)))
     return entries.filter(({ name }, index) => entries.findIndex(other => other.name === name) === index)
   }
+})
+
+it('a package set is refused if the links to its files are too many together with these', async () => {
+  // Either of them alone would have room.
+  const names = Array.from({ length: 2500 }, (_, name) => ({ name: `share/${name}` }))
+  const path = await node.addFolder(`${'0'.repeat(32)}-package-set`, names)
+  const importer = createImporter({ ...node.options, queryClosure: async path => [storePathInfo(path)] })
+  const imported = node.importImage(path, { packageSet: {}, maxImageSize: MAX_BYTES }, importer)
+  await expect(imported).rejects.toMatchObject(TOO_LARGE)
+  await expectNothingLeft()
 })
 
 describe('what is small in a tar and large once it is unpacked is refused:', () => {
