@@ -72,10 +72,12 @@ export function describeRecipe(recipe: Recipe): string {
   return isFlakeRecipe(recipe) ? `${describePackages(recipe)} of ${recipe.flake.url}` : recipe.storePath
 }
 
-/** The same as nix has it: `github:team/app#app`, `github:NixOS/nixpkgs#{curl,jq}`. */
-export function formatRecipe(recipe: FlakeRecipe): string {
-  const packages = isPackageSet(recipe) ? `{${recipe.contents.join(',')}}` : recipe.packageName
-  return `${recipe.flake.url}#${packages}`
+/** The same as nix has it: `github:team/app#app`, `github:NixOS/nixpkgs#{curl,jq}`. At most eight packages are named, unless all are to be. */
+export function formatRecipe(recipe: FlakeRecipe, { whole = false } = {}): string {
+  if (!isPackageSet(recipe)) return `${recipe.flake.url}#${recipe.packageName}`
+  const { contents } = recipe
+  const named = whole ? contents : contents.slice(0, MAX_NAMED)
+  return `${recipe.flake.url}#{${named.join(',')}${named.length < contents.length ? ',…' : ''}}`
 }
 
 /** A message names so many packages of a set. */
@@ -99,6 +101,6 @@ export function describeMaking(recipe: Recipe): string {
 /** What is made, as fields of a log line. */
 export function recipeFields(recipe: Recipe): Record<string, string> {
   if (!isFlakeRecipe(recipe)) return { wanted: recipe.storePath }
-  const packages = isPackageSet(recipe) ? { contents: recipe.contents.join(' ') } : { package: recipe.packageName }
+  const packages = isPackageSet(recipe) ? { contents: describePackages(recipe) } : { package: recipe.packageName }
   return { flake: recipe.flake.url, ...packages }
 }

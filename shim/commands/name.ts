@@ -13,7 +13,7 @@ export async function name(text: string, configFile: string | undefined): Promis
   const rules = configFile === undefined ? [] : (await readConfig(configFile)).names
   const found = createNames({ rules, flakeNames: true, system: hostSystem() }).recipeOf(text)
   if (found === undefined) throw new FinalError('RecipeInvalid', `no name rule is for the image ${quote(text)}`)
-  return formatRecipe(found)
+  return formatRecipe(found, { whole: true })
 }
 
 /** No image reference has these. */

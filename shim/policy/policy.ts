@@ -110,7 +110,7 @@ function compileRule(rule: PolicyRule): CompiledRule {
       flakes.some(
         ({ pattern, matches }) => isSpelledOut(pattern, recipe) && matches(patternSubject(recipe, recipe.flake.source)),
       ),
-    content: matcher(expandContents(rule.contents ?? ['*'])),
+    content: contentMatcher(expandContents(rule.contents ?? ['*'])),
   }
 }
 
@@ -122,6 +122,16 @@ function patternSubject(recipe: FlakeRecipe, flake: string): string {
 function matcher(patterns: readonly string[]): (text: string) => boolean {
   const tests = patterns.map(pattern => (pattern === '*' ? () => true : compileGlob(pattern)))
   return text => tests.some(test => test(text))
+}
+
+/** Dots separate as slashes do elsewhere: every Python package of nixpkgs has all of nixpkgs below its `pkgs`. */
+function contentMatcher(patterns: readonly string[]): (name: string) => boolean {
+  const matches = matcher(patterns.map(asPath))
+  return name => matches(asPath(name))
+}
+
+function asPath(name: string): string {
+  return name.replaceAll('.', '/')
 }
 
 function imageReason(namespace: string, recipe: Recipe): string {

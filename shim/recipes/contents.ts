@@ -13,16 +13,16 @@ const SYSTEMS: ReadonlyMap<string, string> = new Map([
   ['arm64', 'aarch64-linux'],
 ])
 
-/** Most names; a reference has no room for more. */
+/** Most names, and characters of all of them; a reference has no room for more. Every NixBuild and each pull keeps them. */
 const MAX_NAMES = 128
+const MAX_CHARACTERS = 4096
 
 /** What a list of names asks for: packages, and the system that it names, or else `system`. Throws RecipeInvalid. */
 export function parseContents(
   names: readonly string[],
   system: string,
 ): { readonly contents: Contents; readonly system: string } {
-  if (names.length > MAX_NAMES)
-    throw invalid(`the contents have ${names.length} names, at most ${MAX_NAMES} are allowed`)
+  requireFew(names)
   const first = names.findIndex(name => !META_PACKAGES.has(name) && !SYSTEMS.has(name))
   const [meta, plain] = first < 0 ? [names, []] : [names.slice(0, first), names.slice(first)]
   const late = plain.find(name => META_PACKAGES.has(name) || SYSTEMS.has(name))
@@ -31,7 +31,9 @@ export function parseContents(
   if (systems.size > 1) throw invalid(`the contents name more than one system: ${[...systems].join(', ')}`)
   const packages = [...expandContents(meta), ...plain.map(name => parseNameInSet(name).text)]
   if (packages.length === 0) throw invalid('the contents name no package')
-  return { contents: [...new Set(packages)].sort(), system: [...systems][0] ?? system }
+  const contents = [...new Set(packages)].sort()
+  requireFew(contents)
+  return { contents, system: [...systems][0] ?? system }
 }
 
 /** The same where the recipe says for which system it is. Throws RecipeInvalid if the names say another. */
@@ -40,6 +42,14 @@ export function parseContentsFor(names: readonly string[], system: string): Retu
   if (parsed.system !== system)
     throw invalid(`the contents are for ${parsed.system}, and the recipe is for ${system}: leave one of the two out`)
   return parsed
+}
+
+function requireFew(names: readonly string[]): void {
+  if (names.length > MAX_NAMES)
+    throw invalid(`the contents have ${names.length} names, at most ${MAX_NAMES} are allowed`)
+  const characters = names.reduce((sum, name) => sum + name.length, 0)
+  if (characters > MAX_CHARACTERS)
+    throw invalid(`the contents have ${characters} characters, at most ${MAX_CHARACTERS} are allowed`)
 }
 
 /** The names in a text, which blanks or commas separate. */

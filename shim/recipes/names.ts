@@ -36,18 +36,28 @@ export function createNames({ rules, flakeNames, system }: NamesOptions): Names 
   const ruled = rules.map(({ images }) => images.slice(0, images.indexOf('/')))
   const hosts = new Set([...ruled, ...(flakeNames ? FLAKE_NAME_HOSTS : [])])
   const mayBeAnywhere = hosts.size > MAX_HOSTS || hosts.has(DEFAULT_HOST)
-  const prefixes = [...hosts].map(host => Buffer.from(`${host}/`))
+  const prefixes = [...hosts].map(host => `${host.toLowerCase()}/`)
   return {
-    mentioned: message => mayBeAnywhere || prefixes.some(prefix => message.includes(prefix)),
+    mentioned(message) {
+      if (mayBeAnywhere) return true
+      const text = message.toString('latin1').toLowerCase()
+      return prefixes.some(prefix => text.includes(prefix))
+    },
     recipeOf(image) {
       // CRI takes it for an image id.
       if (image === '' || parseDigestPin(image) || IMAGE_ID.test(image)) return undefined
       const name = splitReference(image)
       if (name === undefined) {
         // containerd's grammar is wider in places, and a registry would be asked for what nobody can build.
-        if (hosts.has(domainOf(image))) normaliseReference(image)
+        if (hosts.has(domainOf(image).toLowerCase())) normaliseReference(image)
         return undefined
       }
+      // Capitals are another name here, and the same one for a registry.
+      if (!hosts.has(name.domain) && hosts.has(name.domain.toLowerCase()))
+        throw new FinalError(
+          'RecipeInvalid',
+          `the image ${quote(image)} is invalid: write its host in lower case, as the rule for its name has it`,
+        )
       try {
         const named = flakeNames ? parseFlakeName(name) : undefined
         if (named) return { image: normaliseReference(image), ...named, system }

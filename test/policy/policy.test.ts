@@ -167,6 +167,11 @@ describe('a package set', () => {
     ['of any contents', { contents: ['*'] }, packageSet(undefined, 'a', 'python3Packages.requests')],
     ['of contents in the list', { contents: ['jq', 'curl', 'htop'] }, packageSet()],
     ['of contents that patterns match', { contents: ['c*', '[a-k]?'] }, packageSet()],
+    [
+      'of deeply nested contents',
+      { contents: ['python3Packages.**'] },
+      packageSet(undefined, 'python3Packages.pkgs.requests'),
+    ],
     ['of nested contents', { contents: ['python3Packages.*'] }, packageSet(undefined, 'python3Packages.requests')],
     [
       'of a shell',
@@ -222,6 +227,12 @@ describe('a package set', () => {
       { contents: ['shell'] },
       packageSet(undefined, 'bash', 'nano'),
       'allows "bash" in its contents',
+    ],
+    [
+      'of contents deeper than a star goes',
+      { contents: ['python3Packages.*', 'curl*'] },
+      packageSet(undefined, 'python3Packages.pkgs.nmap', 'curl.stdenv.cc'),
+      'allows "python3Packages.pkgs.nmap", "curl.stdenv.cc" in its contents',
     ],
     [
       'of contents by another spelling',

@@ -45,6 +45,12 @@ describe('a list of names asks for', () => {
     ['a line break', ['jq\n'], 'not valid'],
     ['a name that is too long', ['a'.repeat(257)], 'at most 256'],
     ['too many names', Array.from({ length: 129 }, (_, n) => `p${n}`), '129 names, at most 128'],
+    [
+      'too many with those that a name stands for',
+      ['shell', ...Array.from({ length: 125 }, (_, n) => `p${n}`)],
+      '129 names, at most 128',
+    ],
+    ['too many characters', Array.from({ length: 20 }, (_, n) => `p${n}`.padEnd(250, 'x')), 'characters, at most 4096'],
     ['too many of one name', Array.from({ length: 200 }, () => 'a'), '200 names, at most 128'],
   ])('and is refused for %s', (_what, names, words) => {
     expect(() => parseContents(names, 'x86_64-linux')).toThrow(
