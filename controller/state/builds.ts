@@ -1,6 +1,5 @@
 import { objectKey } from '../../kube/mirror.ts'
-import type { FlakeRecipe } from '../../shim/build/recipe.ts'
-import { type BuildView, isFinished } from '../kinds/build.ts'
+import { type BuildView, isFinished, type RecipeView } from '../kinds/build.ts'
 import { createRecent } from '../recent.ts'
 import { createGroupIndex } from './group-index.ts'
 import { isOlder } from './versions.ts'
@@ -14,7 +13,7 @@ export interface Builds {
   /** Of one recipe in one namespace, by `wantId`; no forged ones. */
   ofRecipe(id: string): BuildView[]
   /** Those that a namespace's NixBuilds give an image, by `imageId`: each once, the first of them, and none of forged ones. */
-  recipesOf(id: string): FlakeRecipe[]
+  recipesOf(id: string): RecipeView[]
   finishedIn(namespace: string): BuildView[]
   unfinished(): BuildView[]
   /** Reads one anew that the watch told of. Returns the recipes, by `wantId`, that it was and is about. */
@@ -66,10 +65,10 @@ export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsP
 
   const imageOf = (key: string) => byImage.groupOf(key) ?? ofShimsByImage.groupOf(key)
 
-  function recipesOf(id: string): FlakeRecipe[] {
+  function recipesOf(id: string): RecipeView[] {
     const keys = [byImage, ofShimsByImage].flatMap(index => [...take(index.keysIn(id), MAX_RECIPES)])
     const recipes = read(keys).flatMap(({ recipe }) => ('key' in recipe ? [recipe] : []))
-    return [...new Map(recipes.map(({ key, parsed }) => [key, parsed])).values()]
+    return [...new Map(recipes.map(recipe => [recipe.key, recipe])).values()]
   }
 
   return {

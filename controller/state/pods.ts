@@ -1,5 +1,5 @@
-import type { FlakeRecipe } from '../../shim/build/recipe.ts'
 import { readableReference } from '../../shim/reference.ts'
+import type { RecipeView } from '../kinds/build.ts'
 import { isRelevant, mayBeNamed, type PodView } from '../kinds/pod.ts'
 import { createRecent } from '../recent.ts'
 import type { PodWants, Want } from '../reconcile/pod-wants.ts'
@@ -30,7 +30,7 @@ export interface PodsPlan {
   readonly mirrored: (key: string) => PodView | undefined
   readonly systemOf: (node: string) => string | undefined
   /** Of the NixBuilds of an image, by `imageId`. */
-  readonly recipesOf: (id: string) => readonly FlakeRecipe[]
+  readonly recipesOf: (id: string) => readonly RecipeView[]
   readonly onPod: (key: string) => void
   /** The pods that want a recipe are others than before, or wait no more. */
   readonly onWant: (id: string) => void

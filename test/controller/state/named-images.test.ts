@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { BuildView } from '../../../controller/kinds/build.ts'
+import { type BuildView, type RecipeView, recipeView } from '../../../controller/kinds/build.ts'
 import { nixBuildName } from '../../../kube/names.ts'
 import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
-import type { FlakeRecipe } from '../../../shim/build/recipe.ts'
 import { someBuild, somePod } from '../views.ts'
 import { APP, KNOWN, startBuilds, startPods } from './start.ts'
 
@@ -23,7 +22,7 @@ describe('the recipes of an image', () => {
     builds.wrote(someBuild())
     set('team/app-1', someBuild())
     expect(images).toEqual([IMAGE])
-    expect(builds.recipesOf(IMAGE)).toMatchObject([{ packageName: 'app' }])
+    expect(builds.recipesOf(IMAGE)).toMatchObject([{ text: 'github:team/app#app' }])
     set('team/app-1', someBuild({ status: { status: 'Succeeded' } }))
     set('team/app-1', undefined)
     expect([images, builds.recipesOf(IMAGE)]).toEqual([[IMAGE, IMAGE], []])
@@ -34,7 +33,16 @@ describe('the recipes of an image', () => {
     set('team/by-hand', someBuild({ metadata: { name: 'by-hand' } }))
     set('team/app-1', ofShim('app'))
     set('team/app-2', ofShim('other'))
-    expect(builds.recipesOf(IMAGE)).toMatchObject([{ packageName: 'app' }, { packageName: 'other' }])
+    expect(builds.recipesOf(IMAGE)).toMatchObject([{ text: 'github:team/app#app' }, { text: 'github:team/app#other' }])
+  })
+
+  it('are kept as a short text, however many packages a set has', () => {
+    const { builds, set } = startBuilds()
+    const contents = Array.from({ length: 100 }, (_, n) => `package-of-a-long-name-${n}`)
+    set('team/set', someBuild({ metadata: { name: 'set' }, spec: { packageName: undefined, contents } }))
+    const [recipe] = builds.recipesOf(IMAGE)
+    expect(recipe?.text).toMatch(/^github:team\/app#\{package-.*…$/)
+    expect(JSON.stringify(builds.get('team/set')).length).toBeLessThan(1_500)
   })
 
   it('leave out those under a name that shims do not give', () => {
@@ -48,7 +56,7 @@ describe('the recipes of an image', () => {
     for (let n = 0; n < 50; n += 1) set(`team/flood-${n}`, ofShim(`flood-${n}`))
     set('team/by-hand', someBuild())
     expect(builds.recipesOf(IMAGE)).toHaveLength(9)
-    expect(builds.recipesOf(IMAGE)).toContainEqual(expect.objectContaining({ packageName: 'app' }))
+    expect(builds.recipesOf(IMAGE)).toContainEqual(expect.objectContaining({ text: 'github:team/app#app' }))
   })
 })
 
@@ -57,12 +65,14 @@ describe('pods without annotations', () => {
   const named = (parts: Parameters<typeof somePod>[0] = {}) =>
     somePod({ ...parts, metadata: { annotations: {}, creationTimestamp: OLD, ...parts.metadata } })
   const started = { containerStatuses: [{ name: 'app', imageID: 'sha256:1' }] }
-  const recipe = recipeOf({
-    spec: { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' },
-  })
+  const recipe = recipeView(
+    recipeOf({
+      spec: { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' },
+    }),
+  )
 
   it('want what a NixBuild of their image gives, from the moment that there is one until it is gone', () => {
-    const recipes = new Map<string, FlakeRecipe[]>()
+    const recipes = new Map<string, RecipeView[]>()
     const { pods, set, due } = startPods(KNOWN, recipes)
     expect(set('team/a', named())).toEqual([])
     recipes.set(IMAGE, [recipe])
