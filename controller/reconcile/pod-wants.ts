@@ -45,6 +45,9 @@ export interface PodWants {
 /** Each of them is an Event, and images are named without any check. */
 const MAX_PROBLEMS = 10
 
+/** Of what NixBuilds say: each is looked at whenever the pod is, and an image may have several. */
+const MAX_NAMED = 64
+
 const NOTHING: PodWants = { wants: [], problems: [] }
 
 /** The recipes that the NixBuilds of the pod's namespace have for an image, by its normalised reference. */
@@ -66,7 +69,12 @@ export function podWants(pod: PodView, system: string | undefined, namedRecipes:
     else for (const want of found) if (!wants.get(want.key)?.started) wants.set(want.key, want)
   }
   if (wants.size + problems.size === 0) return NOTHING
-  return { wants: [...wants.values()], problems: [...problems.values()].slice(0, MAX_PROBLEMS) }
+  return { wants: bounded([...wants.values()]), problems: [...problems.values()].slice(0, MAX_PROBLEMS) }
+}
+
+function bounded(wants: readonly Want[]): readonly Want[] {
+  const tooMany = new Set(wants.filter(({ named }) => named).slice(MAX_NAMED))
+  return tooMany.size === 0 ? wants : wants.filter(want => !tooMany.has(want))
 }
 
 interface Reading {

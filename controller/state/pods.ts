@@ -14,6 +14,7 @@ export interface Pods {
   get(key: string): PodView | undefined
   /** As it was just written. */
   wrote(key: string, pod: PodView): void
+  /** Reads one anew first that is to be. */
   wantsOf(key: string): PodWants
   podsWanting(id: string): ReadonlyMap<string, Want>
   /** Whether one that the watch tells of is to be kept. */
@@ -22,7 +23,7 @@ export interface Pods {
   changed(key: string): void
   /** Looks again at those on a node; reads them anew if its system is another, or known by now. */
   nodeChanged(node: string, change: { readonly system: boolean }): void
-  /** Reads those anew that name an image, by `imageId`. */
+  /** Looks again at those that name an image, by `imageId`, and reads them anew only then: there may be thousands. */
   imageChanged(id: string): void
 }
 
@@ -45,6 +46,7 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now =
   const byNode = createGroupIndex()
   const byImage = createMultiIndex()
   const plain = new Set<string>()
+  const stale = new Set<string>()
   const recent = createRecent<PodView>(onPod)
 
   const get = (key: string) => recent.get(key) ?? mirrored(key)
@@ -69,13 +71,17 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now =
     const namespace = key.slice(0, key.indexOf('/'))
     const system = pod?.node === undefined ? undefined : systemOf(pod.node)
     const namedRecipes = (reference: string) => recipesOf(imageId(namespace, reference))
+    stale.delete(key)
     for (const id of index.update(key, pod, { system, namedRecipes })) onWant(id)
   }
 
   return {
     get,
     wrote: recent.put,
-    wantsOf: index.wantsOf,
+    wantsOf(key) {
+      if (stale.has(key)) read(key, get(key))
+      return index.wantsOf(key)
+    },
     podsWanting: index.podsWanting,
     isKept: (key, pod) => isRelevant(pod) || (mayBeNamed(pod, now()) && (plain.has(key) || plain.size < MAX_PLAIN)),
     changed,
@@ -83,8 +89,8 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now =
       for (const key of [...byNode.keysIn(node)]) system ? changed(key) : onPod(key)
     },
     imageChanged(id) {
-      for (const key of [...byImage.keysIn(id)]) {
-        read(key, get(key))
+      for (const key of byImage.keysIn(id)) {
+        stale.add(key)
         onPod(key)
       }
     },

@@ -154,6 +154,14 @@ describe('of a pod that asks for very much', () => {
     expect(performance.now() - begin).toBeLessThan(2_000)
   })
 
+  it('of what NixBuilds give its images only so many are looked at', () => {
+    const containers = Array.from({ length: 100 }, (_, n) => ({ name: `c${n}`, image: `app:${n}` }))
+    const recipes = (image: string) =>
+      Array.from({ length: 8 }, (_, n) => ({ key: `${image} ${n}`, image, system: SYSTEM, text: 'x' }))
+    const pod = somePod({ metadata: { annotations: {} }, spec: { containers } })
+    expect(podWants(pod, SYSTEM, recipes).wants).toHaveLength(64)
+  })
+
   it('each of as many images as may be is read once', () => {
     const names = Array.from({ length: 64 }, (_, n) => `app-${n}`)
     const annotations = names.flatMap(name =>
