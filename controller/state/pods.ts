@@ -6,6 +6,7 @@ import type { PodWants, Want } from '../reconcile/pod-wants.ts'
 import { imageId } from './builds.ts'
 import { createGroupIndex } from './group-index.ts'
 import { createMultiIndex } from './multi-index.ts'
+import { createSharedRoom } from './shared-room.ts'
 import { isOlder } from './versions.ts'
 import { createWantsIndex } from './wants-index.ts'
 
@@ -40,12 +41,14 @@ export interface PodsPlan {
 
 /** So many pods without annotations are kept: those that start right now. Of the others nobody is told how their build goes. */
 const MAX_PLAIN = 20_000
+/** So many of one namespace: whoever makes pods that never start takes no room of others. */
+const MAX_PLAIN_OF_NAMESPACE = MAX_PLAIN / 4
 
 export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now = Date.now }: PodsPlan): Pods {
   const index = createWantsIndex()
   const byNode = createGroupIndex()
   const byImage = createMultiIndex()
-  const plain = new Set<string>()
+  const plain = createSharedRoom({ most: MAX_PLAIN, mostOfGroup: MAX_PLAIN_OF_NAMESPACE, groupOf: namespaceOf })
   const stale = new Set<string>()
   const recent = createRecent<PodView>(onPod)
 
@@ -68,7 +71,7 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now =
   }
 
   function read(key: string, pod: PodView | undefined): void {
-    const namespace = key.slice(0, key.indexOf('/'))
+    const namespace = namespaceOf(key)
     const system = pod?.node === undefined ? undefined : systemOf(pod.node)
     const namedRecipes = (reference: string) => recipesOf(imageId(namespace, reference))
     stale.delete(key)
@@ -83,7 +86,7 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now =
       return index.wantsOf(key)
     },
     podsWanting: index.podsWanting,
-    isKept: (key, pod) => isRelevant(pod) || (mayBeNamed(pod, now()) && (plain.has(key) || plain.size < MAX_PLAIN)),
+    isKept: (key, pod) => isRelevant(pod) || (mayBeNamed(pod, now()) && plain.mayHave(key)),
     changed,
     nodeChanged(node, { system }) {
       for (const key of [...byNode.keysIn(node)]) system ? changed(key) : onPod(key)
@@ -95,6 +98,10 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now =
       }
     },
   }
+}
+
+function namespaceOf(key: string): string {
+  return key.slice(0, key.indexOf('/'))
 }
 
 function imagesOf({ namespace, living, images }: PodView): string[] {

@@ -175,12 +175,18 @@ describe('pods without annotations', () => {
     expect(startPods(KNOWN).pods.isKept('team/a', pod)).toBe(kept)
   })
 
-  it('are kept up to a number, those that are kept already before others', () => {
+  it('are kept up to a number, and of one namespace up to a part of it; those that are kept already before others', () => {
     const { pods, set } = startPods(KNOWN)
-    for (let n = 0; n < 20_000; n += 1) set(`team/${n}`, named())
-    expect([pods.isKept('team/0', named()), pods.isKept('team/new', named())]).toEqual([true, false])
+    const pod = named()
+    const fill = (namespace: string) => {
+      for (let n = 0; n < 5_000; n += 1) set(`${namespace}/${n}`, pod)
+    }
+    fill('team')
+    expect(['team/0', 'team/new', 'other/new'].map(key => pods.isKept(key, pod))).toEqual([true, false, true])
     expect(pods.isKept('team/annotated', somePod())).toBe(true)
     set('team/0', undefined)
-    expect(pods.isKept('team/new', named())).toBe(true)
+    expect(pods.isKept('team/new', pod)).toBe(true)
+    for (const namespace of ['team', 'a', 'b', 'c']) fill(namespace)
+    expect(['a/0', 'other/new'].map(key => pods.isKept(key, pod))).toEqual([true, false])
   })
 })
