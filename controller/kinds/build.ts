@@ -10,15 +10,27 @@ import {
   type NixBuildPhase,
 } from '../../kube/nixbuild.ts'
 import { recipeOf } from '../../kube/nixbuild-recipe.ts'
-import { type FlakeRecipe, recipeKey } from '../../shim/build/recipe.ts'
+import { type FlakeRecipe, formatRecipe, recipeKey } from '../../shim/build/recipe.ts'
 import { copyStart, shorten } from '../../shim/build/text.ts'
 import { messageOf } from '../../shim/errors.ts'
 import { MAX_OWNERS } from '../reconcile/owners.ts'
 
 /** Of a condition, in characters; a Pod's condition gets less. */
 const MAX_MESSAGE = 2048
+/** Of what is built, in characters: the packages of a set alone may be far longer, and each NixBuild is kept in memory. */
+const MAX_RECIPE_TEXT = 512
 /** Conditions that are written anew as a whole. */
 const OURS: readonly string[] = ['Complete', 'Success']
+
+/** A recipe, as far as the controller cares, which makes nothing of it. */
+export interface RecipeView {
+  /** Its `recipeKey`. */
+  readonly key: string
+  readonly image: string
+  readonly system: string
+  /** For a person: as `formatRecipe`, cut. */
+  readonly text: string
+}
 
 /** A NixBuild, as far as the controller cares. Times in milliseconds. */
 export interface BuildView {
@@ -39,10 +51,8 @@ export interface BuildView {
   readonly owners: readonly OwnerReference[]
   readonly imageTag: string
   readonly system: string
-  /** What it is to build, with its `recipeKey`, or why that cannot be read. */
-  readonly recipe:
-    | { readonly key: string; readonly image: string; readonly parsed: FlakeRecipe }
-    | { readonly problem: string }
+  /** What it is to build, or why that cannot be read. */
+  readonly recipe: RecipeView | { readonly problem: string }
   readonly phase: NixBuildPhase | undefined
   readonly buildNode: string | undefined
   /**
@@ -60,6 +70,7 @@ export function buildView(nixBuild: NixBuild): BuildView {
   const { metadata, spec, status } = nixBuild
   const { namespace = '', name, uid, resourceVersion, generation, labels } = metadata
   const madeBy = makerOf(nixBuild)
+  const recipe = readRecipe(nixBuild)
   return {
     namespace,
     name,
@@ -70,12 +81,13 @@ export function buildView(nixBuild: NixBuild): BuildView {
     deleting: metadata.deletionTimestamp !== undefined,
     madeBy,
     managed: madeBy !== 'hand',
-    forged: madeBy === 'shim' && isMisnamed(nixBuild),
+    // One whose recipe cannot be read may be a newer shim's.
+    forged: madeBy === 'shim' && !('problem' in recipe) && !nixBuildNames(recipe).includes(name),
     givenTo: labels[NODE_LABEL],
     owners: metadata.ownerReferences.slice(0, MAX_OWNERS),
     imageTag: spec.imageTag,
     system: spec.system,
-    recipe: readRecipe(nixBuild),
+    recipe: 'problem' in recipe ? recipe : recipeView(recipe),
     phase: status.status,
     buildNode: status.buildNode,
     writtenAt: writtenAt(nixBuild),
@@ -83,6 +95,12 @@ export function buildView(nixBuild: NixBuild): BuildView {
     attempts: status.attempts,
     conditions: status.conditions.map(withShortMessage),
   }
+}
+
+export function recipeView(recipe: FlakeRecipe): RecipeView {
+  const whole = formatRecipe(recipe)
+  const text = whole.length > MAX_RECIPE_TEXT ? `${copyStart(whole, MAX_RECIPE_TEXT)}…` : whole
+  return { key: recipeKey(recipe), image: recipe.image, system: recipe.system, text }
 }
 
 /** A copy: a mere slice would keep the whole. */
@@ -110,19 +128,9 @@ function latest(times: readonly (string | undefined)[]): number | undefined {
   return known.length === 0 ? undefined : Math.max(...known)
 }
 
-/** One whose recipe cannot be read may be a newer shim's. */
-function isMisnamed(nixBuild: NixBuild): boolean {
+function readRecipe(nixBuild: NixBuild): FlakeRecipe | { readonly problem: string } {
   try {
-    return !nixBuildNames(recipeOf(nixBuild)).includes(nixBuild.metadata.name)
-  } catch {
-    return false
-  }
-}
-
-function readRecipe(nixBuild: NixBuild): BuildView['recipe'] {
-  try {
-    const parsed = recipeOf(nixBuild)
-    return { key: recipeKey(parsed), image: parsed.image, parsed }
+    return recipeOf(nixBuild)
   } catch (error) {
     return { problem: messageOf(error) }
   }

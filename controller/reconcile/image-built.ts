@@ -60,7 +60,10 @@ function stateOf(pod: WaitingPod, { want, build, refused }: WantedBuild, loss: s
     case 'Importing':
       return { reason: 'Importing', message: `${image}: being loaded${where}` }
     case 'Building':
-      return { reason: 'Building', message: `${image}: being built${where} from ${formatRecipe(want.recipe)}` }
+      return {
+        reason: 'Building',
+        message: `${image}: being built${where} from ${want.named ? want.recipe.text : formatRecipe(want.recipe)}`,
+      }
     default: {
       const why = build === undefined && refused !== undefined ? `: ${refused}` : because
       return { reason: 'Pending', message: `${image}: the build has not begun${why}` }

@@ -56,9 +56,10 @@ export function planPod(facts: PodFacts): PodPlan {
 
 /** An image that is there already needs no build. What a name stands for, only nodes know. */
 function missingBuilds({ owner }: PodView, wanted: readonly WantedBuild[]): PodPlan['create'] {
-  return wanted
-    .filter(({ want, build }) => build === undefined && !want.started && !want.named)
-    .map(({ want }) => ({ recipe: want.recipe, owners: owner ? [ownerOf(owner)] : [] }))
+  const owners = owner ? [ownerOf(owner)] : []
+  return wanted.flatMap(({ want, build }) =>
+    want.named || want.started || build !== undefined ? [] : [{ recipe: want.recipe, owners }],
+  )
 }
 
 /** What was made by hand is its maker's, and does not go with a pod's owner. */

@@ -3,18 +3,31 @@ import { FinalError } from '../../shim/errors.ts'
 import { quote } from '../../shim/quote.ts'
 import { recipeFinder } from '../../shim/recipes/find-recipe.ts'
 import { readableReference } from '../../shim/reference.ts'
+import type { RecipeView } from '../kinds/build.ts'
 import type { PodView } from '../kinds/pod.ts'
 
 /** One image that a pod wants built on its node. */
-export interface Want {
-  readonly key: string
+export type Want = AnnotatedWant | NamedWant
+
+/** The pod's annotations say what it is. */
+interface AnnotatedWant extends AnyWant {
   readonly recipe: FlakeRecipe
+  readonly named: false
+}
+
+/** A NixBuild says what it is. */
+interface NamedWant extends AnyWant {
+  readonly recipe: RecipeView
+  readonly named: true
+}
+
+interface AnyWant {
+  /** The `recipeKey`. */
+  readonly key: string
   /** A container of the pod was made from it: it is there, whatever a NixBuild says. */
   readonly started: boolean
   /** The node's kubelet pulls it. */
   readonly pulled: boolean
-  /** The recipe is known from a NixBuild, and not from the pod's annotations. */
-  readonly named: boolean
 }
 
 /** Why one of a pod's images will not be built. */
@@ -32,10 +45,13 @@ export interface PodWants {
 /** Each of them is an Event, and images are named without any check. */
 const MAX_PROBLEMS = 10
 
+/** Of what NixBuilds say: each is looked at whenever the pod is, and an image may have several. */
+const MAX_NAMED = 64
+
 const NOTHING: PodWants = { wants: [], problems: [] }
 
 /** The recipes that the NixBuilds of the pod's namespace have for an image, by its normalised reference. */
-export type NamedRecipes = (reference: string) => readonly FlakeRecipe[]
+export type NamedRecipes = (reference: string) => readonly RecipeView[]
 
 /**
  * What a pod on a node of that system asks for: by its annotations, or else by the name of an image, which a rule of its node may
@@ -53,7 +69,12 @@ export function podWants(pod: PodView, system: string | undefined, namedRecipes:
     else for (const want of found) if (!wants.get(want.key)?.started) wants.set(want.key, want)
   }
   if (wants.size + problems.size === 0) return NOTHING
-  return { wants: [...wants.values()], problems: [...problems.values()].slice(0, MAX_PROBLEMS) }
+  return { wants: bounded([...wants.values()]), problems: [...problems.values()].slice(0, MAX_PROBLEMS) }
+}
+
+function bounded(wants: readonly Want[]): readonly Want[] {
+  const tooMany = new Set(wants.filter(({ named }) => named).slice(MAX_NAMED))
+  return tooMany.size === 0 ? wants : wants.filter(want => !tooMany.has(want))
 }
 
 interface Reading {
@@ -68,7 +89,7 @@ function annotated(image: string, { pod, system, find }: Annotations): readonly 
     const recipe = find(image)
     if (recipe === undefined) return undefined
     if (recipe.system !== system) return unsupported(recipe, pod, system)
-    return [wantOf(image, pod, { recipe, named: false })]
+    return [{ key: recipeKey(recipe), recipe, named: false, ...useOf(image, pod) }]
   } catch (error) {
     if (!(error instanceof FinalError)) throw error
     return { reason: 'NixBuildInvalid', message: error.message }
@@ -81,12 +102,11 @@ function named(image: string, { pod, system, namedRecipes }: Names): readonly Wa
   const reference = readableReference(image)
   if (reference === undefined) return []
   const recipes = namedRecipes(reference).filter(recipe => recipe.system === system)
-  return recipes.map(recipe => wantOf(image, pod, { recipe, named: true }))
+  return recipes.map(recipe => ({ key: recipe.key, recipe, named: true, ...useOf(image, pod) }))
 }
 
-function wantOf(image: string, pod: PodView, { recipe, named }: Pick<Want, 'recipe' | 'named'>): Want {
-  const [started, pulled] = [pod.startedImages.includes(image), !pod.neverPulled.includes(image)]
-  return { key: recipeKey(recipe), recipe, started, pulled, named }
+function useOf(image: string, { startedImages, neverPulled }: PodView): Pick<Want, 'started' | 'pulled'> {
+  return { started: startedImages.includes(image), pulled: !neverPulled.includes(image) }
 }
 
 function unsupported(recipe: FlakeRecipe, { node }: PodView, system: string): Problem {

@@ -1,8 +1,8 @@
 import { objectKey } from '../../kube/mirror.ts'
-import type { FlakeRecipe } from '../../shim/build/recipe.ts'
-import { type BuildView, isFinished } from '../kinds/build.ts'
+import { type BuildView, isFinished, type RecipeView } from '../kinds/build.ts'
 import { createRecent } from '../recent.ts'
 import { createGroupIndex } from './group-index.ts'
+import { createNewestIndex } from './newest-index.ts'
 import { isOlder } from './versions.ts'
 import { wantId } from './wants-index.ts'
 
@@ -13,8 +13,8 @@ export interface Builds {
   wrote(build: BuildView): void
   /** Of one recipe in one namespace, by `wantId`; no forged ones. */
   ofRecipe(id: string): BuildView[]
-  /** Those that a namespace's NixBuilds give an image, by `imageId`: each once, the first of them, and none of forged ones. */
-  recipesOf(id: string): FlakeRecipe[]
+  /** Those that a namespace's NixBuilds give an image, by `imageId`: each once, the newest of them, and none of forged ones. */
+  recipesOf(id: string): RecipeView[]
   finishedIn(namespace: string): BuildView[]
   unfinished(): BuildView[]
   /** Reads one anew that the watch told of. Returns the recipes, by `wantId`, that it was and is about. */
@@ -27,7 +27,7 @@ export interface BuildsPlan {
   readonly allMirrored: () => Iterable<BuildView>
   /** One that was written is not there: it must be read anew. */
   readonly onLost: (key: string) => void
-  /** The recipes of an image, by `imageId`, are others than before. */
+  /** What `recipesOf` an image gives, by `imageId`, is other than before. */
   readonly onImage: (id: string) => void
 }
 
@@ -39,37 +39,43 @@ export function imageId(namespace: string, reference: string): string {
 /** Groups of the index by progress: one for each namespace, and one for all that goes on. */
 const UNFINISHED = ''
 
-/** Of NixBuilds that shims made, and of others: each pod that names the image has all of them looked at, and a node may make any number. */
+/**
+ * Of NixBuilds that shims made, and of others: each pod that names the image has all of them looked at, and a node may make any number.
+ * The newest, as those are kept when NixBuilds are removed.
+ */
 const MAX_RECIPES = 8
 
 export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsPlan): Builds {
   const recent = createRecent<BuildView>(onLost)
   const byRecipe = createGroupIndex()
-  const byImage = createGroupIndex()
-  const ofShimsByImage = createGroupIndex()
+  const byImage = createNewestIndex(MAX_RECIPES)
+  const ofShimsByImage = createNewestIndex(MAX_RECIPES)
   const byEnd = createGroupIndex()
 
   const get = (key: string) => recent.get(key) ?? mirrored(key)
   const read = (keys: Iterable<string>) => [...keys].flatMap(key => get(key) ?? [])
 
   function index(key: string, build: BuildView | undefined): void {
-    const before = { recipe: byRecipe.groupOf(key), image: imageOf(key) }
     const recipe = build && !build.forged && 'key' in build.recipe ? build.recipe : undefined
     const image = recipe && build && imageId(build.namespace, recipe.image)
+    const place = image === undefined || !build ? undefined : { group: image, time: build.createdAt }
+    const before = new Map(
+      [imageOf(key), image].flatMap(id => (id === undefined ? [] : [[id, recipeIds(id)] as const])),
+    )
     byRecipe.put(key, recipe && build && wantId(build.namespace, recipe.key))
-    byImage.put(key, build?.madeBy === 'shim' ? undefined : image)
-    ofShimsByImage.put(key, build?.madeBy === 'shim' ? image : undefined)
+    byImage.put(key, build?.madeBy === 'shim' ? undefined : place)
+    ofShimsByImage.put(key, build?.madeBy === 'shim' ? place : undefined)
     byEnd.put(key, build && (isFinished(build) ? build.namespace : UNFINISHED))
-    if (before.recipe === byRecipe.groupOf(key)) return
-    for (const id of new Set([before.image, image])) if (id !== undefined) onImage(id)
+    for (const [id, ids] of before) if (!areSame(ids, recipeIds(id))) onImage(id)
   }
 
   const imageOf = (key: string) => byImage.groupOf(key) ?? ofShimsByImage.groupOf(key)
+  const keysOf = (image: string) => [...byImage.newestIn(image), ...ofShimsByImage.newestIn(image)]
+  const recipeIds = (image: string) => new Set(keysOf(image).map(byRecipe.groupOf))
 
-  function recipesOf(id: string): FlakeRecipe[] {
-    const keys = [byImage, ofShimsByImage].flatMap(index => [...take(index.keysIn(id), MAX_RECIPES)])
-    const recipes = read(keys).flatMap(({ recipe }) => ('key' in recipe ? [recipe] : []))
-    return [...new Map(recipes.map(({ key, parsed }) => [key, parsed])).values()]
+  function recipesOf(id: string): RecipeView[] {
+    const recipes = read(keysOf(id)).flatMap(({ recipe }) => ('key' in recipe ? [recipe] : []))
+    return [...new Map(recipes.map(recipe => [recipe.key, recipe])).values()]
   }
 
   return {
@@ -94,12 +100,6 @@ export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsP
   }
 }
 
-function* take<T>(values: Iterable<T>, count: number): Generator<T> {
-  if (count <= 0) return
-  let taken = 0
-  for (const value of values) {
-    yield value
-    taken += 1
-    if (taken === count) return
-  }
+function areSame<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
+  return a.size === b.size && [...a].every(each => b.has(each))
 }

@@ -1,11 +1,12 @@
-import type { FlakeRecipe } from '../../shim/build/recipe.ts'
 import { readableReference } from '../../shim/reference.ts'
+import type { RecipeView } from '../kinds/build.ts'
 import { isRelevant, mayBeNamed, type PodView } from '../kinds/pod.ts'
 import { createRecent } from '../recent.ts'
 import type { PodWants, Want } from '../reconcile/pod-wants.ts'
 import { imageId } from './builds.ts'
 import { createGroupIndex } from './group-index.ts'
 import { createMultiIndex } from './multi-index.ts'
+import { createSharedRoom } from './shared-room.ts'
 import { isOlder } from './versions.ts'
 import { createWantsIndex } from './wants-index.ts'
 
@@ -14,6 +15,7 @@ export interface Pods {
   get(key: string): PodView | undefined
   /** As it was just written. */
   wrote(key: string, pod: PodView): void
+  /** Reads one anew first that is to be. */
   wantsOf(key: string): PodWants
   podsWanting(id: string): ReadonlyMap<string, Want>
   /** Whether one that the watch tells of is to be kept. */
@@ -22,7 +24,7 @@ export interface Pods {
   changed(key: string): void
   /** Looks again at those on a node; reads them anew if its system is another, or known by now. */
   nodeChanged(node: string, change: { readonly system: boolean }): void
-  /** Reads those anew that name an image, by `imageId`. */
+  /** Looks again at those that name an image, by `imageId`, and reads them anew only then: there may be thousands. */
   imageChanged(id: string): void
 }
 
@@ -30,7 +32,7 @@ export interface PodsPlan {
   readonly mirrored: (key: string) => PodView | undefined
   readonly systemOf: (node: string) => string | undefined
   /** Of the NixBuilds of an image, by `imageId`. */
-  readonly recipesOf: (id: string) => readonly FlakeRecipe[]
+  readonly recipesOf: (id: string) => readonly RecipeView[]
   readonly onPod: (key: string) => void
   /** The pods that want a recipe are others than before, or wait no more. */
   readonly onWant: (id: string) => void
@@ -39,12 +41,15 @@ export interface PodsPlan {
 
 /** So many pods without annotations are kept: those that start right now. Of the others nobody is told how their build goes. */
 const MAX_PLAIN = 20_000
+/** So many of one namespace: whoever makes pods that never start takes no room of others. */
+const MAX_PLAIN_OF_NAMESPACE = MAX_PLAIN / 4
 
 export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now = Date.now }: PodsPlan): Pods {
   const index = createWantsIndex()
   const byNode = createGroupIndex()
   const byImage = createMultiIndex()
-  const plain = new Set<string>()
+  const plain = createSharedRoom({ most: MAX_PLAIN, mostOfGroup: MAX_PLAIN_OF_NAMESPACE, groupOf: namespaceOf })
+  const stale = new Set<string>()
   const recent = createRecent<PodView>(onPod)
 
   const get = (key: string) => recent.get(key) ?? mirrored(key)
@@ -66,29 +71,37 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now =
   }
 
   function read(key: string, pod: PodView | undefined): void {
-    const namespace = key.slice(0, key.indexOf('/'))
+    const namespace = namespaceOf(key)
     const system = pod?.node === undefined ? undefined : systemOf(pod.node)
     const namedRecipes = (reference: string) => recipesOf(imageId(namespace, reference))
+    stale.delete(key)
     for (const id of index.update(key, pod, { system, namedRecipes })) onWant(id)
   }
 
   return {
     get,
     wrote: recent.put,
-    wantsOf: index.wantsOf,
+    wantsOf(key) {
+      if (stale.has(key)) read(key, get(key))
+      return index.wantsOf(key)
+    },
     podsWanting: index.podsWanting,
-    isKept: (key, pod) => isRelevant(pod) || (mayBeNamed(pod, now()) && (plain.has(key) || plain.size < MAX_PLAIN)),
+    isKept: (key, pod) => isRelevant(pod) || (mayBeNamed(pod, now()) && plain.mayHave(key)),
     changed,
     nodeChanged(node, { system }) {
       for (const key of [...byNode.keysIn(node)]) system ? changed(key) : onPod(key)
     },
     imageChanged(id) {
-      for (const key of [...byImage.keysIn(id)]) {
-        read(key, get(key))
+      for (const key of byImage.keysIn(id)) {
+        stale.add(key)
         onPod(key)
       }
     },
   }
+}
+
+function namespaceOf(key: string): string {
+  return key.slice(0, key.indexOf('/'))
 }
 
 function imagesOf({ namespace, living, images }: PodView): string[] {

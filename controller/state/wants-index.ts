@@ -49,10 +49,7 @@ export function createWantsIndex(): WantsIndex {
   /** Thousands of pods have few recipes. */
   function shareRecipes(namespace: string, { wants, problems }: PodWants): PodWants {
     if (wants.length + problems.length === 0) return NOTHING
-    const shared = wants.map(want => {
-      const [other] = byRecipe.get(wantId(namespace, want.key))?.values() ?? []
-      return other ? { ...want, key: other.key, recipe: other.recipe } : want
-    })
+    const shared = wants.map(want => share(want, byRecipe.get(wantId(namespace, want.key))?.values().next().value))
     return { wants: shared, problems }
   }
 
@@ -73,4 +70,9 @@ export function createWantsIndex(): WantsIndex {
     wantsOf: podKey => byPod.get(podKey) ?? NOTHING,
     podsWanting: id => byRecipe.get(id) ?? NOBODY,
   }
+}
+
+function share(want: Want, other: Want | undefined): Want {
+  if (want.named) return other?.named ? { ...want, key: other.key, recipe: other.recipe } : want
+  return other?.named === false ? { ...want, key: other.key, recipe: other.recipe } : want
 }

@@ -1,10 +1,9 @@
 import { expect, it } from 'vitest'
-import type { BuildView } from '../../../controller/kinds/build.ts'
+import type { BuildView, RecipeView } from '../../../controller/kinds/build.ts'
 import { createNodes } from '../../../controller/state/nodes.ts'
 import { createPodWorker } from '../../../controller/work/pod-worker.ts'
 import { MANAGED_BY_LABEL, nixBuildName, SHIM } from '../../../kube/names.ts'
 import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
-import type { FlakeRecipe } from '../../../shim/build/recipe.ts'
 import { startBuilds, startPods } from '../../controller/state/start.ts'
 import { someBuild, somePod } from '../../controller/views.ts'
 
@@ -15,7 +14,7 @@ const KEY = 'team/web'
 async function changes(build: BuildView, node: string): Promise<string[]> {
   const { builds, set: setBuild } = startBuilds()
   setBuild(`team/${build.name}`, build)
-  const recipes = new Map<string, FlakeRecipe[]>([[IMAGE, builds.recipesOf(IMAGE)]])
+  const recipes = new Map<string, RecipeView[]>([[IMAGE, builds.recipesOf(IMAGE)]])
   const { pods, set: setPod } = startPods(new Map([[node, 'x86_64-linux']]), recipes)
   setPod(KEY, somePod({ metadata: { annotations: {} }, spec: { nodeName: node } }))
   const view = { name: node, system: 'x86_64-linux', ready: true, schedulable: true, labels: {} }

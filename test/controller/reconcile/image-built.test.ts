@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { BuildView } from '../../../controller/kinds/build.ts'
 import { imageBuilt, theOnesToTell, theOneToTell } from '../../../controller/reconcile/image-built.ts'
-import { podWants } from '../../../controller/reconcile/pod-wants.ts'
+import { podWants, type Want } from '../../../controller/reconcile/pod-wants.ts'
 import { someBuild, somePod } from '../views.ts'
 
 const [want] = podWants(somePod(), 'x86_64-linux').wants
@@ -237,8 +237,12 @@ describe('of several NixBuilds of one recipe', () => {
 })
 
 describe('of an image whose name is the recipe', () => {
+  const namedWant = (key: string): Want => {
+    const { image, system } = want.recipe
+    return { key, recipe: { key, image, system, text: 'x' }, started: false, pulled: true, named: true }
+  }
   const of = (packageName: string, status?: object) => ({
-    want: { ...want, key: packageName, named: true },
+    want: namedWant(packageName),
     build: status && someBuild({ spec: { packageName }, status }),
   })
   const told = (...wanted: readonly ReturnType<typeof of>[]) =>

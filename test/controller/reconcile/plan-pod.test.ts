@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { BuildView } from '../../../controller/kinds/build.ts'
+import { type BuildView, type RecipeView, recipeView } from '../../../controller/kinds/build.ts'
 import type { PodView } from '../../../controller/kinds/pod.ts'
 import { type PodFacts, planPod } from '../../../controller/reconcile/plan-pod.ts'
 import { podWants } from '../../../controller/reconcile/pod-wants.ts'
 import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
-import type { FlakeRecipe } from '../../../shim/build/recipe.ts'
 import { MANAGED, someBuild, somePod } from '../views.ts'
 
 const NOW = 1_000_000
@@ -18,7 +17,7 @@ const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
 
 interface Named {
   /** What NixBuilds give the images of a pod without annotations. */
-  readonly named?: readonly FlakeRecipe[]
+  readonly named?: readonly RecipeView[]
 }
 
 function plan(pod: PodView, build?: BuildView, { named = [], ...more }: Partial<PodFacts> & Named = {}) {
@@ -179,7 +178,11 @@ describe('an event', () => {
 
 describe('a pod without annotations whose image has a NixBuild', () => {
   const named = [
-    recipeOf({ spec: { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' } }),
+    recipeView(
+      recipeOf({
+        spec: { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' },
+      }),
+    ),
   ]
   const bare = (status: object = {}) => somePod({ metadata: { annotations: {}, ownerReferences: [OWNER] }, status })
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { type RecipeView, recipeView } from '../../../controller/kinds/build.ts'
 import { podWants } from '../../../controller/reconcile/pod-wants.ts'
 import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
-import type { FlakeRecipe } from '../../../shim/build/recipe.ts'
 import { ANNOTATIONS, somePod } from '../views.ts'
 
 const P = 'enbi.hrzn.ee/nixbuild-'
@@ -75,13 +75,13 @@ describe('a pod wants', () => {
 
 describe('a pod without annotations for an image wants', () => {
   const recipe = (system: string, packageName = 'app') =>
-    recipeOf({ spec: { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName, system } })
-  const wantsNamed = (parts: Parameters<typeof somePod>[0], ...recipes: readonly FlakeRecipe[]) =>
+    recipeView(recipeOf({ spec: { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName, system } }))
+  const wantsNamed = (parts: Parameters<typeof somePod>[0], ...recipes: readonly RecipeView[]) =>
     podWants(somePod(parts), SYSTEM, image => (image === 'docker.io/library/app:1' ? recipes : [])).wants
   const bare = { metadata: { annotations: {} } }
 
   it('what a NixBuild of its namespace gives that image', () => {
-    expect(wantsNamed(bare, recipe(SYSTEM))).toMatchObject([{ recipe: { packageName: 'app' }, named: true }])
+    expect(wantsNamed(bare, recipe(SYSTEM))).toMatchObject([{ recipe: { text: 'github:team/app#app' }, named: true }])
   })
 
   it('beside what its annotations ask for', () => {
@@ -152,6 +152,14 @@ describe('of a pod that asks for very much', () => {
       problems: [{ reason: 'NixBuildInvalid', message: expect.stringContaining('1200 images, and 64') }],
     })
     expect(performance.now() - begin).toBeLessThan(2_000)
+  })
+
+  it('of what NixBuilds give its images only so many are looked at', () => {
+    const containers = Array.from({ length: 100 }, (_, n) => ({ name: `c${n}`, image: `app:${n}` }))
+    const recipes = (image: string) =>
+      Array.from({ length: 8 }, (_, n) => ({ key: `${image} ${n}`, image, system: SYSTEM, text: 'x' }))
+    const pod = somePod({ metadata: { annotations: {} }, spec: { containers } })
+    expect(podWants(pod, SYSTEM, recipes).wants).toHaveLength(64)
   })
 
   it('each of as many images as may be is read once', () => {

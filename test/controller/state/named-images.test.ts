@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest'
-import type { BuildView } from '../../../controller/kinds/build.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { type BuildView, type RecipeView, recipeView } from '../../../controller/kinds/build.ts'
+import { createNewestIndex } from '../../../controller/state/newest-index.ts'
 import { nixBuildName } from '../../../kube/names.ts'
 import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
-import type { FlakeRecipe } from '../../../shim/build/recipe.ts'
 import { someBuild, somePod } from '../views.ts'
 import { APP, KNOWN, startBuilds, startPods } from './start.ts'
 
@@ -12,10 +12,10 @@ describe('the recipes of an image', () => {
   const BY_SHIM = { labels: { 'app.kubernetes.io/managed-by': 'enbi-shim' } }
 
   /** As the shim of a node makes it for an image whose name is the recipe. */
-  function ofShim(packageName: string): BuildView {
+  function ofShim(packageName: string, creationTimestamp = '2026-01-01T00:00:00Z'): BuildView {
     const spec = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName, system: 'x86_64-linux' }
     const name = nixBuildName(recipeOf({ spec }))
-    return someBuild({ metadata: { ...BY_SHIM, name, uid: name }, spec })
+    return someBuild({ metadata: { ...BY_SHIM, name, uid: name, creationTimestamp }, spec })
   }
 
   it('are told when they change, however the NixBuild became known', () => {
@@ -23,7 +23,7 @@ describe('the recipes of an image', () => {
     builds.wrote(someBuild())
     set('team/app-1', someBuild())
     expect(images).toEqual([IMAGE])
-    expect(builds.recipesOf(IMAGE)).toMatchObject([{ packageName: 'app' }])
+    expect(builds.recipesOf(IMAGE)).toMatchObject([{ text: 'github:team/app#app' }])
     set('team/app-1', someBuild({ status: { status: 'Succeeded' } }))
     set('team/app-1', undefined)
     expect([images, builds.recipesOf(IMAGE)]).toEqual([[IMAGE, IMAGE], []])
@@ -34,7 +34,31 @@ describe('the recipes of an image', () => {
     set('team/by-hand', someBuild({ metadata: { name: 'by-hand' } }))
     set('team/app-1', ofShim('app'))
     set('team/app-2', ofShim('other'))
-    expect(builds.recipesOf(IMAGE)).toMatchObject([{ packageName: 'app' }, { packageName: 'other' }])
+    expect(builds.recipesOf(IMAGE)).toMatchObject([{ text: 'github:team/app#app' }, { text: 'github:team/app#other' }])
+  })
+
+  it('are the newest, and only what changes these is told', () => {
+    const { builds, set, images } = startBuilds()
+    const at = (day: number) => `2026-01-${String(day).padStart(2, '0')}T00:00:00Z`
+    for (const day of [11, 10, 12, 13, 14, 15, 16, 17, 18, 19]) set(`team/${day}`, ofShim(`app-${day}`, at(day)))
+    const packages = () => builds.recipesOf(IMAGE).map(({ text }) => text.slice(text.indexOf('-') + 1))
+    expect(packages().toSorted()).toEqual(['12', '13', '14', '15', '16', '17', '18', '19'])
+    images.length = 0
+    set('team/old', ofShim('old', at(1)))
+    set('team/old', undefined)
+    set('team/copy', someBuild({ metadata: { name: 'copy' }, spec: { packageName: 'app-19' } }))
+    expect(images).toEqual([])
+    set('team/19', undefined)
+    expect([packages().toSorted(), images]).toEqual([['11', '12', '13', '14', '15', '16', '17', '18', '19'], [IMAGE]])
+  })
+
+  it('are kept as a short text, however many packages a set has', () => {
+    const { builds, set } = startBuilds()
+    const contents = Array.from({ length: 100 }, (_, n) => `package-of-a-long-name-${n}`)
+    set('team/set', someBuild({ metadata: { name: 'set' }, spec: { packageName: undefined, contents } }))
+    const [recipe] = builds.recipesOf(IMAGE)
+    expect(recipe?.text).toMatch(/^github:team\/app#\{package-.*…$/)
+    expect(JSON.stringify(builds.get('team/set')).length).toBeLessThan(1_500)
   })
 
   it('leave out those under a name that shims do not give', () => {
@@ -48,7 +72,27 @@ describe('the recipes of an image', () => {
     for (let n = 0; n < 50; n += 1) set(`team/flood-${n}`, ofShim(`flood-${n}`))
     set('team/by-hand', someBuild())
     expect(builds.recipesOf(IMAGE)).toHaveLength(9)
-    expect(builds.recipesOf(IMAGE)).toContainEqual(expect.objectContaining({ packageName: 'app' }))
+    expect(builds.recipesOf(IMAGE)).toContainEqual(expect.objectContaining({ text: 'github:team/app#app' }))
+  })
+})
+
+describe('the newest keys of a group', () => {
+  it('are told, also when one of them goes, or has another time', () => {
+    const index = createNewestIndex(2)
+    for (const [key, time] of [
+      ['a', 1],
+      ['b', 4],
+      ['c', 2],
+      ['d', 3],
+    ] as const)
+      index.put(key, { group: 'x', time })
+    expect(index.newestIn('x')).toEqual(['b', 'd'])
+    index.put('b', undefined)
+    expect(index.newestIn('x')).toEqual(['d', 'c'])
+    index.put('d', { group: 'y', time: 3 })
+    expect(['x', 'y'].map(index.newestIn)).toEqual([['c', 'a'], ['d']])
+    index.put('a', { group: 'x', time: 9 })
+    expect([index.newestIn('x'), index.groupOf('b'), index.groupOf('d')]).toEqual([['a', 'c'], undefined, 'y'])
   })
 })
 
@@ -57,24 +101,41 @@ describe('pods without annotations', () => {
   const named = (parts: Parameters<typeof somePod>[0] = {}) =>
     somePod({ ...parts, metadata: { annotations: {}, creationTimestamp: OLD, ...parts.metadata } })
   const started = { containerStatuses: [{ name: 'app', imageID: 'sha256:1' }] }
-  const recipe = recipeOf({
-    spec: { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' },
-  })
+  const recipe = recipeView(
+    recipeOf({
+      spec: { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' },
+    }),
+  )
 
   it('want what a NixBuild of their image gives, from the moment that there is one until it is gone', () => {
-    const recipes = new Map<string, FlakeRecipe[]>()
+    const recipes = new Map<string, RecipeView[]>()
     const { pods, set, due } = startPods(KNOWN, recipes)
     expect(set('team/a', named())).toEqual([])
     recipes.set(IMAGE, [recipe])
     pods.imageChanged(IMAGE)
-    expect(due).toEqual(['want team', 'pod team/a'])
+    expect(pods.wantsOf('team/a').wants).toMatchObject([{ named: true }])
+    expect(due).toEqual(['pod team/a', 'want team'])
     expect([...pods.podsWanting(APP).values()]).toMatchObject([{ named: true, started: false, pulled: true }])
     expect(set('team/a', named({ status: started }))).toEqual(['want team', 'pod team/a'])
     recipes.clear()
     due.length = 0
     pods.imageChanged(IMAGE)
-    expect(due).toEqual(['want team', 'pod team/a'])
+    expect(pods.wantsOf('team/a').wants).toEqual([])
+    expect(due).toEqual(['pod team/a', 'want team'])
     expect(pods.podsWanting(APP).size).toBe(0)
+  })
+
+  it('are read when their turn comes, once, and not while a NixBuild is told of', () => {
+    const recipes = new Map([[IMAGE, [recipe]]])
+    const { pods, set } = startPods(KNOWN, recipes)
+    set('team/a', named())
+    const reads = vi.spyOn(recipes, 'get')
+    pods.imageChanged(IMAGE)
+    pods.imageChanged(IMAGE)
+    expect(reads).not.toHaveBeenCalled()
+    pods.wantsOf('team/a')
+    pods.wantsOf('team/a')
+    expect(reads).toHaveBeenCalledOnce()
   })
 
   it('that want nothing are no work, neither when they change nor when they go', () => {
@@ -114,12 +175,18 @@ describe('pods without annotations', () => {
     expect(startPods(KNOWN).pods.isKept('team/a', pod)).toBe(kept)
   })
 
-  it('are kept up to a number, those that are kept already before others', () => {
+  it('are kept up to a number, and of one namespace up to a part of it; those that are kept already before others', () => {
     const { pods, set } = startPods(KNOWN)
-    for (let n = 0; n < 20_000; n += 1) set(`team/${n}`, named())
-    expect([pods.isKept('team/0', named()), pods.isKept('team/new', named())]).toEqual([true, false])
+    const pod = named()
+    const fill = (namespace: string) => {
+      for (let n = 0; n < 5_000; n += 1) set(`${namespace}/${n}`, pod)
+    }
+    fill('team')
+    expect(['team/0', 'team/new', 'other/new'].map(key => pods.isKept(key, pod))).toEqual([true, false, true])
     expect(pods.isKept('team/annotated', somePod())).toBe(true)
     set('team/0', undefined)
-    expect(pods.isKept('team/new', named())).toBe(true)
+    expect(pods.isKept('team/new', pod)).toBe(true)
+    for (const namespace of ['team', 'a', 'b', 'c']) fill(namespace)
+    expect(['a/0', 'other/new'].map(key => pods.isKept(key, pod))).toEqual([true, false])
   })
 })

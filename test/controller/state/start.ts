@@ -1,9 +1,8 @@
-import type { BuildView } from '../../../controller/kinds/build.ts'
+import type { BuildView, RecipeView } from '../../../controller/kinds/build.ts'
 import type { PodView } from '../../../controller/kinds/pod.ts'
 import { createBuilds } from '../../../controller/state/builds.ts'
 import { createPods } from '../../../controller/state/pods.ts'
 import { wantId } from '../../../controller/state/wants-index.ts'
-import type { FlakeRecipe } from '../../../shim/build/recipe.ts'
 import { someBuild } from '../views.ts'
 
 export const KNOWN = new Map([['node-1', 'x86_64-linux']])
@@ -11,7 +10,7 @@ export const idOf = (build: BuildView) => wantId('team', 'key' in build.recipe ?
 export const APP = idOf(someBuild())
 
 /** The pods of a mirror that a test fills. */
-export function startPods(systems: Map<string, string>, recipes = new Map<string, FlakeRecipe[]>()) {
+export function startPods(systems: Map<string, string>, recipes = new Map<string, RecipeView[]>()) {
   const mirror = new Map<string, PodView>()
   const due: string[] = []
   const pods = createPods({
