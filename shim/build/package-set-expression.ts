@@ -11,9 +11,16 @@ const MAX_MISSING = 20
 const MAX_NEAR = 500
 
 /**
+ * Most outputs of one package. `builtin:buildenv` gives what packages propagate the ranks 1000, 1001 …: those of 128 names and
+ * ALWAYS, 7 outputs each, come before.
+ */
+const MAX_OUTPUTS = 7
+
+/**
  * A function of the flake's outputs, in the Nix language: the derivation of a folder in which the packages are united, by a builder
  * that is a part of nix. A name is found as it is, or with a `_` before its digit, else if it is the only one that differs from it in case
- * alone. What two packages have is taken of the one with the lower `meta.priority`, then of the first one in the alphabet.
+ * alone. What two packages have is taken of the one with the lower `meta.priority`, then of the first one in the alphabet: each output
+ * has a rank of its own.
  */
 export function packageSetExpression({ contents, system }: PackageSetRecipe): string {
   const paths = contents.map(name => nixList(parseNameInSet(name).parts))
@@ -56,24 +63,22 @@ export function packageSetExpression({ contents, system }: PackageSetRecipe): st
   metaOf = value: name: fits: default: let
     tried = builtins.tryEval (let meta = value.meta.\${name} or default; in if fits meta then meta else default);
   in if tried.success then tried.value else default;
-  priorityOf = value: let
-    priority = metaOf value "priority" builtins.isInt 5;
-  in if priority < -1000 then -1000 else if priority > 1000 then 1000 else priority;
+  priorityOf = value: metaOf value "priority" builtins.isInt 5;
   outputsOf = value: let
     isOutput = name: builtins.isString name && isDerivation (value.\${name} or null);
-    wanted = metaOf value "outputsToInstall" (names: builtins.isList names && builtins.all isOutput names) [ ];
+    areOutputs = names: builtins.isList names && builtins.length names <= ${MAX_OUTPUTS} && builtins.all isOutput names;
+    wanted = metaOf value "outputsToInstall" areOutputs [ ];
   in if wanted == [ ] || value.outputSpecified or false then [ value ] else map (name: value.\${name}) wanted;
-  entryOf = index: let
-    value = builtins.elemAt packages index;
-    outputs = outputsOf value;
-  in [ "true" (priorityOf value * 1000 + index) (builtins.length outputs) ] ++ map (output: output.outPath) outputs;
+  byPriority = builtins.sort (one: other: priorityOf one < priorityOf other) packages;
+  outputPaths = map (output: output.outPath) (builtins.concatMap outputsOf byPriority);
+  entryOf = rank: [ "true" rank 1 (builtins.elemAt outputPaths rank) ];
   united = derivation {
     name = "package-set";
     system = "builtin";
     builder = "builtin:buildenv";
     preferLocalBuild = true;
     allowSubstitutes = false;
-    derivations = builtins.concatLists (builtins.genList entryOf (builtins.length packages));
+    derivations = builtins.concatLists (builtins.genList entryOf (builtins.length outputPaths));
     manifest = "/dev/null";
   };
   only = (builtins.head looked).value;
