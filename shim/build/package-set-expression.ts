@@ -19,8 +19,8 @@ const MAX_OUTPUTS = 7
 /**
  * A function of the flake's outputs, in the Nix language: the derivation of a folder in which the packages are united, by a builder
  * that is a part of nix. A name is found as it is, or with a `_` before its digit, else if it is the only one that differs from it in case
- * alone. What two packages have is taken of the one with the lower `meta.priority`, then of the first one in the alphabet: each output
- * has a rank of its own.
+ * alone; a path leads through sets, and from a package to its outputs. What two packages have is taken of the one with the lower
+ * `meta.priority`, then of the first one in the alphabet: each output has a rank of its own.
  */
 export function packageSetExpression({ contents, system }: PackageSetRecipe): string {
   const paths = contents.map(name => nixList(parseNameInSet(name).parts))
@@ -37,6 +37,12 @@ export function packageSetExpression({ contents, system }: PackageSetRecipe): st
     if exact != [ ] then builtins.head exact
     else if builtins.length alike == 1 then builtins.head alike
     else null;
+  # Of a derivation the outputs alone: its stdenv, tests and the like are no packages of the set.
+  reachableIn = value: let
+    outputs = builtins.filter (name: value ? \${name}) (value.outputs or [ "out" ]);
+  in
+    if isDerivation value then builtins.listToAttrs (map (name: { inherit name; value = value.\${name}; }) outputs)
+    else value;
   find = path: let
     descend = index: rest: spelled: let
       name = builtins.head rest;
@@ -47,7 +53,7 @@ export function packageSetExpression({ contents, system }: PackageSetRecipe): st
     in
       if as == null then { inherit missing; }
       else if others == [ ] then { name = builtins.concatStringsSep "." (spelled ++ [ as ]); value = next; }
-      else descend (indexOf next) others (spelled ++ [ as ]);
+      else descend (indexOf (reachableIn next)) others (spelled ++ [ as ]);
   in descend top path [ ];
   top = indexOf set;
   looked = map find contents;

@@ -124,6 +124,20 @@ export function describePackageSets(node: () => Node): void {
       })
     })
 
+    test.each([
+      {
+        has: 'a part of a package that is no output',
+        name: 'app.tests.inner',
+        says: /has no package app\.tests\.inner for /,
+      },
+    ])('with $has is refused', async ({ name, says }) => {
+      const flake = await writeFlake(`legacyPackages.x86_64-linux = { app = ${APP} // { tests.inner = ${APP}; }; };`)
+      await expect(build([name], flake)).rejects.toMatchObject({
+        code: 'AttributeMissing',
+        message: expect.stringMatching(says),
+      })
+    })
+
     test('of one package tells which program is its main one', async () => {
       expect(await build(['nano'])).toMatchObject({ package: { mainProgram: 'nano' } })
       expect(await build(['jq', 'nano'])).not.toHaveProperty('package')
