@@ -43,16 +43,17 @@ export function packageSetExpression({ contents, system }: PackageSetRecipe): st
   in
     if isDerivation value then builtins.listToAttrs (map (name: { inherit name; value = value.\${name}; }) outputs)
     else value;
+  joined = builtins.concatStringsSep ".";
   find = path: let
     descend = index: rest: spelled: let
       name = builtins.head rest;
       others = builtins.tail rest;
       as = spell index name;
       next = index.set.\${as};
-      missing = { name = builtins.concatStringsSep "." path; part = name; near = near ${MAX_NEAR} index name; };
+      missing = { name = joined path; part = name; near = near ${MAX_NEAR} index name; };
     in
       if as == null then { inherit missing; }
-      else if others == [ ] then { name = builtins.concatStringsSep "." (spelled ++ [ as ]); value = next; }
+      else if others == [ ] then { path = spelled ++ [ as ]; value = next; }
       else descend (indexOf (reachableIn next)) others (spelled ++ [ as ]);
   in descend top path [ ];
   top = indexOf set;
@@ -62,8 +63,9 @@ export function packageSetExpression({ contents, system }: PackageSetRecipe): st
 
   always = builtins.concatMap (name: let
     isThere = builtins.tryEval (isDerivation (set.\${name} or null) && builtins.isString set.\${name}.outPath);
-  in if isThere.value then [ { inherit name; value = set.\${name}; } ] else [ ]) ${nixList(ALWAYS)};
-  packages = builtins.attrValues (builtins.listToAttrs (looked ++ always));
+  in if isThere.value then [ { path = [ name ]; value = set.\${name}; } ] else [ ]) ${nixList(ALWAYS)};
+  byPath = builtins.listToAttrs (map ({ path, value }: { name = builtins.toJSON path; inherit value; }) (looked ++ always));
+  packages = builtins.attrValues byPath;
 
   # What nobody else needs to be right: it may throw, or be anything.
   metaOf = value: name: fits: default: let
@@ -95,7 +97,7 @@ in
     systems = reported (namesOf (outputs.legacyPackages or { }) ++ namesOf (outputs.packages or { }));
   }
   else if missing != [ ] then { kind = "missing"; count = builtins.length missing; missing = cutList ${MAX_MISSING} missing; }
-  else if wrong != [ ] then { kind = "value"; inherit (builtins.head wrong) name; type = builtins.typeOf (builtins.head wrong).value; }
+  else if wrong != [ ] then { kind = "value"; name = joined (builtins.head wrong).path; type = builtins.typeOf (builtins.head wrong).value; }
   else {
     kind = "derivation";
     drvPath = builtins.unsafeDiscardStringContext united.drvPath;

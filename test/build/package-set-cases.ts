@@ -124,6 +124,14 @@ export function describePackageSets(node: () => Node): void {
       })
     })
 
+    test('has both of two packages whose paths are the same but for quotes', async () => {
+      const flake = await writeFlake(`legacyPackages.x86_64-linux = let
+        ${MAKE}
+      in { "a.b" = make "quoted" { } "echo > $out/quoted"; a.b = make "nested" { } "echo > $out/nested"; };`)
+      const { storePath } = await build(['"a.b"', 'a.b'], flake)
+      expect([...(await list(storePath)).keys()]).toEqual(expect.arrayContaining(['nested', 'quoted']))
+    })
+
     test.each([
       {
         has: 'a part of a package that is no output',
