@@ -59,10 +59,10 @@ export function packageSetExpression({ contents, system }: PackageSetRecipe): st
   top = indexOf set;
   looked = map find contents;
   missing = builtins.concatMap (each: if each ? missing then [ each.missing ] else [ ]) looked;
-  wrong = builtins.filter (each: !isDerivation each.value) looked;
+  wrong = builtins.filter (each: !isPackage each.value) looked;
 
   always = builtins.concatMap (name: let
-    isThere = builtins.tryEval (isDerivation (set.\${name} or null) && builtins.isString set.\${name}.outPath);
+    isThere = builtins.tryEval (isPackage (set.\${name} or null));
   in if isThere.value then [ { path = [ name ]; value = set.\${name}; } ] else [ ]) ${nixList(ALWAYS)};
   byPath = builtins.listToAttrs (map ({ path, value }: { name = builtins.toJSON path; inherit value; }) (looked ++ always));
   packages = builtins.attrValues byPath;
@@ -77,6 +77,9 @@ export function packageSetExpression({ contents, system }: PackageSetRecipe): st
     areOutputs = names: builtins.isList names && builtins.length names <= ${MAX_OUTPUTS} && builtins.all isOutput names;
     wanted = metaOf value "outputsToInstall" areOutputs [ ];
   in if wanted == [ ] || value.outputSpecified or false then [ value ] else map (name: value.\${name}) wanted;
+  # Blanks separate what the builder is told. Of a content-addressed derivation the path is not known yet: it has a placeholder.
+  isPlace = path: builtins.isString path && builtins.match "/nix/store/[^[:space:]]+|/[0-9a-z]{52}" path != null;
+  isPackage = value: isDerivation value && builtins.all (output: isPlace output.outPath) (outputsOf value);
   byPriority = builtins.sort (one: other: priorityOf one < priorityOf other) packages;
   outputPaths = map (output: output.outPath) (builtins.concatMap outputsOf byPriority);
   entryOf = rank: [ "true" rank 1 (builtins.elemAt outputPaths rank) ];

@@ -138,8 +138,16 @@ export function describePackageSets(node: () => Node): void {
         name: 'app.tests.inner',
         says: /has no package app\.tests\.inner for /,
       },
+      {
+        has: 'a store path with a blank',
+        name: 'blank',
+        says: /^blank of path:\S+ for x86_64-linux is no package but a set$/,
+      },
     ])('with $has is refused', async ({ name, says }) => {
-      const flake = await writeFlake(`legacyPackages.x86_64-linux = { app = ${APP} // { tests.inner = ${APP}; }; };`)
+      const blank = '/nix/store/00000000000000000000000000000000-blank true 0 1 /etc'
+      const flake = await writeFlake(
+        `legacyPackages.x86_64-linux = { app = ${APP} // { tests.inner = ${APP}; }; blank = ${APP} // { outPath = "${blank}"; }; };`,
+      )
       await expect(build([name], flake)).rejects.toMatchObject({
         code: 'AttributeMissing',
         message: expect.stringMatching(says),
