@@ -1,4 +1,4 @@
-import { MAX_NAME_LENGTH, MAX_NAMES, nixList, nixString, SHARED_FUNCTIONS } from './nix-language.ts'
+import { MAX_NAMES, nixList, nixString, SHARED_FUNCTIONS } from './nix-language.ts'
 import { hintsExpression } from './package-hints.ts'
 import { parsePackageName } from './package-name.ts'
 import type { PackageRecipe } from './recipe.ts'
@@ -21,7 +21,7 @@ export function lookupExpression({ packageName, system }: PackageRecipe): string
     drvPath = builtins.unsafeDiscardStringContext package.drvPath;
     output = package.outputName;
     nixVersion = builtins.nixVersion;
-    system = if builtins.isString (package.system or null) then builtins.substring 0 ${MAX_NAME_LENGTH} package.system else null;
+    system = if builtins.isString (package.system or null) && isShown package.system then package.system else null;
   };
   found = value:
     if !isDerivation value then { kind = "value"; type = builtins.typeOf value; }
