@@ -25,13 +25,15 @@ export const derivationSchema = v.object({
   drvPath: v.pipe(v.string(), v.regex(/^\/nix\/store\/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+\.drv$/)),
   output: v.pipe(v.string(), v.regex(/^[A-Za-z0-9+._?=-]+$/)),
   nixVersion: v.string(),
+  /** What it is built on, where that matters. */
+  system: v.optional(v.nullable(nameSchema)),
   package: v.optional(packageSchema),
 })
 
 /** Throws EvaluationFailed when the hints are of no use. */
 export function toDerivation(
   recipe: FlakeRecipe,
-  { package: said, ...derivation }: v.InferOutput<typeof derivationSchema>,
+  { package: said, system: _, ...derivation }: v.InferOutput<typeof derivationSchema>,
 ): Derivation {
   const hints = readHints(recipe, said)
   return hints ? { ...derivation, package: hints } : derivation

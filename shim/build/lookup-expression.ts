@@ -21,6 +21,7 @@ export function lookupExpression({ packageName, system }: PackageRecipe): string
     drvPath = builtins.unsafeDiscardStringContext package.drvPath;
     output = package.outputName;
     nixVersion = builtins.nixVersion;
+    system = if builtins.isString (package.system or null) && isShown package.system then package.system else null;
   };
   found = value:
     if !isDerivation value then { kind = "value"; type = builtins.typeOf value; }

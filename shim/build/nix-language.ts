@@ -1,4 +1,4 @@
-/** Most names of one set that nix reports, and the longest of each in bytes: the expressions cut them. */
+/** Most names of one set that nix reports, and the longest of them in bytes: the expressions leave out others, and those that are not ASCII. */
 export const MAX_NAMES = 2000
 export const MAX_NAME_LENGTH = 100
 
@@ -12,7 +12,8 @@ export const SHARED_FUNCTIONS = `
   isDerivation = value: builtins.isAttrs value && (value.type or null) == "derivation";
   namesOf = set: if builtins.isAttrs set && !isDerivation set then builtins.attrNames set else [ ];
   cutList = most: list: builtins.genList (builtins.elemAt list) (if builtins.length list > most then most else builtins.length list);
-  reported = names: map (builtins.substring 0 ${MAX_NAME_LENGTH}) (cutList ${MAX_NAMES} names);
+  isShown = name: builtins.stringLength name <= ${MAX_NAME_LENGTH} && builtins.match "[ -~]*" name != null;
+  reported = names: builtins.filter isShown (cutList ${MAX_NAMES} names);
   lower = builtins.replaceStrings ${nixList(UPPER)} ${nixList(UPPER.map(letter => letter.toLowerCase()))};
   startOf = text: lower (builtins.substring 0 2 text);
   endOf = text: let

@@ -11,9 +11,16 @@ const MAX_MISSING = 20
 const MAX_NEAR = 500
 
 /**
+ * Most outputs of one package. `builtin:buildenv` gives what packages propagate the ranks 1000, 1001 …: those of 128 names and
+ * ALWAYS, 7 outputs each, come before.
+ */
+const MAX_OUTPUTS = 7
+
+/**
  * A function of the flake's outputs, in the Nix language: the derivation of a folder in which the packages are united, by a builder
  * that is a part of nix. A name is found as it is, or with a `_` before its digit, else if it is the only one that differs from it in case
- * alone. What two packages have is taken of the one with the lower `meta.priority`, then of the first one in the alphabet.
+ * alone; a path leads through sets, and from a package to its outputs. What two packages have is taken of the one with the lower
+ * `meta.priority`, then of the first one in the alphabet: each output has a rank of its own.
  */
 export function packageSetExpression({ contents, system }: PackageSetRecipe): string {
   const paths = contents.map(name => nixList(parseNameInSet(name).parts))
@@ -30,50 +37,59 @@ export function packageSetExpression({ contents, system }: PackageSetRecipe): st
     if exact != [ ] then builtins.head exact
     else if builtins.length alike == 1 then builtins.head alike
     else null;
+  # Of a derivation the outputs alone: its stdenv, tests and the like are no packages of the set.
+  reachableIn = value: let
+    outputs = builtins.filter (name: value ? \${name}) (value.outputs or [ "out" ]);
+  in
+    if isDerivation value then builtins.listToAttrs (map (name: { inherit name; value = value.\${name}; }) outputs)
+    else value;
+  joined = builtins.concatStringsSep ".";
   find = path: let
     descend = index: rest: spelled: let
       name = builtins.head rest;
       others = builtins.tail rest;
       as = spell index name;
       next = index.set.\${as};
-      missing = { name = builtins.concatStringsSep "." path; part = name; near = near ${MAX_NEAR} index name; };
+      missing = { name = joined path; part = name; near = near ${MAX_NEAR} index name; };
     in
       if as == null then { inherit missing; }
-      else if others == [ ] then { name = builtins.concatStringsSep "." (spelled ++ [ as ]); value = next; }
-      else descend (indexOf next) others (spelled ++ [ as ]);
+      else if others == [ ] then { path = spelled ++ [ as ]; value = next; }
+      else descend (indexOf (reachableIn next)) others (spelled ++ [ as ]);
   in descend top path [ ];
   top = indexOf set;
   looked = map find contents;
   missing = builtins.concatMap (each: if each ? missing then [ each.missing ] else [ ]) looked;
-  wrong = builtins.filter (each: !isDerivation each.value) looked;
+  wrong = builtins.filter (each: !isPackage each.value) looked;
 
   always = builtins.concatMap (name: let
-    isThere = builtins.tryEval (isDerivation (set.\${name} or null) && builtins.isString set.\${name}.outPath);
-  in if isThere.value then [ { inherit name; value = set.\${name}; } ] else [ ]) ${nixList(ALWAYS)};
-  packages = builtins.attrValues (builtins.listToAttrs (looked ++ always));
+    isThere = builtins.tryEval (isPackage (set.\${name} or null));
+  in if isThere.value then [ { path = [ name ]; value = set.\${name}; } ] else [ ]) ${nixList(ALWAYS)};
+  byPath = builtins.listToAttrs (map ({ path, value }: { name = builtins.toJSON path; inherit value; }) (looked ++ always));
+  packages = builtins.attrValues byPath;
 
   # What nobody else needs to be right: it may throw, or be anything.
   metaOf = value: name: fits: default: let
     tried = builtins.tryEval (let meta = value.meta.\${name} or default; in if fits meta then meta else default);
   in if tried.success then tried.value else default;
-  priorityOf = value: let
-    priority = metaOf value "priority" builtins.isInt 5;
-  in if priority < -1000 then -1000 else if priority > 1000 then 1000 else priority;
+  priorityOf = value: metaOf value "priority" builtins.isInt 5;
   outputsOf = value: let
     isOutput = name: builtins.isString name && isDerivation (value.\${name} or null);
-    wanted = metaOf value "outputsToInstall" (names: builtins.isList names && builtins.all isOutput names) [ ];
+    areOutputs = names: builtins.isList names && builtins.length names <= ${MAX_OUTPUTS} && builtins.all isOutput names;
+    wanted = metaOf value "outputsToInstall" areOutputs [ ];
   in if wanted == [ ] || value.outputSpecified or false then [ value ] else map (name: value.\${name}) wanted;
-  entryOf = index: let
-    value = builtins.elemAt packages index;
-    outputs = outputsOf value;
-  in [ "true" (priorityOf value * 1000 + index) (builtins.length outputs) ] ++ map (output: output.outPath) outputs;
+  # Blanks separate what the builder is told. Of a content-addressed derivation the path is not known yet: it has a placeholder.
+  isPlace = path: builtins.isString path && builtins.match "/nix/store/[^[:space:]]+|/[0-9a-z]{52}" path != null;
+  isPackage = value: isDerivation value && builtins.all (output: isPlace output.outPath) (outputsOf value);
+  byPriority = builtins.sort (one: other: priorityOf one < priorityOf other) packages;
+  outputPaths = map (output: output.outPath) (builtins.concatMap outputsOf byPriority);
+  entryOf = rank: [ "true" rank 1 (builtins.elemAt outputPaths rank) ];
   united = derivation {
     name = "package-set";
     system = "builtin";
     builder = "builtin:buildenv";
     preferLocalBuild = true;
     allowSubstitutes = false;
-    derivations = builtins.concatLists (builtins.genList entryOf (builtins.length packages));
+    derivations = builtins.concatLists (builtins.genList entryOf (builtins.length outputPaths));
     manifest = "/dev/null";
   };
   only = (builtins.head looked).value;
@@ -84,7 +100,7 @@ in
     systems = reported (namesOf (outputs.legacyPackages or { }) ++ namesOf (outputs.packages or { }));
   }
   else if missing != [ ] then { kind = "missing"; count = builtins.length missing; missing = cutList ${MAX_MISSING} missing; }
-  else if wrong != [ ] then { kind = "value"; inherit (builtins.head wrong) name; type = builtins.typeOf (builtins.head wrong).value; }
+  else if wrong != [ ] then { kind = "value"; name = joined (builtins.head wrong).path; type = builtins.typeOf (builtins.head wrong).value; }
   else {
     kind = "derivation";
     drvPath = builtins.unsafeDiscardStringContext united.drvPath;

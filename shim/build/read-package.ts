@@ -29,6 +29,7 @@ export function readPackage(recipe: PackageRecipe, stdout: string): Derivation {
   const { flake, packageName, system } = recipe
   switch (answer.kind) {
     case 'derivation':
+      if (isFull(recipe)) checkSystem(recipe, answer.system ?? undefined)
       return toDerivation(recipe, answer)
     case 'none':
       throw new FinalError(
@@ -49,6 +50,21 @@ export function readPackage(recipe: PackageRecipe, stdout: string): Derivation {
       )
   }
 }
+
+/** A whole path may lead to a package for any system. The image is for the recipe's. */
+function checkSystem({ flake, packageName, system }: PackageRecipe, itsSystem: string | undefined): void {
+  if (itsSystem === undefined || [system, BUILTIN, ALSO_RUN[system]].includes(itsSystem)) return
+  throw new FinalError(
+    'SystemUnsupported',
+    `${packageName} of ${flake.url} is a package for ${showName(itsSystem)}, and is wanted for ${system}`,
+  )
+}
+
+/** The system of builders that are a part of nix. */
+const BUILTIN = 'builtin'
+
+/** A system whose programs another one runs, and nix builds there. */
+const ALSO_RUN: Readonly<Partial<Record<string, string>>> = { 'x86_64-linux': 'i686-linux' }
 
 function explainMissing(recipe: PackageRecipe, answer: v.InferOutput<typeof missingSchema>): string {
   const { flake, packageName, system } = recipe

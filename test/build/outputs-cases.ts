@@ -49,6 +49,11 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         outputs: `packages = throw "no packages"; containers.x86_64-linux = { app = ${APP}; other = throw "other"; };`,
       },
       {
+        where: 'an output for the builders that are a part of nix',
+        packageName: '.app',
+        outputs: `app = derivation { name = "app"; system = "builtin"; builder = "builtin:buildenv"; derivations = [ ]; manifest = "/dev/null"; };`,
+      },
+      {
         where: 'a NixOS configuration',
         packageName: '.nixosConfigurations."web.example".config.image',
         outputs: `nixosConfigurations."web.example".config.image = ${APP}; legacyPackages.x86_64-linux.nixosConfigurations = { };`,
@@ -68,7 +73,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         whose: 'image is an output of another name',
         outputs: `lib = { }; dockerImages.x86_64-linux.app = ${APP}; "a\\nb" = 1;`,
         code: 'AttributeMissing',
-        says: /^path:\S+ has no package app for x86_64-linux, and neither packages nor legacyPackages; a path that begins with a dot is looked up in its other outputs: a b, dockerImages, lib$/,
+        says: /^path:\S+ has no package app for x86_64-linux, and neither packages nor legacyPackages; a path that begins with a dot is looked up in its other outputs: dockerImages, lib$/,
       },
       {
         whose: 'packages are others',
@@ -113,6 +118,19 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         outputs: `packages.aarch64-linux.app = ${APP}; apps = { };`,
         code: 'SystemUnsupported',
         says: /has no packages for x86_64-linux, only for aarch64-linux; a path that begins with a dot is looked up in its other outputs: apps$/,
+      },
+      {
+        whose: 'whole path leads to a package for another system',
+        packageName: '.packages.aarch64-linux.app',
+        outputs: `packages.aarch64-linux.app = ${APP.replace('x86_64', 'aarch64')};`,
+        code: 'SystemUnsupported',
+        says: /^\.packages\.aarch64-linux\.app of path:\S+ is a package for aarch64-linux, and is wanted for x86_64-linux$/,
+      },
+      {
+        whose: 'package has another name than some that cannot be shown',
+        outputs: `packages.x86_64-linux = { other = ${APP}; "${'a'.repeat(99)}é" = 1; "a\\nb" = 1; "${'b'.repeat(101)}" = 1; };`,
+        code: 'AttributeMissing',
+        says: /has no package app for x86_64-linux; there are 4$/,
       },
       {
         whose: 'package and legacy packages throw',

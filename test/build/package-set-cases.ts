@@ -95,6 +95,65 @@ export function describePackageSets(node: () => Node): void {
       expect((await list((await build(['nvi', 'vim'])).storePath)).get('bin/vi')).toBe('vim-9.1')
     })
 
+    test('prefers the packages that are named to those that come along, and of each the output that is named first', async () => {
+      const flake = await writeFlake(`legacyPackages.x86_64-linux = let
+        ${MAKE}
+      in rec {
+        dependency = make "dependency" { } "for each in dependency first shared; do echo > $out/$each; done";
+        tool = make "tool" { inherit dependency; } ''
+          echo > $out/tool
+          /bin/mkdir $out/nix-support
+          echo $dependency > $out/nix-support/propagated-user-env-packages
+        '';
+        first = make "first" { } "echo > $out/first" // { meta.priority = 1; };
+        shared = make "shared" { } "echo > $out/shared";
+        two = make "two" { outputs = [ "out" "man" ]; } ''
+          /bin/mkdir $man
+          echo > $out/two
+          echo > $man/two
+        '' // { meta.outputsToInstall = [ "man" "out" ]; };
+      };`)
+      expect(
+        Object.fromEntries(await list((await build(['first', 'shared', 'tool', 'two'], flake)).storePath)),
+      ).toEqual({
+        dependency: 'dependency',
+        first: 'first',
+        shared: 'shared',
+        tool: 'tool',
+        two: 'two-man',
+      })
+    })
+
+    test('has both of two packages whose paths are the same but for quotes', async () => {
+      const flake = await writeFlake(`legacyPackages.x86_64-linux = let
+        ${MAKE}
+      in { "a.b" = make "quoted" { } "echo > $out/quoted"; a.b = make "nested" { } "echo > $out/nested"; };`)
+      const { storePath } = await build(['"a.b"', 'a.b'], flake)
+      expect([...(await list(storePath)).keys()]).toEqual(expect.arrayContaining(['nested', 'quoted']))
+    })
+
+    test.each([
+      {
+        has: 'a part of a package that is no output',
+        name: 'app.tests.inner',
+        says: /has no package app\.tests\.inner for /,
+      },
+      {
+        has: 'a store path with a blank',
+        name: 'blank',
+        says: /^blank of path:\S+ for x86_64-linux is no package but a set$/,
+      },
+    ])('with $has is refused', async ({ name, says }) => {
+      const blank = '/nix/store/00000000000000000000000000000000-blank true 0 1 /etc'
+      const flake = await writeFlake(
+        `legacyPackages.x86_64-linux = { app = ${APP} // { tests.inner = ${APP}; }; blank = ${APP} // { outPath = "${blank}"; }; };`,
+      )
+      await expect(build([name], flake)).rejects.toMatchObject({
+        code: 'AttributeMissing',
+        message: expect.stringMatching(says),
+      })
+    })
+
     test('of one package tells which program is its main one', async () => {
       expect(await build(['nano'])).toMatchObject({ package: { mainProgram: 'nano' } })
       expect(await build(['jq', 'nano'])).not.toHaveProperty('package')
@@ -209,5 +268,12 @@ export function describePackageSets(node: () => Node): void {
 }
 
 const APP = `derivation { name = "app"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "/bin/mkdir $out; echo > $out/app" ]; }`
+
+const MAKE = `make = name: attributes: script: derivation (attributes // {
+  inherit name;
+  system = "x86_64-linux";
+  builder = "/bin/sh";
+  args = [ "-euc" "/bin/mkdir $out; \${script}" ];
+});`
 
 let flakes = 0
