@@ -7,7 +7,8 @@ import { SET_SPEC, SPEC } from './nixbuilds.ts'
 
 const REV = '0123456789abcdef0123456789abcdef01234567'
 const HASH = encodeURIComponent('sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=')
-const MOST = Array.from({ length: 128 }, (_, index) => `p${index}`.padEnd(256, 'x'))
+const MOST = Array.from({ length: 128 }, (_, index) => `p${index}`.padEnd(32, 'x'))
+const LONGEST = Array.from({ length: 16 }, (_, index) => `p${index}`.padEnd(256, 'x'))
 let api: Awaited<ReturnType<typeof useCrd>>
 
 beforeAll(async () => {
@@ -80,7 +81,8 @@ describe('the API server takes what the shim takes:', () => {
     ['a name twice', ['jq', 'curl', 'jq']],
     ['a shell', ['shell', 'curl']],
     ['its own system', ['amd64', 'curl']],
-    ['as many as there may be, as long as they may be', MOST],
+    ['as many as there may be', MOST],
+    ['names as long as they may be', LONGEST],
   ])('contents: %s', async (_, contents) => {
     const spec = { ...SET_SPEC, contents }
     await api.create(spec)
@@ -150,6 +152,7 @@ describe('the API server refuses what the shim refuses:', () => {
   test.each([
     ['no name', [], 'spec.contents'],
     ['too many', [...MOST, 'one-more'], 'spec.contents'],
+    ['too many characters', [...LONGEST, 'p'], 'more than 4096 characters'],
     ['an empty name', ['curl', ''], 'spec.contents[1]'],
     ['an option', ['curl', '--impure'], 'spec.contents[1]'],
     ['a full attribute path', ['.packages.x86_64-linux.curl'], 'spec.contents[0]'],
