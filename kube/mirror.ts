@@ -46,6 +46,11 @@ export function objectKey({ namespace, name }: ObjectName): string {
   return namespace === undefined ? name : `${namespace}/${name}`
 }
 
+/** Of an object that has one, by its key, or by what else begins with it. */
+export function namespaceOf(key: string): string {
+  return key.slice(0, key.indexOf('/'))
+}
+
 export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
   const { kube, kind, selection = {}, signal, relistEveryMs = RELIST_EVERY_MS } = plan
   const logger = plan.logger.child({ kind: kind.plural })

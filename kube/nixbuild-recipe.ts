@@ -1,6 +1,6 @@
 import { parseFlakeUrl } from '../shim/build/flake-url.ts'
 import { parsePackageName } from '../shim/build/package-name.ts'
-import { type FlakeRecipe, isPackageSet } from '../shim/build/recipe.ts'
+import { type FlakeRecipe, packagesOf } from '../shim/build/recipe.ts'
 import { parseSystem } from '../shim/build/system.ts'
 import { FinalError } from '../shim/errors.ts'
 import { parseContentsFor } from '../shim/recipes/contents.ts'
@@ -37,7 +37,7 @@ export function nixBuildOf(
   const spec: NixBuildSpec = {
     flakeUrl: recipe.flake.url,
     imageTag: recipe.image,
-    ...(isPackageSet(recipe) ? { contents: [...recipe.contents] } : { packageName: recipe.packageName }),
+    ...packagesOf(recipe),
     system: recipe.system,
   }
   const owners = ownerReferences.length > 0 && { ownerReferences }

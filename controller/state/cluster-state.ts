@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Kind, Kube, Selection } from '../../kube/contract.ts'
 import { leases } from '../../kube/lease.ts'
-import { createMirror, type Mirror, objectKey } from '../../kube/mirror.ts'
+import { createMirror, type Mirror, namespaceOf, objectKey } from '../../kube/mirror.ts'
 import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/names.ts'
 import { nixBuilds } from '../../kube/nixbuild.ts'
 import { buildView } from '../kinds/build.ts'
@@ -80,13 +80,13 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
   function onBuild(key: string): void {
     const ids = builds.changed(key)
     onDue(workKey('build', key))
-    onDue(workKey('namespace', key.slice(0, key.indexOf('/'))))
+    onDue(workKey('namespace', namespaceOf(key)))
     for (const id of ids) for (const pod of pods.podsWanting(id).keys()) onDue(workKey('pod', pod))
   }
 
   function onWant(id: string): void {
     for (const build of builds.ofRecipe(id)) onDue(workKey('build', `${build.namespace}/${build.name}`))
-    onDue(workKey('namespace', id.slice(0, id.indexOf('/'))))
+    onDue(workKey('namespace', namespaceOf(id)))
   }
 
   /** Whatever goes on may have been waiting for just that. */

@@ -1,3 +1,5 @@
+import { createMultiIndex } from './multi-index.ts'
+
 /** Keys in groups; each key is in one group or none. */
 export interface GroupIndex {
   /** undefined takes the key out. */
@@ -7,27 +9,14 @@ export interface GroupIndex {
 }
 
 export function createGroupIndex(): GroupIndex {
-  const groups = new Map<string, Set<string>>()
-  const groupOf = new Map<string, string>()
-
-  function takeOut(key: string, group: string): void {
-    const keys = groups.get(group)
-    keys?.delete(key)
-    if (keys?.size === 0) groups.delete(group)
-    groupOf.delete(key)
-  }
-
+  const index = createMultiIndex()
+  const groupOf = (key: string) => index.groupsOf(key)[0]
   return {
     put(key, group) {
-      const before = groupOf.get(key)
-      if (before === group) return
-      if (before !== undefined) takeOut(key, before)
-      if (group === undefined) return
-      const keys = groups.get(group) ?? new Set()
-      groups.set(group, keys.add(key))
-      groupOf.set(key, group)
+      // It keeps its place among the others.
+      if (groupOf(key) !== group) index.put(key, group === undefined ? [] : [group])
     },
-    groupOf: key => groupOf.get(key),
-    keysIn: group => groups.get(group) ?? [],
+    groupOf,
+    keysIn: index.keysIn,
   }
 }

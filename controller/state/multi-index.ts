@@ -2,6 +2,7 @@
 export interface MultiIndex {
   /** No groups take the key out. */
   put(key: string, groups: readonly string[]): void
+  groupsOf(key: string): readonly string[]
   keysIn(group: string): Iterable<string>
 }
 
@@ -28,6 +29,7 @@ export function createMultiIndex(): MultiIndex {
         else groups.set(group, new Set([key]))
       }
     },
+    groupsOf: key => groupsOf.get(key) ?? NONE,
     keysIn: group => groups.get(group) ?? NONE,
   }
 }

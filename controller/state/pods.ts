@@ -1,3 +1,4 @@
+import { namespaceOf } from '../../kube/mirror.ts'
 import { readableReference } from '../../shim/reference.ts'
 import type { RecipeView } from '../kinds/build.ts'
 import { isRelevant, mayBeNamed, type PodView } from '../kinds/pod.ts'
@@ -98,10 +99,6 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now =
       }
     },
   }
-}
-
-function namespaceOf(key: string): string {
-  return key.slice(0, key.indexOf('/'))
 }
 
 function imagesOf({ namespace, living, images }: PodView): string[] {

@@ -1,3 +1,4 @@
+import { namespaceOf } from '../../kube/mirror.ts'
 import type { PodView } from '../kinds/pod.ts'
 import { type NamedRecipes, type PodWants, podWants, type Want } from '../reconcile/pod-wants.ts'
 
@@ -29,7 +30,7 @@ export function createWantsIndex(): WantsIndex {
   const byRecipe = new Map<string, Map<string, Want>>()
 
   function update(podKey: string, pod: PodView | undefined, { system, namedRecipes }: Reading): string[] {
-    const namespace = podKey.slice(0, podKey.indexOf('/'))
+    const namespace = namespaceOf(podKey)
     const before = byPod.get(podKey) ?? NOTHING
     const after = pod ? shareRecipes(namespace, podWants(pod, system, namedRecipes)) : NOTHING
     if (after === NOTHING) byPod.delete(podKey)

@@ -98,6 +98,11 @@ export function describeMaking(recipe: Recipe): string {
   return `${isFlakeRecipe(recipe) ? 'building' : 'fetching'} ${describeRecipe(recipe)}`
 }
 
+/** What is built of the flake, as a NixBuild and the annotations name it. */
+export function packagesOf(recipe: FlakeRecipe): { packageName: string } | { contents: string[] } {
+  return isPackageSet(recipe) ? { contents: [...recipe.contents] } : { packageName: recipe.packageName }
+}
+
 /** What is made, as fields of a log line. */
 export function recipeFields(recipe: Recipe): Record<string, string> {
   if (!isFlakeRecipe(recipe)) return { wanted: recipe.storePath }

@@ -22,7 +22,7 @@ import {
   describeRecipe,
   type FlakeRecipe,
   isFlakeRecipe,
-  isPackageSet,
+  packagesOf,
   type Recipe,
   recipeFields,
   recipeKey,
@@ -155,8 +155,7 @@ async function buildPackage(setup: NixSetup, recipe: FlakeRecipe, run: Run, nix:
   const { output, package: hints } = derivation
   const stdout = await nix('building', realisationArgs(derivation, link))
   const storePath = readRealisation(describeRecipe(recipe), output, stdout)
-  const packages = isPackageSet(recipe) ? { contents: [...recipe.contents] } : { packageName: recipe.packageName }
-  return { storePath, output, flake: flake.url, ...packages, ...(hints && { package: hints }) }
+  return { storePath, output, flake: flake.url, ...packagesOf(recipe), ...(hints && { package: hints }) }
 }
 
 /** A nix that knows no leading dot fails, too, for a `legacyPackages` that throws, which is none of the recipe's business. */

@@ -1,13 +1,13 @@
 import { Client, credentials, Metadata } from '@grpc/grpc-js'
 import { parseFlakeUrl } from '../build/flake-url.ts'
 import { parsePackageName } from '../build/package-name.ts'
-import { parseSystem } from '../build/system.ts'
+import { hostSystem, parseSystem } from '../build/system.ts'
 import { FinalError, toShimError } from '../errors.ts'
 import { decodePullImageResponse, encodePullImage } from '../pull/cri-messages.ts'
 import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../pull/enbi-messages.ts'
 import { PULL_IMAGE_PATH, WATCH_PATH } from '../pull/paths.ts'
 import { annotationName } from '../recipes/annotations.ts'
-import { parseContents, parseContentsFor, splitContents } from '../recipes/contents.ts'
+import { readContents } from '../recipes/contents.ts'
 import { storePathRecipe } from '../recipes/store-path-reference.ts'
 import { normaliseFlakeImage } from '../reference.ts'
 import { createPullView } from '../terminal/pull-view.ts'
@@ -61,12 +61,7 @@ function checkArguments({ image, flakeUrl, packageName, contents, system }: Pull
   if (flakeUrl !== undefined) check('--flake', () => parseFlakeUrl(flakeUrl))
   if (packageName !== undefined) check('--package', () => parsePackageName(packageName))
   if (system !== undefined) check('--system', () => parseSystem(system))
-  if (contents !== undefined) check('--contents', () => readContents(contents, system))
-}
-
-function readContents(text: string, system: string | undefined): unknown {
-  const names = splitContents(text)
-  return system === undefined ? parseContents(names, '') : parseContentsFor(names, system)
+  if (contents !== undefined) check('--contents', () => readContents(contents, system, hostSystem()))
 }
 
 function check(name: string, parse: () => unknown): void {

@@ -87,7 +87,7 @@ async function tryImport(importer: Importer, pull: RecipePull, output: ImportInp
     replaceForeign,
     archive,
     plainPackage: plainPackages ? hints : undefined,
-    packageSet: isFlakeRecipe(recipe) && isPackageSet(recipe) ? hints : undefined,
+    packageSet: isPackageSet(recipe) ? hints : undefined,
     maxImageSize,
   }
   for (let tries = 1; ; tries += 1) {

@@ -52,9 +52,14 @@ function requireFew(names: readonly string[]): void {
     throw invalid(`the contents have ${characters} characters, at most ${MAX_CHARACTERS} are allowed`)
 }
 
-/** The names in a text, which blanks or commas separate. */
-export function splitContents(text: string): string[] {
-  return text.split(/[\s,]+/).filter(name => name !== '')
+/** The same of a text in which blanks or commas separate the names; `system` if the recipe says so, else that of the host. */
+export function readContents(
+  text: string,
+  system: string | undefined,
+  hostSystem: string,
+): ReturnType<typeof parseContents> {
+  const names = text.split(/[\s,]+/).filter(name => name !== '')
+  return system === undefined ? parseContents(names, hostSystem) : parseContentsFor(names, system)
 }
 
 /** The packages of meta-packages, in the place of these. */

@@ -6,7 +6,7 @@ import { FinalError } from '../errors.ts'
 import { quote } from '../quote.ts'
 import { normaliseFlakeImage, normaliseReference, readableReference } from '../reference.ts'
 import { type AnnotationGroup, annotationName, groupAnnotations, type RecipeKeyName } from './annotations.ts'
-import { parseContents, parseContentsFor, splitContents } from './contents.ts'
+import { readContents } from './contents.ts'
 
 export interface RecipeQuery {
   /** As the kubelet asks for it; need not be normalised. */
@@ -88,11 +88,6 @@ function readPackages(group: AnnotationGroup, system: string | undefined, hostSy
     )
   if (keys[0] === 'contents') return named('contents', group, text => readContents(text, system, hostSystem))
   return { packageName: named('packageName', group, parsePackageName).text, system: system ?? hostSystem }
-}
-
-function readContents(text: string, system: string | undefined, hostSystem: string) {
-  const names = splitContents(text)
-  return system === undefined ? parseContents(names, hostSystem) : parseContentsFor(names, system)
 }
 
 /** Parses one annotation of the group; its errors name the annotation. */

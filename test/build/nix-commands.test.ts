@@ -67,16 +67,13 @@ test.each([
   )
 })
 
+function missing(names: readonly string[]): string {
+  return JSON.stringify({ kind: 'missing', name: 'packge-77', count: names.length, names, outputs: ['packages'] })
+}
+
 test('of many names an error shows the nearest', () => {
   const names = Array.from({ length: 2_000 }, (_, index) => `package-${index}`)
-  const answer = JSON.stringify({
-    kind: 'missing',
-    name: 'packge-77',
-    count: names.length,
-    names,
-    outputs: ['packages'],
-  })
-  expect(() => readEvaluation(RECIPE, answer)).toThrow(
+  expect(() => readEvaluation(RECIPE, missing(names))).toThrow(
     /has no package app for x86_64-linux; did you mean package-77\? There are 2000: package-0, package-1, .*, package-11 …$/,
   )
 })
@@ -85,12 +82,5 @@ test.each([
   { what: 'more names than were asked for', names: Array.from({ length: 2_001 }, () => 'a') },
   { what: 'a longer name than was asked for', names: ['a'.repeat(101)] },
 ])('an answer with $what is refused', ({ names }) => {
-  const answer = JSON.stringify({
-    kind: 'missing',
-    name: 'packge-77',
-    count: names.length,
-    names,
-    outputs: ['packages'],
-  })
-  expect(() => readEvaluation(RECIPE, answer)).toThrow(expect.objectContaining({ code: 'EvaluationFailed' }))
+  expect(() => readEvaluation(RECIPE, missing(names))).toThrow(expect.objectContaining({ code: 'EvaluationFailed' }))
 })

@@ -1,11 +1,24 @@
 import { readFile } from 'node:fs/promises'
 import { expect } from 'vitest'
+import type { CriClient } from '../node/cri.ts'
 import type { Shim } from '../node/shim.ts'
 import { PATIENCE_MS } from '../patience.ts'
 
 /** Runs of nix so far, as the shim's log has them; only those for one image if it is given. */
 export async function countBuilds(shim: Shim, image = ''): Promise<number> {
   return countLogged(shim, 'build started', `"image":"${image}`)
+}
+
+/** Pulls an image of a locked recipe twice, which costs nix once, removes it and pulls it again: the same image each time. */
+export async function expectKept(shim: Shim, kubelet: CriClient, image: string): Promise<void> {
+  const pull = () => kubelet.pullImage({ image, annotations: {} })
+  const imageId = await pull()
+  const builds = await countBuilds(shim)
+  expect(await pull()).toBe(imageId)
+  expect(await countBuilds(shim)).toBe(builds)
+  await kubelet.removeImage(image)
+  expect(await kubelet.imageStatus(image)).toBeUndefined()
+  expect(await pull()).toBe(imageId)
 }
 
 /** Waits until the shim has logged the message, in a line that has that detail, too. */

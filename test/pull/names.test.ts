@@ -8,7 +8,7 @@ import type { CriClient } from '../node/cri.ts'
 import { copyExample, type Example } from '../node/example.ts'
 import { recipeAnnotations } from '../node/recipe-pull.ts'
 import type { Shim } from '../node/shim.ts'
-import { countBuilds } from './builds.ts'
+import { countBuilds, expectKept } from './builds.ts'
 
 const GREETING = 'hello from a Nix-built image'
 const UNKNOWN = 2
@@ -86,14 +86,7 @@ describe('an image whose name stands for a flake needs no annotations', () => {
   })
 
   it('to be built from the revision that its tag is, which costs no nix a second time', async () => {
-    const image = `registry.example/team/app:${await app.git('rev-parse', 'HEAD')}`
-    const imageId = await pull(image)
-    const builds = await countBuilds(shim)
-    expect(await pull(image)).toBe(imageId)
-    expect(await countBuilds(shim)).toBe(builds)
-    await kubelet.removeImage(image)
-    expect(await kubelet.imageStatus(image)).toBeUndefined()
-    expect(await pull(image)).toBe(imageId)
+    await expectKept(shim, kubelet, `registry.example/team/app:${await app.git('rev-parse', 'HEAD')}`)
   })
 
   it('to be fetched over HTTP where the name is that of a flake', async () => {

@@ -6,7 +6,7 @@ import { type Bed, startBed } from '../node/bed.ts'
 import type { CriClient } from '../node/cri.ts'
 import { copyExample, lockExample } from '../node/example.ts'
 import type { Shim } from '../node/shim.ts'
-import { countBuilds } from './builds.ts'
+import { expectKept } from './builds.ts'
 
 /** A package with files that other forms of images are known by. */
 const LAYOUT = `layout = package "layout-1.0" { } ''
@@ -69,14 +69,7 @@ it('a package with the files of an OCI layout at its root is a package all the s
 })
 
 it('a set of a locked flake costs no nix a second time, and is made again once it was removed', async () => {
-  const image = 'nix.local/pkgs/shell/jq'
-  const imageId = await pull(image)
-  const builds = await countBuilds(shim)
-  expect(await pull(image)).toBe(imageId)
-  expect(await countBuilds(shim)).toBe(builds)
-  await kubelet.removeImage(image)
-  expect(await kubelet.imageStatus(image)).toBeUndefined()
-  expect(await pull(image)).toBe(imageId)
+  await expectKept(shim, kubelet, 'nix.local/pkgs/shell/jq')
 })
 
 it('a name with packages that the set lacks fails with all of them', async () => {

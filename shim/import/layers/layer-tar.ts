@@ -7,7 +7,7 @@ import { openThere } from './open-there.ts'
 import { storeTree, type TreeEntry } from './store-tree.ts'
 import { TarChunks } from './tar-chunks.ts'
 import { tarfileHeader } from './tarfile-header.ts'
-import type { HeaderFields } from './ustar-header.ts'
+import { type HeaderFields, SYMLINK_MODE } from './ustar-header.ts'
 
 /**
  * The tar of the layer, byte for byte as nixpkgs' stream_layered_image.py makes it with Python's tarfile. Reads as it
@@ -52,9 +52,6 @@ function* writeFile(path: ByteString, owned: Owned, chunks: TarChunks): Generato
     closeSync(file)
   }
 }
-
-/** Linux has no permissions for symlinks. */
-const SYMLINK_MODE = 0o777
 
 function symlinkHeader(path: ByteString, owned: Owned): Buffer {
   const target = atPath(path, at => readlinkSync(at, 'buffer')).toString('latin1')

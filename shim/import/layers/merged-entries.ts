@@ -6,6 +6,7 @@ import { type Owner, ROOT } from './layer.ts'
 import type { MergedLayer, Permission } from './merged-layer.ts'
 import type { Regexes } from './merged-regex.ts'
 import { type MergedFile, type MergedNode, mergeTree } from './merged-tree.ts'
+import { SYMLINK_MODE } from './ustar-header.ts'
 
 export interface MergedEntry extends Owner {
   readonly type: 'file' | 'symlink' | 'directory'
@@ -55,9 +56,6 @@ function join(base: ByteString, part: ByteString): ByteString {
 }
 
 const FOLDER = { type: 'directory', source: undefined, mode: 0o755, size: 0, ...ROOT } as const
-
-/** Linux has no permissions for symlinks. */
-const SYMLINK_MODE = 0o777
 
 function toEntry(name: ByteString, file: MergedFile | undefined, { regexes, hasGnames }: Permitting): MergedEntry {
   if (!file) return { ...FOLDER, name }

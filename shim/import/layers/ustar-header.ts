@@ -7,6 +7,9 @@ export const BLOCK_BYTES = 512
 export const NAME_BYTES = 100
 export const OWNER_NAME_BYTES = 32
 
+/** Linux has no permissions for symlinks. */
+export const SYMLINK_MODE = 0o777
+
 /** The lowest numbers that their fields cannot hold. */
 export const ID_LIMIT = 8 ** 7
 export const SIZE_LIMIT = 8 ** 11

@@ -1,7 +1,7 @@
 import type { ByteString } from '../layers/byte-string.ts'
 import { ROOT, STORE_MTIME } from '../layers/layer.ts'
 import { tarfileHeader } from '../layers/tarfile-header.ts'
-import { BLOCK_BYTES } from '../layers/ustar-header.ts'
+import { BLOCK_BYTES, SYMLINK_MODE } from '../layers/ustar-header.ts'
 import type { TarBytesLayer } from './native-image.ts'
 
 /** What stands at a path, which has no leading slash: a link to where it leads, or a folder with that mode. */
@@ -19,9 +19,6 @@ export const TMP: LinkEntry = { name: 'tmp', mode: 0o1777 }
 
 const END = Buffer.alloc(2 * BLOCK_BYTES)
 const COMMON = { ...ROOT, mtime: STORE_MTIME, size: 0 }
-
-/** Linux has no permissions for symlinks. */
-const SYMLINK_MODE = 0o777
 
 function headerOf(entry: LinkEntry): Buffer {
   return 'linkName' in entry
