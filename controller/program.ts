@@ -1,9 +1,9 @@
 import { Command, CommanderError, Option } from 'commander'
 import { messageOf } from '../lib/errors.ts'
+import { exitCodeOf } from '../lib/exit-codes.ts'
 import { outliveReaders } from '../lib/outlive-readers.ts'
 import { terminationSignal } from '../lib/termination-signal.ts'
 import { version } from '../lib/version.ts'
-import { exitCodeOf } from '../shim/commands/exit-codes.ts'
 import { readAge, readCount, readDuration, readListenAddress, readSelector } from './flags.ts'
 import { MAX_ATTEMPTS } from './reconcile/plan-build.ts'
 

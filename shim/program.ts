@@ -1,10 +1,10 @@
 import { Command, CommanderError, Option } from 'commander'
 import { messageOf } from '../lib/errors.ts'
+import { exitCodeOf } from '../lib/exit-codes.ts'
 import { outliveReaders } from '../lib/outlive-readers.ts'
 import { terminationSignal } from '../lib/termination-signal.ts'
 import { version } from '../lib/version.ts'
 import { STORE_DIR, STORE_PATH_HOST } from '../recipes/store-path.ts'
-import { exitCodeOf } from './commands/exit-codes.ts'
 import { DEFAULT_CONFIG } from './config/default-config.ts'
 import { DEFAULT_SOCKET } from './config/default-socket.ts'
 

@@ -37,7 +37,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const logger = createLogger(config.log.level)
   const connections: { close(): void }[] = []
   const images = lazy(async () => {
-    const { createContainerdImages } = await import('./containerd/services/image-records.ts')
+    const { createContainerdImages } = await import('./containerd/image-records.ts')
     const records = createContainerdImages({
       address: config.containerd.address,
       form: { snapshotter: config.containerd.snapshotter, layers: config.import.layers },

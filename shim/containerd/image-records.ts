@@ -1,11 +1,11 @@
-import { createCalls } from '../../../lib/grpc/calls.ts'
-import { createConnection } from '../../../lib/grpc/connection.ts'
-import { BROKEN_OFF, GrpcError } from '../../../lib/grpc/grpc-error.ts'
-import { type ImageForm, isUsable, type ToldImage } from '../usable.ts'
-import { type CriImage, criImage, criImages } from './cri.ts'
-import { toContainerdFailure } from './failure.ts'
-import { type FoundImage, getImage, type ImageRecord, imagesWithLabel } from './images.ts'
-import { CRI_NAMESPACE } from './namespace.ts'
+import { createCalls } from '../../lib/grpc/calls.ts'
+import { createConnection } from '../../lib/grpc/connection.ts'
+import { BROKEN_OFF, GrpcError } from '../../lib/grpc/grpc-error.ts'
+import { type CriImage, criImage, criImages } from './services/cri.ts'
+import { toContainerdFailure } from './services/failure.ts'
+import { type FoundImage, getImage, type ImageRecord, imagesWithLabel } from './services/images.ts'
+import { CRI_NAMESPACE } from './services/namespace.ts'
+import { type ImageForm, isUsable, type ToldImage } from './usable.ts'
 
 /** Look-ups of images, cheap enough for the main thread. They throw a ShimError (see the containerd codes). */
 export interface ContainerdImages {

@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander'
-import { ShimError } from '../../lib/errors.ts'
+import { ShimError } from './errors.ts'
 
 const FAILED = 1
 const WRONG_USAGE = 2
