@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import * as v from 'valibot'
-import { backOff } from '../lib/async/backoff.ts'
+import { backOff } from '../lib/async/retry.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 import type { Kind, Kube, ObjectName, Selection } from './client/contract.ts'
 import { createMirrorStore } from './mirror-store.ts'
