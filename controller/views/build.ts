@@ -11,7 +11,8 @@ import {
 } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { messageOf } from '../../lib/errors.ts'
-import { copyStart, shorten } from '../../lib/text/text.ts'
+import { cutLines } from '../../lib/text/cut.ts'
+import { copyStart } from '../../lib/text/text.ts'
 import { type FlakeRecipe, formatRecipe, recipeKey } from '../../recipes/recipe.ts'
 import { MAX_OWNERS } from './owners.ts'
 
@@ -106,7 +107,7 @@ export function recipeView(recipe: FlakeRecipe): RecipeView {
 /** A copy: a mere slice would keep the whole. */
 function withShortMessage(condition: Condition): Condition {
   if (condition.message.length <= MAX_MESSAGE || !OURS.includes(condition.type)) return condition
-  return { ...condition, message: copyStart(shorten(condition.message, MAX_MESSAGE), MAX_MESSAGE + 8) }
+  return { ...condition, message: copyStart(cutLines(condition.message, MAX_MESSAGE), MAX_MESSAGE + 8) }
 }
 
 export function isFinished({ phase }: BuildView): boolean {
