@@ -48,7 +48,7 @@ export interface BuildView {
   /** Made by a shim, but not under a name that shims give: to be in the way, or to be counted for a recipe many times. */
   readonly forged: boolean
   /** Value of the label that gives it to a node. */
-  readonly givenTo: string | undefined
+  readonly assignedTo: string | undefined
   readonly owners: readonly OwnerReference[]
   readonly imageTag: string
   readonly system: string
@@ -84,7 +84,7 @@ export function buildView(nixBuild: NixBuild): BuildView {
     managed: madeBy !== 'hand',
     // One whose recipe cannot be read may be a newer shim's.
     forged: madeBy === 'shim' && !('problem' in recipe) && !nixBuildNames(recipe).includes(name),
-    givenTo: labels[NODE_LABEL],
+    assignedTo: labels[NODE_LABEL],
     owners: metadata.ownerReferences.slice(0, MAX_OWNERS),
     imageTag: spec.imageTag,
     system: spec.system,
