@@ -1,5 +1,5 @@
 import { shareAnswer } from '../../lib/async/share-answer.ts'
-import { memoryFolders } from '../import/worker/memory-folders.ts'
+import { memoryFolders } from '../import/worker/identity.ts'
 import { layOut } from '../nix/user/state-dir.ts'
 import { type FolderUse, folderUse } from './folder-use.ts'
 import { createKeptImages, type KeptImages, type KeptImagesOptions } from './kept-images.ts'
