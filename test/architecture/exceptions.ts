@@ -2,29 +2,17 @@
 
 /** Files that import each other. */
 export const FILE_CIRCLES: readonly (readonly string[])[] = [
-  ['shim/import/store-layers/identify.ts', 'shim/import/store-layers/verify-file.ts'],
-  ['shim/import/store-layers/open-stage.ts', 'shim/import/worker/run-import.ts'],
   ['shim/nix/run-recipe.ts', 'shim/nix/store/missing-paths.ts'],
   ['shim/pull/image-service.ts', 'shim/pull/recipe-calls.ts'],
 ]
 
 /** Folders that import each other. */
 export const FOLDER_CIRCLES: readonly (readonly string[])[] = [
-  [
-    'shim/import/archive',
-    'shim/import/formats',
-    'shim/import/formats/nix2container',
-    'shim/import/formats/nixpkgs-stream',
-    'shim/import/link',
-    'shim/import/store-layers',
-    'shim/import/worker',
-  ],
   ['shim/nix', 'shim/nix/evaluate', 'shim/nix/failure', 'shim/nix/log', 'shim/nix/store'],
 ]
 
 /** Folders with too many files, and how many they have. */
 export const CROWDED_FOLDERS: Readonly<Record<string, number>> = {
-  'shim/import/link': 17,
   'shim/proxy': 17,
   'shim/pull': 21,
 }
@@ -36,18 +24,6 @@ export const SMALL_FILES: readonly string[] = [
   'shim/commands/name.ts',
   'shim/commands/pull-view/json-view.ts',
   'shim/config/default-config.ts',
-  'shim/import/archive/mount-points.ts',
-  'shim/import/formats/nix2container/go-time.ts',
-  'shim/import/formats/nixpkgs-stream/python-repr.ts',
-  'shim/import/formats/package/package-links.ts',
-  'shim/import/image/check-pinned-digest.ts',
-  'shim/import/link/child-path.ts',
-  'shim/import/link/store-owner.ts',
-  'shim/import/store-layers/limit-layers.ts',
-  'shim/import/store-layers/linked-digest.ts',
-  'shim/import/store/read-head.ts',
-  'shim/import/streams/buffer-collector.ts',
-  'shim/import/streams/unxz.ts',
   'shim/nix/failure/disk-full.ts',
   'shim/proxy/call-log.ts',
   'shim/pull/watch-pulls.ts',

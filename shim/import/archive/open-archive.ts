@@ -1,12 +1,9 @@
 import { archiveInvalid } from '../image/errors.ts'
 import { digestOf, MAX_DOCUMENT_BYTES, MAX_JSON_BYTES } from '../image/json.ts'
 import { compressionOf } from '../streams/compression.ts'
-import { passing } from '../streams/passing.ts'
-import { peek } from '../streams/peek.ts'
 import { readTar, type TarEntry } from '../streams/read-tar.ts'
-import { oneChunk } from '../streams/streams.ts'
-import type { LayoutFiles, OnLayer, StoredLayer } from './layout.ts'
-import { type LayerPlace, storeLayer } from './store-layer.ts'
+import { oneChunk, passing, peek } from '../streams/streams.ts'
+import { type LayerTarget, type LayoutFiles, type OnLayer, type StoredLayer, storeLayer } from './layout.ts'
 
 type FileEntry = Extract<TarEntry, { kind: 'file' }>
 type ArchiveFile =
@@ -14,47 +11,47 @@ type ArchiveFile =
   | { readonly kind: 'stored'; readonly layer: StoredLayer }
   | { readonly kind: 'link'; readonly target: string }
 
-/** Files that are neither documents nor layers by their look are kept up to this size; they are rarely wanted. */
+/** Files that look neither like documents nor like layers are kept up to this size; they are rarely needed. */
 const MAX_OTHER_KEPT_BYTES = 64 * 1024
 /** A tar begins with a header of this length. */
 const HEAD_BYTES = 512
 
 /**
  * Reads an uncompressed archive once, front to back: documents are kept, layers go to the store as they come.
- * `onLayer` hears of layers only while their order is likely to be the image's. Throws ArchiveInvalid.
+ * Calls `onLayer` only while their order is probably the image's. Throws ArchiveInvalid.
  */
-export async function readArchive(
+export async function openArchive(
   bytes: AsyncIterable<Buffer>,
-  { store, limit }: LayerPlace,
+  { store, limit }: LayerTarget,
   onLayer: OnLayer,
 ): Promise<LayoutFiles> {
-  const place = { store, limit: limit.part() }
+  const target = { store, limit: limit.part() }
   const files = new Map<string, ArchiveFile>()
   let keptBytes = 0
   let inOrder = true
   let layers = 0
-  // What is compressed as a whole may be any number of files that belong to no layer.
+  // An archive that is compressed as a whole may hold any number of bytes that belong to no layer.
   const whole = limit.part()
   for await (const entry of readTar(passing(bytes, chunk => whole.add(chunk.length)))) {
-    inOrder &&= !tellsOfOtherOrder(entry.name)
-    const file = entry.kind === 'link' ? entry : await take(entry, place)
+    inOrder &&= !hasOtherOrder(entry.name)
+    const file = entry.kind === 'link' ? entry : await take(entry, target)
     if (file.kind === 'kept') keptBytes += file.bytes.length
     if (keptBytes > MAX_DOCUMENT_BYTES) throw archiveInvalid(`holds documents of more than ${MAX_DOCUMENT_BYTES} bytes`)
     if (!isRepetition(files.get(entry.name), file, entry.name)) files.set(entry.name, file)
     if (file.kind === 'stored' && inOrder) onLayer(file.layer, layers++)
   }
-  return layoutFiles(files, place)
+  return layoutFiles(files, target)
 }
 
-/** `docker save` before version 25 orders by random ids and writes VERSION files; OCI layouts order by digest. */
-function tellsOfOtherOrder(name: string): boolean {
+/** `docker save` before version 25 orders layers by random ids and writes VERSION files; OCI layouts order by digest. */
+function hasOtherOrder(name: string): boolean {
   return name.endsWith('/VERSION') || name.startsWith('blobs/')
 }
 
-async function take({ name, size, body }: FileEntry, place: LayerPlace): Promise<ArchiveFile> {
+async function take({ name, size, body }: FileEntry, target: LayerTarget): Promise<ArchiveFile> {
   const { head, all } = await peek(body, HEAD_BYTES)
   if (mayBeKept(head, size)) return { kind: 'kept', bytes: await gather(all) }
-  return { kind: 'stored', layer: await storeLayer(place, { name, size, bytes: all }) }
+  return { kind: 'stored', layer: await storeLayer(target, { name, size, bytes: all }) }
 }
 
 function mayBeKept(head: Buffer, size: number): boolean {
@@ -80,7 +77,7 @@ async function gather(bytes: AsyncIterable<Buffer>): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-/** nixpkgs writes a layer twice when a base image has it twice. Throws when the two differ. */
+/** nixpkgs writes a layer twice if a base image has it twice. Throws if the two differ. */
 function isRepetition(before: ArchiveFile | undefined, now: ArchiveFile, name: string): boolean {
   if (!before) return false
   if (identity(before) !== identity(now)) throw archiveInvalid(`holds two different files named ${name}`)
@@ -92,7 +89,7 @@ function identity(file: ArchiveFile): string {
   return file.kind === 'kept' ? digestOf(file.bytes) : file.layer.digest
 }
 
-function layoutFiles(files: ReadonlyMap<string, ArchiveFile>, place: LayerPlace): LayoutFiles {
+function layoutFiles(files: ReadonlyMap<string, ArchiveFile>, target: LayerTarget): LayoutFiles {
   return {
     async readDocument(name) {
       const file = follow(files, name)
@@ -103,12 +100,12 @@ function layoutFiles(files: ReadonlyMap<string, ArchiveFile>, place: LayerPlace)
     async storeLayer(name) {
       const file = follow(files, name)
       if (file?.kind !== 'kept') return file?.layer
-      return storeLayer(place, { name, size: file.bytes.length, bytes: oneChunk(file.bytes) })
+      return storeLayer(target, { name, size: file.bytes.length, bytes: oneChunk(file.bytes) })
     },
   }
 }
 
-/** Links that lead to links: more are taken for a circle. */
+/** Longer chains of links are taken for a circle. */
 const MAX_LINKS = 16
 
 function follow(
