@@ -23,7 +23,8 @@ import { isReading } from './pull/progress.ts'
 import { createPullLog } from './pull/pull-log.ts'
 import type { Stages } from './pull/pull-recipe.ts'
 import type { ShimFacts } from './status/status-message.ts'
-import { createStatusStream, STATUS_PATH } from './status/status-stream.ts'
+import { createStatusStream } from './status/status-stream.ts'
+import { WATCH_STATUS_PATH } from './wire/methods.ts'
 
 export interface ServeSurroundings {
   readonly env: NodeJS.ProcessEnv
@@ -74,7 +75,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     stateDir: config.stateDir,
     stopping: signal,
   })
-  const streams = new Map([...service.streams, [STATUS_PATH, status]])
+  const streams = new Map([...service.streams, [WATCH_STATUS_PATH, status]])
   const { address: upstream, imageService } = config.containerd
   const proxy = createProxy({ upstream, imageService, ...service, streams, onCall, logger })
 

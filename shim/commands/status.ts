@@ -1,8 +1,8 @@
 import { Client, credentials } from '@grpc/grpc-js'
 import { RetryableError } from '../../lib/errors.ts'
-import { decodeStatusReport, encodeStatusRequest, type StatusReport } from '../status/messages.ts'
-import { STATUS_PATH } from '../status/status-stream.ts'
 import { createStatusView } from '../status/status-view.ts'
+import { WATCH_STATUS_PATH } from '../wire/methods.ts'
+import { decodeStatusReport, encodeStatusRequest, type StatusReport } from '../wire/status-messages.ts'
 import { clientError } from './client-error.ts'
 
 export interface StatusArguments {
@@ -48,7 +48,7 @@ function follow(
   onReport: (report: StatusReport) => void,
 ): Promise<number> {
   let reports = 0
-  const call = client.makeServerStreamRequest(STATUS_PATH, encodeStatusRequest, decodeStatusReport, { watch })
+  const call = client.makeServerStreamRequest(WATCH_STATUS_PATH, encodeStatusRequest, decodeStatusReport, { watch })
   return new Promise((resolve, reject) => {
     const cancel = () => call.cancel()
     const giveUp = () => {

@@ -1,5 +1,6 @@
 import type { ShimError } from '../../lib/errors.ts'
 import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
+import type { PodIdentity } from '../wire/cri-messages.ts'
 import type { PullProgress } from './progress.ts'
 
 /** An image record of containerd's. */
@@ -47,13 +48,6 @@ export interface Tries {
   /** Of this try; the first one has 1. */
   readonly number: number
   readonly most: number
-}
-
-/** The pod that a pull is for. */
-export interface PodIdentity {
-  readonly namespace: string
-  readonly name: string
-  readonly uid: string
 }
 
 export interface PullOutcome {

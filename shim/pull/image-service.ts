@@ -5,8 +5,8 @@ import type { Names } from '../../recipes/names/names.ts'
 import type { Policy } from '../../recipes/policy/policy.ts'
 import { mentionsStorePath } from '../../recipes/store-path-reference.ts'
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
+import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PULLS_PATH } from '../wire/methods.ts'
 import type { ClusterSide, ImageRecords, PullImage, PullOutcome } from './contract.ts'
-import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PATH } from './paths.ts'
 import { createProgressHub } from './progress.ts'
 import type { PullLog } from './pull-log.ts'
 import type { Stages } from './pull-recipe.ts'
@@ -77,7 +77,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
       [IMAGE_STATUS_PATH, withRecipe('imageStatus')],
       [REMOVE_IMAGE_PATH, createRemoveImage(imagesRemoved, logger)],
     ]),
-    streams: new Map([[WATCH_PATH, lazyWatch(recipeCalls)]]),
+    streams: new Map([[WATCH_PULLS_PATH, lazyWatch(recipeCalls)]]),
     pullImage: async (request, signal) => (await recipeCalls()).pull(request, signal),
     close: () => runs.close(),
   }

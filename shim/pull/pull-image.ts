@@ -2,8 +2,8 @@ import { findRecipe } from '../../recipes/find-recipe.ts'
 import type { Names } from '../../recipes/names/names.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
+import { decodePullImage, encodePullImageResponse, type PullImageRequest } from '../wire/cri-messages.ts'
 import type { FindClusterRecipe, ImageRequest, PullImage } from './contract.ts'
-import { decodePullImage, encodePullImageResponse, type PullImageRequest } from './cri-messages.ts'
 
 export interface PullImageOptions {
   readonly pull: PullImage

@@ -1,6 +1,6 @@
 import { normaliseReference } from '../../recipes/reference.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
-import { decodeWatchRequest, encodePullProgress } from './enbi-messages.ts'
+import { decodeWatchRequest, encodePullProgress } from '../wire/pull-messages.ts'
 import type { ProgressHub } from './progress.ts'
 import { toWire } from './wire-progress.ts'
 

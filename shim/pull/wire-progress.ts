@@ -1,4 +1,4 @@
-import type { WireProgress } from './enbi-messages.ts'
+import type { WireProgress } from '../wire/pull-messages.ts'
 import type { PullProgress } from './progress.ts'
 
 /** As it is sent, see `protos/enbi.proto`. */

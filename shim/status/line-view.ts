@@ -1,4 +1,4 @@
-import type { WireProgress } from '../pull/enbi-messages.ts'
+import type { WireProgress } from '../wire/pull-messages.ts'
 import { describeDuration, describeProgress } from './describe.ts'
 import type { PullView, PullViewOptions } from './pull-view.ts'
 

@@ -1,5 +1,5 @@
 import type { ShimError } from '../../lib/errors.ts'
-import type { WireProgress } from '../pull/enbi-messages.ts'
+import type { WireProgress } from '../wire/pull-messages.ts'
 import { createJsonView } from './json-view.ts'
 import { createLineView } from './line-view.ts'
 import { createLiveView } from './live-view.ts'

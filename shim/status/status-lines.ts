@@ -2,8 +2,8 @@ import { cutEnd, cutMiddle } from '../../lib/text/cut.ts'
 import { describeCount, describeSize, describeSpan } from '../../lib/text/quantities.ts'
 import { alignColumns } from '../../lib/text/table.ts'
 import { cleanText } from '../../lib/text/text.ts'
+import type { StatusReport } from '../wire/status-messages.ts'
 import { describeDuration, describeProgress } from './describe.ts'
-import type { StatusReport } from './messages.ts'
 
 type Run = StatusReport['runs'][number]
 type Result = StatusReport['results'][number]

@@ -1,4 +1,4 @@
-import type { StatusReport } from './messages.ts'
+import type { StatusReport } from '../wire/status-messages.ts'
 import { isRedrawable } from './redrawable.ts'
 import { createStatusBlocks } from './status-blocks.ts'
 import { createStatusLive } from './status-live.ts'

@@ -2,8 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createBell } from '../../lib/async/bell.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
 import type { PullLog } from '../pull/pull-log.ts'
+import { decodeStatusRequest, encodeStatusReport } from '../wire/status-messages.ts'
 import { createHoldings, type Held, type HoldingsOptions } from './disk-use.ts'
-import { decodeStatusRequest, encodeStatusReport } from './messages.ts'
 import { type ShimFacts, statusMessage } from './status-message.ts'
 
 export interface WatchStatusOptions extends HoldingsOptions {
