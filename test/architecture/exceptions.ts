@@ -6,7 +6,6 @@ export const FILE_CIRCLES: readonly (readonly string[])[] = [
   ['shim/import/store-layers/identify.ts', 'shim/import/store-layers/verify-file.ts'],
   ['shim/import/store-layers/open-stage.ts', 'shim/import/worker/run-import.ts'],
   ['shim/nix/run-recipe.ts', 'shim/nix/store/missing-paths.ts'],
-  ['shim/pull/image-service.ts', 'shim/pull/recipe-calls.ts'],
   ['shim/status/json-view.ts', 'shim/status/line-view.ts', 'shim/status/live-view.ts', 'shim/status/pull-view.ts'],
   ['shim/status/status-blocks.ts', 'shim/status/status-live.ts', 'shim/status/status-view.ts'],
 ]
@@ -28,8 +27,7 @@ export const CROWDED_FOLDERS: Readonly<Record<string, number>> = {
   'shim/import/image': 18,
   'shim/import/link': 21,
   'shim/proxy': 17,
-  'shim/pull': 18,
-  'shim/status': 19,
+  'shim/status': 18,
 }
 
 /** Files that belong into their single importer. */
@@ -39,7 +37,6 @@ export const SMALL_FILES: readonly string[] = [
   'controller/within.ts',
   'kube/lease-claim.ts',
   'lib/process/data-limit.ts',
-  'lib/socket/systemd-socket.ts',
   'shim/cluster/tries.ts',
   'shim/commands/name.ts',
   'shim/config/default-config.ts',
@@ -59,9 +56,7 @@ export const SMALL_FILES: readonly string[] = [
   'shim/import/store-layers/linked-digest.ts',
   'shim/nix/failure/disk-full.ts',
   'shim/proxy/call-log.ts',
-  'shim/pull/watch-pulls.ts',
   'shim/status/folder-use.ts',
   'shim/status/json-view.ts',
-  'shim/status/status-stream.ts',
   'shim/status/write-out.ts',
 ]
