@@ -6,8 +6,8 @@ import { createNames } from '../recipes/names/names.ts'
 import { createPolicy } from '../recipes/policy/policy.ts'
 import { hostSystem } from '../recipes/system.ts'
 import { readConfig } from './config/config.ts'
-import { createLinkingTeller } from './import/link/check-linking.ts'
-import { createIdentity } from './import/link/identity.ts'
+import { createLinkingTeller } from './import/worker/check-linking.ts'
+import { createIdentity } from './import/worker/identity.ts'
 import { layOut } from './nix/user/state-dir.ts'
 import {
   clusterPart,

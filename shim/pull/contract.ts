@@ -1,5 +1,5 @@
 import type { ShimError } from '../../lib/errors.ts'
-import type { Owners } from '../../lib/queues/owners.ts'
+import type { Owners } from '../../lib/queues/fair-order.ts'
 import type { PolicyRule } from '../../recipes/policy/policy.ts'
 import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
 import type { Importer } from '../import/image/contract.ts'

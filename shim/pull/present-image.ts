@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { untilAborted } from '../../lib/async/until-aborted.ts'
+import { untilAborted } from '../../lib/async/bounded-wait.ts'
+import { retry } from '../../lib/async/retry.ts'
 import { isContainerdAway } from '../../lib/errors.ts'
 import type { Recipe } from '../../recipes/recipe.ts'
 import type { ImageRecord, ImageRecords } from './contract.ts'
@@ -29,13 +30,9 @@ export async function presentId(
 const PAUSE_MS = 100
 
 /** The call is held while containerd is away, as the proxy holds the calls that it passes on. */
-async function whenContainerdAnswers<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  for (;;) {
-    try {
-      return await untilAborted(ask(), signal)
-    } catch (error) {
-      if (!isContainerdAway(error)) throw error
-    }
-    await untilAborted(delay(PAUSE_MS), signal)
-  }
+function whenContainerdAnswers<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  return retry(() => untilAborted(ask(), signal), {
+    mayPass: isContainerdAway,
+    beforeNext: () => untilAborted(delay(PAUSE_MS), signal),
+  })
 }

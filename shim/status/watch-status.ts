@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { createBell } from '../../lib/async/bell.ts'
+import { createChangeSignal } from '../../lib/async/change-signal.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
 import type { PullLog } from '../pull/pull-log.ts'
 import { decodeStatusRequest, encodeStatusReport } from '../wire/status-messages.ts'
@@ -26,14 +26,15 @@ export function createWatchStatus({ shim, pullLog, stopping, ...options }: Watch
   const isOld = ({ changes, at }: Look) => changes !== pullLog.imageChanges() || Date.now() - at >= LOOK_AGAIN_MS
 
   async function* follow(end: AbortSignal): AsyncGenerator<Buffer> {
-    using bell = createBell(pullLog.onChange, end)
+    using changes = createChangeSignal(end)
+    using _ = subscribe(pullLog.onChange, changes.notify)
     let latest = await look()
     let told: Buffer | undefined
     while (!end.aborted) {
       const message = report(latest)
       if (!told?.equals(message)) yield message
       told = message
-      await bell.rung(LOOK_AGAIN_MS)
+      await changes.changed(LOOK_AGAIN_MS)
       await delay(PAUSE_MS, undefined, { signal: end }).catch(() => {})
       if (isOld(latest)) latest = await look()
     }
@@ -45,9 +46,13 @@ export function createWatchStatus({ shim, pullLog, stopping, ...options }: Watch
   }
 }
 
+function subscribe(onChange: PullLog['onChange'], listener: () => void): Disposable {
+  return { [Symbol.dispose]: onChange(listener) }
+}
+
 /** At what is held. */
 interface Look {
-  /** As the pullLog counts them, before it. */
+  /** As the pull log counts them, before it. */
   readonly changes: number
   readonly at: number
   readonly held: Held
