@@ -8,9 +8,9 @@ import { parsePackageName } from '../../recipes/package-name.ts'
 import { normaliseFlakeImage } from '../../recipes/reference.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { hostSystem, parseSystem } from '../../recipes/system.ts'
-import { decodePullImageResponse, encodePullImage } from '../pull/cri-messages.ts'
-import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../pull/enbi-messages.ts'
-import { PULL_IMAGE_PATH, WATCH_PATH } from '../pull/paths.ts'
+import { decodePullImageResponse, encodePullImage } from '../wire/cri-messages.ts'
+import { PULL_IMAGE_PATH, WATCH_PULLS_PATH } from '../wire/methods.ts'
+import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../wire/pull-messages.ts'
 import { clientError } from './client-error.ts'
 import { createJsonView } from './pull-view/json-view.ts'
 import { createLineView } from './pull-view/line-view.ts'
@@ -84,7 +84,7 @@ function watch(
   signal: AbortSignal,
   onProgress: (progress: WireProgress) => void,
 ): Promise<void> {
-  const call = client.makeServerStreamRequest(WATCH_PATH, encodeWatchRequest, decodePullProgress, image)
+  const call = client.makeServerStreamRequest(WATCH_PULLS_PATH, encodeWatchRequest, decodePullProgress, image)
   signal.addEventListener('abort', () => call.cancel(), { once: true })
   return new Promise((resolve, reject) => {
     call.on('data', (progress: WireProgress) => {

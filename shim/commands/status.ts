@@ -1,8 +1,8 @@
 import { Client, credentials } from '@grpc/grpc-js'
 import { RetryableError } from '../../lib/errors.ts'
 import { isRedrawable } from '../../lib/text/redrawable.ts'
-import { decodeStatusReport, encodeStatusRequest, type StatusReport } from '../status/messages.ts'
-import { STATUS_PATH } from '../status/status-stream.ts'
+import { WATCH_STATUS_PATH } from '../wire/methods.ts'
+import { decodeStatusReport, encodeStatusRequest, type StatusReport } from '../wire/status-messages.ts'
 import { clientError } from './client-error.ts'
 import { createStatusBlocks } from './status-view/status-blocks.ts'
 import { createStatusLive } from './status-view/status-live.ts'
@@ -51,7 +51,7 @@ function follow(
   onReport: (report: StatusReport) => void,
 ): Promise<number> {
   let reports = 0
-  const call = client.makeServerStreamRequest(STATUS_PATH, encodeStatusRequest, decodeStatusReport, { watch })
+  const call = client.makeServerStreamRequest(WATCH_STATUS_PATH, encodeStatusRequest, decodeStatusReport, { watch })
   return new Promise((resolve, reject) => {
     const cancel = () => call.cancel()
     const giveUp = () => {

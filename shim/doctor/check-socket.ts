@@ -5,7 +5,7 @@ import { loadService, type Method } from '../../lib/grpc/methods.ts'
 import { STATUS } from '../../lib/grpc/status.ts'
 import { version } from '../../lib/version.ts'
 import type { Config } from '../config/config.ts'
-import { reportSchema, type StatusReport } from '../status/messages.ts'
+import { reportSchema, type StatusReport } from '../wire/status-messages.ts'
 import { type Check, type Finding, failed, ok, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
 

@@ -2,8 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createChangeSignal } from '../../lib/async/change-signal.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
 import type { PullLog } from '../pull/pull-log.ts'
+import { decodeStatusRequest, encodeStatusReport } from '../wire/status-messages.ts'
 import { createDiskUse, type DiskUseOptions, type Held } from './disk-use.ts'
-import { decodeStatusRequest, encodeStatusReport } from './messages.ts'
 import { type ShimFacts, statusMessage } from './status-message.ts'
 
 export interface WatchStatusOptions extends DiskUseOptions {

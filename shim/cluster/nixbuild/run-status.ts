@@ -4,7 +4,7 @@ import { copyStart } from '../../../lib/text/text.ts'
 import type { FlakeRecipe } from '../../../recipes/recipe.ts'
 import type { PullOutcome, RunReport } from '../../pull/contract.ts'
 import type { PullProgress } from '../../pull/progress.ts'
-import { toWire } from '../../pull/wire-progress.ts'
+import { toWire } from '../../pull/progress.ts'
 import { describeProgress } from '../../status/describe.ts'
 import { type Ending, failed } from './ending.ts'
 

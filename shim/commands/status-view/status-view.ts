@@ -1,4 +1,4 @@
-import type { StatusReport } from '../../status/messages.ts'
+import type { StatusReport } from '../../wire/status-messages.ts'
 
 /** Shows what a shim does and holds, again with each report. */
 export interface StatusView {

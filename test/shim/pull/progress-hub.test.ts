@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { createProgressHub, type PullProgress } from '../../../shim/pull/progress.ts'
+import type { PullProgress } from '../../../shim/pull/progress.ts'
+import { createProgressHub } from '../../../shim/pull/progress-hub.ts'
 
 describe('a watcher', () => {
   it('gets the latest progress first and then all of its image alone', async () => {

@@ -3,20 +3,22 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { notifySystemd } from '../../../lib/socket/systemd-notify.ts'
-import { takeSystemdSocket } from '../../../lib/socket/systemd-socket.ts'
-import { tempFolder } from './start-proxy.ts'
+import type { ListenTarget } from '../../../lib/socket/listen.ts'
+import { notifySystemd, takeListenTarget } from '../../../lib/socket/systemd.ts'
+import { tempFolder } from '../../shim/proxy/start-proxy.ts'
 
-test.each<[string, NodeJS.ProcessEnv, number | undefined]>([
-  ['a socket for us', { LISTEN_PID: String(process.pid), LISTEN_FDS: '1', LISTEN_FDNAMES: 'shim' }, 3],
-  ['the first of several', { LISTEN_PID: String(process.pid), LISTEN_FDS: '2' }, 3],
-  ['sockets for another process', { LISTEN_PID: '1', LISTEN_FDS: '1' }, undefined],
-  ['no socket', { LISTEN_PID: String(process.pid), LISTEN_FDS: '0' }, undefined],
-  ['nonsense', { LISTEN_PID: String(process.pid), LISTEN_FDS: 'x' }, undefined],
-  ['nothing', {}, undefined],
+const OWN = { path: '/run/own.sock' }
+
+test.each<[string, NodeJS.ProcessEnv, ListenTarget]>([
+  ['a socket for us', { LISTEN_PID: String(process.pid), LISTEN_FDS: '1', LISTEN_FDNAMES: 'shim' }, { fd: 3 }],
+  ['the first of several', { LISTEN_PID: String(process.pid), LISTEN_FDS: '2' }, { fd: 3 }],
+  ['sockets for another process', { LISTEN_PID: '1', LISTEN_FDS: '1' }, OWN],
+  ['no socket', { LISTEN_PID: String(process.pid), LISTEN_FDS: '0' }, OWN],
+  ['nonsense', { LISTEN_PID: String(process.pid), LISTEN_FDS: 'x' }, OWN],
+  ['nothing', {}, OWN],
 ])('systemd hands over %s, and no child process sees it', (_what, env, expected) => {
   const own = { ...env, PATH: '/bin' }
-  expect(takeSystemdSocket(own)).toBe(expected)
+  expect(takeListenTarget(own, OWN.path)).toEqual(expected)
   expect(own).toEqual({ PATH: '/bin' })
 })
 

@@ -1,6 +1,5 @@
 import * as v from 'valibot'
 import { loadService, methodOf } from '../../lib/grpc/load-protos.ts'
-import type { PodIdentity } from './contract.ts'
 
 const service = loadService('cri.proto', 'runtime.v1.ImageService')
 const pullImage = methodOf(service, 'PullImage')
@@ -14,6 +13,13 @@ const pullImageRequest = v.object({
   sandboxConfig: v.nullable(v.object({ metadata: v.nullable(sandboxMetadata), annotations })),
 })
 const imageStatusRequest = v.object({ image: imageSpec })
+
+/** The pod that a pull is for. */
+export interface PodIdentity {
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+}
 
 export interface PullImageRequest {
   readonly image: string

@@ -1,10 +1,10 @@
-import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { RetryableError } from '../../../lib/errors.ts'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
+import { createNames } from '../../../recipes/names/names.ts'
 import { createPolicy } from '../../../recipes/policy/policy.ts'
-import { createMakeImage } from '../../../shim/pull/make-image.ts'
-import { createProgressHub } from '../../../shim/pull/progress.ts'
+import type { PullOutcome } from '../../../shim/pull/contract.ts'
+import { pullImage } from '../../../shim/pull/pull-image.ts'
 import { createPullLog } from '../../../shim/pull/pull-log.ts'
 import { createSharedRuns } from '../../../shim/pull/shared-runs.ts'
 
@@ -36,22 +36,21 @@ function setUp() {
       },
     },
   }
-  const pullImage = createMakeImage({
+  const parts = {
     policy: createPolicy([
       { ...rule, namespaces: ['strict'], replaceForeign: false },
       { ...rule, namespaces: ['generous'], replaceForeign: true },
     ]),
+    names: createNames({ rules: [], flakeNames: false, system: SYSTEM }),
+    system: SYSTEM,
+    findClusterRecipe: undefined,
     images: async () => images,
     stages: async () => stages,
-    runs: createSharedRuns({ abandonAfterMs: 1000, rememberFailuresMs: 1000, maxPerNamespace: 10 }),
-    progress: createProgressHub(),
-    pullLog: createPullLog(),
-    system: SYSTEM,
-    reporter: undefined,
-    logger: pino({ level: 'silent' }),
-  })
+    runs: createSharedRuns<PullOutcome>({ abandonAfterMs: 1000, rememberFailuresMs: 1000, maxPerNamespace: 10 }),
+    reporter: createPullLog(),
+  }
   const recipe = { image: IMAGE, flake: parseFlakeUrl('github:team/app'), packageName: 'app', system: SYSTEM }
-  const pull = (namespace: string) => pullImage({ recipe, namespace }, new AbortController().signal)
+  const pull = (namespace: string) => pullImage(parts, { recipe, namespace }, new AbortController().signal)
   return { imported, pull }
 }
 
