@@ -1,8 +1,8 @@
 import { type FlakeRecipe, isPackageSet } from '../../../recipes/recipe.ts'
 import { hostSystem } from '../../../recipes/system.ts'
 import type { Derivation } from './derivation.ts'
-import { lookupExpression } from './lookup-expression.ts'
-import { packageSetExpression } from './package-set-expression.ts'
+import { lookupExpression } from './find-package.ts'
+import { packageSetExpression } from './package-set.ts'
 import { readPackage } from './read-package.ts'
 import { readPackageSet } from './read-package-set.ts'
 

@@ -1,4 +1,4 @@
-import { asTotal, MAX_ACTIVITIES } from './counters.ts'
+import { asTotal, MAX_ACTIVITIES } from './activities.ts'
 import { Activity } from './nix-log-line.ts'
 
 /** What nix said that it will fetch, by activity and kind. */

@@ -1,9 +1,9 @@
 import { cleanText, copyStart } from '../../../lib/text/text.ts'
 import type { BuildProgress } from '../contract.ts'
+import { createCounters, isCount } from './activities.ts'
 import { createAnnouncements, isTransfer } from './announcements.ts'
-import { createCounters, isCount } from './counters.ts'
 import { Activity, type NixLine, parseNixLine, Result } from './nix-log-line.ts'
-import { type NixWords, readMessage } from './nix-words.ts'
+import { type NixWords, readMessage } from './nix-message.ts'
 import { createRunningBuilds } from './running-builds.ts'
 
 /** What a line of nix's standard error says, as far as anybody wants to know. */

@@ -1,4 +1,4 @@
-import { MAX_ACTIVITIES } from './counters.ts'
+import { MAX_ACTIVITIES } from './activities.ts'
 
 /** Names of the derivations that are being built, by activity. */
 export interface RunningBuilds {

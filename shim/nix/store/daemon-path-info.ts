@@ -1,8 +1,8 @@
 import * as v from 'valibot'
 import { isStorePath } from '../../../recipes/store-path.ts'
 import type { PathInfo, PathQuery } from '../contract.ts'
-import { createClosureSize } from './closure-size.ts'
 import { type DaemonWire, openDaemonWire } from './daemon-wire.ts'
+import { createClosureSize } from './path-info.ts'
 import { storePathSchema } from './realise.ts'
 
 const LIMIT_MS = 5_000

@@ -2,8 +2,8 @@ import { RetryableError, ShimError } from '../../../lib/errors.ts'
 import type { StorePathRecipe } from '../../../recipes/recipe.ts'
 import { isStorePath } from '../../../recipes/store-path.ts'
 import { createNixLogReader } from '../log/nix-log.ts'
-import { nixFlags } from '../nix-flags.ts'
-import { runNix } from '../nix-process.ts'
+import { nixFlags } from '../process/nix-flags.ts'
+import { runNix } from '../process/run-nix.ts'
 import type { NixSetup } from '../run-recipe.ts'
 
 /** More are not named. */

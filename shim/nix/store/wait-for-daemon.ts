@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { RetryableError, ShimError } from '../../lib/errors.ts'
-import { pingDaemon } from './store/daemon-path-info.ts'
+import { RetryableError, ShimError } from '../../../lib/errors.ts'
+import { pingDaemon } from './daemon-path-info.ts'
 
 export interface OutageOptions {
   /** Where the Nix daemon listens; undefined when there is none. */

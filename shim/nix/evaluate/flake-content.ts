@@ -1,7 +1,7 @@
 import * as v from 'valibot'
-import { FinalError, RetryableError } from '../../lib/errors.ts'
-import type { FlakeContent } from '../../recipes/flake-url.ts'
-import type { FlakeRecipe } from '../../recipes/recipe.ts'
+import { FinalError, RetryableError } from '../../../lib/errors.ts'
+import type { FlakeContent } from '../../../recipes/flake-url.ts'
+import type { FlakeRecipe } from '../../../recipes/recipe.ts'
 
 const answerSchema = v.object({ hash: v.string() })
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { isRef } from '../../../recipes/flake-query.ts'
 import type { FlakeUrl } from '../../../recipes/flake-url.ts'
-import { type BuildUser, idsOf } from './build-user.ts'
+import { type BuildUser, idsOf } from '../user/build-user.ts'
 
 /** Git reads a few lines of one file, on a file system that may be slow. */
 const LIMIT_MS = 30_000

@@ -4,7 +4,7 @@ import { shorten } from '../../../lib/text/text.ts'
 import { describeMaking, describeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 import type { NixError } from '../log/journal.ts'
 import { derivationName } from '../log/nix-log.ts'
-import type { NixExit } from '../nix-process.ts'
+import type { NixExit } from '../process/run-nix.ts'
 import { runLogFile } from '../user/state-dir.ts'
 import {
   BUILD_RULES,
@@ -19,9 +19,9 @@ import {
   NOT_VALID,
   RULES,
   RULES_OF_BUILDS,
-} from './clues.ts'
+} from './error-patterns.ts'
 import { type FailedBuilder, findCause, isFixedOutput, readFailedBuilder } from './failed-builder.ts'
-import { withoutAdvice } from './nixpkgs-refusal.ts'
+import { withoutAdvice } from './nix-text.ts'
 
 /** A run of nix that did not end well, and all that is known of it. */
 export interface FailedRun {

@@ -1,12 +1,12 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import { paced } from '../../lib/async/paced.ts'
-import { hasCode } from '../../lib/error-code.ts'
-import { RetryableError } from '../../lib/errors.ts'
-import { signalGroup } from '../../lib/process/process-group.ts'
-import { readLines } from '../../lib/text/lines.ts'
-import type { BuildUser } from './user/build-user.ts'
+import { paced } from '../../../lib/async/paced.ts'
+import { hasCode } from '../../../lib/error-code.ts'
+import { RetryableError } from '../../../lib/errors.ts'
+import { signalGroup } from '../../../lib/process/process-group.ts'
+import { readLines } from '../../../lib/text/lines.ts'
+import type { BuildUser } from '../user/build-user.ts'
 
 export interface NixRun {
   readonly command: string

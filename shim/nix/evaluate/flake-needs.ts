@@ -1,7 +1,7 @@
-import { FinalError } from '../../lib/errors.ts'
-import { isOlder } from '../../lib/text/versions.ts'
-import { queryOf } from '../../recipes/flake-query.ts'
-import type { FlakeUrl } from '../../recipes/flake-url.ts'
+import { FinalError } from '../../../lib/errors.ts'
+import { isOlder } from '../../../lib/text/versions.ts'
+import { queryOf } from '../../../recipes/flake-query.ts'
+import type { FlakeUrl } from '../../../recipes/flake-url.ts'
 
 interface Need {
   readonly key: string
