@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import { FinalError, ShimError } from '../../lib/errors.ts'
+import type { ImageProgram } from '../../recipes/image-program.ts'
 import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { hostSystem } from '../../recipes/system.ts'
-import type { ArchiveProgram, BuildCall } from './contract.ts'
+import type { BuildCall } from './contract.ts'
 import { type NixSetup, withNix } from './run-recipe.ts'
 import { readRealisation } from './store/realise.ts'
 
@@ -20,7 +21,7 @@ export function archiveKey(recipe: Recipe): string {
  */
 export async function runProgram(
   setup: NixSetup,
-  program: ArchiveProgram,
+  program: ImageProgram,
   { recipe, ...call }: BuildCall & { readonly recipe: Recipe },
 ): Promise<string> {
   const link = await setup.results.prepareLink(archiveKey(recipe))
@@ -46,7 +47,7 @@ const DERIVATION = `{ name, system, shell, argument, package, program }: derivat
   preferLocalBuild = true;
 }`
 
-function programArgs({ path: program, storePath, shell }: ArchiveProgram, link: string): string[] {
+function programArgs({ path: program, storePath, shell }: ImageProgram, link: string): string[] {
   const { path, argument } = shell
   const name = archiveName(storePath)
   const given = { name, system: hostSystem(), shell: path, argument, package: storePath, program }

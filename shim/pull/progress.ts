@@ -1,5 +1,5 @@
 import type { ImportProgress } from '../import/image/contract.ts'
-import type { BuildProgress } from '../nix/contract.ts'
+import type { BuildProgress } from '../nix/log/build-progress.ts'
 
 /** What goes on behind a PullImage. */
 export type PullProgress =

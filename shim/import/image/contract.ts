@@ -1,4 +1,9 @@
 import type { Owners } from '../../../lib/queues/owners.ts'
+import type { ImageProgram } from '../../../recipes/image-program.ts'
+import type { PackageHints } from '../../../recipes/package-hints.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
+
+export type { ImageProgram, PackageHints, StorePathInfo }
 
 /** How far an import is. */
 export type ImportProgress =
@@ -40,41 +45,12 @@ export interface ImportedImage {
   readonly sentBytes: number
 }
 
-/** A package that is a program: the image is what it writes to its standard output, once it has been run elsewhere. */
-export interface ImageProgram {
-  /** Where it lies: a store path, or below one. */
-  readonly path: string
-  /** The package. */
-  readonly storePath: string
-  /** Can be run where the package can. The argument goes before all others; it may be empty, which is none. */
-  readonly shell: { readonly path: string; readonly argument: string }
-}
-
 export type ImportOutcome = ImportedImage | { readonly program: ImageProgram }
-
-/** What tells how a package that is no image is run. */
-export interface PackageHints {
-  /** Name of its main program below `bin`. */
-  readonly mainProgram?: string | undefined
-  /** Keys of an OCI image's config. */
-  readonly imageConfig?: Readonly<Record<string, unknown>> | undefined
-}
 
 /** What tells how the image of a package set is run. */
 export interface PackageSetHints {
   /** Name of a program below `bin`, of a set of one package. */
-  readonly mainProgram?: string | undefined
-}
-
-/** What Nix knows of a valid store path. */
-export interface StorePathInfo {
-  readonly path: string
-  /** sha256 of its NAR, lower-case hex. */
-  readonly narHash: string
-  /** In bytes. */
-  readonly narSize: number
-  /** Store paths that it refers to; left out where no image is made of packages. */
-  readonly references: readonly string[]
+  readonly mainProgram?: string
 }
 
 /** Asks Nix about a valid store path and all that it refers to, and so on. Throws a ShimError. */

@@ -1,7 +1,7 @@
 import { cleanText, copyStart } from '../../../lib/text/text.ts'
-import type { BuildProgress } from '../contract.ts'
 import { createCounters, isCount } from './activities.ts'
 import { createAnnouncements, isTransfer } from './announcements.ts'
+import type { BuildProgress } from './build-progress.ts'
 import { Activity, type NixLine, parseNixLine, Result } from './nix-log-line.ts'
 import { type NixWords, readMessage } from './nix-message.ts'
 import { createRunningBuilds } from './running-builds.ts'

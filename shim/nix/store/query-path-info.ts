@@ -1,14 +1,15 @@
 import { lstat } from 'node:fs/promises'
 import pMap from 'p-map'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { isStorePath } from '../../../recipes/store-path.ts'
-import type { PathInfo, PathQuery } from '../contract.ts'
 import { explainFailedQuery } from '../failure/explain-failure.ts'
 import { createJournal } from '../log/journal.ts'
 import { nixFlags } from '../process/nix-flags.ts'
 import { runNix } from '../process/run-nix.ts'
 import type { NixOptions, NixSetup } from '../run-recipe.ts'
 import { askDaemon, daemonSocket } from './daemon-path-info.ts'
+import type { PathQuery } from './path-info.ts'
 import { createClosureSize } from './path-info.ts'
 import { readPathInfo } from './path-info-answer.ts'
 import { createOutliveOutages } from './wait-for-daemon.ts'
@@ -21,7 +22,7 @@ export async function queryPathInfo(
   setup: QuerySetup,
   paths: readonly string[],
   query: PathQuery,
-): Promise<readonly PathInfo[]> {
+): Promise<readonly StorePathInfo[]> {
   const unique = [...new Set(paths)]
   const wrong = unique.find(path => !isStorePath(path))
   if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} is no store path`)
@@ -64,8 +65,12 @@ async function onlyThere(paths: readonly string[]): Promise<string[]> {
   return paths.filter((_, index) => isThere[index])
 }
 
-async function askNix(setup: QuerySetup, paths: readonly string[], query: PathQuery): Promise<readonly PathInfo[]> {
-  const found = new Map<string, PathInfo>()
+async function askNix(
+  setup: QuerySetup,
+  paths: readonly string[],
+  query: PathQuery,
+): Promise<readonly StorePathInfo[]> {
+  const found = new Map<string, StorePathInfo>()
   for (const question of questionsOf(paths))
     for (const info of await readPathInfo(await ask(setup, question, query))) found.set(info.path, info)
   const size = createClosureSize()

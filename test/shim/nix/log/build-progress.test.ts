@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { BuildProgress } from '../../../../shim/nix/contract.ts'
+import type { BuildProgress } from '../../../../shim/nix/log/build-progress.ts'
 import { createProgressBatches } from '../../../../shim/nix/log/build-progress.ts'
 
 beforeEach(() => {
