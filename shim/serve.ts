@@ -89,7 +89,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     .catch(err => logger.error({ err }, 'the cluster cannot be joined'))
 
   if (mayHaveCredentials(config))
-    import('./nix/user/place-at-start.ts').then(({ placeAtStart }) => placeAtStart({ ...config, env, logger }))
+    import('./nix/user/credentials.ts').then(({ placeAtStart }) => placeAtStart({ ...config, env, logger }))
   if (config.policy.length > 0) sayHowLayersGetIn({ ...config, ...linking, signal, logger })
 
   await aborted(signal)

@@ -15,3 +15,14 @@ export function giveWay(): void {
     // A machine that lets nobody do this has its reasons.
   }
 }
+
+/**
+ * How `fork` runs a helper that may write to so much memory and no more. The limits of V8 say nothing about buffers. What is refused
+ * throws in the helper, or ends it. Inherited by what the helper starts. Source: RLIMIT_DATA in getrlimit(2), Linux 4.7 and newer.
+ */
+export function withDataLimit(kibibytes: number, flags: readonly string[]) {
+  return { execPath: '/bin/sh', execArgv: ['-c', LIMITED, String(kibibytes), process.execPath, ...flags] }
+}
+
+/** Node has no call for it. The first argument is `$0`. */
+const LIMITED = 'ulimit -d "$0" && exec "$@"'

@@ -1,5 +1,5 @@
 import type { Owners } from '../../lib/queues/owners.ts'
-import type { ImageProgram } from '../../recipes/image-program.ts'
+import type { ImageProgram } from '../../recipes/built-package.ts'
 import type { Recipe } from '../../recipes/recipe.ts'
 import type { StorePathInfo } from '../../recipes/store-path.ts'
 import type { BuildProgress } from './log/build-progress.ts'

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import { FinalError, ShimError } from '../../lib/errors.ts'
-import type { ImageProgram } from '../../recipes/image-program.ts'
+import type { ImageProgram } from '../../recipes/built-package.ts'
 import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { hostSystem } from '../../recipes/system.ts'
 import type { BuildCall } from './contract.ts'
-import { type NixSetup, withNix } from './run-recipe.ts'
+import { type NixSetup, withNix } from './nix-session.ts'
 import { readRealisation } from './store/realise.ts'
 
 /** Stable id of what a recipe's program writes, for its gc root. */
@@ -25,7 +25,7 @@ export async function runProgram(
   { recipe, ...call }: BuildCall & { readonly recipe: Recipe },
 ): Promise<string> {
   const link = await setup.results.prepareLink(archiveKey(recipe))
-  const run = withNix(setup, { recipe, what: 'run of a program' }, call, async ({ runId, onProgress }, nix) => {
+  const run = withNix(setup, { recipe, what: 'run of a program' }, call, async ({ runId, onProgress, nix }) => {
     onProgress({ phase: 'evaluating', runId })
     return { storePath: readRealisation(program.path, 'out', await nix('building', programArgs(program, link))) }
   })

@@ -5,7 +5,6 @@ export const FILE_CIRCLES: readonly (readonly string[])[] = [
   ['shim/cluster/reporter.ts', 'shim/cluster/status-writers.ts'],
   ['shim/import/store-layers/identify.ts', 'shim/import/store-layers/verify-file.ts'],
   ['shim/import/store-layers/open-stage.ts', 'shim/import/worker/run-import.ts'],
-  ['shim/nix/run-recipe.ts', 'shim/nix/store/missing-paths.ts'],
   ['shim/pull/image-service.ts', 'shim/pull/recipe-calls.ts'],
   ['shim/status/json-view.ts', 'shim/status/line-view.ts', 'shim/status/live-view.ts', 'shim/status/pull-view.ts'],
   ['shim/status/status-blocks.ts', 'shim/status/status-live.ts', 'shim/status/status-view.ts'],
@@ -16,7 +15,6 @@ export const FOLDER_CIRCLES: readonly (readonly string[])[] = [
   ['shim/doctor', 'shim/doctor/cluster', 'shim/doctor/kubelet', 'shim/status'],
   ['shim/import', 'shim/import/link', 'shim/import/store-layers', 'shim/import/worker'],
   ['shim/import/archive', 'shim/import/formats', 'shim/import/image', 'shim/import/layers', 'shim/import/tar'],
-  ['shim/nix', 'shim/nix/evaluate', 'shim/nix/failure', 'shim/nix/log', 'shim/nix/store'],
 ]
 
 /** Folders with too many files, and how many they have. */
@@ -38,7 +36,6 @@ export const SMALL_FILES: readonly string[] = [
   'controller/views/nix-system.ts',
   'controller/within.ts',
   'kube/lease-claim.ts',
-  'lib/process/data-limit.ts',
   'lib/socket/systemd-socket.ts',
   'shim/cluster/tries.ts',
   'shim/commands/name.ts',
@@ -57,7 +54,6 @@ export const SMALL_FILES: readonly string[] = [
   'shim/import/link/store-owner.ts',
   'shim/import/store-layers/limit-layers.ts',
   'shim/import/store-layers/linked-digest.ts',
-  'shim/nix/failure/disk-full.ts',
   'shim/proxy/call-log.ts',
   'shim/pull/watch-pulls.ts',
   'shim/status/folder-use.ts',

@@ -1,6 +1,5 @@
 import type { Owners } from '../../../lib/queues/owners.ts'
-import type { ImageProgram } from '../../../recipes/image-program.ts'
-import type { PackageHints } from '../../../recipes/package-hints.ts'
+import type { ImageProgram, PackageHints } from '../../../recipes/built-package.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 
 export type { ImageProgram, PackageHints, StorePathInfo }

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { FinalError } from '../../../lib/errors.ts'
-import type { PackageHints } from '../../../recipes/package-hints.ts'
+import type { PackageHints } from '../../../recipes/built-package.ts'
 import { describeRecipe, type FlakeRecipe } from '../../../recipes/recipe.ts'
 
 /** What is asked of a package: anything may have been put there. */

@@ -1,18 +1,19 @@
 import { lstat } from 'node:fs/promises'
 import pMap from 'p-map'
+import type { Logger } from 'pino'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { isStorePath } from '../../../recipes/store-path.ts'
 import { explainFailedQuery } from '../failure/explain-failure.ts'
 import { createJournal } from '../log/journal.ts'
-import { nixFlags } from '../process/nix-flags.ts'
-import { runNix } from '../process/run-nix.ts'
-import type { NixOptions, NixSetup } from '../run-recipe.ts'
+import { type NixOptions, nixFlags, runNix } from '../process/run-nix.ts'
+import type { BuildUser } from '../user/build-user.ts'
+import type { StateDir } from '../user/state-dir.ts'
 import { askDaemon, daemonSocket } from './daemon-path-info.ts'
 import type { PathQuery } from './path-info.ts'
 import { createClosureSize } from './path-info.ts'
 import { readPathInfo } from './path-info-answer.ts'
-import { createOutliveOutages } from './wait-for-daemon.ts'
+import { createOutageRetry } from './wait-for-daemon.ts'
 
 /** Together shorter than what one command takes as arguments (2 MiB), however long the names are. */
 const MAX_PATHS_A_CALL = 1_000
@@ -32,7 +33,7 @@ export async function queryPathInfo(
 
 function outlive({ user, nix, logger }: QuerySetup, { signal }: PathQuery) {
   const onWait = (limitMs: number) => logger.warn({ limitMs }, 'the Nix daemon is away: it is waited for')
-  return createOutliveOutages({ socket: daemonSocket(user.env), signal, onWait, limitMs: nix.daemonWaitMs })
+  return createOutageRetry({ socket: daemonSocket(user.env), signal, onWait, limitMs: nix.daemonWaitMs })
 }
 
 async function askFlatly(setup: QuerySetup, paths: readonly string[], query: PathQuery) {
@@ -90,7 +91,12 @@ async function daemonAnswer({ user }: QuerySetup, paths: readonly string[], quer
       })
 }
 
-export type QuerySetup = Pick<NixSetup, 'user' | 'dir' | 'logger'> & { readonly nix: Omit<NixOptions, 'maxEvalMemory'> }
+export interface QuerySetup {
+  readonly dir: Pick<StateDir, 'root'>
+  readonly user: BuildUser
+  readonly nix: Omit<NixOptions, 'maxEvalMemory'>
+  readonly logger: Pick<Logger, 'warn'>
+}
 
 interface Question {
   readonly flags: readonly string[]

@@ -5,7 +5,7 @@ import * as v from 'valibot'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { hasCode } from '../../../lib/error-code.ts'
 import { readOwnFile } from '../../../lib/files/own-file.ts'
-import { packageHintsSchema } from '../../../recipes/package-hints.ts'
+import { packageHintsSchema } from '../../../recipes/built-package.ts'
 import { guardState, type StateDir } from '../user/state-dir.ts'
 import { storePathSchema } from './path-info.ts'
 
