@@ -1,12 +1,31 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import { paced } from '../../lib/async/paced.ts'
-import { hasCode } from '../../lib/error-code.ts'
-import { RetryableError } from '../../lib/errors.ts'
-import { signalGroup } from '../../lib/process/process-group.ts'
-import { readLines } from '../../lib/text/lines.ts'
-import type { BuildUser } from './user/build-user.ts'
+import { paced } from '../../../lib/async/paced.ts'
+import { hasCode } from '../../../lib/error-code.ts'
+import { RetryableError } from '../../../lib/errors.ts'
+import { signalGroup } from '../../../lib/process/run-process.ts'
+import { readLines } from '../../../lib/text/lines.ts'
+import type { BuildUser } from '../user/build-user.ts'
+
+export interface NixSettings {
+  /** Longest time of a build from its start, evaluation included. */
+  readonly timeoutMs: number
+  /** Most that the values of an evaluation may take, in bytes. */
+  readonly maxEvalMemory: number
+  /** Settings of nix.conf(5), from our config. */
+  readonly options: Readonly<Record<string, string>>
+}
+
+export interface NixOptions extends NixSettings {
+  /** A name on PATH or an absolute path. */
+  readonly command: string
+  /** How long a run waits for a Nix daemon that is away, in milliseconds. */
+  readonly daemonWaitMs?: number | undefined
+}
+
+/** Called when a nix runs as the leader of this process group, and when it has ended. */
+export type OnGroup = (group: number, kind: 'began' | 'ended') => void
 
 export interface NixRun {
   readonly command: string
@@ -18,7 +37,7 @@ export interface NixRun {
   readonly onLine: (line: string) => Promise<void> | void
   /** In characters. */
   readonly maxStdoutLength?: number
-  readonly onGroup?: ((group: number, kind: 'began' | 'ended') => void) | undefined
+  readonly onGroup?: OnGroup | undefined
 }
 
 export interface NixExit {
@@ -143,4 +162,25 @@ function sweepAfterExit(child: Subprocess): () => void {
     }, DRAIN_LIMIT_MS)
   })
   return () => clearTimeout(timer)
+}
+
+/**
+ * The arguments of every nix command, after its own. The config may override nix.conf; what keeps a flake from doing more
+ * than it may comes last and wins.
+ */
+export function nixFlags({ timeoutMs, options }: Omit<NixSettings, 'maxEvalMemory'>): string[] {
+  return [
+    // Holds, too, where nobody is left to end nix: the shim was killed.
+    ...['--option', 'timeout', String(Math.ceil(timeoutMs / 1000))],
+    ...Object.entries(options).flatMap(([name, value]) => ['--option', name, value]),
+    ...['--extra-experimental-features', 'nix-command flakes'],
+    ...['--log-format', 'internal-json'],
+    // Inputs are what flake.lock says, or none: a locked flake stands for one content. `--no-write-lock-file` beside it would
+    // undo it (2.8 to 2.34); nothing is written with this one alone.
+    '--no-update-lock-file',
+    ...['--option', 'accept-flake-config', 'false'],
+    ...['--option', 'pure-eval', 'true'],
+    // It remembers failures too, those of the network among them.
+    ...['--option', 'eval-cache', 'false'],
+  ]
 }

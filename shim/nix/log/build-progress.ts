@@ -1,4 +1,21 @@
-import type { BuildProgress } from '../contract.ts'
+import * as v from 'valibot'
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const name = v.pipe(v.string(), v.maxLength(255))
+
+/** How far a build is. Numbers grow; `building` and `fetching` may alternate. */
+export const buildProgressSchema = v.variant('phase', [
+  v.object({ phase: v.literal('queued'), ahead: count }),
+  /** The run of that id has begun; its log is named so. */
+  v.object({ phase: v.literal('evaluating'), runId: name }),
+  /** Derivations: `done` of `expected` are built, `current` is the name of one that is being built. */
+  v.object({ phase: v.literal('building'), done: count, expected: count, current: v.exactOptional(name) }),
+  /** Bytes from flake inputs and binary caches. */
+  v.object({ phase: v.literal('fetching'), doneBytes: count, expectedBytes: count }),
+  /** One line of a builder's log, without terminal escapes. */
+  v.object({ phase: v.literal('log'), line: v.pipe(v.string(), v.maxLength(4096)) }),
+])
+export type BuildProgress = Readonly<v.InferOutput<typeof buildProgressSchema>>
 
 /** Often enough for eyes. */
 const INTERVAL_MS = 250

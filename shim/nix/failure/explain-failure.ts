@@ -4,7 +4,7 @@ import { formatSize } from '../../../lib/text/size.ts'
 import { describeMaking, describeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 import type { NixError } from '../log/journal.ts'
 import { derivationName } from '../log/nix-log.ts'
-import type { NixExit } from '../nix-process.ts'
+import type { NixExit } from '../process/run-nix.ts'
 import { runLogFile } from '../user/state-dir.ts'
 import {
   BUILD_RULES,
@@ -19,9 +19,9 @@ import {
   NOT_VALID,
   RULES,
   RULES_OF_BUILDS,
-} from './clues.ts'
+} from './error-patterns.ts'
 import { type FailedBuilder, findCause, isFixedOutput, readFailedBuilder } from './failed-builder.ts'
-import { withoutAdvice } from './nixpkgs-refusal.ts'
+import { trimNixText } from './nix-text.ts'
 
 /** A run of nix that did not end well, and all that is known of it. */
 export interface FailedRun {
@@ -120,7 +120,7 @@ interface NixFailure {
 }
 
 function explainNix(run: FailedQuery, { what, cause, found, otherwise }: NixFailure): ShimError {
-  const text = cause ? withoutAdvice(withoutBody(withoutBuilderLog(unindent(cause.text)))) : lastWords(run)
+  const text = cause ? trimNixText(cause.text) : lastWords(run)
   const isGit = hasClue(text, GIT_FAILED)
   const words = [text, ...(isGit || text === '' ? run.foreign : [])].filter(line => line !== '').join('\n')
   const judged = run.isDoubted ? undefined : (found ?? judgeWords(run, text, isGit ? words : undefined))
@@ -182,23 +182,6 @@ function judgeExit({ stage, exit }: FailedRun): ErrorCode {
 function describeExit({ exitCode, killedBy }: FailedRun['exit']): string {
   if (killedBy !== undefined) return `nix was ended by ${killedBy}`
   return exitCode === undefined ? 'nix wrote too much' : `nix ended with exit code ${exitCode} and said nothing`
-}
-
-/** The log that nix repeats in its error is a builder's word, not nix's. */
-function withoutBuilderLog(text: string): string {
-  const at = text.search(/\n {0,9}[Ll]ast \d{1,9} log lines:\n/)
-  return at < 0 ? text : text.slice(0, at)
-}
-
-/** What a server wrote into its error page is no word of nix's. */
-function withoutBody(text: string): string {
-  const at = text.search(/\n\s{0,20}response body:\s/)
-  return at < 0 ? text : text.slice(0, at)
-}
-
-/** Some messages come with the indent of a terminal. */
-function unindent(text: string): string {
-  return text.replace(/\n {7}/g, '\n')
 }
 
 function subject({ stage, recipe }: FailedRun): string {

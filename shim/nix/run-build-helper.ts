@@ -11,7 +11,8 @@ import {
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import { describeMaking, type Recipe } from '../../recipes/recipe.ts'
 import { type BuildJob, type BuildReport, reportSchema } from './build-job.ts'
-import type { BuildCall, BuildOutput } from './contract.ts'
+import type { BuildCall } from './contract.ts'
+import type { BuildOutput } from './store/results.ts'
 
 /** The same file, as source or compiled. */
 const PROGRAM = new URL(`./build-helper${extname(import.meta.url)}`, import.meta.url)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { type ErrorCode, reviveError } from '../../../../lib/errors.ts'
-import { evaluateDoubted } from '../../../../shim/nix/evaluate/doubted-evaluation.ts'
+import { evaluateDoubted } from '../../../../shim/nix/evaluate/confirm-outage.ts'
 
 const signal = new AbortController().signal
 

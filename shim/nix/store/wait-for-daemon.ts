@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { retry } from '../../lib/async/retry.ts'
-import { messageOf, RetryableError, ShimError } from '../../lib/errors.ts'
-import { pingDaemon } from './store/daemon-path-info.ts'
+import { retry } from '../../../lib/async/retry.ts'
+import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
+import { pingDaemon } from './daemon-path-info.ts'
 
 export interface OutageOptions {
   /** Where the Nix daemon listens; undefined when there is none. */
@@ -17,7 +17,7 @@ export interface OutageOptions {
  * Does it, and again whenever the Nix daemon was away meanwhile, once it answers. Throws what the last try threw, which says for
  * how long the daemon was waited for.
  */
-export type OutliveOutages = <Result>(attempt: () => Promise<Result>) => Promise<Result>
+export type RetryOutages = <Result>(attempt: () => Promise<Result>) => Promise<Result>
 
 /** A daemon restarts in a second or two, a machine's update may take ten. */
 const LIMIT_MS = 20_000
@@ -27,7 +27,7 @@ const MAX_OUTAGES = 3
 const PAUSE_MS = { first: 200, most: 1_600 }
 
 /** For one piece of work: its waits are counted together. */
-export function createOutliveOutages({ socket, signal, onWait, limitMs = LIMIT_MS }: OutageOptions): OutliveOutages {
+export function createOutageRetry({ socket, signal, onWait, limitMs = LIMIT_MS }: OutageOptions): RetryOutages {
   let leftMs = limitMs
 
   async function untilBack(path: string): Promise<boolean> {

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { createVersionQuery } from '../../../shim/nix/nix-version.ts'
+import { createVersionQuery } from '../../../../shim/nix/process/nix-version.ts'
 
 async function makeFolder() {
   const dir = await mkdtemp(join(tmpdir(), 'nix-version-'))

@@ -1,3 +1,5 @@
+import { Activity } from './nix-log-line.ts'
+
 /** How much of something is done, over activities that come and go. */
 export interface Counters {
   start(id: number): void
@@ -52,4 +54,64 @@ export function isCount(value: unknown): value is number {
 /** A sum that is still exact as a number, however often it was added to. */
 export function asTotal(sum: number): number {
   return Math.min(sum, Number.MAX_SAFE_INTEGER)
+}
+
+/** What nix said that it will fetch, by activity and kind. */
+export interface Announcements {
+  /** False when it is nothing new. */
+  set(id: number, kind: TransferKind, bytes: number): boolean
+  /** What was announced stays counted. */
+  stop(id: number): void
+  total(): number
+}
+
+export type TransferKind = typeof Activity.fileTransfer | typeof Activity.copyPath
+
+export function createAnnouncements(): Announcements {
+  const announced = new Map<number, Map<TransferKind, number>>()
+  let sum = 0
+  return {
+    set(id, kind, bytes) {
+      const kinds = announced.get(id) ?? new Map<TransferKind, number>()
+      const before = kinds.get(kind) ?? 0
+      if (before === bytes || (announced.size >= MAX_ACTIVITIES && !announced.has(id))) return false
+      announced.set(id, kinds.set(kind, bytes))
+      sum += bytes - before
+      return true
+    },
+    stop: id => void announced.delete(id),
+    total: () => asTotal(sum),
+  }
+}
+
+export function isTransfer(type: unknown): type is TransferKind {
+  return type === Activity.fileTransfer || type === Activity.copyPath
+}
+
+/** Names of the derivations that are being built, by activity. */
+export interface RunningBuilds {
+  start(id: number, name: string): void
+  stop(id: number): void
+  name(id: number): string | undefined
+  /** The one that began last of those that run. */
+  latest(): string | undefined
+}
+
+export function createRunningBuilds(): RunningBuilds {
+  const names = new Map<number, string>()
+  let latest: string | undefined
+  return {
+    start(id, name) {
+      if (names.size >= MAX_ACTIVITIES) return
+      names.set(id, name)
+      latest = name
+    },
+    stop(id) {
+      const name = names.get(id)
+      if (!names.delete(id) || name !== latest) return
+      latest = [...names.values()].at(-1)
+    },
+    name: id => names.get(id),
+    latest: () => latest,
+  }
 }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { BuildProgress } from '../../../../shim/nix/contract.ts'
-import { createProgressBatches } from '../../../../shim/nix/log/progress-batches.ts'
+import type { BuildProgress } from '../../../../shim/nix/log/build-progress.ts'
+import { createProgressBatches } from '../../../../shim/nix/log/build-progress.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()

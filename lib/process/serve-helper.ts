@@ -1,5 +1,5 @@
 import { readLines } from '../text/lines.ts'
-import { giveWay } from './give-way.ts'
+import { giveWay } from './process-limits.ts'
 
 export interface HelperCall {
   /** Aborted when the work is called off, or the shim has gone. */

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process'
 import { access, constants, realpath, stat } from 'node:fs/promises'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { promisify } from 'node:util'
-import { isOlder } from '../../lib/text/versions.ts'
-import { type BuildUser, idsOf } from './user/build-user.ts'
+import { isOlder } from '../../../lib/text/versions.ts'
+import { type BuildUser, idsOf } from '../user/build-user.ts'
 
 /**
  * Answers with the version of the installed nix, as Nix counts, or nothing if it cannot be read. Nix is asked once, and again
