@@ -28,6 +28,7 @@ it.each([
   ['demo', 'test/node/demo.ts'],
   ['demo:cluster', 'test/cluster/demo.ts'],
   ['test', 'run'],
+  ['test:unit', 'run --project unit'],
   ['fuzz', 'run test/fuzz'],
   ['bench', 'bench/main.ts'],
 ])(

@@ -8,6 +8,7 @@ import { fillMergedFolder, type MergedPlacing } from '../../../shim/import/layer
 import { type MergedPath, TODAYS_FORM } from '../../../shim/import/layers/merged-layer.ts'
 import { compileRegexes } from '../../../shim/import/layers/merged-regex.ts'
 import { replaceAll } from '../../../shim/import/layers/merged-rewrite.ts'
+import '../../lanes/needs-root.ts'
 
 const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'merged-tree-'))
 
