@@ -62,7 +62,9 @@ async function unpack(archives, folder) {
     mkdirSync(join(parts, 'usr', name))
     symlinkSync(`usr/${name}`, join(parts, name))
   }
-  for (const file of readdirSync(archives).filter(name => name.endsWith('.deb'))) {
+  const files = readdirSync(archives).filter(name => name.endsWith('.deb'))
+  say(`unpacking ${files.length} Debian packages`)
+  for (const file of files) {
     if (!(await succeeds('sh', ['-c', EXTRACT, join(archives, file), parts])))
       throw new SetupError(`cannot unpack ${file}`)
   }

@@ -1,6 +1,7 @@
 import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { CACHE, CONTAINERD, KUBERNETES } from './go-programs.mjs'
+import { followGo, LIST_FORMAT } from './go-progress.mjs'
 import { findGo, GO_VERSION } from './go-toolchain.mjs'
 import { SetupError, say, succeeds } from './run.mjs'
 
@@ -52,24 +53,19 @@ function isBuilt({ dir, programs }) {
 }
 
 async function build(go, { name, version, source, dir, flags }) {
-  say(`building ${name} ${version} for the test cluster into ${dir}: minutes, but only once`)
+  say(`building ${name} ${version} for the test cluster into ${dir}: this takes some minutes, once`)
   const parts = `${dir}${PART}${process.pid}`
   rmSync(parts, { recursive: true, force: true })
   mkdirSync(parts)
-  const args = ['build', '-C', source, '-v', '-trimpath', '-buildvcs=false', ...flags, '-o', `${parts}/`, 'tool']
+  const options = ['-C', source, '-trimpath', '-buildvcs=false', ...flags]
   // The caller's own settings must not change what is built; those for proxies and caches stay.
-  const settings = { CGO_ENABLED: '0', GOFLAGS: '-modcacherw', GOWORK: 'off', GOOS: 'linux', GOARCH: '', ...go.env }
-  let compiled = 0
-  const errors = []
-  const readLine = line => {
-    if (line.startsWith('go: downloading ')) return line.slice('go: '.length)
-    if (/^[\w.~-]+(\/[\w.~-]+)*$/.test(line)) compiled += 1
-    else errors.push(line)
-    return `${compiled} packages compiled`
-  }
+  const env = { CGO_ENABLED: '0', GOFLAGS: '-modcacherw', GOWORK: 'off', GOOS: 'linux', GOARCH: '', ...go.env }
+  const { readLine, errors } = followGo()
+  const runs = (command, ...args) => succeeds(go.command, [command, ...options, ...args], { env, readLine })
   let isDone = false
   try {
-    isDone = await succeeds(go.command, args, { env: settings, readLine })
+    isDone =
+      (await runs('list', '-deps', '-f', LIST_FORMAT, 'tool')) && (await runs('build', '-v', '-o', `${parts}/`, 'tool'))
   } finally {
     if (!isDone) rmSync(parts, { recursive: true, force: true })
   }
