@@ -3,7 +3,7 @@ import { execa } from 'execa'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { normaliseReference } from '../../shim/reference.ts'
-import { CONTAINERD } from '../setup/go-programs.mjs'
+import { CONTAINERD } from '../setup/go/programs.mjs'
 import { made } from './runs.ts'
 
 /** What the shim takes a reference for; undefined when it refuses it. */

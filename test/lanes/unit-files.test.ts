@@ -39,14 +39,14 @@ describe('a test file is an integration test', () => {
     ['when a helper starts programs', "import { run } from './helper.ts'\n"],
     ['when a helper passes on what starts programs', "export { run } from '../helpers.ts'\n"],
     ['when it says that it needs root', "import '../lanes/needs-root.ts'\n"],
-    ['when it uses programs that the set-up builds', "import { CACHE } from '../setup/go-programs.mjs'\n"],
+    ['when it uses programs that the set-up builds', "import { CACHE } from '../setup/go/programs.mjs'\n"],
   ])('%s', async (_, text) => {
     await write({
       'test/x/a.test.ts': text,
       'test/x/helper.ts': "import { execa } from 'execa'\n",
       'test/helpers.ts': "export * from './x/helper.ts'\n",
       'test/lanes/needs-root.ts': '',
-      'test/setup/go-programs.mjs': '',
+      'test/setup/go/programs.mjs': '',
     })
     expect(findUnitFiles(top)).toEqual([])
   })

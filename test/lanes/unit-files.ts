@@ -6,7 +6,7 @@ const NEEDS_MORE = new Set([
   'execa',
   'node:child_process',
   'test/lanes/needs-root.ts',
-  'test/setup/go-programs.mjs', // programs that only the set-up builds
+  'test/setup/go/programs.mjs', // programs that only the set-up builds
 ])
 
 /**

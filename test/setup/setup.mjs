@@ -3,7 +3,7 @@
 // With --cluster it also builds Kubernetes and containerd for the test cluster, which takes minutes once.
 // Plain JavaScript without packages, because it runs first and under any Node from 18 on.
 import { debianPackagesAreThere, unpackDebianPackages, whatIsMissing } from './debian.mjs'
-import { buildGoPrograms, goProgramsAreThere } from './go.mjs'
+import { buildGoPrograms, goProgramsAreThere } from './go/build.mjs'
 import { installNpmPackages, npmPackagesAreThere } from './npm.mjs'
 import { SetupError, say } from './run.mjs'
 

@@ -1,9 +1,9 @@
 import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { CACHE, CONTAINERD, KUBERNETES } from './go-programs.mjs'
-import { followGo, LIST_FORMAT } from './go-progress.mjs'
-import { findGo, GO_VERSION } from './go-toolchain.mjs'
-import { SetupError, say, succeeds } from './run.mjs'
+import { SetupError, say, succeeds } from '../run.mjs'
+import { CACHE, CONTAINERD, KUBERNETES } from './programs.mjs'
+import { followGo, LIST_FORMAT } from './progress.mjs'
+import { findGo, GO_VERSION } from './toolchain.mjs'
 
 const FAMILIES = [
   { ...KUBERNETES, flags: ['-ldflags', `-s -w ${versionStamp(KUBERNETES.version)}`] },

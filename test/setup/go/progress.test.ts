@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { followGo } from './go-progress.mjs'
+import { followGo } from './progress.mjs'
 
 function lastWords(lines: readonly string[]): string | undefined {
   const { readLine } = followGo()

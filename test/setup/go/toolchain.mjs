@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { unpackArchives } from './debian-archives.mjs'
-import { CACHE } from './go-programs.mjs'
-import { SetupError, say, succeeds } from './run.mjs'
+import { unpackArchives } from '../debian-archives.mjs'
+import { SetupError, say, succeeds } from '../run.mjs'
+import { CACHE } from './programs.mjs'
 
 export const GO_VERSION = '1.26.8'
 

@@ -9,9 +9,9 @@ export const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'
 export const KUBERNETES = family('kubernetes', 'k8s.io/kubernetes')
 export const CONTAINERD = family('containerd', 'github.com/containerd/containerd/v2')
 
-/** One go.mod below test/setup/go: its programs, their version, and the folder that they are built into. */
+/** One go.mod beside this file: its programs, their version, and the folder that they are built into. */
 function family(name, module) {
-  const source = fileURLToPath(new URL(`go/${name}`, import.meta.url))
+  const source = fileURLToPath(new URL(name, import.meta.url))
   const text = readFileSync(join(source, 'go.mod'), 'utf8')
   const version = text.match(new RegExp(`^\\s+${module} (v\\S+)`, 'm'))[1]
   const programs = [...text.matchAll(/^\s+\S+\/cmd\/(\S+)$/gm)].map(match => match[1])
