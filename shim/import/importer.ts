@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
-import { CRI_NAMESPACE } from '../containerd/namespace.ts'
-import { createPlaces, shareOf } from '../places.ts'
-import type { ImportCall, Importer, ImportOutcome, LayerMode, PackageHints, QueryClosure } from './contract.ts'
-import type { ImporterIdentity } from './identity.ts'
-import type { ImportJob } from './job.ts'
+import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
+import { CRI_NAMESPACE } from '../containerd/services/namespace.ts'
+import type { ImportCall, Importer, ImportOutcome, LayerMode, PackageHints, QueryClosure } from './image/contract.ts'
 import { createLeftLeases } from './left-leases.ts'
-import type { LinkingReport } from './linking-report.ts'
-import { memoryFolders } from './memory-folders.ts'
-import { runWorker } from './run-worker.ts'
-import { endLease } from './under-lease.ts'
-import { viewFolder } from './view-folder.ts'
-import { createWorkers } from './workers.ts'
+import type { ImporterIdentity } from './link/identity.ts'
+import type { LinkingReport } from './link/linking-report.ts'
+import { viewFolder } from './link/view-folder.ts'
+import type { ImportJob } from './worker/job.ts'
+import { memoryFolders } from './worker/memory-folders.ts'
+import { runWorker } from './worker/run-worker.ts'
+import { endLease } from './worker/under-lease.ts'
+import { createWorkers } from './worker/workers.ts'
 
 export interface ImporterOptions {
   readonly containerd: {
@@ -43,7 +43,7 @@ export function createImporter(options: ImporterOptions): Importer {
   const { logger, stateDir, containerd, layers, trustStore, queryClosure, onLinking, identity } = options
   const folders = memoryFolders(stateDir)
   const { maxImports = DEFAULT_MAX_IMPORTS } = options
-  const places = createPlaces({ count: maxImports, perOwner: shareOf(maxImports), what: 'import' })
+  const places = createFairGate({ count: maxImports, perOwner: shareOf(maxImports), what: 'import' })
   const shared = {
     containerd: { namespace: CRI_NAMESPACE, ...containerd },
     layers,
