@@ -7,6 +7,8 @@ import { CONTROLLER_MAIN, SHIM_MAIN } from '../node/own-programs.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const PAGES = [
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
   'README.md',
   ...(await readdir(join(ROOT, 'docs'), { recursive: true }))
     .filter(name => name.endsWith('.md'))
