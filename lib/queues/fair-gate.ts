@@ -1,6 +1,6 @@
 import { RetryableError } from '../errors.ts'
+import type { Owners } from './fair-order.ts'
 import { createFairOrder, type Turn } from './fair-order.ts'
-import type { Owners } from './owners.ts'
 
 export interface FairGateOptions {
   readonly count: number

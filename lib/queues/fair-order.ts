@@ -1,4 +1,10 @@
-import type { Owners } from './owners.ts'
+/** On whose account something runs. It may change: equal work is shared, so others join and leave. */
+export interface Owners {
+  /** Namespaces, at least one. */
+  readonly current: () => readonly string[]
+  /** Calls back after each change. Returns how to stop that. */
+  readonly onChange: (listener: () => void) => () => void
+}
 
 /** Something that waits for a place. */
 export interface Waiter {
@@ -94,4 +100,8 @@ function first<Item extends Account>(items: readonly Item[]): Item | undefined {
 
 function compare(one: Account, other: Account): number {
   return one.held - other.held || one.served - other.served
+}
+
+export function ownedBy(owner: string): Owners {
+  return { current: () => [owner], onChange: () => () => {} }
 }

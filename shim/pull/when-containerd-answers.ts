@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { untilAborted } from '../../lib/async/bounded-wait.ts'
 import { retry } from '../../lib/async/retry.ts'
-import { untilAborted } from '../../lib/async/until-aborted.ts'
 import { isContainerdAway } from '../../lib/errors.ts'
 
 const PAUSE_MS = 100

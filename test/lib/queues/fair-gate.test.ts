@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { createFairGate, shareOf } from '../../../lib/queues/fair-gate.ts'
-import { ownedBy } from '../../../lib/queues/owners.ts'
+import { ownedBy } from '../../../lib/queues/fair-order.ts'
 
 function prepare(count: number, perOwner = count) {
   const places = createFairGate({ count, perOwner, what: 'build' })

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createFairOrder } from '../../../lib/queues/fair-order.ts'
-import { ownedBy } from '../../../lib/queues/owners.ts'
+import { createFairOrder, ownedBy } from '../../../lib/queues/fair-order.ts'
 
 interface Item {
   readonly name: string
