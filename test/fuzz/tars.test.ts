@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { ShimError } from '../../lib/errors.ts'
 import { readTar } from '../../shim/import/streams/read-tar.ts'
 import { createTarScan } from '../../shim/import/streams/tar-scan.ts'
-import { CONTAINERD } from '../setup/go-programs.mjs'
+import { CONTAINERD } from '../setup/go/programs.mjs'
 import { madeTars } from './made-tars.ts'
 import { made } from './runs.ts'
 

@@ -8,6 +8,7 @@ import { compileRegexes } from '../../../../../shim/import/formats/nix2container
 import { replaceAll } from '../../../../../shim/import/formats/nix2container/rewrite.ts'
 import { type MergedPath, TODAYS_FORM } from '../../../../../shim/import/layers/merged-layer.ts'
 import { fillMergedFolder, type MergedPlacing } from '../../../../../shim/import/link/merged-folder.ts'
+import '../../../../lanes/needs-root.ts'
 
 const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'merged-tree-'))
 
