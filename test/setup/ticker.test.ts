@@ -8,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** What a step writes that says twice how far it is, and what it has written after each of `seconds`. */
+/** What a step has written after each of `seconds`, and at its end. After each of them it reports its progress. */
 function written(isTTY: boolean, seconds: readonly number[]): string[] {
   let text = ''
   const ticker = startTicker({ isTTY, columns: 30, write: part => (text += part) })

@@ -10,12 +10,12 @@ const FAMILIES = [
   { ...CONTAINERD, flags: ['-tags', 'no_btrfs', '-ldflags', '-s -w'] },
 ]
 
-/** Are the programs that are built from Go modules in the cache? */
+/** Whether the cache has the programs that are built from Go modules. */
 export function goProgramsAreThere() {
   return FAMILIES.every(isBuilt)
 }
 
-/** Builds the programs of the test cluster into the cache. Any number of set-ups may do so at the same time. */
+/** Builds the programs of the test cluster into the cache. Several set-ups may do this at the same time. */
 export async function buildGoPrograms() {
   try {
     mkdirSync(CACHE, { recursive: true })
@@ -32,7 +32,7 @@ export async function buildGoPrograms() {
   }
 }
 
-/** The kubelet refuses to be of no version. */
+/** The kubelet does not start without a version. */
 function versionStamp(version) {
   const [major, minor] = version.slice(1).split('.')
   const values = { gitVersion: version, gitMajor: major, gitMinor: minor }
@@ -58,7 +58,7 @@ async function build(go, { name, version, source, dir, flags }) {
   rmSync(parts, { recursive: true, force: true })
   mkdirSync(parts)
   const options = ['-C', source, '-trimpath', '-buildvcs=false', ...flags]
-  // The caller's own settings must not change what is built; those for proxies and caches stay.
+  // The caller's settings must not change the result. Those for proxies and caches stay.
   const env = { CGO_ENABLED: '0', GOFLAGS: '-modcacherw', GOWORK: 'off', GOOS: 'linux', GOARCH: '', ...go.env }
   const { readLine, errors } = followGo()
   const runs = (command, ...args) => succeeds(go.command, [command, ...options, ...args], { env, readLine })
@@ -80,7 +80,7 @@ async function build(go, { name, version, source, dir, flags }) {
 const PART = '.part-'
 const DAY_MS = 86_400_000
 
-/** What another set-up has put there meanwhile is as good, and may be in use: only what is not whole makes way. */
+/** Another set-up may have built the same folder meanwhile, and its programs may be in use. Only an incomplete folder is replaced. */
 function takePlace(parts, dir) {
   try {
     renameSync(parts, dir)
@@ -91,7 +91,7 @@ function takePlace(parts, dir) {
   }
 }
 
-/** Of set-ups that were cut short. */
+/** Removes what interrupted set-ups left. */
 function removeLeftovers() {
   for (const name of readdirSync(CACHE).filter(entry => entry.includes(PART))) {
     const path = join(CACHE, name)

@@ -1,10 +1,10 @@
-/** For `go list -deps`: a line for each package that `go build` will have to compile, an empty one for each that is in its cache. */
+/** For `go list -deps`: one line for each package that `go build` must compile, and an empty line for each that is in its cache. */
 export const LIST_FORMAT =
   '{{if and .Stale (ne .StaleReason "not installed but available in build cache") (ne .ImportPath "unsafe")}}compile {{.ImportPath}}{{end}}'
 
 /**
- * Follows what Go writes while it downloads modules and compiles packages. `readLine` says how far it is in a few words, `errors`
- * are the lines that tell neither.
+ * Follows the output of Go while it downloads modules and compiles packages. `readLine` returns the progress in a few words. `errors`
+ * are the lines that do not report progress.
  */
 export function followGo() {
   let downloaded = 0
