@@ -9,7 +9,7 @@ export type Attributes = v.InferOutput<typeof attributesSchema>
 /** By the index of the URL. URLs that Nix rejects are missing. */
 export type Answers = ReadonlyMap<number, Attributes>
 
-/** Asks one version of Nix, which fetches nothing. */
+/** Asks one version of Nix how it parses URLs, without fetching anything. */
 export type AskNix = (bed: Bed, nix: string, urls: readonly string[]) => Promise<Answers>
 
 const attributesSchema = v.object({

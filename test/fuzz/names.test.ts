@@ -21,7 +21,7 @@ const names = createNames({
   system: 'x86_64-linux',
 })
 
-/** The rule as the config reads it, or undefined if the config rejects it. */
+/** The recipe of an image name, or undefined if the shim rejects the name. */
 function read(image: string): FlakeRecipe | undefined {
   try {
     return names.recipeOf(image)
