@@ -1,21 +1,21 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { unpackArchives } from './debian-archives.mjs'
-import { CACHE } from './go-programs.mjs'
-import { SetupError, say, succeeds } from './run.mjs'
+import { unpackArchives } from '../debian-archives.mjs'
+import { SetupError, say, succeeds } from '../run.mjs'
+import { CACHE } from './programs.mjs'
 
 export const GO_VERSION = '1.26.8'
 
-/** As Go names Node's architectures. */
+/** Go's names of Node's architectures. */
 const ARCHITECTURES = { x64: 'amd64', arm64: 'arm64' }
-/** From this on Go fetches another version of itself when it is told to. */
+/** The first minor version of Go that fetches another version of itself when asked to. */
 const OLDEST_MINOR = 21
 const COMMANDS = ['go', '/usr/local/go/bin/go']
 
 /**
- * A go command of that version, and the environment that makes it so: the machine's own if it can be that, with its own caches, else
- * one that is fetched, whose caches are put into a folder that may be removed afterwards.
+ * A go command of that version, and the environment that selects it. If the machine's own Go can switch versions, it is used with its
+ * own caches. Otherwise Go is fetched, and its caches go into a folder that may be removed afterwards.
  */
 export async function findGo(caches) {
   const command = COMMANDS.find(canSwitch)
@@ -32,14 +32,14 @@ function canSwitch(command) {
   return minorVersion(command) >= OLDEST_MINOR
 }
 
-/** NaN when there is no such command. */
+/** NaN if there is no such command. */
 function minorVersion(command) {
   const env = { ...process.env, GOTOOLCHAIN: 'local' }
   const { stdout } = spawnSync(command, ['version'], { encoding: 'utf8', env })
   return Number(/^go version go1\.(\d+)/.exec(stdout ?? '')?.[1])
 }
 
-/** Go is a module of itself, golang.org/toolchain, which any older Go fetches and checks. */
+/** Go is published as the module golang.org/toolchain, which any older Go fetches and verifies. */
 async function fetchToolchain(dir) {
   const architecture = ARCHITECTURES[process.arch]
   if (architecture === undefined)
@@ -55,7 +55,7 @@ async function fetchToolchain(dir) {
       throw new SetupError(`cannot fetch Go (above): set GOPROXY, or get Go 1.${OLDEST_MINOR} or newer by hand`)
     }
     const root = join(modules, module)
-    // A module has no modes, and no go.mod but its own.
+    // A module keeps no file modes, and its go.mod has another name.
     for (const tools of ['bin', 'pkg/tool']) makeExecutable(join(root, tools))
     copyFileSync(join(root, 'src/_go.mod'), join(root, 'src/go.mod'))
     if (!existsSync(dir)) renameSync(root, dir)
@@ -64,7 +64,7 @@ async function fetchToolchain(dir) {
   }
 }
 
-/** The machine's, or Debian's. */
+/** The go command of the machine, or that of Debian. */
 async function olderGo(parts) {
   const command = COMMANDS.find(command => minorVersion(command) > 0)
   if (command) return command

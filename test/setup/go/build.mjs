@@ -1,20 +1,21 @@
 import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { CACHE, CONTAINERD, KUBERNETES } from './go-programs.mjs'
-import { findGo, GO_VERSION } from './go-toolchain.mjs'
-import { SetupError, say, succeeds } from './run.mjs'
+import { SetupError, say, succeeds } from '../run.mjs'
+import { CACHE, CONTAINERD, KUBERNETES } from './programs.mjs'
+import { followGo, LIST_FORMAT } from './progress.mjs'
+import { findGo, GO_VERSION } from './toolchain.mjs'
 
 const FAMILIES = [
   { ...KUBERNETES, flags: ['-ldflags', `-s -w ${versionStamp(KUBERNETES.version)}`] },
   { ...CONTAINERD, flags: ['-tags', 'no_btrfs', '-ldflags', '-s -w'] },
 ]
 
-/** Are the programs that are built from Go modules in the cache? */
+/** Whether the cache has the programs that are built from Go modules. */
 export function goProgramsAreThere() {
   return FAMILIES.every(isBuilt)
 }
 
-/** Builds the programs of the test cluster into the cache. Any number of set-ups may do so at the same time. */
+/** Builds the programs of the test cluster into the cache. Several set-ups may do this at the same time. */
 export async function buildGoPrograms() {
   try {
     mkdirSync(CACHE, { recursive: true })
@@ -31,7 +32,7 @@ export async function buildGoPrograms() {
   }
 }
 
-/** The kubelet refuses to be of no version. */
+/** The kubelet does not start without a version. */
 function versionStamp(version) {
   const [major, minor] = version.slice(1).split('.')
   const values = { gitVersion: version, gitMajor: major, gitMinor: minor }
@@ -52,24 +53,19 @@ function isBuilt({ dir, programs }) {
 }
 
 async function build(go, { name, version, source, dir, flags }) {
-  say(`building ${name} ${version} for the test cluster into ${dir}: minutes, but only once`)
+  say(`building ${name} ${version} for the test cluster into ${dir}: this takes some minutes, once`)
   const parts = `${dir}${PART}${process.pid}`
   rmSync(parts, { recursive: true, force: true })
   mkdirSync(parts)
-  const args = ['build', '-C', source, '-v', '-trimpath', '-buildvcs=false', ...flags, '-o', `${parts}/`, 'tool']
-  // The caller's own settings must not change what is built; those for proxies and caches stay.
-  const settings = { CGO_ENABLED: '0', GOFLAGS: '-modcacherw', GOWORK: 'off', GOOS: 'linux', GOARCH: '', ...go.env }
-  let compiled = 0
-  const errors = []
-  const readLine = line => {
-    if (line.startsWith('go: downloading ')) return line.slice('go: '.length)
-    if (/^[\w.~-]+(\/[\w.~-]+)*$/.test(line)) compiled += 1
-    else errors.push(line)
-    return `${compiled} packages compiled`
-  }
+  const options = ['-C', source, '-trimpath', '-buildvcs=false', ...flags]
+  // The caller's settings must not change the result. Those for proxies and caches stay.
+  const env = { CGO_ENABLED: '0', GOFLAGS: '-modcacherw', GOWORK: 'off', GOOS: 'linux', GOARCH: '', ...go.env }
+  const { readLine, errors } = followGo()
+  const runs = (command, ...args) => succeeds(go.command, [command, ...options, ...args], { env, readLine })
   let isDone = false
   try {
-    isDone = await succeeds(go.command, args, { env: settings, readLine })
+    isDone =
+      (await runs('list', '-deps', '-f', LIST_FORMAT, 'tool')) && (await runs('build', '-v', '-o', `${parts}/`, 'tool'))
   } finally {
     if (!isDone) rmSync(parts, { recursive: true, force: true })
   }
@@ -84,7 +80,7 @@ async function build(go, { name, version, source, dir, flags }) {
 const PART = '.part-'
 const DAY_MS = 86_400_000
 
-/** What another set-up has put there meanwhile is as good, and may be in use: only what is not whole makes way. */
+/** Another set-up may have built the same folder meanwhile, and its programs may be in use. Only an incomplete folder is replaced. */
 function takePlace(parts, dir) {
   try {
     renameSync(parts, dir)
@@ -95,7 +91,7 @@ function takePlace(parts, dir) {
   }
 }
 
-/** Of set-ups that were cut short. */
+/** Removes what interrupted set-ups left. */
 function removeLeftovers() {
   for (const name of readdirSync(CACHE).filter(entry => entry.includes(PART))) {
     const path = join(CACHE, name)
