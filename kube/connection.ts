@@ -1,8 +1,8 @@
 import type { RequestOptions } from 'node:https'
-import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
 import { Agent, type Dispatcher, ProxyAgent, Socks5ProxyAgent } from 'undici'
 import { shareAnswer } from '../shim/share-answer.ts'
 import { unlessAborted } from '../shim/unless-aborted.ts'
+import type { Access } from './access.ts'
 
 /** One at a time per connection, HTTP/1.1; every watch holds one of them. */
 const MAX_CONNECTIONS = 64
@@ -28,8 +28,8 @@ export interface Connection {
   close(): Promise<void>
 }
 
-/** client-node's KubeConfig knows who we are; its own API classes would make a new connection for every request. */
-export function createConnection(config: KubeConfig, userAgent: string): Connection {
+/** client-node's own API classes would make a new connection for every request. */
+export function createConnection(config: Access, userAgent: string): Connection {
   // A program that gives tokens is run once for all who ask meanwhile.
   const credentials = shareAnswer(() => readCredentials(config))
   const server = new URL(config.getCurrentCluster()?.server ?? '')
@@ -83,7 +83,7 @@ interface Credentials {
 }
 
 /** Asked for every request, so that renewed tokens and certificates are used. */
-async function readCredentials(config: KubeConfig): Promise<Credentials> {
+async function readCredentials(config: Access): Promise<Credentials> {
   const options: RequestOptions = {}
   await config.applyToHTTPSOptions(options)
   const { ca, cert, key, rejectUnauthorized, servername } = options
@@ -111,7 +111,7 @@ function isSame(a: Tls, b: Tls): boolean {
   )
 }
 
-function createAgent(config: KubeConfig, tls: Tls): Dispatcher {
+function createAgent(config: Access, tls: Tls): Dispatcher {
   const options = {
     connections: MAX_CONNECTIONS,
     keepAliveTimeout: IDLE_MS,
