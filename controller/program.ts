@@ -1,9 +1,9 @@
 import { Command, CommanderError, Option } from 'commander'
-import { exitCodeOf } from '../shim/commands/exit-codes.ts'
-import { messageOf } from '../shim/errors.ts'
-import { outliveReaders } from '../shim/outlive-readers.ts'
-import { terminationSignal } from '../shim/termination-signal.ts'
-import { version } from '../shim/version.ts'
+import { messageOf } from '../lib/errors.ts'
+import { exitCodeOf } from '../lib/exit-codes.ts'
+import { outliveReaders } from '../lib/outlive-readers.ts'
+import { terminationSignal } from '../lib/termination-signal.ts'
+import { version } from '../lib/version.ts'
 import { readAge, readCount, readDuration, readListenAddress, readSelector } from './flags.ts'
 import { MAX_ATTEMPTS } from './reconcile/plan-build.ts'
 
@@ -71,7 +71,7 @@ Exit codes: 0 stopped by a signal, 1 failed, 2 wrong usage or kubeconfig.`,
   .action(async options => {
     if (options.leaderElectRenew >= options.leaderElectLease)
       program.error('error: --leader-elect-renew must be shorter than --leader-elect-lease')
-    const { runController } = await import('./run-controller.ts')
+    const { runController } = await import('./run.ts')
     await runController(options, terminationSignal())
   })
 

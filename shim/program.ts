@@ -1,12 +1,12 @@
 import { Command, CommanderError, Option } from 'commander'
-import { exitCodeOf } from './commands/exit-codes.ts'
-import { DEFAULT_CONFIG } from './default-config.ts'
-import { DEFAULT_SOCKET } from './default-socket.ts'
-import { messageOf } from './errors.ts'
-import { outliveReaders } from './outlive-readers.ts'
-import { STORE_DIR, STORE_PATH_HOST } from './store-path.ts'
-import { terminationSignal } from './termination-signal.ts'
-import { version } from './version.ts'
+import { messageOf } from '../lib/errors.ts'
+import { exitCodeOf } from '../lib/exit-codes.ts'
+import { outliveReaders } from '../lib/outlive-readers.ts'
+import { terminationSignal } from '../lib/termination-signal.ts'
+import { version } from '../lib/version.ts'
+import { STORE_DIR, STORE_PATH_HOST } from '../recipes/store-path.ts'
+import { DEFAULT_CONFIG } from './config/default-config.ts'
+import { DEFAULT_SOCKET } from './config/default-socket.ts'
 
 const program = new Command('enbi-shim')
   .description('Nix builds, on image pull: a per-node proxy between the kubelet and containerd.')
@@ -23,7 +23,7 @@ program
   .description('serve the CRI image service on a socket, for the kubelet (imageServiceEndpoint)')
   .requiredOption('--config <file>', 'config file, YAML or JSON')
   .action(async options => {
-    const { serve } = await import('./commands/serve.ts')
+    const { serve } = await import('./serve.ts')
     await serve(options.config, { env: process.env, signal: terminationSignal() })
   })
 
