@@ -1,0 +1,69 @@
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import { Agent, request } from 'node:https'
+import type { Socket } from 'node:net'
+import { urlToHttpOptions } from 'node:url'
+import {
+  type Answer,
+  CONNECT_MS,
+  IDLE_MS,
+  MAX_CONNECTIONS,
+  type Outgoing,
+  type Tls,
+  type Transport,
+} from './transport.ts'
+
+/** Node's own client: it is part of Node's binary, and undici's parser alone would take 20 MB. */
+export function createDirectTransport(tls: Tls): Transport {
+  const agent = new Agent({ ...tls, keepAlive: true, maxSockets: MAX_CONNECTIONS, timeout: IDLE_MS })
+  return {
+    send: outgoing => send(agent, outgoing),
+    // The agent closes idle connections by itself.
+    retire() {},
+    async destroy() {
+      agent.destroy()
+    },
+  }
+}
+
+function send(agent: Agent, { server, method, path, headers, body, signal, silenceMs }: Outgoing): Promise<Answer> {
+  const { hostname, port } = urlToHttpOptions(server)
+  return new Promise((resolve, reject) => {
+    // Node sends the body of a DELETE without its length.
+    const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
+    const options = { agent, hostname, port, method, path, headers: { ...headers, ...length } }
+    const outgoing = request(options, answer => {
+      leaveWhenAborted(answer, signal)
+      limitSilence(answer, silenceMs)
+      resolve({ statusCode: answer.statusCode ?? 0, headers: answer.headers, body: answer })
+    })
+    outgoing.on('error', reject).once('socket', limitConnecting)
+    leaveWhenAborted(outgoing, signal)
+    outgoing.end(body)
+  })
+}
+
+/** The `signal` of Node's own would discard what was received of the answer and let it end as if it were whole. */
+function leaveWhenAborted(stream: ClientRequest | IncomingMessage, signal: AbortSignal): void {
+  const leave = () => stream.destroy(signal.reason)
+  signal.addEventListener('abort', leave, { once: true })
+  stream.once('close', () => signal.removeEventListener('abort', leave))
+}
+
+function limitConnecting(socket: Socket): void {
+  if (!socket.connecting) return
+  const end = () => socket.destroy(new Error(`no connection after ${CONNECT_MS} ms`))
+  const timer = setTimeout(end, CONNECT_MS)
+  for (const event of ['secureConnect', 'close']) socket.once(event, () => clearTimeout(timer))
+}
+
+/** Silence is the server's only if nothing waits to be read. */
+function limitSilence(answer: IncomingMessage, silenceMs: number): void {
+  if (silenceMs === 0) return
+  const { socket } = answer
+  const onSilence = () => {
+    if (answer.readableLength > 0) socket.setTimeout(silenceMs)
+    else answer.destroy(new Error(`the server was silent for ${silenceMs} ms`))
+  }
+  socket.setTimeout(silenceMs).on('timeout', onSilence)
+  answer.once('close', () => socket.off('timeout', onSilence))
+}
