@@ -1,6 +1,6 @@
 import type { RequestOptions } from 'node:https'
+import { unlessAborted } from '../../lib/async/bounded-wait.ts'
 import { shareAnswer } from '../../lib/async/share-answer.ts'
-import { unlessAborted } from '../../lib/async/unless-aborted.ts'
 import type { Access } from './access.ts'
 import { createDirectTransport } from './direct-transport.ts'
 import { createProxiedTransport } from './proxied-transport.ts'
