@@ -27,26 +27,25 @@ export function createDirectTransport(tls: Tls): Transport {
 
 function send(agent: Agent, { server, method, path, headers, body, signal, silenceMs }: Outgoing): Promise<Answer> {
   const { hostname, port } = urlToHttpOptions(server)
+  // Node sends the body of a DELETE without its length.
+  const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
+  const options = { agent, hostname, port, method, path, headers: { ...headers, ...length } }
   return new Promise((resolve, reject) => {
-    // Node sends the body of a DELETE without its length.
-    const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
-    const options = { agent, hostname, port, method, path, headers: { ...headers, ...length } }
     const outgoing = request(options, answer => {
-      leaveWhenAborted(answer, signal)
+      running = answer
       limitSilence(answer, silenceMs)
       resolve({ statusCode: answer.statusCode ?? 0, headers: answer.headers, body: answer })
     })
-    outgoing.on('error', reject).once('socket', limitConnecting)
-    leaveWhenAborted(outgoing, signal)
-    outgoing.end(body)
+    // A request that is destroyed would let its answer end as if that were whole.
+    let running: ClientRequest | IncomingMessage = outgoing
+    const end = () => running.destroy(signal.reason)
+    signal.addEventListener('abort', end, { once: true })
+    outgoing
+      .on('error', reject)
+      .once('socket', limitConnecting)
+      .once('close', () => signal.removeEventListener('abort', end))
+      .end(body)
   })
-}
-
-/** The `signal` of Node's own would discard what was received of the answer and let it end as if it were whole. */
-function leaveWhenAborted(stream: ClientRequest | IncomingMessage, signal: AbortSignal): void {
-  const leave = () => stream.destroy(signal.reason)
-  signal.addEventListener('abort', leave, { once: true })
-  stream.once('close', () => signal.removeEventListener('abort', leave))
 }
 
 function limitConnecting(socket: Socket): void {
