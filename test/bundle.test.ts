@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import * as v from 'valibot'
-import { expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 
 /** What is loaded for rare kubeconfigs alone: client-node's generated models and the packages of its other ways to log in. */
 const RARE =
@@ -21,15 +21,27 @@ const metafileSchema = v.object({
 })
 type Outputs = v.InferOutput<typeof metafileSchema>['outputs']
 
-it.each([
-  ['shim', 'kube/client/client.ts'],
-  ['controller', 'controller/run.ts'],
-])('the bundle of the %s loads of client-node only what most kubeconfigs need', async (program, entry) => {
-  const outputs = await bundle(program)
-  const begin = Object.keys(outputs).find(path => outputs[path]?.entryPoint === entry)
-  const loaded = modulesLoadedWith(outputs, begin ?? '')
-  expect(loaded).toContain('node_modules/@kubernetes/client-node/dist/config_types.js')
-  expect(loaded.filter(module => RARE.test(module))).toEqual([])
+describe.each([
+  { program: 'shim', client: 'kube/client/client.ts', server: 'shim/metrics/metrics.ts' },
+  { program: 'controller', client: 'controller/run.ts', server: 'controller/run.ts' },
+])('the bundle of the $program', ({ program, client, server }) => {
+  let outputs: Outputs
+  beforeAll(async () => {
+    outputs = await bundle(program)
+  })
+
+  it('loads of client-node only what most kubeconfigs need', () => {
+    const loaded = chunksLoadedWith(outputs, client).flatMap(chunk => Object.keys(outputs[chunk]?.inputs ?? {}))
+    expect(loaded).toContain('node_modules/@kubernetes/client-node/dist/config_types.js')
+    expect(loaded.filter(module => RARE.test(module))).toEqual([])
+  })
+
+  it('does not import node:http, which would load undici', () => {
+    const chunks = chunksLoadedWith(outputs, server)
+    expect(chunks).not.toEqual([])
+    const imports = chunks.flatMap(chunk => outputs[chunk]?.imports ?? [])
+    expect(imports.filter(({ path, kind }) => path === 'node:http' && kind === 'import-statement')).toEqual([])
+  })
 })
 
 async function bundle(program: string): Promise<Outputs> {
@@ -44,12 +56,12 @@ async function bundle(program: string): Promise<Outputs> {
   }
 }
 
-/** Modules of a chunk and of all that it imports, but for what is imported only when it is wanted. */
-function modulesLoadedWith(outputs: Outputs, begin: string): string[] {
-  const chunks = new Set([begin])
+/** The chunk that a module begins and all that it imports, but for what is imported only when it is wanted. */
+function chunksLoadedWith(outputs: Outputs, entry: string): string[] {
+  const chunks = new Set(Object.keys(outputs).filter(path => outputs[path]?.entryPoint === entry))
   for (const chunk of chunks) {
     const imports = outputs[chunk]?.imports ?? []
     for (const { path, kind } of imports) if (kind === 'import-statement' && path in outputs) chunks.add(path)
   }
-  return [...chunks].flatMap(chunk => Object.keys(outputs[chunk]?.inputs ?? {}))
+  return [...chunks]
 }
