@@ -24,6 +24,7 @@ export function createConnection(config: Access, userAgent: string): Connection 
   const server = new URL(config.getCurrentCluster()?.server ?? '')
   const base = server.pathname.replace(/\/$/, '')
   let current: { readonly tls: Tls; readonly transport: Transport } | undefined
+  let isClosed = false
 
   function transportFor(tls: Tls): Transport {
     if (current && isSame(current.tls, tls)) return current.transport
@@ -35,6 +36,7 @@ export function createConnection(config: Access, userAgent: string): Connection 
   async function send({ method, path, headers, body, signal, silenceMs }: ApiRequest): Promise<Answer> {
     const { tls, headers: ours } = await credentials()
     signal.throwIfAborted()
+    if (isClosed) throw new Error('the connection is closed')
     return transportFor(tls).send({
       server,
       method,
@@ -49,6 +51,7 @@ export function createConnection(config: Access, userAgent: string): Connection 
   return {
     send: request => answerUnlessAborted(send(request), request.signal),
     async close() {
+      isClosed = true
       await current?.transport.destroy()
     },
   }
