@@ -40,5 +40,5 @@ async function restInCluster(): Promise<number> {
   await using node = await cluster.addNode({ reports: true, shim: SHIM_PROGRAM })
   await latencies(askStatus(node.bed.cri(node.shim.socket), ABSENT), CALLS_BEFORE_REST)
   await delay(SETTLE_MS)
-  return residentMegabytes(node.shim.daemon.pid, 'VmRSS')
+  return await residentMegabytes(node.shim.daemon.pid, 'VmRSS')
 }
