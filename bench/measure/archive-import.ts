@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { type Bed, startBed } from '../../test/node/bed.ts'
-import { ONE_GIGABYTE, writeArchive } from '../archive.ts'
 import { timed } from '../calls.ts'
-import { buildBefore, pullOf, startPackagedShim, writeFlake } from '../node.ts'
+import { ONE_GIGABYTE, writeArchive } from '../fixtures/archive.ts'
+import { buildBefore, pullOf, startPackagedShim, writeFlake } from '../fixtures/node.ts'
 import type { Result } from '../result.ts'
 import { median } from '../statistics.ts'
 

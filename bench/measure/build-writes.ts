@@ -9,8 +9,8 @@ import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import { startCluster } from '../../test/cluster/cluster.ts'
 import { podManifest } from '../../test/cluster/pods.ts'
 import { copyExample, lockExample } from '../../test/node/example.ts'
-import { CONTROLLER_PROGRAM, SHIM_PROGRAM } from '../node.ts'
-import { createPodUntil, isRunning, type Pod } from '../pods.ts'
+import { CONTROLLER_PROGRAM, SHIM_PROGRAM } from '../fixtures/node.ts'
+import { createPodUntil, isRunning, type Pod } from '../fixtures/pods.ts'
 import type { Result } from '../result.ts'
 
 /** The API server's own list of what the shim and the controller write while one pod's image is built; their Leases are not among it. */

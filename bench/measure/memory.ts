@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { startBed } from '../../test/node/bed.ts'
-import { ONE_GIGABYTE, writeArchive } from '../archive.ts'
 import { askStatus, latencies } from '../calls.ts'
-import { pullOf, startPackagedShim, writeFlake } from '../node.ts'
+import { ONE_GIGABYTE, writeArchive } from '../fixtures/archive.ts'
+import { pullOf, startPackagedShim, writeFlake } from '../fixtures/node.ts'
 import { peakUntil, residentMegabytes } from '../process.ts'
 import type { Result } from '../result.ts'
 

@@ -1,7 +1,7 @@
 import { startBed } from '../../test/node/bed.ts'
 import { askStatus, latencies } from '../calls.ts'
 import { comeFirst } from '../come-first.ts'
-import { pullSmallImage, SHIM_PROGRAM, startPackagedShim } from '../node.ts'
+import { pullSmallImage, SHIM_PROGRAM, startPackagedShim } from '../fixtures/node.ts'
 import type { Result } from '../result.ts'
 import { median } from '../statistics.ts'
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { startBed } from '../../test/node/bed.ts'
-import { HALF_A_GIGABYTE, writeArchive } from '../archive.ts'
 import { askStatus, callsPerSecond, latencies, latenciesUntil } from '../calls.ts'
-import { buildBefore, pullOf, pullSmallImage, startPackagedShim, writeFlake } from '../node.ts'
+import { HALF_A_GIGABYTE, writeArchive } from '../fixtures/archive.ts'
+import { buildBefore, pullOf, pullSmallImage, startPackagedShim, writeFlake } from '../fixtures/node.ts'
 import type { Result } from '../result.ts'
 import { median, quantile } from '../statistics.ts'
 

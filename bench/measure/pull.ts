@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startBed } from '../../test/node/bed.ts'
-import { writeArchive } from '../archive.ts'
 import { latencies } from '../calls.ts'
-import { lockedUrl, pullOf, startPackagedShim, writeFlake } from '../node.ts'
+import { writeArchive } from '../fixtures/archive.ts'
+import { lockedUrl, pullOf, startPackagedShim, writeFlake } from '../fixtures/node.ts'
 import type { Result } from '../result.ts'
 import { median } from '../statistics.ts'
 

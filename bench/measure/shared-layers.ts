@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { hostSystem } from '../../recipes/system.ts'
 import { type Bed, startBed } from '../../test/node/bed.ts'
 import { diskUsage } from '../disk-usage.ts'
-import { SHIM_PROGRAM } from '../node.ts'
+import { SHIM_PROGRAM } from '../fixtures/node.ts'
 import type { Result } from '../result.ts'
 
 const COMMON = ['p1', 'p2', 'p3', 'p4', 'p5', 'p6', 'p7', 'p8', 'p9']

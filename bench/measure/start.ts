@@ -1,6 +1,6 @@
 import { startBed } from '../../test/node/bed.ts'
 import { timed } from '../calls.ts'
-import { startPackagedShim } from '../node.ts'
+import { startPackagedShim } from '../fixtures/node.ts'
 import type { Result } from '../result.ts'
 import { median } from '../statistics.ts'
 

@@ -4,11 +4,11 @@ import { type Bed, startBed } from '../../test/node/bed.ts'
 import { SANDBOX_IMAGE } from '../../test/node/containerd.ts'
 import { recipePull } from '../../test/node/recipe-pull.ts'
 import type { Shim } from '../../test/node/shim.ts'
+import { startPackagedShim } from '../fixtures/node.ts'
+import { type StormRecipe, writeStormRecipes } from '../fixtures/storm-recipes.ts'
 import { waitUntilNothingIsLeft } from '../left-overs.ts'
-import { startPackagedShim } from '../node.ts'
 import { residentMegabytes, shimMegabytes } from '../process.ts'
 import type { Result } from '../result.ts'
-import { type StormRecipe, writeStormRecipes } from '../storm-recipes.ts'
 
 const CALLERS = 20
 const RECIPES = 30
