@@ -1,10 +1,20 @@
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Bed } from '../test/node/bed.ts'
 import { descendants } from '../test/node/process-tree.ts'
 import type { Shim } from '../test/node/shim.ts'
+import { askStatus, latencies } from './calls.ts'
 
-/** `VmRSS` is now, `VmHWM` the most there ever was, `RssAnon` what is backed by no file (proc(5)). */
+const CALLS_BEFORE_REST = 200
+
+/** Resident memory of the shim's process after calls for an image that has no recipe. */
+export async function megabytesAtRest(bed: Bed, shim: Shim): Promise<number> {
+  await latencies(askStatus(bed.cri(shim.socket), 'registry.example/absent:1'), CALLS_BEFORE_REST)
+  return await residentMegabytes(shim.daemon.pid, 'VmRSS')
+}
+
+/** `VmRSS`: current; `VmHWM`: peak; `RssAnon`: current, without files (proc(5)). */
 export async function residentMegabytes(
   pid: number | undefined,
   field: 'VmRSS' | 'VmHWM' | 'RssAnon',
