@@ -2,11 +2,10 @@ import type { ChildProcess } from 'node:child_process'
 import { setImmediate } from 'node:timers/promises'
 import * as v from 'valibot'
 import { messageOf, RetryableError, reviveError, toShimError } from '../../../lib/errors.ts'
-import type { ImportCall, ImportOutcome, QueryClosure } from '../image/contract.ts'
-import type { LinkingReport } from '../link/linking-report.ts'
-import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from './job.ts'
-import { answerParts } from './store-answer.ts'
-import { IMPORT_LIMIT_MS } from './under-lease.ts'
+import type { ImportCall, ImportOutcome, LinkingReport, QueryClosure } from '../image/contract.ts'
+import { answerParts } from './closure-query.ts'
+import { IMPORT_LIMIT_MS } from './leases.ts'
+import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from './messages.ts'
 
 /** A cancelled import cleans up behind itself within this, or is ended. */
 const CANCEL_GRACE_MS = 20_000

@@ -3,8 +3,8 @@ import { hasCode } from '../../../lib/error-code.ts'
 import { RetryableError, toShimError } from '../../../lib/errors.ts'
 import { giveWay } from '../../../lib/process/give-way.ts'
 import type { ImportProgress } from '../image/contract.ts'
-import { createAskMain } from './ask-main.ts'
-import { type ImportJob, type ImportReport, orderSchema } from './job.ts'
+import { createAskMain } from './closure-query.ts'
+import { type ImportJob, type ImportReport, orderSchema } from './messages.ts'
 import { runImport } from './run-import.ts'
 
 /** A process that runs imports, one after another: gets ImportOrders, tells ImportReports. It ends with the shim. */

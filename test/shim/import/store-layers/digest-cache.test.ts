@@ -2,7 +2,7 @@ import { chmod, chown, mkdtemp, readdir, readFile, rename, rm, symlink, writeFil
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { StoredBlob } from '../../../../shim/import/archive/blob-store.ts'
+import type { StoredBlob } from '../../../../shim/import/image/parsed-image.ts'
 import { openDigestCache } from '../../../../shim/import/store-layers/digest-cache.ts'
 
 const DIGEST: StoredBlob = { digest: `sha256:${'a'.repeat(64)}`, size: 10 }
