@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { startBed } from '../../test/node/bed.ts'
 import { latenciesUntil } from '../calls.ts'
-import { comeFirst } from '../come-first.ts'
 import { startAttack } from '../fixtures/attack-run.ts'
 import { type Attack, honestBuild, hostileRuns } from '../fixtures/attacks.ts'
 import { pullSmallImage, SHIM_PROGRAM } from '../fixtures/node.ts'
-import { peakUntil, untilNoHelperWaits } from '../process.ts'
+import { peakUntil, untilNoHelper } from '../process.ts'
+import { raisePriority } from '../raise-priority.ts'
 import { quantile } from '../statistics.ts'
 
 const ROUNDS = 2
@@ -20,7 +20,7 @@ export async function measureAttack() {
   })
   const cri = bed.cri(shim.socket)
   await pullSmallImage(bed, shim)
-  await untilNoHelperWaits(shim)
+  await untilNoHelper(shim)
   // Many calls take memory even without an attack.
   const calmWindow = delay(WINDOW_MS)
   const calmPeak = peakUntil(shim, calmWindow)
@@ -28,7 +28,7 @@ export async function measureAttack() {
   const rest = await calmPeak
   const during = async (attack: Attack, image: string) => {
     await using _run = await startAttack(bed, shim, attack, image)
-    using _priority = comeFirst()
+    using _priority = raisePriority()
     const over = delay(WINDOW_MS)
     const peak = peakUntil(shim, over)
     const samples = await latenciesUntil(() => cri.listImages(), over)

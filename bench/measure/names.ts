@@ -1,7 +1,7 @@
 import { startBed } from '../../test/node/bed.ts'
 import { askStatus, latencies } from '../calls.ts'
-import { comeFirst } from '../come-first.ts'
 import { pullSmallImage, SHIM_PROGRAM, startPackagedShim } from '../fixtures/node.ts'
+import { raisePriority } from '../raise-priority.ts'
 import { median } from '../statistics.ts'
 
 const RULES = 1000
@@ -16,7 +16,7 @@ const ROUNDS = 12
  * without rules. Half of the rules are for package sets.
  */
 export async function measureNames() {
-  using _priority = comeFirst()
+  using _priority = raisePriority()
   await using bed = await startBed()
   const plain = await startPackagedShim(bed)
   const names = Array.from({ length: RULES / 2 }, (_, n) => [

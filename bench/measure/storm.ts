@@ -6,7 +6,7 @@ import { recipePull } from '../../test/node/recipe-pull.ts'
 import type { Shim } from '../../test/node/shim.ts'
 import { startPackagedShim } from '../fixtures/node.ts'
 import { type StormRecipe, writeStormRecipes } from '../fixtures/storm-recipes.ts'
-import { waitUntilNothingIsLeft } from '../left-overs.ts'
+import { waitUntilNothingLeft } from '../leftovers.ts'
 import { residentMegabytes, shimMegabytes } from '../process.ts'
 
 const CALLERS = 20
@@ -38,7 +38,7 @@ export async function measureStorm() {
   const shown = [peak, afterwards, alone].map(megabytes => megabytes.toFixed(0))
   process.stderr.write(`  peak: ${shown[0]} MB with helpers, ${shown[2]} MB without; afterwards ${shown[1]} MB\n`)
   await runAll(bed, shim, recipes)
-  await waitUntilNothingIsLeft(bed, shim)
+  await waitUntilNothingLeft(bed, shim)
   return { 'rss.storm': peak }
 }
 
