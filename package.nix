@@ -53,7 +53,7 @@ stdenvNoCC.mkDerivation {
     "package\\.json"
     "tsconfig\\.json"
     "LICENSE"
-    "(shim|kube|controller|protos)(/.*)?"
+    "(recipes|lib|kube|shim|controller|protos)(/.*)?"
   ];
 
   strictDeps = true;

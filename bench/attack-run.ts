@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Bed } from '../test/node/bed.ts'
 import type { Shim } from '../test/node/shim.ts'
-import { readStatus } from '../test/status/read-status.ts'
+import { readStatus } from '../test/shim/status/read-status.ts'
 import type { Attack } from './attacks.ts'
 import { pullOf } from './node.ts'
 

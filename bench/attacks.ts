@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hostPlatform } from '../shim/import/config.ts'
+import { hostPlatform } from '../shim/import/image/config.ts'
 import type { Bed } from '../test/node/bed.ts'
 import { writeFlake } from './node.ts'
 

@@ -1,6 +1,6 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hostSystem } from '../shim/build/system.ts'
+import { hostSystem } from '../recipes/system.ts'
 import type { Bed } from '../test/node/bed.ts'
 import type { Pull } from '../test/node/cri.ts'
 import { recipePull } from '../test/node/recipe-pull.ts'

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
-import { conditionSchema } from '../kube/condition.ts'
-import type { Kind, Kube, ObjectName } from '../kube/contract.ts'
-import { metadataSchema } from '../kube/metadata.ts'
+import type { Kind, Kube, ObjectName } from '../kube/client/contract.ts'
+import { conditionSchema } from '../kube/resources/condition.ts'
+import { metadataSchema } from '../kube/resources/metadata.ts'
 
 const podSchema = v.object({
   metadata: metadataSchema,

@@ -1,8 +1,8 @@
 import { InvalidArgumentError } from 'commander'
 import ms from 'ms'
-import { parseDuration } from '../shim/duration.ts'
-import { messageOf } from '../shim/errors.ts'
-import { type ListenAddress, parseListenAddress } from '../shim/metrics/listen-address.ts'
+import { messageOf } from '../lib/errors.ts'
+import { type ListenAddress, parseListenAddress } from '../lib/http/listen-address.ts'
+import { parseDuration } from '../lib/text/duration.ts'
 import { type LabelSelector, parseLabelSelector } from './reconcile/label-selector.ts'
 
 /** Readers of the flags' values; each throws commander's InvalidArgumentError. */

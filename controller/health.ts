@@ -1,6 +1,6 @@
-import { ApiStatus } from '../kube/api-error.ts'
-import type { Kind, Kube } from '../kube/contract.ts'
-import { messageOf, ShimError } from '../shim/errors.ts'
+import { ApiStatus } from '../kube/client/api-error.ts'
+import type { Kind, Kube } from '../kube/client/contract.ts'
+import { messageOf, ShimError } from '../lib/errors.ts'
 
 /** A watch that has held for so long works, though it had nothing to tell, in milliseconds. */
 const WATCH_WORKS_MS = 1_000

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S node --max-semi-space-size=4 --max-old-space-size=512
-import { nodeProblem } from '../shim/node-version.ts'
+import { nodeProblem } from '../lib/node-version.ts'
 
 const problem = nodeProblem('enbi-controller', process.versions.node, process.execPath)
 if (problem === undefined) import('./program.ts').then(({ run }) => run())

@@ -1,10 +1,10 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { NIXBUILD_PHASES } from '../kube/nixbuild.ts'
-import { createGauges } from '../shim/metrics/gauges.ts'
-import { addProcessMetrics } from '../shim/metrics/process-metrics.ts'
-import type { BuildView } from './kinds/build.ts'
-import { parseWorkKey, type WorkKind } from './work-key.ts'
-import type { WorkQueue } from './work-queue.ts'
+import { NIXBUILD_PHASES } from '../kube/resources/nixbuild.ts'
+import type { WorkQueue } from '../kube/work-queue.ts'
+import { createGauges } from '../lib/http/gauges.ts'
+import { addProcessMetrics } from '../lib/http/process-metrics.ts'
+import { parseWorkKey, type WorkKind } from './state/work-key.ts'
+import type { BuildView } from './views/build.ts'
 
 /** Seconds. */
 const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10]

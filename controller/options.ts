@@ -1,4 +1,4 @@
-import type { ListenAddress } from '../shim/metrics/listen-address.ts'
+import type { ListenAddress } from '../lib/http/listen-address.ts'
 import type { LabelSelector } from './reconcile/label-selector.ts'
 
 /** What the flags of enbi-controller say. All durations in milliseconds. */

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
-import { runCommandLine } from '../shim/commands/run-command-line.ts'
-import { terminationSignal } from '../shim/termination-signal.ts'
-import { version } from '../shim/version.ts'
+import { runCommandLine } from '../lib/run-command-line.ts'
+import { terminationSignal } from '../lib/termination-signal.ts'
+import { version } from '../lib/version.ts'
 import { readAge, readCount, readDuration, readListenAddress, readSelector } from './flags.ts'
 import { MAX_ATTEMPTS } from './reconcile/plan-build.ts'
 
@@ -86,7 +86,7 @@ Exit codes: 0 stopped by a signal, 1 failed, 2 wrong usage or kubeconfig.`,
   .action(async options => {
     if (options.leaderElectRenew >= options.leaderElectLease)
       program.error('error: --leader-elect-renew must be shorter than --leader-elect-lease')
-    const { runController } = await import('./run-controller.ts')
+    const { runController } = await import('./run.ts')
     await runController(options, terminationSignal())
   })
 

@@ -1,4 +1,4 @@
-import type { Kube } from '../kube/contract.ts'
+import type { Kube } from '../kube/client/contract.ts'
 
 /** The same API server for as long as the signal has not aborted: who leads no more must not have the last word. */
 export function within(kube: Kube, signal: AbortSignal): Kube {

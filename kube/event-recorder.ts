@@ -1,10 +1,10 @@
 import type { Logger } from 'pino'
-import { messageOf, ShimError } from '../shim/errors.ts'
-import { firstOfMost } from '../shim/first-of-most.ts'
-import { isNamespaceGone } from './api-error.ts'
-import { backOff } from './backoff.ts'
-import type { Kube } from './contract.ts'
-import { type EventContent, eventBody, eventName, events } from './event.ts'
+import { backOff } from '../lib/async/backoff.ts'
+import { messageOf, ShimError } from '../lib/errors.ts'
+import { firstOfMost } from '../lib/queues/first-of-most.ts'
+import { isNamespaceGone } from './client/api-error.ts'
+import type { Kube } from './client/contract.ts'
+import { type EventContent, eventBody, eventName, events } from './resources/event.ts'
 
 /** Beyond these the oldest of the namespace with the most are dropped. */
 const MAX_QUEUED = 500

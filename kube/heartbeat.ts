@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { messageOf, ShimError } from '../shim/errors.ts'
-import type { Kube, ObjectName } from './contract.ts'
-import { leases, microTime } from './lease.ts'
+import { messageOf, ShimError } from '../lib/errors.ts'
+import type { Kube, ObjectName } from './client/contract.ts'
+import { leases, microTime } from './resources/lease.ts'
 
 /** Of a Lease's duration: a few renewals may be lost before it ends. */
 const RENEWALS_PER_LEASE = 4

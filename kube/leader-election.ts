@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { messageOf, ShimError } from '../shim/errors.ts'
-import type { Kube, ObjectName } from './contract.ts'
-import { type Lease, leases, microTime } from './lease.ts'
+import { messageOf, ShimError } from '../lib/errors.ts'
+import type { Kube, ObjectName } from './client/contract.ts'
 import { look, type Sighting, timeUntilFree } from './lease-claim.ts'
+import { type Lease, leases, microTime } from './resources/lease.ts'
 
 export interface LeaderElectionPlan {
   readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>

@@ -1,4 +1,4 @@
-import type { Lease } from './lease.ts'
+import type { Lease } from './resources/lease.ts'
 
 /** A Lease as somebody saw it who would like to hold it. */
 export interface Sighting {

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
 import * as v from 'valibot'
-import { messageOf, ShimError } from '../shim/errors.ts'
-import { backOff } from './backoff.ts'
-import type { Kind, Kube, ObjectName, Selection } from './contract.ts'
+import { backOff } from '../lib/async/backoff.ts'
+import { messageOf, ShimError } from '../lib/errors.ts'
+import type { Kind, Kube, ObjectName, Selection } from './client/contract.ts'
 import { createMirrorStore } from './mirror-store.ts'
 
 const RELIST_EVERY_MS = 600_000

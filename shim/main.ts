@@ -1,5 +1,5 @@
 #!/usr/bin/env -S node --max-semi-space-size=2 --max-old-space-size=256
-import { nodeProblem } from './node-version.ts'
+import { nodeProblem } from '../lib/node-version.ts'
 
 const problem = nodeProblem('enbi-shim', process.versions.node, process.execPath)
 if (problem === undefined) import('./program.ts').then(({ run }) => run())

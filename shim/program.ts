@@ -1,10 +1,10 @@
 import { Command, Option } from 'commander'
-import { runCommandLine } from './commands/run-command-line.ts'
-import { DEFAULT_CONFIG } from './default-config.ts'
-import { DEFAULT_SOCKET } from './default-socket.ts'
-import { STORE_DIR, STORE_PATH_HOST } from './store-path.ts'
-import { terminationSignal } from './termination-signal.ts'
-import { version } from './version.ts'
+import { runCommandLine } from '../lib/run-command-line.ts'
+import { terminationSignal } from '../lib/termination-signal.ts'
+import { version } from '../lib/version.ts'
+import { STORE_DIR, STORE_PATH_HOST } from '../recipes/store-path.ts'
+import { DEFAULT_CONFIG } from './config/default-config.ts'
+import { DEFAULT_SOCKET } from './config/default-socket.ts'
 
 /** Runs the command that the arguments name. */
 export function run(): Promise<void> {
@@ -27,7 +27,7 @@ program
   .description('serve the CRI image service for the kubelet')
   .requiredOption('--config <file>', 'config file, YAML or JSON')
   .action(async options => {
-    const { serve } = await import('./commands/serve.ts')
+    const { serve } = await import('./serve.ts')
     await serve(options.config, { env: process.env, signal: terminationSignal() })
   })
 

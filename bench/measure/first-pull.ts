@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { hostSystem } from '../../shim/build/system.ts'
+import { hostSystem } from '../../recipes/system.ts'
 import { type Bed, startBed } from '../../test/node/bed.ts'
 import { writeArchive } from '../archive.ts'
 import { latencies } from '../calls.ts'

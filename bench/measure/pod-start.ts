@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { createKube } from '../../kube/client.ts'
-import type { Kube } from '../../kube/contract.ts'
+import { createKube } from '../../kube/client/client.ts'
+import type { Kube } from '../../kube/client/contract.ts'
 import { startCluster } from '../../test/cluster/cluster.ts'
 import type { ClusterNode } from '../../test/cluster/node.ts'
 import { podManifest } from '../../test/cluster/pods.ts'

@@ -1,6 +1,6 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hostSystem } from '../../shim/build/system.ts'
+import { hostSystem } from '../../recipes/system.ts'
 import { type Bed, startBed } from '../../test/node/bed.ts'
 import { diskUsage } from '../disk-usage.ts'
 import { SHIM_PROGRAM } from '../node.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { messageOf } from '../../shim/errors.ts'
+import { messageOf } from '../../lib/errors.ts'
 import { type Bed, startBed } from '../../test/node/bed.ts'
 import { SANDBOX_IMAGE } from '../../test/node/containerd.ts'
 import { recipePull } from '../../test/node/recipe-pull.ts'

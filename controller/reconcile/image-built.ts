@@ -1,7 +1,7 @@
-import { NIXBUILD_LIMITS } from '../../kube/nixbuild.ts'
-import { formatRecipe } from '../../shim/build/recipe.ts'
-import { type BuildView, isFinished } from '../kinds/build.ts'
-import type { PodView } from '../kinds/pod.ts'
+import { NIXBUILD_LIMITS } from '../../kube/resources/nixbuild.ts'
+import { formatRecipe } from '../../recipes/recipe.ts'
+import { type BuildView, isFinished } from '../views/build.ts'
+import type { PodView } from '../views/pod.ts'
 import type { Problem, Want } from './pod-wants.ts'
 
 /** From the worst to the best. */

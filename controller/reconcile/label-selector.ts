@@ -1,4 +1,4 @@
-import { quote } from '../../shim/quote.ts'
+import { quote } from '../../lib/text/quote.ts'
 
 /** Whether labels match. */
 export type LabelSelector = (labels: Readonly<Record<string, string>>) => boolean

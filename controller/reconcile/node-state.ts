@@ -1,4 +1,4 @@
-import type { NodeView } from '../kinds/node.ts'
+import type { NodeView } from '../views/node.ts'
 
 /** What decides whether a node may build, and goes on building. */
 export interface NodeState {

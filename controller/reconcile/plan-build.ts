@@ -1,6 +1,6 @@
-import type { NixBuildAttempt, NixBuildNode } from '../../kube/nixbuild.ts'
-import { time } from '../../kube/time.ts'
-import { type BuildView, isFinished } from '../kinds/build.ts'
+import type { NixBuildAttempt, NixBuildNode } from '../../kube/resources/nixbuild.ts'
+import { time } from '../../kube/resources/time.ts'
+import { type BuildView, isFinished } from '../views/build.ts'
 import type { NodeChoice } from './choose-node.ts'
 
 /** As the CRD bounds the list. */

@@ -1,9 +1,9 @@
-import type { OwnerReference } from '../../kube/metadata.ts'
-import type { FlakeRecipe } from '../../shim/build/recipe.ts'
-import type { BuildView } from '../kinds/build.ts'
-import type { PodView } from '../kinds/pod.ts'
+import type { OwnerReference } from '../../kube/resources/metadata.ts'
+import type { FlakeRecipe } from '../../recipes/recipe.ts'
+import type { BuildView } from '../views/build.ts'
+import { ownerOf, withOwner } from '../views/owners.ts'
+import type { PodView } from '../views/pod.ts'
 import { type ImageBuilt, imageBuilt, type WantedBuild } from './image-built.ts'
-import { ownerOf, withOwner } from './owners.ts'
 import type { Problem } from './pod-wants.ts'
 
 /** Of the API server: 32 KiB in all for a condition's message. kubectl describe and a person want less. */

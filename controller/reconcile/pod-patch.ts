@@ -1,7 +1,7 @@
-import type { Condition } from '../../kube/condition.ts'
-import { IMAGE_BUILT_CONDITION } from '../../kube/names.ts'
-import { time } from '../../kube/time.ts'
-import type { PodView } from '../kinds/pod.ts'
+import type { Condition } from '../../kube/resources/condition.ts'
+import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
+import { time } from '../../kube/resources/time.ts'
+import type { PodView } from '../views/pod.ts'
 import { type PodPlan, statusOf } from './plan-pod.ts'
 
 /** Strategic merge patch of just this condition, of just this pod; the kubelet's own stay as they are. */

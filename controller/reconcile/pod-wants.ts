@@ -1,10 +1,10 @@
-import { type FlakeRecipe, recipeKey } from '../../shim/build/recipe.ts'
-import { FinalError } from '../../shim/errors.ts'
-import { quote } from '../../shim/quote.ts'
-import { recipeFinder } from '../../shim/recipes/find-recipe.ts'
-import { readableReference } from '../../shim/reference.ts'
-import type { RecipeView } from '../kinds/build.ts'
-import type { PodView } from '../kinds/pod.ts'
+import { FinalError } from '../../lib/errors.ts'
+import { quote } from '../../lib/text/quote.ts'
+import { recipeFinder } from '../../recipes/find-recipe.ts'
+import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
+import { readableReference } from '../../recipes/reference.ts'
+import type { RecipeView } from '../views/build.ts'
+import type { PodView } from '../views/pod.ts'
 
 /** One image that a pod wants built on its node. */
 export type Want = AnnotatedWant | NamedWant

@@ -1,4 +1,4 @@
-import type { Maker } from '../../kube/nixbuild.ts'
+import type { Maker } from '../../kube/resources/nixbuild.ts'
 
 export interface FinishedBuild {
   readonly name: string

@@ -1,4 +1,4 @@
-import type { ShimLease } from '../kinds/shim-lease.ts'
+import type { ShimLease } from '../views/shim-lease.ts'
 import type { ShimLife } from './node-state.ts'
 
 /** What is known of a shim by its Lease. */

@@ -1,8 +1,8 @@
 import { objectKey } from '../../kube/mirror.ts'
-import { type BuildView, isFinished, type RecipeView } from '../kinds/build.ts'
-import { createRecent } from '../recent.ts'
+import { type BuildView, isFinished, type RecipeView } from '../views/build.ts'
 import { createGroupIndex } from './group-index.ts'
 import { createNewestIndex } from './newest-index.ts'
+import { createRecent } from './recent.ts'
 import { isOlder } from './versions.ts'
 import { wantId } from './wants-index.ts'
 

@@ -1,9 +1,9 @@
-import { nodeLabelValue } from '../../kube/names.ts'
-import type { NodeView } from '../kinds/node.ts'
-import type { ShimLease } from '../kinds/shim-lease.ts'
+import { nodeLabelValue } from '../../kube/resources/names.ts'
 import type { LabelSelector } from '../reconcile/label-selector.ts'
 import { type NodeState, nodeState, sameNodeState } from '../reconcile/node-state.ts'
 import { readSign, type ShimSign, shimLife } from '../reconcile/shim-life.ts'
+import type { NodeView } from '../views/node.ts'
+import type { ShimLease } from '../views/shim-lease.ts'
 
 /** The nodes and their shims. */
 export interface Nodes {

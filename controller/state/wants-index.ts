@@ -1,6 +1,6 @@
 import { namespaceOf } from '../../kube/mirror.ts'
-import type { PodView } from '../kinds/pod.ts'
 import { type NamedRecipes, type PodWants, podWants, type Want } from '../reconcile/pod-wants.ts'
+import type { PodView } from '../views/pod.ts'
 
 /** Which pods want what, found from either end. */
 export interface WantsIndex {

@@ -1,9 +1,9 @@
 import { stringify } from 'yaml'
-import { type Config, readConfig } from '../config.ts'
+import { formatListenAddress } from '../../lib/http/listen-address.ts'
+import { formatDuration } from '../../lib/text/duration.ts'
+import { formatSize } from '../../lib/text/size.ts'
+import { type Config, readConfig } from '../config/config.ts'
 import { warnOfOptions } from '../doctor/nix-options.ts'
-import { formatDuration } from '../duration.ts'
-import { formatListenAddress } from '../metrics/listen-address.ts'
-import { formatSize } from '../size.ts'
 
 export interface CheckedConfig {
   /** The config with every default filled in, as YAML that is a config again. */

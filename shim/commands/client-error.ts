@@ -1,8 +1,8 @@
 import { accessSync, constants } from 'node:fs'
 import { type ServiceError, status } from '@grpc/grpc-js'
-import { hasCode } from '../error-code.ts'
-import { isErrorCode, RetryableError, reviveError } from '../errors.ts'
-import { ERROR_CODE_HEADER } from '../grpc/status.ts'
+import { hasCode } from '../../lib/error-code.ts'
+import { isErrorCode, RetryableError, reviveError } from '../../lib/errors.ts'
+import { ERROR_CODE_HEADER } from '../../lib/grpc/status.ts'
 
 /** What a call on the shim's socket failed with: ShimAway, Cancelled, or PullFailed with the shim's message, and its error as `cause`. */
 export function clientError(error: unknown, socket: string): RetryableError {

@@ -1,7 +1,7 @@
 import { allChecks, type DoctorPlan } from '../doctor/all-checks.ts'
 import { type NamedFinding, runChecks } from '../doctor/run-checks.ts'
-import { createFindingView } from '../terminal/finding-view.ts'
-import { writtenOut } from '../terminal/write-out.ts'
+import { createFindingView } from '../status/finding-view.ts'
+import { writtenOut } from '../status/write-out.ts'
 
 export interface DoctorIo {
   readonly json: boolean

@@ -1,10 +1,10 @@
-import { formatRecipe } from '../build/recipe.ts'
-import { hostSystem } from '../build/system.ts'
-import { readConfig } from '../config.ts'
-import { FinalError } from '../errors.ts'
-import { quote } from '../quote.ts'
-import { FLAKE_NAME_HOSTS, formatFlakeName } from '../recipes/flake-name.ts'
-import { createNames } from '../recipes/names.ts'
+import { FinalError } from '../../lib/errors.ts'
+import { quote } from '../../lib/text/quote.ts'
+import { FLAKE_NAME_HOSTS, formatFlakeName } from '../../recipes/names/flake-name.ts'
+import { createNames } from '../../recipes/names/names.ts'
+import { formatRecipe } from '../../recipes/recipe.ts'
+import { hostSystem } from '../../recipes/system.ts'
+import { readConfig } from '../config/config.ts'
 
 /** The image name of `FLAKE#PACKAGE`, or the other way round; with the rules of a config, of any image. Throws RecipeInvalid or ConfigInvalid. */
 export async function name(text: string, configFile: string | undefined): Promise<string> {

@@ -1,8 +1,8 @@
 import { Client, credentials } from '@grpc/grpc-js'
-import { RetryableError } from '../errors.ts'
+import { RetryableError } from '../../lib/errors.ts'
 import { decodeStatusReport, encodeStatusRequest, type StatusReport } from '../status/messages.ts'
 import { STATUS_PATH } from '../status/status-stream.ts'
-import { createStatusView } from '../terminal/status-view.ts'
+import { createStatusView } from '../status/status-view.ts'
 import { clientError } from './client-error.ts'
 
 export interface StatusArguments {

@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises'
-import { GrpcError } from './grpc-error.ts'
-import { foldersOf } from './mount-folder.ts'
-import { type Mount, prepareSnapshot, removeSnapshot, type Snapshotter } from './snapshots.ts'
+import { GrpcError } from '../../lib/grpc/grpc-error.ts'
+import { foldersOf } from './services/mount-folder.ts'
+import { type Mount, prepareSnapshot, removeSnapshot, type Snapshotter } from './services/snapshots.ts'
 
 /**
  * The folders of a snapshot and of those below it, in that order, as a snapshot on top of it tells; none when this process sees

@@ -2,7 +2,7 @@ import { lstat } from 'node:fs'
 import { mkdir, readdir, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
-import { hasCode } from '../error-code.ts'
+import { hasCode } from '../../lib/error-code.ts'
 
 /** Where the files of a layer lie. */
 export interface LayerFolder {

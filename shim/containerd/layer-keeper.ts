@@ -1,4 +1,4 @@
-import { RetryableError } from '../errors.ts'
+import { RetryableError } from '../../lib/errors.ts'
 import { askFolders, visibleFolders } from './ask-folders.ts'
 import {
   areLost,
@@ -9,7 +9,7 @@ import {
   readFolders,
   writeFolders,
 } from './layer-folders.ts'
-import { hold, type Lease } from './leases.ts'
+import { hold, type Lease } from './services/leases.ts'
 import {
   type ActiveSnapshot,
   commitSnapshot,
@@ -18,7 +18,7 @@ import {
   labelSnapshot,
   removeSnapshot,
   type Snapshotter,
-} from './snapshots.ts'
+} from './services/snapshots.ts'
 import { createWriteBack } from './sync-files.ts'
 
 /** The one of which it is known that its mounts name plain folders. */

@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process'
 import { access, constants } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { hasCode } from '../error-code.ts'
-import { messageOf, RetryableError } from '../errors.ts'
-import { SYSTEM_PATH } from '../system-path.ts'
+import { hasCode } from '../../lib/error-code.ts'
+import { messageOf, RetryableError } from '../../lib/errors.ts'
+import { SYSTEM_PATH } from '../../lib/process/system-path.ts'
 
 export const NO_SYNC = "the program sync (GNU coreutils) is neither on the shim's PATH nor among the system's programs"
 

@@ -1,11 +1,11 @@
-import { FinalError } from '../errors.ts'
+import { FinalError } from '../../lib/errors.ts'
+import { GrpcError } from '../../lib/grpc/grpc-error.ts'
 import { chainOf, chainsOf } from './chain.ts'
-import { blobInfo, labelBlob } from './content.ts'
-import { applyLayer, type Descriptor } from './diff.ts'
-import { GrpcError } from './grpc-error.ts'
 import type { LayerKeeper } from './layer-keeper.ts'
-import type { Lease } from './leases.ts'
-import { prepareSnapshot, removeSnapshot } from './snapshots.ts'
+import { blobInfo, labelBlob } from './services/content.ts'
+import { applyLayer, type Descriptor } from './services/diff.ts'
+import type { Lease } from './services/leases.ts'
+import { prepareSnapshot, removeSnapshot } from './services/snapshots.ts'
 
 /** Label of a layer's blob: digest of its uncompressed tar. */
 const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'

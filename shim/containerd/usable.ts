@@ -1,8 +1,8 @@
-import type { Calls } from './calls.ts'
-import { blobInfo } from './content.ts'
-import { IMAGE_ID_LABEL } from './image-id-label.ts'
+import type { Calls } from '../../lib/grpc/calls.ts'
 import { areLost, readFolders } from './layer-folders.ts'
-import { findSnapshot } from './snapshots.ts'
+import { blobInfo } from './services/content.ts'
+import { IMAGE_ID_LABEL } from './services/image-id-label.ts'
+import { findSnapshot } from './services/snapshots.ts'
 
 /** How an image is made, and must be to be of use. */
 export interface ImageForm {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import { type Config, readConfig } from '../config.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf } from '../../lib/errors.ts'
+import { type Config, readConfig } from '../config/config.ts'
 import { checkCgroup } from './check-cgroup.ts'
 import { checkContainerd } from './check-containerd.ts'
 import { checkCredentials } from './check-credentials.ts'

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { describeSize } from '../terminal/quantities.ts'
+import { describeSize } from '../../lib/text/quantities.ts'
 import { type Check, ok, skipped, warning } from './finding.ts'
 import { findShim } from './shim-process.ts'
 

@@ -1,6 +1,6 @@
-import { readCredential } from '../build/credential-copy.ts'
-import type { Config } from '../config.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf } from '../../lib/errors.ts'
+import type { Config } from '../config/config.ts'
+import { readCredential } from '../nix/user/credential-copy.ts'
 import { type Check, type Finding, failed, ok, skipped } from './finding.ts'
 import { isRoot } from './is-root.ts'
 

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { askContainerd, askImageFolder } from './check-containerd.ts'
 import { type Check, failed, ok } from './finding.ts'
 import { probeSocket } from './probe-socket.ts'

@@ -1,5 +1,5 @@
-import type { Config } from '../config.ts'
-import { createContainerdImages } from '../containerd/records.ts'
+import type { Config } from '../config/config.ts'
+import { createContainerdImages } from '../containerd/image-records.ts'
 import { SNAPSHOTTER_LABEL } from '../containerd/usable.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
 import { type Check, ok, skipped, warning } from './finding.ts'

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { type Check, ok, warning } from './finding.ts'
 
 /** Of flakes on this machine, which a policy has to spell out. */

@@ -1,4 +1,4 @@
-import { isOlder } from '../versions.ts'
+import { isOlder } from '../../lib/text/versions.ts'
 import { type Finding, ok, skipped, warning } from './finding.ts'
 
 interface Flaw {

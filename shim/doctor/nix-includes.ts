@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { type BuildUser, idsOf } from '../build/build-user.ts'
+import { type BuildUser, idsOf } from '../nix/user/build-user.ts'
 import { type Finding, ok, warning } from './finding.ts'
 
 /** Files beyond are not looked at: one may name itself. */

@@ -1,5 +1,5 @@
 import { connect } from 'node:net'
-import { codeOf } from '../error-code.ts'
+import { codeOf } from '../../lib/error-code.ts'
 import { type Finding, failed, skipped } from './finding.ts'
 
 /** What keeps from connecting to a unix socket; undefined when somebody listens there. `start` is how that is done. */

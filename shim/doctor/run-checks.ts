@@ -1,5 +1,5 @@
-import { messageOf } from '../errors.ts'
-import { unlessAborted } from '../unless-aborted.ts'
+import { unlessAborted } from '../../lib/async/unless-aborted.ts'
+import { messageOf } from '../../lib/errors.ts'
 import { type Check, type Finding, failed } from './finding.ts'
 
 export type NamedFinding = Finding & { readonly check: string }

@@ -1,4 +1,4 @@
-import { hostSystem } from '../build/system.ts'
+import { hostSystem } from '../../recipes/system.ts'
 import { type Finding, ok, skipped, warning } from './finding.ts'
 
 /** What was written, or why it failed, with all that was said. */

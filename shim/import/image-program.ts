@@ -1,10 +1,10 @@
 import { basename } from 'node:path'
-import { FinalError } from '../errors.ts'
-import { quote } from '../quote.ts'
-import type { Closure } from './closure.ts'
-import type { ImageProgram } from './contract.ts'
-import type { Output } from './output.ts'
-import { isProgram } from './sources/package-files.ts'
+import { FinalError } from '../../lib/errors.ts'
+import { quote } from '../../lib/text/quote.ts'
+import { isProgram } from './formats/package-files.ts'
+import type { Closure } from './image/closure.ts'
+import type { ImageProgram } from './image/contract.ts'
+import type { Output } from './image/output.ts'
 
 type ScriptOutput = Extract<Output, { kind: 'script' }>
 

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
-import { STATUS } from '../grpc/status.ts'
+import { STATUS } from '../../lib/grpc/status.ts'
 import type { CallObserver } from '../proxy/contract.ts'
 
 /** Whoever can reach the socket can ask for any method: beyond this many, all others are one. */

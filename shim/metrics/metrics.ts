@@ -1,16 +1,16 @@
 import { once } from 'node:events'
 import type { Logger } from 'pino'
 import { Registry } from 'prom-client'
+import type { ListenAddress } from '../../lib/http/listen-address.ts'
+import { addProcessMetrics } from '../../lib/http/process-metrics.ts'
+import { serveHttp } from '../../lib/http/serve-http.ts'
 import type { CallObserver } from '../proxy/contract.ts'
-import type { Activity } from '../pull/activity.ts'
+import type { Activity } from '../pull/pull-log.ts'
 import type { ShimFacts } from '../status/status-message.ts'
 import { createCallMetrics } from './call-metrics.ts'
 import { type AskedContainerd, createContainerdView } from './containerd-view.ts'
-import type { ListenAddress } from './listen-address.ts'
 import { addNodeMetrics } from './node-metrics.ts'
-import { addProcessMetrics } from './process-metrics.ts'
 import { countActivity } from './pull-metrics.ts'
-import { serveHttp } from './serve-http.ts'
 
 export interface MetricsOptions {
   readonly listen: ListenAddress

@@ -1,7 +1,7 @@
 import { Gauge, type Registry } from 'prom-client'
+import { createGauges } from '../../lib/http/gauges.ts'
 import type { ShimFacts } from '../status/status-message.ts'
 import type { ContainerdView } from './containerd-view.ts'
-import { createGauges } from './gauges.ts'
 
 export interface NodeMetricsOptions {
   readonly shim: ShimFacts

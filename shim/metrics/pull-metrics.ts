@@ -1,8 +1,8 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
-import type { ErrorCode, ShimError } from '../errors.ts'
-import type { Activity, RunActivity } from '../pull/activity.ts'
+import type { ErrorCode, ShimError } from '../../lib/errors.ts'
+import { createGauges } from '../../lib/http/gauges.ts'
 import type { PullProgress } from '../pull/progress.ts'
-import { createGauges } from './gauges.ts'
+import type { Activity, RunActivity } from '../pull/pull-log.ts'
 
 /** Seconds: from an image whose store paths are there to a build that takes an hour. */
 const BUCKETS = [0.05, 0.25, 1, 5, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600]

@@ -5,7 +5,7 @@ import {
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2'
-import { decodeMessage, encodeMessage, type GrpcStatus, STATUS } from '../grpc/status.ts'
+import { decodeMessage, encodeMessage, type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import { toHeaders } from './headers.ts'
 import { answerStatus, HEADERS_ONLY, HEADERS_THEN_TRAILERS, releaseRequest, sendTrailers } from './incoming.ts'
 

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { type GrpcStatus, STATUS } from '../grpc/status.ts'
+import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import type { Incoming } from './incoming.ts'
 
 /** An error message may quote much of a request; the head says what happened. */

@@ -1,5 +1,5 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
-import { ERROR_CODE_HEADER, encodeMessage, type GrpcStatus } from '../grpc/status.ts'
+import { ERROR_CODE_HEADER, encodeMessage, type GrpcStatus } from '../../lib/grpc/status.ts'
 import { parseTimeout } from './deadline.ts'
 import { single } from './headers.ts'
 

@@ -1,5 +1,5 @@
-import { toShimError } from '../errors.ts'
-import { type GrpcStatus, STATUS } from '../grpc/status.ts'
+import { toShimError } from '../../lib/errors.ts'
+import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import type { UnaryInterceptor, UnaryOutcome } from './contract.ts'
 import { single } from './headers.ts'
 import { answerStatus, HEADERS_THEN_TRAILERS, type Incoming, sendTrailers } from './incoming.ts'

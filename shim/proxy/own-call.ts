@@ -1,5 +1,5 @@
-import { MAX_TIMER_MS } from '../duration.ts'
-import { type GrpcStatus, STATUS } from '../grpc/status.ts'
+import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
+import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import type { UnaryCall } from './contract.ts'
 import { deadlineOf, type Incoming, ignoreError } from './incoming.ts'
 import { REQUEST_LIMIT_BYTES } from './message-frame.ts'

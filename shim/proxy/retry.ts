@@ -1,4 +1,4 @@
-import { type GrpcStatus, STATUS } from '../grpc/status.ts'
+import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 
 /** Unary methods that may run twice: they read, or end in the same state. */
 const IDEMPOTENT: ReadonlySet<string> = new Set([

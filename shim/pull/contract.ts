@@ -1,5 +1,5 @@
-import type { FlakeRecipe, Recipe } from '../build/recipe.ts'
-import type { ShimError } from '../errors.ts'
+import type { ShimError } from '../../lib/errors.ts'
+import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
 import type { PullProgress } from './progress.ts'
 
 /** An image record of containerd's. */

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { loadService, methodOf } from '../protos.ts'
+import { loadService, methodOf } from '../../lib/grpc/load-protos.ts'
 import type { PodIdentity } from './contract.ts'
 
 const service = loadService('cri.proto', 'runtime.v1.ImageService')

@@ -1,4 +1,4 @@
-import type { Recipe } from '../build/recipe.ts'
+import type { Recipe } from '../../recipes/recipe.ts'
 import type { ImageRecord, ImageRecords } from './contract.ts'
 import { isAsWritten, isOfRecipe } from './labels.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'

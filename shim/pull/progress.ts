@@ -1,5 +1,5 @@
-import type { BuildProgress } from '../build/contract.ts'
-import type { ImportProgress } from '../import/contract.ts'
+import type { ImportProgress } from '../import/image/contract.ts'
+import type { BuildProgress } from '../nix/contract.ts'
 
 /** What goes on behind a PullImage. */
 export type PullProgress =

@@ -1,7 +1,7 @@
+import { findRecipe } from '../../recipes/find-recipe.ts'
+import type { Names } from '../../recipes/names/names.ts'
+import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
-import { findRecipe } from '../recipes/find-recipe.ts'
-import type { Names } from '../recipes/names.ts'
-import { storePathRecipe } from '../recipes/store-path-reference.ts'
 import type { FindClusterRecipe, MakeImage, Wish } from './contract.ts'
 import { decodePullImage, encodePullImageResponse, type PullImageRequest } from './cri-messages.ts'
 

@@ -1,4 +1,4 @@
-import { type ErrorCode, reviveError, type ShimError } from '../errors.ts'
+import { type ErrorCode, reviveError, type ShimError } from '../../lib/errors.ts'
 
 /** Final failures, which answer later callers for a while. All of it is bounded. */
 export interface RememberedFailures {

@@ -1,7 +1,7 @@
-import { RetryableError, toShimError } from '../errors.ts'
-import type { Owners } from '../owners.ts'
+import { callerLeft, untilAborted } from '../../lib/async/until-aborted.ts'
+import { RetryableError, toShimError } from '../../lib/errors.ts'
+import type { Owners } from '../../lib/queues/owners.ts'
 import { createRememberedFailures, isForTerms } from './remembered-failures.ts'
-import { callerLeft, untilAborted } from './until-aborted.ts'
 import { createWants } from './wants.ts'
 
 export interface SharedRunsOptions {

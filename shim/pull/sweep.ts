@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
-import type { Builder } from '../build/contract.ts'
-import { STATUS } from '../grpc/status.ts'
+import { STATUS } from '../../lib/grpc/status.ts'
+import type { Builder } from '../nix/contract.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import type { ImageRecords } from './contract.ts'
 import { RECIPE_LABEL } from './labels.ts'

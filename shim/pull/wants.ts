@@ -1,6 +1,6 @@
-import { RetryableError } from '../errors.ts'
-import type { Owners } from '../owners.ts'
-import { quote } from '../quote.ts'
+import { RetryableError } from '../../lib/errors.ts'
+import type { Owners } from '../../lib/queues/owners.ts'
+import { quote } from '../../lib/text/quote.ts'
 
 /** Which namespaces want which run: each may want so many at a time. */
 export interface Wants {

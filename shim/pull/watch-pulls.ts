@@ -1,5 +1,5 @@
+import { normaliseReference } from '../../recipes/reference.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
-import { normaliseReference } from '../reference.ts'
 import { decodeWatchRequest, encodePullProgress } from './enbi-messages.ts'
 import type { ProgressHub } from './progress.ts'
 import { toWire } from './wire-progress.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { isContainerdAway } from '../errors.ts'
-import { untilAborted } from './until-aborted.ts'
+import { untilAborted } from '../../lib/async/until-aborted.ts'
+import { isContainerdAway } from '../../lib/errors.ts'
 
 const PAUSE_MS = 100
 

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { loadService, methodOf } from '../protos.ts'
+import { loadService, methodOf } from '../../lib/grpc/load-protos.ts'
 
 const watch = methodOf(loadService('enbi.proto', 'enbi.v1alpha1.Status'), 'Watch')
 

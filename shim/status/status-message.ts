@@ -1,8 +1,8 @@
-import { formatRecipe, isFlakeRecipe, type Recipe } from '../build/recipe.ts'
-import type { Activity, ResultFacts, RunFacts } from '../pull/activity.ts'
+import { formatRecipe, isFlakeRecipe, type Recipe } from '../../recipes/recipe.ts'
 import type { Wish } from '../pull/contract.ts'
+import type { Activity, ResultFacts, RunFacts } from '../pull/pull-log.ts'
 import { toWire } from '../pull/wire-progress.ts'
-import type { Held } from './holdings.ts'
+import type { Held } from './disk-use.ts'
 import type { KeptImage } from './kept-images.ts'
 import type { StatusMessage } from './messages.ts'
 

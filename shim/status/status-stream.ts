@@ -1,4 +1,4 @@
-import { lazy } from '../lazy.ts'
+import { lazy } from '../../lib/async/lazy.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
 import type { WatchStatusOptions } from './watch-status.ts'
 

@@ -1,6 +1,6 @@
-import type { Builder } from '../build/contract.ts'
-import { messageOf } from '../errors.ts'
-import { isStorePath } from '../store-path.ts'
+import { messageOf } from '../../lib/errors.ts'
+import { isStorePath } from '../../recipes/store-path.ts'
+import type { Builder } from '../nix/contract.ts'
 
 export interface StoreUseOptions {
   /** Throws while builds are impossible. */

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { createBell } from '../../lib/async/bell.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
-import type { Activity } from '../pull/activity.ts'
-import { createBell } from './bell.ts'
-import { createHoldings, type Held, type HoldingsOptions } from './holdings.ts'
+import type { Activity } from '../pull/pull-log.ts'
+import { createHoldings, type Held, type HoldingsOptions } from './disk-use.ts'
 import { decodeStatusRequest, encodeStatusReport } from './messages.ts'
 import { type ShimFacts, statusMessage } from './status-message.ts'
 

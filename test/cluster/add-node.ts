@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { SHIM, SYSTEM_NAMESPACE } from '../../kube/names.ts'
+import { SHIM, SYSTEM_NAMESPACE } from '../../kube/resources/names.ts'
 import type { ShimOptions } from '../node/shim.ts'
 import { PATIENCE } from '../patience.ts'
 import type { Cluster } from './cluster.ts'

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { SYSTEM_NAMESPACE } from '../../kube/names.ts'
+import { SYSTEM_NAMESPACE } from '../../kube/resources/names.ts'
 import { createDaemon, type Daemon } from '../node/daemon.ts'
 import { startNamespace } from '../node/namespace.ts'
 import { CONTROLLER_MAIN } from '../node/own-programs.ts'

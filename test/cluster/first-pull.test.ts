@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PATIENT, PATIENT_BY_PROGRAM } from '../patience.ts'
-import { listNixBuilds, untilNixBuilds } from '../report/telling-shim.ts'
+import { listNixBuilds, untilNixBuilds } from '../shim/cluster/telling-shim.ts'
 import { makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'

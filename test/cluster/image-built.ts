@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import { type Condition, conditionSchema } from '../../kube/condition.ts'
-import { IMAGE_BUILT_CONDITION } from '../../kube/names.ts'
+import { type Condition, conditionSchema } from '../../kube/resources/condition.ts'
+import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import type { Cluster } from './cluster.ts'
 import type { PodName } from './pods.ts'
 

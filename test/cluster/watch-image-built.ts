@@ -1,4 +1,4 @@
-import { pods } from '../../controller/kinds/pod.ts'
+import { pods } from '../../controller/views/pod.ts'
 import type { Cluster } from './cluster.ts'
 
 export interface ImageBuiltWatch extends AsyncDisposable {

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline'
 import { execa } from 'execa'
-import { IMAGE_BUILT_CONDITION } from '../../kube/names.ts'
+import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import { kubernetesProgram } from '../node/programs.ts'
 import type { Cluster } from './cluster.ts'
 import type { PodName } from './pods.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { time } from '../../kube/time.ts'
+import { time } from '../../kube/resources/time.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
 import { ANNOTATIONS } from './views.ts'

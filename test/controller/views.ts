@@ -1,7 +1,7 @@
-import { type BuildView, buildView } from '../../controller/kinds/build.ts'
-import { type PodView, pods } from '../../controller/kinds/pod.ts'
-import { NODE_LABEL, nodeLabelValue } from '../../kube/names.ts'
-import { nixBuilds } from '../../kube/nixbuild.ts'
+import { type BuildView, buildView } from '../../controller/views/build.ts'
+import { type PodView, pods } from '../../controller/views/pod.ts'
+import { NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
+import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 
 const METADATA = { namespace: 'team', uid: 'uid-1', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }
 const SPEC = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }

@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import * as v from 'valibot'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
-import { findRecipe } from '../../shim/recipes/find-recipe.ts'
+import { findRecipe } from '../../recipes/find-recipe.ts'
 import { startCluster } from '../cluster/cluster.ts'
 import { PATIENT } from '../patience.ts'
 

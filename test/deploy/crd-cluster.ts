@@ -1,5 +1,5 @@
-import { createKube } from '../../kube/client.ts'
-import { type NixBuild, nixBuilds } from '../../kube/nixbuild.ts'
+import { createKube } from '../../kube/client/client.ts'
+import { type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { useCluster } from '../cluster/use-cluster.ts'
 
 /** NixBuilds in a namespace of one's own of the shared cluster, where no controller takes them for work. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { SHIM } from '../../kube/names.ts'
-import { nixBuilds } from '../../kube/nixbuild.ts'
-import { nixBuildOf, recipeOf } from '../../kube/nixbuild-recipe.ts'
+import { SHIM } from '../../kube/resources/names.ts'
+import { nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { nixBuildOf, recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { useCrd } from './crd-cluster.ts'
 import { SET_SPEC, SPEC } from './nixbuilds.ts'
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { NIXBUILD_LIMITS, NIXBUILD_PHASES, nixBuilds } from '../../kube/nixbuild.ts'
+import { NIXBUILD_LIMITS, NIXBUILD_PHASES, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { PATIENT } from '../patience.ts'
 import { useCrd } from './crd-cluster.ts'
 import { pathsIn, properties } from './crd-schema.ts'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { createKube } from '../../kube/client.ts'
-import type { Kube } from '../../kube/contract.ts'
+import { createKube } from '../../kube/client/client.ts'
+import type { Kube } from '../../kube/client/contract.ts'
 import { type Cluster, startCluster } from '../cluster/cluster.ts'
 import { PATIENCE, PATIENCE_MS } from '../patience.ts'
 

@@ -1,4 +1,4 @@
-import type { NixBuildSpec, NixBuildStatus } from '../../kube/nixbuild.ts'
+import type { NixBuildSpec, NixBuildStatus } from '../../kube/resources/nixbuild.ts'
 
 export const SPEC: NixBuildSpec = {
   flakeUrl: 'git+https://git.example:8443/team/app?dir=sub&ref=main',

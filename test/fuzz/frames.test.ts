@@ -8,7 +8,7 @@ import { type Bed, startBed } from '../node/bed.ts'
 import type { CriClient } from '../node/cri.ts'
 import { recipeAnnotations } from '../node/recipe-pull.ts'
 import type { Shim } from '../node/shim.ts'
-import { connectRaw, frame, type RawClient, statusOf } from '../proxy/raw-client.ts'
+import { connectRaw, frame, type RawClient, statusOf } from '../shim/proxy/raw-client.ts'
 import { made } from './runs.ts'
 
 let bed: Bed

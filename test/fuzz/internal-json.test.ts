@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { BuildProgress } from '../../shim/build/contract.ts'
-import { MAX_ACTIVITIES } from '../../shim/build/counters.ts'
-import { explainFailure } from '../../shim/build/failure.ts'
-import { createJournal } from '../../shim/build/journal.ts'
-import { recipeOf } from '../build/remote-builder.ts'
+import type { BuildProgress } from '../../shim/nix/contract.ts'
+import { explainFailure } from '../../shim/nix/failure/failure.ts'
+import { MAX_ACTIVITIES } from '../../shim/nix/log/counters.ts'
+import { createJournal } from '../../shim/nix/log/journal.ts'
+import { recipeOf } from '../shim/nix/remote-builder.ts'
 import { made } from './runs.ts'
 
 const LOG = { write: async () => {}, close: async () => {} }

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { normaliseReference } from '../../shim/reference.ts'
+import { normaliseReference } from '../../recipes/reference.ts'
 import { CONTAINERD } from '../setup/go-programs.mjs'
 import { made } from './runs.ts'
 

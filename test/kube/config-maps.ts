@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import type { Kind } from '../../kube/contract.ts'
-import { metadataSchema } from '../../kube/metadata.ts'
+import type { Kind } from '../../kube/client/contract.ts'
+import { metadataSchema } from '../../kube/resources/metadata.ts'
 
 /** A kind that takes anything and that nobody else looks at. */
 export const configMaps: Kind<ConfigMap> = {

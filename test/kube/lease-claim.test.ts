@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { leaseEnd, leases, microTime } from '../../kube/lease.ts'
 import { look, timeUntilFree } from '../../kube/lease-claim.ts'
+import { leaseEnd, leases, microTime } from '../../kube/resources/lease.ts'
 
 const SEEN_AT = 1_000
 

@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import { beforeAll, expect, test } from 'vitest'
-import type { Kube } from '../../kube/contract.ts'
+import type { Kube } from '../../kube/client/contract.ts'
 import { createMirror, type MirrorPlan } from '../../kube/mirror.ts'
 import type { OwnCluster } from '../cluster/cluster.ts'
 import { PATIENT } from '../patience.ts'

@@ -1,4 +1,4 @@
-import { createKube } from '../../kube/client.ts'
+import { createKube } from '../../kube/client/client.ts'
 import { startCluster } from '../cluster/cluster.ts'
 
 /** An API server of one's own, which may be stopped, and the administrator's client of it. */

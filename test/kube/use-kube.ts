@@ -1,5 +1,5 @@
-import { createKube } from '../../kube/client.ts'
-import type { Kube } from '../../kube/contract.ts'
+import { createKube } from '../../kube/client/client.ts'
+import type { Kube } from '../../kube/client/contract.ts'
 import { useCluster } from '../cluster/use-cluster.ts'
 
 /** The administrator's client of the shared cluster, and an object of a namespace of one's own that is not there yet. */

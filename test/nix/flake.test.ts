@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
 import lockFile from '../../package-lock.json' with { type: 'json' }
-import { hostSystem } from '../../shim/build/system.ts'
+import { hostSystem } from '../../recipes/system.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { recipePull } from '../node/recipe-pull.ts'
 import { installPackages } from './npm-cache.ts'

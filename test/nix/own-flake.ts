@@ -1,9 +1,9 @@
 import { cp, realpath, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { execa } from 'execa'
-import { hostPlatform } from '../../shim/import/config.ts'
-import { TARFILE_LAYER } from '../import/layers/tarfile-layer.ts'
+import { hostPlatform } from '../../shim/import/image/config.ts'
 import type { Bed } from '../node/bed.ts'
+import { TARFILE_LAYER } from '../shim/import/tar/tarfile-layer.ts'
 import { findTarballs } from './npm-cache.ts'
 
 const TOP = join(import.meta.dirname, '../..')

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { parseConfig } from '../../shim/config.ts'
+import { parseConfig } from '../../shim/config/config.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { evaluateNix } from './evaluate.ts'
 

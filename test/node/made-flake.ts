@@ -1,6 +1,6 @@
 import { chmod, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hostSystem } from '../../shim/build/system.ts'
+import { hostSystem } from '../../recipes/system.ts'
 
 /**
  * Has the package `image`: an expression that may use `make NAME ENVIRONMENT SCRIPT`, and the files, which lie beside it. For builds

@@ -1,4 +1,4 @@
-import { annotationName } from '../../shim/recipes/annotations.ts'
+import { annotationName } from '../../recipes/annotations.ts'
 import type { Annotations, Pull } from './cri.ts'
 
 export interface PodRecipe {

@@ -1,7 +1,7 @@
 import { chmod, copyFile, cp, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hostSystem } from '../../shim/build/system.ts'
-import { hostPlatform } from '../../shim/import/config.ts'
+import { hostSystem } from '../../recipes/system.ts'
+import { hostPlatform } from '../../shim/import/image/config.ts'
 
 /** Store paths, and images of them as nixpkgs' streamLayeredImage leaves them: see store-image/flake.nix. */
 export interface StoreImages {
@@ -29,7 +29,7 @@ export interface StoreImageFlake {
 }
 
 const FLAKE = join(import.meta.dirname, 'store-image')
-const STREAM_PROGRAM = join(import.meta.dirname, '../import/layers/tarfile-layer.py')
+const STREAM_PROGRAM = join(import.meta.dirname, '../shim/import/tar/tarfile-layer.py')
 
 /**
  * Has a package for each image: `NAME`, the script that streams it, and `conf.NAME`, its conf.json.

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { expandContents, parseContents } from '../../shim/recipes/contents.ts'
+import { expandContents, parseContents } from '../../recipes/contents.ts'
 
 const SHELL = ['bashInteractive', 'coreutils', 'moreutils', 'nano']
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { findRecipe } from '../../shim/recipes/find-recipe.ts'
+import { findRecipe } from '../../recipes/find-recipe.ts'
 
 const SYSTEM = 'x86_64-linux'
 const P = 'enbi.hrzn.ee/nixbuild-'

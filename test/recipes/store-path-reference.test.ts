@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { storePathRecipe } from '../../shim/recipes/store-path-reference.ts'
+import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 
 const HASH = '0123456789abcdfghijklmnpqrsvwxyz'
 

@@ -1,8 +1,8 @@
 import * as v from 'valibot'
-import { call } from '../../../kube/api-call.ts'
-import { createConnection } from '../../../kube/connection.ts'
-import { loadKubeconfig } from '../../../kube/kubeconfig.ts'
-import { SHIM } from '../../../kube/names.ts'
+import { call } from '../../../kube/client/api-call.ts'
+import { createConnection } from '../../../kube/client/connection.ts'
+import { loadKubeconfig } from '../../../kube/client/kubeconfig.ts'
+import { SHIM } from '../../../kube/resources/names.ts'
 import type { Right } from './rights.ts'
 
 /** What doctor asks an API server. All of it is open to whoever it knows. Errors are those of `Kube`. */

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { NIXBUILD_FIELDS } from '../../../kube/nixbuild.ts'
+import { NIXBUILD_FIELDS } from '../../../kube/resources/nixbuild.ts'
 
 const part = v.optional(v.object({ properties: v.optional(v.record(v.string(), v.unknown()), {}) }))
 const kind = v.object({ properties: v.object({ spec: part, status: part }) })

@@ -1,4 +1,4 @@
-import { SYSTEM_NAMESPACE } from '../../../kube/names.ts'
+import { SYSTEM_NAMESPACE } from '../../../kube/resources/names.ts'
 
 export interface Right {
   readonly group: string

@@ -1,6 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs'
-import { messageOf } from '../../errors.ts'
-import { lazy } from '../../lazy.ts'
+import { lazy } from '../../../lib/async/lazy.ts'
+import { messageOf } from '../../../lib/errors.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from '../finding.ts'
 import { listProcesses } from '../processes.ts'
 import type { Distribution } from './distributions.ts'

@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises'
-import { hasCode } from '../../error-code.ts'
+import { hasCode } from '../../../lib/error-code.ts'
 
 /** Names in a folder of drop-ins, in the order in which they count; one that is not there has none. */
 export async function namesIn(folder: string): Promise<string[]> {

@@ -1,7 +1,7 @@
-import { hasCode } from '../../error-code.ts'
-import { RetryableError } from '../../errors.ts'
-import { quote } from '../../quote.ts'
-import { archiveInvalid } from '../invalid.ts'
+import { hasCode } from '../../../lib/error-code.ts'
+import { RetryableError } from '../../../lib/errors.ts'
+import { quote } from '../../../lib/text/quote.ts'
+import { archiveInvalid } from '../image/invalid.ts'
 import { type ByteString, isAscii } from './byte-string.ts'
 
 /** The path was another kind of file a moment ago, or was there. */

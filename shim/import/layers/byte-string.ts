@@ -1,5 +1,5 @@
-import { quote } from '../../quote.ts'
-import { archiveInvalid } from '../invalid.ts'
+import { quote } from '../../../lib/text/quote.ts'
+import { archiveInvalid } from '../image/invalid.ts'
 
 /**
  * Bytes as a string, one character for each (latin1). Names in the store are bytes, and strings of this kind are

@@ -1,4 +1,4 @@
-import type { StorePathInfo } from '../contract.ts'
+import type { StorePathInfo } from '../image/contract.ts'
 import { type FilesLayer, isMerged, storePathsOf } from './files-layer.ts'
 import type { StorePathLayer } from './layer.ts'
 import type { MergedLayer } from './merged-layer.ts'

@@ -1,12 +1,12 @@
-import type { CountEntries } from '../entry-room.ts'
-import { archiveInvalid } from '../invalid.ts'
+import { archiveInvalid } from '../image/invalid.ts'
+import { SYMLINK_MODE } from '../tar/ustar-header.ts'
 import { show } from './at-path.ts'
 import type { ByteString } from './byte-string.ts'
+import type { CountEntries } from './entry-room.ts'
 import { type Owner, ROOT } from './layer.ts'
 import type { MergedLayer, Permission } from './merged-layer.ts'
 import type { Regexes } from './merged-regex.ts'
 import { type MergedFile, type MergedNode, mergeTree } from './merged-tree.ts'
-import { SYMLINK_MODE } from './ustar-header.ts'
 
 export interface MergedEntry extends Owner {
   readonly type: 'file' | 'symlink' | 'directory'

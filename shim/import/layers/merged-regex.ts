@@ -1,6 +1,6 @@
 import type { RE2JS } from 're2js'
-import { quote } from '../../quote.ts'
-import { archiveInvalid } from '../invalid.ts'
+import { quote } from '../../../lib/text/quote.ts'
+import { archiveInvalid } from '../image/invalid.ts'
 import type { ByteString } from './byte-string.ts'
 import type { MergedLayer } from './merged-layer.ts'
 

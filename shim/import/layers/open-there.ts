@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, readlinkSync, realpathSync } from 'node:fs'
-import { STORE_DIR } from '../../store-path.ts'
+import { STORE_DIR } from '../../../recipes/store-path.ts'
 import { atPath, changed } from './at-path.ts'
 import type { ByteString } from './byte-string.ts'
 

@@ -1,6 +1,6 @@
 import { closeSync, constants, type Dirent, lstatSync, readdirSync, type Stats } from 'node:fs'
-import { quote } from '../../quote.ts'
-import { archiveInvalid } from '../invalid.ts'
+import { quote } from '../../../lib/text/quote.ts'
+import { archiveInvalid } from '../image/invalid.ts'
 import { atPath, show } from './at-path.ts'
 import { type ByteString, bytesOf } from './byte-string.ts'
 import { sortKey } from './escaped-text.ts'

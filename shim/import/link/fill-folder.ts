@@ -1,6 +1,6 @@
 import { chmodSync, type Dirent, lchownSync, lstatSync, mkdirSync, readdirSync, type Stats, utimesSync } from 'node:fs'
-import { takeEntries } from '../entry-room.ts'
-import { archiveInvalid } from '../invalid.ts'
+import { archiveInvalid } from '../image/invalid.ts'
+import { takeEntries } from '../layers/entry-room.ts'
 import { isWhiteout } from '../layers/whiteout.ts'
 import { childPath } from './child-path.ts'
 import { copyFile, isTruthful, linkFile, permissions } from './place-file.ts'

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../errors.ts'
+import type { ErrorCode } from '../../../lib/errors.ts'
 import type { FolderTask } from './fill-folder.ts'
 import type { FillCounts, Placing } from './placing.ts'
 

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { RetryableError } from '../../errors.ts'
+import { RetryableError } from '../../../lib/errors.ts'
 import { fillTree } from './fill-folder.ts'
 import type { LinkReport, LinkTask, LinkThreadData } from './link-task.ts'
 import { noCounts } from './placing.ts'

@@ -1,8 +1,8 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { messageOf, RetryableError, reviveError } from '../../errors.ts'
-import { threadCount } from '../thread-count.ts'
-import { THREAD_LIMITS } from '../thread-limits.ts'
+import { messageOf, RetryableError, reviveError } from '../../../lib/errors.ts'
+import { threadCount } from '../../../lib/threads/thread-count.ts'
+import { THREAD_LIMITS } from '../../../lib/threads/thread-limits.ts'
 import type { LinkReport, LinkTask, LinkThreadData } from './link-task.ts'
 import type { FillCounts } from './placing.ts'
 

@@ -10,8 +10,8 @@ import {
   statSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { hasCode } from '../../error-code.ts'
-import { messageOf } from '../../errors.ts'
+import { hasCode } from '../../../lib/error-code.ts'
+import { messageOf } from '../../../lib/errors.ts'
 import {
   commonMounts,
   type FileSystemPath,

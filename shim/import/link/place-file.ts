@@ -11,7 +11,7 @@ import {
   symlinkSync,
   utimesSync,
 } from 'node:fs'
-import { hasCode } from '../../error-code.ts'
+import { hasCode } from '../../../lib/error-code.ts'
 import { copySparse, isSparse } from './copy-sparse.ts'
 import type { FillCounts, Path, Placing } from './placing.ts'
 

@@ -1,5 +1,5 @@
 import { lstatSync } from 'node:fs'
-import { type EntryRoom, takeEntries } from '../entry-room.ts'
+import { type EntryRoom, takeEntries } from '../layers/entry-room.ts'
 import { fillMergedFolder, type MergedPlacing } from '../layers/merged-folder.ts'
 import type { MergedLayer } from '../layers/merged-layer.ts'
 import { compileRegexes } from '../layers/merged-regex.ts'

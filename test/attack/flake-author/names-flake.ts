@@ -1,4 +1,4 @@
-import { hostPlatform } from '../../../shim/import/config.ts'
+import { hostPlatform } from '../../../shim/import/image/config.ts'
 import { writeMadeFlake } from '../../node/made-flake.ts'
 
 export interface ClaimedLayer {

@@ -3,13 +3,21 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { digest, dockerEntries, hex, makeImage, ociEntries, smallImage, type TestImage } from '../../import/image.ts'
-import { type Entry, tar } from '../../import/tar.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { writeArchiveFlake, writeMadeFlake } from '../../node/made-flake.ts'
 import { BUSYBOX } from '../../node/programs.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
 import type { Shim } from '../../node/shim.ts'
+import {
+  digest,
+  dockerEntries,
+  hex,
+  makeImage,
+  ociEntries,
+  smallImage,
+  type TestImage,
+} from '../../shim/import/image.ts'
+import { type Entry, tar } from '../../shim/import/tar.ts'
 import { type ClaimedLayer, writeClaims, writeCustomisation } from './names-flake.ts'
 
 const MODES = ['linked', 'tar'] as const

@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { ErrorCode } from '../../../shim/errors.ts'
-import { makeFlake, type TestFlake } from '../../build/flake.ts'
+import type { ErrorCode } from '../../../lib/errors.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import type { CriClient } from '../../node/cri.ts'
 import { descendants } from '../../node/process-tree.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
 import type { Shim } from '../../node/shim.ts'
 import { PATIENT } from '../../patience.ts'
+import { makeFlake, type TestFlake } from '../../shim/nix/flake.ts'
 
 let bed: Bed
 let shim: Shim

@@ -1,12 +1,12 @@
 import { chmod, copyFile, cp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { digest, dockerEntries, ociEntries, smallImage } from '../../import/image.ts'
-import { tar } from '../../import/tar.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { BUSYBOX } from '../../node/programs.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
 import type { Shim } from '../../node/shim.ts'
+import { digest, dockerEntries, ociEntries, smallImage } from '../../shim/import/image.ts'
+import { tar } from '../../shim/import/tar.ts'
 
 const FLAKE = join(import.meta.dirname, 'paths')
 /** As Nix names the root folder of a build in its sandbox, which root alone can read. */

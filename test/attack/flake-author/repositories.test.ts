@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { parseFlakeUrl } from '../../../shim/build/flake-url.ts'
-import { gitAccess } from '../../../shim/build/user-config.ts'
+import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
+import { gitAccess } from '../../../shim/nix/user/user-config.ts'
 
 const run = promisify(execFile)
 const PATH = process.env.PATH ?? ''

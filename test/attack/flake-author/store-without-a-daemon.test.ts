@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { image } from '../../import/native/images.ts'
-import { imageName, type StoreNode, startStoreNode } from '../../import/native/store-node.ts'
 import { findUser } from '../../node/user.ts'
-import { untilLogged } from '../../pull/builds.ts'
+import { image } from '../../shim/import/store-layers/images.ts'
+import { imageName, type StoreNode, startStoreNode } from '../../shim/import/store-layers/store-node.ts'
+import { untilLogged } from '../../shim/pull/builds.ts'
 
 let node: StoreNode
 beforeAll(async () => {

@@ -3,8 +3,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join, normalize } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type RemoteBuilder, recipeOf, startBuilder } from '../../build/remote-builder.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
+import { type RemoteBuilder, recipeOf, startBuilder } from '../../shim/nix/remote-builder.ts'
 import { flakeOf, makeRepository, makeTattler } from '../git-repository.ts'
 
 let bed: Bed

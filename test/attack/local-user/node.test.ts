@@ -1,12 +1,12 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { metricsUrl } from '../../metrics/scrape.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { copyExample } from '../../node/example.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
 import type { Shim } from '../../node/shim.ts'
 import { findUser, type User } from '../../node/user.ts'
+import { metricsUrl } from '../../shim/metrics/scrape.ts'
 import { holdConnections } from '../strangers.ts'
 
 let bed: Bed

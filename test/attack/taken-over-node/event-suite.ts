@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type EventContent, eventBody, eventName, events } from '../../../kube/event.ts'
+import { type EventContent, eventBody, eventName, events } from '../../../kube/resources/event.ts'
 import { refusal, type TakenOverNode } from './taken-over-node.ts'
 
 const MERGE = { type: 'merge', fieldManager: 'enbi-shim' } as const

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { leases } from '../../../kube/lease.ts'
+import { leases } from '../../../kube/resources/lease.ts'
 import { refusal, type TakenOverNode } from './taken-over-node.ts'
 
 const namespace = 'enbi-system'

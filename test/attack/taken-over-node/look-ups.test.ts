@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest'
-import { SHIM } from '../../../kube/names.ts'
-import { nixBuilds } from '../../../kube/nixbuild.ts'
-import { nixBuildOf, recipeOf } from '../../../kube/nixbuild-recipe.ts'
-import { withImage } from '../../../shim/report/nixbuilds-of-image.ts'
+import { SHIM } from '../../../kube/resources/names.ts'
+import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
+import { nixBuildOf, recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
+import { withImage } from '../../../shim/cluster/nixbuilds-of-image.ts'
 import { useKube } from '../../kube/use-kube.ts'
-import { nixBuild } from '../../report/nixbuilds.ts'
+import { nixBuild } from '../../shim/cluster/nixbuilds.ts'
 
 /** One more than a look-up for an image reads. */
 const COUNT = 501

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
-import type { BuildView, RecipeView } from '../../../controller/kinds/build.ts'
+import { createPodWorker } from '../../../controller/reconcilers/pod-reconciler.ts'
 import { createNodes } from '../../../controller/state/nodes.ts'
-import { createPodWorker } from '../../../controller/work/pod-worker.ts'
-import { MANAGED_BY_LABEL, nixBuildName, SHIM } from '../../../kube/names.ts'
-import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
+import type { BuildView, RecipeView } from '../../../controller/views/build.ts'
+import { MANAGED_BY_LABEL, nixBuildName, SHIM } from '../../../kube/resources/names.ts'
+import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { startBuilds, startPods } from '../../controller/state/start.ts'
 import { someBuild, somePod } from '../../controller/views.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { leases } from '../../../kube/lease.ts'
-import { NIXBUILD_LIMITS, type NixBuildStatus, nixBuilds } from '../../../kube/nixbuild.ts'
+import { leases } from '../../../kube/resources/lease.ts'
+import { NIXBUILD_LIMITS, type NixBuildStatus, nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { pathsIn } from '../../deploy/crd-schema.ts'
 import { FULL_STATUS, SPEC } from '../../deploy/nixbuilds.ts'
 import { PATIENT } from '../../patience.ts'

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
+import { createNamespaceWorker } from '../../../controller/reconcilers/namespace-reconciler.ts'
 import { createBuilds } from '../../../controller/state/builds.ts'
 import { createPods } from '../../../controller/state/pods.ts'
-import { createNamespaceWorker } from '../../../controller/work/namespace-worker.ts'
-import { CONTROLLER, MANAGED_BY_LABEL, SHIM, shimFieldManager } from '../../../kube/names.ts'
-import { time } from '../../../kube/time.ts'
+import { CONTROLLER, MANAGED_BY_LABEL, SHIM, shimFieldManager } from '../../../kube/resources/names.ts'
+import { time } from '../../../kube/resources/time.ts'
 import { someBuild } from '../../controller/views.ts'
 
 const HOUR_MS = 3_600_000

@@ -1,9 +1,9 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { showNewerNix } from '../../build/newer-nix.ts'
-import { type RemoteBuilder, type RemoteBuilderOptions, recipeOf, startBuilder } from '../../build/remote-builder.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
+import { showNewerNix } from '../../shim/nix/newer-nix.ts'
+import { type RemoteBuilder, type RemoteBuilderOptions, recipeOf, startBuilder } from '../../shim/nix/remote-builder.ts'
 import { flakeOf, makeRepository } from '../git-repository.ts'
 
 let bed: Bed

@@ -1,16 +1,16 @@
 import { writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ownedBy } from '../../../lib/queues/owners.ts'
 import { createImporter } from '../../../shim/import/importer.ts'
-import { ownedBy } from '../../../shim/owners.ts'
-import { dockerEntries, smallImage } from '../../import/image.ts'
-import { type ImportNode, startImportNode } from '../../import/import-node.ts'
-import { tar } from '../../import/tar.ts'
 import { addGate, copyExample, type Example } from '../../node/example.ts'
 import { recipePull } from '../../node/recipe-pull.ts'
 import type { Shim } from '../../node/shim.ts'
 import { PATIENT } from '../../patience.ts'
-import { countBuilds, countLogged } from '../../pull/builds.ts'
-import { readStatus } from '../../status/read-status.ts'
+import { dockerEntries, smallImage } from '../../shim/import/image.ts'
+import { type ImportNode, startImportNode } from '../../shim/import/import-node.ts'
+import { tar } from '../../shim/import/tar.ts'
+import { countBuilds, countLogged } from '../../shim/pull/builds.ts'
+import { readStatus } from '../../shim/status/read-status.ts'
 
 const GREEDY = 20
 

@@ -3,8 +3,8 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:https'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type RemoteBuilder, recipeOf, startBuilder } from '../../build/remote-builder.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
+import { type RemoteBuilder, recipeOf, startBuilder } from '../../shim/nix/remote-builder.ts'
 import { flakeOf, makeRepository } from '../git-repository.ts'
 
 let bed: Bed

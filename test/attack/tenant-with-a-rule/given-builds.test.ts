@@ -1,10 +1,10 @@
 import { pino } from 'pino'
 import { expect, it, onTestFinished } from 'vitest'
-import type { Kube } from '../../../kube/contract.ts'
-import { RetryableError } from '../../../shim/errors.ts'
-import { buildGiven } from '../../../shim/report/given-builds.ts'
-import { createNixBuildStore } from '../../../shim/report/nixbuild-store.ts'
-import { nixBuild } from '../../report/nixbuilds.ts'
+import type { Kube } from '../../../kube/client/contract.ts'
+import { RetryableError } from '../../../lib/errors.ts'
+import { buildGiven } from '../../../shim/cluster/given-builds.ts'
+import { createNixBuildStore } from '../../../shim/cluster/nixbuild-store.ts'
+import { nixBuild } from '../../shim/cluster/nixbuilds.ts'
 
 it('thousands of NixBuilds of one namespace that a node is given are begun some at a time, and keep no other from being begun', async () => {
   const flood = Array.from({ length: 1000 }, (_, index) => ({ namespace: 'flood', name: `flood-${index}` }))

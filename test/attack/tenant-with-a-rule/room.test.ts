@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { parseFlakeUrl } from '../../../shim/build/flake-url.ts'
-import { createRunId, pruneRunLogs } from '../../../shim/build/run-log.ts'
-import { createSourceCaches } from '../../../shim/build/source-caches.ts'
-import { layOut, prepareStateDir } from '../../../shim/build/state-dir.ts'
-import { ownedBy } from '../../../shim/owners.ts'
+import { ownedBy } from '../../../lib/queues/owners.ts'
+import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
+import { createSourceCaches } from '../../../shim/nix/caches/source-caches.ts'
+import { createRunId, pruneRunLogs } from '../../../shim/nix/log/run-log.ts'
+import { layOut, prepareStateDir } from '../../../shim/nix/user/state-dir.ts'
 
 test("a namespace with hundreds of failing builds does not push another one's log out", async () => {
   await using dir = await mkdtempDisposable(join(tmpdir(), 'logs-'))

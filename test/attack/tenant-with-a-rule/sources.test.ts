@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { chmod, chown, lstat, mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseFlakeUrl } from '../../../shim/build/flake-url.ts'
-import { layOut, prepareStateDir } from '../../../shim/build/state-dir.ts'
-import { type RemoteBuilder, recipeOf, startBuilder } from '../../build/remote-builder.ts'
+import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
+import { layOut, prepareStateDir } from '../../../shim/nix/user/state-dir.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
+import { type RemoteBuilder, recipeOf, startBuilder } from '../../shim/nix/remote-builder.ts'
 import { flakeOf, makeRepository, makeTattler } from '../git-repository.ts'
 
 let bed: Bed

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { type BuildView, type RecipeView, recipeView } from '../../../controller/kinds/build.ts'
-import type { PodView } from '../../../controller/kinds/pod.ts'
 import { type PodFacts, planPod } from '../../../controller/reconcile/plan-pod.ts'
 import { podWants } from '../../../controller/reconcile/pod-wants.ts'
-import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
+import { type BuildView, type RecipeView, recipeView } from '../../../controller/views/build.ts'
+import type { PodView } from '../../../controller/views/pod.ts'
+import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { MANAGED, someBuild, somePod } from '../views.ts'
 
 const NOW = 1_000_000

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { type RecipeView, recipeView } from '../../../controller/kinds/build.ts'
 import { podWants } from '../../../controller/reconcile/pod-wants.ts'
-import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
+import { type RecipeView, recipeView } from '../../../controller/views/build.ts'
+import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { ANNOTATIONS, somePod } from '../views.ts'
 
 const P = 'enbi.hrzn.ee/nixbuild-'

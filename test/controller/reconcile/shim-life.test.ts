@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { shimLeaseOf } from '../../../controller/kinds/shim-lease.ts'
 import { readSign, shimLife } from '../../../controller/reconcile/shim-life.ts'
-import { leases } from '../../../kube/lease.ts'
+import { shimLeaseOf } from '../../../controller/views/shim-lease.ts'
+import { leases } from '../../../kube/resources/lease.ts'
 
 const NOW = Date.parse('2026-01-01T00:00:00Z')
 const lease = (renewTime: string) => ({ node: 'a', renewTime, durationMs: 40_000 })

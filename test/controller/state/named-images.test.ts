@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
-import { type BuildView, type RecipeView, recipeView } from '../../../controller/kinds/build.ts'
 import { createNewestIndex } from '../../../controller/state/newest-index.ts'
-import { nixBuildName } from '../../../kube/names.ts'
-import { recipeOf } from '../../../kube/nixbuild-recipe.ts'
+import { type BuildView, type RecipeView, recipeView } from '../../../controller/views/build.ts'
+import { nixBuildName } from '../../../kube/resources/names.ts'
+import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { someBuild, somePod } from '../views.ts'
 import { APP, KNOWN, startBuilds, startPods } from './start.ts'
 

@@ -1,8 +1,8 @@
-import type { BuildView, RecipeView } from '../../../controller/kinds/build.ts'
-import type { PodView } from '../../../controller/kinds/pod.ts'
 import { createBuilds } from '../../../controller/state/builds.ts'
 import { createPods } from '../../../controller/state/pods.ts'
 import { wantId } from '../../../controller/state/wants-index.ts'
+import type { BuildView, RecipeView } from '../../../controller/views/build.ts'
+import type { PodView } from '../../../controller/views/pod.ts'
 import { someBuild } from '../views.ts'
 
 export const KNOWN = new Map([['node-1', 'x86_64-linux']])

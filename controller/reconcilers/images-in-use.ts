@@ -1,0 +1,88 @@
+import type { Kube } from '../../kube/client/contract.ts'
+import { RetryableError } from '../../lib/errors.ts'
+import { quote } from '../../lib/text/quote.ts'
+import { recipeFinder } from '../../recipes/find-recipe.ts'
+import { readableReference } from '../../recipes/reference.ts'
+import { type PodView, pods } from '../views/pod.ts'
+
+/** Whether there is a recipe does not depend on it. */
+const ANY_SYSTEM = 'x86_64-linux'
+
+export interface ImagesInUsePlan {
+  readonly kube: Pick<Kube, 'list'>
+  /** How long it is believed that an image is in use, in milliseconds. */
+  readonly believeMs: number
+  /** How long it is believed that it is not. */
+  readonly believeAbsentMs: number
+  readonly now?: () => number
+}
+
+/** To list all pods of a namespace, in milliseconds. */
+const MAX_MS = 15_000
+
+/**
+ * Those images of a namespace, normalised, that its living pods name without annotations for them; for sure whether those that are
+ * asked for are among them. Such pods are not watched, and to list all of a namespace is much: whoever asks meanwhile gets the
+ * same answer. Throws ClusterAway when it takes too long.
+ */
+export type ImagesInUse = (namespace: string, images: readonly string[]) => Promise<ReadonlySet<string>>
+
+interface Listing {
+  readonly images: ReadonlySet<string>
+  readonly since: number
+}
+
+export function createImagesInUse(plan: ImagesInUsePlan): ImagesInUse {
+  const { kube, believeMs, believeAbsentMs, now = Date.now } = plan
+  const known = new Map<string, Listing>()
+  const asking = new Map<string, Promise<Listing>>()
+
+  async function ask(namespace: string): Promise<Listing> {
+    const since = now()
+    const listing = { images: await listImages(kube, namespace, since + MAX_MS, now), since }
+    known.set(namespace, listing)
+    return listing
+  }
+
+  function isKnown({ images: inUse, since }: Listing, images: readonly string[]): boolean {
+    return now() < since + believeAbsentMs || images.every(image => inUse.has(image))
+  }
+
+  return async (namespace, images) => {
+    for (const [name, { since }] of known) if (now() >= since + believeMs) known.delete(name)
+    const before = known.get(namespace)
+    if (before && isKnown(before, images)) return before.images
+    const asked = asking.get(namespace) ?? ask(namespace).finally(() => asking.delete(namespace))
+    asking.set(namespace, asked)
+    return (await asked).images
+  }
+}
+
+async function listImages(
+  kube: Pick<Kube, 'list'>,
+  namespace: string,
+  until: number,
+  now: () => number,
+): Promise<Set<string>> {
+  const images = new Set<string>()
+  await kube.list(pods, { namespace }, pod => {
+    if (now() > until) throw new RetryableError('ClusterAway', `cannot list the pods of ${quote(namespace)} in time`)
+    if (!pod.living) return
+    const isWatched = watchedOf(pod)
+    for (const image of pod.images) if (!isWatched(image)) images.add(readableReference(image) ?? image)
+  })
+  return images
+}
+
+/** What a pod's own annotations name is known at any time. */
+function watchedOf({ annotations, node }: PodView): (image: string) => boolean {
+  if (node === undefined) return () => false
+  const find = recipeFinder({ annotations, system: ANY_SYSTEM })
+  return image => {
+    try {
+      return find(image) !== undefined
+    } catch {
+      return false
+    }
+  }
+}

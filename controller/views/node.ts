@@ -1,0 +1,52 @@
+import * as v from 'valibot'
+import type { Kind } from '../../kube/client/contract.ts'
+import { conditionSchema } from '../../kube/resources/condition.ts'
+import { metadataSchema } from '../../kube/resources/metadata.ts'
+import { nixSystem } from './nix-system.ts'
+
+/** A Node, as far as the controller cares. */
+export interface NodeView {
+  readonly name: string
+  /** Nix system; undefined for one that Nix does not know. */
+  readonly system: string | undefined
+  readonly ready: boolean
+  /** Neither cordoned nor being deleted. */
+  readonly schedulable: boolean
+  readonly labels: Readonly<Record<string, string>>
+}
+
+const schema = v.object({
+  metadata: metadataSchema,
+  spec: v.optional(v.object({ unschedulable: v.optional(v.boolean(), false) }), {}),
+  status: v.optional(
+    v.object({
+      conditions: v.optional(v.array(conditionSchema), []),
+      nodeInfo: v.optional(
+        v.object({ architecture: v.optional(v.string(), ''), operatingSystem: v.optional(v.string(), '') }),
+      ),
+    }),
+    {},
+  ),
+})
+
+export const nodes: Kind<NodeView> = {
+  apiVersion: 'v1',
+  kind: 'Node',
+  plural: 'nodes',
+  namespaced: false,
+  parse: object => viewOf(v.parse(schema, object)),
+}
+
+function viewOf({ metadata, spec, status }: v.InferOutput<typeof schema>): NodeView {
+  const { labels } = metadata
+  return {
+    name: metadata.name,
+    system: nixSystem({
+      architecture: labels['kubernetes.io/arch'] ?? status.nodeInfo?.architecture,
+      os: labels['kubernetes.io/os'] ?? status.nodeInfo?.operatingSystem,
+    }),
+    ready: status.conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
+    schedulable: !spec.unschedulable && metadata.deletionTimestamp === undefined,
+    labels,
+  }
+}

@@ -1,0 +1,144 @@
+import * as v from 'valibot'
+import type { Kind } from '../../kube/client/contract.ts'
+import { type Condition, conditionSchema } from '../../kube/resources/condition.ts'
+import { metadataSchema, type OwnerReference } from '../../kube/resources/metadata.ts'
+import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
+import { isRecipeAnnotation } from '../../recipes/annotations.ts'
+import { MAX_REFERENCE_LENGTH } from '../../recipes/reference.ts'
+
+/** Whoever may make Pods makes them as large as the API server takes them, and each is kept in memory. In characters. */
+const MAX_ANNOTATIONS = 64 * 1024
+const MAX_IMAGES = 100
+
+/** A Pod, as far as the controller cares. */
+export interface PodView {
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+  readonly resourceVersion: string
+  /** In milliseconds. */
+  readonly createdAt: number
+  /** undefined until it is scheduled. */
+  readonly node: string | undefined
+  /** Neither finished nor being deleted. */
+  readonly living: boolean
+  /** Of ours only; none if they are larger than any pod needs. */
+  readonly annotations: Readonly<Record<string, string>>
+  /** Images that its containers and volumes name, once each, as the pod spells them: as many as any pod needs. */
+  readonly images: readonly string[]
+  /** Those of them that are surely on the node: a container was made from them. */
+  readonly startedImages: readonly string[]
+  /** Those of them that no kubelet pulls: all that name them have `imagePullPolicy: Never`. */
+  readonly neverPulled: readonly string[]
+  /** The ReplicaSet, Job … that made it; undefined for a bare pod. */
+  readonly owner: OwnerReference | undefined
+  /** The condition of ours. */
+  readonly condition: Condition | undefined
+}
+
+const container = v.object({
+  name: v.string(),
+  image: v.optional(v.string()),
+  imagePullPolicy: v.optional(v.string()),
+})
+const containers = v.optional(v.array(container), [])
+const containerStatus = v.object({
+  name: v.string(),
+  imageID: v.optional(v.string(), ''),
+  state: v.optional(v.object({ running: v.optional(v.looseObject({})) })),
+})
+const containerStatuses = v.optional(v.array(containerStatus), [])
+
+const schema = v.object({
+  metadata: metadataSchema,
+  spec: v.object({
+    nodeName: v.optional(v.string()),
+    containers,
+    initContainers: containers,
+    ephemeralContainers: containers,
+    volumes: v.optional(v.array(v.object({ image: v.optional(v.object({ reference: v.optional(v.string()) })) })), []),
+  }),
+  status: v.optional(
+    v.object({
+      phase: v.optional(v.string()),
+      conditions: v.optional(v.array(conditionSchema), []),
+      containerStatuses,
+      initContainerStatuses: containerStatuses,
+      ephemeralContainerStatuses: containerStatuses,
+    }),
+    {},
+  ),
+})
+
+type Pod = v.InferOutput<typeof schema>
+
+export const pods: Kind<PodView> = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  plural: 'pods',
+  namespaced: true,
+  parse: object => viewOf(v.parse(schema, object)),
+}
+
+/** Whether the controller has anything to do with it. */
+export function isRelevant({ annotations, condition }: PodView): boolean {
+  return condition !== undefined || Object.keys(annotations).length > 0
+}
+
+/** For so long it may not be known yet that a pod which has started had an image built, in milliseconds. */
+const YOUNG_MS = 60_000
+
+/** Whether the name of one of its images may be about to become a NixBuild. Most pods of a cluster have started long ago. */
+export function mayBeNamed({ living, node, images, startedImages, createdAt }: PodView, now: number): boolean {
+  if (!living || node === undefined) return false
+  return now < createdAt + YOUNG_MS || images.some(image => !startedImages.includes(image))
+}
+
+function viewOf({ metadata, spec, status }: Pod): PodView {
+  const { namespace = '', name, uid, resourceVersion } = metadata
+  const all = [...spec.initContainers, ...spec.containers, ...spec.ephemeralContainers]
+  const volumeImages = spec.volumes.flatMap(({ image }) => readable(image?.reference))
+  const started = startedContainers(status)
+  const startedImages = all.filter(each => started.has(each.name)).flatMap(({ image }) => readable(image))
+  return {
+    namespace,
+    name,
+    uid,
+    resourceVersion,
+    createdAt: Date.parse(metadata.creationTimestamp),
+    node: spec.nodeName,
+    living: metadata.deletionTimestamp === undefined && status.phase !== 'Succeeded' && status.phase !== 'Failed',
+    annotations: recipeAnnotations(metadata.annotations),
+    images: distinct([...all.flatMap(({ image }) => readable(image)), ...volumeImages]).slice(0, MAX_IMAGES),
+    // Volumes are there before the first container is.
+    startedImages: distinct([...startedImages, ...(started.size > 0 ? volumeImages : [])]),
+    neverPulled: neverPulled(all).filter(image => !volumeImages.includes(image)),
+    owner: metadata.ownerReferences.find(({ controller }) => controller),
+    condition: status.conditions.find(({ type }) => type === IMAGE_BUILT_CONDITION),
+  }
+}
+
+function neverPulled(containers: Pod['spec']['containers']): string[] {
+  const pulled = new Set(containers.filter(each => each.imagePullPolicy !== 'Never').map(({ image }) => image))
+  return distinct(containers.flatMap(({ image }) => (pulled.has(image) ? [] : readable(image))))
+}
+
+/** What is longer is no reference to an image. */
+function readable(image: string | undefined): string[] {
+  return image === undefined || image.length > MAX_REFERENCE_LENGTH ? [] : [image]
+}
+
+function recipeAnnotations(annotations: Pod['metadata']['annotations']): PodView['annotations'] {
+  const ours = Object.entries(annotations).filter(([key]) => isRecipeAnnotation(key))
+  const length = ours.reduce((sum, [key, value]) => sum + key.length + value.length, 0)
+  return length > MAX_ANNOTATIONS ? {} : Object.fromEntries(ours)
+}
+
+function startedContainers(status: Pod['status']): ReadonlySet<string> {
+  const all = [...status.initContainerStatuses, ...status.containerStatuses, ...status.ephemeralContainerStatuses]
+  return new Set(all.filter(each => each.imageID !== '' || each.state?.running).map(({ name }) => name))
+}
+
+function distinct(values: readonly string[]): string[] {
+  return [...new Set(values)]
+}

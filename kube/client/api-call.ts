@@ -1,0 +1,111 @@
+import { FinalError, messageOf, RetryableError, ShimError } from '../../lib/errors.ts'
+import { apiError, readApiStatus } from './api-error.ts'
+import type { ApiRequest, Connection } from './connection.ts'
+import type { CallOptions } from './contract.ts'
+
+const TIMEOUT_MS = 10_000
+/** In bytes. etcd keeps no object of more than 1.5 MB; what is longer stops the thread that reads it for too long. */
+const MAX_ANSWER = 4 * 1024 * 1024
+
+/** The cause of a failure: the answer was not read to its end. */
+export class AnswerTooLarge extends Error {}
+
+export interface ApiCall extends Pick<ApiRequest, 'method' | 'path'> {
+  /** For messages: `create nixbuilds team/web`. */
+  readonly what: string
+  readonly body?: object | undefined
+  readonly contentType?: string
+  /** Told how long the answer was, in characters. */
+  readonly onLength?: (length: number) => void
+}
+
+/** The parsed body of the answer. Throws as `Kube` says, and Cancelled once the caller's signal aborts. */
+export async function call(connection: Connection, request: ApiCall, options: CallOptions = {}): Promise<unknown> {
+  const { what } = request
+  const timeoutMs = options.timeoutMs ?? TIMEOUT_MS
+  const limit = limitTime(timeoutMs, options.signal)
+  try {
+    const answer = await connection.send({
+      ...request,
+      headers: {
+        accept: 'application/json',
+        ...(request.body && { 'content-type': request.contentType ?? 'application/json' }),
+      },
+      body: request.body && JSON.stringify(request.body),
+      signal: limit.signal,
+      silenceMs: 0,
+    })
+    const text = await readBody(what, answer.body)
+    request.onLength?.(text.length)
+    const body = parseBody(text)
+    if (answer.statusCode >= 200 && answer.statusCode < 300) return body
+    throw apiError(what, readApiStatus(answer.statusCode, body))
+  } catch (error) {
+    throw callFailure(what, error, limit.reason())
+  } finally {
+    limit.end()
+  }
+}
+
+/** Why a request has ended before its answer was there. */
+export type EndReason = 'time' | 'caller' | undefined
+
+/** `AbortSignal.any` would keep what hangs on a signal that lives as long as the process. */
+export function limitTime(timeoutMs: number, caller: AbortSignal | undefined) {
+  const controller = new AbortController()
+  let reason: EndReason
+  const end = (why: EndReason) => {
+    reason ??= why
+    controller.abort()
+  }
+  const leave = () => end('caller')
+  if (caller?.aborted) leave()
+  caller?.addEventListener('abort', leave, { once: true })
+  const timer = setTimeout(() => end('time'), timeoutMs)
+  return {
+    signal: controller.signal,
+    reason: () => reason,
+    stopTimer: () => clearTimeout(timer),
+    end() {
+      clearTimeout(timer)
+      caller?.removeEventListener('abort', leave)
+    },
+  }
+}
+
+export function callFailure(what: string, error: unknown, reason: EndReason): ShimError {
+  if (error instanceof ShimError) return error
+  if (reason === 'caller') return new RetryableError('Cancelled', `nobody wants to ${what} any more`, { cause: error })
+  if (reason === 'time') {
+    return new RetryableError('ClusterAway', `cannot ${what} now: the API server does not answer in time`, {
+      cause: error,
+    })
+  }
+  return new RetryableError('ClusterAway', `cannot ${what} now: ${messageOf(error)}`, { cause: error })
+}
+
+/** Throws ClusterRefused when it is larger than `max` bytes. */
+export async function readBody(what: string, chunks: AsyncIterable<Buffer>, max = MAX_ANSWER): Promise<string> {
+  const parts: Buffer[] = []
+  let size = 0
+  for await (const chunk of chunks) {
+    size += chunk.length
+    if (size > max) throw tooLarge(what, max)
+    parts.push(chunk)
+  }
+  return Buffer.concat(parts, size).toString()
+}
+
+export function tooLarge(what: string, max: number): FinalError {
+  const cause = new AnswerTooLarge(`larger than ${max} bytes`)
+  return new FinalError('ClusterRefused', `cannot ${what}: the answer is larger than ${max} bytes`, { cause })
+}
+
+/** What is no JSON is kept as text: `404 page not found`, or a proxy's page of HTML. */
+function parseBody(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,93 @@
+import * as v from 'valibot'
+import { FinalError, RetryableError, type ShimError } from '../../lib/errors.ts'
+import { shorten } from '../../lib/text/text.ts'
+
+/** Longest part of an API server's message that is told, in characters. */
+const MAX_MESSAGE = 2_000
+
+const statusSchema = v.object({
+  kind: v.literal('Status'),
+  code: v.optional(v.number()),
+  reason: v.optional(v.string(), ''),
+  message: v.optional(v.string(), ''),
+  details: v.optional(
+    v.object({
+      name: v.optional(v.string(), ''),
+      causes: v.optional(v.array(v.object({ reason: v.optional(v.string(), '') })), []),
+    }),
+  ),
+})
+
+/** What an API server said instead of doing what it was asked for. The `cause` of every error that it gives rise to. */
+export class ApiStatus extends Error {
+  /** HTTP status. */
+  readonly status: number
+  /** As in `metav1.Status`: `AlreadyExists`, `Forbidden`; empty when it was no Status that came. */
+  readonly reason: string
+  /** Name of the object that it is about; empty when there is none. */
+  readonly about: string
+  /** Reasons of its causes: `NamespaceTerminating`. */
+  readonly causes: readonly string[]
+
+  constructor(message: string, { status, reason = '', about = '', causes = [] }: ApiStatusDetails) {
+    super(message)
+    this.name = 'ApiStatus'
+    this.status = status
+    this.reason = reason
+    this.about = about
+    this.causes = causes
+  }
+}
+
+interface ApiStatusDetails {
+  readonly status: number
+  readonly reason?: string
+  readonly about?: string
+  readonly causes?: readonly string[]
+}
+
+/** Of the body of an answer, or the object of a watch's ERROR event. */
+export function readApiStatus(status: number, body: unknown): ApiStatus {
+  const parsed = v.safeParse(statusSchema, body)
+  if (parsed.success) {
+    const { code, reason, message, details } = parsed.output
+    return new ApiStatus(shorten(message, MAX_MESSAGE), {
+      status: code ?? status,
+      reason,
+      about: details?.name ?? '',
+      causes: details?.causes.map(({ reason }) => reason) ?? [],
+    })
+  }
+  return new ApiStatus(typeof body === 'string' ? shorten(body.trim(), MAX_MESSAGE) : '', { status })
+}
+
+/** `what` says what was tried: `create nixbuilds team/web`. */
+export function apiError(what: string, cause: ApiStatus): ShimError {
+  const { status, reason } = cause
+  const says = isKindMissing(cause)
+    ? 'it does not know objects of that kind (kubectl apply -k deploy makes NixBuilds known)'
+    : cause.message || `HTTP status ${status}`
+  if (status === 409) return new RetryableError('ClusterConflict', `cannot ${what}: ${says}`, { cause })
+  if (status === 410 || reason === 'Expired') {
+    return new RetryableError('ClusterExpired', `cannot ${what}: ${says}`, { cause })
+  }
+  // Credentials are renewed outside of this process, and an API server that has just started may not know them yet.
+  if (status === 401 || status === 429 || status >= 500) {
+    return new RetryableError('ClusterAway', `cannot ${what} now: ${says}`, { cause })
+  }
+  return new FinalError('ClusterRefused', `the API server refuses to ${what}: ${says}`, { cause })
+}
+
+function isKindMissing({ status, about }: ApiStatus): boolean {
+  return status === 404 && about === ''
+}
+
+/** Whether it is the object that is missing, and not its whole kind. */
+export function isObjectMissing({ status, about }: ApiStatus): boolean {
+  return status === 404 && about !== ''
+}
+
+/** Whether what was refused can never be: its namespace is gone, or being deleted. */
+export function isNamespaceGone({ cause }: ShimError): boolean {
+  return cause instanceof ApiStatus && (isObjectMissing(cause) || cause.causes.includes('NamespaceTerminating'))
+}

@@ -1,0 +1,101 @@
+import { FinalError, messageOf } from '../../lib/errors.ts'
+import { type ApiCall, call } from './api-call.ts'
+import { ApiStatus, isObjectMissing } from './api-error.ts'
+import { collectionPath, describeObject, objectPath } from './api-path.ts'
+import { createConnection } from './connection.ts'
+import type { CallOptions, Kind, Kube, ObjectName, PatchOptions } from './contract.ts'
+import { loadKubeconfig } from './kubeconfig.ts'
+import { listPages } from './list.ts'
+import { watchEvents } from './watch.ts'
+
+const PATCH_TYPES = {
+  merge: 'application/merge-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+  apply: 'application/apply-patch+yaml',
+} as const satisfies Record<PatchOptions['type'], string>
+
+export interface KubeOptions {
+  /** Path of a kubeconfig; without one the API server is that of the cluster that this pod is in. */
+  readonly kubeconfig?: string | undefined
+  /** Who it is that asks, as the API server's logs and the `managedFields` of what is made name it. */
+  readonly component?: string
+}
+
+/** Throws ConfigInvalid. */
+export function createKube({ kubeconfig, component = 'enbi' }: KubeOptions = {}): Kube {
+  const connection = createConnection(loadKubeconfig(kubeconfig), component)
+
+  async function send<T>(kind: Kind<T>, request: ApiCall, options: CallOptions | undefined): Promise<T> {
+    return parseAnswer(kind, request.what, await call(connection, request, options))
+  }
+
+  return {
+    get(kind, name, options) {
+      const what = `get ${describeObject(kind, name)}`
+      return unlessMissing(send(kind, { what, method: 'GET', path: objectPath(kind, name) }, options))
+    },
+    list: (kind, selection, onItem, options) => listPages(connection, kind, selection, onItem, options),
+    create(kind, object, options) {
+      const what = `create ${describeObject(kind, object)}`
+      const path = collectionPath(kind, object.namespace)
+      return send(kind, { what, method: 'POST', path, body: wholeObject(kind, object) }, options)
+    },
+    patch(kind, object, { type, subresource, fieldManager, ...options }) {
+      const path = objectPath(kind, object, subresource, { fieldManager, force: type === 'apply' ? true : undefined })
+      const what = `patch ${describeObject(kind, object)}${subresource ? ` (${subresource})` : ''}`
+      const body = type === 'apply' ? wholeObject(kind, object) : object.body
+      return unlessMissing(send(kind, { what, method: 'PATCH', path, body, contentType: PATCH_TYPES[type] }, options))
+    },
+    replace(kind, object, options) {
+      const what = `update ${describeObject(kind, object)}`
+      return send(
+        kind,
+        { what, method: 'PUT', path: objectPath(kind, object), body: wholeObject(kind, object) },
+        options,
+      )
+    },
+    async delete(kind, { uid, resourceVersion, ...name }, options) {
+      const what = `delete ${describeObject(kind, name)}`
+      const isConditional = uid !== undefined || resourceVersion !== undefined
+      const preconditions = isConditional && { preconditions: { uid, resourceVersion } }
+      const body = { propagationPolicy: 'Background', ...preconditions }
+      const deleted = call(connection, { what, method: 'DELETE', path: objectPath(kind, name), body }, options)
+      // A conflict: under that name is another object now, or it has changed.
+      await unlessMissing(deleted, status => isConditional && status.status === 409)
+    },
+    watch: (kind, options) => watchEvents(connection, kind, options),
+    close: () => connection.close(),
+  }
+}
+
+/** Names its kind and itself, so that callers need not. */
+function wholeObject(
+  { apiVersion, kind }: Kind<unknown>,
+  { name, namespace, body }: ObjectName & { body: object },
+): object {
+  const metadata = 'metadata' in body && typeof body.metadata === 'object' ? body.metadata : {}
+  return { apiVersion, kind, ...body, metadata: { ...metadata, name, ...(namespace !== undefined && { namespace }) } }
+}
+
+function parseAnswer<T>(kind: Kind<T>, what: string, answer: unknown): T {
+  try {
+    return kind.parse(answer)
+  } catch (error) {
+    throw new FinalError('ClusterRefused', `cannot ${what}: the answer is no ${kind.kind}: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+async function unlessMissing<T>(
+  answer: Promise<T>,
+  isToo: (status: ApiStatus) => boolean = () => false,
+): Promise<T | undefined> {
+  try {
+    return await answer
+  } catch (error) {
+    const status = error instanceof Error ? error.cause : undefined
+    if (status instanceof ApiStatus && (isObjectMissing(status) || isToo(status))) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,60 @@
+import * as v from 'valibot'
+import { FinalError, ShimError } from '../../lib/errors.ts'
+import { AnswerTooLarge, call, tooLarge } from './api-call.ts'
+import { collectionPath, selectionQuery } from './api-path.ts'
+import type { Connection } from './connection.ts'
+import type { Kind, ListOptions, Selection } from './contract.ts'
+
+/** Of objects that are as large as they may be, it is less. */
+const PAGE_SIZE = 500
+
+const pageSchema = v.object({
+  metadata: v.object({ resourceVersion: v.string(), continue: v.optional(v.string(), '') }),
+  items: v.nullish(v.array(v.unknown()), []),
+})
+
+export async function listPages<T>(
+  connection: Connection,
+  kind: Kind<T>,
+  selection: Selection,
+  onItem: (item: T) => void,
+  { pageSize = PAGE_SIZE, maxLength = Number.POSITIVE_INFINITY, ...options }: ListOptions = {},
+): Promise<string> {
+  const what = `list ${kind.plural}${selection.namespace === undefined ? '' : ` in ${selection.namespace}`}`
+  let next = ''
+  let limit = pageSize
+  let length = 0
+  const onLength = (more: number) => {
+    length += more
+  }
+  for (;;) {
+    const query = { ...selectionQuery(selection), limit, continue: next || undefined }
+    const path = collectionPath(kind, selection.namespace, query)
+    const page = await unlessTooLarge(call(connection, { what, method: 'GET', path, onLength }, options), limit)
+    if (page === undefined) {
+      limit = Math.ceil(limit / 4)
+      continue
+    }
+    if (length > maxLength) throw tooLarge(what, maxLength)
+    const { metadata, items } = parsePage(what, page)
+    for (const item of items ?? []) onItem(kind.parse(item))
+    next = metadata.continue
+    if (next === '') return metadata.resourceVersion
+  }
+}
+
+/** undefined when a smaller page may do. Whoever may make objects chooses how large they are. */
+async function unlessTooLarge(page: Promise<unknown>, limit: number): Promise<unknown> {
+  try {
+    return await page
+  } catch (error) {
+    if (limit > 1 && error instanceof ShimError && error.cause instanceof AnswerTooLarge) return undefined
+    throw error
+  }
+}
+
+function parsePage(what: string, page: unknown): v.InferOutput<typeof pageSchema> {
+  const parsed = v.safeParse(pageSchema, page)
+  if (parsed.success) return parsed.output
+  throw new FinalError('ClusterRefused', `cannot ${what}: the answer is no list`)
+}

@@ -1,0 +1,68 @@
+import type { Dispatcher } from 'undici'
+import * as v from 'valibot'
+import { readLines } from '../../lib/text/lines.ts'
+import { callFailure, limitTime } from './api-call.ts'
+import { apiError, readApiStatus } from './api-error.ts'
+import { collectionPath, selectionQuery } from './api-path.ts'
+import type { Connection } from './connection.ts'
+import type { Kind, WatchCall, WatchEvent } from './contract.ts'
+
+/** Longest time until the server begins to answer. */
+const BEGIN_MS = 10_000
+/** A server that has nothing to tell sends a bookmark each minute: more silence means that the connection is dead. */
+const SILENCE_MS = 150_000
+/** Longest event, in characters; etcd keeps no object of more than 1.5 MB. */
+const MAX_EVENT = 16 * 1024 * 1024
+
+const eventSchema = v.variant('type', [
+  v.object({ type: v.picklist(['ADDED', 'MODIFIED', 'DELETED', 'ERROR']), object: v.unknown() }),
+  v.object({
+    type: v.literal('BOOKMARK'),
+    object: v.object({ metadata: v.object({ resourceVersion: v.string() }) }),
+  }),
+])
+
+export async function* watchEvents(
+  connection: Connection,
+  kind: Kind<unknown>,
+  { signal, resourceVersion, longestMs, silenceMs = SILENCE_MS, ...selection }: WatchCall,
+): AsyncGenerator<WatchEvent> {
+  const what = `watch ${kind.plural}`
+  const path = collectionPath(kind, selection.namespace, {
+    ...selectionQuery(selection),
+    watch: true,
+    allowWatchBookmarks: true,
+    resourceVersion,
+    timeoutSeconds: longestMs === undefined ? undefined : Math.max(1, Math.round(longestMs / 1000)),
+  })
+  const limit = limitTime(BEGIN_MS, signal)
+  let answer: Dispatcher.ResponseData | undefined
+  try {
+    const headers = { accept: 'application/json' }
+    answer = await connection.send({ method: 'GET', path, headers, signal: limit.signal, silenceMs })
+    limit.stopTimer()
+    if (answer.statusCode !== 200) throw await refusal(what, answer)
+    for await (const line of readLines(answer.body, MAX_EVENT)) yield readEvent(what, line)
+  } catch (error) {
+    if (limit.reason() !== 'caller') throw callFailure(what, error, limit.reason())
+  } finally {
+    limit.end()
+    answer?.body.on('error', () => {}).destroy()
+  }
+}
+
+async function refusal(what: string, { statusCode, body }: Dispatcher.ResponseData): Promise<Error> {
+  const text = await body.text()
+  try {
+    return apiError(what, readApiStatus(statusCode, JSON.parse(text)))
+  } catch {
+    return apiError(what, readApiStatus(statusCode, text))
+  }
+}
+
+function readEvent(what: string, line: string): WatchEvent {
+  const event = v.parse(eventSchema, JSON.parse(line))
+  if (event.type === 'ERROR') throw apiError(what, readApiStatus(500, event.object))
+  if (event.type !== 'BOOKMARK') return { type: event.type, object: event.object }
+  return { type: 'BOOKMARK', resourceVersion: event.object.metadata.resourceVersion }
+}

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto'
+import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
+
+/** Namespace of the controller and of every Lease. */
+export const SYSTEM_NAMESPACE = 'enbi-system'
+/** Label of a NixBuild: the node that it is given to, as `nodeLabelValue` says. */
+export const NODE_LABEL = 'enbi.hrzn.ee/node'
+/** Label of a NixBuild that was made for pods, not by hand; the value is CONTROLLER or SHIM. */
+export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by'
+export const CONTROLLER = 'enbi-controller'
+export const SHIM = 'enbi-shim'
+/** Pod condition. */
+export const IMAGE_BUILT_CONDITION = 'enbi.hrzn.ee/ImageBuilt'
+
+const MAX_LABEL_VALUE = 63
+const MAX_PREFIX = 40
+const HASH_LENGTH = 16
+
+/** How many names a NixBuild may have. */
+const NAMES = 4
+
+/**
+ * Names of the NixBuild of a recipe, the same whoever makes it: `web-3f2a…` for the image `registry.example/team/web:1`. It has the first
+ * that no NixBuild of another recipe has: whoever may make NixBuilds may take any name.
+ */
+export function nixBuildNames(recipe: FlakeRecipe): readonly [string, ...string[]] {
+  const key = recipeKey(recipe)
+  const others = Array.from({ length: NAMES - 1 }, (_, index) => hashOf(`${key}/${index + 1}`))
+  const prefix = namePrefix(recipe)
+  return [`${prefix}-${key.slice(0, HASH_LENGTH)}`, ...others.map(hash => `${prefix}-${hash}`)]
+}
+
+/** The first of `nixBuildNames`. */
+export function nixBuildName(recipe: FlakeRecipe): string {
+  return nixBuildNames(recipe)[0]
+}
+
+function namePrefix(recipe: FlakeRecipe): string {
+  const [named = ''] = recipe.image.split('@', 1)
+  const repository = named.replace(/:[^/]*$/, '')
+  const last = repository.slice(repository.lastIndexOf('/') + 1)
+  const prefix = last
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, MAX_PREFIX)
+    .replace(/^-+|-+$/g, '')
+  return prefix || 'image'
+}
+
+/** A node's name may be longer than a label's value. */
+export function nodeLabelValue(node: string): string {
+  if (node.length <= MAX_LABEL_VALUE) return node
+  return `${node.slice(0, MAX_LABEL_VALUE - HASH_LENGTH - 1)}-${hashOf(node)}`
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, HASH_LENGTH)
+}
+
+/** Name of a shim's Lease in SYSTEM_NAMESPACE. */
+export function shimLeaseName(node: string): string {
+  return `${SHIM}-${node}`
+}
+
+/** Field manager of what a node's shim writes: at most 128 characters. */
+export function shimFieldManager(node: string): string {
+  return `${SHIM}-${nodeLabelValue(node)}`
+}

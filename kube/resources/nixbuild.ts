@@ -1,0 +1,129 @@
+import * as v from 'valibot'
+import type { Kind } from '../client/contract.ts'
+import { conditionSchema } from './condition.ts'
+import { metadataSchema } from './metadata.ts'
+import { CONTROLLER, MANAGED_BY_LABEL, NODE_LABEL, SHIM } from './names.ts'
+
+export const NIXBUILD_PHASES = ['Pending', 'Building', 'Importing', 'Succeeded', 'Failed'] as const
+export type NixBuildPhase = (typeof NIXBUILD_PHASES)[number]
+
+/**
+ * What the CRD allows (deploy/crd): the API server refuses a status that is longer. Texts in characters, lists in entries.
+ */
+export const NIXBUILD_LIMITS = {
+  /** Of a condition's `message`, and of `logTail`. */
+  message: 8_192,
+  progress: 1_024,
+  /** Of an attempt's `reason`. */
+  reason: 1_024,
+  nodes: 200,
+  attempts: 20,
+} as const
+
+const text = v.string()
+const optionalText = v.optional(text)
+
+const specSchema = v.object({
+  flakeUrl: text,
+  imageTag: text,
+  /** This, or `contents`. */
+  packageName: optionalText,
+  contents: v.optional(v.array(text)),
+  /** Nix system, always there: the API server has no default for it. */
+  system: text,
+})
+
+/** A node that has the image now. */
+const nodeSchema = v.object({
+  name: text,
+  imageDigest: optionalText,
+  /** RFC 3339. */
+  since: optionalText,
+})
+
+/** One node that the build was given to and that lost it. */
+const attemptSchema = v.object({
+  node: text,
+  /** RFC 3339. */
+  endTime: text,
+  reason: text,
+})
+
+const statusSchema = v.object({
+  status: v.optional(v.picklist(NIXBUILD_PHASES)),
+  observedGeneration: v.optional(v.number()),
+  conditions: v.optional(v.array(conditionSchema), []),
+  /** The first node that built it; while it is Building or Importing, the node that does. */
+  buildNode: optionalText,
+  /** Id of the run, as its log file on that node is named. */
+  buildJobName: optionalText,
+  /** Image id: the config digest, `sha256:<hex>`. */
+  imageDigest: optionalText,
+  /** Bytes, as CRI says. */
+  imageSize: v.optional(v.number()),
+  storePath: optionalText,
+  lockedFlakeUrl: optionalText,
+  startTime: optionalText,
+  completionTime: optionalText,
+  /** For a person: `building 3 of 7: hello-2.12`. */
+  progress: optionalText,
+  /** Last lines of the log of a build that failed. */
+  logTail: optionalText,
+  nodes: v.optional(v.array(nodeSchema), []),
+  attempts: v.optional(v.array(attemptSchema), []),
+})
+
+/** Who wrote what last, by the API server's clock. */
+const managedFieldsSchema = v.object({ manager: optionalText, subresource: optionalText, time: optionalText })
+
+const { annotations: _, ...metadataEntries } = metadataSchema.entries
+
+/** Whoever may make NixBuilds may fill their annotations and labels as they like: what nobody reads is not kept. */
+const nixBuildSchema = v.object({
+  metadata: v.object({
+    ...metadataEntries,
+    labels: v.pipe(metadataEntries.labels, v.transform(ourLabels)),
+    managedFields: v.optional(v.array(managedFieldsSchema)),
+  }),
+  spec: specSchema,
+  status: v.optional(statusSchema, {}),
+})
+
+function ourLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(labels).filter(([key]) => key === NODE_LABEL || key === MANAGED_BY_LABEL))
+}
+
+/** Names of all fields that are read or written. */
+export const NIXBUILD_FIELDS = { spec: Object.keys(specSchema.entries), status: Object.keys(statusSchema.entries) }
+
+export type NixBuildSpec = v.InferOutput<typeof specSchema>
+export type NixBuildStatus = v.InferOutput<typeof statusSchema>
+export type NixBuildNode = v.InferOutput<typeof nodeSchema>
+export type NixBuildAttempt = v.InferOutput<typeof attemptSchema>
+export type NixBuild = v.InferOutput<typeof nixBuildSchema>
+
+export const nixBuilds: Kind<NixBuild> = {
+  apiVersion: 'enbi.hrzn.ee/v1alpha1',
+  kind: 'NixBuild',
+  plural: 'nixbuilds',
+  namespaced: true,
+  parse: object => v.parse(nixBuildSchema, object),
+}
+
+export function isFinished({ status }: NixBuild): boolean {
+  return status.status === 'Succeeded' || status.status === 'Failed'
+}
+
+export type Maker = 'shim' | 'controller' | 'hand'
+
+/** Others label what they deploy, too. */
+export function makerOf({ metadata }: Pick<NixBuild, 'metadata'>): Maker {
+  const managedBy = metadata.labels[MANAGED_BY_LABEL]
+  if (managedBy === SHIM) return 'shim'
+  return managedBy === CONTROLLER ? 'controller' : 'hand'
+}
+
+/** Whether it was made for pods, not by hand. */
+export function isManaged(nixBuild: Pick<NixBuild, 'metadata'>): boolean {
+  return makerOf(nixBuild) !== 'hand'
+}

@@ -1,0 +1,126 @@
+import { cleanText, copyStart } from './text/text.ts'
+
+/**
+ * Every failure that a user can meet, by its stage. `final`: trying again with the same input cannot help.
+ * `retryable`: the cause lies outside of the input and may pass.
+ */
+export const ERROR_CODES = {
+  // config and start
+  ConfigInvalid: 'final',
+  StateDirNotWritable: 'retryable',
+  StateDirUnsafe: 'retryable',
+  ListenAddressInUse: 'final',
+  // recipes
+  RecipeIncomplete: 'final',
+  RecipeInvalid: 'final',
+  RecipeConflict: 'final',
+  // policy
+  PolicyRefused: 'final',
+  ImageNotOurs: 'retryable',
+  ImageTooLarge: 'final',
+  QueueFull: 'retryable',
+  // build
+  BuildUserUnknown: 'final',
+  NixMissing: 'retryable',
+  NixDaemonAway: 'retryable',
+  FetchFailed: 'retryable',
+  FlakeNotFound: 'final',
+  StorePathMissing: 'retryable',
+  AttributeMissing: 'final',
+  SystemUnsupported: 'final',
+  EvaluationFailed: 'final',
+  BuilderFailed: 'final',
+  BuildTimedOut: 'final',
+  BuildInterrupted: 'retryable',
+  DiskFull: 'retryable',
+  // import
+  NotAnImage: 'final',
+  ArchiveInvalid: 'final',
+  ArchitectureMismatch: 'final',
+  StreamFailed: 'final',
+  ImportInterrupted: 'retryable',
+  // containerd
+  ContainerdAway: 'retryable',
+  ContainerdFailed: 'retryable',
+  ImageNotVisible: 'retryable',
+  // the cluster
+  ClusterAway: 'retryable',
+  ClusterConflict: 'retryable',
+  ClusterExpired: 'retryable',
+  ClusterRefused: 'final',
+  // the commands
+  ShimAway: 'retryable',
+  PullFailed: 'retryable',
+  // the call
+  Cancelled: 'retryable',
+  ShuttingDown: 'retryable',
+  Internal: 'retryable',
+} as const satisfies Record<string, 'final' | 'retryable'>
+
+export type ErrorCode = keyof typeof ERROR_CODES
+
+/** Whether a value, as from another process, is a code of the catalogue. */
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(ERROR_CODES, value)
+}
+
+type CodesOf<Kind> = { [Code in ErrorCode]: (typeof ERROR_CODES)[Code] extends Kind ? Code : never }[ErrorCode]
+
+/** Room for a piece of a log, in characters. */
+const MAX_MESSAGE_LENGTH = 16_384
+
+/**
+ * A failure with a code from the catalogue. `message` is written for the person who reads `kubectl describe pod`; whoever's words
+ * it has, it is cut, and free of control characters.
+ */
+export abstract class ShimError extends Error {
+  abstract readonly retryable: boolean
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(copyStart(cleanText(message), MAX_MESSAGE_LENGTH), options)
+    this.code = code
+    this.name = code
+  }
+}
+
+/** The same input will fail again: it may be remembered. */
+export class FinalError extends ShimError {
+  readonly retryable = false
+  constructor(code: CodesOf<'final'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+/** Something around the shim was in the way: worth another try. */
+export class RetryableError extends ShimError {
+  readonly retryable = true
+  constructor(code: CodesOf<'retryable'>, message: string, options?: ErrorOptions) {
+    super(code, message, options)
+  }
+}
+
+/** Anything thrown, as a ShimError: what is none already becomes `Internal`, with the original as `cause`. */
+export function toShimError(error: unknown): ShimError {
+  if (error instanceof ShimError) return error
+  return new RetryableError('Internal', `internal error: ${messageOf(error)}`, { cause: error })
+}
+
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** Whether containerd could not be asked. */
+export function isContainerdAway(error: unknown): boolean {
+  return error instanceof ShimError && error.code === 'ContainerdAway'
+}
+
+/** An error that crossed a thread, made a ShimError again. */
+export function reviveError(code: ErrorCode, message: string): ShimError {
+  return isFinal(code) ? new FinalError(code, message) : new RetryableError(code as CodesOf<'retryable'>, message)
+}
+
+function isFinal(code: ErrorCode): code is CodesOf<'final'> {
+  return ERROR_CODES[code] === 'final'
+}

@@ -1,0 +1,79 @@
+import type { Stats } from 'node:fs'
+import { chmod, chown, lstat, mkdir } from 'node:fs/promises'
+import { hasCode } from '../error-code.ts'
+import { RetryableError } from '../errors.ts'
+import { isOurs } from './own-file.ts'
+
+export interface OwnFolder {
+  readonly mode: number
+  /** Group of whoever reads in it. */
+  readonly gid?: number | undefined
+}
+
+/**
+ * Makes a folder that only the shim writes to, or uses the one that is there. The folder above it must be one, too: nobody can
+ * replace what was checked. Throws StateDirUnsafe.
+ */
+export async function makeOwnFolder(path: string, { mode, gid }: OwnFolder): Promise<void> {
+  await mkdir(path, { mode }).catch(ignoreExisting)
+  await checkOwnFolder(path)
+  if (gid !== undefined) await chown(path, process.geteuid?.() ?? 0, gid)
+}
+
+/** Makes a folder of somebody else's the shim's alone. The folder above it must be the shim's. */
+export async function takeOver(path: string): Promise<void> {
+  await chown(path, process.geteuid?.() ?? 0, process.getegid?.() ?? 0)
+  // Its user may have opened it to everybody, itself among them, and could until now.
+  await chmod(path, 0o700)
+}
+
+/** Throws StateDirUnsafe if others can decide what is read from a folder. */
+export async function checkOwnFolder(path: string): Promise<void> {
+  const fault = await findFolderFault(path)
+  if (fault) throw new RetryableError('StateDirUnsafe', `${fault.what}: ${fault.wayOut}`)
+}
+
+export interface FolderFault {
+  readonly what: string
+  readonly wayOut: string
+}
+
+/** How others can decide what is read from a folder. Undefined if they cannot, or if there is none. */
+export async function findFolderFault(path: string): Promise<FolderFault | undefined> {
+  const stats = await look(path)
+  if (stats === undefined || isOwnFolder(stats)) return undefined
+  if (stats.isSymbolicLink())
+    return { what: `${path} is a symlink, which the shim does not follow`, wayOut: 'replace it with a folder' }
+  if (!stats.isDirectory()) return { what: `${path} is not a folder`, wayOut: 'remove it' }
+  const { uid, mode } = stats
+  const ours = process.geteuid?.() ?? 0
+  if (uid !== ours) {
+    const wayOut = `check what is in it, then run chown -R ${ours} ${path}, or remove it`
+    return { what: `${path} belongs to user ${uid}, not to user ${ours}, which runs the shim`, wayOut }
+  }
+  const octal = (mode & 0o777).toString(8)
+  return { what: `${path} can be written to by other users (mode ${octal})`, wayOut: `run chmod go-w ${path}` }
+}
+
+/** Whether a folder of another user, or one that others can write to, is there. */
+export async function isFolderOfOthers(path: string): Promise<boolean> {
+  const stats = await look(path)
+  return stats?.isDirectory() === true && !isOurs(stats)
+}
+
+function isOwnFolder(stats: Stats): boolean {
+  return stats.isDirectory() && isOurs(stats)
+}
+
+async function look(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
+    throw error
+  }
+}
+
+function ignoreExisting(error: unknown): void {
+  if (!hasCode(error, 'EEXIST')) throw error
+}

@@ -1,0 +1,44 @@
+import { HEADER_BYTES, MAX_MESSAGE_BYTES, messageLength } from './frame.ts'
+import { GrpcError } from './grpc-error.ts'
+import { STATUS } from './status.ts'
+
+/** The messages in a body. Throws a GrpcError when one is longer than `maxBytes`, compressed or cut short. */
+export async function* readFrames(
+  method: string,
+  body: AsyncIterable<Buffer>,
+  maxBytes = MAX_MESSAGE_BYTES,
+): AsyncGenerator<Buffer> {
+  let chunks: Buffer[] = []
+  let size = 0
+  let needed = HEADER_BYTES
+  for await (const chunk of body) {
+    chunks.push(chunk)
+    size += chunk.length
+    // Each byte is copied once for its header and once for its message, however many chunks these come in.
+    if (size < needed) continue
+    let pending = chunks.length === 1 ? chunk : Buffer.concat(chunks)
+    for (;;) {
+      const length = acceptableLength(method, pending, maxBytes)
+      needed = HEADER_BYTES + (length ?? 0)
+      if (length === undefined || pending.length < needed) break
+      yield pending.subarray(HEADER_BYTES, needed)
+      pending = pending.subarray(needed)
+    }
+    chunks = pending.length === 0 ? [] : [pending]
+    size = pending.length
+  }
+  if (size > 0) throw malformed(method, 'a message is cut short')
+}
+
+function acceptableLength(method: string, pending: Buffer, maxBytes: number): number | undefined {
+  const length = messageLength(pending)
+  if (length === undefined) return undefined
+  if (pending[0] !== 0) throw malformed(method, 'a message is compressed')
+  if (length > maxBytes)
+    throw new GrpcError(method, STATUS.RESOURCE_EXHAUSTED, `a message has ${length} bytes, more than ${maxBytes}`)
+  return length
+}
+
+function malformed(method: string, detail: string): GrpcError {
+  return new GrpcError(method, STATUS.UNKNOWN, detail)
+}

@@ -1,0 +1,115 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Logger } from 'pino'
+import type { Registry } from 'prom-client'
+import { shareAnswer } from '../async/share-answer.ts'
+import { hasCode } from '../error-code.ts'
+import { FinalError, messageOf } from '../errors.ts'
+import { limitConnections } from './limit-connections.ts'
+import { formatListenAddress, type ListenAddress } from './listen-address.ts'
+
+export interface HttpPlan {
+  readonly listen: ListenAddress
+  /** What a user sets it by, for error messages: `--listen`. */
+  readonly setBy: string
+  /** Missing: health alone is served. */
+  readonly registry?: Registry | undefined
+  /** What is in the way of being ready; empty when nothing is. */
+  readonly obstacles: () => readonly string[] | Promise<readonly string[]>
+  /** What it does when it is ready. */
+  readonly state: () => string
+  readonly logger: Pick<Logger, 'warn'>
+}
+
+/** A request is a line and a few headers: it arrives within this, in milliseconds, or its connection is closed. */
+const REQUEST_LIMIT_MS = 5_000
+/** How often that is checked. */
+const CHECK_MS = 1_000
+/** A connection on which nothing passes is closed after this, an answer that nobody reads included. */
+const IDLE_LIMIT_MS = 10_000
+const MAX_HEADER_BYTES = 8_192
+const MAX_REQUESTS_PER_CONNECTION = 100
+/** Whoever can reach the port is not to take all file descriptors of a process that a kubelet depends on. */
+const MAX_CONNECTIONS = 32
+
+/**
+ * Serves /healthz and /readyz, and /metrics if there is a registry. Throws ListenAddressInUse, or ConfigInvalid for an
+ * address that is none of this machine's.
+ */
+export async function serveHttp(plan: HttpPlan): Promise<Server> {
+  const routes = createRoutes(plan)
+  const limits = {
+    headersTimeout: REQUEST_LIMIT_MS,
+    requestTimeout: REQUEST_LIMIT_MS,
+    connectionsCheckingInterval: CHECK_MS,
+    maxHeaderSize: MAX_HEADER_BYTES,
+  }
+  const server = createServer(limits, (request, response) => {
+    answer(routes, request, response).catch(error => reply(response, 500, `${messageOf(error)}\n`))
+  })
+  server.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION
+  server.setTimeout(IDLE_LIMIT_MS)
+  limitConnections(server, MAX_CONNECTIONS)
+  await listen(server, plan)
+  // Such as a connection that cannot be taken for want of file descriptors: without a listener it would end the process.
+  server.on('error', err => plan.logger.warn({ err }, 'metrics and health: the server failed'))
+  return server
+}
+
+interface Answer {
+  readonly status: number
+  readonly text: string
+  readonly type?: string
+}
+
+/** By path. However many ask at the same time, each answer is made once. */
+type Routes = ReadonlyMap<string, () => Promise<Answer>>
+
+function createRoutes({ registry, obstacles, state }: HttpPlan): Routes {
+  const ready = async (): Promise<Answer> => {
+    const found = await obstacles()
+    return found.length === 0
+      ? { status: 200, text: `ok: ${state()}\n` }
+      : { status: 503, text: `${found.join('\n')}\n` }
+  }
+  const routes = new Map([
+    ['/healthz', async () => ({ status: 200, text: 'ok\n' })],
+    ['/readyz', shareAnswer(ready)],
+  ])
+  if (registry === undefined) return routes
+  const metrics = async () => ({ status: 200, text: await registry.metrics(), type: registry.contentType })
+  return routes.set('/metrics', shareAnswer(metrics))
+}
+
+function listen(server: Server, { listen, setBy }: HttpPlan): Promise<void> {
+  const { host, port } = listen
+  const address = formatListenAddress(listen)
+  return new Promise((resolve, reject) => {
+    const fail = (cause: Error) =>
+      reject(
+        hasCode(cause, 'EADDRINUSE')
+          ? new FinalError('ListenAddressInUse', `${address} is in use: choose another ${setBy}`, { cause })
+          : new FinalError('ConfigInvalid', `cannot listen on ${address} (${setBy}): ${cause.message}`, { cause }),
+      )
+    server.once('error', fail)
+    server.listen(port, host, () => {
+      server.off('error', fail)
+      resolve()
+    })
+  })
+}
+
+async function answer(routes: Routes, { method, url = '' }: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (method !== 'GET' && method !== 'HEAD') {
+    response.setHeader('allow', 'GET, HEAD')
+    return reply(response, 405, 'there are GET and HEAD\n')
+  }
+  const query = url.indexOf('?')
+  const route = routes.get(query < 0 ? url : url.slice(0, query))
+  if (route === undefined) return reply(response, 404, `there are ${[...routes.keys()].join(', ')}\n`)
+  const { status, text, type } = await route()
+  reply(response, status, text, type)
+}
+
+function reply(response: ServerResponse, status: number, text: string, type = 'text/plain; charset=utf-8'): void {
+  response.writeHead(status, { 'content-type': type }).end(text)
+}

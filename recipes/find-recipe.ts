@@ -1,0 +1,121 @@
+import { FinalError } from '../lib/errors.ts'
+import { quote } from '../lib/text/quote.ts'
+import { type AnnotationGroup, annotationName, groupAnnotations, type RecipeKeyName } from './annotations.ts'
+import { readContents } from './contents.ts'
+import { parseFlakeUrl } from './flake-url.ts'
+import { parsePackageName } from './package-name.ts'
+import { type FlakeRecipe, recipeKey } from './recipe.ts'
+import { normaliseFlakeImage, normaliseReference, readableReference } from './reference.ts'
+import { parseSystem } from './system.ts'
+
+export interface RecipeQuery {
+  /** As the kubelet asks for it; need not be normalised. */
+  readonly image: string
+  /** Of the pod: from the sandbox config and from the image spec, merged. */
+  readonly annotations: Readonly<Record<string, string>>
+  /** Nix system of this node, for recipes that name none. */
+  readonly system: string
+}
+
+/** No pod needs more; all that a pod says is read in one go. */
+const MAX_GROUPS = 64
+
+/**
+ * The recipe that the annotations give for the image; undefined when they are about other images or there are none.
+ *
+ * Throws RecipeIncomplete or RecipeInvalid for half a recipe, RecipeInvalid for annotations of more than 64 images, and
+ * RecipeConflict for two recipes of one image. A group of annotations that does not say which image it is for makes
+ * every image fail that no other group names: sent on to a registry, such a name could bring in a stranger's image.
+ */
+export function findRecipe({ image, ...query }: RecipeQuery): FlakeRecipe | undefined {
+  return recipeFinder(query)(image)
+}
+
+/** `findRecipe` for every image of one pod: the annotations are read once. */
+export function recipeFinder({
+  annotations,
+  system,
+}: Omit<RecipeQuery, 'image'>): (image: string) => FlakeRecipe | undefined {
+  const groups = groupAnnotations(annotations)
+  if (groups.length === 0) return () => undefined
+  if (groups.length > MAX_GROUPS) return () => throwTooMany(groups.length)
+  const byReference = Map.groupBy(groups, referenceOf)
+  const [unreadable] = byReference.get(undefined) ?? []
+  return image => {
+    // No annotation can name an image that is not readable, and containerd may know what to make of it.
+    const reference = readableReference(image)
+    const matching = reference === undefined ? undefined : byReference.get(reference)
+    if (reference !== undefined && matching)
+      return theOnly(matching.map(group => ({ group, recipe: readRecipe(group, reference, system) })))
+    if (unreadable) requireReadableImageTag(unreadable)
+    return undefined
+  }
+}
+
+function throwTooMany(count: number): never {
+  throw new FinalError(
+    'RecipeInvalid',
+    `the pod's annotations name ${count} images, and ${MAX_GROUPS} is the most: fewer suffixes are needed`,
+  )
+}
+
+function referenceOf({ values }: AnnotationGroup): string | undefined {
+  // What is not readable is reported by requireReadableImageTag when no other group names the image.
+  return values.imageTag === undefined ? undefined : readableReference(values.imageTag)
+}
+
+function requireReadableImageTag(group: AnnotationGroup): void {
+  named('imageTag', group, normaliseReference)
+}
+
+function readRecipe(group: AnnotationGroup, image: string, hostSystem: string): FlakeRecipe {
+  named('imageTag', group, normaliseFlakeImage)
+  const flake = named('flakeUrl', group, parseFlakeUrl)
+  const system = group.values.system === undefined ? undefined : named('system', group, parseSystem)
+  return { image, flake, ...readPackages(group, system, hostSystem) }
+}
+
+function readPackages(group: AnnotationGroup, system: string | undefined, hostSystem: string) {
+  const { suffix, values } = group
+  const keys = (['packageName', 'contents'] as const).filter(key => values[key])
+  const [one, two] = [annotationName('packageName', suffix), annotationName('contents', suffix)].map(quote)
+  if (keys.length > 1)
+    throw new FinalError('RecipeInvalid', `the pod has both annotations ${one} and ${two}: a recipe has one of the two`)
+  if (keys.length === 0)
+    throw new FinalError(
+      'RecipeIncomplete',
+      `the pod's annotations ${one} and ${two} are missing or empty: the recipe needs one of the two, with the same suffix as flakeUrl and imageTag`,
+    )
+  if (keys[0] === 'contents') return named('contents', group, text => readContents(text, system, hostSystem))
+  return { packageName: named('packageName', group, parsePackageName).text, system: system ?? hostSystem }
+}
+
+/** Parses one annotation of the group; its errors name the annotation. */
+function named<T>(key: RecipeKeyName, { suffix, values }: AnnotationGroup, parse: (text: string) => T): T {
+  const name = annotationName(key, suffix)
+  const value = values[key]
+  if (value === undefined || value === '')
+    throw new FinalError(
+      'RecipeIncomplete',
+      `the pod's annotation ${quote(name)} is missing or empty; the recipe needs flakeUrl, imageTag and packageName or contents, each with the same suffix`,
+    )
+  try {
+    return parse(value)
+  } catch (cause) {
+    if (!(cause instanceof FinalError)) throw cause
+    throw new FinalError('RecipeInvalid', `the pod's annotation ${quote(name)} is invalid: ${cause.message}`, { cause })
+  }
+}
+
+function theOnly(recipes: readonly { group: AnnotationGroup; recipe: FlakeRecipe }[]): FlakeRecipe | undefined {
+  const [first, ...others] = recipes
+  const other = first && others.find(({ recipe }) => recipeKey(recipe) !== recipeKey(first.recipe))
+  if (first && other) {
+    const [one, two] = [first, other].map(({ group }) => quote(annotationName('imageTag', group.suffix)))
+    throw new FinalError(
+      'RecipeConflict',
+      `the pod's annotations ${one} and ${two} name one image, ${first.recipe.image}, with different recipes`,
+    )
+  }
+  return first?.recipe
+}

@@ -1,0 +1,135 @@
+import { quote } from '../lib/text/quote.ts'
+import { GrammarError } from './grammar.ts'
+
+const REV = /^[0-9a-f]{40}$/
+/** git's own rules for the name of a ref (git-check-ref-format), within nix's narrower set of characters. */
+const REF = /^(?!.*(?:\/\/|\.\.|\/\.|@\{|\.lock(?:\/|$)))[A-Za-z0-9@][A-Za-z0-9_./@+-]*(?<![./])$/
+/**
+ * What strangers can have a server write, by a proposal or a pipeline: refs/pull/1/head. Forges look a name up below refs/ before
+ * they look for a branch, so pull/1/head is the same to them.
+ */
+const PROPOSALS = [
+  /^refs\/(?!(?:heads|tags)\/)/,
+  // GitHub, Gitea, Forgejo and Azure; Bitbucket; GitLab; Gerrit.
+  /^(?:pull|pull-requests|merge-requests|changes|pipelines)\/\d+(?:\/|$)/,
+  /^(?:environments|workloads|remotes)\//,
+  /^(?:keep-around|tmp)\/[0-9a-f]{32}/,
+]
+const DIR = /^(?!\.{1,2}(?:\/|$))[A-Za-z0-9_.~@+][A-Za-z0-9_.~@+-]*(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9_.~@+-]+)*$/
+const NAR_HASH = /^sha256-[A-Za-z0-9+/]{43}=$/
+const FLAG = /^[01]$/
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/
+const SSH_KEY_TYPE = /^ssh-(?:dsa|ecdsa|ecdsa-sk|ed25519|ed25519-sk|rsa)$/
+const BASE64 = /^[A-Za-z0-9+/]{16,900}={0,2}$/
+
+/** Each key that any scheme has: what its value may be, and how to say that. */
+const VALUES: ReadonlyMap<string, readonly [RegExp, string]> = new Map([
+  ['rev', [REV, 'a commit of 40 hex digits']],
+  ['ref', [REF, 'the name of a branch or tag']],
+  ['dir', [DIR, 'a folder inside of the flake, like sub/dir']],
+  ['narHash', [NAR_HASH, 'an SRI hash, sha256-…=']],
+  ['submodules', [FLAG, '0 or 1']],
+  ['shallow', [FLAG, '0 or 1']],
+  ['allRefs', [FLAG, '0 or 1']],
+  ['lfs', [FLAG, '0 or 1']],
+  ['exportIgnore', [FLAG, '0 or 1']],
+  ['verifyCommit', [FLAG, '0 or 1']],
+  ['publicKey', [BASE64, 'an ssh key in base64']],
+  ['keytype', [SSH_KEY_TYPE, 'a type of ssh key, like ssh-ed25519']],
+  ['host', [HOST_NAME, 'the name of a host, without a port']],
+])
+
+/** Keys whose values have characters that a query has a use for. */
+const ENCODED: readonly string[] = ['narHash', 'publicKey']
+
+/**
+ * Keys that nix knows and no pod may set where they do not lock the flake. With a narHash, nix takes what its store has
+ * under that hash without asking the URL; the others would tell the flake something that nobody has checked.
+ */
+const CLAIMS: readonly string[] = ['narHash', 'lastModified', 'revCount', 'rev']
+
+export interface KnownKeys {
+  readonly keys: readonly string[]
+  /** What to do about a key that is not known. */
+  readonly otherwise: string
+}
+
+/** The decoded parameters of a flake URL. `known`: of its scheme. */
+export function parseQuery(text: string | undefined, known: KnownKeys): ReadonlyMap<string, string> {
+  const params = new Map<string, string>()
+  if (text === undefined) return params
+  for (const pair of text.split('&')) {
+    const [key, value] = parsePair(pair, known)
+    if (params.has(key)) throw new GrammarError(`its query has "${key}" twice`)
+    params.set(key, value)
+  }
+  return params
+}
+
+/** The parameters of a URL that was accepted. */
+export function queryOf(url: string): URLSearchParams {
+  return new URLSearchParams(url.split('?')[1])
+}
+
+/** The canonical text, with its `?`; empty without parameters. */
+export function formatQuery(params: ReadonlyMap<string, string>): string {
+  const pairs = [...params].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => `${key}=${encode(key, value)}`)
+  return pairs.length === 0 ? '' : `?${pairs.join('&')}`
+}
+
+/** Whether nix reads a path component as a commit rather than as a branch. */
+export function isRev(text: string): boolean {
+  return REV.test(text.toLowerCase())
+}
+
+export function isRef(text: string): boolean {
+  return REF.test(text)
+}
+
+/** Throws unless git and nix both take it for the name of a branch or tag. */
+export function checkRef(text: string): string {
+  if (!isRef(text))
+    throw new GrammarError('its rev or ref is neither a commit of 40 hex digits nor the name of a branch or tag')
+  return checkNoProposal(text)
+}
+
+function checkNoProposal(ref: string): string {
+  if (PROPOSALS.some(pattern => pattern.test(ref)))
+    throw new GrammarError(
+      'its ref is neither a branch nor a tag, but one that a forge keeps for proposals or pipelines; if it is a branch of such a name, write refs/heads/NAME',
+    )
+  return ref
+}
+
+function parsePair(pair: string, { keys, otherwise }: KnownKeys): [string, string] {
+  const [, key, raw] = /^([A-Za-z]+)=(.*)$/.exec(pair) ?? []
+  if (key === undefined || raw === undefined)
+    throw new GrammarError(`its query may have ${keys.join(', ')} only, each as key=value`)
+  if (CLAIMS.includes(key) && !keys.includes(key))
+    throw new GrammarError(`its query has "${key}", which does not lock a flake of this scheme: leave it out`)
+  const rule = VALUES.get(key)
+  if (rule === undefined || !keys.includes(key)) {
+    // Behind an @ it may be a piece of a password.
+    const subject = raw.includes('@') ? 'its query' : `its query has ${quote(key)}, and`
+    throw new GrammarError(`${subject} may have ${keys.join(', ')} only${otherwise}`)
+  }
+  const [pattern, meaning] = rule
+  const value = canonicalValue(key, raw)
+  if (!pattern.test(value)) throw new GrammarError(`"${key}" in its query is not ${meaning}`)
+  if (key === 'ref') checkNoProposal(value)
+  return [key, value]
+}
+
+function canonicalValue(key: string, raw: string): string {
+  if (key === 'rev' || key === 'host') return raw.toLowerCase()
+  return ENCODED.includes(key) ? decode(raw) : raw
+}
+
+/** nix itself prints a narHash with `+`, `/` and `=` encoded; nothing else has a reason to be. */
+function decode(text: string): string {
+  return text.replace(/%(2B|2F|3D)/gi, code => decodeURIComponent(code))
+}
+
+function encode(key: string, value: string): string {
+  return ENCODED.includes(key) ? encodeURIComponent(value) : value
+}

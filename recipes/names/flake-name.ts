@@ -1,0 +1,107 @@
+import { FinalError } from '../../lib/errors.ts'
+import { quote } from '../../lib/text/quote.ts'
+import { parseFlakeUrl } from '../flake-url.ts'
+import { parsePackageName } from '../package-name.ts'
+import type { PackageRecipe } from '../recipe.ts'
+import { type SplitReference, splitReference } from '../reference.ts'
+import { DEFAULT_PACKAGE, DEFAULT_TAG, flakeAtTag } from './name-template.ts'
+
+/** What the name of a flake has in place of a host, and what the flake's URL starts with. Source: nix-snapshotter's forks. */
+const SCHEMES: ReadonlyMap<string, string> = new Map([
+  ['flake-github:0', 'github:'],
+  ['flake-git-https:0', 'git+https://'],
+  ['flake-git-http:0', 'git+http://'],
+  ['flake-git-ssh:0', 'git+ssh://'],
+  ['flake-tarball-https:0', 'tarball+https://'],
+  ['flake-tarball-http:0', 'tarball+http://'],
+])
+
+export const FLAKE_NAME_HOSTS: readonly string[] = [...SCHEMES.keys()]
+
+export type NamedFlake = Pick<PackageRecipe, 'flake' | 'packageName'>
+
+/** What `flake-github:0/owner/repo--x23--package:REVISION` names; undefined of any other name. Throws RecipeInvalid. */
+export function parseFlakeName({ domain, path, tag = DEFAULT_TAG }: SplitReference): NamedFlake | undefined {
+  const scheme = SCHEMES.get(domain)
+  if (scheme === undefined) return undefined
+  const [place = '', attribute = DEFAULT_PACKAGE, ...more] = decode(path).split('#')
+  if (more.length > 0) throw new FinalError('RecipeInvalid', 'it has more than one "#" (--x23--)')
+  const { text: packageName } = parsePackageName(attribute)
+  const url = `${scheme}${place}`
+  const flake = tag === DEFAULT_TAG ? parseFlakeUrl(url) : flakeAtTag(url, tag)
+  if (flake === undefined)
+    throw new FinalError(
+      'RecipeInvalid',
+      `its tag ${quote(tag)} would be a second revision, or one where its scheme has none`,
+    )
+  return { flake, packageName }
+}
+
+/** The image name of `FLAKE#PACKAGE`, as short as it can be. Throws RecipeInvalid. */
+export function formatFlakeName(text: string): string {
+  const [url = '', attribute = DEFAULT_PACKAGE] = text.split(/#(.*)/s)
+  const flake = parseFlakeUrl(url)
+  const { text: packageName } = parsePackageName(attribute)
+  const [host, scheme] = [...SCHEMES].find(([, prefix]) => prefix.startsWith(`${flake.scheme}:`)) ?? []
+  if (host === undefined || scheme === undefined)
+    throw new FinalError(
+      'RecipeInvalid',
+      `no image name stands for flakes of the scheme ${flake.scheme}: write a name rule (names: in the config)`,
+    )
+  const rest = flake.url.slice(flake.url.startsWith(scheme) ? scheme.length : scheme.replace('tarball+', '').length)
+  const names = [splitVersion(rest), { place: rest }].map(({ place, tag }) => {
+    const fragment = packageName === DEFAULT_PACKAGE ? '' : `#${packageName}`
+    return `${host}/${encode(`${place}${fragment}`)}${tag === undefined ? '' : `:${tag}`}`
+  })
+  const good = names.find(name => isNameOf(name, { flake, packageName }))
+  if (good === undefined) throw unnameable(text, flake.scheme)
+  return good
+}
+
+/** Escapes of both forks: any byte in hex, and four characters by a word. */
+const ESCAPE = /--(?:x([0-9a-f]{2})|(at|q|eq|amp))--/g
+const WORDS: Readonly<Record<string, string>> = { at: '@', q: '?', eq: '=', amp: '&' }
+
+function decode(path: string): string {
+  return path.replace(ESCAPE, (_escape, hex?: string, word = '') =>
+    hex === undefined ? (WORDS[word] ?? '') : String.fromCharCode(Number.parseInt(hex, 16)),
+  )
+}
+
+/** What separates letters and digits in a reference stands alone there. */
+const ODD = /(?<![a-z0-9])[._-]|[._-](?![a-z0-9])|[^a-z0-9/._-]/g
+
+function encode(text: string): string {
+  return text.replace(ODD, character => `--x${character.charCodeAt(0).toString(16).padStart(2, '0')}--`)
+}
+
+/** The version apart, where there is just one. */
+function splitVersion(rest: string): { readonly place: string; readonly tag?: string | undefined } {
+  const [place = '', query] = rest.split('?')
+  const pairs = query?.split('&') ?? []
+  const versions = pairs.filter(pair => /^(?:ref|rev)=/.test(pair))
+  const [owner, repo, ...version] = place.split('/')
+  const tag = versions.length > 0 ? versions[0]?.slice('ref='.length) : version[0]
+  const kept = pairs.filter(pair => !versions.includes(pair))
+  const bare = versions.length > 0 ? place : `${owner}/${repo}`
+  return { place: `${bare}${kept.length === 0 ? '' : `?${kept.join('&')}`}`, tag }
+}
+
+function isNameOf(name: string, { flake, packageName }: NamedFlake): boolean {
+  const split = splitReference(name)
+  if (split === undefined) return false
+  try {
+    const named = parseFlakeName(split)
+    return named?.flake.url === flake.url && named.packageName === packageName
+  } catch {
+    return false
+  }
+}
+
+function unnameable(text: string, scheme: string): FinalError {
+  const hint = scheme === 'github' && /[A-Z]/.test(text) ? '; to GitHub, owner and repo are the same in lower case' : ''
+  return new FinalError(
+    'RecipeInvalid',
+    `no image name stands for ${quote(text)}: each segment between slashes must begin and end with a small letter or a digit, and the name has at most 255 characters${hint}. A name rule (names: in the config) can stand for any flake`,
+  )
+}

@@ -1,0 +1,125 @@
+import { quote } from '../../lib/text/quote.ts'
+import { GrammarError } from '../grammar.ts'
+import { splitReference } from '../reference.ts'
+import { STORE_PATH_HOST } from '../store-path.ts'
+import { FLAKE_NAME_HOSTS } from './flake-name.ts'
+import { TAG_CAPTURE } from './name-template.ts'
+
+/** Which image names a rule is for: `registry.example/team/{name}`, `registry.example/team/app:1.0`, `nix.local/pkgs/{contents}`. */
+export interface NamePattern {
+  readonly text: string
+  readonly host: string
+  /** Without the rest. */
+  readonly segments: readonly PatternSegment[]
+  /** Whether one or more segments follow, whatever they are: `{contents}`. */
+  readonly hasRest: boolean
+  /** Missing: any tag. */
+  readonly tag?: string | undefined
+}
+
+/** A segment of the path: as it is written, or whatever stands there, under a name. */
+export type PatternSegment = { readonly literal: string } | { readonly capture: string }
+
+/** `{contents}` in patterns: all further segments, one at least. */
+export const REST_CAPTURE = 'contents'
+const REST = `{${REST_CAPTURE}}`
+const CAPTURE = /^\{([a-z][A-Za-z0-9]{0,31})\}$/
+
+/** Throws GrammarError, also when no image can have such a name. */
+export function parseNamePattern(text: string): NamePattern {
+  const { path, tag } = splitTag(text)
+  const [host = '', ...parts] = path.split('/')
+  if (/[{}]/.test(host)) throw new GrammarError('its host must be spelled out')
+  if (host === STORE_PATH_HOST || FLAKE_NAME_HOSTS.includes(host))
+    throw new GrammarError(`names of ${quote(host)} are recipes by themselves`)
+  const hasRest = parts.at(-1) === REST
+  const segments = (hasRest ? parts.slice(0, -1) : parts).map(parseSegment)
+  const captures = capturesOf({ segments })
+  if (new Set(captures).size < captures.length) throw new GrammarError('it captures two segments under one name')
+  requireReference([host, ...segments.map(sampleOf), ...(hasRest ? [SAMPLE] : [])].join('/'), tag)
+  return { text, host, segments, hasRest, ...(tag !== undefined && { tag }) }
+}
+
+export function capturesOf({ segments }: Pick<NamePattern, 'segments'>): string[] {
+  return segments.flatMap(segment => ('capture' in segment ? [segment.capture] : []))
+}
+
+/** What the pattern captures of a path that it matches. */
+export function capturePath({ segments }: NamePattern, path: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(segments.flatMap((segment, at) => ('capture' in segment ? [[segment.capture, path[at] ?? '']] : [])))
+}
+
+/** Whether every image that `other` is for is one that `pattern` is for. */
+export function covers(pattern: NamePattern, other: NamePattern): boolean {
+  return (
+    pattern.host === other.host &&
+    (pattern.tag === undefined || pattern.tag === other.tag) &&
+    (pattern.hasRest ? shortest(other) >= shortest(pattern) : isAlike(pattern, other)) &&
+    pattern.segments.every((segment, at) => 'capture' in segment || segment.literal === literalAt(other, at))
+  )
+}
+
+/** An image that both are for. */
+export function commonImage(one: NamePattern, other: NamePattern): string | undefined {
+  if (one.host !== other.host) return undefined
+  const length = Math.max(shortest(one), shortest(other))
+  if (![one, other].every(pattern => pattern.hasRest || shortest(pattern) === length)) return undefined
+  const tag = one.tag ?? other.tag
+  if (other.tag !== undefined && other.tag !== tag) return undefined
+  const path: string[] = []
+  for (let at = 0; at < length; at += 1) {
+    const [mine, theirs] = [literalAt(one, at), literalAt(other, at)]
+    if (mine !== undefined && theirs !== undefined && mine !== theirs) return undefined
+    path.push(mine ?? theirs ?? SAMPLE)
+  }
+  return `${one.host}/${path.join('/')}${tag === undefined ? '' : `:${tag}`}`
+}
+
+const SAMPLE = 'x'
+
+function splitTag(text: string): { readonly path: string; readonly tag?: string | undefined } {
+  const at = text.indexOf(':', text.lastIndexOf('/'))
+  if (at < 0) return { path: text }
+  const tag = text.slice(at + 1)
+  return { path: text.slice(0, at), ...(tag !== `{${TAG_CAPTURE}}` && { tag }) }
+}
+
+function parseSegment(text: string): PatternSegment {
+  if (!/[{}]/.test(text)) return { literal: text }
+  const [, capture] = CAPTURE.exec(text) ?? []
+  if (capture === undefined)
+    throw new GrammarError(`${quote(text)} is no capture, which is a whole segment like {name}`)
+  if (capture === REST_CAPTURE)
+    throw new GrammarError(`${REST} stands for all further segments, and can only be the last one`)
+  if (capture === TAG_CAPTURE) throw new GrammarError('{tag} stands for the tag, and for no segment')
+  return { capture }
+}
+
+function sampleOf(segment: PatternSegment): string {
+  return 'capture' in segment ? SAMPLE : segment.literal
+}
+
+function requireReference(name: string, tag: string | undefined): void {
+  const parsed = splitReference(tag === undefined ? name : `${name}:${tag}`)
+  if (parsed === undefined || parsed.digest !== undefined)
+    throw new GrammarError(
+      'no image has such a name, which is like registry.example/team/{name} or, for one tag, …/{name}:1.0',
+    )
+  const normalised = `${parsed.domain}/${parsed.path}`
+  if (normalised !== name)
+    throw new GrammarError(`no image has such a name once it is normalised: write it like ${normalised}`)
+}
+
+/** Segments of the shortest path that it is for. */
+function shortest({ segments, hasRest }: NamePattern): number {
+  return segments.length + (hasRest ? 1 : 0)
+}
+
+function isAlike(one: NamePattern, other: NamePattern): boolean {
+  return one.hasRest === other.hasRest && one.segments.length === other.segments.length
+}
+
+function literalAt({ segments }: NamePattern, at: number): string | undefined {
+  const segment = segments[at]
+  return segment && 'literal' in segment ? segment.literal : undefined
+}

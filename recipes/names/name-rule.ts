@@ -1,0 +1,128 @@
+import { FinalError } from '../../lib/errors.ts'
+import { quote } from '../../lib/text/quote.ts'
+import { parseContents } from '../contents.ts'
+import { GrammarError } from '../grammar.ts'
+import type { PackageRecipe, PackageSetRecipe } from '../recipe.ts'
+import { capturesOf, type NamePattern, parseNamePattern, REST_CAPTURE } from './name-pattern.ts'
+import {
+  compileFlake,
+  compilePackage,
+  DEFAULT_TAG,
+  type NameValues,
+  TAG_CAPTURE,
+  type Template,
+} from './name-template.ts'
+
+/** Which image names are recipes, and of what: of a package (`flake` and `package`), or of a package set (`packages`). */
+export interface NameRule {
+  /**
+   * `registry.example/team/{name}`: `{name}` is any one segment; a tag after it is the only one, or `{tag}`, which is any.
+   * `nix.local/pkgs/{contents}`: each further segment is a package of the set, or a meta-package.
+   */
+  readonly images: string
+  /** `git+https://git.example/team/{name}?ref={tag}`. */
+  readonly flake?: string | undefined
+  /** `{name}`, `images.{name}`. */
+  readonly package?: string | undefined
+  /** The flake of a package set: `github:NixOS/nixpkgs/nixos-25.05`. */
+  readonly packages?: string | undefined
+}
+
+/** What a name stands for, but for its image. */
+export type NamedRecipe = Omit<PackageRecipe, 'image'> | Omit<PackageSetRecipe, 'image'>
+
+export interface CompiledRule {
+  readonly pattern: NamePattern
+  /** Throws RecipeInvalid. */
+  readonly fill: (values: RuleValues) => NamedRecipe
+}
+
+export interface RuleValues extends NameValues {
+  /** The segments that `{contents}` stands for. */
+  readonly rest: readonly string[]
+  readonly system: string
+}
+
+/** A mistake, and the key that it is in. */
+export class RuleError extends Error {
+  readonly key: keyof NameRule
+  constructor(key: keyof NameRule, message: string) {
+    super(message)
+    this.key = key
+  }
+}
+
+/** Throws RuleError. */
+export function compileRule(rule: NameRule): CompiledRule {
+  const pattern = inKey('images', () => parseNamePattern(rule.images))
+  return rule.packages === undefined ? compilePackageRule(pattern, rule) : compileSetRule(pattern, rule, rule.packages)
+}
+
+function compilePackageRule(pattern: NamePattern, rule: NameRule): CompiledRule {
+  if (rule.flake === undefined) throw new RuleError('flake', 'missing (only a rule with packages can do without)')
+  if (rule.package === undefined) throw new RuleError('package', 'missing (only a rule with packages can do without)')
+  if (pattern.hasRest)
+    throw new RuleError('images', `{${REST_CAPTURE}} are packages of a set: name it by packages, not by flake`)
+  const { flake: flakeText, package: packageText } = rule
+  const known = [...capturesOf(pattern), TAG_CAPTURE]
+  const packageName = inKey('package', () => compilePackage(packageText, { known }))
+  const tagIsRef = pattern.tag === undefined && !packageName.used.has(TAG_CAPTURE)
+  const flake = inKey('flake', () => compileFlake(flakeText, { known, tagIsRef }))
+  const check = checkUse(pattern, flakeText, [flake, packageName])
+  return {
+    pattern,
+    fill(values) {
+      check(values)
+      return { flake: flake.fill(values), packageName: packageName.fill(values), system: values.system }
+    },
+  }
+}
+
+function compileSetRule(pattern: NamePattern, rule: NameRule, packages: string): CompiledRule {
+  if (rule.flake !== undefined || rule.package !== undefined)
+    throw new RuleError('packages', 'a rule has either packages, of a package set, or flake and package')
+  if (!pattern.hasRest)
+    throw new RuleError('images', `a rule with packages needs {${REST_CAPTURE}} at its end, which names them`)
+  const known = [...capturesOf(pattern), TAG_CAPTURE]
+  const flake = inKey('packages', () => compileFlake(packages, { known, tagIsRef: pattern.tag === undefined }))
+  const check = checkUse(pattern, packages, [flake])
+  return {
+    pattern,
+    fill(values) {
+      check(values)
+      return { flake: flake.fill(values), ...parseContents(values.rest, values.system) }
+    },
+  }
+}
+
+/** Throws RuleError for a capture that is not used. What it returns throws RecipeInvalid for a tag that is not. */
+function checkUse(
+  pattern: NamePattern,
+  flake: string,
+  templates: readonly Pick<Template<unknown>, 'used'>[],
+): (values: NameValues) => void {
+  const used = new Set(templates.flatMap(template => [...template.used]))
+  const idle = capturesOf(pattern).find(name => !used.has(name))
+  if (idle !== undefined)
+    throw new RuleError(
+      'images',
+      pattern.hasRest ? `{${idle}} is not used in packages` : `{${idle}} is used in neither flake nor package`,
+    )
+  const takesTag = pattern.tag !== undefined || used.has(TAG_CAPTURE)
+  return ({ tag }) => {
+    if (tag !== undefined && !takesTag)
+      throw new FinalError(
+        'RecipeInvalid',
+        `${quote(flake)} has a ref or revision already, or can have none: only the tag ${DEFAULT_TAG} names it`,
+      )
+  }
+}
+
+function inKey<T>(key: keyof NameRule, compile: () => T): T {
+  try {
+    return compile()
+  } catch (error) {
+    if (error instanceof GrammarError || error instanceof FinalError) throw new RuleError(key, error.message)
+    throw error
+  }
+}

@@ -1,0 +1,74 @@
+import { quote } from '../../lib/text/quote.ts'
+import type { SplitReference } from '../reference.ts'
+import { capturePath, commonImage, covers, type NamePattern } from './name-pattern.ts'
+import { type CompiledRule, compileRule, type NamedRecipe, type NameRule, RuleError } from './name-rule.ts'
+import { createNameTable } from './name-table.ts'
+import { DEFAULT_TAG } from './name-template.ts'
+
+export interface NameMistake {
+  readonly index: number
+  readonly key: keyof NameRule
+  readonly message: string
+}
+
+/** What is wrong with rules: one alone, or one beside another. */
+export function findMistakes(rules: readonly NameRule[]): NameMistake[] {
+  const mistakes: NameMistake[] = []
+  const earlier: Place[] = []
+  for (const [index, rule] of rules.entries()) {
+    const compiled = attempt(rule)
+    if ('key' in compiled) {
+      mistakes.push({ index, ...compiled })
+      continue
+    }
+    const message = clash(compiled.pattern, earlier)
+    if (message !== undefined) mistakes.push({ index, key: 'images', message })
+    earlier.push({ index, pattern: compiled.pattern })
+  }
+  return mistakes
+}
+
+/** The recipe that a name is by these rules, of which the first that matches counts. Throws RecipeInvalid. */
+export type MatchName = (name: SplitReference) => NamedRecipe | undefined
+
+/** Rules must be without mistakes. `system`: of names that name none. */
+export function createNameRules(rules: readonly NameRule[], system: string): MatchName {
+  const find = createNameTable(rules.map(compileRule))
+  return ({ domain, path, tag = DEFAULT_TAG }) => {
+    const found = find({ domain, path, tag })
+    if (found === undefined) return undefined
+    const segments = path.split('/')
+    return found.fill({
+      captures: capturePath(found.pattern, segments),
+      tag: tag === DEFAULT_TAG ? undefined : tag,
+      rest: segments.slice(found.pattern.segments.length),
+      system,
+    })
+  }
+}
+
+function attempt(rule: NameRule): CompiledRule | Pick<NameMistake, 'key' | 'message'> {
+  try {
+    return compileRule(rule)
+  } catch (error) {
+    if (error instanceof RuleError) return { key: error.key, message: error.message }
+    throw error
+  }
+}
+
+interface Place {
+  readonly index: number
+  readonly pattern: NamePattern
+}
+
+/** Why a rule cannot stand after these. */
+function clash(pattern: NamePattern, earlier: readonly Place[]): string | undefined {
+  for (const { index, pattern: other } of earlier) {
+    const common = commonImage(other, pattern)
+    if (common === undefined || (covers(pattern, other) && !covers(other, pattern))) continue
+    return covers(other, pattern)
+      ? `never matches: names.${index}, ${quote(other.text)}, takes each of its images`
+      : `ambiguous: ${common} is for this rule and for names.${index}, ${quote(other.text)}, and neither has all images of the other`
+  }
+  return undefined
+}

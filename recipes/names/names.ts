@@ -1,0 +1,73 @@
+import { FinalError } from '../../lib/errors.ts'
+import { quote } from '../../lib/text/quote.ts'
+import { parseDigestPin } from '../digest-pin.ts'
+import type { FlakeRecipe } from '../recipe.ts'
+import { domainOf, normaliseReference, splitReference } from '../reference.ts'
+import { FLAKE_NAME_HOSTS, parseFlakeName } from './flake-name.ts'
+import type { NameRule } from './name-rule.ts'
+import { createNameRules } from './name-rules.ts'
+
+export interface NamesOptions {
+  /** Without mistakes. */
+  readonly rules: readonly NameRule[]
+  /** Whether `flake-github:0/owner/repo` and its like are recipes. */
+  readonly flakeNames: boolean
+  /** Nix system of this node. */
+  readonly system: string
+}
+
+/** Image names that are recipes of flakes by themselves. */
+export interface Names {
+  /** A cheap look at a raw protobuf message: whether such a name can be in it. */
+  mentioned(message: Buffer): boolean
+  /** Undefined of any other image. Throws RecipeInvalid, also of what is no reference though it begins with a host of these names. */
+  recipeOf(image: string): FlakeRecipe | undefined
+}
+
+/** From so many hosts on it is quicker to read the message. */
+const MAX_HOSTS = 32
+/** An image by its id, too. */
+const IMAGE_ID = /^[0-9a-f]{64}$/
+/** References need not spell it out. */
+const DEFAULT_HOST = 'docker.io'
+
+export function createNames({ rules, flakeNames, system }: NamesOptions): Names {
+  const match = createNameRules(rules, system)
+  const ruled = rules.map(({ images }) => images.slice(0, images.indexOf('/')))
+  const hosts = new Set([...ruled, ...(flakeNames ? FLAKE_NAME_HOSTS : [])])
+  const mayBeAnywhere = hosts.size > MAX_HOSTS || hosts.has(DEFAULT_HOST)
+  const prefixes = [...hosts].map(host => `${host.toLowerCase()}/`)
+  return {
+    mentioned(message) {
+      if (mayBeAnywhere) return true
+      const text = message.toString('latin1').toLowerCase()
+      return prefixes.some(prefix => text.includes(prefix))
+    },
+    recipeOf(image) {
+      // CRI takes it for an image id.
+      if (image === '' || parseDigestPin(image) || IMAGE_ID.test(image)) return undefined
+      const name = splitReference(image)
+      if (name === undefined) {
+        // containerd's grammar is wider in places, and a registry would be asked for what nobody can build.
+        if (hosts.has(domainOf(image).toLowerCase())) normaliseReference(image)
+        return undefined
+      }
+      // Capitals are another name here, and the same one for a registry.
+      if (!hosts.has(name.domain) && hosts.has(name.domain.toLowerCase()))
+        throw new FinalError(
+          'RecipeInvalid',
+          `the image ${quote(image)} is invalid: write its host in lower case, as the rule for its name has it`,
+        )
+      try {
+        const named = flakeNames ? parseFlakeName(name) : undefined
+        if (named) return { image: normaliseReference(image), ...named, system }
+        const found = match(name)
+        return found && { image: normaliseReference(image), ...found }
+      } catch (cause) {
+        if (!(cause instanceof FinalError)) throw cause
+        const message = `the image ${quote(image)} is invalid as a name of a flake: ${cause.message}`
+        throw new FinalError('RecipeInvalid', message, { cause })
+      }
+    },
+  }
+}

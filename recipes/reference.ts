@@ -1,0 +1,129 @@
+import { FinalError } from '../lib/errors.ts'
+import { quote } from '../lib/text/quote.ts'
+import { parseDigestPin } from './digest-pin.ts'
+import { STORE_PATH_HOST } from './store-path.ts'
+
+/** Longest image reference that is looked at; the OCI distribution limits are 255 for a name and 128 for a tag. */
+export const MAX_REFERENCE_LENGTH = 512
+
+/**
+ * An image reference as containerd stores it: registry host and `library/` filled in, `:latest` when neither tag nor
+ * digest is given, the tag dropped when there is a digest (containerd `reference/docker`, ParseDockerRef).
+ * Throws RecipeInvalid.
+ */
+export function normaliseReference(reference: string): string {
+  if (reference.length > MAX_REFERENCE_LENGTH)
+    throw new FinalError(
+      'RecipeInvalid',
+      `${quote(reference)} is no image reference: longer than ${MAX_REFERENCE_LENGTH} characters`,
+    )
+  const parsed = parse(reference)
+  if (!parsed)
+    throw new FinalError(
+      'RecipeInvalid',
+      `${quote(reference)} is no image reference, as in registry.example/team/app:1.0${whyNone(reference)}`,
+    )
+  const { domain, path, tag, digest } = parsed
+  if (digest !== undefined && !parseDigestPin(digest))
+    throw new FinalError(
+      'RecipeInvalid',
+      `${quote(reference)} has a digest that cannot be verified: expected sha256:, sha384: or sha512: and lower-case hex digits`,
+    )
+  const name = `${domain}/${path}`
+  return digest ? `${name}@${digest}` : `${name}:${tag ?? 'latest'}`
+}
+
+function whyNone(reference: string): string {
+  if (parse(reference.toLowerCase()) !== undefined) return ': its name has capital letters, and has to be lower case'
+  const [named] = splitAt(reference, '@')
+  const { domain, rest } = splitDomain(named)
+  const [path] = splitAt(rest, ':')
+  return isTooLong(domain, path) ? `: its name is longer than ${MAX_NAME_LENGTH} characters` : ''
+}
+
+/** The same; undefined for what is none, or none that is known here: what to make of that is containerd's to say. */
+export function readableReference(reference: string): string | undefined {
+  try {
+    return normaliseReference(reference)
+  } catch {
+    return undefined
+  }
+}
+
+/** As normaliseReference, of an image that a flake is built for: a name that stands for a store path is none. Throws RecipeInvalid. */
+export function normaliseFlakeImage(reference: string): string {
+  const normalised = normaliseReference(reference)
+  if (normalised.startsWith(`${STORE_PATH_HOST}/`))
+    throw new FinalError('RecipeInvalid', `${quote(reference)} stands for a store path by itself, and for no flake`)
+  return normalised
+}
+
+/** What a reference consists of, normalised; undefined for what is none. */
+export function splitReference(reference: string): SplitReference | undefined {
+  return readableReference(reference) === undefined ? undefined : parse(reference)
+}
+
+/** The host that a reference begins with, or that it means; also of what is no reference. */
+export function domainOf(reference: string): string {
+  const [named] = splitAt(reference, '@')
+  return splitDomain(named).domain
+}
+
+/** The part of a normalised reference before its tag or digest: `registry.example:5000/team/app`. */
+export function repositoryOf(normalised: string): string {
+  return normalised.replace(/(@[^/]*|:[^/:]*)$/, '')
+}
+
+export interface SplitReference {
+  readonly domain: string
+  readonly path: string
+  /** As it was written: where there is a digest, the normalised reference has none. */
+  readonly tag: string | undefined
+  readonly digest: string | undefined
+}
+
+/** Undefined for what is none. Source: github.com/distribution/reference, normalize.go and regexp.go. */
+function parse(reference: string): SplitReference | undefined {
+  if (IMAGE_ID.test(reference)) return undefined
+  const [named, digest] = splitAt(reference, '@')
+  const { domain, rest } = splitDomain(named)
+  const [path, tag] = splitAt(rest, ':')
+  const isReference =
+    DOMAIN.test(domain) &&
+    path.split('/').every(component => PATH_COMPONENT.test(component)) &&
+    !isTooLong(domain, path) &&
+    (tag === undefined || TAG.test(tag))
+  return isReference ? { domain, path, tag, digest } : undefined
+}
+
+function isTooLong(domain: string, path: string): boolean {
+  return domain.length + 1 + path.length > MAX_NAME_LENGTH
+}
+
+const DEFAULT_DOMAIN = 'docker.io'
+
+function splitDomain(name: string): { readonly domain: string; readonly rest: string } {
+  const [first, below] = splitAt(name, '/')
+  const isDomain = first === 'localhost' || /[.:]/.test(first) || first !== first.toLowerCase()
+  if (below === undefined || !isDomain) return inDefaultDomain(name)
+  return first === DEFAULT_DOMAIN || first === 'index.docker.io'
+    ? inDefaultDomain(below)
+    : { domain: first, rest: below }
+}
+
+function inDefaultDomain(name: string) {
+  return { domain: DEFAULT_DOMAIN, rest: name.includes('/') ? name : `library/${name}` }
+}
+
+function splitAt(text: string, separator: string): [before: string, after: string | undefined] {
+  const at = text.indexOf(separator)
+  return at === -1 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
+}
+
+/** Stands for an image by its id, where it is taken for a reference at all. */
+const IMAGE_ID = /^[0-9a-f]{64}$/
+const MAX_NAME_LENGTH = 255
+const DOMAIN_COMPONENT = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?'
+const DOMAIN = new RegExp(`^(?:${DOMAIN_COMPONENT}(?:\\.${DOMAIN_COMPONENT})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?$`)
+const PATH_COMPONENT = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/
+const TAG = /^\w[\w.-]{0,127}$/

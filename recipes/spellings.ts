@@ -1,0 +1,26 @@
+import { normaliseReference } from './reference.ts'
+
+const DEFAULT_HOST = 'docker.io/'
+const DEFAULT_FOLDER = 'library/'
+const DEFAULT_TAG = ':latest'
+
+/**
+ * Every way to write a normalised reference, itself first: `docker.io/library/app:latest` is also `docker.io/app:latest`,
+ * `library/app:latest`, `app:latest`, and each of these without its tag.
+ */
+export function spellingsOf(reference: string): string[] {
+  const tagged = withoutHost(reference)
+  const all = reference.endsWith(DEFAULT_TAG)
+    ? [...tagged, ...tagged.map(name => name.slice(0, -DEFAULT_TAG.length))]
+    : tagged
+  // docker.io/a.b/app cannot be written as a.b/app: that is an app on the host a.b.
+  return all.filter(name => normaliseReference(name) === reference)
+}
+
+function withoutHost(reference: string): string[] {
+  if (!reference.startsWith(DEFAULT_HOST)) return [reference]
+  const bare = reference.slice(DEFAULT_HOST.length)
+  if (!bare.startsWith(DEFAULT_FOLDER)) return [reference, bare]
+  const short = bare.slice(DEFAULT_FOLDER.length)
+  return [reference, `${DEFAULT_HOST}${short}`, bare, short]
+}

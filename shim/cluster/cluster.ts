@@ -1,0 +1,118 @@
+import type { Logger } from 'pino'
+import type { Kube } from '../../kube/client/contract.ts'
+import { createEventRecorder } from '../../kube/event-recorder.ts'
+import { SHIM } from '../../kube/resources/names.ts'
+import { backOff } from '../../lib/async/backoff.ts'
+import { lazy } from '../../lib/async/lazy.ts'
+import { within } from '../../lib/async/within.ts'
+import { messageOf, RetryableError } from '../../lib/errors.ts'
+import type { ClusterSide, ImageRecords, MakeImage } from '../pull/contract.ts'
+import { createClusterLookup } from './cluster-lookup.ts'
+import { createImageEntries } from './image-entries.ts'
+import { createNixBuildStore } from './nixbuild-store.ts'
+import { withImage } from './nixbuilds-of-image.ts'
+import { createReporter } from './reporter.ts'
+
+export interface ClusterOptions {
+  /** Missing: that of the pod that the shim runs in. */
+  readonly kubeconfig?: string | undefined
+  readonly nodeName: string
+  readonly leaseMs: number
+  /** Longest time that a pull waits for a look-up. */
+  readonly lookupMs: number
+  readonly unwantedCheckMs: number
+  readonly stateDir: string
+  readonly images: () => Promise<ImageRecords>
+  /** Nix system of this node. */
+  readonly system: string
+  readonly logger: Logger
+}
+
+/** All that a shim has to do with an API server, which may be away at any time. */
+export interface Cluster extends ClusterSide {
+  /** Renews the Lease, builds what is given to this node, sets right what an earlier shim left. */
+  start(makeImage: MakeImage): Promise<void>
+  /** Tells what there is to tell, but not for longer than that. */
+  close(limitMs: number): Promise<void>
+}
+
+export function createCluster(options: ClusterOptions): Cluster {
+  const { nodeName: node, images, stateDir, system } = options
+  const logger = options.logger.child({ stage: 'report' })
+  const stop = new AbortController()
+  const { signal } = stop
+  const kube = lazy(() => loadKube(options.kubeconfig))
+  const store = createNixBuildStore({ kube, node })
+  const events = createEventRecorder({ kube: lateKube(kube), component: SHIM, host: node, signal, logger })
+  const entries = createImageEntries({
+    ...{ stateDir, store, images, node, signal, logger },
+    activeKeys: () => reporter.activeKeys(),
+  })
+  const reporter = createReporter({
+    ...{ store, node, logger },
+    imageSize: image => sizeOf(images, image),
+    recordEvent: (pod, event) => events.record({ ...event, about: { apiVersion: 'v1', kind: 'Pod', ...pod } }),
+    imagesChanged: entries.check,
+    onImage: entries.remember,
+  })
+  const lookup = createClusterLookup({
+    nixBuildsOf: async query => withImage(await kube(), query),
+    ...{ system, timeoutMs: options.lookupMs, logger },
+  })
+  return {
+    reporter,
+    findRecipe: lookup.find,
+    async start(makeImage) {
+      const loaded = await untilLoaded(kube, signal, logger)
+      if (!loaded) return
+      entries.check()
+      const { startDuties } = await import('./background-tasks.ts')
+      startDuties({ ...options, kube: loaded, store, node, reporter, makeImage, signal, logger })
+    },
+    async close(limitMs) {
+      const endsAt = performance.now() + limitMs
+      await reporter.close(limitMs)
+      await within(endsAt - performance.now(), events.flushed())
+      stop.abort()
+      const closed = kube().then(loaded => loaded.close())
+      await within(endsAt - performance.now(), closed)
+    },
+  }
+}
+
+async function loadKube(kubeconfig: string | undefined): Promise<Kube> {
+  try {
+    const { createKube } = await import('../../kube/client/client.ts')
+    return createKube({ kubeconfig, component: SHIM })
+  } catch (cause) {
+    throw new RetryableError('ClusterAway', messageOf(cause), { cause })
+  }
+}
+
+/** What writes Events, before the client is there. */
+function lateKube(kube: () => Promise<Kube>): Pick<Kube, 'create' | 'patch'> {
+  return {
+    create: async (...args) => (await kube()).create(...args),
+    patch: async (...args) => (await kube()).patch(...args),
+  }
+}
+
+/** A kubeconfig may come later than the shim. */
+async function untilLoaded(kube: () => Promise<Kube>, signal: AbortSignal, logger: Logger): Promise<Kube | undefined> {
+  for (let failures = 1; !signal.aborted; failures += 1) {
+    try {
+      return await kube()
+    } catch (err) {
+      if (failures === 1) logger.error({ err: messageOf(err) }, 'the cluster cannot be joined yet')
+      await backOff(failures, signal)
+    }
+  }
+  return undefined
+}
+
+const SIZE_LIMIT_MS = 2000
+
+async function sizeOf(images: () => Promise<ImageRecords>, image: string): Promise<number | undefined> {
+  const ask = async () => (await (await images()).present(image))?.size
+  return within(SIZE_LIMIT_MS, ask())
+}

@@ -1,0 +1,159 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import * as v from 'valibot'
+import { backOff } from '../../lib/async/backoff.ts'
+import { createOneByOne } from '../../lib/async/one-by-one.ts'
+import { messageOf, ShimError } from '../../lib/errors.ts'
+import { makeStateDir } from '../../lib/files/make-state-dir.ts'
+import { replaceFile } from '../../lib/files/replace-file.ts'
+import type { ImageRecords } from '../pull/contract.ts'
+import { RECIPE_LABEL } from '../pull/labels.ts'
+import type { NixBuildStore } from './nixbuild-store.ts'
+import { withoutEntry } from './status.ts'
+
+const entrySchema = v.object({
+  namespace: v.string(),
+  name: v.string(),
+  /** The recipe's key. */
+  recipe: v.string(),
+})
+
+/** A NixBuild that says that this node has its image. */
+export type ImageEntry = v.InferOutput<typeof entrySchema>
+
+/** What NixBuilds say about images of this node, taken back once the image is gone. */
+export interface ImageEntries {
+  remember(entry: ImageEntry): void
+  /** Images may have gone: looks, in a moment. */
+  check(): void
+}
+
+export interface ImageEntriesOptions {
+  /** Holds `nixbuilds.json`: images may go while no shim is running. */
+  readonly stateDir: string
+  readonly store: NixBuildStore
+  readonly images: () => Promise<Pick<ImageRecords, 'withLabel'>>
+  readonly node: string
+  /** Keys of recipes whose image is still to come. */
+  readonly activeKeys: () => ReadonlySet<string>
+  readonly signal: AbortSignal
+  readonly logger: Logger
+}
+
+/** The oldest are forgotten beyond that many: their entries stay. */
+const MAX_ENTRIES = 5000
+/** Image garbage collection removes many at a time. */
+const SETTLE_MS = 200
+
+export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
+  const { stateDir, signal, logger } = options
+  const file = join(stateDir, 'nixbuilds.json')
+  const inTurn = createOneByOne()
+  let loaded: Map<string, ImageEntry> | undefined
+  let timer: NodeJS.Timeout | undefined
+  let isDirty = false
+  let isChecking = false
+
+  const entries = async () => {
+    loaded ??= await load(file)
+    return loaded
+  }
+  const attempt = (task: () => Promise<void>) =>
+    inTurn(task).catch(err => logger.warn({ err: messageOf(err) }, 'keeping account of images in NixBuilds failed'))
+
+  /** One at a time, however often it is called. */
+  async function checkUntilDone(): Promise<void> {
+    isDirty = true
+    if (isChecking) return
+    isChecking = true
+    for (let failures = 0; isDirty && !signal.aborted; ) {
+      isDirty = false
+      try {
+        await inTurn(check)
+        failures = 0
+      } catch (err) {
+        failures += 1
+        isDirty ||= !isRefused(err) || failures < MAX_REFUSALS
+        logger.warn({ err: messageOf(err) }, 'taking images back from NixBuilds failed')
+        if (isDirty) await backOff(failures, signal, LONGEST_PAUSE_MS)
+      }
+    }
+    isChecking = false
+  }
+
+  /** Throws the last refusal once all the others are done. */
+  async function check(): Promise<void> {
+    const known = await entries()
+    if (known.size === 0) return
+    const there = await imagesThere(options)
+    let refused: unknown
+    for (const [key, entry] of known) {
+      if (there.has(entry.recipe)) continue
+      try {
+        await takeBack(options, entry)
+      } catch (err) {
+        if (!isRefused(err)) throw err
+        refused = err
+        continue
+      }
+      known.delete(key)
+      await save(file, known)
+    }
+    if (refused) throw refused
+  }
+
+  return {
+    remember: entry =>
+      void attempt(async () => {
+        const known = await entries()
+        const key = `${entry.namespace}/${entry.name}`
+        if (known.get(key)?.recipe === entry.recipe) return
+        known.set(key, entry)
+        const [oldest] = known.keys()
+        if (known.size > MAX_ENTRIES && oldest !== undefined) known.delete(oldest)
+        await makeStateDir(stateDir)
+        await save(file, known)
+      }),
+    check() {
+      if (timer || signal.aborted) return
+      timer = setTimeout(() => {
+        timer = undefined
+        void checkUntilDone()
+      }, SETTLE_MS)
+      timer.unref()
+    },
+  }
+}
+
+const LONGEST_PAUSE_MS = 60_000
+/** An API server that has just started refuses everybody everything; after that the next change of images is waited for. */
+const MAX_REFUSALS = 6
+
+function isRefused(error: unknown): boolean {
+  return error instanceof ShimError && error.code === 'ClusterRefused'
+}
+
+async function imagesThere({ images, activeKeys }: ImageEntriesOptions): Promise<ReadonlySet<string>> {
+  const active = activeKeys()
+  const records = await (await images()).withLabel(RECIPE_LABEL)
+  return new Set([...active, ...activeKeys(), ...records.map(({ labels }) => labels[RECIPE_LABEL] ?? '')])
+}
+
+async function takeBack({ store, node }: ImageEntriesOptions, { namespace, name }: ImageEntry): Promise<void> {
+  const live = await store.get(namespace, name)
+  const status = live && withoutEntry(live, node)
+  if (live && status) await store.change(live, { kind: 'apply', status })
+}
+
+async function load(file: string): Promise<Map<string, ImageEntry>> {
+  const text = await readFile(file, 'utf8').catch(() => '[]')
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), v.array(entrySchema)), text)
+  // Damaged: as good as none.
+  const list = parsed.success ? parsed.output : []
+  return new Map(list.map(entry => [`${entry.namespace}/${entry.name}`, entry]))
+}
+
+function save(file: string, entries: ReadonlyMap<string, ImageEntry>): Promise<void> {
+  return replaceFile(file, JSON.stringify([...entries.values()]), 0o640)
+}

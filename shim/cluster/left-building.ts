@@ -1,0 +1,62 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
+import type { NixBuild } from '../../kube/resources/nixbuild.ts'
+import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
+import { backOff } from '../../lib/async/backoff.ts'
+import { messageOf } from '../../lib/errors.ts'
+import type { FlakeRecipe } from '../../recipes/recipe.ts'
+import { isClaimed } from './claim.ts'
+import type { NixBuildStore } from './nixbuild-store.ts'
+import { interruption } from './run-status.ts'
+import { statusChange } from './status.ts'
+
+export interface LeftBuildingOptions {
+  readonly store: NixBuildStore
+  readonly node: string
+  readonly isBusyWith: (namespace: string, recipe: FlakeRecipe) => boolean
+  readonly signal: AbortSignal
+  readonly logger: Logger
+}
+
+/** It is found at once after a restart; later only what went wrong otherwise. */
+const AGAIN_AFTER_MS = 600_000
+
+/** NixBuilds that say that this node is at work on them, which it is not, are given back: at the start, and now and then. */
+export async function giveBackLeftBuilding(options: LeftBuildingOptions): Promise<void> {
+  const { signal, logger } = options
+  let failures = 0
+  while (!signal.aborted) {
+    try {
+      await giveBack(options)
+      failures = 0
+      await delay(AGAIN_AFTER_MS * (0.9 + Math.random() * 0.2), undefined, { signal }).catch(() => {})
+    } catch (err) {
+      failures += 1
+      if (failures === 1) logger.warn({ err: messageOf(err) }, 'looking for interrupted builds failed')
+      await backOff(failures, signal)
+    }
+  }
+}
+
+async function giveBack({ store, node, isBusyWith, logger }: LeftBuildingOptions): Promise<void> {
+  for (const live of await store.claimed()) {
+    const { namespace = '', name, labels } = live.metadata
+    // Given to this node: it is built again.
+    const isGiven = labels[NODE_LABEL] === nodeLabelValue(node)
+    if (!isClaimed(live, node) || isGiven || isBusy(live, isBusyWith)) continue
+    const run = interruption(`the build was interrupted: the shim on ${node} was restarted`, Date.now())
+    const change = statusChange({ live, run, node, now: Date.now(), isWanted: false })
+    if (change) await store.change(live, change)
+    logger.info({ namespace, nixBuild: name }, 'an interrupted build is given back')
+  }
+}
+
+function isBusy(live: NixBuild, isBusyWith: LeftBuildingOptions['isBusyWith']): boolean {
+  try {
+    return isBusyWith(live.metadata.namespace ?? '', recipeOf(live))
+  } catch {
+    // No recipe, so nothing that could be built.
+    return false
+  }
+}

@@ -1,0 +1,119 @@
+import type { Kube } from '../../kube/client/contract.ts'
+import { nixBuildNames, SHIM, shimFieldManager } from '../../kube/resources/names.ts'
+import { type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { nixBuildOf, recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
+import { FinalError, ShimError } from '../../lib/errors.ts'
+import { quote } from '../../lib/text/quote.ts'
+import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
+import { isClaimed } from './claim.ts'
+import { listImage, withoutOwners } from './nixbuilds-of-image.ts'
+import type { OwnStatus } from './own-status.ts'
+import { leftovers, type StatusChange } from './status.ts'
+
+export interface NixBuildQuery {
+  readonly namespace: string
+  readonly recipe: FlakeRecipe
+  /** When it is known. */
+  readonly name?: string | undefined
+}
+
+/** NixBuilds, as a shim reads and writes them. Throws as `Kube` does. */
+export interface NixBuildStore {
+  /**
+   * The NixBuild of the recipe, whatever its name: one of `nixBuildNames`, or that of a person's. Throws ClusterRefused when the
+   * namespace has too many of the image to look at.
+   */
+  find(query: NixBuildQuery): Promise<NixBuild | undefined>
+  get(namespace: string, name: string): Promise<NixBuild | undefined>
+  /** Or takes what another has made just now. Throws ClusterRefused when every name of it belongs to other recipes. */
+  create(query: NixBuildQuery): Promise<NixBuild>
+  /** When somebody has changed it since, only a node's own entry is written; else throws ClusterConflict. undefined when it is gone. */
+  change(live: NixBuild, change: StatusChange): Promise<NixBuild | undefined>
+  /** Every NixBuild that says that this node is at work on it. */
+  claimed(): Promise<NixBuild[]>
+}
+
+export interface StoreOptions {
+  readonly kube: () => Promise<Kube>
+  readonly node: string
+}
+
+export function createNixBuildStore({ kube, node }: StoreOptions): NixBuildStore {
+  const fieldManager = shimFieldManager(node)
+
+  async function patch(live: NixBuild, status: object, type: 'merge' | 'apply', isGuarded = true) {
+    const { namespace, name, resourceVersion } = live.metadata
+    const metadata = isGuarded ? { resourceVersion } : {}
+    const object = { namespace, name, body: { metadata, status } }
+    return (await kube()).patch(nixBuilds, object, { type, subresource: 'status', fieldManager })
+  }
+
+  async function apply(live: NixBuild, status: OwnStatus): Promise<NixBuild | undefined> {
+    // That a node has the image is true whatever others write, and all nodes may say so at once.
+    const applied = await patch(live, status, 'apply', status.status !== undefined)
+    const left = applied && leftovers(applied, status)
+    return left ? patch(applied, left, 'merge') : applied
+  }
+
+  const get = async (namespace: string, name: string) => (await kube()).get(nixBuilds, { namespace, name })
+
+  async function byName(namespace: string, recipe: FlakeRecipe, known?: string): Promise<NixBuild | undefined> {
+    const named = known === undefined ? undefined : await get(namespace, known)
+    if (named && isOf(named, recipe)) return named
+    for (const name of nixBuildNames(recipe)) {
+      const there = await get(namespace, name)
+      if (!there) return undefined
+      if (isOf(there, recipe)) return there
+    }
+    return undefined
+  }
+
+  return {
+    get,
+    async find({ namespace, recipe, name }) {
+      const named = await byName(namespace, recipe, name)
+      if (named) return named
+      let found: NixBuild | undefined
+      await listImage(await kube(), { namespace, image: recipe.image }, item => {
+        if (isOf(item, recipe)) found ??= item
+      })
+      return found
+    },
+    async create({ namespace, recipe }) {
+      let taken: unknown
+      for (const name of nixBuildNames(recipe)) {
+        try {
+          return await (await kube()).create(nixBuilds, nixBuildOf(recipe, { namespace, name, managedBy: SHIM }))
+        } catch (cause) {
+          const there = isConflict(cause) ? await get(namespace, name) : undefined
+          if (!there) throw cause
+          if (isOf(there, recipe)) return there
+          taken = cause
+        }
+      }
+      const [first] = nixBuildNames(recipe)
+      const says = `the NixBuild ${quote(first)} of namespace ${quote(namespace)} has another recipe than ${recipe.image}, which needs that name, and so have its other names`
+      throw new FinalError('ClusterRefused', `${says}: delete it`, { cause: taken })
+    },
+    change: (live, { kind, status }) => (kind === 'apply' ? apply(live, status) : patch(live, status, 'merge')),
+    async claimed() {
+      const found: NixBuild[] = []
+      await (await kube()).list(nixBuilds, { fieldSelector: `status.buildNode=${node}` }, item => {
+        if (isClaimed(item, node)) found.push(withoutOwners(item))
+      })
+      return found
+    },
+  }
+}
+
+function isOf(nixBuild: NixBuild, recipe: FlakeRecipe): boolean {
+  try {
+    return recipeKey(recipeOf(nixBuild)) === recipeKey(recipe)
+  } catch {
+    return false
+  }
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof ShimError && error.code === 'ClusterConflict'
+}

@@ -1,0 +1,100 @@
+import type { ShimError } from '../../lib/errors.ts'
+import { formatRecipe } from '../../recipes/recipe.ts'
+import type { FlakeWish } from '../pull/contract.ts'
+import { describeBytes, describeDuration } from '../status/describe.ts'
+import { FIRST_AFTER_MS } from './pace.ts'
+import type { Run, RunFacts } from './run-status.ts'
+
+export type PodEventReason =
+  | 'NixBuildStarted'
+  | 'NixBuildProgress'
+  | 'NixBuildSucceeded'
+  | 'NixBuildFailed'
+  | 'NixBuildRefused'
+
+export interface PodEvent {
+  readonly type: 'Normal' | 'Warning'
+  readonly reason: PodEventReason
+  readonly message: string
+}
+
+/** Tells one pod how the run goes that it waits for. */
+export interface PodTeller {
+  follow(run: Run): void
+  done(): void
+  failed(error: ShimError): void
+  /** The pod's call was refused before any run. */
+  refused(error: ShimError): void
+  end(): void
+}
+
+export interface PodTellerPlan {
+  readonly wish: FlakeWish
+  readonly node: string
+  readonly now: () => number
+  readonly record: (event: PodEvent) => void
+}
+
+/** The first milestone; each pause after it is twice as long, up to the longest. */
+const MILESTONE_AFTER_MS = { first: 30_000, longest: 300_000 }
+
+export function createPodTeller({ wish, node, now, record }: PodTellerPlan): PodTeller {
+  const { image } = wish.recipe
+  let followed: Run | undefined
+  let isStarted = false
+  let timer: NodeJS.Timeout | undefined
+
+  function start(run: Run): void {
+    if (run.facts().ending) return
+    isStarted = true
+    record({
+      type: 'Normal',
+      reason: 'NixBuildStarted',
+      message: `Building ${image} from ${formatRecipe(wish.recipe)} on ${node}`,
+    })
+    timer = setTimeout(milestone, MILESTONE_AFTER_MS.first, run, MILESTONE_AFTER_MS.first)
+  }
+
+  function milestone(run: Run, pauseMs: number): void {
+    const { ending, startedAt, progress } = run.facts()
+    if (ending) return
+    const since = describeDuration(Math.round((now() - startedAt) / 1000) * 1000)
+    record({ type: 'Normal', reason: 'NixBuildProgress', message: `After ${since}: ${progress}` })
+    const next = Math.min(pauseMs * 2, MILESTONE_AFTER_MS.longest)
+    timer = setTimeout(milestone, next, run, next)
+  }
+
+  const end = () => clearTimeout(timer)
+  return {
+    follow(run) {
+      end()
+      followed = run
+      timer = setTimeout(start, FIRST_AFTER_MS, run)
+    },
+    async done() {
+      end()
+      const message = followed && describeSuccess(image, await followed.ended, isStarted)
+      if (message) record({ type: 'Normal', reason: 'NixBuildSucceeded', message })
+    },
+    failed(error) {
+      end()
+      if (error.code !== 'Cancelled' && error.code !== 'ShuttingDown')
+        record({ type: 'Warning', reason: 'NixBuildFailed', message: error.message })
+    },
+    refused(error) {
+      const reason = error.code === 'PolicyRefused' ? 'NixBuildRefused' : 'NixBuildFailed'
+      record({ type: 'Warning', reason, message: error.message })
+    },
+    end,
+  }
+}
+
+/** Nothing when there was nothing to do, and nobody had been told of a begin. */
+function describeSuccess(image: string, run: RunFacts, isStarted: boolean): string | undefined {
+  const { ending, startedAt, runId } = run
+  if (ending?.kind !== 'Succeeded') return undefined
+  if (ending.present) return isStarted ? `${image} was there already: its build gives the same` : undefined
+  const size = ending.imageSize === undefined ? '' : `, ${describeBytes(ending.imageSize)}`
+  const what = runId === undefined ? 'Loaded' : 'Built and loaded'
+  return `${what} ${image} in ${describeDuration(ending.at - startedAt)}${size}`
+}

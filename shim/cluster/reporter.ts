@@ -1,0 +1,110 @@
+import type { Logger } from 'pino'
+import type { RetryableError, ShimError } from '../../lib/errors.ts'
+import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
+import type { FlakeWish, PodIdentity, PullReporter, RunReport, WishReport } from '../pull/contract.ts'
+import type { NixBuildStore } from './nixbuild-store.ts'
+import { createPodTeller, type PodEvent } from './pod-writer.ts'
+import { createRun, type Run, refusal } from './run-status.ts'
+import { createStories, type Entry } from './status-writers.ts'
+
+export interface ReporterOptions {
+  readonly store: NixBuildStore
+  readonly node: string
+  readonly now?: () => number
+  readonly imageSize: (image: string) => Promise<number | undefined>
+  readonly recordEvent: (pod: PodIdentity, event: PodEvent) => void
+  readonly imagesChanged: () => void
+  /** A NixBuild says from now on that this node has its image. */
+  readonly onImage: (nixBuild: { namespace: string; name: string; recipe: string }) => void
+  readonly logger: Logger
+}
+
+/** Tells the cluster what becomes of recipes. */
+export interface Reporter extends PullReporter {
+  /** Whether there is a run for that NixBuild, or something of one that is not told yet. */
+  isBusyWith(namespace: string, recipe: FlakeRecipe): boolean
+  /** Keys of the recipes that are being built or imported. */
+  activeKeys(): ReadonlySet<string>
+  /** What runs and is waited for, by namespace. */
+  waitedFor(): WaitedFor[]
+  /** Resolves once nothing of that NixBuild is untold. */
+  told(namespace: string, recipe: FlakeRecipe): Promise<void>
+  /** Tells what there is to tell, but not for longer than that. */
+  close(limitMs: number): Promise<void>
+}
+
+export interface WaitedFor {
+  readonly key: string
+  /** When its NixBuild was seen last, in milliseconds since 1970. */
+  readonly seenAt: number
+  /** Throws as `Kube` does. */
+  isGone(): Promise<boolean>
+  /** Sends everybody away. */
+  leave(reason: RetryableError): void
+}
+
+export function createReporter(options: ReporterOptions): Reporter {
+  const { node, imageSize, recordEvent } = options
+  const now = options.now ?? Date.now
+  const runs = new Map<string, Run>()
+  const stories = createStories({ ...options, now })
+
+  function podTeller(wish: FlakeWish) {
+    const { pod } = wish
+    return createPodTeller({ wish, node, now, record: event => pod && recordEvent(pod, event) })
+  }
+
+  function conclude({ story, run }: Entry, error: ShimError): void {
+    if (!run) story.conclude(refusal(error, now()))
+  }
+
+  return {
+    imagesChanged: options.imagesChanged,
+    refused(wish, error) {
+      podTeller(wish).refused(error)
+      const entry = stories.of(wish)
+      if (entry) conclude(entry, error)
+    },
+    wanted(wish): WishReport {
+      const entry = stories.of(wish)
+      const teller = podTeller(wish)
+      const controller = new AbortController()
+      const caller = {
+        isOfCluster: (wish.pod ?? wish.nixBuild) !== undefined,
+        tries: wish.tries,
+        follow: teller.follow,
+        leave: (reason: RetryableError) => controller.abort(reason),
+      }
+      const run = runs.get(recipeKey(wish.recipe))
+      entry?.join(caller, run)
+      return {
+        signal: controller.signal,
+        done() {
+          teller.done()
+          entry?.leave(caller)
+        },
+        failed(error) {
+          teller.failed(error)
+          if (entry && error.code !== 'Cancelled') conclude(entry, error)
+          entry?.leave(caller)
+        },
+      }
+    },
+    started(recipe): RunReport {
+      const key = recipeKey(recipe)
+      const run = createRun(recipe, { now, imageSize })
+      runs.set(key, run)
+      run.ended.then(({ ending }) => {
+        if (runs.get(key) === run) runs.delete(key)
+        if (ending?.kind === 'Succeeded' && !ending.present) options.imagesChanged()
+      })
+      stories.follow(key, run)
+      return run
+    },
+    isBusyWith: (namespace, recipe) => stories.has(namespace, recipe),
+    activeKeys: () => new Set(runs.keys()),
+    waitedFor: () => stories.waitedFor(),
+    told: (namespace, recipe) => stories.told(namespace, recipe),
+    close: limitMs => stories.close(limitMs),
+  }
+}

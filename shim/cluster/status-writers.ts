@@ -1,0 +1,197 @@
+import type { Logger } from 'pino'
+import { within } from '../../lib/async/within.ts'
+import type { RetryableError } from '../../lib/errors.ts'
+import { firstOfMost } from '../../lib/queues/first-of-most.ts'
+import { ownedBy } from '../../lib/queues/owners.ts'
+import { createPlaces, shareOf } from '../../lib/queues/places.ts'
+import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
+import type { FlakeWish, Tries } from '../pull/contract.ts'
+import { ownEntry } from './claim.ts'
+import type { NixBuildStore } from './nixbuild-store.ts'
+import type { WaitedFor } from './reporter.ts'
+import type { Run } from './run-status.ts'
+import { createStory, type Story } from './status-writer.ts'
+
+/** One NixBuild, and who waits for its recipe. */
+export interface Entry {
+  readonly story: Story
+  /** The latest of the recipe, as far as anybody here waited for it. */
+  readonly run: Run | undefined
+  /** `run` is the one that is under way now. */
+  join(caller: Caller, run: Run | undefined): void
+  leave(caller: Caller): void
+}
+
+export interface Caller {
+  /** Of one who builds what is given to this node. */
+  readonly tries?: Tries | undefined
+  /** Whether the cluster may know of it: not of one who pulls by hand. */
+  readonly isOfCluster: boolean
+  follow(run: Run): void
+  leave(reason: RetryableError): void
+}
+
+export interface Stories {
+  /** Made when it is missing. undefined for a wish of no namespace. */
+  of(wish: FlakeWish): Entry | undefined
+  has(namespace: string, recipe: FlakeRecipe): boolean
+  /** A run has begun for everybody who waits for the recipe. */
+  follow(recipeKey: string, run: Run): void
+  waitedFor(): WaitedFor[]
+  told(namespace: string, recipe: FlakeRecipe): Promise<void>
+  close(limitMs: number): Promise<void>
+}
+
+export interface StoriesOptions {
+  readonly store: NixBuildStore
+  readonly node: string
+  readonly now: () => number
+  readonly onImage: (nixBuild: { namespace: string; name: string; recipe: string }) => void
+  readonly logger: Logger
+}
+
+/** While the API server is away; beyond it, of the namespace with the most, the oldest that has ended is lost. */
+const MAX_STORIES = 500
+/** Of all stories together, and one namespace's never all of them: its own NixBuilds may be what makes them slow. */
+const REQUESTS_AT_ONCE = 8
+
+interface Shelved extends Entry {
+  readonly recipeKey: string
+  run: Run | undefined
+  /** Whether the cluster wanted it at any time. */
+  isOfCluster: boolean
+  /** Of the latest caller who counts them. */
+  tries: Tries | undefined
+  readonly callers: Set<Caller>
+}
+
+export function createStories(options: StoriesOptions): Stories {
+  const { node, onImage } = options
+  const entries = new Map<string, Shelved>()
+  const places = createPlaces({ count: REQUESTS_AT_ONCE, perOwner: shareOf(REQUESTS_AT_ONCE), what: 'request' })
+  const waiting = new Set<() => void>()
+  const never = new AbortController().signal
+
+  function inTurn<Result>(namespace: string, task: () => Promise<Result>): Promise<Result> {
+    return places.run({ owners: ownedBy(namespace), signal: never }, task)
+  }
+
+  function shelve(key: string, { namespace, recipe, nixBuild }: FlakeWish): Shelved {
+    makeRoom()
+    const story = createStory({
+      ...options,
+      namespace,
+      recipe,
+      name: nixBuild,
+      isWanted: () => entry.callers.size > 0,
+      tries: () => entry.tries,
+      mayCreate: () => entry.isOfCluster,
+      inTurn: task => inTurn(namespace, task),
+      onSeen(live) {
+        if (ownEntry(live, node)) onImage({ namespace, name: live.metadata.name, recipe: recipeKey(recipe) })
+      },
+      onTold() {
+        forgetIdle(key)
+        for (const check of waiting) check()
+      },
+    })
+    const entry: Shelved = {
+      story,
+      recipeKey: recipeKey(recipe),
+      run: undefined,
+      isOfCluster: false,
+      tries: undefined,
+      callers: new Set(),
+      join(caller, run) {
+        entry.callers.add(caller)
+        entry.isOfCluster ||= caller.isOfCluster
+        entry.tries = caller.tries ?? entry.tries
+        if (!run) return
+        if (entry.run !== run) followRun(entry, run)
+        caller.follow(run)
+      },
+      leave(caller) {
+        entry.callers.delete(caller)
+        forgetIdle(key)
+      },
+    }
+    entries.set(key, entry)
+    return entry
+  }
+
+  function followRun(entry: Shelved, run: Run): void {
+    entry.run = run
+    entry.story.follow(run)
+  }
+
+  function forgetIdle(key: string): void {
+    const entry = entries.get(key)
+    if (!entry || entry.callers.size > 0 || !entry.story.isTold) return
+    entry.story.end()
+    entries.delete(key)
+  }
+
+  function makeRoom(): void {
+    if (entries.size < MAX_STORIES) return
+    const idle = [...entries].filter(([, { callers, run }]) => callers.size === 0 && (!run || run.facts().ending))
+    const [key, entry] = firstOfMost(idle, ([, { story }]) => story.namespace) ?? []
+    if (key === undefined || entry === undefined) return
+    const { namespace, recipe } = entry.story
+    options.logger.warn({ namespace, image: recipe.image }, 'an untold build is given up')
+    entry.story.end()
+    entries.delete(key)
+  }
+
+  /** Resolves once that holds; asked whenever something has been told. */
+  function until(holds: () => boolean): Promise<void> {
+    return new Promise(resolve => {
+      const check = () => {
+        if (!holds()) return
+        waiting.delete(check)
+        resolve()
+      }
+      waiting.add(check)
+      check()
+    })
+  }
+
+  return {
+    of(wish) {
+      if (wish.namespace === '') return undefined
+      const key = keyOf(wish)
+      return entries.get(key) ?? shelve(key, wish)
+    },
+    has: (namespace, recipe) => entries.has(keyOf({ namespace, recipe })),
+    follow(recipeKey, run) {
+      for (const entry of entries.values()) {
+        if (entry.recipeKey !== recipeKey || entry.callers.size === 0) continue
+        followRun(entry, run)
+        for (const caller of entry.callers) caller.follow(run)
+      }
+    },
+    waitedFor: () =>
+      [...entries]
+        .filter(([, { callers, run }]) => callers.size > 0 && run && !run.facts().ending)
+        .map(([key, { story, callers }]) => ({
+          key,
+          seenAt: story.seenAt,
+          isGone: () => inTurn(story.namespace, story.isGone),
+          leave(reason) {
+            for (const caller of callers) if (caller.isOfCluster) caller.leave(reason)
+          },
+        })),
+    told: (namespace, recipe) => until(() => entries.get(keyOf({ namespace, recipe }))?.story.isTold ?? true),
+    async close(limitMs) {
+      await within(
+        limitMs,
+        until(() => [...entries.values()].every(({ story }) => story.isTold)),
+      )
+      for (const { story } of entries.values()) story.end()
+      entries.clear()
+    },
+  }
+}
+
+function keyOf({ namespace, recipe }: Pick<FlakeWish, 'namespace' | 'recipe'>): string {
+  return `${namespace}/${recipeKey(recipe)}`
+}

@@ -1,0 +1,60 @@
+import { createCalls } from '../../lib/grpc/calls.ts'
+import { createConnection } from '../../lib/grpc/connection.ts'
+import { BROKEN_OFF, GrpcError } from '../../lib/grpc/grpc-error.ts'
+import { type CriImage, criImage, criImages } from './services/cri.ts'
+import { toContainerdFailure } from './services/failure.ts'
+import { type FoundImage, getImage, type ImageRecord, imagesWithLabel } from './services/images.ts'
+import { CRI_NAMESPACE } from './services/namespace.ts'
+import { type ImageForm, isUsable, type ToldImage } from './usable.ts'
+
+/** Look-ups of images, cheap enough for the main thread. They throw a ShimError (see the containerd codes). */
+export interface ContainerdImages {
+  /** By normalised reference. */
+  find(image: string): Promise<ImageRecord | undefined>
+  /** What CRI knows of the reference: image id (config digest) and size in bytes; undefined when it does not know it. */
+  present(image: string): Promise<CriImage | undefined>
+  /** Whether containers can be made of the image, as it must be made here. */
+  usable(record: ToldImage): Promise<boolean>
+  /** Every image record that has the label. */
+  withLabel(label: string): Promise<readonly FoundImage[]>
+  /** Every image that CRI knows. */
+  all(): Promise<readonly CriImage[]>
+  close(): void
+}
+
+export interface ContainerdImagesOptions {
+  /** Path of containerd's socket. */
+  readonly address: string
+  readonly namespace?: string
+  readonly form: ImageForm
+}
+
+/** Connects at the first look-up, and again whenever containerd was away. */
+export function createContainerdImages({
+  address,
+  namespace = CRI_NAMESPACE,
+  form,
+}: ContainerdImagesOptions): ContainerdImages {
+  const connection = createConnection(address)
+  const calls = createCalls(connection, { namespace })
+  return {
+    find: image => lookUp(() => getImage(calls, image)),
+    usable: record => lookUp(() => isUsable(calls, record, form)),
+    present: image => lookUp(() => criImage(calls, image)),
+    withLabel: label => lookUp(() => imagesWithLabel(calls, label)),
+    all: () => lookUp(() => criImages(calls)),
+    close: () => connection.close(),
+  }
+}
+
+/** A look-up may be made twice: the connection may have been lost while nobody looked. */
+async function lookUp<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask().catch(error => {
+      if (error instanceof GrpcError && error.details === BROKEN_OFF) return ask()
+      throw error
+    })
+  } catch (error) {
+    throw toContainerdFailure(error)
+  }
+}

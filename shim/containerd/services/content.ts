@@ -1,0 +1,164 @@
+import * as v from 'valibot'
+import type { Calls, OpenCall } from '../../../lib/grpc/calls.ts'
+import { hasStatus, unlessMissing } from '../../../lib/grpc/grpc-error.ts'
+import { loadService, type Method } from '../../../lib/grpc/methods.ts'
+import { STATUS } from '../../../lib/grpc/status.ts'
+import { MESSAGE_BYTES } from './message-bytes.ts'
+
+export interface BlobInfo {
+  /** `sha256:<hex>` */
+  readonly digest: string
+  /** In bytes. */
+  readonly size: number
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export interface BlobWrite {
+  /** Names the unfinished blob; unique among all that write at the time. */
+  readonly ref: string
+  /** Set when the blob is committed. */
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+/** What containerd knows of a blob; undefined when it has none of that digest. */
+export async function blobInfo(calls: Calls, digest: string): Promise<BlobInfo | undefined> {
+  const answer = await unlessMissing(calls.unary(INFO, { digest }))
+  return answer?.info
+}
+
+/**
+ * Writes a blob; containerd makes its digest. Bytes that containerd has already under that digest are no error.
+ * An unfinished blob is given up when this fails. A chunk of MESSAGE_BYTES is on its way before the next one is asked for, and
+ * its memory may be used again then; shorter ones are gathered.
+ */
+export async function writeBlob(calls: Calls, write: BlobWrite, source: AsyncIterable<Buffer>): Promise<WrittenBlob> {
+  const call = await calls.open(WRITE)
+  try {
+    return await sendBlob(call, write, source)
+  } catch (error) {
+    call.cancel()
+    await abortWrite(calls, write.ref)
+    throw error
+  }
+}
+
+/** Sets labels of a blob that is there; others are kept. */
+export async function labelBlob(calls: Calls, digest: string, labels: Readonly<Record<string, string>>): Promise<void> {
+  const paths = Object.keys(labels).map(label => `labels.${label}`)
+  await calls.unary(UPDATE, { info: { digest, labels }, updateMask: { paths } })
+}
+
+const ABORT_TIMEOUT_MS = 5_000
+
+/** Goes on after the caller's signal. Whatever this misses is collected with the lease. */
+async function abortWrite(calls: Calls, ref: string): Promise<void> {
+  const cleanUp = calls.within({ signal: undefined })
+  await cleanUp.unary(ABORT_WRITE, { ref }, { timeoutMs: ABORT_TIMEOUT_MS }).catch(() => {})
+}
+
+interface WrittenBlob {
+  /** `sha256:<hex>`, as containerd made it. */
+  readonly digest: string
+  /** In bytes. */
+  readonly size: number
+}
+
+async function sendBlob(
+  call: OpenCall<WriteAnswer>,
+  { ref, labels = {} }: BlobWrite,
+  source: AsyncIterable<Buffer>,
+): Promise<WrittenBlob> {
+  const answers = watchAnswers(call)
+  let offset = 0
+  for await (const chunks of inMessages(source)) {
+    const length = byteLength(chunks)
+    await call.send([WRITE.encode({ action: 'WRITE', ref, offset }), dataField(length), ...chunks])
+    offset += length
+    // An answer that ends the call early says why.
+    if (answers.hasEnded()) await answers.end
+  }
+  // A commit that finds the blob there already does not name it, so its digest is asked for before.
+  await call.send([WRITE.encode({ action: 'STAT', ref, offset })])
+  const { digest, offset: size } = await answers.stat
+  if (size !== offset) throw new Error(`containerd took ${size} of ${offset} bytes`)
+  await call.send([WRITE.encode({ action: 'COMMIT', ref, offset, total: offset, expected: digest, labels })])
+  call.end()
+  await answers.end.catch(unlessThereAlready)
+  return { digest, size }
+}
+
+function unlessThereAlready(error: unknown): void {
+  if (!hasStatus(error, STATUS.ALREADY_EXISTS)) throw error
+}
+
+function watchAnswers(call: OpenCall<WriteAnswer>) {
+  const stat = Promise.withResolvers<WriteAnswer>()
+  let ended = false
+  const end = (async () => {
+    for await (const answer of call.answers) if (answer.action === 'STAT') stat.resolve(answer)
+  })()
+  end
+    .then(() => stat.reject(new Error('containerd ended the write early')), stat.reject)
+    .finally(() => {
+      ended = true
+    })
+  stat.promise.catch(() => {})
+  return { stat: stat.promise, end, hasEnded: () => ended }
+}
+
+async function* inMessages(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer[]> {
+  let chunks: Buffer[] = []
+  let gathered = 0
+  for await (const chunk of source) {
+    chunks.push(chunk)
+    gathered += chunk.length
+    if (gathered < MESSAGE_BYTES) continue
+    yield chunks
+    chunks = []
+    gathered = 0
+  }
+  if (gathered > 0) yield chunks
+}
+
+function byteLength(chunks: readonly Buffer[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+}
+
+/** Field 6 of WriteContentRequest, `bytes data`, up to its bytes: those are sent as they are, without a copy. */
+const DATA_FIELD_TAG = (6 << 3) | 2
+
+function dataField(length: number): Buffer {
+  const bytes = [DATA_FIELD_TAG]
+  let rest = length
+  for (; rest > 0x7f; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80)
+  bytes.push(rest)
+  return Buffer.from(bytes)
+}
+
+const info = v.object({ digest: v.string(), size: v.number(), labels: v.record(v.string(), v.string()) })
+const writeAnswer = v.object({
+  action: v.picklist(['STAT', 'WRITE', 'COMMIT']),
+  offset: v.number(),
+  digest: v.string(),
+})
+type WriteAnswer = v.InferOutput<typeof writeAnswer>
+
+interface WriteRequest {
+  readonly action: 'STAT' | 'WRITE' | 'COMMIT'
+  readonly ref: string
+  readonly offset: number
+  readonly total?: number
+  readonly expected?: string
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+interface UpdateRequest {
+  readonly info: { readonly digest: string; readonly labels: Readonly<Record<string, string>> }
+  readonly updateMask: { readonly paths: readonly string[] }
+}
+
+const method = loadService('content.proto', 'containerd.services.content.v1.Content')
+const INFO: Method<{ digest: string }, { info: BlobInfo }> = method('Info', v.object({ info }))
+const UPDATE: Method<UpdateRequest, object> = method('Update', v.object({ info }))
+const WRITE: Method<WriteRequest, WriteAnswer> = method('Write', writeAnswer)
+const ABORT_WRITE: Method<{ ref: string }, object> = method('Abort', v.object({}))

@@ -1,0 +1,72 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import * as v from 'valibot'
+import { RetryableError } from '../../../lib/errors.ts'
+import type { Calls } from '../../../lib/grpc/calls.ts'
+import { isAway } from '../../../lib/grpc/grpc-error.ts'
+import { loadService, type Method } from '../../../lib/grpc/methods.ts'
+import { getImage } from './images.ts'
+
+export interface CriImage {
+  /** Config digest. */
+  readonly id: string
+  /** Bytes. */
+  readonly size: number
+}
+
+/** What CRI knows of the reference; undefined when it does not know it. */
+export async function criImage(calls: Calls, reference: string): Promise<CriImage | undefined> {
+  const { image } = await calls.unary(IMAGE_STATUS, { image: { image: reference } })
+  return image?.id ? image : undefined
+}
+
+/** Every image that CRI knows. */
+export async function criImages(calls: Calls): Promise<readonly CriImage[]> {
+  return (await calls.unary(LIST_IMAGES, {})).images
+}
+
+const VISIBLE_TIMEOUT_MS = 20_000
+/** CRI follows containerd's events within milliseconds, unless it is busy. */
+const POLL_MS = { first: 5, last: 100 }
+
+/**
+ * Waits until CRI answers for the reference with that id and a size, or its record is gone: CRI takes up what there is a record of.
+ * Throws ImageNotVisible when there is neither in time.
+ */
+export async function waitUntilVisible(calls: Calls, reference: string, id: string): Promise<'visible' | 'gone'> {
+  const giveUpAt = performance.now() + VISIBLE_TIMEOUT_MS
+  let last: string | undefined
+  for (let pause = POLL_MS.first; performance.now() < giveUpAt; pause = Math.min(pause * 2, POLL_MS.last)) {
+    last = (await criImage(calls, reference).catch(unlessStarting))?.id
+    if (last === id) return 'visible'
+    if (await isGone(calls, reference)) return 'gone'
+    await delay(pause)
+    calls.signal?.throwIfAborted()
+  }
+  const found = last ? `CRI still answers with ${last}` : 'CRI does not know it'
+  throw new RetryableError('ImageNotVisible', `the image ${reference} is in containerd as ${id}, but ${found}`)
+}
+
+async function isGone(calls: Calls, reference: string): Promise<boolean> {
+  try {
+    return (await getImage(calls, reference)) === undefined
+  } catch (error) {
+    unlessStarting(error)
+    return false
+  }
+}
+
+function unlessStarting(error: unknown): undefined {
+  if (!isAway(error)) throw error
+}
+
+const criImageSchema = v.object({ id: v.string(), size: v.number() })
+
+const method = loadService('cri.proto', 'runtime.v1.ImageService')
+const IMAGE_STATUS: Method<{ image: { image: string } }, { image: CriImage | null }> = method(
+  'ImageStatus',
+  v.object({ image: v.nullable(criImageSchema) }),
+)
+const LIST_IMAGES: Method<object, { images: CriImage[] }> = method(
+  'ListImages',
+  v.object({ images: v.array(criImageSchema) }),
+)

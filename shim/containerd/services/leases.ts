@@ -1,0 +1,70 @@
+import * as v from 'valibot'
+import type { CallOptions, Calls } from '../../../lib/grpc/calls.ts'
+import { unlessMissing } from '../../../lib/grpc/grpc-error.ts'
+import { loadService, type Method } from '../../../lib/grpc/methods.ts'
+
+/** Keeps what is written in its name, and what is added, from being collected. */
+export interface Lease {
+  readonly id: string
+  /** The calls, in the lease's name. */
+  readonly calls: Calls
+}
+
+export interface NewLease {
+  readonly id: string
+  /** The lease ends by itself then, in milliseconds, whatever becomes of its maker. */
+  readonly lifetimeMs: number
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export async function createLease(calls: Calls, { id, lifetimeMs, labels }: NewLease): Promise<Lease> {
+  const expires = new Date(Date.now() + lifetimeMs).toISOString()
+  await calls.unary(CREATE, { id, labels: { ...labels, [EXPIRE_LABEL]: expires } })
+  return { id, calls: calls.within({ lease: id }) }
+}
+
+/** With `collect`, what nothing else holds is gone when this resolves. A lease that is gone already is fine. */
+export async function deleteLease(
+  calls: Calls,
+  id: string,
+  { collect, ...options }: { readonly collect: boolean } & Pick<CallOptions, 'timeoutMs'>,
+): Promise<void> {
+  await unlessMissing(calls.unary(DELETE, { id, sync: collect }, options))
+}
+
+/** Ids of the leases that a filter of containerd's matches. */
+export async function findLeases(calls: Calls, filter: string): Promise<string[]> {
+  const { leases } = await calls.unary(LIST, { filters: [filter] })
+  return leases.map(({ id }) => id)
+}
+
+/** Kinds of what a lease can hold. */
+export type Held = { readonly content: string } | { readonly snapshot: string; readonly snapshotter: string }
+
+/** Holds what is there already. Holding what does not exist is no error. */
+export async function hold({ id, calls }: Lease, held: Held): Promise<void> {
+  const resource =
+    'content' in held
+      ? { id: held.content, type: 'content' }
+      : { id: held.snapshot, type: `snapshots/${held.snapshotter}` }
+  await calls.unary(ADD_RESOURCE, { id, resource })
+}
+
+/** containerd's collector ends a lease at this time (RFC 3339). */
+const EXPIRE_LABEL = 'containerd.io/gc.expire'
+
+const lease = v.object({ id: v.string() })
+
+interface AddResourceRequest {
+  readonly id: string
+  readonly resource: { readonly id: string; readonly type: string }
+}
+
+const method = loadService('leases.proto', 'containerd.services.leases.v1.Leases')
+const CREATE: Method<{ id: string; labels: Record<string, string> }, object> = method('Create', v.object({ lease }))
+const DELETE: Method<{ id: string; sync: boolean }, object> = method('Delete', v.object({}))
+const LIST: Method<{ filters: string[] }, { leases: { id: string }[] }> = method(
+  'List',
+  v.object({ leases: v.array(lease) }),
+)
+const ADD_RESOURCE: Method<AddResourceRequest, object> = method('AddResource', v.object({}))

@@ -1,0 +1,91 @@
+import * as v from 'valibot'
+import { checkPlatform, type Platform, pairLayers, parseConfig } from '../image/config.ts'
+import { archiveInvalid } from '../image/invalid.ts'
+import { parseJson } from '../image/json.ts'
+import { layerTypeOf } from '../image/layer-type.ts'
+import { CONFIG_TYPE, document, makeManifest } from '../image/manifest.ts'
+import type { ArchivePlan, PlannedLayer } from '../image/plan.ts'
+import type { LayoutFiles, OnLayer } from './layout-files.ts'
+import { isNamed, severalImages } from './named-image.ts'
+
+export const DOCKER_MANIFEST = 'manifest.json'
+
+/** What `docker save` and nixpkgs' dockerTools write beside the layers. Source: moby, image/spec. */
+const texts = v.nullish(v.array(v.string()), [])
+const schema = v.array(v.object({ Config: v.string(), RepoTags: texts, Layers: texts }))
+
+export interface Planning {
+  readonly host: Platform
+  /** Normalised reference of the image that is wanted; missing: of a base image, whose name does not matter. */
+  readonly wanted: string | undefined
+  readonly onLayer: OnLayer
+}
+
+/** The plan of an image of a docker-archive. The manifest that it lacks is made, always the same for the same layers. */
+export async function planDockerArchive(
+  files: LayoutFiles,
+  manifestJson: Buffer,
+  { host, wanted, onLayer }: Planning,
+): Promise<ArchivePlan> {
+  const images = imagesIn(manifestJson)
+  const image = choose(images, wanted)
+  const bytes = await files.readDocument(image.Config)
+  if (!bytes) throw archiveInvalid(`lacks the config that its ${DOCKER_MANIFEST} names: ${image.Config}`)
+  const parsed = parseConfig(bytes, image.Config)
+  checkPlatform([parsed], host)
+  const layers: PlannedLayer[] = []
+  let unpackedSize = 0
+  for (const { name, diffId } of pairLayers(
+    image.Layers.map(name => ({ name })),
+    parsed,
+  )) {
+    const layer = await files.storeLayer(name)
+    if (!layer) throw archiveInvalid(`lacks a layer that its ${DOCKER_MANIFEST} names: ${name}`)
+    onLayer(layer, layers.length)
+    unpackedSize += layer.unpackedSize
+    layers.push({ mediaType: layerTypeOf(layer.compression), digest: layer.digest, size: layer.size, diffId })
+  }
+  const config = document(CONFIG_TYPE, bytes)
+  const manifest = makeManifest(config, layers)
+  return { config, manifest, layers, unpackedSize, layerNames: image.Layers, isOneOfSeveral: images.length > 1 }
+}
+
+/** Names of the layers' files of the image whose config is in that file, bottom first; where there is one image, of that. */
+export function layerNamesIn(manifestJson: Buffer, configName: string): readonly string[] {
+  const images = imagesIn(manifestJson)
+  const [first, ...others] = images
+  const found = images.find(({ Config }) => Config === configName) ?? (others.length === 0 ? first : undefined)
+  return found?.Layers ?? []
+}
+
+interface DockerImage {
+  readonly Config: string
+  readonly Layers: readonly string[]
+  readonly names: Set<string>
+}
+
+/** One image may stand there several times, under several names. */
+function imagesIn(manifestJson: Buffer): readonly DockerImage[] {
+  const images = new Map<string, DockerImage>()
+  for (const { Config, Layers, RepoTags } of parseJson(schema, manifestJson, DOCKER_MANIFEST)) {
+    const key = JSON.stringify([Config, Layers])
+    const image = images.get(key) ?? { Config, Layers: Layers ?? [], names: new Set() }
+    for (const name of RepoTags ?? []) image.names.add(name)
+    images.set(key, image)
+  }
+  return [...images.values()]
+}
+
+/** Of base images it is the first one, as nixpkgs' script has it. */
+function choose(images: readonly DockerImage[], wanted: string | undefined): DockerImage {
+  const [first] = images
+  if (!first) throw archiveInvalid(`has a ${DOCKER_MANIFEST} without an image`)
+  if (images.length === 1 || wanted === undefined) return first
+  const [named, ...others] = images.filter(({ names }) => isNamed(names, wanted))
+  if (named && others.length === 0) return named
+  throw severalImages(
+    images.flatMap(({ names }) => [...names]),
+    images.length,
+    wanted,
+  )
+}

@@ -1,0 +1,30 @@
+import { quote } from '../../../lib/text/quote.ts'
+import { readableReference, repositoryOf } from '../../../recipes/reference.ts'
+import { archiveInvalid } from '../image/invalid.ts'
+
+/** Whether one of an image's names, as an archive has them, is the wanted one, which is normalised. What a digest pins is found by its repository. */
+export function isNamed(names: Iterable<string>, wanted: string): boolean {
+  for (const name of names) {
+    const normalised = readableReference(name)
+    if (normalised === wanted) return true
+    if (normalised !== undefined && wanted.includes('@') && repositoryOf(normalised) === repositoryOf(wanted))
+      return true
+  }
+  return false
+}
+
+/** Images that a message names. */
+const MAX_LISTED = 5
+
+/** `names`: of each of them. `wanted` is missing where an image is no more than the base of another one. */
+export function severalImages(names: readonly string[], count: number, wanted: string | undefined): Error {
+  const shown = names.slice(0, MAX_LISTED).map(quote).join(', ')
+  const more = names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : ''
+  const listed = names.length > 0 ? `named ${shown}${more}` : 'without names'
+  const way =
+    wanted === undefined
+      ? 'take one that holds one image as the base'
+      : 'ask for one of these names, or make a package of each image'
+  const none = wanted === undefined ? '' : `, and not exactly one of them is ${quote(wanted)}`
+  return archiveInvalid(`holds ${count} images, ${listed}${none}: ${way}`)
+}

@@ -1,0 +1,120 @@
+import * as v from 'valibot'
+import { archiveInvalid } from '../image/invalid.ts'
+import { digestOf, parseJson } from '../image/json.ts'
+import type { Descriptor, Document } from '../image/plan.ts'
+import type { LayoutFiles } from './layout-files.ts'
+
+export const OCI_LAYOUT = 'oci-layout'
+export const OCI_INDEX = 'index.json'
+
+const DIGEST = /^sha256:[0-9a-f]{64}$/
+/** Source: OCI image specification, descriptor.md. */
+export const descriptorSchema = v.object({
+  mediaType: v.string(),
+  digest: v.pipe(v.string(), v.regex(DIGEST, 'expected sha256: and 64 hex digits')),
+  size: v.pipe(v.number(), v.integer(), v.minValue(0)),
+})
+
+const listed = v.object({
+  ...descriptorSchema.entries,
+  platform: v.nullish(v.object({ os: v.string(), architecture: v.string() })),
+  annotations: v.nullish(v.record(v.string(), v.string())),
+})
+type IndexEntry = v.InferOutput<typeof listed>
+const indexSchema = v.object({ manifests: v.array(listed) })
+
+export interface ListedManifest extends IndexEntry {
+  /** Its own, and those of the indexes that lead to it. */
+  readonly names: Set<string>
+}
+
+const INDEX_TYPES = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+]
+
+/** Indexes in indexes, and manifests in all of them, those indexes among them: more are no image that somebody would run. */
+const MAX_DEPTH = 4
+const MAX_MANIFESTS = 200
+/** In all of them: each may give names to all that it leads to. */
+const MAX_ENTRIES = 1000
+
+/** The manifests that an index leads to, each once; what only attests to another manifest is left out. */
+export async function listManifests(files: LayoutFiles, index: Buffer): Promise<ListedManifest[]> {
+  const found = new Map<string, ListedManifest>()
+  await collect(files, index, OCI_INDEX, { found, indexes: new Map(), count: { entries: 0 }, depth: 0 })
+  return [...found.values()]
+}
+
+interface Search {
+  readonly found: Map<string, ListedManifest>
+  /** Those that were read, or are being read, by digest, each with the manifests that it leads to. */
+  readonly indexes: Map<string, readonly ListedManifest[]>
+  readonly count: { entries: number }
+  readonly depth: number
+}
+
+/** Returns what the index leads to. */
+async function collect(
+  files: LayoutFiles,
+  index: Buffer,
+  name: string,
+  search: Search,
+): Promise<readonly ListedManifest[]> {
+  const { found, indexes, count, depth } = search
+  if (depth > MAX_DEPTH) throw archiveInvalid(`has indexes within indexes, more than ${MAX_DEPTH} deep`)
+  const all = new Set<ListedManifest>()
+  for (const entry of parseJson(indexSchema, index, name).manifests) {
+    count.entries += 1
+    if (count.entries > MAX_ENTRIES) throw archiveInvalid(`has indexes of more than ${MAX_ENTRIES} entries`)
+    if (isAttestation(entry)) continue
+    for (const manifest of await below(entry)) {
+      for (const name of namesOf(entry)) manifest.names.add(name)
+      all.add(manifest)
+    }
+    if (found.size + indexes.size > MAX_MANIFESTS) throw archiveInvalid(`lists more than ${MAX_MANIFESTS} manifests`)
+  }
+  return [...all]
+
+  async function below(entry: IndexEntry): Promise<readonly ListedManifest[]> {
+    const { digest } = entry
+    if (!INDEX_TYPES.includes(entry.mediaType)) {
+      const manifest = found.get(digest) ?? { ...entry, names: new Set() }
+      found.set(digest, manifest)
+      return [manifest]
+    }
+    const read = indexes.get(digest)
+    if (read) return read
+    indexes.set(digest, [])
+    const nested = await readBlob(files, entry)
+    const manifests = await collect(files, nested.bytes, digest, { ...search, depth: depth + 1 })
+    indexes.set(digest, manifests)
+    return manifests
+  }
+}
+
+/** What docker and containerd call an image, and what all others do. */
+const NAME_ANNOTATIONS = ['io.containerd.image.name', 'org.opencontainers.image.ref.name']
+
+function namesOf({ annotations }: IndexEntry): string[] {
+  return NAME_ANNOTATIONS.flatMap(key => annotations?.[key] ?? [])
+}
+
+/** BuildKit's provenance and such. */
+function isAttestation({ platform, annotations }: IndexEntry): boolean {
+  return platform?.os === 'unknown' || annotations?.['vnd.docker.reference.type'] !== undefined
+}
+
+/** A document among the blobs, checked against its descriptor. Throws ArchiveInvalid. */
+export async function readBlob(files: LayoutFiles, { mediaType, digest, size }: Descriptor): Promise<Document> {
+  const bytes = await files.readDocument(blobName(digest))
+  if (!bytes) throw archiveInvalid(`lacks the blob ${digest}`)
+  const actual = digestOf(bytes)
+  if (actual !== digest) throw archiveInvalid(`has a wrong digest: the blob ${digest} is ${actual}`)
+  if (bytes.length !== size) throw archiveInvalid(`has a wrong size: the blob ${digest} is not ${size} bytes long`)
+  return { mediaType, digest, size, bytes }
+}
+
+export function blobName(digest: string): string {
+  return `blobs/${digest.replace(':', '/')}`
+}

@@ -1,0 +1,67 @@
+import { readSync } from 'node:fs'
+import { MESSAGE_BYTES } from '../../containerd/services/message-bytes.ts'
+import { BLOCK_BYTES } from './ustar-header.ts'
+
+/** What is handed on at once: many small files, or a part of a large one. */
+export const CHUNK_BYTES = MESSAGE_BYTES
+
+/** A tar's length is a multiple of this. */
+const RECORD_BYTES = 20 * BLOCK_BYTES
+
+/** Gathers a tar in chunks. A chunk is good until the next one is asked for: its memory is used again. */
+export class TarChunks {
+  readonly #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+  /** Bytes of the chunk; whole blocks between calls. */
+  #used = 0
+  #bytesBefore = 0;
+
+  /** Takes whole blocks. */
+  *write(blocks: Buffer): Generator<Buffer> {
+    for (let done = 0; done < blocks.length; ) {
+      if (this.#isFull()) yield* this.#handOn()
+      const count = blocks.copy(this.#chunk, this.#used, done)
+      this.#used += count
+      done += count
+    }
+  }
+
+  /** Takes a file up to its end. Returns whether that came after `size` bytes; then the last block is filled up. */
+  *read(file: number, size: number): Generator<Buffer, boolean> {
+    for (let left = size; ; ) {
+      if (this.#isFull()) yield* this.#handOn()
+      // One byte more than expected: a read that falls short tells the end, without another.
+      const wanted = Math.min(left + 1, CHUNK_BYTES - this.#used)
+      const count = readSync(file, this.#chunk, this.#used, wanted, null)
+      left -= count
+      if (left < 0) return false
+      this.#used += count
+      if (count === wanted) continue
+      this.#fillBlock()
+      return left === 0
+    }
+  }
+
+  /** Ends the tar: two empty blocks, and what the last record lacks. */
+  *end(): Generator<Buffer> {
+    yield* this.write(Buffer.alloc(2 * BLOCK_BYTES))
+    const bytes = this.#bytesBefore + this.#used
+    yield* this.write(Buffer.alloc(Math.ceil(bytes / RECORD_BYTES) * RECORD_BYTES - bytes))
+    yield* this.#handOn()
+  }
+
+  #isFull(): boolean {
+    return this.#used === CHUNK_BYTES
+  }
+
+  *#handOn(): Generator<Buffer> {
+    yield this.#chunk.subarray(0, this.#used)
+    this.#bytesBefore += this.#used
+    this.#used = 0
+  }
+
+  #fillBlock(): void {
+    const end = Math.ceil(this.#used / BLOCK_BYTES) * BLOCK_BYTES
+    this.#chunk.fill(0, this.#used, end)
+    this.#used = end
+  }
+}

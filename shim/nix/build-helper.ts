@@ -1,0 +1,39 @@
+import * as v from 'valibot'
+import { toShimError } from '../../lib/errors.ts'
+import { createLogger } from '../../lib/logger.ts'
+import { type HelperCall, serveAsHelper } from '../../lib/process/helper.ts'
+import { type BuildReport, jobSchema } from './build-job.ts'
+import { createProgressBatches } from './log/progress-batches.ts'
+import { REHEARSAL } from './rehearsal.ts'
+import { runProgram } from './run-program.ts'
+import { runRecipe } from './run-recipe.ts'
+import { createResults } from './store/results.ts'
+
+/** Made before the order comes, as it takes a while. */
+const logger = createLogger('info')
+
+/** A process that makes one recipe with nix: whatever builders, evaluations and servers write is read here. */
+await serveAsHelper(work, () => work(REHEARSAL, { signal: new AbortController().signal, report: () => {} }))
+
+async function work(order: unknown, { signal, report }: HelperCall): Promise<void> {
+  const tell = (message: BuildReport) => report(message)
+  const batches = createProgressBatches(progress => tell({ kind: 'progress', progress: [...progress] }))
+  const { recipe, program, namespaces, dir, user, nix, logLevel } = v.parse(jobSchema, order)
+  const call = { owners: { current: () => namespaces, onChange: () => () => {} }, signal, onProgress: batches.push }
+  logger.level = logLevel
+  const onGroup = (group: number, kind: 'began' | 'ended') => tell({ kind, group })
+  const setup = { dir, user, nix, results: createResults(dir), logger: logger.child({ stage: 'build' }), onGroup }
+  const make = async (): Promise<BuildReport> => {
+    if (program) return { kind: 'archive', storePath: await runProgram(setup, program, { ...call, recipe }) }
+    const { storePath, runId, package: hints } = await runRecipe(setup, recipe, call)
+    return { kind: 'done', output: { storePath, runId, ...(hints && { package: hints }) } }
+  }
+  const last = await make().catch(asFailure)
+  batches.flush()
+  tell(last)
+}
+
+function asFailure(error: unknown): BuildReport {
+  const { code, message } = toShimError(error)
+  return { kind: 'failed', code, message }
+}

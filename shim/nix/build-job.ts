@@ -1,0 +1,81 @@
+import * as v from 'valibot'
+import { type ErrorCode, isErrorCode } from '../../lib/errors.ts'
+import { hintsSchema } from './evaluate/package-hints.ts'
+import { storePathSchema } from './store/realise.ts'
+
+const text = v.string()
+const env = v.record(text, text)
+
+const flake = v.strictObject({
+  url: text,
+  scheme: text,
+  source: text,
+  local: v.boolean(),
+  locked: v.boolean(),
+  content: v.exactOptional(v.strictObject({ narHash: text, url: text })),
+})
+
+const recipe = v.union([
+  v.strictObject({ image: text, flake, packageName: text, system: text }),
+  v.strictObject({ image: text, flake, contents: v.pipe(v.array(text), v.readonly()), system: text }),
+  v.strictObject({ image: text, storePath: text }),
+])
+
+/** What a helper process is to make, and with what. Strict: nothing that a recipe asks for gets lost on the way. */
+export const jobSchema = v.strictObject({
+  recipe,
+  /** Missing: the recipe itself is to be made; otherwise its package has been, and is this program. */
+  program: v.exactOptional(
+    v.strictObject({ path: text, storePath: text, shell: v.strictObject({ path: text, argument: text }) }),
+  ),
+  /** For the log. */
+  namespaces: v.array(text),
+  dir: v.strictObject({ root: text, gcroots: text, home: text, config: text, caches: text, logs: text, results: text }),
+  user: v.strictObject({
+    uid: v.exactOptional(v.number()),
+    gid: v.exactOptional(v.number()),
+    home: text,
+    env,
+  }),
+  nix: v.strictObject({
+    command: text,
+    timeoutMs: v.number(),
+    maxEvalMemory: v.number(),
+    options: env,
+    leadingDot: v.boolean(),
+    daemonWaitMs: v.optional(v.number()),
+  }),
+  logLevel: text,
+})
+export type BuildJob = v.InferOutput<typeof jobSchema>
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const name = v.pipe(text, v.maxLength(255))
+
+const progress = v.variant('phase', [
+  v.object({ phase: v.literal('queued'), ahead: count }),
+  v.object({ phase: v.literal('evaluating'), runId: name }),
+  v.object({ phase: v.literal('building'), done: count, expected: count, current: v.exactOptional(name) }),
+  v.object({ phase: v.literal('fetching'), doneBytes: count, expectedBytes: count }),
+  v.object({ phase: v.literal('log'), line: v.pipe(text, v.maxLength(4096)) }),
+])
+
+/** What the helper tells; `done`, `archive` or `failed` is the last. */
+export const reportSchema = v.variant('kind', [
+  /** In their order, a few times a second. */
+  v.object({ kind: v.literal('progress'), progress: v.pipe(v.array(progress), v.maxLength(64)) }),
+  /** A nix runs, as the leader of this process group; or has ended. */
+  v.object({ kind: v.literal('began'), group: v.number() }),
+  v.object({ kind: v.literal('ended'), group: v.number() }),
+  v.object({
+    kind: v.literal('done'),
+    output: v.object({ storePath: storePathSchema, runId: name, package: v.exactOptional(hintsSchema) }),
+  }),
+  v.object({ kind: v.literal('archive'), storePath: storePathSchema }),
+  v.object({
+    kind: v.literal('failed'),
+    code: v.custom<ErrorCode>(isErrorCode),
+    message: text,
+  }),
+])
+export type BuildReport = v.InferOutput<typeof reportSchema>

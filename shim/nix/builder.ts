@@ -1,0 +1,145 @@
+import type { Logger } from 'pino'
+import { createPlaces, shareOf } from '../../lib/queues/places.ts'
+import { type FlakeRecipe, isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
+import type { BuildJob } from './build-job.ts'
+import { createSourceCaches } from './caches/source-caches.ts'
+import type { BuildCall, Builder } from './contract.ts'
+import { checkNixKnows } from './flake-needs.ts'
+import { createBuildHelpers } from './helper-build.ts'
+import { pruneRunLogs } from './log/run-log.ts'
+import { createVersionQuery, hasLeadingDot } from './nix-version.ts'
+import { archiveKey } from './run-program.ts'
+import type { NixOptions } from './run-recipe.ts'
+import { queryPathInfo } from './store/path-info.ts'
+import { createResults, type Results } from './store/results.ts'
+import { resolveBuildUser } from './user/build-user.ts'
+import { type CredentialFiles, createCredentials } from './user/credentials.ts'
+import { guardState, layOut, prepareStateDir } from './user/state-dir.ts'
+import { createUserConfig, gitAccess } from './user/user-config.ts'
+
+export interface BuilderOptions {
+  /** Absolute. Holds gc roots, results, logs, and the build user's home. */
+  readonly stateDir: string
+  readonly nix: NixOptions & {
+    /** Null: nix runs as whoever runs the shim. */
+    readonly user: string | null
+    /** Builds at once; the others wait. With more than one, no namespace has all of them. */
+    readonly maxBuilds: number
+    readonly credentials?: CredentialFiles
+  }
+  /** Asked before a process is started ahead for the next build: whether nothing else has a use for its memory. */
+  readonly isIdle?: () => boolean
+  readonly logger: Logger
+  /** What of it is passed on to nix is in build-user.ts. */
+  readonly env?: Readonly<NodeJS.ProcessEnv>
+}
+
+/** Throws BuildUserUnknown, StateDirNotWritable, StateDirUnsafe or DiskFull. */
+export async function createBuilder({
+  stateDir,
+  nix,
+  isIdle,
+  logger,
+  env = process.env,
+}: BuilderOptions): Promise<Builder> {
+  const dir = layOut(stateDir)
+  const user = await resolveBuildUser({ name: nix.user, home: dir.home, configHome: dir.config, env })
+  const log = logger.child({ stage: 'build' })
+  await prepareStateDir(dir, user, log)
+  const credentials = createCredentials({ dir, user, userName: nix.user, files: nix.credentials ?? {}, logger: log })
+  const results = createResults(dir)
+  const userConfig = createUserConfig(dir)
+  const { command, timeoutMs, maxEvalMemory, options, daemonWaitMs } = nix
+  const settings = { command, timeoutMs, maxEvalMemory, options: { ...options }, daemonWaitMs }
+  const nixVersion = createVersionQuery({ command, user })
+  const caches = createSourceCaches({ dir, user, logger: log })
+  const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
+  const helpers = createBuildHelpers({ isIdle })
+  const active = createActiveKeys()
+  const pruneLogs = createPruneLogs(dir.logs, log)
+  const inTurn = <Result>({ owners, signal, onProgress }: BuildCall, run: () => Promise<Result>) => {
+    const onAhead = (ahead: number) => onProgress({ phase: 'queued', ahead })
+    return places.run({ owners, signal, onAhead }, async () => {
+      await prepareStateDir(dir, user, log)
+      await credentials.place()
+      // Helpers write there from now on.
+      await results.settled()
+      return run().finally(pruneLogs)
+    })
+  }
+  const withJob = async <Result>(recipe: Recipe, call: BuildCall, use: (job: BuildJob) => Promise<Result>) => {
+    await guardState(dir.root, () => userConfig.prepare(recipe))
+    return caches.use(recipe, call.owners, async cached => {
+      const env = { ...cached.env, ...gitAccess(recipe) }
+      const namespaces = [...call.owners.current()]
+      const nix = { ...settings, leadingDot: isFlakeRecipe(recipe) && (await canReadLeadingDot(recipe, nixVersion)) }
+      return use({ dir, user: { ...cached, env }, nix, recipe, namespaces, logLevel: logger.level })
+    })
+  }
+  return {
+    build: (recipe, call) =>
+      active.during(recipeKey(recipe), () => inTurn(call, () => withJob(recipe, call, job => helpers.make(job, call)))),
+    withArchive: (program, { recipe, ...call }, use) => {
+      const key = archiveKey(recipe)
+      const run = (job: BuildJob) => helpers.runProgram({ ...job, program }, call)
+      return active.during(key, async () => {
+        try {
+          return await use(await inTurn(call, () => withJob(recipe, call, run)))
+        } finally {
+          await results.letGo(key)
+        }
+      })
+    },
+    findResult: recipe => findLocked(results, recipe),
+    keepOnly: keys => results.keepOnly(new Set([...keys, ...active.keys()])),
+    pathInfo: (paths, query) => queryPathInfo({ dir, user, nix, logger: log }, paths, query),
+  }
+}
+
+/** Once at a time, after a run. */
+function createPruneLogs(logs: string, log: Logger): () => void {
+  let isPruning = false
+  const prune = async () => {
+    isPruning = true
+    await pruneRunLogs(logs).catch(err => log.warn({ err }, 'removing old build logs failed'))
+    isPruning = false
+  }
+  return () => {
+    if (!isPruning) void prune()
+  }
+}
+
+/** Throws RecipeInvalid when this nix would not heed all of the URL. */
+async function canReadLeadingDot({ flake }: FlakeRecipe, nixVersion: () => Promise<string>): Promise<boolean> {
+  const version = await nixVersion()
+  checkNixKnows(flake, version)
+  return hasLeadingDot(version)
+}
+
+/** An unlocked flake may have moved on. */
+async function findLocked(results: Results, recipe: Recipe) {
+  return isLocked(recipe) ? results.find(recipeKey(recipe)) : undefined
+}
+
+interface ActiveKeys {
+  during<Result>(key: string, task: () => Promise<Result>): Promise<Result>
+  keys(): Iterable<string>
+}
+
+/** Keys of the builds that wait or run: their gc roots are not let go of. */
+function createActiveKeys(): ActiveKeys {
+  const counts = new Map<string, number>()
+  return {
+    keys: () => counts.keys(),
+    async during(key, task) {
+      counts.set(key, (counts.get(key) ?? 0) + 1)
+      try {
+        return await task()
+      } finally {
+        const left = (counts.get(key) ?? 1) - 1
+        if (left > 0) counts.set(key, left)
+        else counts.delete(key)
+      }
+    },
+  }
+}

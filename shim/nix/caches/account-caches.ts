@@ -1,0 +1,94 @@
+import { existsSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { lazy } from '../../../lib/async/lazy.ts'
+import { createOneByOne } from '../../../lib/async/one-by-one.ts'
+import type { Room } from '../../../lib/queues/fair-excess.ts'
+import { createPlaces } from '../../../lib/queues/places.ts'
+import { openCacheLedger } from './cache-ledger.ts'
+import { findExcess, listCaches, measureCache, type Pruning, removeDoomed, setAside } from './prune-caches.ts'
+
+/** Keeps the caches within their room. */
+export interface CacheAccounts {
+  /** A cache was used: it will be measured, on account of the owners. */
+  note(name: string, owners: readonly string[]): void
+  /** Resolves when all that was noted so far is accounted for. */
+  settled(): Promise<void>
+}
+
+export interface CacheAccountsOptions {
+  /** The state folder. */
+  readonly root: string
+  readonly pruning: Pruning
+  readonly room: (dir: string) => Promise<Room>
+  readonly afterMs: number
+  readonly warn: (error: unknown) => void
+}
+
+/** Whoever has a cache that takes long leaves a place to others. */
+const PLACES = { count: 2, perOwner: 1, what: 'measuring of a cache' }
+
+/** Of caches that were there before anything was written down about them. */
+const NOBODY = ['']
+
+export function createCacheAccounts({ root, pruning, room, afterMs, warn }: CacheAccountsOptions): CacheAccounts {
+  const { dir } = pruning
+  const inTurn = createOneByOne()
+  const sweep = createOneByOne()
+  const places = createPlaces(PLACES)
+  const waiting = new Map<string, Set<string>>()
+  const busy = new Set<Promise<void>>()
+
+  const openLedger = lazy(async () => {
+    const names = await listCaches(dir)
+    const ledger = openCacheLedger(root, names)
+    const known = new Set(ledger.entries().map(({ name }) => name))
+    for (const name of names.filter(name => !known.has(name))) measureLater(name, [], () => mtimeOf(join(dir, name)))
+    return ledger
+  })
+  const measure = async (name: string, findTime: () => Promise<number>) => {
+    const owners = [...(waiting.get(name) ?? [])]
+    // Who uses it from now on is not measured by this.
+    waiting.delete(name)
+    const path = join(dir, name)
+    if (!existsSync(path)) return
+    const [bytes, usedAt] = [await measureCache(path), await findTime()]
+    await inTurn(async () => {
+      const ledger = await openLedger()
+      ledger.note({ name, owners, bytes, usedAt })
+      for (const excess of findExcess(ledger.entries(), await room(dir)))
+        if (await setAside(pruning, excess.name)) ledger.forget(excess.name)
+      await ledger.save()
+    })
+    await sweep(() => removeDoomed(pruning))
+  }
+  const measureLater = (name: string, owners: readonly string[], findTime: () => Promise<number>) => {
+    const known = waiting.get(name)
+    if (known !== undefined) {
+      for (const owner of owners) known.add(owner)
+      return
+    }
+    waiting.set(name, new Set(owners))
+    const current = () => (owners.length > 0 ? owners : NOBODY)
+    const { signal } = new AbortController()
+    track(
+      places.run({ owners: { current, onChange: () => () => {} }, key: name, signal }, () => measure(name, findTime)),
+    )
+  }
+  const track = (work: Promise<void>) => {
+    const done = work.catch(warn).finally(() => busy.delete(done))
+    busy.add(done)
+  }
+  return {
+    // Not at once: whoever used the cache goes on now.
+    note: (name, owners) => track(delay(afterMs).then(() => measureLater(name, owners, async () => Date.now()))),
+    async settled() {
+      while (busy.size > 0) await Promise.all(busy)
+    },
+  }
+}
+
+function mtimeOf(path: string): Promise<number> {
+  return stat(path).then(({ mtimeMs }) => mtimeMs)
+}

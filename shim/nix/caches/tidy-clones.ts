@@ -1,0 +1,127 @@
+import { execFile } from 'node:child_process'
+import { lstat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { hasCode } from '../../../lib/error-code.ts'
+import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
+import { type BuildUser, idsOf } from '../user/build-user.ts'
+
+export interface Tidying {
+  readonly user: BuildUser
+  /** Since then, in milliseconds since 1970, other runs may be at work here. */
+  readonly before: number
+  readonly signal: AbortSignal
+}
+
+/**
+ * Removes what git and libgit2 leave in the clones of a folder when they are killed: locks, with which each later fetch fails or is
+ * left out, and clones that were only half made. False when there is such a clone that another run may be fetching into.
+ */
+export async function tidyClones(folder: string, { user, before, signal }: Tidying): Promise<boolean> {
+  const run = createRun(user, signal)
+  const untidy = await listUntidy(folder, run)
+  // Without it, every clone would look half made.
+  if (untidy.length > 0) await run(['git', '--version'])
+  let isTidy = true
+  for (const name of untidy) {
+    const tidy = CLONE_OF_REPOSITORY.test(name) ? tidyClone : tidyTarballs(before)
+    if (!(await tidy(join(folder, name), run))) isTidy = false
+  }
+  return isTidy
+}
+
+type Run = (command: readonly string[]) => Promise<string>
+
+/** As the build user, whose folder it is: its programs may put anything in the place of what was found. */
+function createRun(user: BuildUser, signal: AbortSignal): Run {
+  // Git is where the build user's nix finds it: on NixOS it is in no system's folder.
+  const env = { ...user.env, PATH: `${user.env.PATH ?? ''}:${SYSTEM_PATH}` }
+  const options = { ...idsOf(user), env, cwd: '/', signal, maxBuffer: MAX_OUTPUT }
+  return async ([program = '', ...args]) => (await promisify(execFile)(program, args, options)).stdout
+}
+
+const MAX_OUTPUT = 4 * 1024 * 1024
+
+/** Names of nix: of clones, and of its own repository of unpacked tarballs. */
+const CLONE_OF_REPOSITORY = /^[0-9a-z]{52}(?:-shallow)?$/
+const TARBALLS = /^tarball-cache(?:-v\d+)?$/
+
+/** The clones that have locks, or no HEAD, which is made last. */
+async function listUntidy(folder: string, run: Run): Promise<string[]> {
+  // Where it is a link, the clones are those of another folder.
+  if (!(await isFolder(folder))) return []
+  const isHead = ['-path', `${literal(folder)}/*/HEAD`, '-not', '-path', `${literal(folder)}/*/*/HEAD`, '-size', '+0']
+  const files = [...skipObjects(folder), '-type', 'f', '(', ...isHead, '-o', ...IS_LOCK, ')', '-printf', '%P\n']
+  const top = ['-maxdepth', '1', '-mindepth', '1', '-type', 'd', '-printf', '%P\n']
+  const names = lines(await run(['find', '-P', folder, ...top])).filter(
+    name => CLONE_OF_REPOSITORY.test(name) || TARBALLS.test(name),
+  )
+  const found = lines(await run(['find', '-P', folder, '-mindepth', '2', ...files]))
+  const whole = new Set(found.filter(path => path.endsWith('/HEAD')).map(cloneOf))
+  const locked = new Set(found.filter(path => !path.endsWith('/HEAD')).map(cloneOf))
+  return names.filter(name => locked.has(name) || !whole.has(name))
+}
+
+function cloneOf(path: string): string {
+  return path.replace(/\/.*$/, '')
+}
+
+function lines(text: string): string[] {
+  return text.split('\n').filter(line => line !== '')
+}
+
+const IS_LOCK = ['(', '-name', '*.lock', '-o', '-name', 'packed-refs.new', ')']
+
+/** Most of the files are there, and no locks. */
+function skipObjects(folder: string): string[] {
+  return ['-path', `${literal(folder)}/*objects/??`, '-prune', '-o']
+}
+
+/** Nobody else fetches into the clone meanwhile, as nix takes the same lock. (Nix 2.8 has it under another name.) */
+async function tidyClone(clone: string, run: Run): Promise<boolean> {
+  const locks = [`${clone}.lock`, `${clone}.lock.lock`].flatMap(file => ['flock', '-F', '-n', '-E', `${IS_BUSY}`, file])
+  try {
+    await run([...locks, 'find', '-P', clone, ...removeBroken(clone), ...removeLocks(clone)])
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === IS_BUSY) return false
+    throw error
+  }
+}
+
+/** Nix takes no lock for it: what is older than all runs that may use it is left over. */
+function tidyTarballs(before: number): (clone: string, run: Run) => Promise<boolean> {
+  return async (clone, run) => {
+    const isOld = ['-not', '-newermt', `@${before / 1000}`]
+    await run(['find', '-P', clone, ...removeBroken(clone, isOld), ...removeLocks(clone, isOld)])
+    if (!(await isFolder(clone))) return true
+    const left = await run(['find', '-P', clone, ...skipObjects(clone), '-type', 'f', ...IS_LOCK, '-print', '-quit'])
+    return left === ''
+  }
+}
+
+function removeBroken(clone: string, condition: readonly string[] = []): string[] {
+  const isBroken = ['-not', '-exec', 'git', '--git-dir', clone, 'rev-parse', '--git-dir', ';']
+  return ['-path', literal(clone), ...condition, ...isBroken, '-exec', 'rm', '-rf', '--', clone, ';', '-prune', '-o']
+}
+
+function removeLocks(clone: string, condition: readonly string[] = []): string[] {
+  return [...skipObjects(clone), '-type', 'f', ...condition, ...IS_LOCK, '-exec', 'rm', '-f', '--', '{}', '+']
+}
+
+/** Exit code of flock. */
+const IS_BUSY = 75
+
+/** As a pattern of find. */
+function literal(path: string): string {
+  return path.replace(/[\\*?[\]]/g, '\\$&')
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isDirectory()
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false
+    throw error
+  }
+}

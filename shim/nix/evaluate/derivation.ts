@@ -1,0 +1,54 @@
+import * as v from 'valibot'
+import { FinalError } from '../../../lib/errors.ts'
+import { describeRecipe, type FlakeRecipe } from '../../../recipes/recipe.ts'
+import type { PackageHints } from '../contract.ts'
+import { MAX_NAME_LENGTH, MAX_NAMES } from './nix-language.ts'
+import { packageSchema, readHints } from './package-hints.ts'
+
+/** A package that can be built. */
+export interface Derivation {
+  /** `/nix/store/<hash>-<name>.drv` */
+  readonly drvPath: string
+  /** The output that the package stands for. */
+  readonly output: string
+  /** The version of the Nix language's interpreter: `2.8.0`. */
+  readonly nixVersion: string
+  readonly package?: PackageHints
+}
+
+/** As an expression has them. */
+export const nameSchema = v.pipe(v.string(), v.maxLength(MAX_NAME_LENGTH))
+export const namesSchema = v.pipe(v.array(nameSchema), v.maxLength(MAX_NAMES))
+
+export const derivationSchema = v.object({
+  kind: v.literal('derivation'),
+  drvPath: v.pipe(v.string(), v.regex(/^\/nix\/store\/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+\.drv$/)),
+  output: v.pipe(v.string(), v.regex(/^[A-Za-z0-9+._?=-]+$/)),
+  nixVersion: v.string(),
+  /** What it is built on, where that matters. */
+  system: v.optional(v.nullable(nameSchema)),
+  package: v.optional(packageSchema),
+})
+
+/** Throws EvaluationFailed when the hints are of no use. */
+export function toDerivation(
+  recipe: FlakeRecipe,
+  { package: said, system: _, ...derivation }: v.InferOutput<typeof derivationSchema>,
+): Derivation {
+  const hints = readHints(recipe, said)
+  return hints ? { ...derivation, package: hints } : derivation
+}
+
+/** What nix says of a flake's outputs. Throws EvaluationFailed when the text is none of these answers. */
+export function parseAnswer<Answer>(
+  recipe: FlakeRecipe,
+  schema: v.GenericSchema<unknown, Answer>,
+  stdout: string,
+): Answer {
+  try {
+    return v.parse(schema, JSON.parse(stdout))
+  } catch {
+    // What is wrong with the answer would keep all of it.
+    throw new FinalError('EvaluationFailed', `nix gave no answer that makes sense about ${describeRecipe(recipe)}`)
+  }
+}

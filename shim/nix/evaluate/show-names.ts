@@ -1,0 +1,32 @@
+import { closest, distance } from 'fastest-levenshtein'
+import { cleanText } from '../../../lib/text/text.ts'
+
+/** An error message shows this many of a flake's names. */
+export const MAX_LISTED = 12
+
+/** `prefix a, b, c …`; empty when there are none. */
+export function listNames(prefix: string, names: readonly string[]): string {
+  if (names.length === 0) return ''
+  const shown = names.slice(0, MAX_LISTED).map(showName).join(', ')
+  return `${prefix} ${shown}${names.length > MAX_LISTED ? ' …' : ''}`
+}
+
+/** A flake names its attributes as it likes. */
+export function showName(name: string): string {
+  return cleanText(name).replace(/\s/g, ' ')
+}
+
+/** What somebody may have meant who wrote `name`; none of them when they are all something else. */
+export function nearestNames(name: string, names: readonly string[]): readonly string[] {
+  if (names.length === 0) return []
+  const folded = name.toLowerCase()
+  const byFolded = Map.groupBy(new Set(names), other => other.toLowerCase())
+  const nearest = byFolded.has(folded) ? folded : closest(folded, [...byFolded.keys()])
+  const isNear = nearest.startsWith(folded) || distance(folded, nearest) <= maxDistance(name)
+  return isNear ? (byFolded.get(nearest) ?? []) : []
+}
+
+/** Two letters that have changed places are two edits. */
+function maxDistance({ length }: string): number {
+  return length < 4 ? 1 : Math.max(2, Math.floor(length / 3))
+}

@@ -1,0 +1,101 @@
+import { cleanText, copyStart } from '../../../lib/text/text.ts'
+import type { BuildProgress } from '../contract.ts'
+import { createAnnouncements, isTransfer } from './announcements.ts'
+import { createCounters, isCount } from './counters.ts'
+import { Activity, type NixLine, parseNixLine, Result } from './nix-log-line.ts'
+import { type NixWords, readMessage } from './nix-words.ts'
+import { createRunningBuilds } from './running-builds.ts'
+
+/** What a line of nix's standard error says, as far as anybody wants to know. */
+export type NixLogEntry =
+  | Extract<BuildProgress, { phase: 'building' | 'fetching' }>
+  /** A line of a builder's log; `derivation` is its name, empty when it is not known. */
+  | { readonly phase: 'builder'; readonly derivation: string; readonly line: string }
+  | NixWords
+  /** Written by a program that nix runs, such as git. */
+  | { readonly phase: 'foreign'; readonly line: string }
+
+type Tracker = (line: NixLine) => NixLogEntry | undefined
+
+/**
+ * Reads what `nix --log-format internal-json` writes, one line after the other; a line may say nothing of interest.
+ * Holds the activities that are under way and nothing else.
+ */
+export function createNixLogReader(): (line: string) => NixLogEntry | undefined {
+  const trackers = [trackBuilds(), trackTransfers()]
+  return text => {
+    const line = parseNixLine(text)
+    if (line === undefined) return readForeign(text)
+    if (line.action === 'msg') return readMessage(line)
+    return trackers.map(track => track(line)).find(entry => entry !== undefined)
+  }
+}
+
+/** `/nix/store/<hash>-app-1.0.drv` → `app-1.0` */
+export function derivationName(drvPath: string): string {
+  return /\/[0-9a-z]{32}-([^/]+?)(?:\.drv)?$/.exec(drvPath)?.[1] ?? drvPath
+}
+
+function trackBuilds(): Tracker {
+  const running = createRunningBuilds()
+  const counters = createCounters()
+  /** Nothing is under way and nothing is done: a build that has failed takes its counts with it. */
+  const building = (): NixLogEntry | undefined => {
+    const [current, counts] = [running.latest(), counters.total()]
+    if (current === undefined && counts.expected === 0) return undefined
+    return { phase: 'building', ...counts, ...(current === undefined ? {} : { current }) }
+  }
+  return line => {
+    if (line.action === 'stop') {
+      running.stop(line.id)
+      counters.stop(line.id)
+    }
+    if (line.action === 'start' && line.type === Activity.builds) counters.start(line.id)
+    if (line.action === 'start' && line.type === Activity.build) {
+      running.start(line.id, readName(line))
+      return building()
+    }
+    if (line.action !== 'result') return undefined
+    if (line.type === Result.buildLogLine || line.type === Result.postBuildLogLine) {
+      return {
+        phase: 'builder',
+        derivation: running.name(line.id) ?? '',
+        line: cleanText(String(line.fields[0] ?? '')),
+      }
+    }
+    return line.type === Result.progress && counters.set(line.id, line.fields) ? building() : undefined
+  }
+}
+
+/** Longest name in the store. */
+const MAX_NAME_LENGTH = 211
+
+function readName({ fields, text }: Extract<NixLine, { action: 'start' }>): string {
+  return copyStart(cleanText(derivationName(String(fields[0] ?? text))), MAX_NAME_LENGTH)
+}
+
+function trackTransfers(): Tracker {
+  const counters = createCounters()
+  const announced = createAnnouncements()
+  const fetching = (): NixLogEntry => {
+    const { done, expected } = counters.total()
+    return { phase: 'fetching', doneBytes: done, expectedBytes: Math.max(expected, announced.total()) }
+  }
+  return line => {
+    if (line.action === 'stop') {
+      counters.stop(line.id)
+      announced.stop(line.id)
+    }
+    if (line.action === 'start' && isTransfer(line.type)) counters.start(line.id)
+    if (line.action !== 'result') return undefined
+    if (line.type === Result.progress) return counters.set(line.id, line.fields) ? fetching() : undefined
+    const [kind, bytes] = line.fields
+    if (line.type !== Result.setExpected || !isCount(bytes) || !isTransfer(kind)) return undefined
+    return announced.set(line.id, kind, bytes) ? fetching() : undefined
+  }
+}
+
+function readForeign(text: string): NixLogEntry | undefined {
+  const line = cleanText(text).trimEnd()
+  return line === '' ? undefined : { phase: 'foreign', line }
+}

@@ -1,0 +1,59 @@
+import type { BuildProgress } from '../contract.ts'
+
+/** Often enough for eyes. */
+const INTERVAL_MS = 250
+/** Lines of one batch, the newest, and their characters. */
+const MAX_LINES = 50
+const MAX_LENGTH = 65_536
+
+export interface ProgressBatches {
+  push(progress: BuildProgress): void
+  /** Tells what there is at once. */
+  flush(): void
+}
+
+/** Tells the latest of each phase, the newest lines of a log, and how many were left out, a few times a second. */
+export function createProgressBatches(tell: (batch: readonly BuildProgress[]) => void): ProgressBatches {
+  let batch: BuildProgress[] = []
+  let lines = 0
+  let length = 0
+  let lost = 0
+  let toldAt = Number.NEGATIVE_INFINITY
+  let timer: NodeJS.Timeout | undefined
+  const dropLine = () => {
+    const index = batch.findIndex(({ phase }) => phase === 'log')
+    const [oldest] = batch.splice(index, 1)
+    if (oldest?.phase === 'log') length -= oldest.line.length
+    lines -= 1
+    lost += 1
+  }
+  const flush = () => {
+    clearTimeout(timer)
+    timer = undefined
+    if (batch.length === 0) return
+    tell(lost === 0 ? batch : [leftOut(lost), ...batch])
+    toldAt = performance.now()
+    batch = []
+    lines = 0
+    length = 0
+    lost = 0
+  }
+  return {
+    push(progress) {
+      if (progress.phase === 'log') {
+        lines += 1
+        length += progress.line.length
+      } else {
+        batch = batch.filter(({ phase }) => phase !== progress.phase)
+      }
+      batch.push(progress)
+      while (lines > MAX_LINES || length > MAX_LENGTH) dropLine()
+      timer ??= setTimeout(flush, Math.max(0, toldAt + INTERVAL_MS - performance.now()))
+    },
+    flush,
+  }
+}
+
+function leftOut(lines: number): BuildProgress {
+  return { phase: 'log', line: `… ${lines} lines, which only the log file has …` }
+}

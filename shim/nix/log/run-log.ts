@@ -1,0 +1,112 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { createStream } from 'rotating-file-stream'
+import { findFairExcess } from '../../../lib/queues/fair-excess.ts'
+
+/** The whole log of one run. It is of use, but no run fails for it. */
+export interface RunLog {
+  /** Resolves when more can be taken. */
+  write(line: string): Promise<void>
+  close(): Promise<void>
+}
+
+/** Of a log that grows without end, the last one or two of these remain: `RUN.log` and, before it, `RUN.log.1`. */
+const MAX_FILE_SIZE = '16M'
+/** Of all runs: whose logs go first is decided by fairness between namespaces. */
+const ROOM = { count: 400, bytes: 1024 ** 3 }
+
+/** One write for many lines: a builder may write tens of thousands a second. In characters. */
+const FLUSH_LENGTH = 32_768
+const FLUSH_AFTER_MS = 200
+
+/** Those of earlier versions name no owner, or one with eight digits. */
+const LOG_NAME = /^((\d{8})T(\d{6})Z((?:-[0-9a-f]{20}){1,3}|-[0-9a-f]{8})?-[0-9a-f]{8})\.log(?:\.1)?$/
+
+/** A name for which this comes out as for another cannot be found by trying. */
+const ACCOUNT_LENGTH = 20
+/** Of those who share a run. More would make names too long. */
+const MAX_ACCOUNTS = 3
+
+/** Ids sort by time, and tell on whose account the log is: `20260131T235959Z-5e6f7a8b9c0d1e2f3a4b-0a1b2c3d`. */
+export function createRunId(now: Date, owners: readonly string[]): string {
+  const time = now.toISOString().replace(/\.\d+/, '').replace(/[-:]/g, '')
+  const accounts = owners.slice(0, MAX_ACCOUNTS).map(accountOf)
+  return [time, ...accounts, randomBytes(4).toString('hex')].join('-')
+}
+
+function accountOf(owner: string): string {
+  return createHash('sha256').update(owner).digest('hex').slice(0, ACCOUNT_LENGTH)
+}
+
+/** Opens `<dir>/<runId>.log`. */
+export function openRunLog(dir: string, runId: string, logger: Logger): RunLog {
+  const name = `${runId}.log`
+  const stream = createStream(index => (index ? `${name}.1` : name), {
+    path: dir,
+    size: MAX_FILE_SIZE,
+    rotate: 1,
+    mode: 0o640,
+  })
+  let broken = false
+  const closed = new Promise<void>(resolve => stream.once('close', resolve))
+  stream.on('error', err => {
+    if (!broken) logger.warn({ err, runId }, 'writing the build log failed')
+    broken = true
+    stream.destroy()
+  })
+
+  let pending = ''
+  let timer: NodeJS.Timeout | undefined
+  /** False when the stream has enough for now. */
+  const flush = (): boolean => {
+    clearTimeout(timer)
+    timer = undefined
+    const text = pending
+    pending = ''
+    return broken || text === '' || stream.write(text)
+  }
+  return {
+    async write(line) {
+      pending += `${line}\n`
+      timer ??= setTimeout(flush, FLUSH_AFTER_MS)
+      if (pending.length < FLUSH_LENGTH || flush()) return
+      await Promise.race([once(stream, 'drain').catch(() => {}), closed])
+    },
+    async close() {
+      flush()
+      stream.end()
+      await closed
+    },
+  }
+}
+
+/** Removes logs beyond a number and a total size: the oldest of the namespaces that have the most. */
+export async function pruneRunLogs(dir: string): Promise<void> {
+  for (const { names } of findFairExcess(await listLogs(dir), ROOM))
+    for (const name of names) await rm(join(dir, name), { force: true })
+}
+
+interface RunFiles {
+  readonly names: string[]
+  readonly owners: readonly string[]
+  readonly usedAt: number
+  bytes: number
+}
+
+async function listLogs(dir: string): Promise<RunFiles[]> {
+  const runs = new Map<string, RunFiles>()
+  for (const name of await readdir(dir)) {
+    const [, runId, date, time, accounts = ''] = LOG_NAME.exec(name) ?? []
+    if (runId === undefined) continue
+    const owners = accounts.split('-').slice(1)
+    const run = runs.get(runId) ?? { names: [], owners, usedAt: Number(`${date}${time}`), bytes: 0 }
+    run.names.push(name)
+    // Another run may do the same at this moment.
+    run.bytes += (await stat(join(dir, name)).catch(() => ({ size: 0 }))).size
+    runs.set(runId, run)
+  }
+  return [...runs.values()]
+}

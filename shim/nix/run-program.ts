@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto'
+import { basename } from 'node:path'
+import { FinalError, ShimError } from '../../lib/errors.ts'
+import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
+import { hostSystem } from '../../recipes/system.ts'
+import type { ArchiveProgram, BuildCall } from './contract.ts'
+import { type NixSetup, withNix } from './run-recipe.ts'
+import { readRealisation } from './store/realise.ts'
+
+/** Stable id of what a recipe's program writes, for its gc root. */
+export function archiveKey(recipe: Recipe): string {
+  return createHash('sha256')
+    .update(JSON.stringify(['archive', recipeKey(recipe)]))
+    .digest('hex')
+}
+
+/**
+ * Has Nix run a program as the builder of a derivation, in whatever sandbox builds have, and returns the store path of what it
+ * wrote. Nothing is run when that is there already. Throws the build codes, and StreamFailed.
+ */
+export async function runProgram(
+  setup: NixSetup,
+  program: ArchiveProgram,
+  { recipe, ...call }: BuildCall & { readonly recipe: Recipe },
+): Promise<string> {
+  const link = await setup.results.prepareLink(archiveKey(recipe))
+  const run = withNix(setup, { recipe, what: 'run of a program' }, call, async ({ runId, onProgress }, nix) => {
+    onProgress({ phase: 'evaluating', runId })
+    return { storePath: readRealisation(program.path, 'out', await nix('building', programArgs(program, link))) }
+  })
+  const { storePath } = await run.catch(error => throwStreamFailed(error))
+  return storePath
+}
+
+/**
+ * A constant: what comes from outside are its arguments. The package is an input by the context of a text, which pure evaluation
+ * allows; its closure is all that the program sees. The shell does no more than to redirect: the kernel starts the program.
+ */
+const DERIVATION = `{ name, system, shell, argument, package, program }: derivation {
+  inherit name system program;
+  builder = shell;
+  args = (if argument == "" then [ ] else [ argument ]) ++ [ "-c" "exec \\"$program\\" > \\"$out\\"" ];
+  package = builtins.appendContext package { \${package}.path = true; };
+  LANG = "C.UTF-8";
+  allowSubstitutes = false;
+  preferLocalBuild = true;
+}`
+
+function programArgs({ path: program, storePath, shell }: ArchiveProgram, link: string): string[] {
+  const { path, argument } = shell
+  const name = archiveName(storePath)
+  const given = { name, system: hostSystem(), shell: path, argument, package: storePath, program }
+  const args = Object.entries(given).flatMap(([parameter, value]) => ['--argstr', parameter, value])
+  return ['build', '--json', '--expr', DERIVATION, ...args, '--out-link', link]
+}
+
+const HASH_LENGTH = 32
+/** Together with what is put behind it no longer than Nix takes. */
+const MAX_NAME_LENGTH = 200
+
+function archiveName(storePath: string): string {
+  return `${basename(storePath).slice(HASH_LENGTH + 1, HASH_LENGTH + 1 + MAX_NAME_LENGTH)}-archive`
+}
+
+function throwStreamFailed(cause: unknown): never {
+  if (!(cause instanceof ShimError) || cause.code !== 'BuilderFailed') throw cause
+  const message = `the package is a program that writes the image, and when Nix ran it, it failed: ${cause.message}`
+  throw new FinalError('StreamFailed', message, { cause })
+}

@@ -1,0 +1,52 @@
+import { RetryableError, ShimError } from '../../../lib/errors.ts'
+import type { StorePathRecipe } from '../../../recipes/recipe.ts'
+import { isStorePath } from '../../../recipes/store-path.ts'
+import { createNixLogReader } from '../log/nix-log.ts'
+import { nixFlags } from '../nix-flags.ts'
+import { runNix } from '../nix-process.ts'
+import type { NixSetup } from '../run-recipe.ts'
+
+/** More are not named. */
+const MAX_PATHS = 5
+const LIMIT_MS = 20_000
+
+/**
+ * The error of a fetch, with the paths that are to be had nowhere: nix itself names the one that it was asked for, although a binary
+ * cache may have that one and lack another that it needs.
+ */
+export async function nameMissing(
+  { nix, user, onGroup }: Pick<NixSetup, 'nix' | 'user' | 'onGroup'>,
+  { storePath }: StorePathRecipe,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<unknown> {
+  if (!(error instanceof ShimError) || error.code !== 'StorePathMissing') return error
+  const reader = createMissingReader()
+  await runNix({
+    command: nix.command,
+    args: ['build', storePath, '--dry-run', ...nixFlags(nix)],
+    user,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]),
+    onGroup,
+    onLine: async line => reader.read(line),
+  }).catch(() => {})
+  const missing = reader.paths.filter(path => path !== storePath)
+  if (missing.length === 0) return error
+  return new RetryableError('StorePathMissing', `${error.message}\nmissing is: ${missing.join(', ')}`, { cause: error })
+}
+
+/** What nix is going to do comes in lists; that of what nobody has is the last. */
+function createMissingReader() {
+  const readNixLog = createNixLogReader()
+  const paths: string[] = []
+  let inList = false
+  return {
+    paths,
+    read(line: string): void {
+      const entry = readNixLog(line)
+      if (entry?.phase !== 'message') return
+      if (entry.text.includes('know how to build these paths')) inList = true
+      else if (inList && isStorePath(entry.text) && paths.length < MAX_PATHS) paths.push(entry.text)
+    },
+  }
+}

@@ -1,0 +1,39 @@
+import * as v from 'valibot'
+import { RetryableError } from '../../../lib/errors.ts'
+import type { StorePathRecipe } from '../../../recipes/recipe.ts'
+import { isStorePath } from '../../../recipes/store-path.ts'
+import type { Derivation } from '../evaluate/derivation.ts'
+
+/** A path below the Nix store and nothing below it: `/nix/store/<hash>-<name>`. */
+export const storePathSchema = v.pipe(
+  v.string(),
+  v.check(text => isStorePath(text), 'expected a store path'),
+)
+
+const resultSchema = v.tuple([v.object({ outputs: v.record(v.string(), v.nullable(storePathSchema)) })])
+
+/** Arguments of nix that build the derivation and hold its result by a link. */
+export function realisationArgs(derivation: Derivation, link: string): string[] {
+  return ['build', '--json', installable(derivation), '--out-link', link]
+}
+
+/** The same of a store path: it is there already, or comes from a binary cache. */
+export function fetchArgs({ storePath }: StorePathRecipe, link: string): string[] {
+  return ['build', storePath, '--out-link', link]
+}
+
+/** `what` was built, for the message. Throws BuildInterrupted when the text is no answer. */
+export function readRealisation(what: string, output: string, stdout: string): string {
+  try {
+    const [{ outputs }] = v.parse(resultSchema, JSON.parse(stdout))
+    return v.parse(storePathSchema, outputs[output])
+  } catch {
+    throw new RetryableError('BuildInterrupted', `nix gave no answer that makes sense about the build of ${what}`)
+  }
+}
+
+/** Before 2.13 the path of a derivation stands for all of its outputs; from then on it stands for itself. */
+function installable({ drvPath, output, nixVersion }: Derivation): string {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(nixVersion) ?? []
+  return Number(major) > 2 || Number(minor) >= 13 ? `${drvPath}^${output}` : drvPath
+}

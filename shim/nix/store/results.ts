@@ -1,0 +1,133 @@
+import { randomUUID } from 'node:crypto'
+import { lstat, open, readdir, readlink, rename, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { createOneByOne } from '../../../lib/async/one-by-one.ts'
+import { hasCode } from '../../../lib/error-code.ts'
+import { readOwnFile } from '../../../lib/files/own-file.ts'
+import type { BuildOutput } from '../contract.ts'
+import { hintsSchema } from '../evaluate/package-hints.ts'
+import { guardState, type StateDir } from '../user/state-dir.ts'
+import { storePathSchema } from './realise.ts'
+
+/**
+ * What was built for which recipe, and the gc roots that hold it. Calls take effect in their order: what is found, or
+ * linked after `prepareLink`, is not lost to a `keepOnly` that was called before.
+ */
+export interface Results {
+  /** The path for the gc root's link, which nix replaces; what is no such link and stands in its way is put aside. */
+  prepareLink(recipeKey: string): Promise<string>
+  /** The remembered result, when its gc root and its store path are still there, and nobody else could have written it. */
+  find(recipeKey: string): Promise<BuildOutput | undefined>
+  save(recipeKey: string, result: SavedResult): Promise<void>
+  /** Resolves when every call until now has taken effect. */
+  settled(): Promise<void>
+  /** Lets go of one gc root. */
+  letGo(key: string): Promise<void>
+  /** Forgets every other result and lets go of its gc roots. */
+  keepOnly(keys: ReadonlySet<string>): Promise<void>
+}
+
+const schema = v.object({
+  storePath: storePathSchema,
+  runId: v.string(),
+  /** The derivation's output that it is: nix names the link by it. */
+  output: v.string(),
+  /** For people; missing of a store path that no flake was evaluated for. */
+  flake: v.exactOptional(v.string()),
+  packageName: v.exactOptional(v.string()),
+  contents: v.exactOptional(v.array(v.string())),
+  package: v.exactOptional(hintsSchema),
+})
+export type SavedResult = v.InferOutput<typeof schema>
+
+export function createResults({ root, results, gcroots }: StateDir): Results {
+  const record = (key: string) => join(results, `${key}.json`)
+  const link = (key: string) => join(gcroots, key)
+  const inTurn = createOneByOne()
+  const change = <Result>(task: () => Promise<Result>) => inTurn(() => guardState(root, task))
+  return {
+    prepareLink: key =>
+      change(async () => {
+        for (const name of await readdir(gcroots)) if (keyOf(name) === key) await clearWay(gcroots, name)
+        return link(key)
+      }),
+    find: key =>
+      inTurn(async () => {
+        const saved = readRecord(results, record(key))
+        if (saved === undefined) return undefined
+        const { storePath, runId, output, package: hints } = saved
+        const target = await orUndefined(readlink(output === 'out' ? link(key) : `${link(key)}-${output}`))
+        if (target !== storePath || !(await orUndefined(lstat(storePath)))) return undefined
+        return { storePath, runId, ...(hints && { package: hints }) }
+      }),
+    save: (key, result) => change(() => writeAtomically(record(key), JSON.stringify(result))),
+    settled: () => inTurn(async () => {}),
+    letGo: key => change(() => unlink(link(key)).catch(ignoreNoFile)),
+    keepOnly: keys =>
+      change(async () => {
+        await unlinkOthers(results, keys)
+        await unlinkOthers(gcroots, keys)
+      }),
+  }
+}
+
+function readRecord(folder: string, path: string): SavedResult | undefined {
+  const text = readOwnFile(folder, path)
+  if (text === undefined) return undefined
+  try {
+    return v.parse(schema, JSON.parse(text))
+  } catch {
+    // Damaged: as good as none, the next build writes it anew.
+    return undefined
+  }
+}
+
+async function orUndefined<Value>(promise: Promise<Value>): Promise<Value | undefined> {
+  return promise.catch(() => undefined)
+}
+
+/** Nix replaces a link into the store, and fails at anything else. */
+async function clearWay(dir: string, name: string): Promise<void> {
+  const path = join(dir, name)
+  if (v.is(storePathSchema, await orUndefined(readlink(path)))) return
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return
+    if (!hasCode(error, 'EISDIR')) throw error
+    // The build user's doing: root removes no tree of another user, who could change it meanwhile.
+    await rename(path, join(dir, `obstacle-${randomUUID()}`))
+  }
+}
+
+function ignoreNoFile(error: unknown): void {
+  if (!hasCode(error, 'ENOENT', 'EISDIR')) throw error
+}
+
+async function writeAtomically(path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`
+  const file = await open(temporary, 'w', 0o640)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+}
+
+/** A recipe's key, and what nix or we put behind it. */
+const KEYED_NAME = /^([0-9a-f]{64})(?:[-.].+)?$/
+
+function keyOf(name: string): string | undefined {
+  return KEYED_NAME.exec(name)?.[1]
+}
+
+async function unlinkOthers(dir: string, keys: ReadonlySet<string>): Promise<void> {
+  for (const name of await readdir(dir)) {
+    const key = keyOf(name)
+    // Links and files only: one of the folders belongs to the build user, who may have put anything there.
+    if (key !== undefined && !keys.has(key)) await unlink(join(dir, name)).catch(ignoreNoFile)
+  }
+}

@@ -1,0 +1,117 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { FinalError } from '../../../lib/errors.ts'
+import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
+import { gitConfigFile, sshConfigFile } from './user-config.ts'
+
+/** Whom nix runs as, and in what surroundings. */
+export interface BuildUser {
+  /** Missing, both: as whoever runs the shim. */
+  readonly uid?: number
+  readonly gid?: number
+  /** Root's: the user reads credentials there, and cannot write. */
+  readonly home: string
+  /** The whole environment of nix: nothing else is inherited. */
+  readonly env: Readonly<Record<string, string>>
+}
+
+export interface BuildUserOptions {
+  /** Null: nobody else. Only root can become somebody else; for anybody else the name has no effect. */
+  readonly name: string | null
+  readonly home: string
+  /** Becomes XDG_CONFIG_HOME. */
+  readonly configHome: string
+  readonly env: Readonly<NodeJS.ProcessEnv>
+}
+
+/** Has a process run as that user. */
+export function idsOf({ uid, gid }: Pick<BuildUser, 'uid' | 'gid'>): { uid?: number; gid?: number } {
+  return uid === undefined || gid === undefined ? {} : { uid, gid }
+}
+
+/** Throws BuildUserUnknown. */
+export async function resolveBuildUser({ name, home, configHome, env }: BuildUserOptions): Promise<BuildUser> {
+  const user = { home, env: buildEnvironment(env, home, configHome) }
+  if (name === null || process.getuid?.() !== 0) return user
+  const [uid, gid] = await Promise.all([askId('-u', name), askId('-g', name)])
+  return { ...user, uid, gid }
+}
+
+/** Whether the user's primary group is not one that users share, such as `users`. Throws BuildUserUnknown. */
+export async function hasGroupOfItsOwn(name: string): Promise<boolean> {
+  return (await runId('-gn', name)) === name
+}
+
+async function askId(flag: '-u' | '-g', name: string): Promise<number> {
+  return Number.parseInt(await runId(flag, name), 10)
+}
+
+async function runId(flag: string, name: string): Promise<string> {
+  try {
+    const { stdout } = await promisify(execFile)('id', [flag, '--', name], {
+      env: { PATH: SYSTEM_PATH },
+      timeout: ID_LIMIT_MS,
+    })
+    return stdout.trim()
+  } catch (cause) {
+    throw new FinalError(
+      'BuildUserUnknown',
+      `there is no user ${JSON.stringify(name)} to run nix as: create it, or name another one as nix.user in the config`,
+      { cause },
+    )
+  }
+}
+
+/** A user database on the network may take its time. */
+const ID_LIMIT_MS = 10_000
+
+/** What a nix client has a use for; everything else of ours, secrets among it, stays with us. */
+const PASSED_ON = [
+  /^PATH$/,
+  /^NIX_(?!(?:CACHE|CONFIG|DATA|STATE)_HOME$)/,
+  /^(?:LANG|LANGUAGE|LC_\w+|TZ|LOCALE_ARCHIVE|TMPDIR)$/,
+  /^(?:https?|ftp|all|no)_proxy$/i,
+  /^(?:SSL_CERT_FILE|SSL_CERT_DIR|CURL_CA_BUNDLE|GIT_SSL_CAINFO)$/,
+]
+
+/** Where programs are when the shim itself was not told. */
+const DEFAULT_PATH = '/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:/usr/local/bin:/usr/bin:/bin'
+
+function buildEnvironment(env: Readonly<NodeJS.ProcessEnv>, home: string, configHome: string): Record<string, string> {
+  const passed = Object.entries(env).flatMap(([key, value]): [string, string][] =>
+    value !== undefined && PASSED_ON.some(pattern => pattern.test(key)) ? [[key, value]] : [],
+  )
+  return {
+    PATH: DEFAULT_PATH,
+    ...Object.fromEntries(passed),
+    HOME: home,
+    // Not there: what is worth remembering has a folder for each source.
+    XDG_CACHE_HOME: `${home}/.cache`,
+    XDG_CONFIG_HOME: configHome,
+    XDG_DATA_HOME: `${home}/.local/share`,
+    XDG_STATE_HOME: `${home}/.local/state`,
+    ...gitEnvironment(configHome),
+    NIX_SSHOPTS: `-F ${sshConfigFile(configHome)} -oBatchMode=yes`,
+  }
+}
+
+function gitEnvironment(configHome: string): Record<string, string> {
+  return {
+    // Git of nix 2.8 would work in a local repository itself, by the repository's own settings, which may name programs. A
+    // clone of it has none of these. (The only way that all versions know.)
+    _NIX_FORCE_HTTP: '1',
+    // A repository is no reason to ask another one, the way there being its own affair.
+    GIT_NO_LAZY_FETCH: '1',
+    // Whoever may push refs/replace/ would choose the content of a commit.
+    GIT_NO_REPLACE_OBJECTS: '1',
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_CONFIG_GLOBAL: gitConfigFile(configHome),
+    GIT_SSH_COMMAND: `ssh -F ${shellQuote(sshConfigFile(configHome))} -oBatchMode=yes`,
+    // Nobody is there to answer a question.
+    GIT_TERMINAL_PROMPT: '0',
+  }
+}
+
+function shellQuote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`
+}

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto'
+import { chmod, chown, lstat, mkdir, realpath, rename, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { hasCode } from '../../../lib/error-code.ts'
+import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
+import { makeStateDir } from '../../../lib/files/make-state-dir.ts'
+import {
+  checkOwnFolder,
+  type FolderFault,
+  findFolderFault,
+  isFolderOfOthers,
+  makeOwnFolder,
+  takeOver,
+} from '../../../lib/files/own-folder.ts'
+import type { BuildUser } from './build-user.ts'
+
+/** The folders of a builder below the state folder. */
+export interface StateDir {
+  readonly root: string
+  /** The build user's: nix's client makes the links itself. */
+  readonly gcroots: string
+  /** HOME of nix, git and ssh: credentials and settings that administrators put there. Root's, the build user reads it. */
+  readonly home: string
+  /** What git, ssh and nix are told beyond their arguments; root's, the build user reads it. */
+  readonly config: string
+  /** What nix and git remember of each source: see source-caches.ts. */
+  readonly caches: string
+  readonly logs: string
+  readonly results: string
+}
+
+export function layOut(root: string): StateDir {
+  return {
+    root,
+    gcroots: join(root, 'gcroots'),
+    home: join(root, 'build-home'),
+    config: join(root, 'build-config'),
+    caches: join(root, 'caches'),
+    logs: join(root, 'logs'),
+    results: join(root, 'results'),
+  }
+}
+
+/** Copies of the files that the config names: see credentials.ts. */
+export function credentialsFolder(root: string): string {
+  return join(root, 'build-credentials')
+}
+
+/** Of a run: all that nix and its builders wrote. */
+export function runLogFile(root: string, runId: string): string {
+  return join(layOut(root).logs, `${runId}.log`)
+}
+
+type Ids = Pick<BuildUser, 'uid' | 'gid'>
+
+/**
+ * Makes what is missing. The build user must be able to walk through to its folders, and no further. Throws StateDirUnsafe if
+ * others could decide what git, ssh and nix are told, StateDirNotWritable or DiskFull.
+ */
+export async function prepareStateDir(dir: StateDir, user: Ids, logger?: Pick<Logger, 'warn'>): Promise<void> {
+  const { root, gcroots, home, config, caches, logs, results } = dir
+  await guardState(root, async () => {
+    await makeStateDir(root)
+    await checkOwnFolder(await realpath(root))
+    const { mode } = await stat(root)
+    if (user.uid !== undefined && (mode & WALK_THROUGH) === 0) await chmod(root, (mode & 0o7777) | WALK_THROUGH)
+    for (const path of [logs, results]) await makeOwnFolder(path, { mode: 0o750 })
+    await makeOwnFolder(caches, { mode: 0o711 })
+    await makeGcroots(gcroots, user)
+    if (await isFolderOfOthers(home)) await setAside(home, logger)
+    await makeOwnFolder(home, { mode: 0o750, gid: user.gid })
+    await makeOwnFolder(config, { mode: 0o755 })
+    for (const path of readFolders(dir)) await checkOwnFolder(path)
+  })
+}
+
+/** Others may pass, but not look around. */
+const WALK_THROUGH = 0o001
+
+/** What git, ssh and nix find in these they obey. */
+function readFolders({ home, config }: StateDir): string[] {
+  return [home, join(home, '.ssh'), config, join(config, 'nix')]
+}
+
+/** How others can decide what git, ssh and nix are told. Undefined if they cannot. */
+export async function findStateFault(dir: StateDir): Promise<FolderFault | undefined> {
+  for (const path of [await realpath(dir.root), ...readFolders(dir)]) {
+    const fault = await findFolderFault(path)
+    if (fault) return fault
+  }
+  return undefined
+}
+
+async function makeGcroots(path: string, { uid, gid }: Ids): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o755 })
+  if ((await lstat(path)).isSymbolicLink()) await checkOwnFolder(path)
+  if (uid !== undefined && gid !== undefined) await chown(path, uid, gid)
+}
+
+/** Kept for administrators, who may have put credentials there; nobody else gets to see them. */
+async function setAside(home: string, logger?: Pick<Logger, 'warn'>): Promise<void> {
+  const aside = `${home}-untrusted-${randomUUID()}`
+  await rename(home, aside)
+  logger?.warn({ home, aside }, 'the home of the build user could be written to by others: it was set aside')
+  await takeOver(aside)
+}
+
+/** Runs something that writes below the state folder. Throws StateDirNotWritable, which names the folder, DiskFull, or its own ShimError. */
+export async function guardState<Result>(root: string, write: () => Promise<Result>): Promise<Result> {
+  try {
+    return await write()
+  } catch (cause) {
+    if (cause instanceof ShimError) throw cause
+    if (hasCode(cause, 'ENOSPC', 'EDQUOT'))
+      throw new RetryableError('DiskFull', `no space left for the state folder ${root}`, { cause })
+    const message = `cannot write to the state folder ${root} of this node: ${messageOf(cause)}`
+    throw new RetryableError('StateDirNotWritable', message, { cause })
+  }
+}

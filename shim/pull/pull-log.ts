@@ -1,0 +1,205 @@
+import type { ErrorCode, ShimError } from '../../lib/errors.ts'
+import { copyStart } from '../../lib/text/text.ts'
+import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
+import type { PullOutcome, Wish } from './contract.ts'
+import type { PullProgress } from './progress.ts'
+
+/** What goes on behind pulls, and what became of the latest. It is kept at rest, too: all of it is small and bounded. */
+export interface Activity {
+  /** Somebody waits for the image of a recipe. */
+  waits(wish: Wish): WaitActivity
+  /** Nothing is run for the wish. */
+  refused(wish: Wish, error: ShimError): void
+  /** A run of the recipe has begun, for all who wait for it. */
+  began(recipe: Recipe): RunActivity
+  /** Images may have been removed. */
+  imagesChanged(): void
+  /** In the order in which they were wanted. */
+  runs(): readonly RunFacts[]
+  /** Newest first. */
+  results(): readonly ResultFacts[]
+  /** Grows when images may have come or gone. */
+  imageChanges(): number
+  /** Calls back after every change. Returns how to stop that. */
+  onChange(listener: () => void): () => void
+}
+
+/** Each is called when the wait is over. */
+export interface WaitActivity {
+  done(): void
+  failed(error: ShimError): void
+}
+
+export interface RunActivity {
+  progress(progress: PullProgress): void
+  done(outcome: PullOutcome): void
+  failed(error: ShimError): void
+}
+
+/** Times are in milliseconds since 1970. */
+export interface RunFacts {
+  readonly recipe: Recipe
+  /** While there is no run yet: when the first one began to wait. */
+  readonly startedAt: number
+  /** As its log is named, once that is known. */
+  readonly runId: string | undefined
+  /** The latest that is no line of a log; undefined until there is any. */
+  readonly progress: PullProgress | undefined
+  /** Empty when all have gone. */
+  readonly waiting: readonly Wish[]
+}
+
+export interface ResultFacts {
+  readonly recipe: Recipe
+  readonly endedAt: number
+  /** In milliseconds; undefined when nothing was run. */
+  readonly tookMs: number | undefined
+  /** As its log is named, where nix ran. */
+  readonly runId: string | undefined
+  readonly ending: Ending
+  /** How often in a row, as far as it is remembered, the recipe has ended so. */
+  readonly times: number
+}
+
+export type Ending =
+  | { readonly kind: 'done'; readonly imageId: string; readonly storePath: string | undefined }
+  /** The first line of its message, cut at 300 characters. */
+  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string }
+
+const MAX_RESULTS = 20
+const MAX_MESSAGE_LENGTH = 300
+
+interface Entry {
+  readonly recipe: Recipe
+  readonly waiting: Set<Wish>
+  startedAt: number
+  running: boolean
+  /** Whether a run has begun since it is there. */
+  hasRun: boolean
+  runId?: string | undefined
+  progress?: PullProgress | undefined
+}
+
+export function createActivity(): Activity {
+  const entries = new Map<string, Entry>()
+  const results: ResultFacts[] = []
+  const listeners = new Set<() => void>()
+  let imageChanges = 0
+  const changed = () => {
+    for (const listener of listeners) listener()
+  }
+
+  const entryOf = (recipe: Recipe): Entry => {
+    const key = recipeKey(recipe)
+    const made = { recipe, waiting: new Set<Wish>(), startedAt: Date.now(), running: false, hasRun: false }
+    const entry = entries.get(key) ?? made
+    entries.set(key, entry)
+    return entry
+  }
+  const forgetIdle = ({ recipe, waiting, running }: Entry) => {
+    if (!running && waiting.size === 0) entries.delete(recipeKey(recipe))
+  }
+  const remember = (result: Omit<ResultFacts, 'times' | 'endedAt'>) => {
+    const key = recipeKey(result.recipe)
+    const last = results.findIndex(({ recipe }) => recipeKey(recipe) === key)
+    const isSame = isSameEnding(results[last]?.ending, result.ending)
+    // A pod that cannot be helped is tried over and over: it must not push everything else out.
+    const [before] = isSame ? results.splice(last, 1) : []
+    // Where nothing was run, it may be the failure of the run before that was remembered.
+    const { tookMs, runId } = result.tookMs === undefined ? (before ?? result) : result
+    results.unshift({ ...result, tookMs, runId, endedAt: Date.now(), times: (before?.times ?? 0) + 1 })
+    if (results.length > MAX_RESULTS) results.pop()
+  }
+  const rememberFailure = (recipe: Recipe, error: ShimError) =>
+    remember({ recipe, tookMs: undefined, runId: undefined, ending: failure(error) })
+  const end = ({ recipe, startedAt, runId: known }: Entry, ending: Ending, runId = known) => {
+    remember({ recipe, tookMs: Date.now() - startedAt, runId, ending })
+    imageChanges += 1
+  }
+  const clear = (entry: Entry) => {
+    entry.running = false
+    entry.runId = undefined
+    entry.progress = undefined
+    forgetIdle(entry)
+    changed()
+  }
+
+  return {
+    waits(wish) {
+      const entry = entryOf(wish.recipe)
+      entry.waiting.add(wish)
+      changed()
+      const leave = () => {
+        entry.waiting.delete(wish)
+        forgetIdle(entry)
+        changed()
+      }
+      return {
+        done: leave,
+        failed(error) {
+          // A run tells of its failure itself.
+          if (!entry.hasRun && error.code !== 'Cancelled') rememberFailure(wish.recipe, error)
+          leave()
+        },
+      }
+    },
+    refused({ recipe }, error) {
+      rememberFailure(recipe, error)
+      changed()
+    },
+    began(recipe) {
+      const entry = entryOf(recipe)
+      entry.running = true
+      entry.hasRun = true
+      entry.startedAt = Date.now()
+      changed()
+      return {
+        progress(progress) {
+          if (progress.phase === 'log') return
+          if (progress.phase === 'evaluating') entry.runId = progress.runId
+          entry.progress = progress
+          changed()
+        },
+        done({ imageId, storePath, runId, present }) {
+          // An image that was there all along is no result of a run.
+          if (!present || runId !== undefined) end(entry, { kind: 'done', imageId, storePath }, runId)
+          clear(entry)
+        },
+        failed(error) {
+          end(entry, failure(error))
+          clear(entry)
+        },
+      }
+    },
+    imagesChanged() {
+      imageChanges += 1
+      changed()
+    },
+    runs: () => [...entries.values()].map(toFacts),
+    results: () => [...results],
+    imageChanges: () => imageChanges,
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}
+
+function toFacts({ recipe, startedAt, runId, progress, waiting }: Entry): RunFacts {
+  return { recipe, startedAt, runId, progress, waiting: [...waiting] }
+}
+
+function isSameEnding(one: Ending | undefined, other: Ending): boolean {
+  if (one?.kind === 'failed' && other.kind === 'failed') return one.code === other.code
+  return one?.kind === other.kind
+}
+
+function failure({ code, message }: ShimError): Ending {
+  return { kind: 'failed', code, message: copyStart(firstLine(message), MAX_MESSAGE_LENGTH) }
+}
+
+/** Without what only announces the lines below it. */
+function firstLine(message: string): string {
+  const [line = ''] = message.split('\n', 1)
+  return message === line ? line : line.replace(/(?<=\.) [^.]*:$/, '')
+}

@@ -1,4 +1,0 @@
-import { serveAsHelper } from '../../shim/helper/helper.ts'
-
-/** A helper that tells its number. */
-await serveAsHelper(async (_, { report }) => report(process.pid))

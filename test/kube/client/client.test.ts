@@ -1,0 +1,171 @@
+import { expect, test } from 'vitest'
+import { AnswerTooLarge } from '../../../kube/client/api-call.ts'
+import { ApiStatus } from '../../../kube/client/api-error.ts'
+import { createKube } from '../../../kube/client/client.ts'
+import { configMaps, OURS, onlyOurs } from '../config-maps.ts'
+import { closing, useKube } from '../use-kube.ts'
+
+test('an object is made, read, patched in three ways, replaced and deleted', async () => {
+  await using bed = await useKube()
+  const { kube, name } = bed
+  const made = await kube.create(configMaps, { ...name, body: { data: { a: '1' } } })
+  expect(made).toMatchObject({ metadata: { ...name }, data: { a: '1' } })
+  expect(await kube.get(configMaps, name)).toEqual(made)
+
+  const patch = (type: 'merge' | 'strategic' | 'apply', data: object) =>
+    kube.patch(configMaps, { ...name, body: { data } }, { type, fieldManager: `test-${type}` })
+  expect(await patch('merge', { b: '2' })).toMatchObject({ data: { a: '1', b: '2' } })
+  expect(await patch('strategic', { a: null })).toMatchObject({ data: { b: '2' } })
+  expect(await patch('apply', { b: '3', c: '4' })).toMatchObject({ data: { b: '3', c: '4' } })
+  expect((await patch('apply', { c: '4' }))?.data).toEqual({ c: '4' })
+
+  const replaced = await kube.replace(configMaps, { ...name, body: { data: { d: '5' } } })
+  expect(replaced.data).toEqual({ d: '5' })
+  await kube.delete(configMaps, name)
+  expect(await kube.get(configMaps, name)).toBeUndefined()
+})
+
+test('the API server knows by which program an object was made', async () => {
+  await using bed = await useKube()
+  await bed.kube.create(configMaps, { ...bed.name, body: { data: { a: '1' } } })
+  const { namespace, name } = bed.name
+  expect(await bed.cluster.read(`/api/v1/namespaces/${namespace}/configmaps/${name}`)).toMatchObject({
+    metadata: { managedFields: [{ manager: 'test-component' }] },
+  })
+})
+
+test('what is not there is no error, but for those who would write into it', async () => {
+  await using bed = await useKube()
+  const { kube, name } = bed
+  const body = { data: {} }
+  expect(await kube.get(configMaps, name)).toBeUndefined()
+  expect(await kube.patch(configMaps, { ...name, body }, { type: 'merge', fieldManager: 'test' })).toBeUndefined()
+  await kube.delete(configMaps, name)
+  const resourceVersion = '1'
+  await expect(
+    kube.replace(configMaps, { ...name, body: { metadata: { uid: 'other', resourceVersion } } }),
+  ).rejects.toThrow(expect.objectContaining({ code: expect.stringMatching(/ClusterConflict|ClusterRefused/) }))
+})
+
+test('an object with another uid, or that has changed since, is not deleted', async () => {
+  await using bed = await useKube()
+  const { kube, name } = bed
+  const { metadata } = await kube.create(configMaps, { ...name, body: {} })
+  await kube.delete(configMaps, { ...name, uid: 'another' })
+  await kube.delete(configMaps, { ...name, uid: metadata.uid, resourceVersion: '1' })
+  expect(await kube.get(configMaps, name)).toBeDefined()
+  await kube.delete(configMaps, { ...name, uid: metadata.uid, resourceVersion: metadata.resourceVersion })
+  expect(await kube.get(configMaps, name)).toBeUndefined()
+})
+
+test('a name that is taken and a version that is old are conflicts, worth another look', async () => {
+  await using bed = await useKube()
+  const { kube, name } = bed
+  const { metadata } = await kube.create(configMaps, { ...name, body: {} })
+  const { resourceVersion } = metadata
+  const conflict = expect.objectContaining({ code: 'ClusterConflict', retryable: true })
+  await expect(kube.create(configMaps, { ...name, body: {} })).rejects.toThrow(conflict)
+  const body = { metadata: { resourceVersion }, data: { a: '1' } }
+  await kube.replace(configMaps, { ...name, body })
+  await expect(kube.replace(configMaps, { ...name, body })).rejects.toThrow(conflict)
+  for (const type of ['merge', 'apply'] as const) {
+    await expect(kube.patch(configMaps, { ...name, body }, { type, fieldManager: 'test' })).rejects.toThrow(conflict)
+  }
+})
+
+test.each([
+  ['a malformed name', { name: 'A_b' }, 422, /refuses to create configmaps \S+\/A_b: .*RFC 1123/],
+  [
+    'a namespace that is not there',
+    { namespace: 'no-such-namespace' },
+    404,
+    /namespaces "no-such-namespace" not found/,
+  ],
+] as const)('%s is refused for good, with what was tried and why', async (_, other, status, message) => {
+  await using bed = await useKube()
+  const refused = await bed.kube.create(configMaps, { ...bed.name, ...other, body: {} }).catch(error => error)
+  expect(refused).toMatchObject({ code: 'ClusterRefused', retryable: false, message: expect.stringMatching(message) })
+  expect(refused.cause).toBeInstanceOf(ApiStatus)
+  expect(refused.cause.status).toBe(status)
+})
+
+test('a kind that the API server does not know is refused, not taken for a missing object', async () => {
+  await using bed = await useKube()
+  const { kube, name } = bed
+  for (const unknown of [
+    { ...configMaps, plural: 'nothings' },
+    { ...configMaps, apiVersion: 'no.such.group/v1' },
+  ]) {
+    const refused = expect.objectContaining({ code: 'ClusterRefused' })
+    await expect(kube.get(unknown, name)).rejects.toThrow(refused)
+    await expect(kube.list(unknown, {}, () => {})).rejects.toThrow(refused)
+    const events = kube.watch(unknown, { resourceVersion: '0', signal: AbortSignal.timeout(20_000) })
+    await expect(events.next()).rejects.toThrow(refused)
+  }
+})
+
+test('who has no right is told verb and resource', async () => {
+  await using bed = await useKube()
+  const token = await bed.cluster.createToken({ namespace: bed.name.namespace, serviceAccount: 'default' })
+  await using other = closing(createKube({ kubeconfig: await bed.cluster.kubeconfig({ token }) }))
+  const refused = await other.kube.get(configMaps, bed.name).catch(error => error)
+  expect(refused).toMatchObject({ code: 'ClusterRefused', message: expect.stringMatching(/cannot get resource/) })
+  expect(JSON.stringify([refused, refused.message, refused.stack, String(refused.cause)])).not.toContain(token)
+})
+
+test('credentials that are not accepted may be renewed: that is retryable, and no message holds them', async () => {
+  await using bed = await useKube()
+  await using other = closing(createKube({ kubeconfig: await bed.cluster.kubeconfig({ token: 'not-a-good-one' }) }))
+  const refused = await other.kube.get(configMaps, bed.name).catch(error => error)
+  expect(refused).toMatchObject({ code: 'ClusterAway', retryable: true })
+  expect(JSON.stringify([refused, refused.message, refused.stack, String(refused.cause)])).not.toContain('not-a-good')
+})
+
+test('a list is read page by page, whole, and only what was asked for', async () => {
+  await using bed = await useKube()
+  const { kube, cluster, name } = bed
+  const { namespace } = name
+  const names = Array.from({ length: 7 }, (_, index) => `map-${index}`)
+  for (const name of names) await kube.create(configMaps, { namespace, name, body: { metadata: OURS } })
+  await kube.create(configMaps, { namespace, name: 'other', body: {} })
+  const elsewhere = await cluster.createNamespace()
+  await kube.create(configMaps, { namespace: elsewhere, name: 'map-8', body: { metadata: OURS } })
+
+  const found: string[] = []
+  const selection = { namespace, ...onlyOurs }
+  const version = await kube.list(configMaps, selection, map => found.push(map.metadata.name), { pageSize: 2 })
+  expect(found.sort()).toEqual(names)
+  expect(version).toMatch(/^\d+$/)
+
+  const one: string[] = []
+  await kube.list(configMaps, { namespace, fieldSelector: 'metadata.name=map-3' }, map => one.push(map.metadata.name))
+  expect(one).toEqual(['map-3'])
+
+  let read = 0
+  const tooLong = kube.list(configMaps, selection, () => (read += 1), { pageSize: 2, maxLength: 1500 })
+  await expect(tooLong).rejects.toMatchObject({ code: 'ClusterRefused', cause: expect.any(AnswerTooLarge) })
+  expect(read).toBeLessThan(names.length)
+})
+
+test('an answer that is something else than expected says so', async () => {
+  await using bed = await useKube()
+  const kind = {
+    ...configMaps,
+    parse: () => {
+      throw new Error('it has no wheels')
+    },
+  }
+  await expect(bed.kube.create(kind, { ...bed.name, body: {} })).rejects.toThrow(/no ConfigMap: it has no wheels/)
+})
+
+test('a caller that leaves is told so at once, and the connection serves others', async () => {
+  await using bed = await useKube()
+  const caller = new AbortController()
+  const asked = bed.kube.get(configMaps, bed.name, { signal: caller.signal })
+  caller.abort()
+  await expect(asked).rejects.toThrow(expect.objectContaining({ code: 'Cancelled' }))
+  await expect(bed.kube.get(configMaps, bed.name, { signal: AbortSignal.abort() })).rejects.toThrow(
+    expect.objectContaining({ code: 'Cancelled' }),
+  )
+  expect(await bed.kube.get(configMaps, bed.name)).toBeUndefined()
+})

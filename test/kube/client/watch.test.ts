@@ -1,0 +1,127 @@
+import { readFile } from 'node:fs/promises'
+import { beforeAll, expect, test } from 'vitest'
+import type { Kube, WatchCall, WatchEvent } from '../../../kube/client/contract.ts'
+import type { OwnCluster } from '../../cluster/cluster.ts'
+import { configMaps, OURS, onlyOurs } from '../config-maps.ts'
+import { startApiServer } from '../own-api-server.ts'
+
+const namespace = 'default'
+let cluster: OwnCluster
+let kube: Kube
+
+beforeAll(async () => {
+  const started = await startApiServer()
+  cluster = started.cluster
+  kube = started.kube
+  return started.end
+})
+
+test('what happens to the objects of a selection is told in order, until the caller leaves', async () => {
+  const resourceVersion = await listVersion()
+  const watching = new AbortController()
+  const events = watch({ resourceVersion, signal: watching.signal })
+  await make('one')
+  await kube.create(configMaps, { namespace, name: 'not-ours', body: {} })
+  await kube.patch(configMaps, { namespace, name: 'one', body: { data: { a: '1' } } }, MERGE)
+  await kube.delete(configMaps, { namespace, name: 'one' })
+  const told: string[] = []
+  for await (const event of events) {
+    told.push(`${event.type} ${nameIn(event)}`)
+    if (told.length === 3) watching.abort()
+  }
+  expect(told).toEqual(['ADDED one', 'MODIFIED one', 'DELETED one'])
+})
+
+test('a slow reader loses nothing', async () => {
+  const resourceVersion = await listVersion()
+  const watching = new AbortController()
+  const events = watch({ resourceVersion, signal: watching.signal })
+  const size = 20_000
+  const first = events.next()
+  const names = Array.from({ length: 60 }, (_, index) => `slow-${index}`)
+  for (const name of names) await make(name, { a: 'x'.repeat(size) })
+  const told = [nameIn((await first).value)]
+  for await (const event of events) {
+    told.push(nameIn(event))
+    if (told.length === names.length) watching.abort()
+  }
+  expect(told).toEqual(names)
+})
+
+test('a watch ends after the time that it was given', async () => {
+  const begin = performance.now()
+  const events = watch({ resourceVersion: await listVersion(), longestMs: 1_000, signal: AbortSignal.timeout(20_000) })
+  for await (const event of events) expect(event.type).toBe('BOOKMARK')
+  expect(performance.now() - begin).toBeGreaterThan(500)
+  expect(performance.now() - begin).toBeLessThan(15_000)
+})
+
+test('a watch that nobody wants any more from the start ends at once', async () => {
+  const events = watch({ resourceVersion: '0', signal: AbortSignal.abort() })
+  expect(await events.next()).toMatchObject({ done: true })
+})
+
+test('an API server that goes away, and one that is away, end the watch as retryable', async () => {
+  const resourceVersion = await listVersion()
+  const away = expect.objectContaining({ code: 'ClusterAway', retryable: true })
+  const events = watch({ resourceVersion, signal: AbortSignal.timeout(50_000) })
+  await make('before')
+  expect(nameIn((await events.next()).value)).toBe('before')
+  const next = events.next()
+  await Promise.all([expect(next).rejects.toThrow(away), cluster.controlPlane.apiServer.kill()])
+  await expect(watch({ resourceVersion, signal: AbortSignal.timeout(50_000) }).next()).rejects.toThrow(away)
+  await cluster.controlPlane.apiServer.start()
+})
+
+test('an API server that hangs is given up, and found again once it goes on', async () => {
+  const resourceVersion = await listVersion()
+  const events = watch({ resourceVersion, silenceMs: 1_000, signal: AbortSignal.timeout(50_000) })
+  await make('last-word')
+  expect(nameIn((await events.next()).value)).toBe('last-word')
+  const goOn = await hang(cluster.controlPlane.apiServer.pid)
+  try {
+    await expect(events.next()).rejects.toThrow(expect.objectContaining({ code: 'ClusterAway' }))
+    const asked = kube.get(configMaps, { namespace, name: 'last-word' }, { timeoutMs: 300 })
+    await expect(asked).rejects.toThrow(/does not answer in time/)
+  } finally {
+    goOn()
+  }
+  expect(await kube.get(configMaps, { namespace, name: 'last-word' })).toBeDefined()
+})
+
+test('a version that the API server no longer knows has expired', async () => {
+  const resourceVersion = await listVersion()
+  for (const name of ['old-1', 'old-2', 'old-3']) await make(name)
+  await cluster.controlPlane.apiServer.restart()
+  await expect(watch({ resourceVersion, signal: AbortSignal.timeout(50_000) }).next()).rejects.toThrow(
+    expect.objectContaining({ code: 'ClusterExpired', retryable: true }),
+  )
+})
+
+/** Stops a process where it is; what is returned lets it go on. */
+async function hang(pid = 0): Promise<() => void> {
+  const [, parent] = /^PPid:\s+(\d+)$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? []
+  process.kill(pid, 'SIGSTOP')
+  return () => {
+    // nsenter stops itself with its child.
+    for (const stopped of [pid, Number(parent)]) process.kill(stopped, 'SIGCONT')
+  }
+}
+
+const MERGE = { type: 'merge', fieldManager: 'test' } as const
+
+function watch(call: WatchCall) {
+  return kube.watch(configMaps, { namespace, ...onlyOurs, ...call })
+}
+
+function listVersion(): Promise<string> {
+  return kube.list(configMaps, { namespace }, () => {})
+}
+
+async function make(name: string, data = {}): Promise<void> {
+  await kube.create(configMaps, { namespace, name, body: { metadata: OURS, data } })
+}
+
+function nameIn(event: WatchEvent | undefined): string {
+  return event === undefined || event.type === 'BOOKMARK' ? '' : configMaps.parse(event.object).metadata.name
+}

@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest'
+import { cutMiddle, type EventContent, eventBody, eventName } from '../../../kube/resources/event.ts'
+
+const CONTENT: EventContent = {
+  about: { apiVersion: 'v1', kind: 'Pod', namespace: 'team', name: 'web-1', uid: 'u1' },
+  type: 'Normal',
+  reason: 'Built',
+  message: 'it is there',
+}
+const WHERE = { component: 'test', host: 'node-1', time: '2026-01-01T00:00:00Z' }
+
+test('the same event has the same name, another has another', () => {
+  const names = [
+    CONTENT,
+    { ...CONTENT, message: 'another' },
+    { ...CONTENT, reason: 'Other' },
+    { ...CONTENT, about: { ...CONTENT.about, uid: 'u2' } },
+  ].map(content => eventName(content).name)
+  expect(new Set(names).size).toBe(4)
+  expect(eventName({ ...CONTENT }).name).toBe(names[0])
+  expect(names[0]).toMatch(/^web-1\.[0-9a-f]{16}$/)
+})
+
+test.each([['x'.repeat(253)], [`${'x'.repeat(235)}.${'y'.repeat(17)}`]])(
+  'an event about %s has a name that is no longer',
+  name => {
+    expect(eventName({ ...CONTENT, about: { ...CONTENT.about, name } }).name).toMatch(/^(?=.{1,253}$)x+\.[0-9a-f]{16}$/)
+  },
+)
+
+test('an event about something without a namespace is in default', () => {
+  const { namespace: _, ...about } = CONTENT.about
+  expect(eventName({ ...CONTENT, about }).namespace).toBe('default')
+})
+
+test.each([
+  ['short', 'short'],
+  ['', ''],
+  ['a'.repeat(60), 'a'.repeat(60)],
+  ['a'.repeat(30) + 'b'.repeat(31), `${'a'.repeat(18)}\n…\n${'a'.repeat(6)}${'b'.repeat(31)}`],
+  ['ä'.repeat(60), `${'ä'.repeat(9)}\n…\n${'ä'.repeat(18)}`],
+  ['🙂'.repeat(60), `${'🙂'.repeat(4)}\n…\n${'🙂'.repeat(9)}`],
+])('%s is cut to 60 bytes, between characters', (text, cut) => {
+  expect(cutMiddle(text, 60)).toBe(cut)
+  expect(Buffer.byteLength(cutMiddle(text, 60))).toBeLessThanOrEqual(60)
+})
+
+test.each(Array.from({ length: 20 }, (_, shift) => [shift]))(
+  'whatever the length, no character is broken: %i',
+  shift => {
+    const cut = cutMiddle(`${'a'.repeat(shift)}${'€🙂ä'.repeat(20)}`, 60)
+    expect(cut).not.toContain('\ufffd')
+    expect(cut).toMatch(/^a*(€🙂ä)*€?🙂?\n…\n🙂?ä?(€🙂ä)*$/u)
+  },
+)
+
+test('the beginning and the end of a long message are kept', () => {
+  const message = `it failed: ${'x'.repeat(5000)} because of y`
+  expect(eventBody({ ...CONTENT, message }, WHERE)).toMatchObject({
+    message: expect.stringMatching(/^it failed: x+\n…\nx+ because of y$/),
+  })
+})

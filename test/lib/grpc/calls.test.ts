@@ -1,0 +1,122 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { type Calls, createCalls } from '../../../lib/grpc/calls.ts'
+import { type Connection, createConnection } from '../../../lib/grpc/connection.ts'
+import { frameHeader } from '../../../lib/grpc/frame.ts'
+import type { Method } from '../../../lib/grpc/methods.ts'
+
+// containerd answers as it should; what a call makes of a peer that does not needs a peer of our own.
+let dir: string
+let connection: Connection
+let calls: Calls
+let answer: (stream: ServerHttp2Stream) => void
+const sessions = new Set<ServerHttp2Session>()
+const server = createServer()
+server.on('session', session => sessions.add(session))
+server.on('stream', stream => {
+  stream.on('error', () => {})
+  answer(stream)
+})
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'enbi-calls-'))
+  const socket = join(dir, 'socket')
+  await new Promise<void>(resolve => server.listen(socket, resolve))
+  connection = createConnection(socket)
+  calls = createCalls(connection, { namespace: 'k8s.io' })
+})
+afterEach(async () => {
+  connection.close()
+  for (const session of sessions) session.destroy()
+  sessions.clear()
+  await new Promise(resolve => server.close(resolve))
+  await rm(dir, { recursive: true })
+})
+
+const ECHO: Method<{ text: string }, string> = {
+  path: '/test.Echo/Say',
+  encode: ({ text }) => Buffer.from(text),
+  decode: bytes => bytes.toString(),
+}
+const say = (text: string) => calls.unary(ECHO, { text }, { timeoutMs: 2_000 })
+
+const trailers = (stream: ServerHttp2Stream, fields: Record<string, string>) => {
+  stream.on('wantTrailers', () => stream.sendTrailers(fields))
+}
+
+/** Sends the parts as the body of an answer whose status is OK. */
+function respond(stream: ServerHttp2Stream, ...parts: Buffer[]): void {
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+  trailers(stream, { 'grpc-status': '0' })
+  for (const part of parts) stream.write(part)
+  stream.end()
+}
+
+it('a message that comes in pieces is put together', async () => {
+  const body = Buffer.concat([frameHeader(5), Buffer.from('hello')])
+  answer = stream => respond(stream, body.subarray(0, 3), body.subarray(3, 7), body.subarray(7))
+  expect(await say('x')).toBe('hello')
+})
+
+it('the error of an answer without messages is told, with its text decoded', async () => {
+  answer = stream =>
+    stream.respond({ ':status': 200, 'grpc-status': '5', 'grpc-message': 'no such thing: %C3%A9' }, { endStream: true })
+  await expect(say('x')).rejects.toMatchObject({ status: 5, details: 'no such thing: é', method: 'test.Echo/Say' })
+})
+
+it('a text that does not decode is told as it is', async () => {
+  answer = stream => stream.respond({ ':status': 200, 'grpc-status': '2', 'grpc-message': '100%' }, { endStream: true })
+  await expect(say('x')).rejects.toMatchObject({ details: '100%' })
+})
+
+it('a call that is not answered in time ends', async () => {
+  answer = () => {}
+  await expect(calls.unary(ECHO, { text: 'x' }, { timeoutMs: 100 })).rejects.toMatchObject({ status: 4 })
+})
+
+it('a connection that breaks off in mid-call is a server that is away', async () => {
+  answer = stream => stream.session?.destroy()
+  await expect(say('x')).rejects.toMatchObject({ status: 14 })
+})
+
+it('a connection that broke off is made anew for the next call', async () => {
+  answer = stream => stream.session?.destroy()
+  await say('x').catch(() => {})
+  answer = stream => respond(stream, frameHeader(0))
+  expect(await say('x')).toBe('')
+})
+
+it.each([
+  ['no message', []],
+  ['a message cut short', [frameHeader(10), Buffer.from('short')]],
+  ['a compressed message', [Buffer.from([1, 0, 0, 0, 0])]],
+  ['a message that is too long', [frameHeader(17 * 1024 * 1024)]],
+])('an answer with %s is an error', async (_, parts) => {
+  answer = stream => respond(stream, ...parts)
+  await expect(say('x')).rejects.toThrow(/no answer|cut short|compressed|has 17825792 bytes/)
+})
+
+it('a cancelled call throws the reason and tells the server', async () => {
+  const cancel = new AbortController()
+  const code = new Promise(resolve => {
+    answer = stream => {
+      stream.on('close', () => resolve(stream.rstCode))
+      cancel.abort(new Error('not wanted'))
+    }
+  })
+  const call = calls.within({ signal: cancel.signal }).unary(ECHO, { text: 'x' })
+  await expect(call).rejects.toThrow('not wanted')
+  expect(await code).toBe(constants.NGHTTP2_CANCEL)
+})
+
+it('namespace and lease go with every call', async () => {
+  const headers = new Promise(resolve => {
+    server.once('stream', (_, received) => resolve(received))
+  })
+  answer = stream => respond(stream, frameHeader(0))
+  await calls.within({ lease: 'mine' }).unary(ECHO, { text: 'x' })
+  expect(await headers).toMatchObject({ 'containerd-namespace': 'k8s.io', 'containerd-lease': 'mine' })
+})

@@ -1,0 +1,4 @@
+import { serveAsHelper } from '../../../lib/process/helper.ts'
+
+/** A helper that tells its order. */
+await serveAsHelper(async (order, { report }) => report(order))

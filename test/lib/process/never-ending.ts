@@ -1,0 +1,8 @@
+import { serveAsHelper } from '../../../lib/process/helper.ts'
+
+/** A helper that goes on after what it tells. */
+await serveAsHelper(async (_, { report }) => {
+  report('all')
+  setInterval(() => {}, 1000)
+  await new Promise<never>(() => {})
+})

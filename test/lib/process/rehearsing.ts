@@ -1,0 +1,11 @@
+import { serveAsHelper } from '../../../lib/process/helper.ts'
+
+let rehearsals = 0
+
+/** A helper that tells how often it has rehearsed. */
+await serveAsHelper(
+  async (_, { report }) => report(rehearsals),
+  async () => {
+    rehearsals += 1
+  },
+)

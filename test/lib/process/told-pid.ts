@@ -1,0 +1,4 @@
+import { serveAsHelper } from '../../../lib/process/helper.ts'
+
+/** A helper that tells its number. */
+await serveAsHelper(async (_, { report }) => report(process.pid))

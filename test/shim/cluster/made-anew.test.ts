@@ -1,0 +1,49 @@
+import { pino } from 'pino'
+import { expect, it } from 'vitest'
+import { CONTROLLER } from '../../../kube/resources/names.ts'
+import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
+import { nixBuildOf, recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
+import { createNixBuildStore } from '../../../shim/cluster/nixbuild-store.ts'
+import { createReporter } from '../../../shim/cluster/reporter.ts'
+import { useKube } from '../../kube/use-kube.ts'
+import { PATIENT } from '../../patience.ts'
+import { NODE, nixBuild } from './nixbuilds.ts'
+
+it('a NixBuild that is deleted and made anew under another name is followed: the pull that waits goes on', async () => {
+  await using bed = await begin()
+  const { kube, namespace, recipe, reporter } = bed
+  const byHand = { namespace, name: 'by-hand' }
+  await kube.create(nixBuilds, { ...byHand, body: { spec: nixBuild().spec } })
+  reporter.wanted({ recipe, namespace, pod: { namespace, name: 'web', uid: 'web' } })
+  reporter.started(recipe)
+  await expect.poll(() => kube.get(nixBuilds, byHand), PATIENT).toMatchObject({ status: { status: 'Building' } })
+  await kube.delete(nixBuilds, byHand)
+  const [waited] = reporter.waitedFor()
+  await expect(waited?.isGone()).resolves.toBe(true)
+  const anew = nixBuildOf(recipe, { namespace, managedBy: CONTROLLER })
+  await kube.create(nixBuilds, anew)
+  await expect(waited?.isGone()).resolves.toBe(false)
+  await expect
+    .poll(() => kube.get(nixBuilds, anew), PATIENT)
+    .toMatchObject({ status: { status: 'Building', buildNode: NODE } })
+})
+
+async function begin() {
+  const { kube, name, ...bed } = await useKube()
+  const reporter = createReporter({
+    store: createNixBuildStore({ kube: async () => kube, node: NODE }),
+    node: NODE,
+    imageSize: async () => undefined,
+    recordEvent: () => {},
+    imagesChanged: () => {},
+    onImage: () => {},
+    logger: pino({ level: 'silent' }),
+  })
+  return {
+    ...{ kube, reporter, namespace: name.namespace, recipe: recipeOf(nixBuild()) },
+    async [Symbol.asyncDispose]() {
+      await reporter.close(0)
+      await bed[Symbol.asyncDispose]()
+    },
+  }
+}

@@ -1,0 +1,106 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { FinalError, RetryableError } from '../../../lib/errors.ts'
+import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
+import { createPodTeller, type PodEvent } from '../../../shim/cluster/pod-writer.ts'
+import { createRun } from '../../../shim/cluster/run-status.ts'
+import { IMAGE_ID } from './nixbuilds.ts'
+
+const recipe = {
+  image: 'registry.example/team/app:1',
+  flake: parseFlakeUrl('github:team/app'),
+  packageName: 'image',
+  system: 'x86_64-linux',
+}
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+function follow() {
+  const told: PodEvent[] = []
+  const now = Date.now
+  const run = createRun(recipe, { now, imageSize: async () => 12_300_000 })
+  const wish = { recipe, namespace: 'team' }
+  const teller = createPodTeller({ wish, node: 'node-1', now, record: event => told.push(event) })
+  teller.follow(run)
+  return { told, run, teller, reasons: () => told.map(({ reason }) => reason) }
+}
+
+describe('a pod', () => {
+  it('is told that its image is being built, and that it is built', async () => {
+    const { told, run, teller } = follow()
+    run.progress({ phase: 'evaluating', runId: 'r' })
+    await vi.advanceTimersByTimeAsync(5000)
+    run.done({ imageId: IMAGE_ID, present: false })
+    teller.done()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(told).toEqual([
+      {
+        type: 'Normal',
+        reason: 'NixBuildStarted',
+        message: 'Building registry.example/team/app:1 from github:team/app#image on node-1',
+      },
+      {
+        type: 'Normal',
+        reason: 'NixBuildSucceeded',
+        message: 'Built and loaded registry.example/team/app:1 in 5.0 s, 12.3 MB',
+      },
+    ])
+  })
+
+  it('is told of the progress of a long build, less and less often', async () => {
+    const { told, run } = follow()
+    run.progress({ phase: 'building', done: 3, expected: 7, current: 'gcc' })
+    await vi.advanceTimersByTimeAsync(31_000)
+    expect(told.at(-1)).toMatchObject({ reason: 'NixBuildProgress', message: 'After 30.0 s: building 3 of 7, gcc' })
+    await vi.advanceTimersByTimeAsync(3_600_000)
+    expect(told.length).toBeGreaterThan(10)
+    expect(told.length).toBeLessThan(20)
+  })
+
+  it('is told nothing of an image that is there', async () => {
+    const { told, run, teller } = follow()
+    run.done({ imageId: IMAGE_ID, present: true })
+    teller.done()
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(told).toEqual([])
+  })
+
+  it('is told that nothing has changed, once it was told that it is being built', async () => {
+    const { told, run, teller } = follow()
+    await vi.advanceTimersByTimeAsync(1000)
+    run.done({ imageId: IMAGE_ID, present: true })
+    teller.done()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(told.at(-1)).toMatchObject({
+      reason: 'NixBuildSucceeded',
+      message: expect.stringContaining('there already'),
+    })
+  })
+
+  it('is told why its build failed', async () => {
+    const { reasons, run, teller } = follow()
+    await vi.advanceTimersByTimeAsync(1000)
+    const error = new FinalError('BuilderFailed', 'no')
+    run.failed(error)
+    teller.failed(error)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(reasons()).toEqual(['NixBuildStarted', 'NixBuildFailed'])
+  })
+
+  it('that has left is told nothing more', async () => {
+    const { reasons, teller } = follow()
+    await vi.advanceTimersByTimeAsync(1000)
+    teller.failed(new RetryableError('Cancelled', 'left'))
+    await vi.advanceTimersByTimeAsync(3_600_000)
+    expect(reasons()).toEqual(['NixBuildStarted'])
+  })
+
+  it.each([
+    ['the policy', new FinalError('PolicyRefused', 'no'), 'NixBuildRefused'],
+    ['its system', new FinalError('SystemUnsupported', 'no'), 'NixBuildFailed'],
+  ] as const)('is told when %s forbids it', (_name, error, reason) => {
+    const { told, teller } = follow()
+    teller.refused(error)
+    expect(told).toEqual([{ type: 'Warning', reason, message: 'no' }])
+  })
+})

@@ -1,0 +1,185 @@
+import { readdir, rm, writeFile } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { PATIENT } from '../../patience.ts'
+import { countBuilds } from '../pull/builds.ts'
+import { type Surroundings, startSurroundings } from './surroundings.ts'
+import { eventsOf, listNixBuilds, nixBuildManifest, podPull, untilNixBuilds, watchNixBuilds } from './telling-shim.ts'
+
+const UNKNOWN = 2
+
+let around: Surroundings
+
+beforeAll(async () => {
+  around = await startSurroundings()
+})
+afterAll(async () => around?.[Symbol.asyncDispose]())
+
+describe('a pull of a recipe', () => {
+  it('makes a NixBuild and fills in its status', async () => {
+    const namespace = await around.cluster.createNamespace()
+    const recipe = around.recipeOf('app', 'docker-archive')
+    const imageId = await around.telling.kubelet.pullImage(podPull(namespace, recipe))
+    const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
+    const present = await around.telling.kubelet.imageStatus(recipe.image)
+    const [log] = (await readdir(`${around.telling.shim.stateDir}/logs`)).sort().reverse()
+    expect(nixBuild).toMatchObject({
+      metadata: { labels: { 'app.kubernetes.io/managed-by': 'enbi-shim' } },
+      spec: { flakeUrl: around.formats.url, imageTag: recipe.image, packageName: 'docker-archive' },
+      status: {
+        observedGeneration: 1,
+        buildNode: around.telling.node,
+        buildJobName: log?.replace(/\.log$/, ''),
+        imageDigest: imageId,
+        imageSize: present?.size,
+        storePath: expect.stringMatching(/^\/nix\/store\/[0-9a-z]{32}-docker-archive\.tar$/),
+        lockedFlakeUrl: around.formats.url,
+        startTime: expect.any(String),
+        completionTime: expect.any(String),
+        conditions: [
+          { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Image loaded' },
+          { type: 'Success', status: 'True', reason: 'ResultSuccess' },
+        ],
+        nodes: [{ name: around.telling.node, imageDigest: imageId }],
+      },
+    })
+    await expect
+      .poll(() => eventsOf(around.cluster, namespace, 'web'), PATIENT)
+      .toContainEqual(expect.objectContaining({ type: 'Normal', reason: 'NixBuildSucceeded' }))
+  })
+
+  it('follows the NixBuild through its phases with few writes, and each waiting pod hears of it', async () => {
+    const namespace = await around.cluster.createNamespace()
+    await using watch = await watchNixBuilds(around.cluster, namespace)
+    await rm(around.gate, { force: true })
+    const recipe = around.recipeOf('phases', 'gated')
+    const builds = await countBuilds(around.telling.shim)
+    const pulls = ['one', 'two'].map(pod => around.telling.kubelet.pullImage(podPull(namespace, recipe, pod)))
+    const pods = Promise.all(pulls)
+    await expect.poll(() => watch.seen.at(-1)?.status.progress, PATIENT).toMatch(/^building /)
+    await writeFile(around.gate, '')
+    await pods
+    await expect.poll(() => watch.seen.at(-1)?.status.status, PATIENT).toBe('Succeeded')
+    expect(await countBuilds(around.telling.shim)).toBe(builds + 1)
+    const said = watch.seen.map(({ status }) => `${status.status}: ${status.progress}`)
+    // One write more on a machine that is too busy to build within 300 ms.
+    expect(said.filter(words => !/^Building: (starting|evaluating)/.test(words))).toEqual([
+      'undefined: undefined',
+      expect.stringMatching(/^Building: building /),
+      expect.stringMatching(/^Succeeded: loaded in /),
+    ])
+    expect(new Set(said).size).toBe(said.length)
+    for (const pod of ['one', 'two']) {
+      const reasons = async () => (await eventsOf(around.cluster, namespace, pod)).map(({ reason }) => reason).sort()
+      await expect.poll(reasons, PATIENT).toEqual(['NixBuildStarted', 'NixBuildSucceeded'])
+    }
+  })
+
+  it('of an image that is there is told to the NixBuild of its namespace, too, without an event', async () => {
+    const [first, second] = [await around.cluster.createNamespace(), await around.cluster.createNamespace()]
+    const recipe = around.recipeOf('shared', 'oci-archive')
+    await around.telling.kubelet.pullImage(podPull(first, recipe))
+    await around.telling.kubelet.pullImage(podPull(second, recipe))
+    for (const namespace of [first, second]) {
+      const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
+      expect(nixBuild?.status).toMatchObject({ storePath: expect.any(String), nodes: [{ name: around.telling.node }] })
+    }
+    expect(await eventsOf(around.cluster, second, 'web')).toEqual([])
+  })
+
+  it('that no pod asked for makes no NixBuild', async () => {
+    const namespace = await around.cluster.createNamespace()
+    const recipe = around.recipeOf('by-no-pod', 'docker-archive')
+    await around.telling.kubelet.pullImage({ ...podPull(namespace, recipe), podName: '' })
+    await around.telling.kubelet.pullImage(podPull(namespace, { ...recipe, image: 'registry.example/told/by-a-pod:1' }))
+    const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
+    expect(nixBuild?.spec.imageTag).toBe('registry.example/told/by-a-pod:1')
+  })
+
+  it('that fails says so with the end of the log, to every pod that asks', async () => {
+    const namespace = await around.cluster.createNamespace()
+    const recipe = around.recipeOf('failed', 'chatty', around.failures.url)
+    for (const pod of ['one', 'two'])
+      await expect(around.telling.kubelet.pullImage(podPull(namespace, recipe, pod))).rejects.toMatchObject({
+        code: UNKNOWN,
+      })
+    const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Failed' })
+    expect(nixBuild?.status).toMatchObject({
+      logTail: expect.stringMatching(/step 10000\ncc: fatal error: hello\.c: no such file$/),
+      conditions: [
+        { type: 'Complete', status: 'True', message: 'Build failed' },
+        { type: 'Success', status: 'False', reason: 'ResultFailure', message: expect.stringContaining('fatal error') },
+      ],
+      nodes: [],
+    })
+    for (const pod of ['one', 'two'])
+      await expect
+        .poll(() => eventsOf(around.cluster, namespace, pod), PATIENT)
+        .toContainEqual({ type: 'Warning', reason: 'NixBuildFailed', message: expect.stringContaining('fatal error') })
+  })
+
+  it('takes the place of a failure that somebody else wrote', async () => {
+    const namespace = await around.cluster.createNamespace()
+    const { image, ...rest } = around.recipeOf('mended', 'docker-archive-gzip')
+    const name = 'by-hand'
+    await around.cluster.apply(nixBuildManifest(namespace, name, { imageTag: image, ...rest }))
+    const status = { status: 'Failed', logTail: 'old', completionTime: '2026-01-01T00:00:00Z' }
+    const patch = JSON.stringify({ status })
+    await around.cluster.kubectl([
+      'patch',
+      'nb',
+      name,
+      `-n=${namespace}`,
+      '--subresource=status',
+      '--type=merge',
+      `-p=${patch}`,
+    ])
+    await around.telling.kubelet.pullImage(podPull(namespace, { image, ...rest }))
+    const [nixBuild, ...others] = await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
+    expect(others).toEqual([])
+    expect(nixBuild?.metadata.name).toBe(name)
+    expect(nixBuild?.status.logTail).toBeUndefined()
+  })
+})
+
+describe('a pull of what another node is building', () => {
+  it('says that this node has the image, too, and takes the build over when the other one gives it back', async () => {
+    const namespace = await around.cluster.createNamespace()
+    const { image, ...rest } = around.recipeOf('elsewhere', 'docker-archive-misnamed')
+    await around.cluster.apply(nixBuildManifest(namespace, 'elsewhere', { imageTag: image, ...rest }))
+    const patch = (status: object) =>
+      around.cluster.kubectl([
+        ...['patch', 'nixbuild', 'elsewhere', `--namespace=${namespace}`, '--subresource=status', '--type=merge'],
+        `--patch=${JSON.stringify({ status })}`,
+      ])
+    await patch({ status: 'Building', buildNode: 'node-elsewhere' })
+    await around.telling.kubelet.pullImage(podPull(namespace, { image, ...rest }))
+    const nodes = [{ name: around.telling.node }]
+    await untilNixBuilds(around.cluster, namespace, { status: 'Building', buildNode: 'node-elsewhere', nodes })
+    await patch({ status: 'Pending', buildNode: null })
+    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', buildNode: around.telling.node, nodes })
+  })
+})
+
+describe('a pull that the policy refuses', () => {
+  const recipe = { image: 'registry.example/elsewhere/app:1', flakeUrl: 'github:team/app', packageName: 'image' }
+
+  it('is told to the pod and makes no NixBuild', async () => {
+    const namespace = await around.cluster.createNamespace()
+    await expect(around.telling.kubelet.pullImage(podPull(namespace, recipe))).rejects.toMatchObject({ code: UNKNOWN })
+    await expect
+      .poll(() => eventsOf(around.cluster, namespace, 'web'), PATIENT)
+      .toEqual([{ type: 'Warning', reason: 'NixBuildRefused', message: expect.stringContaining('policy') }])
+    expect(await listNixBuilds(around.cluster, namespace)).toEqual([])
+  })
+
+  it('is told to the NixBuild that there is', async () => {
+    const namespace = await around.cluster.createNamespace()
+    const { image, ...rest } = recipe
+    await around.cluster.apply(nixBuildManifest(namespace, 'refused', { imageTag: image, ...rest }))
+    await expect(around.telling.kubelet.pullImage(podPull(namespace, recipe))).rejects.toMatchObject({ code: UNKNOWN })
+    const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Failed' })
+    expect(nixBuild?.status.conditions).toContainEqual(
+      expect.objectContaining({ type: 'Success', status: 'False', message: expect.stringContaining('policy') }),
+    )
+  })
+})

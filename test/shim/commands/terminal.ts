@@ -1,0 +1,20 @@
+import { execa } from 'execa'
+import { PYTHON, PYTHON_ENV } from '../../node/python.ts'
+
+const PTY = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'
+
+/** A program that runs until it ends or is told to, and what it has written so far. */
+export function startProgram([program = '', ...args]: readonly string[]) {
+  const child = execa(program, args, { reject: false, timeout: 60_000, env: PYTHON_ENV })
+  let text = ''
+  child.stdout.on('data', chunk => {
+    text += chunk
+  })
+  return { child, written: () => text }
+}
+
+/** The same on a terminal of its own, whose keyboard is the standard input. */
+export function startOnTerminal(command: readonly string[], { rows = 60, columns = 120 } = {}) {
+  const sized = ['sh', '-c', `stty rows ${rows} cols ${columns} && exec "$@"`, 'sh']
+  return startProgram([PYTHON, '-I', '-c', PTY, ...sized, ...command])
+}

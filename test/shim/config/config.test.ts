@@ -1,0 +1,189 @@
+import { hostname } from 'node:os'
+import { describe, expect, it } from 'vitest'
+import { parseConfig } from '../../../shim/config/config.ts'
+
+describe('a config', () => {
+  it('that is empty has every default', () => {
+    expect(parseConfig('', 'config.yaml')).toMatchObject({
+      listen: '/run/enbi-shim/enbi-shim.sock',
+      containerd: { address: '/run/containerd/containerd.sock', snapshotter: 'overlayfs' },
+      nix: {
+        command: 'nix',
+        user: 'enbi-shim',
+        maxBuilds: 3,
+        maxQueuedPerNamespace: 100,
+        timeout: 3_600_000,
+        options: {},
+      },
+      import: { layers: 'linked', trustStore: false },
+      policy: [],
+    })
+  })
+
+  it('may have another image service, but not the shim itself', () => {
+    const withService = (path: string) => parseConfig(`containerd: { imageService: ${path} }`, 'config.yaml')
+    expect(withService('/run/other.sock').containerd.imageService).toBe('/run/other.sock')
+    expect(() => withService('/run/enbi-shim/enbi-shim.sock')).toThrow(
+      'containerd.imageService: expected the socket of another',
+    )
+  })
+
+  it('may want layers of store paths as tars', () => {
+    expect(parseConfig('import: { layers: tar }', 'config.yaml').import.layers).toBe('tar')
+  })
+
+  it.each([
+    ['unless told', '', false],
+    ['when told', ', plainPackages: true', true],
+  ])('makes images of plain packages only by a rule that has it: %s', (_when, more, plainPackages) => {
+    const { policy } = parseConfig(`policy: [{ namespaces: [a], images: [b], flakes: [c]${more} }]`, 'config.yaml')
+    expect(policy).toMatchObject([{ plainPackages }])
+  })
+
+  it.each([
+    ['20 GiB unless told', '', 20 * 2 ** 30],
+    ['as told', ', maxImageSize: 1.5GiB', 1.5 * 2 ** 30],
+    ['as told in the words of Kubernetes', ', maxImageSize: 500Mi', 500 * 2 ** 20],
+  ])('limits the size of images by each rule: %s', (_when, more, maxImageSize) => {
+    const { policy } = parseConfig(`policy: [{ namespaces: [a], images: [b], flakes: [c]${more} }]`, 'config.yaml')
+    expect(policy).toMatchObject([{ maxImageSize }])
+  })
+
+  it('can bound the contents of package sets, which are any by default', () => {
+    const rule = 'namespaces: [a], images: [b], flakes: ["packages:github:NixOS/*"]'
+    const { policy } = parseConfig(`policy: [{ ${rule}, contents: [shell, jq] }, { ${rule} }]`, 'config.yaml')
+    expect(policy.map(({ contents }) => contents)).toEqual([['shell', 'jq'], undefined])
+  })
+
+  it('need not name flakes in a rule for store paths alone', () => {
+    const { policy } = parseConfig('policy: [{ namespaces: [a], images: ["nix:0/nix/store/*"] }]', 'config.yaml')
+    expect(policy).toMatchObject([{ images: ['nix:0/nix/store/*'], flakes: [] }])
+  })
+
+  it('may be JSON', () => {
+    expect(parseConfig('{"nix":{"maxBuilds":7}}', 'config.json').nix.maxBuilds).toBe(7)
+  })
+
+  it('gives nix settings as text', () => {
+    const { nix } = parseConfig('nix: { options: { sandbox: false, cores: 2, substituters: "" } }', 'config.yaml')
+    expect(nix.options).toEqual({ sandbox: 'false', cores: '2', substituters: '' })
+    const url = parseConfig('nix: { options: { builders: "ssh://builder@host.example:22" } }', 'config.yaml')
+    expect(url.nix.options).toEqual({ builders: 'ssh://builder@host.example:22' })
+  })
+
+  it('knows of no cluster unless told', () => {
+    expect(parseConfig('', 'config.yaml').kubernetes).toBeUndefined()
+  })
+
+  it('that names a kubeconfig has every other default of a cluster', () => {
+    const { kubernetes } = parseConfig('kubernetes: { kubeconfig: /etc/kubeconfig }', 'config.yaml')
+    expect(kubernetes).toEqual({
+      kubeconfig: '/etc/kubeconfig',
+      nodeName: hostname().toLowerCase(),
+      leaseDuration: 40_000,
+      lookupTimeout: 1000,
+      unwantedCheck: 10_000,
+    })
+  })
+
+  it('has metrics on the loopback address where they are wanted', () => {
+    expect(parseConfig('', 'config.yaml').metrics).toBeUndefined()
+    expect(parseConfig('metrics: {}', 'config.yaml').metrics).toEqual({ address: { host: '127.0.0.1', port: 9469 } })
+  })
+
+  it('is frozen through and through', () => {
+    const config = parseConfig('', 'config.yaml')
+    expect(Object.isFrozen(config)).toBe(true)
+    expect(Object.isFrozen(config.nix.options)).toBe(true)
+  })
+})
+
+describe('a mistake in a config is named with its key', () => {
+  it.each([
+    ['an unknown key, with the nearest known one', 'lisen: /x', 'lisen: unknown key, did you mean listen?'],
+    ['an unknown key deep inside', 'nix: { maxbuild: 1 }', 'nix.maxbuild: unknown key, did you mean maxBuilds?'],
+    [
+      'an unknown key of a rule',
+      'policy: [{ namespaces: [a], images: [b], flakes: [c], flake: d }]',
+      'policy.0.flake: unknown key, did you mean flakes?',
+    ],
+    ['a missing key', 'policy: [{ namespaces: [a], images: [b] }]', 'policy.0.flakes: missing'],
+    [
+      'contents where no flake is a package set',
+      'policy: [{ namespaces: [a], images: [b], flakes: ["github:NixOS/*"], contents: [jq] }]',
+      'policy.0.contents: it bounds package sets, and none of its flakes begins with packages:',
+    ],
+    [
+      'contents of nothing',
+      'policy: [{ namespaces: [a], images: [b], flakes: ["packages:github:NixOS/*"], contents: [] }]',
+      'policy.0.contents: expected at least one pattern',
+    ],
+    [
+      'no flakes where an image is none of a store path',
+      'policy: [{ namespaces: [a], images: ["nix:0/**", b] }]',
+      'policy.0.flakes: missing',
+    ],
+    ['a duration that is none', 'nix: { timeout: 1 hour }', 'nix.timeout: expected a duration such as 30s, 5m or 1h'],
+    [
+      'a word for true',
+      'policy: [{ namespaces: [a], images: [b], flakes: [c], plainPackages: "yes" }]',
+      'policy.0.plainPackages',
+    ],
+    [
+      'a size without a unit',
+      'policy: [{ namespaces: [a], images: [b], flakes: [c], maxImageSize: "20" }]',
+      'policy.0.maxImageSize: expected a size such as 500MiB or 20GiB',
+    ],
+    ['a queue for nobody', 'nix: { maxQueuedPerNamespace: 0 }', 'nix.maxQueuedPerNamespace'],
+    ['a way for layers that is none', 'import: { layers: copied }', 'import.layers'],
+    ['a number below its least', 'nix: { maxBuilds: 0 }', 'nix.maxBuilds'],
+    ['a relative path', 'listen: run/x.sock', 'listen: expected an absolute path'],
+    [
+      'a token of a forge',
+      'nix: { options: { access-tokens: github.com=a } }',
+      'nix.options.access-tokens: expected no secret',
+    ],
+    ['one beside those of nix.conf', 'nix: { options: { extra-access-tokens: a=b } }', 'expected no secret'],
+    [
+      'a password in a URL',
+      'nix: { options: { substituters: "https://a.example https://u:p@b.example" } }',
+      'nix.options.substituters: expected no secret',
+    ],
+    [
+      'a token in a URL',
+      'nix: { options: { substituters: "https://ghp_x@b.example" } }',
+      'nix.options.substituters: expected no secret',
+    ],
+    [
+      'what a netrc has in it',
+      'nix: { options: { netrc-file: machine a.example login b password c } }',
+      'nix.options.netrc-file: expected the path of a file. expected no secret',
+    ],
+    ['a Nix setting that is an option', 'nix: { options: { --x: y } }', 'expected the name of a Nix setting'],
+    [
+      'a name that no node can have',
+      'kubernetes: { nodeName: Worker_1 }',
+      'kubernetes.nodeName: expected the name of a node',
+    ],
+    [
+      'a Lease that outlives its node',
+      'kubernetes: { leaseDuration: 11m }',
+      'kubernetes.leaseDuration: expected at most 10m',
+    ],
+    [
+      'an unknown key of the cluster',
+      'kubernetes: { kubeConfig: /x }',
+      'kubernetes.kubeConfig: unknown key, did you mean kubeconfig?',
+    ],
+    ['an address without a port', 'metrics: { address: localhost }', 'metrics.address: expected HOST:PORT'],
+    ['no YAML at all', 'a: [', 'config.yaml'],
+  ])('%s', (_name, text, message) => {
+    expect(() => parseConfig(text, 'config.yaml')).toThrow(
+      expect.objectContaining({ code: 'ConfigInvalid', message: expect.stringContaining(message) }),
+    )
+  })
+
+  it('and all of them are told at once', () => {
+    expect(() => parseConfig('lisen: /x\nstatedir: /y', 'config.yaml')).toThrow(/lisen[\s\S]*statedir/)
+  })
+})

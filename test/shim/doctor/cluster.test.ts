@@ -1,0 +1,140 @@
+import { readFile, stat, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseAllDocuments, stringify } from 'yaml'
+import { SHIM, SYSTEM_NAMESPACE } from '../../../kube/resources/names.ts'
+import { missingFields } from '../../../shim/doctor/cluster/crd-fields.ts'
+import { SHIM_RIGHTS } from '../../../shim/doctor/cluster/rights.ts'
+import type { Cluster } from '../../cluster/cluster.ts'
+import type { ClusterNode } from '../../cluster/node.ts'
+import { useCluster } from '../../cluster/use-cluster.ts'
+import { type Diagnosis, runDoctor } from './run-doctor.ts'
+
+let cluster: Cluster
+let node: ClusterNode
+beforeAll(async () => {
+  cluster = await useCluster()
+  node = await cluster.addNode({ reports: true })
+})
+afterAll(async () => {
+  await node?.[Symbol.asyncDispose]()
+  await cluster?.[Symbol.asyncDispose]()
+})
+
+/** What doctor says on the node, with another kubeconfig or name of the node. */
+async function diagnose(kubernetes: object): Promise<Diagnosis> {
+  const path = join(node.bed.dir, `${Math.random()}.yaml`)
+  await writeFile(
+    path,
+    stringify({ kubernetes, listen: node.shim.socket, containerd: { address: node.bed.containerdSocket } }),
+  )
+  return runDoctor(node.bed, '--config', path)
+}
+
+describe('on a node of a cluster', () => {
+  it('finds the kubelet that runs, and all that the shim needs of the API server', async () => {
+    const { findings, exitCode } = await runDoctor(node.bed, '--config', node.shim.configPath)
+    const of = [
+      'kubelet',
+      'image pulls',
+      'kubelet restart',
+      'API server',
+      'clock',
+      'node identity',
+      'rights',
+      'NixBuild CRD',
+    ]
+    expect(findings.filter(({ check }) => of.includes(check))).toEqual(
+      of.map(check => ({ check, outcome: 'ok', text: expect.any(String) })),
+    )
+    expect(exitCode).toBe(0)
+  })
+
+  it('names a kubelet that does not know of a change of its config', async () => {
+    const config = join(node.bed.dir, 'kubelet/config.yaml')
+    const before = await stat(config)
+    const soon = new Date(Date.now() + 60_000)
+    await utimes(config, soon, soon)
+    const { of } = await runDoctor(node.bed, '--config', node.shim.configPath)
+    await utimes(config, before.atime, before.mtime)
+    expect(of('kubelet restart')).toMatchObject({
+      outcome: 'warning',
+      text: `${config} has changed since the kubelet was started`,
+      wayOut: 'restart the kubelet',
+    })
+  })
+
+  it('names a token that is bound to another node', async () => {
+    const kubeconfig = await cluster.kubeconfig({
+      token: await cluster.createToken({ namespace: SYSTEM_NAMESPACE, serviceAccount: SHIM, node: node.name }),
+    })
+    expect((await diagnose({ kubeconfig, nodeName: 'another' })).of('node identity')).toMatchObject({
+      outcome: 'failed',
+      text: `the token is bound to ${node.name}, and this is another`,
+      wayOut: expect.stringContaining('--bound-object-name=another'),
+    })
+  })
+
+  it('names the rights that are missing, and an identity that is bound to no node', async () => {
+    const kubeconfig = await cluster.kubeconfig({ name: 'somebody', groups: ['system:authenticated'] })
+    const { of, exitCode } = await diagnose({ kubeconfig, nodeName: node.name })
+    expect(of('rights')).toMatchObject({
+      outcome: 'failed',
+      text: expect.stringMatching(
+        /it may not get nixbuilds\.enbi\.hrzn\.ee.*patch nixbuilds\/status.*leases.* in enbi-system/,
+      ),
+      wayOut: expect.stringContaining('deploy/'),
+    })
+    expect(of('node identity')).toMatchObject({ outcome: 'failed', text: expect.stringContaining('bound to no Node') })
+    expect(exitCode).toBe(1)
+  })
+
+  it('names an API server that does not know it', async () => {
+    const kubeconfig = await cluster.kubeconfig({ token: 'none' })
+    expect((await diagnose({ kubeconfig, nodeName: node.name })).of('API server')).toMatchObject({
+      outcome: 'failed',
+      text: expect.stringContaining('Unauthorized'),
+      wayOut: expect.stringContaining('kubernetes.kubeconfig'),
+    })
+  })
+})
+
+describe('what doctor asks for', () => {
+  const RuleSchema = v.object({
+    apiGroups: v.array(v.string()),
+    resources: v.array(v.string()),
+    verbs: v.array(v.string()),
+  })
+  const RoleSchema = v.object({
+    kind: v.picklist(['ClusterRole', 'Role']),
+    metadata: v.object({ namespace: v.optional(v.string()) }),
+    rules: v.array(RuleSchema),
+  })
+
+  it("is what deploy/ gives the shims' account", async () => {
+    const text = await readFile(join(import.meta.dirname, '../../../deploy/base/shim-rights.yaml'), 'utf8')
+    const roles = parseAllDocuments(text).flatMap(document => {
+      const role = v.safeParse(RoleSchema, document.toJS())
+      return role.success ? [role.output] : []
+    })
+    const given = roles.flatMap(({ metadata, rules }) =>
+      rules.flatMap(({ apiGroups, resources, verbs }) =>
+        apiGroups.flatMap(group =>
+          resources.flatMap(path => verbs.map(verb => [verb, path, group, metadata.namespace ?? ''].join(' '))),
+        ),
+      ),
+    )
+    const asked = SHIM_RIGHTS.map(({ group, resource, subresource, verb, namespace }) =>
+      [verb, subresource ? `${resource}/${subresource}` : resource, group, namespace ?? ''].join(' '),
+    )
+    expect(asked.toSorted()).toEqual(given.toSorted())
+  })
+
+  it.each([
+    ['a field less', { 'x.v1alpha1.NixBuild': { properties: { spec: { properties: {} } } } }, 'spec.flakeUrl'],
+    ['no schema', {}, 'status.nodes'],
+  ])('is missed: %s', (_what, schemas, field) => {
+    expect(missingFields(schemas)).toContain(field)
+  })
+})

@@ -1,0 +1,284 @@
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { stringify } from 'yaml'
+import { type Bed, startBed } from '../../node/bed.ts'
+import { copyExample } from '../../node/example.ts'
+import type { Shim } from '../../node/shim.ts'
+import { PATIENT } from '../../patience.ts'
+import { enbiShim } from '../commands/enbi-shim.ts'
+import { runDoctor } from './run-doctor.ts'
+
+let bed: Bed
+let shim: Shim
+let kubelet: string
+beforeAll(async () => {
+  bed = await startBed({ nixSettings: { sandbox: 'true' } })
+  shim = await bed.startShim()
+  kubelet = await writeKubelet('kubelet.yaml', {})
+  // Something to be linked.
+  const { url } = await copyExample('formats', bed.dir)
+  await bed.run('nix', ['build', '--no-link', `${url}#docker-archive`])
+})
+afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+async function writeKubelet(name: string, config: object): Promise<string> {
+  const path = join(bed.dir, name)
+  const right = { imageServiceEndpoint: `unix://${shim.socket}`, serializeImagePulls: false }
+  await writeFile(path, stringify({ kind: 'KubeletConfiguration', ...right, ...config }))
+  return path
+}
+
+/** The config of the running shim but for some keys. */
+async function writeConfig(name: string, keys: object): Promise<string> {
+  const path = join(bed.dir, name)
+  const config = {
+    listen: shim.socket,
+    containerd: { address: bed.containerdSocket },
+    stateDir: shim.stateDir,
+    nix: { user: bed.buildUser.name },
+    policy: [{ namespaces: ['*'], images: ['**'], flakes: ['**'] }],
+  }
+  await writeFile(path, stringify({ ...config, ...keys }))
+  return path
+}
+
+const diagnose = (config: string, kubeletConfig = kubelet) =>
+  runDoctor(bed, '--config', config, '--kubelet-config', kubeletConfig)
+
+describe('on a node where all is well', () => {
+  it('nothing fails, and the exit code is 0', async () => {
+    const { exitCode, findings } = await diagnose(shim.configPath)
+    const outcomes = findings.map(({ check, outcome }) => [check, outcome])
+    expect(outcomes).toEqual(
+      [
+        ...[
+          'config',
+          'socket',
+          'kubelet',
+          'image pulls',
+          'containerd',
+          'build user',
+          'nix',
+          'nix flaws',
+          'nix options',
+          'nix settings',
+          'nix daemon',
+          'sandbox',
+          'policy',
+        ],
+        ...['state folder', 'credentials', 'layers', 'images', 'disk', 'cgroup', 'API server'],
+      ].map(check => [check, check === 'API server' ? 'skipped' : expect.stringMatching(/^(ok|warning)$/)]),
+    )
+    const machine = ['disk', 'nix flaws']
+    expect(findings.filter(({ outcome, check }) => outcome === 'warning' && !machine.includes(check))).toEqual([])
+    expect(exitCode).toBe(0)
+  })
+
+  it('nothing is left in containerd, and nothing is built', async () => {
+    const leases = async () =>
+      (await bed.run('ctr', ['--address', bed.containerdSocket, '-n', 'k8s.io', 'leases', 'ls'])).stdout
+    const snapshots = async () =>
+      (await bed.run('ctr', ['--address', bed.containerdSocket, '-n', 'k8s.io', 'snapshots', 'ls'])).stdout
+    const before = [await leases(), await snapshots()]
+    await diagnose(shim.configPath)
+    expect([await leases(), await snapshots()]).toEqual(before)
+  })
+
+  it('a person reads a line for each check', async () => {
+    const { stdout } = await enbiShim(bed, ['doctor', '--config', shim.configPath, '--kubelet-config', kubelet])
+    expect(stdout).toContain('✓ socket: enbi-shim')
+    expect(stdout).toMatch(/✓ nix: nix 2\.\d+.*, with flakes/)
+    expect(stdout).toContain('– API server: the config has no kubernetes')
+  })
+})
+
+describe('a mistake is named, with the way out', () => {
+  it('an invalid config, and then nothing else', async () => {
+    const file = join(bed.dir, 'invalid.yaml')
+    await writeFile(file, 'lisen: /x\n')
+    const { exitCode, findings } = await diagnose(file)
+    expect(findings).toEqual([
+      {
+        check: 'config',
+        outcome: 'failed',
+        text: expect.stringContaining('did you mean listen?'),
+        wayOut: expect.any(String),
+      },
+    ])
+    expect(exitCode).toBe(1)
+  })
+
+  it.each<[string, () => Promise<object>, string, RegExp, RegExp]>([
+    [
+      'no shim',
+      async () => ({ listen: '/run/none/x.sock' }),
+      'socket',
+      /there is no \/run\/none\/x\.sock/,
+      /systemctl start/,
+    ],
+    [
+      'containerd behind the socket',
+      async () => ({ listen: bed.containerdSocket }),
+      'socket',
+      /is no enbi-shim/,
+      /listen/,
+    ],
+    [
+      'no containerd',
+      async () => ({ containerd: { address: '/run/none/c.sock' } }),
+      'containerd',
+      /there is no/,
+      /containerd\.address/,
+    ],
+    [
+      'another snapshotter',
+      async () => ({ containerd: { address: bed.containerdSocket, snapshotter: 'native' } }),
+      'containerd',
+      /snapshotter is overlayfs/,
+      /containerd\.snapshotter: overlayfs/,
+    ],
+    ['no such build user', async () => ({ nix: { user: 'nobody-else' } }), 'build user', /no user "nobody-else"/, /./],
+    [
+      'no nix',
+      async () => ({ nix: { user: bed.buildUser.name, command: 'nix-none' } }),
+      'nix',
+      /cannot be run/,
+      /nix\.command/,
+    ],
+    ['no policy', async () => ({ policy: [] }), 'policy', /no rule/, /policy/],
+    [
+      'a name for local flakes that the policy does not spell out',
+      async () => ({ names: [{ images: 'r.example/{n}', flake: 'git+file:///srv/{n}', package: 'x' }] }),
+      'names',
+      /no rule .* local flakes that r\.example\/\{n\} names/,
+      /begins with git\+file:/,
+    ],
+    [
+      'a name for package sets that the policy does not spell out',
+      async () => ({ names: [{ images: 'r.example/{contents}', packages: 'github:NixOS/nixpkgs' }] }),
+      'names',
+      /no rule .* package sets that r\.example\/\{contents\} names/,
+      /begins with packages: to the flakes/,
+    ],
+    [
+      'a name for package sets of this machine that the policy does not spell out',
+      async () => ({
+        names: [{ images: 'r.example/{contents}', packages: 'path:/srv/pkgs' }],
+        policy: [{ namespaces: ['*'], images: ['*'], flakes: ['packages:github:NixOS/*', 'path:/srv/*'] }],
+      }),
+      'names',
+      /no rule .* package sets that r\.example\/\{contents\} names/,
+      /begins with packages:path: to the flakes/,
+    ],
+    [
+      'a state folder that is a file',
+      async () => ({ stateDir: shim.configPath }),
+      'state folder',
+      /is no folder/,
+      /stateDir/,
+    ],
+    [
+      'a state folder that the build user cannot reach',
+      closedFolder,
+      'state folder',
+      /cannot reach its own folders in/,
+      /chmod o\+x/,
+    ],
+    [
+      'a cluster without a kubeconfig',
+      async () => ({ kubernetes: { kubeconfig: '/none' } }),
+      'API server',
+      /cannot read the kubeconfig/,
+      /kubernetes\.kubeconfig/,
+    ],
+  ])('%s', async (_what, keys, check, text, wayOut) => {
+    const { of, exitCode } = await diagnose(
+      await writeConfig(`${check.replaceAll(' ', '-')}-${Math.random()}.yaml`, await keys()),
+    )
+    const found = of(check)
+    expect(found).toMatchObject({ text: expect.stringMatching(text), wayOut: expect.stringMatching(wayOut) })
+    expect(exitCode).toBe(found?.outcome === 'failed' ? 1 : 0)
+  })
+
+  async function closedFolder() {
+    const closed = join(bed.dir, 'closed')
+    await mkdir(join(closed, 'state'), { recursive: true })
+    await chmod(closed, 0o700)
+    return { stateDir: join(closed, 'state') }
+  }
+
+  it.each([
+    [
+      'a kubelet that pulls past the shim',
+      { imageServiceEndpoint: undefined },
+      'kubelet',
+      'failed',
+      'imageServiceEndpoint: unix://',
+    ],
+    [
+      'a kubelet that pulls elsewhere',
+      { imageServiceEndpoint: 'unix:///run/x.sock' },
+      'kubelet',
+      'failed',
+      'imageServiceEndpoint: unix://',
+    ],
+    [
+      'pulls one after the other',
+      { serializeImagePulls: true },
+      'image pulls',
+      'warning',
+      'serializeImagePulls: false',
+    ],
+  ])('%s', async (_what, config, check, outcome, wayOut) => {
+    const { of } = await diagnose(shim.configPath, await writeKubelet(`${Math.random()}.yaml`, config))
+    expect(of(check)).toMatchObject({ outcome, wayOut: expect.stringContaining(wayOut) })
+  })
+
+  it('access tokens that the build user cannot read', async () => {
+    const folder = join(shim.stateDir, 'build-config/nix')
+    const secret = join(bed.dir, 'access-tokens.conf')
+    await mkdir(folder, { recursive: true })
+    await writeFile(join(folder, 'nix.conf'), `!include ${secret}\n!include /none.conf\n`)
+    await writeFile(secret, 'access-tokens = github.com=none\n', { mode: 0o600 })
+    const look = async () => (await diagnose(shim.configPath)).of('nix settings')
+    expect(await look()).toMatchObject({ outcome: 'warning', text: expect.stringContaining(`cannot read ${secret},`) })
+    await chmod(secret, 0o644)
+    expect(await look()).toMatchObject({ outcome: 'ok' })
+  })
+
+  it('a Nix daemon that is away', async () => {
+    await bed.nixDaemon.stop()
+    try {
+      const found = (await diagnose(shim.configPath)).of('nix daemon')
+      expect(found).toMatchObject({ outcome: 'failed', wayOut: expect.stringContaining('nix-daemon.socket') })
+    } finally {
+      await bed.nixDaemon.start()
+    }
+  })
+
+  it('a containerd without its CRI plugin', async () => {
+    const path = join(bed.dir, 'containerd/config.toml')
+    const config = await readFile(path, 'utf8')
+    await bed.containerd.stop()
+    await writeFile(path, config.replace('disabled_plugins = [', 'disabled_plugins = ["io.containerd.grpc.v1.cri", '))
+    await bed.containerd.start({ wait: false })
+    try {
+      await vi.waitFor(async () => {
+        const found = (await diagnose(shim.configPath)).of('containerd')
+        expect(found).toMatchObject({ outcome: 'failed', wayOut: expect.stringContaining('disabled_plugins') })
+      }, PATIENT)
+    } finally {
+      await bed.containerd.stop()
+      await writeFile(path, config)
+      await bed.containerd.start()
+    }
+  })
+
+  it('a socket that nobody listens at any more', async () => {
+    const other = await bed.startShim()
+    await other.daemon.kill()
+    const found = (await diagnose(other.configPath)).of('socket')
+    expect(found).toMatchObject({ outcome: 'failed', text: expect.stringContaining('nobody listens') })
+  })
+})

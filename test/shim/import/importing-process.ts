@@ -1,0 +1,27 @@
+import { dirname } from 'node:path'
+import { pino } from 'pino'
+import { ownedBy } from '../../../lib/queues/owners.ts'
+import { createImporter } from '../../../shim/import/importer.ts'
+import { createIdentity } from '../../../shim/import/link/identity.ts'
+import { infosIn } from './closure.ts'
+
+/** Imports what its argument says and writes a line whenever it comes further. */
+const { options, storePath, image } = JSON.parse(process.argv[2] ?? '')
+const store = dirname(storePath)
+const own = {
+  queryClosure: () => infosIn(store),
+  identity: createIdentity(options.stateDir),
+  onLinking: () => {},
+  logger: pino({ level: 'silent' }),
+}
+await createImporter({ ...options, ...own }).importImage({
+  storePath,
+  image,
+  labels: {},
+  ownedBy: 'example/owner',
+  replaceForeign: true,
+  maxImageSize: 2 ** 40,
+  owners: ownedBy('team-a'),
+  signal: new AbortController().signal,
+  onProgress: progress => console.log(JSON.stringify(progress)),
+})

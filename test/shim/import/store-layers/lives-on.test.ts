@@ -1,0 +1,143 @@
+import { expect, test, vi } from 'vitest'
+import { NEWER_CONTAINERD } from '../../../node/programs.ts'
+import { IMAGES } from './images.ts'
+import { imageName, type StoreNode, startStoreNode } from './store-node.ts'
+
+const CONTAINERDS = [
+  ['of Debian', {}],
+  ['of today', { programs: NEWER_CONTAINERD.dir }],
+] as const
+
+/** Does to files of the store, in a container, whatever can be done to files. */
+const DAMAGE = `
+cd /nix/store/*-many/share
+chmod 777 folder-0 folder-0/file-0
+echo overwritten > folder-0/file-0
+: > folder-0/file-1
+chmod 4777 folder-0/file-2
+chown 1:1 folder-0/file-3
+touch folder-0/file-4
+rm folder-0/file-5
+mv folder-0/file-6 folder-0/moved
+ln folder-0/file-7 folder-0/linked
+echo more >> folder-0/linked
+rm -rf folder-1
+cat folder-0/file-0
+`
+const ABOUT_FILES = ['/bin/busybox', 'sh', '-c', 'ls /nix/store/*-many/share | wc -l; cat /nix/store/*-odd/a; echo']
+const FILES_ARE_THERE = { exitCode: 0, output: '15\na\n' }
+
+test.each(CONTAINERDS)(
+  'containers run from linked layers, and never change the store: containerd %s',
+  async (_which, containerd) => {
+    await using node = await startStoreNode(IMAGES, { containerd })
+    const imageId = await node.pull('large')
+    const command = ['/bin/busybox', 'sh', '-euc', DAMAGE]
+    expect(await node.bed.runPod({ imageId, command })).toEqual({ exitCode: 0, output: 'overwritten\n' })
+    await node.bed.run('nix', ['store', 'verify', '--all', '--no-trust'])
+    expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
+    await node.bed.containerd.restart()
+    expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
+  },
+)
+
+test.each(CONTAINERDS)(
+  'an image outlives the store paths and their optimisation, and gives its disk back: containerd %s',
+  async (_which, containerd) => {
+    await using node = await startStoreNode(IMAGES, { containerd })
+    await node.bed.importPauseImage()
+    const before = await node.snapshots()
+    const imageId = await node.pull('large')
+    await node.bed.run('nix-store', ['--optimise'])
+    expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
+
+    await collectStore(node)
+    expect(await storeHas(node, 'many')).toBe(false)
+    expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
+    await collectContainerd(node)
+    expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
+
+    await node.bed.cri(node.shim.socket).removeImage(imageName('large'))
+    await vi.waitFor(async () => expect(await node.snapshots()).toEqual(before), { timeout: 20_000 })
+    // Once more, from nothing: what was remembered of digests still holds.
+    expect(await node.pull('large')).toBe(imageId)
+    expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
+  },
+)
+
+test('a removed image leaves the store as it is, and a shared layer to the other image', async () => {
+  const { small } = IMAGES.images
+  if (!small) throw new Error('no small image')
+  const both = { ...IMAGES, images: { small, alike: { ...small, config: { Cmd: ['/bin/busybox', 'false'] } } } }
+  await using node = await startStoreNode(both)
+  await node.pull('small')
+  const { committed } = await node.snapshots()
+  await node.pull('alike')
+  expect((await node.snapshots()).committed.toSorted()).toEqual(committed.toSorted())
+  await node.bed.cri(node.shim.socket).removeImage(imageName('small'))
+  await collectContainerd(node)
+  expect((await node.snapshots()).committed.toSorted()).toEqual(committed.toSorted())
+  expect(await storeHas(node, 'many')).toBe(true)
+})
+
+test('nothing but what an image needs is left by its import', async () => {
+  await using node = await startStoreNode(IMAGES)
+  await node.pull('large')
+  expect((await node.snapshots()).others).toEqual([])
+  expect(await node.ctr('leases', 'ls', '-q')).toBe('')
+  const blobs = (await node.ctr('content', 'ls', '-q')).trim().split('\n')
+  // Config, manifest, customisation layer and the base's layer.
+  expect(blobs).toHaveLength(4)
+})
+
+test('with tars an image can be exported, and every blob tells where it is from', async () => {
+  await using node = await startStoreNode(IMAGES, { shim: { config: { import: { layers: 'tar' } } } })
+  await node.pull('large')
+  await node.ctr('images', 'export', `${node.bed.dir}/exported.tar`, imageName('large'))
+  const rows = (await node.ctr('content', 'ls')).trim().split('\n').slice(1)
+  expect(rows).toHaveLength(7)
+  for (const row of rows) expect(row).toContain('containerd.io/distribution.source.registry.example=store/large')
+})
+
+test('a shim that is killed half-way leaves no half-filled layer', { timeout: 180_000 }, async () => {
+  const trees = { ...IMAGES.trees, giant: ['many', '9', '6000', '100'] }
+  const { large } = IMAGES.images
+  if (!large) throw new Error('no large image')
+  const huge = { ...large, layers: [['many'], ['giant'], ['odd', 'sparse']] }
+  await using node = await startStoreNode({ trees, images: { huge } })
+  const killed = node.pull('huge').catch(() => {})
+  await vi.waitFor(async () => expect((await node.snapshots()).others).not.toEqual([]), {
+    timeout: 60_000,
+    interval: 5,
+  })
+  await node.shim.daemon.kill()
+  await killed
+  await node.shim.daemon.start()
+  await node.pull('huge')
+  const linked = await node.files(imageName('huge'))
+  expect(linked.length).toBeGreaterThan(6000)
+  await collectContainerd(node)
+  expect((await node.snapshots()).others).toEqual([])
+  await node.removeImages()
+  await node.importStream('huge')
+  expect(linked).toEqual(await node.files('docker.io/library/huge:1'))
+})
+
+/** Takes away whatever holds the store's paths, and those with it. */
+async function collectStore(node: StoreNode): Promise<void> {
+  await node.bed.run('sh', [
+    '-c',
+    'rm -rf "$1"/gcroots/* "$1"/results/*; nix-collect-garbage',
+    'sh',
+    node.shim.stateDir,
+  ])
+}
+
+async function collectContainerd(node: StoreNode): Promise<void> {
+  await node.ctr('leases', 'create', '--id', 'collect')
+  await node.ctr('leases', 'rm', '--sync', 'collect')
+}
+
+async function storeHas({ bed }: StoreNode, name: string): Promise<boolean> {
+  return (await bed.run('ls', ['/nix/store'])).stdout.split('\n').some(path => path.endsWith(`-${name}`))
+}

@@ -1,0 +1,80 @@
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { promisify } from 'node:util'
+import * as v from 'valibot'
+import { expect, test, vi } from 'vitest'
+import { PATIENT } from '../../../patience.ts'
+import { IMAGES } from './images.ts'
+import { startStoreNode } from './store-node.ts'
+
+const run = promisify(execFile)
+
+/** A disk that is a file: whatever has not been written to it would be gone after a loss of power. */
+async function openDisk() {
+  const folder = await mkdtemp(join(tmpdir(), 'enbi-disk-'))
+  const [file, mounted, copy] = [join(folder, 'disk'), join(folder, 'mounted'), join(folder, 'copy')]
+  await run('truncate', ['--size', '1G', file])
+  await run('mkfs.ext4', ['-q', '-m', '0', file])
+  await mkdir(mounted)
+  await mkdir(copy)
+  // Nothing is written before somebody asks for it.
+  await run('mount', ['-o', 'loop,commit=600', file, mounted])
+  await run('chmod', ['755', folder, mounted])
+  return {
+    mounted,
+    /** Mounts the disk as it is now, which is told by where it is mounted. */
+    async losePower(): Promise<string> {
+      // A copy of a disk that was written to meanwhile is a disk that never was.
+      do await run('cp', ['--sparse=always', file, `${file}.copy`])
+      while (!(await areEqual(file, `${file}.copy`)))
+      await run('mount', ['-o', 'loop', `${file}.copy`, copy])
+      return copy
+    },
+    async [Symbol.asyncDispose]() {
+      for (const path of [copy, mounted]) await run('umount', ['--lazy', path]).catch(() => {})
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+test('every file of an image that is there survives a loss of power, linked or copied', async () => {
+  await using disk = await openDisk()
+  vi.stubEnv('TMPDIR', disk.mounted)
+  await using node = await startStoreNode(IMAGES)
+  vi.unstubAllEnvs()
+  for (const name of ['small', 'owned']) {
+    const { committed } = await node.snapshots()
+    await node.pull(name)
+    const found = await disk.losePower()
+    const snapshots = join(node.bed.containerdRoot, 'io.containerd.snapshotter.v1.overlayfs/snapshots')
+    // Folders of views go when containerd collects garbage.
+    const names = await vi.waitFor(async () => {
+      const names = (await node.snapshots()).committed
+      expect(await readdir(snapshots)).toHaveLength(names.length)
+      return names
+    }, PATIENT)
+    expect(names.length).toBeGreaterThan(committed.length)
+    const after = join(found, relative(disk.mounted, snapshots))
+    expect(await changes(snapshots, after)).toEqual([])
+    await run('umount', [found])
+  }
+})
+
+async function areEqual(file: string, copy: string): Promise<boolean> {
+  const { code } = await run('cmp', ['--silent', file, copy]).then(
+    () => ({ code: 0 }),
+    error => v.parse(v.object({ code: v.literal(1) }), error),
+  )
+  return code === 0
+}
+
+/** What the copy of a folder lacks, or has with another content. */
+async function changes(folder: string, copy: string): Promise<string[]> {
+  const options = ['--recursive', '--brief', '--no-dereference']
+  const { stdout } = await run('diff', [...options, folder, copy]).catch(error => v.parse(withOutput, error))
+  return stdout.split('\n').filter(line => line !== '' && !line.startsWith(`Only in ${copy}`))
+}
+
+const withOutput = v.object({ stdout: v.string(), code: v.literal(1) })

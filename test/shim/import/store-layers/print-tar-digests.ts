@@ -1,0 +1,12 @@
+/** Prints the digest of the tar of each layer, a line each: `node print-tar-digests.ts LAYERS`, a JSON list. */
+import { createHash } from 'node:crypto'
+import type { MergedLayer } from '../../../../shim/import/layers/merged-layer.ts'
+import { compileRegexes } from '../../../../shim/import/layers/merged-regex.ts'
+import { mergedLayerTar } from '../../../../shim/import/tar/go-tar.ts'
+
+const layers: MergedLayer[] = JSON.parse(process.argv[2] ?? '')
+for (const layer of layers) {
+  const hash = createHash('sha256')
+  for (const chunk of mergedLayerTar(layer, await compileRegexes(layer))) hash.update(chunk)
+  process.stdout.write(`sha256:${hash.digest('hex')}\n`)
+}

@@ -1,0 +1,160 @@
+import { Registry } from 'prom-client'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { FinalError, RetryableError, type ShimError } from '../../../lib/errors.ts'
+import { countActivity } from '../../../shim/metrics/pull-metrics.ts'
+import type { Wish } from '../../../shim/pull/contract.ts'
+import type { PullProgress } from '../../../shim/pull/progress.ts'
+import { createActivity, type RunActivity } from '../../../shim/pull/pull-log.ts'
+
+const wish: Wish = {
+  recipe: { image: 'registry.example/app:1', storePath: '/nix/store/00000000000000000000000000000000-app' },
+  namespace: 'team-a',
+}
+const builderFailed = new FinalError('BuilderFailed', 'it failed')
+const done = (run: RunActivity) => run.done({ imageId: 'sha256:0', present: false })
+const failed = (error: ShimError) => (run: RunActivity) => run.failed(error)
+
+const evaluating: PullProgress = { phase: 'evaluating', runId: 'one' }
+const building: PullProgress = { phase: 'building', done: 0, expected: 1 }
+const fetching: PullProgress = { phase: 'fetching', doneBytes: 0, expectedBytes: 1 }
+const built: PullProgress = { phase: 'built', storePath: '/nix/store/00000000000000000000000000000000-app' }
+const importing: PullProgress = { phase: 'importing', doneBytes: 1 }
+const unpacking: PullProgress = { phase: 'unpacking', done: 0, expected: 1 }
+const present: PullProgress = { phase: 'present' }
+
+/** What has been counted and timed, without what is 0. */
+async function counts(registry: Registry): Promise<string[]> {
+  const text = await registry.metrics()
+  const lines = text.split('\n').filter(line => /^\w+(_total\{|_count )/.test(line) && !line.endsWith(' 0'))
+  return lines.map(line => line.replace('enbi_shim_', '').replace('result=', '').replace('code=', '')).toSorted()
+}
+
+function count() {
+  const registry = new Registry()
+  return { activity: countActivity(createActivity(), registry), registry }
+}
+
+test.each([
+  [
+    'that is built and imported',
+    [evaluating, building, fetching, building, built, importing, unpacking],
+    done,
+    [
+      'build_duration_seconds_count 1',
+      'builds_total{"succeeded",""} 1',
+      'import_duration_seconds_count 1',
+      'imports_total{"succeeded",""} 1',
+      'pull_duration_seconds_count 1',
+      'pulls_total{"succeeded",""} 1',
+    ],
+  ],
+  [
+    'whose result is there has no build',
+    [built, importing],
+    done,
+    [
+      'import_duration_seconds_count 1',
+      'imports_total{"succeeded",""} 1',
+      'pull_duration_seconds_count 1',
+      'pulls_total{"succeeded",""} 1',
+    ],
+  ],
+  [
+    'whose image is there has neither build nor import',
+    [built, present],
+    done,
+    ['pull_duration_seconds_count 1', 'pulls_total{"succeeded",""} 1'],
+  ],
+  [
+    'whose build fails has no import',
+    [evaluating, building],
+    failed(builderFailed),
+    [
+      'build_duration_seconds_count 1',
+      'builds_total{"failed","BuilderFailed"} 1',
+      'pull_duration_seconds_count 1',
+      'pulls_total{"failed","BuilderFailed"} 1',
+    ],
+  ],
+  [
+    'whose import fails before it has read anything has one that failed',
+    [evaluating, built],
+    failed(new FinalError('NotAnImage', 'it is none')),
+    [
+      'build_duration_seconds_count 1',
+      'builds_total{"succeeded",""} 1',
+      'import_duration_seconds_count 1',
+      'imports_total{"failed","NotAnImage"} 1',
+      'pull_duration_seconds_count 1',
+      'pulls_total{"failed","NotAnImage"} 1',
+    ],
+  ],
+])('a pull %s', async (_which, events, end, expected) => {
+  const { activity, registry } = count()
+  const run = activity.began(wish.recipe)
+  for (const event of events) run.progress(event)
+  end(run)
+  expect(await counts(registry)).toEqual(expected)
+})
+
+test('all who wait for one run that fails are one pull, and so is who is told of it later', async () => {
+  const { activity, registry } = count()
+  const waits = [activity.waits(wish), activity.waits(wish)]
+  activity.began(wish.recipe).failed(builderFailed)
+  for (const wait of [...waits, activity.waits(wish)]) wait.failed(builderFailed)
+  expect(await counts(registry)).toEqual(['pull_duration_seconds_count 1', 'pulls_total{"failed","BuilderFailed"} 1'])
+})
+
+test.each([
+  [
+    'a failure that keeps a run from beginning',
+    new RetryableError('NixMissing', 'no nix'),
+    ['pulls_total{"failed","NixMissing"} 1'],
+  ],
+  ['a caller who leaves', new RetryableError('Cancelled', 'it left'), []],
+])('%s is counted as %o', async (_what, error, expected) => {
+  const { activity, registry } = count()
+  activity.waits(wish).failed(error)
+  expect(await counts(registry)).toEqual(expected)
+})
+
+test('what runs and waits is told as it is', async () => {
+  const { activity, registry } = count()
+  const wait = activity.waits(wish)
+  const run = activity.began(wish.recipe)
+  const read = async () => {
+    const text = await registry.metrics()
+    return [...text.matchAll(/^enbi_shim_(builds_queued|builds_running|imports_running|pulls_waiting) 1$/gm)].map(
+      match => match[1],
+    )
+  }
+  run.progress({ phase: 'queued', ahead: 0 })
+  expect(await read()).toEqual(['builds_queued', 'pulls_waiting'])
+  run.progress(building)
+  expect(await read()).toEqual(['builds_running', 'pulls_waiting'])
+  run.progress(built)
+  expect(await read()).toEqual(['imports_running', 'pulls_waiting'])
+  done(run)
+  wait.done()
+  expect(await read()).toEqual([])
+})
+
+test('times are in seconds, up to an hour', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const { activity, registry } = count()
+  const run = activity.began(wish.recipe)
+  run.progress(evaluating)
+  vi.advanceTimersByTime(90_000)
+  run.progress(built)
+  vi.advanceTimersByTime(3_000)
+  done(run)
+  const text = await registry.metrics()
+  const lines = (name: string) =>
+    text.split('\n').filter(line => line.startsWith(`enbi_shim_${name}_duration_seconds_`))
+  expect(lines('build')).toEqual(expect.arrayContaining(['enbi_shim_build_duration_seconds_sum 90']))
+  expect(lines('import')).toEqual(expect.arrayContaining(['enbi_shim_import_duration_seconds_sum 3']))
+  expect(lines('pull')).toEqual(expect.arrayContaining(['enbi_shim_pull_duration_seconds_sum 93']))
+  const upTo = (le: number, calls: number) => `enbi_shim_build_duration_seconds_bucket{le="${le}"} ${calls}`
+  expect(lines('build')).toEqual(expect.arrayContaining([upTo(60, 0), upTo(120, 1), upTo(3600, 1)]))
+})

@@ -1,0 +1,93 @@
+// Runs a builder inside of a bed. Arguments: BuilderOptions as JSON. Standard input and output: HostRequest and
+// HostReply, one JSON object a line.
+import { readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { pino } from 'pino'
+import { type ErrorCode, toShimError } from '../../../lib/errors.ts'
+import { ownedBy } from '../../../lib/queues/owners.ts'
+import type { Recipe } from '../../../recipes/recipe.ts'
+import { createBuilder } from '../../../shim/nix/builder.ts'
+import type { ArchiveProgram, BuildOutput, BuildProgress, PathInfo, PathQuery } from '../../../shim/nix/contract.ts'
+
+export type HostRequest =
+  | { id: number; op: 'build'; recipe: Recipe; namespace: string }
+  | { id: number; op: 'archive'; recipe: Recipe; program: ArchiveProgram; namespace: string }
+  | { id: number; op: 'abort'; build: number }
+  | { id: number; op: 'find'; recipe: Recipe }
+  | { id: number; op: 'keepOnly'; keys: string[] }
+  | ({ id: number; op: 'pathInfo'; paths: string[] } & Omit<PathQuery, 'signal'>)
+  | { id: number; op: 'memory' }
+
+export type HostReply =
+  | { id: number; progress: BuildProgress }
+  | { id: number; done: HostDone }
+  | { id: number; error: { code: ErrorCode; message: string; retryable: boolean } }
+
+export interface HostDone {
+  readonly output?: BuildOutput | undefined
+  readonly infos?: readonly PathInfo[]
+  readonly bytes?: number
+  readonly text?: string
+}
+
+const logger = pino(pino.destination({ dest: 2, sync: true }))
+const aborts = new Map<number, AbortController>()
+
+const creating = createBuilder({ ...JSON.parse(process.argv[2] ?? '{}'), logger })
+creating.catch(() => {})
+
+for await (const line of createInterface(process.stdin)) void answer(JSON.parse(line))
+
+async function answer(request: HostRequest): Promise<void> {
+  try {
+    reply({ id: request.id, done: await handle(request) })
+  } catch (thrown) {
+    const { code, message, retryable } = toShimError(thrown)
+    reply({ id: request.id, error: { code, message, retryable } })
+  }
+}
+
+async function handle(request: HostRequest): Promise<HostDone> {
+  const builder = await creating
+  switch (request.op) {
+    case 'build':
+      return { output: await build(request) }
+    case 'archive':
+      return { text: await readArchive(request) }
+    case 'abort':
+      aborts.get(request.build)?.abort()
+      return {}
+    case 'find':
+      return { output: await builder.findResult(request.recipe) }
+    case 'keepOnly':
+      await builder.keepOnly(new Set(request.keys))
+      return {}
+    case 'pathInfo':
+      return { infos: await builder.pathInfo(request.paths, { ...request, signal: new AbortController().signal }) }
+    case 'memory':
+      return { bytes: process.memoryUsage().rss }
+  }
+}
+
+async function build({ id, recipe, namespace }: Extract<HostRequest, { op: 'build' }>): Promise<BuildOutput> {
+  const controller = new AbortController()
+  aborts.set(id, controller)
+  const onProgress = (progress: BuildProgress) => reply({ id, progress })
+  return (await creating).build(recipe, { owners: ownedBy(namespace), signal: controller.signal, onProgress })
+}
+
+async function readArchive({
+  id,
+  recipe,
+  program,
+  namespace,
+}: Extract<HostRequest, { op: 'archive' }>): Promise<string> {
+  const { signal } = new AbortController()
+  const onProgress = (progress: BuildProgress) => reply({ id, progress })
+  const call = { recipe, owners: ownedBy(namespace), signal, onProgress }
+  return (await creating).withArchive(program, call, path => readFile(path, 'utf8'))
+}
+
+function reply(message: HostReply): void {
+  process.stdout.write(`${JSON.stringify(message)}\n`)
+}

@@ -1,0 +1,48 @@
+import { mkdir, mkdtempDisposable, readdir, statfs, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import {
+  findExcess,
+  listCaches,
+  measureCache,
+  removeDoomed,
+  roomForCaches,
+  setAside,
+} from '../../../../shim/nix/caches/prune-caches.ts'
+
+const DAY = 24 * 3_600_000
+const GIB = 1024 ** 3
+
+const cache = (name: string, usedDaysAgo: number) => ({ name, usedAt: -usedDaysAgo * DAY, bytes: 1, owners: ['team'] })
+
+test('of the caches of sources those go that were unused for 30 days, and those that have no room', () => {
+  const caches = [cache('new', 0), cache('old', 31), cache('used', 29), cache('late', 28)]
+  expect(findExcess(caches, { count: 2, bytes: GIB }, 0).map(({ name }) => name)).toEqual(['old', 'used'])
+})
+
+test('all together take no more than a tenth of the disk, and 16 GiB', async () => {
+  const { blocks, bsize } = await statfs(tmpdir())
+  const { bytes } = await roomForCaches(tmpdir())
+  expect(bytes).toBe(Math.min(16 * GIB, Math.floor((blocks * bsize) / 10)))
+})
+
+test('a cache in use stays, and what an earlier removal left goes', async () => {
+  await using dir = await mkdtempDisposable(join(tmpdir(), 'caches-'))
+  for (const name of ['used', 'unused', 'doomed-x']) {
+    await mkdir(join(dir.path, name, 'nix'), { recursive: true })
+    await writeFile(join(dir.path, name, 'nix/file'), 'x'.repeat(100_000))
+  }
+  const pruning = {
+    dir: dir.path,
+    user: {},
+    inTurn: <Result>(task: () => Promise<Result>) => task(),
+    isUsed: (name: string) => name === 'used',
+  }
+  expect((await listCaches(dir.path)).sort()).toEqual(['unused', 'used'])
+  expect(await measureCache(join(dir.path, 'unused'))).toBeGreaterThanOrEqual(100_000)
+  expect([await setAside(pruning, 'used'), await setAside(pruning, 'unused')]).toEqual([false, true])
+  expect(await listCaches(dir.path)).toEqual(['used'])
+  await removeDoomed(pruning)
+  expect(await readdir(dir.path)).toEqual(['used'])
+})

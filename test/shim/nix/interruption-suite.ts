@@ -1,0 +1,167 @@
+import { writeFile } from 'node:fs/promises'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Bed, startBed } from '../../node/bed.ts'
+import { type SuiteOptions, waysToStore } from './builder-suite.ts'
+import { makeFlake, type TestFlake } from './flake.ts'
+import { recipeOf, startBuilder } from './remote-builder.ts'
+
+/** What every Nix must do when something comes between. */
+export function describeInterruptions({
+  prepare = async () => {},
+  command = async () => 'nix',
+  withoutDaemon = false,
+}: SuiteOptions = {}): void {
+  describe.each(waysToStore(withoutDaemon))('a build $how', ({ daemon }) => {
+    let bed: Bed
+    let flake: TestFlake
+    let nix: string
+    beforeAll(async () => {
+      await prepare()
+      bed = await startBed({ daemon, without: ['containerd'] })
+      flake = await makeFlake(bed.dir)
+      nix = await command(bed)
+    })
+    afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+    test('that takes too long is ended, and so is its builder', async () => {
+      // On a busy machine its time may be over before its builder starts: then it gets more.
+      for (let timeoutMs = 2_000, hasBegun = false; !hasBegun; timeoutMs *= 4) {
+        await using builder = startBuilder(bed, { nix: { command: nix, timeoutMs } })
+        const build = builder.start(recipeOf(flake.url, 'waiting'))
+        const begun = build.untilLog(/^pid (\d+)$/).catch(() => undefined)
+        await expect(build.done).rejects.toMatchObject({ code: 'BuildTimedOut' })
+        const pid = await begun
+        if (pid === undefined) continue
+        hasBegun = true
+        const words = `^building waiting of \\S+ took longer than ${timeoutMs / 1000} s .*\\npid \\d+\\n`
+        await expect(build.done).rejects.toThrow(new RegExp(words, 's'))
+        await untilGone(bed, pid)
+      }
+    })
+
+    test('that nobody wants any more is ended, and so is its builder', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix } })
+      const build = builder.start(recipeOf(flake.url, 'waiting'))
+      const pid = await build.untilLog(/^pid (\d+)$/)
+      build.abort()
+      await expect(build.done).rejects.toMatchObject({ code: 'Cancelled', retryable: true })
+      await untilGone(bed, pid)
+    })
+
+    test('that is called off while it evaluates ends', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix } })
+      const build = builder.start(recipeOf(flake.url, 'waiting'))
+      await build.until(({ phase }) => phase === 'evaluating')
+      build.abort()
+      await expect(build.done).rejects.toMatchObject({ code: 'Cancelled' })
+    })
+
+    test('whose builder is killed can be tried again', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix } })
+      const build = builder.start(recipeOf(flake.url, 'waiting'))
+      await bed.run('kill', ['-KILL', await build.untilLog(/^pid (\d+)$/)])
+      await expect(build.done).rejects.toMatchObject({ code: 'BuildInterrupted', retryable: true })
+    })
+
+    /** Nix looks every 5 s whether another client still builds the same. */
+    test('survives a shim that is killed: the same build again succeeds', async () => {
+      const recipe = recipeOf(flake.url, 'waiting2')
+      const first = startBuilder(bed, { nix: { command: nix } })
+      await first.start(recipe).untilLog(/^pid (\d+)$/)
+      await first[Symbol.asyncDispose]()
+      await using second = startBuilder(bed, { stateDir: first.stateDir, nix: { command: nix } })
+      const build = second.start(recipe)
+      await build.until(({ phase }) => phase === 'building' || phase === 'evaluating')
+      const opened = writeFile(flake.gate, 'open\n')
+      await expect(build.done).resolves.toMatchObject({ storePath: expect.stringMatching(/-waiting2$/) })
+      await opened
+    })
+
+    test('waits for its turn: at most maxBuilds at once, first those of a namespace that has no build', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix, maxBuilds: 1 } })
+      const running = builder.start(recipeOf(flake.url, 'waiting3'), 'busy')
+      await running.untilLog(/^pid (\d+)$/)
+      const second = builder.start(recipeOf(flake.url, 'hello'), 'busy')
+      const given = builder.start(recipeOf(flake.url, 'base'), 'busy')
+      const other = builder.start(recipeOf(flake.url, 'images.web'), 'other')
+      await other.until(progress => progress.phase === 'queued' && progress.ahead === 0)
+      await given.until(progress => progress.phase === 'queued' && progress.ahead === 2)
+      given.abort()
+      await expect(given.done).rejects.toMatchObject({ code: 'Cancelled' })
+      expect(second.progress).toEqual([
+        { phase: 'queued', ahead: 0 },
+        { phase: 'queued', ahead: 1 },
+      ])
+      await writeFile(flake.gate, 'open\n')
+      await Promise.all([running.done, second.done, other.done])
+      // Its namespace has no place yet.
+      expect(other.progress.filter(({ phase }) => phase === 'queued')).toEqual([{ phase: 'queued', ahead: 0 }])
+    })
+  })
+
+  describe('a nix daemon', () => {
+    let bed: Bed
+    let flake: TestFlake
+    let nix: string
+    beforeAll(async () => {
+      await prepare()
+      bed = await startBed({ without: ['containerd'] })
+      flake = await makeFlake(bed.dir)
+      nix = await command(bed)
+    })
+    beforeEach(async () => {
+      if (bed.nixDaemon.pid === undefined) await bed.nixDaemon.start()
+    })
+    afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+    test('that is killed in the middle of a build is waited for, and the build begun again', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix } })
+      const build = builder.start(recipeOf(flake.url, 'waiting'))
+      const first = await build.untilLog(/^pid (\d+)$/)
+      await bed.nixDaemon.kill()
+      await build.untilLog(WAITS)
+      await bed.nixDaemon.start()
+      await build.until(each => each.phase === 'log' && each.line.startsWith('pid ') && each.line !== `pid ${first}`)
+      await writeFile(flake.gate, 'open\n')
+      await expect(build.done).resolves.toMatchObject({ storePath: expect.stringMatching(/-waiting$/) })
+      expect(build.progress.filter(each => each.phase === 'log' && WAITS.test(each.line))).toHaveLength(1)
+    })
+
+    test('that is away when an import asks about store paths is waited for, too', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix } })
+      const { storePath } = await builder.build(recipeOf(flake.url, 'hello'))
+      await bed.nixDaemon.stop()
+      const asked = builder.pathInfo([storePath], { recursive: true, waitForDaemon: true })
+      await expect(builder.pathInfo([storePath])).rejects.toMatchObject({ code: 'NixDaemonAway' })
+      await bed.nixDaemon.start()
+      await expect(asked).resolves.toMatchObject([{ path: storePath }])
+    })
+
+    test('that stays away is named, and how long it was waited for', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix, daemonWaitMs: 300 } })
+      await bed.nixDaemon.stop()
+      await expect(builder.build(recipeOf(flake.url, 'base'))).rejects.toMatchObject({
+        code: 'NixDaemonAway',
+        retryable: true,
+        message: expect.stringMatching(/cannot connect to socket.* \(it was waited for, 0\.\d s in all\)$/s),
+      })
+    })
+
+    test('that is away while a run waits for it does not keep the run from being called off', async () => {
+      await using builder = startBuilder(bed, { nix: { command: nix } })
+      await bed.nixDaemon.stop()
+      const build = builder.start(recipeOf(flake.url, 'base'))
+      await build.untilLog(WAITS)
+      build.abort()
+      await expect(build.done).rejects.toMatchObject({ code: 'Cancelled' })
+    })
+  })
+}
+
+const WAITS = /^the Nix daemon is away: it is waited for, 20 s at most$/
+
+/** A builder is ended by the daemon, a moment after its client. */
+async function untilGone(bed: Bed, pid: string): Promise<void> {
+  const script = 'while kill -0 "$1" 2>/dev/null; do sleep 0.02; done'
+  await bed.run('sh', ['-c', script, 'sh', pid])
+}

@@ -1,0 +1,54 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { expect, test } from 'vitest'
+import type { BuildProgress } from '../../../../shim/nix/contract.ts'
+import { createJournal } from '../../../../shim/nix/log/journal.ts'
+
+const LOG = { write: async () => {}, close: async () => {} }
+const BUILDERS = 64
+const LINES = 4
+const LONG = 'x'.repeat(250_000)
+
+/** All that the texts below may take together, however long the lines are that they come from. */
+const MAX_KEPT_BYTES = 4e6
+
+const nixLine = (fields: object) => `@nix ${JSON.stringify(fields)}`
+const derivation = (id: number) => `/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app${id}.drv`
+const starts = Array.from({ length: BUILDERS }, (_, id) =>
+  nixLine({ action: 'start', fields: [derivation(id), '', 1, 1], id, level: 3, text: '', type: 105 }),
+)
+
+setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = runInNewContext('gc')
+
+function heapUsed(): number {
+  collectGarbage()
+  return process.memoryUsage().heapUsed
+}
+
+test.each<{ what: string; line: (count: number) => string }>([
+  {
+    what: 'builders',
+    line: count => nixLine({ action: 'result', fields: [`${count} ${LONG}`], id: count % BUILDERS, type: 101 }),
+  },
+  { what: 'nix itself', line: count => nixLine({ action: 'msg', level: 0, msg: `${count} ${LONG}` }) },
+  { what: 'programs that nix runs', line: count => `${count} ${LONG}` },
+])('lines of 250 kB from $what are not kept alive by the pieces of them that are', async ({ line }) => {
+  const told: BuildProgress[] = []
+  const journal = createJournal(LOG, progress => told.push(progress))
+  for (const start of starts) await journal.read(start)
+  const before = heapUsed()
+  for (let count = 0; count < BUILDERS * LINES; count += 1) await journal.read(line(count))
+  expect(heapUsed() - before).toBeLessThan(MAX_KEPT_BYTES)
+  // Still in use here: they must not be collected before.
+  expect(told.length + journal.builderTail().length).toBeGreaterThan(0)
+  expect(journal.errors.length + journal.foreign.length + journal.builderTail().length).toBeGreaterThan(0)
+})
+
+test('a line of a log is told up to 4,096 characters of it, and 500 are remembered', async () => {
+  const told: BuildProgress[] = []
+  const journal = createJournal(LOG, progress => told.push(progress))
+  await journal.read(nixLine({ action: 'result', fields: [LONG], id: 0, type: 101 }))
+  expect(told).toEqual([{ phase: 'log', line: LONG.slice(0, 4096) }])
+  expect(journal.builderTail()).toEqual([LONG.slice(0, 500)])
+})

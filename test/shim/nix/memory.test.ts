@@ -1,0 +1,26 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Bed, startBed } from '../../node/bed.ts'
+import { makeFlake, type TestFlake } from './flake.ts'
+import { recipeOf, startBuilder } from './remote-builder.ts'
+
+/** Beyond what the process has at rest. */
+const MAX_GROWTH_BYTES = 60e6
+
+let bed: Bed
+let flake: TestFlake
+beforeAll(async () => {
+  bed = await startBed({ without: ['containerd'] })
+  flake = await makeFlake(bed.dir)
+})
+afterAll(async () => bed?.[Symbol.asyncDispose]())
+
+test.each([
+  { what: 'a line of 5 MB', packageName: 'loud' },
+  { what: '200,000 lines', packageName: 'torrent' },
+])('a builder that writes $what does not fill our memory', async ({ packageName }) => {
+  await using builder = startBuilder(bed)
+  await builder.build(recipeOf(flake.url, 'base'))
+  const before = await builder.memory()
+  await expect(builder.build(recipeOf(flake.url, packageName))).rejects.toMatchObject({ code: 'BuilderFailed' })
+  expect((await builder.memory()) - before).toBeLessThan(MAX_GROWTH_BYTES)
+})

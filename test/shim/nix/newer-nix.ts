@@ -1,0 +1,109 @@
+import { access, chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { execa } from 'execa'
+import type { Bed } from '../../node/bed.ts'
+
+/** The first Debian release with Nix >= 2.26. */
+const RELEASE = 'trixie'
+
+const CACHE = join(import.meta.dirname, '../../../.cache')
+
+/**
+ * A folder with `bin/nix` and `bin/nix-daemon` of a newer Debian, which run beside the machine's own. Downloads 40 MB from the
+ * mirror that apt is set up with, the first time only.
+ */
+export async function installNewerNix(): Promise<string> {
+  const installed = join(CACHE, `nix-${RELEASE}`)
+  if (!(await exists(installed))) await install(installed)
+  return installed
+}
+
+/** The build user may have no way into this checkout: it sees the same below the bed's folder. */
+export async function showNewerNix(bed: Bed): Promise<string> {
+  const place = join(bed.dir, 'newer-nix')
+  await mkdir(place)
+  await bed.run('mount', ['--bind', await installNewerNix(), place])
+  return join(place, 'bin/nix')
+}
+
+async function install(target: string): Promise<void> {
+  process.stderr.write(`downloading Nix of Debian ${RELEASE} with apt-get to ${target}\n`)
+  await mkdir(CACHE, { recursive: true })
+  const dir = await mkdtemp(join(CACHE, 'nix-'))
+  try {
+    const packages = await download(join(dir, 'apt'))
+    for (const file of packages) await execa('dpkg-deb', ['-x', file, join(dir, 'root')])
+    await rm(join(dir, 'apt'), { recursive: true })
+    await writeWrappers(dir)
+    await chmod(dir, 0o755)
+    await rename(dir, target)
+  } catch (error) {
+    await rm(dir, { recursive: true, force: true })
+    // Another test was quicker.
+    if (!(await exists(target))) throw error
+  }
+}
+
+/** nix-bin and all that it depends on, by a package database of its own. */
+async function download(dir: string): Promise<string[]> {
+  await mkdir(join(dir, 'lists/partial'), { recursive: true })
+  await mkdir(join(dir, 'cache/archives/partial'), { recursive: true })
+  await writeFile(join(dir, 'status'), '')
+  await writeFile(join(dir, 'sources.list'), `deb ${await findMirror()} ${RELEASE} main\n`)
+  const options = {
+    'Dir::State::lists': join(dir, 'lists'),
+    'Dir::State::status': join(dir, 'status'),
+    'Dir::Cache': join(dir, 'cache'),
+    'Dir::Etc::sourcelist': join(dir, 'sources.list'),
+    'Dir::Etc::sourceparts': '/dev/null',
+    'Dir::Etc::preferencesparts': '/dev/null',
+    'APT::Install-Recommends': 'false',
+    'APT::Sandbox::User': 'root',
+    'Acquire::Languages': 'none',
+    'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled': 'false',
+  }
+  const flags = Object.entries(options).flatMap(([key, value]) => ['-o', `${key}=${value}`])
+  await execa('apt-get', [...flags, 'update'])
+  await execa('apt-get', [...flags, '--yes', '--download-only', 'install', 'nix-bin'])
+  const archives = join(dir, 'cache/archives')
+  return (await readdir(archives)).filter(name => name.endsWith('.deb')).map(name => join(archives, name))
+}
+
+async function findMirror(): Promise<string> {
+  const { stdout } = await execa('apt-get', ['indextargets', '--format', '$(ORIGIN) $(LABEL) $(REPO_URI)'])
+  const mirror = /^Debian Debian (\S+)$/m.exec(stdout)?.[1]
+  if (mirror === undefined) throw new Error('apt-get knows no mirror of Debian: run apt-get update first')
+  return mirror
+}
+
+/**
+ * Programs of another release need its libraries, and its loader to find them. The folder may be seen elsewhere.
+ * NIX_BIN_DIR: where Nix finds itself for another start.
+ */
+async function writeWrappers(dir: string): Promise<void> {
+  const root = join(dir, 'root')
+  const { stdout: loader } = await execa('find', ['usr/lib', '-name', 'ld-linux*.so.*', '-type', 'f'], { cwd: root })
+  if (loader === '') throw new Error(`no loader in ${root}`)
+  const write = (name: string, command: string) =>
+    writeFile(
+      join(dir, 'bin', name),
+      `#!/bin/sh\nbin=$(cd "$(dirname "$0")" && pwd)\nroot=$bin/../root\nexport NIX_BIN_DIR="$bin"\nexec ${command}\n`,
+      {
+        mode: 0o755,
+      },
+    )
+  await mkdir(join(dir, 'bin'))
+  for (const name of ['nix', 'nix-daemon', 'nix-store']) {
+    await write(
+      name,
+      `"$root/${loader}" --argv0 ${name} --library-path "$root/${dirname(loader)}" "$root/usr/bin/nix" "$@"`,
+    )
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,245 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { FinalError, RetryableError } from '../../../lib/errors.ts'
+import { createSharedRuns, type RunCall } from '../../../shim/pull/shared-runs.ts'
+
+const ABANDON_MS = 60_000
+const REMEMBER_MS = 30_000
+const MAX = 3
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+const never = () => new AbortController().signal
+
+function setUp() {
+  const runs = createSharedRuns<string>({
+    abandonAfterMs: ABANDON_MS,
+    rememberFailuresMs: REMEMBER_MS,
+    maxPerNamespace: MAX,
+  })
+  const started: { signal: AbortSignal; resolve: (value: string) => void; reject: (error: Error) => void }[] = []
+  const start = ({ signal }: RunCall) =>
+    new Promise<string>((resolve, reject) => {
+      started.push({ signal, resolve, reject })
+      signal.addEventListener('abort', () => reject(signal.reason))
+    })
+  const join = async (signal = never(), { key = 'key', namespace = 'a', terms = '', run = start } = {}) => {
+    using want = runs.want(key, namespace)
+    return await want.join({ start: run, terms, signal })
+  }
+  return { runs, started, join }
+}
+
+describe('equal pulls', () => {
+  it('share one run and its result', async () => {
+    const { started, join } = setUp()
+    const all = Promise.all(Array.from({ length: 200 }, () => join()))
+    started[0]?.resolve('id')
+    expect(new Set(await all)).toEqual(new Set(['id']))
+    expect(started).toHaveLength(1)
+  })
+
+  it('with other keys run on their own', () => {
+    const { started, join, runs } = setUp()
+    void join()
+    void join(undefined, { key: 'other' })
+    expect(started).toHaveLength(2)
+    expect(runs.active()).toEqual(new Set(['key', 'other']))
+  })
+
+  it('after the run has ended start anew', async () => {
+    const { started, join } = setUp()
+    const first = join()
+    started[0]?.resolve('id')
+    await first
+    void join()
+    expect(started).toHaveLength(2)
+  })
+})
+
+describe('a caller that goes away', () => {
+  it('is told so, while the run goes on for the others', async () => {
+    const { started, join } = setUp()
+    const caller = new AbortController()
+    const gone = join(caller.signal)
+    const stays = join()
+    caller.abort()
+    await expect(gone).rejects.toMatchObject({ code: 'Cancelled' })
+    await vi.advanceTimersByTimeAsync(ABANDON_MS)
+    started[0]?.resolve('id')
+    await expect(stays).resolves.toBe('id')
+  })
+
+  it('leaves a run that the next one joins within the grace time', async () => {
+    const { started, join } = setUp()
+    const caller = new AbortController()
+    const gone = join(caller.signal)
+    caller.abort()
+    await expect(gone).rejects.toThrow()
+    await vi.advanceTimersByTimeAsync(ABANDON_MS - 1)
+    const second = join()
+    await vi.advanceTimersByTimeAsync(ABANDON_MS)
+    started[0]?.resolve('id')
+    await expect(second).resolves.toBe('id')
+    expect(started).toHaveLength(1)
+  })
+
+  it('as the last one ends the run after the grace time', async () => {
+    const { started, join, runs } = setUp()
+    const caller = new AbortController()
+    const gone = join(caller.signal)
+    caller.abort()
+    await expect(gone).rejects.toThrow()
+    await vi.advanceTimersByTimeAsync(ABANDON_MS)
+    expect(started[0]?.signal.aborted).toBe(true)
+    expect(runs.active().size).toBe(0)
+  })
+
+  it('while its run is torn down waits for the end, and then starts anew', async () => {
+    const { started, runs, join } = setUp()
+    const slow = ({ signal }: RunCall) =>
+      new Promise<string>((resolve, reject) => started.push({ signal, resolve, reject }))
+    const caller = new AbortController()
+    const gone = join(caller.signal, { run: slow })
+    caller.abort()
+    await expect(gone).rejects.toThrow()
+    await vi.advanceTimersByTimeAsync(ABANDON_MS)
+    expect(runs.active()).toEqual(new Set(['key']))
+    const next = join(undefined, { run: slow })
+    expect(started).toHaveLength(1)
+    started[0]?.reject(new RetryableError('Cancelled', 'torn down'))
+    await vi.advanceTimersByTimeAsync(0)
+    started[1]?.resolve('id')
+    await expect(next).resolves.toBe('id')
+  })
+
+  it('before it came starts nothing', async () => {
+    const { started, join } = setUp()
+    await expect(join(AbortSignal.abort())).rejects.toMatchObject({ code: 'Cancelled' })
+    expect(started).toHaveLength(0)
+  })
+})
+
+describe('a failure', () => {
+  it('that is final answers later callers without another run, for a while', async () => {
+    const { started, join } = setUp()
+    const first = join()
+    started[0]?.reject(new FinalError('BuilderFailed', 'no'))
+    await expect(first).rejects.toThrow('no')
+    await expect(join()).rejects.toThrow('no')
+    expect(started).toHaveLength(1)
+    await vi.advanceTimersByTimeAsync(REMEMBER_MS)
+    void join()
+    expect(started).toHaveLength(2)
+  })
+
+  it('that is retryable is forgotten at once', async () => {
+    const { started, join } = setUp()
+    const first = join()
+    started[0]?.reject(new RetryableError('NixDaemonAway', 'away'))
+    await expect(first).rejects.toThrow('away')
+    void join()
+    expect(started).toHaveLength(2)
+  })
+})
+
+describe('a refusal', () => {
+  const tooLarge = new FinalError('ImageTooLarge', 'too large')
+
+  it('is remembered for those with the same terms alone', async () => {
+    const { started, join } = setUp()
+    const first = join()
+    started[0]?.reject(tooLarge)
+    await expect(first).rejects.toThrow('too large')
+    await expect(join()).rejects.toThrow('too large')
+    expect(started).toHaveLength(1)
+    void join(undefined, { terms: 'more' })
+    expect(started).toHaveLength(2)
+  })
+
+  it('of a shared run makes those with other terms run again', async () => {
+    const { started, join } = setUp()
+    const strict = join()
+    const generous = join(undefined, { terms: 'more' })
+    started[0]?.reject(tooLarge)
+    await expect(strict).rejects.toThrow('too large')
+    await vi.advanceTimersByTimeAsync(0)
+    started[1]?.reject(tooLarge)
+    await expect(generous).rejects.toThrow('too large')
+    expect(started).toHaveLength(2)
+  })
+})
+
+describe('a namespace', () => {
+  const full = { code: 'QueueFull', retryable: true, message: expect.stringMatching(/"a".*maxQueuedPerNamespace/) }
+  const fill = ({ join }: ReturnType<typeof setUp>, signal = never()) =>
+    Array.from({ length: MAX }, (_, index) => join(signal, { key: `key-${index}` }))
+
+  it('has no more runs at a time than it may, and other namespaces have theirs', async () => {
+    const all = setUp()
+    const { started, join } = all
+    const [first] = fill(all)
+    await expect(join(undefined, { key: 'one-more' })).rejects.toMatchObject(full)
+    void join(undefined, { key: 'one-more', namespace: 'b' })
+    expect(started).toHaveLength(MAX + 1)
+    started[0]?.resolve('id')
+    await first
+    void join(undefined, { key: 'yet-another' })
+    expect(started).toHaveLength(MAX + 2)
+  })
+
+  it('joins as many times as it likes what it wants already', async () => {
+    const all = setUp()
+    fill(all)
+    void all.join(undefined, { key: 'key-0' })
+    expect(all.started).toHaveLength(MAX)
+  })
+
+  it('that has left its runs still has them until they end', async () => {
+    const all = setUp()
+    const caller = new AbortController()
+    const left = fill(all, caller.signal)
+    caller.abort()
+    await Promise.allSettled(left)
+    await expect(all.join(undefined, { key: 'one-more' })).rejects.toMatchObject(full)
+    await vi.advanceTimersByTimeAsync(ABANDON_MS)
+    void all.join(undefined, { key: 'one-more' })
+    expect(all.started).toHaveLength(MAX + 1)
+  })
+})
+
+describe('a run belongs to', () => {
+  it('those who want it, then to the last one who did', async () => {
+    const { join, runs } = setUp()
+    const owners: (() => readonly string[])[] = []
+    const run = (call: RunCall) => {
+      owners.push(call.owners.current)
+      return new Promise<string>(() => {})
+    }
+    const [a, b] = [new AbortController(), new AbortController()]
+    void join(a.signal, { run }).catch(() => {})
+    void join(b.signal, { namespace: 'b', run }).catch(() => {})
+    const current = () => owners[0]?.()
+    expect(current()).toEqual(['a', 'b'])
+    a.abort()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(current()).toEqual(['b'])
+    b.abort()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(current()).toEqual(['b'])
+    void join(undefined, { namespace: 'c', run })
+    expect(current()).toEqual(['c'])
+    expect(runs.active().size).toBe(1)
+  })
+})
+
+describe('closing', () => {
+  it('ends every run and waits for it', async () => {
+    const { started, join, runs } = setUp()
+    const waiting = join()
+    const rejected = expect(waiting).rejects.toMatchObject({ code: 'ShuttingDown' })
+    await runs.close()
+    await rejected
+    expect(started[0]?.signal.aborted).toBe(true)
+  })
+})

@@ -1,0 +1,132 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { RetryableError } from '../../../lib/errors.ts'
+import type { PathInfo, PathQuery } from '../../../shim/nix/contract.ts'
+import { STORE_PATH_LABEL } from '../../../shim/pull/labels.ts'
+import { folderUse } from '../../../shim/status/folder-use.ts'
+import { createKeptImages, type LabelledImage } from '../../../shim/status/kept-images.ts'
+import { createStoreUse } from '../../../shim/status/store-use.ts'
+
+describe('images that are kept', () => {
+  const record = (name: string, digest: string, storePath = '/nix/store/a'): LabelledImage => ({
+    name,
+    labels: { [STORE_PATH_LABEL]: storePath },
+    target: { digest },
+    updatedAt: 1,
+  })
+  const kept = (records: LabelledImage[], known = [{ id: 'sha256:id', size: 7 }]) =>
+    createKeptImages({ images: async () => ({ withLabel: async () => records, all: async () => known }) })()
+
+  it('have the id of the record with the same target, and the size that CRI has', async () => {
+    const { images } = await kept([record('sha256:id', 'm1'), record('b:1', 'm1', '/nix/store/b'), record('a:1', 'm1')])
+    expect(images).toEqual([
+      { image: 'a:1', imageId: 'sha256:id', storePath: '/nix/store/a', size: 7, updatedAt: 1 },
+      { image: 'b:1', imageId: 'sha256:id', storePath: '/nix/store/b', size: 7, updatedAt: 1 },
+    ])
+  })
+
+  it('have no name when it has moved on', async () => {
+    const { images } = await kept([record('sha256:id', 'm1'), record('a:1', 'm2'), record('sha256:new', 'm2')])
+    expect(images).toMatchObject([
+      { image: 'a:1', imageId: 'sha256:new', size: undefined },
+      { image: undefined, imageId: 'sha256:id', size: 7 },
+    ])
+  })
+
+  it('are not known, for a stated reason, when containerd says no', async () => {
+    const asked = createKeptImages({ images: () => Promise.reject(new RetryableError('ContainerdAway', 'away')) })
+    expect(await asked()).toEqual({ images: [], problem: 'away' })
+  })
+
+  it('are asked for once while containerd says nothing', async () => {
+    const timeLimit = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort())
+    try {
+      const images = vi.fn(() => new Promise<never>(() => {}))
+      const ask = createKeptImages({ images })
+      expect((await ask()).problem).toContain('said nothing')
+      expect((await ask()).problem).toContain('said nothing')
+      expect(images).toHaveBeenCalledTimes(1)
+    } finally {
+      timeLimit.mockRestore()
+    }
+  })
+})
+
+describe('what store paths come to', () => {
+  const path = (letter: string) => `/nix/store/${letter.repeat(32)}-x`
+  const info = (letter: string): PathInfo => ({ path: path(letter), narHash: '', narSize: 10, references: [] })
+  const setUp = (answer: (paths: readonly string[], query: PathQuery) => Promise<PathInfo[]>) => {
+    const pathInfo = vi.fn(answer)
+    return { pathInfo, use: createStoreUse({ builder: async () => ({ pathInfo }) }) }
+  }
+  const store = async (paths: readonly string[], { recursive }: PathQuery) => {
+    if (recursive && paths.includes(path('0'))) throw new RetryableError('StorePathMissing', 'it is gone')
+    const there = paths.filter(one => one !== path('0')).map(one => ({ ...info('a'), path: one }))
+    return recursive ? [...there, info('c')] : there
+  }
+
+  it('is the sum over all that they refer to, without what is gone and what is no store path', async () => {
+    const { use } = setUp(store)
+    expect(await use([path('a'), path('b'), path('0'), '/etc/passwd', undefined])).toEqual({ paths: 3, narBytes: 30 })
+  })
+
+  it('is asked for once as long as they are the same', async () => {
+    const { use, pathInfo } = setUp(store)
+    await use([path('a'), path('b')])
+    const { length } = pathInfo.mock.calls
+    await use([path('b'), path('a'), path('b')])
+    expect(pathInfo.mock.calls).toHaveLength(length)
+    expect(await use([path('a')])).toEqual({ paths: 2, narBytes: 20 })
+  })
+
+  it('is nothing without any, for which no nix is asked', async () => {
+    const { use, pathInfo } = setUp(store)
+    expect(await use([undefined])).toEqual({ paths: 0, narBytes: 0 })
+    expect(pathInfo).not.toHaveBeenCalled()
+  })
+
+  it('is not known, for a stated reason, when nix fails; and is asked for anew', async () => {
+    let isAway = true
+    const { use } = setUp(async (...query) => {
+      if (isAway) throw new RetryableError('NixDaemonAway', 'away')
+      return store(...query)
+    })
+    expect(await use([path('a')])).toEqual({ paths: 0, narBytes: 0, problem: 'away' })
+    isAway = false
+    expect(await use([path('a')])).toEqual({ paths: 2, narBytes: 20 })
+  })
+
+  it('is not asked for when they are too many', async () => {
+    const { use, pathInfo } = setUp(store)
+    const many = Array.from({ length: 1001 }, (_, index) => `${path('a')}${index}`)
+    expect((await use(many)).problem).toContain('more than 1000')
+    expect(pathInfo).not.toHaveBeenCalled()
+  })
+})
+
+describe('a folder', () => {
+  let dir: string
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'enbi-use-'))
+  })
+  afterEach(() => rm(dir, { recursive: true, force: true }))
+
+  it('that is not there has nothing', async () => {
+    expect(await folderUse(join(dir, 'none'))).toEqual({ files: 0, bytes: 0 })
+  })
+
+  it('has its files and their lengths', async () => {
+    await writeFile(join(dir, 'a'), '12345')
+    await writeFile(join(dir, 'b'), '123')
+    expect(await folderUse(dir)).toEqual({ files: 2, bytes: 8 })
+  })
+
+  it('of more than 5,000 files is estimated', async () => {
+    const many = join(dir, 'many')
+    await mkdir(many)
+    await Promise.all(Array.from({ length: 5005 }, (_, index) => writeFile(join(many, String(index)), '12')))
+    expect(await folderUse(many)).toEqual({ files: 5005, bytes: 10_010 })
+  })
+})

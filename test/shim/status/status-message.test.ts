@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest'
+import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
+import type { Recipe } from '../../../recipes/recipe.ts'
+import type { PullProgress } from '../../../shim/pull/progress.ts'
+import { createActivity } from '../../../shim/pull/pull-log.ts'
+import type { Held } from '../../../shim/status/disk-use.ts'
+import { decodeStatusReport, encodeStatusReport, type StatusReport } from '../../../shim/status/messages.ts'
+import { statusMessage } from '../../../shim/status/status-message.ts'
+
+const SHIM = { version: '1', startedAt: 1000, containerd: '/c.sock', rules: 1, maxBuilds: 2, logs: '/logs' }
+const NOTHING = { files: 0, bytes: 0 }
+const HELD: Held = {
+  images: [],
+  problem: undefined,
+  store: { paths: 0, narBytes: 0, problem: undefined },
+  digests: NOTHING,
+  plans: NOTHING,
+  logs: NOTHING,
+}
+
+function recipe(image: string): Recipe {
+  return { image, flake: parseFlakeUrl('github:team/app'), packageName: 'images.web', system: 'x86_64-linux' }
+}
+
+function setUp() {
+  const activity = createActivity()
+  return {
+    activity,
+    begin: (image: string, progress?: PullProgress) => {
+      const run = activity.began(recipe(image))
+      if (progress) run.progress(progress)
+      return run
+    },
+    /** As it is read after it went over the wire. */
+    report: (held: Partial<Held> = {}): StatusReport =>
+      decodeStatusReport(encodeStatusReport(statusMessage(SHIM, activity, { ...HELD, ...held }))),
+  }
+}
+
+describe('a report', () => {
+  it('has runs in the order in which they were wanted, and the queue in the order of their turns', () => {
+    const { begin, report } = setUp()
+    begin('third', { phase: 'queued', ahead: 2 })
+    begin('runs', { phase: 'fetching', doneBytes: 1, expectedBytes: 2 })
+    begin('first', { phase: 'queued', ahead: 0 })
+    begin('starts')
+    begin('second', { phase: 'queued', ahead: 1 })
+    const { runs, queue } = report()
+    expect(runs.map(({ image, progress }) => [image, progress.phase, progress.done])).toEqual([
+      ['runs', 'fetching', 1],
+      ['starts', 'starting', 0],
+    ])
+    expect(queue.map(({ image }) => image)).toEqual(['first', 'second', 'third'])
+  })
+
+  it('names fifty who wait, and counts all', () => {
+    const { activity, report } = setUp()
+    for (let number = 0; number < 60; number += 1)
+      activity.waits({ recipe: recipe('app:1'), namespace: `team-${number}`, nixBuild: 'app' })
+    const [run] = report().runs
+    expect(run?.waiting).toBe(60)
+    expect(run?.waiters).toHaveLength(50)
+    expect(run?.waiters[49]).toEqual({ namespace: 'team-49', pod: undefined, nixBuild: 'app' })
+  })
+
+  it('calls what is made by the flake and its package, or by its store path', () => {
+    const { activity, begin, report } = setUp()
+    begin('app:1')
+    activity.began({ image: 'nix:0/nix/store/a:latest', storePath: '/nix/store/a' })
+    expect(report().runs.map(({ recipe }) => recipe)).toEqual(['github:team/app#images.web', '/nix/store/a'])
+  })
+
+  it('says the same of the same state', () => {
+    const { begin, activity } = setUp()
+    begin('app:1').done({ imageId: 'sha256:1', present: false })
+    begin('app:1', { phase: 'evaluating', runId: 'run-1' })
+    const encode = () => encodeStatusReport(statusMessage(SHIM, activity, HELD))
+    expect(encode()).toEqual(encode())
+  })
+
+  it('leaves out what is not known', () => {
+    const { report } = setUp()
+    const image = { image: undefined, imageId: undefined, storePath: undefined, size: undefined, updatedAt: 5000 }
+    const { images, shim } = report({ images: [image], problem: 'away' })
+    expect(images).toEqual([{ ...image, updatedAt: new Date(5000) }])
+    expect(shim).toEqual({ ...SHIM, startedAt: new Date(1000), containerdProblem: 'away' })
+  })
+})
