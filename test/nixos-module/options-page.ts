@@ -15,7 +15,7 @@ const option = v.strictObject({
 type Expression = v.InferOutput<typeof expression>
 type Option = v.InferOutput<typeof option>
 
-export const OPTIONS_PAGE = join(import.meta.dirname, '../../docs/nixos-options.md')
+export const OPTIONS_PAGE = join(import.meta.dirname, '../../docs/reference/nixos-options.md')
 
 /** Asks Nix for the module's options and writes them down, as Markdown. */
 export async function makeOptionsPage(bed: Bed): Promise<string> {
@@ -25,7 +25,7 @@ export async function makeOptionsPage(bed: Bed): Promise<string> {
 
 const HEAD = `# Which options does the NixOS module have?
 
-Made from \`nixos-module/\` by \`npm run nixos-options\`. How a node is set up: [installation](install.md).
+Made from \`nixos-module/\` by \`npm run nixos-options\`. How a node is set up: [installation](../install.md).
 `
 
 function describe({ name, description, type, example, ...rest }: Option): string {

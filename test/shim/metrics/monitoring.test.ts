@@ -14,7 +14,7 @@ import { type KnownMetrics, problemsOf, readExposition, targetLabels } from './p
 import { metricsUrl } from './scrape.ts'
 
 const MONITORING = join(import.meta.dirname, '../../../deploy/monitoring')
-const DOCS = join(import.meta.dirname, '../../../docs/monitoring.md')
+const DOCS = join(import.meta.dirname, '../../../docs/how-to/monitoring.md')
 
 const JOBS = ['enbi-shim', 'enbi-controller'] as const
 let bed: Bed
