@@ -25,7 +25,7 @@ export async function makeOptionsPage(bed: Bed): Promise<string> {
 
 const HEAD = `# Which options does the NixOS module have?
 
-Made from \`nixos-module/\` by \`npm run nixos-options\`. How a node is set up: [installation](../install.md).
+Made from \`nixos-module/\` by \`npm run nixos-options\`. How a node is set up: [installation](../how-to/install-with-systemd.md).
 `
 
 function describe({ name, description, type, example, ...rest }: Option): string {

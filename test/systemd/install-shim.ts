@@ -15,7 +15,7 @@ export async function readUnits(): Promise<ShimUnits> {
   return { service, socket }
 }
 
-/** As docs/install.md has it: the build user, containerd's folder, a config, and the units, which are enabled and started. */
+/** As docs/how-to/install-with-systemd.md has it: the build user, containerd's folder, a config, and the units, which are enabled and started. */
 export async function installShim(node: SystemdNode, { service, socket }: ShimUnits, config: string): Promise<void> {
   await node.write({
     '/etc/sysusers.d/enbi-shim.conf': await readDeployed('enbi-shim.sysusers.conf'),

@@ -206,9 +206,9 @@ test('nothing is left when it is undone, but what containerd and npm have', asyn
   expect(stdout).toBe('')
 })
 
-/** Runs commands of docs/install.md, one after the other in one shell. */
+/** Runs commands of docs/how-to/install-with-systemd.md, one after the other in one shell. */
 async function follow(...names: string[]): Promise<void> {
-  const page = await readFile(join(import.meta.dirname, '../../docs/install.md'), 'utf8')
+  const page = await readFile(join(import.meta.dirname, '../../docs/how-to/install-with-systemd.md'), 'utf8')
   const blocks = new Map([...page.matchAll(TESTED)].map(([, name, commands]) => [name, commands]))
   await node.run('sh', ['-euxc', names.map(name => blocks.get(name) ?? `: no block ${name}; exit 1`).join('\n')])
 }
