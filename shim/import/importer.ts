@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
-import { createPlaces, shareOf } from '../../lib/queues/places.ts'
+import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
 import { CRI_NAMESPACE } from '../containerd/services/namespace.ts'
 import type { ImportCall, Importer, ImportOutcome, LayerMode, PackageHints, QueryClosure } from './image/contract.ts'
-import { createLeftLeases } from './left-leases.ts'
-import type { ImporterIdentity } from './link/identity.ts'
-import type { LinkingReport } from './link/linking-report.ts'
-import { viewFolder } from './link/view-folder.ts'
-import type { ImportJob } from './worker/job.ts'
+import type { ImporterIdentity } from './worker/identity.ts'
+import { endLease } from './worker/leases.ts'
+import { createLeftLeases } from './worker/left-leases.ts'
+import type { LinkingReport } from './worker/linking-report.ts'
 import { memoryFolders } from './worker/memory-folders.ts'
+import type { ImportJob } from './worker/messages.ts'
 import { runWorker } from './worker/run-worker.ts'
-import { endLease } from './worker/under-lease.ts'
+import { viewFolder } from './worker/view-folder.ts'
 import { createWorkers } from './worker/workers.ts'
 
 export interface ImporterOptions {
@@ -43,7 +43,7 @@ export function createImporter(options: ImporterOptions): Importer {
   const { logger, stateDir, containerd, layers, trustStore, queryClosure, onLinking, identity } = options
   const folders = memoryFolders(stateDir)
   const { maxImports = DEFAULT_MAX_IMPORTS } = options
-  const places = createPlaces({ count: maxImports, perOwner: shareOf(maxImports), what: 'import' })
+  const places = createFairGate({ count: maxImports, perOwner: shareOf(maxImports), what: 'import' })
   const shared = {
     containerd: { namespace: CRI_NAMESPACE, ...containerd },
     layers,

@@ -1,14 +1,15 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
 import type { ErrorCode, ShimError } from '../../lib/errors.ts'
 import { createGauges } from '../../lib/http/gauges.ts'
+import type { RunReport } from '../pull/contract.ts'
 import type { PullProgress } from '../pull/progress.ts'
-import type { Activity, RunActivity } from '../pull/pull-log.ts'
+import type { PullLog } from '../pull/pull-log.ts'
 
 /** Seconds: from an image whose store paths are there to a build that takes an hour. */
 const BUCKETS = [0.05, 0.25, 1, 5, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600]
 
-/** The same activity; what goes on in it is counted. */
-export function countActivity(activity: Activity, registry: Registry): Activity {
+/** The same pull log; what goes on in it is counted. */
+export function countPulls(pullLog: PullLog, registry: Registry): PullLog {
   const pulls = outcomes(registry, 'pull', {
     count: 'Pulls of images that have a recipe. Pulls that share a run count once.',
     time: 'Time in seconds from the start of a run to its end, including the queue. Refused pulls do not count.',
@@ -21,12 +22,12 @@ export function countActivity(activity: Activity, registry: Registry): Activity 
     count: 'Imports of build results into containerd.',
     time: 'Time in seconds from the end of a build to the end of the import.',
   })
-  addGauges(activity, registry)
+  addGauges(pullLog, registry)
   /** Failures of runs: whoever waits for one is told the same error. */
   const counted = new WeakSet<ShimError>()
 
   /** Which stage a run is in is told by its progress. */
-  function timeRun(run: RunActivity): RunActivity {
+  function timeRun(run: RunReport): RunReport {
     const startedAt = performance.now()
     let stage: { readonly outcomes: Outcomes; readonly startedAt: number } | undefined
     const enter = (next: Outcomes) => {
@@ -67,9 +68,9 @@ export function countActivity(activity: Activity, registry: Registry): Activity 
   }
 
   return {
-    ...activity,
-    waits(wish) {
-      const wait = activity.waits(wish)
+    ...pullLog,
+    waiting(request) {
+      const wait = pullLog.waiting(request)
       return {
         ...wait,
         failed(error) {
@@ -78,10 +79,10 @@ export function countActivity(activity: Activity, registry: Registry): Activity 
         },
       }
     },
-    began: recipe => timeRun(activity.began(recipe)),
-    refused(wish, error) {
+    started: recipe => timeRun(pullLog.started(recipe)),
+    refused(request, error) {
       pulls.notRun('refused', error.code)
-      activity.refused(wish, error)
+      pullLog.refused(request, error)
     },
   }
 }
@@ -127,7 +128,7 @@ function outcomes(registry: Registry, what: string, help: Help): Outcomes {
   }
 }
 
-function addGauges({ runs }: Activity, registry: Registry): void {
+function addGauges({ runs }: PullLog, registry: Registry): void {
   const gauge = createGauges(registry)
   const countIn = (phases: ReadonlySet<Phase>) => () =>
     runs().filter(({ progress }) => progress && phases.has(progress.phase)).length

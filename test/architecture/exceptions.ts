@@ -14,8 +14,15 @@ export const FILE_CIRCLES: readonly (readonly string[])[] = [
 /** Folders that import each other. */
 export const FOLDER_CIRCLES: readonly (readonly string[])[] = [
   ['shim/doctor', 'shim/doctor/cluster', 'shim/doctor/kubelet', 'shim/status'],
-  ['shim/import', 'shim/import/link', 'shim/import/store-layers', 'shim/import/worker'],
-  ['shim/import/archive', 'shim/import/formats', 'shim/import/image', 'shim/import/layers', 'shim/import/tar'],
+  [
+    'shim/import/archive',
+    'shim/import/formats',
+    'shim/import/formats/nix2container',
+    'shim/import/formats/nixpkgs-stream',
+    'shim/import/link',
+    'shim/import/store-layers',
+    'shim/import/worker',
+  ],
   ['shim/nix', 'shim/nix/evaluate', 'shim/nix/failure', 'shim/nix/log', 'shim/nix/store'],
 ]
 
@@ -23,10 +30,7 @@ export const FOLDER_CIRCLES: readonly (readonly string[])[] = [
 export const CROWDED_FOLDERS: Readonly<Record<string, number>> = {
   'shim/cluster': 23,
   'shim/doctor': 24,
-  'shim/import/archive': 25,
-  'shim/import/formats': 32,
-  'shim/import/image': 18,
-  'shim/import/link': 21,
+  'shim/import/link': 17,
   'shim/proxy': 17,
   'shim/pull': 21,
   'shim/status': 20,
@@ -34,10 +38,6 @@ export const CROWDED_FOLDERS: Readonly<Record<string, number>> = {
 
 /** Files that belong into their single importer. */
 export const SMALL_FILES: readonly string[] = [
-  'controller/reconcile/pod-patch.ts',
-  'controller/views/nix-system.ts',
-  'controller/within.ts',
-  'kube/lease-claim.ts',
   'lib/process/data-limit.ts',
   'lib/socket/systemd-socket.ts',
   'shim/cluster/tries.ts',
@@ -45,18 +45,18 @@ export const SMALL_FILES: readonly string[] = [
   'shim/config/default-config.ts',
   'shim/doctor/check-policy.ts',
   'shim/doctor/cluster/crd-fields.ts',
-  'shim/import/archive/buffer-collector.ts',
-  'shim/import/archive/read-head.ts',
-  'shim/import/archive/unxz.ts',
-  'shim/import/formats/nix2container-time.ts',
-  'shim/import/formats/package-links.ts',
-  'shim/import/formats/python-repr.ts',
+  'shim/import/archive/mount-points.ts',
+  'shim/import/formats/nix2container/go-time.ts',
+  'shim/import/formats/nixpkgs-stream/python-repr.ts',
+  'shim/import/formats/package/package-links.ts',
   'shim/import/image/check-pinned-digest.ts',
-  'shim/import/image/mount-points.ts',
   'shim/import/link/child-path.ts',
   'shim/import/link/store-owner.ts',
   'shim/import/store-layers/limit-layers.ts',
   'shim/import/store-layers/linked-digest.ts',
+  'shim/import/store/read-head.ts',
+  'shim/import/streams/buffer-collector.ts',
+  'shim/import/streams/unxz.ts',
   'shim/nix/failure/disk-full.ts',
   'shim/proxy/call-log.ts',
   'shim/pull/watch-pulls.ts',

@@ -1,13 +1,16 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+
+import { writeAtomically } from '../../../lib/files/atomic-file.ts'
+import { keepNewest } from '../../../lib/files/keep-newest.ts'
+
 import { readOwnFile } from '../../../lib/files/own-file.ts'
 import { pairLayers, parseConfig } from '../image/config.ts'
 import { digestOf } from '../image/json.ts'
-import { keepNewest } from '../image/keep-newest.ts'
-import type { Document, PlannedLayer, ReadPlan } from '../image/plan.ts'
-import type { StoreInfos } from '../layers/digest-keys.ts'
+import type { Document, PlannedLayer, ReadPlan } from '../image/parsed-image.ts'
+import type { StoreInfos } from '../store-layers/digest-keys.ts'
 import { descriptorSchema } from './oci-index.ts'
 import { parseManifest } from './oci-layout.ts'
 
@@ -46,10 +49,7 @@ export function openPlanMemory(folder: string): PlanMemory {
       if (text.length > MAX_PLAN_LENGTH) return
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await keepNewest(folder, MAX_PLANS)
-      const file = planFile(folder, key)
-      const unfinished = `${file}.${randomUUID()}`
-      await writeFile(unfinished, text, { mode: 0o600, flag: 'wx' })
-      await rename(unfinished, file)
+      await writeAtomically(planFile(folder, key), text, { mode: 0o600, shared: true })
     },
   }
 }

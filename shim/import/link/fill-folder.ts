@@ -1,6 +1,6 @@
 import { chmodSync, type Dirent, lchownSync, lstatSync, mkdirSync, readdirSync, type Stats, utimesSync } from 'node:fs'
-import { archiveInvalid } from '../image/invalid.ts'
-import { takeEntries } from '../layers/entry-room.ts'
+import { takeEntries } from '../image/entry-room.ts'
+import { archiveInvalid } from '../image/errors.ts'
 import { isWhiteout } from '../layers/whiteout.ts'
 import { childPath } from './child-path.ts'
 import { copyFile, isTruthful, linkFile, permissions } from './place-file.ts'
@@ -56,7 +56,7 @@ export function closeFolder(target: Path, mode: number, { uid, gid, mtime }: Pla
   utimesSync(target, mtime, mtime)
 }
 
-/** Places what is no folder. */
+/** FairGate what is no folder. */
 export function placeAlone(task: FolderTask & { readonly stats: Stats }, placing: Placing, counts: FillCounts): void {
   const { stats } = task
   if (!stats.isFile() && !stats.isSymbolicLink()) throw odd(task.source)

@@ -1,11 +1,11 @@
 import { Registry } from 'prom-client'
 import * as v from 'valibot'
 import { createMetrics } from '../../../controller/metrics.ts'
-import { addProcessMetrics } from '../../../lib/http/process-metrics.ts'
+import { addProcessMetrics } from '../../../lib/http/gauges.ts'
 import { createCallMetrics } from '../../../shim/metrics/call-metrics.ts'
 import { addNodeMetrics } from '../../../shim/metrics/node-metrics.ts'
-import { countActivity } from '../../../shim/metrics/pull-metrics.ts'
-import { createActivity } from '../../../shim/pull/pull-log.ts'
+import { countPulls } from '../../../shim/metrics/pull-metrics.ts'
+import { createPullLog } from '../../../shim/pull/pull-log.ts'
 import { code, table } from './markdown.ts'
 
 /** Writes down every metric, as it is defined. */
@@ -67,7 +67,7 @@ function describe(registry: Registry): string {
 function shimMetrics(): Registry {
   const registry = new Registry()
   createCallMetrics(registry)
-  countActivity(createActivity(), registry)
+  countPulls(createPullLog(), registry)
   const shim = { version: '', startedAt: 0, containerd: '', rules: 0, maxBuilds: 1, logs: '' }
   const containerd = { problem: async () => undefined, countImages: async () => 0 }
   addNodeMetrics({ shim, containerd }, registry)
