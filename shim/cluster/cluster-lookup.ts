@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { NixBuild } from '../../kube/resources/nixbuild.ts'
-import { unlessAborted } from '../../lib/async/unless-aborted.ts'
+import { unlessAborted } from '../../lib/async/bounded-wait.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
 import { readableReference } from '../../recipes/reference.ts'
 import { chooseRecipe, type FoundRecipe } from './cluster-recipe.ts'

@@ -1,5 +1,5 @@
 import type { ErrorCode, ShimError } from '../../lib/errors.ts'
-import { shorten } from '../../lib/text/text.ts'
+import { cutLines } from '../../lib/text/cut.ts'
 
 /** How a run ended. */
 export type Ending = Success | Failure | Retrying | CalledOff
@@ -51,7 +51,7 @@ const MAX_MESSAGE = 4096
 const CALLED_OFF: readonly ErrorCode[] = ['Cancelled', 'ShuttingDown']
 
 export function failed(error: ShimError, { at, lines = [] }: FailedAt): Failure | CalledOff {
-  const message = shorten(error.message, MAX_MESSAGE)
+  const message = cutLines(error.message, MAX_MESSAGE)
   if (isCalledOff(error)) return { kind: 'CalledOff', at, message }
   return { kind: 'Failed', at, message, logTail: lines.join('\n'), final: !error.retryable }
 }

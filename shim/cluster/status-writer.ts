@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { NixBuild } from '../../kube/resources/nixbuild.ts'
-import { backOffMs } from '../../lib/async/backoff.ts'
+import { backOffMs } from '../../lib/async/retry.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { Tries } from '../pull/contract.ts'

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino'
-import { within } from '../../lib/async/within.ts'
+import { within } from '../../lib/async/bounded-wait.ts'
 import type { RetryableError } from '../../lib/errors.ts'
+import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
+import { ownedBy } from '../../lib/queues/fair-order.ts'
 import { firstOfMost } from '../../lib/queues/first-of-most.ts'
-import { ownedBy } from '../../lib/queues/owners.ts'
-import { createPlaces, shareOf } from '../../lib/queues/places.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import type { FlakeWish, Tries } from '../pull/contract.ts'
 import { ownEntry } from './claim.ts'
@@ -68,7 +68,7 @@ interface Shelved extends Entry {
 export function createStories(options: StoriesOptions): Stories {
   const { node, onImage } = options
   const entries = new Map<string, Shelved>()
-  const places = createPlaces({ count: REQUESTS_AT_ONCE, perOwner: shareOf(REQUESTS_AT_ONCE), what: 'request' })
+  const places = createFairGate({ count: REQUESTS_AT_ONCE, perOwner: shareOf(REQUESTS_AT_ONCE), what: 'request' })
   const waiting = new Set<() => void>()
   const never = new AbortController().signal
 

@@ -1,4 +1,4 @@
-import { unlessAborted } from '../../lib/async/unless-aborted.ts'
+import { unlessAborted } from '../../lib/async/bounded-wait.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { type Check, type Finding, failed } from './finding.ts'
 

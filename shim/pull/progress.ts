@@ -1,3 +1,4 @@
+import { createChangeSignal } from '../../lib/async/change-signal.ts'
 import type { ImportProgress } from '../import/image/contract.ts'
 import type { BuildProgress } from '../nix/contract.ts'
 
@@ -57,22 +58,18 @@ interface Watcher {
 
 function createWatcher(signal: AbortSignal): Watcher {
   const pending: PullProgress[] = []
-  let wake = () => {}
-  signal.addEventListener('abort', () => wake(), { once: true })
+  const changes = createChangeSignal(signal)
   return {
     push(progress) {
       pending.push(progress)
       if (pending.length > MAX_PENDING) pending.shift()
-      wake()
+      changes.notify()
     },
     async *events() {
       while (!signal.aborted) {
         const next = pending.shift()
         if (next) yield next
-        else
-          await new Promise<void>(resolve => {
-            wake = resolve
-          })
+        else await changes.changed()
       }
     },
   }

@@ -1,5 +1,5 @@
 import { FinalError, isContainerdAway } from '../../lib/errors.ts'
-import type { Owners } from '../../lib/queues/owners.ts'
+import type { Owners } from '../../lib/queues/fair-order.ts'
 import type { PolicyRule } from '../../recipes/policy/policy.ts'
 import { isFlakeRecipe, isLocked, isPackageSet, type Recipe } from '../../recipes/recipe.ts'
 import type { Importer, ImportOutcome } from '../import/image/contract.ts'

@@ -1,6 +1,6 @@
-import { callerLeft, untilAborted } from '../../lib/async/until-aborted.ts'
+import { callerLeft, untilAborted } from '../../lib/async/bounded-wait.ts'
 import { RetryableError, toShimError } from '../../lib/errors.ts'
-import type { Owners } from '../../lib/queues/owners.ts'
+import type { Owners } from '../../lib/queues/fair-order.ts'
 import { createRememberedFailures, isForTerms } from './remembered-failures.ts'
 import { createWants } from './wants.ts'
 

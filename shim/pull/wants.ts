@@ -1,5 +1,5 @@
 import { RetryableError } from '../../lib/errors.ts'
-import type { Owners } from '../../lib/queues/owners.ts'
+import type { Owners } from '../../lib/queues/fair-order.ts'
 import { quote } from '../../lib/text/quote.ts'
 
 /** Which namespaces want which run: each may want so many at a time. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { createBell } from '../../lib/async/bell.ts'
+import { createChangeSignal } from '../../lib/async/change-signal.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
 import type { Activity } from '../pull/pull-log.ts'
 import { createHoldings, type Held, type HoldingsOptions } from './disk-use.ts'
@@ -26,14 +26,15 @@ export function createWatchStatus({ shim, activity, stopping, ...options }: Watc
   const isOld = ({ changes, at }: Look) => changes !== activity.imageChanges() || Date.now() - at >= LOOK_AGAIN_MS
 
   async function* follow(end: AbortSignal): AsyncGenerator<Buffer> {
-    using bell = createBell(activity.onChange, end)
+    using changes = createChangeSignal(end)
+    using _ = subscribe(activity.onChange, changes.notify)
     let latest = await look()
     let told: Buffer | undefined
     while (!end.aborted) {
       const message = report(latest)
       if (!told?.equals(message)) yield message
       told = message
-      await bell.rung(LOOK_AGAIN_MS)
+      await changes.changed(LOOK_AGAIN_MS)
       await delay(PAUSE_MS, undefined, { signal: end }).catch(() => {})
       if (isOld(latest)) latest = await look()
     }
@@ -43,6 +44,10 @@ export function createWatchStatus({ shim, activity, stopping, ...options }: Watc
     if (decodeStatusRequest(request).watch) yield* follow(AbortSignal.any([signal, stopping]))
     else yield report(await look())
   }
+}
+
+function subscribe(onChange: Activity['onChange'], listener: () => void): Disposable {
+  return { [Symbol.dispose]: onChange(listener) }
 }
 
 /** At what is held. */

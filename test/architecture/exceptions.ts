@@ -34,10 +34,6 @@ export const CROWDED_FOLDERS: Readonly<Record<string, number>> = {
 
 /** Files that belong into their single importer. */
 export const SMALL_FILES: readonly string[] = [
-  'controller/reconcile/pod-patch.ts',
-  'controller/views/nix-system.ts',
-  'controller/within.ts',
-  'kube/lease-claim.ts',
   'lib/process/data-limit.ts',
   'lib/socket/systemd-socket.ts',
   'shim/cluster/tries.ts',

@@ -1,7 +1,8 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { writeAtomically } from '../../../lib/files/atomic-file.ts'
 import { readOwnFile } from '../../../lib/files/own-file.ts'
 import { pairLayers, parseConfig } from '../image/config.ts'
 import { digestOf } from '../image/json.ts'
@@ -46,10 +47,7 @@ export function openPlanMemory(folder: string): PlanMemory {
       if (text.length > MAX_PLAN_LENGTH) return
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await keepNewest(folder, MAX_PLANS)
-      const file = planFile(folder, key)
-      const unfinished = `${file}.${randomUUID()}`
-      await writeFile(unfinished, text, { mode: 0o600, flag: 'wx' })
-      await rename(unfinished, file)
+      await writeAtomically(planFile(folder, key), text, { mode: 0o600, shared: true })
     },
   }
 }

@@ -1,4 +1,4 @@
-import type { Owners } from '../../../lib/queues/owners.ts'
+import type { Owners } from '../../../lib/queues/fair-order.ts'
 
 /** How far an import is. */
 export type ImportProgress =

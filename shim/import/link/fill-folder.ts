@@ -56,7 +56,7 @@ export function closeFolder(target: Path, mode: number, { uid, gid, mtime }: Pla
   utimesSync(target, mtime, mtime)
 }
 
-/** Places what is no folder. */
+/** FairGate what is no folder. */
 export function placeAlone(task: FolderTask & { readonly stats: Stats }, placing: Placing, counts: FillCounts): void {
   const { stats } = task
   if (!stats.isFile() && !stats.isSymbolicLink()) throw odd(task.source)

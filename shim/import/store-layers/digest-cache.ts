@@ -1,8 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { lazy } from '../../../lib/async/lazy.ts'
+import { writeAtomically } from '../../../lib/files/atomic-file.ts'
 import { readOwnFile } from '../../../lib/files/own-file.ts'
 import type { StoredBlob } from '../archive/blob-store.ts'
 import { descriptorSchema } from '../archive/oci-index.ts'
@@ -38,9 +39,7 @@ export function openDigestCache(folder: string, mostEntries = MAX_ENTRIES): Dige
     async remember(key, digest) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await tidy()
-      const unfinished = `${file(key)}.${randomUUID()}`
-      await writeFile(unfinished, formatEntry(digest, key), { mode: 0o600, flag: 'wx' })
-      await rename(unfinished, file(key))
+      await writeAtomically(file(key), formatEntry(digest, key), { mode: 0o600, shared: true })
     },
   }
 }

@@ -77,7 +77,7 @@ const storePathInfo = v.object({
   path: v.string(),
   narHash: v.string(),
   narSize: v.number(),
-  /** Places of other paths in the whole answer. */
+  /** FairGate of other paths in the whole answer. */
   references: v.array(v.number()),
 })
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { createPodWorker } from '../../../controller/reconcilers/pod-reconciler.ts'
+import { createPodReconciler } from '../../../controller/reconcilers/pod-reconciler.ts'
 import { createNodes } from '../../../controller/state/nodes.ts'
-import type { BuildView, RecipeView } from '../../../controller/views/build.ts'
+import type { BuildView, RecipeView } from '../../../controller/views/nixbuild.ts'
 import { MANAGED_BY_LABEL, nixBuildName, SHIM } from '../../../kube/resources/names.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { startBuilds, startPods } from '../../controller/state/start.ts'
@@ -30,7 +30,7 @@ async function changes(build: BuildView, node: string): Promise<string[]> {
       done.push(name)
     },
   }
-  await createPodWorker({ state: { pods, builds, nodes }, kube, events: { record: () => {} } })(KEY)
+  await createPodReconciler({ state: { pods, builds, nodes }, kube, events: { record: () => {} } })(KEY)
   return done
 }
 

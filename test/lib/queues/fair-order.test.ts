@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createFairTurns } from '../../../lib/queues/fair-turns.ts'
-import { ownedBy } from '../../../lib/queues/owners.ts'
+import { createFairOrder, ownedBy } from '../../../lib/queues/fair-order.ts'
 
 interface Item {
   readonly name: string
@@ -56,7 +55,7 @@ describe('the next place goes', () => {
     { when: 'past what has the key of something that runs', running: ['b1:x'], waiting: ['a1:x', 'a2'], next: 'a2' },
     { when: 'to shared work by the turn of any who wants it', running: ['a1'], waiting: ['a2', 'ab1'], next: 'ab1' },
   ])('$when', ({ running = [], ended = [], waiting, most = 3, next }) => {
-    const turns = createFairTurns<Item>(most)
+    const turns = createFairOrder<Item>(most)
     const begun = new Map(
       running.map(text => {
         const turn = turns.next([itemOf(text)])
@@ -80,7 +79,7 @@ it.each([
   { came: ['a1', 'a2', 'ab3'], order: ['a1', 'ab3', 'a2'] },
 ])('$came are likely to begin as $order', ({ came, order }) => {
   expect(
-    createFairTurns<Item>(3)
+    createFairOrder<Item>(3)
       .inOrder(came.map(itemOf))
       .map(({ name }) => name),
   ).toEqual(order)

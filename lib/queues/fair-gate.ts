@@ -1,8 +1,8 @@
 import { RetryableError } from '../errors.ts'
-import { createFairTurns, type Turn } from './fair-turns.ts'
-import type { Owners } from './owners.ts'
+import type { Owners } from './fair-order.ts'
+import { createFairOrder, type Turn } from './fair-order.ts'
 
-export interface PlacesOptions {
+export interface FairGateOptions {
   readonly count: number
   /** Most places of one owner; all of them unless given. */
   readonly perOwner?: number
@@ -20,8 +20,8 @@ export interface Wait {
   readonly onAhead?: (ahead: number) => void
 }
 
-/** Places for tasks, given to their owners in turn. */
-export interface Places {
+/** FairGate for tasks, given to their owners in turn. */
+export interface FairGate {
   /** Runs `task` in a place; resolves or rejects as it does. Rejects with Cancelled when `signal` aborts before it began. */
   run<Result>(wait: Wait, task: () => Promise<Result>): Promise<Result>
 }
@@ -40,8 +40,8 @@ interface Waiter {
 }
 
 /** At most `count` tasks at once. */
-export function createPlaces({ count, perOwner = count, what }: PlacesOptions): Places {
-  const turns = createFairTurns<Waiter>(perOwner)
+export function createFairGate({ count, perOwner = count, what }: FairGateOptions): FairGate {
+  const turns = createFairOrder<Waiter>(perOwner)
   const waiting = new Set<Waiter>()
   let free = count
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { statusPatch } from '../../../controller/reconcile/build-status.ts'
-import { podPatch } from '../../../controller/reconcile/pod-patch.ts'
+import { podPatch } from '../../../controller/reconcile/plan-pod.ts'
 import { someBuild, somePod } from '../views.ts'
 
 const NOW = Date.parse('2026-01-01T01:00:00.123Z')

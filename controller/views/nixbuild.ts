@@ -11,7 +11,8 @@ import {
 } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { messageOf } from '../../lib/errors.ts'
-import { copyStart, shorten } from '../../lib/text/text.ts'
+import { cutLines } from '../../lib/text/cut.ts'
+import { copyStart } from '../../lib/text/text.ts'
 import { type FlakeRecipe, formatRecipe, recipeKey } from '../../recipes/recipe.ts'
 import { MAX_OWNERS } from './owners.ts'
 
@@ -47,7 +48,7 @@ export interface BuildView {
   /** Made by a shim, but not under a name that shims give: to be in the way, or to be counted for a recipe many times. */
   readonly forged: boolean
   /** Value of the label that gives it to a node. */
-  readonly givenTo: string | undefined
+  readonly assignedTo: string | undefined
   readonly owners: readonly OwnerReference[]
   readonly imageTag: string
   readonly system: string
@@ -83,7 +84,7 @@ export function buildView(nixBuild: NixBuild): BuildView {
     managed: madeBy !== 'hand',
     // One whose recipe cannot be read may be a newer shim's.
     forged: madeBy === 'shim' && !('problem' in recipe) && !nixBuildNames(recipe).includes(name),
-    givenTo: labels[NODE_LABEL],
+    assignedTo: labels[NODE_LABEL],
     owners: metadata.ownerReferences.slice(0, MAX_OWNERS),
     imageTag: spec.imageTag,
     system: spec.system,
@@ -106,7 +107,7 @@ export function recipeView(recipe: FlakeRecipe): RecipeView {
 /** A copy: a mere slice would keep the whole. */
 function withShortMessage(condition: Condition): Condition {
   if (condition.message.length <= MAX_MESSAGE || !OURS.includes(condition.type)) return condition
-  return { ...condition, message: copyStart(shorten(condition.message, MAX_MESSAGE), MAX_MESSAGE + 8) }
+  return { ...condition, message: copyStart(cutLines(condition.message, MAX_MESSAGE), MAX_MESSAGE + 8) }
 }
 
 export function isFinished({ phase }: BuildView): boolean {

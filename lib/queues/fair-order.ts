@@ -1,4 +1,10 @@
-import type { Owners } from './owners.ts'
+/** On whose account something runs. It may change: equal work is shared, so others join and leave. */
+export interface Owners {
+  /** Namespaces, at least one. */
+  readonly current: () => readonly string[]
+  /** Calls back after each change. Returns how to stop that. */
+  readonly onChange: (listener: () => void) => () => void
+}
 
 /** Something that waits for a place. */
 export interface Waiter {
@@ -14,7 +20,7 @@ export interface Turn<Item> {
 }
 
 /** Decides who is next, by what each owner holds: the one with the fewest places, then the one served longest ago. */
-export interface FairTurns<Item extends Waiter> {
+export interface FairOrder<Item extends Waiter> {
   /** Of those who wait, in the order in which they came; undefined when none of them may begin. */
   next(waiting: readonly Item[]): Turn<Item> | undefined
   begin(turn: Turn<Item>): void
@@ -35,7 +41,7 @@ const UNKNOWN: Account = { held: 0, served: 0 }
 const MAX_ACCOUNTS = 10_000
 
 /** No owner holds more than `most` places at a time. */
-export function createFairTurns<Item extends Waiter>(most: number): FairTurns<Item> {
+export function createFairOrder<Item extends Waiter>(most: number): FairOrder<Item> {
   const accounts = new Map<string, Account>()
   const busy = new Set<string>()
   let turns = 0
@@ -94,4 +100,8 @@ function first<Item extends Account>(items: readonly Item[]): Item | undefined {
 
 function compare(one: Account, other: Account): number {
   return one.held - other.held || one.served - other.served
+}
+
+export function ownedBy(owner: string): Owners {
+  return { current: () => [owner], onChange: () => () => {} }
 }

@@ -1,10 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { ownedBy } from '../../../lib/queues/owners.ts'
-import { createPlaces, shareOf } from '../../../lib/queues/places.ts'
+import { createFairGate, shareOf } from '../../../lib/queues/fair-gate.ts'
+import { ownedBy } from '../../../lib/queues/fair-order.ts'
 
 function prepare(count: number, perOwner = count) {
-  const places = createPlaces({ count, perOwner, what: 'build' })
+  const places = createFairGate({ count, perOwner, what: 'build' })
   const running: string[] = []
   const aheads = new Map<string, number[]>()
   const ends = new Map<string, (error?: Error) => void>()
@@ -70,7 +70,7 @@ test('who gives up waiting is gone at once, and the others move up', async () =>
 })
 
 test('who has given up before it came takes no place', async () => {
-  const places = createPlaces({ count: 1, what: 'build' })
+  const places = createFairGate({ count: 1, what: 'build' })
   const wait = { owners: ownedBy('a'), signal: AbortSignal.abort() }
   await expect(places.run(wait, async () => 'never')).rejects.toMatchObject({ code: 'Cancelled' })
   await expect(places.run({ ...wait, signal: new AbortController().signal }, async () => 'free')).resolves.toBe('free')
