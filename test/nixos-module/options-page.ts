@@ -25,7 +25,7 @@ export async function makeOptionsPage(bed: Bed): Promise<string> {
 
 const HEAD = `# Options of the NixOS module
 
-All options are below \`services.enbi-shim\`. See [Install on NixOS](../how-to/install-with-systemd.md). This
+All options are below \`services.enbi-shim\`. See [Install on NixOS](../how-to/install-on-nixos.md). This
 page is generated from \`nixos-module/\` by \`npm run reference\`.
 `
 
