@@ -3,15 +3,20 @@ import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
 import { CRI_NAMESPACE } from '../containerd/services/namespace.ts'
-import type { ImportCall, Importer, ImportOutcome, LayerMode, PackageHints, QueryClosure } from './image/contract.ts'
-import type { ImporterIdentity } from './worker/identity.ts'
+import type {
+  ImportCall,
+  Importer,
+  ImportOutcome,
+  LayerMode,
+  LinkingReport,
+  PackageHints,
+  QueryClosure,
+} from './image/contract.ts'
+import { type ImporterIdentity, memoryFolders, viewFolder } from './worker/identity.ts'
 import { endLease } from './worker/leases.ts'
 import { createLeftLeases } from './worker/left-leases.ts'
-import type { LinkingReport } from './worker/linking-report.ts'
-import { memoryFolders } from './worker/memory-folders.ts'
 import type { ImportJob } from './worker/messages.ts'
 import { runWorker } from './worker/run-worker.ts'
-import { viewFolder } from './worker/view-folder.ts'
 import { createWorkers } from './worker/workers.ts'
 
 export interface ImporterOptions {

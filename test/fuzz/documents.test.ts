@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../shim/config/config.ts'
-import { planDockerArchive } from '../../shim/import/archive/docker-archive.ts'
+import { parseDockerArchive } from '../../shim/import/archive/docker-archive.ts'
 import type { LayoutFiles } from '../../shim/import/archive/layout.ts'
-import { planOciLayout } from '../../shim/import/archive/oci-layout.ts'
+import { parseOciLayout } from '../../shim/import/archive/oci-layout.ts'
 import { readNix2ContainerImage } from '../../shim/import/formats/nix2container/image.ts'
 import { readStreamConf } from '../../shim/import/formats/nixpkgs-stream/conf.ts'
 import { hostPlatform, parseConfig as parseImageConfig } from '../../shim/import/image/config.ts'
@@ -100,13 +100,13 @@ describe('a document that is read from an image either has its form or is refuse
     [
       'manifest of a docker-archive',
       JSON.parse(dockerManifest('config.json', ['layer.tar'])),
-      bytes => planDockerArchive(filesOf({ 'config.json': CONFIG }), bytes, plan),
+      bytes => parseDockerArchive(filesOf({ 'config.json': CONFIG }), bytes, plan),
     ],
     [
       'config behind that manifest',
       JSON.parse(CONFIG.toString()),
       bytes =>
-        planDockerArchive(
+        parseDockerArchive(
           filesOf({ 'config.json': bytes }),
           Buffer.from(dockerManifest('config.json', ['layer.tar'])),
           plan,
@@ -115,9 +115,9 @@ describe('a document that is read from an image either has its form or is refuse
     [
       'index of an OCI layout',
       JSON.parse(String(OCI['index.json'])),
-      bytes => planOciLayout(filesOf(OCI), bytes, plan),
+      bytes => parseOciLayout(filesOf(OCI), bytes, plan),
     ],
-    ['index of another one', JSON.parse(indexOf([]).toString()), bytes => planOciLayout(filesOf({}), bytes, plan)],
+    ['index of another one', JSON.parse(indexOf([]).toString()), bytes => parseOciLayout(filesOf({}), bytes, plan)],
     [
       'JSON of nix2container',
       NIX2CONTAINER,

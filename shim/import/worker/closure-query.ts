@@ -1,5 +1,21 @@
-import type { StorePathInfo } from '../image/contract.ts'
-import type { ImportOrder } from './messages.ts'
+import { reviveError } from '../../../lib/errors.ts'
+import type { PathInfo } from '../image/contract.ts'
+import type { ImportOrder, ImportReport } from './messages.ts'
+
+/** Questions of a helper to the shim, which is the one that asks Nix. */
+export interface AskMain {
+  queryClosure(storePath: string): Promise<readonly PathInfo[]>
+  /** An answer has come, or a part of it. */
+  answered(answer: StoreAnswer): void
+}
+
+export type StoreAnswer = Extract<ImportOrder, { kind: 'storePaths' | 'queryFailed' }>
+
+interface Waiting extends PromiseWithResolvers<readonly PathInfo[]> {
+  readonly parts: StorePathsPart[]
+}
+
+type StorePathsPart = Extract<ImportOrder, { kind: 'storePaths' }>
 
 type Answer = Extract<ImportOrder, { kind: 'storePaths' }>
 
@@ -14,7 +30,7 @@ const LENGTH_OF_REFERENCE = 7
  * are wanted: they would be most of it.
  */
 export function* answerParts(
-  infos: readonly StorePathInfo[],
+  infos: readonly PathInfo[],
   { id, references }: { readonly id: number; readonly references: boolean },
 ): Generator<Answer> {
   const places = new Map(references ? infos.map(({ path }, place) => [path, place]) : [])
@@ -33,8 +49,30 @@ export function* answerParts(
 }
 
 /** The answer whose parts these are. */
-export function joinParts(parts: readonly Answer[]): StorePathInfo[] {
+export function joinParts(parts: readonly Answer[]): PathInfo[] {
   const infos = parts.flatMap(({ infos }) => infos)
   const paths = infos.map(({ path }) => path)
   return infos.map(info => ({ ...info, references: info.references.flatMap(place => paths[place] ?? []) }))
+}
+
+export function createAskMain(report: (message: ImportReport) => void): AskMain {
+  const waiting = new Map<number, Waiting>()
+  let last = 0
+  return {
+    queryClosure(storePath) {
+      last += 1
+      const answer: Waiting = { ...Promise.withResolvers<readonly PathInfo[]>(), parts: [] }
+      waiting.set(last, answer)
+      report({ kind: 'query', id: last, storePath })
+      return answer.promise
+    },
+    answered(order) {
+      const answer = waiting.get(order.id)
+      if (order.kind === 'storePaths') answer?.parts.push(order)
+      if (order.kind === 'storePaths' && !order.isLast) return
+      waiting.delete(order.id)
+      if (order.kind === 'storePaths') answer?.resolve(joinParts(answer.parts))
+      else answer?.reject(reviveError(order.code, order.message))
+    },
+  }
 }

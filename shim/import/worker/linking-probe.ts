@@ -8,11 +8,11 @@ import { giveWay } from '../../../lib/process/give-way.ts'
 import { isStorePath, STORE_DIR } from '../../../recipes/store-path.ts'
 import { toContainerdFailure } from '../../containerd/services/failure.ts'
 import type { Lease } from '../../containerd/services/leases.ts'
+import type { LinkingReport } from '../image/contract.ts'
 import { findFile } from '../link/link-view.ts'
 import { openLinking } from '../store-layers/linking.ts'
 import type { LinkingProbe } from './check-linking.ts'
 import { underLease } from './leases.ts'
-import type { LinkingReport } from './linking-report.ts'
 import { jobSchema } from './messages.ts'
 
 /** A node that boots may start its shim long before containerd. */

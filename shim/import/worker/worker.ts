@@ -3,7 +3,7 @@ import { hasCode } from '../../../lib/error-code.ts'
 import { RetryableError, toShimError } from '../../../lib/errors.ts'
 import { giveWay } from '../../../lib/process/give-way.ts'
 import type { ImportProgress } from '../image/contract.ts'
-import { createAskMain } from './ask-main.ts'
+import { createAskMain } from './closure-query.ts'
 import { type ImportJob, type ImportReport, orderSchema } from './messages.ts'
 import { runImport } from './run-import.ts'
 

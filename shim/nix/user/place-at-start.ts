@@ -12,7 +12,7 @@ export interface PlaceOptions {
 }
 
 /**
- * FairGate credentials before the first build asks for them, so that the log says at the start which are missing, and those that the
+ * Places credentials before the first build asks for them, so that the log says at the start which are missing, and those that the
  * config no longer names are gone. Does not reject: each build tries again, and fails by itself.
  */
 export async function placeAtStart({ stateDir, nix, env, logger }: PlaceOptions): Promise<void> {

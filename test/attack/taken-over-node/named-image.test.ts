@@ -36,7 +36,7 @@ async function changes(build: BuildView, node: string): Promise<string[]> {
 
 const IMAGE = 'team/docker.io/library/app:1'
 
-it("a NixBuild that the shim of a taken-over node makes for the image of others' pods is told to none on other nodes", async () => {
+it("a NixBuild that the shim of a taken-over node makes for the image of others' pods is written to none on other nodes", async () => {
   const name = nixBuildName(recipeOf({ spec: SPEC }))
   const status = { status: 'Failed', buildNode: 'taken-over', nodes: [{ name: 'taken-over' }] }
   const forged = someBuild({ metadata: { name, labels: { [MANAGED_BY_LABEL]: SHIM } }, spec: SPEC, status })
