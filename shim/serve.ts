@@ -11,16 +11,16 @@ import { hostSystem } from '../recipes/system.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { type Config, readConfig } from './config/config.ts'
 import type { QueryClosure } from './import/image/contract.ts'
-import { checkLinking, createLinkingTeller } from './import/link/check-linking.ts'
-import { createIdentity, type ImporterIdentity } from './import/link/identity.ts'
-import type { LinkingReport } from './import/link/linking-report.ts'
+import { checkLinking, createLinkingTeller } from './import/worker/check-linking.ts'
+import { createIdentity, type ImporterIdentity } from './import/worker/identity.ts'
+import type { LinkingReport } from './import/worker/linking-report.ts'
 import type { Metrics, MetricsOptions } from './metrics/metrics.ts'
 import { credentialsFolder, layOut } from './nix/user/state-dir.ts'
 import { createProxy } from './proxy/proxy.ts'
 import type { ImageRecords } from './pull/contract.ts'
 import { createImageService } from './pull/image-service.ts'
 import { isReading } from './pull/progress.ts'
-import { createActivity } from './pull/pull-log.ts'
+import { createPullLog } from './pull/pull-log.ts'
 import type { Stages } from './pull/pull-recipe.ts'
 import type { ShimFacts } from './status/status-message.ts'
 import { createStatusStream, STATUS_PATH } from './status/status-stream.ts'
@@ -48,18 +48,18 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const cluster = joinCluster({ config, images, logger })
   const shim = shimFacts(config)
   const linking = { identity: createIdentity(config.stateDir), onLinking: createLinkingTeller(logger) }
-  const uncounted = createActivity()
+  const uncounted = createPullLog()
   const isIdle = () => !uncounted.runs().some(({ progress }) => isReading(progress))
   const stages = lazy(() => createStages({ config, images, env, logger, isIdle, ...linking }))
-  const metrics = await countIfTold(config, { shim, images, activity: uncounted })
-  const { activity = uncounted, onCall } = metrics ?? {}
+  const metrics = await countIfTold(config, { shim, images, pullLog: uncounted })
+  const { pullLog = uncounted, onCall } = metrics ?? {}
   const service = createImageService({
     policy: createPolicy(config.policy),
     names: createNames({ rules: config.names, flakeNames: config.flakeNames, system: hostSystem() }),
     images,
     stages,
     system: hostSystem(),
-    activity,
+    pullLog,
     cluster,
     abandonAfterMs: config.nix.abandonAfter,
     rememberFailuresMs: config.nix.rememberFailures,
@@ -68,7 +68,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   })
   const status = createStatusStream({
     shim,
-    activity,
+    pullLog,
     images,
     builder: async () => (await stages()).builder,
     stateDir: config.stateDir,
@@ -85,7 +85,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const metricsServed = metrics?.serve({ signal, logger })
 
   cluster?.()
-    .then(side => side.start(service.makeImage))
+    .then(side => side.start(service.pullImage))
     .catch(err => logger.error({ err }, 'the cluster cannot be joined'))
 
   if (mayHaveCredentials(config))

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Kube } from '../../kube/client/contract.ts'
 import { heartbeat } from '../../kube/heartbeat.ts'
 import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/resources/names.ts'
-import type { MakeImage } from '../pull/contract.ts'
+import type { PullImage } from '../pull/contract.ts'
 import { buildGiven } from './given-builds.ts'
 import { giveBackLeftBuilding } from './left-building.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
@@ -16,7 +16,7 @@ export interface DutiesOptions {
   readonly leaseMs: number
   readonly unwantedCheckMs: number
   readonly reporter: Reporter
-  readonly makeImage: MakeImage
+  readonly pullImage: PullImage
   /** Ends them all. */
   readonly signal: AbortSignal
   readonly logger: Logger

@@ -6,7 +6,7 @@ import { within } from '../../lib/async/bounded-wait.ts'
 import { lazy } from '../../lib/async/lazy.ts'
 import { backOff } from '../../lib/async/retry.ts'
 import { messageOf, RetryableError } from '../../lib/errors.ts'
-import type { ClusterSide, ImageRecords, MakeImage } from '../pull/contract.ts'
+import type { ClusterSide, ImageRecords, PullImage } from '../pull/contract.ts'
 import { createClusterLookup } from './cluster-lookup.ts'
 import { createImageEntries } from './image-entries.ts'
 import { createNixBuildStore } from './nixbuild-store.ts'
@@ -31,7 +31,7 @@ export interface ClusterOptions {
 /** All that a shim has to do with an API server, which may be away at any time. */
 export interface Cluster extends ClusterSide {
   /** Renews the Lease, builds what is given to this node, sets right what an earlier shim left. */
-  start(makeImage: MakeImage): Promise<void>
+  start(pullImage: PullImage): Promise<void>
   /** Tells what there is to tell, but not for longer than that. */
   close(limitMs: number): Promise<void>
 }
@@ -62,12 +62,12 @@ export function createCluster(options: ClusterOptions): Cluster {
   return {
     reporter,
     findRecipe: lookup.find,
-    async start(makeImage) {
+    async start(pullImage) {
       const loaded = await untilLoaded(kube, signal, logger)
       if (!loaded) return
       entries.check()
       const { startDuties } = await import('./background-tasks.ts')
-      startDuties({ ...options, kube: loaded, store, node, reporter, makeImage, signal, logger })
+      startDuties({ ...options, kube: loaded, store, node, reporter, pullImage, signal, logger })
     },
     async close(limitMs) {
       const endsAt = performance.now() + limitMs

@@ -7,7 +7,7 @@ import { isFinished, type NixBuild, nixBuilds } from '../../kube/resources/nixbu
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { messageOf, RetryableError, type ShimError, toShimError } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
-import type { FlakeWish, MakeImage } from '../pull/contract.ts'
+import type { FlakeImageRequest, PullImage } from '../pull/contract.ts'
 import { isCalledOff } from './ending.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import { withoutOwners } from './nixbuilds-of-image.ts'
@@ -18,7 +18,7 @@ export interface GivenBuildsOptions {
   readonly kube: Kube
   readonly store: NixBuildStore
   readonly node: string
-  readonly makeImage: MakeImage<FlakeWish>
+  readonly pullImage: PullImage<FlakeImageRequest>
   /** Resolves once the end of that build has been told. */
   readonly told: (namespace: string, recipe: FlakeRecipe) => Promise<void>
   /** After a failure that may pass, in milliseconds; one try more than there are pauses. */
@@ -118,13 +118,13 @@ interface Building {
 }
 
 async function build(options: GivenBuildsOptions, given: NixBuild, { signal, isFree }: Building): Promise<void> {
-  const { pausesMs = PAUSES_MS, makeImage, told, logger } = options
+  const { pausesMs = PAUSES_MS, pullImage, told, logger } = options
   const { namespace = '', name } = given.metadata
   const recipe = readRecipe(given)
   if (recipe instanceof Error) return refuse(options, given, recipe)
   const most = pausesMs.length + 1
   for (let number = 1; ; number += 1) {
-    const error = await outcome(makeImage({ recipe, namespace, nixBuild: name, tries: { number, most } }, signal))
+    const error = await outcome(pullImage({ recipe, namespace, nixBuild: name, tries: { number, most } }, signal))
     if (!signal.aborted) await told(namespace, recipe)
     if (!error) return
     if (!mayPass(error) || number === most || signal.aborted) throw error

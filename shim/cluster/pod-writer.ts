@@ -1,6 +1,6 @@
 import type { ShimError } from '../../lib/errors.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
-import type { FlakeWish } from '../pull/contract.ts'
+import type { FlakeImageRequest } from '../pull/contract.ts'
 import { describeBytes, describeDuration } from '../status/describe.ts'
 import { FIRST_AFTER_MS } from './pace.ts'
 import type { Run, RunFacts } from './run-status.ts'
@@ -29,7 +29,7 @@ export interface PodTeller {
 }
 
 export interface PodTellerPlan {
-  readonly wish: FlakeWish
+  readonly request: FlakeImageRequest
   readonly node: string
   readonly now: () => number
   readonly record: (event: PodEvent) => void
@@ -38,8 +38,8 @@ export interface PodTellerPlan {
 /** The first milestone; each pause after it is twice as long, up to the longest. */
 const MILESTONE_AFTER_MS = { first: 30_000, longest: 300_000 }
 
-export function createPodTeller({ wish, node, now, record }: PodTellerPlan): PodTeller {
-  const { image } = wish.recipe
+export function createPodTeller({ request, node, now, record }: PodTellerPlan): PodTeller {
+  const { image } = request.recipe
   let followed: Run | undefined
   let isStarted = false
   let timer: NodeJS.Timeout | undefined
@@ -50,7 +50,7 @@ export function createPodTeller({ wish, node, now, record }: PodTellerPlan): Pod
     record({
       type: 'Normal',
       reason: 'NixBuildStarted',
-      message: `Building ${image} from ${formatRecipe(wish.recipe)} on ${node}`,
+      message: `Building ${image} from ${formatRecipe(request.recipe)} on ${node}`,
     })
     timer = setTimeout(milestone, MILESTONE_AFTER_MS.first, run, MILESTONE_AFTER_MS.first)
   }

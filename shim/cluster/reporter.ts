@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { RetryableError, ShimError } from '../../lib/errors.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import type { FlakeWish, PodIdentity, PullReporter, RunReport, WishReport } from '../pull/contract.ts'
+import type { FlakeImageRequest, PodIdentity, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import { createPodTeller, type PodEvent } from './pod-writer.ts'
 import { createRun, type Run, refusal } from './run-status.ts'
@@ -20,7 +20,7 @@ export interface ReporterOptions {
 }
 
 /** Tells the cluster what becomes of recipes. */
-export interface Reporter extends PullReporter {
+export interface Reporter extends PullReporter<FlakeImageRequest> {
   /** Whether there is a run for that NixBuild, or something of one that is not told yet. */
   isBusyWith(namespace: string, recipe: FlakeRecipe): boolean
   /** Keys of the recipes that are being built or imported. */
@@ -49,9 +49,9 @@ export function createReporter(options: ReporterOptions): Reporter {
   const runs = new Map<string, Run>()
   const stories = createStories({ ...options, now })
 
-  function podTeller(wish: FlakeWish) {
-    const { pod } = wish
-    return createPodTeller({ wish, node, now, record: event => pod && recordEvent(pod, event) })
+  function podTeller(request: FlakeImageRequest) {
+    const { pod } = request
+    return createPodTeller({ request, node, now, record: event => pod && recordEvent(pod, event) })
   }
 
   function conclude({ story, run }: Entry, error: ShimError): void {
@@ -60,22 +60,22 @@ export function createReporter(options: ReporterOptions): Reporter {
 
   return {
     imagesChanged: options.imagesChanged,
-    refused(wish, error) {
-      podTeller(wish).refused(error)
-      const entry = stories.of(wish)
+    refused(request, error) {
+      podTeller(request).refused(error)
+      const entry = stories.of(request)
       if (entry) conclude(entry, error)
     },
-    wanted(wish): WishReport {
-      const entry = stories.of(wish)
-      const teller = podTeller(wish)
+    waiting(request): RequestReport {
+      const entry = stories.of(request)
+      const teller = podTeller(request)
       const controller = new AbortController()
       const caller = {
-        isOfCluster: (wish.pod ?? wish.nixBuild) !== undefined,
-        tries: wish.tries,
+        isOfCluster: (request.pod ?? request.nixBuild) !== undefined,
+        tries: request.tries,
         follow: teller.follow,
         leave: (reason: RetryableError) => controller.abort(reason),
       }
-      const run = runs.get(recipeKey(wish.recipe))
+      const run = runs.get(recipeKey(request.recipe))
       entry?.join(caller, run)
       return {
         signal: controller.signal,

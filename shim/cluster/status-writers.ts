@@ -5,7 +5,7 @@ import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
 import { ownedBy } from '../../lib/queues/fair-order.ts'
 import { firstOfMost } from '../../lib/queues/first-of-most.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import type { FlakeWish, Tries } from '../pull/contract.ts'
+import type { FlakeImageRequest, Tries } from '../pull/contract.ts'
 import { ownEntry } from './claim.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import type { WaitedFor } from './reporter.ts'
@@ -32,8 +32,8 @@ export interface Caller {
 }
 
 export interface Stories {
-  /** Made when it is missing. undefined for a wish of no namespace. */
-  of(wish: FlakeWish): Entry | undefined
+  /** Made when it is missing. undefined for a request of no namespace. */
+  of(request: FlakeImageRequest): Entry | undefined
   has(namespace: string, recipe: FlakeRecipe): boolean
   /** A run has begun for everybody who waits for the recipe. */
   follow(recipeKey: string, run: Run): void
@@ -76,7 +76,7 @@ export function createStories(options: StoriesOptions): Stories {
     return places.run({ owners: ownedBy(namespace), signal: never }, task)
   }
 
-  function shelve(key: string, { namespace, recipe, nixBuild }: FlakeWish): Shelved {
+  function shelve(key: string, { namespace, recipe, nixBuild }: FlakeImageRequest): Shelved {
     makeRoom()
     const story = createStory({
       ...options,
@@ -156,10 +156,10 @@ export function createStories(options: StoriesOptions): Stories {
   }
 
   return {
-    of(wish) {
-      if (wish.namespace === '') return undefined
-      const key = keyOf(wish)
-      return entries.get(key) ?? shelve(key, wish)
+    of(request) {
+      if (request.namespace === '') return undefined
+      const key = keyOf(request)
+      return entries.get(key) ?? shelve(key, request)
     },
     has: (namespace, recipe) => entries.has(keyOf({ namespace, recipe })),
     follow(recipeKey, run) {
@@ -192,6 +192,6 @@ export function createStories(options: StoriesOptions): Stories {
   }
 }
 
-function keyOf({ namespace, recipe }: Pick<FlakeWish, 'namespace' | 'recipe'>): string {
+function keyOf({ namespace, recipe }: Pick<FlakeImageRequest, 'namespace' | 'recipe'>): string {
   return `${namespace}/${recipeKey(recipe)}`
 }

@@ -5,10 +5,10 @@ import type { Names } from '../../recipes/names/names.ts'
 import type { Policy } from '../../recipes/policy/policy.ts'
 import { mentionsStorePath } from '../../recipes/store-path-reference.ts'
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
-import type { ClusterSide, ImageRecords, MakeImage, PullOutcome } from './contract.ts'
+import type { ClusterSide, ImageRecords, PullImage, PullOutcome } from './contract.ts'
 import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PATH } from './paths.ts'
 import { createProgressHub } from './progress.ts'
-import type { Activity } from './pull-log.ts'
+import type { PullLog } from './pull-log.ts'
 import type { Stages } from './pull-recipe.ts'
 import type { RecipeCalls } from './recipe-calls.ts'
 import { createSharedRuns, type SharedRunsOptions } from './shared-runs.ts'
@@ -22,7 +22,7 @@ export interface ImageServiceOptions extends SharedRunsOptions {
   readonly stages: () => Promise<Stages>
   /** Nix system of this node. */
   readonly system: string
-  readonly activity: Activity
+  readonly pullLog: PullLog
   /** Missing when the shim knows of no API server. */
   readonly cluster?: (() => Promise<ClusterSide>) | undefined
   readonly logger: Logger
@@ -33,7 +33,7 @@ export interface ImageService {
   readonly intercept: ReadonlyMap<string, UnaryInterceptor>
   readonly streams: ReadonlyMap<string, StreamHandler>
   /** As a pull of a recipe, without a call. */
-  readonly makeImage: MakeImage
+  readonly pullImage: PullImage
   /** Ends every build and import. */
   close(): Promise<void>
 }
@@ -66,7 +66,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
         ? (await recipeCalls())[name](call)
         : { kind: 'forward' }
   const imagesRemoved = async () => {
-    options.activity.imagesChanged()
+    options.pullLog.imagesChanged()
     const side = await joined()
     side?.reporter.imagesChanged()
     await sweep()
@@ -78,7 +78,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
       [REMOVE_IMAGE_PATH, createRemoveImage(imagesRemoved, logger)],
     ]),
     streams: new Map([[WATCH_PATH, lazyWatch(recipeCalls)]]),
-    makeImage: async (wish, signal) => (await recipeCalls()).makeImage(wish, signal),
+    pullImage: async (request, signal) => (await recipeCalls()).pull(request, signal),
     close: () => runs.close(),
   }
 }

@@ -4,10 +4,10 @@ import { quote } from '../../lib/text/quote.ts'
 import type { Policy, PolicyRule } from '../../recipes/policy/policy.ts'
 import { isFlakeRecipe, type Recipe, recipeFields, recipeKey } from '../../recipes/recipe.ts'
 import { refuseForeign } from '../import/image/refuse-foreign.ts'
-import type { FlakeWish, ImageRecords, MakeImage, PullOutcome, PullReporter, Wish } from './contract.ts'
+import type { FlakeImageRequest, ImageRecords, ImageRequest, PullImage, PullOutcome, PullReporter } from './contract.ts'
 import { RECIPE_LABEL } from './labels.ts'
 import type { ProgressHub, PullProgress } from './progress.ts'
-import type { Activity } from './pull-log.ts'
+import type { PullLog } from './pull-log.ts'
 import { pullRecipe, type RecipePull, type Stages } from './pull-recipe.ts'
 import type { RunCall, SharedRuns, Want } from './shared-runs.ts'
 import { whenContainerdAnswers } from './when-containerd-answers.ts'
@@ -18,23 +18,23 @@ export interface MakeImageOptions {
   readonly stages: () => Promise<Stages>
   readonly runs: SharedRuns<PullOutcome>
   readonly progress: ProgressHub
-  readonly activity: Activity
+  readonly pullLog: PullLog
   /** Nix system of this node. */
   readonly system: string
-  readonly reporter: PullReporter | undefined
+  readonly reporter: PullReporter<FlakeImageRequest> | undefined
   readonly logger: Logger
 }
 
 /** Makes images of recipes, as far as policy and system allow; all who want the same one share one run. */
-export function createMakeImage(options: MakeImageOptions): MakeImage {
-  return async (wish, signal) => {
-    using admitted = admit(options, wish)
+export function createMakeImage(options: MakeImageOptions): PullImage {
+  return async (request, signal) => {
+    using admitted = admit(options, request)
     const { rule, want } = admitted
-    const report = isFlakeWish(wish) ? options.reporter?.wanted(wish) : undefined
-    const wanted = report ? AbortSignal.any([signal, report.signal]) : signal
-    const wait = options.activity.waits(wish)
+    const report = isFlakeWish(request) ? options.reporter?.waiting(request) : undefined
+    const wanted = report?.signal ? AbortSignal.any([signal, report.signal]) : signal
+    const wait = options.pullLog.waiting(request)
     try {
-      const { imageId } = await join(options, wish, { rule, want, signal: wanted })
+      const { imageId } = await join(options, request, { rule, want, signal: wanted })
       wait.done()
       report?.done()
       return imageId
@@ -52,23 +52,23 @@ interface Admitted extends Disposable {
 }
 
 /** Before anything is asked of containerd, nix or the cluster. */
-function admit({ policy, system, reporter, activity, runs }: MakeImageOptions, wish: Wish): Admitted {
-  const { namespace, recipe } = wish
+function admit({ policy, system, reporter, pullLog, runs }: MakeImageOptions, request: ImageRequest): Admitted {
+  const { namespace, recipe } = request
   try {
     const rule = policy(namespace, recipe)
     requireSystem(recipe, system)
     const want = runs.want(recipeKey(recipe), namespace)
     return { rule, want, [Symbol.dispose]: () => want[Symbol.dispose]() }
   } catch (error) {
-    activity.refused(wish, toShimError(error))
-    if (isFlakeWish(wish)) reporter?.refused(wish, toShimError(error))
+    pullLog.refused(request, toShimError(error))
+    if (isFlakeWish(request)) reporter?.refused(request, toShimError(error))
     throw error
   }
 }
 
 /** A NixBuild is of a flake: of a store path the cluster is told nothing. */
-function isFlakeWish(wish: Wish): wish is FlakeWish {
-  return isFlakeRecipe(wish.recipe)
+function isFlakeWish(request: ImageRequest): request is FlakeImageRequest {
+  return isFlakeRecipe(request.recipe)
 }
 
 /** Of a store path, the import finds out. */
@@ -84,7 +84,7 @@ interface Join {
   readonly signal: AbortSignal
 }
 
-async function join(options: MakeImageOptions, { recipe }: Wish, { rule, want, signal }: Join) {
+async function join(options: MakeImageOptions, { recipe }: ImageRequest, { rule, want, signal }: Join) {
   const images = await options.images()
   const record = await whenContainerdAnswers(() => images.find(recipe.image), signal)
   if (record) refuseForeign({ ...rule, image: recipe.image, ownedBy: RECIPE_LABEL }, record)
@@ -104,14 +104,14 @@ type Work = (onProgress: (progress: PullProgress) => void) => Promise<PullOutcom
 
 /** Runs the work with its progress published, and its begin, end and failure logged and reported. */
 async function observed(options: MakeImageOptions, recipe: Recipe, work: Work): Promise<PullOutcome> {
-  const { progress, activity, reporter, logger } = options
+  const { progress, pullLog, reporter, logger } = options
   const { image } = recipe
   const log = logger.child({ image, ...recipeFields(recipe) })
   const startedAt = performance.now()
   const durationMs = () => Math.round(performance.now() - startedAt)
   log.info('pull of a recipe started')
   const report = isFlakeRecipe(recipe) ? reporter?.started(recipe) : undefined
-  const run = activity.began(recipe)
+  const run = pullLog.started(recipe)
   try {
     const outcome = await work(event => {
       progress.publish(image, event)

@@ -1,5 +1,5 @@
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
-import type { ClusterSide, MakeImage, PullOutcome } from './contract.ts'
+import type { ClusterSide, PullImage, PullOutcome } from './contract.ts'
 import type { ImageServiceOptions } from './image-service.ts'
 import { createImageStatus } from './image-status.ts'
 import { createMakeImage } from './make-image.ts'
@@ -13,7 +13,7 @@ export interface RecipeCalls {
   readonly pullImage: UnaryInterceptor
   readonly imageStatus: UnaryInterceptor
   readonly watchPulls: StreamHandler
-  readonly makeImage: MakeImage
+  readonly pull: PullImage
 }
 
 export interface RecipeCallsOptions extends Omit<ImageServiceOptions, 'cluster'> {
@@ -26,10 +26,10 @@ export interface RecipeCallsOptions extends Omit<ImageServiceOptions, 'cluster'>
 
 export function createRecipeCalls(options: RecipeCallsOptions): RecipeCalls {
   const { cluster, system, names } = options
-  const makeImage = createMakeImage({ ...options, reporter: cluster?.reporter })
+  const pull = createMakeImage({ ...options, reporter: cluster?.reporter })
   return {
-    makeImage,
-    pullImage: createPullImage({ makeImage, names, findClusterRecipe: cluster?.findRecipe, system }),
+    pull,
+    pullImage: createPullImage({ pull, names, findClusterRecipe: cluster?.findRecipe, system }),
     imageStatus: createImageStatus(options),
     watchPulls: createWatchPulls(options.progress),
   }

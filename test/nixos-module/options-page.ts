@@ -23,9 +23,10 @@ export async function makeOptionsPage(bed: Bed): Promise<string> {
   return [HEAD, ...options.map(describe)].join('\n')
 }
 
-const HEAD = `# Which options does the NixOS module have?
+const HEAD = `# Options of the NixOS module
 
-Made from \`nixos-module/\` by \`npm run nixos-options\`. How a node is set up: [installation](../how-to/install-with-systemd.md).
+All options are below \`services.enbi-shim\`. See [Install on NixOS](../how-to/install-on-nixos.md). This
+page is generated from \`nixos-module/\` by \`npm run reference\`.
 `
 
 function describe({ name, description, type, example, ...rest }: Option): string {

@@ -1,6 +1,6 @@
 import { quote } from '../../../lib/text/quote.ts'
 import { readableReference, repositoryOf } from '../../../recipes/reference.ts'
-import { archiveInvalid } from '../image/invalid.ts'
+import { archiveInvalid } from '../image/errors.ts'
 
 /** Whether one of an image's names, as an archive has them, is the wanted one, which is normalised. What a digest pins is found by its repository. */
 export function isNamed(names: Iterable<string>, wanted: string): boolean {

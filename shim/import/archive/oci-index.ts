@@ -1,8 +1,8 @@
 import * as v from 'valibot'
-import { archiveInvalid } from '../image/invalid.ts'
+import { archiveInvalid } from '../image/errors.ts'
 import { digestOf, parseJson } from '../image/json.ts'
-import type { Descriptor, Document } from '../image/plan.ts'
-import type { LayoutFiles } from './layout-files.ts'
+import type { Descriptor, Document } from '../image/parsed-image.ts'
+import type { LayoutFiles } from './layout.ts'
 
 export const OCI_LAYOUT = 'oci-layout'
 export const OCI_INDEX = 'index.json'

@@ -2,13 +2,15 @@ import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+
 import { writeAtomically } from '../../../lib/files/atomic-file.ts'
+import { keepNewest } from '../../../lib/files/keep-newest.ts'
+
 import { readOwnFile } from '../../../lib/files/own-file.ts'
 import { pairLayers, parseConfig } from '../image/config.ts'
 import { digestOf } from '../image/json.ts'
-import { keepNewest } from '../image/keep-newest.ts'
-import type { Document, PlannedLayer, ReadPlan } from '../image/plan.ts'
-import type { StoreInfos } from '../layers/digest-keys.ts'
+import type { Document, PlannedLayer, ReadPlan } from '../image/parsed-image.ts'
+import type { StoreInfos } from '../store-layers/digest-keys.ts'
 import { descriptorSchema } from './oci-index.ts'
 import { parseManifest } from './oci-layout.ts'
 

@@ -1,9 +1,9 @@
-import { archiveInvalid } from '../image/invalid.ts'
+import { archiveInvalid } from '../image/errors.ts'
 import type { SizeLimit } from '../image/size-limit.ts'
-import type { BlobStore } from './blob-store.ts'
-import { hashBytes } from './hash-bytes.ts'
-import type { StoredLayer } from './layout-files.ts'
-import { measureLayer } from './measure-layer.ts'
+import type { BlobStore } from '../streams/blob-store.ts'
+import { hashBytes } from '../streams/hash-bytes.ts'
+import { measureLayer } from '../streams/measure-layer.ts'
+import type { StoredLayer } from './layout.ts'
 
 export interface LayerFile {
   /** As it stands in the layout. */

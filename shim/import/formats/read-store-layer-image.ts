@@ -1,14 +1,14 @@
 import { FinalError } from '../../../lib/errors.ts'
 import { storePathOf } from '../../../recipes/store-path.ts'
-import type { Closure } from '../image/closure.ts'
 import type { PackageHints } from '../image/contract.ts'
 import { MAX_JSON_BYTES } from '../image/json.ts'
-import type { Output } from '../image/output.ts'
-import { readNix2ContainerImage } from './nix2container-image.ts'
-import { makePackageImage } from './package-image.ts'
-import { readStoreFile } from './store-file.ts'
-import type { NativeImage } from './store-layer-image.ts'
-import { readStreamImage } from './stream-image.ts'
+import type { NativeImage } from '../layers/store-image.ts'
+import type { Closure } from '../store/closure.ts'
+import { readStoreFile } from '../store/store-file.ts'
+import type { Output } from './build-output.ts'
+import { readNix2ContainerImage } from './nix2container/image.ts'
+import { readStreamImage } from './nixpkgs-stream/image.ts'
+import { makePackageImage } from './package/package-image.ts'
 
 export interface NativeCall {
   /** Of what was built. */

@@ -1,6 +1,6 @@
 import { isPinned, parseDigestPin } from '../../../recipes/digest-pin.ts'
-import { archiveInvalid } from './invalid.ts'
-import type { ImagePlan } from './plan.ts'
+import { archiveInvalid } from './errors.ts'
+import type { ImagePlan } from './parsed-image.ts'
 
 /** A normalised reference may name the very manifest that it wants. Throws ArchiveInvalid when it is another one, or cannot be verified. */
 export function checkPinnedDigest(image: string, { manifest }: Pick<ImagePlan, 'manifest'>): void {

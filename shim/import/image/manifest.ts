@@ -1,5 +1,5 @@
 import { digestOf } from './json.ts'
-import type { Descriptor, Document } from './plan.ts'
+import type { Descriptor, Document } from './parsed-image.ts'
 
 export const CONFIG_TYPE = 'application/vnd.oci.image.config.v1+json'
 /** Of a layer that is not compressed. */

@@ -1,4 +1,4 @@
-import { type EntryRoom, roomFor } from '../layers/entry-room.ts'
+import { type EntryRoom, roomFor } from './entry-room.ts'
 import { imageTooLarge } from './image-too-large.ts'
 
 /** What a file, folder or link takes of containerd's disk beside its bytes: a disk has room for so many and no more. */

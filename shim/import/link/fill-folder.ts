@@ -1,6 +1,6 @@
 import { chmodSync, type Dirent, lchownSync, lstatSync, mkdirSync, readdirSync, type Stats, utimesSync } from 'node:fs'
-import { archiveInvalid } from '../image/invalid.ts'
-import { takeEntries } from '../layers/entry-room.ts'
+import { takeEntries } from '../image/entry-room.ts'
+import { archiveInvalid } from '../image/errors.ts'
 import { isWhiteout } from '../layers/whiteout.ts'
 import { childPath } from './child-path.ts'
 import { copyFile, isTruthful, linkFile, permissions } from './place-file.ts'

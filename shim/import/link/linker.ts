@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import type { EntryRoom } from '../layers/entry-room.ts'
+import type { EntryRoom } from '../image/entry-room.ts'
 import type { StorePathLayer } from '../layers/layer.ts'
 import { closeFolder, openFolder } from './fill-folder.ts'
 import type { LinkTask } from './link-task.ts'

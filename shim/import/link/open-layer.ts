@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync } from 'node:fs'
 import { basename } from 'node:path'
-import { takeEntries } from '../layers/entry-room.ts'
+import { takeEntries } from '../image/entry-room.ts'
 import type { StorePathLayer } from '../layers/layer.ts'
 import { type FolderTask, placeAlone } from './fill-folder.ts'
 import type { FillCounts, Placing } from './placing.ts'

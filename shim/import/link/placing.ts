@@ -1,4 +1,4 @@
-import type { EntryRoom } from '../layers/entry-room.ts'
+import type { EntryRoom } from '../image/entry-room.ts'
 import type { StorePathLayer } from '../layers/layer.ts'
 
 /** A path of a file system; bytes where it is no UTF-8. */

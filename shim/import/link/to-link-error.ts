@@ -1,6 +1,6 @@
 import { hasCode } from '../../../lib/error-code.ts'
 import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
-import { archiveInvalid } from '../image/invalid.ts'
+import { archiveInvalid } from '../image/errors.ts'
 
 /** Anything that went wrong with files, as an error of the catalogue. */
 export function toLinkError(cause: unknown): ShimError {

@@ -3,11 +3,13 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { lazy } from '../../../lib/async/lazy.ts'
+
 import { writeAtomically } from '../../../lib/files/atomic-file.ts'
+import { keepNewest } from '../../../lib/files/keep-newest.ts'
+
 import { readOwnFile } from '../../../lib/files/own-file.ts'
-import type { StoredBlob } from '../archive/blob-store.ts'
 import { descriptorSchema } from '../archive/oci-index.ts'
-import { keepNewest } from '../image/keep-newest.ts'
+import type { StoredBlob } from '../streams/blob-store.ts'
 
 /**
  * Digests that were made on this node, each by a key that says all that they depend on: store paths with their NAR hashes,

@@ -1,16 +1,16 @@
 import pMap from 'p-map'
+import { allSettled } from '../../../lib/async/all-settled.ts'
 import { chainsOf } from '../../containerd/chain.ts'
-import type { NativeImage } from '../formats/store-layer-image.ts'
 import { checkPlatform, hostPlatform } from '../image/config.ts'
 import { CONFIG_TYPE, document, makeManifest } from '../image/manifest.ts'
-import type { FilledImage, ImagePlan } from '../image/plan.ts'
-import { TAR_THREADS } from '../tar/tar-threads.ts'
-import { allSettled } from './all-settled.ts'
+import type { FilledImage, ImagePlan } from '../image/parsed-image.ts'
+import type { NativeImage } from '../layers/store-image.ts'
 import { ensureBlob, StaleDigest } from './blobs.ts'
 import { fillSnapshots } from './fill-snapshots.ts'
 import { type IdentifiedLayer, identifyLayers } from './identify.ts'
 import { limitLayers } from './limit-layers.ts'
 import type { NativeStage } from './stage.ts'
+import { TAR_THREADS } from './tar-threads.ts'
 
 /** Fills containerd with an image by its parts in the store; `base` is there already. Throws the import codes. */
 export async function importNative(

@@ -1,6 +1,6 @@
-import type { NativeLayer } from '../formats/store-layer-image.ts'
 import { ENTRY_BYTES } from '../image/size-limit.ts'
 import { storePathsOf } from '../layers/files-layer.ts'
+import type { NativeLayer } from '../layers/store-image.ts'
 import type { NativeStage } from './stage.ts'
 
 /**

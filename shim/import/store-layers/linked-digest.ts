@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import type { StoredBlob } from '../archive/blob-store.ts'
-import { describeLayer, type StoreInfos } from '../layers/digest-keys.ts'
 import { type FilesLayer, storePathsOf } from '../layers/files-layer.ts'
+import type { StoredBlob } from '../streams/blob-store.ts'
+import { describeLayer, type StoreInfos } from './digest-keys.ts'
 
 /**
  * Stands for the digest of a layer whose tar nobody has made: over all that decides what is in the layer, the content

@@ -1,14 +1,14 @@
 import type { ImageWriter } from '../../containerd/image-writer.ts'
 import { FOLDER_SNAPSHOTTER, type LayerKeeper } from '../../containerd/layer-keeper.ts'
-import type { Closure } from '../image/closure.ts'
 import type { SizeLimit } from '../image/size-limit.ts'
-import { createTarThreads } from '../tar/tar-threads.ts'
-import type { ImportJob } from '../worker/job.ts'
+import type { Closure } from '../store/closure.ts'
+import { createValidPaths } from '../store/valid-paths.ts'
+import type { ImportJob } from '../worker/messages.ts'
 import type { ImportRun } from '../worker/run-import.ts'
 import { openDigestCache } from './digest-cache.ts'
 import { type Linking, type LinkingOptions, openLinking } from './linking.ts'
 import type { NativeStage } from './stage.ts'
-import { createValidPaths } from './valid-paths.ts'
+import { createTarThreads } from './tar-threads.ts'
 
 interface Containerd {
   readonly keeper: LayerKeeper

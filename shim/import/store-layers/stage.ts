@@ -1,12 +1,12 @@
 import type { ImageWriter } from '../../containerd/image-writer.ts'
 import type { LayerKeeper } from '../../containerd/layer-keeper.ts'
-import type { Closure } from '../image/closure.ts'
 import type { ImportProgress } from '../image/contract.ts'
 import type { SizeLimit } from '../image/size-limit.ts'
-import type { TarThreads } from '../tar/tar-threads.ts'
+import type { Closure } from '../store/closure.ts'
+import type { ValidPaths } from '../store/valid-paths.ts'
 import type { DigestCache } from './digest-cache.ts'
 import type { Linking } from './linking.ts'
-import type { ValidPaths } from './valid-paths.ts'
+import type { TarThreads } from './tar-threads.ts'
 
 /** What an import of store paths works with. */
 export interface NativeStage {

@@ -1,14 +1,14 @@
 import pMap from 'p-map'
-import type { StoredBlob } from '../archive/blob-store.ts'
-import type { ContentLayer } from '../formats/store-layer-image.ts'
-import { archiveInvalid } from '../image/invalid.ts'
+import { type EntryRoom, takenOf } from '../image/entry-room.ts'
+import { archiveInvalid } from '../image/errors.ts'
 import { ENTRY_BYTES } from '../image/size-limit.ts'
-import { entriesKey, tarKey } from '../layers/digest-keys.ts'
-import { type EntryRoom, takenOf } from '../layers/entry-room.ts'
 import { type FilesLayer, storePathsOf } from '../layers/files-layer.ts'
 import { inAllForms } from '../layers/merged-layer.ts'
-import { TAR_THREADS } from '../tar/tar-threads.ts'
+import type { ContentLayer } from '../layers/store-image.ts'
+import type { StoredBlob } from '../streams/blob-store.ts'
+import { entriesKey, tarKey } from './digest-keys.ts'
 import type { NativeStage } from './stage.ts'
+import { TAR_THREADS } from './tar-threads.ts'
 
 interface TarBlob extends StoredBlob {
   readonly entries: number

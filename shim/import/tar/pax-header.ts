@@ -1,5 +1,5 @@
-import type { ByteString } from '../layers/byte-string.ts'
-import { isUtf8 } from '../layers/escaped-text.ts'
+import type { ByteString } from '../store/byte-string.ts'
+import { isUtf8 } from '../store/escaped-text.ts'
 import { BLOCK_BYTES, type HeaderFields, ustarHeader } from './ustar-header.ts'
 
 /** What does not fit into the header that follows: keyword (`path`, `linkpath`, `size`, …) and value. */

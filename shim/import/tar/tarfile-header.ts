@@ -1,5 +1,5 @@
-import { type ByteString, isAscii } from '../layers/byte-string.ts'
-import { toAscii } from '../layers/escaped-text.ts'
+import { type ByteString, isAscii } from '../store/byte-string.ts'
+import { toAscii } from '../store/escaped-text.ts'
 import { type PaxRecord, paxHeader } from './pax-header.ts'
 import { type HeaderFields, ID_LIMIT, NAME_BYTES, OWNER_NAME_BYTES, SIZE_LIMIT, ustarHeader } from './ustar-header.ts'
 

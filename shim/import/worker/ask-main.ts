@@ -1,7 +1,7 @@
 import { reviveError } from '../../../lib/errors.ts'
 import type { StorePathInfo } from '../image/contract.ts'
-import type { ImportOrder, ImportReport } from './job.ts'
-import { joinParts } from './store-answer.ts'
+import { joinParts } from './closure-query.ts'
+import type { ImportOrder, ImportReport } from './messages.ts'
 
 /** Questions of a helper to the shim, which is the one that asks Nix. */
 export interface AskMain {

@@ -4,7 +4,7 @@ import { RetryableError, toShimError } from '../../../lib/errors.ts'
 import { giveWay } from '../../../lib/process/give-way.ts'
 import type { ImportProgress } from '../image/contract.ts'
 import { createAskMain } from './ask-main.ts'
-import { type ImportJob, type ImportReport, orderSchema } from './job.ts'
+import { type ImportJob, type ImportReport, orderSchema } from './messages.ts'
 import { runImport } from './run-import.ts'
 
 /** A process that runs imports, one after another: gets ImportOrders, tells ImportReports. It ends with the shim. */

@@ -28,7 +28,7 @@ interface Name {
   readonly name: string
 }
 
-function start(given: readonly Name[], makeImage: (wish: { readonly namespace: string }) => Promise<never>) {
+function start(given: readonly Name[], pullImage: (request: { readonly namespace: string }) => Promise<never>) {
   const stop = new AbortController()
   onTestFinished(() => stop.abort())
   const no = () => Promise.reject(new Error('not asked for'))
@@ -49,7 +49,7 @@ function start(given: readonly Name[], makeImage: (wish: { readonly namespace: s
     kube,
     store,
     node: 'node-1',
-    makeImage,
+    pullImage,
     told: async () => {},
     signal,
     logger: pino({ level: 'silent' }),

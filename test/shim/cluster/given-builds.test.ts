@@ -6,7 +6,7 @@ import { FinalError, RetryableError, type ShimError } from '../../../lib/errors.
 import { buildGiven } from '../../../shim/cluster/given-builds.ts'
 import { createNixBuildStore } from '../../../shim/cluster/nixbuild-store.ts'
 import { createReporter, type Reporter } from '../../../shim/cluster/reporter.ts'
-import type { FlakeWish, MakeImage } from '../../../shim/pull/contract.ts'
+import type { FlakeImageRequest, PullImage } from '../../../shim/pull/contract.ts'
 import { useKube } from '../../kube/use-kube.ts'
 import { PATIENT } from '../../patience.ts'
 import { IMAGE_ID, NODE, nixBuild } from './nixbuilds.ts'
@@ -77,12 +77,12 @@ async function begin({ outcomes, pausesMs }: Plan) {
     ...{ store, node, logger, imagesChanged: () => {}, onImage: () => {}, recordEvent: () => {} },
     imageSize: async () => undefined,
   })
-  const makeImage: MakeImage<FlakeWish> = async (wish, signal) => {
+  const pullImage: PullImage<FlakeImageRequest> = async (request, signal) => {
     signals.push(signal)
-    return told(reporter, wish, outcomes[signals.length - 1])
+    return told(reporter, request, outcomes[signals.length - 1])
   }
   const { signal } = stop
-  const mirror = buildGiven({ kube, store, node, makeImage, told: reporter.told, pausesMs, signal, logger })
+  const mirror = buildGiven({ kube, store, node, pullImage, told: reporter.told, pausesMs, signal, logger })
   const body = { metadata: { labels: { [NODE_LABEL]: node } }, spec: nixBuild().spec }
   await kube.create(nixBuilds, { ...name, body })
   return {
@@ -100,9 +100,9 @@ async function begin({ outcomes, pausesMs }: Plan) {
 }
 
 /** A run that has ended so. */
-async function told(reporter: Reporter, wish: FlakeWish, error: ShimError | undefined): Promise<string> {
-  const report = reporter.wanted(wish)
-  const run = reporter.started(wish.recipe)
+async function told(reporter: Reporter, request: FlakeImageRequest, error: ShimError | undefined): Promise<string> {
+  const report = reporter.waiting(request)
+  const run = reporter.started(request.recipe)
   if (error) {
     run.failed(error)
     report.failed(error)

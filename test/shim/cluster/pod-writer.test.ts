@@ -19,8 +19,8 @@ function follow() {
   const told: PodEvent[] = []
   const now = Date.now
   const run = createRun(recipe, { now, imageSize: async () => 12_300_000 })
-  const wish = { recipe, namespace: 'team' }
-  const teller = createPodTeller({ wish, node: 'node-1', now, record: event => told.push(event) })
+  const request = { recipe, namespace: 'team' }
+  const teller = createPodTeller({ request, node: 'node-1', now, record: event => told.push(event) })
   teller.follow(run)
   return { told, run, teller, reasons: () => told.map(({ reason }) => reason) }
 }

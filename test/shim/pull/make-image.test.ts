@@ -5,7 +5,7 @@ import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
 import { createPolicy } from '../../../recipes/policy/policy.ts'
 import { createMakeImage } from '../../../shim/pull/make-image.ts'
 import { createProgressHub } from '../../../shim/pull/progress.ts'
-import { createActivity } from '../../../shim/pull/pull-log.ts'
+import { createPullLog } from '../../../shim/pull/pull-log.ts'
 import { createSharedRuns } from '../../../shim/pull/shared-runs.ts'
 
 const SYSTEM = 'x86_64-linux'
@@ -36,7 +36,7 @@ function setUp() {
       },
     },
   }
-  const makeImage = createMakeImage({
+  const pullImage = createMakeImage({
     policy: createPolicy([
       { ...rule, namespaces: ['strict'], replaceForeign: false },
       { ...rule, namespaces: ['generous'], replaceForeign: true },
@@ -45,13 +45,13 @@ function setUp() {
     stages: async () => stages,
     runs: createSharedRuns({ abandonAfterMs: 1000, rememberFailuresMs: 1000, maxPerNamespace: 10 }),
     progress: createProgressHub(),
-    activity: createActivity(),
+    pullLog: createPullLog(),
     system: SYSTEM,
     reporter: undefined,
     logger: pino({ level: 'silent' }),
   })
   const recipe = { image: IMAGE, flake: parseFlakeUrl('github:team/app'), packageName: 'app', system: SYSTEM }
-  const pull = (namespace: string) => makeImage({ recipe, namespace }, new AbortController().signal)
+  const pull = (namespace: string) => pullImage({ recipe, namespace }, new AbortController().signal)
   return { imported, pull }
 }
 
