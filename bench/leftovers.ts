@@ -5,27 +5,28 @@ import type { Bed } from '../test/node/bed.ts'
 import { descendants } from '../test/node/process-tree.ts'
 import type { Shim } from '../test/node/shim.ts'
 
-/** Longer than a helper waits for work. */
+/** Longer than an idle helper waits for work. */
 const LIMIT_MS = 90_000
 const PAUSE_MS = 1000
 
-/** Waits until nothing is left of images that are all removed, and of the making of them. Throws what is. */
-export async function waitUntilNothingIsLeft(bed: Bed, shim: Shim): Promise<void> {
+/** Waits until containerd and the shim have deleted all that belongs to removed images. Throws with a list of what is left. */
+export async function waitUntilNothingLeft(bed: Bed, shim: Shim): Promise<void> {
   const giveUpAt = performance.now() + LIMIT_MS
   for (;;) {
-    const left = Object.entries(await leftOvers(bed, shim)).filter(([, list]) => list.length > 0)
+    const left = Object.entries(await findLeftovers(bed, shim)).filter(([, list]) => list.length > 0)
     if (left.length === 0) return
-    if (performance.now() > giveUpAt) throw new Error(`left over: ${JSON.stringify(Object.fromEntries(left))}`)
+    if (performance.now() > giveUpAt)
+      throw new Error(`left after the removal of all images: ${JSON.stringify(Object.fromEntries(left))}`)
     await delay(PAUSE_MS)
   }
 }
 
-async function leftOvers(bed: Bed, shim: Shim) {
+async function findLeftovers(bed: Bed, shim: Shim) {
   const ctr = async (...args: string[]) => {
     const command = ['--address', bed.containerdSocket, '--namespace', 'k8s.io', ...args]
     return linesOf((await bed.run('ctr', command)).stdout)
   }
-  // Has containerd collect what nothing holds.
+  // Triggers containerd's garbage collection.
   await ctr('leases', 'create', '--id', 'collect')
   await ctr('leases', 'rm', '--sync', 'collect')
   const pid = shim.daemon.pid ?? 0
