@@ -12,8 +12,9 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-test('the page of options is up to date; if not, `npm run reference` writes it', async () =>
-  await expect(readFile(OPTIONS_PAGE, 'utf8')).resolves.toBe(await makeOptionsPage(bed)))
+test('the page of options is up to date; if not, `npm run reference` writes it', async () => {
+  await expect(readFile(OPTIONS_PAGE, 'utf8')).resolves.toBe(await makeOptionsPage(bed))
+})
 
 test('the options of the controller cover every flag except --kubeconfig', async () => {
   const { stdout } = await execa(process.execPath, [join(import.meta.dirname, '../../controller/main.ts'), '--help'])
