@@ -37,6 +37,7 @@ export const SMALL_FILES: readonly string[] = [
   'shim/config/default-config.ts',
   'shim/doctor/check-policy.ts',
   'shim/doctor/cluster/crd-fields.ts',
+  'shim/import/link/link-thread.ts',
   'shim/nix/failure/disk-full.ts',
   'shim/proxy/call-log.ts',
   'shim/pull/watch-pulls.ts',

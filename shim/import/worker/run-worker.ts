@@ -80,7 +80,7 @@ export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun):
       worker.off('message', told).off('error', failed).off('exit', exited)
       if (last?.kind === 'done') return resolve(last.image)
       if (last?.kind === 'program') return resolve({ program: last.program })
-      reject(last && crash === undefined ? revive(last) : crashed(crash))
+      reject(last && crash === undefined ? reviveError(last.code, last.message, last.stack) : crashed(crash))
     }
     worker.on('message', told).on('error', failed).on('exit', exited)
     timers.push(setTimeout(expire, IMPORT_LIMIT_MS))
@@ -98,13 +98,6 @@ function send(worker: ChildProcess, message: ImportOrder): Promise<void> {
 }
 
 type Outcome = Extract<ImportReport, { kind: 'done' | 'program' | 'failed' }>
-type Failure = Extract<ImportReport, { kind: 'failed' }>
-
-function revive({ code, message, stack }: Failure): Error {
-  const error = reviveError(code, message)
-  if (stack !== undefined) error.stack = stack
-  return error
-}
 
 function crashed(cause: unknown): RetryableError {
   const detail = cause === undefined ? 'its process ended' : messageOf(cause)
