@@ -1,10 +1,9 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { NIXBUILD_PHASES } from '../kube/resources/nixbuild.ts'
 import type { WorkQueue } from '../kube/work-queue.ts'
-import { createGauges } from '../lib/http/gauges.ts'
-import { addProcessMetrics } from '../lib/http/process-metrics.ts'
+import { addProcessMetrics, createGauges } from '../lib/http/gauges.ts'
 import { parseWorkKey, type WorkKind } from './state/work-key.ts'
-import type { BuildView } from './views/build.ts'
+import type { BuildView } from './views/nixbuild.ts'
 
 /** Seconds. */
 const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10]

@@ -1,8 +1,8 @@
 import type { RequestOptions } from 'node:https'
 import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
 import { Agent, type Dispatcher, ProxyAgent, Socks5ProxyAgent } from 'undici'
+import { unlessAborted } from '../../lib/async/bounded-wait.ts'
 import { shareAnswer } from '../../lib/async/share-answer.ts'
-import { unlessAborted } from '../../lib/async/unless-aborted.ts'
 
 /** One at a time per connection, HTTP/1.1; every watch holds one of them. */
 const MAX_CONNECTIONS = 64

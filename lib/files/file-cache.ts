@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
 import { lazy } from '../async/lazy.ts'
+import { writeAtomically } from './atomic-file.ts'
 import { readOwnFile } from './own-file.ts'
 
 /** A folder of small text files, each under a name; the oldest ones are removed. Processes and threads may share it. */
@@ -21,10 +21,7 @@ export function openFileCache(folder: string, most: number): FileCache {
     async write(name, text) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await tidy()
-      const file = join(folder, name)
-      const unfinished = `${file}.${randomUUID()}`
-      await writeFile(unfinished, text, { mode: 0o600, flag: 'wx' })
-      await rename(unfinished, file)
+      await writeAtomically(join(folder, name), text, { mode: 0o600, shared: true })
     },
   }
 }

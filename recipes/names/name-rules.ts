@@ -1,9 +1,37 @@
+import * as v from 'valibot'
 import { quote } from '../../lib/text/quote.ts'
 import type { SplitReference } from '../reference.ts'
 import { capturePath, commonImage, covers, type NamePattern } from './name-pattern.ts'
 import { type CompiledRule, compileRule, type NamedRecipe, type NameRule, RuleError } from './name-rule.ts'
 import { createNameTable } from './name-table.ts'
 import { DEFAULT_TAG } from './name-template.ts'
+
+/** `names` of the config: every mistake in it, under its key. */
+export const nameRules = v.pipe(
+  v.array(
+    v.strictObject({
+      images: v.string(),
+      flake: v.optional(v.string()),
+      package: v.optional(v.string()),
+      packages: v.optional(v.string()),
+    }),
+  ),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed) return
+    const { value: input } = dataset
+    for (const { index, key, message } of findMistakes(input)) {
+      const value = input[index]
+      if (value === undefined) continue
+      addIssue({
+        message,
+        path: [
+          { type: 'array', origin: 'value', input, key: index, value },
+          { type: 'object', origin: 'value', input: { ...value }, key, value: value[key] },
+        ],
+      })
+    }
+  }),
+)
 
 export interface NameMistake {
   readonly index: number

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
-import { createPlaces, shareOf } from '../../lib/queues/places.ts'
+import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
 import { CRI_NAMESPACE } from '../containerd/services/namespace.ts'
 import type {
   ImportCall,
@@ -48,7 +48,7 @@ export function createImporter(options: ImporterOptions): Importer {
   const { logger, stateDir, containerd, layers, trustStore, queryClosure, onLinking, identity } = options
   const folders = memoryFolders(stateDir)
   const { maxImports = DEFAULT_MAX_IMPORTS } = options
-  const places = createPlaces({ count: maxImports, perOwner: shareOf(maxImports), what: 'import' })
+  const places = createFairGate({ count: maxImports, perOwner: shareOf(maxImports), what: 'import' })
   const shared = {
     containerd: { namespace: CRI_NAMESPACE, ...containerd },
     layers,

@@ -1,4 +1,4 @@
-import type { Owners } from '../../lib/queues/owners.ts'
+import type { Owners } from '../../lib/queues/fair-order.ts'
 import type { Recipe } from '../../recipes/recipe.ts'
 
 /** How far a build is. Numbers grow; `building` and `fetching` may alternate. */

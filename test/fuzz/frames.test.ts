@@ -1,9 +1,14 @@
 import net from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { encodePullImage } from '../../shim/pull/cri-messages.ts'
-import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PATH } from '../../shim/pull/paths.ts'
-import { STATUS_PATH } from '../../shim/status/status-stream.ts'
+import { encodePullImage } from '../../shim/wire/cri-messages.ts'
+import {
+  IMAGE_STATUS_PATH,
+  PULL_IMAGE_PATH,
+  REMOVE_IMAGE_PATH,
+  WATCH_PULLS_PATH,
+  WATCH_STATUS_PATH,
+} from '../../shim/wire/methods.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import type { CriClient } from '../node/cri.ts'
 import { recipeAnnotations } from '../node/recipe-pull.ts'
@@ -56,8 +61,8 @@ const path = fc.oneof(
     PULL_IMAGE_PATH,
     IMAGE_STATUS_PATH,
     REMOVE_IMAGE_PATH,
-    WATCH_PATH,
-    STATUS_PATH,
+    WATCH_PULLS_PATH,
+    WATCH_STATUS_PATH,
     '/runtime.v1.RuntimeService/Version',
     '/a/b',
     '/',

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import type { Owners } from '../../../lib/queues/owners.ts'
+import type { Owners } from '../../../lib/queues/fair-order.ts'
 import { cleanText, copyStart } from '../../../lib/text/text.ts'
 
 /** Brings build results into containerd, in processes of their own. Runs none of them. */

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { lazy } from '../../../lib/async/lazy.ts'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import type { Room } from '../../../lib/queues/fair-excess.ts'
-import { createPlaces } from '../../../lib/queues/places.ts'
+import { createFairGate } from '../../../lib/queues/fair-gate.ts'
 import { openCacheLedger } from './cache-ledger.ts'
 import { findExcess, listCaches, measureCache, type Pruning, removeDoomed, setAside } from './prune-caches.ts'
 
@@ -36,7 +36,7 @@ export function createCacheAccounts({ root, pruning, room, afterMs, warn }: Cach
   const { dir } = pruning
   const inTurn = createOneByOne()
   const sweep = createOneByOne()
-  const places = createPlaces(PLACES)
+  const places = createFairGate(PLACES)
   const waiting = new Map<string, Set<string>>()
   const busy = new Set<Promise<void>>()
 

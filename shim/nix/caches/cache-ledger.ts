@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { writeAtomically } from '../../../lib/files/atomic-file.ts'
 import { readOwnFile } from '../../../lib/files/own-file.ts'
-import { replaceFile } from '../../../lib/files/replace-file.ts'
 import type { CacheEntry } from './prune-caches.ts'
 
 /** Whose the caches of sources are, and what they take. In a file of root's: a cache is the build user's while it is used. */
@@ -31,7 +31,7 @@ export function openCacheLedger(root: string, names: readonly string[]): CacheLe
       entries.set(name, { name, bytes, owners: [...all].slice(0, MAX_OWNERS), usedAt })
     },
     forget: name => void entries.delete(name),
-    save: () => replaceFile(ledgerFile(root), JSON.stringify([...entries.values()]), 0o600),
+    save: () => writeAtomically(ledgerFile(root), JSON.stringify([...entries.values()]), { mode: 0o600 }),
   }
 }
 

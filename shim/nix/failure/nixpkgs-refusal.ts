@@ -1,4 +1,4 @@
-import { shorten } from '../../../lib/text/text.ts'
+import { cutLines } from '../../../lib/text/cut.ts'
 
 /** Of unfree, broken, insecure packages, and of those for other systems. Source: nixpkgs' pkgs/stdenv/generic/check-meta.nix. */
 const REFUSAL = /^(?:Package ['‘][^\n]{1,1000} refusing to evaluate\.|Refusing to evaluate package ')/
@@ -15,7 +15,7 @@ export function withoutAdvice(text: string): string {
   if (!isRefusal(lines)) return text
   const advice = lines.findIndex(line => ADVICE.some(start => line.startsWith(start)))
   const reason = advice < 0 ? lines : lines.slice(0, advice)
-  return shorten(reason.filter(line => line !== '').join(' '), MAX_REASON_LENGTH)
+  return cutLines(reason.filter(line => line !== '').join(' '), MAX_REASON_LENGTH)
 }
 
 /** Older ones end the sentence behind the list of systems. */

@@ -4,9 +4,10 @@ import type { Logger } from 'pino'
 import { lazy } from '../../../lib/async/lazy.ts'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { messageOf } from '../../../lib/errors.ts'
+import { UNFINISHED } from '../../../lib/files/atomic-file.ts'
 import { makeOwnFolder } from '../../../lib/files/own-folder.ts'
 import type { BuildUser } from './build-user.ts'
-import { findAccess, readCredential, UNFINISHED, writeCopy } from './credential-copy.ts'
+import { findAccess, readCredential, writeCopy } from './credential-copy.ts'
 import { credentialsFolder, guardState, type StateDir } from './state-dir.ts'
 
 const KINDS = ['netrc', 'nixConf', 'sshKey', 'knownHosts'] as const

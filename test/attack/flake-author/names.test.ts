@@ -96,11 +96,11 @@ describe.each(MODES)(
     ])('%s', async (title, more, isThere) => {
       const victim = await genuine(`${title} ${mode}`)
       if (isThere) await load(makeImage([await tar([{ name: 'below', content: title }]), ...victim.layers]))
-      const told = await pull(mode, await writeClaims(bed.dir, claims(victim, more)))
+      const written = await pull(mode, await writeClaims(bed.dir, claims(victim, more)))
       await load(victim)
       expect(await outputOf(victim)).toBe(`${title} ${mode}`)
-      if (mode === 'tar' || more === '') expect(told).toContain('a layer that is not what it says')
-      else expect(told).toMatch(DIGEST)
+      if (mode === 'tar' || more === '') expect(written).toContain('a layer that is not what it says')
+      else expect(written).toMatch(DIGEST)
     })
   },
 )

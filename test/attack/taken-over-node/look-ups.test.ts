@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { SHIM } from '../../../kube/resources/names.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
-import { withImage } from '../../../shim/cluster/nixbuilds-of-image.ts'
+import { withImage } from '../../../shim/cluster/lookup/nixbuilds-of-image.ts'
 import { useKube } from '../../kube/use-kube.ts'
 import { nixBuild } from '../../shim/cluster/nixbuilds.ts'
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { createPodWorker } from '../../../controller/reconcilers/pod-reconciler.ts'
+import { createPodReconciler } from '../../../controller/reconcilers/pod-reconciler.ts'
 import { createNodes } from '../../../controller/state/nodes.ts'
-import type { BuildView, RecipeView } from '../../../controller/views/build.ts'
+import type { BuildView, RecipeView } from '../../../controller/views/nixbuild.ts'
 import { MANAGED_BY_LABEL, nixBuildName, SHIM } from '../../../kube/resources/names.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { startBuilds, startPods } from '../../controller/state/start.ts'
@@ -30,13 +30,13 @@ async function changes(build: BuildView, node: string): Promise<string[]> {
       done.push(name)
     },
   }
-  await createPodWorker({ state: { pods, builds, nodes }, kube, events: { record: () => {} } })(KEY)
+  await createPodReconciler({ state: { pods, builds, nodes }, kube, events: { record: () => {} } })(KEY)
   return done
 }
 
 const IMAGE = 'team/docker.io/library/app:1'
 
-it("a NixBuild that the shim of a taken-over node makes for the image of others' pods is told to none on other nodes", async () => {
+it("a NixBuild that the shim of a taken-over node makes for the image of others' pods is written to none on other nodes", async () => {
   const name = nixBuildName(recipeOf({ spec: SPEC }))
   const status = { status: 'Failed', buildNode: 'taken-over', nodes: [{ name: 'taken-over' }] }
   const forged = someBuild({ metadata: { name, labels: { [MANAGED_BY_LABEL]: SHIM } }, spec: SPEC, status })

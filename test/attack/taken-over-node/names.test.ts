@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
-import { createPodWorker } from '../../../controller/reconcilers/pod-reconciler.ts'
+import { createPodReconciler } from '../../../controller/reconcilers/pod-reconciler.ts'
 import { createBuilds } from '../../../controller/state/builds.ts'
 import { createNodes } from '../../../controller/state/nodes.ts'
 import { createPods } from '../../../controller/state/pods.ts'
-import type { BuildView } from '../../../controller/views/build.ts'
+import type { BuildView } from '../../../controller/views/nixbuild.ts'
 import type { Kind, Kube, ObjectName } from '../../../kube/client/contract.ts'
 import { MANAGED_BY_LABEL, nixBuildNames, SHIM } from '../../../kube/resources/names.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
@@ -52,7 +52,7 @@ async function make(...squatters: readonly BuildView[]): Promise<string[]> {
     },
     patch: async () => undefined,
   }
-  const work = createPodWorker({ state: { pods, builds, nodes }, kube, events: { record: onNothing } })
+  const work = createPodReconciler({ state: { pods, builds, nodes }, kube, events: { record: onNothing } })
   await work('team/web').catch(error => done.push(error.code))
   return done
 }

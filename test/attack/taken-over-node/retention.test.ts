@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createNamespaceWorker } from '../../../controller/reconcilers/namespace-reconciler.ts'
+import { createNamespaceReconciler } from '../../../controller/reconcilers/namespace-reconciler.ts'
 import { createBuilds } from '../../../controller/state/builds.ts'
 import { createPods } from '../../../controller/state/pods.ts'
 import { CONTROLLER, MANAGED_BY_LABEL, SHIM, shimFieldManager } from '../../../kube/resources/names.ts'
@@ -56,7 +56,7 @@ async function removed(...builds: readonly Finished[]): Promise<string[]> {
     list: async () => '1',
     delete: async (_kind: unknown, { name }: { readonly name: string }) => void deleted.push(name),
   }
-  await createNamespaceWorker({ state, kube, limits: LIMITS })('team')
+  await createNamespaceReconciler({ state, kube, limits: LIMITS })('team')
   return deleted
 }
 

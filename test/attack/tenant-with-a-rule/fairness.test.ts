@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ownedBy } from '../../../lib/queues/owners.ts'
+import { ownedBy } from '../../../lib/queues/fair-order.ts'
 import { createImporter } from '../../../shim/import/importer.ts'
 import { addGate, copyExample, type Example } from '../../node/example.ts'
 import { recipePull } from '../../node/recipe-pull.ts'

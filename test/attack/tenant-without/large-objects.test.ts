@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { pods } from '../../../controller/views/pod.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
-import { withImage } from '../../../shim/cluster/nixbuilds-of-image.ts'
+import { withImage } from '../../../shim/cluster/lookup/nixbuilds-of-image.ts'
 import { useKube } from '../../kube/use-kube.ts'
 
 /** Together with names as much as the API server takes in one object's annotations, in characters. */

@@ -1,7 +1,7 @@
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pino } from 'pino'
-import { ownedBy } from '../../../lib/queues/owners.ts'
+import { ownedBy } from '../../../lib/queues/fair-order.ts'
 import type { ImportCall, ImportedImage, Importer, ImportOutcome } from '../../../shim/import/image/contract.ts'
 import { createImporter } from '../../../shim/import/importer.ts'
 import { createIdentity } from '../../../shim/import/worker/identity.ts'

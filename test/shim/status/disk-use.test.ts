@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { RetryableError } from '../../../lib/errors.ts'
 import type { PathInfo, PathQuery } from '../../../shim/nix/contract.ts'
 import { STORE_PATH_LABEL } from '../../../shim/pull/labels.ts'
-import { folderUse } from '../../../shim/status/folder-use.ts'
+import { folderUse } from '../../../shim/status/disk-use.ts'
 import { createKeptImages, type LabelledImage } from '../../../shim/status/kept-images.ts'
 import { createStoreUse } from '../../../shim/status/store-use.ts'
 
