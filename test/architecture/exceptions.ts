@@ -21,7 +21,6 @@ export const SMALL_FILES: readonly string[] = [
   'shim/commands/name.ts',
   'shim/commands/pull-view/json-view.ts',
   'shim/config/default-config.ts',
-  'shim/import/link/link-thread.ts',
   'shim/nix/failure/disk-full.ts',
   'shim/proxy/call-log.ts',
 ]

@@ -1,13 +1,7 @@
 import { RetryableError } from '../../../lib/errors.ts'
 import { serveTasks } from '../../../lib/threads/serve-tasks.ts'
-import { type FolderTask, fillTree } from './fill-folder.ts'
-import { type FillCounts, noCounts, type Placing, toLinkError } from './placing.ts'
-
-/** Folders that a thread is to make, each with everything below it. */
-export interface LinkTask {
-  readonly folders: readonly FolderTask[]
-  readonly placing: Placing
-}
+import { fillTree, type LinkTask } from './fill-folder.ts'
+import { type FillCounts, noCounts, toLinkError } from './placing.ts'
 
 serveTasks(({ folders, placing }: LinkTask, { isCancelled }): FillCounts => {
   const counts = noCounts()
