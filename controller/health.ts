@@ -2,16 +2,19 @@ import { ApiStatus } from '../kube/client/api-error.ts'
 import type { Kind, Kube } from '../kube/client/contract.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 
-/** A watch that has held for so long works, though it had nothing to tell, in milliseconds. */
+/** A watch that has lasted this long works, even without events. In milliseconds. */
 const WATCH_WORKS_MS = 1_000
 
-/** What stands in the controller's way, as far as the API server's answers tell. */
+/** Derives the controller's health from the API server's answers. */
 export interface Health {
-  /** The same API server; its answers are taken note of. */
+  /** The given API server, with its answers observed. */
   readonly kube: Kube
-  /** For a person, each once: rights that are missing, a kind that the API server does not know, an API server that is away or has not been heard of yet. */
+  /**
+   * Distinct messages for people: missing rights, an unknown kind, or an API server that is away or has not answered
+   * yet.
+   */
   troubles(): string[]
-  /** Troubles of who led and leads no more: it does nothing by which they could end. */
+  /** Drops the problems of a former leader: it makes no more requests that could resolve them. */
   forgetLeading(): void
 }
 
@@ -66,13 +69,13 @@ export function createHealth(kube: Kube): Health {
       return answered || found.length > 0 ? found : ['the API server has not answered yet']
     },
     forgetLeading() {
-      // To lead again it asks for the Lease, and nothing else.
+      // A replica that does not lead reads only the Lease.
       for (const key of troubles.keys()) if (!key.startsWith('get ')) troubles.delete(key)
     },
   }
 }
 
-/** Whether everything of that kind must fail, not just this one object. */
+/** Whether the error affects all objects of the kind, not only this one. */
 function isTrouble(verb: string, error: unknown): boolean {
   if (!(error instanceof ShimError)) return false
   const isForAll = verb === 'list' || verb === 'watch'
@@ -80,7 +83,7 @@ function isTrouble(verb: string, error: unknown): boolean {
   return error.code === 'ClusterRefused' && (isForAll || isMissingRight(error.cause))
 }
 
-/** As RBAC says it: `User "…" cannot patch resource "pods/status" in API group ""…`. */
+/** Matches RBAC's message: `User "…" cannot patch resource "pods/status" in API group ""…`. */
 function isMissingRight(cause: unknown): boolean {
   return cause instanceof ApiStatus && cause.status === 403 && / cannot \w+ resource /.test(cause.message)
 }

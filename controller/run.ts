@@ -12,7 +12,7 @@ import { createHealth } from './health.ts'
 import { lead } from './lead.ts'
 import { createMetrics } from './metrics.ts'
 
-/** Runs until the signal aborts. Throws ConfigInvalid or ListenAddressInUse; all else is survived. */
+/** Runs until the signal aborts. Throws ConfigInvalid or ListenAddressInUse, and retries after any other failure. */
 export async function runController(options: ControllerOptions, signal: AbortSignal): Promise<void> {
   const logger = createLogger(options.logLevel)
   const health = createHealth(createKube({ kubeconfig: options.kubeconfig, component: CONTROLLER }))

@@ -4,31 +4,36 @@ import { messageOf, ShimError } from '../lib/errors.ts'
 import type { Kube, ObjectName } from './client/contract.ts'
 import { type Lease, leases, microTime } from './resources/lease.ts'
 
-/** A Lease as somebody saw it who would like to hold it. */
+/** A Lease as observed by a candidate. */
 export interface Sighting {
   readonly lease: Lease
-  /** Of this process's own clock, in milliseconds, when the Lease was first seen as it is. Clocks of other machines are not compared. */
+  /**
+   * When this version of the Lease was first observed, in milliseconds of this process's clock. Clocks of other
+   * machines are not compared.
+   */
   readonly seenAt: number
 }
 
 export interface LeaderElectionPlan {
   readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>
   readonly lease: ObjectName
-  /** Of this process: no two that run at the same time may have the same. */
+  /** Must be unique among running processes. */
   readonly identity: string
-  /** What a leader does; it must end soon after its signal aborts. When it ends by itself, so does the election. */
+  /** The leader's work. It must end soon after its signal aborts. If it ends by itself, the election fails. */
   readonly onStarted: (signal: AbortSignal) => Promise<void>
   readonly signal: AbortSignal
   readonly logger: Logger
-  /** How long others wait for a leader that is silent, in milliseconds. */
+  /** How long others wait for a leader that does not renew the Lease, in milliseconds. */
   readonly leaseMs?: number
-  /** A leader that could not renew for so long stops: less than `leaseMs`. */
+  /** A leader that could not renew the Lease for this long stops. Must be less than `leaseMs`. */
   readonly renewWithinMs?: number
-  /** Between two tries to get or to renew the Lease. */
+  /** Time between two attempts to get or renew the Lease. */
   readonly retryMs?: number
 }
 
-/** Waits for the Lease, leads while it is held, and begins again; until the signal aborts. A leader that is told to end lets go of it. */
+/**
+ * Waits for the Lease, leads while it holds it, and starts over, until the signal aborts. It then releases the Lease.
+ */
 export async function leaderElection(plan: LeaderElectionPlan): Promise<void> {
   const { leaseMs = 15_000, renewWithinMs = 10_000, retryMs = 2_000, ...rest } = plan
   const timing = { leaseMs, renewWithinMs, retryMs }
@@ -40,7 +45,7 @@ export async function leaderElection(plan: LeaderElectionPlan): Promise<void> {
 
 type Election = Required<LeaderElectionPlan>
 
-/** undefined once the signal aborts. */
+/** Undefined once the signal aborts. */
 async function acquire(election: Election): Promise<Lease | undefined> {
   const { signal, identity, retryMs, logger } = election
   let sighting: Sighting | undefined
@@ -57,7 +62,7 @@ async function acquire(election: Election): Promise<Lease | undefined> {
     } catch (error) {
       if (!signal.aborted && !isConflict(error)) logger.warn({ err: messageOf(error) }, 'cannot get the lease')
     }
-    // Not all at the same time.
+    // The jitter keeps candidates from asking at the same time.
     await delay(retryMs * (1 + Math.random() * 0.2), undefined, { signal }).catch(() => {})
   }
   return undefined
@@ -83,7 +88,7 @@ async function lead(election: Election, acquired: Lease): Promise<void> {
   }
 }
 
-/** The Lease as it was held last, once leading has ended; undefined when it was lost. */
+/** Resolves once leading has ended, with the Lease as last written. Undefined if the Lease was lost. */
 async function keepRenewing(election: Election, acquired: Lease, leading: AbortController): Promise<Lease | undefined> {
   const { renewWithinMs, retryMs, logger } = election
   let lease = acquired
@@ -115,7 +120,7 @@ async function renew(election: Election, lease: Lease, timeoutMs: number): Promi
     return await write(election, lease, { ...held(election), leaseTransitions: lease.spec.leaseTransitions }, timeoutMs)
   } catch (error) {
     if (!isConflict(error)) throw error
-    // Our own renewal, perhaps, whose answer was lost.
+    // The conflict may be our own renewal, whose answer was lost.
     const current = await election.kube.get(leases, election.lease, { timeoutMs })
     if (current?.spec.holderIdentity !== election.identity) throw new LostLease('another has it', { cause: error })
     return write(election, current, { ...held(election), leaseTransitions: current.spec.leaseTransitions }, timeoutMs)
@@ -134,7 +139,7 @@ function take(election: Election, lease: Lease): Promise<Lease> {
   return write(election, lease, spec, election.retryMs)
 }
 
-/** So that the next one need not wait. Best effort: it ends by itself, too. */
+/** Lets the next leader start without waiting. Best effort, as the Lease also expires. */
 async function release(election: Election, lease: Lease): Promise<void> {
   const spec = { ...held(election), holderIdentity: '', leaseDurationSeconds: 1 }
   await write(election, lease, { ...spec, leaseTransitions: lease.spec.leaseTransitions }, election.retryMs).catch(
@@ -161,13 +166,13 @@ function isConflict(error: unknown): boolean {
   return error instanceof ShimError && error.code === 'ClusterConflict'
 }
 
-/** The sighting to go by, now that the Lease has been read again. */
+/** The observation after reading the Lease again. */
 export function look(before: Sighting | undefined, lease: Lease, now: number): Sighting {
   const isSame = before?.lease.metadata.resourceVersion === lease.metadata.resourceVersion
   return before !== undefined && isSame ? before : { lease, seenAt: now }
 }
 
-/** Milliseconds until `identity` may take the Lease; 0 when it may do so now. */
+/** Milliseconds until `identity` may take the Lease; 0 if it may take it now. */
 export function timeUntilFree({ lease: { spec }, seenAt }: Sighting, identity: string, now: number): number {
   if (!spec.holderIdentity || spec.holderIdentity === identity) return 0
   return Math.max(0, seenAt + (spec.leaseDurationSeconds ?? 0) * 1000 - now)

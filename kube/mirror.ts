@@ -5,57 +5,61 @@ import { backOff } from '../lib/async/retry.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 import type { Kind, Kube, ObjectName, Selection } from './client/contract.ts'
 
-/** What a mirror keeps. Tells of every key whose value is another than before. */
+/** The values of a mirror. Reports every key whose value has changed. */
 interface MirrorStore<P> {
   readonly values: ReadonlyMap<string, P>
-  /** undefined: it is gone, or to be left out. */
+  /** Undefined removes the key. */
   set(key: string, value: P | undefined): void
-  /** Drops all others. */
+  /** Removes all other keys. */
   retain(keys: ReadonlySet<string>): void
 }
 
 const RELIST_EVERY_MS = 600_000
 const LIST_TIMEOUT_MS = 60_000
-/** A watch that ends sooner is a failure, or the mirror would ask without a pause. */
+/** A watch that ends sooner counts as a failure. Otherwise the mirror would retry without a pause. */
 const SHORTEST_WATCH_MS = 1_000
-/** So many failures in a row, and it is listed anew: the API server may have lost the resource version, or come from a backup. */
+/**
+ * After this many failures in a row the mirror lists again: the API server may have lost the resource version, or have
+ * been restored from a backup.
+ */
 const FAILURES_UNTIL_RELIST = 5
 
 export interface MirrorPlan<T, P> {
   readonly kube: Pick<Kube, 'list' | 'watch'>
   readonly kind: Kind<T>
   readonly selection?: Selection
-  /** What is kept of an object; undefined leaves it out. */
+  /** The part of an object to keep; undefined omits the object. */
   readonly project: (object: T) => P | undefined
-  /** Told for every key whose value was added, is another, or is gone, also while the first list is read. Only enqueue here. */
+  /**
+   * Called for every key whose value was added, changed or removed, also during the first list. It must only enqueue.
+   */
   readonly onChange?: (key: string) => void
-  /** Ends the mirror; nothing else does. */
+  /** The only way to end the mirror. */
   readonly signal: AbortSignal
   readonly logger: Logger
-  /** About so often everything is listed anew, in milliseconds; 10 minutes unless told otherwise. */
+  /** Approximate time between two full lists, in milliseconds. By default 10 minutes. */
   readonly relistEveryMs?: number
 }
 
-/** What the API server has of one kind, as of a moment ago. */
+/** A local copy of the API server's objects of one kind, kept up to date by a watch. */
 export interface Mirror<P> {
-  /** By `objectKey`. */
+  /** The key is an `objectKey`. */
   get(key: string): P | undefined
   entries(): Iterable<readonly [string, P]>
   values(): Iterable<P>
   readonly size: number
   readonly isSynced: boolean
-  /** Resolves once everything has been listed for the first time, or the mirror has ended. */
+  /** Resolves after the first full list, or when the mirror has ended. */
   synced(): Promise<void>
-  /** Resolves once the mirror has ended. */
   readonly ended: Promise<void>
 }
 
-/** `team/web`, or just the name of an object that has no namespace. */
+/** `team/web`, or only the name of a cluster-scoped object. */
 export function objectKey({ namespace, name }: ObjectName): string {
   return namespace === undefined ? name : `${namespace}/${name}`
 }
 
-/** Of an object that has one, by its key, or by what else begins with it. */
+/** The namespace of a key, or of another text that begins with `<namespace>/`. */
 export function namespaceOf(key: string): string {
   return key.slice(0, key.indexOf('/'))
 }
@@ -184,7 +188,7 @@ function createMirrorStore<P>(onChange: (key: string) => void): MirrorStore<P> {
 
   function set(key: string, value: P | undefined): void {
     const before = values.get(key)
-    // Most of what is written to an API server, a kubelet's news of its node say, is nothing that the project looks at.
+    // Most updates change nothing that the project reads, such as the kubelet's status of its node.
     if (isDeepStrictEqual(before, value)) return
     if (value === undefined) values.delete(key)
     else values.set(key, value)

@@ -9,29 +9,29 @@ import { normaliseFlakeImage, normaliseReference, readableReference } from './re
 import { parseSystem } from './system.ts'
 
 export interface RecipeQuery {
-  /** As the kubelet asks for it; need not be normalised. */
+  /** As in the kubelet's request; it need not be normalized. */
   readonly image: string
-  /** Of the pod: from the sandbox config and from the image spec, merged. */
+  /** Annotations of the pod, merged from the sandbox config and the image spec. */
   readonly annotations: Readonly<Record<string, string>>
-  /** Nix system of this node, for recipes that name none. */
+  /** Nix system of this node: the default for recipes without one. */
   readonly system: string
 }
 
-/** No pod needs more; all that a pod says is read in one go. */
+/** More than any pod needs: all annotations of a pod are read together. */
 const MAX_GROUPS = 64
 
 /**
- * The recipe that the annotations give for the image; undefined when they are about other images or there are none.
+ * The recipe that the annotations give for the image. Undefined if there are no annotations, or only for other images.
  *
  * Throws RecipeIncomplete or RecipeInvalid for half a recipe, RecipeInvalid for annotations of more than 64 images, and
- * RecipeConflict for two recipes of one image. A group of annotations that does not say which image it is for makes
- * every image fail that no other group names: sent on to a registry, such a name could bring in a stranger's image.
+ * RecipeConflict for two recipes of one image. If a group of annotations does not say which image it is for, images
+ * that no other group names fail, too: a registry could answer for them with a stranger's image.
  */
 export function findRecipe({ image, ...query }: RecipeQuery): FlakeRecipe | undefined {
   return recipeFinder(query)(image)
 }
 
-/** `findRecipe` for every image of one pod: the annotations are read once. */
+/** `findRecipe` for all images of one pod: reads the annotations once. */
 export function recipeFinder({
   annotations,
   system,
@@ -42,7 +42,7 @@ export function recipeFinder({
   const byReference = Map.groupBy(groups, referenceOf)
   const [unreadable] = byReference.get(undefined) ?? []
   return image => {
-    // No annotation can name an image that is not readable, and containerd may know what to make of it.
+    // Annotations cannot name an unreadable reference; containerd may still understand it.
     const reference = readableReference(image)
     const matching = reference === undefined ? undefined : byReference.get(reference)
     if (reference !== undefined && matching)
@@ -60,7 +60,7 @@ function throwTooMany(count: number): never {
 }
 
 function referenceOf({ values }: AnnotationGroup): string | undefined {
-  // What is not readable is reported by requireReadableImageTag when no other group names the image.
+  // If no other group names the image, requireReadableImageTag reports the unreadable ones.
   return values.imageTag === undefined ? undefined : readableReference(values.imageTag)
 }
 
@@ -90,7 +90,7 @@ function readPackages(group: AnnotationGroup, system: string | undefined, hostSy
   return { packageName: named('packageName', group, parsePackageName).text, system: system ?? hostSystem }
 }
 
-/** Parses one annotation of the group; its errors name the annotation. */
+/** Parses one annotation of the group. Its errors name the annotation. */
 function named<T>(key: RecipeKeyName, { suffix, values }: AnnotationGroup, parse: (text: string) => T): T {
   const name = annotationName(key, suffix)
   const value = values[key]

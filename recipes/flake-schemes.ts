@@ -1,19 +1,19 @@
 import { checkRef, isRev, type KnownKeys } from './flake-query.ts'
 import { GrammarError } from './grammar.ts'
 
-/** What one scheme makes of the text between its colon and the query. */
+/** Result of parsing the part between the scheme's colon and the query. */
 export interface Located {
   readonly source: string
   readonly ref?: string | undefined
   readonly rev?: string | undefined
 }
 
-/** Keys of the query that are not known could say something of the content, which nobody would check, or be for the server. */
+/** Unknown keys of a query are rejected: they could change the content unchecked, or be meant for the server. */
 export interface Scheme extends KnownKeys {
   readonly local: boolean
-  /** What names one content for ever. */
+  /** The parameter that fixes the content forever. */
   readonly lockedBy: 'rev' | 'narHash'
-  /** The host that is asked unless the query names another. */
+  /** Default host. */
   readonly host?: string
   /** Throws a GrammarError. */
   readonly locate: (scheme: string, rest: string) => Located
@@ -43,7 +43,7 @@ const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
   ['tarball+http', TARBALL],
   ['tarball+file', { ...TARBALL, local: true, otherwise: '', locate: locateFile }],
   ['path', { ...TARBALL, local: true, otherwise: '', locate: locatePath }],
-  // Nix does not look at a rev or ref in the query of this one.
+  // nix ignores a rev or ref in the query of this scheme.
   ['flake', { local: false, lockedBy: 'rev', keys: ['dir'], otherwise: '', locate: locateRegistry }],
 ])
 
@@ -52,7 +52,10 @@ function forge(host: string): Scheme {
   return { local: false, lockedBy: 'rev', keys: [...VERSION_KEYS, 'host'], host, otherwise, locate: locateForge }
 }
 
-/** What a segment of a path cannot have. A server may know what to make of a star: https://…/app/0.1.*.tar.gz. */
+/**
+ * Characters that a path segment must not have. Tarballs may have a star, as some servers resolve it:
+ * https://…/app/0.1.*.tar.gz.
+ */
 const ODD = /[^A-Za-z0-9_.~@+=:,-]/
 const ODD_IN_TARBALL = /[^A-Za-z0-9_.~@+=:,*-]/
 const HOST = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\])(?::\d{1,5})?$/
@@ -69,7 +72,7 @@ export function findScheme(name: string): Scheme {
 function locateForge(scheme: string, rest: string): Located {
   const [owner = '', repo = '', ...version] = withoutSlash(rest).split('/')
   if (/%2f/i.test(owner)) {
-    // To Nix 2.26 owner/group%2Frepo is the branch "repo" of owner/group.
+    // Nix 2.26 reads owner/group%2Frepo as the branch "repo" of owner/group.
     const { host } = findScheme(scheme)
     throw new GrammarError(`some versions of Nix misread its "%2F": write git+https://${host}/GROUP/SUBGROUP/REPO`)
   }
@@ -131,7 +134,7 @@ function locatePath(scheme: string, rest: string): Located {
   return { source: `${scheme}:${parsePath(path, ODD)}` }
 }
 
-/** A repository or a folder is the same with a slash at its end. */
+/** A slash at the end of a repository or folder does not change its meaning. */
 function withoutSlash(rest: string): string {
   return rest.endsWith('/') && !rest.endsWith('//') ? rest.slice(0, -1) : rest
 }
@@ -162,7 +165,7 @@ function isUtf8(encoded: string): boolean {
   }
 }
 
-/** Only a space and what is not ASCII have a reason to be encoded: everything else could hide something. */
+/** Only spaces and non-ASCII characters need encoding. Anything else could hide something. */
 function parseEncoded(code: string, hex: string, odd: RegExp): string {
   const byte = Number.parseInt(hex, 16)
   if (byte === 0x20 || byte >= 0x80) return code

@@ -2,10 +2,12 @@ import type { NodeState } from './node-state.ts'
 
 export type NodeChoice =
   | { readonly node: string }
-  /** For a person: why no node can build it. */
+  /** Why no node can build it, for people. */
   | { readonly none: string }
 
-/** The node that builds the fewest of those that may build for `system`; of equals the first by name. */
+/**
+ * Chooses, among the nodes that can build for `system`, the one with the fewest builds. Ties go to the first by name.
+ */
 export function chooseNode(
   nodes: readonly NodeState[],
   { system, countRunning }: { readonly system: string; readonly countRunning: () => (node: string) => number },
@@ -13,7 +15,7 @@ export function chooseNode(
   const able = nodes.filter(node => obstacleOf(node, system) === undefined).map(({ name }) => name)
   const [first, ...others] = able
   if (first === undefined) return { none: reasonOf(nodes, system) }
-  // Of all unfinished builds: not where nothing depends on it.
+  // Counting visits all unfinished builds, so it is skipped if there is only one candidate.
   const running = others.length === 0 ? () => 0 : countRunning()
   let best = { node: first, builds: running(first) }
   for (const node of others) {

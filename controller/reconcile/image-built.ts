@@ -4,21 +4,21 @@ import { type BuildView, isFinished } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
 import type { Problem, Want } from './pod-wants.ts'
 
-/** From the worst to the best. */
+/** From worst to best. */
 const REASONS = ['Failed', 'Pending', 'Building', 'Importing', 'Built'] as const
 
-/** The pod condition `enbi.hrzn.ee/ImageBuilt`: True when the reason is Built. */
+/** The pod condition `enbi.hrzn.ee/ImageBuilt`. It is True if the reason is Built. */
 export interface ImageBuilt {
   readonly reason: (typeof REASONS)[number]
-  /** For a person. It changes with the reason and the node only, so that progress costs no write. */
+  /** For people. It changes only with the reason and the node, so that progress causes no writes. */
   readonly message: string
 }
 
 export interface WantedBuild {
   readonly want: Want
-  /** The NixBuild of that recipe, if there is one by now. */
+  /** The NixBuild of the recipe, if it exists. */
   readonly build: BuildView | undefined
-  /** Why it could not be made when that was tried last. */
+  /** Why the last attempt to create the NixBuild failed. */
   readonly refused?: string | undefined
 }
 
@@ -27,11 +27,11 @@ type WaitingPod = Pick<PodView, 'node' | 'createdAt'>
 export interface ImageFacts {
   readonly wanted: readonly WantedBuild[]
   readonly problems: readonly Problem[]
-  /** Why the pod's node cannot build; undefined when it can. */
+  /** Why the pod's node cannot build; undefined if it can. */
   readonly loss: string | undefined
 }
 
-/** The worst state of all that the pod wants; undefined when it wants nothing. */
+/** The worst state of all images that the pod requests; undefined if it requests none. */
 export function imageBuilt(pod: WaitingPod, { wanted, problems, loss }: ImageFacts): ImageBuilt | undefined {
   const states = [
     ...problems.map(({ message }): ImageBuilt => ({ reason: 'Failed', message })),
@@ -71,12 +71,15 @@ function stateOf(pod: WaitingPod, { want, build, refused }: WantedBuild, loss: s
   }
 }
 
-/** One that is there when the list is full is not on it. */
+/** If the list is full, the node may have the image without being on it. */
 function hasImage({ nodes }: BuildView, { node }: WaitingPod): boolean {
   return nodes.length >= NIXBUILD_LIMITS.nodes || nodes.some(({ name }) => name === node)
 }
 
-/** Whether it ended before there was the pod, by one clock: those of nodes differ. */
+/**
+ * Whether the build ended before the pod was created. Both times are of the API server's clock, as nodes' clocks
+ * differ.
+ */
 function isBefore({ writtenAt }: BuildView, { createdAt }: WaitingPod): boolean {
   return writtenAt !== undefined && writtenAt < createdAt
 }
@@ -86,9 +89,9 @@ function failureOf({ conditions }: BuildView): string {
 }
 
 /**
- * What a pod on that node is told of. An image whose name is the recipe may have NixBuilds of several recipes, such as one of
- * yesterday's rule: of them it is what is being built, or else whichever got the furthest. A shim may make any NixBuild, so those that
- * shims made are told only where the node itself says that it builds or has the image.
+ * The builds that a pod's condition reports. If an image's name is its recipe, it may have NixBuilds of several
+ * recipes, such as that of yesterday's rule. Of these the pod reports the one that is being built, or else the
+ * furthest. A shim can create any NixBuild, so those of shims count only if the pod's node builds or has the image.
  */
 export function theOnesToTell(wanted: readonly WantedBuild[], node: string | undefined): WantedBuild[] {
   const annotated = wanted.filter(({ want }) => !want.named)
@@ -107,7 +110,7 @@ function theNamedToTell(named: readonly WantedBuild[]): WantedBuild | undefined 
   return named.find(({ build }) => build !== undefined && build === best)
 }
 
-/** Of several NixBuilds of one recipe the one that is told of: whichever got the furthest. */
+/** Of several NixBuilds of one recipe, the one that has got furthest. */
 export function theOneToTell(builds: readonly BuildView[]): BuildView | undefined {
   const order = (build: BuildView) => [rank(build), build.createdAt] as const
   return builds.toSorted((a, b) => {
@@ -116,7 +119,7 @@ export function theOneToTell(builds: readonly BuildView[]): BuildView | undefine
   })[0]
 }
 
-/** Rank of what a node works on. */
+/** Rank of a build that a node works on. */
 const AT_WORK = 2
 
 function rank(build: BuildView): number {

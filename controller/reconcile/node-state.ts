@@ -1,14 +1,14 @@
 import type { NodeView } from '../views/node.ts'
 import type { ShimLease } from '../views/shim-lease.ts'
 
-/** What is known of a shim by its Lease. */
+/** The last renewal of a shim's Lease. */
 export interface ShimSign {
   readonly renewTime: string
-  /** Until when it counts as alive, by this machine's clock, unless it is renewed. */
+  /** The shim counts as alive until then, by this machine's clock, unless it renews. */
   readonly aliveUntil: number
 }
 
-/** What decides whether a node may build, and goes on building. */
+/** Everything that decides whether a node may build. */
 export interface NodeState {
   readonly name: string
   readonly system: string | undefined
@@ -19,22 +19,22 @@ export interface NodeState {
   readonly shim: ShimLife
 }
 
-/** `none`: no shim has a Lease for the node. `silent`: it was not renewed in time. */
+/** `none`: the node has no Lease of a shim. `dead`: the Lease was not renewed in time. */
 export type ShimLife = 'alive' | 'silent' | 'none'
 
-/** Why a node cannot finish what it builds; undefined when it can. A cordoned or repelled node may finish. */
+/** Why a node cannot finish its builds; undefined if it can. A cordoned or repelled node may finish. */
 export function lossOf(name: string, state: NodeState | undefined): string | undefined {
   return state?.ready === false ? `node ${name} is not ready` : silenceOf(name, state)
 }
 
-/** Why no shim can be at work there; undefined when one can. */
+/** Why no shim can be working on the node; undefined if one can. */
 export function silenceOf(name: string, state: NodeState | undefined): string | undefined {
   if (state === undefined) return `node ${name} is gone`
   if (state.shim === 'none') return `no shim runs on node ${name}`
   return state.shim === 'silent' ? `the shim of node ${name} is silent` : undefined
 }
 
-/** Whether anything that decides differs. */
+/** Whether both lead to the same decisions. */
 export function sameNodeState(a: NodeState | undefined, b: NodeState | undefined): boolean {
   if (a === undefined || b === undefined) return a === b
   return (
@@ -54,8 +54,8 @@ export function nodeState(
 }
 
 /**
- * A renewal that was seen to happen counts from that moment, so that clocks need not agree. Only for the first sign of a shim
- * its own clock must do; no Lease is believed for longer than it is for.
+ * An observed renewal counts from the moment of observation, so that clocks need not agree. Only the first renewal
+ * relies on the shim's clock, and then for at most the Lease's duration.
  */
 export function readSign(last: ShimSign | undefined, { renewTime, durationMs }: ShimLease, now: number): ShimSign {
   if (last?.renewTime === renewTime) return last

@@ -6,16 +6,16 @@ import { readableReference } from '../../recipes/reference.ts'
 import type { RecipeView } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
 
-/** One image that a pod wants built on its node. */
+/** An image that a pod requests from its node. */
 export type Want = AnnotatedWant | NamedWant
 
-/** The pod's annotations say what it is. */
+/** The recipe comes from the pod's annotations. */
 interface AnnotatedWant extends AnyWant {
   readonly recipe: FlakeRecipe
   readonly named: false
 }
 
-/** A NixBuild says what it is. */
+/** The recipe comes from a NixBuild for the image's name. */
 interface NamedWant extends AnyWant {
   readonly recipe: RecipeView
   readonly named: true
@@ -24,15 +24,15 @@ interface NamedWant extends AnyWant {
 interface AnyWant {
   /** The `recipeKey`. */
   readonly key: string
-  /** A container of the pod was made from it: it is there, whatever a NixBuild says. */
+  /** A container of the pod was created from the image, so it is present whatever a NixBuild says. */
   readonly started: boolean
-  /** The node's kubelet pulls it. */
+  /** The node's kubelet pulls the image. */
   readonly pulled: boolean
 }
 
 /** Why one of a pod's images will not be built. */
 export interface Problem {
-  /** Of the Event. */
+  /** Reason of the Event. */
   readonly reason: 'NixBuildInvalid' | 'NixBuildUnsupported'
   readonly message: string
 }
@@ -42,20 +42,21 @@ export interface PodWants {
   readonly problems: readonly Problem[]
 }
 
-/** Each of them is an Event, and images are named without any check. */
+/** Each problem becomes an Event, and users choose the names of images. */
 const MAX_PROBLEMS = 10
 
-/** Of what NixBuilds say: each is looked at whenever the pod is, and an image may have several. */
+/** Limit for recipes from NixBuilds. They are all visited whenever the pod is, and an image may have several. */
 const MAX_NAMED = 64
 
 const NOTHING: PodWants = { wants: [], problems: [] }
 
-/** The recipes that the NixBuilds of the pod's namespace have for an image, by its normalised reference. */
+/** The recipes that the NixBuilds of the pod's namespace have for an image, by its normalized reference. */
 export type NamedRecipes = (reference: string) => readonly RecipeView[]
 
 /**
- * What a pod on a node of that system asks for: by its annotations, or else by the name of an image, which a rule of its node may
- * have made a NixBuild of. Nothing when it has no node, or an end.
+ * The images that a pod requests from a node of this system. Recipes come from its annotations or, for other images,
+ * from NixBuilds of the image's name: a name rule of the node may have created them. Empty if the pod has no node or
+ * has ended.
  */
 export function podWants(pod: PodView, system: string | undefined, namedRecipes: NamedRecipes = () => []): PodWants {
   if (!pod.living || pod.node === undefined || system === undefined) return NOTHING
@@ -65,7 +66,7 @@ export function podWants(pod: PodView, system: string | undefined, namedRecipes:
   for (const image of pod.images) {
     const found = annotated(image, { pod, system, find }) ?? named(image, { pod, system, namedRecipes })
     if ('message' in found) problems.set(found.message, found)
-    // Two spellings of one image.
+    // A pod may write one image in two ways.
     else for (const want of found) if (!wants.get(want.key)?.started) wants.set(want.key, want)
   }
   if (wants.size + problems.size === 0) return NOTHING

@@ -3,7 +3,7 @@ import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { type BuildAction, heldFor } from '../reconcile/plan-build.ts'
 import type { BuildView } from '../views/nixbuild.ts'
 
-/** What is told to who describes the NixBuild. */
+/** The Event to record about the NixBuild. */
 export function buildEvent(build: BuildView, action: BuildAction): EventContent | undefined {
   const { namespace, name, uid } = build
   const { apiVersion, kind } = nixBuilds
@@ -16,7 +16,7 @@ export function buildEvent(build: BuildView, action: BuildAction): EventContent 
       return { about, type: 'Normal', reason: 'GivenToAnotherNode', message }
     }
     case 'hold':
-      // Another reason for the same is in the status.
+      // The status already says that no node can build it; a changed reason appears only there.
       if (action.reason === 'NoNode' && heldFor(build) !== undefined) return undefined
       return { about, type: 'Warning', reason: action.reason, message: action.message }
     case 'fail':

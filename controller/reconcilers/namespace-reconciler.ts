@@ -8,16 +8,19 @@ import type { BuildView } from '../views/nixbuild.ts'
 import { createImagesInUse } from './images-in-use.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
-/** When a NixBuild is looked at again that only pods use which are not watched, in milliseconds. */
+/** When to check again whether unwatched pods still use a NixBuild, in milliseconds. */
 const UNWATCHED_USE_MS = 600_000
 
-/** A node may make any number of NixBuilds, and each is not a list of all pods. */
+/** A node may create any number of NixBuilds, and each must not cause a list of all pods. */
 const SHIM_ABSENCE_MS = 10_000
 
-/** Of those that shims made for one image, so many are kept for pods that name it: a rule's recipe may have changed, and nodes differ. */
+/**
+ * Limit per image for NixBuilds of shims that unwatched pods use. There may be several, as rules change and nodes
+ * differ.
+ */
 const MOST_OF_SHIMS = 8
 
-/** Then others have their turn. */
+/** After this many deletions other namespaces take their turn. */
 const MOST_AT_ONCE = 100
 
 export interface NamespaceReconcilerPlan {
@@ -26,7 +29,7 @@ export interface NamespaceReconcilerPlan {
   readonly limits: RetentionLimits
 }
 
-/** Removes the finished NixBuilds of a namespace that are too many or too old. */
+/** Removes finished NixBuilds of a namespace that are too many or too old. */
 export function createNamespaceReconciler({ state, kube, limits }: NamespaceReconcilerPlan): Reconciler {
   const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS, believeAbsentMs: 0 })
   const inUseOfLate = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS, believeAbsentMs: SHIM_ABSENCE_MS })
@@ -55,7 +58,10 @@ export function createNamespaceReconciler({ state, kube, limits }: NamespaceReco
     return inUseNow.size > 0 ? Math.min(recheckAt ?? Number.POSITIVE_INFINITY, now + UNWATCHED_USE_MS) : recheckAt
   }
 
-  /** By pods without annotations that started long ago: these are not watched. The controller makes its own for annotations. */
+  /**
+   * Finds builds that pods use which started long ago and have no annotations: these are not watched. The controller's
+   * own builds are for annotations, so they need no list.
+   */
   async function thoseInUse(namespace: string, expired: readonly BuildView[]): Promise<ReadonlySet<BuildView>> {
     const asked = expired.flatMap(build => imageOf(build) ?? [])
     if (asked.length === 0) return new Set()

@@ -20,9 +20,12 @@ import { buildEvent } from './build-event.ts'
 import { createImagesInUse } from './images-in-use.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
-/** When a build is looked at again that pods want which are not watched, in milliseconds: those that started without it long ago. */
+/**
+ * When to check again whether unwatched pods use a build, in milliseconds. These are pods that started without it long
+ * ago.
+ */
 const UNWATCHED_USE_MS = 60_000
-/** Short, as a pod may just have come, but a thousand builds that nobody wants are not a thousand lists of all pods. */
+/** Short, as a new pod may use the build. But a thousand unused builds must not cause a thousand lists of all pods. */
 const UNWATCHED_ABSENCE_MS = 5_000
 
 export interface NixBuildReconcilerPlan {
@@ -34,7 +37,7 @@ export interface NixBuildReconcilerPlan {
 
 export function createNixBuildReconciler({ state, kube, events, limits }: NixBuildReconcilerPlan): Reconciler {
   const memories = new Map<string, { readonly uid: string; readonly memory: BuildMemory }>()
-  /** Nodes that builds are being given to right now: they count as busy with them. */
+  /** Nodes that builds are being assigned to right now. These builds count as running there. */
   const giving = new Map<string, string>()
   const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS, believeAbsentMs: UNWATCHED_ABSENCE_MS })
 
@@ -78,7 +81,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return 'key' in recipe ? state.pods.podsWanting(wantId(namespace, recipe.key)) : new Map()
   }
 
-  /** One that has started may pull its image again, and is not watched if it never waited for a NixBuild. */
+  /** A started pod may pull its image again, but it is not watched if it never waited for a NixBuild. */
   async function isUsed({ namespace, recipe }: BuildView): Promise<boolean> {
     return 'image' in recipe && (await inUse(namespace, [recipe.image])).has(recipe.image)
   }
@@ -101,7 +104,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return node => counts.get(node) ?? 0
   }
 
-  /** When the shim that has the build would be silent. */
+  /** When the Lease of the shim that has the build expires. */
   function silentAt(build: BuildView): number | undefined {
     const node = nodeOf(build)
     const aliveUntil = node === undefined ? undefined : state.nodes.aliveUntil(node)
@@ -114,7 +117,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     if (action.type === 'delete') return kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
     if (action.type === 'give') giving.set(key, action.node)
     try {
-      // The status first: a node that is given a build claims it at once, unless another seems to have it.
+      // Status before label: the labelled node claims the build immediately, unless its status names another node.
       const body = { metadata: { uid, resourceVersion }, status: statusPatch(build, action, Date.now()) }
       const written = await patch(build, body, 'status')
       const label = action.type === 'give' ? nodeLabelValue(action.node) : undefined

@@ -14,12 +14,15 @@ import { wantId } from '../state/wants-index.ts'
 import { buildView } from '../views/nixbuild.ts'
 import { type PodView, pods as podKind } from '../views/pod.ts'
 
-/** A state that a better one follows sooner is not written: most pods are told Building and Built, and not Pending before. */
+/**
+ * A state is not written if a better one follows sooner, so most pods see Building and Built but not Pending. In
+ * milliseconds.
+ */
 const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
-/** When to look whether the NixBuild is there that is being made for another pod, in milliseconds. */
+/** When to check for a NixBuild that is being created for another pod, in milliseconds. */
 const MADE_BY_ANOTHER_MS = 1000
 
-/** Makes the world fit for one object. Returns when to look at it again, in time of Date.now(), if nothing happens before. */
+/** Reconciles one object. Returns the time of Date.now() to reconcile it again if nothing changes earlier. */
 export type Reconciler = (key: string) => Promise<number | undefined>
 
 export interface PodReconcilerPlan {
@@ -30,9 +33,9 @@ export interface PodReconcilerPlan {
 
 export function createPodReconciler({ state, kube, events }: PodReconcilerPlan): Reconciler {
   const differs = new Map<string, { readonly uid: string; readonly since: number }>()
-  /** What is being made right now: the pods of one recipe come all at once. */
+  /** Recipes whose NixBuilds are being created: the pods of one recipe often come together. */
   const making = new Set<string>()
-  /** Why what a pod wants could not be made, by the pod's key and then by `recipeKey`. */
+  /** Why NixBuilds could not be created, by the pod's key and then by `recipeKey`. */
   const refusals = new Map<string, ReadonlyMap<string, string>>()
 
   async function work(key: string): Promise<number | undefined> {
@@ -70,7 +73,9 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerPlan):
     })
   }
 
-  /** Whether all that was to be made is made. Throws why it could not be once all else is done. */
+  /**
+   * Returns whether all NixBuilds exist now. Throws the first error of creating them, after everything else is done.
+   */
   async function perform(key: string, pod: PodView, plan: PodPlan): Promise<boolean> {
     const { namespace } = pod
     const { made, errors } = await makeAll(key, pod, plan)
@@ -118,7 +123,7 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerPlan):
     }
   }
 
-  /** Those of other recipes stay: they are people's, or forged and about to be deleted. */
+  /** NixBuilds of other recipes stay: they were made by hand, or are forged and will be deleted. */
   async function makeUnderFreeName(recipe: FlakeRecipe, making: Making): Promise<void> {
     const key = recipeKey(recipe)
     for (const name of nixBuildNames(recipe)) {
@@ -146,7 +151,7 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerPlan):
   return work
 }
 
-/** Not one that says that the API server is away: then a pod cannot be told either. */
+/** Excludes errors of an unreachable API server, as the pod's condition cannot be written then either. */
 function isRefusal(error: unknown): boolean {
   return error instanceof ShimError && (error.code === 'ClusterRefused' || error.code === 'ClusterConflict')
 }

@@ -14,14 +14,14 @@ import { createNodes, type Nodes } from './nodes.ts'
 import { createPods, type Pods } from './pods.ts'
 import { workKey } from './work-key.ts'
 
-/** What the controller knows of the cluster, kept up to date by watches. */
+/** The controller's view of the cluster, kept up to date by watches. */
 export interface ClusterState {
   readonly pods: Pods
   readonly builds: Builds
   readonly nodes: Nodes
-  /** Resolves once all of it has been read, or the signal has aborted. */
+  /** Resolves once everything has been read, or the signal has aborted. */
   synced(): Promise<void>
-  /** The kinds that have not been read yet. */
+  /** Kinds that have not been read yet. */
   unsynced(): string[]
   readonly ended: Promise<unknown>
 }
@@ -29,7 +29,7 @@ export interface ClusterState {
 export interface ClusterStatePlan {
   readonly kube: Kube
   readonly repels: LabelSelector
-  /** Told what is to be looked at again, as keys of work. */
+  /** Called with the work key of each object to reconcile. */
   readonly onDue: (key: string) => void
   readonly signal: AbortSignal
   readonly logger: Logger
@@ -89,7 +89,7 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     onDue(workKey('namespace', namespaceOf(id)))
   }
 
-  /** Whatever goes on may have been waiting for just that. */
+  /** Any unfinished build may have been waiting for this change. */
   function onNode(node: string, change: { readonly system: boolean }): void {
     pods.nodeChanged(node, change)
     for (const build of nodes.has(node) ? builds.unfinished() : builds.all()) {

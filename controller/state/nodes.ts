@@ -10,9 +10,9 @@ export interface Nodes {
   systemOf(node: string): string | undefined
   state(node: string): NodeState | undefined
   states(): NodeState[]
-  /** Until when a shim counts as alive unless it is heard of: no event tells of silence. */
+  /** Until when a shim counts as alive if it does not renew. No event reports a missed renewal. */
   aliveUntil(node: string): number | undefined
-  /** By the value of a label. */
+  /** The node with this label value. */
   named(labelValue: string): string | undefined
   nodeChanged(node: string): void
   leaseChanged(node: string, lease: ShimLease | undefined): void
@@ -22,7 +22,7 @@ export interface NodesPlan {
   readonly mirrored: (node: string) => NodeView | undefined
   readonly allMirrored: () => Iterable<NodeView>
   readonly repels: LabelSelector
-  /** Told when something that decides is another than before. */
+  /** Called when something that matters for decisions has changed. */
   readonly onChange: (node: string, change: { readonly system: boolean }) => void
   readonly now: () => number
 }
@@ -61,7 +61,7 @@ export function createNodes({ mirrored, allMirrored, repels, onChange, now }: No
       tell(node)
     },
     leaseChanged(node, lease) {
-      // It may have been silent until now, which no event told.
+      // The Lease may have expired before, which no event reports.
       tell(node)
       if (lease) signs.set(node, readSign(signs.get(node), lease, now()))
       else signs.delete(node)

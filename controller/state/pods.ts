@@ -10,38 +10,42 @@ import { createSharedRoom } from './shared-room.ts'
 import { isOlder } from './versions.ts'
 import { createWantsIndex } from './wants-index.ts'
 
-/** The pods that annotations, or the names of their images, may have something built for, and what they want. */
+/** The pods that may request builds, by annotations or image names, and their requests. */
 export interface Pods {
   get(key: string): PodView | undefined
-  /** As it was just written. */
+  /** Records a pod as it was just written. */
   wrote(key: string, pod: PodView): void
-  /** Reads one anew first that is to be. */
+  /** Reads the pod again first if its requests are outdated. */
   wantsOf(key: string): PodWants
   podsWanting(id: string): ReadonlyMap<string, Want>
-  /** Whether one that the watch tells of is to be kept. */
+  /** Whether to keep a pod that the watch reports. */
   isKept(key: string, pod: PodView): boolean
-  /** Reads one anew that the watch told of. */
+  /** Reads a pod again after a watch event. */
   changed(key: string): void
-  /** Looks again at those on a node; reads them anew if its system is another, or known by now. */
+  /** Marks the pods of a node for reconciling. Reads them again if the node's system has changed or become known. */
   nodeChanged(node: string, change: { readonly system: boolean }): void
-  /** Looks again at those that name an image, by `imageId`, and reads them anew only then: there may be thousands. */
+  /**
+   * Marks the pods of an `imageId` for reconciling. As there may be thousands, each is read again only when reconciled.
+   */
   imageChanged(id: string): void
 }
 
 export interface PodsPlan {
   readonly mirrored: (key: string) => PodView | undefined
   readonly systemOf: (node: string) => string | undefined
-  /** Of the NixBuilds of an image, by `imageId`. */
+  /** The recipes of an `imageId` in NixBuilds. */
   readonly recipesOf: (id: string) => readonly RecipeView[]
   readonly onPod: (key: string) => void
-  /** The pods that want a recipe are others than before, or wait no more. */
+  /** Called with a `recipeId` when its pods have changed, or one of them has started. */
   readonly onWant: (id: string) => void
   readonly now?: () => number
 }
 
-/** So many pods without annotations are kept: those that start right now. Of the others nobody is told how their build goes. */
+/**
+ * Limit for pods without annotations, which are kept only while they start. The condition of others is not maintained.
+ */
 const MAX_PLAIN = 20_000
-/** So many of one namespace: whoever makes pods that never start takes no room of others. */
+/** Limit per namespace, so that pods that never start do not displace those of other namespaces. */
 const MAX_PLAIN_OF_NAMESPACE = MAX_PLAIN / 4
 
 export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now = Date.now }: PodsPlan): Pods {

@@ -1,14 +1,14 @@
-/** How long a written object counts, in milliseconds, when the watch does not tell of it. */
+/** How long a write counts if the watch does not report it, in milliseconds. */
 const LIFE_MS = 10_000
 
-/** Objects as they were just written, until the watch has caught up: so that nothing is decided twice. */
+/** Objects as they were just written, until the watch has caught up. They prevent repeated decisions. */
 export interface Recent<T> {
   put(key: string, value: T): void
   get(key: string): T | undefined
   forget(key: string): void
 }
 
-/** `onExpire`: the watch did not tell of it, as it does when it was removed at once, and what was written is forgotten. */
+/** `onExpire` is called if the watch did not report the write in time, for example because the object was removed. */
 export function createRecent<T>(onExpire: (key: string) => void): Recent<T> {
   const entries = new Map<string, { readonly value: T; readonly timer: NodeJS.Timeout }>()
 

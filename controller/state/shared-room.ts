@@ -1,7 +1,7 @@
-/** Room for so many keys, of which a group gets a part only: whoever fills that takes none of others'. */
+/** A limited set of keys, of which each group may use only a part. */
 export interface SharedRoom {
   has(key: string): boolean
-  /** Whether it has the key, or could have it. */
+  /** Whether it contains the key, or could add it. */
   mayHave(key: string): boolean
   add(key: string): void
   delete(key: string): void

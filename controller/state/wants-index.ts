@@ -2,22 +2,24 @@ import { namespaceOf } from '../../kube/mirror.ts'
 import { type NamedRecipes, type PodWants, podWants, type Want } from '../reconcile/pod-wants.ts'
 import type { PodView } from '../views/pod.ts'
 
-/** Which pods want what, found from either end. */
+/** The requests of pods, by pod and by recipe. */
 export interface WantsIndex {
-  /** Reads a pod anew; undefined: it is gone. Returns the recipes that other pods than before want or wait for, by `wantId`. */
+  /**
+   * Reads a pod again; undefined if it is gone. Returns the `recipeId`s whose requesting or waiting pods have changed.
+   */
   update(podKey: string, pod: PodView | undefined, reading: Reading): string[]
   wantsOf(podKey: string): PodWants
-  /** By the pods' keys. */
+  /** By the key of the pod. */
   podsWanting(id: string): ReadonlyMap<string, Want>
 }
 
 interface Reading {
-  /** Of the pod's node. */
+  /** System of the pod's node. */
   readonly system: string | undefined
   readonly namedRecipes: NamedRecipes
 }
 
-/** A recipe in a namespace. */
+/** Identifies a recipe of a namespace. */
 export function wantId(namespace: string, recipeKey: string): string {
   return `${namespace}/${recipeKey}`
 }
@@ -47,7 +49,7 @@ export function createWantsIndex(): WantsIndex {
     return [...changed, ...old.keys()]
   }
 
-  /** Thousands of pods have few recipes. */
+  /** Saves memory: thousands of pods may have the same recipe. */
   function shareRecipes(namespace: string, { wants, problems }: PodWants): PodWants {
     if (wants.length + problems.length === 0) return NOTHING
     const shared = wants.map(want => share(want, byRecipe.get(wantId(namespace, want.key))?.values().next().value))

@@ -1,9 +1,9 @@
 const KINDS = ['pod', 'build', 'namespace'] as const
 
-/** What a key of the work queue is about. */
+/** Kind of object that a key of the work queue names. */
 export type WorkKind = (typeof KINDS)[number]
 
-/** `pod:team/web`, `build:team/web-3f2a`, `namespace:team`. */
+/** Such as `pod:team/web`, `build:team/web-3f2a` or `namespace:team`. */
 export function workKey(kind: WorkKind, objectKey: string): string {
   return `${kind}:${objectKey}`
 }
@@ -15,7 +15,7 @@ export function parseWorkKey(key: string): { readonly kind: WorkKind; readonly o
   return { kind, objectKey: key.slice(colon + 1) }
 }
 
-/** The namespace that it is about. */
+/** The namespace of the object, or the namespace itself. */
 export function namespaceOf(key: string): string {
   const { objectKey } = parseWorkKey(key)
   const slash = objectKey.indexOf('/')

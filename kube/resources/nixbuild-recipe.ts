@@ -10,7 +10,7 @@ import type { OwnerReference } from './metadata.ts'
 import { type CONTROLLER, MANAGED_BY_LABEL, nixBuildName, type SHIM } from './names.ts'
 import type { NixBuildSpec } from './nixbuild.ts'
 
-/** Throws RecipeInvalid: the API server's own check of a NixBuild is a little wider. */
+/** Throws RecipeInvalid: the CRD's own validation is less strict. */
 export function recipeOf({ spec }: { readonly spec: NixBuildSpec }): FlakeRecipe {
   const { packageName, contents } = spec
   const common = { image: normaliseFlakeImage(spec.imageTag), flake: parseFlakeUrl(spec.flakeUrl) }
@@ -23,7 +23,7 @@ export function recipeOf({ spec }: { readonly spec: NixBuildSpec }): FlakeRecipe
 
 export interface Making {
   readonly namespace: string
-  /** One of `nixBuildNames`; the first unless told otherwise. */
+  /** One of `nixBuildNames`; by default the first. */
   readonly name?: string
   readonly managedBy: typeof CONTROLLER | typeof SHIM
   readonly ownerReferences?: readonly OwnerReference[]

@@ -5,27 +5,30 @@ import { STORE_PATH_HOST } from '../store-path.ts'
 import { FLAKE_NAME_HOSTS } from './flake-name.ts'
 import { TAG_CAPTURE } from './name-template.ts'
 
-/** Which image names a rule is for: `registry.example/team/{name}`, `registry.example/team/app:1.0`, `nix.local/pkgs/{contents}`. */
+/**
+ * The image names that a rule applies to, such as `registry.example/team/{name}`, `registry.example/team/app:1.0` or
+ * `nix.local/pkgs/{contents}`.
+ */
 export interface NamePattern {
   readonly text: string
   readonly host: string
-  /** Without the rest. */
+  /** Excludes `{contents}`. */
   readonly segments: readonly PatternSegment[]
-  /** Whether one or more segments follow, whatever they are: `{contents}`. */
+  /** Ends in `{contents}`: one or more further segments follow. */
   readonly hasRest: boolean
-  /** Missing: any tag. */
+  /** Undefined matches any tag. */
   readonly tag?: string | undefined
 }
 
-/** A segment of the path: as it is written, or whatever stands there, under a name. */
+/** A path segment: literal text, or a capture that matches any text. */
 export type PatternSegment = { readonly literal: string } | { readonly capture: string }
 
-/** `{contents}` in patterns: all further segments, one at least. */
+/** The capture `{contents}`: all further segments, at least one. */
 export const REST_CAPTURE = 'contents'
 const REST = `{${REST_CAPTURE}}`
 const CAPTURE = /^\{([a-z][A-Za-z0-9]{0,31})\}$/
 
-/** Throws GrammarError, also when no image can have such a name. */
+/** Throws GrammarError, also if no image can have such a name. */
 export function parseNamePattern(text: string): NamePattern {
   const { path, tag } = splitTag(text)
   const [host = '', ...parts] = path.split('/')
@@ -44,12 +47,12 @@ export function capturesOf({ segments }: Pick<NamePattern, 'segments'>): string[
   return segments.flatMap(segment => ('capture' in segment ? [segment.capture] : []))
 }
 
-/** What the pattern captures of a path that it matches. */
+/** The captures of a path that matches the pattern. */
 export function capturePath({ segments }: NamePattern, path: readonly string[]): ReadonlyMap<string, string> {
   return new Map(segments.flatMap((segment, at) => ('capture' in segment ? [[segment.capture, path[at] ?? '']] : [])))
 }
 
-/** Whether every image that `other` is for is one that `pattern` is for. */
+/** Whether `pattern` matches every image that `other` matches. */
 export function covers(pattern: NamePattern, other: NamePattern): boolean {
   return (
     pattern.host === other.host &&
@@ -59,7 +62,7 @@ export function covers(pattern: NamePattern, other: NamePattern): boolean {
   )
 }
 
-/** An image that both are for. */
+/** An image that both patterns match, if there is one. */
 export function commonImage(one: NamePattern, other: NamePattern): string | undefined {
   if (one.host !== other.host) return undefined
   const length = Math.max(shortest(one), shortest(other))
@@ -110,7 +113,7 @@ function requireReference(name: string, tag: string | undefined): void {
     throw new GrammarError(`no image has such a name once it is normalised: write it like ${normalised}`)
 }
 
-/** Segments of the shortest path that it is for. */
+/** Number of segments of the shortest path that matches. */
 function shortest({ segments, hasRest }: NamePattern): number {
   return segments.length + (hasRest ? 1 : 0)
 }

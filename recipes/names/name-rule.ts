@@ -13,22 +13,22 @@ import {
   type Template,
 } from './name-template.ts'
 
-/** Which image names are recipes, and of what: of a package (`flake` and `package`), or of a package set (`packages`). */
+/** Maps image names to recipes: of a package (`flake` and `package`), or of a package set (`packages`). */
 export interface NameRule {
   /**
-   * `registry.example/team/{name}`: `{name}` is any one segment; a tag after it is the only one, or `{tag}`, which is any.
-   * `nix.local/pkgs/{contents}`: each further segment is a package of the set, or a meta-package.
+   * `registry.example/team/{name}`: `{name}` matches any one segment. A tag after it is the only one that matches;
+   * `{tag}` matches any. `nix.local/pkgs/{contents}`: each further segment is a package of the set, or a meta-package.
    */
   readonly images: string
-  /** `git+https://git.example/team/{name}?ref={tag}`. */
+  /** Such as `git+https://git.example/team/{name}?ref={tag}`. */
   readonly flake?: string | undefined
-  /** `{name}`, `images.{name}`. */
+  /** Such as `{name}` or `images.{name}`. */
   readonly package?: string | undefined
-  /** The flake of a package set: `github:NixOS/nixpkgs/nixos-25.05`. */
+  /** Flake of a package set, such as `github:NixOS/nixpkgs/nixos-25.05`. */
   readonly packages?: string | undefined
 }
 
-/** What a name stands for, but for its image. */
+/** The recipe that a name stands for, without the image. */
 export type NamedRecipe = Omit<PackageRecipe, 'image'> | Omit<PackageSetRecipe, 'image'>
 
 export interface CompiledRule {
@@ -38,12 +38,12 @@ export interface CompiledRule {
 }
 
 export interface RuleValues extends NameValues {
-  /** The segments that `{contents}` stands for. */
+  /** Segments that `{contents}` matched. */
   readonly rest: readonly string[]
   readonly system: string
 }
 
-/** A mistake, and the key that it is in. */
+/** An invalid rule; `key` is at fault. */
 export class RuleError extends Error {
   readonly key: keyof NameRule
   constructor(key: keyof NameRule, message: string) {
@@ -95,7 +95,10 @@ function compileSetRule(pattern: NamePattern, rule: NameRule, packages: string):
   }
 }
 
-/** Throws RuleError for a capture that is not used. What it returns throws RecipeInvalid for a tag that is not. */
+/**
+ * Throws RuleError for an unused capture. The returned function throws RecipeInvalid for a tag that the rule does not
+ * use.
+ */
 function checkUse(
   pattern: NamePattern,
   flake: string,

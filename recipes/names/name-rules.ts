@@ -6,7 +6,7 @@ import { type CompiledRule, compileRule, type NamedRecipe, type NameRule, RuleEr
 import { createNameTable } from './name-table.ts'
 import { DEFAULT_TAG } from './name-template.ts'
 
-/** `names` of the config: every mistake in it, under its key. */
+/** Schema of `names` in the config. Every mistake is reported under its key. */
 export const nameRules = v.pipe(
   v.array(
     v.strictObject({
@@ -48,7 +48,7 @@ export interface NameMistake {
   readonly message: string
 }
 
-/** What is wrong with rules: one alone, or one beside another. */
+/** All mistakes: in single rules, and between rules. */
 export function findMistakes(rules: readonly NameRule[]): NameMistake[] {
   const mistakes: NameMistake[] = []
   const earlier: Place[] = []
@@ -65,10 +65,10 @@ export function findMistakes(rules: readonly NameRule[]): NameMistake[] {
   return mistakes
 }
 
-/** The recipe that a name is by these rules, of which the first that matches counts. Throws RecipeInvalid. */
+/** The recipe of a name, by the first rule that matches. Throws RecipeInvalid. */
 export type MatchName = (name: SplitReference) => NamedRecipe | undefined
 
-/** Rules must be without mistakes. `system`: of names that name none. */
+/** The rules must be valid. `system` is the default for names that choose no system. */
 export function createNameRules(rules: readonly NameRule[], system: string): MatchName {
   const find = createNameTable(rules.map(compileRule))
   return ({ domain, path, tag = DEFAULT_TAG }) => {
@@ -98,7 +98,7 @@ interface Place {
   readonly pattern: NamePattern
 }
 
-/** Why a rule cannot stand after these. */
+/** Why a rule conflicts with earlier ones; undefined if it does not. */
 function clash(pattern: NamePattern, earlier: readonly Place[]): string | undefined {
   for (const { index, pattern: other } of earlier) {
     const common = commonImage(other, pattern)
