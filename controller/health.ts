@@ -13,13 +13,13 @@ export interface Health {
    * Distinct messages for people: missing rights, an unknown kind, or an API server that is away or has not answered
    * yet.
    */
-  troubles(): string[]
+  problems(): string[]
   /** Drops the problems of a former leader: it makes no more requests that could resolve them. */
-  forgetLeading(): void
+  forgetLeaderProblems(): void
 }
 
 export function createHealth(kube: Kube): Health {
-  const troubles = new Map<string, string>()
+  const problems = new Map<string, string>()
   const watches = new Map<string, number>()
   let answered = false
 
@@ -27,11 +27,11 @@ export function createHealth(kube: Kube): Health {
     const key = `${verb} ${kind.plural}`
     try {
       const value = await answer
-      troubles.delete(key)
+      problems.delete(key)
       answered = true
       return value
     } catch (error) {
-      if (isTrouble(verb, error)) troubles.set(key, messageOf(error))
+      if (isProblem(verb, error)) problems.set(key, messageOf(error))
       throw error
     }
   }
@@ -41,11 +41,11 @@ export function createHealth(kube: Kube): Health {
     watches.set(key, performance.now())
     try {
       for await (const event of kube.watch(kind, call)) {
-        troubles.delete(key)
+        problems.delete(key)
         yield event
       }
     } catch (error) {
-      if (isTrouble('watch', error)) troubles.set(key, messageOf(error))
+      if (isProblem('watch', error)) problems.set(key, messageOf(error))
       throw error
     } finally {
       watches.delete(key)
@@ -63,20 +63,20 @@ export function createHealth(kube: Kube): Health {
       delete: (kind, ...rest) => note('delete', kind, kube.delete(kind, ...rest)),
       watch,
     },
-    troubles() {
-      for (const [key, begun] of watches) if (performance.now() - begun > WATCH_WORKS_MS) troubles.delete(key)
-      const found = [...new Set(troubles.values())]
+    problems() {
+      for (const [key, begun] of watches) if (performance.now() - begun > WATCH_WORKS_MS) problems.delete(key)
+      const found = [...new Set(problems.values())]
       return answered || found.length > 0 ? found : ['the API server has not answered yet']
     },
-    forgetLeading() {
+    forgetLeaderProblems() {
       // A replica that does not lead reads only the Lease.
-      for (const key of troubles.keys()) if (!key.startsWith('get ')) troubles.delete(key)
+      for (const key of problems.keys()) if (!key.startsWith('get ')) problems.delete(key)
     },
   }
 }
 
 /** Whether the error affects all objects of the kind, not only this one. */
-function isTrouble(verb: string, error: unknown): boolean {
+function isProblem(verb: string, error: unknown): boolean {
   if (!(error instanceof ShimError)) return false
   const isForAll = verb === 'list' || verb === 'watch'
   if (error.code === 'ClusterAway') return isForAll || verb === 'get'

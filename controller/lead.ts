@@ -28,7 +28,7 @@ export interface LeadPlan {
 /** Does the leader's work until the signal aborts. */
 export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
   const { options, metrics, logger } = plan
-  const kube = within(plan.kube, signal)
+  const kube = withSignal(plan.kube, signal)
   const state = createClusterState({
     kube,
     repels: options.nodeRepel,
@@ -84,7 +84,7 @@ function createReconcilers(
 }
 
 /** Cancels all calls when the signal aborts, so that a former leader writes nothing more. */
-function within(kube: Kube, signal: AbortSignal): Kube {
+function withSignal(kube: Kube, signal: AbortSignal): Kube {
   return {
     ...kube,
     get: (kind, name, options) => kube.get(kind, name, { signal, ...options }),

@@ -21,7 +21,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   let unsynced: (() => string[]) | undefined
   const servers = await serveAll(options, {
     registry: metrics.registry,
-    obstacles: () => [...health.troubles(), ...(unsynced?.() ?? []).map(kind => `not all ${kind} have been read yet`)],
+    obstacles: () => [...health.problems(), ...(unsynced?.() ?? []).map(kind => `not all ${kind} have been read yet`)],
     state: () => (unsynced ? 'leading' : 'another leads'),
     logger,
   })
@@ -41,7 +41,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
           await lead({ kube: health.kube, options, host, metrics, logger, onUnsynced }, leading)
         } finally {
           unsynced = undefined
-          health.forgetLeading()
+          health.forgetLeaderProblems()
         }
       },
       signal,

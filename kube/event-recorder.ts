@@ -16,7 +16,7 @@ const MAX_REFUSALS = 6
  * If the API server accepted another Event within this time and was reachable since, a refusal is final. In
  * milliseconds.
  */
-const TAKES_OTHERS_MS = 60_000
+const ACCEPTS_OTHERS_MS = 60_000
 /** Older Events are dropped. In milliseconds. */
 const MAX_AGE_MS = 600_000
 const CALL_MS = 5_000
@@ -46,28 +46,28 @@ interface Queued {
 export function createEventRecorder({ kube, component, host, signal, logger }: EventRecorderPlan): EventRecorder {
   const queue: Queued[] = []
   const counts = new Map<string, number>()
-  let telling: Promise<void> | undefined
-  let toldAt = Number.NEGATIVE_INFINITY
+  let draining: Promise<void> | undefined
+  let acceptedAt = Number.NEGATIVE_INFINITY
 
-  async function tellAll(): Promise<void> {
-    for (let next = queue.shift(); next && !signal.aborted; next = queue.shift()) await tell(next)
-    telling = undefined
+  async function drain(): Promise<void> {
+    for (let next = queue.shift(); next && !signal.aborted; next = queue.shift()) await writeWithRetries(next)
+    draining = undefined
   }
 
-  async function tell(queued: Queued): Promise<void> {
+  async function writeWithRetries(queued: Queued): Promise<void> {
     for (let failures = 1; !signal.aborted; failures += 1) {
       try {
         await write(queued)
-        toldAt = performance.now()
+        acceptedAt = performance.now()
         return
       } catch (error) {
         const isAway = error instanceof ShimError && error.retryable
-        if (isAway) toldAt = Number.NEGATIVE_INFINITY
-        const mayPass = isAway || (error instanceof ShimError && mayBeTaken(error, failures, toldAt))
+        if (isAway) acceptedAt = Number.NEGATIVE_INFINITY
+        const mayRecover = isAway || (error instanceof ShimError && mayBeAccepted(error, failures, acceptedAt))
         const isOld = Date.now() - queued.time.getTime() >= MAX_AGE_MS
         const { reason, about } = queued.content
-        if (!mayPass || isOld) {
-          logger.warn({ err: messageOf(error), reason, about: about.name }, 'cannot tell an event')
+        if (!mayRecover || isOld) {
+          logger.warn({ err: messageOf(error), reason, about: about.name }, 'cannot write an event')
           return
         }
       }
@@ -118,15 +118,15 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
     record(content) {
       queue.push({ content, time: new Date() })
       if (queue.length > MAX_QUEUED) dropOne()
-      telling ??= tellAll()
+      draining ??= drain()
     },
-    flushed: async () => telling,
+    flushed: async () => draining,
   }
 }
 
 /**
  * An Event that can never be written must not block the others. A common cause is a namespace with an exhausted quota.
  */
-function mayBeTaken(error: ShimError, failures: number, toldAt: number): boolean {
-  return failures < MAX_REFUSALS && !isNamespaceGone(error) && performance.now() - toldAt > TAKES_OTHERS_MS
+function mayBeAccepted(error: ShimError, failures: number, acceptedAt: number): boolean {
+  return failures < MAX_REFUSALS && !isNamespaceGone(error) && performance.now() - acceptedAt > ACCEPTS_OTHERS_MS
 }

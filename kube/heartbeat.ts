@@ -23,16 +23,16 @@ export interface HeartbeatPlan {
  */
 export async function heartbeat(plan: HeartbeatPlan): Promise<void> {
   const { durationMs, signal, logger } = plan
-  let told = ''
+  let lastError = ''
   while (!signal.aborted) {
     try {
       await renew(plan)
-      if (told !== '') logger.info('the lease is renewed again')
-      told = ''
+      if (lastError !== '') logger.info('the lease is renewed again')
+      lastError = ''
     } catch (error) {
       const message = messageOf(error)
-      if (!signal.aborted && message !== told) logger.warn({ err: message }, 'cannot renew the lease')
-      told = message
+      if (!signal.aborted && message !== lastError) logger.warn({ err: message }, 'cannot renew the lease')
+      lastError = message
     }
     await delay(durationMs / RENEWALS_PER_LEASE, undefined, { signal }).catch(() => {})
   }

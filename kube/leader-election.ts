@@ -5,13 +5,13 @@ import type { Kube, ObjectName } from './client/contract.ts'
 import { type Lease, leases, microTime } from './resources/lease.ts'
 
 /** A Lease as observed by a candidate. */
-export interface Sighting {
+export interface LeaseObservation {
   readonly lease: Lease
   /**
    * When this version of the Lease was first observed, in milliseconds of this process's clock. Clocks of other
    * machines are not compared.
    */
-  readonly seenAt: number
+  readonly observedAt: number
 }
 
 export interface LeaderElectionPlan {
@@ -48,17 +48,17 @@ type Election = Required<LeaderElectionPlan>
 /** Undefined once the signal aborts. */
 async function acquire(election: Election): Promise<Lease | undefined> {
   const { signal, identity, retryMs, logger } = election
-  let sighting: Sighting | undefined
-  let told = ''
+  let observation: LeaseObservation | undefined
+  let lastHolder = ''
   while (!signal.aborted) {
     try {
       const lease = await election.kube.get(leases, election.lease, { signal, timeoutMs: retryMs })
-      if (!lease) return await make(election)
-      sighting = look(sighting, lease, performance.now())
+      if (!lease) return await createLease(election)
+      observation = observeLease(observation, lease, performance.now())
       const holder = lease.spec.holderIdentity ?? ''
-      if (timeUntilFree(sighting, identity, performance.now()) === 0) return await take(election, lease)
-      if (holder !== told) logger.info({ holder }, 'another leads')
-      told = holder
+      if (timeUntilFree(observation, identity, performance.now()) === 0) return await takeLease(election, lease)
+      if (holder !== lastHolder) logger.info({ holder }, 'another leads')
+      lastHolder = holder
     } catch (error) {
       if (!signal.aborted && !isConflict(error)) logger.warn({ err: messageOf(error) }, 'cannot get the lease')
     }
@@ -127,13 +127,13 @@ async function renew(election: Election, lease: Lease, timeoutMs: number): Promi
   }
 }
 
-function make(election: Election): Promise<Lease> {
+function createLease(election: Election): Promise<Lease> {
   const { kube, lease, signal, retryMs } = election
   const spec = { ...held(election), acquireTime: microTime(new Date()), leaseTransitions: 0 }
   return kube.create(leases, { ...lease, body: { spec } }, { signal, timeoutMs: retryMs })
 }
 
-function take(election: Election, lease: Lease): Promise<Lease> {
+function takeLease(election: Election, lease: Lease): Promise<Lease> {
   const leaseTransitions = (lease.spec.leaseTransitions ?? 0) + 1
   const spec = { ...held(election), acquireTime: microTime(new Date()), leaseTransitions }
   return write(election, lease, spec, election.retryMs)
@@ -167,13 +167,17 @@ function isConflict(error: unknown): boolean {
 }
 
 /** The observation after reading the Lease again. */
-export function look(before: Sighting | undefined, lease: Lease, now: number): Sighting {
+export function observeLease(before: LeaseObservation | undefined, lease: Lease, now: number): LeaseObservation {
   const isSame = before?.lease.metadata.resourceVersion === lease.metadata.resourceVersion
-  return before !== undefined && isSame ? before : { lease, seenAt: now }
+  return before !== undefined && isSame ? before : { lease, observedAt: now }
 }
 
 /** Milliseconds until `identity` may take the Lease; 0 if it may take it now. */
-export function timeUntilFree({ lease: { spec }, seenAt }: Sighting, identity: string, now: number): number {
+export function timeUntilFree(
+  { lease: { spec }, observedAt }: LeaseObservation,
+  identity: string,
+  now: number,
+): number {
   if (!spec.holderIdentity || spec.holderIdentity === identity) return 0
-  return Math.max(0, seenAt + (spec.leaseDurationSeconds ?? 0) * 1000 - now)
+  return Math.max(0, observedAt + (spec.leaseDurationSeconds ?? 0) * 1000 - now)
 }

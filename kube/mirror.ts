@@ -67,27 +67,27 @@ export function namespaceOf(key: string): string {
 export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
   const { kube, kind, selection = {}, signal, relistEveryMs = RELIST_EVERY_MS } = plan
   const logger = plan.logger.child({ kind: kind.plural })
-  const store = createMirrorStore<P>(key => tell(key))
-  const first = Promise.withResolvers<void>()
-  const seenKind = { ...kind, parse: (object: unknown) => see(object) }
+  const store = createMirrorStore<P>(key => notify(key))
+  const firstSync = Promise.withResolvers<void>()
+  const parsedKind = { ...kind, parse: (object: unknown) => parseObject(object) }
   let isSynced = false
   let failures = 0
 
   async function run(): Promise<void> {
     let version: string | undefined
     let relistAt = 0
-    let told = ''
+    let lastError = ''
     while (!signal.aborted) {
       try {
         if (version === undefined || performance.now() >= relistAt) {
           version = await list()
           relistAt = performance.now() + relistEveryMs * (0.9 + Math.random() * 0.2)
-          told = ''
+          lastError = ''
         }
         await follow(version, relistAt - performance.now(), newer => {
           version = newer
           failures = 0
-          told = ''
+          lastError = ''
         })
       } catch (error) {
         if (signal.aborted) break
@@ -95,8 +95,8 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
         const isExpired = error instanceof ShimError && error.code === 'ClusterExpired'
         if (isExpired || failures % FAILURES_UNTIL_RELIST === 0) version = undefined
         const message = messageOf(error)
-        if (message !== told) logger[isExpired ? 'info' : 'warn']({ err: message }, 'the mirror is behind')
-        told = message
+        if (message !== lastError) logger[isExpired ? 'info' : 'warn']({ err: message }, 'the mirror is behind')
+        lastError = message
       }
       if (failures > 0) await backOff(failures, signal)
     }
@@ -105,7 +105,7 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
   async function list(): Promise<string> {
     const keys = new Set<string>()
     const version = await kube.list(
-      seenKind,
+      parsedKind,
       selection,
       ({ key, value }) => {
         keys.add(key)
@@ -116,7 +116,7 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
     store.retain(keys)
     failures = 0
     isSynced = true
-    first.resolve()
+    firstSync.resolve()
     return version
   }
 
@@ -131,15 +131,15 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
         onVersion(event.resourceVersion)
         continue
       }
-      const { key, version, value } = see(event.object)
+      const { key, version, value } = parseObject(event.object)
       store.set(key, event.type === 'DELETED' ? undefined : value)
       onVersion(version)
     }
     failures = performance.now() - begin < Math.min(SHORTEST_WATCH_MS, longestMs) ? failures + 1 : 0
   }
 
-  function see(object: unknown): Seen<P> {
-    const { metadata } = v.parse(seenSchema, object)
+  function parseObject(object: unknown): ParsedObject<P> {
+    const { metadata } = v.parse(objectSchema, object)
     const key = objectKey(metadata)
     try {
       return { key, version: metadata.resourceVersion, value: plan.project(kind.parse(object)) }
@@ -149,15 +149,15 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
     }
   }
 
-  function tell(key: string): void {
+  function notify(key: string): void {
     try {
       plan.onChange?.(key)
     } catch (error) {
-      logger.error({ err: error, key }, 'cannot tell of a change')
+      logger.error({ err: error, key }, 'cannot process a change')
     }
   }
 
-  const ended = run().finally(first.resolve)
+  const ended = run().finally(firstSync.resolve)
   return {
     get: key => store.values.get(key),
     entries: () => store.values.entries(),
@@ -168,18 +168,18 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
     get isSynced() {
       return isSynced
     },
-    synced: () => first.promise,
+    synced: () => firstSync.promise,
     ended,
   }
 }
 
-interface Seen<P> {
+interface ParsedObject<P> {
   readonly key: string
   readonly version: string
   readonly value: P | undefined
 }
 
-const seenSchema = v.object({
+const objectSchema = v.object({
   metadata: v.object({ namespace: v.optional(v.string()), name: v.string(), resourceVersion: v.string() }),
 })
 

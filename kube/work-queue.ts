@@ -37,17 +37,17 @@ export function createWorkQueue({ work, workers, groupOf, onError, signal }: Wor
   const busy = new Map<string, Promise<void>>()
   /** Number of busy workers per group. */
   const shares = new Map<string, number>()
-  const mostOfGroup = Math.max(1, Math.floor(workers / 4))
-  const again = new Set<string>()
+  const maxPerGroup = Math.max(1, Math.floor(workers / 4))
+  const readded = new Set<string>()
   const failures = new Map<string, number>()
   const timers = new Map<string, { readonly time: number; readonly timer: NodeJS.Timeout }>()
   let isRunning = false
-  let isBeginning = false
+  let isStartScheduled = false
 
   function add(key: string): void {
-    if (busy.has(key)) again.add(key)
+    if (busy.has(key)) readded.add(key)
     else ready.add(key)
-    beginSoon()
+    scheduleStart()
   }
 
   function addAt(key: string, time: number): void {
@@ -63,18 +63,18 @@ export function createWorkQueue({ work, workers, groupOf, onError, signal }: Wor
   }
 
   /** Deferred, as the caller that adds keys may not have finished updating the state that the work reads. */
-  function beginSoon(): void {
-    if (isBeginning) return
-    isBeginning = true
+  function scheduleStart(): void {
+    if (isStartScheduled) return
+    isStartScheduled = true
     setImmediate(() => {
-      isBeginning = false
-      begin()
+      isStartScheduled = false
+      start()
     })
   }
 
-  function begin(): void {
+  function start(): void {
     if (!isRunning || signal.aborted) return
-    const mayTake = (group: string) => (shares.get(group) ?? 0) < mostOfGroup
+    const mayTake = (group: string) => (shares.get(group) ?? 0) < maxPerGroup
     while (busy.size < workers) {
       const key = ready.take(mayTake)
       if (key === undefined) return
@@ -94,17 +94,17 @@ export function createWorkQueue({ work, workers, groupOf, onError, signal }: Wor
     try {
       await work(key)
       failures.delete(key)
-      if (again.has(key)) ready.add(key)
+      if (readded.has(key)) ready.add(key)
     } catch (error) {
       const count = (failures.get(key) ?? 0) + 1
       failures.set(key, count)
       addAt(key, Date.now() + backOffMs(count, LONGEST_BACK_OFF_MS))
       onError(key, error)
     } finally {
-      again.delete(key)
+      readded.delete(key)
       busy.delete(key)
       countBusy(key, -1)
-      beginSoon()
+      scheduleStart()
     }
   }
 
@@ -113,7 +113,7 @@ export function createWorkQueue({ work, workers, groupOf, onError, signal }: Wor
     addAt,
     async run() {
       isRunning = true
-      begin()
+      start()
       if (!signal.aborted) await once(signal, 'abort')
       for (const { timer } of timers.values()) clearTimeout(timer)
       await Promise.all(busy.values())

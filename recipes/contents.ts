@@ -28,7 +28,7 @@ export function parseContents(
   names: readonly string[],
   system: string,
 ): { readonly contents: Contents; readonly system: string } {
-  requireFew(names)
+  requireWithinLimits(names)
   const first = names.findIndex(name => !META_PACKAGES.has(name) && !SYSTEMS.has(name))
   const [meta, plain] = first < 0 ? [names, []] : [names.slice(0, first), names.slice(first)]
   const late = plain.find(name => META_PACKAGES.has(name) || SYSTEMS.has(name))
@@ -38,7 +38,7 @@ export function parseContents(
   const packages = [...expandContents(meta), ...plain.map(name => parseNameInSet(name).text)]
   if (packages.length === 0) throw invalid('the contents name no package')
   const contents = [...new Set(packages)].sort()
-  requireFew(contents)
+  requireWithinLimits(contents)
   return { contents, system: [...systems][0] ?? system }
 }
 
@@ -53,7 +53,7 @@ export function parseContentsFor(names: readonly string[], system: string): Retu
   return parsed
 }
 
-function requireFew(names: readonly string[]): void {
+function requireWithinLimits(names: readonly string[]): void {
   if (names.length > MAX_NAMES)
     throw invalid(`the contents have ${names.length} names, at most ${MAX_NAMES} are allowed`)
   const characters = names.reduce((sum, name) => sum + name.length, 0)

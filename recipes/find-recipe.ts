@@ -5,7 +5,7 @@ import { readContents } from './contents.ts'
 import { parseFlakeUrl } from './flake-url.ts'
 import { parsePackageName } from './package-name.ts'
 import { type FlakeRecipe, recipeKey } from './recipe.ts'
-import { normaliseFlakeImage, normaliseReference, readableReference } from './reference.ts'
+import { normalizeFlakeImage, normalizeReference, readableReference } from './reference.ts'
 import { parseSystem } from './system.ts'
 
 export interface RecipeQuery {
@@ -46,7 +46,7 @@ export function recipeFinder({
     const reference = readableReference(image)
     const matching = reference === undefined ? undefined : byReference.get(reference)
     if (reference !== undefined && matching)
-      return theOnly(matching.map(group => ({ group, recipe: readRecipe(group, reference, system) })))
+      return requireOneRecipe(matching.map(group => ({ group, recipe: readRecipe(group, reference, system) })))
     if (unreadable) requireReadableImageTag(unreadable)
     return undefined
   }
@@ -65,13 +65,13 @@ function referenceOf({ values }: AnnotationGroup): string | undefined {
 }
 
 function requireReadableImageTag(group: AnnotationGroup): void {
-  named('imageTag', group, normaliseReference)
+  parseAnnotation('imageTag', group, normalizeReference)
 }
 
 function readRecipe(group: AnnotationGroup, image: string, hostSystem: string): FlakeRecipe {
-  named('imageTag', group, normaliseFlakeImage)
-  const flake = named('flakeUrl', group, parseFlakeUrl)
-  const system = group.values.system === undefined ? undefined : named('system', group, parseSystem)
+  parseAnnotation('imageTag', group, normalizeFlakeImage)
+  const flake = parseAnnotation('flakeUrl', group, parseFlakeUrl)
+  const system = group.values.system === undefined ? undefined : parseAnnotation('system', group, parseSystem)
   return { image, flake, ...readPackages(group, system, hostSystem) }
 }
 
@@ -86,12 +86,12 @@ function readPackages(group: AnnotationGroup, system: string | undefined, hostSy
       'RecipeIncomplete',
       `the pod's annotations ${one} and ${two} are missing or empty: the recipe needs one of the two, with the same suffix as flakeUrl and imageTag`,
     )
-  if (keys[0] === 'contents') return named('contents', group, text => readContents(text, system, hostSystem))
-  return { packageName: named('packageName', group, parsePackageName).text, system: system ?? hostSystem }
+  if (keys[0] === 'contents') return parseAnnotation('contents', group, text => readContents(text, system, hostSystem))
+  return { packageName: parseAnnotation('packageName', group, parsePackageName).text, system: system ?? hostSystem }
 }
 
 /** Parses one annotation of the group. Its errors name the annotation. */
-function named<T>(key: RecipeKeyName, { suffix, values }: AnnotationGroup, parse: (text: string) => T): T {
+function parseAnnotation<T>(key: RecipeKeyName, { suffix, values }: AnnotationGroup, parse: (text: string) => T): T {
   const name = annotationName(key, suffix)
   const value = values[key]
   if (value === undefined || value === '')
@@ -107,7 +107,9 @@ function named<T>(key: RecipeKeyName, { suffix, values }: AnnotationGroup, parse
   }
 }
 
-function theOnly(recipes: readonly { group: AnnotationGroup; recipe: FlakeRecipe }[]): FlakeRecipe | undefined {
+function requireOneRecipe(
+  recipes: readonly { group: AnnotationGroup; recipe: FlakeRecipe }[],
+): FlakeRecipe | undefined {
   const [first, ...others] = recipes
   const other = first && others.find(({ recipe }) => recipeKey(recipe) !== recipeKey(first.recipe))
   if (first && other) {

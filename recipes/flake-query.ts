@@ -8,7 +8,7 @@ const REF = /^(?!.*(?:\/\/|\.\.|\/\.|@\{|\.lock(?:\/|$)))[A-Za-z0-9@][A-Za-z0-9_
  * Refs that outsiders can make a server write, by a proposal or a pipeline: refs/pull/1/head. Forges resolve a name
  * below refs/ before branches, so pull/1/head means the same.
  */
-const PROPOSALS = [
+const UNTRUSTED_REFS = [
   /^refs\/(?!(?:heads|tags)\/)/,
   // GitHub, Gitea, Forgejo and Azure; Bitbucket; GitLab; Gerrit.
   /^(?:pull|pull-requests|merge-requests|changes|pipelines)\/\d+(?:\/|$)/,
@@ -46,12 +46,12 @@ const ENCODED: readonly string[] = ['narHash', 'publicKey']
  * Keys that are rejected where they do not lock the flake. With a narHash, nix uses what its store has under this hash
  * and does not fetch the URL. The others would pass unverified values to the flake.
  */
-const CLAIMS: readonly string[] = ['narHash', 'lastModified', 'revCount', 'rev']
+const RESTRICTED_KEYS: readonly string[] = ['narHash', 'lastModified', 'revCount', 'rev']
 
 export interface KnownKeys {
   readonly keys: readonly string[]
   /** Advice for messages about unknown keys. */
-  readonly otherwise: string
+  readonly hint: string
 }
 
 /** Parses the query of a flake URL into decoded parameters. `known` is that of its scheme. */
@@ -90,33 +90,33 @@ export function isRef(text: string): boolean {
 export function checkRef(text: string): string {
   if (!isRef(text))
     throw new GrammarError('its rev or ref is neither a commit of 40 hex digits nor the name of a branch or tag')
-  return checkNoProposal(text)
+  return rejectUntrustedRef(text)
 }
 
-function checkNoProposal(ref: string): string {
-  if (PROPOSALS.some(pattern => pattern.test(ref)))
+function rejectUntrustedRef(ref: string): string {
+  if (UNTRUSTED_REFS.some(pattern => pattern.test(ref)))
     throw new GrammarError(
       'its ref is neither a branch nor a tag, but one that a forge keeps for proposals or pipelines; if it is a branch of such a name, write refs/heads/NAME',
     )
   return ref
 }
 
-function parsePair(pair: string, { keys, otherwise }: KnownKeys): [string, string] {
+function parsePair(pair: string, { keys, hint }: KnownKeys): [string, string] {
   const [, key, raw] = /^([A-Za-z]+)=(.*)$/.exec(pair) ?? []
   if (key === undefined || raw === undefined)
     throw new GrammarError(`its query may have ${keys.join(', ')} only, each as key=value`)
-  if (CLAIMS.includes(key) && !keys.includes(key))
+  if (RESTRICTED_KEYS.includes(key) && !keys.includes(key))
     throw new GrammarError(`its query has "${key}", which does not lock a flake of this scheme: leave it out`)
   const rule = VALUES.get(key)
   if (rule === undefined || !keys.includes(key)) {
     // A key before an "@" may be part of a password.
     const subject = raw.includes('@') ? 'its query' : `its query has ${quote(key)}, and`
-    throw new GrammarError(`${subject} may have ${keys.join(', ')} only${otherwise}`)
+    throw new GrammarError(`${subject} may have ${keys.join(', ')} only${hint}`)
   }
   const [pattern, meaning] = rule
   const value = canonicalValue(key, raw)
   if (!pattern.test(value)) throw new GrammarError(`"${key}" in its query is not ${meaning}`)
-  if (key === 'ref') checkNoProposal(value)
+  if (key === 'ref') rejectUntrustedRef(value)
   return [key, value]
 }
 

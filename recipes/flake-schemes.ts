@@ -22,12 +22,12 @@ export interface Scheme extends KnownKeys {
 const VERSION_KEYS = ['rev', 'ref', 'dir']
 const SIGNATURE_KEYS = ['verifyCommit', 'publicKey', 'keytype']
 const GIT_KEYS = [...VERSION_KEYS, 'submodules', 'shallow', 'allRefs', 'lfs', 'exportIgnore', ...SIGNATURE_KEYS]
-const GIT: Scheme = { local: false, lockedBy: 'rev', keys: GIT_KEYS, otherwise: '', locate: locateRemote }
+const GIT: Scheme = { local: false, lockedBy: 'rev', keys: GIT_KEYS, hint: '', locate: locateRemote }
 const TARBALL: Scheme = {
   local: false,
   lockedBy: 'narHash',
   keys: ['narHash', 'dir'],
-  otherwise: ', as the content must not depend on it: for a revision write git+https://HOST/OWNER/REPO?rev=REV',
+  hint: ', as the content must not depend on it: for a revision write git+https://HOST/OWNER/REPO?rev=REV',
   locate: locateRemote,
 }
 
@@ -41,23 +41,23 @@ const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
   ['git+file', { ...GIT, local: true, locate: locateFile }],
   ['tarball+https', TARBALL],
   ['tarball+http', TARBALL],
-  ['tarball+file', { ...TARBALL, local: true, otherwise: '', locate: locateFile }],
-  ['path', { ...TARBALL, local: true, otherwise: '', locate: locatePath }],
+  ['tarball+file', { ...TARBALL, local: true, hint: '', locate: locateFile }],
+  ['path', { ...TARBALL, local: true, hint: '', locate: locatePath }],
   // nix ignores a rev or ref in the query of this scheme.
-  ['flake', { local: false, lockedBy: 'rev', keys: ['dir'], otherwise: '', locate: locateRegistry }],
+  ['flake', { local: false, lockedBy: 'rev', keys: ['dir'], hint: '', locate: locateRegistry }],
 ])
 
 function forge(host: string): Scheme {
-  const otherwise = `: for more write git+https://${host}/OWNER/REPO`
-  return { local: false, lockedBy: 'rev', keys: [...VERSION_KEYS, 'host'], host, otherwise, locate: locateForge }
+  const hint = `: for more write git+https://${host}/OWNER/REPO`
+  return { local: false, lockedBy: 'rev', keys: [...VERSION_KEYS, 'host'], host, hint, locate: locateForge }
 }
 
 /**
  * Characters that a path segment must not have. Tarballs may have a star, as some servers resolve it:
  * https://…/app/0.1.*.tar.gz.
  */
-const ODD = /[^A-Za-z0-9_.~@+=:,-]/
-const ODD_IN_TARBALL = /[^A-Za-z0-9_.~@+=:,*-]/
+const INVALID_IN_PATH = /[^A-Za-z0-9_.~@+=:,-]/
+const INVALID_IN_TARBALL_PATH = /[^A-Za-z0-9_.~@+=:,*-]/
 const HOST = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\])(?::\d{1,5})?$/
 const SSH_USER = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
 const FORGE_NAME = /^(?!\.{1,2}$)[A-Za-z0-9_.~][A-Za-z0-9_.~-]*$/
@@ -104,7 +104,7 @@ function locateRemote(scheme: string, rest: string): Located {
   if (authority === undefined || path === undefined)
     throw new GrammarError(`"${scheme}:" is not followed by //host/path`)
   return {
-    source: `${scheme}://${parseAuthority(scheme, authority)}${parsePath(path, isTarball ? ODD_IN_TARBALL : ODD)}`,
+    source: `${scheme}://${parseAuthority(scheme, authority)}${parsePath(path, isTarball ? INVALID_IN_TARBALL_PATH : INVALID_IN_PATH)}`,
   }
 }
 
@@ -125,13 +125,13 @@ function parseAuthority(scheme: string, authority: string): string {
 function locateFile(scheme: string, rest: string): Located {
   const path = scheme.startsWith('tarball+') ? rest : withoutSlash(rest)
   if (!path.startsWith('///')) throw new GrammarError(`"${scheme}:" is not followed by ///absolute/path`)
-  return { source: `${scheme}://${parsePath(path.slice(2), ODD)}` }
+  return { source: `${scheme}://${parsePath(path.slice(2), INVALID_IN_PATH)}` }
 }
 
 function locatePath(scheme: string, rest: string): Located {
   const path = withoutSlash(rest)
   if (!path.startsWith('/')) throw new GrammarError('"path:" is not followed by an absolute path')
-  return { source: `${scheme}:${parsePath(path, ODD)}` }
+  return { source: `${scheme}:${parsePath(path, INVALID_IN_PATH)}` }
 }
 
 /** A slash at the end of a repository or folder does not change its meaning. */
@@ -139,22 +139,22 @@ function withoutSlash(rest: string): string {
   return rest.endsWith('/') && !rest.endsWith('//') ? rest.slice(0, -1) : rest
 }
 
-function parsePath(path: string, odd: RegExp): string {
+function parsePath(path: string, invalid: RegExp): string {
   return path
     .split('/')
-    .map((segment, index) => (index === 0 ? segment : parseSegment(segment, odd)))
+    .map((segment, index) => (index === 0 ? segment : parseSegment(segment, invalid)))
     .join('/')
 }
 
-function parseSegment(segment: string, odd: RegExp): string {
+function parseSegment(segment: string, invalid: RegExp): string {
   if (segment === '') throw new GrammarError('its path has an empty segment ("//", or "/" at the end)')
   if (segment === '.' || segment === '..') throw new GrammarError('its path has a "." or ".." segment')
   if (segment.startsWith('-')) throw new GrammarError('a segment of its path starts with "-"')
   const upper = segment.replace(/%[0-9a-f]{2}/gi, code => code.toUpperCase())
-  const [found] = odd.exec(upper.replace(/%[0-9A-F]{2}/g, '')) ?? []
+  const [found] = invalid.exec(upper.replace(/%[0-9A-F]{2}/g, '')) ?? []
   if (found !== undefined) throw new GrammarError(`its path has a "${found}", which does not belong there`)
   if (!isUtf8(upper)) throw new GrammarError('its path has encoded bytes that are no UTF-8')
-  return upper.replace(/%(..)/g, (code, hex: string) => parseEncoded(code, hex, odd))
+  return upper.replace(/%(..)/g, (code, hex: string) => parseEncoded(code, hex, invalid))
 }
 
 function isUtf8(encoded: string): boolean {
@@ -166,11 +166,11 @@ function isUtf8(encoded: string): boolean {
 }
 
 /** Only spaces and non-ASCII characters need encoding. Anything else could hide something. */
-function parseEncoded(code: string, hex: string, odd: RegExp): string {
+function parseEncoded(code: string, hex: string, invalid: RegExp): string {
   const byte = Number.parseInt(hex, 16)
   if (byte === 0x20 || byte >= 0x80) return code
-  const isOdd = odd.test(String.fromCharCode(byte))
+  const isInvalid = invalid.test(String.fromCharCode(byte))
   throw new GrammarError(
-    `its path has ${code}${isOdd ? ', which does not belong there' : ': write that character as it is'}`,
+    `its path has ${code}${isInvalid ? ', which does not belong there' : ': write that character as it is'}`,
   )
 }

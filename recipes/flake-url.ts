@@ -49,7 +49,7 @@ const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
 ]
 
 /** Characters with a meaning for shells, but not for flake URLs. */
-const ODD = /["'`$\\;|<>(){}^!]/
+const SHELL_CHARACTER = /["'`$\\;|<>(){}^!]/
 
 /** URLs that nix reads as tarballs although their scheme does not say so. */
 const BARE_TARBALL = /^(?:https?|file):\/\/[^?]+\.(?:zip|tar|tgz|tar\.(?:gz|xz|bz2|zst))(?:\?|$)/
@@ -75,8 +75,8 @@ function checkText(text: string): void {
   if (text.length > MAX_LENGTH)
     throw new GrammarError(`it has ${text.length} characters, at most ${MAX_LENGTH} are allowed`)
   for (const [pattern, problem] of FORBIDDEN) if (pattern.test(text)) throw new GrammarError(problem)
-  const [odd] = ODD.exec(text) ?? []
-  if (odd !== undefined) throw new GrammarError(`it has a ${quote(odd)}, which no flake URL can have`)
+  const [found] = SHELL_CHARACTER.exec(text) ?? []
+  if (found !== undefined) throw new GrammarError(`it has a ${quote(found)}, which no flake URL can have`)
 }
 
 function parse(text: string): FlakeUrl {
@@ -90,7 +90,7 @@ function parse(text: string): FlakeUrl {
     throw new GrammarError('a rev or ref stands both in its path and in its query')
   }
   const suffix = [ref, rev].map(part => (part === undefined ? '' : `/${part}`)).join('')
-  const place = `${nixSpelling(source)}${suffix}`
+  const place = `${nixForm(source)}${suffix}`
   const narHash = params.get('narHash')
   const withHash = without(params, params.get('host') === scheme.host ? ['host'] : [])
   return {
@@ -115,7 +115,7 @@ function withHost(source: string, host: string | undefined): string {
 }
 
 /** Nix 2.8 knows `https://….tar.gz` but not `tarball+https://`. Later versions know both. */
-function nixSpelling(source: string): string {
+function nixForm(source: string): string {
   const bare = source.replace(/^tarball\+/, '')
   return BARE_TARBALL.test(bare) ? bare : source
 }

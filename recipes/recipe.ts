@@ -104,7 +104,7 @@ function describePackages(recipe: FlakeRecipe): string {
 }
 
 /** Describes the work for messages: `building app of github:team/app`, `fetching /nix/store/<hash>-<name>`. */
-export function describeMaking(recipe: Recipe): string {
+export function describeWork(recipe: Recipe): string {
   return `${isFlakeRecipe(recipe) ? 'building' : 'fetching'} ${describeRecipe(recipe)}`
 }
 

@@ -11,7 +11,7 @@ export const MAX_REFERENCE_LENGTH = 512
  * `library/`, adds `:latest` if there is neither tag nor digest, drops the tag if there is a digest. Throws
  * RecipeInvalid.
  */
-export function normaliseReference(reference: string): string {
+export function normalizeReference(reference: string): string {
   if (reference.length > MAX_REFERENCE_LENGTH)
     throw new FinalError(
       'RecipeInvalid',
@@ -21,7 +21,7 @@ export function normaliseReference(reference: string): string {
   if (!parsed)
     throw new FinalError(
       'RecipeInvalid',
-      `${quote(reference)} is no image reference, as in registry.example/team/app:1.0${whyNone(reference)}`,
+      `${quote(reference)} is no image reference, as in registry.example/team/app:1.0${invalidReferenceHint(reference)}`,
     )
   const { domain, path, tag, digest } = parsed
   if (digest !== undefined && !parseDigestPin(digest))
@@ -33,7 +33,7 @@ export function normaliseReference(reference: string): string {
   return digest ? `${name}@${digest}` : `${name}:${tag ?? 'latest'}`
 }
 
-function whyNone(reference: string): string {
+function invalidReferenceHint(reference: string): string {
   if (parse(reference.toLowerCase()) !== undefined) return ': its name has capital letters, and has to be lower case'
   const [named] = splitAt(reference, '@')
   const { domain, rest } = splitDomain(named)
@@ -44,7 +44,7 @@ function whyNone(reference: string): string {
 /** Like `normalizeReference`, but undefined for invalid references. containerd may still understand them. */
 export function readableReference(reference: string): string | undefined {
   try {
-    return normaliseReference(reference)
+    return normalizeReference(reference)
   } catch {
     return undefined
   }
@@ -53,11 +53,11 @@ export function readableReference(reference: string): string | undefined {
 /**
  * Like `normalizeReference`, for the image of a flake recipe: rejects references to store paths. Throws RecipeInvalid.
  */
-export function normaliseFlakeImage(reference: string): string {
-  const normalised = normaliseReference(reference)
-  if (normalised.startsWith(`${STORE_PATH_HOST}/`))
+export function normalizeFlakeImage(reference: string): string {
+  const normalized = normalizeReference(reference)
+  if (normalized.startsWith(`${STORE_PATH_HOST}/`))
     throw new FinalError('RecipeInvalid', `${quote(reference)} stands for a store path by itself, and for no flake`)
-  return normalised
+  return normalized
 }
 
 /** The parts of a reference, with defaults added; undefined if it is invalid. */
@@ -72,8 +72,8 @@ export function domainOf(reference: string): string {
 }
 
 /** The part of a normalized reference before its tag or digest, such as `registry.example:5000/team/app`. */
-export function repositoryOf(normalised: string): string {
-  return normalised.replace(/(@[^/]*|:[^/:]*)$/, '')
+export function repositoryOf(normalized: string): string {
+  return normalized.replace(/(@[^/]*|:[^/:]*)$/, '')
 }
 
 export interface SplitReference {

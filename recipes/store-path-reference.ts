@@ -1,7 +1,7 @@
 import { FinalError } from '../lib/errors.ts'
 import { quote } from '../lib/text/quote.ts'
 import type { StorePathRecipe } from './recipe.ts'
-import { normaliseReference } from './reference.ts'
+import { normalizeReference } from './reference.ts'
 import { isStorePath, STORE_PATH_HOST } from './store-path.ts'
 
 /** Prefix of references to store paths. */
@@ -26,7 +26,7 @@ export function storePathRecipe(reference: string): StorePathRecipe | undefined 
       reference,
       'a reference has no capital letters: a store path with such a name needs a derivation of another name, or a flake recipe',
     )
-  const image = normaliseReference(reference)
+  const image = normalizeReference(reference)
   const storePath = image.slice(STORE_PATH_HOST.length, -TAG.length)
   if (!image.endsWith(TAG)) throw invalid(reference, 'a store path has neither a digest nor a tag but latest')
   if (!isStorePath(storePath)) throw invalid(reference, 'it is no store path, as in /nix/store/<hash>-<name>')

@@ -6,7 +6,7 @@ import type { BuildAction } from './plan-build.ts'
 /** A change of the status as a JSON merge patch: null removes a field. */
 export type StatusPatch = Readonly<Record<string, unknown>>
 
-type StatusAction = Extract<BuildAction, { type: 'fail' | 'give' | 'hold' | 'prune' }>
+type StatusAction = Extract<BuildAction, { type: 'fail' | 'assign' | 'hold' | 'prune' }>
 
 /** Merge patch of the status. Lists are replaced as a whole, so `build` must be the latest. */
 export function statusPatch(build: BuildView, action: StatusAction, now: number): StatusPatch {
@@ -39,7 +39,7 @@ function common({ generation }: BuildView, attempts: BuildView['attempts']): Sta
   return { observedGeneration: generation, attempts, buildNode: null, buildJobName: null, progress: null }
 }
 
-function described(action: Extract<StatusAction, { type: 'give' | 'hold' }>): { reason: string; message: string } {
+function described(action: Extract<StatusAction, { type: 'assign' | 'hold' }>): { reason: string; message: string } {
   if (action.type === 'hold') return { reason: action.reason, message: action.message }
   const last = action.attempts.at(-1)
   const before = last === undefined ? '' : `; before that: ${last.reason}`

@@ -2,7 +2,7 @@ import { NIXBUILD_LIMITS } from '../../kube/resources/nixbuild.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import { type BuildView, isFinished } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
-import type { Problem, Want } from './pod-wants.ts'
+import type { ImageRequest, Problem } from './pod-requests.ts'
 
 /** From worst to best. */
 const REASONS = ['Failed', 'Pending', 'Building', 'Importing', 'Built'] as const
@@ -14,8 +14,8 @@ export interface ImageBuilt {
   readonly message: string
 }
 
-export interface WantedBuild {
-  readonly want: Want
+export interface RequestedBuild {
+  readonly request: ImageRequest
   /** The NixBuild of the recipe, if it exists. */
   readonly build: BuildView | undefined
   /** Why the last attempt to create the NixBuild failed. */
@@ -25,17 +25,17 @@ export interface WantedBuild {
 type WaitingPod = Pick<PodView, 'node' | 'createdAt'>
 
 export interface ImageFacts {
-  readonly wanted: readonly WantedBuild[]
+  readonly requested: readonly RequestedBuild[]
   readonly problems: readonly Problem[]
   /** Why the pod's node cannot build; undefined if it can. */
-  readonly loss: string | undefined
+  readonly nodeProblem: string | undefined
 }
 
 /** The worst state of all images that the pod requests; undefined if it requests none. */
-export function imageBuilt(pod: WaitingPod, { wanted, problems, loss }: ImageFacts): ImageBuilt | undefined {
+export function imageBuilt(pod: WaitingPod, { requested, problems, nodeProblem }: ImageFacts): ImageBuilt | undefined {
   const states = [
     ...problems.map(({ message }): ImageBuilt => ({ reason: 'Failed', message })),
-    ...wanted.map(each => stateOf(pod, each, loss)),
+    ...requested.map(each => stateOf(pod, each, nodeProblem)),
   ]
   const reason = REASONS.find(reason => states.some(state => state.reason === reason))
   if (reason === undefined) return undefined
@@ -43,10 +43,14 @@ export function imageBuilt(pod: WaitingPod, { wanted, problems, loss }: ImageFac
   return { reason, message: messages.join('; ') }
 }
 
-function stateOf(pod: WaitingPod, { want, build, refused }: WantedBuild, loss: string | undefined): ImageBuilt {
-  const { image } = want.recipe
-  const because = loss === undefined ? '' : `: ${loss}`
-  if (want.started) return { reason: 'Built', message: `${image}: image loaded` }
+function stateOf(
+  pod: WaitingPod,
+  { request, build, refused }: RequestedBuild,
+  nodeProblem: string | undefined,
+): ImageBuilt {
+  const { image } = request.recipe
+  const because = nodeProblem === undefined ? '' : `: ${nodeProblem}`
+  if (request.started) return { reason: 'Built', message: `${image}: image loaded` }
   const where = build?.buildNode === undefined ? '' : ` on ${build.buildNode}`
   switch (build?.phase) {
     case 'Succeeded':
@@ -62,7 +66,7 @@ function stateOf(pod: WaitingPod, { want, build, refused }: WantedBuild, loss: s
     case 'Building':
       return {
         reason: 'Building',
-        message: `${image}: being built${where} from ${want.named ? want.recipe.text : formatRecipe(want.recipe)}`,
+        message: `${image}: being built${where} from ${request.named ? request.recipe.text : formatRecipe(request.recipe)}`,
       }
     default: {
       const why = build === undefined && refused !== undefined ? `: ${refused}` : because
@@ -93,25 +97,27 @@ function failureOf({ conditions }: BuildView): string {
  * recipes, such as that of yesterday's rule. Of these the pod reports the one that is being built, or else the
  * furthest. A shim can create any NixBuild, so those of shims count only if the pod's node builds or has the image.
  */
-export function theOnesToTell(wanted: readonly WantedBuild[], node: string | undefined): WantedBuild[] {
-  const annotated = wanted.filter(({ want }) => !want.named)
-  const named = wanted.filter(({ want, build }) => want.named && build !== undefined && isToldOn(build, node))
-  const byImage = Map.groupBy(named, ({ want }) => want.recipe.image)
-  return [...annotated, ...[...byImage.values()].flatMap(each => theNamedToTell(each) ?? [])]
+export function reportedBuilds(requested: readonly RequestedBuild[], node: string | undefined): RequestedBuild[] {
+  const annotated = requested.filter(({ request }) => !request.named)
+  const named = requested.filter(
+    ({ request, build }) => request.named && build !== undefined && isReportedOn(build, node),
+  )
+  const byImage = Map.groupBy(named, ({ request }) => request.recipe.image)
+  return [...annotated, ...[...byImage.values()].flatMap(each => reportedNamedBuild(each) ?? [])]
 }
 
-function isToldOn(build: BuildView, node: string | undefined): boolean {
-  return build.madeBy !== 'shim' || build.buildNode === node || build.nodes.some(({ name }) => name === node)
+function isReportedOn(build: BuildView, node: string | undefined): boolean {
+  return build.createdBy !== 'shim' || build.buildNode === node || build.nodes.some(({ name }) => name === node)
 }
 
-function theNamedToTell(named: readonly WantedBuild[]): WantedBuild | undefined {
+function reportedNamedBuild(named: readonly RequestedBuild[]): RequestedBuild | undefined {
   const builds = named.flatMap(({ build }) => build ?? [])
-  const best = builds.find(build => rank(build) === AT_WORK) ?? theOneToTell(builds)
+  const best = builds.find(build => rank(build) === AT_WORK) ?? furthestBuild(builds)
   return named.find(({ build }) => build !== undefined && build === best)
 }
 
 /** Of several NixBuilds of one recipe, the one that has got furthest. */
-export function theOneToTell(builds: readonly BuildView[]): BuildView | undefined {
+export function furthestBuild(builds: readonly BuildView[]): BuildView | undefined {
   const order = (build: BuildView) => [rank(build), build.createdAt] as const
   return builds.toSorted((a, b) => {
     const [[rankA, timeA], [rankB, timeB]] = [order(a), order(b)]

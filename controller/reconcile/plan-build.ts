@@ -10,7 +10,7 @@ export const MAX_ATTEMPTS = 20
  * Shortest time between two writes of why no node can build, in milliseconds. Any change of a node may change the
  * reason.
  */
-const HELD_AGAIN_MS = 60_000
+const HOLD_WRITE_MS = 60_000
 
 export interface BuildLimits {
   /** How long a build for pods continues when no living pod waits for it. */
@@ -35,7 +35,7 @@ export interface BuildMemory {
 export interface BuildFacts {
   readonly build: BuildView
   /** Number of living pods that request the image. Started pods count, as they may pull it again. */
-  readonly wantingPods: number
+  readonly requestingPods: number
   /** Number of these pods that have not started. */
   readonly waitingPods: number
   /** Number of these pods on nodes that can build: their kubelets pull the image. */
@@ -43,11 +43,11 @@ export interface BuildFacts {
   /** Node that the label assigns it to. Undefined without the label; the label's value if there is no such node. */
   readonly assignedNode: string | undefined
   /** Why a node cannot finish a build; undefined if it can. */
-  readonly lossOf: (node: string) => string | undefined
+  readonly nodeProblem: (node: string) => string | undefined
   /**
    * Like `nodeProblem`, but only for problems of the shim: a living shim continues, whatever state its kubelet is in.
    */
-  readonly silenceOf: (node: string) => string | undefined
+  readonly shimProblem: (node: string) => string | undefined
   /** Whether a living pod on the node requests it. */
   readonly isPulledOn: (node: string) => boolean
   readonly nodeExists: (node: string) => boolean
@@ -62,7 +62,7 @@ export type BuildAction =
   /** It is not needed any more, or forged. */
   | { readonly type: 'delete' }
   | { readonly type: 'fail'; readonly message: string; readonly attempts: readonly NixBuildAttempt[] }
-  | { readonly type: 'give'; readonly node: string; readonly attempts: readonly NixBuildAttempt[] }
+  | { readonly type: 'assign'; readonly node: string; readonly attempts: readonly NixBuildAttempt[] }
   /** Stays unassigned, for the reason in the message. */
   | {
       readonly type: 'hold'
@@ -101,9 +101,9 @@ function planPrune(facts: BuildFacts): BuildPlan {
 }
 
 function planUnwanted(facts: BuildFacts): BuildPlan {
-  const { build, wantingPods, waitingPods, limits } = facts
+  const { build, requestingPods, waitingPods, limits } = facts
   // A build that has started may have been requested by a pod that had started before.
-  const pods = build.buildNode === undefined ? waitingPods : wantingPods
+  const pods = build.buildNode === undefined ? waitingPods : requestingPods
   if (!build.managed || pods > 0) return NOTHING
   return afterGrace(facts, 'unwantedSince', limits.unwantedGraceMs, () => ({ type: 'delete' }))
 }
@@ -111,32 +111,32 @@ function planUnwanted(facts: BuildFacts): BuildPlan {
 function planProgress(facts: BuildFacts): BuildPlan {
   const { build, assignedNode, limits } = facts
   const node = build.buildNode ?? assignedNode
-  if (node === undefined) return build.managed ? NOTHING : sparingly(facts, give(facts, build.attempts))
-  const loss = lossOf(node, facts)
-  if (loss === undefined) return NOTHING
-  return afterGrace(facts, 'lostSince', limits.lostGraceMs, () => moveOn(facts, { node, loss }))
+  if (node === undefined) return build.managed ? NOTHING : limitHoldWrites(facts, assign(facts, build.attempts))
+  const problem = currentProblem(node, facts)
+  if (problem === undefined) return NOTHING
+  return afterGrace(facts, 'lostSince', limits.lostGraceMs, () => reassign(facts, { node, problem }))
 }
 
 /** A living shim would claim a build for pods again. */
-function lossOf(node: string, { build, lossOf, silenceOf, isPulledOn }: BuildFacts): string | undefined {
-  return build.managed || (build.buildNode === node && isPulledOn(node)) ? silenceOf(node) : lossOf(node)
+function currentProblem(node: string, { build, nodeProblem, shimProblem, isPulledOn }: BuildFacts): string | undefined {
+  return build.managed || (build.buildNode === node && isPulledOn(node)) ? shimProblem(node) : nodeProblem(node)
 }
 
-function moveOn(facts: BuildFacts, { node, loss }: { node: string; loss: string }): BuildAction {
+function reassign(facts: BuildFacts, { node, problem }: { node: string; problem: string }): BuildAction {
   const { build, limits, now } = facts
   // The attempt was written earlier, but the label could not be changed.
   const known = build.buildNode === undefined && build.attempts.at(-1)?.node === node
-  const attempt = { node, endTime: time(now), reason: loss }
+  const attempt = { node, endTime: time(now), reason: problem }
   const attempts = known ? build.attempts : [...build.attempts, attempt].slice(-MAX_ATTEMPTS)
   // The nodes of the pods take over.
-  if (build.managed) return { type: 'hold', reason: 'NodeLost', message: `${loss}; waiting for another`, attempts }
+  if (build.managed) return { type: 'hold', reason: 'NodeLost', message: `${problem}; waiting for another`, attempts }
   return attempts.length < limits.maxTries
-    ? give(facts, attempts)
-    : { type: 'fail', message: givenUp(attempts), attempts }
+    ? assign(facts, attempts)
+    : { type: 'fail', message: failureMessage(attempts), attempts }
 }
 
 /** Assigns it to a chosen node, unless a pod pulls it: then the pod's node builds it. */
-function give(facts: BuildFacts, attempts: readonly NixBuildAttempt[]): BuildAction {
+function assign(facts: BuildFacts, attempts: readonly NixBuildAttempt[]): BuildAction {
   const { build, pullingPods } = facts
   if (pullingPods > 0) {
     const last = attempts.at(-1)
@@ -145,27 +145,27 @@ function give(facts: BuildFacts, attempts: readonly NixBuildAttempt[]): BuildAct
       : { type: 'hold', reason: 'NodeLost', message: `${last.reason}; waiting for another`, attempts }
   }
   const choice = facts.chooseNode()
-  if ('node' in choice) return { type: 'give', node: choice.node, attempts }
+  if ('node' in choice) return { type: 'assign', node: choice.node, attempts }
   return { type: 'hold', reason: 'NoNode', message: `no node can build it: ${choice.none}`, attempts }
 }
 
 /** Writes a new reason only so often, and an unchanged one never. */
-function sparingly({ build, memory: { heldAt }, now }: BuildFacts, action: BuildAction): BuildPlan {
+function limitHoldWrites({ build, memory: { heldAt }, now }: BuildFacts, action: BuildAction): BuildPlan {
   if (action.type !== 'hold') return act(action)
-  const written = heldFor(build)
+  const written = noNodeReason(build)
   if (written === action.message) return { action: { type: 'none' }, memory: { heldAt } }
-  if (written === undefined || heldAt === undefined || now >= heldAt + HELD_AGAIN_MS)
+  if (written === undefined || heldAt === undefined || now >= heldAt + HOLD_WRITE_MS)
     return { action, memory: { heldAt: now } }
-  return { action: { type: 'none' }, memory: { heldAt }, recheckAt: heldAt + HELD_AGAIN_MS }
+  return { action: { type: 'none' }, memory: { heldAt }, recheckAt: heldAt + HOLD_WRITE_MS }
 }
 
 /** Why no node can build it, according to its status. */
-export function heldFor({ phase, conditions }: BuildView): string | undefined {
+export function noNodeReason({ phase, conditions }: BuildView): string | undefined {
   const complete = conditions.find(({ type }) => type === 'Complete')
   return phase === 'Pending' && complete?.reason === 'NoNode' ? complete.message : undefined
 }
 
-function givenUp(attempts: readonly NixBuildAttempt[]): string {
+function failureMessage(attempts: readonly NixBuildAttempt[]): string {
   const history = attempts.map(({ endTime, reason }) => `${endTime} ${reason}`)
   return `given up after ${attempts.length} ${attempts.length === 1 ? 'try' : 'tries'}: ${history.join('; ')}`
 }

@@ -6,8 +6,8 @@ import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { BuildView } from '../views/nixbuild.ts'
 import { ownerOf, withOwner } from '../views/owners.ts'
 import type { PodView } from '../views/pod.ts'
-import { type ImageBuilt, imageBuilt, type WantedBuild } from './image-built.ts'
-import type { Problem } from './pod-wants.ts'
+import { type ImageBuilt, imageBuilt, type RequestedBuild } from './image-built.ts'
+import type { Problem } from './pod-requests.ts'
 
 /** In characters. The API server allows 32 KiB, but shorter messages suit `kubectl describe`. */
 const MAX_MESSAGE_LENGTH = 1024
@@ -16,10 +16,10 @@ export interface PodFacts {
   readonly pod: PodView
   /** If the node is unknown, so are the pod's requests. */
   readonly nodeKnown: boolean
-  readonly wanted: readonly WantedBuild[]
+  readonly requested: readonly RequestedBuild[]
   readonly problems: readonly Problem[]
   /** Why the pod's node cannot build; undefined if it can. */
-  readonly loss: string | undefined
+  readonly nodeProblem: string | undefined
   /** Since when the condition is outdated, according to the last plan. */
   readonly differsSince: number | undefined
   readonly now: number
@@ -52,22 +52,27 @@ const NOTHING: PodPlan = {
 }
 
 export function planPod(facts: PodFacts): PodPlan {
-  const { pod, wanted } = facts
+  const { pod, requested } = facts
   if (!pod.living || pod.node === undefined || !facts.nodeKnown) return NOTHING
-  return { ...NOTHING, create: missingBuilds(pod, wanted), own: missingOwners(pod, wanted), ...planCondition(facts) }
+  return {
+    ...NOTHING,
+    create: missingBuilds(pod, requested),
+    own: missingOwners(pod, requested),
+    ...planCondition(facts),
+  }
 }
 
 /** An image that is present needs no build. If an image's name is its recipe, only nodes know the recipe. */
-function missingBuilds({ owner }: PodView, wanted: readonly WantedBuild[]): PodPlan['create'] {
+function missingBuilds({ owner }: PodView, requested: readonly RequestedBuild[]): PodPlan['create'] {
   const owners = owner ? [ownerOf(owner)] : []
-  return wanted.flatMap(({ want, build }) =>
-    want.named || want.started || build !== undefined ? [] : [{ recipe: want.recipe, owners }],
+  return requested.flatMap(({ request, build }) =>
+    request.named || request.started || build !== undefined ? [] : [{ recipe: request.recipe, owners }],
   )
 }
 
 /** NixBuilds made by hand keep their owners: they must not be deleted with a pod's owner. */
-function missingOwners({ owner }: PodView, wanted: readonly WantedBuild[]): PodPlan['own'] {
-  return wanted.flatMap(({ build }) => {
+function missingOwners({ owner }: PodView, requested: readonly RequestedBuild[]): PodPlan['own'] {
+  return requested.flatMap(({ build }) => {
     if (!build?.managed || build.deleting) return []
     const owners = withOwner(build.owners, owner)
     return owners === undefined ? [] : [{ build, owners }]
@@ -77,8 +82,8 @@ function missingOwners({ owner }: PodView, wanted: readonly WantedBuild[]): PodP
 function planCondition(facts: PodFacts): Partial<PodPlan> {
   const { pod, problems, now, settleMs } = facts
   const should = shortened(imageBuilt(pod, facts))
-  if (should === undefined) return { condition: isLeftToTell(pod) ? 'remove' : 'keep' }
-  if (isAsItShould(pod, should)) return {}
+  if (should === undefined) return { condition: isOutdated(pod) ? 'remove' : 'keep' }
+  if (isUpToDate(pod, should)) return {}
   const differsSince = facts.differsSince ?? now
   const settledAt =
     should.reason === 'Built' || should.reason === 'Failed' ? now : differsSince + settleMs[should.reason]
@@ -91,11 +96,11 @@ function planCondition(facts: PodFacts): Partial<PodPlan> {
  * Whether the condition no longer applies. A pod without annotations that has its image keeps the condition when the
  * NixBuild is removed.
  */
-function isLeftToTell({ condition, annotations }: PodView): boolean {
+function isOutdated({ condition, annotations }: PodView): boolean {
   return condition !== undefined && !(condition.status === 'True' && Object.keys(annotations).length === 0)
 }
 
-function isAsItShould({ condition }: PodView, { reason, message }: ImageBuilt): boolean {
+function isUpToDate({ condition }: PodView, { reason, message }: ImageBuilt): boolean {
   return condition?.status === statusOf(reason) && condition.reason === reason && condition.message === message
 }
 

@@ -1,8 +1,8 @@
-import type { Maker } from '../../kube/resources/nixbuild.ts'
+import type { Creator } from '../../kube/resources/nixbuild.ts'
 
 export interface FinishedBuild {
   readonly name: string
-  readonly madeBy: Maker
+  readonly createdBy: Creator
   readonly finishedAt: number
   /** A living pod uses the image. */
   readonly used: boolean
@@ -27,7 +27,7 @@ export interface RetentionPlan {
  * others'.
  */
 export function planRetention(builds: readonly FinishedBuild[], limits: RetentionLimits, now: number): RetentionPlan {
-  const groups = Map.groupBy(builds, ({ madeBy }) => madeBy)
+  const groups = Map.groupBy(builds, ({ createdBy }) => createdBy)
   const plans = Array.from(groups.values(), group => planGroup(group, limits, now))
   const times = plans.flatMap(({ recheckAt }) => recheckAt ?? [])
   return {

@@ -11,9 +11,9 @@ const ANY_SYSTEM = 'x86_64-linux'
 export interface ImagesInUsePlan {
   readonly kube: Pick<Kube, 'list'>
   /** How long an image that is in use is cached, in milliseconds. */
-  readonly believeMs: number
+  readonly usedCacheMs: number
   /** How long an image that is not in use is cached, in milliseconds. */
-  readonly believeAbsentMs: number
+  readonly unusedCacheMs: number
   readonly now?: () => number
 }
 
@@ -33,7 +33,7 @@ interface Listing {
 }
 
 export function createImagesInUse(plan: ImagesInUsePlan): ImagesInUse {
-  const { kube, believeMs, believeAbsentMs, now = Date.now } = plan
+  const { kube, usedCacheMs, unusedCacheMs, now = Date.now } = plan
   const known = new Map<string, Listing>()
   const asking = new Map<string, Promise<Listing>>()
 
@@ -45,11 +45,11 @@ export function createImagesInUse(plan: ImagesInUsePlan): ImagesInUse {
   }
 
   function isKnown({ images: inUse, since }: Listing, images: readonly string[]): boolean {
-    return now() < since + believeAbsentMs || images.every(image => inUse.has(image))
+    return now() < since + unusedCacheMs || images.every(image => inUse.has(image))
   }
 
   return async (namespace, images) => {
-    for (const [name, { since }] of known) if (now() >= since + believeMs) known.delete(name)
+    for (const [name, { since }] of known) if (now() >= since + usedCacheMs) known.delete(name)
     const before = known.get(namespace)
     if (before && isKnown(before, images)) return before.images
     const asked = asking.get(namespace) ?? ask(namespace).finally(() => asking.delete(namespace))

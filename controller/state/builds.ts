@@ -2,15 +2,15 @@ import { objectKey } from '../../kube/mirror.ts'
 import { type BuildView, isFinished, type RecipeView } from '../views/nixbuild.ts'
 import { createGroupIndex } from './multi-index.ts'
 import { createNewestIndex } from './newest-index.ts'
-import { createRecent } from './recent.ts'
+import { createRecentWrites } from './recent-writes.ts'
+import { recipeId } from './request-index.ts'
 import { isOlder } from './versions.ts'
-import { wantId } from './wants-index.ts'
 
 /** The NixBuilds of the cluster. */
 export interface Builds {
   get(key: string): BuildView | undefined
   /** Records a NixBuild as it was just written. */
-  wrote(build: BuildView): void
+  recordWrite(build: BuildView): void
   /** The NixBuilds of a `recipeId`, without forged ones. */
   ofRecipe(id: string): BuildView[]
   /** The distinct recipes of the newest NixBuilds of an `imageId`, without forged ones. */
@@ -46,7 +46,7 @@ const UNFINISHED = ''
 const MAX_RECIPES = 8
 
 export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsPlan): Builds {
-  const recent = createRecent<BuildView>(onLost)
+  const recent = createRecentWrites<BuildView>(onLost)
   const byRecipe = createGroupIndex()
   const byImage = createNewestIndex(MAX_RECIPES)
   const ofShimsByImage = createNewestIndex(MAX_RECIPES)
@@ -62,9 +62,9 @@ export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsP
     const before = new Map(
       [imageOf(key), image].flatMap(id => (id === undefined ? [] : [[id, recipeIds(id)] as const])),
     )
-    byRecipe.put(key, recipe && build && wantId(build.namespace, recipe.key))
-    byImage.put(key, build?.madeBy === 'shim' ? undefined : place)
-    ofShimsByImage.put(key, build?.madeBy === 'shim' ? place : undefined)
+    byRecipe.put(key, recipe && build && recipeId(build.namespace, recipe.key))
+    byImage.put(key, build?.createdBy === 'shim' ? undefined : place)
+    ofShimsByImage.put(key, build?.createdBy === 'shim' ? place : undefined)
     byEnd.put(key, build && (isFinished(build) ? build.namespace : UNFINISHED))
     for (const [id, ids] of before) if (!areSame(ids, recipeIds(id))) onImage(id)
   }
@@ -80,7 +80,7 @@ export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsP
 
   return {
     get,
-    wrote(build) {
+    recordWrite(build) {
       const key = objectKey(build)
       recent.put(key, build)
       index(key, build)

@@ -57,7 +57,7 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     systemOf: nodes.systemOf,
     recipesOf: id => builds.recipesOf(id),
     onPod: key => onDue(workKey('pod', key)),
-    onWant,
+    onRequest,
   })
   const builds = createBuilds({
     mirrored: key => buildMirror.get(key),
@@ -81,10 +81,10 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     const ids = builds.changed(key)
     onDue(workKey('build', key))
     onDue(workKey('namespace', namespaceOf(key)))
-    for (const id of ids) for (const pod of pods.podsWanting(id).keys()) onDue(workKey('pod', pod))
+    for (const id of ids) for (const pod of pods.podsRequesting(id).keys()) onDue(workKey('pod', pod))
   }
 
-  function onWant(id: string): void {
+  function onRequest(id: string): void {
     for (const build of builds.ofRecipe(id)) onDue(workKey('build', `${build.namespace}/${build.name}`))
     onDue(workKey('namespace', namespaceOf(id)))
   }

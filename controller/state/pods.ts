@@ -1,23 +1,23 @@
 import { namespaceOf } from '../../kube/mirror.ts'
 import { readableReference } from '../../recipes/reference.ts'
-import type { PodWants, Want } from '../reconcile/pod-wants.ts'
+import type { ImageRequest, PodRequests } from '../reconcile/pod-requests.ts'
 import type { RecipeView } from '../views/nixbuild.ts'
 import { isRelevant, mayBeNamed, type PodView } from '../views/pod.ts'
 import { imageId } from './builds.ts'
 import { createGroupIndex, createMultiIndex } from './multi-index.ts'
-import { createRecent } from './recent.ts'
-import { createSharedRoom } from './shared-room.ts'
+import { createRecentWrites } from './recent-writes.ts'
+import { createRequestIndex } from './request-index.ts'
+import { createSharedQuota } from './shared-quota.ts'
 import { isOlder } from './versions.ts'
-import { createWantsIndex } from './wants-index.ts'
 
 /** The pods that may request builds, by annotations or image names, and their requests. */
 export interface Pods {
   get(key: string): PodView | undefined
   /** Records a pod as it was just written. */
-  wrote(key: string, pod: PodView): void
+  recordWrite(key: string, pod: PodView): void
   /** Reads the pod again first if its requests are outdated. */
-  wantsOf(key: string): PodWants
-  podsWanting(id: string): ReadonlyMap<string, Want>
+  requestsOf(key: string): PodRequests
+  podsRequesting(id: string): ReadonlyMap<string, ImageRequest>
   /** Whether to keep a pod that the watch reports. */
   isKept(key: string, pod: PodView): boolean
   /** Reads a pod again after a watch event. */
@@ -37,7 +37,7 @@ export interface PodsPlan {
   readonly recipesOf: (id: string) => readonly RecipeView[]
   readonly onPod: (key: string) => void
   /** Called with a `recipeId` when its pods have changed, or one of them has started. */
-  readonly onWant: (id: string) => void
+  readonly onRequest: (id: string) => void
   readonly now?: () => number
 }
 
@@ -46,32 +46,32 @@ export interface PodsPlan {
  */
 const MAX_PLAIN = 20_000
 /** Limit per namespace, so that pods that never start do not displace those of other namespaces. */
-const MAX_PLAIN_OF_NAMESPACE = MAX_PLAIN / 4
+const MAX_PLAIN_PER_NAMESPACE = MAX_PLAIN / 4
 
-export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now = Date.now }: PodsPlan): Pods {
-  const index = createWantsIndex()
+export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, now = Date.now }: PodsPlan): Pods {
+  const index = createRequestIndex()
   const byNode = createGroupIndex()
   const byImage = createMultiIndex()
-  const plain = createSharedRoom({ most: MAX_PLAIN, mostOfGroup: MAX_PLAIN_OF_NAMESPACE, groupOf: namespaceOf })
+  const plain = createSharedQuota({ most: MAX_PLAIN, maxPerGroup: MAX_PLAIN_PER_NAMESPACE, groupOf: namespaceOf })
   const stale = new Set<string>()
-  const recent = createRecent<PodView>(onPod)
+  const recent = createRecentWrites<PodView>(onPod)
 
   const get = (key: string) => recent.get(key) ?? mirrored(key)
-  const wantsNothing = (key: string) => {
-    const { wants, problems } = index.wantsOf(key)
-    return wants.length + problems.length === 0
+  const requestsNothing = (key: string) => {
+    const { requests, problems } = index.requestsOf(key)
+    return requests.length + problems.length === 0
   }
 
   function changed(key: string): void {
     if (!isOlder(mirrored(key), recent.get(key))) recent.forget(key)
     const pod = get(key)
-    const isIdle = wantsNothing(key) && (pod ? !isRelevant(pod) : plain.has(key))
+    const isIdle = requestsNothing(key) && (pod ? !isRelevant(pod) : plain.has(key))
     if (pod && !isRelevant(pod)) plain.add(key)
     else plain.delete(key)
     byNode.put(key, pod?.node)
     byImage.put(key, pod ? imagesOf(pod) : [])
     read(key, pod)
-    if (!isIdle || !wantsNothing(key)) onPod(key)
+    if (!isIdle || !requestsNothing(key)) onPod(key)
   }
 
   function read(key: string, pod: PodView | undefined): void {
@@ -79,18 +79,18 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onWant, now =
     const system = pod?.node === undefined ? undefined : systemOf(pod.node)
     const namedRecipes = (reference: string) => recipesOf(imageId(namespace, reference))
     stale.delete(key)
-    for (const id of index.update(key, pod, { system, namedRecipes })) onWant(id)
+    for (const id of index.update(key, pod, { system, namedRecipes })) onRequest(id)
   }
 
   return {
     get,
-    wrote: recent.put,
-    wantsOf(key) {
+    recordWrite: recent.put,
+    requestsOf(key) {
       if (stale.has(key)) read(key, get(key))
-      return index.wantsOf(key)
+      return index.requestsOf(key)
     },
-    podsWanting: index.podsWanting,
-    isKept: (key, pod) => isRelevant(pod) || (mayBeNamed(pod, now()) && plain.mayHave(key)),
+    podsRequesting: index.podsRequesting,
+    isKept: (key, pod) => isRelevant(pod) || (mayBeNamed(pod, now()) && plain.canHold(key)),
     changed,
     nodeChanged(node, { system }) {
       for (const key of [...byNode.keysIn(node)]) system ? changed(key) : onPod(key)

@@ -4,9 +4,9 @@ interface Versioned {
 }
 
 /** Whether the observed version is from before the write. */
-export function isOlder(told: Versioned | undefined, written: Versioned | undefined): boolean {
-  if (told === undefined || written === undefined || told.uid !== written.uid) return false
-  return compareVersions(told, written) < 0
+export function isOlder(observed: Versioned | undefined, written: Versioned | undefined): boolean {
+  if (observed === undefined || written === undefined || observed.uid !== written.uid) return false
+  return compareVersions(observed, written) < 0
 }
 
 type Version = Pick<Versioned, 'resourceVersion'>

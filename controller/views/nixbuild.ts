@@ -2,8 +2,8 @@ import type { Condition } from '../../kube/resources/condition.ts'
 import type { OwnerReference } from '../../kube/resources/metadata.ts'
 import { CONTROLLER, NODE_LABEL, nixBuildNames, shimFieldManager } from '../../kube/resources/names.ts'
 import {
-  type Maker,
-  makerOf,
+  type Creator,
+  creatorOf,
   type NixBuild,
   type NixBuildAttempt,
   type NixBuildNode,
@@ -42,7 +42,7 @@ export interface BuildView {
   readonly generation: number
   readonly createdAt: number
   readonly deleting: boolean
-  readonly madeBy: Maker
+  readonly createdBy: Creator
   /** Created for pods, not by hand. */
   readonly managed: boolean
   /** Created by a shim under a name that shims do not use, to block a name or to add many builds of one recipe. */
@@ -70,7 +70,7 @@ export interface BuildView {
 export function buildView(nixBuild: NixBuild): BuildView {
   const { metadata, spec, status } = nixBuild
   const { namespace = '', name, uid, resourceVersion, generation, labels } = metadata
-  const madeBy = makerOf(nixBuild)
+  const createdBy = creatorOf(nixBuild)
   const recipe = readRecipe(nixBuild)
   return {
     namespace,
@@ -80,10 +80,10 @@ export function buildView(nixBuild: NixBuild): BuildView {
     generation,
     createdAt: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,
-    madeBy,
-    managed: madeBy !== 'hand',
+    createdBy,
+    managed: createdBy !== 'hand',
     // A NixBuild with an invalid recipe may come from a newer shim.
-    forged: madeBy === 'shim' && !('problem' in recipe) && !nixBuildNames(recipe).includes(name),
+    forged: createdBy === 'shim' && !('problem' in recipe) && !nixBuildNames(recipe).includes(name),
     assignedTo: labels[NODE_LABEL],
     owners: metadata.ownerReferences.slice(0, MAX_OWNERS),
     imageTag: spec.imageTag,

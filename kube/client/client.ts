@@ -89,13 +89,13 @@ function parseAnswer<T>(kind: Kind<T>, what: string, answer: unknown): T {
 
 async function unlessMissing<T>(
   answer: Promise<T>,
-  isToo: (status: ApiStatus) => boolean = () => false,
+  alsoIgnores: (status: ApiStatus) => boolean = () => false,
 ): Promise<T | undefined> {
   try {
     return await answer
   } catch (error) {
     const status = error instanceof Error ? error.cause : undefined
-    if (status instanceof ApiStatus && (isObjectMissing(status) || isToo(status))) return undefined
+    if (status instanceof ApiStatus && (isObjectMissing(status) || alsoIgnores(status))) return undefined
     throw error
   }
 }

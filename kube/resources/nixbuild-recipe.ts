@@ -3,7 +3,7 @@ import { parseContentsFor } from '../../recipes/contents.ts'
 import { parseFlakeUrl } from '../../recipes/flake-url.ts'
 import { parsePackageName } from '../../recipes/package-name.ts'
 import { type FlakeRecipe, packagesOf } from '../../recipes/recipe.ts'
-import { normaliseFlakeImage } from '../../recipes/reference.ts'
+import { normalizeFlakeImage } from '../../recipes/reference.ts'
 import { parseSystem } from '../../recipes/system.ts'
 import type { ObjectName } from '../client/contract.ts'
 import type { OwnerReference } from './metadata.ts'
@@ -13,7 +13,7 @@ import type { NixBuildSpec } from './nixbuild.ts'
 /** Throws RecipeInvalid: the CRD's own validation is less strict. */
 export function recipeOf({ spec }: { readonly spec: NixBuildSpec }): FlakeRecipe {
   const { packageName, contents } = spec
-  const common = { image: normaliseFlakeImage(spec.imageTag), flake: parseFlakeUrl(spec.flakeUrl) }
+  const common = { image: normalizeFlakeImage(spec.imageTag), flake: parseFlakeUrl(spec.flakeUrl) }
   const system = parseSystem(spec.system)
   if (contents === undefined && packageName !== undefined)
     return { ...common, packageName: parsePackageName(packageName).text, system }
@@ -21,7 +21,7 @@ export function recipeOf({ spec }: { readonly spec: NixBuildSpec }): FlakeRecipe
   throw new FinalError('RecipeInvalid', 'it must have either packageName or contents, and not both')
 }
 
-export interface Making {
+export interface NixBuildOptions {
   readonly namespace: string
   /** One of `nixBuildNames`; by default the first. */
   readonly name?: string
@@ -32,7 +32,7 @@ export interface Making {
 /** The NixBuild of a recipe, as `Kube.create` takes it. */
 export function nixBuildOf(
   recipe: FlakeRecipe,
-  { namespace, name = nixBuildName(recipe), managedBy, ownerReferences = [] }: Making,
+  { namespace, name = nixBuildName(recipe), managedBy, ownerReferences = [] }: NixBuildOptions,
 ): NewNixBuild {
   const spec: NixBuildSpec = {
     flakeUrl: recipe.flake.url,

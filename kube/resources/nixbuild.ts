@@ -115,10 +115,10 @@ export function isFinished({ status }: NixBuild): boolean {
   return status.status === 'Succeeded' || status.status === 'Failed'
 }
 
-export type Maker = 'shim' | 'controller' | 'hand'
+export type Creator = 'shim' | 'controller' | 'hand'
 
 /** Other tools set this label to other values. */
-export function makerOf({ metadata }: Pick<NixBuild, 'metadata'>): Maker {
+export function creatorOf({ metadata }: Pick<NixBuild, 'metadata'>): Creator {
   const managedBy = metadata.labels[MANAGED_BY_LABEL]
   if (managedBy === SHIM) return 'shim'
   return managedBy === CONTROLLER ? 'controller' : 'hand'
@@ -126,5 +126,5 @@ export function makerOf({ metadata }: Pick<NixBuild, 'metadata'>): Maker {
 
 /** Whether the NixBuild was created for pods, not by hand. */
 export function isManaged(nixBuild: Pick<NixBuild, 'metadata'>): boolean {
-  return makerOf(nixBuild) !== 'hand'
+  return creatorOf(nixBuild) !== 'hand'
 }

@@ -57,7 +57,7 @@ export function formatFlakeName(text: string): string {
     return `${host}/${encode(`${place}${fragment}`)}${tag === undefined ? '' : `:${tag}`}`
   })
   const good = names.find(name => isNameOf(name, { flake, packageName }))
-  if (good === undefined) throw unnameable(text, flake.scheme)
+  if (good === undefined) throw noNameError(text, flake.scheme)
   return good
 }
 
@@ -72,10 +72,10 @@ function decode(path: string): string {
 }
 
 /** Characters to escape: those that references do not allow, and separators that are not between letters or digits. */
-const ODD = /(?<![a-z0-9])[._-]|[._-](?![a-z0-9])|[^a-z0-9/._-]/g
+const NEEDS_ESCAPE = /(?<![a-z0-9])[._-]|[._-](?![a-z0-9])|[^a-z0-9/._-]/g
 
 function encode(text: string): string {
-  return text.replace(ODD, character => `--x${character.charCodeAt(0).toString(16).padStart(2, '0')}--`)
+  return text.replace(NEEDS_ESCAPE, character => `--x${character.charCodeAt(0).toString(16).padStart(2, '0')}--`)
 }
 
 /** Splits off the version, if there is exactly one. */
@@ -101,7 +101,7 @@ function isNameOf(name: string, { flake, packageName }: NamedFlake): boolean {
   }
 }
 
-function unnameable(text: string, scheme: string): FinalError {
+function noNameError(text: string, scheme: string): FinalError {
   const hint = scheme === 'github' && /[A-Z]/.test(text) ? '; to GitHub, owner and repo are the same in lower case' : ''
   return new FinalError(
     'RecipeInvalid',

@@ -108,9 +108,9 @@ function requireReference(name: string, tag: string | undefined): void {
     throw new GrammarError(
       'no image has such a name, which is like registry.example/team/{name} or, for one tag, …/{name}:1.0',
     )
-  const normalised = `${parsed.domain}/${parsed.path}`
-  if (normalised !== name)
-    throw new GrammarError(`no image has such a name once it is normalised: write it like ${normalised}`)
+  const normalized = `${parsed.domain}/${parsed.path}`
+  if (normalized !== name)
+    throw new GrammarError(`no image has such a name once it is normalized: write it like ${normalized}`)
 }
 
 /** Number of segments of the shortest path that matches. */

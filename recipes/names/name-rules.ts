@@ -53,12 +53,12 @@ export function findMistakes(rules: readonly NameRule[]): NameMistake[] {
   const mistakes: NameMistake[] = []
   const earlier: Place[] = []
   for (const [index, rule] of rules.entries()) {
-    const compiled = attempt(rule)
+    const compiled = tryCompile(rule)
     if ('key' in compiled) {
       mistakes.push({ index, ...compiled })
       continue
     }
-    const message = clash(compiled.pattern, earlier)
+    const message = findConflict(compiled.pattern, earlier)
     if (message !== undefined) mistakes.push({ index, key: 'images', message })
     earlier.push({ index, pattern: compiled.pattern })
   }
@@ -84,7 +84,7 @@ export function createNameRules(rules: readonly NameRule[], system: string): Mat
   }
 }
 
-function attempt(rule: NameRule): CompiledRule | Pick<NameMistake, 'key' | 'message'> {
+function tryCompile(rule: NameRule): CompiledRule | Pick<NameMistake, 'key' | 'message'> {
   try {
     return compileRule(rule)
   } catch (error) {
@@ -99,7 +99,7 @@ interface Place {
 }
 
 /** Why a rule conflicts with earlier ones; undefined if it does not. */
-function clash(pattern: NamePattern, earlier: readonly Place[]): string | undefined {
+function findConflict(pattern: NamePattern, earlier: readonly Place[]): string | undefined {
   for (const { index, pattern: other } of earlier) {
     const common = commonImage(other, pattern)
     if (common === undefined || (covers(pattern, other) && !covers(other, pattern))) continue

@@ -2,7 +2,7 @@ import { FinalError } from '../../lib/errors.ts'
 import { quote } from '../../lib/text/quote.ts'
 import { parseDigestPin } from '../digest-pin.ts'
 import type { FlakeRecipe } from '../recipe.ts'
-import { domainOf, normaliseReference, splitReference } from '../reference.ts'
+import { domainOf, normalizeReference, splitReference } from '../reference.ts'
 import { FLAKE_NAME_HOSTS, parseFlakeName } from './flake-name.ts'
 import type { NameRule } from './name-rule.ts'
 import { createNameRules } from './name-rules.ts'
@@ -36,8 +36,8 @@ const DEFAULT_HOST = 'docker.io'
 
 export function createNames({ rules, flakeNames, system }: NamesOptions): Names {
   const match = createNameRules(rules, system)
-  const ruled = rules.map(({ images }) => images.slice(0, images.indexOf('/')))
-  const hosts = new Set([...ruled, ...(flakeNames ? FLAKE_NAME_HOSTS : [])])
+  const ruleHosts = rules.map(({ images }) => images.slice(0, images.indexOf('/')))
+  const hosts = new Set([...ruleHosts, ...(flakeNames ? FLAKE_NAME_HOSTS : [])])
   const mayBeAnywhere = hosts.size > MAX_HOSTS || hosts.has(DEFAULT_HOST)
   const prefixes = [...hosts].map(host => `${host.toLowerCase()}/`)
   return {
@@ -52,7 +52,7 @@ export function createNames({ rules, flakeNames, system }: NamesOptions): Names 
       const name = splitReference(image)
       if (name === undefined) {
         // containerd accepts some references that are invalid here, and would ask a registry for them.
-        if (hosts.has(domainOf(image).toLowerCase())) normaliseReference(image)
+        if (hosts.has(domainOf(image).toLowerCase())) normalizeReference(image)
         return undefined
       }
       // Name rules are case-sensitive, but registry hosts are not.
@@ -63,9 +63,9 @@ export function createNames({ rules, flakeNames, system }: NamesOptions): Names 
         )
       try {
         const named = flakeNames ? parseFlakeName(name) : undefined
-        if (named) return { image: normaliseReference(image), ...named, system }
+        if (named) return { image: normalizeReference(image), ...named, system }
         const found = match(name)
-        return found && { image: normaliseReference(image), ...found }
+        return found && { image: normalizeReference(image), ...found }
       } catch (cause) {
         if (!(cause instanceof FinalError)) throw cause
         const message = `the image ${quote(image)} is invalid as a name of a flake: ${cause.message}`

@@ -68,7 +68,7 @@ function decideByFlake(rules: readonly CompiledRule[], namespace: string, recipe
   if (forFlake.length === 0) throw refused(recipe, flakeReason(namespace, recipe))
   const contents = isPackageSet(recipe) ? recipe.contents : []
   const decisive = forFlake.find(rule => contents.every(rule.content))
-  if (!decisive) throw refused(recipe, contentsReason(namespace, recipe, outside(forFlake, contents)))
+  if (!decisive) throw refused(recipe, contentsReason(namespace, recipe, disallowedContents(forFlake, contents)))
   if (decisive.rule.requireLocked && !recipe.flake.locked)
     throw refused(
       recipe,
@@ -86,7 +86,7 @@ interface CompiledRule {
 }
 
 /** Packages that the first rule does not allow. */
-function outside([first]: readonly CompiledRule[], contents: readonly string[]): readonly string[] {
+function disallowedContents([first]: readonly CompiledRule[], contents: readonly string[]): readonly string[] {
   return contents.filter(name => !first?.content(name))
 }
 

@@ -9,7 +9,7 @@ import {
   type SpareOptions,
 } from '../../lib/process/run-helper.ts'
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
-import { describeMaking, type Recipe } from '../../recipes/recipe.ts'
+import { describeWork, type Recipe } from '../../recipes/recipe.ts'
 import { type BuildJob, type BuildReport, reportSchema } from './build-job.ts'
 import type { BuildCall } from './contract.ts'
 import type { BuildOutput } from './store/results.ts'
@@ -85,17 +85,17 @@ async function runInHelper(helpers: Helpers, job: BuildJob, { signal, onProgress
 
 function calledOff(recipe: Recipe, { reason }: AbortSignal): RetryableError {
   const why = reason instanceof RetryableError ? reason.message : 'nobody waited for it any more'
-  return new RetryableError('Cancelled', `${describeMaking(recipe)} was called off: ${why}`)
+  return new RetryableError('Cancelled', `${describeWork(recipe)} was called off: ${why}`)
 }
 
 /** The helper ended without a word. */
 function explainEnd({ recipe, nix }: BuildJob, { exitCode, killedBy }: HelperEnd, late: AbortSignal): ShimError {
   if (!late.aborted) return brokenOff(recipe, killedBy ?? `exit code ${exitCode}`)
   const limit = `${Math.round(nix.timeoutMs / 1000)} s (nix.timeout in the config)`
-  return new FinalError('BuildTimedOut', `${describeMaking(recipe)} took longer than ${limit}`)
+  return new FinalError('BuildTimedOut', `${describeWork(recipe)} took longer than ${limit}`)
 }
 
 function brokenOff(recipe: Recipe, how: string): RetryableError {
-  const message = `${describeMaking(recipe)} broke off: the process that reads what nix says has ended (${how})`
+  const message = `${describeWork(recipe)} broke off: the process that reads what nix says has ended (${how})`
   return new RetryableError('BuildInterrupted', message)
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { look, timeUntilFree } from '../../kube/leader-election.ts'
+import { observeLease, timeUntilFree } from '../../kube/leader-election.ts'
 import { leaseEnd, leases, microTime } from '../../kube/resources/lease.ts'
 
 const SEEN_AT = 1_000
@@ -17,15 +17,15 @@ describe('a Lease may be taken', () => {
     ['by our own clock', { holderIdentity: 'other', renewTime: '1990-01-01T00:00:00.000000Z' }, 1_000, 15_000],
   ])('%s', (_, spec, now, left) => {
     const lease = makeLease('1', { leaseDurationSeconds: 15, ...spec })
-    expect(timeUntilFree({ lease, seenAt: SEEN_AT }, 'me', now)).toBe(left)
+    expect(timeUntilFree({ lease, observedAt: SEEN_AT }, 'me', now)).toBe(left)
   })
 })
 
 test('a Lease that has been written since is seen afresh, one that has not as of then', () => {
-  const first = look(undefined, makeLease('1'), 5)
-  expect(first.seenAt).toBe(5)
-  expect(look(first, makeLease('1'), 9)).toBe(first)
-  expect(look(first, makeLease('2'), 9).seenAt).toBe(9)
+  const first = observeLease(undefined, makeLease('1'), 5)
+  expect(first.observedAt).toBe(5)
+  expect(observeLease(first, makeLease('1'), 9)).toBe(first)
+  expect(observeLease(first, makeLease('2'), 9).observedAt).toBe(9)
 })
 
 describe('a Lease ends', () => {

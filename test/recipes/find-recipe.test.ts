@@ -20,7 +20,7 @@ function find(image: string, annotations: Record<string, string>) {
 }
 
 describe('a recipe is found', () => {
-  it('with its reference normalised, its flake parsed and the system of the node', () => {
+  it('with its reference normalized, its flake parsed and the system of the node', () => {
     expect(find('app:1', complete)).toMatchObject({
       image: 'docker.io/library/app:1',
       flake: { url: 'github:team/app', scheme: 'github', locked: false },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { chooseNode } from '../../../controller/reconcile/choose-node.ts'
-import { lossOf, type NodeState, nodeState, sameNodeState } from '../../../controller/reconcile/node-state.ts'
+import { type NodeState, nodeProblem, nodeState, sameNodeState } from '../../../controller/reconcile/node-state.ts'
 
 const SYSTEM = 'x86_64-linux'
 const good: NodeState = { name: 'a', system: SYSTEM, ready: true, schedulable: true, repelled: false, shim: 'alive' }
@@ -62,7 +62,7 @@ describe('a node', () => {
     [node('a', { shim: 'silent' }), 'the shim of node a is silent'],
     [node('a', { schedulable: false, repelled: true }), undefined],
   ])('as %j is lost because: %s', (state, reason) => {
-    expect(lossOf('a', state)).toBe(reason)
+    expect(nodeProblem('a', state)).toBe(reason)
   })
 
   it.each([

@@ -5,11 +5,11 @@ import { given, NOW, plan } from './plan.ts'
 const attempt = (node: string) => ({ node, endTime: '2026-01-01T00:00:00Z', reason: `node ${node} is gone` })
 const buildingOn1 = { status: 'Building', buildNode: 'node-1' }
 
-const lost = { lossOf: (node: string) => `node ${node} is gone`, memory: { lostSince: NOW - 10_000 } }
+const lost = { nodeProblem: (node: string) => `node ${node} is gone`, memory: { lostSince: NOW - 10_000 } }
 
 const notReady = {
-  lossOf: (node: string) => `node ${node} is not ready`,
-  silenceOf: () => undefined,
+  nodeProblem: (node: string) => `node ${node} is not ready`,
+  shimProblem: () => undefined,
   memory: lost.memory,
 }
 const held = {
@@ -19,14 +19,14 @@ const held = {
 
 describe('a NixBuild made by hand', () => {
   it.each([
-    ['that is new is given to a node', {}, {}, { type: 'give', node: 'node-2', attempts: [] }],
-    ['that is Pending, too', { status: { status: 'Pending' } }, {}, { type: 'give', node: 'node-2' }],
+    ['that is new is given to a node', {}, {}, { type: 'assign', node: 'node-2', attempts: [] }],
+    ['that is Pending, too', { status: { status: 'Pending' } }, {}, { type: 'assign', node: 'node-2' }],
     ['that a pod pulls is left to it', {}, { waitingPods: 1, pullingPods: 1 }, { type: 'none' }],
     [
       'that a pod waits for on a node that cannot build is given to one that can',
       {},
       { waitingPods: 1 },
-      { type: 'give' },
+      { type: 'assign' },
     ],
     ['that was given to a node stays there', { metadata: given }, {}, { type: 'none' }],
     ['that is being built stays there', { status: buildingOn1 }, {}, { type: 'none' }],
@@ -34,7 +34,7 @@ describe('a NixBuild made by hand', () => {
     ['that is done is done', { status: { status: 'Succeeded' } }, {}, { type: 'none' }],
     ['that failed has failed', { status: { status: 'Failed' } }, {}, { type: 'none' }],
     ['that goes is let go', { metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } }, {}, { type: 'none' }],
-    ['that nobody waits for is built all the same', {}, { memory: { unwantedSince: 0 } }, { type: 'give' }],
+    ['that nobody waits for is built all the same', {}, { memory: { unwantedSince: 0 } }, { type: 'assign' }],
     [
       'for which there is no node says why',
       {},
@@ -70,7 +70,7 @@ describe('a NixBuild made by hand', () => {
       { status: buildingOn1 },
       lost,
       {
-        type: 'give',
+        type: 'assign',
         node: 'node-2',
         attempts: [{ node: 'node-1', endTime: '2026-01-01T01:00:00Z', reason: 'node node-1 is gone' }],
       },
@@ -85,13 +85,13 @@ describe('a NixBuild made by hand', () => {
       'whose node is not ready while a pod elsewhere pulls it is given away',
       { status: buildingOn1 },
       { ...notReady, waitingPods: 1, isPulledOn: (node: string) => node === 'node-2' },
-      { type: 'give', attempts: [{ reason: 'node node-1 is not ready' }] },
+      { type: 'assign', attempts: [{ reason: 'node node-1 is not ready' }] },
     ],
     [
       'whose node is lost before it began, too',
       { metadata: given },
       lost,
-      { type: 'give', node: 'node-2', attempts: [{ node: 'node-1' }] },
+      { type: 'assign', node: 'node-2', attempts: [{ node: 'node-1' }] },
     ],
     [
       'whose node is lost while a pod pulls it is left to the pod',
@@ -100,10 +100,10 @@ describe('a NixBuild made by hand', () => {
       { type: 'hold', reason: 'NodeLost', attempts: [{ node: 'node-1' }] },
     ],
     [
-      'whose loss is written down, but not the next node, loses no further try',
+      'whose nodeProblem is written down, but not the next node, loses no further try',
       { metadata: given, status: { status: 'Pending', attempts: [attempt('node-1')] } },
       lost,
-      { type: 'give', node: 'node-2', attempts: [attempt('node-1')] },
+      { type: 'assign', node: 'node-2', attempts: [attempt('node-1')] },
     ],
     [
       'whose node is lost when there is no other waits',
@@ -127,13 +127,13 @@ describe('a NixBuild made by hand', () => {
   })
 
   it('is given away only after its node has been lost for a while', () => {
-    const lossOf = () => 'silent'
-    const first = plan({ status: buildingOn1 }, { lossOf })
+    const nodeProblem = () => 'silent'
+    const first = plan({ status: buildingOn1 }, { nodeProblem })
     expect(first).toEqual({ action: { type: 'none' }, memory: { lostSince: NOW }, recheckAt: NOW + 10_000 })
     const { memory } = first
-    expect(plan({ status: buildingOn1 }, { lossOf, memory, now: NOW + 9_999 }).action.type).toBe('none')
+    expect(plan({ status: buildingOn1 }, { nodeProblem, memory, now: NOW + 9_999 }).action.type).toBe('none')
     expect(plan({ status: buildingOn1 }, { memory, now: NOW + 5_000 }).memory).toEqual({})
-    expect(plan({ status: buildingOn1 }, { lossOf, memory, now: NOW + 10_000 }).action.type).toBe('give')
+    expect(plan({ status: buildingOn1 }, { nodeProblem, memory, now: NOW + 10_000 }).action.type).toBe('assign')
   })
 })
 
@@ -155,7 +155,7 @@ describe('a NixBuild for which there is no node', () => {
   })
 
   it('is given to one that comes at once', () => {
-    expect(plan({ status: held }, { memory: { heldAt: NOW } }).action.type).toBe('give')
+    expect(plan({ status: held }, { memory: { heldAt: NOW } }).action.type).toBe('assign')
   })
 })
 
@@ -172,13 +172,13 @@ describe('a NixBuild made for pods', () => {
     [
       'stays while a pod that started long ago pulls it again',
       { status: buildingOn1 },
-      { ...unwanted, wantingPods: 1 },
+      { ...unwanted, requestingPods: 1 },
       { type: 'none' },
     ],
     [
       'is removed when it has not begun and all its pods have started',
       { status: { status: 'Pending' } },
-      { ...unwanted, wantingPods: 1 },
+      { ...unwanted, requestingPods: 1 },
       { type: 'delete' },
     ],
     [
@@ -211,7 +211,7 @@ describe('a NixBuild made for pods', () => {
   })
 
   it('that is unwanted and lost is looked at when the first of both graces ends', () => {
-    const facts = { lossOf: () => 'x', memory: { unwantedSince: NOW - 25_000, lostSince: NOW - 1_000 } }
+    const facts = { nodeProblem: () => 'x', memory: { unwantedSince: NOW - 25_000, lostSince: NOW - 1_000 } }
     expect(plan({ metadata, status: buildingOn1 }, facts)).toEqual({
       action: { type: 'none' },
       memory: { unwantedSince: NOW - 25_000, lostSince: NOW - 1_000 },

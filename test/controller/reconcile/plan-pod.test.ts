@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type PodFacts, planPod } from '../../../controller/reconcile/plan-pod.ts'
-import { podWants } from '../../../controller/reconcile/pod-wants.ts'
+import { podRequests } from '../../../controller/reconcile/pod-requests.ts'
 import { type BuildView, type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
 import type { PodView } from '../../../controller/views/pod.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
@@ -21,13 +21,13 @@ interface Named {
 }
 
 function plan(pod: PodView, build?: BuildView, { named = [], ...more }: Partial<PodFacts> & Named = {}) {
-  const { wants, problems } = podWants(pod, 'x86_64-linux', () => named)
+  const { requests, problems } = podRequests(pod, 'x86_64-linux', () => named)
   return planPod({
     pod,
     nodeKnown: true,
-    wanted: wants.map(want => ({ want, build })),
+    requested: requests.map(request => ({ request, build })),
     problems,
-    loss: undefined,
+    nodeProblem: undefined,
     differsSince: undefined,
     now: NOW,
     settleMs: SETTLE_MS,
@@ -66,9 +66,9 @@ describe('a NixBuild is made', () => {
     const plan = planPod({
       pod: somePod({ status: condition('True', 'Built', 'x') }),
       nodeKnown: false,
-      wanted: [],
+      requested: [],
       problems: [],
-      loss: undefined,
+      nodeProblem: undefined,
       differsSince: undefined,
       now: NOW,
       settleMs: SETTLE_MS,

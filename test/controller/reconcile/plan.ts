@@ -11,13 +11,13 @@ export const given = { labels: { 'enbi.hrzn.ee/node': 'node-1' } }
 export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<BuildFacts> = {}) {
   return planBuild({
     build: someBuild(build),
-    wantingPods: facts.waitingPods ?? 0,
+    requestingPods: facts.waitingPods ?? 0,
     waitingPods: 0,
     pullingPods: 0,
     assignedNode:
       build?.metadata && 'labels' in build.metadata && build.metadata.labels === given.labels ? 'node-1' : undefined,
-    lossOf: () => undefined,
-    silenceOf: facts.lossOf ?? (() => undefined),
+    nodeProblem: () => undefined,
+    shimProblem: facts.nodeProblem ?? (() => undefined),
     isPulledOn: () => false,
     nodeExists: () => true,
     chooseNode: () => ({ node: 'node-2' }),

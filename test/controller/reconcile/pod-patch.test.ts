@@ -24,7 +24,7 @@ describe('the patch of a status', () => {
 
   it('takes a build from its node, and keeps the time of a condition that stays False and the conditions of others', () => {
     const attempts = [{ node: 'node-1', endTime: TIME, reason: 'node node-1 is gone' }]
-    expect(statusPatch(build, { type: 'give', node: 'node-2', attempts }, NOW)).toEqual({
+    expect(statusPatch(build, { type: 'assign', node: 'node-2', attempts }, NOW)).toEqual({
       status: 'Pending',
       observedGeneration: 3,
       attempts,

@@ -3,7 +3,7 @@ import { planRetention } from '../../../controller/reconcile/retention.ts'
 
 const NOW = 1_000_000
 const build = (name: string, age: number, used = false) =>
-  ({ name, finishedAt: NOW - age, used, madeBy: 'hand' }) as const
+  ({ name, finishedAt: NOW - age, used, createdBy: 'hand' }) as const
 
 describe('of the finished builds of a namespace', () => {
   it.each([
@@ -23,7 +23,7 @@ describe('of the finished builds of a namespace', () => {
     ['of those that ended at once the last go', [build('b', 1), build('a', 1), build('c', 1)], 2, 100, ['c'], NOW + 99],
     [
       'those of each maker are counted by themselves',
-      [build('a', 1), build('b', 2), { ...build('c', 3), madeBy: 'shim' } as const],
+      [build('a', 1), build('b', 2), { ...build('c', 3), createdBy: 'shim' } as const],
       1,
       100,
       ['b'],

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { formatFlakeName } from '../../../recipes/names/flake-name.ts'
 import { createNames } from '../../../recipes/names/names.ts'
 import { formatRecipe } from '../../../recipes/recipe.ts'
-import { normaliseReference } from '../../../recipes/reference.ts'
+import { normalizeReference } from '../../../recipes/reference.ts'
 
 const REV = '0123456789abcdef0123456789abcdef01234567'
 
@@ -89,7 +89,7 @@ describe('the name of a flake', () => {
     ],
   ])('of %s is %s, and stands for it', (flake, image) => {
     expect(formatFlakeName(flake)).toBe(image)
-    expect(normaliseReference(image)).toMatch(image)
+    expect(normalizeReference(image)).toMatch(image)
     expect(flakeOf(image)).toBeDefined()
   })
 

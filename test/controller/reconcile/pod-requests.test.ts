@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { podWants } from '../../../controller/reconcile/pod-wants.ts'
+import { podRequests } from '../../../controller/reconcile/pod-requests.ts'
 import { type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { ANNOTATIONS, somePod } from '../views.ts'
@@ -9,18 +9,18 @@ const SYSTEM = 'x86_64-linux'
 const DB = { [`${P}flakeUrl.db`]: 'github:team/db', [`${P}imageTag.db`]: 'db:1', [`${P}packageName.db`]: 'db' }
 const app = { name: 'app', image: 'app:1' }
 
-function wantsOf(parts: Parameters<typeof somePod>[0], system: string | undefined = SYSTEM) {
-  const { wants, problems } = podWants(somePod(parts), system)
+function requestsOf(parts: Parameters<typeof somePod>[0], system: string | undefined = SYSTEM) {
+  const { requests, problems } = podRequests(somePod(parts), system)
   return {
-    wants: wants.map(({ recipe, started }) => `${recipe.image}${started ? ' started' : ''}`),
+    requests: requests.map(({ recipe, started }) => `${recipe.image}${started ? ' started' : ''}`),
     problems: problems.map(({ reason }) => reason),
   }
 }
 
-const APP = { wants: ['docker.io/library/app:1'], problems: [] }
-const NOTHING = { wants: [], problems: [] }
+const APP = { requests: ['docker.io/library/app:1'], problems: [] }
+const NOTHING = { requests: [], problems: [] }
 
-describe('a pod wants', () => {
+describe('a pod requests', () => {
   it.each([
     ['the image that its annotations and a container name', {}, APP],
     ['that of an init container', { spec: { containers: [], initContainers: [app] } }, APP],
@@ -37,17 +37,17 @@ describe('a pod wants', () => {
         metadata: { annotations: { ...ANNOTATIONS, ...DB } },
         spec: { containers: [app, { name: 'db', image: 'db:1' }] },
       },
-      { wants: ['docker.io/library/app:1', 'docker.io/library/db:1'], problems: [] },
+      { requests: ['docker.io/library/app:1', 'docker.io/library/db:1'], problems: [] },
     ],
     [
       'one that a container was made from, which it has',
       { status: { containerStatuses: [{ name: 'app', imageID: 'sha256:1' }] } },
-      { wants: ['docker.io/library/app:1 started'], problems: [] },
+      { requests: ['docker.io/library/app:1 started'], problems: [] },
     ],
     [
       'one that a container runs',
       { status: { containerStatuses: [{ name: 'app', imageID: '', state: { running: { startedAt: 'x' } } }] } },
-      { wants: ['docker.io/library/app:1 started'], problems: [] },
+      { requests: ['docker.io/library/app:1 started'], problems: [] },
     ],
     [
       'one that is being pulled',
@@ -65,19 +65,19 @@ describe('a pod wants', () => {
     ],
     ['nothing without annotations', { metadata: { annotations: {} } }, NOTHING],
   ])('%s', (_name, parts, expected) => {
-    expect(wantsOf(parts)).toEqual(expected)
+    expect(requestsOf(parts)).toEqual(expected)
   })
 
   it('nothing on a node of no known system', () => {
-    expect(podWants(somePod(), undefined)).toEqual(NOTHING)
+    expect(podRequests(somePod(), undefined)).toEqual(NOTHING)
   })
 })
 
-describe('a pod without annotations for an image wants', () => {
+describe('a pod without annotations for an image requests', () => {
   const recipe = (system: string, packageName = 'app') =>
     recipeView(recipeOf({ spec: { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName, system } }))
   const wantsNamed = (parts: Parameters<typeof somePod>[0], ...recipes: readonly RecipeView[]) =>
-    podWants(somePod(parts), SYSTEM, image => (image === 'docker.io/library/app:1' ? recipes : [])).wants
+    podRequests(somePod(parts), SYSTEM, image => (image === 'docker.io/library/app:1' ? recipes : [])).requests
   const bare = { metadata: { annotations: {} } }
 
   it('what a NixBuild of its namespace gives that image', () => {
@@ -127,8 +127,8 @@ describe('a pod is told', () => {
       'node-1',
     ],
   ])('of %s, with the place', (_name, annotations, reason, text) => {
-    const { wants, problems } = podWants(somePod({ metadata: { annotations } }), SYSTEM)
-    expect(wants).toEqual([])
+    const { requests, problems } = podRequests(somePod({ metadata: { annotations } }), SYSTEM)
+    expect(requests).toEqual([])
     expect(problems).toEqual([{ reason, message: expect.stringContaining(text) }])
   })
 })
@@ -138,7 +138,7 @@ describe('of a pod that asks for very much', () => {
     const numbers = Array.from({ length: 50 }, (_, n) => n)
     const containers = numbers.map(n => ({ name: `c${n}`, image: `app:${n}` }))
     const annotations = Object.fromEntries(numbers.map(n => [`${P}imageTag.${n}`, `app:${n}`]))
-    const { problems } = podWants(somePod({ metadata: { annotations }, spec: { containers } }), SYSTEM)
+    const { problems } = podRequests(somePod({ metadata: { annotations }, spec: { containers } }), SYSTEM)
     expect(problems).toHaveLength(10)
   })
 
@@ -147,8 +147,8 @@ describe('of a pod that asks for very much', () => {
     const containers = Array.from({ length: 5_000 }, (_, n) => ({ name: `c${n}`, image: `a${n}` }))
     const pod = somePod({ metadata: { annotations: Object.fromEntries(recipes) }, spec: { containers } })
     const begin = performance.now()
-    expect(podWants(pod, SYSTEM)).toEqual({
-      wants: [],
+    expect(podRequests(pod, SYSTEM)).toEqual({
+      requests: [],
       problems: [{ reason: 'NixBuildInvalid', message: expect.stringContaining('1200 images, and 64') }],
     })
     expect(performance.now() - begin).toBeLessThan(2_000)
@@ -159,7 +159,7 @@ describe('of a pod that asks for very much', () => {
     const recipes = (image: string) =>
       Array.from({ length: 8 }, (_, n) => ({ key: `${image} ${n}`, image, system: SYSTEM, text: 'x' }))
     const pod = somePod({ metadata: { annotations: {} }, spec: { containers } })
-    expect(podWants(pod, SYSTEM, recipes).wants).toHaveLength(64)
+    expect(podRequests(pod, SYSTEM, recipes).requests).toHaveLength(64)
   })
 
   it('each of as many images as may be is read once', () => {
@@ -169,7 +169,7 @@ describe('of a pod that asks for very much', () => {
     )
     const containers = names.map(name => ({ name, image: name }))
     const pod = somePod({ metadata: { annotations: Object.fromEntries(annotations) }, spec: { containers } })
-    const { wants, problems } = podWants(pod, SYSTEM)
-    expect([wants.length, problems]).toEqual([64, []])
+    const { requests, problems } = podRequests(pod, SYSTEM)
+    expect([requests.length, problems]).toEqual([64, []])
   })
 })

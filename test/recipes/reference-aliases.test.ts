@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { normaliseReference } from '../../recipes/reference.ts'
-import { spellingsOf } from '../../recipes/spellings.ts'
+import { normalizeReference } from '../../recipes/reference.ts'
+import { referenceAliases } from '../../recipes/reference-aliases.ts'
 
 test.each([
   ['registry.example/team/app:1', ['registry.example/team/app:1']],
@@ -21,13 +21,13 @@ test.each([
   ['docker.io/localhost/app:1', ['docker.io/localhost/app:1']],
   ['docker.io/library/team/app:1', ['docker.io/library/team/app:1', 'library/team/app:1']],
 ])('%s is written as %j', (reference, spellings) => {
-  expect(spellingsOf(reference)).toEqual(spellings)
-  expect(spellings.map(normaliseReference)).toEqual(spellings.map(() => reference))
+  expect(referenceAliases(reference)).toEqual(spellings)
+  expect(spellings.map(normalizeReference)).toEqual(spellings.map(() => reference))
 })
 
 test('a digest stays', () => {
   const digest = `sha256:${'0'.repeat(64)}`
-  expect(spellingsOf(`docker.io/library/app@${digest}`)).toEqual(
+  expect(referenceAliases(`docker.io/library/app@${digest}`)).toEqual(
     ['docker.io/library/app', 'docker.io/app', 'library/app', 'app'].map(name => `${name}@${digest}`),
   )
 })

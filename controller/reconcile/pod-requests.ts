@@ -7,21 +7,21 @@ import type { RecipeView } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
 
 /** An image that a pod requests from its node. */
-export type Want = AnnotatedWant | NamedWant
+export type ImageRequest = AnnotatedRequest | NamedRequest
 
 /** The recipe comes from the pod's annotations. */
-interface AnnotatedWant extends AnyWant {
+interface AnnotatedRequest extends BaseRequest {
   readonly recipe: FlakeRecipe
   readonly named: false
 }
 
 /** The recipe comes from a NixBuild for the image's name. */
-interface NamedWant extends AnyWant {
+interface NamedRequest extends BaseRequest {
   readonly recipe: RecipeView
   readonly named: true
 }
 
-interface AnyWant {
+interface BaseRequest {
   /** The `recipeKey`. */
   readonly key: string
   /** A container of the pod was created from the image, so it is present whatever a NixBuild says. */
@@ -37,8 +37,8 @@ export interface Problem {
   readonly message: string
 }
 
-export interface PodWants {
-  readonly wants: readonly Want[]
+export interface PodRequests {
+  readonly requests: readonly ImageRequest[]
   readonly problems: readonly Problem[]
 }
 
@@ -48,7 +48,7 @@ const MAX_PROBLEMS = 10
 /** Limit for recipes from NixBuilds. They are all visited whenever the pod is, and an image may have several. */
 const MAX_NAMED = 64
 
-const NOTHING: PodWants = { wants: [], problems: [] }
+const NOTHING: PodRequests = { requests: [], problems: [] }
 
 /** The recipes that the NixBuilds of the pod's namespace have for an image, by its normalized reference. */
 export type NamedRecipes = (reference: string) => readonly RecipeView[]
@@ -58,24 +58,28 @@ export type NamedRecipes = (reference: string) => readonly RecipeView[]
  * from NixBuilds of the image's name: a name rule of the node may have created them. Empty if the pod has no node or
  * has ended.
  */
-export function podWants(pod: PodView, system: string | undefined, namedRecipes: NamedRecipes = () => []): PodWants {
+export function podRequests(
+  pod: PodView,
+  system: string | undefined,
+  namedRecipes: NamedRecipes = () => [],
+): PodRequests {
   if (!pod.living || pod.node === undefined || system === undefined) return NOTHING
   const find = recipeFinder({ annotations: pod.annotations, system })
-  const wants = new Map<string, Want>()
+  const requests = new Map<string, ImageRequest>()
   const problems = new Map<string, Problem>()
   for (const image of pod.images) {
     const found = annotated(image, { pod, system, find }) ?? named(image, { pod, system, namedRecipes })
     if ('message' in found) problems.set(found.message, found)
     // A pod may write one image in two ways.
-    else for (const want of found) if (!wants.get(want.key)?.started) wants.set(want.key, want)
+    else for (const request of found) if (!requests.get(request.key)?.started) requests.set(request.key, request)
   }
-  if (wants.size + problems.size === 0) return NOTHING
-  return { wants: bounded([...wants.values()]), problems: [...problems.values()].slice(0, MAX_PROBLEMS) }
+  if (requests.size + problems.size === 0) return NOTHING
+  return { requests: bounded([...requests.values()]), problems: [...problems.values()].slice(0, MAX_PROBLEMS) }
 }
 
-function bounded(wants: readonly Want[]): readonly Want[] {
-  const tooMany = new Set(wants.filter(({ named }) => named).slice(MAX_NAMED))
-  return tooMany.size === 0 ? wants : wants.filter(want => !tooMany.has(want))
+function bounded(requests: readonly ImageRequest[]): readonly ImageRequest[] {
+  const tooMany = new Set(requests.filter(({ named }) => named).slice(MAX_NAMED))
+  return tooMany.size === 0 ? requests : requests.filter(request => !tooMany.has(request))
 }
 
 interface Reading {
@@ -85,7 +89,7 @@ interface Reading {
 
 type Annotations = Reading & { readonly find: ReturnType<typeof recipeFinder> }
 
-function annotated(image: string, { pod, system, find }: Annotations): readonly [Want] | Problem | undefined {
+function annotated(image: string, { pod, system, find }: Annotations): readonly [ImageRequest] | Problem | undefined {
   try {
     const recipe = find(image)
     if (recipe === undefined) return undefined
@@ -99,14 +103,14 @@ function annotated(image: string, { pod, system, find }: Annotations): readonly 
 
 type Names = Reading & { readonly namedRecipes: NamedRecipes }
 
-function named(image: string, { pod, system, namedRecipes }: Names): readonly Want[] {
+function named(image: string, { pod, system, namedRecipes }: Names): readonly ImageRequest[] {
   const reference = readableReference(image)
   if (reference === undefined) return []
   const recipes = namedRecipes(reference).filter(recipe => recipe.system === system)
   return recipes.map(recipe => ({ key: recipe.key, recipe, named: true, ...useOf(image, pod) }))
 }
 
-function useOf(image: string, { startedImages, neverPulled }: PodView): Pick<Want, 'started' | 'pulled'> {
+function useOf(image: string, { startedImages, neverPulled }: PodView): Pick<ImageRequest, 'started' | 'pulled'> {
   return { started: startedImages.includes(image), pulled: !neverPulled.includes(image) }
 }
 

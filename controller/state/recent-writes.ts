@@ -2,14 +2,14 @@
 const LIFE_MS = 10_000
 
 /** Objects as they were just written, until the watch has caught up. They prevent repeated decisions. */
-export interface Recent<T> {
+export interface RecentWrites<T> {
   put(key: string, value: T): void
   get(key: string): T | undefined
   forget(key: string): void
 }
 
 /** `onExpire` is called if the watch did not report the write in time, for example because the object was removed. */
-export function createRecent<T>(onExpire: (key: string) => void): Recent<T> {
+export function createRecentWrites<T>(onExpire: (key: string) => void): RecentWrites<T> {
   const entries = new Map<string, { readonly value: T; readonly timer: NodeJS.Timeout }>()
 
   function forget(key: string): void {

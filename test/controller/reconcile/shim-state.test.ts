@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readSign, shimLife } from '../../../controller/reconcile/node-state.ts'
+import { observeRenewal, shimState } from '../../../controller/reconcile/node-state.ts'
 import { shimLeaseOf } from '../../../controller/views/shim-lease.ts'
 import { leases } from '../../../kube/resources/lease.ts'
 
@@ -15,35 +15,35 @@ describe('a shim', () => {
     ['never renewed', '', 'silent'],
     ['renewed in the future, by a clock that is ahead', at(3_600_000), 'alive'],
   ])('whose Lease was %s, as first seen, is %s', (_name, renewTime, life) => {
-    expect(shimLife(readSign(undefined, lease(renewTime), NOW), NOW)).toBe(life)
+    expect(shimState(observeRenewal(undefined, lease(renewTime), NOW), NOW)).toBe(life)
   })
 
   it('is none without a Lease', () => {
-    expect(shimLife(undefined, NOW)).toBe('none')
+    expect(shimState(undefined, NOW)).toBe('none')
   })
 
   it('with a clock ahead is believed for no longer than its Lease is for', () => {
-    const sign = readSign(undefined, lease(at(3_600_000)), NOW)
-    expect(shimLife(sign, NOW + 40_000)).toBe('silent')
+    const renewal = observeRenewal(undefined, lease(at(3_600_000)), NOW)
+    expect(shimState(renewal, NOW + 40_000)).toBe('silent')
   })
 
   it('is believed for ten minutes at most, whatever its Lease says', () => {
     const spec = { holderIdentity: 'a', renewTime: at(0), leaseDurationSeconds: 31_536_000 }
     const metadata = { name: 'enbi-shim-a', uid: 'u', resourceVersion: '1', creationTimestamp: at(0) }
     const found = shimLeaseOf(leases.parse({ metadata, spec }))
-    expect(found && shimLife(readSign(undefined, found, NOW), NOW + 600_000)).toBe('silent')
+    expect(found && shimState(observeRenewal(undefined, found, NOW), NOW + 600_000)).toBe('silent')
   })
 
   it('with a clock behind is alive once a renewal was seen', () => {
-    const first = readSign(undefined, lease(at(-600_000)), NOW)
-    const second = readSign(first, lease(at(-590_000)), NOW + 10_000)
-    expect(shimLife(first, NOW)).toBe('silent')
-    expect(shimLife(second, NOW + 10_000)).toBe('alive')
-    expect(shimLife(second, NOW + 50_000)).toBe('silent')
+    const first = observeRenewal(undefined, lease(at(-600_000)), NOW)
+    const second = observeRenewal(first, lease(at(-590_000)), NOW + 10_000)
+    expect(shimState(first, NOW)).toBe('silent')
+    expect(shimState(second, NOW + 10_000)).toBe('alive')
+    expect(shimState(second, NOW + 50_000)).toBe('silent')
   })
 
   it('that is listed again without a renewal is as silent as before', () => {
-    const first = readSign(undefined, lease(at(0)), NOW)
-    expect(readSign(first, lease(at(0)), NOW + 39_000)).toBe(first)
+    const first = observeRenewal(undefined, lease(at(0)), NOW)
+    expect(observeRenewal(first, lease(at(0)), NOW + 39_000)).toBe(first)
   })
 })
