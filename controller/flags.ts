@@ -28,8 +28,7 @@ export interface ControllerOptions {
 
 export function readDuration(text: string): number {
   const value = parseDuration(text)
-  if (value === undefined)
-    throw new InvalidArgumentError('expected a duration such as 30s, 5m or 1h, of 24 days at most')
+  if (value === undefined) throw new InvalidArgumentError('expected a duration such as 30s, 5m or 1h, at most 24 days')
   return value
 }
 

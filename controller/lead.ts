@@ -49,14 +49,17 @@ export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return
     // Someone else wrote first, and the watch will report it.
     const level = error instanceof ShimError ? (error.code === 'ClusterConflict' ? 'debug' : 'warn') : 'error'
-    logger[level]({ ...parseWorkKey(key), err: level === 'error' ? error : messageOf(error) }, 'will try again')
+    logger[level](
+      { ...parseWorkKey(key), err: level === 'error' ? error : messageOf(error) },
+      'cannot reconcile an object, will retry',
+    )
   }
 
   plan.onUnsynced(state.unsynced)
   metrics.setLeading({ queue, builds: () => state.builds.all() })
   try {
     await state.synced()
-    if (!signal.aborted) logger.info('everything is read')
+    if (!signal.aborted) logger.info('all objects have been read')
     await queue.run()
     await state.ended
   } finally {

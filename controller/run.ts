@@ -22,7 +22,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   const servers = await serveAll(options, {
     registry: metrics.registry,
     obstacles: () => [...health.problems(), ...(unsynced?.() ?? []).map(kind => `not all ${kind} have been read yet`)],
-    state: () => (unsynced ? 'leading' : 'another leads'),
+    state: () => (unsynced ? 'leading' : 'another replica leads'),
     logger,
   })
   try {

@@ -108,10 +108,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
   function dropOne(): void {
     const dropped = firstOfMost(queue, ({ content: { about } }) => about.namespace ?? '')
     if (dropped) queue.splice(queue.indexOf(dropped), 1)
-    logger.warn(
-      { namespace: dropped?.content.about.namespace },
-      'too many events wait for the API server: the oldest is dropped',
-    )
+    logger.warn({ namespace: dropped?.content.about.namespace }, 'too many events are queued: dropped the oldest')
   }
 
   return {

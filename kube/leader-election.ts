@@ -57,7 +57,7 @@ async function acquire(election: Election): Promise<Lease | undefined> {
       observation = observeLease(observation, lease, performance.now())
       const holder = lease.spec.holderIdentity ?? ''
       if (timeUntilFree(observation, identity, performance.now()) === 0) return await takeLease(election, lease)
-      if (holder !== lastHolder) logger.info({ holder }, 'another leads')
+      if (holder !== lastHolder) logger.info({ holder }, 'another replica leads')
       lastHolder = holder
     } catch (error) {
       if (!signal.aborted && !isConflict(error)) logger.warn({ err: messageOf(error) }, 'cannot get the lease')
@@ -78,13 +78,13 @@ async function lead(election: Election, acquired: Lease): Promise<void> {
   const renewing = keepRenewing(election, acquired, leading)
   try {
     await onStarted(leading.signal)
-    if (!leading.signal.aborted) throw new Error('the work of the leader has ended by itself')
+    if (!leading.signal.aborted) throw new Error('the work of the leader has ended unexpectedly')
   } finally {
     stop()
     election.signal.removeEventListener('abort', stop)
     const last = await renewing
     if (last) await release(election, last)
-    logger.info({ identity }, 'leading no more')
+    logger.info({ identity }, 'stopped leading')
   }
 }
 
@@ -122,7 +122,8 @@ async function renew(election: Election, lease: Lease, timeoutMs: number): Promi
     if (!isConflict(error)) throw error
     // The conflict may be our own renewal, whose answer was lost.
     const current = await election.kube.get(leases, election.lease, { timeoutMs })
-    if (current?.spec.holderIdentity !== election.identity) throw new LostLease('another has it', { cause: error })
+    if (current?.spec.holderIdentity !== election.identity)
+      throw new LostLease('another replica has it', { cause: error })
     return write(election, current, { ...held(election), leaseTransitions: current.spec.leaseTransitions }, timeoutMs)
   }
 }
@@ -143,7 +144,7 @@ function takeLease(election: Election, lease: Lease): Promise<Lease> {
 async function release(election: Election, lease: Lease): Promise<void> {
   const spec = { ...held(election), holderIdentity: '', leaseDurationSeconds: 1 }
   await write(election, lease, { ...spec, leaseTransitions: lease.spec.leaseTransitions }, election.retryMs).catch(
-    error => election.logger.debug({ err: messageOf(error) }, 'cannot let go of the lease'),
+    error => election.logger.debug({ err: messageOf(error) }, 'cannot release the lease'),
   )
 }
 

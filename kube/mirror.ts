@@ -95,7 +95,8 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
         const isExpired = error instanceof ShimError && error.code === 'ClusterExpired'
         if (isExpired || failures % FAILURES_UNTIL_RELIST === 0) version = undefined
         const message = messageOf(error)
-        if (message !== lastError) logger[isExpired ? 'info' : 'warn']({ err: message }, 'the mirror is behind')
+        if (message !== lastError)
+          logger[isExpired ? 'info' : 'warn']({ err: message }, 'cannot follow changes, will retry')
         lastError = message
       }
       if (failures > 0) await backOff(failures, signal)

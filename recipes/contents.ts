@@ -32,7 +32,7 @@ export function parseContents(
   const first = names.findIndex(name => !META_PACKAGES.has(name) && !SYSTEMS.has(name))
   const [meta, plain] = first < 0 ? [names, []] : [names.slice(0, first), names.slice(first)]
   const late = plain.find(name => META_PACKAGES.has(name) || SYSTEMS.has(name))
-  if (late !== undefined) throw invalid(`in the contents ${quote(late)} stands for no package, and has to come first`)
+  if (late !== undefined) throw invalid(`in the contents ${quote(late)} stands for no package, so it must come first`)
   const systems = new Set(meta.flatMap(name => SYSTEMS.get(name) ?? []))
   if (systems.size > 1) throw invalid(`the contents name more than one system: ${[...systems].join(', ')}`)
   const packages = [...expandContents(meta), ...plain.map(name => parseNameInSet(name).text)]

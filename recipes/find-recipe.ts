@@ -55,7 +55,7 @@ export function recipeFinder({
 function throwTooMany(count: number): never {
   throw new FinalError(
     'RecipeInvalid',
-    `the pod's annotations name ${count} images, and ${MAX_GROUPS} is the most: fewer suffixes are needed`,
+    `the pod's annotations name ${count} images, and ${MAX_GROUPS} is the limit: use fewer suffixes`,
   )
 }
 
@@ -80,7 +80,10 @@ function readPackages(group: AnnotationGroup, system: string | undefined, hostSy
   const keys = (['packageName', 'contents'] as const).filter(key => values[key])
   const [one, two] = [annotationName('packageName', suffix), annotationName('contents', suffix)].map(quote)
   if (keys.length > 1)
-    throw new FinalError('RecipeInvalid', `the pod has both annotations ${one} and ${two}: a recipe has one of the two`)
+    throw new FinalError(
+      'RecipeInvalid',
+      `the pod has both annotations ${one} and ${two}: a recipe may have only one of them`,
+    )
   if (keys.length === 0)
     throw new FinalError(
       'RecipeIncomplete',

@@ -26,7 +26,7 @@ const BASE64 = /^[A-Za-z0-9+/]{16,900}={0,2}$/
 const VALUES: ReadonlyMap<string, readonly [RegExp, string]> = new Map([
   ['rev', [REV, 'a commit of 40 hex digits']],
   ['ref', [REF, 'the name of a branch or tag']],
-  ['dir', [DIR, 'a folder inside of the flake, like sub/dir']],
+  ['dir', [DIR, 'a folder inside the flake, like sub/dir']],
   ['narHash', [NAR_HASH, 'an SRI hash, sha256-…=']],
   ['submodules', [FLAG, '0 or 1']],
   ['shallow', [FLAG, '0 or 1']],
@@ -96,7 +96,7 @@ export function checkRef(text: string): string {
 function rejectUntrustedRef(ref: string): string {
   if (UNTRUSTED_REFS.some(pattern => pattern.test(ref)))
     throw new GrammarError(
-      'its ref is neither a branch nor a tag, but one that a forge keeps for proposals or pipelines; if it is a branch of such a name, write refs/heads/NAME',
+      'its ref is reserved for proposals or pipelines of forges: if it is a branch, write refs/heads/NAME',
     )
   return ref
 }

@@ -48,7 +48,7 @@ const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
 ])
 
 function forge(host: string): Scheme {
-  const hint = `: for more write git+https://${host}/OWNER/REPO`
+  const hint = `: for other keys write git+https://${host}/OWNER/REPO`
   return { local: false, lockedBy: 'rev', keys: [...VERSION_KEYS, 'host'], host, hint, locate: locateForge }
 }
 
@@ -65,7 +65,7 @@ const REGISTRY_ID = /^[A-Za-z][A-Za-z0-9_-]*$/
 
 export function findScheme(name: string): Scheme {
   const scheme = SCHEMES.get(name)
-  if (scheme === undefined) throw new GrammarError(`its scheme is none of ${[...SCHEMES.keys()].join(', ')}`)
+  if (scheme === undefined) throw new GrammarError(`its scheme is not one of ${[...SCHEMES.keys()].join(', ')}`)
   return scheme
 }
 
@@ -115,9 +115,9 @@ function parseAuthority(scheme: string, authority: string): string {
   if (!HOST.test(host)) throw new GrammarError('its host is not the name or address of a host')
   if (user === undefined) return host
   if (scheme !== 'git+ssh') {
-    throw new GrammarError('it has a user name or password: annotations are no place for secrets, use a netrc file')
+    throw new GrammarError('it has a user name or password: do not put secrets into annotations, use a netrc file')
   }
-  if (user.includes(':')) throw new GrammarError('it has a password: annotations are no place for secrets, use a key')
+  if (user.includes(':')) throw new GrammarError('it has a password: do not put secrets into annotations, use a key')
   if (!SSH_USER.test(user)) throw new GrammarError('its user name is malformed')
   return `${user}@${host}`
 }
@@ -152,8 +152,8 @@ function parseSegment(segment: string, invalid: RegExp): string {
   if (segment.startsWith('-')) throw new GrammarError('a segment of its path starts with "-"')
   const upper = segment.replace(/%[0-9a-f]{2}/gi, code => code.toUpperCase())
   const [found] = invalid.exec(upper.replace(/%[0-9A-F]{2}/g, '')) ?? []
-  if (found !== undefined) throw new GrammarError(`its path has a "${found}", which does not belong there`)
-  if (!isUtf8(upper)) throw new GrammarError('its path has encoded bytes that are no UTF-8')
+  if (found !== undefined) throw new GrammarError(`its path has a "${found}", which is not allowed there`)
+  if (!isUtf8(upper)) throw new GrammarError('its path has encoded bytes that are not UTF-8')
   return upper.replace(/%(..)/g, (code, hex: string) => parseEncoded(code, hex, invalid))
 }
 
@@ -171,6 +171,6 @@ function parseEncoded(code: string, hex: string, invalid: RegExp): string {
   if (byte === 0x20 || byte >= 0x80) return code
   const isInvalid = invalid.test(String.fromCharCode(byte))
   throw new GrammarError(
-    `its path has ${code}${isInvalid ? ', which does not belong there' : ': write that character as it is'}`,
+    `its path has ${code}${isInvalid ? ', which is not allowed there' : ': write that character as it is'}`,
   )
 }

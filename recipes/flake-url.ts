@@ -45,7 +45,7 @@ const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
   [/^-/, 'it starts with "-"'],
   [/\s/, 'it has white space or a line break'],
   [/#/, 'it has a "#": the package is named by its own key'],
-  [/[^\x21-\x7e]/, 'it has a character outside of printable ASCII'],
+  [/[^\x21-\x7e]/, 'it has a character that is not printable ASCII'],
 ]
 
 /** Characters with a meaning for shells, but not for flake URLs. */
@@ -66,7 +66,7 @@ export function parseFlakeUrl(text: string): FlakeUrl {
   } catch (error) {
     if (!(error instanceof GrammarError)) throw error
     const subject = text === '' || text.length > MAX_LENGTH ? 'the flake URL' : `the flake URL ${quoteForError(text)}`
-    throw new FinalError('RecipeInvalid', `${subject} is not valid: ${error.message}. Right ones look like ${EXAMPLES}`)
+    throw new FinalError('RecipeInvalid', `${subject} is not valid: ${error.message}. Examples: ${EXAMPLES}`)
   }
 }
 
@@ -76,7 +76,7 @@ function checkText(text: string): void {
     throw new GrammarError(`it has ${text.length} characters, at most ${MAX_LENGTH} are allowed`)
   for (const [pattern, problem] of FORBIDDEN) if (pattern.test(text)) throw new GrammarError(problem)
   const [found] = SHELL_CHARACTER.exec(text) ?? []
-  if (found !== undefined) throw new GrammarError(`it has a ${quote(found)}, which no flake URL can have`)
+  if (found !== undefined) throw new GrammarError(`it has a ${quote(found)}, which is not allowed in flake URLs`)
 }
 
 function parse(text: string): FlakeUrl {
@@ -87,7 +87,7 @@ function parse(text: string): FlakeUrl {
   const { source, ref, rev } = scheme.locate(name, rest)
   const params = parseQuery(query, scheme)
   if ((rev ?? ref) !== undefined && (params.has('ref') || params.has('rev'))) {
-    throw new GrammarError('a rev or ref stands both in its path and in its query')
+    throw new GrammarError('both its path and its query have a rev or ref')
   }
   const suffix = [ref, rev].map(part => (part === undefined ? '' : `/${part}`)).join('')
   const place = `${nixForm(source)}${suffix}`

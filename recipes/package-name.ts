@@ -41,7 +41,7 @@ function* matchParts(text: string, start: number): Generator<string> {
     const [, name, separator] = pattern.exec(text) ?? []
     if (name === undefined || separator === undefined) {
       throw invalid(
-        `the package name ${quoteForError(text)} is not valid: it is an attribute path like app or images.web, or a whole one like .containers.x86_64-linux.web`,
+        `the package name ${quoteForError(text)} is not valid: expected an attribute path like app or images.web, or a full one like .containers.x86_64-linux.web`,
       )
     }
     yield name.replaceAll('"', '')

@@ -15,13 +15,13 @@ export function normalizeReference(reference: string): string {
   if (reference.length > MAX_REFERENCE_LENGTH)
     throw new FinalError(
       'RecipeInvalid',
-      `${quote(reference)} is no image reference: longer than ${MAX_REFERENCE_LENGTH} characters`,
+      `${quote(reference)} is not an image reference: longer than ${MAX_REFERENCE_LENGTH} characters`,
     )
   const parsed = parse(reference)
   if (!parsed)
     throw new FinalError(
       'RecipeInvalid',
-      `${quote(reference)} is no image reference, as in registry.example/team/app:1.0${invalidReferenceHint(reference)}`,
+      `${quote(reference)} is not an image reference, as in registry.example/team/app:1.0${invalidReferenceHint(reference)}`,
     )
   const { domain, path, tag, digest } = parsed
   if (digest !== undefined && !parseDigestPin(digest))
@@ -34,7 +34,7 @@ export function normalizeReference(reference: string): string {
 }
 
 function invalidReferenceHint(reference: string): string {
-  if (parse(reference.toLowerCase()) !== undefined) return ': its name has capital letters, and has to be lower case'
+  if (parse(reference.toLowerCase()) !== undefined) return ': its name has capital letters and must be lower case'
   const [named] = splitAt(reference, '@')
   const { domain, rest } = splitDomain(named)
   const [path] = splitAt(rest, ':')
@@ -56,7 +56,7 @@ export function readableReference(reference: string): string | undefined {
 export function normalizeFlakeImage(reference: string): string {
   const normalized = normalizeReference(reference)
   if (normalized.startsWith(`${STORE_PATH_HOST}/`))
-    throw new FinalError('RecipeInvalid', `${quote(reference)} stands for a store path by itself, and for no flake`)
+    throw new FinalError('RecipeInvalid', `${quote(reference)} names a store path, not a flake`)
   return normalized
 }
 

@@ -22,15 +22,12 @@ export function mentionsStorePath(message: Buffer): boolean {
 export function storePathRecipe(reference: string): StorePathRecipe | undefined {
   if (!reference.startsWith(PREFIX)) return undefined
   if (reference !== reference.toLowerCase())
-    throw invalid(
-      reference,
-      'a reference has no capital letters: a store path with such a name needs a derivation of another name, or a flake recipe',
-    )
+    throw invalid(reference, 'a reference must not have capital letters: rename the derivation, or use a flake recipe')
   const image = normalizeReference(reference)
   const storePath = image.slice(STORE_PATH_HOST.length, -TAG.length)
-  if (!image.endsWith(TAG)) throw invalid(reference, 'a store path has neither a digest nor a tag but latest')
-  if (!isStorePath(storePath)) throw invalid(reference, 'it is no store path, as in /nix/store/<hash>-<name>')
-  if (storePath.endsWith('.drv')) throw invalid(reference, 'it is a derivation, and not what is built of one')
+  if (!image.endsWith(TAG)) throw invalid(reference, 'a store path must have no digest, and no tag other than latest')
+  if (!isStorePath(storePath)) throw invalid(reference, 'it is not a store path, as in /nix/store/<hash>-<name>')
+  if (storePath.endsWith('.drv')) throw invalid(reference, 'it is a derivation, not its output')
   return { image, storePath }
 }
 

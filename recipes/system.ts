@@ -19,5 +19,8 @@ export function hostSystem(): string {
 /** Accepts `x86_64-linux`, `aarch64-linux` and the like. Throws `RecipeInvalid`. */
 export function parseSystem(text: string): string {
   if (/^[a-z0-9_]{2,24}-[a-z0-9]{2,24}$/.test(text)) return text
-  throw new FinalError('RecipeInvalid', `the system ${quoteForError(text)} is not valid: it is like x86_64-linux`)
+  throw new FinalError(
+    'RecipeInvalid',
+    `the system ${quoteForError(text)} is not valid: expected a system like x86_64-linux`,
+  )
 }

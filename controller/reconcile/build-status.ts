@@ -42,8 +42,8 @@ function common({ generation }: BuildView, attempts: BuildView['attempts']): Sta
 function described(action: Extract<StatusAction, { type: 'assign' | 'hold' }>): { reason: string; message: string } {
   if (action.type === 'hold') return { reason: action.reason, message: action.message }
   const last = action.attempts.at(-1)
-  const before = last === undefined ? '' : `; before that: ${last.reason}`
-  return { reason: 'GivenToNode', message: `given to node ${action.node}${before}` }
+  const before = last === undefined ? '' : `; before: ${last.reason}`
+  return { reason: 'GivenToNode', message: `assigned to node ${action.node}${before}` }
 }
 
 type Written = Omit<Condition, 'lastTransitionTime'>

@@ -29,9 +29,9 @@ const OBSTACLES = {
   system: 'of another system',
   notReady: 'not ready',
   cordoned: 'cordoned',
-  repelled: 'kept from building by --node-repel',
+  repelled: 'excluded by --node-repel',
   noShim: 'without a shim',
-  silent: 'with a shim that is silent',
+  dead: 'with a shim that does not renew its Lease',
 } as const
 
 function obstacleOf(node: NodeState, system: string): keyof typeof OBSTACLES | undefined {
@@ -40,7 +40,7 @@ function obstacleOf(node: NodeState, system: string): keyof typeof OBSTACLES | u
   if (!node.schedulable) return 'cordoned'
   if (node.repelled) return 'repelled'
   if (node.shim === 'alive') return undefined
-  return node.shim === 'none' ? 'noShim' : 'silent'
+  return node.shim === 'none' ? 'noShim' : 'dead'
 }
 
 function reasonOf(nodes: readonly NodeState[], system: string): string {

@@ -56,10 +56,13 @@ function stateOf(
     case 'Succeeded':
       return hasImage(build, pod)
         ? { reason: 'Built', message: `${image}: image loaded` }
-        : { reason: 'Pending', message: `${image}: built${where}, and ${pod.node} does not have it${because}` }
+        : { reason: 'Pending', message: `${image}: built${where}, but ${pod.node} does not have it${because}` }
     case 'Failed':
       return isBefore(build, pod)
-        ? { reason: 'Pending', message: `${image}: waiting for another try; the last one: ${failureOf(build)}` }
+        ? {
+            reason: 'Pending',
+            message: `${image}: waiting for another attempt; the last one failed: ${failureOf(build)}`,
+          }
         : { reason: 'Failed', message: `${image}: ${failureOf(build)}` }
     case 'Importing':
       return { reason: 'Importing', message: `${image}: being loaded${where}` }
@@ -70,7 +73,7 @@ function stateOf(
       }
     default: {
       const why = build === undefined && refused !== undefined ? `: ${refused}` : because
-      return { reason: 'Pending', message: `${image}: the build has not begun${why}` }
+      return { reason: 'Pending', message: `${image}: the build has not started${why}` }
     }
   }
 }

@@ -34,7 +34,7 @@ function* readRequirements(text: string): Generator<LabelSelector> {
     const groups = pattern.exec(text)?.groups
     if (!groups)
       throw new TypeError(
-        `${quote(text)} is no label selector, at ${quote(text.slice(start))}: right ones look like key=value, key!=value, key, !key, key in (a,b), joined by commas`,
+        `${quote(text)} is not a label selector, at ${quote(text.slice(start))}: expected key=value, key!=value, key, !key, key in (a,b), joined by commas`,
       )
     yield requirementOf(groups)
     end = groups.end ?? ''

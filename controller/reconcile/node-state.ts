@@ -20,7 +20,7 @@ export interface NodeState {
 }
 
 /** `none`: the node has no Lease of a shim. `dead`: the Lease was not renewed in time. */
-export type ShimState = 'alive' | 'silent' | 'none'
+export type ShimState = 'alive' | 'dead' | 'none'
 
 /** Why a node cannot finish its builds; undefined if it can. A cordoned or repelled node may finish. */
 export function nodeProblem(name: string, state: NodeState | undefined): string | undefined {
@@ -31,7 +31,7 @@ export function nodeProblem(name: string, state: NodeState | undefined): string 
 export function shimProblem(name: string, state: NodeState | undefined): string | undefined {
   if (state === undefined) return `node ${name} is gone`
   if (state.shim === 'none') return `no shim runs on node ${name}`
-  return state.shim === 'silent' ? `the shim of node ${name} is silent` : undefined
+  return state.shim === 'dead' ? `the shim of node ${name} does not renew its Lease` : undefined
 }
 
 /** Whether both lead to the same decisions. */
@@ -70,5 +70,5 @@ export function observeRenewal(
 
 export function shimState(renewal: ShimRenewal | undefined, now: number): ShimState {
   if (renewal === undefined) return 'none'
-  return renewal.aliveUntil > now ? 'alive' : 'silent'
+  return renewal.aliveUntil > now ? 'alive' : 'dead'
 }

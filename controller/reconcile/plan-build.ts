@@ -129,7 +129,8 @@ function reassign(facts: BuildFacts, { node, problem }: { node: string; problem:
   const attempt = { node, endTime: time(now), reason: problem }
   const attempts = known ? build.attempts : [...build.attempts, attempt].slice(-MAX_ATTEMPTS)
   // The nodes of the pods take over.
-  if (build.managed) return { type: 'hold', reason: 'NodeLost', message: `${problem}; waiting for another`, attempts }
+  if (build.managed)
+    return { type: 'hold', reason: 'NodeLost', message: `${problem}; waiting for another node`, attempts }
   return attempts.length < limits.maxTries
     ? assign(facts, attempts)
     : { type: 'fail', message: failureMessage(attempts), attempts }
@@ -142,7 +143,7 @@ function assign(facts: BuildFacts, attempts: readonly NixBuildAttempt[]): BuildA
     const last = attempts.at(-1)
     return attempts === build.attempts || last === undefined
       ? { type: 'none' }
-      : { type: 'hold', reason: 'NodeLost', message: `${last.reason}; waiting for another`, attempts }
+      : { type: 'hold', reason: 'NodeLost', message: `${last.reason}; waiting for another node`, attempts }
   }
   const choice = facts.chooseNode()
   if ('node' in choice) return { type: 'assign', node: choice.node, attempts }
@@ -167,7 +168,7 @@ export function noNodeReason({ phase, conditions }: BuildView): string | undefin
 
 function failureMessage(attempts: readonly NixBuildAttempt[]): string {
   const history = attempts.map(({ endTime, reason }) => `${endTime} ${reason}`)
-  return `given up after ${attempts.length} ${attempts.length === 1 ? 'try' : 'tries'}: ${history.join('; ')}`
+  return `given up after ${attempts.length} ${attempts.length === 1 ? 'attempt' : 'attempts'}: ${history.join('; ')}`
 }
 
 function afterGrace(

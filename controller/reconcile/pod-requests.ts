@@ -117,6 +117,6 @@ function useOf(image: string, { startedImages, neverPulled }: PodView): Pick<Ima
 function unsupported(recipe: FlakeRecipe, { node }: PodView, system: string): Problem {
   return {
     reason: 'NixBuildUnsupported',
-    message: `the image ${quote(recipe.image)} is for ${recipe.system}, and node ${node} is ${system}: let the pod run on a node of that system, or change its annotation`,
+    message: `the image ${quote(recipe.image)} is for ${recipe.system}, and node ${node} is ${system}: run the pod on a node of that system, or change its annotation`,
   }
 }

@@ -12,7 +12,7 @@ export function buildEvent(build: BuildView, action: BuildAction): EventContent 
     case 'assign': {
       const last = action.attempts.at(-1)
       if (last === undefined) return undefined
-      const message = `Given to node ${action.node}, for ${last.reason}`
+      const message = `Assigned to node ${action.node}: ${last.reason}`
       return { about, type: 'Normal', reason: 'GivenToAnotherNode', message }
     }
     case 'hold':

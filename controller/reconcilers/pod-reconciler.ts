@@ -133,7 +133,7 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerPlan):
       return state.builds.recordWrite(buildView(created))
     }
     const [first] = nixBuildNames(recipe)
-    const says = `the NixBuild ${quote(first)}, and those of its other names, have another recipe than ${recipe.image}`
+    const says = `the NixBuild ${quote(first)} and those with its alternative names have other recipes than ${recipe.image}`
     throw new RetryableError('ClusterConflict', `${says}, which needs one of these names: delete one of them`)
   }
 

@@ -11,7 +11,7 @@ export function workKey(kind: WorkKind, objectKey: string): string {
 export function parseWorkKey(key: string): { readonly kind: WorkKind; readonly objectKey: string } {
   const colon = key.indexOf(':')
   const kind = KINDS.find(kind => kind === key.slice(0, colon))
-  if (kind === undefined) throw new TypeError(`no key of work: ${key}`)
+  if (kind === undefined) throw new TypeError(`not a work key: ${key}`)
   return { kind, objectKey: key.slice(colon + 1) }
 }
 

@@ -75,7 +75,8 @@ export function limitTime(timeoutMs: number, caller: AbortSignal | undefined) {
 
 export function callFailure(what: string, error: unknown, reason: EndReason): ShimError {
   if (error instanceof ShimError) return error
-  if (reason === 'caller') return new RetryableError('Cancelled', `nobody wants to ${what} any more`, { cause: error })
+  if (reason === 'caller')
+    return new RetryableError('Cancelled', `cannot ${what}: the caller has cancelled`, { cause: error })
   if (reason === 'time') {
     return new RetryableError('ClusterAway', `cannot ${what} now: the API server does not answer in time`, {
       cause: error,

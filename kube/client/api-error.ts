@@ -65,7 +65,7 @@ export function readApiStatus(status: number, body: unknown): ApiStatus {
 export function apiError(what: string, cause: ApiStatus): ShimError {
   const { status, reason } = cause
   const says = isKindMissing(cause)
-    ? 'it does not know objects of that kind (kubectl apply -k deploy makes NixBuilds known)'
+    ? 'it does not know this kind (kubectl apply -k deploy installs NixBuilds)'
     : cause.message || `HTTP status ${status}`
   if (status === 409) return new RetryableError('ClusterConflict', `cannot ${what}: ${says}`, { cause })
   if (status === 410 || reason === 'Expired') {

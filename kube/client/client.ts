@@ -81,7 +81,7 @@ function parseAnswer<T>(kind: Kind<T>, what: string, answer: unknown): T {
   try {
     return kind.parse(answer)
   } catch (error) {
-    throw new FinalError('ClusterRefused', `cannot ${what}: the answer is no ${kind.kind}: ${messageOf(error)}`, {
+    throw new FinalError('ClusterRefused', `cannot ${what}: the answer is not a ${kind.kind}: ${messageOf(error)}`, {
       cause: error,
     })
   }

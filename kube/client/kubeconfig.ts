@@ -37,7 +37,8 @@ const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
 
 function fromPod(): Access {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env
-  if (!host || !port) throw new FinalError('ConfigInvalid', 'no kubeconfig is given, and this is no pod of a cluster')
+  if (!host || !port)
+    throw new FinalError('ConfigInvalid', 'no kubeconfig is given, and this process does not run in a pod')
   const server = `https://${isIPv6(host) ? `[${host}]` : host}:${port}`
   const cluster = { name: 'pod', server, caFile: join(SERVICE_ACCOUNT, 'ca.crt'), skipTLSVerify: false }
   return createAccess(cluster, { name: 'pod', ...tokenFrom(join(SERVICE_ACCOUNT, 'token')) })
@@ -73,12 +74,12 @@ function parse(file: string, content: string): Kubeconfig {
   // Pretty errors would quote lines of the file, including tokens and keys.
   const document = parseDocument(content, { prettyErrors: false, logLevel: 'silent' })
   const [error] = document.errors
-  if (error) throw invalid(file, `it is no YAML (${error.code} at character ${error.pos[0]})`)
+  if (error) throw invalid(file, `it is not YAML (${error.code} at character ${error.pos[0]})`)
   const result = v.safeParse(kubeconfigSchema, document.toJS())
   if (result.success) return result.output
   const [issue] = result.issues
   const expected = issue.kind === 'validation' ? issue.message : issue.expected
-  throw invalid(file, `${v.getDotPath(issue) ?? 'it'} is missing or no ${expected}`)
+  throw invalid(file, `${v.getDotPath(issue) ?? 'it'} is missing or is not ${expected}`)
 }
 
 function readEntries(file: string, { clusters, contexts, users }: Kubeconfig) {

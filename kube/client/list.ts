@@ -56,5 +56,5 @@ async function unlessTooLarge(page: Promise<unknown>, limit: number): Promise<un
 function parsePage(what: string, page: unknown): v.InferOutput<typeof pageSchema> {
   const parsed = v.safeParse(pageSchema, page)
   if (parsed.success) return parsed.output
-  throw new FinalError('ClusterRefused', `cannot ${what}: the answer is no list`)
+  throw new FinalError('ClusterRefused', `cannot ${what}: the answer is not a list`)
 }

@@ -35,7 +35,7 @@ export function parseFlakeName({ domain, path, tag = DEFAULT_TAG }: SplitReferen
   if (flake === undefined)
     throw new FinalError(
       'RecipeInvalid',
-      `its tag ${quote(tag)} would be a second revision, or one where its scheme has none`,
+      `its tag ${quote(tag)} cannot be used: the flake already has a revision, or its scheme cannot have one`,
     )
   return { flake, packageName }
 }
@@ -49,7 +49,7 @@ export function formatFlakeName(text: string): string {
   if (host === undefined || scheme === undefined)
     throw new FinalError(
       'RecipeInvalid',
-      `no image name stands for flakes of the scheme ${flake.scheme}: write a name rule (names: in the config)`,
+      `flakes of the scheme ${flake.scheme} cannot be written as image names: write a name rule (names: in the config)`,
     )
   const rest = flake.url.slice(flake.url.startsWith(scheme) ? scheme.length : scheme.replace('tarball+', '').length)
   const names = [splitVersion(rest), { place: rest }].map(({ place, tag }) => {
@@ -102,9 +102,9 @@ function isNameOf(name: string, { flake, packageName }: NamedFlake): boolean {
 }
 
 function noNameError(text: string, scheme: string): FinalError {
-  const hint = scheme === 'github' && /[A-Z]/.test(text) ? '; to GitHub, owner and repo are the same in lower case' : ''
+  const hint = scheme === 'github' && /[A-Z]/.test(text) ? '; GitHub also accepts owner and repo in lower case' : ''
   return new FinalError(
     'RecipeInvalid',
-    `no image name stands for ${quote(text)}: each segment between slashes must begin and end with a small letter or a digit, and the name has at most 255 characters${hint}. A name rule (names: in the config) can stand for any flake`,
+    `${quote(text)} cannot be written as an image name: each segment between slashes must begin and end with a lower-case letter or a digit, and the name may have at most 255 characters${hint}. A name rule (names: in the config) can stand for any flake`,
   )
 }

@@ -34,7 +34,7 @@ export function parseNamePattern(text: string): NamePattern {
   const [host = '', ...parts] = path.split('/')
   if (/[{}]/.test(host)) throw new GrammarError('its host must be spelled out')
   if (host === STORE_PATH_HOST || FLAKE_NAME_HOSTS.includes(host))
-    throw new GrammarError(`names of ${quote(host)} are recipes by themselves`)
+    throw new GrammarError(`image names of the host ${quote(host)} already are recipes`)
   const hasRest = parts.at(-1) === REST
   const segments = (hasRest ? parts.slice(0, -1) : parts).map(parseSegment)
   const captures = capturesOf({ segments })
@@ -91,10 +91,9 @@ function parseSegment(text: string): PatternSegment {
   if (!/[{}]/.test(text)) return { literal: text }
   const [, capture] = CAPTURE.exec(text) ?? []
   if (capture === undefined)
-    throw new GrammarError(`${quote(text)} is no capture, which is a whole segment like {name}`)
-  if (capture === REST_CAPTURE)
-    throw new GrammarError(`${REST} stands for all further segments, and can only be the last one`)
-  if (capture === TAG_CAPTURE) throw new GrammarError('{tag} stands for the tag, and for no segment')
+    throw new GrammarError(`${quote(text)} is not a capture: a capture is a whole segment like {name}`)
+  if (capture === REST_CAPTURE) throw new GrammarError(`${REST} matches all further segments and must be the last one`)
+  if (capture === TAG_CAPTURE) throw new GrammarError('{tag} matches the tag, not a segment')
   return { capture }
 }
 
@@ -106,7 +105,7 @@ function requireReference(name: string, tag: string | undefined): void {
   const parsed = splitReference(tag === undefined ? name : `${name}:${tag}`)
   if (parsed === undefined || parsed.digest !== undefined)
     throw new GrammarError(
-      'no image has such a name, which is like registry.example/team/{name} or, for one tag, …/{name}:1.0',
+      'no image has such a name: write it like registry.example/team/{name} or, for one tag, …/{name}:1.0',
     )
   const normalized = `${parsed.domain}/${parsed.path}`
   if (normalized !== name)

@@ -59,10 +59,10 @@ export function compileRule(rule: NameRule): CompiledRule {
 }
 
 function compilePackageRule(pattern: NamePattern, rule: NameRule): CompiledRule {
-  if (rule.flake === undefined) throw new RuleError('flake', 'missing (only a rule with packages can do without)')
-  if (rule.package === undefined) throw new RuleError('package', 'missing (only a rule with packages can do without)')
+  if (rule.flake === undefined) throw new RuleError('flake', 'missing (optional only in a rule with packages)')
+  if (rule.package === undefined) throw new RuleError('package', 'missing (optional only in a rule with packages)')
   if (pattern.hasRest)
-    throw new RuleError('images', `{${REST_CAPTURE}} are packages of a set: name it by packages, not by flake`)
+    throw new RuleError('images', `{${REST_CAPTURE}} needs a package set: use packages instead of flake`)
   const { flake: flakeText, package: packageText } = rule
   const known = [...capturesOf(pattern), TAG_CAPTURE]
   const packageName = inKey('package', () => compilePackage(packageText, { known }))
@@ -80,9 +80,8 @@ function compilePackageRule(pattern: NamePattern, rule: NameRule): CompiledRule 
 
 function compileSetRule(pattern: NamePattern, rule: NameRule, packages: string): CompiledRule {
   if (rule.flake !== undefined || rule.package !== undefined)
-    throw new RuleError('packages', 'a rule has either packages, of a package set, or flake and package')
-  if (!pattern.hasRest)
-    throw new RuleError('images', `a rule with packages needs {${REST_CAPTURE}} at its end, which names them`)
+    throw new RuleError('packages', 'a rule has either packages, or flake and package')
+  if (!pattern.hasRest) throw new RuleError('images', `a rule with packages must end in {${REST_CAPTURE}}`)
   const known = [...capturesOf(pattern), TAG_CAPTURE]
   const flake = inKey('packages', () => compileFlake(packages, { known, tagIsRef: pattern.tag === undefined }))
   const check = checkUse(pattern, packages, [flake])
@@ -116,7 +115,7 @@ function checkUse(
     if (tag !== undefined && !takesTag)
       throw new FinalError(
         'RecipeInvalid',
-        `${quote(flake)} has a ref or revision already, or can have none: only the tag ${DEFAULT_TAG} names it`,
+        `${quote(flake)} already has a ref or revision, or cannot have one: only the tag ${DEFAULT_TAG} is allowed`,
       )
   }
 }

@@ -104,8 +104,8 @@ function findConflict(pattern: NamePattern, earlier: readonly Place[]): string |
     const common = commonImage(other, pattern)
     if (common === undefined || (covers(pattern, other) && !covers(other, pattern))) continue
     return covers(other, pattern)
-      ? `never matches: names.${index}, ${quote(other.text)}, takes each of its images`
-      : `ambiguous: ${common} is for this rule and for names.${index}, ${quote(other.text)}, and neither has all images of the other`
+      ? `never matches: names.${index}, ${quote(other.text)}, matches all of its images`
+      : `ambiguous: ${common} matches this rule and names.${index}, ${quote(other.text)}, and neither rule covers the other`
   }
   return undefined
 }

@@ -87,24 +87,24 @@ function checkPlaceholders(text: string, known: readonly string[]): void {
       throw new GrammarError(
         `${quote(`{${name}}`)} is not captured: ${known.map(one => `{${one}}`).join(', ')} can be used`,
       )
-  if (/[{}]/.test(text.replace(PLACEHOLDER, ''))) throw new GrammarError('it has a brace without its other half')
+  if (/[{}]/.test(text.replace(PLACEHOLDER, ''))) throw new GrammarError('it has an unmatched brace')
 }
 
 /** A name must not choose the scheme, user or host, nor other query parameters. */
 function checkPlaces(text: string): void {
   const [place = '', query] = splitQuery(text)
   const [head = ''] = /^[^:/]*:(?:\/\/[^/]*)?/.exec(place) ?? []
-  if (/[{}]/.test(head) || head === '') throw new GrammarError('nothing can be captured into its scheme, user or host')
+  if (/[{}]/.test(head) || head === '') throw new GrammarError('captures are not allowed in its scheme, user or host')
   const path = place.slice(head.length)
   const isForge = !path.startsWith('/')
   if (path.includes(TAG) && !(isForge && path.indexOf(TAG) === path.length - TAG.length && path.endsWith(TAG_SEGMENT)))
-    throw new GrammarError('{tag} can stand in ref=… alone, or at the end of github:OWNER/REPO/{tag} and its like')
+    throw new GrammarError('{tag} is allowed only in ref=…, or at the end of github:OWNER/REPO/{tag} and the like')
   for (const pair of query?.split('&') ?? []) {
     const [key = '', value = ''] = splitAt(pair, '=')
     if (!/[{}]/.test(pair)) continue
     if (/[{}]/.test(key) || !['ref', 'dir'].includes(key))
-      throw new GrammarError('in its query, captures can stand in ref=… and dir=… alone')
-    if (key === 'dir' && value.includes(TAG)) throw new GrammarError('{tag} can stand in ref=…, and not in dir=…')
+      throw new GrammarError('in its query, captures are allowed only in ref=… and dir=…')
+    if (key === 'dir' && value.includes(TAG)) throw new GrammarError('{tag} is allowed in ref=…, not in dir=…')
   }
 }
 

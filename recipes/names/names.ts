@@ -59,7 +59,7 @@ export function createNames({ rules, flakeNames, system }: NamesOptions): Names 
       if (!hosts.has(name.domain) && hosts.has(name.domain.toLowerCase()))
         throw new FinalError(
           'RecipeInvalid',
-          `the image ${quote(image)} is invalid: write its host in lower case, as the rule for its name has it`,
+          `the image ${quote(image)} is invalid: write its host in lower case, as in the rule for its name`,
         )
       try {
         const named = flakeNames ? parseFlakeName(name) : undefined

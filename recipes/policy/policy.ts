@@ -54,7 +54,7 @@ export function createPolicy(rules: readonly PolicyRule[]): Policy {
     if (forNamespace.length === 0)
       throw refused(
         recipe,
-        rules.length === 0 ? 'the policy has no rule' : `no rule is for namespace ${quote(namespace)}`,
+        rules.length === 0 ? 'the policy has no rule' : `no rule applies to namespace ${quote(namespace)}`,
       )
     const forImage = forNamespace.filter(rule => rule.image(recipe))
     const [first] = forImage
@@ -72,7 +72,7 @@ function decideByFlake(rules: readonly CompiledRule[], namespace: string, recipe
   if (decisive.rule.requireLocked && !recipe.flake.locked)
     throw refused(
       recipe,
-      `the rule wants a locked flake, and ${quote(recipe.flake.url)} pins no revision (rev=… or narHash=…)`,
+      `the rule requires a locked flake, and ${quote(recipe.flake.url)} does not pin a revision (rev=… or narHash=…)`,
     )
   return decisive.rule
 }

@@ -16,16 +16,16 @@ test.each([
       ...['docker.io/library/app', 'docker.io/app', 'library/app', 'app'],
     ],
   ],
-  // Without docker.io these would be names on another host, or of another folder.
+  // Without docker.io, these would name another host or folder.
   ['docker.io/a.b/app:1', ['docker.io/a.b/app:1']],
   ['docker.io/localhost/app:1', ['docker.io/localhost/app:1']],
   ['docker.io/library/team/app:1', ['docker.io/library/team/app:1', 'library/team/app:1']],
-])('%s is written as %j', (reference, spellings) => {
-  expect(referenceAliases(reference)).toEqual(spellings)
-  expect(spellings.map(normalizeReference)).toEqual(spellings.map(() => reference))
+])('%s can be written as %j', (reference, aliases) => {
+  expect(referenceAliases(reference)).toEqual(aliases)
+  expect(aliases.map(normalizeReference)).toEqual(aliases.map(() => reference))
 })
 
-test('a digest stays', () => {
+test('aliases keep the digest', () => {
   const digest = `sha256:${'0'.repeat(64)}`
   expect(referenceAliases(`docker.io/library/app@${digest}`)).toEqual(
     ['docker.io/library/app', 'docker.io/app', 'library/app', 'app'].map(name => `${name}@${digest}`),

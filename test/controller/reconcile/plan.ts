@@ -4,7 +4,7 @@ import { someBuild } from '../views.ts'
 export const NOW = Date.parse('2026-01-01T01:00:00Z')
 const LIMITS = { unwantedGraceMs: 30_000, lostGraceMs: 10_000, maxTries: 3 }
 
-/** Metadata of a NixBuild that was given to node-1. */
+/** Metadata of a NixBuild that was assigned to node-1. */
 export const given = { labels: { 'enbi.hrzn.ee/node': 'node-1' } }
 
 /** Of a NixBuild in a cluster where all is well, but for what the facts say. */
