@@ -1,8 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createHelpers } from '../../../lib/process/run-helper.ts'
 
-/** A process that has a helper run, prints its number, and has nothing else to do as soon as another waits. */
-const helpers = createHelpers({ file: new URL('./told-pid.ts', import.meta.url), heapMegabytes: 32 }, { afterMs: 1 })
+/** Runs a helper and prints its process id. The process may end as soon as a spare helper is ready. */
+const helpers = createHelpers(
+  { file: new URL('./reporting-pid.ts', import.meta.url), heapMegabytes: 32 },
+  { afterMs: 1 },
+)
 await helpers.run({
   job: {},
   signal: new AbortController().signal,
