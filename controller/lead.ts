@@ -4,17 +4,16 @@ import { createEventRecorder } from '../kube/event-recorder.ts'
 import { CONTROLLER } from '../kube/resources/names.ts'
 import { createWorkQueue } from '../kube/work-queue.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
+import type { ControllerOptions } from './flags.ts'
 import type { Metrics } from './metrics.ts'
-import type { ControllerOptions } from './options.ts'
-import { createNamespaceWorker } from './reconcilers/namespace-reconciler.ts'
-import { createBuildWorker } from './reconcilers/nixbuild-reconciler.ts'
-import { createPodWorker, type Worker } from './reconcilers/pod-reconciler.ts'
+import { createNamespaceReconciler } from './reconcilers/namespace-reconciler.ts'
+import { createNixBuildReconciler } from './reconcilers/nixbuild-reconciler.ts'
+import { createPodReconciler, type Reconciler } from './reconcilers/pod-reconciler.ts'
 import { type ClusterState, createClusterState } from './state/cluster-state.ts'
 import { namespaceOf, parseWorkKey, type WorkKind } from './state/work-key.ts'
-import { within } from './within.ts'
 
 /** Writes at the same time. */
-const WORKERS = 16
+const WRITERS = 16
 
 export interface LeadPlan {
   readonly kube: Kube
@@ -37,12 +36,12 @@ export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
     signal,
     logger,
   })
-  const workers = createWorkers({ ...plan, kube }, state, signal)
-  const queue = createWorkQueue({ work, workers: WORKERS, groupOf: namespaceOf, onError, signal })
+  const reconcilers = createReconcilers({ ...plan, kube }, state, signal)
+  const queue = createWorkQueue({ work, workers: WRITERS, groupOf: namespaceOf, onError, signal })
 
   async function work(key: string): Promise<void> {
     const { kind, objectKey } = parseWorkKey(key)
-    const recheckAt = await metrics.measure(key, () => workers[kind](objectKey))
+    const recheckAt = await metrics.measure(key, () => reconcilers[kind](objectKey))
     if (recheckAt !== undefined) queue.addAt(key, recheckAt)
   }
 
@@ -65,11 +64,11 @@ export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
   }
 }
 
-function createWorkers(
+function createReconcilers(
   { kube, options, host, logger }: LeadPlan,
   state: ClusterState,
   signal: AbortSignal,
-): Readonly<Record<WorkKind, Worker>> {
+): Readonly<Record<WorkKind, Reconciler>> {
   const events = createEventRecorder({ kube, component: CONTROLLER, host, signal, logger })
   const limits = {
     unwantedGraceMs: options.unwantedGrace,
@@ -78,8 +77,21 @@ function createWorkers(
   }
   const retention = { keepFinished: options.keepFinished, keepFinishedForMs: options.keepFinishedFor }
   return {
-    pod: createPodWorker({ state, kube, events }),
-    build: createBuildWorker({ state, kube, events, limits }),
-    namespace: createNamespaceWorker({ state, kube, limits: retention }),
+    pod: createPodReconciler({ state, kube, events }),
+    build: createNixBuildReconciler({ state, kube, events, limits }),
+    namespace: createNamespaceReconciler({ state, kube, limits: retention }),
+  }
+}
+
+/** The same API server for as long as the signal has not aborted: who leads no more must not have the last word. */
+function within(kube: Kube, signal: AbortSignal): Kube {
+  return {
+    ...kube,
+    get: (kind, name, options) => kube.get(kind, name, { signal, ...options }),
+    list: (kind, selection, onItem, options) => kube.list(kind, selection, onItem, { signal, ...options }),
+    create: (kind, object, options) => kube.create(kind, object, { signal, ...options }),
+    patch: (kind, object, options) => kube.patch(kind, object, { signal, ...options }),
+    replace: (kind, object, options) => kube.replace(kind, object, { signal, ...options }),
+    delete: (kind, name, options) => kube.delete(kind, name, { signal, ...options }),
   }
 }

@@ -7,10 +7,10 @@ import { leaderElection } from '../kube/leader-election.ts'
 import { CONTROLLER, SYSTEM_NAMESPACE } from '../kube/resources/names.ts'
 import { type HttpPlan, serveHttp } from '../lib/http/serve-http.ts'
 import { createLogger } from '../lib/logger.ts'
+import type { ControllerOptions } from './flags.ts'
 import { createHealth } from './health.ts'
 import { lead } from './lead.ts'
 import { createMetrics } from './metrics.ts'
-import type { ControllerOptions } from './options.ts'
 
 /** Runs until the signal aborts. Throws ConfigInvalid or ListenAddressInUse; all else is survived. */
 export async function runController(options: ControllerOptions, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { backOff } from '../lib/async/backoff.ts'
+import { backOff } from '../lib/async/retry.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 import { firstOfMost } from '../lib/queues/first-of-most.ts'
 import { isNamespaceGone } from './client/api-error.ts'

@@ -1,9 +1,18 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import * as v from 'valibot'
-import { backOff } from '../lib/async/backoff.ts'
+import { backOff } from '../lib/async/retry.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 import type { Kind, Kube, ObjectName, Selection } from './client/contract.ts'
-import { createMirrorStore } from './mirror-store.ts'
+
+/** What a mirror keeps. Tells of every key whose value is another than before. */
+interface MirrorStore<P> {
+  readonly values: ReadonlyMap<string, P>
+  /** undefined: it is gone, or to be left out. */
+  set(key: string, value: P | undefined): void
+  /** Drops all others. */
+  retain(keys: ReadonlySet<string>): void
+}
 
 const RELIST_EVERY_MS = 600_000
 const LIST_TIMEOUT_MS = 60_000
@@ -169,3 +178,24 @@ interface Seen<P> {
 const seenSchema = v.object({
   metadata: v.object({ namespace: v.optional(v.string()), name: v.string(), resourceVersion: v.string() }),
 })
+
+function createMirrorStore<P>(onChange: (key: string) => void): MirrorStore<P> {
+  const values = new Map<string, P>()
+
+  function set(key: string, value: P | undefined): void {
+    const before = values.get(key)
+    // Most of what is written to an API server, a kubelet's news of its node say, is nothing that the project looks at.
+    if (isDeepStrictEqual(before, value)) return
+    if (value === undefined) values.delete(key)
+    else values.set(key, value)
+    onChange(key)
+  }
+
+  return {
+    values,
+    set,
+    retain(keys) {
+      for (const key of [...values.keys()]) if (!keys.has(key)) set(key, undefined)
+    },
+  }
+}

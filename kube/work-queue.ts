@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { backOffMs } from '../lib/async/backoff.ts'
+import { backOffMs } from '../lib/async/retry.ts'
 import { createFairKeys } from '../lib/queues/fair-keys.ts'
 import { MAX_TIMER_MS } from '../lib/text/duration.ts'
 

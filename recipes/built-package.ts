@@ -1,14 +1,18 @@
 import * as v from 'valibot'
 
-/** A package that is a program: the image is the archive that it writes to its standard output. */
-export interface ImageProgram {
-  /** Where it lies: a store path, or below one. */
-  readonly path: string
-  /** The store path that has it, or refers to what has it. */
-  readonly storePath: string
-  /** A shell that can run where the package can. The argument goes before all others; it may be empty, which is none. */
-  readonly shell: { readonly path: string; readonly argument: string }
-}
+/** A path may have 4,096 bytes. */
+const path = v.pipe(v.string(), v.maxLength(64 * 1024))
+
+export const imageProgramSchema = v.object({
+  /** A store path, or a path below one. */
+  path,
+  /** The store path of the package, or one that refers to it. */
+  storePath: path,
+  /** Runs wherever the package does. The argument goes before all others; empty for none. */
+  shell: v.object({ path, argument: path }),
+})
+/** A package that is a program: the image is what it writes to its standard output, once it has been run elsewhere. */
+export type ImageProgram = Readonly<v.InferOutput<typeof imageProgramSchema>>
 
 /** What a flake may say about running a package as an image. */
 export const packageHintsSchema = v.object({

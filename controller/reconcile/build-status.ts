@@ -1,6 +1,6 @@
 import type { Condition } from '../../kube/resources/condition.ts'
 import { time } from '../../kube/resources/time.ts'
-import type { BuildView } from '../views/build.ts'
+import type { BuildView } from '../views/nixbuild.ts'
 import type { BuildAction } from './plan-build.ts'
 
 /** What the controller writes of a status: a JSON merge patch, so that null removes. */

@@ -1,6 +1,6 @@
 import { NIXBUILD_LIMITS } from '../../kube/resources/nixbuild.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
-import { type BuildView, isFinished } from '../views/build.ts'
+import { type BuildView, isFinished } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
 import type { Problem, Want } from './pod-wants.ts'
 

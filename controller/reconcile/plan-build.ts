@@ -1,6 +1,6 @@
 import type { NixBuildAttempt, NixBuildNode } from '../../kube/resources/nixbuild.ts'
 import { time } from '../../kube/resources/time.ts'
-import { type BuildView, isFinished } from '../views/build.ts'
+import { type BuildView, isFinished } from '../views/nixbuild.ts'
 import type { NodeChoice } from './choose-node.ts'
 
 /** As the CRD bounds the list. */
@@ -35,7 +35,7 @@ export interface BuildFacts {
   /** How many of them are on nodes that can build: their kubelets ask for it. */
   readonly pullingPods: number
   /** The node that it is given to by label: undefined when there is no label, its value when there is no such node. */
-  readonly givenNode: string | undefined
+  readonly assignedNode: string | undefined
   /** Why a node cannot finish a build; undefined when it can. */
   readonly lossOf: (node: string) => string | undefined
   /** The same, if the node's shim is to blame: one that lives goes on, whatever the node's kubelet does. */
@@ -101,8 +101,8 @@ function planUnwanted(facts: BuildFacts): BuildPlan {
 }
 
 function planProgress(facts: BuildFacts): BuildPlan {
-  const { build, givenNode, limits } = facts
-  const node = build.buildNode ?? givenNode
+  const { build, assignedNode, limits } = facts
+  const node = build.buildNode ?? assignedNode
   if (node === undefined) return build.managed ? NOTHING : sparingly(facts, give(facts, build.attempts))
   const loss = lossOf(node, facts)
   if (loss === undefined) return NOTHING

@@ -1,6 +1,9 @@
+import type { Condition } from '../../kube/resources/condition.ts'
 import type { OwnerReference } from '../../kube/resources/metadata.ts'
+import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
+import { time } from '../../kube/resources/time.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
-import type { BuildView } from '../views/build.ts'
+import type { BuildView } from '../views/nixbuild.ts'
 import { ownerOf, withOwner } from '../views/owners.ts'
 import type { PodView } from '../views/pod.ts'
 import { type ImageBuilt, imageBuilt, type WantedBuild } from './image-built.ts'
@@ -102,4 +105,18 @@ function shortened(state: ImageBuilt | undefined): ImageBuilt | undefined {
   const head = Math.floor(MAX_MESSAGE_LENGTH / 4)
   const tail = MAX_MESSAGE_LENGTH - head
   return { ...state, message: `${state.message.slice(0, head)} … ${state.message.slice(-tail)}` }
+}
+
+/** Strategic merge patch of just this condition, of just this pod; the kubelet's own stay as they are. */
+export function podPatch(pod: PodView, change: Exclude<PodPlan['condition'], 'keep'>, now: number): object {
+  return { metadata: { uid: pod.uid }, status: { conditions: [conditionPatch(pod, change, now)] } }
+}
+
+function conditionPatch(pod: PodView, change: Exclude<PodPlan['condition'], 'keep'>, now: number): object {
+  if (change === 'remove') return { $patch: 'delete', type: IMAGE_BUILT_CONDITION }
+  const { reason, message } = change.set
+  const status = statusOf(reason)
+  const before = pod.condition?.status === status ? pod.condition.lastTransitionTime : undefined
+  const lastTransitionTime = before ?? time(now)
+  return { type: IMAGE_BUILT_CONDITION, status, reason, message, lastTransitionTime } satisfies Condition
 }

@@ -3,7 +3,7 @@ import { quote } from '../../lib/text/quote.ts'
 import { recipeFinder } from '../../recipes/find-recipe.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import { readableReference } from '../../recipes/reference.ts'
-import type { RecipeView } from '../views/build.ts'
+import type { RecipeView } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
 
 /** One image that a pod wants built on its node. */

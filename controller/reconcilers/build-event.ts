@@ -1,7 +1,7 @@
 import type { EventContent } from '../../kube/resources/event.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { type BuildAction, heldFor } from '../reconcile/plan-build.ts'
-import type { BuildView } from '../views/build.ts'
+import type { BuildView } from '../views/nixbuild.ts'
 
 /** What is told to who describes the NixBuild. */
 export function buildEvent(build: BuildView, action: BuildAction): EventContent | undefined {

@@ -4,9 +4,9 @@ import { planRetention, type RetentionLimits } from '../reconcile/retention.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { compareVersions } from '../state/versions.ts'
 import { wantId } from '../state/wants-index.ts'
-import type { BuildView } from '../views/build.ts'
+import type { BuildView } from '../views/nixbuild.ts'
 import { createImagesInUse } from './images-in-use.ts'
-import type { Worker } from './pod-reconciler.ts'
+import type { Reconciler } from './pod-reconciler.ts'
 
 /** When a NixBuild is looked at again that only pods use which are not watched, in milliseconds. */
 const UNWATCHED_USE_MS = 600_000
@@ -20,14 +20,14 @@ const MOST_OF_SHIMS = 8
 /** Then others have their turn. */
 const MOST_AT_ONCE = 100
 
-export interface NamespaceWorkerPlan {
+export interface NamespaceReconcilerPlan {
   readonly state: Pick<ClusterState, 'pods' | 'builds'>
   readonly kube: Pick<Kube, 'list' | 'delete'>
   readonly limits: RetentionLimits
 }
 
 /** Removes the finished NixBuilds of a namespace that are too many or too old. */
-export function createNamespaceWorker({ state, kube, limits }: NamespaceWorkerPlan): Worker {
+export function createNamespaceReconciler({ state, kube, limits }: NamespaceReconcilerPlan): Reconciler {
   const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS, believeAbsentMs: 0 })
   const inUseOfLate = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS, believeAbsentMs: SHIM_ABSENCE_MS })
 

@@ -15,24 +15,24 @@ import {
 import type { Want } from '../reconcile/pod-wants.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { wantId } from '../state/wants-index.ts'
-import { type BuildView, buildView, isFinished } from '../views/build.ts'
+import { type BuildView, buildView, isFinished } from '../views/nixbuild.ts'
 import { buildEvent } from './build-event.ts'
 import { createImagesInUse } from './images-in-use.ts'
-import type { Worker } from './pod-reconciler.ts'
+import type { Reconciler } from './pod-reconciler.ts'
 
 /** When a build is looked at again that pods want which are not watched, in milliseconds: those that started without it long ago. */
 const UNWATCHED_USE_MS = 60_000
 /** Short, as a pod may just have come, but a thousand builds that nobody wants are not a thousand lists of all pods. */
 const UNWATCHED_ABSENCE_MS = 5_000
 
-export interface BuildWorkerPlan {
+export interface NixBuildReconcilerPlan {
   readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
   readonly kube: Pick<Kube, 'list' | 'patch' | 'delete'>
   readonly events: Pick<EventRecorder, 'record'>
   readonly limits: BuildLimits
 }
 
-export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPlan): Worker {
+export function createNixBuildReconciler({ state, kube, events, limits }: NixBuildReconcilerPlan): Reconciler {
   const memories = new Map<string, { readonly uid: string; readonly memory: BuildMemory }>()
   /** Nodes that builds are being given to right now: they count as busy with them. */
   const giving = new Map<string, string>()
@@ -61,7 +61,8 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
       wantingPods: wanting.size,
       waitingPods: waiting.length,
       pullingPods: build.managed ? 0 : waiting.filter(pod => wanting.get(pod)?.pulled && isOnGoodNode(pod)).length,
-      givenNode: build.givenTo === undefined ? undefined : (state.nodes.named(build.givenTo) ?? build.givenTo),
+      assignedNode:
+        build.assignedTo === undefined ? undefined : (state.nodes.named(build.assignedTo) ?? build.assignedTo),
       lossOf: node => lossOf(node, state.nodes.state(node)),
       silenceOf: node => silenceOf(node, state.nodes.state(node)),
       isPulledOn: node => [...wanting.keys()].some(pod => state.pods.get(pod)?.node === node),
@@ -87,8 +88,8 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
     return node !== undefined && lossOf(node, state.nodes.state(node)) === undefined
   }
 
-  function nodeOf({ buildNode, givenTo }: BuildView): string | undefined {
-    return buildNode ?? (givenTo === undefined ? undefined : state.nodes.named(givenTo))
+  function nodeOf({ buildNode, assignedTo }: BuildView): string | undefined {
+    return buildNode ?? (assignedTo === undefined ? undefined : state.nodes.named(assignedTo))
   }
 
   function countRunning(): (node: string) => number {
@@ -126,7 +127,7 @@ export function createBuildWorker({ state, kube, events, limits }: BuildWorkerPl
   }
 
   async function setLabel(build: BuildView, value: string | undefined): Promise<void> {
-    if (build.givenTo === value) return
+    if (build.assignedTo === value) return
     const { uid, resourceVersion } = build
     await patch(build, { metadata: { uid, resourceVersion, labels: { [NODE_LABEL]: value ?? null } } })
   }

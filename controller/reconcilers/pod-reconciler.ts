@@ -8,11 +8,10 @@ import { quote } from '../../lib/text/quote.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import { theOnesToTell, theOneToTell } from '../reconcile/image-built.ts'
 import { lossOf } from '../reconcile/node-state.ts'
-import { type PodPlan, planPod } from '../reconcile/plan-pod.ts'
-import { podPatch } from '../reconcile/pod-patch.ts'
+import { type PodPlan, planPod, podPatch } from '../reconcile/plan-pod.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { wantId } from '../state/wants-index.ts'
-import { buildView } from '../views/build.ts'
+import { buildView } from '../views/nixbuild.ts'
 import { type PodView, pods as podKind } from '../views/pod.ts'
 
 /** A state that a better one follows sooner is not written: most pods are told Building and Built, and not Pending before. */
@@ -21,15 +20,15 @@ const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
 const MADE_BY_ANOTHER_MS = 1000
 
 /** Makes the world fit for one object. Returns when to look at it again, in time of Date.now(), if nothing happens before. */
-export type Worker = (key: string) => Promise<number | undefined>
+export type Reconciler = (key: string) => Promise<number | undefined>
 
-export interface PodWorkerPlan {
+export interface PodReconcilerPlan {
   readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
   readonly kube: Pick<Kube, 'create' | 'patch'>
   readonly events: Pick<EventRecorder, 'record'>
 }
 
-export function createPodWorker({ state, kube, events }: PodWorkerPlan): Worker {
+export function createPodReconciler({ state, kube, events }: PodReconcilerPlan): Reconciler {
   const differs = new Map<string, { readonly uid: string; readonly since: number }>()
   /** What is being made right now: the pods of one recipe come all at once. */
   const making = new Set<string>()

@@ -1,6 +1,6 @@
 import { objectKey } from '../../kube/mirror.ts'
-import { type BuildView, isFinished, type RecipeView } from '../views/build.ts'
-import { createGroupIndex } from './group-index.ts'
+import { type BuildView, isFinished, type RecipeView } from '../views/nixbuild.ts'
+import { createGroupIndex } from './multi-index.ts'
 import { createNewestIndex } from './newest-index.ts'
 import { createRecent } from './recent.ts'
 import { isOlder } from './versions.ts'

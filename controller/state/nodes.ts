@@ -1,7 +1,6 @@
 import { nodeLabelValue } from '../../kube/resources/names.ts'
 import type { LabelSelector } from '../reconcile/label-selector.ts'
-import { type NodeState, nodeState, sameNodeState } from '../reconcile/node-state.ts'
-import { readSign, type ShimSign, shimLife } from '../reconcile/shim-life.ts'
+import { type NodeState, nodeState, readSign, type ShimSign, sameNodeState, shimLife } from '../reconcile/node-state.ts'
 import type { NodeView } from '../views/node.ts'
 import type { ShimLease } from '../views/shim-lease.ts'
 

@@ -2,7 +2,19 @@ import * as v from 'valibot'
 import type { Kind } from '../../kube/client/contract.ts'
 import { conditionSchema } from '../../kube/resources/condition.ts'
 import { metadataSchema } from '../../kube/resources/metadata.ts'
-import { nixSystem } from './nix-system.ts'
+
+/** Go's names of processors, as Nix calls them. */
+const CPUS: ReadonlyMap<string | undefined, string> = new Map([
+  ['amd64', 'x86_64'],
+  ['arm64', 'aarch64'],
+  ['arm', 'armv7l'],
+  ['386', 'i686'],
+  ['loong64', 'loongarch64'],
+  ['mips64le', 'mips64el'],
+  ['ppc64le', 'powerpc64le'],
+  ['riscv64', 'riscv64'],
+  ['s390x', 's390x'],
+])
 
 /** A Node, as far as the controller cares. */
 export interface NodeView {
@@ -49,4 +61,16 @@ function viewOf({ metadata, spec, status }: v.InferOutput<typeof schema>): NodeV
     schedulable: !spec.unschedulable && metadata.deletionTimestamp === undefined,
     labels,
   }
+}
+
+/** Nix system of a node by its `kubernetes.io/arch` and `kubernetes.io/os`; undefined when Nix has no such. */
+export function nixSystem({
+  architecture,
+  os,
+}: {
+  readonly architecture: string | undefined
+  readonly os: string | undefined
+}): string | undefined {
+  const cpu = CPUS.get(architecture)
+  return cpu !== undefined && (os === undefined || os === '' || os === 'linux') ? `${cpu}-linux` : undefined
 }

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { FinalError, RetryableError, type ShimError } from '../../lib/errors.ts'
-import { shorten } from '../../lib/text/text.ts'
+import { cutLines } from '../../lib/text/cut.ts'
 
 /** Longest part of an API server's message that is told, in characters. */
 const MAX_MESSAGE = 2_000
@@ -51,14 +51,14 @@ export function readApiStatus(status: number, body: unknown): ApiStatus {
   const parsed = v.safeParse(statusSchema, body)
   if (parsed.success) {
     const { code, reason, message, details } = parsed.output
-    return new ApiStatus(shorten(message, MAX_MESSAGE), {
+    return new ApiStatus(cutLines(message, MAX_MESSAGE), {
       status: code ?? status,
       reason,
       about: details?.name ?? '',
       causes: details?.causes.map(({ reason }) => reason) ?? [],
     })
   }
-  return new ApiStatus(typeof body === 'string' ? shorten(body.trim(), MAX_MESSAGE) : '', { status })
+  return new ApiStatus(typeof body === 'string' ? cutLines(body.trim(), MAX_MESSAGE) : '', { status })
 }
 
 /** `what` says what was tried: `create nixbuilds team/web`. */

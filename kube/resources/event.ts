@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
+import { cutBytes } from '../../lib/text/cut.ts'
 import type { Kind, ObjectName } from '../client/contract.ts'
 
 /** Bytes, as events.k8s.io has it. */
@@ -7,7 +8,6 @@ const MAX_MESSAGE = 1024
 /** Characters of an object's name. */
 const MAX_NAME = 253
 const HASH_LENGTH = 16
-const CUT = '\n…\n'
 
 /** What an Event is about. */
 export interface EventTarget {
@@ -55,7 +55,7 @@ export function eventBody(
     involvedObject: about,
     type,
     reason,
-    message: cutMiddle(message, MAX_MESSAGE),
+    message: cutBytes(message, MAX_MESSAGE),
     firstTimestamp: time,
     lastTimestamp: time,
     count: 1,
@@ -63,31 +63,4 @@ export function eventBody(
     reportingComponent: component,
     reportingInstance: host,
   }
-}
-
-/** At most `max` bytes of UTF-8, whole characters only: a third of them from the beginning. */
-export function cutMiddle(text: string, max: number): string {
-  const bytes = Buffer.from(text)
-  if (bytes.length <= max) return bytes.toString()
-  const head = Math.floor((max - Buffer.byteLength(CUT)) / 3)
-  const tail = max - Buffer.byteLength(CUT) - head
-  return wholeEnd(bytes.subarray(0, head)) + CUT + wholeStart(bytes.subarray(bytes.length - tail))
-}
-
-function wholeStart(bytes: Buffer): string {
-  let start = 0
-  while (start < bytes.length && isInside(bytes[start])) start += 1
-  return bytes.toString('utf8', start)
-}
-
-function wholeEnd(bytes: Buffer): string {
-  let last = bytes.length - 1
-  while (last > 0 && isInside(bytes[last])) last -= 1
-  const isWhole = Buffer.from(bytes.toString('utf8', last)).equals(bytes.subarray(last))
-  return bytes.toString('utf8', 0, isWhole ? bytes.length : last)
-}
-
-/** Whether it is a byte of a character, but not its first. */
-function isInside(byte: number | undefined): boolean {
-  return byte !== undefined && (byte & 0xc0) === 0x80
 }

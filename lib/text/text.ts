@@ -18,13 +18,6 @@ export function copyStart(text: string, max: number): string {
   return Buffer.from(text.slice(0, max)).toString()
 }
 
-/** At most `max` characters or so: the beginning, where nix says what failed, and twice as much of the end. */
-export function shorten(text: string, max: number): string {
-  if (text.length <= max) return text
-  const head = Math.floor(max / 3)
-  return `${text.slice(0, head)}\n…\n${text.slice(text.length - (max - head))}`
-}
-
 /** The text without any of that character at its end. (A pattern such as `/0+$/` begins anew at every one of many.) */
 export function withoutEnd(text: string, character: string): string {
   let end = text.length

@@ -2,15 +2,15 @@ import type { Logger } from 'pino'
 import type { Kube } from '../../kube/client/contract.ts'
 import { createEventRecorder } from '../../kube/event-recorder.ts'
 import { SHIM } from '../../kube/resources/names.ts'
-import { backOff } from '../../lib/async/backoff.ts'
+import { within } from '../../lib/async/bounded-wait.ts'
 import { lazy } from '../../lib/async/lazy.ts'
-import { within } from '../../lib/async/within.ts'
+import { backOff } from '../../lib/async/retry.ts'
 import { messageOf, RetryableError } from '../../lib/errors.ts'
-import type { ClusterSide, ImageRecords, MakeImage } from '../pull/contract.ts'
-import { createClusterLookup } from './cluster-lookup.ts'
+import type { ClusterSide, ImageRecords, PullImage } from '../pull/contract.ts'
 import { createImageEntries } from './image-entries.ts'
+import { createClusterLookup } from './lookup/cluster-lookup.ts'
+import { withImage } from './lookup/nixbuilds-of-image.ts'
 import { createNixBuildStore } from './nixbuild-store.ts'
-import { withImage } from './nixbuilds-of-image.ts'
 import { createReporter } from './reporter.ts'
 
 export interface ClusterOptions {
@@ -31,7 +31,7 @@ export interface ClusterOptions {
 /** All that a shim has to do with an API server, which may be away at any time. */
 export interface Cluster extends ClusterSide {
   /** Renews the Lease, builds what is given to this node, sets right what an earlier shim left. */
-  start(makeImage: MakeImage): Promise<void>
+  start(pullImage: PullImage): Promise<void>
   /** Tells what there is to tell, but not for longer than that. */
   close(limitMs: number): Promise<void>
 }
@@ -62,12 +62,12 @@ export function createCluster(options: ClusterOptions): Cluster {
   return {
     reporter,
     findRecipe: lookup.find,
-    async start(makeImage) {
+    async start(pullImage) {
       const loaded = await untilLoaded(kube, signal, logger)
       if (!loaded) return
       entries.check()
-      const { startDuties } = await import('./background-tasks.ts')
-      startDuties({ ...options, kube: loaded, store, node, reporter, makeImage, signal, logger })
+      const { startBackgroundTasks } = await import('./background-tasks.ts')
+      startBackgroundTasks({ ...options, kube: loaded, store, node, reporter, pullImage, signal, logger })
     },
     async close(limitMs) {
       const endsAt = performance.now() + limitMs

@@ -2,15 +2,15 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import * as v from 'valibot'
-import { backOff } from '../../lib/async/backoff.ts'
 import { createOneByOne } from '../../lib/async/one-by-one.ts'
+import { backOff } from '../../lib/async/retry.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
+import { writeAtomically } from '../../lib/files/atomic-file.ts'
 import { makeStateDir } from '../../lib/files/make-state-dir.ts'
-import { replaceFile } from '../../lib/files/replace-file.ts'
 import type { ImageRecords } from '../pull/contract.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
+import { withoutEntry } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
-import { withoutEntry } from './status.ts'
 
 const entrySchema = v.object({
   namespace: v.string(),
@@ -155,5 +155,5 @@ async function load(file: string): Promise<Map<string, ImageEntry>> {
 }
 
 function save(file: string, entries: ReadonlyMap<string, ImageEntry>): Promise<void> {
-  return replaceFile(file, JSON.stringify([...entries.values()]), 0o640)
+  return writeAtomically(file, JSON.stringify([...entries.values()]), { mode: 0o640 })
 }

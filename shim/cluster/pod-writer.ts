@@ -1,9 +1,9 @@
 import type { ShimError } from '../../lib/errors.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
-import type { FlakeWish } from '../pull/contract.ts'
+import type { FlakeImageRequest } from '../pull/contract.ts'
 import { describeBytes, describeDuration } from '../status/describe.ts'
-import { FIRST_AFTER_MS } from './pace.ts'
-import type { Run, RunFacts } from './run-status.ts'
+import { FIRST_AFTER_MS } from './nixbuild/pace.ts'
+import type { Run, RunFacts } from './nixbuild/run-status.ts'
 
 export type PodEventReason =
   | 'NixBuildStarted'
@@ -19,7 +19,7 @@ export interface PodEvent {
 }
 
 /** Tells one pod how the run goes that it waits for. */
-export interface PodTeller {
+export interface PodWriter {
   follow(run: Run): void
   done(): void
   failed(error: ShimError): void
@@ -29,7 +29,7 @@ export interface PodTeller {
 }
 
 export interface PodTellerPlan {
-  readonly wish: FlakeWish
+  readonly request: FlakeImageRequest
   readonly node: string
   readonly now: () => number
   readonly record: (event: PodEvent) => void
@@ -38,8 +38,8 @@ export interface PodTellerPlan {
 /** The first milestone; each pause after it is twice as long, up to the longest. */
 const MILESTONE_AFTER_MS = { first: 30_000, longest: 300_000 }
 
-export function createPodTeller({ wish, node, now, record }: PodTellerPlan): PodTeller {
-  const { image } = wish.recipe
+export function createPodWriter({ request, node, now, record }: PodTellerPlan): PodWriter {
+  const { image } = request.recipe
   let followed: Run | undefined
   let isStarted = false
   let timer: NodeJS.Timeout | undefined
@@ -50,7 +50,7 @@ export function createPodTeller({ wish, node, now, record }: PodTellerPlan): Pod
     record({
       type: 'Normal',
       reason: 'NixBuildStarted',
-      message: `Building ${image} from ${formatRecipe(wish.recipe)} on ${node}`,
+      message: `Building ${image} from ${formatRecipe(request.recipe)} on ${node}`,
     })
     timer = setTimeout(milestone, MILESTONE_AFTER_MS.first, run, MILESTONE_AFTER_MS.first)
   }

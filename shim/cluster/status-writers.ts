@@ -1,20 +1,19 @@
 import type { Logger } from 'pino'
-import { within } from '../../lib/async/within.ts'
+import { within } from '../../lib/async/bounded-wait.ts'
 import type { RetryableError } from '../../lib/errors.ts'
+import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
+import { ownedBy } from '../../lib/queues/fair-order.ts'
 import { firstOfMost } from '../../lib/queues/first-of-most.ts'
-import { ownedBy } from '../../lib/queues/owners.ts'
-import { createPlaces, shareOf } from '../../lib/queues/places.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import type { FlakeWish, Tries } from '../pull/contract.ts'
-import { ownEntry } from './claim.ts'
+import type { FlakeImageRequest, Tries } from '../pull/contract.ts'
+import { ownEntry } from './nixbuild/claim.ts'
+import type { Run } from './nixbuild/run-status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
-import type { WaitedFor } from './reporter.ts'
-import type { Run } from './run-status.ts'
-import { createStory, type Story } from './status-writer.ts'
+import { createStatusWriter, type StatusWriter } from './status-writer.ts'
 
 /** One NixBuild, and who waits for its recipe. */
 export interface Entry {
-  readonly story: Story
+  readonly writer: StatusWriter
   /** The latest of the recipe, as far as anybody here waited for it. */
   readonly run: Run | undefined
   /** `run` is the one that is under way now. */
@@ -31,18 +30,28 @@ export interface Caller {
   leave(reason: RetryableError): void
 }
 
-export interface Stories {
-  /** Made when it is missing. undefined for a wish of no namespace. */
-  of(wish: FlakeWish): Entry | undefined
+export interface StatusWriters {
+  /** Made when it is missing. undefined for a request of no namespace. */
+  of(request: FlakeImageRequest): Entry | undefined
   has(namespace: string, recipe: FlakeRecipe): boolean
   /** A run has begun for everybody who waits for the recipe. */
   follow(recipeKey: string, run: Run): void
   waitedFor(): WaitedFor[]
-  told(namespace: string, recipe: FlakeRecipe): Promise<void>
+  written(namespace: string, recipe: FlakeRecipe): Promise<void>
   close(limitMs: number): Promise<void>
 }
 
-export interface StoriesOptions {
+export interface WaitedFor {
+  readonly key: string
+  /** When its NixBuild was seen last, in milliseconds since 1970. */
+  readonly seenAt: number
+  /** Throws as `Kube` does. */
+  isGone(): Promise<boolean>
+  /** Sends everybody away. */
+  leave(reason: RetryableError): void
+}
+
+export interface StatusWritersOptions {
   readonly store: NixBuildStore
   readonly node: string
   readonly now: () => number
@@ -51,8 +60,8 @@ export interface StoriesOptions {
 }
 
 /** While the API server is away; beyond it, of the namespace with the most, the oldest that has ended is lost. */
-const MAX_STORIES = 500
-/** Of all stories together, and one namespace's never all of them: its own NixBuilds may be what makes them slow. */
+const MAX_WRITERS = 500
+/** Of all writers together, and one namespace's never all of them: its own NixBuilds may be what makes them slow. */
 const REQUESTS_AT_ONCE = 8
 
 interface Shelved extends Entry {
@@ -65,10 +74,10 @@ interface Shelved extends Entry {
   readonly callers: Set<Caller>
 }
 
-export function createStories(options: StoriesOptions): Stories {
+export function createStatusWriters(options: StatusWritersOptions): StatusWriters {
   const { node, onImage } = options
   const entries = new Map<string, Shelved>()
-  const places = createPlaces({ count: REQUESTS_AT_ONCE, perOwner: shareOf(REQUESTS_AT_ONCE), what: 'request' })
+  const places = createFairGate({ count: REQUESTS_AT_ONCE, perOwner: shareOf(REQUESTS_AT_ONCE), what: 'request' })
   const waiting = new Set<() => void>()
   const never = new AbortController().signal
 
@@ -76,9 +85,9 @@ export function createStories(options: StoriesOptions): Stories {
     return places.run({ owners: ownedBy(namespace), signal: never }, task)
   }
 
-  function shelve(key: string, { namespace, recipe, nixBuild }: FlakeWish): Shelved {
+  function shelve(key: string, { namespace, recipe, nixBuild }: FlakeImageRequest): Shelved {
     makeRoom()
-    const story = createStory({
+    const writer = createStatusWriter({
       ...options,
       namespace,
       recipe,
@@ -90,13 +99,13 @@ export function createStories(options: StoriesOptions): Stories {
       onSeen(live) {
         if (ownEntry(live, node)) onImage({ namespace, name: live.metadata.name, recipe: recipeKey(recipe) })
       },
-      onTold() {
+      onWritten() {
         forgetIdle(key)
         for (const check of waiting) check()
       },
     })
     const entry: Shelved = {
-      story,
+      writer,
       recipeKey: recipeKey(recipe),
       run: undefined,
       isOfCluster: false,
@@ -121,24 +130,24 @@ export function createStories(options: StoriesOptions): Stories {
 
   function followRun(entry: Shelved, run: Run): void {
     entry.run = run
-    entry.story.follow(run)
+    entry.writer.follow(run)
   }
 
   function forgetIdle(key: string): void {
     const entry = entries.get(key)
-    if (!entry || entry.callers.size > 0 || !entry.story.isTold) return
-    entry.story.end()
+    if (!entry || entry.callers.size > 0 || !entry.writer.isWritten) return
+    entry.writer.end()
     entries.delete(key)
   }
 
   function makeRoom(): void {
-    if (entries.size < MAX_STORIES) return
+    if (entries.size < MAX_WRITERS) return
     const idle = [...entries].filter(([, { callers, run }]) => callers.size === 0 && (!run || run.facts().ending))
-    const [key, entry] = firstOfMost(idle, ([, { story }]) => story.namespace) ?? []
+    const [key, entry] = firstOfMost(idle, ([, { writer }]) => writer.namespace) ?? []
     if (key === undefined || entry === undefined) return
-    const { namespace, recipe } = entry.story
+    const { namespace, recipe } = entry.writer
     options.logger.warn({ namespace, image: recipe.image }, 'an untold build is given up')
-    entry.story.end()
+    entry.writer.end()
     entries.delete(key)
   }
 
@@ -156,10 +165,10 @@ export function createStories(options: StoriesOptions): Stories {
   }
 
   return {
-    of(wish) {
-      if (wish.namespace === '') return undefined
-      const key = keyOf(wish)
-      return entries.get(key) ?? shelve(key, wish)
+    of(request) {
+      if (request.namespace === '') return undefined
+      const key = keyOf(request)
+      return entries.get(key) ?? shelve(key, request)
     },
     has: (namespace, recipe) => entries.has(keyOf({ namespace, recipe })),
     follow(recipeKey, run) {
@@ -172,26 +181,26 @@ export function createStories(options: StoriesOptions): Stories {
     waitedFor: () =>
       [...entries]
         .filter(([, { callers, run }]) => callers.size > 0 && run && !run.facts().ending)
-        .map(([key, { story, callers }]) => ({
+        .map(([key, { writer, callers }]) => ({
           key,
-          seenAt: story.seenAt,
-          isGone: () => inTurn(story.namespace, story.isGone),
+          seenAt: writer.seenAt,
+          isGone: () => inTurn(writer.namespace, writer.isGone),
           leave(reason) {
             for (const caller of callers) if (caller.isOfCluster) caller.leave(reason)
           },
         })),
-    told: (namespace, recipe) => until(() => entries.get(keyOf({ namespace, recipe }))?.story.isTold ?? true),
+    written: (namespace, recipe) => until(() => entries.get(keyOf({ namespace, recipe }))?.writer.isWritten ?? true),
     async close(limitMs) {
       await within(
         limitMs,
-        until(() => [...entries.values()].every(({ story }) => story.isTold)),
+        until(() => [...entries.values()].every(({ writer }) => writer.isWritten)),
       )
-      for (const { story } of entries.values()) story.end()
+      for (const { writer } of entries.values()) writer.end()
       entries.clear()
     },
   }
 }
 
-function keyOf({ namespace, recipe }: Pick<FlakeWish, 'namespace' | 'recipe'>): string {
+function keyOf({ namespace, recipe }: Pick<FlakeImageRequest, 'namespace' | 'recipe'>): string {
   return `${namespace}/${recipeKey(recipe)}`
 }

@@ -1,29 +1,29 @@
 import { once } from 'node:events'
 import type { Logger } from 'pino'
 import { Registry } from 'prom-client'
+import { addProcessMetrics } from '../../lib/http/gauges.ts'
 import type { ListenAddress } from '../../lib/http/listen-address.ts'
-import { addProcessMetrics } from '../../lib/http/process-metrics.ts'
 import { serveHttp } from '../../lib/http/serve-http.ts'
 import type { CallObserver } from '../proxy/contract.ts'
-import type { Activity } from '../pull/pull-log.ts'
+import type { PullReporter } from '../pull/contract.ts'
+import type { PullLog } from '../pull/pull-log.ts'
 import type { ShimFacts } from '../status/status-message.ts'
 import { createCallMetrics } from './call-metrics.ts'
 import { type AskedContainerd, createContainerdView } from './containerd-view.ts'
 import { addNodeMetrics } from './node-metrics.ts'
-import { countActivity } from './pull-metrics.ts'
+import { countPulls } from './pull-metrics.ts'
 
 export interface MetricsOptions {
   readonly listen: ListenAddress
   readonly images: () => Promise<AskedContainerd>
   readonly shim: ShimFacts
-  readonly activity: Activity
+  readonly pullLog: PullLog
 }
 
 /** What is counted, and who tells it. */
 export interface Metrics {
   readonly onCall: CallObserver
-  /** To be used in place of the one that was given. */
-  readonly activity: Activity
+  readonly reporter: PullReporter
   /** Serves /metrics, /healthz and /readyz until the signal aborts. Does not throw: a kubelet depends on the rest. */
   serve(plan: ServePlan): Promise<void>
 }
@@ -33,7 +33,7 @@ export interface ServePlan {
   readonly logger: Logger
 }
 
-export function createMetrics({ listen, shim, activity, images }: MetricsOptions): Metrics {
+export function createMetrics({ listen, shim, pullLog, images }: MetricsOptions): Metrics {
   const registry = new Registry()
   const containerd = createContainerdView(images)
   addProcessMetrics(registry)
@@ -44,7 +44,7 @@ export function createMetrics({ listen, shim, activity, images }: MetricsOptions
   }
   return {
     onCall: createCallMetrics(registry),
-    activity: countActivity(activity, registry),
+    reporter: countPulls(pullLog, registry),
     async serve({ signal, logger }) {
       try {
         const server = await serveHttp({

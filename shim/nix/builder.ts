@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { createPlaces, shareOf } from '../../lib/queues/places.ts'
+import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
 import { type FlakeRecipe, isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import type { BuildJob } from './build-job.ts'
 import { createSourceCaches } from './caches/source-caches.ts'
@@ -53,7 +53,7 @@ export async function createBuilder({
   const settings = { command, timeoutMs, maxEvalMemory, options: { ...options }, daemonWaitMs }
   const nixVersion = createVersionQuery({ command, user })
   const caches = createSourceCaches({ dir, user, logger: log })
-  const places = createPlaces({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
+  const places = createFairGate({ count: nix.maxBuilds, perOwner: shareOf(nix.maxBuilds), what: 'build' })
   const helpers = createBuildHelpers({ isIdle })
   const active = createActiveKeys()
   const pruneLogs = createPruneLogs(dir.logs, log)

@@ -1,4 +1,4 @@
-import type { Owners } from '../../lib/queues/owners.ts'
+import type { Owners } from '../../lib/queues/fair-order.ts'
 import type { ImageProgram } from '../../recipes/built-package.ts'
 import type { Recipe } from '../../recipes/recipe.ts'
 import type { StorePathInfo } from '../../recipes/store-path.ts'

@@ -1,5 +1,10 @@
 import type { ShimError } from '../../lib/errors.ts'
+import type { Owners } from '../../lib/queues/fair-order.ts'
+import type { PolicyRule } from '../../recipes/policy/policy.ts'
 import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
+import type { Importer } from '../import/image/contract.ts'
+import type { Builder } from '../nix/contract.ts'
+import type { PodIdentity } from '../wire/cri-messages.ts'
 import type { PullProgress } from './progress.ts'
 
 /** An image record of containerd's. */
@@ -26,20 +31,20 @@ export interface PresentImage {
   readonly size: number
 }
 
-/** Who wants the image of a recipe. */
-export interface Wish {
+/** One caller wants the image of a recipe. */
+export interface ImageRequest {
   readonly recipe: Recipe
-  /** Of the pod; empty when the call names none. */
+  /** Namespace of the pod; empty when the call names none. */
   readonly namespace: string
   readonly pod?: PodIdentity | undefined
-  /** Name of the NixBuild that it comes from. */
+  /** Name of the NixBuild that the recipe comes from. */
   readonly nixBuild?: string | undefined
-  /** Of one who tries again after a failure that may pass. */
+  /** Set when the caller tries again after failures that may pass. */
   readonly tries?: Tries | undefined
 }
 
-/** A wish that a NixBuild can tell of. */
-export interface FlakeWish extends Wish {
+/** An image request that a NixBuild can stand for. */
+export interface FlakeImageRequest extends ImageRequest {
   readonly recipe: FlakeRecipe
 }
 
@@ -49,41 +54,63 @@ export interface Tries {
   readonly most: number
 }
 
-/** The pod that a pull is for. */
-export interface PodIdentity {
-  readonly namespace: string
-  readonly name: string
-  readonly uid: string
+/** What a run goes through. */
+export interface Stages {
+  readonly builder: Builder
+  readonly importer: Importer
+  readonly images: ImageRecords
 }
+
+/** Everything done for one recipe, shared by its image requests. */
+export interface Run {
+  readonly recipe: Recipe
+  /** Namespaces of its requests. */
+  readonly owners: Owners
+  /** Image record of that name from before the run. */
+  readonly record: ImageRecord | undefined
+  readonly terms: RunTerms
+  /** Aborted when no request waits for the run any more. */
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: PullProgress) => void
+}
+
+/** What the rule that allows a run says of it. */
+export type RunTerms = Pick<PolicyRule, 'replaceForeign' | 'plainPackages' | 'maxImageSize'>
 
 export interface PullOutcome {
   readonly imageId: string
-  /** What the image was made from, when that is known. */
+  /** Store path that the image was made from, when that is known. */
   readonly storePath?: string | undefined
   /** Run of nix that made it, as its log is named; when that is known. */
   readonly runId?: string | undefined
-  /** Nothing had to be built or imported. */
+  /** Whether nothing had to be built or imported. */
   readonly present: boolean
 }
 
-/** Makes the image of a recipe be there; returns its image id. `signal` takes this caller away. Throws a ShimError. */
-export type MakeImage<Wanted = Wish> = (wish: Wanted, signal: AbortSignal) => Promise<string>
+/**
+ * Brings the image of a request into containerd and returns its image id. Aborting `signal` withdraws this request alone.
+ * Throws a ShimError.
+ */
+export type PullImage<Request extends ImageRequest = ImageRequest> = (
+  request: Request,
+  signal: AbortSignal,
+) => Promise<string>
 
-/** Is told what becomes of recipes of flakes. It never throws, and nothing that it does delays a pull. */
-export interface PullReporter {
-  /** The recipe is not allowed here, or not for this node: nothing is run. */
-  refused(wish: FlakeWish, error: ShimError): void
-  /** Somebody waits for the recipe from now on. */
-  wanted(wish: FlakeWish): WishReport
-  /** A run of the recipe has begun, for all who wait for it. */
-  started(recipe: FlakeRecipe): RunReport
+/** Hears of every image request and every run. A reporter never throws, and nothing that it does delays a pull. */
+export interface PullReporter<Request extends ImageRequest = ImageRequest> {
+  /** The request is not allowed, or not for this node: nothing is run. */
+  refused(request: Request, error: ShimError): void
+  /** The request waits for its image from now on. */
+  waiting(request: Request): RequestReport
+  /** A run has begun, for every request of its recipe. */
+  started(recipe: Request['recipe']): RunReport
   /** Images may have been removed, or have got another recipe. */
   imagesChanged(): void
 }
 
-export interface WishReport {
-  /** Aborted when the cluster no longer wants it: as if this caller went away. */
-  readonly signal: AbortSignal
+export interface RequestReport {
+  /** Aborted when the cluster withdraws the request. */
+  readonly signal?: AbortSignal
   done(): void
   failed(error: ShimError): void
 }
@@ -110,9 +137,9 @@ export interface ClusterRecipe {
   readonly nixBuild: string
 }
 
-/** What a shim with an API server does besides. */
+/** The API server, as far as pulls use it. */
 export interface ClusterSide {
-  readonly reporter: PullReporter
-  /** Takes a bounded time, whatever the API server does. Throws a final ShimError when what it finds is no good recipe. */
+  readonly reporter: PullReporter<FlakeImageRequest>
+  /** Answers within a bounded time, even if the API server does not. Throws a final ShimError when a NixBuild has no valid recipe. */
   readonly findRecipe: FindClusterRecipe
 }

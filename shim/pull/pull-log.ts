@@ -1,19 +1,11 @@
 import type { ErrorCode, ShimError } from '../../lib/errors.ts'
 import { copyStart } from '../../lib/text/text.ts'
 import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
-import type { PullOutcome, Wish } from './contract.ts'
+import type { ImageRequest, PullReporter } from './contract.ts'
 import type { PullProgress } from './progress.ts'
 
-/** What goes on behind pulls, and what became of the latest. It is kept at rest, too: all of it is small and bounded. */
-export interface Activity {
-  /** Somebody waits for the image of a recipe. */
-  waits(wish: Wish): WaitActivity
-  /** Nothing is run for the wish. */
-  refused(wish: Wish, error: ShimError): void
-  /** A run of the recipe has begun, for all who wait for it. */
-  began(recipe: Recipe): RunActivity
-  /** Images may have been removed. */
-  imagesChanged(): void
+/** What runs now and how the latest runs ended. All of it is small and bounded: it is kept while the shim is at rest. */
+export interface PullLog extends PullReporter {
   /** In the order in which they were wanted. */
   runs(): readonly RunFacts[]
   /** Newest first. */
@@ -22,18 +14,6 @@ export interface Activity {
   imageChanges(): number
   /** Calls back after every change. Returns how to stop that. */
   onChange(listener: () => void): () => void
-}
-
-/** Each is called when the wait is over. */
-export interface WaitActivity {
-  done(): void
-  failed(error: ShimError): void
-}
-
-export interface RunActivity {
-  progress(progress: PullProgress): void
-  done(outcome: PullOutcome): void
-  failed(error: ShimError): void
 }
 
 /** Times are in milliseconds since 1970. */
@@ -46,7 +26,7 @@ export interface RunFacts {
   /** The latest that is no line of a log; undefined until there is any. */
   readonly progress: PullProgress | undefined
   /** Empty when all have gone. */
-  readonly waiting: readonly Wish[]
+  readonly waiting: readonly ImageRequest[]
 }
 
 export interface ResultFacts {
@@ -71,7 +51,7 @@ const MAX_MESSAGE_LENGTH = 300
 
 interface Entry {
   readonly recipe: Recipe
-  readonly waiting: Set<Wish>
+  readonly waiting: Set<ImageRequest>
   startedAt: number
   running: boolean
   /** Whether a run has begun since it is there. */
@@ -80,7 +60,7 @@ interface Entry {
   progress?: PullProgress | undefined
 }
 
-export function createActivity(): Activity {
+export function createPullLog(): PullLog {
   const entries = new Map<string, Entry>()
   const results: ResultFacts[] = []
   const listeners = new Set<() => void>()
@@ -91,7 +71,7 @@ export function createActivity(): Activity {
 
   const entryOf = (recipe: Recipe): Entry => {
     const key = recipeKey(recipe)
-    const made = { recipe, waiting: new Set<Wish>(), startedAt: Date.now(), running: false, hasRun: false }
+    const made = { recipe, waiting: new Set<ImageRequest>(), startedAt: Date.now(), running: false, hasRun: false }
     const entry = entries.get(key) ?? made
     entries.set(key, entry)
     return entry
@@ -125,12 +105,12 @@ export function createActivity(): Activity {
   }
 
   return {
-    waits(wish) {
-      const entry = entryOf(wish.recipe)
-      entry.waiting.add(wish)
+    waiting(request) {
+      const entry = entryOf(request.recipe)
+      entry.waiting.add(request)
       changed()
       const leave = () => {
-        entry.waiting.delete(wish)
+        entry.waiting.delete(request)
         forgetIdle(entry)
         changed()
       }
@@ -138,7 +118,7 @@ export function createActivity(): Activity {
         done: leave,
         failed(error) {
           // A run tells of its failure itself.
-          if (!entry.hasRun && error.code !== 'Cancelled') rememberFailure(wish.recipe, error)
+          if (!entry.hasRun && error.code !== 'Cancelled') rememberFailure(request.recipe, error)
           leave()
         },
       }
@@ -147,7 +127,7 @@ export function createActivity(): Activity {
       rememberFailure(recipe, error)
       changed()
     },
-    began(recipe) {
+    started(recipe) {
       const entry = entryOf(recipe)
       entry.running = true
       entry.hasRun = true

@@ -1,10 +1,10 @@
 import { formatRecipe, isFlakeRecipe, type Recipe } from '../../recipes/recipe.ts'
-import type { Wish } from '../pull/contract.ts'
-import type { Activity, ResultFacts, RunFacts } from '../pull/pull-log.ts'
-import { toWire } from '../pull/wire-progress.ts'
+import type { ImageRequest } from '../pull/contract.ts'
+import { toWire } from '../pull/progress.ts'
+import type { PullLog, ResultFacts, RunFacts } from '../pull/pull-log.ts'
+import type { StatusMessage } from '../wire/status-messages.ts'
 import type { Held } from './disk-use.ts'
 import type { KeptImage } from './kept-images.ts'
-import type { StatusMessage } from './messages.ts'
 
 /** What does not change while the shim runs. */
 export interface ShimFacts {
@@ -21,8 +21,8 @@ export interface ShimFacts {
 }
 
 /** Says the same of the same state: nothing in it depends on when it is made. */
-export function statusMessage(shim: ShimFacts, activity: Activity, held: Held): StatusMessage {
-  const all = activity.runs()
+export function statusMessage(shim: ShimFacts, pullLog: PullLog, held: Held): StatusMessage {
+  const all = pullLog.runs()
   const { images, problem, ...disk } = held
   return {
     shim: { ...shim, containerdProblem: problem ?? '' },
@@ -31,7 +31,7 @@ export function statusMessage(shim: ShimFacts, activity: Activity, held: Held): 
       .filter(run => placeOf(run) !== undefined)
       .toSorted((one, other) => (placeOf(one) ?? 0) - (placeOf(other) ?? 0))
       .map(toRun),
-    results: activity.results().map(toResult),
+    results: pullLog.results().map(toResult),
     images: images.map(toImage),
     disk: { ...disk, store: { ...disk.store, problem: disk.store.problem ?? '' } },
   }
@@ -56,7 +56,7 @@ function toRun({ recipe, runId = '', startedAt, progress, waiting }: RunFacts): 
   }
 }
 
-function toWaiter({ namespace, pod, nixBuild = '' }: Wish): StatusMessage['runs'][number]['waiters'][number] {
+function toWaiter({ namespace, pod, nixBuild = '' }: ImageRequest): StatusMessage['runs'][number]['waiters'][number] {
   return { namespace, pod: pod?.name ?? '', nixBuild }
 }
 

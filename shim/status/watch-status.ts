@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { createBell } from '../../lib/async/bell.ts'
+import { createChangeSignal } from '../../lib/async/change-signal.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
-import type { Activity } from '../pull/pull-log.ts'
-import { createHoldings, type Held, type HoldingsOptions } from './disk-use.ts'
-import { decodeStatusRequest, encodeStatusReport } from './messages.ts'
+import type { PullLog } from '../pull/pull-log.ts'
+import { decodeStatusRequest, encodeStatusReport } from '../wire/status-messages.ts'
+import { createDiskUse, type DiskUseOptions, type Held } from './disk-use.ts'
 import { type ShimFacts, statusMessage } from './status-message.ts'
 
-export interface WatchStatusOptions extends HoldingsOptions {
+export interface WatchStatusOptions extends DiskUseOptions {
   readonly shim: ShimFacts
-  readonly activity: Activity
+  readonly pullLog: PullLog
   /** Aborted when the shim stops: whoever watches must not hold it up. */
   readonly stopping: AbortSignal
 }
@@ -19,21 +19,22 @@ const PAUSE_MS = 250
 const LOOK_AGAIN_MS = 5000
 
 /** `enbi.v1alpha1.Status/Watch`. */
-export function createWatchStatus({ shim, activity, stopping, ...options }: WatchStatusOptions): StreamHandler {
-  const holdings = createHoldings(options)
-  const look = async (): Promise<Look> => ({ changes: activity.imageChanges(), at: Date.now(), held: await holdings() })
-  const report = ({ held }: Look) => encodeStatusReport(statusMessage(shim, activity, held))
-  const isOld = ({ changes, at }: Look) => changes !== activity.imageChanges() || Date.now() - at >= LOOK_AGAIN_MS
+export function createWatchStatus({ shim, pullLog, stopping, ...options }: WatchStatusOptions): StreamHandler {
+  const diskUse = createDiskUse(options)
+  const look = async (): Promise<Look> => ({ changes: pullLog.imageChanges(), at: Date.now(), held: await diskUse() })
+  const report = ({ held }: Look) => encodeStatusReport(statusMessage(shim, pullLog, held))
+  const isOld = ({ changes, at }: Look) => changes !== pullLog.imageChanges() || Date.now() - at >= LOOK_AGAIN_MS
 
   async function* follow(end: AbortSignal): AsyncGenerator<Buffer> {
-    using bell = createBell(activity.onChange, end)
+    using changes = createChangeSignal(end)
+    using _ = subscribe(pullLog.onChange, changes.notify)
     let latest = await look()
     let told: Buffer | undefined
     while (!end.aborted) {
       const message = report(latest)
       if (!told?.equals(message)) yield message
       told = message
-      await bell.rung(LOOK_AGAIN_MS)
+      await changes.changed(LOOK_AGAIN_MS)
       await delay(PAUSE_MS, undefined, { signal: end }).catch(() => {})
       if (isOld(latest)) latest = await look()
     }
@@ -45,9 +46,13 @@ export function createWatchStatus({ shim, activity, stopping, ...options }: Watc
   }
 }
 
+function subscribe(onChange: PullLog['onChange'], listener: () => void): Disposable {
+  return { [Symbol.dispose]: onChange(listener) }
+}
+
 /** At what is held. */
 interface Look {
-  /** As the activity counts them, before it. */
+  /** As the pull log counts them, before it. */
   readonly changes: number
   readonly at: number
   readonly held: Held

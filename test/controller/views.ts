@@ -1,4 +1,4 @@
-import { type BuildView, buildView } from '../../controller/views/build.ts'
+import { type BuildView, buildView } from '../../controller/views/nixbuild.ts'
 import { type PodView, pods } from '../../controller/views/pod.ts'
 import { NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'

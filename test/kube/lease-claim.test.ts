@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { look, timeUntilFree } from '../../kube/lease-claim.ts'
+import { look, timeUntilFree } from '../../kube/leader-election.ts'
 import { leaseEnd, leases, microTime } from '../../kube/resources/lease.ts'
 
 const SEEN_AT = 1_000

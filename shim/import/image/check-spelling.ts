@@ -1,4 +1,4 @@
-import { archiveInvalid } from './invalid.ts'
+import { archiveInvalid } from './errors.ts'
 
 /** Fields of a document by the object that they are in: `` for the document, `/rootfs` for what its field of that name has. */
 export type KnownFields = Readonly<Record<string, readonly string[]>>

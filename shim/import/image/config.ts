@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { FinalError } from '../../../lib/errors.ts'
 import { checkSpelling } from './check-spelling.ts'
-import { archiveInvalid } from './invalid.ts'
+import { archiveInvalid } from './errors.ts'
 import { parseJson } from './json.ts'
 
 export interface Platform {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
-import { archiveInvalid } from './invalid.ts'
+import { archiveInvalid } from './errors.ts'
 
 /** Longest JSON document of an image that is read: what registries accept for a manifest. */
 export const MAX_JSON_BYTES = 4 * 1024 * 1024

@@ -1,4 +1,4 @@
-import type { ByteString } from '../layers/byte-string.ts'
+import type { ByteString } from '../store/byte-string.ts'
 
 /** A tar is made of blocks. */
 export const BLOCK_BYTES = 512

@@ -5,10 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import { lazy } from '../../../lib/async/lazy.ts'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
+import { writeAtomically } from '../../../lib/files/atomic-file.ts'
 import { readOwnFile } from '../../../lib/files/own-file.ts'
-import { replaceFile } from '../../../lib/files/replace-file.ts'
 import type { Room } from '../../../lib/queues/fair-excess.ts'
-import { createPlaces } from '../../../lib/queues/places.ts'
+
+import { createFairGate } from '../../../lib/queues/fair-gate.ts'
 import {
   type CacheEntry,
   findExcess,
@@ -46,7 +47,7 @@ export function createCacheAccounts({ root, pruning, room, afterMs, warn }: Cach
   const { dir } = pruning
   const inTurn = createOneByOne()
   const sweep = createOneByOne()
-  const places = createPlaces(PLACES)
+  const places = createFairGate(PLACES)
   const waiting = new Map<string, Set<string>>()
   const busy = new Set<Promise<void>>()
 
@@ -131,7 +132,7 @@ export function openCacheLedger(root: string, names: readonly string[]): CacheLe
       entries.set(name, { name, bytes, owners: [...all].slice(0, MAX_OWNERS), usedAt })
     },
     forget: name => void entries.delete(name),
-    save: () => replaceFile(ledgerFile(root), JSON.stringify([...entries.values()]), 0o600),
+    save: () => writeAtomically(ledgerFile(root), JSON.stringify([...entries.values()]), { mode: 0o600 }),
   }
 }
 

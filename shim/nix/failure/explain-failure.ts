@@ -1,7 +1,7 @@
 import { type ErrorCode, FinalError, reviveError, type ShimError } from '../../../lib/errors.ts'
 import type { ProcessEnd } from '../../../lib/process/run-process.ts'
+import { cutLines } from '../../../lib/text/cut.ts'
 import { formatSize } from '../../../lib/text/size.ts'
-import { shorten } from '../../../lib/text/text.ts'
 import { describeMaking, describeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 import type { NixError } from '../log/journal.ts'
 import { derivationName } from '../log/nix-log.ts'
@@ -64,7 +64,7 @@ const JSON_EXCEPTION = '[json.exception.'
 function explainLogLine(run: FailedRun, { text }: NixError): ShimError {
   const why = 'a builder wrote a line that begins with @nix, which Nix takes for its own and cannot read'
   const wayOut = 'have it write no such lines'
-  const message = `${subject(run)} failed: ${why} (${shorten(text, MAX_TEXT_LENGTH)}): ${wayOut}\n${pointToLog(run)}`
+  const message = `${subject(run)} failed: ${why} (${cutLines(text, MAX_TEXT_LENGTH)}): ${wayOut}\n${pointToLog(run)}`
   return new FinalError('BuilderFailed', message)
 }
 
@@ -95,7 +95,7 @@ function explainBuilder(run: FailedRun, { drvPath, how, diskFull }: FailedBuilde
   const derivation = derivationName(drvPath)
   const tail = run.builderTail(derivation)
   const words =
-    tail.length === 0 ? ' It wrote no log.' : ` The end of its log:\n${shorten(tail.join('\n'), MAX_TEXT_LENGTH)}`
+    tail.length === 0 ? ' It wrote no log.' : ` The end of its log:\n${cutLines(tail.join('\n'), MAX_TEXT_LENGTH)}`
   const message = `building ${describeRecipe(run.recipe)} failed: the builder of ${derivation} failed ${how}.${words}\n${pointToLog(run)}`
   return reviveError(run.isDoubted ? judgeExit(run) : judgeBuilder(drvPath, how, diskFull), message)
 }
@@ -153,7 +153,7 @@ function explainWords({ exit, ignored = [] }: FailedQuery, code: ErrorCode, word
   if (words === '') return describeExit(exit)
   if (code === 'EvaluationFailed' && hasClue(words, LOCK_OUTDATED))
     return 'its flake.lock is missing or does not fit its inputs: run nix flake lock there, and commit flake.lock'
-  const told = (LEADS[code] ?? '') + shorten(words, MAX_TEXT_LENGTH)
+  const told = (LEADS[code] ?? '') + cutLines(words, MAX_TEXT_LENGTH)
   if (code === 'StorePathMissing') return [told, ...ignored.map(words => `(Nix said, too: ${words})`)].join('\n')
   const isPrivate = (code === 'FlakeNotFound' || code === 'FetchFailed') && hasClue(words, CREDENTIALS)
   return isPrivate ? `${told}\n${NO_CREDENTIALS}` : told

@@ -1,4 +1,4 @@
-import { shorten } from '../../../lib/text/text.ts'
+import { cutLines } from '../../../lib/text/cut.ts'
 
 /** What nix itself says in an error: without what others wrote into it, and without advice that is of no use here. */
 export function trimNixText(text: string): string {
@@ -28,7 +28,7 @@ function withoutAdvice(text: string): string {
   if (!isRefusal(lines)) return text
   const advice = lines.findIndex(line => ADVICE.some(start => line.startsWith(start)))
   const reason = advice < 0 ? lines : lines.slice(0, advice)
-  return shorten(reason.filter(line => line !== '').join(' '), MAX_REASON_LENGTH)
+  return cutLines(reason.filter(line => line !== '').join(' '), MAX_REASON_LENGTH)
 }
 
 /** Older ones end the sentence behind the list of systems. */

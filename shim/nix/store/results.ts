@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { lstat, open, readdir, readlink, rename, unlink } from 'node:fs/promises'
+import { lstat, readdir, readlink, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { hasCode } from '../../../lib/error-code.ts'
+import { type AtomicFile, writeAtomically } from '../../../lib/files/atomic-file.ts'
 import { readOwnFile } from '../../../lib/files/own-file.ts'
 import { packageHintsSchema } from '../../../recipes/built-package.ts'
 import { guardState, type StateDir } from '../user/state-dir.ts'
@@ -68,7 +69,7 @@ export function createResults({ root, results, gcroots }: StateDir): Results {
         if (target !== storePath || !(await orUndefined(lstat(storePath)))) return undefined
         return { storePath, runId, ...(hints && { package: hints }) }
       }),
-    save: (key, result) => change(() => writeAtomically(record(key), JSON.stringify(result))),
+    save: (key, result) => change(() => writeAtomically(record(key), JSON.stringify(result), RECORD)),
     settled: () => inTurn(async () => {}),
     letGo: key => change(() => unlink(link(key)).catch(ignoreNoFile)),
     keepOnly: keys =>
@@ -112,17 +113,7 @@ function ignoreNoFile(error: unknown): void {
   if (!hasCode(error, 'ENOENT', 'EISDIR')) throw error
 }
 
-async function writeAtomically(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`
-  const file = await open(temporary, 'w', 0o640)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, path)
-}
+const RECORD: AtomicFile = { mode: 0o640, synced: true }
 
 /** A recipe's key, and what nix or we put behind it. */
 const KEYED_NAME = /^([0-9a-f]{64})(?:[-.].+)?$/

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { RetryableError, ShimError } from '../../../lib/errors.ts'
+import { retry } from '../../../lib/async/retry.ts'
+import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
 import { pingDaemon } from './daemon-path-info.ts'
 
 export interface OutageOptions {
@@ -28,7 +29,6 @@ const PAUSE_MS = { first: 200, most: 1_600 }
 /** For one piece of work: its waits are counted together. */
 export function createOutageRetry({ socket, signal, onWait, limitMs = LIMIT_MS }: OutageOptions): RetryOutages {
   let leftMs = limitMs
-  let outages = 0
 
   async function untilBack(path: string): Promise<boolean> {
     const startedAt = performance.now()
@@ -43,23 +43,18 @@ export function createOutageRetry({ socket, signal, onWait, limitMs = LIMIT_MS }
     return isBack
   }
 
-  return async attempt => {
-    for (;;) {
-      try {
-        return await attempt()
-      } catch (error) {
-        if (!isDaemonAway(error) || socket === undefined || signal.aborted) throw error
-        outages += 1
-        if (outages === 1) onWait(limitMs)
-        const isBack = outages < MAX_OUTAGES && (await untilBack(socket))
-        // The next try tells what the abort means.
-        if (!isBack && !signal.aborted) throw sayWaited(error, limitMs - leftMs)
-      }
-    }
+  async function beforeNext(outages: number, error: unknown): Promise<void> {
+    if (outages === 1) onWait(limitMs)
+    const isBack = outages < MAX_OUTAGES && socket !== undefined && (await untilBack(socket))
+    // The next try tells what the abort means.
+    if (!isBack && !signal.aborted) throw sayWaited(error, limitMs - leftMs)
   }
+
+  const mayPass = (error: unknown) => isDaemonAway(error) && socket !== undefined && !signal.aborted
+  return attempt => retry(attempt, { mayPass, beforeNext })
 }
 
-function isDaemonAway(error: unknown): error is ShimError {
+function isDaemonAway(error: unknown): boolean {
   return error instanceof ShimError && error.code === 'NixDaemonAway'
 }
 
@@ -72,7 +67,7 @@ async function answers(socket: string, signal: AbortSignal): Promise<boolean> {
   }
 }
 
-function sayWaited(cause: ShimError, waitedMs: number): RetryableError {
+function sayWaited(cause: unknown, waitedMs: number): RetryableError {
   const seconds = Number((waitedMs / 1000).toFixed(1))
-  return new RetryableError('NixDaemonAway', `${cause.message} (it was waited for, ${seconds} s in all)`, { cause })
+  return new RetryableError('NixDaemonAway', `${messageOf(cause)} (it was waited for, ${seconds} s in all)`, { cause })
 }

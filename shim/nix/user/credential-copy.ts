@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
-import { chmod, chown, lstat, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { lstat, open, readFile } from 'node:fs/promises'
 import { hasCode } from '../../../lib/error-code.ts'
+import { writeAtomically } from '../../../lib/files/atomic-file.ts'
 import { type BuildUser, hasGroupOfItsOwn } from './build-user.ts'
 
 const MAX_BYTES = 2 ** 20
@@ -32,17 +33,9 @@ export async function findAccess(user: Pick<BuildUser, 'uid' | 'gid'>, name: str
 /** Writes a copy that nobody else can read at any moment. Returns whether there was another one, or none. */
 export async function writeCopy(path: string, bytes: Buffer, access: Access): Promise<boolean> {
   if (await isCopy(path, bytes, access)) return false
-  const unfinished = path + UNFINISHED
-  await rm(unfinished, { force: true })
-  await writeFile(unfinished, bytes, { mode: 0o600, flag: 'wx' })
-  await chown(unfinished, access.uid, access.gid)
-  await chmod(unfinished, access.mode)
-  await rename(unfinished, path)
+  await writeAtomically(path, bytes, { mode: access.mode, owner: access })
   return true
 }
-
-/** Ends the name of what a killed shim may have left. */
-export const UNFINISHED = '.new'
 
 async function isCopy(path: string, bytes: Buffer, { uid, gid, mode }: Access): Promise<boolean> {
   try {

@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
-import { replaceFile } from '../../../lib/files/replace-file.ts'
+import { writeAtomically } from '../../../lib/files/atomic-file.ts'
 import { isFlakeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 
 /** The settings of git and ssh: root writes them, and the programs read no others. */
@@ -31,8 +31,8 @@ export function createUserConfig({ home, config }: { readonly home: string; read
   const update = async (path: string | undefined) => {
     if (written && (path === undefined || trusted.has(path)) && (await isThere(gitConfigFile(config)))) return
     if (path !== undefined) trusted.add(path)
-    await replaceFile(sshConfigFile(config), formatSshConfig(home), READABLE)
-    await replaceFile(gitConfigFile(config), formatGitConfig(home, [...trusted]), READABLE)
+    await writeAtomically(sshConfigFile(config), formatSshConfig(home), { mode: READABLE })
+    await writeAtomically(gitConfigFile(config), formatGitConfig(home, [...trusted]), { mode: READABLE })
     written = true
   }
   // Each writes the whole files.

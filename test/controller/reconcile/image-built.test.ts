@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { imageBuilt, theOnesToTell, theOneToTell } from '../../../controller/reconcile/image-built.ts'
 import { podWants, type Want } from '../../../controller/reconcile/pod-wants.ts'
-import type { BuildView } from '../../../controller/views/build.ts'
+import type { BuildView } from '../../../controller/views/nixbuild.ts'
 import { someBuild, somePod } from '../views.ts'
 
 const [want] = podWants(somePod(), 'x86_64-linux').wants

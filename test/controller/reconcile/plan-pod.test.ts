@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type PodFacts, planPod } from '../../../controller/reconcile/plan-pod.ts'
 import { podWants } from '../../../controller/reconcile/pod-wants.ts'
-import { type BuildView, type RecipeView, recipeView } from '../../../controller/views/build.ts'
+import { type BuildView, type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
 import type { PodView } from '../../../controller/views/pod.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { MANAGED, someBuild, somePod } from '../views.ts'

@@ -14,7 +14,7 @@ export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<Buil
     wantingPods: facts.waitingPods ?? 0,
     waitingPods: 0,
     pullingPods: 0,
-    givenNode:
+    assignedNode:
       build?.metadata && 'labels' in build.metadata && build.metadata.labels === given.labels ? 'node-1' : undefined,
     lossOf: () => undefined,
     silenceOf: facts.lossOf ?? (() => undefined),

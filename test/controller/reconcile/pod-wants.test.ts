@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { podWants } from '../../../controller/reconcile/pod-wants.ts'
-import { type RecipeView, recipeView } from '../../../controller/views/build.ts'
+import { type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { ANNOTATIONS, somePod } from '../views.ts'
 

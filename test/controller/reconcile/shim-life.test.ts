@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readSign, shimLife } from '../../../controller/reconcile/shim-life.ts'
+import { readSign, shimLife } from '../../../controller/reconcile/node-state.ts'
 import { shimLeaseOf } from '../../../controller/views/shim-lease.ts'
 import { leases } from '../../../kube/resources/lease.ts'
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createNamespaceWorker } from '../../../controller/reconcilers/namespace-reconciler.ts'
+import { createNamespaceReconciler } from '../../../controller/reconcilers/namespace-reconciler.ts'
 import type { Kind } from '../../../kube/client/contract.ts'
 import { CONTROLLER, MANAGED_BY_LABEL, nixBuildName, SHIM } from '../../../kube/resources/names.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
@@ -40,7 +40,7 @@ async function sweep(maker: string | undefined, views = three(maker)): Promise<{
     },
   }
   const state = { builds, pods: startPods(new Map()).pods }
-  const work = createNamespaceWorker({ state, kube, limits: { keepFinished: 0, keepFinishedForMs: 1 } })
+  const work = createNamespaceReconciler({ state, kube, limits: { keepFinished: 0, keepFinishedForMs: 1 } })
   await work('team')
   await work('team')
   return { removed: removed.sort(), lists }

@@ -1,6 +1,5 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createGroupIndex } from '../../../controller/state/group-index.ts'
-import { createMultiIndex } from '../../../controller/state/multi-index.ts'
+import { createGroupIndex, createMultiIndex } from '../../../controller/state/multi-index.ts'
 import { createRecent } from '../../../controller/state/recent.ts'
 import { someBuild, somePod } from '../views.ts'
 import { APP, idOf, KNOWN, startBuilds, startPods } from './start.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { createNewestIndex } from '../../../controller/state/newest-index.ts'
-import { type BuildView, type RecipeView, recipeView } from '../../../controller/views/build.ts'
+import { type BuildView, type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
 import { nixBuildName } from '../../../kube/resources/names.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { someBuild, somePod } from '../views.ts'

@@ -1,7 +1,7 @@
 import { createBuilds } from '../../../controller/state/builds.ts'
 import { createPods } from '../../../controller/state/pods.ts'
 import { wantId } from '../../../controller/state/wants-index.ts'
-import type { BuildView, RecipeView } from '../../../controller/views/build.ts'
+import type { BuildView, RecipeView } from '../../../controller/views/nixbuild.ts'
 import type { PodView } from '../../../controller/views/pod.ts'
 import { someBuild } from '../views.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { nixSystem } from '../../../controller/views/nix-system.ts'
+import { nixSystem } from '../../../controller/views/node.ts'
 
 describe("a node's Nix system", () => {
   it.each([

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { cutMiddle, type EventContent, eventBody, eventName } from '../../../kube/resources/event.ts'
+import { type EventContent, eventBody, eventName } from '../../../kube/resources/event.ts'
 
 const CONTENT: EventContent = {
   about: { apiVersion: 'v1', kind: 'Pod', namespace: 'team', name: 'web-1', uid: 'u1' },
@@ -32,27 +32,6 @@ test('an event about something without a namespace is in default', () => {
   const { namespace: _, ...about } = CONTENT.about
   expect(eventName({ ...CONTENT, about }).namespace).toBe('default')
 })
-
-test.each([
-  ['short', 'short'],
-  ['', ''],
-  ['a'.repeat(60), 'a'.repeat(60)],
-  ['a'.repeat(30) + 'b'.repeat(31), `${'a'.repeat(18)}\n…\n${'a'.repeat(6)}${'b'.repeat(31)}`],
-  ['ä'.repeat(60), `${'ä'.repeat(9)}\n…\n${'ä'.repeat(18)}`],
-  ['🙂'.repeat(60), `${'🙂'.repeat(4)}\n…\n${'🙂'.repeat(9)}`],
-])('%s is cut to 60 bytes, between characters', (text, cut) => {
-  expect(cutMiddle(text, 60)).toBe(cut)
-  expect(Buffer.byteLength(cutMiddle(text, 60))).toBeLessThanOrEqual(60)
-})
-
-test.each(Array.from({ length: 20 }, (_, shift) => [shift]))(
-  'whatever the length, no character is broken: %i',
-  shift => {
-    const cut = cutMiddle(`${'a'.repeat(shift)}${'€🙂ä'.repeat(20)}`, 60)
-    expect(cut).not.toContain('\ufffd')
-    expect(cut).toMatch(/^a*(€🙂ä)*€?🙂?\n…\n🙂?ä?(€🙂ä)*$/u)
-  },
-)
 
 test('the beginning and the end of a long message are kept', () => {
   const message = `it failed: ${'x'.repeat(5000)} because of y`

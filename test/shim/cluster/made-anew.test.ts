@@ -14,7 +14,7 @@ it('a NixBuild that is deleted and made anew under another name is followed: the
   const { kube, namespace, recipe, reporter } = bed
   const byHand = { namespace, name: 'by-hand' }
   await kube.create(nixBuilds, { ...byHand, body: { spec: nixBuild().spec } })
-  reporter.wanted({ recipe, namespace, pod: { namespace, name: 'web', uid: 'web' } })
+  reporter.waiting({ recipe, namespace, pod: { namespace, name: 'web', uid: 'web' } })
   reporter.started(recipe)
   await expect.poll(() => kube.get(nixBuilds, byHand), PATIENT).toMatchObject({ status: { status: 'Building' } })
   await kube.delete(nixBuilds, byHand)

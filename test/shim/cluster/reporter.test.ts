@@ -20,7 +20,7 @@ contexts: [{ name: a, context: { cluster: a, user: a } }]
 current-context: a
 `
 
-it('keeps a bounded number of stories while the API server is away, and none that another namespace pushes out', async () => {
+it('keeps a bounded number of writers while the API server is away, and none that another namespace pushes out', async () => {
   await using folder = await mkdtempDisposable(join(tmpdir(), 'reporter-'))
   const kubeconfig = join(folder.path, 'kubeconfig')
   await writeFile(kubeconfig, KUBECONFIG)
@@ -41,7 +41,7 @@ it('keeps a bounded number of stories while the API server is away, and none tha
     system: 'x86_64-linux',
   }))
   const pull = async (namespace: string, recipe: FlakeRecipe) => {
-    const report = reporter.wanted({ recipe, namespace, pod: { namespace, name: 'web', uid: 'web' } })
+    const report = reporter.waiting({ recipe, namespace, pod: { namespace, name: 'web', uid: 'web' } })
     const run = reporter.started(recipe)
     run.done({ imageId: IMAGE_ID, present: false })
     await new Promise(setImmediate)

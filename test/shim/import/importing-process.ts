@@ -1,8 +1,8 @@
 import { dirname } from 'node:path'
 import { pino } from 'pino'
-import { ownedBy } from '../../../lib/queues/owners.ts'
+import { ownedBy } from '../../../lib/queues/fair-order.ts'
 import { createImporter } from '../../../shim/import/importer.ts'
-import { createIdentity } from '../../../shim/import/link/identity.ts'
+import { createIdentity } from '../../../shim/import/worker/identity.ts'
 import { infosIn } from './closure.ts'
 
 /** Imports what its argument says and writes a line whenever it comes further. */

@@ -6,7 +6,7 @@ import { RetryableError } from '../../../lib/errors.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import type { PathQuery } from '../../../shim/nix/store/path-info.ts'
 import { STORE_PATH_LABEL } from '../../../shim/pull/labels.ts'
-import { folderUse } from '../../../shim/status/folder-use.ts'
+import { folderUse } from '../../../shim/status/disk-use.ts'
 import { createKeptImages, type LabelledImage } from '../../../shim/status/kept-images.ts'
 import { createStoreUse } from '../../../shim/status/store-use.ts'
 

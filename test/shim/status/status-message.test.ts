@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
 import type { Recipe } from '../../../recipes/recipe.ts'
 import type { PullProgress } from '../../../shim/pull/progress.ts'
-import { createActivity } from '../../../shim/pull/pull-log.ts'
+import { createPullLog } from '../../../shim/pull/pull-log.ts'
 import type { Held } from '../../../shim/status/disk-use.ts'
-import { decodeStatusReport, encodeStatusReport, type StatusReport } from '../../../shim/status/messages.ts'
 import { statusMessage } from '../../../shim/status/status-message.ts'
+import { decodeStatusReport, encodeStatusReport, type StatusReport } from '../../../shim/wire/status-messages.ts'
 
 const SHIM = { version: '1', startedAt: 1000, containerd: '/c.sock', rules: 1, maxBuilds: 2, logs: '/logs' }
 const NOTHING = { files: 0, bytes: 0 }
@@ -23,17 +23,17 @@ function recipe(image: string): Recipe {
 }
 
 function setUp() {
-  const activity = createActivity()
+  const pullLog = createPullLog()
   return {
-    activity,
+    pullLog,
     begin: (image: string, progress?: PullProgress) => {
-      const run = activity.began(recipe(image))
+      const run = pullLog.started(recipe(image))
       if (progress) run.progress(progress)
       return run
     },
     /** As it is read after it went over the wire. */
     report: (held: Partial<Held> = {}): StatusReport =>
-      decodeStatusReport(encodeStatusReport(statusMessage(SHIM, activity, { ...HELD, ...held }))),
+      decodeStatusReport(encodeStatusReport(statusMessage(SHIM, pullLog, { ...HELD, ...held }))),
   }
 }
 
@@ -54,9 +54,9 @@ describe('a report', () => {
   })
 
   it('names fifty who wait, and counts all', () => {
-    const { activity, report } = setUp()
+    const { pullLog, report } = setUp()
     for (let number = 0; number < 60; number += 1)
-      activity.waits({ recipe: recipe('app:1'), namespace: `team-${number}`, nixBuild: 'app' })
+      pullLog.waiting({ recipe: recipe('app:1'), namespace: `team-${number}`, nixBuild: 'app' })
     const [run] = report().runs
     expect(run?.waiting).toBe(60)
     expect(run?.waiters).toHaveLength(50)
@@ -64,17 +64,17 @@ describe('a report', () => {
   })
 
   it('calls what is made by the flake and its package, or by its store path', () => {
-    const { activity, begin, report } = setUp()
+    const { pullLog, begin, report } = setUp()
     begin('app:1')
-    activity.began({ image: 'nix:0/nix/store/a:latest', storePath: '/nix/store/a' })
+    pullLog.started({ image: 'nix:0/nix/store/a:latest', storePath: '/nix/store/a' })
     expect(report().runs.map(({ recipe }) => recipe)).toEqual(['github:team/app#images.web', '/nix/store/a'])
   })
 
   it('says the same of the same state', () => {
-    const { begin, activity } = setUp()
+    const { begin, pullLog } = setUp()
     begin('app:1').done({ imageId: 'sha256:1', present: false })
     begin('app:1', { phase: 'evaluating', runId: 'run-1' })
-    const encode = () => encodeStatusReport(statusMessage(SHIM, activity, HELD))
+    const encode = () => encodeStatusReport(statusMessage(SHIM, pullLog, HELD))
     expect(encode()).toEqual(encode())
   })
 

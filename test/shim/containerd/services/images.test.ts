@@ -5,7 +5,7 @@ import { type ContainerdImages, createContainerdImages } from '../../../../shim/
 import { labelBlob, writeBlob } from '../../../../shim/containerd/services/content.ts'
 import { getImage, type ImageRecord, putImage } from '../../../../shim/containerd/services/images.ts'
 import { knownDiffId } from '../../../../shim/containerd/unpack.ts'
-import { oneChunk } from '../../../../shim/import/archive/one-chunk.ts'
+import { oneChunk } from '../../../../shim/import/streams/streams.ts'
 import { type Bed, startBed } from '../../../node/bed.ts'
 
 /** Instead of containerd's 16 MiB, which thousands of records fill. */

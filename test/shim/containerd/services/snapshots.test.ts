@@ -8,7 +8,7 @@ import { writeBlob } from '../../../../shim/containerd/services/content.ts'
 import { createLease, deleteLease, type Lease } from '../../../../shim/containerd/services/leases.ts'
 import { findSnapshot, prepareSnapshot } from '../../../../shim/containerd/services/snapshots.ts'
 import { createUnpacker } from '../../../../shim/containerd/unpack.ts'
-import { oneChunk } from '../../../../shim/import/archive/one-chunk.ts'
+import { oneChunk } from '../../../../shim/import/streams/streams.ts'
 import { type Bed, startBed } from '../../../node/bed.ts'
 import { tar } from '../../import/tar.ts'
 

@@ -1,8 +1,8 @@
 /** Prints the digest of the tar of each layer, a line each: `node print-tar-digests.ts LAYERS`, a JSON list. */
 import { createHash } from 'node:crypto'
-import type { MergedLayer } from '../../../../shim/import/layers/merged-layer.ts'
-import { compileRegexes } from '../../../../shim/import/layers/merged-regex.ts'
-import { mergedLayerTar } from '../../../../shim/import/tar/go-tar.ts'
+import { compileRegexes } from '../../../../shim/import/formats/nix2container/regex.ts'
+import { mergedLayerTar } from '../../../../shim/import/formats/nix2container/tar.ts'
+import type { MergedLayer } from '../../../../shim/import/layers/layer.ts'
 
 const layers: MergedLayer[] = JSON.parse(process.argv[2] ?? '')
 for (const layer of layers) {

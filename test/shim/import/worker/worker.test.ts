@@ -8,7 +8,7 @@ import {
   type ImportOrder,
   type ImportReport,
   reportSchema,
-} from '../../../../shim/import/worker/job.ts'
+} from '../../../../shim/import/worker/messages.ts'
 import { type ImportNode, startImportNode } from '../import-node.ts'
 
 let node: ImportNode

@@ -1,0 +1,130 @@
+import { lstatSync } from 'node:fs'
+import { archiveInvalid } from '../../image/errors.ts'
+import type { CountEntries } from '../../image/size-limit.ts'
+import type { MergedLayer, MergedPath } from '../../layers/layer.ts'
+import { atPath, show } from '../../store/at-path.ts'
+import type { ByteString } from '../../store/byte-string.ts'
+import { storeTree } from '../../store/store-tree.ts'
+import { type GoRegex, type Regexes, replaceAll } from './regex.ts'
+
+/** A place in the layer. Its children are by their names; the root of all has the empty name, as in `/nix`. */
+export interface MergedNode {
+  /** Missing until there is one: most places have none. */
+  children?: Map<ByteString, MergedNode>
+  /** What is there; without it a folder is, since something is below. */
+  file?: MergedFile
+}
+
+export interface MergedFile {
+  /** Absolute. */
+  readonly source: ByteString
+  readonly type: 'file' | 'symlink' | 'directory'
+  /** Type and permissions, as the system has them. */
+  readonly mode: number
+  /** In bytes. */
+  readonly size: number
+  readonly from: MergedPath
+}
+
+/**
+ * All store paths of a layer in one tree, each file at the place that it is moved to. Source: nix2container, nix/graph.go.
+ * Throws ArchiveInvalid for files that get into each other's way, out of the root, or too deep, and for too many; as `count`
+ * does; ImportInterrupted.
+ */
+export function mergeTree(layer: MergedLayer, regexes: Regexes, count?: CountEntries): MergedNode {
+  const root: MergedNode = {}
+  const counted = countWithin(MAX_ENTRIES, count)
+  for (const from of layer.paths) {
+    const regex = from.rewrite?.regex ? regexes.get(from.rewrite.regex) : undefined
+    for (const { path } of storeTree([from.path])) addFile(path, { root, from, regex, count: counted })
+  }
+  return root
+}
+
+/** Of one layer: all of its places are held at once. Nothing that is in use comes near. */
+const MAX_ENTRIES = 1_000_000
+
+function countWithin(most: number, count: CountEntries = () => {}): CountEntries {
+  let total = 0
+  return made => {
+    total += made
+    if (total > most) throw archiveInvalid(`has a layer of more than ${most} files and folders`)
+    count(made)
+  }
+}
+
+interface Adding {
+  readonly root: MergedNode
+  readonly from: MergedPath
+  readonly regex: GoRegex | undefined
+  readonly count: CountEntries
+}
+
+function addFile(source: ByteString, { root, from, regex, count }: Adding): void {
+  const place = regex ? replaceAll(source, regex, from.rewrite?.repl ?? '') : source
+  // What a rewrite leaves nothing of has no place.
+  if (place === '') {
+    count(1)
+    return
+  }
+  const stats = atPath(source, path => lstatSync(path))
+  const type = stats.isFile() ? 'file' : stats.isSymbolicLink() ? 'symlink' : 'directory'
+  const file: MergedFile = { source, type, mode: stats.mode, size: stats.size, from }
+  const node = findNode(root, place, count)
+  if (node.file) checkAlike(place, node.file, file)
+  node.file = file
+}
+
+/** Counts the places that are new; a file that has none of these is one to look at all the same. */
+function findNode(root: MergedNode, place: ByteString, count: CountEntries): MergedNode {
+  let node = root
+  let isCounted = false
+  for (const part of partsOf(place)) {
+    let child = node.children?.get(part)
+    if (!child) {
+      count(1)
+      isCounted = true
+      child = {}
+      node.children ??= new Map()
+      node.children.set(part, child)
+    }
+    node = child
+  }
+  if (!isCounted) count(1)
+  return node
+}
+
+/** Linux has no longer paths (PATH_MAX, with the byte that ends them). */
+const MAX_PLACE_BYTES = 4095
+/** Each costs a folder, for as little as two bytes. */
+const MAX_DEPTH = 255
+
+/** As Go's `filepath.Clean` leaves them. Those of an absolute path begin with an empty one. */
+function partsOf(place: ByteString): ByteString[] {
+  if (place.length > MAX_PLACE_BYTES)
+    throw archiveInvalid(`would have a file at ${show(place)}, which is too long a path`)
+  const isAbsolute = place.startsWith('/')
+  const parts: ByteString[] = isAbsolute ? [''] : []
+  for (const part of place.split('/')) {
+    if (part === '..') leave(parts, place)
+    else if (part !== '' && part !== '.') parts.push(part)
+  }
+  if (place.includes('\0')) throw archiveInvalid(`would have a file at ${show(place)}`)
+  if (parts.length > MAX_DEPTH)
+    throw archiveInvalid(`would have a file at ${show(place)}, more than ${MAX_DEPTH} folders deep`)
+  return parts.length === 0 ? ['.'] : parts
+}
+
+/** There is nothing above the root of an absolute path. */
+function leave(parts: ByteString[], place: ByteString): void {
+  if (parts.length === 0) throw archiveInvalid(`would have a file at ${show(place)}, which is out of its root`)
+  if (parts.at(-1) !== '') parts.pop()
+}
+
+function checkAlike(place: ByteString, one: MergedFile, other: MergedFile): void {
+  const isSame = one.mode === other.mode && (one.type !== 'file' || one.size === other.size)
+  const hasOptions = one.from.rewrite !== undefined || one.from.perms.length > 0
+  if (isSame && (!hasOptions || JSON.stringify(one.from.perms) === JSON.stringify(other.from.perms))) return
+  const sources = [one, other].map(({ source }) => show(source)).join(' and ')
+  throw archiveInvalid(`would have two different files at ${show(place)}: ${sources}`)
+}

@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest'
+import { statusPatch } from '../../../controller/reconcile/build-status.ts'
+import { podPatch } from '../../../controller/reconcile/plan-pod.ts'
+import { someBuild, somePod } from '../views.ts'
+
+const NOW = Date.parse('2026-01-01T01:00:00.123Z')
+const TIME = '2026-01-01T01:00:00Z'
+const BEFORE = '2026-01-01T00:00:00Z'
+
+describe('the patch of a status', () => {
+  const other = { type: 'Other', status: 'True', reason: '', message: '' } as const
+  const build = someBuild({
+    metadata: { generation: 3 },
+    status: {
+      status: 'Building',
+      buildNode: 'node-1',
+      conditions: [
+        other,
+        { type: 'Complete', status: 'False', reason: 'Building', message: 'x', lastTransitionTime: BEFORE },
+        { type: 'Success', status: 'Unknown' },
+      ],
+    },
+  })
+
+  it('takes a build from its node, and keeps the time of a condition that stays False and the conditions of others', () => {
+    const attempts = [{ node: 'node-1', endTime: TIME, reason: 'node node-1 is gone' }]
+    expect(statusPatch(build, { type: 'give', node: 'node-2', attempts }, NOW)).toEqual({
+      status: 'Pending',
+      observedGeneration: 3,
+      attempts,
+      buildNode: null,
+      buildJobName: null,
+      progress: null,
+      startTime: null,
+      conditions: [
+        other,
+        {
+          type: 'Complete',
+          status: 'False',
+          reason: 'GivenToNode',
+          message: 'given to node node-2; before that: node node-1 is gone',
+          lastTransitionTime: BEFORE,
+        },
+      ],
+    })
+  })
+
+  it('says why a build is held', () => {
+    const action = { type: 'hold', reason: 'NoNode', message: 'why', attempts: [] } as const
+    expect(statusPatch(someBuild(), action, NOW)).toMatchObject({
+      status: 'Pending',
+      conditions: [{ type: 'Complete', status: 'False', reason: 'NoNode', message: 'why', lastTransitionTime: TIME }],
+    })
+  })
+
+  it('ends a build that is given up', () => {
+    expect(statusPatch(build, { type: 'fail', message: 'why', attempts: [] }, NOW)).toMatchObject({
+      status: 'Failed',
+      completionTime: TIME,
+      conditions: [
+        other,
+        {
+          type: 'Complete',
+          status: 'True',
+          reason: 'BuildFinished',
+          message: 'Build failed',
+          lastTransitionTime: TIME,
+        },
+        { type: 'Success', status: 'False', reason: 'ResultFailure', message: 'why', lastTransitionTime: TIME },
+      ],
+    })
+  })
+
+  it('of nodes that are gone touches nothing else', () => {
+    expect(statusPatch(build, { type: 'prune', nodes: [] }, NOW)).toEqual({ nodes: [] })
+  })
+})
+
+describe('the patch of a pod', () => {
+  const set = { reason: 'Building', message: 'x' } as const
+  it('is for that very pod, and for one condition', () => {
+    expect(podPatch(somePod(), { set }, NOW)).toEqual({
+      metadata: { uid: 'uid-1' },
+      status: {
+        conditions: [
+          {
+            type: 'enbi.hrzn.ee/ImageBuilt',
+            status: 'False',
+            reason: 'Building',
+            message: 'x',
+            lastTransitionTime: TIME,
+          },
+        ],
+      },
+    })
+  })
+
+  it.each([
+    ['keeps its time while it stays False', 'Building', BEFORE],
+    ['has a new time when it becomes True', 'Built', TIME],
+  ] as const)('%s', (_name, reason, lastTransitionTime) => {
+    const condition = { type: 'enbi.hrzn.ee/ImageBuilt', status: 'False', lastTransitionTime: BEFORE }
+    const pod = somePod({ status: { conditions: [{ type: 'Ready', status: 'False' }, condition] } })
+    expect(podPatch(pod, { set: { reason, message: 'x' } }, NOW)).toMatchObject({
+      status: { conditions: [{ lastTransitionTime }] },
+    })
+  })
+
+  it('removes the condition', () => {
+    expect(podPatch(somePod(), 'remove', NOW)).toMatchObject({
+      status: { conditions: [{ $patch: 'delete', type: 'enbi.hrzn.ee/ImageBuilt' }] },
+    })
+  })
+})
