@@ -7,7 +7,7 @@ import { createHelpers } from '../../../lib/process/run-helper.ts'
 import { createSpares } from '../../../lib/process/spares.ts'
 import { descendants } from '../../node/process-tree.ts'
 
-const PROGRAM = { file: new URL('./told-pid.ts', import.meta.url), heapMegabytes: 32, graceMs: 1000 }
+const PROGRAM = { file: new URL('./reporting-pid.ts', import.meta.url), heapMegabytes: 32, graceMs: 1000 }
 
 afterEach(() => children().forEach(pid => void process.kill(pid, 'SIGKILL')))
 
@@ -53,7 +53,7 @@ test('a run that is called off leaves no helper', async () => {
 })
 
 test('a helper rehearses once while it waits, and not when its order is there', async () => {
-  const run = makeRun({ ...PROGRAM, file: new URL('./rehearsing.ts', import.meta.url) })
+  const run = makeRun({ ...PROGRAM, file: new URL('./warming-up.ts', import.meta.url) })
   expect(await run()).toBe(0)
   await vi.waitFor(async () => expect(await run()).toBe(1), { interval: 500, timeout: 20_000 })
   await untilStarted()

@@ -148,8 +148,8 @@ export function describeBuilds({
         says: /has no package helo for x86_64-linux; did you mean hello\? There are \d\d: [^,]+, /,
       },
       { packageName: 'images.nowhere', code: 'AttributeMissing', says: /only web$/ },
-      { packageName: 'text', code: 'AttributeMissing', says: /is no package but a string$/ },
-      { packageName: 'images', code: 'AttributeMissing', says: /is no package but a set$/ },
+      { packageName: 'text', code: 'AttributeMissing', says: /is not a package but a string$/ },
+      { packageName: 'images', code: 'AttributeMissing', says: /is not a package but a set$/ },
       {
         packageName: 'thrown',
         code: 'EvaluationFailed',
@@ -163,7 +163,7 @@ export function describeBuilds({
       {
         packageName: 'configText',
         code: 'EvaluationFailed',
-        says: /^imageConfig of configText of \S+ is no attribute set$/,
+        says: /^imageConfig of configText of \S+ is not an attribute set$/,
       },
       { packageName: 'configLong', code: 'EvaluationFailed', says: /is longer than 65536 bytes as JSON$/ },
       { packageName: 'configThrows', code: 'EvaluationFailed', says: /no config/ },
@@ -226,7 +226,7 @@ export function describeBuilds({
       const expectRefused = async (url: string) =>
         expect(builder.build(recipeOf(url, 'hello')), url).rejects.toMatchObject({
           code: 'EvaluationFailed',
-          message: expect.stringMatching(/its flake\.lock is missing or does not fit its inputs/),
+          message: expect.stringMatching(/its flake\.lock is missing or does not match its inputs/),
         })
       for (const url of urls) await expectRefused(url)
       expect(await readdir(dir)).toEqual(['flake.nix'])

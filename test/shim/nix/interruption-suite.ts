@@ -143,7 +143,7 @@ export function describeInterruptions({
       await expect(builder.build(recipeOf(flake.url, 'base'))).rejects.toMatchObject({
         code: 'NixDaemonAway',
         retryable: true,
-        message: expect.stringMatching(/cannot connect to socket.* \(it was waited for, 0\.\d s in all\)$/s),
+        message: expect.stringMatching(/cannot connect to socket.* \(waited 0\.\d s for it\)$/s),
       })
     })
 
@@ -158,7 +158,7 @@ export function describeInterruptions({
   })
 }
 
-const WAITS = /^the Nix daemon is away: it is waited for, 20 s at most$/
+const WAITS = /^the Nix daemon is away: waiting for it, 20 s at most$/
 
 /** A builder is ended by the daemon, a moment after its client. */
 async function untilGone(bed: Bed, pid: string): Promise<void> {

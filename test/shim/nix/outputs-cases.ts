@@ -111,7 +111,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         packageName: '.containers.x86_64-linux',
         outputs: `containers.x86_64-linux.web = ${APP};`,
         code: 'AttributeMissing',
-        says: /^\.containers\.x86_64-linux of path:\S+ is no package but a set$/,
+        says: /^\.containers\.x86_64-linux of path:\S+ is not a package but a set$/,
       },
       {
         whose: 'packages are for another system',
@@ -124,7 +124,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         packageName: '.packages.aarch64-linux.app',
         outputs: `packages.aarch64-linux.app = ${APP.replace('x86_64', 'aarch64')};`,
         code: 'SystemUnsupported',
-        says: /^\.packages\.aarch64-linux\.app of path:\S+ is a package for aarch64-linux, and is wanted for x86_64-linux$/,
+        says: /^\.packages\.aarch64-linux\.app of path:\S+ is a package for aarch64-linux, but the recipe is for x86_64-linux$/,
       },
       {
         whose: 'package has another name than some that cannot be shown',

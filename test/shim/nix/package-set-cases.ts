@@ -141,7 +141,7 @@ export function describePackageSets(node: () => Node): void {
       {
         has: 'a store path with a blank',
         name: 'blank',
-        says: /^blank of path:\S+ for x86_64-linux is no package but a set$/,
+        says: /^blank of path:\S+ for x86_64-linux is not a package but a set$/,
       },
     ])('with $has is refused', async ({ name, says }) => {
       const blank = '/nix/store/00000000000000000000000000000000-blank true 0 1 /etc'
@@ -183,7 +183,7 @@ export function describePackageSets(node: () => Node): void {
         whose: 'package is a set',
         contents: ['python3packages'],
         code: 'AttributeMissing',
-        says: /^python3Packages of path:\S+ for x86_64-linux is no package but a set$/,
+        says: /^python3Packages of path:\S+ for x86_64-linux is not a package but a set$/,
       },
       {
         whose: 'package was renamed',
@@ -248,7 +248,7 @@ export function describePackageSets(node: () => Node): void {
       await expect(build(['app'], await writeFlake('lib = { }; apps = { };'))).rejects.toMatchObject({
         code: 'AttributeMissing',
         message: expect.stringMatching(
-          /is no package set: it has neither legacyPackages nor packages, its outputs are apps, lib$/,
+          /is not a package set: it has neither legacyPackages nor packages, its outputs are apps, lib$/,
         ),
       })
       await expect(node().builder.build(recipe(['jq'], url, 'riscv64-linux'))).rejects.toMatchObject({

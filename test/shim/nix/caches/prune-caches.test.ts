@@ -6,7 +6,7 @@ import {
   findExcess,
   listCaches,
   measureCache,
-  removeDoomed,
+  removeDiscarded,
   roomForCaches,
   setAside,
 } from '../../../../shim/nix/caches/prune-caches.ts'
@@ -43,6 +43,6 @@ test('a cache in use stays, and what an earlier removal left goes', async () => 
   expect(await measureCache(join(dir.path, 'unused'))).toBeGreaterThanOrEqual(100_000)
   expect([await setAside(pruning, 'used'), await setAside(pruning, 'unused')]).toEqual([false, true])
   expect(await listCaches(dir.path)).toEqual(['used'])
-  await removeDoomed(pruning)
+  await removeDiscarded(pruning)
   expect(await readdir(dir.path)).toEqual(['used'])
 })

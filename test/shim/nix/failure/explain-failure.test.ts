@@ -172,7 +172,7 @@ test.each([
   expect(await explain([message(text)])).toMatchObject({
     code: 'EvaluationFailed',
     message:
-      'evaluating app of github:owner/repo failed: its flake.lock is missing or does not fit its inputs: run nix flake lock there, and commit flake.lock',
+      'evaluating app of github:owner/repo failed: its flake.lock is missing or does not match its inputs: run nix flake lock there, and commit flake.lock',
   })
 })
 
@@ -181,7 +181,7 @@ test('a daemon that a line of a builder has upset is the fault of the builder', 
   const error = await explain([message(text)], { stage: 'building' })
   expect(error).toMatchObject({
     code: 'BuilderFailed',
-    message: `building app of github:owner/repo failed: a builder wrote a line that begins with @nix, which Nix takes for its own and cannot read (${text}): have it write no such lines\n(the whole log: /var/lib/enbi-shim/logs/${RUN_ID}.log on the node)`,
+    message: `building app of github:owner/repo failed: a builder wrote a line that begins with @nix, which Nix reads as its own log format and cannot parse (${text}): change the builder so that it writes no such lines\n(the whole log: /var/lib/enbi-shim/logs/${RUN_ID}.log on the node)`,
   })
   expect((await explain([message(text)])).code).toBe('EvaluationFailed')
 })
@@ -206,7 +206,7 @@ test.each([
     'EvaluationFailed',
   ],
 ])('%j is %s where a flake may have chosen it', async (text, code) => {
-  expect((await explain([message(text)], { isDoubted: true })).code).toBe(code)
+  expect((await explain([message(text)], { isUntrusted: true })).code).toBe(code)
 })
 
 test.each([
@@ -296,7 +296,7 @@ test('an evaluation that ran out of memory names the limit and its key', async (
   expect(await explain([...LIES.map(passedOn), passedOn('out of memory')])).toMatchObject({
     code: 'EvaluationFailed',
     message:
-      'evaluating app of github:owner/repo failed: its values take more memory than 4GiB (nix.maxEvalMemory in the config)',
+      'evaluating app of github:owner/repo failed: it needs more memory than 4GiB (nix.maxEvalMemory in the config)',
   })
 })
 

@@ -175,7 +175,7 @@ test('a flake whose content is not what its narHash says is refused', async () =
   const wrong = `${flake.url}?narHash=sha256-${'A'.repeat(43)}%3D`
   await expect(builder.build(recipeOf(wrong, 'base'))).rejects.toMatchObject({
     code: 'FlakeNotFound',
-    message: expect.stringMatching(/has the narHash sha256-\S{44}, and path:\S+ is locked to another/),
+    message: expect.stringMatching(/has the narHash sha256-\S{44}, but path:\S+ is locked to another one/),
   })
 })
 

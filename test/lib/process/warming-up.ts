@@ -1,11 +1,11 @@
 import { serveAsHelper } from '../../../lib/process/serve-helper.ts'
 
-let rehearsals = 0
+let warmUps = 0
 
 /** A helper that tells how often it has rehearsed. */
 await serveAsHelper(
-  async (_, { report }) => report(rehearsals),
+  async (_, { report }) => report(warmUps),
   async () => {
-    rehearsals += 1
+    warmUps += 1
   },
 )
