@@ -153,10 +153,10 @@ function explainWords({ exit, ignored = [] }: FailedQuery, code: ErrorCode, word
   if (words === '') return describeExit(exit)
   if (code === 'EvaluationFailed' && matchesAny(words, LOCK_OUTDATED))
     return 'its flake.lock is missing or does not match its inputs: run nix flake lock there, and commit flake.lock'
-  const told = (LEADS[code] ?? '') + cutLines(words, MAX_TEXT_LENGTH)
-  if (code === 'StorePathMissing') return [told, ...ignored.map(words => `(Nix also said: ${words})`)].join('\n')
+  const explained = (LEADS[code] ?? '') + cutLines(words, MAX_TEXT_LENGTH)
+  if (code === 'StorePathMissing') return [explained, ...ignored.map(words => `(Nix also said: ${words})`)].join('\n')
   const isPrivate = (code === 'FlakeNotFound' || code === 'FetchFailed') && matchesAny(words, CREDENTIALS)
-  return isPrivate ? `${told}\n${NO_CREDENTIALS}` : told
+  return isPrivate ? `${explained}\n${NO_CREDENTIALS}` : explained
 }
 
 const NO_CREDENTIALS = '(a private source also answers this if the node has no credentials for it, or wrong ones)'

@@ -30,12 +30,12 @@ export interface ProgressBatches {
 }
 
 /** Reports, a few times a second, the latest of each phase, the newest log lines, and how many lines were left out. */
-export function createProgressBatches(tell: (batch: readonly BuildProgress[]) => void): ProgressBatches {
+export function createProgressBatches(report: (batch: readonly BuildProgress[]) => void): ProgressBatches {
   let batch: BuildProgress[] = []
   let lines = 0
   let length = 0
   let lost = 0
-  let toldAt = Number.NEGATIVE_INFINITY
+  let reportedAt = Number.NEGATIVE_INFINITY
   let timer: NodeJS.Timeout | undefined
   const dropLine = () => {
     const index = batch.findIndex(({ phase }) => phase === 'log')
@@ -48,8 +48,8 @@ export function createProgressBatches(tell: (batch: readonly BuildProgress[]) =>
     clearTimeout(timer)
     timer = undefined
     if (batch.length === 0) return
-    tell(lost === 0 ? batch : [leftOut(lost), ...batch])
-    toldAt = performance.now()
+    report(lost === 0 ? batch : [leftOut(lost), ...batch])
+    reportedAt = performance.now()
     batch = []
     lines = 0
     length = 0
@@ -65,7 +65,7 @@ export function createProgressBatches(tell: (batch: readonly BuildProgress[]) =>
       }
       batch.push(progress)
       while (lines > MAX_LINES || length > MAX_LENGTH) dropLine()
-      timer ??= setTimeout(flush, Math.max(0, toldAt + INTERVAL_MS - performance.now()))
+      timer ??= setTimeout(flush, Math.max(0, reportedAt + INTERVAL_MS - performance.now()))
     },
     flush,
   }

@@ -2,7 +2,7 @@ import { serveAsHelper } from '../../../lib/process/serve-helper.ts'
 
 let warmUps = 0
 
-/** A helper that tells how often it has rehearsed. */
+/** A helper that reports how often it has warmed up. */
 await serveAsHelper(
   async (_, { report }) => report(warmUps),
   async () => {
