@@ -62,12 +62,12 @@ export async function runProcess({ readStderr, onStart, ...run }: ProcessRun): P
     ...(signal && { cancelSignal: signal }),
     ...(timeoutMs !== undefined && { timeout: timeoutMs }),
   })
-  const { nodeChildProcess, pid, stdout, stderr } = subprocess
+  const { nodeChildProcess, pid, stderr } = subprocess
   let drain: NodeJS.Timeout | undefined
   nodeChildProcess.once('exit', () => {
     subprocess.kill('SIGKILL')
     drain = setTimeout(() => {
-      for (const stream of [stdout, stderr]) stream?.destroy()
+      for (const stream of [subprocess.stdout, stderr]) stream?.destroy()
     }, DRAIN_LIMIT_MS)
   })
   if (pid !== undefined) onStart?.(pid)

@@ -48,6 +48,7 @@ async function askId(flag: '-u' | '-g', name: string): Promise<number> {
 
 async function runId(flag: string, name: string): Promise<string> {
   try {
+    // Runs at the start of the shim: `runProcess` would load execa before there is a recipe.
     const { stdout } = await promisify(execFile)('id', [flag, '--', name], {
       env: { PATH: SYSTEM_PATH },
       timeout: ID_LIMIT_MS,
