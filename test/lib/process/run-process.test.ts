@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ProcessRun, runProcess } from '../../../lib/process/run-process.ts'
+import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
 import { readLines } from '../../../lib/text/lines.ts'
 
 let dir: string
@@ -12,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(dir, { recursive: true }))
 
-const { PATH } = process.env
+const PATH = SYSTEM_PATH
 
 function runScript(script: string, more: Partial<ProcessRun> = {}) {
   return runProcess({ command: 'sh', args: ['-c', script], env: { PATH }, cwd: '/', ...more })
