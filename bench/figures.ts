@@ -77,7 +77,7 @@ export const FIGURES = {
     'pull.first.overhead': {
       unit: 'ms',
       aim: '< 150',
-      meaning: 'median first pull of a tiny image − evaluation and build of it by hand',
+      meaning: 'median first pull of a tiny image minus evaluation and build of it by hand',
     },
     'pull.parallel.builds': { unit: 'builds', aim: '= 1', meaning: 'builds for 200 concurrent pulls of one image' },
   },

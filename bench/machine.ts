@@ -1,7 +1,7 @@
 import { cpus, release, totalmem } from 'node:os'
 import { startBed } from '../test/node/bed.ts'
 import { NEWER_CONTAINERD } from '../test/node/programs.ts'
-import { KUBERNETES } from '../test/setup/go-programs.mjs'
+import { KUBERNETES } from '../test/setup/go/programs.mjs'
 
 /** One line on the machine and on the versions of the programs that the bench runs. */
 export async function describeMachine(): Promise<string> {
