@@ -2,16 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
+import type { PackageHints } from '../../recipes/built-package.ts'
 import { CRI_NAMESPACE } from '../containerd/services/namespace.ts'
-import type {
-  ImportCall,
-  Importer,
-  ImportOutcome,
-  LayerMode,
-  LinkingReport,
-  PackageHints,
-  QueryClosure,
-} from './image/contract.ts'
+import type { ImportCall, Importer, ImportOutcome, LayerMode, LinkingReport, QueryClosure } from './image/contract.ts'
 import { type ImporterIdentity, memoryFolders, viewFolder } from './worker/identity.ts'
 import { endLease } from './worker/leases.ts'
 import { createLeftLeases } from './worker/left-leases.ts'

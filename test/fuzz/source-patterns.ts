@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export interface SourcePattern {
-  /** `shim/nix/failure/clues.ts: /…/` */
+  /** `shim/nix/failure/error-patterns.ts: /…/` */
   readonly name: string
   readonly pattern: RegExp
 }

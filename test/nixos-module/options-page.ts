@@ -15,7 +15,7 @@ const option = v.strictObject({
 type Expression = v.InferOutput<typeof expression>
 type Option = v.InferOutput<typeof option>
 
-export const OPTIONS_PAGE = join(import.meta.dirname, '../../docs/nixos-options.md')
+export const OPTIONS_PAGE = join(import.meta.dirname, '../../docs/reference/nixos-options.md')
 
 /** The module's options as Markdown, evaluated by Nix. */
 export async function makeOptionsPage(bed: Bed): Promise<string> {
@@ -23,9 +23,10 @@ export async function makeOptionsPage(bed: Bed): Promise<string> {
   return [HEAD, ...options.map(describe)].join('\n')
 }
 
-const HEAD = `# Which options does the NixOS module have?
+const HEAD = `# Options of the NixOS module
 
-Made from \`nixos-module/\` by \`npm run nixos-options\`. How a node is set up: [installation](install.md).
+All options are below \`services.enbi-shim\`. See [Install on NixOS](../how-to/install-on-nixos.md). This
+page is generated from \`nixos-module/\` by \`npm run reference\`.
 `
 
 function describe({ name, description, type, example, ...rest }: Option): string {

@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-test('the page of NixOS options is up to date (`npm run nixos-options` writes it)', async () => {
+test('the page of options is up to date; if not, `npm run reference` writes it', async () => {
   await expect(readFile(OPTIONS_PAGE, 'utf8')).resolves.toBe(await makeOptionsPage(bed))
 })
 

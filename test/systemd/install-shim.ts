@@ -15,7 +15,7 @@ export async function readUnits(): Promise<ShimUnits> {
   return { service, socket }
 }
 
-/** Follows docs/install.md: makes the build user, containerd's folder and a config, and enables and starts the units. */
+/** Follows docs/how-to/install-with-systemd.md: makes the build user, containerd's folder and a config, and enables and starts the units. */
 export async function installShim(node: SystemdNode, { service, socket }: ShimUnits, config: string): Promise<void> {
   await node.write({
     '/etc/sysusers.d/enbi-shim.conf': await readDeployed('enbi-shim.sysusers.conf'),

@@ -1,6 +1,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import * as v from 'valibot'
+import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest'
+import { parse } from 'yaml'
 import { connectCri } from '../node/cri.ts'
 import { copyExample } from '../node/example.ts'
 import { expectNoTrace } from '../node/no-trace.ts'
@@ -41,11 +43,13 @@ const EXPOSURE = 29
 let node: SystemdNode
 let units: ShimUnits
 let formats: string
+let installing: string
 beforeAll(async () => {
   node = await startSystemdNode()
   formats = onNode((await copyExample('formats', node.outside('/srv'))).dir)
   units = await readUnits()
-  await follow('install', 'kubelet', 'start')
+  installing = await readPage('how-to/install-with-systemd.md')
+  await follow(installing, 'install', 'kubelet', 'start')
   await node.write({ '/etc/enbi-shim/config.yaml': CONFIG })
   await node.run('systemctl', ['restart', 'enbi-shim.service'])
 })
@@ -198,23 +202,66 @@ test('systemd restarts the service after it was killed', async () => {
   await vi.waitFor(async () => expect(['0', before]).not.toContain(await property('MainPID')), PATIENT)
 })
 
+describe('the tutorial', () => {
+  let page: string
+  beforeAll(async () => {
+    const nixpkgs = onNode((await copyExample('packages', node.outside('/srv'))).dir)
+    page = (await readPage('getting-started.md'))
+      // The node of the tests has no network.
+      .replaceAll('github:NixOS/nixpkgs/nixos-25.05', nixpkgs)
+      .replaceAll('packages:github:NixOS/nixpkgs', `packages:${nixpkgs}`)
+    await follow(page, 'install', 'config', 'kubelet')
+    await node.run('systemctl', ['restart', 'enbi-shim.service'])
+  })
+
+  it('ends with a pod that prints what the page says', async () => {
+    const { metadata, spec } = v.parse(Pod, parse(blocksOf(page).get('pod') ?? ''))
+    const [{ image, command }] = spec.containers
+    const pull = { image, annotations: {}, namespace: 'default', podName: metadata.name }
+    const imageId = await node.cri(SOCKET).pullImage(pull)
+    const { output } = await node.runPod({ imageId, command })
+    expect(page).toContain(`kubectl logs ${metadata.name}\n\`\`\`\n\n\`\`\`text\n${output}\`\`\`\n`)
+    expect(await follow(page, 'status')).toMatch(new RegExp(`${image}:latest +done`))
+  })
+
+  it('shows the checks that doctor makes', async () => {
+    const checksIn = (text: string) => [...text.matchAll(/^[✓!✗–] ([\w ]+): /gm)].map(([, name]) => name)
+    const [shown = ''] = /(?<=^```text\n)✓ config.*?(?=^```)/ms.exec(page) ?? []
+    expect(checksIn(shown)).toEqual(checksIn(await follow(page, 'doctor')))
+    expect(shown).not.toMatch(/^[!✗]/m)
+  })
+})
+
 test('uninstalling the service leaves only files of containerd and npm', async () => {
-  await follow('unwire', 'undo')
+  await follow(installing, 'unwire', 'undo')
   const { stdout } = await node.run('sh', ['-c', 'find /etc /var -xdev -name "*enbi-shim*"; getent passwd enbi-shim'], {
     reject: false,
   })
   expect(stdout).toBe('')
 })
 
-/** Runs commands of docs/install.md in one shell. */
-async function follow(...names: string[]): Promise<void> {
-  const page = await readFile(join(import.meta.dirname, '../../docs/install.md'), 'utf8')
-  const blocks = new Map([...page.matchAll(TESTED)].map(([, name, commands]) => [name, commands]))
-  await node.run('sh', ['-euxc', names.map(name => blocks.get(name) ?? `: no block ${name}; exit 1`).join('\n')])
+function readPage(name: string): Promise<string> {
+  return readFile(join(import.meta.dirname, '../../docs', name), 'utf8')
 }
 
-/** The block of shell commands below the comment that names it. */
-const TESTED = /^<!-- tested: (\w+) -->\n```sh\n(.*?)^```$/gms
+/** Runs commands of a page, one after the other in one shell. Resolves to what they print. */
+async function follow(page: string, ...names: string[]): Promise<string> {
+  const blocks = blocksOf(page)
+  const commands = names.map(name => blocks.get(name) ?? `: no block ${name}; exit 1`).join('\n')
+  return (await node.run('sh', ['-euxc', commands])).stdout
+}
+
+/** Blocks of code below a comment that names them. */
+function blocksOf(page: string): ReadonlyMap<string | undefined, string | undefined> {
+  return new Map([...page.matchAll(TESTED)].map(([, name, code]) => [name, code]))
+}
+
+const TESTED = /^<!-- tested: ([\w-]+) -->\n```\w+\n(.*?)^```$/gms
+
+const Pod = v.object({
+  metadata: v.object({ name: v.string() }),
+  spec: v.object({ containers: v.tuple([v.object({ image: v.string(), command: v.array(v.string()) })]) }),
+})
 
 async function pull(image: string, flakeUrl: string, packageName: string): Promise<string> {
   return node.cri(SOCKET).pullImage(recipePull({ image, flakeUrl, packageName }))

@@ -1,17 +1,17 @@
 import { reviveError } from '../../../lib/errors.ts'
-import type { PathInfo } from '../image/contract.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import type { ImportOrder, ImportReport } from './messages.ts'
 
 /** Questions of a helper to the shim, which is the one that asks Nix. */
 export interface AskMain {
-  queryClosure(storePath: string): Promise<readonly PathInfo[]>
+  queryClosure(storePath: string): Promise<readonly StorePathInfo[]>
   /** An answer has come, or a part of it. */
   answered(answer: StoreAnswer): void
 }
 
 export type StoreAnswer = Extract<ImportOrder, { kind: 'storePaths' | 'queryFailed' }>
 
-interface Waiting extends PromiseWithResolvers<readonly PathInfo[]> {
+interface Waiting extends PromiseWithResolvers<readonly StorePathInfo[]> {
   readonly parts: StorePathsPart[]
 }
 
@@ -30,7 +30,7 @@ const LENGTH_OF_REFERENCE = 7
  * are wanted: they would be most of it.
  */
 export function* answerParts(
-  infos: readonly PathInfo[],
+  infos: readonly StorePathInfo[],
   { id, references }: { readonly id: number; readonly references: boolean },
 ): Generator<Answer> {
   const places = new Map(references ? infos.map(({ path }, place) => [path, place]) : [])
@@ -49,7 +49,7 @@ export function* answerParts(
 }
 
 /** The answer whose parts these are. */
-export function joinParts(parts: readonly Answer[]): PathInfo[] {
+export function joinParts(parts: readonly Answer[]): StorePathInfo[] {
   const infos = parts.flatMap(({ infos }) => infos)
   const paths = infos.map(({ path }) => path)
   return infos.map(info => ({ ...info, references: info.references.flatMap(place => paths[place] ?? []) }))
@@ -61,7 +61,7 @@ export function createAskMain(report: (message: ImportReport) => void): AskMain 
   return {
     queryClosure(storePath) {
       last += 1
-      const answer: Waiting = { ...Promise.withResolvers<readonly PathInfo[]>(), parts: [] }
+      const answer: Waiting = { ...Promise.withResolvers<readonly StorePathInfo[]>(), parts: [] }
       waiting.set(last, answer)
       report({ kind: 'query', id: last, storePath })
       return answer.promise

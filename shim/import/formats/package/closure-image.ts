@@ -1,5 +1,5 @@
+import type { StorePathInfo } from '../../../../recipes/store-path.ts'
 import { hostPlatform } from '../../image/config.ts'
-import type { PathInfo } from '../../image/contract.ts'
 import { plainLayer, ROOT, STORE_MTIME } from '../../layers/layer.ts'
 import type { StoreImage, TarBytesLayer } from '../../layers/store-image.ts'
 import type { ByteString } from '../../store/byte-string.ts'
@@ -24,7 +24,7 @@ const MAX_STORE_LAYERS = 94
 
 export interface ClosureImage {
   /** All that is in it. */
-  readonly infos: Iterable<PathInfo>
+  readonly infos: Iterable<StorePathInfo>
   /** The one of these that needs all others, and changes most often: it has a layer of its own, so that it changes no other. */
   readonly storePath: string
   /** Links from the root. */
