@@ -1,4 +1,3 @@
-import { Client, credentials, Metadata } from '@grpc/grpc-js'
 import { FinalError, toShimError } from '../../lib/errors.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { readContents } from '../../recipes/contents.ts'
@@ -7,11 +6,10 @@ import { parsePackageName } from '../../recipes/package-name.ts'
 import { normaliseFlakeImage } from '../../recipes/reference.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { hostSystem, parseSystem } from '../../recipes/system.ts'
-import { createPullView } from '../status/pull-view.ts'
-import { decodePullImageResponse, encodePullImage } from '../wire/cri-messages.ts'
-import { PULL_IMAGE_PATH, WATCH_PULLS_PATH } from '../wire/methods.ts'
-import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../wire/pull-messages.ts'
-import { clientError } from './client-error.ts'
+import { createPullView, type PullView } from '../status/pull-view.ts'
+import { PULL_IMAGE } from '../wire/cri-messages.ts'
+import { WATCH_PULLS, type WireProgress } from '../wire/pull-messages.ts'
+import { createShimClient } from './shim-client.ts'
 
 export interface PullArguments {
   readonly image: string
@@ -38,18 +36,21 @@ export interface PullIo {
  * Throws RecipeInvalid, ShimAway, PullFailed with the shim's message, or Cancelled.
  */
 export async function pull(args: PullArguments, { json, output, signal }: PullIo): Promise<void> {
-  const client = new Client(`unix://${args.socket}`, credentials.createInsecure())
-  const view = createPullView({ image: args.image, json, output })
-  const end = new AbortController()
+  const { image, namespace } = args
+  const client = createShimClient(args.socket, signal)
+  const view = createPullView({ image, json, output })
   try {
     checkArguments(args)
-    await watch(client, args, AbortSignal.any([signal, end.signal]), view.progress)
-    view.done(await pullImage(client, args, signal))
+    const events = client.call(WATCH_PULLS, { image })
+    // The first event says that the shim is watching: nothing of a pull that starts now is missed.
+    await events.next()
+    void showAll(events, view)
+    const answers = client.call(PULL_IMAGE, { image, namespace, annotations: annotationsOf(args) })
+    for await (const imageId of answers) view.done(imageId)
   } catch (error) {
     view.failed(toShimError(error))
     throw error
   } finally {
-    end.abort()
     view.close()
     client.close()
   }
@@ -73,37 +74,13 @@ function check(name: string, parse: () => unknown): void {
   }
 }
 
-/** Resolves when the shim is watching: nothing of a pull that starts now is missed. Goes on until the signal aborts. */
-function watch(
-  client: Client,
-  { image, socket }: PullArguments,
-  signal: AbortSignal,
-  onProgress: (progress: WireProgress) => void,
-): Promise<void> {
-  const call = client.makeServerStreamRequest(WATCH_PULLS_PATH, encodeWatchRequest, decodePullProgress, image)
-  signal.addEventListener('abort', () => call.cancel(), { once: true })
-  return new Promise((resolve, reject) => {
-    call.on('data', (progress: WireProgress) => {
-      if (progress.phase === 'watching') resolve()
-      else onProgress(progress)
-    })
-    call.on('error', error => reject(clientError(error, socket)))
-  })
-}
-
-function pullImage(client: Client, args: PullArguments, signal: AbortSignal): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const request = { image: args.image, namespace: args.namespace, annotations: annotationsOf(args) }
-    const call = client.makeUnaryRequest(
-      PULL_IMAGE_PATH,
-      encodePullImage,
-      decodePullImageResponse,
-      request,
-      new Metadata(),
-      (error, imageRef) => (error ? reject(clientError(error, args.socket)) : resolve(imageRef ?? '')),
-    )
-    signal.addEventListener('abort', () => call.cancel(), { once: true })
-  })
+/** Goes on until the client is closed. */
+async function showAll(events: AsyncIterable<WireProgress>, view: PullView): Promise<void> {
+  try {
+    for await (const event of events) view.progress(event)
+  } catch {
+    // The pull itself fails of what has ended this.
+  }
 }
 
 function annotationsOf({ image, ...args }: PullArguments): Record<string, string> {

@@ -1,3 +1,4 @@
+import { retry } from '../../lib/async/retry.ts'
 import { FinalError, isContainerdAway } from '../../lib/errors.ts'
 import { isFlakeRecipe, isPackageSet } from '../../recipes/recipe.ts'
 import type { Importer, ImportOutcome } from '../import/image/contract.ts'
@@ -30,15 +31,14 @@ const IMPORT_TRIES = 3
 
 type ImportInput = BuildOutput & { readonly archive?: string }
 
-async function tryImport(importer: Importer, run: Run, output: ImportInput): Promise<ImportOutcome> {
+function tryImport(importer: Importer, run: Run, output: ImportInput): Promise<ImportOutcome> {
   const call = importCall(run, output)
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await importer.importImage(call)
-    } catch (error) {
-      if (!isContainerdAway(error) || tries === IMPORT_TRIES || run.signal.aborted) throw error
-    }
-  }
+  return retry(() => importer.importImage(call), {
+    mayPass: error => isContainerdAway(error) && !run.signal.aborted,
+    beforeNext: async (failures, error) => {
+      if (failures === IMPORT_TRIES) throw error
+    },
+  })
 }
 
 function importCall({ recipe, terms, owners, signal, onProgress }: Run, output: ImportInput) {

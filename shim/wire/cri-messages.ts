@@ -1,5 +1,7 @@
 import * as v from 'valibot'
 import { loadService, methodOf } from '../../lib/grpc/load-protos.ts'
+import type { Method } from '../../lib/grpc/methods.ts'
+import { PULL_IMAGE_PATH } from './methods.ts'
 
 const service = loadService('cri.proto', 'runtime.v1.ImageService')
 const pullImage = methodOf(service, 'PullImage')
@@ -58,15 +60,13 @@ export function encodeAbsentImageStatus(): Buffer {
   return imageStatus.responseSerialize({})
 }
 
-/** As a kubelet sends it: the annotations with the image and with the sandbox. */
-export function encodePullImage({ image, namespace, annotations }: PullImageRequest): Buffer {
-  return pullImage.requestSerialize({
-    image: { image, annotations },
-    sandboxConfig: { metadata: { name: 'enbi-shim-pull', namespace }, annotations },
-  })
-}
-
-/** The image id. */
-export function decodePullImageResponse(message: Buffer): string {
-  return v.parse(v.object({ imageRef: v.string() }), pullImage.responseDeserialize(message)).imageRef
+/** For clients: the request as a kubelet sends it, the answer as the image id. */
+export const PULL_IMAGE: Method<PullImageRequest, string> = {
+  path: PULL_IMAGE_PATH,
+  encode: ({ image, namespace, annotations }) =>
+    pullImage.requestSerialize({
+      image: { image, annotations },
+      sandboxConfig: { metadata: { name: 'enbi-shim-pull', namespace }, annotations },
+    }),
+  decode: message => v.parse(v.object({ imageRef: v.string() }), pullImage.responseDeserialize(message)).imageRef,
 }
