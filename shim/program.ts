@@ -5,8 +5,7 @@ import { outliveReaders } from '../lib/outlive-readers.ts'
 import { terminationSignal } from '../lib/termination-signal.ts'
 import { version } from '../lib/version.ts'
 import { STORE_DIR, STORE_PATH_HOST } from '../recipes/store-path.ts'
-import { DEFAULT_CONFIG } from './config/default-config.ts'
-import { DEFAULT_SOCKET } from './config/default-socket.ts'
+import { DEFAULT_CONFIG, DEFAULT_SOCKET } from './config/defaults.ts'
 
 const program = new Command('enbi-shim')
   .description('Nix builds, on image pull: a per-node proxy between the kubelet and containerd.')

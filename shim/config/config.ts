@@ -11,7 +11,7 @@ import { parseDuration } from '../../lib/text/duration.ts'
 import { formatSize, parseSize } from '../../lib/text/size.ts'
 import { nameRules } from '../../recipes/names/name-rules.ts'
 import { isForPackageSets, isForStorePaths } from '../../recipes/policy/policy.ts'
-import { DEFAULT_SOCKET } from './default-socket.ts'
+import { DEFAULT_SOCKET } from './defaults.ts'
 import { nixOptions } from './nix-options.ts'
 
 const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0]*$/, 'expected an absolute path'))
