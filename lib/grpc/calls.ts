@@ -1,6 +1,6 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2'
 import type { Connection } from './connection.ts'
-import { frameHeader } from './frame.ts'
+import { frameHeader, frameMessage } from './frame.ts'
 import { readFrames } from './frames.ts'
 import { BROKEN_OFF, GrpcError } from './grpc-error.ts'
 import type { Method } from './methods.ts'
@@ -56,8 +56,7 @@ export function createCalls(connection: Connection, scope: CallScope = {}): Call
       const stream = await start(connection, scope, method.path, timeoutMs)
       const timer = setTimeout(() => stream.destroy(deadlineExceeded(method.path)), timeoutMs)
       try {
-        const message = method.encode(request)
-        stream.end(Buffer.concat([frameHeader(message.length), message]))
+        stream.end(frameMessage(method.encode(request)))
         return await only(readAnswers(stream, method, { ...scope, maxBytes }), method.path)
       } finally {
         clearTimeout(timer)

@@ -6,8 +6,8 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import { decodeMessage, encodeMessage, type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
+import { answerStatus, HEADERS_ONLY, HEADERS_THEN_TRAILERS, releaseRequest, sendTrailers } from './answer.ts'
 import { toHeaders } from './headers.ts'
-import { answerStatus, HEADERS_ONLY, HEADERS_THEN_TRAILERS, releaseRequest, sendTrailers } from './incoming.ts'
 
 /** Passes containerd's answer on to the caller: headers, bytes, trailers. */
 export class AnswerPipe {

@@ -1,8 +1,18 @@
+import { promisify } from 'node:util'
+import { gunzip, inflate } from 'node:zlib'
+import { HEADER_BYTES, MAX_MESSAGE_BYTES, messageLength } from '../../lib/grpc/frame.ts'
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import type { UnaryCall } from './contract.ts'
-import { deadlineOf, type Incoming, ignoreError } from './incoming.ts'
-import { REQUEST_LIMIT_BYTES } from './message-frame.ts'
+import { deadlineOf } from './deadline.ts'
+import { single } from './headers.ts'
+import { type Incoming, ignoreError } from './incoming.ts'
+
+const REQUEST_LIMIT_BYTES = HEADER_BYTES + MAX_MESSAGE_BYTES
+const DECOMPRESS = new Map([
+  ['gzip', promisify(gunzip)],
+  ['deflate', promisify(inflate)],
+])
 
 const CANCELLED: GrpcStatus = { code: STATUS.CANCELLED, message: 'the caller cancelled' }
 const DEADLINE_EXCEEDED: GrpcStatus = { code: STATUS.DEADLINE_EXCEEDED, message: 'deadline exceeded' }
@@ -87,5 +97,18 @@ export class OwnCall {
     stream.on('end', () => {
       if (this.running) onWhole(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))
     })
+  }
+
+  /**
+   * The one message of a request. Undefined when the proxy cannot read it – several or broken frames, an unknown
+   * encoding: it is up to containerd then.
+   */
+  async decode(body: Buffer): Promise<Buffer | undefined> {
+    if (messageLength(body) !== body.length - HEADER_BYTES) return undefined
+    const message = body.subarray(HEADER_BYTES)
+    if (body[0] === 0) return message
+    const decompress = DECOMPRESS.get(single(this.incoming.headers['grpc-encoding']) ?? '')
+    if (body[0] !== 1 || decompress === undefined) return undefined
+    return decompress(message, { maxOutputLength: MAX_MESSAGE_BYTES }).catch(() => undefined)
   }
 }

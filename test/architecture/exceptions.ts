@@ -30,7 +30,6 @@ export const CROWDED_FOLDERS: Readonly<Record<string, number>> = {
   'shim/cluster': 23,
   'shim/doctor': 24,
   'shim/import/link': 17,
-  'shim/proxy': 17,
   'shim/status': 18,
 }
 
@@ -38,8 +37,6 @@ export const CROWDED_FOLDERS: Readonly<Record<string, number>> = {
 export const SMALL_FILES: readonly string[] = [
   'lib/process/data-limit.ts',
   'shim/cluster/tries.ts',
-  'shim/commands/name.ts',
-  'shim/config/default-config.ts',
   'shim/doctor/check-policy.ts',
   'shim/doctor/cluster/crd-fields.ts',
   'shim/import/archive/mount-points.ts',
@@ -55,7 +52,6 @@ export const SMALL_FILES: readonly string[] = [
   'shim/import/streams/buffer-collector.ts',
   'shim/import/streams/unxz.ts',
   'shim/nix/failure/disk-full.ts',
-  'shim/proxy/call-log.ts',
   'shim/status/folder-use.ts',
   'shim/status/json-view.ts',
   'shim/status/write-out.ts',
