@@ -5,9 +5,9 @@ import { hostSystem } from '../recipes/system.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import type { Config } from './config/config.ts'
 import type { ContainerdImages } from './containerd/image-records.ts'
+import type { LinkingReport } from './import/image/contract.ts'
 import { checkLinking } from './import/worker/check-linking.ts'
 import type { ImporterIdentity } from './import/worker/identity.ts'
-import type { LinkingReport } from './import/worker/linking-report.ts'
 import type { Metrics, MetricsOptions } from './metrics/metrics.ts'
 import { credentialsFolder } from './nix/user/state-dir.ts'
 import type { StreamHandler } from './proxy/contract.ts'
@@ -127,7 +127,7 @@ export interface StartOptions {
 export async function placeCredentials({ config, env, logger }: StartOptions): Promise<void> {
   const { nix, stateDir } = config
   if (Object.keys(nix.credentials).length === 0 && !existsSync(credentialsFolder(stateDir))) return
-  const { placeAtStart } = await import('./nix/user/place-at-start.ts')
+  const { placeAtStart } = await import('./nix/user/credentials.ts')
   await placeAtStart({ stateDir, nix, env, logger })
 }
 

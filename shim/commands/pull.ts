@@ -1,4 +1,5 @@
 import { FinalError, toShimError } from '../../lib/errors.ts'
+import { isRedrawable } from '../../lib/text/redrawable.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { readContents } from '../../recipes/contents.ts'
 import { parseFlakeUrl } from '../../recipes/flake-url.ts'
@@ -6,9 +7,12 @@ import { parsePackageName } from '../../recipes/package-name.ts'
 import { normaliseFlakeImage } from '../../recipes/reference.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { hostSystem, parseSystem } from '../../recipes/system.ts'
-import { createPullView, type PullView } from '../status/pull-view.ts'
 import { PULL_IMAGE } from '../wire/cri-messages.ts'
 import { WATCH_PULLS, type WireProgress } from '../wire/pull-messages.ts'
+import { createLineView } from './pull-view/line-view.ts'
+import { createLiveView } from './pull-view/live-view.ts'
+import type { PullView, TerminalOptions } from './pull-view/pull-view.ts'
+import { createJsonView } from './pull-view/pull-view.ts'
 import { createShimClient } from './shim-client.ts'
 
 export interface PullArguments {
@@ -38,7 +42,7 @@ export interface PullIo {
 export async function pull(args: PullArguments, { json, output, signal }: PullIo): Promise<void> {
   const { image, namespace } = args
   const client = createShimClient(args.socket, signal)
-  const view = createPullView({ image, json, output })
+  const view = chooseView({ image, output }, json)
   try {
     checkArguments(args)
     const events = client.call(WATCH_PULLS, { image })
@@ -91,4 +95,10 @@ function annotationsOf({ image, ...args }: PullArguments): Record<string, string
     return value === undefined ? [] : [[annotationName(key), value] as const]
   })
   return Object.fromEntries(keys)
+}
+
+/** JSON if asked for, a live view on a terminal, plain lines elsewhere. */
+function chooseView(options: TerminalOptions, json: boolean): PullView {
+  if (json) return createJsonView(options)
+  return isRedrawable(options.output) ? createLiveView(options) : createLineView(options)
 }

@@ -1,7 +1,10 @@
 import { RetryableError } from '../../lib/errors.ts'
-import { createStatusView } from '../status/status-view.ts'
+import { isRedrawable } from '../../lib/text/redrawable.ts'
 import { WATCH_STATUS } from '../wire/status-messages.ts'
 import { createShimClient } from './shim-client.ts'
+import { createStatusBlocks } from './status-view/status-blocks.ts'
+import { createStatusLive } from './status-view/status-live.ts'
+import type { StatusView } from './status-view/status-view.ts'
 
 export interface StatusArguments {
   /** Path of the shim's socket. */
@@ -21,7 +24,7 @@ const FIRST_LIMIT_MS = 30_000
 
 /** Shows what a shim does and holds. Throws ShimAway, also when a shim that is watched stops, or Cancelled. */
 export async function status({ socket, watch }: StatusArguments, { json, output, signal }: StatusIo): Promise<void> {
-  const view = createStatusView({ watch, json, output })
+  const view = chooseView({ json, output }, watch)
   // The reader of the output may have seen enough.
   const reader = new AbortController()
   output.on('error', () => reader.abort())
@@ -47,4 +50,18 @@ export async function status({ socket, watch }: StatusArguments, { json, output,
 
 function silent(socket: string): RetryableError {
   return new RetryableError('ShimAway', `what listens on ${socket} says nothing for ${FIRST_LIMIT_MS / 1000} s`)
+}
+
+/** JSON if asked for, a live view on a terminal that is watched, plain text otherwise. */
+function chooseView({ json, output }: Pick<StatusIo, 'json' | 'output'>, watch: boolean): StatusView {
+  if (json) return createJsonLines(output)
+  return watch && isRedrawable(output) ? createStatusLive(output) : createStatusBlocks(output)
+}
+
+/** One object per line, times as ISO 8601; unknown values are left out. */
+function createJsonLines(output: NodeJS.WriteStream): StatusView {
+  return {
+    show: report => void output.write(`${JSON.stringify(report)}\n`),
+    close() {},
+  }
 }

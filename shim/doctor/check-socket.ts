@@ -5,8 +5,8 @@ import { STATUS } from '../../lib/grpc/status.ts'
 import { version } from '../../lib/version.ts'
 import type { Config } from '../config/config.ts'
 import { type StatusReport, WATCH_STATUS } from '../wire/status-messages.ts'
-import { type Check, type Finding, failed, ok, warning } from './finding.ts'
-import { probeSocket } from './probe-socket.ts'
+import { type Check, type Finding, failed, ok, warning } from './probes/finding.ts'
+import { probeSocket } from './probes/probe-socket.ts'
 
 const START = 'start the shim: systemctl start enbi-shim.socket enbi-shim.service'
 

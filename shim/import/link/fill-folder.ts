@@ -1,10 +1,26 @@
 import { chmodSync, type Dirent, lchownSync, lstatSync, mkdirSync, readdirSync, type Stats, utimesSync } from 'node:fs'
-import { takeEntries } from '../image/entry-room.ts'
+import { basename } from 'node:path'
 import { archiveInvalid } from '../image/errors.ts'
-import { isWhiteout } from '../layers/whiteout.ts'
-import { childPath } from './child-path.ts'
+import { takeEntries } from '../image/size-limit.ts'
+import { isWhiteout, type StorePathLayer } from '../layers/layer.ts'
 import { copyFile, isTruthful, linkFile, permissions } from './place-file.ts'
 import type { FillCounts, Path, Placing } from './placing.ts'
+
+export interface LayerFolder {
+  readonly layer: StorePathLayer
+  /** Where the store's paths are to be taken from. */
+  readonly store: string
+  /** To be made. */
+  readonly target: string
+}
+
+export interface OpenedLayer {
+  /** Folders that are to be given their final form after all in them, the upper ones first. */
+  readonly open: readonly { readonly target: string; readonly mode: number }[]
+  readonly folders: readonly FolderTask[]
+}
+
+const SLASH = Buffer.from('/')
 
 /** A folder of the store, and where one like it is to be. */
 export interface FolderTask {
@@ -56,7 +72,7 @@ export function closeFolder(target: Path, mode: number, { uid, gid, mtime }: Pla
   utimesSync(target, mtime, mtime)
 }
 
-/** FairGate what is no folder. */
+/** Places what is no folder. */
 export function placeAlone(task: FolderTask & { readonly stats: Stats }, placing: Placing, counts: FillCounts): void {
   const { stats } = task
   if (!stats.isFile() && !stats.isSymbolicLink()) throw odd(task.source)
@@ -75,4 +91,26 @@ function entriesOf(folder: Path): readonly Dirent<Path>[] {
   const entries = readdirSync(folder, { withFileTypes: true })
   if (!entries.some(({ name }) => name.includes(REPLACEMENT))) return entries
   return readdirSync(folder, { withFileTypes: true, encoding: 'buffer' })
+}
+
+/** A path below another; bytes as soon as one part is bytes. */
+function childPath(parent: Path, name: Path): Path {
+  if (typeof parent === 'string' && typeof name === 'string') return `${parent}/${name}`
+  return Buffer.concat([Buffer.from(parent), SLASH, Buffer.from(name)])
+}
+
+/** Makes what is above the store paths of a layer, and those of them that are no folders. */
+export function openLayer({ layer, store, target }: LayerFolder, placing: Placing, counts: FillCounts): OpenedLayer {
+  const upper = [`${target}/nix`, `${target}/nix/store`]
+  const paths = new Set(layer.paths)
+  takeEntries(placing.entries, upper.length + paths.size)
+  for (const folder of [target, ...upper]) mkdirSync(folder, 0o755)
+  const folders: FolderTask[] = []
+  for (const path of paths) {
+    const task = { source: `${store}/${basename(path)}`, target: `${target}/nix/store/${basename(path)}` }
+    const stats = lstatSync(task.source)
+    if (stats.isDirectory()) folders.push(task)
+    else placeAlone({ ...task, stats }, placing, counts)
+  }
+  return { open: upper.map(folder => ({ target: folder, mode: layer.rootMode })), folders }
 }

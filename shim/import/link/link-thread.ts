@@ -2,8 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { RetryableError } from '../../../lib/errors.ts'
 import { fillTree } from './fill-folder.ts'
 import type { LinkReport, LinkTask, LinkThreadData } from './link-task.ts'
-import { noCounts } from './placing.ts'
-import { toLinkError } from './to-link-error.ts'
+import { noCounts, toLinkError } from './placing.ts'
 
 /** A thread that fills folders: gets LinkTasks, answers each with a LinkReport. */
 const { cancelled }: LinkThreadData = workerData

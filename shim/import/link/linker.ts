@@ -1,13 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
-import type { EntryRoom } from '../image/entry-room.ts'
+import type { EntryRoom } from '../image/size-limit.ts'
 import type { StorePathLayer } from '../layers/layer.ts'
-import { closeFolder, openFolder } from './fill-folder.ts'
+import { closeFolder, openFolder, openLayer } from './fill-folder.ts'
 import type { LinkTask } from './link-task.ts'
 import { createLinkThreads, type LinkThreads } from './link-threads.ts'
 import type { LinkView } from './link-view.ts'
-import { openLayer } from './open-layer.ts'
-import { addCounts, type FillCounts, noCounts, type Path, type Placing, placingOf } from './placing.ts'
-import { toLinkError } from './to-link-error.ts'
+import { addCounts, type FillCounts, noCounts, type Path, type Placing, placingOf, toLinkError } from './placing.ts'
 
 export interface LayerTask {
   readonly layer: StorePathLayer

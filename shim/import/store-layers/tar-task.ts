@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../../lib/errors.ts'
-import type { EntryRoom } from '../image/entry-room.ts'
-import type { FilesLayer } from '../layers/files-layer.ts'
+import type { EntryRoom } from '../image/size-limit.ts'
+import type { FilesLayer } from '../layers/layer.ts'
 
 /** What a thread is to make. */
 export interface TarTask {

@@ -7,10 +7,9 @@ import type { Logger } from 'pino'
 import * as v from 'valibot'
 import { makeStateDir } from '../../../lib/files/make-state-dir.ts'
 import { CRI_NAMESPACE } from '../../containerd/services/namespace.ts'
-import type { ImporterIdentity } from './identity.ts'
-import { type LinkingReport, linkingReportSchema } from './linking-report.ts'
+import { type LinkingReport, linkingReportSchema } from '../image/contract.ts'
+import { type ImporterIdentity, viewFolder } from './identity.ts'
 import type { ImportJob } from './messages.ts'
-import { viewFolder } from './view-folder.ts'
 
 /** What is tried, and by whom: a part of what an import is given. */
 export type LinkingProbe = Pick<

@@ -2,10 +2,9 @@ import type { ChildProcess } from 'node:child_process'
 import { setImmediate } from 'node:timers/promises'
 import * as v from 'valibot'
 import { messageOf, RetryableError, reviveError, toShimError } from '../../../lib/errors.ts'
-import type { ImportCall, ImportOutcome, QueryClosure } from '../image/contract.ts'
+import type { ImportCall, ImportOutcome, LinkingReport, QueryClosure } from '../image/contract.ts'
 import { answerParts } from './closure-query.ts'
 import { IMPORT_LIMIT_MS } from './leases.ts'
-import type { LinkingReport } from './linking-report.ts'
 import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from './messages.ts'
 
 /** A cancelled import cleans up behind itself within this, or is ended. */

@@ -1,9 +1,9 @@
 import * as v from 'valibot'
 import { hasCode } from '../../../lib/error-code.ts'
 import { RetryableError, toShimError } from '../../../lib/errors.ts'
-import { giveWay } from '../../../lib/process/give-way.ts'
+import { giveWay } from '../../../lib/process/process-limits.ts'
 import type { ImportProgress } from '../image/contract.ts'
-import { createAskMain } from './ask-main.ts'
+import { createAskMain } from './closure-query.ts'
 import { type ImportJob, type ImportReport, orderSchema } from './messages.ts'
 import { runImport } from './run-import.ts'
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
+import { isRedrawable } from '../../../lib/text/redrawable.ts'
+import { createLineView } from '../../../shim/commands/pull-view/line-view.ts'
+import { createJsonView } from '../../../shim/commands/pull-view/pull-view.ts'
 import { describeDuration, describeProgress } from '../../../shim/status/describe.ts'
-import { createJsonView } from '../../../shim/status/json-view.ts'
-import { createLineView } from '../../../shim/status/line-view.ts'
-import { isRedrawable } from '../../../shim/status/redrawable.ts'
 import type { WireProgress } from '../../../shim/wire/pull-messages.ts'
 
 function progress(phase: string, rest: Partial<WireProgress> = {}): WireProgress {
