@@ -17,9 +17,9 @@ import { createShimClient } from './shim-client.ts'
 
 export interface PullArguments {
   readonly image: string
-  /** Without it the image has no annotations. */
+  /** Without a flake URL the image has no annotations. */
   readonly flakeUrl?: string | undefined
-  /** With a flake this, or `contents`. */
+  /** A flake needs this or `contents`. */
   readonly packageName?: string | undefined
   /** As in the annotation. */
   readonly contents?: string | undefined
@@ -60,7 +60,7 @@ export async function pull(args: PullArguments, { json, output, signal }: PullIo
   }
 }
 
-/** The shim would speak of the annotations of a pod. */
+/** Checked here because the messages of the shim would speak of the annotations of a pod. */
 function checkArguments({ image, flakeUrl, packageName, contents, system }: PullArguments): void {
   check('IMAGE', () => storePathRecipe(image) ?? normaliseFlakeImage(image))
   if (flakeUrl !== undefined) check('--flake', () => parseFlakeUrl(flakeUrl))
@@ -83,7 +83,7 @@ async function showAll(events: AsyncIterable<WireProgress>, view: PullView): Pro
   try {
     for await (const event of events) view.progress(event)
   } catch {
-    // The pull itself fails of what has ended this.
+    // The pull fails for the same reason and reports it.
   }
 }
 

@@ -7,11 +7,11 @@ import { GrpcError } from '../../lib/grpc/grpc-error.ts'
 import type { Method } from '../../lib/grpc/methods.ts'
 import { STATUS } from '../../lib/grpc/status.ts'
 
-/** Calls of a running shim, as a command makes them. */
+/** The connection of a command to a running shim. */
 export interface ShimClient {
   /**
-   * The answers to one request. Throws ShimAway, Cancelled or the signal's ShimError once the signal aborts, or PullFailed with
-   * the shim's message, and its error as `cause`.
+   * The answers to one request. Throws ShimAway, PullFailed with the shim's message and its error as `cause`, or Cancelled once
+   * the signal has aborted; if the signal's reason is a ShimError, that one.
    */
   call<Request extends object, Response>(method: Method<Request, Response>, request: Request): AsyncGenerator<Response>
   /** Ends every call. */
@@ -21,7 +21,7 @@ export interface ShimClient {
 /** `socket`: path of the shim's socket. */
 export function createShimClient(socket: string, signal: AbortSignal): ShimClient {
   const connection = createConnection(socket)
-  // A shim that is not there is not waited for.
+  // A command does not wait for a shim that is not running.
   const calls = createCalls(connection, { signal, connectMs: 0 })
   return {
     async *call(method, request) {
@@ -50,7 +50,7 @@ function callError(cause: unknown, socket: string): RetryableError {
     case STATUS.UNIMPLEMENTED:
       return new RetryableError(
         'ShimAway',
-        `what listens on ${socket} is not enbi-shim, or an older one that does not know this command`,
+        `the server on ${socket} is not enbi-shim, or an older version that does not know this command`,
         { cause },
       )
     default:

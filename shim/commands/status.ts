@@ -19,10 +19,10 @@ export interface StatusIo {
   readonly signal: AbortSignal
 }
 
-/** Longest time until the first report: the shim itself waits for containerd and for nix, for some seconds each. */
+/** Longest time until the first report: the shim itself waits for containerd and nix, some seconds each. */
 const FIRST_LIMIT_MS = 30_000
 
-/** Shows what a shim does and holds. Throws ShimAway, also when a shim that is watched stops, or Cancelled. */
+/** Shows what a shim does and holds. Throws Cancelled, or ShimAway, also when a watched shim stops. */
 export async function status({ socket, watch }: StatusArguments, { json, output, signal }: StatusIo): Promise<void> {
   const view = chooseView({ json, output }, watch)
   // The reader of the output may have seen enough.
@@ -49,7 +49,7 @@ export async function status({ socket, watch }: StatusArguments, { json, output,
 }
 
 function silent(socket: string): RetryableError {
-  return new RetryableError('ShimAway', `what listens on ${socket} says nothing for ${FIRST_LIMIT_MS / 1000} s`)
+  return new RetryableError('ShimAway', `the server on ${socket} has not answered for ${FIRST_LIMIT_MS / 1000} s`)
 }
 
 /** JSON if asked for, a live view on a terminal that is watched, plain text otherwise. */

@@ -3,7 +3,7 @@ import { frameMessage } from '../../lib/grpc/frame.ts'
 import { ERROR_CODE_HEADER, encodeMessage, type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import type { Incoming } from './incoming.ts'
 
-/** Node adds a `date` to every response unless told: the answer is to be as containerd gave it. */
+/** Without a `date`, which node would add: the answer stays as containerd gave it. */
 export const HEADERS_ONLY = { endStream: true, sendDate: false }
 export const HEADERS_THEN_TRAILERS = { waitForTrailers: true, sendDate: false }
 
@@ -31,7 +31,7 @@ export function answerMessage({ stream, headers }: Incoming, message: Buffer): v
   stream.end(frameMessage(message))
 }
 
-/** For the `wantTrailers` event. Node wants trailers of a stream that was reset, too, and throws when it gets them. */
+/** For the `wantTrailers` event. Node also emits it for a stream that was reset, and then throws at its trailers. */
 export function sendTrailers(stream: ServerHttp2Stream, trailers: OutgoingHttpHeaders): void {
   if (stream.destroyed || stream.closed) return
   try {
@@ -42,7 +42,7 @@ export function sendTrailers(stream: ServerHttp2Stream, trailers: OutgoingHttpHe
   }
 }
 
-/** After the whole answer is given: a caller that is still sending its request is told to stop, as gRPC servers do. */
+/** Call after the whole answer: makes a caller that still sends its request stop, as gRPC servers do. */
 export function releaseRequest(stream: ServerHttp2Stream): void {
   if (stream.readableEnded) return
   // Node queues trailers by setImmediate too; this comes behind them.

@@ -41,7 +41,7 @@ export function trackCallers(server: Http2Server, logger: Logger): Callers {
     async drain({ graceMs, stopCalls, closed }) {
       for (const session of sessions) session.close()
       const grace = setTimeout(stopCalls, graceMs)
-      // The sockets themselves: a session that is closing waits for its peer even when it is destroyed.
+      // The sockets: a closing session waits for its peer even when it is destroyed.
       const force = setTimeout(() => {
         for (const socket of sockets) socket.destroy()
       }, graceMs + FLUSH_LIMIT_MS)

@@ -6,7 +6,7 @@ export interface Incoming {
   readonly path: string
   readonly headers: IncomingHttpHeaders
   readonly rawHeaders: readonly string[]
-  /** The headers were all of it: no request message follows. */
+  /** No request message follows the headers. */
   readonly bodiless: boolean
   /** By `performance.now()`. */
   readonly receivedAt: number
@@ -28,5 +28,5 @@ export function readIncoming(
   }
 }
 
-/** The error events of streams say nothing that their close events do not. */
+/** The error event of a stream says nothing that its close event does not. */
 export function ignoreError(): void {}

@@ -6,7 +6,7 @@ import type { Incoming } from './incoming.ts'
 import { OwnCall } from './own-call.ts'
 import { RequestBody } from './request-body.ts'
 
-/** The call has ended, with that status for the caller. */
+/** Called once when the call has ended, with the status that the caller got. */
 export type OnEnd = (status: GrpcStatus) => void
 
 export interface InterceptOptions {
@@ -14,11 +14,11 @@ export interface InterceptOptions {
   /** Passes the call on to containerd. */
   readonly forward: (incoming: Incoming, body: RequestBody, onEnd: OnEnd) => void
   readonly onEnd: OnEnd
-  /** The call is over, or containerd's. */
+  /** Called once, when the call is over or forwarded. */
   readonly onRelease: () => void
 }
 
-/** Reads a unary request whole, asks the interceptor, and does what it says. */
+/** Reads the whole request of a unary call, asks the interceptor, and forwards or answers the call. */
 export function intercept(incoming: Incoming, { interceptor, forward, onEnd, onRelease }: InterceptOptions): OwnCall {
   const { stream } = incoming
   const answer = (status: GrpcStatus) => {

@@ -22,13 +22,13 @@ const TOO_LARGE: GrpcStatus = {
 }
 
 interface OwnCallHooks {
-  /** The call is stopped: the caller left, the deadline passed, the proxy closes. At most once. */
+  /** Called at most once, if the call is stopped: the caller left, the deadline passed or the proxy closes. */
   readonly answer: (status: GrpcStatus) => void
-  /** The call is over, or is somebody else's from here on. Once. */
+  /** Called once, when the call is over or forwarded. */
   readonly onRelease: () => void
 }
 
-/** A call that the shim itself looks into: its request is read whole and its deadline is kept here. */
+/** A call that the shim reads itself: it reads the whole request and keeps the deadline. */
 export class OwnCall {
   readonly incoming: Incoming
   readonly #controller = new AbortController()
@@ -79,7 +79,7 @@ export class OwnCall {
     return { path, request, headers, signal: this.signal }
   }
 
-  /** The bytes of the request; stops the call when they are too many. Calls back once at most. */
+  /** Reads the bytes of the request and calls back once; stops the call instead if they are too many. */
   readRequest(onWhole: (body: Buffer) => void): void {
     const { stream, bodiless } = this.incoming
     if (bodiless) {

@@ -15,11 +15,11 @@ import { Upstream } from './upstream.ts'
 export interface ProxyOptions {
   /** Path of containerd's socket. */
   readonly upstream: string
-  /** Path of the socket that calls of CRI's image service go to; containerd's by default. */
+  /** Path of the socket for calls of CRI's image service; containerd's by default. */
   readonly imageService?: string | undefined
-  /** By `/package.Service/Method`. */
+  /** By path: `/package.Service/Method`. */
   readonly intercept: ReadonlyMap<string, UnaryInterceptor>
-  /** Methods that the shim answers itself. */
+  /** Methods that the shim itself serves, by path. */
   readonly streams: ReadonlyMap<string, StreamHandler>
   readonly onCall?: CallObserver | undefined
   readonly logger: Logger
@@ -28,11 +28,11 @@ export interface ProxyOptions {
 export interface Proxy {
   /** Resolves when callers can connect. Throws FinalError ListenAddressInUse. */
   listen(target: ListenTarget): Promise<void>
-  /** Takes no more calls, lets running ones end within `graceMs`, then answers them UNAVAILABLE. */
+  /** Accepts no more calls, lets running ones end within `graceMs`, then answers them with UNAVAILABLE. */
   close(options: { readonly graceMs: number }): Promise<void>
 }
 
-/** A gRPC server that passes every call to containerd, or to another proxy before it, byte for byte, but for those that are intercepted. */
+/** A gRPC server that forwards every call byte for byte to containerd, or to another image service, unless it is intercepted. */
 export function createProxy(options: ProxyOptions): Proxy {
   const logger = options.logger.child({ stage: 'proxy' })
   const upstreams = createUpstreams(options, logger)
@@ -113,7 +113,7 @@ function createUpstreams({ upstream, imageService }: ProxyOptions, logger: Logge
   }
 }
 
-/** `runtime.v1.ImageService`, and as older kubelets call it. */
+/** `runtime.v1.ImageService`, or `runtime.v1alpha2.ImageService` of older kubelets. */
 function isForImages(path: string): boolean {
   return path.startsWith('/runtime.') && path.split('/')[1]?.endsWith('.ImageService') === true
 }

@@ -10,12 +10,12 @@ import { OwnCall } from './own-call.ts'
 
 export interface ServeOptions {
   readonly handler: StreamHandler
-  /** With what the caller was told. */
+  /** Called once, with the status that the caller got. */
   readonly onEnd: (status: GrpcStatus) => void
   readonly onRelease: () => void
 }
 
-/** Answers a server-streaming call of the shim's own. */
+/** Answers a server-streaming call of a method that the shim itself serves. */
 export function serveStream(incoming: Incoming, { handler, onEnd, onRelease }: ServeOptions): OwnCall {
   const { stream } = incoming
   const answer = (status: GrpcStatus) => {

@@ -13,7 +13,7 @@ import { RECIPE_LABEL, recipeLabels } from './labels.ts'
 export async function importOutput({ importer, builder }: Stages, run: Run, output: BuildOutput): Promise<string> {
   const outcome = await tryImport(importer, run, output)
   if ('imageId' in outcome) return outcome.imageId
-  // A store path may be named by somebody whose rule does not trust the flake that it comes from.
+  // A rule that allows a store path need not trust the flake that the path comes from.
   if (!isFlakeRecipe(run.recipe))
     throw new FinalError(
       'NotAnImage',

@@ -5,7 +5,7 @@ import { WATCH_STATUS_PATH } from './methods.ts'
 
 const watch = methodOf(loadService('enbi.proto', 'enbi.v1alpha1.Status'), 'Watch')
 
-/** 0 and "" stand for what is not known, see `protos/enbi.proto`. */
+/** 0 and "" stand for unknown values, see `protos/enbi.proto`. */
 const text = v.pipe(
   v.string(),
   v.transform(value => value || undefined),
@@ -69,7 +69,7 @@ const reportSchema = v.object({
 
 /** As it is sent, see `protos/enbi.proto`. */
 export type StatusMessage = v.InferInput<typeof reportSchema>
-/** As it is read: what is not known is undefined. */
+/** As it is read: unknown values are undefined. */
 export type StatusReport = v.InferOutput<typeof reportSchema>
 export type StatusRequest = v.InferOutput<typeof requestSchema>
 
