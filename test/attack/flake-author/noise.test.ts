@@ -135,7 +135,7 @@ it('what a shim starts is killed before any pod, and leaves nothing behind where
   expect(await failure).toMatch(/building waiting of \S+ broke off: .{1,100}\(SIGKILL\)$/)
   // Nothing but a helper for the next run.
   await expect.poll(() => commandsBelow(pid), { timeout: 20_000 }).toEqual([expect.stringContaining('build-helper')])
-  await expect(pull('honest')).rejects.toThrow(/is no image/)
+  await expect(pull('honest')).rejects.toThrow(/is not an image/)
 })
 
 function commandsBelow(pid: number): string[] {

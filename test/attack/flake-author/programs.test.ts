@@ -86,7 +86,7 @@ describe.each([
   })
 
   it('leaves a link in place of its output has written no archive', async () => {
-    expect(await failureOf('goes-elsewhere')).toContain('what it writes is no image archive')
+    expect(await failureOf('goes-elsewhere')).toContain('what it writes is not an image archive')
   })
 
   it('wants an interpreter of the node gets none', async () => {

@@ -63,11 +63,11 @@ describe('an archive is refused, and nothing is left of it, when', () => {
     ['it is empty', () => [{ name: 'folder', type: 'directory' }], /neither manifest\.json nor/],
     ['it holds two images', () => twoImages(), /2 images/],
     ['it lists no image', () => [{ name: 'manifest.json', content: '[]' }], /without an image/],
-    ['its manifest is no JSON', () => [{ name: 'manifest.json', content: '[{' }], /no JSON/],
+    ['its manifest is no JSON', () => [{ name: 'manifest.json', content: '[{' }], /not JSON/],
     ['its manifest has another form', () => [{ name: 'manifest.json', content: '[{"Config": 7}]' }], /unexpected form/],
-    ['its manifest is no text', () => [{ name: 'manifest.json', content: Buffer.alloc(5_000_000, 1) }], /no JSON/],
+    ['its manifest is no text', () => [{ name: 'manifest.json', content: Buffer.alloc(5_000_000, 1) }], /not JSON/],
     ['its manifest is huge', () => [{ name: 'manifest.json', content: `[${' '.repeat(5_000_000)}]` }], /longer than/],
-    ['its config is no JSON', () => withConfig('layers, and so on'), /no JSON/],
+    ['its config is no JSON', () => withConfig('layers, and so on'), /not JSON/],
     ['its config is an array', () => withConfig('[]'), /unexpected form/],
     ['its config has too many layers', () => withConfig(manyLayers()), /more than 500 layers/],
     ['its config has a user of 5 kB', () => withConfig(longUser()), /"User" has 5000 characters/],
@@ -205,11 +205,11 @@ describe('an output is no image when it is', () => {
   const notAnImage = (message: RegExp) => ({ code: 'NotAnImage', message: expect.stringMatching(message) })
 
   it('a text', async () => {
-    await expectRefused(await node.addFile('text', 'hello'), notAnImage(/a file, but no archive/))
+    await expectRefused(await node.addFile('text', 'hello'), notAnImage(/a file, but not an archive/))
   })
 
   it('an empty file', async () => {
-    await expectRefused(await node.addFile('empty', ''), notAnImage(/a file, but no archive/))
+    await expectRefused(await node.addFile('empty', ''), notAnImage(/a file, but not an archive/))
   })
 
   it('a script that may not be executed', async () => {
@@ -257,7 +257,7 @@ describe('an OCI folder is refused when', () => {
     const entries = ociEntries(image).filter(({ name }) => name !== 'index.json')
     const folder = await node.addFolder('index-is-a-folder', entries)
     await mkdir(join(folder, 'index.json'))
-    await expectRefused(folder, invalid(/index\.json, which is no file/))
+    await expectRefused(folder, invalid(/index\.json, which is not a file/))
   })
 })
 
@@ -270,14 +270,14 @@ describe('a program', () => {
   ])('that has written %s has written no image', async (what, text) => {
     const storePath = await node.addFile(`writes-${what}`, '#!/bin/sh\n', 0o555)
     const archive = await node.addFile(`written-${what}`, text, 0o555)
-    const error = { code: 'StreamFailed', message: expect.stringMatching(/what it writes is no image archive/) }
+    const error = { code: 'StreamFailed', message: expect.stringMatching(/what it writes is not an image archive/) }
     await expect(node.tryImport(storePath, { archive })).rejects.toMatchObject({ retryable: false, ...error })
     expect(await node.contents()).toEqual(untouched)
   })
 
   it('whose interpreter is not in the store is refused, and told so', async () => {
     const storePath = await node.addFile('foreign-interpreter', '#!/bin/sh -e\n', 0o555)
-    const message = expect.stringMatching(/its interpreter "\/bin\/sh" is no program of the package/)
+    const message = expect.stringMatching(/its interpreter "\/bin\/sh" is not a program of the package/)
     await expect(node.tryImport(storePath)).rejects.toMatchObject({ code: 'StreamFailed', message })
   })
 })

@@ -31,7 +31,7 @@ test.each([
 
 test('an image of mount points that nothing known tells of is refused', async () => {
   await expect(pull('unknown', 'linked')).rejects.toThrow(
-    'the image archive has a layer of mount points for nix-snapshotter, and nothing known here tells what is ' +
-      'mounted there: its annotations are containerd.io/snapshot/nix-bundle',
+    'the image archive has a layer of mount points for nix-snapshotter, but names what to mount in an unknown way: ' +
+      'its annotations are containerd.io/snapshot/nix-bundle',
   )
 })

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { recogniseStreamProgram } from '../../../../../shim/import/formats/nixpkgs-stream/program.ts'
+import { recognizeStreamProgram } from '../../../../../shim/import/formats/nixpkgs-stream/program.ts'
 import { knownPrograms } from './stream-store.ts'
 
 const SOURCE = `"""
@@ -27,7 +27,7 @@ print(owned(
 ))
 `
 const PROGRAM = { rootMode: 0o755, hasOwner: true, hasMtime: true }
-const recognise = (source: string) => recogniseStreamProgram(source, knownPrograms([[SOURCE, PROGRAM]]))
+const recognise = (source: string) => recognizeStreamProgram(source, knownPrograms([[SOURCE, PROGRAM]]))
 
 it.each([
   ['an interpreter', `#! /nix/store/${'a'.repeat(32)}-python3-3.13/bin/python3\n${SOURCE}`],
