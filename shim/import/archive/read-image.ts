@@ -23,7 +23,7 @@ export type ArchiveOutput =
   | { readonly kind: 'archive'; readonly path: string; readonly size: number }
 
 export interface ReadImage extends LayerTarget {
-  /** Normalised reference of the wanted image; missing for a base image. */
+  /** Normalized reference of the wanted image; missing for a base image. */
   readonly image: string | undefined
   readonly closure: Closure
   readonly signal: AbortSignal

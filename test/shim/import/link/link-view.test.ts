@@ -72,7 +72,7 @@ async function runView(bed: Bed, prefix: readonly string[], store: string): Prom
   return (await bed.run(program, args)).stdout
 }
 
-test('two imports at once have a mount each', async () => {
+test('two concurrent imports have a mount each', async () => {
   await using bed = await startBed({ without: ['containerd', 'nix'] })
   await bed.run('sh', ['-euc', `${STORE}; mkdir second; ${READ_ONLY}`])
   const paths = ['store', 'target', 'second', 'own-view'].map(name => join(bed.dir, name))

@@ -43,7 +43,7 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-test('every snapshot has the files that its name says, by tars and linked, whatever form they came in', async () => {
+test('every snapshot has the files of its chain id, from tars and linked, whatever format they came in', async () => {
   const byTars = await pullAll('tar', packages)
   const reference = await unpackElsewhere()
   for (const { name, diffId, files } of byTars) expect([name, reference.get(diffId)]).toEqual([name, new Set([files])])

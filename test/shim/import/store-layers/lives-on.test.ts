@@ -65,7 +65,7 @@ test.each(CONTAINERDS)(
   },
 )
 
-test('a removed image leaves the store as it is, and a shared layer to the other image', async () => {
+test('removing an image changes neither the store nor the layers that another image shares', async () => {
   const { small } = IMAGES.images
   if (!small) throw new Error('no small image')
   const both = { ...IMAGES, images: { small, alike: { ...small, config: { Cmd: ['/bin/busybox', 'false'] } } } }
@@ -80,7 +80,7 @@ test('a removed image leaves the store as it is, and a shared layer to the other
   expect(await storeHas(node, 'many')).toBe(true)
 })
 
-test('nothing but what an image needs is left by its import', async () => {
+test('an import leaves nothing but what its image needs', async () => {
   await using node = await startStoreNode(IMAGES)
   await node.pull('large')
   expect((await node.snapshots()).others).toEqual([])
@@ -90,7 +90,7 @@ test('nothing but what an image needs is left by its import', async () => {
   expect(blobs).toHaveLength(4)
 })
 
-test('with tars an image can be exported, and every blob tells where it is from', async () => {
+test('an image of tars can be exported, and every blob names its origin', async () => {
   await using node = await startStoreNode(IMAGES, { shim: { config: { import: { layers: 'tar' } } } })
   await node.pull('large')
   await node.ctr('images', 'export', `${node.bed.dir}/exported.tar`, imageName('large'))
@@ -99,7 +99,7 @@ test('with tars an image can be exported, and every blob tells where it is from'
   for (const row of rows) expect(row).toContain('containerd.io/distribution.source.registry.example=store/large')
 })
 
-test('a shim that is killed half-way leaves no half-filled layer', { timeout: 180_000 }, async () => {
+test('a shim that is killed during an import leaves no half-filled layer', { timeout: 180_000 }, async () => {
   const trees = { ...IMAGES.trees, giant: ['many', '9', '6000', '100'] }
   const { large } = IMAGES.images
   if (!large) throw new Error('no large image')

@@ -39,7 +39,7 @@ async function openDisk() {
   }
 }
 
-test('every file of an image that is there survives a loss of power, linked or copied', async () => {
+test('every file of a present image survives a loss of power, whether linked or copied', async () => {
   await using disk = await openDisk()
   vi.stubEnv('TMPDIR', disk.mounted)
   await using node = await startStoreNode(IMAGES)

@@ -22,7 +22,7 @@ async function makeStore() {
 
 const open = (path: string) => openClosure(path, async () => [storePathInfo(path)])
 
-it('what was found stays what it was, whatever is put at its path', async () => {
+it('a file that was found stays the same, whatever replaces it at its path', async () => {
   await using store = await makeStore()
   await using found = await (await open(store.own)).find(join(store.own, 'folder/file'))
   await rm(join(store.own, 'folder'), { recursive: true })
@@ -42,12 +42,12 @@ it.each([
   expect(await (await open(store.own)).find(join(store.own, 'link'))).toBeUndefined()
 })
 
-it('a path whose name begins as one of the closure is none of it', async () => {
+it('a path whose name begins like one of the closure is not found', async () => {
   await using store = await makeStore()
   expect(await (await open(store.own)).find(join(store.foreign, 'folder/file'))).toBeUndefined()
 })
 
-it('a file that another mount namespace has at the same path is none of the closure', async () => {
+it('a file that another mount namespace has at the same path is not found', async () => {
   await using store = await makeStore()
   const folder = join(store.own, 'folder')
   const script = 'mount -t tmpfs tmpfs "$1" && echo secret > "$1/file" && echo ready && exec cat'
@@ -61,7 +61,7 @@ it('a file that another mount namespace has at the same path is none of the clos
   await once(holder, 'exit')
 })
 
-it('a folder that becomes a link while its layer is read gives nothing of what it leads to', async () => {
+it('a folder that becomes a link while its layer is read reveals nothing of its target', async () => {
   await using store = await makeStore()
   const read = async () => {
     for (const _ of storePathTar(plainLayer([store.own]))) {

@@ -48,7 +48,7 @@ test('two store paths are merged at the root', async () => {
 
 const owned = { uid: 3_000_000, gid: 5, uname: 'ü'.repeat(20), gname: 'g'.repeat(33) }
 
-test('permissions change mode and owner, the last one that matches counts', async () => {
+test('permissions change mode and owner, and the last one that matches counts', async () => {
   await using store = await makeStore()
   const app = join(store.path, 'app')
   mkdirSync(app, { mode: 0o755 })
@@ -75,7 +75,7 @@ test('permissions change mode and owner, the last one that matches counts', asyn
   ])
 })
 
-test('a large file comes out in whole, at the chunks’ borders too', async () => {
+test('a large file is complete, including the borders of chunks', async () => {
   await using store = await makeStore()
   for (const size of [512 * 1024 - 4 * 512, 512 * 1024, 3_000_001]) {
     const path = join(store.path, `${size}`)

@@ -35,7 +35,7 @@ it.each([
   ['other docstrings', SOURCE.replace('Sets what is', '\n    Sets all that is').replace('What it does.', 'Prints.')],
   ['other empty lines', SOURCE.replace(/\n\n/g, '\n').replace('    return', '\n  \n    return')],
   ['spaces at the ends of lines', SOURCE.replace(/entry$/gm, 'entry  ')],
-])('a known program with %s is known', (_, source) => {
+])('a known program with %s is recognized', (_, source) => {
   expect(source).not.toBe(SOURCE)
   expect(recognise(source)).toEqual(PROGRAM)
 })
@@ -67,7 +67,7 @@ it.each([
   ['a backslash within a line', 'sys.argv[1]', 'sys.argv \\[1]'],
   ['a text by itself in another place', '    return', '    "entry"\n    return'],
   ['three quotes that nothing closes', '"""1\n    """', '"""1\n    ""'],
-])('a program that differs by %s is not known', (_, text, other) => {
+])('a program that differs by %s is not recognized', (_, text, other) => {
   const source = SOURCE.replace(text, other)
   expect(source).not.toBe(SOURCE)
   expect(recognise(source)).toBeUndefined()
