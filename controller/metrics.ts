@@ -28,25 +28,25 @@ export function createMetrics(): Metrics {
 
   const durations = new Histogram({
     name: 'enbi_controller_reconcile_duration_seconds',
-    help: 'Time to look at one object and to write what was to be written.',
+    help: 'Time in seconds to reconcile one object, including its writes.',
     labelNames: ['kind'],
     buckets: BUCKETS,
     registers,
   })
   const results = new Counter({
     name: 'enbi_controller_reconcile_total',
-    help: 'How often an object was looked at.',
+    help: 'Reconciles, by kind and result (done, failed).',
     labelNames: ['kind', 'result'],
     registers,
   })
   const gauge = createGauges(registry)
-  gauge('enbi_controller_leader', '1 while this process leads.', () => (leading ? 1 : 0))
+  gauge('enbi_controller_leader', '1 while this process is the leader, otherwise 0.', () => (leading ? 1 : 0))
   gauge('enbi_controller_queue_depth', 'Objects that wait for a worker.', () => leading?.queue.waiting ?? 0)
-  gauge('enbi_controller_workers_busy', 'Workers at work.', () => leading?.queue.busy ?? 0)
+  gauge('enbi_controller_workers_busy', 'Workers that are busy.', () => leading?.queue.busy ?? 0)
   addProcessMetrics(registry)
   new Gauge({
     name: 'enbi_controller_nixbuilds',
-    help: 'NixBuilds in the cluster, by status.',
+    help: 'NixBuilds in the cluster by status; only the leader has a value above 0.',
     labelNames: ['status'],
     registers,
     collect() {

@@ -1,60 +1,75 @@
-import { Command, CommanderError, Option } from 'commander'
-import { messageOf } from '../lib/errors.ts'
-import { exitCodeOf } from '../lib/exit-codes.ts'
-import { outliveReaders } from '../lib/outlive-readers.ts'
+import { Command, Option } from 'commander'
+import { runCommandLine } from '../lib/run-command-line.ts'
 import { terminationSignal } from '../lib/termination-signal.ts'
 import { version } from '../lib/version.ts'
 import { readAge, readCount, readDuration, readListenAddress, readSelector } from './flags.ts'
 import { MAX_ATTEMPTS } from './reconcile/plan-build.ts'
 
-const program = new Command('enbi-controller')
+/** Runs the controller as the arguments say. */
+export function run(): Promise<void> {
+  return runCommandLine(program)
+}
+
+/** Every option. The reference page of the command line is made from it. */
+export const program = new Command('enbi-controller')
   .description(
-    "The cluster's bookkeeper for images that Nix builds on the nodes. For each annotated Pod it makes the NixBuild before the node's kubelet asks for the image, and keeps the Pod's condition enbi.hrzn.ee/ImageBuilt up to date; it gives NixBuilds that were made by hand to nodes, moves builds away from nodes that are lost, and removes what is finished and old. Any number may run: one is active.",
+    "Keeps NixBuilds in step with Pods and nodes. For each annotated Pod the controller creates the NixBuild before the kubelet asks for the image, and maintains the Pod's condition enbi.hrzn.ee/ImageBuilt. It assigns NixBuilds made by hand to nodes, moves builds away from lost nodes, and removes old finished NixBuilds. Several replicas may run; one is active.",
   )
   .version(version())
-  .showHelpAfterError('(--help shows what there is)')
+  .showHelpAfterError('(run with --help to list all options)')
   .exitOverride()
-  .option('--kubeconfig <file>', 'kubeconfig file; without it the API server of the cluster that this pod is in')
+  .option('--kubeconfig <file>', 'kubeconfig file (default: the ServiceAccount of the pod that the controller runs in)')
   .addOption(
-    new Option('--node-repel <selector>', 'nodes that NixBuilds made by hand are never given to, by their labels')
+    new Option('--node-repel <selector>', 'label selector of nodes that never get NixBuilds made by hand')
       .argParser(readSelector)
       .default(() => false, 'none'),
   )
   .addOption(
-    new Option(
-      '--keep-finished <count>',
-      'finished NixBuilds that are kept in each namespace, beyond those of living pods',
-    )
+    new Option('--keep-finished <count>', 'finished NixBuilds to keep in each namespace, besides those of living pods')
       .argParser(readCount(0, 1_000_000))
       .default(20),
   )
   .addOption(
-    new Option('--keep-finished-for <age>', 'how long they are kept')
+    new Option('--keep-finished-for <age>', 'how long to keep finished NixBuilds')
       .argParser(readAge)
       .default(readAge('168h'), '168h'),
   )
-  .addOption(duration('--unwanted-grace <time>', 'how long a build goes on that no living pod waits for', '30s'))
-  .addOption(duration('--lost-grace <time>', 'how long a node is lost before its builds go to another', '10s'))
+  .addOption(duration('--unwanted-grace <time>', 'how long a build continues when no living pod waits for it', '30s'))
   .addOption(
-    new Option('--max-tries <count>', 'nodes that may lose a NixBuild made by hand before it is given up')
+    duration('--lost-grace <time>', 'how long a node must be lost before its builds move to another node', '10s'),
+  )
+  .addOption(
+    new Option('--max-tries <count>', 'how many nodes may lose a NixBuild made by hand before it fails')
       .argParser(readCount(1, MAX_ATTEMPTS))
       .default(3),
   )
   .addOption(
-    new Option('--listen <host:port>', 'where /metrics, /healthz and /readyz are served')
+    new Option('--listen <host:port>', 'address that serves /metrics, /healthz and /readyz')
       .argParser(readListenAddress)
       .default(readListenAddress('127.0.0.1:9470'), '127.0.0.1:9470'),
   )
   .addOption(
-    new Option('--health-listen <host:port>', 'where /healthz and /readyz are also served, without /metrics').argParser(
+    new Option('--health-listen <host:port>', 'additional address that serves only /healthz and /readyz').argParser(
       readListenAddress,
     ),
   )
-  .addOption(duration('--leader-elect-lease <time>', 'how long others wait for an active one that is silent', '15s'))
-  .addOption(duration('--leader-elect-renew <time>', 'how long the active one goes on when it cannot renew', '10s'))
-  .addOption(duration('--leader-elect-retry <time>', 'time between two tries to become or to stay active', '2s'))
   .addOption(
-    new Option('--log-level <level>', 'what is logged')
+    duration(
+      '--leader-elect-lease <time>',
+      'how long other replicas wait for an active one that does not renew its Lease',
+      '15s',
+    ),
+  )
+  .addOption(
+    duration(
+      '--leader-elect-renew <time>',
+      'how long the active replica continues when it cannot renew its Lease',
+      '10s',
+    ),
+  )
+  .addOption(duration('--leader-elect-retry <time>', 'time between two attempts to get or renew the Lease', '2s'))
+  .addOption(
+    new Option('--log-level <level>', 'least severe level to log')
       .choices(['trace', 'debug', 'info', 'warn', 'error'])
       .default('info'),
   )
@@ -65,7 +80,7 @@ Examples:
   enbi-controller --kubeconfig ~/.kube/config
   enbi-controller --listen :9470 --node-repel 'node-role.kubernetes.io/control-plane' --keep-finished 50 --keep-finished-for 30d
 
-Selectors are kubectl's: key=value, key!=value, key, !key, key in (a,b), key notin (a,b), joined by commas.
+Selectors have the syntax of kubectl: key=value, key!=value, key, !key, key in (a,b), key notin (a,b), joined by commas.
 Exit codes: 0 stopped by a signal, 1 failed, 2 wrong usage or kubeconfig.`,
   )
   .action(async options => {
@@ -74,14 +89,6 @@ Exit codes: 0 stopped by a signal, 1 failed, 2 wrong usage or kubeconfig.`,
     const { runController } = await import('./run.ts')
     await runController(options, terminationSignal())
   })
-
-outliveReaders()
-try {
-  await program.parseAsync()
-} catch (error) {
-  if (!(error instanceof CommanderError)) process.stderr.write(`enbi-controller: ${messageOf(error)}\n`)
-  process.exitCode = exitCodeOf(error)
-}
 
 function duration(flags: string, description: string, value: string): Option {
   return new Option(flags, description).argParser(readDuration).default(readDuration(value), value)

@@ -1,4 +1,4 @@
-# Builds images with Nix when the kubelet pulls them: docs/nixos-options.md lists the options.
+# Builds images with Nix when the kubelet pulls them: docs/reference/nixos-options.md lists the options.
 {
   imports = [
     ./options.nix

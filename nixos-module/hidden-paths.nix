@@ -1,5 +1,5 @@
-# What is not to be reached through the view of `/`, which has to be writable for links, as paths from `/`. Nothing in it is needed to
-# link files of the store into containerd's folder. A list of what is allowed cannot be made: docs/design.md says why.
+# Paths, from `/`, that the view of `/` hides. The view must be writable for links. Linking files of the store into containerd's
+# folder needs none of them. docs/contributing/decisions/0024-a-mount-for-hard-links.md says why this is not an allow list.
 [
   # what is root's, users', or not needed for links
   "boot"

@@ -2,7 +2,7 @@
 import { nodeProblem } from '../lib/node-version.ts'
 
 const problem = nodeProblem('enbi-shim', process.versions.node, process.execPath)
-if (problem === undefined) import('./program.ts')
+if (problem === undefined) import('./program.ts').then(({ run }) => run())
 else {
   process.stderr.write(`${problem}\n`)
   process.exitCode = 1

@@ -127,7 +127,7 @@ export interface StartOptions {
 export async function placeCredentials({ config, env, logger }: StartOptions): Promise<void> {
   const { nix, stateDir } = config
   if (Object.keys(nix.credentials).length === 0 && !existsSync(credentialsFolder(stateDir))) return
-  const { placeAtStart } = await import('./nix/user/place-at-start.ts')
+  const { placeAtStart } = await import('./nix/user/credentials.ts')
   await placeAtStart({ stateDir, nix, env, logger })
 }
 

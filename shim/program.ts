@@ -1,26 +1,30 @@
-import { Command, CommanderError, Option } from 'commander'
-import { messageOf } from '../lib/errors.ts'
-import { exitCodeOf } from '../lib/exit-codes.ts'
-import { outliveReaders } from '../lib/outlive-readers.ts'
+import { Command, Option } from 'commander'
+import { runCommandLine } from '../lib/run-command-line.ts'
 import { terminationSignal } from '../lib/termination-signal.ts'
 import { version } from '../lib/version.ts'
 import { STORE_DIR, STORE_PATH_HOST } from '../recipes/store-path.ts'
 import { DEFAULT_CONFIG } from './config/default-config.ts'
 import { DEFAULT_SOCKET } from './config/default-socket.ts'
 
-const program = new Command('enbi-shim')
-  .description('Nix builds, on image pull: a per-node proxy between the kubelet and containerd.')
+/** Runs the command that the arguments name. */
+export function run(): Promise<void> {
+  return runCommandLine(program)
+}
+
+/** Every command and option. The reference page of the command line is made from it. */
+export const program = new Command('enbi-shim')
+  .description('Builds images with Nix when the kubelet pulls them: a proxy between the kubelet and containerd.')
   .version(version())
-  .showHelpAfterError('(--help shows what there is)')
+  .showHelpAfterError('(run with --help to list commands and options)')
   .addHelpText(
     'after',
-    '\nExit codes: 0 done, 1 failed, 2 wrong usage or config, 3 the shim cannot be reached, 130 interrupted.',
+    '\nExit codes: 0 done, 1 failed, 2 wrong usage, config or recipe, 3 shim not reachable, 130 interrupted.',
   )
   .exitOverride()
 
 program
   .command('serve')
-  .description('serve the CRI image service on a socket, for the kubelet (imageServiceEndpoint)')
+  .description('serve the CRI image service for the kubelet')
   .requiredOption('--config <file>', 'config file, YAML or JSON')
   .action(async options => {
     const { serve } = await import('./serve.ts')
@@ -29,24 +33,21 @@ program
 
 program
   .command('pull')
-  .description('pull an image as a kubelet would, through a running shim, and show what goes on')
-  .argument('<image>', 'image reference, as a pod would name it')
+  .description('pull an image through a running shim, as a kubelet does, and show the progress')
+  .argument('<image>', 'image reference, as a pod names it')
   .option(
     '--flake <url>',
-    'flake URL: github:team/app?rev=…, git+https://…; without it the image has its recipe as in a pod without annotations',
+    'flake URL, such as github:team/app or git+https://…; without it, the recipe comes from the image name or a NixBuild',
   )
-  .option('--package <name>', 'attribute path below packages.<system>')
-  .option(
-    '--contents <names>',
-    'in place of --package: names of packages that together are the image, like "shell curl jq"',
-  )
-  .option('--system <system>', "Nix system, when it is not the node's own")
-  .option('--namespace <namespace>', 'namespace to pull for: the policy is held against it', 'default')
+  .option('--package <name>', 'package of the flake: attribute path below packages.<system>')
+  .option('--contents <names>', 'packages that make up the image, such as "shell curl jq"; replaces --package')
+  .option('--system <system>', 'Nix system of the image (default: the system of the node)')
+  .option('--namespace <namespace>', 'namespace to pull for, which the policy is matched against', 'default')
   .option('--socket <path>', 'socket of the shim', DEFAULT_SOCKET)
-  .addOption(new Option('--json', 'one JSON object a line'))
+  .addOption(new Option('--json', 'print one JSON object per line'))
   .addHelpText(
     'after',
-    '\nExamples:\n  enbi-shim pull registry.example/team/app:1.0 --flake github:team/app --package app --namespace team-a\n  enbi-shim pull registry.example/team/app:v1.2.0      # a name that the config has a rule for\n  enbi-shim pull nix:0/nix/store/HASH-NAME',
+    '\nExamples:\n  enbi-shim pull registry.example/team/app:1.0 --flake github:team/app --package app --namespace team-a\n  enbi-shim pull registry.example/team/app:v1.2.0      # a name that matches a rule of the config\n  enbi-shim pull nix:0/nix/store/HASH-NAME',
   )
   .action(async (image, options, command) => {
     const isStorePath = image.startsWith(`${STORE_PATH_HOST}/`)
@@ -69,9 +70,9 @@ program
 
 program
   .command('status')
-  .description('show what a running shim does and holds: builds and who waits for them, queue, results, images, disk')
-  .option('--watch', 'go on showing it as it changes, until Ctrl-C')
-  .addOption(new Option('--json', 'one JSON object; with --watch one a line'))
+  .description('show running builds, the pods that wait for them, queue, results, images and disk use')
+  .option('--watch', 'keep the display up to date until Ctrl-C')
+  .addOption(new Option('--json', 'print one JSON object; with --watch, one per line'))
   .option('--socket <path>', 'socket of the shim', DEFAULT_SOCKET)
   .addHelpText('after', '\nExamples:\n  enbi-shim status --watch\n  enbi-shim status --json')
   .action(async ({ watch, json, socket }) => {
@@ -82,30 +83,27 @@ program
 
 program
   .command('doctor')
-  .description('look at all that a pull needs on this node, and say what is wrong and the way out; changes nothing')
+  .description('check everything that a pull needs on this node, and say how to fix what is wrong')
   .option('--config <file>', 'config file of the shim', DEFAULT_CONFIG)
-  .option('--kubelet-config <file>', 'KubeletConfiguration, when it is not that of the running kubelet')
-  .addOption(new Option('--json', 'one JSON object a line'))
+  .option('--kubelet-config <file>', 'KubeletConfiguration file (default: the files of the running kubelet)')
+  .addOption(new Option('--json', 'print one JSON object per line'))
   .addHelpText(
     'after',
-    '\nExit codes: 0 nothing failed (there may be warnings), 1 something did.\n\nExamples:\n  enbi-shim doctor\n  enbi-shim doctor --json',
+    '\nExit codes: 0 no check failed (warnings are possible), 1 a check failed, 2 wrong usage.\n\nExamples:\n  enbi-shim doctor\n  enbi-shim doctor --json',
   )
   .action(async ({ config, kubeletConfig, json }) => {
     const { doctor } = await import('./commands/doctor.ts')
     const plan = { configFile: config, kubeletConfig, env: process.env }
     const isWell = await doctor(plan, { json: json === true, output: process.stdout })
-    // What hangs on a dead file system, or on a program of the kubeconfig's, would keep it from ending.
+    // A check that hangs on a dead file system or on a credential program would keep the process alive.
     process.exit(isWell ? 0 : 1)
   })
 
 program
   .command('name')
-  .description('print the image name that stands for a flake, or the flake that an image name stands for')
+  .description('convert between a flake and the image name that stands for it')
   .argument('<flake-or-image>', 'FLAKE#PACKAGE, or an image reference')
-  .option(
-    '--config <file>',
-    "config file with the name rules for an image's name; without it, names of flakes alone are read",
-  )
+  .option('--config <file>', 'config file with name rules; without it, only names of flakes are read')
   .addHelpText(
     'after',
     "\nExamples:\n  enbi-shim name 'github:team/app?ref=v1#web'\n  enbi-shim name flake-github:0/team/app--x23--web:v1\n  enbi-shim name --config /etc/enbi-shim/config.yaml registry.example/team/app:v1",
@@ -117,7 +115,7 @@ program
 
 program
   .command('check-config')
-  .description('check a config file and print it with its defaults')
+  .description('check a config file and print it with all defaults')
   .argument('[file]', 'config file, YAML or JSON', DEFAULT_CONFIG)
   .action(async file => {
     const { checkConfig } = await import('./commands/check-config.ts')
@@ -125,11 +123,3 @@ program
     process.stdout.write(text)
     if (warning !== undefined) process.stderr.write(`enbi-shim: warning: ${warning}\n`)
   })
-
-outliveReaders()
-try {
-  await program.parseAsync()
-} catch (error) {
-  if (!(error instanceof CommanderError)) process.stderr.write(`enbi-shim: ${messageOf(error)}\n`)
-  process.exitCode = exitCodeOf(error)
-}

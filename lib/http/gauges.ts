@@ -3,11 +3,11 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 /** Those of the names that Prometheus's own clients use. */
 export function addProcessMetrics(registry: Registry): void {
   const gauge = createGauges(registry)
-  gauge('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss())
-  gauge('process_start_time_seconds', 'When the process was started, since 1970.', () => STARTED_AT)
+  gauge('process_resident_memory_bytes', 'Resident memory in bytes.', () => process.memoryUsage.rss())
+  gauge('process_start_time_seconds', 'Start of the process, in seconds since 1970.', () => STARTED_AT)
   new Counter({
     name: 'process_cpu_seconds_total',
-    help: 'Time of processors, user and system.',
+    help: 'CPU time in seconds, user and system.',
     registers: [registry],
     collect() {
       this.reset()

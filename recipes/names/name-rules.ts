@@ -10,10 +10,19 @@ import { DEFAULT_TAG } from './name-template.ts'
 export const nameRules = v.pipe(
   v.array(
     v.strictObject({
-      images: v.string(),
-      flake: v.optional(v.string()),
-      package: v.optional(v.string()),
-      packages: v.optional(v.string()),
+      images: v.pipe(
+        v.string(),
+        v.description(
+          'Image names with their host; `{WORD}` captures one segment, and `{contents}` at the end captures the packages of a set.',
+        ),
+      ),
+      flake: v.optional(v.pipe(v.string(), v.description('Flake URL, which may contain captures and `{tag}`.'))),
+      package: v.optional(
+        v.pipe(v.string(), v.description('Package of the flake, which may contain captures and `{tag}`.')),
+      ),
+      packages: v.optional(
+        v.pipe(v.string(), v.description('Flake URL of a package set, instead of `flake` and `package`.')),
+      ),
     }),
   ),
   v.rawCheck(({ dataset, addIssue }) => {

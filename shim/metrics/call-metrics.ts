@@ -29,17 +29,22 @@ interface Pending {
 export function createCallMetrics(registry: Registry): CallObserver {
   const labelNames = ['grpc_type', 'grpc_service', 'grpc_method'] as const
   const common = { registers: [registry], collect: () => tellAll() }
-  const started = new Counter({ ...common, name: 'grpc_server_started_total', help: 'Calls that came.', labelNames })
+  const started = new Counter({
+    ...common,
+    name: 'grpc_server_started_total',
+    help: 'Calls on the socket, including those that the shim passes on.',
+    labelNames,
+  })
   const handled = new Counter({
     ...common,
     name: 'grpc_server_handled_total',
-    help: 'Calls that have ended, whoever answered them.',
+    help: 'Calls that have ended, with the status that the caller got.',
     labelNames: [...labelNames, 'grpc_code'],
   })
   const seconds = new Histogram({
     ...common,
     name: 'grpc_server_handling_seconds',
-    help: 'Time from the call to the end of its answer.',
+    help: 'Time in seconds from the call to the end of its answer.',
     labelNames,
     buckets: BUCKETS,
   })

@@ -14,15 +14,15 @@ export function addNodeMetrics({ shim, containerd }: NodeMetricsOptions, registr
   const gauge = createGauges(registry)
   new Gauge({
     name: 'enbi_shim_build_info',
-    help: 'Always 1; label version: of the shim.',
+    help: 'Always 1; the label has the version of the shim.',
     labelNames: ['version'],
     registers,
   }).set({ version: shim.version }, 1)
-  gauge('enbi_shim_policy_rules', 'Rules of the policy; with none nothing is built.', () => shim.rules)
-  gauge('enbi_shim_builds_max', 'Builds that may run at once.', () => shim.maxBuilds)
+  gauge('enbi_shim_policy_rules', 'Rules of the policy; without rules nothing is built.', () => shim.rules)
+  gauge('enbi_shim_builds_max', 'Places for concurrent builds (nix.maxBuilds).', () => shim.maxBuilds)
   new Gauge({
     name: 'enbi_shim_images',
-    help: 'Images in containerd that the shim made.',
+    help: 'Images in containerd that the shim imported; missing while containerd does not answer.',
     registers,
     async collect() {
       const count = await containerd.countImages()
@@ -32,7 +32,7 @@ export function addNodeMetrics({ shim, containerd }: NodeMetricsOptions, registr
   })
   new Gauge({
     name: 'enbi_shim_containerd_up',
-    help: '1 when containerd answers.',
+    help: '1 if containerd answers within 2 s, otherwise 0.',
     registers,
     async collect() {
       this.set((await containerd.problem()) === undefined ? 1 : 0)

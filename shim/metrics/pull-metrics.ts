@@ -10,9 +10,18 @@ const BUCKETS = [0.05, 0.25, 1, 5, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3
 
 /** Counts and times pulls and their stages. What runs and waits at a scrape is read from the pull log. */
 export function countPulls(pullLog: PullLog, registry: Registry): PullReporter {
-  const pulls = outcomes(registry, 'pull', 'Pulls of recipes; those that share one run count once.')
-  const builds = outcomes(registry, 'build', 'Runs of nix for recipes, fetching from binary caches included.')
-  const imports = outcomes(registry, 'import', 'Imports of build outputs into containerd.')
+  const pulls = outcomes(registry, 'pull', {
+    count: 'Pulls of images that have a recipe. Pulls that share a run count once.',
+    time: 'Time in seconds from the start of a run to its end, including the queue. Refused pulls do not count.',
+  })
+  const builds = outcomes(registry, 'build', {
+    count: 'Runs of nix. A pull whose result is in the store has none.',
+    time: 'Time in seconds of a run of nix, including fetching from binary caches, without the queue.',
+  })
+  const imports = outcomes(registry, 'import', {
+    count: 'Imports of build results into containerd.',
+    time: 'Time in seconds from the end of a build to the end of the import.',
+  })
   addGauges(pullLog, registry)
   /** Failures of runs: every request of a run fails with the same error. */
   const counted = new WeakSet<ShimError>()
@@ -76,17 +85,23 @@ interface Outcomes {
   notRun(result: 'succeeded' | 'failed' | 'refused', code?: ErrorCode): void
 }
 
-function outcomes(registry: Registry, what: string, help: string): Outcomes {
+/** Help texts. */
+interface Help {
+  readonly count: string
+  readonly time: string
+}
+
+function outcomes(registry: Registry, what: string, help: Help): Outcomes {
   const registers = [registry]
   const count = new Counter({
     name: `enbi_shim_${what}s_total`,
-    help: `${help} Label code: empty, or the error's.`,
+    help: `${help.count} Label code: the error code, empty on success.`,
     labelNames: ['result', 'code'],
     registers,
   })
   const seconds = new Histogram({
     name: `enbi_shim_${what}_duration_seconds`,
-    help: `${help} Time that they took, failed ones included.`,
+    help: help.time,
     buckets: BUCKETS,
     registers,
   })
@@ -104,10 +119,10 @@ function addGauges({ runs }: PullLog, registry: Registry): void {
   const gauge = createGauges(registry)
   const countIn = (phases: ReadonlySet<Phase>) => () =>
     runs().filter(({ progress }) => progress && phases.has(progress.phase)).length
-  gauge('enbi_shim_builds_queued', 'Builds that wait for their turn.', countIn(new Set(['queued'])))
-  gauge('enbi_shim_builds_running', 'Builds that run.', countIn(BUILDING))
-  gauge('enbi_shim_imports_running', 'Imports that run.', countIn(IMPORTING))
-  gauge('enbi_shim_pulls_waiting', 'Callers that wait for the image of a recipe.', () =>
+  gauge('enbi_shim_builds_queued', 'Builds that wait for a place.', countIn(new Set(['queued'])))
+  gauge('enbi_shim_builds_running', 'Builds in progress.', countIn(BUILDING))
+  gauge('enbi_shim_imports_running', 'Imports in progress.', countIn(IMPORTING))
+  gauge('enbi_shim_pulls_waiting', 'Requests that wait for an image.', () =>
     runs().reduce((sum, { waiting }) => sum + waiting.length, 0),
   )
 }

@@ -1,7 +1,7 @@
 import { FinalError, isContainerdAway } from '../../lib/errors.ts'
 import { isFlakeRecipe, isPackageSet } from '../../recipes/recipe.ts'
 import type { Importer, ImportOutcome } from '../import/image/contract.ts'
-import type { BuildOutput } from '../nix/contract.ts'
+import type { BuildOutput } from '../nix/store/results.ts'
 import type { Run, Stages } from './contract.ts'
 import { RECIPE_LABEL, recipeLabels } from './labels.ts'
 

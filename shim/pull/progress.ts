@@ -1,5 +1,5 @@
 import type { ImportProgress } from '../import/image/contract.ts'
-import type { BuildProgress } from '../nix/contract.ts'
+import type { BuildProgress } from '../nix/log/build-progress.ts'
 import type { WireProgress } from '../wire/pull-messages.ts'
 
 /** How far a run is. */

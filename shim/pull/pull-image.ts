@@ -6,7 +6,7 @@ import type { Policy, PolicyRule } from '../../recipes/policy/policy.ts'
 import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { refuseForeign } from '../import/image/check-image.ts'
-import type { BuildOutput } from '../nix/contract.ts'
+import type { BuildOutput } from '../nix/store/results.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { decodePullImage, encodePullImageResponse, type PullImageRequest } from '../wire/cri-messages.ts'
 import type {

@@ -4,7 +4,7 @@ import { ERROR_CODES, FinalError, isErrorCode, RetryableError, reviveError, toSh
 
 describe('the catalogue of errors', () => {
   it('stands in the docs, code by code and kind by kind', async () => {
-    const text = await readFile(new URL('../../docs/errors.md', import.meta.url), 'utf8')
+    const text = await readFile(new URL('../../docs/reference/errors.md', import.meta.url), 'utf8')
     const documented = [...text.matchAll(/^\| `(\w+)` \| (\w+) \|/gm)].map(([, code, kind]) => [code, kind])
     expect(Object.fromEntries(documented)).toEqual(ERROR_CODES)
   })

@@ -1,7 +1,7 @@
 import { basename } from 'node:path'
 import { FinalError } from '../../../lib/errors.ts'
 import { quote } from '../../../lib/text/quote.ts'
-import type { ImageProgram } from '../image/contract.ts'
+import type { ImageProgram } from '../../../recipes/built-package.ts'
 import type { Closure } from '../store/closure.ts'
 import { isProgram } from '../store/programs.ts'
 import type { BuildResult } from './build-result.ts'

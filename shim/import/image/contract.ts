@@ -1,6 +1,8 @@
 import * as v from 'valibot'
 import type { Owners } from '../../../lib/queues/fair-order.ts'
 import { cleanText, copyStart } from '../../../lib/text/text.ts'
+import type { ImageProgram, PackageHints } from '../../../recipes/built-package.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 
 /** Brings build results into containerd, in processes of their own. Runs none of them. */
 export interface Importer {
@@ -48,17 +50,6 @@ export const importedImageSchema = v.object({
 })
 export type ImportedImage = Readonly<v.InferOutput<typeof importedImageSchema>>
 
-export const imageProgramSchema = v.object({
-  /** A store path, or a path below one. */
-  path: text,
-  /** The package. */
-  storePath: text,
-  /** Runs wherever the package does. The argument goes before all others; empty for none. */
-  shell: v.object({ path: text, argument: text }),
-})
-/** A package that is a program: the image is what it writes to its standard output, once it has been run elsewhere. */
-export type ImageProgram = Readonly<v.InferOutput<typeof imageProgramSchema>>
-
 export const importProgressSchema = v.variant('phase', [
   /** Bytes of the build result that have been read; `totalBytes` is missing for an OCI layout. */
   v.object({ phase: v.literal('importing'), doneBytes: v.number(), totalBytes: v.exactOptional(v.number()) }),
@@ -66,15 +57,6 @@ export const importProgressSchema = v.variant('phase', [
   v.object({ phase: v.literal('unpacking'), done: v.number(), expected: v.number() }),
 ])
 export type ImportProgress = Readonly<v.InferOutput<typeof importProgressSchema>>
-
-export const packageHintsSchema = v.object({
-  /** Name of its main program below `bin`. */
-  mainProgram: v.optional(v.string()),
-  /** Keys of an OCI image's config. */
-  imageConfig: v.optional(v.record(v.string(), v.unknown())),
-})
-/** How to run a package that is not an image. */
-export type PackageHints = Readonly<v.InferOutput<typeof packageHintsSchema>>
 
 const MAX_REPORT_LENGTH = 500
 
@@ -89,22 +71,11 @@ export const linkingReportSchema = v.object({
 /** How files of the store get into snapshots, or why they cannot. */
 export type LinkingReport = Readonly<v.InferOutput<typeof linkingReportSchema>>
 
-/** What Nix knows of a valid store path. */
-export interface PathInfo {
-  readonly path: string
-  /** sha256 of its NAR, lower-case hex. */
-  readonly narHash: string
-  /** In bytes. */
-  readonly narSize: number
-  /** Store paths that it refers to; empty if the image is not made of packages. */
-  readonly references: readonly string[]
-}
-
 /** Asks Nix about a valid store path and its whole closure. Throws a ShimError. */
 export type QueryClosure = (
   storePath: string,
   options: { readonly signal: AbortSignal },
-) => Promise<readonly PathInfo[]>
+) => Promise<readonly StorePathInfo[]>
 
 /** How layers of store paths get into containerd: `linked`: without a tar, where that is possible; `tar`: with one. */
 export type LayerMode = 'linked' | 'tar'

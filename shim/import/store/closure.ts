@@ -3,7 +3,7 @@ import { type FileHandle, lstat, open, opendir, readdir, readlink, realpath } fr
 import { dirname, sep } from 'node:path'
 import { hasCode } from '../../../lib/error-code.ts'
 import { messageOf, RetryableError } from '../../../lib/errors.ts'
-import type { PathInfo } from '../image/contract.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import type { ByteString } from './byte-string.ts'
 
@@ -23,7 +23,7 @@ export interface Closure {
 }
 
 /** What Nix knows of store paths, by path. */
-export type StoreInfos = ReadonlyMap<string, PathInfo>
+export type StoreInfos = ReadonlyMap<string, StorePathInfo>
 
 /** A file or folder, held by a descriptor: it stays the same whatever happens to its path. */
 export interface ClosureFile extends AsyncDisposable {
@@ -53,7 +53,7 @@ export function requireInfos({ infos }: Closure, paths: readonly string[]): Stor
 /** Throws what the query throws. */
 export async function openClosure(
   storePath: string,
-  query: (storePath: string) => Promise<readonly PathInfo[]>,
+  query: (storePath: string) => Promise<readonly StorePathInfo[]>,
 ): Promise<Closure> {
   const storeDir = dirname(storePath)
   const infos = new Map((await query(storePath)).map(info => [info.path, info]))

@@ -1,5 +1,5 @@
 import { reviveError } from '../../../lib/errors.ts'
-import type { PathInfo } from '../image/contract.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import type { ImportOrder, ImportReport } from './messages.ts'
 
 // How a worker asks the shim, which is the one that asks Nix, for the closure of a store path: both ends.
@@ -18,7 +18,7 @@ const LENGTH_OF_REFERENCE = 7
  * wanted, since they would be most of it.
  */
 export function* answerParts(
-  infos: readonly PathInfo[],
+  infos: readonly StorePathInfo[],
   { id, references }: { readonly id: number; readonly references: boolean },
 ): Generator<AnswerPart> {
   const indexes = new Map(references ? infos.map(({ path }, index) => [path, index]) : [])
@@ -38,12 +38,12 @@ export function* answerParts(
 
 /** The worker's end. */
 export interface ClosureQueries {
-  queryClosure(storePath: string): Promise<readonly PathInfo[]>
+  queryClosure(storePath: string): Promise<readonly StorePathInfo[]>
   /** Takes an answer, or a part of it. */
   onAnswer(answer: QueryAnswer): void
 }
 
-interface Waiting extends PromiseWithResolvers<readonly PathInfo[]> {
+interface Waiting extends PromiseWithResolvers<readonly StorePathInfo[]> {
   readonly parts: AnswerPart[]
 }
 
@@ -53,7 +53,7 @@ export function createClosureQueries(report: (message: ImportReport) => void): C
   return {
     queryClosure(storePath) {
       lastId += 1
-      const answer: Waiting = { ...Promise.withResolvers<readonly PathInfo[]>(), parts: [] }
+      const answer: Waiting = { ...Promise.withResolvers<readonly StorePathInfo[]>(), parts: [] }
       waiting.set(lastId, answer)
       report({ kind: 'query', id: lastId, storePath })
       return answer.promise
@@ -69,7 +69,7 @@ export function createClosureQueries(report: (message: ImportReport) => void): C
   }
 }
 
-export function joinParts(parts: readonly AnswerPart[]): PathInfo[] {
+export function joinParts(parts: readonly AnswerPart[]): StorePathInfo[] {
   const infos = parts.flatMap(({ infos }) => infos)
   const paths = infos.map(({ path }) => path)
   return infos.map(info => ({ ...info, references: info.references.flatMap(index => paths[index] ?? []) }))

@@ -1,5 +1,6 @@
 import { createCalls } from '../../../lib/grpc/calls.ts'
 import { createConnection } from '../../../lib/grpc/connection.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { createImageWriter } from '../../containerd/image-writer.ts'
 import { createLayerKeeper, FOLDER_SNAPSHOTTER } from '../../containerd/layer-keeper.ts'
 import { toContainerdFailure } from '../../containerd/services/failure.ts'
@@ -7,7 +8,7 @@ import type { Lease } from '../../containerd/services/leases.ts'
 import type { ImageForm } from '../../containerd/usable.ts'
 import { openImageCache } from '../archive/image-cache.ts'
 import { checkConfigSize, checkPinnedDigest, refuseForeign } from '../image/check-image.ts'
-import type { ImportOutcome, ImportProgress, LinkingReport, PathInfo } from '../image/contract.ts'
+import type { ImportOutcome, ImportProgress, LinkingReport } from '../image/contract.ts'
 import type { ParsedImage } from '../image/parsed-image.ts'
 import { createSizeLimit } from '../image/size-limit.ts'
 import { type Closure, openClosure } from '../store/closure.ts'
@@ -21,7 +22,7 @@ export interface ImportRun {
   readonly onProgress: (progress: ImportProgress) => void
   /** Called once the import's lease is gone. */
   readonly onLeaseEnded: () => void
-  readonly queryClosure: (storePath: string) => Promise<readonly PathInfo[]>
+  readonly queryClosure: (storePath: string) => Promise<readonly StorePathInfo[]>
   readonly onLinking: (linking: LinkingReport) => void
 }
 

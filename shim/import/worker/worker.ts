@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { hasCode } from '../../../lib/error-code.ts'
 import { RetryableError, toShimError } from '../../../lib/errors.ts'
-import { giveWay } from '../../../lib/process/give-way.ts'
+import { giveWay } from '../../../lib/process/process-limits.ts'
 import type { ImportProgress } from '../image/contract.ts'
 import { createClosureQueries } from './closure-query.ts'
 import { type ImportJob, type ImportReport, orderSchema } from './messages.ts'

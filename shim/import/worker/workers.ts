@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { withDataLimit } from '../../../lib/process/data-limit.ts'
+import { withDataLimit } from '../../../lib/process/process-limits.ts'
 import { helperEnv } from '../../../lib/process/run-helper.ts'
 import { createSpares } from '../../../lib/process/spares.ts'
 

@@ -13,6 +13,7 @@ import { findKubelet } from '../../../shim/doctor/kubelet/find-kubelet.ts'
 import { parseFlags } from '../../../shim/doctor/kubelet/flags.ts'
 import { checkNix } from '../../../shim/doctor/nix/check-nix.ts'
 import { runChecks } from '../../../shim/doctor/run-checks.ts'
+import '../../lanes/needs-root.ts'
 
 describe('a version', () => {
   it.each([

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PathInfo } from '../../../shim/import/image/contract.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { type Closure, openClosure } from '../../../shim/import/store/closure.ts'
 
 /** All that is in a folder that stands for the Nix store, as if one path of it referred to all the others. */
@@ -8,10 +8,10 @@ export function closureOf(storeDir: string): Promise<Closure> {
   return openClosure(join(storeDir, 'any'), () => infosIn(storeDir))
 }
 
-export async function infosIn(storeDir: string): Promise<PathInfo[]> {
+export async function infosIn(storeDir: string): Promise<StorePathInfo[]> {
   return (await readdir(storeDir)).map(name => storePathInfo(join(storeDir, name)))
 }
 
-export function storePathInfo(path: string, references: readonly string[] = []): PathInfo {
+export function storePathInfo(path: string, references: readonly string[] = []): StorePathInfo {
   return { path, narHash: '0'.repeat(64), narSize: 1, references }
 }

@@ -14,7 +14,7 @@ import { type KnownMetrics, problemsOf, readExposition, targetLabels } from './p
 import { metricsUrl } from './scrape.ts'
 
 const MONITORING = join(import.meta.dirname, '../../../deploy/monitoring')
-const DOCS = join(import.meta.dirname, '../../../docs/monitoring.md')
+const DOCS = join(import.meta.dirname, '../../../docs/reference/metrics.md')
 
 const JOBS = ['enbi-shim', 'enbi-controller'] as const
 let bed: Bed
@@ -141,12 +141,12 @@ describe('the dashboard', () => {
   })
 })
 
-describe('the page on monitoring', () => {
-  it('tells of every metric, and of no other', async () => {
-    const told = [...(await readFile(DOCS, 'utf8')).matchAll(/^\| `([a-z_]+)`/gm)].map(match => match[1] ?? '')
+describe('the reference page of metrics', () => {
+  it('lists every metric, and no other', async () => {
+    const listed = [...(await readFile(DOCS, 'utf8')).matchAll(/^\| `([a-z_]+)`/gm)].map(match => match[1] ?? '')
     const series = [...known.keys()].filter(name => name !== 'up')
     const names = series.map(name => name.replace(/_(bucket|count|sum)$/, ''))
-    expect(told.toSorted()).toEqual([...new Set(names)].toSorted())
+    expect([...new Set(listed)].toSorted()).toEqual([...new Set(names)].toSorted())
   })
 })
 

@@ -1,5 +1,5 @@
+import type { StorePathInfo } from '../../../../recipes/store-path.ts'
 import { hostPlatform } from '../../image/config.ts'
-import type { PathInfo } from '../../image/contract.ts'
 import { plainLayer, ROOT, STORE_MTIME } from '../../layers/layer.ts'
 import type { StoreImage, TarBytesLayer } from '../../layers/store-image.ts'
 import type { ByteString } from '../../store/byte-string.ts'
@@ -12,7 +12,7 @@ const MAX_STORE_LAYERS = 94
 
 export interface ClosureImage {
   /** The closure. */
-  readonly infos: Iterable<PathInfo>
+  readonly infos: Iterable<StorePathInfo>
   /** The path whose closure it is. It changes most often, and gets its own layer, so that the others stay the same. */
   readonly storePath: string
   /** Links from the root. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { quote } from '../../../../lib/text/quote.ts'
-import type { PackageHints } from '../../image/contract.ts'
+import type { PackageHints } from '../../../../recipes/built-package.ts'
 import type { StoreImage, TarBytesLayer } from '../../layers/store-image.ts'
 import { bytesOf } from '../../store/byte-string.ts'
 import type { Closure } from '../../store/closure.ts'

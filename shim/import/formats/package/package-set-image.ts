@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { PackageHints } from '../../image/contract.ts'
+import type { PackageHints } from '../../../../recipes/built-package.ts'
 import { isWhiteout } from '../../layers/layer.ts'
 import type { StoreImage } from '../../layers/store-image.ts'
 import { type ByteString, bytesOf } from '../../store/byte-string.ts'

@@ -1,4 +1,4 @@
-import type { PathInfo } from '../../image/contract.ts'
+import type { StorePathInfo } from '../../../../recipes/store-path.ts'
 
 /**
  * Splits the closure of a store path into at most `maxLayers` layers, bottom first, independent of the order it comes in. Images
@@ -6,7 +6,7 @@ import type { PathInfo } from '../../image/contract.ts'
  * saves more. If there are more paths than layers, a path shares a layer with what only it needs, so that other images with that
  * path have the same layer; as far as there is room, the most needed paths get their own layers.
  */
-export function splitLayers(closure: readonly PathInfo[], root: string, maxLayers: number): string[][] {
+export function splitLayers(closure: readonly StorePathInfo[], root: string, maxLayers: number): string[][] {
   const needed = referencesIn(closure)
   const users = usersFirst(needed)
   const counts = countDependents(needed, users)
@@ -26,7 +26,7 @@ export function splitLayers(closure: readonly PathInfo[], root: string, maxLayer
 type References = ReadonlyMap<string, readonly string[]>
 
 /** References within the closure, without those of paths to themselves. */
-function referencesIn(closure: readonly PathInfo[]): References {
+function referencesIn(closure: readonly StorePathInfo[]): References {
   const paths = new Set(closure.map(({ path }) => path))
   return new Map(
     closure.map(({ path, references }) => [
@@ -36,9 +36,9 @@ function referencesIn(closure: readonly PathInfo[]): References {
   )
 }
 
-function orderByNeed(closure: readonly PathInfo[], counts: ReadonlyMap<string, number>): string[] {
+function orderByNeed(closure: readonly StorePathInfo[], counts: ReadonlyMap<string, number>): string[] {
   const unique = [...new Map(closure.map(info => [info.path, info])).values()]
-  const countOf = ({ path }: PathInfo) => counts.get(path) ?? 0
+  const countOf = ({ path }: StorePathInfo) => counts.get(path) ?? 0
   const ordered = unique.sort(
     (one, other) => countOf(other) - countOf(one) || other.narSize - one.narSize || compareTexts(one.path, other.path),
   )
@@ -94,7 +94,7 @@ function takeOut(
  */
 function mergeSmallest(
   groups: readonly (readonly string[])[],
-  closure: readonly PathInfo[],
+  closure: readonly StorePathInfo[],
   maxLayers: number,
 ): string[][] {
   const sizes = new Map(closure.map(({ path, narSize }) => [path, narSize]))

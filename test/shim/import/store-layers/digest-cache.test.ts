@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { StoredBlob } from '../../../../shim/import/image/parsed-image.ts'
 import { openDigestCache } from '../../../../shim/import/store-layers/digest-cache.ts'
+import '../../../lanes/needs-root.ts'
 
 const DIGEST: StoredBlob = { digest: `sha256:${'a'.repeat(64)}`, size: 10 }
 const OTHER: StoredBlob = { digest: `sha256:${'b'.repeat(64)}`, size: 11 }

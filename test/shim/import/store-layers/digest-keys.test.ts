@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { PathInfo } from '../../../../shim/import/image/contract.ts'
+import type { StorePathInfo } from '../../../../recipes/store-path.ts'
 import {
   CURRENT_FORM,
   type FilesLayer,
@@ -23,7 +23,7 @@ const MERGED: MergedLayer = {
   form: CURRENT_FORM,
 }
 
-const infosOf = (more: Partial<PathInfo> = {}) =>
+const infosOf = (more: Partial<StorePathInfo> = {}) =>
   new Map([ONE, TWO].map(path => [path, { path, narHash: 'a'.repeat(64), narSize: 100, references: [], ...more }]))
 
 const merged = (more: Partial<MergedLayer['paths'][number]>): MergedLayer => {

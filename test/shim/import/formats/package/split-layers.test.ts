@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
+import type { StorePathInfo } from '../../../../../recipes/store-path.ts'
 import { splitLayers } from '../../../../../shim/import/formats/package/split-layers.ts'
-import type { PathInfo } from '../../../../../shim/import/image/contract.ts'
 
-const info = (path: string, references: readonly string[] = [], narSize = 1): PathInfo => {
+const info = (path: string, references: readonly string[] = [], narSize = 1): StorePathInfo => {
   return { path, narHash: '0'.repeat(64), narSize, references }
 }
 const chain = [info('root', ['app']), info('app', ['app', 'tls']), info('tls', ['libc']), info('libc', ['libc'])]
@@ -18,7 +18,7 @@ const pair = [
   info('libc'),
 ]
 
-test.each<[string, PathInfo[], number, string[][]]>([
+test.each<[string, StorePathInfo[], number, string[][]]>([
   ['nothing is needed', [info('root')], 5, []],
   ['a path refers to itself', [info('root', ['root', 'app']), info('app', ['app'])], 5, [['app']]],
   ['what is needed lies below what needs it', chain, 5, [['libc'], ['tls'], ['app']]],
