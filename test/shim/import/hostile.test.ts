@@ -216,7 +216,7 @@ describe('a build result is not an image if it is', () => {
   })
 
   it('a script that may not be executed', async () => {
-    await expectRefused(await node.addFile('not-executable', '#!/bin/sh\n', 0o444), notAnImage(/no archive/))
+    await expectRefused(await node.addFile('not-executable', '#!/bin/sh\n', 0o444), notAnImage(/not an archive/))
   })
 
   it('a folder with programs', async () => {

@@ -75,8 +75,8 @@ test.each([
 })
 
 test.each([
-  ['one that does not say what to run', 'untold', true, /it has several programs in bin \("greet", "other"\)/],
-  ['any, where the policy has it not', 'told', false, /no image: it is a folder .* plainPackages: true/],
+  ['one that does not define what to run', 'untold', true, /it has several programs in bin \("greet", "other"\)/],
+  ['any, if the policy does not allow it', 'told', false, /not an image: it is a folder .* plainPackages: true/],
 ])('a package is rejected: %s', async (_which, packageName, plainPackages, details) => {
   const shim = await bed.startShim({ config: { policy: [{ ...POLICY, plainPackages }] } })
   const pull = recipePull({ image: `registry.example/refused/${packageName}:1`, flakeUrl, packageName })
