@@ -7,7 +7,7 @@ import { readOwnFile } from './own-file.ts'
 
 /** A folder of small text files, each under a name; the oldest ones are removed. Processes and threads may share it. */
 export interface FileCache {
-  /** Undefined when there is none, and when another user may have written it. */
+  /** Undefined if there is none, or if another user may have written it. */
   read(name: string): string | undefined
   write(name: string, text: string): Promise<void>
 }

@@ -11,7 +11,7 @@ export interface ThreadPool<Task, Answer, Part, Data> {
   run(task: Task, onPart?: (part: Part, data: Data) => void): Promise<Answer>
   /** Rejects all that wait, and all that come, with the reason. Running tasks can see that they are cancelled. */
   cancel(reason: unknown): void
-  /** Ends the threads, whatever they do, for good. */
+  /** Ends the threads, even busy ones, for good. */
   close(): Promise<void>
 }
 

@@ -15,7 +15,7 @@ export type BuildResult =
   /** A folder that is not an image. */
   | { readonly kind: 'package'; readonly path: string }
 
-/** Looks at what `nix build` left. Throws NotAnImage, with what it is instead, if it has none of these forms. */
+/** Recognizes what `nix build` left. Throws NotAnImage that says what it is if it has none of these forms. */
 export async function recognizeResult(path: string, closure: Closure): Promise<BuildResult> {
   await using found = await closure.find(path)
   if (!found) throw notAnImage('it is a link to what is neither in the package nor in what it refers to')
@@ -24,7 +24,7 @@ export async function recognizeResult(path: string, closure: Closure): Promise<B
   return await recognizeFile(found)
 }
 
-/** Looks at what a program wrote. Throws StreamFailed if it is not an archive. */
+/** Recognizes what a program wrote. Throws StreamFailed if it is not an archive. */
 export async function recognizeWritten(path: string, closure: Closure): Promise<BuildResult> {
   const result = await recognizeResult(path, closure).catch(error => {
     if (error instanceof ShimError && error.code === 'NotAnImage') return undefined

@@ -31,7 +31,7 @@ export interface MeasuredLayer {
   readonly content: () => LayerContent
 }
 
-/** containerd unpacks whatever it is given, so the size has to be known before. */
+/** containerd unpacks layers of any size, so the size has to be known before. */
 export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLimit): Promise<MeasuredLayer> {
   const { head, all } = await peek(source, MAGIC_BYTES)
   const compression = compressionOf(head)

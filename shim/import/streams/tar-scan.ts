@@ -47,7 +47,7 @@ export function createTarScan(onEntry: (file: TarFile) => void = () => {}): TarS
       expected = expected === 'zero' ? 'ended' : 'zero'
       return
     }
-    // Go stops at either: it unpacks nothing of what is not a tar at all.
+    // Go stops at either: it unpacks nothing of a file that is not a tar.
     if (expected === 'zero' || (expected === 'first' && !hasChecksum(block))) {
       expected = 'ended'
       return

@@ -79,7 +79,7 @@ describe('a container runs from', () => {
     const archive = await node.addFile('streamed', await tar(dockerEntries(await busyboxImage('from a program'))))
     const { imageId } = await node.importImage(storePath, { archive })
     expect(await node.bed.runPod({ imageId })).toMatchObject({ output: expect.stringContaining('from a program') })
-    // What it wrote is remembered as the program's: nobody has to run it again while the layers are there.
+    // Its output is remembered by the program: it need not run again while containerd has the layers.
     await writeFile(archive, '')
     expect(await node.importImage(storePath)).toMatchObject({ imageId })
   })
@@ -139,7 +139,7 @@ describe('a docker-archive', () => {
   it('gets the same manifest every time', async () => {
     const path = await node.addFile('same-manifest', await tar(dockerEntries(await smallImage('same'))))
     const first = await node.importImage(path)
-    await node.forgetPlans()
+    await node.emptyImageCache()
     expect((await node.importImage(path)).manifestDigest).toBe(first.manifestDigest)
   })
 
@@ -216,7 +216,7 @@ describe('an archive of several images', () => {
       message: expect.stringMatching(/holds 2 images.*web:1.*registry\.example\/db/),
     }
     await expect(node.importImage(path, { image: 'docker.io/example/web:2' })).rejects.toMatchObject(error)
-    await node.forgetPlans()
+    await node.emptyImageCache()
     await expect(node.importImage(path, { image: 'docker.io/example/web:2' })).rejects.toMatchObject(error)
   })
 

@@ -28,14 +28,14 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-/** The import fails with that error, and containerd is as it was before. */
+/** The import must fail with that error, and leave containerd unchanged. */
 async function expectRefused(storePath: string, error: object): Promise<void> {
   await expect(node.importImage(storePath)).rejects.toMatchObject({ retryable: false, ...error })
   expect(await node.contents()).toEqual(untouched)
 }
 
 const invalid = (message: RegExp) => ({ code: 'ArchiveInvalid', message: expect.stringMatching(message) })
-/** What nix-snapshotter marks a layer of mount points with; other annotations say what is mounted there. */
+/** nix-snapshotter's mark of a layer of mount points; other annotations name what to mount. */
 const NIX_LAYER = { 'containerd.io/snapshot/nix-layer': 'true' }
 let files = 0
 const addTar = async (entries: readonly Entry[], change = (bytes: Buffer) => bytes) => {
@@ -176,7 +176,7 @@ describe('an archive is rejected, and leaves nothing behind, if', () => {
   const manyEntries = (): Entry[] => Array.from({ length: 10_001 }, (_, index) => ({ name: `file-${index}` }))
   const manyDocuments = (): Entry[] =>
     Array.from({ length: 9 }, (_, index) => ({ name: `${index}.json`, content: `{${' '.repeat(4_000_000)}}` }))
-  /** A hundred million of them, in five files. */
+  /** A hundred million entries, in five files. */
   const manyPaths = (): Entry[] => {
     const indexes = [indexOf([])]
     for (let depth = 0; depth < 4; depth += 1) {

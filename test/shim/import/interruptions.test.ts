@@ -26,7 +26,7 @@ async function startNode(...options: Parameters<typeof startImportNode>): Promis
   return node
 }
 
-/** What takes containerd so long that an import that has begun to read it is far from its end. */
+/** An archive that is imported so slowly that an import that has begun to read it is far from its end. */
 const LAYER_BYTES = 48_000_000
 
 async function addLarge(node: ImportNode) {
@@ -34,7 +34,7 @@ async function addLarge(node: ImportNode) {
   return { path: await node.addFile('large', await tar(dockerEntries(image))), image }
 }
 
-/** Starts an import and waits until some of it was read. */
+/** Starts an import and waits until it has read some bytes. */
 async function startHalf(node: ImportNode, storePath: string, signal = new AbortController().signal) {
   const started = Promise.withResolvers<ImportProgress>()
   const result = node.importImage(storePath, { signal, onProgress: started.resolve })
@@ -162,7 +162,7 @@ it('a worker that is killed fails its own import with a retryable error, and no 
   expect(await node.importImage(large.path)).toMatchObject({ imageId: large.image.id })
 })
 
-/** A process of its own that imports, in the middle of it. */
+/** A separate process in the middle of an import. */
 async function startImportingProcess({ options }: ImportNode, storePath: string): Promise<ChildProcess> {
   const { logger: _, ...rest } = options
   const job = JSON.stringify({ options: rest, storePath, image: 'registry.example/team/app:1' })

@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-/** An import with what it read of the output. */
+/** An import, with the number of bytes it read of the build result. */
 async function importCounting(storePath: string) {
   let readBytes = 0
   const onProgress = (progress: ImportProgress) => {

@@ -54,7 +54,7 @@ describe('an existing image of the same name', () => {
 it('a record that is removed before CRI knows the image is written again, and the pull fails if it is removed each time', async () => {
   const { path } = await add('removed')
   const image = 'registry.example/removed:1'
-  // A namespace that CRI does not look at.
+  // CRI does not read this namespace.
   const namespace = 'elsewhere'
   const { containerd } = node.options
   const importer = createImporter({ ...node.options, containerd: { ...containerd, namespace } })

@@ -23,7 +23,7 @@ import { type EntryRoom, roomFor } from '../../../../shim/import/image/size-limi
 import { ROOT, type StorePathLayer } from '../../../../shim/import/layers/layer.ts'
 import { createLinker } from '../../../../shim/import/link/linker.ts'
 
-/** A folder that stands for the store, and one for a snapshot's. */
+/** A folder in place of the store, and one in place of a snapshot's. */
 async function makeFolders() {
   const dir = await mkdtemp(join(tmpdir(), 'linker-'))
   onTestFinished(() => rm(dir, { recursive: true }))
@@ -33,7 +33,7 @@ async function makeFolders() {
   return { store, folder, path: join(store, 'path') }
 }
 
-/** As Nix leaves what it has built: all of it as old as the epoch. */
+/** Gives everything the time that Nix gives to build results. */
 async function age(path: string): Promise<void> {
   const stats = await lstat(path)
   if (stats.isDirectory()) for (const name of await readdir(path)) await age(join(path, name))
@@ -61,7 +61,7 @@ async function fill(
   return await Promise.resolve(filled).finally(() => linker.close())
 }
 
-/** How many threads have been started since. */
+/** Counts the threads that are started from now on. */
 function countThreads(): () => number {
   const started = new Set<number>()
   const onWorker = (worker: Worker) => started.add(worker.threadId)
@@ -105,7 +105,7 @@ test.each([
 
 test('many folders are distributed to threads, and each is complete', async () => {
   const folders = await makeFolders()
-  // Files enough at the top for threads to be worth their start, and folders enough below for them to share.
+  // Enough files at the top for threads to start, and enough folders below for them to share.
   for (let n = 0; n < 1000; n += 1) await writeFile(join(folders.path, `file-${n}`), '')
   for (let n = 0; n < 40; n += 1) {
     await mkdir(join(folders.path, `${n}/deeper`), { recursive: true })
@@ -209,7 +209,7 @@ test('threads stop when the signal aborts', async () => {
 
 test('a path that is too long in the target folder is a final error that names it', async () => {
   const folders = await makeFolders()
-  // Step by step: a path that long is none for one call in the target, which has the longer way there.
+  // Made step by step, since the target, whose path is longer, cannot take such a path in one call.
   let deep = folders.path
   while (deep.length < 4_070 - 100) deep = join(deep, 'd'.repeat(90))
   await mkdir(deep, { recursive: true })

@@ -8,7 +8,7 @@ const CONTAINERDS = [
   ['of today', { programs: NEWER_CONTAINERD.dir }],
 ] as const
 
-/** Does to files of the store, in a container, whatever can be done to files. */
+/** Tries every change to files of the store in a container. */
 const DAMAGE = `
 cd /nix/store/*-many/share
 chmod 777 folder-0 folder-0/file-0
@@ -59,7 +59,7 @@ test.each(CONTAINERDS)(
 
     await node.bed.cri(node.shim.socket).removeImage(imageName('large'))
     await vi.waitFor(async () => expect(await node.snapshots()).toEqual(before), { timeout: 20_000 })
-    // Once more, from nothing: what was remembered of digests still holds.
+    // Once more from scratch: remembered digests are still correct.
     expect(await node.pull('large')).toBe(imageId)
     expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
   },
@@ -123,7 +123,7 @@ test('a shim that is killed during an import leaves no half-filled layer', { tim
   expect(linked).toEqual(await node.files('docker.io/library/huge:1'))
 })
 
-/** Takes away whatever holds the store's paths, and those with it. */
+/** Removes the gc roots of the store paths, and collects them. */
 async function collectStore(node: StoreNode): Promise<void> {
   await node.bed.run('sh', [
     '-c',

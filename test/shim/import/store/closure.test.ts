@@ -9,7 +9,7 @@ import { openClosure } from '../../../../shim/import/store/closure.ts'
 import { storePathTar } from '../../../../shim/import/tar/store-path-tar.ts'
 import { storePathInfo } from '../closure.ts'
 
-/** A store with a path of the closure, and one of somebody else. */
+/** A store with a path of the closure, and one outside of it. */
 async function makeStore() {
   const folder = await mkdtempDisposable(join(tmpdir(), 'enbi-closure-'))
   const [own, foreign] = ['own', 'own.drv.chroot'].map(name => join(folder.path, name))
@@ -69,7 +69,7 @@ it('a folder that becomes a link while its layer is read reveals nothing of its 
       await symlink(join(store.foreign, 'folder'), join(store.own, 'folder')).catch(() => {})
     }
   }
-  // More than one chunk, so that the reader is stopped in the middle.
+  // More than one chunk, so that the reader can be stopped in the middle.
   for (let n = 0; n < 8; n += 1) await writeFile(join(store.own, `a-${n}`), Buffer.alloc(1024 ** 2))
   await expect(read()).rejects.toMatchObject({ code: 'ImportInterrupted' })
 })

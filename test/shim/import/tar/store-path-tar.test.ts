@@ -71,7 +71,7 @@ test('a layer without paths is the same as that of tarfile', async () => {
   expect(digestOf(storePathTar(layerOf([])))).toEqual(await tarfileDigest(layerOf([]), store.path))
 })
 
-/** One chunk and one more file: enough for the generator to stop with files to come. */
+/** One chunk and one more file, so that the generator can be stopped before its end. */
 const MORE_THAN_A_CHUNK = 3 * 1024 * 1024
 
 test('a file of 8 GiB is read chunk by chunk, and closed when no more is wanted', async () => {
@@ -86,7 +86,7 @@ test('a file of 8 GiB is read chunk by chunk, and closed when no more is wanted'
   expect(readdirSync('/proc/self/fd').map(targetOf)).not.toContain(path)
 })
 
-/** A descriptor may be that of the look at the descriptors itself. */
+/** One descriptor may belong to the listing of the descriptors. */
 function targetOf(descriptor: string): string | undefined {
   try {
     return readlinkSync(`/proc/self/fd/${descriptor}`)
@@ -152,7 +152,7 @@ test('a missing store path is a retryable error', async () => {
   )
 })
 
-/** What may happen to files while the first chunk of `a` is with its reader. */
+/** Changes to files after the first chunk of `a` has been read. */
 const CHANGES: Record<string, (tree: string) => void> = {
   'a file that grows': tree => appendFileSync(join(tree, 'a'), 'x'),
   'a file that is cut short': tree => truncateSync(join(tree, 'a'), MORE_THAN_A_CHUNK - 1),

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { answerParts, joinParts } from '../../../../shim/import/worker/closure-query.ts'
 import { storePathInfo } from '../closure.ts'
 
-/** As large as a closure may be: 100,000 references of as many characters as they may have. */
+/** A very large closure: 100,000 references of the greatest length. */
 function largest() {
   const paths = Array.from(
     { length: 5_000 },

@@ -61,7 +61,7 @@ test('an import whose worker cannot be ended fails, and lets the next one run', 
   const worker = fork(join(import.meta.dirname, '../../../lib/process/never-ending.ts'), { stdio })
   const end = worker.kill.bind(worker)
   onTestFinished(() => void end('SIGKILL'))
-  // As of one that waits for a disk.
+  // Like a process that waits for a disk.
   vi.spyOn(worker, 'kill').mockReturnValue(true)
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())

@@ -102,7 +102,7 @@ test('a base image without a config is rejected, with the way to use it', async 
   await expect(read(image({ arch: '' }))).rejects.toMatchObject(error)
 })
 
-// The expected texts are those that nix2container's own GetConfigBlob gives.
+// nix2container's own GetConfigBlob printed the expected texts.
 const ROOTFS = `"rootfs":{"type":"layers","diff_ids":["${DIGEST}"]}`
 test.each([
   ['{}', { 'image-config': {} }, `{"architecture":"amd64","os":"linux","config":{},${ROOTFS},"history":[{}]}`],

@@ -9,7 +9,7 @@ import { mergedLayerTar } from '../../../../../shim/import/formats/nix2container
 import { type GoHeader, goHeader } from '../../../../../shim/import/formats/nix2container/tar-header.ts'
 import { CURRENT_FORM, inAllForms, type MergedForm, type MergedPath } from '../../../../../shim/import/layers/layer.ts'
 
-// The expected digests are those that Go 1.26 and nix2container's own TarPathsSum give, at its commits de69713, 5fb215a and 20aad30.
+// nix2container's own TarPathsSum computed the expected digests, with Go 1.26, at its commits de69713, 5fb215a and 20aad30.
 
 const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'go-tar-'))
 
@@ -19,7 +19,7 @@ async function tarDigest(paths: readonly MergedPath[], form: MergedForm = CURREN
   return hash.digest('hex')
 }
 
-/** As nix2container makes it today, made it until November 2024 and until July 2024; each one once. */
+/** As nix2container makes it today, and made it until November 2024 and until July 2024, without duplicates. */
 async function digestsInAllForms(path: MergedPath): Promise<string[]> {
   return Promise.all(inAllForms({ paths: [path], form: CURRENT_FORM }).map(({ form }) => tarDigest([path], form)))
 }

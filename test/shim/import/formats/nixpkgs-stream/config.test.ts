@@ -42,7 +42,7 @@ const older = {
   ],
 }
 
-/** Digests of what nixpkgs' own program wrote for the same conf, in both of its versions. */
+/** Digests of the configs that nixpkgs' own program wrote for the same conf.json, in both versions. */
 it.each([
   ['newer', 'no base', newer, undefined, 'e4e016a61920527a1d25b217038e7837fef220746bef854492a9c17e5a1eda57'],
   ['newer', 'a base', newer, base(), '018dbd20ea29fcb90d50957459087f02886aa046cd8e5a7dabfb3ca85bd2f74f'],

@@ -35,7 +35,7 @@ const make = async (hints: PackageHints = {}) => {
 const runs = async (hints?: PackageHints) =>
   JSON.parse((await make(hints)).makeConfig({ diffIds: [] }).toString()).config
 
-/** What is at each path, as whoever unpacks the tar has it. */
+/** The content of each path after the tar is unpacked. */
 async function linksOf() {
   const entries: Record<string, string | number> = {}
   let count = 0

@@ -6,7 +6,7 @@ const info = (path: string, references: readonly string[] = [], narSize = 1): St
   return { path, narHash: '0'.repeat(64), narSize, references }
 }
 const chain = [info('root', ['app']), info('app', ['app', 'tls']), info('tls', ['libc']), info('libc', ['libc'])]
-/** Two packages with parts of their own, and what both need. */
+/** Two packages with their own parts, and what both need. */
 const pair = [
   info('root', ['a', 'b']),
   info('a', ['a1', 'libc', 'shared']),
