@@ -38,16 +38,16 @@ export function isFilledBySnapshotter({ manifest }: ParsedImage): boolean {
  * Completes an image of nix-snapshotter: adds layers with the store paths that its annotations name on top of its mount points.
  * Undefined for images without a layer of mount points. Throws ArchiveInvalid.
  */
-export async function readSnapshotterImage(plan: ParsedImage, closure: Closure): Promise<StoreImage | undefined> {
-  const mounted = mountedLayers(plan.manifest.bytes)
+export async function readSnapshotterImage(parsed: ParsedImage, closure: Closure): Promise<StoreImage | undefined> {
+  const mounted = mountedLayers(parsed.manifest.bytes)
   if (mounted.length === 0) return undefined
   const paths: string[] = []
   for (const annotations of mounted) paths.push(...(await pathsIn(annotations, closure)))
-  const { os, architecture } = parseConfig(plan.config.bytes, 'config')
+  const { os, architecture } = parseConfig(parsed.config.bytes, 'config')
   return {
     platform: { os, architecture },
     layers: group([...new Set(paths)]).map(toLayer),
-    makeConfig: known => makeConfig(plan.config.bytes, known),
+    makeConfig: known => makeConfig(parsed.config.bytes, known),
   }
 }
 
