@@ -1,6 +1,7 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { readGuides, readTested } from '../docs/code-blocks.ts'
 import { connectCri } from '../node/cri.ts'
 import { copyExample } from '../node/example.ts'
 import { expectNoTrace } from '../node/no-trace.ts'
@@ -12,6 +13,7 @@ import { LARGE_BYTES, nix2containerFlake, UNKNOWN_DIGESTS } from '../shim/import
 import { readUnits, type ShimUnits } from './install-shim.ts'
 import { type SystemdNode, startSystemdNode } from './systemd-node.ts'
 
+const INSTALLATION = 'install-with-systemd.md'
 const SOCKET = '/run/enbi-shim/enbi-shim.sock'
 const VIEW = '/run/enbi-shim/view/root'
 const CONFIG = `
@@ -45,7 +47,7 @@ beforeAll(async () => {
   node = await startSystemdNode()
   formats = onNode((await copyExample('formats', node.outside('/srv'))).dir)
   units = await readUnits()
-  await follow('install', 'kubelet', 'start')
+  await follow(INSTALLATION, 'install', 'kubelet', 'start')
   await node.write({ '/etc/enbi-shim/config.yaml': CONFIG })
   await node.run('systemctl', ['restart', 'enbi-shim.service'])
 })
@@ -198,23 +200,52 @@ test('a service that was killed is started again', async () => {
   await vi.waitFor(async () => expect(['0', before]).not.toContain(await property('MainPID')), PATIENT)
 })
 
+test('the guides verify the installation, take credentials and upgrade the units, and pulls go on', async () => {
+  await follow(INSTALLATION, 'verify')
+  await follow('private-flakes.md', 'credentials', 'by-hand')
+  await follow(INSTALLATION, 'upgrade')
+  await expect(pull('registry.example/after-upgrade:1', formats, 'docker-archive')).resolves.toMatch(/^sha256:/)
+})
+
+test.each((await readGuides()).filter(({ tested }) => tested === 'drop-in'))(
+  'systemd takes the drop-in at $place',
+  async ({ text }) => {
+    const file = '/etc/systemd/system/enbi-shim.service.d/override.conf'
+    await node.write({ [file]: text })
+    const { stdout, stderr } = await node.run('systemd-analyze', ['verify', '/etc/systemd/system/enbi-shim.service'])
+    expect([stdout, stderr]).toEqual(['', ''])
+    await node.run('rm', ['-r', '/etc/systemd/system/enbi-shim.service.d'])
+  },
+)
+
+test.each((await readGuides()).filter(({ tested }) => tested === 'nix-conf'))(
+  'Nix knows the settings at $place',
+  async ({ text }) => {
+    await node.write({ '/srv/nix-conf/nix.conf': text })
+    const { stderr } = await node.run('env', [
+      'NIX_CONF_DIR=/srv/nix-conf',
+      'nix',
+      '--extra-experimental-features',
+      'nix-command',
+      'show-config',
+    ])
+    expect(stderr).not.toContain('unknown setting')
+  },
+)
+
 test('nothing is left when it is undone, but what containerd and npm have', async () => {
-  await follow('unwire', 'undo')
+  await follow(INSTALLATION, 'unwire', 'undo')
   const { stdout } = await node.run('sh', ['-c', 'find /etc /var -xdev -name "*enbi-shim*"; getent passwd enbi-shim'], {
     reject: false,
   })
   expect(stdout).toBe('')
 })
 
-/** Runs commands of docs/how-to/install-with-systemd.md, one after the other in one shell. */
-async function follow(...names: string[]): Promise<void> {
-  const page = await readFile(join(import.meta.dirname, '../../docs/how-to/install-with-systemd.md'), 'utf8')
-  const blocks = new Map([...page.matchAll(TESTED)].map(([, name, commands]) => [name, commands]))
-  await node.run('sh', ['-euxc', names.map(name => blocks.get(name) ?? `: no block ${name}; exit 1`).join('\n')])
+/** Runs blocks of a how-to guide, one after the other in one shell. */
+async function follow(guide: string, ...names: string[]): Promise<void> {
+  const commands = await readTested(guide, names)
+  await node.run('sh', ['-euxc', `cd "$(mktemp -d)"\n${commands}`])
 }
-
-/** A block of shell commands below a comment that names it. */
-const TESTED = /^<!-- tested: (\w+) -->\n```sh\n(.*?)^```$/gms
 
 async function pull(image: string, flakeUrl: string, packageName: string): Promise<string> {
   return node.cri(SOCKET).pullImage(recipePull({ image, flakeUrl, packageName }))
