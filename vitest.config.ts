@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { findUnitFiles } from './test/lanes/unit-files.ts'
+
+const unitFiles = findUnitFiles(import.meta.dirname)
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     // The tests start shims and their helpers hundreds of times from their sources.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, '.cache/compiled') },
-    globalSetup: ['test/setup/bundle-programs.ts', 'test/cluster/shared-control-plane.ts'],
     // Processes, not threads: a bed that one file leaves behind ends with the file's process.
     pool: 'forks',
     // One more than the processors of a small machine: tests wait for daemons most of the time.
@@ -15,5 +16,20 @@ export default defineConfig({
     testTimeout: 600_000,
     hookTimeout: 600_000,
     teardownTimeout: 120_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: unitFiles, setupFiles: ['test/lanes/no-privileges.ts'] },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['test/**/*.test.ts'],
+          exclude: unitFiles,
+          globalSetup: ['test/setup/bundle-programs.ts', 'test/cluster/shared-control-plane.ts'],
+        },
+      },
+    ],
   },
 })

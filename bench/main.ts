@@ -1,60 +1,55 @@
-import { readFile, writeFile } from 'node:fs/promises'
-import * as v from 'valibot'
+import type { Group, Values } from './figures.ts'
+import { formatGroup, isGroup, writeFiguresPage } from './figures-page.ts'
+import { describeMachine } from './machine.ts'
+import { measureArchiveImport } from './measure/archive-import.ts'
 import { measureAttack } from './measure/attack.ts'
-import { measureCluster } from './measure/cluster.ts'
+import { measureBuildWrites } from './measure/build-writes.ts'
+import { measureClusterMemory } from './measure/cluster-memory.ts'
+import { measureController } from './measure/controller.ts'
 import { measureFirstPull } from './measure/first-pull.ts'
-import { measureImport } from './measure/import.ts'
+import { measureLoadedPassThrough } from './measure/loaded-pass-through.ts'
 import { measureMemory } from './measure/memory.ts'
 import { measureNames } from './measure/names.ts'
 import { measurePassThrough } from './measure/pass-through.ts'
+import { measurePodStart } from './measure/pod-start.ts'
 import { measurePull } from './measure/pull.ts'
 import { measureSharedLayers } from './measure/shared-layers.ts'
 import { measureStart } from './measure/start.ts'
+import { measureStoreImport } from './measure/store-import.ts'
 import { measureStorm } from './measure/storm.ts'
-import { formatTable, type Result, resultSchema, round } from './result.ts'
+import { readResults, writeResults } from './results.ts'
 
-const MEASURES = {
-  attack: measureAttack,
-  passthrough: measurePassThrough,
-  rss: measureMemory,
-  import: measureImport,
-  names: async () => [...(await measureNames()), ...(await measureSharedLayers()), ...(await measureFirstPull())],
-  pull: measurePull,
+const MEASURES: { readonly [G in Group]: () => Promise<Values<G>> } = {
   start: measureStart,
-  cluster: measureCluster,
+  passthrough: async () => ({ ...(await measurePassThrough()), ...(await measureLoadedPassThrough()) }),
+  rss: async () => ({ ...(await measureMemory()), ...(await measureClusterMemory()) }),
+  import: async () => ({ ...(await measureStoreImport()), ...(await measureArchiveImport()) }),
+  pull: async () => ({ ...(await measurePull()), ...(await measureFirstPull()) }),
+  names: async () => ({ ...(await measureNames()), ...(await measureSharedLayers()) }),
+  cluster: async () => ({
+    ...(await measurePodStart()),
+    ...(await measureBuildWrites()),
+    ...(await measureController()),
+  }),
+  attack: measureAttack,
   storm: measureStorm,
 }
-const RESULTS = new URL('results.json', import.meta.url)
-const README = new URL('../README.md', import.meta.url)
 
 const wanted = process.argv.slice(2)
-const results: Result[] = []
-for (const [name, measure] of Object.entries(MEASURES)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue
-  process.stderr.write(`measuring ${name} …\n`)
-  results.push(...(await measure()))
-}
-process.stdout.write(`${formatTable(results)}\n`)
-const all = merge(await readResults(), results)
-await writeFile(RESULTS, `${JSON.stringify(all, null, 2)}\n`)
-await writeReadme(formatTable(all))
-
-async function readResults(): Promise<Result[]> {
-  return v.parse(v.array(resultSchema), JSON.parse(await readFile(RESULTS, 'utf8')))
-}
-
-/** What was measured takes the place of the older figure of that name; new ones come last. */
-function merge(before: readonly Result[], measured: readonly Result[]): Result[] {
-  const byName = new Map(before.map(result => [result.name, result]))
-  for (const result of measured) byName.set(result.name, { ...result, value: round(result.value) })
-  return [...byName.values()]
+for (const name of wanted)
+  if (!isGroup(name)) throw new Error(`no group ${name}: there are ${Object.keys(MEASURES).join(', ')}`)
+const machine = await describeMachine()
+for (const [group, measure] of Object.entries(MEASURES)) {
+  if (!isGroup(group) || (wanted.length > 0 && !wanted.includes(group))) continue
+  process.stderr.write(`measuring ${group} …\n`)
+  const measured = Object.entries(await measure())
+  const values = Object.fromEntries(measured.map(([name, value]) => [name, round(value)]))
+  const result = { date: new Date().toISOString().slice(0, 10), machine, values }
+  process.stdout.write(`${formatGroup(group, result)}\n`)
+  await writeResults({ ...(await readResults()), [group]: result })
+  await writeFiguresPage()
 }
 
-async function writeReadme(table: string): Promise<void> {
-  const text = await readFile(README, 'utf8')
-  const between = /(<!-- figures -->\n)[\s\S]*?(\n<!-- \/figures -->)/
-  await writeFile(
-    README,
-    text.replace(between, (_all, before, after) => `${before}${table}${after}`),
-  )
+function round(value: number): number {
+  return Number(value.toPrecision(3))
 }

@@ -1,10 +1,20 @@
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Bed } from '../test/node/bed.ts'
 import { descendants } from '../test/node/process-tree.ts'
 import type { Shim } from '../test/node/shim.ts'
+import { askStatus, latencies } from './calls.ts'
 
-/** `VmRSS` is now, `VmHWM` the most there ever was, `RssAnon` what is backed by no file (proc(5)). */
+const CALLS_BEFORE_REST = 200
+
+/** Resident memory of the shim's process after calls for an image that has no recipe. */
+export async function megabytesAtRest(bed: Bed, shim: Shim): Promise<number> {
+  await latencies(askStatus(bed.cri(shim.socket), 'registry.example/absent:1'), CALLS_BEFORE_REST)
+  return await residentMegabytes(shim.daemon.pid, 'VmRSS')
+}
+
+/** `VmRSS`: current; `VmHWM`: peak; `RssAnon`: current, without files (proc(5)). */
 export async function residentMegabytes(
   pid: number | undefined,
   field: 'VmRSS' | 'VmHWM' | 'RssAnon',
@@ -18,7 +28,7 @@ export async function residentMegabytes(
 /** Linux counts in hundredths of a second (proc(5)). */
 const TICK_MS = 10
 
-/** What the process has used of the processors. */
+/** Processor time that the process has used. */
 export async function cpuMs(pid: number | undefined): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
   const [user, system] = stat
@@ -28,31 +38,31 @@ export async function cpuMs(pid: number | undefined): Promise<number> {
   return (Number(user) + Number(system)) * TICK_MS
 }
 
-/** What the shim has for itself: its own process, and what its helpers do not share with it. */
+/** Resident memory of the shim's process, plus what its helpers do not share with it. */
 export async function shimMegabytes({ daemon: { pid = 0 } }: Shim): Promise<number> {
   const helpers = descendants(pid).filter(isHelper)
   const own = await Promise.all(helpers.map(helper => residentMegabytes(helper, 'RssAnon').catch(() => 0)))
   return own.reduce((sum, megabytes) => sum + megabytes, await residentMegabytes(pid, 'VmRSS'))
 }
 
-/** Resolves when no helper waits for the next run any more. */
-export async function untilNoHelperWaits(shim: Shim): Promise<void> {
+/** Resolves when no helper process is left. */
+export async function untilNoHelper(shim: Shim): Promise<void> {
   while (descendants(shim.daemon.pid ?? 0).some(isHelper)) await delay(SAMPLE_MS)
 }
 
-/** Whether it is a process of the shim's own program, and no nix. */
+/** Whether the process is a helper of the shim and not nix. */
 function isHelper(pid: number): boolean {
   try {
     const [program = '', ...args] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
     return program.endsWith('node') && args.some(arg => /(?:helper|worker)\.[jt]s$/.test(arg))
   } catch {
-    return false // it has ended meanwhile
+    return false // the process has ended
   }
 }
 
 const SAMPLE_MS = 50
 
-/** The most that the shim has for itself at one time. */
+/** Peak of `shimMegabytes` until the promise resolves. */
 export async function peakUntil(shim: Shim, end: Promise<unknown>): Promise<number> {
   let isOver = false
   const over = end.finally(() => {

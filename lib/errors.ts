@@ -116,9 +116,13 @@ export function isContainerdAway(error: unknown): boolean {
   return error instanceof ShimError && error.code === 'ContainerdAway'
 }
 
-/** An error that crossed a thread, made a ShimError again. */
-export function reviveError(code: ErrorCode, message: string): ShimError {
-  return isFinal(code) ? new FinalError(code, message) : new RetryableError(code as CodesOf<'retryable'>, message)
+/** An error that came from another thread or process, made a ShimError again. */
+export function reviveError(code: ErrorCode, message: string, stack?: string): ShimError {
+  const error = isFinal(code)
+    ? new FinalError(code, message)
+    : new RetryableError(code as CodesOf<'retryable'>, message)
+  if (stack !== undefined) error.stack = stack
+  return error
 }
 
 function isFinal(code: ErrorCode): code is CodesOf<'final'> {

@@ -4,7 +4,7 @@ import { execa } from 'execa'
 
 const TOP = join(import.meta.dirname, '..')
 const SOURCES =
-  'package.json package-lock.json tsconfig.json recipes lib kube shim controller protos deploy docs test/setup README.md LICENSE'.split(
+  'package.json package-lock.json tsconfig.json recipes lib kube shim controller protos deploy docs test/setup CHANGELOG.md CONTRIBUTING.md README.md LICENSE'.split(
     ' ',
   )
 

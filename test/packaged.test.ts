@@ -25,6 +25,8 @@ describe('what npm packs', () => {
     const isCode = (file: string) => /^dist\/(?:shim|controller)\/[^/]+\.js$/.test(file)
     expect(files.filter(file => !isCode(file)).toSorted()).toEqual(
       [
+        'CHANGELOG.md',
+        'CONTRIBUTING.md',
         'LICENSE',
         'README.md',
         'package.json',

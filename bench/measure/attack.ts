@@ -1,19 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { startBed } from '../../test/node/bed.ts'
-import { startAttack } from '../attack-run.ts'
-import { type Attack, honestBuild, hostileRuns } from '../attacks.ts'
 import { latenciesUntil } from '../calls.ts'
-import { comeFirst } from '../come-first.ts'
-import { pullSmallImage, SHIM_PROGRAM } from '../node.ts'
-import { peakUntil, untilNoHelperWaits } from '../process.ts'
-import type { Result } from '../result.ts'
+import { startAttack } from '../fixtures/attack-run.ts'
+import { type Attack, honestBuild, hostileRuns } from '../fixtures/attacks.ts'
+import { pullSmallImage, SHIM_PROGRAM } from '../fixtures/node.ts'
+import { peakUntil, untilNoHelper } from '../process.ts'
+import { raisePriority } from '../raise-priority.ts'
 import { quantile } from '../statistics.ts'
 
 const ROUNDS = 2
 const WINDOW_MS = 10_000
 
-/** ListImages beside a builder, an evaluation and an archive that do their worst, and beside an honest build, in turns. */
-export async function measureAttack(): Promise<Result[]> {
+/** ListImages beside a hostile builder, evaluation and archive, and beside an honest build, in turns. */
+export async function measureAttack() {
   await using bed = await startBed()
   const shim = await bed.startShim({
     ...SHIM_PROGRAM,
@@ -21,15 +20,15 @@ export async function measureAttack(): Promise<Result[]> {
   })
   const cri = bed.cri(shim.socket)
   await pullSmallImage(bed, shim)
-  await untilNoHelperWaits(shim)
-  // Many calls alone take memory, too.
+  await untilNoHelper(shim)
+  // Many calls take memory even without an attack.
   const calmWindow = delay(WINDOW_MS)
   const calmPeak = peakUntil(shim, calmWindow)
   await latenciesUntil(() => cri.listImages(), calmWindow)
   const rest = await calmPeak
   const during = async (attack: Attack, image: string) => {
     await using _run = await startAttack(bed, shim, attack, image)
-    using _first = comeFirst()
+    using _priority = raisePriority()
     const over = delay(WINDOW_MS)
     const peak = peakUntil(shim, over)
     const samples = await latenciesUntil(() => cri.listImages(), over)
@@ -50,23 +49,23 @@ export async function measureAttack(): Promise<Result[]> {
     worst.push({ name, p99: quantile(samples, 0.99), stall: Math.max(...samples), growth: Math.max(...growths) })
   }
   const calmP99 = quantile(calm, 0.99)
-  tell([{ name: 'honest', p99: calmP99, stall: Math.max(...calm), growth: 0 }, ...worst])
-  return [
-    { name: 'attack.p99.ratio', value: Math.max(...worst.map(({ p99 }) => p99)) / calmP99, unit: '', aim: '<= 2' },
-    { name: 'attack.stall', value: Math.max(...worst.map(({ stall }) => stall)), unit: 'ms', aim: '< 250' },
-    { name: 'attack.rss', value: Math.max(...worst.map(({ growth }) => growth)), unit: 'MB', aim: '< 40' },
-  ]
+  report([{ name: 'honest', p99: calmP99, stall: Math.max(...calm), growth: 0 }, ...worst])
+  return {
+    'attack.p99.ratio': Math.max(...worst.map(({ p99 }) => p99)) / calmP99,
+    'attack.stall': Math.max(...worst.map(({ stall }) => stall)),
+    'attack.rss': Math.max(...worst.map(({ growth }) => growth)),
+  }
 }
 
 interface Worst {
   readonly name: string
   readonly p99: number
   readonly stall: number
-  /** In megabytes, above what the shim has at rest. */
+  /** Memory in MB above that of the shim without an attack. */
   readonly growth: number
 }
 
-function tell(kinds: readonly Worst[]): void {
+function report(kinds: readonly Worst[]): void {
   for (const { name, p99, stall, growth } of kinds)
     process.stderr.write(
       `  ${name}: p99 ${p99.toFixed(2)} ms, longest ${stall.toFixed(1)} ms, ${growth.toFixed(1)} MB more\n`,

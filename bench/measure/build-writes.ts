@@ -9,17 +9,16 @@ import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import { startCluster } from '../../test/cluster/cluster.ts'
 import { podManifest } from '../../test/cluster/pods.ts'
 import { copyExample, lockExample } from '../../test/node/example.ts'
-import { CONTROLLER_PROGRAM, SHIM_PROGRAM } from '../node.ts'
-import { createPodUntil, isRunning, type Pod } from '../pods.ts'
-import type { Result } from '../result.ts'
+import { CONTROLLER_PROGRAM, SHIM_PROGRAM } from '../fixtures/node.ts'
+import { createPodUntil, isRunning, type Pod } from '../fixtures/pods.ts'
 
-/** The API server's own list of what the shim and the controller write while one pod's image is built; their Leases are not among it. */
-export async function measureBuildWrites(): Promise<Result[]> {
+/** Counts the writes of shim and controller for the build of one pod's image, by the API server's audit log. Leases are excluded. */
+export async function measureBuildWrites() {
   const dir = await mkdtemp(join(tmpdir(), 'enbi-audit-'))
   try {
     const log = join(dir, 'log')
     const writes = await countWrites(await writeAuditPolicy(dir), log)
-    return [{ name: 'controller.writes.per.build', value: writes, unit: 'writes', aim: '<= 8' }]
+    return { 'controller.writes.per.build': writes }
   } finally {
     await rm(dir, { recursive: true })
   }
@@ -39,7 +38,7 @@ async function writeAuditPolicy(dir: string): Promise<string> {
   return file
 }
 
-/** What is told late, as an Event that another one could follow, is waited for. */
+/** Some writes come late: an Event, for example, waits for others that it could be merged with. */
 const AFTERWARDS_MS = 5000
 
 async function countWrites(policy: string, log: string): Promise<number> {
@@ -56,7 +55,7 @@ async function countWrites(policy: string, log: string): Promise<number> {
   const manifest = podManifest({ namespace, name: 'hello', image, node: node.name, recipe })
   const kube = createKube({ kubeconfig: cluster.adminKubeconfig })
   try {
-    await createPodUntil(kube, { namespace, name: 'hello', manifest }, pod => hasRun(pod) && isToldBuilt(pod))
+    await createPodUntil(kube, { namespace, name: 'hello', manifest }, pod => hasRun(pod) && isReportedBuilt(pod))
   } finally {
     await kube.close()
   }
@@ -70,7 +69,7 @@ function hasRun(pod: Pod): boolean {
   return isRunning(pod) || pod.status.phase === 'Succeeded'
 }
 
-function isToldBuilt({ status }: Pod): boolean {
+function isReportedBuilt({ status }: Pod): boolean {
   return status.conditions.some(({ type, status }) => type === IMAGE_BUILT_CONDITION && status === 'True')
 }
 

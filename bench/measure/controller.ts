@@ -5,23 +5,22 @@ import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { startWorld, type World } from '../../test/controller/world.ts'
 import { timed } from '../calls.ts'
-import { CONTROLLER_PROGRAM } from '../node.ts'
-import { pods } from '../pods.ts'
+import { CONTROLLER_PROGRAM } from '../fixtures/node.ts'
+import { pods } from '../fixtures/pods.ts'
 import { cpuMs, residentMegabytes } from '../process.ts'
-import type { Result } from '../result.ts'
 
 const NODES = 500
 const NAMESPACES = 20
 const RECIPES = 1000
 const PODS = 5000
-/** Requests at the same time that make the objects. */
-const MAKERS = 16
+/** Concurrent requests that create the objects. */
+const CREATORS = 16
 const IDLE_MS = 60_000
-/** A shim with the default leaseDuration renews its Lease a little less often. */
+/** A little more often than a shim with the default `leaseDuration`. */
 const RENEW_EVERY_MS = 10_000
 
-/** A controller that comes to a cluster full of pods and knows nothing of it; shims and kubelets are objects alone. */
-export async function measureController(): Promise<Result[]> {
+/** Starts a controller in a cluster full of pods. Nodes, pods and Leases are mere objects: no shim or kubelet runs. */
+export async function measureController() {
   await using world = await startWorld()
   const { nodes, namespaces } = await fill(world)
   const begin = performance.now()
@@ -30,17 +29,17 @@ export async function measureController(): Promise<Result[]> {
   const catchup = (performance.now() - begin) / 1000
   const { pid } = controller.daemon
   const idle = await cpuShare(pid, () => renewLeases(world, nodes))
-  return [
-    { name: 'controller.catchup', value: catchup, unit: 's', aim: '< 60' },
-    { name: 'controller.rss', value: await residentMegabytes(pid, 'VmHWM'), unit: 'MB', aim: '< 200' },
-    { name: 'controller.idle.cpu', value: idle, unit: '', aim: '< 0.01' },
-  ]
+  return {
+    'controller.catchup': catchup,
+    'controller.rss': await residentMegabytes(pid, 'VmHWM'),
+    'controller.idle.cpu': idle,
+  }
 }
 
 async function fill(world: World): Promise<{ nodes: string[]; namespaces: string[] }> {
-  const nodes = await atOnce(range(NODES), () => world.addNode())
-  const namespaces = await atOnce(range(NAMESPACES), () => world.createNamespace())
-  await atOnce(range(PODS), n => {
+  const nodes = await concurrently(range(NODES), () => world.addNode())
+  const namespaces = await concurrently(range(NAMESPACES), () => world.createNamespace())
+  await concurrently(range(PODS), n => {
     const recipe = n % RECIPES
     const image = `registry.example/bench/app-${recipe}:1`
     const annotations = {
@@ -55,13 +54,13 @@ async function fill(world: World): Promise<{ nodes: string[]; namespaces: string
 
 const POLL_MS = 1000
 
-/** Every recipe's NixBuild and every pod's condition. Looks at the pods only when the NixBuilds are there: looking costs, too. */
+/** Waits for the NixBuild of each recipe, and then for the condition of each pod. Reading pods loads the API server: they are not read before. */
 async function untilCaughtUp(world: World, namespaces: readonly string[]): Promise<void> {
   while ((await countIn(world, nixBuilds, namespaces, () => true)) < RECIPES) await delay(POLL_MS)
-  const isTold = (pod: ReturnType<typeof pods.parse>) =>
+  const hasCondition = (pod: ReturnType<typeof pods.parse>) =>
     pod.status.conditions.some(({ type }) => type === IMAGE_BUILT_CONDITION)
   for (const namespace of namespaces)
-    while ((await countIn(world, pods, [namespace], isTold)) < PODS / NAMESPACES) await delay(POLL_MS)
+    while ((await countIn(world, pods, [namespace], hasCondition)) < PODS / NAMESPACES) await delay(POLL_MS)
 }
 
 async function countIn<T>(
@@ -79,14 +78,14 @@ async function countIn<T>(
   return count
 }
 
-/** Of one core, while that goes on. */
+/** Processors that the process uses while `work` runs. */
 async function cpuShare(pid: number | undefined, work: () => Promise<unknown>): Promise<number> {
   const before = await cpuMs(pid)
   const elapsed = await timed(work)
   return ((await cpuMs(pid)) - before) / elapsed
 }
 
-/** As often as shims do: a cluster at rest is never quite silent. */
+/** Renews Leases as shims do, which is the load of a cluster at rest. */
 async function renewLeases(world: World, nodes: readonly string[]): Promise<void> {
   const pauseMs = RENEW_EVERY_MS / nodes.length
   const rounds = IDLE_MS / RENEW_EVERY_MS
@@ -100,16 +99,16 @@ function range(length: number): number[] {
 
 function pick<T>(items: readonly T[], n: number): T {
   const item = items[n % items.length]
-  if (item === undefined) throw new Error('nothing to pick from')
+  if (item === undefined) throw new Error('the list is empty')
   return item
 }
 
-async function atOnce<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+async function concurrently<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = []
   const rest = items.entries()
   const worker = async () => {
     for (const [index, item] of rest) results[index] = await work(item)
   }
-  await Promise.all(Array.from({ length: MAKERS }, worker))
+  await Promise.all(Array.from({ length: CREATORS }, worker))
   return results
 }

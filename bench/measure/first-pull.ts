@@ -1,23 +1,18 @@
 import { join } from 'node:path'
-import * as v from 'valibot'
 import { hostSystem } from '../../recipes/system.ts'
 import { type Bed, startBed } from '../../test/node/bed.ts'
-import { writeArchive } from '../archive.ts'
 import { latencies } from '../calls.ts'
-import { pullOf, startPackagedShim, writeFlake } from '../node.ts'
-import type { Result } from '../result.ts'
+import { writeArchive } from '../fixtures/archive.ts'
+import { pullOf, startPackagedShim, writeFlake } from '../fixtures/node.ts'
+import { scriptTime } from '../script-time.ts'
 import { median } from '../statistics.ts'
 
 const ROUNDS = 15
-const LIMIT_MS = 60_000
-/** The first ones fill caches of the machine. */
+/** The first rounds fill caches of the machine. */
 const WARM_UP = 2
 
-/**
- * First pulls of tiny recipes, each of its own flake, against the evaluation and build of such a flake by hand, in turn; a daemon runs
- * for both.
- */
-export async function measureFirstPull(): Promise<Result[]> {
+/** First pulls of tiny images, and evaluation and build of equal flakes by hand, in turns. Each has a flake of its own; both use a Nix daemon. */
+export async function measureFirstPull() {
   await using bed = await startBed()
   const shim = await startPackagedShim(bed)
   const cri = bed.cri(shim.socket)
@@ -31,21 +26,11 @@ export async function measureFirstPull(): Promise<Result[]> {
     pulls.push(...(await latencies(() => cri.pullImage(pull), 1)))
     byHand.push(await buildByHand(bed, await newFlake(`by-hand-${round}`)))
   }
-  const overhead = median(pulls.slice(WARM_UP)) - median(byHand.slice(WARM_UP))
-  return [{ name: 'pull.first.overhead', value: overhead, unit: 'ms', aim: '< 150' }]
+  return { 'pull.first.overhead': median(pulls.slice(WARM_UP)) - median(byHand.slice(WARM_UP)) }
 }
 
-const SCRIPT = `
-set -eu
-start=$(date +%s%N)
-drv=$(nix eval --raw "path:$1#packages.$2.image.drvPath")
-nix build "$drv" --no-link
-end=$(date +%s%N)
-echo $(((end - start) / 1000))
-`
-
-/** In milliseconds, measured where it runs. */
-async function buildByHand(bed: Bed, dir: string): Promise<number> {
-  const { stdout } = await bed.run('sh', ['-c', SCRIPT, 'sh', dir, hostSystem()], { limitMs: LIMIT_MS })
-  return v.parse(v.pipe(v.string(), v.trim(), v.digits(), v.transform(Number)), stdout) / 1000
+/** In ms. */
+function buildByHand(bed: Bed, dir: string): Promise<number> {
+  const commands = 'drv=$(nix eval --raw "path:$1#packages.$2.image.drvPath")\nnix build "$drv" --no-link'
+  return scriptTime(bed, commands, [dir, hostSystem()])
 }

@@ -1,18 +1,17 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startBed } from '../../test/node/bed.ts'
-import { writeArchive } from '../archive.ts'
 import { latencies } from '../calls.ts'
-import { lockedUrl, pullOf, startPackagedShim, writeFlake } from '../node.ts'
-import type { Result } from '../result.ts'
+import { writeArchive } from '../fixtures/archive.ts'
+import { lockedUrl, pullOf, startPackagedShim, writeFlake } from '../fixtures/node.ts'
 import { median } from '../statistics.ts'
 
 const SMALL = { layers: 1, filesPerLayer: 1, bytesPerFile: 1000 }
-const PULLS_AT_ONCE = 200
-const PULLS_AGAIN = 50
+const CONCURRENT_PULLS = 200
+const SEQUENTIAL_PULLS = 50
 
-/** A small image of a locked recipe: 200 pulls at once, each build leaving a line in a file, then one pull after another. */
-export async function measurePull(): Promise<Result[]> {
+/** Concurrent pulls of a small image with a locked recipe, then sequential ones. Each build appends a line to a file. */
+export async function measurePull() {
   await using bed = await startBed()
   const shim = await startPackagedShim(bed)
   const cri = bed.cri(shim.socket)
@@ -22,11 +21,8 @@ export async function measurePull(): Promise<Result[]> {
   const flake = await writeFlake(bed, 'small', `echo built >> ${builds}; cp ${archive} $out`)
   const pull = pullOf('bench/small:1', await lockedUrl(bed, flake))
 
-  await Promise.all(Array.from({ length: PULLS_AT_ONCE }, () => cri.pullImage(pull)))
+  await Promise.all(Array.from({ length: CONCURRENT_PULLS }, () => cri.pullImage(pull)))
   const built = (await readFile(builds, 'utf8')).trim().split('\n').length
-  const again = await latencies(() => cri.pullImage(pull), PULLS_AGAIN)
-  return [
-    { name: 'pull.again', value: median(again), unit: 'ms', aim: '< 50' },
-    { name: 'pull.parallel.builds', value: built, unit: 'builds', aim: '= 1' },
-  ]
+  const again = await latencies(() => cri.pullImage(pull), SEQUENTIAL_PULLS)
+  return { 'pull.again': median(again), 'pull.parallel.builds': built }
 }

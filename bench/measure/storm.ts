@@ -4,28 +4,27 @@ import { type Bed, startBed } from '../../test/node/bed.ts'
 import { SANDBOX_IMAGE } from '../../test/node/containerd.ts'
 import { recipePull } from '../../test/node/recipe-pull.ts'
 import type { Shim } from '../../test/node/shim.ts'
-import { waitUntilNothingIsLeft } from '../left-overs.ts'
-import { startPackagedShim } from '../node.ts'
+import { startPackagedShim } from '../fixtures/node.ts'
+import { type StormRecipe, writeStormRecipes } from '../fixtures/storm-recipes.ts'
+import { waitUntilNothingLeft } from '../leftovers.ts'
 import { residentMegabytes, shimMegabytes } from '../process.ts'
-import type { Result } from '../result.ts'
-import { type StormRecipe, writeStormRecipes } from '../storm-recipes.ts'
 
 const CALLERS = 20
 const RECIPES = 30
 const STORM_MS = 240_000
 const BETWEEN_KILLS_MS = 10_000
-/** Every so many kills of containerd, the Nix daemon goes as well. */
+/** One in so many kills of containerd also kills the Nix daemon. */
 const KILLS_PER_NIX_KILL = 4
-/** One pull in so many is followed by the removal of an image, whoever wants that just then. */
+/** One in so many pulls is followed by the removal of an image, even if another caller is pulling it. */
 const PULLS_PER_REMOVAL = 3
-/** Nobody waits longer for an image, as long as the machine answers at all. */
+/** No pull takes longer, unless the machine hangs. */
 const PULL_LIMIT_MS = 240_000
 
 /**
- * 20 callers pull 30 recipes while images are removed, and containerd and the Nix daemon killed: no pull may fail for it. Afterwards every
- * image runs, and once they are removed nothing is left. The most that the shim had for itself, its helpers included.
+ * Peak memory of the shim and its helpers while 20 callers pull 30 recipes. Meanwhile images are removed, and containerd and the Nix daemon
+ * are killed: no pull may fail. Afterwards each image must run, and nothing may be left when all are removed.
  */
-export async function measureStorm(): Promise<Result[]> {
+export async function measureStorm() {
   await using bed = await startBed()
   const recipes = await writeStormRecipes(bed, RECIPES)
   const shim = await startPackagedShim(bed)
@@ -36,11 +35,11 @@ export async function measureStorm(): Promise<Result[]> {
     ...Array.from({ length: CALLERS }, (_, caller) => callUntil(over, bed, shim, recipes, caller + 1)),
   ])
   const [alone, afterwards] = [await residentMegabytes(shim.daemon.pid, 'VmHWM'), await shimMegabytes(shim)]
-  const said = [peak, afterwards, alone].map(megabytes => megabytes.toFixed(0))
-  process.stderr.write(`${said[0]} MB with helpers, ${said[1]} MB afterwards; at most ${said[2]} MB without helpers\n`)
+  const shown = [peak, afterwards, alone].map(megabytes => megabytes.toFixed(0))
+  process.stderr.write(`  peak: ${shown[0]} MB with helpers, ${shown[2]} MB without; afterwards ${shown[1]} MB\n`)
   await runAll(bed, shim, recipes)
-  await waitUntilNothingIsLeft(bed, shim)
-  return [{ name: 'rss.storm', value: peak, unit: 'MB', aim: '< 180' }]
+  await waitUntilNothingLeft(bed, shim)
+  return { 'rss.storm': peak }
 }
 
 async function callUntil(over: AbortSignal, bed: Bed, shim: Shim, recipes: readonly StormRecipe[], seed: number) {
@@ -53,7 +52,7 @@ async function callUntil(over: AbortSignal, bed: Bed, shim: Shim, recipes: reado
     await cri.pullImage(recipePull(recipe), { limitMs: PULL_LIMIT_MS }).catch(cause => {
       throw new Error(`pulling ${recipe.image} failed: ${messageOf(cause)}`, { cause })
     })
-    // A call that containerd had begun to serve fails with it.
+    // The call fails if containerd is killed while it serves it.
     if (random(PULLS_PER_REMOVAL) === 0) await cri.removeImage(any()?.image ?? '').catch(() => {})
   }
 }
@@ -70,7 +69,7 @@ async function killDaemons(bed: Bed, over: AbortSignal): Promise<void> {
 
 const SAMPLE_MS = 200
 
-/** The most that the shim had with its helpers. */
+/** Peak memory in MB of the shim and its helpers. */
 async function watchMemory(shim: Shim, over: AbortSignal): Promise<number> {
   let most = 0
   while (!over.aborted) {
@@ -86,13 +85,13 @@ async function runAll(bed: Bed, shim: Shim, recipes: readonly StormRecipe[]): Pr
     const imageId = await cri.pullImage(recipePull(recipe), { limitMs: PULL_LIMIT_MS })
     const { output, exitCode } = await bed.runPod({ imageId })
     if (exitCode !== 0 || output !== `${recipe.name}\n`)
-      throw new Error(`${recipe.image} says ${JSON.stringify(output)} and ends with ${exitCode}`)
+      throw new Error(`${recipe.image} prints ${JSON.stringify(output)} and exits with ${exitCode}`)
   }
   for (const { id } of await cri.listImages()) await cri.removeImage(id)
   await bed.cri().removeImage(SANDBOX_IMAGE)
 }
 
-/** Numbers below `end`, the same in each run: Park and Miller's generator. */
+/** Returns numbers below `end`, the same in each run, by Park and Miller's generator. */
 function createRandom(seed: number): (end: number) => number {
   let state = seed
   return end => {

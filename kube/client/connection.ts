@@ -1,81 +1,61 @@
 import type { RequestOptions } from 'node:https'
-import type { KubeConfig } from '@kubernetes/client-node/dist/config.js'
-import { Agent, type Dispatcher, ProxyAgent, Socks5ProxyAgent } from 'undici'
 import { unlessAborted } from '../../lib/async/bounded-wait.ts'
 import { shareAnswer } from '../../lib/async/share-answer.ts'
+import type { Access } from './access.ts'
+import { createDirectTransport } from './direct-transport.ts'
+import { createProxiedTransport } from './proxied-transport.ts'
+import type { Answer, Outgoing, Tls, Transport } from './transport.ts'
 
-/** One at a time per connection, HTTP/1.1; every watch holds one of them. */
-const MAX_CONNECTIONS = 64
-/** Less than the 90 s after which an API server closes a connection that is not used. */
-const IDLE_MS = 60_000
-const CONNECT_MS = 5_000
-
-export interface ApiRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  /** With the query. */
-  readonly path: string
-  readonly headers: Readonly<Record<string, string>>
+export interface ApiRequest extends Omit<Outgoing, 'server' | 'body'> {
   readonly body?: string | undefined
-  readonly signal: AbortSignal
-  /** Longest silence within an answer, in milliseconds. */
-  readonly silenceMs: number
 }
 
 /** The connections to one API server, kept from request to request. */
 export interface Connection {
   /** The head of the answer; whoever asks must read or destroy its body. */
-  send(request: ApiRequest): Promise<Dispatcher.ResponseData>
+  send(request: ApiRequest): Promise<Answer>
   close(): Promise<void>
 }
 
-/** client-node's KubeConfig knows who we are; its own API classes would make a new connection for every request. */
-export function createConnection(config: KubeConfig, userAgent: string): Connection {
+/** client-node's own API classes would make a new connection for every request. */
+export function createConnection(config: Access, userAgent: string): Connection {
   // A program that gives tokens is run once for all who ask meanwhile.
   const credentials = shareAnswer(() => readCredentials(config))
   const server = new URL(config.getCurrentCluster()?.server ?? '')
   const base = server.pathname.replace(/\/$/, '')
-  let current: { readonly tls: Tls; readonly agent: Dispatcher } | undefined
+  let current: { readonly tls: Tls; readonly transport: Transport } | undefined
+  let isClosed = false
 
-  function agentFor(tls: Tls): Dispatcher {
-    if (current && isSame(current.tls, tls)) return current.agent
-    // What still runs on the old connections may end there.
-    current?.agent.close().catch(() => {})
-    current = { tls, agent: createAgent(config, tls) }
-    return current.agent
+  function transportFor(tls: Tls): Transport {
+    if (current && isSame(current.tls, tls)) return current.transport
+    current?.transport.retire()
+    current = { tls, transport: createTransport(config, tls) }
+    return current.transport
   }
 
-  async function send({
-    method,
-    path,
-    headers,
-    body,
-    signal,
-    silenceMs,
-  }: ApiRequest): Promise<Dispatcher.ResponseData> {
+  async function send({ method, path, headers, body, signal, silenceMs }: ApiRequest): Promise<Answer> {
     const { tls, headers: ours } = await credentials()
     signal.throwIfAborted()
-    return agentFor(tls).request({
-      origin: server.origin,
-      path: base + path,
+    if (isClosed) throw new Error('the connection is closed')
+    return transportFor(tls).send({
+      server,
       method,
+      path: base + path,
       headers: { 'user-agent': userAgent, ...headers, ...ours },
-      body: body ?? null,
+      body,
       signal,
-      // The signal ends a request that takes too long.
-      headersTimeout: 0,
-      bodyTimeout: silenceMs,
+      silenceMs,
     })
   }
 
   return {
     send: request => answerUnlessAborted(send(request), request.signal),
     async close() {
-      await current?.agent.destroy()
+      isClosed = true
+      await current?.transport.destroy()
     },
   }
 }
-
-type Tls = Readonly<Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'rejectUnauthorized' | 'servername'>>
 
 interface Credentials {
   readonly tls: Tls
@@ -83,7 +63,7 @@ interface Credentials {
 }
 
 /** Asked for every request, so that renewed tokens and certificates are used. */
-async function readCredentials(config: KubeConfig): Promise<Credentials> {
+async function readCredentials(config: Access): Promise<Credentials> {
   const options: RequestOptions = {}
   await config.applyToHTTPSOptions(options)
   const { ca, cert, key, rejectUnauthorized, servername } = options
@@ -94,11 +74,8 @@ async function readCredentials(config: KubeConfig): Promise<Credentials> {
   return { tls: Object.fromEntries(given), headers: Object.fromEntries(headers) }
 }
 
-/** undici heeds the signal of a request only once it has a connection, and a program that gives tokens heeds none. */
-function answerUnlessAborted(
-  sent: Promise<Dispatcher.ResponseData>,
-  signal: AbortSignal,
-): Promise<Dispatcher.ResponseData> {
+/** undici heeds the signal of a request only once it has a connection, and a credential plugin heeds none. */
+function answerUnlessAborted(sent: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
   const answer = unlessAborted(sent, signal)
   // What comes too late is read by nobody.
   answer.catch(() => sent.then(({ body }) => body.on('error', () => {}).destroy())).catch(() => {})
@@ -111,16 +88,7 @@ function isSame(a: Tls, b: Tls): boolean {
   )
 }
 
-function createAgent(config: KubeConfig, tls: Tls): Dispatcher {
-  const options = {
-    connections: MAX_CONNECTIONS,
-    keepAliveTimeout: IDLE_MS,
-    keepAliveMaxTimeout: IDLE_MS,
-    connectTimeout: CONNECT_MS,
-    allowH2: false,
-  }
+function createTransport(config: Access, tls: Tls): Transport {
   const proxy = config.getCurrentCluster()?.proxyUrl
-  if (!proxy) return new Agent({ ...options, connect: { ...tls, timeout: CONNECT_MS } })
-  if (proxy.startsWith('socks')) return new Socks5ProxyAgent(proxy, { ...options, requestTls: tls })
-  return new ProxyAgent({ ...options, uri: proxy, requestTls: tls })
+  return proxy ? createProxiedTransport(tls, proxy) : createDirectTransport(tls)
 }

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
-import { KubeConfig } from '@kubernetes/client-node/dist/config.js'
+import { isIPv6 } from 'node:net'
+import { dirname, join, resolve } from 'node:path'
+import { newClusters, newContexts, newUsers, type User } from '@kubernetes/client-node/dist/config_types.js'
 import * as v from 'valibot'
 import { parseDocument } from 'yaml'
 import { FinalError, messageOf } from '../../lib/errors.ts'
+import { type Access, createAccess } from './access.ts'
 
 const text = v.pipe(v.string(), v.nonEmpty('text'))
 const server = v.pipe(v.string(), v.startsWith('https://', 'https:// URL'), v.url('https:// URL'))
@@ -27,32 +29,36 @@ type Kubeconfig = v.InferOutput<typeof kubeconfigSchema>
  * The kubeconfig of that file, or without one what a pod is given. Throws ConfigInvalid, which names the file and never says what is
  * written in it.
  */
-export function loadKubeconfig(file?: string): KubeConfig {
+export function loadKubeconfig(file?: string): Access {
   return file === undefined ? fromPod() : fromFile(file)
 }
 
-function fromPod(): KubeConfig {
-  if (!process.env.KUBERNETES_SERVICE_HOST || !process.env.KUBERNETES_SERVICE_PORT) {
-    throw new FinalError('ConfigInvalid', 'no kubeconfig is given, and this is no pod of a cluster')
-  }
-  const config = new KubeConfig()
-  config.loadFromCluster()
-  return config
+const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
+
+function fromPod(): Access {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env
+  if (!host || !port) throw new FinalError('ConfigInvalid', 'no kubeconfig is given, and this is no pod of a cluster')
+  const server = `https://${isIPv6(host) ? `[${host}]` : host}:${port}`
+  const cluster = { name: 'pod', server, caFile: join(SERVICE_ACCOUNT, 'ca.crt'), skipTLSVerify: false }
+  return createAccess(cluster, { name: 'pod', ...tokenFrom(join(SERVICE_ACCOUNT, 'token')) })
 }
 
-function fromFile(file: string): KubeConfig {
+/** client-node reads such a file anew each minute. */
+function tokenFrom(tokenFile: string): Pick<User, 'authProvider'> {
+  return { authProvider: { name: 'tokenFile', config: { tokenFile } } }
+}
+
+function fromFile(file: string): Access {
   const content = parse(file, read(file))
-  const config = new KubeConfig()
-  try {
-    config.loadFromString(JSON.stringify(content))
-  } catch (error) {
-    throw invalid(file, messageOf(error), error)
-  }
+  const { clusters, contexts, users } = readEntries(file, content)
+  const context = findEntry(file, 'context', contexts, content['current-context'])
+  const cluster = findEntry(file, 'cluster', clusters, context.cluster)
+  const user = findEntry(file, 'user', users, context.user)
   const folder = dirname(resolve(file))
-  config.makePathsAbsolute(folder)
-  useTokenFiles(config, content, folder)
-  checkContext(file, config)
-  return config
+  if (cluster.caFile) cluster.caFile = resolve(folder, cluster.caFile)
+  if (user.certFile) user.certFile = resolve(folder, user.certFile)
+  if (user.keyFile) user.keyFile = resolve(folder, user.keyFile)
+  return createAccess(cluster, withTokenFile(user, content, folder))
 }
 
 function read(file: string): string {
@@ -75,23 +81,31 @@ function parse(file: string, content: string): Kubeconfig {
   throw invalid(file, `${v.getDotPath(issue) ?? 'it'} is missing or no ${expected}`)
 }
 
-/** client-node 2.0.1 does not know `tokenFile`, the key by which a token that is renewed is given; it reads such a file anew each minute. */
-function useTokenFiles(config: KubeConfig, { users }: Kubeconfig, folder: string): void {
-  const files = new Map(users.map(({ name, user }) => [name, user?.tokenFile]))
-  config.users = config.users.map(user => {
-    const file = files.get(user.name)
-    if (file === undefined) return user
-    const { token: _, ...rest } = user
-    return { ...rest, authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, file) } } }
-  })
+function readEntries(file: string, { clusters, contexts, users }: Kubeconfig) {
+  try {
+    return { clusters: newClusters(clusters), contexts: newContexts(contexts), users: newUsers(users) }
+  } catch (error) {
+    throw invalid(file, messageOf(error), error)
+  }
 }
 
-function checkContext(file: string, config: KubeConfig): void {
-  const context = config.getContextObject(config.currentContext)
-  if (!context?.cluster) throw invalid(file, `there is no context ${JSON.stringify(config.currentContext)}`)
-  const cluster = config.getCluster(context.cluster)
-  if (!cluster) throw invalid(file, `there is no cluster ${JSON.stringify(context.cluster)}`)
-  if (!config.getUser(context.user)) throw invalid(file, `there is no user ${JSON.stringify(context.user)}`)
+function findEntry<T extends { readonly name: string }>(
+  file: string,
+  what: string,
+  all: readonly T[],
+  name: string,
+): T {
+  const entry = all.find(each => each.name === name)
+  if (!entry) throw invalid(file, `there is no ${what} ${JSON.stringify(name)}`)
+  return entry
+}
+
+/** client-node 2.0.1 does not know `tokenFile`, the key by which a token that is renewed is given. */
+function withTokenFile(user: User, { users }: Kubeconfig, folder: string): User {
+  const file = users.find(({ name }) => name === user.name)?.user?.tokenFile
+  if (file === undefined) return user
+  const { token: _, ...rest } = user
+  return { ...rest, ...tokenFrom(resolve(folder, file)) }
 }
 
 function invalid(file: string, problem: string, cause?: unknown): FinalError {

@@ -1,11 +1,11 @@
-import type { Dispatcher } from 'undici'
 import * as v from 'valibot'
 import { readLines } from '../../lib/text/lines.ts'
-import { callFailure, limitTime } from './api-call.ts'
+import { callFailure, limitTime, readBody } from './api-call.ts'
 import { apiError, readApiStatus } from './api-error.ts'
 import { collectionPath, selectionQuery } from './api-path.ts'
 import type { Connection } from './connection.ts'
 import type { Kind, WatchCall, WatchEvent } from './contract.ts'
+import type { Answer } from './transport.ts'
 
 /** Longest time until the server begins to answer. */
 const BEGIN_MS = 10_000
@@ -36,7 +36,7 @@ export async function* watchEvents(
     timeoutSeconds: longestMs === undefined ? undefined : Math.max(1, Math.round(longestMs / 1000)),
   })
   const limit = limitTime(BEGIN_MS, signal)
-  let answer: Dispatcher.ResponseData | undefined
+  let answer: Answer | undefined
   try {
     const headers = { accept: 'application/json' }
     answer = await connection.send({ method: 'GET', path, headers, signal: limit.signal, silenceMs })
@@ -51,8 +51,8 @@ export async function* watchEvents(
   }
 }
 
-async function refusal(what: string, { statusCode, body }: Dispatcher.ResponseData): Promise<Error> {
-  const text = await body.text()
+async function refusal(what: string, { statusCode, body }: Answer): Promise<Error> {
+  const text = await readBody(what, body)
   try {
     return apiError(what, readApiStatus(statusCode, JSON.parse(text)))
   } catch {

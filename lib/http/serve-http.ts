@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import { shareAnswer } from '../async/share-answer.ts'
@@ -19,6 +19,9 @@ export interface HttpPlan {
   readonly state: () => string
   readonly logger: Pick<Logger, 'warn'>
 }
+
+// An import of `node:http` reads each of its exports: its WebSocket would load undici, which costs 12 MB.
+const { createServer } = process.getBuiltinModule('node:http')
 
 /** A request is a line and a few headers: it arrives within this, in milliseconds, or its connection is closed. */
 const REQUEST_LIMIT_MS = 5_000

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { readLines } from '../text/lines.ts'
-import { signalGroup } from './process-group.ts'
+import { signalGroup } from './run-process.ts'
 import { createSpares } from './spares.ts'
 
 /**

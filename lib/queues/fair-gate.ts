@@ -20,7 +20,7 @@ export interface Wait {
   readonly onAhead?: (ahead: number) => void
 }
 
-/** FairGate for tasks, given to their owners in turn. */
+/** Lets a limited number of tasks run at a time, fairly across their owners. */
 export interface FairGate {
   /** Runs `task` in a place; resolves or rejects as it does. Rejects with Cancelled when `signal` aborts before it began. */
   run<Result>(wait: Wait, task: () => Promise<Result>): Promise<Result>

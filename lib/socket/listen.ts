@@ -3,7 +3,7 @@ import type { Server } from 'node:net'
 import { FinalError, messageOf, ShimError } from '../errors.ts'
 import { listenAtPath } from './socket-file.ts'
 
-/** A path for a socket file of our own, or the descriptor of a socket that listens already (see systemd-socket.ts). */
+/** Path of a socket file to make, or descriptor of a socket that listens already (see systemd.ts). */
 export type ListenTarget = { readonly path: string } | { readonly fd: number }
 
 export interface Listening {
@@ -18,8 +18,9 @@ export async function listen(server: Server, target: ListenTarget): Promise<List
   const closed = new Promise(resolve => server.once('close', resolve))
   const removeFile = await open(server, target).catch(error => {
     if (error instanceof ShimError) throw error
-    const address = 'path' in target ? target.path : `descriptor ${target.fd}`
-    throw new FinalError('ConfigInvalid', `cannot listen at ${address}: ${messageOf(error)}`, { cause: error })
+    throw new FinalError('ConfigInvalid', `cannot listen at ${addressOf(target)}: ${messageOf(error)}`, {
+      cause: error,
+    })
   })
   return {
     async stop() {
@@ -29,6 +30,11 @@ export async function listen(server: Server, target: ListenTarget): Promise<List
     },
     closed,
   }
+}
+
+/** For messages. */
+export function addressOf(target: ListenTarget): string {
+  return 'path' in target ? target.path : `descriptor ${target.fd}`
 }
 
 async function open(server: Server, target: ListenTarget): Promise<() => Promise<void>> {

@@ -3,13 +3,13 @@ import type { Kube } from '../../kube/client/contract.ts'
 import { heartbeat } from '../../kube/heartbeat.ts'
 import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/resources/names.ts'
 import type { PullImage } from '../pull/contract.ts'
-import { buildGiven } from './given-builds.ts'
-import { giveBackLeftBuilding } from './left-building.ts'
+import { runAssignedBuilds } from './assigned-builds.ts'
+import { releaseInterruptedBuilds } from './left-building.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import type { Reporter } from './reporter.ts'
-import { watchWanted } from './wanted-check.ts'
+import { cancelUnwantedBuilds } from './wanted-check.ts'
 
-export interface DutiesOptions {
+export interface BackgroundTasksOptions {
   readonly kube: Kube
   readonly store: NixBuildStore
   readonly node: string
@@ -23,19 +23,19 @@ export interface DutiesOptions {
 }
 
 /** What a shim does for its cluster whether or not anything is pulled. None of it ends before `signal` aborts. */
-export function startDuties(options: DutiesOptions): void {
+export function startBackgroundTasks(options: BackgroundTasksOptions): void {
   const { kube, node, leaseMs: durationMs, unwantedCheckMs: intervalMs, reporter, signal, logger } = options
-  const { isBusyWith, told, waitedFor } = reporter
-  const duties = [
+  const { isBusyWith, written, waitedFor } = reporter
+  const tasks = [
     heartbeat({
       ...{ kube, durationMs, signal, logger },
       lease: { namespace: SYSTEM_NAMESPACE, name: shimLeaseName(node) },
       identity: node,
       fieldManager: shimFieldManager(node),
     }),
-    giveBackLeftBuilding({ ...options, isBusyWith }),
-    watchWanted({ waitedFor, intervalMs, signal }),
-    buildGiven({ ...options, told }).ended,
+    releaseInterruptedBuilds({ ...options, isBusyWith }),
+    cancelUnwantedBuilds({ waitedFor, intervalMs, signal }),
+    runAssignedBuilds({ ...options, written }).ended,
   ]
-  for (const duty of duties) duty.catch(err => logger.error({ err }, 'a duty to the cluster has ended'))
+  for (const task of tasks) task.catch(err => logger.error({ err }, 'a background task of the cluster ended'))
 }

@@ -7,10 +7,10 @@ import { lazy } from '../../lib/async/lazy.ts'
 import { backOff } from '../../lib/async/retry.ts'
 import { messageOf, RetryableError } from '../../lib/errors.ts'
 import type { ClusterSide, ImageRecords, PullImage } from '../pull/contract.ts'
-import { createClusterLookup } from './cluster-lookup.ts'
 import { createImageEntries } from './image-entries.ts'
+import { createClusterLookup } from './lookup/cluster-lookup.ts'
+import { withImage } from './lookup/nixbuilds-of-image.ts'
 import { createNixBuildStore } from './nixbuild-store.ts'
-import { withImage } from './nixbuilds-of-image.ts'
 import { createReporter } from './reporter.ts'
 
 export interface ClusterOptions {
@@ -66,8 +66,8 @@ export function createCluster(options: ClusterOptions): Cluster {
       const loaded = await untilLoaded(kube, signal, logger)
       if (!loaded) return
       entries.check()
-      const { startDuties } = await import('./background-tasks.ts')
-      startDuties({ ...options, kube: loaded, store, node, reporter, pullImage, signal, logger })
+      const { startBackgroundTasks } = await import('./background-tasks.ts')
+      startBackgroundTasks({ ...options, kube: loaded, store, node, reporter, pullImage, signal, logger })
     },
     async close(limitMs) {
       const endsAt = performance.now() + limitMs

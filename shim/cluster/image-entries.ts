@@ -9,8 +9,8 @@ import { writeAtomically } from '../../lib/files/atomic-file.ts'
 import { makeStateDir } from '../../lib/files/make-state-dir.ts'
 import type { ImageRecords } from '../pull/contract.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
+import { withoutEntry } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
-import { withoutEntry } from './status.ts'
 
 const entrySchema = v.object({
   namespace: v.string(),

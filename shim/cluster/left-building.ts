@@ -6,10 +6,10 @@ import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { backOff } from '../../lib/async/retry.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
-import { isClaimed } from './claim.ts'
+import { isClaimed } from './nixbuild/claim.ts'
+import { interruption } from './nixbuild/run-status.ts'
+import { statusChange } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
-import { interruption } from './run-status.ts'
-import { statusChange } from './status.ts'
 
 export interface LeftBuildingOptions {
   readonly store: NixBuildStore
@@ -23,7 +23,7 @@ export interface LeftBuildingOptions {
 const AGAIN_AFTER_MS = 600_000
 
 /** NixBuilds that say that this node is at work on them, which it is not, are given back: at the start, and now and then. */
-export async function giveBackLeftBuilding(options: LeftBuildingOptions): Promise<void> {
+export async function releaseInterruptedBuilds(options: LeftBuildingOptions): Promise<void> {
   const { signal, logger } = options
   let failures = 0
   while (!signal.aborted) {

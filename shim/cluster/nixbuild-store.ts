@@ -5,10 +5,10 @@ import { nixBuildOf, recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { FinalError, ShimError } from '../../lib/errors.ts'
 import { quote } from '../../lib/text/quote.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import { isClaimed } from './claim.ts'
-import { listImage, withoutOwners } from './nixbuilds-of-image.ts'
-import type { OwnStatus } from './own-status.ts'
-import { leftovers, type StatusChange } from './status.ts'
+import { listImage, withoutOwners } from './lookup/nixbuilds-of-image.ts'
+import { isClaimed } from './nixbuild/claim.ts'
+import type { OwnStatus } from './nixbuild/own-status.ts'
+import { leftovers, type StatusChange } from './nixbuild/status.ts'
 
 export interface NixBuildQuery {
   readonly namespace: string

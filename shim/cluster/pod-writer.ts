@@ -2,8 +2,8 @@ import type { ShimError } from '../../lib/errors.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest } from '../pull/contract.ts'
 import { describeBytes, describeDuration } from '../status/describe.ts'
-import { FIRST_AFTER_MS } from './pace.ts'
-import type { Run, RunFacts } from './run-status.ts'
+import { FIRST_AFTER_MS } from './nixbuild/pace.ts'
+import type { Run, RunFacts } from './nixbuild/run-status.ts'
 
 export type PodEventReason =
   | 'NixBuildStarted'
@@ -19,7 +19,7 @@ export interface PodEvent {
 }
 
 /** Tells one pod how the run goes that it waits for. */
-export interface PodTeller {
+export interface PodWriter {
   follow(run: Run): void
   done(): void
   failed(error: ShimError): void
@@ -38,7 +38,7 @@ export interface PodTellerPlan {
 /** The first milestone; each pause after it is twice as long, up to the longest. */
 const MILESTONE_AFTER_MS = { first: 30_000, longest: 300_000 }
 
-export function createPodTeller({ request, node, now, record }: PodTellerPlan): PodTeller {
+export function createPodWriter({ request, node, now, record }: PodTellerPlan): PodWriter {
   const { image } = request.recipe
   let followed: Run | undefined
   let isStarted = false

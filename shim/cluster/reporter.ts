@@ -1,11 +1,12 @@
 import type { Logger } from 'pino'
 import type { RetryableError, ShimError } from '../../lib/errors.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import type { FlakeImageRequest, PodIdentity, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
+import type { FlakeImageRequest, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
+import type { PodIdentity } from '../wire/cri-messages.ts'
+import { createRun, type Run, refusal } from './nixbuild/run-status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
-import { createPodTeller, type PodEvent } from './pod-writer.ts'
-import { createRun, type Run, refusal } from './run-status.ts'
-import { createStories, type Entry } from './status-writers.ts'
+import { createPodWriter, type PodEvent } from './pod-writer.ts'
+import { createStatusWriters, type Entry, type WaitedFor } from './status-writers.ts'
 
 export interface ReporterOptions {
   readonly store: NixBuildStore
@@ -28,51 +29,41 @@ export interface Reporter extends PullReporter<FlakeImageRequest> {
   /** What runs and is waited for, by namespace. */
   waitedFor(): WaitedFor[]
   /** Resolves once nothing of that NixBuild is untold. */
-  told(namespace: string, recipe: FlakeRecipe): Promise<void>
+  written(namespace: string, recipe: FlakeRecipe): Promise<void>
   /** Tells what there is to tell, but not for longer than that. */
   close(limitMs: number): Promise<void>
-}
-
-export interface WaitedFor {
-  readonly key: string
-  /** When its NixBuild was seen last, in milliseconds since 1970. */
-  readonly seenAt: number
-  /** Throws as `Kube` does. */
-  isGone(): Promise<boolean>
-  /** Sends everybody away. */
-  leave(reason: RetryableError): void
 }
 
 export function createReporter(options: ReporterOptions): Reporter {
   const { node, imageSize, recordEvent } = options
   const now = options.now ?? Date.now
   const runs = new Map<string, Run>()
-  const stories = createStories({ ...options, now })
+  const writers = createStatusWriters({ ...options, now })
 
-  function podTeller(request: FlakeImageRequest) {
+  function podWriter(request: FlakeImageRequest) {
     const { pod } = request
-    return createPodTeller({ request, node, now, record: event => pod && recordEvent(pod, event) })
+    return createPodWriter({ request, node, now, record: event => pod && recordEvent(pod, event) })
   }
 
-  function conclude({ story, run }: Entry, error: ShimError): void {
-    if (!run) story.conclude(refusal(error, now()))
+  function conclude({ writer, run }: Entry, error: ShimError): void {
+    if (!run) writer.conclude(refusal(error, now()))
   }
 
   return {
     imagesChanged: options.imagesChanged,
     refused(request, error) {
-      podTeller(request).refused(error)
-      const entry = stories.of(request)
+      podWriter(request).refused(error)
+      const entry = writers.of(request)
       if (entry) conclude(entry, error)
     },
     waiting(request): RequestReport {
-      const entry = stories.of(request)
-      const teller = podTeller(request)
+      const entry = writers.of(request)
+      const writer = podWriter(request)
       const controller = new AbortController()
       const caller = {
         isOfCluster: (request.pod ?? request.nixBuild) !== undefined,
         tries: request.tries,
-        follow: teller.follow,
+        follow: writer.follow,
         leave: (reason: RetryableError) => controller.abort(reason),
       }
       const run = runs.get(recipeKey(request.recipe))
@@ -80,11 +71,11 @@ export function createReporter(options: ReporterOptions): Reporter {
       return {
         signal: controller.signal,
         done() {
-          teller.done()
+          writer.done()
           entry?.leave(caller)
         },
         failed(error) {
-          teller.failed(error)
+          writer.failed(error)
           if (entry && error.code !== 'Cancelled') conclude(entry, error)
           entry?.leave(caller)
         },
@@ -98,13 +89,13 @@ export function createReporter(options: ReporterOptions): Reporter {
         if (runs.get(key) === run) runs.delete(key)
         if (ending?.kind === 'Succeeded' && !ending.present) options.imagesChanged()
       })
-      stories.follow(key, run)
+      writers.follow(key, run)
       return run
     },
-    isBusyWith: (namespace, recipe) => stories.has(namespace, recipe),
+    isBusyWith: (namespace, recipe) => writers.has(namespace, recipe),
     activeKeys: () => new Set(runs.keys()),
-    waitedFor: () => stories.waitedFor(),
-    told: (namespace, recipe) => stories.told(namespace, recipe),
-    close: limitMs => stories.close(limitMs),
+    waitedFor: () => writers.waitedFor(),
+    written: (namespace, recipe) => writers.written(namespace, recipe),
+    close: limitMs => writers.close(limitMs),
   }
 }

@@ -4,15 +4,21 @@ import { backOffMs } from '../../lib/async/retry.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { Tries } from '../pull/contract.ts'
-import { createAlarm } from './alarm.ts'
-import { isUnclaimed } from './claim.ts'
+import { isUnclaimed } from './nixbuild/claim.ts'
+import { dueAt, type Written, writtenNow } from './nixbuild/pace.ts'
+import type { Run, RunFacts } from './nixbuild/run-status.ts'
+import { statusChange } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
-import { dueAt, type Told, telling } from './pace.ts'
-import type { Run, RunFacts } from './run-status.ts'
-import { statusChange } from './status.ts'
+
+/** Fires once at the earliest of the times that it was set to. */
+interface Alarm {
+  /** `at` in milliseconds since 1970. */
+  set(at: number): void
+  clear(): void
+}
 
 /** What one NixBuild is told: how the latest run of its recipe goes. It goes on trying until that is told. */
-export interface Story {
+export interface StatusWriter {
   readonly namespace: string
   readonly recipe: FlakeRecipe
   /** From now on that run is told. */
@@ -24,12 +30,12 @@ export interface Story {
   /** When the NixBuild was seen last, in milliseconds since 1970. */
   readonly seenAt: number
   /** Whether the end of the run has been told, or there was none. */
-  readonly isTold: boolean
+  readonly isWritten: boolean
   /** Tells no more. */
   end(): void
 }
 
-export interface StoryPlan {
+export interface StatusWriterPlan {
   readonly namespace: string
   readonly recipe: FlakeRecipe
   /** Of the NixBuild, when it is known. */
@@ -43,12 +49,12 @@ export interface StoryPlan {
   readonly tries: () => Tries | undefined
   /** Whether the NixBuild of a run is to be made when there is none. */
   readonly mayCreate: () => boolean
-  /** Takes its turn among all stories. */
+  /** Takes its turn among all writers. */
   readonly inTurn: (task: () => Promise<void>) => Promise<void>
   /** The NixBuild, as it is after something was told. */
   readonly onSeen: (live: NixBuild) => void
   /** The end has been told. */
-  readonly onTold: () => void
+  readonly onWritten: () => void
   readonly logger: Logger
 }
 
@@ -59,19 +65,19 @@ const ANOTHER_LOOK_MS = 10_000
 const MAX_REFUSALS = 10
 
 /** What is told at present, and what came of it. */
-interface Chapter {
+interface RunRecord {
   readonly facts: () => RunFacts
   readonly isRun: boolean
-  told?: Told
+  written?: Written
   /** Of the NixBuild that it was told to. */
   uid?: string
 }
 
-export function createStory(plan: StoryPlan): Story {
+export function createStatusWriter(plan: StatusWriterPlan): StatusWriter {
   const { namespace, recipe, store, node, now, logger } = plan
-  const alarm = createAlarm(tellInTurn, now)
+  const alarm = createAlarm(writeInTurn, now)
   let { name } = plan
-  let chapter: Chapter | undefined
+  let record: RunRecord | undefined
   /** As it was seen last; undefined when that may not be true any more. */
   let live: NixBuild | undefined
   let seenAt = 0
@@ -81,49 +87,49 @@ export function createStory(plan: StoryPlan): Story {
   let isOver = false
   let unfollow = () => {}
 
-  function begin(next: Chapter): void {
+  function begin(next: RunRecord): void {
     unfollow()
-    chapter = next
+    record = next
     live = undefined
     schedule()
   }
 
   /** Whoever had the claim has lost it while the run goes on here. */
-  function tellAnew(found: NixBuild): void {
-    if (!chapter || isBusy || isOver) return
+  function writeAgain(found: NixBuild): void {
+    if (!record || isBusy || isOver) return
     live = found
-    delete chapter.told
+    delete record.written
     schedule()
   }
 
   function schedule(): void {
-    const due = chapter && !isBusy && !isOver ? dueAt(chapter.facts(), chapter.told) : undefined
+    const due = record && !isBusy && !isOver ? dueAt(record.facts(), record.written) : undefined
     if (due !== undefined) alarm.set(Math.max(due, retryAt))
   }
 
-  async function tellInTurn(): Promise<void> {
-    const due = chapter && dueAt(chapter.facts(), chapter.told)
-    if (!chapter || due === undefined || due > now()) return schedule()
+  async function writeInTurn(): Promise<void> {
+    const due = record && dueAt(record.facts(), record.written)
+    if (!record || due === undefined || due > now()) return schedule()
     isBusy = true
-    const told = chapter
+    const current = record
     try {
       retryAt = 0
-      await plan.inTurn(() => tell(told))
+      await plan.inTurn(() => write(current))
       failures = 0
     } catch (error) {
-      failed(told, error)
+      failed(current, error)
     }
     isBusy = false
-    if (chapter !== told) live = undefined
-    if (chapter.told?.ended) plan.onTold()
+    if (record !== current) live = undefined
+    if (record.written?.ended) plan.onWritten()
     schedule()
   }
 
-  async function tell(chapter: Chapter): Promise<void> {
+  async function write(record: RunRecord): Promise<void> {
     if (isOver) return
     const known = live
-    live ??= await find(chapter)
-    const run = chapter.facts()
+    live ??= await find(record)
+    const run = record.facts()
     const asked = { node, now: now(), isWanted: plan.isWanted(), tries: plan.tries() }
     const change = live && statusChange({ live, run, ...asked })
     if (live && change) live = await store.change(live, change)
@@ -134,32 +140,35 @@ export function createStory(plan: StoryPlan): Story {
     if (run.ending?.kind === 'Succeeded' && live && live.status.status !== 'Succeeded') {
       live = undefined
       retryAt = now() + ANOTHER_LOOK_MS
-    } else chapter.told = telling(run, chapter.told, now())
+    } else record.written = writtenNow(run, record.written, now())
   }
 
   /** One that was there and is gone is not made again: its end says that nobody wants it. */
-  async function find(chapter: Chapter): Promise<NixBuild | undefined> {
-    const { ending } = chapter.facts()
-    const isFirst = chapter.uid === undefined && ending?.kind !== 'CalledOff'
-    const mayCreate = chapter.isRun && isFirst && plan.mayCreate()
+  async function find(record: RunRecord): Promise<NixBuild | undefined> {
+    const { ending } = record.facts()
+    const isFirst = record.uid === undefined && ending?.kind !== 'CalledOff'
+    const mayCreate = record.isRun && isFirst && plan.mayCreate()
     const query = { namespace, recipe, name }
     const found = (await store.find(query)) ?? (mayCreate ? await store.create(query) : undefined)
     if (!found) return undefined
-    chapter.uid = found.metadata.uid
+    record.uid = found.metadata.uid
     name = found.metadata.name
     return found
   }
 
   /** Whatever it was, what is known of the NixBuild may be wrong. */
-  function failed(chapter: Chapter, error: unknown): void {
+  function failed(record: RunRecord, error: unknown): void {
     failures += 1
     live = undefined
     const code = error instanceof ShimError ? error.code : undefined
     const isRace = code === 'ClusterConflict'
     if (!isRace || failures > 1)
-      logger.warn({ namespace, nixBuild: name, failures, err: messageOf(error) }, 'telling a NixBuild failed')
+      logger.warn(
+        { namespace, nixBuild: name, failures, err: messageOf(error) },
+        'cannot write the status of a NixBuild',
+      )
     if (code === 'ClusterRefused' && failures >= MAX_REFUSALS) {
-      chapter.told = telling(chapter.facts(), chapter.told, now())
+      record.written = writtenNow(record.facts(), record.written, now())
       failures = 0
     } else retryAt = now() + backOffMs(isRace ? failures : failures + 2, LONGEST_PAUSE_MS)
   }
@@ -170,8 +179,8 @@ export function createStory(plan: StoryPlan): Story {
     get seenAt() {
       return seenAt
     },
-    get isTold() {
-      return !isBusy && (chapter === undefined || chapter.told?.ended === true)
+    get isWritten() {
+      return !isBusy && (record === undefined || record.written?.ended === true)
     },
     follow(run) {
       begin({ facts: run.facts, isRun: true })
@@ -179,20 +188,42 @@ export function createStory(plan: StoryPlan): Story {
     },
     conclude: facts => begin({ facts: () => facts, isRun: false }),
     async isGone() {
-      if (chapter?.uid === undefined || name === undefined) return false
+      if (record?.uid === undefined || name === undefined) return false
       const found = await store.find({ namespace, recipe, name })
       if (!found) return true
       // Its successor may have another name.
-      chapter.uid = found.metadata.uid
+      record.uid = found.metadata.uid
       name = found.metadata.name
       seenAt = now()
-      if (isUnclaimed(found, node)) tellAnew(found)
+      if (isUnclaimed(found, node)) writeAgain(found)
       return false
     },
     end() {
       isOver = true
       alarm.clear()
       unfollow()
+    },
+  }
+}
+
+function createAlarm(fire: () => void, now: () => number): Alarm {
+  let timer: NodeJS.Timeout | undefined
+  let setTo = Number.POSITIVE_INFINITY
+  const clear = () => {
+    clearTimeout(timer)
+    setTo = Number.POSITIVE_INFINITY
+  }
+  const ring = () => {
+    setTo = Number.POSITIVE_INFINITY
+    fire()
+  }
+  return {
+    clear,
+    set(at) {
+      if (setTo <= at) return
+      clear()
+      setTo = at
+      timer = setTimeout(ring, Math.max(0, at - now()))
     },
   }
 }

@@ -6,15 +6,14 @@ import { ownedBy } from '../../lib/queues/fair-order.ts'
 import { firstOfMost } from '../../lib/queues/first-of-most.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, Tries } from '../pull/contract.ts'
-import { ownEntry } from './claim.ts'
+import { ownEntry } from './nixbuild/claim.ts'
+import type { Run } from './nixbuild/run-status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
-import type { WaitedFor } from './reporter.ts'
-import type { Run } from './run-status.ts'
-import { createStory, type Story } from './status-writer.ts'
+import { createStatusWriter, type StatusWriter } from './status-writer.ts'
 
 /** One NixBuild, and who waits for its recipe. */
 export interface Entry {
-  readonly story: Story
+  readonly writer: StatusWriter
   /** The latest of the recipe, as far as anybody here waited for it. */
   readonly run: Run | undefined
   /** `run` is the one that is under way now. */
@@ -31,18 +30,28 @@ export interface Caller {
   leave(reason: RetryableError): void
 }
 
-export interface Stories {
+export interface StatusWriters {
   /** Made when it is missing. undefined for a request of no namespace. */
   of(request: FlakeImageRequest): Entry | undefined
   has(namespace: string, recipe: FlakeRecipe): boolean
   /** A run has begun for everybody who waits for the recipe. */
   follow(recipeKey: string, run: Run): void
   waitedFor(): WaitedFor[]
-  told(namespace: string, recipe: FlakeRecipe): Promise<void>
+  written(namespace: string, recipe: FlakeRecipe): Promise<void>
   close(limitMs: number): Promise<void>
 }
 
-export interface StoriesOptions {
+export interface WaitedFor {
+  readonly key: string
+  /** When its NixBuild was seen last, in milliseconds since 1970. */
+  readonly seenAt: number
+  /** Throws as `Kube` does. */
+  isGone(): Promise<boolean>
+  /** Sends everybody away. */
+  leave(reason: RetryableError): void
+}
+
+export interface StatusWritersOptions {
   readonly store: NixBuildStore
   readonly node: string
   readonly now: () => number
@@ -51,8 +60,8 @@ export interface StoriesOptions {
 }
 
 /** While the API server is away; beyond it, of the namespace with the most, the oldest that has ended is lost. */
-const MAX_STORIES = 500
-/** Of all stories together, and one namespace's never all of them: its own NixBuilds may be what makes them slow. */
+const MAX_WRITERS = 500
+/** Of all writers together, and one namespace's never all of them: its own NixBuilds may be what makes them slow. */
 const REQUESTS_AT_ONCE = 8
 
 interface Shelved extends Entry {
@@ -65,7 +74,7 @@ interface Shelved extends Entry {
   readonly callers: Set<Caller>
 }
 
-export function createStories(options: StoriesOptions): Stories {
+export function createStatusWriters(options: StatusWritersOptions): StatusWriters {
   const { node, onImage } = options
   const entries = new Map<string, Shelved>()
   const places = createFairGate({ count: REQUESTS_AT_ONCE, perOwner: shareOf(REQUESTS_AT_ONCE), what: 'request' })
@@ -78,7 +87,7 @@ export function createStories(options: StoriesOptions): Stories {
 
   function shelve(key: string, { namespace, recipe, nixBuild }: FlakeImageRequest): Shelved {
     makeRoom()
-    const story = createStory({
+    const writer = createStatusWriter({
       ...options,
       namespace,
       recipe,
@@ -90,13 +99,13 @@ export function createStories(options: StoriesOptions): Stories {
       onSeen(live) {
         if (ownEntry(live, node)) onImage({ namespace, name: live.metadata.name, recipe: recipeKey(recipe) })
       },
-      onTold() {
+      onWritten() {
         forgetIdle(key)
         for (const check of waiting) check()
       },
     })
     const entry: Shelved = {
-      story,
+      writer,
       recipeKey: recipeKey(recipe),
       run: undefined,
       isOfCluster: false,
@@ -121,24 +130,24 @@ export function createStories(options: StoriesOptions): Stories {
 
   function followRun(entry: Shelved, run: Run): void {
     entry.run = run
-    entry.story.follow(run)
+    entry.writer.follow(run)
   }
 
   function forgetIdle(key: string): void {
     const entry = entries.get(key)
-    if (!entry || entry.callers.size > 0 || !entry.story.isTold) return
-    entry.story.end()
+    if (!entry || entry.callers.size > 0 || !entry.writer.isWritten) return
+    entry.writer.end()
     entries.delete(key)
   }
 
   function makeRoom(): void {
-    if (entries.size < MAX_STORIES) return
+    if (entries.size < MAX_WRITERS) return
     const idle = [...entries].filter(([, { callers, run }]) => callers.size === 0 && (!run || run.facts().ending))
-    const [key, entry] = firstOfMost(idle, ([, { story }]) => story.namespace) ?? []
+    const [key, entry] = firstOfMost(idle, ([, { writer }]) => writer.namespace) ?? []
     if (key === undefined || entry === undefined) return
-    const { namespace, recipe } = entry.story
+    const { namespace, recipe } = entry.writer
     options.logger.warn({ namespace, image: recipe.image }, 'an untold build is given up')
-    entry.story.end()
+    entry.writer.end()
     entries.delete(key)
   }
 
@@ -172,21 +181,21 @@ export function createStories(options: StoriesOptions): Stories {
     waitedFor: () =>
       [...entries]
         .filter(([, { callers, run }]) => callers.size > 0 && run && !run.facts().ending)
-        .map(([key, { story, callers }]) => ({
+        .map(([key, { writer, callers }]) => ({
           key,
-          seenAt: story.seenAt,
-          isGone: () => inTurn(story.namespace, story.isGone),
+          seenAt: writer.seenAt,
+          isGone: () => inTurn(writer.namespace, writer.isGone),
           leave(reason) {
             for (const caller of callers) if (caller.isOfCluster) caller.leave(reason)
           },
         })),
-    told: (namespace, recipe) => until(() => entries.get(keyOf({ namespace, recipe }))?.story.isTold ?? true),
+    written: (namespace, recipe) => until(() => entries.get(keyOf({ namespace, recipe }))?.writer.isWritten ?? true),
     async close(limitMs) {
       await within(
         limitMs,
-        until(() => [...entries.values()].every(({ story }) => story.isTold)),
+        until(() => [...entries.values()].every(({ writer }) => writer.isWritten)),
       )
-      for (const { story } of entries.values()) story.end()
+      for (const { writer } of entries.values()) writer.end()
       entries.clear()
     },
   }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { RetryableError } from '../../lib/errors.ts'
-import type { WaitedFor } from './reporter.ts'
+import type { WaitedFor } from './status-writers.ts'
 
 export interface WantedCheckOptions {
   readonly waitedFor: () => readonly WaitedFor[]
@@ -14,7 +14,7 @@ export interface WantedCheckOptions {
  * (kubernetes#125050). One look is not enough, the controller may just be making it anew; an API server that is away says nothing.
  * A look that takes long, as the NixBuilds of its namespace may have it, keeps no other from being taken.
  */
-export async function watchWanted({ waitedFor, intervalMs, signal }: WantedCheckOptions): Promise<void> {
+export async function cancelUnwantedBuilds({ waitedFor, intervalMs, signal }: WantedCheckOptions): Promise<void> {
   const looking = new Set<string>()
   const missing = new Set<string>()
 

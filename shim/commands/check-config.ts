@@ -3,7 +3,7 @@ import { formatListenAddress } from '../../lib/http/listen-address.ts'
 import { formatDuration } from '../../lib/text/duration.ts'
 import { formatSize } from '../../lib/text/size.ts'
 import { type Config, readConfig } from '../config/config.ts'
-import { warnOfOptions } from '../doctor/nix-options.ts'
+import { warnOfOptions } from '../doctor/nix/nix-options.ts'
 
 export interface CheckedConfig {
   /** The config with every default filled in, as YAML that is a config again. */

@@ -1,7 +1,6 @@
 import { allChecks, type DoctorPlan } from '../doctor/all-checks.ts'
+import { createFindingView } from '../doctor/finding-view.ts'
 import { type NamedFinding, runChecks } from '../doctor/run-checks.ts'
-import { createFindingView } from '../status/finding-view.ts'
-import { writtenOut } from '../status/write-out.ts'
 
 export interface DoctorIo {
   readonly json: boolean
@@ -23,4 +22,12 @@ export async function doctor(plan: DoctorPlan, { json, output }: DoctorIo): Prom
   }
   await writtenOut(output)
   return found.every(({ outcome }) => outcome !== 'failed')
+}
+
+/** Resolves when all that was written to the stream so far is out, or nobody reads it any more. */
+function writtenOut(output: NodeJS.WriteStream): Promise<void> {
+  return new Promise(resolve => {
+    if (output.destroyed) resolve()
+    else output.write('', () => resolve())
+  })
 }

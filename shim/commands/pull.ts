@@ -1,5 +1,6 @@
 import { Client, credentials, Metadata } from '@grpc/grpc-js'
 import { FinalError, toShimError } from '../../lib/errors.ts'
+import { isRedrawable } from '../../lib/text/redrawable.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { readContents } from '../../recipes/contents.ts'
 import { parseFlakeUrl } from '../../recipes/flake-url.ts'
@@ -7,11 +8,14 @@ import { parsePackageName } from '../../recipes/package-name.ts'
 import { normaliseFlakeImage } from '../../recipes/reference.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { hostSystem, parseSystem } from '../../recipes/system.ts'
-import { decodePullImageResponse, encodePullImage } from '../pull/cri-messages.ts'
-import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../pull/enbi-messages.ts'
-import { PULL_IMAGE_PATH, WATCH_PATH } from '../pull/paths.ts'
-import { createPullView } from '../status/pull-view.ts'
+import { decodePullImageResponse, encodePullImage } from '../wire/cri-messages.ts'
+import { PULL_IMAGE_PATH, WATCH_PULLS_PATH } from '../wire/methods.ts'
+import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../wire/pull-messages.ts'
 import { clientError } from './client-error.ts'
+import { createJsonView } from './pull-view/json-view.ts'
+import { createLineView } from './pull-view/line-view.ts'
+import { createLiveView } from './pull-view/live-view.ts'
+import type { PullView, TerminalOptions } from './pull-view/pull-view.ts'
 
 export interface PullArguments {
   readonly image: string
@@ -39,7 +43,7 @@ export interface PullIo {
  */
 export async function pull(args: PullArguments, { json, output, signal }: PullIo): Promise<void> {
   const client = new Client(`unix://${args.socket}`, credentials.createInsecure())
-  const view = createPullView({ image: args.image, json, output })
+  const view = chooseView({ image: args.image, output }, json)
   const end = new AbortController()
   try {
     checkArguments(args)
@@ -80,7 +84,7 @@ function watch(
   signal: AbortSignal,
   onProgress: (progress: WireProgress) => void,
 ): Promise<void> {
-  const call = client.makeServerStreamRequest(WATCH_PATH, encodeWatchRequest, decodePullProgress, image)
+  const call = client.makeServerStreamRequest(WATCH_PULLS_PATH, encodeWatchRequest, decodePullProgress, image)
   signal.addEventListener('abort', () => call.cancel(), { once: true })
   return new Promise((resolve, reject) => {
     call.on('data', (progress: WireProgress) => {
@@ -114,4 +118,10 @@ function annotationsOf({ image, ...args }: PullArguments): Record<string, string
     return value === undefined ? [] : [[annotationName(key), value] as const]
   })
   return Object.fromEntries(keys)
+}
+
+/** JSON if asked for, a live view on a terminal, plain lines elsewhere. */
+function chooseView(options: TerminalOptions, json: boolean): PullView {
+  if (json) return createJsonView(options)
+  return isRedrawable(options.output) ? createLiveView(options) : createLineView(options)
 }

@@ -1,9 +1,12 @@
 import { Client, credentials } from '@grpc/grpc-js'
 import { RetryableError } from '../../lib/errors.ts'
-import { decodeStatusReport, encodeStatusRequest, type StatusReport } from '../status/messages.ts'
-import { STATUS_PATH } from '../status/status-stream.ts'
-import { createStatusView } from '../status/status-view.ts'
+import { isRedrawable } from '../../lib/text/redrawable.ts'
+import { WATCH_STATUS_PATH } from '../wire/methods.ts'
+import { decodeStatusReport, encodeStatusRequest, type StatusReport } from '../wire/status-messages.ts'
 import { clientError } from './client-error.ts'
+import { createStatusBlocks } from './status-view/status-blocks.ts'
+import { createStatusLive } from './status-view/status-live.ts'
+import type { StatusView } from './status-view/status-view.ts'
 
 export interface StatusArguments {
   /** Path of the shim's socket. */
@@ -21,7 +24,7 @@ export interface StatusIo {
 /** Shows what a shim does and holds. Throws ShimAway, also when a shim that is watched stops, or Cancelled. */
 export async function status({ socket, watch }: StatusArguments, { json, output, signal }: StatusIo): Promise<void> {
   const client = new Client(`unix://${socket}`, credentials.createInsecure())
-  const view = createStatusView({ watch, json, output })
+  const view = chooseView({ json, output }, watch)
   // Whoever reads the output may have seen enough.
   const reader = new AbortController()
   output.on('error', () => reader.abort())
@@ -48,7 +51,7 @@ function follow(
   onReport: (report: StatusReport) => void,
 ): Promise<number> {
   let reports = 0
-  const call = client.makeServerStreamRequest(STATUS_PATH, encodeStatusRequest, decodeStatusReport, { watch })
+  const call = client.makeServerStreamRequest(WATCH_STATUS_PATH, encodeStatusRequest, decodeStatusReport, { watch })
   return new Promise((resolve, reject) => {
     const cancel = () => call.cancel()
     const giveUp = () => {
@@ -70,4 +73,18 @@ function follow(
       signal.removeEventListener('abort', cancel)
     })
   })
+}
+
+/** JSON if asked for, a live view on a terminal that is watched, plain text otherwise. */
+function chooseView({ json, output }: Pick<StatusIo, 'json' | 'output'>, watch: boolean): StatusView {
+  if (json) return createJsonLines(output)
+  return watch && isRedrawable(output) ? createStatusLive(output) : createStatusBlocks(output)
+}
+
+/** One object per line, times as ISO 8601; unknown values are left out. */
+function createJsonLines(output: NodeJS.WriteStream): StatusView {
+  return {
+    show: report => void output.write(`${JSON.stringify(report)}\n`),
+    close() {},
+  }
 }

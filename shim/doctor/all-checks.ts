@@ -9,14 +9,16 @@ import { checkImageService } from './check-image-service.ts'
 import { checkImages } from './check-images.ts'
 import { checkLayers } from './check-layers.ts'
 import { checkNames } from './check-names.ts'
-import { checkNix } from './check-nix.ts'
-import { checkPolicy } from './check-policy.ts'
 import { checkSocket } from './check-socket.ts'
 import { checkState } from './check-state.ts'
 import { checkCluster } from './cluster/check-cluster.ts'
-import { type Check, failed, ok, skipped } from './finding.ts'
 import { checkKubelet } from './kubelet/check-kubelet.ts'
 import { checkRestart } from './kubelet/check-restart.ts'
+import { checkNix } from './nix/check-nix.ts'
+import { type Check, failed, ok, skipped, warning } from './probes/finding.ts'
+
+const EXAMPLE =
+  '[{ namespaces: ["team-*"], images: ["registry.example/team/*"], flakes: ["git+https://git.example/team/*"] }]'
 
 const PROC = '/proc'
 
@@ -62,4 +64,14 @@ function clusterOf({ kubernetes }: Config): Checks {
   if (kubernetes) return checkCluster(kubernetes)
   const look = () => skipped('the config has no kubernetes: the shim knows of no cluster')
   return { checks: [{ name: 'API server', look }], close: async () => {} }
+}
+
+function checkPolicy({ policy }: Pick<Config, 'policy'>): Check {
+  return {
+    name: 'policy',
+    look: () =>
+      policy.length === 0
+        ? warning('the policy has no rule: nothing is built', `add a rule to the config, as in policy: ${EXAMPLE}`)
+        : ok(policy.length === 1 ? '1 rule' : `${policy.length} rules`),
+  }
 }

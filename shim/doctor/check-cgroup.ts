@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describeSize } from '../../lib/text/quantities.ts'
-import { type Check, ok, skipped, warning } from './finding.ts'
-import { findShim } from './shim-process.ts'
+import { type Check, ok, skipped, warning } from './probes/finding.ts'
+import { findShim } from './probes/shim-process.ts'
 
 /** nix evaluates as a child of the shim's, and a large flake takes as much. */
 const LEAST_MEMORY = 2 * 1024 ** 3

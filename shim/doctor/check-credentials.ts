@@ -1,8 +1,8 @@
 import { messageOf } from '../../lib/errors.ts'
 import type { Config } from '../config/config.ts'
 import { readCredential } from '../nix/user/credential-copy.ts'
-import { type Check, type Finding, failed, ok, skipped } from './finding.ts'
-import { isRoot } from './is-root.ts'
+import { type Check, type Finding, failed, ok, skipped } from './probes/finding.ts'
+import { isRoot } from './probes/processes.ts'
 
 /** Whether the files that the config names as credentials can be read. */
 export function checkCredentials({ nix }: Pick<Config, 'nix'>): Check {

@@ -3,8 +3,8 @@ import { describeSize } from '../../lib/text/quantities.ts'
 import { STORE_DIR } from '../../recipes/store-path.ts'
 import type { Config } from '../config/config.ts'
 import { askContainerd } from './check-containerd.ts'
-import { type Check, ok, warning } from './finding.ts'
-import { nearestFolder } from './nearest-folder.ts'
+import { type Check, ok, warning } from './probes/finding.ts'
+import { nearestFolder } from './probes/nearest-folder.ts'
 
 /** Below these a build is likely to end in DiskFull. */
 const LEAST_BYTES = 1024 ** 3

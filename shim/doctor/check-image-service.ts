@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts'
 import { askContainerd, askImageFolder } from './check-containerd.ts'
-import { type Check, failed, ok } from './finding.ts'
-import { probeSocket } from './probe-socket.ts'
+import { type Check, failed, ok } from './probes/finding.ts'
+import { probeSocket } from './probes/probe-socket.ts'
 
 const PASS_ON = 'have it pass calls to containerd itself, not to the shim'
 /** A proxy that passes calls back to the shim never answers. */

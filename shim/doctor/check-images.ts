@@ -2,8 +2,8 @@ import type { Config } from '../config/config.ts'
 import { createContainerdImages } from '../containerd/image-records.ts'
 import { SNAPSHOTTER_LABEL } from '../containerd/usable.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
-import { type Check, ok, skipped, warning } from './finding.ts'
-import { probeSocket } from './probe-socket.ts'
+import { type Check, ok, skipped, warning } from './probes/finding.ts'
+import { probeSocket } from './probes/probe-socket.ts'
 
 /** Images that a message names. */
 const NAMED = 3

@@ -5,11 +5,11 @@ import { FOLDER_SNAPSHOTTER } from '../containerd/layer-keeper.ts'
 import { canSync, NO_SYNC } from '../containerd/sync-files.ts'
 import { checkLinking } from '../import/worker/check-linking.ts'
 import { createIdentity } from '../import/worker/identity.ts'
-import type { NixSurroundings } from './check-nix.ts'
-import { type Check, failed, ok, skipped, warning } from './finding.ts'
-import { isRoot } from './is-root.ts'
-import { probeSocket } from './probe-socket.ts'
-import { shimEnvironment } from './shim-process.ts'
+import type { NixSurroundings } from './nix/check-nix.ts'
+import { type Check, failed, ok, skipped, warning } from './probes/finding.ts'
+import { probeSocket } from './probes/probe-socket.ts'
+import { isRoot } from './probes/processes.ts'
+import { shimEnvironment } from './probes/shim-process.ts'
 
 /** How layers of store paths get into containerd. It is tried as the shim does at its start, under a lease that goes with it. */
 export function checkLayers(

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts'
-import { type Check, ok, warning } from './finding.ts'
+import { type Check, ok, warning } from './probes/finding.ts'
 
 /** Of flakes on this machine, which a policy has to spell out. */
 const LOCAL = /^(?:path|git\+file|tarball\+file|file)(?=:)/

@@ -5,9 +5,9 @@ import { loadService, type Method } from '../../lib/grpc/methods.ts'
 import { STATUS } from '../../lib/grpc/status.ts'
 import { version } from '../../lib/version.ts'
 import type { Config } from '../config/config.ts'
-import { reportSchema, type StatusReport } from '../status/messages.ts'
-import { type Check, type Finding, failed, ok, warning } from './finding.ts'
-import { probeSocket } from './probe-socket.ts'
+import { reportSchema, type StatusReport } from '../wire/status-messages.ts'
+import { type Check, type Finding, failed, ok, warning } from './probes/finding.ts'
+import { probeSocket } from './probes/probe-socket.ts'
 
 const START = 'start the shim: systemctl start enbi-shim.socket enbi-shim.service'
 

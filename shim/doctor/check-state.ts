@@ -5,13 +5,13 @@ import { hasCode } from '../../lib/error-code.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { describeSize } from '../../lib/text/quantities.ts'
 import type { Config } from '../config/config.ts'
-import { readCacheLedger } from '../nix/caches/cache-ledger.ts'
+import { readCacheLedger } from '../nix/caches/cache-accounts.ts'
 import { roomForCaches } from '../nix/caches/prune-caches.ts'
 import { resolveBuildUser } from '../nix/user/build-user.ts'
 import { findStateFault, layOut } from '../nix/user/state-dir.ts'
-import { type Check, type Finding, failed, ok, skipped } from './finding.ts'
-import { isRoot } from './is-root.ts'
-import { nearestFolder } from './nearest-folder.ts'
+import { type Check, type Finding, failed, ok, skipped } from './probes/finding.ts'
+import { nearestFolder } from './probes/nearest-folder.ts'
+import { isRoot } from './probes/processes.ts'
 
 /** Whether the state folder is there, the shim alone can write to it, and the build user reaches its own folders in it. */
 export function checkState({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>): Check {

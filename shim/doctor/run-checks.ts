@@ -1,6 +1,6 @@
 import { unlessAborted } from '../../lib/async/bounded-wait.ts'
 import { messageOf } from '../../lib/errors.ts'
-import { type Check, type Finding, failed } from './finding.ts'
+import { type Check, type Finding, failed } from './probes/finding.ts'
 
 export type NamedFinding = Finding & { readonly check: string }
 

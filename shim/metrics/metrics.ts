@@ -5,6 +5,7 @@ import { addProcessMetrics } from '../../lib/http/gauges.ts'
 import type { ListenAddress } from '../../lib/http/listen-address.ts'
 import { serveHttp } from '../../lib/http/serve-http.ts'
 import type { CallObserver } from '../proxy/contract.ts'
+import type { PullReporter } from '../pull/contract.ts'
 import type { PullLog } from '../pull/pull-log.ts'
 import type { ShimFacts } from '../status/status-message.ts'
 import { createCallMetrics } from './call-metrics.ts'
@@ -22,8 +23,7 @@ export interface MetricsOptions {
 /** What is counted, and who tells it. */
 export interface Metrics {
   readonly onCall: CallObserver
-  /** To be used in place of the one that was given. */
-  readonly pullLog: PullLog
+  readonly reporter: PullReporter
   /** Serves /metrics, /healthz and /readyz until the signal aborts. Does not throw: a kubelet depends on the rest. */
   serve(plan: ServePlan): Promise<void>
 }
@@ -44,7 +44,7 @@ export function createMetrics({ listen, shim, pullLog, images }: MetricsOptions)
   }
   return {
     onCall: createCallMetrics(registry),
-    pullLog: countPulls(pullLog, registry),
+    reporter: countPulls(pullLog, registry),
     async serve({ signal, logger }) {
       try {
         const server = await serveHttp({

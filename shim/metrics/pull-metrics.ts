@@ -1,15 +1,15 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
 import type { ErrorCode, ShimError } from '../../lib/errors.ts'
 import { createGauges } from '../../lib/http/gauges.ts'
-import type { RunReport } from '../pull/contract.ts'
+import type { PullReporter, RunReport } from '../pull/contract.ts'
 import type { PullProgress } from '../pull/progress.ts'
 import type { PullLog } from '../pull/pull-log.ts'
 
 /** Seconds: from an image whose store paths are there to a build that takes an hour. */
 const BUCKETS = [0.05, 0.25, 1, 5, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600]
 
-/** The same pull log; what goes on in it is counted. */
-export function countPulls(pullLog: PullLog, registry: Registry): PullLog {
+/** Counts and times pulls and their stages. What runs and waits at a scrape is read from the pull log. */
+export function countPulls(pullLog: PullLog, registry: Registry): PullReporter {
   const pulls = outcomes(registry, 'pull', {
     count: 'Pulls of images that have a recipe. Pulls that share a run count once.',
     time: 'Time in seconds from the start of a run to its end, including the queue. Refused pulls do not count.',
@@ -23,11 +23,11 @@ export function countPulls(pullLog: PullLog, registry: Registry): PullLog {
     time: 'Time in seconds from the end of a build to the end of the import.',
   })
   addGauges(pullLog, registry)
-  /** Failures of runs: whoever waits for one is told the same error. */
+  /** Failures of runs: every request of a run fails with the same error. */
   const counted = new WeakSet<ShimError>()
 
   /** Which stage a run is in is told by its progress. */
-  function timeRun(run: RunReport): RunReport {
+  function timeRun(): RunReport {
     const startedAt = performance.now()
     let stage: { readonly outcomes: Outcomes; readonly startedAt: number } | undefined
     const enter = (next: Outcomes) => {
@@ -37,53 +37,40 @@ export function countPulls(pullLog: PullLog, registry: Registry): PullLog {
       stage?.outcomes.end(code, stage.startedAt)
       stage = undefined
     }
-    const note = (phase: Phase) => {
-      if (BUILDING.has(phase)) enter(builds)
-      if (phase === 'built') {
-        leave()
-        // An import says nothing before it has read something: one that fails at once is one, too.
-        enter(imports)
-      }
-      if (phase === 'present') stage = undefined
-    }
     return {
-      progress(progress) {
-        note(progress.phase)
-        run.progress(progress)
+      progress({ phase }) {
+        if (BUILDING.has(phase)) enter(builds)
+        if (phase === 'built') {
+          leave()
+          // An import says nothing before it has read something: one that fails at once is one, too.
+          enter(imports)
+        }
+        if (phase === 'present') stage = undefined
       },
       done(outcome) {
         leave()
         // One whose image was there all along would hide what the others take.
         if (outcome.present && outcome.runId === undefined) pulls.notRun('succeeded')
         else pulls.end(undefined, startedAt)
-        run.done(outcome)
       },
       failed(error) {
         leave(error.code)
         pulls.end(error.code, startedAt)
         counted.add(error)
-        run.failed(error)
       },
     }
   }
 
   return {
-    ...pullLog,
-    waiting(request) {
-      const wait = pullLog.waiting(request)
-      return {
-        ...wait,
-        failed(error) {
-          if (!counted.has(error) && error.code !== 'Cancelled') pulls.notRun('failed', error.code)
-          wait.failed(error)
-        },
-      }
-    },
-    started: recipe => timeRun(pullLog.started(recipe)),
-    refused(request, error) {
-      pulls.notRun('refused', error.code)
-      pullLog.refused(request, error)
-    },
+    refused: (_request, error) => pulls.notRun('refused', error.code),
+    waiting: () => ({
+      done() {},
+      failed(error) {
+        if (!counted.has(error) && error.code !== 'Cancelled') pulls.notRun('failed', error.code)
+      },
+    }),
+    started: timeRun,
+    imagesChanged() {},
   }
 }
 

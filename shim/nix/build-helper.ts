@@ -1,16 +1,41 @@
 import * as v from 'valibot'
 import { toShimError } from '../../lib/errors.ts'
 import { createLogger } from '../../lib/logger.ts'
-import { type HelperCall, serveAsHelper } from '../../lib/process/helper.ts'
-import { type BuildReport, jobSchema } from './build-job.ts'
-import { createProgressBatches } from './log/progress-batches.ts'
-import { REHEARSAL } from './rehearsal.ts'
+import { type HelperCall, serveAsHelper } from '../../lib/process/serve-helper.ts'
+import { type BuildJob, type BuildReport, jobSchema } from './build-job.ts'
+import { createProgressBatches } from './log/build-progress.ts'
 import { runProgram } from './run-program.ts'
 import { runRecipe } from './run-recipe.ts'
 import { createResults } from './store/results.ts'
 
 /** Made before the order comes, as it takes a while. */
 const logger = createLogger('info')
+
+/** No file can be below it. */
+const NOWHERE = '/dev/null'
+
+/** A job that leaves nothing behind: a program that does nothing is its nix, and the answer that it does not give is its failure. */
+const REHEARSAL: BuildJob = {
+  recipe: {
+    image: 'rehearsal',
+    flake: { url: 'path:/dev/null', scheme: 'path', source: 'path:/dev/null', local: false, locked: false },
+    packageName: 'rehearsal',
+    system: 'rehearsal',
+  },
+  namespaces: ['rehearsal'],
+  dir: {
+    root: NOWHERE,
+    gcroots: NOWHERE,
+    home: NOWHERE,
+    config: NOWHERE,
+    caches: NOWHERE,
+    logs: NOWHERE,
+    results: NOWHERE,
+  },
+  user: { home: '/', env: { PATH: '/run/current-system/sw/bin:/usr/bin:/bin' } },
+  nix: { command: 'true', timeoutMs: 60_000, maxEvalMemory: 0, options: {}, leadingDot: true },
+  logLevel: 'silent',
+}
 
 /** A process that makes one recipe with nix: whatever builders, evaluations and servers write is read here. */
 await serveAsHelper(work, () => work(REHEARSAL, { signal: new AbortController().signal, report: () => {} }))

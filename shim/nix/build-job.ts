@@ -1,7 +1,8 @@
 import * as v from 'valibot'
 import { type ErrorCode, isErrorCode } from '../../lib/errors.ts'
-import { hintsSchema } from './evaluate/package-hints.ts'
-import { storePathSchema } from './store/realise.ts'
+import { buildProgressSchema } from './log/build-progress.ts'
+import { storePathSchema } from './store/path-info.ts'
+import { buildOutputSchema } from './store/results.ts'
 
 const text = v.string()
 const env = v.record(text, text)
@@ -49,28 +50,14 @@ export const jobSchema = v.strictObject({
 })
 export type BuildJob = v.InferOutput<typeof jobSchema>
 
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
-const name = v.pipe(text, v.maxLength(255))
-
-const progress = v.variant('phase', [
-  v.object({ phase: v.literal('queued'), ahead: count }),
-  v.object({ phase: v.literal('evaluating'), runId: name }),
-  v.object({ phase: v.literal('building'), done: count, expected: count, current: v.exactOptional(name) }),
-  v.object({ phase: v.literal('fetching'), doneBytes: count, expectedBytes: count }),
-  v.object({ phase: v.literal('log'), line: v.pipe(text, v.maxLength(4096)) }),
-])
-
 /** What the helper tells; `done`, `archive` or `failed` is the last. */
 export const reportSchema = v.variant('kind', [
   /** In their order, a few times a second. */
-  v.object({ kind: v.literal('progress'), progress: v.pipe(v.array(progress), v.maxLength(64)) }),
+  v.object({ kind: v.literal('progress'), progress: v.pipe(v.array(buildProgressSchema), v.maxLength(64)) }),
   /** A nix runs, as the leader of this process group; or has ended. */
   v.object({ kind: v.literal('began'), group: v.number() }),
   v.object({ kind: v.literal('ended'), group: v.number() }),
-  v.object({
-    kind: v.literal('done'),
-    output: v.object({ storePath: storePathSchema, runId: name, package: v.exactOptional(hintsSchema) }),
-  }),
+  v.object({ kind: v.literal('done'), output: buildOutputSchema }),
   v.object({ kind: v.literal('archive'), storePath: storePathSchema }),
   v.object({
     kind: v.literal('failed'),

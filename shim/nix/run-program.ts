@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import { FinalError, ShimError } from '../../lib/errors.ts'
+import type { ImageProgram } from '../../recipes/built-package.ts'
 import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { hostSystem } from '../../recipes/system.ts'
-import type { ArchiveProgram, BuildCall } from './contract.ts'
-import { type NixSetup, withNix } from './run-recipe.ts'
+import type { BuildCall } from './contract.ts'
+import { type NixSetup, withNix } from './nix-session.ts'
 import { readRealisation } from './store/realise.ts'
 
 /** Stable id of what a recipe's program writes, for its gc root. */
@@ -20,11 +21,11 @@ export function archiveKey(recipe: Recipe): string {
  */
 export async function runProgram(
   setup: NixSetup,
-  program: ArchiveProgram,
+  program: ImageProgram,
   { recipe, ...call }: BuildCall & { readonly recipe: Recipe },
 ): Promise<string> {
   const link = await setup.results.prepareLink(archiveKey(recipe))
-  const run = withNix(setup, { recipe, what: 'run of a program' }, call, async ({ runId, onProgress }, nix) => {
+  const run = withNix(setup, { recipe, what: 'run of a program' }, call, async ({ runId, onProgress, nix }) => {
     onProgress({ phase: 'evaluating', runId })
     return { storePath: readRealisation(program.path, 'out', await nix('building', programArgs(program, link))) }
   })
@@ -46,7 +47,7 @@ const DERIVATION = `{ name, system, shell, argument, package, program }: derivat
   preferLocalBuild = true;
 }`
 
-function programArgs({ path: program, storePath, shell }: ArchiveProgram, link: string): string[] {
+function programArgs({ path: program, storePath, shell }: ImageProgram, link: string): string[] {
   const { path, argument } = shell
   const name = archiveName(storePath)
   const given = { name, system: hostSystem(), shell: path, argument, package: storePath, program }

@@ -1,5 +1,10 @@
 import type { ShimError } from '../../lib/errors.ts'
+import type { Owners } from '../../lib/queues/fair-order.ts'
+import type { PolicyRule } from '../../recipes/policy/policy.ts'
 import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
+import type { Importer } from '../import/image/contract.ts'
+import type { Builder } from '../nix/contract.ts'
+import type { PodIdentity } from '../wire/cri-messages.ts'
 import type { PullProgress } from './progress.ts'
 
 /** An image record of containerd's. */
@@ -49,12 +54,28 @@ export interface Tries {
   readonly most: number
 }
 
-/** The pod that a pull is for. */
-export interface PodIdentity {
-  readonly namespace: string
-  readonly name: string
-  readonly uid: string
+/** What a run goes through. */
+export interface Stages {
+  readonly builder: Builder
+  readonly importer: Importer
+  readonly images: ImageRecords
 }
+
+/** Everything done for one recipe, shared by its image requests. */
+export interface Run {
+  readonly recipe: Recipe
+  /** Namespaces of its requests. */
+  readonly owners: Owners
+  /** Image record of that name from before the run. */
+  readonly record: ImageRecord | undefined
+  readonly terms: RunTerms
+  /** Aborted when no request waits for the run any more. */
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: PullProgress) => void
+}
+
+/** What the rule that allows a run says of it. */
+export type RunTerms = Pick<PolicyRule, 'replaceForeign' | 'plainPackages' | 'maxImageSize'>
 
 export interface PullOutcome {
   readonly imageId: string

@@ -5,59 +5,81 @@ import type { Names } from '../../recipes/names/names.ts'
 import type { Policy } from '../../recipes/policy/policy.ts'
 import { mentionsStorePath } from '../../recipes/store-path-reference.ts'
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
-import type { ClusterSide, ImageRecords, PullImage, PullOutcome } from './contract.ts'
-import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PATH } from './paths.ts'
-import { createProgressHub } from './progress.ts'
-import type { PullLog } from './pull-log.ts'
-import type { Stages } from './pull-recipe.ts'
-import type { RecipeCalls } from './recipe-calls.ts'
-import { createSharedRuns, type SharedRunsOptions } from './shared-runs.ts'
-import { createRemoveImage, sweepRoots } from './sweep.ts'
+import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PULLS_PATH } from '../wire/methods.ts'
+import type {
+  ClusterSide,
+  ImageRecords,
+  ImageRequest,
+  PullImage,
+  PullOutcome,
+  PullReporter,
+  Stages,
+} from './contract.ts'
+import { interceptRemoveImage, keepRootsInUse } from './remove-image.ts'
+import { publishProgress, reportFlakes, reportToAll } from './reporters.ts'
+import type { SharedRuns } from './shared-runs.ts'
 
-export interface ImageServiceOptions extends SharedRunsOptions {
+export interface ImageServiceParts {
   readonly policy: Policy
   readonly names: Names
-  readonly images: () => Promise<ImageRecords>
-  /** Throws a ShimError while builds are impossible; asked again by every pull until it does not. */
-  readonly stages: () => Promise<Stages>
   /** Nix system of this node. */
   readonly system: string
-  readonly pullLog: PullLog
-  /** Missing when the shim knows of no API server. */
+  readonly images: () => Promise<ImageRecords>
+  /** Throws a ShimError while builds are impossible; every pull asks again until it does not. */
+  readonly stages: () => Promise<Stages>
+  readonly runs: SharedRuns<PullOutcome>
+  readonly reporters: readonly PullReporter[]
+  /** Missing without an API server. */
   readonly cluster?: (() => Promise<ClusterSide>) | undefined
   readonly logger: Logger
 }
 
-/** What the shim does with calls that it does not just pass on. */
+/** The calls that the shim does not just pass on. */
 export interface ImageService {
   readonly intercept: ReadonlyMap<string, UnaryInterceptor>
   readonly streams: ReadonlyMap<string, StreamHandler>
-  /** As a pull of a recipe, without a call. */
+  /** Serves an image request that comes with no call. */
   readonly pullImage: PullImage
-  /** Ends every build and import. */
-  close(): Promise<void>
 }
 
-/** Most calls carry no recipe: what it takes to answer one that does is loaded when the first one comes. */
-export function createImageService(options: ImageServiceOptions): ImageService {
-  const { logger, cluster, names } = options
-  const runs = createSharedRuns<PullOutcome>(options)
-  const sweep = async () => sweepRoots({ ...(await stages()), active: runs.active })
+/** Most calls have no recipe: what serves one is loaded when the first one comes. */
+export function createImageService({ stages: makeStages, reporters, ...parts }: ImageServiceParts): ImageService {
+  const { policy, names, system, images, runs, cluster, logger } = parts
   const stages = lazy(async () => {
-    const made = await options.stages()
+    const made = await makeStages()
     // Images may have been removed while no shim was running.
-    sweep().catch(err => logger.warn({ err }, 'letting go of gc roots failed'))
+    letGoOfRoots().catch(err => logger.warn({ err }, 'letting go of gc roots failed'))
     return made
   })
-  /** A shim goes on without its cluster. */
+  const letGoOfRoots = async () => {
+    const { builder } = await stages()
+    await keepRootsInUse({ images: await images(), builder, active: runs.active })
+  }
+  /** The shim goes on without its cluster. */
   const joined = async () => cluster?.().catch(err => void logger.error({ err }, 'the cluster cannot be joined'))
-  const progress = createProgressHub()
+  const reporter = lazy(async () => {
+    const side = await joined()
+    return reportToAll([...reporters, ...(side ? [reportFlakes(side.reporter)] : [])])
+  })
   // The cluster may have a recipe for an image of a pod without annotations.
   const mayHaveRecipe = (request: Buffer) =>
     cluster !== undefined || mentionsRecipe(request) || mentionsStorePath(request)
   const recipeCalls = lazy(async () => {
-    const { createRecipeCalls } = await import('./recipe-calls.ts')
-    return createRecipeCalls({ ...options, mayHaveRecipe, stages, runs, progress, cluster: await joined() })
+    const { createProgressHub, createWatchPulls } = await import('./progress-hub.ts')
+    const { interceptPullImage, pullImage } = await import('./pull-image.ts')
+    const { interceptImageStatus } = await import('./image-status.ts')
+    const hub = createProgressHub()
+    const pull = {
+      ...{ policy, names, system, images, stages, runs },
+      reporter: reportToAll([await reporter(), publishProgress(hub)]),
+      findClusterRecipe: (await joined())?.findRecipe,
+    }
+    return {
+      pullImage: interceptPullImage(pull),
+      imageStatus: interceptImageStatus({ names, system, images, mayHaveRecipe, logger }),
+      watchPulls: createWatchPulls(hub),
+      pull: (request: ImageRequest, signal: AbortSignal) => pullImage(pull, request, signal),
+    }
   })
   const withRecipe =
     (name: 'pullImage' | 'imageStatus'): UnaryInterceptor =>
@@ -65,26 +87,21 @@ export function createImageService(options: ImageServiceOptions): ImageService {
       mayHaveRecipe(call.request) || names.mentioned(call.request)
         ? (await recipeCalls())[name](call)
         : { kind: 'forward' }
+  const watchPulls: StreamHandler = async function* (call) {
+    yield* (await recipeCalls()).watchPulls(call)
+  }
   const imagesRemoved = async () => {
-    options.pullLog.imagesChanged()
-    const side = await joined()
-    side?.reporter.imagesChanged()
-    await sweep()
+    const { imagesChanged } = await reporter()
+    imagesChanged()
+    await letGoOfRoots()
   }
   return {
     intercept: new Map([
       [PULL_IMAGE_PATH, withRecipe('pullImage')],
       [IMAGE_STATUS_PATH, withRecipe('imageStatus')],
-      [REMOVE_IMAGE_PATH, createRemoveImage(imagesRemoved, logger)],
+      [REMOVE_IMAGE_PATH, interceptRemoveImage(imagesRemoved, logger)],
     ]),
-    streams: new Map([[WATCH_PATH, lazyWatch(recipeCalls)]]),
+    streams: new Map([[WATCH_PULLS_PATH, watchPulls]]),
     pullImage: async (request, signal) => (await recipeCalls()).pull(request, signal),
-    close: () => runs.close(),
-  }
-}
-
-function lazyWatch(recipeCalls: () => Promise<RecipeCalls>): StreamHandler {
-  return async function* watch(call) {
-    yield* (await recipeCalls()).watchPulls(call)
   }
 }

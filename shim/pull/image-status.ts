@@ -5,55 +5,38 @@ import type { Names } from '../../recipes/names/names.ts'
 import type { Recipe } from '../../recipes/recipe.ts'
 import { readableReference } from '../../recipes/reference.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
+import { decodeImageStatus, encodeAbsentImageStatus } from '../wire/cri-messages.ts'
 import type { ImageRecords } from './contract.ts'
-import { decodeImageStatus, encodeAbsentImageStatus } from './cri-messages.ts'
 import { isAsWritten, RECIPE_LABEL } from './labels.ts'
-import { presentId } from './present-id.ts'
-import { whenContainerdAnswers } from './when-containerd-answers.ts'
+import { findRecord, presentId } from './present-image.ts'
 
-export interface ImageStatusOptions {
-  readonly images: () => Promise<ImageRecords>
+export interface ImageStatusParts {
   readonly names: Names
+  readonly system: string
+  readonly images: () => Promise<ImageRecords>
   /** Whether anything but a name may be the recipe of an image in the message. */
   readonly mayHaveRecipe: (request: Buffer) => boolean
-  readonly system: string
   readonly logger: Logger
 }
 
 /**
- * The ImageStatus that precedes a pull: "not present" unless the image on the node is of the very recipe that the pod asks for, so that
- * `IfNotPresent` never runs another recipe's image, and can be used. With half a recipe the image is "not present" too: the pull that
- * follows tells what is wrong.
+ * Answers "not present" to the ImageStatus that precedes a pull, unless the image on the node is of the very recipe that the pod
+ * asks for, and usable: `IfNotPresent` never runs the image of another recipe. The image of half a recipe is "not present"
+ * too, so that the pull that follows says what is wrong.
  */
-export function createImageStatus(options: ImageStatusOptions): UnaryInterceptor {
-  const { images, mayHaveRecipe, system } = options
-  const isThere = async (recipe: Recipe, signal: AbortSignal) => {
-    const records = await images()
-    const record = await whenContainerdAnswers(() => records.find(recipe.image), signal)
-    return (await presentId(records, record, { recipe, signal })) !== undefined
-  }
-  /** Its recipe may be its store path, or a NixBuild, for which only a pull is told enough. What is not ours is containerd's to judge. */
-  const isDamaged = async (image: string) => {
-    const reference = readableReference(image)
-    if (reference === undefined) return false
-    const records = await images()
-    const record = await records.find(reference).catch(() => undefined)
-    if (record?.labels[RECIPE_LABEL] === undefined) return false
-    const [present, isUsable] = await Promise.all([records.present(reference), records.usable(record)])
-    return !isUsable && isAsWritten(record, present)
-  }
+export function interceptImageStatus(parts: ImageStatusParts): UnaryInterceptor {
   return async ({ request, signal }) => {
-    const query = { ...decodeImageStatus(request), system }
-    const wanted = readWanted(options, query)
+    const query = { ...decodeImageStatus(request), system: parts.system }
+    const recipe = readRecipe(parts, query)
     const isPresent =
-      wanted === 'none'
-        ? !(mayHaveRecipe(request) && (await isDamaged(query.image)))
-        : wanted !== 'broken' && (await isThere(wanted, signal))
+      recipe === 'none'
+        ? !(parts.mayHaveRecipe(request) && (await isDamaged(parts, query.image)))
+        : recipe !== 'broken' && (await isThere(parts, recipe, signal))
     return isPresent ? { kind: 'forward' } : { kind: 'reply', message: encodeAbsentImageStatus() }
   }
 }
 
-function readWanted({ names, logger }: ImageStatusOptions, query: RecipeQuery): Recipe | 'none' | 'broken' {
+function readRecipe({ names, logger }: ImageStatusParts, query: RecipeQuery): Recipe | 'none' | 'broken' {
   try {
     return findRecipe(query) ?? names.recipeOf(query.image) ?? 'none'
   } catch (err) {
@@ -61,4 +44,24 @@ function readWanted({ names, logger }: ImageStatusOptions, query: RecipeQuery): 
     logger.debug({ err }, 'image status with half a recipe')
     return 'broken'
   }
+}
+
+/**
+ * Whether an image of ours cannot be used. Its recipe may be a store path or a NixBuild, which only a pull is told enough
+ * about; images that are not ours are containerd's to judge.
+ */
+async function isDamaged(parts: ImageStatusParts, image: string): Promise<boolean> {
+  const reference = readableReference(image)
+  if (reference === undefined) return false
+  const images = await parts.images()
+  const record = await images.find(reference).catch(() => undefined)
+  if (record?.labels[RECIPE_LABEL] === undefined) return false
+  const [present, isUsable] = await Promise.all([images.present(reference), images.usable(record)])
+  return !isUsable && isAsWritten(record, present)
+}
+
+async function isThere(parts: ImageStatusParts, recipe: Recipe, signal: AbortSignal): Promise<boolean> {
+  const images = await parts.images()
+  const record = await findRecord(images, recipe.image, signal)
+  return (await presentId(images, record, { recipe, signal })) !== undefined
 }

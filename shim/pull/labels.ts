@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { IMAGE_ID_LABEL } from '../containerd/services/image-id-label.ts'
-import type { BuildOutput } from '../nix/contract.ts'
+import type { BuildOutput } from '../nix/store/results.ts'
 import type { ImageRecord, PresentImage } from './contract.ts'
 
 /** Marks an image record as put there by the shim; the value is the recipe's key. */

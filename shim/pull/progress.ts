@@ -1,8 +1,8 @@
-import { createChangeSignal } from '../../lib/async/change-signal.ts'
 import type { ImportProgress } from '../import/image/contract.ts'
-import type { BuildProgress } from '../nix/contract.ts'
+import type { BuildProgress } from '../nix/log/build-progress.ts'
+import type { WireProgress } from '../wire/pull-messages.ts'
 
-/** What goes on behind a PullImage. */
+/** How far a run is. */
 export type PullProgress =
   | BuildProgress
   | ImportProgress
@@ -10,67 +10,30 @@ export type PullProgress =
   /** The image was there already: nothing was built or imported. */
   | { readonly phase: 'present' }
 
-export interface ProgressHub {
-  publish(image: string, progress: PullProgress): void
-  /** Everything that is published of the image from this call on, after the latest there is. Ends when `signal` aborts. */
-  watch(image: string, signal: AbortSignal): AsyncGenerator<PullProgress>
-  /** Forgets the latest progress of the image, once its pull has ended. */
-  end(image: string): void
-}
-
-/** Whether an import has bytes to read, for which it takes most of its memory. */
+/** Whether an import reads bytes: it takes most of its memory then. */
 export function isReading(progress: PullProgress | undefined): boolean {
   return progress?.phase === 'importing'
 }
 
-/** A watcher that does not read keeps this many events; older ones are dropped. */
-const MAX_PENDING = 1000
-
-export function createProgressHub(): ProgressHub {
-  const watchers = new Map<string, Set<Watcher>>()
-  const latest = new Map<string, PullProgress>()
-  return {
-    publish(image, progress) {
-      if (progress.phase !== 'log') latest.set(image, progress)
-      for (const watcher of watchers.get(image) ?? []) watcher.push(progress)
-    },
-    end: image => latest.delete(image),
-    watch(image, signal) {
-      const watcher = createWatcher(signal)
-      const known = latest.get(image)
-      if (known) watcher.push(known)
-      const all = watchers.get(image) ?? new Set()
-      watchers.set(image, all.add(watcher))
-      const remove = () => {
-        all.delete(watcher)
-        if (all.size === 0 && watchers.get(image) === all) watchers.delete(image)
-      }
-      signal.addEventListener('abort', remove, { once: true })
-      return watcher.events()
-    },
-  }
-}
-
-interface Watcher {
-  push(progress: PullProgress): void
-  events(): AsyncGenerator<PullProgress>
-}
-
-function createWatcher(signal: AbortSignal): Watcher {
-  const pending: PullProgress[] = []
-  const changes = createChangeSignal(signal)
-  return {
-    push(progress) {
-      pending.push(progress)
-      if (pending.length > MAX_PENDING) pending.shift()
-      changes.notify()
-    },
-    async *events() {
-      while (!signal.aborted) {
-        const next = pending.shift()
-        if (next) yield next
-        else await changes.changed()
-      }
-    },
+/** As it is sent, see `protos/enbi.proto`. */
+export function toWire(progress: PullProgress): Partial<WireProgress> {
+  const { phase } = progress
+  switch (progress.phase) {
+    case 'queued':
+      return { phase, done: progress.ahead }
+    case 'fetching':
+      return { phase, done: progress.doneBytes, expected: progress.expectedBytes }
+    case 'building':
+      return { phase, done: progress.done, expected: progress.expected, text: progress.current ?? '' }
+    case 'log':
+      return { phase, text: progress.line }
+    case 'built':
+      return { phase, text: progress.storePath }
+    case 'importing':
+      return { phase, done: progress.doneBytes, expected: progress.totalBytes ?? 0 }
+    case 'unpacking':
+      return { phase, done: progress.done, expected: progress.expected }
+    default:
+      return { phase }
   }
 }

@@ -1,38 +1,166 @@
+import { FinalError, toShimError } from '../../lib/errors.ts'
+import { quote } from '../../lib/text/quote.ts'
 import { findRecipe } from '../../recipes/find-recipe.ts'
 import type { Names } from '../../recipes/names/names.ts'
+import type { Policy, PolicyRule } from '../../recipes/policy/policy.ts'
+import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
+import { refuseForeign } from '../import/image/check-image.ts'
+import type { BuildOutput } from '../nix/store/results.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
-import type { FindClusterRecipe, ImageRequest, PullImage } from './contract.ts'
-import { decodePullImage, encodePullImageResponse, type PullImageRequest } from './cri-messages.ts'
+import { decodePullImage, encodePullImageResponse, type PullImageRequest } from '../wire/cri-messages.ts'
+import type {
+  FindClusterRecipe,
+  ImageRecords,
+  ImageRequest,
+  PullOutcome,
+  PullReporter,
+  Run,
+  RunTerms,
+  Stages,
+} from './contract.ts'
+import { importOutput } from './import-output.ts'
+import { isOfOutput, RECIPE_LABEL, STORE_PATH_LABEL } from './labels.ts'
+import { findRecord, presentId } from './present-image.ts'
+import type { RunCall, RunRequest, SharedRuns } from './shared-runs.ts'
 
-export interface PullImageOptions {
-  readonly pull: PullImage
+export interface PullImageParts {
+  readonly policy: Policy
   readonly names: Names
-  /** Missing without a cluster. */
-  readonly findClusterRecipe: FindClusterRecipe | undefined
   /** Nix system of this node. */
   readonly system: string
+  /** Missing without a cluster. */
+  readonly findClusterRecipe: FindClusterRecipe | undefined
+  readonly images: () => Promise<ImageRecords>
+  /** Throws a ShimError while builds are impossible. */
+  readonly stages: () => Promise<Stages>
+  readonly runs: SharedRuns<PullOutcome>
+  readonly reporter: PullReporter
 }
 
-/** PullImage of an image that has a recipe is answered once it is built and imported; any other is containerd's. */
-export function createPullImage(options: PullImageOptions): UnaryInterceptor {
+/** Answers PullImage of an image that has a recipe once the image is in containerd. Every other PullImage is forwarded. */
+export function interceptPullImage(parts: PullImageParts): UnaryInterceptor {
   return async ({ request: message, signal }) => {
-    const request = await findRequest(options, decodePullImage(message), signal)
+    const request = await findRequest(parts, decodePullImage(message), signal)
     if (!request) return { kind: 'forward' }
-    return { kind: 'reply', message: encodePullImageResponse({ imageRef: await options.pull(request, signal) }) }
+    const imageId = await pullImage(parts, request, signal)
+    return { kind: 'reply', message: encodePullImageResponse({ imageRef: imageId }) }
   }
 }
 
-/** The pod's own annotations come first; then the image's own name; then the cluster. */
+/** Finds the recipe: in the pod's annotations, else in the image's own name, else in the cluster. */
 async function findRequest(
-  { system, names, findClusterRecipe }: PullImageOptions,
+  { system, names, findClusterRecipe }: PullImageParts,
   { image, namespace, annotations, pod }: PullImageRequest,
   signal: AbortSignal,
 ): Promise<ImageRequest | undefined> {
-  const recipe = findRecipe({ image, annotations, system })
+  const recipe = findRecipe({ image, annotations, system }) ?? storePathRecipe(image) ?? names.recipeOf(image)
   if (recipe) return { recipe, namespace, pod }
-  const named = storePathRecipe(image) ?? names.recipeOf(image)
-  if (named) return { recipe: named, namespace, pod }
   const found = namespace === '' ? undefined : await findClusterRecipe?.({ image, namespace, signal })
   return found && { ...found, namespace, pod }
+}
+
+/** Serves one image request, of a PullImage or of an assigned build. Returns the image id; throws a ShimError. */
+export async function pullImage(parts: PullImageParts, request: ImageRequest, signal: AbortSignal): Promise<string> {
+  using admitted = admit(parts, request)
+  const report = parts.reporter.waiting(request)
+  try {
+    const { imageId } = await shareRun(parts, request.recipe, admitted, eitherOf(signal, report.signal))
+    report.done()
+    return imageId
+  } catch (error) {
+    report.failed(toShimError(error))
+    throw error
+  }
+}
+
+interface Admitted extends Disposable {
+  readonly rule: PolicyRule
+  readonly runRequest: RunRequest<PullOutcome>
+}
+
+/** Checks policy, system and the limit of the namespace before anything is asked of containerd, Nix or the cluster. */
+function admit({ policy, system, runs, reporter }: PullImageParts, request: ImageRequest): Admitted {
+  const { namespace, recipe } = request
+  try {
+    const rule = policy(namespace, recipe)
+    requireSystem(recipe, system)
+    const runRequest = runs.request(recipeKey(recipe), namespace)
+    return { rule, runRequest, [Symbol.dispose]: () => runRequest[Symbol.dispose]() }
+  } catch (error) {
+    reporter.refused(request, toShimError(error))
+    throw error
+  }
+}
+
+/** Joins the run of the recipe, or starts it. */
+async function shareRun(
+  { images, stages, reporter }: PullImageParts,
+  recipe: Recipe,
+  { rule, runRequest }: Admitted,
+  signal: AbortSignal,
+): Promise<PullOutcome> {
+  const record = await findRecord(await images(), recipe.image, signal)
+  if (record) refuseForeign({ ...rule, image: recipe.image, ownedBy: RECIPE_LABEL }, record)
+  const ready = await stages()
+  const terms = termsOf(rule)
+  const start = (call: RunCall) => reportRun(reporter, { ...call, recipe, record, terms }, run => runRecipe(ready, run))
+  return runRequest.join({ start, terms: JSON.stringify(terms), signal })
+}
+
+async function reportRun(
+  reporter: PullReporter,
+  call: Omit<Run, 'onProgress'>,
+  work: (run: Run) => Promise<PullOutcome>,
+): Promise<PullOutcome> {
+  const report = reporter.started(call.recipe)
+  try {
+    const outcome = await work({ ...call, onProgress: report.progress })
+    report.done(outcome)
+    return outcome
+  } catch (error) {
+    report.failed(toShimError(error))
+    throw error
+  }
+}
+
+/** Builds and imports, as far as that is still to be done. */
+async function runRecipe(stages: Stages, run: Run): Promise<PullOutcome> {
+  const { recipe, record, onProgress } = run
+  const known = isLocked(recipe) ? await presentId(stages.images, record, run) : undefined
+  if (known !== undefined) {
+    onProgress({ phase: 'present' })
+    return { imageId: known, storePath: record?.labels[STORE_PATH_LABEL], present: true }
+  }
+  const output = (await stages.builder.findResult(recipe)) ?? (await stages.builder.build(recipe, run))
+  const { storePath, runId } = output
+  onProgress({ phase: 'built', storePath })
+  const kept = await imageOf(stages.images, run, output)
+  if (kept !== undefined) {
+    onProgress({ phase: 'present' })
+    return { imageId: kept, storePath, runId, present: true }
+  }
+  return { imageId: await importOutput(stages, run, output), storePath, runId, present: false }
+}
+
+/** Id of an image that is already there and made of that very output. A build may take an hour: the record is read again. */
+async function imageOf(images: ImageRecords, run: Run, output: BuildOutput): Promise<string | undefined> {
+  const record = await findRecord(images, run.recipe.image, run.signal)
+  return record && isOfOutput(record, output) ? presentId(images, record, run) : undefined
+}
+
+/** The system of a store path turns out at the import. */
+function requireSystem(recipe: Recipe, host: string): void {
+  if (!isFlakeRecipe(recipe) || recipe.system === host) return
+  const { image, system } = recipe
+  throw new FinalError('SystemUnsupported', `${quote(image)} is wanted for ${system}, and this node is ${host}`)
+}
+
+/** All that a run hears of a rule: requests with the same terms may share it, its failures included. */
+function termsOf({ replaceForeign, plainPackages, maxImageSize }: PolicyRule): RunTerms {
+  return { replaceForeign, plainPackages, maxImageSize }
+}
+
+function eitherOf(signal: AbortSignal, other: AbortSignal | undefined): AbortSignal {
+  return other ? AbortSignal.any([signal, other]) : signal
 }

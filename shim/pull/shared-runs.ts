@@ -2,44 +2,46 @@ import { callerLeft, untilAborted } from '../../lib/async/bounded-wait.ts'
 import { RetryableError, toShimError } from '../../lib/errors.ts'
 import type { Owners } from '../../lib/queues/fair-order.ts'
 import { createRememberedFailures, isForTerms } from './remembered-failures.ts'
-import { createWants } from './wants.ts'
+import { createRunRequests } from './run-requests.ts'
 
 export interface SharedRunsOptions {
-  /** A run that nobody has waited for during this time is aborted. */
+  /** A run that no request has waited for during this time is aborted. */
   readonly abandonAfterMs: number
-  /** A final failure answers later callers for this long without another run. */
+  /** A final failure answers later requests for this long without another run. */
   readonly rememberFailuresMs: number
-  /** Runs that one namespace may want at a time. */
+  /** Most runs that one namespace may request at a time. */
   readonly maxPerNamespace: number
 }
 
-/** What is handed to a run: aborted when nobody wants it any more, and who does meanwhile. */
-export interface RunCall {
-  readonly signal: AbortSignal
-  readonly owners: Owners
-}
-
-export interface Join<Result> {
-  readonly start: (call: RunCall) => Promise<Result>
-  /** What the caller's rule allows: a refusal under other terms says nothing about these. */
-  readonly terms: string
-  /** Takes only this caller away: a run goes on while somebody wants it, and for `abandonAfterMs` longer. */
-  readonly signal: AbortSignal
-}
-
-/** What is counted as wanted until it is disposed of. */
-export interface Want<Result> extends Disposable {
-  /** Waits for the run; the first caller's `start` makes it. Throws what the run throws, or Cancelled. */
-  join(join: Join<Result>): Promise<Result>
-}
-
+/** Shares runs: requests with the same key join one run. */
 export interface SharedRuns<Result> {
-  /** Somebody of the namespace wants the run of that key. Throws QueueFull. */
-  want(key: string, namespace: string): Want<Result>
+  /** Counts against the namespace until it is disposed of. Throws QueueFull. */
+  request(key: string, namespace: string): RunRequest<Result>
   /** Keys of the runs under way. */
   readonly active: () => ReadonlySet<string>
   /** Aborts every run and waits for their ends. */
   close(): Promise<void>
+}
+
+export interface RunRequest<Result> extends Disposable {
+  /** Waits for the run; the first request's `start` starts it. Throws what the run throws, or Cancelled. */
+  join(join: Join<Result>): Promise<Result>
+}
+
+export interface Join<Result> {
+  readonly start: (call: RunCall) => Promise<Result>
+  /** What the rule of this request allows: a refusal under other terms does not apply to it. */
+  readonly terms: string
+  /** Withdraws this request alone: the run goes on while another waits for it, and for `abandonAfterMs` longer. */
+  readonly signal: AbortSignal
+}
+
+/** Handed to a run. */
+export interface RunCall {
+  /** Aborted when no request waits for the run any more. */
+  readonly signal: AbortSignal
+  /** Namespaces of its requests. */
+  readonly owners: Owners
 }
 
 interface Run<Result> {
@@ -57,19 +59,19 @@ export function createSharedRuns<Result>({
 }: SharedRunsOptions): SharedRuns<Result> {
   const runs = new Map<string, Run<Result>>()
   const failures = createRememberedFailures(rememberFailuresMs)
-  const wants = createWants(maxPerNamespace)
+  const requests = createRunRequests(maxPerNamespace)
 
   function startRun(key: string, { start, terms }: Join<Result>): Run<Result> {
     const controller = new AbortController()
-    const call = { signal: controller.signal, owners: wants.ownersOf(key) }
+    const call = { signal: controller.signal, owners: requests.ownersOf(key) }
     const run: Run<Result> = { result: start(call), controller, terms, waiting: 0 }
     runs.set(key, run)
-    wants.started(key)
+    requests.started(key)
     const ended = () => {
       clearTimeout(run.abandonTimer)
       if (runs.get(key) !== run) return
       runs.delete(key)
-      wants.ended(key)
+      requests.ended(key)
     }
     run.result.then(ended, reason => {
       ended()
@@ -116,9 +118,9 @@ export function createSharedRuns<Result>({
 
   return {
     active: () => new Set(runs.keys()),
-    want(key, namespace) {
-      const leaveWant = wants.add(key, namespace)
-      return { join: call => join(key, call), [Symbol.dispose]: leaveWant }
+    request(key, namespace) {
+      const withdraw = requests.add(key, namespace)
+      return { join: call => join(key, call), [Symbol.dispose]: withdraw }
     },
     async close() {
       const results = [...runs.values()].map(run => run.result)

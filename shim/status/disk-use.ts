@@ -1,11 +1,24 @@
+import { lstat, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import pMap from 'p-map'
 import { shareAnswer } from '../../lib/async/share-answer.ts'
-import { memoryFolders } from '../import/worker/memory-folders.ts'
+import { importerFolders } from '../import/worker/identity.ts'
 import { layOut } from '../nix/user/state-dir.ts'
-import { type FolderUse, folderUse } from './folder-use.ts'
 import { createKeptImages, type KeptImages, type KeptImagesOptions } from './kept-images.ts'
 import { createStoreUse, type StoreUse, type StoreUseOptions } from './store-use.ts'
 
-export interface HoldingsOptions extends KeptImagesOptions, StoreUseOptions {
+export interface FolderUse {
+  readonly files: number
+  /** Sum of their lengths; beyond `MAX_LOOKS` files an estimate from that many. */
+  readonly bytes: number
+}
+
+/** Of files that are looked at; how many at once. */
+const MAX_LOOKS = 5000
+
+const CONCURRENCY = 16
+
+export interface DiskUseOptions extends KeptImagesOptions, StoreUseOptions {
   /** Absolute. */
   readonly stateDir: string
 }
@@ -19,10 +32,10 @@ export interface Held extends KeptImages {
 }
 
 /** Takes a bounded time, and never throws. Those who ask at the same time share one look. */
-export function createHoldings({ stateDir, ...options }: HoldingsOptions): () => Promise<Held> {
+export function createDiskUse({ stateDir, ...options }: DiskUseOptions): () => Promise<Held> {
   const keptImages = createKeptImages(options)
   const storeUse = createStoreUse(options)
-  const { digests, plans } = memoryFolders(stateDir)
+  const { digests, plans } = importerFolders(stateDir)
   const { logs } = layOut(stateDir)
   return shareAnswer(async () => {
     const kept = await keptImages()
@@ -34,4 +47,15 @@ export function createHoldings({ stateDir, ...options }: HoldingsOptions): () =>
       logs: await folderUse(logs),
     }
   })
+}
+
+/** What lies directly in a folder. One that is not there, or cannot be read, has nothing. */
+export async function folderUse(folder: string): Promise<FolderUse> {
+  const names = await readdir(folder).catch(() => [])
+  const sample = names.slice(0, MAX_LOOKS)
+  // A file may go at any moment.
+  const sizeOf = async (name: string) => (await lstat(join(folder, name)).catch(() => undefined))?.size ?? 0
+  const sizes = await pMap(sample, sizeOf, { concurrency: CONCURRENCY })
+  const bytes = sizes.reduce((sum, size) => sum + size, 0)
+  return { files: names.length, bytes: Math.round((bytes * names.length) / Math.max(1, sample.length)) }
 }

@@ -1,10 +1,10 @@
 import { formatRecipe, isFlakeRecipe, type Recipe } from '../../recipes/recipe.ts'
 import type { ImageRequest } from '../pull/contract.ts'
+import { toWire } from '../pull/progress.ts'
 import type { PullLog, ResultFacts, RunFacts } from '../pull/pull-log.ts'
-import { toWire } from '../pull/wire-progress.ts'
+import type { StatusMessage } from '../wire/status-messages.ts'
 import type { Held } from './disk-use.ts'
 import type { KeptImage } from './kept-images.ts'
-import type { StatusMessage } from './messages.ts'
 
 /** What does not change while the shim runs. */
 export interface ShimFacts {

@@ -2,11 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createChangeSignal } from '../../lib/async/change-signal.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
 import type { PullLog } from '../pull/pull-log.ts'
-import { createHoldings, type Held, type HoldingsOptions } from './disk-use.ts'
-import { decodeStatusRequest, encodeStatusReport } from './messages.ts'
+import { decodeStatusRequest, encodeStatusReport } from '../wire/status-messages.ts'
+import { createDiskUse, type DiskUseOptions, type Held } from './disk-use.ts'
 import { type ShimFacts, statusMessage } from './status-message.ts'
 
-export interface WatchStatusOptions extends HoldingsOptions {
+export interface WatchStatusOptions extends DiskUseOptions {
   readonly shim: ShimFacts
   readonly pullLog: PullLog
   /** Aborted when the shim stops: whoever watches must not hold it up. */
@@ -20,8 +20,8 @@ const LOOK_AGAIN_MS = 5000
 
 /** `enbi.v1alpha1.Status/Watch`. */
 export function createWatchStatus({ shim, pullLog, stopping, ...options }: WatchStatusOptions): StreamHandler {
-  const holdings = createHoldings(options)
-  const look = async (): Promise<Look> => ({ changes: pullLog.imageChanges(), at: Date.now(), held: await holdings() })
+  const diskUse = createDiskUse(options)
+  const look = async (): Promise<Look> => ({ changes: pullLog.imageChanges(), at: Date.now(), held: await diskUse() })
   const report = ({ held }: Look) => encodeStatusReport(statusMessage(shim, pullLog, held))
   const isOld = ({ changes, at }: Look) => changes !== pullLog.imageChanges() || Date.now() - at >= LOOK_AGAIN_MS
 

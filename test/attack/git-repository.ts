@@ -11,7 +11,7 @@ export interface GitRepository {
   commit(files: Readonly<Record<string, string>>): Promise<string>
 }
 
-/** A repository of root's with the branch main, in a bed. */
+/** A repository in a bed that root owns, with the branch main. */
 export async function makeRepository(bed: Bed, name: string): Promise<GitRepository> {
   const dir = join(bed.dir, name)
   await mkdir(dir)
@@ -31,7 +31,7 @@ export async function makeRepository(bed: Bed, name: string): Promise<GitReposit
   }
 }
 
-/** A flake with the package `app`, a file with the text. `outputs` may have other packages. */
+/** A flake whose package `app` is a file with the text. `outputs` may add packages. */
 export function flakeOf(text: string, outputs = ''): string {
   return `{
     outputs = { self }: {
@@ -45,14 +45,14 @@ export function flakeOf(text: string, outputs = ''): string {
   }`
 }
 
-/** A program that leaves a trace, and goes on as the one it stands for. */
+/** A program that leaves a trace and then runs the program that it replaces. */
 export interface Tattler {
   readonly command: string
-  /** What has been run, a word for each time. */
+  /** One word for each time that it was run. */
   traces(): Promise<string>
 }
 
-/** \`command\` takes a word as its argument, and passes its input on. Whoever runs it can write the trace. */
+/** `command` takes a word as its argument and passes its input on. Every user can write the trace. */
 export async function makeTattler(bed: Bed): Promise<Tattler> {
   const command = join(bed.dir, 'tattler')
   const trace = join(bed.dir, 'trace')

@@ -1,16 +1,16 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
-/** Connections that somebody holds and never finishes a request on. */
+/** Open connections on which no request ever ends. */
 export interface Strangers extends Disposable {
   readonly sockets: readonly Socket[]
-  /** Those that the server has not closed. */
+  /** The connections that the server has not closed. */
   open(): number
 }
 
 const DRIP_MS = 100
 
-/** Opens connections from one address: half of them say nothing, half send a request that never ends, byte by byte. */
+/** Opens connections from one address. Half of them are silent, and half send an endless request byte by byte. */
 export async function holdConnections(url: string, { count, localAddress }: StrangersPlan): Promise<Strangers> {
   const { hostname, port } = new URL(url)
   const sockets = await Promise.all(
@@ -38,6 +38,6 @@ export async function holdConnections(url: string, { count, localAddress }: Stra
 
 export interface StrangersPlan {
   readonly count: number
-  /** Whose connections these are; others of 127.0.0.0/8 stand for other machines. */
+  /** The client's address. Other addresses of 127.0.0.0/8 stand for other machines. */
   readonly localAddress: string
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { PodRecipe } from '../node/recipe-pull.ts'
 import { PATIENCE, PATIENT } from '../patience.ts'
-import { listNixBuilds, nixBuildManifest, untilNixBuilds } from '../shim/cluster/telling-shim.ts'
+import { listNixBuilds, nixBuildManifest, untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
 import { countBuilds } from '../shim/pull/builds.ts'
 import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'

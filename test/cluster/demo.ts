@@ -12,7 +12,7 @@ import { kubernetesProgram } from '../node/programs.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import type { ClusterNode } from './node.ts'
 import { waitForPhase } from './pods.ts'
-import { watchStory } from './watch-story.ts'
+import { watchStory } from './watch-pod.ts'
 
 const INTERRUPTED = 130
 const POD = join(import.meta.dirname, '../../examples/hello/pod.yaml')

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PATIENT, PATIENT_BY_PROGRAM } from '../patience.ts'
-import { listNixBuilds, untilNixBuilds } from '../shim/cluster/telling-shim.ts'
+import { listNixBuilds, untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
 import { makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'
 import type { ClusterNode } from './node.ts'
@@ -129,7 +129,7 @@ test('`kubectl get nixbuild` and `nb` print image tag, system, status, build nod
   }
 })
 
-test('`kubectl describe pod` tells the story while it happens', async () => {
+test('`kubectl describe pod` tells the writer while it happens', async () => {
   const { pod, flake, image, inNamespace } = await applyColdPod('described')
   const describe = () => cluster.kubectl(['describe', 'pod', pod.name, inNamespace])
   await expect.poll(describe, PATIENT_BY_PROGRAM).toMatch(/Waiting\n(.*\n)*.*enbi\.hrzn\.ee\/ImageBuilt +False/)

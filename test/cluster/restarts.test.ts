@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { PATIENT } from '../patience.ts'
-import { nixBuildManifest, untilNixBuilds } from '../shim/cluster/telling-shim.ts'
+import { nixBuildManifest, untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
 import { countBuilds, untilLogged } from '../shim/pull/builds.ts'
 import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'

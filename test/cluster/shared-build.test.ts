@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PATIENT } from '../patience.ts'
-import { listNixBuilds, untilNixBuilds } from '../shim/cluster/telling-shim.ts'
+import { listNixBuilds, untilNixBuilds } from '../shim/cluster/shim-with-cluster.ts'
 import { countBuilds } from '../shim/pull/builds.ts'
 import { readStatus } from '../shim/status/read-status.ts'
 import { type GatedFlake, makeGatedFlake } from './gated-flake.ts'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { PATIENT } from '../patience.ts'
-import { listNixBuilds, nixBuildManifest } from '../shim/cluster/telling-shim.ts'
+import { listNixBuilds, nixBuildManifest } from '../shim/cluster/shim-with-cluster.ts'
 import { countBuilds } from '../shim/pull/builds.ts'
 import { makeGatedFlake } from './gated-flake.ts'
 import { imageBuilt } from './image-built.ts'

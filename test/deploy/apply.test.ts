@@ -23,13 +23,13 @@ beforeAll(async () => {
 
 afterAll(() => cluster?.[Symbol.asyncDispose]())
 
-test('applied again, nothing changes', async () => {
+test('applying the manifests a second time changes nothing', async () => {
   const lines = (await cluster.kubectl(['apply', '--kustomize', 'deploy'])).split('\n')
   expect(lines.length).toBeGreaterThan(10)
   expect(lines.filter(line => !line.endsWith(' unchanged'))).toEqual([])
 })
 
-test('the API server finds no fault with the types in the admission policies', async () => {
+test('the API server accepts the types in the admission policies without a warning', async () => {
   for (const name of ['enbi-shim-nixbuilds', 'enbi-shim-leases', 'enbi-shim-events', 'enbi-nixbuild-node']) {
     const read = async () => v.parse(policySchema, await cluster.read(`${POLICIES}/${name}`))
     await expect.poll(async () => (await read()).status.observedGeneration, PATIENT).toBeDefined()
@@ -37,7 +37,7 @@ test('the API server finds no fault with the types in the admission policies', a
   }
 })
 
-test("the controller's NetworkPolicy opens the ports of its Deployment, that for metrics to monitoring alone", async () => {
+test("the controller's NetworkPolicy opens the ports of its Deployment, and the port for metrics only to monitoring", async () => {
   const policy = v.parse(
     networkSchema,
     await cluster.read('/apis/networking.k8s.io/v1/namespaces/enbi-system/networkpolicies/enbi-controller'),
@@ -53,7 +53,7 @@ test("the controller's NetworkPolicy opens the ports of its Deployment, that for
   expect(containers[0].ports.map(({ name }) => name).sort()).toEqual(['health', 'http'])
 })
 
-test("the controller's pods are let into their namespace and are made", async () => {
+test("the controller's pods are admitted into their namespace", async () => {
   const pods = () => cluster.kubectl(['get', 'pods', '-n', 'enbi-system', '-o', 'name'])
   await expect.poll(async () => (await pods()).split('\n').filter(Boolean), PATIENT).toHaveLength(2)
 })
@@ -91,7 +91,7 @@ test.each([
   ['view', 'create', 'no'],
   ['edit', 'create', 'yes'],
   ['edit', 'assign', 'no'],
-])('the role %s and the verb %s on NixBuilds: %s', async (role, verb, expected) => {
+])('the role %s has the verb %s on NixBuilds: %s', async (role, verb, expected) => {
   const user = `${role}er`
   await cluster.apply({
     apiVersion: 'rbac.authorization.k8s.io/v1',
@@ -101,12 +101,12 @@ test.each([
     subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: user }],
   })
   const mayGet = () => mayUser(user, 'get')
-  // The controller manager puts the roles together.
+  // The controller manager aggregates the roles after a moment.
   await expect.poll(mayGet, PATIENT).toBe('yes')
   expect(await mayUser(user, verb)).toBe(expected)
 })
 
-test('the overlay changes what it says and can be applied', async () => {
+test('the overlay for a registry of your own sets image and flags, and can be applied', async () => {
   const overlay = 'deploy/overlays/own-registry'
   await cluster.kubectl(['apply', '--dry-run=server', '--validate=strict', '--kustomize', overlay])
   const [{ image, args }, ...others] = containersIn(await cluster.kubectl(['kustomize', overlay]))
@@ -119,7 +119,7 @@ test('the overlay changes what it says and can be applied', async () => {
   ])
 })
 
-test('the overlay of the own flake has the very image built that the pods name', async () => {
+test('the overlay for a flake of your own has a locked recipe for the image that its pods name', async () => {
   await cluster.kubectl(['apply', '--dry-run=server', '--validate=strict', '--kustomize', OWN_FLAKE])
   const { annotations, containers } = podIn(await cluster.kubectl(['kustomize', OWN_FLAKE]))
   const recipe = findRecipe({ image: containers[0].image, annotations, system: 'x86_64-linux' })
@@ -127,7 +127,7 @@ test('the overlay of the own flake has the very image built that the pods name',
   expect(recipe?.flake.locked).toBe(true)
 })
 
-test('the controller knows every flag that it is given, and its image is of this version', async () => {
+test('the controller knows every flag of the manifests, and its image has the version of the package', async () => {
   const { stdout: help } = await promisify(execFile)('node', ['controller/main.ts', '--help'])
   for (const dir of ['deploy', 'deploy/overlays/own-registry', OWN_FLAKE]) {
     const [{ args, image }] = containersIn(await cluster.kubectl(['kustomize', dir]))
@@ -137,7 +137,7 @@ test('the controller knows every flag that it is given, and its image is of this
   }
 })
 
-/** `kubectl auth can-i` fails when the answer is no. */
+/** `kubectl auth can-i` fails if the answer is no. */
 async function mayUser(user: string, verb: string): Promise<string> {
   const kubeconfig = await cluster.kubeconfig({ name: user, groups: [] })
   const args = ['auth', 'can-i', verb, 'nixbuilds', '--namespace=default']

@@ -2,7 +2,7 @@ import { createKube } from '../../kube/client/client.ts'
 import { type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { useCluster } from '../cluster/use-cluster.ts'
 
-/** NixBuilds in a namespace of one's own of the shared cluster, where no controller takes them for work. */
+/** NixBuilds in a new namespace of the shared cluster, which has no controller that would work on them. */
 export async function useCrd() {
   const cluster = await useCluster()
   const kube = createKube({ kubeconfig: cluster.adminKubeconfig })

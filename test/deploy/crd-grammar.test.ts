@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 afterAll(() => api?.[Symbol.asyncDispose]())
 
-describe('the API server takes what the shim takes:', () => {
+describe('the API server accepts a NixBuild that the shim accepts:', () => {
   test.each([
     ...[
       'github:owner/repo',
@@ -71,7 +71,7 @@ describe('the API server takes what the shim takes:', () => {
   ])('%s %s', async (field, value) => {
     const recipe = recipeOf({ spec: { ...SPEC, [field]: value } })
     await api.create({ ...SPEC, [field]: value })
-    // As the shim and the controller write it.
+    // The form that the shim and the controller write.
     await api.create(nixBuildOf(recipe, { namespace: 'any', managedBy: SHIM }).body.spec)
   })
 
@@ -79,10 +79,10 @@ describe('the API server takes what the shim takes:', () => {
     ['one name', ['curl']],
     ['nested and quoted names', ['python3Packages.requests', '"web.v2"', "a'b+c"]],
     ['a name twice', ['jq', 'curl', 'jq']],
-    ['a shell', ['shell', 'curl']],
-    ['its own system', ['amd64', 'curl']],
-    ['as many as there may be', MOST],
-    ['names as long as they may be', LONGEST],
+    ['a name that stands for a shell', ['shell', 'curl']],
+    ['a name that stands for its system', ['amd64', 'curl']],
+    ['the greatest number of names', MOST],
+    ['names of the greatest length', LONGEST],
   ])('contents: %s', async (_, contents) => {
     const spec = { ...SET_SPEC, contents }
     await api.create(spec)
@@ -90,7 +90,7 @@ describe('the API server takes what the shim takes:', () => {
   })
 })
 
-describe('the API server refuses what the shim refuses:', () => {
+describe('the API server rejects a NixBuild that the shim rejects:', () => {
   test.each([
     ...[
       '',
@@ -151,7 +151,7 @@ describe('the API server refuses what the shim refuses:', () => {
 
   test.each([
     ['no name', [], 'spec.contents'],
-    ['too many', [...MOST, 'one-more'], 'spec.contents'],
+    ['too many names', [...MOST, 'one-more'], 'spec.contents'],
     ['too many characters', [...LONGEST, 'p'], 'more than 4096 characters'],
     ['an empty name', ['curl', ''], 'spec.contents[1]'],
     ['an option', ['curl', '--impure'], 'spec.contents[1]'],
@@ -159,7 +159,7 @@ describe('the API server refuses what the shim refuses:', () => {
     ['a path', ['curl', '../../etc'], 'spec.contents[1]'],
     ['a list in one name', ['curl jq'], 'spec.contents[0]'],
     ['a name that is too long', ['a'.repeat(257)], 'spec.contents[0]'],
-    ['another system', ['arm64', 'curl'], 'aarch64-linux'],
+    ['a name that stands for another system', ['arm64', 'curl'], 'aarch64-linux'],
   ])('contents: %s', async (_, contents, about) => {
     const spec = { ...SET_SPEC, contents }
     expect(() => recipeOf({ spec })).toThrow(expect.objectContaining({ code: 'RecipeInvalid' }))
@@ -168,19 +168,19 @@ describe('the API server refuses what the shim refuses:', () => {
 
   test.each([
     ['both a package and contents', { ...SPEC, ...SET_SPEC }],
-    ['neither', { ...SPEC, packageName: undefined }],
+    ['neither a package nor contents', { ...SPEC, packageName: undefined }],
   ])('%s', async (_, spec) => {
     const about = 'either packageName or contents'
     expect(() => recipeOf({ spec })).toThrow(about)
     await expect(api.create(spec)).rejects.toThrow(refusal(about))
   })
 
-  test.each(['flakeUrl', 'imageTag', 'system'] as const)('no %s', async field => {
+  test.each(['flakeUrl', 'imageTag', 'system'] as const)('without %s', async field => {
     const { [field]: _, ...rest } = SPEC
     await expect(api.create(rest)).rejects.toThrow(refusal(`spec.${field}: Required value`))
   })
 
-  test('no recipe at all', async () => {
+  test('without a recipe', async () => {
     const body = {}
     await expect(api.kube.create(nixBuilds, { namespace: api.namespace, name: api.newName(), body })).rejects.toThrow(
       refusal('spec'),

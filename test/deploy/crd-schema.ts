@@ -34,7 +34,7 @@ const crdSchema = v.object({
   spec: v.object({ versions: v.tuple([v.object({ schema: v.object({ openAPIV3Schema: schemaSchema }) })]) }),
 })
 
-/** Those of spec and status, each by its path: `status.nodes.name`. */
+/** The fields of spec and status by their paths, such as `status.nodes.name`. */
 export function* properties(): Generator<{ path: string; schema: Schema }> {
   const crd = v.parse(crdSchema, parse(readFileSync('deploy/crd/nixbuilds.yaml', 'utf8')))
   const { properties: top = {} } = crd.spec.versions[0].schema.openAPIV3Schema
@@ -47,7 +47,7 @@ function* propertiesIn(path: string, schema: Schema): Generator<{ path: string; 
   for (const [name, property] of Object.entries(inner)) yield* propertiesIn(`${path}.${name}`, property)
 }
 
-/** Paths of all fields that a value has; of a list its first item's. */
+/** The paths of all fields of a value. A list counts by its first item. */
 export function pathsIn(value: object, prefix = ''): string[] {
   return Object.entries(value).flatMap(([name, inner]) => {
     const path = prefix + name

@@ -13,8 +13,8 @@ beforeAll(async () => {
 
 afterAll(() => api?.[Symbol.asyncDispose]())
 
-describe('the CRD and the types of the project are one:', () => {
-  test('every field that the project knows survives the API server, strictly checked', async () => {
+describe('the CRD agrees with the types of the project:', () => {
+  test('the API server accepts and keeps every field of the types', async () => {
     const name = api.newName()
     const object = {
       apiVersion: nixBuilds.apiVersion,
@@ -33,7 +33,7 @@ describe('the CRD and the types of the project are one:', () => {
     expect((await api.get(ofSet)).spec).toEqual(SET_SPEC)
   })
 
-  test('the project knows every field that the CRD has', () => {
+  test('the types have every field of the CRD', () => {
     const spec = { ...SPEC, ...SET_SPEC }
     const parsed = nixBuilds.parse({ metadata: METADATA, spec, status: FULL_STATUS })
     expect(parsed).toMatchObject({ spec, status: FULL_STATUS })
@@ -42,7 +42,7 @@ describe('the CRD and the types of the project are one:', () => {
     )
   })
 
-  test('limits and phases are the same', () => {
+  test('both have the same limits and phases', () => {
     const found = new Map([...properties()].map(({ path, schema }) => [path, schema]))
     expect(found.get('status.status')?.enum).toEqual(NIXBUILD_PHASES)
     expect({
@@ -55,7 +55,7 @@ describe('the CRD and the types of the project are one:', () => {
     expect(found.get('status.logTail')?.maxLength).toBe(NIXBUILD_LIMITS.message)
   })
 
-  test('every field is described, and every text of a recipe has a longest length and a pattern', () => {
+  test('every field has a description, and every text of a recipe has a length limit and a pattern', () => {
     for (const { path, schema } of properties()) {
       expect(schema.description, path).toMatch(/^\S.{10,}\.$/s)
       const text = schema.items ?? schema
@@ -65,7 +65,7 @@ describe('the CRD and the types of the project are one:', () => {
   })
 })
 
-describe('a recipe never changes:', () => {
+describe('the API server rejects a change of the recipe, in', () => {
   test.each([
     ['flakeUrl', 'github:owner/other'],
     ['imageTag', 'other'],
@@ -88,7 +88,7 @@ describe('a recipe never changes:', () => {
   })
 })
 
-describe('a status is refused that', () => {
+describe('the API server rejects a status that', () => {
   const node = (name: string) => ({ name })
   const attempt = { node: 'n', endTime: '2026-01-01T00:00:00Z', reason: 'gone' }
   const many = <T>(length: number, make: (index: number) => T) => Array.from({ length }, (_, index) => make(index))
@@ -101,14 +101,14 @@ describe('a status is refused that', () => {
     ['has a progress that is too long', { progress: 'x'.repeat(NIXBUILD_LIMITS.progress + 1) }, 'status.progress'],
     ['has a log that is too long', { logTail: 'x'.repeat(NIXBUILD_LIMITS.message + 1) }, 'status.logTail'],
     ['has one condition twice', { conditions: many(2, () => ({ type: 'A', status: 'True' })) }, 'status.conditions'],
-    ['has a time that is none', { startTime: 'yesterday' }, 'status.startTime'],
+    ['has an invalid time', { startTime: 'yesterday' }, 'status.startTime'],
   ])('%s', async (_, status, field) => {
     const name = await api.create(SPEC)
     await expect(api.mergeStatus(name, status)).rejects.toThrow(refusal(field))
   })
 })
 
-test('status is written apart from the rest: not at creation, and not with the recipe', async () => {
+test('the API server accepts a status only through the status subresource', async () => {
   const name = api.newName()
   await api.kube.create(nixBuilds, {
     namespace: api.namespace,
@@ -121,7 +121,7 @@ test('status is written apart from the rest: not at creation, and not with the r
   expect((await api.get(name)).status).toMatchObject({ status: 'Building', progress: 'a' })
 })
 
-test('several shims each own their entry among the nodes', async () => {
+test('several shims each own their entry in the list of nodes', async () => {
   const name = await api.create(SPEC)
   const apply = (node: string, nodes: object[]) =>
     api.kube.patch(
@@ -137,38 +137,35 @@ test('several shims each own their entry among the nodes', async () => {
 })
 
 describe('kubectl', () => {
-  test.each(['nixbuild', 'nixbuilds', 'nb', 'enbi'])(
-    'get %s prints the columns that a person wants',
-    async resource => {
-      const name = await api.create(SPEC)
-      await api.mergeStatus(name, { status: 'Building', buildNode: 'node-1' })
-      const [header, line] = (
-        await api.cluster.kubectl([
-          'get',
-          resource,
-          `--namespace=${api.namespace}`,
-          `--field-selector=metadata.name=${name}`,
-        ])
-      ).split('\n')
-      expect(header?.split(/ {2,}/)).toEqual(['NAME', 'IMAGE TAG', 'SYSTEM', 'STATUS', 'BUILD NODE', 'AGE'])
-      expect(line?.split(/ {2,}/)).toEqual([
-        ...[name, SPEC.imageTag, SPEC.system, 'Building', 'node-1'],
-        expect.stringMatching(/^\d+s$/),
+  test.each(['nixbuild', 'nixbuilds', 'nb', 'enbi'])('get %s prints the documented columns', async resource => {
+    const name = await api.create(SPEC)
+    await api.mergeStatus(name, { status: 'Building', buildNode: 'node-1' })
+    const [header, line] = (
+      await api.cluster.kubectl([
+        'get',
+        resource,
+        `--namespace=${api.namespace}`,
+        `--field-selector=metadata.name=${name}`,
       ])
-    },
-  )
+    ).split('\n')
+    expect(header?.split(/ {2,}/)).toEqual(['NAME', 'IMAGE TAG', 'SYSTEM', 'STATUS', 'BUILD NODE', 'AGE'])
+    expect(line?.split(/ {2,}/)).toEqual([
+      ...[name, SPEC.imageTag, SPEC.system, 'Building', 'node-1'],
+      expect.stringMatching(/^\d+s$/),
+    ])
+  })
 
   test.each([
-    ['of a package', SPEC, 'images."web.v2"'],
-    ['of a package set', { ...SET_SPEC, contents: ['curl', 'jq'] }, '["curl","jq"]'],
-  ])('get -o wide prints what is built %s', async (_, spec, column) => {
+    ['for a package', SPEC, 'images."web.v2"'],
+    ['for a package set', { ...SET_SPEC, contents: ['curl', 'jq'] }, '["curl","jq"]'],
+  ])('get -o wide prints the built packages %s', async (_, spec, column) => {
     const select = [`--namespace=${api.namespace}`, `--field-selector=metadata.name=${await api.create(spec)}`]
     const printed = await api.cluster.kubectl(['get', 'nb', '-o', 'wide', ...select])
     const [header, line] = printed.split('\n').map(each => each.split(/ {2,}/))
     expect([header?.at(-1), line?.at(-1)]).toEqual(['PACKAGE', column])
   })
 
-  test('finds the NixBuilds of an image, and those of a node', async () => {
+  test('finds the NixBuilds of an image and those of a node by their labels', async () => {
     const imageTag = `registry.example/found:${api.newName()}`
     const name = await api.create({ ...SPEC, imageTag })
     await api.mergeStatus(name, { buildNode: api.newName() })
@@ -187,8 +184,8 @@ describe('kubectl', () => {
     }
   })
 
-  test('explain reads as documentation', async () => {
-    // The API server publishes the schema a little later than the kind.
+  test('explain shows the descriptions of fields', async () => {
+    // The API server publishes the schema shortly after the kind.
     const explain = (field: string) => api.cluster.kubectl(['explain', field]).catch((error: Error) => error.message)
     await expect.poll(() => explain('nixbuild.spec'), PATIENT).toContain('FIELDS:')
     const spec = (await explain('nixbuild.spec')).replace(/\s+/g, ' ')

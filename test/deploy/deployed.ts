@@ -6,12 +6,12 @@ import { PATIENCE, PATIENCE_MS } from '../patience.ts'
 
 const PAUSE_MS = 100
 
-/** A cluster of its own with what `deploy/` ships, and nothing that runs in it. */
+/** A cluster of its own with the manifests of `deploy/`, in which no pod runs. */
 export interface Deployed extends AsyncDisposable {
   readonly cluster: Cluster
-  /** As the administrator. */
+  /** The administrator's client. */
   readonly kube: Kube
-  /** As the account in enbi-system; `node`: with a token that is bound to that Node, which is made when it is missing. */
+  /** A client of the account in enbi-system. With `node`, its token is bound to that Node, which is created if it is missing. */
   as(account: 'enbi-shim' | 'enbi-controller', node?: string): Promise<Member>
 }
 
@@ -58,7 +58,7 @@ export async function startDeployed(): Promise<Deployed> {
   }
 }
 
-/** An API server takes a moment to heed a new admission policy. */
+/** An API server applies a new admission policy only after a moment. */
 async function untilPoliciesHold({ as, cluster }: Deployed): Promise<void> {
   const { kubeconfig } = await as('enbi-shim')
   const tries = [

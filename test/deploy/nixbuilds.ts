@@ -7,7 +7,7 @@ export const SPEC: NixBuildSpec = {
   system: 'x86_64-linux',
 }
 
-/** The same with a package set. */
+/** The same for a package set. */
 export const SET_SPEC: NixBuildSpec = {
   flakeUrl: SPEC.flakeUrl,
   imageTag: SPEC.imageTag,
@@ -17,7 +17,7 @@ export const SET_SPEC: NixBuildSpec = {
 
 const TIME = '2026-01-02T03:04:05Z'
 
-/** Every field that the project knows: the compiler asks for those that are missing here. */
+/** Every field of the types. The compiler reports those that are missing here. */
 export const FULL_STATUS: Complete<NixBuildStatus> = {
   status: 'Failed',
   observedGeneration: 1,

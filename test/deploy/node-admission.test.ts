@@ -16,7 +16,7 @@ const REFUSAL = expect.objectContaining({
 let cluster: Cluster
 let namespace: string
 let admin: Kube
-/** May make and change NixBuilds, as the role `edit` lets people do. */
+/** A user with the role `edit`, which allows creating and changing NixBuilds. */
 let author: Kube
 
 beforeAll(async () => {
@@ -32,18 +32,18 @@ beforeAll(async () => {
     '--user=author',
   ])
   author = cluster.client(await cluster.kubeconfig({ name: 'author', groups: [] }))
-  // An API server takes a moment to heed a new admission policy.
+  // An API server applies a new admission policy only after a moment.
   await vi.waitFor(() => expect(create(author, GIVEN)).rejects.toThrow(REFUSAL), PATIENT)
 })
 
 afterAll(() => cluster?.[Symbol.asyncDispose]())
 
-describe('who makes a NixBuild may not', () => {
-  test('give it to a node', async () => {
+describe('a user who may create NixBuilds may not', () => {
+  test('create one that is assigned to a node', async () => {
     await expect(create(author, GIVEN)).rejects.toThrow(REFUSAL)
   })
 
-  test('give it to a node afterwards, or to another', async () => {
+  test('assign an existing one to a node, or to another node', async () => {
     const name = await create(author, {})
     await expect(label(author, name, 'control-plane')).rejects.toThrow(REFUSAL)
     await label(admin, name, 'worker')
@@ -51,25 +51,25 @@ describe('who makes a NixBuild may not', () => {
   })
 })
 
-describe('who makes a NixBuild may', () => {
-  test('change its other labels, given or not', async () => {
+describe('a user who may create NixBuilds may', () => {
+  test('change the other labels of one, whether it is assigned or not', async () => {
     const name = await create(author, { labels: { app: 'web' } })
     await label(admin, name, 'worker')
     const metadata = { labels: { app: 'shop' } }
     await author.patch(nixBuilds, { namespace, name, body: { metadata } }, MERGE)
-    // The project's own client keeps no labels of others.
+    // The project's own client does not keep labels of others.
     const changed = await cluster.read(`/apis/enbi.hrzn.ee/v1alpha1/namespaces/${namespace}/nixbuilds/${name}`)
     expect(changed).toMatchObject({ metadata: { labels: { app: 'shop', [NODE_LABEL]: 'worker' } } })
   })
 
-  test('take it from its node: the controller gives it anew', async () => {
+  test('take one away from its node, after which the controller assigns it again', async () => {
     const name = await create(author, {})
     await label(admin, name, 'worker')
     expect((await label(author, name, null))?.metadata.labels).toEqual({})
   })
 })
 
-test('the controller gives NixBuilds to nodes', async () => {
+test('the controller may assign NixBuilds to nodes', async () => {
   const name = await create(author, {})
   const token = await cluster.createToken({ namespace: SYSTEM_NAMESPACE, serviceAccount: CONTROLLER })
   const controller = cluster.client(await cluster.kubeconfig({ token }))

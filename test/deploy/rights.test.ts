@@ -52,7 +52,7 @@ beforeAll(async () => {
 
 afterAll(() => deployed?.[Symbol.asyncDispose]())
 
-describe('an account has these rights and no other:', () => {
+describe('an account has exactly the documented rights:', () => {
   test.each([
     ['the shim', () => shim, 'default', SHIM],
     ['the shim in enbi-system', () => shim, 'enbi-system', [...SHIM, ...SHIM_LEASES]],
@@ -64,7 +64,7 @@ describe('an account has these rights and no other:', () => {
 })
 
 describe('the shim may', () => {
-  test('list and read NixBuilds, and make one', async () => {
+  test('list, read and create NixBuilds', async () => {
     const found: string[] = []
     await shim.kube.list(nixBuilds, {}, build => found.push(build.metadata.name))
     expect(found).toContain('one')
@@ -77,7 +77,7 @@ describe('the shim may', () => {
     })
   })
 
-  test('tell events, and count them', async () => {
+  test('create Events and count their repetitions', async () => {
     const about = { apiVersion: 'v1', kind: 'Pod', ...name, uid: 'u' }
     const content = { about, type: 'Normal', reason: 'NixBuildStarted', message: 'm' } as const
     const body = eventBody(content, { component: 'enbi-shim', host: 'node-1', time: '2026-01-02T03:04:05Z' })
@@ -87,7 +87,7 @@ describe('the shim may', () => {
     expect(await counted).toMatchObject({ count: 2 })
   })
 
-  test('keep its Lease alive', async () => {
+  test('renew its Lease', async () => {
     const lease = { namespace: 'enbi-system', name: 'enbi-shim-node-1' }
     const ending = new AbortController()
     const logged: string[] = []
@@ -116,7 +116,7 @@ describe('the shim may not', () => {
   test.each<[string, () => Promise<unknown>]>([
     ['list pods', () => shim.kube.list(pods, {}, () => {})],
     ['read a pod', () => shim.kube.get(pods, name)],
-    ['make a pod', () => shim.kube.create(pods, { ...name, body: POD })],
+    ['create a pod', () => shim.kube.create(pods, { ...name, body: POD })],
     [
       "write a pod's status",
       () => shim.kube.patch(pods, { ...name, body: { status: {} } }, { ...MERGE, subresource: 'status' }),
@@ -132,7 +132,10 @@ describe('the shim may not', () => {
       "change a NixBuild's labels",
       () => shim.kube.patch(nixBuilds, { ...name, body: { metadata: { labels: {} } } }, MERGE),
     ],
-    ['have a Lease elsewhere', () => shim.kube.create(leases, { ...name, name: 'enbi-shim-node-1', body: {} })],
+    [
+      'create a Lease in another namespace',
+      () => shim.kube.create(leases, { ...name, name: 'enbi-shim-node-1', body: {} }),
+    ],
     ['delete Leases', () => shim.kube.delete(leases, { namespace: 'enbi-system', name: 'enbi-shim-node-1' })],
   ])('%s', async (_, attempt) => {
     await expect(attempt()).rejects.toThrow(NOT_ALLOWED)
@@ -140,7 +143,7 @@ describe('the shim may not', () => {
 })
 
 describe('the controller may', () => {
-  test('write the condition of a pod and a status of a NixBuild, and delete a NixBuild', async () => {
+  test('write the condition of a pod and the status of a NixBuild, and delete a NixBuild', async () => {
     const conditions = [{ type: 'enbi.hrzn.ee/ImageBuilt', status: 'True' }]
     const strategic = { type: 'strategic', subresource: 'status', fieldManager: 'enbi-controller' } as const
     expect(await controller.kube.patch(pods, { ...name, body: { status: { conditions } } }, strategic)).toBeDefined()
@@ -153,7 +156,7 @@ describe('the controller may', () => {
     await controller.kube.delete(nixBuilds, { ...name, name: 'another', uid: build.metadata.uid })
   })
 
-  test('see pods, nodes and the Leases of the shims', async () => {
+  test('list pods, nodes and the Leases of the shims', async () => {
     for (const [kind, namespace] of [[pods], [nodes], [leases, 'enbi-system']] as const) {
       await controller.kube.list<unknown>(kind, { namespace }, () => {})
     }
@@ -162,7 +165,7 @@ describe('the controller may', () => {
 
 describe('the controller may not', () => {
   test.each<[string, () => Promise<unknown>]>([
-    ['make a pod', () => controller.kube.create(pods, { ...name, body: POD })],
+    ['create a pod', () => controller.kube.create(pods, { ...name, body: POD })],
     ['delete a pod', () => controller.kube.delete(pods, name)],
     ['change a pod', () => controller.kube.patch(pods, { ...name, body: { metadata: { labels: { a: 'b' } } } }, MERGE)],
     [
@@ -170,7 +173,7 @@ describe('the controller may not', () => {
       () => controller.kube.patch(nodes, { name: 'node-1', body: { metadata: { labels: { a: 'b' } } } }, MERGE),
     ],
     ['read secrets', () => controller.kube.list(secrets, { namespace: 'enbi-system' }, () => {})],
-    ['list Leases elsewhere', () => controller.kube.list(leases, {}, () => {})],
+    ['list Leases in other namespaces', () => controller.kube.list(leases, {}, () => {})],
     ['delete Leases', () => controller.kube.delete(leases, { namespace: 'enbi-system', name: 'enbi-shim-node-1' })],
   ])('%s', async (_, attempt) => {
     await expect(attempt()).rejects.toThrow(NOT_ALLOWED)
@@ -197,7 +200,7 @@ const reviews: Kind<v.InferOutput<typeof reviewSchema>> = {
   parse: object => v.parse(reviewSchema, object),
 }
 
-/** As the API server tells them, less what everybody may ask about oneself. */
+/** The rights that the API server reports, without the reviews that every account may create. */
 async function rightsOf({ kube }: Member, namespace: string): Promise<string[]> {
   const { status } = await kube.create(reviews, { name: 'rights', body: { spec: { namespace } } })
   const ours = status.resourceRules.filter(({ apiGroups }) => !/^auth\w+\.k8s\.io$/.test(apiGroups.join()))

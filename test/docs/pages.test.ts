@@ -7,6 +7,8 @@ import { CONTROLLER_MAIN, SHIM_MAIN } from '../node/own-programs.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const PAGES = [
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
   'README.md',
   ...(await readdir(join(ROOT, 'docs'), { recursive: true }))
     .filter(name => name.endsWith('.md'))
@@ -17,10 +19,10 @@ const TEXTS = new Map(
 )
 const { files, scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
 
-describe.each(PAGES)('of %s', page => {
+describe.each(PAGES)('the page %s', page => {
   const text = TEXTS.get(page) ?? ''
 
-  it('every link within the project leads to a heading or a file, which the package has as well', () => {
+  it('has only links to headings and files that exist and are in the package', () => {
     for (const [, link = ''] of text.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
       const [path = '', heading] = link.split('#')
       const file = path === '' ? page : normalize(join(dirname(page), path))
@@ -33,7 +35,7 @@ describe.each(PAGES)('of %s', page => {
     }
   })
 
-  it('every npm script is one of package.json', () => {
+  it('names only npm scripts of package.json', () => {
     for (const [, name] of text.matchAll(/\bnpm run ([\w:-]+)/g)) expect(scripts).toHaveProperty([name ?? ''])
   })
 })
@@ -41,7 +43,7 @@ describe.each(PAGES)('of %s', page => {
 it.each([
   ['enbi-shim', SHIM_MAIN, ['', 'serve', 'pull', 'status', 'doctor', 'name', 'check-config']],
   ['enbi-controller', CONTROLLER_MAIN, ['']],
-])('every command and option of %s that a page names is one that its help has', async (program, main, commands) => {
+])('%s has every command and option that the pages name', async (program, main, commands) => {
   const named = [...TEXTS.values()].flatMap(text => commandsIn(text, program))
   expect(named.length).toBeGreaterThan(0)
   const helps = await Promise.all(commands.map(command => helpOf(main, command)))
@@ -56,7 +58,7 @@ async function helpOf(main: string, command: string): Promise<string> {
   return (await execa(process.execPath, args)).stdout.replaceAll('\n', ' \n')
 }
 
-/** As GitHub makes anchors of them. */
+/** The anchors that GitHub gives to headings. */
 function headingsOf(text: string): string[] {
   const prose = text.replace(/^```[\s\S]*?^```/gm, '')
   return [...prose.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => {
@@ -67,7 +69,7 @@ function headingsOf(text: string): string[] {
   })
 }
 
-/** To the end of its line, or of the code that it stands in. */
+/** A command ends with its line, or with the code span that holds it. */
 function commandsIn(text: string, program: string): { command: string; options: string[] }[] {
   const joined = indentCommands(text).replace(/\\\n\s*/g, ' ')
   return [...joined.matchAll(new RegExp(`(?:^ {4}|\`)${program}(?= )([^\`\n#|]*)`, 'gm'))].map(([, rest = '']) => {

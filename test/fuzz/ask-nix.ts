@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import type { Bed } from '../node/bed.ts'
 
-/** What nix makes of a flake URL: `type`, and what that type has. */
+/** A flake URL as Nix parses it: `type` and the attributes of that type. */
 export type Attributes = v.InferOutput<typeof attributesSchema>
 
-/** By the index of the URL; nothing of those that nix does not take. */
+/** By the index of the URL. URLs that Nix rejects are missing. */
 export type Answers = ReadonlyMap<number, Attributes>
 
-/** Nothing is fetched. */
+/** Asks one version of Nix how it parses URLs, without fetching anything. */
 export type AskNix = (bed: Bed, nix: string, urls: readonly string[]) => Promise<Answers>
 
 const attributesSchema = v.object({
@@ -26,7 +26,7 @@ while IFS= read -r url; do
   "$1" registry add --registry "$2/$i" x "$url" "$3" "$4"
 done <"$2/urls" >/dev/null 2>&1`
 
-/** Nix 2.8 writes down what it has understood in registries alone. One process for each URL: 30 ms. */
+/** Nix 2.8 shows parsed URLs only in registries. Each URL needs a process of its own, about 30 ms. */
 export const askByRegistry: AskNix = async (bed, nix, urls) => {
   const dir = await mkdtemp(join(bed.dir, 'registries-'))
   await writeFile(join(dir, 'urls'), urls.map(url => `${url}\n`).join(''))
@@ -39,7 +39,7 @@ export const askByRegistry: AskNix = async (bed, nix, urls) => {
   return answers
 }
 
-/** Since 2.13 there is a function; in a REPL one that it fails at stops no other. */
+/** Nix 2.13 and newer have a function for it. In a REPL, an error at one URL does not stop the others. */
 export const askByFunction: AskNix = async (bed, nix, urls) => {
   const lines = urls.map((url, index) => {
     return `"${index} " + builtins.toJSON (builtins.parseFlakeRef ${JSON.stringify(url)})\n`

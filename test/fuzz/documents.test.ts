@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../shim/config/config.ts'
-import { planDockerArchive } from '../../shim/import/archive/docker-archive.ts'
+import { parseDockerArchive } from '../../shim/import/archive/docker-archive.ts'
 import type { LayoutFiles } from '../../shim/import/archive/layout.ts'
-import { planOciLayout } from '../../shim/import/archive/oci-layout.ts'
+import { parseOciLayout } from '../../shim/import/archive/oci-layout.ts'
 import { readNix2ContainerImage } from '../../shim/import/formats/nix2container/image.ts'
 import { readStreamConf } from '../../shim/import/formats/nixpkgs-stream/conf.ts'
 import { hostPlatform, parseConfig as parseImageConfig } from '../../shim/import/image/config.ts'
@@ -47,7 +47,7 @@ const STREAM_CONF = {
   uid: '0',
 }
 
-/** A document of that form, with other values here and there, or other bytes; or anything. */
+/** A document of that form with some values or bytes changed, or an arbitrary one. */
 function changed(document: unknown, maxDepth = 50_000): fc.Arbitrary<Buffer> {
   const text = JSON.stringify(document)
   const values = fc.oneof(
@@ -94,36 +94,40 @@ const OCI = Object.fromEntries(
 )
 const plan = { host: HOST, wanted: 'registry.example/team/app:1', onLayer: () => {} }
 
-describe('a document that is read from an image either has its form or is refused with an error of the catalogue:', () => {
+describe('an arbitrary document of an image is either valid or rejected with an error of the catalogue, as', () => {
   it.each<[string, unknown, (bytes: Buffer) => unknown]>([
-    ['config of an image', JSON.parse(CONFIG.toString()), bytes => parseImageConfig(bytes, 'config.json')],
+    ['the config of an image', JSON.parse(CONFIG.toString()), bytes => parseImageConfig(bytes, 'config.json')],
     [
-      'manifest of a docker-archive',
+      'the manifest of a docker-archive',
       JSON.parse(dockerManifest('config.json', ['layer.tar'])),
-      bytes => planDockerArchive(filesOf({ 'config.json': CONFIG }), bytes, plan),
+      bytes => parseDockerArchive(filesOf({ 'config.json': CONFIG }), bytes, plan),
     ],
     [
-      'config behind that manifest',
+      'the config that this manifest names',
       JSON.parse(CONFIG.toString()),
       bytes =>
-        planDockerArchive(
+        parseDockerArchive(
           filesOf({ 'config.json': bytes }),
           Buffer.from(dockerManifest('config.json', ['layer.tar'])),
           plan,
         ),
     ],
     [
-      'index of an OCI layout',
+      'the index of an OCI layout',
       JSON.parse(String(OCI['index.json'])),
-      bytes => planOciLayout(filesOf(OCI), bytes, plan),
+      bytes => parseOciLayout(filesOf(OCI), bytes, plan),
     ],
-    ['index of another one', JSON.parse(indexOf([]).toString()), bytes => planOciLayout(filesOf({}), bytes, plan)],
     [
-      'JSON of nix2container',
+      'the index of an OCI layout without manifests',
+      JSON.parse(indexOf([]).toString()),
+      bytes => parseOciLayout(filesOf({}), bytes, plan),
+    ],
+    [
+      'the JSON of nix2container',
       NIX2CONTAINER,
       async bytes => (await readNix2ContainerImage(bytes, CLOSURE))?.makeConfig({ diffIds: [DIGEST] }),
     ],
-    ['conf.json of a stream script', STREAM_CONF, readStreamConf],
+    ['the conf.json of a stream script', STREAM_CONF, readStreamConf],
   ])('%s', async (_what, document, read) => {
     await fc.assert(
       fc.asyncProperty(changed(document), async bytes => {
@@ -141,7 +145,7 @@ describe('a document that is read from an image either has its form or is refuse
   })
 })
 
-it('whatever stands in the config of the shim, it is read or refused as ConfigInvalid', () => {
+it('an arbitrary config of the shim is either accepted or rejected as ConfigInvalid', () => {
   const text = fc.oneof(
     fc.json(),
     fc.string(),

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type FlakeUrl, parseFlakeUrl } from '../../recipes/flake-url.ts'
-import { checkNixKnows } from '../../shim/nix/flake-needs.ts'
+import { checkNixKnows } from '../../shim/nix/evaluate/flake-address.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import { installNewerNix } from '../shim/nix/newer-nix.ts'
 import { type Attributes, askByFunction, askByRegistry } from './ask-nix.ts'
@@ -18,15 +18,15 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-test('the canonical spelling of a flake URL is accepted as the same', () => {
+test('the canonical form of a flake URL is parsed as the same flake URL', () => {
   for (const flake of accepted(runs(1_000))) expect(parseFlakeUrl(flake.url)).toEqual(flake)
 })
 
-describe('a flake URL that is accepted is, if at all, understood as the source that the policy has seen', () => {
+describe('a flake URL that the shim accepts names the source that the policy has checked', () => {
   test.each([
     { version: '2.8', showNix: async () => 'nix', ask: askByRegistry, count: runs(40) },
     { version: '2.26', showNix: showNewerNix, ask: askByFunction, count: runs(1_000) },
-  ])('by Nix $version', { timeout: LIMIT_MS }, async ({ version, showNix, ask, count }) => {
+  ])('for Nix $version, if it accepts the URL', { timeout: LIMIT_MS }, async ({ version, showNix, ask, count }) => {
     const flakes = accepted(count).filter(flake => isFor(flake, version))
     const urls = flakes.map(({ url }) => url)
     const answers = await ask(bed, await showNix(bed), urls)
@@ -38,7 +38,7 @@ describe('a flake URL that is accepted is, if at all, understood as the source t
   })
 })
 
-/** Whether that version is given the URL at all. */
+/** Whether the shim gives the URL to that version. */
 function isFor(flake: FlakeUrl, version: string): boolean {
   try {
     checkNixKnows(flake, version)
@@ -48,7 +48,7 @@ function isFor(flake: FlakeUrl, version: string): boolean {
   }
 }
 
-/** So many, each another one. */
+/** That many different URLs. */
 function accepted(count: number): FlakeUrl[] {
   const flakes = new Map<string, FlakeUrl>()
   for (const text of fc.sample(flakeUrl, { seed: SEED, numRuns: 20 * count })) {
@@ -91,7 +91,7 @@ function isByHash(type: string): boolean {
 
 function sourceOf({ type, owner, repo, host, id, url = '', path }: Attributes): string {
   const [place = '', query = ''] = url.split('?')
-  // Nix 2.8 leaves in a URL what it does not know, and fetches nothing else for that.
+  // Nix 2.8 keeps unknown parts in a URL and ignores them when it fetches.
   const others = query.split('&').filter(pair => !/^(?:dir|narHash|allRefs)=/.test(pair))
   switch (type) {
     case 'git':
@@ -106,13 +106,13 @@ function sourceOf({ type, owner, repo, host, id, url = '', path }: Attributes): 
   }
 }
 
-/** Old versions of nix leave hex digits as they are, and new ones do not. As bytes, a character for each. */
+/** Decodes escapes to one character for each byte, because versions of Nix differ in the case of hex digits. */
 function decode(url: string): string {
   const bytes = Buffer.from(url).toString('latin1')
   return bytes.replace(/%(..)/g, (_code, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 }
 
-/** A bed has its own /usr alone. */
+/** A bed sees only its own /usr. */
 async function showNewerNix({ dir, run }: Bed): Promise<string> {
   const place = join(dir, 'newer-nix')
   await mkdir(place)

@@ -128,5 +128,5 @@ const mutated = fc.tuple(good, fc.array(patch, { minLength: 0, maxLength: 2 })).
   }, url),
 )
 
-/** Flake URLs, right ones and such as lack little to be. */
+/** Valid flake URLs, and URLs that are almost valid. */
 export const flakeUrl = fc.oneof(likely, mutated, built, good)

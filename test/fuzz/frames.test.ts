@@ -1,9 +1,14 @@
 import net from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { encodePullImage } from '../../shim/pull/cri-messages.ts'
-import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PATH } from '../../shim/pull/paths.ts'
-import { STATUS_PATH } from '../../shim/status/status-stream.ts'
+import { encodePullImage } from '../../shim/wire/cri-messages.ts'
+import {
+  IMAGE_STATUS_PATH,
+  PULL_IMAGE_PATH,
+  REMOVE_IMAGE_PATH,
+  WATCH_PULLS_PATH,
+  WATCH_STATUS_PATH,
+} from '../../shim/wire/methods.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import type { CriClient } from '../node/cri.ts'
 import { recipeAnnotations } from '../node/recipe-pull.ts'
@@ -21,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-/** It lives, and serves others. */
+/** Expects the daemon to be alive and to serve another caller. */
 async function expectServed(): Promise<void> {
   expect(shim.daemon.pid).toBeDefined()
   await kubelet.imageFsInfo()
@@ -43,7 +48,7 @@ const framed = fc.oneof(
   fc.tuple(message, fc.nat(255)).map(([one, flag]) => frame(one, flag)),
   fc.tuple(message, fc.nat(20)).map(([one, length]) => frame(one).subarray(0, length)),
   fc.array(message, { maxLength: 3 }).map(all => Buffer.concat(all.map(one => frame(one)))),
-  // A length that is not so.
+  // A wrong length.
   fc.tuple(message, fc.nat(2 ** 32 - 1)).map(([one, length]) => {
     const whole = frame(one)
     whole.writeUInt32BE(length, 1)
@@ -56,8 +61,8 @@ const path = fc.oneof(
     PULL_IMAGE_PATH,
     IMAGE_STATUS_PATH,
     REMOVE_IMAGE_PATH,
-    WATCH_PATH,
-    STATUS_PATH,
+    WATCH_PULLS_PATH,
+    WATCH_STATUS_PATH,
     '/runtime.v1.RuntimeService/Version',
     '/a/b',
     '/',
@@ -78,7 +83,7 @@ const headers = fc.oneof(
   ),
 )
 
-/** A call that has not ended by itself when this is over is called off. */
+/** A call that has not ended after this time is cancelled. */
 const CALL_LIMIT_MS = 200
 
 async function call(
@@ -90,10 +95,10 @@ async function call(
   try {
     stream = client.open(target, { ...headers })
   } catch {
-    // Node itself sends no such header.
+    // Node refuses to send such a header.
     return
   }
-  // It may end with an error, which is as good.
+  // The call may also end with an error.
   const closed = new Promise(resolve => stream.on('close', resolve))
   const limit = setTimeout(() => stream.close(), CALL_LIMIT_MS)
   stream.on('response', () => stream.resume())
@@ -102,7 +107,7 @@ async function call(
   clearTimeout(limit)
 }
 
-it('whatever calls and frames are sent, the daemon survives and others are served', async () => {
+it('the daemon survives arbitrary calls and frames, and keeps serving other callers', async () => {
   const client = await connectRaw(shim.socket)
   await fc.assert(
     fc.asyncProperty(
@@ -117,7 +122,7 @@ it('whatever calls and frames are sent, the daemon survives and others are serve
   client[Symbol.dispose]()
 })
 
-it('whatever bytes a connection begins with, the daemon survives and others are served', async () => {
+it('the daemon survives connections that begin with arbitrary bytes, and keeps serving other callers', async () => {
   const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
   const http2Frame = fc.tuple(bytes(60), fc.nat(12), fc.nat(255), fc.nat(5)).map(([payload, type, flags, stream]) => {
     const header = Buffer.from([0, 0, payload.length, type, flags, 0, 0, 0, stream])
@@ -143,7 +148,7 @@ it('whatever bytes a connection begins with, the daemon survives and others are 
   )
 })
 
-it('an image reference that a parser could choke on costs no time', async () => {
+it('an image reference that is hard to parse does not delay the daemon', async () => {
   const client = await connectRaw(shim.socket)
   for (const piece of ['a', 'a.', 'a_', 'a-', 'a/', 'a:', 'a@']) {
     const image = `${piece.repeat(500 / piece.length)}!`

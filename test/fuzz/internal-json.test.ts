@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { BuildProgress } from '../../shim/nix/contract.ts'
-import { explainFailure } from '../../shim/nix/failure/failure.ts'
-import { MAX_ACTIVITIES } from '../../shim/nix/log/counters.ts'
+import { explainFailure } from '../../shim/nix/failure/explain-failure.ts'
+import { MAX_ACTIVITIES } from '../../shim/nix/log/activities.ts'
+import type { BuildProgress } from '../../shim/nix/log/build-progress.ts'
 import { createJournal } from '../../shim/nix/log/journal.ts'
 import { recipeOf } from '../shim/nix/remote-builder.ts'
 import { made } from './runs.ts'
 
 const LOG = { write: async () => {}, close: async () => {} }
-/** Nothing but tab and newline of what is no letter, and nothing that turns the direction of writing round. */
+/** Text without control characters other than tab and newline, and without marks that change the writing direction. */
 const UNCLEAN = /[^\P{Cc}\t\n]|[\u202a-\u202e\u2066-\u2069]/u
 
 const number = fc.oneof(
@@ -51,7 +51,7 @@ const line = fc.oneof(
   { weight: 1, arbitrary: text },
 )
 
-it('any lines of nix make bounded, clean progress and an error of the catalogue', async () => {
+it('arbitrary log lines of Nix lead to bounded and clean progress, and to an error of the catalogue', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(line, { maxLength: 60 }), async lines => {
       const told: BuildProgress[] = []
@@ -82,7 +82,7 @@ it('any lines of nix make bounded, clean progress and an error of the catalogue'
   )
 })
 
-it('activities without an end are counted up to a number, and forgotten beyond it', async () => {
+it('activities that never end are counted only up to a limit', async () => {
   let last: BuildProgress | undefined
   const { read } = createJournal(LOG, progress => {
     last = progress

@@ -12,7 +12,7 @@ interface Header {
   readonly body: Buffer
 }
 
-/** What the end of a GNU header says of a sparse file: where its pieces are, and how large it is. */
+/** The end of a GNU header of a sparse file: the positions of its pieces and its size. */
 const SPARSE_AT = 386
 const sparseMap = Buffer.concat([
   Buffer.from('00000000000\0'),
@@ -119,5 +119,5 @@ const changed = fc.tuple(whole, fc.nat(4000), fc.nat(255)).map(([bytes, at, byte
   return copy
 })
 
-/** Tars as they should not be: of every kind of header, some of them damaged. */
+/** Invalid tars with every kind of header, some of them damaged. */
 export const madeTars: fc.Arbitrary<Buffer> = fc.oneof({ weight: 4, arbitrary: whole }, cut, changed)

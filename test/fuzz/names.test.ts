@@ -21,7 +21,7 @@ const names = createNames({
   system: 'x86_64-linux',
 })
 
-/** As `names` reads it; undefined of what it refuses. */
+/** The recipe of an image name, or undefined if the shim rejects the name. */
 function read(image: string): FlakeRecipe | undefined {
   try {
     return names.recipeOf(image)
@@ -64,7 +64,7 @@ const setImage = fc
   )
   .map(([path, version]) => `s.example/${path.join('/')}${version}`)
 
-it('no image name makes a rule stand for another host, folder or query than the rule says', () => {
+it('no image name leads a name rule to another host, folder or query than the rule spells out', () => {
   let found = 0
   for (const one of fc.sample(image, made(4_000))) {
     const recipe = read(one)
@@ -78,7 +78,7 @@ it('no image name makes a rule stand for another host, folder or query than the 
   expect(found).toBeGreaterThan(50)
 })
 
-it('no image name makes a rule stand for another package set than the rule says, or for what is no package name', () => {
+it('no image name leads a name rule to another package set than the rule spells out, or to an invalid package name', () => {
   let found = 0
   for (const one of fc.sample(setImage, made(4_000))) {
     const recipe = read(one)
@@ -97,7 +97,7 @@ it('no image name makes a rule stand for another package set than the rule says,
   expect(found).toBeGreaterThan(50)
 })
 
-it('whatever follows the host of a rule is a recipe, another name, or refused: containerd judges none that is no reference', () => {
+it('an image name at the host of a name rule is a recipe, a valid reference or an error, and never an invalid reference for containerd', () => {
   for (const one of fc.sample(fc.oneof(image, setImage), made(2_000))) {
     if (read(one) === undefined && splitReference(one) === undefined)
       expect(() => names.recipeOf(one), one).toThrow(expect.objectContaining({ code: 'RecipeInvalid' }))
@@ -114,14 +114,14 @@ const patternText = fc
     const path = [...parts.map((part, at) => (part === '{}' ? `{n${at}}` : part)), ...(rest === '' ? [] : [rest])]
     return `r.example/${path.length === 0 ? 'a' : path.join('/')}${version}`
   })
-/** As deep as any of these patterns can tell apart, and with what none of them spells out. */
+/** Paths as deep as these patterns can distinguish, with segments that no pattern spells out. */
 const PATHS = [1, 2, 3].reduce<string[][]>(
   paths => [['a'], ['b'], ['x'], ...paths.flatMap(path => ['a', 'b', 'x'].map(part => [...path, part]))],
   [['a'], ['b'], ['x']],
 )
 const SAMPLES = PATHS.flatMap(path => ['v1', 'latest'].map(version => ({ path: path.join('/'), tag: version })))
 
-/** The images of a pattern, as nothing but its text says. */
+/** The images of a pattern, computed from its text alone. */
 function imagesOf(pattern: string) {
   const [, path = '', version] = /^r\.example\/([^:]*)(?::(.*))?$/.exec(pattern) ?? []
   const paths = new RegExp(`^${path.replace(/\{contents\}$/, '.+').replace(/\{n\d\}/g, '[^/]+')}$`)
@@ -129,7 +129,7 @@ function imagesOf(pattern: string) {
   return new Set(SAMPLES.filter(sample => paths.test(sample.path) && (isAny || version === sample.tag)))
 }
 
-it('of any patterns the first that matches is found, and two are told to share images if they do', () => {
+it('the look-up of name rules finds the first pattern that matches, and reports two patterns that share images', () => {
   for (const texts of fc.sample(fc.array(patternText, { minLength: 1, maxLength: 8 }), made(300))) {
     const patterns = texts.map(parseNamePattern)
     const images = new Map(texts.map(text => [text, imagesOf(text)]))
@@ -147,7 +147,7 @@ it('of any patterns the first that matches is found, and two are told to share i
   }
 })
 
-it('the image name that is made of a flake stands for that flake', () => {
+it('the image name that is computed for a flake leads back to that flake', () => {
   let found = 0
   const flake = fc.tuple(flakeUrl, fc.constantFrom('', '#web', '#images.web', '#redisWithShell', "#a'b", '#a--x23--b'))
   for (const [url, fragment] of fc.sample(flake, made(2_000))) {
@@ -161,7 +161,7 @@ it('the image name that is made of a flake stands for that flake', () => {
     found += 1
     const recipe = names.recipeOf(name)
     expect(recipe, name).toMatchObject({ packageName: fragment.slice(1) || 'default' })
-    // Canonical already, so it has the same name.
+    // The URL is already canonical, so the name is the same.
     expect(formatFlakeName(`${recipe?.flake.url}${fragment}`)).toBe(name)
   }
   expect(found).toBeGreaterThan(50)

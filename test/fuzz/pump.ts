@@ -1,10 +1,10 @@
-/** Beginnings that are tried, of those that the pattern has. */
+/** How many beginnings of the pattern are tried. */
 const MAX_STARTS = 4
 const MAX_REPETITIONS = 16_384
-/** For some hundred kilobytes; what is linear takes a hundredth. */
+/** Limit for some hundred kilobytes. A linear pattern takes a hundredth of it. */
 const LIMIT_MS = 40
 
-/** The text, repeated, that the pattern takes more than linear time for; undefined when none of its own parts is such. */
+/** A text whose repetition takes the pattern more than linear time, or undefined if no text of its own parts does. */
 export function findSlowInput(pattern: RegExp): string | undefined {
   const { runs, atoms } = partsOf(pattern.source)
   for (const start of ['', ...runs.slice(0, MAX_STARTS)]) {
@@ -16,10 +16,10 @@ export function findSlowInput(pattern: RegExp): string | undefined {
   return undefined
 }
 
-/** Ends what matches so far in a way that it cannot. */
+/** An end that makes the match fail. */
 const END = '\u0001'
 
-/** Grows slowly at first, so that an exponential pattern is found out and not waited for. */
+/** Grows slowly at first, so that an exponential pattern is found without a long wait. */
 function isSlow(pattern: RegExp, start: string, pump: string): boolean {
   for (let count = 8; count <= MAX_REPETITIONS; count = count < 64 ? count + 2 : count * 4) {
     const text = start + pump.repeat(count) + END
@@ -28,7 +28,7 @@ function isSlow(pattern: RegExp, start: string, pump: string): boolean {
   return false
 }
 
-/** Time of this process, whatever else the machine does. */
+/** Processor time of this process, which other load on the machine does not change. */
 function cpuMs(pattern: RegExp, text: string): number {
   const before = process.cpuUsage()
   pattern.lastIndex = 0
@@ -39,9 +39,9 @@ function cpuMs(pattern: RegExp, text: string): number {
 }
 
 interface Parts {
-  /** What the pattern is made of between its groups, alternatives and repetitions. */
+  /** The parts of the pattern between its groups, alternatives and repetitions. */
   readonly runs: readonly string[]
-  /** A character for each of its literals and classes. */
+  /** One character for each of its literals and classes. */
   readonly atoms: readonly string[]
 }
 

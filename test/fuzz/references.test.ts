@@ -3,10 +3,10 @@ import { execa } from 'execa'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { normaliseReference } from '../../recipes/reference.ts'
-import { CONTAINERD } from '../setup/go-programs.mjs'
+import { CONTAINERD } from '../setup/go/programs.mjs'
 import { made } from './runs.ts'
 
-/** What the shim takes a reference for; undefined when it refuses it. */
+/** A reference as the shim parses it, or undefined if the shim rejects it. */
 function ours(reference: string): string | undefined {
   try {
     return normaliseReference(reference)
@@ -16,7 +16,7 @@ function ours(reference: string): string | undefined {
   }
 }
 
-/** What containerd takes each of them for. */
+/** The references as containerd parses them. */
 async function containerds(references: readonly string[]): Promise<(string | null)[]> {
   const input = references.map(reference => JSON.stringify(reference)).join('\n')
   const { stdout } = await execa(join(CONTAINERD.dir, 'parse-reference'), { input })
@@ -85,11 +85,11 @@ const wellFormed = fc
     ([name, path, ...rest]) =>
       [name, ...path].filter((part, index) => index > 0 || part !== '').join('/') + rest.join(''),
   )
-/** One character is another one. */
+/** Replaces one character by another one. */
 const mutated = fc
   .tuple(wellFormed, fc.nat(200), fc.string({ unit: 'binary', maxLength: 2 }))
   .map(([reference, at, piece]) => reference.slice(0, at) + piece + reference.slice(at + 1))
-/** What an expression that tries too much would choke on. */
+/** Inputs that a regular expression with much backtracking would take long for. */
 const repeated = fc
   .tuple(
     fc.array(oneOf('a', '-', '_', '__', '.', '/', ':', '@', '0', 'sha256:'), { minLength: 1, maxLength: 3 }),
@@ -99,7 +99,7 @@ const repeated = fc
   .map(([pieces, times, end]) => `a${pieces.join('').repeat(times)}${end}`)
 const reference = fc.oneof(wellFormed, mutated, repeated, fc.string({ unit: 'binary' }), hex(64))
 
-it('a reference that the shim accepts is the same one for containerd', async () => {
+it('a reference that the shim accepts means the same to containerd', async () => {
   const references = fc.sample(reference, made(5_000)).filter(one => one.isWellFormed() && ours(one) !== undefined)
   expect(references.length).toBeGreaterThan(10)
   const theirs = await containerds(references)

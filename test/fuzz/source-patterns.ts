@@ -2,19 +2,19 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 export interface SourcePattern {
-  /** `shim/nix/failure/clues.ts: /…/` */
+  /** `shim/nix/failure/error-patterns.ts: /…/` */
   readonly name: string
   readonly pattern: RegExp
 }
 
 const TOP = join(import.meta.dirname, '../..')
 
-/** A regular expression stands where a value may begin, and for no division there. */
+/** A regular expression stands where a value may begin. Elsewhere a slash is a division. */
 const LITERAL =
   /(?<=(?:^|[(,=[:?!&|{;]|=>|return)\s*)\/(?![/*])((?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+)\/([dgimsuvy]*)/gm
 const COMMENT = /^\s*(?:\/\/|\/?\*).*$/gm
 
-/** Every regular expression that is written in these folders. */
+/** Every regular expression in the sources of these folders. */
 export async function findPatterns(folders: readonly string[]): Promise<SourcePattern[]> {
   const found = await Promise.all(folders.map(folder => patternsBelow(folder)))
   return found.flat()

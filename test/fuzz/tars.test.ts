@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { ShimError } from '../../lib/errors.ts'
 import { readTar } from '../../shim/import/streams/read-tar.ts'
 import { createTarScan } from '../../shim/import/streams/tar-scan.ts'
-import { CONTAINERD } from '../setup/go-programs.mjs'
+import { CONTAINERD } from '../setup/go/programs.mjs'
 import { madeTars } from './made-tars.ts'
 import { made } from './runs.ts'
 
@@ -13,7 +13,7 @@ async function* inChunks(bytes: Buffer, length: number): AsyncGenerator<Buffer> 
   for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length)
 }
 
-it('whatever an archive is, its reader comes to an end, with plain names or an error of the catalogue', async () => {
+it('reading an arbitrary archive ends with plain names or with an error of the catalogue', async () => {
   const isPlain = (name: string) => !name.startsWith('/') && !name.split('/').some(part => part === '..' || part === '')
   await fc.assert(
     fc.asyncProperty(madeTars, fc.integer({ min: 1, max: 2000 }), async (bytes, length) => {
@@ -32,7 +32,7 @@ it('whatever an archive is, its reader comes to an end, with plain names or an e
   )
 })
 
-/** Whether a layer with these bytes would be unpacked. */
+/** Whether the shim would unpack a layer with these bytes. */
 function isTaken(bytes: Buffer, length: number): boolean {
   const scan = createTarScan()
   try {
@@ -44,7 +44,7 @@ function isTaken(bytes: Buffer, length: number): boolean {
   }
 }
 
-it('a layer that is unpacked has no more in it for containerd than it has bytes', async () => {
+it('a layer that the shim accepts never grows beyond its size when containerd unpacks it', async () => {
   const tars = fc.sample(madeTars, made(3000))
   const taken = tars.filter((bytes, index) => isTaken(bytes, 1 + (index % 700)))
   expect(taken.length).toBeGreaterThan(10)

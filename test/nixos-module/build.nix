@@ -1,4 +1,4 @@
-# The config file of a machine as NixOS builds it. `shim` is a folder that has the package in it, `shell` one that has `sh`.
+# The config file of a machine as NixOS builds it. `shim` is a folder with the package, `shell` one with `sh`.
 { name, shim, shell }:
 let
   lib = import ./stub/lib.nix;
@@ -16,7 +16,7 @@ let
   machine = import ./stub/evaluate.nix { inherit lib pkgs; } (import ./cases.nix).${name};
   execStart = machine.config.systemd.services.enbi-shim.serviceConfig.ExecStart;
 in
-# What systemd runs names the file; to build that is to build the file.
+# The command line of the unit names the file, so building one builds the other.
 derivation {
   name = "exec-start";
   system = builtins.currentSystem;

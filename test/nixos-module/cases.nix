@@ -1,7 +1,7 @@
-# Configurations of a machine, each evaluated with the module. A node without more to it raises no assertion and no warning.
+# Configurations of a machine, each evaluated with the module. A plain node causes no assertion and no warning.
 let
   policy = [ { namespaces = [ "team-*" ]; images = [ "registry.example/team/*" ]; flakes = [ "git+https://git.example/team/*" ]; } ];
-  # A node, and what is to be different on it.
+  # A plain node with changes.
   node = more: { lib, ... }: {
     imports = [ more ];
     services.enbi-shim = {
@@ -115,7 +115,7 @@ in
     };
   };
 
-  # Nothing to complain about.
+  # Valid.
   one-disk = kubelet { fileSystems."/" = disk "/dev/a"; };
   store-bound-onto-itself = kubelet { fileSystems = { "/" = disk "/dev/a"; "/nix/store" = bind "/nix/store"; }; };
   root-in-memory = kubelet {
@@ -126,10 +126,10 @@ in
     services.enbi-shim.settings.import.layers = "tar";
   };
 
-  # Only a build sees it.
+  # Only a build finds this mistake.
   unknown-key = kubelet { services.enbi-shim.settings.nix.maxBuild = 4; };
 
-  # Each with one thing wrong.
+  # Each with one mistake.
   no-containerd = node { services.kubernetes.kubelet.enable = true; };
   both-wirings = node {
     services.kubernetes.kubelet.enable = true;

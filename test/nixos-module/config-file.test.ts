@@ -45,7 +45,7 @@ describe('the config file', () => {
       'credentials',
       { nix: { user: 'enbi-shim', credentials: { netrc: '/run/secrets/netrc', sshKey: '/run/secrets/key' } } },
     ],
-  ])('holds what is set, over the defaults, and is accepted by the shim: %s', async (name, settings) => {
+  ])('holds the options of %s over the defaults, and the shim accepts it', async (name, settings) => {
     const defaults = {
       listen: '/run/enbi-shim/enbi-shim.sock',
       stateDir: '/var/lib/enbi-shim',
@@ -59,7 +59,7 @@ describe('the config file', () => {
     await expect(buildConfig(name)).resolves.toEqual({ ...defaults, ...settings })
   })
 
-  it('holds whatever else the shim knows, and rules from both options', async () => {
+  it('holds every other key of the shim, and the rules of both options', async () => {
     const config = await buildConfig('more-settings')
     expect(config).toMatchObject({
       nix: { user: 'enbi-shim', maxBuilds: 4, options: { cores: 2 } },
@@ -76,12 +76,12 @@ describe('the config file', () => {
     expect(config.policy).toEqual(expect.arrayContaining(POLICY))
   })
 
-  it('with a key that the shim does not know fails the build, in the words of the shim', async () => {
+  it("fails the build with the shim's message if it has an unknown key", async () => {
     await expect(buildConfig('unknown-key')).rejects.toThrow(/nix\.maxBuild: unknown key, did you mean maxBuilds\?/)
   })
 })
 
-/** Builds what systemd runs, reads the file that it names. */
+/** Builds the command line of the unit and reads the file that it names. */
 async function buildConfig(name: string): Promise<Record<string, unknown>> {
   const given = { name, shim: join(bed.dir, 'shim'), shell: join(bed.dir, 'shell') }
   const strings = Object.entries(given).flatMap(([key, value]) => ['--argstr', key, value])

@@ -1,4 +1,4 @@
-# What the module makes of each configuration.
+# The result of the module for each configuration.
 { cases }:
 let
   lib = import ./stub/lib.nix;
@@ -14,7 +14,7 @@ let
       assertions = map ({ message, ... }: message) failed;
       inherit (config) warnings;
     }
-    # As with NixOS: what is wrong is told before anything else is evaluated.
+    # NixOS also reports failed assertions before it evaluates anything else.
     // lib.optionalAttrs (failed == [ ]) {
       inherit (config.systemd) services sockets tmpfiles;
       inherit (config.networking) firewall;

@@ -21,7 +21,7 @@ const unit = v.object({
   socketConfig: directives,
 })
 
-/** Missing when an assertion fails: NixOS then evaluates nothing else. */
+/** Missing if an assertion fails, because NixOS then evaluates nothing else. */
 const made = v.object({
   services: v.record(v.string(), unit),
   sockets: v.record(v.string(), unit),
@@ -37,12 +37,12 @@ const made = v.object({
 const machine = v.object({ assertions: strings, warnings: strings, ...v.partial(made).entries })
 const machines = v.record(v.string(), machine)
 
-/** A unit as options of NixOS describe it. */
+/** A unit as NixOS options describe it. */
 export type UnitOptions = v.InferOutput<typeof unit>
-/** What NixOS would be told, and the messages of assertions that fail. */
+/** The NixOS options that the module sets, and the messages of failed assertions. */
 export type Machine = v.InferOutput<typeof made> & v.InferOutput<typeof machine>
 
-/** What the module makes of the configurations in cases.nix, by their names. */
+/** The result of the module for the configurations in cases.nix, by their names. */
 export async function evaluateMachines(bed: Bed): Promise<Record<string, v.InferOutput<typeof machine>>> {
   return evaluateCases(bed, `import ${join(import.meta.dirname, 'cases.nix')}`)
 }
@@ -60,14 +60,14 @@ async function evaluateCases(bed: Bed, cases: string): Promise<v.InferOutput<typ
   return v.parse(machines, await evaluateNix(bed, join(import.meta.dirname, 'evaluate.nix'), ['--arg', 'cases', cases]))
 }
 
-/** The machine of a configuration without mistakes. */
+/** The machine of a valid configuration. */
 export function theMachine(found: Awaited<ReturnType<typeof evaluateMachines>>, name: string): Machine {
   const machine = found[name]
   if (machine === undefined) throw new Error(`cases.nix has no ${name}`)
   return { ...machine, ...v.parse(made, machine) }
 }
 
-/** The value of a file. */
+/** The value that a Nix file evaluates to. */
 export async function evaluateNix(bed: Bed, file: string, args: readonly string[] = []): Promise<unknown> {
   const { stdout } = await bed.run('nix-instantiate', ['--eval', '--strict', '--json', ...args, file])
   return JSON.parse(stdout)

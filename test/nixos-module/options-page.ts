@@ -17,7 +17,7 @@ type Option = v.InferOutput<typeof option>
 
 export const OPTIONS_PAGE = join(import.meta.dirname, '../../docs/reference/nixos-options.md')
 
-/** Asks Nix for the module's options and writes them down, as Markdown. */
+/** The module's options as Markdown, evaluated by Nix. */
 export async function makeOptionsPage(bed: Bed): Promise<string> {
   const options = v.parse(v.array(option), await evaluateNix(bed, join(import.meta.dirname, 'options.nix')))
   return [HEAD, ...options.map(describe)].join('\n')
@@ -42,7 +42,7 @@ function describe({ name, description, type, example, ...rest }: Option): string
   return [...lines, '- Example:', '', ...text(example).split('\n').map(indent), ''].join('\n')
 }
 
-/** Links of the NixOS manual are plain code elsewhere. */
+/** Links within the NixOS manual become plain code. */
 function withoutRoles(description: string): string {
   return description.trim().replaceAll(/\{\w+\}`/g, '`')
 }
@@ -59,7 +59,7 @@ function text(value: Expression): string {
   return 'text' in value ? value.text.trim() : toNix(value.value)
 }
 
-/** Defaults are short: on one line. */
+/** Defaults are short enough for one line. */
 function toNix(value: unknown): string {
   if (Array.isArray(value)) return `[ ${value.map(element => `${toNix(element)} `).join('')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)

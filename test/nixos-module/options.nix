@@ -1,4 +1,4 @@
-# The options of the module, those of submodules included, in the order of their names.
+# The options of the module and its submodules, ordered by name.
 let
   lib = import ./stub/lib.nix;
   pkgs = import ./stub/pkgs.nix { inherit lib; };
@@ -23,7 +23,7 @@ let
     default = expression (option.defaultText or option.default);
   } // lib.optionalAttrs (option ? example) { example = expression option.example; };
 
-  # Of text nothing is known but that it is an expression.
+  # A text may be any expression.
   expression = value: if value._type or "" == "literalExpression" then { inherit (value) text; } else { inherit value; };
 in
 list options.services.enbi-shim

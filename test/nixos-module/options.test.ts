@@ -16,7 +16,7 @@ test('the page of options is up to date; if not, `npm run reference` writes it',
   await expect(readFile(OPTIONS_PAGE, 'utf8')).resolves.toBe(await makeOptionsPage(bed))
 })
 
-test('every flag of the controller is an option, but for the file that has one of its own', async () => {
+test('the options of the controller cover every flag except --kubeconfig', async () => {
   const { stdout } = await execa(process.execPath, [join(import.meta.dirname, '../../controller/main.ts'), '--help'])
   const flags = [...stdout.matchAll(/^ {2}--([a-z-]+) </gm)].map(([, flag]) => flag)
   const page = await readFile(OPTIONS_PAGE, 'utf8')

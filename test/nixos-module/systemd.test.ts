@@ -21,7 +21,7 @@ const KUBECONFIG = {
   kind: 'Config',
   'current-context': 'a',
   contexts: [{ name: 'a', context: { cluster: 'a', user: 'a' } }],
-  clusters: [{ name: 'a', cluster: { server: 'https://127.0.0.1:1' } }], // nobody answers there
+  clusters: [{ name: 'a', cluster: { server: 'https://127.0.0.1:1' } }], // nothing listens there
   users: [{ name: 'a', user: { token: 'secret' } }],
 }
 
@@ -32,12 +32,12 @@ beforeAll(async () => {
   await using bed = await startBed({ without: ['containerd', 'nix'], daemon: false })
   machines = await evaluateMachines(bed)
   node = await startSystemdNode()
-  // As systemd itself has it outside of containers: the mount of a credential gets into the service's namespace.
+  // As systemd does outside of containers: the mount of a credential reaches the service's namespace.
   await node.run('mount', ['--make-rshared', '/'])
 })
 afterAll(() => node?.[Symbol.asyncDispose]())
 
-test('the units of the shim build, link layers and run the image under a real systemd', async () => {
+test('the units of the NixOS module let the shim build, link layers and run the image under a real systemd', async () => {
   const { services, sockets } = theMachine(machines, 'kubelet')
   const units = { service: onNode(services['enbi-shim']), socket: onNode(sockets['enbi-shim']) }
   await node.write({ '/etc/enbi-shim/netrc': 'machine git.example login x password y\n' })
@@ -55,7 +55,7 @@ test('the units of the shim build, link layers and run the image under a real sy
   expect(await node.runPod({ imageId, command })).toEqual({ exitCode: 0, output: '2 0\n' })
 })
 
-test('the build user alone reads the credentials that the config names; one that is missing stops nothing and is logged', async () => {
+test('only the build user can read the credentials of the NixOS module, and a missing one is logged and stops nothing', async () => {
   await vi.waitFor(async () => expect(await node.journal('enbi-shim')).toContain('cannot be read'), PATIENT)
   expect(await node.journal('enbi-shim')).toMatch(
     /"credential":"sshKey","path":"\/run\/secrets\/none","reason":"ENOENT/,
@@ -72,7 +72,7 @@ test('the build user alone reads the credentials that the config names; one that
   expect((await read('games')).stderr).toContain('Permission denied')
 })
 
-test('the controller runs under a real systemd as nobody in particular, with a kubeconfig that root alone can read', async () => {
+test('the controller of the NixOS module runs under a real systemd as a dynamic user, with a kubeconfig that only root can read', async () => {
   await node.write({
     '/etc/enbi-controller/kubeconfig': JSON.stringify(KUBECONFIG),
     '/etc/systemd/system/enbi-controller.service': onNode(
@@ -94,7 +94,7 @@ test('the controller runs under a real systemd as nobody in particular, with a k
   expect(user).not.toBe('root')
 })
 
-/** The node is no NixOS: its programs and the config are elsewhere, all else is the module's. */
+/** The node does not run NixOS, so the paths of programs and the config differ. The rest is the module's. */
 function onNode(unit: UnitOptions | undefined): string {
   if (unit === undefined) throw new Error('the module has not made that unit')
   const path = unit.path.length === 0 ? [] : ['/usr/local', '/usr']

@@ -1,9 +1,9 @@
 import type { UnitOptions } from './evaluate.ts'
 
-/** Values by section and directive, in their order. */
+/** Values by section and directive, in the order of the file. */
 export type UnitFile = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>
 
-/** Reads a unit file. Booleans become `true` and `false`; lists of words stay as they are. */
+/** Reads a unit file. Booleans become `true` and `false`, and lists of words stay as they are. */
 export function parseUnit(text: string): UnitFile {
   const sections: Record<string, Record<string, string[]>> = {}
   let section: Record<string, string[]> = {}
@@ -25,7 +25,7 @@ function asBoolean(value: string): string {
   return value === 'no' ? 'false' : value
 }
 
-/** Writes a unit as NixOS does, with an [Install] section for what it makes links of. */
+/** Writes a unit as NixOS does, with an [Install] section in place of the links that NixOS makes. */
 export function renderUnit(unit: UnitOptions): string {
   const { serviceConfig, socketConfig, unitConfig } = unit
   const path = unit.path.length === 0 ? {} : { PATH: unit.path.map(folder => `${folder}/bin`).join(':') }

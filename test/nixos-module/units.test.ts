@@ -19,8 +19,8 @@ const machine = (name: string): Machine => theMachine(machines, name)
 const shimOf = (name: string) => machine(name).services['enbi-shim']
 const controllerOf = (name: string) => machine(name).services['enbi-controller']
 
-describe('the units of the shim', () => {
-  it('are those of other distributions, but for paths of the store', async () => {
+describe('the units of the NixOS module', () => {
+  it('equal those in deploy/systemd except for store paths', async () => {
     const service = flatten(await plainUnit('enbi-shim.service'))
     expect(flatten(rendered(machine('kubelet'), 'services', 'enbi-shim'))).toEqual({
       ...service,
@@ -31,7 +31,7 @@ describe('the units of the shim', () => {
     expect(rendered(machine('kubelet'), 'sockets', 'enbi-shim')).toEqual(await plainUnit('enbi-shim.socket'))
   })
 
-  it('find the user and the folder that other distributions make for them', async () => {
+  it('come with the user and the folder that deploy/systemd creates', async () => {
     const { users, tmpfiles } = machine('kubelet')
     const user = /^u (\S+) - "(.*)" (\S+)$/m.exec(await plainFile('enbi-shim.sysusers.conf'))
     const [, name = '', description, home] = user ?? []
@@ -42,7 +42,7 @@ describe('the units of the shim', () => {
     expect(await plainFile('enbi-shim.tmpfiles.conf')).toContain(`\n${tmpfiles.rules.join('\n')}\n`)
   })
 
-  it('are the same with k3s, but for the folder of its containerd', () => {
+  it("differ for k3s only by its containerd's folder", () => {
     const withKubelet = flatten(rendered(machine('kubelet'), 'services', 'enbi-shim'))
     expect(flatten(rendered(machine('k3s'), 'services', 'enbi-shim'))).toEqual({
       ...withKubelet,
@@ -51,22 +51,22 @@ describe('the units of the shim', () => {
     expect(machine('k3s').tmpfiles.rules).toEqual(['d /var/lib/rancher/k3s/agent/containerd 0700 root root'])
   })
 
-  it('are down for a moment only when they change', () => {
+  it('restart in one step when they change', () => {
     expect(shimOf('kubelet')?.stopIfChanged).toBe(false)
   })
 
-  it('run the package that they are told to, which is also on the PATH', () => {
+  it('run the configured package, which is also on the PATH', () => {
     expect(shimOf('own-package')?.serviceConfig.ExecStart).toMatch(/^\/nix\/store\/own-shim\/bin\/own-shim serve /)
     expect(machine('own-package').packages).toEqual(['/nix/store/own-shim'])
   })
 
-  it('listen where the kubelet is pointed', () => {
+  it('listen on the socket that the kubelet uses', () => {
     const { sockets, kubelet } = machine('own-socket')
     expect(sockets['enbi-shim']?.socketConfig.ListenStream).toBe('/run/other/shim.sock')
     expect(kubelet.imageServiceEndpoint).toBe('unix:///run/other/shim.sock')
   })
 
-  it('may write to folders of their own', () => {
+  it('may write to configured folders', () => {
     expect(shimOf('own-state-below-var-lib')?.serviceConfig).toMatchObject({ StateDirectory: 'images/shim' })
     const { serviceConfig } = shimOf('own-folders') ?? {}
     expect(serviceConfig).toMatchObject({ ReadWritePaths: ['-/srv/containerd', '/srv/enbi-shim'] })
@@ -83,17 +83,17 @@ describe('the units of the shim', () => {
     ['root-in-memory', '/nix'],
     ['own-folders', '/srv'],
     ['containerd-in-nix', '/nix'],
-  ])('see store and snapshots through one mount: %s', (name, mountPoint) => {
+  ])('see store and snapshots through one mount with %s', (name, mountPoint) => {
     expect(shimOf(name)?.serviceConfig.BindPaths).toContain(`${mountPoint}:/run/enbi-shim/view/root:norbind`)
   })
 
-  it('cannot reach through it what is bound elsewhere', () => {
+  it('cannot reach bind mounts through this mount', () => {
     const { serviceConfig } = shimOf('root-in-memory') ?? {}
     expect(serviceConfig?.InaccessiblePaths).toContain('-/run/enbi-shim/view/root/persist/etc/ssh')
     expect(serviceConfig?.InaccessiblePaths).not.toContain('-/run/enbi-shim/view/root/persist/var/lib')
   })
 
-  it("cannot reach Nix's database and other services' folders, wherever a disk has these", () => {
+  it("cannot reach Nix's database and other services' folders, wherever they are on the disk", () => {
     const { serviceConfig } = shimOf('root-in-memory') ?? {}
     for (const path of ['var', 'persist/var/lib/etcd', 'persist/var/lib/docker'])
       expect(serviceConfig?.InaccessiblePaths).toContain(`-/run/enbi-shim/view/root/${path}`)
@@ -103,24 +103,24 @@ describe('the units of the shim', () => {
     ])
   })
 
-  it('can reach a folder of containerd that is in an unusual place', () => {
+  it("can reach containerd's folder in an unusual place", () => {
     const { serviceConfig } = shimOf('containerd-in-opt') ?? {}
     expect(serviceConfig?.InaccessiblePaths).not.toContain('-/run/enbi-shim/view/root/opt')
     expect(serviceConfig?.InaccessiblePaths).toContain('-/run/enbi-shim/view/root/etc')
   })
 
-  it.each(['more-settings', 'two-disks'])('have no such mount where nothing can be linked: %s', name => {
+  it.each(['more-settings', 'two-disks'])('have no such mount if hard links are impossible, with %s', name => {
     const { serviceConfig } = shimOf(name) ?? {}
     for (const directive of ['BindPaths', 'InaccessiblePaths', 'TemporaryFileSystem'])
       expect(serviceConfig?.[directive]).toEqual([expect.stringContaining('notify')])
   })
 
-  it('have the memory that they are told to', () => {
+  it('have the configured memory limit', () => {
     expect(shimOf('kubelet')?.serviceConfig).toMatchObject({ MemoryMax: '50%' })
     expect(shimOf('own-memory-limits')?.serviceConfig.MemoryMax).toBe('8G')
   })
 
-  it('read a file of environment variables', () => {
+  it('read the configured file of environment variables', () => {
     expect(shimOf('own-environment')?.serviceConfig.EnvironmentFile).toBe('/run/secrets/enbi-shim.env')
     expect(shimOf('kubelet')?.serviceConfig).not.toHaveProperty('EnvironmentFile')
   })
@@ -131,19 +131,19 @@ describe('the build user', () => {
     ['kubelet', { 'extra-allowed-users': ['enbi-shim'] }, ['enbi-shim']],
     ['own-user', { 'extra-allowed-users': ['builder'] }, []],
     ['root-builds', {}, []],
-  ])('may ask nix, and nobody is locked out; the module makes its own alone: %s', (name, nix, made) => {
+  ])('may use Nix without locking others out, and the module creates only its own user, with %s', (name, nix, made) => {
     expect(machine(name).nix).toEqual(nix)
     expect(Object.keys(machine(name).users.users)).toEqual(made)
   })
 })
 
-test('the port of the metrics is opened when asked for', () => {
+test('the NixOS module opens the port of the metrics on request', () => {
   expect(machine('metrics').firewall.allowedTCPPorts).toEqual([9100])
   expect(machine('kubelet').firewall.allowedTCPPorts).toEqual([])
 })
 
-describe('the controller', () => {
-  it('gets its kubeconfig from systemd and its flags by argument, which systemd unquotes', () => {
+describe('the controller of the NixOS module', () => {
+  it('gets its kubeconfig as a credential of systemd, and its flags as quoted arguments', () => {
     const start = '/nix/store/enbi-controller/bin/enbi-controller --kubeconfig=%d/kubeconfig'
     expect(controllerOf('controller-flags')?.serviceConfig).toMatchObject({
       DynamicUser: true,
@@ -153,7 +153,7 @@ describe('the controller', () => {
     expect(controllerOf('controller-quoting')?.serviceConfig.ExecStart).toBe(`${start} "--node-repel=a \\"$$b\\" 5%%"`)
   })
 
-  it('can do with the kubeconfig alone, beside a shim or by itself', () => {
+  it('needs only a kubeconfig, with or without a shim on the machine', () => {
     const start = '/nix/store/enbi-controller/bin/enbi-controller --kubeconfig=%d/kubeconfig'
     expect(controllerOf('controller')?.serviceConfig.ExecStart).toBe(start)
     expect(Object.keys(machine('controller').services)).toEqual(['enbi-controller'])
@@ -162,7 +162,7 @@ describe('the controller', () => {
   })
 })
 
-test('nothing is set up unless enabled', () => {
+test('the NixOS module sets up nothing unless it is enabled', () => {
   expect(machine('off')).toMatchObject({ services: {}, sockets: {}, kubelet: {}, nix: {}, packages: [] })
 })
 
@@ -173,7 +173,7 @@ describe('systemd', () => {
     ['own-folders', 'enbi-shim', 29],
     ['own-environment', 'enbi-shim', 29],
     ['controller-flags', 'enbi-controller', 20],
-  ])('understands every directive and finds little exposed: %s', async (name, service, threshold) => {
+  ])('accepts every directive and rates the exposure as low for the machine %s', async (name, service, threshold) => {
     const folder = await writeUnits(name)
     const file = join(folder, `${service}.service`)
     const { stderr } = await bed.run('systemd-analyze', ['verify', file], { env: { SYSTEMD_UNIT_PATH: `${folder}:` } })
@@ -182,14 +182,14 @@ describe('systemd', () => {
   })
 })
 
-/** All units of a machine, with programs that are there: systemd looks for them. */
+/** All units of a machine, with programs that exist, because systemd checks for them. */
 async function writeUnits(name: string): Promise<string> {
   const folder = join(bed.dir, name)
   await mkdir(folder)
   const { services, sockets } = machine(name)
   for (const [kind, units] of Object.entries({ service: services, socket: sockets }))
     for (const [unit, options] of Object.entries(units)) {
-      if (options.description === '') continue // another module's
+      if (options.description === '') continue // of another module
       const text = renderUnit(options).replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true')
       await writeFile(join(folder, `${unit}.${kind}`), text)
     }
@@ -212,7 +212,7 @@ async function plainFile(name: string): Promise<string> {
   return await readFile(join(PLAIN_UNITS, name), 'utf8')
 }
 
-/** One key for each directive: a difference names it. */
+/** One key for each directive, so that a difference names it. */
 function flatten(unit: UnitFile): Record<string, readonly string[]> {
   return Object.fromEntries(
     Object.entries(unit).flatMap(([section, directives]) =>

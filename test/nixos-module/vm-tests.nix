@@ -1,11 +1,11 @@
-# The tests in virtual machines, as far as they can be evaluated without nixpkgs: their scripts, and what their machines are told.
+# The scripts and machine options of the tests in virtual machines, as far as they can be evaluated without nixpkgs.
 let
   lib = import ./stub/lib.nix;
   pkgs = import ./stub/pkgs.nix { inherit lib; } // { testers.runNixOSTest = evaluate; };
 
   module = { config, lib, ... }: {
     imports = [ ./stub/nixos.nix ./stub/virtual-machine.nix ../../nixos-module ];
-    # As nixpkgs does for the role of a node.
+    # nixpkgs sets this for the role of a node.
     services.kubernetes.kubelet.enable = lib.mkDefault (lib.elem "node" config.services.kubernetes.roles);
     virtualisation.containerd.enable = lib.mkDefault (lib.elem "node" config.services.kubernetes.roles);
   };

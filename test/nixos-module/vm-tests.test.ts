@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
 test.each(['kubelet', 'k3s'] as const)(
-  'the machine of the test %s is one that the module finds nothing wrong with',
+  'the machine of the virtual machine test %s causes no assertion and no warning',
   name => {
     const { assertions, warnings, policy } = tests[name].machines.machine
     expect({ assertions, warnings }).toEqual({ assertions: [], warnings: [] })
@@ -37,13 +37,13 @@ test.each(['kubelet', 'k3s'] as const)(
   },
 )
 
-test('each test is of a kubelet that the module wires', () => {
+test('the virtual machine tests each cover a kubelet that the module connects to the shim', () => {
   const imageServiceEndpoint = 'unix:///run/enbi-shim/enbi-shim.sock'
   expect(tests.kubelet.machines.machine.kubelet).toMatchObject({ imageServiceEndpoint })
   expect(tests.k3s.machines.machine.k3s).toEqual([`--image-service-endpoint=${imageServiceEndpoint}`])
 })
 
-test.each(['kubelet', 'k3s'] as const)('the script of the test %s is Python', async name => {
+test.each(['kubelet', 'k3s'] as const)('the script of the virtual machine test %s is valid Python', async name => {
   const { testScript } = tests[name]
   const compile = 'import sys; compile(sys.stdin.read(), "testScript", "exec")'
   await expect(bed.run('python3', ['-c', compile], { input: testScript })).resolves.toMatchObject({ stderr: '' })

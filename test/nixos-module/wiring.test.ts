@@ -15,19 +15,19 @@ afterAll(async () => bed?.[Symbol.asyncDispose]())
 
 const machine = (name: string) => theMachine(machines, name)
 
-describe('the kubelet', () => {
-  it('pulls through the shim, several images at once', () => {
+describe('the kubelet on NixOS', () => {
+  it('pulls through the shim, several images in parallel', () => {
     const { kubelet, k3s } = machine('kubelet')
     expect(kubelet).toEqual({ imageServiceEndpoint: ENDPOINT, serializeImagePulls: false, maxParallelImagePulls: 8 })
     expect(k3s).toEqual({ extraFlags: [], extraKubeletConfig: {} })
   })
 
-  it('keeps what else it is told', () => {
+  it('keeps its other settings', () => {
     expect(machine('kubelet-own-parallel-pulls').kubelet).toMatchObject({ maxPods: 200, maxParallelImagePulls: 3 })
     expect(machine('serialised-pulls').kubelet).toMatchObject({ serializeImagePulls: true })
   })
 
-  it('is left alone when that is wanted, with the shim in place', () => {
+  it('is left unchanged on request, while the shim still runs', () => {
     expect(machine('kubelet-not-wired')).toMatchObject({
       kubelet: {},
       services: { 'enbi-shim': { wantedBy: ['multi-user.target'] } },
@@ -35,18 +35,18 @@ describe('the kubelet', () => {
   })
 })
 
-test('k3s pulls through the shim, several images at once, and keeps its other flags', () => {
+test('k3s on NixOS pulls through the shim, several images in parallel, and keeps its other flags', () => {
   const { kubelet, k3s } = machine('k3s-own-flags')
   expect(k3s.extraFlags.toSorted()).toEqual(['--disable=traefik', `--image-service-endpoint=${ENDPOINT}`])
   expect(k3s.extraKubeletConfig).toEqual({ serializeImagePulls: false, maxParallelImagePulls: 8 })
   expect(kubelet).toEqual({})
 })
 
-describe('the shim', () => {
+describe('the shim on NixOS', () => {
   it.each([
     ['kubelet', 'kubelet'],
     ['k3s', 'k3s'],
-  ])('is up before what asks it, and may be away without stopping that: %s', (name, service) => {
+  ])('starts before its caller, and can stop without stopping the caller: %s', (name, service) => {
     const { services, sockets } = machine(name)
     const asking = services[service]
     expect(asking).toMatchObject({ wants: ['enbi-shim.service'], after: ['enbi-shim.service'], requires: [] })
@@ -56,7 +56,7 @@ describe('the shim', () => {
   })
 })
 
-describe('a configuration of a guide', async () => {
+describe('a NixOS configuration of a guide', async () => {
   const blocks = (await readGuides()).filter(({ language }) => language === 'nix')
 
   it.each(blocks)('at $place is an expression', async ({ text }) => {
@@ -70,7 +70,7 @@ describe('a configuration of a guide', async () => {
   })
 })
 
-describe('a mistake', () => {
+describe('a mistake in the NixOS options', () => {
   it.each([
     [
       'no-containerd',
@@ -88,7 +88,7 @@ describe('a mistake', () => {
     ['credential-in-home', /credentials\.knownHostsFile is \/root\/\.ssh\/known_hosts, which the service cannot see/],
     ['controller-without-kubeconfig', /^services\.enbi-shim\.controller\.enable needs .*controller\.kubeconfigFile\.$/],
     ['controller-kubeconfig-in-store', /^services\.enbi-shim\.controller\.kubeconfigFile is in the store/],
-  ])('fails the evaluation, with one message: %s', (name, message) => {
+  ])('fails the evaluation with one message: %s', (name, message) => {
     expect(machines[name]).toEqual({ assertions: [expect.stringMatching(message)], warnings: [] })
   })
 
@@ -107,11 +107,11 @@ describe('a mistake', () => {
     ['serialised-pulls-of-k3s', /^services\.k3s\.extraKubeletConfig has the kubelet pull one image at a time/],
     ['firewall-for-local-metrics', /^services\.enbi-shim\.openFirewallForMetrics has no effect: .* 127\.0\.0\.1:9469,/],
     ['two-disks', /^\/nix\/store and \/var\/lib\/containerd are on different file systems: layers will be copied/],
-  ])('that lets the node work is warned of, once: %s', (name, message) => {
+  ])('that lets the node work causes one warning: %s', (name, message) => {
     expect(machines[name]).toMatchObject({ assertions: [], warnings: [expect.stringMatching(message)] })
   })
 
-  it('is not seen where there is none', () => {
+  it('is not reported for valid options', () => {
     const complaints = Object.entries(machines).filter(
       ([, { assertions, warnings }]) => assertions.length + warnings.length > 0,
     )

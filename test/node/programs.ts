@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { CONTAINERD, KUBERNETES } from '../setup/go-programs.mjs'
+import { CONTAINERD, KUBERNETES } from '../setup/go/programs.mjs'
 
 /** Debian packages that the machine lacks are unpacked here by test/setup/debian.mjs; inside a bed their `usr` lies over the machine's. */
 export const UNPACKED = join(import.meta.dirname, '../../.cache/debian')

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { loadSync } from '@grpc/proto-loader'
 import * as v from 'valibot'
 
-/** Everything that a set of .proto files says on the wire, one line each, by full name. */
+/** The wire format that a set of .proto files defines, one line each, by full name. */
 export interface Described {
   /** Per message, by field number: `repeated string names`, `map<string, string> labels`, `Info info in oneof kind`. */
   readonly messages: ReadonlyMap<string, ReadonlyMap<number, string>>
@@ -54,7 +54,7 @@ interface Message {
   readonly options: { readonly mapEntry: boolean }
 }
 
-/** Compiled .proto files (google.protobuf.FileDescriptorProto); what is none is passed over. */
+/** Reads compiled .proto files (google.protobuf.FileDescriptorProto) and skips all other bytes. */
 export function describe(files: readonly Uint8Array[]): Described {
   const messages = new Map<string, ReadonlyMap<number, string>>()
   const enums = new Map<string, ReadonlyMap<number, string>>()
@@ -79,7 +79,7 @@ export function describe(files: readonly Uint8Array[]): Described {
 }
 
 const REPEATED = 3
-/** Of FieldDescriptorProto.Type. */
+/** Numbers of FieldDescriptorProto.Type. */
 const SCALARS = new Map([
   [3, 'int64'],
   [4, 'uint64'],
@@ -102,7 +102,7 @@ function typeOf({ type, typeName }: Field): string {
   return SCALARS.get(type) ?? (typeName === '' ? `type ${type}` : lastPart(typeName))
 }
 
-/** The compilers differ in how much of a name they write. */
+/** Compilers differ in how much of a type's name they write. */
 function lastPart(name: string): string {
   return name.slice(name.lastIndexOf('.') + 1)
 }

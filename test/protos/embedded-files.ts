@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { inflateRawSync } from 'node:zlib'
 
-/** Start of what Go's gzip writer makes: no flags, no time. Level and system follow. */
+/** Go's gzip writer begins with this: no flags and no time. Level and system follow. */
 const GZIP_START = Buffer.from('1f8b080000000000', 'hex')
 const GZIP_HEADER_BYTES = 10
-/** A compiled .proto file is at most this long. */
+/** Longest compiled .proto file, in bytes. */
 const FILE_LIMIT = 1 << 20
 
-/** The compiled .proto files inside of a Go program made with gogo/protobuf, as containerd 1.x is: each is one gzip stream. */
+/** The compiled .proto files in a Go program that uses gogo/protobuf, such as containerd 1.x. Each file is one gzip stream. */
 export function embeddedProtoFiles(program: string): Buffer[] {
   const bytes = readFileSync(program)
   const files: Buffer[] = []
@@ -21,6 +21,6 @@ function inflate(bytes: Buffer, from: number): Buffer[] {
   try {
     return [inflateRawSync(bytes.subarray(from, from + FILE_LIMIT), { maxOutputLength: FILE_LIMIT })]
   } catch {
-    return [] // something else that begins in the same way
+    return [] // other bytes that begin in the same way
   }
 }

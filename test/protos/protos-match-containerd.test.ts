@@ -17,28 +17,28 @@ group.each([...OURS.map(name => join(PROTOS, name)), join(import.meta.dirname, '
   const definitions = compile(file)
   const ours = describe(definitions.flatMap(({ files }) => files))
 
-  test('every type is looked at', () => {
+  test('has a description of every type', () => {
     const names = definitions.map(({ name }) => name)
     expect([...ours.messages.keys(), ...ours.enums.keys()]).toEqual(expect.arrayContaining(names))
     expect(ours.messages.size).toBeGreaterThan(0)
   })
 
-  test.each([...ours.messages])('%s has the fields that containerd has', (name, fields) => {
+  test.each([...ours.messages])('defines the fields of %s as containerd does', (name, fields) => {
     expect(pick(theirs.messages.get(name), fields)).toEqual(Object.fromEntries(fields))
   })
 
-  test.each([...ours.enums])('%s has the values that containerd has', (name, values) => {
+  test.each([...ours.enums])('defines the values of %s as containerd does', (name, values) => {
     expect(pick(theirs.enums.get(name), values)).toEqual(Object.fromEntries(values))
   })
 
-  test.each([...ours.methods])('%s is called as containerd has it', (name, signature) => {
+  test.each([...ours.methods])('defines the method %s as containerd does', (name, signature) => {
     expect(theirs.methods.get(name)).toBe(signature)
   })
 })
 
 function compile(file: string): Definition[] {
   return Object.entries(loadSync(file, { keepCase: true, includeDirs: [PROTOS] })).flatMap(([name, definition]) =>
-    // Google's own types are proto-loader's; a definition without a format is a service.
+    // Google's types come from proto-loader. A definition without a format is a service.
     name.startsWith('google.protobuf.') || !isType(definition)
       ? []
       : [{ name, files: definition.fileDescriptorProtos }],

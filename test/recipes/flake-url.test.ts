@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { parseFlakeUrl } from '../../recipes/flake-url.ts'
-import { checkNixKnows } from '../../shim/nix/flake-needs.ts'
+import { checkNixKnows } from '../../shim/nix/evaluate/flake-address.ts'
 
 const REV = '0123456789abcdef0123456789abcdef01234567'
 const HASH = 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { SetupError, say, succeeds } from './run.mjs'
 
 /**
- * Unpacks Debian packages, and those that they depend on and the machine lacks, into a folder that is there once all are. Nothing is
- * installed: that would start daemons, and might replace those in use. `byHand`: lines that say how to do without.
+ * Unpacks Debian packages, with the dependencies that the machine lacks, into a folder that appears once all are unpacked. Nothing is
+ * installed, because that would start daemons and might replace those in use. `byHand` are lines that say how to do this by hand.
  */
 export async function unpackArchives(packages, folder, byHand) {
   if (!(await succeeds('apt-get', ['--version']))) {
@@ -23,7 +23,7 @@ export async function unpackArchives(packages, folder, byHand) {
   rmSync(archives, { recursive: true })
 }
 
-/** How far it is, a line each: `dlstatus:3:12.5:Retrieving file 3 of 40`. */
+/** Has apt-get write its progress as lines like `dlstatus:3:12.5:Retrieving file 3 of 40`. */
 const STATUS = ['-o', 'APT::Status-Fd=1']
 
 function readStatus(line) {
@@ -32,7 +32,7 @@ function readStatus(line) {
   return percent && `${Math.round(Number(percent))} % fetched`
 }
 
-/** Another apt-get may be at work. */
+/** Another apt-get may be running. */
 const LOCK_WAIT = ['-o', 'DPkg::Lock::Timeout=300']
 
 async function download(packages, archives) {
@@ -50,10 +50,10 @@ async function download(packages, archives) {
   })
 }
 
-/** What a package has in /bin goes into /usr/bin: dpkg-deb --extract would put a folder in the link's place. */
+/** Files of a package in /bin go into /usr/bin. dpkg-deb --extract would replace the link /bin by a folder. */
 const EXTRACT = 'dpkg-deb --fsys-tarfile "$0" | tar --extract --keep-directory-symlink --directory "$1"'
 
-/** Under another name until all is there: a set-up that was cut short is done again. */
+/** Uses another name until the folder is complete, so that an interrupted set-up is repeated. */
 async function unpack(archives, folder) {
   const parts = `${folder}.part`
   rmSync(parts, { recursive: true, force: true })
@@ -62,7 +62,9 @@ async function unpack(archives, folder) {
     mkdirSync(join(parts, 'usr', name))
     symlinkSync(`usr/${name}`, join(parts, name))
   }
-  for (const file of readdirSync(archives).filter(name => name.endsWith('.deb'))) {
+  const files = readdirSync(archives).filter(name => name.endsWith('.deb'))
+  say(`unpacking ${files.length} Debian packages`)
+  for (const file of files) {
     if (!(await succeeds('sh', ['-c', EXTRACT, join(archives, file), parts])))
       throw new SetupError(`cannot unpack ${file}`)
   }

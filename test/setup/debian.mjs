@@ -19,33 +19,33 @@ const NEEDED = [
   { program: '/usr/bin/busybox', debianPackage: 'busybox-static', isStatic: true },
   { program: '/usr/lib/cni/loopback', debianPackage: 'containernetworking-plugins' },
   { program: '/usr/bin/etcd', debianPackage: 'etcd-server' },
-  // nix fetches git flakes with them; the tests look for processes with pgrep and kill them.
+  // Nix fetches flakes with git and ssh. Tests find processes with pgrep.
   { program: '/usr/bin/git', debianPackage: 'git' },
   { program: '/usr/bin/ssh', debianPackage: 'openssh-client' },
-  // The certificate of a forge.
+  // Makes the certificate of a forge.
   { program: '/usr/bin/openssl', debianPackage: 'openssl' },
   { program: '/usr/bin/pgrep', debianPackage: 'procps' },
-  // Units run by the real one; no part of the machine's own is touched.
+  // Runs the units in tests. The machine's own systemd is not touched.
   { program: '/usr/lib/systemd/systemd', debianPackage: 'systemd' },
-  // A file system with reflinks, and with parts between which nothing can be linked.
+  // Makes a file system with reflinks and with subvolumes, between which hard links are impossible.
   { program: '/usr/sbin/mkfs.btrfs', debianPackage: 'btrfs-progs' },
-  // The tars of store layers are held against its tarfile; python3-minimal lacks that.
+  // Tars of store layers are compared with those of its module tarfile, which python3-minimal lacks.
   { program: '/usr/bin/python3', debianPackage: 'python3' },
 ]
 
-/** Does the machine, or else the project's cache, have each program? */
+/** Whether the machine or the project's cache has each program. */
 export function debianPackagesAreThere() {
   return whatIsMissing().length === 0
 }
 
-/** One line for each program that neither has: how to get it. */
+/** For each program that neither has, a line that says how to get it. */
 export function whatIsMissing() {
   return missingPrograms()
     .filter(need => !satisfies(UNPACKED + need.program, need))
     .map(({ program, debianPackage }) => `  ${program} is missing: apt-get install ${debianPackage}`)
 }
 
-/** Fetches the packages and what they depend on with apt-get, as far as the machine lacks it. */
+/** Fetches the packages that the machine lacks with apt-get, and their dependencies. */
 export async function unpackDebianPackages() {
   const missing = missingPrograms()
   const packages = [...new Set(missing.map(({ debianPackage }) => debianPackage))]
@@ -59,7 +59,7 @@ function missingPrograms() {
   return NEEDED.filter(need => !satisfies(need.program, need))
 }
 
-/** A link into /nix does not count: the test bed has a /nix of its own. */
+/** A link into /nix does not count, because the test bed has a /nix of its own. */
 function satisfies(path, { isStatic = false }) {
   try {
     accessSync(path, constants.X_OK)
@@ -69,7 +69,7 @@ function satisfies(path, { isStatic = false }) {
   }
 }
 
-/** A dynamic program names its loader right after its ELF headers. */
+/** A dynamically linked program names its loader right after its ELF headers. */
 function wantsLoader(path) {
   const start = Buffer.alloc(4096)
   const file = openSync(path, 'r')

@@ -2,11 +2,11 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SetupError, say, succeeds, TOP } from './run.mjs'
 
-/** Written by npm at the end of an installation. */
+/** npm writes this file at the end of an installation. */
 const RECORD = join(TOP, 'node_modules/.package-lock.json')
 const LOCK = join(TOP, 'package-lock.json')
 
-/** Are the installed packages those of the lock file? Optional ones are for other platforms, mostly. */
+/** Whether the installed packages are those of the lock file. Most optional packages are for other platforms. */
 export function npmPackagesAreThere() {
   if (!existsSync(RECORD) || !existsSync(join(TOP, 'node_modules/.bin/node'))) return false
   const [installed, wanted] = [RECORD, LOCK].map(file => JSON.parse(readFileSync(file, 'utf8')).packages)
@@ -15,21 +15,21 @@ export function npmPackagesAreThere() {
     .every(([path, { version }]) => installed[path]?.version === version)
 }
 
-/** Major and minor number of the oldest Node that all packages accept. */
+/** Major and minor version of the oldest Node that all packages accept. */
 const OLDEST_NODE = [22, 18]
 
 export async function installNpmPackages() {
   say('installing the npm packages of package-lock.json into node_modules')
   await install()
-  // Under an older Node npm leaves out what is optional and does not accept it: native parts, for one.
-  // Now there is a newer one among the packages, and npm finds it first.
+  // An older Node makes npm leave out optional packages that do not accept it, native parts among them.
+  // The first run has installed a newer Node, which npm finds first.
   if (isOld(process.versions.node)) await install()
 }
 
-/** Not `npm ci`: it refuses a lock file that lacks the optional packages of other platforms. */
+/** `npm ci` would reject a lock file that lacks the optional packages of other platforms. */
 async function install() {
   const path = [join(TOP, 'node_modules/.bin'), process.env.PATH].join(':')
-  // Whoever packs or builds has told npm other things, which come in the environment.
+  // `npm pack` and `npm run` pass their own settings on in the environment.
   const args = [
     'install',
     '--no-save',

@@ -3,23 +3,23 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { startTicker } from './ticker.mjs'
 
-/** The project's top folder, without a slash at its end. */
+/** The project's top folder, without a trailing slash. */
 export const TOP = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
 
-/** A failure whose message is all that the user needs. */
+/** A failure that its message explains to the user completely. */
 export class SetupError extends Error {}
 
 /**
- * Runs a program in the project's top folder and shows how long it has been at it, every few seconds. `readLine` gets each line that
- * it writes, and tells how far that is in a few words; without it its errors go to the terminal. Resolves to whether it succeeded.
- * Throws SetupError when the set-up is told to end: then the program, with all that it has started, is ended first.
+ * Runs a program in the project's top folder and shows how long it has been running. `readLine` gets each line that the program
+ * writes and returns its progress in a few words. Without `readLine`, errors go to the terminal. Resolves to whether it succeeded.
+ * If the set-up is told to end, it ends the program with all that it started, and throws SetupError.
  */
 export async function succeeds(command, args, { env = {}, readLine } = {}) {
   const child = spawn(command, args, {
     cwd: TOP,
     stdio: readLine ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, ...env },
-    // A group of its own: who starts more is ended with them.
+    // A process group of its own, which can be ended as a whole.
     detached: true,
   })
   const ticker = startTicker()
@@ -37,7 +37,7 @@ export async function succeeds(command, args, { env = {}, readLine } = {}) {
 }
 
 export function say(text) {
-  // The output of `npm pack` is the name of what it has packed.
+  // Standard output is for `npm pack`, which writes the name of its archive there.
   console.error(`setup: ${text}`)
 }
 
@@ -54,8 +54,8 @@ const PARENT_CHECK_MS = 500
 const KILL_AFTER_MS = 3000
 
 /**
- * A signal, or the end of the shell that npm has started this by: npm passes signals on to that alone.
- * Returns how to stop watching, which tells whether it has happened.
+ * Calls `end` on a signal, or when the shell ends in which npm started this. npm passes signals on to that shell only.
+ * Returns a function that stops watching and tells whether this has happened.
  */
 function whenToldToEnd(end) {
   let isTold = false

@@ -3,7 +3,7 @@ import { execa } from 'execa'
 import { describe, expect, it } from 'vitest'
 import { PATIENT } from '../patience.ts'
 
-/** A set-up that runs a program, which has started another one. */
+/** Arguments of a set-up that runs this script. */
 function setUp(script: string) {
   const code = `import { succeeds } from ${JSON.stringify(join(import.meta.dirname, 'run.mjs'))}
     const readLine = line => { console.log(line) }
@@ -25,19 +25,22 @@ describe('a program of the set-up', () => {
   it.each([
     ['exit 0', 'true'],
     ['exit 3', 'false'],
-  ])('that does %s has succeeded: %s', async (script, said) => {
+  ])('with %s is reported as successful: %s', async (script, said) => {
     expect((await execa(...setUp(script))).stdout).toBe(said)
   })
 
-  it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('is ended with all that it has started by %s', async signal => {
-    const child = execa(...setUp(STARTS_ANOTHER), { reject: false })
-    const pid = await firstNumber(child.stdout)
-    child.kill(signal)
-    expect((await child).stderr).toContain('interrupted')
-    await expect.poll(() => isAlive(pid), PATIENT).toBe(false)
-  })
+  it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
+    'ends on %s together with every process that it started',
+    async signal => {
+      const child = execa(...setUp(STARTS_ANOTHER), { reject: false })
+      const pid = await firstNumber(child.stdout)
+      child.kill(signal)
+      expect((await child).stderr).toContain('interrupted')
+      await expect.poll(() => isAlive(pid), PATIENT).toBe(false)
+    },
+  )
 
-  it('is ended when the shell is that npm has started the set-up by', async () => {
+  it('ends when the shell ends in which npm started the set-up', async () => {
     const [node, args] = setUp(STARTS_ANOTHER)
     const shell = execa('sh', ['-c', '"$@" && echo next', 'sh', node, ...args], { reject: false })
     const pid = await firstNumber(shell.stdout)

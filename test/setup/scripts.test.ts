@@ -9,7 +9,7 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'enbi-scripts-'))
   for (const folder of ['installed', 'machine']) await mkdir(join(dir, folder))
   await writeProgram('machine/npm', 'exit 0')
-  // The set-up brings a newer Node, which is to be found before the machine's own.
+  // The set-up installs a newer Node, which must be found before the machine's own.
   const installed = join(dir, 'installed')
   const copies = ['node', 'vitest'].map(name => `printf '#!/bin/sh\\necho $$ "$@"\\n' >${installed}/${name}`)
   await writeProgram('machine/node', [...copies, `chmod +x ${installed}/*`].join('\n'))
@@ -28,10 +28,11 @@ it.each([
   ['demo', 'test/node/demo.ts'],
   ['demo:cluster', 'test/cluster/demo.ts'],
   ['test', 'run'],
+  ['test:unit', 'run --project unit'],
   ['fuzz', 'run test/fuzz'],
   ['bench', 'bench/main.ts'],
 ])(
-  '%s runs by the Node that its set-up has brought, in the place of its shell, which npm passes signals on to',
+  'npm run %s uses the Node that its set-up installed, and replaces its shell so that it receives the signals of npm',
   async (name, args) => {
     for (const file of ['node', 'vitest']) await rm(join(dir, 'installed', file), { force: true })
     const PATH = ['installed', 'machine'].map(folder => join(dir, folder)).join(':')
@@ -40,6 +41,9 @@ it.each([
   },
 )
 
-it.each(['demo:cluster', 'test', 'fuzz', 'bench'])('%s sets up the programs of the test cluster', async name => {
-  expect(await scriptOf(name)).toContain('setup.mjs --cluster &&')
-})
+it.each(['demo:cluster', 'test', 'fuzz', 'bench'])(
+  'npm run %s sets up the programs of the test cluster',
+  async name => {
+    expect(await scriptOf(name)).toContain('setup.mjs --cluster &&')
+  },
+)

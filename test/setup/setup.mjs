@@ -1,11 +1,11 @@
-// Brings everything that the demo, the tests and the benchmarks need, and says what it does.
-// With --packages the npm packages alone, as anybody may have them.
-// With --cluster also Kubernetes, for the test cluster: that is built, and takes minutes once.
-// Plain JavaScript without packages: it runs first, under any Node from 18 on.
+// Brings everything that the demo, the tests and the benchmarks need, and says what it does and how far it is.
+// With --packages it brings only the npm packages, which need no root.
+// With --cluster it also builds Kubernetes and containerd for the test cluster, which takes minutes once.
+// Plain JavaScript without packages, because it runs first and under any Node from 18 on.
 import { debianPackagesAreThere, unpackDebianPackages, whatIsMissing } from './debian.mjs'
-import { buildGoPrograms, goProgramsAreThere } from './go.mjs'
+import { buildGoPrograms, goProgramsAreThere } from './go/build.mjs'
 import { installNpmPackages, npmPackagesAreThere } from './npm.mjs'
-import { SetupError } from './run.mjs'
+import { SetupError, say } from './run.mjs'
 
 try {
   await setUp()
@@ -25,7 +25,20 @@ async function setUp() {
     const missing = whatIsMissing()
     throw new SetupError(['root is needed, for private mount namespaces: run it with sudo', ...missing].join('\n'))
   }
-  if (!npmPackagesAreThere()) await installNpmPackages()
-  if (!debianPackagesAreThere()) await unpackDebianPackages()
-  if (process.argv.includes('--cluster') && !goProgramsAreThere()) await buildGoPrograms()
+  await runMissing([
+    { what: 'npm packages', isThere: npmPackagesAreThere, bring: installNpmPackages },
+    { what: 'Debian packages', isThere: debianPackagesAreThere, bring: unpackDebianPackages },
+    ...(process.argv.includes('--cluster')
+      ? [{ what: 'Kubernetes and containerd', isThere: goProgramsAreThere, bring: buildGoPrograms }]
+      : []),
+  ])
+}
+
+async function runMissing(steps) {
+  const missing = steps.filter(({ isThere }) => !isThere())
+  if (missing.length > 1) say(`${missing.length} steps: ${missing.map(({ what }) => what).join(', ')}`)
+  for (const [index, { what, bring }] of missing.entries()) {
+    if (missing.length > 1) say(`step ${index + 1} of ${missing.length}: ${what}`)
+    await bring()
+  }
 }

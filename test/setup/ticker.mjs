@@ -1,8 +1,8 @@
-/** How often a line is added where there is no terminal. */
-const LINE_MS = 10_000
+/** How often a line is added if the output is no terminal. */
+const LINE_MS = 15_000
 const REDRAW_MS = 1000
 
-/** Shows that something goes on, for how long, and how far it is: in place on a terminal, else a line now and then. */
+/** Shows how long a step has been running and how far it is: in place on a terminal, otherwise as a line every 15 seconds. */
 export function startTicker(output = process.stderr) {
   const startedAt = Date.now()
   let words
@@ -16,7 +16,7 @@ export function startTicker(output = process.stderr) {
   }
   const timer = setInterval(draw, output.isTTY ? REDRAW_MS : LINE_MS)
   return {
-    /** Nothing new is undefined. */
+    /** Replaces what is shown; `undefined` keeps it. */
     show(next) {
       words = next ?? words
     },

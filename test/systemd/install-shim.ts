@@ -4,7 +4,7 @@ import type { SystemdNode } from './systemd-node.ts'
 
 const UNITS = join(import.meta.dirname, '../../deploy/systemd')
 
-/** Text of files of deploy/systemd, by name; others than those that are there are installed instead of them. */
+/** Texts by the name of a file of deploy/systemd, which are installed in place of that file. */
 export interface ShimUnits {
   readonly service: string
   readonly socket: string
@@ -15,7 +15,7 @@ export async function readUnits(): Promise<ShimUnits> {
   return { service, socket }
 }
 
-/** As docs/how-to/install-with-systemd.md has it: the build user, containerd's folder, a config, and the units, which are enabled and started. */
+/** Follows docs/how-to/install-with-systemd.md: makes the build user, containerd's folder and a config, and enables and starts the units. */
 export async function installShim(node: SystemdNode, { service, socket }: ShimUnits, config: string): Promise<void> {
   await node.write({
     '/etc/sysusers.d/enbi-shim.conf': await readDeployed('enbi-shim.sysusers.conf'),

@@ -11,23 +11,23 @@ import { type RunOptions, type RunResult, runInside } from '../node/run.ts'
 import { installPacked, packProject } from '../pack.ts'
 
 /**
- * A node with a root of its own that a real systemd runs, with containerd and nix-daemon as its services and `enbi-shim`
- * installed by npm in /usr/local, but no unit for it. /nix and /var/lib are one mount. Disposed of, it has left no trace.
+ * A node with a root of its own, run by a real systemd, with containerd and nix-daemon as services. npm has installed `enbi-shim` in
+ * /usr/local, but there is no unit for it. /nix and /var/lib are on one mount. Disposal leaves no trace.
  */
 export interface SystemdNode extends AsyncDisposable {
-  /** The folder of its namespace, which has all of its files. */
+  /** The folder with all files of the node. */
   readonly dir: string
-  /** Puts text into files; paths are absolute and of the node. */
+  /** Writes texts to absolute paths of the node. */
   write(files: Readonly<Record<string, string>>): Promise<void>
-  /** Runs a program on the node, with none of a unit's restrictions. Rejects with execa's error when it fails. */
+  /** Runs a program on the node without the restrictions of a unit. Rejects with execa's error if it fails. */
   run(command: string, args?: readonly string[], options?: RunOptions): Promise<RunResult>
-  /** Where a file of the node is for this process. */
+  /** The path by which this process reaches a file of the node. */
   outside(path: string): string
-  /** A client on a socket of the node that is closed with it. */
+  /** A client of a socket of the node, which closes together with the node. */
   cri(socket: string): CriClient
-  /** Imports what pods need and runs one to its end. */
+  /** Imports the pause image and runs a pod to its end. */
   runPod(pod: Pod): Promise<PodResult>
-  /** What a unit has logged. */
+  /** The log of a unit. */
   journal(unit: string): Promise<string>
 }
 
@@ -36,7 +36,7 @@ const NODE = join(import.meta.dirname, 'node')
 const ENV = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin', HOME: '/root', LANG: 'C.UTF-8' }
 const POLL_MS = 20
 
-/** Needs root, and systemd's programs; the machine itself may run without. */
+/** Needs root and systemd's programs. The machine itself need not run systemd. */
 export async function startSystemdNode(): Promise<SystemdNode> {
   const namespace = await startNamespace()
   try {
@@ -51,7 +51,7 @@ export async function startSystemdNode(): Promise<SystemdNode> {
   }
 }
 
-/** What the node has over the machine's /usr and /etc. */
+/** Files that are laid over the machine's /usr and /etc. */
 async function furnish(dir: string): Promise<void> {
   const programs = join(dir, 'usr/local/bin')
   await mkdir(programs, { recursive: true })
@@ -60,7 +60,7 @@ async function furnish(dir: string): Promise<void> {
   await cp(join(NODE, 'etc'), join(dir, 'etc'), { recursive: true })
 }
 
-/** Resolves to the number that the machine knows its first process by. */
+/** Resolves to the process number of the node's systemd as the machine counts. */
 async function startSystemd(namespace: Namespace): Promise<string> {
   const { dir } = namespace
   const pidFile = join(dir, 'systemd.pid')

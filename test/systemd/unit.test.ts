@@ -1,7 +1,9 @@
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { readGuides, readTested } from '../docs/code-blocks.ts'
+import * as v from 'valibot'
+import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest'
+import { parse } from 'yaml'
+import { codeBlocks, readGuides } from '../docs/code-blocks.ts'
 import { connectCri } from '../node/cri.ts'
 import { copyExample } from '../node/example.ts'
 import { expectNoTrace } from '../node/no-trace.ts'
@@ -13,14 +15,13 @@ import { LARGE_BYTES, nix2containerFlake, UNKNOWN_DIGESTS } from '../shim/import
 import { readUnits, type ShimUnits } from './install-shim.ts'
 import { type SystemdNode, startSystemdNode } from './systemd-node.ts'
 
-const INSTALLATION = 'install-with-systemd.md'
 const SOCKET = '/run/enbi-shim/enbi-shim.sock'
 const VIEW = '/run/enbi-shim/view/root'
 const CONFIG = `
 policy:
   - { namespaces: ['*'], images: ['**'], flakes: ['path:/**'] }
 `
-/** As the shim runs nix. */
+/** How the shim runs Nix. */
 const LIST_AS_BUILD_USER = `
 import { readdirSync } from 'node:fs'
 process.setgroups([])
@@ -37,17 +38,19 @@ const { PATH } = process.env
 const tell = socket => spawnSync('systemd-notify', ['STATUS=taken over'], { env: { PATH, NOTIFY_SOCKET: socket } })
 process.exitCode = process.argv.slice(2).some(socket => tell(socket).status === 0) ? 0 : 1
 `
-/** Of `systemd-analyze security`, in tenths: what the service has to be able to do does not leave less. */
+/** Threshold of `systemd-analyze security`, in tenths. The service cannot do its work with less. */
 const EXPOSURE = 29
 
 let node: SystemdNode
 let units: ShimUnits
 let formats: string
+let installing: string
 beforeAll(async () => {
   node = await startSystemdNode()
   formats = onNode((await copyExample('formats', node.outside('/srv'))).dir)
   units = await readUnits()
-  await follow(INSTALLATION, 'install', 'kubelet', 'start')
+  installing = await readPage('how-to/install-with-systemd.md')
+  await follow(installing, 'install', 'kubelet', 'start')
   await node.write({ '/etc/enbi-shim/config.yaml': CONFIG })
   await node.run('systemctl', ['restart', 'enbi-shim.service'])
 })
@@ -56,14 +59,14 @@ afterAll(async () => {
   expectNoTrace(node.dir)
 })
 
-test('systemd finds nothing to complain about', async () => {
+test('systemd accepts the units without a warning, and rates their exposure within the threshold', async () => {
   const units = ['service', 'socket'].map(kind => `/etc/systemd/system/enbi-shim.${kind}`)
   const { stdout, stderr } = await node.run('systemd-analyze', ['verify', ...units])
   expect([stdout, stderr]).toEqual(['', ''])
   await node.run('systemd-analyze', ['security', '--offline=true', `--threshold=${EXPOSURE}`, units[0] ?? ''])
 })
 
-test('layers of store paths are hard links, made through the mount of the unit; files of another owner are copied', async () => {
+test("the service hard-links layers of store paths through its unit's mount, and copies files of other owners", async () => {
   const images = await writeStoreImages(node.outside('/srv'), IMAGES, '/usr/local/bin/node')
   const flake = onNode(images.dir)
   const imageId = await pull('registry.example/small:1', flake, 'conf.small')
@@ -75,7 +78,7 @@ test('layers of store paths are hard links, made through the mount of the unit; 
   expect(await node.runPod({ imageId: ownedId, command })).toEqual({ exitCode: 0, output: '1 1000\n' })
 })
 
-test('a file of an image may run as its owner and its group', async () => {
+test('an image can hold files with the setuid and setgid bits', async () => {
   await node.write({
     '/srv/document/flake.nix': nix2containerFlake(UNKNOWN_DIGESTS, { mode: '6711', gid: 77, size: LARGE_BYTES }),
   })
@@ -83,7 +86,7 @@ test('a file of an image may run as its owner and its group', async () => {
   expect((await node.runPod({ imageId })).output).toMatch(/^6711 1 \/bin\/busybox\n/)
 })
 
-test('an archive is built, imported, and runs; what it was made from is let go of with it', async () => {
+test('the service builds and imports an archive that then runs, and drops its gc root when the image is removed', async () => {
   const imageId = await pull('registry.example/archive:1', formats, 'docker-archive')
   const { output } = await node.runPod({ imageId })
   expect(output).toBe('hello from a Nix-built image\n')
@@ -92,13 +95,13 @@ test('an archive is built, imported, and runs; what it was made from is let go o
   await vi.waitFor(async () => expect(await gcRoots()).toBe(before - 1), PATIENT)
 })
 
-test('`enbi-shim pull` reaches it at its default socket', async () => {
+test('`enbi-shim pull` reaches the service at its default socket', async () => {
   const recipe = ['--flake', formats, '--package', 'stream']
   const { stdout } = await node.run('enbi-shim', ['pull', 'registry.example/by-hand:1', ...recipe])
   expect(stdout).toContain('registry.example/by-hand:1')
 })
 
-test('`enbi-shim doctor` finds nothing wrong but that no kubelet runs here, and that Nix is old', async () => {
+test('`enbi-shim doctor` reports only that there is no kubelet and that Nix is old', async () => {
   const { stdout } = await node.run('enbi-shim', ['doctor', '--config', '/etc/enbi-shim/config.yaml'])
   expect(stdout.match(/^[✗!].*$/gm)).toEqual([
     '! kubelet: there is no process kubelet here, and no k3s',
@@ -113,13 +116,13 @@ test('`enbi-shim doctor` finds nothing wrong but that no kubelet runs here, and 
 test.each([
   ['write to /etc', 'touch /etc/written'],
   ['write to the store', 'touch /nix/store/written'],
-  ['write to /etc through the mount that links are made through', `touch ${VIEW}/etc/written`],
-  ['read what is in a home', 'cat /root/secret'],
-  ['read it through that mount', `cat ${VIEW}/root/secret`],
-  ["read another service's folder through that mount", `cat ${VIEW}/var/lib/etcd/secret`],
-  ['see that mount as the build user', `node /srv/list-as-build-user.mjs ${VIEW}`],
+  ['write to /etc through the mount for hard links', `touch ${VIEW}/etc/written`],
+  ['read files in a home folder', 'cat /root/secret'],
+  ['read files in a home folder through the mount for hard links', `cat ${VIEW}/root/secret`],
+  ["read another service's folder through the mount for hard links", `cat ${VIEW}/var/lib/etcd/secret`],
+  ['list the mount for hard links as the build user', `node /srv/list-as-build-user.mjs ${VIEW}`],
   [
-    'tell systemd as the build user how it is',
+    'notify systemd as the build user',
     'node /srv/notify-as-build-user.mjs /run/systemd/notify /run/enbi-shim/notify/socket',
   ],
   ['mount anything', 'mount -t tmpfs tmpfs /tmp'],
@@ -136,7 +139,7 @@ test.each([
   expect(await runAsService('systemd-notify "STATUS=still there"')).toBe(0)
 })
 
-test('a user of the node cannot connect to the socket that systemd opens', async () => {
+test('an ordinary user of the node cannot connect to the socket that systemd opens', async () => {
   const connect = `perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new("${SOCKET}") or die $!'`
   await node.run('sh', ['-c', connect])
   const { stderr } = await node.run(
@@ -149,20 +152,20 @@ test('a user of the node cannot connect to the socket that systemd opens', async
   expect(stderr).toContain('Permission denied')
 })
 
-test('the service finds what the multi-user installation of Nix has', async () => {
+test('the service finds the programs of a multi-user installation of Nix', async () => {
   const programs = '/nix/var/nix/profiles/default/bin'
   await node.run('sh', ['-euc', `mkdir -p ${programs}; ln -s /bin/true ${programs}/of-the-profile`])
   expect(await runAsService('of-the-profile')).toBe(0)
 })
 
-test('a build that runs is finished by a stop, which leaves nothing behind', async () => {
+test('stopping the service lets a running build finish, and leaves nothing behind', async () => {
   const { dir } = await copyExample('formats', node.outside('/srv'))
   await writeFile(join(dir, 'gate'), '/srv/gate')
   const pulled = pull('registry.example/gated:1', onNode(dir), 'gated')
   await vi.waitFor(async () => expect(await buildProcesses()).toContain('nix'), PATIENT)
-  // Before any pod.
+  // If memory runs out, the kernel kills them before any pod.
   const scores = 'cat $(pgrep --uid enbi-shim | sed "s,.*,/proc/&/oom_score_adj,")'
-  // A process may end between being listed and being read.
+  // A process may end after it was listed.
   const readScores = async () => new Set((await node.run('sh', ['-c', scores])).stdout.split('\n'))
   await vi.waitFor(async () => expect(await readScores()).toEqual(new Set(['1000'])), PATIENT)
   const stopped = node.run('systemctl', ['stop', 'enbi-shim.service'])
@@ -175,13 +178,13 @@ test('a build that runs is finished by a stop, which leaves nothing behind', asy
   expect(await buildProcesses()).toBe('')
 })
 
-test('a call wakes the service that was stopped, and waits for it', async () => {
+test('a call starts a stopped service and waits for it', async () => {
   await node.run('systemctl', ['stop', 'enbi-shim.service'])
   await expect(node.cri(SOCKET).imageFsInfo()).resolves.toHaveLength(1)
   expect(await property('ActiveState')).toBe('active')
 })
 
-test('no call fails while it is restarted', async () => {
+test('no call fails while the service restarts', async () => {
   let isRestarting = true
   const restarted = node.run('systemctl', ['restart', 'enbi-shim.service']).finally(() => {
     isRestarting = false
@@ -193,17 +196,17 @@ test('no call fails while it is restarted', async () => {
   await restarted
 })
 
-test('a service that was killed is started again', async () => {
+test('systemd restarts the service after it was killed', async () => {
   const before = await property('MainPID')
   await node.run('systemctl', ['kill', '--signal', 'KILL', 'enbi-shim.service'])
-  // Without a call that would wake it.
+  // No call starts it here.
   await vi.waitFor(async () => expect(['0', before]).not.toContain(await property('MainPID')), PATIENT)
 })
 
 test('the guides verify the installation, take credentials and upgrade the units, and pulls go on', async () => {
-  await follow(INSTALLATION, 'verify')
-  await follow('private-flakes.md', 'credentials', 'by-hand')
-  await follow(INSTALLATION, 'upgrade')
+  await follow(installing, 'verify')
+  await follow(await readPage('how-to/private-flakes.md'), 'credentials', 'by-hand')
+  await follow(installing, 'upgrade')
   await expect(pull('registry.example/after-upgrade:1', formats, 'docker-archive')).resolves.toMatch(/^sha256:/)
 })
 
@@ -233,25 +236,70 @@ test.each((await readGuides()).filter(({ tested }) => tested === 'nix-conf'))(
   },
 )
 
-test('nothing is left when it is undone, but what containerd and npm have', async () => {
-  await follow(INSTALLATION, 'unwire', 'undo')
+describe('the tutorial', () => {
+  let page: string
+  beforeAll(async () => {
+    const nixpkgs = onNode((await copyExample('packages', node.outside('/srv'))).dir)
+    page = (await readPage('getting-started.md'))
+      // The node of the tests has no network.
+      .replaceAll('github:NixOS/nixpkgs/nixos-25.05', nixpkgs)
+      .replaceAll('packages:github:NixOS/nixpkgs', `packages:${nixpkgs}`)
+    await follow(page, 'install', 'config', 'kubelet')
+    await node.run('systemctl', ['restart', 'enbi-shim.service'])
+  })
+
+  it('ends with a pod that prints what the page says', async () => {
+    const { metadata, spec } = v.parse(Pod, parse(blocksOf(page).get('pod') ?? ''))
+    const [{ image, command }] = spec.containers
+    const pull = { image, annotations: {}, namespace: 'default', podName: metadata.name }
+    const imageId = await node.cri(SOCKET).pullImage(pull)
+    const { output } = await node.runPod({ imageId, command })
+    expect(page).toContain(`kubectl logs ${metadata.name}\n\`\`\`\n\n\`\`\`text\n${output}\`\`\`\n`)
+    expect(await follow(page, 'status')).toMatch(new RegExp(`${image}:latest +done`))
+  })
+
+  it('shows the checks that doctor makes', async () => {
+    const checksIn = (text: string) => [...text.matchAll(/^[✓!✗–] ([\w ]+): /gm)].map(([, name]) => name)
+    const [shown = ''] = /(?<=^```text\n)✓ config.*?(?=^```)/ms.exec(page) ?? []
+    expect(checksIn(shown)).toEqual(checksIn(await follow(page, 'doctor')))
+    expect(shown).not.toMatch(/^[!✗]/m)
+  })
+})
+
+test('uninstalling the service leaves only files of containerd and npm', async () => {
+  await follow(installing, 'unwire', 'undo')
   const { stdout } = await node.run('sh', ['-c', 'find /etc /var -xdev -name "*enbi-shim*"; getent passwd enbi-shim'], {
     reject: false,
   })
   expect(stdout).toBe('')
 })
 
-/** Runs blocks of a how-to guide, one after the other in one shell. */
-async function follow(guide: string, ...names: string[]): Promise<void> {
-  const commands = await readTested(guide, names)
-  await node.run('sh', ['-euxc', `cd "$(mktemp -d)"\n${commands}`])
+function readPage(name: string): Promise<string> {
+  return readFile(join(import.meta.dirname, '../../docs', name), 'utf8')
 }
+
+/** Runs commands of a page, one after the other in one shell. Resolves to what they print. */
+async function follow(page: string, ...names: string[]): Promise<string> {
+  const blocks = blocksOf(page)
+  const commands = names.map(name => blocks.get(name) ?? `: no block ${name}; exit 1`).join('\n')
+  return (await node.run('sh', ['-euxc', `cd "$(mktemp -d)"\n${commands}`])).stdout
+}
+
+/** Blocks of code below a comment that names them. */
+function blocksOf(page: string): ReadonlyMap<string | undefined, string | undefined> {
+  return new Map(codeBlocks('', page).map(({ tested, text }) => [tested, text]))
+}
+
+const Pod = v.object({
+  metadata: v.object({ name: v.string() }),
+  spec: v.object({ containers: v.tuple([v.object({ image: v.string(), command: v.array(v.string()) })]) }),
+})
 
 async function pull(image: string, flakeUrl: string, packageName: string): Promise<string> {
   return node.cri(SOCKET).pullImage(recipePull({ image, flakeUrl, packageName }))
 }
 
-/** The flake URL on the node of a folder below /srv. */
+/** The flake URL of a folder below /srv, as the node sees it. */
 function onNode(dir: string): string {
   return `path:/srv/${basename(dir)}`
 }
@@ -260,7 +308,7 @@ async function gcRoots(): Promise<number> {
   return (await readdir(node.outside('/var/lib/enbi-shim/gcroots'))).length
 }
 
-/** Command lines of the build user's processes. */
+/** The command lines of the build user's processes. */
 async function buildProcesses(): Promise<string> {
   const { stdout } = await node.run('pgrep', ['--list-full', '--uid', 'enbi-shim'], { reject: false })
   return stdout
@@ -271,7 +319,7 @@ async function property(name: string): Promise<string> {
   return stdout
 }
 
-/** Runs a shell script as the unit would run the shim. Resolves to its exit code. */
+/** Runs a shell script with the restrictions of the unit. Resolves to its exit code. */
 async function runAsService(script: string): Promise<number | undefined> {
   const probe = units.service
     .replace(/^ExecStart=.*$/m, `ExecStart=/bin/sh -euc '${script}'`)

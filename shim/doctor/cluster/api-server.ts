@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { call } from '../../../kube/client/api-call.ts'
+import { call, readBody } from '../../../kube/client/api-call.ts'
 import { createConnection } from '../../../kube/client/connection.ts'
 import { loadKubeconfig } from '../../../kube/client/kubeconfig.ts'
 import { SHIM } from '../../../kube/resources/names.ts'
@@ -41,7 +41,7 @@ export function openApiServer(kubeconfig: string | undefined): ApiServer {
         signal,
         silenceMs: 0,
       })
-      await body.dump()
+      await readBody('read the version', body)
       const date = Date.parse(String(headers.date))
       return Number.isNaN(date) ? undefined : date - Date.now()
     },

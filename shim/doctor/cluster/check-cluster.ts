@@ -1,12 +1,17 @@
 import pMap from 'p-map'
+import * as v from 'valibot'
+import { NIXBUILD_FIELDS } from '../../../kube/resources/nixbuild.ts'
 import { lazy } from '../../../lib/async/lazy.ts'
 import { messageOf } from '../../../lib/errors.ts'
 import { isOlder } from '../../../lib/text/versions.ts'
 import type { Config } from '../../config/config.ts'
-import { type Check, type Finding, failed, ok, warning } from '../finding.ts'
+import { type Check, type Finding, failed, ok, warning } from '../probes/finding.ts'
 import { type ApiServer, openApiServer } from './api-server.ts'
-import { missingFields } from './crd-fields.ts'
 import { describeRight, SHIM_RIGHTS } from './rights.ts'
+
+const part = v.optional(v.object({ properties: v.optional(v.record(v.string(), v.unknown()), {}) }))
+
+const kind = v.object({ properties: v.object({ spec: part, status: part }) })
 
 type Kubernetes = NonNullable<Config['kubernetes']>
 
@@ -107,4 +112,16 @@ async function judgeCrd(api: ApiServer, signal: AbortSignal): Promise<Finding> {
   const missing = missingFields(schemas)
   if (missing.length === 0) return ok('enbi.hrzn.ee/v1alpha1 with every field')
   return failed(`the cluster's NixBuild is of another version: it has no ${missing.join(', ')}`, APPLY)
+}
+
+/** Fields of a NixBuild that are read or written here and that the cluster's CRD lacks, as `status.nodes`. */
+export function missingFields(schemas: Readonly<Record<string, unknown>>): string[] {
+  const found = Object.entries(schemas).find(([name]) => name.endsWith('.v1alpha1.NixBuild'))
+  const result = v.safeParse(kind, found?.[1])
+  const { spec, status } = result.success ? result.output.properties : {}
+  return [...lacking('spec', spec?.properties), ...lacking('status', status?.properties)]
+}
+
+function lacking(part: 'spec' | 'status', has: Readonly<Record<string, unknown>> = {}): string[] {
+  return NIXBUILD_FIELDS[part].filter(field => !(field in has)).map(field => `${part}.${field}`)
 }

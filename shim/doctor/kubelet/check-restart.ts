@@ -1,11 +1,10 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Check, ok, skipped, warning } from '../finding.ts'
-import { listProcesses, type ProcessInfo, startedAt } from '../processes.ts'
+import { type Check, ok, skipped, warning } from '../probes/finding.ts'
+import { listProcesses, type ProcessInfo, startedAt } from '../probes/processes.ts'
 import { isKubelet, kubeletProcess } from './find-kubelet.ts'
-import { parseFlags } from './flags.ts'
+import { namesIn, parseFlags } from './flags.ts'
 import { K3S_FILES } from './k3s.ts'
-import { namesIn } from './names-in.ts'
 
 /** A file that was written just before the start is no change. */
 const INACCURATE_MS = 1000

@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import type { ProcessInfo } from '../processes.ts'
+import type { ProcessInfo } from '../probes/processes.ts'
 
 /** A distribution that writes the files of its kubelet itself. */
 export interface Distribution {

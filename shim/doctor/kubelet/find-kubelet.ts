@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import type { ProcessInfo } from '../processes.ts'
+import type { ProcessInfo } from '../probes/processes.ts'
 import { type Distribution, distributionOf } from './distributions.ts'
 import { isK3s, K3S_FILES, settingsOfK3s } from './k3s.ts'
 import { type KubeletSettings, settingsOfKubelet } from './settings.ts'

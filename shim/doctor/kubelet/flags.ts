@@ -1,3 +1,6 @@
+import { readdir } from 'node:fs/promises'
+import { hasCode } from '../../../lib/error-code.ts'
+
 /** Values of a program's flags by their names: `--name=value`, `--name value`, `--name` (true). The last one wins, but for `many`. */
 export function parseFlags(args: readonly string[]): ReadonlyMap<string, readonly string[]> {
   const flags = new Map<string, string[]>()
@@ -9,4 +12,14 @@ export function parseFlags(args: readonly string[]): ReadonlyMap<string, readonl
     flags.set(name, [...(flags.get(name) ?? []), given])
   }
   return flags
+}
+
+/** Names in a folder of drop-ins, in the order in which they count; one that is not there has none. */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).toSorted()
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return []
+    throw error
+  }
 }

@@ -3,8 +3,7 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { parse } from 'yaml'
 import type { Distribution } from './distributions.ts'
-import { parseFlags } from './flags.ts'
-import { namesIn } from './names-in.ts'
+import { namesIn, parseFlags } from './flags.ts'
 
 /** What of a kubelet matters to a shim. */
 export interface KubeletSettings {

@@ -1,39 +1,32 @@
 import * as v from 'valibot'
-import { checkPlatform, type Platform, pairLayers, parseConfig } from '../image/config.ts'
+import type { Layer } from '../../containerd/unpack.ts'
+import { checkPlatform, pairLayers, parseConfig } from '../image/config.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import { parseJson } from '../image/json.ts'
-import { CONFIG_TYPE, document, makeManifest } from '../image/manifest.ts'
-import type { ArchivePlan, PlannedLayer } from '../image/parsed-image.ts'
-import { layerTypeOf } from '../streams/layer-type.ts'
-import type { LayoutFiles, OnLayer } from './layout.ts'
-import { isNamed, severalImages } from './named-image.ts'
+import { CONFIG_TYPE, makeDocument, makeManifest } from '../image/parsed-image.ts'
+import { layerTypeOf } from '../streams/measure-layer.ts'
+import { isNamed, severalImages, type WantedImage } from './choose-image.ts'
+import type { ArchiveImage, LayoutFiles } from './layout.ts'
 
 export const DOCKER_MANIFEST = 'manifest.json'
 
-/** What `docker save` and nixpkgs' dockerTools write beside the layers. Source: moby, image/spec. */
+/** Written by `docker save` and nixpkgs' dockerTools beside the layers. Source: moby, image/spec. */
 const texts = v.nullish(v.array(v.string()), [])
 const schema = v.array(v.object({ Config: v.string(), RepoTags: texts, Layers: texts }))
 
-export interface Planning {
-  readonly host: Platform
-  /** Normalised reference of the image that is wanted; missing: of a base image, whose name does not matter. */
-  readonly wanted: string | undefined
-  readonly onLayer: OnLayer
-}
-
-/** The plan of an image of a docker-archive. The manifest that it lacks is made, always the same for the same layers. */
-export async function planDockerArchive(
+/** Parses an image of a docker-archive, which comes without a manifest. Throws ArchiveInvalid or ArchitectureMismatch. */
+export async function parseDockerArchive(
   files: LayoutFiles,
   manifestJson: Buffer,
-  { host, wanted, onLayer }: Planning,
-): Promise<ArchivePlan> {
+  { host, wanted, onLayer }: WantedImage,
+): Promise<ArchiveImage> {
   const images = imagesIn(manifestJson)
   const image = choose(images, wanted)
   const bytes = await files.readDocument(image.Config)
   if (!bytes) throw archiveInvalid(`lacks the config that its ${DOCKER_MANIFEST} names: ${image.Config}`)
   const parsed = parseConfig(bytes, image.Config)
   checkPlatform([parsed], host)
-  const layers: PlannedLayer[] = []
+  const layers: Layer[] = []
   let unpackedSize = 0
   for (const { name, diffId } of pairLayers(
     image.Layers.map(name => ({ name })),
@@ -45,12 +38,12 @@ export async function planDockerArchive(
     unpackedSize += layer.unpackedSize
     layers.push({ mediaType: layerTypeOf(layer.compression), digest: layer.digest, size: layer.size, diffId })
   }
-  const config = document(CONFIG_TYPE, bytes)
+  const config = makeDocument(CONFIG_TYPE, bytes)
   const manifest = makeManifest(config, layers)
   return { config, manifest, layers, unpackedSize, layerNames: image.Layers, isOneOfSeveral: images.length > 1 }
 }
 
-/** Names of the layers' files of the image whose config is in that file, bottom first; where there is one image, of that. */
+/** Layer file names, bottom first, of the image with that config file, or else of the only image. */
 export function layerNamesIn(manifestJson: Buffer, configName: string): readonly string[] {
   const images = imagesIn(manifestJson)
   const [first, ...others] = images
@@ -64,7 +57,7 @@ interface DockerImage {
   readonly names: Set<string>
 }
 
-/** One image may stand there several times, under several names. */
+/** One image may be listed several times, under several names. */
 function imagesIn(manifestJson: Buffer): readonly DockerImage[] {
   const images = new Map<string, DockerImage>()
   for (const { Config, Layers, RepoTags } of parseJson(schema, manifestJson, DOCKER_MANIFEST)) {
@@ -76,7 +69,7 @@ function imagesIn(manifestJson: Buffer): readonly DockerImage[] {
   return [...images.values()]
 }
 
-/** Of base images it is the first one, as nixpkgs' script has it. */
+/** A base image is the first one, as in nixpkgs' script. */
 function choose(images: readonly DockerImage[], wanted: string | undefined): DockerImage {
   const [first] = images
   if (!first) throw archiveInvalid(`has a ${DOCKER_MANIFEST} without an image`)

@@ -2,117 +2,119 @@ import { chainsOf } from '../../containerd/chain.ts'
 import type { ImageWriter } from '../../containerd/image-writer.ts'
 import type { LayerKeeper } from '../../containerd/layer-keeper.ts'
 import { blobInfo } from '../../containerd/services/content.ts'
-import type { Unpacker } from '../../containerd/unpack.ts'
-import type { ImageOutput } from '../formats/build-output.ts'
+import { createUnpacker, type Unpacker } from '../../containerd/unpack.ts'
 import type { ImportProgress } from '../image/contract.ts'
-import { LAYER_TYPE } from '../image/manifest.ts'
-import type { ArchivePlan, FilledImage, ImagePlan } from '../image/parsed-image.ts'
+import { LAYER_TYPE, type ParsedImage, type UnpackedImage } from '../image/parsed-image.ts'
 import type { SizeLimit } from '../image/size-limit.ts'
-import type { Closure } from '../store/closure.ts'
-import type { StoreInfos } from '../store-layers/digest-keys.ts'
-import type { StoredLayer } from './layout.ts'
-import { type PlanMemory, planKey } from './plan-memory.ts'
-import { readImage } from './read-image.ts'
+import type { Closure, StoreInfos } from '../store/closure.ts'
+import { type ImageCache, imageKey } from './image-cache.ts'
+import type { ArchiveImage, StoredLayer } from './layout.ts'
+import { type ArchiveOutput, readImage } from './read-image.ts'
 
-/** What an import of an archive works with. */
-export interface ArchiveStage {
+/** What the import of an archive uses. */
+export interface ArchiveContext {
   readonly closure: Closure
-  /** Of the package and all that it refers to, also where a program of it has written the archive. */
+  /** Closure of the package, also where a program of the package has written the archive. */
   readonly packageInfos: StoreInfos
   readonly keeper: LayerKeeper
   readonly writer: ImageWriter
-  readonly memory: PlanMemory
+  readonly images: ImageCache
   readonly limit: SizeLimit
-  readonly createUnpacker: (onUnpacked: (done: number) => void) => Unpacker
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
 }
 
-export interface KnownArchive {
-  /** Path of the output below the Nix store: what is remembered goes by it. */
+export interface ArchiveRequest {
+  /** Path of the build result below the Nix store: a key of the cache. */
   readonly storePath: string
-  /** Normalised reference of the image that is wanted, in case there are several; missing: of a base image. */
+  /** Normalised reference of the wanted image, in case there are several; missing for a base image. */
   readonly image: string | undefined
   /** Whether snapshots will do, without the blobs that they were made of. */
   readonly withoutBlobs: boolean
-  /** Throws when the image is none that is wanted. */
-  readonly check: (plan: ImagePlan) => void
+  /** Throws if the image is not acceptable. */
+  readonly check: (image: ParsedImage) => void
 }
 
-export interface ArchiveImport extends KnownArchive {
-  readonly output: ImageOutput
+export interface ArchiveImport extends ArchiveRequest {
+  readonly output: ArchiveOutput
 }
 
-/** Brings the layers of an image that is there in full into containerd, and unpacks them. */
-export async function importArchive(archive: ArchiveImport, stage: ArchiveStage): Promise<FilledImage> {
-  const recalled = await recallArchive(archive, stage)
+/** Brings the layers of an image in an archive or layout into containerd, and unpacks them. */
+export async function importArchive(request: ArchiveImport, context: ArchiveContext): Promise<UnpackedImage> {
+  const recalled = await recallArchive(request, context)
   if (recalled) return recalled
-  const unpacking = startUnpacking(stage)
-  const { isOneOfSeveral, ...plan } = await read(archive, unpacking.unpacker, stage)
-  stage.limit.add(plan.unpackedSize)
-  archive.check(plan)
-  const filled = await unpacking.complete(plan)
-  await stage.memory.remember(isOneOfSeveral ? namedKey(archive, stage) : commonKey(archive, stage), plan)
-  return filled
+  const unpacking = startUnpacking(context)
+  const { isOneOfSeveral, ...image } = await read(request, unpacking.unpacker, context)
+  context.limit.add(image.unpackedSize)
+  request.check(image)
+  const unpacked = await unpacking.complete(image)
+  await context.images.remember(isOneOfSeveral ? namedKey(request, context) : commonKey(request, context), image)
+  return unpacked
 }
 
-/** Unpacks an image that was read before, without its output; undefined when not all that is needed is in containerd still. */
-export async function recallArchive(archive: KnownArchive, stage: ArchiveStage): Promise<FilledImage | undefined> {
-  const { memory } = stage
-  const plan = (await memory.recall(commonKey(archive, stage))) ?? (await memory.recall(namedKey(archive, stage)))
-  if (!plan) return undefined
-  const [chainId, areThere] = await Promise.all([findUnpacked(plan, stage), areBlobsThere(plan, stage)])
-  if (!areThere && !(archive.withoutBlobs && chainId !== undefined)) return undefined
-  stage.limit.add(plan.unpackedSize)
-  archive.check(plan)
-  return chainId === undefined ? startUnpacking(stage).complete(plan) : { ...plan, chainId }
+/** Unpacks an image that was read before, without reading it; undefined if containerd lacks something that is needed. */
+export async function recallArchive(
+  request: ArchiveRequest,
+  context: ArchiveContext,
+): Promise<UnpackedImage | undefined> {
+  const { images } = context
+  const image = (await images.recall(commonKey(request, context))) ?? (await images.recall(namedKey(request, context)))
+  if (!image) return undefined
+  const [chainId, areThere] = await Promise.all([findUnpacked(image, context), areBlobsThere(image, context)])
+  if (!areThere && !(request.withoutBlobs && chainId !== undefined)) return undefined
+  context.limit.add(image.unpackedSize)
+  request.check(image)
+  return chainId === undefined ? startUnpacking(context).complete(image) : { ...image, chainId }
 }
 
-function commonKey({ storePath }: KnownArchive, { packageInfos }: ArchiveStage): string {
-  return planKey(storePath, packageInfos)
+function commonKey({ storePath }: ArchiveRequest, { packageInfos }: ArchiveContext): string {
+  return imageKey(storePath, packageInfos)
 }
 
-function namedKey({ storePath, image = '' }: KnownArchive, { packageInfos }: ArchiveStage): string {
-  return planKey(storePath, packageInfos, image)
+function namedKey({ storePath, image = '' }: ArchiveRequest, { packageInfos }: ArchiveContext): string {
+  return imageKey(storePath, packageInfos, image)
 }
 
-function startUnpacking(stage: ArchiveStage) {
+function startUnpacking({ keeper, onProgress }: ArchiveContext) {
   let layerCount: number | undefined
-  const unpacker = stage.createUnpacker(done => {
-    if (layerCount !== undefined) stage.onProgress({ phase: 'unpacking', done, expected: layerCount })
+  const unpacker = createUnpacker({
+    keeper,
+    onUnpacked(done) {
+      if (layerCount !== undefined) onProgress({ phase: 'unpacking', done, expected: layerCount })
+    },
   })
   return {
     unpacker,
-    async complete(plan: ImagePlan): Promise<FilledImage> {
-      layerCount = plan.layers.length
-      return { ...plan, chainId: await unpacker.complete(plan.layers) }
+    async complete(image: ParsedImage): Promise<UnpackedImage> {
+      layerCount = image.layers.length
+      return { ...image, chainId: await unpacker.complete(image.layers) }
     },
   }
 }
 
-/** ChainID of the image's snapshot, empty for no layers; undefined when it, or one below it, is not there with its files. */
-async function findUnpacked({ layers }: ImagePlan, { keeper }: ArchiveStage): Promise<string | undefined> {
+/** Chain id of the image's snapshot, empty for no layers; undefined if it or one below it is missing or lost its files. */
+async function findUnpacked({ layers }: ParsedImage, { keeper }: ArchiveContext): Promise<string | undefined> {
   const chain = chainsOf(layers.map(({ diffId }) => diffId))
   const count = await keeper.inspect(chain)
   return count === chain.length && !chain.some(keeper.isLost) ? (chain.at(-1) ?? '') : undefined
 }
 
-/** Whether manifest and layers are in containerd still, and now held by the lease. */
-async function areBlobsThere({ manifest, layers }: ImagePlan, { keeper, writer }: ArchiveStage): Promise<boolean> {
-  // The manifest there holds its layers.
+/** Whether containerd still has manifest and layers; the lease holds them from now on. */
+async function areBlobsThere({ manifest, layers }: ParsedImage, { keeper, writer }: ArchiveContext): Promise<boolean> {
+  // The manifest in containerd holds its layers.
   if ((await writer.find(manifest.digest)) === undefined) return false
   const found = await Promise.all(layers.map(({ digest }) => blobInfo(keeper.lease.calls, digest)))
   return layers.every(({ size }, index) => found[index]?.size === size)
 }
 
-function read({ output, image }: ArchiveImport, unpacker: Unpacker, stage: ArchiveStage): Promise<ArchivePlan> {
+function read({ output, image }: ArchiveImport, unpacker: Unpacker, context: ArchiveContext): Promise<ArchiveImage> {
   return readImage(output, {
-    ...stage,
+    ...context,
     image,
-    store: stage.writer,
+    store: context.writer,
     onLayer: (layer, place) => expectLayer(unpacker, layer, place),
     onRead: (doneBytes, totalBytes) =>
-      stage.onProgress({ phase: 'importing', doneBytes, ...(totalBytes !== undefined && { totalBytes }) }),
+      context.onProgress({ phase: 'importing', doneBytes, ...(totalBytes !== undefined && { totalBytes }) }),
   })
 }
 

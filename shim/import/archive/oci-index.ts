@@ -1,19 +1,13 @@
 import * as v from 'valibot'
+import type { DocumentBlob } from '../../containerd/image-writer.ts'
+import type { Descriptor } from '../../containerd/services/diff.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import { digestOf, parseJson } from '../image/json.ts'
-import type { Descriptor, Document } from '../image/parsed-image.ts'
+import { descriptorSchema } from '../image/parsed-image.ts'
 import type { LayoutFiles } from './layout.ts'
 
 export const OCI_LAYOUT = 'oci-layout'
 export const OCI_INDEX = 'index.json'
-
-const DIGEST = /^sha256:[0-9a-f]{64}$/
-/** Source: OCI image specification, descriptor.md. */
-export const descriptorSchema = v.object({
-  mediaType: v.string(),
-  digest: v.pipe(v.string(), v.regex(DIGEST, 'expected sha256: and 64 hex digits')),
-  size: v.pipe(v.number(), v.integer(), v.minValue(0)),
-})
 
 const listed = v.object({
   ...descriptorSchema.entries,
@@ -24,7 +18,7 @@ type IndexEntry = v.InferOutput<typeof listed>
 const indexSchema = v.object({ manifests: v.array(listed) })
 
 export interface ListedManifest extends IndexEntry {
-  /** Its own, and those of the indexes that lead to it. */
+  /** Its own names, and those of the indexes that lead to it. */
   readonly names: Set<string>
 }
 
@@ -33,13 +27,13 @@ const INDEX_TYPES = [
   'application/vnd.docker.distribution.manifest.list.v2+json',
 ]
 
-/** Indexes in indexes, and manifests in all of them, those indexes among them: more are no image that somebody would run. */
+/** Depth of nested indexes, and manifests and indexes in total: far more than any real image has. */
 const MAX_DEPTH = 4
 const MAX_MANIFESTS = 200
-/** In all of them: each may give names to all that it leads to. */
+/** Of all indexes together: each entry may give names to everything that it leads to. */
 const MAX_ENTRIES = 1000
 
-/** The manifests that an index leads to, each once; what only attests to another manifest is left out. */
+/** The manifests that an index leads to, each once, without attestations. */
 export async function listManifests(files: LayoutFiles, index: Buffer): Promise<ListedManifest[]> {
   const found = new Map<string, ListedManifest>()
   await collect(files, index, OCI_INDEX, { found, indexes: new Map(), count: { entries: 0 }, depth: 0 })
@@ -48,7 +42,7 @@ export async function listManifests(files: LayoutFiles, index: Buffer): Promise<
 
 interface Search {
   readonly found: Map<string, ListedManifest>
-  /** Those that were read, or are being read, by digest, each with the manifests that it leads to. */
+  /** Indexes that were read, or are being read, by digest, each with the manifests that it leads to. */
   readonly indexes: Map<string, readonly ListedManifest[]>
   readonly count: { entries: number }
   readonly depth: number
@@ -93,20 +87,20 @@ async function collect(
   }
 }
 
-/** What docker and containerd call an image, and what all others do. */
+/** Name annotations of docker and containerd, and of all other tools. */
 const NAME_ANNOTATIONS = ['io.containerd.image.name', 'org.opencontainers.image.ref.name']
 
 function namesOf({ annotations }: IndexEntry): string[] {
   return NAME_ANNOTATIONS.flatMap(key => annotations?.[key] ?? [])
 }
 
-/** BuildKit's provenance and such. */
+/** Such as BuildKit's provenance. */
 function isAttestation({ platform, annotations }: IndexEntry): boolean {
   return platform?.os === 'unknown' || annotations?.['vnd.docker.reference.type'] !== undefined
 }
 
-/** A document among the blobs, checked against its descriptor. Throws ArchiveInvalid. */
-export async function readBlob(files: LayoutFiles, { mediaType, digest, size }: Descriptor): Promise<Document> {
+/** Reads a document among the blobs and checks it against its descriptor. Throws ArchiveInvalid. */
+export async function readBlob(files: LayoutFiles, { mediaType, digest, size }: Descriptor): Promise<DocumentBlob> {
   const bytes = await files.readDocument(blobName(digest))
   if (!bytes) throw archiveInvalid(`lacks the blob ${digest}`)
   const actual = digestOf(bytes)

@@ -1,21 +1,23 @@
 import * as v from 'valibot'
+import type { DocumentBlob } from '../../containerd/image-writer.ts'
+import type { Descriptor } from '../../containerd/services/diff.ts'
+import type { Layer } from '../../containerd/unpack.ts'
 import { checkSpelling } from '../image/check-spelling.ts'
 import { isSamePlatform, otherPlatform, type Platform, pairLayers, parseConfig } from '../image/config.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import { parseJson } from '../image/json.ts'
-import type { ArchivePlan, Descriptor, Document, PlannedLayer } from '../image/parsed-image.ts'
-import { checkLayerType } from '../streams/layer-type.ts'
-import type { Planning } from './docker-archive.ts'
-import type { LayoutFiles, StoredLayer } from './layout.ts'
-import { isNamed, severalImages } from './named-image.ts'
-import { blobName, descriptorSchema, type ListedManifest, listManifests, readBlob } from './oci-index.ts'
+import { descriptorSchema } from '../image/parsed-image.ts'
+import { checkLayerType } from '../streams/measure-layer.ts'
+import { isNamed, severalImages, type WantedImage } from './choose-image.ts'
+import type { ArchiveImage, LayoutFiles, StoredLayer } from './layout.ts'
+import { blobName, type ListedManifest, listManifests, readBlob } from './oci-index.ts'
 
 const MANIFEST_TYPES = [
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.v2+json',
 ]
 
-/** What is an index as well, or a manifest of Docker's first form, is read as another image by others. */
+/** Other tools read a document that is an index too, or a manifest of Docker's first version, as another image. */
 const manifestSchema = v.object({
   mediaType: v.nullish(v.picklist(MANIFEST_TYPES, 'expected the type of a manifest')),
   config: descriptorSchema,
@@ -38,15 +40,15 @@ export function parseManifest(bytes: Buffer, name: string): { config: Descriptor
   return { config, layers: layers ?? [] }
 }
 
-/** The plan of the one image for this host in an OCI layout. Throws ArchiveInvalid or ArchitectureMismatch. */
-export async function planOciLayout(
+/** Parses the one image for this host in an OCI layout. Throws ArchiveInvalid or ArchitectureMismatch. */
+export async function parseOciLayout(
   files: LayoutFiles,
   indexJson: Buffer,
-  { host, wanted, onLayer }: Planning,
-): Promise<ArchivePlan> {
+  { host, wanted, onLayer }: WantedImage,
+): Promise<ArchiveImage> {
   const manifests = await listManifests(files, indexJson)
   const { manifest, config, layers } = await choose(files, manifests, { host, wanted })
-  const stored: PlannedLayer[] = []
+  const stored: Layer[] = []
   let unpackedSize = 0
   for (const layer of pairLayers(layers, parseConfig(config.bytes, config.digest))) {
     const blob = await storeChecked(files, layer)
@@ -54,14 +56,14 @@ export async function planOciLayout(
     stored.push(layer)
     unpackedSize += blob.unpackedSize
   }
-  // Those of one image for several machines have the same names.
+  // The images for several machines of one multi-platform image have the same names.
   const isOneOfSeveral = new Set(manifests.map(({ names }) => JSON.stringify([...names].sort()))).size > 1
   return { manifest, config, layers: stored, unpackedSize, layerNames: [], isOneOfSeveral }
 }
 
 interface Candidate {
-  readonly manifest: Document
-  readonly config: Document
+  readonly manifest: DocumentBlob
+  readonly config: DocumentBlob
   readonly layers: readonly Descriptor[]
   readonly platform: Platform
 }
@@ -69,7 +71,7 @@ interface Candidate {
 async function choose(
   files: LayoutFiles,
   listed: readonly ListedManifest[],
-  { host, wanted }: Omit<Planning, 'onLayer'>,
+  { host, wanted }: Omit<WantedImage, 'onLayer'>,
 ): Promise<Candidate> {
   if (listed.length === 0) throw archiveInvalid('has an index without an image')
   const named = listed.filter(({ names }) => wanted !== undefined && isNamed(names, wanted))
@@ -79,7 +81,7 @@ async function choose(
   let chosen: Candidate | undefined
   const names: string[] = []
   let count = 0
-  // Of the others no more than the platform is kept: there may be many.
+  // Keep no more than the platform of the others: there may be many.
   for (const manifest of rest) {
     const candidate = await readCandidate(files, manifest)
     if (!isSamePlatform(candidate.platform, host)) elsewhere.push(candidate.platform)
@@ -104,11 +106,11 @@ async function readCandidate(files: LayoutFiles, listed: ListedManifest): Promis
   return { manifest, config, layers, platform: { os, architecture } }
 }
 
-/** Types of OCI and Docker that containerd unpacks. */
+/** Layer types of OCI and Docker that containerd unpacks. */
 const LAYER_TYPE =
   /^application\/vnd\.(oci\.image\.layer\.(v1|nondistributable\.v1)\.tar(\+(gzip|zstd))?|docker\.image\.rootfs\.(diff|foreign\.diff)\.tar(\.(gzip|zstd))?)$/
 
-async function storeChecked(files: LayoutFiles, layer: PlannedLayer): Promise<StoredLayer> {
+async function storeChecked(files: LayoutFiles, layer: Layer): Promise<StoredLayer> {
   const { digest, size, mediaType } = layer
   if (!LAYER_TYPE.test(mediaType)) throw archiveInvalid(`has a layer of a type that cannot be unpacked: ${mediaType}`)
   const stored = await files.storeLayer(blobName(digest))

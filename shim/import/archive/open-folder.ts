@@ -3,15 +3,14 @@ import { join, sep } from 'node:path'
 import { archiveInvalid } from '../image/errors.ts'
 import { MAX_JSON_BYTES } from '../image/json.ts'
 import type { Closure } from '../store/closure.ts'
-import { bytesOf } from '../store/file-bytes.ts'
-import { passing } from '../streams/passing.ts'
-import type { LayoutFiles } from './layout.ts'
-import { type LayerPlace, storeLayer } from './store-layer.ts'
+import { bytesOf } from '../store/store-file.ts'
+import { passing } from '../streams/streams.ts'
+import { type LayerTarget, type LayoutFiles, storeLayer } from './layout.ts'
 
 /** The files of an OCI layout folder. Links that lead out of the folder are refused as ArchiveInvalid. */
 export function openFolder(
   path: string,
-  { closure, store, limit, onBytes }: LayerPlace & { closure: Closure; onBytes: (bytes: number) => void },
+  { closure, store, limit, onBytes }: LayerTarget & { closure: Closure; onBytes: (bytes: number) => void },
 ): LayoutFiles {
   const withFile = <T>(name: string, read: (file: OpenFile) => Promise<T>) =>
     withFileInside({ path, closure }, name, read)

@@ -1,59 +1,69 @@
-import type { ImageOutput } from '../formats/build-output.ts'
+import { isFilledBySnapshotter } from '../formats/nix-snapshotter/image.ts'
 import { hostPlatform } from '../image/config.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import { MAX_DOCUMENT_BYTES } from '../image/json.ts'
-import type { ArchivePlan } from '../image/parsed-image.ts'
+import type { ParsedImage } from '../image/parsed-image.ts'
 import type { Closure } from '../store/closure.ts'
-import { withFileBytes } from '../store/file-bytes.ts'
+import { withFileBytes } from '../store/store-file.ts'
 import { decompress } from '../streams/compression.ts'
-import { passing } from '../streams/passing.ts'
-import { DOCKER_MANIFEST, layerNamesIn, planDockerArchive } from './docker-archive.ts'
-import type { LayoutFiles, OnLayer, StoredLayer } from './layout.ts'
-import { refuseMountPoints } from './mount-points.ts'
+import { passing } from '../streams/streams.ts'
+import type { WantedImage } from './choose-image.ts'
+import { DOCKER_MANIFEST, layerNamesIn, parseDockerArchive } from './docker-archive.ts'
+import type { ArchiveImage, LayerTarget, LayoutFiles, OnLayer, StoredLayer } from './layout.ts'
 import { blobName, OCI_INDEX, OCI_LAYOUT } from './oci-index.ts'
-import { planOciLayout } from './oci-layout.ts'
+import { parseOciLayout } from './oci-layout.ts'
+import { openArchive } from './open-archive.ts'
 import { openFolder } from './open-folder.ts'
-import { readArchive } from './read-archive.ts'
-import type { LayerPlace } from './store-layer.ts'
 
-export interface ReadImage extends LayerPlace {
-  /** Normalised reference of the image that is wanted; missing: of a base image. */
+/** A build result that holds all of an image. */
+export type ArchiveOutput =
+  /** A folder with an OCI layout. */
+  | { readonly kind: 'folder'; readonly path: string }
+  /** A tar, compressed or not; `size` in bytes. */
+  | { readonly kind: 'archive'; readonly path: string; readonly size: number }
+
+export interface ReadImage extends LayerTarget {
+  /** Normalised reference of the wanted image; missing for a base image. */
   readonly image: string | undefined
   readonly closure: Closure
   readonly signal: AbortSignal
-  /** Hears of each layer once the store has it, while an archive is read by where it stands in that, and at last by the image's order. */
+  /** Called while an archive is read, with the place of a layer in the archive, and finally with its place in the image. */
   readonly onLayer: OnLayer
-  /** Bytes read so far, of how many (missing for a folder). */
+  /** Bytes read so far, and in total (missing for a folder). */
   readonly onRead: (doneBytes: number, totalBytes?: number) => void
 }
 
-/** Reads a build output, whatever its form, once; its layers are in the store then. Throws the import codes of the catalogue. */
-export async function readImage(output: ImageOutput, read: ReadImage): Promise<ArchivePlan> {
+/** Reads an archive or a layout once, and brings its layers into the store. Throws the import codes of the catalogue. */
+export async function readImage(output: ArchiveOutput, read: ReadImage): Promise<ArchiveImage> {
   const files = countDocuments(await openLayout(output, read))
   const layers: StoredLayer[] = []
   const onLayer: OnLayer = (layer, place) => {
     layers.push(layer)
     read.onLayer(layer, place)
   }
-  const planning = { host: hostPlatform(), wanted: read.image, onLayer }
-  const [layout, index, manifest] = await Promise.all(
-    [OCI_LAYOUT, OCI_INDEX, DOCKER_MANIFEST].map(name => files.readDocument(name)),
-  )
-  // Newer docker saves are both; the OCI part has the digests that the image had where it came from.
-  if (layout && index) {
-    const plan = await planOciLayout(files, index, planning)
-    refuseMountPoints(plan, layers)
-    return manifest ? { ...plan, layerNames: layerNamesIn(manifest, blobName(plan.config.digest)) } : plan
-  }
-  if (manifest) {
-    const plan = await planDockerArchive(files, manifest, planning)
-    refuseMountPoints(plan, layers)
-    return plan
-  }
-  throw archiveInvalid(`has no image: neither ${DOCKER_MANIFEST} nor ${OCI_LAYOUT} with ${OCI_INDEX} is in it`)
+  const image = await parseLayout(files, { host: hostPlatform(), wanted: read.image, onLayer })
+  refuseMountPoints(image, layers)
+  return image
 }
 
-/** Each is read into memory, and an image may name one as often as it likes. */
+function openLayout(
+  output: ArchiveOutput,
+  { closure, store, limit, signal, onLayer, onRead }: ReadImage,
+): Promise<LayoutFiles> | LayoutFiles {
+  const target = { store, limit }
+  let done = 0
+  const onBytes = (count: number) => {
+    signal.throwIfAborted()
+    done += count
+    onRead(done, output.kind === 'archive' ? output.size : undefined)
+  }
+  if (output.kind === 'folder') return openFolder(output.path, { closure, ...target, onBytes })
+  return withFileBytes(output.path, closure, bytes =>
+    openArchive(decompress(passing(bytes, chunk => onBytes(chunk.length))), target, onLayer),
+  )
+}
+
+/** Each document is read into memory, and an image may name one any number of times. */
 function countDocuments(files: LayoutFiles): LayoutFiles {
   let left = MAX_DOCUMENT_BYTES
   return {
@@ -67,19 +77,28 @@ function countDocuments(files: LayoutFiles): LayoutFiles {
   }
 }
 
-function openLayout(
-  output: ImageOutput,
-  { closure, store, limit, signal, onLayer, onRead }: ReadImage,
-): Promise<LayoutFiles> | LayoutFiles {
-  const place = { store, limit }
-  let done = 0
-  const onBytes = (count: number) => {
-    signal.throwIfAborted()
-    done += count
-    onRead(done, output.kind === 'archive' ? output.size : undefined)
+/** Archives of newer versions of docker save are both; the OCI part has the digests that the image had at its origin. */
+async function parseLayout(files: LayoutFiles, wanted: WantedImage): Promise<ArchiveImage> {
+  const [layout, index, manifest] = await Promise.all(
+    [OCI_LAYOUT, OCI_INDEX, DOCKER_MANIFEST].map(name => files.readDocument(name)),
+  )
+  if (layout && index) {
+    const image = await parseOciLayout(files, index, wanted)
+    return manifest ? { ...image, layerNames: layerNamesIn(manifest, blobName(image.config.digest)) } : image
   }
-  if (output.kind === 'folder') return openFolder(output.path, { closure, ...place, onBytes })
-  return withFileBytes(output.path, closure, bytes =>
-    readArchive(decompress(passing(bytes, chunk => onBytes(chunk.length))), place, onLayer),
+  if (manifest) return parseDockerArchive(files, manifest, wanted)
+  throw archiveInvalid(`has no image: neither ${DOCKER_MANIFEST} nor ${OCI_LAYOUT} with ${OCI_INDEX} is in it`)
+}
+
+/**
+ * An image of nix-snapshotter without its annotations, as docker save writes it, has empty folders in place of store paths, and no
+ * container of it could start. This cannot be told of an image with any non-empty file, such as a base image's.
+ */
+function refuseMountPoints(image: ParsedImage, layers: readonly StoredLayer[]): void {
+  if (layers.some(({ hasContent }) => hasContent) || !layers.some(({ hasStorePath }) => hasStorePath)) return
+  if (isFilledBySnapshotter(image)) return
+  throw archiveInvalid(
+    'has no file with content, but empty folders in place of store paths: it is an image of nix-snapshotter whose annotations were lost. ' +
+      'Use the package that nix-snapshotter makes, as it is',
   )
 }

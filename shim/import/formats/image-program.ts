@@ -1,16 +1,16 @@
 import { basename } from 'node:path'
 import { FinalError } from '../../../lib/errors.ts'
 import { quote } from '../../../lib/text/quote.ts'
-import type { ImageProgram } from '../image/contract.ts'
+import type { ImageProgram } from '../../../recipes/built-package.ts'
 import type { Closure } from '../store/closure.ts'
-import { isProgram } from '../store/package-files.ts'
-import type { Output } from './build-output.ts'
+import { isProgram } from '../store/programs.ts'
+import type { BuildResult } from './build-result.ts'
 
-type ScriptOutput = Extract<Output, { kind: 'script' }>
+type Script = Extract<BuildResult, { kind: 'script' }>
 
-/** How a program can be run by Nix. Throws StreamFailed when its interpreter is nothing that it has with it. */
+/** Finds out how Nix can run a program. Throws StreamFailed if its interpreter is not in the closure. */
 export async function findImageProgram(
-  { path, head }: ScriptOutput,
+  { path, head }: Script,
   storePath: string,
   closure: Closure,
 ): Promise<ImageProgram> {
@@ -41,7 +41,7 @@ function readInterpreter(head: Buffer): Interpreter | undefined {
 
 const SHELLS = ['sh', 'bash', 'dash', 'ash', 'ksh', 'mksh', 'zsh']
 
-/** A script of a shell brings the shell with it. */
+/** A shell script names its shell. */
 function shellIn(interpreter: Interpreter | undefined): ImageProgram['shell'] | undefined {
   if (!interpreter) return undefined
   const { path, argument } = interpreter
@@ -49,7 +49,7 @@ function shellIn(interpreter: Interpreter | undefined): ImageProgram['shell'] | 
   return basename(path) === 'busybox' && SHELLS.includes(argument) ? { path, argument } : undefined
 }
 
-/** The same one each time: what a program writes is known by all that it is run with. */
+/** Always chooses the same one: the output of a program is cached by everything that it is run with. */
 async function findShell(closure: Closure): Promise<ImageProgram['shell'] | undefined> {
   for (const storePath of [...closure.infos.keys()].sort()) {
     const path = `${storePath}/bin/sh`
@@ -58,5 +58,5 @@ async function findShell(closure: Closure): Promise<ImageProgram['shell'] | unde
   return undefined
 }
 
-/** Sandboxes have it, where nix.conf does not say otherwise. */
+/** Sandboxes have it unless nix.conf says otherwise. */
 const SANDBOX_SHELL = { path: '/bin/sh', argument: '' }

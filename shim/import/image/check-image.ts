@@ -1,8 +1,13 @@
 import * as v from 'valibot'
+import { RetryableError } from '../../../lib/errors.ts'
 import { quote } from '../../../lib/text/quote.ts'
+import { isPinned, parseDigestPin } from '../../../recipes/digest-pin.ts'
+import type { ImportCall } from './contract.ts'
 import { archiveInvalid } from './errors.ts'
 import { parseJson } from './json.ts'
-import type { ImagePlan } from './parsed-image.ts'
+import type { ParsedImage } from './parsed-image.ts'
+
+type Claim = Pick<ImportCall, 'image' | 'ownedBy' | 'replaceForeign'>
 
 /** Those of images with a hundred layers have a tenth of it. containerd keeps each in memory. */
 const MAX_CONFIG_BYTES = 512 * 1024
@@ -12,7 +17,7 @@ const MAX_TEXT_LENGTH = 4096
 const schema = v.record(v.string(), v.unknown())
 
 /** Throws ArchiveInvalid for a config that is a burden to all who list images. */
-export function checkConfigSize({ config: { bytes } }: Pick<ImagePlan, 'config'>): void {
+export function checkConfigSize({ config: { bytes } }: Pick<ParsedImage, 'config'>): void {
   if (bytes.length > MAX_CONFIG_BYTES)
     throw archiveInvalid(`has a config of ${bytes.length} bytes, more than ${MAX_CONFIG_BYTES}`)
   // Go takes keys for the same whose letters are upper or lower case: all are looked at.
@@ -22,4 +27,29 @@ export function checkConfigSize({ config: { bytes } }: Pick<ImagePlan, 'config'>
         throw archiveInvalid(
           `has a config whose ${quote(key.slice(0, 64))} has ${value.length} characters, more than ${MAX_TEXT_LENGTH}`,
         )
+}
+
+/** A normalised reference may name the very manifest that it wants. Throws ArchiveInvalid when it is another one, or cannot be verified. */
+export function checkPinnedDigest(image: string, { manifest }: Pick<ParsedImage, 'manifest'>): void {
+  const [, digest] = image.split('@')
+  if (digest === undefined) return
+  const pin = parseDigestPin(digest)
+  if (pin && isPinned(pin, manifest.bytes)) return
+  throw archiveInvalid(
+    pin
+      ? `has the manifest ${manifest.digest}, while the image reference asks for ${digest} (with import.layers: linked a large image has other digests than in a registry)`
+      : `cannot be verified to be what the image reference asks for, ${digest}`,
+  )
+}
+
+/** Throws ImageNotOurs when the image that has the name already is somebody else's, unless that may be replaced. */
+export function refuseForeign(
+  { image, ownedBy, replaceForeign }: Claim,
+  present: { readonly labels: Readonly<Record<string, string>> },
+): void {
+  if (replaceForeign || ownedBy in present.labels) return
+  throw new RetryableError(
+    'ImageNotOurs',
+    `an image ${quote(image)} that enbi-shim did not put there is on the node, and is not replaced: remove it, choose another name, or set replaceForeign in the policy rule`,
+  )
 }

@@ -1,49 +1,58 @@
-/** A blob as OCI describes it. */
-export interface Descriptor {
-  readonly mediaType: string
-  /** `sha256:<hex>` */
-  readonly digest: string
-  /** In bytes. */
-  readonly size: number
-}
-
-/** A layer whose blob the content store has. */
-export interface PlannedLayer extends Descriptor {
-  /** Digest of the uncompressed tar, as the config promises it. */
-  readonly diffId: string
-}
-
-/** A small blob that is written once all of an image is known. */
-export interface Document extends Descriptor {
-  readonly bytes: Buffer
-}
+import * as v from 'valibot'
+import type { DocumentBlob } from '../../containerd/image-writer.ts'
+import type { Descriptor } from '../../containerd/services/diff.ts'
+import type { Layer } from '../../containerd/unpack.ts'
+import { digestOf } from './json.ts'
 
 /**
- * What a build output holds, whatever its form was: the border between reading outputs and filling containerd.
- * Digests and sizes are those of the bytes that were read; layers go from the bottom up.
+ * What a build result holds, whatever its format: the border between reading build results and filling containerd.
+ * Digests and sizes are computed from the bytes that were read; layers go from the bottom up.
  */
-export interface ImagePlan {
-  readonly config: Document
-  readonly manifest: Document
-  readonly layers: readonly PlannedLayer[]
-  /** Names of the layers' files in a docker-archive, bottom first; none for other forms. */
+export interface ParsedImage {
+  readonly config: DocumentBlob
+  readonly manifest: DocumentBlob
+  readonly layers: readonly Layer[]
+  /** File names of the layers in a docker-archive, bottom first; empty for other formats. */
   readonly layerNames: readonly string[]
 }
 
-/** The plan of an image whose layers have been read. */
-export interface ReadPlan extends ImagePlan {
-  /** Bytes of the layers, decompressed. */
-  readonly unpackedSize: number
-}
-
-/** The plan of an image in an archive or layout. */
-export interface ArchivePlan extends ReadPlan {
-  /** Whether there are others, so that the wanted name has decided. */
-  readonly isOneOfSeveral: boolean
-}
-
 /** An image whose snapshots are in containerd. */
-export interface FilledImage extends ImagePlan {
-  /** ChainID of the top layer, empty when there is no layer. */
+export interface UnpackedImage extends ParsedImage {
+  /** Chain id of the top layer, empty when there is no layer. */
   readonly chainId: string
+}
+
+export const digestSchema = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 hex digits'))
+/** Source: OCI image specification, descriptor.md. */
+export const descriptorSchema = v.object({
+  mediaType: v.string(),
+  digest: digestSchema,
+  size: v.pipe(v.number(), v.integer(), v.minValue(0)),
+})
+
+/** A blob in a store, named by the digest that was computed of its bytes. */
+export type StoredBlob = Pick<Descriptor, 'digest' | 'size'>
+
+export const CONFIG_TYPE = 'application/vnd.oci.image.config.v1+json'
+/** Type of an uncompressed layer. */
+export const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar'
+const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json'
+
+/** Makes the manifest of an image that comes without one: the same parts give the same bytes. */
+export function makeManifest(config: Descriptor, layers: readonly Descriptor[]): DocumentBlob {
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: MANIFEST_TYPE,
+    config: describe(config),
+    layers: layers.map(describe),
+  }
+  return makeDocument(MANIFEST_TYPE, Buffer.from(JSON.stringify(manifest)))
+}
+
+export function makeDocument(mediaType: string, bytes: Buffer): DocumentBlob {
+  return { mediaType, digest: digestOf(bytes), size: bytes.length, bytes }
+}
+
+function describe({ mediaType, digest, size }: Descriptor): Descriptor {
+  return { mediaType, digest, size }
 }

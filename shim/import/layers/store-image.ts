@@ -1,15 +1,14 @@
 import type { Platform } from '../image/config.ts'
-import type { StorePathLayer } from './layer.ts'
-import type { MergedLayer } from './merged-layer.ts'
+import type { FilesLayer } from './layer.ts'
 
 /** An image by its parts in the Nix store; none of its layers has been read yet. */
-export interface NativeImage {
+export interface StoreImage {
   readonly platform: Platform
   /** Path of an image archive below the Nix store, whose layers come first. */
   readonly base?: string | undefined
   /** Bottom first, above those of the base. */
-  readonly layers: readonly NativeLayer[]
-  /** Bytes of the image's config. Throws ArchiveInvalid when the base does not fit. */
+  readonly layers: readonly StoreLayer[]
+  /** Makes the bytes of the image's config. Throws ArchiveInvalid if the base does not fit. */
   makeConfig(known: KnownParts): Buffer
 }
 
@@ -26,26 +25,17 @@ export interface BaseParts {
   readonly layerNames: readonly string[]
 }
 
-export type NativeLayer = ContentLayer | TarFileLayer | TarBytesLayer
-
-/** A layer whose files lie in the store, each by itself. */
-export type ContentLayer = StoreFilesLayer | MergedFilesLayer
+export type StoreLayer = StoreFilesLayer | TarFileLayer | TarBytesLayer
 
 /** Files that lie in the store. */
 export interface StoreFilesLayer {
-  readonly kind: 'store'
-  readonly layer: StorePathLayer
+  readonly kind: 'files'
+  readonly layer: FilesLayer
+  /** Digest of the tar, `sha256:<hex>`, as the image promises it for a merged layer. It has not been verified. */
+  readonly promised?: string | undefined
 }
 
-/** Files that lie in the store, with what the image says of their tar: nobody has looked whether it is so. */
-export interface MergedFilesLayer {
-  readonly kind: 'merged'
-  readonly layer: MergedLayer
-  /** Digest of the tar, `sha256:<hex>`. */
-  readonly promised: string
-}
-
-/** A tar that lies ready in the store, with what the image says of it. */
+/** A tar that lies ready in the store, with what the image promises of it. */
 export interface TarFileLayer {
   readonly kind: 'file'
   readonly path: string
@@ -56,10 +46,10 @@ export interface TarFileLayer {
   readonly mediaType: string
 }
 
-/** A small tar, uncompressed, that was made in memory. */
+/** A small, uncompressed tar that was made in memory. */
 export interface TarBytesLayer {
   readonly kind: 'bytes'
   readonly bytes: Buffer
-  /** Of the tar. */
+  /** Number of entries of the tar. */
   readonly entries: number
 }

@@ -1,19 +1,25 @@
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   constants as fs,
+  ftruncateSync,
   lchownSync,
   linkSync,
   lstatSync,
   lutimesSync,
+  openSync,
   readlinkSync,
+  readSync,
   type Stats,
   symlinkSync,
   utimesSync,
+  writeSync,
 } from 'node:fs'
 import { hasCode } from '../../../lib/error-code.ts'
-import { copySparse, isSparse } from './copy-sparse.ts'
 import type { FillCounts, Path, Placing } from './placing.ts'
+
+const STEP_BYTES = 1024 * 1024
 
 /** A file or symlink of the store, and a place where nothing is yet. */
 export interface FileTask {
@@ -79,4 +85,30 @@ function isCloned(source: Path, target: Path): boolean {
 
 export function permissions({ mode }: Stats): number {
   return mode & 0o7777
+}
+
+/** Linux counts in blocks of 512 bytes. */
+function isSparse({ blocks, size }: Stats): boolean {
+  return blocks * 512 < size
+}
+
+/** Copies a file, leaving holes where there are only zeros. */
+function copySparse(source: Path, target: Path): void {
+  const from = openSync(source, fs.O_RDONLY | fs.O_NOFOLLOW)
+  const to = openSync(target, fs.O_WRONLY | fs.O_CREAT | fs.O_EXCL, 0o600)
+  try {
+    const buffer = Buffer.allocUnsafe(STEP_BYTES)
+    const zeros = Buffer.alloc(STEP_BYTES)
+    let offset = 0
+    for (;;) {
+      const read = readSync(from, buffer, 0, STEP_BYTES, offset)
+      if (read === 0) break
+      if (buffer.compare(zeros, 0, read, 0, read) !== 0) writeSync(to, buffer, 0, read, offset)
+      offset += read
+    }
+    ftruncateSync(to, offset)
+  } finally {
+    closeSync(from)
+    closeSync(to)
+  }
 }

@@ -1,4 +1,7 @@
-import type { EntryRoom } from '../image/entry-room.ts'
+import { hasCode } from '../../../lib/error-code.ts'
+import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
+import { archiveInvalid } from '../image/errors.ts'
+import type { EntryRoom } from '../image/size-limit.ts'
 import type { StorePathLayer } from '../layers/layer.ts'
 
 /** A path of a file system; bytes where it is no UTF-8. */
@@ -42,4 +45,14 @@ export function placingOf(
   { how, entries }: Pick<Placing, 'how' | 'entries'>,
 ): Placing {
   return { how, uid: owner.uid, gid: owner.gid, mtime, entries }
+}
+
+/** Anything that went wrong with files, as an error of the catalogue. */
+export function toLinkError(cause: unknown): ShimError {
+  if (cause instanceof ShimError) return cause
+  if (hasCode(cause, 'ENOSPC', 'EDQUOT'))
+    return new RetryableError('DiskFull', `no room for a layer: ${messageOf(cause)}`, { cause })
+  if (hasCode(cause, 'ENAMETOOLONG'))
+    return archiveInvalid(`has a path that is too long for containerd's folders: ${messageOf(cause)}`, cause)
+  return new RetryableError('ImportInterrupted', `a layer cannot be filled: ${messageOf(cause)}`, { cause })
 }

@@ -1,10 +1,5 @@
-import type { StorePathInfo } from '../image/contract.ts'
-import { type FilesLayer, isMerged, storePathsOf } from '../layers/files-layer.ts'
-import type { StorePathLayer } from '../layers/layer.ts'
-import type { MergedLayer } from '../layers/merged-layer.ts'
-
-/** By store path. */
-export type StoreInfos = ReadonlyMap<string, StorePathInfo>
+import { type FilesLayer, isMerged, type MergedLayer, type StorePathLayer, storePathsOf } from '../layers/layer.ts'
+import type { StoreInfos } from '../store/closure.ts'
 
 /** Changes with the programs that make the tars: what was remembered of an earlier one's is forgotten then. */
 const TAR_VERSION = 2

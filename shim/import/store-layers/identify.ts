@@ -1,88 +1,109 @@
+import { createHash } from 'node:crypto'
 import { allSettled } from '../../../lib/async/all-settled.ts'
+import type { Layer } from '../../containerd/unpack.ts'
 import { digestOf } from '../image/json.ts'
-import { LAYER_TYPE } from '../image/manifest.ts'
-import type { PlannedLayer } from '../image/parsed-image.ts'
-import { storePathsOf } from '../layers/files-layer.ts'
-import type { ContentLayer, NativeLayer } from '../layers/store-image.ts'
-import { linkedDigest } from './linked-digest.ts'
-import type { NativeStage } from './stage.ts'
-import { hashTars, makeTars, type NamedContents, recallTars } from './tar-digests.ts'
+import { LAYER_TYPE, type StoredBlob } from '../image/parsed-image.ts'
+import { type FilesLayer, storePathsOf } from '../layers/layer.ts'
+import type { StoreFilesLayer, StoreLayer } from '../layers/store-image.ts'
+import { requireInfos, type StoreInfos } from '../store/closure.ts'
+import type { StoreLayersContext } from './context.ts'
+import { describeLayer } from './digest-keys.ts'
+import { type DigestedLayers, type DigestKind, hashTars, makeTars, recallTars } from './tar-digests.ts'
 import { verifyFile } from './verify-file.ts'
 
-/** A layer with its digests, before it is certain that containerd has it. None of them is merely promised. */
-export interface IdentifiedLayer extends PlannedLayer {
-  readonly source: NativeLayer
-  /** `tar`: its files are what its tar unpacks to. `content`: there is no tar. */
-  readonly namedBy: 'tar' | 'content'
-  /** Whether the blob is known to unpack to the diffID; if not, it has to be unpacked, whatever snapshots there are. */
+/** A layer with its digests, none of which is merely promised. containerd may still lack the layer. */
+export interface IdentifiedLayer extends Layer {
+  readonly source: StoreLayer
+  readonly digestKind: DigestKind
+  /** Whether the blob is known to unpack to the diff id. If not, it has to be unpacked, whatever snapshots there are. */
   readonly isUnpackingKnown: boolean
 }
 
 /**
- * Gives every layer its digests, reading as little as can be. With real tars wanted, those of unknown digest are made,
- * and are in the content store then. Throws ArchiveInvalid when a layer is not what the image promises, as far as that is looked at.
+ * Computes the digests of every layer, reading as little as possible. If tars are wanted, unknown ones are made, and are in the
+ * content store afterwards. Throws ArchiveInvalid if a layer that was read is not what the image promises.
  */
-export async function identifyLayers(layers: readonly NativeLayer[], stage: NativeStage): Promise<IdentifiedLayer[]> {
-  const contents = layers.filter(layer => layer.kind === 'store' || layer.kind === 'merged')
-  const named = await nameContents(contents, stage)
+export async function identifyLayers(
+  layers: readonly StoreLayer[],
+  context: StoreLayersContext,
+): Promise<IdentifiedLayer[]> {
+  const files = layers.filter(layer => layer.kind === 'files')
+  const digested = await digestLayers(files, context)
   const identified: IdentifiedLayer[] = []
-  for (const layer of layers) identified.push(await identify(layer, named, stage))
+  for (const layer of layers) identified.push(await identify(layer, digested, context))
   return identified
 }
 
-async function identify(source: NativeLayer, contents: NamedContents, stage: NativeStage): Promise<IdentifiedLayer> {
-  if (source.kind === 'file') return verifyFile(source, stage)
-  if (source.kind === 'bytes') return plainLayer(source, { digest: digestOf(source.bytes), size: source.bytes.length })
-  const named = contents.get(source)
-  if (!named) throw new Error('a layer without a digest')
-  return { ...plainLayer(named.source, named), namedBy: named.namedBy }
+async function identify(
+  source: StoreLayer,
+  digested: DigestedLayers,
+  context: StoreLayersContext,
+): Promise<IdentifiedLayer> {
+  if (source.kind === 'file') return { ...(await verifyFile(source, context)), source, digestKind: 'tar' }
+  if (source.kind === 'bytes')
+    return uncompressed(source, { digest: digestOf(source.bytes), size: source.bytes.length }, 'tar')
+  const found = digested.get(source)
+  if (!found) throw new Error('a layer without a digest')
+  return uncompressed(found.source, found, found.digestKind)
 }
 
-/** An uncompressed one. */
-function plainLayer(source: NativeLayer, { digest, size }: { digest: string; size: number }): IdentifiedLayer {
-  return { source, mediaType: LAYER_TYPE, digest, diffId: digest, size, namedBy: 'tar', isUnpackingKnown: true }
+function uncompressed(source: StoreLayer, { digest, size }: StoredBlob, digestKind: DigestKind): IdentifiedLayer {
+  return { source, mediaType: LAYER_TYPE, digest, diffId: digest, size, digestKind, isUnpackingKnown: true }
 }
 
-async function nameContents(layers: readonly ContentLayer[], stage: NativeStage): Promise<NamedContents> {
-  await stage.paths.infoOf(layers.flatMap(({ layer }) => storePathsOf(layer)))
-  const limit = stage.limit.part()
-  const known = await recallTars(layers, { ...stage, limit })
-  // What is counted here is what tars unpack to: whoever links counts what is made then.
-  const counting = () => ({ ...stage, limit: limit.part() })
+async function digestLayers(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<DigestedLayers> {
+  const limit = context.limit.part()
+  const known = await recallTars(layers, { ...context, limit })
+  // This counts what tars unpack to. Linked files are counted when they are linked.
+  const counting = () => ({ ...context, limit: limit.part() })
   const unknown = layers.filter(layer => !known.has(layer))
   if (unknown.length === 0) return known
-  if (stage.wantsTars) return merge(known, await makeTars(unknown, counting()))
-  const opening = stage.linking()
-  const naming = nameLinked(layers, known, counting())
-  await allSettled([opening, naming])
-  return (await opening) ? naming : merge(known, await makeTars(unknown, counting()))
+  if (context.wantsTars) return merge(known, await makeTars(unknown, counting()))
+  const opening = context.linking()
+  const digesting = digestLinked(layers, known, counting())
+  await allSettled([opening, digesting])
+  return (await opening) ? digesting : merge(known, await makeTars(unknown, counting()))
 }
 
-/** Store paths of one image, in bytes, that are read through for the sake of real digests. */
+/** Store paths of one image, in bytes, that are read for the sake of tar digests. */
 const CHEAP_BYTES = 32 * 1024 * 1024
 
 /**
- * An image that is read through quickly gets the digests of its tars, so that it has the same id as if these were made.
- * It is the whole image that counts: which digests the node knows already must not decide about another's id.
+ * A small image gets the digests of its tars, so that its id is the same as in tar mode. The size of the whole image decides:
+ * an image's id must not depend on which digests the node happens to know.
  */
-async function nameLinked(layers: readonly ContentLayer[], known: NamedContents, stage: NativeStage) {
-  const linked = await linkedDigests(layers, stage)
+async function digestLinked(
+  layers: readonly StoreFilesLayer[],
+  known: DigestedLayers,
+  context: StoreLayersContext,
+): Promise<DigestedLayers> {
+  const linked = linkedDigests(layers, context)
   const bytes = [...linked.values()].reduce((sum, { size }) => sum + size, 0)
   if (bytes > CHEAP_BYTES) return linked
-  return merge(
-    known,
-    await hashTars(
-      layers.filter(layer => !known.has(layer)),
-      stage,
-    ),
-  )
+  const unknown = layers.filter(layer => !known.has(layer))
+  return merge(known, await hashTars(unknown, context))
 }
 
-async function linkedDigests(layers: readonly ContentLayer[], { paths }: NativeStage): Promise<NamedContents> {
-  const infos = await paths.infoOf(layers.flatMap(({ layer }) => storePathsOf(layer)))
-  return new Map(layers.map(source => [source, { source, namedBy: 'content', ...linkedDigest(source.layer, infos) }]))
+function linkedDigests(layers: readonly StoreFilesLayer[], { closure }: StoreLayersContext): DigestedLayers {
+  const paths = layers.flatMap(({ layer }) => storePathsOf(layer))
+  const infos = requireInfos(closure, paths)
+  return new Map(layers.map(source => [source, { source, digestKind: 'linked', ...linkedDigest(source.layer, infos) }]))
 }
 
-function merge(one: NamedContents, other: NamedContents): NamedContents {
+/**
+ * Stands for the digest of a layer whose tar nobody has made. It covers everything that decides what is in the layer, the content
+ * of store paths by their NAR hashes, so it is the same on every node. `infos` has all paths of the layer.
+ */
+export function linkedDigest(layer: FilesLayer, infos: StoreInfos): StoredBlob {
+  const description = JSON.stringify(['enbi-shim linked layer 2', describeLayer(layer, infos)])
+  const hex = createHash(NOT_SHA256).update(description).digest('hex')
+  const size = storePathsOf(layer).reduce((sum, path) => sum + (infos.get(path)?.narSize ?? 0), 0)
+  return { digest: `sha256:${hex}`, size }
+}
+
+/** As long, but no blob can have such a digest: a digest by sha256 would be that of the description itself. */
+const NOT_SHA256 = 'sha512-256'
+
+function merge(one: DigestedLayers, other: DigestedLayers): DigestedLayers {
   return new Map([...one, ...other])
 }

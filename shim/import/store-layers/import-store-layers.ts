@@ -2,63 +2,82 @@ import pMap from 'p-map'
 import { allSettled } from '../../../lib/async/all-settled.ts'
 import { chainsOf } from '../../containerd/chain.ts'
 import { checkPlatform, hostPlatform } from '../image/config.ts'
-import { CONFIG_TYPE, document, makeManifest } from '../image/manifest.ts'
-import type { FilledImage, ImagePlan } from '../image/parsed-image.ts'
-import type { NativeImage } from '../layers/store-image.ts'
-import { ensureBlob, StaleDigest } from './blobs.ts'
+import { CONFIG_TYPE, makeDocument, makeManifest, type ParsedImage, type UnpackedImage } from '../image/parsed-image.ts'
+import { ENTRY_BYTES } from '../image/size-limit.ts'
+import { storePathsOf } from '../layers/layer.ts'
+import type { StoreImage, StoreLayer } from '../layers/store-image.ts'
+import { requireInfos } from '../store/closure.ts'
+import type { StoreLayersContext } from './context.ts'
+import { ensureBlob, StaleDigest } from './ensure-blob.ts'
 import { fillSnapshots } from './fill-snapshots.ts'
 import { type IdentifiedLayer, identifyLayers } from './identify.ts'
-import { limitLayers } from './limit-layers.ts'
-import type { NativeStage } from './stage.ts'
 import { TAR_THREADS } from './tar-threads.ts'
 
-/** Fills containerd with an image by its parts in the store; `base` is there already. Throws the import codes. */
-export async function importNative(
-  image: NativeImage,
-  { base, check }: { readonly base: FilledImage | undefined; readonly check: CheckPlan },
-  stage: NativeStage,
-): Promise<FilledImage> {
-  checkPlatform([image.platform], hostPlatform())
-  // Whatever was counted in vain counts no more.
-  const once = () => fill(image, { base, check }, { ...stage, limit: stage.limit.part() })
-  return once().catch(error => {
-    if (error instanceof StaleDigest) return once()
+export interface StoreImageImport {
+  readonly image: StoreImage
+  /** The image's base, which is in containerd already. */
+  readonly base: UnpackedImage | undefined
+  /** Throws if the image is not acceptable. */
+  readonly check: (image: ParsedImage) => void
+}
+
+/** Brings an image of store layers into containerd, up to its documents and snapshots. Throws the import codes. */
+export async function importStoreImage(request: StoreImageImport, context: StoreLayersContext): Promise<UnpackedImage> {
+  checkPlatform([request.image.platform], hostPlatform())
+  // Each attempt counts from the same limit.
+  const attempt = () => fillContainerd(request, { ...context, limit: context.limit.part() })
+  return attempt().catch(error => {
+    if (error instanceof StaleDigest) return attempt()
     throw error
   })
 }
 
-/** Throws when the image is none that is wanted. */
-type CheckPlan = (plan: ImagePlan) => void
+async function fillContainerd(
+  { image, base, check }: StoreImageImport,
+  context: StoreLayersContext,
+): Promise<UnpackedImage> {
+  limitLayers(image.layers, context)
+  const own = await identifyLayers(image.layers, context)
+  const unpacked = assemble(image, base, own)
+  check(unpacked)
+  const unpack = () => fillSnapshots(own, base?.chainId ?? '', context)
+  if (!context.wantsTars) await allSettled([context.writer.writeDocuments(unpacked), unpack()])
+  else {
+    await writeTars(unpacked, own, context)
+    // The threads that link can use their memory.
+    await context.tars.close()
+    // Last, since layers that cannot be linked are unpacked from these tars.
+    await unpack()
+  }
+  return unpacked
+}
 
-async function fill(
-  image: NativeImage,
-  { base, check }: { readonly base: FilledImage | undefined; readonly check: CheckPlan },
-  stage: NativeStage,
-): Promise<FilledImage> {
-  await limitLayers(image.layers, stage)
-  const own = await identifyLayers(image.layers, stage)
+/**
+ * Counts what is known of layers without reading them, before any of them is made or linked: of store paths, the size of their
+ * NARs, as often as an image lists them. Throws ImageTooLarge.
+ */
+function limitLayers(layers: readonly StoreLayer[], { closure, limit }: StoreLayersContext): void {
+  const paths = layers.flatMap(layer => (layer.kind === 'files' ? storePathsOf(layer.layer) : []))
+  const infos = requireInfos(closure, paths)
+  for (const path of paths) limit.add(infos.get(path)?.narSize ?? 0)
+  for (const layer of layers) if (layer.kind === 'bytes') limit.add(layer.bytes.length + layer.entries * ENTRY_BYTES)
+}
+
+function assemble(image: StoreImage, base: UnpackedImage | undefined, own: readonly IdentifiedLayer[]): UnpackedImage {
   const layers = [...(base?.layers ?? []), ...own]
   const diffIds = layers.map(({ diffId }) => diffId)
   const known = { diffIds, base: base && { config: base.config.bytes, layerNames: base.layerNames } }
-  const config = document(CONFIG_TYPE, image.makeConfig(known))
+  const config = makeDocument(CONFIG_TYPE, image.makeConfig(known))
   const manifest = makeManifest(config, layers)
-  const chainId = chainsOf(diffIds).at(-1) ?? ''
-  const filled = { config, manifest, layers, layerNames: [], chainId }
-  check(filled)
-  const unpack = () => fillSnapshots(own, base?.chainId ?? '', stage)
-  if (!stage.wantsTars) await allSettled([stage.writer.writeDocuments(filled), unpack()])
-  else {
-    await writeTars(filled, own, stage)
-    // Their memory is better used by those that link.
-    await stage.tars.close()
-    // Afterwards: what cannot be linked is unpacked from these, and would be made twice.
-    await unpack()
-  }
-  return filled
+  return { config, manifest, layers, layerNames: [], chainId: chainsOf(diffIds).at(-1) ?? '' }
 }
 
-/** The manifest comes first: it holds those of the layers' tars that are there. */
-async function writeTars(image: FilledImage, own: readonly IdentifiedLayer[], stage: NativeStage): Promise<void> {
-  await stage.writer.writeDocuments(image)
-  await pMap(own, layer => ensureBlob(layer, stage), { concurrency: TAR_THREADS })
+/** Writes the manifest first: it holds those tars of its layers that are in containerd already. */
+async function writeTars(
+  image: UnpackedImage,
+  own: readonly IdentifiedLayer[],
+  context: StoreLayersContext,
+): Promise<void> {
+  await context.writer.writeDocuments(image)
+  await pMap(own, layer => ensureBlob(layer, context), { concurrency: TAR_THREADS })
 }

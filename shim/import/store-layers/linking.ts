@@ -1,20 +1,20 @@
-import { readdir, rename } from 'node:fs/promises'
+import { readdir, rename, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { messageOf } from '../../../lib/errors.ts'
+import { STORE_DIR } from '../../../recipes/store-path.ts'
 import { FOLDER_SNAPSHOTTER } from '../../containerd/layer-keeper.ts'
 import { folderOf } from '../../containerd/services/mount-folder.ts'
 import { prepareSnapshot, removeSnapshot, type Snapshotter } from '../../containerd/services/snapshots.ts'
-import type { EntryRoom } from '../image/entry-room.ts'
-import { type FilesLayer, isMerged } from '../layers/files-layer.ts'
+import type { EntryRoom } from '../image/size-limit.ts'
+import { type FilesLayer, isMerged } from '../layers/layer.ts'
+import { fillMerged } from '../link/fill-merged.ts'
 import { type LinkView, openLinkView } from '../link/link-view.ts'
 import { createLinker, type Linker } from '../link/linker.ts'
-import { fillMerged } from '../link/place-merged.ts'
 import { type FillCounts, noCounts } from '../link/placing.ts'
-import { strangeStoreOwner } from '../link/store-owner.ts'
 
 /** Gets files of the store into snapshots without a tar. */
 export interface Linking {
-  /** Begins to fill a folder for each layer, all of them at once, the first ones first. What is made is taken of the room. */
+  /** Begins to fill a folder for each layer, concurrently, the first layers first. Takes entries from the room. */
   stage(layers: readonly SizedLayer[], entries: EntryRoom): StagedLayer[]
   close(): Promise<void>
 }
@@ -27,19 +27,19 @@ export interface SizedLayer {
 
 /** A layer's files, on the file system of the snapshots. */
 export interface StagedLayer {
-  /** Once all of them are there: whether some have names that a tar has for files that are deleted. */
+  /** Waits for all files; whether some have names that mark deleted files in a tar. */
   hasWhiteouts(): Promise<boolean>
-  /** Once all of them are there, moves them into a snapshot's folder. */
+  /** Waits for all files, and moves them into a snapshot's folder. */
   moveInto(folder: string): Promise<void>
 }
 
 export interface LinkingOptions {
   readonly snapshotter: Snapshotter
-  /** A path below the store: it is tried with what is in it. */
+  /** A path below the store whose files linking is tried with. */
   readonly probe: string
-  /** What names of folders that are made for a mount begin with. */
+  /** Prefix of folders that are made for a mount. */
   readonly viewFolder: string
-  /** Whether it may be linked from a store that is not root's. */
+  /** Whether files may be linked from a store that is not root's. */
   readonly trustStore: boolean
   readonly signal: AbortSignal
 }
@@ -48,51 +48,31 @@ export type OpenedLinking =
   | { readonly possible: true; readonly how: string; readonly linking: Linking }
   | { readonly possible: false; readonly how: string }
 
-const STORE = '/nix/store'
-
 /**
- * Layers are filled in a snapshot that is thrown away afterwards, so that all can be filled at once, and moved from there
- * into their own: those can only be made one after another. It goes with the lease when this process is killed.
+ * Tries whether files can be linked. Layers are filled in a snapshot that is removed afterwards, so that all can be filled
+ * concurrently: their own snapshots can only be made one after another. A killed process leaves it to the lease.
  */
 export async function openLinking(options: LinkingOptions): Promise<OpenedLinking> {
-  const { snapshotter, probe, viewFolder, trustStore, signal } = options
-  if (snapshotter.name !== FOLDER_SNAPSHOTTER)
-    return { possible: false, how: `containerd's snapshotter is ${snapshotter.name}, not ${FOLDER_SNAPSHOTTER}` }
-  const owner = trustStore ? undefined : await strangeStoreOwner()
-  if (owner !== undefined)
-    return {
-      possible: false,
-      how: `the store belongs to uid ${owner}, which can change it, and import.trustStore is not set`,
-    }
+  const { snapshotter, probe, viewFolder, signal } = options
+  const obstacle = await findObstacle(options)
+  if (obstacle !== undefined) return { possible: false, how: obstacle }
   const { key, mounts } = await prepareSnapshot(snapshotter, '')
   try {
-    const folder = await usable(folderOf(mounts))
-    const view = await openLinkView({ store: STORE, probe: basename(probe), folder, viewFolder })
+    const folder = await requireEmpty(folderOf(mounts))
+    const view = await openLinkView({ store: STORE_DIR, probe: basename(probe), folder, viewFolder })
     const linker = createLinker(view)
-    // An import that begins anew begins in other folders.
-    let rounds = 0
-    const linking: Linking = {
-      stage(layers, entries) {
-        rounds += 1
-        const round = rounds
-        const filled = fillAll(layers, { linker, view, signal, round, entries })
-        // Who moves a layer hears of its failure; those above it are never asked for then.
-        for (const one of filled) one.catch(() => {})
-        return filled.map((one, index) => ({
-          hasWhiteouts: async () => (await one).whiteouts > 0,
-          async moveInto(target) {
-            await one
-            await moveAll(join(folder, folderName(round, index)), target)
-          },
-        }))
-      },
-      async close() {
-        await linker.close()
-        await view.close()
-        await removeSnapshot(snapshotter, key)
+    return {
+      possible: true,
+      how: view.how,
+      linking: {
+        stage: createStage({ folder, linker, view, signal }),
+        async close() {
+          await linker.close()
+          await view.close()
+          await removeSnapshot(snapshotter, key)
+        },
       },
     }
-    return { possible: true, how: view.how, linking }
   } catch (error) {
     await removeSnapshot(snapshotter, key)
     signal.throwIfAborted()
@@ -100,35 +80,79 @@ export async function openLinking(options: LinkingOptions): Promise<OpenedLinkin
   }
 }
 
-interface Filling {
+async function findObstacle({ snapshotter, trustStore }: LinkingOptions): Promise<string | undefined> {
+  if (snapshotter.name !== FOLDER_SNAPSHOTTER)
+    return `containerd's snapshotter is ${snapshotter.name}, not ${FOLDER_SNAPSHOTTER}`
+  const owner = trustStore ? undefined : await strangeStoreOwner()
+  if (owner === undefined) return undefined
+  return `the store belongs to uid ${owner}, which can change it, and import.trustStore is not set`
+}
+
+const NIX_DATABASE = '/nix/var/nix/db'
+
+/** Uid of a user other than root that can change the store or Nix's database; undefined if there is none. */
+async function strangeStoreOwner(): Promise<number | undefined> {
+  const owners = await Promise.all(
+    [STORE_DIR, NIX_DATABASE].map(path =>
+      stat(path).then(
+        ({ uid }) => uid,
+        () => 0,
+      ),
+    ),
+  )
+  return owners.find(uid => uid !== 0)
+}
+
+/** containerd may see another file system: then the folder of a new snapshot is missing here, or has files in it. */
+async function requireEmpty(folder: string | undefined): Promise<string> {
+  if (folder === undefined) throw new Error("containerd's snapshots have mounts of an unknown form")
+  const names = await readdir(folder)
+  if (names.length > 0) throw new Error(`${folder} is not what containerd has at that path`)
+  return folder
+}
+
+interface Staging {
+  /** The snapshot's. */
+  readonly folder: string
   readonly linker: Linker
   readonly view: LinkView
   readonly signal: AbortSignal
-  readonly round: number
+}
+
+function createStage({ folder, ...filling }: Staging): Linking['stage'] {
+  // A second attempt of an import uses other folders.
+  let attempts = 0
+  return (layers, entries) => {
+    attempts += 1
+    const attempt = attempts
+    const nameOf = (index: number) => `${attempt}-${index}`
+    const filled = fillAll(layers, { ...filling, entries, nameOf })
+    // A failure is reported by the layer that is moved; the layers above are never asked for then.
+    for (const one of filled) one.catch(() => {})
+    return filled.map((one, index) => ({
+      hasWhiteouts: async () => (await one).whiteouts > 0,
+      async moveInto(target) {
+        await one
+        await moveAll(join(folder, nameOf(index)), target)
+      },
+    }))
+  }
+}
+
+interface Filling extends Omit<Staging, 'folder'> {
   readonly entries: EntryRoom
+  readonly nameOf: (index: number) => string
 }
 
-function folderName(round: number, place: number): string {
-  return `${round}-${place}`
-}
-
-/** Each into the folder that its place in the list names. */
+/** Fills each layer into the folder that its index names. */
 function fillAll(layers: readonly SizedLayer[], filling: Filling): Promise<FillCounts>[] {
-  const { linker, view, round, entries } = filling
-  const named = layers.map(({ files: layer, size }, index) => ({ layer, size, name: folderName(round, index) }))
+  const { linker, view, entries, nameOf } = filling
+  const named = layers.map(({ files: layer, size }, index) => ({ layer, size, name: nameOf(index) }))
   const tasks = named.flatMap(({ layer, ...rest }) => (isMerged(layer) ? [] : { layer, ...rest }))
   const filled = new Map(linker.fill(tasks, filling).map((done, index) => [tasks[index]?.name, done]))
   return named.map(({ layer, name }) =>
     isMerged(layer) ? fillMerged(layer, { name, view, entries }) : (filled.get(name) ?? Promise.resolve(noCounts())),
   )
-}
-
-/** A folder that is not there, or not empty, is none of containerd's, which may see another file system. */
-async function usable(folder: string | undefined): Promise<string> {
-  if (folder === undefined) throw new Error("containerd's snapshots have mounts of an unknown form")
-  const names = await readdir(folder)
-  if (names.length > 0) throw new Error(`${folder} is not what containerd has at that path`)
-  return folder
 }
 
 async function moveAll(from: string, to: string): Promise<void> {

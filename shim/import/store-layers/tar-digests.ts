@@ -1,98 +1,102 @@
 import pMap from 'p-map'
-import { type EntryRoom, takenOf } from '../image/entry-room.ts'
 import { archiveInvalid } from '../image/errors.ts'
-import { ENTRY_BYTES } from '../image/size-limit.ts'
-import { type FilesLayer, storePathsOf } from '../layers/files-layer.ts'
-import { inAllForms } from '../layers/merged-layer.ts'
-import type { ContentLayer } from '../layers/store-image.ts'
-import type { StoredBlob } from '../streams/blob-store.ts'
+import type { StoredBlob } from '../image/parsed-image.ts'
+import { ENTRY_BYTES, type EntryRoom, takenOf } from '../image/size-limit.ts'
+import { type FilesLayer, inAllForms, isMerged, storePathsOf } from '../layers/layer.ts'
+import type { StoreFilesLayer } from '../layers/store-image.ts'
+import { requireInfos } from '../store/closure.ts'
+import type { StoreLayersContext } from './context.ts'
 import { entriesKey, tarKey } from './digest-keys.ts'
-import type { NativeStage } from './stage.ts'
 import { TAR_THREADS } from './tar-threads.ts'
+
+/** `tar`: the layer's files are what the tar of that digest unpacks to. `linked`: there is no tar. */
+export type DigestKind = 'tar' | 'linked'
+
+export interface DigestedLayer extends StoredBlob {
+  /** In the form that the digest is of. */
+  readonly source: StoreFilesLayer
+  readonly digestKind: DigestKind
+}
+
+export type DigestedLayers = ReadonlyMap<StoreFilesLayer, DigestedLayer>
 
 interface TarBlob extends StoredBlob {
   readonly entries: number
 }
 
-export interface NamedContent extends StoredBlob {
-  /** In the form that the digest is of. */
-  readonly source: ContentLayer
-  readonly namedBy: 'tar' | 'content'
-}
-
-export type NamedContents = ReadonlyMap<ContentLayer, NamedContent>
-
 /**
- * Those whose tars were made on this node before, of the very same content, and are what the image promises. Their entries count as
- * if they were made now: containerd may have to unpack them once more. Throws ImageTooLarge.
+ * Finds layers whose tars were made on this node before, of the very same content, and are what the image promises. Counts their
+ * entries, since containerd may have to unpack them again. Throws ImageTooLarge.
  */
-export async function recallTars(layers: readonly ContentLayer[], stage: NativeStage): Promise<NamedContents> {
-  const found = await Promise.all(layers.map(layer => findForm(layer, form => recallTar(form, stage), stage)))
+export async function recallTars(
+  layers: readonly StoreFilesLayer[],
+  context: StoreLayersContext,
+): Promise<DigestedLayers> {
+  const found = await Promise.all(layers.map(layer => findForm(layer, form => recallTar(form, context), context)))
   return new Map(layers.flatMap((layer, index) => (found[index] ? [[layer, found[index]]] : [])))
 }
 
-/** Makes the tars, which are in the content store then. Throws ArchiveInvalid when one is not what the image promises; ImageTooLarge. */
-export function makeTars(layers: readonly ContentLayer[], stage: NativeStage): Promise<NamedContents> {
-  return nameByTars(layers, async form => (await recallTar(form, stage)) ?? makeTar(form, stage), stage)
+/** Makes tars in the content store. Throws ArchiveInvalid if one is not what the image promises; ImageTooLarge. */
+export function makeTars(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<DigestedLayers> {
+  return digestAll(layers, async form => (await recallTar(form, context)) ?? makeTar(form, context), context)
 }
 
-/** Reads through what the tars would be. Throws ArchiveInvalid when one is not what the image promises; ImageTooLarge. */
-export function hashTars(layers: readonly ContentLayer[], stage: NativeStage): Promise<NamedContents> {
-  const hashTar = (form: FilesLayer) => readTar(form, entries => stage.tars.digest(form, entries), stage)
-  return nameByTars(layers, async form => (await recallTar(form, stage)) ?? hashTar(form), stage)
+/** Hashes what the tars would be, without storing them. Throws as makeTars. */
+export function hashTars(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<DigestedLayers> {
+  const hashTar = (form: FilesLayer) => readTar(form, entries => context.tars.digest(form, entries), context)
+  return digestAll(layers, async form => (await recallTar(form, context)) ?? hashTar(form), context)
 }
 
-/** Makes the tar of a layer, sends it to the content store and remembers its digest. */
-export async function makeTar(layer: FilesLayer, stage: NativeStage): Promise<TarBlob> {
-  await stage.paths.infoOf(storePathsOf(layer))
-  return readTar(layer, entries => stage.writer.write(stage.tars.tar(layer, entries)), stage)
+/** Makes the tar of a layer in the content store, and remembers its digest. */
+export async function makeTar(layer: FilesLayer, context: StoreLayersContext): Promise<TarBlob> {
+  return readTar(layer, entries => context.writer.write(context.tars.tar(layer, entries)), context)
 }
 
-async function recallTar(layer: FilesLayer, { cache, paths }: NativeStage): Promise<TarBlob | undefined> {
-  const infos = await paths.infoOf(storePathsOf(layer))
-  const blob = await cache.recall(tarKey(layer, infos))
-  const counted = blob && (await cache.recall(entriesKey(layer, infos)))
+async function recallTar(layer: FilesLayer, { digests, closure }: StoreLayersContext): Promise<TarBlob | undefined> {
+  const infos = requireInfos(closure, storePathsOf(layer))
+  const blob = await digests.recall(tarKey(layer, infos))
+  const counted = blob && (await digests.recall(entriesKey(layer, infos)))
   return counted && { ...blob, entries: counted.size }
 }
 
-/** One tar alone takes no more entries than all may; who names the layer counts them. */
+/** One tar may have as many entries as the whole image; whoever uses the digest counts them. */
 async function readTar(
   layer: FilesLayer,
   read: (entries: EntryRoom) => Promise<StoredBlob>,
-  { cache, limit, paths }: NativeStage,
+  { digests, limit, closure }: StoreLayersContext,
 ): Promise<TarBlob> {
+  const infos = requireInfos(closure, storePathsOf(layer))
   const room = limit.room()
   const { digest, size } = await read(room)
   const entries = takenOf(room)
-  const infos = await paths.infoOf(storePathsOf(layer))
-  await cache.remember(entriesKey(layer, infos), { digest, size: entries })
-  await cache.remember(tarKey(layer, infos), { digest, size })
+  await digests.remember(entriesKey(layer, infos), { digest, size: entries })
+  await digests.remember(tarKey(layer, infos), { digest, size })
   return { digest, size, entries }
 }
 
-async function nameByTars(
-  layers: readonly ContentLayer[],
+async function digestAll(
+  layers: readonly StoreFilesLayer[],
   digestOf: (form: FilesLayer) => Promise<TarBlob>,
-  stage: NativeStage,
-): Promise<NamedContents> {
-  const name = async (source: ContentLayer) => (await findForm(source, digestOf, stage)) ?? refuse(source)
-  const named = await pMap(layers, name, { concurrency: TAR_THREADS })
-  return new Map(layers.flatMap((layer, index) => (named[index] ? [[layer, named[index]]] : [])))
+  context: StoreLayersContext,
+): Promise<DigestedLayers> {
+  const digest = async (source: StoreFilesLayer) => (await findForm(source, digestOf, context)) ?? refuse(source)
+  const digested = await pMap(layers, digest, { concurrency: TAR_THREADS })
+  return new Map(layers.flatMap((layer, index) => (digested[index] ? [[layer, digested[index]]] : [])))
 }
 
-/** The form whose tar has the promised digest; a layer that nothing is promised of has one form. Its entries are counted. */
+/** Finds the form whose tar has the promised digest; a store path layer has one form and no promise. Counts its entries. */
 async function findForm(
-  source: ContentLayer,
+  source: StoreFilesLayer,
   digestOf: (form: FilesLayer) => Promise<TarBlob | undefined>,
-  { limit }: NativeStage,
-): Promise<NamedContent | undefined> {
-  const forms = source.kind === 'merged' ? inAllForms(source.layer).map(layer => ({ ...source, layer })) : [source]
-  for (const form of forms) {
-    const made = await digestOf(form.layer)
-    if (!made || (form.kind === 'merged' && made.digest !== form.promised)) continue
+  { limit }: StoreLayersContext,
+): Promise<DigestedLayer | undefined> {
+  const { layer, promised } = source
+  for (const form of isMerged(layer) ? inAllForms(layer) : [layer]) {
+    const made = await digestOf(form)
+    if (!made || (isMerged(form) && made.digest !== promised)) continue
     limit.add(made.entries * ENTRY_BYTES)
     const { digest, size } = made
-    return { source: form, namedBy: 'tar', digest, size }
+    return { source: { ...source, layer: form }, digestKind: 'tar', digest, size }
   }
   return undefined
 }
@@ -100,14 +104,14 @@ async function findForm(
 /** Paths that a message names. */
 const NAMED_PATHS = 3
 
-/** What the digest is instead is not said: it would tell of files that the image's author may not be able to read. */
-function refuse(source: ContentLayer): never {
+/** The actual digest is not reported: it would tell of files that the image's author may not be able to read. */
+function refuse(source: StoreFilesLayer): never {
   const paths = storePathsOf(source.layer)
   const more = paths.length > NAMED_PATHS ? ` and ${paths.length - NAMED_PATHS} more` : ''
   throw archiveInvalid(
     `is a nix2container JSON with a layer that is not what it says, ${paths.slice(0, NAMED_PATHS).join(', ')}${more}: ` +
-      'it was made by a nix2container of before October 2022 or by one that makes layers in a way unknown here, ' +
+      'it was made by a nix2container older than October 2022 or by one that makes layers in an unknown way, ' +
       'or one of these paths has other content on this node than where it was made. ' +
-      'Make the JSON with a nix2container of today, on this node or from paths that are copied to it',
+      'Make the JSON with a current nix2container, on this node or from paths that are copied to it',
   )
 }

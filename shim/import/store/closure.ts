@@ -3,35 +3,51 @@ import { type FileHandle, lstat, open, opendir, readdir, readlink, realpath } fr
 import { dirname, sep } from 'node:path'
 import { hasCode } from '../../../lib/error-code.ts'
 import { messageOf, RetryableError } from '../../../lib/errors.ts'
-import type { StorePathInfo } from '../image/contract.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
+import { archiveInvalid } from '../image/errors.ts'
 import type { ByteString } from './byte-string.ts'
-import { readHead } from './read-head.ts'
 
-/** A store path and all that it refers to, as Nix has registered it: what may be read as root for its image. */
+/**
+ * A store path and everything that it refers to, as registered in the Nix database: only this is read as root for an image, and
+ * only this gets into it.
+ */
 export interface Closure {
-  /** The folder that all of it lies in. */
+  /** The folder of all its paths. */
   readonly storeDir: string
-  readonly infos: ReadonlyMap<string, StorePathInfo>
+  readonly infos: StoreInfos
   /**
-   * What is at a path, links followed; undefined when nothing is there, or nothing of the closure: who cannot read a folder is
-   * not told what is in it. Throws ImportInterrupted.
+   * Finds what is at a path, following links. Undefined when nothing is there, and also when something outside of the closure is:
+   * image authors must not learn what is in folders that they cannot read. Throws ImportInterrupted.
    */
   find(path: string): Promise<ClosureFile | undefined>
 }
 
-/** What was found, held by a descriptor: whatever becomes of its path, this stays the same. */
+/** What Nix knows of store paths, by path. */
+export type StoreInfos = ReadonlyMap<string, StorePathInfo>
+
+/** A file or folder, held by a descriptor: it stays the same whatever happens to its path. */
 export interface ClosureFile extends AsyncDisposable {
-  /** Where it lies, without a link. */
+  /** Without links. */
   readonly path: string
   readonly stats: Stats
-  /** Of a regular file; the caller closes it. */
+  /** Opens a regular file, which the caller closes. */
   openToRead(): Promise<FileHandle>
-  /** The first `length` bytes of a regular file, or fewer when it is shorter. */
+  /** Reads the first `length` bytes of a regular file, or all of a shorter one. */
   head(length: number): Promise<Buffer>
   /** Names in a folder. */
   list(): Promise<string[]>
-  /** The same as bytes, one after another, in no order. */
+  /** Names in a folder as bytes, one after another, unordered. */
   names(): AsyncIterable<ByteString>
+}
+
+/**
+ * What Nix knows of these paths. Throws ArchiveInvalid if the closure lacks one: it may be unfinished, collected, or another
+ * tenant's.
+ */
+export function requireInfos({ infos }: Closure, paths: readonly string[]): StoreInfos {
+  const missing = paths.find(path => !infos.has(path))
+  if (missing === undefined) return infos
+  throw archiveInvalid(`names ${missing}, which is not a valid store path that the package refers to`)
 }
 
 /** Throws what the query throws. */
@@ -60,26 +76,26 @@ export async function openClosure(
   }
 }
 
-/** Opens for no access at all: whatever a link leads to, a device for one, nothing happens to it. Source: open(2). */
+/** Opens without any access, so that nothing happens to what a link leads to, such as a device. Source: open(2). */
 const O_PATH = 0o10000000
 
 async function openUnread(path: string): Promise<FileHandle | undefined> {
   try {
     return await open(path, O_PATH)
   } catch (cause) {
-    // The last one: there is a NUL in it.
+    // The last code: the path contains a NUL.
     if (hasCode(cause, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'ERR_INVALID_ARG_VALUE')) return undefined
     throw new RetryableError('ImportInterrupted', `${path} cannot be read: ${messageOf(cause)}`, { cause })
   }
 }
 
-/** What is in another mount namespace, below /proc/PID/root for one, seems to be at its path there. */
+/** A file of another mount namespace, such as one below /proc/PID/root, claims the path that it has there. */
 async function isAt(path: string, { dev, ino }: Stats): Promise<boolean> {
   const there = await lstat(path).catch(() => undefined)
   return there?.dev === dev && there.ino === ino
 }
 
-/** Leads to what was opened, and tells where that is. */
+/** A link to the open file; it tells its path. */
 function inProc({ fd }: FileHandle): string {
   return `/proc/self/fd/${fd}`
 }
@@ -92,7 +108,8 @@ function toFile(path: string, handle: FileHandle, stats: Stats): ClosureFile {
     openToRead,
     async head(length) {
       await using file = await openToRead()
-      return await readHead(file, length)
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, 0)
+      return buffer.subarray(0, bytesRead)
     },
     list: () => readdir(inProc(handle)),
     async *names() {

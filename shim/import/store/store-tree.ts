@@ -1,10 +1,8 @@
 import { closeSync, constants, type Dirent, lstatSync, readdirSync, type Stats } from 'node:fs'
 import { quote } from '../../../lib/text/quote.ts'
 import { archiveInvalid } from '../image/errors.ts'
-import { atPath, show } from './at-path.ts'
-import { type ByteString, bytesOf } from './byte-string.ts'
-import { sortKey } from './escaped-text.ts'
-import { inProc, openThere } from './open-there.ts'
+import { atPath, inProc, openThere, show } from './at-path.ts'
+import { type ByteString, bytesOf, sortKey } from './byte-string.ts'
 
 export interface TreeEntry {
   /** Absolute. */

@@ -1,11 +1,24 @@
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
+import { archiveInvalid } from '../image/errors.ts'
+import { LAYER_TYPE } from '../image/parsed-image.ts'
 import { ENTRY_BYTES, type SizeLimit } from '../image/size-limit.ts'
 import { type Compression, compressionOf, decompress, MAGIC_BYTES } from './compression.ts'
-import { contentOf, type LayerContent } from './layer-content.ts'
-import { passing } from './passing.ts'
-import { peek } from './peek.ts'
-import { createTarScan } from './tar-scan.ts'
+import { passing, peek } from './streams.ts'
+import { createTarScan, type TarFile } from './tar-scan.ts'
+
+/** OCI's types of layers that are not compressed. */
+const PLAIN = /^application\/vnd\.oci\.image\.layer\.(nondistributable\.)?v1\.tar$/
+
+/** What of a layer's files tells whether it has any content. */
+export interface LayerContent {
+  /** Whether a file of it is not empty. */
+  readonly hasContent: boolean
+  /** Whether a store path is in it. */
+  readonly hasStorePath: boolean
+}
+
+const STORE_PATH = /^(?:\.?\/)*nix\/store\/[0-9a-df-np-sv-z]{32}-[^/]+\/?$/
 
 /** A layer on its way to containerd. */
 export interface MeasuredLayer {
@@ -67,4 +80,34 @@ async function* decompressing(source: AsyncIterable<Buffer>, count: (bytes: Buff
 async function write(copy: PassThrough, bytes: Buffer): Promise<void> {
   if (copy.errored) throw copy.errored
   if (!copy.write(bytes)) await once(copy, 'drain')
+}
+
+export function contentOf({ name, size }: TarFile, before: LayerContent): LayerContent {
+  return {
+    hasContent: before.hasContent || size > 0,
+    hasStorePath: before.hasStorePath || STORE_PATH.test(name),
+  }
+}
+
+/** The type of a layer with such bytes. Throws ArchiveInvalid for a compression that containerd does not know. */
+export function layerTypeOf(compression: Compression): string {
+  refuseXz(compression)
+  return compression === 'none' ? LAYER_TYPE : `${LAYER_TYPE}+${compression}`
+}
+
+/**
+ * containerd unpacks bytes of these types as they are, and finds out by their beginning how those of all others are compressed.
+ * A tar may begin as compressed bytes do, so that it has one content here and another there. Throws ArchiveInvalid.
+ */
+export function checkLayerType(mediaType: string, compression: Compression): void {
+  refuseXz(compression)
+  if (compression !== 'none' && PLAIN.test(mediaType))
+    throw archiveInvalid(
+      `has a layer that is compressed with ${compression}, which its type does not say: ${mediaType}`,
+    )
+}
+
+function refuseXz(compression: Compression): void {
+  if (compression === 'xz')
+    throw archiveInvalid('has a layer that is compressed with xz; gzip and zstd can be unpacked')
 }

@@ -1,7 +1,29 @@
-import { type ByteString, isAscii } from '../store/byte-string.ts'
-import { toAscii } from '../store/escaped-text.ts'
-import { type PaxRecord, paxHeader } from './pax-header.ts'
-import { type HeaderFields, ID_LIMIT, NAME_BYTES, OWNER_NAME_BYTES, SIZE_LIMIT, ustarHeader } from './ustar-header.ts'
+import { type ByteString, isAscii, isUtf8, toAscii } from '../store/byte-string.ts'
+import {
+  BLOCK_BYTES,
+  type HeaderFields,
+  ID_LIMIT,
+  NAME_BYTES,
+  OWNER_NAME_BYTES,
+  SIZE_LIMIT,
+  ustarHeader,
+} from './ustar-header.ts'
+
+/** What does not fit into the header that follows: keyword (`path`, `linkpath`, `size`, …) and value. */
+type PaxRecord = readonly [keyword: string, value: ByteString]
+
+/** Nobody's, and without a time: as Python's tarfile makes it. */
+const HEADER = {
+  type: 'pax',
+  name: '././@PaxHeader',
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  mtime: 0,
+  linkName: '',
+  uname: '',
+  gname: '',
+} as const satisfies Partial<HeaderFields>
 
 /**
  * An entry's header as Python's tarfile makes it by default (its PAX_FORMAT): what the header block cannot hold goes
@@ -48,4 +70,27 @@ function textFits(text: ByteString, length: number): boolean {
 
 function numberFits(value: number, limit: number): boolean {
   return value >= 0 && value < limit
+}
+
+/**
+ * A pax extended header (POSIX.1-2001) with the records, in whole blocks. Values are in UTF-8; where one is not, a
+ * first record says so, as Python's tarfile does it.
+ */
+function paxHeader(records: readonly PaxRecord[]): Buffer {
+  const data = [...charsetOf(records), ...records].map(encode).join('')
+  const blocks = Buffer.alloc(Math.ceil(data.length / BLOCK_BYTES) * BLOCK_BYTES)
+  blocks.write(data, 'latin1')
+  return Buffer.concat([ustarHeader({ ...HEADER, size: data.length }), blocks])
+}
+
+function charsetOf(records: readonly PaxRecord[]): PaxRecord[] {
+  return records.every(([, value]) => isUtf8(value)) ? [] : [['hdrcharset', 'BINARY']]
+}
+
+/** The length at its start counts its own digits, too. */
+function encode([keyword, value]: PaxRecord): ByteString {
+  const rest = ` ${keyword}=${value}\n`
+  let length = rest.length
+  while (length !== rest.length + String(length).length) length = rest.length + String(length).length
+  return length + rest
 }

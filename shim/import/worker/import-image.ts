@@ -1,85 +1,111 @@
-import { type ArchiveStage, importArchive, type KnownArchive, recallArchive } from '../archive/import-archive.ts'
-import {
-  type ImageOutput,
-  notAnImage,
-  type Output,
-  recogniseOutput,
-  recogniseWritten,
-} from '../formats/build-output.ts'
+import { FinalError } from '../../../lib/errors.ts'
+import type { ImageProgram } from '../../../recipes/built-package.ts'
+import { storePathOf } from '../../../recipes/store-path.ts'
+import { type ArchiveContext, type ArchiveRequest, importArchive, recallArchive } from '../archive/import-archive.ts'
+import { type BuildResult, recognizeResult, recognizeWritten, requireArchive } from '../formats/build-result.ts'
 import { findImageProgram } from '../formats/image-program.ts'
 import { isSnapshotterImage, readSnapshotterImage } from '../formats/nix-snapshotter/image.ts'
+import { readNix2ContainerImage } from '../formats/nix2container/image.ts'
+import { readStreamImage } from '../formats/nixpkgs-stream/image.ts'
+import { makePackageImage } from '../formats/package/package-image.ts'
 import { makePackageSetImage } from '../formats/package/package-set-image.ts'
-import { readNativeImage } from '../formats/read-store-layer-image.ts'
-import type { ImageProgram } from '../image/contract.ts'
-import type { FilledImage, ImagePlan } from '../image/parsed-image.ts'
-import type { NativeImage } from '../layers/store-image.ts'
+import { MAX_JSON_BYTES } from '../image/json.ts'
+import type { ParsedImage, UnpackedImage } from '../image/parsed-image.ts'
+import type { StoreImage } from '../layers/store-image.ts'
 import type { Closure } from '../store/closure.ts'
-import { importNative } from '../store-layers/import-store-layers.ts'
-import type { NativeStage } from '../store-layers/stage.ts'
+import { readStoreFile } from '../store/store-file.ts'
+import type { StoreLayersContext } from '../store-layers/context.ts'
+import { importStoreImage } from '../store-layers/import-store-layers.ts'
 import type { ImportJob } from './messages.ts'
 
-export interface MakeImageStages {
-  readonly archives: ArchiveStage
-  readonly native: NativeStage
-  readonly closure: Closure
-}
+export type ImportContext = ArchiveContext & StoreLayersContext
 
 type ImageJob = Pick<ImportJob, 'storePath' | 'image' | 'archive' | 'plainPackage' | 'packageSet'>
+type CheckImage = (image: ParsedImage) => void
 
 /**
- * Brings all of an image into containerd but its records, or tells which program has to be run to get it. `check` throws when
- * the image is none that is wanted.
+ * Brings all of an image into containerd except its records, or returns the program that has to be run to get it. `check` throws
+ * if the image is not acceptable.
  */
-export async function makeImage(
-  { storePath, image, archive, plainPackage, packageSet }: ImageJob,
-  stages: MakeImageStages,
-  check: (plan: ImagePlan) => void,
-): Promise<FilledImage | { readonly program: ImageProgram }> {
-  const { closure } = stages
-  // Whatever its packages have at their roots, together they are no other form.
+export async function importImage(
+  job: ImageJob,
+  context: ImportContext,
+  check: CheckImage,
+): Promise<UnpackedImage | { readonly program: ImageProgram }> {
+  const { closure } = context
+  const { storePath, archive, packageSet } = job
   if (packageSet) {
-    const united = await makePackageSetImage({ union: storePath, closure, hints: packageSet })
-    return importNative(united, { base: undefined, check }, stages.native)
+    const image = await makePackageSetImage({ union: storePath, closure, hints: packageSet })
+    return importStoreImage({ image, base: undefined, check }, context)
   }
-  const whole = {
-    storePath,
-    image,
-    withoutBlobs: false,
-    check: (plan: ImagePlan) => isSnapshotterImage(plan) || check(plan),
-  }
-  if (archive !== undefined) return finish(await importWhole(await recogniseWritten(archive, closure), whole, stages))
-  const output = await recogniseOutput(storePath, closure)
-  const native = await readNativeImage(output, { plainPackage, closure })
-  if (native) return importNative(native, { base: await importBase(native, stages), check }, stages.native)
-  if (output.kind !== 'script') return finish(await importWhole(output, whole, stages))
-  const recalled = await recallArchive(whole, stages.archives)
-  return recalled ? finish(recalled) : { program: await findImageProgram(output, storePath, closure) }
+  if (archive !== undefined) return importWhole(await recognizeWritten(archive, closure), job, context, check)
+  const result = await recognizeResult(storePath, closure)
+  const image = await readStoreImage(result, job, closure)
+  if (image) return importStoreImage({ image, base: await importBase(image, context), check }, context)
+  if (result.kind !== 'script') return importWhole(result, job, context, check)
+  const recalled = await recallArchive(wholeImage(job, check), context)
+  if (recalled) return complete(recalled, context, check)
+  return { program: await findImageProgram(result, storePath, closure) }
+}
 
-  async function finish(image: FilledImage): Promise<FilledImage> {
-    const completed = await readSnapshotterImage(image, closure)
-    if (completed) return importNative(completed, { base: image, check }, stages.native)
-    await stages.archives.writer.writeDocuments(image)
-    return image
+/** Reads an image whose layers are described by store paths; undefined for a build result that holds its layers itself. */
+async function readStoreImage(
+  result: BuildResult,
+  { plainPackage }: ImageJob,
+  closure: Closure,
+): Promise<StoreImage | undefined> {
+  switch (result.kind) {
+    case 'script':
+      return readStreamImage(result, { closure })
+    case 'json':
+      return (await readStreamImage(result, { closure })) ?? readNix2Container(result.path, closure)
+    case 'package':
+      return readPackage(result.path, plainPackage, closure)
+    default:
+      return undefined
   }
 }
 
-async function importBase({ base }: NativeImage, stages: MakeImageStages) {
+async function readNix2Container(path: string, closure: Closure): Promise<StoreImage | undefined> {
+  const json = await readStoreFile(path, MAX_JSON_BYTES, closure)
+  return json && readNix2ContainerImage(json, closure)
+}
+
+async function readPackage(folder: string, hints: ImageJob['plainPackage'], closure: Closure): Promise<StoreImage> {
+  if (!hints)
+    throw new FinalError(
+      'PolicyRefused',
+      'the package is no image: it is a folder without an OCI layout, and the policy rule does not have plainPackages: true',
+    )
+  return makePackageImage({ folder, storePath: storePathOf(folder), closure, hints })
+}
+
+async function importBase({ base }: StoreImage, context: ImportContext): Promise<UnpackedImage | undefined> {
   if (base === undefined) return undefined
-  const output = await recogniseOutput(base, stages.closure)
-  return importWhole(
-    output,
-    { storePath: base, image: undefined, withoutBlobs: !stages.native.wantsTars, check: () => {} },
-    stages,
-  )
+  const output = requireArchive(await recognizeResult(base, context.closure))
+  const request = { storePath: base, image: undefined, withoutBlobs: !context.wantsTars, check: () => {} }
+  return importArchive({ ...request, output }, context)
 }
 
-function importWhole(output: Output, archive: KnownArchive, { archives }: MakeImageStages): Promise<FilledImage> {
-  return importArchive({ ...archive, output: imageIn(output) }, archives)
+async function importWhole(
+  result: BuildResult,
+  job: ImageJob,
+  context: ImportContext,
+  check: CheckImage,
+): Promise<UnpackedImage> {
+  const output = requireArchive(result)
+  return complete(await importArchive({ ...wholeImage(job, check), output }, context), context, check)
 }
 
-function imageIn(output: Output): ImageOutput {
-  if (output.kind === 'script') throw notAnImage('its base image is a program')
-  if (output.kind === 'json') throw notAnImage('it is a file, but no archive')
-  if (output.kind === 'package') throw notAnImage('it is a folder without an OCI layout')
-  return output
+function wholeImage({ storePath, image }: ImageJob, check: CheckImage): ArchiveRequest {
+  // An image of nix-snapshotter is checked once it is complete.
+  return { storePath, image, withoutBlobs: false, check: parsed => isSnapshotterImage(parsed) || check(parsed) }
+}
+
+/** Adds the layers that nix-snapshotter would mount, or writes the documents of any other image. */
+async function complete(image: UnpackedImage, context: ImportContext, check: CheckImage): Promise<UnpackedImage> {
+  const completed = await readSnapshotterImage(image, context.closure)
+  if (completed) return importStoreImage({ image: completed, base: image, check }, context)
+  await context.writer.writeDocuments(image)
+  return image
 }

@@ -6,7 +6,7 @@ import type { ImportJob } from './messages.ts'
 
 /** Longest time of an import. */
 export const IMPORT_LIMIT_MS = 60 * 60_000
-/** What is left of an import that was killed goes after this at the latest. */
+/** Anything that a killed import leaves behind is collected after this at the latest. */
 const LEASE_LIFETIME_MS = IMPORT_LIMIT_MS + 5 * 60_000
 
 const IMPORTER_LABEL = 'enbi.hrzn.ee/importer'
@@ -16,16 +16,16 @@ type LeaseOwner = Pick<ImportJob, 'lease' | 'importer' | 'process'>
 
 export interface LeaseTerms {
   readonly lifetimeMs?: number
-  /** The lease is gone. Not told when containerd was away just then: whoever made it has to see to it later. */
+  /** Called once the lease is gone. Not called if containerd is away: then the maker of the lease has to end it later. */
   readonly onEnded?: () => void
-  /** How long containerd may take to end it; whoever waits for the image waits for this, too. */
+  /** How long containerd may take to end the lease. The image waits for this too. */
   readonly releaseMs?: number
 }
 
 /** A containerd with much to collect takes its time. */
 const RELEASE_LIMIT_MS = 30_000
 
-/** Runs `use` with a lease that has ended when this returns, if at all possible; on failure, what it held is gone then too. */
+/** Runs `use` with a lease, and tries to end it before returning; after a failure, what it held is collected. */
 export async function underLease<T>(
   calls: Calls,
   owner: LeaseOwner,
@@ -39,14 +39,22 @@ export async function underLease<T>(
     if (await release(calls, lease, { collect: false, timeoutMs: releaseMs })) onEnded()
     return result
   } catch (error) {
-    // Nobody would hear it.
+    // A containerd that is away cannot be asked to.
     const isAway = toContainerdFailure(error).code === 'ContainerdAway'
     if (!isAway && (await release(calls, lease, { collect: true, timeoutMs: releaseMs }))) onEnded()
     throw error
   }
 }
 
-/** Those of the same importer's process before this one, which was killed. */
+/** Ignores the import's signal. Returns whether it worked instead of throwing: the import's own outcome counts. */
+async function release(calls: Calls, { id }: Lease, options: Parameters<typeof deleteLease>[2]): Promise<boolean> {
+  return deleteLease(calls.within({ signal: undefined }), id, options).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** Ends leases of earlier processes of this importer, which were killed. */
 export async function endDeadLeases(calls: Calls, { importer, process }: ImportJob): Promise<void> {
   const filter = `labels."${IMPORTER_LABEL}"==${importer},labels."${PROCESS_LABEL}"!=${process}`
   for (const id of await findLeases(calls, filter)) await deleteLease(calls, id, { collect: false })
@@ -60,12 +68,4 @@ export async function endLease({ address, namespace }: ImportJob['containerd'], 
   } finally {
     connection.close()
   }
-}
-
-/** Goes on after the import's signal. Whether it has worked: the import's own outcome counts. */
-async function release(calls: Calls, { id }: Lease, options: Parameters<typeof deleteLease>[2]): Promise<boolean> {
-  return deleteLease(calls.within({ signal: undefined }), id, options).then(
-    () => true,
-    () => false,
-  )
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Leases that imports may have left in containerd, as it died or they did. Each is tried to be ended until it is gone. */
+/** Leases that may still be in containerd because it, or the import, went away. Each is retried until it is gone. */
 export interface LeftLeases {
   add(lease: string): void
 }
@@ -14,7 +14,7 @@ export interface LeftLeasesOptions {
 
 /** A containerd that restarts is back in seconds. */
 const PAUSES = { first: 200, most: 10_000 }
-/** They end by themselves, too, if late. */
+/** Leases also expire by themselves, though late. */
 const MAX_LEASES = 1000
 
 export function createLeftLeases({ end, pauses = PAUSES }: LeftLeasesOptions): LeftLeases {

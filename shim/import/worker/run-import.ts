@@ -1,33 +1,28 @@
 import { createCalls } from '../../../lib/grpc/calls.ts'
 import { createConnection } from '../../../lib/grpc/connection.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { createImageWriter } from '../../containerd/image-writer.ts'
 import { createLayerKeeper, FOLDER_SNAPSHOTTER } from '../../containerd/layer-keeper.ts'
 import { toContainerdFailure } from '../../containerd/services/failure.ts'
 import type { Lease } from '../../containerd/services/leases.ts'
-import { createUnpacker } from '../../containerd/unpack.ts'
 import type { ImageForm } from '../../containerd/usable.ts'
-import type { ArchiveStage } from '../archive/import-archive.ts'
-import { openPlanMemory } from '../archive/plan-memory.ts'
-import { checkConfigSize } from '../image/check-image.ts'
-import { checkPinnedDigest } from '../image/check-pinned-digest.ts'
-import type { ImportOutcome, ImportProgress, StorePathInfo } from '../image/contract.ts'
-import type { ImagePlan } from '../image/parsed-image.ts'
-import { refuseForeign } from '../image/refuse-foreign.ts'
+import { openImageCache } from '../archive/image-cache.ts'
+import { checkConfigSize, checkPinnedDigest, refuseForeign } from '../image/check-image.ts'
+import type { ImportOutcome, ImportProgress, LinkingReport } from '../image/contract.ts'
+import type { ParsedImage } from '../image/parsed-image.ts'
 import { createSizeLimit } from '../image/size-limit.ts'
 import { type Closure, openClosure } from '../store/closure.ts'
-import { openNativeStage } from '../store-layers/open-stage.ts'
-import { makeImage } from './import-image.ts'
+import { openStoreLayers } from '../store-layers/context.ts'
+import { type ImportContext, importImage } from './import-image.ts'
 import { endDeadLeases, underLease } from './leases.ts'
-import type { LinkingReport } from './linking-report.ts'
 import type { ImportJob } from './messages.ts'
 
 export interface ImportRun {
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
-  /** The import's lease is gone. */
+  /** Called once the import's lease is gone. */
   readonly onLeaseEnded: () => void
   readonly queryClosure: (storePath: string) => Promise<readonly StorePathInfo[]>
-  /** Told how the store's files get into snapshots, or why they can't. */
   readonly onLinking: (linking: LinkingReport) => void
 }
 
@@ -37,11 +32,11 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportO
   const connection = createConnection(address)
   const calls = createCalls(connection, { namespace, signal: run.signal })
   const closures = openClosures(job, run)
-  // Who waits for them hears of it, if anybody comes to that.
+  // A failure is reported where they are awaited, unless something else fails first.
   closures.catch(() => {})
   try {
     await endDeadLeases(calls, job)
-    const importHeld = async (lease: Lease) => importImage({ lease, ...(await closures) }, job, run)
+    const importHeld = async (lease: Lease) => importAndPublish({ lease, ...(await closures) }, job, run)
     return await underLease(calls, job, importHeld, { onEnded: run.onLeaseEnded })
   } catch (error) {
     run.signal.throwIfAborted()
@@ -51,11 +46,11 @@ export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportO
   }
 }
 
-interface Surroundings {
+interface Held {
   readonly lease: Lease
-  /** Of what holds the image. */
+  /** Closure of the build result that holds the image. */
   readonly closure: Closure
-  /** Of the package, which may have written it. */
+  /** Closure of the package, which may have written it. */
   readonly built: Closure
 }
 
@@ -66,35 +61,42 @@ async function openClosures({ archive, storePath }: ImportJob, { queryClosure }:
   return { closure: ofImage, built: ofPackage }
 }
 
-async function importImage(
-  { lease, closure, built }: Surroundings,
+async function importAndPublish(
+  { lease, closure, built }: Held,
   job: ImportJob,
-  run: ImportRun,
+  { signal, onProgress, onLinking }: ImportRun,
 ): Promise<ImportOutcome> {
-  const { image, labels } = job
-  const { snapshotter } = job.containerd
+  const { image, labels, storePath } = job
   const writer = createImageWriter({ lease, form: formOf(job), image })
-  const keeper = createLayerKeeper(lease, snapshotter)
-  const limit = createSizeLimit(job.maxImageSize)
-  const archives: ArchiveStage = {
+  const keeper = createLayerKeeper(lease, job.containerd.snapshotter)
+  await using storeLayers = openStoreLayers({
+    snapshotter: keeper.snapshotter,
+    probe: storePath,
+    digestsFolder: job.digestsFolder,
+    viewFolder: job.viewFolder,
+    trustStore: job.trustStore,
+    layers: job.layers,
+    signal,
+    onLinking,
+  })
+  const context: ImportContext = {
+    ...storeLayers,
     keeper,
     writer,
-    memory: openPlanMemory(job.plansFolder),
-    limit,
-    createUnpacker: onUnpacked => createUnpacker({ keeper, onUnpacked }),
     closure,
     packageInfos: built.infos,
-    signal: run.signal,
-    onProgress: run.onProgress,
+    images: openImageCache(job.plansFolder),
+    limit: createSizeLimit(job.maxImageSize),
+    signal,
+    onProgress,
   }
-  await using native = openNativeStage({ keeper, writer, closure, limit }, job, run)
-  const check = (plan: ImagePlan) => {
-    checkPinnedDigest(image, plan)
-    checkConfigSize(plan)
+  const check = (parsed: ParsedImage) => {
+    checkPinnedDigest(image, parsed)
+    checkConfigSize(parsed)
   }
-  const made = await makeImage(job, { archives, native: native.stage, closure }, check)
+  const made = await importImage(job, context, check)
   if ('program' in made) return made
-  // Once more of what is published, whatever way it was made: those before are for the sake of time.
+  // The final check, of what is published, whichever way it was made. Earlier checks save time.
   check(made)
   await keeper.settle()
   const { config, manifest, chainId } = made

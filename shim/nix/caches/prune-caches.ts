@@ -4,7 +4,7 @@ import { chown, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { hasCode } from '../../../lib/error-code.ts'
-import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
+import { SYSTEM_PATH } from '../../../lib/process/run-process.ts'
 import { findFairExcess, type Holding, type Room } from '../../../lib/queues/fair-excess.ts'
 import type { BuildUser } from '../user/build-user.ts'
 

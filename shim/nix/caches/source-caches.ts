@@ -1,18 +1,24 @@
-import { existsSync } from 'node:fs'
-import { chown, mkdir, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
-import { hasCode } from '../../../lib/error-code.ts'
 import { takeOver } from '../../../lib/files/own-folder.ts'
 import type { Room } from '../../../lib/queues/fair-excess.ts'
 import type { Owners } from '../../../lib/queues/fair-order.ts'
 import { isLocked, type Recipe } from '../../../recipes/recipe.ts'
 import type { BuildUser } from '../user/build-user.ts'
 import { guardState, type StateDir } from '../user/state-dir.ts'
-import { createCacheAccounts } from './account-caches.ts'
-import { type CacheNames, cacheNames, nameOfGeneration, readSecret } from './cache-names.ts'
-import { doom, listCaches, type Pruning, roomForCaches } from './prune-caches.ts'
+import { createCacheAccounts } from './cache-accounts.ts'
+import {
+  cacheNames,
+  closeAll,
+  foldersWithClones,
+  isOlderThan,
+  lendOut,
+  nameOfGeneration,
+  namesIn,
+  readSecret,
+} from './cache-folders.ts'
+import { doom, roomForCaches } from './prune-caches.ts'
 import { tidyClones } from './tidy-clones.ts'
 
 /**
@@ -142,70 +148,4 @@ interface Use {
   readonly runs: number
   /** Before then nobody used it, in milliseconds since 1970. */
   readonly since: number
-}
-
-function namesIn({ name, clones }: CacheNames): string[] {
-  return clones === undefined ? [name] : [name, clones]
-}
-
-/** Of either kind: where clones lie in a folder of clones, and in a cache. */
-function foldersWithClones(path: string): string[] {
-  return [path, join(path, 'nix'), join(path, 'nix', CLONES)]
-}
-
-async function isOlderThan(ageMs: number, path: string): Promise<boolean> {
-  const made = await stat(path).then(
-    ({ birthtimeMs }) => birthtimeMs,
-    error => {
-      if (hasCode(error, 'ENOENT')) return undefined
-      throw error
-    },
-  )
-  return made !== undefined && Math.abs(Date.now() - made) >= ageMs
-}
-
-/** Makes what is missing, and gives it to the build user. */
-async function lendOut({ dir, user }: Pick<Pruning, 'dir'> & { user: BuildUser }, names: CacheNames): Promise<void> {
-  const path = join(dir, names.name)
-  const clones = names.clones === undefined ? undefined : join(dir, names.clones)
-  if (clones !== undefined) {
-    await makeFolder(clones)
-    await give(clones, user)
-  }
-  const isNew = await makeFolder(path)
-  // While it is root's alone: its user may put anything in the place of what it finds.
-  if (isNew && clones !== undefined) await linkClones(path, clones, user)
-  await give(path, user)
-}
-
-/** Returns whether it was not there. */
-async function makeFolder(path: string): Promise<boolean> {
-  return (await mkdir(path, { recursive: true, mode: 0o700 })) !== undefined
-}
-
-async function give(path: string, { uid, gid }: BuildUser): Promise<void> {
-  if (uid !== undefined && gid !== undefined) await chown(path, uid, gid)
-}
-
-/** Where nix has its clones, since 2.4. */
-const CLONES = 'gitv3'
-
-async function linkClones(cache: string, clones: string, user: BuildUser): Promise<void> {
-  const folder = join(cache, 'nix')
-  await mkdir(folder, { mode: 0o700 })
-  await symlink(clones, join(folder, CLONES))
-  await give(folder, user)
-}
-
-/** A shim that was killed has left them open. Returns all names: what is in them may be half done. */
-async function closeAll(dir: string, user: BuildUser): Promise<string[]> {
-  const names = await listCaches(dir)
-  for (const name of names) {
-    const path = join(dir, name)
-    const wasOpen = (await stat(path)).uid === user.uid
-    await takeOver(path)
-    // Nix does not sync its databases: after a loss of power they may be damaged. Clones are synced by git.
-    if (wasOpen && existsSync(join(path, 'nix'))) await doom(dir, name)
-  }
-  return names
 }

@@ -3,7 +3,7 @@ import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { hasCode } from '../../../lib/error-code.ts'
-import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
+import { SYSTEM_PATH } from '../../../lib/process/run-process.ts'
 import { type BuildUser, idsOf } from '../user/build-user.ts'
 
 export interface Tidying {

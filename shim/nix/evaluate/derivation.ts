@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { FinalError } from '../../../lib/errors.ts'
+import type { PackageHints } from '../../../recipes/built-package.ts'
 import { describeRecipe, type FlakeRecipe } from '../../../recipes/recipe.ts'
-import type { PackageHints } from '../contract.ts'
 import { MAX_NAME_LENGTH, MAX_NAMES } from './nix-language.ts'
 import { packageSchema, readHints } from './package-hints.ts'
 

@@ -1,10 +1,12 @@
+import * as v from 'valibot'
+import { RetryableError } from '../../../lib/errors.ts'
+import { queryOf } from '../../../recipes/flake-query.ts'
 import { type FlakeRecipe, isPackageSet } from '../../../recipes/recipe.ts'
 import { hostSystem } from '../../../recipes/system.ts'
 import type { Derivation } from './derivation.ts'
-import { lookupExpression } from './lookup-expression.ts'
-import { packageSetExpression } from './package-set-expression.ts'
-import { readPackage } from './read-package.ts'
-import { readPackageSet } from './read-package-set.ts'
+import { lookupExpression, readPackage } from './find-package.ts'
+import { nixString } from './nix-language.ts'
+import { packageSetExpression, readPackageSet } from './package-set.ts'
 
 export interface FlakeAddress {
   /** As nix is given it. */
@@ -40,4 +42,35 @@ export function outputsExpression(recipe: FlakeRecipe): string {
 /** Throws AttributeMissing, SystemUnsupported, or EvaluationFailed when the text is no answer, or the hints are of no use. */
 export function readEvaluation(recipe: FlakeRecipe, stdout: string): Derivation {
   return isPackageSet(recipe) ? readPackageSet(recipe, stdout) : readPackage(recipe, stdout)
+}
+
+/** Arguments of nix that tell the URL which locks the flake to what is there now. */
+export function lockArgs(url: string): string[] {
+  return ['flake', 'metadata', '--json', url]
+}
+
+const answerSchema = v.object({ url: v.pipe(v.string(), v.maxLength(4096)) })
+
+export function readLockedUrl(url: string, stdout: string): string {
+  try {
+    return v.parse(answerSchema, JSON.parse(stdout)).url
+  } catch {
+    throw new RetryableError('BuildInterrupted', `nix gave no answer that makes sense about ${url}`)
+  }
+}
+
+/**
+ * Whether the URL that nix gives for the locked flake has all that the flake's own has: Nix before 2.19 leaves out keys such as
+ * `submodules` and `host`, and the rest is the URL of other content.
+ */
+export function canBeLocked(url: string): boolean {
+  return [...queryOf(url).keys()].every(key => KEPT.includes(key))
+}
+
+const KEPT: readonly string[] = ['dir', 'narHash', 'ref', 'rev', 'shallow']
+
+/** The same look-up as by an installable, for which a nix before 2.19 evaluates `legacyPackages` first. */
+export function lockedEvaluationArgs(recipe: FlakeRecipe, lockedUrl: string): string[] {
+  const outputs = `(builtins.getFlake ${nixString(lockedUrl)}).outputs`
+  return ['eval', '--json', '--expr', `(${outputsExpression(recipe)}) ${outputs}`]
 }

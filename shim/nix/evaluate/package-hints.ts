@@ -1,16 +1,10 @@
 import * as v from 'valibot'
 import { FinalError } from '../../../lib/errors.ts'
+import type { PackageHints } from '../../../recipes/built-package.ts'
 import { describeRecipe, type FlakeRecipe } from '../../../recipes/recipe.ts'
-import type { PackageHints } from '../contract.ts'
 
 /** What is asked of a package: anything may have been put there. */
 export const packageSchema = v.object({ mainProgram: v.nullable(v.string()), imageConfig: v.unknown() })
-
-/** Hints that were read and saved. */
-export const hintsSchema = v.object({
-  mainProgram: v.exactOptional(v.string()),
-  imageConfig: v.exactOptional(v.record(v.string(), v.unknown())),
-})
 
 /** Longest name that a program can have, in bytes. */
 const MAX_NAME_BYTES = 255

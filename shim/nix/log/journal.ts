@@ -1,5 +1,5 @@
 import { copyStart } from '../../../lib/text/text.ts'
-import type { BuildProgress } from '../contract.ts'
+import type { BuildProgress } from './build-progress.ts'
 import { createNixLogReader } from './nix-log.ts'
 import type { RunLog } from './run-log.ts'
 

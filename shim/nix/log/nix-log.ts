@@ -1,10 +1,8 @@
 import { cleanText, copyStart } from '../../../lib/text/text.ts'
-import type { BuildProgress } from '../contract.ts'
-import { createAnnouncements, isTransfer } from './announcements.ts'
-import { createCounters, isCount } from './counters.ts'
+import { createAnnouncements, createCounters, createRunningBuilds, isCount, isTransfer } from './activities.ts'
+import type { BuildProgress } from './build-progress.ts'
 import { Activity, type NixLine, parseNixLine, Result } from './nix-log-line.ts'
-import { type NixWords, readMessage } from './nix-words.ts'
-import { createRunningBuilds } from './running-builds.ts'
+import { type NixWords, readMessage } from './nix-message.ts'
 
 /** What a line of nix's standard error says, as far as anybody wants to know. */
 export type NixLogEntry =

@@ -1,9 +1,9 @@
 import * as v from 'valibot'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { isStorePath } from '../../../recipes/store-path.ts'
-import type { PathInfo, PathQuery } from '../contract.ts'
-import { createClosureSize } from './closure-size.ts'
 import { type DaemonWire, openDaemonWire } from './daemon-wire.ts'
-import { storePathSchema } from './realise.ts'
+import type { PathQuery } from './path-info.ts'
+import { createClosureSize, storePathSchema } from './path-info.ts'
 
 const LIMIT_MS = 5_000
 const DEFAULT_SOCKET = '/nix/var/nix/daemon-socket/socket'
@@ -24,11 +24,11 @@ export async function askDaemon(
   socket: string,
   paths: readonly string[],
   { recursive, signal }: PathQuery,
-): Promise<PathInfo[]> {
+): Promise<StorePathInfo[]> {
   const wire = await openDaemonWire(socket, AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]))
   try {
     await greet(wire)
-    const found: PathInfo[] = []
+    const found: StorePathInfo[] = []
     const asked = new Set(paths)
     const size = createClosureSize()
     // What is asked about is put down as it comes: all at once it would hold up others.
@@ -65,7 +65,7 @@ export async function pingDaemon(socket: string, signal: AbortSignal): Promise<v
 const QUESTIONS = 200
 
 /** Nobody waits for an answer before the next question. */
-async function* askTogether(wire: DaemonWire, paths: readonly string[]): AsyncGenerator<PathInfo> {
+async function* askTogether(wire: DaemonWire, paths: readonly string[]): AsyncGenerator<StorePathInfo> {
   for (let first = 0; first < paths.length; first += QUESTIONS) {
     const together = paths.slice(first, first + QUESTIONS)
     wire.send(...together.flatMap(path => [OPERATION_PATH_INFO, path]))
@@ -114,7 +114,7 @@ const answerSchema = v.object({
   narSize: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 })
 
-async function readPathInfo(wire: DaemonWire, path: string): Promise<PathInfo | undefined> {
+async function readPathInfo(wire: DaemonWire, path: string): Promise<StorePathInfo | undefined> {
   await readUntilAnswer(wire)
   if ((await wire.readNumber()) === 0) return undefined
   const { readNumber, readString, readStrings } = wire

@@ -2,20 +2,25 @@ import { RetryableError, ShimError } from '../../../lib/errors.ts'
 import type { StorePathRecipe } from '../../../recipes/recipe.ts'
 import { isStorePath } from '../../../recipes/store-path.ts'
 import { createNixLogReader } from '../log/nix-log.ts'
-import { nixFlags } from '../nix-flags.ts'
-import { runNix } from '../nix-process.ts'
-import type { NixSetup } from '../run-recipe.ts'
+import { type NixOptions, nixFlags, type OnGroup, runNix } from '../process/run-nix.ts'
+import type { BuildUser } from '../user/build-user.ts'
 
 /** More are not named. */
 const MAX_PATHS = 5
 const LIMIT_MS = 20_000
+
+interface MissingSetup {
+  readonly user: BuildUser
+  readonly nix: NixOptions
+  readonly onGroup?: OnGroup | undefined
+}
 
 /**
  * The error of a fetch, with the paths that are to be had nowhere: nix itself names the one that it was asked for, although a binary
  * cache may have that one and lack another that it needs.
  */
 export async function nameMissing(
-  { nix, user, onGroup }: Pick<NixSetup, 'nix' | 'user' | 'onGroup'>,
+  { nix, user, onGroup }: MissingSetup,
   { storePath }: StorePathRecipe,
   error: unknown,
   signal: AbortSignal,

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import * as v from 'valibot'
 import { RetryableError } from '../../../lib/errors.ts'
-import type { PathInfo } from '../contract.ts'
-import { storePathSchema } from './realise.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
+import { storePathSchema } from './path-info.ts'
 
 /** As Nix writes a hash since 2.4: `sha256-<base64>`. */
 const narHash = v.pipe(
@@ -30,8 +30,8 @@ const recordSchema = v.record(storePathSchema, v.nullable(v.object(facts)))
 const STEP = 32 * 1024
 
 /** The valid paths in what `nix path-info --json` wrote. Throws BuildInterrupted when the text is no answer. */
-export async function readPathInfo(stdout: string): Promise<PathInfo[]> {
-  const found: PathInfo[] = []
+export async function readPathInfo(stdout: string): Promise<StorePathInfo[]> {
+  const found: StorePathInfo[] = []
   let pauseAt = STEP
   try {
     for (const { text, end, isOfList } of entriesOf(stdout)) {
@@ -46,12 +46,12 @@ export async function readPathInfo(stdout: string): Promise<PathInfo[]> {
   return found
 }
 
-function readItem(text: string): PathInfo[] {
+function readItem(text: string): StorePathInfo[] {
   const item = v.parse(itemSchema, JSON.parse(text))
   return 'valid' in item ? [] : [item]
 }
 
-function readRecord(text: string): PathInfo[] {
+function readRecord(text: string): StorePathInfo[] {
   const record = v.parse(recordSchema, JSON.parse(`{${text}}`))
   return Object.entries(record).flatMap(([path, facts]) => (facts ? [{ path, ...facts }] : []))
 }

@@ -1,138 +1,52 @@
-import { lstat } from 'node:fs/promises'
-import pMap from 'p-map'
-import { FinalError, RetryableError } from '../../../lib/errors.ts'
-import { isStorePath } from '../../../recipes/store-path.ts'
-import type { PathInfo, PathQuery } from '../contract.ts'
-import { explainFailedQuery } from '../failure/failure.ts'
-import { createJournal } from '../log/journal.ts'
-import { nixFlags } from '../nix-flags.ts'
-import { runNix } from '../nix-process.ts'
-import { createOutliveOutages } from '../outlive-outages.ts'
-import type { NixOptions, NixSetup } from '../run-recipe.ts'
-import { createClosureSize } from './closure-size.ts'
-import { askDaemon, daemonSocket } from './daemon-path-info.ts'
-import { readPathInfo } from './path-info-answer.ts'
+import * as v from 'valibot'
+import { FinalError } from '../../../lib/errors.ts'
+import { formatSize } from '../../../lib/text/size.ts'
+import { isStorePath, type StorePathInfo } from '../../../recipes/store-path.ts'
 
-/** Together shorter than what one command takes as arguments (2 MiB), however long the names are. */
-const MAX_PATHS_A_CALL = 1_000
+/** A path below the Nix store and nothing below it: `/nix/store/<hash>-<name>`. */
+export const storePathSchema = v.pipe(
+  v.string(),
+  v.check(text => isStorePath(text), 'expected a store path'),
+)
 
-/** Asks nix, as often as the number of paths makes it necessary. Throws a ShimError. */
-export async function queryPathInfo(
-  setup: QuerySetup,
-  paths: readonly string[],
-  query: PathQuery,
-): Promise<readonly PathInfo[]> {
-  const unique = [...new Set(paths)]
-  const wrong = unique.find(path => !isStorePath(path))
-  if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} is no store path`)
-  const answer = () => (query.recursive ? askRecursively(setup, unique, query) : askFlatly(setup, unique, query))
-  return query.waitForDaemon ? outlive(setup, query)(answer) : answer()
+export interface PathQuery {
+  /** The paths that they refer to as well, and so on. */
+  readonly recursive: boolean
+  /** A Nix daemon that is away is waited for, for a bounded time. */
+  readonly waitForDaemon?: boolean
+  readonly signal: AbortSignal
 }
 
-function outlive({ user, nix, logger }: QuerySetup, { signal }: PathQuery) {
-  const onWait = (limitMs: number) => logger.warn({ limitMs }, 'the Nix daemon is away: it is waited for')
-  return createOutliveOutages({ socket: daemonSocket(user.env), signal, onWait, limitMs: nix.daemonWaitMs })
+/** A whole NixOS has some 2,000 paths, and 20,000 references between them, of 1.5 MB in all. */
+const MAX_PATHS = 20_000
+const MAX_REFERENCES = 100_000
+/** Of the names of paths and references: each may have 211 characters, four times as many as most. */
+const MAX_BYTES = 8 * 1024 * 1024
+
+/** Counts what is known of store paths, as it comes: all of it passes through the daemon. */
+export interface ClosureSize {
+  /** Throws NotAnImage when there is more than an image has. */
+  add(info: StorePathInfo): void
 }
 
-async function askFlatly(setup: QuerySetup, paths: readonly string[], query: PathQuery) {
-  const there = await onlyThere(paths)
-  if (there.length === 0) return []
-  return (await daemonAnswer(setup, there, query)) ?? askNix(setup, there, query)
+export function createClosureSize(): ClosureSize {
+  let paths = 0
+  let references = 0
+  let bytes = 0
+  return {
+    add(info) {
+      paths += 1
+      references += info.references.length
+      bytes += info.path.length
+      for (const path of info.references) bytes += path.length
+      if (paths > MAX_PATHS || references > MAX_REFERENCES || bytes > MAX_BYTES) throw tooLarge()
+    },
+  }
 }
 
-/** Of a path that is not valid, nix says best what is wrong. */
-async function askRecursively(setup: QuerySetup, paths: readonly string[], query: PathQuery) {
-  const answer = (await daemonAnswer(setup, paths, query)) ?? []
-  const isValid = (path: string) => answer.some(info => info.path === path)
-  return paths.every(isValid) ? answer : askNix(setup, paths, query)
-}
-
-/** Looks at the store that go on at once. */
-const MAX_LOOKS = 32
-
-/** Nix takes its time over each path that is not valid: most of these are not even there. */
-async function onlyThere(paths: readonly string[]): Promise<string[]> {
-  const isThere = await pMap(
-    paths,
-    path =>
-      lstat(path).then(
-        () => true,
-        () => false,
-      ),
-    { concurrency: MAX_LOOKS },
+function tooLarge(): FinalError {
+  return new FinalError(
+    'NotAnImage',
+    `the package refers to more than an image may: over ${MAX_PATHS} store paths, or ${MAX_REFERENCES} references between them, or ${formatSize(MAX_BYTES)} of their names`,
   )
-  return paths.filter((_, index) => isThere[index])
 }
-
-async function askNix(setup: QuerySetup, paths: readonly string[], query: PathQuery): Promise<readonly PathInfo[]> {
-  const found = new Map<string, PathInfo>()
-  for (const question of questionsOf(paths))
-    for (const info of await readPathInfo(await ask(setup, question, query))) found.set(info.path, info)
-  const size = createClosureSize()
-  for (const info of found.values()) size.add(info)
-  return [...found.values()]
-}
-
-/** Nix itself is asked when the daemon says nothing that makes sense. */
-async function daemonAnswer({ user }: QuerySetup, paths: readonly string[], query: PathQuery) {
-  const socket = daemonSocket(user.env)
-  return socket === undefined
-    ? undefined
-    : askDaemon(socket, paths, query).catch(error => {
-        query.signal.throwIfAborted()
-        if (error instanceof FinalError) throw error
-        return undefined
-      })
-}
-
-export type QuerySetup = Pick<NixSetup, 'user' | 'dir' | 'logger'> & { readonly nix: Omit<NixOptions, 'maxEvalMemory'> }
-
-interface Question {
-  readonly flags: readonly string[]
-  readonly paths: readonly string[]
-}
-
-function questionsOf(paths: readonly string[]): Question[] {
-  const isDerivation = (path: string) => path.endsWith('.drv')
-  return [
-    ...cut(paths.filter(path => !isDerivation(path))).map(paths => ({ flags: [], paths })),
-    // Before Nix 2.13 a derivation stands for what is built of it, unless asked otherwise.
-    ...cut(paths.filter(isDerivation)).map(paths => ({ flags: ['--derivation'], paths })),
-  ]
-}
-
-function cut(paths: readonly string[]): string[][] {
-  const calls = Math.ceil(paths.length / MAX_PATHS_A_CALL)
-  return Array.from({ length: calls }, (_, call) => paths.slice(call * MAX_PATHS_A_CALL, (call + 1) * MAX_PATHS_A_CALL))
-}
-
-/** Some 5,000 paths, in characters: it is read between the calls that pass through. */
-const MAX_ANSWER_LENGTH = 4 * 1024 * 1024
-
-/** Nix answers in a fraction of a second, even about thousands of paths. */
-const LIMIT_MS = 60_000
-
-async function ask({ nix, user, dir }: QuerySetup, { flags, paths }: Question, query: PathQuery): Promise<string> {
-  const { recursive, signal } = query
-  const depth = recursive ? ['--recursive'] : []
-  const timeLimit = AbortSignal.timeout(LIMIT_MS)
-  const { read, errors, foreign } = createJournal(NO_LOG, () => {})
-  const { stdout, ...exit } = await runNix({
-    command: nix.command,
-    args: ['path-info', '--json', ...depth, ...flags, ...paths, ...nixFlags(nix), ...NOWHERE_ELSE],
-    user,
-    signal: AbortSignal.any([signal, timeLimit]),
-    onLine: read,
-    maxStdoutLength: MAX_ANSWER_LENGTH,
-  })
-  if (exit.exitCode === 0) return stdout
-  if (signal.aborted) throw new RetryableError('Cancelled', 'asking Nix about store paths was called off')
-  if (timeLimit.aborted)
-    throw new RetryableError('NixDaemonAway', `Nix said nothing about store paths for ${LIMIT_MS / 1000} s`)
-  throw explainFailedQuery({ stateDir: dir.root, exit, errors, foreign })
-}
-
-/** Nix looks for a path that it lacks in the binary caches, unless told otherwise. */
-const NOWHERE_ELSE = ['--option', 'substitute', 'false']
-
-const NO_LOG = { write: async () => {}, close: async () => {} }

@@ -1,14 +1,8 @@
 import * as v from 'valibot'
 import { RetryableError } from '../../../lib/errors.ts'
 import type { StorePathRecipe } from '../../../recipes/recipe.ts'
-import { isStorePath } from '../../../recipes/store-path.ts'
 import type { Derivation } from '../evaluate/derivation.ts'
-
-/** A path below the Nix store and nothing below it: `/nix/store/<hash>-<name>`. */
-export const storePathSchema = v.pipe(
-  v.string(),
-  v.check(text => isStorePath(text), 'expected a store path'),
-)
+import { storePathSchema } from './path-info.ts'
 
 const resultSchema = v.tuple([v.object({ outputs: v.record(v.string(), v.nullable(storePathSchema)) })])
 

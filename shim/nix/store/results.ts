@@ -6,10 +6,9 @@ import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { hasCode } from '../../../lib/error-code.ts'
 import { type AtomicFile, writeAtomically } from '../../../lib/files/atomic-file.ts'
 import { readOwnFile } from '../../../lib/files/own-file.ts'
-import type { BuildOutput } from '../contract.ts'
-import { hintsSchema } from '../evaluate/package-hints.ts'
+import { packageHintsSchema } from '../../../recipes/built-package.ts'
 import { guardState, type StateDir } from '../user/state-dir.ts'
-import { storePathSchema } from './realise.ts'
+import { storePathSchema } from './path-info.ts'
 
 /**
  * What was built for which recipe, and the gc roots that hold it. Calls take effect in their order: what is found, or
@@ -29,18 +28,26 @@ export interface Results {
   keepOnly(keys: ReadonlySet<string>): Promise<void>
 }
 
-const schema = v.object({
+/** What a recipe gives. */
+export const buildOutputSchema = v.object({
   storePath: storePathSchema,
-  runId: v.string(),
+  /** Id of the run that made it, as its log file is named. */
+  runId: v.pipe(v.string(), v.maxLength(255)),
+  /** What the package says about running it as an image; missing if it says nothing. */
+  package: v.exactOptional(packageHintsSchema),
+})
+export type BuildOutput = Readonly<v.InferOutput<typeof buildOutputSchema>>
+
+const savedResultSchema = v.object({
+  ...buildOutputSchema.entries,
   /** The derivation's output that it is: nix names the link by it. */
   output: v.string(),
   /** For people; missing of a store path that no flake was evaluated for. */
   flake: v.exactOptional(v.string()),
   packageName: v.exactOptional(v.string()),
   contents: v.exactOptional(v.array(v.string())),
-  package: v.exactOptional(hintsSchema),
 })
-export type SavedResult = v.InferOutput<typeof schema>
+export type SavedResult = v.InferOutput<typeof savedResultSchema>
 
 export function createResults({ root, results, gcroots }: StateDir): Results {
   const record = (key: string) => join(results, `${key}.json`)
@@ -77,7 +84,7 @@ function readRecord(folder: string, path: string): SavedResult | undefined {
   const text = readOwnFile(folder, path)
   if (text === undefined) return undefined
   try {
-    return v.parse(schema, JSON.parse(text))
+    return v.parse(savedResultSchema, JSON.parse(text))
   } catch {
     // Damaged: as good as none, the next build writes it anew.
     return undefined

@@ -6,9 +6,11 @@ import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { messageOf } from '../../../lib/errors.ts'
 import { UNFINISHED } from '../../../lib/files/atomic-file.ts'
 import { makeOwnFolder } from '../../../lib/files/own-folder.ts'
+import type { Config } from '../../config/config.ts'
 import type { BuildUser } from './build-user.ts'
+import { resolveBuildUser } from './build-user.ts'
 import { findAccess, readCredential, writeCopy } from './credential-copy.ts'
-import { credentialsFolder, guardState, type StateDir } from './state-dir.ts'
+import { credentialsFolder, guardState, layOut, prepareStateDir, type StateDir } from './state-dir.ts'
 
 const KINDS = ['netrc', 'nixConf', 'sshKey', 'knownHosts'] as const
 type Kind = (typeof KINDS)[number]
@@ -77,6 +79,30 @@ export function createCredentials({ dir, user, userName, files, logger }: Creden
 
 /** The start of the shim and its builds share the folder. */
 const inTurn = createOneByOne()
+
+export interface PlaceOptions {
+  readonly stateDir: string
+  readonly nix: Config['nix']
+  readonly env: Readonly<NodeJS.ProcessEnv>
+  readonly logger: Logger
+}
+
+/**
+ * Places credentials before the first build asks for them, so that the log says at the start which are missing, and those that the
+ * config no longer names are gone. Does not reject: each build tries again, and fails by itself.
+ */
+export async function placeAtStart({ stateDir, nix, env, logger }: PlaceOptions): Promise<void> {
+  const dir = layOut(stateDir)
+  const { user: userName, credentials: files } = nix
+  try {
+    if (!(await isInUse(dir, files))) return
+    const user = await resolveBuildUser({ name: userName, home: dir.home, configHome: dir.config, env })
+    await prepareStateDir(dir, user, logger)
+    await createCredentials({ dir, user, userName, files, logger }).place()
+  } catch (err) {
+    logger.error({ err }, 'credentials cannot be placed: nothing is built until they can')
+  }
+}
 
 /** Whether there is anything to place or to remove. */
 export async function isInUse(dir: StateDir, files: CredentialFiles): Promise<boolean> {

@@ -21,7 +21,7 @@ import { writeClaims } from './names-flake.ts'
 
 const MAX_MIB = 16
 const MAX_BYTES = MAX_MIB * 2 ** 20
-/** Of zeros: as gzip or zstd it has some kB. */
+/** Zeros, which gzip and zstd compress to some kB. */
 const BOMB_BYTES = 4 * MAX_BYTES
 const TOO_LARGE = {
   code: 'ImageTooLarge',
@@ -29,7 +29,7 @@ const TOO_LARGE = {
   message: expect.stringMatching(/more than 16MiB .*maxImageSize/),
 }
 
-/** Of an image that is too large for the shim to read through what it can link. */
+/** An image that is too large for the shim to read the files that it could link. */
 const MAX_LINKED_MIB = 48
 
 const POLICY = { namespaces: ['*'], images: ['**'], flakes: ['path:/**'], plainPackages: true }
@@ -58,14 +58,14 @@ async function expectNothingLeft(): Promise<void> {
   expect(await node.contents()).toEqual(untouched)
 }
 
-describe('an archive that unpacks to more than its rule allows is refused, and leaves nothing behind, when it is', () => {
+describe('an archive that unpacks to more than its rule allows is rejected, and leaves nothing behind, if it is', () => {
   const GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip'
   const ZSTD = 'application/vnd.oci.image.layer.v1.tar+zstd'
-  /** containerd finds out by itself how a layer of this type is compressed. */
+  /** containerd detects the compression of a layer of this type by itself. */
   const ANY = 'application/vnd.docker.image.rootfs.diff.tar'
   const oci = async (compress: (layer: Buffer) => Buffer, layerType: string) =>
     ociEntries(makeImage([await small(), await bomb()]), { compress, layerType })
-  /** Node ends with the first frame, and containerd does not. */
+  /** Node stops after the first frame, and containerd does not. */
   const afterFrame = (layer: Buffer) =>
     Buffer.concat([zstdCompressSync(layer.subarray(0, 512)), zstdCompressSync(layer.subarray(512))])
   const skippable = Buffer.concat([Buffer.from([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0]), Buffer.from('skip')])
@@ -79,29 +79,32 @@ describe('an archive that unpacks to more than its rule allows is refused, and l
   }
 
   it.each<[string, () => Promise<string>]>([
-    ['gzip as a whole', async () => addArchive(dockerEntries(makeImage([await bomb()])), gzipSync)],
-    ['zstd as a whole', async () => addArchive(dockerEntries(makeImage([await bomb()])), zstdCompressSync)],
-    ['a layer with gzip', async () => addArchive(await oci(gzipSync, GZIP))],
-    ['a layer with gzip that is large as it is', async () => addArchive(await noise())],
-    ['a layer with zstd', async () => addArchive(await oci(zstdCompressSync, ZSTD))],
-    ['a layer whose type does not tell of gzip', async () => addArchive(await oci(gzipSync, ANY))],
+    ['compressed as a whole with gzip', async () => addArchive(dockerEntries(makeImage([await bomb()])), gzipSync)],
     [
-      'a layer with zstd behind a skippable frame',
+      'compressed as a whole with zstd',
+      async () => addArchive(dockerEntries(makeImage([await bomb()])), zstdCompressSync),
+    ],
+    ['one with a gzip layer', async () => addArchive(await oci(gzipSync, GZIP))],
+    ['one with a large gzip layer', async () => addArchive(await noise())],
+    ['one with a zstd layer', async () => addArchive(await oci(zstdCompressSync, ZSTD))],
+    ['one with a gzip layer whose type does not name gzip', async () => addArchive(await oci(gzipSync, ANY))],
+    [
+      'one with a zstd layer behind a skippable frame',
       async () => addArchive(await oci(layer => Buffer.concat([skippable, zstdCompressSync(layer)]), ZSTD)),
     ],
-    ['a layer with zstd in a second frame', async () => addArchive(await oci(afterFrame, ZSTD))],
-    ['a layer in a layout folder', async () => node.addFolder('bomb-folder', await oci(gzipSync, GZIP))],
-    ['layers that are small one by one', async () => addArchive(dockerEntries(makeImage(await parts())), gzipSync)],
+    ['one with a zstd layer in a second frame', async () => addArchive(await oci(afterFrame, ZSTD))],
+    ['a layout folder with a gzip layer', async () => node.addFolder('bomb-folder', await oci(gzipSync, GZIP))],
+    ['one with many small layers', async () => addArchive(dockerEntries(makeImage(await parts())), gzipSync)],
     [
-      'one layer many times',
+      'one that lists the same layer many times',
       async () => addArchive(manyTimes(await tar([{ name: 'half', content: Buffer.alloc(MAX_BYTES / 4) }]))),
     ],
     [
-      'a layer of many empty files, each of which takes a place on the disk',
+      'one with a layer of many empty files, each of which takes room on the disk',
       async () => addArchive(dockerEntries(makeImage([await manyFiles()]))),
     ],
     [
-      'files that belong to no layer',
+      'one with files that belong to no layer',
       async () =>
         addArchive(
           [{ name: 'x', content: Buffer.alloc(BOMB_BYTES) }, ...dockerEntries(makeImage([await small()]))],
@@ -121,8 +124,8 @@ describe('an archive that unpacks to more than its rule allows is refused, and l
   }
 })
 
-it('a package set is refused if the links to its files are too many together with these', async () => {
-  // Either of them alone would have room.
+it('a package set is rejected if its files and the links to them are together larger than its rule allows', async () => {
+  // Either of them alone would be small enough.
   const names = Array.from({ length: 2500 }, (_, name) => ({ name: `share/${name}` }))
   const path = await node.addFolder(`${'0'.repeat(32)}-package-set`, names)
   const importer = createImporter({ ...node.options, queryClosure: async path => [storePathInfo(path)] })
@@ -131,8 +134,8 @@ it('a package set is refused if the links to its files are too many together wit
   await expectNothingLeft()
 })
 
-describe('what is small in a tar and large once it is unpacked is refused:', () => {
-  it.each(['gnu', 'pax'])('a sparse file in a layer, as %s writes it', async format => {
+describe('the shim rejects an archive that is small and grows when it is unpacked, such as', () => {
+  it.each(['gnu', 'pax'])('a layer with a sparse file in the %s format', async format => {
     const folder = join(node.bed.dir, `sparse-${format}`)
     await mkdir(folder)
     await execa('truncate', ['-s', '1T', join(folder, 'sparse')])
@@ -146,7 +149,7 @@ describe('what is small in a tar and large once it is unpacked is refused:', () 
     await expectNothingLeft()
   })
 
-  it('an xz file with a dictionary of 1.5 GiB, before that has cost memory', async () => {
+  it('an xz file with a dictionary of 1.5 GiB, before it takes memory', async () => {
     const archive = await tar(dockerEntries(makeImage([await tar([{ name: 'noise', content: randomBytes(4e6) }])])))
     const path = await node.addFile('dictionary', xz(archive, DICTIONARY_1536_MIB))
     const before = process.memoryUsage().rss
@@ -158,24 +161,24 @@ describe('what is small in a tar and large once it is unpacked is refused:', () 
     await expectNothingLeft()
     const { stdout } = await execa('find', ['/proc', '-path', '*/fd/*', '-lname', path], { reject: false })
     expect(stdout).toBe('')
-    // Nor is the next one refused for it.
+    // The next archive is accepted.
     await expect(node.importImage(await node.addFile('harmless', xz(archive)))).resolves.toBeDefined()
     await node.ctr('images', 'rm', '--sync', ...((await node.contents()).images ?? []))
     untouched = await node.contents()
   })
 
-  /** Properties of LZMA2, as the .xz file format has them. */
+  /** The properties of LZMA2 in the .xz file format. */
   const DICTIONARY_1536_MIB = 37
 })
 
-describe('a tar with a sparse file that begins as a frame of zstd does, and is harmless to whoever decompresses it, is refused', () => {
+describe('a tar with a sparse file that is also a valid and harmless zstd file is rejected', () => {
   const TAR = 'application/vnd.oci.image.layer.v1.tar'
   let layer: Buffer
   beforeAll(async () => {
     layer = await twoFaced()
   })
 
-  /** zstd skips the first frame, which has all of the tar in it. */
+  /** zstd skips the first frame, which contains the whole tar. */
   async function twoFaced(): Promise<Buffer> {
     await execa('truncate', ['-s', `${BOMB_BYTES}`, join(node.bed.dir, 'sparse')])
     const made = await execa('tar', ['-S', '--format=pax', '-C', node.bed.dir, '-c', 'sparse'], { encoding: 'buffer' })
@@ -198,7 +201,7 @@ describe('a tar with a sparse file that begins as a frame of zstd does, and is h
     await expectNothingLeft()
   })
 
-  it('as a tar that lies ready for nix2container, also when it was measured as a compressed one before', async () => {
+  it('as a ready-made tar of nix2container, even if it was measured as a compressed one before', async () => {
     const ready = { ready: layer, digest: digest(layer) }
     const compressed = { ...ready, diffId: digest(await small()), mediaType: `${TAR}+zstd` }
     const flakeUrl = await writeClaims(node.bed.dir, [compressed, ready])
@@ -210,7 +213,7 @@ describe('a tar with a sparse file that begins as a frame of zstd does, and is h
   })
 })
 
-describe('an image of store paths that is larger than its rule allows is refused, and leaves nothing behind, when it is', () => {
+describe('an image of store paths that is larger than its rule allows is rejected, and leaves nothing behind, if it is', () => {
   const BASE = { script: `mkdir base; truncate -s ${BOMB_BYTES} base/fat`, env: [] }
   const FAT = { script: `mkdir -p bin; truncate -s ${BOMB_BYTES} fat`, setuid: [] }
   const images = {
@@ -235,7 +238,7 @@ describe('an image of store paths that is larger than its rule allows is refused
 }
 `
 
-  /** An image whose JSON has each of a hundred empty files within 50 folders. */
+  /** An image whose JSON puts each of a hundred empty files into 50 nested folders. */
   const writeFolders = (bytes: number) =>
     writeMadeFlake(
       node.bed.dir,
@@ -271,7 +274,7 @@ describe('an image of store paths that is larger than its rule allows is refused
 
   it.each([
     ['made of a sparse file', 'conf.path', () => storeFlake],
-    ['made of many small files, each of which takes a place on the disk', 'conf.crowd', () => storeFlake],
+    ['made of many small files, each of which takes room on the disk', 'conf.crowd', () => storeFlake],
     ['made of a large customisation layer', 'conf.customised', () => storeFlake],
     ['made on a large base image', 'conf.based', () => storeFlake],
     ['a plain package with a sparse file', 'default', () => plainFlake],
@@ -284,9 +287,9 @@ describe('an image of store paths that is larger than its rule allows is refused
   })
 
   it.each([
-    ['is read through', 'read', 0, MAX_MIB],
-    ['is linked', 'linked', 34 * 2 ** 20, MAX_LINKED_MIB],
-  ])('full of folders that only its JSON speaks of, also when it %s', async (_how, name, bytes, most) => {
+    ['reads its files', 'read', 0, MAX_MIB],
+    ['links its files', 'linked', 34 * 2 ** 20, MAX_LINKED_MIB],
+  ])('full of folders that only its JSON names, while the shim %s', async (_how, name, bytes, most) => {
     const flakeUrl = await writeFolders(bytes)
     const pull = recipePull({ image: `registry.example/${name}/folders:1`, flakeUrl, packageName: 'image' })
     await expect(node.bed.cri(shim.socket).pullImage(pull)).rejects.toMatchObject({

@@ -2,20 +2,20 @@ import { hostPlatform } from '../../../shim/import/image/config.ts'
 import { writeMadeFlake } from '../../node/made-flake.ts'
 
 export interface ClaimedLayer {
-  /** What the layer is said to be. */
+  /** The digest that the JSON gives to the layer. */
   readonly digest: string
   readonly diffId?: string
   readonly mediaType?: string
-  /** Shell commands that make its files in `$out`. */
+  /** Shell commands that create its files in `$out`. */
   readonly files?: string
-  /** In place of files that move to the root: a tar that lies ready in the store. */
+  /** A ready-made tar in the store, in place of files that move to the root. */
   readonly ready?: Buffer
 }
 
 const TAR = 'application/vnd.oci.image.layer.v1.tar'
 const CONFIG = { Cmd: ['/bin/busybox', 'cat', '/text'] }
 
-/** Has `image`, a document of nix2container that says of its layers what its author likes. Returns its URL. */
+/** Writes a flake whose `image` is a document of nix2container with arbitrary claims about its layers. Returns its URL. */
 export async function writeClaims(parent: string, layers: readonly ClaimedLayer[]): Promise<string> {
   const ready = layers.flatMap(({ ready }, index): [string, Buffer][] => (ready ? [[`layer-${index}`, ready]] : []))
   const settings = layers.map(({ digest, diffId = digest, mediaType = TAR, files = '', ready }, index) => {
@@ -45,7 +45,7 @@ export async function writeClaims(parent: string, layers: readonly ClaimedLayer[
   )
 }
 
-/** Has `image`, a conf.json of streamLayeredImage whose only layer is the ready tar, with that checksum. */
+/** Writes a flake whose `image` is a conf.json of streamLayeredImage. Its only layer is the ready-made tar with that checksum. */
 export async function writeCustomisation(parent: string, layer: Buffer, checksum: string): Promise<string> {
   const conf = {
     architecture: hostPlatform().architecture,

@@ -33,7 +33,7 @@ afterAll(() => bed[Symbol.asyncDispose]())
 
 let images = 0
 
-/** A pull by the attacker's pod: the image's id, or the error's message. */
+/** Pulls as the attacker's pod. Resolves to the image's id or to the error's message. */
 async function pull(mode: Mode, flakeUrl: string, image = `registry.example/attack/${++images}`): Promise<string> {
   const wanted = recipePull({ image, flakeUrl, packageName: 'image' })
   const socket = shims.get(mode)?.socket ?? ''
@@ -43,7 +43,7 @@ async function pull(mode: Mode, flakeUrl: string, image = `registry.example/atta
     .catch((error: Error) => error.message)
 }
 
-/** Somebody's image of layers that no other has, which prints the text. */
+/** Another tenant's image, whose layers no other image has and which prints the text. */
 async function genuine(text: string): Promise<TestImage> {
   const programs = await tar([
     { name: 'bin', type: 'directory' },
@@ -53,7 +53,7 @@ async function genuine(text: string): Promise<TestImage> {
   return makeImage([programs, await tar([{ name: 'text', content: text }])])
 }
 
-/** Has it imported by somebody else, as `ctr` does it. */
+/** Imports it in another tenant's name, as `ctr` does. */
 async function load(image: TestImage): Promise<void> {
   const name = `docker.io/library/${hex(image.config)}:1`
   const archive = join(bed.dir, `${hex(image.config)}.tar`)
@@ -77,9 +77,9 @@ const DIGEST = /sha256:[0-9a-f]{64}/g
 const LARGE = 'truncate -s 40M $out/large'
 
 describe.each(MODES)(
-  "a nix2container JSON that claims another image's layers does not become those layers: %s",
+  "in the layer mode %s, a nix2container JSON that claims the digests of another image's layers does not replace them",
   mode => {
-    /** The attacker's own files under the digests of the image's layers. */
+    /** The attacker's files under the digests of the image's layers. */
     const claims = (
       { layers: [programs = Buffer.of(), text = Buffer.of()] }: TestImage,
       more: string,
@@ -89,23 +89,23 @@ describe.each(MODES)(
     ]
 
     it.each([
-      ['before the image is there', '', false],
-      ['of a large image, before the image is there', LARGE, false],
-      ['when the layers are there, on top of another one', '', true],
-      ['of a large image, when the layers are there, on top of another one', LARGE, true],
+      ['before that image is imported', '', false],
+      ['with a large layer, before that image is imported', LARGE, false],
+      ['after its layers were imported on top of another layer', '', true],
+      ['with a large layer, after its layers were imported on top of another layer', LARGE, true],
     ])('%s', async (title, more, isThere) => {
       const victim = await genuine(`${title} ${mode}`)
       if (isThere) await load(makeImage([await tar([{ name: 'below', content: title }]), ...victim.layers]))
-      const told = await pull(mode, await writeClaims(bed.dir, claims(victim, more)))
+      const written = await pull(mode, await writeClaims(bed.dir, claims(victim, more)))
       await load(victim)
       expect(await outputOf(victim)).toBe(`${title} ${mode}`)
-      if (mode === 'tar' || more === '') expect(told).toContain('a layer that is not what it says')
-      else expect(told).toMatch(DIGEST)
+      if (mode === 'tar' || more === '') expect(written).toContain('a layer that is not what it says')
+      else expect(written).toMatch(DIGEST)
     })
   },
 )
 
-describe('what an image only names, and does not hold, is not taken from another image:', () => {
+describe("an image gets no content of another image by naming its digests, if the attacker's package is", () => {
   const junk = (layer: Buffer) => Buffer.alloc(layer.length, 'no such bytes')
   const withJunk = (entries: readonly Entry[], { layers }: TestImage) =>
     entries.map(entry => {
@@ -124,36 +124,42 @@ describe('what an image only names, and does not hold, is not taken from another
 
   it.each<[string, (victim: TestImage) => Promise<string>]>([
     [
-      'a docker-archive with other bytes',
+      'a docker-archive with different bytes',
       async image => writeArchiveFlake(bed.dir, await tar(withJunk(dockerEntries(image), image))),
     ],
     [
-      'a docker-archive without bytes',
+      'a docker-archive without the bytes',
       async image => writeArchiveFlake(bed.dir, await tar(without(dockerEntries(image), image))),
     ],
     [
-      'an OCI archive with other bytes',
+      'an OCI archive with different bytes',
       async image => writeArchiveFlake(bed.dir, await tar(withJunk(ociEntries(image), image))),
     ],
     [
-      'an OCI archive without bytes',
+      'an OCI archive without the bytes',
       async image => writeArchiveFlake(bed.dir, await tar(without(ociEntries(image), image))),
     ],
     [
-      'an OCI folder with other bytes',
+      'an OCI folder with different bytes',
       async image => writeArchiveFlake(bed.dir, await tar(withJunk(ociEntries(image), image)), 'folder'),
     ],
     [
-      'an OCI folder without bytes',
+      'an OCI folder without the bytes',
       async image => writeArchiveFlake(bed.dir, await tar(without(ociEntries(image), image)), 'folder'),
     ],
-    ['a tar that lies ready for nix2container', image => writeClaims(bed.dir, ready(image))],
-    ['one that unpacks to something else', image => writeClaims(bed.dir, compressed(image))],
-    ['a customisation layer', image => writeCustomisation(bed.dir, junk(oneLayer(image)), hex(oneLayer(image)))],
+    ['a nix2container JSON with a ready-made tar', image => writeClaims(bed.dir, ready(image))],
+    [
+      'a nix2container JSON with a tar that unpacks to something else',
+      image => writeClaims(bed.dir, compressed(image)),
+    ],
+    [
+      'a stream script with a customisation layer',
+      image => writeCustomisation(bed.dir, junk(oneLayer(image)), hex(oneLayer(image))),
+    ],
   ])('%s', async (title, write) => {
     const { layers } = await genuine(title)
-    // In one layer, so that what is at its bottom is all of it.
-    const secret = title.startsWith('a customisation')
+    // The image has only one layer, so its lowest layer is all of it.
+    const secret = title.endsWith('a customisation layer')
       ? makeImage([await tar([...(await filesOf(title))])])
       : makeImage(layers)
     await load(secret)
@@ -163,15 +169,15 @@ describe('what an image only names, and does not hold, is not taken from another
   })
 })
 
-describe('what containerd reads in a config otherwise than the shim does not get an image the layers of another one:', () => {
+describe('an image gets no layers of another image by a config that containerd and the shim could read differently, with', () => {
   it.each<[string, (diffIds: string) => string]>([
     ['a field in capitals', diffIds => `"rootfs":{"type":"layers","DIFF_IDS":${diffIds}}`],
     [
-      'a field that is there twice',
+      'a field that is present twice',
       diffIds => `"rootfs":{"type":"layers","diff_ids":${diffIds}},"rootfs":{"type":"layers"}`,
     ],
     ['an object in capitals', diffIds => `"rootfs":{"type":"layers"},"RootFS":{"diff_ids":${diffIds}}`],
-    ['a letter that is another one', diffIds => `"rootfs":{"type":"layers","diff_id\u017f":${diffIds}}`],
+    ['a letter that only resembles the right one', diffIds => `"rootfs":{"type":"layers","diff_id\u017f":${diffIds}}`],
   ])('%s', async (title, rootfs) => {
     const secret = await genuine(title)
     await load(secret)
@@ -196,7 +202,7 @@ async function filesOf(text: string): Promise<Entry[]> {
 describe('an image reference with a digest', () => {
   const sha512 = (bytes: Buffer | string) => `sha512:${createHash('sha512').update(bytes).digest('hex')}`
 
-  it.each(['sha256', 'sha384', 'sha512'])('of %s gets that very manifest and no other', async algorithm => {
+  it.each(['sha256', 'sha384', 'sha512'])('of %s matches only the manifest with that digest', async algorithm => {
     const image = await smallImage(algorithm)
     const flakeUrl = await writeArchiveFlake(bed.dir, await tar(dockerEntries(image)))
     expect(await pull('tar', flakeUrl, `registry.example/${algorithm}:1`)).toBe(image.id)
@@ -212,7 +218,7 @@ describe('an image reference with a digest', () => {
     ['of an unknown algorithm', `md5:${'a'.repeat(32)}`],
     ['of the wrong length', sha512('').slice(0, -1)],
     ['in capitals', `sha256:${'A'.repeat(64)}`],
-  ])('%s is refused before anything is built', async (_what, digest) => {
+  ])('%s is rejected before the build', async (_what, digest) => {
     const builds = async () => (await readFile(shims.get('tar')?.daemon.logPath ?? '', 'utf8')).split('build started')
     const before = (await builds()).length
     const flakeUrl = await writeArchiveFlake(bed.dir, await tar(dockerEntries(await smallImage(digest))))
@@ -227,10 +233,10 @@ describe('an image reference with a digest', () => {
   }
 })
 
-it('a store path that is built again with other files does not get the name of what it was', async () => {
+it('a store path that is rebuilt with other files does not keep the digest of its earlier content', async () => {
   const content = join(bed.dir, 'content')
   await writeFile(content, 'first')
-  // A build that is not reproducible: its sandbox, where there is one, could show it the time of day instead.
+  // A build that is not reproducible. In a sandbox it could use the time of day instead.
   const program = 'mkdir -p $out/bin; cp /usr/bin/busybox $out/bin/busybox'
   const conf = {
     architecture: JSON.parse((await smallImage('')).config.toString()).architecture,
@@ -275,7 +281,7 @@ it('a store path that is built again with other files does not get the name of w
   expect((await bed.runPod({ imageId: first })).output).toBe('first')
 })
 
-/** Takes images and the store paths of builds away. */
+/** Removes images and the store paths of builds. */
 async function forgetAll(names: readonly string[]): Promise<void> {
   await ctr('images', 'rm', '--sync', ...names)
   const states = [...shims.values()].map(({ stateDir }) => stateDir)

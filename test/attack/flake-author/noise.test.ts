@@ -28,7 +28,7 @@ function pull(packageName: string): Promise<string> {
   return cri.pullImage(recipePull({ image, flakeUrl: flake.url, packageName }))
 }
 
-/** The code and the message that a kubelet is answered with. */
+/** The code and the message of the reply to the kubelet. */
 async function failureOf(packageName: string): Promise<string> {
   const error: unknown = await pull(packageName).then(
     id => new Error(`it became ${id}`),
@@ -112,20 +112,23 @@ const ATTACKS: readonly { tries: string; packageName: string; code: ErrorCode; s
   },
 ]
 
-it.each(ATTACKS)('$tries fails as itself, three times, and nothing else does', async ({ packageName, code, says }) => {
-  const { pid } = shim.daemon
-  for (let time = 0; time < 3; time += 1) {
-    const message = await failureOf(packageName)
-    expect(message).toMatch(says)
-    expect(message.length).toBeLessThan(8192)
-    expect(message).not.toMatch(/[^\P{Cc}\n\t]/u)
-  }
-  expect((await logged(packageName)).join('\n')).toContain(`"code":"${code}"`)
-  await expect(cri.listImages()).resolves.toBeDefined()
-  expect(shim.daemon.pid).toBe(pid)
-})
+it.each(ATTACKS)(
+  '$tries fails three times with its own error and disturbs no other call',
+  async ({ packageName, code, says }) => {
+    const { pid } = shim.daemon
+    for (let time = 0; time < 3; time += 1) {
+      const message = await failureOf(packageName)
+      expect(message).toMatch(says)
+      expect(message.length).toBeLessThan(8192)
+      expect(message).not.toMatch(/[^\P{Cc}\n\t]/u)
+    }
+    expect((await logged(packageName)).join('\n')).toContain(`"code":"${code}"`)
+    await expect(cri.listImages()).resolves.toBeDefined()
+    expect(shim.daemon.pid).toBe(pid)
+  },
+)
 
-it('what a shim starts is killed before any pod, and leaves nothing behind where it is', async () => {
+it('the kernel kills the processes of a shim before any pod, and a killed one leaves nothing behind', async () => {
   const { pid = 0 } = shim.daemon
   const failure = failureOf('waiting')
   await expect.poll(() => commandsBelow(pid), PATIENT).toContainEqual(expect.stringMatching(/nix build/))
@@ -133,7 +136,7 @@ it('what a shim starts is killed before any pod, and leaves nothing behind where
   for (const one of started) expect(await readFile(`/proc/${one}/oom_score_adj`, 'utf8')).toBe('1000\n')
   process.kill(started[0] ?? 0, 'SIGKILL')
   expect(await failure).toMatch(/building waiting of \S+ broke off: .{1,100}\(SIGKILL\)$/)
-  // Nothing but a helper for the next run.
+  // Only a helper for the next run remains.
   await expect.poll(() => commandsBelow(pid), { timeout: 20_000 }).toEqual([expect.stringContaining('build-helper')])
   await expect(pull('honest')).rejects.toThrow(/is no image/)
 })
@@ -146,6 +149,6 @@ function readCommand(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
   } catch {
-    return '' // it has ended meanwhile
+    return '' // the process has ended meanwhile
   }
 }

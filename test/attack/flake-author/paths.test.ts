@@ -9,7 +9,7 @@ import { digest, dockerEntries, ociEntries, smallImage } from '../../shim/import
 import { tar } from '../../shim/import/tar.ts'
 
 const FLAKE = join(import.meta.dirname, 'paths')
-/** As Nix names the root folder of a build in its sandbox, which root alone can read. */
+/** Nix's name of the root folder of a sandboxed build, which only root can read. */
 const VICTIM = `/nix/store/${'0'.repeat(32)}-somebody-elses.drv.chroot`
 
 let bed: Bed
@@ -35,7 +35,7 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-/** Puts a file where only root can read it. */
+/** Writes a file that only root can read. */
 async function hide(path: string, content: string | Buffer): Promise<void> {
   const script = 'umask 077; mkdir -p "$(dirname "$1")"; cat > "$1"; chmod 700 "$1"'
   await bed.run('sh', ['-euc', script, 'sh', path], { input: Buffer.from(content) })
@@ -51,19 +51,19 @@ async function copyFlake(texts: Readonly<Record<string, string>>): Promise<strin
 }
 
 it.each([
-  ['an output that is a link into the folder that another build runs in', 'output'],
-  ['an output that is a link to such a folder', 'folder'],
-  ["an output that is a link to a file of root's", 'root-file'],
-  ['a layer-path that leads there by a link in its middle', 'layer-path'],
-  ["a nix2container JSON with somebody else's store path, to which it does not refer", 'foreign-path'],
-  ["a conf.json with somebody else's store path, to which it does not refer", 'foreign-layer'],
-  ['a base image that leads there by a link in its middle', 'from-image'],
-  ['a customisation layer whose tar is a link there', 'customisation'],
-  ['a customisation layer whose checksum is a link there', 'checksum'],
-  ['an OCI layout whose files are links there', 'oci-layout'],
-  ['a plain package whose programs are a link there', 'programs'],
-  ['a plain package whose program is a link there', 'program'],
-])('%s gets nothing that is not its own into an image', async (_what, packageName) => {
+  ['an output that is a link to a file in the folder of another build', 'output'],
+  ['an output that is a link to the folder of another build', 'folder'],
+  ['an output that is a link to a file of root', 'root-file'],
+  ['a layer-path with a link to the folder of another build in its middle', 'layer-path'],
+  ["a nix2container JSON with another tenant's store path, to which it does not refer", 'foreign-path'],
+  ["a conf.json with another tenant's store path, to which it does not refer", 'foreign-layer'],
+  ['a base image with a link to the folder of another build in its path', 'from-image'],
+  ['a customisation layer whose tar is a link to a file of another build', 'customisation'],
+  ['a customisation layer whose checksum is a link to a file of another build', 'checksum'],
+  ['an OCI layout whose files are links to files of another build', 'oci-layout'],
+  ['a plain package whose folder of programs is a link to the folder of another build', 'programs'],
+  ['a plain package whose program is a link to a file of another build', 'program'],
+])('%s gets no foreign file into an image', async (_what, packageName) => {
   const image = `registry.example/paths/${packageName}:1`
   const pulled = bed.cri(shim.socket).pullImage(recipePull({ image, flakeUrl, packageName }))
   const error: unknown = await pulled.catch(error => error.details)

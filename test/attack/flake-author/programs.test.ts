@@ -7,13 +7,13 @@ import { recipePull } from '../../node/recipe-pull.ts'
 import type { Shim } from '../../node/shim.ts'
 
 const FLAKE = join(import.meta.dirname, 'programs')
-/** A store of its own, which one program can fill. */
+/** A separate store, which one program can fill. */
 const STORE_SIZE = '160m'
 
 describe.each([
   { how: 'with a daemon', daemon: true },
   { how: 'without a daemon', daemon: false },
-])('on a node $how, a package that is a program and', ({ daemon }) => {
+])('on a node $how, a package that is a program which', ({ daemon }) => {
   let bed: Bed
   let shim: Shim
   let flakeUrl: string
@@ -57,7 +57,7 @@ describe.each([
     expect(said).not.toMatch(/NIX_REMOTE|NIX_CONF_DIR|NOTIFY_SOCKET/)
   })
 
-  it('writes outside of its output changes nothing', async () => {
+  it('writes outside its output changes nothing', async () => {
     await expect(pull('writes-about')).resolves.toMatch(/^sha256:/)
     expect(await readdir(open)).toEqual(['linger'])
     for (const path of ['/nix/store/written', '/nix/var/written'])
@@ -66,7 +66,7 @@ describe.each([
     expect(stdout + stderr).not.toMatch(/modified/)
   })
 
-  it('never ends, or dribbles, is ended after nix.timeout like any build, and nothing of it is left', async () => {
+  it('never ends, or writes very slowly, is ended after nix.timeout like any build and leaves nothing behind', async () => {
     const hasty = await bed.startShim({ config: { nix: { user: bed.buildUser.name, timeout: '4s' } } })
     const said = await Promise.all(['never-ends', 'dribbles'].map(name => failureOf(name, hasty)))
     const late = expect.stringMatching(/took longer than|timed out/)
@@ -75,25 +75,25 @@ describe.each([
     await expect.poll(() => processesOf('-dribbles')).toEqual([])
   })
 
-  it('forks away takes its children with it', async () => {
+  it('forks into the background ends together with its children', async () => {
     await expect(pull('forks-away')).resolves.toMatch(/^sha256:/)
     expect(await processesOf('/linger')).toEqual([])
   })
 
-  it('fills the disk is a failed build, and gives the room back', async () => {
+  it('fills the disk fails as a build, and its room is freed', async () => {
     expect(await failureOf('fills-the-disk')).toMatch(/No space left on device|failed with exit code 1/)
     await expect(pull('honest')).resolves.toMatch(/^sha256:/)
   })
 
-  it('leaves a link in place of its output has written no archive', async () => {
+  it('leaves a link in place of its output is rejected as no archive', async () => {
     expect(await failureOf('goes-elsewhere')).toContain('what it writes is no image archive')
   })
 
-  it('wants an interpreter of the node gets none', async () => {
+  it('needs an interpreter of the node does not find one', async () => {
     expect(await failureOf('bare')).toContain('its interpreter "/bin/sh" is no program of the package')
   })
 
-  it('is run holds its archive no longer than it is imported', async () => {
+  it('writes an archive keeps it in the store only until the import ends', async () => {
     const { stdout } = await bed.run('nix-store', ['--gc', '--print-roots'], { user: bed.buildUser })
     expect(stdout).not.toContain('-archive')
     const logs = await readdir(join(shim.stateDir, 'logs'))

@@ -17,19 +17,19 @@ beforeAll(async () => {
 })
 afterAll(() => rm(dir, { recursive: true }))
 
-/** Git, as nix runs it for the flake in the repository `app`. */
+/** Runs git as Nix does for the flake in the repository `app`. */
 function ask(repository: string) {
   const flake = parseFlakeUrl(`git+file://${dir}/app`)
   const access = gitAccess({ image: 'registry.example/app:1', flake, packageName: 'app', system: 'x86_64-linux' })
   return run('git', ['ls-remote', `file://${dir}/${repository}`], { env: { PATH, ...access } })
 }
 
-test('a flake in a repository of this machine reads its own', async () => {
+test('a flake in a repository of this machine can read its own repository', async () => {
   await expect(ask('app')).resolves.toMatchObject({ stdout: '' })
 })
 
 test.each(['secret', 'app-secret', 'app/../secret', 'app/.', 'app/', './app'])(
-  'a flake in the repository app does not read %s beside it',
+  'a flake in the repository app cannot read %s beside it',
   async repository => {
     await expect(ask(repository)).rejects.toThrow(/denied/)
   },

@@ -6,20 +6,20 @@ import { untilLogged } from '../../shim/pull/builds.ts'
 
 let node: StoreNode
 beforeAll(async () => {
-  // Files that are as in the store are the ones that can be linked.
+  // Only files with the mode and owner of files in the store can be linked.
   const { uid, gid } = await findUser('nobody')
   const owned = image([['tree']], { conf: { uid: `${uid}`, gid: `${gid}`, uname: 'nobody', gname: 'nogroup' } })
   node = await startStoreNode({ trees: { tree: ['many', '1', '20', '3000'] }, images: { owned } }, { daemon: false })
 })
 afterAll(() => node?.[Symbol.asyncDispose]())
 
-/** What anybody's unsandboxed builder can do. */
+/** Every builder without a sandbox can do this. */
 async function tamper(): Promise<void> {
   const script = 'file=$(find /nix/store -name file-1); chmod u+w "$file"; echo changed > "$file"'
   await node.bed.run('sh', ['-euc', script], { user: node.bed.buildUser })
 }
 
-it('what runs as the owner of a store without a daemon changes no image that is there', async () => {
+it('a process of the owner of a store without a daemon cannot change an existing image', async () => {
   await node.pull('owned')
   await untilLogged(
     node.shim,
@@ -32,7 +32,7 @@ it('what runs as the owner of a store without a daemon changes no image that is 
   await node.removeImages()
 })
 
-it('the config can insist on linking from a store without a daemon', async () => {
+it('the config can allow hard links from a store without a daemon', async () => {
   const shim = await node.bed.startShim({ config: { import: { trustStore: true } } })
   await node.pull('owned', shim)
   await untilLogged(shim, 'layers of store paths are linked')

@@ -26,7 +26,7 @@ async function read(url: string): Promise<string> {
   return (await bed.run('cat', [storePath])).stdout
 }
 
-describe('a host of tarballs that answers otherwise the second time', () => {
+describe('a host of tarballs that gives a different answer the second time', () => {
   const locked = async (name: string) => {
     const flags = ['--extra-experimental-features', 'nix-command']
     const { stdout } = await bed.run('nix', ['hash', 'path', join(bed.dir, 'good-content'), ...flags])
@@ -41,18 +41,18 @@ describe('a host of tarballs that answers otherwise the second time', () => {
     }
   })
 
-  test('gets nothing else evaluated than what was compared', async () => {
+  test('gets only the compared content evaluated', async () => {
     host.answer('/first-good.tar', ['good-content.tar', 'evil-content.tar'])
     expect(await read(await locked('first-good'))).toBe('good')
   })
 
-  test('is not believed when the first answer was another one', async () => {
+  test('is rejected if its first answer was different', async () => {
     host.answer('/first-evil.tar', ['evil-content.tar', 'good-content.tar'])
     await expect(read(await locked('first-evil'))).rejects.toMatchObject({ code: 'FlakeNotFound' })
   })
 })
 
-test('a host of repositories gets no program run and no local repository read by what it says of submodules', async () => {
+test('a host of repositories cannot make git run a program or read a local repository by its submodules', async () => {
   const { command, traces } = await makeTattler(bed)
   const secret = await makeRepository(bed, 'local-secret')
   const rev = await secret.commit({ secret: 'secret' })
@@ -90,7 +90,7 @@ test('a host of repositories gets no program run and no local repository read by
   expect(await traces()).toBe('')
 })
 
-test('a host gets the login that the netrc of the config has for it, and no other host does', async () => {
+test('a host of a flake gets only the login that the configured netrc has for it', async () => {
   const repository = await makeRepository(bed, 'private')
   await repository.commit({ 'flake.nix': flakeOf('private') })
   await repository.git('update-server-info')
@@ -109,9 +109,9 @@ test('a host gets the login that the netrc of the config has for it, and no othe
 interface Host extends AsyncDisposable {
   /** `http://127.0.0.1:PORT` */
   readonly origin: string
-  /** The files of the folder that are given for that path, one after the other; the last one for ever. */
+  /** The files of the folder that are served at that path, in this order. The last one is served for all further requests. */
   answer(path: string, files: readonly string[]): void
-  /** From now on nothing without this header `Authorization`. */
+  /** From now on, rejects requests without this header `Authorization`. */
   demand(login: string): void
   /** All such headers so far. */
   logins(): readonly string[]

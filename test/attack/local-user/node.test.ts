@@ -32,18 +32,18 @@ describe('a user of the node cannot', () => {
       'pull an image through the socket',
       () => `perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new("${shim.socket}") or die $!'`,
     ],
-    ['put a socket of its own in its place', () => `mv ${shim.socket} ${shim.socket}.old`],
-    ['keep the shim from starting by its lock', () => `mkdir ${shim.socket}.lock`],
-    ['look around in the state folder', () => `ls ${shim.stateDir}`],
+    ['replace the socket by one of its own', () => `mv ${shim.socket} ${shim.socket}.old`],
+    ['block the start of the shim by its lock', () => `mkdir ${shim.socket}.lock`],
+    ['list the state folder', () => `ls ${shim.stateDir}`],
     ['read logs of builds', () => `ls ${join(shim.stateDir, 'logs')}`],
     ['read results of builds', () => `ls ${join(shim.stateDir, 'results')}`],
-    ['let go of what keeps store paths', () => `rm ${join(shim.stateDir, 'gcroots')}/*`],
+    ['remove gc roots', () => `rm ${join(shim.stateDir, 'gcroots')}/*`],
     ["change git's and nix's configuration", () => `touch ${join(shim.stateDir, 'build-config/added')}`],
     ['put settings into the home of the build user', () => `touch ${join(shim.stateDir, 'build-home/.gitconfig')}`],
     ['end the shim', () => `kill ${pid}`],
     ["read the shim's environment", () => `cat /proc/${pid}/environ`],
-    ["go where the shim's mounts lead", () => `ls /proc/${pid}/root/`],
-    ['go where its open files lead', () => `ls /proc/${pid}/fd/`],
+    ["reach the shim's mounts", () => `ls /proc/${pid}/root/`],
+    ["reach the shim's open files", () => `ls /proc/${pid}/fd/`],
   ])('%s', async (_, script) => {
     expect((await readdir(join(shim.stateDir, 'logs'))).length).toBeGreaterThan(0)
     const { exitCode, stderr } = await bed.run('sh', ['-c', script()], { user, reject: false })
@@ -52,7 +52,7 @@ describe('a user of the node cannot', () => {
   })
 })
 
-test('connections that a user of the node holds to the port for metrics keep neither a scrape nor a pull out', async () => {
+test('connections that a user of the node holds open to the port for metrics block neither a scrape nor a pull', async () => {
   const url = await metricsUrl(shim)
   using _strangers = await holdConnections(url, { count: 200, localAddress: '127.0.0.1' })
   expect(await (await fetch(`${url}/metrics`)).text()).toContain('enbi_shim_containerd_up 1')

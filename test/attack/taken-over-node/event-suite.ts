@@ -6,51 +6,55 @@ const MERGE = { type: 'merge', fieldManager: 'enbi-shim' } as const
 const TIME = '2026-01-02T03:04:05Z'
 let told = 0
 
-/** Events, by the token of node a. */
+/** Attempts to write Events with the token of node a. */
 export function eventSuite({ deployed, shim }: TakenOverNode): void {
   const tell = ({ name, body }: Told) => shim().kube.create(events, { namespace: 'default', name, body })
 
   describe('the shim of a may', () => {
-    test('tell of a pod, and count what it told', async () => {
+    test('create an Event about a pod, and count its repetitions', async () => {
       const { name, body } = event()
       await tell({ name, body })
       const again = { namespace: 'default', name, body: { count: 2, lastTimestamp: '2026-01-02T03:05:05Z' } }
       expect(await shim().kube.patch(events, again, MERGE)).toMatchObject({ count: 2 })
     })
 
-    test('tell of a pod with the longest name there is, and as much as there is room for', async () => {
+    test('create an Event with the longest pod name and the longest texts', async () => {
       await tell(event({}, { name: `${'p'.repeat(236)}.${'q'.repeat(16)}`, message: '€'.repeat(2000) }))
     })
   })
 
   describe('the shim of a may not', () => {
     test.each<[string, object, string]>([
-      ['tell as if it were another node', { source: { component: 'enbi-shim', host: 'b' } }, 'its own node'],
-      ['tell as if another node reported', { reportingInstance: 'b' }, 'its own node'],
-      ['tell as if it were the kubelet', { source: { component: 'kubelet', host: 'a' } }, 'as enbi-shim'],
-      ['tell as if the scheduler reported', { reportingComponent: 'default-scheduler' }, 'as enbi-shim'],
       [
-        'tell of a Node',
+        'create an Event in the name of another node',
+        { source: { component: 'enbi-shim', host: 'b' } },
+        'its own node',
+      ],
+      ['create an Event that another node reports', { reportingInstance: 'b' }, 'its own node'],
+      ['create an Event in the name of the kubelet', { source: { component: 'kubelet', host: 'a' } }, 'as enbi-shim'],
+      ['create an Event that the scheduler reports', { reportingComponent: 'default-scheduler' }, 'as enbi-shim'],
+      [
+        'create an Event about a Node',
         { involvedObject: { apiVersion: 'v1', kind: 'Node', name: 'b', namespace: 'default' } },
         'Pod',
       ],
-      ["tell what only others tell, such as a pod's eviction", { reason: 'Evicted' }, 'reason'],
-      ['fill the API server by a long message', { message: 'x'.repeat(100_000) }, '1024'],
-      ['fill the API server by an action', { action: 'x'.repeat(100_000) }, 'fields'],
-      ['fill the API server by another object', { related: { kind: 'Pod', name: 'x'.repeat(100_000) } }, 'fields'],
-      ['fill the API server by annotations', { metadata: { annotations: { big: 'x'.repeat(100_000) } } }, 'metadata'],
+      ["create an Event with another component's reason, such as an eviction", { reason: 'Evicted' }, 'reason'],
+      ['fill the API server with a long message', { message: 'x'.repeat(100_000) }, '1024'],
+      ['fill the API server with an action', { action: 'x'.repeat(100_000) }, 'fields'],
+      ['fill the API server with a related object', { related: { kind: 'Pod', name: 'x'.repeat(100_000) } }, 'fields'],
+      ['fill the API server with annotations', { metadata: { annotations: { big: 'x'.repeat(100_000) } } }, 'metadata'],
       ['make an Event that cannot be deleted', { metadata: { finalizers: ['example.org/forever'] } }, 'metadata'],
     ])('%s', async (_, change, problem) => {
       await expect(tell(event(change))).rejects.toThrow(refusal(problem))
     })
 
-    test('take the names of Events that others may tell', async () => {
+    test('take the names of Events that others create', async () => {
       const { body } = event()
       for (const name of ['pod.17a', 'other.0123456789abcdef', 'anything'])
         await expect(tell({ name, body })).rejects.toThrow(refusal('name'))
     })
 
-    test('change what others told, or anything but the count of what it told', async () => {
+    test("change others' Events, or more than the count of its own", async () => {
       const mine = event()
       await tell(mine)
       const change = (name: string, body: object) =>
@@ -78,7 +82,7 @@ interface Told {
   readonly body: object
 }
 
-/** As the shim of a tells it, but for the change. */
+/** An Event of the shim of a, with the change. */
 function event(change: object = {}, { name = 'pod', message = 'Building' } = {}): Told {
   told += 1
   const about = { apiVersion: 'v1', kind: 'Pod', namespace: 'default', name, uid: `uid-${told}` }

@@ -2,15 +2,15 @@ import { expect, it } from 'vitest'
 import { SHIM } from '../../../kube/resources/names.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
-import { withImage } from '../../../shim/cluster/nixbuilds-of-image.ts'
+import { withImage } from '../../../shim/cluster/lookup/nixbuilds-of-image.ts'
 import { useKube } from '../../kube/use-kube.ts'
 import { nixBuild } from '../../shim/cluster/nixbuilds.ts'
 
-/** One more than a look-up for an image reads. */
+/** One more than a look-up of an image reads. */
 const COUNT = 501
 const AT_A_TIME = 50
 
-it('NixBuilds that the shim of a taken-over node makes for an image of others are not read when that image is looked up', async () => {
+it("a look-up of an image skips the NixBuilds that the shim of a taken-over node created for others' image", async () => {
   await using bed = await useKube()
   const { namespace } = bed.name
   const recipe = recipeOf(nixBuild())

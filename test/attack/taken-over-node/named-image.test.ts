@@ -10,7 +10,7 @@ import { someBuild, somePod } from '../../controller/views.ts'
 const SPEC = { flakeUrl: 'github:evil/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
 const KEY = 'team/web'
 
-/** What the API server is asked to change for a pod of that node, whose image the NixBuild names. */
+/** The changes that the controller sends for a pod of that node, whose image the NixBuild names. */
 async function changes(build: BuildView, node: string): Promise<string[]> {
   const { builds, set: setBuild } = startBuilds()
   setBuild(`team/${build.name}`, build)
@@ -36,7 +36,7 @@ async function changes(build: BuildView, node: string): Promise<string[]> {
 
 const IMAGE = 'team/docker.io/library/app:1'
 
-it("a NixBuild that the shim of a taken-over node makes for the image of others' pods is told to none on other nodes", async () => {
+it("the controller does not report a NixBuild that the shim of a taken-over node created for others' image to pods of other nodes", async () => {
   const name = nixBuildName(recipeOf({ spec: SPEC }))
   const status = { status: 'Failed', buildNode: 'taken-over', nodes: [{ name: 'taken-over' }] }
   const forged = someBuild({ metadata: { name, labels: { [MANAGED_BY_LABEL]: SHIM } }, spec: SPEC, status })

@@ -16,12 +16,12 @@ const SPEC = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app
 const BY_SHIM = { [MANAGED_BY_LABEL]: SHIM }
 const NAMES = nixBuildNames(recipeOf({ spec: SPEC }))
 
-/** Made by that, under the name that the recipe of the pod needs. */
+/** A NixBuild of that manager, under the name that the recipe of the pod needs. */
 function squatter(name: string, labels: Readonly<Record<string, string>> = {}): BuildView {
   return someBuild({ metadata: { name, labels }, spec: { ...SPEC, flakeUrl: 'github:team/other' } })
 }
 
-/** What the controller does for an annotated pod beside those NixBuilds: names of what it makes. */
+/** The names of the NixBuilds that the controller creates for an annotated pod, beside those NixBuilds. */
 async function make(...squatters: readonly BuildView[]): Promise<string[]> {
   const done: string[] = []
   const views = new Map(squatters.map(build => [`team/${build.name}`, build]))
@@ -59,31 +59,31 @@ async function make(...squatters: readonly BuildView[]): Promise<string[]> {
 
 const METADATA = { name: 'a', uid: 'made', resourceVersion: '2', creationTimestamp: '2026-01-01T00:00:00Z' }
 
-it('a NixBuild that the shim of a taken-over node made under the name of another recipe is not taken for that recipe, and deleted', async () => {
+it('the controller ignores and deletes a NixBuild that the shim of a taken-over node created under the name of another recipe', async () => {
   const [first, second] = NAMES
   const forged = squatter(first, BY_SHIM)
   expect(await make(forged)).toEqual([`make ${second}`])
   expect(plan({}, { build: forged })).toMatchObject({ action: { type: 'delete' } })
 })
 
-it('NixBuilds that the shim of a taken-over node makes of one recipe again and again are not told of to its pods, and deleted', async () => {
+it('the controller ignores and deletes NixBuilds that the shim of a taken-over node creates repeatedly for one recipe', async () => {
   const [first] = NAMES
   const copy = someBuild({ metadata: { name: 'app-0123456789abcdef', labels: BY_SHIM }, spec: SPEC })
   expect(await make(copy)).toEqual([`make ${first}`])
   expect(plan({}, { build: copy })).toMatchObject({ action: { type: 'delete' } })
 })
 
-it('a NixBuild that the shim of a pod made is none of these', () => {
+it("the controller uses a NixBuild that the shim of the pod's node created", () => {
   const [first] = NAMES
   const build = { metadata: { name: first, labels: BY_SHIM }, spec: SPEC }
   expect(plan(build)).toMatchObject({ action: { type: 'none' } })
 })
 
-it('a NixBuild that somebody made by hand under the name of another recipe stays, and that recipe gets another name', async () => {
+it('the controller keeps a NixBuild that a user created under the name of another recipe, and gives that recipe another name', async () => {
   const [first, second] = NAMES
   expect(await make(squatter(first))).toEqual([`make ${second}`])
 })
 
-it('a recipe all of whose names are taken has none, until one of them is free', async () => {
+it('the controller creates no NixBuild for a recipe while all of its names are taken', async () => {
   expect(await make(...NAMES.map(name => squatter(name)))).toEqual(['ClusterConflict'])
 })

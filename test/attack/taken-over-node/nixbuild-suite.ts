@@ -15,30 +15,30 @@ const a = { name: 'a', since: '2026-01-01T00:00:00Z' }
 const b = { name: 'b', since: '2026-01-01T00:00:00Z' }
 const c = { name: 'c' }
 
-/** NixBuilds, by the token of node a. */
+/** Attempts to write NixBuilds with the token of node a. */
 export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
   let made = 0
 
   describe('the shim of a may', () => {
     test.each<[string, Status, Status]>([
-      ['claim what nobody builds', {}, { status: 'Building', buildNode: 'a' }],
-      ['claim what is Pending', { status: 'Pending' }, { status: 'Building', buildNode: 'a' }],
+      ['claim an unclaimed NixBuild', {}, { status: 'Building', buildNode: 'a' }],
+      ['claim a pending NixBuild', { status: 'Pending' }, { status: 'Building', buildNode: 'a' }],
       [
-        'claim what b has failed to build',
+        'claim a NixBuild that failed on b',
         { status: 'Failed', buildNode: 'b' },
         { status: 'Building', buildNode: 'a' },
       ],
-      ['go on with its own', { status: 'Building', buildNode: 'a' }, { status: 'Importing', buildNode: 'a' }],
+      ['advance its own NixBuild', { status: 'Building', buildNode: 'a' }, { status: 'Importing', buildNode: 'a' }],
       [
-        'finish its own',
+        'finish its own NixBuild',
         { status: 'Importing', buildNode: 'a' },
         { ...FULL_STATUS, buildNode: 'a', nodes: [a], attempts: [] },
       ],
-      ['build its own again', { status: 'Succeeded', buildNode: 'a' }, { status: 'Building', buildNode: 'a' }],
-      ['fail what it claims at once', {}, { status: 'Failed', buildNode: 'a' }],
-      ['list itself beside others', { status: 'Succeeded', buildNode: 'b', nodes: [b, c] }, { nodes: [a] }],
+      ['restart its own NixBuild', { status: 'Succeeded', buildNode: 'a' }, { status: 'Building', buildNode: 'a' }],
+      ['claim a NixBuild and fail it at once', {}, { status: 'Failed', buildNode: 'a' }],
+      ['list itself beside other nodes', { status: 'Succeeded', buildNode: 'b', nodes: [b, c] }, { nodes: [a] }],
       [
-        'change its entry',
+        'change its own entry',
         { status: 'Succeeded', buildNode: 'b', nodes: [b, a] },
         { nodes: [{ ...a, imageDigest: 'x' }] },
       ],
@@ -53,7 +53,7 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
       expect(status.nodes.filter(node => !isOther(node))).toEqual(nodes)
     })
 
-    test('let go of its own, and of its entry, and leaves those of others alone', async () => {
+    test('release its own NixBuild and remove its own entry without changing those of others', async () => {
       const name = await build({ nodes: [b], attempts: FULL_STATUS.attempts })
       await apply(name, { status: 'Building', buildNode: 'a', nodes: [a] })
       await apply(name, { status: 'Pending' })
@@ -72,36 +72,46 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
       expect((await read(name)).status.nodes).toHaveLength(200)
     })
 
-    test('make a NixBuild for pods', async () => {
+    test('create a NixBuild for pods', async () => {
       await create({ labels: MANAGED })
     })
   })
 
   describe('the shim of a may not', () => {
     test.each<[string, Status, Status, string]>([
-      ['claim for b', {}, { status: 'Building', buildNode: 'b' }, 'must be claimed'],
-      ['write the status of what it does not claim', {}, { status: 'Failed' }, 'must be claimed'],
-      ['write anything at all that it does not claim', {}, { progress: 'almost there' }, 'must be claimed'],
+      ['claim a NixBuild for b', {}, { status: 'Building', buildNode: 'b' }, 'must be claimed'],
+      ['write the phase of a NixBuild that it does not claim', {}, { status: 'Failed' }, 'must be claimed'],
+      ['write the progress of a NixBuild that it does not claim', {}, { progress: 'almost there' }, 'must be claimed'],
       [
-        'take what b builds',
+        'take over a NixBuild that b builds',
         { status: 'Building', buildNode: 'b' },
         { status: 'Building', buildNode: 'a' },
         'it is on b',
       ],
-      ['take what b imports', { status: 'Importing', buildNode: 'b' }, { buildNode: 'a' }, 'it is on b'],
       [
-        'take what b has built',
+        'take over a NixBuild that b imports',
+        { status: 'Importing', buildNode: 'b' },
+        { buildNode: 'a' },
+        'it is on b',
+      ],
+      [
+        'take over a NixBuild that b has built',
         { status: 'Succeeded', buildNode: 'b' },
         { status: 'Building', buildNode: 'a' },
         'it is on b',
       ],
       [
-        'fail what b builds',
+        'fail a NixBuild that b builds',
         { status: 'Building', buildNode: 'b' },
         { status: 'Failed', buildNode: 'b' },
         'it is on b',
       ],
-      ['give its own to b', { status: 'Building', buildNode: 'a' }, { buildNode: 'b' }, 'may not give the build to b'],
+      [
+        'give its own NixBuild to b',
+        { status: 'Building', buildNode: 'a' },
+        { buildNode: 'b' },
+        'may not give the build to b',
+      ],
       ['list b', {}, { nodes: [b] }, 'entries of other nodes'],
       [
         'list b beside itself',
@@ -139,16 +149,20 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
     test.each<[string, Status, object]>([
       ['remove the entry of b', { nodes: [b, a] }, { nodes: [a] }],
       ['remove all entries', { nodes: [b, a] }, { nodes: null }],
-      ['clear the status of what b builds', { status: 'Building', buildNode: 'b' }, { status: null, buildNode: null }],
-      ['forget attempts', { status: 'Building', buildNode: 'a', attempts: FULL_STATUS.attempts }, { attempts: null }],
+      [
+        'clear the status of a NixBuild that b builds',
+        { status: 'Building', buildNode: 'b' },
+        { status: null, buildNode: null },
+      ],
+      ['remove attempts', { status: 'Building', buildNode: 'a', attempts: FULL_STATUS.attempts }, { attempts: null }],
     ])('%s', async (_, before, change) => {
       const name = await build(before)
       await expect(merge(name, change)).rejects.toThrow(refusal(''))
     })
 
-    // A new field of the CRD that the policy forgets would be free for all.
+    // A new field of the CRD that the policy omits would be writable for every shim.
     test.each(pathsIn(FULL_STATUS).filter(path => !path.includes('.') && path !== 'nodes'))(
-      "change a build's %s that is on b",
+      'change the %s of a NixBuild that b builds',
       async field => {
         const name = await build({ ...FULL_STATUS, status: 'Building', buildNode: 'b' })
         await expect(merge(name, { [field]: null })).rejects.toThrow(refusal(''))
@@ -156,25 +170,33 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
     )
 
     test.each<[string, object, string]>([
-      ['make a NixBuild that looks hand-made', {}, 'has the label app.kubernetes.io/managed-by=enbi-shim'],
-      ["make a NixBuild in the controller's name", { labels: { ...MANAGED, ...byController() } }, 'has the label'],
-      ['give a NixBuild to a node', { labels: { ...MANAGED, 'enbi.hrzn.ee/node': 'b' } }, 'needs the verb assign'],
-      ['give a NixBuild to its own node', { labels: { ...MANAGED, 'enbi.hrzn.ee/node': 'a' } }, 'needs the verb'],
+      ["create a NixBuild in a user's name", {}, 'has the label app.kubernetes.io/managed-by=enbi-shim'],
+      ["create a NixBuild in the controller's name", { labels: { ...MANAGED, ...byController() } }, 'has the label'],
       [
-        'make a NixBuild that cannot be deleted',
+        'assign a NixBuild to another node',
+        { labels: { ...MANAGED, 'enbi.hrzn.ee/node': 'b' } },
+        'needs the verb assign',
+      ],
+      ['assign a NixBuild to its own node', { labels: { ...MANAGED, 'enbi.hrzn.ee/node': 'a' } }, 'needs the verb'],
+      [
+        'create a NixBuild that cannot be deleted',
         { labels: MANAGED, finalizers: ['example.org/forever'] },
         'finalizers',
       ],
-      ['make a NixBuild that goes with another object', { labels: MANAGED, ownerReferences: [OWNER] }, 'nor owners'],
       [
-        'fill the API server by annotations',
+        'create a NixBuild that is deleted with another object',
+        { labels: MANAGED, ownerReferences: [OWNER] },
+        'nor owners',
+      ],
+      [
+        'fill the API server with a long annotation',
         { labels: MANAGED, annotations: { big: 'x'.repeat(100_000) } },
         'annotations',
       ],
-      ['fill the API server by many annotations', { labels: MANAGED, annotations: many(100) }, 'annotations'],
-      ['fill the API server by labels', { labels: { ...MANAGED, ...many(100) } }, 'labels'],
+      ['fill the API server with many annotations', { labels: MANAGED, annotations: many(100) }, 'annotations'],
+      ['fill the API server with labels', { labels: { ...MANAGED, ...many(100) } }, 'labels'],
       [
-        'forge when it was written, and by whom',
+        'forge the record of who wrote it and when',
         { labels: MANAGED, managedFields: [forgedWrite('enbi-shim-a'), forgedWrite('enbi-controller')] },
         'by whom',
       ],
@@ -182,12 +204,12 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
       await expect(create(metadata)).rejects.toThrow(refusal(problem))
     })
 
-    test('take the name of a NixBuild that somebody would make by hand', async () => {
+    test('take the name of a NixBuild that a user would create', async () => {
       const body = { metadata: { labels: MANAGED }, spec: SPEC }
       await expect(shim().kube.create(nixBuilds, { namespace, name: 'web', body })).rejects.toThrow(refusal('name'))
     })
 
-    test('grow a NixBuild by one field manager after the other, or by conditions', async () => {
+    test('grow a NixBuild with ever more field managers or conditions', async () => {
       const name = await build({ status: 'Building', buildNode: 'a' })
       const body = { status: { nodes: [a] } }
       const options = { type: 'apply', subresource: 'status', fieldManager: 'enbi-shim-b' } as const
@@ -198,7 +220,7 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
       await expect(merge(name, { conditions })).rejects.toThrow(/conditions: Too many/)
     })
 
-    test('fill the API server by what it is said to have written', async () => {
+    test('fill the API server with the record of what it wrote', async () => {
       const body = { metadata: { labels: MANAGED }, spec: SPEC }
       const made = await shim().kube.create(nixBuilds, { namespace, name: managedName(1000), body })
       const [{ manager = '' } = {}] = made.metadata.managedFields ?? []
@@ -207,9 +229,9 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
       await expect(create({ labels: MANAGED, managedFields: [write] })).rejects.toThrow(refusal('by whom'))
     })
 
-    test('make a NixBuild larger than 256 kB, whatever it writes', async () => {
+    test('grow a NixBuild beyond 256 kB by any write', async () => {
       const name = await build({ status: 'Building', buildNode: 'a' })
-      // As JSON six bytes.
+      // Six bytes in JSON.
       const text = (length: number) => '\u0001'.repeat(length)
       for (const logTail of [text(NIXBUILD_LIMITS.message * 2), text(30_000)])
         await expect(merge(name, { logTail })).rejects.toThrow(/logTail: Too long/)
@@ -221,7 +243,7 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
       expect(JSON.stringify(await read(name)).length).toBeLessThan(256 * 1024)
     })
 
-    test('change labels or the recipe by way of the status', async () => {
+    test('change labels or the recipe through the status', async () => {
       const name = await build({})
       const before = await read(name)
       const metadata = { labels: { 'enbi.hrzn.ee/node': 'b' }, finalizers: ['example.org/forever'] }
@@ -237,7 +259,7 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
     })
   })
 
-  test('a token that is bound to no node may not write anything', async () => {
+  test('a token of the shim that is not bound to a node may not write anything', async () => {
     const unbound = await deployed().as('enbi-shim')
     const name = await build({})
     const body = { metadata: { labels: MANAGED }, spec: SPEC }
@@ -253,16 +275,16 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
     expect(await unbound.kube.get(nixBuilds, { namespace, name })).toBeDefined()
   })
 
-  test('a token ends with its node', async () => {
+  test('a token of the shim becomes invalid when its node is deleted', async () => {
     const lost = await deployed().as('enbi-shim', 'lost')
     expect(await lost.kube.get(nixBuilds, { namespace, name: 'none' })).toBeUndefined()
     await deployed().cluster.kubectl(['delete', 'node', 'lost'])
     const ask = () => lost.kube.get(nixBuilds, { namespace, name: 'none' }).catch(error => error)
-    // The API server remembers for some seconds whom it took the token for.
+    // The API server caches the identity of a token for some seconds.
     await expect.poll(ask, PATIENT).toMatchObject({ code: 'ClusterAway', message: /Unauthorized/ })
   })
 
-  test('the controller and people are not held to it', async () => {
+  test('the admission policies of shims do not apply to the controller and to users', async () => {
     const name = await build({ status: 'Building', buildNode: 'b', nodes: [a, b] })
     const controller = await deployed().as('enbi-controller')
     const options = { type: 'merge', subresource: 'status', fieldManager: 'enbi-controller' } as const
@@ -286,7 +308,7 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
     return shim().kube.create(nixBuilds, { namespace, name: managedName(made), body: { metadata, spec: SPEC } })
   }
 
-  /** As a shim writes. */
+  /** Writes as a shim does. */
   function apply(name: string, status: object, by = shim()) {
     const options = { type: 'apply', subresource: 'status', fieldManager: 'enbi-shim-a' } as const
     return by.kube.patch(nixBuilds, { namespace, name, body: { status } }, options)
@@ -319,7 +341,7 @@ function forgedWrite(manager: string) {
   return { manager, operation: 'Apply', apiVersion: 'enbi.hrzn.ee/v1alpha1', subresource: 'status', time, ...fields }
 }
 
-/** As `nixBuildName` makes them. */
+/** A name in the form of `nixBuildName`. */
 function managedName(number: number): string {
   return `app-${number.toString(16).padStart(16, '0')}`
 }

@@ -12,10 +12,10 @@ const NODE = 'taken-over'
 
 interface Finished {
   readonly name: string
-  /** By the API server's clock, in hours before now. */
+  /** Age in hours by the API server's clock. */
   readonly createdHours?: number
   readonly writtenHours?: number
-  /** As the node says. */
+  /** The end that the node reports. */
   readonly completionTime: string
   readonly managedBy?: string
 }
@@ -32,7 +32,7 @@ function finished({ name, createdHours = 2, writtenHours = 1, completionTime, ma
   })
 }
 
-/** Names of those that the controller deletes, in order. */
+/** The names of the NixBuilds that the controller deletes, in order. */
 async function removed(...builds: readonly Finished[]): Promise<string[]> {
   const views = new Map(builds.map(build => [`team/${build.name}`, finished(build)]))
   const onNothing = () => undefined
@@ -60,18 +60,18 @@ async function removed(...builds: readonly Finished[]): Promise<string[]> {
   return deleted
 }
 
-it('NixBuilds that a node calls finished in the far future do not push out those that finished after them', async () => {
+it('retention keeps newer NixBuilds although a node reports that older ones finish in the far future', async () => {
   const forged = ['a', 'b'].map(name => ({ name, writtenHours: 1.5, completionTime: '9999-12-31T23:59:59Z' }))
   const honest = ['c', 'd'].map(name => ({ name, completionTime: time(Date.now() - HOUR_MS) }))
   expect((await removed(...forged, ...honest)).toSorted()).toEqual(['a', 'b'])
 })
 
-it('a NixBuild that a node calls finished in the far past is not deleted as one that is too old', async () => {
+it('retention keeps a new NixBuild although a node reports that it finished in the far past', async () => {
   const old = { name: 'by-hand', createdHours: 1000, completionTime: '1970-01-01T00:00:00Z' }
   expect(await removed(old)).toEqual([])
 })
 
-it('a flood of NixBuilds that a shim makes pushes out none of people or of the controller', async () => {
+it("retention deletes none of the users' or the controller's NixBuilds because a shim creates very many", async () => {
   const completionTime = time(Date.now() - HOUR_MS)
   const flood = Array.from({ length: 5 }, (_, index) => {
     return { name: `flood-${index}`, writtenHours: 0.1, completionTime, managedBy: SHIM }

@@ -1,13 +1,13 @@
 import { expect } from 'vitest'
 import type { Deployed, Member } from '../../deploy/deployed.ts'
 
-/** What the suites of this folder share: one control plane, and the token of the shim of node a. */
+/** The control plane that the suites of this folder share, and the client with the token of node a's shim. */
 export interface TakenOverNode {
   readonly deployed: () => Deployed
   readonly shim: () => Member
 }
 
-/** An error of an admission policy that says so. */
+/** An error of an admission policy with this text. */
 export function refusal(problem: string) {
   return expect.objectContaining({
     code: 'ClusterRefused',

@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-/** What the package `app` of that flake is on this node. */
+/** Builds the package `app` of that flake on this node and reads it. */
 async function read(builder: RemoteBuilder, url: string): Promise<string> {
   const { storePath } = await builder.build(recipeOf(url, 'app'))
   return (await bed.run('cat', [storePath])).stdout
@@ -28,7 +28,7 @@ async function findClones({ stateDir }: RemoteBuilder): Promise<string[]> {
   return (await Promise.all(clones)).flat()
 }
 
-/** What a git that is killed leaves, wherever it was. */
+/** Files that a killed git leaves. */
 const LOCKS = [
   'HEAD.lock',
   'config.lock',
@@ -68,7 +68,7 @@ describe.each(VERSIONS)('the shared clone of a repository with %s', (version, fi
   })
   afterAll(async () => builder?.[Symbol.asyncDispose]())
 
-  test('does not have a tag pass as the branch of the same name', async () => {
+  test('never takes a tag for the branch of the same name', async () => {
     const repository = await make('tagged')
     await repository.commit({ 'flake.nix': flakeOf('flawed') })
     await repository.git('tag', 'main')
@@ -76,21 +76,21 @@ describe.each(VERSIONS)('the shared clone of a repository with %s', (version, fi
     expect(await read(builder, `${repository.url}?ref=main`)).toBe('mended')
   })
 
-  test('does not have a replacement pass as a locked commit', async () => {
+  test('never takes a replacement object for a locked commit', async () => {
     const repository = await make('replaced')
     const released = await repository.commit({ 'flake.nix': flakeOf('good') })
     await repository.git('checkout', '--quiet', '-b', 'proposal')
     const evil = await repository.commit({ 'flake.nix': flakeOf('evil') })
     await repository.git('replace', released, evil)
     await repository.git('checkout', '--quiet', 'main')
-    // Whoever has a commit evaluated has all refs fetched into the clone.
+    // An evaluated flake can have all refs fetched into the clone.
     const all = `builtins.fetchGit { url = "file://${repository.dir}"; ref = "main"; rev = "${evil}"; allRefs = true; }`
     const proposed = await repository.commit({ 'flake.nix': flakeOf(`\${builtins.readFile "\${${all}}/flake.nix"}`) })
     await builder.build(recipeOf(`${repository.url}?ref=main&rev=${proposed}`, 'app')).catch(() => {})
     expect(await read(builder, `${repository.url}?ref=main&rev=${released}`)).toBe('good')
   })
 
-  test('follows its branch after a run that was called off, whatever locks that has left', async () => {
+  test('follows its branch after a cancelled run that left locks', async () => {
     const repository = await make('abandoned')
     const url = `${repository.url}?ref=main`
     await repository.commit({ 'flake.nix': flakeOf('first', WAITING) })
@@ -104,7 +104,7 @@ describe.each(VERSIONS)('the shared clone of a repository with %s', (version, fi
     expect(await read(own, url)).toBe('second')
   })
 
-  test('follows its branch after the shim was killed, whatever locks and unfinished clones that has left', async () => {
+  test('follows its branch after a killed shim that left locks and unfinished clones', async () => {
     const repository = await make('killed')
     const url = `${repository.url}?ref=main`
     const stateDir = join(bed.dir, `killed-${version.replace(/\W/g, '')}`)

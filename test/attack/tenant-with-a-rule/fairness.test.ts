@@ -20,7 +20,7 @@ beforeAll(async () => {
 })
 afterAll(() => node?.[Symbol.asyncDispose]())
 
-describe('a namespace with a queue of builds that do not end', () => {
+describe('a namespace whose queue of builds never ends', () => {
   let shim: Shim
   let formats: Example
   let gate: string
@@ -31,7 +31,7 @@ describe('a namespace with a queue of builds that do not end', () => {
       ...recipePull({ image: `registry.example/fair/${name}:1`, flakeUrl: formats.url, packageName }),
       namespace,
     })
-  /** Behind all of its others. */
+  /** The last image in its queue. */
   const last = ['last', 'docker-archive-gzip'] as const
 
   beforeAll(async () => {
@@ -42,7 +42,7 @@ describe('a namespace with a queue of builds that do not end', () => {
     gate = await addGate(formats)
   })
 
-  it('leaves a place to the next namespace, whose pull does not wait', async () => {
+  it('leaves a place to the next namespace, whose pull starts at once', async () => {
     const endless = Array.from({ length: GREEDY - 1 }, (_, index) => pull('greedy', `endless-${index}`, 'gated'))
     await expect.poll(async () => (await readStatus(shim.socket)).queue.length, PATIENT).toBe(GREEDY - 3)
     greedy = [...endless, pull('greedy', ...last)]
@@ -51,12 +51,12 @@ describe('a namespace with a queue of builds that do not end', () => {
     expect((await readStatus(shim.socket)).queue).toHaveLength(GREEDY - 2)
   })
 
-  it('does not keep a pull of another namespace behind it that wants an image of its queue', async () => {
+  it('does not delay a pull of another namespace for an image in its queue', async () => {
     await expect(pull('modest', ...last)).resolves.toMatch(/^sha256:/)
     expect((await readStatus(shim.socket)).queue).toHaveLength(GREEDY - 3)
   })
 
-  it('has no more of them than it may, and is told so before anything is run', async () => {
+  it('cannot queue more images than its limit, and gets the error before anything runs', async () => {
     const more = pull('greedy', 'as-many-as-it-may', 'gated')
     await expect.poll(async () => (await readStatus(shim.socket)).queue.length, PATIENT).toBe(GREEDY - 2)
     const started = await countLogged(shim, 'pull of a recipe started')
@@ -72,7 +72,7 @@ describe('a namespace with a queue of builds that do not end', () => {
   })
 })
 
-describe('a namespace with a queue of imports that do not end', () => {
+describe('a namespace whose queue of imports never ends', () => {
   it('leaves a place to the next namespace', async () => {
     const program = await node.addFolder('package', [{ name: 'bin/program', content: '#!/bin/sh\n' }])
     const archive = await node.addFile('archive', await tar(dockerEntries(await smallImage('modest'))))

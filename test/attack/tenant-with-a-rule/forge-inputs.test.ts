@@ -19,7 +19,7 @@ beforeAll(async () => {
   await bed.run('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '3000', ...names, ...files])
   await chmod(certificate, 0o644)
   builder = startBuilder(bed, { env: { NIX_SSL_CERT_FILE: certificate } })
-  // Of GitHub Enterprise: /api/v3/repos/OWNER/REPO/tarball/REV
+  // The path of GitHub Enterprise: /api/v3/repos/OWNER/REPO/tarball/REV
   forge = createServer({ key: await readFile(key), cert: await readFile(certificate) }, async (request, response) => {
     const [, owner, repository] = /\/repos\/(\w+)\/(\w+)\//.exec(request.url ?? '') ?? []
     const bytes = await readFile(join(bed.dir, `${owner}-${repository}.tar.gz`)).catch(() => undefined)
@@ -37,13 +37,13 @@ afterAll(async () => {
   await bed?.[Symbol.asyncDispose]()
 })
 
-/** What the package `app` of that flake is on this node. */
+/** Builds the package `app` of that flake on this node and reads it. */
 async function read(url: string): Promise<string> {
   const { storePath } = await builder.build(recipeOf(url, 'app'))
   return (await bed.run('cat', [storePath])).stdout
 }
 
-/** Has the forge serve that repository, whatever revision is asked for. */
+/** Makes the forge serve that repository for every revision. */
 async function serve(owner: string, repository: string): Promise<void> {
   const dir = join(bed.dir, `${owner}-${repository}`)
   await mkdir(dir)
@@ -51,7 +51,7 @@ async function serve(owner: string, repository: string): Promise<void> {
   await bed.run('tar', ['-C', dir, '-czf', `${dir}.tar.gz`, '.', '--transform=s,^,x/,'])
 }
 
-test("a revision that a stranger's commit has had served is not taken for the input of another commit of the repository", async () => {
+test("a revision that was fetched for a stranger's commit is not reused as the input of another commit of the repository", async () => {
   for (const owner of ['evil', 'good']) await serve(owner, 'input')
   const shows = (owner: string) => {
     const input = `{ type = "github"; host = "${host}"; owner = "${owner}"; repo = "input"; rev = "${'a'.repeat(40)}"; }`

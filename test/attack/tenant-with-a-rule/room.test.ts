@@ -9,7 +9,7 @@ import { createSourceCaches } from '../../../shim/nix/caches/source-caches.ts'
 import { createRunId, pruneRunLogs } from '../../../shim/nix/log/run-log.ts'
 import { layOut, prepareStateDir } from '../../../shim/nix/user/state-dir.ts'
 
-test("a namespace with hundreds of failing builds does not push another one's log out", async () => {
+test("the logs of a namespace with hundreds of failing builds do not push out another namespace's log", async () => {
   await using dir = await mkdtempDisposable(join(tmpdir(), 'logs-'))
   const log = async (namespaces: string[], minute: number) => {
     const name = `${createRunId(new Date(Date.UTC(2026, 0, 1, 0, minute)), namespaces)}.log`
@@ -25,7 +25,7 @@ test("a namespace with hundreds of failing builds does not push another one's lo
   expect(left).toEqual(expect.arrayContaining([modest, shared]))
 })
 
-test("a namespace with one repository after the other does not fill the disk with clones, nor push out another one's", async () => {
+test("the clones of a namespace with many repositories neither fill the disk nor push out another namespace's clone", async () => {
   await using root = await mkdtempDisposable(join(tmpdir(), 'clones-'))
   const dir = layOut(root.path)
   await prepareStateDir(dir, {})
@@ -49,7 +49,7 @@ test("a namespace with one repository after the other does not fill the disk wit
   const modest = await clone('modest', 'git+https://git.example/modest')
   for (let count = 0; count < 6; count += 1) await clone('greedy', `github:greedy/repository-${count}`)
   await caches.settled()
-  // Whose they are is known after a restart, too.
+  // A restart keeps the owners of clones.
   caches = start()
   for (let count = 6; count < 12; count += 1) await clone('greedy', `github:greedy/repository-${count}`)
   await caches.settled()

@@ -19,7 +19,7 @@ afterAll(async () => {
   await bed?.[Symbol.asyncDispose]()
 })
 
-/** What the package `app` of that flake is on this node. */
+/** Builds the package `app` of that flake on this node and reads it. */
 async function read(url: string): Promise<string> {
   const { storePath } = await builder.build(recipeOf(url, 'app'))
   return (await bed.run('cat', [storePath])).stdout
@@ -37,8 +37,8 @@ async function hashOf(dir: string): Promise<string> {
   return encodeURIComponent((await bed.run('nix', ['hash', 'path', dir, ...flags])).stdout)
 }
 
-describe('a narHash of content that the attacker brought into the store', () => {
-  test('is refused where a folder that a rule allows has other content', async () => {
+describe('a narHash of content that an attacker has brought into the store', () => {
+  test('is rejected for an allowed folder with other content', async () => {
     const [evil, good] = [await makeFolder('evil-folder', 'evil'), await makeFolder('good-folder', 'good')]
     expect(await read(`path:${evil}`)).toBe('evil')
     await expect(read(`path:${good}?narHash=${await hashOf(evil)}`)).rejects.toMatchObject({
@@ -50,7 +50,7 @@ describe('a narHash of content that the attacker brought into the store', () => 
     expect(await read(`path:${good}?narHash=${await hashOf(good)}`)).toBe('good')
   })
 
-  test('is refused where a tarball that a rule allows has other content', async () => {
+  test('is rejected for an allowed tarball with other content', async () => {
     const [evil, good] = [await makeFolder('evil-tarball', 'evil'), await makeFolder('good-tarball', 'good')]
     for (const dir of [evil, good]) await bed.run('tar', ['-C', dir, '-cf', `${dir}.tar`, '.', '--transform=s,^,x/,'])
     expect(await read(`file://${evil}.tar`)).toBe('evil')
@@ -61,7 +61,7 @@ describe('a narHash of content that the attacker brought into the store', () => 
   })
 })
 
-test('a commit that was fetched from one repository does not pass as a commit of another', async () => {
+test('a commit that was fetched from one repository is rejected as a commit of another repository', async () => {
   const [evil, good] = [await makeRepository(bed, 'evil'), await makeRepository(bed, 'good')]
   const commit = await evil.commit({ 'flake.nix': flakeOf('evil') })
   await good.commit({ 'flake.nix': flakeOf('good') })
@@ -70,7 +70,7 @@ test('a commit that was fetched from one repository does not pass as a commit of
   expect(await read(`${good.url}?ref=main`)).toBe('good')
 })
 
-describe('no program runs', () => {
+describe('git runs no program', () => {
   test('that the settings of a local repository name', async () => {
     const repository = await makeRepository(bed, 'programs')
     const { command, traces } = await makeTattler(bed)
@@ -96,14 +96,14 @@ describe('no program runs', () => {
       ['credential.helper', `!${command} credential`],
     ] as const)
       await repository.git('config', key, value)
-    // The files look changed: git has to read them.
+    // The files look changed, so git must read them.
     await bed.run('touch', [join(repository.dir, 'flake.nix')])
     for (const query of ['', '?ref=main', `?rev=${rev}`, '?submodules=1'])
       expect(await read(repository.url + query), query).toBe('good')
     expect(await traces()).toBe('')
   })
 
-  test('that a repository names as the way to objects that it lacks', async () => {
+  test('that a repository names for fetching its missing objects', async () => {
     const repository = await makeRepository(bed, 'promises')
     const { command, traces } = await makeTattler(bed)
     await repository.commit({ 'flake.nix': flakeOf('good'), big: 'x' })
@@ -125,7 +125,7 @@ describe('no program runs', () => {
   })
 })
 
-test('an evaluation reads no other repository of this machine, be it the clone of another source', async () => {
+test('an evaluation can read no other repository of this machine, including clones of other sources', async () => {
   const secret = await makeRepository(bed, 'secret')
   const rev = await secret.commit({ 'flake.nix': flakeOf('secret') })
   expect(await read(`${secret.url}?ref=main`)).toBe('secret')
@@ -133,7 +133,7 @@ test('an evaluation reads no other repository of this machine, be it the clone o
   const clones = await bed.run('find', [caches, '-mindepth', '2', '-maxdepth', '2', '-name', '[0-9a-z]*', '-type', 'd'])
   const places = [secret.dir, ...clones.stdout.split('\n').filter(path => /\/[0-9a-z]{52}$/.test(path))]
   expect(places.length).toBeGreaterThan(1)
-  // As they are while that source is built.
+  // Permissions of the folder while that source is built.
   const folders = (await readdir(caches)).map(name => join(caches, name))
   await bed.run('chown', [bed.buildUser.name, ...folders])
   const spy = join(bed.dir, 'spy')
@@ -148,7 +148,7 @@ test('an evaluation reads no other repository of this machine, be it the clone o
   await bed.run('chown', ['root', ...folders])
 })
 
-test('the folder of another source is not to be told from its URL, nor can the build user list it or read what it is made with', async () => {
+test("the name of another source's folder cannot be guessed from its URL, and the build user can read neither the list nor the key", async () => {
   const repository = await makeRepository(bed, 'guessed')
   await repository.commit({ 'flake.nix': flakeOf('guessed') })
   expect(await read(`${repository.url}?ref=main`)).toBe('guessed')
@@ -165,7 +165,7 @@ test('the folder of another source is not to be told from its URL, nor can the b
   }
 })
 
-describe('a program of the build user cannot write', () => {
+describe('a process of the build user cannot write', () => {
   test.each([
     'build-home/.gitconfig',
     'build-home/.netrc',
@@ -184,7 +184,7 @@ describe('a program of the build user cannot write', () => {
     expect(stderr).toContain('Permission denied')
   })
 
-  test('into the cache of a source that is not being built, or look into it', async () => {
+  test('into the cache of a source that is not being built, and cannot list it', async () => {
     const caches = join(builder.stateDir, 'caches')
     const names = await readdir(caches)
     expect(names.length).toBeGreaterThan(3)
@@ -195,13 +195,13 @@ describe('a program of the build user cannot write', () => {
   })
 })
 
-test('git leaves no process behind that tidies its clone when the run has ended', async () => {
+test('git leaves no process behind that tidies its clone after the run', async () => {
   const env = { GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: join(builder.stateDir, 'build-config/gitconfig') }
   for (const key of ['gc.autoDetach', 'maintenance.autoDetach'])
     expect((await bed.run('git', ['config', '--get', key], { env })).stdout, key).toBe('false')
 })
 
-test("ssh takes keys, known hosts and settings from the home that is root's alone", async () => {
+test('ssh reads keys, known hosts and settings only from the home that root owns', async () => {
   const { stateDir } = builder
   const file = join(stateDir, 'build-config/ssh_config')
   const settings = async () => (await bed.run('ssh', ['-F', file, '-G', 'git.example'], { user: bed.buildUser })).stdout
@@ -215,7 +215,7 @@ test("ssh takes keys, known hosts and settings from the home that is root's alon
   expect(await settings()).toMatch(/^user forge\n(?:.*\n)*port 2222\n/m)
 })
 
-test('settings that a program of the build user has left in its home are not followed', async () => {
+test('git and Nix ignore settings that a process of the build user has left in its home', async () => {
   const { command, traces } = await makeTattler(bed)
   const repository = await makeRepository(bed, 'honest')
   await repository.commit({ 'flake.nix': flakeOf('good') })
@@ -235,7 +235,7 @@ test('settings that a program of the build user has left in its home are not fol
   expect((await stat(join(stateDir, aside[0] ?? ''))).mode & 0o777).toBe(0o700)
 })
 
-describe('settings are not read from a folder that a program of the build user can write to', () => {
+describe('the shim rejects a folder of settings that a process of the build user can write to, such as', () => {
   const folders = ['', 'build-home/.ssh', 'build-config', 'build-config/nix', 'results', 'logs']
   const refused = async (path: string, make: (path: string) => Promise<unknown>) => {
     const dir = layOut(join(bed.dir, `refused-${path.replaceAll('/', '-')}`))
@@ -254,17 +254,17 @@ describe('settings are not read from a folder that a program of the build user c
   }
   const toUser = (path: string) => chown(path, bed.buildUser.uid, bed.buildUser.gid)
 
-  test.each(folders)('one that belongs to it: <stateDir>/%s', path => refused(path, toUser))
-  test.each(folders)('one that all may write to: <stateDir>/%s', path => refused(path, folder => chmod(folder, 0o757)))
-  test.each([...folders.slice(1), 'build-home', 'gcroots', 'caches'])(
-    'one that a symlink leads to: <stateDir>/%s',
-    path =>
-      refused(path, async folder => {
-        const elsewhere = join(bed.dir, 'elsewhere')
-        await mkdir(elsewhere, { recursive: true })
-        await toUser(elsewhere)
-        await rm(folder, { recursive: true })
-        await symlink(elsewhere, folder)
-      }),
+  test.each(folders)('<stateDir>/%s if the build user owns it', path => refused(path, toUser))
+  test.each(folders)('<stateDir>/%s if everybody can write to it', path =>
+    refused(path, folder => chmod(folder, 0o757)),
+  )
+  test.each([...folders.slice(1), 'build-home', 'gcroots', 'caches'])('<stateDir>/%s if it is a symlink', path =>
+    refused(path, async folder => {
+      const elsewhere = join(bed.dir, 'elsewhere')
+      await mkdir(elsewhere, { recursive: true })
+      await toUser(elsewhere)
+      await rm(folder, { recursive: true })
+      await symlink(elsewhere, folder)
+    }),
   )
 })

@@ -9,7 +9,7 @@ import { CONTROLLER_MAIN } from '../../node/own-programs.ts'
 import { PATIENT } from '../../patience.ts'
 import { holdConnections } from '../strangers.ts'
 
-/** More than any limit of the server. */
+/** More connections than every limit of the server. */
 const MANY = 200
 
 let dir: string
@@ -32,15 +32,15 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-describe.each(['metrics', 'health'] as const)('idle and slow connections to the port for %s', port => {
-  test('do not make a probe from another address fail', async () => {
+describe.each(['metrics', 'health'] as const)("idle and slow connections to the controller's port for %s", port => {
+  test('do not block a probe from another address', async () => {
     const url = urls[port]
     using strangers = await holdConnections(url, { count: MANY, localAddress: '127.0.0.2' })
     await probe(url)
     expect(strangers.open()).toBeLessThan(MANY)
   })
 
-  test('do not make a probe fail when they come from many addresses, the own one among them', async () => {
+  test("do not block a probe if they come from many addresses, the probe's own among them", async () => {
     const url = urls[port]
     const holders = await Promise.all(
       Array.from({ length: 50 }, (_, index) =>
@@ -55,14 +55,14 @@ describe.each(['metrics', 'health'] as const)('idle and slow connections to the 
   })
 })
 
-test('idle and slow connections are cut', async () => {
+test('the controller closes idle and slow connections', async () => {
   const plan = { count: 20, localAddress: '127.0.0.3' }
   using ofMetrics = await holdConnections(urls.metrics, plan)
   using ofHealth = await holdConnections(urls.health, plan)
   await vi.waitFor(() => expect([ofMetrics.open(), ofHealth.open()]).toEqual([0, 0]), PATIENT)
 })
 
-test('the port for health tells nothing else', async () => {
+test("the controller's port for health serves nothing else", async () => {
   expect((await fetch(`${urls.health}/metrics`)).status).toBe(404)
   expect((await fetch(`${urls.health}/readyz`)).status).toBe(503)
 })

@@ -1,19 +1,19 @@
 import { describe, expect, it } from 'vitest'
 import { pods } from '../../../controller/views/pod.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
-import { withImage } from '../../../shim/cluster/nixbuilds-of-image.ts'
+import { withImage } from '../../../shim/cluster/lookup/nixbuilds-of-image.ts'
 import { useKube } from '../../kube/use-kube.ts'
 
-/** Together with names as much as the API server takes in one object's annotations, in characters. */
+/** Characters of the values. Together with the names they are as much as the API server accepts in one object's annotations. */
 const MOST_ANNOTATIONS = 256 * 1024 - 64
-/** More than is read in one go. */
+/** More than one page of a list. */
 const COUNT = 24
 
 const annotations = { 'example/large': 'x'.repeat(MOST_ANNOTATIONS) }
 const names = Array.from({ length: COUNT }, (_, index) => `large-${index}`)
 
-describe('objects as large as the API server takes them', () => {
-  it('do not keep the controller from seeing every Pod', async () => {
+describe('objects of the largest size that the API server accepts', () => {
+  it('do not prevent the controller from seeing every Pod', async () => {
     await using bed = await useKube()
     const { namespace } = bed.name
     const spec = { containers: [{ name: 'main', image: 'registry.example/large:1' }], nodeSelector: { no: 'node' } }
@@ -24,7 +24,7 @@ describe('objects as large as the API server takes them', () => {
     expect(found.toSorted()).toEqual(names.toSorted())
   })
 
-  it('leave nothing of their annotations in the memory of a shim that looks for a recipe', async () => {
+  it('leave no annotations in the memory of a shim that looks up a recipe', async () => {
     await using bed = await useKube()
     const { namespace } = bed.name
     const image = 'registry.example/large:1'

@@ -85,13 +85,13 @@ test('connections are kept: many calls, few handshakes', async () => {
   const count = () => {
     connections += 1
   }
-  subscribe('undici:client:connected', count)
+  subscribe('net.client.socket', count)
   try {
     for (let calls = 0; calls < 50; calls += 1) await bed.kube.get(configMaps, bed.name)
     expect(connections).toBeGreaterThan(0)
     expect(connections).toBeLessThan(4)
   } finally {
-    unsubscribe('undici:client:connected', count)
+    unsubscribe('net.client.socket', count)
   }
 })
 

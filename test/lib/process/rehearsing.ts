@@ -1,4 +1,4 @@
-import { serveAsHelper } from '../../../lib/process/helper.ts'
+import { serveAsHelper } from '../../../lib/process/serve-helper.ts'
 
 let rehearsals = 0
 

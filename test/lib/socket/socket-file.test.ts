@@ -110,17 +110,17 @@ test('a socket that is open already is taken over by its descriptor', async () =
     import { createServer } from 'node:http2'
     import { connect } from 'node:net'
     import { listen } from ${JSON.stringify(join(import.meta.dirname, '../../../lib/socket/listen.ts'))}
-    import { takeSystemdSocket } from ${JSON.stringify(join(import.meta.dirname, '../../../lib/socket/systemd-socket.ts'))}
-    const fd = takeSystemdSocket(process.env)
-    const listening = await listen(createServer(), { fd })
+    import { takeListenTarget } from ${JSON.stringify(join(import.meta.dirname, '../../../lib/socket/systemd.ts'))}
+    const target = takeListenTarget(process.env, '/dev/null')
+    const listening = await listen(createServer(), target)
     await new Promise(resolve => connect(process.argv[1], function () { this.end(resolve) }))
     await listening.stop()
     await listening.closed
-    console.log(JSON.stringify({ fd, left: Object.keys(process.env).filter(name => name.startsWith('LISTEN_')) }))`
+    console.log(JSON.stringify({ target, left: Object.keys(process.env).filter(name => name.startsWith('LISTEN_')) }))`
   const socket = join(dir, 'activated.sock')
   const node = [process.execPath, '--input-type=module', '-e', script, socket]
   const { stdout } = await run('perl', ['-e', inherited, socket, ...node])
-  expect(JSON.parse(stdout)).toEqual({ fd: 3, left: [] })
+  expect(JSON.parse(stdout)).toEqual({ target: { fd: 3 }, left: [] })
   expect((await lstat(socket)).isSocket()).toBe(true)
 })
 

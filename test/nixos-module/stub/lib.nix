@@ -1,4 +1,4 @@
-# Of nixpkgs' lib what the module uses, and no more: what is missing here is to be looked up there.
+# The part of nixpkgs' lib that the module uses. Add what is missing by looking it up there.
 let
   inherit (builtins) any attrNames concatMap concatStringsSep elem filter foldl' isString mapAttrs removeAttrs replaceStrings stringLength;
 

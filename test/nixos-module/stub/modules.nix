@@ -1,9 +1,9 @@
-# Modules, their options and the definitions that they give each other.
+# Evaluates modules with their options and definitions.
 lib:
 let
   isA = type: value: builtins.isAttrs value && value._type or "" == type;
 
-  # Properties of a set become properties of what is in it: names are known before any condition is.
+  # Moves the properties of a set to its members, so that names are known before conditions.
   pushDown = definition:
     if isA "merge" definition then
       builtins.concatMap pushDown definition.contents
@@ -14,7 +14,7 @@ let
     else
       [ definition ];
 
-  # The values that hold, each with its priority.
+  # The values whose conditions hold, each with its priority.
   discharge = definition:
     if isA "merge" definition then
       builtins.concatMap discharge definition.contents
@@ -81,7 +81,7 @@ let
     else
       removeAttrs module [ "imports" "freeformType" ];
 
-  # The tree of options, each with its value, and the tree of values.
+  # The tree of options with their values, and the tree of values.
   evalTree = loc: freeform: options: definitions:
     let
       pushed = builtins.concatMap pushDown definitions;

@@ -1,4 +1,4 @@
-# Of NixOS the options that the module reads or sets.
+# The NixOS options that the module reads or sets.
 { config, lib, pkgs, ... }:
 let
   inherit (lib) mkEnableOption mkOption types;

@@ -1,4 +1,4 @@
-# Packages that are names alone. `run` makes a derivation of a script, or stands for one.
+# Packages that are only names. `run` makes a derivation of a script, or a placeholder for one.
 { lib, run ? (name: script: { outPath = "/nix/store/${name}"; inherit script; }), own ? { } }:
 let
   package = name: { outPath = "/nix/store/${name}"; meta.mainProgram = name; };

@@ -1,4 +1,4 @@
-# A type: what it is called, which values it takes, and how the definitions of one option become its value.
+# A type has a name, a check of values, and a merge of the definitions of one option.
 { evalModules, filterAttrs, isDefined, mergeDefinitions, pushDown }:
 let
   fail = loc: what: throw "The option `${builtins.concatStringsSep "." loc}' ${what}";

@@ -1,4 +1,4 @@
-# Of the options of a machine in a test, and of those that its services bring, what the tests use.
+# The options of a virtual machine and of its services that the tests use.
 { lib, ... }:
 let
   inherit (lib) mkOption types;

@@ -1,8 +1,8 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PATIENT } from '../../patience.ts'
+import { eventsOf, listNixBuilds, nixBuildManifest, podPull, untilNixBuilds } from './shim-with-cluster.ts'
 import { type Surroundings, startSurroundings } from './surroundings.ts'
-import { eventsOf, listNixBuilds, nixBuildManifest, podPull, untilNixBuilds } from './telling-shim.ts'
 
 const UNKNOWN = 2
 
@@ -18,10 +18,12 @@ describe('a pull without annotations', () => {
     const [namespace, other] = [await around.cluster.createNamespace(), await around.cluster.createNamespace()]
     const { image, ...rest } = around.recipeOf('by-hand', 'oci-layout')
     await around.cluster.apply(nixBuildManifest(namespace, 'by-hand', { imageTag: image, ...rest }))
-    await expect(around.telling.kubelet.pullImage({ image, namespace: other })).rejects.toMatchObject({
+    await expect(around.writtenNow.kubelet.pullImage({ image, namespace: other })).rejects.toMatchObject({
       details: expect.not.stringContaining('enbi'),
     })
-    await expect(around.telling.kubelet.pullImage({ image, namespace, podName: 'plain' })).resolves.toMatch(/^sha256:/)
+    await expect(around.writtenNow.kubelet.pullImage({ image, namespace, podName: 'plain' })).resolves.toMatch(
+      /^sha256:/,
+    )
     await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
     await expect
       .poll(() => eventsOf(around.cluster, namespace, 'plain'), PATIENT)
@@ -34,7 +36,7 @@ describe('a pull without annotations', () => {
     await around.cluster.apply(
       nixBuildManifest(namespace, 'foreign', { imageTag: image, ...rest, system: 'riscv64-linux' }),
     )
-    await expect(around.telling.kubelet.pullImage({ image, namespace })).rejects.toMatchObject({
+    await expect(around.writtenNow.kubelet.pullImage({ image, namespace })).rejects.toMatchObject({
       code: UNKNOWN,
       details: expect.stringContaining('riscv64-linux'),
     })
@@ -45,11 +47,11 @@ describe('an image that is removed', () => {
   it('is taken out of the list of nodes', async () => {
     const namespace = await around.cluster.createNamespace()
     const recipe = around.recipeOf('removed', 'images.web.frontend')
-    await around.telling.kubelet.pullImage(podPull(namespace, recipe))
-    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', nodes: [{ name: around.telling.node }] })
-    await around.telling.kubelet.removeImage(recipe.image)
+    await around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))
+    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', nodes: [{ name: around.writtenNow.node }] })
+    await around.writtenNow.kubelet.removeImage(recipe.image)
     const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { nodes: [] })
-    expect(nixBuild?.status).toMatchObject({ status: 'Succeeded', buildNode: around.telling.node })
+    expect(nixBuild?.status).toMatchObject({ status: 'Succeeded', buildNode: around.writtenNow.node })
   })
 })
 
@@ -57,9 +59,9 @@ describe('an image that gets another recipe', () => {
   it('is taken out of the list of nodes of the first one', async () => {
     const namespace = await around.cluster.createNamespace()
     const recipe = around.recipeOf('renewed', 'docker-archive')
-    await around.telling.kubelet.pullImage(podPull(namespace, recipe))
-    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', nodes: [{ name: around.telling.node }] })
-    await around.telling.kubelet.pullImage(podPull(namespace, { ...recipe, packageName: 'oci-layout' }))
+    await around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))
+    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', nodes: [{ name: around.writtenNow.node }] })
+    await around.writtenNow.kubelet.pullImage(podPull(namespace, { ...recipe, packageName: 'oci-layout' }))
     const entries = async () =>
       (await listNixBuilds(around.cluster, namespace))
         .map(({ spec, status }) => [spec.packageName, status.nodes.length])
@@ -72,14 +74,14 @@ describe('an image that gets another recipe', () => {
 })
 
 describe('a NixBuild that is given to the node', () => {
-  const label = () => ({ 'enbi.hrzn.ee/node': around.telling.node })
+  const label = () => ({ 'enbi.hrzn.ee/node': around.writtenNow.node })
 
   it('is built', async () => {
     const namespace = await around.cluster.createNamespace()
     const { image, ...rest } = around.recipeOf('given', 'stream')
     await around.cluster.apply(nixBuildManifest(namespace, 'given', { imageTag: image, ...rest }, label()))
-    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', nodes: [{ name: around.telling.node }] })
-    expect(await around.telling.kubelet.imageStatus(image)).toBeDefined()
+    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', nodes: [{ name: around.writtenNow.node }] })
+    expect(await around.writtenNow.kubelet.imageStatus(image)).toBeDefined()
   })
 
   it('is Failed when the policy refuses it', async () => {
@@ -109,10 +111,10 @@ describe('the shim', () => {
       around.cluster.kubectl([
         'get',
         'lease',
-        `enbi-shim-${around.telling.node}`,
+        `enbi-shim-${around.writtenNow.node}`,
         '-n=enbi-system',
         '-o=jsonpath={.spec}',
       ])
-    await expect.poll(lease, PATIENT).toContain(`"holderIdentity":"${around.telling.node}"`)
+    await expect.poll(lease, PATIENT).toContain(`"holderIdentity":"${around.writtenNow.node}"`)
   })
 })

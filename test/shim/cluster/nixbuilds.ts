@@ -1,5 +1,5 @@
 import { type NixBuild, type NixBuildStatus, nixBuilds } from '../../../kube/resources/nixbuild.ts'
-import type { RunFacts } from '../../../shim/cluster/run-status.ts'
+import type { RunFacts } from '../../../shim/cluster/nixbuild/run-status.ts'
 
 export const NODE = 'node-1'
 /** 2026-01-01, in milliseconds. */

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
-import { createPodTeller, type PodEvent } from '../../../shim/cluster/pod-writer.ts'
-import { createRun } from '../../../shim/cluster/run-status.ts'
+import { createRun } from '../../../shim/cluster/nixbuild/run-status.ts'
+import { createPodWriter, type PodEvent } from '../../../shim/cluster/pod-writer.ts'
 import { IMAGE_ID } from './nixbuilds.ts'
 
 const recipe = {
@@ -16,24 +16,24 @@ beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 function follow() {
-  const told: PodEvent[] = []
+  const written: PodEvent[] = []
   const now = Date.now
   const run = createRun(recipe, { now, imageSize: async () => 12_300_000 })
   const request = { recipe, namespace: 'team' }
-  const teller = createPodTeller({ request, node: 'node-1', now, record: event => told.push(event) })
-  teller.follow(run)
-  return { told, run, teller, reasons: () => told.map(({ reason }) => reason) }
+  const podWriter = createPodWriter({ request, node: 'node-1', now, record: event => written.push(event) })
+  podWriter.follow(run)
+  return { written, run, podWriter, reasons: () => written.map(({ reason }) => reason) }
 }
 
 describe('a pod', () => {
   it('is told that its image is being built, and that it is built', async () => {
-    const { told, run, teller } = follow()
+    const { written, run, podWriter } = follow()
     run.progress({ phase: 'evaluating', runId: 'r' })
     await vi.advanceTimersByTimeAsync(5000)
     run.done({ imageId: IMAGE_ID, present: false })
-    teller.done()
+    podWriter.done()
     await vi.advanceTimersByTimeAsync(0)
-    expect(told).toEqual([
+    expect(written).toEqual([
       {
         type: 'Normal',
         reason: 'NixBuildStarted',
@@ -48,49 +48,49 @@ describe('a pod', () => {
   })
 
   it('is told of the progress of a long build, less and less often', async () => {
-    const { told, run } = follow()
+    const { written, run } = follow()
     run.progress({ phase: 'building', done: 3, expected: 7, current: 'gcc' })
     await vi.advanceTimersByTimeAsync(31_000)
-    expect(told.at(-1)).toMatchObject({ reason: 'NixBuildProgress', message: 'After 30.0 s: building 3 of 7, gcc' })
+    expect(written.at(-1)).toMatchObject({ reason: 'NixBuildProgress', message: 'After 30.0 s: building 3 of 7, gcc' })
     await vi.advanceTimersByTimeAsync(3_600_000)
-    expect(told.length).toBeGreaterThan(10)
-    expect(told.length).toBeLessThan(20)
+    expect(written.length).toBeGreaterThan(10)
+    expect(written.length).toBeLessThan(20)
   })
 
   it('is told nothing of an image that is there', async () => {
-    const { told, run, teller } = follow()
+    const { written, run, podWriter } = follow()
     run.done({ imageId: IMAGE_ID, present: true })
-    teller.done()
+    podWriter.done()
     await vi.advanceTimersByTimeAsync(60_000)
-    expect(told).toEqual([])
+    expect(written).toEqual([])
   })
 
   it('is told that nothing has changed, once it was told that it is being built', async () => {
-    const { told, run, teller } = follow()
+    const { written, run, podWriter } = follow()
     await vi.advanceTimersByTimeAsync(1000)
     run.done({ imageId: IMAGE_ID, present: true })
-    teller.done()
+    podWriter.done()
     await vi.advanceTimersByTimeAsync(0)
-    expect(told.at(-1)).toMatchObject({
+    expect(written.at(-1)).toMatchObject({
       reason: 'NixBuildSucceeded',
       message: expect.stringContaining('there already'),
     })
   })
 
   it('is told why its build failed', async () => {
-    const { reasons, run, teller } = follow()
+    const { reasons, run, podWriter } = follow()
     await vi.advanceTimersByTimeAsync(1000)
     const error = new FinalError('BuilderFailed', 'no')
     run.failed(error)
-    teller.failed(error)
+    podWriter.failed(error)
     await vi.advanceTimersByTimeAsync(60_000)
     expect(reasons()).toEqual(['NixBuildStarted', 'NixBuildFailed'])
   })
 
   it('that has left is told nothing more', async () => {
-    const { reasons, teller } = follow()
+    const { reasons, podWriter } = follow()
     await vi.advanceTimersByTimeAsync(1000)
-    teller.failed(new RetryableError('Cancelled', 'left'))
+    podWriter.failed(new RetryableError('Cancelled', 'left'))
     await vi.advanceTimersByTimeAsync(3_600_000)
     expect(reasons()).toEqual(['NixBuildStarted'])
   })
@@ -99,8 +99,8 @@ describe('a pod', () => {
     ['the policy', new FinalError('PolicyRefused', 'no'), 'NixBuildRefused'],
     ['its system', new FinalError('SystemUnsupported', 'no'), 'NixBuildFailed'],
   ] as const)('is told when %s forbids it', (_name, error, reason) => {
-    const { told, teller } = follow()
-    teller.refused(error)
-    expect(told).toEqual([{ type: 'Warning', reason, message: 'no' }])
+    const { written, podWriter } = follow()
+    podWriter.refused(error)
+    expect(written).toEqual([{ type: 'Warning', reason, message: 'no' }])
   })
 })

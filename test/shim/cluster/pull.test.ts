@@ -2,8 +2,15 @@ import { readdir, rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PATIENT } from '../../patience.ts'
 import { countBuilds } from '../pull/builds.ts'
+import {
+  eventsOf,
+  listNixBuilds,
+  nixBuildManifest,
+  podPull,
+  untilNixBuilds,
+  watchNixBuilds,
+} from './shim-with-cluster.ts'
 import { type Surroundings, startSurroundings } from './surroundings.ts'
-import { eventsOf, listNixBuilds, nixBuildManifest, podPull, untilNixBuilds, watchNixBuilds } from './telling-shim.ts'
 
 const UNKNOWN = 2
 
@@ -18,16 +25,16 @@ describe('a pull of a recipe', () => {
   it('makes a NixBuild and fills in its status', async () => {
     const namespace = await around.cluster.createNamespace()
     const recipe = around.recipeOf('app', 'docker-archive')
-    const imageId = await around.telling.kubelet.pullImage(podPull(namespace, recipe))
+    const imageId = await around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))
     const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
-    const present = await around.telling.kubelet.imageStatus(recipe.image)
-    const [log] = (await readdir(`${around.telling.shim.stateDir}/logs`)).sort().reverse()
+    const present = await around.writtenNow.kubelet.imageStatus(recipe.image)
+    const [log] = (await readdir(`${around.writtenNow.shim.stateDir}/logs`)).sort().reverse()
     expect(nixBuild).toMatchObject({
       metadata: { labels: { 'app.kubernetes.io/managed-by': 'enbi-shim' } },
       spec: { flakeUrl: around.formats.url, imageTag: recipe.image, packageName: 'docker-archive' },
       status: {
         observedGeneration: 1,
-        buildNode: around.telling.node,
+        buildNode: around.writtenNow.node,
         buildJobName: log?.replace(/\.log$/, ''),
         imageDigest: imageId,
         imageSize: present?.size,
@@ -39,7 +46,7 @@ describe('a pull of a recipe', () => {
           { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Image loaded' },
           { type: 'Success', status: 'True', reason: 'ResultSuccess' },
         ],
-        nodes: [{ name: around.telling.node, imageDigest: imageId }],
+        nodes: [{ name: around.writtenNow.node, imageDigest: imageId }],
       },
     })
     await expect
@@ -52,14 +59,14 @@ describe('a pull of a recipe', () => {
     await using watch = await watchNixBuilds(around.cluster, namespace)
     await rm(around.gate, { force: true })
     const recipe = around.recipeOf('phases', 'gated')
-    const builds = await countBuilds(around.telling.shim)
-    const pulls = ['one', 'two'].map(pod => around.telling.kubelet.pullImage(podPull(namespace, recipe, pod)))
+    const builds = await countBuilds(around.writtenNow.shim)
+    const pulls = ['one', 'two'].map(pod => around.writtenNow.kubelet.pullImage(podPull(namespace, recipe, pod)))
     const pods = Promise.all(pulls)
     await expect.poll(() => watch.seen.at(-1)?.status.progress, PATIENT).toMatch(/^building /)
     await writeFile(around.gate, '')
     await pods
     await expect.poll(() => watch.seen.at(-1)?.status.status, PATIENT).toBe('Succeeded')
-    expect(await countBuilds(around.telling.shim)).toBe(builds + 1)
+    expect(await countBuilds(around.writtenNow.shim)).toBe(builds + 1)
     const said = watch.seen.map(({ status }) => `${status.status}: ${status.progress}`)
     // One write more on a machine that is too busy to build within 300 ms.
     expect(said.filter(words => !/^Building: (starting|evaluating)/.test(words))).toEqual([
@@ -77,11 +84,14 @@ describe('a pull of a recipe', () => {
   it('of an image that is there is told to the NixBuild of its namespace, too, without an event', async () => {
     const [first, second] = [await around.cluster.createNamespace(), await around.cluster.createNamespace()]
     const recipe = around.recipeOf('shared', 'oci-archive')
-    await around.telling.kubelet.pullImage(podPull(first, recipe))
-    await around.telling.kubelet.pullImage(podPull(second, recipe))
+    await around.writtenNow.kubelet.pullImage(podPull(first, recipe))
+    await around.writtenNow.kubelet.pullImage(podPull(second, recipe))
     for (const namespace of [first, second]) {
       const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
-      expect(nixBuild?.status).toMatchObject({ storePath: expect.any(String), nodes: [{ name: around.telling.node }] })
+      expect(nixBuild?.status).toMatchObject({
+        storePath: expect.any(String),
+        nodes: [{ name: around.writtenNow.node }],
+      })
     }
     expect(await eventsOf(around.cluster, second, 'web')).toEqual([])
   })
@@ -89,8 +99,10 @@ describe('a pull of a recipe', () => {
   it('that no pod asked for makes no NixBuild', async () => {
     const namespace = await around.cluster.createNamespace()
     const recipe = around.recipeOf('by-no-pod', 'docker-archive')
-    await around.telling.kubelet.pullImage({ ...podPull(namespace, recipe), podName: '' })
-    await around.telling.kubelet.pullImage(podPull(namespace, { ...recipe, image: 'registry.example/told/by-a-pod:1' }))
+    await around.writtenNow.kubelet.pullImage({ ...podPull(namespace, recipe), podName: '' })
+    await around.writtenNow.kubelet.pullImage(
+      podPull(namespace, { ...recipe, image: 'registry.example/told/by-a-pod:1' }),
+    )
     const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
     expect(nixBuild?.spec.imageTag).toBe('registry.example/told/by-a-pod:1')
   })
@@ -99,7 +111,7 @@ describe('a pull of a recipe', () => {
     const namespace = await around.cluster.createNamespace()
     const recipe = around.recipeOf('failed', 'chatty', around.failures.url)
     for (const pod of ['one', 'two'])
-      await expect(around.telling.kubelet.pullImage(podPull(namespace, recipe, pod))).rejects.toMatchObject({
+      await expect(around.writtenNow.kubelet.pullImage(podPull(namespace, recipe, pod))).rejects.toMatchObject({
         code: UNKNOWN,
       })
     const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Failed' })
@@ -133,7 +145,7 @@ describe('a pull of a recipe', () => {
       '--type=merge',
       `-p=${patch}`,
     ])
-    await around.telling.kubelet.pullImage(podPull(namespace, { image, ...rest }))
+    await around.writtenNow.kubelet.pullImage(podPull(namespace, { image, ...rest }))
     const [nixBuild, ...others] = await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
     expect(others).toEqual([])
     expect(nixBuild?.metadata.name).toBe(name)
@@ -152,11 +164,11 @@ describe('a pull of what another node is building', () => {
         `--patch=${JSON.stringify({ status })}`,
       ])
     await patch({ status: 'Building', buildNode: 'node-elsewhere' })
-    await around.telling.kubelet.pullImage(podPull(namespace, { image, ...rest }))
-    const nodes = [{ name: around.telling.node }]
+    await around.writtenNow.kubelet.pullImage(podPull(namespace, { image, ...rest }))
+    const nodes = [{ name: around.writtenNow.node }]
     await untilNixBuilds(around.cluster, namespace, { status: 'Building', buildNode: 'node-elsewhere', nodes })
     await patch({ status: 'Pending', buildNode: null })
-    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', buildNode: around.telling.node, nodes })
+    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', buildNode: around.writtenNow.node, nodes })
   })
 })
 
@@ -165,7 +177,9 @@ describe('a pull that the policy refuses', () => {
 
   it('is told to the pod and makes no NixBuild', async () => {
     const namespace = await around.cluster.createNamespace()
-    await expect(around.telling.kubelet.pullImage(podPull(namespace, recipe))).rejects.toMatchObject({ code: UNKNOWN })
+    await expect(around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))).rejects.toMatchObject({
+      code: UNKNOWN,
+    })
     await expect
       .poll(() => eventsOf(around.cluster, namespace, 'web'), PATIENT)
       .toEqual([{ type: 'Warning', reason: 'NixBuildRefused', message: expect.stringContaining('policy') }])
@@ -176,7 +190,9 @@ describe('a pull that the policy refuses', () => {
     const namespace = await around.cluster.createNamespace()
     const { image, ...rest } = recipe
     await around.cluster.apply(nixBuildManifest(namespace, 'refused', { imageTag: image, ...rest }))
-    await expect(around.telling.kubelet.pullImage(podPull(namespace, recipe))).rejects.toMatchObject({ code: UNKNOWN })
+    await expect(around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))).rejects.toMatchObject({
+      code: UNKNOWN,
+    })
     const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Failed' })
     expect(nixBuild?.status.conditions).toContainEqual(
       expect.objectContaining({ type: 'Success', status: 'False', message: expect.stringContaining('policy') }),

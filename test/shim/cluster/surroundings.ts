@@ -3,12 +3,12 @@ import { useCluster } from '../../cluster/use-cluster.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { addGate, copyExample, type Example, lockExample } from '../../node/example.ts'
 import type { PodRecipe } from '../../node/recipe-pull.ts'
-import { startTellingShim, type TellingShim } from './telling-shim.ts'
+import { startTellingShim, type TellingShim } from './shim-with-cluster.ts'
 
 /** A node whose shim tells a cluster, and flakes to build there. */
 export interface Surroundings extends AsyncDisposable {
   readonly cluster: Cluster
-  readonly telling: TellingShim
+  readonly writtenNow: TellingShim
   readonly formats: Example
   readonly failures: Example
   /** `gated` and `gated-stream` of `formats` go on once there is a file of that path. */
@@ -33,18 +33,18 @@ async function furnish(bed: Bed, cluster: Cluster): Promise<Surroundings> {
   const formats = await lockExample(unlocked, bed.run)
   const failures = await lockExample(await copyExample('failures', bed.dir), bed.run)
   const policy = [{ namespaces: ['*'], images: ['registry.example/told/**'], flakes: ['path:/**'] }]
-  const telling = await startTellingShim(cluster, bed, {
+  const writtenNow = await startTellingShim(cluster, bed, {
     config: { policy, nix: { user: bed.buildUser.name, maxBuilds: 4 } },
   })
   return {
-    ...{ cluster, telling, formats, failures, gate },
+    ...{ cluster, writtenNow, formats, failures, gate },
     recipeOf: (name, packageName, flakeUrl = formats.url) => ({
       image: `registry.example/told/${name}:1`,
       flakeUrl,
       packageName,
     }),
     async [Symbol.asyncDispose]() {
-      await telling[Symbol.asyncDispose]()
+      await writtenNow[Symbol.asyncDispose]()
       await bed[Symbol.asyncDispose]()
       await cluster[Symbol.asyncDispose]()
     },

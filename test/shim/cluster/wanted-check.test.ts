@@ -1,13 +1,13 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
-import type { WaitedFor } from '../../../shim/cluster/reporter.ts'
-import { watchWanted } from '../../../shim/cluster/wanted-check.ts'
+import type { WaitedFor } from '../../../shim/cluster/status-writers.ts'
+import { cancelUnwantedBuilds } from '../../../shim/cluster/wanted-check.ts'
 
 function start(...waited: readonly Partial<WaitedFor>[]) {
   const stop = new AbortController()
   onTestFinished(() => stop.abort())
   const waitedFor = () =>
     waited.map((one, index) => ({ key: `key-${index}`, seenAt: 0, isGone: async () => true, leave() {}, ...one }))
-  void watchWanted({ waitedFor, intervalMs: 5, signal: stop.signal })
+  void cancelUnwantedBuilds({ waitedFor, intervalMs: 5, signal: stop.signal })
 }
 
 it('whoever waits for a NixBuild that is gone is sent away at the second look', async () => {

@@ -7,12 +7,13 @@ import { parseConfig } from '../../../shim/config/config.ts'
 import { checkCgroup, parseCgroup } from '../../../shim/doctor/check-cgroup.ts'
 import { checkCredentials } from '../../../shim/doctor/check-credentials.ts'
 import { checkDisk } from '../../../shim/doctor/check-disk.ts'
-import { checkNix } from '../../../shim/doctor/check-nix.ts'
 import { checkState } from '../../../shim/doctor/check-state.ts'
 import { checkKubelet } from '../../../shim/doctor/kubelet/check-kubelet.ts'
 import { findKubelet } from '../../../shim/doctor/kubelet/find-kubelet.ts'
 import { parseFlags } from '../../../shim/doctor/kubelet/flags.ts'
+import { checkNix } from '../../../shim/doctor/nix/check-nix.ts'
 import { runChecks } from '../../../shim/doctor/run-checks.ts'
+import '../../lanes/needs-root.ts'
 
 describe('a version', () => {
   it.each([

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { StorePathInfo } from '../../../shim/import/image/contract.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { type Closure, openClosure } from '../../../shim/import/store/closure.ts'
 
 /** All that is in a folder that stands for the Nix store, as if one path of it referred to all the others. */

@@ -5,6 +5,7 @@ import { countPulls } from '../../../shim/metrics/pull-metrics.ts'
 import type { ImageRequest, RunReport } from '../../../shim/pull/contract.ts'
 import type { PullProgress } from '../../../shim/pull/progress.ts'
 import { createPullLog } from '../../../shim/pull/pull-log.ts'
+import { reportToAll } from '../../../shim/pull/reporters.ts'
 
 const request: ImageRequest = {
   recipe: { image: 'registry.example/app:1', storePath: '/nix/store/00000000000000000000000000000000-app' },
@@ -31,7 +32,8 @@ async function counts(registry: Registry): Promise<string[]> {
 
 function count() {
   const registry = new Registry()
-  return { pullLog: countPulls(createPullLog(), registry), registry }
+  const pullLog = createPullLog()
+  return { reporter: reportToAll([pullLog, countPulls(pullLog, registry)]), registry }
 }
 
 test.each([
@@ -90,18 +92,18 @@ test.each([
     ],
   ],
 ])('a pull %s', async (_which, events, end, expected) => {
-  const { pullLog, registry } = count()
-  const run = pullLog.started(request.recipe)
+  const { reporter, registry } = count()
+  const run = reporter.started(request.recipe)
   for (const event of events) run.progress(event)
   end(run)
   expect(await counts(registry)).toEqual(expected)
 })
 
 test('all who wait for one run that fails are one pull, and so is who is told of it later', async () => {
-  const { pullLog, registry } = count()
-  const waits = [pullLog.waiting(request), pullLog.waiting(request)]
-  pullLog.started(request.recipe).failed(builderFailed)
-  for (const wait of [...waits, pullLog.waiting(request)]) wait.failed(builderFailed)
+  const { reporter, registry } = count()
+  const waits = [reporter.waiting(request), reporter.waiting(request)]
+  reporter.started(request.recipe).failed(builderFailed)
+  for (const wait of [...waits, reporter.waiting(request)]) wait.failed(builderFailed)
   expect(await counts(registry)).toEqual(['pull_duration_seconds_count 1', 'pulls_total{"failed","BuilderFailed"} 1'])
 })
 
@@ -113,15 +115,15 @@ test.each([
   ],
   ['a caller who leaves', new RetryableError('Cancelled', 'it left'), []],
 ])('%s is counted as %o', async (_what, error, expected) => {
-  const { pullLog, registry } = count()
-  pullLog.waiting(request).failed(error)
+  const { reporter, registry } = count()
+  reporter.waiting(request).failed(error)
   expect(await counts(registry)).toEqual(expected)
 })
 
 test('what runs and waits is told as it is', async () => {
-  const { pullLog, registry } = count()
-  const wait = pullLog.waiting(request)
-  const run = pullLog.started(request.recipe)
+  const { reporter, registry } = count()
+  const wait = reporter.waiting(request)
+  const run = reporter.started(request.recipe)
   const read = async () => {
     const text = await registry.metrics()
     return [...text.matchAll(/^enbi_shim_(builds_queued|builds_running|imports_running|pulls_waiting) 1$/gm)].map(
@@ -142,8 +144,8 @@ test('what runs and waits is told as it is', async () => {
 test('times are in seconds, up to an hour', async () => {
   vi.useFakeTimers({ toFake: ['performance'] })
   onTestFinished(() => void vi.useRealTimers())
-  const { pullLog, registry } = count()
-  const run = pullLog.started(request.recipe)
+  const { reporter, registry } = count()
+  const run = reporter.started(request.recipe)
   run.progress(evaluating)
   vi.advanceTimersByTime(90_000)
   run.progress(built)

@@ -5,13 +5,17 @@ import { createInterface } from 'node:readline'
 import { pino } from 'pino'
 import { type ErrorCode, toShimError } from '../../../lib/errors.ts'
 import { ownedBy } from '../../../lib/queues/fair-order.ts'
+import type { ImageProgram } from '../../../recipes/built-package.ts'
 import type { Recipe } from '../../../recipes/recipe.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { createBuilder } from '../../../shim/nix/builder.ts'
-import type { ArchiveProgram, BuildOutput, BuildProgress, PathInfo, PathQuery } from '../../../shim/nix/contract.ts'
+import type { BuildProgress } from '../../../shim/nix/log/build-progress.ts'
+import type { PathQuery } from '../../../shim/nix/store/path-info.ts'
+import type { BuildOutput } from '../../../shim/nix/store/results.ts'
 
 export type HostRequest =
   | { id: number; op: 'build'; recipe: Recipe; namespace: string }
-  | { id: number; op: 'archive'; recipe: Recipe; program: ArchiveProgram; namespace: string }
+  | { id: number; op: 'archive'; recipe: Recipe; program: ImageProgram; namespace: string }
   | { id: number; op: 'abort'; build: number }
   | { id: number; op: 'find'; recipe: Recipe }
   | { id: number; op: 'keepOnly'; keys: string[] }
@@ -25,7 +29,7 @@ export type HostReply =
 
 export interface HostDone {
   readonly output?: BuildOutput | undefined
-  readonly infos?: readonly PathInfo[]
+  readonly infos?: readonly StorePathInfo[]
   readonly bytes?: number
   readonly text?: string
 }

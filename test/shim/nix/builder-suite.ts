@@ -2,7 +2,7 @@ import { chown, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/pr
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { recipeKey } from '../../../recipes/recipe.ts'
-import type { PathInfo } from '../../../shim/nix/contract.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import { ERROR_PAGE, startHttpServer } from './http-server.ts'
@@ -320,7 +320,7 @@ async function queryStore(bed: Bed, what: string, paths: readonly string[]): Pro
   return stdout.split('\n').filter(line => line !== '')
 }
 
-async function registered(bed: Bed, path: string): Promise<PathInfo> {
+async function registered(bed: Bed, path: string): Promise<StorePathInfo> {
   const [hash = ''] = await queryStore(bed, '--hash', [path])
   const base16 = await bed.run('nix-hash', ['--to-base16', '--type', 'sha256', hash.slice('sha256:'.length)])
   const [size] = await queryStore(bed, '--size', [path])
@@ -328,6 +328,6 @@ async function registered(bed: Bed, path: string): Promise<PathInfo> {
   return { path, narHash: base16.stdout, narSize: Number(size), references: references.sort() }
 }
 
-function sorted({ references, ...info }: PathInfo): PathInfo {
+function sorted({ references, ...info }: StorePathInfo): StorePathInfo {
   return { ...info, references: [...references].sort() }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { evaluationArgs, readEvaluation } from '../../../shim/nix/evaluate/evaluate.ts'
-import { hasLeadingDot, readVersion } from '../../../shim/nix/nix-version.ts'
+import { hasLeadingDot, readVersion } from '../../../shim/nix/process/nix-version.ts'
 import { readRealisation, realisationArgs } from '../../../shim/nix/store/realise.ts'
 import { recipeOf } from './remote-builder.ts'
 

@@ -1,4 +1,5 @@
-import type { BuildOutput, BuildProgress } from '../../../shim/nix/contract.ts'
+import type { BuildProgress } from '../../../shim/nix/log/build-progress.ts'
+import type { BuildOutput } from '../../../shim/nix/store/results.ts'
 import type { Asked } from './remote-builder.ts'
 
 /** A build under way in another process. */

@@ -3,10 +3,14 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type ErrorCode, reviveError } from '../../../lib/errors.ts'
+import type { ImageProgram } from '../../../recipes/built-package.ts'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
 import type { FlakeRecipe, Recipe } from '../../../recipes/recipe.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import type { BuilderOptions } from '../../../shim/nix/builder.ts'
-import type { ArchiveProgram, BuildOutput, BuildProgress, PathInfo, PathQuery } from '../../../shim/nix/contract.ts'
+import type { BuildProgress } from '../../../shim/nix/log/build-progress.ts'
+import type { PathQuery } from '../../../shim/nix/store/path-info.ts'
+import type { BuildOutput } from '../../../shim/nix/store/results.ts'
 import type { Bed } from '../../node/bed.ts'
 import type { HostReply, HostRequest } from './builder-host.ts'
 import { follow, type RemoteBuild } from './remote-build.ts'
@@ -19,10 +23,10 @@ export interface RemoteBuilder extends AsyncDisposable {
   /** `start`, for who wants nothing but the end. */
   build(recipe: Recipe): Promise<BuildOutput>
   /** What a program of the recipe's package writes. */
-  runProgram(recipe: Recipe, program: ArchiveProgram): Promise<string>
+  runProgram(recipe: Recipe, program: ImageProgram): Promise<string>
   findResult(recipe: Recipe): Promise<BuildOutput | undefined>
   keepOnly(keys: readonly string[]): Promise<void>
-  pathInfo(paths: readonly string[], query?: Omit<PathQuery, 'signal'>): Promise<readonly PathInfo[]>
+  pathInfo(paths: readonly string[], query?: Omit<PathQuery, 'signal'>): Promise<readonly StorePathInfo[]>
   /** Resident bytes. */
   memory(): Promise<number>
 }

@@ -24,8 +24,8 @@ function setUp() {
       signal.addEventListener('abort', () => reject(signal.reason))
     })
   const join = async (signal = never(), { key = 'key', namespace = 'a', terms = '', run = start } = {}) => {
-    using want = runs.want(key, namespace)
-    return await want.join({ start: run, terms, signal })
+    using request = runs.request(key, namespace)
+    return await request.join({ start: run, terms, signal })
   }
   return { runs, started, join }
 }

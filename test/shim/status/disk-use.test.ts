@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { RetryableError } from '../../../lib/errors.ts'
-import type { PathInfo, PathQuery } from '../../../shim/nix/contract.ts'
+import type { StorePathInfo } from '../../../recipes/store-path.ts'
+import type { PathQuery } from '../../../shim/nix/store/path-info.ts'
 import { STORE_PATH_LABEL } from '../../../shim/pull/labels.ts'
-import { folderUse } from '../../../shim/status/folder-use.ts'
+import { folderUse } from '../../../shim/status/disk-use.ts'
 import { createKeptImages, type LabelledImage } from '../../../shim/status/kept-images.ts'
 import { createStoreUse } from '../../../shim/status/store-use.ts'
 
@@ -56,8 +57,8 @@ describe('images that are kept', () => {
 
 describe('what store paths come to', () => {
   const path = (letter: string) => `/nix/store/${letter.repeat(32)}-x`
-  const info = (letter: string): PathInfo => ({ path: path(letter), narHash: '', narSize: 10, references: [] })
-  const setUp = (answer: (paths: readonly string[], query: PathQuery) => Promise<PathInfo[]>) => {
+  const info = (letter: string): StorePathInfo => ({ path: path(letter), narHash: '', narSize: 10, references: [] })
+  const setUp = (answer: (paths: readonly string[], query: PathQuery) => Promise<StorePathInfo[]>) => {
     const pathInfo = vi.fn(answer)
     return { pathInfo, use: createStoreUse({ builder: async () => ({ pathInfo }) }) }
   }

@@ -1,13 +1,13 @@
 import { Client, credentials } from '@grpc/grpc-js'
-import { decodeStatusReport, encodeStatusRequest, type StatusReport } from '../../../shim/status/messages.ts'
-import { STATUS_PATH } from '../../../shim/status/status-stream.ts'
+import { WATCH_STATUS_PATH } from '../../../shim/wire/methods.ts'
+import { decodeStatusReport, encodeStatusRequest, type StatusReport } from '../../../shim/wire/status-messages.ts'
 import { PATIENCE_MS } from '../../patience.ts'
 
 /** One report of the shim on that socket. */
 export function readStatus(socket: string): Promise<StatusReport> {
   const client = new Client(`unix:${socket}`, credentials.createInsecure())
   const call = client.makeServerStreamRequest(
-    STATUS_PATH,
+    WATCH_STATUS_PATH,
     encodeStatusRequest,
     decodeStatusReport,
     { watch: false },

@@ -4,8 +4,8 @@ import type { Recipe } from '../../../recipes/recipe.ts'
 import type { PullProgress } from '../../../shim/pull/progress.ts'
 import { createPullLog } from '../../../shim/pull/pull-log.ts'
 import type { Held } from '../../../shim/status/disk-use.ts'
-import { decodeStatusReport, encodeStatusReport, type StatusReport } from '../../../shim/status/messages.ts'
 import { statusMessage } from '../../../shim/status/status-message.ts'
+import { decodeStatusReport, encodeStatusReport, type StatusReport } from '../../../shim/wire/status-messages.ts'
 
 const SHIM = { version: '1', startedAt: 1000, containerd: '/c.sock', rules: 1, maxBuilds: 2, logs: '/logs' }
 const NOTHING = { files: 0, bytes: 0 }

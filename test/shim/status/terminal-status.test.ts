@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { describeCount, describeSize, describeSpan } from '../../../lib/text/quantities.ts'
 import { alignColumns } from '../../../lib/text/table.ts'
-import type { StatusReport } from '../../../shim/status/messages.ts'
-import { createStatusBlocks } from '../../../shim/status/status-blocks.ts'
-import { statusLines } from '../../../shim/status/status-lines.ts'
+import { createStatusBlocks } from '../../../shim/commands/status-view/status-blocks.ts'
+import { statusLines } from '../../../shim/commands/status-view/status-lines.ts'
+import type { StatusReport } from '../../../shim/wire/status-messages.ts'
 
 const NOW = new Date('2026-05-01T12:00:00Z')
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
-import type { WireProgress } from '../../../shim/pull/enbi-messages.ts'
+import { isRedrawable } from '../../../lib/text/redrawable.ts'
+import { createJsonView } from '../../../shim/commands/pull-view/json-view.ts'
+import { createLineView } from '../../../shim/commands/pull-view/line-view.ts'
 import { describeDuration, describeProgress } from '../../../shim/status/describe.ts'
-import { createJsonView } from '../../../shim/status/json-view.ts'
-import { createLineView } from '../../../shim/status/line-view.ts'
-import { isRedrawable } from '../../../shim/status/redrawable.ts'
+import type { WireProgress } from '../../../shim/wire/pull-messages.ts'
 
 function progress(phase: string, rest: Partial<WireProgress> = {}): WireProgress {
   return { phase, done: 0, expected: 0, text: '', ...rest }

@@ -1,13 +1,13 @@
 #!/bin/sh
-# A node that systemd runs: mount, pid, cgroup, ipc and uts namespaces of its own, within those of a test bed. Its root is a folder
-# of the bed's, so that /nix and /var/lib lie on one mount, as on a machine with one file system. None of the machine's units are there.
+# Starts a node that systemd runs, in mount, pid, cgroup, ipc and uts namespaces of its own within those of a test bed. Its root is a
+# folder of the bed, so that /nix and /var/lib are on one mount, as on a machine with one file system. It has no unit of the machine.
 # Usage: node.sh DIR
-# DIR: the bed's folder. Has `usr` and `etc`, which are laid over the machine's; gets `systemd.pid`, as the machine counts.
+# DIR: the bed's folder. Its `usr` and `etc` are laid over the machine's. `systemd.pid` is written into it, with the machine's number.
 set -eu
 dir=$1
 here=$(dirname "$0")
 
-# Its own cgroup is the root of what it sees; the name is the one that the bed's end removes.
+# The node sees its own cgroup as the root. The end of the bed removes the cgroup by this name.
 if [ "${2-}" != inside ]; then
   read -r _ hierarchy _ <<MOUNT
 $(grep ' cgroup2 ' /proc/mounts)
@@ -26,7 +26,7 @@ cd "$root"
 mkdir -p usr etc nix var/lib var/tmp srv run proc sys dev tmp root home boot .old
 chmod 1777 tmp var/tmp
 for name in bin sbin lib lib64; do ln -s "usr/$name" "$name"; done
-# Relative: a path may hold a comma, which means something to mount.
+# Relative, because a path may contain a comma, which separates options of mount.
 (cd "$dir" && mount -t overlay -o lowerdir=/usr,upperdir=usr,workdir=work-usr overlay "$root/usr")
 (cd "$dir" && mount -t overlay -o lowerdir=/etc,upperdir=etc,workdir=work-etc overlay "$root/etc")
 mount -t tmpfs -o mode=755 tmpfs etc/systemd/system
@@ -44,18 +44,18 @@ mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 mount -t tmpfs tmpfs dev/shm
-# Where containerd's log files of pods are read from outside.
+# The pods' log files of containerd are read here from outside.
 mkdir -p "$dir/pods" "$root$dir/pods"
 mount --bind "$dir/pods" "$root$dir/pods"
 
 pivot_root . .old
 mount -t proc proc /proc
-# systemd raises limits that are the machine's.
+# systemd would raise limits of the whole machine.
 mount --bind /proc/sys /proc/sys
 mount -o remount,bind,ro /proc/sys
 umount -l /.old
 rmdir /.old
-# As systemd has it where it is not in a container.
+# As systemd sets it up outside of containers.
 mount --make-rshared /
 
 base=/run/base-units

@@ -4,9 +4,9 @@ import { isStorePath } from '../../../../recipes/store-path.ts'
 import { parseConfig } from '../../image/config.ts'
 import { archiveInvalid } from '../../image/errors.ts'
 import { parseJson } from '../../image/json.ts'
-import type { ImagePlan } from '../../image/parsed-image.ts'
+import type { ParsedImage } from '../../image/parsed-image.ts'
 import { plainLayer } from '../../layers/layer.ts'
-import type { KnownParts, NativeImage, NativeLayer } from '../../layers/store-image.ts'
+import type { KnownParts, StoreImage, StoreLayer } from '../../layers/store-image.ts'
 import type { Closure } from '../../store/closure.ts'
 import { readStoreFile } from '../../store/store-file.ts'
 
@@ -25,12 +25,12 @@ const annotations = v.nullish(v.record(v.string(), v.string()))
 const manifestSchema = v.object({ layers: v.nullish(v.array(v.object({ annotations }))) })
 
 /** Whether only mount points are in a layer of it, so that it is no whole image. */
-export function isSnapshotterImage({ manifest }: ImagePlan): boolean {
+export function isSnapshotterImage({ manifest }: ParsedImage): boolean {
   return mountedLayers(manifest.bytes).length > 0
 }
 
 /** Whether something is to be mounted there, known here or not: the mark alone names nothing. */
-export function isFilledBySnapshotter({ manifest }: ImagePlan): boolean {
+export function isFilledBySnapshotter({ manifest }: ParsedImage): boolean {
   return mountedLayers(manifest.bytes).some(annotations => [...annotations.keys()].some(name => name !== NIX_LAYER))
 }
 
@@ -38,7 +38,7 @@ export function isFilledBySnapshotter({ manifest }: ImagePlan): boolean {
  * An image of nix-snapshotter, of which only mount points are in its layers: on top of these come layers with what its
  * annotations name. Undefined for images that have no such layer. Throws ArchiveInvalid.
  */
-export async function readSnapshotterImage(plan: ImagePlan, closure: Closure): Promise<NativeImage | undefined> {
+export async function readSnapshotterImage(plan: ParsedImage, closure: Closure): Promise<StoreImage | undefined> {
   const mounted = mountedLayers(plan.manifest.bytes)
   if (mounted.length === 0) return undefined
   const paths: string[] = []
@@ -115,8 +115,8 @@ function group(paths: readonly string[]): string[][] {
   return rest.length > 0 ? [...single, rest] : single
 }
 
-function toLayer(paths: readonly string[]): NativeLayer {
-  return { kind: 'store', layer: plainLayer(paths) }
+function toLayer(paths: readonly string[]): StoreLayer {
+  return { kind: 'files', layer: plainLayer(paths) }
 }
 
 const configSchema = v.looseObject({

@@ -1,19 +1,50 @@
 import { isUtf8 } from 'node:buffer'
 import { archiveInvalid } from '../../image/errors.ts'
-import { LAYER_TYPE } from '../../image/manifest.ts'
-import { readOrderedJson } from '../../image/ordered-json.ts'
-import { type MergedPath, TODAYS_FORM } from '../../layers/merged-layer.ts'
-import type { MergedFilesLayer, NativeImage, TarFileLayer } from '../../layers/store-image.ts'
+import { type OrderedJson, readOrderedJson } from '../../image/ordered-json.ts'
+import { LAYER_TYPE } from '../../image/parsed-image.ts'
+import { CURRENT_FORM, type MergedPath } from '../../layers/layer.ts'
+import type { KnownParts, StoreFilesLayer, StoreImage, TarFileLayer } from '../../layers/store-image.ts'
 import type { Closure } from '../../store/closure.ts'
 import { resolveStoreFile } from '../../store/store-file.ts'
-import { makeNix2ContainerConfig, readConfigParts } from './config.ts'
+import { type GoStruct, goFlag, goJson, goLabels, goMoment, goSet, goText, goTexts, throughStruct } from './go-json.ts'
 import { isNix2ContainerJson, JSON_NAME, type Nix2ContainerLayerJson, parseNix2ContainerJson } from './json.ts'
+
+/** What goes into the config of an image, as Go writes it. */
+interface ConfigParts {
+  readonly created: OrderedJson | undefined
+  readonly architecture: string
+  readonly config: OrderedJson
+  /** One for each layer. */
+  readonly history: readonly OrderedJson[]
+}
+
+/** Source: OCI image specification 1.1, specs-go/v1/config.go. */
+const IMAGE_CONFIG = {
+  User: goText,
+  ExposedPorts: goSet,
+  Env: goTexts,
+  Entrypoint: goTexts,
+  Cmd: goTexts,
+  Volumes: goSet,
+  WorkingDir: goText,
+  Labels: goLabels,
+  StopSignal: goText,
+  ArgsEscaped: goFlag,
+} satisfies GoStruct
+
+const HISTORY = {
+  created: goMoment,
+  created_by: goText,
+  author: goText,
+  comment: goText,
+  empty_layer: goFlag,
+} satisfies GoStruct
 
 /**
  * An image by the JSON document of nix2container; undefined for any other document. Throws ArchiveInvalid when it is
  * damaged, names what is not in the store, or has more than any image.
  */
-export async function readNix2ContainerImage(json: Buffer, closure: Closure): Promise<NativeImage | undefined> {
+export async function readNix2ContainerImage(json: Buffer, closure: Closure): Promise<StoreImage | undefined> {
   if (!isNix2ContainerJson(json)) return undefined
   if (!isUtf8(json)) throw archiveInvalid(`has a ${JSON_NAME} that is not UTF-8`)
   const { arch, layers } = parseNix2ContainerJson(json, closure.storeDir)
@@ -32,17 +63,51 @@ const BASE_IMAGE =
   "is a base image as nix2container's pullImage makes them: it has layers, but no architecture, and nothing of what the image runs. " +
   'Use it as fromImage of buildImage, and take what that makes as the package'
 
-async function toLayer(layer: Nix2ContainerLayerJson, closure: Closure): Promise<MergedFilesLayer | TarFileLayer> {
+async function toLayer(layer: Nix2ContainerLayerJson, closure: Closure): Promise<StoreFilesLayer | TarFileLayer> {
   const { digest, diff_ids: diffId, mediatype: mediaType, 'layer-path': file, paths } = layer
   const isCompressed = mediaType !== LAYER_TYPE
   if (!isCompressed && digest !== diffId) throw archiveInvalid(`has a layer ${digest} that would be ${diffId}, too`)
   if (file) return { kind: 'file', path: await resolveStoreFile(file, closure), diffId, digest, mediaType }
   if (isCompressed) throw archiveInvalid(`has a compressed layer ${digest} without a file`)
-  return { kind: 'merged', layer: { paths: paths.map(toPath), form: TODAYS_FORM }, promised: diffId }
+  return { kind: 'files', layer: { paths: paths.map(toPath), form: CURRENT_FORM }, promised: diffId }
 }
 
 /** Without a regular expression nothing is rewritten. */
 function toPath({ path, options }: Nix2ContainerLayerJson['paths'][number]): MergedPath {
   const { rewrite, perms = [] } = options ?? {}
   return { path, perms, rewrite: rewrite?.regex ? rewrite : undefined }
+}
+
+/** The parts by the document's own. Throws ArchiveInvalid for what Go could not read. */
+function readConfigParts(image: Map<string, OrderedJson>, architecture: string): ConfigParts {
+  const layers = image.get('layers')
+  const history = (Array.isArray(layers) ? layers : []).map((layer, index) =>
+    throughStruct(layer instanceof Map ? layer.get('History') : undefined, HISTORY, `layers.${index}.History`),
+  )
+  return {
+    created: throughStruct(image, { created: goMoment }, 'document').get('created'),
+    architecture,
+    config: throughStruct(image.get('image-config'), IMAGE_CONFIG, 'image-config'),
+    history,
+  }
+}
+
+/** The bytes that nix2container gives to registries. Source: its nix/image.go. Throws ArchiveInvalid. */
+function makeNix2ContainerConfig(parts: ConfigParts, { diffIds, base }: KnownParts): Buffer {
+  const { created, architecture, config, history } = parts
+  if (base || diffIds.length !== history.length)
+    throw archiveInvalid(`has ${history.length} layers, of which ${diffIds.length} were found`)
+  const rootfs = new Map<string, OrderedJson>([
+    ['type', 'layers'],
+    ['diff_ids', [...diffIds]],
+  ])
+  const image = new Map<string, OrderedJson>([
+    ...(created === undefined ? [] : [['created', created] as const]),
+    ['architecture', architecture],
+    ['os', 'linux'],
+    ['config', config],
+    ['rootfs', rootfs],
+    ['history', [...history]],
+  ])
+  return Buffer.from(goJson(image))
 }

@@ -1,10 +1,9 @@
 import * as v from 'valibot'
 import { isStorePath } from '../../../../recipes/store-path.ts'
-import { descriptorSchema } from '../../archive/oci-index.ts'
 import { MAX_LAYERS } from '../../image/config.ts'
 import { parseJson } from '../../image/json.ts'
-import { LAYER_TYPE } from '../../image/manifest.ts'
-import { isPathInStore } from '../../store/path-in-store.ts'
+import { descriptorSchema, LAYER_TYPE } from '../../image/parsed-image.ts'
+import { isPathInStore } from '../../store/store-file.ts'
 
 export const JSON_NAME = 'nix2container JSON'
 

@@ -1,12 +1,11 @@
 import { lstatSync } from 'node:fs'
-import type { CountEntries } from '../../image/entry-room.ts'
 import { archiveInvalid } from '../../image/errors.ts'
-import type { MergedLayer, MergedPath } from '../../layers/merged-layer.ts'
+import type { CountEntries } from '../../image/size-limit.ts'
+import type { MergedLayer, MergedPath } from '../../layers/layer.ts'
 import { atPath, show } from '../../store/at-path.ts'
 import type { ByteString } from '../../store/byte-string.ts'
 import { storeTree } from '../../store/store-tree.ts'
-import type { GoRegex, Regexes } from './regex.ts'
-import { replaceAll } from './rewrite.ts'
+import { type GoRegex, type Regexes, replaceAll } from './regex.ts'
 
 /** A place in the layer. Its children are by their names; the root of all has the empty name, as in `/nix`. */
 export interface MergedNode {

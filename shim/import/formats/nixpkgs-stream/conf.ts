@@ -5,7 +5,7 @@ import { MAX_LAYERS } from '../../image/config.ts'
 import { archiveInvalid } from '../../image/errors.ts'
 import { parseJson } from '../../image/json.ts'
 import { type OrderedJson, readOrderedJson } from '../../image/ordered-json.ts'
-import { isPathInStore } from '../../store/path-in-store.ts'
+import { isPathInStore } from '../../store/store-file.ts'
 
 /** What nixpkgs' streamLayeredImage writes into its conf.json. */
 export interface StreamConf {

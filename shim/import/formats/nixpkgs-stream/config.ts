@@ -3,8 +3,7 @@ import { archiveInvalid } from '../../image/errors.ts'
 import { parseJson } from '../../image/json.ts'
 import type { OrderedJson } from '../../image/ordered-json.ts'
 import type { BaseParts, KnownParts } from '../../layers/store-image.ts'
-import { pythonJson } from './python-json.ts'
-import { pythonListRepr } from './python-repr.ts'
+import { pythonJson, pythonListRepr } from './python.ts'
 
 export interface StreamConfig {
   /** As Python prints it. */

@@ -1,15 +1,35 @@
+import { isStorePath } from '../../../../recipes/store-path.ts'
 import { archiveInvalid } from '../../image/errors.ts'
 import { MAX_JSON_BYTES } from '../../image/json.ts'
-import type { NativeImage } from '../../layers/store-image.ts'
+import { LAYER_TYPE } from '../../image/parsed-image.ts'
+import { type Owner, ROOT } from '../../layers/layer.ts'
+import type { StoreImage, StoreLayer, TarFileLayer } from '../../layers/store-image.ts'
 import type { Closure } from '../../store/closure.ts'
-import { readStoreFile } from '../../store/store-file.ts'
-import type { Output } from '../build-output.ts'
+import { readStoreFile, resolveStoreFile } from '../../store/store-file.ts'
 import { findStreamCommand } from './command.ts'
 import { CONF_NAME, isStreamConf, readStreamConf, type StreamConf } from './conf.ts'
-import { makeStreamImage } from './make-image.ts'
+import { makeStreamConfig } from './config.ts'
 import { type KnownPrograms, recogniseStreamProgram, type StreamProgram } from './program.ts'
+import { type PythonTime, parsePythonTime, pythonTimeAt } from './python.ts'
 
-export type StreamOutput = Pick<Extract<Output, { kind: 'script' | 'json' }>, 'kind' | 'path'>
+interface Surroundings {
+  readonly closure: Closure
+  /** Milliseconds since 1970. */
+  readonly now?: (() => number) | undefined
+}
+
+interface Times {
+  readonly created: PythonTime
+  /** Of the files, in seconds since 1970. */
+  readonly mtime: number
+}
+
+const MAX_CHECKSUM_BYTES = 1024
+
+export interface StreamOutput {
+  readonly kind: 'script' | 'json'
+  readonly path: string
+}
 
 export interface StreamOptions {
   readonly closure: Closure
@@ -24,17 +44,14 @@ export interface StreamOptions {
  * the image, which is not run. Undefined for any other file, and for a script that may write another image than the one
  * that would be made here. Throws ArchiveInvalid when the conf.json is damaged or names what is not in the store.
  */
-export function readStreamImage(
-  { kind, path }: StreamOutput,
-  options: StreamOptions,
-): Promise<NativeImage | undefined> {
+export function readStreamImage({ kind, path }: StreamOutput, options: StreamOptions): Promise<StoreImage | undefined> {
   return kind === 'script' ? readScript(path, options) : readBareConf(path, options)
 }
 
 /** Wrappers have 200 bytes, the program that they run has 15,000. */
 const MAX_SCRIPT_BYTES = 64 * 1024
 
-async function readScript(path: string, options: StreamOptions): Promise<NativeImage | undefined> {
+async function readScript(path: string, options: StreamOptions): Promise<StoreImage | undefined> {
   const { closure } = options
   const { storeDir } = closure
   const script = await readStoreFile(path, MAX_SCRIPT_BYTES, closure)
@@ -48,7 +65,7 @@ async function readScript(path: string, options: StreamOptions): Promise<NativeI
   return makeStreamImage(readStreamConf(bytes, storeDir), program, options)
 }
 
-async function readBareConf(path: string, options: StreamOptions): Promise<NativeImage | undefined> {
+async function readBareConf(path: string, options: StreamOptions): Promise<StoreImage | undefined> {
   const bytes = await readStoreFile(path, MAX_JSON_BYTES, options.closure)
   if (!bytes || !isStreamConf(bytes)) return undefined
   const conf = readStreamConf(bytes, options.closure.storeDir)
@@ -64,4 +81,63 @@ async function readBareConf(path: string, options: StreamOptions): Promise<Nativ
 function programFor({ mtime, uid }: StreamConf): StreamProgram {
   const hasMtime = mtime !== undefined
   return { rootMode: hasMtime ? 0o755 : 0o555, hasOwner: uid !== undefined, hasMtime }
+}
+
+/**
+ * The image that the program makes of a conf. Undefined when only the program itself can make it: when it is not known how it reads a
+ * time, or when a layer has something below a store path. Throws ArchiveInvalid when something is missing in the conf, or in the store.
+ */
+async function makeStreamImage(
+  conf: StreamConf,
+  program: StreamProgram,
+  { closure, now = Date.now }: Surroundings,
+): Promise<StoreImage | undefined> {
+  const { architecture, config, storeLayers, customisationLayer } = conf
+  const times = readTimes(conf, program, pythonTimeAt(now()))
+  if (!times || !storeLayers.flat().every(path => isStorePath(path, closure.storeDir))) return undefined
+  const layer = { owner: ownerFor(conf, program), mtime: times.mtime, rootMode: program.rootMode }
+  const base = conf.fromImage === undefined ? undefined : await resolveStoreFile(conf.fromImage, closure)
+  const top = await findCustomisationLayer(customisationLayer, closure)
+  const layers: StoreLayer[] = storeLayers.map(paths => {
+    return { kind: 'files', layer: { paths, ...layer } }
+  })
+  const contents = [...storeLayers, [customisationLayer]]
+  const image = { created: times.created.iso, architecture, config, hasBase: base !== undefined, contents }
+  return {
+    platform: { os: 'linux', architecture },
+    base,
+    layers: [...layers, top],
+    makeConfig: known => makeStreamConfig(image, known),
+  }
+}
+
+function readTimes(conf: StreamConf, { hasMtime }: StreamProgram, now: PythonTime): Times | undefined {
+  const read = (text: string) => (text === 'now' ? now : parsePythonTime(text))
+  const created = read(conf.created)
+  const mtime = hasMtime ? read(required(conf.mtime, 'mtime')) : created
+  return created && mtime && mtime.seconds >= 0 ? { created, mtime: mtime.seconds } : undefined
+}
+
+function ownerFor({ uid, gid, uname, gname }: StreamConf, { hasOwner }: StreamProgram): Owner {
+  if (!hasOwner) return ROOT
+  return {
+    uid: required(uid, 'uid'),
+    gid: required(gid, 'gid'),
+    uname: required(uname, 'uname'),
+    gname: required(gname, 'gname'),
+  }
+}
+
+function required<Value>(value: Value | undefined, name: string): Value {
+  if (value === undefined) throw archiveInvalid(`has a ${CONF_NAME} without ${name}`)
+  return value
+}
+
+async function findCustomisationLayer(folder: string, closure: Closure): Promise<TarFileLayer> {
+  const path = await resolveStoreFile(`${folder}/layer.tar`, closure)
+  const text = await readStoreFile(`${folder}/checksum`, MAX_CHECKSUM_BYTES, closure)
+  const checksum = text?.toString('latin1').trim()
+  if (!checksum || !/^[0-9a-f]{64}$/.test(checksum)) throw archiveInvalid(`has no checksum in ${folder}`)
+  const digest = `sha256:${checksum}`
+  return { kind: 'file', path, diffId: digest, digest, mediaType: LAYER_TYPE }
 }

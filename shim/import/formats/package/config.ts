@@ -1,6 +1,6 @@
 import * as v from 'valibot'
+import { FinalError } from '../../../../lib/errors.ts'
 import { quote } from '../../../../lib/text/quote.ts'
-import { packageRefusal } from './package-refusal.ts'
 
 /** Source: OCI image specification, config.md. */
 const text = v.pipe(
@@ -52,4 +52,9 @@ export function layOver(config: PackageConfig, entrypoint: string | undefined): 
 
 function withPath(env: readonly string[]): string[] {
   return env.some(entry => entry.startsWith('PATH=')) ? [...env] : ['PATH=/bin', ...env]
+}
+
+/** The package is none that an image can be made of. `reason` goes on from "no image can be made of the package: ". */
+export function packageRefusal(reason: string, cause?: unknown): FinalError {
+  return new FinalError('NotAnImage', `no image can be made of the package: ${reason}`, { cause })
 }

@@ -1,10 +1,26 @@
-import type { PackageHints } from '../../image/contract.ts'
-import type { NativeImage } from '../../layers/store-image.ts'
+import { join } from 'node:path'
+import { quote } from '../../../../lib/text/quote.ts'
+import type { PackageHints } from '../../../../recipes/built-package.ts'
+import type { StoreImage, TarBytesLayer } from '../../layers/store-image.ts'
+import { bytesOf } from '../../store/byte-string.ts'
 import type { Closure } from '../../store/closure.ts'
-import { makeStoreImage } from './closure-image.ts'
-import { layOver, readPackageConfig } from './config.ts'
-import { findEntrypoint } from './entrypoint.ts'
-import { makePackageLinks } from './package-links.ts'
+import { isProgram, isThere, listPrograms } from '../../store/programs.ts'
+import { type LinkEntry, makeClosureImage, makeLinksLayer, TMP } from './closure-image.ts'
+import { layOver, type PackageConfig, packageRefusal, readPackageConfig } from './config.ts'
+
+interface Wanted {
+  /** The image has the programs of it. */
+  readonly closure: Closure
+  readonly mainProgram: string | undefined
+  readonly config: PackageConfig
+}
+
+const ADVICE = 'set meta.mainProgram or passthru.imageConfig.Entrypoint'
+
+const MAX_LISTED = 20
+
+/** Folders of a package that programs look for at the root. */
+const LINKED = ['bin', 'etc', 'share']
 
 interface Package {
   /** The output without links, which may have led below another store path. */
@@ -20,7 +36,7 @@ interface Package {
  * The image of a package that is none: its closure, links from the root, and a config that runs its program. Throws
  * NotAnImage when it is not clear what to run, or its imageConfig is none, and ImportInterrupted.
  */
-export async function makePackageImage({ folder, storePath, closure, hints }: Package): Promise<NativeImage> {
+export async function makePackageImage({ folder, storePath, closure, hints }: Package): Promise<StoreImage> {
   const said = readPackageConfig(hints.imageConfig ?? {})
   const entrypoint = await findEntrypoint(folder, {
     closure,
@@ -28,5 +44,47 @@ export async function makePackageImage({ folder, storePath, closure, hints }: Pa
     config: said,
   })
   const links = await makePackageLinks(folder)
-  return makeStoreImage({ infos: closure.infos.values(), storePath, links, config: layOver(said, entrypoint) })
+  return makeClosureImage({ infos: closure.infos.values(), storePath, links, config: layOver(said, entrypoint) })
+}
+
+/** The layer with links from the root to a package's folders, and a /tmp. */
+async function makePackageLinks(folder: string): Promise<TarBytesLayer> {
+  const entries: LinkEntry[] = []
+  for (const name of LINKED) {
+    const target = join(folder, name)
+    if (await isThere(target)) entries.push({ name, linkName: bytesOf(target) })
+  }
+  return makeLinksLayer([...entries, TMP])
+}
+
+/**
+ * Path of the program that the image runs; undefined when the package says itself what is run. Throws NotAnImage when
+ * there is none, or more than one.
+ */
+async function findEntrypoint(folder: string, wanted: Wanted): Promise<string | undefined> {
+  const { closure, mainProgram, config } = wanted
+  if (config.Entrypoint !== undefined) return undefined
+  if (await isProgram(folder, closure)) return folder
+  const programs = await listPrograms(folder, closure)
+  const chosen = choosePrograms(programs, mainProgram)
+  const [only, ...others] = chosen
+  if (only !== undefined && others.length === 0) return join(folder, 'bin', only)
+  if (config.Cmd) return undefined
+  throw packageRefusal(explain(programs, mainProgram))
+}
+
+/** A name that is none of a file in `bin` is in no list of these. */
+function choosePrograms(programs: readonly string[], mainProgram: string | undefined): readonly string[] {
+  return mainProgram === undefined ? programs : programs.filter(name => name === mainProgram)
+}
+
+function explain(programs: readonly string[], mainProgram: string | undefined): string {
+  if (programs.length === 0) return `it has no program in bin: ${ADVICE}`
+  if (mainProgram === undefined) return `it has several programs in bin (${listed(programs)}): ${ADVICE}`
+  return `its meta.mainProgram is ${quote(mainProgram)}, and in bin there is ${listed(programs)}`
+}
+
+function listed(programs: readonly string[]): string {
+  const shown = programs.slice(0, MAX_LISTED).map(quote).join(', ')
+  return programs.length > MAX_LISTED ? `${shown} and ${programs.length - MAX_LISTED} more` : shown
 }

@@ -1,20 +1,19 @@
 import { join } from 'node:path'
-import type { PackageSetHints } from '../../image/contract.ts'
-import type { NativeImage } from '../../layers/store-image.ts'
-import { isWhiteout } from '../../layers/whiteout.ts'
+import type { PackageHints } from '../../../../recipes/built-package.ts'
+import { isWhiteout } from '../../layers/layer.ts'
+import type { StoreImage } from '../../layers/store-image.ts'
 import { type ByteString, bytesOf } from '../../store/byte-string.ts'
 import type { Closure, ClosureFile } from '../../store/closure.ts'
-import { isProgram, listPrograms } from '../../store/package-files.ts'
-import { makeStoreImage } from './closure-image.ts'
-import { type LinkEntry, makeLinksLayer, TMP } from './links-layer.ts'
-import { packageRefusal } from './package-refusal.ts'
+import { isProgram, listPrograms } from '../../store/programs.ts'
+import { type LinkEntry, makeClosureImage, makeLinksLayer, TMP } from './closure-image.ts'
+import { packageRefusal } from './config.ts'
 
 interface PackageSet {
   /** Store path of the folder in which its packages are united. */
   readonly union: string
   /** That, and all that it refers to. */
   readonly closure: Closure
-  readonly hints: PackageSetHints
+  readonly hints: PackageHints
 }
 
 /** Folders of the union that programs look for at the root. */
@@ -29,7 +28,7 @@ const MAX_LINKS = 10_000
  * a shell, or the program of a set that has just one. Source of what is in it: Nixery. Throws NotAnImage for too many files, and
  * ImportInterrupted.
  */
-export async function makePackageSetImage({ union, closure, hints }: PackageSet): Promise<NativeImage> {
+export async function makePackageSetImage({ union, closure, hints }: PackageSet): Promise<StoreImage> {
   const links = makeLinksLayer(await listLinks(union, closure))
   const cmd = await findProgram(union, closure, hints)
   await using certificates = await closure.find(join(union, CERTIFICATES))
@@ -37,7 +36,7 @@ export async function makePackageSetImage({ union, closure, hints }: PackageSet)
     ...(cmd !== undefined && { Cmd: [`/bin/${cmd}`] }),
     Env: ['PATH=/bin', ...(certificates ? [`SSL_CERT_FILE=/${CERTIFICATES}`] : [])],
   }
-  return makeStoreImage({ infos: closure.infos.values(), storePath: union, links, config })
+  return makeClosureImage({ infos: closure.infos.values(), storePath: union, links, config })
 }
 
 /** A folder is none of the store's: the runtime mounts files such as /etc/hosts into it. */
@@ -84,7 +83,7 @@ const USR_BIN_ENV: readonly LinkEntry[] = [
 async function findProgram(
   union: string,
   closure: Closure,
-  { mainProgram }: PackageSetHints,
+  { mainProgram }: PackageHints,
 ): Promise<string | undefined> {
   const preferred = [...SHELLS, ...(mainProgram !== undefined && !mainProgram.includes('/') ? [mainProgram] : [])]
   for (const name of preferred) if (await isProgram(join(union, 'bin', name), closure)) return name

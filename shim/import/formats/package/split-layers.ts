@@ -1,4 +1,4 @@
-import type { StorePathInfo } from '../../image/contract.ts'
+import type { StorePathInfo } from '../../../../recipes/store-path.ts'
 
 /**
  * Splits all that a store path needs into at most `maxLayers` layers, bottom first, whatever the order it comes in: other images share

@@ -1,4 +1,4 @@
-# Packages that say whatever hurts who reads it, without inputs: busybox is put beside this file.
+# Packages whose output is meant to hurt its reader. There are no inputs: busybox is put beside this file.
 {
   outputs =
     { self }:

@@ -1,5 +1,5 @@
-# Packages that lead to files that are not theirs. Beside this file: `busybox` (static), and a text each in `victim` (a folder that only
-# root can read, as the one that another build runs in is), `neighbour` (a store path of somebody else) and `digest` (of the victim's layer.tar).
+# Packages with links to files of others. Beside this file are `busybox` (static), and one text each in `victim` (a folder that only
+# root can read, like the folder of another build), `neighbour` (a store path of another tenant) and `digest` (of the victim's layer.tar).
 {
   outputs =
     { self }:

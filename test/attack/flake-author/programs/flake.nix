@@ -1,5 +1,5 @@
-# Packages that are programs and do harm when they are run. Beside this file: `busybox` (static), and `node`, which names a folder
-# of the node that everybody may write to.
+# Packages that are harmful programs. Beside this file are `busybox` (static), and `node`, which names a folder
+# of the node that everybody can write to.
 {
   outputs =
     { self }:
@@ -41,7 +41,7 @@
           ''
         ];
       };
-      # Found again by its arguments, and ends when the node's folder is gone.
+      # The test finds it by its arguments. It ends when the node's folder is removed.
       linger = "while ${busybox} test -e ${node}/linger; do ${busybox} sleep 0.1; done";
     in
     {

@@ -1,4 +1,4 @@
-// The newer containerd of the test bed, and its readers of image references and tars (test/setup/go.mjs builds them).
+// The newer containerd of the test bed, and its readers of image references and tars (test/setup/go/build.mjs builds them).
 module enbi-shim/test/setup/containerd
 
 go 1.26.6

@@ -1,4 +1,4 @@
-// The Kubernetes programs of the test cluster (test/setup/go.mjs builds them).
+// The Kubernetes programs of the test cluster (test/setup/go/build.mjs builds them).
 module enbi-shim/test/setup/kubernetes
 
 go 1.26.0

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { checkConfigSize } from '../../../../shim/import/image/check-image.ts'
-import { CONFIG_TYPE, document } from '../../../../shim/import/image/manifest.ts'
+import { CONFIG_TYPE, makeDocument } from '../../../../shim/import/image/parsed-image.ts'
 
 const check = (config: object) =>
-  checkConfigSize({ config: document(CONFIG_TYPE, Buffer.from(JSON.stringify(config))) })
+  checkConfigSize({ config: makeDocument(CONFIG_TYPE, Buffer.from(JSON.stringify(config))) })
 
 describe('the config of an image', () => {
   it.each([

@@ -19,7 +19,7 @@ import { join } from 'node:path'
 import type { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { hasCode } from '../../../../lib/error-code.ts'
-import { type EntryRoom, roomFor } from '../../../../shim/import/image/entry-room.ts'
+import { type EntryRoom, roomFor } from '../../../../shim/import/image/size-limit.ts'
 import { ROOT, type StorePathLayer } from '../../../../shim/import/layers/layer.ts'
 import { createLinker } from '../../../../shim/import/link/linker.ts'
 

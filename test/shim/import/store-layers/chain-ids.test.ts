@@ -4,10 +4,8 @@ import { gzipSync } from 'node:zlib'
 import * as v from 'valibot'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { chainOf } from '../../../../shim/containerd/chain.ts'
-import type { FilesLayer } from '../../../../shim/import/layers/files-layer.ts'
-import { plainLayer } from '../../../../shim/import/layers/layer.ts'
-import { TODAYS_FORM } from '../../../../shim/import/layers/merged-layer.ts'
-import { linkedDigest } from '../../../../shim/import/store-layers/linked-digest.ts'
+import { CURRENT_FORM, type FilesLayer, plainLayer } from '../../../../shim/import/layers/layer.ts'
+import { linkedDigest } from '../../../../shim/import/store-layers/identify.ts'
 import { writeArchiveFlake } from '../../../node/made-flake.ts'
 import { recipePull } from '../../../node/recipe-pull.ts'
 import { busyboxImage, dockerEntries, ociEntries } from '../image.ts'
@@ -28,7 +26,7 @@ let packages: readonly (readonly [flakeUrl: string, packageName: string])[]
 beforeAll(async () => {
   node = await startStoreNode(IMAGES)
   const { bed, flakeUrl } = node
-  const digests = await nix2containerDigests(bed, TODAYS_FORM)
+  const digests = await nix2containerDigests(bed, CURRENT_FORM)
   const older = await nix2containerDigests(bed, { mtime: 0, hasGnames: false })
   const nix2container = await writeNix2ContainerFlake(bed, digests)
   const docker = await tar(dockerEntries(await busyboxImage('docker')))
@@ -131,6 +129,6 @@ async function contentDigests(folder: string, moved: string): Promise<string[]> 
     below === undefined ? folder : join(folder, path),
   ])
   const infos = new Map([[path, { path, narHash: stdout.trim(), narSize: 0, references: [] }]])
-  const layers: FilesLayer[] = [plainLayer([path]), ...nix2containerLayers(path, TODAYS_FORM)]
+  const layers: FilesLayer[] = [plainLayer([path]), ...nix2containerLayers(path, CURRENT_FORM)]
   return layers.map(layer => linkedDigest(layer, infos).digest)
 }

@@ -2,8 +2,9 @@ import { chmod, chown, mkdtemp, readdir, readFile, rename, rm, symlink, writeFil
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import type { StoredBlob } from '../../../../shim/import/image/parsed-image.ts'
 import { openDigestCache } from '../../../../shim/import/store-layers/digest-cache.ts'
-import type { StoredBlob } from '../../../../shim/import/streams/blob-store.ts'
+import '../../../lanes/needs-root.ts'
 
 const DIGEST: StoredBlob = { digest: `sha256:${'a'.repeat(64)}`, size: 10 }
 const OTHER: StoredBlob = { digest: `sha256:${'b'.repeat(64)}`, size: 11 }

@@ -1,10 +1,15 @@
 import { expect, test } from 'vitest'
-import type { StorePathInfo } from '../../../../shim/import/image/contract.ts'
-import type { FilesLayer } from '../../../../shim/import/layers/files-layer.ts'
-import { ROOT, type StorePathLayer } from '../../../../shim/import/layers/layer.ts'
-import { inAllForms, type MergedLayer, TODAYS_FORM } from '../../../../shim/import/layers/merged-layer.ts'
+import type { StorePathInfo } from '../../../../recipes/store-path.ts'
+import {
+  CURRENT_FORM,
+  type FilesLayer,
+  inAllForms,
+  type MergedLayer,
+  ROOT,
+  type StorePathLayer,
+} from '../../../../shim/import/layers/layer.ts'
 import { fileKey, tarKey } from '../../../../shim/import/store-layers/digest-keys.ts'
-import { linkedDigest } from '../../../../shim/import/store-layers/linked-digest.ts'
+import { linkedDigest } from '../../../../shim/import/store-layers/identify.ts'
 
 const [ONE, TWO] = ['one', 'two'].map(name => `/nix/store/${'0'.repeat(32)}-${name}`) as [string, string]
 const PERM = { regex: 'x', mode: '0644', uid: 1, gid: 2, uname: 'u', gname: 'g' }
@@ -15,7 +20,7 @@ const MERGED: MergedLayer = {
     { path: ONE, rewrite: { regex: '^/nix', repl: '' }, perms: [PERM] },
     { path: TWO, perms: [] },
   ],
-  form: TODAYS_FORM,
+  form: CURRENT_FORM,
 }
 
 const infosOf = (more: Partial<StorePathInfo> = {}) =>

@@ -42,7 +42,7 @@ describe('an image of nix2container has its files where it wants them', () => {
 
 test.each(MODES)('an image of a form that is not known is refused, and its paths are told: %s', async mode => {
   const message =
-    /a layer that is not what it says, \/nix\/store\/\S+-program: .* nix2container of before October 2022 .*or one of these paths has other content on this node.*from paths that are copied to it/
+    /a layer that is not what it says, \/nix\/store\/\S+-program: .* nix2container older than October 2022 .*or one of these paths has other content on this node.*from paths that are copied to it/
   await expect(pullAndRun(mode, UNKNOWN_DIGESTS)).rejects.toThrow(message)
 })
 

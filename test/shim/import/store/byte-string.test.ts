@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isUtf8, sortKey, toAscii } from '../../../../shim/import/store/escaped-text.ts'
+import { isUtf8, sortKey, toAscii } from '../../../../shim/import/store/byte-string.ts'
 
 const utf8 = (text: string) => Buffer.from(text, 'utf8').toString('latin1')
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { canBeLocked } from '../../../../shim/nix/evaluate/locked-evaluation.ts'
+import { canBeLocked } from '../../../../shim/nix/evaluate/evaluate.ts'
 
 test.each([
   { url: 'path:/srv/app', can: true },

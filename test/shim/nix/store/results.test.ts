@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type FlakeRecipe, recipeKey } from '../../../../recipes/recipe.ts'
-import type { BuildOutput } from '../../../../shim/nix/contract.ts'
+import type { BuildOutput } from '../../../../shim/nix/store/results.ts'
 import { createResults } from '../../../../shim/nix/store/results.ts'
 import { layOut, prepareStateDir } from '../../../../shim/nix/user/state-dir.ts'
 import { type Bed, startBed } from '../../../node/bed.ts'

@@ -2,9 +2,9 @@ import { mkdir, mkdtempDisposable, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { goTime } from '../../../../../shim/import/formats/nix2container/go-time.ts'
+import { goTime } from '../../../../../shim/import/formats/nix2container/go-json.ts'
 import { readNix2ContainerImage } from '../../../../../shim/import/formats/nix2container/image.ts'
-import { TODAYS_FORM } from '../../../../../shim/import/layers/merged-layer.ts'
+import { CURRENT_FORM } from '../../../../../shim/import/layers/layer.ts'
 import type { Closure } from '../../../../../shim/import/store/closure.ts'
 import { closureOf } from '../../closure.ts'
 
@@ -30,7 +30,7 @@ test('layers of store paths come with what is known of them', async () => {
   const found = await read(image({}, { paths: [{ path: PATH, options: { rewrite, perms } }] }))
   expect(found?.platform).toEqual({ os: 'linux', architecture: 'amd64' })
   expect(found?.layers).toEqual([
-    { kind: 'merged', layer: { paths: [{ path: PATH, rewrite, perms }], form: TODAYS_FORM }, promised: DIGEST },
+    { kind: 'files', layer: { paths: [{ path: PATH, rewrite, perms }], form: CURRENT_FORM }, promised: DIGEST },
   ])
 })
 

@@ -7,18 +7,13 @@ import { expect, test } from 'vitest'
 import { compileRegexes } from '../../../../../shim/import/formats/nix2container/regex.ts'
 import { mergedLayerTar } from '../../../../../shim/import/formats/nix2container/tar.ts'
 import { type GoHeader, goHeader } from '../../../../../shim/import/formats/nix2container/tar-header.ts'
-import {
-  inAllForms,
-  type MergedForm,
-  type MergedPath,
-  TODAYS_FORM,
-} from '../../../../../shim/import/layers/merged-layer.ts'
+import { CURRENT_FORM, inAllForms, type MergedForm, type MergedPath } from '../../../../../shim/import/layers/layer.ts'
 
 // The expected digests are those that Go 1.26 and nix2container's own TarPathsSum give, at its commits de69713, 5fb215a and 20aad30.
 
 const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'go-tar-'))
 
-async function tarDigest(paths: readonly MergedPath[], form: MergedForm = TODAYS_FORM): Promise<string> {
+async function tarDigest(paths: readonly MergedPath[], form: MergedForm = CURRENT_FORM): Promise<string> {
   const hash = createHash('sha256')
   for (const chunk of mergedLayerTar({ paths, form }, await compileRegexes({ paths }))) hash.update(chunk)
   return hash.digest('hex')
@@ -26,7 +21,7 @@ async function tarDigest(paths: readonly MergedPath[], form: MergedForm = TODAYS
 
 /** As nix2container makes it today, made it until November 2024 and until July 2024; each one once. */
 async function digestsInAllForms(path: MergedPath): Promise<string[]> {
-  return Promise.all(inAllForms({ paths: [path], form: TODAYS_FORM }).map(({ form }) => tarDigest([path], form)))
+  return Promise.all(inAllForms({ paths: [path], form: CURRENT_FORM }).map(({ form }) => tarDigest([path], form)))
 }
 
 const moved = (path: string, repl: string, perms: MergedPath['perms'] = []) => {
@@ -87,7 +82,7 @@ test('a large file comes out in whole, at the chunks’ borders too', async () =
     writeFileSync(path, '')
     truncateSync(path, size)
     const paths = [moved(path, '/f')]
-    const lengths = [...mergedLayerTar({ paths, form: TODAYS_FORM }, await compileRegexes({ paths }))].map(
+    const lengths = [...mergedLayerTar({ paths, form: CURRENT_FORM }, await compileRegexes({ paths }))].map(
       ({ length }) => length,
     )
     const sum = lengths.reduce((total, length) => total + length, 0)

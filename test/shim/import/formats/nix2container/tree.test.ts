@@ -1,13 +1,11 @@
-import { lstatSync, mkdirSync, readlinkSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { mkdtempDisposable } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { mergedEntries } from '../../../../../shim/import/formats/nix2container/entries.ts'
-import { compileRegexes } from '../../../../../shim/import/formats/nix2container/regex.ts'
-import { replaceAll } from '../../../../../shim/import/formats/nix2container/rewrite.ts'
-import { type MergedPath, TODAYS_FORM } from '../../../../../shim/import/layers/merged-layer.ts'
-import { fillMergedFolder, type MergedPlacing } from '../../../../../shim/import/link/merged-folder.ts'
+import { compileRegexes, replaceAll } from '../../../../../shim/import/formats/nix2container/regex.ts'
+import { CURRENT_FORM, type MergedPath } from '../../../../../shim/import/layers/layer.ts'
 
 const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'merged-tree-'))
 
@@ -21,7 +19,7 @@ function makeApp(store: string, name = 'app', content = 'aaa'): string {
 const moved = (path: string, repl: string): MergedPath => ({ path, rewrite: { regex: `^${path}`, repl }, perms: [] })
 
 async function namesOf(...paths: MergedPath[]): Promise<string[]> {
-  return [...mergedEntries({ paths, form: TODAYS_FORM }, await compileRegexes({ paths }))].map(({ name }) => name)
+  return [...mergedEntries({ paths, form: CURRENT_FORM }, await compileRegexes({ paths }))].map(({ name }) => name)
 }
 
 test.each([
@@ -80,34 +78,4 @@ test.each([
   const regexes = await compileRegexes({ paths: [{ path: '/x', rewrite: { regex, repl }, perms: [] }] })
   const compiled = regexes.get(regex)
   expect(compiled && replaceAll(text, compiled, repl)).toBe(expected)
-})
-
-test('a folder is filled with fresh folders, and files by whoever places them', async () => {
-  await using store = await makeStore()
-  const app = makeApp(store.path)
-  symlinkSync('a', join(app, 'bin', 'link'))
-  const perms = [{ regex: 'bin', mode: '2711', uid: 12, gid: 34, uname: '', gname: '' }]
-  const layer = { paths: [{ ...moved(app, '/opt'), perms }], form: TODAYS_FORM }
-  const folder = join(store.path, 'new')
-  const placed: MergedPlacing[] = []
-  fillMergedFolder({ layer, regexes: await compileRegexes(layer), folder }, file => {
-    placed.push(file)
-    symlinkSync(file.source, file.target)
-  })
-  expect(placed.map(({ kind, target, mode, uid }) => [kind, `${target}`.slice(folder.length), mode, uid])).toEqual([
-    ['file', '/opt/bin/a', 0o2711, 12],
-    ['symlink', '/opt/bin/link', 0o2711, 12],
-  ])
-  expect(readlinkSync(join(folder, 'opt', 'bin', 'a'))).toBe(join(app, 'bin', 'a'))
-  const { mode, uid, gid, mtimeMs } = lstatSync(join(folder, 'opt', 'bin'))
-  expect([mode & 0o7777, uid, gid, mtimeMs]).toEqual([0o2711, 12, 34, 1000])
-  expect(lstatSync(join(folder, 'opt')).mtimeMs).toBe(1000)
-})
-
-test('a relative place that is another’s absolute one is refused', async () => {
-  await using store = await makeStore()
-  const layer = { paths: [moved(makeApp(store.path), '/o'), moved(makeApp(store.path, 'two'), 'o')], form: TODAYS_FORM }
-  const regexes = await compileRegexes(layer)
-  const fill = () => fillMergedFolder({ layer, regexes, folder: join(store.path, 'new') }, () => {})
-  expect(fill).toThrow('two files at "/o"')
 })

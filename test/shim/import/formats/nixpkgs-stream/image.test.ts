@@ -34,7 +34,7 @@ const customisationLayer = () => ({
   mediaType: 'application/vnd.oci.image.layer.v1.tar',
 })
 const storeLayer = (name: string, wanted: object) => ({
-  kind: 'store',
+  kind: 'files',
   layer: { paths: [store.storePath(name)], ...wanted },
 })
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { pythonJson } from '../../../../../shim/import/formats/nixpkgs-stream/python-json.ts'
+import { pythonJson } from '../../../../../shim/import/formats/nixpkgs-stream/python.ts'
 import { readOrderedJson } from '../../../../../shim/import/image/ordered-json.ts'
 
 it.each([

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { pythonListRepr } from '../../../../../shim/import/formats/nixpkgs-stream/python-repr.ts'
+import { pythonListRepr } from '../../../../../shim/import/formats/nixpkgs-stream/python.ts'
 
 it.each([
   [[], '[]'],

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { parsePythonTime, pythonTimeAt } from '../../../../../shim/import/formats/nixpkgs-stream/python-time.ts'
+import { parsePythonTime, pythonTimeAt } from '../../../../../shim/import/formats/nixpkgs-stream/python.ts'
 
 it.each([
   ['1970-01-01T00:00:01+00:00', '1970-01-01T00:00:01+00:00', 1],

@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { extract } from 'tar-stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { PackageHints } from '../../../../../recipes/built-package.ts'
 import { makePackageImage } from '../../../../../shim/import/formats/package/package-image.ts'
 import { hostPlatform } from '../../../../../shim/import/image/config.ts'
-import type { PackageHints } from '../../../../../shim/import/image/contract.ts'
 import { openClosure } from '../../../../../shim/import/store/closure.ts'
 import { storePathInfo } from '../../closure.ts'
 
@@ -41,7 +41,7 @@ test('the closure lies below links from the root', async () => {
   const image = await make()
   const owner = { uid: 0, gid: 0, uname: 'root', gname: 'root' }
   const layer = (path: string) => {
-    return { kind: 'store', layer: { paths: [path], owner, mtime: 1, rootMode: 0o755 } }
+    return { kind: 'files', layer: { paths: [path], owner, mtime: 1, rootMode: 0o755 } }
   }
   expect(image.platform).toEqual(hostPlatform())
   expect(image.base).toBeUndefined()

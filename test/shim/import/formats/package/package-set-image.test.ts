@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { extract } from 'tar-stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { PackageHints } from '../../../../../recipes/built-package.ts'
 import { makePackageSetImage } from '../../../../../shim/import/formats/package/package-set-image.ts'
-import type { PackageSetHints } from '../../../../../shim/import/image/contract.ts'
 import { openClosure } from '../../../../../shim/import/store/closure.ts'
 import { storePathInfo } from '../../closure.ts'
 
@@ -25,14 +25,14 @@ async function add(path: string | Buffer, mode = 0o555) {
   await chmod(path, mode)
 }
 const addPrograms = (...names: string[]) => Promise.all(names.map(name => add(join(union, 'bin', name))))
-const make = async (hints: PackageSetHints = {}) => {
+const make = async (hints: PackageHints = {}) => {
   const closure = await openClosure(union, async () => [
     storePathInfo(union, [`${store}/app`]),
     storePathInfo(`${store}/app`),
   ])
   return makePackageSetImage({ union, closure, hints })
 }
-const runs = async (hints?: PackageSetHints) =>
+const runs = async (hints?: PackageHints) =>
   JSON.parse((await make(hints)).makeConfig({ diffIds: [] }).toString()).config
 
 /** What is at each path, as whoever unpacks the tar has it. */
@@ -51,7 +51,7 @@ async function linksOf() {
   return entries
 }
 
-test.each<[string, string[], PackageSetHints, string | undefined]>([
+test.each<[string, string[], PackageHints, string | undefined]>([
   ['bash, whatever else there is', ['sh', 'app', 'bash'], { mainProgram: 'app' }, '/bin/bash'],
   ['sh where there is no bash', ['sh', 'app'], {}, '/bin/sh'],
   ['the main program of a single package', ['app', 'other'], { mainProgram: 'app' }, '/bin/app'],

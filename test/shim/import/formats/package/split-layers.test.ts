@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import type { StorePathInfo } from '../../../../../recipes/store-path.ts'
 import { splitLayers } from '../../../../../shim/import/formats/package/split-layers.ts'
-import type { StorePathInfo } from '../../../../../shim/import/image/contract.ts'
 
 const info = (path: string, references: readonly string[] = [], narSize = 1): StorePathInfo => {
   return { path, narHash: '0'.repeat(64), narSize, references }

@@ -1,0 +1,129 @@
+/** A figure that `npm run bench` measures. */
+export interface Figure {
+  /** Missing: a ratio. */
+  readonly unit?: string
+  /** Missing: the figure is for information. */
+  readonly aim?: Aim
+  readonly meaning: string
+}
+
+export type Aim = `${'<' | '<=' | '=' | '>='} ${number}`
+
+/** All figures, by the group that measures them together. `docs/reference/figures.md` has a section for each group. */
+export const FIGURES = {
+  start: {
+    start: {
+      unit: 'ms',
+      aim: '< 400',
+      meaning: 'start of the process until the first answer, the least of ten starts',
+    },
+  },
+  passthrough: {
+    'passthrough.p50.ratio': { aim: '<= 2.5', meaning: 'median latency at rest: through the shim / direct' },
+    'passthrough.calls.ratio': {
+      aim: '>= 0.3',
+      meaning: 'calls per second of 50 concurrent callers: through the shim / direct',
+    },
+    'passthrough.p99.importing.loaded.ratio': {
+      aim: '<= 1.5',
+      meaning: 'p99 latency while archives are imported: through the shim / direct',
+    },
+    'passthrough.p99.linking.loaded.ratio': {
+      aim: '<= 1.5',
+      meaning: 'p99 latency while images of store paths are imported: through the shim / direct',
+    },
+    'passthrough.p99.importing.ratio': {
+      meaning: 'p99 latency through the shim: while archives are imported / at rest',
+    },
+    'passthrough.p99.linking.ratio': {
+      meaning: 'p99 latency through the shim: while images of store paths are imported / at rest',
+    },
+  },
+  rss: {
+    'rss.idle': { unit: 'MB', aim: '< 80', meaning: 'resident memory after 200 calls without a recipe' },
+    'rss.kubernetes': { unit: 'MB', aim: '< 95', meaning: 'the same with `kubernetes:` in the config' },
+    'rss.importing': { unit: 'MB', aim: '< 150', meaning: 'peak while a 1 GB archive is imported, with helpers' },
+  },
+  import: {
+    'import.linked.limit.ratio': {
+      aim: '<= 2.2',
+      meaning: 'first import of a 1.08 GB image, linked / `cp -al` of the same store paths',
+    },
+    'import.linked.changed': {
+      unit: 'ms',
+      aim: '< 100',
+      meaning: 'import of that image with a changed top layer, linked',
+    },
+    'import.linked.changed.speedup': { aim: '>= 150', meaning: 'the same: `ctr images import` / shim' },
+    'import.linked.first.speedup': { meaning: 'first import, linked: `ctr images import` / shim' },
+    'import.linked.disk.ratio': { aim: '<= 0.05', meaning: 'added disk use, linked: shim / `ctr images import`' },
+    'import.tar.first.speedup': { aim: '>= 2.5', meaning: 'first import as tars: `ctr images import` / shim' },
+    'import.tar.changed.speedup': {
+      aim: '>= 30',
+      meaning: 'import with a changed top layer as tars: `ctr images import` / shim',
+    },
+    'import.native.rss': { unit: 'MB', aim: '< 150', meaning: 'peak memory of these imports, with helpers' },
+    'import.archive.first.ratio': {
+      aim: '<= 0.8',
+      meaning: 'first import of a 1 GB archive: shim / `ctr images import`',
+    },
+    'import.archive.again.ratio': {
+      aim: '<= 0.1',
+      meaning: 'import of that archive under a second name: shim / `ctr images import`',
+    },
+  },
+  pull: {
+    'pull.again': { unit: 'ms', aim: '< 50', meaning: 'median of pulls of an image that is present' },
+    'pull.first.overhead': {
+      unit: 'ms',
+      aim: '< 150',
+      meaning: 'median first pull of a tiny image minus evaluation and build of it by hand',
+    },
+    'pull.parallel.builds': { unit: 'builds', aim: '= 1', meaning: 'builds for 200 concurrent pulls of one image' },
+  },
+  names: {
+    'names.match': { unit: 'µs', aim: '< 100', meaning: 'what 1,000 name rules add to a call' },
+    'names.shared.bytes.ratio': {
+      aim: '< 0.15',
+      meaning: 'disk that an image adds to one with which it shares nine of ten packages / its size',
+    },
+  },
+  cluster: {
+    'pod.running.extra': {
+      unit: 'ms',
+      aim: '< 500',
+      meaning: 'what the shim adds to the start of a pod with a built image',
+    },
+    'controller.writes.per.build': {
+      unit: 'writes',
+      aim: '<= 8',
+      meaning: 'writes to the API server for a build, by shim and controller, Leases excluded',
+    },
+    'controller.catchup': {
+      unit: 's',
+      aim: '< 60',
+      meaning: 'start of a controller in a cluster full of pods until all have their condition',
+    },
+    'controller.rss': { unit: 'MB', aim: '< 200', meaning: 'peak memory of that controller' },
+    'controller.idle.cpu': { aim: '< 0.01', meaning: 'processors that the controller uses afterwards' },
+  },
+  attack: {
+    'attack.p99.ratio': {
+      aim: '<= 2',
+      meaning: 'p99 latency beside the worst hostile build, evaluation or archive / beside an honest build',
+    },
+    'attack.stall': { unit: 'ms', aim: '< 250', meaning: 'longest call beside them' },
+    'attack.rss': { unit: 'MB', aim: '< 40', meaning: 'memory that they add to the shim at rest' },
+  },
+  storm: {
+    'rss.storm': {
+      unit: 'MB',
+      aim: '< 180',
+      meaning: 'peak memory while 20 callers pull 30 recipes and daemons are killed, with helpers',
+    },
+  },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, Figure>>>>
+
+export type Group = keyof typeof FIGURES
+
+export type Values<G extends Group> = Readonly<Record<keyof (typeof FIGURES)[G], number>>

@@ -1,0 +1,3 @@
+import { writeFiguresPage } from './figures-page.ts'
+
+await writeFiguresPage()

@@ -1,0 +1,68 @@
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import { Agent, request } from 'node:https'
+import type { Socket } from 'node:net'
+import { urlToHttpOptions } from 'node:url'
+import {
+  type Answer,
+  CONNECT_MS,
+  IDLE_MS,
+  MAX_CONNECTIONS,
+  type Outgoing,
+  type Tls,
+  type Transport,
+} from './transport.ts'
+
+/** Node's own client: it is part of Node's binary, and undici's parser alone would take 20 MB. */
+export function createDirectTransport(tls: Tls): Transport {
+  const agent = new Agent({ ...tls, keepAlive: true, maxSockets: MAX_CONNECTIONS, timeout: IDLE_MS })
+  return {
+    send: outgoing => send(agent, outgoing),
+    // The agent closes idle connections by itself.
+    retire() {},
+    async destroy() {
+      agent.destroy()
+    },
+  }
+}
+
+function send(agent: Agent, { server, method, path, headers, body, signal, silenceMs }: Outgoing): Promise<Answer> {
+  const { hostname, port } = urlToHttpOptions(server)
+  // Node sends the body of a DELETE without its length.
+  const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
+  const options = { agent, hostname, port, method, path, headers: { ...headers, ...length } }
+  return new Promise((resolve, reject) => {
+    const outgoing = request(options, answer => {
+      running = answer
+      limitSilence(answer, silenceMs)
+      resolve({ statusCode: answer.statusCode ?? 0, headers: answer.headers, body: answer })
+    })
+    // A request that is destroyed would let its answer end as if that were whole.
+    let running: ClientRequest | IncomingMessage = outgoing
+    const end = () => running.destroy(signal.reason)
+    signal.addEventListener('abort', end, { once: true })
+    outgoing
+      .on('error', reject)
+      .once('socket', limitConnecting)
+      .once('close', () => signal.removeEventListener('abort', end))
+      .end(body)
+  })
+}
+
+function limitConnecting(socket: Socket): void {
+  if (!socket.connecting) return
+  const end = () => socket.destroy(new Error(`no connection after ${CONNECT_MS} ms`))
+  const timer = setTimeout(end, CONNECT_MS)
+  for (const event of ['secureConnect', 'close']) socket.once(event, () => clearTimeout(timer))
+}
+
+/** Silence is the server's only if nothing waits to be read. */
+function limitSilence(answer: IncomingMessage, silenceMs: number): void {
+  if (silenceMs === 0) return
+  const { socket } = answer
+  const onSilence = () => {
+    if (answer.readableLength > 0) socket.setTimeout(silenceMs)
+    else answer.destroy(new Error(`the server was silent for ${silenceMs} ms`))
+  }
+  socket.setTimeout(silenceMs).on('timeout', onSilence)
+  answer.once('close', () => socket.off('timeout', onSilence))
+}

@@ -1,0 +1,162 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import type { Kube } from '../../kube/client/contract.ts'
+import { createMirror, type Mirror } from '../../kube/mirror.ts'
+import { NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
+import { isFinished, type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
+import { messageOf, RetryableError, type ShimError, toShimError } from '../../lib/errors.ts'
+import type { FlakeRecipe } from '../../recipes/recipe.ts'
+import type { FlakeImageRequest, PullImage } from '../pull/contract.ts'
+import { withoutOwners } from './lookup/nixbuilds-of-image.ts'
+import { isCalledOff } from './nixbuild/ending.ts'
+import { refusal } from './nixbuild/run-status.ts'
+import { statusChange } from './nixbuild/status.ts'
+import type { NixBuildStore } from './nixbuild-store.ts'
+
+export interface GivenBuildsOptions {
+  readonly kube: Kube
+  readonly store: NixBuildStore
+  readonly node: string
+  readonly pullImage: PullImage<FlakeImageRequest>
+  /** Resolves once the end of that build has been told. */
+  readonly written: (namespace: string, recipe: FlakeRecipe) => Promise<void>
+  /** After a failure that may pass, in milliseconds; one try more than there are pauses. */
+  readonly pausesMs?: readonly number[]
+  readonly signal: AbortSignal
+  readonly logger: Logger
+}
+
+/** A network, nix daemon or containerd that is away may well be back by then. */
+const PAUSES_MS = [10_000, 30_000, 60_000, 120_000]
+
+/** At the same time; the others are begun one after the other. Each costs requests, and there may be thousands of them. */
+const MOST_OF_NAMESPACE = 20
+
+interface Work {
+  readonly controller: AbortController
+  /** Over and told; the mirror may be behind. */
+  done: boolean
+}
+
+/** Builds the NixBuilds that are given to this node, for as long as they are. */
+export function runAssignedBuilds(options: GivenBuildsOptions): Mirror<NixBuild> {
+  const { kube, node, signal, logger } = options
+  const works = new Map<string, Work>()
+  const busy = new Map<string, number>()
+  /** Keys, by namespace. */
+  const waiting = new Map<string, Set<string>>()
+
+  function look(key: string): void {
+    const given = mirror.get(key)
+    const work = works.get(key)
+    const isWanted = given !== undefined && !isFinished(given)
+    if (work && !isWanted) {
+      works.delete(key)
+      work.controller.abort(new RetryableError('Cancelled', `the NixBuild ${key} is not this node's to build any more`))
+    }
+    if (!work && given && isWanted && isFree(given, node)) start(key, given)
+    if (work?.done && given && given.status.buildNode === undefined) start(key, given)
+  }
+
+  /** Another node may have taken it up for a pod. */
+  function isOurs(key: string): boolean {
+    const given = mirror.get(key)
+    return given !== undefined && isFree(given, node)
+  }
+
+  function start(key: string, given: NixBuild): void {
+    const { namespace = '' } = given.metadata
+    const count = busy.get(namespace) ?? 0
+    if (count >= MOST_OF_NAMESPACE) {
+      waiting.set(namespace, (waiting.get(namespace) ?? new Set()).add(key))
+      return
+    }
+    const work: Work = { controller: new AbortController(), done: false }
+    works.set(key, work)
+    busy.set(namespace, count + 1)
+    build(options, given, { signal: work.controller.signal, isFree: () => isOurs(key) })
+      .catch(err => logger.warn({ nixBuild: key, err: messageOf(err) }, 'a given build failed'))
+      .finally(() => {
+        work.done = true
+        leave(namespace)
+      })
+  }
+
+  function leave(namespace: string): void {
+    const left = (busy.get(namespace) ?? 0) - 1
+    if (left > 0) busy.set(namespace, left)
+    else busy.delete(namespace)
+    const keys = waiting.get(namespace) ?? new Set()
+    for (const key of keys) {
+      if ((busy.get(namespace) ?? 0) >= MOST_OF_NAMESPACE) return
+      keys.delete(key)
+      look(key)
+    }
+    waiting.delete(namespace)
+  }
+
+  const selection = { labelSelector: `${NODE_LABEL}=${nodeLabelValue(node)}` }
+  // A change may come before the mirror is there.
+  const onChange = (key: string) => queueMicrotask(() => look(key))
+  const mirror = createMirror({ kube, kind: nixBuilds, selection, project: withoutOwners, onChange, signal, logger })
+  signal.addEventListener('abort', () => {
+    for (const { controller } of works.values())
+      controller.abort(new RetryableError('ShuttingDown', 'the shim is shutting down'))
+  })
+  return mirror
+}
+
+function isFree({ status }: NixBuild, node: string): boolean {
+  return status.buildNode === undefined || status.buildNode === node
+}
+
+interface Building {
+  readonly signal: AbortSignal
+  /** Whether no other node is at work on it. */
+  readonly isFree: () => boolean
+}
+
+async function build(options: GivenBuildsOptions, given: NixBuild, { signal, isFree }: Building): Promise<void> {
+  const { pausesMs = PAUSES_MS, pullImage, written, logger } = options
+  const { namespace = '', name } = given.metadata
+  const recipe = readRecipe(given)
+  if (recipe instanceof Error) return refuse(options, given, recipe)
+  const most = pausesMs.length + 1
+  for (let number = 1; ; number += 1) {
+    const error = await outcome(pullImage({ recipe, namespace, nixBuild: name, tries: { number, most } }, signal))
+    if (!signal.aborted) await written(namespace, recipe)
+    if (!error) return
+    if (!mayPass(error) || number === most || signal.aborted) throw error
+    logger.warn({ namespace, nixBuild: name, err: error.message, number, most }, 'a given build is tried again')
+    await delay((pausesMs[number - 1] ?? 0) * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => {})
+    if (signal.aborted || !isFree()) return
+  }
+}
+
+function mayPass(error: ShimError): boolean {
+  return error.retryable && !isCalledOff(error)
+}
+
+async function outcome(work: Promise<unknown>): Promise<ShimError | undefined> {
+  try {
+    await work
+    return undefined
+  } catch (error) {
+    return toShimError(error)
+  }
+}
+
+function readRecipe(given: NixBuild): FlakeRecipe | Error {
+  try {
+    return recipeOf(given)
+  } catch (error) {
+    return toShimError(error)
+  }
+}
+
+async function refuse({ store, node }: GivenBuildsOptions, live: NixBuild, error: Error): Promise<void> {
+  const now = Date.now()
+  const change = statusChange({ live, run: refusal(toShimError(error), now), node, now, isWanted: true })
+  if (change) await store.change(live, change)
+}

@@ -1,0 +1,78 @@
+import type { Logger } from 'pino'
+import type { NixBuild } from '../../../kube/resources/nixbuild.ts'
+import { unlessAborted } from '../../../lib/async/bounded-wait.ts'
+import { messageOf, ShimError } from '../../../lib/errors.ts'
+import { readableReference } from '../../../recipes/reference.ts'
+import { chooseRecipe, type FoundRecipe } from './cluster-recipe.ts'
+
+export interface ClusterLookupOptions {
+  /** The NixBuilds of one namespace for one image. */
+  readonly nixBuildsOf: (query: {
+    namespace: string
+    /** Normalised reference. */
+    image: string
+    signal: AbortSignal
+  }) => Promise<readonly NixBuild[]>
+  /** Nix system of this node. */
+  readonly system: string
+  /** Longest time that a pull waits for it. */
+  readonly timeoutMs: number
+  /** For so long after a failure nobody of the namespace asks: an API server that is away must not delay every pull. */
+  readonly pauseMs?: number
+  readonly now?: () => number
+  readonly logger: Logger
+}
+
+export interface ClusterLookup {
+  /** As the kubelet asks for it. Throws what `chooseRecipe` throws, and nothing else. */
+  find(query: { image: string; namespace: string; signal: AbortSignal }): Promise<FoundRecipe | undefined>
+}
+
+const PAUSE_MS = 10_000
+
+/** Looks recipes up in the cluster, for a bounded time; a pull goes on as if there were none when that fails. */
+export function createClusterLookup(options: ClusterLookupOptions): ClusterLookup {
+  const { nixBuildsOf, system, timeoutMs, pauseMs = PAUSE_MS, now = Date.now, logger } = options
+  const states = new Map<string, NamespaceState>()
+  const stateOf = (namespace: string): NamespaceState => {
+    const state = states.get(namespace) ?? { pausedUntil: 0, together: new AbortController() }
+    states.set(namespace, state)
+    return state
+  }
+
+  async function ask(namespace: string, image: string): Promise<readonly NixBuild[]> {
+    const state = stateOf(namespace)
+    const shared = state.together
+    const limit = setTimeout(() => shared.abort(new Error('the API server does not answer in time')), timeoutMs)
+    try {
+      return await unlessAborted(nixBuildsOf({ namespace, image, signal: shared.signal }), shared.signal)
+    } catch (err) {
+      if (err instanceof ShimError && err.code === 'RecipeConflict') throw err
+      if (state.together === shared) {
+        state.pausedUntil = now() + pauseMs
+        state.together = new AbortController()
+        logger.warn({ namespace, err: messageOf(err), pauseMs }, 'looking a recipe up in the cluster failed')
+      }
+      shared.abort(err)
+      return []
+    } finally {
+      clearTimeout(limit)
+    }
+  }
+
+  return {
+    async find({ image, namespace, signal }) {
+      if (now() < stateOf(namespace).pausedUntil || signal.aborted) return undefined
+      const reference = readableReference(image)
+      if (reference === undefined) return undefined
+      return chooseRecipe(await ask(namespace, reference), system)
+    },
+  }
+}
+
+/** Each namespace has its own: its NixBuilds may be what makes the answer slow. */
+interface NamespaceState {
+  pausedUntil: number
+  /** Those who wait together are sent on together. */
+  together: AbortController
+}

@@ -1,0 +1,67 @@
+import { MANAGED_BY_LABEL, SHIM } from '../../../kube/resources/names.ts'
+import { isManaged, type NixBuild } from '../../../kube/resources/nixbuild.ts'
+import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
+import { FinalError, messageOf, toShimError } from '../../../lib/errors.ts'
+import { quote } from '../../../lib/text/quote.ts'
+import { type FlakeRecipe, recipeKey } from '../../../recipes/recipe.ts'
+
+export interface FoundRecipe {
+  readonly recipe: FlakeRecipe
+  /** Name of the NixBuild. */
+  readonly nixBuild: string
+}
+
+/**
+ * The recipe that a namespace's NixBuilds of one image give: one for this node's system if there is any, one made by hand rather
+ * than one that was made for other pods, and of those the newest. Throws RecipeInvalid when there are only malformed ones, and
+ * RecipeConflict when two made by hand differ. What a shim has made binds nobody: no node may choose what others build.
+ */
+export function chooseRecipe(nixBuilds: readonly NixBuild[], system: string): FoundRecipe | undefined {
+  const read = nixBuilds.filter(isTrusted).map(readOne)
+  const good = read.filter(found => 'recipe' in found)
+  const [bad] = read.filter(found => 'error' in found)
+  if (good.length === 0 && bad) throw invalid(bad.nixBuild, bad.error)
+  const ours = good.filter(({ recipe }) => recipe.system === system)
+  const ranked = (ours.length > 0 ? ours : good).sort(byRank)
+  const [best, second] = ranked
+  if (best && second && !second.managed && recipeKey(best.recipe) !== recipeKey(second.recipe))
+    throw new FinalError(
+      'RecipeConflict',
+      `the NixBuilds ${quote(best.nixBuild)} and ${quote(second.nixBuild)} of the pod's namespace name one image, ${best.recipe.image}, with different recipes`,
+    )
+  return best && { recipe: best.recipe, nixBuild: best.nixBuild }
+}
+
+/** Admission holds shims to that label, and a pod with annotations has its recipe anyway. */
+function isTrusted({ metadata }: NixBuild): boolean {
+  return metadata.labels[MANAGED_BY_LABEL] !== SHIM
+}
+
+interface Candidate extends FoundRecipe {
+  readonly managed: boolean
+  /** RFC 3339. */
+  readonly created: string
+}
+
+function readOne(nixBuild: NixBuild): Candidate | { readonly nixBuild: string; readonly error: unknown } {
+  const { name, creationTimestamp } = nixBuild.metadata
+  try {
+    const managed = isManaged(nixBuild)
+    return { nixBuild: name, recipe: recipeOf(nixBuild), managed, created: creationTimestamp }
+  } catch (error) {
+    return { nixBuild: name, error }
+  }
+}
+
+function byRank(one: Candidate, other: Candidate): number {
+  return (
+    Number(one.managed) - Number(other.managed) ||
+    other.created.localeCompare(one.created) ||
+    one.nixBuild.localeCompare(other.nixBuild)
+  )
+}
+
+function invalid(nixBuild: string, cause: unknown): FinalError {
+  const message = `the NixBuild ${quote(nixBuild)} of the pod's namespace is invalid: ${messageOf(toShimError(cause))}`
+  return new FinalError('RecipeInvalid', message, { cause })
+}

@@ -1,0 +1,146 @@
+import { NODE_LABEL, nodeLabelValue } from '../../../kube/resources/names.ts'
+import {
+  NIXBUILD_LIMITS,
+  type NixBuild,
+  type NixBuildNode,
+  type NixBuildStatus,
+} from '../../../kube/resources/nixbuild.ts'
+import { time } from '../../../kube/resources/time.ts'
+import type { Tries } from '../../pull/contract.ts'
+import { describeBytes, describeDuration } from '../../status/describe.ts'
+import { isClaimable, ownEntry } from './claim.ts'
+import { conditionsOf } from './conditions.ts'
+import type { Ending, Failure, Retrying, Success } from './ending.ts'
+import type { RunFacts } from './run-status.ts'
+
+interface Trying {
+  readonly live: NixBuild
+  readonly node: string
+  /** Of whoever builds it because it is given to this node. */
+  readonly tries?: Tries | undefined
+}
+
+/** All that a NixBuild's status has of one shim: just that it has the image, or everything when the build is its. */
+export type OwnStatus = Partial<Omit<NixBuildStatus, 'attempts'>>
+
+export interface StatusQuery {
+  readonly live: NixBuild
+  readonly run: RunFacts
+  readonly node: string
+  /** Milliseconds since 1970. */
+  readonly now: number
+  /** Whether anybody on this node waits for the recipe. */
+  readonly isWanted: boolean
+  /** Of whoever builds it because it is given to this node. */
+  readonly tries?: Tries | undefined
+}
+
+/** What this node has to say of a run that was not called off; undefined when it is not for this node to say anything. */
+export function ownStatus(asked: StatusQuery): OwnStatus | undefined {
+  const { live, node } = asked
+  const ending = endingOfTry(asked.run.ending, asked)
+  const query = { ...asked, run: { ...asked.run, ending } }
+  if (ending?.kind === 'Succeeded') {
+    const nodes = newEntries(query, ending)
+    return isClaimable(live, node) ? { ...succeeded(query, ending), nodes } : { nodes }
+  }
+  if (ending?.kind === 'CalledOff' || !isClaimable(live, node) || isKept(query) || isLeft(query)) return undefined
+  const entry = ownEntry(live, node)
+  return { ...unsuccessful(query, ending), ...(entry && { nodes: [entry] }) }
+}
+
+/** An image that is there stays so while it is looked for anew, and when that fails for a reason that may pass. */
+function isKept({ live, run: { ending }, node }: StatusQuery): boolean {
+  const isThere = live.status.status === 'Succeeded' && ownEntry(live, node) !== undefined
+  return isThere && (ending?.kind !== 'Failed' || !ending.final)
+}
+
+/** What goes on although nobody waits for it is no reason to take the build from those who may want it. */
+function isLeft({ live, run: { ending }, node, isWanted }: StatusQuery): boolean {
+  return !isWanted && ending === undefined && live.status.buildNode !== node
+}
+
+function newEntries({ live, node }: StatusQuery, { imageId, at }: Success): NixBuildNode[] {
+  const before = ownEntry(live, node)
+  if (before?.imageDigest === imageId) return [before]
+  if (!before && live.status.nodes.length >= NIXBUILD_LIMITS.nodes) return []
+  return [{ name: node, imageDigest: imageId, since: time(at) }]
+}
+
+function unsuccessful(query: StatusQuery, ending: Failure | Retrying | undefined): OwnStatus {
+  switch (ending?.kind) {
+    case 'Failed':
+      return failed(query, ending)
+    case 'Retrying':
+      return retrying(query, ending)
+    case undefined:
+      return atWork(query)
+  }
+}
+
+function atWork(query: StatusQuery): OwnStatus {
+  const { phase, progress } = query.run
+  return { status: phase, ...claim(query), progress }
+}
+
+function retrying(query: StatusQuery, { logTail }: Retrying): OwnStatus {
+  return { status: 'Pending', ...claim(query), progress: 'waiting for another try', ...(logTail !== '' && { logTail }) }
+}
+
+function failed(query: StatusQuery, { at, message, logTail }: Failure): OwnStatus {
+  const { status: before } = query.live
+  const tail = logTail !== '' && { logTail }
+  const result = { status: 'Failed' as const, ...claim(query), progress: 'failed', completionTime: time(at), ...tail }
+  const isSame = before.status === 'Failed' && before.conditions.some(condition => condition.message === message)
+  if (!isSame) return result
+  // Asked again, answered the same: no news.
+  const { startTime, completionTime, buildJobName } = before
+  return { ...result, startTime, completionTime, buildJobName, ...(before.logTail && { logTail: before.logTail }) }
+}
+
+function succeeded(query: StatusQuery, ending: Success): OwnStatus {
+  const { live, run } = query
+  const { imageId, imageSize, at } = ending
+  const before = live.status
+  const isSame = before.imageDigest === imageId
+  const result = {
+    status: 'Succeeded' as const,
+    ...claim(query),
+    imageDigest: imageId,
+    imageSize: imageSize ?? (isSame ? before.imageSize : undefined),
+    storePath: run.storePath ?? (isSame ? before.storePath : undefined),
+    lockedFlakeUrl: run.lockedFlakeUrl,
+  }
+  if (before.status === 'Succeeded' && isSame) {
+    // It was built once and has only been looked at again.
+    const { startTime, completionTime, progress, buildJobName } = before
+    return { ...result, startTime, completionTime, progress, buildJobName }
+  }
+  return { ...result, progress: summary(run, ending), completionTime: time(at) }
+}
+
+function summary({ startedAt }: RunFacts, { present, at, imageSize }: Success): string {
+  if (present) return 'was there already'
+  const size = imageSize === undefined ? '' : `, ${describeBytes(imageSize)}`
+  return `loaded in ${describeDuration(at - startedAt)}${size}`
+}
+
+function claim({ live, run, node, now }: StatusQuery): OwnStatus {
+  return {
+    observedGeneration: live.metadata.generation,
+    conditions: conditionsOf(run, { live, node, now: time(now) }),
+    buildNode: node,
+    buildJobName: run.runId,
+    startTime: time(run.startedAt),
+  }
+}
+
+/** How a run ended, for a NixBuild that is given to this node: nobody pulls that, and a failure that may pass is not its end. */
+function endingOfTry(ending: Ending | undefined, { live, node, tries }: Trying): Ending | undefined {
+  const isGiven = live.metadata.labels[NODE_LABEL] === nodeLabelValue(node)
+  if (!tries || !isGiven || ending?.kind !== 'Failed' || ending.final) return ending
+  const { number, most } = tries
+  return number < most
+    ? { ...ending, kind: 'Retrying', message: `try ${number} of ${most} failed on ${node}: ${ending.message}` }
+    : { ...ending, message: `given up after ${most} tries on ${node}: ${ending.message}` }
+}

@@ -1,0 +1,119 @@
+import { NIXBUILD_LIMITS } from '../../../kube/resources/nixbuild.ts'
+import type { ShimError } from '../../../lib/errors.ts'
+import { copyStart } from '../../../lib/text/text.ts'
+import type { FlakeRecipe } from '../../../recipes/recipe.ts'
+import type { PullOutcome, RunReport } from '../../pull/contract.ts'
+import type { PullProgress } from '../../pull/progress.ts'
+import { toWire } from '../../pull/progress.ts'
+import { describeProgress } from '../../status/describe.ts'
+import { type Ending, failed } from './ending.ts'
+
+/** What is known of a run now. Times in milliseconds since 1970. */
+export interface RunFacts {
+  /** Of a recipe that pins one content. */
+  readonly lockedFlakeUrl?: string | undefined
+  readonly startedAt: number
+  readonly phase: 'Building' | 'Importing'
+  readonly phaseSince: number
+  /** For a person. */
+  readonly progress: string
+  /** Missing before nix has begun, and for a run that needs no nix. */
+  readonly runId?: string | undefined
+  readonly storePath?: string | undefined
+  /** Missing while it goes on. */
+  readonly ending?: Ending | undefined
+}
+
+/** One run of a recipe, for every namespace that waits for it. */
+export interface Run extends RunReport {
+  facts(): RunFacts
+  /** Its facts once it has ended. */
+  readonly ended: Promise<RunFacts>
+  /** `listener` is called often, and must be quick. Returns what takes it away again. */
+  onChange(listener: () => void): () => void
+}
+
+export interface RunOptions {
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** Bytes, as CRI says; undefined when that cannot be had soon. Never throws. */
+  readonly imageSize: (image: string) => Promise<number | undefined>
+}
+
+/** As many lines, and as many characters of each, are kept of the log of a run. */
+const MAX_LINES = 20
+const MAX_LINE_LENGTH = 200
+
+export function createRun(recipe: FlakeRecipe, { now, imageSize }: RunOptions): Run {
+  const startedAt = now()
+  const lines: string[] = []
+  const listeners = new Set<() => void>()
+  const { promise: ended, resolve } = Promise.withResolvers<RunFacts>()
+  let latest: PullProgress | undefined
+  let state: Omit<RunFacts, 'progress'> = {
+    ...(recipe.flake.locked && { lockedFlakeUrl: recipe.flake.url }),
+    startedAt,
+    phase: 'Building',
+    phaseSince: startedAt,
+  }
+
+  const facts = (): RunFacts => ({ ...state, progress: latest ? describe(latest) : 'starting' })
+  const update = (change: Partial<typeof state>) => {
+    state = { ...state, ...change }
+    for (const listener of listeners) listener()
+  }
+  const end = (ending: Ending, known: Partial<typeof state> = {}) => {
+    update({ ...known, ending })
+    resolve(facts())
+  }
+  return {
+    facts,
+    ended,
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    progress(event) {
+      if (event.phase === 'log') return void pushLine(lines, event.line)
+      latest = event
+      const phase = phaseOf(event)
+      update({
+        ...(phase !== state.phase && { phase, phaseSince: now() }),
+        ...(event.phase === 'evaluating' && { runId: event.runId }),
+        ...(event.phase === 'built' && { storePath: event.storePath }),
+      })
+    },
+    async done({ imageId, storePath, runId, present }: PullOutcome) {
+      const at = now()
+      const ending: Ending = { kind: 'Succeeded', at, imageId, present, imageSize: await imageSize(recipe.image) }
+      end(ending, { storePath: storePath ?? state.storePath, runId: runId ?? state.runId })
+    },
+    failed: (error: ShimError) => end(failed(error, { at: now(), lines })),
+  }
+}
+
+/** What did not even begin. */
+export function refusal(error: ShimError, at: number): RunFacts {
+  return { startedAt: at, phase: 'Building', phaseSince: at, progress: '', ending: failed(error, { at }) }
+}
+
+/** What was under way and is no more. */
+export function interruption(message: string, at: number): RunFacts {
+  return { startedAt: at, phase: 'Building', phaseSince: at, progress: '', ending: { kind: 'CalledOff', at, message } }
+}
+
+function describe(progress: PullProgress): string {
+  return describeProgress({ done: 0, expected: 0, text: '', phase: '', ...toWire(progress) }).slice(
+    0,
+    NIXBUILD_LIMITS.progress,
+  )
+}
+
+function phaseOf({ phase }: PullProgress): RunFacts['phase'] {
+  return phase === 'importing' || phase === 'unpacking' ? 'Importing' : 'Building'
+}
+
+function pushLine(lines: string[], line: string): void {
+  lines.push(copyStart(line, MAX_LINE_LENGTH))
+  if (lines.length > MAX_LINES) lines.shift()
+}

@@ -1,0 +1,78 @@
+import type { NixBuild, NixBuildStatus } from '../../../kube/resources/nixbuild.ts'
+import { time } from '../../../kube/resources/time.ts'
+import { isClaimed, ownEntry } from './claim.ts'
+import { conditionsOf } from './conditions.ts'
+import { type OwnStatus, ownStatus, type StatusQuery } from './own-status.ts'
+
+export type StatusChange =
+  /** For server-side apply: all that the status is to have of this shim. */
+  | { readonly kind: 'apply'; readonly status: OwnStatus }
+  /** The claim is given up: for a merge patch. */
+  | { readonly kind: 'give back'; readonly status: object }
+
+/** What may be there and is the claimant's alone. */
+const CLAIM_FIELDS = [
+  'buildNode',
+  'buildJobName',
+  'imageDigest',
+  'imageSize',
+  'storePath',
+  'lockedFlakeUrl',
+  'startTime',
+  'completionTime',
+  'progress',
+  'logTail',
+] as const satisfies readonly (keyof NixBuildStatus)[]
+
+/** What this node has to change in the NixBuild, the run standing so; undefined when all is said, or not for this node to say. */
+export function statusChange(query: StatusQuery): StatusChange | undefined {
+  const { live, run, node } = query
+  if (run.ending?.kind === 'CalledOff') return isClaimed(live, node) ? giveBack(query) : undefined
+  const status = ownStatus(query)
+  return status && !saysAlready(live, status, node) ? { kind: 'apply', status } : undefined
+}
+
+/** Nobody builds it. */
+function giveBack({ live, run, node, now }: StatusQuery): StatusChange {
+  const conditions = conditionsOf(run, { live, node, now: time(now) })
+  return { kind: 'give back', status: { status: 'Pending', conditions, ...nothing(CLAIM_FIELDS) } }
+}
+
+/** What the status has without the entry by which this node says that it has the image; undefined when there is none. */
+export function withoutEntry(live: NixBuild, node: string): OwnStatus | undefined {
+  if (!ownEntry(live, node)) return undefined
+  const { nodes, attempts, ...main } = live.status
+  return main.buildNode === node ? main : {}
+}
+
+/** For a merge patch: what the status still has of earlier claims, although this one does not say it; undefined when nothing. */
+export function leftovers({ status }: NixBuild, said: OwnStatus): object | undefined {
+  if (said.status === undefined) return undefined
+  const left = CLAIM_FIELDS.filter(field => status[field] !== undefined && said[field] === undefined)
+  return left.length === 0 ? undefined : nothing(left)
+}
+
+function nothing(fields: readonly string[]): object {
+  return Object.fromEntries(fields.map(field => [field, null]))
+}
+
+function saysAlready(live: NixBuild, { nodes, conditions, ...main }: OwnStatus, node: string): boolean {
+  const own = ownEntry(live, node)
+  return (
+    own?.imageDigest === nodes?.[0]?.imageDigest &&
+    (conditions === undefined || words(conditions) === words(live.status.conditions)) &&
+    JSON.stringify(main) === JSON.stringify(pick(live.status, main))
+  )
+}
+
+/** A condition's time follows its words. */
+function words(conditions: NixBuildStatus['conditions']): string {
+  const said = conditions.map(({ type, status, reason, message }) => JSON.stringify([type, status, reason, message]))
+  return said.sort().join()
+}
+
+/** The fields of `status` that `like` has, in its order. */
+function pick(status: NixBuildStatus, like: object): object {
+  const all = new Map<string, unknown>(Object.entries(status))
+  return Object.fromEntries(Object.keys(like).map(field => [field, all.get(field)]))
+}

@@ -1,4 +1,0 @@
-/** Nobody else sees all, and can become the build user. */
-export function isRoot(): boolean {
-  return process.getuid?.() === 0
-}

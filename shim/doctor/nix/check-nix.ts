@@ -1,0 +1,218 @@
+import { execFile } from 'node:child_process'
+import { stat } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import * as v from 'valibot'
+import { lazy } from '../../../lib/async/lazy.ts'
+import { hasCode } from '../../../lib/error-code.ts'
+import { messageOf } from '../../../lib/errors.ts'
+import { isOlder } from '../../../lib/text/versions.ts'
+import type { Config } from '../../config/config.ts'
+import { daemonSocket } from '../../nix/store/daemon-path-info.ts'
+import { type BuildUser, idsOf, resolveBuildUser } from '../../nix/user/build-user.ts'
+import { layOut } from '../../nix/user/state-dir.ts'
+import { type Check, type Finding, failed, ok, skipped, warning } from '../probes/finding.ts'
+import { probeSocket } from '../probes/probe-socket.ts'
+import { isRoot } from '../probes/processes.ts'
+import { shimEnvironment } from '../probes/shim-process.ts'
+import { judgeFlaws } from './nix-flaws.ts'
+import { judgeIncludes } from './nix-includes.ts'
+import { judgeOptions } from './nix-options.ts'
+import { judgeSandbox, type NixAnswer } from './sandbox.ts'
+
+const OLDEST = '2.8'
+const INSTALL = 'install Nix, or set nix.command and the PATH of the shim'
+
+export interface NixSurroundings {
+  /** What is not told by the running shim's own environment. */
+  readonly env: NodeJS.ProcessEnv
+  /** `/proc` */
+  readonly proc: string
+}
+
+/** Nix as the shim will run it: its user, its version and features, its daemon. */
+export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, around: NixSurroundings): Check[] {
+  const { home, config } = layOut(stateDir)
+  const user = lazy(async () => {
+    const env = { ...around.env, ...(await shimEnvironment(around.proc)) }
+    const ofNix = { home, configHome: config, env }
+    const found = await resolveBuildUser({ name: nix.user, ...ofNix }).catch((error: unknown) => messageOf(error))
+    if (typeof found !== 'string') return { ...found, problem: undefined }
+    // Whether there is a nix can be seen without.
+    return { ...(await resolveBuildUser({ name: null, ...ofNix })), problem: found }
+  })
+  const run = async (args: readonly string[], signal: AbortSignal) => runNix(nix.command, args, await user(), signal)
+  // More than one check wants these: all begin at the same time, with the same limit.
+  const askVersion = once(signal => run(['--version'], signal))
+  const askStore = once(async signal =>
+    (await daemonProblem(await user())) ? {} : readStore(await run([...STORE, '--json'], signal)),
+  )
+  const unlessNoUser = ({ name, look }: Check): Check => ({
+    name,
+    look: async signal =>
+      (await user()).problem === undefined ? look(signal) : skipped(`there is no user ${nix.user}`),
+  })
+  const checks: Check[] = [
+    {
+      name: 'build user',
+      async look() {
+        const { uid, problem } = await user()
+        if (problem !== undefined) return failed(problem, `useradd --system --user-group ${nix.user}, or set nix.user`)
+        return ok(uid === undefined ? 'nobody else: nix.user is null' : `${nix.user}, uid ${uid}`)
+      },
+    },
+    {
+      name: 'nix',
+      async look(signal) {
+        const answer = await askVersion(signal)
+        if ('problem' in answer) return failed(`nix cannot be run: ${answer.problem}`, INSTALL)
+        const version = /(?:^| )(\d+\.\d+\S*)$/.exec(answer.stdout)?.[1] ?? answer.stdout
+        if (isOlder(version, OLDEST)) return failed(`nix ${version} is too old`, `upgrade it to ${OLDEST} or newer`)
+        return judgeFeatures(version, await run(FEATURES, signal))
+      },
+    },
+    {
+      name: 'nix flaws',
+      async look(signal) {
+        const answer = await askVersion(signal)
+        if ('problem' in answer) return skipped('nix cannot be run')
+        return judgeFlaws(answer.stdout, (await askStore(signal)).version)
+      },
+    },
+    {
+      name: 'nix options',
+      async look(signal) {
+        const trusted = (await isWithoutDaemon(await user())) || (await askStore(signal)).trusted
+        return judgeOptions({ options: nix.options, user: nix.user, trusted })
+      },
+    },
+    { name: 'nix settings', look: async () => judgeIncludes(await user(), nix.user) },
+    {
+      name: 'nix daemon',
+      async look(signal) {
+        const as = await user()
+        const problem = await daemonProblem(as)
+        return problem ?? judgeStore(await run(STORE, signal), nix.user) ?? (await judgeOwner(as, nix.user))
+      },
+    },
+    {
+      name: 'sandbox',
+      async look(signal) {
+        if (await daemonProblem(await user())) return skipped('there is no store to build in')
+        const options = Object.entries(nix.options).flatMap(([name, value]) => ['--option', name, value])
+        return judgeSandbox(args => run([...args, ...options, ...USE_FEATURES], signal))
+      },
+    },
+  ]
+  if (nix.user === null || isRoot())
+    return checks.map(check => (WITHOUT_USER.includes(check.name) ? check : unlessNoUser(check)))
+  return checks.map(({ name }) => ({ name, look: () => skipped(`only root can become ${nix.user}`) }))
+}
+
+function once<Answer>(ask: (signal: AbortSignal) => Promise<Answer>): (signal: AbortSignal) => Promise<Answer> {
+  let answer: Promise<Answer> | undefined
+  return signal => {
+    answer ??= ask(signal)
+    return answer
+  }
+}
+
+/** Checks that say something where the build user is missing. */
+const WITHOUT_USER = ['build user', 'nix']
+
+const DATABASE = '/nix/var/nix/db'
+
+/** Asked before nix is: where there is no store, it would make one in the user's home. Whoever owns the store needs no daemon. */
+async function daemonProblem(user: BuildUser): Promise<Finding | undefined> {
+  const socket = daemonSocket(user.env)
+  if (socket === undefined || (await isWithoutDaemon(user))) return undefined
+  return probeSocket(socket, 'start the daemon: systemctl start nix-daemon.socket')
+}
+
+async function isWithoutDaemon(user: BuildUser): Promise<boolean> {
+  return user.env.NIX_REMOTE !== 'daemon' && (await ownsStore(user))
+}
+
+async function ownsStore({ uid = process.getuid?.() }: BuildUser): Promise<boolean> {
+  return (await stat(DATABASE).catch(() => undefined))?.uid === uid
+}
+
+/** Whoever builds as that user can change what others have built, and what Nix knows of it. */
+async function judgeOwner(user: BuildUser, name: string | null): Promise<Finding> {
+  if (name === null || !(await ownsStore(user))) return ok('the store answers the build user')
+  return warning(
+    `there is no daemon: the store belongs to ${name}, and what runs as that user can change all that is in it`,
+    'install Nix for several users, with its daemon; until then layers are not linked',
+  )
+}
+
+/** As the shim does, whatever nix.conf says. */
+const USE_FEATURES = ['--extra-experimental-features', 'nix-command flakes']
+/** No store is opened for it: where none is to be had, nix would make one in the build user's home. */
+const FEATURES = ['eval', ...USE_FEATURES, '--store', 'dummy://', '--expr', 'builtins ? getFlake']
+/** Newer ones call it `info`, and know this name, too. */
+const STORE = ['store', 'ping', ...USE_FEATURES]
+
+async function runNix(
+  command: string,
+  args: readonly string[],
+  user: BuildUser,
+  signal: AbortSignal,
+): Promise<NixAnswer> {
+  try {
+    const { stdout } = await promisify(execFile)(command, [...args], {
+      ...idsOf(user),
+      env: user.env,
+      cwd: '/',
+      signal,
+    })
+    return { stdout: stdout.trim() }
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return { problem: `there is no program ${command}`, words: '' }
+    return { problem: lastLine(error), words: wordsOf(error) }
+  }
+}
+
+/** Nix says what is wrong in its last lines. */
+function lastLine(error: unknown): string {
+  return wordsOf(error).trim().split('\n').at(-1)?.trim() || messageOf(error)
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
+}
+
+function judgeFeatures(version: string, answer: NixAnswer): Finding {
+  if ('problem' in answer)
+    return failed(`nix ${version} does not evaluate: ${answer.problem}`, 'run nix as the build user by hand')
+  if (answer.stdout === 'true') return ok(`nix ${version}, with flakes`)
+  return failed(`nix ${version} knows no flakes`, 'use one with the experimental features nix-command and flakes')
+}
+
+const storeSchema = v.object({
+  version: v.optional(v.string()),
+  trusted: v.optional(
+    v.union([
+      v.boolean(),
+      v.pipe(
+        v.number(),
+        v.transform(value => value !== 0),
+      ),
+    ]),
+  ),
+})
+
+/** Nix 2.14 and newer tell of their daemon. */
+function readStore(answer: NixAnswer): v.InferOutput<typeof storeSchema> {
+  try {
+    return 'problem' in answer ? {} : v.parse(storeSchema, JSON.parse(answer.stdout))
+  } catch {
+    return {}
+  }
+}
+
+function judgeStore(answer: NixAnswer, user: string | null): Finding | undefined {
+  if (!('problem' in answer)) return undefined
+  const name = user ?? 'root'
+  const wayOut = `start it (systemctl start nix-daemon.socket), have ${name} in allowed-users of nix.conf, and with Debian's package in its group: usermod -g nix-users ${name}`
+  return failed(`the store does not answer: ${answer.problem}`, wayOut)
+}

@@ -1,0 +1,66 @@
+import { isOlder } from '../../../lib/text/versions.ts'
+import { type Finding, ok, skipped, warning } from '../probes/finding.ts'
+
+interface Flaw {
+  readonly name: string
+  /** The first version of each branch without it; later branches never had it. Missing: none of that kind has it. */
+  readonly mended: Readonly<Partial<Record<Kind, readonly string[]>>>
+}
+
+type Kind = 'nix' | 'Lix' | 'Determinate Nix'
+
+/** By which a builder, or whoever has something built, changes store paths that are registered. As of November 2026. */
+const FLAWS: readonly Flaw[] = [
+  { name: 'CVE-2024-27297', mended: { nix: ['2.3.18', '2.18.2', '2.19.4', '2.20.5'] } },
+  {
+    // The first versions of Lix without it lose store paths: these are the next.
+    name: 'CVE-2025-46415, CVE-2025-46416 and CVE-2025-52991 to 52993',
+    mended: { nix: ['2.24.15', '2.26.4', '2.28.4', '2.29.1'], Lix: ['2.91.3', '2.92.3', '2.93.2'] },
+  },
+  {
+    // Made by the mending of the first one.
+    name: 'CVE-2026-39860',
+    mended: {
+      nix: ['2.28.6', '2.29.3', '2.30.4', '2.31.4', '2.32.7', '2.33.4', '2.34.5'],
+      'Determinate Nix': ['3.17.3'],
+    },
+  },
+  {
+    name: 'CVE-2026-110450',
+    mended: { nix: ['2.28.8', '2.30.6', '2.31.6', '2.34.9', '2.35.3'], Lix: ['2.95.4'] },
+  },
+]
+
+/** What is known of the version that builds: `words` is what `nix --version` says, `daemon` the daemon's version, where it tells one. */
+export function judgeFlaws(words: string, daemon?: string): Finding {
+  const client = /(?:^| )(\d+\.\d+\S*)$/.exec(words)?.[1]
+  if (client === undefined) return skipped(`the version cannot be told: ${words}`)
+  const { kind, version } = identify(words, daemon ?? client)
+  const flaws = FLAWS.filter(({ mended }) => hasFlaw(version, mended[kind] ?? []))
+  if (flaws.length === 0) return ok(`${kind} ${version} has no flaw known by which a build changes store paths`)
+  const versions = flaws.at(-1)?.mended[kind] ?? []
+  return warning(
+    `with ${kind} ${version} a build can change store paths that are registered, and images linked from them: ${flaws.map(({ name }) => name).join('; ')}`,
+    `upgrade it to ${versions.join(', ')} or a newer branch, unless its distribution has mended it; until then import.layers: tar keeps images apart from the store`,
+  )
+}
+
+/** Lix counts on from 2.90, where Nix has not come to. */
+const FIRST_LIX = '2.90'
+
+function identify(words: string, version: string): { kind: Kind; version: string } {
+  const [, determinate, upstream] = /\(Determinate Nix (\d+\.\d+\S*)\) (\S+)$/.exec(words) ?? []
+  if (determinate !== undefined && version === upstream) return { kind: 'Determinate Nix', version: determinate }
+  return { kind: isOlder(version, FIRST_LIX) ? 'nix' : 'Lix', version }
+}
+
+function hasFlaw(version: string, mended: readonly string[]): boolean {
+  const newest = mended.at(-1)
+  if (newest === undefined || !isOlder(version, newest)) return false
+  const ofBranch = mended.find(other => branchOf(other) === branchOf(version))
+  return ofBranch === undefined || isOlder(version, ofBranch)
+}
+
+function branchOf(version: string): string {
+  return version.split('.', 2).join('.')
+}

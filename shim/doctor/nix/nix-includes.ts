@@ -1,0 +1,57 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { type BuildUser, idsOf } from '../../nix/user/build-user.ts'
+import { type Finding, ok, warning } from '../probes/finding.ts'
+
+/** Files beyond are not looked at: one may name itself. */
+const MAX_FILES = 50
+
+/** Whether the build user can read what its settings of Nix include: Nix skips a file of `!include` silently that it cannot. */
+export async function judgeIncludes(user: BuildUser, name: string | null): Promise<Finding> {
+  const { files, included } = await readSettings(user.env)
+  const unreadable = []
+  for (const file of included) if (!(await canRead(user, file))) unreadable.push(file)
+  if (unreadable.length === 0) return ok(files.length === 0 ? 'there are none' : files.join(', '))
+  return warning(
+    `${name ?? 'the build user'} cannot read ${unreadable.join(', ')}, which a nix.conf includes: flakes are fetched without the access-tokens and the netrc-file in it`,
+    'give the build user the right to read it by its group: chgrp, and chmod 640',
+  )
+}
+
+/** Those that are there, and those that they include. */
+async function readSettings(env: BuildUser['env']): Promise<{ files: string[]; included: string[] }> {
+  const queue = settingsOf(env)
+  const files: string[] = []
+  const included: string[] = []
+  for (const file of queue) {
+    const text = await readFile(file, 'utf8').catch(() => undefined)
+    if (text === undefined || files.includes(file) || files.length === MAX_FILES) continue
+    files.push(file)
+    if (queue.indexOf(file) >= settingsOf(env).length) included.push(file)
+    queue.push(...includesOf(text).map(path => resolve(dirname(file), path)))
+  }
+  return { files, included }
+}
+
+function settingsOf(env: BuildUser['env']): string[] {
+  const own = env.NIX_USER_CONF_FILES?.split(':') ?? [join(env.XDG_CONFIG_HOME ?? '/', 'nix/nix.conf')]
+  return [join(env.NIX_CONF_DIR ?? '/etc/nix', 'nix.conf'), ...own]
+}
+
+function includesOf(text: string): string[] {
+  return text.split('\n').flatMap(line => {
+    const [word, path] = line.replace(/#.*/, '').trim().split(/\s+/)
+    return (word === 'include' || word === '!include') && path ? [path] : []
+  })
+}
+
+/** Tried as that user: modes are not all that counts. */
+async function canRead(user: BuildUser, file: string): Promise<boolean> {
+  const env = { PATH: process.env.PATH }
+  return promisify(execFile)('sh', ['-c', 'exec <"$1"', 'sh', file], { ...idsOf(user), env, cwd: '/' }).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,58 @@
+import { type Finding, ok, warning } from '../probes/finding.ts'
+
+/**
+ * What a daemon takes from trusted users alone, with `extra-` before it, too: it decides how anybody's builds are run, and what is
+ * trusted. The last lines are older names of the same. Source: libstore/daemon.cc (ClientSettings) and globals.hh, 2.8 to 2.35.
+ */
+const RESTRICTED: ReadonlySet<string> = new Set(
+  [
+    'allow-new-privileges allow-symlinked-store allowed-impure-host-deps allowed-users always-allow-substitutes',
+    'auto-allocate-uids auto-optimise-store build-dir build-hook build-users-group builders builders-use-substitutes',
+    'compress-build-log diff-hook external-builders extra-platforms filter-syscalls fsync-metadata fsync-store-paths',
+    'hashed-mirrors id-count ignored-acls impersonate-linux-26 keep-build-log keep-derivations keep-outputs log-lines',
+    'max-build-log-size max-free max-substitution-jobs min-free narinfo-cache-meta-ttl narinfo-cache-negative-ttl',
+    'narinfo-cache-positive-ttl platforms post-build-hook pre-build-hook require-drop-supplementary-groups require-sigs',
+    'run-diff-hook sandbox sandbox-build-dir sandbox-dev-shm-size sandbox-fallback sandbox-paths secret-key-files start-id',
+    'substituters system-features trusted-public-keys trusted-substituters trusted-users use-cgroups',
+    'binary-cache-public-keys binary-caches build-chroot-dirs build-compress-log build-keep-log build-max-log-size',
+    'build-sandbox-paths build-use-chroot build-use-sandbox env-keep-derivations gc-keep-derivations gc-keep-outputs',
+    'trusted-binary-caches',
+  ].flatMap(names => names.split(' ')),
+)
+
+export interface OptionsSeen {
+  /** `nix.options` of the config. */
+  readonly options: Readonly<Record<string, string>>
+  /** Null: the user that runs the shim. */
+  readonly user: string | null
+  /** Whether the daemon trusts that user; undefined when it does not tell. */
+  readonly trusted: boolean | undefined
+}
+
+/** Whether the settings of the config have an effect. */
+export function judgeOptions({ options, user, trusted }: OptionsSeen): Finding {
+  const names = Object.keys(options)
+  if (names.length === 0) return ok('nix.options has no settings')
+  const restricted = restrictedIn(options)
+  if (restricted.length === 0 || trusted === true) return ok(`nix.options has ${names.join(', ')}`)
+  const who = user ?? 'the build user'
+  const whether = trusted === false ? `and ${who} is none` : `and does not tell whether ${who} is one`
+  return warning(
+    `nix.options has ${restricted.join(', ')}, which the daemon takes from trusted users alone, ${whether}`,
+    WHERE_THEY_BELONG,
+  )
+}
+
+const WHERE_THEY_BELONG =
+  'set them in /etc/nix/nix.conf instead (of substituters a daemon takes those of its trusted-substituters, too): a user that the daemon trusts is as good as root'
+
+/** What a config says that does nothing, as far as the config alone can tell; undefined: nothing of the kind. */
+export function warnOfOptions(options: OptionsSeen['options']): string | undefined {
+  const restricted = restrictedIn(options)
+  if (restricted.length === 0) return undefined
+  return `nix.options has ${restricted.join(', ')}, which a Nix daemon takes from trusted users alone and ignores otherwise: ${WHERE_THEY_BELONG}`
+}
+
+function restrictedIn(options: OptionsSeen['options']): string[] {
+  return Object.keys(options).filter(name => RESTRICTED.has(name) || RESTRICTED.has(name.replace(/^extra-/, '')))
+}

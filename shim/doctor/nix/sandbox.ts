@@ -1,0 +1,54 @@
+import { hostSystem } from '../../../recipes/system.ts'
+import { type Finding, ok, skipped, warning } from '../probes/finding.ts'
+
+/** What was written, or why it failed, with all that was said. */
+export type NixAnswer = { readonly stdout: string } | { readonly problem: string; readonly words: string }
+
+type RunNix = (args: readonly string[]) => Promise<NixAnswer>
+
+/**
+ * Whether builds run in a sandbox. A client is not told by every daemon, so it is tried: by derivations that always fail, and leave
+ * nothing but themselves.
+ */
+export async function judgeSandbox(run: RunNix): Promise<Finding> {
+  const usual = readProbe(await run(probe('')))
+  if (usual === 'open')
+    return warning(
+      'builds run without a sandbox: what a pod has built, and programs that write images, see the files and the network of the node',
+      'set sandbox = true in nix.conf, and restart the Nix daemon',
+    )
+  if (usual !== 'closed') return skipped(`it cannot be found out: ${usual.problem}`)
+  if (readProbe(await run(probe('__noChroot = true;'))) === 'open')
+    return warning(
+      'a package can ask to be built outside of the sandbox',
+      'set sandbox = true, not relaxed, in nix.conf, and restart the Nix daemon',
+    )
+  return ok('builds run in a sandbox')
+}
+
+/** Nix shows no sandbox the home of root, and every machine has one. */
+const LOOK = 'test -e /root && exit 11; exit 10'
+
+function probe(more: string): string[] {
+  const derivation = `derivation {
+    name = "enbi-shim-doctor";
+    system = "${hostSystem()}";
+    builder = "/bin/sh";
+    args = [ "-c" "${LOOK}" ];
+    allowSubstitutes = false;
+    preferLocalBuild = true;
+    ${more}
+  }`
+  return ['build', '--no-link', '--expr', derivation]
+}
+
+function readProbe(answer: NixAnswer): 'open' | 'closed' | { readonly problem: string } {
+  if (!('problem' in answer)) return { problem: 'a build that has to fail did not' }
+  if (answer.words.includes('failed with exit code 11')) return 'open'
+  if (answer.words.includes('failed with exit code 10')) return 'closed'
+  // The machine has a shell, and the sandbox has none.
+  if (answer.words.includes("executing '/bin/sh'")) return 'closed'
+  // As Nix says when a sandbox is a must.
+  if (answer.words.includes("has '__noChroot' set")) return 'closed'
+  return { problem: answer.problem }
+}

@@ -1,0 +1,124 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { chown, mkdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hasCode } from '../../../lib/error-code.ts'
+import { readOwnFile } from '../../../lib/files/own-file.ts'
+import { takeOver } from '../../../lib/files/own-folder.ts'
+import { queryOf } from '../../../recipes/flake-query.ts'
+import { isFlakeRecipe, type Recipe } from '../../../recipes/recipe.ts'
+import type { BuildUser } from '../user/build-user.ts'
+import { doom, listCaches, type Pruning } from './prune-caches.ts'
+
+/** Folders of a recipe's cache. */
+export interface CacheNames {
+  readonly name: string
+  /** Where git clones of its source lie. */
+  readonly clones: string | undefined
+}
+
+/** All binary caches are one source: nix remembers what they have. */
+export function cacheNames(recipe: Recipe, secret: string): CacheNames {
+  const nameOf = (key: string) => createHmac('sha256', secret).update(key).digest('hex')
+  if (!isFlakeRecipe(recipe)) return { name: nameOf('store paths'), clones: undefined }
+  const { scheme, source, url } = recipe.flake
+  return {
+    name: nameOf(`flake ${url}`),
+    clones: scheme.startsWith('git+') ? nameOf(`clones ${source} ${refsIn(url)}`) : undefined,
+  }
+}
+
+/** The folder that is used while those before it are too old, and in use. */
+export function nameOfGeneration(name: string, generation: number): string {
+  return generation === 0 ? name : `${name}-${generation}`
+}
+
+/** What of a URL decides about the refs of its clone. */
+function refsIn(url: string): string {
+  const query = queryOf(url)
+  return REF_KEYS.flatMap(key => (query.has(key) ? [`${key}=${query.get(key)}`] : [])).join('&')
+}
+
+const REF_KEYS = ['allRefs', 'ref', 'shallow']
+
+const SECRET_BYTES = 32
+
+/** Made once. If it is lost, each source begins a new cache. */
+export async function readSecret(root: string): Promise<string> {
+  const file = join(root, 'caches.key')
+  const known = readOwnFile(root, file)
+  if (known) return known
+  const secret = randomBytes(SECRET_BYTES).toString('hex')
+  await rm(file, { force: true })
+  await writeFile(file, secret, { mode: 0o600, flag: 'wx' })
+  return secret
+}
+
+export function namesIn({ name, clones }: CacheNames): string[] {
+  return clones === undefined ? [name] : [name, clones]
+}
+
+/** Of either kind: where clones lie in a folder of clones, and in a cache. */
+export function foldersWithClones(path: string): string[] {
+  return [path, join(path, 'nix'), join(path, 'nix', CLONES)]
+}
+
+export async function isOlderThan(ageMs: number, path: string): Promise<boolean> {
+  const made = await stat(path).then(
+    ({ birthtimeMs }) => birthtimeMs,
+    error => {
+      if (hasCode(error, 'ENOENT')) return undefined
+      throw error
+    },
+  )
+  return made !== undefined && Math.abs(Date.now() - made) >= ageMs
+}
+
+/** Makes what is missing, and gives it to the build user. */
+export async function lendOut(
+  { dir, user }: Pick<Pruning, 'dir'> & { user: BuildUser },
+  names: CacheNames,
+): Promise<void> {
+  const path = join(dir, names.name)
+  const clones = names.clones === undefined ? undefined : join(dir, names.clones)
+  if (clones !== undefined) {
+    await makeFolder(clones)
+    await give(clones, user)
+  }
+  const isNew = await makeFolder(path)
+  // While it is root's alone: its user may put anything in the place of what it finds.
+  if (isNew && clones !== undefined) await linkClones(path, clones, user)
+  await give(path, user)
+}
+
+/** Returns whether it was not there. */
+async function makeFolder(path: string): Promise<boolean> {
+  return (await mkdir(path, { recursive: true, mode: 0o700 })) !== undefined
+}
+
+async function give(path: string, { uid, gid }: BuildUser): Promise<void> {
+  if (uid !== undefined && gid !== undefined) await chown(path, uid, gid)
+}
+
+/** Where nix has its clones, since 2.4. */
+const CLONES = 'gitv3'
+
+async function linkClones(cache: string, clones: string, user: BuildUser): Promise<void> {
+  const folder = join(cache, 'nix')
+  await mkdir(folder, { mode: 0o700 })
+  await symlink(clones, join(folder, CLONES))
+  await give(folder, user)
+}
+
+/** A shim that was killed has left them open. Returns all names: what is in them may be half done. */
+export async function closeAll(dir: string, user: BuildUser): Promise<string[]> {
+  const names = await listCaches(dir)
+  for (const name of names) {
+    const path = join(dir, name)
+    const wasOpen = (await stat(path)).uid === user.uid
+    await takeOver(path)
+    // Nix does not sync its databases: after a loss of power they may be damaged. Clones are synced by git.
+    if (wasOpen && existsSync(join(path, 'nix'))) await doom(dir, name)
+  }
+  return names
+}

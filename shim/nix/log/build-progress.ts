@@ -1,0 +1,76 @@
+import * as v from 'valibot'
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const name = v.pipe(v.string(), v.maxLength(255))
+
+/** How far a build is. Numbers grow; `building` and `fetching` may alternate. */
+export const buildProgressSchema = v.variant('phase', [
+  v.object({ phase: v.literal('queued'), ahead: count }),
+  /** The run of that id has begun; its log is named so. */
+  v.object({ phase: v.literal('evaluating'), runId: name }),
+  /** Derivations: `done` of `expected` are built, `current` is the name of one that is being built. */
+  v.object({ phase: v.literal('building'), done: count, expected: count, current: v.exactOptional(name) }),
+  /** Bytes from flake inputs and binary caches. */
+  v.object({ phase: v.literal('fetching'), doneBytes: count, expectedBytes: count }),
+  /** One line of a builder's log, without terminal escapes. */
+  v.object({ phase: v.literal('log'), line: v.pipe(v.string(), v.maxLength(4096)) }),
+])
+export type BuildProgress = Readonly<v.InferOutput<typeof buildProgressSchema>>
+
+/** Often enough for eyes. */
+const INTERVAL_MS = 250
+/** Lines of one batch, the newest, and their characters. */
+const MAX_LINES = 50
+const MAX_LENGTH = 65_536
+
+export interface ProgressBatches {
+  push(progress: BuildProgress): void
+  /** Tells what there is at once. */
+  flush(): void
+}
+
+/** Tells the latest of each phase, the newest lines of a log, and how many were left out, a few times a second. */
+export function createProgressBatches(tell: (batch: readonly BuildProgress[]) => void): ProgressBatches {
+  let batch: BuildProgress[] = []
+  let lines = 0
+  let length = 0
+  let lost = 0
+  let toldAt = Number.NEGATIVE_INFINITY
+  let timer: NodeJS.Timeout | undefined
+  const dropLine = () => {
+    const index = batch.findIndex(({ phase }) => phase === 'log')
+    const [oldest] = batch.splice(index, 1)
+    if (oldest?.phase === 'log') length -= oldest.line.length
+    lines -= 1
+    lost += 1
+  }
+  const flush = () => {
+    clearTimeout(timer)
+    timer = undefined
+    if (batch.length === 0) return
+    tell(lost === 0 ? batch : [leftOut(lost), ...batch])
+    toldAt = performance.now()
+    batch = []
+    lines = 0
+    length = 0
+    lost = 0
+  }
+  return {
+    push(progress) {
+      if (progress.phase === 'log') {
+        lines += 1
+        length += progress.line.length
+      } else {
+        batch = batch.filter(({ phase }) => phase !== progress.phase)
+      }
+      batch.push(progress)
+      while (lines > MAX_LINES || length > MAX_LENGTH) dropLine()
+      timer ??= setTimeout(flush, Math.max(0, toldAt + INTERVAL_MS - performance.now()))
+    },
+    flush,
+  }
+}
+
+function leftOut(lines: number): BuildProgress {
+  return { phase: 'log', line: `… ${lines} lines, which only the log file has …` }
+}

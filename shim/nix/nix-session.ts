@@ -1,0 +1,151 @@
+import type { Logger } from 'pino'
+import { FinalError, RetryableError, type ShimError, toShimError } from '../../lib/errors.ts'
+import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
+import { describeMaking, type Recipe, recipeFields } from '../../recipes/recipe.ts'
+import type { BuildCall } from './contract.ts'
+import { explainFailure, type FailedRun, pointToLog } from './failure/explain-failure.ts'
+import { createJournal, type Journal } from './log/journal.ts'
+import { createRunId, openRunLog, type RunLog } from './log/run-log.ts'
+import { type NixOptions, nixFlags, type OnGroup, runNix } from './process/run-nix.ts'
+import { daemonSocket } from './store/daemon-path-info.ts'
+import type { Results } from './store/results.ts'
+import { createOutageRetry } from './store/wait-for-daemon.ts'
+import type { BuildUser } from './user/build-user.ts'
+import type { StateDir } from './user/state-dir.ts'
+
+/** What a run needs and does not own. */
+export interface NixSetup {
+  readonly dir: StateDir
+  readonly user: BuildUser
+  readonly nix: NixOptions & { readonly leadingDot: boolean }
+  readonly results: Results
+  readonly logger: Logger
+  readonly onGroup?: OnGroup | undefined
+}
+
+/** One run: its calls of nix share a log, a time limit, and how long the Nix daemon is waited for. */
+export interface NixSession extends BuildCall {
+  readonly runId: string
+  /** Returns what nix wrote to its standard output. Starts again after an outage of the Nix daemon. Throws a ShimError. */
+  readonly nix: CallNix
+  /** Runs `work`, which calls `once`, again after an outage of the Nix daemon. */
+  readonly retryOutages: <Result>(work: (once: CallNix) => Promise<Result>) => Promise<Result>
+}
+
+export type CallNix = (
+  stage: FailedRun['stage'],
+  args: readonly string[],
+  more?: Pick<FailedRun, 'isDoubted'>,
+) => Promise<string>
+
+export interface RunName {
+  readonly recipe: Recipe
+  /** For lines of the shim's log. */
+  readonly what: string
+}
+
+/** Opens a session, has `work` use it, and closes its log. */
+export async function withNix<Result extends { readonly storePath: string }>(
+  setup: NixSetup,
+  { recipe, what }: RunName,
+  call: BuildCall,
+  work: (session: NixSession) => Promise<Result>,
+): Promise<Result> {
+  const runId = createRunId(new Date(), call.owners.current())
+  const logger = setup.logger.child({ runId, ...recipeFields(recipe) })
+  const log = openRunLog(setup.dir.logs, runId, logger)
+  logger.info({ image: recipe.image, namespaces: call.owners.current() }, `${what} started`)
+  try {
+    const result = await work(createSession(setup, recipe, call, { runId, log, logger }))
+    logger.info({ storePath: result.storePath }, `${what} done`)
+    return result
+  } catch (error) {
+    const { code, message } = toShimError(error)
+    logger.warn({ code }, `${what} failed`)
+    await log.write(message)
+    throw error
+  } finally {
+    await log.close()
+  }
+}
+
+interface Logs {
+  readonly runId: string
+  readonly log: RunLog
+  readonly logger: Logger
+}
+
+function createSession(setup: NixSetup, recipe: Recipe, call: BuildCall, { runId, log, logger }: Logs): NixSession {
+  const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
+  const signal = AbortSignal.any([call.signal, timeLimit])
+  const { onProgress } = call
+  const once: CallNix = (stage, args, more) =>
+    callNix(setup, recipe, { signal, timeLimit, runId, log, onProgress, stage, args, ...more })
+  const retryOutages = createOutageRetry({
+    socket: daemonSocket(setup.user.env),
+    signal,
+    limitMs: setup.nix.daemonWaitMs,
+    onWait(limitMs) {
+      const line = `the Nix daemon is away: it is waited for, ${limitMs / 1000} s at most`
+      logger.warn({ limitMs }, 'the Nix daemon is away: it is waited for')
+      onProgress({ phase: 'log', line })
+      void log.write(line)
+    },
+  })
+  return {
+    ...call,
+    signal,
+    runId,
+    nix: (...args) => retryOutages(() => once(...args)),
+    retryOutages: work => retryOutages(() => work(once)),
+  }
+}
+
+interface NixCall extends Pick<BuildCall, 'signal' | 'onProgress'>, Pick<FailedRun, 'isDoubted'> {
+  readonly runId: string
+  readonly log: RunLog
+  /** Aborted when the run has taken too long. */
+  readonly timeLimit: AbortSignal
+  readonly stage: FailedRun['stage']
+  readonly args: readonly string[]
+}
+
+async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, call: NixCall): Promise<string> {
+  const { args, signal, timeLimit, log, stage, runId, onProgress } = call
+  const journal = createJournal(log, onProgress)
+  const aborted = { timeLimit, runId, journal, stateDir: dir.root, timeoutMs: nix.timeoutMs }
+  if (signal.aborted) throw explainAbort(recipe, aborted)
+  const { stdout, ...exit } = await runNix({
+    command: nix.command,
+    args: [...args, ...nixFlags(nix)],
+    user: stage === 'evaluating' ? limitMemory(user, nix.maxEvalMemory) : user,
+    signal,
+    onGroup,
+    onLine: journal.read,
+  })
+  if (exit.exitCode === 0) return stdout
+  if (signal.aborted) throw explainAbort(recipe, aborted)
+  const { errors, foreign, builderTail } = journal
+  const known = { errors, foreign, builderTail, ignored: journal.ignored, isDoubted: call.isDoubted ?? false }
+  throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
+}
+
+/** Read by the garbage collector of nix (Boehm's), which has all values of an evaluation. */
+function limitMemory(user: BuildUser, bytes: number): BuildUser {
+  return { ...user, env: { ...user.env, GC_MAXIMUM_HEAP_SIZE: String(bytes) } }
+}
+
+interface Aborted extends Pick<NixCall, 'timeLimit' | 'runId'> {
+  readonly journal: Journal
+  readonly stateDir: string
+  readonly timeoutMs: number
+}
+
+function explainAbort(recipe: Recipe, { timeLimit, journal, runId, stateDir, timeoutMs }: Aborted): ShimError {
+  const subject = describeMaking(recipe)
+  if (!timeLimit.aborted) return new RetryableError('Cancelled', `${subject} was called off`)
+  const tail = journal.builderTail()
+  const words = tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n${pointToLog({ stateDir, runId })}`
+  const limit = `${Math.round(timeoutMs / 1000)} s (nix.timeout in the config)`
+  return new FinalError('BuildTimedOut', `${subject} took longer than ${limit}.${words}`)
+}

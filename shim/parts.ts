@@ -1,0 +1,153 @@
+import { existsSync } from 'node:fs'
+import type { Logger } from 'pino'
+import { lazy } from '../lib/async/lazy.ts'
+import { hostSystem } from '../recipes/system.ts'
+import type { Cluster } from './cluster/cluster.ts'
+import type { Config } from './config/config.ts'
+import type { ContainerdImages } from './containerd/image-records.ts'
+import type { LinkingReport } from './import/image/contract.ts'
+import { checkLinking } from './import/worker/check-linking.ts'
+import type { ImporterIdentity } from './import/worker/identity.ts'
+import type { Metrics, MetricsOptions } from './metrics/metrics.ts'
+import { credentialsFolder } from './nix/user/state-dir.ts'
+import type { StreamHandler } from './proxy/contract.ts'
+import type { ImageRecords, Stages } from './pull/contract.ts'
+import type { WatchStatusOptions } from './status/watch-status.ts'
+
+// Parts of the daemon that cost memory. Each is loaded when it is first needed, or not at all if the config has no use for it.
+
+export interface ImagesPart {
+  readonly images: () => Promise<ContainerdImages>
+  close(): void
+}
+
+/** Connects to containerd when an image is looked up for the first time. */
+export function imagesPart({ containerd, import: { layers } }: Config): ImagesPart {
+  let made: ContainerdImages | undefined
+  const images = lazy(async () => {
+    const { createContainerdImages } = await import('./containerd/image-records.ts')
+    const { address, snapshotter } = containerd
+    made = createContainerdImages({ address, form: { snapshotter, layers } })
+    return made
+  })
+  return { images, close: () => made?.close() }
+}
+
+export interface StagesOptions {
+  readonly config: Config
+  readonly images: () => Promise<ImageRecords>
+  /** Whether nothing else has a use for the memory of a process that is started ahead. */
+  readonly isIdle: () => boolean
+  readonly linking: LinkingIdentity
+  readonly env: Readonly<NodeJS.ProcessEnv>
+  readonly logger: Logger
+}
+
+/** Who links layers, and who hears how they got into containerd. */
+export interface LinkingIdentity {
+  readonly identity: ImporterIdentity
+  readonly onLinking: (linking: LinkingReport) => void
+}
+
+/** Calls are passed on even on a node where nothing can be built: it takes a pull to make the builder. */
+export function stagesPart({ config, images, isIdle, linking, env, logger }: StagesOptions): () => Promise<Stages> {
+  const { nix, stateDir, containerd } = config
+  return lazy(async () => {
+    const { createBuilder } = await import('./nix/builder.ts')
+    const { createImporter } = await import('./import/importer.ts')
+    const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, isIdle, logger, env })
+    const importer = createImporter({
+      containerd: { address: containerd.address, snapshotter: containerd.snapshotter },
+      stateDir,
+      layers: config.import.layers,
+      trustStore: config.import.trustStore,
+      queryClosure: (path, { signal }) => builder.pathInfo([path], { recursive: true, waitForDaemon: true, signal }),
+      onLinking: linking.onLinking,
+      identity: linking.identity,
+      logger,
+    })
+    return { builder, importer, images: await images() }
+  })
+}
+
+export interface ClusterPartOptions {
+  readonly config: Config
+  readonly images: () => Promise<ImageRecords>
+  readonly logger: Logger
+}
+
+/** Undefined when the config has no `kubernetes`. */
+export function clusterPart({ config, images, logger }: ClusterPartOptions): (() => Promise<Cluster>) | undefined {
+  const { kubernetes, stateDir } = config
+  if (!kubernetes) return undefined
+  return lazy(async () => {
+    const { createCluster } = await import('./cluster/cluster.ts')
+    return createCluster({
+      kubeconfig: kubernetes.kubeconfig,
+      nodeName: kubernetes.nodeName,
+      leaseMs: kubernetes.leaseDuration,
+      lookupMs: kubernetes.lookupTimeout,
+      unwantedCheckMs: kubernetes.unwantedCheck,
+      stateDir,
+      images,
+      system: hostSystem(),
+      logger,
+    })
+  })
+}
+
+/** Undefined when the config has no `metrics`. */
+export async function metricsPart(
+  { metrics }: Config,
+  options: Omit<MetricsOptions, 'listen'>,
+): Promise<Metrics | undefined> {
+  if (!metrics) return undefined
+  const { createMetrics } = await import('./metrics/metrics.ts')
+  return createMetrics({ ...options, listen: metrics.address })
+}
+
+/** `enbi.v1alpha1.Status/Watch`. */
+export function statusPart(options: WatchStatusOptions): StreamHandler {
+  const load = lazy(async () => {
+    const { createWatchStatus } = await import('./status/watch-status.ts')
+    return createWatchStatus(options)
+  })
+  return async function* watchStatus(call) {
+    yield* (await load())(call)
+  }
+}
+
+export interface StartOptions {
+  readonly config: Config
+  readonly env: Readonly<NodeJS.ProcessEnv>
+  readonly logger: Logger
+}
+
+/** Places credentials if the config names any, and removes those that an earlier config named. */
+export async function placeCredentials({ config, env, logger }: StartOptions): Promise<void> {
+  const { nix, stateDir } = config
+  if (Object.keys(nix.credentials).length === 0 && !existsSync(credentialsFolder(stateDir))) return
+  const { placeAtStart } = await import('./nix/user/credentials.ts')
+  await placeAtStart({ stateDir, nix, env, logger })
+}
+
+export interface LinkingCheckOptions {
+  readonly config: Config
+  readonly linking: LinkingIdentity
+  readonly signal: AbortSignal
+  readonly logger: Logger
+}
+
+/** Logs whether layers can be linked, if anything may be built: an administrator wants to know before the first image does. */
+export async function reportLinking({ config, linking, signal, logger }: LinkingCheckOptions): Promise<void> {
+  if (config.policy.length === 0) return
+  const { containerd, stateDir } = config
+  const { trustStore } = config.import
+  const { identity, onLinking } = linking
+  try {
+    const report = await checkLinking({ containerd, stateDir, trustStore, identity, signal })
+    if (report) onLinking(report)
+  } catch (err) {
+    if (!signal.aborted) logger.warn({ err }, 'whether layers of store paths can be linked could not be found out')
+  }
+}

@@ -1,0 +1,60 @@
+import { FinalError, isContainerdAway } from '../../lib/errors.ts'
+import { isFlakeRecipe, isPackageSet } from '../../recipes/recipe.ts'
+import type { Importer, ImportOutcome } from '../import/image/contract.ts'
+import type { BuildOutput } from '../nix/store/results.ts'
+import type { Run, Stages } from './contract.ts'
+import { RECIPE_LABEL, recipeLabels } from './labels.ts'
+
+/**
+ * Imports what was built and returns the image id. A package that is a program is first run by Nix, as a build; what it
+ * writes is imported in its place.
+ */
+export async function importOutput({ importer, builder }: Stages, run: Run, output: BuildOutput): Promise<string> {
+  const outcome = await tryImport(importer, run, output)
+  if ('imageId' in outcome) return outcome.imageId
+  // A store path may be named by somebody whose rule does not trust the flake that it comes from.
+  if (!isFlakeRecipe(run.recipe))
+    throw new FinalError(
+      'NotAnImage',
+      'the package is no image: it is a program, and none is run for an image that is named after its store path',
+    )
+  return builder.withArchive(outcome.program, run, async archive => {
+    const imported = await tryImport(importer, run, { ...output, archive })
+    if ('imageId' in imported) return imported.imageId
+    throw new Error('the importer takes an archive for a program')
+  })
+}
+
+/** A restart of containerd is no reason to fail a pull: the import begins again. */
+const IMPORT_TRIES = 3
+
+type ImportInput = BuildOutput & { readonly archive?: string }
+
+async function tryImport(importer: Importer, run: Run, output: ImportInput): Promise<ImportOutcome> {
+  const call = importCall(run, output)
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await importer.importImage(call)
+    } catch (error) {
+      if (!isContainerdAway(error) || tries === IMPORT_TRIES || run.signal.aborted) throw error
+    }
+  }
+}
+
+function importCall({ recipe, terms, owners, signal, onProgress }: Run, output: ImportInput) {
+  const { storePath, archive, package: hints = {} } = output
+  return {
+    storePath,
+    image: recipe.image,
+    labels: recipeLabels(recipe, output),
+    ownedBy: RECIPE_LABEL,
+    replaceForeign: terms.replaceForeign,
+    archive,
+    plainPackage: terms.plainPackages ? hints : undefined,
+    packageSet: isPackageSet(recipe) ? hints : undefined,
+    maxImageSize: terms.maxImageSize,
+    owners,
+    signal,
+    onProgress,
+  }
+}

@@ -1,0 +1,67 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import * as v from 'valibot'
+import { beforeAll, describe, expect, it } from 'vitest'
+
+/** What is loaded for rare kubeconfigs alone: client-node's generated models and the packages of its other ways to log in. */
+const RARE =
+  /@kubernetes\/client-node\/dist\/(?:config\.js|gen\/)|node_modules\/(?:undici|openid-client|jsonpath-plus|js-yaml|socks)\//
+
+const metafileSchema = v.object({
+  outputs: v.record(
+    v.string(),
+    v.object({
+      entryPoint: v.optional(v.string()),
+      imports: v.array(v.object({ path: v.string(), kind: v.string() })),
+      inputs: v.record(v.string(), v.object({ bytesInOutput: v.number() })),
+    }),
+  ),
+})
+type Outputs = v.InferOutput<typeof metafileSchema>['outputs']
+
+describe.each([
+  { program: 'shim', client: 'kube/client/client.ts', server: 'shim/metrics/metrics.ts' },
+  { program: 'controller', client: 'controller/run.ts', server: 'controller/run.ts' },
+])('the bundle of the $program', ({ program, client, server }) => {
+  let outputs: Outputs
+  beforeAll(async () => {
+    outputs = await bundle(program)
+  })
+
+  it('loads of client-node only what most kubeconfigs need', () => {
+    const loaded = chunksLoadedWith(outputs, client).flatMap(chunk => Object.keys(outputs[chunk]?.inputs ?? {}))
+    expect(loaded).toContain('node_modules/@kubernetes/client-node/dist/config_types.js')
+    expect(loaded.filter(module => RARE.test(module))).toEqual([])
+  })
+
+  it('does not import node:http, which would load undici', () => {
+    const chunks = chunksLoadedWith(outputs, server)
+    expect(chunks).not.toEqual([])
+    const imports = chunks.flatMap(chunk => outputs[chunk]?.imports ?? [])
+    expect(imports.filter(({ path, kind }) => path === 'node:http' && kind === 'import-statement')).toEqual([])
+  })
+})
+
+async function bundle(program: string): Promise<Outputs> {
+  const dir = await mkdtemp(join(tmpdir(), 'enbi-bundle-'))
+  try {
+    const metafile = join(dir, 'metafile.json')
+    const args = ['run', '--silent', `bundle:${program}`, '--', `--outdir=${dir}`, `--metafile=${metafile}`]
+    await execa('npm', args, { cwd: join(import.meta.dirname, '..') })
+    return v.parse(metafileSchema, JSON.parse(await readFile(metafile, 'utf8'))).outputs
+  } finally {
+    await rm(dir, { recursive: true })
+  }
+}
+
+/** The chunk that a module begins and all that it imports, but for what is imported only when it is wanted. */
+function chunksLoadedWith(outputs: Outputs, entry: string): string[] {
+  const chunks = new Set(Object.keys(outputs).filter(path => outputs[path]?.entryPoint === entry))
+  for (const chunk of chunks) {
+    const imports = outputs[chunk]?.imports ?? []
+    for (const { path, kind } of imports) if (kind === 'import-statement' && path in outputs) chunks.add(path)
+  }
+  return [...chunks]
+}

@@ -1,0 +1,2 @@
+export const LIST_FORMAT: string
+export function followGo(): { readLine(line: string): string | undefined; readonly errors: readonly string[] }

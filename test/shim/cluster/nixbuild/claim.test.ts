@@ -1,0 +1,26 @@
+import { expect, it } from 'vitest'
+import type { NixBuildStatus } from '../../../../kube/resources/nixbuild.ts'
+import { isUnclaimed } from '../../../../shim/cluster/nixbuild/claim.ts'
+import { NODE, nixBuild } from '../nixbuilds.ts'
+
+const OTHER = 'node-2'
+
+const UNCLAIMED: [string, Partial<NixBuildStatus> | undefined][] = [
+  ['that was made anew', undefined],
+  ['whose node was lost', { status: 'Pending' }],
+  ['that failed elsewhere', { status: 'Failed', buildNode: OTHER }],
+]
+const TAKEN: [string, Partial<NixBuildStatus>][] = [
+  ['that another builds', { status: 'Building', buildNode: OTHER }],
+  ['that another has built', { status: 'Succeeded', buildNode: OTHER }],
+  ['that this node builds', { status: 'Importing', buildNode: NODE }],
+  ['that failed here', { status: 'Failed', buildNode: NODE }],
+]
+
+it.each(UNCLAIMED)('a node that builds for itself may claim a NixBuild %s', (_name, status) => {
+  expect(isUnclaimed(nixBuild({ ...(status && { status }) }), NODE)).toBe(true)
+})
+
+it.each(TAKEN)('a node that builds for itself has no claim to win on a NixBuild %s', (_name, status) => {
+  expect(isUnclaimed(nixBuild({ status }), NODE)).toBe(false)
+})

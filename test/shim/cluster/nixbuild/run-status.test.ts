@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest'
+import { FinalError, RetryableError, type ShimError } from '../../../../lib/errors.ts'
+import { parseFlakeUrl } from '../../../../recipes/flake-url.ts'
+import { createRun, type RunFacts } from '../../../../shim/cluster/nixbuild/run-status.ts'
+import { IMAGE_ID, NOW } from '../nixbuilds.ts'
+
+const recipe = {
+  image: 'registry.example/team/app:1',
+  flake: parseFlakeUrl('github:team/app'),
+  packageName: 'image',
+  system: 'x86_64-linux',
+}
+
+function makeRun(options: { imageSize?: number; flakeUrl?: string } = {}) {
+  const clock = { now: NOW }
+  const flake = parseFlakeUrl(options.flakeUrl ?? recipe.flake.url)
+  const run = createRun({ ...recipe, flake }, { now: () => clock.now, imageSize: async () => options.imageSize })
+  return { run, clock }
+}
+
+describe('what is known of a run', () => {
+  it.each<[string, Parameters<ReturnType<typeof createRun>['progress']>[0], Partial<RunFacts>]>([
+    ['while it waits', { phase: 'queued', ahead: 2 }, { phase: 'Building', progress: 'waiting, 2 ahead' }],
+    ['while it evaluates', { phase: 'evaluating', runId: 'r' }, { runId: 'r', progress: 'evaluating the flake' }],
+    [
+      'while it builds',
+      { phase: 'building', done: 2, expected: 7, current: 'hello' },
+      { phase: 'Building', progress: 'building 2 of 7, hello' },
+    ],
+    [
+      'once it is built',
+      { phase: 'built', storePath: '/nix/store/x' },
+      { phase: 'Building', storePath: '/nix/store/x' },
+    ],
+    [
+      'while it is imported',
+      { phase: 'importing', doneBytes: 1e6, totalBytes: 2e6 },
+      { phase: 'Importing', progress: 'importing 1.0 MB of 2.0 MB' },
+    ],
+    ['while it is unpacked', { phase: 'unpacking', done: 1, expected: 2 }, { phase: 'Importing' }],
+  ])('%s', (_name, progress, expected) => {
+    const { run } = makeRun()
+    run.progress(progress)
+    expect(run.facts()).toMatchObject(expected)
+  })
+
+  it('has the time at which its phase began, not that of its latest progress', () => {
+    const { run, clock } = makeRun()
+    for (const doneBytes of [1, 2]) {
+      clock.now += 1000
+      run.progress({ phase: 'importing', doneBytes })
+    }
+    expect(run.facts().phaseSince).toBe(NOW + 1000)
+  })
+
+  it('has the locked URL of a flake that is locked, and none of another', () => {
+    const flakeUrl = `github:team/app/${'a'.repeat(40)}`
+    expect(makeRun({ flakeUrl }).run.facts().lockedFlakeUrl).toBe(flakeUrl)
+    expect(makeRun().run.facts().lockedFlakeUrl).toBeUndefined()
+  })
+
+  it('has image, size, store path and run at the end', async () => {
+    const { run } = makeRun({ imageSize: 42 })
+    run.done({ imageId: IMAGE_ID, storePath: '/nix/store/x', runId: 'r', present: false })
+    expect(await run.ended).toMatchObject({
+      storePath: '/nix/store/x',
+      runId: 'r',
+      ending: { kind: 'Succeeded', at: NOW, imageId: IMAGE_ID, imageSize: 42, present: false },
+    })
+  })
+
+  it('has the last lines of the log when it fails', async () => {
+    const { run } = makeRun()
+    for (let line = 1; line <= 100; line += 1) run.progress({ phase: 'log', line: `line ${line} ${'x'.repeat(1000)}` })
+    run.failed(new FinalError('BuilderFailed', 'no'))
+    const { ending } = await run.ended
+    const lines = ending?.kind === 'Failed' ? ending.logTail.split('\n') : []
+    expect(lines).toHaveLength(20)
+    expect(lines.at(-1)).toMatch(/^line 100 x{190}/)
+    expect(lines.at(-1)).toHaveLength(200)
+  })
+
+  it.each<[string, ShimError, object]>([
+    ['for good', new FinalError('BuilderFailed', 'no'), { kind: 'Failed', message: 'no', final: true }],
+    ['in passing', new RetryableError('FetchFailed', 'no'), { kind: 'Failed', final: false }],
+    ['because nobody waits', new RetryableError('Cancelled', 'left'), { kind: 'CalledOff', message: 'left' }],
+    ['because the shim stops', new RetryableError('ShuttingDown', 'stop'), { kind: 'CalledOff' }],
+    [
+      'with an endless message',
+      new FinalError('BuilderFailed', 'x'.repeat(99_999)),
+      { message: expect.stringMatching(/^.{1,4100}$/s) },
+    ],
+  ])('that ends %s says so', async (_name, error, expected) => {
+    const { run } = makeRun()
+    run.failed(error)
+    expect((await run.ended).ending).toMatchObject(expected)
+  })
+})
+
+it('a run tells its listeners of every change, but not of each line of the log', () => {
+  const { run } = makeRun()
+  let calls = 0
+  const stop = run.onChange(() => {
+    calls += 1
+  })
+  run.progress({ phase: 'evaluating', runId: 'r' })
+  run.progress({ phase: 'log', line: 'x' })
+  expect(calls).toBe(1)
+  stop()
+  run.progress({ phase: 'built', storePath: '/nix/store/x' })
+  expect(calls).toBe(1)
+})

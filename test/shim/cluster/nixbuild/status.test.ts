@@ -1,0 +1,213 @@
+import { describe, expect, it } from 'vitest'
+import type { NixBuildStatus } from '../../../../kube/resources/nixbuild.ts'
+import type { RunFacts } from '../../../../shim/cluster/nixbuild/run-status.ts'
+import { leftovers, statusChange, withoutEntry } from '../../../../shim/cluster/nixbuild/status.ts'
+import { calledOff, failed, IMAGE_ID, NODE, NOW, nixBuild, running, succeeded } from '../nixbuilds.ts'
+
+const OTHER = 'node-2'
+const entry = { name: NODE, imageDigest: IMAGE_ID, since: '2025-12-31T00:00:00Z' }
+const done: Partial<NixBuildStatus> = {
+  status: 'Succeeded',
+  buildNode: NODE,
+  imageDigest: IMAGE_ID,
+  startTime: '2025-12-31T00:00:00Z',
+}
+
+function change(status: Partial<NixBuildStatus> | undefined, run: RunFacts) {
+  return statusChange({ live: nixBuild({ ...(status && { status }) }), run, node: NODE, now: NOW, isWanted: true })
+}
+
+describe('a node claims a NixBuild and says how far it is', () => {
+  it.each<[string, Partial<NixBuildStatus> | undefined]>([
+    ['that has no status', undefined],
+    ['that is Pending', { status: 'Pending' }],
+    ['that failed elsewhere', { status: 'Failed', buildNode: OTHER }],
+    ['that failed here', { status: 'Failed', buildNode: NODE }],
+    ['that is its own from before a restart', { status: 'Building', buildNode: NODE, buildJobName: 'run-0' }],
+    ['that it built, and whose image is gone', done],
+  ])('%s', (_name, status) => {
+    expect(change(status, running())).toEqual({
+      kind: 'apply',
+      status: {
+        status: 'Building',
+        observedGeneration: 1,
+        buildNode: NODE,
+        buildJobName: 'run-1',
+        startTime: '2025-12-31T23:59:58Z',
+        progress: 'evaluating the flake',
+        conditions: [
+          expect.objectContaining({
+            type: 'Complete',
+            status: 'False',
+            reason: 'Building',
+            message: `Building on ${NODE}`,
+          }),
+          expect.objectContaining({ type: 'Success', status: 'Unknown', reason: 'Building' }),
+        ],
+      },
+    })
+  })
+})
+
+describe('a node leaves alone', () => {
+  it.each<[string, Partial<NixBuildStatus>, RunFacts]>([
+    ['what another builds', { status: 'Building', buildNode: OTHER }, running()],
+    ['what another imports', { status: 'Importing', buildNode: OTHER }, failed()],
+    ['what another has built', { status: 'Succeeded', buildNode: OTHER }, failed()],
+    ['what another builds when its own run is called off', { status: 'Building', buildNode: OTHER }, calledOff()],
+    ['what nobody builds when its own run is called off', { status: 'Pending' }, calledOff()],
+    ['its image that is there, while it is looked for anew', { ...done, nodes: [entry] }, running()],
+    [
+      'its image that is there, when looking anew fails in passing',
+      { ...done, nodes: [entry] },
+      failed({ final: false }),
+    ],
+  ])('%s', (_name, status, run) => {
+    expect(change(status, run)).toBeUndefined()
+  })
+})
+
+it('a node claims nothing for a run that nobody waits for any more', () => {
+  const query = { run: running(), node: NODE, now: NOW, isWanted: false }
+  expect(statusChange({ ...query, live: nixBuild({ status: { status: 'Pending' } }) })).toBeUndefined()
+  const own = nixBuild({ status: { status: 'Building', buildNode: NODE } })
+  expect(statusChange({ ...query, live: own })).toMatchObject({ kind: 'apply' })
+})
+
+describe('the end of a run', () => {
+  it('that succeeded says what there is, and that this node has it', () => {
+    expect(change({ status: 'Importing', buildNode: NODE }, succeeded())).toEqual({
+      kind: 'apply',
+      status: {
+        status: 'Succeeded',
+        observedGeneration: 1,
+        buildNode: NODE,
+        buildJobName: 'run-1',
+        imageDigest: IMAGE_ID,
+        imageSize: 12_300_000,
+        storePath: '/nix/store/x-image',
+        startTime: '2025-12-31T23:59:58Z',
+        completionTime: '2026-01-01T00:00:00Z',
+        progress: 'loaded in 2.0 s, 12.3 MB',
+        conditions: [
+          expect.objectContaining({
+            type: 'Complete',
+            status: 'True',
+            reason: 'BuildFinished',
+            message: 'Image loaded',
+          }),
+          expect.objectContaining({ type: 'Success', status: 'True', reason: 'ResultSuccess' }),
+        ],
+        nodes: [{ name: NODE, imageDigest: IMAGE_ID, since: '2026-01-01T00:00:00Z' }],
+      },
+    })
+  })
+
+  it('that succeeded while another node has the build says just that this node has the image, too', () => {
+    const nodes = [{ ...entry, name: OTHER }]
+    expect(change({ status: 'Succeeded', buildNode: OTHER, nodes }, succeeded())).toEqual({
+      kind: 'apply',
+      status: { nodes: [{ name: NODE, imageDigest: IMAGE_ID, since: '2026-01-01T00:00:00Z' }] },
+    })
+  })
+
+  it('that succeeded adds no entry to a list that is full', () => {
+    const nodes = Array.from({ length: 200 }, (_, index) => ({ name: `other-${index}` }))
+    expect(change({ status: 'Succeeded', buildNode: OTHER, nodes }, succeeded())).toBeUndefined()
+  })
+
+  it('that failed says why', () => {
+    expect(change({ status: 'Building', buildNode: NODE }, failed())).toMatchObject({
+      kind: 'apply',
+      status: {
+        status: 'Failed',
+        logTail: 'line 1\nline 2',
+        completionTime: '2026-01-01T00:00:00Z',
+        conditions: [
+          { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed' },
+          { type: 'Success', status: 'False', reason: 'ResultFailure', message: 'no such attribute' },
+        ],
+      },
+    })
+  })
+
+  it('that failed for good is told although the image of an earlier run is still there', () => {
+    expect(change({ ...done, nodes: [entry] }, failed())).toMatchObject({
+      status: { status: 'Failed', nodes: [entry] },
+    })
+  })
+
+  it('that was called off gives the NixBuild back', () => {
+    expect(change({ status: 'Building', buildNode: NODE }, calledOff())).toMatchObject({
+      kind: 'give back',
+      status: { status: 'Pending', buildNode: null, startTime: null, conditions: [{ reason: 'Interrupted' }, {}] },
+    })
+  })
+})
+
+describe('what has been said', () => {
+  it.each<[string, RunFacts]>([
+    ['of a run under way', running()],
+    ['of a success', succeeded()],
+    ['of a failure', failed()],
+  ])('%s is not said again', (_name, run) => {
+    const said = change(undefined, run)
+    expect(said?.kind).toBe('apply')
+    expect(change({ ...said?.status }, run)).toBeUndefined()
+  })
+
+  it('of a success is not said again when the image is looked at later', () => {
+    const said = change(undefined, succeeded())
+    const ending = {
+      kind: 'Succeeded',
+      at: NOW + 60_000,
+      imageId: IMAGE_ID,
+      imageSize: 12_300_000,
+      present: true,
+    } as const
+    const later = running({ startedAt: NOW + 59_000, runId: undefined, ending })
+    expect(change({ ...said?.status }, later)).toBeUndefined()
+  })
+
+  it('of a failure is not said again when the same is answered later', () => {
+    const said = change(undefined, failed())
+    const later = { ...failed(), startedAt: NOW + 5000, runId: undefined }
+    expect(change({ ...said?.status }, later)).toBeUndefined()
+  })
+
+  it('keeps the time of a condition whose status stays', () => {
+    const before = change(undefined, running())
+    const after = statusChange({
+      live: nixBuild({ status: { ...before?.status } }),
+      run: running({ phase: 'Importing' }),
+      node: NODE,
+      now: NOW + 5000,
+      isWanted: true,
+    })
+    expect(after?.status).toMatchObject({
+      conditions: [{ reason: 'Importing', lastTransitionTime: '2026-01-01T00:00:00Z' }, {}],
+    })
+  })
+})
+
+describe('leftovers of earlier claims', () => {
+  it('are taken away, once this node has the claim', () => {
+    const live = nixBuild({ status: { status: 'Building', buildNode: NODE, logTail: 'old', completionTime: 'old' } })
+    expect(leftovers(live, { status: 'Building', buildNode: NODE })).toEqual({ logTail: null, completionTime: null })
+  })
+
+  it('are not this node’s to take when it says nothing but that it has the image', () => {
+    const live = nixBuild({ status: { status: 'Succeeded', buildNode: OTHER } })
+    expect(leftovers(live, { nodes: [entry] })).toBeUndefined()
+  })
+})
+
+describe('an image that is gone', () => {
+  it.each<[string, Partial<NixBuildStatus>, object | undefined]>([
+    ['of a build of this node leaves the rest', { ...done, nodes: [entry] }, { ...done, conditions: [] }],
+    ['of a build of another node leaves nothing', { status: 'Succeeded', buildNode: OTHER, nodes: [entry] }, {}],
+    ['that was not told of is nothing to tell', { ...done, nodes: [{ ...entry, name: OTHER }] }, undefined],
+  ])('%s', (_name, status, expected) => {
+    expect(withoutEntry(nixBuild({ status }), NODE)).toEqual(expected)
+  })
+})

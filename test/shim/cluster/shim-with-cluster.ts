@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto'
+import * as v from 'valibot'
+import { expect } from 'vitest'
+import { createKube } from '../../../kube/client/client.ts'
+import { type NixBuild, nixBuilds } from '../../../kube/resources/nixbuild.ts'
+import type { Cluster } from '../../cluster/cluster.ts'
+import type { Bed } from '../../node/bed.ts'
+import type { CriClient, Pull } from '../../node/cri.ts'
+import { type PodRecipe, recipePull } from '../../node/recipe-pull.ts'
+import type { Shim, ShimOptions } from '../../node/shim.ts'
+import { PATIENT } from '../../patience.ts'
+
+/** A shim that tells a cluster, under the role that `deploy/` gives it, as a node of its own. */
+export interface TellingShim extends AsyncDisposable {
+  readonly shim: Shim
+  readonly node: string
+  readonly kubelet: CriClient
+}
+
+export interface TellingOptions {
+  readonly kubernetes?: Readonly<Record<string, unknown>>
+  readonly config?: Readonly<Record<string, unknown>>
+  readonly shim?: ShimOptions
+}
+
+export async function startTellingShim(cluster: Cluster, bed: Bed, options: TellingOptions = {}): Promise<TellingShim> {
+  const node = `node-${randomUUID().slice(0, 8)}`
+  await cluster.apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: node } })
+  const token = await cluster.createToken({ namespace: 'enbi-system', serviceAccount: 'enbi-shim', node })
+  const kubeconfig = await cluster.kubeconfig({ token })
+  const kubernetes = { kubeconfig, nodeName: node, ...options.kubernetes }
+  const shim = await bed.startShim({ ...options.shim, config: { ...options.config, kubernetes } })
+  return {
+    shim,
+    node,
+    kubelet: bed.cri(shim.socket),
+    async [Symbol.asyncDispose]() {
+      await shim.daemon.kill()
+      await cluster.kubectl(['delete', 'node', node, '--ignore-not-found', '--wait=false'])
+    },
+  }
+}
+
+/** A pull as a kubelet makes it for a pod of that namespace. */
+export function podPull(namespace: string, recipe: PodRecipe, podName = 'web'): Pull {
+  return { ...recipePull(recipe), namespace, podName }
+}
+
+export function nixBuildManifest(namespace: string, name: string, spec: object, labels: object = {}): object {
+  const metadata = { name, namespace, labels }
+  return { apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixBuild', metadata, spec: { system: 'x86_64-linux', ...spec } }
+}
+
+/** All of the namespace, oldest first. */
+export async function listNixBuilds(cluster: Cluster, namespace: string): Promise<NixBuild[]> {
+  const { items } = v.parse(
+    v.object({ items: v.array(v.unknown()) }),
+    await cluster.read(`/apis/enbi.hrzn.ee/v1alpha1/namespaces/${namespace}/nixbuilds`),
+  )
+  const age = ({ metadata }: NixBuild) => metadata.creationTimestamp
+  return items.map(nixBuilds.parse).toSorted((one, other) => age(one).localeCompare(age(other)))
+}
+
+/** Waits until the namespace has just one NixBuild, whose status looks so. */
+export async function untilNixBuilds(cluster: Cluster, namespace: string, status: object): Promise<NixBuild[]> {
+  await expect.poll(() => listNixBuilds(cluster, namespace), PATIENT).toMatchObject([{ status }])
+  return listNixBuilds(cluster, namespace)
+}
+
+export interface NixBuildWatch extends AsyncDisposable {
+  /** Every state so far, the first one first. */
+  readonly seen: readonly NixBuild[]
+}
+
+/** Sees every write to the NixBuilds of a namespace. */
+export async function watchNixBuilds(cluster: Cluster, namespace: string): Promise<NixBuildWatch> {
+  const kube = createKube({ kubeconfig: cluster.adminKubeconfig })
+  const stop = new AbortController()
+  const seen: NixBuild[] = []
+  const resourceVersion = await kube.list(nixBuilds, { namespace }, () => {})
+  const call = { namespace, resourceVersion, longestMs: 60_000, signal: stop.signal }
+  const watching = (async () => {
+    for await (const event of kube.watch(nixBuilds, call))
+      if (event.type !== 'BOOKMARK') seen.push(nixBuilds.parse(event.object))
+  })()
+  return {
+    seen,
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await Promise.allSettled([watching])
+      await kube.close()
+    },
+  }
+}
+
+const eventSchema = v.object({
+  type: v.string(),
+  reason: v.string(),
+  message: v.string(),
+  involvedObject: v.object({ kind: v.literal('Pod'), name: v.string(), uid: v.string() }),
+})
+
+/** What a pod was told. */
+export async function eventsOf(cluster: Cluster, namespace: string, pod: string) {
+  const events = await cluster.read(`/api/v1/namespaces/${namespace}/events`)
+  const { items } = v.parse(v.object({ items: v.array(eventSchema) }), events)
+  return items
+    .filter(({ involvedObject: { name, uid } }) => name === pod && uid === pod)
+    .map(({ type, reason, message }) => ({ type, reason, message }))
+}
