@@ -53,6 +53,24 @@ it.each([
   }
 })
 
+describe('the front page', () => {
+  const page = TEXTS.get('README.md') ?? ''
+
+  it('fits on a screen', () => {
+    expect(page.trimEnd().split('\n').length).toBeLessThanOrEqual(60)
+  })
+
+  it('has the figures of the reference', () => {
+    const figures = figuresIn(TEXTS.get('docs/reference/figures.md') ?? '')
+    expect(figuresIn(page).size).toBe(3)
+    for (const [name, value] of figuresIn(page)) expect([name, value]).toEqual([name, figures.get(name)])
+  })
+})
+
+function figuresIn(text: string): Map<string | undefined, string | undefined> {
+  return new Map([...text.matchAll(/^\| `([\w.]+)` \| ([^|]+) \|/gm)].map(([, name, value]) => [name, value]))
+}
+
 async function helpOf(main: string, command: string): Promise<string> {
   const args = [main, ...(command === '' ? [] : [command]), '--help']
   return (await execa(process.execPath, args)).stdout.replaceAll('\n', ' \n')
