@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { mergedEntries } from '../../../../../shim/import/formats/nix2container/entries.ts'
 import { compileRegexes, replaceAll } from '../../../../../shim/import/formats/nix2container/regex.ts'
 import { CURRENT_FORM, type MergedPath } from '../../../../../shim/import/layers/layer.ts'
+import '../../../../lanes/needs-root.ts'
 
 const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'merged-tree-'))
 
