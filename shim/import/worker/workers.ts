@@ -7,7 +7,7 @@ import { createSpares } from '../../../lib/process/spares.ts'
 
 /** Processes for imports, one for each that runs: what they read was written by strangers (see lib/process/run-helper.ts). */
 export interface Workers {
-  /** Runs `use` with a process of its own. After a failure the process is not used again, whatever its state. */
+  /** Runs `use` with a process of its own. After a failure the process is not used again. */
   withWorker<T>(use: (worker: ChildProcess) => Promise<T>): Promise<T>
 }
 
