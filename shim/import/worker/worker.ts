@@ -50,7 +50,7 @@ async function run(job: ImportJob, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** See lib/process/data-limit.ts. */
+/** See lib/process/process-limits.ts. */
 function isOutOfMemory(error: unknown): boolean {
   return (
     hasCode(error, 'ERR_MEMORY_ALLOCATION_FAILED') ||
