@@ -6,7 +6,7 @@ import { createNames } from '../recipes/names/names.ts'
 import { createPolicy } from '../recipes/policy/policy.ts'
 import { hostSystem } from '../recipes/system.ts'
 import { readConfig } from './config/config.ts'
-import { createLinkingTeller } from './import/worker/check-linking.ts'
+import { createLinkingLogger } from './import/worker/check-linking.ts'
 import { createIdentity } from './import/worker/identity.ts'
 import { layOut } from './nix/user/state-dir.ts'
 import {
@@ -51,7 +51,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const { images, close: closeImages } = imagesPart(config)
   const pullLog = createPullLog()
   const metrics = await metricsPart(config, { shim, images, pullLog })
-  const linking = { identity: createIdentity(stateDir), onLinking: createLinkingTeller(logger) }
+  const linking = { identity: createIdentity(stateDir), onLinking: createLinkingLogger(logger) }
   const isIdle = () => !pullLog.runs().some(({ progress }) => isReading(progress))
   const stages = stagesPart({ config, images, isIdle, linking, env, logger })
   const cluster = clusterPart({ config, images, logger })

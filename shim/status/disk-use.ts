@@ -2,7 +2,7 @@ import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
 import { shareAnswer } from '../../lib/async/share-answer.ts'
-import { memoryFolders } from '../import/worker/identity.ts'
+import { importerFolders } from '../import/worker/identity.ts'
 import { layOut } from '../nix/user/state-dir.ts'
 import { createKeptImages, type KeptImages, type KeptImagesOptions } from './kept-images.ts'
 import { createStoreUse, type StoreUse, type StoreUseOptions } from './store-use.ts'
@@ -35,7 +35,7 @@ export interface Held extends KeptImages {
 export function createDiskUse({ stateDir, ...options }: DiskUseOptions): () => Promise<Held> {
   const keptImages = createKeptImages(options)
   const storeUse = createStoreUse(options)
-  const { digests, plans } = memoryFolders(stateDir)
+  const { digests, plans } = importerFolders(stateDir)
   const { logs } = layOut(stateDir)
   return shareAnswer(async () => {
     const kept = await keptImages()

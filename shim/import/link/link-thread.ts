@@ -1,25 +1,17 @@
-import { parentPort, workerData } from 'node:worker_threads'
 import { RetryableError } from '../../../lib/errors.ts'
-import { fillTree } from './fill-folder.ts'
-import type { LinkReport, LinkTask, LinkThreadData } from './link-task.ts'
-import { noCounts, toLinkError } from './placing.ts'
+import { serveTasks } from '../../../lib/threads/serve-tasks.ts'
+import { fillTree, type LinkTask } from './fill-folder.ts'
+import { type FillCounts, noCounts, toLinkError } from './placing.ts'
 
-/** A thread that fills folders: gets LinkTasks, answers each with a LinkReport. */
-const { cancelled }: LinkThreadData = workerData
-const flag = new Int32Array(cancelled)
-parentPort?.on('message', (task: LinkTask) => parentPort?.postMessage(run(task)))
-
-function run({ folders, placing }: LinkTask): LinkReport {
+serveTasks(({ folders, placing }: LinkTask, { isCancelled }): FillCounts => {
   const counts = noCounts()
+  const checkWanted = () => {
+    if (isCancelled()) throw new RetryableError('Cancelled', 'the import was cancelled')
+  }
   try {
     for (const folder of folders) fillTree(folder, placing, counts, checkWanted)
-    return { kind: 'done', counts }
+    return counts
   } catch (error) {
-    const { code, message } = toLinkError(error)
-    return { kind: 'failed', code, message }
+    throw toLinkError(error)
   }
-}
-
-function checkWanted(): void {
-  if (Atomics.load(flag, 0) !== 0) throw new RetryableError('Cancelled', 'the import was cancelled')
-}
+})

@@ -1,9 +1,10 @@
+import { extname } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { RetryableError } from '../../../lib/errors.ts'
+import { createThreadPool, type ThreadPool, threadCount } from '../../../lib/threads/thread-pool.ts'
 import type { EntryRoom } from '../image/size-limit.ts'
 import type { StorePathLayer } from '../layers/layer.ts'
-import { closeFolder, openFolder, openLayer } from './fill-folder.ts'
-import type { LinkTask } from './link-task.ts'
-import { createLinkThreads, type LinkThreads } from './link-threads.ts'
+import { closeFolder, type FolderTask, type LinkTask, openFolder, openLayer } from './fill-folder.ts'
 import type { LinkView } from './link-view.ts'
 import { addCounts, type FillCounts, noCounts, type Path, type Placing, placingOf, toLinkError } from './placing.ts'
 
@@ -18,8 +19,8 @@ export interface LayerTask {
 /** Fills folders with layers' files. */
 export interface Linker {
   /**
-   * Begins with all of them, the first ones first; each resolves when its layer is complete. They reject with
-   * ArchiveInvalid, ImageTooLarge, DiskFull, ImportInterrupted, Cancelled or the signal's reason; what is half-filled then stays.
+   * Begins to fill all of them, the first ones first; each promise resolves once its layer is complete. They reject with
+   * ArchiveInvalid, ImageTooLarge, DiskFull, ImportInterrupted, Cancelled or the signal's reason, and leave half-filled folders.
    */
   fill(tasks: readonly LayerTask[], wanted: Wanted): readonly Promise<FillCounts>[]
   close(): Promise<void>
@@ -31,13 +32,24 @@ export interface Wanted {
   readonly signal: AbortSignal
 }
 
-/** Threads start once it is likely that there is enough to do for them, and serve until the linker is closed. */
-export function createLinker(view: LinkView, threadCount?: number): Linker {
-  const threads = createLinkThreads(threadCount)
+/** The same file, as source or compiled. */
+const PROGRAM = new URL(`./link-thread${extname(import.meta.url)}`, import.meta.url)
+/** containerd walks through every snapshot at the same time. */
+const THREADS = threadCount(4)
+
+/** Threads start once there is probably enough to do for them, and serve until the linker is closed. */
+export function createLinker(view: LinkView, count = THREADS): Linker {
+  const threads: LinkThreads = createThreadPool({
+    program: PROGRAM,
+    name: 'link',
+    count,
+    makeData: () => undefined,
+    toError: reason => new RetryableError('ImportInterrupted', `a thread that links files has ended: ${reason}`),
+  })
   return {
     fill(tasks, { entries, signal }) {
       if (tasks.length === 0) return []
-      signal.addEventListener('abort', () => threads.cancel(), { once: true })
+      signal.addEventListener('abort', () => threads.cancel(signal.reason), { once: true })
       if (tasks.reduce((sum, { size }) => sum + size, 0) >= MANY_BYTES) threads.start()
       const opening = openUpper(tasks, view, { entries, signal })
       return tasks.map(async (_, index) => {
@@ -54,29 +66,31 @@ export function createLinker(view: LinkView, threadCount?: number): Linker {
   }
 }
 
-/** Layers of that size have files enough, most likely, for threads to be worth their start. */
+type LinkThreads = ThreadPool<LinkTask, FillCounts, never, undefined>
+
+/** Layers of that size probably have enough files for threads to be worth their start. */
 const MANY_BYTES = 64 * 1024 * 1024
 
 /** A layer of which only the upper folders are there yet. */
 interface OpenLayer {
   readonly placing: Placing
   readonly counts: FillCounts
-  /** Those that get their final form once all is in them, the upper ones first. */
+  /** Folders that get their final mode and time once everything is in them, the upper ones first. */
   readonly open: { readonly target: Path; readonly mode: number }[]
-  /** Those that are still to be made. */
-  readonly rest: LinkTask['folders'][number][]
+  /** Folders that are still to be made. */
+  readonly rest: FolderTask[]
 }
 
-/** What is done before threads are worth their start, in files that are linked. */
+/** Files that are linked before threads are worth their start. */
 const ALONE = 1000
 /** A folder takes as long as so many files. */
 const FILES_A_FOLDER = 8
-/** Folders that keep all threads busy to the end, if they are not of very different sizes. */
+/** Folders that keep all threads busy to the end, if their sizes do not differ much. */
 const ENOUGH = 32
-/** Between two looks whether somebody has called. */
+/** Longest time without handling events. */
 const BREATH_MS = 10
 
-/** Fills upper folders, those of the first layers first, until there is enough to be shared out, or nothing left. */
+/** Fills upper folders, those of the first layers first, until threads can share the rest, or nothing is left. */
 async function openUpper(
   tasks: readonly LayerTask[],
   view: LinkView,
@@ -84,7 +98,7 @@ async function openUpper(
 ): Promise<OpenLayer[]> {
   signal.throwIfAborted()
   const layers = tasks.map(task => openOne(task, view, entries))
-  // A copy may take its time, and this thread has others to answer.
+  // Copying takes long, and this thread has events to handle.
   if (view.kind === 'copy') return layers
   for (let since = performance.now(); !isEnough(layers); ) {
     const layer = layers.find(({ rest }) => rest.length > 0)
@@ -122,7 +136,7 @@ function openNext({ placing, counts, open, rest }: OpenLayer): void {
   rest.push(...folders)
 }
 
-/** Folders to link that a thread is given at once: messages cost time, too. */
+/** Folders to link in one task: messages cost time too. */
 const BATCH = 16
 
 async function complete({ placing, counts, open, rest }: OpenLayer, threads: LinkThreads): Promise<FillCounts> {

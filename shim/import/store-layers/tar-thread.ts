@@ -1,41 +1,18 @@
-import { createHash, type Hash } from 'node:crypto'
-import { parentPort } from 'node:worker_threads'
-import { toShimError } from '../../../lib/errors.ts'
+import { createHash } from 'node:crypto'
+import { serveTasks, type TaskContext } from '../../../lib/threads/serve-tasks.ts'
 import { takeEntries } from '../image/size-limit.ts'
 import { isMerged } from '../layers/layer.ts'
 import { CHUNK_BYTES } from '../tar/chunks.ts'
 import { storePathTar } from '../tar/store-path-tar.ts'
-import { RING_CHUNKS, type TarReport, type TarTask } from './tar-task.ts'
+import { RING_CHUNKS, type TarAnswer, type TarTask } from './tar-task.ts'
 
-/** A thread that makes tars of layers, one after another: gets TarTasks, tells TarReports. */
-parentPort?.on('message', (task: TarTask) => make(task))
+serveTasks(async (task: TarTask, context: TaskContext<number, SharedArrayBuffer>): Promise<TarAnswer> => {
+  const tar = await makeTar(task)
+  return task.room ? writeRing(tar, new Int32Array(task.room), context) : digest(tar)
+})
 
-async function make({ layer, entries, want, ring, room }: TarTask): Promise<void> {
-  const left = new Int32Array(room)
-  const hash = want === 'digest' ? createHash('sha256') : undefined
-  const places = Buffer.from(ring)
-  let sent = 0
-  let size = 0
-  try {
-    for (const chunk of await tarOf(layer, entries)) {
-      size += chunk.length
-      if (!waitForRoom(left, hash)) break
-      if (hash) hash.update(chunk)
-      else {
-        chunk.copy(places, (sent % RING_CHUNKS) * CHUNK_BYTES)
-        report({ kind: 'chunk', length: chunk.length })
-        sent += 1
-      }
-    }
-    report({ kind: 'end', size, ...(hash && { digest: `sha256:${hash.digest('hex')}` }) })
-  } catch (error) {
-    const { code, message, stack } = toShimError(error)
-    report({ kind: 'failed', code, message, stack })
-  }
-}
-
-/** What nix2container's layers need is loaded for them alone. */
-async function tarOf(layer: TarTask['layer'], entries: TarTask['entries']): Promise<Iterable<Buffer>> {
+/** Loads what layers of nix2container need only for these. */
+async function makeTar({ layer, entries }: TarTask): Promise<Iterable<Buffer>> {
   const count = (made: number) => takeEntries(entries, made)
   if (!isMerged(layer)) return storePathTar(layer, count)
   const [{ mergedLayerTar }, { compileRegexes }] = await Promise.all([
@@ -45,20 +22,44 @@ async function tarOf(layer: TarTask['layer'], entries: TarTask['entries']): Prom
   return mergedLayerTar(layer, await compileRegexes(layer), count)
 }
 
-/** This thread has nothing else to do than to wait. False when no more is wanted. */
-function waitForRoom(left: Int32Array, hash: Hash | undefined): boolean {
-  for (;;) {
-    const room = Atomics.load(left, 0)
-    if (room < 0) return false
-    if (hash) return true
-    if (room > 0) {
-      Atomics.sub(left, 0, 1)
-      return true
-    }
-    Atomics.wait(left, 0, 0)
+function digest(tar: Iterable<Buffer>): TarAnswer {
+  const hash = createHash('sha256')
+  let size = 0
+  for (const chunk of tar) {
+    size += chunk.length
+    hash.update(chunk)
   }
+  return { size, digest: `sha256:${hash.digest('hex')}` }
 }
 
-function report(message: TarReport): void {
-  parentPort?.postMessage(message)
+/** Puts chunks into the thread's ring, and sends their lengths, until no more are wanted. */
+function writeRing(
+  tar: Iterable<Buffer>,
+  room: Int32Array,
+  { data, send }: TaskContext<number, SharedArrayBuffer>,
+): TarAnswer {
+  const ring = Buffer.from(data)
+  let sent = 0
+  let size = 0
+  for (const chunk of tar) {
+    size += chunk.length
+    if (!waitForRoom(room)) break
+    chunk.copy(ring, (sent % RING_CHUNKS) * CHUNK_BYTES)
+    send(chunk.length)
+    sent += 1
+  }
+  return { size }
+}
+
+/** Blocks: this thread has nothing else to do. False when no more is wanted. */
+function waitForRoom(room: Int32Array): boolean {
+  for (;;) {
+    const free = Atomics.load(room, 0)
+    if (free < 0) return false
+    if (free > 0) {
+      Atomics.sub(room, 0, 1)
+      return true
+    }
+    Atomics.wait(room, 0, 0)
+  }
 }

@@ -8,10 +8,10 @@ import * as v from 'valibot'
 import { makeStateDir } from '../../../lib/files/make-state-dir.ts'
 import { CRI_NAMESPACE } from '../../containerd/services/namespace.ts'
 import { type LinkingReport, linkingReportSchema } from '../image/contract.ts'
-import { type ImporterIdentity, viewFolder } from './identity.ts'
+import { type ImporterIdentity, importerFolders } from './identity.ts'
 import type { ImportJob } from './messages.ts'
 
-/** What is tried, and by whom: a part of what an import is given. */
+/** What the probe needs of an import's job. */
 export type LinkingProbe = Pick<
   ImportJob,
   'containerd' | 'viewFolder' | 'trustStore' | 'lease' | 'importer' | 'process'
@@ -19,22 +19,22 @@ export type LinkingProbe = Pick<
 
 /** The same file, as source or compiled. */
 const PROGRAM = fileURLToPath(new URL(`./linking-probe${extname(import.meta.url)}`, import.meta.url))
-/** It waits for containerd itself. */
+/** The probe itself waits for containerd. */
 const LIMIT_MS = 15 * 60_000
 
 export interface LinkingCheck {
   readonly containerd: { readonly address: string; readonly snapshotter: string }
-  /** Absolute; made when it is not there. */
+  /** Absolute; created if it does not exist. */
   readonly stateDir: string
-  /** Whether files are linked from a store that is not root's. */
+  /** Whether files may be linked from a store that is not root's. */
   readonly trustStore: boolean
   readonly identity: ImporterIdentity
   readonly signal: AbortSignal
 }
 
 /**
- * Tries it, once containerd answers. In a process of its own: what that loads would stay in the daemon's memory. Undefined when the
- * store has nothing yet to try it with.
+ * Tries whether layers can be linked, once containerd answers. A separate process does it, since the modules would stay in the
+ * daemon's memory. Undefined if the store has nothing to try it with yet.
  */
 export async function checkLinking({
   containerd,
@@ -46,29 +46,29 @@ export async function checkLinking({
   await makeStateDir(stateDir)
   const probe: LinkingProbe = {
     containerd: { ...containerd, namespace: CRI_NAMESPACE },
-    viewFolder: viewFolder(stateDir),
+    viewFolder: importerFolders(stateDir).view,
     trustStore,
     lease: `enbi-shim-${randomUUID()}`,
     ...identity,
   }
   const options = { timeout: LIMIT_MS, signal }
   const running = promisify(execFile)(process.execPath, [PROGRAM, JSON.stringify(probe)], options)
-  const { stdout } = await running.catch(error => throwWords(error))
+  const { stdout } = await running.catch(error => throwMessage(error))
   return v.parse(v.nullable(linkingReportSchema), JSON.parse(stdout)) ?? undefined
 }
 
-/** What it says of its failure is better than its command line. */
-function throwWords(cause: unknown): never {
+/** Its own message explains a failure better than its command line. */
+function throwMessage(cause: unknown): never {
   const { stderr } = v.parse(v.object({ stderr: v.optional(v.string(), '') }), cause)
   throw stderr === '' ? cause : new Error(stderr, { cause })
 }
 
-/** Logs how layers of store paths get into containerd, whenever that has changed. */
-export function createLinkingTeller(logger: Logger): (linking: LinkingReport) => void {
-  let told: string | undefined
+/** Logs how layers of store paths get into containerd, whenever that changes. */
+export function createLinkingLogger(logger: Logger): (linking: LinkingReport) => void {
+  let logged: string | undefined
   return ({ possible, how }) => {
-    if (how === told) return
-    told = how
+    if (how === logged) return
+    logged = how
     if (possible) logger.info({ how }, 'layers of store paths are linked')
     else logger.warn({ reason: how }, 'layers of store paths cannot be linked: real tars are made of them')
   }

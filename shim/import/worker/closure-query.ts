@@ -2,42 +2,30 @@ import { reviveError } from '../../../lib/errors.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import type { ImportOrder, ImportReport } from './messages.ts'
 
-/** Questions of a helper to the shim, which is the one that asks Nix. */
-export interface AskMain {
-  queryClosure(storePath: string): Promise<readonly StorePathInfo[]>
-  /** An answer has come, or a part of it. */
-  answered(answer: StoreAnswer): void
-}
+// How a worker asks the shim, which is the one that asks Nix, for the closure of a store path: both ends.
 
-export type StoreAnswer = Extract<ImportOrder, { kind: 'storePaths' | 'queryFailed' }>
+export type QueryAnswer = Extract<ImportOrder, { kind: 'storePaths' | 'queryFailed' }>
+type AnswerPart = Extract<ImportOrder, { kind: 'storePaths' }>
 
-interface Waiting extends PromiseWithResolvers<readonly StorePathInfo[]> {
-  readonly parts: StorePathsPart[]
-}
-
-type StorePathsPart = Extract<ImportOrder, { kind: 'storePaths' }>
-
-type Answer = Extract<ImportOrder, { kind: 'storePaths' }>
-
-/** Of a message, about, in characters: writing it takes a thread less than a millisecond, which others wait for. */
+/** Approximate length of a message in characters: formatting it takes less than a millisecond, which calls wait for. */
 const PART_LENGTH = 128 * 1024
 /** Of a path without its name and references, and of a reference. */
 const LENGTH_OF_FACTS = 150
 const LENGTH_OF_REFERENCE = 7
 
 /**
- * What Nix knows of store paths, cut into messages. References are told by their places in the whole answer, and only where they
- * are wanted: they would be most of it.
+ * The shim's end: cuts an answer into messages. References are indexes in the whole answer, and are left out unless they are
+ * wanted, since they would be most of it.
  */
 export function* answerParts(
   infos: readonly StorePathInfo[],
   { id, references }: { readonly id: number; readonly references: boolean },
-): Generator<Answer> {
-  const places = new Map(references ? infos.map(({ path }, place) => [path, place]) : [])
-  let part: Answer['infos'] = []
+): Generator<AnswerPart> {
+  const indexes = new Map(references ? infos.map(({ path }, index) => [path, index]) : [])
+  let part: AnswerPart['infos'] = []
   let length = 0
   for (const { path, narHash, narSize, references } of infos) {
-    const known = places.size === 0 ? [] : references.flatMap(other => places.get(other) ?? [])
+    const known = indexes.size === 0 ? [] : references.flatMap(other => indexes.get(other) ?? [])
     part.push({ path, narHash, narSize, references: known })
     length += path.length + LENGTH_OF_FACTS + known.length * LENGTH_OF_REFERENCE
     if (length < PART_LENGTH) continue
@@ -48,25 +36,29 @@ export function* answerParts(
   yield { kind: 'storePaths', id, infos: part, isLast: true }
 }
 
-/** The answer whose parts these are. */
-export function joinParts(parts: readonly Answer[]): StorePathInfo[] {
-  const infos = parts.flatMap(({ infos }) => infos)
-  const paths = infos.map(({ path }) => path)
-  return infos.map(info => ({ ...info, references: info.references.flatMap(place => paths[place] ?? []) }))
+/** The worker's end. */
+export interface ClosureQueries {
+  queryClosure(storePath: string): Promise<readonly StorePathInfo[]>
+  /** Takes an answer, or a part of it. */
+  onAnswer(answer: QueryAnswer): void
 }
 
-export function createAskMain(report: (message: ImportReport) => void): AskMain {
+interface Waiting extends PromiseWithResolvers<readonly StorePathInfo[]> {
+  readonly parts: AnswerPart[]
+}
+
+export function createClosureQueries(report: (message: ImportReport) => void): ClosureQueries {
   const waiting = new Map<number, Waiting>()
-  let last = 0
+  let lastId = 0
   return {
     queryClosure(storePath) {
-      last += 1
+      lastId += 1
       const answer: Waiting = { ...Promise.withResolvers<readonly StorePathInfo[]>(), parts: [] }
-      waiting.set(last, answer)
-      report({ kind: 'query', id: last, storePath })
+      waiting.set(lastId, answer)
+      report({ kind: 'query', id: lastId, storePath })
       return answer.promise
     },
-    answered(order) {
+    onAnswer(order) {
       const answer = waiting.get(order.id)
       if (order.kind === 'storePaths') answer?.parts.push(order)
       if (order.kind === 'storePaths' && !order.isLast) return
@@ -75,4 +67,10 @@ export function createAskMain(report: (message: ImportReport) => void): AskMain 
       else answer?.reject(reviveError(order.code, order.message))
     },
   }
+}
+
+export function joinParts(parts: readonly AnswerPart[]): StorePathInfo[] {
+  const infos = parts.flatMap(({ infos }) => infos)
+  const paths = infos.map(({ path }) => path)
+  return infos.map(info => ({ ...info, references: info.references.flatMap(index => paths[index] ?? []) }))
 }

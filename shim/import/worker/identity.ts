@@ -1,19 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 
-/** Where what is known of layers and of outputs is kept. */
-export interface MemoryFolders {
-  /** Of remembered digests of layers. */
-  readonly digests: string
-  /** Of remembered plans. */
-  readonly plans: string
-}
-
-/** Who imports, as its leases say. */
+/** Names the importer in its leases. */
 export interface ImporterIdentity {
   /** The same after a restart. */
   readonly importer: string
-  /** Another one after each. */
+  /** Another one after each restart. */
   readonly process: string
 }
 
@@ -22,11 +14,15 @@ export function createIdentity(stateDir: string): ImporterIdentity {
   return { importer: createHash('sha256').update(stateDir).digest('hex'), process: randomUUID() }
 }
 
-/** What the names of folders begin with that a mount is put on. */
-export function viewFolder(stateDir: string): string {
-  return join(stateDir, 'view')
+export interface ImporterFolders {
+  /** The digest cache. */
+  readonly digests: string
+  /** The image cache. */
+  readonly plans: string
+  /** Prefix of folders that are made for a mount. */
+  readonly view: string
 }
 
-export function memoryFolders(stateDir: string): MemoryFolders {
-  return { digests: join(stateDir, 'digests'), plans: join(stateDir, 'plans') }
+export function importerFolders(stateDir: string): ImporterFolders {
+  return { digests: join(stateDir, 'digests'), plans: join(stateDir, 'plans'), view: join(stateDir, 'view') }
 }

@@ -15,9 +15,9 @@ import type { LinkingProbe } from './check-linking.ts'
 import { underLease } from './leases.ts'
 import { jobSchema } from './messages.ts'
 
-/** A node that boots may start its shim long before containerd. */
+/** A booting node may start its shim long before containerd. */
 const CONTAINERD_LIMIT_MS = 10 * 60_000
-/** Of all the rest. */
+/** For everything else. */
 const LIMIT_MS = 60_000
 /** A store may have hundreds of thousands of paths. */
 const MOST_ENTRIES = 1000
@@ -25,11 +25,11 @@ const MOST_ENTRIES = 1000
 const probeSchema = v.pick(jobSchema, ['containerd', 'viewFolder', 'trustStore', 'lease', 'importer', 'process'])
 
 /**
- * A program that finds out how files of the store get into containerd's snapshots. Argument: a LinkingProbe as JSON; writes a
- * LinkingReport as JSON, null when the store has nothing yet to try it with, or ends with exit code 1 and says why on
- * standard error.
+ * A program that finds out how files of the store get into containerd's snapshots. Argument: a LinkingProbe as JSON. It writes a
+ * LinkingReport as JSON, or null if the store has nothing to try it with yet. On failure it ends with exit code 1, and the
+ * reason on standard error.
  */
-// Who asked is gone.
+// The caller has gone.
 process.stdin.once('end', () => process.exit(1)).resume()
 try {
   giveWay()
@@ -58,14 +58,14 @@ async function probe(
       if (opened.possible) await opened.linking.close()
       return { possible: opened.possible, how: opened.how }
     }
-    // When this is killed, nobody else may know of the lease.
+    // If this process is killed, nobody else knows of the lease.
     return await underLease(calls, owner, tryIt, { lifetimeMs: 2 * LIMIT_MS })
   } finally {
     connection.close()
   }
 }
 
-/** One that a file can be linked from. */
+/** A store path that has a file to link. */
 function someStorePath(): string | undefined {
   if (!existsSync(STORE_DIR)) return undefined
   const folder = opendirSync(STORE_DIR)

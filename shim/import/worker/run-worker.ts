@@ -7,40 +7,26 @@ import { answerParts } from './closure-query.ts'
 import { IMPORT_LIMIT_MS } from './leases.ts'
 import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from './messages.ts'
 
-/** A cancelled import cleans up behind itself within this, or is ended. */
+/** A cancelled import has this long to clean up before it is killed. */
 const CANCEL_GRACE_MS = 20_000
-/** A process that is ended is gone in no time, unless the kernel waits for something in its name. */
+/** A killed process ends immediately unless it hangs in the kernel. */
 const END_LIMIT_MS = 5_000
 
 export interface WorkerRun extends Pick<ImportCall, 'signal' | 'onProgress'> {
   readonly queryClosure: QueryClosure
   readonly onLinking: (linking: LinkingReport) => void
-  /** The import's lease is gone. */
+  /** Called once the import's lease is gone. */
   readonly onLeaseEnded: () => void
 }
 
-/** Has a helper process run an import. Throws a ShimError. */
+/** Has a worker process run an import. Throws a ShimError. */
 export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun): Promise<ImportOutcome> {
   const { signal, onProgress, onLinking, onLeaseEnded } = run
   return new Promise<ImportOutcome>((resolve, reject) => {
     let crash: unknown
     const timers: NodeJS.Timeout[] = []
-    const order = (message: ImportOrder) => void send(worker, message)
-    const answer = async ({ id, storePath }: Query) => {
-      try {
-        const infos = await run.queryClosure(storePath, { signal })
-        for (const part of answerParts(infos, { id, references: isMadeOfPackages(job) })) {
-          await send(worker, part)
-          // Calls pass through between two of them.
-          await setImmediate()
-        }
-      } catch (error) {
-        const { code, message } = toShimError(error)
-        order({ kind: 'queryFailed', id, code, message })
-      }
-    }
     const cancel = () => {
-      order({ kind: 'cancel' })
+      void send(worker, { kind: 'cancel' })
       timers.push(setTimeout(kill, CANCEL_GRACE_MS))
     }
     const kill = () => {
@@ -48,70 +34,81 @@ export function runWorker(worker: ChildProcess, job: ImportJob, run: WorkerRun):
       timers.push(setTimeout(giveUp, END_LIMIT_MS))
     }
     const giveUp = () => {
-      crash ??= new Error('its process cannot be ended; look whether a disk of the node hangs')
+      crash ??= new Error('its process cannot be ended; check whether a disk of the node hangs')
       end(undefined)
     }
     const expire = () => {
       crash = new Error(`it took longer than ${IMPORT_LIMIT_MS / 60_000} minutes`)
       cancel()
     }
-    const told = (message: unknown) => {
+    const onMessage = (message: unknown) => {
       const parsed = v.safeParse(reportSchema, message)
       if (!parsed.success) return kill()
       const report = parsed.output
       if (report.kind === 'progress') onProgress(report.progress)
       else if (report.kind === 'leaseEnded') onLeaseEnded()
       else if (report.kind === 'linking') onLinking(report)
-      else if (report.kind === 'query') void answer(report)
+      else if (report.kind === 'query') void answerQuery(worker, report, job, run)
       else end(report)
     }
-    const failed = (error: unknown) => {
+    const onError = (error: unknown) => {
       crash = error
-      // It could not be started: no exit follows.
+      // A process that could not be started does not exit.
       if (worker.pid === undefined) end(undefined)
     }
-    const exited = (_code: number | null, killedBy: string | null) => {
+    const onExit = (_code: number | null, killedBy: string | null) => {
       crash ??= killedBy === null ? undefined : new Error(`its process was ended by ${killedBy}`)
       end(undefined)
     }
-    const end = (last: Outcome | undefined) => {
+    const end = (last: LastReport | undefined) => {
       timers.forEach(clearTimeout)
       signal.removeEventListener('abort', cancel)
-      worker.off('message', told).off('error', failed).off('exit', exited)
+      worker.off('message', onMessage).off('error', onError).off('exit', onExit)
       if (last?.kind === 'done') return resolve(last.image)
       if (last?.kind === 'program') return resolve({ program: last.program })
-      reject(last && crash === undefined ? revive(last) : crashed(crash))
+      reject(last && crash === undefined ? reviveError(last.code, last.message, last.stack) : interrupted(crash))
     }
-    worker.on('message', told).on('error', failed).on('exit', exited)
+    worker.on('message', onMessage).on('error', onError).on('exit', onExit)
     timers.push(setTimeout(expire, IMPORT_LIMIT_MS))
-    order({ kind: 'import', job })
+    void send(worker, { kind: 'import', job })
     signal.addEventListener('abort', cancel, { once: true })
     if (signal.aborted) cancel()
   })
 }
 
 type Query = Extract<ImportReport, { kind: 'query' }>
+type LastReport = Extract<ImportReport, { kind: 'done' | 'program' | 'failed' }>
 
-/** Resolves once the message is on its way, or the helper has ended, which is told by its exit. */
+async function answerQuery(
+  worker: ChildProcess,
+  { id, storePath }: Query,
+  job: ImportJob,
+  { queryClosure, signal }: WorkerRun,
+): Promise<void> {
+  try {
+    const infos = await queryClosure(storePath, { signal })
+    for (const part of answerParts(infos, { id, references: isMadeOfPackages(job) })) {
+      await send(worker, part)
+      // Lets calls pass through between two parts.
+      await setImmediate()
+    }
+  } catch (error) {
+    const { code, message } = toShimError(error)
+    await send(worker, { kind: 'queryFailed', id, code, message })
+  }
+}
+
+/** Whether layers are chosen by which paths refer to which. */
+function isMadeOfPackages({ plainPackage, packageSet }: ImportJob): boolean {
+  return plainPackage !== undefined || packageSet !== undefined
+}
+
+/** Resolves once the message is sent, and also when the worker has ended, which its exit reports. */
 function send(worker: ChildProcess, message: ImportOrder): Promise<void> {
   return new Promise(resolve => worker.send(message, () => resolve()))
 }
 
-type Outcome = Extract<ImportReport, { kind: 'done' | 'program' | 'failed' }>
-type Failure = Extract<ImportReport, { kind: 'failed' }>
-
-function revive({ code, message, stack }: Failure): Error {
-  const error = reviveError(code, message)
-  if (stack !== undefined) error.stack = stack
-  return error
-}
-
-function crashed(cause: unknown): RetryableError {
+function interrupted(cause: unknown): RetryableError {
   const detail = cause === undefined ? 'its process ended' : messageOf(cause)
   return new RetryableError('ImportInterrupted', `the import broke off: ${detail}`, { cause })
-}
-
-/** Its layers are chosen by what needs what. */
-function isMadeOfPackages({ plainPackage, packageSet }: ImportJob): boolean {
-  return plainPackage !== undefined || packageSet !== undefined
 }

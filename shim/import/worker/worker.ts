@@ -3,29 +3,29 @@ import { hasCode } from '../../../lib/error-code.ts'
 import { RetryableError, toShimError } from '../../../lib/errors.ts'
 import { giveWay } from '../../../lib/process/process-limits.ts'
 import type { ImportProgress } from '../image/contract.ts'
-import { createAskMain } from './closure-query.ts'
+import { createClosureQueries } from './closure-query.ts'
 import { type ImportJob, type ImportReport, orderSchema } from './messages.ts'
 import { runImport } from './run-import.ts'
 
-/** A process that runs imports, one after another: gets ImportOrders, tells ImportReports. It ends with the shim. */
+// A process that runs imports, one after another: it gets ImportOrders and sends ImportReports. It ends with the shim.
 giveWay()
 process.once('disconnect', () => process.exit(1))
-const ask = createAskMain(report)
+const queries = createClosureQueries(report)
 let cancel = new AbortController()
 
 process.on('message', message => {
   const order = v.parse(orderSchema, message)
   if (order.kind === 'cancel') return cancel.abort(new RetryableError('Cancelled', 'the import was cancelled'))
-  if (order.kind !== 'import') return ask.answered(order)
+  if (order.kind !== 'import') return queries.onAnswer(order)
   cancel = new AbortController()
   void run(order.job, cancel.signal)
 })
 
-/** After this, in milliseconds, an import is unlikely to follow at once. */
+/** After an idle time this long, the next import is probably not imminent. */
 const REST_MS = 300
 let rest: NodeJS.Timeout | undefined
 
-/** What waits for work holds no garbage: a quarter of its memory. Wants Node's `--expose-gc`. */
+/** An idle worker without garbage needs a quarter less memory. Needs Node's `--expose-gc`. */
 function collectAtRest(): void {
   rest = setTimeout(() => globalThis.gc?.(), REST_MS)
 }
@@ -36,7 +36,7 @@ async function run(job: ImportJob, signal: AbortSignal): Promise<void> {
     const outcome = await runImport(job, {
       signal,
       onProgress: throttle(progress => report({ kind: 'progress', progress })),
-      queryClosure: ask.queryClosure,
+      queryClosure: queries.queryClosure,
       onLinking: linking => report({ kind: 'linking', ...linking }),
       onLeaseEnded: () => report({ kind: 'leaseEnded' }),
     })
@@ -50,7 +50,7 @@ async function run(job: ImportJob, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** See ../helper/data-limit.ts. */
+/** See lib/process/process-limits.ts. */
 function isOutOfMemory(error: unknown): boolean {
   return (
     hasCode(error, 'ERR_MEMORY_ALLOCATION_FAILED') ||
@@ -68,15 +68,15 @@ function report(message: ImportReport): void {
   process.send?.(message)
 }
 
-/** Often enough for eyes. */
+/** Often enough for a person who watches. */
 const PROGRESS_INTERVAL_MS = 100
 
-function throttle(tell: (progress: ImportProgress) => void): (progress: ImportProgress) => void {
+function throttle(report: (progress: ImportProgress) => void): (progress: ImportProgress) => void {
   let last = Number.NEGATIVE_INFINITY
   return progress => {
     const now = performance.now()
     if (progress.phase === 'importing' && now - last < PROGRESS_INTERVAL_MS) return
     last = now
-    tell(progress)
+    report(progress)
   }
 }

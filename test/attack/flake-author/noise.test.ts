@@ -138,7 +138,7 @@ it('the kernel kills the processes of a shim before any pod, and a killed one le
   expect(await failure).toMatch(/building waiting of \S+ broke off: .{1,100}\(SIGKILL\)$/)
   // Only a helper for the next run remains.
   await expect.poll(() => commandsBelow(pid), { timeout: 20_000 }).toEqual([expect.stringContaining('build-helper')])
-  await expect(pull('honest')).rejects.toThrow(/is no image/)
+  await expect(pull('honest')).rejects.toThrow(/is not an image/)
 })
 
 function commandsBelow(pid: number): string[] {

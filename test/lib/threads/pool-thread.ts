@@ -1,0 +1,15 @@
+import { FinalError } from '../../../lib/errors.ts'
+import { serveTasks, type TaskContext } from '../../../lib/threads/serve-tasks.ts'
+
+export type TestTask = 'count' | 'fail' | 'throw' | 'end' | 'wait'
+
+/** Two parts and an answer; or a way to go wrong. */
+serveTasks(async (task: TestTask, { data, send, isCancelled }: TaskContext<string, number>): Promise<number> => {
+  if (task === 'fail') throw new FinalError('ArchiveInvalid', 'damaged')
+  if (task === 'throw') throw new Error('unexpected')
+  if (task === 'end') process.exit(1)
+  send('one')
+  while (task === 'wait' && !isCancelled()) await new Promise(setImmediate)
+  send('two')
+  return data
+})
