@@ -90,10 +90,17 @@ function headingsOf(text: string): string[] {
 
 /** A command ends with its line, or with the code span that holds it. */
 function commandsIn(text: string, program: string): { command: string; options: string[] }[] {
-  const joined = text.replace(/\\\n\s*/g, ' ')
+  const joined = indentCommands(text).replace(/\\\n\s*/g, ' ')
   return [...joined.matchAll(new RegExp(`(?:^ {4}|\`)${program}(?= )([^\`\n#|]*)`, 'gm'))].map(([, rest = '']) => {
     const words = rest.trim().split(/\s+/)
     const [command = ''] = words[0]?.startsWith('-') ? [''] : words
     return { command, options: words.flatMap(word => /^\[?(--[a-z-]+)/.exec(word)?.[1] ?? []) }
   })
+}
+
+/** Of a fenced shell block all lines are commands, of a console those after a prompt. */
+function indentCommands(text: string): string {
+  return text.replace(/^ *```(sh|console)\n([\s\S]*?)^ *```$/gm, (_block, language: string, code: string) =>
+    code.replace(language === 'sh' ? /^ */gm : /^\$ /gm, '    '),
+  )
 }
