@@ -1,10 +1,8 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { lazy } from '../async/lazy.ts'
 import { readLines } from '../text/lines.ts'
-import { signalGroup } from './run-process.ts'
-import { createSpares } from './spares.ts'
+import { groupOptions, loadExeca, signalGroup } from './run-process.ts'
+import { createSpares, type Spares } from './spares.ts'
 
 /**
  * Processes of our own program, each for one piece of work on foreign text: what it reads may cost it its time, its memory and its
@@ -21,14 +19,15 @@ export interface HelperProgram {
   readonly file: URL
   /** For JavaScript objects. */
   readonly heapMegabytes: number
+  /** A helper that is asked to end gets this long before it is killed. */
+  readonly graceMs: number
 }
 
 export interface HelperRun {
   /** JSON; its one order. */
   readonly job: unknown
-  /** Aborted: the helper is asked to end, and is ended `graceMs` later. */
+  /** Aborted: the helper is asked to end. */
   readonly signal: AbortSignal
-  readonly graceMs: number
   /** Told each report, one at a time. What it throws ends the helper. */
   readonly onReport: (report: unknown) => void
   /** Asked after each report: whether it was the last. The helper ends then, which is not waited for. */
@@ -60,54 +59,57 @@ export function createHelpers(
   program: HelperProgram,
   { afterMs = SPARE_AFTER_MS, isIdle = () => true }: SpareOptions = {},
 ): Helpers {
-  const spares = createSpares(() => start(program))
   let running = 0
   let timer: NodeJS.Timeout | undefined
-  const startSpare = () => {
-    if (!isIdle()) return startSpareIn(LOOK_AGAIN_MS)
-    try {
-      spares.keep(start(program))
-    } catch {
-      // If there is no room for it, the next run will say so.
-    }
+  const openSpares = lazy(async () => {
+    const execa = await loadExeca()
+    return createSpares(
+      () => start(execa, program),
+      helper => helper.nodeChildProcess,
+    )
+  })
+  const startSpare = (spares: Spares<Helper>) => {
+    if (isIdle()) spares.start()
+    else startSpareIn(spares, LOOK_AGAIN_MS)
   }
-  const startSpareIn = (ms: number) => {
-    timer = setTimeout(startSpare, ms).unref()
+  const startSpareIn = (spares: Spares<Helper>, ms: number) => {
+    timer = setTimeout(() => startSpare(spares), ms).unref()
   }
   return {
     async run(run) {
       running += 1
       clearTimeout(timer)
+      const spares = await openSpares()
       try {
         return await runHelper(spares.take(), run)
       } finally {
         running -= 1
-        if (running === 0 && !run.signal.aborted) startSpareIn(afterMs)
+        if (running === 0 && !run.signal.aborted) startSpareIn(spares, afterMs)
       }
     },
   }
 }
 
-async function runHelper(child: Helper, run: HelperRun): Promise<HelperEnd> {
-  const ended = once(child, 'exit')
-  // One that cannot be started may tell so before anybody waits for it.
-  ended.catch(() => {})
-  const stopWatching = endOnAbort(child, run)
+async function runHelper(helper: Helper, run: HelperRun): Promise<HelperEnd> {
+  const end = () => void helper.kill()
+  if (run.signal.aborted) end()
+  else run.signal.addEventListener('abort', end, { once: true })
   try {
-    child.stdin.on('error', () => {}) // it has ended: that is told by its exit
-    child.stdin.write(`${JSON.stringify(run.job)}\n`)
-    if (await readReports(child, run)) {
-      endLater(child, run)
+    helper.stdin.on('error', () => {}) // it has ended: its exit tells
+    helper.stdin.write(`${JSON.stringify(run.job)}\n`)
+    if (await readReports(helper, run)) {
+      end()
       return { exitCode: undefined, killedBy: undefined }
     }
-    const [exitCode, killedBy] = await ended
-    return { exitCode: exitCode ?? undefined, killedBy: killedBy ?? undefined }
+    const { exitCode, signal: killedBy, cause } = await helper
+    if (helper.pid === undefined) throw cause
+    return { exitCode, killedBy }
   } catch (error) {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
-    await ended.catch(() => {})
+    helper.kill('SIGKILL')
+    await helper
     throw error
   } finally {
-    stopWatching()
+    run.signal.removeEventListener('abort', end)
   }
 }
 
@@ -120,24 +122,18 @@ async function readReports({ stdout }: Helper, { onReport, isLast }: HelperRun):
   return false
 }
 
-/** It is waited for before this process ends, as any child is. */
-function endLater(child: Helper, { graceMs }: HelperRun): void {
-  const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
-  child.once('exit', () => clearTimeout(timer))
-}
+type Helper = ReturnType<typeof start>
 
-type Helper = ChildProcessByStdio<Writable, Readable, null>
-
-function start({ file, heapMegabytes }: HelperProgram): Helper {
+function start(execa: Awaited<ReturnType<typeof loadExeca>>, { file, heapMegabytes, graceMs }: HelperProgram) {
   const flags = [`--max-old-space-size=${heapMegabytes}`, '--max-semi-space-size=1', '--v8-pool-size=1']
-  const child = spawn(process.execPath, [...flags, fileURLToPath(file)], {
-    // A Ctrl-C is for the shim, which ends its helpers itself.
-    detached: true,
-    env: helperEnv(1),
-    stdio: ['pipe', 'pipe', 'inherit'],
+  return execa(process.execPath, [...flags, fileURLToPath(file)], {
+    // A Ctrl-C is for the shim, which ends its helpers itself: they are groups of their own.
+    ...groupOptions({ env: helperEnv(1), cwd: '/' }),
+    forceKillAfterDelay: graceMs,
+    stdin: 'pipe',
+    stderr: 'inherit',
+    buffer: false,
   })
-  child.on('error', () => {}) // who waits for the exit is told
-  return child
 }
 
 /**
@@ -150,20 +146,6 @@ export function helperEnv(arenas: number): NodeJS.ProcessEnv {
     MALLOC_ARENA_MAX: String(arenas),
     ...(NODE_COMPILE_CACHE !== undefined && { NODE_COMPILE_CACHE }),
     ...(PATH !== undefined && { PATH }),
-  }
-}
-
-function endOnAbort(child: Helper, { signal, graceMs }: HelperRun): () => void {
-  let timer: NodeJS.Timeout | undefined
-  const end = () => {
-    child.kill('SIGTERM')
-    timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
-  }
-  if (signal.aborted) end()
-  else signal.addEventListener('abort', end, { once: true })
-  return () => {
-    signal.removeEventListener('abort', end)
-    clearTimeout(timer)
   }
 }
 

@@ -35,7 +35,7 @@ export interface BuildHelpers {
 }
 
 export function createBuildHelpers(spare: SpareOptions): BuildHelpers {
-  const helpers = createHelpers({ file: PROGRAM, heapMegabytes: HEAP_MEGABYTES }, spare)
+  const helpers = createHelpers({ file: PROGRAM, heapMegabytes: HEAP_MEGABYTES, graceMs: GRACE_MS }, spare)
   return {
     async make(job, call) {
       const last = await runInHelper(helpers, job, call)
@@ -68,7 +68,6 @@ async function runInHelper(helpers: Helpers, job: BuildJob, { signal, onProgress
     const end = await helpers.run({
       job,
       signal: AbortSignal.any([signal, late]),
-      graceMs: GRACE_MS,
       onReport,
       isLast: () => last !== undefined,
     })

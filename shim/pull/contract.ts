@@ -7,31 +7,33 @@ import type { Builder } from '../nix/contract.ts'
 import type { PodIdentity } from '../wire/cri-messages.ts'
 import type { PullProgress } from './progress.ts'
 
-/** An image record of containerd's. */
+/** An image record in containerd. */
 export interface ImageRecord {
   readonly labels: Readonly<Record<string, string>>
-  /** Its manifest. */
+  /** The manifest. */
   readonly target: { readonly digest: string }
 }
 
-/** What a pull needs to know of the images that are there already. */
+/** Look-ups of the images that containerd has. They throw a ShimError. */
 export interface ImageRecords {
   /** By normalised reference. */
   find(image: string): Promise<ImageRecord | undefined>
-  /** What CRI knows of the reference: image id (config digest) and size in bytes; undefined when it does not know it. */
+  /** The image that CRI knows by that reference. */
   present(image: string): Promise<PresentImage | undefined>
-  /** Whether containers can be made of the image, as it must be made here. */
+  /** Whether containers can be made of the image, and its layers are in the layer mode of this node. */
   usable(record: ImageRecord): Promise<boolean>
   /** Every image record that has the label. */
   withLabel(label: string): Promise<readonly Pick<ImageRecord, 'labels'>[]>
 }
 
 export interface PresentImage {
+  /** Config digest. */
   readonly id: string
+  /** In bytes. */
   readonly size: number
 }
 
-/** One caller wants the image of a recipe. */
+/** One caller asks for the image of a recipe. */
 export interface ImageRequest {
   readonly recipe: Recipe
   /** Namespace of the pod; empty when the call names none. */

@@ -22,7 +22,7 @@ const HEAP_FLAGS = ['--max-old-space-size=96', '--max-semi-space-size=1', '--v8-
 const DATA_LIMIT_KIB = 1024 * 1024
 
 export function createWorkers(): Workers {
-  const spares = createSpares(start)
+  const spares = createSpares(start, worker => worker)
   return {
     async withWorker(use) {
       const worker = spares.take()

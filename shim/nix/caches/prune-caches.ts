@@ -1,10 +1,9 @@
-import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { chown, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { hasCode } from '../../../lib/error-code.ts'
-import { SYSTEM_PATH } from '../../../lib/process/run-process.ts'
+import { type ProcessEnd, type ProcessRun, runProcess } from '../../../lib/process/run-process.ts'
+import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
 import { findFairExcess, type Holding, type Room } from '../../../lib/queues/fair-excess.ts'
 import type { BuildUser } from '../user/build-user.ts'
 
@@ -81,13 +80,9 @@ function isDoomed(name: string): boolean {
 
 /** Bytes that a cache takes. What cannot be measured in time is taken for too big. */
 export async function measureCache(path: string): Promise<number> {
-  try {
-    return parseSum((await run('du', ['-sk', '--', path], { timeout: MEASURE_LIMIT_MS })).stdout)
-  } catch (error) {
-    if (!(error instanceof Error) || !('stdout' in error)) throw error
-    // Of a cache in use, files may vanish meanwhile: the sum is told nevertheless.
-    return 'killed' in error && error.killed === true ? Number.MAX_SAFE_INTEGER : parseSum(String(error.stdout))
-  }
+  const { stdout, timedOut } = await run('du', ['-sk', '--', path], { timeoutMs: MEASURE_LIMIT_MS })
+  // Of a cache in use, files may vanish meanwhile: the sum is told nevertheless.
+  return timedOut ? Number.MAX_SAFE_INTEGER : parseSum(stdout)
 }
 
 function parseSum(stdout: string): number {
@@ -99,13 +94,17 @@ async function removeTree(path: string, { uid, gid }: Pruning['user']): Promise<
   if (uid === undefined || gid === undefined) return rm(path, { recursive: true, force: true })
   await chown(path, uid, gid)
   // It fails at the folder itself, which is in one of root's.
-  await run('rm', ['-rf', '--', path], { uid, gid, timeout: REMOVE_LIMIT_MS }).catch(() => {})
+  await run('rm', ['-rf', '--', path], { uid, gid, timeoutMs: REMOVE_LIMIT_MS }).catch(() => {})
   await rmdir(path)
 }
 
 const MEASURE_LIMIT_MS = 120_000
 const REMOVE_LIMIT_MS = 300_000
 
-function run(program: string, args: readonly string[], options: { uid?: number; gid?: number; timeout: number }) {
-  return promisify(execFile)(program, args, { ...options, env: { PATH: SYSTEM_PATH }, cwd: '/' })
+function run(
+  command: string,
+  args: readonly string[],
+  options: Pick<ProcessRun, 'uid' | 'gid' | 'timeoutMs'>,
+): Promise<ProcessEnd> {
+  return runProcess({ command, args, ...options, env: { PATH: SYSTEM_PATH }, cwd: '/' })
 }

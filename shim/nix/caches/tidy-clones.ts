@@ -1,9 +1,8 @@
-import { execFile } from 'node:child_process'
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { hasCode } from '../../../lib/error-code.ts'
-import { SYSTEM_PATH } from '../../../lib/process/run-process.ts'
+import { ProcessFailed, readOutput } from '../../../lib/process/run-process.ts'
+import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
 import { type BuildUser, idsOf } from '../user/build-user.ts'
 
 export interface Tidying {
@@ -36,8 +35,8 @@ type Run = (command: readonly string[]) => Promise<string>
 function createRun(user: BuildUser, signal: AbortSignal): Run {
   // Git is where the build user's nix finds it: on NixOS it is in no system's folder.
   const env = { ...user.env, PATH: `${user.env.PATH ?? ''}:${SYSTEM_PATH}` }
-  const options = { ...idsOf(user), env, cwd: '/', signal, maxBuffer: MAX_OUTPUT }
-  return async ([program = '', ...args]) => (await promisify(execFile)(program, args, options)).stdout
+  const options = { ...idsOf(user), env, cwd: '/', signal, maxStdoutLength: MAX_OUTPUT }
+  return ([command = '', ...args]) => readOutput({ command, args, ...options })
 }
 
 const MAX_OUTPUT = 4 * 1024 * 1024
@@ -84,7 +83,7 @@ async function tidyClone(clone: string, run: Run): Promise<boolean> {
     await run([...locks, 'find', '-P', clone, ...removeBroken(clone), ...removeLocks(clone)])
     return true
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === IS_BUSY) return false
+    if (error instanceof ProcessFailed && error.exitCode === IS_BUSY) return false
     throw error
   }
 }

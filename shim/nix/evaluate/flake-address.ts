@@ -1,7 +1,6 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import * as v from 'valibot'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
+import { readOutput } from '../../../lib/process/run-process.ts'
 import { isOlder } from '../../../lib/text/versions.ts'
 import { isRef, queryOf } from '../../../recipes/flake-query.ts'
 import type { FlakeContent, FlakeUrl } from '../../../recipes/flake-url.ts'
@@ -62,12 +61,14 @@ async function withLocalBranch({ scheme, url }: FlakeUrl, user: BuildUser, signa
 async function readBranch(repository: string, user: BuildUser, signal: AbortSignal): Promise<string | undefined> {
   const { env, home } = user
   const args = ['ls-remote', '--symref', '--', repository, 'HEAD']
-  const { stdout } = await promisify(execFile)('git', args, {
+  const stdout = await readOutput({
+    command: 'git',
+    args,
     ...idsOf(user),
     env,
     cwd: home,
     signal,
-    timeout: LIMIT_MS,
+    timeoutMs: LIMIT_MS,
   })
   const [, branch] = /^ref: refs\/heads\/(\S{1,255})\tHEAD$/m.exec(stdout) ?? []
   return branch !== undefined && isRef(branch) ? branch : undefined

@@ -1,10 +1,10 @@
 import { type ErrorCode, FinalError, reviveError, type ShimError } from '../../../lib/errors.ts'
+import type { ProcessEnd } from '../../../lib/process/run-process.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
 import { formatSize } from '../../../lib/text/size.ts'
 import { describeMaking, describeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 import type { NixError } from '../log/journal.ts'
 import { derivationName } from '../log/nix-log.ts'
-import type { NixExit } from '../process/run-nix.ts'
 import { runLogFile } from '../user/state-dir.ts'
 import {
   BUILD_RULES,
@@ -33,7 +33,7 @@ export interface FailedRun {
   readonly maxEvalMemory: number
   /** Nix failed while it evaluated, in words that the flake may have chosen: they decide nothing. */
   readonly isDoubted?: boolean
-  readonly exit: Pick<NixExit, 'exitCode' | 'killedBy'>
+  readonly exit: Pick<ProcessEnd, 'exitCode' | 'killedBy'>
   readonly errors: readonly NixError[]
   readonly foreign: readonly string[]
   /** Settings that nix said it ignores. */

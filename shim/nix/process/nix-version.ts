@@ -1,7 +1,6 @@
-import { execFile } from 'node:child_process'
 import { access, constants, realpath, stat } from 'node:fs/promises'
 import { delimiter, isAbsolute, join } from 'node:path'
-import { promisify } from 'node:util'
+import { readOutput } from '../../../lib/process/run-process.ts'
 import { isOlder } from '../../../lib/text/versions.ts'
 import { type BuildUser, idsOf } from '../user/build-user.ts'
 
@@ -59,9 +58,6 @@ const LIMIT_MS = 30_000
 /** Empty if it says nothing: whoever runs it next finds out why. */
 async function askVersion({ command, user }: NixProgram): Promise<string> {
   const { env, home } = user
-  const asked = promisify(execFile)(command, ['--version'], { ...idsOf(user), env, cwd: home, timeout: LIMIT_MS })
-  return asked.then(
-    ({ stdout }) => readVersion(stdout),
-    () => '',
-  )
+  const asked = readOutput({ command, args: ['--version'], ...idsOf(user), env, cwd: home, timeoutMs: LIMIT_MS })
+  return asked.then(readVersion, () => '')
 }

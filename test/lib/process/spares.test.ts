@@ -7,7 +7,7 @@ import { createHelpers } from '../../../lib/process/run-helper.ts'
 import { createSpares } from '../../../lib/process/spares.ts'
 import { descendants } from '../../node/process-tree.ts'
 
-const PROGRAM = { file: new URL('./told-pid.ts', import.meta.url), heapMegabytes: 32 }
+const PROGRAM = { file: new URL('./told-pid.ts', import.meta.url), heapMegabytes: 32, graceMs: 1000 }
 
 afterEach(() => children().forEach(pid => void process.kill(pid, 'SIGKILL')))
 
@@ -47,7 +47,7 @@ test('a helper that is killed while it waits does not fail the next run', async 
 
 test('a run that is called off leaves no helper', async () => {
   const signal = AbortSignal.abort()
-  await createHelpers(PROGRAM, { afterMs: 1 }).run({ job: {}, signal, graceMs: 1000, onReport: () => {} })
+  await createHelpers(PROGRAM, { afterMs: 1 }).run({ job: {}, signal, onReport: () => {} })
   await delay(20)
   expect(children()).toEqual([])
 })
@@ -61,9 +61,9 @@ test('a helper rehearses once while it waits, and not when its order is there', 
 
 test('the last report is the answer of a helper that does not end, and it is ended', async () => {
   const told: unknown[] = []
-  const run = { job: {}, signal: new AbortController().signal, graceMs: 1, isLast: () => told.length > 0 }
+  const run = { job: {}, signal: new AbortController().signal, isLast: () => told.length > 0 }
   const helpers = createHelpers(
-    { ...PROGRAM, file: new URL('./never-ending.ts', import.meta.url) },
+    { ...PROGRAM, graceMs: 1, file: new URL('./never-ending.ts', import.meta.url) },
     { afterMs: 60_000 },
   )
   await helpers.run({ ...run, onReport: report => told.push(report) })
@@ -71,7 +71,11 @@ test('the last report is the answer of a helper that does not end, and it is end
 })
 
 test('a process that nobody takes is ended', async () => {
-  const spares = createSpares(() => spawn('sleep', ['1000']), 1)
+  const spares = createSpares(
+    () => spawn('sleep', ['1000']),
+    process => process,
+    1,
+  )
   const process = spares.take()
   spares.keep(process)
   await once(process, 'exit')
@@ -93,7 +97,7 @@ function makeRun(program = PROGRAM, isIdle?: () => boolean): () => Promise<unkno
   const { signal } = new AbortController()
   return async () => {
     const told: unknown[] = []
-    await helpers.run({ job: {}, signal, graceMs: 1000, onReport: report => told.push(report) })
+    await helpers.run({ job: {}, signal, onReport: report => told.push(report) })
     return told[0]
   }
 }
