@@ -1,16 +1,18 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2'
 import type { Connection } from './connection.ts'
-import { frameHeader } from './frame.ts'
+import { frameHeader, frameMessage } from './frame.ts'
 import { readFrames } from './frames.ts'
 import { BROKEN_OFF, GrpcError } from './grpc-error.ts'
 import type { Method } from './methods.ts'
-import { decodeMessage, STATUS } from './status.ts'
+import { decodeMessage, ERROR_CODE_HEADER, STATUS } from './status.ts'
 
 /** Who calls: sent as metadata with every call. */
 export interface CallScope {
   readonly namespace?: string | undefined
   readonly lease?: string | undefined
   readonly signal?: AbortSignal | undefined
+  /** How long a call waits for somebody to listen; 10 s by default. */
+  readonly connectMs?: number | undefined
 }
 
 export interface CallOptions {
@@ -46,7 +48,6 @@ export interface OpenCall<Response> {
 
 /** For calls that should be answered at once. */
 const DEFAULT_TIMEOUT_MS = 30_000
-/** How long a call waits for somebody to listen. */
 const CONNECT_TIMEOUT_MS = 10_000
 
 export function createCalls(connection: Connection, scope: CallScope = {}): Calls {
@@ -55,8 +56,7 @@ export function createCalls(connection: Connection, scope: CallScope = {}): Call
       const stream = await start(connection, scope, method.path, timeoutMs)
       const timer = setTimeout(() => stream.destroy(deadlineExceeded(method.path)), timeoutMs)
       try {
-        const message = method.encode(request)
-        stream.end(Buffer.concat([frameHeader(message.length), message]))
+        stream.end(frameMessage(method.encode(request)))
         return await only(readAnswers(stream, method, { ...scope, maxBytes }), method.path)
       } finally {
         clearTimeout(timer)
@@ -78,9 +78,12 @@ export function createCalls(connection: Connection, scope: CallScope = {}): Call
 }
 
 async function start(connection: Connection, scope: CallScope, path: string, timeoutMs?: number) {
-  const { signal } = scope
-  const connectMs = Math.min(timeoutMs ?? CONNECT_TIMEOUT_MS, CONNECT_TIMEOUT_MS)
-  const session = await connection.session({ method: path.slice(1), timeoutMs: connectMs, signal })
+  const { signal, connectMs = CONNECT_TIMEOUT_MS } = scope
+  const session = await connection.session({
+    method: path.slice(1),
+    timeoutMs: Math.min(timeoutMs ?? connectMs, connectMs),
+    signal,
+  })
   const stream = session.request(requestHeaders(scope, path, timeoutMs), {
     endStream: false,
     ...(signal && { signal }),
@@ -158,8 +161,13 @@ function throwUnlessOk(path: string, headers: IncomingHttpHeaders, cause: unknow
   if (cause instanceof GrpcError) throw cause
   const status = headers['grpc-status']
   if (status === undefined) throw new GrpcError(path.slice(1), STATUS.UNAVAILABLE, BROKEN_OFF, { cause })
-  if (Number(status) !== STATUS.OK)
-    throw new GrpcError(path.slice(1), Number(status), decodeMessage(String(headers['grpc-message'] ?? '')), { cause })
+  if (Number(status) !== STATUS.OK) {
+    const errorCode = headers[ERROR_CODE_HEADER]
+    throw new GrpcError(path.slice(1), Number(status), decodeMessage(String(headers['grpc-message'] ?? '')), {
+      cause,
+      ...(typeof errorCode === 'string' && { errorCode }),
+    })
+  }
   if (cause !== undefined) throw cause
 }
 

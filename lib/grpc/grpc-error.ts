@@ -5,13 +5,21 @@ export class GrpcError extends Error {
   readonly status: number
   readonly details: string
   readonly method: string
+  /** The code in ERROR_CODE_HEADER, if the answer has one. */
+  readonly errorCode: string | undefined
 
-  constructor(method: string, status: number, details: string, options?: ErrorOptions) {
+  constructor(
+    method: string,
+    status: number,
+    details: string,
+    options?: ErrorOptions & { readonly errorCode?: string },
+  ) {
     super(`${method}: ${details || `gRPC status ${status}`}`, options)
     this.name = 'GrpcError'
     this.method = method
     this.status = status
     this.details = details
+    this.errorCode = options?.errorCode
   }
 }
 

@@ -1,4 +1,3 @@
-import { Client, credentials, Metadata } from '@grpc/grpc-js'
 import { FinalError, toShimError } from '../../lib/errors.ts'
 import { isRedrawable } from '../../lib/text/redrawable.ts'
 import { annotationName } from '../../recipes/annotations.ts'
@@ -8,20 +7,19 @@ import { parsePackageName } from '../../recipes/package-name.ts'
 import { normalizeFlakeImage } from '../../recipes/reference.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { hostSystem, parseSystem } from '../../recipes/system.ts'
-import { decodePullImageResponse, encodePullImage } from '../wire/cri-messages.ts'
-import { PULL_IMAGE_PATH, WATCH_PULLS_PATH } from '../wire/methods.ts'
-import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../wire/pull-messages.ts'
-import { clientError } from './client-error.ts'
-import { createJsonView } from './pull-view/json-view.ts'
+import { PULL_IMAGE } from '../wire/cri-messages.ts'
+import { WATCH_PULLS, type WireProgress } from '../wire/pull-messages.ts'
 import { createLineView } from './pull-view/line-view.ts'
 import { createLiveView } from './pull-view/live-view.ts'
 import type { PullView, TerminalOptions } from './pull-view/pull-view.ts'
+import { createJsonView } from './pull-view/pull-view.ts'
+import { createShimClient } from './shim-client.ts'
 
 export interface PullArguments {
   readonly image: string
-  /** Without it the image has no annotations. */
+  /** Without a flake URL the image has no annotations. */
   readonly flakeUrl?: string | undefined
-  /** With a flake this, or `contents`. */
+  /** A flake needs this or `contents`. */
   readonly packageName?: string | undefined
   /** As in the annotation. */
   readonly contents?: string | undefined
@@ -42,24 +40,27 @@ export interface PullIo {
  * Throws RecipeInvalid, ShimAway, PullFailed with the shim's message, or Cancelled.
  */
 export async function pull(args: PullArguments, { json, output, signal }: PullIo): Promise<void> {
-  const client = new Client(`unix://${args.socket}`, credentials.createInsecure())
-  const view = chooseView({ image: args.image, output }, json)
-  const end = new AbortController()
+  const { image, namespace } = args
+  const client = createShimClient(args.socket, signal)
+  const view = chooseView({ image, output }, json)
   try {
     checkArguments(args)
-    await watch(client, args, AbortSignal.any([signal, end.signal]), view.progress)
-    view.done(await pullImage(client, args, signal))
+    const events = client.call(WATCH_PULLS, { image })
+    // The first event says that the shim is watching: nothing of a pull that starts now is missed.
+    await events.next()
+    void showAll(events, view)
+    const answers = client.call(PULL_IMAGE, { image, namespace, annotations: annotationsOf(args) })
+    for await (const imageId of answers) view.done(imageId)
   } catch (error) {
     view.failed(toShimError(error))
     throw error
   } finally {
-    end.abort()
     view.close()
     client.close()
   }
 }
 
-/** The shim would speak of the annotations of a pod. */
+/** Checked here because the messages of the shim would speak of the annotations of a pod. */
 function checkArguments({ image, flakeUrl, packageName, contents, system }: PullArguments): void {
   check('IMAGE', () => storePathRecipe(image) ?? normalizeFlakeImage(image))
   if (flakeUrl !== undefined) check('--flake', () => parseFlakeUrl(flakeUrl))
@@ -77,37 +78,13 @@ function check(name: string, parse: () => unknown): void {
   }
 }
 
-/** Resolves when the shim is watching: nothing of a pull that starts now is missed. Goes on until the signal aborts. */
-function watch(
-  client: Client,
-  { image, socket }: PullArguments,
-  signal: AbortSignal,
-  onProgress: (progress: WireProgress) => void,
-): Promise<void> {
-  const call = client.makeServerStreamRequest(WATCH_PULLS_PATH, encodeWatchRequest, decodePullProgress, image)
-  signal.addEventListener('abort', () => call.cancel(), { once: true })
-  return new Promise((resolve, reject) => {
-    call.on('data', (progress: WireProgress) => {
-      if (progress.phase === 'watching') resolve()
-      else onProgress(progress)
-    })
-    call.on('error', error => reject(clientError(error, socket)))
-  })
-}
-
-function pullImage(client: Client, args: PullArguments, signal: AbortSignal): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const request = { image: args.image, namespace: args.namespace, annotations: annotationsOf(args) }
-    const call = client.makeUnaryRequest(
-      PULL_IMAGE_PATH,
-      encodePullImage,
-      decodePullImageResponse,
-      request,
-      new Metadata(),
-      (error, imageRef) => (error ? reject(clientError(error, args.socket)) : resolve(imageRef ?? '')),
-    )
-    signal.addEventListener('abort', () => call.cancel(), { once: true })
-  })
+/** Goes on until the client is closed. */
+async function showAll(events: AsyncIterable<WireProgress>, view: PullView): Promise<void> {
+  try {
+    for await (const event of events) view.progress(event)
+  } catch {
+    // The pull fails for the same reason and reports it.
+  }
 }
 
 function annotationsOf({ image, ...args }: PullArguments): Record<string, string> {

@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { MAX_SHIM_LEASE_MS } from '../../kube/resources/lease.ts'
 import { formatSize } from '../../lib/text/size.ts'
 import { nameRules } from '../../recipes/names/name-rules.ts'
-import { DEFAULT_SOCKET } from './default-socket.ts'
+import { DEFAULT_SOCKET } from './defaults.ts'
 import { nixOptions } from './nix-options.ts'
 import { policyRule } from './policy-rule.ts'
 import { absolutePath, atLeastOne, duration, listenAddress, nodeName, size } from './value-types.ts'
@@ -149,7 +149,7 @@ export const configFields = v.strictObject({
     '/var/lib/enbi-shim',
   ),
   shutdownTimeout: v.optional(
-    v.pipe(duration, v.description('How long running calls may go on after SIGTERM.')),
+    v.pipe(duration, v.description('How long running calls may continue after SIGTERM.')),
     '30s',
   ),
   containerd: v.optional(v.pipe(containerd, v.description('The containerd of the node.')), {}),

@@ -1,11 +1,10 @@
 import { createCalls } from '../../lib/grpc/calls.ts'
 import { createConnection } from '../../lib/grpc/connection.ts'
 import { hasStatus } from '../../lib/grpc/grpc-error.ts'
-import { loadService, type Method } from '../../lib/grpc/methods.ts'
 import { STATUS } from '../../lib/grpc/status.ts'
 import { version } from '../../lib/version.ts'
 import type { Config } from '../config/config.ts'
-import { reportSchema, type StatusReport } from '../wire/status-messages.ts'
+import { type StatusReport, WATCH_STATUS } from '../wire/status-messages.ts'
 import { type Check, type Finding, failed, ok, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
 
@@ -20,7 +19,10 @@ export function checkSocket({ listen, containerd }: Pick<Config, 'listen' | 'con
       if (problem) return problem
       const connection = createConnection(listen)
       try {
-        return judge(await createCalls(connection, { signal }).unary(WATCH, { watch: false }), { listen, containerd })
+        return judge(await createCalls(connection, { signal }).unary(WATCH_STATUS, { watch: false }), {
+          listen,
+          containerd,
+        })
       } catch (error) {
         if (!hasStatus(error, STATUS.UNIMPLEMENTED)) throw error
         return failed(
@@ -44,6 +46,3 @@ function judge({ shim }: StatusReport, { listen, containerd }: Pick<Config, 'lis
     )
   return ok(`enbi-shim ${shim.version} answers at ${listen}`)
 }
-
-const method = loadService('enbi.proto', 'enbi.v1alpha1.Status')
-const WATCH: Method<{ watch: boolean }, StatusReport> = method('Watch', reportSchema)

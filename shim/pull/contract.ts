@@ -2,36 +2,17 @@ import type { ShimError } from '../../lib/errors.ts'
 import type { Owners } from '../../lib/queues/fair-order.ts'
 import type { PolicyRule } from '../../recipes/policy/policy.ts'
 import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
+import type { ContainerdImages } from '../containerd/image-records.ts'
+import type { ImageRecord } from '../containerd/services/images.ts'
 import type { Importer } from '../import/image/contract.ts'
 import type { Builder } from '../nix/contract.ts'
 import type { PodIdentity } from '../wire/cri-messages.ts'
 import type { PullProgress } from './progress.ts'
 
-/** An image record of containerd's. */
-export interface ImageRecord {
-  readonly labels: Readonly<Record<string, string>>
-  /** Its manifest. */
-  readonly target: { readonly digest: string }
-}
+/** Look-ups of the images that containerd has. */
+export type ImageRecords = Pick<ContainerdImages, 'find' | 'present' | 'usable' | 'withLabel'>
 
-/** What a pull needs to know of the images that are there already. */
-export interface ImageRecords {
-  /** By normalised reference. */
-  find(image: string): Promise<ImageRecord | undefined>
-  /** What CRI knows of the reference: image id (config digest) and size in bytes; undefined when it does not know it. */
-  present(image: string): Promise<PresentImage | undefined>
-  /** Whether containers can be made of the image, as it must be made here. */
-  usable(record: ImageRecord): Promise<boolean>
-  /** Every image record that has the label. */
-  withLabel(label: string): Promise<readonly Pick<ImageRecord, 'labels'>[]>
-}
-
-export interface PresentImage {
-  readonly id: string
-  readonly size: number
-}
-
-/** One caller wants the image of a recipe. */
+/** One caller asks for the image of a recipe. */
 export interface ImageRequest {
   readonly recipe: Recipe
   /** Namespace of the pod; empty when the call names none. */

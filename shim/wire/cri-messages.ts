@@ -1,5 +1,7 @@
 import * as v from 'valibot'
 import { loadService, methodOf } from '../../lib/grpc/load-protos.ts'
+import type { Method } from '../../lib/grpc/methods.ts'
+import { PULL_IMAGE_PATH } from './methods.ts'
 
 const service = loadService('cri.proto', 'runtime.v1.ImageService')
 const pullImage = methodOf(service, 'PullImage')
@@ -25,13 +27,13 @@ export interface PullImageRequest {
   readonly image: string
   /** Of the pod; empty when the call names none. */
   readonly namespace: string
-  /** Missing when the call does not say which pod it is for. */
+  /** Undefined when the call does not say which pod it is for. */
   readonly pod?: PodIdentity | undefined
-  /** Of the pod: `crictl pull --annotation` fills those of the image alone, `--pod-config` those of the sandbox. */
+  /** Annotations of the pod: `crictl pull --annotation` sets those of the image, `--pod-config` those of the sandbox. */
   readonly annotations: Readonly<Record<string, string>>
 }
 
-/** Reads what a recipe can be found by; credentials are not among it. */
+/** Reads the fields by which a recipe can be found. Credentials are not among them. */
 export function decodePullImage(message: Buffer): PullImageRequest {
   const { image, sandboxConfig } = v.parse(pullImageRequest, pullImage.requestDeserialize(message))
   const { namespace, name, uid } = sandboxConfig?.metadata ?? { namespace: '', name: '', uid: '' }
@@ -53,20 +55,18 @@ export function decodeImageStatus(message: Buffer): Pick<PullImageRequest, 'imag
   return image
 }
 
-/** CRI's "no such image": an answer without one. */
+/** An answer without an image: "not present". */
 export function encodeAbsentImageStatus(): Buffer {
   return imageStatus.responseSerialize({})
 }
 
-/** As a kubelet sends it: the annotations with the image and with the sandbox. */
-export function encodePullImage({ image, namespace, annotations }: PullImageRequest): Buffer {
-  return pullImage.requestSerialize({
-    image: { image, annotations },
-    sandboxConfig: { metadata: { name: 'enbi-shim-pull', namespace }, annotations },
-  })
-}
-
-/** The image id. */
-export function decodePullImageResponse(message: Buffer): string {
-  return v.parse(v.object({ imageRef: v.string() }), pullImage.responseDeserialize(message)).imageRef
+/** For clients: the request as a kubelet sends it, the answer as the image id. */
+export const PULL_IMAGE: Method<PullImageRequest, string> = {
+  path: PULL_IMAGE_PATH,
+  encode: ({ image, namespace, annotations }) =>
+    pullImage.requestSerialize({
+      image: { image, annotations },
+      sandboxConfig: { metadata: { name: 'enbi-shim-pull', namespace }, annotations },
+    }),
+  decode: message => v.parse(v.object({ imageRef: v.string() }), pullImage.responseDeserialize(message)).imageRef,
 }

@@ -1,9 +1,11 @@
 import * as v from 'valibot'
 import { loadService, methodOf } from '../../lib/grpc/load-protos.ts'
+import type { Method } from '../../lib/grpc/methods.ts'
+import { WATCH_STATUS_PATH } from './methods.ts'
 
 const watch = methodOf(loadService('enbi.proto', 'enbi.v1alpha1.Status'), 'Watch')
 
-/** 0 and "" stand for what is not known, see `protos/enbi.proto`. */
+/** 0 and "" stand for unknown values, see `protos/enbi.proto`. */
 const text = v.pipe(
   v.string(),
   v.transform(value => value || undefined),
@@ -43,7 +45,7 @@ const resultSchema = v.object({
 const imageSchema = v.object({ image: text, imageId: text, storePath: text, size: amount, updatedAt: time })
 const folderSchema = v.object({ files: v.number(), bytes: v.number() })
 
-export const reportSchema = v.object({
+const reportSchema = v.object({
   shim: v.object({
     version: v.string(),
     startedAt: time,
@@ -67,13 +69,9 @@ export const reportSchema = v.object({
 
 /** As it is sent, see `protos/enbi.proto`. */
 export type StatusMessage = v.InferInput<typeof reportSchema>
-/** As it is read: what is not known is undefined. */
+/** As it is read: unknown values are undefined. */
 export type StatusReport = v.InferOutput<typeof reportSchema>
 export type StatusRequest = v.InferOutput<typeof requestSchema>
-
-export function encodeStatusRequest(request: StatusRequest): Buffer {
-  return watch.requestSerialize(request)
-}
 
 export function decodeStatusRequest(message: Buffer): StatusRequest {
   return v.parse(requestSchema, watch.requestDeserialize(message))
@@ -83,6 +81,9 @@ export function encodeStatusReport(report: StatusMessage): Buffer {
   return watch.responseSerialize(report)
 }
 
-export function decodeStatusReport(message: Buffer): StatusReport {
-  return v.parse(reportSchema, watch.responseDeserialize(message))
+/** For clients. */
+export const WATCH_STATUS: Method<StatusRequest, StatusReport> = {
+  path: WATCH_STATUS_PATH,
+  encode: watch.requestSerialize,
+  decode: message => v.parse(reportSchema, watch.responseDeserialize(message)),
 }

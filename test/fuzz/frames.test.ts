@@ -1,7 +1,7 @@
 import net from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { encodePullImage } from '../../shim/wire/cri-messages.ts'
+import { PULL_IMAGE } from '../../shim/wire/cri-messages.ts'
 import {
   IMAGE_STATUS_PATH,
   PULL_IMAGE_PATH,
@@ -33,7 +33,7 @@ async function expectServed(): Promise<void> {
 }
 
 const RECIPE = { image: 'registry.example/fuzz/app:1', flakeUrl: 'github:team/app', packageName: 'image' }
-const PULL = encodePullImage({ image: RECIPE.image, namespace: 'fuzz', annotations: recipeAnnotations(RECIPE) })
+const PULL = PULL_IMAGE.encode({ image: RECIPE.image, namespace: 'fuzz', annotations: recipeAnnotations(RECIPE) })
 
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map(array => Buffer.from(array))
 const message = fc.oneof(
@@ -153,7 +153,7 @@ it('an image reference that is hard to parse does not delay the daemon', async (
   for (const piece of ['a', 'a.', 'a_', 'a-', 'a/', 'a:', 'a@']) {
     const image = `${piece.repeat(500 / piece.length)}!`
     const body = frame(
-      encodePullImage({ image, namespace: 'fuzz', annotations: recipeAnnotations({ ...RECIPE, image }) }),
+      PULL_IMAGE.encode({ image, namespace: 'fuzz', annotations: recipeAnnotations({ ...RECIPE, image }) }),
     )
     expect(statusOf(await client.call(PULL_IMAGE_PATH, { body }))).toBe(2)
     await expectServed()

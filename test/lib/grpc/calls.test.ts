@@ -8,7 +8,7 @@ import { type Connection, createConnection } from '../../../lib/grpc/connection.
 import { frameHeader } from '../../../lib/grpc/frame.ts'
 import type { Method } from '../../../lib/grpc/methods.ts'
 
-// containerd answers as it should; what a call makes of a peer that does not needs a peer of our own.
+// containerd always answers correctly, so a server of the test acts as the faulty peer.
 let dir: string
 let connection: Connection
 let calls: Calls

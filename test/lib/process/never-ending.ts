@@ -1,6 +1,6 @@
 import { serveAsHelper } from '../../../lib/process/serve-helper.ts'
 
-/** A helper that keeps running after its report. */
+/** A helper that does not end after its report. */
 await serveAsHelper(async (_, { report }) => {
   report('all')
   setInterval(() => {}, 1000)

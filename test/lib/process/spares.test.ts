@@ -7,11 +7,11 @@ import { createHelpers } from '../../../lib/process/run-helper.ts'
 import { createSpares } from '../../../lib/process/spares.ts'
 import { descendants } from '../../node/process-tree.ts'
 
-const PROGRAM = { file: new URL('./reporting-pid.ts', import.meta.url), heapMegabytes: 32 }
+const PROGRAM = { file: new URL('./reporting-pid.ts', import.meta.url), heapMegabytes: 32, graceMs: 1000 }
 
 afterEach(() => children().forEach(pid => void process.kill(pid, 'SIGKILL')))
 
-test('each run has its own helper, which started after the previous run', async () => {
+test('each run has its own helper, which is started after the previous run', async () => {
   const run = makeRun()
   const first = await run()
   const spare = await untilStarted()
@@ -20,14 +20,14 @@ test('each run has its own helper, which started after the previous run', async 
   expect(await untilStarted()).not.toBe(spare)
 })
 
-test('no spare helper starts during concurrent runs', async () => {
+test('no helper is started while runs are going on', async () => {
   const run = makeRun()
   const pids = await Promise.all([run(), run(), run()])
   expect(new Set(pids).size).toBe(3)
   await untilStarted()
 })
 
-test('no spare helper starts while the memory is needed elsewhere', async () => {
+test('no helper is started in advance while something else needs the memory', async () => {
   const answers = [false, false]
   const run = makeRun(PROGRAM, () => answers.pop() ?? true)
   await run()
@@ -35,7 +35,7 @@ test('no spare helper starts while the memory is needed elsewhere', async () => 
   expect(answers).toEqual([])
 })
 
-test('a spare helper that is killed does not fail the next run', async () => {
+test('a helper that is killed while it waits does not fail the next run', async () => {
   const run = makeRun()
   await run()
   const spare = await untilStarted()
@@ -47,44 +47,48 @@ test('a spare helper that is killed does not fail the next run', async () => {
 
 test('a cancelled run leaves no helper', async () => {
   const signal = AbortSignal.abort()
-  await createHelpers(PROGRAM, { afterMs: 1 }).run({ job: {}, signal, graceMs: 1000, onReport: () => {} })
+  await createHelpers(PROGRAM, { afterMs: 1 }).run({ job: {}, signal, onReport: () => {} })
   await delay(20)
   expect(children()).toEqual([])
 })
 
-test('a helper rehearses once while it is spare, and not when its order is present', async () => {
-  const run = makeRun({ ...PROGRAM, file: new URL('./rehearsing.ts', import.meta.url) })
+test('a helper warms up once while it waits, but not if its order has arrived', async () => {
+  const run = makeRun({ ...PROGRAM, file: new URL('./warming-up.ts', import.meta.url) })
   expect(await run()).toBe(0)
   await vi.waitFor(async () => expect(await run()).toBe(1), { interval: 500, timeout: 20_000 })
   await untilStarted()
 })
 
-test('a helper that does not end is killed, and its last report is the answer', async () => {
-  const reports: unknown[] = []
-  const run = { job: {}, signal: new AbortController().signal, graceMs: 1, isLast: () => reports.length > 0 }
+test('the last report is the answer of a helper even if it does not end, and the helper is ended', async () => {
+  const reported: unknown[] = []
+  const run = { job: {}, signal: new AbortController().signal, isLast: () => reported.length > 0 }
   const helpers = createHelpers(
-    { ...PROGRAM, file: new URL('./never-ending.ts', import.meta.url) },
+    { ...PROGRAM, graceMs: 1, file: new URL('./never-ending.ts', import.meta.url) },
     { afterMs: 60_000 },
   )
-  await helpers.run({ ...run, onReport: report => reports.push(report) })
+  await helpers.run({ ...run, onReport: report => reported.push(report) })
   await vi.waitFor(() => expect(children()).toEqual([]))
 })
 
-test('an unused process is ended', async () => {
-  const spares = createSpares(() => spawn('sleep', ['1000']), 1)
+test('a process that nobody takes is ended', async () => {
+  const spares = createSpares(
+    () => spawn('sleep', ['1000']),
+    process => process,
+    1,
+  )
   const process = spares.take()
   spares.keep(process)
   await once(process, 'exit')
   expect(process.signalCode).toBe('SIGKILL')
 })
 
-test('a spare helper neither keeps the shim alive nor outlives it', async () => {
+test('a waiting helper neither keeps the shim running nor outlives it', async () => {
   const shim = spawn(process.execPath, [join(import.meta.dirname, 'run-once.ts')], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const [printed] = await once(shim.stdout, 'data')
-  expect(Number(String(printed))).toBeGreaterThan(0)
-  // Its streams close only once the spare helper has released them, too.
+  const [reported] = await once(shim.stdout, 'data')
+  expect(Number(String(reported))).toBeGreaterThan(0)
+  // The streams close only after the waiting helper has closed its ends.
   expect(await once(shim, 'close')).toEqual([0, null])
 })
 
@@ -92,13 +96,13 @@ function makeRun(program = PROGRAM, isIdle?: () => boolean): () => Promise<unkno
   const helpers = createHelpers(program, { afterMs: 1, isIdle })
   const { signal } = new AbortController()
   return async () => {
-    const reports: unknown[] = []
-    await helpers.run({ job: {}, signal, graceMs: 1000, onReport: report => reports.push(report) })
-    return reports[0]
+    const reported: unknown[] = []
+    await helpers.run({ job: {}, signal, onReport: report => reported.push(report) })
+    return reported[0]
   }
 }
 
-/** The process id of the only spare helper. */
+/** Process id of the only waiting helper. */
 async function untilStarted(): Promise<number> {
   await vi.waitFor(() => expect(children()).toHaveLength(1))
   return children()[0] ?? 0

@@ -25,7 +25,7 @@ afterEach(async () => {
   stack.value = new AsyncDisposableStack()
 })
 
-test('the socket file has mode 0660 with any umask, and its folder is created', async () => {
+test('the socket file has mode 0660 whatever the umask is, and its folder is created', async () => {
   const umask = process.umask(0)
   stack.value.defer(() => void process.umask(umask))
   await serve(path)
@@ -33,14 +33,14 @@ test('the socket file has mode 0660 with any umask, and its folder is created', 
   expect(process.umask()).toBe(0)
 })
 
-test('the socket is the only file in its folder, and is removed at the end', async () => {
+test('the socket file is the only file in its folder, and is gone after the end', async () => {
   const server = await serve(path)
   expect(await readdir(join(dir, 'run'))).toEqual(['shim.sock'])
   await server.stop()
   expect(await readdir(join(dir, 'run'))).toEqual([])
 })
 
-test('the socket file of a dead process is replaced', async () => {
+test('a socket file that a dead process left is replaced', async () => {
   await leaveStale(path)
   await serve(path)
   expect(await isServed(path)).toBe(true)
@@ -56,21 +56,21 @@ test.each<[string, (path: string) => Promise<unknown>]>([
   ['a file', path => writeFile(path, 'precious')],
   ['a folder', path => mkdir(path)],
   ['a link', path => symlink('/nowhere', path)],
-])('a file other than a socket is not replaced: %s', async (_what, make) => {
+])('a file that is not a socket is not replaced: %s', async (_what, make) => {
   await mkdir(join(dir, 'run'))
   await make(path)
   await expect(serve(path)).rejects.toMatchObject({ code: 'ListenAddressInUse' })
   await lstat(path)
 })
 
-test('exactly one of many concurrent starts over a stale file serves and keeps the socket', async () => {
+test('of many servers that start concurrently over a stale file exactly one serves, and keeps the socket', async () => {
   await leaveStale(path)
   const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => serve(path)))
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   expect(await isServed(path)).toBe(true)
 })
 
-test("a late end leaves a successor's socket alone", async () => {
+test("a server that ends late does not remove its successor's socket", async () => {
   const first = await serve(path)
   await rm(path)
   await serve(path)
@@ -78,7 +78,7 @@ test("a late end leaves a successor's socket alone", async () => {
   expect(await isServed(path)).toBe(true)
 })
 
-test('the lock of a dead process does not block forever', async () => {
+test('a lock that a dead process left is removed after a while', async () => {
   await mkdir(`${path}.lock`, { recursive: true })
   const before = new Date(Date.now() - 60_000)
   await utimes(`${path}.lock`, before, before)
@@ -86,20 +86,20 @@ test('the lock of a dead process does not block forever', async () => {
   expect(await isServed(path)).toBe(true)
 })
 
-describe('an unusable address is named in the error:', () => {
-  test('a path that is too long for a socket', async () => {
+describe('the error names an address that cannot be used', () => {
+  test('if the path is too long for a socket address', async () => {
     const long = join(dir, 'x'.repeat(100))
     await expect(serve(long)).rejects.toMatchObject({ code: 'ConfigInvalid', message: expect.stringContaining(long) })
   })
 
-  test('a folder that is a file', async () => {
+  test('if its folder is a file', async () => {
     await writeFile(join(dir, 'run'), '')
     await expect(serve(path)).rejects.toMatchObject({ code: 'ConfigInvalid', message: expect.stringContaining(path) })
   })
 })
 
-test('an inherited socket is used by its descriptor', async () => {
-  // A listening socket must be inherited: perl opens it, as systemd would, and then runs node.
+test('a socket that is already open is taken over by its descriptor', async () => {
+  // Only a process that inherits a listening socket has one: perl makes it, as systemd would, and becomes node.
   const inherited = `
     use Socket; use POSIX ();
     $^F = 9; # what is opened below that number is inherited
@@ -135,7 +135,7 @@ async function serve(at: string) {
   return { stop }
 }
 
-/** Leaves a socket file behind, as after SIGKILL. */
+/** A socket file as SIGKILL leaves it. */
 async function leaveStale(at: string): Promise<void> {
   await mkdir(join(dir, 'run'), { recursive: true })
   const bind = 'use Socket; socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die; bind($s, sockaddr_un($ARGV[0])) or die $!;'

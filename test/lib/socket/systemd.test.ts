@@ -16,7 +16,7 @@ test.each<[string, NodeJS.ProcessEnv, ListenTarget]>([
   ['no socket', { LISTEN_PID: String(process.pid), LISTEN_FDS: '0' }, OWN],
   ['nonsense', { LISTEN_PID: String(process.pid), LISTEN_FDS: 'x' }, OWN],
   ['nothing', {}, OWN],
-])('systemd passes %s, which child processes do not see', (_what, env, expected) => {
+])('systemd hands over %s, and no child process sees it', (_what, env, expected) => {
   const own = { ...env, PATH: '/bin' }
   expect(takeListenTarget(own, OWN.path)).toEqual(expected)
   expect(own).toEqual({ PATH: '/bin' })
@@ -25,7 +25,7 @@ test.each<[string, NodeJS.ProcessEnv, ListenTarget]>([
 test('systemd is notified through systemd-notify', async () => {
   await using folder = await tempFolder()
   const told = join(folder.dir, 'told')
-  // A stub, as the real one needs systemd. Only its arguments matter here.
+  // The real one needs a systemd to talk to; what matters here is how it is called.
   await writeFile(join(folder.dir, 'systemd-notify'), `#!/bin/sh\necho "$NOTIFY_SOCKET $*" >> ${told}\n`)
   await chmod(join(folder.dir, 'systemd-notify'), 0o755)
   const env = { NOTIFY_SOCKET: '/run/notify', PATH: `${folder.dir}:/bin:/usr/bin` }
@@ -36,7 +36,7 @@ test('systemd is notified through systemd-notify', async () => {
   expect(log.lines()).toEqual([])
 })
 
-test('without NOTIFY_SOCKET nothing runs, a missing program is logged once, and a failing one each time', async () => {
+test('without NOTIFY_SOCKET nothing is run; a missing program is logged once, and a program that fails is logged each time', async () => {
   await using folder = await tempFolder()
   const log = collectLog()
   const missing = { NOTIFY_SOCKET: '/run/notify', PATH: folder.dir }
@@ -49,7 +49,7 @@ test('without NOTIFY_SOCKET nothing runs, a missing program is logged once, and 
   await writeFile(join(folder.dir, 'systemd-notify'), '#!/bin/sh\nexit 1\n')
   await chmod(join(folder.dir, 'systemd-notify'), 0o755)
   await notifySystemd('READY=1', { env: missing, logger: log.logger })
-  expect(log.lines().slice(1)).toEqual([expect.stringContaining('systemd was not told')])
+  expect(log.lines().slice(1)).toEqual([expect.stringContaining('notifying systemd failed')])
 })
 
 function collectLog() {

@@ -5,7 +5,7 @@ import type { PullProgress } from '../../../shim/pull/progress.ts'
 import { createPullLog } from '../../../shim/pull/pull-log.ts'
 import type { Held } from '../../../shim/status/disk-use.ts'
 import { statusMessage } from '../../../shim/status/status-message.ts'
-import { decodeStatusReport, encodeStatusReport, type StatusReport } from '../../../shim/wire/status-messages.ts'
+import { encodeStatusReport, type StatusReport, WATCH_STATUS } from '../../../shim/wire/status-messages.ts'
 
 const SHIM = { version: '1', startedAt: 1000, containerd: '/c.sock', rules: 1, maxBuilds: 2, logs: '/logs' }
 const NOTHING = { files: 0, bytes: 0 }
@@ -33,7 +33,7 @@ function setUp() {
     },
     /** As it is read after it went over the wire. */
     report: (held: Partial<Held> = {}): StatusReport =>
-      decodeStatusReport(encodeStatusReport(statusMessage(SHIM, pullLog, { ...HELD, ...held }))),
+      WATCH_STATUS.decode(encodeStatusReport(statusMessage(SHIM, pullLog, { ...HELD, ...held }))),
   }
 }
 
