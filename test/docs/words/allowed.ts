@@ -87,7 +87,6 @@ export const ALLOWED: readonly string[] = [
   'shim/status/store-use.ts',
   'shim/status/watch-status.ts',
   'test/architecture/architecture.test.ts',
-  'test/architecture/exceptions.ts',
   'test/architecture/imports.ts',
   'test/attack/flake-author/bombs.test.ts',
   'test/attack/flake-author/names-flake.ts',
