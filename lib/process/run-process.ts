@@ -2,14 +2,14 @@ import { lazy } from '../async/lazy.ts'
 import { hasCode } from '../error-code.ts'
 import { readLines } from '../text/lines.ts'
 
-/** A program, how it is run, and as whom. */
+/** A program, and the user and environment it runs with. */
 export interface ProcessOptions {
   readonly command: string
   readonly args: readonly string[]
   /** The whole environment: nothing is inherited. */
   readonly env: Readonly<NodeJS.ProcessEnv>
   readonly cwd: string
-  /** Missing, both: the program runs as the user of this process. */
+  /** If both are missing, the program runs as the user of this process. */
   readonly uid?: number
   readonly gid?: number
 }
@@ -18,20 +18,20 @@ export interface ProcessRun extends ProcessOptions {
   /** Ends the program and everything that it started: by SIGTERM, and by SIGKILL `graceMs` later. */
   readonly signal?: AbortSignal | undefined
   readonly graceMs?: number
-  /** The same after this time. */
+  /** Ends it in the same way after this time. */
   readonly timeoutMs?: number
-  /** Longest standard output in characters; a program that writes more is ended. */
+  /** Limit of standard output, in characters. A program that writes more is ended. */
   readonly maxStdoutLength?: number
-  /** Reads standard error: the program waits while this takes long. What it throws ends the program. Missing: nobody reads it. */
+  /** Reads standard error with back-pressure. An exception ends the program. If missing, standard error is discarded. */
   readonly readStderr?: (chunks: AsyncIterable<Uint8Array>) => Promise<void>
-  /** Called with the id of the process group. */
+  /** Called with the id of the process group, which is that of the program. */
   readonly onStart?: (group: number) => void
 }
 
 export interface ProcessEnd {
-  /** Cut if the program wrote too much. */
+  /** Truncated if the program wrote too much. */
   readonly stdout: string
-  /** Missing if a signal ended the program, or it wrote too much. */
+  /** Undefined if a signal ended the program, or if it wrote too much. */
   readonly exitCode: number | undefined
   readonly killedBy: string | undefined
   readonly timedOut: boolean
@@ -41,12 +41,12 @@ const MAX_STDOUT_LENGTH = 1024 * 1024
 
 const GRACE_MS = 5_000
 
-/** A process that has left the group may hold a stream open: it is not waited for any longer. */
+/** A process that left the group may hold a stream open. The wait for it ends after this time. */
 const DRAIN_LIMIT_MS = 2_000
 
 /**
- * Runs a program to its end, as the leader of a process group of its own. What outlives it in that group is ended. Rejects if the
- * program cannot be started; how it ended is for the caller to judge.
+ * Runs a program as the leader of its own process group, and kills what is left of the group when the program ends. Rejects if the
+ * program cannot be started; the caller decides what its exit code means.
  */
 export async function runProcess({ readStderr, onStart, ...run }: ProcessRun): Promise<ProcessEnd> {
   const { maxStdoutLength = MAX_STDOUT_LENGTH, timeoutMs, signal, graceMs = GRACE_MS } = run
@@ -62,12 +62,12 @@ export async function runProcess({ readStderr, onStart, ...run }: ProcessRun): P
     ...(signal && { cancelSignal: signal }),
     ...(timeoutMs !== undefined && { timeout: timeoutMs }),
   })
-  const { nodeChildProcess, pid, stdout, stderr } = subprocess
+  const { nodeChildProcess, pid, stderr } = subprocess
   let drain: NodeJS.Timeout | undefined
   nodeChildProcess.once('exit', () => {
     subprocess.kill('SIGKILL')
     drain = setTimeout(() => {
-      for (const stream of [stdout, stderr]) stream?.destroy()
+      for (const stream of [subprocess.stdout, stderr]) stream?.destroy()
     }, DRAIN_LIMIT_MS)
   })
   if (pid !== undefined) onStart?.(pid)
@@ -87,7 +87,7 @@ export async function runProcess({ readStderr, onStart, ...run }: ProcessRun): P
   }
 }
 
-/** Runs a program that has to succeed, and returns what it wrote. Throws ProcessFailed. */
+/** Runs a program and returns its standard output. Throws ProcessFailed unless it exits with 0. */
 export async function readOutput(run: Omit<ProcessRun, 'readStderr'>): Promise<string> {
   const words: string[] = []
   const end = await runProcess({
@@ -100,7 +100,7 @@ export async function readOutput(run: Omit<ProcessRun, 'readStderr'>): Promise<s
   throw new ProcessFailed(run.command, end, words)
 }
 
-/** Lines of standard error that an error has, and the characters of each. */
+/** Lines of standard error that become part of the error, and their length. */
 const MAX_WORDS = 5
 const MAX_WORDS_LENGTH = 500
 
@@ -116,10 +116,10 @@ export class ProcessFailed extends Error {
   }
 }
 
-/** Loaded when the first program is run: it takes some megabytes. */
+/** Loaded when the first program runs, because it takes a few megabytes. */
 export const loadExeca = lazy(async () => (await import('execa')).execa)
 
-/** How execa starts a program as the leader of a process group, and ends all of it. */
+/** Options of execa for a program that leads a process group. */
 export function groupOptions({ env, cwd, uid, gid }: Omit<ProcessOptions, 'command' | 'args'>) {
   return {
     env,
@@ -128,13 +128,13 @@ export function groupOptions({ env, cwd, uid, gid }: Omit<ProcessOptions, 'comma
     ...(uid !== undefined && { uid }),
     ...(gid !== undefined && { gid }),
     killDescendants: true,
-    // The owner of a process ends it. Handlers of execa for the end of this process would stay in the way of ours.
+    // Each process has an owner that ends it. The signal handlers of execa would interfere with ours.
     cleanup: false,
     reject: false,
   } as const
 }
 
-/** That the stream was closed before its end is no failure: whoever holds it open is not waited for. */
+/** Ignores that the stream was closed early, which happens if another process still holds it open. */
 async function untilClosed(reading: Promise<void>): Promise<void> {
   try {
     await reading
@@ -143,11 +143,11 @@ async function untilClosed(reading: Promise<void>): Promise<void> {
   }
 }
 
-/** Signals every process of the group that `pid` leads; a group that has ended already is fine. */
+/** Signals every process of the group that `pid` leads. */
 export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal)
   } catch {
-    // It has ended already.
+    // The group has already ended.
   }
 }

@@ -1,20 +1,20 @@
 import type { ChildProcess } from 'node:child_process'
 import { Socket } from 'node:net'
 
-/** Processes that wait for work: to start one takes longer than many a piece of work. */
+/** Processes that wait for work: starting one often takes longer than the work itself. */
 export interface Spares<Process> {
-  /** The one that has waited for the longest time, or a new one. It is the caller's alone. */
+  /** Returns the process that has waited longest, or a new one. The caller owns it. */
   take(): Process
-  /** Has a process wait. When nobody takes it for a while, its memory is given back. */
+  /** Lets a process wait. If nobody takes it for a while, it is ended. */
   keep(process: Process): void
-  /** Has a new process wait. If there is no room for it, whoever takes the next one is told so. */
+  /** Starts a process that waits. If it cannot be started, the next `take` reports that. */
   start(): void
 }
 
-/** Pods come in groups. */
+/** Pods come in groups: the next one often follows within a minute. */
 const IDLE_MS = 60_000
 
-/** What waits does not keep this process going, and has to end by itself when it loses its parent. */
+/** A waiting process does not keep this one alive, and must end by itself when its parent ends. */
 export function createSpares<Process>(
   start: () => Process,
   childOf: (process: Process) => ChildProcess,

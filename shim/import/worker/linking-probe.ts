@@ -4,7 +4,7 @@ import * as v from 'valibot'
 import { messageOf } from '../../../lib/errors.ts'
 import { createCalls } from '../../../lib/grpc/calls.ts'
 import { createConnection } from '../../../lib/grpc/connection.ts'
-import { giveWay } from '../../../lib/process/process-limits.ts'
+import { lowerPriority } from '../../../lib/process/process-limits.ts'
 import { isStorePath, STORE_DIR } from '../../../recipes/store-path.ts'
 import { toContainerdFailure } from '../../containerd/services/failure.ts'
 import type { Lease } from '../../containerd/services/leases.ts'
@@ -32,7 +32,7 @@ const probeSchema = v.pick(jobSchema, ['containerd', 'viewFolder', 'trustStore',
 // The caller has gone.
 process.stdin.once('end', () => process.exit(1)).resume()
 try {
-  giveWay()
+  lowerPriority()
   const path = someStorePath()
   const report = path === undefined ? null : await probe(path, v.parse(probeSchema, JSON.parse(process.argv[2] ?? '')))
   process.stdout.write(JSON.stringify(report))

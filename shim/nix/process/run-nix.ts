@@ -5,22 +5,22 @@ import { readLines } from '../../../lib/text/lines.ts'
 import { type BuildUser, idsOf } from '../user/build-user.ts'
 
 export interface NixSettings {
-  /** Longest time of a build from its start, evaluation included. */
+  /** Time limit of a build from its start, including evaluation. */
   readonly timeoutMs: number
-  /** Most that the values of an evaluation may take, in bytes. */
+  /** Memory limit for the values of an evaluation, in bytes. */
   readonly maxEvalMemory: number
-  /** Settings of nix.conf(5), from our config. */
+  /** Settings of nix.conf(5) from the shim's config. */
   readonly options: Readonly<Record<string, string>>
 }
 
 export interface NixOptions extends NixSettings {
   /** A name on PATH or an absolute path. */
   readonly command: string
-  /** How long a run waits for a Nix daemon that is away, in milliseconds. */
+  /** How long a run waits in total for an absent Nix daemon, in milliseconds. */
   readonly daemonWaitMs?: number | undefined
 }
 
-/** Called when a nix runs as the leader of this process group, and when it has ended. */
+/** Called when a nix has started as the leader of this process group, and when it has ended. */
 export type OnGroup = (group: number, kind: 'began' | 'ended') => void
 
 export interface NixRun {
@@ -29,20 +29,20 @@ export interface NixRun {
   readonly user: BuildUser
   /** Ends nix and everything that it started. */
   readonly signal: AbortSignal
-  /** Called with each line of standard error, one at a time: nix waits when this takes long. */
+  /** Called with each line of standard error, one at a time: nix waits while this takes long. */
   readonly onLine: (line: string) => Promise<void> | void
   /** In characters. */
   readonly maxStdoutLength?: number
   readonly onGroup?: OnGroup | undefined
 }
 
-/** Longest line of standard error that is read, in characters. A longer one is cut. */
+/** In characters. A longer line of standard error is truncated. */
 const MAX_LINE_LENGTH = 256 * 1024
 
-/** More than any log needs; a builder that writes without end is held up, and leaves the processors to others. */
+/** More than any log needs. A builder that writes endlessly is slowed down, so that it does not use up the processors. */
 const PACE = { bytesPerSecond: 4 * 1024 * 1024, burstBytes: 16 * 1024 * 1024 }
 
-/** Runs nix to its end, in a process group of its own. Throws NixMissing; how nix ended is for the caller to judge. */
+/** Runs nix in its own process group. Throws NixMissing; the caller decides what the exit code means. */
 export async function runNix({ user, onLine, onGroup, ...run }: NixRun): Promise<ProcessEnd> {
   let group: number | undefined
   try {
@@ -69,22 +69,22 @@ export async function runNix({ user, onLine, onGroup, ...run }: NixRun): Promise
 }
 
 /**
- * The arguments of every nix command, after its own. The config may override nix.conf; what keeps a flake from doing more
- * than it may comes last and wins.
+ * Arguments at the end of every nix command. The config may override nix.conf. Restrictions of flakes come last, so that nothing
+ * overrides them.
  */
 export function nixFlags({ timeoutMs, options }: Omit<NixSettings, 'maxEvalMemory'>): string[] {
   return [
-    // Holds, too, where nobody is left to end nix: the shim was killed.
+    // Also ends nix if the shim was killed.
     ...['--option', 'timeout', String(Math.ceil(timeoutMs / 1000))],
     ...Object.entries(options).flatMap(([name, value]) => ['--option', name, value]),
     ...['--extra-experimental-features', 'nix-command flakes'],
     ...['--log-format', 'internal-json'],
-    // Inputs are what flake.lock says, or none: a locked flake stands for one content. `--no-write-lock-file` beside it would
-    // undo it (2.8 to 2.34); nothing is written with this one alone.
+    // Inputs must come from flake.lock: a locked flake stands for one content. With `--no-write-lock-file` added, nix would ignore
+    // this flag (2.8 to 2.34); this flag alone also prevents writing.
     '--no-update-lock-file',
     ...['--option', 'accept-flake-config', 'false'],
     ...['--option', 'pure-eval', 'true'],
-    // It remembers failures too, those of the network among them.
+    // The cache would also remember failures, including those of the network.
     ...['--option', 'eval-cache', 'false'],
   ]
 }

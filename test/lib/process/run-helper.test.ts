@@ -7,7 +7,7 @@ const RUN = {
   onReport: () => {},
 }
 
-test('a machine that has no room for another process fails the helper that was to be started, and nothing else', async () => {
+test('a helper that cannot be started only fails its own run', async () => {
   const { execPath } = process
   const unhandled: unknown[] = []
   const note = (reason: unknown) => unhandled.push(reason)
@@ -22,13 +22,13 @@ test('a machine that has no room for another process fails the helper that was t
   expect(unhandled).toEqual([])
 })
 
-test('an order may have whatever ends lines elsewhere', async () => {
+test('an order may contain any line separators', async () => {
   const job = { text: 'one\u2028two\u2029three\u0085four\rfive' }
-  const told: unknown[] = []
+  const reported: unknown[] = []
   const helpers = createHelpers(
     { file: new URL('./echoing.ts', import.meta.url), heapMegabytes: 32, graceMs: 1000 },
     { afterMs: 60_000 },
   )
-  await helpers.run({ ...RUN, job, onReport: report => told.push(report) })
-  expect(told).toEqual([job])
+  await helpers.run({ ...RUN, job, onReport: report => reported.push(report) })
+  expect(reported).toEqual([job])
 })

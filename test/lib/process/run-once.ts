@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createHelpers } from '../../../lib/process/run-helper.ts'
 
-/** A process that has a helper run, prints its number, and has nothing else to do as soon as another waits. */
+/** A process that runs a helper, prints the helper's process id, and then only has a waiting helper. */
 const helpers = createHelpers(
-  { file: new URL('./told-pid.ts', import.meta.url), heapMegabytes: 32, graceMs: 1000 },
+  { file: new URL('./reporting-pid.ts', import.meta.url), heapMegabytes: 32, graceMs: 1000 },
   { afterMs: 1 },
 )
 await helpers.run({

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ProcessRun, runProcess } from '../../../lib/process/run-process.ts'
+import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
 import { readLines } from '../../../lib/text/lines.ts'
 
 let dir: string
@@ -12,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(dir, { recursive: true }))
 
-const { PATH } = process.env
+const PATH = SYSTEM_PATH
 
 function runScript(script: string, more: Partial<ProcessRun> = {}) {
   return runProcess({ command: 'sh', args: ['-c', script], env: { PATH }, cwd: '/', ...more })
@@ -33,7 +34,7 @@ describe('a program', () => {
     expect(stdout).not.toMatch(/^HOME=/m)
   })
 
-  test('that is not there is an error of the system', async () => {
+  test('that does not exist rejects with the error of the system', async () => {
     const run = runProcess({ command: '/nonexistent', args: [], env: {}, cwd: '/' })
     await expect(run).rejects.toMatchObject({ code: 'ENOENT' })
   })
@@ -86,7 +87,7 @@ describe('a program', () => {
 })
 
 describe('what a program has started', () => {
-  test('is ended with it when it is called off', async () => {
+  test('is ended with the program when the run is cancelled', async () => {
     const controller = new AbortController()
     const pids: string[] = []
     const run = runScript('sleep 1000 & echo $! >&2; wait', {
@@ -123,7 +124,7 @@ describe('what a program has started', () => {
     await untilGone([stdout.trim()])
   })
 
-  test('is not waited for if it left the group and holds the streams open', async () => {
+  test('does not delay the end if it left the group and holds the streams open', async () => {
     const pid = join(dir, 'daemon')
     const read: string[] = []
     const { stdout, exitCode } = await runScript(
@@ -139,7 +140,7 @@ describe('what a program has started', () => {
   })
 })
 
-test('a program that is called off before it is started does not run to its end', async () => {
+test('a program whose run is cancelled before it starts does not run to its end', async () => {
   const done = join(dir, 'done')
   const run = runScript(`sleep 1; touch ${done}`, { signal: AbortSignal.abort() })
   await expect(run).resolves.toMatchObject({ exitCode: undefined, killedBy: 'SIGTERM' })

@@ -136,7 +136,7 @@ describe('a pull of a name that is a recipe fails and goes to no registry', () =
       'when the policy does not allow the namespace',
       'registry.example/team/app',
       'other',
-      /building "registry.example\/team\/app:latest" from "git\+file:.*no rule is for namespace "other"/,
+      /building "registry.example\/team\/app:latest" from "git\+file:.*no rule applies to namespace "other"/,
     ],
     [
       'when its tag is not a ref',
@@ -172,14 +172,14 @@ describe('a pull of a name that is a recipe fails and goes to no registry', () =
       'when it has 200 segments',
       `registry.example/pkgs/${'a/'.repeat(197)}a`,
       'bounded',
-      /is no image reference.* longer than 255 characters/,
+      /is not an image reference.* longer than 255 characters/,
     ],
     // containerd counts the path alone, and would ask the registry.
     [
       'when it is too long together with its host',
       `registry.example/pkgs/${'a'.repeat(240)}`,
       'bounded',
-      /is no image reference.* longer than 255 characters/,
+      /is not an image reference.* longer than 255 characters/,
     ],
     [
       'when its digest is malformed',
@@ -187,7 +187,7 @@ describe('a pull of a name that is a recipe fails and goes to no registry', () =
       'default',
       /cannot be verified/,
     ],
-    ['when its tag is an option', 'registry.example/team/app:-o', 'default', /is no image reference/],
+    ['when its tag is an option', 'registry.example/team/app:-o', 'default', /is not an image reference/],
     ['when there is no such branch', 'registry.example/team/app:no-such', 'default', /no-such/],
   ])('%s', async (_when, image, namespace, details) => {
     expect(await kubelet.imageStatus(image)).toBeUndefined()
