@@ -8,7 +8,7 @@ import { type Connection, createConnection } from '../../../lib/grpc/connection.
 import { frameHeader } from '../../../lib/grpc/frame.ts'
 import type { Method } from '../../../lib/grpc/methods.ts'
 
-// containerd answers as it should; what a call makes of a peer that does not needs a peer of our own.
+// containerd always answers correctly, so a server of the test acts as the faulty peer.
 let dir: string
 let connection: Connection
 let calls: Calls
@@ -55,34 +55,34 @@ function respond(stream: ServerHttp2Stream, ...parts: Buffer[]): void {
   stream.end()
 }
 
-it('a message that comes in pieces is put together', async () => {
+it('a message that arrives in pieces is put together', async () => {
   const body = Buffer.concat([frameHeader(5), Buffer.from('hello')])
   answer = stream => respond(stream, body.subarray(0, 3), body.subarray(3, 7), body.subarray(7))
   expect(await say('x')).toBe('hello')
 })
 
-it('the error of an answer without messages is told, with its text decoded', async () => {
+it('the error of an answer without messages is reported with its decoded text', async () => {
   answer = stream =>
     stream.respond({ ':status': 200, 'grpc-status': '5', 'grpc-message': 'no such thing: %C3%A9' }, { endStream: true })
   await expect(say('x')).rejects.toMatchObject({ status: 5, details: 'no such thing: é', method: 'test.Echo/Say' })
 })
 
-it('a text that does not decode is told as it is', async () => {
+it('a text that cannot be decoded is reported unchanged', async () => {
   answer = stream => stream.respond({ ':status': 200, 'grpc-status': '2', 'grpc-message': '100%' }, { endStream: true })
   await expect(say('x')).rejects.toMatchObject({ details: '100%' })
 })
 
-it('a call that is not answered in time ends', async () => {
+it('a call fails if it is not answered in time', async () => {
   answer = () => {}
   await expect(calls.unary(ECHO, { text: 'x' }, { timeoutMs: 100 })).rejects.toMatchObject({ status: 4 })
 })
 
-it('a connection that breaks off in mid-call is a server that is away', async () => {
+it('a connection that breaks during a call counts as an unreachable server', async () => {
   answer = stream => stream.session?.destroy()
   await expect(say('x')).rejects.toMatchObject({ status: 14 })
 })
 
-it('a connection that broke off is made anew for the next call', async () => {
+it('the next call opens a new connection after one broke', async () => {
   answer = stream => stream.session?.destroy()
   await say('x').catch(() => {})
   answer = stream => respond(stream, frameHeader(0))
@@ -99,7 +99,7 @@ it.each([
   await expect(say('x')).rejects.toThrow(/no answer|cut short|compressed|has 17825792 bytes/)
 })
 
-it('a cancelled call throws the reason and tells the server', async () => {
+it('a cancelled call throws the reason and cancels the stream', async () => {
   const cancel = new AbortController()
   const code = new Promise(resolve => {
     answer = stream => {
@@ -112,7 +112,7 @@ it('a cancelled call throws the reason and tells the server', async () => {
   expect(await code).toBe(constants.NGHTTP2_CANCEL)
 })
 
-it('namespace and lease go with every call', async () => {
+it('every call carries namespace and lease', async () => {
   const headers = new Promise(resolve => {
     server.once('stream', (_, received) => resolve(received))
   })

@@ -18,7 +18,7 @@ it.each([1, 2, 4, 5, 6, 7, 100, 10_000])('messages are read whole, in chunks of 
   expect(read).toEqual(messages)
 })
 
-it('a message that is cut short is an error', async () => {
+it('a truncated message is an error', async () => {
   const cut = frame(Buffer.alloc(50)).subarray(0, 40)
   await expect(readFrames('a/b', inChunks(cut, 7)).next()).rejects.toThrow(/cut short/)
 })

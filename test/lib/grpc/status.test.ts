@@ -20,6 +20,6 @@ test.each(['x', 'é', '%', '😀'])('a long message of %s is cut between charact
   expect(decodeMessage(encoded).replaceAll(character, '')).toBe('...')
 })
 
-test('a message that is wrongly encoded is shown as it came', () => {
+test('a wrongly encoded message is shown unchanged', () => {
   expect(decodeMessage('100% %C3')).toBe('100% %C3')
 })
