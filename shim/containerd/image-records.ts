@@ -1,10 +1,8 @@
-import { createCalls } from '../../lib/grpc/calls.ts'
-import { createConnection } from '../../lib/grpc/connection.ts'
 import { BROKEN_OFF, GrpcError } from '../../lib/grpc/grpc-error.ts'
+import { type ContainerdAddress, connectContainerd } from './connect.ts'
 import { type CriImage, criImage, criImages } from './services/cri.ts'
 import { toContainerdFailure } from './services/failure.ts'
 import { type FoundImage, getImage, type ImageRecord, imagesWithLabel } from './services/images.ts'
-import { CRI_NAMESPACE } from './services/namespace.ts'
 import { type ImageForm, isUsable, type ToldImage } from './usable.ts'
 
 /** Look-ups of images, cheap enough for the main thread. They throw a ShimError (see the containerd codes). */
@@ -22,28 +20,20 @@ export interface ContainerdImages {
   close(): void
 }
 
-export interface ContainerdImagesOptions {
-  /** Path of containerd's socket. */
-  readonly address: string
-  readonly namespace?: string
+export interface ContainerdImagesOptions extends ContainerdAddress {
   readonly form: ImageForm
 }
 
 /** Connects at the first look-up, and again whenever containerd was away. */
-export function createContainerdImages({
-  address,
-  namespace = CRI_NAMESPACE,
-  form,
-}: ContainerdImagesOptions): ContainerdImages {
-  const connection = createConnection(address)
-  const calls = createCalls(connection, { namespace })
+export function createContainerdImages({ form, ...containerd }: ContainerdImagesOptions): ContainerdImages {
+  const calls = connectContainerd(containerd)
   return {
     find: image => lookUp(() => getImage(calls, image)),
     usable: record => lookUp(() => isUsable(calls, record, form)),
     present: image => lookUp(() => criImage(calls, image)),
     withLabel: label => lookUp(() => imagesWithLabel(calls, label)),
     all: () => lookUp(() => criImages(calls)),
-    close: () => connection.close(),
+    close: () => calls[Symbol.dispose](),
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Calls } from '../../lib/grpc/calls.ts'
+import type { Calls } from '../../lib/grpc/client.ts'
 import { areLost, readFolders } from './layer-folders.ts'
 import { blobInfo } from './services/content.ts'
 import { IMAGE_ID_LABEL } from './services/image-id-label.ts'

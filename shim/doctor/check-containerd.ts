@@ -1,7 +1,6 @@
 import { basename } from 'node:path'
 import * as v from 'valibot'
-import { type Calls, createCalls } from '../../lib/grpc/calls.ts'
-import { createConnection } from '../../lib/grpc/connection.ts'
+import { type Calls, createClient } from '../../lib/grpc/client.ts'
 import { hasStatus } from '../../lib/grpc/grpc-error.ts'
 import { loadService, type Method } from '../../lib/grpc/methods.ts'
 import { STATUS } from '../../lib/grpc/status.ts'
@@ -48,24 +47,15 @@ function unlessNoCri(error: unknown): undefined {
 
 /** `imageFolder` is where the snapshotter keeps images. Throws a GrpcError. */
 export async function askContainerd(address: string, signal: AbortSignal) {
-  const connection = createConnection(address)
-  try {
-    const calls: Calls = createCalls(connection, { signal })
-    const { runtimeVersion } = await calls.unary(VERSION, {})
-    return { version: runtimeVersion.replace(/^v/, ''), imageFolder: await imageFolder(calls) }
-  } finally {
-    connection.close()
-  }
+  using client = createClient(address, { signal })
+  const { runtimeVersion } = await client.unary(VERSION, {})
+  return { version: runtimeVersion.replace(/^v/, ''), imageFolder: await imageFolder(client) }
 }
 
 /** Of an image service. Throws a GrpcError. */
 export async function askImageFolder(address: string, signal: AbortSignal): Promise<string | undefined> {
-  const connection = createConnection(address)
-  try {
-    return await imageFolder(createCalls(connection, { signal }))
-  } finally {
-    connection.close()
-  }
+  using client = createClient(address, { signal })
+  return await imageFolder(client)
 }
 
 async function imageFolder(calls: Calls): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { gunzip, inflate } from 'node:zlib'
-import { frameHeader, HEADER_BYTES, MAX_MESSAGE_BYTES, messageLength } from '../../lib/grpc/frame.ts'
+import { frameHeader, HEADER_BYTES, MAX_MESSAGE_BYTES, messageLength } from '../../lib/grpc/frames.ts'
 
 export const REQUEST_LIMIT_BYTES = HEADER_BYTES + MAX_MESSAGE_BYTES
 const DECOMPRESS = new Map([

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import { RetryableError } from '../../../lib/errors.ts'
-import type { Calls } from '../../../lib/grpc/calls.ts'
-import { isAway } from '../../../lib/grpc/grpc-error.ts'
+import type { Calls } from '../../../lib/grpc/client.ts'
 import { loadService, type Method } from '../../../lib/grpc/methods.ts'
+import { isAway } from './failure.ts'
 import { getImage } from './images.ts'
 
 export interface CriImage {

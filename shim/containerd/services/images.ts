@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import type { Calls } from '../../../lib/grpc/calls.ts'
+import type { Calls } from '../../../lib/grpc/client.ts'
 import { hasStatus, unlessMissing } from '../../../lib/grpc/grpc-error.ts'
 import { loadService, type Method } from '../../../lib/grpc/methods.ts'
 import { STATUS } from '../../../lib/grpc/status.ts'

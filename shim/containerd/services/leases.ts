@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import type { CallOptions, Calls } from '../../../lib/grpc/calls.ts'
+import type { CallOptions, Calls } from '../../../lib/grpc/client.ts'
 import { unlessMissing } from '../../../lib/grpc/grpc-error.ts'
 import { loadService, type Method } from '../../../lib/grpc/methods.ts'
 
@@ -20,7 +20,7 @@ export interface NewLease {
 export async function createLease(calls: Calls, { id, lifetimeMs, labels }: NewLease): Promise<Lease> {
   const expires = new Date(Date.now() + lifetimeMs).toISOString()
   await calls.unary(CREATE, { id, labels: { ...labels, [EXPIRE_LABEL]: expires } })
-  return { id, calls: calls.within({ lease: id }) }
+  return { id, calls: calls.within({ headers: { 'containerd-lease': id } }) }
 }
 
 /** With `collect`, what nothing else holds is gone when this resolves. A lease that is gone already is fine. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createCalls } from '../../../../lib/grpc/calls.ts'
-import { createConnection } from '../../../../lib/grpc/connection.ts'
+import type { Calls } from '../../../../lib/grpc/client.ts'
+import { connectContainerd } from '../../../../shim/containerd/connect.ts'
 import { type ContainerdImages, createContainerdImages } from '../../../../shim/containerd/image-records.ts'
 import { labelBlob, writeBlob } from '../../../../shim/containerd/services/content.ts'
 import { getImage, type ImageRecord, putImage } from '../../../../shim/containerd/services/images.ts'
@@ -25,13 +25,9 @@ afterAll(async () => {
 })
 
 /** Does something with the namespace of its own that the real images are not in. */
-async function withCalls<T>(use: (calls: ReturnType<typeof createCalls>) => Promise<T>): Promise<T> {
-  const connection = createConnection(bed.containerdSocket)
-  try {
-    return await use(createCalls(connection, { namespace: 'k8s.io' }))
-  } finally {
-    connection.close()
-  }
+async function withCalls<T>(use: (calls: Calls) => Promise<T>): Promise<T> {
+  using client = connectContainerd({ address: bed.containerdSocket })
+  return await use(client)
 }
 
 describe('the look-ups', () => {

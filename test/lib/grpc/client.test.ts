@@ -3,15 +3,13 @@ import { constants, createServer, type ServerHttp2Session, type ServerHttp2Strea
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { type Calls, createCalls } from '../../../lib/grpc/calls.ts'
-import { type Connection, createConnection } from '../../../lib/grpc/connection.ts'
-import { frameHeader } from '../../../lib/grpc/frame.ts'
+import { createClient, type GrpcClient } from '../../../lib/grpc/client.ts'
+import { frameHeader } from '../../../lib/grpc/frames.ts'
 import type { Method } from '../../../lib/grpc/methods.ts'
 
 // containerd answers as it should; what a call makes of a peer that does not needs a peer of our own.
 let dir: string
-let connection: Connection
-let calls: Calls
+let client: GrpcClient
 let answer: (stream: ServerHttp2Stream) => void
 const sessions = new Set<ServerHttp2Session>()
 const server = createServer()
@@ -25,11 +23,10 @@ beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'enbi-calls-'))
   const socket = join(dir, 'socket')
   await new Promise<void>(resolve => server.listen(socket, resolve))
-  connection = createConnection(socket)
-  calls = createCalls(connection, { namespace: 'k8s.io' })
+  client = createClient(socket, { headers: { 'x-tenant': 'us' } })
 })
 afterEach(async () => {
-  connection.close()
+  client[Symbol.dispose]()
   for (const session of sessions) session.destroy()
   sessions.clear()
   await new Promise(resolve => server.close(resolve))
@@ -41,7 +38,7 @@ const ECHO: Method<{ text: string }, string> = {
   encode: ({ text }) => Buffer.from(text),
   decode: bytes => bytes.toString(),
 }
-const say = (text: string) => calls.unary(ECHO, { text }, { timeoutMs: 2_000 })
+const say = (text: string) => client.unary(ECHO, { text }, { timeoutMs: 2_000 })
 
 const trailers = (stream: ServerHttp2Stream, fields: Record<string, string>) => {
   stream.on('wantTrailers', () => stream.sendTrailers(fields))
@@ -74,7 +71,7 @@ it('a text that does not decode is told as it is', async () => {
 
 it('a call that is not answered in time ends', async () => {
   answer = () => {}
-  await expect(calls.unary(ECHO, { text: 'x' }, { timeoutMs: 100 })).rejects.toMatchObject({ status: 4 })
+  await expect(client.unary(ECHO, { text: 'x' }, { timeoutMs: 100 })).rejects.toMatchObject({ status: 4 })
 })
 
 it('a connection that breaks off in mid-call is a server that is away', async () => {
@@ -107,16 +104,16 @@ it('a cancelled call throws the reason and tells the server', async () => {
       cancel.abort(new Error('not wanted'))
     }
   })
-  const call = calls.within({ signal: cancel.signal }).unary(ECHO, { text: 'x' })
+  const call = client.within({ signal: cancel.signal }).unary(ECHO, { text: 'x' })
   await expect(call).rejects.toThrow('not wanted')
   expect(await code).toBe(constants.NGHTTP2_CANCEL)
 })
 
-it('namespace and lease go with every call', async () => {
+it('the headers of every scope go with a call', async () => {
   const headers = new Promise(resolve => {
     server.once('stream', (_, received) => resolve(received))
   })
   answer = stream => respond(stream, frameHeader(0))
-  await calls.within({ lease: 'mine' }).unary(ECHO, { text: 'x' })
-  expect(await headers).toMatchObject({ 'containerd-namespace': 'k8s.io', 'containerd-lease': 'mine' })
+  await client.within({ headers: { 'x-lease': 'mine' } }).unary(ECHO, { text: 'x' })
+  expect(await headers).toMatchObject({ 'x-tenant': 'us', 'x-lease': 'mine' })
 })

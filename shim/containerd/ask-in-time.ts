@@ -1,5 +1,5 @@
-import { unlessAborted } from '../async/bounded-wait.ts'
-import { shareAnswer } from '../async/share-answer.ts'
+import { unlessAborted } from '../../lib/async/bounded-wait.ts'
+import { shareAnswer } from '../../lib/async/share-answer.ts'
 
 /** A containerd that is there answers in milliseconds. */
 const LIMIT_MS = 2000
