@@ -1,7 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2'
 import { frameHeader, readFrames } from './frames.ts'
 import { BROKEN_OFF, GrpcError } from './grpc-error.ts'
-import type { Method } from './methods.ts'
+import type { Method } from './service.ts'
 import { decodeMessage, STATUS } from './status.ts'
 
 /** A call of several messages in both directions. */
@@ -25,7 +25,7 @@ export interface CallTerms {
   readonly maxBytes?: number | undefined
 }
 
-export function startCall<Request extends object, Response>(
+export function startCall<Request, Response>(
   session: ClientHttp2Session,
   method: Method<Request, Response>,
   terms: CallTerms,
@@ -81,7 +81,7 @@ function drained(stream: ClientHttp2Stream): Promise<void> {
   })
 }
 
-function readAnswers<Request extends object, Response>(
+function readAnswers<Request, Response>(
   stream: ClientHttp2Stream,
   method: Method<Request, Response>,
   { signal, maxBytes }: CallTerms,
@@ -95,7 +95,8 @@ function readAnswers<Request extends object, Response>(
   return (async function* () {
     let cause: unknown
     try {
-      for await (const message of readFrames(method.path.slice(1), stream, maxBytes)) yield method.decode(message)
+      for await (const message of readFrames(method.path.slice(1), stream, maxBytes))
+        yield method.responseDeserialize(message)
     } catch (error) {
       cause = error
     }

@@ -1,7 +1,7 @@
 import { type CallTerms, type OpenCall, startCall } from './call.ts'
 import { type Connection, createConnection } from './connection.ts'
 import { GrpcError } from './grpc-error.ts'
-import type { Method } from './methods.ts'
+import type { Method } from './service.ts'
 import { STATUS } from './status.ts'
 
 /** What goes with every call: metadata, and the signal that cancels it. */
@@ -10,17 +10,14 @@ export type CallOptions = Pick<CallTerms, 'timeoutMs' | 'maxBytes'>
 
 /** gRPC calls within one scope. They throw a GrpcError, or the signal's reason once that is aborted. */
 export interface Calls {
-  unary<Request extends object, Response>(
+  unary<Request, Response>(
     method: Method<Request, Response>,
     request: Request,
     options?: CallOptions,
   ): Promise<Response>
   /** One request, any number of answers. The call is cancelled when its reader stops early. */
-  serverStream<Request extends object, Response>(
-    method: Method<Request, Response>,
-    request: Request,
-  ): AsyncGenerator<Response>
-  open<Request extends object, Response>(method: Method<Request, Response>): Promise<OpenCall<Response>>
+  serverStream<Request, Response>(method: Method<Request, Response>, request: Request): AsyncGenerator<Response>
+  open<Request, Response>(method: Method<Request, Response>): Promise<OpenCall<Response>>
   readonly signal: AbortSignal | undefined
   /** The same connection, another scope; headers are added. */
   within(scope: CallScope): Calls
@@ -66,7 +63,7 @@ function createCalls(server: Server, scope: CallScope): Calls {
     async unary(method, request, { timeoutMs = DEFAULT_TIMEOUT_MS, maxBytes } = {}) {
       const call = await connectCall(server, method, { ...scope, timeoutMs, maxBytes })
       try {
-        call.end(method.encode(request))
+        call.end(method.requestSerialize(request))
         return await firstOf(call.answers, method.path)
       } finally {
         call.cancel()
@@ -75,7 +72,7 @@ function createCalls(server: Server, scope: CallScope): Calls {
     async *serverStream(method, request) {
       const call = await connectCall(server, method, scope)
       try {
-        call.end(method.encode(request))
+        call.end(method.requestSerialize(request))
         yield* call.answers
       } finally {
         call.cancel()
@@ -88,7 +85,7 @@ function createCalls(server: Server, scope: CallScope): Calls {
   }
 }
 
-async function connectCall<Request extends object, Response>(
+async function connectCall<Request, Response>(
   { connection, connectTimeoutMs }: Server,
   method: Method<Request, Response>,
   terms: CallTerms,

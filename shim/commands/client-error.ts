@@ -1,25 +1,34 @@
 import { accessSync, constants } from 'node:fs'
-import { type ServiceError, status } from '@grpc/grpc-js'
 import { hasCode } from '../../lib/error-code.ts'
-import { isErrorCode, RetryableError, reviveError } from '../../lib/errors.ts'
-import { ERROR_CODE_HEADER } from '../../lib/grpc/status.ts'
+import { isErrorCode, RetryableError, reviveError, ShimError, toShimError } from '../../lib/errors.ts'
+import { GrpcError } from '../../lib/grpc/grpc-error.ts'
+import { ERROR_CODE_HEADER, STATUS } from '../../lib/grpc/status.ts'
+
+export interface ClientCall {
+  /** Path of the shim's socket. */
+  readonly socket: string
+  /** Cancels the call. */
+  readonly signal: AbortSignal
+}
 
 /** What a call on the shim's socket failed with: ShimAway, Cancelled, or PullFailed with the shim's message, and its error as `cause`. */
-export function clientError(error: unknown, socket: string): RetryableError {
-  if (!isServiceError(error)) return new RetryableError('Internal', String(error), { cause: error })
-  switch (error.code) {
-    case status.UNAVAILABLE:
+export function clientError(error: unknown, { socket, signal }: ClientCall): ShimError {
+  if (error instanceof ShimError) return error
+  if (signal.aborted) return new RetryableError('Cancelled', 'interrupted', { cause: error })
+  if (!(error instanceof GrpcError)) return toShimError(error)
+  switch (error.status) {
+    case STATUS.UNAVAILABLE:
       return new RetryableError('ShimAway', describeAway(socket), { cause: error })
-    case status.UNIMPLEMENTED:
+    case STATUS.UNIMPLEMENTED:
       return new RetryableError(
         'ShimAway',
         `what listens on ${socket} is not enbi-shim, or an older one that does not know this command`,
         { cause: error },
       )
-    case status.CANCELLED:
+    case STATUS.CANCELLED:
       return new RetryableError('Cancelled', 'interrupted', { cause: error })
     default:
-      return new RetryableError('PullFailed', error.details, { cause: toldError(error) })
+      return new RetryableError('PullFailed', error.details, { cause: originalError(error) })
   }
 }
 
@@ -32,11 +41,8 @@ function describeAway(socket: string): string {
   return `no shim answers on ${socket}: is enbi-shim running there? (--socket)`
 }
 
-function toldError(error: ServiceError): Error {
-  const [code] = error.metadata.get(ERROR_CODE_HEADER)
+/** The shim sends the code of its error beside the message. */
+function originalError(error: GrpcError): Error {
+  const code = error.headers[ERROR_CODE_HEADER]
   return isErrorCode(code) ? reviveError(code, error.details) : error
-}
-
-function isServiceError(error: unknown): error is ServiceError {
-  return error instanceof Error && 'code' in error && 'details' in error
 }

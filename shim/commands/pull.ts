@@ -1,5 +1,5 @@
-import { Client, credentials, Metadata } from '@grpc/grpc-js'
-import { FinalError, toShimError } from '../../lib/errors.ts'
+import { FinalError } from '../../lib/errors.ts'
+import { type Calls, createClient } from '../../lib/grpc/client.ts'
 import { isRedrawable } from '../../lib/text/redrawable.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { readContents } from '../../recipes/contents.ts'
@@ -8,9 +8,8 @@ import { parsePackageName } from '../../recipes/package-name.ts'
 import { normaliseFlakeImage } from '../../recipes/reference.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { hostSystem, parseSystem } from '../../recipes/system.ts'
-import { decodePullImageResponse, encodePullImage } from '../wire/cri-messages.ts'
-import { PULL_IMAGE_PATH, WATCH_PULLS_PATH } from '../wire/methods.ts'
-import { decodePullProgress, encodeWatchRequest, type WireProgress } from '../wire/pull-messages.ts'
+import { IMAGE_SERVICE } from '../wire/cri.ts'
+import { PULLS, type WireProgress } from '../wire/pulls.ts'
 import { clientError } from './client-error.ts'
 import { createJsonView } from './pull-view/json-view.ts'
 import { createLineView } from './pull-view/line-view.ts'
@@ -42,20 +41,18 @@ export interface PullIo {
  * Throws RecipeInvalid, ShimAway, PullFailed with the shim's message, or Cancelled.
  */
 export async function pull(args: PullArguments, { json, output, signal }: PullIo): Promise<void> {
-  const client = new Client(`unix://${args.socket}`, credentials.createInsecure())
-  const view = chooseView({ image: args.image, output }, json)
-  const end = new AbortController()
+  const { image, socket } = args
+  using client = createClient(socket, { signal, connectTimeoutMs: 0 })
+  const view = chooseView({ image, output }, json)
   try {
     checkArguments(args)
-    await watch(client, args, AbortSignal.any([signal, end.signal]), view.progress)
-    view.done(await pullImage(client, args, signal))
+    view.done(await showPull(client, args, { view, signal }))
   } catch (error) {
-    view.failed(toShimError(error))
-    throw error
+    const failure = clientError(error, { socket, signal })
+    view.failed(failure)
+    throw failure
   } finally {
-    end.abort()
     view.close()
-    client.close()
   }
 }
 
@@ -77,37 +74,44 @@ function check(name: string, parse: () => unknown): void {
   }
 }
 
-/** Resolves when the shim is watching: nothing of a pull that starts now is missed. Goes on until the signal aborts. */
-function watch(
-  client: Client,
-  { image, socket }: PullArguments,
-  signal: AbortSignal,
-  onProgress: (progress: WireProgress) => void,
-): Promise<void> {
-  const call = client.makeServerStreamRequest(WATCH_PULLS_PATH, encodeWatchRequest, decodePullProgress, image)
-  signal.addEventListener('abort', () => call.cancel(), { once: true })
-  return new Promise((resolve, reject) => {
-    call.on('data', (progress: WireProgress) => {
-      if (progress.phase === 'watching') resolve()
-      else onProgress(progress)
-    })
-    call.on('error', error => reject(clientError(error, socket)))
-  })
+interface Showing {
+  readonly view: PullView
+  readonly signal: AbortSignal
 }
 
-function pullImage(client: Client, args: PullArguments, signal: AbortSignal): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const request = { image: args.image, namespace: args.namespace, annotations: annotationsOf(args) }
-    const call = client.makeUnaryRequest(
-      PULL_IMAGE_PATH,
-      encodePullImage,
-      decodePullImageResponse,
-      request,
-      new Metadata(),
-      (error, imageRef) => (error ? reject(clientError(error, args.socket)) : resolve(imageRef ?? '')),
-    )
-    signal.addEventListener('abort', () => call.cancel(), { once: true })
-  })
+/** Pulls, and shows the progress meanwhile. Returns the image id. */
+async function showPull(client: Calls, args: PullArguments, { view, signal }: Showing): Promise<string> {
+  const end = new AbortController()
+  const events = client
+    .within({ signal: AbortSignal.any([signal, end.signal]) })
+    .serverStream(PULLS.Watch, { image: args.image })
+  // The first message is "watching": nothing of a pull that starts now is missed.
+  await events.next()
+  const shown = showAll(events, view)
+  try {
+    const { imageRef } = await client.unary(IMAGE_SERVICE.PullImage, pullRequest(args), { timeoutMs: Infinity })
+    return imageRef
+  } finally {
+    end.abort()
+    await shown
+  }
+}
+
+/** Ends without an error: if the shim goes away, the pull itself fails. */
+async function showAll(events: AsyncIterable<WireProgress>, view: PullView): Promise<void> {
+  try {
+    for await (const progress of events) view.progress(progress)
+  } catch {}
+}
+
+/** As a kubelet sends it: the annotations with the image and with the sandbox. */
+function pullRequest(args: PullArguments) {
+  const { image, namespace } = args
+  const annotations = annotationsOf(args)
+  return {
+    image: { image, annotations },
+    sandboxConfig: { metadata: { name: 'enbi-shim-pull', namespace }, annotations },
+  }
 }
 
 function annotationsOf({ image, ...args }: PullArguments): Record<string, string> {

@@ -1,10 +1,9 @@
 import { createClient } from '../../lib/grpc/client.ts'
 import { hasStatus } from '../../lib/grpc/grpc-error.ts'
-import { loadService, type Method } from '../../lib/grpc/methods.ts'
 import { STATUS } from '../../lib/grpc/status.ts'
 import { version } from '../../lib/version.ts'
 import type { Config } from '../config/config.ts'
-import { reportSchema, type StatusReport } from '../wire/status-messages.ts'
+import { readStatusReport, SHIM_STATUS, type StatusReport } from '../wire/status.ts'
 import { type Check, type Finding, failed, ok, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
 
@@ -19,7 +18,7 @@ export function checkSocket({ listen, containerd }: Pick<Config, 'listen' | 'con
       if (problem) return problem
       using client = createClient(listen, { signal })
       try {
-        return judge(await client.unary(WATCH, { watch: false }), { listen, containerd })
+        return judge(readStatusReport(await client.unary(SHIM_STATUS.Watch, { watch: false })), { listen, containerd })
       } catch (error) {
         if (!hasStatus(error, STATUS.UNIMPLEMENTED)) throw error
         return failed(
@@ -41,6 +40,3 @@ function judge({ shim }: StatusReport, { listen, containerd }: Pick<Config, 'lis
     )
   return ok(`enbi-shim ${shim.version} answers at ${listen}`)
 }
-
-const method = loadService('enbi.proto', 'enbi.v1alpha1.Status')
-const WATCH: Method<{ watch: boolean }, StatusReport> = method('Watch', reportSchema)

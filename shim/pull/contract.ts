@@ -4,7 +4,7 @@ import type { PolicyRule } from '../../recipes/policy/policy.ts'
 import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
 import type { Importer } from '../import/image/contract.ts'
 import type { Builder } from '../nix/contract.ts'
-import type { PodIdentity } from '../wire/cri-messages.ts'
+import type { PodIdentity } from '../wire/cri.ts'
 import type { PullProgress } from './progress.ts'
 
 /** An image record of containerd's. */

@@ -1,8 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import * as v from 'valibot'
 import { RetryableError } from '../../../lib/errors.ts'
 import type { Calls } from '../../../lib/grpc/client.ts'
-import { loadService, type Method } from '../../../lib/grpc/methods.ts'
+import { IMAGE_SERVICE } from '../../wire/cri.ts'
 import { isAway } from './failure.ts'
 import { getImage } from './images.ts'
 
@@ -15,13 +14,13 @@ export interface CriImage {
 
 /** What CRI knows of the reference; undefined when it does not know it. */
 export async function criImage(calls: Calls, reference: string): Promise<CriImage | undefined> {
-  const { image } = await calls.unary(IMAGE_STATUS, { image: { image: reference } })
+  const { image } = await calls.unary(IMAGE_SERVICE.ImageStatus, { image: { image: reference } })
   return image?.id ? image : undefined
 }
 
 /** Every image that CRI knows. */
 export async function criImages(calls: Calls): Promise<readonly CriImage[]> {
-  return (await calls.unary(LIST_IMAGES, {})).images
+  return (await calls.unary(IMAGE_SERVICE.ListImages, {})).images
 }
 
 const VISIBLE_TIMEOUT_MS = 20_000
@@ -58,15 +57,3 @@ async function isGone(calls: Calls, reference: string): Promise<boolean> {
 function unlessStarting(error: unknown): undefined {
   if (!isAway(error)) throw error
 }
-
-const criImageSchema = v.object({ id: v.string(), size: v.number() })
-
-const method = loadService('cri.proto', 'runtime.v1.ImageService')
-const IMAGE_STATUS: Method<{ image: { image: string } }, { image: CriImage | null }> = method(
-  'ImageStatus',
-  v.object({ image: v.nullable(criImageSchema) }),
-)
-const LIST_IMAGES: Method<object, { images: CriImage[] }> = method(
-  'ListImages',
-  v.object({ images: v.array(criImageSchema) }),
-)

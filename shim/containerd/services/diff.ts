@@ -1,7 +1,9 @@
-import * as v from 'valibot'
 import type { Calls } from '../../../lib/grpc/client.ts'
-import { loadService, type Method } from '../../../lib/grpc/methods.ts'
+import { loadService, requireField } from '../../../lib/grpc/service.ts'
+import type { DiffDefinition } from '../../../protos/generated/containerd/services/diff/v1/Diff.ts'
 import type { Mount } from './snapshots.ts'
+
+const DIFF = loadService<DiffDefinition>('diff.proto', 'containerd.services.diff.v1.Diff')
 
 /** A blob as OCI describes it. */
 export interface Descriptor {
@@ -17,17 +19,6 @@ const APPLY_TIMEOUT_MS = 30 * 60_000
 
 /** Unpacks a layer of the content store into the mounts; returns the digest of its uncompressed tar, the diffID. */
 export async function applyLayer(calls: Calls, diff: Descriptor, mounts: readonly Mount[]): Promise<string> {
-  const { applied } = await calls.unary(APPLY, { diff, mounts }, { timeoutMs: APPLY_TIMEOUT_MS })
-  return applied.digest
+  const answer = await calls.unary(DIFF.Apply, { diff, mounts: [...mounts] }, { timeoutMs: APPLY_TIMEOUT_MS })
+  return requireField(DIFF.Apply, answer, 'applied').digest
 }
-
-interface ApplyRequest {
-  readonly diff: Descriptor
-  readonly mounts: readonly Mount[]
-}
-
-const method = loadService('diff.proto', 'containerd.services.diff.v1.Diff')
-const APPLY: Method<ApplyRequest, { applied: { digest: string } }> = method(
-  'Apply',
-  v.object({ applied: v.object({ digest: v.string() }) }),
-)

@@ -1,15 +1,19 @@
-import * as v from 'valibot'
 import type { Calls } from '../../../lib/grpc/client.ts'
 import { hasStatus, unlessMissing } from '../../../lib/grpc/grpc-error.ts'
-import { loadService, type Method } from '../../../lib/grpc/methods.ts'
+import { loadService, requireField } from '../../../lib/grpc/service.ts'
 import { STATUS } from '../../../lib/grpc/status.ts'
+import type { Image__Output } from '../../../protos/generated/containerd/services/images/v1/Image.ts'
+import type { ImagesDefinition } from '../../../protos/generated/containerd/services/images/v1/Images.ts'
+import type { Descriptor } from './diff.ts'
+
+const IMAGES = loadService<ImagesDefinition>('images.proto', 'containerd.services.images.v1.Images')
 
 /** A name that points at a manifest. */
 export interface ImageRecord {
   /** Normalised reference. */
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
-  readonly target: { readonly mediaType: string; readonly digest: string; readonly size: number }
+  readonly target: Descriptor
 }
 
 /** As it is found. */
@@ -19,7 +23,8 @@ export interface FoundImage extends ImageRecord {
 }
 
 export async function getImage(calls: Calls, name: string): Promise<ImageRecord | undefined> {
-  return (await unlessMissing(calls.unary(GET, { name })))?.image
+  const answer = await unlessMissing(calls.unary(IMAGES.Get, { name }))
+  return answer && toRecord(requireField(IMAGES.Get, answer, 'image'))
 }
 
 /**
@@ -47,7 +52,7 @@ async function listImages(calls: Calls, label: string, values: string): Promise<
   const field = `labels.${JSON.stringify(label)}`
   // A label that is missing has the empty value, too.
   const filters = [`${field},${field}~=${JSON.stringify(values)}`]
-  return (await calls.unary(LIST, { filters }, { maxBytes: MAX_LIST_BYTES })).images
+  return (await calls.unary(IMAGES.List, { filters }, { maxBytes: MAX_LIST_BYTES })).images.map(toRecord)
 }
 
 export interface PutImage {
@@ -58,38 +63,24 @@ export interface PutImage {
 /** Creates the record, or points the one of that name at the new target; labels that are not given are kept. */
 export async function putImage(calls: Calls, image: ImageRecord, { mayChange }: PutImage = {}): Promise<void> {
   try {
-    await calls.unary(CREATE, { image })
+    await calls.unary(IMAGES.Create, { image })
   } catch (error) {
     if (!hasStatus(error, STATUS.ALREADY_EXISTS)) throw error
     const present = mayChange && (await getImage(calls, image.name))
     if (present && !mayChange(present)) return
     const paths = ['target', ...Object.keys(image.labels).map(label => `labels.${label}`)]
-    await calls.unary(UPDATE, { image, updateMask: { paths } })
+    await calls.unary(IMAGES.Update, { image, updateMask: { paths } })
   }
 }
 
-const target = v.object({ mediaType: v.string(), digest: v.string(), size: v.number() })
-const image = v.object({ name: v.string(), labels: v.record(v.string(), v.string()), target })
-
-const timestamp = v.object({ seconds: v.number(), nanos: v.number() })
-const foundImage = v.object({
-  ...image.entries,
-  updatedAt: v.pipe(
-    timestamp,
-    v.transform(({ seconds, nanos }) => seconds * 1000 + Math.floor(nanos / 1e6)),
-  ),
-})
-
-interface UpdateRequest {
-  readonly image: ImageRecord
-  readonly updateMask: { readonly paths: readonly string[] }
+function toRecord(image: Image__Output): FoundImage {
+  const { name, labels } = image
+  const { mediaType, digest, size } = requireField(IMAGES.Get, image, 'target')
+  const { seconds, nanos } = requireField(IMAGES.Get, image, 'updatedAt')
+  return {
+    name,
+    labels,
+    target: { mediaType, digest, size },
+    updatedAt: seconds * 1000 + Math.floor(nanos / 1e6),
+  }
 }
-
-const method = loadService('images.proto', 'containerd.services.images.v1.Images')
-const GET: Method<{ name: string }, { image: ImageRecord }> = method('Get', v.object({ image }))
-const LIST: Method<{ filters: string[] }, { images: FoundImage[] }> = method(
-  'List',
-  v.object({ images: v.array(foundImage) }),
-)
-const CREATE: Method<{ image: ImageRecord }, object> = method('Create', v.object({ image }))
-const UPDATE: Method<UpdateRequest, object> = method('Update', v.object({ image }))

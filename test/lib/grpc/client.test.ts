@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createClient, type GrpcClient } from '../../../lib/grpc/client.ts'
 import { frameHeader } from '../../../lib/grpc/frames.ts'
-import type { Method } from '../../../lib/grpc/methods.ts'
+import type { Method } from '../../../lib/grpc/service.ts'
 
 // containerd answers as it should; what a call makes of a peer that does not needs a peer of our own.
 let dir: string
@@ -35,8 +35,8 @@ afterEach(async () => {
 
 const ECHO: Method<{ text: string }, string> = {
   path: '/test.Echo/Say',
-  encode: ({ text }) => Buffer.from(text),
-  decode: bytes => bytes.toString(),
+  requestSerialize: ({ text }) => Buffer.from(text),
+  responseDeserialize: bytes => bytes.toString(),
 }
 const say = (text: string) => client.unary(ECHO, { text }, { timeoutMs: 2_000 })
 

@@ -1,7 +1,9 @@
 import * as v from 'valibot'
-import { loadService, methodOf } from '../../lib/grpc/load-protos.ts'
+import { loadService } from '../../lib/grpc/service.ts'
+import type { StatusDefinition } from '../../protos/generated/enbi/v1alpha1/Status.ts'
+import type { StatusReport__Output } from '../../protos/generated/enbi/v1alpha1/StatusReport.ts'
 
-const watch = methodOf(loadService('enbi.proto', 'enbi.v1alpha1.Status'), 'Watch')
+export const SHIM_STATUS = loadService<StatusDefinition>('enbi.proto', 'enbi.v1alpha1.Status')
 
 /** 0 and "" stand for what is not known, see `protos/enbi.proto`. */
 const text = v.pipe(
@@ -16,8 +18,6 @@ const time = v.pipe(
   v.number(),
   v.transform(value => (value === 0 ? undefined : new Date(value))),
 )
-
-const requestSchema = v.object({ watch: v.boolean() })
 
 const runSchema = v.object({
   image: v.string(),
@@ -43,7 +43,7 @@ const resultSchema = v.object({
 const imageSchema = v.object({ image: text, imageId: text, storePath: text, size: amount, updatedAt: time })
 const folderSchema = v.object({ files: v.number(), bytes: v.number() })
 
-export const reportSchema = v.object({
+const reportSchema = v.object({
   shim: v.object({
     version: v.string(),
     startedAt: time,
@@ -69,20 +69,8 @@ export const reportSchema = v.object({
 export type StatusMessage = v.InferInput<typeof reportSchema>
 /** As it is read: what is not known is undefined. */
 export type StatusReport = v.InferOutput<typeof reportSchema>
-export type StatusRequest = v.InferOutput<typeof requestSchema>
 
-export function encodeStatusRequest(request: StatusRequest): Buffer {
-  return watch.requestSerialize(request)
-}
-
-export function decodeStatusRequest(message: Buffer): StatusRequest {
-  return v.parse(requestSchema, watch.requestDeserialize(message))
-}
-
-export function encodeStatusReport(report: StatusMessage): Buffer {
-  return watch.responseSerialize(report)
-}
-
-export function decodeStatusReport(message: Buffer): StatusReport {
-  return v.parse(reportSchema, watch.responseDeserialize(message))
+/** Throws if a part of the report is missing. */
+export function readStatusReport(message: StatusReport__Output): StatusReport {
+  return v.parse(reportSchema, message)
 }
