@@ -1,5 +1,5 @@
 import { createClient, type GrpcClient } from '../../lib/grpc/client.ts'
-import { CRI_NAMESPACE } from './services/namespace.ts'
+import { CRI_NAMESPACE } from './services/constants.ts'
 
 export interface ContainerdAddress {
   /** Path of containerd's socket. */

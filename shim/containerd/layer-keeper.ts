@@ -1,5 +1,4 @@
 import { RetryableError } from '../../lib/errors.ts'
-import { askFolders, visibleFolders } from './ask-folders.ts'
 import {
   areLost,
   FOLDERS_LABEL,
@@ -9,6 +8,7 @@ import {
   readFolders,
   writeFolders,
 } from './layer-folders.ts'
+import { FOLDER_SNAPSHOTTER } from './services/constants.ts'
 import { hold, type Lease } from './services/leases.ts'
 import {
   type ActiveSnapshot,
@@ -19,10 +19,8 @@ import {
   removeSnapshot,
   type Snapshotter,
 } from './services/snapshots.ts'
+import { askFolders, visibleFolders } from './snapshot-folders.ts'
 import { createWriteBack } from './sync-files.ts'
-
-/** The one of which it is known that its mounts name plain folders. */
-export const FOLDER_SNAPSHOTTER = 'overlayfs'
 
 /** The snapshots of one import: which of them can be used, and what the import has changed. */
 export interface LayerKeeper {

@@ -1,7 +1,7 @@
 import type { Calls } from '../../lib/grpc/client.ts'
 import { areLost, readFolders } from './layer-folders.ts'
+import { IMAGE_ID_LABEL } from './services/constants.ts'
 import { blobInfo } from './services/content.ts'
-import { IMAGE_ID_LABEL } from './services/image-id-label.ts'
 import { findSnapshot } from './services/snapshots.ts'
 
 /** How an image is made, and must be to be of use. */

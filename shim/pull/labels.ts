@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
-import { IMAGE_ID_LABEL } from '../containerd/services/image-id-label.ts'
+import { IMAGE_ID_LABEL } from '../containerd/services/constants.ts'
 import type { BuildOutput } from '../nix/store/results.ts'
 import type { ImageRecord, PresentImage } from './contract.ts'
 

@@ -6,7 +6,7 @@ import { STATUS } from '../../../lib/grpc/status.ts'
 import type { ContentDefinition } from '../../../protos/generated/containerd/services/content/v1/Content.ts'
 import type { Info__Output } from '../../../protos/generated/containerd/services/content/v1/Info.ts'
 import type { WriteContentResponse__Output } from '../../../protos/generated/containerd/services/content/v1/WriteContentResponse.ts'
-import { MESSAGE_BYTES } from './message-bytes.ts'
+import { MESSAGE_BYTES } from './constants.ts'
 
 const CONTENT = loadService<ContentDefinition>('content.proto', 'containerd.services.content.v1.Content')
 

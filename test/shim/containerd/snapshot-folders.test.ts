@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { folderOf } from '../../../../shim/containerd/services/mount-folder.ts'
+import { folderOf } from '../../../shim/containerd/snapshot-folders.ts'
 
 const bind = { type: 'bind', source: '/snapshots/1/fs', target: '', options: ['rw', 'rbind'] }
 const overlay = {
