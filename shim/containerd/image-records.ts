@@ -3,7 +3,7 @@ import { type ContainerdAddress, connectContainerd } from './connect.ts'
 import { type CriImage, criImage, criImages } from './services/cri.ts'
 import { toContainerdFailure } from './services/failure.ts'
 import { type FoundImage, getImage, type ImageRecord, imagesWithLabel } from './services/images.ts'
-import { type ImageForm, isUsable, type ToldImage } from './usable.ts'
+import { type ImageForm, isUsable } from './usable.ts'
 
 /** Look-ups of images, cheap enough for the main thread. They throw a ShimError (see the containerd codes). */
 export interface ContainerdImages {
@@ -12,7 +12,7 @@ export interface ContainerdImages {
   /** What CRI knows of the reference: image id (config digest) and size in bytes; undefined when it does not know it. */
   present(image: string): Promise<CriImage | undefined>
   /** Whether containers can be made of the image, as it must be made here. */
-  usable(record: ToldImage): Promise<boolean>
+  usable(record: ImageRecord): Promise<boolean>
   /** Every image record that has the label. */
   withLabel(label: string): Promise<readonly FoundImage[]>
   /** Every image that CRI knows. */

@@ -3,10 +3,9 @@ import { RetryableError } from '../../lib/errors.ts'
 import { IMAGE_ID_LABEL } from './services/constants.ts'
 import { blobInfo, labelBlob, writeBlob } from './services/content.ts'
 import { waitUntilVisible } from './services/cri.ts'
-import type { Descriptor } from './services/diff.ts'
+import type { Descriptor, DocumentBlob, Layer } from './services/descriptor.ts'
 import { getImage, type ImageRecord, putImage } from './services/images.ts'
 import { hold, type Lease } from './services/leases.ts'
-import type { Layer } from './unpack.ts'
 import { formLabels, type ImageForm } from './usable.ts'
 
 export interface ImageWriterOptions {
@@ -14,11 +13,6 @@ export interface ImageWriterOptions {
   readonly form: ImageForm
   /** Normalised reference of the image. */
   readonly image: string
-}
-
-/** A small blob with its bytes. */
-export interface DocumentBlob extends Descriptor {
-  readonly bytes: Buffer
 }
 
 export interface ImageDocuments {

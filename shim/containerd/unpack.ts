@@ -1,19 +1,19 @@
 import { FinalError } from '../../lib/errors.ts'
+import type { Calls } from '../../lib/grpc/client.ts'
 import { GrpcError } from '../../lib/grpc/grpc-error.ts'
+import { loadService, requireField } from '../../lib/grpc/service.ts'
+import type { DiffDefinition } from '../../protos/generated/containerd/services/diff/v1/Diff.ts'
 import { chainOf, chainsOf } from './chain.ts'
 import type { LayerKeeper } from './layer-keeper.ts'
 import { blobInfo, labelBlob } from './services/content.ts'
-import { applyLayer, type Descriptor } from './services/diff.ts'
+import type { Descriptor, Layer } from './services/descriptor.ts'
 import type { Lease } from './services/leases.ts'
-import { prepareSnapshot, removeSnapshot } from './services/snapshots.ts'
+import { type Mount, prepareSnapshot, removeSnapshot } from './services/snapshots.ts'
+
+const DIFF = loadService<DiffDefinition>('diff.proto', 'containerd.services.diff.v1.Diff')
 
 /** Label of a layer's blob: digest of its uncompressed tar. */
 const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'
-
-export interface Layer extends Descriptor {
-  /** Digest of the uncompressed tar, as the image's config promises it. */
-  readonly diffId: string
-}
 
 /** Unpacks the layers of one image into snapshots, bottom first, while others are still on their way. */
 export interface Unpacker {
@@ -136,6 +136,15 @@ export async function extractLayer({ keeper, parent }: Place, layer: Descriptor)
       ? new FinalError('ArchiveInvalid', `the layer ${layer.digest} is damaged`, { cause: error })
       : error
   }
+}
+
+/** A layer may be large and the disk slow. */
+const APPLY_TIMEOUT_MS = 30 * 60_000
+
+/** Unpacks a layer of the content store into the mounts; returns the digest of its uncompressed tar, the diffID. */
+async function applyLayer(calls: Calls, diff: Descriptor, mounts: readonly Mount[]): Promise<string> {
+  const answer = await calls.unary(DIFF.Apply, { diff, mounts: [...mounts] }, { timeoutMs: APPLY_TIMEOUT_MS })
+  return requireField(DIFF.Apply, answer, 'applied').digest
 }
 
 /** What containerd, that is Go's libraries, says of a layer that is no tar, or not compressed as it should be. */

@@ -2,6 +2,7 @@ import type { Calls } from '../../lib/grpc/client.ts'
 import { areLost, readFolders } from './layer-folders.ts'
 import { IMAGE_ID_LABEL } from './services/constants.ts'
 import { blobInfo } from './services/content.ts'
+import type { ImageRecord } from './services/images.ts'
 import { findSnapshot } from './services/snapshots.ts'
 
 /** How an image is made, and must be to be of use. */
@@ -9,12 +10,6 @@ export interface ImageForm {
   readonly snapshotter: string
   /** `tar`: every layer's blob is in the content store; `linked`: snapshots are enough. */
   readonly layers: 'linked' | 'tar'
-}
-
-/** An image record, as far as it tells. */
-export interface ToldImage {
-  readonly labels: Readonly<Record<string, string>>
-  readonly target: { readonly digest: string }
 }
 
 export const SNAPSHOTTER_LABEL = 'enbi.hrzn.ee/snapshotter'
@@ -31,7 +26,7 @@ export function formLabels({ snapshotter, layers }: ImageForm, chainId: string):
  * Whether containers can be made of the image: its documents, its snapshots and their files are there, and in tar mode its blobs. Of
  * a record that an older shim wrote it is not known, and it is taken for usable.
  */
-export async function isUsable(calls: Calls, image: ToldImage, form: ImageForm): Promise<boolean> {
+export async function isUsable(calls: Calls, image: ImageRecord, form: ImageForm): Promise<boolean> {
   const { labels } = image
   const chainId = labels[CHAIN_LABEL]
   if (chainId === undefined) return true
@@ -54,7 +49,7 @@ async function hasFiles(calls: Calls, name: string, chainId: string): Promise<bo
 /** Labels by which a manifest holds its layers. */
 const LAYER_REFERENCE = 'containerd.io/gc.ref.content.l.'
 
-async function hasBlobs(calls: Calls, { labels, target }: ToldImage, layers: ImageForm['layers']): Promise<boolean> {
+async function hasBlobs(calls: Calls, { labels, target }: ImageRecord, layers: ImageForm['layers']): Promise<boolean> {
   const [manifest, config] = await Promise.all([
     blobInfo(calls, target.digest),
     blobInfo(calls, labels[IMAGE_ID_LABEL] ?? ''),

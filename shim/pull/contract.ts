@@ -2,33 +2,23 @@ import type { ShimError } from '../../lib/errors.ts'
 import type { Owners } from '../../lib/queues/fair-order.ts'
 import type { PolicyRule } from '../../recipes/policy/policy.ts'
 import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
+import type { CriImage } from '../containerd/services/cri.ts'
+import type { ImageRecord } from '../containerd/services/images.ts'
 import type { Importer } from '../import/image/contract.ts'
 import type { Builder } from '../nix/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
 import type { PullProgress } from './progress.ts'
-
-/** An image record of containerd's. */
-export interface ImageRecord {
-  readonly labels: Readonly<Record<string, string>>
-  /** Its manifest. */
-  readonly target: { readonly digest: string }
-}
 
 /** What a pull needs to know of the images that are there already. */
 export interface ImageRecords {
   /** By normalised reference. */
   find(image: string): Promise<ImageRecord | undefined>
   /** What CRI knows of the reference: image id (config digest) and size in bytes; undefined when it does not know it. */
-  present(image: string): Promise<PresentImage | undefined>
+  present(image: string): Promise<CriImage | undefined>
   /** Whether containers can be made of the image, as it must be made here. */
   usable(record: ImageRecord): Promise<boolean>
   /** Every image record that has the label. */
   withLabel(label: string): Promise<readonly Pick<ImageRecord, 'labels'>[]>
-}
-
-export interface PresentImage {
-  readonly id: string
-  readonly size: number
 }
 
 /** One caller wants the image of a recipe. */

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { IMAGE_ID_LABEL } from '../containerd/services/constants.ts'
+import type { CriImage } from '../containerd/services/cri.ts'
+import type { ImageRecord } from '../containerd/services/images.ts'
 import type { BuildOutput } from '../nix/store/results.ts'
-import type { ImageRecord, PresentImage } from './contract.ts'
 
 /** Marks an image record as put there by the shim; the value is the recipe's key. */
 export const RECIPE_LABEL = 'enbi.hrzn.ee/recipe'
@@ -29,7 +30,7 @@ export function isOfOutput({ labels }: ImageRecord, output: BuildOutput): boolea
 }
 
 /** Whether what CRI knows by the record's name is the image that the record was written for. */
-export function isAsWritten({ labels }: ImageRecord, present: PresentImage | undefined): boolean {
+export function isAsWritten({ labels }: ImageRecord, present: CriImage | undefined): boolean {
   return present !== undefined && present.id === labels[IMAGE_ID_LABEL]
 }
 

@@ -3,7 +3,8 @@ import { untilAborted } from '../../lib/async/bounded-wait.ts'
 import { retry } from '../../lib/async/retry.ts'
 import { isContainerdAway } from '../../lib/errors.ts'
 import type { Recipe } from '../../recipes/recipe.ts'
-import type { ImageRecord, ImageRecords } from './contract.ts'
+import type { ImageRecord } from '../containerd/services/images.ts'
+import type { ImageRecords } from './contract.ts'
 import { isAsWritten, isOfRecipe } from './labels.ts'
 
 /** The image record of that name. Waits while containerd is away. Throws Cancelled once `signal` aborts. */

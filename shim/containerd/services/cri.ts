@@ -6,9 +6,9 @@ import { isAway } from './failure.ts'
 import { getImage } from './images.ts'
 
 export interface CriImage {
-  /** Config digest. */
+  /** Image id: the config digest. */
   readonly id: string
-  /** Bytes. */
+  /** In bytes. */
   readonly size: number
 }
 

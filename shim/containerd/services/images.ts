@@ -4,7 +4,7 @@ import { loadService, requireField } from '../../../lib/grpc/service.ts'
 import { STATUS } from '../../../lib/grpc/status.ts'
 import type { Image__Output } from '../../../protos/generated/containerd/services/images/v1/Image.ts'
 import type { ImagesDefinition } from '../../../protos/generated/containerd/services/images/v1/Images.ts'
-import type { Descriptor } from './diff.ts'
+import type { Descriptor } from './descriptor.ts'
 
 const IMAGES = loadService<ImagesDefinition>('images.proto', 'containerd.services.images.v1.Images')
 
@@ -52,7 +52,7 @@ async function listImages(calls: Calls, label: string, values: string): Promise<
   const field = `labels.${JSON.stringify(label)}`
   // A label that is missing has the empty value, too.
   const filters = [`${field},${field}~=${JSON.stringify(values)}`]
-  return (await calls.unary(IMAGES.List, { filters }, { maxBytes: MAX_LIST_BYTES })).images.map(toRecord)
+  return (await calls.unary(IMAGES.List, { filters }, { maxBytes: MAX_LIST_BYTES })).images.map(toFoundImage)
 }
 
 export interface PutImage {
@@ -73,14 +73,13 @@ export async function putImage(calls: Calls, image: ImageRecord, { mayChange }: 
   }
 }
 
-function toRecord(image: Image__Output): FoundImage {
+function toRecord(image: Image__Output): ImageRecord {
   const { name, labels } = image
   const { mediaType, digest, size } = requireField(IMAGES.Get, image, 'target')
-  const { seconds, nanos } = requireField(IMAGES.Get, image, 'updatedAt')
-  return {
-    name,
-    labels,
-    target: { mediaType, digest, size },
-    updatedAt: seconds * 1000 + Math.floor(nanos / 1e6),
-  }
+  return { name, labels, target: { mediaType, digest, size } }
+}
+
+function toFoundImage(image: Image__Output): FoundImage {
+  const { seconds, nanos } = requireField(IMAGES.List, image, 'updatedAt')
+  return { ...toRecord(image), updatedAt: seconds * 1000 + Math.floor(nanos / 1e6) }
 }
