@@ -1,8 +1,8 @@
 import { cleanText, copyStart } from './text/text.ts'
 
 /**
- * Every failure that a user can meet, by its stage. `final`: trying again with the same input cannot help.
- * `retryable`: the cause lies outside of the input and may pass.
+ * Every failure that a user can meet, by stage. `final`: the same input fails again. `retryable`: the cause lies
+ * outside the input and may pass.
  */
 export const ERROR_CODES = {
   // config and start
@@ -59,19 +59,19 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES
 
-/** Whether a value, as from another process, is a code of the catalogue. */
+/** Whether a value, for example from another process, is a code of the catalogue. */
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(ERROR_CODES, value)
 }
 
 type CodesOf<Kind> = { [Code in ErrorCode]: (typeof ERROR_CODES)[Code] extends Kind ? Code : never }[ErrorCode]
 
-/** Room for a piece of a log, in characters. */
+/** In characters: long enough for an excerpt of a log. */
 const MAX_MESSAGE_LENGTH = 16_384
 
 /**
- * A failure with a code from the catalogue. `message` is written for the person who reads `kubectl describe pod`; whoever's words
- * it has, it is cut, and free of control characters.
+ * A failure with a code from the catalogue. `message` is written for readers of `kubectl describe pod`. It is cut and
+ * cleaned of control characters, as it may quote foreign text.
  */
 export abstract class ShimError extends Error {
   abstract readonly retryable: boolean
@@ -84,7 +84,7 @@ export abstract class ShimError extends Error {
   }
 }
 
-/** The same input will fail again: it may be remembered. */
+/** The same input will fail again, so the failure may be remembered. */
 export class FinalError extends ShimError {
   readonly retryable = false
   constructor(code: CodesOf<'final'>, message: string, options?: ErrorOptions) {
@@ -92,7 +92,7 @@ export class FinalError extends ShimError {
   }
 }
 
-/** Something around the shim was in the way: worth another try. */
+/** Something outside the input failed, so another try may succeed. */
 export class RetryableError extends ShimError {
   readonly retryable = true
   constructor(code: CodesOf<'retryable'>, message: string, options?: ErrorOptions) {
@@ -100,7 +100,7 @@ export class RetryableError extends ShimError {
   }
 }
 
-/** Anything thrown, as a ShimError: what is none already becomes `Internal`, with the original as `cause`. */
+/** Turns anything thrown into a ShimError. Foreign errors become `Internal`, with the original as `cause`. */
 export function toShimError(error: unknown): ShimError {
   if (error instanceof ShimError) return error
   return new RetryableError('Internal', `internal error: ${messageOf(error)}`, { cause: error })
@@ -111,12 +111,12 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** Whether containerd could not be asked. */
+/** Whether containerd could not be reached. */
 export function isContainerdAway(error: unknown): boolean {
   return error instanceof ShimError && error.code === 'ContainerdAway'
 }
 
-/** An error that came from another thread or process, made a ShimError again. */
+/** Restores a ShimError that came from another thread or process. */
 export function reviveError(code: ErrorCode, message: string, stack?: string): ShimError {
   const error = isFinal(code)
     ? new FinalError(code, message)

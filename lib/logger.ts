@@ -1,6 +1,6 @@
 import pino from 'pino'
 
-/** What must never be seen, wherever an object that holds it is logged. */
+/** Keys whose values are redacted in every logged object. */
 const SECRETS = [
   'auth',
   'password',
@@ -11,10 +11,10 @@ const SECRETS = [
   'authorization',
 ]
 
-/** JSON lines on standard error, so that standard output stays free. */
+/** Writes JSON lines to standard error; standard output stays free. */
 export function createLogger(level: string): pino.Logger {
   const destination = pino.destination({ dest: 2, sync: true })
-  // Nowhere to log to, a full disk say, is no reason to end what a kubelet depends on.
+  // A failing log, for example on a full disk, must not end a process that a kubelet depends on.
   destination.on('error', () => {})
   return pino(
     {

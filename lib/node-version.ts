@@ -1,9 +1,9 @@
-/** As `engines` of package.json has it. */
+/** The same as `engines` in package.json. */
 const OLDEST_NODE: readonly number[] = [22, 19]
 
 /**
- * Why a program of this package cannot run under a Node, in one line; undefined when it can. It is asked before anything else is
- * imported: an older Node fails somewhere inside that, with words that nobody understands.
+ * Why this Node is too old for a program of this package, in one line; undefined if it is not. Checked before any other
+ * import, as an older Node fails inside those with an unrelated message.
  */
 export function nodeProblem(program: string, version: string, node: string): string | undefined {
   const found = version.split('.').map(Number)

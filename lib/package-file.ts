@@ -1,6 +1,9 @@
 import { existsSync } from 'node:fs'
 
-/** A file or folder of the package, by its path from the top: sources lie one step below it, what is compiled two. */
+/**
+ * A file or folder of the package, by its path from the top. Sources lie one level below the top, compiled programs
+ * two.
+ */
 export function packageFile(path: string): URL {
   const places = [`../${path}`, `../../${path}`].map(place => new URL(place, import.meta.url))
   const found = places.find(place => existsSync(place))

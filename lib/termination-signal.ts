@@ -1,10 +1,10 @@
-/** Aborted by the first SIGINT or SIGTERM; a second one ends the process at once. */
+/** Aborts on the first SIGINT or SIGTERM. A second one ends the process immediately. */
 export function terminationSignal(): AbortSignal {
   const controller = new AbortController()
   const names = ['SIGINT', 'SIGTERM'] as const
   const abort = (name: NodeJS.Signals) => {
     controller.abort(name)
-    // Not at once: what restores the cursor would find itself the only listener, and end the process.
+    // Deferred: log-update's exit handler would find itself the only listener and end the process.
     setImmediate(() => {
       for (const each of names) process.off(each, abort)
     })

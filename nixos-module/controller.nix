@@ -10,7 +10,7 @@ in
 {
   config = lib.mkIf cfg.enable {
     systemd.services.enbi-controller = {
-      description = "Bookkeeper for images that Nix builds on the nodes";
+      description = "Controller for images that Nix builds on the nodes";
       wants = [ "network-online.target" ];
       after = [ "network-online.target" ];
       wantedBy = [ "multi-user.target" ];

@@ -7,8 +7,8 @@ let
     default = null;
     inherit example;
     description = ''
-      ${description} The shim reads it before each build and gives the build user a copy that no other user can read. Null again:
-      the copy is removed; a file that was put there by hand stays.
+      ${description} The shim reads it before each build, and gives the build user a copy that no other user can read. If the option is
+      `null` again, the shim removes the copy. It keeps a file that somebody put there by hand.
     '';
   };
   json = (pkgs.formats.json { }).type;
@@ -29,8 +29,8 @@ in
         }
       '';
       description = ''
-        The config of the shim. Any key that it knows can be given here. The file is checked with `enbi-shim check-config` when it is
-        built: an unknown key or a malformed value fails the build of the system. It is readable to everybody: no secrets.
+        The config of the shim, with any of its keys. `enbi-shim check-config` checks the file when Nix builds it, so an unknown key or a
+        malformed value fails the build of the system. Everybody can read the file: it must not contain secrets.
       '';
     };
 
@@ -53,8 +53,8 @@ in
         ]
       '';
       description = ''
-        Rules that say what is built for whom. Without a rule nothing is built. They come into {option}`services.enbi-shim.settings.policy`
-        with those that are given there; the first rule that matches decides, so keep rules whose order matters in one list.
+        Rules that say what may be built for which namespaces. Without a rule nothing is built. They are merged with those in
+        {option}`services.enbi-shim.settings.policy`. The first rule that matches decides, so keep rules whose order matters in one list.
       '';
     };
 
@@ -63,8 +63,8 @@ in
       default = null;
       example = "/etc/enbi-shim/kubeconfig";
       description = ''
-        Kubeconfig of the shim. Root alone has to be able to read it, and the files that it names. The shim
-        reads it where it is and reads it again each minute, so that a token can be renewed. Null: the shim knows of no cluster.
+        Kubeconfig of the shim. Only root needs to read it and the files that it names. The shim reads it again every minute, so that a
+        token can be renewed. With `null` the shim works without a cluster.
       '';
     };
 
@@ -73,16 +73,16 @@ in
       default = null;
       example = "/run/secrets/enbi-shim.env";
       description = ''
-        File with environment variables of the shim, as `http_proxy` or `NIX_SSL_CERT_FILE` (`EnvironmentFile=` of
+        File with environment variables of the shim, such as `http_proxy` or `NIX_SSL_CERT_FILE` (`EnvironmentFile=` of
         {manpage}`systemd.exec(5)`).
       '';
     };
 
     credentials = {
-      netrcFile = credential "/run/secrets/netrc" "File with logins for git over https.";
-      nixConfFile = credential "/run/secrets/access-tokens.conf" "File with settings of Nix for the build user, for instance `access-tokens`.";
+      netrcFile = credential "/run/secrets/netrc" "File with logins for git over HTTPS.";
+      nixConfFile = credential "/run/secrets/access-tokens.conf" "File with Nix settings for the build user, such as `access-tokens`.";
       sshKeyFile = credential "/run/secrets/id_ed25519" "File with a private ssh key.";
-      knownHostsFile = credential "/etc/enbi-shim/known_hosts" "File with the keys of ssh hosts. Other hosts are refused.";
+      knownHostsFile = credential "/etc/enbi-shim/known_hosts" "File with the keys of ssh hosts. Connections to other hosts fail.";
     };
 
     containerdRoot = mkOption {
@@ -93,7 +93,7 @@ in
         else
           config.virtualisation.containerd.settings.root or "/var/lib/containerd";
       defaultText = literalExpression ''config.virtualisation.containerd.settings.root or "/var/lib/containerd", or that of k3s'';
-      description = "The `root` of containerd. The shim writes layers below it, as hard links to files of the store.";
+      description = "The `root` folder of containerd. The shim writes layers below it, as hard links to files of the store.";
     };
 
     memoryMax = mkOption {
@@ -101,15 +101,16 @@ in
       default = "50%";
       example = "8G";
       description = ''
-        Memory of the shim and all evaluations of nix together, above which an evaluation is ended (`MemoryMax=` of
-        {manpage}`systemd.resource-control(5)`). A share is one of the machine's memory. Builders are not among them: they run under nix-daemon. Null: no limit.
+        Memory limit of the shim and all evaluations together (`MemoryMax=` of {manpage}`systemd.resource-control(5)`). Above it the kernel
+        kills an evaluation. A percentage refers to the memory of the machine. Builders do not count, because they run under nix-daemon.
+        `null` means no limit.
       '';
     };
 
     maxParallelImagePulls = mkOption {
       type = types.ints.positive;
       default = 8;
-      description = "How many images the kubelet pulls at once. More than one, as a build must not hold up the other pulls of the node.";
+      description = "How many images the kubelet pulls concurrently. With 1, a build would block all other pulls of the node.";
     };
 
     openFirewallForMetrics = mkOption {
@@ -133,7 +134,7 @@ in
     };
 
     controller = {
-      enable = mkEnableOption "enbi-controller, the bookkeeper of the cluster, as a service of this machine. One in a cluster is enough, and it may run in the cluster instead";
+      enable = mkEnableOption "enbi-controller as a service of this machine. A cluster needs it once, and it can run as a Deployment instead";
 
       package = mkPackageOption pkgs "enbi-controller" { };
 
@@ -142,9 +143,8 @@ in
         default = null;
         example = "/etc/enbi-controller/kubeconfig";
         description = ''
-          Kubeconfig of the controller. Root alone has to be able to read it. systemd hands it to the
-          service, which runs as a user without rights, when the service starts (`LoadCredential=`): it holds certificates and keys or a token
-          itself and names no other files, and a change needs a restart.
+          Kubeconfig of the controller. Only root needs to read it. systemd passes it to the unprivileged service at its start
+          (`LoadCredential=`). So it must contain certificates, keys and tokens instead of naming files, and a change needs a restart.
         '';
       };
 
@@ -157,7 +157,7 @@ in
             node-repel = "node-role.kubernetes.io/control-plane";
           }
         '';
-        description = "Flags of the controller, without their dashes. Null: as `enbi-controller --help` says.";
+        description = "Options of `enbi-controller`, without their dashes. `null` means the default of the controller.";
       };
     };
   };

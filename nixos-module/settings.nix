@@ -9,13 +9,13 @@ open {
   listen = mkOption {
     type = absolutePath;
     default = "/run/enbi-shim/enbi-shim.sock";
-    description = "Socket of the shim, which systemd opens and the kubelet connects to.";
+    description = "Socket of the shim. systemd opens it, and the kubelet connects to it.";
   };
 
   stateDir = mkOption {
     type = absolutePath;
     default = "/var/lib/enbi-shim";
-    description = "Folder for gc roots, results and logs of builds.";
+    description = "Folder for gc roots, results, caches and build logs.";
   };
 
   containerd = mkOption {
@@ -23,17 +23,17 @@ open {
       address = mkOption {
         type = absolutePath;
         default = "/run/containerd/containerd.sock";
-        description = "Socket of containerd. With {option}`services.enbi-shim.k3s.enable` it is that of k3s.";
+        description = "Socket of containerd. With {option}`services.enbi-shim.k3s.enable`, the socket of the containerd of k3s.";
       };
       imageService = mkOption {
         type = types.nullOr absolutePath;
         default = null;
         example = "/run/containerd-stargz-grpc/containerd-stargz-grpc.sock";
-        description = "Socket of another image service, which gets the calls that the shim passes on, and passes them to containerd. Null: containerd itself.";
+        description = "Socket of another CRI image service that gets the calls that the shim passes on. `null` means containerd itself.";
       };
     });
     default = { };
-    description = "How containerd is reached.";
+    description = "The containerd of the node.";
   };
 
   nix = mkOption {
@@ -41,11 +41,11 @@ open {
       user = mkOption {
         type = types.nullOr types.str;
         default = "enbi-shim";
-        description = "Whom nix runs as. The module makes the default one; another has to be there. Null: root.";
+        description = "User that runs nix. The module creates the default user; another user must exist. `null` means root.";
       };
     });
     default = { };
-    description = "How nix is run.";
+    description = "How builds run.";
   };
 
   import = mkOption {
@@ -53,16 +53,16 @@ open {
       layers = mkOption {
         type = types.enum [ "linked" "tar" ];
         default = "linked";
-        description = "How layers of store paths get into containerd: by hard links, or as tars, which Spegel and `ctr images push` need.";
+        description = "How layers of store paths get into containerd: `linked` makes hard links, `tar` makes tars, as Spegel and `ctr images push` need.";
       };
       trustStore = mkOption {
         type = types.bool;
         default = false;
-        description = "Whether files are linked even from a store that does not belong to root: what runs as its owner can change images that are there.";
+        description = "Whether to link files even if the store does not belong to root. Processes of its owner can then change existing images.";
       };
     });
     default = { };
-    description = "How images get into containerd.";
+    description = "How build results get into containerd.";
   };
 
   policy = mkOption {
@@ -87,13 +87,13 @@ open {
         }
       ]
     '';
-    description = "Images whose names are recipes: of a package (`flake` and `package`) or of a package set (`packages`). A rule for few images has to come before one for more of the same: keep both in one list.";
+    description = "Rules for images whose names are recipes, for a package (`flake` and `package`) or a package set (`packages`). A rule for few images must come before a rule for more of the same images, so keep both in one list.";
   };
 
   flakeNames = mkOption {
     type = types.bool;
     default = false;
-    description = "Whether names of flakes are recipes: `flake-github:0/owner/repo` and its like.";
+    description = "Whether names such as `flake-github:0/OWNER/REPO` are recipes.";
   };
 
   kubernetes = mkOption {
@@ -101,8 +101,8 @@ open {
     default = null;
     example = literalExpression ''{ lookupTimeout = "2s"; }'';
     description = ''
-      How the shim takes part in a cluster; `kubeconfig` comes from {option}`services.enbi-shim.kubeconfigFile`, and with it `nodeName`, from
-      the kubelet's. Null: not at all.
+      How the shim takes part in a cluster. {option}`services.enbi-shim.kubeconfigFile` sets `kubeconfig`, and `nodeName` to the name that
+      the kubelet has. With `null` the shim works without a cluster.
     '';
   };
 
@@ -111,11 +111,11 @@ open {
       address = mkOption {
         type = types.strMatching ".*:[0-9]+";
         default = "127.0.0.1:9469";
-        description = "Where `/metrics`, `/healthz` and `/readyz` are served.";
+        description = "Address that serves `/metrics`, `/healthz` and `/readyz`.";
       };
     }));
     default = null;
     example = literalExpression "{ }";
-    description = "Metrics and health. Null: none.";
+    description = "Metrics and health. With `null` the shim serves neither.";
   };
 }

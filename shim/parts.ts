@@ -36,20 +36,20 @@ export function imagesPart({ containerd, import: { layers } }: Config): ImagesPa
 export interface StagesOptions {
   readonly config: Config
   readonly images: () => Promise<ImageRecords>
-  /** Whether nothing else has a use for the memory of a process that is started ahead. */
+  /** Whether the memory for a process that is started ahead is free. */
   readonly isIdle: () => boolean
   readonly linking: LinkingIdentity
   readonly env: Readonly<NodeJS.ProcessEnv>
   readonly logger: Logger
 }
 
-/** Who links layers, and who hears how they got into containerd. */
+/** Identifies this importer, and hears how layers got into containerd. */
 export interface LinkingIdentity {
   readonly identity: ImporterIdentity
   readonly onLinking: (linking: LinkingReport) => void
 }
 
-/** Calls are passed on even on a node where nothing can be built: it takes a pull to make the builder. */
+/** The builder is not made before the first pull: the shim forwards calls even if nothing can be built. */
 export function stagesPart({ config, images, isIdle, linking, env, logger }: StagesOptions): () => Promise<Stages> {
   const { nix, stateDir, containerd } = config
   return lazy(async () => {
@@ -138,7 +138,7 @@ export interface LinkingCheckOptions {
   readonly logger: Logger
 }
 
-/** Logs whether layers can be linked, if anything may be built: an administrator wants to know before the first image does. */
+/** Logs whether layers can be linked, if the policy has rules: administrators see it before the first image is imported. */
 export async function reportLinking({ config, linking, signal, logger }: LinkingCheckOptions): Promise<void> {
   if (config.policy.length === 0) return
   const { containerd, stateDir } = config
@@ -148,6 +148,6 @@ export async function reportLinking({ config, linking, signal, logger }: Linking
     const report = await checkLinking({ containerd, stateDir, trustStore, identity, signal })
     if (report) onLinking(report)
   } catch (err) {
-    if (!signal.aborted) logger.warn({ err }, 'whether layers of store paths can be linked could not be found out')
+    if (!signal.aborted) logger.warn({ err }, 'the check whether layers of store paths can be linked has failed')
   }
 }

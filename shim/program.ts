@@ -3,8 +3,7 @@ import { runCommandLine } from '../lib/run-command-line.ts'
 import { terminationSignal } from '../lib/termination-signal.ts'
 import { version } from '../lib/version.ts'
 import { STORE_DIR, STORE_PATH_HOST } from '../recipes/store-path.ts'
-import { DEFAULT_CONFIG } from './config/default-config.ts'
-import { DEFAULT_SOCKET } from './config/default-socket.ts'
+import { DEFAULT_CONFIG, DEFAULT_SOCKET } from './config/defaults.ts'
 
 /** Runs the command that the arguments name. */
 export function run(): Promise<void> {

@@ -5,7 +5,6 @@ import { version } from '../lib/version.ts'
 import { createNames } from '../recipes/names/names.ts'
 import { createPolicy } from '../recipes/policy/policy.ts'
 import { hostSystem } from '../recipes/system.ts'
-
 import { readConfig } from './config/config.ts'
 import { createLinkingLogger } from './import/worker/check-linking.ts'
 import { createIdentity } from './import/worker/identity.ts'
@@ -19,7 +18,6 @@ import {
   stagesPart,
   statusPart,
 } from './parts.ts'
-
 import { createProxy } from './proxy/proxy.ts'
 import type { PullOutcome } from './pull/contract.ts'
 import { createImageService } from './pull/image-service.ts'

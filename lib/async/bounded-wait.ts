@@ -1,6 +1,6 @@
 import { RetryableError } from '../errors.ts'
 
-/** What the promise gives, or as soon as the signal aborts its reason as an error; the promise is left to itself then. */
+/** Resolves as the promise does. If the signal aborts first, rejects with its reason; the promise keeps running. */
 export function unlessAborted<T>(
   promise: Promise<T>,
   signal: AbortSignal,
@@ -14,7 +14,7 @@ export function unlessAborted<T>(
   })
 }
 
-/** What the promise gives, or Cancelled as soon as the signal aborts; the promise is left to itself then. */
+/** Resolves as the promise does. If the signal aborts first, rejects with Cancelled; the promise keeps running. */
 export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return unlessAborted(promise, signal, callerLeft)
 }
@@ -24,7 +24,7 @@ export function callerLeft({ reason }: AbortSignal): RetryableError {
   return new RetryableError('Cancelled', 'the caller went away', { cause: reason })
 }
 
-/** What the promise gives, or undefined after that time, or when it rejects; it is left to itself then. */
+/** Resolves as the promise does, or to undefined if it rejects or takes longer than `limitMs`. It keeps running. */
 export function within<T>(limitMs: number, promise: Promise<T>): Promise<T | undefined> {
   return new Promise(resolve => {
     const giveUp = () => resolve(undefined)

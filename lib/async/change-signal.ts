@@ -1,11 +1,14 @@
-/** Lets one task wait for changes: those that happen while it is at work are not lost, and count as one. */
+/** Lets one task wait for changes. Changes that happen while the task is busy are not lost; they count as one. */
 export interface ChangeSignal extends Disposable {
   notify(): void
-  /** Resolves as soon as there has been a change since it last resolved; at the latest after `limitMs`, or at the end. */
+  /**
+   * Resolves as soon as there has been a change since it last resolved, after `limitMs`, or when the signal's end
+   * aborts.
+   */
   changed(limitMs?: number): Promise<void>
 }
 
-/** After `end` has aborted nothing waits. */
+/** Waits end when `end` aborts, and later ones return immediately. */
 export function createChangeSignal(end: AbortSignal): ChangeSignal {
   let hasChanged = false
   let wake = () => {}

@@ -1,4 +1,4 @@
-/** Makes the value at first use and keeps it; a failure is not kept, so that the next use tries again. */
+/** Makes the value at first use and keeps it. A failure is not kept: the next use tries again. */
 export function lazy<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined
   return () => {

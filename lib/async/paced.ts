@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Pace {
-  /** Over a longer time. */
+  /** Average rate. */
   readonly bytesPerSecond: number
-  /** What may come at once, after a rest. */
+  /** Bytes that may pass without a pause after an idle time. */
   readonly burstBytes: number
 }
 
@@ -15,7 +15,7 @@ export interface Clock {
 
 const CLOCK: Clock = { now: () => performance.now(), wait: ms => delay(ms) }
 
-/** The chunks, no faster than that: whoever writes them has to wait meanwhile. */
+/** Yields the chunks no faster than the pace allows, so that their source has to wait. */
 export async function* paced(
   chunks: AsyncIterable<Uint8Array>,
   { bytesPerSecond, burstBytes }: Pace,

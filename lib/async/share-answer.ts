@@ -1,4 +1,4 @@
-/** Whoever asks while there is no answer yet gets the one that is on its way: nothing is asked beside it. */
+/** Calls that come while one is running share its answer, so that at most one runs at a time. */
 export function shareAnswer<T>(ask: () => Promise<T>): () => Promise<T> {
   let asking: Promise<T> | undefined
   return () => {

@@ -3,18 +3,21 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 
 export interface AtomicFile {
   readonly mode: number
-  /** The shim's user and group unless given. */
+  /** By default the shim's user and group. */
   readonly owner?: { readonly uid: number; readonly gid: number }
-  /** The file survives a loss of power as soon as it has its name. */
+  /** Flush the content to disk before the file gets its name, so that it survives a power loss. */
   readonly synced?: boolean
-  /** Several threads or processes may write it at the same time. */
+  /** Several threads or processes may write the file at the same time. */
   readonly shared?: boolean
 }
 
-/** Ends the name of a file that a killed process may have left unfinished. */
+/** Suffix of files that a killed process may have left unfinished. */
 export const UNFINISHED = '.new'
 
-/** Writes a file whole: readers see the file before, also after a crash, or this one. Nobody else can read it before it is whole. */
+/**
+ * Replaces a file as a whole: readers see the old or the new content, also after a crash. No other user can read it
+ * before it is complete.
+ */
 export async function writeAtomically(path: string, content: string | Buffer, file: AtomicFile): Promise<void> {
   const unfinished = file.shared ? `${path}.${randomUUID()}${UNFINISHED}` : path + UNFINISHED
   await rm(unfinished, { force: true })

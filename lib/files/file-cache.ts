@@ -5,18 +5,18 @@ import { lazy } from '../async/lazy.ts'
 import { writeAtomically } from './atomic-file.ts'
 import { readOwnFile } from './own-file.ts'
 
-/** A folder of small text files, each under a name; the oldest ones are removed. Processes and threads may share it. */
+/** A folder of small text files. The oldest files are removed. Processes and threads may share the folder. */
 export interface FileCache {
-  /** Undefined when there is none, and when another user may have written it. */
+  /** Undefined if the file is missing, or if another user may have written it. */
   read(name: string): string | undefined
   write(name: string, text: string): Promise<void>
 }
 
-/** Keeps about `most` files, and looks at how many there are once, before the first write. */
+/** Keeps about `most` files. They are counted once, before the first write. */
 export function openFileCache(folder: string, most: number): FileCache {
   const tidy = lazy(() => keepNewest(folder, most))
   return {
-    // Waiting for a small file takes longer than reading it: this is for processes and threads that may block.
+    // Synchronous, as waiting for a small file takes longer than reading it. Use it only where blocking is acceptable.
     read: name => readOwnFile(folder, join(folder, name)),
     async write(name, text) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -26,10 +26,10 @@ export function openFileCache(folder: string, most: number): FileCache {
   }
 }
 
-/** Files that are looked at concurrently. */
+/** Files that are examined concurrently. */
 const CONCURRENCY = 32
 
-/** Once there are too many files, removes a quarter more than that, so that this is rarely needed. */
+/** If there are too many files, removes a quarter more than necessary, so that this rarely runs. */
 async function keepNewest(folder: string, most: number): Promise<void> {
   const names = await readdir(folder)
   if (names.length <= most) return

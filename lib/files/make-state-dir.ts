@@ -1,6 +1,9 @@
 import { mkdir } from 'node:fs/promises'
 
-/** Makes the state folder where it is missing. Others may pass, but not look around: the build user has folders of its own in it. */
+/**
+ * Creates the state folder if it is missing. Other users can enter it but not list it, as the build user owns folders
+ * inside.
+ */
 export async function makeStateDir(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o711 })
 }

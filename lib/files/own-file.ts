@@ -1,8 +1,8 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 
 /**
- * The text of a file that the shim has written into a folder of its own; undefined when there is none, and when anybody
- * else could have put it there, or written to it.
+ * The text of a file in a folder of the shim. Undefined if the file is missing, or if another user could have created
+ * or changed it.
  */
 export function readOwnFile(folder: string, path: string): string | undefined {
   try {
@@ -22,7 +22,7 @@ export function readOwnFile(folder: string, path: string): string | undefined {
 /** Write permission of group and others. */
 const OTHERS_WRITE = 0o022
 
-/** Whether nobody else can write to it. */
+/** Whether the shim owns it and no other user can write to it. */
 export function isOurs({ uid, mode }: Stats): boolean {
   return uid === process.geteuid?.() && (mode & OTHERS_WRITE) === 0
 }

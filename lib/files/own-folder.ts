@@ -6,13 +6,13 @@ import { isOurs } from './own-file.ts'
 
 export interface OwnFolder {
   readonly mode: number
-  /** Group of whoever reads in it. */
+  /** Group that may read the folder. */
   readonly gid?: number | undefined
 }
 
 /**
- * Makes a folder that only the shim writes to, or uses the one that is there. The folder above it must be one, too: nobody can
- * replace what was checked. Throws StateDirUnsafe.
+ * Creates a folder that only the shim can write to, or uses the existing one. The parent must be such a folder, too, so
+ * that nobody can replace what was checked. Throws StateDirUnsafe.
  */
 export async function makeOwnFolder(path: string, { mode, gid }: OwnFolder): Promise<void> {
   await mkdir(path, { mode }).catch(ignoreExisting)
@@ -20,14 +20,14 @@ export async function makeOwnFolder(path: string, { mode, gid }: OwnFolder): Pro
   if (gid !== undefined) await chown(path, process.geteuid?.() ?? 0, gid)
 }
 
-/** Makes a folder of somebody else's the shim's alone. The folder above it must be the shim's. */
+/** Makes the shim the only owner of another user's folder. The parent must belong to the shim. */
 export async function takeOver(path: string): Promise<void> {
   await chown(path, process.geteuid?.() ?? 0, process.getegid?.() ?? 0)
-  // Its user may have opened it to everybody, itself among them, and could until now.
+  // Until now its user could have opened it to everybody.
   await chmod(path, 0o700)
 }
 
-/** Throws StateDirUnsafe if others can decide what is read from a folder. */
+/** Throws StateDirUnsafe if another user can change what is read from the folder. */
 export async function checkOwnFolder(path: string): Promise<void> {
   const fault = await findFolderFault(path)
   if (fault) throw new RetryableError('StateDirUnsafe', `${fault.what}: ${fault.wayOut}`)
@@ -38,7 +38,7 @@ export interface FolderFault {
   readonly wayOut: string
 }
 
-/** How others can decide what is read from a folder. Undefined if they cannot, or if there is none. */
+/** How another user can change what is read from the folder. Undefined if nobody can, or if there is no folder. */
 export async function findFolderFault(path: string): Promise<FolderFault | undefined> {
   const stats = await look(path)
   if (stats === undefined || isOwnFolder(stats)) return undefined
@@ -55,7 +55,7 @@ export async function findFolderFault(path: string): Promise<FolderFault | undef
   return { what: `${path} can be written to by other users (mode ${octal})`, wayOut: `run chmod go-w ${path}` }
 }
 
-/** Whether a folder of another user, or one that others can write to, is there. */
+/** Whether there is a folder that another user owns or can write to. */
 export async function isFolderOfOthers(path: string): Promise<boolean> {
   const stats = await look(path)
   return stats?.isDirectory() === true && !isOurs(stats)

@@ -1,5 +1,5 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2'
-import { frameHeader, readFrames } from './frames.ts'
+import { frameHeader, frameMessage, readFrames } from './frames.ts'
 import { BROKEN_OFF, GrpcError } from './grpc-error.ts'
 import type { Method } from './service.ts'
 import { decodeMessage, STATUS } from './status.ts'
@@ -39,7 +39,7 @@ export function startCall<Request, Response>(
   stream.once('close', () => clearTimeout(timer))
   return {
     send: parts => send(stream, parts),
-    end: message => (message ? stream.end(Buffer.concat([frameHeader(message.length), message])) : stream.end()),
+    end: message => (message ? stream.end(frameMessage(message)) : stream.end()),
     answers: readAnswers(stream, method, terms),
     cancel: () => stream.close(constants.NGHTTP2_CANCEL),
   }

@@ -13,6 +13,11 @@ export function frameHeader(length: number): Buffer {
   return header
 }
 
+/** A message as it goes over the wire, uncompressed. */
+export function frameMessage(message: Buffer): Buffer {
+  return Buffer.concat([frameHeader(message.length), message])
+}
+
 /** Length of the message whose frame `bytes` begin with; undefined when they do not hold all of its header. */
 export function messageLength(bytes: Buffer): number | undefined {
   return bytes.length < HEADER_BYTES ? undefined : bytes.readUInt32BE(1)

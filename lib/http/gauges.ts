@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 
-/** Those of the names that Prometheus's own clients use. */
+/** Process metrics, under the names that the official Prometheus clients use. */
 export function addProcessMetrics(registry: Registry): void {
   const gauge = createGauges(registry)
   gauge('process_resident_memory_bytes', 'Resident memory in bytes.', () => process.memoryUsage.rss())
@@ -23,7 +23,7 @@ function cpuSeconds(): number {
   return (user + system) / 1e6
 }
 
-/** Makes gauges whose value is asked for when somebody looks. */
+/** Makes gauges that are computed on each scrape. */
 export function createGauges(registry: Registry): (name: string, help: string, value: () => number) => void {
   return (name, help, value) => {
     new Gauge({

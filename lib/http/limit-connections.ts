@@ -1,8 +1,8 @@
 import type { Server, Socket } from 'node:net'
 
 /**
- * Keeps at most `most` connections open. One more closes the oldest of the address that holds the most: strangers lose
- * their own connections, and a newcomer is always let in.
+ * Keeps at most `most` connections open. A further one closes the oldest connection of the address that has the most,
+ * so that a flood only displaces its own connections.
  */
 export function limitConnections(server: Server, most: number): void {
   const held = new Map<string, Set<Socket>>()

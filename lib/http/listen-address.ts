@@ -3,7 +3,10 @@ export interface ListenAddress {
   readonly port: number
 }
 
-/** `127.0.0.1:9470`, `[::1]:9470`, `:9470` for every address; undefined when it is none. Port 0 is any that is free. */
+/**
+ * Parses `127.0.0.1:9470`, `[::1]:9470`, or `:9470` for all addresses; undefined if the text is none of these. Port 0
+ * means any free port.
+ */
 export function parseListenAddress(text: string): ListenAddress | undefined {
   const [, bracketed, plain, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]*)):(\d{1,5})$/.exec(text) ?? []
   const port = Number(digits)

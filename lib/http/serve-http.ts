@@ -9,34 +9,34 @@ import { formatListenAddress, type ListenAddress } from './listen-address.ts'
 
 export interface HttpPlan {
   readonly listen: ListenAddress
-  /** What a user sets it by, for error messages: `--listen`. */
+  /** The flag or config key that sets the address, for error messages: `--listen`. */
   readonly setBy: string
-  /** Missing: health alone is served. */
+  /** Without a registry only health is served. */
   readonly registry?: Registry | undefined
-  /** What is in the way of being ready; empty when nothing is. */
+  /** Reasons why it is not ready; empty if it is. */
   readonly obstacles: () => readonly string[] | Promise<readonly string[]>
-  /** What it does when it is ready. */
+  /** What a ready process is doing. */
   readonly state: () => string
   readonly logger: Pick<Logger, 'warn'>
 }
 
-// An import of `node:http` reads each of its exports: its WebSocket would load undici, which costs 12 MB.
+// An import of `node:http` reads all its exports, and `WebSocket` loads undici, which costs 12 MB.
 const { createServer } = process.getBuiltinModule('node:http')
 
-/** A request is a line and a few headers: it arrives within this, in milliseconds, or its connection is closed. */
+/** In milliseconds. A request is one line and a few headers; a connection that takes longer is closed. */
 const REQUEST_LIMIT_MS = 5_000
-/** How often that is checked. */
+/** Interval of that check, in milliseconds. */
 const CHECK_MS = 1_000
-/** A connection on which nothing passes is closed after this, an answer that nobody reads included. */
+/** In milliseconds. An idle connection is closed after this time, also if nobody reads the answer. */
 const IDLE_LIMIT_MS = 10_000
 const MAX_HEADER_BYTES = 8_192
 const MAX_REQUESTS_PER_CONNECTION = 100
-/** Whoever can reach the port is not to take all file descriptors of a process that a kubelet depends on. */
+/** Clients must not exhaust the file descriptors of a process that a kubelet depends on. */
 const MAX_CONNECTIONS = 32
 
 /**
- * Serves /healthz and /readyz, and /metrics if there is a registry. Throws ListenAddressInUse, or ConfigInvalid for an
- * address that is none of this machine's.
+ * Serves /healthz and /readyz, and /metrics if there is a registry. Throws ListenAddressInUse, or ConfigInvalid if the
+ * address does not belong to this machine.
  */
 export async function serveHttp(plan: HttpPlan): Promise<Server> {
   const routes = createRoutes(plan)
@@ -53,7 +53,8 @@ export async function serveHttp(plan: HttpPlan): Promise<Server> {
   server.setTimeout(IDLE_LIMIT_MS)
   limitConnections(server, MAX_CONNECTIONS)
   await listen(server, plan)
-  // Such as a connection that cannot be taken for want of file descriptors: without a listener it would end the process.
+  // For example a connection that cannot be accepted without free file descriptors. An unhandled error would end the
+  // process.
   server.on('error', err => plan.logger.warn({ err }, 'metrics and health: the server failed'))
   return server
 }
@@ -64,7 +65,7 @@ interface Answer {
   readonly type?: string
 }
 
-/** By path. However many ask at the same time, each answer is made once. */
+/** By path. Concurrent requests share one answer. */
 type Routes = ReadonlyMap<string, () => Promise<Answer>>
 
 function createRoutes({ registry, obstacles, state }: HttpPlan): Routes {

@@ -3,26 +3,26 @@ import { setPriority } from 'node:os'
 
 const NICENESS = 10
 
-/** The highest there is: pods, and all else on the node, are worth more. */
+/** The maximum: pods and everything else on the node matter more. */
 const OOM_SCORE = 1000
 
-/** Goes behind all others for the processors, and first where memory runs out. What is started from here inherits both. */
-export function giveWay(): void {
+/** Gives this process the lowest priority for processors, and makes it the first to be killed if memory runs out. Children inherit both. */
+export function lowerPriority(): void {
   setPriority(NICENESS)
   try {
     writeFileSync('/proc/self/oom_score_adj', `${OOM_SCORE}`)
   } catch {
-    // A machine that lets nobody do this has its reasons.
+    // Some machines forbid this. The process works without it.
   }
 }
 
 /**
- * How `fork` runs a helper that may write to so much memory and no more. The limits of V8 say nothing about buffers. What is refused
- * throws in the helper, or ends it. Inherited by what the helper starts. Source: RLIMIT_DATA in getrlimit(2), Linux 4.7 and newer.
+ * Options of `fork` that limit the memory a helper can write to. The limits of V8 do not cover buffers. An allocation beyond the
+ * limit throws in the helper, or ends it. Children inherit the limit. Source: RLIMIT_DATA in getrlimit(2), Linux 4.7 and newer.
  */
 export function withDataLimit(kibibytes: number, flags: readonly string[]) {
   return { execPath: '/bin/sh', execArgv: ['-c', LIMITED, String(kibibytes), process.execPath, ...flags] }
 }
 
-/** Node has no call for it. The first argument is `$0`. */
+/** Node cannot set this limit itself. The first argument is `$0`. */
 const LIMITED = 'ulimit -d "$0" && exec "$@"'

@@ -1,41 +1,39 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { lazy } from '../async/lazy.ts'
 import { readLines } from '../text/lines.ts'
-import { signalGroup } from './run-process.ts'
-import { createSpares } from './spares.ts'
+import { groupOptions, loadExeca, signalGroup } from './run-process.ts'
+import { createSpares, type Spares } from './spares.ts'
 
 /**
- * Processes of our own program, each for one piece of work on foreign text: what it reads may cost it its time, its memory and its
- * life, and nobody else. It goes behind all others for the processors, and is the first to go where memory runs out; so is what
- * it starts.
+ * Processes of our own program, each for one piece of work on untrusted text. Bad input can cost a helper its time, its memory or
+ * its life, but nothing else. A helper and its children have the lowest priority and are the first to be killed if memory runs out.
  */
 export interface Helpers {
-  /** Resolves when the helper has told the last report, or has ended and all its reports are read. */
+  /** Resolves after the helper's last report, or when the helper has ended and all its reports are read. */
   run(run: HelperRun): Promise<HelperEnd>
 }
 
 export interface HelperProgram {
-  /** As source or compiled. */
+  /** Source or compiled. */
   readonly file: URL
-  /** For JavaScript objects. */
+  /** Limit for JavaScript objects. */
   readonly heapMegabytes: number
+  /** Time between SIGTERM and SIGKILL. */
+  readonly graceMs: number
 }
 
 export interface HelperRun {
-  /** JSON; its one order. */
+  /** The helper's only order; must be JSON. */
   readonly job: unknown
-  /** Aborted: the helper is asked to end, and is ended `graceMs` later. */
+  /** When aborted, the helper gets SIGTERM. */
   readonly signal: AbortSignal
-  readonly graceMs: number
-  /** Told each report, one at a time. What it throws ends the helper. */
+  /** Called for each report. An exception ends the helper. */
   readonly onReport: (report: unknown) => void
-  /** Asked after each report: whether it was the last. The helper ends then, which is not waited for. */
+  /** Called after each report: whether it was the last one. `run` then does not wait for the helper to end. */
   readonly isLast?: () => boolean
 }
 
-/** Both are missing where it was not waited for. */
+/** Both are missing if `run` did not wait for the end. */
 export interface HelperEnd {
   readonly exitCode: number | undefined
   readonly killedBy: string | undefined
@@ -44,74 +42,77 @@ export interface HelperEnd {
 /** Longest report, in characters. */
 const MAX_REPORT_LENGTH = 1024 * 1024
 
-/** Not at once: what a run was for goes on now, and whoever waits for a place begins. */
+/** Not at once: first comes the import of what was built, and the next build in the queue. */
 const SPARE_AFTER_MS = 500
-/** As long as it takes to start one. */
+/** About as long as it takes to start a helper. */
 const LOOK_AGAIN_MS = 100
 
 export interface SpareOptions {
   readonly afterMs?: number
-  /** Whether what runs has no use for the memory that a waiting helper takes. */
+  /** Whether nothing else needs the memory of a waiting helper. */
   readonly isIdle?: (() => boolean) | undefined
 }
 
-/** Some time after a run, when nothing else goes on, a helper is started for the next one. */
+/** Some time after a run, when the shim is idle, a helper is started for the next run. */
 export function createHelpers(
   program: HelperProgram,
   { afterMs = SPARE_AFTER_MS, isIdle = () => true }: SpareOptions = {},
 ): Helpers {
-  const spares = createSpares(() => start(program))
   let running = 0
   let timer: NodeJS.Timeout | undefined
-  const startSpare = () => {
-    if (!isIdle()) return startSpareIn(LOOK_AGAIN_MS)
-    try {
-      spares.keep(start(program))
-    } catch {
-      // If there is no room for it, the next run will say so.
-    }
+  const openSpares = lazy(async () => {
+    const execa = await loadExeca()
+    return createSpares(
+      () => start(execa, program),
+      helper => helper.nodeChildProcess,
+    )
+  })
+  const startSpare = (spares: Spares<Helper>) => {
+    if (isIdle()) spares.start()
+    else startSpareIn(spares, LOOK_AGAIN_MS)
   }
-  const startSpareIn = (ms: number) => {
-    timer = setTimeout(startSpare, ms).unref()
+  const startSpareIn = (spares: Spares<Helper>, ms: number) => {
+    timer = setTimeout(() => startSpare(spares), ms).unref()
   }
   return {
     async run(run) {
       running += 1
       clearTimeout(timer)
+      const spares = await openSpares()
       try {
         return await runHelper(spares.take(), run)
       } finally {
         running -= 1
-        if (running === 0 && !run.signal.aborted) startSpareIn(afterMs)
+        if (running === 0 && !run.signal.aborted) startSpareIn(spares, afterMs)
       }
     },
   }
 }
 
-async function runHelper(child: Helper, run: HelperRun): Promise<HelperEnd> {
-  const ended = once(child, 'exit')
-  // One that cannot be started may tell so before anybody waits for it.
-  ended.catch(() => {})
-  const stopWatching = endOnAbort(child, run)
+async function runHelper(helper: Helper, run: HelperRun): Promise<HelperEnd> {
+  const end = () => void helper.kill()
+  if (run.signal.aborted) end()
+  else run.signal.addEventListener('abort', end, { once: true })
   try {
-    child.stdin.on('error', () => {}) // it has ended: that is told by its exit
-    child.stdin.write(`${JSON.stringify(run.job)}\n`)
-    if (await readReports(child, run)) {
-      endLater(child, run)
+    helper.stdin.on('error', () => {}) // the helper has ended, and its exit is reported below
+    helper.stdin.write(`${JSON.stringify(run.job)}\n`)
+    if (await readReports(helper, run)) {
+      end()
       return { exitCode: undefined, killedBy: undefined }
     }
-    const [exitCode, killedBy] = await ended
-    return { exitCode: exitCode ?? undefined, killedBy: killedBy ?? undefined }
+    const { exitCode, signal: killedBy, cause } = await helper
+    if (helper.pid === undefined) throw cause
+    return { exitCode, killedBy }
   } catch (error) {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL')
-    await ended.catch(() => {})
+    helper.kill('SIGKILL')
+    await helper
     throw error
   } finally {
-    stopWatching()
+    run.signal.removeEventListener('abort', end)
   }
 }
 
-/** Whether there was a last one. */
+/** Returns whether the last report came. */
 async function readReports({ stdout }: Helper, { onReport, isLast }: HelperRun): Promise<boolean> {
   for await (const line of readLines(stdout, MAX_REPORT_LENGTH)) {
     onReport(JSON.parse(line))
@@ -120,29 +121,23 @@ async function readReports({ stdout }: Helper, { onReport, isLast }: HelperRun):
   return false
 }
 
-/** It is waited for before this process ends, as any child is. */
-function endLater(child: Helper, { graceMs }: HelperRun): void {
-  const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
-  child.once('exit', () => clearTimeout(timer))
-}
+type Helper = ReturnType<typeof start>
 
-type Helper = ChildProcessByStdio<Writable, Readable, null>
-
-function start({ file, heapMegabytes }: HelperProgram): Helper {
+function start(execa: Awaited<ReturnType<typeof loadExeca>>, { file, heapMegabytes, graceMs }: HelperProgram) {
   const flags = [`--max-old-space-size=${heapMegabytes}`, '--max-semi-space-size=1', '--v8-pool-size=1']
-  const child = spawn(process.execPath, [...flags, fileURLToPath(file)], {
-    // A Ctrl-C is for the shim, which ends its helpers itself.
-    detached: true,
-    env: helperEnv(1),
-    stdio: ['pipe', 'pipe', 'inherit'],
+  return execa(process.execPath, [...flags, fileURLToPath(file)], {
+    // In a group of its own, a helper gets no SIGINT from a terminal: the shim ends its helpers itself.
+    ...groupOptions({ env: helperEnv(1), cwd: '/' }),
+    forceKillAfterDelay: graceMs,
+    stdin: 'pipe',
+    stderr: 'inherit',
+    buffer: false,
   })
-  child.on('error', () => {}) // who waits for the exit is told
-  return child
 }
 
 /**
- * The whole environment of a helper. Each of its threads would take memory of its own from the C library, hence a bound on
- * these `arenas`; programs and what Node has compiled it finds where the daemon does.
+ * The whole environment of a helper. `arenas` limits the memory pools of the C library, which otherwise has one for each thread.
+ * PATH and Node's compile cache are those of the daemon.
  */
 export function helperEnv(arenas: number): NodeJS.ProcessEnv {
   const { NODE_COMPILE_CACHE, PATH } = process.env
@@ -153,21 +148,7 @@ export function helperEnv(arenas: number): NodeJS.ProcessEnv {
   }
 }
 
-function endOnAbort(child: Helper, { signal, graceMs }: HelperRun): () => void {
-  let timer: NodeJS.Timeout | undefined
-  const end = () => {
-    child.kill('SIGTERM')
-    timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
-  }
-  if (signal.aborted) end()
-  else signal.addEventListener('abort', end, { once: true })
-  return () => {
-    signal.removeEventListener('abort', end)
-    clearTimeout(timer)
-  }
-}
-
-/** Ends what a helper left behind. */
+/** Kills what a helper left behind. */
 export function endGroups(groups: Iterable<number>): void {
   for (const group of groups) signalGroup(group, 'SIGKILL')
 }

@@ -1,31 +1,31 @@
 import { readLines } from '../text/lines.ts'
-import { giveWay } from './process-limits.ts'
+import { lowerPriority } from './process-limits.ts'
 
 export interface HelperCall {
-  /** Aborted when the work is called off, or the shim has gone. */
+  /** Aborted when the work is cancelled, or the shim has ended. */
   readonly signal: AbortSignal
   readonly report: (report: unknown) => void
 }
 
-/** The order of a process that did not have to wait is there by then. */
-const REHEARSE_AFTER_MS = 20
+/** The order of a helper that did not have to wait has arrived by then. */
+const WARM_UP_AFTER_MS = 20
 
 /**
- * Does what the shim orders of this process, a helper, and ends it. See run-helper.ts. `rehearse` is called when the order is
- * still to come: what has run once is quicker.
+ * Reads the order of the shim, runs `work` and ends this process, a helper. See run-helper.ts. If the order does not come at once,
+ * `warmUp` runs first: code that has run once is faster.
  */
 export async function serveAsHelper(
   work: (job: unknown, call: HelperCall) => Promise<void>,
-  rehearse: () => Promise<void> = async () => {},
+  warmUp: () => Promise<void> = async () => {},
 ): Promise<void> {
-  giveWay()
+  lowerPriority()
   const controller = new AbortController()
-  const callOff = () => controller.abort()
-  process.once('SIGTERM', callOff)
-  process.stdout.on('error', callOff)
-  const rehearsal = setTimeout(() => void rehearse(), REHEARSE_AFTER_MS)
-  const order = await readOrder(callOff)
-  clearTimeout(rehearsal)
+  const cancel = () => controller.abort()
+  process.once('SIGTERM', cancel)
+  process.stdout.on('error', cancel)
+  const warmUpTimer = setTimeout(() => void warmUp(), WARM_UP_AFTER_MS)
+  const order = await readOrder(cancel)
+  clearTimeout(warmUpTimer)
   if (order === undefined) process.exit(1)
   const job: unknown = JSON.parse(order)
   const report = (report: unknown) => void process.stdout.write(`${JSON.stringify(report)}\n`)
@@ -33,12 +33,12 @@ export async function serveAsHelper(
   process.stdout.write('', () => process.exit(0))
 }
 
-/** Longer ones are cut, and fail. In characters. */
+/** In characters. A longer order is cut, and then fails to parse. */
 const MAX_ORDER_LENGTH = 16 * 1024 * 1024
 
-/** Undefined when there is none. `onEnd` is called when whoever gives orders has gone. */
+/** Returns undefined if no order comes. `onEnd` is called when the shim closes its end. */
 async function readOrder(onEnd: () => void): Promise<string | undefined> {
-  // A line of JSON ends at "\n" alone: other ends of lines may stand in its texts.
+  // Only "\n" ends a line of JSON: its strings may contain other line breaks.
   const lines = readLines(process.stdin, MAX_ORDER_LENGTH)
   const { value } = await lines.next()
   void lines.next().then(onEnd, onEnd)

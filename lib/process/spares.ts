@@ -1,40 +1,49 @@
 import type { ChildProcess } from 'node:child_process'
 import { Socket } from 'node:net'
 
-/** Processes that wait for work: to start one takes longer than many a piece of work. */
-export interface Spares<Process extends ChildProcess> {
-  /** The one that has waited for the longest time, or a new one. It is the caller's alone. */
+/** Processes that wait for work: starting one often takes longer than the work itself. */
+export interface Spares<Process> {
+  /** Returns the process that has waited longest, or a new one. The caller owns it. */
   take(): Process
-  /** Has a process wait. When nobody takes it for a while, its memory is given back. */
+  /** Lets a process wait. If nobody takes it for a while, it is ended. */
   keep(process: Process): void
+  /** Starts a process that waits. If it cannot be started, the next `take` reports that. */
+  start(): void
 }
 
-/** Pods come in groups. */
+/** Pods come in groups: the next one often follows within a minute. */
 const IDLE_MS = 60_000
 
-/** What waits does not keep this process going, and has to end by itself when it loses its parent. */
-export function createSpares<Process extends ChildProcess>(start: () => Process, idleMs = IDLE_MS): Spares<Process> {
+/** A waiting process does not keep this one alive, and must end by itself when its parent ends. */
+export function createSpares<Process>(
+  start: () => Process,
+  childOf: (process: Process) => ChildProcess,
+  idleMs = IDLE_MS,
+): Spares<Process> {
   const waiting = new Map<Process, NodeJS.Timeout>()
+  const keep = (process: Process) => {
+    const child = childOf(process)
+    if (!isRunning(child)) return
+    hold(child, 'unref')
+    const end = () => {
+      waiting.delete(process)
+      child.kill('SIGKILL')
+    }
+    waiting.set(process, setTimeout(end, idleMs).unref())
+  }
   return {
     take() {
       for (const [process, timer] of waiting) {
         clearTimeout(timer)
         waiting.delete(process)
-        if (!isRunning(process)) continue
-        hold(process, 'ref')
+        if (!isRunning(childOf(process))) continue
+        hold(childOf(process), 'ref')
         return process
       }
       return start()
     },
-    keep(process) {
-      if (!isRunning(process)) return
-      hold(process, 'unref')
-      const end = () => {
-        waiting.delete(process)
-        process.kill('SIGKILL')
-      }
-      waiting.set(process, setTimeout(end, idleMs).unref())
-    },
+    keep,
+    start: () => keep(start()),
   }
 }
 

@@ -1,4 +1,4 @@
-/** Something that takes room, on account of those who have used it. */
+/** Something that takes space, charged to the owners that have used it. */
 export interface Holding {
   readonly owners: readonly string[]
   readonly bytes: number
@@ -6,24 +6,24 @@ export interface Holding {
   readonly usedAt: number
 }
 
-/** What all of them together may take. */
+/** Limits of all items together. */
 export interface Room {
   readonly count: number
   readonly bytes: number
 }
 
 interface Account<Item> {
-  /** The one that was used last comes first. */
+  /** Most recently used first. */
   readonly items: Item[]
-  /** What it holds, of what others hold as well its part alone. */
+  /** An item with several owners counts for each of them in part. */
   bytes: number
   count: number
 }
 
 /**
- * Which of them go, so that the others have room: whoever holds the most gives up what it used longest ago, until there is room,
- * and what nobody holds any more goes. So nobody's grow at the cost of others who hold less. What several hold counts for each of
- * them in part: who shares does not lose to who does not. What is too big by itself goes alone.
+ * Chooses the items to remove so that the rest fits. The owner that holds the most gives up its least recently used
+ * items first, until the rest fits. An item goes when its last owner has given it up, and an item that is too large by
+ * itself always goes. Shared items count for each owner in part, so that sharing is never a disadvantage.
  */
 export function findFairExcess<Item extends Holding>(all: readonly Item[], room: Room): Item[] {
   const excess = all.filter(item => item.bytes > room.bytes)

@@ -4,29 +4,31 @@ import { createFairOrder, type Turn } from './fair-order.ts'
 
 export interface FairGateOptions {
   readonly count: number
-  /** Most places of one owner; all of them unless given. */
+  /** Limit per owner; by default `count`. */
   readonly perOwner?: number
-  /** For error messages: `build`. */
+  /** Noun for error messages, such as `build`. */
   readonly what: string
 }
 
 export interface Wait {
   readonly owners: Owners
-  /** Of those with the same key, one runs at a time. */
+  /** Of the tasks with the same key, one runs at a time. */
   readonly key?: string
-  /** Gives up the place in the queue. */
+  /** Aborted to leave the queue. */
   readonly signal: AbortSignal
-  /** Told at once when there is no free place, and on every change. */
+  /** Called with the number of tasks ahead, when the task has to wait and whenever the number changes. */
   readonly onAhead?: (ahead: number) => void
 }
 
 /** Lets a limited number of tasks run at a time, fairly across their owners. */
 export interface FairGate {
-  /** Runs `task` in a place; resolves or rejects as it does. Rejects with Cancelled when `signal` aborts before it began. */
+  /**
+   * Runs `task` when its turn comes and settles as it does. Rejects with Cancelled if `signal` aborts before it began.
+   */
   run<Result>(wait: Wait, task: () => Promise<Result>): Promise<Result>
 }
 
-/** Most places of one owner, so that the next one to come finds one free. A single place can only be given in turn. */
+/** Limit per owner that leaves one place free for the next owner. A single place can only be shared in turn. */
 export function shareOf(count: number): number {
   return Math.max(1, count - 1)
 }
@@ -39,7 +41,7 @@ interface Waiter {
   ahead?: number
 }
 
-/** At most `count` tasks at once. */
+/** At most `count` tasks run at a time. */
 export function createFairGate({ count, perOwner = count, what }: FairGateOptions): FairGate {
   const turns = createFairOrder<Waiter>(perOwner)
   const waiting = new Set<Waiter>()

@@ -1,14 +1,17 @@
-/** Keys that wait for their turn, in groups that take turns: of the group served longest ago, the key that came first. */
+/**
+ * A queue of keys that serves its groups in turn: first the group that was served longest ago, and of that group the
+ * oldest key.
+ */
 export interface FairKeys {
-  /** One that waits already keeps its place. */
+  /** A key that is already queued keeps its place. */
   add(key: string): void
-  /** The next one, of a group that may have a turn. */
+  /** Removes the next key of the groups that `mayTake` accepts. */
   take(mayTake: (group: string) => boolean): string | undefined
   readonly size: number
 }
 
 export function createFairKeys(groupOf: (key: string) => string): FairKeys {
-  /** The group whose turn is next comes first. */
+  /** The group to serve next comes first. */
   const groups = new Map<string, Set<string>>()
   let size = 0
 

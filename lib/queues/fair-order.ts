@@ -1,46 +1,51 @@
-/** On whose account something runs. It may change: equal work is shared, so others join and leave. */
+/**
+ * The namespaces that a task is charged to. They may change, as equal tasks are shared and their callers come and go.
+ */
 export interface Owners {
-  /** Namespaces, at least one. */
+  /** At least one namespace. */
   readonly current: () => readonly string[]
-  /** Calls back after each change. Returns how to stop that. */
+  /** Calls the listener after each change. Returns a function that unsubscribes. */
   readonly onChange: (listener: () => void) => () => void
 }
 
-/** Something that waits for a place. */
+/** A task that waits for a place. */
 export interface Waiter {
   readonly owners: Owners
-  /** Of those with the same key, one runs at a time. */
+  /** Of the tasks with the same key, one runs at a time. */
   readonly key: string | undefined
 }
 
-/** A waiter whose turn it is, and the owner that its place counts for. */
+/** The next task to run, and the owner that its place is charged to. */
 export interface Turn<Item> {
   readonly waiter: Item
   readonly owner: string
 }
 
-/** Decides who is next, by what each owner holds: the one with the fewest places, then the one served longest ago. */
+/**
+ * Decides which task runs next: that of the owner with the fewest places, then of the owner that was served longest
+ * ago.
+ */
 export interface FairOrder<Item extends Waiter> {
-  /** Of those who wait, in the order in which they came; undefined when none of them may begin. */
+  /** `waiting` is in order of arrival. Undefined if none of them may begin. */
   next(waiting: readonly Item[]): Turn<Item> | undefined
   begin(turn: Turn<Item>): void
   end(turn: Turn<Item>): void
-  /** In the order in which they are likely to begin. */
+  /** In the order in which they will probably begin. */
   inOrder(waiting: readonly Item[]): Item[]
 }
 
 interface Account {
   readonly held: number
-  /** Number of the last turn; 0 before the first one. */
+  /** Number of the last turn; 0 if there was none. */
   readonly served: number
 }
 
 const UNKNOWN: Account = { held: 0, served: 0 }
 
-/** More are forgotten, those that were served longest ago first, unless they hold a place. */
+/** Beyond this number the accounts that were served longest ago are forgotten, unless they hold a place. */
 const MAX_ACCOUNTS = 10_000
 
-/** No owner holds more than `most` places at a time. */
+/** No owner holds more than `most` places. */
 export function createFairOrder<Item extends Waiter>(most: number): FairOrder<Item> {
   const accounts = new Map<string, Account>()
   const busy = new Set<string>()
@@ -66,7 +71,7 @@ export function createFairOrder<Item extends Waiter>(most: number): FairOrder<It
     begin({ waiter: { key }, owner }) {
       turns += 1
       const { held } = accountOf(owner)
-      // The ones served last stand at the end.
+      // Keeps the most recently served accounts at the end.
       accounts.delete(owner)
       accounts.set(owner, { held: held + 1, served: turns })
       if (key !== undefined) busy.add(key)
@@ -93,7 +98,7 @@ export function createFairOrder<Item extends Waiter>(most: number): FairOrder<It
   }
 }
 
-/** The one that came first, where nothing else decides. */
+/** The first of the best ones. */
 function first<Item extends Account>(items: readonly Item[]): Item | undefined {
   return items.reduce<Item | undefined>((best, item) => (best && compare(best, item) <= 0 ? best : item), undefined)
 }

@@ -7,13 +7,13 @@ import { listenAtPath } from './socket-file.ts'
 export type ListenTarget = { readonly path: string } | { readonly fd: number }
 
 export interface Listening {
-  /** Takes no more connections, and removes the socket file. */
+  /** Accepts no more connections, and removes the socket file. */
   stop(): Promise<void>
   /** Resolves when the last connection has ended, after `stop`. */
   readonly closed: Promise<unknown>
 }
 
-/** Throws FinalError: ListenAddressInUse, or ConfigInvalid when the address cannot be used for another reason. */
+/** Throws ListenAddressInUse, or ConfigInvalid when the address cannot be used for another reason. */
 export async function listen(server: Server, target: ListenTarget): Promise<Listening> {
   const closed = new Promise(resolve => server.once('close', resolve))
   const removeFile = await open(server, target).catch(error => {

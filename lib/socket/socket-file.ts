@@ -11,15 +11,15 @@ import { withSocketLock } from './socket-lock.ts'
 const SOCKET_UMASK = 0o117
 /** `sun_path` of unix(7), without the closing zero byte. */
 const PATH_LIMIT_BYTES = 107
-/** A live server takes a connection at once; one that is stuck is alive too. */
+/** A live server accepts a connection immediately. A server that does not answer is alive, too. */
 const CONNECT_LIMIT_MS = 1000
 
 /**
- * Listens at `path` with mode 0660. A socket file that nobody serves is replaced; a served one is not: FinalError
- * ListenAddressInUse. Returns how to remove the file again; a successor's is left alone.
+ * Listens at `path` with mode 0660. Replaces a socket file without a server; throws ListenAddressInUse if there is one. The returned
+ * function removes the file again, unless it belongs to a successor by then.
  */
 export async function listenAtPath(server: Server, path: string): Promise<() => Promise<void>> {
-  // Bound under another name first: node unlinks the name that it bound when it closes, be it a successor's by then.
+  // Bound under another name first: node unlinks the bound name when it closes, even if it belongs to a successor by then.
   const bound = join(dirname(path), `.${randomBytes(4).toString('hex')}`)
   for (const name of [path, bound]) checkLength(name)
   mkdirSync(dirname(path), { recursive: true })

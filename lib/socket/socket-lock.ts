@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { hasCode } from '../error-code.ts'
 
 const RETRY_MS = 20
-/** Held for a connect test and a bind, so for milliseconds: one that is older was left by a process that died. */
+/** A lock is held for milliseconds, for a connect test and a bind: an older one was left by a process that died. */
 const ABANDONED_AFTER_MS = 10_000
 
 /** Runs `work` while no other process does so for the same `path`; the lock is a folder beside it. */
@@ -37,7 +37,7 @@ function removeLock(lock: string): void {
   try {
     rmdirSync(lock)
   } catch (error) {
-    // Somebody took it for abandoned.
+    // Another process considered it abandoned.
     if (!hasCode(error, 'ENOENT')) throw error
   }
 }

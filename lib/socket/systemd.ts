@@ -19,12 +19,12 @@ export function takeListenTarget(env: NodeJS.ProcessEnv, path: string): ListenTa
 export type ServiceState = 'READY=1' | 'STOPPING=1'
 
 const NOTIFY_LIMIT_MS = 5000
-const MISSING = 'systemd-notify is not on the PATH: systemd is not told when the service is ready'
+const MISSING = 'systemd-notify is not on the PATH: systemd cannot see when the service is ready'
 let reportedMissing = false
 
 /**
- * Tells systemd the state of the service, if NOTIFY_SOCKET is set. Never fails: the service works without. This takes a child
- * process, as node has no unix datagram sockets, so the unit needs `NotifyAccess=all`.
+ * Notifies systemd of the state of the service, if NOTIFY_SOCKET is set. Never fails: the service works without systemd. Node has
+ * no unix datagram sockets, so a child process does it, and the unit needs `NotifyAccess=all`.
  */
 export async function notifySystemd(
   state: ServiceState,
@@ -40,7 +40,7 @@ export async function notifySystemd(
 }
 
 function reportFailure(error: Error & { code?: unknown }, state: ServiceState, logger: Logger): void {
-  if (error.code !== 'ENOENT') logger.warn({ err: error, state }, 'systemd was not told')
+  if (error.code !== 'ENOENT') logger.warn({ err: error, state }, 'notifying systemd failed')
   else if (!reportedMissing) logger.warn(MISSING)
   reportedMissing ||= error.code === 'ENOENT'
 }

@@ -1,5 +1,5 @@
 const MARK = '…'
-/** Between two parts that are lines of their own. */
+/** Separates two parts that consist of whole lines. */
 const LINE_MARK = `\n${MARK}\n`
 
 /** The beginning of a sentence, at most `width` characters. */
@@ -7,12 +7,12 @@ export function cutEnd(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - MARK.length))}${MARK}`
 }
 
-/** Both ends of a name, at most `width` characters: its end says more than its beginning. */
+/** Both ends of a name, at most `width` characters. The end of a name says more than its beginning. */
 export function cutMiddle(text: string, width: number): string {
   return text.length <= width ? text : joinEnds(text, Math.max(0, width - MARK.length), MARK)
 }
 
-/** Both ends of a text of several lines, about `max` characters: its beginning says what failed, and its end why. */
+/** Both ends of a multi-line text, about `max` characters. The beginning says what failed, and the end says why. */
 export function cutLines(text: string, max: number): string {
   return text.length <= max ? text : joinEnds(text, max, LINE_MARK)
 }
@@ -22,12 +22,12 @@ function joinEnds(text: string, room: number, mark: string): string {
   return text.slice(0, head) + mark + text.slice(text.length - (room - head))
 }
 
-/** A third is the beginning. */
+/** A third of the room goes to the beginning. */
 function headOf(room: number): number {
   return Math.floor(room / 3)
 }
 
-/** As `cutLines`, at most `max` bytes of UTF-8, and whole characters only. */
+/** Like `cutLines`, but at most `max` bytes of UTF-8 and whole characters only. */
 export function cutBytes(text: string, max: number): string {
   const bytes = Buffer.from(text)
   if (bytes.length <= max) return bytes.toString()
@@ -49,7 +49,7 @@ function wholeEnd(bytes: Buffer): string {
   return bytes.toString('utf8', 0, isWhole ? bytes.length : last)
 }
 
-/** Whether it is a byte of a character, but not its first. */
+/** Whether the byte continues a character. */
 function isInside(byte: number | undefined): boolean {
   return byte !== undefined && (byte & 0xc0) === 0x80
 }

@@ -1,9 +1,12 @@
 import ms from 'ms'
 
-/** What a timer of Node can hold, in milliseconds: longer ones fire at once. */
+/** The longest delay of a Node timer, in milliseconds: longer ones fire immediately. */
 export const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** Milliseconds in a duration as people write it, `90s`, `5m`, `1h`; undefined when it is none, or no time for a timer. */
+/**
+ * Milliseconds in a duration such as `90s`, `5m` or `1h`. Undefined if the text is not a duration, or too long for a
+ * timer.
+ */
 export function parseDuration(text: string): number | undefined {
   if (!/^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text)) return undefined
   const value = ms(text as ms.StringValue)
@@ -16,7 +19,7 @@ const UNITS = [
   ['s', 1000],
 ] as const
 
-/** The shortest text that `parseDuration` reads as that many milliseconds. */
+/** The shortest text that `parseDuration` reads as this number of milliseconds. */
 export function formatDuration(milliseconds: number): string {
   const [unit, length] = UNITS.find(([, length]) => milliseconds % length === 0) ?? ['ms', 1]
   return `${milliseconds / length}${unit}`

@@ -1,8 +1,8 @@
 import { TextDecoder } from 'node:util'
 
 /**
- * The lines of a byte stream, without their ends. A line of more than `maxLength` characters is cut there.
- * Holds one chunk and one line at a time; reads on only when the caller asks.
+ * The lines of a byte stream, without line ends. Longer lines are cut at `maxLength` characters. Holds one chunk and
+ * one line at a time, and reads only as fast as the caller consumes.
  */
 export async function* readLines(chunks: AsyncIterable<Uint8Array>, maxLength: number): AsyncGenerator<string> {
   const decoder = new TextDecoder()

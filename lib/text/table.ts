@@ -1,12 +1,12 @@
 import { cutEnd, cutMiddle } from './cut.ts'
 
 const GAP = '  '
-/** No column becomes narrower for others. */
+/** No column is narrowed below this width to make room for others. */
 const LEAST_WIDTH = 6
 
 /**
- * Lines with aligned columns; the last column is as long as it is. What does not fit `width` is
- * taken from the widest columns: names lose their middle, and the last column, which may be a sentence, its end.
+ * Lines with aligned columns; the last column is not padded. If a line does not fit `width`, the widest columns shrink:
+ * names lose their middle, and the last column, which may be a sentence, loses its end.
  */
 export function alignColumns(rows: readonly (readonly string[])[], width = Infinity): string[] {
   const natural = rows.reduce<number[]>(

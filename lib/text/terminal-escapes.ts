@@ -1,6 +1,6 @@
 /**
- * The text without terminal escapes (ECMA-48), in one pass: `stripVTControlCharacters` of Node looks for the end of each escape
- * from its own beginning, which takes quadratic time for escapes without an end.
+ * Removes terminal escapes (ECMA-48) in linear time. Node's `stripVTControlCharacters` takes quadratic time for escapes
+ * without an end.
  */
 export function withoutEscapes(text: string): string {
   const kept: string[] = []
@@ -19,7 +19,7 @@ function nextIntroducer(text: string, from: number): number {
   return at
 }
 
-/** ESC, and what stands for ESC and a second character: DCS, SOS, CSI, ST, OSC, PM, APC. */
+/** ESC, or a single character that stands for ESC and another: DCS, SOS, CSI, ST, OSC, PM, APC. */
 function isIntroducer(code: number): boolean {
   return code === ESC || code === 0x90 || code === 0x98 || (code >= 0x9b && code <= 0x9f)
 }
@@ -27,7 +27,7 @@ function isIntroducer(code: number): boolean {
 const ESC = 0x1b
 const BEL = 0x07
 
-/** Where the text goes on after the escape that begins at `start`. */
+/** Index after the escape that begins at `start`. */
 function afterEscape(text: string, start: number): number {
   const isPair = text.charCodeAt(start) === ESC
   const kind = isPair ? text.charCodeAt(start + 1) : text.charCodeAt(start) - 0x40
@@ -46,21 +46,21 @@ function afterEscape(text: string, start: number): number {
   }
 }
 
-/** Characters between the two, any number of them. */
+/** Skips any number of characters between `least` and `most`. */
 function skip(text: string, from: number, least: number, most: number): number {
   let at = from
   while (text.charCodeAt(at) >= least && text.charCodeAt(at) <= most) at += 1
   return at
 }
 
-/** Intermediate characters and the final one; what does not belong there is left in the text. */
+/** Skips intermediate characters and the final one. Anything else is left in the text. */
 function afterFinal(text: string, from: number, least: number): number {
   const at = skip(text, from, 0x20, 0x2f)
   const code = text.charCodeAt(at)
   return code >= least && code <= 0x7e ? at + 1 : at
 }
 
-/** Ends with BEL or ST, and at the latest with the line or where another escape begins. */
+/** Ends with BEL or ST, and at the latest at the end of the line or where another escape begins. */
 function afterString(text: string, from: number): number {
   for (let at = from; at < text.length; at += 1) {
     const code = text.charCodeAt(at)

@@ -1,4 +1,6 @@
-/** Whether a version (`1.6.20~ds1`, `2.26.3`, `1.30+`) comes before one such as `1.6`. One that cannot be read does not. */
+/**
+ * Whether a version (`1.6.20~ds1`, `2.26.3`, `1.30+`) is older than one such as `1.6`. False if it cannot be parsed.
+ */
 export function isOlder(version: string, than: string): boolean {
   const [found, wanted] = [numbers(version), numbers(than)]
   const difference = wanted.map((number, index) => (found[index] ?? number) - number).find(value => value !== 0)

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { type ErrorCode, toShimError } from '../errors.ts'
 
-/** What a thread of a pool tells of its task; all but `part` are the last. */
+/** Messages of a thread about its task; all but `part` are the last. */
 export type ThreadMessage<Part, Answer> =
   | { readonly kind: 'part'; readonly part: Part }
   | { readonly kind: 'answer'; readonly answer: Answer }

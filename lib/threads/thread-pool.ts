@@ -11,7 +11,7 @@ export interface ThreadPool<Task, Answer, Part, Data> {
   run(task: Task, onPart?: (part: Part, data: Data) => void): Promise<Answer>
   /** Rejects all that wait, and all that come, with the reason. Running tasks can see that they are cancelled. */
   cancel(reason: unknown): void
-  /** Ends the threads, whatever they do, for good. */
+  /** Ends the threads, even busy ones, for good. */
   close(): Promise<void>
 }
 
@@ -31,7 +31,7 @@ export function threadCount(most: number): number {
   return Math.min(Math.max(availableParallelism() - 1, 1), most)
 }
 
-/** V8 would reserve 512 MiB for the code of each thread, which count as memory (see ../process/data-limit.ts). */
+/** V8 would reserve 512 MiB for the code of each thread, which count as memory (see ../process/process-limits.ts). */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4, codeRangeSizeMb: 16 }
 
 export function createThreadPool<Task, Answer, Part = never, Data = undefined>(

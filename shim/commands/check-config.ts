@@ -8,7 +8,7 @@ import { warnOfOptions } from '../doctor/nix/nix-options.ts'
 export interface CheckedConfig {
   /** The config with every default filled in, as YAML that is a config again. */
   readonly text: string
-  /** What is valid, and may not do what it says. */
+  /** About settings that are valid and may have no effect. */
   readonly warning: string | undefined
 }
 

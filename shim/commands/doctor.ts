@@ -7,7 +7,7 @@ export interface DoctorIo {
   readonly output: NodeJS.WriteStream
 }
 
-/** Looks at all that a pull needs on this node and shows what it finds. Resolves to whether nothing has failed. */
+/** Checks everything that a pull needs on this node and shows the findings. Resolves to whether no check has failed. */
 export async function doctor(plan: DoctorPlan, { json, output }: DoctorIo): Promise<boolean> {
   const { checks, close } = await allChecks(plan)
   const show = createFindingView({ json, output })
@@ -24,7 +24,7 @@ export async function doctor(plan: DoctorPlan, { json, output }: DoctorIo): Prom
   return found.every(({ outcome }) => outcome !== 'failed')
 }
 
-/** Resolves when all that was written to the stream so far is out, or nobody reads it any more. */
+/** Resolves when the stream has been written out, or its reader has gone. */
 function writtenOut(output: NodeJS.WriteStream): Promise<void> {
   return new Promise(resolve => {
     if (output.destroyed) resolve()

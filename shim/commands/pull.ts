@@ -1,5 +1,4 @@
-import { FinalError } from '../../lib/errors.ts'
-import { type Calls, createClient } from '../../lib/grpc/client.ts'
+import { FinalError, toShimError } from '../../lib/errors.ts'
 import { isRedrawable } from '../../lib/text/redrawable.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { readContents } from '../../recipes/contents.ts'
@@ -10,17 +9,17 @@ import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { hostSystem, parseSystem } from '../../recipes/system.ts'
 import { IMAGE_SERVICE } from '../wire/cri.ts'
 import { PULLS, type WireProgress } from '../wire/pulls.ts'
-import { clientError } from './client-error.ts'
-import { createJsonView } from './pull-view/json-view.ts'
 import { createLineView } from './pull-view/line-view.ts'
 import { createLiveView } from './pull-view/live-view.ts'
 import type { PullView, TerminalOptions } from './pull-view/pull-view.ts'
+import { createJsonView } from './pull-view/pull-view.ts'
+import { createShimClient } from './shim-client.ts'
 
 export interface PullArguments {
   readonly image: string
-  /** Without it the image has no annotations. */
+  /** Without a flake URL the image has no annotations. */
   readonly flakeUrl?: string | undefined
-  /** With a flake this, or `contents`. */
+  /** A flake needs this or `contents`. */
   readonly packageName?: string | undefined
   /** As in the annotation. */
   readonly contents?: string | undefined
@@ -41,22 +40,29 @@ export interface PullIo {
  * Throws RecipeInvalid, ShimAway, PullFailed with the shim's message, or Cancelled.
  */
 export async function pull(args: PullArguments, { json, output, signal }: PullIo): Promise<void> {
-  const { image, socket } = args
-  using client = createClient(socket, { signal, connectTimeoutMs: 0 })
+  const { image } = args
+  const client = createShimClient(args.socket, signal)
   const view = chooseView({ image, output }, json)
   try {
     checkArguments(args)
-    view.done(await showPull(client, args, { view, signal }))
+    const events = client.serverStream(PULLS.Watch, { image })
+    // The first event says that the shim is watching: nothing of a pull that starts now is missed.
+    await events.next()
+    const shown = showAll(events, view)
+    const { imageRef } = await client.unary(IMAGE_SERVICE.PullImage, pullRequest(args))
+    client.close()
+    await shown
+    view.done(imageRef)
   } catch (error) {
-    const failure = clientError(error, { socket, signal })
-    view.failed(failure)
-    throw failure
+    view.failed(toShimError(error))
+    throw error
   } finally {
     view.close()
+    client.close()
   }
 }
 
-/** The shim would speak of the annotations of a pod. */
+/** Checked here because the messages of the shim would speak of the annotations of a pod. */
 function checkArguments({ image, flakeUrl, packageName, contents, system }: PullArguments): void {
   check('IMAGE', () => storePathRecipe(image) ?? normaliseFlakeImage(image))
   if (flakeUrl !== undefined) check('--flake', () => parseFlakeUrl(flakeUrl))
@@ -74,37 +80,16 @@ function check(name: string, parse: () => unknown): void {
   }
 }
 
-interface Showing {
-  readonly view: PullView
-  readonly signal: AbortSignal
-}
-
-/** Pulls, and shows the progress meanwhile. Returns the image id. */
-async function showPull(client: Calls, args: PullArguments, { view, signal }: Showing): Promise<string> {
-  const end = new AbortController()
-  const events = client
-    .within({ signal: AbortSignal.any([signal, end.signal]) })
-    .serverStream(PULLS.Watch, { image: args.image })
-  // The first message is "watching": nothing of a pull that starts now is missed.
-  await events.next()
-  const shown = showAll(events, view)
+/** Goes on until the client is closed. */
+async function showAll(events: AsyncIterable<WireProgress>, view: PullView): Promise<void> {
   try {
-    const { imageRef } = await client.unary(IMAGE_SERVICE.PullImage, pullRequest(args), { timeoutMs: Infinity })
-    return imageRef
-  } finally {
-    end.abort()
-    await shown
+    for await (const event of events) view.progress(event)
+  } catch {
+    // The pull fails for the same reason and reports it.
   }
 }
 
-/** Ends without an error: if the shim goes away, the pull itself fails. */
-async function showAll(events: AsyncIterable<WireProgress>, view: PullView): Promise<void> {
-  try {
-    for await (const progress of events) view.progress(progress)
-  } catch {}
-}
-
-/** As a kubelet sends it: the annotations with the image and with the sandbox. */
+/** As a kubelet sends it: the annotations come with the image and with the sandbox. */
 function pullRequest(args: PullArguments) {
   const { image, namespace } = args
   const annotations = annotationsOf(args)

@@ -3,7 +3,7 @@ import { hasStatus } from '../../lib/grpc/grpc-error.ts'
 import { STATUS } from '../../lib/grpc/status.ts'
 import { version } from '../../lib/version.ts'
 import type { Config } from '../config/config.ts'
-import { readStatusReport, SHIM_STATUS, type StatusReport } from '../wire/status.ts'
+import { type StatusReport, WATCH_STATUS } from '../wire/status.ts'
 import { type Check, type Finding, failed, ok, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
 
@@ -18,7 +18,7 @@ export function checkSocket({ listen, containerd }: Pick<Config, 'listen' | 'con
       if (problem) return problem
       using client = createClient(listen, { signal })
       try {
-        return judge(readStatusReport(await client.unary(SHIM_STATUS.Watch, { watch: false })), { listen, containerd })
+        return judge(await client.unary(WATCH_STATUS, { watch: false }), { listen, containerd })
       } catch (error) {
         if (!hasStatus(error, STATUS.UNIMPLEMENTED)) throw error
         return failed(

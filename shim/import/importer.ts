@@ -36,8 +36,8 @@ export interface ImporterOptions {
 const DEFAULT_MAX_IMPORTS = Math.max(2, Math.min(3, availableParallelism()))
 
 /**
- * Imports build results, each in a worker process: what they hold was written by strangers. From here, worker/run-import.ts tells
- * what an import does. Imports of one image name run one after another.
+ * Imports build results, each in a worker process: what they hold was written by strangers. The steps of an
+ * import are in worker/run-import.ts. Imports of one image name run one after another.
  */
 export function createImporter(options: ImporterOptions): Importer {
   const { logger, queryClosure, onLinking, maxImports = DEFAULT_MAX_IMPORTS } = options

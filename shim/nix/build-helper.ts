@@ -8,21 +8,21 @@ import { runProgram } from './run-program.ts'
 import { runRecipe } from './run-recipe.ts'
 import { createResults } from './store/results.ts'
 
-/** Made before the order comes, as it takes a while. */
+/** Created before the order comes, because that takes a while. */
 const logger = createLogger('info')
 
-/** No file can be below it. */
+/** No file can exist below it. */
 const NOWHERE = '/dev/null'
 
-/** A job that leaves nothing behind: a program that does nothing is its nix, and the answer that it does not give is its failure. */
-const REHEARSAL: BuildJob = {
+/** A job that leaves nothing behind: its nix is `true`, and it fails because that gives no answer. */
+const WARM_UP_JOB: BuildJob = {
   recipe: {
-    image: 'rehearsal',
+    image: 'warm-up',
     flake: { url: 'path:/dev/null', scheme: 'path', source: 'path:/dev/null', local: false, locked: false },
-    packageName: 'rehearsal',
-    system: 'rehearsal',
+    packageName: 'warm-up',
+    system: 'warm-up',
   },
-  namespaces: ['rehearsal'],
+  namespaces: ['warm-up'],
   dir: {
     root: NOWHERE,
     gcroots: NOWHERE,
@@ -37,8 +37,8 @@ const REHEARSAL: BuildJob = {
   logLevel: 'silent',
 }
 
-/** A process that makes one recipe with nix: whatever builders, evaluations and servers write is read here. */
-await serveAsHelper(work, () => work(REHEARSAL, { signal: new AbortController().signal, report: () => {} }))
+/** This process builds one recipe. It reads the output of builders, evaluations and servers, so that the daemon does not. */
+await serveAsHelper(work, () => work(WARM_UP_JOB, { signal: new AbortController().signal, report: () => {} }))
 
 async function work(order: unknown, { signal, report }: HelperCall): Promise<void> {
   const tell = (message: BuildReport) => report(message)

@@ -22,14 +22,14 @@ const recipe = v.union([
   v.strictObject({ image: text, storePath: text }),
 ])
 
-/** What a helper process is to make, and with what. Strict: nothing that a recipe asks for gets lost on the way. */
+/** What a build helper is to build. Strict objects: an unknown key is an error, so that no part of a recipe is lost. */
 export const jobSchema = v.strictObject({
   recipe,
-  /** Missing: the recipe itself is to be made; otherwise its package has been, and is this program. */
+  /** Missing: build the recipe. Present: its package is built, and is this program, which is to be run. */
   program: v.exactOptional(
     v.strictObject({ path: text, storePath: text, shell: v.strictObject({ path: text, argument: text }) }),
   ),
-  /** For the log. */
+  /** For the log only. */
   namespaces: v.array(text),
   dir: v.strictObject({ root: text, gcroots: text, home: text, config: text, caches: text, logs: text, results: text }),
   user: v.strictObject({
@@ -50,11 +50,11 @@ export const jobSchema = v.strictObject({
 })
 export type BuildJob = v.InferOutput<typeof jobSchema>
 
-/** What the helper tells; `done`, `archive` or `failed` is the last. */
+/** Reports of the helper; `done`, `archive` or `failed` is the last one. */
 export const reportSchema = v.variant('kind', [
-  /** In their order, a few times a second. */
+  /** In order, a few times a second. */
   v.object({ kind: v.literal('progress'), progress: v.pipe(v.array(buildProgressSchema), v.maxLength(64)) }),
-  /** A nix runs, as the leader of this process group; or has ended. */
+  /** A nix has started as the leader of this process group, or has ended. */
   v.object({ kind: v.literal('began'), group: v.number() }),
   v.object({ kind: v.literal('ended'), group: v.number() }),
   v.object({ kind: v.literal('done'), output: buildOutputSchema }),

@@ -18,19 +18,19 @@ import { guardState, layOut, prepareStateDir } from './user/state-dir.ts'
 import { createUserConfig, gitAccess } from './user/user-config.ts'
 
 export interface BuilderOptions {
-  /** Absolute. Holds gc roots, results, logs, and the build user's home. */
+  /** Absolute. Contains gc roots, results, logs and the build user's home. */
   readonly stateDir: string
   readonly nix: NixOptions & {
-    /** Null: nix runs as whoever runs the shim. */
+    /** `null`: nix runs as the user of the shim. */
     readonly user: string | null
-    /** Builds at once; the others wait. With more than one, no namespace has all of them. */
+    /** Concurrent builds; further builds are queued. If more than one, a namespace never gets all of them. */
     readonly maxBuilds: number
     readonly credentials?: CredentialFiles
   }
-  /** Asked before a process is started ahead for the next build: whether nothing else has a use for its memory. */
+  /** Asked before a helper is started for the next build: whether nothing else needs the memory. */
   readonly isIdle?: () => boolean
   readonly logger: Logger
-  /** What of it is passed on to nix is in build-user.ts. */
+  /** build-user.ts decides which variables nix gets. */
   readonly env?: Readonly<NodeJS.ProcessEnv>
 }
 
@@ -62,7 +62,7 @@ export async function createBuilder({
     return places.run({ owners, signal, onAhead }, async () => {
       await prepareStateDir(dir, user, log)
       await credentials.place()
-      // Helpers write there from now on.
+      // From now on helpers write there.
       await results.settled()
       return run().finally(pruneLogs)
     })
@@ -86,7 +86,7 @@ export async function createBuilder({
         try {
           return await use(await inTurn(call, () => withJob(recipe, call, run)))
         } finally {
-          await results.letGo(key)
+          await results.release(key)
         }
       })
     },
@@ -96,7 +96,7 @@ export async function createBuilder({
   }
 }
 
-/** Once at a time, after a run. */
+/** Starts pruning unless it is running. */
 function createPruneLogs(logs: string, log: Logger): () => void {
   let isPruning = false
   const prune = async () => {
@@ -109,14 +109,14 @@ function createPruneLogs(logs: string, log: Logger): () => void {
   }
 }
 
-/** Throws RecipeInvalid when this nix would not heed all of the URL. */
+/** Throws RecipeInvalid if this version of nix ignores a part of the URL. */
 async function canReadLeadingDot({ flake }: FlakeRecipe, nixVersion: () => Promise<string>): Promise<boolean> {
   const version = await nixVersion()
   checkNixKnows(flake, version)
   return hasLeadingDot(version)
 }
 
-/** An unlocked flake may have moved on. */
+/** The result of an unlocked flake may be outdated. */
 async function findLocked(results: Results, recipe: Recipe) {
   return isLocked(recipe) ? results.find(recipeKey(recipe)) : undefined
 }
@@ -126,7 +126,7 @@ interface ActiveKeys {
   keys(): Iterable<string>
 }
 
-/** Keys of the builds that wait or run: their gc roots are not let go of. */
+/** Keys of queued and running builds: their gc roots are kept. */
 function createActiveKeys(): ActiveKeys {
   const counts = new Map<string, number>()
   return {

@@ -7,33 +7,33 @@ import type { PathQuery } from './store/path-info.ts'
 import type { BuildOutput } from './store/results.ts'
 
 export interface BuildCall {
-  /** The namespaces that want it; the queue is fair between namespaces. */
+  /** The namespaces that wait for the build. The queue is fair between namespaces. */
   readonly owners: Owners
-  /** Aborted when nobody wants the build any more: the queue place is given up, nix and its children are ended. */
+  /** Aborted when nobody waits any more: the build leaves the queue, and nix and its children are ended. */
   readonly signal: AbortSignal
   readonly onProgress: (progress: BuildProgress) => void
 }
 
-/** Runs recipes with Nix. Joining equal builds is the caller's part; so is remembering failures. */
+/** Builds recipes with Nix. The caller joins equal builds and remembers failures. */
 export interface Builder {
-  /** Throws a ShimError (see the build codes of the catalogue). Holds the result by a gc root. */
+  /** Builds a recipe and keeps the result with a gc root. Throws a ShimError with one of the build codes. */
   build(recipe: Recipe, call: BuildCall): Promise<BuildOutput>
   /**
-   * Has Nix run a program, as a build of its own, and works with the archive that it wrote: `use` is told its store path, which
-   * is held until it is done. The recipe is the one whose package the program is. Throws as `build`, and StreamFailed.
+   * Lets Nix run a program as a build, and calls `use` with the store path of the archive that it wrote. The path is kept until
+   * `use` is done. The recipe is the one whose package is the program. Throws like `build`, and StreamFailed.
    */
   withArchive<Result>(
     program: ImageProgram,
     call: BuildCall & { readonly recipe: Recipe },
     use: (storePath: string) => Promise<Result>,
   ): Promise<Result>
-  /** The result of a locked recipe when it is still in the store; costs a few file reads and no nix. None of an unlocked one. */
+  /** The result of a locked recipe if it is still in the store. Reads a few files and does not run nix. */
   findResult(recipe: Recipe): Promise<BuildOutput | undefined>
-  /** Lets go of the gc roots and results of every recipe whose key is not in `keys`. */
+  /** Removes the gc roots and results of every recipe whose key is not in `keys`. */
   keepOnly(keys: ReadonlySet<string>): Promise<void>
   /**
-   * Asks Nix about paths of this node's store, without looking elsewhere for them; each path once, in no order. What is no
-   * valid store path is left out, or StorePathMissing when it was to be asked about recursively.
+   * Asks Nix about paths of this node's store; binary caches are not asked. Returns each path once, in no order. Paths that are not
+   * valid are left out; a recursive query throws StorePathMissing instead.
    */
   pathInfo(paths: readonly string[], query: PathQuery): Promise<readonly StorePathInfo[]>
 }

@@ -9,11 +9,11 @@ import { createRunId, openRunLog, type RunLog } from './log/run-log.ts'
 import { type NixOptions, nixFlags, type OnGroup, runNix } from './process/run-nix.ts'
 import { daemonSocket } from './store/daemon-path-info.ts'
 import type { Results } from './store/results.ts'
-import { createOutageRetry } from './store/wait-for-daemon.ts'
+import { createOutageRetry } from './store/retry-outages.ts'
 import type { BuildUser } from './user/build-user.ts'
 import type { StateDir } from './user/state-dir.ts'
 
-/** What a run needs and does not own. */
+/** What all runs share. */
 export interface NixSetup {
   readonly dir: StateDir
   readonly user: BuildUser
@@ -23,28 +23,28 @@ export interface NixSetup {
   readonly onGroup?: OnGroup | undefined
 }
 
-/** One run: its calls of nix share a log, a time limit, and how long the Nix daemon is waited for. */
+/** One run. Its nix commands share a log, a time limit, and a limit for outages of the Nix daemon. */
 export interface NixSession extends BuildCall {
   readonly runId: string
-  /** Returns what nix wrote to its standard output. Starts again after an outage of the Nix daemon. Throws a ShimError. */
+  /** Runs nix, again after an outage of the Nix daemon, and returns its standard output. Throws a ShimError. */
   readonly nix: CallNix
-  /** Runs `work`, which calls `once`, again after an outage of the Nix daemon. */
+  /** Runs `work`, which may run several commands, again after an outage of the Nix daemon. */
   readonly retryOutages: <Result>(work: (once: CallNix) => Promise<Result>) => Promise<Result>
 }
 
 export type CallNix = (
   stage: FailedRun['stage'],
   args: readonly string[],
-  more?: Pick<FailedRun, 'isDoubted'>,
+  more?: Pick<FailedRun, 'isUntrusted'>,
 ) => Promise<string>
 
 export interface RunName {
   readonly recipe: Recipe
-  /** For lines of the shim's log. */
+  /** For the shim's own log. */
   readonly what: string
 }
 
-/** Opens a session, has `work` use it, and closes its log. */
+/** Runs `work` with a session, and closes the session's log. */
 export async function withNix<Result extends { readonly storePath: string }>(
   setup: NixSetup,
   { recipe, what }: RunName,
@@ -86,8 +86,8 @@ function createSession(setup: NixSetup, recipe: Recipe, call: BuildCall, { runId
     signal,
     limitMs: setup.nix.daemonWaitMs,
     onWait(limitMs) {
-      const line = `the Nix daemon is away: it is waited for, ${limitMs / 1000} s at most`
-      logger.warn({ limitMs }, 'the Nix daemon is away: it is waited for')
+      const line = `the Nix daemon is away: waiting for it, ${limitMs / 1000} s at most`
+      logger.warn({ limitMs }, 'the Nix daemon is away: waiting for it')
       onProgress({ phase: 'log', line })
       void log.write(line)
     },
@@ -101,10 +101,10 @@ function createSession(setup: NixSetup, recipe: Recipe, call: BuildCall, { runId
   }
 }
 
-interface NixCall extends Pick<BuildCall, 'signal' | 'onProgress'>, Pick<FailedRun, 'isDoubted'> {
+interface NixCall extends Pick<BuildCall, 'signal' | 'onProgress'>, Pick<FailedRun, 'isUntrusted'> {
   readonly runId: string
   readonly log: RunLog
-  /** Aborted when the run has taken too long. */
+  /** Aborted when the run takes too long. */
   readonly timeLimit: AbortSignal
   readonly stage: FailedRun['stage']
   readonly args: readonly string[]
@@ -126,24 +126,24 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
   if (exit.exitCode === 0) return stdout
   if (signal.aborted) throw explainAbort(recipe, aborted)
   const { errors, foreign, builderTail } = journal
-  const known = { errors, foreign, builderTail, ignored: journal.ignored, isDoubted: call.isDoubted ?? false }
+  const known = { errors, foreign, builderTail, ignored: journal.ignored, isUntrusted: call.isUntrusted ?? false }
   throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
 }
 
-/** Read by the garbage collector of nix (Boehm's), which has all values of an evaluation. */
+/** The variable is read by nix's garbage collector (Boehm), which holds all values of an evaluation. */
 function limitMemory(user: BuildUser, bytes: number): BuildUser {
   return { ...user, env: { ...user.env, GC_MAXIMUM_HEAP_SIZE: String(bytes) } }
 }
 
-interface Aborted extends Pick<NixCall, 'timeLimit' | 'runId'> {
+interface AbortedRun extends Pick<NixCall, 'timeLimit' | 'runId'> {
   readonly journal: Journal
   readonly stateDir: string
   readonly timeoutMs: number
 }
 
-function explainAbort(recipe: Recipe, { timeLimit, journal, runId, stateDir, timeoutMs }: Aborted): ShimError {
+function explainAbort(recipe: Recipe, { timeLimit, journal, runId, stateDir, timeoutMs }: AbortedRun): ShimError {
   const subject = describeMaking(recipe)
-  if (!timeLimit.aborted) return new RetryableError('Cancelled', `${subject} was called off`)
+  if (!timeLimit.aborted) return new RetryableError('Cancelled', `${subject} was cancelled`)
   const tail = journal.builderTail()
   const words = tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n${pointToLog({ stateDir, runId })}`
   const limit = `${Math.round(timeoutMs / 1000)} s (nix.timeout in the config)`

@@ -17,34 +17,34 @@ import type { BuildOutput } from './store/results.ts'
 /** The same file, as source or compiled. */
 const PROGRAM = new URL(`./build-helper${extname(import.meta.url)}`, import.meta.url)
 
-/** What is remembered of a run, and what is read of it at one time, takes a fifth. */
+/** A run remembers and reads a fifth of this at a time. */
 const HEAP_MEGABYTES = 32
 
-/** Nix ends its builders when it is asked to, and is ended five seconds later. */
+/** The helper gives nix five seconds to end its builders, then kills it. */
 const GRACE_MS = 10_000
 
-/** Beyond its own time limit, a helper gets this long to tell of it. */
+/** Beyond its own time limit, a helper gets this long to report it. */
 const LATE_MS = 30_000
 
-/** Makes things with nix, each in a process of its own. */
+/** Runs each build in a process of its own. */
 export interface BuildHelpers {
-  /** Makes a recipe. Throws a ShimError. */
+  /** Builds a recipe. Throws a ShimError. */
   make(job: BuildJob, call: BuildCall): Promise<BuildOutput>
-  /** Runs a package that is a program: the store path of the archive that it wrote. Throws a ShimError. */
+  /** Runs a package that is a program, and returns the store path of the archive that it wrote. Throws a ShimError. */
   runProgram(job: Required<BuildJob>, call: BuildCall): Promise<string>
 }
 
 export function createBuildHelpers(spare: SpareOptions): BuildHelpers {
-  const helpers = createHelpers({ file: PROGRAM, heapMegabytes: HEAP_MEGABYTES }, spare)
+  const helpers = createHelpers({ file: PROGRAM, heapMegabytes: HEAP_MEGABYTES, graceMs: GRACE_MS }, spare)
   return {
     async make(job, call) {
       const last = await runInHelper(helpers, job, call)
-      if (last.kind !== 'done') throw brokenOff(job.recipe, 'it ran a program')
+      if (last.kind !== 'done') throw interrupted(job.recipe, 'it ran a program')
       return last.output
     },
     async runProgram(job, call) {
       const last = await runInHelper(helpers, job, call)
-      if (last.kind !== 'archive') throw brokenOff(job.recipe, 'it ran no program')
+      if (last.kind !== 'archive') throw interrupted(job.recipe, 'it ran no program')
       return last.storePath
     },
   }
@@ -68,34 +68,33 @@ async function runInHelper(helpers: Helpers, job: BuildJob, { signal, onProgress
     const end = await helpers.run({
       job,
       signal: AbortSignal.any([signal, late]),
-      graceMs: GRACE_MS,
       onReport,
       isLast: () => last !== undefined,
     })
     if (last && last.kind !== 'failed') return last
-    if (signal.aborted) throw calledOff(job.recipe, signal)
+    if (signal.aborted) throw cancelled(job.recipe, signal)
     throw last ? reviveError(last.code, last.message) : explainEnd(job, end, late)
   } catch (error) {
-    // It could not be started, or said what makes no sense.
-    throw error instanceof ShimError ? error : brokenOff(job.recipe, messageOf(error))
+    // The helper could not be started, or sent an invalid report.
+    throw error instanceof ShimError ? error : interrupted(job.recipe, messageOf(error))
   } finally {
     endGroups(groups)
   }
 }
 
-function calledOff(recipe: Recipe, { reason }: AbortSignal): RetryableError {
-  const why = reason instanceof RetryableError ? reason.message : 'nobody waited for it any more'
-  return new RetryableError('Cancelled', `${describeMaking(recipe)} was called off: ${why}`)
+function cancelled(recipe: Recipe, { reason }: AbortSignal): RetryableError {
+  const why = reason instanceof RetryableError ? reason.message : 'nobody waits for it any more'
+  return new RetryableError('Cancelled', `${describeMaking(recipe)} was cancelled: ${why}`)
 }
 
-/** The helper ended without a word. */
+/** The helper ended without a last report. */
 function explainEnd({ recipe, nix }: BuildJob, { exitCode, killedBy }: HelperEnd, late: AbortSignal): ShimError {
-  if (!late.aborted) return brokenOff(recipe, killedBy ?? `exit code ${exitCode}`)
+  if (!late.aborted) return interrupted(recipe, killedBy ?? `exit code ${exitCode}`)
   const limit = `${Math.round(nix.timeoutMs / 1000)} s (nix.timeout in the config)`
   return new FinalError('BuildTimedOut', `${describeMaking(recipe)} took longer than ${limit}`)
 }
 
-function brokenOff(recipe: Recipe, how: string): RetryableError {
-  const message = `${describeMaking(recipe)} broke off: the process that reads what nix says has ended (${how})`
+function interrupted(recipe: Recipe, how: string): RetryableError {
+  const message = `${describeMaking(recipe)} was interrupted: the process that reads the output of nix has ended (${how})`
   return new RetryableError('BuildInterrupted', message)
 }

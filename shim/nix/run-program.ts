@@ -8,7 +8,7 @@ import type { BuildCall } from './contract.ts'
 import { type NixSetup, withNix } from './nix-session.ts'
 import { readRealisation } from './store/realise.ts'
 
-/** Stable id of what a recipe's program writes, for its gc root. */
+/** Stable key of the gc root for the archive that a recipe's program writes. */
 export function archiveKey(recipe: Recipe): string {
   return createHash('sha256')
     .update(JSON.stringify(['archive', recipeKey(recipe)]))
@@ -16,8 +16,8 @@ export function archiveKey(recipe: Recipe): string {
 }
 
 /**
- * Has Nix run a program as the builder of a derivation, in whatever sandbox builds have, and returns the store path of what it
- * wrote. Nothing is run when that is there already. Throws the build codes, and StreamFailed.
+ * Lets Nix run a program as the builder of a derivation, in the sandbox of builds, and returns the store path of what it wrote.
+ * Nix does not run it again if the output exists. Throws the build codes, and StreamFailed.
  */
 export async function runProgram(
   setup: NixSetup,
@@ -34,8 +34,8 @@ export async function runProgram(
 }
 
 /**
- * A constant: what comes from outside are its arguments. The package is an input by the context of a text, which pure evaluation
- * allows; its closure is all that the program sees. The shell does no more than to redirect: the kernel starts the program.
+ * A constant: all outside values are arguments. The package becomes an input through a string context, which pure evaluation
+ * allows; the program sees only the package's closure. The shell only redirects, the kernel starts the program.
  */
 const DERIVATION = `{ name, system, shell, argument, package, program }: derivation {
   inherit name system program;
@@ -56,7 +56,7 @@ function programArgs({ path: program, storePath, shell }: ImageProgram, link: st
 }
 
 const HASH_LENGTH = 32
-/** Together with what is put behind it no longer than Nix takes. */
+/** Short enough for Nix with the suffix. */
 const MAX_NAME_LENGTH = 200
 
 function archiveName(storePath: string): string {

@@ -10,7 +10,7 @@ import {
 } from '../../recipes/recipe.ts'
 import { STORE_DIR } from '../../recipes/store-path.ts'
 import type { BuildCall } from './contract.ts'
-import { evaluateDoubted, isDiskFull } from './evaluate/confirm-outage.ts'
+import { evaluateUntrusted, isDiskFull } from './evaluate/confirm-outage.ts'
 import type { Derivation } from './evaluate/derivation.ts'
 import {
   canBeLocked,
@@ -23,7 +23,7 @@ import {
 } from './evaluate/evaluate.ts'
 import { checkContent, prefetchArgs, urlForNix } from './evaluate/flake-address.ts'
 import { type NixSession, type NixSetup, withNix } from './nix-session.ts'
-import { nameMissing } from './store/missing-paths.ts'
+import { addMissingPaths } from './store/missing-paths.ts'
 import { fetchArgs, readRealisation, realisationArgs } from './store/realise.ts'
 import type { BuildOutput, SavedResult } from './store/results.ts'
 
@@ -61,7 +61,7 @@ async function evaluate({ user, nix, dir }: NixSetup, recipe: FlakeRecipe, sessi
   const folders = [dir.root, STORE_DIR]
   const first = evaluationArgs(recipe, { url, leadingDot: nix.leadingDot })
   const stdout = await callEvaluation(session, folders, url, first).catch(async error => {
-    // A nix that knows no leading dot also fails for a `legacyPackages` that throws, which is none of the recipe's business.
+    // Without a leading dot, nix also evaluates `legacyPackages`, and fails if that throws although the recipe does not need it.
     if (!(error instanceof ShimError) || error.code !== 'EvaluationFailed') throw error
     if (nix.leadingDot || !canBeLocked(url)) throw error
     const lockedUrl = readLockedUrl(url, await session.nix('evaluating', lockArgs(url)))
@@ -70,7 +70,7 @@ async function evaluate({ user, nix, dir }: NixSetup, recipe: FlakeRecipe, sessi
   return readEvaluation(recipe, stdout)
 }
 
-/** `folders`: those on whose disks an evaluation writes. */
+/** `folders`: an evaluation writes to their disks. */
 function callEvaluation(
   { retryOutages, signal }: NixSession,
   folders: readonly string[],
@@ -78,7 +78,7 @@ function callEvaluation(
   args: readonly string[],
 ): Promise<string> {
   return retryOutages(nix =>
-    evaluateDoubted({
+    evaluateUntrusted({
       evaluate: more => nix('evaluating', args, more),
       fetchAll: async () => void (await nix('evaluating', fetchAllArgs(url))),
       isDiskFull: () => isDiskFull(folders),
@@ -102,7 +102,7 @@ async function fetchStorePath(setup: NixSetup, recipe: StorePathRecipe, session:
   session.onProgress({ phase: 'fetching', doneBytes: 0, expectedBytes: 0 })
   const link = await setup.results.prepareLink(recipeKey(recipe))
   await session.nix('building', fetchArgs(recipe, link)).catch(async error => {
-    throw await nameMissing(setup, recipe, error, session.signal)
+    throw await addMissingPaths(setup, recipe, error, session.signal)
   })
   return { storePath: recipe.storePath, output: 'out' }
 }

@@ -6,8 +6,8 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import { decodeMessage, encodeMessage, type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
+import { answerStatus, HEADERS_ONLY, HEADERS_THEN_TRAILERS, releaseRequest, sendTrailers } from './answer.ts'
 import { toHeaders } from './headers.ts'
-import { answerStatus, HEADERS_ONLY, HEADERS_THEN_TRAILERS, releaseRequest, sendTrailers } from './incoming.ts'
 
 /** Passes containerd's answer on to the caller: headers, bytes, trailers. */
 export class AnswerPipe {
@@ -21,13 +21,13 @@ export class AnswerPipe {
     stream.on('wantTrailers', () => sendTrailers(stream, this.#trailers ?? {}))
   }
 
-  /** An answer that is nothing but headers. Throws when node does not take them. */
+  /** Passes an answer on that consists of headers only. Throws if node rejects them. */
   passHeaders(headers: IncomingHttpHeaders, raw: readonly string[]): void {
     this.#stream.respond(toHeaders(raw, headers), HEADERS_ONLY)
     releaseRequest(this.#stream)
   }
 
-  /** Calls `onEnd` once when the answer has come to an orderly end. Throws when node does not take the headers. */
+  /** Calls `onEnd` once when the answer has ended in order. Throws if node rejects the headers. */
   pass(up: ClientHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[], onEnd: (s: GrpcStatus) => void) {
     const stream = this.#stream
     stream.respond(toHeaders(raw, headers), HEADERS_THEN_TRAILERS)
@@ -35,12 +35,12 @@ export class AnswerPipe {
     up.on('trailers', (parsed, _flags, rawTrailers) => {
       this.#trailers = toHeaders(rawTrailers, parsed)
     })
-    // Not before the headers are passed on: node may emit data ahead of the headers that came with it.
+    // Only after the headers are passed on: node may emit data ahead of the headers that came with it.
     up.on('data', (chunk: Buffer) => {
       if (stream.writable && !stream.write(chunk)) up.pause()
     })
     up.on('end', () => {
-      // Node ends the readable side of a stream that was cut off, too.
+      // Node also ends the readable side of a stream that was cut off.
       if (this.#trailers === undefined && (up.rstCode !== constants.NGHTTP2_NO_ERROR || up.session === undefined))
         return
       stream.end()
@@ -48,7 +48,7 @@ export class AnswerPipe {
     })
   }
 
-  /** Ends with a status of our own, wherever the answer is. */
+  /** Ends the answer with a status of the proxy, however far it has come. */
   fail(status: GrpcStatus): void {
     if (!this.#stream.headersSent) {
       answerStatus(this.#stream, status)
@@ -59,7 +59,7 @@ export class AnswerPipe {
   }
 }
 
-/** The status that headers or trailers carry; UNKNOWN when they carry none. */
+/** The status in headers or trailers; UNKNOWN if there is none. */
 export function statusOf(headers: IncomingHttpHeaders | OutgoingHttpHeaders): GrpcStatus {
   const code = Number(headers['grpc-status'] ?? STATUS.UNKNOWN)
   const message = headers['grpc-message']

@@ -12,20 +12,20 @@ export interface UnaryCall {
 }
 
 /**
- * What becomes of an intercepted call: passed to containerd as it came, or answered with a protobuf message.
- * A throw answers with the error's message: a ShimError as gRPC code UNKNOWN – the only one that the kubelet shows bare.
+ * An intercepted call is forwarded to containerd as it came, or answered with a protobuf message. When an interceptor throws, the
+ * caller gets the error's message with gRPC code UNKNOWN: the kubelet shows only that code without words around it.
  */
 export type UnaryOutcome =
   | {
       readonly kind: 'forward'
-      /** Called once when the call has ended, with the gRPC status code that the caller was told. */
+      /** Called once when the call has ended, with the gRPC status code that the caller got. */
       readonly afterwards?: (grpcStatus: number) => void
     }
   | { readonly kind: 'reply'; readonly message: Buffer }
 
 export type UnaryInterceptor = (call: UnaryCall) => Promise<UnaryOutcome>
 
-/** Is told of each call as it comes; what it returns, of the gRPC status code that it ends with. */
+/** Called with the path of each call; the returned function, with the gRPC status code when the call has ended. */
 export type CallObserver = (path: string) => (grpcStatus: number) => void
 
 /** Serves a server-streaming method of the shim's own; each item is one protobuf message. */

@@ -1,3 +1,12 @@
+import { single } from './headers.ts'
+import type { Incoming } from './incoming.ts'
+
+/** When the caller's deadline passes, by `performance.now()`; undefined when it has none. */
+export function deadlineOf({ headers, receivedAt }: Incoming): number | undefined {
+  const timeout = parseTimeout(single(headers['grpc-timeout']))
+  return timeout === undefined ? undefined : receivedAt + timeout
+}
+
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
 /** The wire allows eight digits. */
 const MAX_DIGITS_VALUE = 99_999_999

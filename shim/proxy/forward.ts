@@ -2,14 +2,14 @@ import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type Outgo
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import { AnswerPipe, statusOf } from './answer-pipe.ts'
-import { formatTimeout } from './deadline.ts'
+import { deadlineOf, formatTimeout } from './deadline.ts'
 import { toHeaders } from './headers.ts'
-import { deadlineOf, type Incoming, ignoreError } from './incoming.ts'
+import { type Incoming, ignoreError } from './incoming.ts'
 import type { RequestBody } from './request-body.ts'
 import { type Failure, shouldResend } from './retry.ts'
 import { type Connection, isLost, type Upstream } from './upstream.ts'
 
-/** Waits between tries of one call grow by a step up to the limit; the first is made at once. */
+/** The pause before a call is sent again starts at 0 and grows by a step up to the limit. */
 const RESEND_STEP_MS = 50
 const RESEND_LIMIT_MS = 250
 /** `grpc-timeout` is left as it came when a call is passed on within this time. */
@@ -19,8 +19,8 @@ const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_
 const CANCELLED: GrpcStatus = { code: STATUS.CANCELLED, message: 'the caller cancelled' }
 
 /**
- * Passes one call to containerd and the answer back. While containerd is away the call is held; it is sent again when that
- * is safe (see retry.ts). `onEnd` is called once, with what the caller was told.
+ * Passes one call to containerd and the answer back. The call is held while containerd is away, and sent again if that
+ * is safe (see retry.ts). `onEnd` is called once, with the status that the caller got.
  */
 export class Forward {
   readonly #incoming: Incoming
@@ -139,7 +139,7 @@ export class Forward {
     return true
   }
 
-  /** From here on the deadline is ours to keep: containerd may not have heard of the call. */
+  /** containerd may not have heard of the call: the proxy keeps its deadline from here on. */
   #watchDeadline(): void {
     const deadline = this.#deadline === undefined ? deadlineOf(this.#incoming) : undefined
     if (deadline === undefined) return
@@ -165,14 +165,14 @@ export class Forward {
     this.#stopWaiting?.()
     clearTimeout(this.#pause)
     clearTimeout(this.#deadline)
-    // An answer that came before the request was sent whole: nobody needs the rest, and node would keep the stream.
+    // The answer came before the whole request was sent: containerd needs no more, and node would keep the stream.
     if (this.#try?.up.writableFinished === false) this.#try.up.destroy()
     this.#body.forget()
     this.#onEnd(status)
   }
 }
 
-/** What ended a try without an answer; undefined when containerd did that on purpose. */
+/** Why a try ended without an answer; undefined when containerd reset it on purpose. */
 function failureOf(up: ClientHttp2Stream, connection: Connection): Failure | undefined {
   const unseen = up.id === undefined || up.id > connection.lastStreamId
   if (unseen || up.rstCode === NGHTTP2_REFUSED_STREAM) return { kind: 'unprocessed' }

@@ -1,8 +1,8 @@
 import { type IncomingHttpHeaders, type OutgoingHttpHeaders, sensitiveHeaders } from 'node:http2'
 
 /**
- * Headers as they came, to be sent on: node's own parsed headers join the values of a name, or keep only the first,
- * where the wire had several. `raw` alternates names and values.
+ * Headers to send on as they came. The headers that node has parsed do not do: of several values of one name they keep only
+ * the first, or join them. `raw` alternates names and values.
  */
 export function toHeaders(raw: readonly string[], parsed: IncomingHttpHeaders): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = Object.create(null)
@@ -24,7 +24,7 @@ function keepSensitive(headers: OutgoingHttpHeaders, parsed: IncomingHttpHeaders
   return headers
 }
 
-/** The one value of a header that gRPC allows once. */
+/** The value of a header that gRPC allows only once. */
 export function single(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value
 }

@@ -1,13 +1,12 @@
 import { toShimError } from '../../lib/errors.ts'
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
+import { answerMessage, answerStatus } from './answer.ts'
 import type { UnaryInterceptor, UnaryOutcome } from './contract.ts'
-import { single } from './headers.ts'
-import { answerStatus, HEADERS_THEN_TRAILERS, type Incoming, sendTrailers } from './incoming.ts'
-import { frameMessage, readMessage } from './message-frame.ts'
+import type { Incoming } from './incoming.ts'
 import { OwnCall } from './own-call.ts'
 import { RequestBody } from './request-body.ts'
 
-/** The call has ended, with that status for the caller. */
+/** Called once when the call has ended, with the status that the caller got. */
 export type OnEnd = (status: GrpcStatus) => void
 
 export interface InterceptOptions {
@@ -15,13 +14,13 @@ export interface InterceptOptions {
   /** Passes the call on to containerd. */
   readonly forward: (incoming: Incoming, body: RequestBody, onEnd: OnEnd) => void
   readonly onEnd: OnEnd
-  /** The call is over, or containerd's. */
+  /** Called once, when the call is over or forwarded. */
   readonly onRelease: () => void
 }
 
-/** Reads a unary request whole, asks the interceptor, and does what it says. */
+/** Reads the whole request of a unary call, asks the interceptor, and forwards or answers the call. */
 export function intercept(incoming: Incoming, { interceptor, forward, onEnd, onRelease }: InterceptOptions): OwnCall {
-  const { stream, headers } = incoming
+  const { stream } = incoming
   const answer = (status: GrpcStatus) => {
     answerStatus(stream, status)
     onEnd(status)
@@ -39,7 +38,7 @@ export function intercept(incoming: Incoming, { interceptor, forward, onEnd, onR
   }
   call.readRequest(async body => {
     try {
-      const request = await readMessage(body, single(headers['grpc-encoding']))
+      const request = await call.decode(body)
       const outcome = request === undefined ? FORWARD : await interceptor(call.toUnaryCall(request))
       if (call.running) apply(body, outcome)
     } catch (error) {
@@ -53,10 +52,3 @@ export function intercept(incoming: Incoming, { interceptor, forward, onEnd, onR
 }
 
 const FORWARD: UnaryOutcome = { kind: 'forward' }
-
-function answerMessage({ stream, headers }: Incoming, message: Buffer): void {
-  if (stream.destroyed || stream.closed) return
-  stream.on('wantTrailers', () => sendTrailers(stream, { 'grpc-status': String(STATUS.OK) }))
-  stream.respond({ ':status': 200, 'content-type': headers['content-type'] }, HEADERS_THEN_TRAILERS)
-  stream.end(frameMessage(message))
-}

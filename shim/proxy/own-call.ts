@@ -1,8 +1,18 @@
+import { promisify } from 'node:util'
+import { gunzip, inflate } from 'node:zlib'
+import { HEADER_BYTES, MAX_MESSAGE_BYTES, messageLength } from '../../lib/grpc/frames.ts'
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import type { UnaryCall } from './contract.ts'
-import { deadlineOf, type Incoming, ignoreError } from './incoming.ts'
-import { REQUEST_LIMIT_BYTES } from './message-frame.ts'
+import { deadlineOf } from './deadline.ts'
+import { single } from './headers.ts'
+import { type Incoming, ignoreError } from './incoming.ts'
+
+const REQUEST_LIMIT_BYTES = HEADER_BYTES + MAX_MESSAGE_BYTES
+const DECOMPRESS = new Map([
+  ['gzip', promisify(gunzip)],
+  ['deflate', promisify(inflate)],
+])
 
 const CANCELLED: GrpcStatus = { code: STATUS.CANCELLED, message: 'the caller cancelled' }
 const DEADLINE_EXCEEDED: GrpcStatus = { code: STATUS.DEADLINE_EXCEEDED, message: 'deadline exceeded' }
@@ -12,13 +22,13 @@ const TOO_LARGE: GrpcStatus = {
 }
 
 interface OwnCallHooks {
-  /** The call is stopped: the caller left, the deadline passed, the proxy closes. At most once. */
+  /** Called at most once, if the call is stopped: the caller left, the deadline passed or the proxy closes. */
   readonly answer: (status: GrpcStatus) => void
-  /** The call is over, or is somebody else's from here on. Once. */
+  /** Called once, when the call is over or forwarded. */
   readonly onRelease: () => void
 }
 
-/** A call that the shim itself looks into: its request is read whole and its deadline is kept here. */
+/** A call that the shim reads itself: it reads the whole request and keeps the deadline. */
 export class OwnCall {
   readonly incoming: Incoming
   readonly #controller = new AbortController()
@@ -69,7 +79,7 @@ export class OwnCall {
     return { path, request, headers, signal: this.signal }
   }
 
-  /** The bytes of the request; stops the call when they are too many. Calls back once at most. */
+  /** Reads the bytes of the request and calls back once; stops the call instead if they are too many. */
   readRequest(onWhole: (body: Buffer) => void): void {
     const { stream, bodiless } = this.incoming
     if (bodiless) {
@@ -87,5 +97,18 @@ export class OwnCall {
     stream.on('end', () => {
       if (this.running) onWhole(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))
     })
+  }
+
+  /**
+   * The one message of a request. Undefined when the proxy cannot read it – several or broken frames, an unknown
+   * encoding: it is up to containerd then.
+   */
+  async decode(body: Buffer): Promise<Buffer | undefined> {
+    if (messageLength(body) !== body.length - HEADER_BYTES) return undefined
+    const message = body.subarray(HEADER_BYTES)
+    if (body[0] === 0) return message
+    const decompress = DECOMPRESS.get(single(this.incoming.headers['grpc-encoding']) ?? '')
+    if (body[0] !== 1 || decompress === undefined) return undefined
+    return decompress(message, { maxOutputLength: MAX_MESSAGE_BYTES }).catch(() => undefined)
   }
 }

@@ -1,28 +1,25 @@
-import http2, { type ServerHttp2Session } from 'node:http2'
-import type { Socket } from 'node:net'
+import http2 from 'node:http2'
 import type { Logger } from 'pino'
-import { hasCode } from '../../lib/error-code.ts'
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import { type Listening, type ListenTarget, listen } from '../../lib/socket/listen.ts'
-import { logFailure } from './call-log.ts'
+import { trackCallers } from './callers.ts'
 import type { CallObserver, StreamHandler, UnaryInterceptor } from './contract.ts'
-import { drain } from './drain.ts'
 import { Forward } from './forward.ts'
 import { type Incoming, readIncoming } from './incoming.ts'
 import { intercept, type OnEnd } from './intercept.ts'
 import { RequestBody } from './request-body.ts'
 import { serveStream } from './serve-stream.ts'
-import { SESSION_OPTIONS, widenConnectionWindow } from './session-options.ts'
+import { SESSION_OPTIONS } from './session-options.ts'
 import { Upstream } from './upstream.ts'
 
 export interface ProxyOptions {
   /** Path of containerd's socket. */
   readonly upstream: string
-  /** Path of the socket that calls of CRI's image service go to; containerd's by default. */
+  /** Path of the socket for calls of CRI's image service; containerd's by default. */
   readonly imageService?: string | undefined
-  /** By `/package.Service/Method`. */
+  /** By path: `/package.Service/Method`. */
   readonly intercept: ReadonlyMap<string, UnaryInterceptor>
-  /** Methods that the shim answers itself. */
+  /** Methods that the shim itself serves, by path. */
   readonly streams: ReadonlyMap<string, StreamHandler>
   readonly onCall?: CallObserver | undefined
   readonly logger: Logger
@@ -31,23 +28,17 @@ export interface ProxyOptions {
 export interface Proxy {
   /** Resolves when callers can connect. Throws FinalError ListenAddressInUse. */
   listen(target: ListenTarget): Promise<void>
-  /** Takes no more calls, lets running ones end within `graceMs`, then answers them UNAVAILABLE. */
+  /** Accepts no more calls, lets running ones end within `graceMs`, then answers them with UNAVAILABLE. */
   close(options: { readonly graceMs: number }): Promise<void>
 }
 
-/** A gRPC server that passes every call to containerd, or to another proxy before it, byte for byte, but for those that are intercepted. */
+/** A gRPC server that forwards every call byte for byte to containerd, or to another image service, unless it is intercepted. */
 export function createProxy(options: ProxyOptions): Proxy {
   const logger = options.logger.child({ stage: 'proxy' })
-  const containerd = new Upstream({ name: 'containerd', path: options.upstream, logger })
-  const { imageService } = options
-  const images =
-    imageService === undefined
-      ? undefined
-      : new Upstream({ name: `the image service at ${imageService}`, path: imageService, logger })
+  const upstreams = createUpstreams(options, logger)
   const running = new Set<Stoppable>()
-  const sessions = new Set<ServerHttp2Session>()
-  const sockets = new Set<Socket>()
   const server = http2.createServer(SESSION_OPTIONS)
+  const callers = trackCallers(server, logger)
   let listening: Listening | undefined
 
   const noteEnd = (incoming: Incoming): OnEnd => {
@@ -62,8 +53,7 @@ export function createProxy(options: ProxyOptions): Proxy {
     running.add(call)
   }
   const forward = (incoming: Incoming, body: RequestBody, onEnd: OnEnd) => {
-    const upstream = images && isForImages(incoming.path) ? images : containerd
-    const call = new Forward(incoming, upstream, body, status => {
+    const call = new Forward(incoming, upstreams.of(incoming.path), body, status => {
       running.delete(call)
       onEnd(status)
     })
@@ -71,19 +61,6 @@ export function createProxy(options: ProxyOptions): Proxy {
     call.start()
   }
 
-  server.on('connection', socket => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-  })
-  server.on('session', session => {
-    sessions.add(session)
-    widenConnectionWindow(session)
-    session.on('close', () => sessions.delete(session))
-  })
-  server.on('sessionError', error => {
-    if (hasCode(error, 'ERR_HTTP2_ERROR')) logger.warn({ err: error }, "a caller's connection was ended with GOAWAY")
-    else logger.debug({ err: error }, 'a connection failed')
-  })
   server.on('stream', (stream, headers, flags, rawHeaders) => {
     const incoming = readIncoming(stream, headers, flags, rawHeaders)
     const interceptor = options.intercept.get(incoming.path)
@@ -103,8 +80,8 @@ export function createProxy(options: ProxyOptions): Proxy {
         for (const call of running) call.stop(SHUTTING_DOWN)
       }
       await listening?.stop()
-      await drain({ sessions, sockets, graceMs, stopCalls, closed: listening?.closed ?? Promise.resolve() })
-      await Promise.all([containerd.close(), images?.close()])
+      await callers.drain({ graceMs, stopCalls, closed: listening?.closed ?? Promise.resolve() })
+      await upstreams.close()
     },
   }
 }
@@ -118,9 +95,43 @@ interface Stoppable {
   stop(status: GrpcStatus): void
 }
 
-/** `runtime.v1.ImageService`, and as older kubelets call it. */
+interface Upstreams {
+  /** Where calls of that method go. */
+  of(path: string): Upstream
+  close(): Promise<void>
+}
+
+function createUpstreams({ upstream, imageService }: ProxyOptions, logger: Logger): Upstreams {
+  const containerd = new Upstream({ name: 'containerd', path: upstream, logger })
+  if (imageService === undefined) return { of: () => containerd, close: () => containerd.close() }
+  const images = new Upstream({ name: `the image service at ${imageService}`, path: imageService, logger })
+  return {
+    of: path => (isForImages(path) ? images : containerd),
+    async close() {
+      await Promise.all([containerd.close(), images.close()])
+    },
+  }
+}
+
+/** `runtime.v1.ImageService`, or `runtime.v1alpha2.ImageService` of older kubelets. */
 function isForImages(path: string): boolean {
   return path.startsWith('/runtime.') && path.split('/')[1]?.endsWith('.ImageService') === true
 }
 
 const SHUTTING_DOWN: GrpcStatus = { code: STATUS.UNAVAILABLE, message: 'enbi-shim is shutting down' }
+
+/** An error message may quote much of a request: its head says what happened. */
+const LOGGED_MESSAGE_CHARACTERS = 500
+
+/** Logs one line per failed call. It never has the request, which may hold credentials. */
+function logFailure(logger: Logger, { path, receivedAt }: Incoming, { code, message }: GrpcStatus): void {
+  if (code === STATUS.OK) return
+  const fields = {
+    path,
+    grpcStatus: code,
+    grpcMessage: message.slice(0, LOGGED_MESSAGE_CHARACTERS),
+    ms: Math.round(performance.now() - receivedAt),
+  }
+  if (code === STATUS.CANCELLED) logger.info(fields, 'call cancelled')
+  else logger.warn(fields, 'call failed')
+}

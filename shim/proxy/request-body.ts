@@ -3,7 +3,7 @@ import type { ClientHttp2Stream, ServerHttp2Stream } from 'node:http2'
 /** Request bytes that are kept for another try; a call whose request is larger is sent once only. */
 const REPLAY_LIMIT_BYTES = 1024 * 1024
 
-/** The request message of a call on its way to containerd: read as it comes, and kept until it need not be sent again. */
+/** The request of a forwarded call: read as it comes, and kept as long as it may have to be sent again. */
 export class RequestBody {
   readonly #source: ServerHttp2Stream | undefined
   #kept: Buffer[] | undefined
@@ -18,12 +18,12 @@ export class RequestBody {
     this.#complete = source === undefined
   }
 
-  /** What the caller is still sending. Nothing is read before there is somewhere to send it. */
+  /** A request that the caller is still sending. Nothing is read before there is a target. */
   static from(source: ServerHttp2Stream): RequestBody {
     return new RequestBody(source, [])
   }
 
-  /** What has been read already; whoever did that had a limit of their own. */
+  /** A request that has been read already, within the limits of its reader. */
   static whole(bytes: Buffer): RequestBody {
     return new RequestBody(undefined, [bytes])
   }
@@ -32,7 +32,7 @@ export class RequestBody {
     return this.#kept !== undefined
   }
 
-  /** Sends what is kept, then what comes. */
+  /** Sends the kept chunks, then the chunks to come. */
   sendTo(target: ClientHttp2Stream): void {
     this.#target = target
     for (const chunk of this.#kept ?? []) target.write(chunk)
@@ -45,7 +45,7 @@ export class RequestBody {
     else this.#read()
   }
 
-  /** The target is gone; there may be another. */
+  /** The target is gone, and another may follow. */
   hold(): void {
     this.#target = undefined
     if (this.#reading) this.#source?.pause()

@@ -1,6 +1,6 @@
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 
-/** Unary methods that may run twice: they read, or end in the same state. */
+/** Unary methods that may run twice: they only read, or end in the same state. */
 const IDEMPOTENT: ReadonlySet<string> = new Set([
   ...['v1', 'v1alpha2'].flatMap(version => [
     ...['ImageStatus', 'ListImages', 'ImageFsInfo', 'PullImage', 'RemoveImage'].map(
@@ -14,19 +14,19 @@ const IDEMPOTENT: ReadonlySet<string> = new Set([
   '/containerd.services.version.v1.Version/Version',
 ])
 
-/** How long answers that say "unavailable" are asked again: long enough for a start, and then it is the answer. */
+/** How long a call is sent again after answers that say "unavailable": enough for containerd to start. */
 const UNAVAILABLE_LIMIT_MS = 5000
 
-/** What came of one try to have containerd process a call. */
+/** Why one try of a call failed. */
 export type Failure =
-  /** containerd cannot have seen the call: no connection, stream refused, beyond the last one of a GOAWAY. */
+  /** containerd cannot have seen the call: no connection, a refused stream, or a stream above the last one of a GOAWAY. */
   | { readonly kind: 'unprocessed' }
   /** The connection was lost while the call was running. */
   | { readonly kind: 'cut' }
   /** The answer is nothing but a status. */
   | { readonly kind: 'status'; readonly status: GrpcStatus }
 
-/** Whether a call, nothing of whose answer was passed on, is sent again; `refusedForMs` since the first mere status. */
+/** Whether a call is sent again, before any of its answer was passed on. `refusedForMs`: time since its first bare status. */
 export function shouldResend(path: string, failure: Failure, refusedForMs: number): boolean {
   switch (failure.kind) {
     case 'unprocessed':
@@ -39,7 +39,7 @@ export function shouldResend(path: string, failure: Failure, refusedForMs: numbe
   }
 }
 
-/** containerd serves its socket before the CRI plugin is ready, which refuses every call until it is. */
+/** containerd serves its socket before the CRI plugin is ready; until then the plugin refuses every call. */
 function isStartingUp({ code, message }: GrpcStatus): boolean {
   return (code === STATUS.UNKNOWN || code === STATUS.UNAVAILABLE) && message.includes('server is not initialized yet')
 }

@@ -1,23 +1,23 @@
 import { once } from 'node:events'
 import type { ServerHttp2Stream } from 'node:http2'
 import { toShimError } from '../../lib/errors.ts'
+import { frameMessage } from '../../lib/grpc/frames.ts'
 import { ERROR_CODE_HEADER, encodeMessage, type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
+import { answerStatus, HEADERS_THEN_TRAILERS, sendTrailers } from './answer.ts'
 import type { StreamHandler } from './contract.ts'
-import { single } from './headers.ts'
-import { answerStatus, HEADERS_THEN_TRAILERS, type Incoming, sendTrailers } from './incoming.ts'
-import { frameMessage, readMessage } from './message-frame.ts'
+import type { Incoming } from './incoming.ts'
 import { OwnCall } from './own-call.ts'
 
 export interface ServeOptions {
   readonly handler: StreamHandler
-  /** With what the caller was told. */
+  /** Called once, with the status that the caller got. */
   readonly onEnd: (status: GrpcStatus) => void
   readonly onRelease: () => void
 }
 
-/** Answers a server-streaming call of the shim's own. */
+/** Answers a server-streaming call of a method that the shim itself serves. */
 export function serveStream(incoming: Incoming, { handler, onEnd, onRelease }: ServeOptions): OwnCall {
-  const { stream, headers } = incoming
+  const { stream } = incoming
   const answer = (status: GrpcStatus) => {
     if (stream.headersSent) endWithTrailers(stream, status)
     else answerStatus(stream, status)
@@ -31,7 +31,7 @@ export function serveStream(incoming: Incoming, { handler, onEnd, onRelease }: S
   }
   call.readRequest(async body => {
     try {
-      const request = await readMessage(body, single(headers['grpc-encoding']))
+      const request = await call.decode(body)
       if (request === undefined) return finish(UNREADABLE)
       await writeItems(call, handler(call.toUnaryCall(request)))
       finish({ code: STATUS.OK, message: '' })

@@ -6,10 +6,10 @@ import { SESSION_OPTIONS, widenConnectionWindow } from './session-options.ts'
 /** Waits between attempts to connect grow by a step up to the limit, and only while calls wait. */
 const RECONNECT_STEP_MS = 50
 const RECONNECT_LIMIT_MS = 250
-/** A peer that takes the connection and does not greet within this time is given up. */
+/** A peer that accepts the connection must greet within this time. */
 const GREETING_LIMIT_MS = 5000
 
-/** One connection to containerd that has greeted. */
+/** A connection to containerd. */
 export interface Connection {
   readonly session: ClientHttp2Session
   readonly socket: Socket
@@ -20,14 +20,14 @@ export interface Connection {
 
 export interface UpstreamOptions {
   readonly name: string
-  /** Of its socket. */
+  /** Path of its socket. */
   readonly path: string
   readonly logger: Logger
 }
 
-/** Connects to containerd, or to what stands before it, when a call needs it, and again after a loss. */
+/** Connects to containerd, or to another image service, when a call needs it, and again after a loss. */
 export class Upstream {
-  /** As messages call it. */
+  /** For messages. */
   readonly name: string
   readonly #path: string
   readonly #logger: Logger
@@ -45,7 +45,7 @@ export class Upstream {
     this.#logger = logger
   }
 
-  /** The connection for a new call, when there is one. */
+  /** The connection for a new call, if there is one. */
   get ready(): Connection | undefined {
     const connection = this.#ready
     if (connection === undefined || connection.session.closed || isLost(connection)) return undefined
@@ -59,7 +59,7 @@ export class Upstream {
     return () => this.#waiters.delete(waiter)
   }
 
-  /** Ends all connections at once. */
+  /** Ends all connections immediately. */
   async close(): Promise<void> {
     this.#closed = true
     this.#waiters.clear()
@@ -67,7 +67,7 @@ export class Upstream {
     const closed = [...this.#connections].map(({ session }) => new Promise(resolve => session.once('close', resolve)))
     for (const { session, socket } of this.#connections) {
       session.destroy()
-      // A session that was told GOAWAY would wait for its peer to hang up.
+      // After a GOAWAY the session would wait for its peer to hang up.
       socket.destroy()
     }
     await Promise.all(closed)

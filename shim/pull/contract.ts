@@ -9,19 +9,19 @@ import type { Builder } from '../nix/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
 import type { PullProgress } from './progress.ts'
 
-/** What a pull needs to know of the images that are there already. */
+/** Look-ups of the images that containerd has. They throw a ShimError. */
 export interface ImageRecords {
   /** By normalised reference. */
   find(image: string): Promise<ImageRecord | undefined>
-  /** What CRI knows of the reference: image id (config digest) and size in bytes; undefined when it does not know it. */
+  /** The image that CRI knows by that reference. */
   present(image: string): Promise<CriImage | undefined>
-  /** Whether containers can be made of the image, as it must be made here. */
+  /** Whether containers can be made of the image, and its layers are in the layer mode of this node. */
   usable(record: ImageRecord): Promise<boolean>
   /** Every image record that has the label. */
   withLabel(label: string): Promise<readonly Pick<ImageRecord, 'labels'>[]>
 }
 
-/** One caller wants the image of a recipe. */
+/** One caller asks for the image of a recipe. */
 export interface ImageRequest {
   readonly recipe: Recipe
   /** Namespace of the pod; empty when the call names none. */

@@ -1,3 +1,4 @@
+import { retry } from '../../lib/async/retry.ts'
 import { FinalError, isContainerdAway } from '../../lib/errors.ts'
 import { isFlakeRecipe, isPackageSet } from '../../recipes/recipe.ts'
 import type { Importer, ImportOutcome } from '../import/image/contract.ts'
@@ -12,11 +13,11 @@ import { RECIPE_LABEL, recipeLabels } from './labels.ts'
 export async function importOutput({ importer, builder }: Stages, run: Run, output: BuildOutput): Promise<string> {
   const outcome = await tryImport(importer, run, output)
   if ('imageId' in outcome) return outcome.imageId
-  // A store path may be named by somebody whose rule does not trust the flake that it comes from.
+  // A rule that allows a store path need not trust the flake that the path comes from.
   if (!isFlakeRecipe(run.recipe))
     throw new FinalError(
       'NotAnImage',
-      'the package is no image: it is a program, and none is run for an image that is named after its store path',
+      'the package is not an image: it is a program, and none is run for an image that is named after its store path',
     )
   return builder.withArchive(outcome.program, run, async archive => {
     const imported = await tryImport(importer, run, { ...output, archive })
@@ -30,15 +31,14 @@ const IMPORT_TRIES = 3
 
 type ImportInput = BuildOutput & { readonly archive?: string }
 
-async function tryImport(importer: Importer, run: Run, output: ImportInput): Promise<ImportOutcome> {
+function tryImport(importer: Importer, run: Run, output: ImportInput): Promise<ImportOutcome> {
   const call = importCall(run, output)
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await importer.importImage(call)
-    } catch (error) {
-      if (!isContainerdAway(error) || tries === IMPORT_TRIES || run.signal.aborted) throw error
-    }
-  }
+  return retry(() => importer.importImage(call), {
+    mayPass: error => isContainerdAway(error) && !run.signal.aborted,
+    beforeNext: async (failures, error) => {
+      if (failures === IMPORT_TRIES) throw error
+    },
+  })
 }
 
 function importCall({ recipe, terms, owners, signal, onProgress }: Run, output: ImportInput) {

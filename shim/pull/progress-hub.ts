@@ -4,7 +4,7 @@ import type { StreamHandler } from '../proxy/contract.ts'
 import { PULLS } from '../wire/pulls.ts'
 import { type PullProgress, toWire } from './progress.ts'
 
-/** Hands the progress of runs to those who watch an image. */
+/** Passes the progress of runs on to the watchers of their images. */
 export interface ProgressHub {
   publish(image: string, progress: PullProgress): void
   /** The latest progress of the image, then everything published from this call on. Ends when `signal` aborts. */

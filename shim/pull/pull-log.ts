@@ -6,11 +6,11 @@ import type { PullProgress } from './progress.ts'
 
 /** What runs now and how the latest runs ended. All of it is small and bounded: it is kept while the shim is at rest. */
 export interface PullLog extends PullReporter {
-  /** In the order in which they were wanted. */
+  /** Runs and requests that wait for one, in the order in which they were first requested. */
   runs(): readonly RunFacts[]
-  /** Newest first. */
+  /** The latest results, newest first. */
   results(): readonly ResultFacts[]
-  /** Grows when images may have come or gone. */
+  /** Counter that grows when images may have come or gone. */
   imageChanges(): number
   /** Calls back after every change. Returns how to stop that. */
   onChange(listener: () => void): () => void
@@ -19,13 +19,13 @@ export interface PullLog extends PullReporter {
 /** Times are in milliseconds since 1970. */
 export interface RunFacts {
   readonly recipe: Recipe
-  /** While there is no run yet: when the first one began to wait. */
+  /** While there is no run yet: when its first request began to wait. */
   readonly startedAt: number
-  /** As its log is named, once that is known. */
+  /** Names the log of the run; undefined until nix runs. */
   readonly runId: string | undefined
-  /** The latest that is no line of a log; undefined until there is any. */
+  /** The latest progress that is not a line of a log. */
   readonly progress: PullProgress | undefined
-  /** Empty when all have gone. */
+  /** Empty when every request has been withdrawn. */
   readonly waiting: readonly ImageRequest[]
 }
 
@@ -34,10 +34,10 @@ export interface ResultFacts {
   readonly endedAt: number
   /** In milliseconds; undefined when nothing was run. */
   readonly tookMs: number | undefined
-  /** As its log is named, where nix ran. */
+  /** Names the log of the run; undefined when nix did not run. */
   readonly runId: string | undefined
   readonly ending: Ending
-  /** How often in a row, as far as it is remembered, the recipe has ended so. */
+  /** How often in a row the recipe has ended like this, as far as results are remembered. */
   readonly times: number
 }
 
@@ -54,7 +54,7 @@ interface Entry {
   readonly waiting: Set<ImageRequest>
   startedAt: number
   running: boolean
-  /** Whether a run has begun since it is there. */
+  /** Whether a run has started since the entry was made. */
   hasRun: boolean
   runId?: string | undefined
   progress?: PullProgress | undefined
@@ -83,9 +83,9 @@ export function createPullLog(): PullLog {
     const key = recipeKey(result.recipe)
     const last = results.findIndex(({ recipe }) => recipeKey(recipe) === key)
     const isSame = isSameEnding(results[last]?.ending, result.ending)
-    // A pod that cannot be helped is tried over and over: it must not push everything else out.
+    // The kubelet retries a hopeless pod indefinitely: it must not push out every other result.
     const [before] = isSame ? results.splice(last, 1) : []
-    // Where nothing was run, it may be the failure of the run before that was remembered.
+    // Without a run of its own, this may be the remembered failure of the run before.
     const { tookMs, runId } = result.tookMs === undefined ? (before ?? result) : result
     results.unshift({ ...result, tookMs, runId, endedAt: Date.now(), times: (before?.times ?? 0) + 1 })
     if (results.length > MAX_RESULTS) results.pop()
@@ -117,7 +117,7 @@ export function createPullLog(): PullLog {
       return {
         done: leave,
         failed(error) {
-          // A run tells of its failure itself.
+          // A run that fails adds its own result.
           if (!entry.hasRun && error.code !== 'Cancelled') rememberFailure(request.recipe, error)
           leave()
         },
@@ -141,7 +141,7 @@ export function createPullLog(): PullLog {
           changed()
         },
         done({ imageId, storePath, runId, present }) {
-          // An image that was there all along is no result of a run.
+          // An image that was there from the start is not the result of a run.
           if (!present || runId !== undefined) end(entry, { kind: 'done', imageId, storePath }, runId)
           clear(entry)
         },
@@ -178,7 +178,7 @@ function failure({ code, message }: ShimError): Ending {
   return { kind: 'failed', code, message: copyStart(firstLine(message), MAX_MESSAGE_LENGTH) }
 }
 
-/** Without what only announces the lines below it. */
+/** Without a last clause that only announces the lines below it. */
 function firstLine(message: string): string {
   const [line = ''] = message.split('\n', 1)
   return message === line ? line : line.replace(/(?<=\.) [^.]*:$/, '')

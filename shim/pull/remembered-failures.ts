@@ -1,18 +1,18 @@
 import { type ErrorCode, reviveError, type ShimError } from '../../lib/errors.ts'
 
-/** Final failures, which answer later callers for a while. All of it is bounded. */
+/** Final failures, which answer later requests for a while. Their number and length are bounded. */
 export interface RememberedFailures {
-  /** Of the run of that key, for callers with these terms. */
+  /** The failure of the run with that key, if it applies to a request with these terms. */
   find(key: string, terms: string): ShimError | undefined
   add(key: string, terms: string, error: ShimError): void
 }
 
-/** Whichever is reached first; the oldest are forgotten. */
+/** The oldest failures are forgotten when either limit is reached. */
 const MAX_COUNT = 1000
-/** In characters: most messages are far from the longest that there may be. */
+/** Characters of all messages together. */
 const MAX_LENGTH = 2 * 1024 * 1024
 
-/** They depend on the rule of the one who asked. */
+/** These depend on the rule of the request. */
 const REFUSALS: readonly ErrorCode[] = ['PolicyRefused', 'ImageTooLarge', 'ImageNotOurs']
 
 export function createRememberedFailures(rememberMs: number): RememberedFailures {
@@ -33,7 +33,7 @@ export function createRememberedFailures(rememberMs: number): RememberedFailures
     },
     add(key, terms, { code, message }) {
       forget(key)
-      // Without what it comes from, which may be of any size.
+      // Without its cause, which may be of any size.
       failures.set(key, { error: reviveError(code, message), terms, until: Date.now() + rememberMs })
       length += message.length
       for (const oldest of failures.keys()) {
@@ -44,7 +44,7 @@ export function createRememberedFailures(rememberMs: number): RememberedFailures
   }
 }
 
-/** Whether a failure is one for callers with these terms, too. */
+/** Whether a failure under other terms also applies to a request with these. */
 export function isForTerms(failure: { readonly error: ShimError; readonly terms: string }, terms: string): boolean {
   return failure.terms === terms || !REFUSALS.includes(failure.error.code)
 }

@@ -60,7 +60,7 @@ export function logRuns(logger: Logger): PullReporter {
   }
 }
 
-/** Shows the progress of every run to those who watch its image. */
+/** Publishes the progress of every run to the watchers of its image. */
 export function publishProgress(hub: ProgressHub): PullReporter {
   return {
     ...SILENT,
@@ -72,7 +72,7 @@ export function publishProgress(hub: ProgressHub): PullReporter {
   }
 }
 
-/** Tells the cluster of recipes that have a flake. There is no NixBuild of a store path. */
+/** Reports recipes of flakes to the cluster: there is no NixBuild of a store path. */
 export function reportFlakes(cluster: PullReporter<FlakeImageRequest>): PullReporter {
   return {
     refused(request, error) {

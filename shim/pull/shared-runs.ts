@@ -84,14 +84,15 @@ export function createSharedRuns<Result>({
   function leave(key: string, run: Run<Result>): void {
     run.waiting -= 1
     if (run.waiting > 0 || runs.get(key) !== run) return
-    const abandon = () => run.controller.abort(new RetryableError('Cancelled', 'nobody waits for the image any more'))
+    const abandon = () =>
+      run.controller.abort(new RetryableError('Cancelled', 'no image request waits for this run any more'))
     run.abandonTimer = setTimeout(abandon, abandonAfterMs)
   }
 
   async function join(key: string, call: Join<Result>): Promise<Result> {
     const { signal, terms } = call
     if (signal.aborted) throw callerLeft(signal)
-    // A run that is being torn down is not joined, and none starts beside it.
+    // A run that is being torn down is not joined, and no other run of its key starts beside it.
     for (let run = runs.get(key); run?.controller.signal.aborted; run = runs.get(key))
       await untilAborted(Promise.allSettled([run.result]), signal)
     const failure = failures.find(key, terms)

@@ -1,11 +1,11 @@
 import * as v from 'valibot'
-import { loadService } from '../../lib/grpc/service.ts'
+import { loadService, type Method } from '../../lib/grpc/service.ts'
 import type { StatusDefinition } from '../../protos/generated/enbi/v1alpha1/Status.ts'
-import type { StatusReport__Output } from '../../protos/generated/enbi/v1alpha1/StatusReport.ts'
+import type { StatusRequest } from '../../protos/generated/enbi/v1alpha1/StatusRequest.ts'
 
 export const SHIM_STATUS = loadService<StatusDefinition>('enbi.proto', 'enbi.v1alpha1.Status')
 
-/** 0 and "" stand for what is not known, see `protos/enbi.proto`. */
+/** 0 and "" stand for unknown values, see `protos/enbi.proto`. */
 const text = v.pipe(
   v.string(),
   v.transform(value => value || undefined),
@@ -67,10 +67,11 @@ const reportSchema = v.object({
 
 /** As it is sent, see `protos/enbi.proto`. */
 export type StatusMessage = v.InferInput<typeof reportSchema>
-/** As it is read: what is not known is undefined. */
+/** As it is read: unknown values are undefined. */
 export type StatusReport = v.InferOutput<typeof reportSchema>
 
-/** Throws if a part of the report is missing. */
-export function readStatusReport(message: StatusReport__Output): StatusReport {
-  return v.parse(reportSchema, message)
+/** For clients. */
+export const WATCH_STATUS: Method<StatusRequest, StatusReport> = {
+  ...SHIM_STATUS.Watch,
+  responseDeserialize: bytes => v.parse(reportSchema, SHIM_STATUS.Watch.responseDeserialize(bytes)),
 }

@@ -7,14 +7,7 @@ export const FILE_CIRCLES: readonly (readonly string[])[] = []
 export const FOLDER_CIRCLES: readonly (readonly string[])[] = []
 
 /** Folders with too many files, and how many they have. */
-export const CROWDED_FOLDERS: Readonly<Record<string, number>> = {
-  'shim/proxy': 17,
-}
+export const CROWDED_FOLDERS: Readonly<Record<string, number>> = {}
 
 /** Files that belong into their single importer. */
-export const SMALL_FILES: readonly string[] = [
-  'shim/commands/name.ts',
-  'shim/commands/pull-view/json-view.ts',
-  'shim/config/default-config.ts',
-  'shim/proxy/call-log.ts',
-]
+export const SMALL_FILES: readonly string[] = []

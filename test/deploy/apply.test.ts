@@ -1,11 +1,15 @@
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import * as v from 'valibot'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { findRecipe } from '../../recipes/find-recipe.ts'
 import { startCluster } from '../cluster/cluster.ts'
+import { readGuides, readTested } from '../docs/code-blocks.ts'
+import { kubernetesProgram } from '../node/programs.ts'
 import { PATIENT } from '../patience.ts'
 
 const POLICIES = '/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies'
@@ -52,6 +56,34 @@ test("the controller's NetworkPolicy opens the ports of its Deployment, and the 
 test("the controller's pods are admitted into their namespace", async () => {
   const pods = () => cluster.kubectl(['get', 'pods', '-n', 'enbi-system', '-o', 'name'])
   await expect.poll(async () => (await pods()).split('\n').filter(Boolean), PATIENT).toHaveLength(2)
+})
+
+test.each((await readGuides()).filter(({ tested }) => tested === 'dry-run'))(
+  'the API server takes the object at $place',
+  async ({ text }) => {
+    await cluster.kubectl(['create', '--dry-run=server', '--validate=strict', '-f-'], { input: text })
+  },
+)
+
+test('the guide makes a token that is bound to the node, and a kubeconfig that names it', async () => {
+  await using dir = await mkdtempDisposable(join(tmpdir(), 'join-'))
+  await cluster.apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'worker-1' } })
+  const kubeconfig = await cluster.kubeconfig({ name: 'admin', groups: ['system:masters'] })
+  const PATH = `${dirname(kubernetesProgram('kubectl'))}:${process.env.PATH}`
+  const script = await readTested('join-a-cluster.md', ['token'])
+  await promisify(execFile)('sh', ['-euc', script], {
+    cwd: dir.path,
+    env: { PATH, HOME: dir.path, KUBECONFIG: kubeconfig },
+  })
+  const [, claims = ''] = (await readFile(join(dir.path, 'token'), 'utf8')).split('.')
+  expect(Buffer.from(claims, 'base64url').toString()).toContain('"node":{"name":"worker-1"')
+
+  const ours = join(dir.path, 'kubeconfig')
+  await writeFile(ours, await readTested('join-a-cluster.md', ['kubeconfig']))
+  const view = await cluster.kubectl(['config', 'view', '--minify', '-o', 'jsonpath={.users[0].user.tokenFile}'], {
+    kubeconfig: ours,
+  })
+  expect(view).toBe('/etc/enbi-shim/token')
 })
 
 test.each([

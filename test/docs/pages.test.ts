@@ -36,7 +36,8 @@ describe.each(PAGES)('the page %s', page => {
   })
 
   it('names only npm scripts of package.json', () => {
-    for (const [, name] of text.matchAll(/\bnpm run ([\w:-]+)/g)) expect(scripts).toHaveProperty([name ?? ''])
+    for (const [, name] of text.matchAll(/\bnpm run (?:-\S+ )*(\w[\w:-]*)/g))
+      expect(scripts).toHaveProperty([name ?? ''])
   })
 })
 
@@ -52,6 +53,24 @@ it.each([
     for (const option of options) expect(helps[commands.indexOf(command)] ?? '', command).toContain(`${option} `)
   }
 })
+
+describe('the front page', () => {
+  const page = TEXTS.get('README.md') ?? ''
+
+  it('fits on a screen', () => {
+    expect(page.trimEnd().split('\n').length).toBeLessThanOrEqual(60)
+  })
+
+  it('has the figures of the reference', () => {
+    const figures = figuresIn(TEXTS.get('docs/reference/figures.md') ?? '')
+    expect(figuresIn(page).size).toBe(3)
+    for (const [name, value] of figuresIn(page)) expect([name, value]).toEqual([name, figures.get(name)])
+  })
+})
+
+function figuresIn(text: string): Map<string | undefined, string | undefined> {
+  return new Map([...text.matchAll(/^\| `([\w.]+)` \| ([^|]+) \|/gm)].map(([, name, value]) => [name, value]))
+}
 
 async function helpOf(main: string, command: string): Promise<string> {
   const args = [main, ...(command === '' ? [] : [command]), '--help']
@@ -71,10 +90,17 @@ function headingsOf(text: string): string[] {
 
 /** A command ends with its line, or with the code span that holds it. */
 function commandsIn(text: string, program: string): { command: string; options: string[] }[] {
-  const joined = text.replace(/\\\n\s*/g, ' ')
+  const joined = indentCommands(text).replace(/\\\n\s*/g, ' ')
   return [...joined.matchAll(new RegExp(`(?:^ {4}|\`)${program}(?= )([^\`\n#|]*)`, 'gm'))].map(([, rest = '']) => {
     const words = rest.trim().split(/\s+/)
     const [command = ''] = words[0]?.startsWith('-') ? [''] : words
     return { command, options: words.flatMap(word => /^\[?(--[a-z-]+)/.exec(word)?.[1] ?? []) }
   })
+}
+
+/** Of a fenced shell block all lines are commands, of a console those after a prompt. */
+function indentCommands(text: string): string {
+  return text.replace(/^ *```(sh|console)\n([\s\S]*?)^ *```$/gm, (_block, language: string, code: string) =>
+    code.replace(language === 'sh' ? /^ */gm : /^\$ /gm, '    '),
+  )
 }

@@ -1,4 +1,5 @@
 # The result of the module for each configuration.
+{ cases }:
 let
   lib = import ./stub/lib.nix;
   pkgs = import ./stub/pkgs.nix { inherit lib; };
@@ -24,4 +25,4 @@ let
       packages = map toString config.environment.systemPackages;
     };
 in
-lib.mapAttrs (_: rendered) (import ./cases.nix)
+lib.mapAttrs (_: rendered) cases

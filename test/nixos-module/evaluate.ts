@@ -44,7 +44,20 @@ export type Machine = v.InferOutput<typeof made> & v.InferOutput<typeof machine>
 
 /** The result of the module for the configurations in cases.nix, by their names. */
 export async function evaluateMachines(bed: Bed): Promise<Record<string, v.InferOutput<typeof machine>>> {
-  return v.parse(machines, await evaluateNix(bed, join(import.meta.dirname, 'evaluate.nix')))
+  return evaluateCases(bed, `import ${join(import.meta.dirname, 'cases.nix')}`)
+}
+
+/** What the module makes of the text of a configuration, on a machine with a kubelet. */
+export async function evaluateText(bed: Bed, text: string): Promise<Machine> {
+  const rule = '{ namespaces = [ "*" ]; images = [ "*" ]; flakes = [ "*" ]; }'
+  const shim = `services.enbi-shim = { enable = true; policy = lib.mkDefault [ ${rule} ]; };`
+  const kubelet = 'services.kubernetes.kubelet.enable = true; virtualisation.containerd.enable = true;'
+  const node = `({ lib, ... }: { ${shim} ${kubelet} })`
+  return theMachine(await evaluateCases(bed, `{ text = { imports = [ (${text}) ${node} ]; }; }`), 'text')
+}
+
+async function evaluateCases(bed: Bed, cases: string): Promise<v.InferOutput<typeof machines>> {
+  return v.parse(machines, await evaluateNix(bed, join(import.meta.dirname, 'evaluate.nix'), ['--arg', 'cases', cases]))
 }
 
 /** The machine of a valid configuration. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
+import { readGuides } from '../docs/code-blocks.ts'
 import { type Bed, startBed } from '../node/bed.ts'
-import { evaluateMachines, theMachine } from './evaluate.ts'
+import { evaluateMachines, evaluateText, theMachine } from './evaluate.ts'
 
 const ENDPOINT = 'unix:///run/enbi-shim/enbi-shim.sock'
 let bed: Bed
@@ -52,6 +53,20 @@ describe('the shim on NixOS', () => {
     for (const unit of [services['enbi-shim'], sockets['enbi-shim']])
       expect(unit?.before).toContain(`${service}.service`)
     expect(services['enbi-shim']?.requires).toEqual(['enbi-shim.socket'])
+  })
+})
+
+describe('a NixOS configuration of a guide', async () => {
+  const blocks = (await readGuides()).filter(({ language }) => language === 'nix')
+
+  it.each(blocks)('at $place is an expression', async ({ text }) => {
+    await bed.run('nix-instantiate', ['--parse', '-E', text])
+  })
+
+  it.each(blocks.filter(({ tested }) => tested === 'nixos'))('at $place has no mistake', async ({ text }) => {
+    const { assertions, warnings, services } = await evaluateText(bed, text)
+    expect([assertions, warnings]).toEqual([[], []])
+    expect(services['enbi-shim']).toBeDefined()
   })
 })
 

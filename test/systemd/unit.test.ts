@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest'
 import { parse } from 'yaml'
+import { codeBlocks, readGuides } from '../docs/code-blocks.ts'
 import { connectCri } from '../node/cri.ts'
 import { copyExample } from '../node/example.ts'
 import { expectNoTrace } from '../node/no-trace.ts'
@@ -202,6 +203,39 @@ test('systemd restarts the service after it was killed', async () => {
   await vi.waitFor(async () => expect(['0', before]).not.toContain(await property('MainPID')), PATIENT)
 })
 
+test('the guides verify the installation, take credentials and upgrade the units, and pulls go on', async () => {
+  await follow(installing, 'verify')
+  await follow(await readPage('how-to/private-flakes.md'), 'credentials', 'by-hand')
+  await follow(installing, 'upgrade')
+  await expect(pull('registry.example/after-upgrade:1', formats, 'docker-archive')).resolves.toMatch(/^sha256:/)
+})
+
+test.each((await readGuides()).filter(({ tested }) => tested === 'drop-in'))(
+  'systemd takes the drop-in at $place',
+  async ({ text }) => {
+    const file = '/etc/systemd/system/enbi-shim.service.d/override.conf'
+    await node.write({ [file]: text })
+    const { stdout, stderr } = await node.run('systemd-analyze', ['verify', '/etc/systemd/system/enbi-shim.service'])
+    expect([stdout, stderr]).toEqual(['', ''])
+    await node.run('rm', ['-r', '/etc/systemd/system/enbi-shim.service.d'])
+  },
+)
+
+test.each((await readGuides()).filter(({ tested }) => tested === 'nix-conf'))(
+  'Nix knows the settings at $place',
+  async ({ text }) => {
+    await node.write({ '/srv/nix-conf/nix.conf': text })
+    const { stderr } = await node.run('env', [
+      'NIX_CONF_DIR=/srv/nix-conf',
+      'nix',
+      '--extra-experimental-features',
+      'nix-command',
+      'show-config',
+    ])
+    expect(stderr).not.toContain('unknown setting')
+  },
+)
+
 describe('the tutorial', () => {
   let page: string
   beforeAll(async () => {
@@ -248,15 +282,13 @@ function readPage(name: string): Promise<string> {
 async function follow(page: string, ...names: string[]): Promise<string> {
   const blocks = blocksOf(page)
   const commands = names.map(name => blocks.get(name) ?? `: no block ${name}; exit 1`).join('\n')
-  return (await node.run('sh', ['-euxc', commands])).stdout
+  return (await node.run('sh', ['-euxc', `cd "$(mktemp -d)"\n${commands}`])).stdout
 }
 
 /** Blocks of code below a comment that names them. */
 function blocksOf(page: string): ReadonlyMap<string | undefined, string | undefined> {
-  return new Map([...page.matchAll(TESTED)].map(([, name, code]) => [name, code]))
+  return new Map(codeBlocks('', page).map(({ tested, text }) => [tested, text]))
 }
-
-const TESTED = /^<!-- tested: ([\w-]+) -->\n```\w+\n(.*?)^```$/gms
 
 const Pod = v.object({
   metadata: v.object({ name: v.string() }),

@@ -7,20 +7,20 @@ import type { OnLayer } from './layout.ts'
 /** Which image of an archive to read. */
 export interface WantedImage {
   readonly host: Platform
-  /** Normalised reference; missing for a base image, whose name does not matter. */
+  /** Normalized reference; missing for a base image, whose name does not matter. */
   readonly wanted: string | undefined
   readonly onLayer: OnLayer
 }
 
 /**
- * Whether one of an image's names in the archive is the wanted one, which is normalised. A reference with a digest is matched by
+ * Whether one of an image's names in the archive is the wanted one, which is normalized. A reference with a digest is matched by
  * its repository.
  */
 export function isNamed(names: Iterable<string>, wanted: string): boolean {
   for (const name of names) {
-    const normalised = readableReference(name)
-    if (normalised === wanted) return true
-    if (normalised !== undefined && wanted.includes('@') && repositoryOf(normalised) === repositoryOf(wanted))
+    const normalized = readableReference(name)
+    if (normalized === wanted) return true
+    if (normalized !== undefined && wanted.includes('@') && repositoryOf(normalized) === repositoryOf(wanted))
       return true
   }
   return false

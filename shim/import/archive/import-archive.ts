@@ -27,7 +27,7 @@ export interface ArchiveContext {
 export interface ArchiveRequest {
   /** Path of the build result below the Nix store: a key of the cache. */
   readonly storePath: string
-  /** Normalised reference of the wanted image, in case there are several; missing for a base image. */
+  /** Normalized reference of the wanted image, in case there are several; missing for a base image. */
   readonly image: string | undefined
   /** Whether snapshots will do, without the blobs that they were made of. */
   readonly withoutBlobs: boolean

@@ -33,7 +33,7 @@ export interface ArchiveImage extends ParsedImage {
 
 /** Where the layers of an image go while it is read. */
 export interface BlobStore {
-  /** Size in bytes of a blob that is there, and stays from now on; undefined when there is none of that digest. */
+  /** Size in bytes of a blob that is there, and stays from now on; undefined if there is none. */
   find(digest: string): Promise<number | undefined>
   /** Writes a blob and computes its digest. */
   write(bytes: AsyncIterable<Buffer>): Promise<StoredBlob>

@@ -96,7 +96,7 @@ async function choose(
 
 async function readCandidate(files: LayoutFiles, listed: ListedManifest): Promise<Candidate> {
   if (!MANIFEST_TYPES.includes(listed.mediaType))
-    throw archiveInvalid(`lists ${listed.digest}, which is no image manifest but ${listed.mediaType}`)
+    throw archiveInvalid(`lists ${listed.digest}, which is not an image manifest but ${listed.mediaType}`)
   const manifest = await readBlob(files, listed)
   const { config: described, layers } = parseManifest(manifest.bytes, listed.digest)
   const config = await readBlob(files, described)

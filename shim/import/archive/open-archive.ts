@@ -94,7 +94,7 @@ function layoutFiles(files: ReadonlyMap<string, ArchiveFile>, target: LayerTarge
     async readDocument(name) {
       const file = follow(files, name)
       if (file?.kind === 'stored')
-        throw archiveInvalid(`has a ${name} that is no JSON, or longer than ${MAX_JSON_BYTES}`)
+        throw archiveInvalid(`has a ${name} that is not JSON, or longer than ${MAX_JSON_BYTES}`)
       return file?.bytes
     },
     async storeLayer(name) {

@@ -7,14 +7,14 @@ import { bytesOf } from '../store/store-file.ts'
 import { passing } from '../streams/streams.ts'
 import { type LayerTarget, type LayoutFiles, storeLayer } from './layout.ts'
 
-/** The files of an OCI layout folder. Links that lead out of the folder are refused as ArchiveInvalid. */
+/** The files of an OCI layout folder. Throws ArchiveInvalid for links that lead out of the folder. */
 export function openFolder(
   path: string,
   { closure, store, limit, onBytes }: LayerTarget & { closure: Closure; onBytes: (bytes: number) => void },
 ): LayoutFiles {
   const withFile = <T>(name: string, read: (file: OpenFile) => Promise<T>) =>
     withFileInside({ path, closure }, name, read)
-  const place = { store, limit: limit.part() }
+  const target = { store, limit: limit.part() }
   return {
     async readDocument(name) {
       return withFile(name, async ({ handle, size }) => {
@@ -24,7 +24,7 @@ export function openFolder(
     },
     async storeLayer(name) {
       return withFile(name, ({ handle, size }) =>
-        storeLayer(place, { name, size, bytes: passing(bytesOf(handle), chunk => onBytes(chunk.length)) }),
+        storeLayer(target, { name, size, bytes: passing(bytesOf(handle), chunk => onBytes(chunk.length)) }),
       )
     },
   }
@@ -35,7 +35,7 @@ interface OpenFile {
   readonly size: number
 }
 
-/** Undefined when there is no such file. */
+/** Undefined if there is no such file. */
 async function withFileInside<T>(
   { path, closure }: { readonly path: string; readonly closure: Closure },
   name: string,
@@ -44,7 +44,7 @@ async function withFileInside<T>(
   await using found = await closure.find(join(path, name))
   if (found === undefined) return undefined
   if (!found.path.startsWith(path + sep)) throw archiveInvalid(`holds a link out of its folder: ${name}`)
-  if (!found.stats.isFile()) throw archiveInvalid(`holds ${name}, which is no file`)
+  if (!found.stats.isFile()) throw archiveInvalid(`holds ${name}, which is not a file`)
   await using handle = await found.openToRead()
   return await read({ handle, size: found.stats.size })
 }

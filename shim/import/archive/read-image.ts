@@ -23,7 +23,7 @@ export type ArchiveOutput =
   | { readonly kind: 'archive'; readonly path: string; readonly size: number }
 
 export interface ReadImage extends LayerTarget {
-  /** Normalised reference of the wanted image; missing for a base image. */
+  /** Normalized reference of the wanted image; missing for a base image. */
   readonly image: string | undefined
   readonly closure: Closure
   readonly signal: AbortSignal
@@ -92,7 +92,7 @@ async function parseLayout(files: LayoutFiles, wanted: WantedImage): Promise<Arc
 
 /**
  * An image of nix-snapshotter without its annotations, as docker save writes it, has empty folders in place of store paths, and no
- * container of it could start. This cannot be told of an image with any non-empty file, such as a base image's.
+ * container of it could start. An image with any non-empty file, such as a base image's, cannot be recognized this way.
  */
 function refuseMountPoints(image: ParsedImage, layers: readonly StoredLayer[]): void {
   if (layers.some(({ hasContent }) => hasContent) || !layers.some(({ hasStorePath }) => hasStorePath)) return

@@ -15,7 +15,7 @@ export type BuildResult =
   /** A folder that is not an image. */
   | { readonly kind: 'package'; readonly path: string }
 
-/** Looks at what `nix build` left. Throws NotAnImage, with what it is instead, if it has none of these forms. */
+/** Recognizes what `nix build` left. Throws NotAnImage that says what it is if it has none of these forms. */
 export async function recognizeResult(path: string, closure: Closure): Promise<BuildResult> {
   await using found = await closure.find(path)
   if (!found) throw notAnImage('it is a link to what is neither in the package nor in what it refers to')
@@ -24,20 +24,20 @@ export async function recognizeResult(path: string, closure: Closure): Promise<B
   return await recognizeFile(found)
 }
 
-/** Looks at what a program wrote. Throws StreamFailed if it is not an archive. */
+/** Recognizes what a program wrote. Throws StreamFailed if it is not an archive. */
 export async function recognizeWritten(path: string, closure: Closure): Promise<BuildResult> {
   const result = await recognizeResult(path, closure).catch(error => {
     if (error instanceof ShimError && error.code === 'NotAnImage') return undefined
     throw error
   })
   if (result?.kind === 'archive') return result
-  throw new FinalError('StreamFailed', 'the package is a program, and what it writes is no image archive')
+  throw new FinalError('StreamFailed', 'the package is a program, and what it writes is not an image archive')
 }
 
 /** Throws NotAnImage for a base image, or a result, that does not hold its layers. */
 export function requireArchive(result: BuildResult): ArchiveOutput {
   if (result.kind === 'script') throw notAnImage('its base image is a program')
-  if (result.kind === 'json') throw notAnImage('it is a file, but no archive')
+  if (result.kind === 'json') throw notAnImage('it is a file, but not an archive')
   if (result.kind === 'package') throw notAnImage('it is a folder without an OCI layout')
   return result
 }
@@ -56,7 +56,7 @@ async function recognizeFile(file: ClosureFile): Promise<BuildResult> {
   const head = await file.head(HEAD_BYTES)
   if (isProgram(head) && (stats.mode & ANY_EXECUTE) !== 0) return { kind: 'script', path, head }
   if (isJson(head)) return { kind: 'json', path, head }
-  if (compressionOf(head) === 'none' && !isTar(head)) throw notAnImage('it is a file, but no archive')
+  if (compressionOf(head) === 'none' && !isTar(head)) throw notAnImage('it is a file, but not an archive')
   return { kind: 'archive', path, size: stats.size }
 }
 
@@ -72,10 +72,10 @@ function isTar(head: Buffer): boolean {
   return head.subarray(257, 262).toString('latin1') === 'ustar'
 }
 
-/** `reason` continues "the package is no image: ". */
+/** `reason` continues "the package is not an image: ". */
 function notAnImage(reason: string): FinalError {
   return new FinalError(
     'NotAnImage',
-    `the package is no image: ${reason} (expected a docker-archive, an OCI archive, an OCI layout folder, a stream script or its conf.json, or an image of nix2container)`,
+    `the package is not an image: ${reason} (expected a docker-archive, an OCI archive, an OCI layout folder, a stream script or its conf.json, or an image of nix2container)`,
   )
 }

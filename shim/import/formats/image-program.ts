@@ -18,7 +18,7 @@ export async function findImageProgram(
   if (interpreter && !(await isProgram(interpreter.path, closure)))
     throw new FinalError(
       'StreamFailed',
-      `the package is a program that writes the image, and cannot be run: its interpreter ${quote(interpreter.path)} is no program of the package, nor of what it refers to in the Nix store`,
+      `the package is a program that writes the image, but it cannot be run: its interpreter ${quote(interpreter.path)} is not a program of the package or of what it refers to in the Nix store`,
     )
   return { path, storePath, shell: shellIn(interpreter) ?? (await findShell(closure)) ?? SANDBOX_SHELL }
 }

@@ -9,18 +9,18 @@ import type { ParsedImage } from './parsed-image.ts'
 
 type Claim = Pick<ImportCall, 'image' | 'ownedBy' | 'replaceForeign'>
 
-/** Those of images with a hundred layers have a tenth of it. containerd keeps each in memory. */
+/** Ten times the config of an image with a hundred layers. containerd keeps each config in memory. */
 const MAX_CONFIG_BYTES = 512 * 1024
-/** As long as a path may be. `User` comes with every list of images, which may have 16 MiB in all. */
+/** As long as a path may be. `User` is a part of every list of images, which may have 16 MiB in total. */
 const MAX_TEXT_LENGTH = 4096
 
 const schema = v.record(v.string(), v.unknown())
 
-/** Throws ArchiveInvalid for a config that is a burden to all who list images. */
+/** Throws ArchiveInvalid for a config that would burden everybody who lists images. */
 export function checkConfigSize({ config: { bytes } }: Pick<ParsedImage, 'config'>): void {
   if (bytes.length > MAX_CONFIG_BYTES)
     throw archiveInvalid(`has a config of ${bytes.length} bytes, more than ${MAX_CONFIG_BYTES}`)
-  // Go takes keys for the same whose letters are upper or lower case: all are looked at.
+  // Go ignores the case of keys, so all of them are checked.
   for (const part of Object.values(parseJson(schema, bytes, 'config')))
     for (const [key, value] of Object.entries(v.is(schema, part) ? part : {}))
       if (typeof value === 'string' && value.length > MAX_TEXT_LENGTH)
@@ -29,7 +29,7 @@ export function checkConfigSize({ config: { bytes } }: Pick<ParsedImage, 'config
         )
 }
 
-/** A normalised reference may name the very manifest that it wants. Throws ArchiveInvalid when it is another one, or cannot be verified. */
+/** Throws ArchiveInvalid if a normalized reference pins another manifest, or one that cannot be verified. */
 export function checkPinnedDigest(image: string, { manifest }: Pick<ParsedImage, 'manifest'>): void {
   const [, digest] = image.split('@')
   if (digest === undefined) return
@@ -42,7 +42,7 @@ export function checkPinnedDigest(image: string, { manifest }: Pick<ParsedImage,
   )
 }
 
-/** Throws ImageNotOurs when the image that has the name already is somebody else's, unless that may be replaced. */
+/** Throws ImageNotOurs if an image of that name is not the shim's and may not be replaced. */
 export function refuseForeign(
   { image, ownedBy, replaceForeign }: Claim,
   present: { readonly labels: Readonly<Record<string, string>> },

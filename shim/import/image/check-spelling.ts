@@ -1,15 +1,15 @@
 import { archiveInvalid } from './errors.ts'
 
-/** Fields of a document by the object that they are in: `` for the document, `/rootfs` for what its field of that name has. */
+/** Known fields of a document by the path of their object: `` for the document, `/rootfs` for its field of that name. */
 export type KnownFields = Readonly<Record<string, readonly string[]>>
 
 /**
- * Throws ArchiveInvalid when Go may read something else in the JSON document than we do: it finds fields in upper or lower case, and
- * puts a field that is there twice together. containerd would run what its reading says.
+ * Throws ArchiveInvalid if Go may read the JSON document in another way: it ignores the case of fields, and merges a field that is
+ * there twice. containerd would run what Go has read.
  */
 export function checkSpelling(json: string, fields: KnownFields, name: string): void {
   const open: Frame[] = []
-  // How many more are open, in which nothing is known.
+  // Number of open objects and lists below MAX_DEPTH, in which no field is known.
   let deeper = 0
   for (let at = 0; at < json.length; at += 1) {
     const character = json[at]
@@ -32,26 +32,26 @@ interface Frame {
   readonly path: string
   readonly isObject: boolean
   expectsKey: boolean
-  /** The latest, where fields are known. */
+  /** The latest key, if the object has known fields. */
   key: string
   /** In lower case. */
   readonly seen: Set<string>
 }
 
-/** No document has known fields further below. */
+/** No document has known fields at a greater depth. */
 const MAX_DEPTH = 3
 
 function openFrame(around: Frame | undefined, isObject: boolean): Frame {
   return { path: pathIn(around), isObject, expectsKey: isObject, key: '', seen: new Set() }
 }
 
-/** What is in a list has the list's path. */
+/** Items of a list have the list's path. */
 function pathIn(around: Frame | undefined): string {
   if (!around) return ''
   return around.isObject ? `${around.path}/${around.key}` : around.path
 }
 
-/** Of a document that is known to be JSON. */
+/** The document is known to be JSON. */
 function endOfText(json: string, start: number): number {
   let at = start + 1
   while (json[at] !== '"') at += json[at] === '\\' ? 2 : 1
@@ -76,7 +76,7 @@ function takeKey(frame: Frame, literal: string, { fields, name }: Wanted): void 
   frame.key = key
 }
 
-/** As Go compares names of fields, or more so (encoding/json, fold.go). */
+/** At least what Go does to compare names of fields (encoding/json, fold.go). */
 function fold(key: string): string {
   return key.toUpperCase().toLowerCase()
 }

@@ -3,10 +3,11 @@ import { FinalError } from '../../../lib/errors.ts'
 import { checkSpelling } from './check-spelling.ts'
 import { archiveInvalid } from './errors.ts'
 import { parseJson } from './json.ts'
+import { digestSchema } from './parsed-image.ts'
 
 export interface Platform {
   readonly os: string
-  /** As Go names it: `amd64`, `arm64`. */
+  /** Go's name: `amd64`, `arm64`. */
   readonly architecture: string
 }
 
@@ -14,8 +15,6 @@ export interface ImageConfig extends Platform {
   /** Digests of the uncompressed layers, bottom first. */
   readonly diffIds: readonly string[]
 }
-
-const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 hex digits'))
 
 /** More layers than any snapshotter can mount. */
 export const MAX_LAYERS = 500
@@ -25,7 +24,7 @@ const schema = v.object({
   architecture: v.string(),
   rootfs: v.object({
     type: v.literal('layers'),
-    diff_ids: v.pipe(v.nullish(v.array(digest), []), v.maxLength(MAX_LAYERS, `more than ${MAX_LAYERS} layers`)),
+    diff_ids: v.pipe(v.nullish(v.array(digestSchema), []), v.maxLength(MAX_LAYERS, `more than ${MAX_LAYERS} layers`)),
   }),
 })
 
@@ -38,7 +37,7 @@ export function parseConfig(bytes: Buffer, name: string): ImageConfig {
   return { os, architecture, diffIds: rootfs.diff_ids ?? [] }
 }
 
-/** Throws ArchitectureMismatch, naming what the image is for and what the node is. */
+/** Throws ArchitectureMismatch that names the platforms of the image and of the node. */
 export function checkPlatform(offered: readonly Platform[], host: Platform): void {
   if (!offered.some(platform => isSamePlatform(platform, host))) throw otherPlatform(offered, host)
 }
@@ -52,7 +51,7 @@ export function isSamePlatform(one: Platform, other: Platform): boolean {
   return one.os === other.os && one.architecture === other.architecture
 }
 
-/** Pairs the layers of a manifest with the config's diffIDs. */
+/** Pairs the layers of a manifest with the config's diff ids. */
 export function pairLayers<Layer extends object>(
   layers: readonly Layer[],
   { diffIds }: ImageConfig,
@@ -65,7 +64,7 @@ export function pairLayers<Layer extends object>(
   })
 }
 
-/** Where an image must be able to run. */
+/** The platform of this node. */
 export function hostPlatform(): Platform {
   return { os: 'linux', architecture: GO_ARCHITECTURES[process.arch] ?? process.arch }
 }

@@ -13,7 +13,7 @@ export interface Importer {
 export interface ImportCall {
   /** What `nix build` left: a file or a folder below the Nix store. */
   readonly storePath: string
-  /** Normalised image reference that the image gets. */
+  /** Normalized image reference that the image gets. */
   readonly image: string
   /** For the image record, besides those that containerd's CRI plugin requires. */
   readonly labels: Readonly<Record<string, string>>

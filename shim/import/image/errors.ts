@@ -1,7 +1,7 @@
 import { FinalError } from '../../../lib/errors.ts'
 import { formatSize } from '../../../lib/text/size.ts'
 
-/** The build output is meant as an image and is none that can be used. `detail` goes on from "the image archive". */
+/** The build result is meant to be an image, but cannot be used. `detail` continues "the image archive". */
 export function archiveInvalid(detail: string, cause?: unknown): FinalError {
   return new FinalError('ArchiveInvalid', `the image archive ${detail}`, { cause })
 }

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { archiveInvalid } from './errors.ts'
 
-/** Longest JSON document of an image that is read: what registries accept for a manifest. */
+/** Longest JSON document of an image that is read: registries accept manifests of this length. */
 export const MAX_JSON_BYTES = 4 * 1024 * 1024
-/** Documents of one image, all together, each as often as it is read. */
+/** All documents of one image together, each counted as often as it is read. */
 export const MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
 
 /** Parses a document of an image archive. Throws ArchiveInvalid that names it. */
@@ -29,6 +29,6 @@ function parse(bytes: Buffer, name: string): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'))
   } catch (cause) {
-    throw archiveInvalid(`has a ${name} that is no JSON`, cause)
+    throw archiveInvalid(`has a ${name} that is not JSON`, cause)
   }
 }

@@ -1,20 +1,20 @@
 import { archiveInvalid } from './errors.ts'
 
 /**
- * JSON with what JavaScript's own objects and numbers lose: the order of keys that look like integers, and how a number
- * is written. Of a key that stands there twice the last value counts, at the first one's place.
+ * JSON with what JavaScript's own objects and numbers lose: the order of keys that look like integers, and the text of numbers.
+ * If a key is there twice, the last value counts, at the first one's place.
  */
 export type OrderedJson = null | boolean | string | JsonNumber | OrderedJson[] | Map<string, OrderedJson>
 
 export interface JsonNumber {
-  /** As it is written. */
+  /** Its text in the document. */
   readonly number: string
 }
 
 /** Deeper than any image's config, and far from the end of the stack. */
 const MAX_DEPTH = 100
 
-/** Reads a text that is known to be JSON. Throws ArchiveInvalid when it is nested too deeply, SyntaxError when it is none. */
+/** Throws ArchiveInvalid if the text is nested too deeply, SyntaxError if it is not JSON. */
 export function readOrderedJson(text: string): OrderedJson {
   JSON.parse(text)
   let at = 0
@@ -33,7 +33,7 @@ export function readOrderedJson(text: string): OrderedJson {
     }
   }
 
-  /** What stands between brackets. */
+  /** Reads everything between two brackets. */
   function readItems<Item>(end: string, readItem: () => Item): Item[] {
     const items: Item[] = []
     at++

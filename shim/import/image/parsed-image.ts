@@ -3,7 +3,7 @@ import type { Descriptor, DocumentBlob, Layer } from '../../containerd/services/
 import { digestOf } from './json.ts'
 
 /**
- * What a build result holds, whatever its format: the border between reading build results and filling containerd.
+ * What a build result holds, in any format: the border between reading build results and filling containerd.
  * Digests and sizes are computed from the bytes that were read; layers go from the bottom up.
  */
 export interface ParsedImage {

@@ -1,30 +1,30 @@
 import { imageTooLarge } from './errors.ts'
 
-/** How many entries may be made. All threads that make them take of the same count, and so none has to be told of it. */
+/** How many entries may be made. All threads share the count, so that no messages are needed. */
 export interface EntryRoom {
   /** One number, in memory that all threads share. */
   readonly taken: Int32Array
   readonly most: number
-  /** What the rule allows, for a message. */
+  /** The rule's limit, for an error message. */
   readonly maxBytes: number
 }
 
 /** Throws ImageTooLarge. */
 export type CountEntries = (count: number) => void
 
-/** Half of what the number can be: those who take too much still add to it. */
+/** Half of what the number can hold, since it is added to before it is checked. */
 const MOST = 2 ** 30
 
-/** What a file, folder or link takes of containerd's disk beside its bytes: a disk has room for so many and no more. */
+/** Size that a file, folder or link is counted with in addition to its bytes: a disk has room for a limited number. */
 export const ENTRY_BYTES = 4096
 
-/** Counts what the layers of an image have, decompressed, against the most that the rule allows. */
+/** Counts the decompressed bytes of an image's layers against the limit of the rule. */
 export interface SizeLimit {
   /** Throws ImageTooLarge. */
   add(bytes: number): void
-  /** Another count, of what this one has left. */
+  /** A separate count that begins with what this one has left. */
   part(): SizeLimit
-  /** For as many entries as there are bytes left for. What is taken of it is not taken of this count. */
+  /** For as many entries as there are bytes left for. Taking from it does not change this count. */
   room(): EntryRoom
 }
 
@@ -45,7 +45,7 @@ export function roomFor(entries: number, maxBytes: number): EntryRoom {
   return { taken, most: Math.min(entries, MOST), maxBytes }
 }
 
-/** Before they are made. Throws ImageTooLarge. */
+/** To be called before the entries are made. Throws ImageTooLarge. */
 export function takeEntries({ taken, most, maxBytes }: EntryRoom, count: number): void {
   if (Atomics.add(taken, 0, count) + count > most) throw imageTooLarge(maxBytes)
 }

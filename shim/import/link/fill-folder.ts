@@ -55,7 +55,7 @@ function placeStorePath(task: FolderTask & { readonly stats: Stats }, placing: P
   if (!isTruthful(stats, placing) || !linkFile(task, placing, counts)) copyFile(task, placing, counts)
 }
 
-/** Makes a folder with everything below it. `checkWanted` throws if nobody wants it any more. */
+/** Makes a folder with everything below it. `checkWanted` throws if the import was cancelled. */
 export function fillTree(task: FolderTask, placing: Placing, counts: FillCounts, checkWanted: () => void): void {
   checkWanted()
   const { mode, folders } = openFolder(task, placing, counts)

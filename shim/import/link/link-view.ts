@@ -24,9 +24,9 @@ import { openPrivateMount } from './private-mount.ts'
 
 /** How files of the store get into folders of the snapshotter. */
 export interface LinkView {
-  /** `link`: by hard links, between the two paths below. Else by copies, which share their bytes where the file system knows reflinks. */
+  /** `link`: by hard links between the two paths below. `copy`: by copies, which share their bytes if the file system has reflinks. */
   readonly kind: 'link' | 'copy'
-  /** For people: goes on from "layers of store paths are linked". */
+  /** For people: continues "layers of store paths are linked". */
   readonly how: string
   /** The folder of the store to link from. */
   readonly store: string
@@ -38,15 +38,15 @@ export interface LinkView {
 export interface LinkViewOptions {
   /** `/nix/store` */
   readonly store: string
-  /** Name of something in the store that has a file in it, or is one. */
+  /** Name of something in the store that is a file, or has one. */
   readonly probe: string
-  /** Where files are to go. */
+  /** The folder for the files. */
   readonly folder: string
-  /** What the names of folders begin with that are made, and removed, for a mount. */
+  /** Prefix of folders that are made, and removed, for a mount. */
   readonly viewFolder: string
 }
 
-/** Finds a way by trying it with a real file. Throws when nothing can be written into the folder. */
+/** Finds a way by trying it with a real file. Throws if nothing can be written into the folder. */
 export async function openLinkView(options: LinkViewOptions): Promise<LinkView> {
   const { store, folder } = options
   const file = findFile(join(store, options.probe))?.slice(store.length)
@@ -65,11 +65,11 @@ export async function openLinkView(options: LinkViewOptions): Promise<LinkView> 
 interface Way {
   readonly from: FileSystemPath
   readonly to: FileSystemPath
-  /** From the store, with its slash: what it is tried with. */
+  /** The file that it is tried with: its path from the store, with a leading slash. */
   readonly file: string
 }
 
-/** Through a mount that is there already, as systemd's BindPaths may have made one. */
+/** Looks for an existing mount, such as one of systemd's BindPaths. */
 function throughMount(mounts: readonly MountPoint[], way: Way, options: LinkViewOptions): LinkView | undefined {
   for (const mount of mounts) {
     const paths = pathsThrough(mount.path, mount, way)
@@ -109,7 +109,7 @@ interface Paths {
   readonly folder: string
 }
 
-/** Another mount may lie over what a mount seems to show. */
+/** Another mount may cover what a mount seems to show. */
 function areSame(paths: Paths, { store, folder }: LinkViewOptions): boolean {
   return isSame(paths.store, store) && isSame(paths.folder, folder)
 }
@@ -126,7 +126,7 @@ function canLink({ store, folder }: Paths, file: string): boolean {
   try {
     linkSync(store + file, link)
   } catch (error) {
-    // A file that has all the links that it can have.
+    // The file has as many links as it can have.
     if (hasCode(error, 'EMLINK')) return true
     if (hasCode(error, 'EXDEV', 'EPERM', 'ENOTSUP', 'EROFS')) return false
     throw error

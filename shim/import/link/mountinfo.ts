@@ -2,14 +2,14 @@
 export interface MountPoint {
   /** `major:minor` of the file system. */
   readonly device: string
-  /** What of the file system is mounted: a path from its own root. */
+  /** The mounted part of the file system: a path from its root. */
   readonly root: string
   /** Where it is mounted. */
   readonly path: string
   readonly readOnly: boolean
 }
 
-/** In the order of the text, in which what was mounted later comes later. */
+/** In the order of the text: later mounts come later. */
 export function parseMountInfo(text: string): MountPoint[] {
   return text.split('\n').flatMap(line => {
     const [, , device, root, path, options] = line.split(' ')
@@ -25,14 +25,14 @@ function unescapeOctal(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_all, octal) => String.fromCharCode(Number.parseInt(octal, 8)))
 }
 
-/** A path as its file system has it, whatever the mounts are. */
+/** A path within its file system, independent of mounts. */
 export interface FileSystemPath {
   readonly device: string
   /** From the root of the file system. */
   readonly path: string
 }
 
-/** Where an absolute path lies: below the latest of the longest mount points that cover it. */
+/** Finds an absolute path in its file system: below the latest of the longest mount points that cover it. */
 export function fileSystemPath(mounts: readonly MountPoint[], path: string): FileSystemPath | undefined {
   let best: MountPoint | undefined
   for (const mount of mounts)
@@ -40,7 +40,7 @@ export function fileSystemPath(mounts: readonly MountPoint[], path: string): Fil
   return best && { device: best.device, path: join(best.root, below(best.path, path) ?? '') }
 }
 
-/** Mount points of one file system that show both paths, if nothing else is mounted over these. */
+/** Mount points of one file system that show both paths, unless another mount covers these. */
 export function commonMounts(
   mounts: readonly MountPoint[],
   one: FileSystemPath,
@@ -51,12 +51,12 @@ export function commonMounts(
   return mounts.filter(mount => mount.device === one.device && shows(mount, one) && shows(mount, other))
 }
 
-/** The path from a folder where the mount is bound. */
+/** The path below a folder that the mount is bound to. */
 export function pathThrough(folder: string, { root }: MountPoint, { path }: FileSystemPath): string {
   return join(folder, below(root, path) ?? '')
 }
 
-/** What follows the parent in the path, with its slash; undefined when the path is not below it. */
+/** The rest of the path after the parent, with a leading slash; undefined if the path is not below it. */
 function below(parent: string, path: string): string | undefined {
   if (parent === '/') return path === '/' ? '' : path
   if (path === parent) return ''

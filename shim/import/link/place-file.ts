@@ -19,20 +19,18 @@ import {
 import { hasCode } from '../../../lib/error-code.ts'
 import type { FillCounts, Path, Placing } from './placing.ts'
 
-const STEP_BYTES = 1024 * 1024
-
-/** A file or symlink of the store, and a place where nothing is yet. */
+/** A file or symlink of the store, and a path where nothing is yet. */
 export interface FileTask {
   readonly source: Path
   readonly target: Path
 }
 
-/** Whether a link to what has these stats has the wanted owner and time. */
+/** Whether a link to a file with these stats has the wanted owner and time. */
 export function isTruthful({ uid, gid, mtimeMs }: Stats, placing: Placing): boolean {
   return uid === placing.uid && gid === placing.gid && mtimeMs === placing.mtime * 1000
 }
 
-/** False when a link cannot be made: the way is by copies, or this file is none that can be linked. */
+/** False if a link cannot be made, in general or to this file. */
 export function linkFile({ source, target }: FileTask, { how }: Placing, counts: FillCounts): boolean {
   if (how !== 'link') return false
   try {
@@ -45,10 +43,10 @@ export function linkFile({ source, target }: FileTask, { how }: Placing, counts:
   return true
 }
 
-/** Has all the links that it can have, is on a mount of its own, or is immutable. */
+/** The file has as many links as it can have, is on its own mount, or is immutable. */
 const UNLINKABLE = ['EMLINK', 'EXDEV', 'EPERM']
 
-/** With the wanted owner and time; the mode is the source's unless another is wanted. */
+/** Copies a file with the wanted owner and time. Its mode is the source's by default. */
 export function copyFile(task: FileTask, placing: Placing, counts: FillCounts, mode?: number): void {
   const stats = lstatSync(task.source)
   if (stats.isSymbolicLink()) copySymlink(task, placing)
@@ -67,18 +65,18 @@ function copyRegular({ source, target }: FileTask, { uid, gid, mtime }: Placing,
   if (!isSparse(stats)) copyFileSync(source, target, fs.COPYFILE_EXCL | fs.COPYFILE_FICLONE)
   else if (!isCloned(source, target)) copySparse(source, target)
   lchownSync(target, uid, gid)
-  // After the owner, whose change takes setuid bits away.
+  // After the owner, whose change removes setuid bits.
   chmodSync(target, mode)
   utimesSync(target, mtime, mtime)
 }
 
-/** Whether the file system could have both files share their bytes: then its holes need not be looked for. */
+/** Whether the file system could clone the file: then its holes need not be searched. */
 function isCloned(source: Path, target: Path): boolean {
   try {
     copyFileSync(source, target, fs.COPYFILE_EXCL | fs.COPYFILE_FICLONE_FORCE)
     return true
   } catch {
-    // Nothing is left of it then; and whatever it was that a copy fails of, too, that says.
+    // Nothing is left of it. If the error has another reason, the copy reports that.
     return false
   }
 }
@@ -91,6 +89,8 @@ export function permissions({ mode }: Stats): number {
 function isSparse({ blocks, size }: Stats): boolean {
   return blocks * 512 < size
 }
+
+const STEP_BYTES = 1024 * 1024
 
 /** Copies a file, leaving holes where there are only zeros. */
 function copySparse(source: Path, target: Path): void {

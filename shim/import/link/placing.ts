@@ -4,27 +4,27 @@ import { archiveInvalid } from '../image/errors.ts'
 import type { EntryRoom } from '../image/size-limit.ts'
 import type { StorePathLayer } from '../layers/layer.ts'
 
-/** A path of a file system; bytes where it is no UTF-8. */
+/** A path of a file system; bytes if it is not UTF-8. */
 export type Path = string | Buffer
 
-/** How files get to their places, and whose they are there. */
+/** How files get to their places, and the owner and time that they have there. */
 export interface Placing {
   readonly how: 'link' | 'copy'
   readonly uid: number
   readonly gid: number
   /** In seconds since 1970. */
   readonly mtime: number
-  /** Of which whatever is made is taken. */
+  /** Everything that is made is taken from this. */
   readonly entries: EntryRoom
 }
 
-/** What was done. */
+/** Counts of what was made. */
 export interface FillCounts {
   linked: number
   copied: number
   copiedBytes: number
   folders: number
-  /** Files and folders whose names mean something else in a tar. */
+  /** Files and folders whose names mark deleted files in a tar. */
   whiteouts: number
 }
 
@@ -47,7 +47,7 @@ export function placingOf(
   return { how, uid: owner.uid, gid: owner.gid, mtime, entries }
 }
 
-/** Anything that went wrong with files, as an error of the catalogue. */
+/** Turns an error of the file system into one of the catalogue. */
 export function toLinkError(cause: unknown): ShimError {
   if (cause instanceof ShimError) return cause
   if (hasCode(cause, 'ENOSPC', 'EDQUOT'))

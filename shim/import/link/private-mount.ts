@@ -5,23 +5,22 @@ import { mkdir, mkdtemp, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 
-/** A mount that no other process has to see. */
+/** A mount that no other process sees. */
 export interface PrivateMount {
-  /** Leads to it from this process, all threads of it included. */
+  /** Valid in this process, including its threads. */
   readonly path: string
   close(): Promise<void>
 }
 
 const START_LIMIT_MS = 5_000
 
-/** The paths are arguments: no text of the shell's. */
+/** The paths are arguments, not a part of the script. */
 const HOLD = 'mount --bind "$1" "$2" && echo ready && exec cat'
 
 /**
- * Binds a mount point, without what is mounted below it, to a new folder in a mount namespace of its own, for which a
- * small process is needed for a moment. What is opened there stays, when process, namespace and folder are gone: nothing
- * is left behind by a process that is killed. The folder's name begins with `prefix`. Throws when that is not permitted,
- * or a program is missing.
+ * Binds a mount point, without mounts below it, to a new folder in a mount namespace of its own, which needs a small process for a
+ * moment. The open descriptor stays valid when process, namespace and folder are gone, so a killed process leaves nothing behind.
+ * The folder's name begins with `prefix`. Throws if that is not permitted, or if a program is missing.
  */
 export async function openPrivateMount(source: string, prefix: string): Promise<PrivateMount> {
   await mkdir(dirname(prefix), { recursive: true, mode: 0o700 })
@@ -52,7 +51,7 @@ async function untilReady(holder: Holder): Promise<void> {
   ended.catch(() => {})
 }
 
-/** Also one that does not get ready: it may hang in a mount. */
+/** Also ends a process that does not get ready: it may hang in a mount. */
 async function end(holder: Holder): Promise<void> {
   holder.stdin.on('error', () => {}).end()
   if (holder.pid === undefined || holder.exitCode !== null || holder.signalCode !== null) return

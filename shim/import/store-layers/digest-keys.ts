@@ -1,25 +1,25 @@
 import { type FilesLayer, isMerged, type MergedLayer, type StorePathLayer, storePathsOf } from '../layers/layer.ts'
 import type { StoreInfos } from '../store/closure.ts'
 
-/** Changes with the programs that make the tars: what was remembered of an earlier one's is forgotten then. */
+/** Changes with the code that makes tars, so that older entries are not used. */
 const TAR_VERSION = 2
 
-/** For the digest of a layer's tar. `infos` has all of the layer's paths. */
+/** Key of the digest of a layer's tar. `infos` has all of the layer's paths. */
 export function tarKey(layer: FilesLayer, infos: StoreInfos): string {
   return JSON.stringify(['tar', TAR_VERSION, describeLayer(layer, infos)])
 }
 
-/** For how many entries that tar has. */
+/** Key of the number of entries of that tar. */
 export function entriesKey(layer: FilesLayer, infos: StoreInfos): string {
   return JSON.stringify(['entries', describeLayer(layer, infos)])
 }
 
-/** For the digest of a file in that store path. */
+/** Key of the digest of a file in that store path. */
 export function fileKey(file: string, storePath: string, infos: StoreInfos): string {
   return JSON.stringify(['file', file, describePaths([storePath], infos)])
 }
 
-/** For what that file has, unpacked as a layer of that type. */
+/** Key of the file's size when it is unpacked as a layer of that type. */
 export function unpackedKey(
   { path, mediaType }: { readonly path: string; readonly mediaType: string },
   storePath: string,
@@ -28,13 +28,13 @@ export function unpackedKey(
   return JSON.stringify(['unpacked with entries', path, mediaType, describePaths([storePath], infos)])
 }
 
-/** All that decides about what is in the layer. */
+/** Everything that decides what is in the layer. */
 export function describeLayer(layer: FilesLayer, infos: StoreInfos): unknown {
   const paths = describePaths(storePathsOf(layer), infos)
   return isMerged(layer) ? describeMerged(layer, paths) : describeStorePaths(layer, paths)
 }
 
-/** A store path that is built once more may have other content: its NAR hash tells. */
+/** A store path that is built again may have other content, and then has another NAR hash. */
 function describePaths(paths: readonly string[], infos: StoreInfos): [path: string, narHash: string][] {
   return paths.map(path => {
     const info = infos.get(path)

@@ -15,7 +15,7 @@ import { verifyFile } from './verify-file.ts'
 export interface IdentifiedLayer extends Layer {
   readonly source: StoreLayer
   readonly digestKind: DigestKind
-  /** Whether the blob is known to unpack to the diff id. If not, it has to be unpacked, whatever snapshots there are. */
+  /** Whether the blob is known to unpack to the diff id. If not, it has to be unpacked, even if the snapshots exist. */
   readonly isUnpackingKnown: boolean
 }
 
@@ -91,7 +91,7 @@ function linkedDigests(layers: readonly StoreFilesLayer[], { closure }: StoreLay
 }
 
 /**
- * Stands for the digest of a layer whose tar nobody has made. It covers everything that decides what is in the layer, the content
+ * Replaces the digest of a layer whose tar has not been made. It covers everything that decides what is in the layer, the content
  * of store paths by their NAR hashes, so it is the same on every node. `infos` has all paths of the layer.
  */
 export function linkedDigest(layer: FilesLayer, infos: StoreInfos): StoredBlob {

@@ -59,7 +59,7 @@ async function recallTar(layer: FilesLayer, { digests, closure }: StoreLayersCon
   return counted && { ...blob, entries: counted.size }
 }
 
-/** One tar may have as many entries as the whole image; whoever uses the digest counts them. */
+/** One tar may have as many entries as the whole image; the caller counts them. */
 async function readTar(
   layer: FilesLayer,
   read: (entries: EntryRoom) => Promise<StoredBlob>,
@@ -104,7 +104,7 @@ async function findForm(
 /** Paths that a message names. */
 const NAMED_PATHS = 3
 
-/** The actual digest is not reported: it would tell of files that the image's author may not be able to read. */
+/** The actual digest is not reported: it would reveal something of files that the image's author may not be able to read. */
 function refuse(source: StoreFilesLayer): never {
   const paths = storePathsOf(source.layer)
   const more = paths.length > NAMED_PATHS ? ` and ${paths.length - NAMED_PATHS} more` : ''

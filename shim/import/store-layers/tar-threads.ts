@@ -17,7 +17,7 @@ export interface TarThreads {
   tar(layer: FilesLayer, entries: EntryRoom): AsyncGenerator<Buffer>
   /** Reads all of the layer. Throws as `tar` does. */
   digest(layer: FilesLayer, entries: EntryRoom): Promise<StoredBlob>
-  /** Ends the threads, whatever they do; new ones start when they are needed. */
+  /** Ends the threads, even busy ones; new ones start when they are needed. */
   close(): Promise<void>
 }
 

@@ -6,15 +6,15 @@ import { STORE_DIR } from '../../../recipes/store-path.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import { type ByteString, isAscii } from './byte-string.ts'
 
-/** Opening takes no symlink for the file, and waits for nobody at what became a pipe. */
+/** Opening follows no symlink, and does not block at a file that has become a pipe. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-/** The path was another kind of file a moment ago, or was there. */
+/** The path was another kind of file a moment ago, or existed. */
 const CHANGED = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EINVAL', 'ENXIO']
 
 /**
- * Does something with a file in the store. Throws ImportInterrupted when it is not, or no more, what the folder's list
- * of names told, and ArchiveInvalid when its path is too long for the system.
+ * Runs `read` with a path in the store. Throws ImportInterrupted if what is there has changed since its folder was listed, and
+ * ArchiveInvalid if the path is too long for the system.
  */
 export function atPath<Result>(path: ByteString, read: (path: string | Buffer) => Result): Result {
   try {
@@ -26,7 +26,7 @@ export function atPath<Result>(path: ByteString, read: (path: string | Buffer) =
   }
 }
 
-/** A store path never changes, but it may be collected. */
+/** Store paths do not change, but they may be collected. */
 export function changed(path: ByteString, cause?: unknown): RetryableError {
   return new RetryableError('ImportInterrupted', `${show(path)} changed or went away while it was read`, { cause })
 }
@@ -37,8 +37,8 @@ export function show(path: ByteString): string {
 }
 
 /**
- * Opens what is at a path that has no link on its way: where whoever owns the store puts one there meanwhile, it would lead
- * root elsewhere. Throws ImportInterrupted then, and as atPath.
+ * Opens a path that must not lead through a link: the owner of a store that is not root's could put one there to lead root
+ * elsewhere. Throws ImportInterrupted then, and as atPath.
  */
 export function openThere(path: ByteString, flags = 0): number {
   const file = atPath(path, at => openSync(at, FLAGS | flags))
@@ -47,7 +47,7 @@ export function openThere(path: ByteString, flags = 0): number {
   throw changed(path)
 }
 
-/** Leads to what was opened. */
+/** A link to the open file. */
 export function inProc(file: number): string {
   return `/proc/self/fd/${file}`
 }
@@ -55,6 +55,6 @@ export function inProc(file: number): string {
 function isAt(file: number, path: ByteString): boolean {
   const real = readlinkSync(inProc(file), 'buffer').toString('latin1')
   if (real === path) return true
-  // The store itself may be reached by a link.
+  // The store itself may be a link.
   return path.startsWith(`${STORE_DIR}/`) && real === realpathSync(STORE_DIR) + path.slice(STORE_DIR.length)
 }

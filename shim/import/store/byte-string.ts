@@ -2,8 +2,8 @@ import { quote } from '../../../lib/text/quote.ts'
 import { archiveInvalid } from '../image/errors.ts'
 
 /**
- * What Python makes of bytes that it decodes as UTF-8 with the error handler `surrogateescape` (PEP 383): each
- * well-formed sequence becomes one character, and so does each other byte, which becomes U+DC00 + byte.
+ * The characters that Python decodes bytes to as UTF-8 with the error handler `surrogateescape` (PEP 383): each well-formed
+ * sequence is one character, and so is each other byte, which becomes U+DC00 + byte.
  */
 const CHARACTER = new RegExp(
   [
@@ -20,14 +20,14 @@ const CHARACTER = new RegExp(
 )
 
 /**
- * Bytes as a string, one character for each (latin1). Names in the store are bytes, and strings of this kind are
- * quicker to join, compare and write than buffers.
+ * Bytes as a string, one character for each (latin1). Names in the store are bytes, and such strings are faster to join, compare
+ * and write than buffers.
  */
 export type ByteString = string
 
-/** The bytes of the text in UTF-8. Throws ArchiveInvalid when it has surrogates without their other half. */
+/** The bytes of the text in UTF-8. Throws ArchiveInvalid for a surrogate without its other half. */
 export function bytesOf(text: string): ByteString {
-  if (!text.isWellFormed()) throw archiveInvalid(`holds text that is no Unicode: ${quote(text)}`)
+  if (!text.isWellFormed()) throw archiveInvalid(`holds text that is not Unicode: ${quote(text)}`)
   return Buffer.from(text, 'utf8').toString('latin1')
 }
 
@@ -35,7 +35,7 @@ export function isAscii(bytes: ByteString): boolean {
   return !/[\x80-\xff]/.test(bytes)
 }
 
-/** As Python encodes the text to ASCII with the error handler `replace`: as long as the text has characters. */
+/** As Python encodes the text to ASCII with the error handler `replace`: one byte for each character. */
 export function toAscii(bytes: ByteString): ByteString {
   return bytes.replace(CHARACTER, '?')
 }
@@ -45,7 +45,7 @@ export function isUtf8(bytes: ByteString): boolean {
   return !bytes.match(CHARACTER)?.some(isEscaped)
 }
 
-/** Orders as the texts do, by code point: that is the order of bytes but for the escaped ones. */
+/** Sorts by code point as the texts do: by bytes, except for the escaped ones. */
 export function sortKey(bytes: ByteString): string {
   return bytes.replace(CHARACTER, character => (isEscaped(character) ? surrogateBytes(character) : character))
 }
@@ -54,7 +54,7 @@ function isEscaped(character: ByteString): boolean {
   return character.length === 1
 }
 
-/** The surrogate in UTF-8, as if that were allowed. */
+/** The surrogate in UTF-8, although that is not allowed. */
 function surrogateBytes(byte: ByteString): ByteString {
   const codePoint = 0xdc00 + byte.charCodeAt(0)
   return String.fromCharCode(0xe0 | (codePoint >> 12), 0x80 | ((codePoint >> 6) & 0x3f), 0x80 | (codePoint & 0x3f))

@@ -95,7 +95,7 @@ async function isAt(path: string, { dev, ino }: Stats): Promise<boolean> {
   return there?.dev === dev && there.ino === ino
 }
 
-/** A link to the open file; it tells its path. */
+/** A link to the open file; its target is the file's path. */
 function inProc({ fd }: FileHandle): string {
   return `/proc/self/fd/${fd}`
 }

@@ -5,7 +5,7 @@ import { hasCode } from '../../../lib/error-code.ts'
 import { messageOf, RetryableError } from '../../../lib/errors.ts'
 import type { Closure } from './closure.ts'
 
-/** Whether there is anything by that name, a dangling link included. Throws ImportInterrupted. */
+/** Whether anything has that path, including a dangling link. Throws ImportInterrupted. */
 export async function isThere(path: string): Promise<boolean> {
   try {
     await lstat(path)
@@ -16,10 +16,10 @@ export async function isThere(path: string): Promise<boolean> {
   }
 }
 
-/** Files that are looked at at once. */
+/** Files that are looked at concurrently. */
 const MAX_OPEN = 32
 
-/** Names of the programs in `bin`, sorted; those that start with a dot are the insides of wrappers. */
+/** Names of the programs in `bin`, sorted, without those that start with a dot: wrappers hide the wrapped program there. */
 export async function listPrograms(folder: string, closure: Closure): Promise<string[]> {
   await using bin = await closure.find(join(folder, 'bin'))
   if (!bin?.stats.isDirectory()) return []
@@ -30,7 +30,7 @@ export async function listPrograms(folder: string, closure: Closure): Promise<st
 
 const ANY_EXECUTE = 0o111
 
-/** Whether it is a file that may be run, of the closure: the image has nothing else. */
+/** Whether it is an executable file of the closure, as the image has no others. */
 export async function isProgram(path: string, closure: Closure): Promise<boolean> {
   await using found = await closure.find(path)
   return found?.stats.isFile() === true && (found.stats.mode & ANY_EXECUTE) !== 0

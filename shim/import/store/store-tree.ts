@@ -11,10 +11,10 @@ export interface TreeEntry {
 }
 
 /**
- * Each path and all that is below it, a folder before what it holds, in the order that Python's `sorted` gives to paths
- * of pathlib: by name, by code point. Follows no symlink, and holds no more than the names in the folders that it is
- * in. Throws ArchiveInvalid for a path that is not absolute and plain, and for what is neither file, folder nor
- * symlink; ImportInterrupted for what is not there.
+ * Walks each path and everything below it, a folder before what it holds, in the order of Python's `sorted` for paths of pathlib:
+ * by the code points of names. Follows no symlink, and keeps only the names in the open folders in memory. Throws ArchiveInvalid
+ * for a path that is not absolute and plain, and for what is neither file, folder nor symlink; ImportInterrupted for what is
+ * missing.
  */
 export function* storeTree(paths: readonly string[]): Generator<TreeEntry> {
   for (const path of paths) yield* walk(startOf(path))
@@ -46,7 +46,7 @@ function* walk(start: TreeEntry): Generator<TreeEntry> {
   }
 }
 
-/** The last one first: the stack gives back what was put on it last. */
+/** Last one first, since they go onto a stack. */
 function childrenOf(folder: ByteString): TreeEntry[] {
   const entries = entriesOf(folder)
   const named = entries.map(entry => {

@@ -9,7 +9,7 @@ const MEMORY_LIMIT = 'failed with error code 4'
 
 export type Compression = 'none' | 'gzip' | 'zstd' | 'xz'
 
-/** Bytes that tell one compression from another. */
+/** Bytes that identify a compression. */
 export const MAGIC_BYTES = 6
 
 export function compressionOf(head: Buffer): Compression {
@@ -17,14 +17,14 @@ export function compressionOf(head: Buffer): Compression {
   return found?.compression ?? (isSkippableFrame(head) ? 'zstd' : 'none')
 }
 
-/** What zstd may begin with, too: a frame of somebody's own data. */
+/** zstd may also begin with a frame of user data. */
 function isSkippableFrame(head: Buffer): boolean {
   return ((head[0] ?? 0) & 0xf0) === 0x50 && head.subarray(1, 4).equals(SKIPPABLE)
 }
 
 const SKIPPABLE = Buffer.from([0x2a, 0x4d, 0x18])
 
-/** The bytes without their compression, which is recognised by content. Throws ArchiveInvalid for damaged ones. */
+/** Decompresses bytes; recognizes the compression by content. Throws ArchiveInvalid for damaged ones. */
 export async function* decompress(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const { head, all } = await peek(source, MAGIC_BYTES)
   const compression = compressionOf(head)
@@ -52,8 +52,8 @@ function isAbort(error: unknown): boolean {
 }
 
 /**
- * The decompressor is a WebAssembly module, loaded for the few that need it. It has memory for a dictionary of 64 MiB, that of xz
- * -9; a file may ask for up to 4 GiB. Throws ArchiveInvalid for those.
+ * The decompressor is a WebAssembly module, loaded when it is first needed. It has memory for a dictionary of 64 MiB, that of xz
+ * -9; a file may ask for up to 4 GiB. Throws ArchiveInvalid for such files.
  */
 async function* unxz(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const { default: xz } = await import('xz-decompress')

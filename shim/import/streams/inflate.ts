@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib'
 import { archiveInvalid } from '../image/errors.ts'
 
-/** A collection of what is young takes 0.2 ms, to decompress this a millisecond (2026-11-27). */
+/** A minor collection takes 0.2 ms; decompressing this much takes a millisecond (2026-11-27). */
 const YOUNG_BYTES = 1024 * 1024
 
-/** Some grow old nevertheless. */
+/** Some buffers grow old nevertheless, and need a major collection. */
 const ALL_BYTES = 16 * 1024 * 1024
 
 type Inflater = Gunzip | ZstdDecompress
@@ -13,8 +13,8 @@ type Inflater = Gunzip | ZstdDecompress
 const CHUNK_BYTES = 256 * 1024
 
 /**
- * The bytes of all gzip members or zstd frames, one after another. Node's own streams may end with the first of them, and
- * containerd, which reads the same layers, goes on. Throws ArchiveInvalid for anything else that follows.
+ * The bytes of all gzip members or zstd frames, one after another. Node's own streams may end with the first of them, but
+ * containerd, which reads the same layers, continues. Throws ArchiveInvalid for anything else that follows.
  */
 export async function* inflate(source: AsyncIterable<Buffer>, compression: 'gzip' | 'zstd'): AsyncGenerator<Buffer> {
   const input = source[Symbol.asyncIterator]()
@@ -24,7 +24,7 @@ export async function* inflate(source: AsyncIterable<Buffer>, compression: 'gzip
     while (rest) {
       const inflater = create(compression)
       const feeding = feed(inflater, rest, input)
-      // Its failure is that of the inflater, or is heard below.
+      // A failure is reported by the inflater, or where this is awaited below.
       feeding.catch(error => inflater.destroy(error))
       try {
         for await (const chunk of inflater) {
@@ -46,7 +46,7 @@ function create(compression: 'gzip' | 'zstd'): Inflater {
   return compression === 'gzip' ? createGunzip(options) : createZstdDecompress(options)
 }
 
-/** Returns what the inflater left, or nothing once the input is over. */
+/** Returns what the inflater left, or nothing at the end of the input. */
 async function feed(inflater: Inflater, first: Buffer, input: AsyncIterator<Buffer>): Promise<Buffer | undefined> {
   for (let chunk: Buffer | undefined = first; chunk; chunk = await nextOf(input)) {
     const before = inflater.bytesWritten
@@ -59,7 +59,7 @@ async function feed(inflater: Inflater, first: Buffer, input: AsyncIterator<Buff
   return undefined
 }
 
-/** Until it is taken, or the inflater wants no more of it. */
+/** Waits until the chunk is taken, or the inflater wants no more of it. */
 async function write(inflater: Inflater, chunk: Buffer): Promise<void> {
   const over = new AbortController()
   const { signal } = over
@@ -79,8 +79,8 @@ async function nextOf(input: AsyncIterator<Buffer>): Promise<Buffer | undefined>
 }
 
 /**
- * Buffers lie outside of the heap and its limit: V8 leaves 64 MB of those that nobody needs any more before it collects them. To
- * be called with the bytes of each that was used. Wants Node's `--expose-gc`.
+ * Buffers lie outside of the heap and its limit: V8 lets 64 MB of unused ones pile up before it collects them. The result is to
+ * be called with the bytes of each used buffer. Needs Node's `--expose-gc`.
  */
 function createBufferCollector(): (bytes: number) => void {
   let young = 0

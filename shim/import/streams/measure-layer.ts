@@ -7,14 +7,14 @@ import { type Compression, compressionOf, decompress, MAGIC_BYTES } from './comp
 import { passing, peek } from './streams.ts'
 import { createTarScan, type TarFile } from './tar-scan.ts'
 
-/** OCI's types of layers that are not compressed. */
+/** OCI's types of uncompressed layers. */
 const PLAIN = /^application\/vnd\.oci\.image\.layer\.(nondistributable\.)?v1\.tar$/
 
-/** What of a layer's files tells whether it has any content. */
+/** What reveals a layer that holds nothing but mount points. */
 export interface LayerContent {
-  /** Whether a file of it is not empty. */
+  /** Whether it has a file that is not empty. */
   readonly hasContent: boolean
-  /** Whether a store path is in it. */
+  /** Whether it has a store path. */
   readonly hasStorePath: boolean
 }
 
@@ -23,15 +23,15 @@ const STORE_PATH = /^(?:\.?\/)*nix\/store\/[0-9a-df-np-sv-z]{32}-[^/]+\/?$/
 /** A layer on its way to containerd. */
 export interface MeasuredLayer {
   readonly compression: Compression
-  /** The same bytes. They end with ImageTooLarge as soon as they are too many, decompressed, and with ArchiveInvalid. */
+  /** The same bytes. Throws ImageTooLarge once they are too many, decompressed, and ArchiveInvalid. */
   readonly bytes: AsyncIterable<Buffer>
-  /** Bytes, decompressed, and what its entries cost, once all have been read. */
+  /** Bytes, decompressed, and what its entries are counted with. Known once all bytes have been read. */
   readonly unpackedSize: () => number
-  /** What is in it, once all has been read. */
+  /** Known once all bytes have been read. */
   readonly content: () => LayerContent
 }
 
-/** containerd unpacks whatever it is given: how much that is has to be known before. */
+/** containerd unpacks layers of any size, so the size has to be known before. */
 export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLimit): Promise<MeasuredLayer> {
   const { head, all } = await peek(source, MAGIC_BYTES)
   const compression = compressionOf(head)
@@ -53,7 +53,7 @@ export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLim
   return { compression, bytes: measured, unpackedSize: () => size, content: () => content }
 }
 
-/** Each chunk is decompressed while it is on its way. */
+/** Decompresses a copy of each chunk that passes. */
 async function* decompressing(source: AsyncIterable<Buffer>, count: (bytes: Buffer) => void): AsyncGenerator<Buffer> {
   const copy = new PassThrough()
   const counting = (async () => {
@@ -68,7 +68,7 @@ async function* decompressing(source: AsyncIterable<Buffer>, count: (bytes: Buff
     copy.end()
     await counting
   } catch (error) {
-    // Whoever stops to read the copy has a reason, of which the copy itself does not know.
+    // If the reader of the copy has stopped, its own error is the reason.
     if (copy.destroyed) await counting
     throw error
   } finally {
@@ -76,7 +76,7 @@ async function* decompressing(source: AsyncIterable<Buffer>, count: (bytes: Buff
   }
 }
 
-/** Rejects when the bytes are read no more, with the reason. */
+/** Throws the reader's error once it has stopped reading. */
 async function write(copy: PassThrough, bytes: Buffer): Promise<void> {
   if (copy.errored) throw copy.errored
   if (!copy.write(bytes)) await once(copy, 'drain')
@@ -89,15 +89,15 @@ export function contentOf({ name, size }: TarFile, before: LayerContent): LayerC
   }
 }
 
-/** The type of a layer with such bytes. Throws ArchiveInvalid for a compression that containerd does not know. */
+/** The media type of a layer. Throws ArchiveInvalid for a compression that containerd does not know. */
 export function layerTypeOf(compression: Compression): string {
   refuseXz(compression)
   return compression === 'none' ? LAYER_TYPE : `${LAYER_TYPE}+${compression}`
 }
 
 /**
- * containerd unpacks bytes of these types as they are, and finds out by their beginning how those of all others are compressed.
- * A tar may begin as compressed bytes do, so that it has one content here and another there. Throws ArchiveInvalid.
+ * containerd unpacks bytes of the plain types as they are, and detects the compression of all others. A tar may begin like
+ * compressed bytes, and would have one content here and another in containerd. Throws ArchiveInvalid.
  */
 export function checkLayerType(mediaType: string, compression: Compression): void {
   refuseXz(compression)

@@ -5,7 +5,7 @@ import { ShimError } from '../../../lib/errors.ts'
 import { quote } from '../../../lib/text/quote.ts'
 import { archiveInvalid } from '../image/errors.ts'
 
-/** One entry of a tar; a body that is not read is skipped. Names have no `./` in front, no `..` and no `/` at either end. */
+/** One entry of a tar; a body that is not read is skipped. Names have neither `./` in front, nor `..`, nor `/` at either end. */
 export type TarEntry =
   | { readonly kind: 'file'; readonly name: string; readonly size: number; readonly body: AsyncIterable<Buffer> }
   | { readonly kind: 'link'; readonly name: string; readonly target: string }
@@ -15,11 +15,11 @@ type Entry = Extract extends AsyncIterable<infer Item> ? Item : never
 /** More than any image needs: 127 layers with four entries each are about 500. */
 const MAX_ENTRIES = 10_000
 
-/** The files and links of an uncompressed tar, folders left out. Throws ArchiveInvalid for what no image archive has. */
+/** Reads the files and links of an uncompressed tar. Throws ArchiveInvalid for entries that cannot be in an image archive. */
 export async function* readTar(bytes: AsyncIterable<Buffer>): AsyncGenerator<TarEntry> {
   const entries = extract()
   const source = keepError(bytes)
-  // tar-stream passes errors on in its own way, so that of the source is kept aside.
+  // tar-stream replaces errors of the source, so they are kept aside.
   const explain = (error: unknown) => source.error() ?? (error instanceof ShimError ? error : damaged(error))
   pipeline(source.bytes, entries, () => {})
   try {
@@ -49,7 +49,7 @@ function keepError(bytes: AsyncIterable<Buffer>) {
   return { bytes: watched(), error: () => kept }
 }
 
-/** The chunks are buffers, which tar-stream's types do not say. */
+/** tar-stream's types do not say that chunks are buffers. */
 async function* bodyOf(entry: Entry, explain: (error: unknown) => unknown): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of entry) if (Buffer.isBuffer(chunk)) yield chunk
@@ -92,7 +92,7 @@ function withoutSlash(name: string): string {
   return name.replace(/\/$/, '')
 }
 
-/** What a symlink names, from the root of the archive. */
+/** The target of a symlink, from the root of the archive. */
 function symlinkTarget({ name, linkname: target }: Header): string {
   const resolved = posix.join(posix.dirname(name), target)
   if (target === '' || target.startsWith('/') || resolved === '..' || resolved.startsWith('../'))

@@ -6,7 +6,7 @@ export async function* oneChunk(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes
 }
 
-/** The first bytes of a stream – `length` of them, or fewer when it ends before – and the whole stream, unread. */
+/** The first `length` bytes of a stream, or all of a shorter one, and the whole stream, unread. */
 export async function peek(
   source: AsyncIterable<Buffer>,
   length: number,
@@ -33,7 +33,7 @@ async function* resume(chunks: readonly Buffer[], iterator: AsyncIterator<Buffer
   }
 }
 
-/** The same chunks; each is shown before it goes on. What `onChunk` throws ends them. */
+/** Passes chunks on after showing each to `onChunk`, which may throw to end the stream. */
 export async function* passing(
   source: AsyncIterable<Buffer>,
   onChunk: (chunk: Buffer) => void,
@@ -44,7 +44,7 @@ export async function* passing(
   }
 }
 
-/** What a blob store would make of the bytes. */
+/** Digest and size of the bytes. */
 export async function hashBytes(bytes: AsyncIterable<Buffer>): Promise<StoredBlob> {
   const hash = createHash('sha256')
   let size = 0

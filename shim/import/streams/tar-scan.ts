@@ -1,25 +1,25 @@
 import { archiveInvalid } from '../image/errors.ts'
 
 /**
- * Follows the headers of a tar as Go's archive/tar does (src/archive/tar/reader.go), which is what containerd unpacks with.
- * A sparse file has a few bytes in the tar, and as many as it likes once Go has read it.
+ * Follows the headers of a tar as Go's archive/tar does (src/archive/tar/reader.go), which containerd unpacks with. A sparse file
+ * has a few bytes in the tar, and any number of bytes once Go has read it.
  */
 export interface TarScan {
   /** Throws ArchiveInvalid for a sparse file, and for a header that cannot be read. */
   push(bytes: Buffer): void
 }
 
-/** A file, folder or link; the name as it stands there, a byte each character, the size of its body in bytes. */
+/** A file, folder or link; its unchanged name, one character for each byte, and the size of its body in bytes. */
 export interface TarFile {
   readonly name: string
   readonly size: number
 }
 
 const BLOCK_BYTES = 512
-/** Go reads no more of a header that is a file of its own. */
+/** Go reads no more of a header that is a separate entry. */
 const MAX_META_BYTES = 1024 * 1024
 
-/** What applies to the next file. */
+/** Applies to the next file. */
 interface Extended {
   readonly longName?: string
   readonly pax?: ReadonlyMap<string, string>
@@ -37,7 +37,7 @@ export function createTarScan(onEntry: (file: TarFile) => void = () => {}): TarS
   const block = Buffer.alloc(BLOCK_BYTES)
   let filled = 0
   let expected: Blocks = 'first'
-  /** Of a body and what pads it. */
+  /** Bytes of a body and its padding. */
   let left = 0
   let meta: Meta | undefined
   let extended: Extended = {}
@@ -47,7 +47,7 @@ export function createTarScan(onEntry: (file: TarFile) => void = () => {}): TarS
       expected = expected === 'zero' ? 'ended' : 'zero'
       return
     }
-    // Go gives up at either: what is no tar at all is nothing that it unpacks.
+    // Go stops at either: it unpacks nothing of a file that is not a tar.
     if (expected === 'zero' || (expected === 'first' && !hasChecksum(block))) {
       expected = 'ended'
       return
@@ -72,7 +72,7 @@ export function createTarScan(onEntry: (file: TarFile) => void = () => {}): TarS
     meta = undefined
     if (type === 'L') extended = { ...extended, longName: upToNul(text) }
     if (type === 'x') extended = { ...extended, pax: paxRecords(text) }
-    // It stands for itself, and what came before it is forgotten.
+    // A global header is an entry of its own, and ends what applied to the next file.
     if (type === 'g') extended = {}
   }
 
@@ -82,7 +82,7 @@ export function createTarScan(onEntry: (file: TarFile) => void = () => {}): TarS
     if (type === 'S' || [...(pax?.keys() ?? [])].some(key => key.startsWith('GNU.sparse.'))) throw sparse()
     const size = sizeIn(pax) ?? numberIn(block.subarray(124, 136))
     const name = longName || pax?.get('path') || upToNul(block.toString('latin1', 0, 100))
-    // A prefix without a name would be a folder, and whether there is one depends on the format.
+    // A prefix without a name would make it a folder, and whether there is a prefix depends on the format.
     if (type === '\0' && name === '' && size > 0) throw unreadable()
     const hasBody = !'123456'.includes(type) && !(type === '\0' && name.endsWith('/'))
     left = hasBody ? padded(size) : 0
@@ -133,7 +133,7 @@ function numberIn(field: Buffer): number {
   return value
 }
 
-/** Undefined when it is none; a negative one is none here. */
+/** Undefined for a negative number, and for one that is too large. */
 function binary(field: Buffer): number | undefined {
   const bytes = Buffer.from(field)
   bytes[0] = (bytes[0] ?? 0) & 0x7f

@@ -2,16 +2,16 @@ import { readSync } from 'node:fs'
 import { MESSAGE_BYTES } from '../../containerd/services/constants.ts'
 import { BLOCK_BYTES } from './ustar-header.ts'
 
-/** What is handed on at once: many small files, or a part of a large one. */
+/** Many small files, or a part of a large one. */
 export const CHUNK_BYTES = MESSAGE_BYTES
 
-/** A tar's length is a multiple of this. */
+/** The length of a tar is a multiple of this. */
 const RECORD_BYTES = 20 * BLOCK_BYTES
 
-/** Gathers a tar in chunks. A chunk is good until the next one is asked for: its memory is used again. */
+/** Gathers a tar in chunks. A chunk is valid until the next one is asked for, as its memory is reused. */
 export class TarChunks {
   readonly #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
-  /** Bytes of the chunk; whole blocks between calls. */
+  /** Used bytes of the chunk; whole blocks between calls. */
   #used = 0
   #bytesBefore = 0;
 
@@ -25,11 +25,11 @@ export class TarChunks {
     }
   }
 
-  /** Takes a file up to its end. Returns whether that came after `size` bytes; then the last block is filled up. */
+  /** Takes a file up to its end, and pads the last block. Returns whether the file has `size` bytes. */
   *read(file: number, size: number): Generator<Buffer, boolean> {
     for (let left = size; ; ) {
       if (this.#isFull()) yield* this.#handOn()
-      // One byte more than expected: a read that falls short tells the end, without another.
+      // One byte more than expected: a short read reveals the end without another read.
       const wanted = Math.min(left + 1, CHUNK_BYTES - this.#used)
       const count = readSync(file, this.#chunk, this.#used, wanted, null)
       left -= count
@@ -41,7 +41,7 @@ export class TarChunks {
     }
   }
 
-  /** Ends the tar: two empty blocks, and what the last record lacks. */
+  /** Ends the tar: two empty blocks, and padding of the last record. */
   *end(): Generator<Buffer> {
     yield* this.write(Buffer.alloc(2 * BLOCK_BYTES))
     const bytes = this.#bytesBefore + this.#used

@@ -9,9 +9,9 @@ import { tarfileHeader } from './tarfile-header.ts'
 import { type HeaderFields, SYMLINK_MODE } from './ustar-header.ts'
 
 /**
- * The tar of the layer, byte for byte as nixpkgs' stream_layered_image.py makes it with Python's tarfile. Reads as it
- * goes. A chunk is good until the next one is asked for. Throws ArchiveInvalid, ImportInterrupted when a store path
- * changes or goes away meanwhile, and as `count` does.
+ * The tar of the layer, byte for byte as nixpkgs' stream_layered_image.py makes it with Python's tarfile. Files are read as they
+ * are needed. A chunk is valid until the next one is asked for. Throws ArchiveInvalid, ImportInterrupted if a store path changes
+ * or disappears meanwhile, and as `count` does.
  */
 export function* storePathTar(layer: StorePathLayer, count?: CountEntries): Generator<Buffer> {
   const chunks = new TarChunks()
@@ -25,7 +25,7 @@ export function* storePathTar(layer: StorePathLayer, count?: CountEntries): Gene
   yield* chunks.end()
 }
 
-/** What all entries have in common. */
+/** Common to all entries. */
 type Owned = Pick<HeaderFields, 'uid' | 'gid' | 'uname' | 'gname' | 'mtime'>
 
 function ownedBy({ owner, mtime }: StorePathLayer): Owned {

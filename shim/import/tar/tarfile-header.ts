@@ -9,30 +9,17 @@ import {
   ustarHeader,
 } from './ustar-header.ts'
 
-/** What does not fit into the header that follows: keyword (`path`, `linkpath`, `size`, …) and value. */
-type PaxRecord = readonly [keyword: string, value: ByteString]
-
-/** Nobody's, and without a time: as Python's tarfile makes it. */
-const HEADER = {
-  type: 'pax',
-  name: '././@PaxHeader',
-  mode: 0,
-  uid: 0,
-  gid: 0,
-  mtime: 0,
-  linkName: '',
-  uname: '',
-  gname: '',
-} as const satisfies Partial<HeaderFields>
-
 /**
- * An entry's header as Python's tarfile makes it by default (its PAX_FORMAT): what the header block cannot hold goes
- * into a pax header before it.
+ * Formats an entry's header as Python's tarfile does by default (PAX_FORMAT): what the header block cannot hold goes into a pax
+ * header before it.
  */
 export function tarfileHeader(fields: HeaderFields): Buffer {
   const records = recordsOf(fields)
   return records.length === 0 ? ustarHeader(fields) : Buffer.concat([paxHeader(records), ustarHeader(cut(fields))])
 }
+
+/** A value that does not fit into the header, with its keyword (`path`, `linkpath`, `size`, …). */
+type PaxRecord = readonly [keyword: string, value: ByteString]
 
 /** In tarfile's order. */
 function recordsOf({ name, linkName, uname, gname, uid, gid, size, mtime }: HeaderFields): PaxRecord[] {
@@ -48,7 +35,7 @@ function recordsOf({ name, linkName, uname, gname, uid, gid, size, mtime }: Head
   return records
 }
 
-/** What the block holds for those that cannot read the pax header. */
+/** Fields for readers that do not know pax headers. */
 function cut(fields: HeaderFields): HeaderFields {
   const { name, linkName, uname, gname, uid, gid, size, mtime } = fields
   return {
@@ -72,9 +59,22 @@ function numberFits(value: number, limit: number): boolean {
   return value >= 0 && value < limit
 }
 
+/** Without owner and time, as Python's tarfile makes it. */
+const HEADER = {
+  type: 'pax',
+  name: '././@PaxHeader',
+  mode: 0,
+  uid: 0,
+  gid: 0,
+  mtime: 0,
+  linkName: '',
+  uname: '',
+  gname: '',
+} as const satisfies Partial<HeaderFields>
+
 /**
- * A pax extended header (POSIX.1-2001) with the records, in whole blocks. Values are in UTF-8; where one is not, a
- * first record says so, as Python's tarfile does it.
+ * A pax extended header (POSIX.1-2001) with the records, in whole blocks. If a value is not UTF-8, a first record says so, as in
+ * Python's tarfile.
  */
 function paxHeader(records: readonly PaxRecord[]): Buffer {
   const data = [...charsetOf(records), ...records].map(encode).join('')
@@ -87,7 +87,7 @@ function charsetOf(records: readonly PaxRecord[]): PaxRecord[] {
   return records.every(([, value]) => isUtf8(value)) ? [] : [['hdrcharset', 'BINARY']]
 }
 
-/** The length at its start counts its own digits, too. */
+/** The length at the start includes its own digits. */
 function encode([keyword, value]: PaxRecord): ByteString {
   const rest = ` ${keyword}=${value}\n`
   let length = rest.length

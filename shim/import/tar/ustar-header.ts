@@ -1,6 +1,6 @@
 import type { ByteString } from '../store/byte-string.ts'
 
-/** A tar is made of blocks. */
+/** A tar consists of blocks. */
 export const BLOCK_BYTES = 512
 
 /** Length of the fields. */
@@ -10,18 +10,18 @@ export const OWNER_NAME_BYTES = 32
 /** Linux has no permissions for symlinks. */
 export const SYMLINK_MODE = 0o777
 
-/** The lowest numbers that their fields cannot hold. */
+/** The lowest numbers that the fields cannot hold. */
 export const ID_LIMIT = 8 ** 7
 export const SIZE_LIMIT = 8 ** 11
 
 const TYPE_FLAGS = { file: '0', symlink: '2', directory: '5', pax: 'x' } as const
 
 export interface HeaderFields {
-  /** `pax`: what does not fit into the header that follows. */
+  /** `pax`: records for the header that follows. */
   readonly type: keyof typeof TYPE_FLAGS
-  /** That of a directory ends with a slash. */
+  /** A directory's name ends with a slash. */
   readonly name: ByteString
-  /** Permissions alone. */
+  /** Only permissions. */
   readonly mode: number
   readonly uid: number
   readonly gid: number
@@ -35,14 +35,14 @@ export interface HeaderFields {
   readonly gname: ByteString
 }
 
-/** The checksum is that of a block with spaces in its place. */
+/** The checksum is computed with spaces in its field. */
 const NO_CHECKSUM = ' '.repeat(8)
 const CHECKSUM_AT = 148
 const MAGIC_AND_VERSION = 'ustar\x0000'
 
 /**
- * A header block (POSIX ustar) as Python's tarfile makes it: octal numbers with leading zeros and a NUL after them,
- * text cut to its field, no device numbers, no prefix. The numbers have to fit, and the text has to be ASCII.
+ * A header block (POSIX ustar) as Python's tarfile makes it: octal numbers with leading zeros and a final NUL, text cut to its
+ * field, no device numbers, no prefix. Numbers must fit, and text must be ASCII.
  */
 export function ustarHeader({ type, name, mode, uid, gid, size, mtime, linkName, uname, gname }: HeaderFields): Buffer {
   const numbers = octal(mode, 8) + octal(uid, 8) + octal(gid, 8) + octal(size, 12) + octal(mtime, 12)

@@ -75,7 +75,7 @@ async function readPackage(folder: string, hints: ImageJob['plainPackage'], clos
   if (!hints)
     throw new FinalError(
       'PolicyRefused',
-      'the package is no image: it is a folder without an OCI layout, and the policy rule does not have plainPackages: true',
+      'the package is not an image: it is a folder without an OCI layout, and the policy rule does not have plainPackages: true',
     )
   return makePackageImage({ folder, storePath: storePathOf(folder), closure, hints })
 }

@@ -2,7 +2,7 @@ import { existsSync, opendirSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { messageOf } from '../../../lib/errors.ts'
-import { giveWay } from '../../../lib/process/process-limits.ts'
+import { lowerPriority } from '../../../lib/process/process-limits.ts'
 import { isStorePath, STORE_DIR } from '../../../recipes/store-path.ts'
 import { connectContainerd } from '../../containerd/connect.ts'
 import { toContainerdFailure } from '../../containerd/services/failure.ts'
@@ -31,7 +31,7 @@ const probeSchema = v.pick(jobSchema, ['containerd', 'viewFolder', 'trustStore',
 // The caller has gone.
 process.stdin.once('end', () => process.exit(1)).resume()
 try {
-  giveWay()
+  lowerPriority()
   const path = someStorePath()
   const report = path === undefined ? null : await probe(path, v.parse(probeSchema, JSON.parse(process.argv[2] ?? '')))
   process.stdout.write(JSON.stringify(report))

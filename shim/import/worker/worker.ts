@@ -1,14 +1,14 @@
 import * as v from 'valibot'
 import { hasCode } from '../../../lib/error-code.ts'
 import { RetryableError, toShimError } from '../../../lib/errors.ts'
-import { giveWay } from '../../../lib/process/process-limits.ts'
+import { lowerPriority } from '../../../lib/process/process-limits.ts'
 import type { ImportProgress } from '../image/contract.ts'
 import { createClosureQueries } from './closure-query.ts'
 import { type ImportJob, type ImportReport, orderSchema } from './messages.ts'
 import { runImport } from './run-import.ts'
 
 // A process that runs imports, one after another: it gets ImportOrders and sends ImportReports. It ends with the shim.
-giveWay()
+lowerPriority()
 process.once('disconnect', () => process.exit(1))
 const queries = createClosureQueries(report)
 let cancel = new AbortController()
@@ -50,7 +50,7 @@ async function run(job: ImportJob, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** See lib/process/data-limit.ts. */
+/** See lib/process/process-limits.ts. */
 function isOutOfMemory(error: unknown): boolean {
   return (
     hasCode(error, 'ERR_MEMORY_ALLOCATION_FAILED') ||

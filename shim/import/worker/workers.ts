@@ -7,7 +7,7 @@ import { createSpares } from '../../../lib/process/spares.ts'
 
 /** Processes for imports, one for each that runs: what they read was written by strangers (see lib/process/run-helper.ts). */
 export interface Workers {
-  /** Runs `use` with a process of its own. After a failure the process is not used again, whatever its state. */
+  /** Runs `use` with a process of its own. After a failure the process is not used again. */
   withWorker<T>(use: (worker: ChildProcess) => Promise<T>): Promise<T>
 }
 
@@ -22,7 +22,7 @@ const HEAP_FLAGS = ['--max-old-space-size=96', '--max-semi-space-size=1', '--v8-
 const DATA_LIMIT_KIB = 1024 * 1024
 
 export function createWorkers(): Workers {
-  const spares = createSpares(start)
+  const spares = createSpares(start, worker => worker)
   return {
     async withWorker(use) {
       const worker = spares.take()

@@ -16,15 +16,15 @@ import {
   listCaches,
   measureCache,
   type Pruning,
-  removeDoomed,
+  removeDiscarded,
   setAside,
 } from './prune-caches.ts'
 
-/** Keeps the caches within their room. */
+/** Keeps the caches within their limit. */
 export interface CacheAccounts {
-  /** A cache was used: it will be measured, on account of the owners. */
+  /** A cache was used: it will be measured, and counted for its owners. */
   note(name: string, owners: readonly string[]): void
-  /** Resolves when all that was noted so far is accounted for. */
+  /** Resolves when everything noted so far has been measured. */
   settled(): Promise<void>
 }
 
@@ -37,10 +37,10 @@ export interface CacheAccountsOptions {
   readonly warn: (error: unknown) => void
 }
 
-/** Whoever has a cache that takes long leaves a place to others. */
+/** A cache that takes long to measure does not block those of others. */
 const PLACES = { count: 2, perOwner: 1, what: 'measuring of a cache' }
 
-/** Of caches that were there before anything was written down about them. */
+/** Owner of caches that the ledger does not know. */
 const NOBODY = ['']
 
 export function createCacheAccounts({ root, pruning, room, afterMs, warn }: CacheAccountsOptions): CacheAccounts {
@@ -60,7 +60,7 @@ export function createCacheAccounts({ root, pruning, room, afterMs, warn }: Cach
   })
   const measure = async (name: string, findTime: () => Promise<number>) => {
     const owners = [...(waiting.get(name) ?? [])]
-    // Who uses it from now on is not measured by this.
+    // Uses from now on need another measurement.
     waiting.delete(name)
     const path = join(dir, name)
     if (!existsSync(path)) return
@@ -72,7 +72,7 @@ export function createCacheAccounts({ root, pruning, room, afterMs, warn }: Cach
         if (await setAside(pruning, excess.name)) ledger.forget(excess.name)
       await ledger.save()
     })
-    await sweep(() => removeDoomed(pruning))
+    await sweep(() => removeDiscarded(pruning))
   }
   const measureLater = (name: string, owners: readonly string[], findTime: () => Promise<number>) => {
     const known = waiting.get(name)
@@ -92,7 +92,7 @@ export function createCacheAccounts({ root, pruning, room, afterMs, warn }: Cach
     busy.add(done)
   }
   return {
-    // Not at once: whoever used the cache goes on now.
+    // Not at once: the run that used the cache is still going on.
     note: (name, owners) => track(delay(afterMs).then(() => measureLater(name, owners, async () => Date.now()))),
     async settled() {
       while (busy.size > 0) await Promise.all(busy)
@@ -104,23 +104,23 @@ function mtimeOf(path: string): Promise<number> {
   return stat(path).then(({ mtimeMs }) => mtimeMs)
 }
 
-/** Whose the caches of sources are, and what they take. In a file of root's: a cache is the build user's while it is used. */
+/** Owners and sizes of the caches. Stored in a file of root, because a cache belongs to the build user while it is in use. */
 export interface CacheLedger {
   entries(): CacheEntry[]
-  /** A cache was used, by these owners too. */
+  /** Records a use of a cache, and adds its owners. */
   note(use: CacheEntry): void
   forget(name: string): void
   save(): Promise<void>
 }
 
-/** Of those who have used a cache, the latest. */
+/** The latest owners of a cache; earlier ones are dropped. */
 const MAX_OWNERS = 100
 
 const size = v.pipe(v.number(), v.minValue(0))
 
 const schema = v.array(v.object({ name: v.string(), owners: v.array(v.string()), bytes: size, usedAt: size }))
 
-/** `names`: the caches that there are. The file may know nothing of some. */
+/** `names`: existing caches. The file may lack some of them. */
 export function openCacheLedger(root: string, names: readonly string[]): CacheLedger {
   const there = new Set(names)
   const known = readCacheLedger(root).filter(({ name }) => there.has(name))
@@ -136,7 +136,7 @@ export function openCacheLedger(root: string, names: readonly string[]): CacheLe
   }
 }
 
-/** As it was written last. Empty when there is none, or none that can be trusted. */
+/** The ledger as last written. Empty if there is none, or if others could have written it. */
 export function readCacheLedger(root: string): CacheEntry[] {
   try {
     return v.parse(schema, JSON.parse(readOwnFile(root, ledgerFile(root)) ?? '[]'))

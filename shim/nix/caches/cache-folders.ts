@@ -8,16 +8,16 @@ import { takeOver } from '../../../lib/files/own-folder.ts'
 import { queryOf } from '../../../recipes/flake-query.ts'
 import { isFlakeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 import type { BuildUser } from '../user/build-user.ts'
-import { doom, listCaches, type Pruning } from './prune-caches.ts'
+import { discard, listCaches, type Pruning } from './prune-caches.ts'
 
-/** Folders of a recipe's cache. */
+/** Folder names of a recipe's cache. */
 export interface CacheNames {
   readonly name: string
-  /** Where git clones of its source lie. */
+  /** Folder of the git clones of its source. */
   readonly clones: string | undefined
 }
 
-/** All binary caches are one source: nix remembers what they have. */
+/** All store paths share one cache: nix remembers there what binary caches have. */
 export function cacheNames(recipe: Recipe, secret: string): CacheNames {
   const nameOf = (key: string) => createHmac('sha256', secret).update(key).digest('hex')
   if (!isFlakeRecipe(recipe)) return { name: nameOf('store paths'), clones: undefined }
@@ -28,12 +28,12 @@ export function cacheNames(recipe: Recipe, secret: string): CacheNames {
   }
 }
 
-/** The folder that is used while those before it are too old, and in use. */
+/** Name of the folder that is used while earlier generations are too old but still in use. */
 export function nameOfGeneration(name: string, generation: number): string {
   return generation === 0 ? name : `${name}-${generation}`
 }
 
-/** What of a URL decides about the refs of its clone. */
+/** The part of a URL that decides which refs its clone has. */
 function refsIn(url: string): string {
   const query = queryOf(url)
   return REF_KEYS.flatMap(key => (query.has(key) ? [`${key}=${query.get(key)}`] : [])).join('&')
@@ -43,7 +43,7 @@ const REF_KEYS = ['allRefs', 'ref', 'shallow']
 
 const SECRET_BYTES = 32
 
-/** Made once. If it is lost, each source begins a new cache. */
+/** Created once. If it is lost, every source starts a new cache. */
 export async function readSecret(root: string): Promise<string> {
   const file = join(root, 'caches.key')
   const known = readOwnFile(root, file)
@@ -58,7 +58,7 @@ export function namesIn({ name, clones }: CacheNames): string[] {
   return clones === undefined ? [name] : [name, clones]
 }
 
-/** Of either kind: where clones lie in a folder of clones, and in a cache. */
+/** Where clones are in a folder of clones, and in a cache. */
 export function foldersWithClones(path: string): string[] {
   return [path, join(path, 'nix'), join(path, 'nix', CLONES)]
 }
@@ -74,8 +74,8 @@ export async function isOlderThan(ageMs: number, path: string): Promise<boolean>
   return made !== undefined && Math.abs(Date.now() - made) >= ageMs
 }
 
-/** Makes what is missing, and gives it to the build user. */
-export async function lendOut(
+/** Creates missing folders and gives them to the build user. */
+export async function lendToUser(
   { dir, user }: Pick<Pruning, 'dir'> & { user: BuildUser },
   names: CacheNames,
 ): Promise<void> {
@@ -86,12 +86,12 @@ export async function lendOut(
     await give(clones, user)
   }
   const isNew = await makeFolder(path)
-  // While it is root's alone: its user may put anything in the place of what it finds.
+  // Before the build user gets the folder: afterwards that user may replace what is in it.
   if (isNew && clones !== undefined) await linkClones(path, clones, user)
   await give(path, user)
 }
 
-/** Returns whether it was not there. */
+/** Returns whether the folder is new. */
 async function makeFolder(path: string): Promise<boolean> {
   return (await mkdir(path, { recursive: true, mode: 0o700 })) !== undefined
 }
@@ -100,7 +100,7 @@ async function give(path: string, { uid, gid }: BuildUser): Promise<void> {
   if (uid !== undefined && gid !== undefined) await chown(path, uid, gid)
 }
 
-/** Where nix has its clones, since 2.4. */
+/** Nix keeps its clones there since 2.4. */
 const CLONES = 'gitv3'
 
 async function linkClones(cache: string, clones: string, user: BuildUser): Promise<void> {
@@ -110,15 +110,15 @@ async function linkClones(cache: string, clones: string, user: BuildUser): Promi
   await give(folder, user)
 }
 
-/** A shim that was killed has left them open. Returns all names: what is in them may be half done. */
+/** Closes what a killed shim left open. Returns the names of all caches: their contents may be incomplete. */
 export async function closeAll(dir: string, user: BuildUser): Promise<string[]> {
   const names = await listCaches(dir)
   for (const name of names) {
     const path = join(dir, name)
     const wasOpen = (await stat(path)).uid === user.uid
     await takeOver(path)
-    // Nix does not sync its databases: after a loss of power they may be damaged. Clones are synced by git.
-    if (wasOpen && existsSync(join(path, 'nix'))) await doom(dir, name)
+    // Nix does not sync its databases: a power loss may damage them. Git syncs its clones.
+    if (wasOpen && existsSync(join(path, 'nix'))) await discard(dir, name)
   }
   return names
 }

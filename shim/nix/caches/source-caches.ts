@@ -13,25 +13,24 @@ import {
   closeAll,
   foldersWithClones,
   isOlderThan,
-  lendOut,
+  lendToUser,
   nameOfGeneration,
   namesIn,
   readSecret,
 } from './cache-folders.ts'
-import { doom, roomForCaches } from './prune-caches.ts'
+import { discard, roomForCaches } from './prune-caches.ts'
 import { tidyClones } from './tidy-clones.ts'
 
 /**
- * What nix and git remember, apart for each flake URL: nix takes what anybody has served for a commit of any forge for the content
- * of that commit, so that a flake could give others their inputs. Git's clones, of which commits are found by their hashes alone, are
- * shared by all revisions of a source; but refs are believed, so that each URL with a ref has a clone of its own. A cache belongs to
- * the build user while a run needs it, and to root at all other times. Runs of two sources may overlap: then neither knows what the
- * other's folders are called. What a run that failed or was killed has left in a clone is tidied before the next one.
+ * Fetch caches of nix and git, one for each flake URL. With a shared cache, a flake could choose the inputs of others: nix trusts what
+ * any server once returned for a commit. Git finds commits by hash, so all revisions of a source share a clone; refs are trusted, so
+ * each URL with a ref has its own clone. A cache belongs to the build user while a run uses it, and to root otherwise. Concurrent runs
+ * cannot guess each other's folder names. Before the next run, clones are cleaned of what a failed or killed run left.
  */
 export interface SourceCaches {
-  /** Runs a task with the user that has the recipe's cache in its environment. It is kept on account of the owners. */
+  /** Runs a task with a user whose environment names the recipe's cache. The cache counts for the owners. */
   use<Result>(recipe: Recipe, owners: Owners, task: (user: BuildUser) => Promise<Result>): Promise<Result>
-  /** Resolves when all that was used so far is accounted for. */
+  /** Resolves when everything used so far has been measured. */
   settled(): Promise<void>
 }
 
@@ -39,20 +38,20 @@ export interface SourceCachesOptions {
   readonly dir: StateDir
   readonly user: BuildUser
   readonly logger: Logger
-  /** What all of them may take. */
+  /** Limit of all caches together. */
   readonly room?: (dir: string) => Promise<Room>
-  /** How long the cache of an unlocked flake is used, in milliseconds. */
+  /** Lifetime of the cache of an unlocked flake, in milliseconds. */
   readonly unlockedMs?: number
   readonly accountAfterMs?: number
 }
 
 /**
- * As long as nix believes what it was told of a branch (its default tarball-ttl). Who could once write that branch could have the
- * cache know commits that it will have later.
+ * As long as nix trusts what it was told about a branch (its default tarball-ttl). Whoever could once write that branch may have put
+ * later commits into the cache.
  */
 const UNLOCKED_MS = 3_600_000
 const ACCOUNT_AFTER_MS = 500
-/** For all that a run may have left, so that nobody waits long for a folder that somebody has filled. */
+/** Limit for cleaning, so that a folder that somebody filled does not delay others for long. */
 const TIDY_LIMIT_MS = 30_000
 
 export function createSourceCaches({
@@ -79,7 +78,7 @@ export function createSourceCaches({
       const name = isLocked(recipe) ? wanted.name : await findYoung(wanted.name)
       const names = namesIn({ ...wanted, name })
       try {
-        await lendOut({ dir, user }, { ...wanted, name })
+        await lendToUser({ dir, user }, { ...wanted, name })
       } catch (error) {
         for (const lent of names) if (!uses.has(lent)) await takeOver(join(dir, lent)).catch(() => {})
         throw error
@@ -91,12 +90,12 @@ export function createSourceCaches({
       return names
     })
   }
-  /** What is too old goes, unless it is in use: then another one is begun. */
+  /** A cache that is too old is removed; if it is in use, a new one is started. */
   const findYoung = async (name: string) => {
     for (let generation = 0; ; generation += 1) {
       const candidate = nameOfGeneration(name, generation)
       if (!(await isOlderThan(unlockedMs, join(dir, candidate)))) return candidate
-      if (!uses.has(candidate) && (await doom(dir, candidate))) return candidate
+      if (!uses.has(candidate) && (await discard(dir, candidate))) return candidate
     }
   }
   const close = (name: string) =>
@@ -109,7 +108,7 @@ export function createSourceCaches({
   const tidy = async (names: readonly string[]) => {
     const signal = AbortSignal.timeout(TIDY_LIMIT_MS)
     for (const name of names.filter(name => untidy.has(name))) {
-      // First: another run may fail meanwhile.
+      // Before cleaning: another run may fail meanwhile.
       untidy.delete(name)
       const before = uses.get(name)?.since ?? 0
       try {
@@ -129,7 +128,7 @@ export function createSourceCaches({
         await tidy(names)
         return await task({ ...user, env: { ...user.env, XDG_CACHE_HOME: join(dir, name) } })
       } catch (error) {
-        // Git may have been killed, or have found what a killed one left.
+        // Git may have been killed, or may have found what a killed git left.
         for (const used of names) untidy.add(used)
         throw error
       } finally {
@@ -146,6 +145,6 @@ export function createSourceCaches({
 
 interface Use {
   readonly runs: number
-  /** Before then nobody used it, in milliseconds since 1970. */
+  /** Start of the current use, in milliseconds since 1970. */
   readonly since: number
 }

@@ -1,26 +1,25 @@
-import { execFile } from 'node:child_process'
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { hasCode } from '../../../lib/error-code.ts'
-import { SYSTEM_PATH } from '../../../lib/process/run-process.ts'
+import { ProcessFailed, readOutput } from '../../../lib/process/run-process.ts'
+import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
 import { type BuildUser, idsOf } from '../user/build-user.ts'
 
 export interface Tidying {
   readonly user: BuildUser
-  /** Since then, in milliseconds since 1970, other runs may be at work here. */
+  /** Other runs may have been using the folder since then, in milliseconds since 1970. */
   readonly before: number
   readonly signal: AbortSignal
 }
 
 /**
- * Removes what git and libgit2 leave in the clones of a folder when they are killed: locks, with which each later fetch fails or is
- * left out, and clones that were only half made. False when there is such a clone that another run may be fetching into.
+ * Removes what a killed git or libgit2 left in the clones of a folder: locks, which make later fetches fail or be skipped, and
+ * incomplete clones. Returns false if another run may be fetching into such a clone.
  */
 export async function tidyClones(folder: string, { user, before, signal }: Tidying): Promise<boolean> {
   const run = createRun(user, signal)
   const untidy = await listUntidy(folder, run)
-  // Without it, every clone would look half made.
+  // Without git, every clone would look incomplete.
   if (untidy.length > 0) await run(['git', '--version'])
   let isTidy = true
   for (const name of untidy) {
@@ -32,23 +31,23 @@ export async function tidyClones(folder: string, { user, before, signal }: Tidyi
 
 type Run = (command: readonly string[]) => Promise<string>
 
-/** As the build user, whose folder it is: its programs may put anything in the place of what was found. */
+/** Runs as the build user, who owns the folder: programs of that user may replace what was found. */
 function createRun(user: BuildUser, signal: AbortSignal): Run {
-  // Git is where the build user's nix finds it: on NixOS it is in no system's folder.
+  // Git is on the PATH of the build user: on NixOS it is in none of the system's folders.
   const env = { ...user.env, PATH: `${user.env.PATH ?? ''}:${SYSTEM_PATH}` }
-  const options = { ...idsOf(user), env, cwd: '/', signal, maxBuffer: MAX_OUTPUT }
-  return async ([program = '', ...args]) => (await promisify(execFile)(program, args, options)).stdout
+  const options = { ...idsOf(user), env, cwd: '/', signal, maxStdoutLength: MAX_OUTPUT }
+  return ([command = '', ...args]) => readOutput({ command, args, ...options })
 }
 
 const MAX_OUTPUT = 4 * 1024 * 1024
 
-/** Names of nix: of clones, and of its own repository of unpacked tarballs. */
+/** Names that nix gives to clones, and to its repository of unpacked tarballs. */
 const CLONE_OF_REPOSITORY = /^[0-9a-z]{52}(?:-shallow)?$/
 const TARBALLS = /^tarball-cache(?:-v\d+)?$/
 
-/** The clones that have locks, or no HEAD, which is made last. */
+/** Clones that have locks, or lack HEAD, which git writes last. */
 async function listUntidy(folder: string, run: Run): Promise<string[]> {
-  // Where it is a link, the clones are those of another folder.
+  // If it is a link, the clones belong to another folder.
   if (!(await isFolder(folder))) return []
   const isHead = ['-path', `${literal(folder)}/*/HEAD`, '-not', '-path', `${literal(folder)}/*/*/HEAD`, '-size', '+0']
   const files = [...skipObjects(folder), '-type', 'f', '(', ...isHead, '-o', ...IS_LOCK, ')', '-printf', '%P\n']
@@ -72,24 +71,24 @@ function lines(text: string): string[] {
 
 const IS_LOCK = ['(', '-name', '*.lock', '-o', '-name', 'packed-refs.new', ')']
 
-/** Most of the files are there, and no locks. */
+/** Most files are below `objects`, and none of them is a lock. */
 function skipObjects(folder: string): string[] {
   return ['-path', `${literal(folder)}/*objects/??`, '-prune', '-o']
 }
 
-/** Nobody else fetches into the clone meanwhile, as nix takes the same lock. (Nix 2.8 has it under another name.) */
+/** Takes the lock that nix takes, so that nobody fetches into the clone meanwhile. (Nix 2.8 uses another name.) */
 async function tidyClone(clone: string, run: Run): Promise<boolean> {
   const locks = [`${clone}.lock`, `${clone}.lock.lock`].flatMap(file => ['flock', '-F', '-n', '-E', `${IS_BUSY}`, file])
   try {
     await run([...locks, 'find', '-P', clone, ...removeBroken(clone), ...removeLocks(clone)])
     return true
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === IS_BUSY) return false
+    if (error instanceof ProcessFailed && error.exitCode === IS_BUSY) return false
     throw error
   }
 }
 
-/** Nix takes no lock for it: what is older than all runs that may use it is left over. */
+/** Nix takes no lock here. Files that are older than every run that may use them are leftovers. */
 function tidyTarballs(before: number): (clone: string, run: Run) => Promise<boolean> {
   return async (clone, run) => {
     const isOld = ['-not', '-newermt', `@${before / 1000}`]
@@ -112,7 +111,7 @@ function removeLocks(clone: string, condition: readonly string[] = []): string[]
 /** Exit code of flock. */
 const IS_BUSY = 75
 
-/** As a pattern of find. */
+/** Escapes a path for use as a pattern of find. */
 function literal(path: string): string {
   return path.replace(/[\\*?[\]]/g, '\\$&')
 }

@@ -9,14 +9,14 @@ import { packageSchema, readHints } from './package-hints.ts'
 export interface Derivation {
   /** `/nix/store/<hash>-<name>.drv` */
   readonly drvPath: string
-  /** The output that the package stands for. */
+  /** The package's default output. */
   readonly output: string
   /** The version of the Nix language's interpreter: `2.8.0`. */
   readonly nixVersion: string
   readonly package?: PackageHints
 }
 
-/** As an expression has them. */
+/** Names as our expressions return them. */
 export const nameSchema = v.pipe(v.string(), v.maxLength(MAX_NAME_LENGTH))
 export const namesSchema = v.pipe(v.array(nameSchema), v.maxLength(MAX_NAMES))
 
@@ -25,12 +25,12 @@ export const derivationSchema = v.object({
   drvPath: v.pipe(v.string(), v.regex(/^\/nix\/store\/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+\.drv$/)),
   output: v.pipe(v.string(), v.regex(/^[A-Za-z0-9+._?=-]+$/)),
   nixVersion: v.string(),
-  /** What it is built on, where that matters. */
+  /** The system that the package is built on, if that matters. */
   system: v.optional(v.nullable(nameSchema)),
   package: v.optional(packageSchema),
 })
 
-/** Throws EvaluationFailed when the hints are of no use. */
+/** Throws EvaluationFailed if the hints are invalid. */
 export function toDerivation(
   recipe: FlakeRecipe,
   { package: said, system: _, ...derivation }: v.InferOutput<typeof derivationSchema>,
@@ -39,7 +39,7 @@ export function toDerivation(
   return hints ? { ...derivation, package: hints } : derivation
 }
 
-/** What nix says of a flake's outputs. Throws EvaluationFailed when the text is none of these answers. */
+/** Parses the answer of one of our expressions. Throws EvaluationFailed if the text does not match the schema. */
 export function parseAnswer<Answer>(
   recipe: FlakeRecipe,
   schema: v.GenericSchema<unknown, Answer>,
@@ -48,7 +48,7 @@ export function parseAnswer<Answer>(
   try {
     return v.parse(schema, JSON.parse(stdout))
   } catch {
-    // What is wrong with the answer would keep all of it.
-    throw new FinalError('EvaluationFailed', `nix gave no answer that makes sense about ${describeRecipe(recipe)}`)
+    // No cause: the error of the parser would keep the whole answer in memory.
+    throw new FinalError('EvaluationFailed', `nix gave an unexpected answer about ${describeRecipe(recipe)}`)
   }
 }

@@ -9,42 +9,42 @@ import { nixString } from './nix-language.ts'
 import { packageSetExpression, readPackageSet } from './package-set.ts'
 
 export interface FlakeAddress {
-  /** As nix is given it. */
+  /** The URL that is passed to nix. */
   readonly url: string
-  /** Whether this nix reads a leading dot of an attribute path: no prefix is tried then. */
+  /** Whether this nix understands an attribute path with a leading dot, and then tries no prefixes. */
   readonly leadingDot: boolean
 }
 
-/** Arguments of nix that make it look for the package and tell what it found; no package is an answer, too. */
+/** Arguments of nix for looking up the package. A missing package is an answer as well. */
 export function evaluationArgs(recipe: FlakeRecipe, { url, leadingDot }: FlakeAddress): string[] {
   return ['eval', '--json', ...(leadingDot ? [`${url}#.`] : withoutDot(url)), '--apply', outputsExpression(recipe)]
 }
 
-/** Arguments of nix that fetch a flake and all of its inputs, and evaluate none of them. */
+/** Arguments of nix that fetch a flake and all of its inputs, but evaluate none of them. */
 export function fetchAllArgs(url: string): string[] {
   return ['flake', 'archive', url]
 }
 
 /**
- * All outputs of a flake, without a leading dot. An empty attribute name at the end of a path is no part of it. Prefixes are tried
- * first: `packages.SYSTEM` and `legacyPackages.SYSTEM`, which is why the system is none that a flake has. What is built during
- * evaluation is still for the machine's own.
+ * All outputs of a flake, without a leading dot: nix ignores an empty attribute name at the end of a path. It first tries the prefixes
+ * `packages.SYSTEM` and `legacyPackages.SYSTEM`, so the system is set to one that no flake has. Builds during the evaluation still
+ * use the machine's own system.
  */
 function withoutDot(url: string): string[] {
   return [`${url}#""`, '--option', 'system', 'none', '--option', 'extra-extra-platforms', hostSystem()]
 }
 
-/** A function of the flake's outputs, in the Nix language: what is to be built of them. */
+/** A function in the Nix language that selects from the flake's outputs what to build. */
 export function outputsExpression(recipe: FlakeRecipe): string {
   return isPackageSet(recipe) ? packageSetExpression(recipe) : lookupExpression(recipe)
 }
 
-/** Throws AttributeMissing, SystemUnsupported, or EvaluationFailed when the text is no answer, or the hints are of no use. */
+/** Throws AttributeMissing, SystemUnsupported, or EvaluationFailed if the answer or its hints are invalid. */
 export function readEvaluation(recipe: FlakeRecipe, stdout: string): Derivation {
   return isPackageSet(recipe) ? readPackageSet(recipe, stdout) : readPackage(recipe, stdout)
 }
 
-/** Arguments of nix that tell the URL which locks the flake to what is there now. */
+/** Arguments of nix that print the URL that locks the flake to its current content. */
 export function lockArgs(url: string): string[] {
   return ['flake', 'metadata', '--json', url]
 }
@@ -55,13 +55,13 @@ export function readLockedUrl(url: string, stdout: string): string {
   try {
     return v.parse(answerSchema, JSON.parse(stdout)).url
   } catch {
-    throw new RetryableError('BuildInterrupted', `nix gave no answer that makes sense about ${url}`)
+    throw new RetryableError('BuildInterrupted', `nix gave an unexpected answer about ${url}`)
   }
 }
 
 /**
- * Whether the URL that nix gives for the locked flake has all that the flake's own has: Nix before 2.19 leaves out keys such as
- * `submodules` and `host`, and the rest is the URL of other content.
+ * Whether nix keeps all of the flake's URL in the URL of the locked flake. Nix before 2.19 drops keys such as `submodules` and `host`,
+ * and the remaining URL names other content.
  */
 export function canBeLocked(url: string): boolean {
   return [...queryOf(url).keys()].every(key => KEPT.includes(key))
@@ -69,7 +69,7 @@ export function canBeLocked(url: string): boolean {
 
 const KEPT: readonly string[] = ['dir', 'narHash', 'ref', 'rev', 'shallow']
 
-/** The same look-up as by an installable, for which a nix before 2.19 evaluates `legacyPackages` first. */
+/** The same lookup without an installable, for which nix before 2.19 evaluates `legacyPackages` first. */
 export function lockedEvaluationArgs(recipe: FlakeRecipe, lockedUrl: string): string[] {
   const outputs = `(builtins.getFlake ${nixString(lockedUrl)}).outputs`
   return ['eval', '--json', '--expr', `(${outputsExpression(recipe)}) ${outputs}`]

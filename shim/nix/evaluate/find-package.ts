@@ -7,12 +7,12 @@ import { MAX_NAMES, nixList, nixString, SHARED_FUNCTIONS } from './nix-language.
 import { hintsExpression } from './package-hints.ts'
 import { listNames, MAX_LISTED, nearestNames, showName } from './show-names.ts'
 
-/** All names of a smaller set are reported: those that are like one of a larger set are reported twice at most. */
+/** Sets up to this size are reported in full. A similar name of a larger set appears at most twice. */
 const MAX_NEAR = MAX_NAMES / 2
 
 /**
- * A function of the flake's outputs, in the Nix language. A package with a `.stream` is built as that: nixpkgs'
- * buildLayeredImage has one, and no compressed archive is made then.
+ * A function in the Nix language that finds the package in the flake's outputs. If the package has a `.stream`, that is built instead:
+ * buildLayeredImage of nixpkgs has one, and building it creates no compressed archive.
  */
 export function lookupExpression({ packageName, system }: PackageRecipe): string {
   const { parts, isFull } = parsePackageName(packageName)
@@ -55,7 +55,7 @@ ${isFull ? FULL_PATH : BELOW_PACKAGES}`
 const FULL_PATH = `  looked = descend outputs path;
 in if looked ? value then found looked.value else missing [ looked ]`
 
-/** As `nix build` does. What is the matter with `legacyPackages` does not matter to a flake with `packages`. */
+/** Looks where `nix build` looks. Errors of `legacyPackages` are ignored if the flake has `packages`. */
 const BELOW_PACKAGES = `  has = output: outputs ? \${output} && outputs.\${output} ? \${system};
   hasLegacy =
     if outputs ? packages then (builtins.tryEval (has "legacyPackages" && builtins.isAttrs outputs.legacyPackages.\${system})).value
@@ -76,9 +76,9 @@ in
 
 const missingSchema = v.object({
   kind: v.literal('missing'),
-  /** The part of the path that there is none of. */
+  /** The part of the path that was not found. */
   name: v.string(),
-  /** How many there are in its place, and all of their names, or those that are like it. */
+  /** Number of names at that level, and all of them, or those that are similar. */
   count: v.number(),
   names: namesSchema,
   outputs: namesSchema,
@@ -92,7 +92,7 @@ const answerSchema = v.variant('kind', [
   v.object({ kind: v.literal('none'), outputs: namesSchema }),
 ])
 
-/** Throws AttributeMissing, SystemUnsupported, or EvaluationFailed when the text is no answer, or the hints are of no use. */
+/** Throws AttributeMissing, SystemUnsupported, or EvaluationFailed if the answer or its hints are invalid. */
 export function readPackage(recipe: PackageRecipe, stdout: string): Derivation {
   const answer = parseAnswer(recipe, answerSchema, stdout)
   const { flake, packageName, system } = recipe
@@ -115,24 +115,24 @@ export function readPackage(recipe: PackageRecipe, stdout: string): Derivation {
     case 'value':
       throw new FinalError(
         'AttributeMissing',
-        `${packageName} of ${flake.url}${isFull(recipe) ? '' : ` for ${system}`} is no package but a ${answer.type}`,
+        `${packageName} of ${flake.url}${isFull(recipe) ? '' : ` for ${system}`} is not a package but a ${answer.type}`,
       )
   }
 }
 
-/** A whole path may lead to a package for any system. The image is for the recipe's. */
+/** A full path can lead to a package for any system, but the image is for the recipe's system. */
 function checkSystem({ flake, packageName, system }: PackageRecipe, itsSystem: string | undefined): void {
   if (itsSystem === undefined || [system, BUILTIN, ALSO_RUN[system]].includes(itsSystem)) return
   throw new FinalError(
     'SystemUnsupported',
-    `${packageName} of ${flake.url} is a package for ${showName(itsSystem)}, and is wanted for ${system}`,
+    `${packageName} of ${flake.url} is a package for ${showName(itsSystem)}, but the recipe is for ${system}`,
   )
 }
 
-/** The system of builders that are a part of nix. */
+/** System of the builders that are part of nix. */
 const BUILTIN = 'builtin'
 
-/** A system whose programs another one runs, and nix builds there. */
+/** Systems that also run, and let nix build, the programs of another one. */
 const ALSO_RUN: Readonly<Partial<Record<string, string>>> = { 'x86_64-linux': 'i686-linux' }
 
 function explainMissing(recipe: PackageRecipe, answer: v.InferOutput<typeof missingSchema>): string {

@@ -1,12 +1,12 @@
-/** Most names of one set that nix reports, and the longest of them in bytes: the expressions leave out others, and those that are not ASCII. */
+/** Limits of the names that our expressions report, per set and in bytes. Longer names and names that are not ASCII are left out. */
 export const MAX_NAMES = 2000
 export const MAX_NAME_LENGTH = 100
 
 const UPPER = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ']
 
 /**
- * Functions of the Nix language that the expressions here share, as bindings of a `let`. `near` is all names if there are no more
- * than `most`, else those that somebody may have meant. nixpkgs has more than 20,000: they are sorted and grouped once.
+ * Functions in the Nix language that our expressions share, as bindings of a `let`. `near` returns all names if there are at most
+ * `most`, otherwise the similar ones. nixpkgs has more than 20,000 names, so they are sorted and grouped only once.
  */
 export const SHARED_FUNCTIONS = `
   isDerivation = value: builtins.isAttrs value && (value.type or null) == "derivation";

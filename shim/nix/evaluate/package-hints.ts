@@ -3,15 +3,15 @@ import { FinalError } from '../../../lib/errors.ts'
 import type { PackageHints } from '../../../recipes/built-package.ts'
 import { describeRecipe, type FlakeRecipe } from '../../../recipes/recipe.ts'
 
-/** What is asked of a package: anything may have been put there. */
+/** Attributes that are read from a package. They can have any value. */
 export const packageSchema = v.object({ mainProgram: v.nullable(v.string()), imageConfig: v.unknown() })
 
 /** Longest name that a program can have, in bytes. */
 const MAX_NAME_BYTES = 255
 
 /**
- * In the Nix language, of the package by that name in scope. `meta` is everybody's: a package works without it, and with one
- * that throws. `imageConfig` is there for us alone, so that nix may tell what is wrong with it.
+ * An expression in the Nix language that reads the hints of the package with that name in scope. Errors in `meta` are ignored, because
+ * a package works without it. Errors in `imageConfig` are reported by nix, because that is only meant for us.
  */
 export function hintsExpression(name: string): string {
   return `{
@@ -24,7 +24,7 @@ export function hintsExpression(name: string): string {
 
 const MAX_IMAGE_CONFIG_BYTES = 64 * 1024
 
-/** Undefined when the package says nothing. Throws EvaluationFailed when its imageConfig is none. */
+/** Returns undefined if there are no hints. Throws EvaluationFailed if `imageConfig` is invalid. */
 export function readHints(
   recipe: FlakeRecipe,
   said: v.InferOutput<typeof packageSchema> | undefined,
@@ -39,14 +39,14 @@ function readImageConfig(recipe: FlakeRecipe, value: unknown): PackageHints['ima
   if (value === undefined) return undefined
   const refuse = (what: string) =>
     new FinalError('EvaluationFailed', `imageConfig of ${describeRecipe(recipe)} is ${what}`)
-  if (Array.isArray(value) || !v.is(v.record(v.string(), v.unknown()), value)) throw refuse('no attribute set')
+  if (Array.isArray(value) || !v.is(v.record(v.string(), v.unknown()), value)) throw refuse('not an attribute set')
   if (isDeeper(value, MAX_DEPTH)) throw refuse(`nested more than ${MAX_DEPTH} levels deep`)
   if (Buffer.byteLength(JSON.stringify(value)) > MAX_IMAGE_CONFIG_BYTES)
     throw refuse(`longer than ${MAX_IMAGE_CONFIG_BYTES} bytes as JSON`)
   return value
 }
 
-/** Deep nesting is what makes readers of JSON run out of stack. */
+/** Parsers of JSON run out of stack if the nesting is deep. */
 const MAX_DEPTH = 32
 
 function isDeeper(value: unknown, levels: number): boolean {

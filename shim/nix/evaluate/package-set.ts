@@ -7,24 +7,24 @@ import { nixList, nixString, SHARED_FUNCTIONS } from './nix-language.ts'
 import { hintsExpression } from './package-hints.ts'
 import { listNames, nearestNames, showName } from './show-names.ts'
 
-/** In every image, where the set has them: certificates of authorities, and names of ports. Source: Nixery. */
+/** Part of every image if the set has them: CA certificates and port names. Source: Nixery. */
 const ALWAYS = ['cacert', 'iana-etc']
 
-/** A message that names the packages that are missing need not name more of them, and has no use for more names like one. */
+/** Missing packages that an error message names, and similar names to choose suggestions from. */
 const MAX_MISSING = 20
 const MAX_NEAR = 500
 
 /**
- * Most outputs of one package. `builtin:buildenv` gives what packages propagate the ranks 1000, 1001 …: those of 128 names and
- * ALWAYS, 7 outputs each, come before.
+ * Most outputs of one package. `builtin:buildenv` ranks propagated packages from 1000 on; 128 names and ALWAYS, with 7 outputs each,
+ * stay below that.
  */
 const MAX_OUTPUTS = 7
 
 /**
- * A function of the flake's outputs, in the Nix language: the derivation of a folder in which the packages are united, by a builder
- * that is a part of nix. A name is found as it is, or with a `_` before its digit, else if it is the only one that differs from it in case
- * alone; a path leads through sets, and from a package to its outputs. What two packages have is taken of the one with the lower
- * `meta.priority`, then of the first one in the alphabet: each output has a rank of its own.
+ * A function in the Nix language that makes a derivation from the flake's outputs: a folder that unites the packages, built by a
+ * builder that is part of nix. A name matches exactly, or with a `_` before its leading digit, or if it is the only one that differs
+ * in case. A path leads through sets, and from a package to its outputs. If two packages have the same file, the lower `meta.priority`
+ * wins, then the alphabetical order: each output has its own rank.
  */
 export function packageSetExpression({ contents, system }: PackageSetRecipe): string {
   const paths = contents.map(name => nixList(parseNameInSet(name).parts))
@@ -41,7 +41,7 @@ export function packageSetExpression({ contents, system }: PackageSetRecipe): st
     if exact != [ ] then builtins.head exact
     else if builtins.length alike == 1 then builtins.head alike
     else null;
-  # Of a derivation the outputs alone: its stdenv, tests and the like are no packages of the set.
+  # Only the outputs of a derivation: its stdenv, tests and so on are not packages of the set.
   reachableIn = value: let
     outputs = builtins.filter (name: value ? \${name}) (value.outputs or [ "out" ]);
   in
@@ -71,7 +71,7 @@ export function packageSetExpression({ contents, system }: PackageSetRecipe): st
   byPath = builtins.listToAttrs (map ({ path, value }: { name = builtins.toJSON path; inherit value; }) (looked ++ always));
   packages = builtins.attrValues byPath;
 
-  # What nobody else needs to be right: it may throw, or be anything.
+  # The attributes of meta may throw, or have any type.
   metaOf = value: name: fits: default: let
     tried = builtins.tryEval (let meta = value.meta.\${name} or default; in if fits meta then meta else default);
   in if tried.success then tried.value else default;
@@ -81,7 +81,7 @@ export function packageSetExpression({ contents, system }: PackageSetRecipe): st
     areOutputs = names: builtins.isList names && builtins.length names <= ${MAX_OUTPUTS} && builtins.all isOutput names;
     wanted = metaOf value "outputsToInstall" areOutputs [ ];
   in if wanted == [ ] || value.outputSpecified or false then [ value ] else map (name: value.\${name}) wanted;
-  # Blanks separate what the builder is told. Of a content-addressed derivation the path is not known yet: it has a placeholder.
+  # The arguments of the builder are separated by spaces. A content-addressed derivation has a placeholder, as its path is not known yet.
   isPlace = path: builtins.isString path && builtins.match "/nix/store/[^[:space:]]+|/[0-9a-z]{52}" path != null;
   isPackage = value: isDerivation value && builtins.all (output: isPlace output.outPath) (outputsOf value);
   byPriority = builtins.sort (one: other: priorityOf one < priorityOf other) packages;
@@ -124,7 +124,7 @@ const answerSchema = v.variant('kind', [
   v.object({ kind: v.literal('none'), outputs: namesSchema }),
 ])
 
-/** Throws AttributeMissing that names every missing package, SystemUnsupported, or EvaluationFailed when the text is no answer. */
+/** Throws AttributeMissing, which names the missing packages, SystemUnsupported, or EvaluationFailed if the answer is invalid. */
 export function readPackageSet(recipe: PackageSetRecipe, stdout: string): Derivation {
   const answer = parseAnswer(recipe, answerSchema, stdout)
   const { flake, system } = recipe
@@ -134,7 +134,7 @@ export function readPackageSet(recipe: PackageSetRecipe, stdout: string): Deriva
     case 'none':
       throw new FinalError(
         'AttributeMissing',
-        `${flake.url} is no package set: it has neither legacyPackages nor packages, ${listNames('its outputs are', answer.outputs) || 'and no outputs'}`,
+        `${flake.url} is not a package set: it has neither legacyPackages nor packages, ${listNames('its outputs are', answer.outputs) || 'and no outputs'}`,
       )
     case 'system':
       throw new FinalError(
@@ -150,7 +150,7 @@ export function readPackageSet(recipe: PackageSetRecipe, stdout: string): Deriva
     case 'value':
       throw new FinalError(
         'AttributeMissing',
-        `${showName(answer.name)} of ${flake.url} for ${system} is no package but a ${answer.type}`,
+        `${showName(answer.name)} of ${flake.url} for ${system} is not a package but a ${answer.type}`,
       )
   }
 }
@@ -160,5 +160,5 @@ function suggest({ part, near }: Pick<v.InferOutput<typeof missingSchema>, 'part
   return meant.length === 0 ? '' : ` (did you mean ${meant.slice(0, MAX_MEANT).map(showName).join(' or ')}?)`
 }
 
-/** Names of which each may have been meant. */
+/** Most suggestions for one name. */
 const MAX_MEANT = 3

@@ -1,22 +1,22 @@
 import { closest, distance } from 'fastest-levenshtein'
 import { cleanText } from '../../../lib/text/text.ts'
 
-/** An error message shows this many of a flake's names. */
+/** Most names that an error message lists. */
 export const MAX_LISTED = 12
 
-/** `prefix a, b, c …`; empty when there are none. */
+/** `prefix a, b, c …`; empty if there are no names. */
 export function listNames(prefix: string, names: readonly string[]): string {
   if (names.length === 0) return ''
   const shown = names.slice(0, MAX_LISTED).map(showName).join(', ')
   return `${prefix} ${shown}${names.length > MAX_LISTED ? ' …' : ''}`
 }
 
-/** A flake names its attributes as it likes. */
+/** Attribute names can contain anything. */
 export function showName(name: string): string {
   return cleanText(name).replace(/\s/g, ' ')
 }
 
-/** What somebody may have meant who wrote `name`; none of them when they are all something else. */
+/** The names that are most similar to `name`; empty if none is similar enough. */
 export function nearestNames(name: string, names: readonly string[]): readonly string[] {
   if (names.length === 0) return []
   const folded = name.toLowerCase()
@@ -26,7 +26,7 @@ export function nearestNames(name: string, names: readonly string[]): readonly s
   return isNear ? (byFolded.get(nearest) ?? []) : []
 }
 
-/** Two letters that have changed places are two edits. */
+/** Two swapped letters count as two edits. */
 function maxDistance({ length }: string): number {
   return length < 4 ? 1 : Math.max(2, Math.floor(length / 3))
 }

@@ -1,16 +1,16 @@
 import type { ErrorCode } from '../../../lib/errors.ts'
 
 /**
- * Words of nix: a text; pieces that follow each other in one line; or a pattern in which nothing is repeated without a bound. What makes
- * a failure worth another try is looked for where nix begins: names that a flake chooses stand further behind.
+ * Matches an error text of nix: a string; strings that follow each other in one line; or a RegExp with bounded repetitions. Patterns
+ * for retryable failures match at the start of the text, because names that a flake chooses come later.
  */
-export type Clue = string | readonly string[] | RegExp
+export type ErrorPattern = string | readonly string[] | RegExp
 
-/** Takes linear time. */
-export function hasClue(text: string, clues: readonly Clue[]): boolean {
-  return clues.some(clue => {
-    if (typeof clue === 'string') return text.includes(clue)
-    return clue instanceof RegExp ? clue.test(text) : text.split('\n').some(line => hasInOrder(line, clue))
+/** Runs in linear time. */
+export function matchesAny(text: string, patterns: readonly ErrorPattern[]): boolean {
+  return patterns.some(pattern => {
+    if (typeof pattern === 'string') return text.includes(pattern)
+    return pattern instanceof RegExp ? pattern.test(text) : text.split('\n').some(line => hasInOrder(line, pattern))
   })
 }
 
@@ -24,38 +24,38 @@ function hasInOrder(line: string, pieces: readonly string[]): boolean {
   return true
 }
 
-export type Rule = readonly [code: ErrorCode, clues: readonly Clue[]]
+export type Rule = readonly [code: ErrorCode, patterns: readonly ErrorPattern[]]
 
-/** The code of the first rule that fits. */
-export function judge(text: string, rules: readonly Rule[]): ErrorCode | undefined {
-  return rules.find(([, clues]) => hasClue(text, clues))?.[0]
+/** Returns the code of the first rule that matches. */
+export function classify(text: string, rules: readonly Rule[]): ErrorCode | undefined {
+  return rules.find(([, patterns]) => matchesAny(text, patterns))?.[0]
 }
 
-/** Of a system call that failed at something below that path. */
+/** Whether a system call failed for something below that path, for lack of permission. */
 export function isWriteRefused(text: string, path: string): boolean {
   const [line = ''] = text.split('\n', 1)
   return DOING.test(line) && line.includes(path) && NO_WRITE.test(line)
 }
 
-/** `creating directory '/`, `getting status of /`; of a nix that ended itself with what the runtime of C++ puts before it. */
+/** `creating directory '/`, `getting status of /`; after a crash, the C++ runtime prints a prefix. */
 const DOING = /^(?:what\(\): {1,9}error: )?[a-z]{1,20}ing (?:[a-z]{1,20} ){0,4}['"]?\//
 const NO_WRITE = /: (?:Permission denied|Read-only file system)$/
 
-/** The second one where nix cannot write, either; it then advises an option that nobody here can give. */
+/** The second text comes if nix cannot write either; it suggests an option that users cannot pass. */
 export const LOCK_OUTDATED = [
   "requires lock file changes but they're not allowed",
   'cannot write modified lock file of flake',
 ]
 
-const NO_SPACE: readonly Clue[] = [
+const NO_SPACE: readonly ErrorPattern[] = [
   /^(?:[a-z]{1,20}ing|cannot|unable to) [^\n]{0,4000}: (?:No space left on device|Disk quota exceeded)(?:\n|$)/,
   /^executing SQLite [^\n]{0,4000}database or disk is full/,
 ]
 
-const DAEMON_AWAY: readonly Clue[] = [
+const DAEMON_AWAY: readonly ErrorPattern[] = [
   /^cannot\s{1,9}connect\s{1,9}to (?:socket|daemon)/,
   /^cannot open connection to remote store/,
-  // A nix that went on after its first try, as it does when a source may be in its cache (2.8 to 2.34).
+  // Nix continues after the first failure if a source may be in its cache (2.8 to 2.34).
   /^opening a connection to remote store '[^'\n]{1,300}' previously failed/,
   /^Nix daemon disconnected/,
   /^unexpected end-of-file/,
@@ -63,30 +63,30 @@ const DAEMON_AWAY: readonly Clue[] = [
   /^[a-z]{1,20}ing (?:[a-z]{1,20} ){0,4}['"]\/nix\/(?:store|var)[^'"\n]{0,300}['"]: (?:Permission denied|Read-only file system)/,
 ]
 
-const GONE: readonly Clue[] = ['HTTP error 404', 'Repository not found', ["repository '", "' not found"]]
+const NOT_FOUND: readonly ErrorPattern[] = ['HTTP error 404', 'Repository not found', ["repository '", "' not found"]]
 
-/** What a private source answers to those without credentials, in place of its existence. */
-export const CREDENTIALS: readonly Clue[] = [
-  ...GONE,
+/** Answers of private sources to clients without credentials: they hide that the source exists. */
+export const CREDENTIALS: readonly ErrorPattern[] = [
+  ...NOT_FOUND,
   'could not read Username',
   'Authentication failed',
   'Permission denied (publickey',
   /HTTP error (?:401|403)/,
 ]
 
-const NETWORK: readonly Clue[] = [
+const NETWORK: readonly ErrorPattern[] = [
   /Could(?:n't| not) (?:resolve|connect)|Failed to connect|Connection (?:refused|timed out|reset|closed by)/,
   /[Tt]imed? ?out was reached|Operation (?:too slow|timed out)|Network is unreachable|No route to host/,
   /Temporary failure in name resolution|SSL connect error|(?:HTTP|returned) error:? (?:403|408|425|429|5\d\d)/,
   /[Rr]ate limit|early EOF|remote end hung up/,
 ]
 
-/** A binary cache has the path, and not all that it needs. */
+/** A binary cache has the path, but not all of its references. */
 const LACKS_REFERENCE = /^some references of path '[^'\n]{1,300}' could not be realised/
 
-export const NOT_VALID: readonly Clue[] = [/^path '[^'\n]{1,300}' is not valid/]
+export const NOT_VALID: readonly ErrorPattern[] = [/^path '[^'\n]{1,300}' is not valid/]
 
-const NO_FLAKE: readonly Clue[] = [
+const NO_FLAKE: readonly ErrorPattern[] = [
   'does not appear to be a git repository',
   ['Git repository "', '" does not exist'],
   ['tarball "', '" does not exist'],
@@ -100,20 +100,20 @@ const NO_FLAKE: readonly Clue[] = [
   "' is unsupported",
 ]
 
-/** Nix runs git, and has no words of its own for what that says: its last lines tell whether the repository can be had. */
-export const GIT_FAILED: readonly Clue[] = [
+/** Nix does not interpret the output of git: the last lines of git tell whether the repository is available. */
+export const GIT_FAILED: readonly ErrorPattern[] = [
   "program 'git' failed",
   'Failed to fetch git repository',
   ["resolving Git reference '", "' not found"],
 ]
 export const GIT_RULES: readonly Rule[] = [
-  ['FlakeNotFound', GONE],
+  ['FlakeNotFound', NOT_FOUND],
   ['FetchFailed', NETWORK],
   ['FlakeNotFound', NO_FLAKE],
   ['FetchFailed', GIT_FAILED],
 ]
 
-/** Of a derivation that others need. */
+/** Failures of a derivation, also of one that another needs. */
 export const BUILD_RULES: readonly Rule[] = [
   ['BuildTimedOut', [/timed out after \d{1,9} seconds/]],
   [
@@ -126,13 +126,13 @@ export const BUILD_RULES: readonly Rule[] = [
   ],
 ]
 
-/** Held against the error that ended nix, in this order. */
+/** Matched in this order against the error that ended nix. */
 export const RULES: readonly Rule[] = [
   ['DiskFull', NO_SPACE],
   ['NixDaemonAway', DAEMON_AWAY],
   ['EvaluationFailed', LOCK_OUTDATED],
   ...BUILD_RULES.slice(0, 2),
-  ['FlakeNotFound', GONE],
+  ['FlakeNotFound', NOT_FOUND],
   ['FetchFailed', NETWORK],
   [
     'StorePathMissing',
@@ -148,11 +148,11 @@ export const RULES: readonly Rule[] = [
   ['BuildInterrupted', [/^interrupted by the user/, ...NOT_VALID]],
 ]
 
-const OF_FETCHES = ['FlakeNotFound', 'FetchFailed']
+const FETCH_CODES = ['FlakeNotFound', 'FetchFailed']
 
-export const RULES_OF_BUILDS = RULES.filter(([code]) => !OF_FETCHES.includes(code))
+export const BUILD_STAGE_RULES = RULES.filter(([code]) => !FETCH_CODES.includes(code))
 
-/** Where nothing is evaluated, and what nix says is of derivations, only its own words for a download make a failure one. */
-export function isOfDownload(text: string): boolean {
+/** During a build, errors are about derivations. Only these texts of nix mean that a download failed. */
+export function isDownloadError(text: string): boolean {
   return /^(?:unable to download|Failed to (?:open archive|fetch)|cannot download)/.test(text)
 }

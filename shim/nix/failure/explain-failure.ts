@@ -1,29 +1,29 @@
 import { type ErrorCode, FinalError, reviveError, type ShimError } from '../../../lib/errors.ts'
+import type { ProcessEnd } from '../../../lib/process/run-process.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
 import { formatSize } from '../../../lib/text/size.ts'
 import { describeMaking, describeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 import type { NixError } from '../log/journal.ts'
 import { derivationName } from '../log/nix-log.ts'
-import type { NixExit } from '../process/run-nix.ts'
 import { runLogFile } from '../user/state-dir.ts'
 import {
   BUILD_RULES,
+  BUILD_STAGE_RULES,
   CREDENTIALS,
+  classify,
   GIT_FAILED,
   GIT_RULES,
-  hasClue,
-  isOfDownload,
+  isDownloadError,
   isWriteRefused,
-  judge,
   LOCK_OUTDATED,
+  matchesAny,
   NOT_VALID,
   RULES,
-  RULES_OF_BUILDS,
 } from './error-patterns.ts'
 import { type FailedBuilder, findCause, isFixedOutput, readFailedBuilder } from './failed-builder.ts'
 import { trimNixText } from './nix-text.ts'
 
-/** A run of nix that did not end well, and all that is known of it. */
+/** What is known about a nix command that failed. */
 export interface FailedRun {
   readonly recipe: Recipe
   readonly runId: string
@@ -31,22 +31,22 @@ export interface FailedRun {
   readonly stage: 'evaluating' | 'building'
   /** In bytes. */
   readonly maxEvalMemory: number
-  /** Nix failed while it evaluated, in words that the flake may have chosen: they decide nothing. */
-  readonly isDoubted?: boolean
-  readonly exit: Pick<NixExit, 'exitCode' | 'killedBy'>
+  /** The flake may have chosen the error text: it must not decide the error code. */
+  readonly isUntrusted?: boolean
+  readonly exit: Pick<ProcessEnd, 'exitCode' | 'killedBy'>
   readonly errors: readonly NixError[]
   readonly foreign: readonly string[]
-  /** Settings that nix said it ignores. */
+  /** Settings that nix reported as ignored. */
   readonly ignored?: readonly string[]
   builderTail(derivation?: string): readonly string[]
 }
 
-/** Longest piece of nix's or a builder's words in a message, in characters. */
+/** Longest text of nix or a builder in a message, in characters. */
 const MAX_TEXT_LENGTH = 4096
 
 /**
- * Says what went wrong and whether another try may help. The code is one of the catalogue's build codes. It is told by the
- * error that ended nix: a builder, a `builtins.trace` or a server can write all that stands before.
+ * Returns an error that says what failed and whether a retry may help, with one of the build codes. The last error of nix decides the
+ * code: builders, `builtins.trace` and servers can write everything before it.
  */
 export function explainFailure(run: FailedRun): ShimError {
   if (isOutOfMemory(run)) return explainMemory(run)
@@ -54,41 +54,41 @@ export function explainFailure(run: FailedRun): ShimError {
   const builder = cause && readFailedBuilder(cause.text)
   if (builder) return explainBuilder(run, builder)
   if (run.stage === 'building' && cause?.text.startsWith(JSON_EXCEPTION)) return explainLogLine(run, cause)
-  const found = cause && !cause.own ? (judge(cause.text, BUILD_RULES) ?? 'BuilderFailed') : undefined
-  return explainNix(run, { what: `${subject(run)} failed`, cause, found, otherwise: judgeExit(run) })
+  const found = cause && !cause.own ? (classify(cause.text, BUILD_RULES) ?? 'BuilderFailed') : undefined
+  return explainNix(run, { what: `${subject(run)} failed`, cause, found, otherwise: classifyExit(run) })
 }
 
-/** A daemon reads lines of a builder that begin with `@nix` as JSON, and some end by such a line. */
+/** A daemon parses lines of a builder that begin with `@nix` as JSON, and some versions end at such a line. */
 const JSON_EXCEPTION = '[json.exception.'
 
 function explainLogLine(run: FailedRun, { text }: NixError): ShimError {
-  const why = 'a builder wrote a line that begins with @nix, which Nix takes for its own and cannot read'
-  const wayOut = 'have it write no such lines'
+  const why = 'a builder wrote a line that begins with @nix, which Nix reads as its own log format and cannot parse'
+  const wayOut = 'change the builder so that it writes no such lines'
   const message = `${subject(run)} failed: ${why} (${cutLines(text, MAX_TEXT_LENGTH)}): ${wayOut}\n${pointToLog(run)}`
   return new FinalError('BuilderFailed', message)
 }
 
-/** The one error that ends nix and is passed on like a text: its own catch of std::bad_alloc. */
+/** Nix logs this error of its own (std::bad_alloc) as plain text. */
 function isOutOfMemory({ stage, errors }: FailedRun): boolean {
   return stage === 'evaluating' && errors.every(({ own }) => !own) && errors.at(-1)?.text === 'out of memory'
 }
 
 function explainMemory(run: FailedRun): ShimError {
   const limit = `${formatSize(run.maxEvalMemory)} (nix.maxEvalMemory in the config)`
-  return new FinalError('EvaluationFailed', `${subject(run)} failed: its values take more memory than ${limit}`)
+  return new FinalError('EvaluationFailed', `${subject(run)} failed: it needs more memory than ${limit}`)
 }
 
-/** The same of a nix that was only asked about store paths. */
+/** Explains a failed query about store paths. */
 export function explainFailedQuery(query: FailedQuery): ShimError {
   const what = 'asking Nix about store paths failed'
   const cause = findCause(query.errors)
-  const found = cause && hasClue(cause.text, NOT_VALID) ? 'StorePathMissing' : undefined
+  const found = cause && matchesAny(cause.text, NOT_VALID) ? 'StorePathMissing' : undefined
   return explainNix(query, { what, cause, found, otherwise: 'BuildInterrupted' })
 }
 
 export type FailedQuery = Pick<FailedRun, 'stateDir' | 'exit' | 'errors' | 'foreign' | 'ignored'> & Partial<FailedRun>
 
-/** Who is killed from outside, for want of memory or at a shutdown, is not at fault. */
+/** A builder that is killed from outside, for lack of memory or at a shutdown, is not at fault. */
 const KILLED = /^due to signal (?:9|15)\b|^with exit code (?:137|143)\b/
 
 function explainBuilder(run: FailedRun, { drvPath, how, diskFull }: FailedBuilder): ShimError {
@@ -97,16 +97,16 @@ function explainBuilder(run: FailedRun, { drvPath, how, diskFull }: FailedBuilde
   const words =
     tail.length === 0 ? ' It wrote no log.' : ` The end of its log:\n${cutLines(tail.join('\n'), MAX_TEXT_LENGTH)}`
   const message = `building ${describeRecipe(run.recipe)} failed: the builder of ${derivation} failed ${how}.${words}\n${pointToLog(run)}`
-  return reviveError(run.isDoubted ? judgeExit(run) : judgeBuilder(drvPath, how, diskFull), message)
+  return reviveError(run.isUntrusted ? classifyExit(run) : classifyBuilder(drvPath, how, diskFull), message)
 }
 
-/** Where a person finds all that was written. */
+/** Names the log file for people. */
 export function pointToLog({ stateDir, runId }: Pick<FailedRun, 'stateDir' | 'runId'>): string {
   return `(the whole log: ${runLogFile(stateDir, runId)} on the node)`
 }
 
-/** By what nix knows of it, and nothing that it wrote. */
-function judgeBuilder(drvPath: string, how: string, diskFull: boolean): ErrorCode {
+/** Uses only what nix knows about the builder, not what the builder wrote. */
+function classifyBuilder(drvPath: string, how: string, diskFull: boolean): ErrorCode {
   if (KILLED.test(how)) return 'BuildInterrupted'
   if (diskFull) return 'DiskFull'
   return isFixedOutput(drvPath) ? 'FetchFailed' : 'BuilderFailed'
@@ -121,29 +121,29 @@ interface NixFailure {
 
 function explainNix(run: FailedQuery, { what, cause, found, otherwise }: NixFailure): ShimError {
   const text = cause ? trimNixText(cause.text) : lastWords(run)
-  const isGit = hasClue(text, GIT_FAILED)
+  const isGit = matchesAny(text, GIT_FAILED)
   const words = [text, ...(isGit || text === '' ? run.foreign : [])].filter(line => line !== '').join('\n')
-  const judged = run.isDoubted ? undefined : (found ?? judgeWords(run, text, isGit ? words : undefined))
-  const code = judged ?? otherwise
+  const classified = run.isUntrusted ? undefined : (found ?? classifyText(run, text, isGit ? words : undefined))
+  const code = classified ?? otherwise
   return reviveError(code, `${what}: ${explainWords(run, code, words)}`)
 }
 
-/** Of a nix that ended itself, C++'s runtime tells the error that nobody caught. */
+/** If nix aborts, the C++ runtime prints the uncaught error. */
 function lastWords({ exit, foreign }: FailedQuery): string {
   const what =
     exit.killedBy === 'SIGABRT' ? foreign.findLast(line => line.trimStart().startsWith('what():')) : undefined
   return what?.trim() ?? ''
 }
 
-function judgeWords({ stateDir, stage }: FailedQuery, text: string, git: string | undefined): ErrorCode | undefined {
-  // The build user must be able to reach its folders: a parent of the state folder may be in its way.
+function classifyText({ stateDir, stage }: FailedQuery, text: string, git: string | undefined): ErrorCode | undefined {
+  // A parent of the state folder may deny access to the build user.
   if (isWriteRefused(text, `${stateDir}/`)) return 'StateDirNotWritable'
-  if (stage !== 'evaluating' && !isOfDownload(text)) return judge(text, RULES_OF_BUILDS)
-  if (git !== undefined) return judge(git, GIT_RULES)
-  return judge(text, RULES) ?? (isMissingPath(text) ? 'FlakeNotFound' : undefined)
+  if (stage !== 'evaluating' && !isDownloadError(text)) return classify(text, BUILD_STAGE_RULES)
+  if (git !== undefined) return classify(git, GIT_RULES)
+  return classify(text, RULES) ?? (isMissingPath(text) ? 'FlakeNotFound' : undefined)
 }
 
-/** What is better said before nix's own words. */
+/** Introductions to the text of nix. */
 const LEADS: Readonly<Partial<Record<ErrorCode, string>>> = {
   NixDaemonAway: 'the Nix daemon does not answer, or went away: ',
   StorePathMissing: 'it is neither on this node nor in a binary cache that its nix.conf names as a substituter: ',
@@ -151,17 +151,17 @@ const LEADS: Readonly<Partial<Record<ErrorCode, string>>> = {
 
 function explainWords({ exit, ignored = [] }: FailedQuery, code: ErrorCode, words: string): string {
   if (words === '') return describeExit(exit)
-  if (code === 'EvaluationFailed' && hasClue(words, LOCK_OUTDATED))
-    return 'its flake.lock is missing or does not fit its inputs: run nix flake lock there, and commit flake.lock'
-  const told = (LEADS[code] ?? '') + cutLines(words, MAX_TEXT_LENGTH)
-  if (code === 'StorePathMissing') return [told, ...ignored.map(words => `(Nix said, too: ${words})`)].join('\n')
-  const isPrivate = (code === 'FlakeNotFound' || code === 'FetchFailed') && hasClue(words, CREDENTIALS)
-  return isPrivate ? `${told}\n${NO_CREDENTIALS}` : told
+  if (code === 'EvaluationFailed' && matchesAny(words, LOCK_OUTDATED))
+    return 'its flake.lock is missing or does not match its inputs: run nix flake lock there, and commit flake.lock'
+  const explained = (LEADS[code] ?? '') + cutLines(words, MAX_TEXT_LENGTH)
+  if (code === 'StorePathMissing') return [explained, ...ignored.map(words => `(Nix also said: ${words})`)].join('\n')
+  const isPrivate = (code === 'FlakeNotFound' || code === 'FetchFailed') && matchesAny(words, CREDENTIALS)
+  return isPrivate ? `${explained}\n${NO_CREDENTIALS}` : explained
 }
 
-const NO_CREDENTIALS = '(a private source answers so, too, if the node has no credentials for it, or wrong ones)'
+const NO_CREDENTIALS = '(a private source also answers this if the node has no credentials for it, or wrong ones)'
 
-/** The flake itself, and no file that it lacks in its own source. */
+/** Whether the flake itself is missing, as opposed to a file in its source. */
 function isMissingPath(text: string): boolean {
   const start = ["getting status of '", "path '"].find(start => text.startsWith(start))
   if (start === undefined) return false
@@ -173,8 +173,8 @@ function isMissingPath(text: string): boolean {
 
 const SOURCE_FLAKE = /^\/nix\/store\/[0-9a-z]{32}-source\/(?:.{1,500}\/)?flake\.nix$/
 
-/** Nix has no word for it that is known here. */
-function judgeExit({ stage, exit }: FailedRun): ErrorCode {
+/** The code if no rule matches. */
+function classifyExit({ stage, exit }: FailedRun): ErrorCode {
   const killed = exit.killedBy === 'SIGKILL' || exit.killedBy === 'SIGTERM'
   return stage === 'evaluating' && !killed ? 'EvaluationFailed' : 'BuildInterrupted'
 }

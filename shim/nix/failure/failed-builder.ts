@@ -2,25 +2,25 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { isStorePath } from '../../../recipes/store-path.ts'
 import type { NixError } from '../log/journal.ts'
 
-/** A builder that nix says has failed. */
+/** A failed builder, as nix reports it. */
 export interface FailedBuilder {
-  /** Path of its derivation. */
+  /** The path of its derivation. */
   readonly drvPath: string
   /** `with exit code 3`, `due to signal 9 (Killed)` */
   readonly how: string
-  /** Nix found little room left in the store, and takes that for the cause. */
+  /** Nix found little space left in the store, and suspects that as the cause. */
   readonly diskFull: boolean
 }
 
-/** What ended nix, and what that came from: a derivation cannot be built if one that it needs has failed. */
+/** The error that ended nix, or the one behind it: a derivation fails if one that it needs has failed. */
 export function findCause(errors: readonly NixError[]): NixError | undefined {
   const end = errors.findLastIndex(({ own }) => own)
   const last = errors[end]
-  // Nix tells of what failed just before it ends for it. Builders are gone by then, and their words stand further up.
+  // Nix reports the failed dependency right before its last error. No builder runs by then, so their output comes earlier.
   return last && isDependent(last.text) ? (errors[end - 1] ?? last) : last
 }
 
-/** As Nix before 2.30 or so says it, and after. */
+/** The texts of Nix until about 2.30, and of later versions. */
 function isDependent(text: string): boolean {
   const [first = '', second = ''] = text.split('\n', 2)
   if (second.trimStart().startsWith('Reason: '))
@@ -33,11 +33,11 @@ export function readFailedBuilder(text: string): FailedBuilder | undefined {
   const [first = '', second = ''] = lines
   const drvPath = quotedAfter(first, "builder for '") ?? quotedAfter(first, "Cannot build '")
   const how = upTo(first, second, drvPath)
-  // What a builder wrote stands behind a `>`.
+  // Lines of the builder start with `>`.
   return drvPath === undefined || how === undefined ? undefined : { drvPath, how, diskFull: lines.some(isDiskNote) }
 }
 
-/** More than nix repeats of a log. */
+/** More lines than nix repeats of a log. */
 const MAX_LINES = 200
 const MAX_HOW_LENGTH = 100
 
@@ -61,10 +61,10 @@ function isDiskNote(line: string): boolean {
   return line.startsWith('note: build failure may have been caused by lack of free disk space')
 }
 
-/** Longest beginning of a derivation's file that is read, in bytes: its first output stands there. */
+/** Bytes that are read of a derivation's file: its first output is at the start. */
 const MAX_HEAD = 1024
 
-/** Whether the hash of what it builds is known: such a builder fetches, and has the network for it. */
+/** Whether the output's hash is fixed: such a builder fetches, and may use the network. */
 export function isFixedOutput(drvPath: string): boolean {
   if (!isStorePath(drvPath) || !drvPath.endsWith('.drv')) return false
   try {

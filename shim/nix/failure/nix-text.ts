@@ -1,28 +1,28 @@
 import { cutLines } from '../../../lib/text/cut.ts'
 
-/** What nix itself says in an error: without what others wrote into it, and without advice that is of no use here. */
+/** Keeps only what nix itself says in an error: text from others and advice that does not apply here are removed. */
 export function trimNixText(text: string): string {
   return withoutAdvice(withoutBody(withoutBuilderLog(unindent(text))))
 }
 
-/** Some messages come with the indent of a terminal. */
+/** Some messages are indented for terminals. */
 function unindent(text: string): string {
   return text.replace(/\n {7}/g, '\n')
 }
 
-/** The log that nix repeats in its error is a builder's word, not nix's. */
+/** Nix repeats the builder's log in its error. */
 function withoutBuilderLog(text: string): string {
   const at = text.search(/\n {0,9}[Ll]ast \d{1,9} log lines:\n/)
   return at < 0 ? text : text.slice(0, at)
 }
 
-/** What a server wrote into its error page is no word of nix's. */
+/** Nix repeats the error page of a server. */
 function withoutBody(text: string): string {
   const at = text.search(/\n\s{0,20}response body:\s/)
   return at < 0 ? text : text.slice(0, at)
 }
 
-/** An error of nix; of a package that nixpkgs refuses, only the reason, without line breaks. */
+/** If nixpkgs refuses a package, only the reason is kept, in one line. */
 function withoutAdvice(text: string): string {
   const lines = text.split('\n').map(line => line.trim())
   if (!isRefusal(lines)) return text
@@ -31,7 +31,7 @@ function withoutAdvice(text: string): string {
   return cutLines(reason.filter(line => line !== '').join(' '), MAX_REASON_LENGTH)
 }
 
-/** Older ones end the sentence behind the list of systems. */
+/** In older versions of nixpkgs, a list of systems comes before the end of the sentence. */
 function isRefusal(lines: readonly string[]): boolean {
   const [first = ''] = lines
   return (
@@ -39,11 +39,11 @@ function isRefusal(lines: readonly string[]): boolean {
   )
 }
 
-/** Of unfree, broken, insecure packages, and of those for other systems. Source: nixpkgs' pkgs/stdenv/generic/check-meta.nix. */
+/** For unfree, broken and insecure packages, and those for other systems. Source: pkgs/stdenv/generic/check-meta.nix of nixpkgs. */
 const REFUSAL = /^(?:Package ['‘][^\n]{1,1000} refusing to evaluate\.|Refusing to evaluate package ')/
 
-/** What to do about it: on a page or two, and for people who evaluate nixpkgs themselves. */
+/** Start of the advice, which is long and meant for people who evaluate nixpkgs themselves. */
 const ADVICE = ['a) To temporarily allow ', 'You can install it anyway by allowing this package']
 
-/** Longest reason, in characters: it may list all systems that the package is for. */
+/** Longest reason, in characters: it may list all systems that the package supports. */
 const MAX_REASON_LENGTH = 600

@@ -1,11 +1,11 @@
 import { Activity } from './nix-log-line.ts'
 
-/** How much of something is done, over activities that come and go. */
+/** Sums up progress over activities that start and stop. */
 export interface Counters {
   start(id: number): void
-  /** Takes `[done, expected, …]`. False when it is nothing new, or the activity is none of these. */
+  /** Takes `[done, expected, …]`. Returns false if nothing changed, or the activity is unknown. */
   set(id: number, fields: readonly unknown[]): boolean
-  /** What the activity has done stays counted. */
+  /** What the activity has done remains in the total. */
   stop(id: number): void
   total(): Count
 }
@@ -15,7 +15,7 @@ interface Count {
   readonly expected: number
 }
 
-/** Activities at one time that are counted; nix itself has some dozens, and a builder may invent any number. */
+/** Limit of concurrent activities. Nix has some dozens, but a builder can fake any number. */
 export const MAX_ACTIVITIES = 4096
 
 export function createCounters(): Counters {
@@ -44,30 +44,30 @@ export function createCounters(): Counters {
   }
 }
 
-/** What a program says may be any number. */
+/** Larger numbers are ignored: a program can write anything. */
 const MAX_COUNT = 2 ** 40
 
 export function isCount(value: unknown): value is number {
   return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MAX_COUNT
 }
 
-/** A sum that is still exact as a number, however often it was added to. */
+/** Limits a sum to what a number represents exactly. */
 export function asTotal(sum: number): number {
   return Math.min(sum, Number.MAX_SAFE_INTEGER)
 }
 
-/** What nix said that it will fetch, by activity and kind. */
-export interface Announcements {
-  /** False when it is nothing new. */
+/** Bytes that nix announced to fetch, by activity and kind. */
+export interface AnnouncedTransfers {
+  /** Returns false if nothing changed. */
   set(id: number, kind: TransferKind, bytes: number): boolean
-  /** What was announced stays counted. */
+  /** Announced bytes remain in the total. */
   stop(id: number): void
   total(): number
 }
 
 export type TransferKind = typeof Activity.fileTransfer | typeof Activity.copyPath
 
-export function createAnnouncements(): Announcements {
+export function createAnnouncedTransfers(): AnnouncedTransfers {
   const announced = new Map<number, Map<TransferKind, number>>()
   let sum = 0
   return {
@@ -88,12 +88,12 @@ export function isTransfer(type: unknown): type is TransferKind {
   return type === Activity.fileTransfer || type === Activity.copyPath
 }
 
-/** Names of the derivations that are being built, by activity. */
+/** Names of the derivations that are being built, by activity of nix. */
 export interface RunningBuilds {
   start(id: number, name: string): void
   stop(id: number): void
   name(id: number): string | undefined
-  /** The one that began last of those that run. */
+  /** The running build that started last. */
   latest(): string | undefined
 }
 

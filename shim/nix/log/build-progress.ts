@@ -3,39 +3,39 @@ import * as v from 'valibot'
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const name = v.pipe(v.string(), v.maxLength(255))
 
-/** How far a build is. Numbers grow; `building` and `fetching` may alternate. */
+/** Progress of a build. Numbers only grow; `building` and `fetching` may alternate. */
 export const buildProgressSchema = v.variant('phase', [
   v.object({ phase: v.literal('queued'), ahead: count }),
-  /** The run of that id has begun; its log is named so. */
+  /** The run with this id, which also names its log, has started. */
   v.object({ phase: v.literal('evaluating'), runId: name }),
-  /** Derivations: `done` of `expected` are built, `current` is the name of one that is being built. */
+  /** `done` of `expected` derivations are built; `current` is the name of one that is being built. */
   v.object({ phase: v.literal('building'), done: count, expected: count, current: v.exactOptional(name) }),
-  /** Bytes from flake inputs and binary caches. */
+  /** Bytes of flake inputs, and from binary caches. */
   v.object({ phase: v.literal('fetching'), doneBytes: count, expectedBytes: count }),
   /** One line of a builder's log, without terminal escapes. */
   v.object({ phase: v.literal('log'), line: v.pipe(v.string(), v.maxLength(4096)) }),
 ])
 export type BuildProgress = Readonly<v.InferOutput<typeof buildProgressSchema>>
 
-/** Often enough for eyes. */
+/** Often enough for people who watch. */
 const INTERVAL_MS = 250
-/** Lines of one batch, the newest, and their characters. */
+/** Limits of the log lines in one batch, and of their characters. */
 const MAX_LINES = 50
 const MAX_LENGTH = 65_536
 
 export interface ProgressBatches {
   push(progress: BuildProgress): void
-  /** Tells what there is at once. */
+  /** Reports the pending batch now. */
   flush(): void
 }
 
-/** Tells the latest of each phase, the newest lines of a log, and how many were left out, a few times a second. */
-export function createProgressBatches(tell: (batch: readonly BuildProgress[]) => void): ProgressBatches {
+/** Reports, a few times a second, the latest of each phase, the newest log lines, and how many lines were left out. */
+export function createProgressBatches(report: (batch: readonly BuildProgress[]) => void): ProgressBatches {
   let batch: BuildProgress[] = []
   let lines = 0
   let length = 0
   let lost = 0
-  let toldAt = Number.NEGATIVE_INFINITY
+  let reportedAt = Number.NEGATIVE_INFINITY
   let timer: NodeJS.Timeout | undefined
   const dropLine = () => {
     const index = batch.findIndex(({ phase }) => phase === 'log')
@@ -48,8 +48,8 @@ export function createProgressBatches(tell: (batch: readonly BuildProgress[]) =>
     clearTimeout(timer)
     timer = undefined
     if (batch.length === 0) return
-    tell(lost === 0 ? batch : [leftOut(lost), ...batch])
-    toldAt = performance.now()
+    report(lost === 0 ? batch : [leftOut(lost), ...batch])
+    reportedAt = performance.now()
     batch = []
     lines = 0
     length = 0
@@ -65,7 +65,7 @@ export function createProgressBatches(tell: (batch: readonly BuildProgress[]) =>
       }
       batch.push(progress)
       while (lines > MAX_LINES || length > MAX_LENGTH) dropLine()
-      timer ??= setTimeout(flush, Math.max(0, toldAt + INTERVAL_MS - performance.now()))
+      timer ??= setTimeout(flush, Math.max(0, reportedAt + INTERVAL_MS - performance.now()))
     },
     flush,
   }

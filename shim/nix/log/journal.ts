@@ -5,29 +5,29 @@ import type { RunLog } from './run-log.ts'
 
 export interface NixError {
   readonly text: string
-  /** Whether nix itself failed with it; others may have written the rest. */
+  /** Whether nix itself reported it; others may have written the rest. */
   readonly own: boolean
 }
 
-/** What is remembered of what nix said, for the error message. All of it is bounded. */
+/** What is remembered of the output of nix for error messages. Everything is bounded. */
 export interface Journal {
-  /** Takes a line of nix's standard error. Slow when the log file is. */
+  /** Takes a line of nix's standard error. As slow as the log file. */
   read(line: string): Promise<void>
-  /** The last error messages at the level of nix's own, first to last. */
+  /** The last error messages, oldest first. */
   readonly errors: readonly NixError[]
-  /** Settings that nix said it ignores. */
+  /** Settings that nix reported as ignored. */
   readonly ignored: readonly string[]
-  /** The last lines that other programs wrote to nix's standard error, without those that git repeats of a server. */
+  /** The last lines that other programs, such as git, wrote to nix's standard error, without text from servers. */
   readonly foreign: readonly string[]
-  /** The last lines of a builder's log, of the latest builder unless told otherwise. */
+  /** The last lines of a builder's log; by default of the builder that wrote last. */
   builderTail(derivation?: string): readonly string[]
 }
 
 const MAX_TAIL_LINES = 20
 const MAX_TAIL_LINE_LENGTH = 500
-/** Longest line that is told as progress; the log file has all of it. */
+/** Longest line that is reported as progress; the log file has the whole line. */
 const MAX_PROGRESS_LINE_LENGTH = 4096
-/** The last one is what ended nix; the one before it may be what that came from. */
+/** The last one ended nix; the one before may be its cause. */
 const MAX_ERRORS = 20
 const MAX_ERROR_LENGTH = 16_384
 const MAX_IGNORED = 5
@@ -76,10 +76,10 @@ export function createJournal(log: RunLog, onProgress: (progress: BuildProgress)
   }
 }
 
-/** How git repeats what a server wrote into its error page. */
+/** Prefix of server output that git repeats. */
 const OF_SERVER = 'remote:'
 
-/** As a client tells of itself, and a daemon of its client. */
+/** Texts of a client about itself, and of a daemon about its client. */
 const IGNORED = /^(?:warning: )?(ignoring (?:untrusted substituter|the client-specified setting) .{1,300})/
 
 function noteIgnored(ignored: string[], text: string): void {

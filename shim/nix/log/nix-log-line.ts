@@ -18,14 +18,14 @@ const schema = v.variant('action', [
   v.object({
     action: v.literal('msg'),
     level: v.number(),
-    /** With terminal escapes, a trace and a piece of the source. */
+    /** Includes terminal escapes, a trace and an excerpt of the source. */
     msg: v.string(),
-    /** Without; only the error that ends nix has it. */
+    /** Plain text; only the error that ends nix has it. */
     raw_msg: v.optional(v.string()),
-    /** From 2.20 or so with `:LINE:COLUMN` at its end. */
+    /** Since about 2.20 with the suffix `:LINE:COLUMN`. */
     file: v.fallback(v.nullish(v.string()), null),
     line: v.fallback(v.nullish(v.number()), null),
-    /** Null where there is no place. Missing where nix passes on a text. */
+    /** `null` if there is no position. Missing if nix passes on a text of others. */
     column: v.optional(v.fallback(v.nullable(v.number()), null)),
   }),
 ])
@@ -36,7 +36,7 @@ export type NixMessage = Extract<NixLine, { action: 'msg' }>
 
 const PREFIX = '@nix '
 
-/** Undefined when nix did not write it. A line that was cut says what it can. */
+/** Returns undefined if nix did not write the line. Of a truncated line, the available part is parsed. */
 export function parseNixLine(text: string): NixLine | undefined {
   if (!text.startsWith(PREFIX)) return undefined
   const json = text.slice(PREFIX.length)
@@ -44,7 +44,7 @@ export function parseNixLine(text: string): NixLine | undefined {
   return parsed.success ? parsed.output : undefined
 }
 
-/** Nix writes the keys in the order of the alphabet: the text of a message, or of a log line, is what was cut. */
+/** Nix writes the keys in alphabetical order, so it is the text of a message or log line that was truncated. */
 function salvage(json: string): unknown {
   if (json.startsWith(LOG_LINE))
     return { action: 'result', id: 0, type: Result.buildLogLine, fields: [readCut(json, LOG_LINE.length)] }
@@ -59,10 +59,10 @@ function salvage(json: string): unknown {
 
 const LOG_LINE = '{"action":"result","fields":["'
 const TEXT = '"msg":"'
-/** The longest path of a file, and what is around it. */
+/** Length of the longest file path and the other keys before the text. */
 const MAX_BEFORE_TEXT = 8192
 
-/** The JSON string whose content begins there, as far as it goes. */
+/** Parses the JSON string that starts there, up to its end or to where it was truncated. */
 function readCut(json: string, from: number): unknown {
   let end = from
   while (end < json.length && json[end] !== '"') {

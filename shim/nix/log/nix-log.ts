@@ -1,29 +1,29 @@
 import { cleanText, copyStart } from '../../../lib/text/text.ts'
-import { createAnnouncements, createCounters, createRunningBuilds, isCount, isTransfer } from './activities.ts'
+import { createAnnouncedTransfers, createCounters, createRunningBuilds, isCount, isTransfer } from './activities.ts'
 import type { BuildProgress } from './build-progress.ts'
 import { Activity, type NixLine, parseNixLine, Result } from './nix-log-line.ts'
 import { type NixWords, readMessage } from './nix-message.ts'
 
-/** What a line of nix's standard error says, as far as anybody wants to know. */
+/** The relevant content of a line of nix's standard error. */
 export type NixLogEntry =
   | Extract<BuildProgress, { phase: 'building' | 'fetching' }>
-  /** A line of a builder's log; `derivation` is its name, empty when it is not known. */
+  /** A line of a builder's log; `derivation` is the name, empty if unknown. */
   | { readonly phase: 'builder'; readonly derivation: string; readonly line: string }
   | NixWords
-  /** Written by a program that nix runs, such as git. */
+  /** A line of a program that nix runs, such as git. */
   | { readonly phase: 'foreign'; readonly line: string }
 
 type Tracker = (line: NixLine) => NixLogEntry | undefined
 
 /**
- * Reads what `nix --log-format internal-json` writes, one line after the other; a line may say nothing of interest.
- * Holds the activities that are under way and nothing else.
+ * Reads the output of `nix --log-format internal-json` line by line; irrelevant lines give undefined. Only running activities are
+ * kept in memory.
  */
 export function createNixLogReader(): (line: string) => NixLogEntry | undefined {
   const trackers = [trackBuilds(), trackTransfers()]
   return text => {
     const line = parseNixLine(text)
-    if (line === undefined) return readForeign(text)
+    if (line === undefined) return readProgramLine(text)
     if (line.action === 'msg') return readMessage(line)
     return trackers.map(track => track(line)).find(entry => entry !== undefined)
   }
@@ -37,7 +37,7 @@ export function derivationName(drvPath: string): string {
 function trackBuilds(): Tracker {
   const running = createRunningBuilds()
   const counters = createCounters()
-  /** Nothing is under way and nothing is done: a build that has failed takes its counts with it. */
+  /** A failed build removes its counts, so that nothing may be left to report. */
   const building = (): NixLogEntry | undefined => {
     const [current, counts] = [running.latest(), counters.total()]
     if (current === undefined && counts.expected === 0) return undefined
@@ -65,7 +65,7 @@ function trackBuilds(): Tracker {
   }
 }
 
-/** Longest name in the store. */
+/** Longest name of a store path. */
 const MAX_NAME_LENGTH = 211
 
 function readName({ fields, text }: Extract<NixLine, { action: 'start' }>): string {
@@ -74,7 +74,7 @@ function readName({ fields, text }: Extract<NixLine, { action: 'start' }>): stri
 
 function trackTransfers(): Tracker {
   const counters = createCounters()
-  const announced = createAnnouncements()
+  const announced = createAnnouncedTransfers()
   const fetching = (): NixLogEntry => {
     const { done, expected } = counters.total()
     return { phase: 'fetching', doneBytes: done, expectedBytes: Math.max(expected, announced.total()) }
@@ -93,7 +93,7 @@ function trackTransfers(): Tracker {
   }
 }
 
-function readForeign(text: string): NixLogEntry | undefined {
+function readProgramLine(text: string): NixLogEntry | undefined {
   const line = cleanText(text).trimEnd()
   return line === '' ? undefined : { phase: 'foreign', line }
 }

@@ -1,18 +1,18 @@
 import { cleanText } from '../../../lib/text/text.ts'
 import { Level, type NixMessage } from './nix-log-line.ts'
 
-/** Nix's own words, or what it passes on as such; an error with its place in the source, if there is one. */
+/** A message of nix, or one that it passes on. An error includes its position in the source, if known. */
 export type NixWords =
   | { readonly phase: 'message'; readonly severity: 'warning' | 'notice'; readonly text: string }
   | {
       readonly phase: 'message'
       readonly severity: 'error'
       readonly text: string
-      /** An error of nix itself. A builder, or an evaluated `builtins.trace`, can write every other message at this level. */
+      /** Whether nix itself reported the error. Builders and `builtins.trace` can write all other messages of this level. */
       readonly own: boolean
     }
 
-/** Undefined when the message says nothing. */
+/** Returns undefined if the message is empty or only a hint. */
 export function readMessage(message: NixMessage): NixWords | undefined {
   const text = cleanText(message.raw_msg ?? message.msg).trim()
   if (text === '') return undefined
@@ -27,19 +27,19 @@ export function readMessage(message: NixMessage): NixWords | undefined {
 
 const WARNING = 'warning:'
 
-/** Its own have that word before them already, and those that a daemon passes on twice. */
+/** Nix's own warnings contain the prefix once, those that a daemon passes on twice. */
 function readWarning(text: string): NixWords {
   let words = text
   while (words.startsWith(WARNING)) words = words.slice(WARNING.length).trimStart()
   return { phase: 'message', severity: 'warning', text: words }
 }
 
-/** What nix logs as text, as it does with all that it passes on, has but a level (JSONLogger in logging.cc, 2.8 to 2.34). */
+/** Text that nix passes on is logged with nothing but a level (JSONLogger in logging.cc, 2.8 to 2.34). */
 function isOwn({ raw_msg, column }: NixMessage): boolean {
   return raw_msg !== undefined || column !== undefined
 }
 
-/** Nix has these at the level of errors; and a daemon's warnings, and `builtins.trace`. */
+/** Nix logs these as errors, like a daemon's warnings and `builtins.trace`. */
 const NOTES = ["(use '--show-trace'", 'error (ignored):']
 
 function readError(message: NixMessage, text: string) {
@@ -51,7 +51,7 @@ const TITLE = 'error:'
 
 const MAX_PATH_LENGTH = 512
 
-/** ` (at flake.nix:28:20)`, the path as it is inside of the flake. */
+/** ` (at flake.nix:28:20)`, with the path relative to the flake. */
 function describePlace({ file, line, column }: NixMessage): string {
   if (!file?.startsWith('/')) return ''
   const path = cleanText(file.slice(0, MAX_PATH_LENGTH)).replace(/^\/nix\/store\/[0-9a-z]{32}-source\//, '')

@@ -6,31 +6,31 @@ import type { Logger } from 'pino'
 import { createStream } from 'rotating-file-stream'
 import { findFairExcess } from '../../../lib/queues/fair-excess.ts'
 
-/** The whole log of one run. It is of use, but no run fails for it. */
+/** The complete log of one run. If it cannot be written, the run goes on. */
 export interface RunLog {
-  /** Resolves when more can be taken. */
+  /** Resolves when more lines can be taken. */
   write(line: string): Promise<void>
   close(): Promise<void>
 }
 
-/** Of a log that grows without end, the last one or two of these remain: `RUN.log` and, before it, `RUN.log.1`. */
+/** Larger logs are rotated: `RUN.log`, and `RUN.log.1` with what came before. */
 const MAX_FILE_SIZE = '16M'
-/** Of all runs: whose logs go first is decided by fairness between namespaces. */
+/** Limit for all runs together, shared fairly between namespaces. */
 const ROOM = { count: 400, bytes: 1024 ** 3 }
 
-/** One write for many lines: a builder may write tens of thousands a second. In characters. */
+/** Lines are written together, because a builder may write tens of thousands a second. In characters. */
 const FLUSH_LENGTH = 32_768
 const FLUSH_AFTER_MS = 200
 
-/** Those of earlier versions name no owner, or one with eight digits. */
+/** Logs of earlier versions name no owner, or one with eight digits. */
 const LOG_NAME = /^((\d{8})T(\d{6})Z((?:-[0-9a-f]{20}){1,3}|-[0-9a-f]{8})?-[0-9a-f]{8})\.log(?:\.1)?$/
 
-/** A name for which this comes out as for another cannot be found by trying. */
+/** Long enough that a namespace with the same hash cannot be found by trying. */
 const ACCOUNT_LENGTH = 20
-/** Of those who share a run. More would make names too long. */
+/** Owners of a shared run that are named. More would make the name too long. */
 const MAX_ACCOUNTS = 3
 
-/** Ids sort by time, and tell on whose account the log is: `20260131T235959Z-5e6f7a8b9c0d1e2f3a4b-0a1b2c3d`. */
+/** Ids sort by time and contain hashes of the owners: `20260131T235959Z-5e6f7a8b9c0d1e2f3a4b-0a1b2c3d`. */
 export function createRunId(now: Date, owners: readonly string[]): string {
   const time = now.toISOString().replace(/\.\d+/, '').replace(/[-:]/g, '')
   const accounts = owners.slice(0, MAX_ACCOUNTS).map(accountOf)
@@ -60,7 +60,7 @@ export function openRunLog(dir: string, runId: string, logger: Logger): RunLog {
 
   let pending = ''
   let timer: NodeJS.Timeout | undefined
-  /** False when the stream has enough for now. */
+  /** Returns false if the stream's buffer is full. */
   const flush = (): boolean => {
     clearTimeout(timer)
     timer = undefined
@@ -83,7 +83,7 @@ export function openRunLog(dir: string, runId: string, logger: Logger): RunLog {
   }
 }
 
-/** Removes logs beyond a number and a total size: the oldest of the namespaces that have the most. */
+/** Removes logs beyond a number and a total size: the oldest logs of the namespaces that have the most. */
 export async function pruneRunLogs(dir: string): Promise<void> {
   for (const { names } of findFairExcess(await listLogs(dir), ROOM))
     for (const name of names) await rm(join(dir, name), { force: true })
@@ -104,7 +104,7 @@ async function listLogs(dir: string): Promise<RunFiles[]> {
     const owners = accounts.split('-').slice(1)
     const run = runs.get(runId) ?? { names: [], owners, usedAt: Number(`${date}${time}`), bytes: 0 }
     run.names.push(name)
-    // Another run may do the same at this moment.
+    // Another run may remove it at the same time.
     run.bytes += (await stat(join(dir, name)).catch(() => ({ size: 0 }))).size
     runs.set(runId, run)
   }

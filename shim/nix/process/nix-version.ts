@@ -1,13 +1,12 @@
-import { execFile } from 'node:child_process'
 import { access, constants, realpath, stat } from 'node:fs/promises'
 import { delimiter, isAbsolute, join } from 'node:path'
-import { promisify } from 'node:util'
+import { readOutput } from '../../../lib/process/run-process.ts'
 import { isOlder } from '../../../lib/text/versions.ts'
 import { type BuildUser, idsOf } from '../user/build-user.ts'
 
 /**
- * Answers with the version of the installed nix, as Nix counts, or nothing if it cannot be read. Nix is asked once, and again
- * when another program stands in its place.
+ * Returns the version of the installed nix, in Nix's own numbering, or '' if it cannot be read. Runs nix once, and again when the
+ * program file changes.
  */
 export function createVersionQuery({ command, user }: NixProgram): () => Promise<string> {
   let known: { readonly program: string; readonly version: Promise<string> } | undefined
@@ -21,7 +20,7 @@ export function createVersionQuery({ command, user }: NixProgram): () => Promise
   }
 }
 
-/** Whether no prefix is tried before an attribute path that begins with a dot. */
+/** Whether nix understands an attribute path with a leading dot, for which it tries no prefixes. */
 export function hasLeadingDot(version: string): boolean {
   return version !== '' && !isOlder(version, '2.19')
 }
@@ -32,12 +31,12 @@ interface NixProgram {
   readonly user: BuildUser
 }
 
-/** `nix (Nix) 2.8.0`, `nix (Determinate Nix 3.11.2) 2.31.1`, `nix (Lix, like Nix) 2.91.0`: that one left Nix at 2.18. */
+/** `nix (Nix) 2.8.0`, `nix (Determinate Nix 3.11.2) 2.31.1`, `nix (Lix, like Nix) 2.91.0`: Lix was forked from Nix 2.18. */
 export function readVersion(words: string): string {
   return words.includes('Lix') ? '2.18' : (/ (\d{1,9}\.\d{1,9}\S*)$/.exec(words.trim())?.[1] ?? '')
 }
 
-/** Where the program really is, and since when. Empty if there is none: whoever runs it finds out. */
+/** Resolved path and age of the program. Empty if there is none: running it will report that. */
 async function identify(command: string, { env }: BuildUser): Promise<string> {
   const folders = isAbsolute(command) ? [''] : (env.PATH ?? '').split(delimiter)
   for (const folder of folders) {
@@ -56,12 +55,9 @@ async function describe(path: string): Promise<string> {
 
 const LIMIT_MS = 30_000
 
-/** Empty if it says nothing: whoever runs it next finds out why. */
+/** Empty if nix fails: the next command will report why. */
 async function askVersion({ command, user }: NixProgram): Promise<string> {
   const { env, home } = user
-  const asked = promisify(execFile)(command, ['--version'], { ...idsOf(user), env, cwd: home, timeout: LIMIT_MS })
-  return asked.then(
-    ({ stdout }) => readVersion(stdout),
-    () => '',
-  )
+  const asked = readOutput({ command, args: ['--version'], ...idsOf(user), env, cwd: home, timeoutMs: LIMIT_MS })
+  return asked.then(readVersion, () => '')
 }

@@ -8,7 +8,7 @@ import { createClosureSize, storePathSchema } from './path-info.ts'
 const LIMIT_MS = 5_000
 const DEFAULT_SOCKET = '/nix/var/nix/daemon-socket/socket'
 
-/** Where the Nix daemon listens for clients with this environment; undefined when these use none. */
+/** Socket of the Nix daemon for clients with this environment; undefined if they use no daemon. */
 export function daemonSocket(env: Readonly<Record<string, string>>): string | undefined {
   const { NIX_REMOTE, NIX_DAEMON_SOCKET_PATH, NIX_STATE_DIR } = env
   if (NIX_REMOTE !== undefined && NIX_REMOTE !== '' && NIX_REMOTE !== 'daemon') return undefined
@@ -16,9 +16,9 @@ export function daemonSocket(env: Readonly<Record<string, string>>): string | un
 }
 
 /**
- * Asks the Nix daemon about store paths, as `nix path-info` does, in a fiftieth of its time. What is not valid is left out; of
- * what is, all that it refers to is told as well if the question is recursive. Throws when the daemon is away, or speaks another
- * protocol. Source: Nix, src/libstore/{worker-protocol.hh,daemon.cc}.
+ * Asks the Nix daemon about store paths, 50 times faster than `nix path-info`. Paths that are not valid are left out; a recursive
+ * query includes all references. Throws if the daemon is away, or speaks another protocol. Source: Nix,
+ * src/libstore/{worker-protocol.hh,daemon.cc}.
  */
 export async function askDaemon(
   socket: string,
@@ -31,7 +31,7 @@ export async function askDaemon(
     const found: StorePathInfo[] = []
     const asked = new Set(paths)
     const size = createClosureSize()
-    // What is asked about is put down as it comes: all at once it would hold up others.
+    // Paths are recorded one by one: doing it all at once would block the thread.
     for (let next = [...asked]; next.length > 0; ) {
       const referred: string[] = []
       for await (const info of askTogether(wire, next)) {
@@ -51,7 +51,7 @@ export async function askDaemon(
   }
 }
 
-/** Resolves when the daemon answers. */
+/** Resolves if the daemon answers, else rejects. */
 export async function pingDaemon(socket: string, signal: AbortSignal): Promise<void> {
   const wire = await openDaemonWire(socket, AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]))
   try {
@@ -61,10 +61,10 @@ export async function pingDaemon(socket: string, signal: AbortSignal): Promise<v
   }
 }
 
-/** Questions that are sent before the answers to them are read. */
+/** Queries that are sent before their answers are read. */
 const QUESTIONS = 200
 
-/** Nobody waits for an answer before the next question. */
+/** Pipelines the queries. */
 async function* askTogether(wire: DaemonWire, paths: readonly string[]): AsyncGenerator<StorePathInfo> {
   for (let first = 0; first < paths.length; first += QUESTIONS) {
     const together = paths.slice(first, first + QUESTIONS)
@@ -78,17 +78,17 @@ async function* askTogether(wire: DaemonWire, paths: readonly string[]): AsyncGe
 
 const CLIENT_MAGIC = 0x6e697863
 const DAEMON_MAGIC = 0x6478696f
-/** 1.21, which every daemon since Nix 2.0 speaks. */
+/** 1.21, which every daemon since Nix 2.0 supports. */
 const OUR_VERSION = 0x115
 const OPERATION_PATH_INFO = 26
 
 async function greet(wire: DaemonWire): Promise<void> {
   wire.send(CLIENT_MAGIC)
-  if ((await wire.readNumber()) !== DAEMON_MAGIC) throw new Error('it is no Nix daemon that answers')
+  if ((await wire.readNumber()) !== DAEMON_MAGIC) throw new Error('what answers is not a Nix daemon')
   const version = await wire.readNumber()
   if (version < OUR_VERSION || version >> 8 !== OUR_VERSION >> 8)
     throw new Error(`the Nix daemon speaks version ${version >> 8}.${version & 0xff} of its protocol`)
-  // No processor to be bound to, no space to be reserved: both are of the past.
+  // Obsolete fields: CPU affinity and reserved space.
   wire.send(OUR_VERSION, 0, 0)
   await readUntilAnswer(wire)
 }
@@ -97,7 +97,7 @@ const MESSAGE_LAST = 0x616c7473
 const MESSAGE_ERROR = 0x63787470
 const MESSAGE_NEXT = 0x6f6c6d67
 
-/** What the daemon wants to be logged comes before each answer. */
+/** Log messages of the daemon come before each answer. */
 async function readUntilAnswer(wire: DaemonWire): Promise<void> {
   for (;;) {
     const message = await wire.readNumber()
@@ -120,7 +120,7 @@ async function readPathInfo(wire: DaemonWire, path: string): Promise<StorePathIn
   const { readNumber, readString, readStrings } = wire
   const [, narHash, references] = [await readString(), await readString(), await readStrings(isStorePath)]
   const [, narSize] = [await readNumber(), await readNumber()]
-  // Whether it was built here, its signatures, and how it is content-addressed.
+  // Unused fields: whether it was built here, its signatures, its content address.
   await readNumber()
   await readStrings(() => true)
   await readString()

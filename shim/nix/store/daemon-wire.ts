@@ -2,20 +2,20 @@ import { connect, type Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { quote } from '../../../lib/text/quote.ts'
 
-/** The pieces that the Nix daemon's protocol is made of (Nix, src/libutil/serialise.cc): numbers of 64 bits, and padded strings. */
+/** The encoding of the Nix daemon's protocol (Nix, src/libutil/serialise.cc): 64-bit numbers and padded strings. */
 export interface DaemonWire {
   send(...parts: readonly (number | string)[]): void
   readNumber(): Promise<number>
   readString(): Promise<string>
-  /** Throws when one of them is not as expected. */
+  /** Throws if one of the strings is not as expected. */
   readStrings(isExpected: (string: string) => boolean): Promise<string[]>
   close(): void
 }
 
 const WORD_BYTES = 8
-/** Of one string, in bytes; what is longer is no answer to what is asked here. */
+/** In bytes; a longer string cannot be an answer to our queries. */
 const MAX_STRING_BYTES = 1024 * 1024
-/** Of one list. */
+/** Strings in one list. */
 const MAX_STRINGS = 20_000
 const MAX_STRINGS_BYTES = 8 * 1024 * 1024
 
@@ -28,7 +28,7 @@ export async function openDaemonWire(path: string, signal: AbortSignal): Promise
     if (pending.length < length) {
       const parts = [pending]
       for (let gathered = pending.length; gathered < length; ) {
-        // Otherwise 2 MiB are read before anybody else has a turn.
+        // Otherwise the stream reads 2 MiB before other tasks run.
         await setImmediate()
         const { done, value } = await chunks.next()
         if (done) throw new Error('the Nix daemon has closed the connection')
@@ -52,7 +52,7 @@ export async function openDaemonWire(path: string, signal: AbortSignal): Promise
     return (await take(padded(length))).toString('utf8', 0, length)
   }
 
-  /** The next string if all of it is here: a list has thousands, and to wait for each takes most of the time. */
+  /** The next string if it has arrived completely: a list has thousands, and awaiting each would take most of the time. */
   function nextString(): string | undefined {
     if (pending.length < WORD_BYTES) return undefined
     const length = Number(pending.readBigUInt64LE())

@@ -5,7 +5,7 @@ import { createNixLogReader } from '../log/nix-log.ts'
 import { type NixOptions, nixFlags, type OnGroup, runNix } from '../process/run-nix.ts'
 import type { BuildUser } from '../user/build-user.ts'
 
-/** More are not named. */
+/** Most paths that are named. */
 const MAX_PATHS = 5
 const LIMIT_MS = 20_000
 
@@ -16,10 +16,10 @@ interface MissingSetup {
 }
 
 /**
- * The error of a fetch, with the paths that are to be had nowhere: nix itself names the one that it was asked for, although a binary
- * cache may have that one and lack another that it needs.
+ * Adds to the error of a fetch the paths that are nowhere available. Nix only names the requested path, although a binary cache may
+ * have that path and lack one of its references.
  */
-export async function nameMissing(
+export async function addMissingPaths(
   { nix, user, onGroup }: MissingSetup,
   { storePath }: StorePathRecipe,
   error: unknown,
@@ -37,10 +37,10 @@ export async function nameMissing(
   }).catch(() => {})
   const missing = reader.paths.filter(path => path !== storePath)
   if (missing.length === 0) return error
-  return new RetryableError('StorePathMissing', `${error.message}\nmissing is: ${missing.join(', ')}`, { cause: error })
+  return new RetryableError('StorePathMissing', `${error.message}\nmissing: ${missing.join(', ')}`, { cause: error })
 }
 
-/** What nix is going to do comes in lists; that of what nobody has is the last. */
+/** Nix prints its plan as lists; that of unavailable paths is the last one. */
 function createMissingReader() {
   const readNixLog = createNixLogReader()
   const paths: string[] = []

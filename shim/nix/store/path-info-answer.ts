@@ -4,7 +4,7 @@ import { RetryableError } from '../../../lib/errors.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { storePathSchema } from './path-info.ts'
 
-/** As Nix writes a hash since 2.4: `sha256-<base64>`. */
+/** The format of hashes since Nix 2.4: `sha256-<base64>`. */
 const narHash = v.pipe(
   v.string(),
   v.regex(/^sha256-[A-Za-z0-9+/]{43}=$/),
@@ -17,19 +17,19 @@ const facts = {
   references: v.array(storePathSchema),
 }
 
-/** Of a list: up to 2.18, and in Lix. */
+/** An item of the list that Nix prints until 2.18, and Lix. */
 const itemSchema = v.union([
   v.object({ path: storePathSchema, valid: v.literal(false) }),
   v.object({ path: storePathSchema, ...facts }),
 ])
 
-/** Of an object: from 2.19 on, null for what is not valid. */
+/** The object that Nix prints since 2.19, with null for paths that are not valid. */
 const recordSchema = v.record(storePathSchema, v.nullable(v.object(facts)))
 
-/** Characters that are read between two calls that pass through: less than a millisecond's work. */
+/** Characters that are parsed before other tasks run: less than a millisecond's work. */
 const STEP = 32 * 1024
 
-/** The valid paths in what `nix path-info --json` wrote. Throws BuildInterrupted when the text is no answer. */
+/** Parses the valid paths from the output of `nix path-info --json`. Throws BuildInterrupted if the output is invalid. */
 export async function readPathInfo(stdout: string): Promise<StorePathInfo[]> {
   const found: StorePathInfo[] = []
   let pauseAt = STEP
@@ -41,7 +41,7 @@ export async function readPathInfo(stdout: string): Promise<StorePathInfo[]> {
       await setImmediate()
     }
   } catch {
-    throw new RetryableError('BuildInterrupted', 'nix gave no answer that makes sense about store paths')
+    throw new RetryableError('BuildInterrupted', 'nix gave an unexpected answer about store paths')
   }
   return found
 }
@@ -58,12 +58,12 @@ function readRecord(text: string): StorePathInfo[] {
 
 interface Entry {
   readonly text: string
-  /** Where it ends. */
+  /** Position of its end. */
   readonly end: number
   readonly isOfList: boolean
 }
 
-/** The texts of what a list or an object of JSON holds, one after the other. Whether each is JSON is not looked at. */
+/** Yields the texts of the entries of a JSON list or object. The entries themselves are not checked. */
 function* entriesOf(json: string): Generator<Entry> {
   const text = json.trim()
   const isOfList = text.startsWith('[')

@@ -3,29 +3,29 @@ import { FinalError } from '../../../lib/errors.ts'
 import { formatSize } from '../../../lib/text/size.ts'
 import { isStorePath, type StorePathInfo } from '../../../recipes/store-path.ts'
 
-/** A path below the Nix store and nothing below it: `/nix/store/<hash>-<name>`. */
+/** A store path itself, and not a file in it: `/nix/store/<hash>-<name>`. */
 export const storePathSchema = v.pipe(
   v.string(),
   v.check(text => isStorePath(text), 'expected a store path'),
 )
 
 export interface PathQuery {
-  /** The paths that they refer to as well, and so on. */
+  /** Includes the closure of the paths. */
   readonly recursive: boolean
-  /** A Nix daemon that is away is waited for, for a bounded time. */
+  /** Waits for an absent Nix daemon, for a limited time. */
   readonly waitForDaemon?: boolean
   readonly signal: AbortSignal
 }
 
-/** A whole NixOS has some 2,000 paths, and 20,000 references between them, of 1.5 MB in all. */
+/** A whole NixOS has about 2,000 paths and 20,000 references, with 1.5 MB of names. */
 const MAX_PATHS = 20_000
 const MAX_REFERENCES = 100_000
-/** Of the names of paths and references: each may have 211 characters, four times as many as most. */
+/** Limit for the names of paths and references. A name can have 211 characters, four times the usual length. */
 const MAX_BYTES = 8 * 1024 * 1024
 
-/** Counts what is known of store paths, as it comes: all of it passes through the daemon. */
+/** Limits a closure while it is read, because the daemon holds all of it in memory. */
 export interface ClosureSize {
-  /** Throws NotAnImage when there is more than an image has. */
+  /** Throws NotAnImage if the closure is too large for an image. */
   add(info: StorePathInfo): void
 }
 
@@ -47,6 +47,6 @@ export function createClosureSize(): ClosureSize {
 function tooLarge(): FinalError {
   return new FinalError(
     'NotAnImage',
-    `the package refers to more than an image may: over ${MAX_PATHS} store paths, or ${MAX_REFERENCES} references between them, or ${formatSize(MAX_BYTES)} of their names`,
+    `the closure of the package is too large for an image: over ${MAX_PATHS} store paths, or ${MAX_REFERENCES} references between them, or ${formatSize(MAX_BYTES)} of their names`,
   )
 }

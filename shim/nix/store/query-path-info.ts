@@ -13,12 +13,12 @@ import { askDaemon, daemonSocket } from './daemon-path-info.ts'
 import type { PathQuery } from './path-info.ts'
 import { createClosureSize } from './path-info.ts'
 import { readPathInfo } from './path-info-answer.ts'
-import { createOutageRetry } from './wait-for-daemon.ts'
+import { createOutageRetry } from './retry-outages.ts'
 
-/** Together shorter than what one command takes as arguments (2 MiB), however long the names are. */
+/** Always shorter than the limit for the arguments of a command (2 MiB). */
 const MAX_PATHS_A_CALL = 1_000
 
-/** Asks nix, as often as the number of paths makes it necessary. Throws a ShimError. */
+/** Asks the Nix daemon or, if that fails, nix about store paths. Throws a ShimError. */
 export async function queryPathInfo(
   setup: QuerySetup,
   paths: readonly string[],
@@ -26,13 +26,13 @@ export async function queryPathInfo(
 ): Promise<readonly StorePathInfo[]> {
   const unique = [...new Set(paths)]
   const wrong = unique.find(path => !isStorePath(path))
-  if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} is no store path`)
+  if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} is not a store path`)
   const answer = () => (query.recursive ? askRecursively(setup, unique, query) : askFlatly(setup, unique, query))
   return query.waitForDaemon ? outlive(setup, query)(answer) : answer()
 }
 
 function outlive({ user, nix, logger }: QuerySetup, { signal }: PathQuery) {
-  const onWait = (limitMs: number) => logger.warn({ limitMs }, 'the Nix daemon is away: it is waited for')
+  const onWait = (limitMs: number) => logger.warn({ limitMs }, 'the Nix daemon is away: waiting for it')
   return createOutageRetry({ socket: daemonSocket(user.env), signal, onWait, limitMs: nix.daemonWaitMs })
 }
 
@@ -42,17 +42,17 @@ async function askFlatly(setup: QuerySetup, paths: readonly string[], query: Pat
   return (await daemonAnswer(setup, there, query)) ?? askNix(setup, there, query)
 }
 
-/** Of a path that is not valid, nix says best what is wrong. */
+/** If a path is not valid, nix gives the better error. */
 async function askRecursively(setup: QuerySetup, paths: readonly string[], query: PathQuery) {
   const answer = (await daemonAnswer(setup, paths, query)) ?? []
   const isValid = (path: string) => answer.some(info => info.path === path)
   return paths.every(isValid) ? answer : askNix(setup, paths, query)
 }
 
-/** Looks at the store that go on at once. */
+/** Concurrent lookups in the store. */
 const MAX_LOOKS = 32
 
-/** Nix takes its time over each path that is not valid: most of these are not even there. */
+/** Nix is slow for paths that are not valid, most of which do not exist at all. */
 async function onlyThere(paths: readonly string[]): Promise<string[]> {
   const isThere = await pMap(
     paths,
@@ -79,7 +79,7 @@ async function askNix(
   return [...found.values()]
 }
 
-/** Nix itself is asked when the daemon says nothing that makes sense. */
+/** Returns undefined if the daemon gives no valid answer; then nix itself is asked. */
 async function daemonAnswer({ user }: QuerySetup, paths: readonly string[], query: PathQuery) {
   const socket = daemonSocket(user.env)
   return socket === undefined
@@ -107,7 +107,7 @@ function questionsOf(paths: readonly string[]): Question[] {
   const isDerivation = (path: string) => path.endsWith('.drv')
   return [
     ...cut(paths.filter(path => !isDerivation(path))).map(paths => ({ flags: [], paths })),
-    // Before Nix 2.13 a derivation stands for what is built of it, unless asked otherwise.
+    // Before Nix 2.13, the path of a derivation stands for its outputs, unless there is a flag.
     ...cut(paths.filter(isDerivation)).map(paths => ({ flags: ['--derivation'], paths })),
   ]
 }
@@ -117,10 +117,10 @@ function cut(paths: readonly string[]): string[][] {
   return Array.from({ length: calls }, (_, call) => paths.slice(call * MAX_PATHS_A_CALL, (call + 1) * MAX_PATHS_A_CALL))
 }
 
-/** Some 5,000 paths, in characters: it is read between the calls that pass through. */
+/** About 5,000 paths, in characters: the answer is parsed on the main thread. */
 const MAX_ANSWER_LENGTH = 4 * 1024 * 1024
 
-/** Nix answers in a fraction of a second, even about thousands of paths. */
+/** Nix answers within a second, even about thousands of paths. */
 const LIMIT_MS = 60_000
 
 async function ask({ nix, user, dir }: QuerySetup, { flags, paths }: Question, query: PathQuery): Promise<string> {
@@ -137,13 +137,13 @@ async function ask({ nix, user, dir }: QuerySetup, { flags, paths }: Question, q
     maxStdoutLength: MAX_ANSWER_LENGTH,
   })
   if (exit.exitCode === 0) return stdout
-  if (signal.aborted) throw new RetryableError('Cancelled', 'asking Nix about store paths was called off')
+  if (signal.aborted) throw new RetryableError('Cancelled', 'asking Nix about store paths was cancelled')
   if (timeLimit.aborted)
-    throw new RetryableError('NixDaemonAway', `Nix said nothing about store paths for ${LIMIT_MS / 1000} s`)
+    throw new RetryableError('NixDaemonAway', `Nix did not answer about store paths within ${LIMIT_MS / 1000} s`)
   throw explainFailedQuery({ stateDir: dir.root, exit, errors, foreign })
 }
 
-/** Nix looks for a path that it lacks in the binary caches, unless told otherwise. */
+/** Otherwise nix looks for missing paths in binary caches. */
 const NOWHERE_ELSE = ['--option', 'substitute', 'false']
 
 const NO_LOG = { write: async () => {}, close: async () => {} }

@@ -11,24 +11,24 @@ import { guardState, type StateDir } from '../user/state-dir.ts'
 import { storePathSchema } from './path-info.ts'
 
 /**
- * What was built for which recipe, and the gc roots that hold it. Calls take effect in their order: what is found, or
- * linked after `prepareLink`, is not lost to a `keepOnly` that was called before.
+ * Results of builds by recipe, and the gc roots that keep them. Calls take effect in order: an earlier `keepOnly` never removes what a
+ * later `find` or `prepareLink` returned.
  */
 export interface Results {
-  /** The path for the gc root's link, which nix replaces; what is no such link and stands in its way is put aside. */
+  /** Returns the path of the gc root, which nix will create or replace. Anything else at that path is moved away. */
   prepareLink(recipeKey: string): Promise<string>
-  /** The remembered result, when its gc root and its store path are still there, and nobody else could have written it. */
+  /** The saved result, if its gc root and store path still exist and only root could have written it. */
   find(recipeKey: string): Promise<BuildOutput | undefined>
   save(recipeKey: string, result: SavedResult): Promise<void>
-  /** Resolves when every call until now has taken effect. */
+  /** Resolves when all earlier calls have taken effect. */
   settled(): Promise<void>
-  /** Lets go of one gc root. */
-  letGo(key: string): Promise<void>
-  /** Forgets every other result and lets go of its gc roots. */
+  /** Removes one gc root. */
+  release(key: string): Promise<void>
+  /** Removes all other results and their gc roots. */
   keepOnly(keys: ReadonlySet<string>): Promise<void>
 }
 
-/** What a recipe gives. */
+/** The result of a build. */
 export const buildOutputSchema = v.object({
   storePath: storePathSchema,
   /** Id of the run that made it, as its log file is named. */
@@ -40,9 +40,9 @@ export type BuildOutput = Readonly<v.InferOutput<typeof buildOutputSchema>>
 
 const savedResultSchema = v.object({
   ...buildOutputSchema.entries,
-  /** The derivation's output that it is: nix names the link by it. */
+  /** The derivation's output; nix appends it to the name of the link. */
   output: v.string(),
-  /** For people; missing of a store path that no flake was evaluated for. */
+  /** For people only; missing if the recipe is a store path. */
   flake: v.exactOptional(v.string()),
   packageName: v.exactOptional(v.string()),
   contents: v.exactOptional(v.array(v.string())),
@@ -71,7 +71,7 @@ export function createResults({ root, results, gcroots }: StateDir): Results {
       }),
     save: (key, result) => change(() => writeAtomically(record(key), JSON.stringify(result), RECORD)),
     settled: () => inTurn(async () => {}),
-    letGo: key => change(() => unlink(link(key)).catch(ignoreNoFile)),
+    release: key => change(() => unlink(link(key)).catch(ignoreNoFile)),
     keepOnly: keys =>
       change(async () => {
         await unlinkOthers(results, keys)
@@ -86,7 +86,7 @@ function readRecord(folder: string, path: string): SavedResult | undefined {
   try {
     return v.parse(savedResultSchema, JSON.parse(text))
   } catch {
-    // Damaged: as good as none, the next build writes it anew.
+    // A damaged record counts as missing: the next build writes it again.
     return undefined
   }
 }
@@ -95,7 +95,7 @@ async function orUndefined<Value>(promise: Promise<Value>): Promise<Value | unde
   return promise.catch(() => undefined)
 }
 
-/** Nix replaces a link into the store, and fails at anything else. */
+/** Nix replaces a link into the store, but fails if anything else is in its place. */
 async function clearWay(dir: string, name: string): Promise<void> {
   const path = join(dir, name)
   if (v.is(storePathSchema, await orUndefined(readlink(path)))) return
@@ -104,7 +104,7 @@ async function clearWay(dir: string, name: string): Promise<void> {
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return
     if (!hasCode(error, 'EISDIR')) throw error
-    // The build user's doing: root removes no tree of another user, who could change it meanwhile.
+    // The build user put a folder there. Root removes no tree of another user, who could change it meanwhile.
     await rename(path, join(dir, `obstacle-${randomUUID()}`))
   }
 }
@@ -115,7 +115,7 @@ function ignoreNoFile(error: unknown): void {
 
 const RECORD: AtomicFile = { mode: 0o640, synced: true }
 
-/** A recipe's key, and what nix or we put behind it. */
+/** A recipe's key, and a suffix of nix or of ours. */
 const KEYED_NAME = /^([0-9a-f]{64})(?:[-.].+)?$/
 
 function keyOf(name: string): string | undefined {
@@ -125,7 +125,7 @@ function keyOf(name: string): string | undefined {
 async function unlinkOthers(dir: string, keys: ReadonlySet<string>): Promise<void> {
   for (const name of await readdir(dir)) {
     const key = keyOf(name)
-    // Links and files only: one of the folders belongs to the build user, who may have put anything there.
+    // `unlink` removes only links and files: one of the folders belongs to the build user, who may put anything there.
     if (key !== undefined && !keys.has(key)) await unlink(join(dir, name)).catch(ignoreNoFile)
   }
 }

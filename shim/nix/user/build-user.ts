@@ -1,22 +1,22 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { FinalError } from '../../../lib/errors.ts'
-import { SYSTEM_PATH } from '../../../lib/process/run-process.ts'
+import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
 import { gitConfigFile, sshConfigFile } from './user-config.ts'
 
-/** Whom nix runs as, and in what surroundings. */
+/** User and environment that nix runs with. */
 export interface BuildUser {
-  /** Missing, both: as whoever runs the shim. */
+  /** If both are missing, nix runs as the user of the shim. */
   readonly uid?: number
   readonly gid?: number
-  /** Root's: the user reads credentials there, and cannot write. */
+  /** Owned by root: the user can read credentials there, but cannot write. */
   readonly home: string
-  /** The whole environment of nix: nothing else is inherited. */
+  /** The whole environment of nix: nothing is inherited. */
   readonly env: Readonly<Record<string, string>>
 }
 
 export interface BuildUserOptions {
-  /** Null: nobody else. Only root can become somebody else; for anybody else the name has no effect. */
+  /** `null`: the user of the shim. Has no effect unless the shim runs as root. */
   readonly name: string | null
   readonly home: string
   /** Becomes XDG_CONFIG_HOME. */
@@ -24,7 +24,7 @@ export interface BuildUserOptions {
   readonly env: Readonly<NodeJS.ProcessEnv>
 }
 
-/** Has a process run as that user. */
+/** Options for running a process as that user. */
 export function idsOf({ uid, gid }: Pick<BuildUser, 'uid' | 'gid'>): { uid?: number; gid?: number } {
   return uid === undefined || gid === undefined ? {} : { uid, gid }
 }
@@ -48,6 +48,7 @@ async function askId(flag: '-u' | '-g', name: string): Promise<number> {
 
 async function runId(flag: string, name: string): Promise<string> {
   try {
+    // Runs at the start of the shim: `runProcess` would load execa before there is a recipe.
     const { stdout } = await promisify(execFile)('id', [flag, '--', name], {
       env: { PATH: SYSTEM_PATH },
       timeout: ID_LIMIT_MS,
@@ -56,16 +57,16 @@ async function runId(flag: string, name: string): Promise<string> {
   } catch (cause) {
     throw new FinalError(
       'BuildUserUnknown',
-      `there is no user ${JSON.stringify(name)} to run nix as: create it, or name another one as nix.user in the config`,
+      `there is no user ${JSON.stringify(name)} to run nix as: create it, or set nix.user in the config to another one`,
       { cause },
     )
   }
 }
 
-/** A user database on the network may take its time. */
+/** A user database on the network may be slow. */
 const ID_LIMIT_MS = 10_000
 
-/** What a nix client has a use for; everything else of ours, secrets among it, stays with us. */
+/** Variables that nix needs. All others, which may be secrets, are not passed on. */
 const PASSED_ON = [
   /^PATH$/,
   /^NIX_(?!(?:CACHE|CONFIG|DATA|STATE)_HOME$)/,
@@ -74,7 +75,7 @@ const PASSED_ON = [
   /^(?:SSL_CERT_FILE|SSL_CERT_DIR|CURL_CA_BUNDLE|GIT_SSL_CAINFO)$/,
 ]
 
-/** Where programs are when the shim itself was not told. */
+/** PATH of nix if the shim itself has none. */
 const DEFAULT_PATH = '/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:/usr/local/bin:/usr/bin:/bin'
 
 function buildEnvironment(env: Readonly<NodeJS.ProcessEnv>, home: string, configHome: string): Record<string, string> {
@@ -85,7 +86,7 @@ function buildEnvironment(env: Readonly<NodeJS.ProcessEnv>, home: string, config
     PATH: DEFAULT_PATH,
     ...Object.fromEntries(passed),
     HOME: home,
-    // Not there: what is worth remembering has a folder for each source.
+    // Does not exist: caches that are kept have a folder for each source.
     XDG_CACHE_HOME: `${home}/.cache`,
     XDG_CONFIG_HOME: configHome,
     XDG_DATA_HOME: `${home}/.local/share`,
@@ -97,17 +98,17 @@ function buildEnvironment(env: Readonly<NodeJS.ProcessEnv>, home: string, config
 
 function gitEnvironment(configHome: string): Record<string, string> {
   return {
-    // Git of nix 2.8 would work in a local repository itself, by the repository's own settings, which may name programs. A
-    // clone of it has none of these. (The only way that all versions know.)
+    // Makes nix 2.8 clone local repositories: otherwise git would work in the repository itself, with its settings, which can name
+    // programs. (All versions support this variable.)
     _NIX_FORCE_HTTP: '1',
-    // A repository is no reason to ask another one, the way there being its own affair.
+    // A repository could otherwise make git fetch from another one.
     GIT_NO_LAZY_FETCH: '1',
-    // Whoever may push refs/replace/ would choose the content of a commit.
+    // Otherwise anyone who can push to refs/replace/ could choose the content of a commit.
     GIT_NO_REPLACE_OBJECTS: '1',
     GIT_CONFIG_NOSYSTEM: '1',
     GIT_CONFIG_GLOBAL: gitConfigFile(configHome),
     GIT_SSH_COMMAND: `ssh -F ${shellQuote(sshConfigFile(configHome))} -oBatchMode=yes`,
-    // Nobody is there to answer a question.
+    // Nobody can answer prompts.
     GIT_TERMINAL_PROMPT: '0',
   }
 }

@@ -15,14 +15,14 @@ export async function readCredential(path: string): Promise<Buffer> {
   return await file.readFile()
 }
 
-/** Who may read a copy. */
+/** Owner and mode of a copy. */
 export interface Access {
   readonly uid: number
   readonly gid: number
   readonly mode: number
 }
 
-/** A copy belongs to root, unless other users are in the group that would read it. `name` is null if the shim reads it itself. */
+/** A copy belongs to root, unless the build user shares its group with others. `name` is null if nix runs as the user of the shim. */
 export async function findAccess(user: Pick<BuildUser, 'uid' | 'gid'>, name: string | null): Promise<Access> {
   const ours = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
   if (user.uid === undefined || user.gid === undefined || name === null) return { ...ours, mode: 0o400 }
@@ -30,7 +30,7 @@ export async function findAccess(user: Pick<BuildUser, 'uid' | 'gid'>, name: str
   return { uid: user.uid, gid: ours.gid, mode: 0o400 }
 }
 
-/** Writes a copy that nobody else can read at any moment. Returns whether there was another one, or none. */
+/** Writes a copy that others can read at no time. Returns whether the copy changed. */
 export async function writeCopy(path: string, bytes: Buffer, access: Access): Promise<boolean> {
   if (await isCopy(path, bytes, access)) return false
   await writeAtomically(path, bytes, { mode: access.mode, owner: access })

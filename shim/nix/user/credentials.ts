@@ -20,8 +20,8 @@ export type CredentialFiles = { readonly [Each in Kind]?: string | undefined }
 
 export interface Credentials {
   /**
-   * Makes git, ssh and nix use what the files hold now, and nothing that was placed for others. A file that cannot be read is
-   * logged as an error and left out. Throws StateDirUnsafe, StateDirNotWritable or DiskFull.
+   * Makes git, ssh and nix use the current contents of the files, and removes credentials that are no longer configured. A file that
+   * cannot be read is logged as an error and left out. Throws StateDirUnsafe, StateDirNotWritable or DiskFull.
    */
   place(): Promise<void>
 }
@@ -29,15 +29,15 @@ export interface Credentials {
 export interface CredentialsOptions {
   readonly dir: StateDir
   readonly user: Pick<BuildUser, 'uid' | 'gid'>
-  /** Null: the user that runs the shim. */
+  /** `null`: the user of the shim. */
   readonly userName: string | null
   readonly files: CredentialFiles
   readonly logger: Pick<Logger, 'error' | 'info'>
 }
 
 /**
- * Copies the files into a folder of their own and links to the copies from where programs look. The symlinks tell what the shim
- * has placed from what administrators have put there by hand, which stays.
+ * Copies the files into a separate folder, and creates symlinks to the copies where programs look for them. The symlinks mark what the
+ * shim placed: files that administrators put there by hand are kept.
  */
 export function createCredentials({ dir, user, userName, files, logger }: CredentialsOptions): Credentials {
   const folder = credentialsFolder(dir.root)
@@ -77,7 +77,7 @@ export function createCredentials({ dir, user, userName, files, logger }: Creden
   return { place: () => inTurn(() => guardState(dir.root, place)) }
 }
 
-/** The start of the shim and its builds share the folder. */
+/** Shared: the start of the shim and its builds use the same folder. */
 const inTurn = createOneByOne()
 
 export interface PlaceOptions {
@@ -88,8 +88,8 @@ export interface PlaceOptions {
 }
 
 /**
- * Places credentials before the first build asks for them, so that the log says at the start which are missing, and those that the
- * config no longer names are gone. Does not reject: each build tries again, and fails by itself.
+ * Places credentials at the start, so that missing ones are logged and those that are no longer configured are removed before the first
+ * build. Never rejects: each build tries again and reports its own failure.
  */
 export async function placeAtStart({ stateDir, nix, env, logger }: PlaceOptions): Promise<void> {
   const dir = layOut(stateDir)
@@ -104,12 +104,12 @@ export async function placeAtStart({ stateDir, nix, env, logger }: PlaceOptions)
   }
 }
 
-/** Whether there is anything to place or to remove. */
+/** Whether there are credentials to place or to remove. */
 export async function isInUse(dir: StateDir, files: CredentialFiles): Promise<boolean> {
   return KINDS.some(kind => files[kind] !== undefined) || (await isThere(credentialsFolder(dir.root)))
 }
 
-/** Where programs look. */
+/** Where programs look for the files. */
 const LINKS: Readonly<Record<Kind, (dir: StateDir) => string>> = {
   netrc: ({ home }) => join(home, '.netrc'),
   nixConf: ({ config }) => join(config, 'nix/nix.conf'),
@@ -122,7 +122,7 @@ async function removeUnfinished(folder: string): Promise<void> {
   for (const name of names.filter(name => name.endsWith(UNFINISHED))) await rm(join(folder, name))
 }
 
-/** Replaces a file that was put there by hand: the config names another one. Returns whether the link is new. */
+/** Replaces a file that was put there by hand, since the config names another one. Returns whether the link is new. */
 async function makeLink(link: string, copy: string): Promise<boolean> {
   await makeOwnFolder(dirname(link), { mode: 0o755 })
   if (await leadsTo(link, copy)) return false
@@ -148,7 +148,7 @@ async function leadsTo(link: string, copy: string): Promise<boolean> {
   )
 }
 
-/** Relative, so that a state folder can be moved. */
+/** Relative, so that the state folder can be moved. */
 function target(link: string, copy: string): string {
   return relative(dirname(link), copy)
 }
@@ -157,7 +157,7 @@ function isBelow(folder: string, path: string): boolean {
   return resolve(path).startsWith(`${resolve(folder)}/`)
 }
 
-/** Nix repeats a line that it cannot read, and so would the error of each pull. */
+/** Nix quotes an invalid line, so that every failed pull would show it. */
 function checkNixConf(bytes: Buffer): void {
   const lines = bytes.toString('utf8').split('\n')
   const wrong = lines.findIndex(line => !NIX_CONF_LINE.test(line.replace(/#.*$/, '').trim()))

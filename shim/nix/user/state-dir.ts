@@ -18,13 +18,13 @@ import type { BuildUser } from './build-user.ts'
 /** The folders of a builder below the state folder. */
 export interface StateDir {
   readonly root: string
-  /** The build user's: nix's client makes the links itself. */
+  /** Owned by the build user: the nix client creates the links. */
   readonly gcroots: string
-  /** HOME of nix, git and ssh: credentials and settings that administrators put there. Root's, the build user reads it. */
+  /** HOME of nix, git and ssh, with credentials and settings of administrators. Owned by root, readable by the build user. */
   readonly home: string
-  /** What git, ssh and nix are told beyond their arguments; root's, the build user reads it. */
+  /** Config files of git, ssh and nix. Owned by root, readable by the build user. */
   readonly config: string
-  /** What nix and git remember of each source: see source-caches.ts. */
+  /** Fetch caches of nix and git for each source: see source-caches.ts. */
   readonly caches: string
   readonly logs: string
   readonly results: string
@@ -42,12 +42,12 @@ export function layOut(root: string): StateDir {
   }
 }
 
-/** Copies of the files that the config names: see credentials.ts. */
+/** Copies of the configured credentials: see credentials.ts. */
 export function credentialsFolder(root: string): string {
   return join(root, 'build-credentials')
 }
 
-/** Of a run: all that nix and its builders wrote. */
+/** The complete output of nix and its builders in a run. */
 export function runLogFile(root: string, runId: string): string {
   return join(layOut(root).logs, `${runId}.log`)
 }
@@ -55,8 +55,8 @@ export function runLogFile(root: string, runId: string): string {
 type Ids = Pick<BuildUser, 'uid' | 'gid'>
 
 /**
- * Makes what is missing. The build user must be able to walk through to its folders, and no further. Throws StateDirUnsafe if
- * others could decide what git, ssh and nix are told, StateDirNotWritable or DiskFull.
+ * Creates missing folders. The build user can reach its own folders, but not list their parent. Throws StateDirUnsafe if other users
+ * could change the config of git, ssh or nix, StateDirNotWritable or DiskFull.
  */
 export async function prepareStateDir(dir: StateDir, user: Ids, logger?: Pick<Logger, 'warn'>): Promise<void> {
   const { root, gcroots, home, config, caches, logs, results } = dir
@@ -75,15 +75,15 @@ export async function prepareStateDir(dir: StateDir, user: Ids, logger?: Pick<Lo
   })
 }
 
-/** Others may pass, but not look around. */
+/** Others may pass through the folder, but not list it. */
 const WALK_THROUGH = 0o001
 
-/** What git, ssh and nix find in these they obey. */
+/** Git, ssh and nix read their settings from these folders. */
 function readFolders({ home, config }: StateDir): string[] {
   return [home, join(home, '.ssh'), config, join(config, 'nix')]
 }
 
-/** How others can decide what git, ssh and nix are told. Undefined if they cannot. */
+/** How other users could change the config of git, ssh or nix; undefined if they cannot. */
 export async function findStateFault(dir: StateDir): Promise<FolderFault | undefined> {
   for (const path of [await realpath(dir.root), ...readFolders(dir)]) {
     const fault = await findFolderFault(path)
@@ -98,15 +98,15 @@ async function makeGcroots(path: string, { uid, gid }: Ids): Promise<void> {
   if (uid !== undefined && gid !== undefined) await chown(path, uid, gid)
 }
 
-/** Kept for administrators, who may have put credentials there; nobody else gets to see them. */
+/** Kept for administrators, who may have put credentials there. Other users lose access. */
 async function setAside(home: string, logger?: Pick<Logger, 'warn'>): Promise<void> {
   const aside = `${home}-untrusted-${randomUUID()}`
   await rename(home, aside)
-  logger?.warn({ home, aside }, 'the home of the build user could be written to by others: it was set aside')
+  logger?.warn({ home, aside }, 'the home of the build user could be written to by others: it was moved aside')
   await takeOver(aside)
 }
 
-/** Runs something that writes below the state folder. Throws StateDirNotWritable, which names the folder, DiskFull, or its own ShimError. */
+/** Runs `write`, which writes below the state folder. Throws StateDirNotWritable, which names the folder, DiskFull, or its own ShimError. */
 export async function guardState<Result>(root: string, write: () => Promise<Result>): Promise<Result> {
   try {
     return await write()

@@ -4,18 +4,18 @@ import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { writeAtomically } from '../../../lib/files/atomic-file.ts'
 import { isFlakeRecipe, type Recipe } from '../../../recipes/recipe.ts'
 
-/** The settings of git and ssh: root writes them, and the programs read no others. */
+/** Settings of git and ssh, written by root. The programs read no others. */
 export interface UserConfig {
-  /** Makes them fit for a run of the recipe. */
+  /** Updates the settings for a run of the recipe. */
   prepare(recipe: Recipe): Promise<void>
 }
 
-/** The only file that git reads, as GIT_CONFIG_GLOBAL. */
+/** The only file that git reads, set as GIT_CONFIG_GLOBAL. */
 export function gitConfigFile(configHome: string): string {
   return join(configHome, 'gitconfig')
 }
 
-/** The only file that ssh reads, as `ssh -F`. */
+/** The only file that ssh reads, set by `ssh -F`. */
 export function sshConfigFile(configHome: string): string {
   return join(configHome, 'ssh_config')
 }
@@ -23,7 +23,7 @@ export function sshConfigFile(configHome: string): string {
 /** Git and ssh run as the build user. */
 const READABLE = 0o644
 
-/** `home`: where administrators put settings, keys and credentials. Root owns both folders. */
+/** `home` is where administrators put settings, keys and credentials. Root owns both folders. */
 export function createUserConfig({ home, config }: { readonly home: string; readonly config: string }): UserConfig {
   const trusted = new Set<string>()
   let written = false
@@ -35,13 +35,13 @@ export function createUserConfig({ home, config }: { readonly home: string; read
     await writeAtomically(gitConfigFile(config), formatGitConfig(home, [...trusted]), { mode: READABLE })
     written = true
   }
-  // Each writes the whole files.
+  // One at a time, because each call writes the whole files.
   return { prepare: recipe => inTurn(() => update(localRepository(recipe))) }
 }
 
 /**
- * Git reads no repository of another user unless it is told to trust it. One that a recipe names has been allowed by a
- * rule of the policy that spells its scheme out; those, and no others, are trusted.
+ * Git refuses repositories of other users unless they are configured as safe. Only repositories that a recipe names are: a policy rule
+ * that spells out the scheme has allowed them.
  */
 function localRepository(recipe: Recipe): string | undefined {
   if (!isFlakeRecipe(recipe) || recipe.flake.scheme !== 'git+file') return undefined
@@ -49,15 +49,15 @@ function localRepository(recipe: Recipe): string | undefined {
 }
 
 /**
- * Of repositories on this machine, a run has its own: what it evaluates may name others, which the build user can read, the
- * clones of other sources among them. Nix gives git their URLs, and its own clones by their paths.
+ * Lets a run use only its own one of the repositories on this machine. The evaluated code may name others that the build user can read,
+ * such as clones of other sources. Nix passes URLs of these to git, but paths of its own clones.
  */
 export function gitAccess(recipe: Recipe): Record<string, string> {
   const own =
     isFlakeRecipe(recipe) && recipe.flake.scheme === 'git+file' ? [recipe.flake.source.slice('git+'.length)] : []
   const settings = [
     ['url.denied:.insteadOf', 'file:'],
-    // The longest one counts. Some versions of nix write hex digits in lower case.
+    // The longest match wins. Some versions of nix write hex digits in lower case.
     ...own.flatMap(url => [url, lowerCaseHex(url)]).flatMap(allowAlone),
   ]
   return {
@@ -71,13 +71,13 @@ export function gitAccess(recipe: Recipe): Record<string, string> {
   }
 }
 
-/** Git takes it for the beginning of others, too: `file:///srv/app-secret`, or `file:///srv/app/../secret`. */
+/** Git matches prefixes: the URL would also allow `file:///srv/app-secret` or `file:///srv/app/../secret`. */
 function allowAlone(url: string): string[][] {
   const longer = PRINTABLE.map(character => ['url.denied://.insteadOf', url + character])
   return [[`url.${url}.insteadOf`, url], ...longer]
 }
 
-/** What a URL may have, and a space. */
+/** Characters that a URL can contain, and space. */
 const PRINTABLE = Array.from({ length: 0x7f - 0x20 }, (_, index) => String.fromCharCode(0x20 + index))
 
 function lowerCaseHex(url: string): string {
@@ -92,8 +92,8 @@ async function isThere(path: string): Promise<boolean> {
 }
 
 /**
- * No program is run to get at a repository. `file` is left for nix, which copies from its own clone; where it is given by a
- * repository, as a submodule's place, git does not take it. Git tidies its clone before it ends: no process of its own stays.
+ * Git runs no program to reach a repository. `file` is allowed only for nix, which copies from its own clone, and not for locations
+ * that a repository names, such as submodules. Git cleans up its clone before it ends, not in a background process.
  */
 const GIT_SETTINGS = `[core]
 \thooksPath = /dev/null
@@ -110,7 +110,7 @@ ${['https', 'http', 'ssh', 'git'].map(name => `[protocol "${name}"]\n\tallow = a
 `
 
 function formatGitConfig(home: string, trusted: readonly string[]): string {
-  // Old and new versions of git name the folder with the files, or the one with the history.
+  // Depending on its version, git checks the working tree or the `.git` folder.
   const directories = trusted.flatMap(path => [path, join(path, '.git')])
   return `[include]
 \tpath = ${JSON.stringify(join(home, '.gitconfig'))}
@@ -120,7 +120,7 @@ ${directories.map(path => `\tdirectory = ${JSON.stringify(path)}\n`).join('')}`
 
 const SSH_KEYS = ['id_ed25519', 'id_ecdsa', 'id_rsa']
 
-/** ssh itself would look in the home that the user database knows, which may belong to that user. */
+/** By default, ssh would use the home from the user database, which the build user may own. */
 function formatSshConfig(home: string): string {
   const path = (name: string) => `"${join(home, '.ssh', name).replaceAll('%', '%%')}"`
   return `Include "${join(home, '.ssh/config')}"

@@ -135,10 +135,10 @@ it('the kernel kills the processes of a shim before any pod, and a killed one le
   const started = descendants(pid)
   for (const one of started) expect(await readFile(`/proc/${one}/oom_score_adj`, 'utf8')).toBe('1000\n')
   process.kill(started[0] ?? 0, 'SIGKILL')
-  expect(await failure).toMatch(/building waiting of \S+ broke off: .{1,100}\(SIGKILL\)$/)
+  expect(await failure).toMatch(/building waiting of \S+ was interrupted: .{1,100}\(SIGKILL\)$/)
   // Only a helper for the next run remains.
   await expect.poll(() => commandsBelow(pid), { timeout: 20_000 }).toEqual([expect.stringContaining('build-helper')])
-  await expect(pull('honest')).rejects.toThrow(/is no image/)
+  await expect(pull('honest')).rejects.toThrow(/is not an image/)
 })
 
 function commandsBelow(pid: number): string[] {

@@ -67,7 +67,7 @@ it.each([
   const image = `registry.example/paths/${packageName}:1`
   const pulled = bed.cri(shim.socket).pullImage(recipePull({ image, flakeUrl, packageName }))
   const error: unknown = await pulled.catch(error => error.details)
-  expect(error).toMatch(/the package is no image|the image archive |no image can be made of the package/)
+  expect(error).toMatch(/the package is not an image|the image archive |no image can be made of the package/)
   expect(error).not.toContain('key')
   for (const things of ['images', 'content']) expect(await ctr(things, 'ls', '-q')).toBe('')
   expect((await ctr('snapshots', 'ls')).trim().split('\n')).toHaveLength(1)

@@ -86,11 +86,11 @@ describe.each([
   })
 
   it('leaves a link in place of its output is rejected as no archive', async () => {
-    expect(await failureOf('goes-elsewhere')).toContain('what it writes is no image archive')
+    expect(await failureOf('goes-elsewhere')).toContain('what it writes is not an image archive')
   })
 
   it('needs an interpreter of the node does not find one', async () => {
-    expect(await failureOf('bare')).toContain('its interpreter "/bin/sh" is no program of the package')
+    expect(await failureOf('bare')).toContain('its interpreter "/bin/sh" is not a program of the package')
   })
 
   it('writes an archive keeps it in the store only until the import ends', async () => {

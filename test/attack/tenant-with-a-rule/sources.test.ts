@@ -44,7 +44,7 @@ describe('a narHash of content that an attacker has brought into the store', () 
     await expect(read(`path:${good}?narHash=${await hashOf(evil)}`)).rejects.toMatchObject({
       code: 'FlakeNotFound',
       message: expect.stringMatching(
-        /^what is at path:\S+good-folder has the narHash sha256-\S+, and path:\S+ is locked/,
+        /^the content at path:\S+good-folder has the narHash sha256-\S+, but path:\S+ is locked/,
       ),
     })
     expect(await read(`path:${good}?narHash=${await hashOf(good)}`)).toBe('good')

@@ -13,7 +13,11 @@ const credential = JSON.stringify({
   kind: 'ExecCredential',
   status: { token: 'printed', clientCertificateData: 'printed cert', clientKeyData: 'printed key' },
 })
-const plugin = { command: 'printenv', args: ['CREDENTIAL'], env: [{ name: 'CREDENTIAL', value: credential }] }
+const plugin = {
+  command: process.execPath,
+  args: ['--print', 'process.env.CREDENTIAL'],
+  env: [{ name: 'CREDENTIAL', value: credential }],
+}
 const jwt = ['{}', JSON.stringify({ exp: 4e9 }), 'signature'].map(part => Buffer.from(part).toString('base64url'))
 
 describe('a connection logs in as client-node would', () => {

@@ -1,4 +1,4 @@
 import { serveAsHelper } from '../../../lib/process/serve-helper.ts'
 
-/** A helper that tells its order. */
+/** A helper that reports its order. */
 await serveAsHelper(async (order, { report }) => report(order))

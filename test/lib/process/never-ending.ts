@@ -1,6 +1,6 @@
 import { serveAsHelper } from '../../../lib/process/serve-helper.ts'
 
-/** A helper that goes on after what it tells. */
+/** A helper that does not end after its report. */
 await serveAsHelper(async (_, { report }) => {
   report('all')
   setInterval(() => {}, 1000)

@@ -7,11 +7,11 @@ import { createHelpers } from '../../../lib/process/run-helper.ts'
 import { createSpares } from '../../../lib/process/spares.ts'
 import { descendants } from '../../node/process-tree.ts'
 
-const PROGRAM = { file: new URL('./told-pid.ts', import.meta.url), heapMegabytes: 32 }
+const PROGRAM = { file: new URL('./reporting-pid.ts', import.meta.url), heapMegabytes: 32, graceMs: 1000 }
 
 afterEach(() => children().forEach(pid => void process.kill(pid, 'SIGKILL')))
 
-test('each run has a helper of its own, started after the run before it', async () => {
+test('each run has its own helper, which is started after the previous run', async () => {
   const run = makeRun()
   const first = await run()
   const spare = await untilStarted()
@@ -20,14 +20,14 @@ test('each run has a helper of its own, started after the run before it', async 
   expect(await untilStarted()).not.toBe(spare)
 })
 
-test('runs that go on at once have no helper started beside them', async () => {
+test('no helper is started while runs are going on', async () => {
   const run = makeRun()
   const pids = await Promise.all([run(), run(), run()])
   expect(new Set(pids).size).toBe(3)
   await untilStarted()
 })
 
-test('no helper is started ahead while something else has a use for the memory', async () => {
+test('no helper is started in advance while something else needs the memory', async () => {
   const answers = [false, false]
   const run = makeRun(PROGRAM, () => answers.pop() ?? true)
   await run()
@@ -45,46 +45,50 @@ test('a helper that is killed while it waits does not fail the next run', async 
   await untilStarted()
 })
 
-test('a run that is called off leaves no helper', async () => {
+test('a cancelled run leaves no helper', async () => {
   const signal = AbortSignal.abort()
-  await createHelpers(PROGRAM, { afterMs: 1 }).run({ job: {}, signal, graceMs: 1000, onReport: () => {} })
+  await createHelpers(PROGRAM, { afterMs: 1 }).run({ job: {}, signal, onReport: () => {} })
   await delay(20)
   expect(children()).toEqual([])
 })
 
-test('a helper rehearses once while it waits, and not when its order is there', async () => {
-  const run = makeRun({ ...PROGRAM, file: new URL('./rehearsing.ts', import.meta.url) })
+test('a helper warms up once while it waits, but not if its order has arrived', async () => {
+  const run = makeRun({ ...PROGRAM, file: new URL('./warming-up.ts', import.meta.url) })
   expect(await run()).toBe(0)
   await vi.waitFor(async () => expect(await run()).toBe(1), { interval: 500, timeout: 20_000 })
   await untilStarted()
 })
 
-test('the last report is the answer of a helper that does not end, and it is ended', async () => {
-  const told: unknown[] = []
-  const run = { job: {}, signal: new AbortController().signal, graceMs: 1, isLast: () => told.length > 0 }
+test('the last report is the answer of a helper even if it does not end, and the helper is ended', async () => {
+  const reported: unknown[] = []
+  const run = { job: {}, signal: new AbortController().signal, isLast: () => reported.length > 0 }
   const helpers = createHelpers(
-    { ...PROGRAM, file: new URL('./never-ending.ts', import.meta.url) },
+    { ...PROGRAM, graceMs: 1, file: new URL('./never-ending.ts', import.meta.url) },
     { afterMs: 60_000 },
   )
-  await helpers.run({ ...run, onReport: report => told.push(report) })
+  await helpers.run({ ...run, onReport: report => reported.push(report) })
   await vi.waitFor(() => expect(children()).toEqual([]))
 })
 
 test('a process that nobody takes is ended', async () => {
-  const spares = createSpares(() => spawn('sleep', ['1000']), 1)
+  const spares = createSpares(
+    () => spawn('sleep', ['1000']),
+    process => process,
+    1,
+  )
   const process = spares.take()
   spares.keep(process)
   await once(process, 'exit')
   expect(process.signalCode).toBe('SIGKILL')
 })
 
-test('a helper that waits neither keeps the shim going nor outlives it', async () => {
+test('a waiting helper neither keeps the shim running nor outlives it', async () => {
   const shim = spawn(process.execPath, [join(import.meta.dirname, 'run-once.ts')], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const [told] = await once(shim.stdout, 'data')
-  expect(Number(String(told))).toBeGreaterThan(0)
-  // Closed are its streams when the helper that waits has let go of the last one, too.
+  const [reported] = await once(shim.stdout, 'data')
+  expect(Number(String(reported))).toBeGreaterThan(0)
+  // The streams close only after the waiting helper has closed its ends.
   expect(await once(shim, 'close')).toEqual([0, null])
 })
 
@@ -92,13 +96,13 @@ function makeRun(program = PROGRAM, isIdle?: () => boolean): () => Promise<unkno
   const helpers = createHelpers(program, { afterMs: 1, isIdle })
   const { signal } = new AbortController()
   return async () => {
-    const told: unknown[] = []
-    await helpers.run({ job: {}, signal, graceMs: 1000, onReport: report => told.push(report) })
-    return told[0]
+    const reported: unknown[] = []
+    await helpers.run({ job: {}, signal, onReport: report => reported.push(report) })
+    return reported[0]
   }
 }
 
-/** The only one that waits. */
+/** Process id of the only waiting helper. */
 async function untilStarted(): Promise<number> {
   await vi.waitFor(() => expect(children()).toHaveLength(1))
   return children()[0] ?? 0

@@ -49,7 +49,7 @@ test('without NOTIFY_SOCKET nothing is run; a missing program is logged once; on
   await writeFile(join(folder.dir, 'systemd-notify'), '#!/bin/sh\nexit 1\n')
   await chmod(join(folder.dir, 'systemd-notify'), 0o755)
   await notifySystemd('READY=1', { env: missing, logger: log.logger })
-  expect(log.lines().slice(1)).toEqual([expect.stringContaining('systemd was not told')])
+  expect(log.lines().slice(1)).toEqual([expect.stringContaining('notifying systemd failed')])
 })
 
 function collectLog() {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { type Closure, openClosure } from '../../../shim/import/store/closure.ts'
 
-/** All that is in a folder that stands for the Nix store, as if one path of it referred to all the others. */
+/** Everything in a folder in place of the Nix store, as if one path of it referred to all the others. */
 export function closureOf(storeDir: string): Promise<Closure> {
   return openClosure(join(storeDir, 'any'), () => infosIn(storeDir))
 }

@@ -40,7 +40,7 @@ const FORMS: readonly [string, (entries: { docker: Entry[]; oci: Entry[] }) => E
 
 describe('an archive', () => {
   for (const [form, choose] of FORMS) {
-    it.each(COMPRESSIONS)(`is recognised by content: ${form}, compression %s`, async (compression, compress) => {
+    it.each(COMPRESSIONS)(`is recognized by content: ${form}, compression %s`, async (compression, compress) => {
       const image = await smallImage(`${form} ${compression}`)
       const bytes = compress(await tar(choose({ docker: dockerEntries(image), oci: ociEntries(image) })))
       const path = await node.addFile(`misnamed-${form}-${compression}.txt`, bytes)
@@ -79,7 +79,7 @@ describe('a container runs from', () => {
     const archive = await node.addFile('streamed', await tar(dockerEntries(await busyboxImage('from a program'))))
     const { imageId } = await node.importImage(storePath, { archive })
     expect(await node.bed.runPod({ imageId })).toMatchObject({ output: expect.stringContaining('from a program') })
-    // What it wrote is remembered as the program's: nobody has to run it again while the layers are there.
+    // Its output is remembered by the program: it need not run again while containerd has the layers.
     await writeFile(archive, '')
     expect(await node.importImage(storePath)).toMatchObject({ imageId })
   })
@@ -114,7 +114,7 @@ describe('a docker-archive', () => {
     expect((await node.importImage(path)).imageId).toBe(image.id)
   })
 
-  it('may lead to its layers by links, as older docker saves do', async () => {
+  it('may lead to its layers by links, as those of older docker saves do', async () => {
     const layer = await tar([{ name: 'file', content: 'linked' }])
     const image = makeImage([layer, layer])
     const path = await node.addFile(
@@ -130,7 +130,7 @@ describe('a docker-archive', () => {
     expect((await node.importImage(path)).imageId).toBe(image.id)
   })
 
-  it('may have a layer of empty store paths, where another has content', async () => {
+  it('may have a layer of empty store paths if another layer has content', async () => {
     const image = makeImage([await tar([{ name: 'text', content: 'of a base image' }]), await tar(MOUNT_POINTS)])
     const path = await node.addFile('empty-store-paths', await tar(dockerEntries(image)))
     expect((await node.importImage(path)).imageId).toBe(image.id)
@@ -139,11 +139,11 @@ describe('a docker-archive', () => {
   it('gets the same manifest every time', async () => {
     const path = await node.addFile('same-manifest', await tar(dockerEntries(await smallImage('same'))))
     const first = await node.importImage(path)
-    await node.forgetPlans()
+    await node.emptyImageCache()
     expect((await node.importImage(path)).manifestDigest).toBe(first.manifestDigest)
   })
 
-  it('that is an OCI archive as well, as newer docker saves are, keeps its own manifest', async () => {
+  it('keeps its own manifest if it is an OCI archive too, as those of newer docker saves are', async () => {
     const image = await smallImage('both')
     const layers = image.layers.map(layer => `blobs/sha256/${hex(layer)}`)
     const manifest = dockerManifest(`blobs/sha256/${hex(image.config)}`, layers)
@@ -162,7 +162,7 @@ describe('an OCI layout', () => {
     expect((await node.importImage(path)).imageId).toBe(image.id)
   })
 
-  it('gives the image for this machine out of several', async () => {
+  it('gives the image for this platform out of several', async () => {
     const here = ociEntries(await smallImage('here'))
     const elsewhere = { os: 'linux', architecture: 's390x' }
     const there = ociEntries(await smallImage('there', elsewhere), { platform: elsewhere })
@@ -204,7 +204,7 @@ describe('an archive of several images', () => {
         return tar([...annotated(made), mergeDockerManifests(manifests)])
       },
     ],
-  ])('gives each by its name, whichever was pulled before: %s', async (kind, archive) => {
+  ])('gives each image by its name, whichever was pulled before: %s', async (kind, archive) => {
     const made = await images(kind)
     const path = await node.addFile(`several-${kind}`, await archive(made))
     for (const _round of ['read', 'remembered']) {
@@ -216,11 +216,11 @@ describe('an archive of several images', () => {
       message: expect.stringMatching(/holds 2 images.*web:1.*registry\.example\/db/),
     }
     await expect(node.importImage(path, { image: 'docker.io/example/web:2' })).rejects.toMatchObject(error)
-    await node.forgetPlans()
+    await node.emptyImageCache()
     await expect(node.importImage(path, { image: 'docker.io/example/web:2' })).rejects.toMatchObject(error)
   })
 
-  it('that are for several machines is chosen of by name first', async () => {
+  it('is searched by name first if the images are for several platforms', async () => {
     const here = await smallImage('for this machine')
     const there = await smallImage('for another', { architecture: 's390x' })
     const name = 'org.opencontainers.image.ref.name'
@@ -234,7 +234,7 @@ describe('an archive of several images', () => {
     await expect(node.importImage(path, { image: 'docker.io/example/db:1' })).rejects.toMatchObject(error)
   })
 
-  it('has for a reference with a digest the image of that repository', async () => {
+  it('gives the image of the repository for a reference with a digest', async () => {
     const made = await images('pinned')
     const path = await node.addFile('several-pinned', await tar(made.docker))
     const { manifestDigest } = await node.importImage(path, { image: names.web })
@@ -244,7 +244,7 @@ describe('an archive of several images', () => {
 })
 
 describe('the image record', () => {
-  it('carries the labels of the call and the one that CRI wants', async () => {
+  it('has the labels of the call and the one that CRI requires', async () => {
     const path = await node.addFile('labels', await tar(dockerEntries(await smallImage('labels'))))
     await node.importImage(path, { image: 'registry.example/labels:1', labels: { 'example/recipe': 'abc' } })
     const listed = await node.ctr('images', 'ls', 'name==registry.example/labels:1')
@@ -252,7 +252,7 @@ describe('the image record', () => {
     expect(listed).toContain('io.cri-containerd.image=managed')
   })
 
-  it('holds everything: nothing is lost when containerd collects', async () => {
+  it('keeps everything when containerd collects garbage', async () => {
     const image = await busyboxImage('held')
     const path = await node.addFile('held', await tar(dockerEntries(image)))
     const { imageId } = await node.importImage(path)
@@ -261,7 +261,7 @@ describe('the image record', () => {
     expect(await node.bed.runPod({ imageId })).toMatchObject({ exitCode: 0 })
   })
 
-  it('names the registry and repository on every blob', async () => {
+  it('comes with blobs that all name the registry and repository', async () => {
     const image = await smallImage('sources')
     const path = await node.addFile('sources', await tar(dockerEntries(image)))
     await node.importImage(path, { image: 'registry.example:5000/team/sources:1' })
@@ -270,7 +270,7 @@ describe('the image record', () => {
     for (const blob of [...image.layers.map(digest), image.id]) expect(listed.join()).toContain(blob)
   })
 
-  it('of a reference with a digest is made only for that very manifest', async () => {
+  it('is made for a reference with a digest only if the manifest has that digest', async () => {
     const path = await node.addFile('pinned', await tar(dockerEntries(await smallImage('pinned'))))
     const { manifestDigest } = await node.importImage(path)
     const pinned = `registry.example/pinned@${manifestDigest}`
@@ -280,7 +280,7 @@ describe('the image record', () => {
   })
 })
 
-it('a store path that links to another is followed', async () => {
+it('follows a store path that is a link to another', async () => {
   const image = await smallImage('followed')
   await node.addFile('real-output', await tar(dockerEntries(image)))
   const link = join(node.bed.dir, 'store', 'link')

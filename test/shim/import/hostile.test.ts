@@ -28,14 +28,14 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-/** The import fails with that error, and containerd is as it was before. */
+/** The import must fail with that error, and leave containerd unchanged. */
 async function expectRefused(storePath: string, error: object): Promise<void> {
   await expect(node.importImage(storePath)).rejects.toMatchObject({ retryable: false, ...error })
   expect(await node.contents()).toEqual(untouched)
 }
 
 const invalid = (message: RegExp) => ({ code: 'ArchiveInvalid', message: expect.stringMatching(message) })
-/** What nix-snapshotter marks a layer of mount points with; other annotations say what is mounted there. */
+/** nix-snapshotter's mark of a layer of mount points; other annotations name what to mount. */
 const NIX_LAYER = { 'containerd.io/snapshot/nix-layer': 'true' }
 let files = 0
 const addTar = async (entries: readonly Entry[], change = (bytes: Buffer) => bytes) => {
@@ -43,7 +43,7 @@ const addTar = async (entries: readonly Entry[], change = (bytes: Buffer) => byt
   return node.addFile(`archive-${files}`, change(await tar(entries)))
 }
 
-describe('an archive is refused, and nothing is left of it, when', () => {
+describe('an archive is rejected, and leaves nothing behind, if', () => {
   const docker = () => dockerEntries(image)
   const oci = () => ociEntries(image)
 
@@ -63,11 +63,11 @@ describe('an archive is refused, and nothing is left of it, when', () => {
     ['it is empty', () => [{ name: 'folder', type: 'directory' }], /neither manifest\.json nor/],
     ['it holds two images', () => twoImages(), /2 images/],
     ['it lists no image', () => [{ name: 'manifest.json', content: '[]' }], /without an image/],
-    ['its manifest is no JSON', () => [{ name: 'manifest.json', content: '[{' }], /no JSON/],
+    ['its manifest is not JSON', () => [{ name: 'manifest.json', content: '[{' }], /not JSON/],
     ['its manifest has another form', () => [{ name: 'manifest.json', content: '[{"Config": 7}]' }], /unexpected form/],
-    ['its manifest is no text', () => [{ name: 'manifest.json', content: Buffer.alloc(5_000_000, 1) }], /no JSON/],
+    ['its manifest is no text', () => [{ name: 'manifest.json', content: Buffer.alloc(5_000_000, 1) }], /not JSON/],
     ['its manifest is huge', () => [{ name: 'manifest.json', content: `[${' '.repeat(5_000_000)}]` }], /longer than/],
-    ['its config is no JSON', () => withConfig('layers, and so on'), /no JSON/],
+    ['its config is not JSON', () => withConfig('layers, and so on'), /not JSON/],
     ['its config is an array', () => withConfig('[]'), /unexpected form/],
     ['its config has too many layers', () => withConfig(manyLayers()), /more than 500 layers/],
     ['its config has a user of 5 kB', () => withConfig(longUser()), /"User" has 5000 characters/],
@@ -104,10 +104,13 @@ describe('an archive is refused, and nothing is left of it, when', () => {
     ['docker-archive', (hollow: TestImage) => dockerEntries(hollow)],
     ['OCI archive', (hollow: TestImage) => ociEntries(hollow)],
     ['OCI archive with the mark alone', (hollow: TestImage) => ociEntries(hollow, { layerAnnotations: NIX_LAYER })],
-  ])('it has empty folders in place of store paths, and nothing tells what belongs there: %s', async (_, entries) => {
-    const path = await addTar(entries(makeImage([await tar(MOUNT_POINTS)])))
-    await expectRefused(path, invalid(/nix-snapshotter whose annotations were lost/))
-  })
+  ])(
+    'it has empty folders in place of store paths, and no annotation names what belongs there: %s',
+    async (_, entries) => {
+      const path = await addTar(entries(makeImage([await tar(MOUNT_POINTS)])))
+      await expectRefused(path, invalid(/nix-snapshotter whose annotations were lost/))
+    },
+  )
 
   it.each([
     ['in a header', 100],
@@ -173,7 +176,7 @@ describe('an archive is refused, and nothing is left of it, when', () => {
   const manyEntries = (): Entry[] => Array.from({ length: 10_001 }, (_, index) => ({ name: `file-${index}` }))
   const manyDocuments = (): Entry[] =>
     Array.from({ length: 9 }, (_, index) => ({ name: `${index}.json`, content: `{${' '.repeat(4_000_000)}}` }))
-  /** A hundred million of them, in five files. */
+  /** A hundred million entries, in five files. */
   const manyPaths = (): Entry[] => {
     const indexes = [indexOf([])]
     for (let depth = 0; depth < 4; depth += 1) {
@@ -201,19 +204,19 @@ describe('an archive is refused, and nothing is left of it, when', () => {
 
 const ELSEWHERE = { os: 'linux', architecture: 's390x' }
 
-describe('an output is no image when it is', () => {
+describe('a build result is not an image if it is', () => {
   const notAnImage = (message: RegExp) => ({ code: 'NotAnImage', message: expect.stringMatching(message) })
 
   it('a text', async () => {
-    await expectRefused(await node.addFile('text', 'hello'), notAnImage(/a file, but no archive/))
+    await expectRefused(await node.addFile('text', 'hello'), notAnImage(/a file, but not an archive/))
   })
 
   it('an empty file', async () => {
-    await expectRefused(await node.addFile('empty', ''), notAnImage(/a file, but no archive/))
+    await expectRefused(await node.addFile('empty', ''), notAnImage(/a file, but not an archive/))
   })
 
   it('a script that may not be executed', async () => {
-    await expectRefused(await node.addFile('not-executable', '#!/bin/sh\n', 0o444), notAnImage(/no archive/))
+    await expectRefused(await node.addFile('not-executable', '#!/bin/sh\n', 0o444), notAnImage(/not an archive/))
   })
 
   it('a folder with programs', async () => {
@@ -229,7 +232,7 @@ describe('an output is no image when it is', () => {
   })
 })
 
-describe('an OCI folder is refused when', () => {
+describe('an OCI folder is rejected if', () => {
   it('a blob is a link out of it', async () => {
     const [layer] = image.layers
     const outside = await node.addFile('outside', layer ?? '')
@@ -257,7 +260,7 @@ describe('an OCI folder is refused when', () => {
     const entries = ociEntries(image).filter(({ name }) => name !== 'index.json')
     const folder = await node.addFolder('index-is-a-folder', entries)
     await mkdir(join(folder, 'index.json'))
-    await expectRefused(folder, invalid(/index\.json, which is no file/))
+    await expectRefused(folder, invalid(/index\.json, which is not a file/))
   })
 })
 
@@ -267,17 +270,17 @@ describe('a program', () => {
     ['nothing', ''],
     ['another program', '#!/bin/sh\n'],
     ['a conf.json', '{"store_layers":[],"customisation_layer":""}'],
-  ])('that has written %s has written no image', async (what, text) => {
+  ])('that has written %s has not written an image', async (what, text) => {
     const storePath = await node.addFile(`writes-${what}`, '#!/bin/sh\n', 0o555)
     const archive = await node.addFile(`written-${what}`, text, 0o555)
-    const error = { code: 'StreamFailed', message: expect.stringMatching(/what it writes is no image archive/) }
+    const error = { code: 'StreamFailed', message: expect.stringMatching(/what it writes is not an image archive/) }
     await expect(node.tryImport(storePath, { archive })).rejects.toMatchObject({ retryable: false, ...error })
     expect(await node.contents()).toEqual(untouched)
   })
 
-  it('whose interpreter is not in the store is refused, and told so', async () => {
+  it('is rejected, with the reason, if its interpreter is not in the store', async () => {
     const storePath = await node.addFile('foreign-interpreter', '#!/bin/sh -e\n', 0o555)
-    const message = expect.stringMatching(/its interpreter "\/bin\/sh" is no program of the package/)
+    const message = expect.stringMatching(/its interpreter "\/bin\/sh" is not a program of the package/)
     await expect(node.tryImport(storePath)).rejects.toMatchObject({ code: 'StreamFailed', message })
   })
 })

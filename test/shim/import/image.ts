@@ -4,7 +4,7 @@ import { hostPlatform } from '../../../shim/import/image/config.ts'
 import { BUSYBOX } from '../../node/programs.ts'
 import { type Entry, tar } from './tar.ts'
 
-/** An image in its parts, to be put together in one form or another. */
+/** The parts of an image, to be assembled in several formats. */
 export interface TestImage {
   /** Uncompressed tars, bottom first. */
   readonly layers: readonly Buffer[]
@@ -27,7 +27,7 @@ export async function busyboxImage(text: string): Promise<TestImage> {
   return makeImage([programs, await tar([{ name: 'text', content: text }])])
 }
 
-/** An image that nobody runs, quickly made. */
+/** An image that is never run, so that it is made quickly. */
 export async function smallImage(text: string, options: ImageOptions = {}): Promise<TestImage> {
   return makeImage([await tar([{ name: 'text', content: text }])], options)
 }
@@ -53,13 +53,13 @@ export function hex(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
-/** What nix-snapshotter has of a store path in its layers. */
+/** The entries of a store path in a layer of nix-snapshotter. */
 export const MOUNT_POINTS: readonly Entry[] = [
   ...['./nix', './nix/store', `./nix/store/${'0'.repeat(32)}-app`].map(name => ({ name, type: 'directory' as const })),
   { name: './bin', symlink: `./nix/store/${'0'.repeat(32)}-app/bin` },
 ]
 
-/** The entries of a docker-archive, as nixpkgs' streamLayeredImage orders them. */
+/** The entries of a docker-archive in the order of nixpkgs' streamLayeredImage. */
 export function dockerEntries({ layers, config }: TestImage): Entry[] {
   const names = layers.map(layer => `${hex(layer)}/layer.tar`)
   return [
@@ -78,7 +78,7 @@ export function mergeDockerManifests(manifests: readonly string[]): Entry {
   return { name: 'manifest.json', content: JSON.stringify(manifests.flatMap(manifest => JSON.parse(manifest))) }
 }
 
-/** A docker-archive of several images, each by its name. */
+/** A docker-archive of several images, by name. */
 export function dockerEntriesOf(images: Readonly<Record<string, TestImage>>): Entry[] {
   const entries = Object.values(images).flatMap(image => dockerEntries(image).slice(0, -1))
   const manifests = Object.entries(images).map(([name, { layers, config }]) =>
@@ -91,7 +91,7 @@ export function dockerEntriesOf(images: Readonly<Record<string, TestImage>>): En
   return [...entries, mergeDockerManifests(manifests)]
 }
 
-/** An OCI layout of several images, each by the annotations of its manifest. */
+/** An OCI layout of several images, by the annotations of their manifests. */
 export function ociEntriesOf(images: readonly (readonly [TestImage, Readonly<Record<string, string>>])[]): Entry[] {
   const layouts = images.map(([image, annotations]) => ({ entries: ociEntries(image), annotations }))
   const manifests = layouts.flatMap(({ entries, annotations }) =>
@@ -106,14 +106,14 @@ export function ociEntriesOf(images: readonly (readonly [TestImage, Readonly<Rec
 }
 
 export interface OciOptions {
-  /** What stands in the blobs for a layer; the layer itself unless given. */
+  /** Makes the blob of a layer; unchanged by default. */
   readonly compress?: (layer: Buffer) => Buffer
   readonly layerType?: string
   readonly layerAnnotations?: Readonly<Record<string, string>>
   readonly platform?: { readonly os: string; readonly architecture: string }
-  /** How often an index leads to an index before there is a manifest. */
+  /** Number of indexes above the manifest's index. */
   readonly nested?: number
-  /** Put over the manifest's fields. */
+  /** Overrides fields of the manifest. */
   readonly manifest?: object
 }
 

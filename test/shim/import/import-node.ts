@@ -9,23 +9,23 @@ import { type Bed, type BedOptions, startBed } from '../../node/bed.ts'
 import { infosIn } from './closure.ts'
 import type { Entry } from './tar.ts'
 
-/** A containerd, a folder that stands for the Nix store, and an importer between them. */
+/** A containerd, a folder in place of the Nix store, and an importer between them. */
 export interface ImportNode extends AsyncDisposable {
   readonly bed: Bed
   /** For createImporter. */
   readonly options: Parameters<typeof createImporter>[0]
-  /** Puts an output into the store; returns its path. */
+  /** Puts a build result into the store; returns its path. */
   addFile(name: string, content: Buffer | string, mode?: number): Promise<string>
   addFolder(name: string, entries: readonly Entry[]): Promise<string>
   importImage(storePath: string, call?: Partial<ImportCall>, by?: Importer): Promise<ImportedImage>
-  /** The same of a package that may be a program. */
+  /** Imports a package that may be a program. */
   tryImport(storePath: string, call?: Partial<ImportCall>, by?: Importer): Promise<ImportOutcome>
-  /** Forgets what was in outputs that were read before. */
-  forgetPlans(): Promise<void>
+  /** Empties the image cache. */
+  emptyImageCache(): Promise<void>
   /** Everything in containerd, sorted: its images, blobs, unfinished blobs, snapshots and leases. */
   contents(): Promise<Record<string, string[]>>
   ctr(...args: string[]): Promise<string>
-  /** Has containerd collect what nothing holds. */
+  /** Runs containerd's garbage collection. */
   collect(): Promise<void>
 }
 
@@ -82,7 +82,7 @@ export async function startImportNode(bedOptions: BedOptions = {}): Promise<Impo
       if ('imageId' in outcome) return outcome
       throw new Error(`${storePath} is a program`)
     },
-    forgetPlans: () => rm(join(options.stateDir, 'plans'), { recursive: true }),
+    emptyImageCache: () => rm(join(options.stateDir, 'plans'), { recursive: true }),
     async contents() {
       const [images, blobs, unfinished, snapshots, leases] = await Promise.all([
         ctr('images', 'ls', '-q'),
@@ -116,7 +116,7 @@ function lines(text: string): string[] {
   return text.split('\n').filter(line => line !== '')
 }
 
-/** Without the line that names the columns. */
+/** Without the header line. */
 function rows(text: string): string[] {
   return lines(text).slice(1).sort()
 }

@@ -5,7 +5,7 @@ import { createImporter } from '../../../shim/import/importer.ts'
 import { createIdentity } from '../../../shim/import/worker/identity.ts'
 import { infosIn } from './closure.ts'
 
-/** Imports what its argument says and writes a line whenever it comes further. */
+/** Runs the import of its argument and writes a line on every progress. */
 const { options, storePath, image } = JSON.parse(process.argv[2] ?? '')
 const store = dirname(storePath)
 const own = {

@@ -25,7 +25,7 @@ async function startNode(...options: Parameters<typeof startImportNode>): Promis
   return node
 }
 
-/** What takes containerd so long that an import that has begun to read it is far from its end. */
+/** An archive that is imported so slowly that an import that has begun to read it is far from its end. */
 const LAYER_BYTES = 48_000_000
 
 async function addLarge(node: ImportNode) {
@@ -33,7 +33,7 @@ async function addLarge(node: ImportNode) {
   return { path: await node.addFile('large', await tar(dockerEntries(image))), image }
 }
 
-/** Starts an import and waits until some of it was read. */
+/** Starts an import and waits until it has read some bytes. */
 async function startHalf(node: ImportNode, storePath: string, signal = new AbortController().signal) {
   const started = Promise.withResolvers<ImportProgress>()
   const result = node.importImage(storePath, { signal, onProgress: started.resolve })
@@ -42,7 +42,7 @@ async function startHalf(node: ImportNode, storePath: string, signal = new Abort
   return { result }
 }
 
-it('containerd killed while importing fails the import for now, and the next one works', async () => {
+it('an import fails with a retryable error when containerd is killed, and the next one works', async () => {
   const node = await startNode()
   const large = await addLarge(node)
   const { result } = await startHalf(node, large.path)
@@ -57,7 +57,7 @@ it('containerd killed while importing fails the import for now, and the next one
   expect(await node.contents()).toMatchObject({ leases: [], unfinished: [] })
 })
 
-it('a lease that outlives a successful import, as containerd was gone, is told as one that is left', async () => {
+it('a lease that outlives a successful import, because containerd was gone, is reported as left over', async () => {
   const node = await startNode()
   using client = connectContainerd(node.options.containerd)
   const owner = { lease: 'left', importer: 'importer', process: 'process' }
@@ -74,13 +74,13 @@ it('a lease that outlives a successful import, as containerd was gone, is told a
   expect((await node.contents()).leases).toEqual([])
 })
 
-it('containerd away from the start is a failure for now', async () => {
+it('an import fails with a retryable error when containerd is away from the start', async () => {
   const node = await startNode({ without: ['nix', 'containerd'] })
   const path = await node.addFile('any', await tar(dockerEntries(makeImage([]))))
   await expect(node.importImage(path)).rejects.toMatchObject({ code: 'ContainerdAway', retryable: true })
 })
 
-it('an import waits for a containerd that is just starting', async () => {
+it('an import waits for a containerd that is starting', async () => {
   const node = await startNode({ without: ['nix', 'containerd'] })
   const image = makeImage([await tar([{ name: 'file', content: 'early' }])])
   const path = await node.addFile('early', await tar(dockerEntries(image)))
@@ -99,7 +99,7 @@ it('a cancelled import leaves nothing', async () => {
   expect(await node.contents()).toEqual(untouched)
 })
 
-it('a disk that is full fails the import for now, leaves nothing, and the next one works when there is room', async () => {
+it('an import fails with a retryable error when the disk is full, leaves nothing, and works when there is room', async () => {
   const node = await startNode({ without: ['nix', 'containerd'] })
   const { bed } = node
   await bed.run('mkdir', ['-p', bed.containerdRoot])
@@ -114,7 +114,7 @@ it('a disk that is full fails the import for now, leaves nothing, and the next o
   expect(await node.importImage(path)).toMatchObject({ imageId: image.id })
 })
 
-it('a disk that is full while unpacking fails the import for now as well', async () => {
+it('an import fails with a retryable error when the disk becomes full while it unpacks', async () => {
   const node = await startNode({ without: ['nix', 'containerd'] })
   const { bed } = node
   await bed.run('mkdir', ['-p', bed.containerdRoot])
@@ -126,7 +126,7 @@ it('a disk that is full while unpacking fails the import for now as well', async
   expect(await node.contents()).toMatchObject({ blobs: [], snapshots: [], leases: [] })
 })
 
-it('SIGKILL in the middle of an import leaves only what the next import clears away', async () => {
+it('an import that is killed leaves only what the next import removes', async () => {
   const node = await startNode()
   const large = await addLarge(node)
   const child = await startImportingProcess(node, large.path)
@@ -144,7 +144,7 @@ it('SIGKILL in the middle of an import leaves only what the next import clears a
   })
 })
 
-it('a helper that is ended fails its import for now, and no other', async () => {
+it('a worker that is killed fails its own import with a retryable error, and no other', async () => {
   const node = await startNode()
   const large = await addLarge(node)
   const before = new Set(descendants(process.pid))
@@ -158,7 +158,7 @@ it('a helper that is ended fails its import for now, and no other', async () => 
   expect(await node.importImage(large.path)).toMatchObject({ imageId: large.image.id })
 })
 
-/** A process of its own that imports, in the middle of it. */
+/** A separate process in the middle of an import. */
 async function startImportingProcess({ options }: ImportNode, storePath: string): Promise<ChildProcess> {
   const { logger: _, ...rest } = options
   const job = JSON.stringify({ options: rest, storePath, image: 'registry.example/team/app:1' })

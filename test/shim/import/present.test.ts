@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-/** An import with what it read of the output. */
+/** An import, with the number of bytes it read of the build result. */
 async function importCounting(storePath: string) {
   let readBytes = 0
   const onProgress = (progress: ImportProgress) => {
@@ -22,7 +22,7 @@ async function importCounting(storePath: string) {
   return { ...(await node.importImage(storePath, { onProgress })), readBytes }
 }
 
-it('an output that was imported before is not even read', async () => {
+it('a build result that was imported before is not read again', async () => {
   const path = await node.addFile('again', await tar(dockerEntries(await smallImage('again'))))
   const first = await importCounting(path)
   expect(first.sentBytes).toBeGreaterThan(0)
@@ -35,7 +35,7 @@ it('an image without layers can be imported again', async () => {
   for (const _ of ['first', 'again']) expect(await importCounting(path)).toMatchObject({ imageId: image.id })
 })
 
-it('content that is there is not sent again, whatever output it comes from', async () => {
+it('content that containerd has is not sent again, whichever build result it comes from', async () => {
   const image = await smallImage('other output')
   const first = await node.addFile('output-1', await tar(dockerEntries(image)))
   const second = await node.addFile('output-2', gzipSync(await tar(dockerEntries(image))))
@@ -46,7 +46,7 @@ it('content that is there is not sent again, whatever output it comes from', asy
 it.each([
   ['a folder', 'folder'],
   ['an OCI archive', 'archive'],
-])('layers that are there are not sent again from %s', async (_, form) => {
+])('layers that containerd has are not sent again from %s', async (_, form) => {
   const entries = ociEntries(await smallImage(form))
   const put = async (name: string) =>
     form === 'folder' ? node.addFolder(name, entries) : node.addFile(name, await tar(entries))
@@ -54,7 +54,7 @@ it.each([
   expect(await node.importImage(await put(`${form}-2`))).toMatchObject({ sentBytes: 0 })
 })
 
-it('of an image that shares layers with another only the new ones are sent', async () => {
+it('only the new layers are sent of an image that shares layers with another', async () => {
   const base = await busyboxImage('base')
   const more = makeImage([...base.layers, await tar([{ name: 'more', content: 'more' }])])
   await node.importImage(await node.addFile('base', await tar(dockerEntries(base))))
@@ -64,7 +64,7 @@ it('of an image that shares layers with another only the new ones are sent', asy
   expect(sentBytes).toBeLessThan(newLayer + 10_000)
 })
 
-it('an output is read again when containerd has lost its content', async () => {
+it('a build result is read again when containerd has lost its content', async () => {
   const image = await smallImage('lost')
   const path = await node.addFile('lost', await tar(dockerEntries(image)))
   const { sentBytes, imageId } = await node.importImage(path, { image: 'registry.example/lost:1' })
@@ -74,7 +74,7 @@ it('an output is read again when containerd has lost its content', async () => {
   expect(await node.importImage(path, { image: 'registry.example/lost:1' })).toMatchObject({ imageId, sentBytes })
 })
 
-it('an image whose snapshots alone are lost is unpacked again from its blobs', async () => {
+it('an image that has only lost its snapshots is unpacked again from its blobs', async () => {
   const image = await smallImage('unpack again')
   const path = await node.addFile('unpack-again', await tar(dockerEntries(image)))
   const { imageId } = await node.importImage(path)
@@ -84,7 +84,7 @@ it('an image whose snapshots alone are lost is unpacked again from its blobs', a
   expect((await node.contents()).snapshots?.join()).toContain(snapshot)
 })
 
-it('a remembered plan that was damaged counts as none', async () => {
+it('a damaged entry of the image cache is ignored', async () => {
   const image = await smallImage('damaged plan')
   const path = await node.addFile('damaged-plan', await tar(dockerEntries(image)))
   await node.importImage(path)
@@ -96,7 +96,7 @@ it('a remembered plan that was damaged counts as none', async () => {
   expect(await importCounting(path)).toMatchObject({ imageId: image.id, sentBytes: 0, readBytes: expect.any(Number) })
 })
 
-it('a remembered plan that somebody else could have written counts as none', async () => {
+it('an entry of the image cache that another user could have written is ignored', async () => {
   const path = await node.addFile('open-plans', await tar(dockerEntries(await smallImage('open plans'))))
   await node.importImage(path)
   await chmod(join(node.options.stateDir, 'plans'), 0o777)
@@ -105,7 +105,7 @@ it('a remembered plan that somebody else could have written counts as none', asy
   expect((await importCounting(path)).readBytes).toBe(0)
 })
 
-it('a name that is given another image answers with that from then on', async () => {
+it('a name that gets another image resolves to that image from then on', async () => {
   const images = [await smallImage('before'), await smallImage('after')]
   for (const [index, image] of images.entries()) {
     const path = await node.addFile(`renamed-${index}`, await tar(dockerEntries(image)))
@@ -114,7 +114,7 @@ it('a name that is given another image answers with that from then on', async ()
   }
 })
 
-it('several imports at once do not disturb each other', async () => {
+it('concurrent imports do not disturb each other', async () => {
   const texts = ['one', 'two', 'three', 'four', 'five']
   const base = await busyboxImage('many')
   const paths = await Promise.all(

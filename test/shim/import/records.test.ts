@@ -16,11 +16,11 @@ async function add(name: string): Promise<TestImage & { readonly path: string }>
   return { ...image, path: await node.addFile(name, await tar(dockerEntries(image))) }
 }
 
-describe('an image that has the name already', () => {
+describe('an existing image of the same name', () => {
   const OWNER = 'example/owner'
   const imageId = async (image: string) => (await node.bed.cri().imageStatus(image))?.id
 
-  it("is not replaced when it is somebody else's, and nothing is left of the import", async () => {
+  it("is not replaced if it is not the shim's, and nothing is left of the import", async () => {
     const image = 'registry.example/foreign:1'
     const [foreign, other] = [await add('foreign'), await add('not-wanted')]
     await node.importImage(foreign.path, { image })
@@ -33,7 +33,7 @@ describe('an image that has the name already', () => {
     expect(await imageId(image)).toBe(foreign.id)
   })
 
-  it("is replaced when it is somebody else's and that is wanted", async () => {
+  it("is replaced if it is not the shim's and the rule allows that", async () => {
     const image = 'registry.example/taken:1'
     await node.importImage((await add('taken')).path, { image })
     const other = await add('wanted')
@@ -41,7 +41,7 @@ describe('an image that has the name already', () => {
     expect(await imageId(image)).toBe(other.id)
   })
 
-  it('is replaced when it is our own', async () => {
+  it("is replaced if it is the shim's own", async () => {
     const image = 'registry.example/own:1'
     const call = { image, labels: { [OWNER]: 'one' }, replaceForeign: false }
     await node.importImage((await add('own-1')).path, call)
@@ -51,10 +51,10 @@ describe('an image that has the name already', () => {
   })
 })
 
-it('a record that is removed before CRI knows the image is written again, and what is removed each time is told at once', async () => {
+it('a record that is removed before CRI knows the image is written again, and the pull fails if it is removed each time', async () => {
   const { path } = await add('removed')
   const image = 'registry.example/removed:1'
-  // A namespace that CRI does not look at.
+  // CRI does not read this namespace.
   const namespace = 'elsewhere'
   const { containerd } = node.options
   const importer = createImporter({ ...node.options, containerd: { ...containerd, namespace } })
@@ -72,7 +72,7 @@ it('a record that is removed before CRI knows the image is written again, and wh
   await failed
 })
 
-it('the record of an image id that is of another manifest stays as it is', async () => {
+it('the record of the same image id with another manifest is not changed', async () => {
   const [{ path, id }, other] = [await add('same-id'), await add('other-target')]
   await node.importImage(path, { image: 'registry.example/same-id:1' })
   await node.importImage(other.path, { image: 'registry.example/other-target:1' })
@@ -84,7 +84,7 @@ it('the record of an image id that is of another manifest stays as it is', async
   expect(await target()).toBe(before)
 })
 
-it('what a crash leaves before an image has its name is an image to CRI, which removes it', async () => {
+it('an import that crashes before the image has its name leaves an image that CRI knows and removes', async () => {
   const { path, id } = await add('nameless')
   const image = 'registry.example/nameless:1'
   await node.importImage(path, { image })

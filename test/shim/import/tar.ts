@@ -1,7 +1,7 @@
 import { buffer } from 'node:stream/consumers'
 import { pack } from 'tar-stream'
 
-/** An entry as it is to stand in the tar, sensible or not. */
+/** An entry of a tar, sensible or not. */
 export interface Entry {
   readonly name: string
   readonly content?: string | Buffer

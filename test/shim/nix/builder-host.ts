@@ -1,4 +1,4 @@
-// Runs a builder inside of a bed. Arguments: BuilderOptions as JSON. Standard input and output: HostRequest and
+// Runs a builder inside a bed. Arguments: BuilderOptions as JSON. Standard input and output: HostRequest and
 // HostReply, one JSON object a line.
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'

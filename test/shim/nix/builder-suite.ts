@@ -11,15 +11,15 @@ import { describePackageSets } from './package-set-cases.ts'
 import { type RemoteBuilder, recipeOf, startBuilder } from './remote-builder.ts'
 
 export interface SuiteOptions {
-  /** A store without a daemon, too. */
+  /** Also test a store without a daemon. */
   readonly withoutDaemon?: boolean
-  /** Runs before the beds are made. */
+  /** Runs before the beds are created. */
   readonly prepare?: () => Promise<void>
-  /** What is run as nix in a bed. */
+  /** Path of the nix to run in a bed. */
   readonly command?: (bed: Bed) => Promise<string>
 }
 
-/** What every Nix must do. */
+/** What builds with every version of Nix must do. */
 export function describeBuilds({
   prepare = async () => {},
   command = async () => 'nix',
@@ -42,7 +42,7 @@ export function describeBuilds({
       await bed?.[Symbol.asyncDispose]()
     })
 
-    test('leaves its output in the store, held by a gc root, and tells its progress', async () => {
+    test('leaves its output in the store with a gc root, and reports progress', async () => {
       const recipe = recipeOf(flake.url, 'hello')
       const build = builder.start(recipe)
       const { storePath, runId } = await build.done
@@ -65,7 +65,7 @@ export function describeBuilds({
       expect(storePath.slice('/nix/store/'.length + 33)).toBe(name)
     })
 
-    test('tells what the package says of how it is run, and remembers it', async () => {
+    test('returns the hints of the package, and saves them', async () => {
       const recipe = recipeOf(`${flake.url}?narHash=${encodeURIComponent(await hashOf(bed, nix, flake))}`, 'tool')
       const output = await builder.build(recipe)
       const imageConfig = { Cmd: [`${output.storePath}/bin/tool`], ExposedPorts: { '80/tcp': {} } }
@@ -73,11 +73,11 @@ export function describeBuilds({
       expect(await builder.findResult(recipe)).toEqual(output)
     })
 
-    test.each(['hello', 'metaThrows', 'metaOdd', 'streamed'])('of %s says nothing of how it is run', async name => {
+    test.each(['hello', 'metaThrows', 'metaOdd', 'streamed'])('of %s returns no hints', async name => {
       expect(await builder.build(recipeOf(flake.url, name))).not.toHaveProperty('package')
     })
 
-    test('of a program has it run by Nix, and holds what it writes no longer than it is used', async () => {
+    test('of an image program lets Nix run it, and keeps its archive only while it is used', async () => {
       const program = await programOf('program')
       expect(await builder.runProgram(recipeOf(flake.url, 'program'), program)).toBe('written\n')
       const { stdout } = await bed.run('nix-store', ['--gc', '--print-roots'], { user: bed.buildUser })
@@ -85,7 +85,7 @@ export function describeBuilds({
       expect(stdout).not.toContain('-program-archive')
     })
 
-    test('of a program that fails shows the end of its log', async () => {
+    test('of an image program that fails shows the end of its log', async () => {
       const failure = builder.runProgram(recipeOf(flake.url, 'brokenProgram'), await programOf('brokenProgram'))
       const message = expect.stringMatching(/the builder of broken-archive failed with exit code 3.*\nbroken\n/)
       await expect(failure).rejects.toMatchObject({ code: 'StreamFailed', message })
@@ -98,7 +98,7 @@ export function describeBuilds({
       return { path: storePath, storePath, shell: { path, argument } }
     }
 
-    test('of a store path needs no flake, and holds it by a gc root', async () => {
+    test('of a store path needs no flake, and creates a gc root', async () => {
       const { storePath } = await builder.build(recipeOf(flake.url, 'hello'))
       const recipe = { image: `nix:0${storePath}:latest`, storePath }
       const { runId } = await builder.build(recipe)
@@ -106,7 +106,7 @@ export function describeBuilds({
       expect(await builder.findResult(recipe)).toEqual({ storePath, runId })
     })
 
-    test('of a store path that no binary cache has may work later', async () => {
+    test('of a store path that no binary cache has is retryable', async () => {
       const storePath = `/nix/store/${'0'.repeat(32)}-nobody-has-it`
       await expect(builder.build({ image: `nix:0${storePath}:latest`, storePath })).rejects.toMatchObject({
         ...{ code: 'StorePathMissing', retryable: true },
@@ -114,14 +114,14 @@ export function describeBuilds({
       })
     })
 
-    test('knows hashes, sizes and references of store paths, and leaves out what is not valid', async () => {
+    test('queries hashes, sizes and references of store paths, and leaves out those that are not valid', async () => {
       const { storePath } = await builder.build(recipeOf(flake.url, 'linked'))
       const [derivation = ''] = await queryStore(bed, '--deriver', [storePath])
       const known = await builder.pathInfo([storePath, MISSING, derivation, storePath])
       expect(known.map(sorted)).toEqual([await registered(bed, storePath), await registered(bed, derivation)])
     })
 
-    test('knows the closure of a store path, but none of a path that is not valid', async () => {
+    test('queries the closure of a store path, and rejects a path that is not valid', async () => {
       const { storePath } = await builder.build(recipeOf(flake.url, 'linked'))
       const closure = await builder.pathInfo([storePath], { recursive: true })
       expect(closure.map(({ path }) => path.slice('/nix/store/'.length + 33)).sort()).toEqual([
@@ -136,7 +136,7 @@ export function describeBuilds({
       })
     })
 
-    test('knows of more store paths than one command can take', async () => {
+    test('queries more store paths than one command can take', async () => {
       const paths = Array.from({ length: 2_500 }, (_, index) => storePathOf(String(index), 'x'.repeat(200)))
       expect(await builder.pathInfo(paths)).toEqual([])
     })
@@ -148,8 +148,8 @@ export function describeBuilds({
         says: /has no package helo for x86_64-linux; did you mean hello\? There are \d\d: [^,]+, /,
       },
       { packageName: 'images.nowhere', code: 'AttributeMissing', says: /only web$/ },
-      { packageName: 'text', code: 'AttributeMissing', says: /is no package but a string$/ },
-      { packageName: 'images', code: 'AttributeMissing', says: /is no package but a set$/ },
+      { packageName: 'text', code: 'AttributeMissing', says: /is not a package but a string$/ },
+      { packageName: 'images', code: 'AttributeMissing', says: /is not a package but a set$/ },
       {
         packageName: 'thrown',
         code: 'EvaluationFailed',
@@ -163,7 +163,7 @@ export function describeBuilds({
       {
         packageName: 'configText',
         code: 'EvaluationFailed',
-        says: /^imageConfig of configText of \S+ is no attribute set$/,
+        says: /^imageConfig of configText of \S+ is not an attribute set$/,
       },
       { packageName: 'configLong', code: 'EvaluationFailed', says: /is longer than 65536 bytes as JSON$/ },
       { packageName: 'configThrows', code: 'EvaluationFailed', says: /no config/ },
@@ -188,7 +188,7 @@ export function describeBuilds({
       await expect(failure).rejects.toMatchObject({ message: expect.stringContaining(flake.url) })
     })
 
-    test('of a builder that writes what upsets a daemon fails by its fault, where the daemon minds', async () => {
+    test('of a builder that writes invalid @nix lines is blamed on the builder if the daemon fails', async () => {
       const failure = await builder.build(recipeOf(flake.url, 'upsetting')).then(
         () => undefined,
         (error: unknown) => error,
@@ -200,20 +200,20 @@ export function describeBuilds({
     describeOutputs(() => ({ bed, builder }))
     describePackageSets(() => ({ bed, builder, nix }))
 
-    test('for a system that the flake has no packages for says which ones it has', async () => {
+    test('for a system that the flake lacks names the systems it has', async () => {
       await expect(builder.build(recipeOf(flake.url, 'hello', 'riscv64-linux'))).rejects.toMatchObject({
         code: 'SystemUnsupported',
         message: `${flake.url} has no packages for riscv64-linux, only for aarch64-linux, x86_64-linux`,
       })
     })
 
-    test('of a flake that is not there says so', async () => {
+    test('of a flake that does not exist fails with FlakeNotFound', async () => {
       for (const url of ['path:/not/there', 'git+file:///not/there', `path:${bed.dir}/home`]) {
         await expect(builder.build(recipeOf(url, 'hello'))).rejects.toMatchObject({ code: 'FlakeNotFound' })
       }
     })
 
-    test('of a flake whose flake.lock lacks an input is refused, and nothing is written', async () => {
+    test('of a flake whose flake.lock lacks an input is rejected, and writes nothing', async () => {
       const dir = join(bed.dir, 'unlocked')
       await mkdir(dir)
       await writeFile(
@@ -226,7 +226,7 @@ export function describeBuilds({
       const expectRefused = async (url: string) =>
         expect(builder.build(recipeOf(url, 'hello')), url).rejects.toMatchObject({
           code: 'EvaluationFailed',
-          message: expect.stringMatching(/its flake\.lock is missing or does not fit its inputs/),
+          message: expect.stringMatching(/its flake\.lock is missing or does not match its inputs/),
         })
       for (const url of urls) await expectRefused(url)
       expect(await readdir(dir)).toEqual(['flake.nix'])
@@ -249,14 +249,14 @@ export function describeBuilds({
         const url = `git+file://${flake.dir}${query}`
         await expect(builder.build(recipeOf(url, 'hello')), url).resolves.toBeDefined()
       }
-      // A short name is a branch, also where there is a tag of that name.
+      // A short name is a branch, even if there is a tag of that name.
       for (const ref of ['other', 'v1.2.0'])
         await expect(builder.build(recipeOf(`git+file://${flake.dir}?ref=${ref}`, 'hello'))).rejects.toMatchObject({
           code: 'FlakeNotFound',
         })
     })
 
-    test('of a flake that cannot be fetched tells what may pass from what will not', async () => {
+    test('of a flake that cannot be fetched distinguishes retryable from final failures', async () => {
       await using server = await startHttpServer()
       const { origin } = server
       const options = { 'download-attempts': '1' }
@@ -277,16 +277,16 @@ export function describeBuilds({
       }
     })
 
-    test('that fails after 10,000 lines shows the last ones, and the file has them all', async () => {
+    test('that fails after 10,000 lines shows the last ones, and the log file has all', async () => {
       const build = builder.start(recipeOf(flake.url, 'needsChatty'))
       const error = await build.done.catch(error => error)
       expect(error.code).toBe('BuilderFailed')
       expect(error.message).toContain('the builder of chatty failed with exit code 3')
       const shown = [...error.message.matchAll(/^line (\d+) of many$/gm)].map(([, number]) => Number(number))
       expect(shown).toEqual(Array.from({ length: 20 }, (_, index) => 9980 + index))
-      const told = build.progress.flatMap(progress => (progress.phase === 'log' ? [progress.line] : []))
-      expect(told.at(-1)).toBe('line 9999 of many')
-      expect(told).toContainEqual(expect.stringMatching(/^… \d+ lines, which only the log file has …$/))
+      const reported = build.progress.flatMap(progress => (progress.phase === 'log' ? [progress.line] : []))
+      expect(reported.at(-1)).toBe('line 9999 of many')
+      expect(reported).toContainEqual(expect.stringMatching(/^… \d+ lines, which only the log file has …$/))
       const [name = ''] = /[^ ]+\.log(?= on the node)/.exec(error.message) ?? []
       const log = await readFile(name, 'utf8')
       expect(log.match(/^chatty> line \d+ of many$/gm)).toHaveLength(10_000)
@@ -294,7 +294,7 @@ export function describeBuilds({
   })
 }
 
-/** As tables of tests have them. */
+/** Rows for tables of tests. */
 export function waysToStore(withoutDaemon: boolean) {
   const through = { how: 'through a daemon', daemon: true }
   return withoutDaemon ? [through, { how: 'without a daemon', daemon: false }] : [through]
@@ -314,7 +314,7 @@ async function hashOf(bed: Bed, nix: string, { dir }: TestFlake): Promise<string
   return (await bed.run(nix, ['hash', 'path', dir, '--extra-experimental-features', 'nix-command'])).stdout
 }
 
-/** What the store's own database says. */
+/** What the database of the store contains. */
 async function queryStore(bed: Bed, what: string, paths: readonly string[]): Promise<string[]> {
   const { stdout } = await bed.run('nix-store', ['--query', what, ...paths], { user: bed.buildUser })
   return stdout.split('\n').filter(line => line !== '')

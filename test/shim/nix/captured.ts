@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** What real Nix programs wrote to standard error, shortened by lines only: `## NAME`, then its lines. */
+/** Standard error of real Nix programs, shortened only by whole lines: `## NAME`, followed by lines. */
 export const NIX_VERSIONS = ['2.8.0', '2.26.3', '2.34.8'] as const
 
 export function readCaptured(version: string, name: string): string[] {

@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import { BUSYBOX } from '../../node/programs.ts'
 
-/** A copy of a flake, of test/shim/nix/flakes/packages unless another is given, that any user can read. */
+/** A copy of a flake, by default of test/shim/nix/flakes/packages, that every user can read. */
 export interface TestFlake {
   readonly url: string
   readonly dir: string
-  /** A named pipe: builders that wait end when something is written to it. */
+  /** A named pipe: waiting builders end when something is written to it. */
   readonly gate: string
 }
 

@@ -6,10 +6,10 @@ export interface HttpServer extends AsyncDisposable {
   readonly origin: string
 }
 
-/** What nobody should read in a message, nor take for the words of git or nix. */
+/** Must not appear in a message, nor be taken for output of git or nix. */
 export const ERROR_PAGE = 'error: No space left on device\nfatal: this is the error page'
 
-/** Answers with the file of that path, or else with the status that the path begins with, and ERROR_PAGE. */
+/** Answers with the file at that path, or with the status at the start of the path and ERROR_PAGE. */
 export async function startHttpServer(files: Readonly<Record<string, Buffer>> = {}): Promise<HttpServer> {
   const server = createServer(({ url = '' }, response) => {
     const file = files[url]

@@ -5,7 +5,7 @@ import { type SuiteOptions, waysToStore } from './builder-suite.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import { recipeOf, startBuilder } from './remote-builder.ts'
 
-/** What every Nix must do when something comes between. */
+/** Interruptions that builds with every version of Nix must handle. */
 export function describeInterruptions({
   prepare = async () => {},
   command = async () => 'nix',
@@ -23,8 +23,8 @@ export function describeInterruptions({
     })
     afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-    test('that takes too long is ended, and so is its builder', async () => {
-      // On a busy machine its time may be over before its builder starts: then it gets more.
+    test('that takes too long is ended with its builder', async () => {
+      // On a busy machine the time may be over before the builder starts. Then it gets more.
       for (let timeoutMs = 2_000, hasBegun = false; !hasBegun; timeoutMs *= 4) {
         await using builder = startBuilder(bed, { nix: { command: nix, timeoutMs } })
         const build = builder.start(recipeOf(flake.url, 'waiting'))
@@ -39,7 +39,7 @@ export function describeInterruptions({
       }
     })
 
-    test('that nobody wants any more is ended, and so is its builder', async () => {
+    test('that nobody waits for any more is ended with its builder', async () => {
       await using builder = startBuilder(bed, { nix: { command: nix } })
       const build = builder.start(recipeOf(flake.url, 'waiting'))
       const pid = await build.untilLog(/^pid (\d+)$/)
@@ -48,7 +48,7 @@ export function describeInterruptions({
       await untilGone(bed, pid)
     })
 
-    test('that is called off while it evaluates ends', async () => {
+    test('that is cancelled during its evaluation ends', async () => {
       await using builder = startBuilder(bed, { nix: { command: nix } })
       const build = builder.start(recipeOf(flake.url, 'waiting'))
       await build.until(({ phase }) => phase === 'evaluating')
@@ -56,15 +56,15 @@ export function describeInterruptions({
       await expect(build.done).rejects.toMatchObject({ code: 'Cancelled' })
     })
 
-    test('whose builder is killed can be tried again', async () => {
+    test('whose builder is killed is retryable', async () => {
       await using builder = startBuilder(bed, { nix: { command: nix } })
       const build = builder.start(recipeOf(flake.url, 'waiting'))
       await bed.run('kill', ['-KILL', await build.untilLog(/^pid (\d+)$/)])
       await expect(build.done).rejects.toMatchObject({ code: 'BuildInterrupted', retryable: true })
     })
 
-    /** Nix looks every 5 s whether another client still builds the same. */
-    test('survives a shim that is killed: the same build again succeeds', async () => {
+    /** Nix checks every 5 s whether another client still builds the same. */
+    test('succeeds again after the shim was killed during the same build', async () => {
       const recipe = recipeOf(flake.url, 'waiting2')
       const first = startBuilder(bed, { nix: { command: nix } })
       await first.start(recipe).untilLog(/^pid (\d+)$/)
@@ -77,7 +77,7 @@ export function describeInterruptions({
       await opened
     })
 
-    test('waits for its turn: at most maxBuilds at once, first those of a namespace that has no build', async () => {
+    test('is queued beyond maxBuilds, after builds of namespaces that have none running', async () => {
       await using builder = startBuilder(bed, { nix: { command: nix, maxBuilds: 1 } })
       const running = builder.start(recipeOf(flake.url, 'waiting3'), 'busy')
       await running.untilLog(/^pid (\d+)$/)
@@ -94,7 +94,7 @@ export function describeInterruptions({
       ])
       await writeFile(flake.gate, 'open\n')
       await Promise.all([running.done, second.done, other.done])
-      // Its namespace has no place yet.
+      // Its namespace has no running build.
       expect(other.progress.filter(({ phase }) => phase === 'queued')).toEqual([{ phase: 'queued', ahead: 0 }])
     })
   })
@@ -114,7 +114,7 @@ export function describeInterruptions({
     })
     afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-    test('that is killed in the middle of a build is waited for, and the build begun again', async () => {
+    test('that is killed during a build is waited for, and the build starts again', async () => {
       await using builder = startBuilder(bed, { nix: { command: nix } })
       const build = builder.start(recipeOf(flake.url, 'waiting'))
       const first = await build.untilLog(/^pid (\d+)$/)
@@ -127,7 +127,7 @@ export function describeInterruptions({
       expect(build.progress.filter(each => each.phase === 'log' && WAITS.test(each.line))).toHaveLength(1)
     })
 
-    test('that is away when an import asks about store paths is waited for, too', async () => {
+    test('that is away when an import asks about store paths is also waited for', async () => {
       await using builder = startBuilder(bed, { nix: { command: nix } })
       const { storePath } = await builder.build(recipeOf(flake.url, 'hello'))
       await bed.nixDaemon.stop()
@@ -137,17 +137,17 @@ export function describeInterruptions({
       await expect(asked).resolves.toMatchObject([{ path: storePath }])
     })
 
-    test('that stays away is named, and how long it was waited for', async () => {
+    test('that stays away is reported with the time of the wait', async () => {
       await using builder = startBuilder(bed, { nix: { command: nix, daemonWaitMs: 300 } })
       await bed.nixDaemon.stop()
       await expect(builder.build(recipeOf(flake.url, 'base'))).rejects.toMatchObject({
         code: 'NixDaemonAway',
         retryable: true,
-        message: expect.stringMatching(/cannot connect to socket.* \(it was waited for, 0\.\d s in all\)$/s),
+        message: expect.stringMatching(/cannot connect to socket.* \(waited 0\.\d s for it\)$/s),
       })
     })
 
-    test('that is away while a run waits for it does not keep the run from being called off', async () => {
+    test('that is away does not prevent the cancellation of a waiting run', async () => {
       await using builder = startBuilder(bed, { nix: { command: nix } })
       await bed.nixDaemon.stop()
       const build = builder.start(recipeOf(flake.url, 'base'))
@@ -158,9 +158,9 @@ export function describeInterruptions({
   })
 }
 
-const WAITS = /^the Nix daemon is away: it is waited for, 20 s at most$/
+const WAITS = /^the Nix daemon is away: waiting for it, 20 s at most$/
 
-/** A builder is ended by the daemon, a moment after its client. */
+/** The daemon ends a builder a moment after its client has ended. */
 async function untilGone(bed: Bed, pid: string): Promise<void> {
   const script = 'while kill -0 "$1" 2>/dev/null; do sleep 0.02; done'
   await bed.run('sh', ['-c', script, 'sh', pid])

@@ -3,7 +3,7 @@ import { type Bed, startBed } from '../../node/bed.ts'
 import { makeFlake, type TestFlake } from './flake.ts'
 import { recipeOf, startBuilder } from './remote-builder.ts'
 
-/** Beyond what the process has at rest. */
+/** Growth beyond the memory at rest. */
 const MAX_GROWTH_BYTES = 60e6
 
 let bed: Bed
@@ -17,7 +17,7 @@ afterAll(async () => bed?.[Symbol.asyncDispose]())
 test.each([
   { what: 'a line of 5 MB', packageName: 'loud' },
   { what: '200,000 lines', packageName: 'torrent' },
-])('a builder that writes $what does not fill our memory', async ({ packageName }) => {
+])('a builder that writes $what does not fill the memory of the shim', async ({ packageName }) => {
   await using builder = startBuilder(bed)
   await builder.build(recipeOf(flake.url, 'base'))
   const before = await builder.memory()

@@ -5,14 +5,14 @@ import { describeBuilds } from './builder-suite.ts'
 import { describeInterruptions } from './interruption-suite.ts'
 import { installNewerNix, showNewerNix } from './newer-nix.ts'
 
-/** A bed takes the programs of root from the PATH of the test. */
+/** A bed finds the programs of root on the PATH of the test. */
 async function useNewerNix(): Promise<void> {
   const bin = join(await installNewerNix(), 'bin')
   const { PATH = '' } = process.env
   if (!PATH.startsWith(bin)) Object.assign(process.env, { PATH: bin + delimiter + PATH })
 }
 
-test('there is a Nix >= 2.26, for the build user too', async () => {
+test('a Nix >= 2.26 is available, also for the build user', async () => {
   await useNewerNix()
   await using bed = await startBed({ without: ['containerd', 'nix'] })
   const outputs = [

@@ -9,8 +9,8 @@ const RELEASE = 'trixie'
 const CACHE = join(import.meta.dirname, '../../../.cache')
 
 /**
- * A folder with `bin/nix` and `bin/nix-daemon` of a newer Debian, which run beside the machine's own. Downloads 40 MB from the
- * mirror that apt is set up with, the first time only.
+ * Returns a folder with `bin/nix` and `bin/nix-daemon` of a newer Debian, which run beside the machine's own. The first call downloads
+ * 40 MB from the configured mirror of apt.
  */
 export async function installNewerNix(): Promise<string> {
   const installed = join(CACHE, `nix-${RELEASE}`)
@@ -18,7 +18,7 @@ export async function installNewerNix(): Promise<string> {
   return installed
 }
 
-/** The build user may have no way into this checkout: it sees the same below the bed's folder. */
+/** The build user may not be able to enter this checkout, so the folder is also mounted below the bed's folder. */
 export async function showNewerNix(bed: Bed): Promise<string> {
   const place = join(bed.dir, 'newer-nix')
   await mkdir(place)
@@ -39,12 +39,12 @@ async function install(target: string): Promise<void> {
     await rename(dir, target)
   } catch (error) {
     await rm(dir, { recursive: true, force: true })
-    // Another test was quicker.
+    // Another test has created it meanwhile.
     if (!(await exists(target))) throw error
   }
 }
 
-/** nix-bin and all that it depends on, by a package database of its own. */
+/** nix-bin and all of its dependencies, resolved with a separate package database. */
 async function download(dir: string): Promise<string[]> {
   await mkdir(join(dir, 'lists/partial'), { recursive: true })
   await mkdir(join(dir, 'cache/archives/partial'), { recursive: true })
@@ -77,8 +77,8 @@ async function findMirror(): Promise<string> {
 }
 
 /**
- * Programs of another release need its libraries, and its loader to find them. The folder may be seen elsewhere.
- * NIX_BIN_DIR: where Nix finds itself for another start.
+ * Programs of another release need its libraries, and its loader to find them. The folder may be mounted elsewhere. NIX_BIN_DIR tells
+ * Nix where to find itself.
  */
 async function writeWrappers(dir: string): Promise<void> {
   const root = join(dir, 'root')

@@ -13,7 +13,7 @@ const DERIVATION = {
 } as const
 const RECIPE = recipeOf('github:owner/repo', 'app')
 
-test('a value cannot leave its string in the expression', () => {
+test('a value cannot escape from its string in an expression', () => {
   const recipe = { ...RECIPE, system: `\${abort "x"}"\\` }
   expect(evaluationArgs(recipe, { url: 'path:/a', leadingDot: true }).at(-1)).toContain(
     `system = "\\\${abort \\"x\\"}\\"\\\\";`,
@@ -29,7 +29,7 @@ test.each([
   ['nix (Lix, like Nix) 2.93.3', false],
   ['nix (Nix) 3.0', true],
   ['', false],
-])('%j reads a leading dot: %j', (words, expected) => {
+])('whether the version %j supports a leading dot is %j', (words, expected) => {
   expect(hasLeadingDot(readVersion(`${words}\n`))).toBe(expected)
 })
 
@@ -40,7 +40,7 @@ test.each([
   ['2.18.3-lix', `/nix/store/${HASH}-app.drv^out`],
   ['2.35pre20260101_abc', `/nix/store/${HASH}-app.drv^out`],
   ['3.0', `/nix/store/${HASH}-app.drv^out`],
-])('Nix %s is asked to build %s', (nixVersion, installable) => {
+])('Nix %s builds the installable %s', (nixVersion, installable) => {
   expect(realisationArgs({ ...DERIVATION, nixVersion }, '/link')).toContain(installable)
 })
 
@@ -61,7 +61,7 @@ test.each([
   `[{"outputs":{"out":"/nix/store/${HASH}-app/../../etc"}}]`,
   `[{"outputs":{"out":"/nix/store/${HASH}-app\\n"}}]`,
   `[{"outputs":{"out":"/nix/store/short-app"}}]`,
-])('the answer %j of a build is refused', answer => {
+])('the build answer %j is rejected', answer => {
   expect(() => readRealisation('app of it', DERIVATION.output, answer)).toThrow(
     expect.objectContaining({ code: 'BuildInterrupted' }),
   )
@@ -71,7 +71,7 @@ function missing(names: readonly string[]): string {
   return JSON.stringify({ kind: 'missing', name: 'packge-77', count: names.length, names, outputs: ['packages'] })
 }
 
-test('of many names an error shows the nearest', () => {
+test('an error suggests the most similar of many names', () => {
   const names = Array.from({ length: 2_000 }, (_, index) => `package-${index}`)
   expect(() => readEvaluation(RECIPE, missing(names))).toThrow(
     /has no package app for x86_64-linux; did you mean package-77\? There are 2000: package-0, package-1, .*, package-11 …$/,
@@ -81,6 +81,6 @@ test('of many names an error shows the nearest', () => {
 test.each([
   { what: 'more names than were asked for', names: Array.from({ length: 2_001 }, () => 'a') },
   { what: 'a longer name than was asked for', names: ['a'.repeat(101)] },
-])('an answer with $what is refused', ({ names }) => {
+])('an answer with $what is rejected', ({ names }) => {
   expect(() => readEvaluation(RECIPE, missing(names))).toThrow(expect.objectContaining({ code: 'EvaluationFailed' }))
 })

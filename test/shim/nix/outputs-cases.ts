@@ -8,7 +8,7 @@ const APP = `derivation { name = "app"; system = "x86_64-linux"; builder = "/bin
 
 let flakes = 0
 
-/** That a package is what `packages.<system>` or `legacyPackages.<system>` has, or what a whole path leads to, and that others do not matter. */
+/** Packages come from `packages.<system>`, `legacyPackages.<system>` or a full path; other outputs have no effect. */
 export function describeOutputs(node: () => { readonly bed: Bed; readonly builder: RemoteBuilder }): void {
   const build = async (outputs: string, packageName: string) => {
     const { bed, builder } = node()
@@ -28,7 +28,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
       { has: 'packages of other systems that throw', outputs: `packages.aarch64-linux = throw "no arm";` },
       { has: 'a package of that name among its legacy packages', outputs: `legacyPackages.x86_64-linux.app = { };` },
       { has: 'legacy packages that are endless', outputs: `legacyPackages = let f = x: f x; in f 1;` },
-    ])('that has $has too is of the package itself', async ({ outputs }) => {
+    ])('that also has $has is of the package itself', async ({ outputs }) => {
       const { storePath } = await build(`packages.x86_64-linux.app = ${APP}; ${outputs}`, 'app')
       expect(storePath).toMatch(/-app$/)
     })
@@ -58,7 +58,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         packageName: '.nixosConfigurations."web.example".config.image',
         outputs: `nixosConfigurations."web.example".config.image = ${APP}; legacyPackages.x86_64-linux.nixosConfigurations = { };`,
       },
-    ])('whose package is in $where is of that package', async ({ outputs, packageName = 'app' }) => {
+    ])('with the package in $where is of that package', async ({ outputs, packageName = 'app' }) => {
       expect((await build(outputs, packageName)).storePath).toMatch(/-app$/)
     })
 
@@ -111,7 +111,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         packageName: '.containers.x86_64-linux',
         outputs: `containers.x86_64-linux.web = ${APP};`,
         code: 'AttributeMissing',
-        says: /^\.containers\.x86_64-linux of path:\S+ is no package but a set$/,
+        says: /^\.containers\.x86_64-linux of path:\S+ is not a package but a set$/,
       },
       {
         whose: 'packages are for another system',
@@ -124,7 +124,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         packageName: '.packages.aarch64-linux.app',
         outputs: `packages.aarch64-linux.app = ${APP.replace('x86_64', 'aarch64')};`,
         code: 'SystemUnsupported',
-        says: /^\.packages\.aarch64-linux\.app of path:\S+ is a package for aarch64-linux, and is wanted for x86_64-linux$/,
+        says: /^\.packages\.aarch64-linux\.app of path:\S+ is a package for aarch64-linux, but the recipe is for x86_64-linux$/,
       },
       {
         whose: 'package has another name than some that cannot be shown',

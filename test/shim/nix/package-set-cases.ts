@@ -13,7 +13,7 @@ interface Node {
   readonly nix: string
 }
 
-/** That packages of a set are found and united, with examples/packages for nixpkgs. */
+/** Packages of a set are found and united, with examples/packages in place of nixpkgs. */
 export function describePackageSets(node: () => Node): void {
   describe('of a package set', () => {
     let url: string
@@ -32,7 +32,7 @@ export function describePackageSets(node: () => Node): void {
       system,
     })
     const build = (contents: readonly string[], flake?: string) => node().builder.build(recipe(contents, flake))
-    /** Paths in the union, and in which package each is. */
+    /** Paths in the union, and the package of each. */
     const list = async (storePath: string) => {
       const { stdout } = await node().bed.run('sh', [
         '-c',
@@ -47,7 +47,7 @@ export function describePackageSets(node: () => Node): void {
       )
     }
 
-    test('has the programs of all packages in one folder, which needs no more than these', async () => {
+    test('has the programs of all packages in one folder, and refers to nothing else', async () => {
       const contents = ['bashInteractive', 'coreutils', 'curl', 'htop', 'jq', 'moreutils', 'nano', 'strace']
       const { storePath } = await build(contents)
       const files = await list(storePath)
@@ -87,15 +87,15 @@ export function describePackageSets(node: () => Node): void {
         of: /^gitui-0/,
       },
       { named: 'as the output of another', contents: ['curl.man'], file: 'share/man/curl.1', of: /^curl-.*-man$/ },
-    ])('has a package that is named $named', async ({ contents, file, of }) => {
+    ])('finds a package that is named $named', async ({ contents, file, of }) => {
       expect((await list((await build(contents)).storePath)).get(file)).toMatch(of)
     })
 
-    test('takes what two packages have of the one with the lower number for a priority', async () => {
+    test('takes a file of two packages from the one with the lower priority number', async () => {
       expect((await list((await build(['nvi', 'vim'])).storePath)).get('bin/vi')).toBe('vim-9.1')
     })
 
-    test('prefers the packages that are named to those that come along, and of each the output that is named first', async () => {
+    test('prefers named packages to propagated ones, and the first output of each', async () => {
       const flake = await writeFlake(`legacyPackages.x86_64-linux = let
         ${MAKE}
       in rec {
@@ -124,7 +124,7 @@ export function describePackageSets(node: () => Node): void {
       })
     })
 
-    test('has both of two packages whose paths are the same but for quotes', async () => {
+    test('keeps two packages whose paths differ only in quotes', async () => {
       const flake = await writeFlake(`legacyPackages.x86_64-linux = let
         ${MAKE}
       in { "a.b" = make "quoted" { } "echo > $out/quoted"; a.b = make "nested" { } "echo > $out/nested"; };`)
@@ -141,9 +141,9 @@ export function describePackageSets(node: () => Node): void {
       {
         has: 'a store path with a blank',
         name: 'blank',
-        says: /^blank of path:\S+ for x86_64-linux is no package but a set$/,
+        says: /^blank of path:\S+ for x86_64-linux is not a package but a set$/,
       },
-    ])('with $has is refused', async ({ name, says }) => {
+    ])('with $has is rejected', async ({ name, says }) => {
       const blank = '/nix/store/00000000000000000000000000000000-blank true 0 1 /etc'
       const flake = await writeFlake(
         `legacyPackages.x86_64-linux = { app = ${APP} // { tests.inner = ${APP}; }; blank = ${APP} // { outPath = "${blank}"; }; };`,
@@ -154,12 +154,12 @@ export function describePackageSets(node: () => Node): void {
       })
     })
 
-    test('of one package tells which program is its main one', async () => {
+    test('of one package returns its main program', async () => {
       expect(await build(['nano'])).toMatchObject({ package: { mainProgram: 'nano' } })
       expect(await build(['jq', 'nano'])).not.toHaveProperty('package')
     })
 
-    test('is remembered where its flake is locked', async () => {
+    test('is saved if its flake is locked', async () => {
       const { builder } = node()
       const output = await build(['jq'], locked)
       expect(await builder.findResult(recipe(['jq'], locked))).toEqual(output)
@@ -183,7 +183,7 @@ export function describePackageSets(node: () => Node): void {
         whose: 'package is a set',
         contents: ['python3packages'],
         code: 'AttributeMissing',
-        says: /^python3Packages of path:\S+ for x86_64-linux is no package but a set$/,
+        says: /^python3Packages of path:\S+ for x86_64-linux is not a package but a set$/,
       },
       {
         whose: 'package was renamed',
@@ -215,7 +215,7 @@ export function describePackageSets(node: () => Node): void {
         code: 'BuilderFailed',
         says: /the builder of package-set failed with exit code 1\. The end of its log:\n(?:error: )?collision between '\S+strace\S+' and non-directory '\S+odd-bin\S+'/,
       },
-    ])('whose $whose fails with $code, and says so in a few words', async ({ contents, code, says }) => {
+    ])('whose $whose fails with $code and a short message', async ({ contents, code, says }) => {
       await expect(build(contents)).rejects.toMatchObject({ code, message: expect.stringMatching(says) })
     })
 
@@ -239,16 +239,16 @@ export function describePackageSets(node: () => Node): void {
         outputs: (packages: string) =>
           `legacyPackages.x86_64-linux = { app = (${packages}).app // { meta = { priority = "high"; outputsToInstall = [ (throw "no outputs") ]; }; }; };`,
       },
-    ])('of a flake that has $has is made', async ({ outputs }) => {
+    ])('of a flake that has $has is built', async ({ outputs }) => {
       const flake = await writeFlake(outputs(`{ app = ${APP}; other = throw "other"; }`))
       expect((await list((await build(['app'], flake)).storePath)).get('app')).toBe('app')
     })
 
-    test('that is none, or not for the system, says what there is', async () => {
+    test('that does not exist, or not for the system, fails and names what exists', async () => {
       await expect(build(['app'], await writeFlake('lib = { }; apps = { };'))).rejects.toMatchObject({
         code: 'AttributeMissing',
         message: expect.stringMatching(
-          /is no package set: it has neither legacyPackages nor packages, its outputs are apps, lib$/,
+          /is not a package set: it has neither legacyPackages nor packages, its outputs are apps, lib$/,
         ),
       })
       await expect(node().builder.build(recipe(['jq'], url, 'riscv64-linux'))).rejects.toMatchObject({

@@ -2,14 +2,14 @@ import type { BuildProgress } from '../../../shim/nix/log/build-progress.ts'
 import type { BuildOutput } from '../../../shim/nix/store/results.ts'
 import type { Asked } from './remote-builder.ts'
 
-/** A build under way in another process. */
+/** A running build in another process. */
 export interface RemoteBuild {
-  /** All that there was so far. */
+  /** All progress so far. */
   readonly progress: readonly BuildProgress[]
   readonly done: Promise<BuildOutput>
-  /** Resolves with the first progress, past or to come, that fits. Rejects when the build ends without it. */
+  /** Resolves with the first past or future progress that matches. Rejects if the build ends without it. */
   until(fits: (progress: BuildProgress) => boolean): Promise<BuildProgress>
-  /** The first group of the first log line that fits. */
+  /** Resolves with the first group of the first log line that matches. */
   untilLog(pattern: RegExp): Promise<string>
   abort(): void
 }

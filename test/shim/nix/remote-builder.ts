@@ -15,33 +15,33 @@ import type { Bed } from '../../node/bed.ts'
 import type { HostReply, HostRequest } from './builder-host.ts'
 import { follow, type RemoteBuild } from './remote-build.ts'
 
-/** A builder that runs inside of a bed, in a process of its own. */
+/** A builder that runs inside a bed, in its own process. */
 export interface RemoteBuilder extends AsyncDisposable {
   readonly process: ChildProcess
   readonly stateDir: string
   start(recipe: Recipe, namespace?: string): RemoteBuild
-  /** `start`, for who wants nothing but the end. */
+  /** Like `start`, but resolves with the result. */
   build(recipe: Recipe): Promise<BuildOutput>
-  /** What a program of the recipe's package writes. */
+  /** Returns what a program of the recipe's package writes. */
   runProgram(recipe: Recipe, program: ImageProgram): Promise<string>
   findResult(recipe: Recipe): Promise<BuildOutput | undefined>
   keepOnly(keys: readonly string[]): Promise<void>
   pathInfo(paths: readonly string[], query?: Omit<PathQuery, 'signal'>): Promise<readonly StorePathInfo[]>
-  /** Resident bytes. */
+  /** Resident memory in bytes. */
   memory(): Promise<number>
 }
 
 export interface RemoteBuilderOptions {
   readonly stateDir?: string
   readonly nix?: Partial<BuilderOptions['nix']>
-  /** Argument vector prefix instead of the bed's own. */
+  /** Prefix of the argument vector, in place of the bed's own. */
   readonly enter?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
 }
 
 const HOST = join(import.meta.dirname, 'builder-host.ts')
 
-/** As the shim has them. */
+/** Defaults of the shim. */
 const HEAP_FLAGS = ['--max-semi-space-size=2', '--max-old-space-size=256']
 
 let builders = 0
@@ -90,7 +90,7 @@ export function startBuilder(bed: Bed, { nix, ...options }: RemoteBuilderOptions
   }
 }
 
-/** A recipe of a test: the image is named after the package. */
+/** A recipe for tests, whose image is named after the package. */
 export function recipeOf(flake: string, packageName: string, system = 'x86_64-linux'): FlakeRecipe {
   return { image: `registry.example/${packageName.toLowerCase()}:1`, flake: parseFlakeUrl(flake), packageName, system }
 }

@@ -82,7 +82,7 @@ describe('the nix daemon', () => {
     const running = gated.pull(shim)
     await gated.untilWaiting()
     await bed.nixDaemon.kill()
-    await untilLogged(shim, 'the Nix daemon is away: it is waited for')
+    await untilLogged(shim, 'the Nix daemon is away: waiting for it')
     await bed.nixDaemon.start()
     await gated.open()
     await expect(running).resolves.toMatch(/^sha256:/)

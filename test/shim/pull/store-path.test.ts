@@ -106,7 +106,7 @@ test('a cache that has a store path and lacks one that it needs: the missing one
     config: { policy: POLICY, nix: { user: bed.buildUser.name, options: { 'extra-substituters': elsewhere } } },
   })
   const failed = await pull(`nix:0${storePath}`, untrusted).catch((error: Error) => error)
-  expect(failed).toMatchObject({ details: expect.stringContaining(`missing is: ${needed}`) })
+  expect(failed).toMatchObject({ details: expect.stringContaining(`missing: ${needed}`) })
   expect(failed).toMatchObject({
     details: expect.stringMatching(
       /it is neither on this node[\s\S]*ignoring untrusted substituter 'file:\/\/\/nowhere/,

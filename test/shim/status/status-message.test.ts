@@ -5,9 +5,9 @@ import type { PullProgress } from '../../../shim/pull/progress.ts'
 import { createPullLog } from '../../../shim/pull/pull-log.ts'
 import type { Held } from '../../../shim/status/disk-use.ts'
 import { statusMessage } from '../../../shim/status/status-message.ts'
-import { readStatusReport, SHIM_STATUS, type StatusReport } from '../../../shim/wire/status.ts'
+import { SHIM_STATUS, type StatusReport, WATCH_STATUS } from '../../../shim/wire/status.ts'
 
-const { responseSerialize, responseDeserialize } = SHIM_STATUS.Watch
+const { responseSerialize } = SHIM_STATUS.Watch
 const SHIM = { version: '1', startedAt: 1000, containerd: '/c.sock', rules: 1, maxBuilds: 2, logs: '/logs' }
 const NOTHING = { files: 0, bytes: 0 }
 const HELD: Held = {
@@ -34,7 +34,7 @@ function setUp() {
     },
     /** As it is read after it went over the wire. */
     report: (held: Partial<Held> = {}): StatusReport =>
-      readStatusReport(responseDeserialize(responseSerialize(statusMessage(SHIM, pullLog, { ...HELD, ...held })))),
+      WATCH_STATUS.responseDeserialize(responseSerialize(statusMessage(SHIM, pullLog, { ...HELD, ...held }))),
   }
 }
 

@@ -10,13 +10,13 @@ import type { KnownParts, StoreImage, StoreLayer } from '../../layers/store-imag
 import type { Closure } from '../../store/closure.ts'
 import { readStoreFile } from '../../store/store-file.ts'
 
-/** What annotations of a layer of empty mount points begin with. Source: nix-snapshotter, pkg/nix2container/generate.go. */
+/** Prefix of the annotations of a layer of mount points. Source: nix-snapshotter, pkg/nix2container/generate.go. */
 const NIX_LAYER_PREFIX = 'containerd.io/snapshot/nix-'
-/** Before version 0.3: marks such a layer. */
+/** Before version 0.3: marks a layer of mount points. */
 const NIX_LAYER = `${NIX_LAYER_PREFIX}layer`
-/** Before version 0.3: names what is mounted there, numbered from 0. */
+/** Before version 0.3: names a store path to mount, numbered from 0. */
 const NIX_STORE_PATH = `${NIX_LAYER_PREFIX}store-path.`
-/** Since version 0.3: names a folder of nixpkgs' closureInfo, which lists what is mounted there. */
+/** Since version 0.3: names a folder of nixpkgs' closureInfo, which lists the store paths to mount. */
 const NIX_CLOSURE = `${NIX_LAYER_PREFIX}closure`
 const STORE_PATHS = 'store-paths'
 const MAX_STORE_PATHS_BYTES = 1024 * 1024
@@ -24,36 +24,36 @@ const MAX_STORE_PATHS_BYTES = 1024 * 1024
 const annotations = v.nullish(v.record(v.string(), v.string()))
 const manifestSchema = v.object({ layers: v.nullish(v.array(v.object({ annotations }))) })
 
-/** Whether only mount points are in a layer of it, so that it is no whole image. */
+/** Whether the image has a layer of mount points, so that it is incomplete. */
 export function isSnapshotterImage({ manifest }: ParsedImage): boolean {
   return mountedLayers(manifest.bytes).length > 0
 }
 
-/** Whether something is to be mounted there, known here or not: the mark alone names nothing. */
+/** Whether an annotation names something to mount, in a known way or not. The mark alone names nothing. */
 export function isFilledBySnapshotter({ manifest }: ParsedImage): boolean {
   return mountedLayers(manifest.bytes).some(annotations => [...annotations.keys()].some(name => name !== NIX_LAYER))
 }
 
 /**
- * An image of nix-snapshotter, of which only mount points are in its layers: on top of these come layers with what its
- * annotations name. Undefined for images that have no such layer. Throws ArchiveInvalid.
+ * Completes an image of nix-snapshotter: adds layers with the store paths that its annotations name on top of its mount points.
+ * Undefined for images without a layer of mount points. Throws ArchiveInvalid.
  */
-export async function readSnapshotterImage(plan: ParsedImage, closure: Closure): Promise<StoreImage | undefined> {
-  const mounted = mountedLayers(plan.manifest.bytes)
+export async function readSnapshotterImage(parsed: ParsedImage, closure: Closure): Promise<StoreImage | undefined> {
+  const mounted = mountedLayers(parsed.manifest.bytes)
   if (mounted.length === 0) return undefined
   const paths: string[] = []
   for (const annotations of mounted) paths.push(...(await pathsIn(annotations, closure)))
-  const { os, architecture } = parseConfig(plan.config.bytes, 'config')
+  const { os, architecture } = parseConfig(parsed.config.bytes, 'config')
   return {
     platform: { os, architecture },
     layers: group([...new Set(paths)]).map(toLayer),
-    makeConfig: known => makeConfig(plan.config.bytes, known),
+    makeConfig: known => makeConfig(parsed.config.bytes, known),
   }
 }
 
 type Annotations = ReadonlyMap<string, string>
 
-/** The annotations of each layer that has some of nix-snapshotter. */
+/** nix-snapshotter's annotations, of each layer that has any. */
 function mountedLayers(manifest: Buffer): Annotations[] {
   const { layers } = parseJson(manifestSchema, manifest, 'manifest')
   return (layers ?? []).flatMap(({ annotations }) => {
@@ -80,24 +80,25 @@ async function readStorePaths(folder: string, closure: Closure): Promise<string[
     .split('\n')
     .filter(line => line !== '')
   const strange = paths.find(path => !isStorePath(path))
-  if (strange !== undefined) throw archiveInvalid(`has a list of store paths, ${file}, with a line that names none`)
+  if (strange !== undefined)
+    throw archiveInvalid(`has a list of store paths, ${file}, with a line that does not name one`)
   return paths
 }
 
 function checkStorePath(annotation: string, path: string): string {
   if (isStorePath(path)) return path
-  throw archiveInvalid(`has an annotation ${annotation} that names no store path`)
+  throw archiveInvalid(`has an annotation ${annotation} that does not name a store path`)
 }
 
 /** Annotations that a message names, and characters of each. */
 const MAX_NAMED = 3
 const MAX_NAME_LENGTH = 100
 
-/** Without what is to be mounted, no container of the image could start. */
+/** Without the store paths to mount, no container of the image could start. */
 function unknownAnnotations(annotations: Annotations): Error {
   const names = [...annotations.keys()].slice(0, MAX_NAMED).map(name => copyStart(name, MAX_NAME_LENGTH))
   return archiveInvalid(
-    `has a layer of mount points for nix-snapshotter, and nothing known here tells what is mounted there: its annotations are ` +
+    `has a layer of mount points for nix-snapshotter, but names what to mount in an unknown way: its annotations are ` +
       `${names.join(', ')}, and neither ${NIX_CLOSURE} nor ${NIX_STORE_PATH}0. Make the image with nix-snapshotter 0.4 or older`,
   )
 }
@@ -106,7 +107,7 @@ function numberOf(name: string): number {
   return Number(name.slice(NIX_STORE_PATH.length))
 }
 
-/** Layers that images have in common are shared as long as each holds one path. */
+/** Layers of one path each can be shared between images. */
 const MAX_LAYERS = 100
 
 function group(paths: readonly string[]): string[][] {

@@ -9,18 +9,18 @@ import { type MergedFile, type MergedNode, mergeTree } from './tree.ts'
 
 export interface MergedEntry extends Owner {
   readonly type: 'file' | 'symlink' | 'directory'
-  /** Cleaned, without a slash at its end. */
+  /** Cleaned, without a slash at the end. */
   readonly name: ByteString
-  /** Absolute. Missing for a directory that no store path has. */
+  /** Absolute. Undefined for a directory that is in no store path. */
   readonly source: ByteString | undefined
   readonly mode: number
-  /** In bytes; 0 for what is no file. */
+  /** In bytes; 0 unless it is a file. */
   readonly size: number
 }
 
 /**
- * What is in the layer, in the order of its tar: a directory before what it holds, those in it by name, as bytes.
- * Before the first one, throws ArchiveInvalid when the store paths do not go together, ImportInterrupted, and as `count` does.
+ * The entries of the layer in the order of its tar: a directory before what it holds, names in a directory sorted as bytes.
+ * Before the first entry, throws ArchiveInvalid if the store paths do not fit together, ImportInterrupted, and as `count` does.
  */
 export function* mergedEntries(layer: MergedLayer, regexes: Regexes, count?: CountEntries): Generator<MergedEntry> {
   yield* walk(mergeTree(layer, regexes, count), { regexes, hasGnames: layer.form.hasGnames })
@@ -42,7 +42,7 @@ function* walk(root: MergedNode, how: Permitting): Generator<MergedEntry> {
   }
 }
 
-/** The last one first: the stack gives back what was put on it last. */
+/** Last one first, since they go onto a stack. */
 function childrenOf(base: ByteString, { children }: MergedNode): [name: ByteString, node: MergedNode][] {
   if (!children) return []
   const sorted = [...children].sort(([one], [other]) => (one < other ? 1 : -1))
@@ -78,7 +78,7 @@ function permit(entry: MergedEntry, permission: Permission, hasGnames: boolean):
   }
 }
 
-/** What would be below a symlink could get anywhere. */
+/** Files below a symlink could get anywhere. */
 function checkPlace({ name, source = '' }: MergedEntry, { children }: MergedNode): void {
   if (children !== undefined || name === '/' || name === '.')
     throw archiveInvalid(`would have ${show(source)} at ${show(name)}, where a folder has to be`)

@@ -3,21 +3,21 @@ import { withoutEnd } from '../../../../lib/text/text.ts'
 import { archiveInvalid } from '../../image/errors.ts'
 import type { OrderedJson } from '../../image/ordered-json.ts'
 
-/** Reads a field's value as Go does; undefined for one that `omitempty` leaves out. */
+/** Reads a field's value as Go does; undefined for a value that `omitempty` leaves out. */
 export type GoField = (value: OrderedJson) => OrderedJson | undefined
 
 export type GoStruct = Readonly<Record<string, GoField>>
 
 class WrongType extends Error {}
 
-/** Go takes an hour of one digit, and a comma. */
+/** Go accepts an hour of one digit, and a comma. */
 const FORM = /^(\d{4}-\d\d-\d\d)T(\d\d?)(:\d\d:\d\d)(?:[.,](\d+))?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d))$/
 
 const NANOSECOND_DIGITS = 9
 
 /**
- * The text that Go's `json.Marshal` gives (1.22 and newer). An object is a struct, whose fields are in their order; one
- * with sorted keys is made by `sortedKeys`.
+ * Formats JSON as Go's `json.Marshal` does (1.22 and newer). Objects keep the order of their keys, as Go's structs do; `sortedKeys`
+ * makes objects like Go's maps.
  */
 export function goJson(value: OrderedJson): string {
   if (value === null || typeof value === 'boolean') return String(value)
@@ -27,12 +27,12 @@ export function goJson(value: OrderedJson): string {
   return `{${[...value].map(([key, item]) => `${goString(key)}:${goJson(item)}`).join(',')}}`
 }
 
-/** As Go writes a map: by the keys' bytes in UTF-8. */
+/** Sorts keys as Go does in a map: by their bytes in UTF-8. */
 export function sortedKeys<Value extends OrderedJson>(map: ReadonlyMap<string, Value>): Map<string, OrderedJson> {
   return new Map([...map].sort(([one], [other]) => Buffer.compare(Buffer.from(one), Buffer.from(other))))
 }
 
-/** Below U+0020 JavaScript escapes as Go does. Half a surrogate pair is no character in Go. */
+/** JavaScript escapes characters below U+0020 as Go does. Half a surrogate pair is not a character in Go. */
 function goString(text: string): string {
   return JSON.stringify(text.toWellFormed()).replace(
     /[<>&\u2028\u2029]/g,
@@ -40,7 +40,7 @@ function goString(text: string): string {
   )
 }
 
-/** A time as Go prints it again that has read it from JSON (RFC 3339), or undefined when Go would refuse it. */
+/** A time (RFC 3339) as Go prints it after reading it from JSON; undefined if Go would reject it. */
 export function goTime(text: string): string | undefined {
   const [matched, date, hour = '', rest, digits = '', zone = 'Z'] = FORM.exec(text) ?? []
   const local = `${date}T${hour.padStart(2, '0')}${rest}`
@@ -49,15 +49,15 @@ export function goTime(text: string): string | undefined {
   return local + (fraction && `.${fraction}`) + (/^[+-]00:00$/.test(zone) ? 'Z' : zone)
 }
 
-/** JavaScript reads the 30th of February as the 2nd of March. */
+/** JavaScript reads February 30 as March 2. */
 function isRealDate(local: string): boolean {
   const ms = Date.parse(`${local}Z`)
   return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(local)
 }
 
 /**
- * What is left of an object that Go has read into a struct and writes again: its fields alone, in their order. Go finds
- * them in upper or lower case. Throws ArchiveInvalid for a value of another type than the field's.
+ * What remains of an object that Go reads into a struct and writes again: only the struct's fields, in their order. Go ignores
+ * the case of their names. Throws ArchiveInvalid for a value of another type than the field's.
  */
 export function throughStruct(
   value: OrderedJson | undefined,
@@ -65,7 +65,7 @@ export function throughStruct(
   name: string,
 ): Map<string, OrderedJson> {
   if (value === undefined || value === null) return new Map()
-  if (!isObject(value)) throw archiveInvalid(`has a ${name} that is no object`)
+  if (!isObject(value)) throw archiveInvalid(`has a ${name} that is not an object`)
   const kept = Object.entries(struct).map(([field, read]): [string, OrderedJson | undefined] => {
     const found = findField(value, field)
     return [field, found === null ? undefined : inField(`${name}.${field}`, () => read(found))]
@@ -77,7 +77,7 @@ function isObject(value: OrderedJson): value is Map<string, OrderedJson> {
   return value instanceof Map
 }
 
-/** The last one of those that Go takes for the field. */
+/** The last of the keys that Go takes for the field. */
 function findField(object: ReadonlyMap<string, OrderedJson>, field: string): OrderedJson {
   return [...object].findLast(([key, item]) => key.toLowerCase() === field.toLowerCase() && item !== null)?.[1] ?? null
 }
@@ -101,7 +101,7 @@ export function goFlag(value: OrderedJson): true | undefined {
 }
 
 export function goTexts(value: OrderedJson): string[] | undefined {
-  if (!Array.isArray(value)) throw new WrongType('no list')
+  if (!Array.isArray(value)) throw new WrongType('not a list')
   return value.length === 0 ? undefined : value.map(textOf)
 }
 
@@ -109,29 +109,29 @@ export function goLabels(value: OrderedJson): OrderedJson | undefined {
   return goMap(value, textOf)
 }
 
-/** A set of keys, each with an empty struct. */
+/** A set: a map of empty structs. */
 export function goSet(value: OrderedJson): OrderedJson | undefined {
   return goMap(value, item => {
-    if (item !== null && !isObject(item)) throw new WrongType('no set')
+    if (item !== null && !isObject(item)) throw new WrongType('not a set')
     return new Map()
   })
 }
 
 export function goMoment(value: OrderedJson): string {
   const time = goTime(textOf(value))
-  if (time === undefined) throw new WrongType(`no time: ${quote(textOf(value))}`)
+  if (time === undefined) throw new WrongType(`not a time: ${quote(textOf(value))}`)
   return time
 }
 
-/** Null leaves what a new value has: the empty text. */
+/** Null leaves the text empty, as it is in a new value. */
 function textOf(value: OrderedJson): string {
   if (value === null) return ''
-  if (typeof value !== 'string') throw new WrongType('no text')
+  if (typeof value !== 'string') throw new WrongType('not text')
   return value
 }
 
 function goMap(value: OrderedJson, read: (item: OrderedJson) => OrderedJson): OrderedJson | undefined {
-  if (!isObject(value)) throw new WrongType('no object')
+  if (!isObject(value)) throw new WrongType('not an object')
   const items = [...value].map(([key, item]): [string, OrderedJson] => [key.toWellFormed(), read(item)])
   return items.length === 0 ? undefined : sortedKeys(new Map(items))
 }

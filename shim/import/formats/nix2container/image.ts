@@ -9,12 +9,12 @@ import { resolveStoreFile } from '../../store/store-file.ts'
 import { type GoStruct, goFlag, goJson, goLabels, goMoment, goSet, goText, goTexts, throughStruct } from './go-json.ts'
 import { isNix2ContainerJson, JSON_NAME, type Nix2ContainerLayerJson, parseNix2ContainerJson } from './json.ts'
 
-/** What goes into the config of an image, as Go writes it. */
+/** Parts of an image's config, as Go writes them. */
 interface ConfigParts {
   readonly created: OrderedJson | undefined
   readonly architecture: string
   readonly config: OrderedJson
-  /** One for each layer. */
+  /** One entry for each layer. */
   readonly history: readonly OrderedJson[]
 }
 
@@ -41,8 +41,8 @@ const HISTORY = {
 } satisfies GoStruct
 
 /**
- * An image by the JSON document of nix2container; undefined for any other document. Throws ArchiveInvalid when it is
- * damaged, names what is not in the store, or has more than any image.
+ * Reads the image that a JSON document of nix2container describes; undefined for any other document. Throws ArchiveInvalid if the
+ * document is damaged, names something that is not in the store, or is larger than any real image's.
  */
 export async function readNix2ContainerImage(json: Buffer, closure: Closure): Promise<StoreImage | undefined> {
   if (!isNix2ContainerJson(json)) return undefined
@@ -60,25 +60,25 @@ export async function readNix2ContainerImage(json: Buffer, closure: Closure): Pr
 
 /** Source: nix2container, NewImageFromDir in nix/image.go, which leaves out the image's config. */
 const BASE_IMAGE =
-  "is a base image as nix2container's pullImage makes them: it has layers, but no architecture, and nothing of what the image runs. " +
-  'Use it as fromImage of buildImage, and take what that makes as the package'
+  "is a base image as nix2container's pullImage makes them: it has layers, but neither an architecture nor a config. " +
+  'Use it as fromImage of buildImage, and the result of that as the package'
 
 async function toLayer(layer: Nix2ContainerLayerJson, closure: Closure): Promise<StoreFilesLayer | TarFileLayer> {
   const { digest, diff_ids: diffId, mediatype: mediaType, 'layer-path': file, paths } = layer
   const isCompressed = mediaType !== LAYER_TYPE
-  if (!isCompressed && digest !== diffId) throw archiveInvalid(`has a layer ${digest} that would be ${diffId}, too`)
+  if (!isCompressed && digest !== diffId) throw archiveInvalid(`has a layer ${digest} that would also be ${diffId}`)
   if (file) return { kind: 'file', path: await resolveStoreFile(file, closure), diffId, digest, mediaType }
   if (isCompressed) throw archiveInvalid(`has a compressed layer ${digest} without a file`)
   return { kind: 'files', layer: { paths: paths.map(toPath), form: CURRENT_FORM }, promised: diffId }
 }
 
-/** Without a regular expression nothing is rewritten. */
+/** A rewrite without a regular expression changes nothing. */
 function toPath({ path, options }: Nix2ContainerLayerJson['paths'][number]): MergedPath {
   const { rewrite, perms = [] } = options ?? {}
   return { path, perms, rewrite: rewrite?.regex ? rewrite : undefined }
 }
 
-/** The parts by the document's own. Throws ArchiveInvalid for what Go could not read. */
+/** Takes the parts from the document. Throws ArchiveInvalid for what Go could not read. */
 function readConfigParts(image: Map<string, OrderedJson>, architecture: string): ConfigParts {
   const layers = image.get('layers')
   const history = (Array.isArray(layers) ? layers : []).map((layer, index) =>
@@ -92,7 +92,7 @@ function readConfigParts(image: Map<string, OrderedJson>, architecture: string):
   }
 }
 
-/** The bytes that nix2container gives to registries. Source: its nix/image.go. Throws ArchiveInvalid. */
+/** The bytes that nix2container pushes to registries. Source: nix2container, nix/image.go. Throws ArchiveInvalid. */
 function makeNix2ContainerConfig(parts: ConfigParts, { diffIds, base }: KnownParts): Buffer {
   const { created, architecture, config, history } = parts
   if (base || diffIds.length !== history.length)

@@ -7,15 +7,15 @@ import { isPathInStore } from '../../store/store-file.ts'
 
 export const JSON_NAME = 'nix2container JSON'
 
-/** Far more than any closure has. */
+/** Far more than any real closure has. */
 const MAX_PATHS = 100_000
 /** Each is matched against every file of its path. */
 const MAX_PERMS = 1000
 const MAX_REGEX_LENGTH = 4096
-/** The last one is no id: it means to leave an owner as it is. */
+/** The greatest number is not an id: it leaves an owner unchanged. */
 const MAX_ID = 2 ** 32 - 2
 
-/** Whether it is an image of nix2container at all, well formed or not. */
+/** Whether it is meant to be an image of nix2container, well formed or not. */
 export function isNix2ContainerJson(bytes: Buffer): boolean {
   const kind = v.looseObject({ version: v.literal(1), 'image-config': v.unknown(), layers: v.unknown() })
   try {
@@ -28,7 +28,7 @@ export function isNix2ContainerJson(bytes: Buffer): boolean {
 export type Nix2ContainerJson = v.InferOutput<ReturnType<typeof imageSchema>>
 export type Nix2ContainerLayerJson = Nix2ContainerJson['layers'][number]
 
-/** Source: nix2container, types/types.go. Throws ArchiveInvalid for another form, and for more than any image has. */
+/** Source: nix2container, types/types.go. Throws ArchiveInvalid for another form, and for more than any real image has. */
 export function parseNix2ContainerJson(bytes: Buffer, storeDir?: string): Nix2ContainerJson {
   return parseJson(imageSchema(storeDir), bytes, JSON_NAME)
 }

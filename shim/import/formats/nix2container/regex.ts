@@ -4,20 +4,20 @@ import { archiveInvalid } from '../../image/errors.ts'
 import type { MergedLayer } from '../../layers/layer.ts'
 import { type ByteString, bytesOf } from '../../store/byte-string.ts'
 
-/** `$name` takes all that can be a name; a `$` that is followed by none stands for itself. */
+/** `$name` is as long as a name can be; a `$` without a name stands for itself. */
 const VARIABLE = /\$(?:\$|([\p{L}\p{Nd}_]+)|\{([\p{L}\p{Nd}_]+)\})/gu
 
 /** A regular expression with the meaning that it has in Go. */
 export interface GoRegex {
   matches(bytes: ByteString): boolean
-  /** The first match at or after a place, with what is before that as its context. */
+  /** The first match at or after an index; what is before the index counts as context. */
   find(bytes: ByteString, from: number): GoMatch | undefined
 }
 
 export interface GoMatch {
   readonly start: number
   readonly end: number
-  /** What a group took, by its number or name; empty for one that took nothing. */
+  /** What a group matched, by its number or name; empty if it matched nothing. */
   group(name: string): ByteString
 }
 
@@ -25,8 +25,8 @@ export interface GoMatch {
 export type Regexes = ReadonlyMap<string, GoRegex>
 
 /**
- * All that the layer has, compiled. Throws ArchiveInvalid for one that Go would refuse, and for one with two groups of
- * the same name, which Go takes.
+ * Compiles all regular expressions of a layer. Throws ArchiveInvalid for one that Go would reject, and for one with two groups of
+ * the same name, which Go accepts.
  */
 export async function compileRegexes({ paths }: Pick<MergedLayer, 'paths'>): Promise<Regexes> {
   const texts = paths.flatMap(({ rewrite, perms }) => [rewrite?.regex ?? '', ...perms.map(({ regex }) => regex)])
@@ -60,7 +60,7 @@ function toGoRegex(regex: RE2JS): GoRegex {
   }
 }
 
-/** Leading zeros make a number a name. */
+/** A number with leading zeros is a name. */
 function groupNumber(name: string, regex: RE2JS): number | undefined {
   const isNumber = /^(0|[1-9]\d{0,7})$/.test(name)
   if (isNumber) return Number(name) <= regex.groupCount() ? Number(name) : undefined
@@ -75,7 +75,7 @@ export function replaceAll(bytes: ByteString, regex: GoRegex, template: string):
     const match = regex.find(bytes, from)
     if (!match) break
     replaced += bytes.slice(copied, match.start)
-    // No empty match counts that touches the one before it.
+    // An empty match that touches the previous match does not count.
     if (match.end > copied || match.start === 0) replaced += expand(template, match)
     copied = match.end
     from = Math.max(match.end, from + characterLength(bytes, from))
@@ -95,7 +95,7 @@ function expand(template: string, match: GoMatch): ByteString {
   return expanded + bytesOf(template.slice(copied))
 }
 
-/** A byte that belongs to no character counts as one. */
+/** A byte that belongs to no character counts as a character. */
 function characterLength(bytes: ByteString, at: number): number {
   const [first = ''] = Buffer.from(bytes.slice(at, at + 4), 'latin1').toString('utf8')
   return bytes.startsWith(bytesOf(first), at) ? Math.max(1, Buffer.byteLength(first)) : 1

@@ -11,8 +11,8 @@ export interface GoHeader extends Omit<MergedEntry, 'source'> {
 }
 
 /**
- * An entry's header as Go's archive/tar writes it when no format is asked for: ustar if that can hold all, else pax. The
- * mode has to fit into seven octal digits.
+ * Formats an entry's header as Go's archive/tar does by default: ustar if that can hold everything, else pax. The mode must fit
+ * into seven octal digits.
  */
 export function goHeader(header: GoHeader): Buffer {
   const fields = fieldsOf(header)
@@ -46,7 +46,7 @@ function fieldsOf(header: GoHeader): Fields {
 
 const PREFIX_BYTES = 155
 
-/** As ustar holds the name; undefined when it cannot. */
+/** Splits a name for the fields of ustar; undefined if they cannot hold it. */
 function splitName(name: ByteString): Pick<Fields, 'name' | 'prefix'> | undefined {
   if (!isAscii(name)) return undefined
   if (name.length <= NAME_BYTES) return { name, prefix: '' }
@@ -57,7 +57,7 @@ function splitName(name: ByteString): Pick<Fields, 'name' | 'prefix'> | undefine
 
 type PaxRecord = readonly [keyword: string, value: ByteString]
 
-/** What a field of the header block cannot hold, by keyword. */
+/** Values that the fields of the header block cannot hold, sorted by keyword. */
 function recordsOf({ name, linkName, uname, gname, uid, gid, size }: Fields): PaxRecord[] {
   const texts = [
     ['gname', gname, OWNER_NAME_BYTES],
@@ -78,7 +78,7 @@ function recordsOf({ name, linkName, uname, gname, uid, gid, size }: Fields): Pa
 
 const NOBODY = { mode: 0, uid: 0, gid: 0, mtime: 0, linkName: '', uname: '', gname: '', prefix: '' } as const
 
-/** A file of records, whose name is made of that of the entry. */
+/** An entry of its own that holds the records, with a name derived from the next entry's. */
 function paxHeader(name: ByteString, records: readonly PaxRecord[]): Buffer {
   const data = records.map(encode).join('')
   const slash = name.lastIndexOf('/')
@@ -88,7 +88,7 @@ function paxHeader(name: ByteString, records: readonly PaxRecord[]): Buffer {
   return Buffer.concat([header, Buffer.from(data, 'latin1'), padding])
 }
 
-/** The length at its start counts its own digits, too. */
+/** The length at the start includes its own digits. */
 function encode([keyword, value]: PaxRecord): ByteString {
   const rest = ` ${keyword}=${value}\n`
   let length = rest.length
@@ -96,7 +96,7 @@ function encode([keyword, value]: PaxRecord): ByteString {
   return length + rest
 }
 
-/** What the block holds for those that cannot read the pax header. */
+/** Fields for readers that do not know pax headers. */
 function cut(fields: Fields): Fields {
   const { name, linkName, uname, gname, uid, gid, size } = fields
   return {
@@ -111,18 +111,18 @@ function cut(fields: Fields): Fields {
   }
 }
 
-/** Go leaves the other characters out. */
+/** Go drops the other characters. */
 function asciiOf(bytes: ByteString): ByteString {
   return bytes.replace(/[\x80-\xff]/g, '')
 }
 
-/** A name that is cut behind a slash would be that of a folder. */
+/** A name that is cut after a slash would become a folder's. */
 function cutName(name: ByteString): ByteString {
   const isCutBehindSlash = name.length > NAME_BYTES && name[NAME_BYTES - 1] === '/'
   return isCutBehindSlash ? withoutEnd(name.slice(0, NAME_BYTES - 1), '/') : name
 }
 
-/** The checksum is that of a block with spaces in its place. */
+/** The checksum is computed with spaces in its field. */
 const NO_CHECKSUM = ' '.repeat(8)
 const CHECKSUM_AT = 148
 const MAGIC_AND_VERSION = 'ustar\x0000'

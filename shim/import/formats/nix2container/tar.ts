@@ -10,9 +10,8 @@ import type { Regexes } from './regex.ts'
 import { goHeader } from './tar-header.ts'
 
 /**
- * The tar of the layer, byte for byte as nix2container makes it with Go's archive/tar. A chunk is good until the next one
- * is asked for. Throws ArchiveInvalid, ImportInterrupted when a store path changes or goes away meanwhile, and as
- * `count` does.
+ * The tar of the layer, byte for byte as nix2container makes it with Go's archive/tar. A chunk is valid until the next one is
+ * asked for. Throws ArchiveInvalid, ImportInterrupted if a store path changes or disappears meanwhile, and as `count` does.
  */
 export function* mergedLayerTar(layer: MergedLayer, regexes: Regexes, count?: CountEntries): Generator<Buffer> {
   const chunks = new TarChunks()
@@ -32,7 +31,7 @@ export function* mergedLayerTar(layer: MergedLayer, regexes: Regexes, count?: Co
   yield* endWithoutPadding(chunks, size - handedOn)
 }
 
-/** Go fills up no record. Takes how many bytes have not been handed on. */
+/** Go does not pad the last record. `bytes`: how many have not been yielded. */
 function* endWithoutPadding(chunks: TarChunks, bytes: number): Generator<Buffer> {
   let left = bytes
   for (const chunk of chunks.end()) {

@@ -7,11 +7,11 @@ import type { ByteString } from '../../store/byte-string.ts'
 import { storeTree } from '../../store/store-tree.ts'
 import { type GoRegex, type Regexes, replaceAll } from './regex.ts'
 
-/** A place in the layer. Its children are by their names; the root of all has the empty name, as in `/nix`. */
+/** A place in the layer, with its children by name. The root directory has the empty name, as in `/nix`. */
 export interface MergedNode {
-  /** Missing until there is one: most places have none. */
+  /** Undefined as long as there are none, which is most common. */
   children?: Map<ByteString, MergedNode>
-  /** What is there; without it a folder is, since something is below. */
+  /** Undefined for a folder that is implied by what is below. */
   file?: MergedFile
 }
 
@@ -19,7 +19,7 @@ export interface MergedFile {
   /** Absolute. */
   readonly source: ByteString
   readonly type: 'file' | 'symlink' | 'directory'
-  /** Type and permissions, as the system has them. */
+  /** Type and permissions, as in stat(2). */
   readonly mode: number
   /** In bytes. */
   readonly size: number
@@ -27,9 +27,9 @@ export interface MergedFile {
 }
 
 /**
- * All store paths of a layer in one tree, each file at the place that it is moved to. Source: nix2container, nix/graph.go.
- * Throws ArchiveInvalid for files that get into each other's way, out of the root, or too deep, and for too many; as `count`
- * does; ImportInterrupted.
+ * Merges all store paths of a layer into one tree, each file at the place that it is moved to. Source: nix2container,
+ * nix/graph.go. Throws ArchiveInvalid for files that are in each other's way, outside of the root, or too deep, and for too many
+ * of them; ImportInterrupted; and as `count` does.
  */
 export function mergeTree(layer: MergedLayer, regexes: Regexes, count?: CountEntries): MergedNode {
   const root: MergedNode = {}
@@ -41,7 +41,7 @@ export function mergeTree(layer: MergedLayer, regexes: Regexes, count?: CountEnt
   return root
 }
 
-/** Of one layer: all of its places are held at once. Nothing that is in use comes near. */
+/** Of one layer, all of which is in memory. Real layers have far fewer. */
 const MAX_ENTRIES = 1_000_000
 
 function countWithin(most: number, count: CountEntries = () => {}): CountEntries {
@@ -62,7 +62,7 @@ interface Adding {
 
 function addFile(source: ByteString, { root, from, regex, count }: Adding): void {
   const place = regex ? replaceAll(source, regex, from.rewrite?.repl ?? '') : source
-  // What a rewrite leaves nothing of has no place.
+  // A file whose path is rewritten to nothing is left out.
   if (place === '') {
     count(1)
     return
@@ -75,7 +75,7 @@ function addFile(source: ByteString, { root, from, regex, count }: Adding): void
   node.file = file
 }
 
-/** Counts the places that are new; a file that has none of these is one to look at all the same. */
+/** Counts new places, or one for a file without a new place, since that takes time too. */
 function findNode(root: MergedNode, place: ByteString, count: CountEntries): MergedNode {
   let node = root
   let isCounted = false
@@ -94,12 +94,12 @@ function findNode(root: MergedNode, place: ByteString, count: CountEntries): Mer
   return node
 }
 
-/** Linux has no longer paths (PATH_MAX, with the byte that ends them). */
+/** Longest path of Linux (PATH_MAX includes a NUL). */
 const MAX_PLACE_BYTES = 4095
-/** Each costs a folder, for as little as two bytes. */
+/** Each level costs a folder, for as little as two bytes. */
 const MAX_DEPTH = 255
 
-/** As Go's `filepath.Clean` leaves them. Those of an absolute path begin with an empty one. */
+/** Parts of a path that was cleaned as by Go's `filepath.Clean`. The first part of an absolute path is empty. */
 function partsOf(place: ByteString): ByteString[] {
   if (place.length > MAX_PLACE_BYTES)
     throw archiveInvalid(`would have a file at ${show(place)}, which is too long a path`)
@@ -115,9 +115,9 @@ function partsOf(place: ByteString): ByteString[] {
   return parts.length === 0 ? ['.'] : parts
 }
 
-/** There is nothing above the root of an absolute path. */
+/** `..` at the root of an absolute path has no effect. */
 function leave(parts: ByteString[], place: ByteString): void {
-  if (parts.length === 0) throw archiveInvalid(`would have a file at ${show(place)}, which is out of its root`)
+  if (parts.length === 0) throw archiveInvalid(`would have a file at ${show(place)}, which is outside of its root`)
   if (parts.at(-1) !== '') parts.pop()
 }
 

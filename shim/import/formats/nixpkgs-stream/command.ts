@@ -9,14 +9,14 @@ export interface StreamCommand {
 }
 
 const EXEC = /^exec +(["']?)([^ "']+)\1 +(["']?)([^ "']+)\3(?: +"\$@")? *$/
-/** Of those that makeWrapper and nixpkgs' own writers name, without options but the one that it gives. */
+/** Shells of makeWrapper and of nixpkgs' writers, with no option but theirs. */
 const SHELL = /^#! ?\/[\w./+-]{1,255}\/(?:bash|sh)(?: -e)? *$/
-/** A shell takes other white space for a part of a word. */
+/** To a shell, other white space is a part of a word. */
 const PLAIN = /^[\n -~]*$/
 
 /**
- * What a shell script runs that does nothing but to run the program of nixpkgs' streamLayeredImage, as makeWrapper
- * writes it; undefined for any other.
+ * Finds the command of a shell script that only runs the program of nixpkgs' streamLayeredImage, as makeWrapper writes it;
+ * undefined for any other script.
  */
 export function findStreamCommand(script: string, storeDir?: string): StreamCommand | undefined {
   const [shebang = '', ...lines] = script.split('\n')

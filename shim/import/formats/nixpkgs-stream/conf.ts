@@ -7,22 +7,22 @@ import { parseJson } from '../../image/json.ts'
 import { type OrderedJson, readOrderedJson } from '../../image/ordered-json.ts'
 import { isPathInStore } from '../../store/store-file.ts'
 
-/** What nixpkgs' streamLayeredImage writes into its conf.json. */
+/** The conf.json of nixpkgs' streamLayeredImage. */
 export interface StreamConf {
   readonly architecture: string
-  /** For the image's config, as it is. */
+  /** For the image's config, unchanged. */
   readonly config: OrderedJson
-  /** Path of the base image's archive, in the store by its text. */
+  /** Path of the base image's archive; its text is below the store. */
   readonly fromImage: string | undefined
-  /** Bottom first; store paths or paths below one, by their text. */
+  /** Bottom first; their text is a store path or a path below one. */
   readonly storeLayers: readonly (readonly string[])[]
   /** Store path of a folder with `layer.tar` and `checksum`. */
   readonly customisationLayer: string
   /** A time, or `now`. */
   readonly created: string
-  /** As `created`. Missing in older versions. */
+  /** Like `created`. Undefined in older versions. */
   readonly mtime: string | undefined
-  /** Whose the files are. Missing in older versions, as the next three. */
+  /** Owner of the files. Undefined in older versions, like the next three. */
   readonly uid: number | undefined
   readonly gid: number | undefined
   readonly uname: string | undefined
@@ -31,15 +31,15 @@ export interface StreamConf {
 
 export const CONF_NAME = 'conf.json'
 
-/** Far more than any closure has, and few enough to be looked at at once. */
+/** Far more than any real closure has. */
 const MAX_PATHS = 100_000
 
-/** The last one is no id: it means to leave an owner as it is. */
+/** The greatest number is not an id: it leaves an owner unchanged. */
 const MAX_ID = 2 ** 32 - 2
 
 /**
- * Reads a conf.json of any version. Throws ArchiveInvalid when it has not the form, names a path out of the store, or
- * has more than any image.
+ * Reads a conf.json of any version. Throws ArchiveInvalid if it has another form, names a path outside of the store, or is larger
+ * than any real image's.
  */
 export function readStreamConf(bytes: Buffer, storeDir?: string): StreamConf {
   if (!isUtf8(bytes)) throw archiveInvalid(`has a ${CONF_NAME} that is not UTF-8`)
@@ -60,7 +60,7 @@ export function readStreamConf(bytes: Buffer, storeDir?: string): StreamConf {
   }
 }
 
-/** Whether it is a conf.json at all, well formed or not. */
+/** Whether it is meant to be a conf.json, well formed or not. */
 export function isStreamConf(bytes: Buffer): boolean {
   try {
     return v.is(v.looseObject({ store_layers: v.unknown(), customisation_layer: v.unknown() }), JSON.parse(`${bytes}`))
@@ -79,7 +79,7 @@ function confSchema(storeDir: string | undefined) {
   const storePath = v.custom<string>(isTop, 'expected a store path')
   const isBelow = (value: unknown) => typeof value === 'string' && isPathInStore(value, storeDir)
   const pathInStore = v.custom<string>(isBelow, 'expected a path below a store path')
-  // Checked at one go: a long list that is wrong all through is given up at its first item.
+  // One check of the whole list: it stops at the first wrong item, instead of reporting each.
   const paths = v.custom<string[]>(
     value => Array.isArray(value) && value.every(isBelow),
     'expected a list of paths in the store',
@@ -105,7 +105,7 @@ function confSchema(storeDir: string | undefined) {
   })
 }
 
-/** A number, or one as text. */
+/** A number, or its digits as text. */
 const id = v.pipe(
   v.union([v.number(), v.pipe(v.string(), v.regex(/^\d{1,10}$/, 'expected digits'), v.transform(Number))]),
   v.integer('expected a whole number'),

@@ -6,19 +6,19 @@ import type { BaseParts, KnownParts } from '../../layers/store-image.ts'
 import { pythonJson, pythonListRepr } from './python.ts'
 
 export interface StreamConfig {
-  /** As Python prints it. */
+  /** In Python's format. */
   readonly created: string
   readonly architecture: string
-  /** From the conf. */
+  /** From the conf.json. */
   readonly config: OrderedJson
   readonly hasBase: boolean
-  /** What each layer above those of the base is made of, bottom first. */
+  /** Store paths of each layer above those of the base, bottom first. */
   readonly contents: readonly (readonly string[])[]
 }
 
 /**
- * The config of the image, byte for byte as nixpkgs' stream_layered_image.py writes it. Throws ArchiveInvalid when the
- * base does not fit.
+ * Makes the config of the image, byte for byte as nixpkgs' stream_layered_image.py writes it. Throws ArchiveInvalid if the base
+ * does not fit.
  */
 export function makeStreamConfig(image: StreamConfig, { diffIds, base }: KnownParts): Buffer {
   const { created, architecture } = image
@@ -36,7 +36,7 @@ function object(fields: Readonly<Record<string, OrderedJson>>): OrderedJson {
   return new Map(Object.entries(fields))
 }
 
-/** Of a variable that is set more than once the last value counts, at the first one's place. */
+/** If a variable is set more than once, the last value counts, at the first one's place. */
 function withBaseEnv(config: OrderedJson, base: BaseParts): OrderedJson {
   if (!(config instanceof Map)) throw archiveInvalid('has a base image, but no config of its own')
   const env = [...baseEnv(base), ...ownEnv(config)]
@@ -54,5 +54,5 @@ function baseEnv({ config }: BaseParts): string[] {
 function ownEnv(config: ReadonlyMap<string, OrderedJson>): string[] {
   const env = config.get('Env') ?? []
   if (v.is(v.array(v.string()), env)) return env
-  throw archiveInvalid('has a config whose Env is no list of texts')
+  throw archiveInvalid('has a config whose Env is not a list of texts')
 }

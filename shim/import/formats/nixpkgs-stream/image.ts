@@ -9,42 +9,28 @@ import { readStoreFile, resolveStoreFile } from '../../store/store-file.ts'
 import { findStreamCommand } from './command.ts'
 import { CONF_NAME, isStreamConf, readStreamConf, type StreamConf } from './conf.ts'
 import { makeStreamConfig } from './config.ts'
-import { type KnownPrograms, recogniseStreamProgram, type StreamProgram } from './program.ts'
+import { type KnownPrograms, recognizeStreamProgram, type StreamProgram } from './program.ts'
 import { type PythonTime, parsePythonTime, pythonTimeAt } from './python.ts'
 
-interface Surroundings {
-  readonly closure: Closure
-  /** Milliseconds since 1970. */
-  readonly now?: (() => number) | undefined
-}
-
-interface Times {
-  readonly created: PythonTime
-  /** Of the files, in seconds since 1970. */
-  readonly mtime: number
-}
-
-const MAX_CHECKSUM_BYTES = 1024
-
-export interface StreamOutput {
+export interface StreamResult {
   readonly kind: 'script' | 'json'
   readonly path: string
 }
 
 export interface StreamOptions {
   readonly closure: Closure
-  /** For an image that is created "now": milliseconds since 1970. */
+  /** Milliseconds since 1970, for an image that is created "now". */
   readonly now?: (() => number) | undefined
-  /** Programs that are known; nixpkgs' own unless given. */
+  /** Known programs; nixpkgs' own by default. */
   readonly programs?: KnownPrograms | undefined
 }
 
 /**
- * An image by the conf.json of nixpkgs' streamLayeredImage. The output is that conf.json, or the script that would stream
- * the image, which is not run. Undefined for any other file, and for a script that may write another image than the one
- * that would be made here. Throws ArchiveInvalid when the conf.json is damaged or names what is not in the store.
+ * Reads the image that the conf.json of nixpkgs' streamLayeredImage describes. The build result is that conf.json, or the script
+ * that would stream the image, which is not run. Undefined for any other file, and for a script that may write another image.
+ * Throws ArchiveInvalid if the conf.json is damaged or names something that is not in the store.
  */
-export function readStreamImage({ kind, path }: StreamOutput, options: StreamOptions): Promise<StoreImage | undefined> {
+export function readStreamImage({ kind, path }: StreamResult, options: StreamOptions): Promise<StoreImage | undefined> {
   return kind === 'script' ? readScript(path, options) : readBareConf(path, options)
 }
 
@@ -58,7 +44,7 @@ async function readScript(path: string, options: StreamOptions): Promise<StoreIm
   const command = script && findStreamCommand(script.toString('utf8'), storeDir)
   if (!command) return undefined
   const source = await readStoreFile(command.program, MAX_SCRIPT_BYTES, closure)
-  const program = source && recogniseStreamProgram(source.toString('utf8'), options.programs)
+  const program = source && recognizeStreamProgram(source.toString('utf8'), options.programs)
   if (!program) return undefined
   const bytes = await readStoreFile(command.conf, MAX_JSON_BYTES, closure)
   if (!bytes) throw archiveInvalid(`has a ${CONF_NAME} of more than ${MAX_JSON_BYTES} bytes`)
@@ -72,25 +58,26 @@ async function readBareConf(path: string, options: StreamOptions): Promise<Store
   const image = await makeStreamImage(conf, programFor(conf), options)
   if (!image)
     throw archiveInvalid(
-      `has a ${CONF_NAME} with a time of an unexpected form, or with a layer of something below a store path: take the script that streams the image as the package`,
+      `has a ${CONF_NAME} with a time of an unexpected form, or with a layer of something below a store path: use the script that streams the image as the package`,
     )
   return image
 }
 
-/** The program that a conf was written for. Those that read `mtime` make /nix 0755; the ones before were not alike. */
+/** The program that a conf.json was written for. Programs that read `mtime` make /nix 0755; older ones differ. */
 function programFor({ mtime, uid }: StreamConf): StreamProgram {
   const hasMtime = mtime !== undefined
   return { rootMode: hasMtime ? 0o755 : 0o555, hasOwner: uid !== undefined, hasMtime }
 }
 
 /**
- * The image that the program makes of a conf. Undefined when only the program itself can make it: when it is not known how it reads a
- * time, or when a layer has something below a store path. Throws ArchiveInvalid when something is missing in the conf, or in the store.
+ * Makes the image that the program makes of a conf.json. Undefined if only the program itself can make it: if a time may be read
+ * in another way, or a layer has something below a store path. Throws ArchiveInvalid if something is missing in the conf.json, or
+ * in the store.
  */
 async function makeStreamImage(
   conf: StreamConf,
   program: StreamProgram,
-  { closure, now = Date.now }: Surroundings,
+  { closure, now = Date.now }: StreamOptions,
 ): Promise<StoreImage | undefined> {
   const { architecture, config, storeLayers, customisationLayer } = conf
   const times = readTimes(conf, program, pythonTimeAt(now()))
@@ -109,6 +96,12 @@ async function makeStreamImage(
     layers: [...layers, top],
     makeConfig: known => makeStreamConfig(image, known),
   }
+}
+
+interface Times {
+  readonly created: PythonTime
+  /** Of the files, in seconds since 1970. */
+  readonly mtime: number
 }
 
 function readTimes(conf: StreamConf, { hasMtime }: StreamProgram, now: PythonTime): Times | undefined {
@@ -132,6 +125,8 @@ function required<Value>(value: Value | undefined, name: string): Value {
   if (value === undefined) throw archiveInvalid(`has a ${CONF_NAME} without ${name}`)
   return value
 }
+
+const MAX_CHECKSUM_BYTES = 1024
 
 async function findCustomisationLayer(folder: string, closure: Closure): Promise<TarFileLayer> {
   const path = await resolveStoreFile(`${folder}/layer.tar`, closure)

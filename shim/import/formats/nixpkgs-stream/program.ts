@@ -1,39 +1,32 @@
 import { createHash } from 'node:crypto'
 
-/** Python ends lines at a lone carriage return, indents by tabs, starts anew at a form feed, and some versions end at a NUL. */
-const PLAIN = /^[\n -~]*$/
-
-/** A comment, a string, a bracket, the end of a line, what is between these; or a quote that begins no string. */
-const TOKEN =
-  /#[^\n]*|"""(?:[^"\\]|\\[\s\S]|"(?!""))*"""|'''(?:[^'\\]|\\[\s\S]|'(?!''))*'''|"(?:[^"\\\n]|\\[\s\S])*"|'(?:[^'\\\n]|\\[\s\S])*'|[^#"'\\\n()[\]{}]+|["'\\\n()[\]{}]/g
-
 /** How a version of nixpkgs' stream_layered_image.py makes its layers. */
 export interface StreamProgram {
   /** Permissions of /nix and /nix/store. */
   readonly rootMode: number
-  /** Whether the owner of the files is in the conf; else that is root. */
+  /** Whether the owner of the files is in the conf.json, instead of root. */
   readonly hasOwner: boolean
-  /** Whether the files' time has a field of its own in the conf; else that is `created`. */
+  /** Whether the files' time has its own field in the conf.json, instead of `created`. */
   readonly hasMtime: boolean
 }
 
 /** By codeDigest of the program. */
 export type KnownPrograms = ReadonlyMap<string, StreamProgram>
 
-/** Recognises a program as a whole; undefined for any other, however like it is. */
-export function recogniseStreamProgram(source: string, known: KnownPrograms = NIXPKGS): StreamProgram | undefined {
+/** Recognizes a program as a whole; undefined for any other, however similar. */
+export function recognizeStreamProgram(source: string, known: KnownPrograms = NIXPKGS): StreamProgram | undefined {
   const [line = ''] = source.split('\n', 1)
   if (line.startsWith('#!') && !PYTHON.test(line)) return undefined
   const digest = codeDigest(source)
   return digest === undefined ? undefined : known.get(digest)
 }
 
-/** Whatever its version; options would have it read the program in another way. */
+/** Of any version. Options would change how Python reads the program. */
 const PYTHON = /^#! ?\/[\w./+-]{1,255}\/python3(?:\.\d{1,3})? *$/
 
-/** Digest of what a Python program does: see pythonCode. The interpreter's line is a comment. */
+/** Digest of what a Python program does (see normalizeCode). The interpreter's line is a comment. */
 export function codeDigest(source: string): string | undefined {
-  const code = pythonCode(source)
+  const code = normalizeCode(source)
   return code === undefined ? undefined : createHash('sha256').update(code).digest('hex')
 }
 
@@ -41,11 +34,11 @@ const OLDER: StreamProgram = { rootMode: 0o555, hasOwner: false, hasMtime: false
 const NEWER: StreamProgram = { rootMode: 0o755, hasOwner: true, hasMtime: true }
 
 /**
- * pkgs/build-support/docker/stream_layered_image.py of nixpkgs in the versions that were compared. To add one, have
- * test/shim/import/formats/nixpkgs-stream/print-code-digest.ts print its digest.
+ * pkgs/build-support/docker/stream_layered_image.py of nixpkgs, in the versions that were compared. To add one, print its digest
+ * with test/shim/import/formats/nixpkgs-stream/print-code-digest.ts.
  */
 const NIXPKGS: KnownPrograms = new Map([
-  // Until owners came into the conf, in 2024: as flake8 wants it, and as sourcery.
+  // Until 2024, when owners were added to the conf.json: formatted for flake8, and for sourcery.
   ['c70882e0842c9bc50e714040c9abaa0eb8f252136d1f41665d2b9b477f96f256', OLDER],
   ['64150c3d0a96751c51e6c07d2cb5f35b63adc28f170a3a09eb20f52f55f15f3b', OLDER],
   // f803fb870ae4, with --repo_tag.
@@ -55,11 +48,11 @@ const NIXPKGS: KnownPrograms = new Map([
 ])
 
 /**
- * A Python program in a form that is the same for programs that differ in no more than comments, docstrings, empty lines and spaces at
- * the ends of lines: strings are taken out as JSON, so that each line is one of code. Undefined when it cannot be read, or has
- * anything that Python may read in another way.
+ * Gives programs that differ only in comments, docstrings, empty lines and spaces at the ends of lines the same form: strings
+ * become JSON, so that each line is a line of code. Undefined for a program that cannot be read, or that Python may read in
+ * another way.
  */
-function pythonCode(source: string): string | undefined {
+function normalizeCode(source: string): string | undefined {
   if (!PLAIN.test(source) || namesEncoding(source)) return undefined
   const lines: string[] = []
   let line = ''
@@ -72,7 +65,7 @@ function pythonCode(source: string): string | undefined {
     if (token === '"' || token === "'" || isUnfinished(token, next)) return undefined
     if (token === '\n') {
       const isBlank = line.trim() === ''
-      // It ends the statement all the same.
+      // A blank line ends the statement nevertheless.
       if (isBlank && isContinued) return undefined
       const isDocstring = depth === 0 && !isContinued && line.trim() === lastText && canHaveDocstring(lines)
       if (!isBlank && !isDocstring) lines.push(line.trimEnd())
@@ -93,17 +86,24 @@ function pythonCode(source: string): string | undefined {
   return lines.join('\n')
 }
 
-/** Two lines are looked at for the encoding of the program, in which every byte may stand for something else (PEP 263). */
+/** Python also ends lines at a carriage return, indents by tabs, restarts at a form feed, and some versions end at a NUL. */
+const PLAIN = /^[\n -~]*$/
+
+/** A comment, a string, a bracket, the end of a line, what is between these, or a quote that does not begin a string. */
+const TOKEN =
+  /#[^\n]*|"""(?:[^"\\]|\\[\s\S]|"(?!""))*"""|'''(?:[^'\\]|\\[\s\S]|'(?!''))*'''|"(?:[^"\\\n]|\\[\s\S])*"|'(?:[^'\\\n]|\\[\s\S])*'|[^#"'\\\n()[\]{}]+|["'\\\n()[\]{}]/g
+
+/** The first two lines may name another encoding, in which bytes have other meanings (PEP 263). */
 function namesEncoding(source: string): boolean {
   return source.split('\n', 2).some(line => /coding[:=]/.test(line))
 }
 
-/** Three quotes that nothing closes would pass for an empty string and the beginning of another. */
+/** Three quotes that are not closed would pass for an empty string and the beginning of another. */
 function isUnfinished(token: string, next: string | undefined): boolean {
   return (token === '""' || token === "''") && next === token[0]
 }
 
-/** A text by itself is one at the beginning of a program, a class or a function. */
+/** A text by itself is a docstring at the beginning of a program, a class or a function. */
 function canHaveDocstring(lines: readonly string[]): boolean {
   return lines.at(-1)?.endsWith(':') ?? true
 }

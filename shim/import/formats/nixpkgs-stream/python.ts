@@ -1,24 +1,11 @@
 import { archiveInvalid } from '../../image/errors.ts'
 import type { JsonNumber, OrderedJson } from '../../image/ordered-json.ts'
 
-/** A moment as Python's `datetime` has it. */
-export interface PythonTime {
-  /** As `isoformat` prints it, in its own zone. */
-  readonly iso: string
-  /** Whole seconds since 1970. */
-  readonly seconds: number
-}
-
-/** What `date -Iseconds` writes, and the same with milliseconds or microseconds. */
-const FORM = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{3}|\d{6}))?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/
-
-const ESCAPES: Partial<Record<string, string>> = { '\\': '\\\\', "'": "\\'", '\n': '\\n', '\r': '\\r', '\t': '\\t' }
-
 const INDENT = '    '
 
 /**
- * The text that Python's `json.dumps(value, indent=4)` gives: ASCII only. Throws ArchiveInvalid for a number that Python
- * would print as Infinity, which is no JSON.
+ * Formats JSON as Python's `json.dumps(value, indent=4)` does, in ASCII. Throws ArchiveInvalid for a number that Python would print
+ * as Infinity, which is not JSON.
  */
 export function pythonJson(value: OrderedJson, indent = ''): string {
   if (value === null || typeof value === 'boolean') return String(value)
@@ -46,7 +33,7 @@ function pythonJsonString(text: string): string {
   )
 }
 
-/** A number as Python prints it that has read it: whole ones at any length, others as the shortest that reads the same. */
+/** As Python prints the number after reading it: integers of any length, others as the shortest text of the same value. */
 function pythonNumber({ number }: JsonNumber): string {
   if (!/[.eE]/.test(number)) return number === '-0' ? '0' : number
   const value = Number(number)
@@ -63,8 +50,8 @@ function pythonFloat(value: number): string {
 }
 
 /**
- * The text that Python's `repr` gives for a list of strings. Throws ArchiveInvalid for a string that is not ASCII: which
- * other characters are printed as they are depends on Python's version.
+ * Python's `repr` of a list of strings. Throws ArchiveInvalid for a string that is not ASCII: which other characters are escaped
+ * depends on Python's version.
  */
 export function pythonListRepr(strings: readonly string[]): string {
   return `[${strings.map(pythonRepr).join(', ')}]`
@@ -76,11 +63,24 @@ function pythonRepr(text: string): string {
   return quote + text.replace(/[\\']|[^ -~]/g, sign => (sign === "'" && quote === '"' ? sign : escaped(sign))) + quote
 }
 
+const ESCAPES: Partial<Record<string, string>> = { '\\': '\\\\', "'": "\\'", '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
 function escaped(sign: string): string {
   return ESCAPES[sign] ?? `\\x${sign.charCodeAt(0).toString(16).padStart(2, '0')}`
 }
 
-/** As Python's `datetime.fromisoformat` reads it, or undefined for a text that is no time with a zone in the form above. */
+/** A moment of Python's `datetime`. */
+export interface PythonTime {
+  /** Printed by `isoformat`, in its own zone. */
+  readonly iso: string
+  /** Whole seconds since 1970. */
+  readonly seconds: number
+}
+
+/** The format of `date -Iseconds`, also with milliseconds or microseconds. */
+const FORM = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{3}|\d{6}))?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/
+
+/** Reads a time as Python's `datetime.fromisoformat` does; undefined for a text that is not in the format above. */
 export function parsePythonTime(text: string): PythonTime | undefined {
   const [matched, local = '', fraction = '', sign = '+', hours = '00', minutes = '00'] = FORM.exec(text) ?? []
   const localMs = Date.parse(`${local}Z`)
@@ -99,7 +99,7 @@ export function pythonTimeAt(ms: number): PythonTime {
   return { iso: `${local}${printFraction(fraction)}+00:00`, seconds: Math.floor(ms / 1000) }
 }
 
-/** JavaScript reads the 30th of February as the 2nd of March, and has a year 0. */
+/** JavaScript reads February 30 as March 2, and has a year 0. */
 function isRealDate(local: string, ms: number): boolean {
   return !Number.isNaN(ms) && !local.startsWith('0000') && new Date(ms).toISOString().startsWith(local)
 }

@@ -7,33 +7,21 @@ import { tarfileHeader } from '../../tar/tarfile-header.ts'
 import { BLOCK_BYTES, SYMLINK_MODE } from '../../tar/ustar-header.ts'
 import { splitLayers } from './split-layers.ts'
 
-/** What stands at a path, which has no leading slash: a link to where it leads, or a folder with that mode. */
-export type LinkEntry =
-  | { readonly name: ByteString; readonly linkName: ByteString }
-  | { readonly name: ByteString; readonly mode: number }
-
-/** Anybody may write there, and remove only his own. */
-export const TMP: LinkEntry = { name: 'tmp', mode: 0o1777 }
-
-const END = Buffer.alloc(2 * BLOCK_BYTES)
-
-const COMMON = { ...ROOT, mtime: STORE_MTIME, size: 0 }
-
-/** As many as Nixery makes at most, which leaves room below what file systems of layers take; with the links it is one more. */
+/** Nixery's maximum, below the limits of overlayfs and others. The layer of links comes on top. */
 const MAX_STORE_LAYERS = 94
 
 export interface ClosureImage {
-  /** All that is in it. */
+  /** The closure. */
   readonly infos: Iterable<StorePathInfo>
-  /** The one of these that needs all others, and changes most often: it has a layer of its own, so that it changes no other. */
+  /** The path whose closure it is. It changes most often, and gets its own layer, so that the others stay the same. */
   readonly storePath: string
   /** Links from the root. */
   readonly links: TarBytesLayer
-  /** Of the image's config. */
+  /** For the image's config. */
   readonly config: Readonly<Record<string, unknown>>
 }
 
-/** An image of a closure, with links from its root. */
+/** Makes an image of a closure, with links from its root. */
 export function makeClosureImage({ infos, storePath, links, config }: ClosureImage): StoreImage {
   const stores = [...splitLayers([...infos], storePath, MAX_STORE_LAYERS - 1), [storePath]]
   const layers = [...stores.map(paths => ({ kind: 'files' as const, layer: plainLayer(paths) })), links]
@@ -57,7 +45,19 @@ function toHistory({ kind }: { readonly kind: string }) {
   return { created: CREATED, comment: kind === 'files' ? 'store paths' : 'links to the package' }
 }
 
-/** A layer of links and folders; the same bytes each time. */
+/** A link or a folder. Its name has no leading slash. */
+export type LinkEntry =
+  | { readonly name: ByteString; readonly linkName: ByteString }
+  | { readonly name: ByteString; readonly mode: number }
+
+/** Everybody may write there, and remove only their own files. */
+export const TMP: LinkEntry = { name: 'tmp', mode: 0o1777 }
+
+const END = Buffer.alloc(2 * BLOCK_BYTES)
+
+const COMMON = { ...ROOT, mtime: STORE_MTIME, size: 0 }
+
+/** Makes a layer of links and folders; the bytes are reproducible. */
 export function makeLinksLayer(entries: readonly LinkEntry[]): TarBytesLayer {
   return { kind: 'bytes', bytes: Buffer.concat([...entries.map(headerOf), END]), entries: entries.length }
 }

@@ -23,10 +23,10 @@ const entries = {
 }
 const schema = v.strictObject(entries)
 
-/** What a package says about its image, keys as in an OCI image's config. A key that is null counts as said. */
+/** A package's `passthru.imageConfig`, with the keys of an OCI image's config. A key that is null counts as set. */
 export type PackageConfig = v.InferOutput<typeof schema>
 
-/** Checks `passthru.imageConfig`. Throws NotAnImage that names the key. */
+/** Checks `passthru.imageConfig`. Throws NotAnImage that names the wrong key. */
 export function readPackageConfig(imageConfig: Readonly<Record<string, unknown>>): PackageConfig {
   const unknown = Object.keys(imageConfig).find(key => !Object.hasOwn(entries, key))
   if (unknown !== undefined)
@@ -39,7 +39,7 @@ export function readPackageConfig(imageConfig: Readonly<Record<string, unknown>>
   throw packageRefusal(`passthru.imageConfig is not as expected at ${v.getDotPath(issue)}: ${issue.message}`)
 }
 
-/** Lays what the package says over what it gets by itself; always with the same order of keys. */
+/** The config of the image: defaults, overridden by the package; the order of keys is always the same. */
 export function layOver(config: PackageConfig, entrypoint: string | undefined): Readonly<Record<string, unknown>> {
   const whole: PackageConfig = {
     ...(entrypoint !== undefined && { Entrypoint: [entrypoint] }),
@@ -54,7 +54,7 @@ function withPath(env: readonly string[]): string[] {
   return env.some(entry => entry.startsWith('PATH=')) ? [...env] : ['PATH=/bin', ...env]
 }
 
-/** The package is none that an image can be made of. `reason` goes on from "no image can be made of the package: ". */
+/** No image can be made of the package. `reason` continues "no image can be made of the package: ". */
 export function packageRefusal(reason: string, cause?: unknown): FinalError {
   return new FinalError('NotAnImage', `no image can be made of the package: ${reason}`, { cause })
 }

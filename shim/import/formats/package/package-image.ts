@@ -8,33 +8,19 @@ import { isProgram, isThere, listPrograms } from '../../store/programs.ts'
 import { type LinkEntry, makeClosureImage, makeLinksLayer, TMP } from './closure-image.ts'
 import { layOver, type PackageConfig, packageRefusal, readPackageConfig } from './config.ts'
 
-interface Wanted {
-  /** The image has the programs of it. */
-  readonly closure: Closure
-  readonly mainProgram: string | undefined
-  readonly config: PackageConfig
-}
-
-const ADVICE = 'set meta.mainProgram or passthru.imageConfig.Entrypoint'
-
-const MAX_LISTED = 20
-
-/** Folders of a package that programs look for at the root. */
-const LINKED = ['bin', 'etc', 'share']
-
 interface Package {
-  /** The output without links, which may have led below another store path. */
+  /** The build result after following links, which may lead below another store path. */
   readonly folder: string
-  /** Where that lies. */
+  /** The store path of the folder. */
   readonly storePath: string
-  /** The package itself, and all that it refers to. */
+  /** Of the package. */
   readonly closure: Closure
   readonly hints: PackageHints
 }
 
 /**
- * The image of a package that is none: its closure, links from the root, and a config that runs its program. Throws
- * NotAnImage when it is not clear what to run, or its imageConfig is none, and ImportInterrupted.
+ * Makes an image of a package that is not an image: its closure, links from the root, and a config that runs its program. Throws
+ * NotAnImage if it is not clear what to run, or if its imageConfig is invalid, and ImportInterrupted.
  */
 export async function makePackageImage({ folder, storePath, closure, hints }: Package): Promise<StoreImage> {
   const said = readPackageConfig(hints.imageConfig ?? {})
@@ -47,7 +33,10 @@ export async function makePackageImage({ folder, storePath, closure, hints }: Pa
   return makeClosureImage({ infos: closure.infos.values(), storePath, links, config: layOver(said, entrypoint) })
 }
 
-/** The layer with links from the root to a package's folders, and a /tmp. */
+/** Folders of a package that programs expect at the root. */
+const LINKED = ['bin', 'etc', 'share']
+
+/** Makes the layer with links from the root to a package's folders, and a /tmp. */
 async function makePackageLinks(folder: string): Promise<TarBytesLayer> {
   const entries: LinkEntry[] = []
   for (const name of LINKED) {
@@ -57,9 +46,16 @@ async function makePackageLinks(folder: string): Promise<TarBytesLayer> {
   return makeLinksLayer([...entries, TMP])
 }
 
+interface Wanted {
+  /** Its programs are in the image. */
+  readonly closure: Closure
+  readonly mainProgram: string | undefined
+  readonly config: PackageConfig
+}
+
 /**
- * Path of the program that the image runs; undefined when the package says itself what is run. Throws NotAnImage when
- * there is none, or more than one.
+ * Finds the program that the image runs; undefined if the package's own config decides. Throws NotAnImage if there is no program,
+ * or more than one.
  */
 async function findEntrypoint(folder: string, wanted: Wanted): Promise<string | undefined> {
   const { closure, mainProgram, config } = wanted
@@ -73,16 +69,20 @@ async function findEntrypoint(folder: string, wanted: Wanted): Promise<string | 
   throw packageRefusal(explain(programs, mainProgram))
 }
 
-/** A name that is none of a file in `bin` is in no list of these. */
+/** The name cannot lead elsewhere, since only programs in `bin` are listed. */
 function choosePrograms(programs: readonly string[], mainProgram: string | undefined): readonly string[] {
   return mainProgram === undefined ? programs : programs.filter(name => name === mainProgram)
 }
+
+const ADVICE = 'set meta.mainProgram or passthru.imageConfig.Entrypoint'
 
 function explain(programs: readonly string[], mainProgram: string | undefined): string {
   if (programs.length === 0) return `it has no program in bin: ${ADVICE}`
   if (mainProgram === undefined) return `it has several programs in bin (${listed(programs)}): ${ADVICE}`
   return `its meta.mainProgram is ${quote(mainProgram)}, and in bin there is ${listed(programs)}`
 }
+
+const MAX_LISTED = 20
 
 function listed(programs: readonly string[]): string {
   const shown = programs.slice(0, MAX_LISTED).map(quote).join(', ')

@@ -9,23 +9,23 @@ import { type LinkEntry, makeClosureImage, makeLinksLayer, TMP } from './closure
 import { packageRefusal } from './config.ts'
 
 interface PackageSet {
-  /** Store path of the folder in which its packages are united. */
+  /** Store path of the folder that unites its packages. */
   readonly union: string
-  /** That, and all that it refers to. */
+  /** Of that store path. */
   readonly closure: Closure
   readonly hints: PackageHints
 }
 
-/** Folders of the union that programs look for at the root. */
+/** Folders of the union that programs expect at the root. */
 const UNITED = ['bin', 'etc', 'lib', 'share']
 const CERTIFICATES = 'etc/ssl/certs/ca-bundle.crt'
 const SHELLS = ['bash', 'sh']
-/** In all folders together: each is held in memory. */
+/** In all folders together, as each is kept in memory. */
 const MAX_LINKS = 10_000
 
 /**
- * The image of a package set: its closure, folders at the root with links to what the packages have there, and a config that runs
- * a shell, or the program of a set that has just one. Source of what is in it: Nixery. Throws NotAnImage for too many files, and
+ * Makes the image of a package set, as Nixery does: its closure, folders at the root with links to the packages' files, and a
+ * config that runs a shell, or the program of a set that has only one. Throws NotAnImage for too many files, and
  * ImportInterrupted.
  */
 export async function makePackageSetImage({ union, closure, hints }: PackageSet): Promise<StoreImage> {
@@ -39,7 +39,7 @@ export async function makePackageSetImage({ union, closure, hints }: PackageSet)
   return makeClosureImage({ infos: closure.infos.values(), storePath: union, links, config })
 }
 
-/** A folder is none of the store's: the runtime mounts files such as /etc/hosts into it. */
+/** Folders are not links to the store, since the runtime mounts files such as /etc/hosts into them. */
 async function listLinks(union: string, closure: Closure): Promise<LinkEntry[]> {
   const entries: LinkEntry[] = []
   let room = MAX_LINKS
@@ -48,7 +48,7 @@ async function listLinks(union: string, closure: Closure): Promise<LinkEntry[]> 
     if (!found?.stats.isDirectory()) continue
     const names = await takeNames(found, room)
     room -= names.length
-    // In a tar a whiteout says that another file is deleted.
+    // In a tar, a whiteout deletes another file.
     const inFolder = names.filter(name => !isWhiteout(name)).map(name => `${folder}/${name}`)
     entries.push({ name: folder, mode: FOLDER_MODE })
     for (const name of inFolder) if (!MOUNTED.has(name)) entries.push({ name, linkName: `${bytesOf(union)}/${name}` })
@@ -67,19 +67,19 @@ async function takeNames(folder: ClosureFile, most: number): Promise<ByteString[
   return names.sort()
 }
 
-/** The runtime puts files of its own there. What it mounts on a link covers a file of the store. */
+/** The runtime mounts its own files there. A mount on a link would cover a file of the store. */
 const MOUNTED = new Set(['etc/hosts', 'etc/hostname', 'etc/resolv.conf'])
 
 const FOLDER_MODE = 0o755
 
-/** Where scripts look for it. */
+/** Scripts expect it there. */
 const USR_BIN_ENV: readonly LinkEntry[] = [
   { name: 'usr', mode: FOLDER_MODE },
   { name: 'usr/bin', mode: FOLDER_MODE },
   { name: 'usr/bin/env', linkName: '/bin/env' },
 ]
 
-/** Its name in /bin; undefined when none is to be preferred. */
+/** Finds the program's name in /bin; undefined if there are several that are not shells. */
 async function findProgram(
   union: string,
   closure: Closure,

@@ -1,10 +1,10 @@
 import type { StorePathInfo } from '../../../../recipes/store-path.ts'
 
 /**
- * Splits all that a store path needs into at most `maxLayers` layers, bottom first, whatever the order it comes in: other images share
- * those layers that are the same paths. Paths that most others need lie lowest; among equals the larger, as more is saved by sharing
- * it, then the path decides. If there are more paths than layers, a path lies in one layer with what nothing else needs, so that an
- * image with that path has the same layer; if there is room, the most needed ones have layers of their own.
+ * Splits the closure of a store path into at most `maxLayers` layers, bottom first, independent of the order it comes in. Images
+ * share layers of the same paths, so paths that most others need are lowest; among equals the larger is lower, as sharing it
+ * saves more. If there are more paths than layers, a path shares a layer with what only it needs, so that other images with that
+ * path have the same layer; as far as there is room, the most needed paths get their own layers.
  */
 export function splitLayers(closure: readonly StorePathInfo[], root: string, maxLayers: number): string[][] {
   const needed = referencesIn(closure)
@@ -25,7 +25,7 @@ export function splitLayers(closure: readonly StorePathInfo[], root: string, max
 
 type References = ReadonlyMap<string, readonly string[]>
 
-/** Of a closure, without those to itself and out of it. */
+/** References within the closure, without those of paths to themselves. */
 function referencesIn(closure: readonly StorePathInfo[]): References {
   const paths = new Set(closure.map(({ path }) => path))
   return new Map(
@@ -46,8 +46,8 @@ function orderByNeed(closure: readonly StorePathInfo[], counts: ReadonlyMap<stri
 }
 
 /**
- * For each path the one that it is for: itself, if the root refers to it or several such need it. In a graph without circles this is
- * its dominator next to the root.
+ * Finds the head of each path: itself if the root refers to it or several heads need it, else the head of what needs it. In a
+ * graph without circles this is its dominator next to the root.
  */
 function findHeads(needed: References, users: readonly string[], root: string): ReadonlyMap<string, string> {
   const heads = new Map((needed.get(root) ?? []).map(path => [path, path]))
@@ -65,7 +65,8 @@ function findHeads(needed: References, users: readonly string[], root: string): 
 }
 
 /**
- * Paths that as many others need are taken out together or not at all: which of them are, must not depend on what else is in the image.
+ * Paths with the same number of dependents are taken out together or not at all, so that the choice does not depend on what else is
+ * in the image.
  */
 function takeOut(
   groups: readonly (readonly string[])[],
@@ -88,8 +89,8 @@ function takeOut(
 }
 
 /**
- * The largest groups have layers of their own, so that the rest, which is one layer, is small: it is another one as soon as anything
- * in it is. How many need a group does not count: of sets that have nine of ten packages in common, nearly all of it is needed by both.
+ * The largest groups get their own layers, so that the rest, one layer that changes with anything in it, is small. The number of
+ * dependents does not matter here: sets with nine of ten packages in common share nearly all groups.
  */
 function mergeSmallest(
   groups: readonly (readonly string[])[],
@@ -104,7 +105,7 @@ function mergeSmallest(
   return [...own, [...rest].flat()].map(group => group.toSorted(compareTexts))
 }
 
-/** How many other paths need a path, directly or not. A path counts more than all that need it. */
+/** Number of other paths that need each path, directly or not. It is greater than that of each of these paths. */
 function countDependents(needed: References, ordered: readonly string[]): ReadonlyMap<string, number> {
   const places = new Map(ordered.map((path, place) => [path, place]))
   const edges = ordered.map(path => Uint32Array.from(needed.get(path) ?? [], other => places.get(other) ?? 0))
@@ -112,12 +113,12 @@ function countDependents(needed: References, ordered: readonly string[]): Readon
   return new Map(ordered.map((path, place) => [path, counts[place] ?? 0]))
 }
 
-/** Each path after all that need it. Nix knows no circles; what is in one, or below, is left out. */
+/** Orders each path after everything that needs it. Nix has no circles; paths in or below one are left out. */
 function usersFirst(needed: References): string[] {
   const users = new Map([...needed.keys()].map(path => [path, 0]))
   for (const paths of needed.values()) for (const path of paths) users.set(path, (users.get(path) ?? 0) + 1)
   const ordered = [...users].flatMap(([path, count]) => (count === 0 ? [path] : []))
-  // A list that grows while it is walked is walked to its new end.
+  // The list grows while it is iterated.
   for (const path of ordered)
     for (const other of needed.get(path) ?? []) {
       const left = (users.get(other) ?? 0) - 1
@@ -127,11 +128,11 @@ function usersFirst(needed: References): string[] {
   return ordered
 }
 
-/** Bits of a word, and words of what is kept of a path at a time: so many users are followed at once. */
+/** Bits of a word, and words for each path: so many users are followed in one pass. */
 const BITS = 32
 const WORDS = 32
 
-/** How many others reach each place by edges, which lead to later places alone. */
+/** Number of other places that reach each place. Edges only lead to later places. */
 function countReaching(edges: readonly Uint32Array[]): Uint32Array {
   const counts = new Uint32Array(edges.length)
   for (let first = 0; first < edges.length; first += BITS * WORDS) {

@@ -13,7 +13,7 @@ test.each([
   '{"layers":[{"digest":"a"},{"digest":"b","x":{"Digest":"c"}}]}',
   `{"x":${'['.repeat(100_000)}${']'.repeat(100_000)},"rootfs":{}}`,
   `{"x":${'{"rootfs":'.repeat(50_000)}1${'}'.repeat(50_000)},"rootfs":{}}`,
-])('what can be read in one way alone passes: %s', json => {
+])('a document that can be read in one way only passes: %s', json => {
   expect(check(json)).not.toThrow()
 })
 
@@ -29,6 +29,6 @@ test.each([
   '{"rootfs":{"diff_ids":[],"x":"}","diff_ids":[]}}',
   '{"layers":[{"digest":"a"},{"digest":"b","dIgest":"c"}]}',
   `{"x":${'['.repeat(50)}${']'.repeat(50)},"Layers":[]}`,
-])('what Go may read otherwise is refused: %s', json => {
+])('a document that Go may read differently is rejected: %s', json => {
   expect(check(json)).toThrow('read in two ways')
 })

@@ -5,11 +5,11 @@ import { type Bed, startBed } from '../../../node/bed.ts'
 
 const PROGRAM = join(import.meta.dirname, 'view-program.ts')
 const STORE = 'mkdir -p store/path target mnt && echo text > store/path/file'
-/** As NixOS has it. */
+/** As on NixOS. */
 const READ_ONLY = 'mount --bind store store && mount -o remount,bind,ro store'
-/** Hides from every mount but this one what lies below: only a mount of one's own shows it. */
+/** Mounts over what is below, so that only a new mount shows it. */
 const HIDDEN = 'mount --bind store mnt && mkdir empty && mount --bind empty store'
-/** As many have it who keep /nix and /var in a btrfs. */
+/** A common set-up with /nix and /var in a btrfs. */
 const SUBVOLUMES = `truncate -s 200M image; mkfs.btrfs --quiet image; mount -o loop image mnt
 btrfs subvolume create mnt/store; btrfs subvolume create mnt/target; cp -r store/path mnt/store
 rmdir target; ln -s mnt/target target`
@@ -72,7 +72,7 @@ async function runView(bed: Bed, prefix: readonly string[], store: string): Prom
   return (await bed.run(program, args)).stdout
 }
 
-test('two imports at once have a mount each', async () => {
+test('two concurrent imports have a mount each', async () => {
   await using bed = await startBed({ without: ['containerd', 'nix'] })
   await bed.run('sh', ['-euc', `${STORE}; mkdir second; ${READ_ONLY}`])
   const paths = ['store', 'target', 'second', 'own-view'].map(name => join(bed.dir, name))

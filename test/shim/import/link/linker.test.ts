@@ -23,7 +23,7 @@ import { type EntryRoom, roomFor } from '../../../../shim/import/image/size-limi
 import { ROOT, type StorePathLayer } from '../../../../shim/import/layers/layer.ts'
 import { createLinker } from '../../../../shim/import/link/linker.ts'
 
-/** A folder that stands for the store, and one for a snapshot's. */
+/** A folder in place of the store, and one in place of a snapshot's. */
 async function makeFolders() {
   const dir = await mkdtemp(join(tmpdir(), 'linker-'))
   onTestFinished(() => rm(dir, { recursive: true }))
@@ -33,7 +33,7 @@ async function makeFolders() {
   return { store, folder, path: join(store, 'path') }
 }
 
-/** As Nix leaves what it has built: all of it as old as the epoch. */
+/** Gives everything the time that Nix gives to build results. */
 async function age(path: string): Promise<void> {
   const stats = await lstat(path)
   if (stats.isDirectory()) for (const name of await readdir(path)) await age(join(path, name))
@@ -61,7 +61,7 @@ async function fill(
   return await Promise.resolve(filled).finally(() => linker.close())
 }
 
-/** How many threads have been started since. */
+/** Counts the threads that are started from now on. */
 function countThreads(): () => number {
   const started = new Set<number>()
   const onWorker = (worker: Worker) => started.add(worker.threadId)
@@ -70,7 +70,7 @@ function countThreads(): () => number {
   return () => started.size
 }
 
-test('files and symlinks are linked, folders are made like those of the store', async () => {
+test('files and symlinks are linked, and folders are made like those of the store', async () => {
   const folders = await makeFolders()
   await mkdir(join(folders.path, 'sub'))
   await writeFile(join(folders.path, 'sub/file'), 'text')
@@ -89,7 +89,7 @@ test.each([
   ['time', { mtime: 7 }],
   ['owner', { owner: { uid: 5, gid: 6, uname: 'five', gname: 'six' } }],
   ['way', { kind: 'copy' as const }],
-])('what a link would not say truthfully is copied: another %s', async (_what, wanted) => {
+])('a file is copied if a link would have the wrong attributes: another %s', async (_what, wanted) => {
   const folders = await makeFolders()
   await writeFile(join(folders.path, 'file'), 'text')
   await chmod(join(folders.path, 'file'), 0o4755)
@@ -103,9 +103,9 @@ test.each([
   expect(await lstat(join(folders.folder, '0/nix/store/path'))).toMatchObject(expected)
 })
 
-test('many folders are shared out to threads, and each is complete', async () => {
+test('many folders are distributed to threads, and each is complete', async () => {
   const folders = await makeFolders()
-  // Files enough at the top for threads to be worth their start, and folders enough below for them to share.
+  // Enough files at the top for threads to start, and enough folders below for them to share.
   for (let n = 0; n < 1000; n += 1) await writeFile(join(folders.path, `file-${n}`), '')
   for (let n = 0; n < 40; n += 1) {
     await mkdir(join(folders.path, `${n}/deeper`), { recursive: true })
@@ -127,7 +127,7 @@ test('many folders are shared out to threads, and each is complete', async () =>
   expect(new Set(times)).toEqual(new Set([1000]))
 })
 
-test('a name that is no UTF-8 stays what it is', async () => {
+test('a name that is not UTF-8 is kept', async () => {
   const folders = await makeFolders()
   await writeFile(Buffer.concat([Buffer.from(`${folders.path}/`), Buffer.from([0x61, 0xff])]), 'odd')
   await age(join(folders.store, 'path')).catch(() => utimes(folders.path, 1, 1))
@@ -136,7 +136,7 @@ test('a name that is no UTF-8 stays what it is', async () => {
   expect(names).toEqual([Buffer.from([0x61, 0xff])])
 })
 
-test('a file that can have no more links is copied', async () => {
+test('a file that cannot have more links is copied', async () => {
   const folders = await makeFolders()
   const file = join(folders.path, 'file')
   await writeFile(file, 'text')
@@ -165,7 +165,7 @@ test('a sparse file of 8 GiB is linked like any other', async () => {
   expect(await lstat(join(folders.folder, '0/nix/store/path/sparse'))).toMatchObject({ size: 8 * 1024 ** 3, nlink: 2 })
 })
 
-test('a copy of a sparse file has its holes, too', async () => {
+test('a copy of a sparse file has its holes too', async () => {
   const folders = await makeFolders()
   await makeSparse(folders.path, 64 * 1024 ** 2)
   await fill(folders, { kind: 'copy' })
@@ -180,19 +180,19 @@ async function makeSparse(folder: string, size: number): Promise<void> {
   await age(folder)
 }
 
-test('what is neither file, folder nor symlink is refused', async () => {
+test('an entry that is neither file, folder nor symlink is rejected', async () => {
   const folders = await makeFolders()
   execFileSync('mkfifo', [join(folders.path, 'fifo')])
   await age(folders.path)
   await expect(fill(folders)).rejects.toMatchObject({ code: 'ArchiveInvalid' })
 })
 
-test('nobody who is not wanted any more fills anything', async () => {
+test('nothing is filled after the signal has aborted', async () => {
   const folders = await makeFolders()
   await expect(fill(folders, { signal: AbortSignal.abort(new Error('gone')) })).rejects.toThrow('gone')
 })
 
-test('what threads still have to do is left undone when nobody wants it any more', async () => {
+test('threads stop when the signal aborts', async () => {
   const folders = await makeFolders()
   for (let n = 0; n < 200; n += 1) {
     await mkdir(join(folders.path, `${n}`))
@@ -207,9 +207,9 @@ test('what threads still have to do is left undone when nobody wants it any more
   expect((await readdir(join(folders.folder, '0/nix/store/path'))).length).toBeLessThan(200)
 })
 
-test('a path that is too long where it is to go is named, and not tried again', async () => {
+test('a path that is too long in the target folder is a final error that names it', async () => {
   const folders = await makeFolders()
-  // Step by step: a path that long is none for one call in the target, which has the longer way there.
+  // Made step by step, since the target, whose path is longer, cannot take such a path in one call.
   let deep = folders.path
   while (deep.length < 4_070 - 100) deep = join(deep, 'd'.repeat(90))
   await mkdir(deep, { recursive: true })

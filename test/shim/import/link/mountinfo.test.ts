@@ -10,7 +10,7 @@ const TEXT = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 `
 const MOUNTS = parseMountInfo(TEXT)
 
-test('mounts are read with their escapes undone', () => {
+test('escapes in the paths of mounts are decoded', () => {
   expect(MOUNTS).toHaveLength(6)
   expect(MOUNTS[2]).toEqual({ device: '8:1', root: '/nix/store', path: '/nix/store', readOnly: true })
   expect(MOUNTS[4]).toEqual({ device: '8:1', root: '/srv/with space', path: '/mnt/with space', readOnly: false })
@@ -29,12 +29,12 @@ test.each([
   expect(fileSystemPath(MOUNTS, path)).toEqual({ device, path: inside })
 })
 
-test('of two mounts at one place the later one counts', () => {
+test('the later of two mounts at one path counts', () => {
   const mounts = parseMountInfo(`${TEXT}28 22 8:3 /sub /nix/store rw - ext4 /dev/sdc rw\n`)
   expect(fileSystemPath(mounts, '/nix/store/a')).toEqual({ device: '8:3', path: '/sub/a' })
 })
 
-test('mounts that show two paths are those of the file system whose root is above both', () => {
+test('two paths are shown by mounts of their file system whose root is above both', () => {
   const store = { device: '8:1', path: '/nix/store' }
   const snapshots = { device: '8:1', path: '/var/lib/containerd' }
   expect(commonMounts(MOUNTS, store, snapshots).map(({ path }) => path)).toEqual(['/', '/run/enbi-shim/root'])

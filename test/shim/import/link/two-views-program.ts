@@ -2,7 +2,7 @@ import { linkSync } from 'node:fs'
 import { join } from 'node:path'
 import { openLinkView } from '../../../../shim/import/link/link-view.ts'
 
-// Opens two views at once, as two imports do, and links through the second when the first is closed.
+// Opens two views concurrently, as two imports do, and links through the second when the first is closed.
 const [store = '', first = '', second = '', viewFolder = ''] = process.argv.slice(2)
 const open = (folder: string) => openLinkView({ store, probe: 'path', folder, viewFolder })
 const [one, other] = await Promise.all([open(first), open(second)])

@@ -16,7 +16,7 @@ import { LARGE_BYTES, nix2containerLayers, UNKNOWN_DIGESTS } from './nix2contain
 import { writeSnapshotterFlake } from './snapshotter-flake.ts'
 import { type StoreNode, startStoreNode } from './store-node.ts'
 
-/** Where containerd unpacks the tars by itself. */
+/** Here containerd unpacks the tars itself. */
 const ELSEWHERE = 'elsewhere'
 const POLICY = [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**'], plainPackages: true }]
 const GZIP = { compress: gzipSync, layerType: 'application/vnd.oci.image.layer.v1.tar+gzip' }
@@ -43,7 +43,7 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-test('every snapshot has the files that its name says, by tars and linked, whatever form they came in', async () => {
+test('every snapshot has the files of its chain id, from tars and linked, whatever format they came in', async () => {
   const byTars = await pullAll('tar', packages)
   const reference = await unpackElsewhere()
   for (const { name, diffId, files } of byTars) expect([name, reference.get(diffId)]).toEqual([name, new Set([files])])
@@ -59,7 +59,7 @@ test('every snapshot has the files that its name says, by tars and linked, whate
   const program = await readlink(link)
   for (const { name, diffId, folder } of ofContent)
     expect([name, ...(await contentDigests(folder, program))]).toContain(diffId)
-  // Three of the large image of streamLayeredImage, two of nix2container's.
+  // Three layers of the large image of streamLayeredImage, two of nix2container's.
   expect(ofContent).toHaveLength(5)
 })
 
@@ -67,15 +67,15 @@ const snapshotsSchema = v.record(v.string(), v.object({ parent: v.string(), fold
 
 interface Snapshot {
   readonly name: string
-  /** By which it is named, as a config has it. */
+  /** As in the image's config. */
   readonly diffId: string
-  /** Of its own files. */
+  /** Digest of its own files. */
   readonly folder: string
-  /** Digest over the list of these. */
+  /** Digest of the list of its files. */
   readonly files: string
 }
 
-/** All snapshots that there are then. */
+/** All current snapshots. */
 async function pullAll(layers: 'linked' | 'tar', wanted: typeof packages): Promise<Snapshot[]> {
   const shim = await node.bed.startShim({ config: { import: { layers }, policy: POLICY } })
   for (const [index, [flakeUrl, packageName]] of wanted.entries()) {
@@ -86,7 +86,7 @@ async function pullAll(layers: 'linked' | 'tar', wanted: typeof packages): Promi
   return snapshotsIn('k8s.io')
 }
 
-/** Of what containerd unpacks from the tars: digests over the files, by diffID. */
+/** Digests of the files that containerd unpacks from tars, by diff id. */
 async function unpackElsewhere(): Promise<Map<string, Set<string>>> {
   const names = (await node.ctr('images', 'ls', '-q')).split('\n').filter(name => name.startsWith('registry.example/'))
   const archive = join(node.bed.dir, 'exported.tar')
@@ -119,7 +119,7 @@ async function diffIdsOfAll(namespace: string): Promise<string[]> {
   return configs.flatMap((config): string[] => JSON.parse(config).rootfs.diff_ids)
 }
 
-/** What a layer with that folder's files may be called, by the NAR hash that they have; `moved` is where those at its root are from. */
+/** Possible digests of a layer with the files of that folder, by their NAR hash; `moved`: where files at its root come from. */
 async function contentDigests(folder: string, moved: string): Promise<string[]> {
   const [below] = await readdir(join(folder, 'nix/store')).catch(() => [])
   const path = below === undefined ? moved : `/nix/store/${below}`

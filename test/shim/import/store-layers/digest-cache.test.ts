@@ -9,7 +9,7 @@ import '../../../lanes/needs-root.ts'
 const DIGEST: StoredBlob = { digest: `sha256:${'a'.repeat(64)}`, size: 10 }
 const OTHER: StoredBlob = { digest: `sha256:${'b'.repeat(64)}`, size: 11 }
 
-test('what was remembered is known to whoever opens the folder later', async () => {
+test('a remembered digest is known after the folder is opened again', async () => {
   const folder = await makeFolder()
   await openDigestCache(folder).remember('key', DIGEST)
   expect(await openDigestCache(folder).recall('key')).toEqual(DIGEST)
@@ -23,7 +23,7 @@ test('the latest digest counts', async () => {
   expect(await cache.recall('key')).toEqual(OTHER)
 })
 
-test('an author whose layers are others each time does not fill the disk', async () => {
+test('an image that has other layers each time does not fill the disk', async () => {
   const folder = await makeFolder()
   for (const key of ['one', 'two', 'three', 'four', 'five', 'six'])
     await openDigestCache(folder, 4).remember(key, DIGEST)
@@ -37,8 +37,8 @@ test.each([
   ['empty', () => ''],
   ['changed in its digest', (text: string) => text.replace('aaaa', 'aaab')],
   ['changed in its size', (text: string) => text.replace('"size":10', '"size":11')],
-  ['no JSON', () => 'rubbish'],
-])('an entry that is %s counts as none, and is written anew', async (_how, damage) => {
+  ['not JSON', () => 'rubbish'],
+])('an entry that is %s is ignored, and written again', async (_how, damage) => {
   const { folder, cache, entry } = await makeEntry()
   await writeFile(entry, damage(await readFile(entry, 'utf8')))
   expect(await cache.recall('key')).toBeUndefined()
@@ -46,7 +46,7 @@ test.each([
   expect(await openDigestCache(folder).recall('key')).toEqual(DIGEST)
 })
 
-test("an entry under another's name counts as none", async () => {
+test('an entry under the name of another is ignored', async () => {
   const { folder, cache, entry } = await makeEntry()
   await cache.remember('other key', OTHER)
   const other = (await readdir(folder)).map(name => join(folder, name)).find(path => path !== entry) ?? ''
@@ -54,7 +54,7 @@ test("an entry under another's name counts as none", async () => {
   expect(await cache.recall('key')).toBeUndefined()
 })
 
-describe('an entry counts as none when somebody else could have written it:', () => {
+describe('an entry is ignored if another user could have written it:', () => {
   test.each<[string, (entry: string, folder: string) => Promise<void>]>([
     ['the file is of another user', entry => chown(entry, 1, 0)],
     ['the file may be written by its group', entry => chmod(entry, 0o620)],

@@ -52,7 +52,7 @@ const LAYERS: readonly [string, FilesLayer][] = [
   ['a form of before', inAllForms(MERGED).at(-1) ?? MERGED],
 ]
 
-test('each layer has a key and a linked digest of its own', () => {
+test('each layer has its own key and linked digest', () => {
   const infos = infosOf()
   expect(new Set(LAYERS.map(([, layer]) => tarKey(layer, infos))).size).toBe(LAYERS.length)
   expect(new Set(LAYERS.map(([, layer]) => linkedDigest(layer, infos).digest)).size).toBe(LAYERS.length)
@@ -74,11 +74,11 @@ test('a file has a key by its path and its store path’s content', () => {
   expect(new Set(keys).size).toBe(3)
 })
 
-test('a path that Nix was not asked about is a mistake', () => {
+test('a path that Nix was not asked about is an internal error', () => {
   expect(() => tarKey(STORE, new Map())).toThrow('Nix was not asked')
 })
 
-test('the names of groups are another form only where they matter', () => {
+test('group names make another form only if they matter', () => {
   expect(inAllForms(MERGED)).toHaveLength(3)
   expect(inAllForms(merged({ perms: [{ ...PERM, gname: 'u' }] }))).toHaveLength(2)
   expect(inAllForms(merged({ perms: [{ ...PERM, gname: '' }] }))).toHaveLength(2)

@@ -32,7 +32,7 @@ test.each(Object.keys(CONFS).map((what, n) => [what, names[n] ?? '']))(
   '%s in a conf.json is a clear error, and nothing is written',
   async (_what, name) => {
     await expect(node.pull(name)).rejects.toMatchObject({
-      details: expect.stringMatching(/the image archive |the image is for |the package is no image/),
+      details: expect.stringMatching(/the image archive |the image is for |the package is not an image/),
     })
     expect(await node.snapshots()).toEqual({ committed: [], others: [] })
     expect(await node.ctr('content', 'ls', '-q')).toBe('')

@@ -1,7 +1,7 @@
 import type { StoreImage, StoreImages } from '../../../node/store-image.ts'
 import { LARGE_BYTES } from './nix2container-flake.ts'
 
-/** What an image may be made of: many files, odd ones, a sparse one; on a base image with a folder that is taken away again. */
+/** Images of many files, odd files and a sparse file, on a base image with a folder that is deleted again. */
 export const TREES = {
   many: ['many', '1', '300', '3000'],
   other: ['many', '2', '30', '3000'],

@@ -8,7 +8,7 @@ const CONTAINERDS = [
   ['of today', { programs: NEWER_CONTAINERD.dir }],
 ] as const
 
-/** Does to files of the store, in a container, whatever can be done to files. */
+/** Tries every change to files of the store in a container. */
 const DAMAGE = `
 cd /nix/store/*-many/share
 chmod 777 folder-0 folder-0/file-0
@@ -59,13 +59,13 @@ test.each(CONTAINERDS)(
 
     await node.bed.cri(node.shim.socket).removeImage(imageName('large'))
     await vi.waitFor(async () => expect(await node.snapshots()).toEqual(before), { timeout: 20_000 })
-    // Once more, from nothing: what was remembered of digests still holds.
+    // Once more from scratch: remembered digests are still correct.
     expect(await node.pull('large')).toBe(imageId)
     expect(await node.bed.runPod({ imageId, command: ABOUT_FILES })).toEqual(FILES_ARE_THERE)
   },
 )
 
-test('a removed image leaves the store as it is, and a shared layer to the other image', async () => {
+test('removing an image changes neither the store nor the layers that another image shares', async () => {
   const { small } = IMAGES.images
   if (!small) throw new Error('no small image')
   const both = { ...IMAGES, images: { small, alike: { ...small, config: { Cmd: ['/bin/busybox', 'false'] } } } }
@@ -80,7 +80,7 @@ test('a removed image leaves the store as it is, and a shared layer to the other
   expect(await storeHas(node, 'many')).toBe(true)
 })
 
-test('nothing but what an image needs is left by its import', async () => {
+test('an import leaves nothing but what its image needs', async () => {
   await using node = await startStoreNode(IMAGES)
   await node.pull('large')
   expect((await node.snapshots()).others).toEqual([])
@@ -90,7 +90,7 @@ test('nothing but what an image needs is left by its import', async () => {
   expect(blobs).toHaveLength(4)
 })
 
-test('with tars an image can be exported, and every blob tells where it is from', async () => {
+test('an image of tars can be exported, and every blob names its origin', async () => {
   await using node = await startStoreNode(IMAGES, { shim: { config: { import: { layers: 'tar' } } } })
   await node.pull('large')
   await node.ctr('images', 'export', `${node.bed.dir}/exported.tar`, imageName('large'))
@@ -99,7 +99,7 @@ test('with tars an image can be exported, and every blob tells where it is from'
   for (const row of rows) expect(row).toContain('containerd.io/distribution.source.registry.example=store/large')
 })
 
-test('a shim that is killed half-way leaves no half-filled layer', { timeout: 180_000 }, async () => {
+test('a shim that is killed during an import leaves no half-filled layer', { timeout: 180_000 }, async () => {
   const trees = { ...IMAGES.trees, giant: ['many', '9', '6000', '100'] }
   const { large } = IMAGES.images
   if (!large) throw new Error('no large image')
@@ -123,7 +123,7 @@ test('a shim that is killed half-way leaves no half-filled layer', { timeout: 18
   expect(linked).toEqual(await node.files('docker.io/library/huge:1'))
 })
 
-/** Takes away whatever holds the store's paths, and those with it. */
+/** Removes the gc roots of the store paths, and collects them. */
 async function collectStore(node: StoreNode): Promise<void> {
   await node.bed.run('sh', [
     '-c',

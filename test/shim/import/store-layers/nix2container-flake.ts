@@ -5,19 +5,19 @@ import type { MergedForm, MergedLayer } from '../../../../shim/import/layers/lay
 export interface Nix2ContainerFlake {
   readonly mode?: string
   readonly gid?: number
-  /** Of a sparse file in the package, in bytes. */
+  /** Size of a sparse file in the package, in bytes. */
   readonly size?: number
 }
 
-/** Digests that no layer has. */
+/** Digests of no layer. */
 export const UNKNOWN_DIGESTS = [1, 2].map(n => `sha256:${`${n}`.repeat(64)}`)
 
-/** So large that the shim does not make digests of its tars unless it has to. */
+/** So large that the shim does not compute digests of tars unless it has to. */
 export const LARGE_BYTES = 40 * 1024 ** 2
 
 /**
- * `image`: the document of an image with one package below /nix/store, and once more at the root with other permissions: it runs
- * as its owner, or as its group, too. `digests`: what is said of the two layers. `program`: the package.
+ * `image`: the document of an image with a package below /nix/store and also at the root, there with other permissions, so that
+ * it runs as its owner or group. `digests`: the promised digests of both layers. `program`: the package.
  */
 export function nix2containerFlake(
   digests: readonly string[],

@@ -16,12 +16,12 @@ beforeAll(async () => {
 })
 afterAll(() => bed[Symbol.asyncDispose]())
 
-describe('an image of nix2container has its files where it wants them', () => {
+describe('an image of nix2container has its files at their places', () => {
   test.each([
     ['today', { mtime: 1, hasGnames: true }],
     ['until November 2024', { mtime: 1, hasGnames: false }],
     ['until July 2024', { mtime: 0, hasGnames: false }],
-  ])('linked or by tars, with the id that it has in a registry, as it was made %s', async (_when, form) => {
+  ])('linked or from tars, with the id that it has in a registry, as nix2container made it %s', async (_when, form) => {
     const { mtime } = form
     const digests = await nix2containerDigests(bed, form)
     const linked = await pullAndRun('linked', digests)
@@ -32,7 +32,7 @@ describe('an image of nix2container has its files where it wants them', () => {
     expect(await pullAndRun('tar', digests)).toEqual(linked)
   })
 
-  test('and with digests of its content, where its tars are not made', async () => {
+  test('with linked digests, if its tars are not made', async () => {
     const { output, diffIds } = await pullAndRun('linked', UNKNOWN_DIGESTS, { size: LARGE_BYTES })
     expect(output).toMatch(/^4711 1 \/bin\/busybox\n555 1 /)
     for (const digest of UNKNOWN_DIGESTS) expect(diffIds).not.toContain(digest)
@@ -40,7 +40,7 @@ describe('an image of nix2container has its files where it wants them', () => {
   })
 })
 
-test.each(MODES)('an image of a form that is not known is refused, and its paths are told: %s', async mode => {
+test.each(MODES)('an image of an unknown form is rejected, and its paths are named: %s', async mode => {
   const message =
     /a layer that is not what it says, \/nix\/store\/\S+-program: .* nix2container older than October 2022 .*or one of these paths has other content on this node.*from paths that are copied to it/
   await expect(pullAndRun(mode, UNKNOWN_DIGESTS)).rejects.toThrow(message)

@@ -66,7 +66,7 @@ test.each([
   ['told', 'welcome\n'],
   ['configured', 'welcome\nwelcome\n'],
   ['below', 'welcome\n'],
-])('a package that is no image runs where the policy has it: %s', async (packageName, output) => {
+])('a package that is not an image runs if the policy allows it: %s', async (packageName, output) => {
   const shim = await bed.startShim({ config: { policy: [{ ...POLICY, plainPackages: true }] } })
   const image = `registry.example/plain/${packageName}:1`
   const imageId = await bed.cri(shim.socket).pullImage(recipePull({ image, flakeUrl, packageName }))
@@ -75,16 +75,16 @@ test.each([
 })
 
 test.each([
-  ['one that does not say what to run', 'untold', true, /it has several programs in bin \("greet", "other"\)/],
-  ['any, where the policy has it not', 'told', false, /no image: it is a folder .* plainPackages: true/],
-])('a package is refused: %s', async (_which, packageName, plainPackages, details) => {
+  ['one that does not define what to run', 'untold', true, /it has several programs in bin \("greet", "other"\)/],
+  ['any, if the policy does not allow it', 'told', false, /not an image: it is a folder .* plainPackages: true/],
+])('a package is rejected: %s', async (_which, packageName, plainPackages, details) => {
   const shim = await bed.startShim({ config: { policy: [{ ...POLICY, plainPackages }] } })
   const pull = recipePull({ image: `registry.example/refused/${packageName}:1`, flakeUrl, packageName })
   await expect(bed.cri(shim.socket).pullImage(pull)).rejects.toMatchObject({ details: expect.stringMatching(details) })
   await shim.daemon.stop()
 })
 
-test('a package that is the same, but is run otherwise, gets another image', async () => {
+test('the same package with another way to run it gets another image', async () => {
   const shim = await bed.startShim({ config: { policy: [{ ...POLICY, plainPackages: true }] } })
   const url = await writeFlake('changing')
   const pull = recipePull({ image: 'registry.example/plain/changing:1', flakeUrl: url, packageName: 'told' })
@@ -101,7 +101,7 @@ test('a package that is the same, but is run otherwise, gets another image', asy
   await shim.daemon.stop()
 })
 
-test('what one namespace is refused another may have, at once', async () => {
+test('a package that is rejected for one namespace is imported for another at the same time', async () => {
   const policy = [
     { ...POLICY, namespaces: ['may'], plainPackages: true },
     { ...POLICY, namespaces: ['may-not'] },

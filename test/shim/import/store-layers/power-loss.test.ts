@@ -11,7 +11,7 @@ import { startStoreNode } from './store-node.ts'
 
 const run = promisify(execFile)
 
-/** A disk that is a file: whatever has not been written to it would be gone after a loss of power. */
+/** A disk in a file: data that has not been written to it would be lost with the power. */
 async function openDisk() {
   const folder = await mkdtemp(join(tmpdir(), 'enbi-disk-'))
   const [file, mounted, copy] = [join(folder, 'disk'), join(folder, 'mounted'), join(folder, 'copy')]
@@ -19,14 +19,14 @@ async function openDisk() {
   await run('mkfs.ext4', ['-q', '-m', '0', file])
   await mkdir(mounted)
   await mkdir(copy)
-  // Nothing is written before somebody asks for it.
+  // Nothing is written before a sync.
   await run('mount', ['-o', 'loop,commit=600', file, mounted])
   await run('chmod', ['755', folder, mounted])
   return {
     mounted,
-    /** Mounts the disk as it is now, which is told by where it is mounted. */
+    /** Mounts a copy of the current disk; returns where. */
     async losePower(): Promise<string> {
-      // A copy of a disk that was written to meanwhile is a disk that never was.
+      // A copy of a disk that changes meanwhile would be inconsistent.
       do await run('cp', ['--sparse=always', file, `${file}.copy`])
       while (!(await areEqual(file, `${file}.copy`)))
       await run('mount', ['-o', 'loop', `${file}.copy`, copy])
@@ -39,7 +39,7 @@ async function openDisk() {
   }
 }
 
-test('every file of an image that is there survives a loss of power, linked or copied', async () => {
+test('every file of a present image survives a loss of power, whether linked or copied', async () => {
   await using disk = await openDisk()
   vi.stubEnv('TMPDIR', disk.mounted)
   await using node = await startStoreNode(IMAGES)
@@ -49,7 +49,7 @@ test('every file of an image that is there survives a loss of power, linked or c
     await node.pull(name)
     const found = await disk.losePower()
     const snapshots = join(node.bed.containerdRoot, 'io.containerd.snapshotter.v1.overlayfs/snapshots')
-    // Folders of views go when containerd collects garbage.
+    // containerd's garbage collection removes the folders of views.
     const names = await vi.waitFor(async () => {
       const names = (await node.snapshots()).committed
       expect(await readdir(snapshots)).toHaveLength(names.length)
@@ -70,7 +70,7 @@ async function areEqual(file: string, copy: string): Promise<boolean> {
   return code === 0
 }
 
-/** What the copy of a folder lacks, or has with another content. */
+/** Files that the copy of a folder lacks, or has with other content. */
 async function changes(folder: string, copy: string): Promise<string[]> {
   const options = ['--recursive', '--brief', '--no-dereference']
   const { stdout } = await run('diff', [...options, folder, copy]).catch(error => v.parse(withOutput, error))

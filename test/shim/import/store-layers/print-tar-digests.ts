@@ -1,4 +1,4 @@
-/** Prints the digest of the tar of each layer, a line each: `node print-tar-digests.ts LAYERS`, a JSON list. */
+/** Prints the digest of the tar of each layer, one per line: `node print-tar-digests.ts LAYERS`, a JSON list. */
 import { createHash } from 'node:crypto'
 import { compileRegexes } from '../../../../shim/import/formats/nix2container/regex.ts'
 import { mergedLayerTar } from '../../../../shim/import/formats/nix2container/tar.ts'

@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-test.each(NAMES)('linked layers have the very files of the streamed archive: %s', async name => {
+test.each(NAMES)('linked layers have the same files as the streamed archive: %s', async name => {
   await node.pull(name)
   const files = await node.files(imageName(name))
   expect(files.length).toBeGreaterThan(300)
@@ -25,14 +25,14 @@ test.each(NAMES)('linked layers have the very files of the streamed archive: %s'
   await node.removeImages()
 })
 
-test.each(NAMES)('tars have its id: %s', async name => {
+test.each(NAMES)('an image of tars has the id of the streamed archive: %s', async name => {
   const shim = await node.bed.startShim({ config: { import: { layers: 'tar' } } })
   expect(await node.pull(name, shim)).toBe(streamed.get(name)?.id)
   await shim.daemon.stop()
   await node.removeImages()
 })
 
-test('with another snapshotter tars are made, and the log says so once', async () => {
+test('another snapshotter gets tars, which is logged once', async () => {
   const containerd = { address: node.bed.containerdSocket, snapshotter: 'native' }
   const shim = await node.bed.startShim({ config: { containerd } })
   expect(await node.pull('small', shim)).toBe(streamed.get('small')?.id)
@@ -43,12 +43,12 @@ test('with another snapshotter tars are made, and the log says so once', async (
   await node.removeImages()
 })
 
-test('a small image has the id of its tars, linked as well', async () => {
+test('a small image has the id of its tars even if it is linked', async () => {
   expect(await node.pull('small')).toBe(streamed.get('small')?.id)
   await node.removeImages()
 })
 
-test('a large one has another id, which is the same for every shim and after a restart of containerd', async () => {
+test('a large image has another id, which is the same for every shim and after a restart of containerd', async () => {
   const id = await node.pull('large')
   expect(id).not.toBe(streamed.get('large')?.id)
   await node.removeImages()

@@ -5,7 +5,7 @@ import { hostPlatform } from '../../../../shim/import/image/config.ts'
 
 const FLAKE = join(import.meta.dirname, 'snapshotter-flake')
 
-/** Its packages `numbered` and `closure` are images of nix-snapshotter that say `mounted`; nothing tells what `unknown` has. Returns the flake URL. */
+/** Its packages `numbered` and `closure` are images of nix-snapshotter that print `mounted`; `unknown` has unknown annotations. Returns the flake URL. */
 export async function writeSnapshotterFlake(parent: string): Promise<string> {
   const dir = join(parent, 'snapshotter-flake')
   await cp(FLAKE, dir, { recursive: true })

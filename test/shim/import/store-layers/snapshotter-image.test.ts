@@ -29,9 +29,9 @@ test.each([
   expect(await pull(packageName, layers)).toBe(imageId)
 })
 
-test('an image of mount points that nothing known tells of is refused', async () => {
+test('an image whose mount points are named in an unknown way is rejected', async () => {
   await expect(pull('unknown', 'linked')).rejects.toThrow(
-    'the image archive has a layer of mount points for nix-snapshotter, and nothing known here tells what is ' +
-      'mounted there: its annotations are containerd.io/snapshot/nix-bundle',
+    'the image archive has a layer of mount points for nix-snapshotter, but names what to mount in an unknown way: ' +
+      'its annotations are containerd.io/snapshot/nix-bundle',
   )
 })

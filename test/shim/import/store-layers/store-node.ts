@@ -13,13 +13,13 @@ export interface StoreNode extends AsyncDisposable {
   readonly flakeUrl: string
   /** Has the shim build and import an image by its conf.json; returns the image's id. */
   pull(name: string, shim?: Shim): Promise<string>
-  /** Imports what the image's script streams, as people do; returns the image's id. */
+  /** Imports the output of the image's script with `ctr`; returns the image's id. */
   importStream(name: string): Promise<string>
-  /** All files of an image, a line each. */
+  /** All files of an image, one per line. */
   files(image: string): Promise<string[]>
-  /** Removes every image, and all that nothing else holds. */
+  /** Removes every image, and collects garbage. */
   removeImages(): Promise<void>
-  /** Names of committed snapshots, and of those that are not. */
+  /** Names of all snapshots, committed or not. */
   snapshots(): Promise<{ committed: string[]; others: string[] }>
   ctr(...args: string[]): Promise<string>
 }

@@ -28,7 +28,7 @@ function digestOf(chunks: Iterable<Buffer>): string {
   return hash.digest('hex')
 }
 
-test('tars come whole out of one thread, one after another, however slowly they are read or given up', async () => {
+test('one thread makes complete tars one after another, even if they are read slowly or abandoned', async () => {
   await using dir = await mkdtempDisposable(join(tmpdir(), 'tar-threads-'))
   const sizes = [3 * RING_CHUNKS * CHUNK_BYTES + 777, 100, 2 * CHUNK_BYTES]
   const layers = sizes.map((size, n) => fileLayer(dir.path, `file-${n}`, size))
@@ -48,7 +48,7 @@ test('tars come whole out of one thread, one after another, however slowly they 
   }
 })
 
-test('a chunk that is not full stays as it is when more is asked for', async () => {
+test('a chunk that is not full stays valid when more is asked for', async () => {
   await using dir = await mkdtempDisposable(join(tmpdir(), 'tar-threads-'))
   const layers = ['one', 'two'].map(name => fileLayer(dir.path, name, 100))
   const threads = createTarThreads(1)
@@ -65,7 +65,7 @@ test('a chunk that is not full stays as it is when more is asked for', async () 
   }
 })
 
-test('threads that were ended start again when more is wanted', async () => {
+test('threads that were ended start again when they are needed', async () => {
   await using dir = await mkdtempDisposable(join(tmpdir(), 'tar-threads-'))
   const layer = fileLayer(dir.path, 'file', 100)
   const threads = createTarThreads(1)

@@ -7,14 +7,14 @@ import { runDoctor } from '../../doctor/run-doctor.ts'
 import { IMAGES } from './images.ts'
 import { imageName, type StoreNode, startStoreNode } from './store-node.ts'
 
-/** Each test damages the image, and has it whole again in the end. */
+/** Each test damages the image, which is complete again at its end. */
 let node: StoreNode
-/** Folders of its layers, the bottom one first. */
+/** Folders of its layers, bottom first. */
 let folders: string[]
 beforeAll(async () => {
   node = await startStoreNode(IMAGES)
   await node.pull('large')
-  // What the import has thrown away goes.
+  // Collects what the import has discarded.
   await node.ctr('leases', 'create', '--id', 'collect')
   await node.ctr('leases', 'rm', '--sync', 'collect')
   const parent = join(node.bed.containerdRoot, 'io.containerd.snapshotter.v1.overlayfs/snapshots')
@@ -62,7 +62,7 @@ test.each([
 })
 
 async function removeTopSnapshots(): Promise<void> {
-  // Refused for those that have others on top.
+  // Fails for snapshots that have others on top.
   for (const name of (await node.snapshots()).committed) await node.ctr('snapshots', 'rm', name).catch(() => {})
 }
 

@@ -19,7 +19,7 @@ test.each([
   expect(isUtf8(bytes)).toBe(wellFormed)
 })
 
-test('names are in the order of their code points, escaped bytes between U+D7FF and U+E000', () => {
+test('names are sorted by their code points, with escaped bytes between U+D7FF and U+E000', () => {
   const inOrder = [
     'A',
     'a',

@@ -9,7 +9,7 @@ import { openClosure } from '../../../../shim/import/store/closure.ts'
 import { storePathTar } from '../../../../shim/import/tar/store-path-tar.ts'
 import { storePathInfo } from '../closure.ts'
 
-/** A store with a path of the closure, and one of somebody else. */
+/** A store with a path of the closure, and one outside of it. */
 async function makeStore() {
   const folder = await mkdtempDisposable(join(tmpdir(), 'enbi-closure-'))
   const [own, foreign] = ['own', 'own.drv.chroot'].map(name => join(folder.path, name))
@@ -22,7 +22,7 @@ async function makeStore() {
 
 const open = (path: string) => openClosure(path, async () => [storePathInfo(path)])
 
-it('what was found stays what it was, whatever is put at its path', async () => {
+it('a file that was found stays the same, whatever replaces it at its path', async () => {
   await using store = await makeStore()
   await using found = await (await open(store.own)).find(join(store.own, 'folder/file'))
   await rm(join(store.own, 'folder'), { recursive: true })
@@ -42,12 +42,12 @@ it.each([
   expect(await (await open(store.own)).find(join(store.own, 'link'))).toBeUndefined()
 })
 
-it('a path whose name begins as one of the closure is none of it', async () => {
+it('a path whose name begins like one of the closure is not found', async () => {
   await using store = await makeStore()
   expect(await (await open(store.own)).find(join(store.foreign, 'folder/file'))).toBeUndefined()
 })
 
-it('a file that another mount namespace has at the same path is none of the closure', async () => {
+it('a file that another mount namespace has at the same path is not found', async () => {
   await using store = await makeStore()
   const folder = join(store.own, 'folder')
   const script = 'mount -t tmpfs tmpfs "$1" && echo secret > "$1/file" && echo ready && exec cat'
@@ -61,7 +61,7 @@ it('a file that another mount namespace has at the same path is none of the clos
   await once(holder, 'exit')
 })
 
-it('a folder that becomes a link while its layer is read gives nothing of what it leads to', async () => {
+it('a folder that becomes a link while its layer is read reveals nothing of its target', async () => {
   await using store = await makeStore()
   const read = async () => {
     for (const _ of storePathTar(plainLayer([store.own]))) {
@@ -69,7 +69,7 @@ it('a folder that becomes a link while its layer is read gives nothing of what i
       await symlink(join(store.foreign, 'folder'), join(store.own, 'folder')).catch(() => {})
     }
   }
-  // More than one chunk, so that the reader is stopped in the middle.
+  // More than one chunk, so that the reader can be stopped in the middle.
   for (let n = 0; n < 8; n += 1) await writeFile(join(store.own, `a-${n}`), Buffer.alloc(1024 ** 2))
   await expect(read()).rejects.toMatchObject({ code: 'ImportInterrupted' })
 })

@@ -1,12 +1,11 @@
 import { chmodSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 
-/** Names are bytes, a character each. */
+/** Names are bytes, one character for each. */
 const bytes = (name: string) => Buffer.from(name, 'latin1')
 const utf8 = (text: string) => Buffer.from(text, 'utf8').toString('latin1')
 
 /**
- * A store path with all that a store path may have, and more; its files are the same each time. Returns the paths of a
- * layer.
+ * Makes store paths with everything that a store path may have, and more, in a reproducible way. Returns the paths of a layer.
  */
 export function makeOddTree(store: string): readonly string[] {
   const root = `${store}/0c0i8m2c7gqvvpsn6wpa8s4wnb5k2y1x-odd`
@@ -14,7 +13,7 @@ export function makeOddTree(store: string): readonly string[] {
   const file = (name: string, size: number) => writeFileSync(at(name), content(size))
   const folder = (name: string) => mkdirSync(at(name), { recursive: true })
   const link = (name: string, target: string) => symlinkSync(bytes(target), at(name))
-  /** So long that the whole path has `length` bytes. */
+  /** Makes a name so that the whole path has `length` bytes. */
   const long = (length: number, start = '') => start + 'n'.repeat(length - root.length - 1 - start.length)
 
   folder('')
@@ -63,7 +62,7 @@ export function makeOddTree(store: string): readonly string[] {
   return [root, ...makeOddPaths(store)]
 }
 
-/** Store paths that are no folder, or an empty one. */
+/** Store paths that are files or empty folders. */
 function makeOddPaths(store: string): string[] {
   const at = (name: string) => `${store}/7zz9k3ilh4a0hpqzcxgyb4lp7pax1mwr-${name}`
   writeFileSync(at('file'), content(700), { mode: 0o444 })

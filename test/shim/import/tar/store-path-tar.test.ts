@@ -37,7 +37,7 @@ function digestOf(chunks: Iterable<Buffer>) {
   return { diffId: `sha256:${hash.digest('hex')}`, size }
 }
 
-test.each([0o755, 0o555])('an odd tree gives the bytes that tarfile gives, with the root mode %o', async rootMode => {
+test.each([0o755, 0o555])('an odd tree gives the same bytes as tarfile, with the root mode %o', async rootMode => {
   await using store = await makeStore()
   const layer = layerOf(makeOddTree(store.path), { rootMode })
   expect(digestOf(storePathTar(layer))).toEqual(await tarfileDigest(layer, store.path))
@@ -56,7 +56,7 @@ const LAYERS = {
   'a time that needs a pax record': { mtime: 8 ** 11 },
 } satisfies Record<string, Partial<StorePathLayer>>
 
-test.each(Object.entries(LAYERS))('a layer with %s is as tarfile makes it', async (_, more) => {
+test.each(Object.entries(LAYERS))('a layer with %s is the same as that of tarfile', async (_, more) => {
   await using store = await makeStore()
   const path = join(store.path, 'package')
   mkdirSync(path)
@@ -66,15 +66,15 @@ test.each(Object.entries(LAYERS))('a layer with %s is as tarfile makes it', asyn
   expect(digestOf(storePathTar(layer))).toEqual(await tarfileDigest(layer, store.path))
 })
 
-test('a layer without paths is as tarfile makes it', async () => {
+test('a layer without paths is the same as that of tarfile', async () => {
   await using store = await makeStore()
   expect(digestOf(storePathTar(layerOf([])))).toEqual(await tarfileDigest(layerOf([]), store.path))
 })
 
-/** One chunk and one more file: enough for the generator to stop with files to come. */
+/** One chunk and one more file, so that the generator can be stopped before its end. */
 const MORE_THAN_A_CHUNK = 3 * 1024 * 1024
 
-test('a file of 8 GiB is read a chunk at a time, and closed when no more is wanted', async () => {
+test('a file of 8 GiB is read chunk by chunk, and closed when no more is wanted', async () => {
   await using store = await makeStore()
   const path = join(store.path, 'sparse')
   writeFileSync(path, '')
@@ -86,7 +86,7 @@ test('a file of 8 GiB is read a chunk at a time, and closed when no more is want
   expect(readdirSync('/proc/self/fd').map(targetOf)).not.toContain(path)
 })
 
-/** A descriptor may be that of the look at the descriptors itself. */
+/** One descriptor may belong to the listing of the descriptors. */
 function targetOf(descriptor: string): string | undefined {
   try {
     return readlinkSync(`/proc/self/fd/${descriptor}`)
@@ -105,18 +105,18 @@ test.each([
   '/nix/store/',
   '/nix/\0',
   '/nix/\ud800',
-])('the path %j is refused', path => {
+])('the path %j is rejected', path => {
   expect(() => digestOf(storePathTar(layerOf([path])))).toThrow(expect.objectContaining({ code: 'ArchiveInvalid' }))
 })
 
-test('an owner whose name is no Unicode is refused', () => {
+test('an owner whose name is not Unicode is rejected', () => {
   const owner = { ...ROOT, uname: '\udc80' }
   expect(() => digestOf(storePathTar(layerOf([], { owner })))).toThrow(
     expect.objectContaining({ code: 'ArchiveInvalid' }),
   )
 })
 
-test('a pipe in the tree is refused, and not waited for', async () => {
+test('a pipe in the tree is rejected without blocking', async () => {
   await using store = await makeStore()
   await execa('mkfifo', [join(store.path, 'pipe')])
   expect(() => digestOf(storePathTar(layerOf([store.path])))).toThrow(
@@ -124,7 +124,7 @@ test('a pipe in the tree is refused, and not waited for', async () => {
   )
 })
 
-test('a socket is refused as a store path', async () => {
+test('a socket is rejected as a store path', async () => {
   await using store = await makeStore()
   const path = join(store.path, 'socket')
   const server = createServer()
@@ -133,7 +133,7 @@ test('a socket is refused as a store path', async () => {
   server.close()
 })
 
-test('a path too long for the system is refused', async () => {
+test('a path too long for the system is rejected', async () => {
   const store = await makeStore()
   // Node cannot remove such a tree.
   onTestFinished(async () => void (await execa('rm', ['-rf', store.path])))
@@ -144,7 +144,7 @@ test('a path too long for the system is refused', async () => {
   )
 })
 
-test('a store path that is not there is an import to try again', async () => {
+test('a missing store path is a retryable error', async () => {
   await using store = await makeStore()
   const path = join(store.path, 'missing')
   expect(() => digestOf(storePathTar(layerOf([path])))).toThrow(
@@ -152,7 +152,7 @@ test('a store path that is not there is an import to try again', async () => {
   )
 })
 
-/** What may happen to files while the first chunk of `a` is with its reader. */
+/** Changes to files after the first chunk of `a` has been read. */
 const CHANGES: Record<string, (tree: string) => void> = {
   'a file that grows': tree => appendFileSync(join(tree, 'a'), 'x'),
   'a file that is cut short': tree => truncateSync(join(tree, 'a'), MORE_THAN_A_CHUNK - 1),
@@ -169,7 +169,7 @@ function replace(path: string, make: (path: string) => void): void {
   make(path)
 }
 
-test.each(Object.entries(CHANGES))('%s while the tree is read is an import to try again', async (_, change) => {
+test.each(Object.entries(CHANGES))('%s while the tree is read is a retryable error', async (_, change) => {
   await using store = await makeStore()
   const tree = join(store.path, 'tree')
   mkdirSync(join(tree, 'd/e'), { recursive: true })

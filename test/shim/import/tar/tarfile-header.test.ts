@@ -51,9 +51,9 @@ const CASES: [what: string, blocks: number, fields: Partial<HeaderFields>][] = [
   ['a name beyond the BMP', 3, { name: utf8('/nix/🦆🦆') }],
   ['a name of 100 characters, more in bytes', 3, { name: utf8('é'.repeat(100)) }],
   ['a name of 110 characters, cut after the 100th', 3, { name: utf8(`${'é'.repeat(99)}${n(11)}`) }],
-  ['a name that is no UTF-8', 3, { name: '/nix/\xff\xc3' }],
-  ['a name that is no UTF-8 and cut within a sequence', 3, { name: `${n(98)}\xe2\x82${utf8('€')}\xf0` }],
-  ['a link name that is no UTF-8, beside a name that is', 3, { name: utf8('é'), linkName: '\x80', type: 'symlink' }],
+  ['a name that is not UTF-8', 3, { name: '/nix/\xff\xc3' }],
+  ['a name that is not UTF-8 and cut within a sequence', 3, { name: `${n(98)}\xe2\x82${utf8('€')}\xf0` }],
+  ['a link name that is not UTF-8, beside a name that is', 3, { name: utf8('é'), linkName: '\x80', type: 'symlink' }],
   // The length of a record counts its own digits.
   ...[82, 83, 84, 85, 86, 87, 88, 89, 90, 91, 92].map((length): (typeof CASES)[number] => [
     `a record of around 100 bytes: ${length}`,

@@ -4,14 +4,14 @@ import * as v from 'valibot'
 import type { StorePathLayer } from '../../../../shim/import/layers/layer.ts'
 import { runPython } from '../../../node/python.ts'
 
-/** Stands for nixpkgs' stream_layered_image.py: see there. */
+/** Replaces nixpkgs' stream_layered_image.py (see there). */
 export const TARFILE_LAYER = join(import.meta.dirname, 'tarfile-layer.py')
 
 const digestsSchema = v.tuple([v.object({ diffId: v.string(), size: v.number() })])
 
 /**
- * Digest and size of the layer's tar as Python makes it. The root mode tells the generation: 0755 or, with what belongs
- * to that, 0555.
+ * Digest and size of the layer's tar as Python makes it. The root mode selects the version of the program: 0755 for the newer,
+ * 0555 for the older.
  */
 export async function tarfileDigest(layer: StorePathLayer, folder: string): Promise<{ diffId: string; size: number }> {
   const { paths, owner, mtime, rootMode } = layer

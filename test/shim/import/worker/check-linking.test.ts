@@ -8,7 +8,7 @@ async function addStorePath(bed: Bed): Promise<void> {
   await bed.run('nix-store', ['--add', `${bed.dir}/path`])
 }
 
-test('a shim says at its start that layers are linked, once containerd is there, and leaves nothing in it', async () => {
+test('a shim logs at its start that layers are linked, once containerd answers, and leaves nothing in it', async () => {
   await using bed = await startBed({ without: ['containerd'] })
   await addStorePath(bed)
   const shim = await bed.startShim({ wait: false })
@@ -20,7 +20,7 @@ test('a shim says at its start that layers are linked, once containerd is there,
     expect((await bed.run('ctr', [...ctr, things, 'ls'])).stdout.trim().split('\n')).toHaveLength(1)
 })
 
-test('a shim says at its start why layers are not linked', async () => {
+test('a shim logs at its start why layers are not linked', async () => {
   await using bed = await startBed()
   await addStorePath(bed)
   const shim = await bed.startShim({ config: { containerd: { address: bed.containerdSocket, snapshotter: 'native' } } })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { answerParts, joinParts } from '../../../../shim/import/worker/closure-query.ts'
 import { storePathInfo } from '../closure.ts'
 
-/** As large as a closure may be: 100,000 references of as many characters as they may have. */
+/** A very large closure: 100,000 references of the greatest length. */
 function largest() {
   const paths = Array.from(
     { length: 5_000 },
@@ -11,7 +11,7 @@ function largest() {
   return paths.map((path, place) => storePathInfo(path, paths.slice(place, place + 20)))
 }
 
-test.each([true, false])('what Nix knows of a closure is told in short messages (with references: %s)', references => {
+test.each([true, false])('what Nix knows of a closure is sent in short messages (with references: %s)', references => {
   const infos = largest()
   const parts = [...answerParts(infos, { id: 1, references })]
   expect(Math.max(...parts.map(part => JSON.stringify(part).length))).toBeLessThan(150_000)

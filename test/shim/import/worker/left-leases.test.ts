@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest'
 import { createLeftLeases } from '../../../../shim/import/worker/left-leases.ts'
 
-it('a lease that is left is tried to be ended until it is gone, each one once at a time', async () => {
+it('a left-over lease is ended again and again until it is gone, one attempt at a time', async () => {
   let isAway = true
   const tried: string[] = []
   const end = async (lease: string) => {

@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-/** What the process of an import tells, in order, progress left out. */
+/** The reports of a worker in order, without progress. */
 async function reportsOf(storePath: string): Promise<ImportReport[]> {
   const { options } = node
   const job: ImportJob = {

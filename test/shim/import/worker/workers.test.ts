@@ -21,7 +21,7 @@ const RUN = {
   onLeaseEnded: () => {},
 }
 
-test('imports fail, each at once, as long as no process can be started for them', async () => {
+test('imports fail immediately as long as no process can be started for them', async () => {
   const { execPath } = process
   onTestFinished(() => {
     process.execPath = execPath
@@ -34,7 +34,7 @@ test('imports fail, each at once, as long as no process can be started for them'
     })
 })
 
-test('a process for imports may take 1 GiB, whatever it is for', async () => {
+test('an import worker may use 1 GiB of memory in total', async () => {
   await createWorkers().withWorker(async worker => {
     const limits = () => readFile(`/proc/${worker.pid}/limits`, 'utf8')
     await expect.poll(limits).toMatch(/Max data size +1073741824 +1073741824/)
@@ -43,7 +43,7 @@ test('a process for imports may take 1 GiB, whatever it is for', async () => {
   })
 })
 
-test('a process in which an import has failed is ended, and the next import has another', async () => {
+test('a worker is ended after a failed import, and the next import gets another', async () => {
   const workers = createWorkers()
   const failed = await workers
     .withWorker(async worker => Promise.reject(worker))
@@ -56,12 +56,12 @@ test('a process in which an import has failed is ended, and the next import has 
   await workers.withWorker(async worker => Promise.reject(worker)).catch(() => {})
 })
 
-test('an import whose process cannot be ended fails, and gives up its place', async () => {
+test('an import whose worker cannot be ended fails, and lets the next one run', async () => {
   const stdio = ['pipe', 'ignore', 'ignore', 'ipc'] satisfies ('pipe' | 'ignore' | 'ipc')[]
   const worker = fork(join(import.meta.dirname, '../../../lib/process/never-ending.ts'), { stdio })
   const end = worker.kill.bind(worker)
   onTestFinished(() => void end('SIGKILL'))
-  // As of one that waits for a disk.
+  // Like a process that waits for a disk.
   vi.spyOn(worker, 'kill').mockReturnValue(true)
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())

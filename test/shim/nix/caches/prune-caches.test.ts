@@ -6,7 +6,7 @@ import {
   findExcess,
   listCaches,
   measureCache,
-  removeDoomed,
+  removeDiscarded,
   roomForCaches,
   setAside,
 } from '../../../../shim/nix/caches/prune-caches.ts'
@@ -16,18 +16,18 @@ const GIB = 1024 ** 3
 
 const cache = (name: string, usedDaysAgo: number) => ({ name, usedAt: -usedDaysAgo * DAY, bytes: 1, owners: ['team'] })
 
-test('of the caches of sources those go that were unused for 30 days, and those that have no room', () => {
+test('caches are removed that were unused for 30 days, or are beyond the limit', () => {
   const caches = [cache('new', 0), cache('old', 31), cache('used', 29), cache('late', 28)]
   expect(findExcess(caches, { count: 2, bytes: GIB }, 0).map(({ name }) => name)).toEqual(['old', 'used'])
 })
 
-test('all together take no more than a tenth of the disk, and 16 GiB', async () => {
+test('all caches together are limited to a tenth of the disk and 16 GiB', async () => {
   const { blocks, bsize } = await statfs(tmpdir())
   const { bytes } = await roomForCaches(tmpdir())
   expect(bytes).toBe(Math.min(16 * GIB, Math.floor((blocks * bsize) / 10)))
 })
 
-test('a cache in use stays, and what an earlier removal left goes', async () => {
+test('a cache in use is kept, and leftovers of earlier removals are removed', async () => {
   await using dir = await mkdtempDisposable(join(tmpdir(), 'caches-'))
   for (const name of ['used', 'unused', 'doomed-x']) {
     await mkdir(join(dir.path, name, 'nix'), { recursive: true })
@@ -43,6 +43,6 @@ test('a cache in use stays, and what an earlier removal left goes', async () => 
   expect(await measureCache(join(dir.path, 'unused'))).toBeGreaterThanOrEqual(100_000)
   expect([await setAside(pruning, 'used'), await setAside(pruning, 'unused')]).toEqual([false, true])
   expect(await listCaches(dir.path)).toEqual(['used'])
-  await removeDoomed(pruning)
+  await removeDiscarded(pruning)
   expect(await readdir(dir.path)).toEqual(['used'])
 })

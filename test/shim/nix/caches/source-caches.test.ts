@@ -27,7 +27,7 @@ async function setUp(options: Pick<SourceCachesOptions, 'unlockedMs'> = {}) {
     })
 }
 
-test('a cache that its user has opened to everybody is closed after the run', async () => {
+test('a cache that the build user has opened to everybody is closed after the run', async () => {
   const useCache = await setUp()
   const path = await useCache('github:team/app', cache => chmod(cache, 0o777))
   expect((await stat(path)).mode & 0o777).toBe(0o700)
@@ -45,7 +45,7 @@ test.each(['github:team/app', 'gitlab:team/app', 'sourcehut:~team/app', 'flake:a
   },
 )
 
-test('revisions of a git repository share its clone and nothing else, and each ref has another clone', async () => {
+test('revisions of a git repository share only its clone, and each ref has its own clone', async () => {
   const useCache = await setUp()
   const url = 'git+https://git.example/app'
   const [one, other] = ['1', '2'].map(digit => `rev=${digit.repeat(40)}`)
@@ -75,7 +75,7 @@ test.each(['github:team/app', 'https://host.example/app.tar.gz', 'path:/srv/app'
   },
 )
 
-test('what an unlocked flake has fetched is forgotten when nix looks for its branch again', async () => {
+test('the cache of an unlocked flake is dropped when nix looks up its branch again', async () => {
   const useCache = await setUp({ unlockedMs: 0 })
   const fetched = (cache: string) => join(cache, 'fetched')
   const keep = (cache: string) => writeFile(fetched(cache), '')
@@ -89,7 +89,7 @@ test('what an unlocked flake has fetched is forgotten when nix looks for its bra
   }
 })
 
-test('what an unlocked flake has fetched is not used again after its time, although a run still uses it', async () => {
+test('the cache of an unlocked flake is not reused after its lifetime, even if a run still uses it', async () => {
   const useCache = await setUp({ unlockedMs: 0 })
   const url = 'github:team/app'
   const later = new Set<string>()

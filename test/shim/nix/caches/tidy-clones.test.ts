@@ -15,7 +15,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
-test('locks of tarballs stay where another run may hold them, and go when all runs are younger', async () => {
+test('locks of tarballs are kept if another run may hold them, and removed if all runs are younger', async () => {
   const tarballs = join(folder, 'tarball-cache')
   await promisify(execFile)('git', ['init', '--quiet', '--bare', tarballs])
   const lockOf = (name: string) => join(tarballs, 'objects', 'pack', `pack-${name}.idx.lock`)
@@ -31,7 +31,7 @@ test('locks of tarballs stay where another run may hold them, and go when all ru
   await expect(access(live)).rejects.toThrow()
 })
 
-test('a repository of tarballs that is being made stays, and one that was left half made goes', async () => {
+test('a repository of tarballs is kept while it is created, and removed if it was left incomplete', async () => {
   const tarballs = join(folder, 'tarball-cache-v2')
   await promisify(execFile)('git', ['init', '--quiet', '--bare', tarballs])
   await rm(join(tarballs, 'HEAD'))

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { type ErrorCode, reviveError } from '../../../../lib/errors.ts'
-import { evaluateDoubted } from '../../../../shim/nix/evaluate/confirm-outage.ts'
+import { evaluateUntrusted } from '../../../../shim/nix/evaluate/confirm-outage.ts'
 
 const signal = new AbortController().signal
 
@@ -35,8 +35,8 @@ test.each<{
       if (outcome !== 'ok') throw reviveError(outcome, 'x')
       return 'ok'
     }
-    const result = await evaluateDoubted({
-      evaluate: ({ isDoubted }) => (isDoubted ? step('doubted', again) : step('evaluate', first)),
+    const result = await evaluateUntrusted({
+      evaluate: ({ isUntrusted }) => (isUntrusted ? step('doubted', again) : step('evaluate', first)),
       fetchAll: async () => void (await step('fetch', fetch)),
       isDiskFull: async () => isDiskFull,
       signal,

@@ -9,6 +9,6 @@ test.each([
   { url: 'git+https://git.example/app?ref=main&allRefs=1', can: false },
   { url: 'gitlab:team/app?host=gitlab.example', can: false },
   { url: 'git+https://git.example/app?lfs=1', can: false },
-])('that the URL of locked $url has all of it is $can', ({ url, can }) => {
+])('whether the locked URL keeps all of $url is $can', ({ url, can }) => {
   expect(canBeLocked(url)).toBe(can)
 })

@@ -8,7 +8,7 @@ import { recipeOf } from '../remote-builder.ts'
 const RUN_ID = '20260131T235959Z-0a1b2c3d'
 const LOG = { write: async () => {}, close: async () => {} }
 
-/** What a run that wrote these lines and then failed is explained as. */
+/** The error for a run that wrote these lines and then failed. */
 async function explain(lines: readonly string[], more: Partial<FailedRun> = {}): Promise<ShimError> {
   const journal = createJournal(LOG, () => {})
   for (const line of lines) await journal.read(line)
@@ -53,7 +53,7 @@ describe.each(NIX_VERSIONS)('with Nix %s', version => {
     ['nix-timeout', 'BuildTimedOut'],
     ['daemon-killed', 'NixDaemonAway'],
     ['daemon-away', 'NixDaemonAway'],
-  ])('%s is %s, and the message names the package and the flake', async (name, code) => {
+  ])('the failure %s is %s, and its message names the package and the flake', async (name, code) => {
     const error = await explain(readCaptured(version, name))
     expect(error.code).toBe(code)
     expect(error.message).toMatch(/^(?:evaluating|building) app of github:owner\/repo failed: /)
@@ -61,7 +61,7 @@ describe.each(NIX_VERSIONS)('with Nix %s', version => {
     expect(error.message).not.toMatch(/[^\P{Cc}\n]|show-trace|@nix|ignoring the client/u)
   })
 
-  test('a failed builder is named with the last lines of its log and the file that has them all', async () => {
+  test('a failed builder is reported with the last lines of its log and the path of the whole log', async () => {
     const { message } = await explain(readCaptured(version, 'needsChatty'))
     const lines = Array.from({ length: 20 }, (_, index) => `line ${9980 + index} of many`)
     expect(message).toBe(
@@ -83,7 +83,7 @@ test.each([
     "cannot open connection to remote store 'daemon': error: reading from file: Connection reset by peer",
     'NixDaemonAway',
   ],
-  // A nix that went on after its first try: of a locked flake the source may be in its cache.
+  // Nix continues after the first failure, because the source of a locked flake may be in its cache.
   ["opening a connection to remote store 'daemon' previously failed", 'NixDaemonAway'],
   ["opening a connection to remote store 'unix:///srv/nix.sock' previously failed", 'NixDaemonAway'],
   ['writing to file "/srv/nix.sock": Broken pipe', 'NixDaemonAway'],
@@ -103,7 +103,7 @@ test.each([
   ],
   ["path '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app.drv' is not valid", 'BuildInterrupted'],
   ['stack overflow (possible infinite recursion)', 'EvaluationFailed'],
-])('%j is %s', async (text, code) => {
+])('the error %j is %s', async (text, code) => {
   expect((await explain([message(text)])).code).toBe(code)
 })
 
@@ -123,11 +123,11 @@ test.each([
     'this package is unfree\n\na) To temporarily allow it, ask us',
     /failed: this package is unfree\n\na\) To temporarily allow it, ask us$/,
   ],
-])('a refusal %s', async (_whose, text, told) => {
-  expect((await explain([message(text)])).message).toMatch(told)
+])('a refusal %s is shortened to its reason', async (_whose, text, reported) => {
+  expect((await explain([message(text)])).message).toMatch(reported)
 })
 
-test('what a server wrote into its error page is neither repeated nor taken for the words of nix', async () => {
+test('the error page of a server is neither repeated nor taken for an error of nix', async () => {
   const body = '{"message":"Not Found: No space left on device"}'
   const text = `unable to download 'https://api.github.com/repos/owner/repo': HTTP error 404\n\n       response body:\n\n       ${body}`
   expect(await explain([message(text)])).toMatchObject({
@@ -139,19 +139,19 @@ test('what a server wrote into its error page is neither repeated nor taken for 
 test.each([
   ["unable to download 'https://api.github.com/repos/owner/repo': HTTP error 404", 'FlakeNotFound'],
   ["unable to download 'https://gitlab.example/api/v4/projects/a': HTTP error 401", 'FetchFailed'],
-])('%j mentions that credentials may be missing', async (text, code) => {
+])('the error %j mentions that credentials may be missing', async (text, code) => {
   expect(await explain([message(text)])).toMatchObject({
     code,
     message: expect.stringContaining('no credentials for it'),
   })
 })
 
-test('a file that a flake lacks is no matter of credentials', async () => {
+test('a file that is missing in a flake does not mention credentials', async () => {
   const error = await explain([message("getting status of '/srv/app': No such file or directory")])
   expect(error.message).not.toContain('credentials')
 })
 
-test('a store path that is not found repeats which settings nix ignores', async () => {
+test('the error for a missing store path lists the settings that nix ignored', async () => {
   const ignored = "ignoring untrusted substituter 'https://cache.example', you are not a trusted user."
   const lines = [
     `@nix ${JSON.stringify({ action: 'msg', level: 1, msg: ignored })}`,
@@ -168,25 +168,25 @@ test('a store path that is not found repeats which settings nix ignores', async 
 test.each([
   "cannot write modified lock file of flake 'github:owner/repo' (use '--no-write-lock-file' to ignore)",
   "flake 'path:/srv/a' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
-])('%j is said with what can be done about it', async text => {
+])('the error %j comes with a way out', async text => {
   expect(await explain([message(text)])).toMatchObject({
     code: 'EvaluationFailed',
     message:
-      'evaluating app of github:owner/repo failed: its flake.lock is missing or does not fit its inputs: run nix flake lock there, and commit flake.lock',
+      'evaluating app of github:owner/repo failed: its flake.lock is missing or does not match its inputs: run nix flake lock there, and commit flake.lock',
   })
 })
 
-test('a daemon that a line of a builder has upset is the fault of the builder', async () => {
+test('a daemon that fails to parse a line of a builder is blamed on the builder', async () => {
   const text = '[json.exception.type_error.302] type must be number, but is string'
   const error = await explain([message(text)], { stage: 'building' })
   expect(error).toMatchObject({
     code: 'BuilderFailed',
-    message: `building app of github:owner/repo failed: a builder wrote a line that begins with @nix, which Nix takes for its own and cannot read (${text}): have it write no such lines\n(the whole log: /var/lib/enbi-shim/logs/${RUN_ID}.log on the node)`,
+    message: `building app of github:owner/repo failed: a builder wrote a line that begins with @nix, which Nix reads as its own log format and cannot parse (${text}): change the builder so that it writes no such lines\n(the whole log: /var/lib/enbi-shim/logs/${RUN_ID}.log on the node)`,
   })
   expect((await explain([message(text)])).code).toBe('EvaluationFailed')
 })
 
-test('what a builder or an evaluated text says does not pass for the words of nix', async () => {
+test('text of a builder or an evaluation is not taken for an error of nix', async () => {
   const lines = [
     '@nix {"action":"start","fields":["/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app.drv","",1,1],"id":7,"level":3,"text":"","type":105}',
     '@nix {"action":"result","fields":["test: Connection refused; HTTP error 404; timed out after 5 seconds"],"id":7,"type":101}',
@@ -205,8 +205,8 @@ test.each([
     "builder for '/nix/store/05ch0jz9jxws4lfbx7mw2klldcbslwaf-x.drv' failed due to signal 9 (Killed)",
     'EvaluationFailed',
   ],
-])('%j is %s where a flake may have chosen it', async (text, code) => {
-  expect((await explain([message(text)], { isDoubted: true })).code).toBe(code)
+])('the text %j is %s if the flake may have chosen it', async (text, code) => {
+  expect((await explain([message(text)], { isUntrusted: true })).code).toBe(code)
 })
 
 test.each([
@@ -219,7 +219,7 @@ test.each([
   "path '/nix/store/a' is required, but there is no substituter that can build it",
   "/nix/store/x': Permission denied",
   '/var/lib/enbi-shim/x: Permission denied\n',
-])('%j is nothing that nix says of a build when a derivation has it as a name', async name => {
+])('the text %j has no effect as the name of a derivation', async name => {
   const text = `derivation contains an illegal reference specifier '${name}'`
   const build = { stage: 'building' } as const
   expect(
@@ -229,7 +229,7 @@ test.each([
   expect((await explain([message(text)], build)).code).toBe('BuildInterrupted')
 })
 
-/** As nix logs what it passes on: a builder's record, a trace, an error of a daemon that it goes on after. */
+/** Log lines for what nix passes on: a builder's record, a trace, an error of a daemon that does not end nix. */
 const passedOn = (text: string) => `@nix ${JSON.stringify({ action: 'msg', level: 0, msg: `error: ${text}` })}`
 const CHATTY = '/nix/store/05ch0jz9jxws4lfbx7mw2klldcbslwaf-chatty.drv'
 const LIES = [
@@ -247,7 +247,7 @@ test.each([
     'BuilderFailed',
   ],
   ['thrown on purpose', 'EvaluationFailed'],
-])('%j stays %s whatever was passed on before', async (text, code) => {
+])('the error %j is %s whatever was logged before', async (text, code) => {
   const before = [
     ...LIES.flatMap(lie => Array.from({ length: 25 }, () => passedOn(lie))),
     ...LIES.map(lie => `fatal: ${lie}`),
@@ -260,7 +260,7 @@ test.each([
 test.each([
   "1 dependencies of derivation '/nix/store/x.drv' failed to build",
   "Cannot build '/nix/store/x.drv'.\nReason: 1 dependency failed.",
-])('what came last before %j is what failed', async end => {
+])('the error before %j is the cause', async end => {
   const lines = [
     ...LIES.map(passedOn),
     passedOn(
@@ -274,7 +274,7 @@ test.each([
   })
 })
 
-test('a builder that fails where the disk is full is DiskFull, as nix says so', async () => {
+test('a failed builder is DiskFull if nix reports a full disk', async () => {
   const note = 'note: build failure may have been caused by lack of free disk space'
   expect((await explain([message(`builder for '${CHATTY}' failed with exit code 3;\n\n${note}`)])).code).toBe(
     'DiskFull',
@@ -284,7 +284,7 @@ test('a builder that fails where the disk is full is DiskFull, as nix says so', 
 test.each([
   ['SIGABRT', 'StateDirNotWritable'],
   ['SIGSEGV', 'EvaluationFailed'],
-])('the last words of a nix that ended by %s make it %s', async (killedBy, code) => {
+])('the last output of a nix that was ended by %s gives %s', async (killedBy, code) => {
   const words = [
     "terminate called after throwing an instance of 'nix::SysError'",
     "  what():  error: creating directory '/var/lib/enbi-shim/x': Permission denied",
@@ -292,15 +292,15 @@ test.each([
   expect((await explain(words, { exit: { exitCode: undefined, killedBy } })).code).toBe(code)
 })
 
-test('an evaluation that ran out of memory names the limit and its key', async () => {
+test('an evaluation that ran out of memory names the limit and its config key', async () => {
   expect(await explain([...LIES.map(passedOn), passedOn('out of memory')])).toMatchObject({
     code: 'EvaluationFailed',
     message:
-      'evaluating app of github:owner/repo failed: its values take more memory than 4GiB (nix.maxEvalMemory in the config)',
+      'evaluating app of github:owner/repo failed: it needs more memory than 4GiB (nix.maxEvalMemory in the config)',
   })
 })
 
-test('an error that is too long to be read whole is still the one that ended nix', async () => {
+test('a truncated error still counts as the one that ended nix', async () => {
   const line = message(`thrown ${'x'.repeat(300_000)}`).replace(
     '"level":0,',
     '"column":null,"file":null,"level":0,"line":null,',
@@ -314,12 +314,12 @@ test.each([
   [{ exitCode: undefined, killedBy: 'SIGSEGV' }, 'EvaluationFailed', /nix was ended by SIGSEGV$/],
   [{ exitCode: undefined, killedBy: undefined }, 'EvaluationFailed', /nix wrote too much$/],
   [{ exitCode: 1, killedBy: undefined }, 'EvaluationFailed', /nix ended with exit code 1 and said nothing$/],
-])('a nix that ends as %j without a word is %s', async (exit, code, says) => {
+])('a nix that ends as %j without an error is %s', async (exit, code, says) => {
   const error = await explain([], { exit })
   expect(error).toMatchObject({ code, message: expect.stringMatching(says) })
 })
 
-test('a message of a megabyte keeps its beginning and its end', async () => {
+test('a message of a megabyte keeps its start and its end', async () => {
   const { message: shown } = await explain([
     message(`first words ${'x'.repeat(1_000_000)} last words`.slice(0, 200_000)),
   ])

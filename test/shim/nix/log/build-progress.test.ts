@@ -11,41 +11,41 @@ afterEach(() => {
 
 const line = (text: string): BuildProgress => ({ phase: 'log', line: text })
 
-test('the first of what goes on is told at once, the rest a few times a second', () => {
-  const told: (readonly BuildProgress[])[] = []
-  const batches = createProgressBatches(batch => told.push(batch))
+test('the first progress is reported at once, the rest a few times a second', () => {
+  const reported: (readonly BuildProgress[])[] = []
+  const batches = createProgressBatches(batch => reported.push(batch))
   batches.push({ phase: 'evaluating', runId: 'run' })
   vi.advanceTimersByTime(0)
-  expect(told).toEqual([[{ phase: 'evaluating', runId: 'run' }]])
+  expect(reported).toEqual([[{ phase: 'evaluating', runId: 'run' }]])
   for (const text of ['a', 'b']) batches.push(line(text))
   vi.advanceTimersByTime(200)
-  expect(told).toHaveLength(1)
+  expect(reported).toHaveLength(1)
   vi.advanceTimersByTime(100)
-  expect(told.slice(1)).toEqual([[line('a'), line('b')]])
+  expect(reported.slice(1)).toEqual([[line('a'), line('b')]])
 })
 
 test.each([
   { what: 'many lines', count: 10_000, text: 'x' },
   { what: 'long lines', count: 100, text: 'x'.repeat(4096) },
-])('of $what the newest are told, and how many are not', ({ count, text }) => {
-  const told: BuildProgress[] = []
-  const batches = createProgressBatches(batch => told.push(...batch))
+])('of $what, the newest are reported, with the number of the others', ({ count, text }) => {
+  const reported: BuildProgress[] = []
+  const batches = createProgressBatches(batch => reported.push(...batch))
   for (let number = 0; number < count; number += 1) batches.push(line(text))
   batches.flush()
-  const [first, ...rest] = told
+  const [first, ...rest] = reported
   expect(first).toEqual(line(`… ${count - rest.length} lines, which only the log file has …`))
   expect(rest.length).toBeGreaterThan(0)
-  expect(JSON.stringify(told).length).toBeLessThan(70_000)
+  expect(JSON.stringify(reported).length).toBeLessThan(70_000)
 })
 
-test('lines push out neither that a run evaluates nor what it builds, of which the latest is told', () => {
-  const told: BuildProgress[] = []
-  const batches = createProgressBatches(batch => told.push(...batch))
+test('log lines do not displace the latest progress of each phase', () => {
+  const reported: BuildProgress[] = []
+  const batches = createProgressBatches(batch => reported.push(...batch))
   batches.push({ phase: 'evaluating', runId: 'run' })
   for (let done = 0; done < 1000; done += 1) batches.push({ phase: 'building', done, expected: 1000 })
   for (let number = 0; number < 1000; number += 1) batches.push(line('x'))
   batches.flush()
-  expect(told.filter(({ phase }) => phase !== 'log')).toEqual([
+  expect(reported.filter(({ phase }) => phase !== 'log')).toEqual([
     { phase: 'evaluating', runId: 'run' },
     { phase: 'building', done: 999, expected: 1000 },
   ])

@@ -9,7 +9,7 @@ const BUILDERS = 64
 const LINES = 4
 const LONG = 'x'.repeat(250_000)
 
-/** All that the texts below may take together, however long the lines are that they come from. */
+/** Memory limit of the texts below, however long their lines are. */
 const MAX_KEPT_BYTES = 4e6
 
 const nixLine = (fields: object) => `@nix ${JSON.stringify(fields)}`
@@ -33,22 +33,22 @@ test.each<{ what: string; line: (count: number) => string }>([
   },
   { what: 'nix itself', line: count => nixLine({ action: 'msg', level: 0, msg: `${count} ${LONG}` }) },
   { what: 'programs that nix runs', line: count => `${count} ${LONG}` },
-])('lines of 250 kB from $what are not kept alive by the pieces of them that are', async ({ line }) => {
-  const told: BuildProgress[] = []
-  const journal = createJournal(LOG, progress => told.push(progress))
+])('remembering pieces of lines of 250 kB from $what does not keep the whole lines in memory', async ({ line }) => {
+  const reported: BuildProgress[] = []
+  const journal = createJournal(LOG, progress => reported.push(progress))
   for (const start of starts) await journal.read(start)
   const before = heapUsed()
   for (let count = 0; count < BUILDERS * LINES; count += 1) await journal.read(line(count))
   expect(heapUsed() - before).toBeLessThan(MAX_KEPT_BYTES)
-  // Still in use here: they must not be collected before.
-  expect(told.length + journal.builderTail().length).toBeGreaterThan(0)
+  // Used here, so that they are not collected earlier.
+  expect(reported.length + journal.builderTail().length).toBeGreaterThan(0)
   expect(journal.errors.length + journal.foreign.length + journal.builderTail().length).toBeGreaterThan(0)
 })
 
-test('a line of a log is told up to 4,096 characters of it, and 500 are remembered', async () => {
-  const told: BuildProgress[] = []
-  const journal = createJournal(LOG, progress => told.push(progress))
+test('a log line is reported up to 4,096 characters and remembered up to 500', async () => {
+  const reported: BuildProgress[] = []
+  const journal = createJournal(LOG, progress => reported.push(progress))
   await journal.read(nixLine({ action: 'result', fields: [LONG], id: 0, type: 101 }))
-  expect(told).toEqual([{ phase: 'log', line: LONG.slice(0, 4096) }])
+  expect(reported).toEqual([{ phase: 'log', line: LONG.slice(0, 4096) }])
   expect(journal.builderTail()).toEqual([LONG.slice(0, 500)])
 })

@@ -8,7 +8,7 @@ function readAll(lines: readonly string[]): NixLogEntry[] {
   return lines.map(read).filter(entry => entry !== undefined)
 }
 
-test.each(NIX_VERSIONS)('a build by Nix %s is seen step by step', version => {
+test.each(NIX_VERSIONS)('the log of a build with Nix %s gives each step', version => {
   const entries = readAll(readCaptured(version, 'success'))
   const steps = entries.flatMap(entry =>
     entry.phase === 'building' && entry.current !== undefined ? [`${entry.current} ${entry.done}`] : [],
@@ -23,18 +23,18 @@ test.each([
   ['2.8.0', { phase: 'message', severity: 'error', own: true, text: 'thrown on purpose' }],
   ['2.26.3', { phase: 'message', severity: 'error', own: true, text: 'thrown on purpose' }],
   ['2.26.3', { phase: 'message', severity: 'warning', text: expect.stringMatching(/^ignoring the client/) }],
-])('an error of Nix %s comes without trace, escapes and hints', (version, entry) => {
+])('an error of Nix %s is read without trace, escapes and hints', (version, entry) => {
   expect(readAll(readCaptured(version, 'thrown'))).toContainEqual(entry)
 })
 
-test.each(NIX_VERSIONS)('an error of Nix %s has its place in the source', version => {
+test.each(NIX_VERSIONS)('an error of Nix %s includes its position in the source', version => {
   const [error] = readAll(readCaptured(version, 'endless')).filter(({ phase }) => phase === 'message')
   expect(error).toMatchObject({
     text: expect.stringMatching(/^infinite recursion encountered \(at flake\.nix:\d+:\d+\)$/),
   })
 })
 
-test('downloads add up, and what was promised counts', () => {
+test('downloads are summed up, including announced ones', () => {
   const transfer = (id: number, ...fields: number[]) =>
     `@nix ${JSON.stringify({ action: 'result', id, type: 105, fields })}`
   const entries = readAll([
@@ -66,11 +66,11 @@ test.each([
   ['@nix {"action":"start"}', { phase: 'foreign' }],
   ['@nix null', { phase: 'foreign' }],
   ['@nix {"action":"result","id":1,"type":101,"fields":["a\\u001b[2Jb\\u0007"]}', { phase: 'builder', line: 'ab' }],
-])('the line %j is taken as %j', (line, entry) => {
+])('the line %j is read as %j', (line, entry) => {
   expect(readAll([line])).toEqual([expect.objectContaining(entry)])
 })
 
-test('a build that has failed leaves no counts behind, and one that begins has a name', () => {
+test('a failed build leaves no counts, and a new build has a name', () => {
   const drv = '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app.drv'
   const entries = readAll([
     '@nix {"action":"start","id":1,"level":0,"text":"","type":104}',
@@ -88,7 +88,7 @@ test('a build that has failed leaves no counts behind, and one that begins has a
 test.each([
   ['a warning of Nix itself', 1, 'warning: unknown setting'],
   ['one that a daemon has passed on', 0, 'warning: warning: unknown setting'],
-])('%s has the word before it once in the log', async (_what, level, text) => {
+])('%s has the prefix once in the log', async (_what, level, text) => {
   const written: string[] = []
   const log = { write: async (line: string) => void written.push(line), close: async () => {} }
   await createJournal(log, () => {}).read(`@nix ${JSON.stringify({ action: 'msg', level, msg: text })}`)
@@ -101,7 +101,7 @@ test.each([
   '@nix {"action":"result","id":1,"type":105,"fields":[1,2,3,4]}',
   '@nix {"action":"result","id":1,"type":105,"fields":"none"}',
   '@nix {"action":"msg","level":0,"msg":"(use \'--show-trace\' to show detailed location information)"}',
-])('the line %j says nothing', line => {
+])('the line %j is ignored', line => {
   expect(readAll([line])).toEqual([])
 })
 
@@ -109,6 +109,6 @@ test.each([
   ['/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app-1.0.drv', 'app-1.0'],
   ['/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-app', 'app'],
   ['strange', 'strange'],
-])('%s is called %s', (path, name) => {
+])('the derivation %s has the name %s', (path, name) => {
   expect(derivationName(path)).toBe(name)
 })

@@ -8,11 +8,11 @@ import { createRunId, openRunLog, pruneRunLogs } from '../../../../shim/nix/log/
 const logger = pino({ level: 'silent' })
 const makeDir = () => mkdtempDisposable(join(tmpdir(), 'run-log-'))
 
-test('run ids sort by time, and those of one namespace are alike', () => {
+test('run ids sort by time and contain a hash of the namespace', () => {
   const [one = '', two = '', other = ''] = ['team', 'team', 'other'].map(namespace =>
     createRunId(new Date('2026-01-31T23:59:59.999Z'), [namespace]),
   )
-  // 80 bits: nobody finds another name for the same account.
+  // 80 bits, so that no other name with the same hash can be found.
   expect(one).toMatch(/^20260131T235959Z-[0-9a-f]{20}-[0-9a-f]{8}$/)
   expect(two).not.toBe(one)
   const account = (id: string) => id.split('-')[1]
@@ -20,7 +20,7 @@ test('run ids sort by time, and those of one namespace are alike', () => {
   expect(account(other)).not.toBe(account(one))
 })
 
-test('a log has every line, in order', async () => {
+test('a run log contains every line in order', async () => {
   await using dir = await makeDir()
   const log = openRunLog(dir.path, 'run', logger)
   const lines = Array.from({ length: 5_000 }, (_, index) => `line ${index}`)
@@ -29,7 +29,7 @@ test('a log has every line, in order', async () => {
   expect(await readFile(join(dir.path, 'run.log'), 'utf8')).toBe(`${lines.join('\n')}\n`)
 })
 
-test('of a log without end the last part remains', async () => {
+test('an endless log is rotated and keeps its last part', async () => {
   await using dir = await makeDir()
   const log = openRunLog(dir.path, 'run', logger)
   const line = 'x'.repeat(100_000)
@@ -41,13 +41,13 @@ test('of a log without end the last part remains', async () => {
   expect(await readFile(join(dir.path, 'run.log'), 'utf8')).toMatch(/\nthe end\n$/)
 })
 
-test('a log that cannot be written keeps nobody waiting', async () => {
+test('a log that cannot be written does not block the run', async () => {
   const log = openRunLog('/dev/null/nowhere', 'run', logger)
   for (let count = 0; count < 1_000; count += 1) await log.write('x'.repeat(1_000))
   await log.close()
 })
 
-test('only so many logs are kept, the latest ones, those of earlier versions among them', async () => {
+test('pruning keeps the latest logs, including those of earlier versions', async () => {
   await using dir = await makeDir()
   const names = Array.from({ length: 410 }, (_, index) => `20260101T000${String(index).padStart(3, '0')}Z-00000000.log`)
   for (const name of [...names, `${names[0]}.1`, 'notes.txt']) await writeFile(join(dir.path, name), '')

@@ -16,7 +16,7 @@ async function makeFolder() {
   return { user: { home: dir, env: { PATH: `/nowhere:${dir}:/usr/bin:/bin` } }, install, timesAsked }
 }
 
-test('the version of Nix is asked for once, and again when another one is installed', async () => {
+test('the version of Nix is read once, and again after another one is installed', async () => {
   const { user, install, timesAsked } = await makeFolder()
   const version = createVersionQuery({ command: 'nix', user })
   expect(await version()).toBe('')

@@ -21,7 +21,7 @@ test.each([
   expect(daemonSocket(env)).toBe(socket)
 })
 
-test('the daemon says of store paths what nix says, and leaves out what is not valid', async () => {
+test('the daemon returns the same about store paths as nix, and leaves out paths that are not valid', async () => {
   await using bed = await startBed({ without: ['containerd'] })
   const add = 'echo one > one; nix store add-file one; mkdir two; echo two > two/file; nix store add-path two'
   const paths = (await bed.run('sh', ['-euc', add])).stdout.trim().split('\n')
@@ -35,7 +35,7 @@ test('the daemon says of store paths what nix says, and leaves out what is not v
   )
 })
 
-/** What a daemon says to a client that it knows nothing of yet: who it is, and that it is ready. */
+/** Greeting of a daemon: who it is, and that it is ready. */
 const GREETING = [0x6478696fn, 0x115n, 0x616c7473n]
 const READY = 0x616c7473n
 const EMPTY = 0n
@@ -48,7 +48,7 @@ test.each([
   ['goes away', words(...GREETING, READY, 1n), 'closed the connection'],
   ['sends a string without end', words(...GREETING, READY, 1n, 1n << 40n), 'a string of 1099511627776 bytes'],
   ['sends a list without end', words(...GREETING, READY, 1n, EMPTY, EMPTY, 1n << 40n), 'a list of 1099511627776'],
-])('who %s is an error', async (_what, answer, words) => {
+])('a daemon that %s is an error', async (_what, answer, words) => {
   const dir = await mkdtemp(join(tmpdir(), 'daemon-'))
   const socket = join(dir, 'socket')
   const server = createServer(client => client.on('error', () => {}).end(answer)).listen(socket)
@@ -69,7 +69,7 @@ function words(...numbers: readonly bigint[]): Buffer {
 test.each([
   ['too many references', 'reference', 200],
   ['too long names', 'x'.repeat(211), 40],
-])('of a closure with %s, no more is read than may be had', async (_what, name, most) => {
+])('a closure with %s is read only up to the limit', async (_what, name, most) => {
   const dir = await mkdtemp(join(tmpdir(), 'daemon-'))
   const socket = join(dir, 'socket')
   const answer = wideAnswer(name)
@@ -95,7 +95,7 @@ test.each([
 
 const REFERENCES = 1000
 
-/** What a daemon says of a path with many references. */
+/** Answer of a daemon about a path with many references. */
 function wideAnswer(name: string): Buffer {
   const references = Array.from({ length: REFERENCES }, (_, index) =>
     text(`/nix/store/${String(index).padStart(32, '0')}-${name}`),
@@ -120,6 +120,6 @@ function text(value: string): Buffer {
   return Buffer.concat([words(BigInt(value.length)), Buffer.from(value), padding])
 }
 
-test('nobody who listens is an error', async () => {
+test('a socket without a daemon is an error', async () => {
   await expect(askDaemon('/no/such/socket', [MISSING], QUERY)).rejects.toThrow('ENOENT')
 })

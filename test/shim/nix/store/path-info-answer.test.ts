@@ -25,7 +25,7 @@ test.each([
   ['brackets, commas and quotes in texts', [{ path: PATH, ...FACTS, ca: '}],{"\\' }], [INFO]],
   ['null is left out', { [PATH]: FACTS, [OTHER]: null }, [INFO]],
   ['nothing', [], []],
-])('nix answers about store paths: %s', async (_what, answer, infos) => {
+])('an answer of nix about store paths with %s is read', async (_what, answer, infos) => {
   expect(await readPathInfo(JSON.stringify(answer))).toEqual(infos)
   expect(await readPathInfo(`${JSON.stringify(answer, null, 2)}\n`)).toEqual(infos)
 })
@@ -43,11 +43,11 @@ test.each([
   ['another hash', JSON.stringify([{ path: PATH, ...FACTS, narHash: 'sha256:abc' }])],
   ['no store path', JSON.stringify({ '/etc': FACTS })],
   ['a size below zero', JSON.stringify([{ path: PATH, ...FACTS, narSize: -1 }])],
-])('an answer that makes no sense is an error: %s', async (_what, stdout) => {
-  await expect(readPathInfo(stdout)).rejects.toThrow('no answer that makes sense')
+])('an invalid answer is an error: %s', async (_what, stdout) => {
+  await expect(readPathInfo(stdout)).rejects.toThrow('an unexpected answer')
 })
 
-test('other calls are served while a long answer is read', async () => {
+test('other tasks run while a long answer is parsed', async () => {
   const answer = readPathInfo(JSON.stringify(Array.from({ length: 2_000 }, () => ({ path: PATH, ...FACTS }))))
   let turns = 0
   let isRead = false

@@ -32,7 +32,7 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-test('a locked recipe whose result is here runs no nix', async () => {
+test('a locked recipe with a saved result does not run nix', async () => {
   const recipe = recipeOf(lockedUrl, 'hello')
   const { stateDir, output } = await buildOnce(recipe)
   await using builder = startBuilder(bed, { stateDir, nix: { command: await makeTattler() } })
@@ -40,7 +40,7 @@ test('a locked recipe whose result is here runs no nix', async () => {
   expect(await readdir(bed.dir)).not.toContain('nix-was-run')
 })
 
-test('an unlocked recipe is evaluated again, and follows its flake', async () => {
+test('an unlocked recipe is evaluated again and follows its flake', async () => {
   const recipe = recipeOf(flake.url, 'base')
   await using builder = startBuilder(bed)
   const first = await builder.build(recipe)
@@ -56,7 +56,7 @@ test('an unlocked recipe is evaluated again, and follows its flake', async () =>
   }
 })
 
-test('a gc root keeps the result through garbage collections until it is let go of', async () => {
+test('a gc root protects the result from garbage collections until it is removed', async () => {
   await using builder = startBuilder(bed)
   const kept = recipeOf(lockedUrl, 'base')
   const dropped = recipeOf(lockedUrl, 'streamed')
@@ -72,7 +72,7 @@ test('a gc root keeps the result through garbage collections until it is let go 
   expect(await builder.findResult(dropped)).toBeUndefined()
 })
 
-test('the gc root of a build under way is not let go of', async () => {
+test('the gc root of a running build is kept', async () => {
   await using builder = startBuilder(bed)
   const recipe = recipeOf(lockedUrl, 'waiting')
   const build = builder.start(recipe)
@@ -84,7 +84,7 @@ test('the gc root of a build under way is not let go of', async () => {
   await expectInStore([storePath])
 })
 
-test('a result that is looked for while others are let go of is kept, or is not found', async () => {
+test('a result that is looked up while others are removed is either kept or not found', async () => {
   const recipe = recipeOf(lockedUrl, 'hello')
   const { stateDir } = await buildOnce(recipe)
   await fillResults(stateDir)
@@ -94,7 +94,7 @@ test('a result that is looked for while others are let go of is kept, or is not 
   await swept
 })
 
-test('a gc root that is made while others are let go of is kept', async () => {
+test('a gc root that is created while others are removed is kept', async () => {
   const stateDir = join(bed.dir, 'swept')
   const dir = layOut(stateDir)
   const key = recipeKey(recipeOf(lockedUrl, 'hello'))
@@ -107,7 +107,7 @@ test('a gc root that is made while others are let go of is kept', async () => {
   expect(await readdir(dir.gcroots)).toEqual([key])
 })
 
-/** To let go of these takes much longer than what a test does meanwhile. */
+/** Removing these takes much longer than what a test does meanwhile. */
 async function fillResults(stateDir: string): Promise<void> {
   const names = Array.from({ length: 1_000 }, (_, index) => `${String(index).padStart(64, '0')}.json`)
   await Promise.all(names.map(name => writeFile(join(stateDir, 'results', name), '')))
@@ -121,7 +121,7 @@ test.each<{ damage: string; harm: (files: { record: string; link: string }) => P
   { damage: 'a record that anybody could have written', harm: ({ record }) => chmod(record, 0o666) },
   { damage: 'no gc root', harm: ({ link }) => unlink(link) },
   { damage: 'a gc root of something else', harm: ({ link }) => replaceLink(link, '/etc') },
-])('with $damage the result is built anew', async ({ harm }) => {
+])('with $damage the result is built again', async ({ harm }) => {
   const recipe = recipeOf(lockedUrl, 'hello')
   const { stateDir, output } = await buildOnce(recipe)
   const key = recipeKey(recipe)
@@ -136,7 +136,7 @@ test.each([
   { what: 'an empty folder', harm: (link: string) => mkdir(link) },
   { what: 'a folder with files', harm: (link: string) => mkdir(join(link, 'a/b'), { recursive: true }) },
   { what: 'a file', harm: (link: string) => writeFile(link, '') },
-])('$what where the gc root is to be stops no build', async ({ harm }) => {
+])('$what in place of the gc root does not prevent a build', async ({ harm }) => {
   await using builder = startBuilder(bed)
   for (const [packageName, suffix] of [
     ['hello', ''],
@@ -153,7 +153,7 @@ test.each([
   }
 })
 
-test('what lies in a folder that stands in the way is left as it is', async () => {
+test('the contents of a folder in place of the gc root are kept', async () => {
   await using builder = startBuilder(bed)
   const recipe = recipeOf(lockedUrl, 'hello')
   await builder.build(recipe)
@@ -170,16 +170,16 @@ test('what lies in a folder that stands in the way is left as it is', async () =
   await expect(readFile(precious, 'utf8')).resolves.toBe('')
 })
 
-test('a flake whose content is not what its narHash says is refused', async () => {
+test('a flake whose content does not match its narHash is rejected', async () => {
   await using builder = startBuilder(bed)
   const wrong = `${flake.url}?narHash=sha256-${'A'.repeat(43)}%3D`
   await expect(builder.build(recipeOf(wrong, 'base'))).rejects.toMatchObject({
     code: 'FlakeNotFound',
-    message: expect.stringMatching(/has the narHash sha256-\S{44}, and path:\S+ is locked to another/),
+    message: expect.stringMatching(/has the narHash sha256-\S{44}, but path:\S+ is locked to another one/),
   })
 })
 
-test('nix runs as the build user, in surroundings of its own', async () => {
+test('nix runs as the build user, with its own home and environment', async () => {
   const { stateDir } = await buildOnce(recipeOf(lockedUrl, 'base'))
   const home = await stat(join(stateDir, 'build-home'))
   expect({ uid: home.uid, mode: home.mode & 0o777 }).toEqual({ uid: 0, mode: 0o750 })
@@ -188,7 +188,7 @@ test('nix runs as the build user, in surroundings of its own', async () => {
   expect((await stat(join(stateDir, 'results'))).uid).toBe(0)
 })
 
-test('nix sees nothing of our environment but what it needs', async () => {
+test('nix gets only the variables of our environment that it needs', async () => {
   const command = await makeProgram('show', `#!/bin/sh\n{ id -un; env; } > ${bed.dir}/surroundings\nexit 1\n`)
   await writeFile(join(bed.dir, 'surroundings'), '')
   await chmod(join(bed.dir, 'surroundings'), 0o666)
@@ -198,13 +198,13 @@ test('nix sees nothing of our environment but what it needs', async () => {
   const [user, ...variables] = (await readFile(join(bed.dir, 'surroundings'), 'utf8')).trim().split('\n')
   expect(user).toBe(bed.buildUser.name)
   expect(variables).toContain('https_proxy=http://proxy.example:3128')
-  // A commit is what its hash says, whatever refs/replace/ of its repository names.
+  // A commit has the content of its hash, whatever refs/replace/ of the repository says.
   expect(variables).toContain('GIT_NO_REPLACE_OBJECTS=1')
   expect(variables).toContain(`HOME=${builder.stateDir}/build-home`)
   expect(variables.join()).not.toMatch(/hush|KUBECONFIG/)
 })
 
-test('nix is given each value as one argument, and what binds the flake comes last', async () => {
+test('nix gets each value as one argument, and the restrictions of flakes last', async () => {
   const list = join(bed.dir, 'arguments.list')
   const command = await makeProgram('arguments', `#!/bin/sh\nprintf '%s\\0' "$@" END >> ${list}\nexit 1\n`)
   await writeFile(list, '')
@@ -227,7 +227,7 @@ async function buildOnce(recipe: FlakeRecipe): Promise<{ stateDir: string; outpu
   return { stateDir: builder.stateDir, output: await builder.build(recipe) }
 }
 
-/** A nix that leaves a trace. */
+/** A nix that records its calls. */
 function makeTattler(): Promise<string> {
   return makeProgram('tattler', `#!/bin/sh\n: > ${bed.dir}/nix-was-run\nexit 1\n`)
 }

@@ -9,7 +9,7 @@ const OPTIONS = { name: 'nobody', home: '/var/lib/x/home', configHome: '/var/lib
 
 afterEach(() => vi.unstubAllEnvs())
 
-test('what root runs to find the build user is none of what our PATH leads to', async () => {
+test('the program that looks up the build user is not taken from our PATH', async () => {
   const { uid, gid } = await findUser('nobody')
   await using dir = await mkdtempDisposable(join(tmpdir(), 'build-user-'))
   await writeFile(join(dir.path, 'id'), '#!/bin/sh\necho 4242\n', { mode: 0o755 })

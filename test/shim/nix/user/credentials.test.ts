@@ -6,9 +6,9 @@ import { type CredentialFiles, createCredentials } from '../../../../shim/nix/us
 import { layOut, prepareStateDir } from '../../../../shim/nix/user/state-dir.ts'
 import { findUser, type User } from '../../../node/user.ts'
 
-/** Its group has its name. */
+/** A user whose group has the same name. */
 let games: User
-/** Its group is `nogroup`, as it might be `users`. */
+/** A user whose group is shared, `nogroup`. */
 let nobody: User
 beforeAll(async () => {
   ;[games, nobody] = await Promise.all([findUser('games'), findUser('nobody')])
@@ -19,7 +19,7 @@ interface Node {
   readonly secrets: string
   /** Log lines of each `place`. */
   readonly log: string[]
-  /** As a shim that has read its config anew. */
+  /** Like a restarted shim with another config. */
   place(files: CredentialFiles): Promise<void>
 }
 
@@ -61,7 +61,7 @@ async function contents({ state }: Node): Promise<(string | undefined)[]> {
   return Promise.all(PLACES.map(place => readFile(join(state, place), 'utf8').catch(() => undefined)))
 }
 
-test('credentials are copied to where git, ssh and nix look, again when they change', async () => {
+test('credentials are copied to where git, ssh and nix look, and again after each change', async () => {
   const node = await makeNode()
   const files = await writeSecrets(node)
   await node.place(files)
@@ -73,8 +73,8 @@ test('credentials are copied to where git, ssh and nix look, again when they cha
   expect(node.log.join()).not.toContain('new')
 })
 
-describe('a copy belongs to', () => {
-  test('root, and the build user reads it by its group', async () => {
+describe('a copy of a credential', () => {
+  test('belongs to root and is readable for the group of the build user', async () => {
     const node = await makeNode()
     await node.place(await writeSecrets(node))
     for (const place of PLACES) {
@@ -84,14 +84,14 @@ describe('a copy belongs to', () => {
     expect((await stat(join(node.state, 'build-credentials'))).mode & 0o777).toBe(0o750)
   })
 
-  test('the build user alone if other users may be in its group', async () => {
+  test('belongs to the build user if others may be in its group', async () => {
     const node = await makeNode(nobody)
     await node.place(await writeSecrets(node))
     const { uid, gid, mode } = await stat(join(node.state, 'build-home/.netrc'))
     expect({ uid, gid, mode: mode & 0o777 }).toEqual({ uid: nobody.uid, gid: 0, mode: 0o400 })
   })
 
-  test('its owner again after a program of the build user has changed it', async () => {
+  test('is restored after a program of the build user has changed it', async () => {
     const node = await makeNode(nobody)
     const files = await writeSecrets(node)
     await node.place(files)
@@ -131,7 +131,7 @@ describe('a credential that the config no longer names', () => {
   })
 })
 
-test('a credential that cannot be read is reported once and not used, until it can be', async () => {
+test('a credential that cannot be read is reported once and left out until it can be read', async () => {
   const node = await makeNode()
   const files = await writeSecrets(node)
   await node.place(files)
@@ -149,7 +149,7 @@ test('a credential that cannot be read is reported once and not used, until it c
   expect(await contents(node)).toEqual(['a =\n', 'b =\n', undefined, 'd =\n'])
 })
 
-test('settings of which nix would repeat a line are not used, and the line is not told', async () => {
+test('an invalid nix.conf is left out, and its lines are not logged', async () => {
   const node = await makeNode()
   const files = await writeSecrets(node)
   for (const text of ['ghp_secret\n', 'a = b\naccess-tokens: forge.example=ghp_secret\n', 'access-tokens=ghp_secret']) {
@@ -167,7 +167,7 @@ test('settings of which nix would repeat a line are not used, and the line is no
   expect(await contents(node)).not.toContain(undefined)
 })
 
-test('a file of the state folder, which the shim would replace and remove, is not taken', async () => {
+test('a credential inside the state folder is rejected', async () => {
   const node = await makeNode()
   const netrc = join(node.state, 'build-home/.netrc')
   await writeFile(netrc, 'by hand\n')
@@ -176,7 +176,7 @@ test('a file of the state folder, which the shim would replace and remove, is no
   expect(node.log.join()).toContain('is in the state folder')
 })
 
-test('what a killed shim has left unfinished is removed', async () => {
+test('unfinished files of a killed shim are removed', async () => {
   const node = await makeNode()
   const files = await writeSecrets(node)
   await node.place(files)

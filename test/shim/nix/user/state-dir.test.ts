@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-/** A small file system of its own for a builder's state. */
+/** A small separate file system for a builder's state. */
 async function mountState(name: string, options: string): Promise<string> {
   const dir = join(bed.dir, name)
   await bed.run('mkdir', [dir])
@@ -21,7 +21,7 @@ async function mountState(name: string, options: string): Promise<string> {
   return dir
 }
 
-test('a state folder that cannot be written is named, and the builder recovers with it', async () => {
+test('a state folder that cannot be written is reported, and builds work again once it can', async () => {
   const stateDir = await mountState('frozen', 'mode=755')
   await using builder = startBuilder(bed, { stateDir })
   await builder.build(recipeOf(flake.url, 'base'))
@@ -35,13 +35,13 @@ test('a state folder that cannot be written is named, and the builder recovers w
   await expect(builder.build(recipeOf(flake.url, 'hello'))).resolves.toBeDefined()
 })
 
-test('a state folder that only root may enter is opened for the build user to walk through', async () => {
+test('a state folder that only root can enter is opened for the build user', async () => {
   const stateDir = await mountState('closed', 'mode=700')
   await using builder = startBuilder(bed, { stateDir })
   await expect(builder.build(recipeOf(flake.url, 'base'))).resolves.toBeDefined()
 })
 
-test('a state folder that the build user cannot reach is named', async () => {
+test('a state folder that the build user cannot reach is reported', async () => {
   const parent = await mountState('guarded', 'mode=700')
   await using builder = startBuilder(bed, { stateDir: join(parent, 'state') })
   await expect(builder.build(recipeOf(flake.url, 'base'))).rejects.toMatchObject({
@@ -50,7 +50,7 @@ test('a state folder that the build user cannot reach is named', async () => {
   })
 })
 
-test('a state folder that is a file is named', async () => {
+test('a state folder that is a file is reported', async () => {
   const stateDir = join(bed.dir, 'file')
   await writeFile(stateDir, '')
   await using builder = startBuilder(bed, { stateDir })
@@ -60,7 +60,7 @@ test('a state folder that is a file is named', async () => {
   })
 })
 
-test('a state folder without space is a full disk, and the builder recovers with it', async () => {
+test('a state folder without space is reported as a full disk, and builds work again once there is space', async () => {
   const stateDir = await mountState('full', 'mode=755,size=256k')
   await using builder = startBuilder(bed, { stateDir })
   await bed.run('dd', ['if=/dev/zero', `of=${stateDir}/ballast`, 'bs=4k'], { reject: false })
@@ -69,7 +69,7 @@ test('a state folder without space is a full disk, and the builder recovers with
   await expect(builder.build(recipeOf(flake.url, 'base'))).resolves.toBeDefined()
 })
 
-test('a build user that does not exist is named', async () => {
+test('a build user that does not exist is reported', async () => {
   await using builder = startBuilder(bed, { nix: { user: 'no-such-user' } })
   await expect(builder.build(recipeOf(flake.url, 'base'))).rejects.toMatchObject({
     code: 'BuildUserUnknown',
@@ -78,7 +78,7 @@ test('a build user that does not exist is named', async () => {
   })
 })
 
-test('a nix that is not there is named', async () => {
+test('a missing nix is reported', async () => {
   await using builder = startBuilder(bed, { nix: { command: '/not/there/nix' } })
   await expect(builder.build(recipeOf(flake.url, 'base'))).rejects.toMatchObject({
     code: 'NixMissing',
@@ -87,7 +87,7 @@ test('a nix that is not there is named', async () => {
   })
 })
 
-test('a builder that is not root builds as itself', async () => {
+test('a builder without root builds as its own user', async () => {
   const stateDir = join(bed.dir, 'own')
   await bed.run('install', ['-d', '-o', bed.buildUser.name, stateDir])
   const { uid, gid } = bed.buildUser

@@ -24,7 +24,7 @@ const read = async (document: unknown, storeDir?: string) =>
     storeDir === undefined ? NO_STORE : await closureOf(storeDir),
   )
 
-test('layers of store paths come with what is known of them', async () => {
+test('layers of store paths have their rewrites, permissions and promised digests', async () => {
   const rewrite = { regex: '^/nix', repl: '' }
   const perms = [{ regex: 'x', mode: '0644', uid: 1, gid: 2, uname: 'u', gname: 'g' }]
   const found = await read(image({}, { paths: [{ path: PATH, options: { rewrite, perms } }] }))
@@ -39,7 +39,7 @@ test('an empty regular expression rewrites nothing', async () => {
   expect(found?.layers).toMatchObject([{ layer: { paths: [{ path: PATH, rewrite: undefined, perms: [] }] } }])
 })
 
-test('a layer that lies ready is a file, which has to be in the store', async () => {
+test('a layer may be a tar file, which has to be in the store', async () => {
   await using folder = await mkdtempDisposable(join(tmpdir(), 'nix2container-'))
   const base = join(folder.path, `${'0'.repeat(32)}-base`)
   await mkdir(base)
@@ -56,7 +56,7 @@ test('a layer that lies ready is a file, which has to be in the store', async ()
 })
 
 test.each([{}, [], null, 'x', { version: 2, 'image-config': {}, layers: [] }, { version: 1, layers: [] }])(
-  '%j is no image of nix2container',
+  '%j is not an image of nix2container',
   async document => {
     expect(await read(document)).toBeUndefined()
   },
@@ -72,9 +72,9 @@ test.each([
   ['an odd architecture', image({ arch: '../x' })],
   ['no architecture', image({ arch: undefined })],
   ['a time that is none', image({ created: 'now' })],
-  ['an Env that is no list', image({ 'image-config': { Env: 'A=1' } })],
-  ['a label that is no text', image({ 'image-config': { Labels: { a: 1 } } })],
-  ['a History that is no object', image({}, { History: 1 })],
+  ['an Env that is not a list', image({ 'image-config': { Env: 'A=1' } })],
+  ['a label that is not text', image({ 'image-config': { Labels: { a: 1 } } })],
+  ['a History that is not an object', image({}, { History: 1 })],
   ['a digest that is none', image({}, { digest: 'sha256:1' })],
   ['a digest of another kind', image({}, { diff_ids: `sha512:${'a'.repeat(128)}` })],
   ['two digests for one tar', image({}, { diff_ids: OTHER })],
@@ -97,12 +97,12 @@ test.each([
   await expect(read(twice)).rejects.toMatchObject({ code: 'ArchiveInvalid' })
 })
 
-test('a base image without a config is refused, and it is told what it is for', async () => {
+test('a base image without a config is rejected, with the way to use it', async () => {
   const error = { code: 'ArchiveInvalid', message: expect.stringMatching(/base image.*Use it as fromImage/) }
   await expect(read(image({ arch: '' }))).rejects.toMatchObject(error)
 })
 
-// The expected texts are those that nix2container's own GetConfigBlob gives.
+// nix2container's own GetConfigBlob printed the expected texts.
 const ROOTFS = `"rootfs":{"type":"layers","diff_ids":["${DIGEST}"]}`
 test.each([
   ['{}', { 'image-config': {} }, `{"architecture":"amd64","os":"linux","config":{},${ROOTFS},"history":[{}]}`],
@@ -125,12 +125,12 @@ test.each([
     },
     `{"created":"2024-02-29T23:59:59.12Z","architecture":"amd64","os":"linux","config":{"ExposedPorts":{"443":{},"80/tcp":{}},"Env":["A=1",""],"WorkingDir":"/w","Labels":{"10":"x","9":"","constructor":"c","z":"1","\uffff":"f","🦆":"d"}},${ROOTFS},"history":[{}]}`,
   ],
-])('the config is what Go writes: %s', async (_, more, expected) => {
+])('the config is the same as Go writes it: %s', async (_, more, expected) => {
   const found = await read(image(more))
   expect(found?.makeConfig({ diffIds: [DIGEST] }).toString()).toBe(expected)
 })
 
-test('a config for another number of layers, or with a base image, is refused', async () => {
+test('a config for another number of layers, or with a base image, is rejected', async () => {
   const found = await read(image())
   expect(() => found?.makeConfig({ diffIds: [] })).toThrow('has 1 layers, of which 0 were found')
   const base = { config: Buffer.from('{}'), layerNames: [] }

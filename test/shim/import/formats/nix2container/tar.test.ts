@@ -9,7 +9,7 @@ import { mergedLayerTar } from '../../../../../shim/import/formats/nix2container
 import { type GoHeader, goHeader } from '../../../../../shim/import/formats/nix2container/tar-header.ts'
 import { CURRENT_FORM, inAllForms, type MergedForm, type MergedPath } from '../../../../../shim/import/layers/layer.ts'
 
-// The expected digests are those that Go 1.26 and nix2container's own TarPathsSum give, at its commits de69713, 5fb215a and 20aad30.
+// nix2container's own TarPathsSum computed the expected digests, with Go 1.26, at its commits de69713, 5fb215a and 20aad30.
 
 const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'go-tar-'))
 
@@ -19,7 +19,7 @@ async function tarDigest(paths: readonly MergedPath[], form: MergedForm = CURREN
   return hash.digest('hex')
 }
 
-/** As nix2container makes it today, made it until November 2024 and until July 2024; each one once. */
+/** As nix2container makes it today, and made it until November 2024 and until July 2024, without duplicates. */
 async function digestsInAllForms(path: MergedPath): Promise<string[]> {
   return Promise.all(inAllForms({ paths: [path], form: CURRENT_FORM }).map(({ form }) => tarDigest([path], form)))
 }
@@ -48,7 +48,7 @@ test('two store paths are merged at the root', async () => {
 
 const owned = { uid: 3_000_000, gid: 5, uname: 'ü'.repeat(20), gname: 'g'.repeat(33) }
 
-test('permissions change mode and owner, the last one that matches counts', async () => {
+test('permissions change mode and owner, and the last one that matches counts', async () => {
   await using store = await makeStore()
   const app = join(store.path, 'app')
   mkdirSync(app, { mode: 0o755 })
@@ -75,7 +75,7 @@ test('permissions change mode and owner, the last one that matches counts', asyn
   ])
 })
 
-test('a large file comes out in whole, at the chunks’ borders too', async () => {
+test('a large file is complete, including the borders of chunks', async () => {
   await using store = await makeStore()
   for (const size of [512 * 1024 - 4 * 512, 512 * 1024, 3_000_001]) {
     const path = join(store.path, `${size}`)

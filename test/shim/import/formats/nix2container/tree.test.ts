@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { mergedEntries } from '../../../../../shim/import/formats/nix2container/entries.ts'
 import { compileRegexes, replaceAll } from '../../../../../shim/import/formats/nix2container/regex.ts'
 import { CURRENT_FORM, type MergedPath } from '../../../../../shim/import/layers/layer.ts'
+import '../../../../lanes/needs-root.ts'
 
 const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'merged-tree-'))
 
@@ -28,12 +29,12 @@ test.each([
   ['rel/x', ['rel', 'rel/x', 'rel/x/bin', 'rel/x/bin/a']],
   ['/../../o', ['/', '/o', '/o/bin', '/o/bin/a']],
   ['/./o//p/..', ['/', '/o', '/o/bin', '/o/bin/a']],
-])('files that are moved to %j have their places below the root', async (repl, names) => {
+])('files that are moved to %j are below the root', async (repl, names) => {
   await using store = await makeStore()
   expect(await namesOf(moved(makeApp(store.path), repl))).toEqual(names)
 })
 
-test.each(['../x', 'a/../../x', '..', 'a\0b'])('a place such as %j is refused', async repl => {
+test.each(['../x', 'a/../../x', '..', 'a\0b'])('a place such as %j is rejected', async repl => {
   await using store = await makeStore()
   await expect(namesOf(moved(makeApp(store.path), repl))).rejects.toMatchObject({ code: 'ArchiveInvalid' })
 })
@@ -41,12 +42,12 @@ test.each(['../x', 'a/../../x', '..', 'a\0b'])('a place such as %j is refused', 
 test.each([
   ['deep', '/d'.repeat(254), 'folders deep'],
   ['long', `/${'n'.repeat(4090)}`, 'too long a path'],
-])('a place that is too %s is refused', async (_what, repl, why) => {
+])('a place that is too %s is rejected', async (_what, repl, why) => {
   await using store = await makeStore()
   await expect(namesOf(moved(makeApp(store.path), repl))).rejects.toThrow(why)
 })
 
-test('two different files at one place are refused, alike ones are one', async () => {
+test('two different files at one place are rejected, and equal ones are merged', async () => {
   await using store = await makeStore()
   const [one, alike, other] = [makeApp(store.path), makeApp(store.path, 'alike'), makeApp(store.path, 'other', 'more')]
   expect(await namesOf(moved(one, ''), moved(alike, ''))).toEqual(['/', '/bin', '/bin/a'])
@@ -62,7 +63,7 @@ test('nothing gets below a symlink or a file', async () => {
   await expect(namesOf(moved(link, '/'))).rejects.toThrow('where a folder has to be')
 })
 
-test.each(['(?=a)', '(', '(?P<n>a)(?P<n>b)'])('the regular expression %j is refused', async regex => {
+test.each(['(?=a)', '(', '(?P<n>a)(?P<n>b)'])('the regular expression %j is rejected', async regex => {
   const paths = [{ path: '/x', rewrite: { regex, repl: '' }, perms: [] }]
   await expect(compileRegexes({ paths })).rejects.toMatchObject({ code: 'ArchiveInvalid' })
 })

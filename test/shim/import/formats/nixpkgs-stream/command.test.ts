@@ -9,7 +9,7 @@ it.each([
   `${bash}\nexec "${program}"  ${conf} "$@" \n`,
   `${bash}\nexec "${program}" "${conf}" "$@"`,
   `#!/bin/sh\n\n# a wrapper\nexec ${program} '${conf}'\n`,
-])('a wrapper of the program is recognised: %j', script => {
+])('a wrapper of the program is recognized: %j', script => {
   expect(findStreamCommand(script)).toEqual({ program, conf })
 })
 
@@ -30,6 +30,6 @@ it.each([
   ['has a command that looks like a comment', `${bash}\n\u00a0# x\nexec "${program}" ${conf} "$@"`],
   ['has a carriage return', `${bash}\nexec "${program}" ${conf} "$@"\r\n`],
   ['is empty', ''],
-])('a script that %s is none', (_, script) => {
+])('a script that %s is not recognized', (_, script) => {
   expect(findStreamCommand(script)).toBeUndefined()
 })

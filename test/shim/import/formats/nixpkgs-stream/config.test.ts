@@ -42,13 +42,13 @@ const older = {
   ],
 }
 
-/** Digests of what nixpkgs' own program wrote for the same conf, in both of its versions. */
+/** Digests of the configs that nixpkgs' own program wrote for the same conf.json, in both versions. */
 it.each([
   ['newer', 'no base', newer, undefined, 'e4e016a61920527a1d25b217038e7837fef220746bef854492a9c17e5a1eda57'],
   ['newer', 'a base', newer, base(), '018dbd20ea29fcb90d50957459087f02886aa046cd8e5a7dabfb3ca85bd2f74f'],
   ['older', 'no base', older, undefined, 'e6e81909993189d440fc392ab1e52ada233e3b74504f3fb5461fd189163d2c53'],
   ['older', 'a base', older, base(), 'd10460de8e854af1e9105d1d04434b9c7650b257d953fad86630b05962b065e8'],
-])('the config is that of the %s program, with %s', (_, _base, { created, diffIds }, base, digest) => {
+])('the config is the same as that of the %s program, with %s', (_, _base, { created, diffIds }, base, digest) => {
   const image = { ...confWith(config), created, contents, hasBase: base !== undefined }
   const known = { diffIds: base ? [numbered(1), numbered(2), ...diffIds] : diffIds, base }
   expect(digestOf(makeStreamConfig(image, known))).toBe(`sha256:${digest}`)
@@ -76,13 +76,13 @@ it.each([
 
 it.each([
   ['no config', 'null', base(), diffIds],
-  ['an Env that is no list', '{"Env":{}}', base(), diffIds],
+  ['an Env that is not a list', '{"Env":{}}', base(), diffIds],
   ['an Env of numbers', '{"Env":[1]}', base(), diffIds],
   ['a base with an Env of numbers', '{}', base({ config: { Env: [1] } }), diffIds],
-  ['a base that is no JSON', '{}', { config: Buffer.from('{'), layerNames: ['1', '2'] }, diffIds],
+  ['a base that is not JSON', '{}', { config: Buffer.from('{'), layerNames: ['1', '2'] }, diffIds],
   ['a base whose layer is not ASCII', '{}', { ...base(), layerNames: ['1', 'ü'] }, diffIds],
   ['no base where one is named', '{}', undefined, diffIds],
   ['a layer too few', '{}', base(), diffIds.slice(1)],
-])('a config with %s is refused', (_, config, parts, ids) => {
+])('a config with %s is rejected', (_, config, parts, ids) => {
   expect(() => make(config, parts, ids)).toThrow(expect.objectContaining({ code: 'ArchiveInvalid' }))
 })

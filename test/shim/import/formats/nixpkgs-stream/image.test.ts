@@ -38,7 +38,7 @@ const storeLayer = (name: string, wanted: object) => ({
   layer: { paths: [store.storePath(name)], ...wanted },
 })
 
-it('a script is read by its conf', async () => {
+it('reads a script by its conf.json', async () => {
   const wanted = { owner: own, mtime: 1, rootMode: 0o755 }
   expect(await readImage({})).toMatchObject({
     platform: { os: 'linux', architecture: 'amd64' },
@@ -47,24 +47,24 @@ it('a script is read by its conf', async () => {
   })
 })
 
-it('files of the older program are of root and as old as the image', async () => {
+it('gives files of the older program to root, with the time of the image', async () => {
   const older = { mtime: undefined, uid: undefined, gid: undefined, uname: undefined, gname: undefined }
   const wanted = { owner: root, mtime: 1_709_251_199, rootMode: 0o555 }
   const layers = [storeLayer('lib-1.0', wanted), storeLayer('app', wanted), customisationLayer()]
   expect(await readImage(older, OLDER_PROGRAM)).toMatchObject({ layers })
 })
 
-it('the older program does not care what is in a newer conf', async () => {
+it('ignores newer fields of a conf.json for the older program', async () => {
   const image = await readImage({}, OLDER_PROGRAM)
   expect(image?.layers[0]).toEqual(storeLayer('lib-1.0', { owner: root, mtime: 1_709_251_199, rootMode: 0o555 }))
 })
 
-it('ids may be numbers', async () => {
+it('accepts ids that are numbers', async () => {
   const image = await readImage({ uid: 5, gid: 4_294_967_294 })
   expect(image?.layers[0]).toMatchObject({ layer: { owner: { uid: 5, gid: 4_294_967_294 } } })
 })
 
-it('the config says what the layers are made of', async () => {
+it('names the store paths of each layer in the config', async () => {
   const image = await readImage({})
   const config = JSON.parse(String(image?.makeConfig({ diffIds: ['sha256:1', 'sha256:2', 'sha256:3'] })))
   expect(config).toMatchObject({
@@ -77,7 +77,7 @@ it('the config says what the layers are made of', async () => {
   })
 })
 
-it('an image that is created now has files that are made now', async () => {
+it('gives the files of an image that is created "now" the same time', async () => {
   const image = await readImage({ created: 'now', mtime: 'now', store_layers: [] })
   const config = JSON.parse(String(image?.makeConfig({ diffIds: ['sha256:1'] })))
   expect(config.created).toBe('2024-03-01T00:00:00.120000+00:00')
@@ -85,7 +85,7 @@ it('an image that is created now has files that are made now', async () => {
   expect(layered?.layers[0]).toMatchObject({ layer: { mtime: 1_709_251_200 } })
 })
 
-it('a base image may be a store path, a path below one or a link to another', async () => {
+it('accepts a base image that is a store path, a path below one or a link to another', async () => {
   const base = await store.add('base.tar', '')
   const link = store.storePath('link.tar')
   await symlink(base, link)
@@ -95,12 +95,12 @@ it('a base image may be a store path, a path below one or a link to another', as
   expect(await readImage({ from_image: below })).toMatchObject({ base: below })
 })
 
-it('a conf is read without a script', async () => {
+it('reads a conf.json without a script', async () => {
   const image = await readConf({})
   expect(image?.layers[0]).toEqual(storeLayer('lib-1.0', { owner: own, mtime: 1, rootMode: 0o755 }))
 })
 
-it('an older conf is read without a script', async () => {
+it('reads an older conf.json without a script', async () => {
   const image = await readConf({ mtime: undefined, uid: undefined })
   expect(image?.layers[0]).toEqual(storeLayer('lib-1.0', { owner: root, mtime: 1_709_251_199, rootMode: 0o555 }))
 })
@@ -109,7 +109,7 @@ it.each([
   ['another script', '#!/bin/sh\necho hello\n'],
   ['a long script', `#!/bin/sh\n${'#\n'.repeat(100_000)}`],
   ['a program', '\x7fELF'],
-])('%s is none', async (_, text) => {
+])('does not recognize %s', async (_, text) => {
   expect(await readScript(await store.add('wrapper', text))).toBeUndefined()
 })
 
@@ -121,23 +121,23 @@ it.each(['{}', '{"version":1,"image-config":{},"layers":[]}', '{"store_layers":[
   },
 )
 
-it('the script of a program that is not known is none', async () => {
+it('does not recognize the script of an unknown program', async () => {
   expect(await readImage({}, NEWER_PROGRAM.replace('0o755', '0o700'))).toBeUndefined()
 })
 
-it('a layer of something below a store path is left to the script', async () => {
+it('leaves a layer of something below a store path to the script', async () => {
   const changes = { store_layers: [[`${store.storePath('customisation-layer')}/layer.tar`]] }
   expect(await readImage(changes)).toBeUndefined()
   await expect(readConf(changes)).rejects.toMatchObject({ code: 'ArchiveInvalid' })
 })
 
-it.each(['2024-02-29', '29.2.2024', ''])('the time %j is left to the script', async mtime => {
+it.each(['2024-02-29', '29.2.2024', ''])('leaves the time %j to the script', async mtime => {
   expect(await readImage({ mtime })).toBeUndefined()
   expect(await readImage({ created: mtime })).toBeUndefined()
   await expect(readConf({ mtime })).rejects.toMatchObject({ code: 'ArchiveInvalid' })
 })
 
-it('files older than 1970 are left to the script', async () => {
+it('leaves files older than 1970 to the script', async () => {
   expect(await readImage({ mtime: '1969-12-31T23:59:59Z' })).toBeUndefined()
 })
 
@@ -145,7 +145,7 @@ const app = `${'a'.repeat(32)}-app`
 
 it.each<[string, (storeDir: string) => object]>([
   ['no list of layers', () => ({ store_layers: 'all' })],
-  ['a layer that is no list', storeDir => ({ store_layers: [`${storeDir}/${app}`] })],
+  ['a layer that is not a list', storeDir => ({ store_layers: [`${storeDir}/${app}`] })],
   ['a layer of numbers', () => ({ store_layers: [[1]] })],
   ['a layer out of the store', () => ({ store_layers: [['/etc/passwd']] })],
   ['a layer of another store', () => ({ store_layers: [[`/other/store/${app}`]] })],
@@ -166,7 +166,7 @@ it.each<[string, (storeDir: string) => object]>([
   ['a customisation layer out of the store', () => ({ customisation_layer: '/tmp' })],
   ['a customisation layer that does not exist', storeDir => ({ customisation_layer: `${storeDir}/${app}` })],
   ['an id below 0', () => ({ uid: -1 })],
-  ['an id that is no whole number', () => ({ gid: 0.5 })],
+  ['an id that is not a whole number', () => ({ gid: 0.5 })],
   ['an id that is out of range', () => ({ uid: '4294967295' })],
   ['an id that is a word', () => ({ uid: 'root' })],
   ['no id', () => ({ gid: undefined })],
@@ -174,24 +174,24 @@ it.each<[string, (storeDir: string) => object]>([
   ['a long owner', () => ({ gname: 'a'.repeat(256) })],
   ['no time', () => ({ created: undefined })],
   ['a time that is a number', () => ({ mtime: 1 })],
-])('a conf with %s is refused', async (_, changes) => {
+])('rejects a conf.json with %s', async (_, changes) => {
   await expect(readImage(changes(store.storeDir))).rejects.toMatchObject({ code: 'ArchiveInvalid' })
   await expect(readConf(changes(store.storeDir)).then(image => image ?? REFUSED)).rejects.toMatchObject(REFUSED)
 })
 
 const REFUSED = { code: 'ArchiveInvalid' }
 
-it('a conf of more than 4 MiB is refused', async () => {
+it('rejects a conf.json of more than 4 MiB', async () => {
   await expect(readImage({ config: { a: 'a'.repeat(5_000_000) } })).rejects.toMatchObject(REFUSED)
 })
 
-it('a conf that is not UTF-8 is refused', async () => {
+it('rejects a conf.json that is not UTF-8', async () => {
   const script = await store.addScript(store.conf)
   await writeFile(store.storePath('image-conf.json'), Buffer.from('{"architecture":"\xff"}', 'latin1'))
   await expect(readScript(script)).rejects.toMatchObject(REFUSED)
 })
 
-it('a conf that a link out of the store leads to is refused', async () => {
+it('rejects a conf.json behind a link out of the store', async () => {
   const script = await store.addScript(store.conf)
   await rm(store.storePath('image-conf.json'))
   await symlink('/etc/hostname', store.storePath('image-conf.json'))
@@ -215,7 +215,7 @@ it.each(['', 'abc', 'A'.repeat(64), `${CHECKSUM} layer.tar`, 'a'.repeat(2000)])(
   },
 )
 
-it('a customisation layer that is a folder is refused', async () => {
+it('rejects a customisation layer that is a folder', async () => {
   await rm(join(store.storePath('customisation-layer'), 'layer.tar'))
   await mkdir(join(store.storePath('customisation-layer'), 'layer.tar'))
   await expect(readImage({})).rejects.toMatchObject(REFUSED)

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { recogniseStreamProgram } from '../../../../../shim/import/formats/nixpkgs-stream/program.ts'
+import { recognizeStreamProgram } from '../../../../../shim/import/formats/nixpkgs-stream/program.ts'
 import { knownPrograms } from './stream-store.ts'
 
 const SOURCE = `"""
@@ -27,7 +27,7 @@ print(owned(
 ))
 `
 const PROGRAM = { rootMode: 0o755, hasOwner: true, hasMtime: true }
-const recognise = (source: string) => recogniseStreamProgram(source, knownPrograms([[SOURCE, PROGRAM]]))
+const recognise = (source: string) => recognizeStreamProgram(source, knownPrograms([[SOURCE, PROGRAM]]))
 
 it.each([
   ['an interpreter', `#! /nix/store/${'a'.repeat(32)}-python3-3.13/bin/python3\n${SOURCE}`],
@@ -35,7 +35,7 @@ it.each([
   ['other docstrings', SOURCE.replace('Sets what is', '\n    Sets all that is').replace('What it does.', 'Prints.')],
   ['other empty lines', SOURCE.replace(/\n\n/g, '\n').replace('    return', '\n  \n    return')],
   ['spaces at the ends of lines', SOURCE.replace(/entry$/gm, 'entry  ')],
-])('a known program with %s is known', (_, source) => {
+])('a known program with %s is recognized', (_, source) => {
   expect(source).not.toBe(SOURCE)
   expect(recognise(source)).toEqual(PROGRAM)
 })
@@ -67,7 +67,7 @@ it.each([
   ['a backslash within a line', 'sys.argv[1]', 'sys.argv \\[1]'],
   ['a text by itself in another place', '    return', '    "entry"\n    return'],
   ['three quotes that nothing closes', '"""1\n    """', '"""1\n    ""'],
-])('a program that differs by %s is not known', (_, text, other) => {
+])('a program that differs by %s is not recognized', (_, text, other) => {
   const source = SOURCE.replace(text, other)
   expect(source).not.toBe(SOURCE)
   expect(recognise(source)).toBeUndefined()

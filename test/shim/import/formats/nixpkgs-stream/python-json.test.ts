@@ -45,14 +45,14 @@ it.each([
   expect(pythonJson(readOrderedJson(number))).toBe(printed)
 })
 
-it('a number that is too large for a float is refused', () => {
+it('a number that is too large for a float is rejected', () => {
   expect(() => pythonJson(readOrderedJson('[-1e999]'))).toThrow('out of range: -1e999')
 })
 
-it('a text that is no JSON is refused', () => {
+it('a text that is not JSON is rejected', () => {
   expect(() => readOrderedJson('{"a":1,}')).toThrow(SyntaxError)
 })
 
-it('JSON that would exhaust the stack is refused', () => {
+it('JSON that would exhaust the stack is rejected', () => {
   expect(() => readOrderedJson('['.repeat(100_000) + ']'.repeat(100_000))).toThrow('nested more than 100 levels')
 })

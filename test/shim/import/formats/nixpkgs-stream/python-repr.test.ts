@@ -13,6 +13,6 @@ it.each([
   expect(pythonListRepr(strings)).toBe(printed)
 })
 
-it('a text that is not ASCII is refused', () => {
+it('a text that is not ASCII is rejected', () => {
   expect(() => pythonListRepr(['a', 'ü'])).toThrow('not ASCII')
 })

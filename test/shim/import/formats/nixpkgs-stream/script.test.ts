@@ -106,7 +106,7 @@ async function streamedConfig(): Promise<string> {
   return v.parse(v.string(), JSON.parse(text))
 }
 
-/** As JSON, so that no byte is lost. */
+/** In JSON, so that no byte is lost. */
 const CONFIG_OF = `
 import io, json, runpy, sys, tarfile
 sys.argv[:] = sys.argv[1:]

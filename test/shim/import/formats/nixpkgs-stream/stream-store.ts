@@ -7,10 +7,10 @@ import {
   type StreamProgram,
 } from '../../../../../shim/import/formats/nixpkgs-stream/program.ts'
 
-/** A folder that stands for the Nix store, with the parts of an image of streamLayeredImage. */
+/** A folder in place of the Nix store, with the parts of an image of streamLayeredImage. */
 export interface StreamStore extends AsyncDisposable {
   readonly storeDir: string
-  /** The conf.json of an image with two layers, of the newest form. */
+  /** The conf.json of an image with two layers, of the newest version. */
   readonly conf: Readonly<Record<string, unknown>>
   storePath(name: string): string
   add(name: string, content: string): Promise<string>

@@ -95,7 +95,7 @@ test('a long name is linked', async () => {
   expect(await linksOf()).toEqual([link('bin'), link('etc'), tmp])
 })
 
-test('an image is made the same twice', async () => {
+test('the image is reproducible', async () => {
   await addPrograms('app')
   const imageConfig = { WorkingDir: '/tmp', Cmd: ['x'] }
   const [one, other] = [await make({ imageConfig }), await make({ imageConfig: { Cmd: ['x'], WorkingDir: '/tmp' } })]
@@ -109,7 +109,7 @@ test('a package that is a program is run itself', async () => {
   expect(await linksOf()).toEqual([tmp])
 })
 
-test('what is no program does not count', async () => {
+test('a file that is not executable does not count as a program', async () => {
   await addPrograms('app', '.app-wrapped')
   await addFile(bin('readme'), 0o444)
   await addFile(join(bin('folder'), 'program'))
@@ -118,7 +118,7 @@ test('what is no program does not count', async () => {
   expect(await runs()).toMatchObject({ Entrypoint: [bin('app')] })
 })
 
-test('a link to a program of another package counts where the package refers to that', async () => {
+test('a link to a program of another package counts if the package refers to that', async () => {
   await addFile(join(store, 'other', 'bin', 'tool'))
   await mkdir(join(app, 'bin'), { recursive: true })
   await symlink(join(store, 'other', 'bin', 'tool'), bin('tool'))
@@ -172,7 +172,7 @@ test.each<[string, string[], PackageHints, RegExp]>([
   ['a text for a list', ['a'], { imageConfig: { Cmd: 'x' } }, /at Cmd: /],
   ['a variable without a value', ['a'], { imageConfig: { Env: ['A'] } }, /at Env.0: expected NAME=value/],
   ['a NUL', ['a'], { imageConfig: { User: 'a\0' } }, /at User: expected text without NUL/],
-])('%s is refused', async (_, programs, hints, message) => {
+])('%s is rejected', async (_, programs, hints, message) => {
   await mkdir(app)
   await addPrograms(...programs)
   await expect(make(hints)).rejects.toMatchObject({ code: 'NotAnImage', message: expect.stringMatching(message) })

@@ -35,7 +35,7 @@ const make = async (hints: PackageHints = {}) => {
 const runs = async (hints?: PackageHints) =>
   JSON.parse((await make(hints)).makeConfig({ diffIds: [] }).toString()).config
 
-/** What is at each path, as whoever unpacks the tar has it. */
+/** The content of each path after the tar is unpacked. */
 async function linksOf() {
   const entries: Record<string, string | number> = {}
   let count = 0
@@ -64,7 +64,7 @@ test.each<[string, string[], PackageHints, string | undefined]>([
   expect(await runs(hints)).toEqual({ ...(cmd && { Cmd: [cmd] }), Env: ['PATH=/bin'] })
 })
 
-test('the certificates are named where there are some', async () => {
+test('the config names the certificates if there are some', async () => {
   await add(join(union, 'etc/ssl/certs/ca-bundle.crt'), 0o444)
   expect(await runs()).toEqual({ Env: ['PATH=/bin', 'SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt'] })
 })
@@ -83,7 +83,7 @@ test('folders are united at the root, and hold a link for each entry', async () 
   })
 })
 
-test('a name is kept byte for byte, also one that is no text', async () => {
+test('a name is kept byte for byte, even if it is not text', async () => {
   await addPrograms('ü', 'x'.repeat(200))
   for (const name of ['\xff', '\xfe']) await add(Buffer.from(`${union}/bin/${name}`, 'latin1'))
   expect(await linksOf()).toMatchObject({
@@ -98,17 +98,17 @@ test('a name is kept byte for byte, also one that is no text', async () => {
   }
 })
 
-test('a name that would take another away when the tar is unpacked has no link', async () => {
+test('a name that would delete another when the tar is unpacked has no link', async () => {
   await addPrograms('app', '.wh.app', '.wh..wh..opq')
   expect(Object.keys(await linksOf())).toEqual(['bin/', 'bin/app', 'tmp/'])
 })
 
-test('files that the runtime puts into /etc have no link to what would be in the store', async () => {
+test('files that the runtime puts into /etc are not links to the store', async () => {
   for (const name of ['hosts', 'hostname', 'resolv.conf', 'services']) await add(join(union, 'etc', name))
   expect(Object.keys(await linksOf())).toEqual(['etc/', 'etc/services', 'tmp/'])
 })
 
-test('more files than are held in memory are refused', async () => {
+test('more files than are kept in memory are rejected', async () => {
   await mkdir(join(union, 'share'))
   execFileSync('sh', ['-c', 'cd "$1" && seq 10001 | xargs touch', 'sh', join(union, 'share')])
   await expect(make()).rejects.toMatchObject({

@@ -6,7 +6,7 @@ const info = (path: string, references: readonly string[] = [], narSize = 1): St
   return { path, narHash: '0'.repeat(64), narSize, references }
 }
 const chain = [info('root', ['app']), info('app', ['app', 'tls']), info('tls', ['libc']), info('libc', ['libc'])]
-/** Two packages with parts of their own, and what both need. */
+/** Two packages with their own parts, and what both need. */
 const pair = [
   info('root', ['a', 'b']),
   info('a', ['a1', 'libc', 'shared']),
@@ -64,13 +64,13 @@ test.each<[string, StorePathInfo[], number, string[][]]>([
   expect(splitLayers(closure.toReversed(), 'root', maxLayers)).toEqual(layers)
 })
 
-test('of more paths than are followed at once each counts all that need it', () => {
+test('dependents are counted of more paths than one pass follows', () => {
   const names = Array.from({ length: 2100 }, (_, n) => `path-${n}`)
   const closure = names.map((name, n) => info(name, names.slice(n + 1, n + 3)))
   expect(splitLayers(closure, '', names.length)).toEqual(names.toReversed().map(name => [name]))
 })
 
-test('of more groups than layers those keep their own that are largest', () => {
+test('the largest groups have their own layers if there are more groups than layers', () => {
   const packages = Array.from({ length: 40 }, (_, n) => `package-${n}`)
   const closure = [
     info('root', packages),
@@ -91,7 +91,7 @@ test('of more groups than layers those keep their own that are largest', () => {
   expect(splitLayers(closure.toReversed(), 'root', 5)).toEqual(layers)
 })
 
-test('two sets that have nine of ten packages in common have all layers in common but those of the tenth', () => {
+test('two sets with nine of ten packages in common share all layers except those of the tenth', () => {
   const setOf = (packages: readonly string[]) => [
     info('root', packages),
     ...packages.flatMap(name => {

@@ -4,29 +4,29 @@ import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
 import { pingDaemon } from './daemon-path-info.ts'
 
 export interface OutageOptions {
-  /** Where the Nix daemon listens; undefined when there is none. */
+  /** Socket of the Nix daemon; undefined if there is none. */
   readonly socket: string | undefined
   readonly signal: AbortSignal
-  /** Told once, before the first wait. */
+  /** Called once, before the first wait. */
   readonly onWait: (limitMs: number) => void
-  /** Longest time of all waits together. */
+  /** Limit for all waits together. */
   readonly limitMs?: number | undefined
 }
 
 /**
- * Does it, and again whenever the Nix daemon was away meanwhile, once it answers. Throws what the last try threw, which says for
- * how long the daemon was waited for.
+ * Calls `attempt`, and again after each outage of the Nix daemon once the daemon answers. Throws the error of the last attempt, which
+ * also says how long the wait was.
  */
 export type RetryOutages = <Result>(attempt: () => Promise<Result>) => Promise<Result>
 
-/** A daemon restarts in a second or two, a machine's update may take ten. */
+/** A daemon restarts within two seconds, during an update of the machine within ten. */
 const LIMIT_MS = 20_000
-/** A daemon that goes away in the middle each time may do so because of what it is asked. */
+/** The request itself may crash the daemon each time. */
 const MAX_OUTAGES = 3
-/** One that is about to end may still answer. */
+/** A daemon that is about to end may still answer. */
 const PAUSE_MS = { first: 200, most: 1_600 }
 
-/** For one piece of work: its waits are counted together. */
+/** Create one for each piece of work: its waits share one limit. */
 export function createOutageRetry({ socket, signal, onWait, limitMs = LIMIT_MS }: OutageOptions): RetryOutages {
   let leftMs = limitMs
 
@@ -37,7 +37,7 @@ export function createOutageRetry({ socket, signal, onWait, limitMs = LIMIT_MS }
     let isBack = false
     for (let pause = PAUSE_MS.first; !isBack && !isOver(); pause = Math.min(pause * 2, PAUSE_MS.most)) {
       await delay(Math.min(pause, restMs()), undefined, { signal }).catch(() => {})
-      isBack = !isOver() && (await answers(path, signal))
+      isBack = !isOver() && (await isAnswering(path, signal))
     }
     leftMs -= performance.now() - startedAt
     return isBack
@@ -46,8 +46,8 @@ export function createOutageRetry({ socket, signal, onWait, limitMs = LIMIT_MS }
   async function beforeNext(outages: number, error: unknown): Promise<void> {
     if (outages === 1) onWait(limitMs)
     const isBack = outages < MAX_OUTAGES && socket !== undefined && (await untilBack(socket))
-    // The next try tells what the abort means.
-    if (!isBack && !signal.aborted) throw sayWaited(error, limitMs - leftMs)
+    // If aborted, the next attempt throws the right error.
+    if (!isBack && !signal.aborted) throw addWaitedTime(error, limitMs - leftMs)
   }
 
   const mayPass = (error: unknown) => isDaemonAway(error) && socket !== undefined && !signal.aborted
@@ -58,7 +58,7 @@ function isDaemonAway(error: unknown): boolean {
   return error instanceof ShimError && error.code === 'NixDaemonAway'
 }
 
-async function answers(socket: string, signal: AbortSignal): Promise<boolean> {
+async function isAnswering(socket: string, signal: AbortSignal): Promise<boolean> {
   try {
     await pingDaemon(socket, signal)
     return true
@@ -67,7 +67,7 @@ async function answers(socket: string, signal: AbortSignal): Promise<boolean> {
   }
 }
 
-function sayWaited(cause: unknown, waitedMs: number): RetryableError {
+function addWaitedTime(cause: unknown, waitedMs: number): RetryableError {
   const seconds = Number((waitedMs / 1000).toFixed(1))
-  return new RetryableError('NixDaemonAway', `${messageOf(cause)} (it was waited for, ${seconds} s in all)`, { cause })
+  return new RetryableError('NixDaemonAway', `${messageOf(cause)} (waited ${seconds} s for it)`, { cause })
 }
