@@ -11,7 +11,7 @@ export interface OpenCall<Response> {
   /** Sends the last message, if there is one. */
   end(message?: Buffer): void
   readonly answers: AsyncIterable<Response>
-  /** Gives the call up unless it has ended. */
+  /** Cancels the call unless it has ended. */
   cancel(): void
 }
 
@@ -32,7 +32,7 @@ export function startCall<Request, Response>(
 ): OpenCall<Response> {
   const { signal, timeoutMs = Infinity } = terms
   const stream = session.request(requestHeaders(method.path, terms), { endStream: false, ...(signal && { signal }) })
-  // Whoever reads the answers gets the error; this listener keeps an error that nobody reads from ending the process.
+  // The reader of the answers gets the error. Without a listener, an error that nobody reads would end the process.
   stream.on('error', () => {})
   const timer =
     timeoutMs === Infinity ? undefined : setTimeout(() => stream.destroy(deadlineExceeded(method.path)), timeoutMs)
@@ -69,7 +69,7 @@ function send(stream: ClientHttp2Stream, parts: readonly Buffer[]): Promise<void
   return stream.writableNeedDrain ? drained(stream) : Promise.resolve()
 }
 
-/** Resolves also when the call has ended: its answers tell why. */
+/** Also resolves when the call has ended: its answers report why. */
 function drained(stream: ClientHttp2Stream): Promise<void> {
   return new Promise(resolve => {
     const done = () => {
@@ -90,7 +90,7 @@ function readAnswers<Request, Response>(
   const keep = (received: IncomingHttpHeaders) => {
     headers = received
   }
-  // An answer without messages has its status among the response headers.
+  // An answer without messages carries its status in the response headers.
   stream.on('response', keep).on('trailers', keep)
   return (async function* () {
     let cause: unknown

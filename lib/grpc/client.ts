@@ -4,7 +4,7 @@ import { GrpcError } from './grpc-error.ts'
 import type { Method } from './service.ts'
 import { STATUS } from './status.ts'
 
-/** What goes with every call: metadata, and the signal that cancels it. */
+/** What applies to every call: its metadata, and the signal that cancels it. */
 export type CallScope = Pick<CallTerms, 'headers' | 'signal'>
 export type CallOptions = Pick<CallTerms, 'timeoutMs' | 'maxBytes'>
 
@@ -55,7 +55,7 @@ interface Server {
   readonly connectTimeoutMs: number
 }
 
-/** For calls that should be answered at once. */
+/** Default for calls that a server answers at once. */
 const DEFAULT_TIMEOUT_MS = 30_000
 
 function createCalls(server: Server, scope: CallScope): Calls {

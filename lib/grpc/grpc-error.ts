@@ -5,7 +5,7 @@ export interface GrpcErrorOptions extends ErrorOptions {
   readonly headers?: IncomingHttpHeaders
 }
 
-/** A call that did not end with OK. `method` is its path without the slash in front. */
+/** A call that did not end with OK. `method` is its path without the leading slash. */
 export class GrpcError extends Error {
   readonly status: number
   readonly details: string
@@ -27,7 +27,7 @@ export function hasStatus(error: unknown, status: number): boolean {
   return error instanceof GrpcError && error.status === status
 }
 
-/** Details of a call whose connection was lost before it was answered: the server may have carried it out, or not. */
+/** Details of a call whose connection was lost before the answer: the server may or may not have carried it out. */
 export const BROKEN_OFF = 'the connection broke off'
 
 /** The answer of a call, or undefined if the server has no such thing. */

@@ -1,15 +1,15 @@
 import { unlessAborted } from '../../lib/async/bounded-wait.ts'
 import { shareAnswer } from '../../lib/async/share-answer.ts'
 
-/** A containerd that is there answers in milliseconds. */
+/** A running containerd answers within milliseconds. */
 const LIMIT_MS = 2000
 
-/** Asks containerd, or fails in time; what was left to itself may still be waiting, and nothing is asked beside it. */
+/** Asks containerd, and fails after the limit. While an abandoned request still waits, further callers join it. */
 export function askInTime<T>(ask: () => Promise<T>): () => Promise<T> {
   const answer = shareAnswer(ask)
   return () => unlessAborted(answer(), AbortSignal.timeout(LIMIT_MS), tooLate)
 }
 
 function tooLate(): Error {
-  return new Error(`it said nothing for ${LIMIT_MS / 1000} s`)
+  return new Error(`no answer within ${LIMIT_MS / 1000} s`)
 }

@@ -7,7 +7,7 @@ export interface ContainerdAddress {
   readonly namespace?: string
 }
 
-/** A client for containerd's own services, which keep images by namespace. */
+/** A client of containerd's own services, which have a namespace for each user. */
 export function connectContainerd(
   { address, namespace = CRI_NAMESPACE }: ContainerdAddress,
   signal?: AbortSignal,

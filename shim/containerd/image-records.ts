@@ -5,13 +5,13 @@ import { toContainerdFailure } from './services/failure.ts'
 import { type FoundImage, getImage, type ImageRecord, imagesWithLabel } from './services/images.ts'
 import { type ImageForm, isUsable } from './usable.ts'
 
-/** Look-ups of images, cheap enough for the main thread. They throw a ShimError (see the containerd codes). */
+/** Look-ups of images that are cheap enough for the main thread. They throw a ShimError. */
 export interface ContainerdImages {
   /** By normalised reference. */
   find(image: string): Promise<ImageRecord | undefined>
-  /** What CRI knows of the reference: image id (config digest) and size in bytes; undefined when it does not know it. */
+  /** The image that CRI knows by that reference. */
   present(image: string): Promise<CriImage | undefined>
-  /** Whether containers can be made of the image, as it must be made here. */
+  /** Whether containers can be made of the image, and it has the form of this node. */
   usable(record: ImageRecord): Promise<boolean>
   /** Every image record that has the label. */
   withLabel(label: string): Promise<readonly FoundImage[]>
@@ -24,7 +24,7 @@ export interface ContainerdImagesOptions extends ContainerdAddress {
   readonly form: ImageForm
 }
 
-/** Connects at the first look-up, and again whenever containerd was away. */
+/** Connects at the first look-up, and again after the connection was lost. */
 export function createContainerdImages({ form, ...containerd }: ContainerdImagesOptions): ContainerdImages {
   const calls = connectContainerd(containerd)
   return {
@@ -37,7 +37,7 @@ export function createContainerdImages({ form, ...containerd }: ContainerdImages
   }
 }
 
-/** A look-up may be made twice: the connection may have been lost while nobody looked. */
+/** Repeats a look-up once if the connection breaks off: it may have been lost long before. */
 async function lookUp<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask().catch(error => {

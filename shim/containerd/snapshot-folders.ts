@@ -3,8 +3,8 @@ import { GrpcError } from '../../lib/grpc/grpc-error.ts'
 import { type Mount, prepareSnapshot, removeSnapshot, type Snapshotter } from './services/snapshots.ts'
 
 /**
- * The folders of a snapshot and of those below it, in that order, as a snapshot on top of it tells; none when this process sees
- * another file system than containerd. `unusable`: its own folder does not exist, so that nothing can be put on top of it.
+ * The folders of a snapshot and of those below it, highest first, read from the mounts of a temporary snapshot on top. Empty if
+ * this process sees another file system than containerd. `unusable`: the snapshot's own folder is missing.
  */
 export async function askFolders(snapshotter: Snapshotter, chainId: string): Promise<readonly string[] | 'unusable'> {
   const probe = await prepareSnapshot(snapshotter, chainId).catch(unlessFolderIsGone)
@@ -17,16 +17,16 @@ export async function askFolders(snapshotter: Snapshotter, chainId: string): Pro
 }
 
 function unlessFolderIsGone(error: unknown): undefined {
-  if (!(error instanceof GrpcError) || !tellsOfNoFolder(error.details)) throw error
+  if (!(error instanceof GrpcError) || !saysFolderIsMissing(error.details)) throw error
 }
 
-/** containerd's words for a parent whose folder it cannot find. */
-function tellsOfNoFolder(words: string): boolean {
-  const at = words.indexOf('failed to stat parent: ')
-  return at >= 0 && words.includes('no such file or directory', at)
+/** Recognizes containerd's message for a parent whose folder is missing. */
+function saysFolderIsMissing(message: string): boolean {
+  const at = message.indexOf('failed to stat parent: ')
+  return at >= 0 && message.includes('no such file or directory', at)
 }
 
-/** Those of a snapshot being filled, and below it; none when this process does not see them. */
+/** Folders of a snapshot to be filled and of those below it. Empty if this process does not see them. */
 export async function visibleFolders(mounts: readonly Mount[]): Promise<readonly string[]> {
   const paths = foldersOf(mounts) ?? []
   const isVisible = await lstat(paths[0] ?? '').then(
@@ -37,8 +37,8 @@ export async function visibleFolders(mounts: readonly Mount[]): Promise<readonly
 }
 
 /**
- * The folder that the files of a snapshot being filled go into, as containerd's overlayfs snapshotter gives its mounts: a
- * bind mount for a first layer, else an overlay's upper folder. Undefined for mounts of any other form.
+ * The folder for the files of a snapshot to be filled: the source of containerd's bind mount for a first layer, else the upper
+ * folder of its overlay. Undefined for mounts of any other form.
  */
 export function folderOf(mounts: readonly Mount[]): string | undefined {
   return foldersOf(mounts)?.[0]

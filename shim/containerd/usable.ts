@@ -5,7 +5,7 @@ import { blobInfo } from './services/content.ts'
 import type { ImageRecord } from './services/images.ts'
 import { findSnapshot } from './services/snapshots.ts'
 
-/** How an image is made, and must be to be of use. */
+/** How the images of this node are made. An image of another form is made again. */
 export interface ImageForm {
   readonly snapshotter: string
   /** `tar`: every layer's blob is in the content store; `linked`: snapshots are enough. */
@@ -17,14 +17,14 @@ const LAYERS_LABEL = 'enbi.hrzn.ee/layers'
 /** ChainID of the top layer, empty for an image without layers. */
 const CHAIN_LABEL = 'enbi.hrzn.ee/chain-id'
 
-/** For the image's record. */
+/** Labels of the image record. */
 export function formLabels({ snapshotter, layers }: ImageForm, chainId: string): Record<string, string> {
   return { [SNAPSHOTTER_LABEL]: snapshotter, [LAYERS_LABEL]: layers, [CHAIN_LABEL]: chainId }
 }
 
 /**
- * Whether containers can be made of the image: its documents, its snapshots and their files are there, and in tar mode its blobs. Of
- * a record that an older shim wrote it is not known, and it is taken for usable.
+ * Whether containers can be made of the image: its config, manifest, snapshots and their files exist, and in tar mode its blobs.
+ * A record of an older shim lacks the labels to check this, and counts as usable.
  */
 export async function isUsable(calls: Calls, image: ImageRecord, form: ImageForm): Promise<boolean> {
   const { labels } = image
@@ -46,7 +46,7 @@ async function hasFiles(calls: Calls, name: string, chainId: string): Promise<bo
   return !lost.includes(true)
 }
 
-/** Labels by which a manifest holds its layers. */
+/** Prefix of the labels by which a manifest holds its layers. */
 const LAYER_REFERENCE = 'containerd.io/gc.ref.content.l.'
 
 async function hasBlobs(calls: Calls, { labels, target }: ImageRecord, layers: ImageForm['layers']): Promise<boolean> {

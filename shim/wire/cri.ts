@@ -13,15 +13,15 @@ export interface PodIdentity {
 
 export interface PullImageRequest {
   readonly image: string
-  /** Of the pod; empty when the call names none. */
+  /** Namespace of the pod; empty when the call names none. */
   readonly namespace: string
-  /** Missing when the call does not say which pod it is for. */
+  /** Undefined when the call does not say which pod it is for. */
   readonly pod?: PodIdentity | undefined
-  /** Of the pod: `crictl pull --annotation` fills those of the image alone, `--pod-config` those of the sandbox. */
+  /** Annotations of the pod: `crictl pull --annotation` sets those of the image, `--pod-config` those of the sandbox. */
   readonly annotations: Readonly<Record<string, string>>
 }
 
-/** Reads what a recipe can be found by; credentials are not part of it. */
+/** Reads the fields by which a recipe can be found. Credentials are not among them. */
 export function decodePullImage(message: Buffer): PullImageRequest {
   const { image, sandboxConfig } = IMAGE_SERVICE.PullImage.requestDeserialize(message)
   const { namespace, name, uid } = sandboxConfig?.metadata ?? { namespace: '', name: '', uid: '' }

@@ -14,22 +14,22 @@ const CONTENT = loadService<ContentDefinition>('content.proto', 'containerd.serv
 export type BlobInfo = Readonly<Info__Output>
 
 export interface BlobWrite {
-  /** Names the unfinished blob; unique among all that write at the time. */
+  /** Name of the unfinished blob; unique among the current writes. */
   readonly ref: string
   /** Set when the blob is committed. */
   readonly labels?: Readonly<Record<string, string>>
 }
 
-/** What containerd knows of a blob; undefined when it has none of that digest. */
+/** Undefined if containerd has no blob of that digest. */
 export async function blobInfo(calls: Calls, digest: string): Promise<BlobInfo | undefined> {
   const answer = await unlessMissing(calls.unary(CONTENT.Info, { digest }))
   return answer && requireField(CONTENT.Info, answer, 'info')
 }
 
 /**
- * Writes a blob; containerd makes its digest. Bytes that containerd has already under that digest are no error.
- * An unfinished blob is given up when this fails. A chunk of MESSAGE_BYTES is on its way before the next one is asked for, and
- * its memory may be used again then; shorter ones are gathered.
+ * Writes a blob, whose digest containerd computes. A blob that containerd already has is not an error. A failed write is aborted.
+ * Shorter chunks are gathered into messages of MESSAGE_BYTES. Once the next chunk is requested, the memory of the chunks before
+ * may be reused.
  */
 export async function writeBlob(calls: Calls, write: BlobWrite, source: AsyncIterable<Buffer>): Promise<WrittenBlob> {
   const call = await calls.open(CONTENT.Write)
@@ -42,7 +42,7 @@ export async function writeBlob(calls: Calls, write: BlobWrite, source: AsyncIte
   }
 }
 
-/** Sets labels of a blob that is there; others are kept. */
+/** Sets labels of an existing blob and keeps the others. */
 export async function labelBlob(calls: Calls, digest: string, labels: Readonly<Record<string, string>>): Promise<void> {
   const paths = Object.keys(labels).map(label => `labels.${label}`)
   await calls.unary(CONTENT.Update, { info: { digest, labels }, updateMask: { paths } })
@@ -50,14 +50,14 @@ export async function labelBlob(calls: Calls, digest: string, labels: Readonly<R
 
 const ABORT_TIMEOUT_MS = 5_000
 
-/** Goes on after the caller's signal. Whatever this misses is collected with the lease. */
+/** Best effort, even after the caller's signal has aborted: what remains is collected with the lease. */
 async function abortWrite(calls: Calls, ref: string): Promise<void> {
   const cleanUp = calls.within({ signal: undefined })
   await cleanUp.unary(CONTENT.Abort, { ref }, { timeoutMs: ABORT_TIMEOUT_MS }).catch(() => {})
 }
 
 interface WrittenBlob {
-  /** `sha256:<hex>`, as containerd made it. */
+  /** `sha256:<hex>`, as computed by containerd. */
   readonly digest: string
   /** In bytes. */
   readonly size: number
@@ -74,10 +74,10 @@ async function sendBlob(
     const length = byteLength(chunks)
     await call.send([CONTENT.Write.requestSerialize({ action: 'WRITE', ref, offset }), dataField(length), ...chunks])
     offset += length
-    // An answer that ends the call early says why.
+    // If containerd has ended the call early, its answer says why.
     if (answers.hasEnded()) await answers.end
   }
-  // A commit that finds the blob there already does not name it, so its digest is asked for before.
+  // The answer to a commit of an existing blob lacks the digest, so it is requested before.
   await call.send([CONTENT.Write.requestSerialize({ action: 'STAT', ref, offset })])
   const { digest, offset: size } = await answers.stat
   if (size !== offset) throw new Error(`containerd took ${size} of ${offset} bytes`)
@@ -126,7 +126,7 @@ function byteLength(chunks: readonly Buffer[]): number {
   return chunks.reduce((sum, chunk) => sum + chunk.length, 0)
 }
 
-/** Field 6 of WriteContentRequest, `bytes data`, up to its bytes: those are sent as they are, without a copy. */
+/** Tag of field 6 of WriteContentRequest, `bytes data`. The bytes follow the field's header without being copied. */
 const DATA_FIELD_TAG = (6 << 3) | 2
 
 function dataField(length: number): Buffer {

@@ -12,7 +12,7 @@ export interface CriImage {
   readonly size: number
 }
 
-/** What CRI knows of the reference; undefined when it does not know it. */
+/** The image that CRI knows by that reference. */
 export async function criImage(calls: Calls, reference: string): Promise<CriImage | undefined> {
   const { image } = await calls.unary(IMAGE_SERVICE.ImageStatus, { image: { image: reference } })
   return image?.id ? image : undefined
@@ -24,12 +24,12 @@ export async function criImages(calls: Calls): Promise<readonly CriImage[]> {
 }
 
 const VISIBLE_TIMEOUT_MS = 20_000
-/** CRI follows containerd's events within milliseconds, unless it is busy. */
+/** CRI follows containerd's events within milliseconds unless it is busy. */
 const POLL_MS = { first: 5, last: 100 }
 
 /**
- * Waits until CRI answers for the reference with that id and a size, or its record is gone: CRI takes up what there is a record of.
- * Throws ImageNotVisible when there is neither in time.
+ * Waits until CRI answers for the reference with that id, or until its image record is gone, without which CRI never answers.
+ * Throws ImageNotVisible if neither happens in time.
  */
 export async function waitUntilVisible(calls: Calls, reference: string, id: string): Promise<'visible' | 'gone'> {
   const giveUpAt = performance.now() + VISIBLE_TIMEOUT_MS

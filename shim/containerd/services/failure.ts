@@ -2,7 +2,7 @@ import { RetryableError, type ShimError, toShimError } from '../../../lib/errors
 import { GrpcError, hasStatus } from '../../../lib/grpc/grpc-error.ts'
 import { STATUS } from '../../../lib/grpc/status.ts'
 
-/** Anything thrown by a call to containerd, as an error of the catalogue with the original as `cause`. */
+/** Turns anything that a call to containerd throws into an error of the catalog, with the original as `cause`. */
 export function toContainerdFailure(error: unknown): ShimError {
   return error instanceof GrpcError ? fromGrpc(error) : toShimError(error)
 }
@@ -15,7 +15,7 @@ function fromGrpc(cause: GrpcError): ShimError {
   return new RetryableError('ContainerdFailed', `containerd failed: ${message}`, { cause })
 }
 
-/** Whether nobody could serve the call just now. CRI's part of containerd starts after the rest and says so in words. */
+/** Whether containerd could not serve the call yet. Its CRI plugin starts after the rest, and says so in the message only. */
 export function isAway(error: unknown): boolean {
   return hasStatus(error, STATUS.UNAVAILABLE) || (error instanceof GrpcError && NOT_YET.test(error.details))
 }

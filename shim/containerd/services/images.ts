@@ -16,9 +16,8 @@ export interface ImageRecord {
   readonly target: Descriptor
 }
 
-/** As it is found. */
 export interface FoundImage extends ImageRecord {
-  /** When it was made, or pointed at another target; in milliseconds since 1970. */
+  /** Time when it was created or pointed at another target, in milliseconds since 1970. */
   readonly updatedAt: number
 }
 
@@ -28,8 +27,8 @@ export async function getImage(calls: Calls, name: string): Promise<ImageRecord 
 }
 
 /**
- * Every image record that has the label, however many these are. More than go into one answer are asked for by the beginnings of
- * the label's values, which are digests for the most part.
+ * Every image record that has the label. If they do not fit into one answer, they are requested by the first digits of the
+ * label's values, most of which are digests.
  */
 export async function imagesWithLabel(calls: Calls, label: string, beginning = ''): Promise<readonly FoundImage[]> {
   try {
@@ -43,24 +42,24 @@ export async function imagesWithLabel(calls: Calls, label: string, beginning = '
   return found
 }
 
-/** Some 1,500 records: others wait while they are read. */
+/** About 1,500 records. The thread does nothing else while it decodes an answer. */
 const MAX_LIST_BYTES = 1024 * 1024
-/** Whoever chooses what the digests are of can make them begin alike, but not for so long. */
+/** An attacker can make digests begin alike, but not for this long. */
 const MOST_DIGITS = 16
 
 async function listImages(calls: Calls, label: string, values: string): Promise<readonly FoundImage[]> {
   const field = `labels.${JSON.stringify(label)}`
-  // A label that is missing has the empty value, too.
+  // The second condition alone would also match records without the label, whose value is empty.
   const filters = [`${field},${field}~=${JSON.stringify(values)}`]
   return (await calls.unary(IMAGES.List, { filters }, { maxBytes: MAX_LIST_BYTES })).images.map(toFoundImage)
 }
 
 export interface PutImage {
-  /** Whether the record that is there may be changed; it stays as it is when this throws, too. */
+  /** Whether the existing record may be changed. It also stays unchanged if this throws. */
   readonly mayChange?: (present: ImageRecord) => boolean
 }
 
-/** Creates the record, or points the one of that name at the new target; labels that are not given are kept. */
+/** Creates the record, or points the existing one at the new target. Labels that are not given are kept. */
 export async function putImage(calls: Calls, image: ImageRecord, { mayChange }: PutImage = {}): Promise<void> {
   try {
     await calls.unary(IMAGES.Create, { image })

@@ -14,7 +14,7 @@ export interface Lease {
 
 export interface NewLease {
   readonly id: string
-  /** The lease ends by itself then, in milliseconds, whatever becomes of its maker. */
+  /** The lease expires after this time, in milliseconds, even if the import was killed. */
   readonly lifetimeMs: number
   readonly labels: Readonly<Record<string, string>>
 }
@@ -25,7 +25,7 @@ export async function createLease(calls: Calls, { id, lifetimeMs, labels }: NewL
   return { id, calls: calls.within({ headers: { 'containerd-lease': id } }) }
 }
 
-/** With `collect`, what nothing else holds is gone when this resolves. A lease that is gone already is fine. */
+/** With `collect`, waits until everything that nothing else holds is collected. A missing lease is not an error. */
 export async function deleteLease(
   calls: Calls,
   id: string,
@@ -34,16 +34,16 @@ export async function deleteLease(
   await unlessMissing(calls.unary(LEASES.Delete, { id, sync: collect }, options))
 }
 
-/** Ids of the leases that a filter of containerd's matches. */
+/** Ids of the leases that a containerd filter matches. */
 export async function findLeases(calls: Calls, filter: string): Promise<string[]> {
   const { leases } = await calls.unary(LEASES.List, { filters: [filter] })
   return leases.map(({ id }) => id)
 }
 
-/** Kinds of what a lease can hold. */
+/** A blob or a snapshot. */
 export type Held = { readonly content: string } | { readonly snapshot: string; readonly snapshotter: string }
 
-/** Holds what is there already. Holding what does not exist is no error. */
+/** Holds something that already exists. If it does not exist, nothing happens. */
 export async function hold({ id, calls }: Lease, held: Held): Promise<void> {
   const resource =
     'content' in held
@@ -52,5 +52,5 @@ export async function hold({ id, calls }: Lease, held: Held): Promise<void> {
   await calls.unary(LEASES.AddResource, { id, resource })
 }
 
-/** containerd's collector ends a lease at this time (RFC 3339). */
+/** containerd's garbage collector ends a lease at this time (RFC 3339). */
 const EXPIRE_LABEL = 'containerd.io/gc.expire'

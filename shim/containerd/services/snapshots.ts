@@ -16,7 +16,7 @@ export interface Snapshotter {
 
 export type Mount = Readonly<Mount__Output>
 
-/** A snapshot that is being filled. */
+/** A snapshot to be filled and committed. */
 export interface ActiveSnapshot {
   readonly key: string
   readonly mounts: readonly Mount[]
@@ -26,13 +26,13 @@ export interface SnapshotInfo {
   readonly labels: Readonly<Record<string, string>>
 }
 
-/** Undefined when there is none of that key. */
+/** Undefined if there is no snapshot of that key. */
 export async function findSnapshot({ calls, name }: Snapshotter, key: string): Promise<SnapshotInfo | undefined> {
   const answer = await unlessMissing(calls.unary(SNAPSHOTS.Stat, { snapshotter: name, key }))
   return answer && requireField(SNAPSHOTS.Stat, answer, 'info')
 }
 
-/** Sets a label; others are kept. */
+/** Sets one label and keeps the others. */
 export async function labelSnapshot({ calls, name }: Snapshotter, key: string, label: SnapshotLabel): Promise<void> {
   const info = { name: key, labels: { [label.name]: label.value } }
   await calls.unary(SNAPSHOTS.Update, { snapshotter: name, info, updateMask: { paths: [`labels.${label.name}`] } })
@@ -50,7 +50,7 @@ export async function prepareSnapshot({ calls, name }: Snapshotter, parent: stri
   return { key, mounts }
 }
 
-/** Gives a filled snapshot its name. When there is one of that name already, that one is kept: false. */
+/** Gives a filled snapshot its name. Returns false, and removes the snapshot, if that name exists already. */
 export async function commitSnapshot(snapshotter: Snapshotter, key: string, name: string): Promise<boolean> {
   try {
     await snapshotter.calls.unary(SNAPSHOTS.Commit, { snapshotter: snapshotter.name, key, name })
@@ -64,13 +64,13 @@ export async function commitSnapshot(snapshotter: Snapshotter, key: string, name
 
 const REMOVE_TIMEOUT_MS = 5_000
 
-/** Best effort, and goes on after the caller's signal: whatever this misses is collected with the lease. */
+/** Best effort, even after the caller's signal has aborted: a snapshot that remains is collected with the lease. */
 export async function removeSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
   const cleanUp = calls.within({ signal: undefined })
   await cleanUp.unary(SNAPSHOTS.Remove, { snapshotter: name, key }, { timeoutMs: REMOVE_TIMEOUT_MS }).catch(() => {})
 }
 
-/** Throws when others are on top of it. */
+/** Throws if other snapshots are on top of it. */
 export async function forgetSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
   await unlessMissing(calls.unary(SNAPSHOTS.Remove, { snapshotter: name, key }))
 }

@@ -7,7 +7,7 @@ test('a disk that hangs is not waited for beyond the limit, and the image is wor
   await expect(syncFiles(import.meta.filename, hanging)).rejects.toMatchObject({
     code: 'ImportInterrupted',
     message: expect.stringMatching(
-      /cannot be written to disk: .+ took longer than 0\.001 s; look whether its disk hangs$/,
+      /cannot be written to disk: .+ took longer than 0\.001 s; check whether its disk hangs$/,
     ),
   })
 })
