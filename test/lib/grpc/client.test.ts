@@ -2,12 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createClient, type GrpcClient } from '../../../lib/grpc/client.ts'
-import { frameHeader } from '../../../lib/grpc/frames.ts'
+import { frameHeader, frameMessage } from '../../../lib/grpc/frames.ts'
 import type { Method } from '../../../lib/grpc/service.ts'
 
-// containerd answers as it should; what a call makes of a peer that does not needs a peer of our own.
+// containerd follows the protocol. Answers that break it need a server of our own.
 let dir: string
 let client: GrpcClient
 let answer: (stream: ServerHttp2Stream) => void
@@ -52,68 +52,98 @@ function respond(stream: ServerHttp2Stream, ...parts: Buffer[]): void {
   stream.end()
 }
 
-it('a message that comes in pieces is put together', async () => {
-  const body = Buffer.concat([frameHeader(5), Buffer.from('hello')])
-  answer = stream => respond(stream, body.subarray(0, 3), body.subarray(3, 7), body.subarray(7))
-  expect(await say('x')).toBe('hello')
-})
-
-it('the error of an answer without messages is told, with its text decoded', async () => {
-  answer = stream =>
-    stream.respond({ ':status': 200, 'grpc-status': '5', 'grpc-message': 'no such thing: %C3%A9' }, { endStream: true })
-  await expect(say('x')).rejects.toMatchObject({ status: 5, details: 'no such thing: é', method: 'test.Echo/Say' })
-})
-
-it('a text that does not decode is told as it is', async () => {
-  answer = stream => stream.respond({ ':status': 200, 'grpc-status': '2', 'grpc-message': '100%' }, { endStream: true })
-  await expect(say('x')).rejects.toMatchObject({ details: '100%' })
-})
-
-it('a call that is not answered in time ends', async () => {
-  answer = () => {}
-  await expect(client.unary(ECHO, { text: 'x' }, { timeoutMs: 100 })).rejects.toMatchObject({ status: 4 })
-})
-
-it('a connection that breaks off in mid-call is a server that is away', async () => {
-  answer = stream => stream.session?.destroy()
-  await expect(say('x')).rejects.toMatchObject({ status: 14 })
-})
-
-it('a connection that broke off is made anew for the next call', async () => {
-  answer = stream => stream.session?.destroy()
-  await say('x').catch(() => {})
-  answer = stream => respond(stream, frameHeader(0))
-  expect(await say('x')).toBe('')
-})
-
-it.each([
-  ['no message', []],
-  ['a message cut short', [frameHeader(10), Buffer.from('short')]],
-  ['a compressed message', [Buffer.from([1, 0, 0, 0, 0])]],
-  ['a message that is too long', [frameHeader(17 * 1024 * 1024)]],
-])('an answer with %s is an error', async (_, parts) => {
-  answer = stream => respond(stream, ...parts)
-  await expect(say('x')).rejects.toThrow(/no answer|cut short|compressed|has 17825792 bytes/)
-})
-
-it('a cancelled call throws the reason and tells the server', async () => {
-  const cancel = new AbortController()
-  const code = new Promise(resolve => {
-    answer = stream => {
-      stream.on('close', () => resolve(stream.rstCode))
-      cancel.abort(new Error('not wanted'))
-    }
+describe('a gRPC call', () => {
+  it('reads a message that arrives in pieces', async () => {
+    const body = Buffer.concat([frameHeader(5), Buffer.from('hello')])
+    answer = stream => respond(stream, body.subarray(0, 3), body.subarray(3, 7), body.subarray(7))
+    expect(await say('x')).toBe('hello')
   })
-  const call = client.within({ signal: cancel.signal }).unary(ECHO, { text: 'x' })
-  await expect(call).rejects.toThrow('not wanted')
-  expect(await code).toBe(constants.NGHTTP2_CANCEL)
-})
 
-it('the headers of every scope go with a call', async () => {
-  const headers = new Promise(resolve => {
-    server.once('stream', (_, received) => resolve(received))
+  it('throws the error of an answer without messages, with its text decoded', async () => {
+    answer = stream =>
+      stream.respond(
+        { ':status': 200, 'grpc-status': '5', 'grpc-message': 'no such thing: %C3%A9' },
+        { endStream: true },
+      )
+    await expect(say('x')).rejects.toMatchObject({ status: 5, details: 'no such thing: é', method: 'test.Echo/Say' })
   })
-  answer = stream => respond(stream, frameHeader(0))
-  await client.within({ headers: { 'x-lease': 'mine' } }).unary(ECHO, { text: 'x' })
-  expect(await headers).toMatchObject({ 'x-tenant': 'us', 'x-lease': 'mine' })
+
+  it('leaves a text unchanged that cannot be decoded', async () => {
+    answer = stream =>
+      stream.respond({ ':status': 200, 'grpc-status': '2', 'grpc-message': '100%' }, { endStream: true })
+    await expect(say('x')).rejects.toMatchObject({ details: '100%' })
+  })
+
+  it('ends if there is no answer in time', async () => {
+    answer = () => {}
+    await expect(client.unary(ECHO, { text: 'x' }, { timeoutMs: 100 })).rejects.toMatchObject({ status: 4 })
+  })
+
+  it('fails as UNAVAILABLE if the connection breaks off', async () => {
+    answer = stream => stream.session?.destroy()
+    await expect(say('x')).rejects.toMatchObject({ status: 14 })
+  })
+
+  it('opens a new connection after one that broke off', async () => {
+    answer = stream => stream.session?.destroy()
+    await say('x').catch(() => {})
+    answer = stream => respond(stream, frameHeader(0))
+    expect(await say('x')).toBe('')
+  })
+
+  it.each([
+    ['no message', []],
+    ['a message cut short', [frameHeader(10), Buffer.from('short')]],
+    ['a compressed message', [Buffer.from([1, 0, 0, 0, 0])]],
+    ['a message that is too long', [frameHeader(17 * 1024 * 1024)]],
+  ])('rejects an answer with %s', async (_, parts) => {
+    answer = stream => respond(stream, ...parts)
+    await expect(say('x')).rejects.toThrow(/no answer|cut short|compressed|has 17825792 bytes/)
+  })
+
+  it('throws the reason of its cancellation, and cancels the call on the server', async () => {
+    const cancel = new AbortController()
+    const code = new Promise(resolve => {
+      answer = stream => {
+        stream.on('close', () => resolve(stream.rstCode))
+        cancel.abort(new Error('not wanted'))
+      }
+    })
+    const call = client.within({ signal: cancel.signal }).unary(ECHO, { text: 'x' })
+    await expect(call).rejects.toThrow('not wanted')
+    expect(await code).toBe(constants.NGHTTP2_CANCEL)
+  })
+
+  it('sends the headers of every scope', async () => {
+    const headers = new Promise(resolve => {
+      server.once('stream', (_, received) => resolve(received))
+    })
+    answer = stream => respond(stream, frameHeader(0))
+    await client.within({ headers: { 'x-lease': 'mine' } }).unary(ECHO, { text: 'x' })
+    expect(await headers).toMatchObject({ 'x-tenant': 'us', 'x-lease': 'mine' })
+  })
+
+  it('reads the answers of a stream as they come, and cancels the call once its reader has seen enough', async () => {
+    const code = new Promise(resolve => {
+      answer = stream => {
+        stream.on('close', () => resolve(stream.rstCode))
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
+        for (const text of ['one', 'two']) stream.write(frameMessage(Buffer.from(text)))
+      }
+    })
+    const read: string[] = []
+    for await (const text of client.serverStream(ECHO, { text: 'x' })) if (read.push(text) === 2) break
+    expect(read).toEqual(['one', 'two'])
+    expect(await code).toBe(constants.NGHTTP2_CANCEL)
+  })
+
+  it('has the headers that a server sends with its error', async () => {
+    answer = stream => stream.respond({ ':status': 200, 'grpc-status': '2', 'x-code': 'Broken' }, { endStream: true })
+    await expect(say('x')).rejects.toMatchObject({ headers: { 'x-code': 'Broken' } })
+  })
+
+  it('without patience fails at once if no server listens', async () => {
+    using impatient = createClient(join(dir, 'none'), { connectTimeoutMs: 0 })
+    await expect(impatient.unary(ECHO, { text: 'x' })).rejects.toMatchObject({ status: 14 })
+  })
 })

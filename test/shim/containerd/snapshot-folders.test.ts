@@ -10,14 +10,14 @@ const overlay = {
 }
 
 test.each([
-  ['a bind mount is its source', [bind], '/snapshots/1/fs'],
-  ['an overlay is its upper folder', [overlay], '/snapshots/2/fs'],
-  ['no mount is none', [], undefined],
-  ['two mounts are none', [bind, overlay], undefined],
-  ['a device is none', [{ ...bind, type: 'ext4' }], undefined],
-  ['an overlay that is not written to is none', [{ ...overlay, options: ['lowerdir=/a:/b'] }], undefined],
-  ['a relative path is none', [{ ...bind, source: 'snapshots/1/fs' }], undefined],
-  ['a path with .. is none', [{ ...bind, source: '/snapshots/../fs' }], undefined],
-])('%s', (_name, mounts, folder) => {
+  ['the source of a bind mount', [bind], '/snapshots/1/fs'],
+  ['the upper folder of an overlay', [overlay], '/snapshots/2/fs'],
+  ['none without a mount', [], undefined],
+  ['none for two mounts', [bind, overlay], undefined],
+  ['none for a device', [{ ...bind, type: 'ext4' }], undefined],
+  ['none for an overlay without an upper folder', [{ ...overlay, options: ['lowerdir=/a:/b'] }], undefined],
+  ['none for a relative path', [{ ...bind, source: 'snapshots/1/fs' }], undefined],
+  ['none for a path with ..', [{ ...bind, source: '/snapshots/../fs' }], undefined],
+])('the folder of a snapshot is %s', (_name, mounts, folder) => {
   expect(folderOf(mounts)).toBe(folder)
 })

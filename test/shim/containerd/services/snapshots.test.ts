@@ -29,7 +29,7 @@ async function fillUnderLease() {
   return { lease, keeper, filled: await prepareSnapshot(keeper.snapshotter, '') }
 }
 
-test('a snapshot that two imports make is kept for both, whichever ends first', async () => {
+test('a snapshot that two imports make is kept until both have ended', async () => {
   const name = 'made-by-two'
   const [first, second] = [await fillUnderLease(), await fillUnderLease()]
   await first.keeper.commit(first.filled, name)
