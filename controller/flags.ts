@@ -5,9 +5,9 @@ import { type ListenAddress, parseListenAddress } from '../lib/http/listen-addre
 import { parseDuration } from '../lib/text/duration.ts'
 import { type LabelSelector, parseLabelSelector } from './reconcile/label-selector.ts'
 
-/** What the flags of enbi-controller say. All durations in milliseconds. */
+/** The parsed flags of enbi-controller. Durations are in milliseconds. */
 export interface ControllerOptions {
-  /** Path; without one the API server of the cluster that this pod is in. */
+  /** Path of a kubeconfig. Undefined: the API server of the cluster that this pod runs in. */
   readonly kubeconfig: string | undefined
   readonly nodeRepel: LabelSelector
   readonly keepFinished: number
@@ -16,7 +16,7 @@ export interface ControllerOptions {
   readonly lostGrace: number
   readonly maxTries: number
   readonly listen: ListenAddress
-  /** For health alone, beside what `listen` serves. */
+  /** Additional address that serves only health. */
   readonly healthListen: ListenAddress | undefined
   readonly leaderElectLease: number
   readonly leaderElectRenew: number
@@ -24,16 +24,15 @@ export interface ControllerOptions {
   readonly logLevel: string
 }
 
-/** Readers of the flags' values; each throws commander's InvalidArgumentError. */
+/** Parsers of flag values. Each throws commander's InvalidArgumentError. */
 
 export function readDuration(text: string): number {
   const value = parseDuration(text)
-  if (value === undefined)
-    throw new InvalidArgumentError('expected a duration such as 30s, 5m or 1h, of 24 days at most')
+  if (value === undefined) throw new InvalidArgumentError('expected a duration such as 30s, 5m or 1h, at most 24 days')
   return value
 }
 
-/** One that is no timer's: it may be longer. */
+/** Ages may be longer than a timer allows. */
 export function readAge(text: string): number {
   const value = /^\d+(\.\d+)?(ms|s|m|h|d|w|y)$/.test(text) ? ms(text as ms.StringValue) : 0
   if (value > 0) return value

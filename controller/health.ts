@@ -2,21 +2,24 @@ import { ApiStatus } from '../kube/client/api-error.ts'
 import type { Kind, Kube } from '../kube/client/contract.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 
-/** A watch that has held for so long works, though it had nothing to tell, in milliseconds. */
+/** A watch that has lasted this long works, even without events. In milliseconds. */
 const WATCH_WORKS_MS = 1_000
 
-/** What stands in the controller's way, as far as the API server's answers tell. */
+/** Derives the controller's health from the API server's answers. */
 export interface Health {
-  /** The same API server; its answers are taken note of. */
+  /** The given API server, with its answers observed. */
   readonly kube: Kube
-  /** For a person, each once: rights that are missing, a kind that the API server does not know, an API server that is away or has not been heard of yet. */
-  troubles(): string[]
-  /** Troubles of who led and leads no more: it does nothing by which they could end. */
-  forgetLeading(): void
+  /**
+   * Distinct messages for people: missing rights, an unknown kind, or an API server that is away or has not answered
+   * yet.
+   */
+  problems(): string[]
+  /** Drops the problems of a former leader: it makes no more requests that could resolve them. */
+  forgetLeaderProblems(): void
 }
 
 export function createHealth(kube: Kube): Health {
-  const troubles = new Map<string, string>()
+  const problems = new Map<string, string>()
   const watches = new Map<string, number>()
   let answered = false
 
@@ -24,11 +27,11 @@ export function createHealth(kube: Kube): Health {
     const key = `${verb} ${kind.plural}`
     try {
       const value = await answer
-      troubles.delete(key)
+      problems.delete(key)
       answered = true
       return value
     } catch (error) {
-      if (isTrouble(verb, error)) troubles.set(key, messageOf(error))
+      if (isProblem(verb, error)) problems.set(key, messageOf(error))
       throw error
     }
   }
@@ -38,11 +41,11 @@ export function createHealth(kube: Kube): Health {
     watches.set(key, performance.now())
     try {
       for await (const event of kube.watch(kind, call)) {
-        troubles.delete(key)
+        problems.delete(key)
         yield event
       }
     } catch (error) {
-      if (isTrouble('watch', error)) troubles.set(key, messageOf(error))
+      if (isProblem('watch', error)) problems.set(key, messageOf(error))
       throw error
     } finally {
       watches.delete(key)
@@ -60,27 +63,27 @@ export function createHealth(kube: Kube): Health {
       delete: (kind, ...rest) => note('delete', kind, kube.delete(kind, ...rest)),
       watch,
     },
-    troubles() {
-      for (const [key, begun] of watches) if (performance.now() - begun > WATCH_WORKS_MS) troubles.delete(key)
-      const found = [...new Set(troubles.values())]
+    problems() {
+      for (const [key, begun] of watches) if (performance.now() - begun > WATCH_WORKS_MS) problems.delete(key)
+      const found = [...new Set(problems.values())]
       return answered || found.length > 0 ? found : ['the API server has not answered yet']
     },
-    forgetLeading() {
-      // To lead again it asks for the Lease, and nothing else.
-      for (const key of troubles.keys()) if (!key.startsWith('get ')) troubles.delete(key)
+    forgetLeaderProblems() {
+      // A replica that does not lead reads only the Lease.
+      for (const key of problems.keys()) if (!key.startsWith('get ')) problems.delete(key)
     },
   }
 }
 
-/** Whether everything of that kind must fail, not just this one object. */
-function isTrouble(verb: string, error: unknown): boolean {
+/** Whether the error affects all objects of the kind, not only this one. */
+function isProblem(verb: string, error: unknown): boolean {
   if (!(error instanceof ShimError)) return false
   const isForAll = verb === 'list' || verb === 'watch'
   if (error.code === 'ClusterAway') return isForAll || verb === 'get'
   return error.code === 'ClusterRefused' && (isForAll || isMissingRight(error.cause))
 }
 
-/** As RBAC says it: `User "…" cannot patch resource "pods/status" in API group ""…`. */
+/** Matches RBAC's message: `User "…" cannot patch resource "pods/status" in API group ""…`. */
 function isMissingRight(cause: unknown): boolean {
   return cause instanceof ApiStatus && cause.status === 403 && / cannot \w+ resource /.test(cause.message)
 }

@@ -12,7 +12,7 @@ import { createPodReconciler, type Reconciler } from './reconcilers/pod-reconcil
 import { type ClusterState, createClusterState } from './state/cluster-state.ts'
 import { namespaceOf, parseWorkKey, type WorkKind } from './state/work-key.ts'
 
-/** Writes at the same time. */
+/** Number of workers, and so of concurrent writes. */
 const WRITERS = 16
 
 export interface LeadPlan {
@@ -21,14 +21,14 @@ export interface LeadPlan {
   readonly host: string
   readonly metrics: Metrics
   readonly logger: Logger
-  /** Told what has not been read yet, until all has. */
+  /** Called with a function that lists the kinds that have not been read yet. */
   readonly onUnsynced: (unsynced: () => string[]) => void
 }
 
-/** What the one controller does that leads, until the signal aborts. */
+/** Does the leader's work until the signal aborts. */
 export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
   const { options, metrics, logger } = plan
-  const kube = within(plan.kube, signal)
+  const kube = withSignal(plan.kube, signal)
   const state = createClusterState({
     kube,
     repels: options.nodeRepel,
@@ -47,16 +47,19 @@ export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
 
   function onError(key: string, error: unknown): void {
     if (signal.aborted) return
-    // Somebody else wrote first, which a watch is about to tell.
+    // Someone else wrote first, and the watch will report it.
     const level = error instanceof ShimError ? (error.code === 'ClusterConflict' ? 'debug' : 'warn') : 'error'
-    logger[level]({ ...parseWorkKey(key), err: level === 'error' ? error : messageOf(error) }, 'will try again')
+    logger[level](
+      { ...parseWorkKey(key), err: level === 'error' ? error : messageOf(error) },
+      'cannot reconcile an object, will retry',
+    )
   }
 
   plan.onUnsynced(state.unsynced)
   metrics.setLeading({ queue, builds: () => state.builds.all() })
   try {
     await state.synced()
-    if (!signal.aborted) logger.info('everything is read')
+    if (!signal.aborted) logger.info('all objects have been read')
     await queue.run()
     await state.ended
   } finally {
@@ -83,8 +86,8 @@ function createReconcilers(
   }
 }
 
-/** The same API server for as long as the signal has not aborted: who leads no more must not have the last word. */
-function within(kube: Kube, signal: AbortSignal): Kube {
+/** Cancels all calls when the signal aborts, so that a former leader writes nothing more. */
+function withSignal(kube: Kube, signal: AbortSignal): Kube {
   return {
     ...kube,
     get: (kind, name, options) => kube.get(kind, name, { signal, ...options }),

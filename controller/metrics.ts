@@ -5,14 +5,14 @@ import { addProcessMetrics, createGauges } from '../lib/http/gauges.ts'
 import { parseWorkKey, type WorkKind } from './state/work-key.ts'
 import type { BuildView } from './views/nixbuild.ts'
 
-/** Seconds. */
+/** In seconds. */
 const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10]
 
 export interface Metrics {
   readonly registry: Registry
-  /** Runs work on a key and takes its time. */
+  /** Runs the work on a key and records its duration and result. */
   measure<T>(key: string, work: () => Promise<T>): Promise<T>
-  /** What is counted when somebody asks; undefined while another leads. */
+  /** Source of the leader's gauges; undefined while this process does not lead. */
   setLeading(leading: Leading | undefined): void
 }
 

@@ -5,12 +5,11 @@ import { version } from '../lib/version.ts'
 import { readAge, readCount, readDuration, readListenAddress, readSelector } from './flags.ts'
 import { MAX_ATTEMPTS } from './reconcile/plan-build.ts'
 
-/** Runs the controller as the arguments say. */
 export function run(): Promise<void> {
   return runCommandLine(program)
 }
 
-/** Every option. The reference page of the command line is made from it. */
+/** The command line. Its reference page is generated from this. */
 export const program = new Command('enbi-controller')
   .description(
     "Keeps NixBuilds in step with Pods and nodes. For each annotated Pod the controller creates the NixBuild before the kubelet asks for the image, and maintains the Pod's condition enbi.hrzn.ee/ImageBuilt. It assigns NixBuilds made by hand to nodes, moves builds away from lost nodes, and removes old finished NixBuilds. Several replicas may run; one is active.",

@@ -12,7 +12,7 @@ import { createHealth } from './health.ts'
 import { lead } from './lead.ts'
 import { createMetrics } from './metrics.ts'
 
-/** Runs until the signal aborts. Throws ConfigInvalid or ListenAddressInUse; all else is survived. */
+/** Runs until the signal aborts. Throws ConfigInvalid or ListenAddressInUse, and retries after any other failure. */
 export async function runController(options: ControllerOptions, signal: AbortSignal): Promise<void> {
   const logger = createLogger(options.logLevel)
   const health = createHealth(createKube({ kubeconfig: options.kubeconfig, component: CONTROLLER }))
@@ -21,8 +21,8 @@ export async function runController(options: ControllerOptions, signal: AbortSig
   let unsynced: (() => string[]) | undefined
   const servers = await serveAll(options, {
     registry: metrics.registry,
-    obstacles: () => [...health.troubles(), ...(unsynced?.() ?? []).map(kind => `not all ${kind} have been read yet`)],
-    state: () => (unsynced ? 'leading' : 'another leads'),
+    obstacles: () => [...health.problems(), ...(unsynced?.() ?? []).map(kind => `not all ${kind} have been read yet`)],
+    state: () => (unsynced ? 'leading' : 'another replica leads'),
     logger,
   })
   try {
@@ -41,7 +41,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
           await lead({ kube: health.kube, options, host, metrics, logger, onUnsynced }, leading)
         } finally {
           unsynced = undefined
-          health.forgetLeading()
+          health.forgetLeaderProblems()
         }
       },
       signal,

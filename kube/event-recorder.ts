@@ -6,32 +6,35 @@ import { isNamespaceGone } from './client/api-error.ts'
 import type { Kube } from './client/contract.ts'
 import { type EventContent, eventBody, eventName, events } from './resources/event.ts'
 
-/** Beyond these the oldest of the namespace with the most are dropped. */
+/** Beyond this number, the oldest Event of the namespace with the most Events is dropped. */
 const MAX_QUEUED = 500
-/** Counts of Events that were told lately. */
+/** Most Events whose counts are kept. */
 const MAX_REMEMBERED = 1000
-/** Right after its start an API server refuses everybody everything. */
+/** Right after its start, an API server refuses every request. */
 const MAX_REFUSALS = 6
-/** It does not do so when it has taken another Event so short a time ago, in milliseconds, and was not away since. */
-const TAKES_OTHERS_MS = 60_000
-/** Nobody wants to hear of it any more after this time, in milliseconds. */
+/**
+ * If the API server accepted another Event within this time and was reachable since, a refusal is final. In
+ * milliseconds.
+ */
+const ACCEPTS_OTHERS_MS = 60_000
+/** Older Events are dropped. In milliseconds. */
 const MAX_AGE_MS = 600_000
 const CALL_MS = 5_000
 
 export interface EventRecorderPlan {
   readonly kube: Pick<Kube, 'create' | 'patch'>
   readonly component: string
-  /** Node, or name of the pod. */
+  /** Name of the node, or of the pod. */
   readonly host: string
-  /** Ends it; what is still queued is dropped. */
+  /** Ends the recorder. Queued Events are dropped. */
   readonly signal: AbortSignal
   readonly logger: Logger
 }
 
-/** Tells Events in the background, one after the other, also after the API server was away. Never throws. */
+/** Writes Events in the background, one after the other. Retries while the API server is away. Never throws. */
 export interface EventRecorder {
   record(content: EventContent): void
-  /** Resolves once all that was recorded until now has been told or dropped. */
+  /** Resolves once all Events recorded so far have been written or dropped. */
   flushed(): Promise<void>
 }
 
@@ -43,28 +46,28 @@ interface Queued {
 export function createEventRecorder({ kube, component, host, signal, logger }: EventRecorderPlan): EventRecorder {
   const queue: Queued[] = []
   const counts = new Map<string, number>()
-  let telling: Promise<void> | undefined
-  let toldAt = Number.NEGATIVE_INFINITY
+  let draining: Promise<void> | undefined
+  let acceptedAt = Number.NEGATIVE_INFINITY
 
-  async function tellAll(): Promise<void> {
-    for (let next = queue.shift(); next && !signal.aborted; next = queue.shift()) await tell(next)
-    telling = undefined
+  async function drain(): Promise<void> {
+    for (let next = queue.shift(); next && !signal.aborted; next = queue.shift()) await writeWithRetries(next)
+    draining = undefined
   }
 
-  async function tell(queued: Queued): Promise<void> {
+  async function writeWithRetries(queued: Queued): Promise<void> {
     for (let failures = 1; !signal.aborted; failures += 1) {
       try {
         await write(queued)
-        toldAt = performance.now()
+        acceptedAt = performance.now()
         return
       } catch (error) {
         const isAway = error instanceof ShimError && error.retryable
-        if (isAway) toldAt = Number.NEGATIVE_INFINITY
-        const mayPass = isAway || (error instanceof ShimError && mayBeTaken(error, failures, toldAt))
+        if (isAway) acceptedAt = Number.NEGATIVE_INFINITY
+        const mayRecover = isAway || (error instanceof ShimError && mayBeAccepted(error, failures, acceptedAt))
         const isOld = Date.now() - queued.time.getTime() >= MAX_AGE_MS
         const { reason, about } = queued.content
-        if (!mayPass || isOld) {
-          logger.warn({ err: messageOf(error), reason, about: about.name }, 'cannot tell an event')
+        if (!mayRecover || isOld) {
+          logger.warn({ err: messageOf(error), reason, about: about.name }, 'cannot write an event')
           return
         }
       }
@@ -88,7 +91,7 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
       remember(key, 1)
     } catch (error) {
       if (!(error instanceof ShimError && error.code === 'ClusterConflict')) throw error
-      // Told before this process began, or by another: how often, the answer to a patch says.
+      // Another process, or an earlier one, has created the Event. The answer to a patch contains its count.
       const count = ((await patch({ lastTimestamp }))?.count ?? 0) + 1
       await patch({ count })
       remember(key, count)
@@ -105,23 +108,22 @@ export function createEventRecorder({ kube, component, host, signal, logger }: E
   function dropOne(): void {
     const dropped = firstOfMost(queue, ({ content: { about } }) => about.namespace ?? '')
     if (dropped) queue.splice(queue.indexOf(dropped), 1)
-    logger.warn(
-      { namespace: dropped?.content.about.namespace },
-      'too many events wait for the API server: the oldest is dropped',
-    )
+    logger.warn({ namespace: dropped?.content.about.namespace }, 'too many events are queued: dropped the oldest')
   }
 
   return {
     record(content) {
       queue.push({ content, time: new Date() })
       if (queue.length > MAX_QUEUED) dropOne()
-      telling ??= tellAll()
+      draining ??= drain()
     },
-    flushed: async () => telling,
+    flushed: async () => draining,
   }
 }
 
-/** One that never will be, in a namespace with a full quota above all, must not hold back all others. */
-function mayBeTaken(error: ShimError, failures: number, toldAt: number): boolean {
-  return failures < MAX_REFUSALS && !isNamespaceGone(error) && performance.now() - toldAt > TAKES_OTHERS_MS
+/**
+ * An Event that can never be written must not block the others. A common cause is a namespace with an exhausted quota.
+ */
+function mayBeAccepted(error: ShimError, failures: number, acceptedAt: number): boolean {
+  return failures < MAX_REFUSALS && !isNamespaceGone(error) && performance.now() - acceptedAt > ACCEPTS_OTHERS_MS
 }

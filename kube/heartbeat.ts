@@ -4,7 +4,7 @@ import { messageOf, ShimError } from '../lib/errors.ts'
 import type { Kube, ObjectName } from './client/contract.ts'
 import { leases, microTime } from './resources/lease.ts'
 
-/** Of a Lease's duration: a few renewals may be lost before it ends. */
+/** A Lease survives a few lost renewals. */
 const RENEWALS_PER_LEASE = 4
 
 export interface HeartbeatPlan {
@@ -17,19 +17,22 @@ export interface HeartbeatPlan {
   readonly logger: Logger
 }
 
-/** Renews a Lease that nobody else holds until the signal aborts, however often that fails. Made when it is missing. */
+/**
+ * Renews a Lease that has no other holder until the signal aborts. Creates it if it is missing, and retries
+ * indefinitely.
+ */
 export async function heartbeat(plan: HeartbeatPlan): Promise<void> {
   const { durationMs, signal, logger } = plan
-  let told = ''
+  let lastError = ''
   while (!signal.aborted) {
     try {
       await renew(plan)
-      if (told !== '') logger.info('the lease is renewed again')
-      told = ''
+      if (lastError !== '') logger.info('the lease is renewed again')
+      lastError = ''
     } catch (error) {
       const message = messageOf(error)
-      if (!signal.aborted && message !== told) logger.warn({ err: message }, 'cannot renew the lease')
-      told = message
+      if (!signal.aborted && message !== lastError) logger.warn({ err: message }, 'cannot renew the lease')
+      lastError = message
     }
     await delay(durationMs / RENEWALS_PER_LEASE, undefined, { signal }).catch(() => {})
   }
@@ -44,7 +47,7 @@ async function renew({ kube, lease, identity, fieldManager, durationMs, signal }
   try {
     await kube.create(leases, { ...lease, body: { spec: { ...spec, acquireTime: now } } }, options)
   } catch (error) {
-    // The one before us has made it meanwhile.
+    // A previous process has created it in the meantime.
     if (!(error instanceof ShimError && error.code === 'ClusterConflict')) throw error
     await kube.patch(leases, { ...lease, body: { spec } }, patch)
   }

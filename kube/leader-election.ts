@@ -4,31 +4,36 @@ import { messageOf, ShimError } from '../lib/errors.ts'
 import type { Kube, ObjectName } from './client/contract.ts'
 import { type Lease, leases, microTime } from './resources/lease.ts'
 
-/** A Lease as somebody saw it who would like to hold it. */
-export interface Sighting {
+/** A Lease as observed by a candidate. */
+export interface LeaseObservation {
   readonly lease: Lease
-  /** Of this process's own clock, in milliseconds, when the Lease was first seen as it is. Clocks of other machines are not compared. */
-  readonly seenAt: number
+  /**
+   * When this version of the Lease was first observed, in milliseconds of this process's clock. Clocks of other
+   * machines are not compared.
+   */
+  readonly observedAt: number
 }
 
 export interface LeaderElectionPlan {
   readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>
   readonly lease: ObjectName
-  /** Of this process: no two that run at the same time may have the same. */
+  /** Must be unique among running processes. */
   readonly identity: string
-  /** What a leader does; it must end soon after its signal aborts. When it ends by itself, so does the election. */
+  /** The leader's work. It must end soon after its signal aborts. If it ends by itself, the election fails. */
   readonly onStarted: (signal: AbortSignal) => Promise<void>
   readonly signal: AbortSignal
   readonly logger: Logger
-  /** How long others wait for a leader that is silent, in milliseconds. */
+  /** How long others wait for a leader that does not renew the Lease, in milliseconds. */
   readonly leaseMs?: number
-  /** A leader that could not renew for so long stops: less than `leaseMs`. */
+  /** A leader that could not renew the Lease for this long stops. Must be less than `leaseMs`. */
   readonly renewWithinMs?: number
-  /** Between two tries to get or to renew the Lease. */
+  /** Time between two attempts to get or renew the Lease. */
   readonly retryMs?: number
 }
 
-/** Waits for the Lease, leads while it is held, and begins again; until the signal aborts. A leader that is told to end lets go of it. */
+/**
+ * Waits for the Lease, leads while it holds it, and starts over, until the signal aborts. It then releases the Lease.
+ */
 export async function leaderElection(plan: LeaderElectionPlan): Promise<void> {
   const { leaseMs = 15_000, renewWithinMs = 10_000, retryMs = 2_000, ...rest } = plan
   const timing = { leaseMs, renewWithinMs, retryMs }
@@ -40,24 +45,24 @@ export async function leaderElection(plan: LeaderElectionPlan): Promise<void> {
 
 type Election = Required<LeaderElectionPlan>
 
-/** undefined once the signal aborts. */
+/** Undefined once the signal aborts. */
 async function acquire(election: Election): Promise<Lease | undefined> {
   const { signal, identity, retryMs, logger } = election
-  let sighting: Sighting | undefined
-  let told = ''
+  let observation: LeaseObservation | undefined
+  let lastHolder = ''
   while (!signal.aborted) {
     try {
       const lease = await election.kube.get(leases, election.lease, { signal, timeoutMs: retryMs })
-      if (!lease) return await make(election)
-      sighting = look(sighting, lease, performance.now())
+      if (!lease) return await createLease(election)
+      observation = observeLease(observation, lease, performance.now())
       const holder = lease.spec.holderIdentity ?? ''
-      if (timeUntilFree(sighting, identity, performance.now()) === 0) return await take(election, lease)
-      if (holder !== told) logger.info({ holder }, 'another leads')
-      told = holder
+      if (timeUntilFree(observation, identity, performance.now()) === 0) return await takeLease(election, lease)
+      if (holder !== lastHolder) logger.info({ holder }, 'another replica leads')
+      lastHolder = holder
     } catch (error) {
       if (!signal.aborted && !isConflict(error)) logger.warn({ err: messageOf(error) }, 'cannot get the lease')
     }
-    // Not all at the same time.
+    // The jitter keeps candidates from asking at the same time.
     await delay(retryMs * (1 + Math.random() * 0.2), undefined, { signal }).catch(() => {})
   }
   return undefined
@@ -73,17 +78,17 @@ async function lead(election: Election, acquired: Lease): Promise<void> {
   const renewing = keepRenewing(election, acquired, leading)
   try {
     await onStarted(leading.signal)
-    if (!leading.signal.aborted) throw new Error('the work of the leader has ended by itself')
+    if (!leading.signal.aborted) throw new Error('the work of the leader has ended unexpectedly')
   } finally {
     stop()
     election.signal.removeEventListener('abort', stop)
     const last = await renewing
     if (last) await release(election, last)
-    logger.info({ identity }, 'leading no more')
+    logger.info({ identity }, 'stopped leading')
   }
 }
 
-/** The Lease as it was held last, once leading has ended; undefined when it was lost. */
+/** Resolves once leading has ended, with the Lease as last written. Undefined if the Lease was lost. */
 async function keepRenewing(election: Election, acquired: Lease, leading: AbortController): Promise<Lease | undefined> {
   const { renewWithinMs, retryMs, logger } = election
   let lease = acquired
@@ -115,30 +120,31 @@ async function renew(election: Election, lease: Lease, timeoutMs: number): Promi
     return await write(election, lease, { ...held(election), leaseTransitions: lease.spec.leaseTransitions }, timeoutMs)
   } catch (error) {
     if (!isConflict(error)) throw error
-    // Our own renewal, perhaps, whose answer was lost.
+    // The conflict may be our own renewal, whose answer was lost.
     const current = await election.kube.get(leases, election.lease, { timeoutMs })
-    if (current?.spec.holderIdentity !== election.identity) throw new LostLease('another has it', { cause: error })
+    if (current?.spec.holderIdentity !== election.identity)
+      throw new LostLease('another replica has it', { cause: error })
     return write(election, current, { ...held(election), leaseTransitions: current.spec.leaseTransitions }, timeoutMs)
   }
 }
 
-function make(election: Election): Promise<Lease> {
+function createLease(election: Election): Promise<Lease> {
   const { kube, lease, signal, retryMs } = election
   const spec = { ...held(election), acquireTime: microTime(new Date()), leaseTransitions: 0 }
   return kube.create(leases, { ...lease, body: { spec } }, { signal, timeoutMs: retryMs })
 }
 
-function take(election: Election, lease: Lease): Promise<Lease> {
+function takeLease(election: Election, lease: Lease): Promise<Lease> {
   const leaseTransitions = (lease.spec.leaseTransitions ?? 0) + 1
   const spec = { ...held(election), acquireTime: microTime(new Date()), leaseTransitions }
   return write(election, lease, spec, election.retryMs)
 }
 
-/** So that the next one need not wait. Best effort: it ends by itself, too. */
+/** Lets the next leader start without waiting. Best effort, as the Lease also expires. */
 async function release(election: Election, lease: Lease): Promise<void> {
   const spec = { ...held(election), holderIdentity: '', leaseDurationSeconds: 1 }
   await write(election, lease, { ...spec, leaseTransitions: lease.spec.leaseTransitions }, election.retryMs).catch(
-    error => election.logger.debug({ err: messageOf(error) }, 'cannot let go of the lease'),
+    error => election.logger.debug({ err: messageOf(error) }, 'cannot release the lease'),
   )
 }
 
@@ -161,14 +167,18 @@ function isConflict(error: unknown): boolean {
   return error instanceof ShimError && error.code === 'ClusterConflict'
 }
 
-/** The sighting to go by, now that the Lease has been read again. */
-export function look(before: Sighting | undefined, lease: Lease, now: number): Sighting {
+/** The observation after reading the Lease again. */
+export function observeLease(before: LeaseObservation | undefined, lease: Lease, now: number): LeaseObservation {
   const isSame = before?.lease.metadata.resourceVersion === lease.metadata.resourceVersion
-  return before !== undefined && isSame ? before : { lease, seenAt: now }
+  return before !== undefined && isSame ? before : { lease, observedAt: now }
 }
 
-/** Milliseconds until `identity` may take the Lease; 0 when it may do so now. */
-export function timeUntilFree({ lease: { spec }, seenAt }: Sighting, identity: string, now: number): number {
+/** Milliseconds until `identity` may take the Lease; 0 if it may take it now. */
+export function timeUntilFree(
+  { lease: { spec }, observedAt }: LeaseObservation,
+  identity: string,
+  now: number,
+): number {
   if (!spec.holderIdentity || spec.holderIdentity === identity) return 0
-  return Math.max(0, seenAt + (spec.leaseDurationSeconds ?? 0) * 1000 - now)
+  return Math.max(0, observedAt + (spec.leaseDurationSeconds ?? 0) * 1000 - now)
 }

@@ -5,57 +5,61 @@ import { backOff } from '../lib/async/retry.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
 import type { Kind, Kube, ObjectName, Selection } from './client/contract.ts'
 
-/** What a mirror keeps. Tells of every key whose value is another than before. */
+/** The values of a mirror. Reports every key whose value has changed. */
 interface MirrorStore<P> {
   readonly values: ReadonlyMap<string, P>
-  /** undefined: it is gone, or to be left out. */
+  /** Undefined removes the key. */
   set(key: string, value: P | undefined): void
-  /** Drops all others. */
+  /** Removes all other keys. */
   retain(keys: ReadonlySet<string>): void
 }
 
 const RELIST_EVERY_MS = 600_000
 const LIST_TIMEOUT_MS = 60_000
-/** A watch that ends sooner is a failure, or the mirror would ask without a pause. */
+/** A watch that ends sooner counts as a failure. Otherwise the mirror would retry without a pause. */
 const SHORTEST_WATCH_MS = 1_000
-/** So many failures in a row, and it is listed anew: the API server may have lost the resource version, or come from a backup. */
+/**
+ * After this many failures in a row the mirror lists again: the API server may have lost the resource version, or have
+ * been restored from a backup.
+ */
 const FAILURES_UNTIL_RELIST = 5
 
 export interface MirrorPlan<T, P> {
   readonly kube: Pick<Kube, 'list' | 'watch'>
   readonly kind: Kind<T>
   readonly selection?: Selection
-  /** What is kept of an object; undefined leaves it out. */
+  /** The part of an object to keep; undefined omits the object. */
   readonly project: (object: T) => P | undefined
-  /** Told for every key whose value was added, is another, or is gone, also while the first list is read. Only enqueue here. */
+  /**
+   * Called for every key whose value was added, changed or removed, also during the first list. It must only enqueue.
+   */
   readonly onChange?: (key: string) => void
-  /** Ends the mirror; nothing else does. */
+  /** The only way to end the mirror. */
   readonly signal: AbortSignal
   readonly logger: Logger
-  /** About so often everything is listed anew, in milliseconds; 10 minutes unless told otherwise. */
+  /** Approximate time between two full lists, in milliseconds. By default 10 minutes. */
   readonly relistEveryMs?: number
 }
 
-/** What the API server has of one kind, as of a moment ago. */
+/** A local copy of the API server's objects of one kind, kept up to date by a watch. */
 export interface Mirror<P> {
-  /** By `objectKey`. */
+  /** The key is an `objectKey`. */
   get(key: string): P | undefined
   entries(): Iterable<readonly [string, P]>
   values(): Iterable<P>
   readonly size: number
   readonly isSynced: boolean
-  /** Resolves once everything has been listed for the first time, or the mirror has ended. */
+  /** Resolves after the first full list, or when the mirror has ended. */
   synced(): Promise<void>
-  /** Resolves once the mirror has ended. */
   readonly ended: Promise<void>
 }
 
-/** `team/web`, or just the name of an object that has no namespace. */
+/** `team/web`, or only the name of a cluster-scoped object. */
 export function objectKey({ namespace, name }: ObjectName): string {
   return namespace === undefined ? name : `${namespace}/${name}`
 }
 
-/** Of an object that has one, by its key, or by what else begins with it. */
+/** The namespace of a key, or of another text that begins with `<namespace>/`. */
 export function namespaceOf(key: string): string {
   return key.slice(0, key.indexOf('/'))
 }
@@ -63,27 +67,27 @@ export function namespaceOf(key: string): string {
 export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
   const { kube, kind, selection = {}, signal, relistEveryMs = RELIST_EVERY_MS } = plan
   const logger = plan.logger.child({ kind: kind.plural })
-  const store = createMirrorStore<P>(key => tell(key))
-  const first = Promise.withResolvers<void>()
-  const seenKind = { ...kind, parse: (object: unknown) => see(object) }
+  const store = createMirrorStore<P>(key => notify(key))
+  const firstSync = Promise.withResolvers<void>()
+  const parsedKind = { ...kind, parse: (object: unknown) => parseObject(object) }
   let isSynced = false
   let failures = 0
 
   async function run(): Promise<void> {
     let version: string | undefined
     let relistAt = 0
-    let told = ''
+    let lastError = ''
     while (!signal.aborted) {
       try {
         if (version === undefined || performance.now() >= relistAt) {
           version = await list()
           relistAt = performance.now() + relistEveryMs * (0.9 + Math.random() * 0.2)
-          told = ''
+          lastError = ''
         }
         await follow(version, relistAt - performance.now(), newer => {
           version = newer
           failures = 0
-          told = ''
+          lastError = ''
         })
       } catch (error) {
         if (signal.aborted) break
@@ -91,8 +95,9 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
         const isExpired = error instanceof ShimError && error.code === 'ClusterExpired'
         if (isExpired || failures % FAILURES_UNTIL_RELIST === 0) version = undefined
         const message = messageOf(error)
-        if (message !== told) logger[isExpired ? 'info' : 'warn']({ err: message }, 'the mirror is behind')
-        told = message
+        if (message !== lastError)
+          logger[isExpired ? 'info' : 'warn']({ err: message }, 'cannot follow changes, will retry')
+        lastError = message
       }
       if (failures > 0) await backOff(failures, signal)
     }
@@ -101,7 +106,7 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
   async function list(): Promise<string> {
     const keys = new Set<string>()
     const version = await kube.list(
-      seenKind,
+      parsedKind,
       selection,
       ({ key, value }) => {
         keys.add(key)
@@ -112,7 +117,7 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
     store.retain(keys)
     failures = 0
     isSynced = true
-    first.resolve()
+    firstSync.resolve()
     return version
   }
 
@@ -127,15 +132,15 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
         onVersion(event.resourceVersion)
         continue
       }
-      const { key, version, value } = see(event.object)
+      const { key, version, value } = parseObject(event.object)
       store.set(key, event.type === 'DELETED' ? undefined : value)
       onVersion(version)
     }
     failures = performance.now() - begin < Math.min(SHORTEST_WATCH_MS, longestMs) ? failures + 1 : 0
   }
 
-  function see(object: unknown): Seen<P> {
-    const { metadata } = v.parse(seenSchema, object)
+  function parseObject(object: unknown): ParsedObject<P> {
+    const { metadata } = v.parse(objectSchema, object)
     const key = objectKey(metadata)
     try {
       return { key, version: metadata.resourceVersion, value: plan.project(kind.parse(object)) }
@@ -145,15 +150,15 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
     }
   }
 
-  function tell(key: string): void {
+  function notify(key: string): void {
     try {
       plan.onChange?.(key)
     } catch (error) {
-      logger.error({ err: error, key }, 'cannot tell of a change')
+      logger.error({ err: error, key }, 'cannot process a change')
     }
   }
 
-  const ended = run().finally(first.resolve)
+  const ended = run().finally(firstSync.resolve)
   return {
     get: key => store.values.get(key),
     entries: () => store.values.entries(),
@@ -164,18 +169,18 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
     get isSynced() {
       return isSynced
     },
-    synced: () => first.promise,
+    synced: () => firstSync.promise,
     ended,
   }
 }
 
-interface Seen<P> {
+interface ParsedObject<P> {
   readonly key: string
   readonly version: string
   readonly value: P | undefined
 }
 
-const seenSchema = v.object({
+const objectSchema = v.object({
   metadata: v.object({ namespace: v.optional(v.string()), name: v.string(), resourceVersion: v.string() }),
 })
 
@@ -184,7 +189,7 @@ function createMirrorStore<P>(onChange: (key: string) => void): MirrorStore<P> {
 
   function set(key: string, value: P | undefined): void {
     const before = values.get(key)
-    // Most of what is written to an API server, a kubelet's news of its node say, is nothing that the project looks at.
+    // Most updates change nothing that the project reads, such as the kubelet's status of its node.
     if (isDeepStrictEqual(before, value)) return
     if (value === undefined) values.delete(key)
     else values.set(key, value)

@@ -3,27 +3,30 @@ import { backOffMs } from '../lib/async/retry.ts'
 import { createFairKeys } from '../lib/queues/fair-keys.ts'
 import { MAX_TIMER_MS } from '../lib/text/duration.ts'
 
-/** Longest pause between two tries of one item, in milliseconds. */
+/** Longest pause before a key is retried, in milliseconds. */
 const LONGEST_BACK_OFF_MS = 60_000
 
 export interface WorkQueuePlan {
-  /** Never runs twice at a time for one key. What it throws makes the key wait, longer each time. */
+  /** Never runs twice at a time for one key. If it throws, the key is retried after a growing pause. */
   readonly work: (key: string) => Promise<void>
   readonly workers: number
-  /** Groups take turns, and one has at most a quarter of the workers: whoever has many keys, or slow ones, holds up nobody else. */
+  /**
+   * Groups take turns, and one group uses at most a quarter of the workers. So a group with many or slow keys does not
+   * delay the others.
+   */
   readonly groupOf: (key: string) => string
   readonly onError: (key: string, error: unknown) => void
-  /** Once aborted nothing more is begun. */
+  /** No work starts after it aborts. */
   readonly signal: AbortSignal
 }
 
-/** Keys that are to be looked at. One that is added again before its turn has just that one turn. Groups of keys take turns. */
+/** Keys to reconcile. A key that is added again before its turn is worked on once. Groups of keys take turns. */
 export interface WorkQueue {
-  /** While it is being worked on, it gets another turn. */
+  /** A key that is added while it is worked on gets another turn. */
   add(key: string): void
-  /** Adds it at that time of Date.now(), unless it is to come sooner. */
+  /** Adds the key at this time of Date.now(), unless it is already scheduled earlier. */
   addAt(key: string, time: number): void
-  /** Begins to work. Resolves once the signal has aborted and the last worker is done. */
+  /** Starts the workers. Resolves once the signal has aborted and the last worker is done. */
   run(): Promise<void>
   readonly waiting: number
   readonly busy: number
@@ -32,19 +35,19 @@ export interface WorkQueue {
 export function createWorkQueue({ work, workers, groupOf, onError, signal }: WorkQueuePlan): WorkQueue {
   const ready = createFairKeys(groupOf)
   const busy = new Map<string, Promise<void>>()
-  /** How many are busy of each group. */
+  /** Number of busy workers per group. */
   const shares = new Map<string, number>()
-  const mostOfGroup = Math.max(1, Math.floor(workers / 4))
-  const again = new Set<string>()
+  const maxPerGroup = Math.max(1, Math.floor(workers / 4))
+  const readded = new Set<string>()
   const failures = new Map<string, number>()
   const timers = new Map<string, { readonly time: number; readonly timer: NodeJS.Timeout }>()
   let isRunning = false
-  let isBeginning = false
+  let isStartScheduled = false
 
   function add(key: string): void {
-    if (busy.has(key)) again.add(key)
+    if (busy.has(key)) readded.add(key)
     else ready.add(key)
-    beginSoon()
+    scheduleStart()
   }
 
   function addAt(key: string, time: number): void {
@@ -59,19 +62,19 @@ export function createWorkQueue({ work, workers, groupOf, onError, signal }: Wor
     timers.set(key, { time, timer })
   }
 
-  /** Not in the midst of what adds keys: it may not be done with what the work looks at. */
-  function beginSoon(): void {
-    if (isBeginning) return
-    isBeginning = true
+  /** Deferred, as the caller that adds keys may not have finished updating the state that the work reads. */
+  function scheduleStart(): void {
+    if (isStartScheduled) return
+    isStartScheduled = true
     setImmediate(() => {
-      isBeginning = false
-      begin()
+      isStartScheduled = false
+      start()
     })
   }
 
-  function begin(): void {
+  function start(): void {
     if (!isRunning || signal.aborted) return
-    const mayTake = (group: string) => (shares.get(group) ?? 0) < mostOfGroup
+    const mayTake = (group: string) => (shares.get(group) ?? 0) < maxPerGroup
     while (busy.size < workers) {
       const key = ready.take(mayTake)
       if (key === undefined) return
@@ -91,17 +94,17 @@ export function createWorkQueue({ work, workers, groupOf, onError, signal }: Wor
     try {
       await work(key)
       failures.delete(key)
-      if (again.has(key)) ready.add(key)
+      if (readded.has(key)) ready.add(key)
     } catch (error) {
       const count = (failures.get(key) ?? 0) + 1
       failures.set(key, count)
       addAt(key, Date.now() + backOffMs(count, LONGEST_BACK_OFF_MS))
       onError(key, error)
     } finally {
-      again.delete(key)
+      readded.delete(key)
       busy.delete(key)
       countBusy(key, -1)
-      beginSoon()
+      scheduleStart()
     }
   }
 
@@ -110,7 +113,7 @@ export function createWorkQueue({ work, workers, groupOf, onError, signal }: Wor
     addAt,
     async run() {
       isRunning = true
-      begin()
+      start()
       if (!signal.aborted) await once(signal, 'abort')
       for (const { timer } of timers.values()) clearTimeout(timer)
       await Promise.all(busy.values())

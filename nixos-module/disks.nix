@@ -32,7 +32,7 @@ in
   areTogether = one: other: mountPoint one == mountPoint other;
   isInMemory = path: fileSystems.${mountPoint path}.fsType or null == "tmpfs";
 
-  # Folders below a mount point, relative to it, that are bound to other places, but for those that some paths lie in.
+  # Folders below a mount point, relative to it, that are bound to other places, except those that contain some paths.
   boundFrom = view: but:
     let
       start = startOf view;
@@ -41,7 +41,7 @@ in
     in
     map (mount: lib.removePrefix start mount.device) (builtins.attrValues (lib.filterAttrs isOther fileSystems));
 
-  # Those of some paths that a folder shows, relative to it, but for those that some other paths lie in.
+  # Those of some paths that a folder shows, relative to it, except those that contain some other paths.
   shown = view: but: paths:
     let
       real = map realPath but;

@@ -9,7 +9,7 @@ import ./hardening.nix // {
   KillMode = "mixed";
   TimeoutStopSec = "90s";
 
-  # What the shim starts is ended when it takes all memory, and the service goes on.
+  # If a child of the shim takes all memory, the kernel kills it, and the service continues.
   OOMPolicy = "continue";
   # After everything but the kubelet and Guaranteed pods: no container starts without the shim. Its children raise their own to 1000, above every pod's.
   OOMScoreAdjust = -900;

@@ -58,7 +58,7 @@ in
       environment.NIX_REMOTE = "daemon";
       # Where the service has systemd's own: see below.
       environment.NOTIFY_SOCKET = "/run/enbi-shim/notify/socket";
-      # No container of the node starts without it: it is started again for ever.
+      # No container of the node starts without it, so systemd restarts it indefinitely.
       unitConfig.StartLimitIntervalSec = 0;
       serviceConfig = import ./service.nix // {
         ExecStart = "${lib.getExe cfg.package} serve --config ${configFile}";
@@ -77,7 +77,7 @@ in
       };
     };
 
-    # They have to be there when the service starts, as it may before containerd ever has.
+    # They must exist when the service starts, which can be before the first start of containerd.
     systemd.tmpfiles.rules = [
       "d ${cfg.containerdRoot} 0700 root root"
     ] ++ lib.optional (!isInVarLib) "d ${settings.stateDir} 0711 root root";

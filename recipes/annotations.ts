@@ -1,32 +1,31 @@
-/** What every annotation of ours starts with. */
+/** Prefix of all recipe annotations. */
 const PREFIX = 'enbi.hrzn.ee/nixbuild-'
 const KEYS = ['flakeUrl', 'imageTag', 'packageName', 'contents', 'system'] as const
 
 export type RecipeKeyName = (typeof KEYS)[number]
 
-/** The annotations that share one suffix: `…-flakeUrl.web`, `…-imageTag.web` and so on. */
+/** The annotations with the same suffix, such as `…-flakeUrl.web` and `…-imageTag.web`. */
 export interface AnnotationGroup {
-  /** Empty for annotations without a suffix, else with its dot: `.web`. */
+  /** The suffix with its dot, such as `.web`; empty for annotations without a suffix. */
   readonly suffix: string
   readonly values: Partial<Record<RecipeKeyName, string>>
 }
 
-/** Full name of an annotation: `enbi.hrzn.ee/nixbuild-flakeUrl.web`. */
+/** Full name of an annotation, such as `enbi.hrzn.ee/nixbuild-flakeUrl.web`. */
 export function annotationName(key: RecipeKeyName, suffix = ''): string {
   return `${PREFIX}${key}${suffix}`
 }
 
-/** Whether an annotation of that name says something of a recipe. */
 export function isRecipeAnnotation(name: string): boolean {
   return parseName(name) !== undefined
 }
 
-/** A cheap look at a raw protobuf message: whether any annotation of ours can be in it. */
+/** Cheap test of a raw protobuf message: false if it contains no recipe annotation. */
 export function mentionsRecipe(message: Buffer): boolean {
   return message.includes(PREFIX)
 }
 
-/** Sorts the recipe annotations among `annotations` by their suffix; all others are passed over. */
+/** Groups the recipe annotations by suffix. Other annotations are ignored. */
 export function groupAnnotations(annotations: Readonly<Record<string, string>>): AnnotationGroup[] {
   const groups = new Map<string, Partial<Record<RecipeKeyName, string>>>()
   for (const [name, value] of Object.entries(annotations)) {

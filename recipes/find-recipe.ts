@@ -5,33 +5,33 @@ import { readContents } from './contents.ts'
 import { parseFlakeUrl } from './flake-url.ts'
 import { parsePackageName } from './package-name.ts'
 import { type FlakeRecipe, recipeKey } from './recipe.ts'
-import { normaliseFlakeImage, normaliseReference, readableReference } from './reference.ts'
+import { normalizeFlakeImage, normalizeReference, readableReference } from './reference.ts'
 import { parseSystem } from './system.ts'
 
 export interface RecipeQuery {
-  /** As the kubelet asks for it; need not be normalised. */
+  /** As in the kubelet's request; it need not be normalized. */
   readonly image: string
-  /** Of the pod: from the sandbox config and from the image spec, merged. */
+  /** Annotations of the pod, merged from the sandbox config and the image spec. */
   readonly annotations: Readonly<Record<string, string>>
-  /** Nix system of this node, for recipes that name none. */
+  /** Nix system of this node: the default for recipes without one. */
   readonly system: string
 }
 
-/** No pod needs more; all that a pod says is read in one go. */
+/** More than any pod needs: all annotations of a pod are read together. */
 const MAX_GROUPS = 64
 
 /**
- * The recipe that the annotations give for the image; undefined when they are about other images or there are none.
+ * The recipe that the annotations give for the image. Undefined if there are no annotations, or only for other images.
  *
  * Throws RecipeIncomplete or RecipeInvalid for half a recipe, RecipeInvalid for annotations of more than 64 images, and
- * RecipeConflict for two recipes of one image. A group of annotations that does not say which image it is for makes
- * every image fail that no other group names: sent on to a registry, such a name could bring in a stranger's image.
+ * RecipeConflict for two recipes of one image. If a group of annotations does not say which image it is for, images
+ * that no other group names fail, too: a registry could answer for them with a stranger's image.
  */
 export function findRecipe({ image, ...query }: RecipeQuery): FlakeRecipe | undefined {
   return recipeFinder(query)(image)
 }
 
-/** `findRecipe` for every image of one pod: the annotations are read once. */
+/** `findRecipe` for all images of one pod: reads the annotations once. */
 export function recipeFinder({
   annotations,
   system,
@@ -42,11 +42,11 @@ export function recipeFinder({
   const byReference = Map.groupBy(groups, referenceOf)
   const [unreadable] = byReference.get(undefined) ?? []
   return image => {
-    // No annotation can name an image that is not readable, and containerd may know what to make of it.
+    // Annotations cannot name an unreadable reference; containerd may still understand it.
     const reference = readableReference(image)
     const matching = reference === undefined ? undefined : byReference.get(reference)
     if (reference !== undefined && matching)
-      return theOnly(matching.map(group => ({ group, recipe: readRecipe(group, reference, system) })))
+      return requireOneRecipe(matching.map(group => ({ group, recipe: readRecipe(group, reference, system) })))
     if (unreadable) requireReadableImageTag(unreadable)
     return undefined
   }
@@ -55,23 +55,23 @@ export function recipeFinder({
 function throwTooMany(count: number): never {
   throw new FinalError(
     'RecipeInvalid',
-    `the pod's annotations name ${count} images, and ${MAX_GROUPS} is the most: fewer suffixes are needed`,
+    `the pod's annotations name ${count} images, and ${MAX_GROUPS} is the limit: use fewer suffixes`,
   )
 }
 
 function referenceOf({ values }: AnnotationGroup): string | undefined {
-  // What is not readable is reported by requireReadableImageTag when no other group names the image.
+  // If no other group names the image, requireReadableImageTag reports the unreadable ones.
   return values.imageTag === undefined ? undefined : readableReference(values.imageTag)
 }
 
 function requireReadableImageTag(group: AnnotationGroup): void {
-  named('imageTag', group, normaliseReference)
+  parseAnnotation('imageTag', group, normalizeReference)
 }
 
 function readRecipe(group: AnnotationGroup, image: string, hostSystem: string): FlakeRecipe {
-  named('imageTag', group, normaliseFlakeImage)
-  const flake = named('flakeUrl', group, parseFlakeUrl)
-  const system = group.values.system === undefined ? undefined : named('system', group, parseSystem)
+  parseAnnotation('imageTag', group, normalizeFlakeImage)
+  const flake = parseAnnotation('flakeUrl', group, parseFlakeUrl)
+  const system = group.values.system === undefined ? undefined : parseAnnotation('system', group, parseSystem)
   return { image, flake, ...readPackages(group, system, hostSystem) }
 }
 
@@ -80,18 +80,21 @@ function readPackages(group: AnnotationGroup, system: string | undefined, hostSy
   const keys = (['packageName', 'contents'] as const).filter(key => values[key])
   const [one, two] = [annotationName('packageName', suffix), annotationName('contents', suffix)].map(quote)
   if (keys.length > 1)
-    throw new FinalError('RecipeInvalid', `the pod has both annotations ${one} and ${two}: a recipe has one of the two`)
+    throw new FinalError(
+      'RecipeInvalid',
+      `the pod has both annotations ${one} and ${two}: a recipe may have only one of them`,
+    )
   if (keys.length === 0)
     throw new FinalError(
       'RecipeIncomplete',
       `the pod's annotations ${one} and ${two} are missing or empty: the recipe needs one of the two, with the same suffix as flakeUrl and imageTag`,
     )
-  if (keys[0] === 'contents') return named('contents', group, text => readContents(text, system, hostSystem))
-  return { packageName: named('packageName', group, parsePackageName).text, system: system ?? hostSystem }
+  if (keys[0] === 'contents') return parseAnnotation('contents', group, text => readContents(text, system, hostSystem))
+  return { packageName: parseAnnotation('packageName', group, parsePackageName).text, system: system ?? hostSystem }
 }
 
-/** Parses one annotation of the group; its errors name the annotation. */
-function named<T>(key: RecipeKeyName, { suffix, values }: AnnotationGroup, parse: (text: string) => T): T {
+/** Parses one annotation of the group. Its errors name the annotation. */
+function parseAnnotation<T>(key: RecipeKeyName, { suffix, values }: AnnotationGroup, parse: (text: string) => T): T {
   const name = annotationName(key, suffix)
   const value = values[key]
   if (value === undefined || value === '')
@@ -107,7 +110,9 @@ function named<T>(key: RecipeKeyName, { suffix, values }: AnnotationGroup, parse
   }
 }
 
-function theOnly(recipes: readonly { group: AnnotationGroup; recipe: FlakeRecipe }[]): FlakeRecipe | undefined {
+function requireOneRecipe(
+  recipes: readonly { group: AnnotationGroup; recipe: FlakeRecipe }[],
+): FlakeRecipe | undefined {
   const [first, ...others] = recipes
   const other = first && others.find(({ recipe }) => recipeKey(recipe) !== recipeKey(first.recipe))
   if (first && other) {

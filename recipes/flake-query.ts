@@ -2,13 +2,13 @@ import { quote } from '../lib/text/quote.ts'
 import { GrammarError } from './grammar.ts'
 
 const REV = /^[0-9a-f]{40}$/
-/** git's own rules for the name of a ref (git-check-ref-format), within nix's narrower set of characters. */
+/** git's rules for ref names (git-check-ref-format), limited to the characters that nix accepts. */
 const REF = /^(?!.*(?:\/\/|\.\.|\/\.|@\{|\.lock(?:\/|$)))[A-Za-z0-9@][A-Za-z0-9_./@+-]*(?<![./])$/
 /**
- * What strangers can have a server write, by a proposal or a pipeline: refs/pull/1/head. Forges look a name up below refs/ before
- * they look for a branch, so pull/1/head is the same to them.
+ * Refs that outsiders can make a server write, by a proposal or a pipeline: refs/pull/1/head. Forges resolve a name
+ * below refs/ before branches, so pull/1/head means the same.
  */
-const PROPOSALS = [
+const UNTRUSTED_REFS = [
   /^refs\/(?!(?:heads|tags)\/)/,
   // GitHub, Gitea, Forgejo and Azure; Bitbucket; GitLab; Gerrit.
   /^(?:pull|pull-requests|merge-requests|changes|pipelines)\/\d+(?:\/|$)/,
@@ -22,11 +22,11 @@ const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:
 const SSH_KEY_TYPE = /^ssh-(?:dsa|ecdsa|ecdsa-sk|ed25519|ed25519-sk|rsa)$/
 const BASE64 = /^[A-Za-z0-9+/]{16,900}={0,2}$/
 
-/** Each key that any scheme has: what its value may be, and how to say that. */
+/** Of each key: the pattern of its value, and a description for messages. */
 const VALUES: ReadonlyMap<string, readonly [RegExp, string]> = new Map([
   ['rev', [REV, 'a commit of 40 hex digits']],
   ['ref', [REF, 'the name of a branch or tag']],
-  ['dir', [DIR, 'a folder inside of the flake, like sub/dir']],
+  ['dir', [DIR, 'a folder inside the flake, like sub/dir']],
   ['narHash', [NAR_HASH, 'an SRI hash, sha256-…=']],
   ['submodules', [FLAG, '0 or 1']],
   ['shallow', [FLAG, '0 or 1']],
@@ -39,22 +39,22 @@ const VALUES: ReadonlyMap<string, readonly [RegExp, string]> = new Map([
   ['host', [HOST_NAME, 'the name of a host, without a port']],
 ])
 
-/** Keys whose values have characters that a query has a use for. */
+/** Keys whose values contain characters that have a meaning in a query. */
 const ENCODED: readonly string[] = ['narHash', 'publicKey']
 
 /**
- * Keys that nix knows and no pod may set where they do not lock the flake. With a narHash, nix takes what its store has
- * under that hash without asking the URL; the others would tell the flake something that nobody has checked.
+ * Keys that are rejected where they do not lock the flake. With a narHash, nix uses what its store has under this hash
+ * and does not fetch the URL. The others would pass unverified values to the flake.
  */
-const CLAIMS: readonly string[] = ['narHash', 'lastModified', 'revCount', 'rev']
+const RESTRICTED_KEYS: readonly string[] = ['narHash', 'lastModified', 'revCount', 'rev']
 
 export interface KnownKeys {
   readonly keys: readonly string[]
-  /** What to do about a key that is not known. */
-  readonly otherwise: string
+  /** Advice for messages about unknown keys. */
+  readonly hint: string
 }
 
-/** The decoded parameters of a flake URL. `known`: of its scheme. */
+/** Parses the query of a flake URL into decoded parameters. `known` is that of its scheme. */
 export function parseQuery(text: string | undefined, known: KnownKeys): ReadonlyMap<string, string> {
   const params = new Map<string, string>()
   if (text === undefined) return params
@@ -66,12 +66,12 @@ export function parseQuery(text: string | undefined, known: KnownKeys): Readonly
   return params
 }
 
-/** The parameters of a URL that was accepted. */
+/** The parameters of an accepted URL. */
 export function queryOf(url: string): URLSearchParams {
   return new URLSearchParams(url.split('?')[1])
 }
 
-/** The canonical text, with its `?`; empty without parameters. */
+/** The canonical query with its `?`; empty if there are no parameters. */
 export function formatQuery(params: ReadonlyMap<string, string>): string {
   const pairs = [...params].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => `${key}=${encode(key, value)}`)
   return pairs.length === 0 ? '' : `?${pairs.join('&')}`
@@ -86,37 +86,37 @@ export function isRef(text: string): boolean {
   return REF.test(text)
 }
 
-/** Throws unless git and nix both take it for the name of a branch or tag. */
+/** Throws a GrammarError unless both git and nix accept the text as the name of a branch or tag. */
 export function checkRef(text: string): string {
   if (!isRef(text))
     throw new GrammarError('its rev or ref is neither a commit of 40 hex digits nor the name of a branch or tag')
-  return checkNoProposal(text)
+  return rejectUntrustedRef(text)
 }
 
-function checkNoProposal(ref: string): string {
-  if (PROPOSALS.some(pattern => pattern.test(ref)))
+function rejectUntrustedRef(ref: string): string {
+  if (UNTRUSTED_REFS.some(pattern => pattern.test(ref)))
     throw new GrammarError(
-      'its ref is neither a branch nor a tag, but one that a forge keeps for proposals or pipelines; if it is a branch of such a name, write refs/heads/NAME',
+      'its ref is reserved for proposals or pipelines of forges: if it is a branch, write refs/heads/NAME',
     )
   return ref
 }
 
-function parsePair(pair: string, { keys, otherwise }: KnownKeys): [string, string] {
+function parsePair(pair: string, { keys, hint }: KnownKeys): [string, string] {
   const [, key, raw] = /^([A-Za-z]+)=(.*)$/.exec(pair) ?? []
   if (key === undefined || raw === undefined)
     throw new GrammarError(`its query may have ${keys.join(', ')} only, each as key=value`)
-  if (CLAIMS.includes(key) && !keys.includes(key))
+  if (RESTRICTED_KEYS.includes(key) && !keys.includes(key))
     throw new GrammarError(`its query has "${key}", which does not lock a flake of this scheme: leave it out`)
   const rule = VALUES.get(key)
   if (rule === undefined || !keys.includes(key)) {
-    // Behind an @ it may be a piece of a password.
+    // A key before an "@" may be part of a password.
     const subject = raw.includes('@') ? 'its query' : `its query has ${quote(key)}, and`
-    throw new GrammarError(`${subject} may have ${keys.join(', ')} only${otherwise}`)
+    throw new GrammarError(`${subject} may have ${keys.join(', ')} only${hint}`)
   }
   const [pattern, meaning] = rule
   const value = canonicalValue(key, raw)
   if (!pattern.test(value)) throw new GrammarError(`"${key}" in its query is not ${meaning}`)
-  if (key === 'ref') checkNoProposal(value)
+  if (key === 'ref') rejectUntrustedRef(value)
   return [key, value]
 }
 
@@ -125,7 +125,7 @@ function canonicalValue(key: string, raw: string): string {
   return ENCODED.includes(key) ? decode(raw) : raw
 }
 
-/** nix itself prints a narHash with `+`, `/` and `=` encoded; nothing else has a reason to be. */
+/** nix itself prints a narHash with `+`, `/` and `=` encoded. Nothing else needs encoding. */
 function decode(text: string): string {
   return text.replace(/%(2B|2F|3D)/gi, code => decodeURIComponent(code))
 }

@@ -4,54 +4,60 @@ import { formatQuery, parseQuery } from './flake-query.ts'
 import { findScheme } from './flake-schemes.ts'
 import { GrammarError, quoteForError } from './grammar.ts'
 
-/** A flake URL that was held against the grammar: it cannot become an option, a relative path or a shell word. */
+/** A flake URL that matches the grammar: it cannot become an option, a relative path or a shell word. */
 export interface FlakeUrl {
-  /** Canonical text, as it is given to nix: host and rev in lower case, query keys sorted, no `tarball+` if avoidable. */
+  /** Canonical text for nix: host and rev in lower case, query keys sorted, `tarball+` omitted where possible. */
   readonly url: string
-  /** `github`, `git+https`, `path`, `tarball+https`, `flake` … A bare `https://….tar.gz` is `tarball+https`. */
+  /**
+   * Such as `github`, `git+https`, `path`, `tarball+https` or `flake`. A bare `https://….tar.gz` is `tarball+https`.
+   */
   readonly scheme: string
   /**
-   * What policy patterns match: the URL without its query and, for `github:` and its like, without rev or ref. With another host
-   * than the forge's own it is `github+https://HOST/OWNER/REPO`, which no pattern for `github:` matches.
+   * The text that policy patterns match: the URL without query and, for forges, without rev or ref. If the query names
+   * another host than the forge's own, it is `github+https://HOST/OWNER/REPO`, so that no pattern for `github:`
+   * matches.
    */
   readonly source: string
-  /** Read from this machine rather than from the network. */
+  /** Read from this machine instead of the network. */
   readonly local: boolean
-  /** Names one content for ever: by a commit (git and forges) or by a narHash (tarballs and paths). */
+  /** Fixes its content forever, by a commit (git and forges) or a narHash (tarballs and paths). */
   readonly locked: boolean
-  /** Of a flake that a narHash locks. */
+  /** Present if a narHash locks the flake. */
   readonly content?: FlakeContent
 }
 
-/** What has to be found at a URL: nix asks no URL that comes with a hash which its store has. */
+/**
+ * The content that a URL must have. It is verified separately, as nix does not fetch a URL whose narHash its store has.
+ */
 export interface FlakeContent {
   readonly narHash: string
-  /** The same URL without the hash. */
+  /** The URL without the hash. */
   readonly url: string
 }
 
-/** Longest flake URL, in characters. */
+/** In characters. */
 const MAX_LENGTH = 1024
 
 const EXAMPLES = 'github:owner/repo/REV, git+https://host/path?ref=main&dir=sub or path:/absolute/folder'
 
-/** What makes a text bad wherever it stands. */
+/** Patterns that are rejected anywhere in the text. */
 const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
   [/^-/, 'it starts with "-"'],
   [/\s/, 'it has white space or a line break'],
   [/#/, 'it has a "#": the package is named by its own key'],
-  [/[^\x21-\x7e]/, 'it has a character outside of printable ASCII'],
+  [/[^\x21-\x7e]/, 'it has a character that is not printable ASCII'],
 ]
 
-/** Means something to a shell, and nothing in a flake URL. */
-const ODD = /["'`$\\;|<>(){}^!]/
+/** Characters with a meaning for shells, but not for flake URLs. */
+const SHELL_CHARACTER = /["'`$\\;|<>(){}^!]/
 
-/** What nix takes for a tarball although the scheme does not say so. */
+/** URLs that nix reads as tarballs although their scheme does not say so. */
 const BARE_TARBALL = /^(?:https?|file):\/\/[^?]+\.(?:zip|tar|tgz|tar\.(?:gz|xz|bz2|zst))(?:\?|$)/
 
 /**
- * Grammar: flake references of Nix 2.8 to 2.34, less what could lead elsewhere: no relative path, no fragment, no password,
- * and nothing that one version reads in another way. Throws `RecipeInvalid`; its message never holds user info or a query.
+ * Accepts the flake references of Nix 2.8 to 2.34, except those that could lead elsewhere: no relative path, no
+ * fragment, no password, and nothing that Nix versions read differently. Throws `RecipeInvalid`, whose message never
+ * contains user info or a query.
  */
 export function parseFlakeUrl(text: string): FlakeUrl {
   try {
@@ -60,7 +66,7 @@ export function parseFlakeUrl(text: string): FlakeUrl {
   } catch (error) {
     if (!(error instanceof GrammarError)) throw error
     const subject = text === '' || text.length > MAX_LENGTH ? 'the flake URL' : `the flake URL ${quoteForError(text)}`
-    throw new FinalError('RecipeInvalid', `${subject} is not valid: ${error.message}. Right ones look like ${EXAMPLES}`)
+    throw new FinalError('RecipeInvalid', `${subject} is not valid: ${error.message}. Examples: ${EXAMPLES}`)
   }
 }
 
@@ -69,22 +75,22 @@ function checkText(text: string): void {
   if (text.length > MAX_LENGTH)
     throw new GrammarError(`it has ${text.length} characters, at most ${MAX_LENGTH} are allowed`)
   for (const [pattern, problem] of FORBIDDEN) if (pattern.test(text)) throw new GrammarError(problem)
-  const [odd] = ODD.exec(text) ?? []
-  if (odd !== undefined) throw new GrammarError(`it has a ${quote(odd)}, which no flake URL can have`)
+  const [found] = SHELL_CHARACTER.exec(text) ?? []
+  if (found !== undefined) throw new GrammarError(`it has a ${quote(found)}, which is not allowed in flake URLs`)
 }
 
 function parse(text: string): FlakeUrl {
   const [, name, rest, query] = /^([a-z0-9+]+):([^?]*)(?:\?(.*))?$/.exec(text) ?? []
   if (name === undefined || rest === undefined) throw new GrammarError('it has no scheme')
   const scheme = findScheme(name)
-  // First, as it finds what could be a password.
+  // Before the query: this detects what could be a password.
   const { source, ref, rev } = scheme.locate(name, rest)
   const params = parseQuery(query, scheme)
   if ((rev ?? ref) !== undefined && (params.has('ref') || params.has('rev'))) {
-    throw new GrammarError('a rev or ref stands both in its path and in its query')
+    throw new GrammarError('both its path and its query have a rev or ref')
   }
   const suffix = [ref, rev].map(part => (part === undefined ? '' : `/${part}`)).join('')
-  const place = `${nixSpelling(source)}${suffix}`
+  const place = `${nixForm(source)}${suffix}`
   const narHash = params.get('narHash')
   const withHash = without(params, params.get('host') === scheme.host ? ['host'] : [])
   return {
@@ -103,13 +109,13 @@ function without(params: ReadonlyMap<string, string>, keys: readonly string[]): 
   return new Map([...params].filter(([key]) => !keys.includes(key)))
 }
 
-/** Whoever may have what a forge's own host has may not have the same of any host. */
+/** Permission for a forge's own host must not extend to other hosts. */
 function withHost(source: string, host: string | undefined): string {
   return host === undefined ? source : source.replace(':', `+https://${host}/`)
 }
 
-/** Nix 2.8 knows `https://….tar.gz` but no `tarball+https://`; every later Nix knows both. */
-function nixSpelling(source: string): string {
+/** Nix 2.8 knows `https://….tar.gz` but not `tarball+https://`. Later versions know both. */
+function nixForm(source: string): string {
   const bare = source.replace(/^tarball\+/, '')
   return BARE_TARBALL.test(bare) ? bare : source
 }

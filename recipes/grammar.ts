@@ -1,16 +1,16 @@
 import { quote } from '../lib/text/quote.ts'
 
-/** Why a text does not fit its grammar; ends as the second half of a `RecipeInvalid`. */
+/** Why a text does not match its grammar. The message becomes the second half of a `RecipeInvalid`. */
 export class GrammarError extends Error {}
 
-/** A piece of a bad text, safe to show: bounded, control characters escaped, no user info (a secret) and no query. */
+/** Makes a bad text safe to show: bounded, control characters escaped, without user info (a secret) and query. */
 export function quoteForError(text: string): string {
   return quote(withoutSecrets(text))
 }
 
 /**
- * The text is none that a parser of URLs understands: a password may hold any character, the query too. All up to the
- * last `@` goes; with a `?` before it, nothing tells where the query begins, and all of the rest goes, too.
+ * A bad text cannot be parsed as a URL, and a password may contain any character, as may the query. So everything up to
+ * the last `@` is dropped. If a `?` comes before it, the start of the query is unknown, and the rest is dropped, too.
  */
 function withoutSecrets(text: string): string {
   const at = text.lastIndexOf('@')

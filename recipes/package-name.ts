@@ -3,21 +3,21 @@ import { quoteForError } from './grammar.ts'
 
 /** An attribute path of a flake's outputs. */
 export interface PackageName {
-  /** As it was given. */
+  /** The original text. */
   readonly text: string
-  /** The attribute names, unquoted. At least one. */
+  /** The attribute names, unquoted; at least one. */
   readonly parts: readonly string[]
-  /** Whether it is the whole path. Else it is one below `packages.<system>` or `legacyPackages.<system>`. */
+  /** Whether the path is complete. If not, it is below `packages.<system>` or `legacyPackages.<system>`. */
   readonly isFull: boolean
 }
 
-/** Longest package name, in characters. */
+/** In characters. */
 const MAX_LENGTH = 256
 
-/** A plain attribute name, or a quoted one, with the dot that follows. */
+/** A plain or quoted attribute name with the dot that follows. */
 const PART = /([A-Za-z0-9_][A-Za-z0-9_'+-]*|"[A-Za-z0-9_][A-Za-z0-9_'+.:@~-]*")(\.|$)/y
 
-/** `app`, `images.web`, `images."web.v2"`, `.containers.x86_64-linux.web`. Throws `RecipeInvalid`. */
+/** Parses `app`, `images.web`, `images."web.v2"` or `.containers.x86_64-linux.web`. Throws `RecipeInvalid`. */
 export function parsePackageName(text: string): PackageName {
   if (text === '') throw invalid('the package name is empty')
   if (text.length > MAX_LENGTH) {
@@ -27,7 +27,7 @@ export function parsePackageName(text: string): PackageName {
   return { text, parts: [...matchParts(text, isFull ? 1 : 0)], isFull }
 }
 
-/** The same of a package that is not to be found elsewhere. */
+/** Like `parsePackageName`, but rejects full paths. */
 export function parseNameInSet(text: string): PackageName {
   const name = parsePackageName(text)
   if (name.isFull) throw invalid(`the package name ${quoteForError(text)} must not begin with a dot`)
@@ -41,7 +41,7 @@ function* matchParts(text: string, start: number): Generator<string> {
     const [, name, separator] = pattern.exec(text) ?? []
     if (name === undefined || separator === undefined) {
       throw invalid(
-        `the package name ${quoteForError(text)} is not valid: it is an attribute path like app or images.web, or a whole one like .containers.x86_64-linux.web`,
+        `the package name ${quoteForError(text)} is not valid: expected an attribute path like app or images.web, or a full one like .containers.x86_64-linux.web`,
       )
     }
     yield name.replaceAll('"', '')

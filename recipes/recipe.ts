@@ -1,42 +1,46 @@
 import { createHash } from 'node:crypto'
 import type { FlakeUrl } from './flake-url.ts'
 
-/** What is to be made under which name. */
+/** What to provide, and under which image reference. */
 export type Recipe = FlakeRecipe | StorePathRecipe
 
-/** What is to be built from a flake. */
 export type FlakeRecipe = PackageRecipe | PackageSetRecipe
 
-/** A package of a flake, which is the image. */
+/** One package of a flake, which becomes the image. */
 export interface PackageRecipe extends OfFlake {
   /**
-   * Attribute path below `packages.<system>` or `legacyPackages.<system>`, dots separate: `app`, `images.web`. With a dot before it,
-   * the whole path: `.containers.x86_64-linux.web`.
+   * Attribute path below `packages.<system>` or `legacyPackages.<system>`, such as `app` or `images.web`. With a
+   * leading dot, the full path: `.containers.x86_64-linux.web`.
    */
   readonly packageName: string
 }
 
-/** Packages of a flake, which together are made an image. */
+/** Packages of a flake that become one image together. */
 export interface PackageSetRecipe extends OfFlake {
   readonly contents: Contents
 }
 
-/** Attribute paths below `legacyPackages.<system>`, sorted, each once: `['curl', 'python3Packages.requests']`. At least one. */
+/**
+ * Attribute paths below `legacyPackages.<system>`, sorted and distinct, at least one: `['curl',
+ * 'python3Packages.requests']`.
+ */
 export type Contents = readonly string[]
 
 interface OfFlake {
-  /** Normalised image reference: `docker.io/library/app:latest`, `registry.example:5000/team/app@sha256:…`. */
+  /**
+   * Normalized image reference, such as `docker.io/library/app:latest` or `registry.example:5000/team/app@sha256:…`.
+   */
   readonly image: string
   readonly flake: FlakeUrl
-  /** Nix system: `x86_64-linux`. */
+  /** Nix system, such as `x86_64-linux`. */
   readonly system: string
 }
 
-/** A store path that the image's own name gives, to be realised. */
+/** A store path that the image reference itself names. Nix realises it. */
 export interface StorePathRecipe {
-  /** Normalised image reference: `nix:0/nix/store/<hash>-<name>:latest`. */
+  /** Normalized image reference: `nix:0/nix/store/<hash>-<name>:latest`. */
   readonly image: string
-  /** `/nix/store/<hash>-<name>`, no derivation. */
+  /** `/nix/store/<hash>-<name>`, never a derivation. */
   readonly storePath: string
 }
 
@@ -50,12 +54,12 @@ export function isPackageSet<Some extends object>(
   return 'contents' in recipe
 }
 
-/** Whether the recipe stands for one content, today and tomorrow. */
+/** Whether the recipe always gives the same content. */
 export function isLocked(recipe: Recipe): boolean {
   return !isFlakeRecipe(recipe) || recipe.flake.locked
 }
 
-/** Stable id of a recipe: the hex sha256 over its parts. */
+/** Stable id of a recipe: the hex sha256 of its parts. */
 export function recipeKey(recipe: Recipe): string {
   return createHash('sha256')
     .update(JSON.stringify([recipe.image, ...partsOf(recipe)]))
@@ -67,12 +71,18 @@ function partsOf(recipe: Recipe): unknown[] {
   return [recipe.flake.url, isPackageSet(recipe) ? recipe.contents : recipe.packageName, recipe.system]
 }
 
-/** What is made, for a message: `app of github:team/app`, `curl and jq of github:NixOS/nixpkgs`, `/nix/store/<hash>-<name>`. */
+/**
+ * Describes the recipe for messages: `app of github:team/app`, `curl and jq of github:NixOS/nixpkgs`,
+ * `/nix/store/<hash>-<name>`.
+ */
 export function describeRecipe(recipe: Recipe): string {
   return isFlakeRecipe(recipe) ? `${describePackages(recipe)} of ${recipe.flake.url}` : recipe.storePath
 }
 
-/** The same as nix has it: `github:team/app#app`, `github:NixOS/nixpkgs#{curl,jq}`. At most eight packages are named, unless all are to be. */
+/**
+ * Formats the recipe as nix would: `github:team/app#app`, `github:NixOS/nixpkgs#{curl,jq}`. By default it names at most
+ * eight packages.
+ */
 export function formatRecipe(recipe: FlakeRecipe, { whole = false } = {}): string {
   if (!isPackageSet(recipe)) return `${recipe.flake.url}#${recipe.packageName}`
   const { contents } = recipe
@@ -80,7 +90,7 @@ export function formatRecipe(recipe: FlakeRecipe, { whole = false } = {}): strin
   return `${recipe.flake.url}#{${named.join(',')}${named.length < contents.length ? ',…' : ''}}`
 }
 
-/** A message names so many packages of a set. */
+/** Most packages of a set that a message names. */
 const MAX_NAMED = 8
 
 function describePackages(recipe: FlakeRecipe): string {
@@ -93,17 +103,17 @@ function describePackages(recipe: FlakeRecipe): string {
   return `${named.join(', ')} and ${last}`
 }
 
-/** The same as what is being done: `building app of github:team/app`, `fetching /nix/store/<hash>-<name>`. */
-export function describeMaking(recipe: Recipe): string {
+/** Describes the work for messages: `building app of github:team/app`, `fetching /nix/store/<hash>-<name>`. */
+export function describeWork(recipe: Recipe): string {
   return `${isFlakeRecipe(recipe) ? 'building' : 'fetching'} ${describeRecipe(recipe)}`
 }
 
-/** What is built of the flake, as a NixBuild and the annotations name it. */
+/** The packages, under the key that NixBuilds and annotations use. */
 export function packagesOf(recipe: FlakeRecipe): { packageName: string } | { contents: string[] } {
   return isPackageSet(recipe) ? { contents: [...recipe.contents] } : { packageName: recipe.packageName }
 }
 
-/** What is made, as fields of a log line. */
+/** The recipe as fields of a log line. */
 export function recipeFields(recipe: Recipe): Record<string, string> {
   if (!isFlakeRecipe(recipe)) return { wanted: recipe.storePath }
   const packages = isPackageSet(recipe) ? { contents: describePackages(recipe) } : { package: recipe.packageName }

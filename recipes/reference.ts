@@ -3,25 +3,25 @@ import { quote } from '../lib/text/quote.ts'
 import { parseDigestPin } from './digest-pin.ts'
 import { STORE_PATH_HOST } from './store-path.ts'
 
-/** Longest image reference that is looked at; the OCI distribution limits are 255 for a name and 128 for a tag. */
+/** Longer references are rejected unread. OCI distribution allows 255 characters for a name and 128 for a tag. */
 export const MAX_REFERENCE_LENGTH = 512
 
 /**
- * An image reference as containerd stores it: registry host and `library/` filled in, `:latest` when neither tag nor
- * digest is given, the tag dropped when there is a digest (containerd `reference/docker`, ParseDockerRef).
- * Throws RecipeInvalid.
+ * Normalizes an image reference as containerd does (`reference/docker`, ParseDockerRef): adds registry host and
+ * `library/`, adds `:latest` if there is neither tag nor digest, drops the tag if there is a digest. Throws
+ * RecipeInvalid.
  */
-export function normaliseReference(reference: string): string {
+export function normalizeReference(reference: string): string {
   if (reference.length > MAX_REFERENCE_LENGTH)
     throw new FinalError(
       'RecipeInvalid',
-      `${quote(reference)} is no image reference: longer than ${MAX_REFERENCE_LENGTH} characters`,
+      `${quote(reference)} is not an image reference: longer than ${MAX_REFERENCE_LENGTH} characters`,
     )
   const parsed = parse(reference)
   if (!parsed)
     throw new FinalError(
       'RecipeInvalid',
-      `${quote(reference)} is no image reference, as in registry.example/team/app:1.0${whyNone(reference)}`,
+      `${quote(reference)} is not an image reference, as in registry.example/team/app:1.0${invalidReferenceHint(reference)}`,
     )
   const { domain, path, tag, digest } = parsed
   if (digest !== undefined && !parseDigestPin(digest))
@@ -33,56 +33,58 @@ export function normaliseReference(reference: string): string {
   return digest ? `${name}@${digest}` : `${name}:${tag ?? 'latest'}`
 }
 
-function whyNone(reference: string): string {
-  if (parse(reference.toLowerCase()) !== undefined) return ': its name has capital letters, and has to be lower case'
+function invalidReferenceHint(reference: string): string {
+  if (parse(reference.toLowerCase()) !== undefined) return ': its name has capital letters and must be lower case'
   const [named] = splitAt(reference, '@')
   const { domain, rest } = splitDomain(named)
   const [path] = splitAt(rest, ':')
   return isTooLong(domain, path) ? `: its name is longer than ${MAX_NAME_LENGTH} characters` : ''
 }
 
-/** The same; undefined for what is none, or none that is known here: what to make of that is containerd's to say. */
+/** Like `normalizeReference`, but undefined for invalid references. containerd may still understand them. */
 export function readableReference(reference: string): string | undefined {
   try {
-    return normaliseReference(reference)
+    return normalizeReference(reference)
   } catch {
     return undefined
   }
 }
 
-/** As normaliseReference, of an image that a flake is built for: a name that stands for a store path is none. Throws RecipeInvalid. */
-export function normaliseFlakeImage(reference: string): string {
-  const normalised = normaliseReference(reference)
-  if (normalised.startsWith(`${STORE_PATH_HOST}/`))
-    throw new FinalError('RecipeInvalid', `${quote(reference)} stands for a store path by itself, and for no flake`)
-  return normalised
+/**
+ * Like `normalizeReference`, for the image of a flake recipe: rejects references to store paths. Throws RecipeInvalid.
+ */
+export function normalizeFlakeImage(reference: string): string {
+  const normalized = normalizeReference(reference)
+  if (normalized.startsWith(`${STORE_PATH_HOST}/`))
+    throw new FinalError('RecipeInvalid', `${quote(reference)} names a store path, not a flake`)
+  return normalized
 }
 
-/** What a reference consists of, normalised; undefined for what is none. */
+/** The parts of a reference, with defaults added; undefined if it is invalid. */
 export function splitReference(reference: string): SplitReference | undefined {
   return readableReference(reference) === undefined ? undefined : parse(reference)
 }
 
-/** The host that a reference begins with, or that it means; also of what is no reference. */
+/** The registry host of a reference, with the default applied. The reference may be invalid. */
 export function domainOf(reference: string): string {
   const [named] = splitAt(reference, '@')
   return splitDomain(named).domain
 }
 
-/** The part of a normalised reference before its tag or digest: `registry.example:5000/team/app`. */
-export function repositoryOf(normalised: string): string {
-  return normalised.replace(/(@[^/]*|:[^/:]*)$/, '')
+/** The part of a normalized reference before its tag or digest, such as `registry.example:5000/team/app`. */
+export function repositoryOf(normalized: string): string {
+  return normalized.replace(/(@[^/]*|:[^/:]*)$/, '')
 }
 
 export interface SplitReference {
   readonly domain: string
   readonly path: string
-  /** As it was written: where there is a digest, the normalised reference has none. */
+  /** As written. The normalized reference drops it if there is a digest. */
   readonly tag: string | undefined
   readonly digest: string | undefined
 }
 
-/** Undefined for what is none. Source: github.com/distribution/reference, normalize.go and regexp.go. */
+/** Undefined if invalid. Source: github.com/distribution/reference, normalize.go and regexp.go. */
 function parse(reference: string): SplitReference | undefined {
   if (IMAGE_ID.test(reference)) return undefined
   const [named, digest] = splitAt(reference, '@')
@@ -120,7 +122,7 @@ function splitAt(text: string, separator: string): [before: string, after: strin
   return at === -1 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
 }
 
-/** Stands for an image by its id, where it is taken for a reference at all. */
+/** CRI reads this as an image id, not as a name. */
 const IMAGE_ID = /^[0-9a-f]{64}$/
 const MAX_NAME_LENGTH = 255
 const DOMAIN_COMPONENT = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?'

@@ -1,7 +1,7 @@
 import { FinalError } from '../lib/errors.ts'
 import { quoteForError } from './grammar.ts'
 
-/** Node's names of processors, as Nix calls them. */
+/** Nix's names of processors, by Node's. */
 const CPUS: Readonly<Partial<Record<NodeJS.Architecture, string>>> = {
   x64: 'x86_64',
   arm64: 'aarch64',
@@ -11,13 +11,16 @@ const CPUS: Readonly<Partial<Record<NodeJS.Architecture, string>>> = {
   ppc64: 'powerpc64le',
 }
 
-/** The Nix system of this machine: `x86_64-linux`. */
+/** The Nix system of this machine, such as `x86_64-linux`. */
 export function hostSystem(): string {
   return `${CPUS[process.arch] ?? process.arch}-${process.platform}`
 }
 
-/** `x86_64-linux`, `aarch64-linux` … Throws `RecipeInvalid`. */
+/** Accepts `x86_64-linux`, `aarch64-linux` and the like. Throws `RecipeInvalid`. */
 export function parseSystem(text: string): string {
   if (/^[a-z0-9_]{2,24}-[a-z0-9]{2,24}$/.test(text)) return text
-  throw new FinalError('RecipeInvalid', `the system ${quoteForError(text)} is not valid: it is like x86_64-linux`)
+  throw new FinalError(
+    'RecipeInvalid',
+    `the system ${quoteForError(text)} is not valid: expected a system like x86_64-linux`,
+  )
 }

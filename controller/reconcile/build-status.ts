@@ -3,12 +3,12 @@ import { time } from '../../kube/resources/time.ts'
 import type { BuildView } from '../views/nixbuild.ts'
 import type { BuildAction } from './plan-build.ts'
 
-/** What the controller writes of a status: a JSON merge patch, so that null removes. */
+/** A change of the status as a JSON merge patch: null removes a field. */
 export type StatusPatch = Readonly<Record<string, unknown>>
 
-type StatusAction = Extract<BuildAction, { type: 'fail' | 'give' | 'hold' | 'prune' }>
+type StatusAction = Extract<BuildAction, { type: 'fail' | 'assign' | 'hold' | 'prune' }>
 
-/** Merge patch of the status; lists are replaced as a whole, so the build's own must be the latest. */
+/** Merge patch of the status. Lists are replaced as a whole, so `build` must be the latest. */
 export function statusPatch(build: BuildView, action: StatusAction, now: number): StatusPatch {
   const at = time(now)
   switch (action.type) {
@@ -34,16 +34,16 @@ export function statusPatch(build: BuildView, action: StatusAction, now: number)
   }
 }
 
-/** Nobody builds it now. */
+/** Clears the fields of a running build. */
 function common({ generation }: BuildView, attempts: BuildView['attempts']): StatusPatch {
   return { observedGeneration: generation, attempts, buildNode: null, buildJobName: null, progress: null }
 }
 
-function described(action: Extract<StatusAction, { type: 'give' | 'hold' }>): { reason: string; message: string } {
+function described(action: Extract<StatusAction, { type: 'assign' | 'hold' }>): { reason: string; message: string } {
   if (action.type === 'hold') return { reason: action.reason, message: action.message }
   const last = action.attempts.at(-1)
-  const before = last === undefined ? '' : `; before that: ${last.reason}`
-  return { reason: 'GivenToNode', message: `given to node ${action.node}${before}` }
+  const before = last === undefined ? '' : `; before: ${last.reason}`
+  return { reason: 'GivenToNode', message: `assigned to node ${action.node}${before}` }
 }
 
 type Written = Omit<Condition, 'lastTransitionTime'>

@@ -2,10 +2,12 @@ import type { NodeState } from './node-state.ts'
 
 export type NodeChoice =
   | { readonly node: string }
-  /** For a person: why no node can build it. */
+  /** Why no node can build it, for people. */
   | { readonly none: string }
 
-/** The node that builds the fewest of those that may build for `system`; of equals the first by name. */
+/**
+ * Chooses, among the nodes that can build for `system`, the one with the fewest builds. Ties go to the first by name.
+ */
 export function chooseNode(
   nodes: readonly NodeState[],
   { system, countRunning }: { readonly system: string; readonly countRunning: () => (node: string) => number },
@@ -13,7 +15,7 @@ export function chooseNode(
   const able = nodes.filter(node => obstacleOf(node, system) === undefined).map(({ name }) => name)
   const [first, ...others] = able
   if (first === undefined) return { none: reasonOf(nodes, system) }
-  // Of all unfinished builds: not where nothing depends on it.
+  // Counting visits all unfinished builds, so it is skipped if there is only one candidate.
   const running = others.length === 0 ? () => 0 : countRunning()
   let best = { node: first, builds: running(first) }
   for (const node of others) {
@@ -27,9 +29,9 @@ const OBSTACLES = {
   system: 'of another system',
   notReady: 'not ready',
   cordoned: 'cordoned',
-  repelled: 'kept from building by --node-repel',
+  repelled: 'excluded by --node-repel',
   noShim: 'without a shim',
-  silent: 'with a shim that is silent',
+  dead: 'with a shim that does not renew its Lease',
 } as const
 
 function obstacleOf(node: NodeState, system: string): keyof typeof OBSTACLES | undefined {
@@ -38,7 +40,7 @@ function obstacleOf(node: NodeState, system: string): keyof typeof OBSTACLES | u
   if (!node.schedulable) return 'cordoned'
   if (node.repelled) return 'repelled'
   if (node.shim === 'alive') return undefined
-  return node.shim === 'none' ? 'noShim' : 'silent'
+  return node.shim === 'none' ? 'noShim' : 'dead'
 }
 
 function reasonOf(nodes: readonly NodeState[], system: string): string {

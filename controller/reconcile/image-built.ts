@@ -2,40 +2,40 @@ import { NIXBUILD_LIMITS } from '../../kube/resources/nixbuild.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import { type BuildView, isFinished } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
-import type { Problem, Want } from './pod-wants.ts'
+import type { ImageRequest, Problem } from './pod-requests.ts'
 
-/** From the worst to the best. */
+/** From worst to best. */
 const REASONS = ['Failed', 'Pending', 'Building', 'Importing', 'Built'] as const
 
-/** The pod condition `enbi.hrzn.ee/ImageBuilt`: True when the reason is Built. */
+/** The pod condition `enbi.hrzn.ee/ImageBuilt`. It is True if the reason is Built. */
 export interface ImageBuilt {
   readonly reason: (typeof REASONS)[number]
-  /** For a person. It changes with the reason and the node only, so that progress costs no write. */
+  /** For people. It changes only with the reason and the node, so that progress causes no writes. */
   readonly message: string
 }
 
-export interface WantedBuild {
-  readonly want: Want
-  /** The NixBuild of that recipe, if there is one by now. */
+export interface RequestedBuild {
+  readonly request: ImageRequest
+  /** The NixBuild of the recipe, if it exists. */
   readonly build: BuildView | undefined
-  /** Why it could not be made when that was tried last. */
+  /** Why the last attempt to create the NixBuild failed. */
   readonly refused?: string | undefined
 }
 
 type WaitingPod = Pick<PodView, 'node' | 'createdAt'>
 
 export interface ImageFacts {
-  readonly wanted: readonly WantedBuild[]
+  readonly requested: readonly RequestedBuild[]
   readonly problems: readonly Problem[]
-  /** Why the pod's node cannot build; undefined when it can. */
-  readonly loss: string | undefined
+  /** Why the pod's node cannot build; undefined if it can. */
+  readonly nodeProblem: string | undefined
 }
 
-/** The worst state of all that the pod wants; undefined when it wants nothing. */
-export function imageBuilt(pod: WaitingPod, { wanted, problems, loss }: ImageFacts): ImageBuilt | undefined {
+/** The worst state of all images that the pod requests; undefined if it requests none. */
+export function imageBuilt(pod: WaitingPod, { requested, problems, nodeProblem }: ImageFacts): ImageBuilt | undefined {
   const states = [
     ...problems.map(({ message }): ImageBuilt => ({ reason: 'Failed', message })),
-    ...wanted.map(each => stateOf(pod, each, loss)),
+    ...requested.map(each => stateOf(pod, each, nodeProblem)),
   ]
   const reason = REASONS.find(reason => states.some(state => state.reason === reason))
   if (reason === undefined) return undefined
@@ -43,40 +43,50 @@ export function imageBuilt(pod: WaitingPod, { wanted, problems, loss }: ImageFac
   return { reason, message: messages.join('; ') }
 }
 
-function stateOf(pod: WaitingPod, { want, build, refused }: WantedBuild, loss: string | undefined): ImageBuilt {
-  const { image } = want.recipe
-  const because = loss === undefined ? '' : `: ${loss}`
-  if (want.started) return { reason: 'Built', message: `${image}: image loaded` }
+function stateOf(
+  pod: WaitingPod,
+  { request, build, refused }: RequestedBuild,
+  nodeProblem: string | undefined,
+): ImageBuilt {
+  const { image } = request.recipe
+  const because = nodeProblem === undefined ? '' : `: ${nodeProblem}`
+  if (request.started) return { reason: 'Built', message: `${image}: image loaded` }
   const where = build?.buildNode === undefined ? '' : ` on ${build.buildNode}`
   switch (build?.phase) {
     case 'Succeeded':
       return hasImage(build, pod)
         ? { reason: 'Built', message: `${image}: image loaded` }
-        : { reason: 'Pending', message: `${image}: built${where}, and ${pod.node} does not have it${because}` }
+        : { reason: 'Pending', message: `${image}: built${where}, but ${pod.node} does not have it${because}` }
     case 'Failed':
       return isBefore(build, pod)
-        ? { reason: 'Pending', message: `${image}: waiting for another try; the last one: ${failureOf(build)}` }
+        ? {
+            reason: 'Pending',
+            message: `${image}: waiting for another attempt; the last one failed: ${failureOf(build)}`,
+          }
         : { reason: 'Failed', message: `${image}: ${failureOf(build)}` }
     case 'Importing':
       return { reason: 'Importing', message: `${image}: being loaded${where}` }
     case 'Building':
       return {
         reason: 'Building',
-        message: `${image}: being built${where} from ${want.named ? want.recipe.text : formatRecipe(want.recipe)}`,
+        message: `${image}: being built${where} from ${request.named ? request.recipe.text : formatRecipe(request.recipe)}`,
       }
     default: {
       const why = build === undefined && refused !== undefined ? `: ${refused}` : because
-      return { reason: 'Pending', message: `${image}: the build has not begun${why}` }
+      return { reason: 'Pending', message: `${image}: the build has not started${why}` }
     }
   }
 }
 
-/** One that is there when the list is full is not on it. */
+/** If the list is full, the node may have the image without being on it. */
 function hasImage({ nodes }: BuildView, { node }: WaitingPod): boolean {
   return nodes.length >= NIXBUILD_LIMITS.nodes || nodes.some(({ name }) => name === node)
 }
 
-/** Whether it ended before there was the pod, by one clock: those of nodes differ. */
+/**
+ * Whether the build ended before the pod was created. Both times are of the API server's clock, as nodes' clocks
+ * differ.
+ */
 function isBefore({ writtenAt }: BuildView, { createdAt }: WaitingPod): boolean {
   return writtenAt !== undefined && writtenAt < createdAt
 }
@@ -86,29 +96,31 @@ function failureOf({ conditions }: BuildView): string {
 }
 
 /**
- * What a pod on that node is told of. An image whose name is the recipe may have NixBuilds of several recipes, such as one of
- * yesterday's rule: of them it is what is being built, or else whichever got the furthest. A shim may make any NixBuild, so those that
- * shims made are told only where the node itself says that it builds or has the image.
+ * The builds that a pod's condition reports. If an image's name is its recipe, it may have NixBuilds of several
+ * recipes, such as that of yesterday's rule. Of these the pod reports the one that is being built, or else the
+ * furthest. A shim can create any NixBuild, so those of shims count only if the pod's node builds or has the image.
  */
-export function theOnesToTell(wanted: readonly WantedBuild[], node: string | undefined): WantedBuild[] {
-  const annotated = wanted.filter(({ want }) => !want.named)
-  const named = wanted.filter(({ want, build }) => want.named && build !== undefined && isToldOn(build, node))
-  const byImage = Map.groupBy(named, ({ want }) => want.recipe.image)
-  return [...annotated, ...[...byImage.values()].flatMap(each => theNamedToTell(each) ?? [])]
+export function reportedBuilds(requested: readonly RequestedBuild[], node: string | undefined): RequestedBuild[] {
+  const annotated = requested.filter(({ request }) => !request.named)
+  const named = requested.filter(
+    ({ request, build }) => request.named && build !== undefined && isReportedOn(build, node),
+  )
+  const byImage = Map.groupBy(named, ({ request }) => request.recipe.image)
+  return [...annotated, ...[...byImage.values()].flatMap(each => reportedNamedBuild(each) ?? [])]
 }
 
-function isToldOn(build: BuildView, node: string | undefined): boolean {
-  return build.madeBy !== 'shim' || build.buildNode === node || build.nodes.some(({ name }) => name === node)
+function isReportedOn(build: BuildView, node: string | undefined): boolean {
+  return build.createdBy !== 'shim' || build.buildNode === node || build.nodes.some(({ name }) => name === node)
 }
 
-function theNamedToTell(named: readonly WantedBuild[]): WantedBuild | undefined {
+function reportedNamedBuild(named: readonly RequestedBuild[]): RequestedBuild | undefined {
   const builds = named.flatMap(({ build }) => build ?? [])
-  const best = builds.find(build => rank(build) === AT_WORK) ?? theOneToTell(builds)
+  const best = builds.find(build => rank(build) === AT_WORK) ?? furthestBuild(builds)
   return named.find(({ build }) => build !== undefined && build === best)
 }
 
-/** Of several NixBuilds of one recipe the one that is told of: whichever got the furthest. */
-export function theOneToTell(builds: readonly BuildView[]): BuildView | undefined {
+/** Of several NixBuilds of one recipe, the one that has got furthest. */
+export function furthestBuild(builds: readonly BuildView[]): BuildView | undefined {
   const order = (build: BuildView) => [rank(build), build.createdAt] as const
   return builds.toSorted((a, b) => {
     const [[rankA, timeA], [rankB, timeB]] = [order(a), order(b)]
@@ -116,7 +128,7 @@ export function theOneToTell(builds: readonly BuildView[]): BuildView | undefine
   })[0]
 }
 
-/** Rank of what a node works on. */
+/** Rank of a build that a node works on. */
 const AT_WORK = 2
 
 function rank(build: BuildView): number {

@@ -1,13 +1,12 @@
 import { quote } from '../../lib/text/quote.ts'
 
-/** Whether labels match. */
 export type LabelSelector = (labels: Readonly<Record<string, string>>) => boolean
 
 const NAME = '[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?'
 const KEY = `(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?${NAME}`
 const VALUE = `(?:${NAME})?`
 
-/** One requirement and the comma or end after it. */
+/** A requirement with the comma or end after it. */
 const REQUIREMENT = new RegExp(
   [
     `\\s*(?:(?<absent>!)\\s*(?<absentKey>${KEY})`,
@@ -19,8 +18,9 @@ const REQUIREMENT = new RegExp(
 )
 
 /**
- * Reads a label selector as kubectl takes it: `a=1`, `a==1`, `a!=1`, `a`, `!a`, `a in (1,2)`, `a notin (1,2)`, all of them
- * joined by commas. As in Kubernetes, `!=` and `notin` match labels that lack the key. Throws a TypeError that shows the place.
+ * Parses a label selector with kubectl's syntax: `a=1`, `a==1`, `a!=1`, `a`, `!a`, `a in (1,2)`, `a notin (1,2)`,
+ * joined by commas. As in Kubernetes, `!=` and `notin` match labels that lack the key. Throws a TypeError that shows
+ * the place.
  */
 export function parseLabelSelector(text: string): LabelSelector {
   const requirements = [...readRequirements(text)]
@@ -34,7 +34,7 @@ function* readRequirements(text: string): Generator<LabelSelector> {
     const groups = pattern.exec(text)?.groups
     if (!groups)
       throw new TypeError(
-        `${quote(text)} is no label selector, at ${quote(text.slice(start))}: right ones look like key=value, key!=value, key, !key, key in (a,b), joined by commas`,
+        `${quote(text)} is not a label selector, at ${quote(text.slice(start))}: expected key=value, key!=value, key, !key, key in (a,b), joined by commas`,
       )
     yield requirementOf(groups)
     end = groups.end ?? ''
@@ -50,9 +50,9 @@ function requirementOf(groups: Readonly<Record<string, string | undefined>>): La
   return labels => Object.hasOwn(labels, presentKey)
 }
 
-function membership(key: string, values: ReadonlySet<string>, wanted: boolean): LabelSelector {
+function membership(key: string, values: ReadonlySet<string>, requested: boolean): LabelSelector {
   return labels => {
     const value = Object.hasOwn(labels, key) ? labels[key] : undefined
-    return (value !== undefined && values.has(value)) === wanted
+    return (value !== undefined && values.has(value)) === requested
   }
 }

@@ -1,14 +1,14 @@
 import type { NodeView } from '../views/node.ts'
 import type { ShimLease } from '../views/shim-lease.ts'
 
-/** What is known of a shim by its Lease. */
-export interface ShimSign {
+/** The last renewal of a shim's Lease. */
+export interface ShimRenewal {
   readonly renewTime: string
-  /** Until when it counts as alive, by this machine's clock, unless it is renewed. */
+  /** The shim counts as alive until then, by this machine's clock, unless it renews. */
   readonly aliveUntil: number
 }
 
-/** What decides whether a node may build, and goes on building. */
+/** Everything that decides whether a node may build. */
 export interface NodeState {
   readonly name: string
   readonly system: string | undefined
@@ -16,25 +16,25 @@ export interface NodeState {
   readonly schedulable: boolean
   /** Matched by `--node-repel`. */
   readonly repelled: boolean
-  readonly shim: ShimLife
+  readonly shim: ShimState
 }
 
-/** `none`: no shim has a Lease for the node. `silent`: it was not renewed in time. */
-export type ShimLife = 'alive' | 'silent' | 'none'
+/** `none`: the node has no Lease of a shim. `dead`: the Lease was not renewed in time. */
+export type ShimState = 'alive' | 'dead' | 'none'
 
-/** Why a node cannot finish what it builds; undefined when it can. A cordoned or repelled node may finish. */
-export function lossOf(name: string, state: NodeState | undefined): string | undefined {
-  return state?.ready === false ? `node ${name} is not ready` : silenceOf(name, state)
+/** Why a node cannot finish its builds; undefined if it can. A cordoned or repelled node may finish. */
+export function nodeProblem(name: string, state: NodeState | undefined): string | undefined {
+  return state?.ready === false ? `node ${name} is not ready` : shimProblem(name, state)
 }
 
-/** Why no shim can be at work there; undefined when one can. */
-export function silenceOf(name: string, state: NodeState | undefined): string | undefined {
+/** Why no shim can be working on the node; undefined if one can. */
+export function shimProblem(name: string, state: NodeState | undefined): string | undefined {
   if (state === undefined) return `node ${name} is gone`
   if (state.shim === 'none') return `no shim runs on node ${name}`
-  return state.shim === 'silent' ? `the shim of node ${name} is silent` : undefined
+  return state.shim === 'dead' ? `the shim of node ${name} does not renew its Lease` : undefined
 }
 
-/** Whether anything that decides differs. */
+/** Whether both lead to the same decisions. */
 export function sameNodeState(a: NodeState | undefined, b: NodeState | undefined): boolean {
   if (a === undefined || b === undefined) return a === b
   return (
@@ -48,23 +48,27 @@ export function sameNodeState(a: NodeState | undefined, b: NodeState | undefined
 
 export function nodeState(
   { name, system, ready, schedulable, labels }: NodeView,
-  { shim, repels }: { readonly shim: ShimLife; readonly repels: (labels: NodeView['labels']) => boolean },
+  { shim, repels }: { readonly shim: ShimState; readonly repels: (labels: NodeView['labels']) => boolean },
 ): NodeState {
   return { name, system, ready, schedulable, repelled: repels(labels), shim }
 }
 
 /**
- * A renewal that was seen to happen counts from that moment, so that clocks need not agree. Only for the first sign of a shim
- * its own clock must do; no Lease is believed for longer than it is for.
+ * An observed renewal counts from the moment of observation, so that clocks need not agree. Only the first renewal
+ * relies on the shim's clock, and then for at most the Lease's duration.
  */
-export function readSign(last: ShimSign | undefined, { renewTime, durationMs }: ShimLease, now: number): ShimSign {
+export function observeRenewal(
+  last: ShimRenewal | undefined,
+  { renewTime, durationMs }: ShimLease,
+  now: number,
+): ShimRenewal {
   if (last?.renewTime === renewTime) return last
   if (last !== undefined) return { renewTime, aliveUntil: now + durationMs }
   const renewed = Date.parse(renewTime)
   return { renewTime, aliveUntil: Number.isNaN(renewed) ? 0 : Math.min(renewed, now) + durationMs }
 }
 
-export function shimLife(sign: ShimSign | undefined, now: number): ShimLife {
-  if (sign === undefined) return 'none'
-  return sign.aliveUntil > now ? 'alive' : 'silent'
+export function shimState(renewal: ShimRenewal | undefined, now: number): ShimState {
+  if (renewal === undefined) return 'none'
+  return renewal.aliveUntil > now ? 'alive' : 'dead'
 }

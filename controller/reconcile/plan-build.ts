@@ -3,44 +3,52 @@ import { time } from '../../kube/resources/time.ts'
 import { type BuildView, isFinished } from '../views/nixbuild.ts'
 import type { NodeChoice } from './choose-node.ts'
 
-/** As the CRD bounds the list. */
+/** Limit of the list in the CRD. */
 export const MAX_ATTEMPTS = 20
 
-/** How often it is written why no node can build something, in milliseconds: each change of a node may change the reason. */
-const HELD_AGAIN_MS = 60_000
+/**
+ * Shortest time between two writes of why no node can build, in milliseconds. Any change of a node may change the
+ * reason.
+ */
+const HOLD_WRITE_MS = 60_000
 
 export interface BuildLimits {
-  /** How long a build for pods goes on when no living pod waits for it. */
+  /** How long a build for pods continues when no living pod waits for it. */
   readonly unwantedGraceMs: number
-  /** How long a node must be lost before what it builds is given to another, and it is struck off the list of nodes that have the image. */
+  /**
+   * How long a node must be lost before its builds move to another node, and before it is removed from the nodes that
+   * have the image.
+   */
   readonly lostGraceMs: number
-  /** How many nodes may lose a build before it is given up. */
+  /** How many nodes may lose a build before it fails. */
   readonly maxTries: number
 }
 
-/** What only time tells; kept from one plan to the next. */
+/** Times to remember from one plan to the next. */
 export interface BuildMemory {
   readonly unwantedSince?: number | undefined
   readonly lostSince?: number | undefined
-  /** When it was written that no node can build it. */
+  /** When the status last said that no node can build it. */
   readonly heldAt?: number | undefined
 }
 
 export interface BuildFacts {
   readonly build: BuildView
-  /** How many living pods want it: one that has started may pull it again. */
-  readonly wantingPods: number
-  /** How many of them have not started. */
+  /** Number of living pods that request the image. Started pods count, as they may pull it again. */
+  readonly requestingPods: number
+  /** Number of these pods that have not started. */
   readonly waitingPods: number
-  /** How many of them are on nodes that can build: their kubelets ask for it. */
+  /** Number of these pods on nodes that can build: their kubelets pull the image. */
   readonly pullingPods: number
-  /** The node that it is given to by label: undefined when there is no label, its value when there is no such node. */
+  /** Node that the label assigns it to. Undefined without the label; the label's value if there is no such node. */
   readonly assignedNode: string | undefined
-  /** Why a node cannot finish a build; undefined when it can. */
-  readonly lossOf: (node: string) => string | undefined
-  /** The same, if the node's shim is to blame: one that lives goes on, whatever the node's kubelet does. */
-  readonly silenceOf: (node: string) => string | undefined
-  /** Whether a living pod there wants it. */
+  /** Why a node cannot finish a build; undefined if it can. */
+  readonly nodeProblem: (node: string) => string | undefined
+  /**
+   * Like `nodeProblem`, but only for problems of the shim: a living shim continues, whatever state its kubelet is in.
+   */
+  readonly shimProblem: (node: string) => string | undefined
+  /** Whether a living pod on the node requests it. */
   readonly isPulledOn: (node: string) => boolean
   readonly nodeExists: (node: string) => boolean
   readonly chooseNode: () => NodeChoice
@@ -51,24 +59,24 @@ export interface BuildFacts {
 
 export type BuildAction =
   | { readonly type: 'none' }
-  /** Nobody wants it, or nobody should have made it. */
+  /** It is not needed any more, or forged. */
   | { readonly type: 'delete' }
   | { readonly type: 'fail'; readonly message: string; readonly attempts: readonly NixBuildAttempt[] }
-  | { readonly type: 'give'; readonly node: string; readonly attempts: readonly NixBuildAttempt[] }
-  /** Not given to any node, with the reason for a person. */
+  | { readonly type: 'assign'; readonly node: string; readonly attempts: readonly NixBuildAttempt[] }
+  /** Stays unassigned, for the reason in the message. */
   | {
       readonly type: 'hold'
       readonly reason: 'NoNode' | 'NodeLost'
       readonly message: string
       readonly attempts: readonly NixBuildAttempt[]
     }
-  /** The nodes that still have the image. */
+  /** Replaces the list of nodes that have the image. */
   | { readonly type: 'prune'; readonly nodes: readonly NixBuildNode[] }
 
 export interface BuildPlan {
   readonly action: BuildAction
   readonly memory: BuildMemory
-  /** When to look again, if nothing happens before. */
+  /** When to reconcile again if nothing changes earlier. */
   readonly recheckAt?: number | undefined
 }
 
@@ -85,7 +93,7 @@ export function planBuild(facts: BuildFacts): BuildPlan {
   return merge(unwanted, planProgress(facts))
 }
 
-/** An image is not on a node that is gone. */
+/** Removes nodes that no longer exist from the nodes that have the image. */
 function planPrune(facts: BuildFacts): BuildPlan {
   const left = facts.build.nodes.filter(({ name }) => facts.nodeExists(name))
   if (left.length === facts.build.nodes.length) return NOTHING
@@ -93,9 +101,9 @@ function planPrune(facts: BuildFacts): BuildPlan {
 }
 
 function planUnwanted(facts: BuildFacts): BuildPlan {
-  const { build, wantingPods, waitingPods, limits } = facts
-  // What has begun was asked for, maybe by a pod that had started before.
-  const pods = build.buildNode === undefined ? waitingPods : wantingPods
+  const { build, requestingPods, waitingPods, limits } = facts
+  // A build that has started may have been requested by a pod that had started before.
+  const pods = build.buildNode === undefined ? waitingPods : requestingPods
   if (!build.managed || pods > 0) return NOTHING
   return afterGrace(facts, 'unwantedSince', limits.unwantedGraceMs, () => ({ type: 'delete' }))
 }
@@ -103,63 +111,64 @@ function planUnwanted(facts: BuildFacts): BuildPlan {
 function planProgress(facts: BuildFacts): BuildPlan {
   const { build, assignedNode, limits } = facts
   const node = build.buildNode ?? assignedNode
-  if (node === undefined) return build.managed ? NOTHING : sparingly(facts, give(facts, build.attempts))
-  const loss = lossOf(node, facts)
-  if (loss === undefined) return NOTHING
-  return afterGrace(facts, 'lostSince', limits.lostGraceMs, () => moveOn(facts, { node, loss }))
+  if (node === undefined) return build.managed ? NOTHING : limitHoldWrites(facts, assign(facts, build.attempts))
+  const problem = currentProblem(node, facts)
+  if (problem === undefined) return NOTHING
+  return afterGrace(facts, 'lostSince', limits.lostGraceMs, () => reassign(facts, { node, problem }))
 }
 
-/** What a living shim builds for pods it would only claim again. */
-function lossOf(node: string, { build, lossOf, silenceOf, isPulledOn }: BuildFacts): string | undefined {
-  return build.managed || (build.buildNode === node && isPulledOn(node)) ? silenceOf(node) : lossOf(node)
+/** A living shim would claim a build for pods again. */
+function currentProblem(node: string, { build, nodeProblem, shimProblem, isPulledOn }: BuildFacts): string | undefined {
+  return build.managed || (build.buildNode === node && isPulledOn(node)) ? shimProblem(node) : nodeProblem(node)
 }
 
-function moveOn(facts: BuildFacts, { node, loss }: { node: string; loss: string }): BuildAction {
+function reassign(facts: BuildFacts, { node, problem }: { node: string; problem: string }): BuildAction {
   const { build, limits, now } = facts
-  // Written down already, but the label could not be moved.
+  // The attempt was written earlier, but the label could not be changed.
   const known = build.buildNode === undefined && build.attempts.at(-1)?.node === node
-  const attempt = { node, endTime: time(now), reason: loss }
+  const attempt = { node, endTime: time(now), reason: problem }
   const attempts = known ? build.attempts : [...build.attempts, attempt].slice(-MAX_ATTEMPTS)
-  // The pods' own nodes take it up.
-  if (build.managed) return { type: 'hold', reason: 'NodeLost', message: `${loss}; waiting for another`, attempts }
+  // The nodes of the pods take over.
+  if (build.managed)
+    return { type: 'hold', reason: 'NodeLost', message: `${problem}; waiting for another node`, attempts }
   return attempts.length < limits.maxTries
-    ? give(facts, attempts)
-    : { type: 'fail', message: givenUp(attempts), attempts }
+    ? assign(facts, attempts)
+    : { type: 'fail', message: failureMessage(attempts), attempts }
 }
 
-/** To a node of its own, unless a pod is pulling it: then that pod's node builds it. */
-function give(facts: BuildFacts, attempts: readonly NixBuildAttempt[]): BuildAction {
+/** Assigns it to a chosen node, unless a pod pulls it: then the pod's node builds it. */
+function assign(facts: BuildFacts, attempts: readonly NixBuildAttempt[]): BuildAction {
   const { build, pullingPods } = facts
   if (pullingPods > 0) {
     const last = attempts.at(-1)
     return attempts === build.attempts || last === undefined
       ? { type: 'none' }
-      : { type: 'hold', reason: 'NodeLost', message: `${last.reason}; waiting for another`, attempts }
+      : { type: 'hold', reason: 'NodeLost', message: `${last.reason}; waiting for another node`, attempts }
   }
   const choice = facts.chooseNode()
-  if ('node' in choice) return { type: 'give', node: choice.node, attempts }
+  if ('node' in choice) return { type: 'assign', node: choice.node, attempts }
   return { type: 'hold', reason: 'NoNode', message: `no node can build it: ${choice.none}`, attempts }
 }
 
-/** Why no node can build it is written when it is news. */
-function sparingly({ build, memory: { heldAt }, now }: BuildFacts, action: BuildAction): BuildPlan {
+/** Writes a new reason only so often, and an unchanged one never. */
+function limitHoldWrites({ build, memory: { heldAt }, now }: BuildFacts, action: BuildAction): BuildPlan {
   if (action.type !== 'hold') return act(action)
-  const written = heldFor(build)
+  const written = noNodeReason(build)
   if (written === action.message) return { action: { type: 'none' }, memory: { heldAt } }
-  if (written === undefined || heldAt === undefined || now >= heldAt + HELD_AGAIN_MS)
+  if (written === undefined || heldAt === undefined || now >= heldAt + HOLD_WRITE_MS)
     return { action, memory: { heldAt: now } }
-  return { action: { type: 'none' }, memory: { heldAt }, recheckAt: heldAt + HELD_AGAIN_MS }
+  return { action: { type: 'none' }, memory: { heldAt }, recheckAt: heldAt + HOLD_WRITE_MS }
 }
 
-/** Why no node can build it, as it says itself. */
-export function heldFor({ phase, conditions }: BuildView): string | undefined {
+/** Why no node can build it, according to its status. */
+export function noNodeReason({ phase, conditions }: BuildView): string | undefined {
   const complete = conditions.find(({ type }) => type === 'Complete')
   return phase === 'Pending' && complete?.reason === 'NoNode' ? complete.message : undefined
 }
 
-function givenUp(attempts: readonly NixBuildAttempt[]): string {
+function failureMessage(attempts: readonly NixBuildAttempt[]): string {
   const history = attempts.map(({ endTime, reason }) => `${endTime} ${reason}`)
-  return `given up after ${attempts.length} ${attempts.length === 1 ? 'try' : 'tries'}: ${history.join('; ')}`
+  return `given up after ${attempts.length} ${attempts.length === 1 ? 'attempt' : 'attempts'}: ${history.join('; ')}`
 }
 
 function afterGrace(

@@ -6,39 +6,39 @@ import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { BuildView } from '../views/nixbuild.ts'
 import { ownerOf, withOwner } from '../views/owners.ts'
 import type { PodView } from '../views/pod.ts'
-import { type ImageBuilt, imageBuilt, type WantedBuild } from './image-built.ts'
-import type { Problem } from './pod-wants.ts'
+import { type ImageBuilt, imageBuilt, type RequestedBuild } from './image-built.ts'
+import type { Problem } from './pod-requests.ts'
 
-/** Of the API server: 32 KiB in all for a condition's message. kubectl describe and a person want less. */
+/** In characters. The API server allows 32 KiB, but shorter messages suit `kubectl describe`. */
 const MAX_MESSAGE_LENGTH = 1024
 
 export interface PodFacts {
   readonly pod: PodView
-  /** Whether the node is known: without it nobody knows what the pod wants. */
+  /** If the node is unknown, so are the pod's requests. */
   readonly nodeKnown: boolean
-  readonly wanted: readonly WantedBuild[]
+  readonly requested: readonly RequestedBuild[]
   readonly problems: readonly Problem[]
-  /** Why the pod's node cannot build; undefined when it can. */
-  readonly loss: string | undefined
-  /** Since when the condition has been another than it should be, as the last plan said. */
+  /** Why the pod's node cannot build; undefined if it can. */
+  readonly nodeProblem: string | undefined
+  /** Since when the condition is outdated, according to the last plan. */
   readonly differsSince: number | undefined
   readonly now: number
-  /** How long a pod waits to be told of a state that a better one may follow soon, in milliseconds. */
+  /** Delay before a state is reported that a better one may soon replace, in milliseconds. */
   readonly settleMs: Readonly<Record<Passing, number>>
 }
 
-/** States that are followed by another. */
+/** States that are not final. */
 export type Passing = Exclude<ImageBuilt['reason'], 'Built' | 'Failed'>
 
 export interface PodPlan {
-  /** NixBuilds to be made, with their owner. */
+  /** NixBuilds to create, with their owners. */
   readonly create: readonly { readonly recipe: FlakeRecipe; readonly owners: readonly OwnerReference[] }[]
   /** NixBuilds that get another owner. */
   readonly own: readonly { readonly build: BuildView; readonly owners: readonly OwnerReference[] }[]
   readonly condition: { readonly set: ImageBuilt } | 'remove' | 'keep'
   readonly events: readonly Problem[]
   readonly differsSince: number | undefined
-  /** When to look again, if nothing happens before. */
+  /** When to reconcile again if nothing changes earlier. */
   readonly recheckAt: number | undefined
 }
 
@@ -52,22 +52,27 @@ const NOTHING: PodPlan = {
 }
 
 export function planPod(facts: PodFacts): PodPlan {
-  const { pod, wanted } = facts
+  const { pod, requested } = facts
   if (!pod.living || pod.node === undefined || !facts.nodeKnown) return NOTHING
-  return { ...NOTHING, create: missingBuilds(pod, wanted), own: missingOwners(pod, wanted), ...planCondition(facts) }
+  return {
+    ...NOTHING,
+    create: missingBuilds(pod, requested),
+    own: missingOwners(pod, requested),
+    ...planCondition(facts),
+  }
 }
 
-/** An image that is there already needs no build. What a name stands for, only nodes know. */
-function missingBuilds({ owner }: PodView, wanted: readonly WantedBuild[]): PodPlan['create'] {
+/** An image that is present needs no build. If an image's name is its recipe, only nodes know the recipe. */
+function missingBuilds({ owner }: PodView, requested: readonly RequestedBuild[]): PodPlan['create'] {
   const owners = owner ? [ownerOf(owner)] : []
-  return wanted.flatMap(({ want, build }) =>
-    want.named || want.started || build !== undefined ? [] : [{ recipe: want.recipe, owners }],
+  return requested.flatMap(({ request, build }) =>
+    request.named || request.started || build !== undefined ? [] : [{ recipe: request.recipe, owners }],
   )
 }
 
-/** What was made by hand is its maker's, and does not go with a pod's owner. */
-function missingOwners({ owner }: PodView, wanted: readonly WantedBuild[]): PodPlan['own'] {
-  return wanted.flatMap(({ build }) => {
+/** NixBuilds made by hand keep their owners: they must not be deleted with a pod's owner. */
+function missingOwners({ owner }: PodView, requested: readonly RequestedBuild[]): PodPlan['own'] {
+  return requested.flatMap(({ build }) => {
     if (!build?.managed || build.deleting) return []
     const owners = withOwner(build.owners, owner)
     return owners === undefined ? [] : [{ build, owners }]
@@ -77,22 +82,25 @@ function missingOwners({ owner }: PodView, wanted: readonly WantedBuild[]): PodP
 function planCondition(facts: PodFacts): Partial<PodPlan> {
   const { pod, problems, now, settleMs } = facts
   const should = shortened(imageBuilt(pod, facts))
-  if (should === undefined) return { condition: isLeftToTell(pod) ? 'remove' : 'keep' }
-  if (isAsItShould(pod, should)) return {}
+  if (should === undefined) return { condition: isOutdated(pod) ? 'remove' : 'keep' }
+  if (isUpToDate(pod, should)) return {}
   const differsSince = facts.differsSince ?? now
   const settledAt =
     should.reason === 'Built' || should.reason === 'Failed' ? now : differsSince + settleMs[should.reason]
   if (now < settledAt) return { differsSince, recheckAt: settledAt }
-  // Told once: the condition is the memory of it.
+  // The condition ensures that each problem is reported once.
   return { condition: { set: should }, events: should.reason === 'Failed' ? problems : [] }
 }
 
-/** Whether the pod says of an image what is not so any more. One without annotations that has its image keeps it when the NixBuild goes. */
-function isLeftToTell({ condition, annotations }: PodView): boolean {
+/**
+ * Whether the condition no longer applies. A pod without annotations that has its image keeps the condition when the
+ * NixBuild is removed.
+ */
+function isOutdated({ condition, annotations }: PodView): boolean {
   return condition !== undefined && !(condition.status === 'True' && Object.keys(annotations).length === 0)
 }
 
-function isAsItShould({ condition }: PodView, { reason, message }: ImageBuilt): boolean {
+function isUpToDate({ condition }: PodView, { reason, message }: ImageBuilt): boolean {
   return condition?.status === statusOf(reason) && condition.reason === reason && condition.message === message
 }
 
@@ -107,7 +115,7 @@ function shortened(state: ImageBuilt | undefined): ImageBuilt | undefined {
   return { ...state, message: `${state.message.slice(0, head)} … ${state.message.slice(-tail)}` }
 }
 
-/** Strategic merge patch of just this condition, of just this pod; the kubelet's own stay as they are. */
+/** Strategic merge patch that changes only this condition of this pod. The kubelet's conditions stay. */
 export function podPatch(pod: PodView, change: Exclude<PodPlan['condition'], 'keep'>, now: number): object {
   return { metadata: { uid: pod.uid }, status: { conditions: [conditionPatch(pod, change, now)] } }
 }

@@ -1,32 +1,33 @@
-import type { Maker } from '../../kube/resources/nixbuild.ts'
+import type { Creator } from '../../kube/resources/nixbuild.ts'
 
 export interface FinishedBuild {
   readonly name: string
-  readonly madeBy: Maker
+  readonly createdBy: Creator
   readonly finishedAt: number
   /** A living pod uses the image. */
   readonly used: boolean
 }
 
 export interface RetentionLimits {
-  /** How many of each maker are kept in a namespace beyond those that are used; the latest. */
+  /** Number of builds per creator and namespace to keep, besides those in use. The latest are kept. */
   readonly keepFinished: number
   readonly keepFinishedForMs: number
 }
 
 export interface RetentionPlan {
-  /** Names; of one maker the oldest first. */
+  /** Names, per creator in order of age, oldest first. */
   readonly remove: readonly string[]
-  /** When the next will be too old. */
+  /** When the next build will be too old. */
   readonly recheckAt: number | undefined
 }
 
 /**
- * Which of the finished builds of one namespace are to be removed. `builds`: of those that finished at once, the first is kept.
- * Those of each maker are counted by themselves: whoever makes many pushes out nobody else's.
+ * Chooses the finished builds of one namespace to remove. Of builds that finished at the same time, the first in
+ * `builds` is kept. Each creator's builds are counted separately, so that one with many builds does not displace the
+ * others'.
  */
 export function planRetention(builds: readonly FinishedBuild[], limits: RetentionLimits, now: number): RetentionPlan {
-  const groups = Map.groupBy(builds, ({ madeBy }) => madeBy)
+  const groups = Map.groupBy(builds, ({ createdBy }) => createdBy)
   const plans = Array.from(groups.values(), group => planGroup(group, limits, now))
   const times = plans.flatMap(({ recheckAt }) => recheckAt ?? [])
   return {

@@ -5,25 +5,25 @@ import { recipeFinder } from '../../recipes/find-recipe.ts'
 import { readableReference } from '../../recipes/reference.ts'
 import { type PodView, pods } from '../views/pod.ts'
 
-/** Whether there is a recipe does not depend on it. */
+/** Any value: whether there is a recipe does not depend on the system. */
 const ANY_SYSTEM = 'x86_64-linux'
 
 export interface ImagesInUsePlan {
   readonly kube: Pick<Kube, 'list'>
-  /** How long it is believed that an image is in use, in milliseconds. */
-  readonly believeMs: number
-  /** How long it is believed that it is not. */
-  readonly believeAbsentMs: number
+  /** How long an image that is in use is cached, in milliseconds. */
+  readonly usedCacheMs: number
+  /** How long an image that is not in use is cached, in milliseconds. */
+  readonly unusedCacheMs: number
   readonly now?: () => number
 }
 
-/** To list all pods of a namespace, in milliseconds. */
+/** Time limit for listing the pods of a namespace, in milliseconds. */
 const MAX_MS = 15_000
 
 /**
- * Those images of a namespace, normalised, that its living pods name without annotations for them; for sure whether those that are
- * asked for are among them. Such pods are not watched, and to list all of a namespace is much: whoever asks meanwhile gets the
- * same answer. Throws ClusterAway when it takes too long.
+ * Images, normalized, that living pods of the namespace use without annotations for them. The result is reliable for
+ * the given images only. Such pods are not watched, and listing a namespace is expensive, so concurrent callers share
+ * one list. Throws ClusterAway if listing takes too long.
  */
 export type ImagesInUse = (namespace: string, images: readonly string[]) => Promise<ReadonlySet<string>>
 
@@ -33,7 +33,7 @@ interface Listing {
 }
 
 export function createImagesInUse(plan: ImagesInUsePlan): ImagesInUse {
-  const { kube, believeMs, believeAbsentMs, now = Date.now } = plan
+  const { kube, usedCacheMs, unusedCacheMs, now = Date.now } = plan
   const known = new Map<string, Listing>()
   const asking = new Map<string, Promise<Listing>>()
 
@@ -45,11 +45,11 @@ export function createImagesInUse(plan: ImagesInUsePlan): ImagesInUse {
   }
 
   function isKnown({ images: inUse, since }: Listing, images: readonly string[]): boolean {
-    return now() < since + believeAbsentMs || images.every(image => inUse.has(image))
+    return now() < since + unusedCacheMs || images.every(image => inUse.has(image))
   }
 
   return async (namespace, images) => {
-    for (const [name, { since }] of known) if (now() >= since + believeMs) known.delete(name)
+    for (const [name, { since }] of known) if (now() >= since + usedCacheMs) known.delete(name)
     const before = known.get(namespace)
     if (before && isKnown(before, images)) return before.images
     const asked = asking.get(namespace) ?? ask(namespace).finally(() => asking.delete(namespace))
@@ -74,7 +74,7 @@ async function listImages(
   return images
 }
 
-/** What a pod's own annotations name is known at any time. */
+/** Images with annotations need no list: their pods are watched. */
 function watchedOf({ annotations, node }: PodView): (image: string) => boolean {
   if (node === undefined) return () => false
   const find = recipeFinder({ annotations, system: ANY_SYSTEM })

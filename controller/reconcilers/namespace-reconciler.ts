@@ -2,23 +2,26 @@ import type { Kube } from '../../kube/client/contract.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { planRetention, type RetentionLimits } from '../reconcile/retention.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
+import { recipeId } from '../state/request-index.ts'
 import { compareVersions } from '../state/versions.ts'
-import { wantId } from '../state/wants-index.ts'
 import type { BuildView } from '../views/nixbuild.ts'
 import { createImagesInUse } from './images-in-use.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
-/** When a NixBuild is looked at again that only pods use which are not watched, in milliseconds. */
+/** When to check again whether unwatched pods still use a NixBuild, in milliseconds. */
 const UNWATCHED_USE_MS = 600_000
 
-/** A node may make any number of NixBuilds, and each is not a list of all pods. */
-const SHIM_ABSENCE_MS = 10_000
+/** A node may create any number of NixBuilds, and each must not cause a list of all pods. */
+const SHIM_UNUSED_MS = 10_000
 
-/** Of those that shims made for one image, so many are kept for pods that name it: a rule's recipe may have changed, and nodes differ. */
-const MOST_OF_SHIMS = 8
+/**
+ * Limit per image for NixBuilds of shims that unwatched pods use. There may be several, as rules change and nodes
+ * differ.
+ */
+const MAX_PER_IMAGE = 8
 
-/** Then others have their turn. */
-const MOST_AT_ONCE = 100
+/** After this many deletions other namespaces take their turn. */
+const MAX_DELETIONS = 100
 
 export interface NamespaceReconcilerPlan {
   readonly state: Pick<ClusterState, 'pods' | 'builds'>
@@ -26,10 +29,10 @@ export interface NamespaceReconcilerPlan {
   readonly limits: RetentionLimits
 }
 
-/** Removes the finished NixBuilds of a namespace that are too many or too old. */
+/** Removes finished NixBuilds of a namespace that are too many or too old. */
 export function createNamespaceReconciler({ state, kube, limits }: NamespaceReconcilerPlan): Reconciler {
-  const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS, believeAbsentMs: 0 })
-  const inUseOfLate = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS, believeAbsentMs: SHIM_ABSENCE_MS })
+  const inUse = createImagesInUse({ kube, usedCacheMs: UNWATCHED_USE_MS, unusedCacheMs: 0 })
+  const inUseRecently = createImagesInUse({ kube, usedCacheMs: UNWATCHED_USE_MS, unusedCacheMs: SHIM_UNUSED_MS })
 
   return async namespace => {
     const latestFirst = state.builds.finishedIn(namespace).sort((a, b) => compareVersions(b, a))
@@ -37,44 +40,47 @@ export function createNamespaceReconciler({ state, kube, limits }: NamespaceReco
     const now = Date.now()
     const finished = Array.from(builds.values(), build => ({
       name: build.name,
-      madeBy: build.madeBy,
+      createdBy: build.createdBy,
       finishedAt: Math.min(build.writtenAt ?? build.createdAt, now),
-      used: build.deleting || isWanted(build),
+      used: build.deleting || isRequested(build),
     }))
     const { remove, recheckAt } = planRetention(finished, limits, now)
     const expired = remove.flatMap(name => builds.get(name) ?? [])
-    const inUseNow = await thoseInUse(namespace, expired)
+    const inUseNow = await findInUse(namespace, expired)
     let deleted = 0
     for (const build of expired) {
       const { name, uid, resourceVersion } = build
       if (inUseNow.has(build)) continue
-      if (deleted === MOST_AT_ONCE) return now
+      if (deleted === MAX_DELETIONS) return now
       await kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
       deleted += 1
     }
     return inUseNow.size > 0 ? Math.min(recheckAt ?? Number.POSITIVE_INFINITY, now + UNWATCHED_USE_MS) : recheckAt
   }
 
-  /** By pods without annotations that started long ago: these are not watched. The controller makes its own for annotations. */
-  async function thoseInUse(namespace: string, expired: readonly BuildView[]): Promise<ReadonlySet<BuildView>> {
+  /**
+   * Finds builds that pods use which started long ago and have no annotations: these are not watched. The controller's
+   * own builds are for annotations, so they need no list.
+   */
+  async function findInUse(namespace: string, expired: readonly BuildView[]): Promise<ReadonlySet<BuildView>> {
     const asked = expired.flatMap(build => imageOf(build) ?? [])
     if (asked.length === 0) return new Set()
-    const ask = expired.some(({ madeBy }) => madeBy === 'hand') ? inUse : inUseOfLate
+    const ask = expired.some(({ createdBy }) => createdBy === 'hand') ? inUse : inUseRecently
     const images = await ask(namespace, asked)
     const used = expired.filter(build => images.has(imageOf(build) ?? ''))
     const ofShims = Map.groupBy(
-      used.filter(({ madeBy }) => madeBy === 'shim'),
+      used.filter(({ createdBy }) => createdBy === 'shim'),
       imageOf,
     )
-    const latest = [...ofShims.values()].flatMap(builds => builds.slice(-MOST_OF_SHIMS))
-    return new Set([...used.filter(({ madeBy }) => madeBy === 'hand'), ...latest])
+    const latest = [...ofShims.values()].flatMap(builds => builds.slice(-MAX_PER_IMAGE))
+    return new Set([...used.filter(({ createdBy }) => createdBy === 'hand'), ...latest])
   }
 
-  function isWanted({ namespace, recipe }: BuildView): boolean {
-    return 'key' in recipe && state.pods.podsWanting(wantId(namespace, recipe.key)).size > 0
+  function isRequested({ namespace, recipe }: BuildView): boolean {
+    return 'key' in recipe && state.pods.podsRequesting(recipeId(namespace, recipe.key)).size > 0
   }
 }
 
-function imageOf({ madeBy, recipe }: BuildView): string | undefined {
-  return madeBy !== 'controller' && 'image' in recipe ? recipe.image : undefined
+function imageOf({ createdBy, recipe }: BuildView): string | undefined {
+  return createdBy !== 'controller' && 'image' in recipe ? recipe.image : undefined
 }

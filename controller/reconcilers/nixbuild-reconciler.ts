@@ -4,7 +4,7 @@ import { CONTROLLER, NODE_LABEL, nodeLabelValue } from '../../kube/resources/nam
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { statusPatch } from '../reconcile/build-status.ts'
 import { chooseNode } from '../reconcile/choose-node.ts'
-import { lossOf, silenceOf } from '../reconcile/node-state.ts'
+import { nodeProblem, shimProblem } from '../reconcile/node-state.ts'
 import {
   type BuildAction,
   type BuildLimits,
@@ -12,18 +12,21 @@ import {
   type BuildPlan,
   planBuild,
 } from '../reconcile/plan-build.ts'
-import type { Want } from '../reconcile/pod-wants.ts'
+import type { ImageRequest } from '../reconcile/pod-requests.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
-import { wantId } from '../state/wants-index.ts'
+import { recipeId } from '../state/request-index.ts'
 import { type BuildView, buildView, isFinished } from '../views/nixbuild.ts'
 import { buildEvent } from './build-event.ts'
 import { createImagesInUse } from './images-in-use.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
-/** When a build is looked at again that pods want which are not watched, in milliseconds: those that started without it long ago. */
+/**
+ * When to check again whether unwatched pods use a build, in milliseconds. These are pods that started without it long
+ * ago.
+ */
 const UNWATCHED_USE_MS = 60_000
-/** Short, as a pod may just have come, but a thousand builds that nobody wants are not a thousand lists of all pods. */
-const UNWATCHED_ABSENCE_MS = 5_000
+/** Short, as a new pod may use the build. But a thousand unused builds must not cause a thousand lists of all pods. */
+const UNWATCHED_UNUSED_MS = 5_000
 
 export interface NixBuildReconcilerPlan {
   readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
@@ -34,9 +37,9 @@ export interface NixBuildReconcilerPlan {
 
 export function createNixBuildReconciler({ state, kube, events, limits }: NixBuildReconcilerPlan): Reconciler {
   const memories = new Map<string, { readonly uid: string; readonly memory: BuildMemory }>()
-  /** Nodes that builds are being given to right now: they count as busy with them. */
-  const giving = new Map<string, string>()
-  const inUse = createImagesInUse({ kube, believeMs: UNWATCHED_USE_MS, believeAbsentMs: UNWATCHED_ABSENCE_MS })
+  /** Nodes that builds are being assigned to right now. These builds count as running there. */
+  const assigning = new Map<string, string>()
+  const inUse = createImagesInUse({ kube, usedCacheMs: UNWATCHED_USE_MS, unusedCacheMs: UNWATCHED_UNUSED_MS })
 
   async function work(key: string): Promise<number | undefined> {
     const build = state.builds.get(key)
@@ -49,23 +52,23 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     else memories.set(key, { uid: build.uid, memory: plan.memory })
     if (plan.action.type === 'delete' && !build.forged && (await isUsed(build))) return Date.now() + UNWATCHED_USE_MS
     await perform(key, build, plan.action)
-    return soonest(plan.recheckAt, isFinished(build) ? undefined : silentAt(build))
+    return soonest(plan.recheckAt, isFinished(build) ? undefined : leaseExpiry(build))
   }
 
   function planOf(key: string, build: BuildView): BuildPlan {
     const last = memories.get(key)
-    const wanting = podsWanting(build)
-    const waiting = [...wanting].flatMap(([pod, { started }]) => (started ? [] : pod))
+    const requesting = podsRequesting(build)
+    const waiting = [...requesting].flatMap(([pod, { started }]) => (started ? [] : pod))
     return planBuild({
       build,
-      wantingPods: wanting.size,
+      requestingPods: requesting.size,
       waitingPods: waiting.length,
-      pullingPods: build.managed ? 0 : waiting.filter(pod => wanting.get(pod)?.pulled && isOnGoodNode(pod)).length,
+      pullingPods: build.managed ? 0 : waiting.filter(pod => requesting.get(pod)?.pulled && isOnGoodNode(pod)).length,
       assignedNode:
         build.assignedTo === undefined ? undefined : (state.nodes.named(build.assignedTo) ?? build.assignedTo),
-      lossOf: node => lossOf(node, state.nodes.state(node)),
-      silenceOf: node => silenceOf(node, state.nodes.state(node)),
-      isPulledOn: node => [...wanting.keys()].some(pod => state.pods.get(pod)?.node === node),
+      nodeProblem: node => nodeProblem(node, state.nodes.state(node)),
+      shimProblem: node => shimProblem(node, state.nodes.state(node)),
+      isPulledOn: node => [...requesting.keys()].some(pod => state.pods.get(pod)?.node === node),
       nodeExists: state.nodes.has,
       chooseNode: () => chooseNode(state.nodes.states(), { system: build.system, countRunning }),
       memory: last?.uid === build.uid ? last.memory : {},
@@ -74,18 +77,18 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     })
   }
 
-  function podsWanting({ namespace, recipe }: BuildView): ReadonlyMap<string, Want> {
-    return 'key' in recipe ? state.pods.podsWanting(wantId(namespace, recipe.key)) : new Map()
+  function podsRequesting({ namespace, recipe }: BuildView): ReadonlyMap<string, ImageRequest> {
+    return 'key' in recipe ? state.pods.podsRequesting(recipeId(namespace, recipe.key)) : new Map()
   }
 
-  /** One that has started may pull its image again, and is not watched if it never waited for a NixBuild. */
+  /** A started pod may pull its image again, but it is not watched if it never waited for a NixBuild. */
   async function isUsed({ namespace, recipe }: BuildView): Promise<boolean> {
     return 'image' in recipe && (await inUse(namespace, [recipe.image])).has(recipe.image)
   }
 
   function isOnGoodNode(podKey: string): boolean {
     const node = state.pods.get(podKey)?.node
-    return node !== undefined && lossOf(node, state.nodes.state(node)) === undefined
+    return node !== undefined && nodeProblem(node, state.nodes.state(node)) === undefined
   }
 
   function nodeOf({ buildNode, assignedTo }: BuildView): string | undefined {
@@ -95,14 +98,14 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
   function countRunning(): (node: string) => number {
     const counts = new Map<string, number>()
     const nodes = state.builds.unfinished().map(build => nodeOf(build))
-    for (const node of [...nodes, ...giving.values()]) {
+    for (const node of [...nodes, ...assigning.values()]) {
       if (node !== undefined) counts.set(node, (counts.get(node) ?? 0) + 1)
     }
     return node => counts.get(node) ?? 0
   }
 
-  /** When the shim that has the build would be silent. */
-  function silentAt(build: BuildView): number | undefined {
+  /** When the Lease of the shim that has the build expires. */
+  function leaseExpiry(build: BuildView): number | undefined {
     const node = nodeOf(build)
     const aliveUntil = node === undefined ? undefined : state.nodes.aliveUntil(node)
     return aliveUntil !== undefined && aliveUntil > Date.now() ? aliveUntil + 1 : undefined
@@ -112,17 +115,17 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     if (action.type === 'none') return
     const { namespace, name, uid, resourceVersion } = build
     if (action.type === 'delete') return kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
-    if (action.type === 'give') giving.set(key, action.node)
+    if (action.type === 'assign') assigning.set(key, action.node)
     try {
-      // The status first: a node that is given a build claims it at once, unless another seems to have it.
+      // Status before label: the labelled node claims the build immediately, unless its status names another node.
       const body = { metadata: { uid, resourceVersion }, status: statusPatch(build, action, Date.now()) }
       const written = await patch(build, body, 'status')
-      const label = action.type === 'give' ? nodeLabelValue(action.node) : undefined
+      const label = action.type === 'assign' ? nodeLabelValue(action.node) : undefined
       if (written && action.type !== 'prune' && action.type !== 'fail') await setLabel(written, label)
       const event = buildEvent(build, action)
       if (event) events.record(event)
     } finally {
-      giving.delete(key)
+      assigning.delete(key)
     }
   }
 
@@ -140,7 +143,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     const options = { type: 'merge', fieldManager: CONTROLLER, ...(subresource && { subresource }) } as const
     const answer = await kube.patch(nixBuilds, { namespace, name, body }, options)
     const written = answer && buildView(answer)
-    if (written) state.builds.wrote(written)
+    if (written) state.builds.recordWrite(written)
     return written
   }
 

@@ -2,22 +2,22 @@ import { objectKey } from '../../kube/mirror.ts'
 import { type BuildView, isFinished, type RecipeView } from '../views/nixbuild.ts'
 import { createGroupIndex } from './multi-index.ts'
 import { createNewestIndex } from './newest-index.ts'
-import { createRecent } from './recent.ts'
+import { createRecentWrites } from './recent-writes.ts'
+import { recipeId } from './request-index.ts'
 import { isOlder } from './versions.ts'
-import { wantId } from './wants-index.ts'
 
-/** The NixBuilds. */
+/** The NixBuilds of the cluster. */
 export interface Builds {
   get(key: string): BuildView | undefined
-  /** As it was just written. */
-  wrote(build: BuildView): void
-  /** Of one recipe in one namespace, by `wantId`; no forged ones. */
+  /** Records a NixBuild as it was just written. */
+  recordWrite(build: BuildView): void
+  /** The NixBuilds of a `recipeId`, without forged ones. */
   ofRecipe(id: string): BuildView[]
-  /** Those that a namespace's NixBuilds give an image, by `imageId`: each once, the newest of them, and none of forged ones. */
+  /** The distinct recipes of the newest NixBuilds of an `imageId`, without forged ones. */
   recipesOf(id: string): RecipeView[]
   finishedIn(namespace: string): BuildView[]
   unfinished(): BuildView[]
-  /** Reads one anew that the watch told of. Returns the recipes, by `wantId`, that it was and is about. */
+  /** Reads a NixBuild again after a watch event. Returns the `recipeId`s that it had before and has now. */
   changed(key: string): string[]
   all(): Iterable<BuildView>
 }
@@ -25,28 +25,28 @@ export interface Builds {
 export interface BuildsPlan {
   readonly mirrored: (key: string) => BuildView | undefined
   readonly allMirrored: () => Iterable<BuildView>
-  /** One that was written is not there: it must be read anew. */
+  /** Called if the watch did not confirm a write, so that the NixBuild must be read again. */
   readonly onLost: (key: string) => void
-  /** What `recipesOf` an image gives, by `imageId`, is other than before. */
+  /** Called with the `imageId` when the result of `recipesOf` has changed. */
   readonly onImage: (id: string) => void
 }
 
-/** An image in a namespace, by its normalised reference. */
+/** Identifies an image of a namespace, by its normalized reference. */
 export function imageId(namespace: string, reference: string): string {
   return `${namespace}/${reference}`
 }
 
-/** Groups of the index by progress: one for each namespace, and one for all that goes on. */
+/** Group of all unfinished NixBuilds. Finished ones are grouped by namespace. */
 const UNFINISHED = ''
 
 /**
- * Of NixBuilds that shims made, and of others: each pod that names the image has all of them looked at, and a node may make any number.
- * The newest, as those are kept when NixBuilds are removed.
+ * Applies to NixBuilds of shims and to all others separately. Each pod that names the image visits them all, and a node
+ * may create any number. Retention keeps the newest, too.
  */
 const MAX_RECIPES = 8
 
 export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsPlan): Builds {
-  const recent = createRecent<BuildView>(onLost)
+  const recent = createRecentWrites<BuildView>(onLost)
   const byRecipe = createGroupIndex()
   const byImage = createNewestIndex(MAX_RECIPES)
   const ofShimsByImage = createNewestIndex(MAX_RECIPES)
@@ -62,9 +62,9 @@ export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsP
     const before = new Map(
       [imageOf(key), image].flatMap(id => (id === undefined ? [] : [[id, recipeIds(id)] as const])),
     )
-    byRecipe.put(key, recipe && build && wantId(build.namespace, recipe.key))
-    byImage.put(key, build?.madeBy === 'shim' ? undefined : place)
-    ofShimsByImage.put(key, build?.madeBy === 'shim' ? place : undefined)
+    byRecipe.put(key, recipe && build && recipeId(build.namespace, recipe.key))
+    byImage.put(key, build?.createdBy === 'shim' ? undefined : place)
+    ofShimsByImage.put(key, build?.createdBy === 'shim' ? place : undefined)
     byEnd.put(key, build && (isFinished(build) ? build.namespace : UNFINISHED))
     for (const [id, ids] of before) if (!areSame(ids, recipeIds(id))) onImage(id)
   }
@@ -80,7 +80,7 @@ export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsP
 
   return {
     get,
-    wrote(build) {
+    recordWrite(build) {
       const key = objectKey(build)
       recent.put(key, build)
       index(key, build)

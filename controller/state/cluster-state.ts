@@ -14,14 +14,14 @@ import { createNodes, type Nodes } from './nodes.ts'
 import { createPods, type Pods } from './pods.ts'
 import { workKey } from './work-key.ts'
 
-/** What the controller knows of the cluster, kept up to date by watches. */
+/** The controller's view of the cluster, kept up to date by watches. */
 export interface ClusterState {
   readonly pods: Pods
   readonly builds: Builds
   readonly nodes: Nodes
-  /** Resolves once all of it has been read, or the signal has aborted. */
+  /** Resolves once everything has been read, or the signal has aborted. */
   synced(): Promise<void>
-  /** The kinds that have not been read yet. */
+  /** Kinds that have not been read yet. */
   unsynced(): string[]
   readonly ended: Promise<unknown>
 }
@@ -29,7 +29,7 @@ export interface ClusterState {
 export interface ClusterStatePlan {
   readonly kube: Kube
   readonly repels: LabelSelector
-  /** Told what is to be looked at again, as keys of work. */
+  /** Called with the work key of each object to reconcile. */
   readonly onDue: (key: string) => void
   readonly signal: AbortSignal
   readonly logger: Logger
@@ -57,7 +57,7 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     systemOf: nodes.systemOf,
     recipesOf: id => builds.recipesOf(id),
     onPod: key => onDue(workKey('pod', key)),
-    onWant,
+    onRequest,
   })
   const builds = createBuilds({
     mirrored: key => buildMirror.get(key),
@@ -81,15 +81,15 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     const ids = builds.changed(key)
     onDue(workKey('build', key))
     onDue(workKey('namespace', namespaceOf(key)))
-    for (const id of ids) for (const pod of pods.podsWanting(id).keys()) onDue(workKey('pod', pod))
+    for (const id of ids) for (const pod of pods.podsRequesting(id).keys()) onDue(workKey('pod', pod))
   }
 
-  function onWant(id: string): void {
+  function onRequest(id: string): void {
     for (const build of builds.ofRecipe(id)) onDue(workKey('build', `${build.namespace}/${build.name}`))
     onDue(workKey('namespace', namespaceOf(id)))
   }
 
-  /** Whatever goes on may have been waiting for just that. */
+  /** Any unfinished build may have been waiting for this change. */
   function onNode(node: string, change: { readonly system: boolean }): void {
     pods.nodeChanged(node, change)
     for (const build of nodes.has(node) ? builds.unfinished() : builds.all()) {

@@ -1,14 +1,14 @@
-/** Keys in groups; each key is in one group or none. */
+/** Groups of keys. Each key is in at most one group. */
 export interface GroupIndex {
-  /** undefined takes the key out. */
+  /** Undefined removes the key. */
   put(key: string, group: string | undefined): void
   groupOf(key: string): string | undefined
   keysIn(group: string): Iterable<string>
 }
 
-/** Keys in groups; each key is in any number of groups. */
+/** Groups of keys. Each key is in any number of groups. */
 export interface MultiIndex {
-  /** No groups take the key out. */
+  /** An empty list removes the key. */
   put(key: string, groups: readonly string[]): void
   groupsOf(key: string): readonly string[]
   keysIn(group: string): Iterable<string>
@@ -47,7 +47,7 @@ export function createGroupIndex(): GroupIndex {
   const groupOf = (key: string) => index.groupsOf(key)[0]
   return {
     put(key, group) {
-      // It keeps its place among the others.
+      // Keeps the key's position in the group.
       if (groupOf(key) !== group) index.put(key, group === undefined ? [] : [group])
     },
     groupOf,

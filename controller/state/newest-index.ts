@@ -1,9 +1,9 @@
-/** Keys in groups, of each of which the newest are told; each key is in one group or none. */
+/** Groups of keys that give access to the newest keys of each group. Each key is in at most one group. */
 export interface NewestIndex {
-  /** undefined takes the key out. */
+  /** Undefined removes the key. */
   put(key: string, place: Place | undefined): void
   groupOf(key: string): string | undefined
-  /** The newest first. */
+  /** Newest first. */
   newestIn(group: string): readonly string[]
 }
 
@@ -17,7 +17,7 @@ interface Group {
   newest: readonly string[]
 }
 
-/** Whoever may add any number of keys costs others no more than one look at each of a group's, when one of its newest goes. */
+/** Bounds the cost of large groups: a group is scanned only when one of its newest keys is removed. */
 export function createNewestIndex(count: number): NewestIndex {
   const groups = new Map<string, Group>()
   const places = new Map<string, Place>()

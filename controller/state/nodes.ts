@@ -1,6 +1,13 @@
 import { nodeLabelValue } from '../../kube/resources/names.ts'
 import type { LabelSelector } from '../reconcile/label-selector.ts'
-import { type NodeState, nodeState, readSign, type ShimSign, sameNodeState, shimLife } from '../reconcile/node-state.ts'
+import {
+  type NodeState,
+  nodeState,
+  observeRenewal,
+  type ShimRenewal,
+  sameNodeState,
+  shimState,
+} from '../reconcile/node-state.ts'
 import type { NodeView } from '../views/node.ts'
 import type { ShimLease } from '../views/shim-lease.ts'
 
@@ -10,9 +17,9 @@ export interface Nodes {
   systemOf(node: string): string | undefined
   state(node: string): NodeState | undefined
   states(): NodeState[]
-  /** Until when a shim counts as alive unless it is heard of: no event tells of silence. */
+  /** Until when a shim counts as alive if it does not renew. No event reports a missed renewal. */
   aliveUntil(node: string): number | undefined
-  /** By the value of a label. */
+  /** The node with this label value. */
   named(labelValue: string): string | undefined
   nodeChanged(node: string): void
   leaseChanged(node: string, lease: ShimLease | undefined): void
@@ -22,29 +29,29 @@ export interface NodesPlan {
   readonly mirrored: (node: string) => NodeView | undefined
   readonly allMirrored: () => Iterable<NodeView>
   readonly repels: LabelSelector
-  /** Told when something that decides is another than before. */
+  /** Called when something that matters for decisions has changed. */
   readonly onChange: (node: string, change: { readonly system: boolean }) => void
   readonly now: () => number
 }
 
 export function createNodes({ mirrored, allMirrored, repels, onChange, now }: NodesPlan): Nodes {
-  const signs = new Map<string, ShimSign>()
-  const told = new Map<string, NodeState>()
+  const renewals = new Map<string, ShimRenewal>()
+  const lastStates = new Map<string, NodeState>()
   const byLabel = new Map<string, string>()
 
-  const stateOf = (view: NodeView) => nodeState(view, { shim: shimLife(signs.get(view.name), now()), repels })
+  const stateOf = (view: NodeView) => nodeState(view, { shim: shimState(renewals.get(view.name), now()), repels })
 
   function state(node: string): NodeState | undefined {
     const view = mirrored(node)
     return view && stateOf(view)
   }
 
-  function tell(node: string): void {
-    const before = told.get(node)
+  function notifyIfChanged(node: string): void {
+    const before = lastStates.get(node)
     const after = state(node)
     if (sameNodeState(before, after)) return
-    if (after) told.set(node, after)
-    else told.delete(node)
+    if (after) lastStates.set(node, after)
+    else lastStates.delete(node)
     onChange(node, { system: before?.system !== after?.system })
   }
 
@@ -53,19 +60,19 @@ export function createNodes({ mirrored, allMirrored, repels, onChange, now }: No
     systemOf: node => mirrored(node)?.system,
     state,
     states: () => Array.from(allMirrored(), stateOf),
-    aliveUntil: node => signs.get(node)?.aliveUntil,
+    aliveUntil: node => renewals.get(node)?.aliveUntil,
     named: value => byLabel.get(value),
     nodeChanged(node) {
       if (mirrored(node)) byLabel.set(nodeLabelValue(node), node)
       else byLabel.delete(nodeLabelValue(node))
-      tell(node)
+      notifyIfChanged(node)
     },
     leaseChanged(node, lease) {
-      // It may have been silent until now, which no event told.
-      tell(node)
-      if (lease) signs.set(node, readSign(signs.get(node), lease, now()))
-      else signs.delete(node)
-      tell(node)
+      // The Lease may have expired before, which no event reports.
+      notifyIfChanged(node)
+      if (lease) renewals.set(node, observeRenewal(renewals.get(node), lease, now()))
+      else renewals.delete(node)
+      notifyIfChanged(node)
     },
   }
 }

@@ -1,9 +1,9 @@
 const KINDS = ['pod', 'build', 'namespace'] as const
 
-/** What a key of the work queue is about. */
+/** Kind of object that a key of the work queue names. */
 export type WorkKind = (typeof KINDS)[number]
 
-/** `pod:team/web`, `build:team/web-3f2a`, `namespace:team`. */
+/** Such as `pod:team/web`, `build:team/web-3f2a` or `namespace:team`. */
 export function workKey(kind: WorkKind, objectKey: string): string {
   return `${kind}:${objectKey}`
 }
@@ -11,11 +11,11 @@ export function workKey(kind: WorkKind, objectKey: string): string {
 export function parseWorkKey(key: string): { readonly kind: WorkKind; readonly objectKey: string } {
   const colon = key.indexOf(':')
   const kind = KINDS.find(kind => kind === key.slice(0, colon))
-  if (kind === undefined) throw new TypeError(`no key of work: ${key}`)
+  if (kind === undefined) throw new TypeError(`not a work key: ${key}`)
   return { kind, objectKey: key.slice(colon + 1) }
 }
 
-/** The namespace that it is about. */
+/** The namespace of the object, or the namespace itself. */
 export function namespaceOf(key: string): string {
   const { objectKey } = parseWorkKey(key)
   const slash = objectKey.indexOf('/')

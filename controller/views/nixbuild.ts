@@ -2,8 +2,8 @@ import type { Condition } from '../../kube/resources/condition.ts'
 import type { OwnerReference } from '../../kube/resources/metadata.ts'
 import { CONTROLLER, NODE_LABEL, nixBuildNames, shimFieldManager } from '../../kube/resources/names.ts'
 import {
-  type Maker,
-  makerOf,
+  type Creator,
+  creatorOf,
   type NixBuild,
   type NixBuildAttempt,
   type NixBuildNode,
@@ -16,24 +16,24 @@ import { copyStart } from '../../lib/text/text.ts'
 import { type FlakeRecipe, formatRecipe, recipeKey } from '../../recipes/recipe.ts'
 import { MAX_OWNERS } from './owners.ts'
 
-/** Of a condition, in characters; a Pod's condition gets less. */
+/** Longest kept message of a condition, in characters. A Pod's condition gets less. */
 const MAX_MESSAGE = 2048
-/** Of what is built, in characters: the packages of a set alone may be far longer, and each NixBuild is kept in memory. */
+/** In characters. The text of a package set could be far longer, and each NixBuild is kept in memory. */
 const MAX_RECIPE_TEXT = 512
-/** Conditions that are written anew as a whole. */
+/** Conditions that the controller always replaces. */
 const OURS: readonly string[] = ['Complete', 'Success']
 
-/** A recipe, as far as the controller cares, which makes nothing of it. */
+/** The parts of a recipe that the controller needs. */
 export interface RecipeView {
-  /** Its `recipeKey`. */
+  /** The `recipeKey`. */
   readonly key: string
   readonly image: string
   readonly system: string
-  /** For a person: as `formatRecipe`, cut. */
+  /** For people: `formatRecipe`, cut. */
   readonly text: string
 }
 
-/** A NixBuild, as far as the controller cares. Times in milliseconds. */
+/** The parts of a NixBuild that the controller needs. Times are in milliseconds. */
 export interface BuildView {
   readonly namespace: string
   readonly name: string
@@ -42,23 +42,23 @@ export interface BuildView {
   readonly generation: number
   readonly createdAt: number
   readonly deleting: boolean
-  readonly madeBy: Maker
-  /** Made for pods, not by hand. */
+  readonly createdBy: Creator
+  /** Created for pods, not by hand. */
   readonly managed: boolean
-  /** Made by a shim, but not under a name that shims give: to be in the way, or to be counted for a recipe many times. */
+  /** Created by a shim under a name that shims do not use, to block a name or to add many builds of one recipe. */
   readonly forged: boolean
-  /** Value of the label that gives it to a node. */
+  /** Value of the label that assigns it to a node. */
   readonly assignedTo: string | undefined
   readonly owners: readonly OwnerReference[]
   readonly imageTag: string
   readonly system: string
-  /** What it is to build, or why that cannot be read. */
+  /** The recipe, or why it is invalid. */
   readonly recipe: RecipeView | { readonly problem: string }
   readonly phase: NixBuildPhase | undefined
   readonly buildNode: string | undefined
   /**
-   * When who built it, or gave it up, wrote its status last: by the API server's clock. A node's own word, which may be any time, counts
-   * only where the API server does not tell. undefined while nobody has written it.
+   * Last status write by the node that built it, or by the controller that gave it up. The API server's clock decides.
+   * The node's own time counts only if the API server has none. Undefined before the first write.
    */
   readonly writtenAt: number | undefined
   readonly nodes: readonly NixBuildNode[]
@@ -66,11 +66,11 @@ export interface BuildView {
   readonly conditions: readonly Condition[]
 }
 
-/** Keeps what is needed; the end of a log, above all, is not. */
+/** Drops what is not needed, above all the end of the log. */
 export function buildView(nixBuild: NixBuild): BuildView {
   const { metadata, spec, status } = nixBuild
   const { namespace = '', name, uid, resourceVersion, generation, labels } = metadata
-  const madeBy = makerOf(nixBuild)
+  const createdBy = creatorOf(nixBuild)
   const recipe = readRecipe(nixBuild)
   return {
     namespace,
@@ -80,10 +80,10 @@ export function buildView(nixBuild: NixBuild): BuildView {
     generation,
     createdAt: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,
-    madeBy,
-    managed: madeBy !== 'hand',
-    // One whose recipe cannot be read may be a newer shim's.
-    forged: madeBy === 'shim' && !('problem' in recipe) && !nixBuildNames(recipe).includes(name),
+    createdBy,
+    managed: createdBy !== 'hand',
+    // A NixBuild with an invalid recipe may come from a newer shim.
+    forged: createdBy === 'shim' && !('problem' in recipe) && !nixBuildNames(recipe).includes(name),
     assignedTo: labels[NODE_LABEL],
     owners: metadata.ownerReferences.slice(0, MAX_OWNERS),
     imageTag: spec.imageTag,
@@ -104,7 +104,7 @@ export function recipeView(recipe: FlakeRecipe): RecipeView {
   return { key: recipeKey(recipe), image: recipe.image, system: recipe.system, text }
 }
 
-/** A copy: a mere slice would keep the whole. */
+/** Copies the text, as a slice would keep the whole message in memory. */
 function withShortMessage(condition: Condition): Condition {
   if (condition.message.length <= MAX_MESSAGE || !OURS.includes(condition.type)) return condition
   return { ...condition, message: copyStart(cutLines(condition.message, MAX_MESSAGE), MAX_MESSAGE + 8) }
@@ -123,7 +123,7 @@ function writtenAt({ metadata: { creationTimestamp, managedFields = [] }, status
   return told && Math.max(told, Date.parse(creationTimestamp))
 }
 
-/** In milliseconds. */
+/** The latest time, in milliseconds. */
 function latest(times: readonly (string | undefined)[]): number | undefined {
   const known = times.map(time => Date.parse(time ?? '')).filter(at => !Number.isNaN(at))
   return known.length === 0 ? undefined : Math.max(...known)

@@ -3,7 +3,7 @@ import type { Kind } from '../../kube/client/contract.ts'
 import { conditionSchema } from '../../kube/resources/condition.ts'
 import { metadataSchema } from '../../kube/resources/metadata.ts'
 
-/** Go's names of processors, as Nix calls them. */
+/** Nix's names of processors, by Go's. */
 const CPUS: ReadonlyMap<string | undefined, string> = new Map([
   ['amd64', 'x86_64'],
   ['arm64', 'aarch64'],
@@ -16,10 +16,10 @@ const CPUS: ReadonlyMap<string | undefined, string> = new Map([
   ['s390x', 's390x'],
 ])
 
-/** A Node, as far as the controller cares. */
+/** The parts of a Node that the controller needs. */
 export interface NodeView {
   readonly name: string
-  /** Nix system; undefined for one that Nix does not know. */
+  /** Nix system; undefined if Nix does not support it. */
   readonly system: string | undefined
   readonly ready: boolean
   /** Neither cordoned nor being deleted. */
@@ -63,7 +63,7 @@ function viewOf({ metadata, spec, status }: v.InferOutput<typeof schema>): NodeV
   }
 }
 
-/** Nix system of a node by its `kubernetes.io/arch` and `kubernetes.io/os`; undefined when Nix has no such. */
+/** Nix system of a node, from its `kubernetes.io/arch` and `kubernetes.io/os`; undefined if Nix does not support it. */
 export function nixSystem({
   architecture,
   os,

@@ -1,9 +1,12 @@
 import type { OwnerReference } from '../../kube/resources/metadata.ts'
 
-/** More are not written down: deletion cascades once all that are have gone, and whoever still wants the build then gets a new one. */
+/**
+ * Later owners are not recorded. The NixBuild is deleted once all recorded owners are gone; pods that still need it
+ * then get a new one.
+ */
 export const MAX_OWNERS = 20
 
-/** `owners` with the ReplicaSet, Job … of a pod added; undefined when there is nothing to add. */
+/** Adds a pod's owner, such as a ReplicaSet or Job. Undefined if there is nothing to add. */
 export function withOwner(
   owners: readonly OwnerReference[],
   owner: OwnerReference | undefined,
@@ -13,7 +16,7 @@ export function withOwner(
   return [...owners, ownerOf(owner)]
 }
 
-/** Not as a controller: a build has several owners, and none of them manages it. */
+/** Never a controller reference: a build has several owners, and none of them manages it. */
 export function ownerOf({ apiVersion, kind, name, uid }: OwnerReference): OwnerReference {
   return { apiVersion, kind, name, uid, controller: false }
 }

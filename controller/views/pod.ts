@@ -6,11 +6,11 @@ import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import { isRecipeAnnotation } from '../../recipes/annotations.ts'
 import { MAX_REFERENCE_LENGTH } from '../../recipes/reference.ts'
 
-/** Whoever may make Pods makes them as large as the API server takes them, and each is kept in memory. In characters. */
+/** In characters. Users choose the size of their Pods up to the API server's limit, and each is kept in memory. */
 const MAX_ANNOTATIONS = 64 * 1024
 const MAX_IMAGES = 100
 
-/** A Pod, as far as the controller cares. */
+/** The parts of a Pod that the controller needs. */
 export interface PodView {
   readonly namespace: string
   readonly name: string
@@ -18,21 +18,21 @@ export interface PodView {
   readonly resourceVersion: string
   /** In milliseconds. */
   readonly createdAt: number
-  /** undefined until it is scheduled. */
+  /** Undefined until the pod is scheduled. */
   readonly node: string | undefined
   /** Neither finished nor being deleted. */
   readonly living: boolean
-  /** Of ours only; none if they are larger than any pod needs. */
+  /** Only recipe annotations; empty if they are larger than any pod needs. */
   readonly annotations: Readonly<Record<string, string>>
-  /** Images that its containers and volumes name, once each, as the pod spells them: as many as any pod needs. */
+  /** Distinct images of containers and volumes as the pod writes them, up to a limit. */
   readonly images: readonly string[]
-  /** Those of them that are surely on the node: a container was made from them. */
+  /** Images that are certainly on the node, as a container was created from them. */
   readonly startedImages: readonly string[]
-  /** Those of them that no kubelet pulls: all that name them have `imagePullPolicy: Never`. */
+  /** Images that no kubelet pulls: all their containers have `imagePullPolicy: Never`. */
   readonly neverPulled: readonly string[]
-  /** The ReplicaSet, Job … that made it; undefined for a bare pod. */
+  /** The ReplicaSet, Job etc. that created the pod; undefined for a bare pod. */
   readonly owner: OwnerReference | undefined
-  /** The condition of ours. */
+  /** The condition `enbi.hrzn.ee/ImageBuilt`. */
   readonly condition: Condition | undefined
 }
 
@@ -80,15 +80,15 @@ export const pods: Kind<PodView> = {
   parse: object => viewOf(v.parse(schema, object)),
 }
 
-/** Whether the controller has anything to do with it. */
+/** Whether the controller has to reconcile the pod. */
 export function isRelevant({ annotations, condition }: PodView): boolean {
   return condition !== undefined || Object.keys(annotations).length > 0
 }
 
-/** For so long it may not be known yet that a pod which has started had an image built, in milliseconds. */
+/** How long it may take to learn that an image of a started pod was built, in milliseconds. */
 const YOUNG_MS = 60_000
 
-/** Whether the name of one of its images may be about to become a NixBuild. Most pods of a cluster have started long ago. */
+/** Whether an image of the pod may soon get a NixBuild by its name. Most pods of a cluster have started long ago. */
 export function mayBeNamed({ living, node, images, startedImages, createdAt }: PodView, now: number): boolean {
   if (!living || node === undefined) return false
   return now < createdAt + YOUNG_MS || images.some(image => !startedImages.includes(image))
@@ -110,7 +110,7 @@ function viewOf({ metadata, spec, status }: Pod): PodView {
     living: metadata.deletionTimestamp === undefined && status.phase !== 'Succeeded' && status.phase !== 'Failed',
     annotations: recipeAnnotations(metadata.annotations),
     images: distinct([...all.flatMap(({ image }) => readable(image)), ...volumeImages]).slice(0, MAX_IMAGES),
-    // Volumes are there before the first container is.
+    // Volumes exist before the first container does.
     startedImages: distinct([...startedImages, ...(started.size > 0 ? volumeImages : [])]),
     neverPulled: neverPulled(all).filter(image => !volumeImages.includes(image)),
     owner: metadata.ownerReferences.find(({ controller }) => controller),
@@ -123,7 +123,7 @@ function neverPulled(containers: Pod['spec']['containers']): string[] {
   return distinct(containers.flatMap(({ image }) => (pulled.has(image) ? [] : readable(image))))
 }
 
-/** What is longer is no reference to an image. */
+/** Longer texts cannot be image references. */
 function readable(image: string | undefined): string[] {
   return image === undefined || image.length > MAX_REFERENCE_LENGTH ? [] : [image]
 }

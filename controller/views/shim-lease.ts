@@ -1,19 +1,19 @@
 import { type Lease, MAX_SHIM_LEASE_MS } from '../../kube/resources/lease.ts'
 import { shimLeaseName } from '../../kube/resources/names.ts'
 
-/** How a shim tells that it lives. */
+/** The sign of life of a shim. */
 export interface ShimLease {
-  /** Of the node. */
+  /** Name of the node. */
   readonly node: string
-  /** RFC 3339, by the node's clock; empty when it was never renewed. */
+  /** RFC 3339, by the node's clock. Empty if it was never renewed. */
   readonly renewTime: string
-  /** At most MAX_SHIM_LEASE_MS, whatever the Lease says. */
+  /** Limited to MAX_SHIM_LEASE_MS. */
   readonly durationMs: number
 }
 
 const PREFIX = shimLeaseName('')
 
-/** undefined for the Lease of something else. */
+/** Undefined for other Leases. */
 export function shimLeaseOf({ metadata, spec }: Lease): ShimLease | undefined {
   if (!metadata.name.startsWith(PREFIX)) return undefined
   return {

@@ -10,8 +10,9 @@ import { lazy } from '../../lib/async/lazy.ts'
 export type Access = Pick<KubeConfig, 'getCurrentCluster' | 'applyToHTTPSOptions'>
 
 /**
- * client-node's KubeConfig imports every generated model and costs memory. Certificates, tokens, token files and credential plugins
- * need two small files of client-node. All else, including keys that a later client-node reads, loads the whole KubeConfig.
+ * client-node's KubeConfig imports every generated model, which costs memory. Certificates, tokens, token files and
+ * credential plugins need only two small files of client-node. Everything else, including keys that a later client-node
+ * reads, loads the whole KubeConfig.
  */
 export function createAccess(cluster: Cluster, user: User): Access {
   const applyToHTTPSOptions = isSimple(cluster, user) ? simpleAccess(cluster, user) : wholeAccess(cluster, user)
@@ -59,7 +60,7 @@ function simpleAccess(cluster: Cluster, user: User): Apply {
   }
 }
 
-/** Files are read for every request, so that renewed certificates are used. */
+/** Reads the files for every request, so that renewed certificates are used. */
 function applyTls(cluster: Cluster, user: User, options: RequestOptions): void {
   const ca = readEither(cluster.caFile, cluster.caData)
   const cert = readEither(user.certFile, user.certData)

@@ -4,22 +4,22 @@ import type { ApiRequest, Connection } from './connection.ts'
 import type { CallOptions } from './contract.ts'
 
 const TIMEOUT_MS = 10_000
-/** In bytes. etcd keeps no object of more than 1.5 MB; what is longer stops the thread that reads it for too long. */
+/** In bytes. etcd limits objects to 1.5 MB, and parsing a longer answer would block the thread for too long. */
 const MAX_ANSWER = 4 * 1024 * 1024
 
-/** The cause of a failure: the answer was not read to its end. */
+/** Cause of a failure: the answer exceeded the limit and was not read to its end. */
 export class AnswerTooLarge extends Error {}
 
 export interface ApiCall extends Pick<ApiRequest, 'method' | 'path'> {
-  /** For messages: `create nixbuilds team/web`. */
+  /** For messages, such as `create nixbuilds team/web`. */
   readonly what: string
   readonly body?: object | undefined
   readonly contentType?: string
-  /** Told how long the answer was, in characters. */
+  /** Called with the length of the answer, in characters. */
   readonly onLength?: (length: number) => void
 }
 
-/** The parsed body of the answer. Throws as `Kube` says, and Cancelled once the caller's signal aborts. */
+/** Returns the parsed body of the answer. Throws the errors of `Kube`, and Cancelled if the caller's signal aborts. */
 export async function call(connection: Connection, request: ApiCall, options: CallOptions = {}): Promise<unknown> {
   const { what } = request
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS
@@ -47,10 +47,10 @@ export async function call(connection: Connection, request: ApiCall, options: Ca
   }
 }
 
-/** Why a request has ended before its answer was there. */
+/** Why a request ended without an answer. */
 export type EndReason = 'time' | 'caller' | undefined
 
-/** `AbortSignal.any` would keep what hangs on a signal that lives as long as the process. */
+/** Does not use `AbortSignal.any`: listeners on a signal that lives as long as the process would leak. */
 export function limitTime(timeoutMs: number, caller: AbortSignal | undefined) {
   const controller = new AbortController()
   let reason: EndReason
@@ -75,7 +75,8 @@ export function limitTime(timeoutMs: number, caller: AbortSignal | undefined) {
 
 export function callFailure(what: string, error: unknown, reason: EndReason): ShimError {
   if (error instanceof ShimError) return error
-  if (reason === 'caller') return new RetryableError('Cancelled', `nobody wants to ${what} any more`, { cause: error })
+  if (reason === 'caller')
+    return new RetryableError('Cancelled', `cannot ${what}: the caller has cancelled`, { cause: error })
   if (reason === 'time') {
     return new RetryableError('ClusterAway', `cannot ${what} now: the API server does not answer in time`, {
       cause: error,
@@ -84,7 +85,7 @@ export function callFailure(what: string, error: unknown, reason: EndReason): Sh
   return new RetryableError('ClusterAway', `cannot ${what} now: ${messageOf(error)}`, { cause: error })
 }
 
-/** Throws ClusterRefused when it is larger than `max` bytes. */
+/** Throws ClusterRefused if the body is larger than `max` bytes. */
 export async function readBody(what: string, chunks: AsyncIterable<Buffer>, max = MAX_ANSWER): Promise<string> {
   const parts: Buffer[] = []
   let size = 0
@@ -101,7 +102,7 @@ export function tooLarge(what: string, max: number): FinalError {
   return new FinalError('ClusterRefused', `cannot ${what}: the answer is larger than ${max} bytes`, { cause })
 }
 
-/** What is no JSON is kept as text: `404 page not found`, or a proxy's page of HTML. */
+/** Keeps a body that is not JSON as text, such as `404 page not found` or the HTML page of a proxy. */
 function parseBody(text: string): unknown {
   try {
     return JSON.parse(text)

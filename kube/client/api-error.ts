@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { FinalError, RetryableError, type ShimError } from '../../lib/errors.ts'
 import { cutLines } from '../../lib/text/cut.ts'
 
-/** Longest part of an API server's message that is told, in characters. */
+/** Longer messages of the API server are cut. In characters. */
 const MAX_MESSAGE = 2_000
 
 const statusSchema = v.object({
@@ -18,15 +18,15 @@ const statusSchema = v.object({
   ),
 })
 
-/** What an API server said instead of doing what it was asked for. The `cause` of every error that it gives rise to. */
+/** The API server's answer to a request that failed. It is the `cause` of the resulting error. */
 export class ApiStatus extends Error {
   /** HTTP status. */
   readonly status: number
-  /** As in `metav1.Status`: `AlreadyExists`, `Forbidden`; empty when it was no Status that came. */
+  /** As in `metav1.Status`, such as `AlreadyExists` or `Forbidden`. Empty if the answer was not a Status. */
   readonly reason: string
-  /** Name of the object that it is about; empty when there is none. */
+  /** Name of the affected object; empty if there is none. */
   readonly about: string
-  /** Reasons of its causes: `NamespaceTerminating`. */
+  /** Reasons of its causes, such as `NamespaceTerminating`. */
   readonly causes: readonly string[]
 
   constructor(message: string, { status, reason = '', about = '', causes = [] }: ApiStatusDetails) {
@@ -46,7 +46,7 @@ interface ApiStatusDetails {
   readonly causes?: readonly string[]
 }
 
-/** Of the body of an answer, or the object of a watch's ERROR event. */
+/** `body` is the body of an answer, or the object of a watch's ERROR event. */
 export function readApiStatus(status: number, body: unknown): ApiStatus {
   const parsed = v.safeParse(statusSchema, body)
   if (parsed.success) {
@@ -61,17 +61,17 @@ export function readApiStatus(status: number, body: unknown): ApiStatus {
   return new ApiStatus(typeof body === 'string' ? cutLines(body.trim(), MAX_MESSAGE) : '', { status })
 }
 
-/** `what` says what was tried: `create nixbuilds team/web`. */
+/** `what` is the operation that failed, such as `create nixbuilds team/web`. */
 export function apiError(what: string, cause: ApiStatus): ShimError {
   const { status, reason } = cause
   const says = isKindMissing(cause)
-    ? 'it does not know objects of that kind (kubectl apply -k deploy makes NixBuilds known)'
+    ? 'it does not know this kind (kubectl apply -k deploy installs NixBuilds)'
     : cause.message || `HTTP status ${status}`
   if (status === 409) return new RetryableError('ClusterConflict', `cannot ${what}: ${says}`, { cause })
   if (status === 410 || reason === 'Expired') {
     return new RetryableError('ClusterExpired', `cannot ${what}: ${says}`, { cause })
   }
-  // Credentials are renewed outside of this process, and an API server that has just started may not know them yet.
+  // Credentials are renewed outside this process, and an API server that has just started may not know them yet.
   if (status === 401 || status === 429 || status >= 500) {
     return new RetryableError('ClusterAway', `cannot ${what} now: ${says}`, { cause })
   }
@@ -82,12 +82,12 @@ function isKindMissing({ status, about }: ApiStatus): boolean {
   return status === 404 && about === ''
 }
 
-/** Whether it is the object that is missing, and not its whole kind. */
+/** Whether the object is missing, not its kind. */
 export function isObjectMissing({ status, about }: ApiStatus): boolean {
   return status === 404 && about !== ''
 }
 
-/** Whether what was refused can never be: its namespace is gone, or being deleted. */
+/** Whether the request can never succeed because its namespace is gone or being deleted. */
 export function isNamespaceGone({ cause }: ShimError): boolean {
   return cause instanceof ApiStatus && (isObjectMissing(cause) || cause.causes.includes('NamespaceTerminating'))
 }

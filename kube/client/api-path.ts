@@ -9,7 +9,7 @@ export function objectPath(kind: Kind<unknown>, object: ObjectName, subresource?
   return parts.join('/') + search(query)
 }
 
-/** Where objects of that kind are listed, watched and created. */
+/** The path to list, watch and create objects of this kind. */
 export function collectionPath(kind: Kind<unknown>, namespace: string | undefined, query: Query = {}): string {
   return collection(kind, namespace) + search(query)
 }

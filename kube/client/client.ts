@@ -15,9 +15,9 @@ const PATCH_TYPES = {
 } as const satisfies Record<PatchOptions['type'], string>
 
 export interface KubeOptions {
-  /** Path of a kubeconfig; without one the API server is that of the cluster that this pod is in. */
+  /** Path of a kubeconfig. By default, the API server of the cluster that this pod runs in. */
   readonly kubeconfig?: string | undefined
-  /** Who it is that asks, as the API server's logs and the `managedFields` of what is made name it. */
+  /** Name of this program in the API server's logs and in `managedFields`. */
   readonly component?: string
 }
 
@@ -60,7 +60,7 @@ export function createKube({ kubeconfig, component = 'enbi' }: KubeOptions = {})
       const preconditions = isConditional && { preconditions: { uid, resourceVersion } }
       const body = { propagationPolicy: 'Background', ...preconditions }
       const deleted = call(connection, { what, method: 'DELETE', path: objectPath(kind, name), body }, options)
-      // A conflict: under that name is another object now, or it has changed.
+      // A conflict means that the object has changed, or that another object has this name.
       await unlessMissing(deleted, status => isConditional && status.status === 409)
     },
     watch: (kind, options) => watchEvents(connection, kind, options),
@@ -68,7 +68,7 @@ export function createKube({ kubeconfig, component = 'enbi' }: KubeOptions = {})
   }
 }
 
-/** Names its kind and itself, so that callers need not. */
+/** Adds kind and name, so that callers need not. */
 function wholeObject(
   { apiVersion, kind }: Kind<unknown>,
   { name, namespace, body }: ObjectName & { body: object },
@@ -81,7 +81,7 @@ function parseAnswer<T>(kind: Kind<T>, what: string, answer: unknown): T {
   try {
     return kind.parse(answer)
   } catch (error) {
-    throw new FinalError('ClusterRefused', `cannot ${what}: the answer is no ${kind.kind}: ${messageOf(error)}`, {
+    throw new FinalError('ClusterRefused', `cannot ${what}: the answer is not a ${kind.kind}: ${messageOf(error)}`, {
       cause: error,
     })
   }
@@ -89,13 +89,13 @@ function parseAnswer<T>(kind: Kind<T>, what: string, answer: unknown): T {
 
 async function unlessMissing<T>(
   answer: Promise<T>,
-  isToo: (status: ApiStatus) => boolean = () => false,
+  alsoIgnores: (status: ApiStatus) => boolean = () => false,
 ): Promise<T | undefined> {
   try {
     return await answer
   } catch (error) {
     const status = error instanceof Error ? error.cause : undefined
-    if (status instanceof ApiStatus && (isObjectMissing(status) || isToo(status))) return undefined
+    if (status instanceof ApiStatus && (isObjectMissing(status) || alsoIgnores(status))) return undefined
     throw error
   }
 }

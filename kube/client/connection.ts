@@ -10,16 +10,16 @@ export interface ApiRequest extends Omit<Outgoing, 'server' | 'body'> {
   readonly body?: string | undefined
 }
 
-/** The connections to one API server, kept from request to request. */
+/** Connections to one API server, reused by all requests. */
 export interface Connection {
-  /** The head of the answer; whoever asks must read or destroy its body. */
+  /** Resolves with the head of the answer. The caller must read or destroy its body. */
   send(request: ApiRequest): Promise<Answer>
   close(): Promise<void>
 }
 
-/** client-node's own API classes would make a new connection for every request. */
+/** client-node's own API classes would open a new connection for every request. */
 export function createConnection(config: Access, userAgent: string): Connection {
-  // A program that gives tokens is run once for all who ask meanwhile.
+  // Concurrent requests share one run of a credential plugin.
   const credentials = shareAnswer(() => readCredentials(config))
   const server = new URL(config.getCurrentCluster()?.server ?? '')
   const base = server.pathname.replace(/\/$/, '')
@@ -62,7 +62,7 @@ interface Credentials {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** Asked for every request, so that renewed tokens and certificates are used. */
+/** Runs for every request, so that renewed tokens and certificates are used. */
 async function readCredentials(config: Access): Promise<Credentials> {
   const options: RequestOptions = {}
   await config.applyToHTTPSOptions(options)
@@ -74,10 +74,10 @@ async function readCredentials(config: Access): Promise<Credentials> {
   return { tls: Object.fromEntries(given), headers: Object.fromEntries(headers) }
 }
 
-/** undici heeds the signal of a request only once it has a connection, and a credential plugin heeds none. */
+/** undici honors the signal of a request only once it has a connection, and credential plugins ignore it. */
 function answerUnlessAborted(sent: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
   const answer = unlessAborted(sent, signal)
-  // What comes too late is read by nobody.
+  // Discards an answer that arrives too late.
   answer.catch(() => sent.then(({ body }) => body.on('error', () => {}).destroy())).catch(() => {})
   return answer
 }

@@ -12,7 +12,7 @@ import {
   type Transport,
 } from './transport.ts'
 
-/** Node's own client: it is part of Node's binary, and undici's parser alone would take 20 MB. */
+/** Uses Node's own client, which is part of Node's binary. undici's parser alone would take 20 MB. */
 export function createDirectTransport(tls: Tls): Transport {
   const agent = new Agent({ ...tls, keepAlive: true, maxSockets: MAX_CONNECTIONS, timeout: IDLE_MS })
   return {
@@ -27,7 +27,7 @@ export function createDirectTransport(tls: Tls): Transport {
 
 function send(agent: Agent, { server, method, path, headers, body, signal, silenceMs }: Outgoing): Promise<Answer> {
   const { hostname, port } = urlToHttpOptions(server)
-  // Node sends the body of a DELETE without its length.
+  // Node would send the body of a DELETE without its length.
   const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
   const options = { agent, hostname, port, method, path, headers: { ...headers, ...length } }
   return new Promise((resolve, reject) => {
@@ -36,7 +36,7 @@ function send(agent: Agent, { server, method, path, headers, body, signal, silen
       limitSilence(answer, silenceMs)
       resolve({ statusCode: answer.statusCode ?? 0, headers: answer.headers, body: answer })
     })
-    // A request that is destroyed would let its answer end as if that were whole.
+    // Destroying only the request would end its answer as if it were complete.
     let running: ClientRequest | IncomingMessage = outgoing
     const end = () => running.destroy(signal.reason)
     signal.addEventListener('abort', end, { once: true })
@@ -55,7 +55,7 @@ function limitConnecting(socket: Socket): void {
   for (const event of ['secureConnect', 'close']) socket.once(event, () => clearTimeout(timer))
 }
 
-/** Silence is the server's only if nothing waits to be read. */
+/** The server counts as silent only if no received data is waiting to be read. */
 function limitSilence(answer: IncomingMessage, silenceMs: number): void {
   if (silenceMs === 0) return
   const { socket } = answer

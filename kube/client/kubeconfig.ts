@@ -10,7 +10,7 @@ import { type Access, createAccess } from './access.ts'
 const text = v.pipe(v.string(), v.nonEmpty('text'))
 const server = v.pipe(v.string(), v.startsWith('https://', 'https:// URL'), v.url('https:// URL'))
 
-/** As far as it is looked at here; the rest is client-node's. */
+/** Only the keys that are read here; client-node parses the rest. */
 const kubeconfigSchema = v.looseObject({
   'current-context': text,
   contexts: v.array(v.looseObject({ name: text, context: v.looseObject({ cluster: text, user: text }) })),
@@ -26,8 +26,8 @@ const kubeconfigSchema = v.looseObject({
 type Kubeconfig = v.InferOutput<typeof kubeconfigSchema>
 
 /**
- * The kubeconfig of that file, or without one what a pod is given. Throws ConfigInvalid, which names the file and never says what is
- * written in it.
+ * Reads the kubeconfig, or without a file the ServiceAccount of this pod. Throws ConfigInvalid, whose message names the
+ * file but never quotes its content.
  */
 export function loadKubeconfig(file?: string): Access {
   return file === undefined ? fromPod() : fromFile(file)
@@ -37,13 +37,14 @@ const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
 
 function fromPod(): Access {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env
-  if (!host || !port) throw new FinalError('ConfigInvalid', 'no kubeconfig is given, and this is no pod of a cluster')
+  if (!host || !port)
+    throw new FinalError('ConfigInvalid', 'no kubeconfig is given, and this process does not run in a pod')
   const server = `https://${isIPv6(host) ? `[${host}]` : host}:${port}`
   const cluster = { name: 'pod', server, caFile: join(SERVICE_ACCOUNT, 'ca.crt'), skipTLSVerify: false }
   return createAccess(cluster, { name: 'pod', ...tokenFrom(join(SERVICE_ACCOUNT, 'token')) })
 }
 
-/** client-node reads such a file anew each minute. */
+/** client-node reads this file again every minute. */
 function tokenFrom(tokenFile: string): Pick<User, 'authProvider'> {
   return { authProvider: { name: 'tokenFile', config: { tokenFile } } }
 }
@@ -70,15 +71,15 @@ function read(file: string): string {
 }
 
 function parse(file: string, content: string): Kubeconfig {
-  // Pretty errors would quote lines of the file, and with them tokens and keys.
+  // Pretty errors would quote lines of the file, including tokens and keys.
   const document = parseDocument(content, { prettyErrors: false, logLevel: 'silent' })
   const [error] = document.errors
-  if (error) throw invalid(file, `it is no YAML (${error.code} at character ${error.pos[0]})`)
+  if (error) throw invalid(file, `it is not YAML (${error.code} at character ${error.pos[0]})`)
   const result = v.safeParse(kubeconfigSchema, document.toJS())
   if (result.success) return result.output
   const [issue] = result.issues
   const expected = issue.kind === 'validation' ? issue.message : issue.expected
-  throw invalid(file, `${v.getDotPath(issue) ?? 'it'} is missing or no ${expected}`)
+  throw invalid(file, `${v.getDotPath(issue) ?? 'it'} is missing or is not ${expected}`)
 }
 
 function readEntries(file: string, { clusters, contexts, users }: Kubeconfig) {
@@ -100,7 +101,7 @@ function findEntry<T extends { readonly name: string }>(
   return entry
 }
 
-/** client-node 2.0.1 does not know `tokenFile`, the key by which a token that is renewed is given. */
+/** client-node 2.0.1 does not know `tokenFile`, the key for tokens that are renewed. */
 function withTokenFile(user: User, { users }: Kubeconfig, folder: string): User {
   const file = users.find(({ name }) => name === user.name)?.user?.tokenFile
   if (file === undefined) return user

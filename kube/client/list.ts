@@ -5,7 +5,7 @@ import { collectionPath, selectionQuery } from './api-path.ts'
 import type { Connection } from './connection.ts'
 import type { Kind, ListOptions, Selection } from './contract.ts'
 
-/** Of objects that are as large as they may be, it is less. */
+/** Shrinks if the objects are too large. */
 const PAGE_SIZE = 500
 
 const pageSchema = v.object({
@@ -43,7 +43,7 @@ export async function listPages<T>(
   }
 }
 
-/** undefined when a smaller page may do. Whoever may make objects chooses how large they are. */
+/** Undefined if a smaller page may succeed. Users choose how large their objects are. */
 async function unlessTooLarge(page: Promise<unknown>, limit: number): Promise<unknown> {
   try {
     return await page
@@ -56,5 +56,5 @@ async function unlessTooLarge(page: Promise<unknown>, limit: number): Promise<un
 function parsePage(what: string, page: unknown): v.InferOutput<typeof pageSchema> {
   const parsed = v.safeParse(pageSchema, page)
   if (parsed.success) return parsed.output
-  throw new FinalError('ClusterRefused', `cannot ${what}: the answer is no list`)
+  throw new FinalError('ClusterRefused', `cannot ${what}: the answer is not a list`)
 }

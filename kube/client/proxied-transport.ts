@@ -2,7 +2,7 @@ import type { Dispatcher } from 'undici'
 import { lazy } from '../../lib/async/lazy.ts'
 import { CONNECT_MS, IDLE_MS, MAX_CONNECTIONS, type Tls, type Transport } from './transport.ts'
 
-/** undici has agents for both kinds of proxies. It costs memory and is loaded only if there is one. */
+/** undici has agents for both kinds of proxies. It costs memory, so it is loaded only if there is a proxy. */
 export function createProxiedTransport(tls: Tls, proxy: string): Transport {
   const agent = lazy(() => createAgent(tls, proxy))
   return {

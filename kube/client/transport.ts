@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { RequestOptions } from 'node:https'
 import type { Readable } from 'node:stream'
 
-/** Requests at the same time, HTTP/1.1; every watch is one of them. */
+/** Limit of concurrent requests (HTTP/1.1), including watches. */
 export const MAX_CONNECTIONS = 64
 /** Less than the 90 s after which an API server closes an idle connection. */
 export const IDLE_MS = 60_000
@@ -10,31 +10,31 @@ export const CONNECT_MS = 5_000
 
 export type Tls = Readonly<Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'rejectUnauthorized' | 'servername'>>
 
-/** A request as it goes over the wire. */
+/** A request as it is sent. */
 export interface Outgoing {
   readonly server: URL
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  /** With the query. */
+  /** Including the query. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
-  /** Ends the request, its answer included. */
+  /** Ends the request and its answer. */
   readonly signal: AbortSignal
-  /** Longest silence within an answer, in milliseconds; 0 allows any. */
+  /** Longest time without data within an answer, in milliseconds; 0 for no limit. */
   readonly silenceMs: number
 }
 
-/** The head of an answer; its body must be read or destroyed. */
+/** The head of an answer. Its body must be read or destroyed. */
 export interface Answer {
   readonly statusCode: number
   readonly headers: IncomingHttpHeaders
   readonly body: Readable
 }
 
-/** Connections to one server with the same certificates, kept from request to request. */
+/** Connections to one server with the same certificates, reused by requests. */
 export interface Transport {
   send(outgoing: Outgoing): Promise<Answer>
-  /** No more requests will come; running ones may end. */
+  /** Call when no more requests will come. Running requests may finish. */
   retire(): void
   /** Ends running requests. */
   destroy(): Promise<void>

@@ -7,11 +7,11 @@ import type { Connection } from './connection.ts'
 import type { Kind, WatchCall, WatchEvent } from './contract.ts'
 import type { Answer } from './transport.ts'
 
-/** Longest time until the server begins to answer. */
+/** Time limit for the start of the answer. */
 const BEGIN_MS = 10_000
-/** A server that has nothing to tell sends a bookmark each minute: more silence means that the connection is dead. */
+/** The server sends a bookmark every minute if there is nothing else, so a longer silence means a dead connection. */
 const SILENCE_MS = 150_000
-/** Longest event, in characters; etcd keeps no object of more than 1.5 MB. */
+/** In characters. etcd limits objects to 1.5 MB. */
 const MAX_EVENT = 16 * 1024 * 1024
 
 const eventSchema = v.variant('type', [

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 
-/** As in `metav1.Condition` and a Pod's conditions. */
+/** As in `metav1.Condition` and the conditions of a Pod. */
 export const conditionSchema = v.object({
   type: v.string(),
   status: v.picklist(['True', 'False', 'Unknown']),

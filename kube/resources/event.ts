@@ -3,13 +3,13 @@ import * as v from 'valibot'
 import { cutBytes } from '../../lib/text/cut.ts'
 import type { Kind, ObjectName } from '../client/contract.ts'
 
-/** Bytes, as events.k8s.io has it. */
+/** In bytes: the limit of events.k8s.io. */
 const MAX_MESSAGE = 1024
-/** Characters of an object's name. */
+/** Limit of an object's name, in characters. */
 const MAX_NAME = 253
 const HASH_LENGTH = 16
 
-/** What an Event is about. */
+/** The object that an Event is about. */
 export interface EventTarget {
   readonly apiVersion: string
   readonly kind: string
@@ -23,7 +23,7 @@ export interface EventContent {
   readonly type: 'Normal' | 'Warning'
   /** One word in CamelCase. */
   readonly reason: string
-  /** Cut in the middle when it has more than 1,024 bytes: what it begins and ends with matters most. */
+  /** Cut in the middle if longer than 1,024 bytes, as the beginning and the end matter most. */
   readonly message: string
 }
 
@@ -37,7 +37,7 @@ export const events: Kind<v.InferOutput<typeof eventSchema>> = {
   parse: object => v.parse(eventSchema, object),
 }
 
-/** The same for the same content, so that an Event that is told again is not another object. */
+/** The same content gets the same name, so that a repeated Event does not create another object. */
 export function eventName({ about, reason, message }: EventContent): ObjectName {
   const hash = createHash('sha256')
     .update(JSON.stringify([about.uid, reason, message]))

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import type { Kind } from '../client/contract.ts'
 import { metadataSchema } from './metadata.ts'
 
-/** Longest duration of a shim's Lease; deploy/base/shim-admission.yaml enforces it, too. */
+/** Longest duration of a shim's Lease. deploy/base/shim-admission.yaml also enforces it. */
 export const MAX_SHIM_LEASE_MS = 600_000
 
 const leaseSchema = v.object({
@@ -11,7 +11,7 @@ const leaseSchema = v.object({
     v.object({
       holderIdentity: v.nullish(v.string(), ''),
       leaseDurationSeconds: v.nullish(v.number(), 0),
-      /** RFC 3339 with microseconds, as are all times of a Lease. */
+      /** RFC 3339 with microseconds, like all times of a Lease. */
       acquireTime: v.nullish(v.string()),
       renewTime: v.nullish(v.string()),
       leaseTransitions: v.nullish(v.number(), 0),
@@ -30,14 +30,16 @@ export const leases: Kind<Lease> = {
   parse: object => v.parse(leaseSchema, object),
 }
 
-/** Time of the clock on the wall, in milliseconds, at which the holder must have renewed it; undefined when nobody holds it. */
+/**
+ * Until when the holder has the Lease unless it renews, in milliseconds since 1970. Undefined if there is no holder.
+ */
 export function leaseEnd({ spec }: Lease): number | undefined {
   const renewed = Date.parse(spec.renewTime ?? '')
   if (!spec.holderIdentity || Number.isNaN(renewed)) return undefined
   return renewed + (spec.leaseDurationSeconds ?? 0) * 1000
 }
 
-/** `metav1.MicroTime` takes six digits and nothing else. */
+/** `metav1.MicroTime` accepts exactly six fractional digits. */
 export function microTime(date: Date): string {
   return date.toISOString().replace('Z', '000Z')
 }

@@ -8,7 +8,7 @@ export const ownerReferenceSchema = v.object({
   controller: v.optional(v.boolean(), false),
 })
 
-/** What every kind of object has, as far as the project reads it. */
+/** Metadata of all kinds, reduced to the fields that the project reads. */
 export const metadataSchema = v.object({
   name: v.string(),
   namespace: v.optional(v.string()),

@@ -1,27 +1,27 @@
 import { createHash } from 'node:crypto'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 
-/** Namespace of the controller and of every Lease. */
+/** Namespace of the controller and of all Leases. */
 export const SYSTEM_NAMESPACE = 'enbi-system'
-/** Label of a NixBuild: the node that it is given to, as `nodeLabelValue` says. */
+/** Label of a NixBuild: the node that it is assigned to, as `nodeLabelValue`. */
 export const NODE_LABEL = 'enbi.hrzn.ee/node'
-/** Label of a NixBuild that was made for pods, not by hand; the value is CONTROLLER or SHIM. */
+/** Label of a NixBuild that was created for pods, not by hand. Its value is CONTROLLER or SHIM. */
 export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by'
 export const CONTROLLER = 'enbi-controller'
 export const SHIM = 'enbi-shim'
-/** Pod condition. */
+/** Type of the pod condition. */
 export const IMAGE_BUILT_CONDITION = 'enbi.hrzn.ee/ImageBuilt'
 
 const MAX_LABEL_VALUE = 63
 const MAX_PREFIX = 40
 const HASH_LENGTH = 16
 
-/** How many names a NixBuild may have. */
+/** Number of candidate names of a NixBuild. */
 const NAMES = 4
 
 /**
- * Names of the NixBuild of a recipe, the same whoever makes it: `web-3f2a…` for the image `registry.example/team/web:1`. It has the first
- * that no NixBuild of another recipe has: whoever may make NixBuilds may take any name.
+ * Candidate names of a recipe's NixBuild, such as `web-3f2a…` for the image `registry.example/team/web:1`. All creators
+ * try the same names, as users may have taken some of them for other recipes.
  */
 export function nixBuildNames(recipe: FlakeRecipe): readonly [string, ...string[]] {
   const key = recipeKey(recipe)
@@ -46,7 +46,7 @@ function namePrefix(recipe: FlakeRecipe): string {
   return prefix || 'image'
 }
 
-/** A node's name may be longer than a label's value. */
+/** A node's name may be longer than a label's value allows. */
 export function nodeLabelValue(node: string): string {
   if (node.length <= MAX_LABEL_VALUE) return node
   return `${node.slice(0, MAX_LABEL_VALUE - HASH_LENGTH - 1)}-${hashOf(node)}`
@@ -61,7 +61,7 @@ export function shimLeaseName(node: string): string {
   return `${SHIM}-${node}`
 }
 
-/** Field manager of what a node's shim writes: at most 128 characters. */
+/** Field manager of a node's shim. The limit is 128 characters. */
 export function shimFieldManager(node: string): string {
   return `${SHIM}-${nodeLabelValue(node)}`
 }

@@ -3,17 +3,17 @@ import { parseContentsFor } from '../../recipes/contents.ts'
 import { parseFlakeUrl } from '../../recipes/flake-url.ts'
 import { parsePackageName } from '../../recipes/package-name.ts'
 import { type FlakeRecipe, packagesOf } from '../../recipes/recipe.ts'
-import { normaliseFlakeImage } from '../../recipes/reference.ts'
+import { normalizeFlakeImage } from '../../recipes/reference.ts'
 import { parseSystem } from '../../recipes/system.ts'
 import type { ObjectName } from '../client/contract.ts'
 import type { OwnerReference } from './metadata.ts'
 import { type CONTROLLER, MANAGED_BY_LABEL, nixBuildName, type SHIM } from './names.ts'
 import type { NixBuildSpec } from './nixbuild.ts'
 
-/** Throws RecipeInvalid: the API server's own check of a NixBuild is a little wider. */
+/** Throws RecipeInvalid: the CRD's own validation is less strict. */
 export function recipeOf({ spec }: { readonly spec: NixBuildSpec }): FlakeRecipe {
   const { packageName, contents } = spec
-  const common = { image: normaliseFlakeImage(spec.imageTag), flake: parseFlakeUrl(spec.flakeUrl) }
+  const common = { image: normalizeFlakeImage(spec.imageTag), flake: parseFlakeUrl(spec.flakeUrl) }
   const system = parseSystem(spec.system)
   if (contents === undefined && packageName !== undefined)
     return { ...common, packageName: parsePackageName(packageName).text, system }
@@ -21,9 +21,9 @@ export function recipeOf({ spec }: { readonly spec: NixBuildSpec }): FlakeRecipe
   throw new FinalError('RecipeInvalid', 'it must have either packageName or contents, and not both')
 }
 
-export interface Making {
+export interface NixBuildOptions {
   readonly namespace: string
-  /** One of `nixBuildNames`; the first unless told otherwise. */
+  /** One of `nixBuildNames`; by default the first. */
   readonly name?: string
   readonly managedBy: typeof CONTROLLER | typeof SHIM
   readonly ownerReferences?: readonly OwnerReference[]
@@ -32,7 +32,7 @@ export interface Making {
 /** The NixBuild of a recipe, as `Kube.create` takes it. */
 export function nixBuildOf(
   recipe: FlakeRecipe,
-  { namespace, name = nixBuildName(recipe), managedBy, ownerReferences = [] }: Making,
+  { namespace, name = nixBuildName(recipe), managedBy, ownerReferences = [] }: NixBuildOptions,
 ): NewNixBuild {
   const spec: NixBuildSpec = {
     flakeUrl: recipe.flake.url,

@@ -8,7 +8,8 @@ export const NIXBUILD_PHASES = ['Pending', 'Building', 'Importing', 'Succeeded',
 export type NixBuildPhase = (typeof NIXBUILD_PHASES)[number]
 
 /**
- * What the CRD allows (deploy/crd): the API server refuses a status that is longer. Texts in characters, lists in entries.
+ * Limits of the CRD (deploy/crd): the API server rejects a status that exceeds them. Texts in characters, lists in
+ * entries.
  */
 export const NIXBUILD_LIMITS = {
   /** Of a condition's `message`, and of `logTail`. */
@@ -26,10 +27,10 @@ const optionalText = v.optional(text)
 const specSchema = v.object({
   flakeUrl: text,
   imageTag: text,
-  /** This, or `contents`. */
+  /** Either this or `contents`. */
   packageName: optionalText,
   contents: v.optional(v.array(text)),
-  /** Nix system, always there: the API server has no default for it. */
+  /** Nix system. Always present, as the API server has no default for it. */
   system: text,
 })
 
@@ -41,7 +42,7 @@ const nodeSchema = v.object({
   since: optionalText,
 })
 
-/** One node that the build was given to and that lost it. */
+/** A node that the build was assigned to and that lost it. */
 const attemptSchema = v.object({
   node: text,
   /** RFC 3339. */
@@ -53,32 +54,32 @@ const statusSchema = v.object({
   status: v.optional(v.picklist(NIXBUILD_PHASES)),
   observedGeneration: v.optional(v.number()),
   conditions: v.optional(v.array(conditionSchema), []),
-  /** The first node that built it; while it is Building or Importing, the node that does. */
+  /** The node that built it first, or that is building or importing it now. */
   buildNode: optionalText,
-  /** Id of the run, as its log file on that node is named. */
+  /** Id of the run, which also names its log file on the node. */
   buildJobName: optionalText,
   /** Image id: the config digest, `sha256:<hex>`. */
   imageDigest: optionalText,
-  /** Bytes, as CRI says. */
+  /** In bytes, as reported by CRI. */
   imageSize: v.optional(v.number()),
   storePath: optionalText,
   lockedFlakeUrl: optionalText,
   startTime: optionalText,
   completionTime: optionalText,
-  /** For a person: `building 3 of 7: hello-2.12`. */
+  /** For people, such as `building 3 of 7: hello-2.12`. */
   progress: optionalText,
-  /** Last lines of the log of a build that failed. */
+  /** Last lines of the log of a failed build. */
   logTail: optionalText,
   nodes: v.optional(v.array(nodeSchema), []),
   attempts: v.optional(v.array(attemptSchema), []),
 })
 
-/** Who wrote what last, by the API server's clock. */
+/** The last write of each manager, by the API server's clock. */
 const managedFieldsSchema = v.object({ manager: optionalText, subresource: optionalText, time: optionalText })
 
 const { annotations: _, ...metadataEntries } = metadataSchema.entries
 
-/** Whoever may make NixBuilds may fill their annotations and labels as they like: what nobody reads is not kept. */
+/** Users choose the annotations and labels of NixBuilds, so unused ones are not kept in memory. */
 const nixBuildSchema = v.object({
   metadata: v.object({
     ...metadataEntries,
@@ -114,16 +115,16 @@ export function isFinished({ status }: NixBuild): boolean {
   return status.status === 'Succeeded' || status.status === 'Failed'
 }
 
-export type Maker = 'shim' | 'controller' | 'hand'
+export type Creator = 'shim' | 'controller' | 'hand'
 
-/** Others label what they deploy, too. */
-export function makerOf({ metadata }: Pick<NixBuild, 'metadata'>): Maker {
+/** Other tools set this label to other values. */
+export function creatorOf({ metadata }: Pick<NixBuild, 'metadata'>): Creator {
   const managedBy = metadata.labels[MANAGED_BY_LABEL]
   if (managedBy === SHIM) return 'shim'
   return managedBy === CONTROLLER ? 'controller' : 'hand'
 }
 
-/** Whether it was made for pods, not by hand. */
+/** Whether the NixBuild was created for pods, not by hand. */
 export function isManaged(nixBuild: Pick<NixBuild, 'metadata'>): boolean {
-  return makerOf(nixBuild) !== 'hand'
+  return creatorOf(nixBuild) !== 'hand'
 }

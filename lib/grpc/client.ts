@@ -55,7 +55,7 @@ interface Server {
   readonly connectTimeoutMs: number
 }
 
-/** Default for calls that a server answers at once. */
+/** Default for calls that need no work from the server. */
 const DEFAULT_TIMEOUT_MS = 30_000
 
 function createCalls(server: Server, scope: CallScope): Calls {

@@ -49,7 +49,7 @@ in
 
   # What each test asks of its machine once the node is Ready. `kubelet` is the unit that the kubelet is in.
   script = { kubelet, nodeName, pod }: ''
-    with subtest("The kubelet pulls through the shim, several images at once"):
+    with subtest("The kubelet pulls through the shim, several images concurrently"):
         configz = json.loads(machine.succeed("kubectl get --raw /api/v1/nodes/${nodeName}/proxy/configz"))
         kubelet_config = configz["kubeletconfig"]
         t.assertEqual(kubelet_config["imageServiceEndpoint"], "unix:///run/enbi-shim/enbi-shim.sock")

@@ -6,7 +6,7 @@ import type { PackageRecipe } from '../recipe.ts'
 import { type SplitReference, splitReference } from '../reference.ts'
 import { DEFAULT_PACKAGE, DEFAULT_TAG, flakeAtTag } from './name-template.ts'
 
-/** What the name of a flake has in place of a host, and what the flake's URL starts with. Source: nix-snapshotter's forks. */
+/** Prefixes of flake URLs by the host that stands for them in image names. Source: nix-snapshotter's forks. */
 const SCHEMES: ReadonlyMap<string, string> = new Map([
   ['flake-github:0', 'github:'],
   ['flake-git-https:0', 'git+https://'],
@@ -20,7 +20,10 @@ export const FLAKE_NAME_HOSTS: readonly string[] = [...SCHEMES.keys()]
 
 export type NamedFlake = Pick<PackageRecipe, 'flake' | 'packageName'>
 
-/** What `flake-github:0/owner/repo--x23--package:REVISION` names; undefined of any other name. Throws RecipeInvalid. */
+/**
+ * Parses `flake-github:0/owner/repo--x23--package:REVISION`. Undefined if the name is not of this kind. Throws
+ * RecipeInvalid.
+ */
 export function parseFlakeName({ domain, path, tag = DEFAULT_TAG }: SplitReference): NamedFlake | undefined {
   const scheme = SCHEMES.get(domain)
   if (scheme === undefined) return undefined
@@ -32,12 +35,12 @@ export function parseFlakeName({ domain, path, tag = DEFAULT_TAG }: SplitReferen
   if (flake === undefined)
     throw new FinalError(
       'RecipeInvalid',
-      `its tag ${quote(tag)} would be a second revision, or one where its scheme has none`,
+      `its tag ${quote(tag)} cannot be used: the flake already has a revision, or its scheme cannot have one`,
     )
   return { flake, packageName }
 }
 
-/** The image name of `FLAKE#PACKAGE`, as short as it can be. Throws RecipeInvalid. */
+/** Formats `FLAKE#PACKAGE` as the shortest image name. Throws RecipeInvalid. */
 export function formatFlakeName(text: string): string {
   const [url = '', attribute = DEFAULT_PACKAGE] = text.split(/#(.*)/s)
   const flake = parseFlakeUrl(url)
@@ -46,7 +49,7 @@ export function formatFlakeName(text: string): string {
   if (host === undefined || scheme === undefined)
     throw new FinalError(
       'RecipeInvalid',
-      `no image name stands for flakes of the scheme ${flake.scheme}: write a name rule (names: in the config)`,
+      `flakes of the scheme ${flake.scheme} cannot be written as image names: write a name rule (names: in the config)`,
     )
   const rest = flake.url.slice(flake.url.startsWith(scheme) ? scheme.length : scheme.replace('tarball+', '').length)
   const names = [splitVersion(rest), { place: rest }].map(({ place, tag }) => {
@@ -54,11 +57,11 @@ export function formatFlakeName(text: string): string {
     return `${host}/${encode(`${place}${fragment}`)}${tag === undefined ? '' : `:${tag}`}`
   })
   const good = names.find(name => isNameOf(name, { flake, packageName }))
-  if (good === undefined) throw unnameable(text, flake.scheme)
+  if (good === undefined) throw noNameError(text, flake.scheme)
   return good
 }
 
-/** Escapes of both forks: any byte in hex, and four characters by a word. */
+/** Escapes of both forks: any byte in hex, and words for four characters. */
 const ESCAPE = /--(?:x([0-9a-f]{2})|(at|q|eq|amp))--/g
 const WORDS: Readonly<Record<string, string>> = { at: '@', q: '?', eq: '=', amp: '&' }
 
@@ -68,14 +71,14 @@ function decode(path: string): string {
   )
 }
 
-/** What separates letters and digits in a reference stands alone there. */
-const ODD = /(?<![a-z0-9])[._-]|[._-](?![a-z0-9])|[^a-z0-9/._-]/g
+/** Characters to escape: those that references do not allow, and separators that are not between letters or digits. */
+const NEEDS_ESCAPE = /(?<![a-z0-9])[._-]|[._-](?![a-z0-9])|[^a-z0-9/._-]/g
 
 function encode(text: string): string {
-  return text.replace(ODD, character => `--x${character.charCodeAt(0).toString(16).padStart(2, '0')}--`)
+  return text.replace(NEEDS_ESCAPE, character => `--x${character.charCodeAt(0).toString(16).padStart(2, '0')}--`)
 }
 
-/** The version apart, where there is just one. */
+/** Splits off the version, if there is exactly one. */
 function splitVersion(rest: string): { readonly place: string; readonly tag?: string | undefined } {
   const [place = '', query] = rest.split('?')
   const pairs = query?.split('&') ?? []
@@ -98,10 +101,10 @@ function isNameOf(name: string, { flake, packageName }: NamedFlake): boolean {
   }
 }
 
-function unnameable(text: string, scheme: string): FinalError {
-  const hint = scheme === 'github' && /[A-Z]/.test(text) ? '; to GitHub, owner and repo are the same in lower case' : ''
+function noNameError(text: string, scheme: string): FinalError {
+  const hint = scheme === 'github' && /[A-Z]/.test(text) ? '; GitHub also accepts owner and repo in lower case' : ''
   return new FinalError(
     'RecipeInvalid',
-    `no image name stands for ${quote(text)}: each segment between slashes must begin and end with a small letter or a digit, and the name has at most 255 characters${hint}. A name rule (names: in the config) can stand for any flake`,
+    `${quote(text)} cannot be written as an image name: each segment between slashes must begin and end with a lower-case letter or a digit, and the name may have at most 255 characters${hint}. A name rule (names: in the config) can stand for any flake`,
   )
 }

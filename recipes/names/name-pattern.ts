@@ -5,33 +5,36 @@ import { STORE_PATH_HOST } from '../store-path.ts'
 import { FLAKE_NAME_HOSTS } from './flake-name.ts'
 import { TAG_CAPTURE } from './name-template.ts'
 
-/** Which image names a rule is for: `registry.example/team/{name}`, `registry.example/team/app:1.0`, `nix.local/pkgs/{contents}`. */
+/**
+ * The image names that a rule applies to, such as `registry.example/team/{name}`, `registry.example/team/app:1.0` or
+ * `nix.local/pkgs/{contents}`.
+ */
 export interface NamePattern {
   readonly text: string
   readonly host: string
-  /** Without the rest. */
+  /** Excludes `{contents}`. */
   readonly segments: readonly PatternSegment[]
-  /** Whether one or more segments follow, whatever they are: `{contents}`. */
+  /** Ends in `{contents}`: one or more further segments follow. */
   readonly hasRest: boolean
-  /** Missing: any tag. */
+  /** Undefined matches any tag. */
   readonly tag?: string | undefined
 }
 
-/** A segment of the path: as it is written, or whatever stands there, under a name. */
+/** A path segment: literal text, or a capture that matches any text. */
 export type PatternSegment = { readonly literal: string } | { readonly capture: string }
 
-/** `{contents}` in patterns: all further segments, one at least. */
+/** The capture `{contents}`: all further segments, at least one. */
 export const REST_CAPTURE = 'contents'
 const REST = `{${REST_CAPTURE}}`
 const CAPTURE = /^\{([a-z][A-Za-z0-9]{0,31})\}$/
 
-/** Throws GrammarError, also when no image can have such a name. */
+/** Throws GrammarError, also if no image can have such a name. */
 export function parseNamePattern(text: string): NamePattern {
   const { path, tag } = splitTag(text)
   const [host = '', ...parts] = path.split('/')
   if (/[{}]/.test(host)) throw new GrammarError('its host must be spelled out')
   if (host === STORE_PATH_HOST || FLAKE_NAME_HOSTS.includes(host))
-    throw new GrammarError(`names of ${quote(host)} are recipes by themselves`)
+    throw new GrammarError(`image names of the host ${quote(host)} already are recipes`)
   const hasRest = parts.at(-1) === REST
   const segments = (hasRest ? parts.slice(0, -1) : parts).map(parseSegment)
   const captures = capturesOf({ segments })
@@ -44,12 +47,12 @@ export function capturesOf({ segments }: Pick<NamePattern, 'segments'>): string[
   return segments.flatMap(segment => ('capture' in segment ? [segment.capture] : []))
 }
 
-/** What the pattern captures of a path that it matches. */
+/** The captures of a path that matches the pattern. */
 export function capturePath({ segments }: NamePattern, path: readonly string[]): ReadonlyMap<string, string> {
   return new Map(segments.flatMap((segment, at) => ('capture' in segment ? [[segment.capture, path[at] ?? '']] : [])))
 }
 
-/** Whether every image that `other` is for is one that `pattern` is for. */
+/** Whether `pattern` matches every image that `other` matches. */
 export function covers(pattern: NamePattern, other: NamePattern): boolean {
   return (
     pattern.host === other.host &&
@@ -59,7 +62,7 @@ export function covers(pattern: NamePattern, other: NamePattern): boolean {
   )
 }
 
-/** An image that both are for. */
+/** An image that both patterns match, if there is one. */
 export function commonImage(one: NamePattern, other: NamePattern): string | undefined {
   if (one.host !== other.host) return undefined
   const length = Math.max(shortest(one), shortest(other))
@@ -88,10 +91,9 @@ function parseSegment(text: string): PatternSegment {
   if (!/[{}]/.test(text)) return { literal: text }
   const [, capture] = CAPTURE.exec(text) ?? []
   if (capture === undefined)
-    throw new GrammarError(`${quote(text)} is no capture, which is a whole segment like {name}`)
-  if (capture === REST_CAPTURE)
-    throw new GrammarError(`${REST} stands for all further segments, and can only be the last one`)
-  if (capture === TAG_CAPTURE) throw new GrammarError('{tag} stands for the tag, and for no segment')
+    throw new GrammarError(`${quote(text)} is not a capture: a capture is a whole segment like {name}`)
+  if (capture === REST_CAPTURE) throw new GrammarError(`${REST} matches all further segments and must be the last one`)
+  if (capture === TAG_CAPTURE) throw new GrammarError('{tag} matches the tag, not a segment')
   return { capture }
 }
 
@@ -103,14 +105,14 @@ function requireReference(name: string, tag: string | undefined): void {
   const parsed = splitReference(tag === undefined ? name : `${name}:${tag}`)
   if (parsed === undefined || parsed.digest !== undefined)
     throw new GrammarError(
-      'no image has such a name, which is like registry.example/team/{name} or, for one tag, …/{name}:1.0',
+      'no image has such a name: write it like registry.example/team/{name} or, for one tag, …/{name}:1.0',
     )
-  const normalised = `${parsed.domain}/${parsed.path}`
-  if (normalised !== name)
-    throw new GrammarError(`no image has such a name once it is normalised: write it like ${normalised}`)
+  const normalized = `${parsed.domain}/${parsed.path}`
+  if (normalized !== name)
+    throw new GrammarError(`no image has such a name once it is normalized: write it like ${normalized}`)
 }
 
-/** Segments of the shortest path that it is for. */
+/** Number of segments of the shortest path that matches. */
 function shortest({ segments, hasRest }: NamePattern): number {
   return segments.length + (hasRest ? 1 : 0)
 }

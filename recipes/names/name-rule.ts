@@ -13,22 +13,22 @@ import {
   type Template,
 } from './name-template.ts'
 
-/** Which image names are recipes, and of what: of a package (`flake` and `package`), or of a package set (`packages`). */
+/** Maps image names to recipes: of a package (`flake` and `package`), or of a package set (`packages`). */
 export interface NameRule {
   /**
-   * `registry.example/team/{name}`: `{name}` is any one segment; a tag after it is the only one, or `{tag}`, which is any.
-   * `nix.local/pkgs/{contents}`: each further segment is a package of the set, or a meta-package.
+   * `registry.example/team/{name}`: `{name}` matches any one segment. A tag after it is the only one that matches;
+   * `{tag}` matches any. `nix.local/pkgs/{contents}`: each further segment is a package of the set, or a meta-package.
    */
   readonly images: string
-  /** `git+https://git.example/team/{name}?ref={tag}`. */
+  /** Such as `git+https://git.example/team/{name}?ref={tag}`. */
   readonly flake?: string | undefined
-  /** `{name}`, `images.{name}`. */
+  /** Such as `{name}` or `images.{name}`. */
   readonly package?: string | undefined
-  /** The flake of a package set: `github:NixOS/nixpkgs/nixos-25.05`. */
+  /** Flake of a package set, such as `github:NixOS/nixpkgs/nixos-25.05`. */
   readonly packages?: string | undefined
 }
 
-/** What a name stands for, but for its image. */
+/** The recipe that a name stands for, without the image. */
 export type NamedRecipe = Omit<PackageRecipe, 'image'> | Omit<PackageSetRecipe, 'image'>
 
 export interface CompiledRule {
@@ -38,12 +38,12 @@ export interface CompiledRule {
 }
 
 export interface RuleValues extends NameValues {
-  /** The segments that `{contents}` stands for. */
+  /** Segments that `{contents}` matched. */
   readonly rest: readonly string[]
   readonly system: string
 }
 
-/** A mistake, and the key that it is in. */
+/** An invalid rule; `key` is at fault. */
 export class RuleError extends Error {
   readonly key: keyof NameRule
   constructor(key: keyof NameRule, message: string) {
@@ -59,10 +59,10 @@ export function compileRule(rule: NameRule): CompiledRule {
 }
 
 function compilePackageRule(pattern: NamePattern, rule: NameRule): CompiledRule {
-  if (rule.flake === undefined) throw new RuleError('flake', 'missing (only a rule with packages can do without)')
-  if (rule.package === undefined) throw new RuleError('package', 'missing (only a rule with packages can do without)')
+  if (rule.flake === undefined) throw new RuleError('flake', 'missing (optional only in a rule with packages)')
+  if (rule.package === undefined) throw new RuleError('package', 'missing (optional only in a rule with packages)')
   if (pattern.hasRest)
-    throw new RuleError('images', `{${REST_CAPTURE}} are packages of a set: name it by packages, not by flake`)
+    throw new RuleError('images', `{${REST_CAPTURE}} needs a package set: use packages instead of flake`)
   const { flake: flakeText, package: packageText } = rule
   const known = [...capturesOf(pattern), TAG_CAPTURE]
   const packageName = inKey('package', () => compilePackage(packageText, { known }))
@@ -80,9 +80,8 @@ function compilePackageRule(pattern: NamePattern, rule: NameRule): CompiledRule 
 
 function compileSetRule(pattern: NamePattern, rule: NameRule, packages: string): CompiledRule {
   if (rule.flake !== undefined || rule.package !== undefined)
-    throw new RuleError('packages', 'a rule has either packages, of a package set, or flake and package')
-  if (!pattern.hasRest)
-    throw new RuleError('images', `a rule with packages needs {${REST_CAPTURE}} at its end, which names them`)
+    throw new RuleError('packages', 'a rule has either packages, or flake and package')
+  if (!pattern.hasRest) throw new RuleError('images', `a rule with packages must end in {${REST_CAPTURE}}`)
   const known = [...capturesOf(pattern), TAG_CAPTURE]
   const flake = inKey('packages', () => compileFlake(packages, { known, tagIsRef: pattern.tag === undefined }))
   const check = checkUse(pattern, packages, [flake])
@@ -95,7 +94,10 @@ function compileSetRule(pattern: NamePattern, rule: NameRule, packages: string):
   }
 }
 
-/** Throws RuleError for a capture that is not used. What it returns throws RecipeInvalid for a tag that is not. */
+/**
+ * Throws RuleError for an unused capture. The returned function throws RecipeInvalid for a tag that the rule does not
+ * use.
+ */
 function checkUse(
   pattern: NamePattern,
   flake: string,
@@ -113,7 +115,7 @@ function checkUse(
     if (tag !== undefined && !takesTag)
       throw new FinalError(
         'RecipeInvalid',
-        `${quote(flake)} has a ref or revision already, or can have none: only the tag ${DEFAULT_TAG} names it`,
+        `${quote(flake)} already has a ref or revision, or cannot have one: only the tag ${DEFAULT_TAG} is allowed`,
       )
   }
 }

@@ -6,7 +6,7 @@ import { type CompiledRule, compileRule, type NamedRecipe, type NameRule, RuleEr
 import { createNameTable } from './name-table.ts'
 import { DEFAULT_TAG } from './name-template.ts'
 
-/** `names` of the config: every mistake in it, under its key. */
+/** Schema of `names` in the config. Every mistake is reported under its key. */
 export const nameRules = v.pipe(
   v.array(
     v.strictObject({
@@ -48,27 +48,27 @@ export interface NameMistake {
   readonly message: string
 }
 
-/** What is wrong with rules: one alone, or one beside another. */
+/** All mistakes: in single rules, and between rules. */
 export function findMistakes(rules: readonly NameRule[]): NameMistake[] {
   const mistakes: NameMistake[] = []
   const earlier: Place[] = []
   for (const [index, rule] of rules.entries()) {
-    const compiled = attempt(rule)
+    const compiled = tryCompile(rule)
     if ('key' in compiled) {
       mistakes.push({ index, ...compiled })
       continue
     }
-    const message = clash(compiled.pattern, earlier)
+    const message = findConflict(compiled.pattern, earlier)
     if (message !== undefined) mistakes.push({ index, key: 'images', message })
     earlier.push({ index, pattern: compiled.pattern })
   }
   return mistakes
 }
 
-/** The recipe that a name is by these rules, of which the first that matches counts. Throws RecipeInvalid. */
+/** The recipe of a name, by the first rule that matches. Throws RecipeInvalid. */
 export type MatchName = (name: SplitReference) => NamedRecipe | undefined
 
-/** Rules must be without mistakes. `system`: of names that name none. */
+/** The rules must be valid. `system` is the default for names that choose no system. */
 export function createNameRules(rules: readonly NameRule[], system: string): MatchName {
   const find = createNameTable(rules.map(compileRule))
   return ({ domain, path, tag = DEFAULT_TAG }) => {
@@ -84,7 +84,7 @@ export function createNameRules(rules: readonly NameRule[], system: string): Mat
   }
 }
 
-function attempt(rule: NameRule): CompiledRule | Pick<NameMistake, 'key' | 'message'> {
+function tryCompile(rule: NameRule): CompiledRule | Pick<NameMistake, 'key' | 'message'> {
   try {
     return compileRule(rule)
   } catch (error) {
@@ -98,14 +98,14 @@ interface Place {
   readonly pattern: NamePattern
 }
 
-/** Why a rule cannot stand after these. */
-function clash(pattern: NamePattern, earlier: readonly Place[]): string | undefined {
+/** Why a rule conflicts with earlier ones; undefined if it does not. */
+function findConflict(pattern: NamePattern, earlier: readonly Place[]): string | undefined {
   for (const { index, pattern: other } of earlier) {
     const common = commonImage(other, pattern)
     if (common === undefined || (covers(pattern, other) && !covers(other, pattern))) continue
     return covers(other, pattern)
-      ? `never matches: names.${index}, ${quote(other.text)}, takes each of its images`
-      : `ambiguous: ${common} is for this rule and for names.${index}, ${quote(other.text)}, and neither has all images of the other`
+      ? `never matches: names.${index}, ${quote(other.text)}, matches all of its images`
+      : `ambiguous: ${common} matches this rule and names.${index}, ${quote(other.text)}, and neither rule covers the other`
   }
   return undefined
 }

@@ -6,7 +6,9 @@ export type FindName<Entry> = (name: Named) => Entry | undefined
 
 export type Named = Pick<SplitReference, 'domain' | 'path'> & { readonly tag: string }
 
-/** A table of patterns, however many: each look-up costs as much as there are shapes of patterns for the host. */
+/**
+ * A table for any number of patterns: the cost of a look-up depends only on the number of pattern shapes of the host.
+ */
 export function createNameTable<Entry extends { readonly pattern: NamePattern }>(
   entries: readonly Entry[],
 ): FindName<Entry> {
@@ -36,11 +38,11 @@ export function createNameTable<Entry extends { readonly pattern: NamePattern }>
   }
 }
 
-/** What patterns have in common that differ in what they spell out alone. */
+/** What patterns that differ only in their literal text have in common. */
 interface PatternShape {
   readonly length: number
   readonly hasRest: boolean
-  /** Which segments are spelled out. */
+  /** Indices of the literal segments. */
   readonly literals: readonly number[]
   readonly hasTag: boolean
 }
@@ -63,7 +65,7 @@ function fits({ length, hasRest }: PatternShape, segments: number): boolean {
   return hasRest ? segments > length : segments === length
 }
 
-/** Neither segments nor tags have a slash or a colon. */
+/** Unique, as neither segments nor tags contain a slash or a colon. */
 function keyOf({ literals, hasTag }: PatternShape, segments: readonly string[], tag = ''): string {
   const path = literals.map(at => segments[at]).join('/')
   return hasTag ? `${path}:${tag}` : path

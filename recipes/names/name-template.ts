@@ -4,28 +4,28 @@ import { type FlakeUrl, parseFlakeUrl } from '../flake-url.ts'
 import { GrammarError } from '../grammar.ts'
 import { parseNameInSet, parsePackageName } from '../package-name.ts'
 
-/** `{tag}` in templates. */
+/** The capture `{tag}`. */
 export const TAG_CAPTURE = 'tag'
-/** The tag of references without one. */
+/** Tag of references without one. */
 export const DEFAULT_TAG = 'latest'
 
-/** What a name gives: its captures, and its tag unless that is `latest`. */
+/** Values from an image name. The tag `latest` counts as none. */
 export interface NameValues {
   readonly captures: ReadonlyMap<string, string>
   readonly tag: string | undefined
 }
 
 export interface Template<Value> {
-  /** Names of what stands in it. */
+  /** Captures that the template uses. */
   readonly used: ReadonlySet<string>
   /** Throws RecipeInvalid. */
   fill(values: NameValues): Value
 }
 
 export interface TemplateOptions {
-  /** Names that may stand in it. */
+  /** Captures that the template may use. */
   readonly known: readonly string[]
-  /** The tag is put nowhere else: it becomes the flake's ref where there can be one. */
+  /** The tag is not used elsewhere, so it becomes the flake's ref if there can be one. */
   readonly tagIsRef?: boolean
 }
 
@@ -33,7 +33,10 @@ const PLACEHOLDER = /\{([^{}]*)\}/g
 const TAG = `{${TAG_CAPTURE}}`
 const TAG_SEGMENT = `/${TAG}`
 
-/** A flake URL with captures in its path, `ref` or `dir`. Throws GrammarError, or RecipeInvalid where it never is a flake URL. */
+/**
+ * Compiles a flake URL with captures in its path, `ref` or `dir`. Throws GrammarError, or RecipeInvalid if no values
+ * make it a flake URL.
+ */
 export function compileFlake(text: string, { known, tagIsRef = false }: TemplateOptions): Template<FlakeUrl> {
   checkPlaceholders(text, known)
   checkPlaces(text)
@@ -45,7 +48,10 @@ export function compileFlake(text: string, { known, tagIsRef = false }: Template
   return { used, fill }
 }
 
-/** An attribute path with captures, which do not make it a whole one. Without a tag of its own a name's `{tag}` is `default`, as nix has it. */
+/**
+ * Compiles an attribute path with captures. A capture cannot turn it into a full path. If a name has no tag, `{tag}` is
+ * `default`, as usual with nix.
+ */
 export function compilePackage(text: string, { known }: TemplateOptions): Template<string> {
   checkPlaceholders(text, known)
   const parse = text.startsWith('.') ? parsePackageName : parseNameInSet
@@ -57,15 +63,18 @@ export function compilePackage(text: string, { known }: TemplateOptions): Templa
 
 export const DEFAULT_PACKAGE = 'default'
 
-/** A flake URL at the ref or revision that a tag names; undefined where the URL has one already, or can have none. Throws RecipeInvalid. */
+/**
+ * The flake URL at the ref or revision that a tag names. Undefined if the URL already has one, or cannot have one.
+ * Throws RecipeInvalid.
+ */
 export function flakeAtTag(url: string, tag: string): FlakeUrl | undefined {
-  // First: it has no braces then.
+  // First, as a valid URL has no braces.
   parseFlakeUrl(url)
   const template = withTag(url)
   return template === url ? undefined : parseFlakeUrl(placeTag(template, tag))
 }
 
-/** What every grammar here takes. */
+/** A text that is valid in every grammar here. */
 const SAMPLE = 'x'
 
 function placeholdersOf(text: string): ReadonlySet<string> {
@@ -78,31 +87,31 @@ function checkPlaceholders(text: string, known: readonly string[]): void {
       throw new GrammarError(
         `${quote(`{${name}}`)} is not captured: ${known.map(one => `{${one}}`).join(', ')} can be used`,
       )
-  if (/[{}]/.test(text.replace(PLACEHOLDER, ''))) throw new GrammarError('it has a brace without its other half')
+  if (/[{}]/.test(text.replace(PLACEHOLDER, ''))) throw new GrammarError('it has an unmatched brace')
 }
 
-/** A name must not choose a host, a user, a scheme, or what a query says. */
+/** A name must not choose the scheme, user or host, nor other query parameters. */
 function checkPlaces(text: string): void {
   const [place = '', query] = splitQuery(text)
   const [head = ''] = /^[^:/]*:(?:\/\/[^/]*)?/.exec(place) ?? []
-  if (/[{}]/.test(head) || head === '') throw new GrammarError('nothing can be captured into its scheme, user or host')
+  if (/[{}]/.test(head) || head === '') throw new GrammarError('captures are not allowed in its scheme, user or host')
   const path = place.slice(head.length)
   const isForge = !path.startsWith('/')
   if (path.includes(TAG) && !(isForge && path.indexOf(TAG) === path.length - TAG.length && path.endsWith(TAG_SEGMENT)))
-    throw new GrammarError('{tag} can stand in ref=… alone, or at the end of github:OWNER/REPO/{tag} and its like')
+    throw new GrammarError('{tag} is allowed only in ref=…, or at the end of github:OWNER/REPO/{tag} and the like')
   for (const pair of query?.split('&') ?? []) {
     const [key = '', value = ''] = splitAt(pair, '=')
     if (!/[{}]/.test(pair)) continue
     if (/[{}]/.test(key) || !['ref', 'dir'].includes(key))
-      throw new GrammarError('in its query, captures can stand in ref=… and dir=… alone')
-    if (key === 'dir' && value.includes(TAG)) throw new GrammarError('{tag} can stand in ref=…, and not in dir=…')
+      throw new GrammarError('in its query, captures are allowed only in ref=… and dir=…')
+    if (key === 'dir' && value.includes(TAG)) throw new GrammarError('{tag} is allowed in ref=…, not in dir=…')
   }
 }
 
 const FORGE = /^(?:github|gitlab|sourcehut):[^/]+\/[^/]+$/
 const REGISTRY = /^flake:[^/]+$/
 
-/** With the tag as its ref, unless it has one, or a revision, or can have none. */
+/** Adds `{tag}` as the ref, unless the URL has a ref or revision, or cannot have one. */
 function withTag(text: string): string {
   const [place = '', query] = splitQuery(text)
   const keys = query?.split('&').map(pair => splitAt(pair, '=')[0]) ?? []
@@ -112,7 +121,7 @@ function withTag(text: string): string {
   return `${place}${TAG_SEGMENT}${query === undefined ? '' : `?${query}`}`
 }
 
-/** A full revision locks; without a tag the flake's default is meant. */
+/** A full revision locks the flake. Without a tag, the flake's default branch is used. */
 function placeTag(template: string, tag: string | undefined): string {
   const [place = '', query] = splitQuery(template)
   const placed = tag === undefined ? place.replace(TAG_SEGMENT, '') : place.replace(TAG, () => tag)

@@ -2,39 +2,42 @@ import { FinalError } from '../../lib/errors.ts'
 import { quote } from '../../lib/text/quote.ts'
 import { parseDigestPin } from '../digest-pin.ts'
 import type { FlakeRecipe } from '../recipe.ts'
-import { domainOf, normaliseReference, splitReference } from '../reference.ts'
+import { domainOf, normalizeReference, splitReference } from '../reference.ts'
 import { FLAKE_NAME_HOSTS, parseFlakeName } from './flake-name.ts'
 import type { NameRule } from './name-rule.ts'
 import { createNameRules } from './name-rules.ts'
 
 export interface NamesOptions {
-  /** Without mistakes. */
+  /** Must be valid: see `findMistakes`. */
   readonly rules: readonly NameRule[]
-  /** Whether `flake-github:0/owner/repo` and its like are recipes. */
+  /** Whether names such as `flake-github:0/owner/repo` are recipes. */
   readonly flakeNames: boolean
   /** Nix system of this node. */
   readonly system: string
 }
 
-/** Image names that are recipes of flakes by themselves. */
+/** Image names that are flake recipes by themselves. */
 export interface Names {
-  /** A cheap look at a raw protobuf message: whether such a name can be in it. */
+  /** Cheap test of a raw protobuf message: false if it contains no such name. */
   mentioned(message: Buffer): boolean
-  /** Undefined of any other image. Throws RecipeInvalid, also of what is no reference though it begins with a host of these names. */
+  /**
+   * Undefined for other images. Throws RecipeInvalid, also for an invalid reference that begins with a host of these
+   * names.
+   */
   recipeOf(image: string): FlakeRecipe | undefined
 }
 
-/** From so many hosts on it is quicker to read the message. */
+/** With more hosts, parsing the message is faster than searching it. */
 const MAX_HOSTS = 32
-/** An image by its id, too. */
+/** CRI also accepts an image id. */
 const IMAGE_ID = /^[0-9a-f]{64}$/
-/** References need not spell it out. */
+/** References may omit it. */
 const DEFAULT_HOST = 'docker.io'
 
 export function createNames({ rules, flakeNames, system }: NamesOptions): Names {
   const match = createNameRules(rules, system)
-  const ruled = rules.map(({ images }) => images.slice(0, images.indexOf('/')))
-  const hosts = new Set([...ruled, ...(flakeNames ? FLAKE_NAME_HOSTS : [])])
+  const ruleHosts = rules.map(({ images }) => images.slice(0, images.indexOf('/')))
+  const hosts = new Set([...ruleHosts, ...(flakeNames ? FLAKE_NAME_HOSTS : [])])
   const mayBeAnywhere = hosts.size > MAX_HOSTS || hosts.has(DEFAULT_HOST)
   const prefixes = [...hosts].map(host => `${host.toLowerCase()}/`)
   return {
@@ -44,25 +47,25 @@ export function createNames({ rules, flakeNames, system }: NamesOptions): Names 
       return prefixes.some(prefix => text.includes(prefix))
     },
     recipeOf(image) {
-      // CRI takes it for an image id.
+      // CRI reads this as an image id.
       if (image === '' || parseDigestPin(image) || IMAGE_ID.test(image)) return undefined
       const name = splitReference(image)
       if (name === undefined) {
-        // containerd's grammar is wider in places, and a registry would be asked for what nobody can build.
-        if (hosts.has(domainOf(image).toLowerCase())) normaliseReference(image)
+        // containerd accepts some references that are invalid here, and would ask a registry for them.
+        if (hosts.has(domainOf(image).toLowerCase())) normalizeReference(image)
         return undefined
       }
-      // Capitals are another name here, and the same one for a registry.
+      // Name rules are case-sensitive, but registry hosts are not.
       if (!hosts.has(name.domain) && hosts.has(name.domain.toLowerCase()))
         throw new FinalError(
           'RecipeInvalid',
-          `the image ${quote(image)} is invalid: write its host in lower case, as the rule for its name has it`,
+          `the image ${quote(image)} is invalid: write its host in lower case, as in the rule for its name`,
         )
       try {
         const named = flakeNames ? parseFlakeName(name) : undefined
-        if (named) return { image: normaliseReference(image), ...named, system }
+        if (named) return { image: normalizeReference(image), ...named, system }
         const found = match(name)
-        return found && { image: normaliseReference(image), ...found }
+        return found && { image: normalizeReference(image), ...found }
       } catch (cause) {
         if (!(cause instanceof FinalError)) throw cause
         const message = `the image ${quote(image)} is invalid as a name of a flake: ${cause.message}`

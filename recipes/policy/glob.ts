@@ -1,14 +1,14 @@
-/** One pattern, made ready. */
+/** A compiled pattern. */
 export type Glob = (text: string) => boolean
 
 /**
- * A glob: `*` is any text within one path segment, `?` one character of it, `[abc]` or `[a-z]` one of these, `[!abc]` none of
- * them; `**` as a whole segment is any number of segments; a backslash takes the meaning of the next character. Costs at most
- * the length of the text times that of the pattern.
+ * Compiles a glob. `*` matches any text within one path segment, `?` one character, `[abc]` or `[a-z]` one of these,
+ * `[!abc]` any other. `**` as a whole segment matches any number of segments. A backslash escapes the next character.
+ * Matching takes at most time proportional to the length of the text times that of the pattern.
  */
 export function compileGlob(pattern: string): Glob {
   const segments = pattern.split('/').map(compileSegment)
-  // `a/**` is what lies below `a`.
+  // `a/**` matches everything below `a`, but not `a` itself.
   if (segments.length > 1 && segments.at(-1) === ANY_SEGMENTS) segments.push(ANY_SEGMENT)
   return text => matchAll(segments, text.split('/'))
 }
@@ -66,7 +66,7 @@ function matchAll(pattern: readonly Segment[], segments: readonly string[]): boo
 }
 
 function matchSegment(pattern: readonly (Character | typeof ANY_TEXT)[], text: string): boolean {
-  // A star stands for something, where it is all that there is, and for no way up.
+  // A star as a whole segment needs at least one character, and never matches `.` or `..`.
   if (text === '') return pattern.length === 0
   if (isDots(text) && pattern.some(part => part === ANY_TEXT)) return false
   return align(pattern, [...text], {
@@ -82,12 +82,12 @@ function isDots(segment: string): boolean {
 
 interface Rules<Part, Item> {
   isAny(part: Part): boolean
-  /** Whether it may be among what stands for any number. */
+  /** Whether a wildcard may match this item. */
   skips(item: Item): boolean
   matches(part: Part, item: Item): boolean
 }
 
-/** Whether the items are what the parts say, some of which stand for any number of items. Only the last of those is ever reconsidered. */
+/** Whether the items match the parts, of which some match any number of items. Backtracks only to the last of these. */
 function align<Part, Item>(
   parts: readonly Part[],
   items: readonly Item[],

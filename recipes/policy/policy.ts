@@ -6,35 +6,47 @@ import { repositoryOf } from '../reference.ts'
 import { STORE_PATH_HOST } from '../store-path.ts'
 import { compileGlob } from './glob.ts'
 
-/** One line of the policy. Patterns are globs: `*` stays within one path segment, `**` crosses, a lone `*` is anything. */
+/**
+ * A rule of the policy. Patterns are globs: `*` stays within a path segment, `**` crosses segments, a lone `*` matches
+ * anything.
+ */
 export interface PolicyRule {
   readonly namespaces: readonly string[]
   /**
-   * Against the normalised reference, with and without its tag: `registry.example/team/*`. A store path needs a pattern that
-   * spells its host out: `nix:0/nix/store/*`.
+   * Matched against the normalized reference, with and without its tag: `registry.example/team/*`. A store path needs a
+   * pattern with its host spelled out: `nix:0/nix/store/*`.
    */
   readonly images: readonly string[]
   /**
-   * Against the flake URL without its query and revision. A local URL needs a pattern that spells its scheme out. A package
-   * set needs one for package sets: `packages:github:NixOS/nixpkgs`. A store path has no flake, and needs no pattern.
+   * Matched against the flake URL without query and revision. A local URL needs a pattern with its scheme spelled out.
+   * A package set needs a pattern for package sets: `packages:github:NixOS/nixpkgs`. A store path has no flake and
+   * needs no pattern.
    */
   readonly flakes: readonly string[]
-  /** Against each name of a package set's contents, as it is spelled there; `shell` is all that it stands for. Missing: any. */
+  /**
+   * Matched against each package of a set. `shell` allows all packages that it stands for. Undefined allows any
+   * package.
+   */
   readonly contents?: readonly string[] | undefined
-  /** Refuse a flake URL that does not pin a revision. */
+  /** Refuse flake URLs that do not pin a revision. */
   readonly requireLocked: boolean
-  /** Allow replacing an image of that name which the shim did not put there. */
+  /** Allow replacing an image of the same name that the shim did not create. */
   readonly replaceForeign: boolean
-  /** Make an image of a package that is none. */
+  /** Wrap packages that are not images. */
   readonly plainPackages: boolean
-  /** Most bytes of an image's layers, decompressed. */
+  /** Limit for the uncompressed layers of an image, in bytes. */
   readonly maxImageSize: number
 }
 
-/** Returns the rule that allows the recipe. Throws PolicyRefused, saying which of namespace, image and flake did not match. */
+/**
+ * Returns the rule that allows the recipe. Throws PolicyRefused, which says whether namespace, image or flake did not
+ * match.
+ */
 export type Policy = (namespace: string, recipe: Recipe) => PolicyRule
 
-/** Compiles the rules; the first that matches namespace, image and flake decides. No rule: nothing is built. */
+/**
+ * Compiles the rules. The first rule that matches namespace, image and flake decides. Without a rule nothing is built.
+ */
 export function createPolicy(rules: readonly PolicyRule[]): Policy {
   const compiled = rules.map(compileRule)
   return (namespace, recipe) => {
@@ -42,7 +54,7 @@ export function createPolicy(rules: readonly PolicyRule[]): Policy {
     if (forNamespace.length === 0)
       throw refused(
         recipe,
-        rules.length === 0 ? 'the policy has no rule' : `no rule is for namespace ${quote(namespace)}`,
+        rules.length === 0 ? 'the policy has no rule' : `no rule applies to namespace ${quote(namespace)}`,
       )
     const forImage = forNamespace.filter(rule => rule.image(recipe))
     const [first] = forImage
@@ -56,11 +68,11 @@ function decideByFlake(rules: readonly CompiledRule[], namespace: string, recipe
   if (forFlake.length === 0) throw refused(recipe, flakeReason(namespace, recipe))
   const contents = isPackageSet(recipe) ? recipe.contents : []
   const decisive = forFlake.find(rule => contents.every(rule.content))
-  if (!decisive) throw refused(recipe, contentsReason(namespace, recipe, outside(forFlake, contents)))
+  if (!decisive) throw refused(recipe, contentsReason(namespace, recipe, disallowedContents(forFlake, contents)))
   if (decisive.rule.requireLocked && !recipe.flake.locked)
     throw refused(
       recipe,
-      `the rule wants a locked flake, and ${quote(recipe.flake.url)} pins no revision (rev=… or narHash=…)`,
+      `the rule requires a locked flake, and ${quote(recipe.flake.url)} does not pin a revision (rev=… or narHash=…)`,
     )
   return decisive.rule
 }
@@ -73,12 +85,12 @@ interface CompiledRule {
   readonly content: (name: string) => boolean
 }
 
-/** What the first rule does not allow. */
-function outside([first]: readonly CompiledRule[], contents: readonly string[]): readonly string[] {
+/** Packages that the first rule does not allow. */
+function disallowedContents([first]: readonly CompiledRule[], contents: readonly string[]): readonly string[] {
   return contents.filter(name => !first?.content(name))
 }
 
-/** What a pattern for package sets begins with. */
+/** Prefix of patterns for package sets. */
 const PACKAGES = 'packages:'
 
 /** Whether a flake pattern can allow package sets. */
@@ -114,7 +126,7 @@ function compileRule(rule: PolicyRule): CompiledRule {
   }
 }
 
-/** A flake, or what its URL begins with, as patterns have it. */
+/** The text that flake patterns are matched against. `flake` is the flake's source, or its scheme. */
 function patternSubject(recipe: FlakeRecipe, flake: string): string {
   return isPackageSet(recipe) ? `${PACKAGES}${flake}` : flake
 }
@@ -124,7 +136,10 @@ function matcher(patterns: readonly string[]): (text: string) => boolean {
   return text => tests.some(test => test(text))
 }
 
-/** Dots separate as slashes do elsewhere: every Python package of nixpkgs has all of nixpkgs below its `pkgs`. */
+/**
+ * Dots separate attributes as slashes separate segments: every Python package of nixpkgs has all of nixpkgs below its
+ * `pkgs`.
+ */
 function contentMatcher(patterns: readonly string[]): (name: string) => boolean {
   const matches = matcher(patterns.map(asPath))
   return name => matches(asPath(name))
@@ -149,7 +164,7 @@ function flakeReason(namespace: string, recipe: FlakeRecipe): string {
   return isPackageSet(recipe) ? `${reason}; a package set needs a pattern that starts with ${quote(PACKAGES)}` : reason
 }
 
-/** A refusal names so many packages. */
+/** Most packages that a message names. */
 const MAX_NAMED = 5
 
 function contentsReason(namespace: string, { image }: FlakeRecipe, refusedNames: readonly string[]): string {
@@ -159,7 +174,7 @@ function contentsReason(namespace: string, { image }: FlakeRecipe, refusedNames:
 }
 
 function refused(recipe: Recipe, reason: string): FinalError {
-  // Whoever reads it may have named the image alone.
+  // The reader may have named only the image.
   const doing = isFlakeRecipe(recipe)
     ? `building ${quote(recipe.image)} from ${quote(patternSubject(recipe, recipe.flake.source))}`
     : `realising ${quote(recipe.image)}`

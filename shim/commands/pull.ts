@@ -4,7 +4,7 @@ import { annotationName } from '../../recipes/annotations.ts'
 import { readContents } from '../../recipes/contents.ts'
 import { parseFlakeUrl } from '../../recipes/flake-url.ts'
 import { parsePackageName } from '../../recipes/package-name.ts'
-import { normaliseFlakeImage } from '../../recipes/reference.ts'
+import { normalizeFlakeImage } from '../../recipes/reference.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { hostSystem, parseSystem } from '../../recipes/system.ts'
 import { IMAGE_SERVICE } from '../wire/cri.ts'
@@ -64,7 +64,7 @@ export async function pull(args: PullArguments, { json, output, signal }: PullIo
 
 /** Checked here because the messages of the shim would speak of the annotations of a pod. */
 function checkArguments({ image, flakeUrl, packageName, contents, system }: PullArguments): void {
-  check('IMAGE', () => storePathRecipe(image) ?? normaliseFlakeImage(image))
+  check('IMAGE', () => storePathRecipe(image) ?? normalizeFlakeImage(image))
   if (flakeUrl !== undefined) check('--flake', () => parseFlakeUrl(flakeUrl))
   if (packageName !== undefined) check('--package', () => parsePackageName(packageName))
   if (system !== undefined) check('--system', () => parseSystem(system))

@@ -149,7 +149,7 @@ export const configFields = v.strictObject({
     '/var/lib/enbi-shim',
   ),
   shutdownTimeout: v.optional(
-    v.pipe(duration, v.description('How long running calls may go on after SIGTERM.')),
+    v.pipe(duration, v.description('How long running calls may continue after SIGTERM.')),
     '30s',
   ),
   containerd: v.optional(v.pipe(containerd, v.description('The containerd of the node.')), {}),

@@ -7,7 +7,7 @@ import { type ImageForm, isUsable } from './usable.ts'
 
 /** Look-ups of images that are cheap enough for the main thread. They throw a ShimError. */
 export interface ContainerdImages {
-  /** By normalised reference. */
+  /** By normalized reference. */
   find(image: string): Promise<ImageRecord | undefined>
   /** The image that CRI knows by that reference. */
   present(image: string): Promise<CriImage | undefined>

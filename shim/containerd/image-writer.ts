@@ -11,7 +11,7 @@ import { formLabels, type ImageForm } from './usable.ts'
 export interface ImageWriterOptions {
   readonly lease: Lease
   readonly form: ImageForm
-  /** Normalised reference of the image. */
+  /** Normalized reference of the image. */
   readonly image: string
 }
 

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { FinalError, RetryableError, type ShimError, toShimError } from '../../lib/errors.ts'
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
-import { describeMaking, type Recipe, recipeFields } from '../../recipes/recipe.ts'
+import { describeWork, type Recipe, recipeFields } from '../../recipes/recipe.ts'
 import type { BuildCall } from './contract.ts'
 import { explainFailure, type FailedRun, pointToLog } from './failure/explain-failure.ts'
 import { createJournal, type Journal } from './log/journal.ts'
@@ -142,7 +142,7 @@ interface AbortedRun extends Pick<NixCall, 'timeLimit' | 'runId'> {
 }
 
 function explainAbort(recipe: Recipe, { timeLimit, journal, runId, stateDir, timeoutMs }: AbortedRun): ShimError {
-  const subject = describeMaking(recipe)
+  const subject = describeWork(recipe)
   if (!timeLimit.aborted) return new RetryableError('Cancelled', `${subject} was cancelled`)
   const tail = journal.builderTail()
   const words = tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n${pointToLog({ stateDir, runId })}`

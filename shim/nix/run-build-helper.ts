@@ -9,7 +9,7 @@ import {
   type SpareOptions,
 } from '../../lib/process/run-helper.ts'
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
-import { describeMaking, type Recipe } from '../../recipes/recipe.ts'
+import { describeWork, type Recipe } from '../../recipes/recipe.ts'
 import { type BuildJob, type BuildReport, reportSchema } from './build-job.ts'
 import type { BuildCall } from './contract.ts'
 import type { BuildOutput } from './store/results.ts'
@@ -84,17 +84,17 @@ async function runInHelper(helpers: Helpers, job: BuildJob, { signal, onProgress
 
 function cancelled(recipe: Recipe, { reason }: AbortSignal): RetryableError {
   const why = reason instanceof RetryableError ? reason.message : 'nobody waits for it any more'
-  return new RetryableError('Cancelled', `${describeMaking(recipe)} was cancelled: ${why}`)
+  return new RetryableError('Cancelled', `${describeWork(recipe)} was cancelled: ${why}`)
 }
 
 /** The helper ended without a last report. */
 function explainEnd({ recipe, nix }: BuildJob, { exitCode, killedBy }: HelperEnd, late: AbortSignal): ShimError {
   if (!late.aborted) return interrupted(recipe, killedBy ?? `exit code ${exitCode}`)
   const limit = `${Math.round(nix.timeoutMs / 1000)} s (nix.timeout in the config)`
-  return new FinalError('BuildTimedOut', `${describeMaking(recipe)} took longer than ${limit}`)
+  return new FinalError('BuildTimedOut', `${describeWork(recipe)} took longer than ${limit}`)
 }
 
 function interrupted(recipe: Recipe, how: string): RetryableError {
-  const message = `${describeMaking(recipe)} was interrupted: the process that reads the output of nix has ended (${how})`
+  const message = `${describeWork(recipe)} was interrupted: the process that reads the output of nix has ended (${how})`
   return new RetryableError('BuildInterrupted', message)
 }

@@ -2,24 +2,15 @@ import type { ShimError } from '../../lib/errors.ts'
 import type { Owners } from '../../lib/queues/fair-order.ts'
 import type { PolicyRule } from '../../recipes/policy/policy.ts'
 import type { FlakeRecipe, Recipe } from '../../recipes/recipe.ts'
-import type { CriImage } from '../containerd/services/cri.ts'
+import type { ContainerdImages } from '../containerd/image-records.ts'
 import type { ImageRecord } from '../containerd/services/images.ts'
 import type { Importer } from '../import/image/contract.ts'
 import type { Builder } from '../nix/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
 import type { PullProgress } from './progress.ts'
 
-/** Look-ups of the images that containerd has. They throw a ShimError. */
-export interface ImageRecords {
-  /** By normalised reference. */
-  find(image: string): Promise<ImageRecord | undefined>
-  /** The image that CRI knows by that reference. */
-  present(image: string): Promise<CriImage | undefined>
-  /** Whether containers can be made of the image, and its layers are in the layer mode of this node. */
-  usable(record: ImageRecord): Promise<boolean>
-  /** Every image record that has the label. */
-  withLabel(label: string): Promise<readonly Pick<ImageRecord, 'labels'>[]>
-}
+/** Look-ups of the images that containerd has. */
+export type ImageRecords = Pick<ContainerdImages, 'find' | 'present' | 'usable' | 'withLabel'>
 
 /** One caller asks for the image of a recipe. */
 export interface ImageRequest {

@@ -1,5 +1,5 @@
 import { createChangeSignal } from '../../lib/async/change-signal.ts'
-import { normaliseReference } from '../../recipes/reference.ts'
+import { normalizeReference } from '../../recipes/reference.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
 import { PULLS } from '../wire/pulls.ts'
 import { type PullProgress, toWire } from './progress.ts'
@@ -16,7 +16,7 @@ export interface ProgressHub {
 /** `enbi.v1alpha1.Pulls/Watch`: the progress of every run of one image. */
 export function createWatchPulls(hub: ProgressHub): StreamHandler {
   return async function* watchPulls({ request, signal }) {
-    const events = hub.watch(normaliseReference(PULLS.Watch.requestDeserialize(request).image), signal)
+    const events = hub.watch(normalizeReference(PULLS.Watch.requestDeserialize(request).image), signal)
     yield PULLS.Watch.responseSerialize({ phase: 'watching' })
     for await (const event of events) yield PULLS.Watch.responseSerialize(toWire(event))
   }

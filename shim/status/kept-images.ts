@@ -1,26 +1,11 @@
 import { messageOf } from '../../lib/errors.ts'
 import { askInTime } from '../containerd/ask-in-time.ts'
+import type { ContainerdImages } from '../containerd/image-records.ts'
+import type { FoundImage } from '../containerd/services/images.ts'
 import { RECIPE_LABEL, STORE_PATH_LABEL } from '../pull/labels.ts'
 
 export interface KeptImagesOptions {
-  readonly images: () => Promise<ImagesOfContainerd>
-}
-
-/** What is asked of containerd. */
-export interface ImagesOfContainerd {
-  /** Every image record that has the label. */
-  withLabel(label: string): Promise<readonly LabelledImage[]>
-  /** Every image that CRI knows: id (config digest) and bytes. */
-  all(): Promise<readonly { readonly id: string; readonly size: number }[]>
-}
-
-export interface LabelledImage {
-  /** Normalised reference, or `sha256:<config digest>`. */
-  readonly name: string
-  readonly labels: Readonly<Record<string, string>>
-  readonly target: { readonly digest: string }
-  /** In milliseconds since 1970. */
-  readonly updatedAt: number
+  readonly images: () => Promise<Pick<ContainerdImages, 'withLabel' | 'all'>>
 }
 
 export interface KeptImage {
@@ -61,12 +46,12 @@ export function createKeptImages({ images }: KeptImagesOptions): () => Promise<K
 const ID = /^sha256:/
 
 /** One image has two records, its name and its id, with one target. */
-function pairUp(records: readonly LabelledImage[], sizes: ReadonlyMap<string, number>): KeptImage[] {
+function pairUp(records: readonly FoundImage[], sizes: ReadonlyMap<string, number>): KeptImage[] {
   const named = records.filter(({ name }) => !ID.test(name))
   const idOf = new Map(records.flatMap(({ name, target }) => (ID.test(name) ? [[target.digest, name]] : [])))
   const targets = new Set(named.map(({ target }) => target.digest))
   const nameless = records.filter(({ name, target }) => ID.test(name) && !targets.has(target.digest))
-  const toKept = ({ name, labels, target, updatedAt }: LabelledImage): KeptImage => {
+  const toKept = ({ name, labels, target, updatedAt }: FoundImage): KeptImage => {
     const imageId = idOf.get(target.digest)
     return {
       image: ID.test(name) ? undefined : name,

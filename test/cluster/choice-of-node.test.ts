@@ -38,7 +38,7 @@ test('a NixBuild made by hand waits with the reason while no node may build it, 
   await cluster.kubectl(['cordon', builder.name])
   onTestFinished(() => uncordon(builder))
   const namespace = await addNixBuild(cluster, 'waiting')
-  const reasons = ['1 kept from building by --node-repel', '1 without a shim', '1 cordoned']
+  const reasons = ['1 excluded by --node-repel', '1 without a shim', '1 cordoned']
   for (const reason of ['of 3 nodes for x86_64-linux', ...reasons]) await untilWaiting(cluster, namespace, reason)
   await uncordon(builder)
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: builder.name })

@@ -122,7 +122,7 @@ test.each([
   [
     'a flake that is not locked, where the rule wants that',
     { image: 'registry.example/pinned/app:1', flakeUrl: 'github:team/app', packageName: 'image' },
-    /the rule wants a locked flake, and "github:team\/app" pins no revision/,
+    /the rule requires a locked flake, and "github:team\/app" does not pin a revision/,
   ],
 ])(
   'the policy refuses %s: the pod is told which rule, nothing is built, and the NixBuild is Failed',

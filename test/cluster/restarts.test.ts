@@ -45,7 +45,7 @@ test('a shim that is killed and stays away leaves nothing Building either', asyn
   await silent.shim.daemon.kill()
   await untilNixBuilds(cluster, pod.namespace, {
     ...{ status: 'Pending', conditions: [{ type: 'Complete', status: 'False', reason: 'NodeLost' }] },
-    attempts: [{ node: silent.name, reason: `the shim of node ${silent.name} is silent` }],
+    attempts: [{ node: silent.name, reason: `the shim of node ${silent.name} does not renew its Lease` }],
   })
   await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'False', reason: 'Pending' })
 })

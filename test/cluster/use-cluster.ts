@@ -17,7 +17,7 @@ export function useCluster(): Promise<Cluster> {
 }
 
 /**
- * The cluster with a controller that all test files share which make no NixBuilds by hand: these would be given to nodes of other
+ * The cluster with a controller that all test files share which make no NixBuilds by hand: these would be assigned to nodes of other
  * files.
  */
 export async function useWholeCluster(): Promise<WholeCluster> {

@@ -76,7 +76,7 @@ describe('a NixBuild made by hand', () => {
     await world.addNode({ arch, labels: poolOf('db') })
     const node = await world.addNode({ arch, labels: poolOf('build') })
     const build = await world.addBuild(namespace, { system })
-    await waitForBuild(build, { ...given(node), status: pending('GivenToNode', `given to node ${node}`) })
+    await waitForBuild(build, { ...given(node), status: pending('GivenToNode', `assigned to node ${node}`) })
   })
 
   it('goes to the node that builds the least', async () => {
@@ -147,7 +147,7 @@ describe('a NixBuild made by hand', () => {
             type: 'Success',
             status: 'False',
             reason: 'ResultFailure',
-            message: expect.stringMatching(/^given up after 2 tries: .* is gone; .* is not ready$/),
+            message: expect.stringMatching(/^given up after 2 attempts: .* is gone; .* is not ready$/),
           },
         ],
       },
@@ -156,8 +156,8 @@ describe('a NixBuild made by hand', () => {
       const events = (await world.events(namespace)).map(({ type, reason, message }) => `${type} ${reason} ${message}`)
       // That there is no node may be told as well, when one goes before the other is known to be there.
       expect(events.filter(event => !event.startsWith('Warning NoNode ')).toSorted()).toEqual([
-        `Normal GivenToAnotherNode Given to node ${other}, for ${reason}`,
-        expect.stringMatching(/^Warning Failed given up after 2 tries/),
+        `Normal GivenToAnotherNode Assigned to node ${other}: ${reason}`,
+        expect.stringMatching(/^Warning Failed given up after 2 attempts/),
       ])
     }, PATIENT)
   })
@@ -170,7 +170,7 @@ describe('a NixBuild made by hand', () => {
     await waitForBuild(build, given(node))
     const other = await world.addNode({ arch })
     await shim.stop()
-    const reason = `the shim of node ${node} is silent`
+    const reason = `the shim of node ${node} does not renew its Lease`
     await waitForBuild(build, { ...given(other), status: { attempts: [{ node, reason }] } })
   })
 
@@ -181,7 +181,9 @@ describe('a NixBuild made by hand', () => {
     const build = await world.addBuild(namespace, { system })
     await waitForBuild(build, given(node))
     await shim.stop()
-    await waitForBuild(build, { status: pending('NoNode', expect.stringContaining('1 with a shim that is silent')) })
+    await waitForBuild(build, {
+      status: pending('NoNode', expect.stringContaining('1 with a shim that does not renew its Lease')),
+    })
     const back = startRenewing(node)
     onTestFinished(back.stop)
     // What was written is looked at again after 10 s, whatever happens.

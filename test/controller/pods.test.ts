@@ -168,7 +168,7 @@ describe('a pod that cannot be served', () => {
     const pod = await world.addPod(namespace, bare)
     await waitForCondition(pod, { reason: 'Pending', message: expect.stringContaining(`no shim runs on node ${bare}`) })
     await world.renewLease(bare)
-    await waitForCondition(pod, { reason: 'Pending', message: expect.stringMatching(/has not begun$/) })
+    await waitForCondition(pod, { reason: 'Pending', message: expect.stringMatching(/has not started$/) })
   })
 
   it('because its NixBuild is refused is told why, until it is made', async () => {
@@ -182,10 +182,10 @@ describe('a pod that cannot be served', () => {
     const pod = await world.addPod(namespace, node)
     await waitForCondition(pod, {
       reason: 'Pending',
-      message: expect.stringMatching(/has not begun: .*exceeded quota/),
+      message: expect.stringMatching(/has not started: .*exceeded quota/),
     })
     await kubectl(['delete', 'quota', 'none', `--namespace=${namespace}`])
-    await waitForCondition(pod, { reason: 'Pending', message: expect.stringMatching(/has not begun$/) })
+    await waitForCondition(pod, { reason: 'Pending', message: expect.stringMatching(/has not started$/) })
   })
 
   it('because other recipes have all names of its NixBuild is told so', async () => {

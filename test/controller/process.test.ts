@@ -40,7 +40,7 @@ describe('of two controllers', () => {
     await using first = await start()
     await waitForReadiness(first, 200, 'ok: leading\n')
     await using second = await start()
-    await waitForReadiness(second, 200, 'ok: another leads\n')
+    await waitForReadiness(second, 200, 'ok: another replica leads\n')
     await expectToWork()
     expect((await read(second, '/metrics')).text).toContain('enbi_controller_leader 0')
     expect((await read(second, '/metrics')).text).not.toContain('enbi_controller_reconcile_total{')
@@ -126,7 +126,7 @@ describe('a controller that cannot work', () => {
     await waitForReadiness(controller, 503, expect.stringMatching(/cannot list resource "pods"/))
     const spec = { holderIdentity: 'another', leaseDurationSeconds: 3600 }
     await kubectl(['patch', ...lease, '--type=merge', `--patch=${JSON.stringify({ spec })}`])
-    await waitForReadiness(controller, 200, 'ok: another leads\n')
+    await waitForReadiness(controller, 200, 'ok: another replica leads\n')
   })
 
   it('because the kind is missing says so, and begins once it is there', async () => {

@@ -41,6 +41,21 @@ describe.each(PAGES)('the page %s', page => {
   })
 })
 
+it('a page exists if a comment or a file of deploy names it', async () => {
+  const folders = ['controller', 'deploy', 'kube', 'lib', 'nixos-module', 'recipes', 'shim', 'test']
+  for (const folder of folders) {
+    const entries = await readdir(join(ROOT, folder), { recursive: true, withFileTypes: true })
+    for (const entry of entries.filter(entry => entry.isFile())) {
+      const text = await readFile(join(entry.parentPath, entry.name), 'utf8')
+      for (const [page] of text.matchAll(/(?<![\w/-])docs\/[\w/-]+\.md/g))
+        expect(TEXTS.has(page) || ELSEWHERE.has(page), `${entry.name} names ${page}`).toBe(true)
+    }
+  }
+})
+
+/** Pages of other projects. */
+const ELSEWHERE = new Set(['docs/architecture.md'])
+
 it.each([
   ['enbi-shim', SHIM_MAIN, ['', 'serve', 'pull', 'status', 'doctor', 'name', 'check-config']],
   ['enbi-controller', CONTROLLER_MAIN, ['']],

@@ -2,14 +2,14 @@ import { join } from 'node:path'
 import { execa } from 'execa'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { normaliseReference } from '../../recipes/reference.ts'
+import { normalizeReference } from '../../recipes/reference.ts'
 import { CONTAINERD } from '../setup/go/programs.mjs'
 import { made } from './runs.ts'
 
 /** A reference as the shim parses it, or undefined if the shim rejects it. */
 function ours(reference: string): string | undefined {
   try {
-    return normaliseReference(reference)
+    return normalizeReference(reference)
   } catch (error) {
     expect(error).toMatchObject({ code: 'RecipeInvalid' })
     return undefined

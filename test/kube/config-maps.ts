@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import type { Kind } from '../../kube/client/contract.ts'
 import { metadataSchema } from '../../kube/resources/metadata.ts'
 
-/** A kind that takes anything and that nobody else looks at. */
+/** A kind that accepts any content and that nothing else uses. */
 export const configMaps: Kind<ConfigMap> = {
   apiVersion: 'v1',
   kind: 'ConfigMap',
@@ -17,6 +17,6 @@ const schema = v.object({
 })
 
 export type ConfigMap = v.InferOutput<typeof schema>
-/** Of what a test makes; the cluster has others in every namespace. */
+/** Labels of the test's own objects: the cluster has other ConfigMaps in every namespace. */
 export const OURS = { labels: { test: 'ours' } }
 export const onlyOurs = { labelSelector: 'test=ours' }

@@ -23,7 +23,7 @@ beforeAll(async () => {
   return started.end
 })
 
-test('an event is there for kubectl describe, with where it comes from', async () => {
+test('kubectl describe shows an event with its source', async () => {
   await using bed = begin()
   const content = await about({ reason: 'ImageBuilt', message: 'in 12 s' })
   bed.recorder.record(content)
@@ -39,11 +39,11 @@ test('an event is there for kubectl describe, with where it comes from', async (
       involvedObject: { ...content.about },
     },
   ])
-  const told = await cluster.kubectl(['describe', 'configmap', content.about.name])
-  expect(told).toMatch(/Normal +ImageBuilt +\S+ +test +in 12 s/)
+  const description = await cluster.kubectl(['describe', 'configmap', content.about.name])
+  expect(description).toMatch(/Normal +ImageBuilt +\S+ +test +in 12 s/)
 })
 
-test('the same event again is counted, each time by one write', async () => {
+test('a repeated event is counted by one write each time', async () => {
   await using bed = begin()
   const content = await about()
   for (let times = 0; times < 4; times += 1) bed.recorder.record(content)
@@ -52,7 +52,7 @@ test('the same event again is counted, each time by one write', async () => {
   expect(bed.writes()).toBe(4)
 })
 
-test('an event that was told before a restart goes on being counted', async () => {
+test('the count of an event continues after a restart', async () => {
   const content = await about()
   for (let starts = 0; starts < 3; starts += 1) {
     await using bed = begin()
@@ -63,7 +63,7 @@ test('an event that was told before a restart goes on being counted', async () =
   expect(await eventsAbout(content)).toMatchObject([{ count: 6 }])
 })
 
-test('an event that the API server has dropped in between begins anew', async () => {
+test('the count starts over if the API server has dropped the event', async () => {
   await using bed = begin()
   const content = await about()
   bed.recorder.record(content)
@@ -75,7 +75,7 @@ test('an event that the API server has dropped in between begins anew', async ()
   expect(await eventsAbout(content)).toMatchObject([{ count: 1 }])
 })
 
-test('what could not be told while the API server was away is told later, in order and with its time', async () => {
+test('events recorded while the API server is away are written later, in order and with their times', async () => {
   await using bed = begin()
   const first = await about({ message: 'one' })
   await cluster.controlPlane.apiServer.kill()
@@ -86,20 +86,20 @@ test('what could not be told while the API server was away is told later, in ord
   await cluster.controlPlane.apiServer.start()
   const started = Date.now()
   await bed.recorder.flushed()
-  const told = await eventsAbout(first)
-  expect(told.map(event => event.message).sort()).toEqual(['one', 'two'])
-  for (const event of told) {
+  const written = await eventsAbout(first)
+  expect(written.map(event => event.message).sort()).toEqual(['one', 'two'])
+  for (const event of written) {
     const time = Date.parse(String(event.lastTimestamp))
     expect(time).toBeGreaterThan(before - 1_001)
     expect(time).toBeLessThan(started)
   }
 })
 
-test('an event that an API server refuses right after its start is told, although it took another one before it was away', async () => {
-  const unlike = [undefined, new RetryableError('ClusterAway', 'away'), new FinalError('ClusterRefused', 'not yet')]
+test('an event that the API server refuses right after a restart is retried', async () => {
+  const failures = [undefined, new RetryableError('ClusterAway', 'away'), new FinalError('ClusterRefused', 'not yet')]
   await using bed = begin({
     async create(...args) {
-      const failure = unlike.shift()
+      const failure = failures.shift()
       if (failure) throw failure
       return kube.create(...args)
     },
@@ -108,24 +108,24 @@ test('an event that an API server refuses right after its start is told, althoug
   const content = await about()
   for (const message of ['before', 'afterwards']) bed.recorder.record({ ...content, message })
   await bed.recorder.flushed()
-  expect(unlike).toEqual([])
+  expect(failures).toEqual([])
   expect((await eventsAbout(content)).map(({ message }) => message).sort()).toEqual(['afterwards', 'before'])
 })
 
-test('an event that is refused is dropped and logged, and the next one told', async () => {
+test('a refused event is dropped and logged, and the next one is written', async () => {
   await using bed = begin()
   const content = await about()
   bed.recorder.record({ ...content, about: { ...content.about, namespace: 'no-such-namespace' } })
   bed.recorder.record(content)
   await bed.recorder.flushed()
-  expect(bed.logged.join()).toContain('cannot tell an event')
+  expect(bed.logged.join()).toContain('cannot write an event')
   expect(await eventsAbout(content)).toHaveLength(1)
 })
 
 test.each([
   ['is being deleted', async () => terminatingNamespace()],
   ['is gone', async () => `gone-${randomUUID()}`],
-])('an event of a namespace that %s is tried only once, and holds no other back', async (_name, makeNamespace) => {
+])('an event of a namespace that %s is tried only once and does not delay others', async (_name, makeNamespace) => {
   await using bed = begin()
   const content = await about()
   bed.recorder.record({ ...content, about: { ...content.about, namespace: await makeNamespace() } })
@@ -135,7 +135,7 @@ test.each([
   expect(await eventsAbout(content)).toHaveLength(1)
 })
 
-test('events of a namespace whose quota of them is full hold no other back once one was told', async () => {
+test('events of a namespace with an exhausted quota do not delay others', async () => {
   await using bed = begin()
   const content = await about()
   const full = `full-${randomUUID()}`
@@ -150,11 +150,11 @@ test('events of a namespace whose quota of them is full hold no other back once 
   expect(await eventsAbout(content)).toHaveLength(2)
 })
 
-test('what waits is bounded, and ends with the signal', async () => {
+test('the queue is bounded and ends with the signal', async () => {
   await using bed = begin({ create: () => new Promise(() => {}), patch: kube.patch })
   const content = await about()
   for (let count = 0; count < 600; count += 1) bed.recorder.record({ ...content, message: `${count}` })
-  expect(bed.logged.filter(line => line.includes('oldest is dropped'))).toHaveLength(99)
+  expect(bed.logged.filter(line => line.includes('dropped the oldest'))).toHaveLength(99)
 })
 
 function begin(through: Pick<Kube, 'create' | 'patch'> = kube) {
@@ -181,7 +181,7 @@ function begin(through: Pick<Kube, 'create' | 'patch'> = kube) {
   return { recorder, logged, writes: () => writes, [Symbol.asyncDispose]: async () => ending.abort() }
 }
 
-/** Nobody is there who would empty it. */
+/** It stays Terminating, as no controller empties it. */
 async function terminatingNamespace(): Promise<string> {
   const name = `deleted-${randomUUID()}`
   await cluster.kubectl(['create', 'namespace', name])

@@ -22,7 +22,7 @@ beforeAll(async () => {
   return started.end
 })
 
-test('a heartbeat makes its Lease, renews it, and makes it again when it is deleted', async () => {
+test('a heartbeat creates its Lease, renews it, and creates it again after a deletion', async () => {
   await using beat = begin(heart())
   const { name } = beat
   await expect.poll(() => read(name), PATIENT).toBeDefined()
@@ -35,7 +35,7 @@ test('a heartbeat makes its Lease, renews it, and makes it again when it is dele
   await expect.poll(async () => (await read(name))?.metadata.uid, PATIENT).not.toBe(first?.metadata.uid)
 })
 
-test('a heartbeat goes on after the API server was away, and ends with its signal', async () => {
+test('a heartbeat continues after the API server was away, and ends with its signal', async () => {
   const beat = begin(heart())
   const { name } = beat
   await expect.poll(() => read(name), PATIENT).toBeDefined()
@@ -46,12 +46,12 @@ test('a heartbeat goes on after the API server was away, and ends with its signa
   await beat[Symbol.asyncDispose]()
 })
 
-test('of two candidates one leads; when it ends the other takes over at once', async () => {
+test('one of two candidates leads, and the other takes over when it ends', async () => {
   const name = randomUUID()
   const one = begin(candidate('one', { leaseMs: 60_000 }), name)
   await expect.poll(one.isLeading, PATIENT).toBe(true)
   await using two = begin(candidate('two', { leaseMs: 60_000 }), name)
-  await expect.poll(() => two.logged.join(), PATIENT).toContain('another leads')
+  await expect.poll(() => two.logged.join(), PATIENT).toContain('another replica leads')
   expect(two.isLeading()).toBe(false)
   expect((await read(name))?.spec).toMatchObject({ holderIdentity: 'one', leaseTransitions: 0 })
   const ended = performance.now()
@@ -62,15 +62,15 @@ test('of two candidates one leads; when it ends the other takes over at once', a
   expect((await read(name))?.spec).toMatchObject({ holderIdentity: 'two', leaseTransitions: 1 })
 })
 
-test('a leader that is silent is succeeded once its time is over, not before', async () => {
+test('a leader that cannot renew is replaced once its Lease has expired, not before', async () => {
   const name = randomUUID()
   const dead = createKube({ kubeconfig: cluster.adminKubeconfig })
   const one = begin(candidate('one', { kube: dead }), name)
   await expect.poll(one.isLeading, PATIENT).toBe(true)
   await using two = begin(candidate('two'), name)
-  await expect.poll(() => two.logged.join(), PATIENT).toContain('another leads')
+  await expect.poll(() => two.logged.join(), PATIENT).toContain('another replica leads')
   await dead.close()
-  // It cannot renew any more, and stops before anybody else begins.
+  // It cannot renew any more, and stops before another starts.
   await expect.poll(one.isLeading, PATIENT).toBe(false)
   expect(two.isLeading()).toBe(false)
   await expect.poll(two.isLeading, PATIENT).toBe(true)
@@ -78,7 +78,7 @@ test('a leader that is silent is succeeded once its time is over, not before', a
   await one[Symbol.asyncDispose]()
 })
 
-test('a leader whose Lease another has taken stops, and waits for it again', async () => {
+test('a leader whose Lease was taken stops and waits for it again', async () => {
   await using one = begin(candidate('one'))
   const { name } = one
   await expect.poll(one.isLeading, PATIENT).toBe(true)
@@ -89,7 +89,7 @@ test('a leader whose Lease another has taken stops, and waits for it again', asy
   expect(one.starts()).toBe(2)
 })
 
-test('a leader whose Lease is deleted writes it again, and nobody else begins', async () => {
+test('a leader whose Lease is deleted creates it again and keeps leading', async () => {
   const name = randomUUID()
   await using one = begin(candidate('one'), name)
   await expect.poll(one.isLeading, PATIENT).toBe(true)
@@ -100,7 +100,7 @@ test('a leader whose Lease is deleted writes it again, and nobody else begins', 
   expect(one.starts()).toBe(1)
 })
 
-test('work that ends by itself ends the election, and the Lease is free', async () => {
+test('work that ends by itself ends the election and releases the Lease', async () => {
   const name = randomUUID()
   const work = async () => {
     throw new Error('out of work')

@@ -18,7 +18,7 @@ beforeAll(async () => {
   return started.end
 })
 
-test('what is there and what comes, changes and goes is mirrored, and each change told once', async () => {
+test('a mirror follows objects that exist, are added, changed and removed, and reports each change once', async () => {
   await make('first', { a: '1' })
   await using bed = mirror()
   await bed.mirror.synced()
@@ -33,12 +33,12 @@ test('what is there and what comes, changes and goes is mirrored, and each chang
   expect(bed.changes).toEqual(['first', 'second', 'first', 'first', 'second'].map(name => `default/${name}`))
 })
 
-test('what the projection drops is neither kept nor told', async () => {
+test('a mirror neither keeps nor reports what the projection drops', async () => {
   await using bed = mirror({ project: map => (map.data.a === 'hidden' ? undefined : map.data.a) })
   await bed.mirror.synced()
   await make('quiet', { a: 'hidden' })
   await make('loud', { a: '1' })
-  await change('loud', { b: 'nobody looks at it' })
+  await change('loud', { b: 'ignored' })
   await change('loud', { a: 'hidden' })
   await make('last', { a: '1' })
   await expect.poll(bed.content, PATIENT).toEqual({ 'default/last': '1' })
@@ -46,19 +46,19 @@ test('what the projection drops is neither kept nor told', async () => {
   await remove('quiet', 'loud', 'last')
 })
 
-test('what a watch has missed, removals too, the next list finds', async () => {
+test('the next list finds changes and removals that the watch has missed', async () => {
   await make('stays', { a: '1' })
   await make('goes', { a: '1' })
   const watched = Promise.withResolvers<void>()
-  let isDeaf = true
+  let isBlocked = true
   await using bed = mirror({
     relistEveryMs: 1_000,
     kube: {
       list: kube.list,
-      // A connection over which nothing comes.
+      // A connection without data.
       async *watch(kind, call) {
         watched.resolve()
-        if (isDeaf) await new Promise(resolve => setTimeout(resolve, call.longestMs))
+        if (isBlocked) await new Promise(resolve => setTimeout(resolve, call.longestMs))
         else yield* kube.watch(kind, call)
       },
     },
@@ -68,21 +68,21 @@ test('what a watch has missed, removals too, the next list finds', async () => {
   await remove('goes')
   expect(bed.content()).toEqual({ 'default/stays': '1', 'default/goes': '1' })
   await expect.poll(bed.content, PATIENT).toEqual({ 'default/stays': '2' })
-  isDeaf = false
+  isBlocked = false
   expect(bed.changes.filter(key => key === 'default/goes')).toHaveLength(2)
   await remove('stays')
   await expect.poll(bed.content, PATIENT).toEqual({})
 })
 
-test('an API server that is restarted, and has forgotten the version, is caught up with', async () => {
+test('a mirror catches up after an API server restart that lost the resource version', async () => {
   await make('kept', { a: '1' })
   await using bed = mirror()
   await bed.mirror.synced()
-  // Others write: the last version that the mirror has heard of grows old.
+  // Other writes make the mirror's last version outdated.
   for (let count = 0; count < 3; count += 1) await kube.create(configMaps, { namespace, name: `x-${count}`, body: {} })
   const { apiServer } = cluster.controlPlane
   await apiServer.kill()
-  await expect.poll(() => bed.logged.join(), PATIENT).toContain('is behind')
+  await expect.poll(() => bed.logged.join(), PATIENT).toContain('cannot follow changes')
   expect(bed.content()).toEqual({ 'default/kept': '1' })
   await apiServer.start()
   await change('kept', { a: '2' })
@@ -92,7 +92,7 @@ test('an API server that is restarted, and has forgotten the version, is caught 
   await expect.poll(bed.content, PATIENT).toEqual({})
 })
 
-test('a mirror that is begun while the API server is away is filled once it is there', async () => {
+test('a mirror that starts while the API server is away is filled later', async () => {
   await make('early', { a: '1' })
   const { apiServer } = cluster.controlPlane
   await apiServer.kill()
@@ -105,7 +105,7 @@ test('a mirror that is begun while the API server is away is filled once it is t
   await remove('early')
 })
 
-test('an object that cannot be read is left out and named, the others are there', async () => {
+test('a mirror omits an unreadable object and logs its name', async () => {
   await make('good', { a: '1' })
   await make('bad', { a: '2' })
   const parse = (object: unknown) => {
@@ -120,7 +120,7 @@ test('an object that cannot be read is left out and named, the others are there'
   await remove('good', 'bad')
 })
 
-test('one who is told and throws does not end the mirror', async () => {
+test('a mirror survives a listener that throws', async () => {
   await using bed = mirror({
     onChange: () => {
       throw new Error('not now')

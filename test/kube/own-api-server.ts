@@ -1,7 +1,7 @@
 import { createKube } from '../../kube/client/client.ts'
 import { startCluster } from '../cluster/cluster.ts'
 
-/** An API server of one's own, which may be stopped, and the administrator's client of it. */
+/** An API server for one test file, which may stop it, with an administrator's client. */
 export async function startApiServer() {
   const cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
   const kube = createKube({ kubeconfig: cluster.adminKubeconfig })

@@ -2,7 +2,7 @@ import { createKube } from '../../kube/client/client.ts'
 import type { Kube } from '../../kube/client/contract.ts'
 import { useCluster } from '../cluster/use-cluster.ts'
 
-/** The administrator's client of the shared cluster, and an object of a namespace of one's own that is not there yet. */
+/** An administrator's client of the shared cluster, and the name of an object in an own namespace, to be created. */
 export async function useKube() {
   const cluster = await useCluster()
   const kube = createKube({ kubeconfig: cluster.adminKubeconfig, component: 'test-component' })

@@ -13,7 +13,7 @@ function startQueue(plan: Partial<WorkQueuePlan>): WorkQueue & { readonly ended:
 
 const groupOf = (key: string) => key.slice(0, key.indexOf('/'))
 
-/** Work that ends when the test says so. */
+/** Work that the test ends. */
 function heldWork() {
   const begun: string[] = []
   const holds: PromiseWithResolvers<void>[] = []
@@ -27,7 +27,7 @@ function heldWork() {
 }
 
 describe('a work queue', () => {
-  it('gives a key one turn, however often it was added', async () => {
+  it('gives a key one turn, regardless of how often it was added', async () => {
     const done: string[] = []
     const queue = startQueue({ work: async key => void done.push(key) })
     for (const key of ['a', 'b', 'a', 'a']) queue.add(key)
@@ -36,7 +36,7 @@ describe('a work queue', () => {
     await vi.waitFor(() => expect(done).toEqual(['a', 'b', 'c']))
   })
 
-  it('does not work on one key twice at a time, but again afterwards', async () => {
+  it('never works on one key twice at a time, but again afterwards', async () => {
     const { begun, work, release } = heldWork()
     const queue = startQueue({ work })
     queue.add('a')
@@ -49,7 +49,7 @@ describe('a work queue', () => {
     await vi.waitFor(() => expect(begun).toEqual(['a', 'b', 'a']))
   })
 
-  it('works on no more keys at a time than it has workers, in the order of their coming', async () => {
+  it('works on at most one key per worker, in the order of arrival', async () => {
     const { begun, work, release } = heldWork()
     const queue = startQueue({ work, workers: 2 })
     for (const key of ['a', 'b', 'c', 'd']) queue.add(key)
@@ -59,7 +59,7 @@ describe('a work queue', () => {
     await vi.waitFor(() => expect(begun).toEqual(['a', 'b', 'c']))
   })
 
-  it('tries again what fails, later each time, and tells each failure', async () => {
+  it('retries failures with growing pauses and reports each one', async () => {
     const times: number[] = []
     const errors: unknown[] = []
     const work = async () => {
@@ -74,7 +74,7 @@ describe('a work queue', () => {
     expect(last).toBeGreaterThanOrEqual(395)
   })
 
-  it('works on other keys while one waits after a failure', async () => {
+  it('works on other keys while one waits for a retry', async () => {
     const done: string[] = []
     const work = async (key: string) => {
       if (key === 'bad') throw new Error('no')
@@ -85,7 +85,7 @@ describe('a work queue', () => {
     await vi.waitFor(() => expect(done).toEqual(['a', 'b']))
   })
 
-  it('adds a key when its time has come, the sooner of two', async () => {
+  it('adds a key at the earlier of two times', async () => {
     const done: number[] = []
     const begin = Date.now()
     const queue = startQueue({ work: async () => void done.push(Date.now() - begin) })
@@ -96,7 +96,7 @@ describe('a work queue', () => {
     expect(done[0]).toBeGreaterThanOrEqual(99)
   })
 
-  it('takes a time that no timer of Node could hold', async () => {
+  it('accepts a time beyond the limit of Node timers', async () => {
     const done: string[] = []
     const queue = startQueue({ work: async key => void done.push(key) })
     queue.addAt('far', Date.now() + 2 ** 40)
@@ -104,14 +104,14 @@ describe('a work queue', () => {
     await vi.waitFor(() => expect(done).toEqual(['near']))
   })
 
-  it('has groups of keys take turns, however many keys one has', async () => {
+  it('lets groups of keys take turns, regardless of their sizes', async () => {
     const done: string[] = []
     const queue = startQueue({ work: async key => void done.push(key), workers: 1, groupOf })
     for (const key of ['flood/1', 'flood/2', 'flood/3', 'team/1']) queue.add(key)
     await vi.waitFor(() => expect(done).toEqual(['flood/1', 'team/1', 'flood/2', 'flood/3']))
   })
 
-  it('keeps workers for others when those of one group take long', async () => {
+  it('keeps workers free when the keys of one group take long', async () => {
     const { begun, work } = heldWork()
     const queue = startQueue({ work, workers: 8, groupOf })
     for (const key of ['slow/1', 'slow/2', 'slow/3', 'team/1']) queue.add(key)
@@ -119,7 +119,7 @@ describe('a work queue', () => {
     expect(queue.waiting).toBe(1)
   })
 
-  it('begins nothing before it runs', async () => {
+  it('starts nothing before it runs', async () => {
     const done: string[] = []
     const stop = new AbortController()
     onTestFinished(() => stop.abort())
@@ -132,7 +132,7 @@ describe('a work queue', () => {
     await vi.waitFor(() => expect(done).toEqual(['a']))
   })
 
-  it('ends when what it works on is done, and begins nothing more', async () => {
+  it('ends when running work is done, and starts nothing more', async () => {
     const { begun, work, release } = heldWork()
     const queue = startQueue({ work, workers: 1 })
     let ended = false

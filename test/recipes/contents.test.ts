@@ -3,7 +3,7 @@ import { expandContents, parseContents } from '../../recipes/contents.ts'
 
 const SHELL = ['bashInteractive', 'coreutils', 'moreutils', 'nano']
 
-describe('a list of names asks for', () => {
+describe('a list of names', () => {
   it.each([
     ['one package', ['jq'], ['jq']],
     ['packages in any order', ['jq', 'curl'], ['curl', 'jq']],
@@ -13,9 +13,9 @@ describe('a list of names asks for', () => {
     ['a shell', ['shell'], SHELL],
     ['a shell and more', ['shell', 'jq'], [...SHELL.slice(0, 2), 'jq', ...SHELL.slice(2)]],
     ['a shell twice', ['shell', 'shell', 'nano'], SHELL],
-    ['what merely begins like a meta-package', ['shellcheck', 'arm64-tools'], ['arm64-tools', 'shellcheck']],
+    ['packages whose names begin like meta-packages', ['shellcheck', 'arm64-tools'], ['arm64-tools', 'shellcheck']],
     ['as many packages as fit', Array.from({ length: 128 }, (_, n) => `p${n + 100}`), undefined],
-  ])('%s', (_what, names, contents) => {
+  ])('stands for %s', (_what, names, contents) => {
     expect(parseContents(names, 'x86_64-linux')).toEqual({ contents: contents ?? names, system: 'x86_64-linux' })
   })
 
@@ -26,7 +26,7 @@ describe('a list of names asks for', () => {
     [['shell', 'arm64', 'nano'], 'aarch64-linux', SHELL],
     [['arm64', 'arm64', 'jq'], 'aarch64-linux', ['jq']],
     [['jq'], 'riscv64-linux', ['jq']],
-  ])('a system by a meta-package: %j is for %s', (names, system, contents) => {
+  ])('chooses the system: %j is for %s', (names, system, contents) => {
     expect(parseContents(names, 'riscv64-linux')).toEqual({ contents, system })
   })
 
@@ -34,10 +34,10 @@ describe('a list of names asks for', () => {
     ['no name', [], 'name no package'],
     ['a system alone', ['arm64'], 'name no package'],
     ['two systems', ['arm64', 'amd64', 'jq'], 'more than one system: aarch64-linux, x86_64-linux'],
-    ['a meta-package that comes late', ['jq', 'shell'], '"shell" stands for no package, and has to come first'],
-    ['a system that comes late', ['shell', 'jq', 'arm64'], '"arm64" stands for no package'],
+    ['a meta-package after a package', ['jq', 'shell'], '"shell" stands for no package, so it must come first'],
+    ['a system after a package', ['shell', 'jq', 'arm64'], '"arm64" stands for no package'],
     ['an empty name', ['jq', ''], 'the package name is empty'],
-    ['a way up', ['..'], 'not valid'],
+    ['a parent folder', ['..'], 'not valid'],
     ['an option', ['-o'], 'not valid'],
     ['a path', ['a/b'], 'not valid'],
     ['an interpolation', [`a\${b}`], 'not valid'],
@@ -46,19 +46,19 @@ describe('a list of names asks for', () => {
     ['a name that is too long', ['a'.repeat(257)], 'at most 256'],
     ['too many names', Array.from({ length: 129 }, (_, n) => `p${n}`), '129 names, at most 128'],
     [
-      'too many with those that a name stands for',
+      'too many names after expansion',
       ['shell', ...Array.from({ length: 125 }, (_, n) => `p${n}`)],
       '129 names, at most 128',
     ],
     ['too many characters', Array.from({ length: 20 }, (_, n) => `p${n}`.padEnd(250, 'x')), 'characters, at most 4096'],
     ['too many of one name', Array.from({ length: 200 }, () => 'a'), '200 names, at most 128'],
-  ])('and is refused for %s', (_what, names, words) => {
+  ])('is rejected with %s', (_what, names, words) => {
     expect(() => parseContents(names, 'x86_64-linux')).toThrow(
       expect.objectContaining({ code: 'RecipeInvalid', message: expect.stringContaining(words) }),
     )
   })
 })
 
-it('a bound on contents has packages in the place of meta-packages, wherever these stand', () => {
+it('expandContents replaces meta-packages at any position', () => {
   expect(expandContents(['jq', 'shell', 'arm64', 'lib*'])).toEqual(['jq', ...SHELL, 'lib*'])
 })

@@ -19,8 +19,8 @@ function find(image: string, annotations: Record<string, string>) {
   return findRecipe({ image, annotations, system: SYSTEM })
 }
 
-describe('a recipe is found', () => {
-  it('with its reference normalised, its flake parsed and the system of the node', () => {
+describe('findRecipe returns the recipe', () => {
+  it('with its reference normalized, its flake parsed and the system of the node', () => {
     expect(find('app:1', complete)).toMatchObject({
       image: 'docker.io/library/app:1',
       flake: { url: 'github:team/app', scheme: 'github', locked: false },
@@ -29,7 +29,7 @@ describe('a recipe is found', () => {
     })
   })
 
-  it('with the system that the annotation names', () => {
+  it('with the system of the annotation', () => {
     expect(find('app:1', { ...complete, [`${P}system`]: 'aarch64-linux' })?.system).toBe('aarch64-linux')
   })
 
@@ -40,11 +40,11 @@ describe('a recipe is found', () => {
     ['localhost:5000/app', 'localhost:5000/app:latest'],
     [`registry.example:443/a/b@${DIGEST}`, `registry.example:443/a/b@${DIGEST}`],
     [`registry.example/a/b:2@${DIGEST}`, `registry.example/a/b@${DIGEST}`],
-  ])('when the pod says %s and the annotation %s', (image, imageTag) => {
+  ])('if the pod says %s and the annotation %s', (image, imageTag) => {
     expect(find(image, { ...complete, [`${P}imageTag`]: imageTag })).toBeDefined()
   })
 
-  it('by its suffix, among several', () => {
+  it('of the suffix that names the image', () => {
     const annotations = {
       ...complete,
       [`${P}imageTag.db`]: 'db:1',
@@ -62,48 +62,48 @@ describe('a recipe is found', () => {
     ['python3Packages.requests', ['python3Packages.requests'], SYSTEM],
     ['shell curl', ['bashInteractive', 'coreutils', 'curl', 'moreutils', 'nano'], SYSTEM],
     ['arm64 curl', ['curl'], 'aarch64-linux'],
-  ])('of a package set, with the contents %j', (text, contents, system) => {
+  ])('of a package set with the contents %j', (text, contents, system) => {
     const recipe = find('app:1', { ...set, [`${P}contents`]: text })
     expect(recipe).toMatchObject({ contents, system })
     expect(recipe).not.toHaveProperty('packageName')
   })
 
-  it('once for a set that two suffixes name in another order', () => {
+  it('if two suffixes list the same contents in another order', () => {
     const again = Object.fromEntries(Object.entries(set).map(([key, value]) => [`${key}.again`, value]))
     expect(find('app:1', { ...set, ...again, [`${P}contents.again`]: 'jq,curl' })).toBeDefined()
   })
 
-  it('with the system that both the annotation and the contents name', () => {
+  it('with the system that annotation and contents agree on', () => {
     const annotations = { ...set, [`${P}contents`]: 'arm64 curl', [`${P}system`]: 'aarch64-linux' }
     expect(find('app:1', annotations)).toMatchObject({ contents: ['curl'], system: 'aarch64-linux' })
   })
 
-  it('with a package when the contents are empty', () => {
+  it('of a package if the contents are empty', () => {
     expect(find('app:1', { ...complete, [`${P}contents`]: '' })).toMatchObject({ packageName: 'images.web' })
   })
 
-  it('once when two suffixes say the same', () => {
+  it('if two suffixes have the same recipe', () => {
     const twice = Object.fromEntries(Object.entries(complete).map(([key, value]) => [`${key}.too`, value]))
     expect(find('app:1', { ...complete, ...twice })).toBeDefined()
   })
 })
 
-describe('no recipe is found', () => {
+describe('findRecipe returns nothing', () => {
   it.each([
     ['without annotations', 'app:1', {}],
     ['for an image that no annotation names', 'sidecar:1', complete],
     ['for another tag', 'app:2', complete],
-    ['for an image at an address that only some containerds take', '[fd00::1]:5000/team/sidecar:1', complete],
-    ['for an image by its id', 'a'.repeat(64), complete],
-    ['for what is no reference at all', 'Not A Reference', complete],
+    ['for a reference that only some versions of containerd accept', '[fd00::1]:5000/team/sidecar:1', complete],
+    ['for an image id', 'a'.repeat(64), complete],
+    ['for an invalid reference', 'Not A Reference', complete],
     ['for another registry', 'registry.example/app:1', complete],
-    ['in annotations of others', 'app:1', { 'example.com/imageTag': 'app:1', 'enbi.hrzn.ee/other': 'x' }],
+    ['for annotations of other tools', 'app:1', { 'example.com/imageTag': 'app:1', 'enbi.hrzn.ee/other': 'x' }],
   ])('%s', (_name, image, annotations) => {
     expect(find(image, annotations)).toBeUndefined()
   })
 })
 
-describe('half a recipe fails and names the annotation', () => {
+describe('findRecipe rejects annotations and names the one at fault', () => {
   const INVALID = 'RecipeInvalid'
   const MANY = Array.from({ length: 129 }, (_, index) => `p${index}`)
   const without = (key: string) => Object.fromEntries(Object.entries(complete).filter(([name]) => name !== P + key))
@@ -125,15 +125,9 @@ describe('half a recipe fails and names the annotation', () => {
     ],
     ['no imageTag', 'app:1', without('imageTag'), `${P}imageTag`, 'RecipeIncomplete'],
     ['an empty flakeUrl', 'app:1', { ...complete, [`${P}flakeUrl`]: '' }, `${P}flakeUrl`, 'RecipeIncomplete'],
+    ['an invalid imageTag', 'app:1', { ...complete, [`${P}imageTag`]: 'No Image' }, `${P}imageTag`, 'RecipeInvalid'],
     [
-      'an imageTag that is none',
-      'app:1',
-      { ...complete, [`${P}imageTag`]: 'No Image' },
-      `${P}imageTag`,
-      'RecipeInvalid',
-    ],
-    [
-      'an imageTag that stands for a store path',
+      'an imageTag that names a store path',
       `nix:0/nix/store/${'a'.repeat(32)}-app`,
       { ...complete, [`${P}imageTag`]: `nix:0/nix/store/${'a'.repeat(32)}-app` },
       `${P}imageTag`,
@@ -153,7 +147,7 @@ describe('half a recipe fails and names the annotation', () => {
       `${P}packageName`,
       'RecipeInvalid',
     ],
-    ['a system that is none', 'app:1', { ...complete, [`${P}system`]: '$(id)' }, `${P}system`, 'RecipeInvalid'],
+    ['an invalid system', 'app:1', { ...complete, [`${P}system`]: '$(id)' }, `${P}system`, 'RecipeInvalid'],
     [
       'keys under different suffixes',
       'app:1',
@@ -161,28 +155,28 @@ describe('half a recipe fails and names the annotation', () => {
       `${P}flakeUrl`,
       'RecipeIncomplete',
     ],
-  ])('%s', (_name, image, annotations, annotation, code) => {
+  ])('with %s', (_name, image, annotations, annotation, code) => {
     expect(() => find(image, annotations)).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(annotation) }),
     )
   })
 
-  it('but leaves an image alone that another suffix names in full', () => {
+  it('except for images that another suffix names in full', () => {
     expect(find('app:1', { ...complete, [`${P}flakeUrl.broken`]: 'github:a/b' })).toBeDefined()
   })
 
-  it('and two recipes of one image are told apart by their annotations', () => {
+  it('with two recipes for one image', () => {
     const other = { [`${P}imageTag.b`]: 'app:1', [`${P}flakeUrl.b`]: 'github:team/b', [`${P}packageName.b`]: 'b' }
     expect(() => find('app:1', { ...complete, ...other })).toThrow(`${P}imageTag.b`)
   })
 
-  it('and annotations of more than 64 images are refused', () => {
+  it('with more than 64 images', () => {
     const others = Array.from({ length: 64 }, (_, n) => [`${P}imageTag.${n}`, `b${n}`])
     expect(() => find('app:1', { ...complete, ...Object.fromEntries(others) })).toThrow('65 images')
     expect(find('app:1', { ...complete, ...Object.fromEntries(others.slice(1)) })).toBeDefined()
   })
 
-  it('with a message of bounded length for a value of 200 kB', () => {
+  it('in a message of bounded length for a value of 200 kB', () => {
     const annotations = { ...complete, [`${P}flakeUrl`]: `github:${'x'.repeat(200_000)}` }
     expect(() => find('app:1', annotations)).toThrow(
       expect.objectContaining({ message: expect.stringMatching(/^.{1,600}$/s) }),

@@ -6,7 +6,7 @@ const REV = '0123456789abcdef0123456789abcdef01234567'
 const HASH = 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
 const ENCODED_HASH = encodeURIComponent(HASH)
 
-describe('a flake URL is read:', () => {
+describe('a flake URL is accepted:', () => {
   test.each([
     ['github:owner/repo', 'github', 'github:owner/repo', false, false],
     ['github:owner/repo/main', 'github', 'github:owner/repo', false, false],
@@ -43,7 +43,7 @@ describe('a flake URL is read:', () => {
   test.each([
     [`path:/srv/a?dir=x&narHash=${ENCODED_HASH}`, 'path:/srv/a', 'path:/srv/a?dir=x'],
     [`https://h.example/a.zip?narHash=${ENCODED_HASH}`, 'tarball+https://h.example/a.zip', 'https://h.example/a.zip'],
-  ])('%s, locked to a hash that has to be found there', (url, source, bare) => {
+  ])('%s, locked to the content that the URL must have', (url, source, bare) => {
     expect(parseFlakeUrl(url)).toMatchObject({ url, source, locked: true, content: { narHash: HASH, url: bare } })
   })
 
@@ -78,7 +78,7 @@ describe('a flake URL is read:', () => {
     ['https://flakehub.com/f/team/app/0.1.*.tar.gz', 'tarball+https', false],
     [`https://h.example/a.zip?narHash=${ENCODED_HASH}`, 'tarball+https', true],
     ['tarball+file:///srv/a.tar.xz', 'tarball+file', false],
-  ])('%s as %s, and spelled as every Nix knows it', (text, scheme, locked) => {
+  ])('%s as %s, in the form that every Nix version knows', (text, scheme, locked) => {
     const flake = parseFlakeUrl(text)
     expect(flake).toMatchObject({ scheme, locked })
     expect(flake.source).toMatch(new RegExp(`^${scheme.replace('+', '\\+')}://`))
@@ -86,7 +86,7 @@ describe('a flake URL is read:', () => {
   })
 })
 
-describe('a flake URL is refused:', () => {
+describe('a flake URL is rejected:', () => {
   test.each([
     ['', /empty/],
     ['nixpkgs', /no scheme/],
@@ -122,29 +122,29 @@ describe('a flake URL is refused:', () => {
     ['gitlab:o/r/*', /rev or ref/],
     ['github:o/r/a..b', /rev or ref/],
     ['github:o/r/-x', /rev or ref/],
-    ['github:o/r/refs/pull/1/head', /neither a branch nor a tag/],
-    ['github:o/r/pull/1/head', /neither a branch nor a tag/],
-    ['github:o/r?ref=refs/pull/1/merge', /neither a branch nor a tag/],
-    ['gitlab:o/r/merge-requests/1/head', /neither a branch nor a tag/],
-    ['gitlab:o/r?ref=refs/merge-requests/1/head', /neither a branch nor a tag/],
-    [`flake:nixpkgs/refs/pull/1/head/${REV}`, /neither a branch nor a tag/],
-    ['git+https://h.example/a?ref=refs/pull/1/head', /neither a branch nor a tag/],
-    ['gitlab:o/r/pipelines/12', /neither a branch nor a tag/],
-    ['gitlab:o/r?ref=pipelines/12', /neither a branch nor a tag/],
-    [`gitlab:o/r/keep-around/${REV}`, /neither a branch nor a tag/],
-    ['gitlab:o/r/environments/review', /neither a branch nor a tag/],
-    ['gitlab:o/r/environments/review/deployments/1', /neither a branch nor a tag/],
-    [`gitlab:o/r/tmp/${'a'.repeat(32)}/head`, /neither a branch nor a tag/],
-    ['gitlab:o/r/workloads/1', /neither a branch nor a tag/],
-    ['gitlab:o/r/remotes/fork/main', /neither a branch nor a tag/],
-    ['flake:app/pull-requests/1/from', /neither a branch nor a tag/],
-    ['flake:app/changes/01/1/1', /neither a branch nor a tag/],
+    ['github:o/r/refs/pull/1/head', /reserved for proposals or pipelines/],
+    ['github:o/r/pull/1/head', /reserved for proposals or pipelines/],
+    ['github:o/r?ref=refs/pull/1/merge', /reserved for proposals or pipelines/],
+    ['gitlab:o/r/merge-requests/1/head', /reserved for proposals or pipelines/],
+    ['gitlab:o/r?ref=refs/merge-requests/1/head', /reserved for proposals or pipelines/],
+    [`flake:nixpkgs/refs/pull/1/head/${REV}`, /reserved for proposals or pipelines/],
+    ['git+https://h.example/a?ref=refs/pull/1/head', /reserved for proposals or pipelines/],
+    ['gitlab:o/r/pipelines/12', /reserved for proposals or pipelines/],
+    ['gitlab:o/r?ref=pipelines/12', /reserved for proposals or pipelines/],
+    [`gitlab:o/r/keep-around/${REV}`, /reserved for proposals or pipelines/],
+    ['gitlab:o/r/environments/review', /reserved for proposals or pipelines/],
+    ['gitlab:o/r/environments/review/deployments/1', /reserved for proposals or pipelines/],
+    [`gitlab:o/r/tmp/${'a'.repeat(32)}/head`, /reserved for proposals or pipelines/],
+    ['gitlab:o/r/workloads/1', /reserved for proposals or pipelines/],
+    ['gitlab:o/r/remotes/fork/main', /reserved for proposals or pipelines/],
+    ['flake:app/pull-requests/1/from', /reserved for proposals or pipelines/],
+    ['flake:app/changes/01/1/1', /reserved for proposals or pipelines/],
     ['github:o/r/heads/../pull', /rev or ref/],
-    ['git+https://h.example/a?ref=refs/pull-requests/1/from', /neither a branch nor a tag/],
-    ['git+https://h.example/a?ref=refs/for/main', /neither a branch nor a tag/],
-    [`git+https://h.example/a?ref=refs/changes/01/1/1&rev=${REV}`, /neither a branch nor a tag/],
-    ['git+ssh://git@h.example/a?ref=refs/headsman', /neither a branch nor a tag/],
-    ['git+file:///srv/a?ref=refs/stash', /neither a branch nor a tag/],
+    ['git+https://h.example/a?ref=refs/pull-requests/1/from', /reserved for proposals or pipelines/],
+    ['git+https://h.example/a?ref=refs/for/main', /reserved for proposals or pipelines/],
+    [`git+https://h.example/a?ref=refs/changes/01/1/1&rev=${REV}`, /reserved for proposals or pipelines/],
+    ['git+ssh://git@h.example/a?ref=refs/headsman', /reserved for proposals or pipelines/],
+    ['git+file:///srv/a?ref=refs/stash', /reserved for proposals or pipelines/],
     [`github:o/r/main?rev=${REV}`, /both/],
     ['github:o/r?host=git.example:8443', /"host" in its query is not the name of a host, without a port/],
     ['github:o/r?host=git.example/a', /"host"/],
@@ -166,7 +166,10 @@ describe('a flake URL is refused:', () => {
     ['github:o/r?dir=/etc', /"dir"/],
     ['github:o/r?dir=%2e%2e', /"dir"/],
     ['github:o/r?dir=', /"dir"/],
-    ['github:o/r?submodules=1', /has "submodules", and may have .* for more write git\+https:\/\/github\.com\/OWNER/],
+    [
+      'github:o/r?submodules=1',
+      /has "submodules", and may have .* for other keys write git\+https:\/\/github\.com\/OWNER/,
+    ],
     [`github:o/r/${REV}?lastModified=1`, /"lastModified", which does not lock/],
     [
       `https://gitlab.example/archive.tar.gz?sha=${REV}`,
@@ -201,20 +204,20 @@ describe('a flake URL is refused:', () => {
     ['git+https://h.example/', /\/\/host\/path/],
     ['git+https://h.example/a//', /empty segment/],
     ['tarball+https://h.example/a/', /"\/" at the end/],
-    ['git+https://h.example/a*', /has a "\*", which does not belong there/],
-    ['git+https://h.example/a%2A', /has %2A, which does not belong there/],
+    ['git+https://h.example/a*', /has a "\*", which is not allowed there/],
+    ['git+https://h.example/a%2A', /has %2A, which is not allowed there/],
     ['https://h.example/a.%2A.tar.gz', /has %2A: write that character as it is/],
     ['file:///srv/a*.tar.gz', /has a "\*"/],
     ['git+https://h.example/a//b', /empty segment/],
-    ['git+file:///srv/%FF', /no UTF-8/],
-    ['git+https://h.example/%C3', /no UTF-8/],
+    ['git+file:///srv/%FF', /not UTF-8/],
+    ['git+https://h.example/%C3', /not UTF-8/],
     ['git+https://h.example/./b', /"\." or "\.\."/],
     ['git+https://h.example/a/../b', /"\." or "\.\."/],
     ['git+https://h.example/a/%2e%2e/b', /%2E/],
     ['git+https://h.example/a%2fb', /%2F/],
     ['git+https://h.example/a%0Ab', /%0A/],
     ['git+https://h.example/a%00', /%00/],
-    ['git+https://h.example/a%zz', /does not belong/],
+    ['git+https://h.example/a%zz', /not allowed there/],
     ['git+https://h.example/-a', /starts with "-"/],
     ['git+file://h.example/a', /absolute/],
     ['git+file:a', /absolute/],
@@ -226,9 +229,9 @@ describe('a flake URL is refused:', () => {
     ['path:/a/../etc', /"\." or "\.\."/],
     ['flake:-x', /registry/],
     ['flake:', /registry/],
-    ['file:///etc/passwd', /scheme is none of/],
-    ['https://h.example/page', /scheme is none of/],
-    ['hg+https://h.example/r', /scheme is none of/],
+    ['file:///etc/passwd', /scheme is not one of/],
+    ['https://h.example/page', /scheme is not one of/],
+    ['hg+https://h.example/r', /scheme is not one of/],
     ['git+ext://sh -c id', /white space/],
     ['GITHUB:o/r', /no scheme/],
     [`github:o/${'r'.repeat(1024)}`, /characters, at most 1024/],
@@ -264,7 +267,7 @@ describe('a flake URL is refused:', () => {
   })
 
   test.each(['x', '/', 'a@', '%', '\n', 'github:o/', 'git+https://a.'])(
-    '200 kB of %j at once and in few words',
+    '200 kB of %j, quickly and with a short message',
     piece => {
       const start = performance.now()
       expect(() => parseFlakeUrl(piece.repeat(200_000 / piece.length))).toThrow(
@@ -275,7 +278,7 @@ describe('a flake URL is refused:', () => {
   )
 })
 
-describe('a key that a version of Nix takes for a part of the URL', () => {
+describe('a query key that a Nix version reads as part of the URL', () => {
   test.each([
     ['git+https://h.example/a?lfs=1', '2.26.3', '2.27'],
     ['git+ssh://h.example/a?lfs=1', '2.30.2', '2.31'],
@@ -283,14 +286,14 @@ describe('a key that a version of Nix takes for a part of the URL', () => {
     ['git+https://h.example/a?allRefs=1', '2.14.1', '2.15'],
     ['git+https://h.example/a?exportIgnore=1&ref=main', '2.8.0', '2.20'],
     ['git+https://h.example/a?publicKey=AAAAC3NzaC1lZDI1', '2.18', '2.19'],
-  ])('%s is refused for Nix %s', (text, version, since) => {
+  ])('is rejected: %s with Nix %s', (text, version, since) => {
     const flake = parseFlakeUrl(text)
     expect(() => checkNixKnows(flake, version)).toThrow(`needs Nix ${since}, and this node has ${version}`)
     expect(() => checkNixKnows(flake, `${since}.0`)).not.toThrow()
   })
 
   test.each(['git+https://h.example/a?ref=lfs', 'git+https://h.example/lfs=1?ref=a', 'github:o/lfs'])(
-    'is none of %s',
+    'is not in %s',
     text => {
       expect(() => checkNixKnows(parseFlakeUrl(text), '2.8.0')).not.toThrow()
     },

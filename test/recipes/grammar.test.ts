@@ -12,6 +12,6 @@ test.each([
   ['ghp_secret://x@host', '"…@host"'],
   ['x'.repeat(200_000), `"${'x'.repeat(100)}…"`],
   [`git+https://${'x'.repeat(200_000)}@host/x`, '"git+https://…@host/x"'],
-])('text %# is shown without its secrets, and not all of it when it is long', (text, shown) => {
+])('text %# is quoted without secrets and cut to a bounded length', (text, shown) => {
   expect(quoteForError(text)).toBe(shown)
 })

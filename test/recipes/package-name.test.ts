@@ -13,7 +13,7 @@ test.each([
   expect(parsePackageName(text)).toEqual({ text, parts, isFull: false })
 })
 
-test('a package name that begins with a dot is a whole attribute path, which no package of a set is', () => {
+test('a leading dot makes a package name a full attribute path, which package sets reject', () => {
   const text = '.containers.x86_64-linux."web.v2"'
   expect(parsePackageName(text)).toEqual({ text, parts: ['containers', 'x86_64-linux', 'web.v2'], isFull: true })
   expect(() => parseNameInSet(text)).toThrow(expect.objectContaining({ code: 'RecipeInvalid' }))
@@ -44,23 +44,23 @@ test.each([
   'ä',
   'a'.repeat(257),
   'a.'.repeat(100_000),
-])('the package name %j is refused', text => {
+])('the package name %j is rejected', text => {
   expect(() => parsePackageName(text)).toThrow(
     expect.objectContaining({ code: 'RecipeInvalid', message: expect.stringMatching(/^.{1,200}$/) }),
   )
 })
 
-test.each(['x86_64-linux', 'aarch64-linux', 'i686-linux'])('the system %s is one', text => {
+test.each(['x86_64-linux', 'aarch64-linux', 'i686-linux'])('the system %s is accepted', text => {
   expect(parseSystem(text)).toBe(text)
 })
 
 test.each(['', 'x86_64', 'linux', 'x86_64-linux\n', '--system', 'X86-LINUX', `${'a'.repeat(30)}-linux`])(
-  'the system %j is refused',
+  'the system %j is rejected',
   text => {
     expect(() => parseSystem(text)).toThrow(expect.objectContaining({ code: 'RecipeInvalid' }))
   },
 )
 
-test('this machine has a system', () => {
+test('this machine has a valid system', () => {
   expect(parseSystem(hostSystem())).toBe(hostSystem())
 })

@@ -7,7 +7,7 @@ it.each([
   ['', `${HASH}-nix-image-redis.tar`],
   [':latest', `${HASH}-nix-image-redis.tar`],
   [':latest', `${HASH}-hello-2.12.1`],
-])('a reference names a store path, with the tag "%s": %s', (tag, name) => {
+])('a reference with the tag "%s" names the store path %s', (tag, name) => {
   expect(storePathRecipe(`nix:0/nix/store/${name}${tag}`)).toEqual({
     image: `nix:0/nix/store/${name}:latest`,
     storePath: `/nix/store/${name}`,
@@ -19,20 +19,20 @@ it.each([
   `registry.example/nix/store/${HASH}-app`,
   `nix:1/nix/store/${HASH}-app`,
   'nix:0/other/app',
-])('a reference is for others to read: %s', reference => {
+])('a reference does not name a store path: %s', reference => {
   expect(storePathRecipe(reference)).toBeUndefined()
 })
 
 it.each([
-  ['a tag of its own', `${HASH}-app:1`, 'neither a digest nor a tag'],
-  ['a digest', `${HASH}-app@sha256:${'a'.repeat(64)}`, 'neither a digest nor a tag'],
+  ['a tag of its own', `${HASH}-app:1`, 'no digest, and no tag other than latest'],
+  ['a digest', `${HASH}-app@sha256:${'a'.repeat(64)}`, 'no digest, and no tag other than latest'],
   ['a derivation', `${HASH}-app.drv`, 'a derivation'],
-  ['a short hash', 'abc-app', 'no store path'],
-  ['no name', HASH, 'no store path'],
-  ['a file below a store path', `${HASH}-app/bin/app`, 'no store path'],
-  ['a folder above', `../${HASH}-app`, 'no image reference'],
-  ['a capital letter', `${HASH}-App`, 'no capital letters'],
-])('a reference is refused for %s', (_why, name, words) => {
+  ['a short hash', 'abc-app', 'not a store path'],
+  ['no name', HASH, 'not a store path'],
+  ['a file below a store path', `${HASH}-app/bin/app`, 'not a store path'],
+  ['a folder above', `../${HASH}-app`, 'not an image reference'],
+  ['a capital letter', `${HASH}-App`, 'must not have capital letters'],
+])('a reference to a store path is rejected for %s', (_why, name, words) => {
   expect(() => storePathRecipe(`nix:0/nix/store/${name}`)).toThrow(
     expect.objectContaining({ code: 'RecipeInvalid', message: expect.stringContaining(words) }),
   )

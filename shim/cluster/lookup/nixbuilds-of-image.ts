@@ -4,7 +4,7 @@ import { MANAGED_BY_LABEL, SHIM } from '../../../kube/resources/names.ts'
 import { type NixBuild, nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { FinalError, RetryableError, ShimError } from '../../../lib/errors.ts'
 import { quote } from '../../../lib/text/quote.ts'
-import { spellingsOf } from '../../../recipes/spellings.ts'
+import { referenceAliases } from '../../../recipes/reference-aliases.ts'
 
 export interface ImageQuery {
   readonly namespace: string
@@ -77,7 +77,7 @@ async function listBounded(
   const list = (spelling: string) =>
     kube.list(nixBuilds, { namespace, labelSelector, fieldSelector: `spec.imageTag=${spelling}` }, countItem, options)
   try {
-    await Promise.all(spellingsOf(image).map(list))
+    await Promise.all(referenceAliases(image).map(list))
   } catch (error) {
     if (error instanceof ShimError && error.cause instanceof AnswerTooLarge)
       throw tooMany(namespace, image, code, error)

@@ -10,7 +10,7 @@ const IMAGES = loadService<ImagesDefinition>('images.proto', 'containerd.service
 
 /** A name that points at a manifest. */
 export interface ImageRecord {
-  /** Normalised reference. */
+  /** Normalized reference. */
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
   readonly target: Descriptor

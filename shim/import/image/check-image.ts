@@ -7,10 +7,22 @@ import { archiveInvalid } from './errors.ts'
 import { parseJson } from './json.ts'
 import type { ParsedImage } from './parsed-image.ts'
 
-type Claim = Pick<ImportCall, 'image' | 'ownedBy' | 'replaceForeign'>
+/** Throws ArchiveInvalid if a normalized reference pins another manifest, or one that cannot be verified. */
+export function checkPinnedDigest(image: string, { manifest }: Pick<ParsedImage, 'manifest'>): void {
+  const [, digest] = image.split('@')
+  if (digest === undefined) return
+  const pin = parseDigestPin(digest)
+  if (pin && isPinned(pin, manifest.bytes)) return
+  throw archiveInvalid(
+    pin
+      ? `has the manifest ${manifest.digest}, while the image reference asks for ${digest} (with import.layers: linked a large image has other digests than in a registry)`
+      : `cannot be verified to be what the image reference asks for, ${digest}`,
+  )
+}
 
 /** Ten times the config of an image with a hundred layers. containerd keeps each config in memory. */
 const MAX_CONFIG_BYTES = 512 * 1024
+
 /** As long as a path may be. `User` is a part of every list of images, which may have 16 MiB in total. */
 const MAX_TEXT_LENGTH = 4096
 
@@ -29,18 +41,7 @@ export function checkConfigSize({ config: { bytes } }: Pick<ParsedImage, 'config
         )
 }
 
-/** Throws ArchiveInvalid if a normalized reference pins another manifest, or one that cannot be verified. */
-export function checkPinnedDigest(image: string, { manifest }: Pick<ParsedImage, 'manifest'>): void {
-  const [, digest] = image.split('@')
-  if (digest === undefined) return
-  const pin = parseDigestPin(digest)
-  if (pin && isPinned(pin, manifest.bytes)) return
-  throw archiveInvalid(
-    pin
-      ? `has the manifest ${manifest.digest}, while the image reference asks for ${digest} (with import.layers: linked a large image has other digests than in a registry)`
-      : `cannot be verified to be what the image reference asks for, ${digest}`,
-  )
-}
+type Claim = Pick<ImportCall, 'image' | 'ownedBy' | 'replaceForeign'>
 
 /** Throws ImageNotOurs if an image of that name is not the shim's and may not be replaced. */
 export function refuseForeign(

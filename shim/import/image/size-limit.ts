@@ -1,20 +1,5 @@
 import { imageTooLarge } from './errors.ts'
 
-/** How many entries may be made. All threads share the count, so that no messages are needed. */
-export interface EntryRoom {
-  /** One number, in memory that all threads share. */
-  readonly taken: Int32Array
-  readonly most: number
-  /** The rule's limit, for an error message. */
-  readonly maxBytes: number
-}
-
-/** Throws ImageTooLarge. */
-export type CountEntries = (count: number) => void
-
-/** Half of what the number can hold, since it is added to before it is checked. */
-const MOST = 2 ** 30
-
 /** Size that a file, folder or link is counted with in addition to its bytes: a disk has room for a limited number. */
 export const ENTRY_BYTES = 4096
 
@@ -39,6 +24,21 @@ export function createSizeLimit(maxBytes: number, rest = maxBytes): SizeLimit {
     room: () => roomFor(Math.floor(left / ENTRY_BYTES), maxBytes),
   }
 }
+
+/** How many entries may be made. All threads share the count, so that no messages are needed. */
+export interface EntryRoom {
+  /** One number, in memory that all threads share. */
+  readonly taken: Int32Array
+  readonly most: number
+  /** The rule's limit, for an error message. */
+  readonly maxBytes: number
+}
+
+/** Throws ImageTooLarge. */
+export type CountEntries = (count: number) => void
+
+/** Half of what the number can hold, since it is added to before it is checked. */
+const MOST = 2 ** 30
 
 export function roomFor(entries: number, maxBytes: number): EntryRoom {
   const taken = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))

@@ -6,9 +6,6 @@ import { STORE_DIR } from '../../../recipes/store-path.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import { type ByteString, isAscii } from './byte-string.ts'
 
-/** Opening follows no symlink, and does not block at a file that has become a pipe. */
-const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-
 /** The path was another kind of file a moment ago, or existed. */
 const CHANGED = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EINVAL', 'ENXIO']
 
@@ -35,6 +32,9 @@ export function changed(path: ByteString, cause?: unknown): RetryableError {
 export function show(path: ByteString): string {
   return quote(Buffer.from(path, 'latin1').toString('utf8'))
 }
+
+/** Opening follows no symlink, and does not block at a file that has become a pipe. */
+const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /**
  * Opens a path that must not lead through a link: the owner of a store that is not root's could put one there to lead root

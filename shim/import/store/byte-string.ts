@@ -2,6 +2,22 @@ import { quote } from '../../../lib/text/quote.ts'
 import { archiveInvalid } from '../image/errors.ts'
 
 /**
+ * Bytes as a string, one character for each (latin1). Names in the store are bytes, and such strings are faster to join, compare
+ * and write than buffers.
+ */
+export type ByteString = string
+
+/** The bytes of the text in UTF-8. Throws ArchiveInvalid for a surrogate without its other half. */
+export function bytesOf(text: string): ByteString {
+  if (!text.isWellFormed()) throw archiveInvalid(`holds text that is not Unicode: ${quote(text)}`)
+  return Buffer.from(text, 'utf8').toString('latin1')
+}
+
+export function isAscii(bytes: ByteString): boolean {
+  return !/[\x80-\xff]/.test(bytes)
+}
+
+/**
  * The characters that Python decodes bytes to as UTF-8 with the error handler `surrogateescape` (PEP 383): each well-formed
  * sequence is one character, and so is each other byte, which becomes U+DC00 + byte.
  */
@@ -18,22 +34,6 @@ const CHARACTER = new RegExp(
   ].join('|'),
   'g',
 )
-
-/**
- * Bytes as a string, one character for each (latin1). Names in the store are bytes, and such strings are faster to join, compare
- * and write than buffers.
- */
-export type ByteString = string
-
-/** The bytes of the text in UTF-8. Throws ArchiveInvalid for a surrogate without its other half. */
-export function bytesOf(text: string): ByteString {
-  if (!text.isWellFormed()) throw archiveInvalid(`holds text that is not Unicode: ${quote(text)}`)
-  return Buffer.from(text, 'utf8').toString('latin1')
-}
-
-export function isAscii(bytes: ByteString): boolean {
-  return !/[\x80-\xff]/.test(bytes)
-}
 
 /** As Python encodes the text to ASCII with the error handler `replace`: one byte for each character. */
 export function toAscii(bytes: ByteString): ByteString {

@@ -3,12 +3,6 @@ import { isStorePath, STORE_DIR } from '../../../recipes/store-path.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import type { Closure, ClosureFile } from './closure.ts'
 
-/** Bytes of one read. */
-const READ_BYTES = 128 * 1024
-
-/** Longest path of Linux, in bytes. */
-const MAX_PATH_BYTES = 4095
-
 /** The whole file, or undefined if it is longer than `maxBytes`. Throws as openStoreFile. */
 export async function readStoreFile(path: string, maxBytes: number, closure: Closure): Promise<Buffer | undefined> {
   await using file = await openStoreFile(path, closure)
@@ -17,7 +11,7 @@ export async function readStoreFile(path: string, maxBytes: number, closure: Clo
 }
 
 /** Opens a file that an image names, following links. Throws ArchiveInvalid unless it is a regular file of the closure. */
-export async function openStoreFile(path: string, closure: Closure): Promise<ClosureFile> {
+async function openStoreFile(path: string, closure: Closure): Promise<ClosureFile> {
   const found = await closure.find(path)
   if (found?.stats.isFile()) return found
   await found?.[Symbol.asyncDispose]()
@@ -28,17 +22,6 @@ export async function openStoreFile(path: string, closure: Closure): Promise<Clo
 export async function resolveStoreFile(path: string, closure: Closure): Promise<string> {
   await using file = await openStoreFile(path, closure)
   return file.path
-}
-
-/** Whether the text is a store path or a path below one. Links may still lead elsewhere. */
-export function isPathInStore(path: string, storeDir = STORE_DIR): boolean {
-  const [name = '', ...below] = path.slice(storeDir.length + 1).split('/')
-  if (!isStorePath(`${storeDir}/${name}`, storeDir) || !path.startsWith(`${storeDir}/`)) return false
-  return Buffer.byteLength(path) <= MAX_PATH_BYTES && !path.includes('\0') && below.every(isPlainPart)
-}
-
-function isPlainPart(part: string): boolean {
-  return part !== '' && part !== '.' && part !== '..'
 }
 
 /**
@@ -55,6 +38,9 @@ export async function withFileBytes<T>(
   return await use(bytesOf(handle))
 }
 
+/** Bytes of one read. */
+const READ_BYTES = 128 * 1024
+
 /** From the current position of the file. */
 export async function* bytesOf(handle: FileHandle): AsyncGenerator<Buffer> {
   for (;;) {
@@ -62,4 +48,18 @@ export async function* bytesOf(handle: FileHandle): AsyncGenerator<Buffer> {
     if (bytesRead === 0) return
     yield buffer.subarray(0, bytesRead)
   }
+}
+
+/** Longest path of Linux, in bytes. */
+const MAX_PATH_BYTES = 4095
+
+/** Whether the text is a store path or a path below one. Links may still lead elsewhere. */
+export function isPathInStore(path: string, storeDir = STORE_DIR): boolean {
+  const [name = '', ...below] = path.slice(storeDir.length + 1).split('/')
+  if (!isStorePath(`${storeDir}/${name}`, storeDir) || !path.startsWith(`${storeDir}/`)) return false
+  return Buffer.byteLength(path) <= MAX_PATH_BYTES && !path.includes('\0') && below.every(isPlainPart)
+}
+
+function isPlainPart(part: string): boolean {
+  return part !== '' && part !== '.' && part !== '..'
 }

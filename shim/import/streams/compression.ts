@@ -4,25 +4,28 @@ import { archiveInvalid } from '../image/errors.ts'
 import { inflate } from './inflate.ts'
 import { peek } from './streams.ts'
 
-/** XZ_MEMLIMIT_ERROR of xz-embedded. */
-const MEMORY_LIMIT = 'failed with error code 4'
-
 export type Compression = 'none' | 'gzip' | 'zstd' | 'xz'
 
 /** Bytes that identify a compression. */
 export const MAGIC_BYTES = 6
+
+const MAGICS: readonly { compression: Compression; magic: Buffer }[] = [
+  { compression: 'gzip', magic: Buffer.from([0x1f, 0x8b]) },
+  { compression: 'zstd', magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]) },
+  { compression: 'xz', magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) },
+]
 
 export function compressionOf(head: Buffer): Compression {
   const found = MAGICS.find(({ magic }) => head.subarray(0, magic.length).equals(magic))
   return found?.compression ?? (isSkippableFrame(head) ? 'zstd' : 'none')
 }
 
+const SKIPPABLE = Buffer.from([0x2a, 0x4d, 0x18])
+
 /** zstd may also begin with a frame of user data. */
 function isSkippableFrame(head: Buffer): boolean {
   return ((head[0] ?? 0) & 0xf0) === 0x50 && head.subarray(1, 4).equals(SKIPPABLE)
 }
-
-const SKIPPABLE = Buffer.from([0x2a, 0x4d, 0x18])
 
 /** Decompresses bytes; recognizes the compression by content. Throws ArchiveInvalid for damaged ones. */
 export async function* decompress(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -31,12 +34,6 @@ export async function* decompress(source: AsyncIterable<Buffer>): AsyncGenerator
   if (compression === 'none') yield* all
   else yield* through(all, compression)
 }
-
-const MAGICS: readonly { compression: Compression; magic: Buffer }[] = [
-  { compression: 'gzip', magic: Buffer.from([0x1f, 0x8b]) },
-  { compression: 'zstd', magic: Buffer.from([0x28, 0xb5, 0x2f, 0xfd]) },
-  { compression: 'xz', magic: Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]) },
-]
 
 async function* through(source: AsyncIterable<Buffer>, compression: Exclude<Compression, 'none'>) {
   try {
@@ -50,6 +47,9 @@ async function* through(source: AsyncIterable<Buffer>, compression: Exclude<Comp
 function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError'
 }
+
+/** XZ_MEMLIMIT_ERROR of xz-embedded. */
+const MEMORY_LIMIT = 'failed with error code 4'
 
 /**
  * The decompressor is a WebAssembly module, loaded when it is first needed. It has memory for a dictionary of 64 MiB, that of xz

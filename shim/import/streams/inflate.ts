@@ -2,12 +2,6 @@ import { once } from 'node:events'
 import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib'
 import { archiveInvalid } from '../image/errors.ts'
 
-/** A minor collection takes 0.2 ms; decompressing this much takes a millisecond (2026-11-27). */
-const YOUNG_BYTES = 1024 * 1024
-
-/** Some buffers grow old nevertheless, and need a major collection. */
-const ALL_BYTES = 16 * 1024 * 1024
-
 type Inflater = Gunzip | ZstdDecompress
 
 const CHUNK_BYTES = 256 * 1024
@@ -77,6 +71,12 @@ async function nextOf(input: AsyncIterator<Buffer>): Promise<Buffer | undefined>
   const { done, value } = await input.next()
   return done ? undefined : value
 }
+
+/** A minor collection takes 0.2 ms; decompressing this much takes a millisecond (2026-11-27). */
+const YOUNG_BYTES = 1024 * 1024
+
+/** Some buffers grow old nevertheless, and need a major collection. */
+const ALL_BYTES = 16 * 1024 * 1024
 
 /**
  * Buffers lie outside of the heap and its limit: V8 lets 64 MB of unused ones pile up before it collects them. The result is to

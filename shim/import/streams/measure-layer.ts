@@ -7,19 +7,6 @@ import { type Compression, compressionOf, decompress, MAGIC_BYTES } from './comp
 import { passing, peek } from './streams.ts'
 import { createTarScan, type TarFile } from './tar-scan.ts'
 
-/** OCI's types of uncompressed layers. */
-const PLAIN = /^application\/vnd\.oci\.image\.layer\.(nondistributable\.)?v1\.tar$/
-
-/** What reveals a layer that holds nothing but mount points. */
-export interface LayerContent {
-  /** Whether it has a file that is not empty. */
-  readonly hasContent: boolean
-  /** Whether it has a store path. */
-  readonly hasStorePath: boolean
-}
-
-const STORE_PATH = /^(?:\.?\/)*nix\/store\/[0-9a-df-np-sv-z]{32}-[^/]+\/?$/
-
 /** A layer on its way to containerd. */
 export interface MeasuredLayer {
   readonly compression: Compression
@@ -29,6 +16,14 @@ export interface MeasuredLayer {
   readonly unpackedSize: () => number
   /** Known once all bytes have been read. */
   readonly content: () => LayerContent
+}
+
+/** What reveals a layer that holds nothing but mount points. */
+export interface LayerContent {
+  /** Whether it has a file that is not empty. */
+  readonly hasContent: boolean
+  /** Whether it has a store path. */
+  readonly hasStorePath: boolean
 }
 
 /** containerd unpacks layers of any size, so the size has to be known before. */
@@ -51,6 +46,15 @@ export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLim
   }
   const measured = compression === 'none' ? passing(all, measure) : decompressing(all, measure)
   return { compression, bytes: measured, unpackedSize: () => size, content: () => content }
+}
+
+const STORE_PATH = /^(?:\.?\/)*nix\/store\/[0-9a-df-np-sv-z]{32}-[^/]+\/?$/
+
+function contentOf({ name, size }: TarFile, before: LayerContent): LayerContent {
+  return {
+    hasContent: before.hasContent || size > 0,
+    hasStorePath: before.hasStorePath || STORE_PATH.test(name),
+  }
 }
 
 /** Decompresses a copy of each chunk that passes. */
@@ -82,18 +86,14 @@ async function write(copy: PassThrough, bytes: Buffer): Promise<void> {
   if (!copy.write(bytes)) await once(copy, 'drain')
 }
 
-export function contentOf({ name, size }: TarFile, before: LayerContent): LayerContent {
-  return {
-    hasContent: before.hasContent || size > 0,
-    hasStorePath: before.hasStorePath || STORE_PATH.test(name),
-  }
-}
-
 /** The media type of a layer. Throws ArchiveInvalid for a compression that containerd does not know. */
 export function layerTypeOf(compression: Compression): string {
   refuseXz(compression)
   return compression === 'none' ? LAYER_TYPE : `${LAYER_TYPE}+${compression}`
 }
+
+/** OCI's types of uncompressed layers. */
+const PLAIN = /^application\/vnd\.oci\.image\.layer\.(nondistributable\.)?v1\.tar$/
 
 /**
  * containerd unpacks bytes of the plain types as they are, and detects the compression of all others. A tar may begin like

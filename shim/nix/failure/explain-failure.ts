@@ -2,7 +2,7 @@ import { type ErrorCode, FinalError, reviveError, type ShimError } from '../../.
 import type { ProcessEnd } from '../../../lib/process/run-process.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
 import { formatSize } from '../../../lib/text/size.ts'
-import { describeMaking, describeRecipe, type Recipe } from '../../../recipes/recipe.ts'
+import { describeRecipe, describeWork, type Recipe } from '../../../recipes/recipe.ts'
 import type { NixError } from '../log/journal.ts'
 import { derivationName } from '../log/nix-log.ts'
 import { runLogFile } from '../user/state-dir.ts'
@@ -185,5 +185,5 @@ function describeExit({ exitCode, killedBy }: FailedRun['exit']): string {
 }
 
 function subject({ stage, recipe }: FailedRun): string {
-  return stage === 'evaluating' ? `evaluating ${describeRecipe(recipe)}` : describeMaking(recipe)
+  return stage === 'evaluating' ? `evaluating ${describeRecipe(recipe)}` : describeWork(recipe)
 }

@@ -34,7 +34,7 @@ function readWarning(text: string): NixWords {
   return { phase: 'message', severity: 'warning', text: words }
 }
 
-/** Text that nix passes on is logged with nothing but a level (JSONLogger in logging.cc, 2.8 to 2.34). */
+/** Text that nix passes on is logged with only a level (JSONLogger in logging.cc, 2.8 to 2.34). */
 function isOwn({ raw_msg, column }: NixMessage): boolean {
   return raw_msg !== undefined || column !== undefined
 }

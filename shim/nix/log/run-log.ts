@@ -6,7 +6,7 @@ import type { Logger } from 'pino'
 import { createStream } from 'rotating-file-stream'
 import { findFairExcess } from '../../../lib/queues/fair-excess.ts'
 
-/** The complete log of one run. If it cannot be written, the run goes on. */
+/** The complete log of one run. If it cannot be written, the run continues. */
 export interface RunLog {
   /** Resolves when more lines can be taken. */
   write(line: string): Promise<void>

@@ -36,7 +36,7 @@ async function make(...squatters: readonly BuildView[]): Promise<string[]> {
     systemOf: nodes.systemOf,
     recipesOf: () => [],
     onPod: onNothing,
-    onWant: onNothing,
+    onRequest: onNothing,
   })
   const builds = createBuilds({
     ...{ mirrored: key => views.get(key), allMirrored: () => views.values(), onLost: onNothing, onImage: onNothing },

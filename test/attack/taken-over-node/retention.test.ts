@@ -47,7 +47,7 @@ async function removed(...builds: readonly Finished[]): Promise<string[]> {
       systemOf: onNothing,
       recipesOf: () => [],
       onPod: onNothing,
-      onWant: onNothing,
+      onRequest: onNothing,
     }),
   }
   for (const key of views.keys()) state.builds.changed(key)

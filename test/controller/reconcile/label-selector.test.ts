@@ -55,7 +55,7 @@ describe('a label selector', () => {
     ['a=-'],
     [`${'k'.repeat(64)}=1`],
     ['a/b/c=1'],
-  ])('%j is none, and the error shows the place', text => {
-    expect(() => parseLabelSelector(text)).toThrow(/is no label selector, at "/)
+  ])('%j is invalid, and the error shows the place', text => {
+    expect(() => parseLabelSelector(text)).toThrow(/is not a label selector, at "/)
   })
 })

@@ -5,11 +5,11 @@ import { given, NOW, plan } from './plan.ts'
 const attempt = (node: string) => ({ node, endTime: '2026-01-01T00:00:00Z', reason: `node ${node} is gone` })
 const buildingOn1 = { status: 'Building', buildNode: 'node-1' }
 
-const lost = { lossOf: (node: string) => `node ${node} is gone`, memory: { lostSince: NOW - 10_000 } }
+const lost = { nodeProblem: (node: string) => `node ${node} is gone`, memory: { lostSince: NOW - 10_000 } }
 
 const notReady = {
-  lossOf: (node: string) => `node ${node} is not ready`,
-  silenceOf: () => undefined,
+  nodeProblem: (node: string) => `node ${node} is not ready`,
+  shimProblem: () => undefined,
   memory: lost.memory,
 }
 const held = {
@@ -19,30 +19,35 @@ const held = {
 
 describe('a NixBuild made by hand', () => {
   it.each([
-    ['that is new is given to a node', {}, {}, { type: 'give', node: 'node-2', attempts: [] }],
-    ['that is Pending, too', { status: { status: 'Pending' } }, {}, { type: 'give', node: 'node-2' }],
-    ['that a pod pulls is left to it', {}, { waitingPods: 1, pullingPods: 1 }, { type: 'none' }],
+    ['is assigned to a node when it is new', {}, {}, { type: 'assign', node: 'node-2', attempts: [] }],
     [
-      'that a pod waits for on a node that cannot build is given to one that can',
+      'is assigned to a node while it is Pending',
+      { status: { status: 'Pending' } },
       {},
-      { waitingPods: 1 },
-      { type: 'give' },
+      { type: 'assign', node: 'node-2' },
     ],
-    ['that was given to a node stays there', { metadata: given }, {}, { type: 'none' }],
-    ['that is being built stays there', { status: buildingOn1 }, {}, { type: 'none' }],
-    ['that is being loaded stays there', { status: { ...buildingOn1, status: 'Importing' } }, {}, { type: 'none' }],
-    ['that is done is done', { status: { status: 'Succeeded' } }, {}, { type: 'none' }],
-    ['that failed has failed', { status: { status: 'Failed' } }, {}, { type: 'none' }],
-    ['that goes is let go', { metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } }, {}, { type: 'none' }],
-    ['that nobody waits for is built all the same', {}, { memory: { unwantedSince: 0 } }, { type: 'give' }],
+    ['is left to a pod that pulls it', {}, { waitingPods: 1, pullingPods: 1 }, { type: 'none' }],
+    ["is assigned to another node if the pod's node cannot build", {}, { waitingPods: 1 }, { type: 'assign' }],
+    ['stays with its assigned node', { metadata: given }, {}, { type: 'none' }],
+    ['stays with the node that builds it', { status: buildingOn1 }, {}, { type: 'none' }],
+    ['stays with the node that imports it', { status: { ...buildingOn1, status: 'Importing' } }, {}, { type: 'none' }],
+    ['is left alone when it has succeeded', { status: { status: 'Succeeded' } }, {}, { type: 'none' }],
+    ['is left alone when it has failed', { status: { status: 'Failed' } }, {}, { type: 'none' }],
     [
-      'for which there is no node says why',
+      'is left alone while it is being deleted',
+      { metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } },
+      {},
+      { type: 'none' },
+    ],
+    ['is built even if no pod waits for it', {}, { memory: { unwantedSince: 0 } }, { type: 'assign' }],
+    [
+      'says why no node can build it',
       {},
       { chooseNode: () => ({ none: 'the cluster has no node' }) },
       { type: 'hold', reason: 'NoNode', message: 'no node can build it: the cluster has no node' },
     ],
     [
-      'that has said so is not written again',
+      'is not written again with the same reason',
       {
         status: {
           status: 'Pending',
@@ -60,65 +65,65 @@ describe('a NixBuild made by hand', () => {
       { type: 'none' },
     ],
     [
-      'that nobody can read fails',
+      'fails if its recipe is invalid',
       { spec: { flakeUrl: '--option' } },
       {},
       { type: 'fail', message: expect.stringContaining('flake URL') },
     ],
     [
-      'whose node is lost is given to another',
+      'moves to another node if its own is lost',
       { status: buildingOn1 },
       lost,
       {
-        type: 'give',
+        type: 'assign',
         node: 'node-2',
         attempts: [{ node: 'node-1', endTime: '2026-01-01T01:00:00Z', reason: 'node node-1 is gone' }],
       },
     ],
     [
-      'whose node is not ready while a pod there pulls it stays there',
+      'stays with a node that is not ready while a pod there pulls it',
       { status: buildingOn1 },
       { ...notReady, waitingPods: 1, isPulledOn: (node: string) => node === 'node-1' },
       { type: 'none' },
     ],
     [
-      'whose node is not ready while a pod elsewhere pulls it is given away',
+      'leaves a node that is not ready while a pod elsewhere pulls it',
       { status: buildingOn1 },
       { ...notReady, waitingPods: 1, isPulledOn: (node: string) => node === 'node-2' },
-      { type: 'give', attempts: [{ reason: 'node node-1 is not ready' }] },
+      { type: 'assign', attempts: [{ reason: 'node node-1 is not ready' }] },
     ],
     [
-      'whose node is lost before it began, too',
+      'moves to another node if its own is lost before the start',
       { metadata: given },
       lost,
-      { type: 'give', node: 'node-2', attempts: [{ node: 'node-1' }] },
+      { type: 'assign', node: 'node-2', attempts: [{ node: 'node-1' }] },
     ],
     [
-      'whose node is lost while a pod pulls it is left to the pod',
+      'is left to a pod that pulls it if its node is lost',
       { status: buildingOn1 },
       { ...lost, waitingPods: 1, pullingPods: 1 },
       { type: 'hold', reason: 'NodeLost', attempts: [{ node: 'node-1' }] },
     ],
     [
-      'whose loss is written down, but not the next node, loses no further try',
+      'counts a lost node only once if the next node could not be written',
       { metadata: given, status: { status: 'Pending', attempts: [attempt('node-1')] } },
       lost,
-      { type: 'give', node: 'node-2', attempts: [attempt('node-1')] },
+      { type: 'assign', node: 'node-2', attempts: [attempt('node-1')] },
     ],
     [
-      'whose node is lost when there is no other waits',
+      'waits if its node is lost and there is no other',
       { status: buildingOn1 },
       { ...lost, chooseNode: () => ({ none: 'x' }) },
       { type: 'hold', reason: 'NoNode', attempts: [{ node: 'node-1' }] },
     ],
     [
-      'that was lost too often fails with the history',
+      'fails with its history after too many lost nodes',
       { status: { ...buildingOn1, attempts: [attempt('node-3'), attempt('node-2')] } },
       lost,
       {
         type: 'fail',
         message:
-          'given up after 3 tries: 2026-01-01T00:00:00Z node node-3 is gone; 2026-01-01T00:00:00Z node node-2 is gone; 2026-01-01T01:00:00Z node node-1 is gone',
+          'given up after 3 attempts: 2026-01-01T00:00:00Z node node-3 is gone; 2026-01-01T00:00:00Z node node-2 is gone; 2026-01-01T01:00:00Z node node-1 is gone',
         attempts: [{}, {}, { node: 'node-1' }],
       },
     ],
@@ -126,24 +131,24 @@ describe('a NixBuild made by hand', () => {
     expect(plan(build, facts).action).toMatchObject(action)
   })
 
-  it('is given away only after its node has been lost for a while', () => {
-    const lossOf = () => 'silent'
-    const first = plan({ status: buildingOn1 }, { lossOf })
+  it('moves only after its node has been lost for the grace time', () => {
+    const nodeProblem = () => 'lost'
+    const first = plan({ status: buildingOn1 }, { nodeProblem })
     expect(first).toEqual({ action: { type: 'none' }, memory: { lostSince: NOW }, recheckAt: NOW + 10_000 })
     const { memory } = first
-    expect(plan({ status: buildingOn1 }, { lossOf, memory, now: NOW + 9_999 }).action.type).toBe('none')
+    expect(plan({ status: buildingOn1 }, { nodeProblem, memory, now: NOW + 9_999 }).action.type).toBe('none')
     expect(plan({ status: buildingOn1 }, { memory, now: NOW + 5_000 }).memory).toEqual({})
-    expect(plan({ status: buildingOn1 }, { lossOf, memory, now: NOW + 10_000 }).action.type).toBe('give')
+    expect(plan({ status: buildingOn1 }, { nodeProblem, memory, now: NOW + 10_000 }).action.type).toBe('assign')
   })
 })
 
-describe('a NixBuild for which there is no node', () => {
+describe('a NixBuild that no node can build', () => {
   const none = (text: string) => ({ chooseNode: () => ({ none: text }) })
-  it('says why at once', () => {
+  it('says why immediately', () => {
     expect(plan({}, none('x'))).toMatchObject({ action: { type: 'hold' }, memory: { heldAt: NOW } })
   })
 
-  it('is not written again within a minute, however often the reason changes', () => {
+  it('is written at most once a minute when the reason changes', () => {
     const early = { ...none('y'), memory: { heldAt: NOW - 1_000 } }
     const left = { action: { type: 'none' }, memory: early.memory, recheckAt: NOW + 59_000 }
     expect(plan({ status: held }, early)).toEqual(left)
@@ -154,8 +159,8 @@ describe('a NixBuild for which there is no node', () => {
     })
   })
 
-  it('is given to one that comes at once', () => {
-    expect(plan({ status: held }, { memory: { heldAt: NOW } }).action.type).toBe('give')
+  it('is assigned to a new node immediately', () => {
+    expect(plan({ status: held }, { memory: { heldAt: NOW } }).action.type).toBe('assign')
   })
 })
 
@@ -164,37 +169,37 @@ describe('a NixBuild made for pods', () => {
   const unwanted = { memory: { unwantedSince: NOW - 30_000 } }
   it.each([
     ['is left to the node of its pod', {}, { waitingPods: 1 }, { type: 'none' }],
-    ['is removed when no pod waits for it any more', {}, unwanted, { type: 'delete' }],
-    ['is removed while it is being built', { status: buildingOn1 }, unwanted, { type: 'delete' }],
+    ['is removed if no pod waits for it any more', {}, unwanted, { type: 'delete' }],
+    ['is removed even while it is being built', { status: buildingOn1 }, unwanted, { type: 'delete' }],
     ['stays while a pod waits', { status: buildingOn1 }, { ...unwanted, waitingPods: 1 }, { type: 'none' }],
-    ['stays when it is done', { status: { status: 'Succeeded' } }, unwanted, { type: 'none' }],
-    ['stays when it failed', { status: { status: 'Failed' } }, unwanted, { type: 'none' }],
+    ['stays when it has succeeded', { status: { status: 'Succeeded' } }, unwanted, { type: 'none' }],
+    ['stays when it has failed', { status: { status: 'Failed' } }, unwanted, { type: 'none' }],
     [
       'stays while a pod that started long ago pulls it again',
       { status: buildingOn1 },
-      { ...unwanted, wantingPods: 1 },
+      { ...unwanted, requestingPods: 1 },
       { type: 'none' },
     ],
     [
-      'is removed when it has not begun and all its pods have started',
+      'is removed before its start if all its pods have started',
       { status: { status: 'Pending' } },
-      { ...unwanted, wantingPods: 1 },
+      { ...unwanted, requestingPods: 1 },
       { type: 'delete' },
     ],
     [
-      'stays with a node that is not ready: its shim goes on',
+      'stays with a node that is not ready, as its shim continues',
       { status: buildingOn1 },
       { ...notReady, waitingPods: 1 },
       { type: 'none' },
     ],
     [
-      'waits for another node when its own is lost',
+      'waits for another node if its own is lost',
       { status: buildingOn1 },
       { ...lost, waitingPods: 1 },
-      { type: 'hold', reason: 'NodeLost', message: 'node node-1 is gone; waiting for another', attempts: [{}] },
+      { type: 'hold', reason: 'NodeLost', message: 'node node-1 is gone; waiting for another node', attempts: [{}] },
     ],
     [
-      'is not given up however many nodes lose it',
+      'never fails because of lost nodes',
       { status: { ...buildingOn1, attempts: Array.from({ length: 20 }, (_, n) => attempt(`node-${n}`)) } },
       { ...lost, waitingPods: 1 },
       { type: 'hold', attempts: { length: 20, 19: { node: 'node-1' } } },
@@ -203,15 +208,15 @@ describe('a NixBuild made for pods', () => {
     expect(plan({ metadata, ...build }, facts).action).toMatchObject(action)
   })
 
-  it('is removed only after a while', () => {
+  it('is removed only after the grace time', () => {
     const first = plan({ metadata })
     expect(first).toMatchObject({ action: { type: 'none' }, memory: { unwantedSince: NOW }, recheckAt: NOW + 30_000 })
     expect(plan({ metadata }, { memory: first.memory, waitingPods: 1 }).memory).toEqual({})
     expect(plan({ metadata }, { memory: first.memory, now: NOW + 30_000 }).action.type).toBe('delete')
   })
 
-  it('that is unwanted and lost is looked at when the first of both graces ends', () => {
-    const facts = { lossOf: () => 'x', memory: { unwantedSince: NOW - 25_000, lostSince: NOW - 1_000 } }
+  it('is checked again at the end of the earlier grace time if it is unwanted and lost', () => {
+    const facts = { nodeProblem: () => 'x', memory: { unwantedSince: NOW - 25_000, lostSince: NOW - 1_000 } }
     expect(plan({ metadata, status: buildingOn1 }, facts)).toEqual({
       action: { type: 'none' },
       memory: { unwantedSince: NOW - 25_000, lostSince: NOW - 1_000 },
@@ -223,7 +228,7 @@ describe('a NixBuild made for pods', () => {
 describe('the nodes that have an image', () => {
   const status = { status: 'Succeeded', nodes: [{ name: 'node-1' }, { name: 'node-2' }] }
   const nodeExists = (name: string) => name === 'node-2'
-  it('lose one that is gone, after a while', () => {
+  it('lose a removed node after the grace time', () => {
     const first = plan({ status }, { nodeExists })
     expect(first).toMatchObject({ action: { type: 'none' }, recheckAt: NOW + 10_000 })
     expect(plan({ status }, { nodeExists, memory: first.memory, now: NOW + 10_000 }).action).toEqual({
@@ -232,7 +237,7 @@ describe('the nodes that have an image', () => {
     })
   })
 
-  it('stay while all are there', () => {
+  it('stay while all nodes exist', () => {
     expect(plan({ status })).toEqual({ action: { type: 'none' }, memory: {} })
   })
 })

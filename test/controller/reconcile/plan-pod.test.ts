@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type PodFacts, planPod } from '../../../controller/reconcile/plan-pod.ts'
-import { podWants } from '../../../controller/reconcile/pod-wants.ts'
+import { podRequests } from '../../../controller/reconcile/pod-requests.ts'
 import { type BuildView, type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
 import type { PodView } from '../../../controller/views/pod.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
@@ -21,13 +21,13 @@ interface Named {
 }
 
 function plan(pod: PodView, build?: BuildView, { named = [], ...more }: Partial<PodFacts> & Named = {}) {
-  const { wants, problems } = podWants(pod, 'x86_64-linux', () => named)
+  const { requests, problems } = podRequests(pod, 'x86_64-linux', () => named)
   return planPod({
     pod,
     nodeKnown: true,
-    wanted: wants.map(want => ({ want, build })),
+    requested: requests.map(request => ({ request, build })),
     problems,
-    loss: undefined,
+    nodeProblem: undefined,
     differsSince: undefined,
     now: NOW,
     settleMs: SETTLE_MS,
@@ -40,35 +40,35 @@ const onNode = { buildNode: 'node-1', nodes: [{ name: 'node-1' }] }
 const built = someBuild({ metadata: MANAGED, status: { status: 'Succeeded', ...onNode } })
 const failed = someBuild({ metadata: MANAGED, status: { status: 'Failed' } })
 
-describe('a NixBuild is made', () => {
+describe('a NixBuild is created', () => {
   it('for a pod with a node', () => {
     expect(plan(somePod()).create).toEqual([{ recipe: expect.objectContaining({ packageName: 'app' }), owners: [] }])
   })
 
-  it('owned by what made the pod, but not as its controller', () => {
+  it("with the pod's owner, but not as controller", () => {
     expect(plan(somePod({ metadata: { ownerReferences: [OTHER, OWNER] } })).create).toMatchObject([
       { owners: [{ uid: 'rs-1', controller: false }] },
     ])
   })
 
   it.each([
-    ['not yet scheduled', somePod({ spec: { nodeName: undefined } })],
-    ['finished', somePod({ status: { phase: 'Succeeded' } })],
-    ['failed', somePod({ status: { phase: 'Failed' } })],
-    ['being deleted', somePod({ metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } })],
+    ['that is not scheduled yet', somePod({ spec: { nodeName: undefined } })],
+    ['that has finished', somePod({ status: { phase: 'Succeeded' } })],
+    ['that has failed', somePod({ status: { phase: 'Failed' } })],
+    ['that is being deleted', somePod({ metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } })],
     ['that has the image', somePod({ status: { containerStatuses: [{ name: 'app', imageID: 'sha256:1' }] } })],
     ['with half a recipe', somePod({ metadata: { annotations: { 'enbi.hrzn.ee/nixbuild-imageTag': 'app:1' } } })],
-  ])('for no pod that is %s', (_name, pod) => {
+  ])('but not for a pod %s', (_name, pod) => {
     expect(plan(pod).create).toEqual([])
   })
 
-  it('for no pod whose node is unknown, nor is its condition touched', () => {
+  it('but not for a pod whose node is unknown, and its condition stays', () => {
     const plan = planPod({
       pod: somePod({ status: condition('True', 'Built', 'x') }),
       nodeKnown: false,
-      wanted: [],
+      requested: [],
       problems: [],
-      loss: undefined,
+      nodeProblem: undefined,
       differsSince: undefined,
       now: NOW,
       settleMs: SETTLE_MS,
@@ -76,30 +76,34 @@ describe('a NixBuild is made', () => {
     expect(plan).toMatchObject({ create: [], condition: 'keep' })
   })
 
-  it('not when there is one', () => {
+  it('but not if there is one', () => {
     expect(plan(somePod(), building).create).toEqual([])
   })
 })
 
-describe('a NixBuild that is there gets an owner', () => {
+describe('an existing NixBuild gets an owner', () => {
   const pod = somePod({ metadata: { ownerReferences: [OWNER] } })
   const ownedBy = (...ownerReferences: object[]) => someBuild({ metadata: { ...MANAGED, ownerReferences } })
   it.each([
-    ['when it has none', ownedBy(), ['rs-1']],
-    ['beside another', ownedBy(OTHER), ['rs-0', 'rs-1']],
-    ['not twice', ownedBy(OWNER), undefined],
+    ['if it has none', ownedBy(), ['rs-1']],
+    ['besides another', ownedBy(OTHER), ['rs-0', 'rs-1']],
+    ['but not twice', ownedBy(OWNER), undefined],
     [
-      'not beyond 20',
+      'but not more than 20',
       ownedBy(...Array.from({ length: 20 }, (_, n) => ({ ...OTHER, uid: `rs-${n + 100}` }))),
       undefined,
     ],
-    ['not when it was made by hand', someBuild(), undefined],
-    ['not when it goes', someBuild({ metadata: { ...MANAGED, deletionTimestamp: '2026-01-01T00:00:00Z' } }), undefined],
+    ['but not if it was made by hand', someBuild(), undefined],
+    [
+      'but not while it is being deleted',
+      someBuild({ metadata: { ...MANAGED, deletionTimestamp: '2026-01-01T00:00:00Z' } }),
+      undefined,
+    ],
   ])('%s', (_name, build, uids) => {
     expect(plan(pod, build).own[0]?.owners.map(({ uid }) => uid)).toEqual(uids)
   })
 
-  it('but none from a bare pod', () => {
+  it('but not from a bare pod', () => {
     expect(plan(somePod(), ownedBy(OTHER)).own).toEqual([])
   })
 })
@@ -124,11 +128,11 @@ describe('the condition', () => {
   it.each([
     ['Built', built],
     ['Failed', failed],
-  ])('%s is written at once', (reason, build) => {
+  ])('%s is written immediately', (reason, build) => {
     expect(plan(somePod(), build)).toMatchObject({ condition: { set: { reason } }, recheckAt: undefined })
   })
 
-  it('is left as it is when it says so already', () => {
+  it('is not written again if it is up to date', () => {
     const { condition: written } = plan(somePod(), built)
     if (typeof written === 'string') throw new Error('not written')
     const { reason, message } = written.set
@@ -144,7 +148,7 @@ describe('the condition', () => {
     expect(plan(somePod({ metadata })).condition).toBe('keep')
   })
 
-  it('has a message of bounded length, with its beginning and its end', () => {
+  it('has a message of bounded length that keeps its beginning and end', () => {
     const message = `begin ${'x'.repeat(20_000)} end`
     const build = someBuild({
       status: { status: 'Failed', conditions: [{ type: 'Success', status: 'False', message }] },
@@ -158,20 +162,20 @@ describe('the condition', () => {
 
 describe('an event', () => {
   const annotations = { 'enbi.hrzn.ee/nixbuild-imageTag': 'app:1' }
-  it('tells of bad annotations, with the condition', () => {
+  it('reports bad annotations together with the condition', () => {
     const { events, condition } = plan(somePod({ metadata: { annotations } }))
     expect(events).toEqual([{ reason: 'NixBuildInvalid', message: expect.stringContaining('flakeUrl') }])
     expect(condition).toMatchObject({ set: { reason: 'Failed' } })
   })
 
-  it('tells of them once', () => {
+  it('reports them once', () => {
     const { condition: written } = plan(somePod({ metadata: { annotations } }))
     if (typeof written === 'string') throw new Error('not written')
     const status = condition('False', 'Failed', written.set.message)
     expect(plan(somePod({ metadata: { annotations }, status }))).toMatchObject({ events: [], condition: 'keep' })
   })
 
-  it('does not tell of a failed build: its shim does', () => {
+  it('does not report a failed build, as the shim does', () => {
     expect(plan(somePod(), failed).events).toEqual([])
   })
 })
@@ -186,7 +190,7 @@ describe('a pod without annotations whose image has a NixBuild', () => {
   ]
   const bare = (status: object = {}) => somePod({ metadata: { annotations: {}, ownerReferences: [OWNER] }, status })
 
-  it('is told how it goes, and its owner becomes an owner of the build', () => {
+  it('gets the condition, and its owner becomes an owner of the build', () => {
     expect(plan(bare(), built, { named })).toMatchObject({
       condition: { set: { reason: 'Built' } },
       own: [{ owners: [{ uid: 'rs-1' }] }],
@@ -194,11 +198,11 @@ describe('a pod without annotations whose image has a NixBuild', () => {
     expect(plan(bare(), failed, { named })).toMatchObject({ condition: { set: { reason: 'Failed' } } })
   })
 
-  it('has none made when that is gone: only nodes know what the name stands for', () => {
+  it('gets no new NixBuild when it is removed, as only nodes know the recipe', () => {
     expect(plan(bare(), undefined, { named }).create).toEqual([])
   })
 
-  it('keeps the condition that its image is there when that is gone, and no other', () => {
+  it('keeps only the condition Built when the NixBuild is removed', () => {
     expect(plan(bare(condition('True', 'Built', 'x'))).condition).toBe('keep')
     expect(plan(bare(condition('False', 'Building', 'x'))).condition).toBe('remove')
   })

@@ -4,20 +4,20 @@ import { someBuild } from '../views.ts'
 export const NOW = Date.parse('2026-01-01T01:00:00Z')
 const LIMITS = { unwantedGraceMs: 30_000, lostGraceMs: 10_000, maxTries: 3 }
 
-/** Metadata of a NixBuild that was given to node-1. */
+/** Metadata of a NixBuild that was assigned to node-1. */
 export const given = { labels: { 'enbi.hrzn.ee/node': 'node-1' } }
 
 /** Of a NixBuild in a cluster where all is well, but for what the facts say. */
 export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<BuildFacts> = {}) {
   return planBuild({
     build: someBuild(build),
-    wantingPods: facts.waitingPods ?? 0,
+    requestingPods: facts.waitingPods ?? 0,
     waitingPods: 0,
     pullingPods: 0,
     assignedNode:
       build?.metadata && 'labels' in build.metadata && build.metadata.labels === given.labels ? 'node-1' : undefined,
-    lossOf: () => undefined,
-    silenceOf: facts.lossOf ?? (() => undefined),
+    nodeProblem: () => undefined,
+    shimProblem: facts.nodeProblem ?? (() => undefined),
     isPulledOn: () => false,
     nodeExists: () => true,
     chooseNode: () => ({ node: 'node-2' }),

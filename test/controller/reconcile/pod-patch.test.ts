@@ -22,9 +22,9 @@ describe('the patch of a status', () => {
     },
   })
 
-  it('takes a build from its node, and keeps the time of a condition that stays False and the conditions of others', () => {
+  it('takes a build from its node, and keeps other conditions and the time of one that stays False', () => {
     const attempts = [{ node: 'node-1', endTime: TIME, reason: 'node node-1 is gone' }]
-    expect(statusPatch(build, { type: 'give', node: 'node-2', attempts }, NOW)).toEqual({
+    expect(statusPatch(build, { type: 'assign', node: 'node-2', attempts }, NOW)).toEqual({
       status: 'Pending',
       observedGeneration: 3,
       attempts,
@@ -38,14 +38,14 @@ describe('the patch of a status', () => {
           type: 'Complete',
           status: 'False',
           reason: 'GivenToNode',
-          message: 'given to node node-2; before that: node node-1 is gone',
+          message: 'assigned to node node-2; before: node node-1 is gone',
           lastTransitionTime: BEFORE,
         },
       ],
     })
   })
 
-  it('says why a build is held', () => {
+  it('says why a build is not assigned', () => {
     const action = { type: 'hold', reason: 'NoNode', message: 'why', attempts: [] } as const
     expect(statusPatch(someBuild(), action, NOW)).toMatchObject({
       status: 'Pending',
@@ -53,7 +53,7 @@ describe('the patch of a status', () => {
     })
   })
 
-  it('ends a build that is given up', () => {
+  it('finishes a build that is given up', () => {
     expect(statusPatch(build, { type: 'fail', message: 'why', attempts: [] }, NOW)).toMatchObject({
       status: 'Failed',
       completionTime: TIME,
@@ -71,14 +71,14 @@ describe('the patch of a status', () => {
     })
   })
 
-  it('of nodes that are gone touches nothing else', () => {
+  it('changes nothing else when it removes lost nodes', () => {
     expect(statusPatch(build, { type: 'prune', nodes: [] }, NOW)).toEqual({ nodes: [] })
   })
 })
 
 describe('the patch of a pod', () => {
   const set = { reason: 'Building', message: 'x' } as const
-  it('is for that very pod, and for one condition', () => {
+  it('is limited to this pod and one condition', () => {
     expect(podPatch(somePod(), { set }, NOW)).toEqual({
       metadata: { uid: 'uid-1' },
       status: {

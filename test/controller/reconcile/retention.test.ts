@@ -3,27 +3,41 @@ import { planRetention } from '../../../controller/reconcile/retention.ts'
 
 const NOW = 1_000_000
 const build = (name: string, age: number, used = false) =>
-  ({ name, finishedAt: NOW - age, used, madeBy: 'hand' }) as const
+  ({ name, finishedAt: NOW - age, used, createdBy: 'hand' }) as const
 
 describe('of the finished builds of a namespace', () => {
   it.each([
-    ['all stay when they are few and young', [build('a', 10), build('b', 20)], 2, 100, [], NOW + 80],
-    ['the oldest beyond the count go', [build('b', 20), build('a', 10), build('c', 30)], 2, 100, ['c'], NOW + 80],
-    ['those that are too old go', [build('a', 10), build('b', 100), build('c', 101)], 9, 100, ['c', 'b'], NOW + 90],
-    ['one that is used stays, however old', [build('a', 500, true), build('b', 500)], 9, 100, ['b'], undefined],
+    ['all stay if they are few and young', [build('a', 10), build('b', 20)], 2, 100, [], NOW + 80],
     [
-      'one that is used takes no place of others',
-      [build('a', 1, true), build('b', 2), build('c', 3)],
+      'the oldest beyond the count are removed',
+      [build('b', 20), build('a', 10), build('c', 30)],
       2,
       100,
-      [],
-      NOW + 97,
+      ['c'],
+      NOW + 80,
     ],
-    ['none stays beyond a count of 0', [build('a', 1), build('b', 2)], 0, 100, ['b', 'a'], undefined],
-    ['of those that ended at once the last go', [build('b', 1), build('a', 1), build('c', 1)], 2, 100, ['c'], NOW + 99],
     [
-      'those of each maker are counted by themselves',
-      [build('a', 1), build('b', 2), { ...build('c', 3), madeBy: 'shim' } as const],
+      'those that are too old are removed',
+      [build('a', 10), build('b', 100), build('c', 101)],
+      9,
+      100,
+      ['c', 'b'],
+      NOW + 90,
+    ],
+    ['one in use stays at any age', [build('a', 500, true), build('b', 500)], 9, 100, ['b'], undefined],
+    ['one in use does not count', [build('a', 1, true), build('b', 2), build('c', 3)], 2, 100, [], NOW + 97],
+    ['none stays with a count of 0', [build('a', 1), build('b', 2)], 0, 100, ['b', 'a'], undefined],
+    [
+      'the last of those that ended at the same time are removed',
+      [build('b', 1), build('a', 1), build('c', 1)],
+      2,
+      100,
+      ['c'],
+      NOW + 99,
+    ],
+    [
+      'those of each creator are counted separately',
+      [build('a', 1), build('b', 2), { ...build('c', 3), createdBy: 'shim' } as const],
       1,
       100,
       ['b'],

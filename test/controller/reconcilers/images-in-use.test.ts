@@ -14,7 +14,7 @@ function start(images: readonly string[]) {
       return '1'
     },
   }
-  const inUse = createImagesInUse({ kube, believeMs: 1_000, believeAbsentMs: 100, now: () => now })
+  const inUse = createImagesInUse({ kube, usedCacheMs: 1_000, unusedCacheMs: 100, now: () => now })
   return {
     /** Whether the pods were listed for that. */
     ask: async (...asked: string[]) => {

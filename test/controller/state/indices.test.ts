@@ -1,18 +1,18 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createGroupIndex, createMultiIndex } from '../../../controller/state/multi-index.ts'
-import { createRecent } from '../../../controller/state/recent.ts'
+import { createRecentWrites } from '../../../controller/state/recent-writes.ts'
 import { someBuild, somePod } from '../views.ts'
 import { APP, idOf, KNOWN, startBuilds, startPods } from './start.ts'
 
 describe('the pods', () => {
-  it('are found by what they want, for as long as they want it', () => {
+  it('are found by what they request, for as long as they request it', () => {
     const { pods, set } = startPods(KNOWN)
-    expect(set('team/a', somePod())).toEqual(['want team', 'pod team/a'])
-    expect(set('team/b', somePod())).toEqual(['want team', 'pod team/b'])
-    expect([...pods.podsWanting(APP).keys()]).toEqual(['team/a', 'team/b'])
-    expect(set('team/a', somePod({ status: { phase: 'Succeeded' } }))).toEqual(['want team', 'pod team/a'])
-    expect(set('team/b', undefined)).toEqual(['want team', 'pod team/b'])
-    expect(pods.podsWanting(APP).size).toBe(0)
+    expect(set('team/a', somePod())).toEqual(['request team', 'pod team/a'])
+    expect(set('team/b', somePod())).toEqual(['request team', 'pod team/b'])
+    expect([...pods.podsRequesting(APP).keys()]).toEqual(['team/a', 'team/b'])
+    expect(set('team/a', somePod({ status: { phase: 'Succeeded' } }))).toEqual(['request team', 'pod team/a'])
+    expect(set('team/b', undefined)).toEqual(['request team', 'pod team/b'])
+    expect(pods.podsRequesting(APP).size).toBe(0)
   })
 
   it('that change in nothing that matters to builds wake no build', () => {
@@ -26,27 +26,27 @@ describe('the pods', () => {
     const { pods, set } = startPods(KNOWN)
     set('team/a', somePod())
     const containerStatuses = [{ name: 'app', imageID: 'sha256:1' }]
-    expect(set('team/a', somePod({ status: { containerStatuses } }))).toEqual(['want team', 'pod team/a'])
-    expect([...pods.podsWanting(APP).values()]).toMatchObject([{ started: true }])
+    expect(set('team/a', somePod({ status: { containerStatuses } }))).toEqual(['request team', 'pod team/a'])
+    expect([...pods.podsRequesting(APP).values()]).toMatchObject([{ started: true }])
   })
 
   it('are read anew when their node gets known', () => {
     const systems = new Map<string, string>()
     const { pods, set, due } = startPods(systems)
     expect(set('team/a', somePod())).toEqual(['pod team/a'])
-    expect(pods.wantsOf('team/a').wants).toEqual([])
+    expect(pods.requestsOf('team/a').requests).toEqual([])
     systems.set('node-1', 'x86_64-linux')
     due.length = 0
     pods.nodeChanged('node-1', { system: true })
-    expect(due).toEqual(['want team', 'pod team/a'])
-    expect([...pods.podsWanting(APP).keys()]).toEqual(['team/a'])
+    expect(due).toEqual(['request team', 'pod team/a'])
+    expect([...pods.podsRequesting(APP).keys()]).toEqual(['team/a'])
   })
 
   it('share the recipe', () => {
     const { pods, set } = startPods(KNOWN)
     set('team/a', somePod())
     set('team/b', somePod())
-    const [a, b] = ['team/a', 'team/b'].map(key => pods.wantsOf(key).wants[0]?.recipe)
+    const [a, b] = ['team/a', 'team/b'].map(key => pods.requestsOf(key).requests[0]?.recipe)
     expect(a).toBe(b)
   })
 
@@ -54,7 +54,7 @@ describe('the pods', () => {
     const { pods, set } = startPods(KNOWN)
     set('team/a', somePod())
     const written = somePod({ status: { phase: 'Running' } })
-    pods.wrote('team/a', written)
+    pods.recordWrite('team/a', written)
     expect(pods.get('team/a')).toBe(written)
     const told = somePod({ status: { phase: 'Pending' } })
     set('team/a', told)
@@ -65,7 +65,7 @@ describe('the pods', () => {
     const { pods, set } = startPods(KNOWN)
     const version = (resourceVersion: string) => somePod({ metadata: { resourceVersion } })
     const written = version('10')
-    pods.wrote('team/a', written)
+    pods.recordWrite('team/a', written)
     set('team/a', version('9'))
     expect(pods.get('team/a')).toBe(written)
     const told = version('11')
@@ -95,7 +95,7 @@ describe('the builds', () => {
 
   it('are found as soon as they are written', () => {
     const { builds, set } = startBuilds()
-    builds.wrote(someBuild())
+    builds.recordWrite(someBuild())
     expect(builds.ofRecipe(APP)).toHaveLength(1)
     set('team/app-1', undefined)
     expect(builds.ofRecipe(APP)).toEqual([])
@@ -105,13 +105,13 @@ describe('the builds', () => {
     const { builds, set } = startBuilds()
     const version = (resourceVersion: string, uid = 'uid-1') => someBuild({ metadata: { resourceVersion, uid } })
     const get = () => builds.get('team/app-1')?.resourceVersion
-    builds.wrote(version('10'))
+    builds.recordWrite(version('10'))
     set('team/app-1', version('9'))
     expect(get()).toBe('10')
     set('team/app-1', version('10'))
     set('team/app-1', version('11'))
     expect(get()).toBe('11')
-    builds.wrote(version('12'))
+    builds.recordWrite(version('12'))
     set('team/app-1', version('5', 'uid-2'))
     expect(get()).toBe('5')
   })
@@ -129,7 +129,7 @@ describe('what was just written', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     onTestFinished(() => void vi.useRealTimers())
     const lost: string[] = []
-    const recent = createRecent<string>(key => void lost.push(key))
+    const recent = createRecentWrites<string>(key => void lost.push(key))
     recent.put('a', 'x')
     recent.put('b', 'y')
     vi.advanceTimersByTime(9_999)

@@ -20,7 +20,7 @@ describe('the recipes of an image', () => {
 
   it('are told when they change, however the NixBuild became known', () => {
     const { builds, set, images } = startBuilds()
-    builds.wrote(someBuild())
+    builds.recordWrite(someBuild())
     set('team/app-1', someBuild())
     expect(images).toEqual([IMAGE])
     expect(builds.recipesOf(IMAGE)).toMatchObject([{ text: 'github:team/app#app' }])
@@ -107,22 +107,22 @@ describe('pods without annotations', () => {
     }),
   )
 
-  it('want what a NixBuild of their image gives, from the moment that there is one until it is gone', () => {
+  it('request what a NixBuild of their image gives, from the moment that there is one until it is gone', () => {
     const recipes = new Map<string, RecipeView[]>()
     const { pods, set, due } = startPods(KNOWN, recipes)
     expect(set('team/a', named())).toEqual([])
     recipes.set(IMAGE, [recipe])
     pods.imageChanged(IMAGE)
-    expect(pods.wantsOf('team/a').wants).toMatchObject([{ named: true }])
-    expect(due).toEqual(['pod team/a', 'want team'])
-    expect([...pods.podsWanting(APP).values()]).toMatchObject([{ named: true, started: false, pulled: true }])
-    expect(set('team/a', named({ status: started }))).toEqual(['want team', 'pod team/a'])
+    expect(pods.requestsOf('team/a').requests).toMatchObject([{ named: true }])
+    expect(due).toEqual(['pod team/a', 'request team'])
+    expect([...pods.podsRequesting(APP).values()]).toMatchObject([{ named: true, started: false, pulled: true }])
+    expect(set('team/a', named({ status: started }))).toEqual(['request team', 'pod team/a'])
     recipes.clear()
     due.length = 0
     pods.imageChanged(IMAGE)
-    expect(pods.wantsOf('team/a').wants).toEqual([])
-    expect(due).toEqual(['pod team/a', 'want team'])
-    expect(pods.podsWanting(APP).size).toBe(0)
+    expect(pods.requestsOf('team/a').requests).toEqual([])
+    expect(due).toEqual(['pod team/a', 'request team'])
+    expect(pods.podsRequesting(APP).size).toBe(0)
   })
 
   it('are read when their turn comes, once, and not while a NixBuild is told of', () => {
@@ -133,22 +133,22 @@ describe('pods without annotations', () => {
     pods.imageChanged(IMAGE)
     pods.imageChanged(IMAGE)
     expect(reads).not.toHaveBeenCalled()
-    pods.wantsOf('team/a')
-    pods.wantsOf('team/a')
+    pods.requestsOf('team/a')
+    pods.requestsOf('team/a')
     expect(reads).toHaveBeenCalledOnce()
   })
 
-  it('that want nothing are no work, neither when they change nor when they go', () => {
+  it('that request nothing are no work, neither when they change nor when they go', () => {
     const { set } = startPods(KNOWN)
     expect(set('team/a', named())).toEqual([])
     expect(set('team/a', named({ status: started }))).toEqual([])
     expect(set('team/a', undefined)).toEqual([])
   })
 
-  it('in another namespace want nothing of it', () => {
+  it('in another namespace request nothing of it', () => {
     const { pods, set } = startPods(KNOWN, new Map([[IMAGE, [recipe]]]))
     set('other/a', named({ metadata: { namespace: 'other' } }))
-    expect(pods.podsWanting(APP).size).toBe(0)
+    expect(pods.podsRequesting(APP).size).toBe(0)
   })
 
   it.each([

@@ -47,7 +47,7 @@ describe('a shim', () => {
     const { pass, renew, shim } = startNodes()
     renew()
     pass(LEASE_MS)
-    expect(shim()).toBe('silent')
+    expect(shim()).toBe('dead')
     expect(renew()).toBe(true)
     expect(shim()).toBe('alive')
   })

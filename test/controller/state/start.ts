@@ -1,12 +1,12 @@
 import { createBuilds } from '../../../controller/state/builds.ts'
 import { createPods } from '../../../controller/state/pods.ts'
-import { wantId } from '../../../controller/state/wants-index.ts'
+import { recipeId } from '../../../controller/state/request-index.ts'
 import type { BuildView, RecipeView } from '../../../controller/views/nixbuild.ts'
 import type { PodView } from '../../../controller/views/pod.ts'
 import { someBuild } from '../views.ts'
 
 export const KNOWN = new Map([['node-1', 'x86_64-linux']])
-export const idOf = (build: BuildView) => wantId('team', 'key' in build.recipe ? build.recipe.key : '')
+export const idOf = (build: BuildView) => recipeId('team', 'key' in build.recipe ? build.recipe.key : '')
 export const APP = idOf(someBuild())
 
 /** The pods of a mirror that a test fills. */
@@ -18,7 +18,7 @@ export function startPods(systems: Map<string, string>, recipes = new Map<string
     systemOf: node => systems.get(node),
     recipesOf: id => recipes.get(id) ?? [],
     onPod: key => void due.push(`pod ${key}`),
-    onWant: id => void due.push(`want ${id.slice(0, id.indexOf('/'))}`),
+    onRequest: id => void due.push(`request ${id.slice(0, id.indexOf('/'))}`),
   })
   const set = (key: string, pod: PodView | undefined) => {
     due.length = 0

@@ -60,7 +60,7 @@ function provider(name: string, config: object) {
   return { 'auth-provider': { name, config } }
 }
 
-/** What a connection reads of the options. */
+/** The options that a connection reads. */
 async function optionsOf(config: Pick<KubeConfig, 'applyToHTTPSOptions'>): Promise<RequestOptions> {
   const options: RequestOptions = {}
   await config.applyToHTTPSOptions(options)

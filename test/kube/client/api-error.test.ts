@@ -8,7 +8,7 @@ test.each([
   [400, status(400, 'BadRequest'), 'ClusterRefused', 'the API server refuses to list pods: because'],
   [401, status(401, 'Unauthorized'), 'ClusterAway', 'cannot list pods now: because'],
   [403, status(403, 'Forbidden'), 'ClusterRefused', 'the API server refuses to list pods: because'],
-  [404, '404 page not found\n', 'ClusterRefused', expect.stringMatching(/does not know objects of that kind/)],
+  [404, '404 page not found\n', 'ClusterRefused', expect.stringMatching(/does not know this kind/)],
   [409, status(409, 'Conflict'), 'ClusterConflict', 'cannot list pods: because'],
   [409, status(409, 'AlreadyExists'), 'ClusterConflict', 'cannot list pods: because'],
   [410, status(410, 'Expired'), 'ClusterExpired', 'cannot list pods: because'],
@@ -26,7 +26,7 @@ test.each([
   expect(apiError('list pods', cause)).toMatchObject({ code: error, message, cause })
 })
 
-test('a page of HTML is not told whole', () => {
+test('a page of HTML is shortened', () => {
   expect(readApiStatus(502, '<p>'.repeat(10_000)).message.length).toBeLessThan(3_000)
 })
 
@@ -34,11 +34,11 @@ test.each([
   ['an object', { ...status(404, 'NotFound'), details: { name: 'one', kind: 'pods' } }, true],
   ['a kind', { ...status(404, 'NotFound'), details: {} }, false],
   ['a path', '404 page not found', false],
-])('%s that is missing is told apart', (_, body, isMissing) => {
+])('a missing object differs from a missing kind: %s', (_, body, isMissing) => {
   expect(isObjectMissing(readApiStatus(404, body))).toBe(isMissing)
 })
 
-test('an answer without end is not kept', async () => {
+test('an endless answer is not kept in memory', async () => {
   let sent = 0
   async function* endless() {
     for (;;) {

@@ -5,7 +5,7 @@ import { createKube } from '../../../kube/client/client.ts'
 import { configMaps, OURS, onlyOurs } from '../config-maps.ts'
 import { closing, useKube } from '../use-kube.ts'
 
-test('an object is made, read, patched in three ways, replaced and deleted', async () => {
+test('an object is created, read, patched in three ways, replaced and deleted', async () => {
   await using bed = await useKube()
   const { kube, name } = bed
   const made = await kube.create(configMaps, { ...name, body: { data: { a: '1' } } })
@@ -25,7 +25,7 @@ test('an object is made, read, patched in three ways, replaced and deleted', asy
   expect(await kube.get(configMaps, name)).toBeUndefined()
 })
 
-test('the API server knows by which program an object was made', async () => {
+test('the API server records which program created an object', async () => {
   await using bed = await useKube()
   await bed.kube.create(configMaps, { ...bed.name, body: { data: { a: '1' } } })
   const { namespace, name } = bed.name
@@ -34,7 +34,7 @@ test('the API server knows by which program an object was made', async () => {
   })
 })
 
-test('what is not there is no error, but for those who would write into it', async () => {
+test('a missing object is an error only for replacing it', async () => {
   await using bed = await useKube()
   const { kube, name } = bed
   const body = { data: {} }
@@ -47,7 +47,7 @@ test('what is not there is no error, but for those who would write into it', asy
   ).rejects.toThrow(expect.objectContaining({ code: expect.stringMatching(/ClusterConflict|ClusterRefused/) }))
 })
 
-test('an object with another uid, or that has changed since, is not deleted', async () => {
+test('an object is not deleted if its uid or resourceVersion differs', async () => {
   await using bed = await useKube()
   const { kube, name } = bed
   const { metadata } = await kube.create(configMaps, { ...name, body: {} })
@@ -58,7 +58,7 @@ test('an object with another uid, or that has changed since, is not deleted', as
   expect(await kube.get(configMaps, name)).toBeUndefined()
 })
 
-test('a name that is taken and a version that is old are conflicts, worth another look', async () => {
+test('a taken name and an outdated version are retryable conflicts', async () => {
   await using bed = await useKube()
   const { kube, name } = bed
   const { metadata } = await kube.create(configMaps, { ...name, body: {} })
@@ -89,7 +89,7 @@ test.each([
   expect(refused.cause.status).toBe(status)
 })
 
-test('a kind that the API server does not know is refused, not taken for a missing object', async () => {
+test('an unknown kind is refused, not treated as a missing object', async () => {
   await using bed = await useKube()
   const { kube, name } = bed
   for (const unknown of [
@@ -104,7 +104,7 @@ test('a kind that the API server does not know is refused, not taken for a missi
   }
 })
 
-test('who has no right is told verb and resource', async () => {
+test('a missing right is reported with verb and resource', async () => {
   await using bed = await useKube()
   const token = await bed.cluster.createToken({ namespace: bed.name.namespace, serviceAccount: 'default' })
   await using other = closing(createKube({ kubeconfig: await bed.cluster.kubeconfig({ token }) }))
@@ -113,7 +113,7 @@ test('who has no right is told verb and resource', async () => {
   expect(JSON.stringify([refused, refused.message, refused.stack, String(refused.cause)])).not.toContain(token)
 })
 
-test('credentials that are not accepted may be renewed: that is retryable, and no message holds them', async () => {
+test('rejected credentials are retryable, and no message contains them', async () => {
   await using bed = await useKube()
   await using other = closing(createKube({ kubeconfig: await bed.cluster.kubeconfig({ token: 'not-a-good-one' }) }))
   const refused = await other.kube.get(configMaps, bed.name).catch(error => error)
@@ -121,7 +121,7 @@ test('credentials that are not accepted may be renewed: that is retryable, and n
   expect(JSON.stringify([refused, refused.message, refused.stack, String(refused.cause)])).not.toContain('not-a-good')
 })
 
-test('a list is read page by page, whole, and only what was asked for', async () => {
+test('a list is read page by page, complete and limited to its selection', async () => {
   await using bed = await useKube()
   const { kube, cluster, name } = bed
   const { namespace } = name
@@ -147,7 +147,7 @@ test('a list is read page by page, whole, and only what was asked for', async ()
   expect(read).toBeLessThan(names.length)
 })
 
-test('an answer that is something else than expected says so', async () => {
+test('an unexpected answer is reported as such', async () => {
   await using bed = await useKube()
   const kind = {
     ...configMaps,
@@ -155,10 +155,10 @@ test('an answer that is something else than expected says so', async () => {
       throw new Error('it has no wheels')
     },
   }
-  await expect(bed.kube.create(kind, { ...bed.name, body: {} })).rejects.toThrow(/no ConfigMap: it has no wheels/)
+  await expect(bed.kube.create(kind, { ...bed.name, body: {} })).rejects.toThrow(/not a ConfigMap: it has no wheels/)
 })
 
-test('a caller that leaves is told so at once, and the connection serves others', async () => {
+test('a cancelled call fails immediately, and the connection serves others', async () => {
   await using bed = await useKube()
   const caller = new AbortController()
   const asked = bed.kube.get(configMaps, bed.name, { signal: caller.signal })

@@ -10,7 +10,7 @@ import { createKube } from '../../../kube/client/client.ts'
 import { configMaps } from '../config-maps.ts'
 import { closing, useKube } from '../use-kube.ts'
 
-test('an API server that never answers is away once the time is over, and one that is not there at once', async () => {
+test('a request fails at its time limit if the API server never answers, and immediately if it is not there', async () => {
   await using bed = await useKube()
   const sockets: Socket[] = []
   const server = createServer(socket => sockets.push(socket)).listen(0, '127.0.0.1')
@@ -35,7 +35,7 @@ test('an API server that never answers is away once the time is over, and one th
   )
 })
 
-test('an API server with another certificate is not talked to', async () => {
+test('an API server with an unknown certificate gets no request', async () => {
   await using bed = await useKube()
   const kubeconfig = join(bed.cluster.access.dir, 'kubeconfig-without-ca')
   await writeFile(kubeconfig, kubeconfigFor({ server: bed.cluster.access.server }), { mode: 0o600 })
@@ -43,7 +43,7 @@ test('an API server with another certificate is not talked to', async () => {
   await expect(other.kube.get(configMaps, bed.name)).rejects.toThrow(/certificate/)
 })
 
-test('certificates that are renewed in their file are used from then on', async () => {
+test('certificates renewed in their files are used from then on', async () => {
   await using bed = await useKube()
   const { dir, server, token, certificate } = bed.cluster.access
   const ca = `ca-${bed.name.namespace}.crt`
@@ -57,7 +57,7 @@ test('certificates that are renewed in their file are used from then on', async 
   expect(await other.kube.get(configMaps, bed.name)).toBeUndefined()
 })
 
-test('a program that gives tokens is run once for all who ask, and one that hangs holds nobody up', async () => {
+test('concurrent requests share one run of a credential plugin, and one that hangs blocks no request', async () => {
   await using bed = await useKube()
   const { dir, server, token, certificate } = bed.cluster.access
   const runs = join(dir, `runs-${bed.name.namespace}`)
@@ -79,7 +79,7 @@ test('a program that gives tokens is run once for all who ask, and one that hang
   await expect(waiting.kube.get(configMaps, bed.name, { timeoutMs: 200 })).rejects.toThrow(/does not answer in time/)
 })
 
-test('connections are kept: many calls, few handshakes', async () => {
+test('many calls share few connections', async () => {
   await using bed = await useKube()
   let connections = 0
   const count = () => {

@@ -19,7 +19,7 @@ afterEach(() => {
   vi.unstubAllEnvs()
 })
 
-test('a kubeconfig is read; files in it are looked for beside it', async () => {
+test('file names in a kubeconfig are relative to its folder', async () => {
   await using file = await write(stringify(GOOD))
   await writeFile(join(file.dir, 'ca.crt'), 'some certificate')
   const config = loadKubeconfig(file.path)
@@ -27,7 +27,7 @@ test('a kubeconfig is read; files in it are looked for beside it', async () => {
   expect(await headersOf(config)).toEqual({ Authorization: `Bearer ${SECRET}` })
 })
 
-test('a token in a file of its own is read anew when it has been renewed', async () => {
+test('a token file is read again after a renewal', async () => {
   await using file = await write(stringify({ ...GOOD, users: [{ name: 'u', user: { tokenFile: 'token' } }] }))
   await writeFile(join(file.dir, 'ca.crt'), 'some certificate')
   await writeFile(join(file.dir, 'token'), 'first')
@@ -43,17 +43,21 @@ test('a token in a file of its own is read anew when it has been renewed', async
 })
 
 test.each([
-  ['nothing', '', /it is missing or no Object/],
-  ['no YAML', `users: [{ token: ${SECRET} }`, /is no YAML \(\w+ at character \d+\)/],
+  ['nothing', '', /it is missing or is not Object/],
+  ['invalid YAML', `users: [{ token: ${SECRET} }`, /is not YAML \(\w+ at character \d+\)/],
   ['a list', '[]', /current-context/],
-  ['no context chosen', stringify({ ...GOOD, 'current-context': undefined }), /current-context/],
-  ['a context that is not there', stringify({ ...GOOD, 'current-context': 'y' }), /no context "y"/],
-  ['a cluster that is not there', stringify({ ...GOOD, clusters: [] }), /no cluster "c"/],
-  ['a user that is not there', stringify({ ...GOOD, users: [] }), /no user "u"/],
-  ['a server that is no URL', withServer('https://'), /clusters\.0\.cluster\.server is missing or no https/],
+  ['no current context', stringify({ ...GOOD, 'current-context': undefined }), /current-context/],
+  ['a missing context', stringify({ ...GOOD, 'current-context': 'y' }), /no context "y"/],
+  ['a missing cluster', stringify({ ...GOOD, clusters: [] }), /no cluster "c"/],
+  ['a missing user', stringify({ ...GOOD, users: [] }), /no user "u"/],
+  ['a server that is not a URL', withServer('https://'), /clusters\.0\.cluster\.server is missing or is not https/],
   ['a server without TLS', withServer('http://api.example'), /https:\/\//],
-  ['a token that is no text', stringify({ ...GOOD, users: [{ name: 'u', user: { tokenFile: 7 } }] }), /tokenFile/],
-])('a kubeconfig with %s is refused by name, and none of its secrets is told', async (_, content, problem) => {
+  [
+    'a token file that is not text',
+    stringify({ ...GOOD, users: [{ name: 'u', user: { tokenFile: 7 } }] }),
+    /tokenFile/,
+  ],
+])('a kubeconfig with %s is rejected by name without quoting secrets', async (_, content, problem) => {
   await using file = await write(content)
   const refused = thrownBy(() => loadKubeconfig(file.path))
   expect(refused).toMatchObject({ code: 'ConfigInvalid' })
@@ -62,14 +66,14 @@ test.each([
   expect(`${refused} ${refused instanceof Error ? refused.cause : ''}`).not.toContain(SECRET)
 })
 
-test('a kubeconfig that is not there is refused by name', () => {
+test('a missing kubeconfig is rejected by name', () => {
   expect(thrownBy(() => loadKubeconfig('/no/such/kubeconfig'))).toMatchObject({
     code: 'ConfigInvalid',
     message: expect.stringMatching(/cannot read the kubeconfig \/no\/such\/kubeconfig: ENOENT/),
   })
 })
 
-test('without a kubeconfig the pod is asked, and outside of a pod that is an error', () => {
+test("the pod's ServiceAccount is the default, and its absence is an error", () => {
   vi.stubEnv('KUBERNETES_SERVICE_HOST', '')
   expect(thrownBy(() => loadKubeconfig())).toMatchObject({ code: 'ConfigInvalid' })
   vi.stubEnv('KUBERNETES_SERVICE_HOST', '10.0.0.1')

@@ -13,7 +13,7 @@ describe('a kubeconfig with a proxy-url', () => {
   it.each([
     ['http', createHttpProxy],
     ['socks5', createSocksProxy],
-  ])('is used through that proxy: %s', async (protocol, createProxy) => {
+  ])('is used through the proxy: %s', async (protocol, createProxy) => {
     await using bed = await useKube()
     const { dir, server, token, certificate } = bed.cluster.access
     let tunnels = 0
@@ -50,7 +50,7 @@ function createHttpProxy(onTunnel: () => void): Server {
   })
 }
 
-/** Of RFC 1928 what a client of IPv4 addresses without a password needs. */
+/** The part of RFC 1928 that a client without a password needs for IPv4 addresses. */
 function createSocksProxy(onTunnel: () => void): Server {
   return createServer(async client => {
     await once(client, 'data')

@@ -16,7 +16,7 @@ beforeAll(async () => {
   return started.end
 })
 
-test('what happens to the objects of a selection is told in order, until the caller leaves', async () => {
+test('a watch yields the changes of a selection in order until the caller cancels', async () => {
   const resourceVersion = await listVersion()
   const watching = new AbortController()
   const events = watch({ resourceVersion, signal: watching.signal })
@@ -24,15 +24,15 @@ test('what happens to the objects of a selection is told in order, until the cal
   await kube.create(configMaps, { namespace, name: 'not-ours', body: {} })
   await kube.patch(configMaps, { namespace, name: 'one', body: { data: { a: '1' } } }, MERGE)
   await kube.delete(configMaps, { namespace, name: 'one' })
-  const told: string[] = []
+  const seen: string[] = []
   for await (const event of events) {
-    told.push(`${event.type} ${nameIn(event)}`)
-    if (told.length === 3) watching.abort()
+    seen.push(`${event.type} ${nameIn(event)}`)
+    if (seen.length === 3) watching.abort()
   }
-  expect(told).toEqual(['ADDED one', 'MODIFIED one', 'DELETED one'])
+  expect(seen).toEqual(['ADDED one', 'MODIFIED one', 'DELETED one'])
 })
 
-test('a slow reader loses nothing', async () => {
+test('a slow reader of a watch loses no events', async () => {
   const resourceVersion = await listVersion()
   const watching = new AbortController()
   const events = watch({ resourceVersion, signal: watching.signal })
@@ -40,15 +40,15 @@ test('a slow reader loses nothing', async () => {
   const first = events.next()
   const names = Array.from({ length: 60 }, (_, index) => `slow-${index}`)
   for (const name of names) await make(name, { a: 'x'.repeat(size) })
-  const told = [nameIn((await first).value)]
+  const seen = [nameIn((await first).value)]
   for await (const event of events) {
-    told.push(nameIn(event))
-    if (told.length === names.length) watching.abort()
+    seen.push(nameIn(event))
+    if (seen.length === names.length) watching.abort()
   }
-  expect(told).toEqual(names)
+  expect(seen).toEqual(names)
 })
 
-test('a watch ends after the time that it was given', async () => {
+test('a watch ends after its time limit', async () => {
   const begin = performance.now()
   const events = watch({ resourceVersion: await listVersion(), longestMs: 1_000, signal: AbortSignal.timeout(20_000) })
   for await (const event of events) expect(event.type).toBe('BOOKMARK')
@@ -56,12 +56,12 @@ test('a watch ends after the time that it was given', async () => {
   expect(performance.now() - begin).toBeLessThan(15_000)
 })
 
-test('a watch that nobody wants any more from the start ends at once', async () => {
+test('a watch with an aborted signal ends immediately', async () => {
   const events = watch({ resourceVersion: '0', signal: AbortSignal.abort() })
   expect(await events.next()).toMatchObject({ done: true })
 })
 
-test('an API server that goes away, and one that is away, end the watch as retryable', async () => {
+test('a watch fails as retryable if the API server goes away or is away', async () => {
   const resourceVersion = await listVersion()
   const away = expect.objectContaining({ code: 'ClusterAway', retryable: true })
   const events = watch({ resourceVersion, signal: AbortSignal.timeout(50_000) })
@@ -73,7 +73,7 @@ test('an API server that goes away, and one that is away, end the watch as retry
   await cluster.controlPlane.apiServer.start()
 })
 
-test('an API server that hangs is given up, and found again once it goes on', async () => {
+test('a watch gives up an API server that hangs, and works again once it continues', async () => {
   const resourceVersion = await listVersion()
   const events = watch({ resourceVersion, silenceMs: 1_000, signal: AbortSignal.timeout(50_000) })
   await make('last-word')
@@ -89,7 +89,7 @@ test('an API server that hangs is given up, and found again once it goes on', as
   expect(await kube.get(configMaps, { namespace, name: 'last-word' })).toBeDefined()
 })
 
-test('a version that the API server no longer knows has expired', async () => {
+test('a watch fails with ClusterExpired for a version that the API server no longer knows', async () => {
   const resourceVersion = await listVersion()
   for (const name of ['old-1', 'old-2', 'old-3']) await make(name)
   await cluster.controlPlane.apiServer.restart()
@@ -98,7 +98,7 @@ test('a version that the API server no longer knows has expired', async () => {
   )
 })
 
-/** Stops a process where it is; what is returned lets it go on. */
+/** Suspends a process. The result resumes it. */
 async function hang(pid = 0): Promise<() => void> {
   const [, parent] = /^PPid:\s+(\d+)$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? []
   process.kill(pid, 'SIGSTOP')

@@ -9,7 +9,7 @@ const CONTENT: EventContent = {
 }
 const WHERE = { component: 'test', host: 'node-1', time: '2026-01-01T00:00:00Z' }
 
-test('the same event has the same name, another has another', () => {
+test('equal events have equal names, and different ones differ', () => {
   const names = [
     CONTENT,
     { ...CONTENT, message: 'another' },
@@ -22,18 +22,18 @@ test('the same event has the same name, another has another', () => {
 })
 
 test.each([['x'.repeat(253)], [`${'x'.repeat(235)}.${'y'.repeat(17)}`]])(
-  'an event about %s has a name that is no longer',
+  'an event about %s has a name within the limit',
   name => {
     expect(eventName({ ...CONTENT, about: { ...CONTENT.about, name } }).name).toMatch(/^(?=.{1,253}$)x+\.[0-9a-f]{16}$/)
   },
 )
 
-test('an event about something without a namespace is in default', () => {
+test('an event about a cluster-scoped object is in the namespace default', () => {
   const { namespace: _, ...about } = CONTENT.about
   expect(eventName({ ...CONTENT, about }).namespace).toBe('default')
 })
 
-test('the beginning and the end of a long message are kept', () => {
+test('a long message keeps its beginning and its end', () => {
   const message = `it failed: ${'x'.repeat(5000)} because of y`
   expect(eventBody({ ...CONTENT, message }, WHERE)).toMatchObject({
     message: expect.stringMatching(/^it failed: x+\n…\nx+ because of y$/),

@@ -26,7 +26,7 @@ test.each([
   expect(name).toMatch(/-[0-9a-f]{16}$/)
 })
 
-test('one recipe has one name, another recipe of the same image another', () => {
+test('equal recipes have equal names, and different ones differ', () => {
   const names = [
     RECIPE,
     { ...RECIPE, packageName: 'other' },
@@ -50,11 +50,11 @@ test.each([
   expect(shimFieldManager(node).length).toBeLessThanOrEqual(128)
 })
 
-test('long names of nodes stay apart', () => {
+test('labels of nodes with long names stay distinct', () => {
   const [one, two] = ['a', 'b'].map(end => 'n'.repeat(100) + end).map(nodeLabelValue)
   expect(one).not.toBe(two)
 })
 
-test("a shim's Lease is named by its node, as the admission policy has it", () => {
+test("a shim's Lease is named by its node, as in the admission policy", () => {
   expect(shimLeaseName('node-1')).toBe('enbi-shim-node-1')
 })

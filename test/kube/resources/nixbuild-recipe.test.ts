@@ -5,7 +5,7 @@ import { recipeKey } from '../../../recipes/recipe.ts'
 
 const SPEC = { flakeUrl: 'github:owner/repo', imageTag: 'app', packageName: 'images."web.v2"', system: 'x86_64-linux' }
 
-test('a NixBuild that was written by hand has the recipe that pods ask for', () => {
+test('a NixBuild made by hand has the same recipe as the pods', () => {
   const { flake, ...rest } = recipeOf({ spec: { ...SPEC, flakeUrl: 'git+https://GIT.example/app?ref=main&dir=a' } })
   expect(rest).toEqual({
     image: 'docker.io/library/app:latest',
@@ -15,7 +15,7 @@ test('a NixBuild that was written by hand has the recipe that pods ask for', () 
   expect(flake.url).toBe('git+https://git.example/app?dir=a&ref=main')
 })
 
-describe('a recipe that no pod could have is refused:', () => {
+describe('a NixBuild is rejected with', () => {
   test.each([
     ['flakeUrl', 'github:owner'],
     ['imageTag', 'UPPER'],
@@ -29,7 +29,7 @@ describe('a recipe that no pod could have is refused:', () => {
   })
 })
 
-test('a recipe becomes a NixBuild and is the same when it is read back', () => {
+test('a recipe survives a round trip through a NixBuild', () => {
   const recipe = recipeOf({ spec: SPEC })
   const { namespace, name, body } = nixBuildOf(recipe, { namespace: 'team', managedBy: 'enbi-shim' })
   expect({ namespace, name }).toEqual({ namespace: 'team', name: nixBuildName(recipe) })
@@ -38,11 +38,11 @@ test('a recipe becomes a NixBuild and is the same when it is read back', () => {
   expect(recipeKey(recipeOf(body))).toBe(recipeKey(recipe))
 })
 
-describe('of a package set', () => {
+describe('a NixBuild of a package set', () => {
   const { packageName: _, ...rest } = SPEC
   const set = { ...rest, contents: ['shell', 'jq', 'curl', 'jq'] }
 
-  test('the recipe has each name once, in order, whatever the order of the NixBuild', () => {
+  test('has a recipe with sorted, distinct names', () => {
     const contents = ['bashInteractive', 'coreutils', 'curl', 'jq', 'moreutils', 'nano']
     expect(recipeOf({ spec: set })).toMatchObject({ contents, system: 'x86_64-linux' })
     expect(recipeOf({ spec: set })).not.toHaveProperty('packageName')
@@ -50,7 +50,7 @@ describe('of a package set', () => {
     expect(recipeKey(recipeOf({ spec: other }))).toBe(recipeKey(recipeOf({ spec: set })))
   })
 
-  test('it is the same when it is read back', () => {
+  test('survives a round trip', () => {
     const recipe = recipeOf({ spec: set })
     const { name, body } = nixBuildOf(recipe, { namespace: 'team', managedBy: 'enbi-shim' })
     expect(name).toMatch(/^app-[0-9a-f]{16}$/)
@@ -62,13 +62,13 @@ describe('of a package set', () => {
     ['neither', rest, 'either packageName or contents'],
     ['another system', { ...set, contents: ['arm64', 'curl'] }, 'aarch64-linux'],
     ['no package', { ...set, contents: ['amd64'] }, 'no package'],
-  ])('it is refused with %s', (_, spec, message) => {
+  ])('is rejected with %s', (_, spec, message) => {
     expect(() => recipeOf({ spec })).toThrow(expect.objectContaining({ code: 'RecipeInvalid' }))
     expect(() => recipeOf({ spec })).toThrow(message)
   })
 })
 
-test('owners are named when there are any', () => {
+test('a NixBuild has owner references if there are owners', () => {
   const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: '1', controller: false }
   const made = nixBuildOf(recipeOf({ spec: SPEC }), {
     namespace: 'team',

@@ -142,7 +142,7 @@ describe('a gRPC call', () => {
     await expect(say('x')).rejects.toMatchObject({ headers: { 'x-code': 'Broken' } })
   })
 
-  it('without patience fails at once if no server listens', async () => {
+  it('fails without a wait if no server listens and connectTimeoutMs is 0', async () => {
     using impatient = createClient(join(dir, 'none'), { connectTimeoutMs: 0 })
     await expect(impatient.unary(ECHO, { text: 'x' })).rejects.toMatchObject({ status: 14 })
   })

@@ -25,7 +25,7 @@ afterEach(async () => {
   stack.value = new AsyncDisposableStack()
 })
 
-test('the socket file has mode 0660 whatever the umask is, and its folder is made', async () => {
+test('the socket file has mode 0660 whatever the umask is, and its folder is created', async () => {
   const umask = process.umask(0)
   stack.value.defer(() => void process.umask(umask))
   await serve(path)
@@ -33,20 +33,20 @@ test('the socket file has mode 0660 whatever the umask is, and its folder is mad
   expect(process.umask()).toBe(0)
 })
 
-test('nothing else stays beside it, and nothing at all after the end', async () => {
+test('the socket file is the only file in its folder, and is gone after the end', async () => {
   const server = await serve(path)
   expect(await readdir(join(dir, 'run'))).toEqual(['shim.sock'])
   await server.stop()
   expect(await readdir(join(dir, 'run'))).toEqual([])
 })
 
-test('a file that a dead process left is replaced', async () => {
+test('a socket file that a dead process left is replaced', async () => {
   await leaveStale(path)
   await serve(path)
   expect(await isServed(path)).toBe(true)
 })
 
-test('a socket that is served is not taken', async () => {
+test('a socket that another process serves is not replaced', async () => {
   await serve(path)
   await expect(serve(path)).rejects.toMatchObject({ code: 'ListenAddressInUse', retryable: false })
   expect(await isServed(path)).toBe(true)
@@ -56,21 +56,21 @@ test.each<[string, (path: string) => Promise<unknown>]>([
   ['a file', path => writeFile(path, 'precious')],
   ['a folder', path => mkdir(path)],
   ['a link', path => symlink('/nowhere', path)],
-])('what is no socket is not replaced: %s', async (_what, make) => {
+])('a file that is not a socket is not replaced: %s', async (_what, make) => {
   await mkdir(join(dir, 'run'))
   await make(path)
   await expect(serve(path)).rejects.toMatchObject({ code: 'ListenAddressInUse' })
   await lstat(path)
 })
 
-test('of many that start at once over a stale file exactly one serves, and keeps the socket', async () => {
+test('of many servers that start concurrently over a stale file exactly one serves, and keeps the socket', async () => {
   await leaveStale(path)
   const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => serve(path)))
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   expect(await isServed(path)).toBe(true)
 })
 
-test("a late end leaves a successor's socket alone", async () => {
+test("a server that ends late does not remove its successor's socket", async () => {
   const first = await serve(path)
   await rm(path)
   await serve(path)
@@ -78,7 +78,7 @@ test("a late end leaves a successor's socket alone", async () => {
   expect(await isServed(path)).toBe(true)
 })
 
-test('a lock that a dead process left holds nobody up for good', async () => {
+test('a lock that a dead process left is removed after a while', async () => {
   await mkdir(`${path}.lock`, { recursive: true })
   const before = new Date(Date.now() - 60_000)
   await utimes(`${path}.lock`, before, before)
@@ -86,19 +86,19 @@ test('a lock that a dead process left holds nobody up for good', async () => {
   expect(await isServed(path)).toBe(true)
 })
 
-describe('an address that cannot be used is named', () => {
-  test('a path beyond what a socket address holds', async () => {
+describe('the error names an address that cannot be used', () => {
+  test('if the path is too long for a socket address', async () => {
     const long = join(dir, 'x'.repeat(100))
     await expect(serve(long)).rejects.toMatchObject({ code: 'ConfigInvalid', message: expect.stringContaining(long) })
   })
 
-  test('a folder that is a file', async () => {
+  test('if its folder is a file', async () => {
     await writeFile(join(dir, 'run'), '')
     await expect(serve(path)).rejects.toMatchObject({ code: 'ConfigInvalid', message: expect.stringContaining(path) })
   })
 })
 
-test('a socket that is open already is taken over by its descriptor', async () => {
+test('a socket that is already open is taken over by its descriptor', async () => {
   // Only a process that inherits a listening socket has one: perl makes it, as systemd would, and becomes node.
   const inherited = `
     use Socket; use POSIX ();

@@ -22,7 +22,7 @@ test.each<[string, NodeJS.ProcessEnv, ListenTarget]>([
   expect(own).toEqual({ PATH: '/bin' })
 })
 
-test('systemd is told through systemd-notify', async () => {
+test('systemd is notified through systemd-notify', async () => {
   await using folder = await tempFolder()
   const told = join(folder.dir, 'told')
   // The real one needs a systemd to talk to; what matters here is how it is called.
@@ -36,7 +36,7 @@ test('systemd is told through systemd-notify', async () => {
   expect(log.lines()).toEqual([])
 })
 
-test('without NOTIFY_SOCKET nothing is run; a missing program is logged once; one that fails each time', async () => {
+test('without NOTIFY_SOCKET nothing is run; a missing program is logged once, and a program that fails is logged each time', async () => {
   await using folder = await tempFolder()
   const log = collectLog()
   const missing = { NOTIFY_SOCKET: '/run/notify', PATH: folder.dir }

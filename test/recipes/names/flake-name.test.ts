@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { formatFlakeName } from '../../../recipes/names/flake-name.ts'
 import { createNames } from '../../../recipes/names/names.ts'
 import { formatRecipe } from '../../../recipes/recipe.ts'
-import { normaliseReference } from '../../../recipes/reference.ts'
+import { normalizeReference } from '../../../recipes/reference.ts'
 
 const REV = '0123456789abcdef0123456789abcdef01234567'
 
@@ -11,7 +11,7 @@ function flakeOf(image: string, flakeNames = true): string | undefined {
   return recipe && formatRecipe(recipe)
 }
 
-describe('the name of a flake', () => {
+describe('the image name of a flake', () => {
   it.each([
     ['flake-github:0/owner/repo', 'github:owner/repo#default'],
     ['flake-github:0/owner/repo:latest', 'github:owner/repo#default'],
@@ -35,14 +35,18 @@ describe('the name of a flake', () => {
     expect(flakeOf(image)).toBe(flake)
   })
 
-  it('is any other image unless the config has flakeNames: true', () => {
+  it('is an ordinary name unless the config has flakeNames: true', () => {
     expect(flakeOf('flake-github:0/owner/repo', false)).toBeUndefined()
   })
 
   it.each([
     ['no repository', 'flake-github:0/owner', 'not followed by owner/repo'],
-    ['a way up', 'flake-git-https:0/git.example/team/a--x2e----x2e--x/b', undefined],
-    ['a segment that is a way up', 'flake-git-https:0/git.example/a--x2f----x2e----x2e----x2f--b', '".." segment'],
+    ['a parent folder in a segment', 'flake-git-https:0/git.example/team/a--x2e----x2e--x/b', undefined],
+    [
+      'a segment that is a parent folder',
+      'flake-git-https:0/git.example/a--x2f----x2e----x2e----x2f--b',
+      '".." segment',
+    ],
     ['a host behind another', 'flake-git-https:0/good.example--at--evil.example/app', 'user name or password'],
     ['a password', 'flake-git-ssh:0/git--x3a--secret--at--git.example/app', 'password'],
     ['an option for a user', 'flake-git-ssh:0/a--x20---oproxy--at--git.example/app', 'white space'],
@@ -50,16 +54,20 @@ describe('the name of a flake', () => {
     ['a query key that nix would take', 'flake-git-https:0/git.example/app--q--url--eq--evil', 'its query has "url"'],
     ['a hash that does not lock', 'flake-github:0/o/r--q--nar--x48--ash--eq--sha256', 'does not lock a flake'],
     ['a second fragment', 'flake-github:0/o/r--x23--a--x23--b', 'more than one "#"'],
-    ['a package that is none', 'flake-github:0/o/r--x23---a', 'package name'],
+    ['an invalid package', 'flake-github:0/o/r--x23---a', 'package name'],
     ['a line break', 'flake-github:0/o/r--x0a--x', 'white space or a line break'],
     ['a zero byte', 'flake-github:0/o/r--x00--x', 'printable ASCII'],
-    ['bytes that are no ASCII', 'flake-github:0/o/r--xff--x', 'printable ASCII'],
-    ['a brace that a tag could fill', 'flake-github:0/o/r/a--x7b--tag--x7d--b:v1', 'which no flake URL can have'],
-    ['two revisions', `flake-github:0/owner/repo/main:${REV}`, 'second revision'],
-    ['a revision of a tarball', 'flake-tarball-https:0/host.example/a.tar.gz:v1', 'second revision, or one'],
+    ['bytes that are not ASCII', 'flake-github:0/o/r--xff--x', 'printable ASCII'],
+    [
+      'a brace that a tag could fill',
+      'flake-github:0/o/r/a--x7b--tag--x7d--b:v1',
+      'which is not allowed in flake URLs',
+    ],
+    ['two revisions', `flake-github:0/owner/repo/main:${REV}`, 'already has a revision'],
+    ['a revision of a tarball', 'flake-tarball-https:0/host.example/a.tar.gz:v1', 'its scheme cannot have one'],
     ['a proposal', 'flake-github:0/owner/repo/pull/1/head', 'proposals'],
-    ['a tag that is no ref', 'flake-github:0/owner/repo:v1..2', 'name of a branch'],
-  ])('is refused for %s', (_what, image, words) => {
+    ['a tag that is not a valid ref', 'flake-github:0/owner/repo:v1..2', 'name of a branch'],
+  ])('is rejected for %s', (_what, image, words) => {
     if (words === undefined) return expect(flakeOf(image)).not.toContain('/../')
     expect(() => flakeOf(image)).toThrow(
       expect.objectContaining({ code: 'RecipeInvalid', message: expect.stringContaining(words) }),
@@ -87,18 +95,22 @@ describe('the name of a flake', () => {
       `git+https://git.example/app?ref=main&rev=${REV}`,
       `flake-git-https:0/git.example/app--x3f--ref--x3d--main--x26--rev--x3d--${REV}`,
     ],
-  ])('of %s is %s, and stands for it', (flake, image) => {
+  ])('of %s is %s, which stands for it again', (flake, image) => {
     expect(formatFlakeName(flake)).toBe(image)
-    expect(normaliseReference(image)).toMatch(image)
+    expect(normalizeReference(image)).toMatch(image)
     expect(flakeOf(image)).toBeDefined()
   })
 
   it.each([
-    ['a segment that begins with a capital letter', 'github:NixOS/nixpkgs', 'the same in lower case'],
-    ['a scheme without names', 'path:/srv/app', 'no image name stands for flakes of the scheme path'],
+    [
+      'a segment that begins with a capital letter',
+      'github:NixOS/nixpkgs',
+      'GitHub also accepts owner and repo in lower case',
+    ],
+    ['a scheme without names', 'path:/srv/app', 'flakes of the scheme path cannot be written as image names'],
     ['a name that would be too long', `github:owner/${'A'.repeat(60)}x`, '255 characters'],
-    ['no flake URL', 'nowhere', 'the flake URL'],
-  ])('cannot be made of %s', (_what, flake, words) => {
+    ['an invalid flake URL', 'nowhere', 'the flake URL'],
+  ])('cannot be formatted for %s', (_what, flake, words) => {
     expect(() => formatFlakeName(flake)).toThrow(
       expect.objectContaining({ code: 'RecipeInvalid', message: expect.stringContaining(words) }),
     )

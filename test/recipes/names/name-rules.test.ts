@@ -21,7 +21,7 @@ function named(image: string, ...rules: readonly NameRule[]): string | undefined
   return formatRecipe(recipe)
 }
 
-describe('the name of an image is the recipe that the first matching rule makes of it', () => {
+describe('an image name becomes the recipe of the first matching rule', () => {
   it.each([
     ['registry.example/team/app:v1.2.0', 'git+https://git.example/team/app?ref=v1.2.0#image'],
     ['registry.example/team/app:latest', 'git+https://git.example/team/app#image'],
@@ -71,7 +71,7 @@ describe('the name of an image is the recipe that the first matching rule makes 
       'github:a/b/v1?dir=images/web#x',
     ],
     ['the tag of one image', 'r.example/a:v1', `github:a/b/${REV}`, 'x', 'r.example/a:v1', `github:a/b/${REV}#x`],
-    ['a whole path', 'r.example/{n}', 'github:a/b', '.containers.{n}', 'r.example/web', 'github:a/b#.containers.web'],
+    ['a full path', 'r.example/{n}', 'github:a/b', '.containers.{n}', 'r.example/web', 'github:a/b#.containers.web'],
     ['a registry id', 'r.example/{n}', 'flake:apps', '{n}', 'r.example/a:v1', 'flake:apps/v1#a'],
     ['a host with a port', 'r.example:5000/{n}', 'path:/srv/{n}', 'x', 'r.example:5000/a', 'path:/srv/a#x'],
     ['an IPv6 host', '[::1]:5000/{n}', 'path:/srv/{n}', 'x', '[::1]:5000/a', 'path:/srv/a#x'],
@@ -96,13 +96,13 @@ describe('the name of an image is the recipe that the first matching rule makes 
     expect(named(image, { images, flake, package: packageName })).toBe(recipe)
   })
 
-  it('where a rule for fewer images comes before one for more', () => {
+  it('if a specific rule comes before a general one', () => {
     const special = { ...GIT, images: 'registry.example/team/special', flake: 'github:team/special' }
     expect(named('registry.example/team/special', special, GIT)).toBe('github:team/special#image')
     expect(named('registry.example/team/other', special, GIT)).toBe('git+https://git.example/team/other#image')
   })
 
-  describe('which can be a package set', () => {
+  describe('for a package set', () => {
     const SET: NameRule = { images: 'nix.local/pkgs/{contents}', packages: 'github:NixOS/nixpkgs' }
     const BRANCHES: NameRule = { images: 'nix.local/of/{branch}/{contents}', packages: 'github:team/pkgs/{branch}' }
     const PINNED: NameRule = { images: 'old.local/{contents}', packages: 'github:NixOS/nixpkgs/nixos-25.05' }
@@ -134,21 +134,18 @@ describe('the name of an image is the recipe that the first matching rule makes 
       expect(named(image, ONE, SET, BRANCHES, PINNED, GIT_SET)).toBe(recipe)
     })
 
-    it.each(['nix.local/pkgs', 'nix.local/pkgs:v1', 'nix.local/of/main', 'nix.local/jq'])(
-      '%s is no name of one',
-      image => {
-        expect(named(image, SET, BRANCHES)).toBeUndefined()
-      },
-    )
+    it.each(['nix.local/pkgs', 'nix.local/pkgs:v1', 'nix.local/of/main', 'nix.local/jq'])('but not %s', image => {
+      expect(named(image, SET, BRANCHES)).toBeUndefined()
+    })
 
-    it('for another system', () => {
+    it('of another system', () => {
       const { recipeOf } = createNames({ rules: [SET], flakeNames: false, system: 'x86_64-linux' })
       const recipe = { image: 'nix.local/pkgs/arm64/jq:latest', system: 'aarch64-linux', contents: ['jq'] }
       expect(recipeOf('nix.local/pkgs/arm64/jq')).toMatchObject(recipe)
       expect(recipeOf('nix.local/pkgs/amd64/jq')).toMatchObject({ system: 'x86_64-linux', contents: ['jq'] })
     })
 
-    it('for a rule of fewer images before one of more, whatever their depths', () => {
+    it('if specific rules come before general ones, at any depth', () => {
       const deep = { images: 'nix.local/pkgs/tools/{contents}', packages: 'github:team/tools' }
       const all = { images: 'nix.local/{contents}', packages: 'github:team/all' }
       const rules = [ONE, deep, SET, all]
@@ -160,32 +157,32 @@ describe('the name of an image is the recipe that the first matching rule makes 
 
     it.each([
       [
-        'a meta-package behind others',
+        'a meta-package after a package',
         'nix.local/pkgs/jq/shell',
-        '"shell" stands for no package, and has to come first',
+        '"shell" stands for no package, so it must come first',
       ],
       ['a system alone', 'nix.local/pkgs/arm64', 'the contents name no package'],
       ['two systems', 'nix.local/pkgs/arm64/amd64/jq', 'more than one system'],
-      ['a tag where the set has a ref already', 'old.local/jq:v1', 'only the tag latest'],
-      ['a revision where the set has a ref already', `old.local/jq:${REV}`, 'only the tag latest'],
-      ['a tag that is no ref', 'nix.local/pkgs/jq:v1..2', 'nor the name of a branch'],
+      ['a tag if the set already has a ref', 'old.local/jq:v1', 'only the tag latest'],
+      ['a revision if the set already has a ref', `old.local/jq:${REV}`, 'only the tag latest'],
+      ['a tag that is not a valid ref', 'nix.local/pkgs/jq:v1..2', 'nor the name of a branch'],
       ['200 segments', `nix.local/pkgs/${'a/'.repeat(199)}a`, 'longer than 255 characters'],
-      ['a way up', 'nix.local/pkgs/../jq', 'no image reference'],
-      ['a way up at the end', 'nix.local/pkgs/jq/..', 'no image reference'],
-      ['an option', 'nix.local/pkgs/-o', 'no image reference'],
-      ['a tag that is an option', 'nix.local/pkgs/jq:-o', 'no image reference'],
-      ['an empty package', 'nix.local/pkgs/jq/', 'no image reference'],
-      ['an escape as flake names have it', 'nix.local/pkgs/--at--evil', 'no image reference'],
+      ['a parent folder', 'nix.local/pkgs/../jq', 'not an image reference'],
+      ['a parent folder at the end', 'nix.local/pkgs/jq/..', 'not an image reference'],
+      ['an option', 'nix.local/pkgs/-o', 'not an image reference'],
+      ['a tag that is an option', 'nix.local/pkgs/jq:-o', 'not an image reference'],
+      ['an empty package', 'nix.local/pkgs/jq/', 'not an image reference'],
+      ['an escape of flake names', 'nix.local/pkgs/--at--evil', 'not an image reference'],
       ['capital letters', 'nix.local/pkgs/bashInteractive', 'capital letters'],
-      ['a way up behind an IPv6 host', '[::1]:5000/a/..', 'no image reference'],
-    ])('not for %s', (_what, image, words) => {
+      ['a parent folder after an IPv6 host', '[::1]:5000/a/..', 'not an image reference'],
+    ])('but is rejected with %s', (_what, image, words) => {
       expect(() => named(image, SET, PINNED, GIT_SET)).toThrow(
         expect.objectContaining({ code: 'RecipeInvalid', message: expect.stringContaining(words) }),
       )
     })
 
     it.each(['nix.local/pkgs/a--at--evil.example', 'nix.local/pkgs/a--x2f--b', 'nix.local/pkgs/a__b'])(
-      'with no escape in a name: %s',
+      'without decoding escapes: %s',
       image => {
         expect(named(image, SET)).toBe(`github:NixOS/nixpkgs#{${image.slice('nix.local/pkgs/'.length)}}`)
       },
@@ -205,19 +202,19 @@ describe('the name of an image is the recipe that the first matching rule makes 
     'other.example/../registry.example/team/app',
     `other.example/${'team/'.repeat(200)}app`,
     '',
-  ])('and no other name is one: %s', image => {
+  ])('but not other names: %s', image => {
     expect(named(image, GIT, APPS)).toBeUndefined()
   })
 
-  it('and the id of an image is no name, even where the default registry has a rule', () => {
+  it('but not an image id, even if the default registry has a rule', () => {
     const rule = { images: 'docker.io/library/{n}', flake: 'path:/srv/{n}', package: 'x' }
     for (const id of [`sha256:${'0'.repeat(64)}`, '0'.repeat(64)]) expect(named(id, rule)).toBeUndefined()
   })
 })
 
-describe('a name that matches a rule and makes no good recipe is refused', () => {
+describe('a name that matches a rule is rejected with', () => {
   it.each([
-    ['a tag with "..", which no ref has', 'registry.example/team/app:v1..2', 'not the name of a branch'],
+    ['a tag with "..", which refs cannot have', 'registry.example/team/app:v1..2', 'not the name of a branch'],
     ['a tag that ends like a lock', 'registry.example/team/app:v1.lock', 'not the name of a branch'],
     ['a tag that begins with "_"', 'registry.example/team/app:_x', 'not the name of a branch'],
     ['a digest that cannot be verified', 'registry.example/team/app@md5:00', 'digest that cannot be verified'],
@@ -226,22 +223,22 @@ describe('a name that matches a rule and makes no good recipe is refused', () =>
     ['200 segments', `registry.example/${'a/'.repeat(199)}a`, 'longer than 255 characters'],
     ['a capital letter', 'registry.example/Team/app', 'capital letters'],
     ['a capital letter in its host', 'Registry.example/team/app', 'write its host in lower case'],
-    ['a way up', 'registry.example/team/..', 'no image reference'],
-    ['a way up and down', 'registry.example/team/../team/app', 'no image reference'],
-    ['an empty segment', 'registry.example/team//app', 'no image reference'],
-    ['a tag that is an option', 'registry.example/team/app:-o', 'no image reference'],
-    ['a tag that is a long option', 'registry.example/team/app:--upload-pack=x', 'no image reference'],
-    ['a tag of 129 characters', `registry.example/team/app:${'a'.repeat(129)}`, 'no image reference'],
-    ['a query', 'registry.example/team/app?ref=x', 'no image reference'],
-    ['a fragment', 'registry.example/team/app#x', 'no image reference'],
-    ['a line break', 'registry.example/team/app\n', 'no image reference'],
-    ['a capture', 'registry.example/team/{name}', 'no image reference'],
-    ['an IPv6 host with a way up', '[::1]:5000/..', 'no image reference'],
+    ['a parent folder', 'registry.example/team/..', 'not an image reference'],
+    ['a parent folder and back', 'registry.example/team/../team/app', 'not an image reference'],
+    ['an empty segment', 'registry.example/team//app', 'not an image reference'],
+    ['a tag that is an option', 'registry.example/team/app:-o', 'not an image reference'],
+    ['a tag that is a long option', 'registry.example/team/app:--upload-pack=x', 'not an image reference'],
+    ['a tag of 129 characters', `registry.example/team/app:${'a'.repeat(129)}`, 'not an image reference'],
+    ['a query', 'registry.example/team/app?ref=x', 'not an image reference'],
+    ['a fragment', 'registry.example/team/app#x', 'not an image reference'],
+    ['a line break', 'registry.example/team/app\n', 'not an image reference'],
+    ['a capture', 'registry.example/team/{name}', 'not an image reference'],
+    ['an IPv6 host with a parent folder', '[::1]:5000/..', 'not an image reference'],
     ["the default registry's capital letter", 'App', 'capital letters'],
-    ['a tag where the flake pins its revision', 'pinned.example/app:v1', 'only the tag latest'],
-    ['a package that is no attribute path', 'nix.local/apps/a..b', 'no image reference'],
-    ['a package that would be a whole path', 'nix.local/apps/.containers', 'no image reference'],
-    ['a tag that would be a whole path', 'tag.example/app:.containers', 'no image reference'],
+    ['a tag if the flake pins its revision', 'pinned.example/app:v1', 'only the tag latest'],
+    ['a package that is not an attribute path', 'nix.local/apps/a..b', 'not an image reference'],
+    ['a package that would be a full path', 'nix.local/apps/.containers', 'not an image reference'],
+    ['a tag that would be a full path', 'tag.example/app:.containers', 'not an image reference'],
   ])('%s', (_what, image, words) => {
     const pinned = { images: 'pinned.example/app', flake: `github:team/app/${REV}`, package: 'image' }
     const others = ['[::1]:5000/{n}', 'docker.io/library/{n}'].map(images => ({
@@ -255,7 +252,7 @@ describe('a name that matches a rule and makes no good recipe is refused', () =>
   })
 })
 
-describe('a mistake in a name rule is named with its key', () => {
+describe('a mistake in a name rule is reported under its key:', () => {
   const good = { images: 'r.example/{n}', flake: 'path:/srv/{n}', package: 'x' }
   it.each([
     ['a capture of the host', [{ ...good, images: '{h}/{n}' }], 'names.0.images: its host must be spelled out'],
@@ -264,20 +261,28 @@ describe('a mistake in a name rule is named with its key', () => {
     [
       'a segment that is partly captured',
       [{ ...good, images: 'r.example/a-{n}' }],
-      'names.0.images: "a-{n}" is no capture',
+      'names.0.images: "a-{n}" is not a capture',
     ],
     [
       'one capture twice',
       [{ ...good, images: 'r.example/{n}/{n}' }],
       'names.0.images: it captures two segments under one name',
     ],
-    ['the tag as a segment', [{ ...good, images: 'r.example/{tag}' }], 'names.0.images: {tag} stands for the tag'],
-    ['a digest', [{ ...good, images: `r.example/{n}@sha256:${'0'.repeat(64)}` }], 'names.0.images: "{n}@sha256" is no'],
-    ['a store path', [{ ...good, images: 'nix:0/nix/store/{n}' }], 'names.0.images: names of "nix:0" are recipes'],
+    ['the tag as a segment', [{ ...good, images: 'r.example/{tag}' }], 'names.0.images: {tag} matches the tag'],
+    [
+      'a digest',
+      [{ ...good, images: `r.example/{n}@sha256:${'0'.repeat(64)}` }],
+      'names.0.images: "{n}@sha256" is not',
+    ],
+    [
+      'a store path',
+      [{ ...good, images: 'nix:0/nix/store/{n}' }],
+      'names.0.images: image names of the host "nix:0" already are',
+    ],
     [
       'the name of a flake',
       [{ ...good, images: 'flake-github:0/{n}' }],
-      'names.0.images: names of "flake-github:0" are',
+      'names.0.images: image names of the host "flake-github:0"',
     ],
     [
       'a capture that is not used',
@@ -289,28 +294,28 @@ describe('a mistake in a name rule is named with its key', () => {
       [{ ...good, flake: 'path:/srv/{m}' }],
       'names.0.flake: "{m}" is not captured: {n}, {tag} can be used',
     ],
-    ['half a capture', [{ ...good, flake: 'path:/srv/{n' }], 'names.0.flake: it has a brace without its other half'],
+    ['half a capture', [{ ...good, flake: 'path:/srv/{n' }], 'names.0.flake: it has an unmatched brace'],
     [
       'a captured host',
       [{ ...good, flake: 'git+https://{n}/a' }],
-      'names.0.flake: nothing can be captured into its scheme, user or host',
+      'names.0.flake: captures are not allowed in its scheme, user or host',
     ],
     [
       'a captured user',
       [{ ...good, flake: 'git+ssh://{n}@g.example/a' }],
-      'names.0.flake: nothing can be captured into its scheme',
+      'names.0.flake: captures are not allowed in its scheme',
     ],
-    ['a captured scheme', [{ ...good, flake: '{n}:a/b' }], 'names.0.flake: nothing can be captured into its scheme'],
+    ['a captured scheme', [{ ...good, flake: '{n}:a/b' }], 'names.0.flake: captures are not allowed in its scheme'],
     [
       'a captured key',
       [{ ...good, flake: 'github:a/b?{n}=x' }],
-      'names.0.flake: in its query, captures can stand in ref=… and dir=… alone',
+      'names.0.flake: in its query, captures are allowed only in ref=… and dir=…',
     ],
     ['a captured forge', [{ ...good, flake: 'github:a/b?host={n}' }], 'names.0.flake: in its query'],
     [
       'a tag in the middle',
       [{ ...good, flake: 'git+https://g.example/{tag}/{n}' }],
-      'names.0.flake: {tag} can stand in ref=…',
+      'names.0.flake: {tag} is allowed only in ref=…',
     ],
     ['no flake URL', [{ ...good, flake: '../{n}' }], 'names.0.flake'],
     [
@@ -325,27 +330,27 @@ describe('a mistake in a name rule is named with its key', () => {
     [
       'a package set beside a flake',
       [{ ...good, images: 'r.example/{contents}', packages: 'path:/srv' }],
-      'names.0.packages: a rule has either packages, of a package set, or flake and package',
+      'names.0.packages: a rule has either packages, or flake and package',
     ],
     [
       'a package set whose packages are not named',
       [{ images: 'r.example/{n}', packages: 'path:/srv/{n}' }],
-      'names.0.images: a rule with packages needs {contents} at its end',
+      'names.0.images: a rule with packages must end in {contents}',
     ],
     [
-      'packages of a flake that is no package set',
+      'contents without a package set',
       [{ ...good, images: 'r.example/{n}/{contents}' }],
-      'names.0.images: {contents} are packages of a set',
+      'names.0.images: {contents} needs a package set',
     ],
     [
       'contents that do not come last',
       [{ images: 'r.example/{contents}/x', packages: 'path:/srv' }],
-      'names.0.images: {contents} stands for all further segments',
+      'names.0.images: {contents} matches all further segments',
     ],
     [
       'contents twice',
       [{ images: 'r.example/{contents}/{contents}', packages: 'path:/srv' }],
-      'names.0.images: {contents} stands for all further segments',
+      'names.0.images: {contents} matches all further segments',
     ],
     [
       'contents in the flake of a package set',
@@ -360,12 +365,12 @@ describe('a mistake in a name rule is named with its key', () => {
     [
       'a captured host of a package set',
       [{ images: 'r.example/{n}/{contents}', packages: 'git+https://{n}/x' }],
-      'names.0.packages: nothing can be captured into its scheme, user or host',
+      'names.0.packages: captures are not allowed in its scheme, user or host',
     ],
     [
-      'a package set that is no flake URL',
+      'a package set that is not a flake URL',
       [{ images: 'r.example/{contents}', packages: 'nixpkgs' }],
-      'names.0.packages: nothing can be captured into its scheme',
+      'names.0.packages: captures are not allowed in its scheme',
     ],
     [
       'a package set whose host is captured as contents',
@@ -373,7 +378,7 @@ describe('a mistake in a name rule is named with its key', () => {
       'names.0.images: its host must be spelled out',
     ],
     [
-      'a rule after a package set that takes all its images',
+      'a rule after a package set that matches all its images',
       [
         { images: 'r.example/{contents}', packages: 'path:/srv' },
         { ...good, images: 'r.example/a/{n}' },
@@ -381,7 +386,7 @@ describe('a mistake in a name rule is named with its key', () => {
       'names.1.images: never matches: names.0, "r.example/{contents}"',
     ],
     [
-      'a package set after one for more images',
+      'a package set after a more general one',
       [
         { images: 'r.example/{contents}', packages: 'path:/srv' },
         { images: 'r.example/a/{contents}', packages: 'path:/a' },
@@ -402,7 +407,7 @@ describe('a mistake in a name rule is named with its key', () => {
         { images: 'r.example/{n}/b/{contents}', packages: 'path:/srv/{n}' },
         { images: 'r.example/a/{contents}', packages: 'path:/srv' },
       ],
-      'names.1.images: ambiguous: r.example/a/b/x is for this rule and for names.0',
+      'names.1.images: ambiguous: r.example/a/b/x matches this rule and names.0',
     ],
     [
       'a package set that shares images with a rule for packages',
@@ -410,7 +415,7 @@ describe('a mistake in a name rule is named with its key', () => {
         { ...good, images: 'r.example/{n}/b' },
         { images: 'r.example/a/{contents}', packages: 'path:/srv' },
       ],
-      'names.1.images: ambiguous: r.example/a/b is for this rule and for names.0',
+      'names.1.images: ambiguous: r.example/a/b matches this rule and names.0',
     ],
     [
       'a package set of one tag beside a rule for all tags of some of its images',
@@ -427,7 +432,7 @@ describe('a mistake in a name rule is named with its key', () => {
       'names.1.images: never matches: names.0, "r.example/{n}"',
     ],
     [
-      'a rule after one for more images',
+      'a rule after a more general one',
       [good, { ...good, images: 'r.example/a', flake: 'path:/x' }],
       'names.1.images: never matches: names.0',
     ],
@@ -442,7 +447,7 @@ describe('a mistake in a name rule is named with its key', () => {
         { ...good, images: 'r.example/a/{n}' },
         { ...good, images: 'r.example/{n}/b' },
       ],
-      'names.1.images: ambiguous: r.example/a/b is for this rule and for names.0, "r.example/a/{n}"',
+      'names.1.images: ambiguous: r.example/a/b matches this rule and names.0, "r.example/a/{n}"',
     ],
     [
       'rules that share images by a tag',
@@ -450,7 +455,7 @@ describe('a mistake in a name rule is named with its key', () => {
         { ...good, images: 'r.example/a', flake: 'path:/x' },
         { ...good, images: 'r.example/{n}:v1' },
       ],
-      'names.1.images: ambiguous: r.example/a:v1 is for this rule',
+      'names.1.images: ambiguous: r.example/a:v1 matches this rule',
     ],
   ])('%s', (_what, names, message) => {
     expect(() => parseConfig(JSON.stringify({ names }), 'config.yaml')).toThrow(
@@ -458,7 +463,7 @@ describe('a mistake in a name rule is named with its key', () => {
     )
   })
 
-  it('and rules for other hosts, depths and tags are no mistake', () => {
+  it('but rules for other hosts, depths and tags are valid', () => {
     const names = [
       good,
       { ...good, images: 'r.example/a/{n}' },

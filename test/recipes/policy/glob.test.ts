@@ -25,7 +25,7 @@ it.each([
   expect(others.filter(matches)).toEqual([])
 })
 
-it('a pattern of many stars takes no longer than its length times that of the text', () => {
+it('a pattern with many stars does not backtrack exponentially', () => {
   const matches = compileGlob(`${'*a'.repeat(50)}*x/${'**/*a'.repeat(20)}/x`)
   expect(matches(`${'a'.repeat(2000)}/${'a/'.repeat(500)}`)).toBe(false)
 })

@@ -37,7 +37,7 @@ function storePath(name: string) {
 }
 
 it.each(['github:**', 'github:*/**', 'github:*', 'github:team/**', 'git+https://**', 'github:git.example/team/*'])(
-  'the pattern %j allows no forge of another host',
+  'the pattern %j does not allow a forge of another host',
   pattern => {
     const policy = createPolicy([{ ...rule, flakes: [pattern] }])
     expect(() => policy('team-a', recipe(undefined, 'github:team/app?host=git.example'))).toThrow(
@@ -62,10 +62,10 @@ describe('the policy allows', () => {
       'team-a',
       recipe(undefined, 'github:team/app?host=Git.Example'),
     ],
-    ['a forge by its own host', {}, 'team-a', recipe(undefined, 'github:team/app?host=github.com')],
+    ['a forge whose own host is named', {}, 'team-a', recipe(undefined, 'github:team/app?host=github.com')],
     ['an image by digest', {}, 'team-a', recipe(`registry.example/team/app@sha256:${REV}${'a'.repeat(24)}`)],
     ['an image whose tag the pattern names', { images: ['registry.example/team/app:1'] }, 'team-a', recipe()],
-    ['anything where a lone star stands', { namespaces: ['*'], images: ['*'], flakes: ['*'] }, '', recipe()],
+    ['anything if each pattern is a lone star', { namespaces: ['*'], images: ['*'], flakes: ['*'] }, '', recipe()],
     [
       'deep paths by two stars',
       { flakes: ['git+https://git.example/**'] },
@@ -74,7 +74,7 @@ describe('the policy allows', () => {
     ],
     ['a local flake that is spelled out', { flakes: ['path:/srv/**'] }, 'team-a', recipe(undefined, 'path:/srv/a/b')],
     [
-      'a locked flake where that is required',
+      'a locked flake if one is required',
       { requireLocked: true },
       'team-a',
       recipe(undefined, `github:team/app/${REV}`),
@@ -92,7 +92,7 @@ describe('the policy allows', () => {
     expect(createPolicy([rule, allowing])('team-a', wanted)).toBe(allowing)
   })
 
-  it('by the first rule that matches all three', () => {
+  it('with the first rule that matches namespace, image and flake', () => {
     const policy = createPolicy([
       { ...rule, images: ['registry.example/other/*'] },
       rule,
@@ -102,11 +102,11 @@ describe('the policy allows', () => {
   })
 })
 
-describe('the policy refuses and says what did not match', () => {
+describe('the policy refuses with the reason', () => {
   it.each([
-    ['without any rule', undefined, 'team-a', recipe(), 'no rule'],
+    ['anything without a rule', undefined, 'team-a', recipe(), 'no rule'],
     ['another namespace', {}, 'prod', recipe(), 'namespace "prod"'],
-    ['no namespace', {}, '', recipe(), 'namespace ""'],
+    ['an empty namespace', {}, '', recipe(), 'namespace ""'],
     [
       'another image',
       {},
@@ -147,7 +147,7 @@ describe('the policy refuses and says what did not match', () => {
     ['a store path by stars', { images: ['*', '**'] }, 'team-a', storePath('app'), 'starts with "nix:0/"'],
     ['another store path', { images: ['nix:0/nix/store/*-web'] }, 'team-a', storePath('app'), 'allows image "nix:0/'],
     ['a store path of another namespace', { images: ['nix:0/**'] }, 'prod', storePath('app'), 'namespace "prod"'],
-    ['an unlocked flake where a lock is required', { requireLocked: true }, 'team-a', recipe(), 'locked'],
+    ['an unlocked flake if a locked one is required', { requireLocked: true }, 'team-a', recipe(), 'locked'],
   ])('%s', (_name, change, namespace, wanted, reason) => {
     const policy = createPolicy(change ? [{ ...rule, ...change }] : [])
     expect(() => policy(namespace, wanted)).toThrow(
@@ -163,7 +163,7 @@ describe('a package set', () => {
     ['by stars behind "packages:"', { flakes: ['packages:github:**', 'packages:github:*/*'] }, packageSet()],
     ['beside flakes', { flakes: ['github:team/*', 'packages:github:NixOS/*'] }, packageSet()],
     ['on this machine, spelled out', { flakes: ['packages:path:/srv/*'] }, packageSet('path:/srv/pkgs')],
-    ['at a revision where one is required', { requireLocked: true }, packageSet(`github:NixOS/nixpkgs/${REV}`)],
+    ['at a revision if one is required', { requireLocked: true }, packageSet(`github:NixOS/nixpkgs/${REV}`)],
     ['of any contents', { contents: ['*'] }, packageSet(undefined, 'a', 'python3Packages.requests')],
     ['of contents in the list', { contents: ['jq', 'curl', 'htop'] }, packageSet()],
     ['of contents that patterns match', { contents: ['c*', '[a-k]?'] }, packageSet()],
@@ -215,7 +215,7 @@ describe('a package set', () => {
       'starts with "packages:path:"',
     ],
     [
-      'at a branch where a lock is required',
+      'at a branch if a revision is required',
       { requireLocked: true },
       packageSet('github:NixOS/nixpkgs/nixos-25.05'),
       'locked',
@@ -235,12 +235,12 @@ describe('a package set', () => {
       'allows "python3Packages.pkgs.nmap", "curl.stdenv.cc" in its contents',
     ],
     [
-      'of contents by another spelling',
+      'of contents in another case',
       { contents: ['curl'] },
       packageSet(undefined, 'Curl'),
       'allows "Curl" in its contents',
     ],
-    ['of contents by a quoted spelling', { contents: ['curl'] }, packageSet(undefined, '"curl"'), 'in its contents'],
+    ['of quoted contents', { contents: ['curl'] }, packageSet(undefined, '"curl"'), 'in its contents'],
     [
       'of contents below what is in the list',
       { contents: ['python3Packages'] },
@@ -257,7 +257,7 @@ describe('a package set', () => {
   ])('is refused %s', (_what, change, wanted, reason) => {
     const refuse = () => createPolicy([{ ...setRule, ...change }])('team-a', wanted)
     expect(refuse).toThrow(expect.objectContaining({ code: 'PolicyRefused', message: expect.stringContaining(reason) }))
-    // A refusal names both.
+    // A refusal names image and flake.
     expect(refuse).toThrow(`building "${wanted.image}" from "packages:${wanted.flake.source}"`)
   })
 
@@ -270,12 +270,12 @@ describe('a package set', () => {
     expect(() => createPolicy([curl, jq])('team-a', packageSet())).toThrow('allows "jq" in its contents')
   })
 
-  it('is all that a pattern for package sets allows', () => {
+  it('is all that a pattern for package sets can allow', () => {
     const policy = createPolicy([{ ...rule, flakes: ['packages:github:team/*', 'packages:**'], contents: ['app'] }])
     expect(() => policy('team-a', recipe(undefined, 'github:team/app'))).toThrow('allows flake "github:team/app"')
   })
 
-  it('has contents that bound no package of a flake', () => {
+  it('has contents that do not restrict single packages of a flake', () => {
     const mixed = { ...rule, flakes: ['github:team/*', 'packages:github:NixOS/nixpkgs'], contents: ['jq'] }
     expect(createPolicy([mixed])('team-a', recipe(undefined, 'github:team/app'))).toBe(mixed)
   })

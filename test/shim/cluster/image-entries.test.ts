@@ -19,7 +19,8 @@ const entry = { namespace: 'team', name: 'web', recipe: 'key' }
 afterEach(() => void vi.useRealTimers())
 
 it('many changes of images while one look goes on are one more look', async () => {
-  const there = [{ labels: { 'enbi.hrzn.ee/recipe': entry.recipe } }]
+  const target = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: 'sha256:0', size: 1 }
+  const there = [{ name: 'web:1', labels: { 'enbi.hrzn.ee/recipe': entry.recipe }, target, updatedAt: 0 }]
   const { promise: answered, resolve: answer } = Promise.withResolvers<Listed>()
   let looks = 0
   await using bed = await begin(async () => {

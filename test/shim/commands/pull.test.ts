@@ -27,7 +27,7 @@ function pull(image: string, packageName: string, ...more: string[]) {
 }
 
 describe('enbi-shim pull', () => {
-  it('shows the steps as lines when the output is no terminal, and ends with the image id', async () => {
+  it('shows the steps as lines if the output is not a terminal, and ends with the image id', async () => {
     const { stdout, exitCode } = await pull('app:1', 'docker-archive')
     const { id } = (await bed.cri().imageStatus('app:1')) ?? {}
     expect(exitCode).toBe(0)
@@ -35,7 +35,7 @@ describe('enbi-shim pull', () => {
     expect(stdout.trimEnd().split('\n').at(-1)).toContain(`app:1 is ${id}`)
   })
 
-  it('gives one JSON object a line with --json', async () => {
+  it('prints one JSON object per line with --json', async () => {
     const { stdout, exitCode } = await pull('app:json', 'oci-layout', '--json')
     const events = stdout
       .trimEnd()
@@ -54,7 +54,7 @@ describe('enbi-shim pull', () => {
     })
   })
 
-  it('tells with --json what it failed with, by its code', async () => {
+  it('prints the error with its code with --json', async () => {
     const { stdout, exitCode } = await pull('app:none', 'no-such-either', '--json')
     expect(exitCode).toBe(1)
     expect(JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')).toEqual({
@@ -63,7 +63,7 @@ describe('enbi-shim pull', () => {
     })
   })
 
-  it('needs no flake for an image whose name stands for one', async () => {
+  it('needs no --flake for an image whose name is a recipe', async () => {
     const names = [{ images: 'registry.example/team/{name}', flake: formats.url, package: '{name}' }]
     const named = await bed.startShim({ config: { names } })
     const image = 'registry.example/team/docker-archive'
@@ -75,7 +75,7 @@ describe('enbi-shim pull', () => {
     await named.daemon.stop()
   })
 
-  it('leaves the step that failed on a terminal', async () => {
+  it('leaves the failed step on a terminal', async () => {
     const args = ['app:none', '--flake', formats.url, '--package', 'never', '--socket', shim.socket]
     const { child, written } = startOnTerminal([process.execPath, SHIM_MAIN, 'pull', ...args])
     expect(await child).toMatchObject({ exitCode: 1 })
@@ -90,7 +90,7 @@ describe('enbi-shim pull', () => {
     ['--system', ['app:1', '--flake', 'github:team/app', '--package', 'app', '--system', 'x y']],
     ['IMAGE', ['App:1', '--flake', 'github:team/app', '--package', 'app']],
     ['IMAGE', [`nix:0/nix/store/${'a'.repeat(32)}-App`]],
-  ])('speaks of a mistake in %s, and of no annotation', async (name, args) => {
+  ])('names a mistake in %s, and no annotation', async (name, args) => {
     const { stderr, exitCode } = await run('pull', ...args)
     expect({ stderr, exitCode }).toEqual({ stderr: expect.stringMatching(`^enbi-shim: ${name}: `), exitCode: 2 })
     expect(stderr).not.toContain('annotation')
@@ -110,7 +110,7 @@ describe('enbi-shim pull', () => {
     expect({ stderr, exitCode }).toEqual({ stderr: expect.stringContaining('/no/where'), exitCode: 3 })
   })
 
-  it("fails with exit code 3 at a socket that is not a shim's", async () => {
+  it('fails with exit code 3 at a socket of another server', async () => {
     const args = ['--flake', 'github:a/b', '--package', 'c', '--socket', bed.containerdSocket]
     expect(await run('pull', 'a', ...args)).toMatchObject({ exitCode: 3 })
   })
@@ -144,11 +144,11 @@ describe('enbi-shim name', () => {
   it.each([
     ['github:team/app/v1#web', 'flake-github:0/team/app--x23--web:v1'],
     ['flake-github:0/team/app--x23--web:v1', 'github:team/app/v1#web'],
-  ])('prints what stands for %s', async (text, other) => {
+  ])('prints the counterpart of %s', async (text, other) => {
     expect(await run('name', text)).toMatchObject({ stdout: other, exitCode: 0 })
   })
 
-  it('prints what an image stands for by the rules of a config', async () => {
+  it('prints the recipe of an image by the name rules of a config', async () => {
     const config = join(bed.dir, 'names.yaml')
     await writeFile(
       config,
@@ -177,7 +177,7 @@ describe('enbi-shim check-config', () => {
     expect(stdout).toContain('maxBuilds: 3')
   })
 
-  it('prints what is a config again', async () => {
+  it('prints a valid config', async () => {
     const full = join(bed.dir, 'full.yaml')
     await writeFile(
       full,
@@ -189,7 +189,7 @@ describe('enbi-shim check-config', () => {
     expect(await run('check-config', file)).toMatchObject({ exitCode: 0, stdout })
   })
 
-  it('warns of settings that the Nix daemon takes from trusted users alone, and says where they belong', async () => {
+  it('warns of settings that the Nix daemon accepts from trusted users only, and says where they belong', async () => {
     const file = join(bed.dir, 'untrusted.yaml')
     await writeFile(file, 'nix: { options: { extra-substituters: https://a.example, cores: 2, sandbox: false } }\n')
     const { stderr, exitCode } = await run('check-config', file)
@@ -218,14 +218,14 @@ describe('enbi-shim', () => {
     expect(await run(...args.split(' '))).toMatchObject({ exitCode: 0, stdout: expect.stringContaining(text) })
   })
 
-  it.each(['--help', 'check-config'])('%s ends well when its reader has seen enough', async command => {
+  it.each(['--help', 'check-config'])('%s exits with 0 when its reader closes the pipe', async command => {
     const args = command === 'check-config' ? [command, shim.configPath] : [command]
     const script = '{ "$@"; echo "exit code $?" >&2; } | true'
     const { stderr } = await bed.run('sh', ['-c', script, 'sh', process.execPath, SHIM_MAIN, ...args])
     expect(stderr).toBe('exit code 0')
   })
 
-  it('serve refuses a config with mistakes and a socket that is in use', async () => {
+  it('serve rejects a config with mistakes and a socket that is in use', async () => {
     const wrong = join(bed.dir, 'wrong-too.yaml')
     await writeFile(wrong, 'nix: { maxBuilds: 0 }\n')
     expect(await run('serve', '--config', wrong)).toMatchObject({ exitCode: 2 })

@@ -40,7 +40,7 @@ function pull(image: string, packageName: string) {
 }
 
 describe('enbi-shim status', () => {
-  it('says what goes on in plain text', async () => {
+  it('prints plain text', async () => {
     await pull('registry.example/plain:1', 'oci-archive')
     const { stdout, exitCode } = await status()
     expect(exitCode).toBe(0)
@@ -49,20 +49,20 @@ describe('enbi-shim status', () => {
     expect(stdout).toMatch(/registry\.example\/plain:1 +done/)
   })
 
-  it('gives one JSON object with --json', async () => {
+  it('prints one JSON object with --json', async () => {
     const { stdout, exitCode } = await status('--json')
     expect(exitCode).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ runs: [], queue: [], shim: { containerd: bed.containerdSocket } })
   })
 
-  it('goes on with --watch in blocks on a terminal that does not tell its size', async () => {
+  it('prints blocks with --watch on a terminal without a size', async () => {
     const { child, written } = startOnTerminal(command(shim.socket), { rows: 0, columns: 0 })
     await expect.poll(written, PATIENT).toContain('\r\nDisk\r\n')
     child.stdin.write(CTRL_C)
     expect(await child).toMatchObject({ exitCode: 0 })
   })
 
-  it('goes on with --watch, in blocks where there is no terminal, and ends well on Ctrl-C', async () => {
+  it('prints blocks with --watch without a terminal, and exits with 0 on Ctrl-C', async () => {
     const { child, written } = watch(shim.socket)
     await expect.poll(written, PATIENT).toContain('Disk')
     expect(written()).not.toContain('registry.example/watched:1')
@@ -72,7 +72,7 @@ describe('enbi-shim status', () => {
     expect(await child).toMatchObject({ exitCode: 0, stderr: '' })
   })
 
-  it('gives one JSON object a line with --watch --json, and one again when an image is removed', async () => {
+  it('prints one JSON object per line with --watch --json, and another when an image is removed', async () => {
     const image = 'registry.example/removed:1'
     await pull(image, 'stream')
     const { child, written } = watch(shim.socket, '--json')
@@ -89,7 +89,7 @@ describe('enbi-shim status', () => {
     expect(await child).toMatchObject({ exitCode: 0 })
   })
 
-  it('ends when nobody reads what it writes any more', async () => {
+  it('exits with 0 when its reader closes the pipe', async () => {
     const { child, written } = watch(shim.socket)
     await expect.poll(written, PATIENT).toContain('Disk')
     child.stdout.destroy()
@@ -104,14 +104,14 @@ describe('enbi-shim status', () => {
     })
   })
 
-  it("fails with exit code 3 at a socket that is not a shim's, or an older one's", async () => {
+  it('fails with exit code 3 at a socket of another server, or of an older shim', async () => {
     expect(await run('status', '--socket', bed.containerdSocket)).toMatchObject({
       stderr: expect.stringContaining('older'),
       exitCode: 3,
     })
   })
 
-  it('does not hold up a shim that stops', async () => {
+  it('does not delay the end of the shim', async () => {
     const own = await bed.startShim({ config: { shutdownTimeout: '1h' } })
     const { child, written } = watch(own.socket)
     await expect.poll(written, PATIENT).toContain('Disk')
@@ -120,8 +120,8 @@ describe('enbi-shim status', () => {
   })
 })
 
-describe('on a terminal', () => {
-  it('--watch draws anew in place until Ctrl-C', async () => {
+describe('enbi-shim status on a terminal', () => {
+  it('redraws in place with --watch until Ctrl-C', async () => {
     const { child, written } = startOnTerminal(command(shim.socket))
     await expect.poll(written, PATIENT).toContain('Disk')
     await pull('registry.example/live:1', 'docker-archive-gzip')

@@ -144,7 +144,7 @@ describe('on a bare machine', () => {
   })
 
   /** Outside of comments. */
-  const POINTER = /^(?!\s*(?:\/\/|\/?\*)).*docs\/\w+\.md/m
+  const POINTER = /^(?!\s*(?:\/\/|\/?\*)).*docs\/[\w/-]+\.md/m
 
   it('nothing that is said points to a page, as the package has none', async () => {
     const folder = join(import.meta.dirname, '../../../shim')

@@ -34,7 +34,7 @@ afterEach(async () => {
   stack.value = new AsyncDisposableStack()
 })
 
-test('running calls end in the grace time, and then everything is closed', async () => {
+test('running calls end within the grace time, then everything is closed', async () => {
   const running: PeerCall[] = []
   onCall = call => running.push(call)
   const goaway = new Promise(resolve => client.session.on('goaway', resolve))
@@ -49,7 +49,7 @@ test('running calls end in the grace time, and then everything is closed', async
   await vi.waitUntil(() => peer.sessions.size === 0)
 })
 
-test('calls that take longer are answered UNAVAILABLE, and cancelled where they run', async () => {
+test('calls that take longer are answered with UNAVAILABLE and cancelled in containerd', async () => {
   onCall = () => {}
   const calls = [client.call('/forwarded'), client.call(HELD)]
   await vi.waitUntil(() => peer.calls.length === 1 && signal !== undefined)
@@ -61,7 +61,7 @@ test('calls that take longer are answered UNAVAILABLE, and cancelled where they 
   await vi.waitUntil(() => peer.calls[0]?.stream.closed)
 })
 
-test('a caller that does not take its answer holds up nothing', async () => {
+test('a caller that does not read its answer does not delay the end', async () => {
   onCall = ({ stream }) => {
     stream.respond({ ':status': 200 })
     stream.write(Buffer.alloc(32 << 20))
@@ -72,7 +72,7 @@ test('a caller that does not take its answer holds up nothing', async () => {
   await proxy.proxy.close({ graceMs: 50 })
 })
 
-test('calls that wait for containerd are answered, too', async () => {
+test('calls that wait for containerd are answered as well', async () => {
   await using away = await startProxy({ upstream: join(proxy.dir, 'nobody.sock') })
   using waiting = await connectRaw(away.socket)
   const call = waiting.call('/waiting')
@@ -81,7 +81,7 @@ test('calls that wait for containerd are answered, too', async () => {
   expect(statusOf(await call)).toBe(14)
 })
 
-test('closing again, or without ever having listened, does nothing', async () => {
+test('closing twice, or without having listened, does nothing', async () => {
   await proxy.proxy.close({ graceMs: 0 })
   await proxy.proxy.close({ graceMs: 0 })
   await expect(access(proxy.socket)).rejects.toMatchObject({ code: 'ENOENT' })

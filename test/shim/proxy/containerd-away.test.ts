@@ -25,14 +25,14 @@ afterAll(async () => {
   await bed?.[Symbol.asyncDispose]()
 })
 
-describe('while containerd is not there yet', () => {
-  test('a call whose deadline passes is answered DEADLINE_EXCEEDED', async () => {
+describe('before containerd has started', () => {
+  test('a call whose deadline passes is answered with DEADLINE_EXCEEDED', async () => {
     using client = await connectRaw(proxy.socket)
     const answered = await client.call(VERSION, { headers: { 'grpc-timeout': '100m' } })
     expect([statusOf(answered), messageOf(answered)]).toEqual([4, 'deadline exceeded while containerd was away'])
   })
 
-  test('a call that its caller gives up is forgotten', async () => {
+  test('a call that its caller cancels is forgotten', async () => {
     using client = await connectRaw(proxy.socket)
     const stream = client.open(VERSION)
     stream.end()
@@ -41,7 +41,7 @@ describe('while containerd is not there yet', () => {
     await vi.waitUntil(() => proxy.logLines().some(({ msg }) => msg === 'call cancelled'))
   })
 
-  test('early calls, with a deadline and without, are answered when it comes', async () => {
+  test('calls with and without a deadline are answered once it has started', async () => {
     const early = [
       cri.version(),
       cri.imageStatus('localhost/none:1', { limitMs: 0 }),
@@ -55,8 +55,8 @@ describe('while containerd is not there yet', () => {
   })
 })
 
-describe('when containerd goes away and comes back', () => {
-  test.each(['restart', 'kill and start'] as const)('no call fails that may be repeated: %s', async how => {
+describe('when containerd restarts', () => {
+  test.each(['restart', 'kill and start'] as const)('no call fails that may be sent again: %s', async how => {
     const calls = callWithoutPause(cri)
     try {
       await vi.waitUntil(() => calls.answered() > 50)
@@ -80,7 +80,7 @@ describe('when containerd goes away and comes back', () => {
     expect((await held) - answers).toBeLessThan(1000)
   })
 
-  test('a pull that was under way is asked for again', async () => {
+  test('a running pull is sent again', async () => {
     await using registry = await silentRegistry()
     const abandon = new AbortController()
     const pull = cri.pullImage({ image: `localhost:${registry.port}/x:1` }, { signal: abandon.signal })
@@ -93,7 +93,7 @@ describe('when containerd goes away and comes back', () => {
   })
 })
 
-test('a cancelled pull is cancelled in containerd, too', async () => {
+test('a cancelled pull is also cancelled in containerd', async () => {
   await using registry = await silentRegistry()
   const abandon = new AbortController()
   const pull = cri.pullImage({ image: `localhost:${registry.port}/x:1` }, { signal: abandon.signal })
@@ -111,7 +111,7 @@ test("a pull's deadline is kept by containerd", async () => {
   await vi.waitUntil(() => registry.open() === 0, PATIENT)
 })
 
-test('a containerd that takes connections and says nothing is waited for', async () => {
+test('calls wait for a containerd that accepts connections but does not answer', async () => {
   const dir = proxy.dir
   const silent = net.createServer()
   silent.listen(join(dir, 'silent.sock'))

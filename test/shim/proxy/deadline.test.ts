@@ -14,7 +14,7 @@ test.each([
   expect(parseTimeout(value)).toBeCloseTo(ms, 9)
 })
 
-test.each([undefined, '', 'S', '1', '1s', '-1S', '1.5S', '123456789S', '1S '])('%j is no timeout', value => {
+test.each([undefined, '', 'S', '1', '1s', '-1S', '1.5S', '123456789S', '1S '])('%j is not a timeout', value => {
   expect(parseTimeout(value)).toBeUndefined()
 })
 
@@ -31,7 +31,7 @@ describe('a remaining time is written', () => {
     expect(formatTimeout(ms)).toBe(value)
   })
 
-  test.each([1, 99, 4567, 99_999, 100_000, 1e8, 1e11, 1e13])('never as more than it is: %d ms', ms => {
+  test.each([1, 99, 4567, 99_999, 100_000, 1e8, 1e11, 1e13])('never as a longer time: %d ms', ms => {
     const written = parseTimeout(formatTimeout(ms)) ?? Number.NaN
     expect(written).toBeLessThanOrEqual(ms)
     expect(written).toBeGreaterThan(ms * 0.99)

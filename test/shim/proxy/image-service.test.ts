@@ -53,7 +53,7 @@ function startOther(upstream: string): Promise<RunningProxy> {
 }
 
 describe('with another image service between the shim and containerd', () => {
-  test('that one gets what is passed on, the credentials of a pull among it, and no other service', async () => {
+  test('the image service gets the forwarded calls of its service only, including the credentials of a pull', async () => {
     const cri = bed.cri(shim.socket)
     asked.length = 0
     await cri.version()
@@ -66,7 +66,7 @@ describe('with another image service between the shim and containerd', () => {
     expect(pulls[0]?.includes('for the other proxy')).toBe(true)
   })
 
-  test('a recipe is built and imported past it, and its image is seen and removed through it', async () => {
+  test('the image of a recipe is imported past it, and seen and removed through it', async () => {
     const cri = bed.cri(shim.socket)
     const { url } = await copyExample('hello', bed.dir)
     asked.length = 0
@@ -83,7 +83,7 @@ describe('with another image service between the shim and containerd', () => {
     expect((await runDoctor(bed, '--config', shim.configPath)).of('image service')).toMatchObject({ outcome: 'ok' })
   })
 
-  test('calls wait for it while it restarts, and those of containerd itself do not', async () => {
+  test('calls wait for it while it restarts, and calls for containerd do not', async () => {
     const cri = bed.cri(shim.socket)
     await other.proxy.close({ graceMs: 0 })
     const waiting = cri.listImages()
@@ -100,7 +100,7 @@ describe('with another image service between the shim and containerd', () => {
   })
 })
 
-test('doctor tells of an image service that passes calls back to the shim', async () => {
+test('doctor reports an image service that passes calls back to the shim', async () => {
   const socket = join(bed.dir, 'circle.sock')
   const circle = await bed.startShim({
     config: { containerd: { address: bed.containerdSocket, imageService: socket } },

@@ -43,8 +43,8 @@ afterEach(async () => {
   stack.value = new AsyncDisposableStack()
 })
 
-describe('a call that is passed on', () => {
-  test('goes as it came, and its answer comes back whole', async () => {
+describe('an intercepted call that is forwarded', () => {
+  test('reaches containerd as it came, and its whole answer comes back', async () => {
     const seen: UnaryCall[] = []
     const statuses: number[] = []
     interceptor = async call => {
@@ -61,7 +61,7 @@ describe('a call that is passed on', () => {
     expect(statuses).toEqual([0])
   })
 
-  test('tells afterwards with which status it was answered', async () => {
+  test('reports the status of its answer afterwards', async () => {
     const statuses: number[] = []
     interceptor = async () => ({ kind: 'forward', afterwards: status => statuses.push(status) })
     onCall = ({ stream }) => stream.respond({ ':status': 200, 'grpc-status': '5' }, { endStream: true })
@@ -69,7 +69,7 @@ describe('a call that is passed on', () => {
     expect(statuses).toEqual([5])
   })
 
-  test('is read uncompressed and goes compressed, as it came', async () => {
+  test('is decompressed for the interceptor and forwarded compressed, as it came', async () => {
     const requests: string[] = []
     interceptor = async ({ request }) => {
       requests.push(request.toString())
@@ -81,13 +81,13 @@ describe('a call that is passed on', () => {
   })
 
   test.each<[string, Buffer, Record<string, string>]>([
-    ['in an encoding that we do not know', frame(Buffer.from('?'), 1), { 'grpc-encoding': 'zstd' }],
+    ['in an unknown encoding', frame(Buffer.from('?'), 1), { 'grpc-encoding': 'zstd' }],
     ['that is not what its encoding says', frame(Buffer.from('?'), 1), { 'grpc-encoding': 'gzip' }],
     ['of two messages', Buffer.concat([frame(Buffer.from('1')), frame(Buffer.from('2'))]), {}],
     ['that is cut short', frame(Buffer.from('request')).subarray(0, 8), {}],
     ['that is empty', Buffer.alloc(0), {}],
     ['that expands beyond 16 MiB', frame(gzipSync(Buffer.alloc(17 << 20)), 1), { 'grpc-encoding': 'gzip' }],
-  ])('is not for us to judge: a request %s', async (_what, body, headers) => {
+  ])('is left to containerd if its request cannot be read: %s', async (_what, body, headers) => {
     interceptor = async () => expect.unreachable('it cannot be read')
     await client.call(PULL, { headers, body })
     expect(bodies).toEqual([body])
@@ -105,8 +105,8 @@ describe('a call that is passed on', () => {
   })
 })
 
-describe('a call that is answered here', () => {
-  test('gets one message and status 0, and containerd hears nothing of it', async () => {
+describe('an intercepted call that is answered', () => {
+  test('gets one message and status 0, and does not reach containerd', async () => {
     interceptor = async ({ request }) => ({ kind: 'reply', message: Buffer.concat([request, Buffer.from('!')]) })
     const answered = await client.call(PULL, { body: frame(Buffer.from('hello')) })
     expect(answered).toEqual({
@@ -126,7 +126,7 @@ describe('a call that is answered here', () => {
     ],
     ['any other error', new Error('oops'), 'internal error: oops'],
     ['something that is no error', 'text', 'internal error: text'],
-  ])('by a throw gets UNKNOWN and the message: %s', async (_what, thrown, message) => {
+  ])('gets UNKNOWN and the message when the interceptor throws: %s', async (_what, thrown, message) => {
     interceptor = async () => {
       throw thrown
     }
@@ -135,7 +135,7 @@ describe('a call that is answered here', () => {
     expect(proxy.logLines()).toMatchObject([{ msg: 'call failed', path: PULL, grpcStatus: 2 }])
   })
 
-  test('by a throw of a megabyte gets as much as headers can hold', async () => {
+  test('gets as much of a message of a megabyte as headers can hold', async () => {
     interceptor = async () => {
       throw new FinalError('BuilderFailed', 'ä%'.repeat(500_000))
     }
@@ -144,7 +144,7 @@ describe('a call that is answered here', () => {
     expect(Buffer.byteLength(message)).toBeGreaterThan(2000)
   })
 
-  test('and is cancelled before its answer was read is just over', async () => {
+  test('ends without an error if it is cancelled before its answer was read', async () => {
     interceptor = async () => ({ kind: 'reply', message: Buffer.alloc(32 << 20) })
     const stream = client.open(PULL)
     stream.end(frame(Buffer.alloc(0)))
@@ -163,14 +163,14 @@ describe('a call that is answered here', () => {
 })
 
 describe('a call that ends early', () => {
-  test('by its deadline is answered DEADLINE_EXCEEDED, and the interceptor is told', async () => {
+  test('by its deadline is answered with DEADLINE_EXCEEDED, and the interceptor is aborted', async () => {
     const aborted = vi.fn()
     interceptor = ({ signal }) => new Promise(() => signal.addEventListener('abort', aborted))
     const answered = await client.call(PULL, { headers: { 'grpc-timeout': '50m' } })
     expect([statusOf(answered), aborted.mock.calls.length]).toEqual([4, 1])
   })
 
-  test.each(['cancels', 'hangs up'])('as the caller %s tells the interceptor', async how => {
+  test.each(['cancels', 'hangs up'])('because the caller %s aborts the interceptor', async how => {
     let signal: AbortSignal | undefined
     interceptor = call => {
       signal = call.signal
@@ -186,7 +186,7 @@ describe('a call that ends early', () => {
     expect(proxy.logLines()).toMatchObject([{ msg: 'call cancelled', grpcStatus: 1 }])
   })
 
-  test('does not reach containerd when the interceptor is done after that', async () => {
+  test('does not reach containerd if the interceptor ends later', async () => {
     let release = () => {}
     interceptor = () =>
       new Promise(resolve => {
@@ -199,7 +199,7 @@ describe('a call that ends early', () => {
   })
 })
 
-describe('a stream of our own', () => {
+describe('a stream of a method of the shim', () => {
   test('sends each item as a message', async () => {
     handler = async function* ({ request }) {
       for (const text of ['a', 'b']) yield Buffer.concat([request, Buffer.from(text)])
@@ -209,7 +209,7 @@ describe('a stream of our own', () => {
     expect(trailers).toEqual(['grpc-status', '0'])
   })
 
-  test('that fails says so in its trailers', async () => {
+  test('has the failure in its trailers', async () => {
     handler = async function* () {
       yield Buffer.from('a')
       throw new FinalError('BuilderFailed', 'it broke')
@@ -219,7 +219,7 @@ describe('a stream of our own', () => {
     expect(valuesOf(answered.trailers, ERROR_CODE_HEADER)).toEqual(['BuilderFailed'])
   })
 
-  test('makes no more items than the caller reads, and is ended when the caller leaves', async () => {
+  test('makes no more items than the caller reads, and ends when the caller leaves', async () => {
     let made = 0
     let ended = false
     handler = async function* () {

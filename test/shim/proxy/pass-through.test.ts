@@ -39,11 +39,11 @@ describe('an answer of containerd is the same byte for byte through the proxy', 
     ['a list', `${IMAGES}/ListImages`, Buffer.alloc(0)],
     ['the version', '/runtime.v1.RuntimeService/Version', Buffer.alloc(0)],
     ['a service beside CRI', '/grpc.health.v1.Health/Check', Buffer.alloc(0)],
-    ['a method that nobody knows', `${IMAGES}/StreamImages`, Buffer.alloc(0)],
-    ['a service that nobody knows', '/example.v9.Nothing/At/All', Buffer.alloc(0)],
-    ['a path that is no method', '/nothing', Buffer.alloc(0)],
+    ['an unknown method', `${IMAGES}/StreamImages`, Buffer.alloc(0)],
+    ['an unknown service', '/example.v9.Nothing/At/All', Buffer.alloc(0)],
+    ['a path that is not a method', '/nothing', Buffer.alloc(0)],
     ['a message that is not protobuf', `${IMAGES}/ImageStatus`, Buffer.from([0xff, 0xff, 0xff])],
-  ])('%s', async (_what, path, message) => {
+  ])('for %s', async (_what, path, message) => {
     const body = frame(message)
     const expected = await direct.call(path, { body })
     expect(withoutVolatile(await through.call(path, { body }))).toEqual(withoutVolatile(expected))
@@ -53,15 +53,15 @@ describe('an answer of containerd is the same byte for byte through the proxy', 
     ['that asks for gzip', { 'grpc-accept-encoding': 'gzip,identity' }],
     ['with an encoding that containerd lacks', { 'grpc-encoding': 'zstd' }],
     ['with a malformed deadline', { 'grpc-timeout': 'soon' }],
-    ['that is no gRPC', { 'content-type': 'text/plain' }],
+    ['that is not gRPC', { 'content-type': 'text/plain' }],
     ['with another authority', { ':authority': '%2Frun%2Fcontainerd.sock' }],
     ['by GET', { ':method': 'GET' }],
-  ])('a call %s', async (_what, headers) => {
+  ])('for a call %s', async (_what, headers) => {
     const expected = await direct.call(`${IMAGES}/ListImages`, { headers })
     expect(await through.call(`${IMAGES}/ListImages`, { headers })).toEqual(expected)
   })
 
-  test('a request of 16 MiB passes, and one above is refused by containerd itself', async () => {
+  test('for a request of 16 MiB, and for a larger one, which containerd refuses', async () => {
     for (const bytes of [16 * 1024 * 1024, 16 * 1024 * 1024 + 1]) {
       const body = frame(unknownField(bytes))
       const expected = await direct.call(`${IMAGES}/ListImages`, { body })
@@ -75,7 +75,7 @@ describe('an answer of containerd is the same byte for byte through the proxy', 
   })
 })
 
-test('a server stream is passed on item by item', async () => {
+test('a server stream is forwarded item by item', async () => {
   const stream = through.open('/grpc.health.v1.Health/Watch')
   stream.end(frame(Buffer.alloc(0)))
   const first = await new Promise<Buffer>(resolve => stream.once('data', resolve))
@@ -83,7 +83,7 @@ test('a server stream is passed on item by item', async () => {
   stream.close()
 })
 
-test('a bidirectional stream is passed on while it is open: content is written and read back', async () => {
+test('a bidirectional stream is forwarded while it is open: content is written and read back', async () => {
   const data = Buffer.from('written through the proxy')
   const write = through.open(`${CONTENT}/Write`, NAMESPACE)
   const answered = readAnswer(write)
@@ -100,7 +100,7 @@ test('a bidirectional stream is passed on while it is open: content is written a
   expect(withoutVolatile(await through.call(`${CONTENT}/List`, list))).toEqual(withoutVolatile(expected))
 })
 
-test("containerd's own client writes and reads 20 MB through it", async () => {
+test("containerd's own client writes and reads 20 MB through the proxy", async () => {
   const data = randomBytes(20_000_000)
   const digest = `sha256:${createHash('sha256').update(data).digest('hex')}`
   await writeFile(join(bed.dir, 'data'), data)
@@ -111,13 +111,13 @@ test("containerd's own client writes and reads 20 MB through it", async () => {
   expect((await readFile(join(bed.dir, 'back'))).equals(data)).toBe(true)
 })
 
-test('many calls at once are all answered, on one connection', async () => {
+test('many concurrent calls on one connection are all answered', async () => {
   const expected = await direct.call(`${IMAGES}/ListImages`)
   const answers = await Promise.all(Array.from({ length: 500 }, () => through.call(`${IMAGES}/ListImages`)))
   expect(new Set(answers.map(({ body }) => body.toString('hex')))).toEqual(new Set([expected.body.toString('hex')]))
 })
 
-test('thousands of cancelled calls leave the others of their connection alone', async () => {
+test('thousands of cancelled calls do not disturb the other calls of their connection', async () => {
   const watch = through.open('/grpc.health.v1.Health/Watch')
   watch.end(frame(Buffer.alloc(0)))
   await once(watch, 'data')

@@ -58,7 +58,7 @@ describe('metadata', () => {
     expect([readBack(headers), readBack(trailers)]).toEqual([expected, expected])
   })
 
-  test('gets nothing added on the way', async () => {
+  test('of an answer gets nothing added', async () => {
     onCall = ({ stream }) => stream.respond({ ':status': 200, 'grpc-status': '5' }, { endStream: true, ...NO_DATE })
     const answered = await client.call(PATH, { headers: { ':authority': 'somebody' } })
     expect(answered.headers).toEqual([':status', '200', 'grpc-status', '5'])
@@ -87,7 +87,7 @@ describe('answers', () => {
     expect(answered.trailers).toEqual(Object.entries(trailers).flat())
   })
 
-  test('that are no gRPC pass: another HTTP status, a body without trailers', async () => {
+  test('that are not gRPC pass: another HTTP status, a body without trailers', async () => {
     onCall = ({ stream }) => {
       stream.respond({ ':status': 503, 'content-type': 'text/html' }, NO_DATE)
       stream.end('<h1>busy</h1>')
@@ -97,7 +97,7 @@ describe('answers', () => {
     expect([body.toString(), trailers]).toEqual(['<h1>busy</h1>', []])
   })
 
-  test('whose headers come long before the first message are passed on at once', async () => {
+  test('whose headers come long before the first message have them forwarded immediately', async () => {
     onCall = ({ stream }) => stream.respond({ ':status': 200, 'x-initial': 'yes' })
     const stream = client.open(PATH)
     const headers = await new Promise<readonly string[]>(resolve =>
@@ -249,7 +249,7 @@ describe('a reset', () => {
     await vi.waitUntil(() => peer.calls.every(({ stream }) => stream.rstCode === NGHTTP2_CANCEL))
   })
 
-  test('that says REFUSED_STREAM makes the proxy send the call again, whatever its method', async () => {
+  test('with REFUSED_STREAM makes the proxy send the call again, whatever its method', async () => {
     onCall = ({ stream }) => {
       if (peer.calls.length <= 3) stream.close(NGHTTP2_REFUSED_STREAM)
       else readAll(stream).then(body => answer(stream, body))
@@ -277,7 +277,7 @@ describe('a lost connection', () => {
     expect(peer.calls[0]?.session === peer.calls[1]?.session).toBe(false)
   })
 
-  test('with GOAWAY is logged with its code, whichever side has ended it', async () => {
+  test('with GOAWAY is logged with its code, whichever side has sent it', async () => {
     onCall = ({ stream, session }) => {
       session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
       answer(stream, Buffer.from('last'))
@@ -296,7 +296,7 @@ describe('a lost connection', () => {
     }, PATIENT)
   })
 
-  test('makes a call that only reads start again, unnoticed', async () => {
+  test('makes a call that only reads start again, unnoticed by its caller', async () => {
     onCall = ({ stream, session }) => {
       if (peer.calls.length === 1) session.destroy()
       else readAll(stream).then(body => answer(stream, body))
@@ -305,7 +305,7 @@ describe('a lost connection', () => {
     expect([body.subarray(5).toString(), peer.calls.length]).toEqual(['kept', 2])
   })
 
-  test('ends a call that may have changed something: UNAVAILABLE', async () => {
+  test('ends a call that may have changed something with UNAVAILABLE', async () => {
     onCall = ({ session }) => session.destroy()
     const answered = await client.call(PATH)
     expect([statusOf(answered), messageOf(answered), peer.calls.length]).toEqual([
@@ -315,7 +315,7 @@ describe('a lost connection', () => {
     ])
   })
 
-  test('ends a call in the middle of its answer: UNAVAILABLE in the trailers, and never sent again', async () => {
+  test('ends a call in the middle of its answer with UNAVAILABLE in the trailers, and does not send it again', async () => {
     onCall = async ({ stream, session }) => {
       stream.respond({ ':status': 200 })
       await new Promise(resolve => stream.write(frame(Buffer.from('first')), resolve))
@@ -334,7 +334,7 @@ describe('a lost connection', () => {
     expect([statusOf(answered), peer.calls.length]).toEqual([14, 1])
   })
 
-  test('shortens the deadline that containerd is told by the time that the call has taken already', async () => {
+  test('shortens the deadline for containerd by the time that the call has already taken', async () => {
     onCall = ({ stream, session }) => {
       if (peer.calls.length < 4) session.destroy()
       else answer(stream, Buffer.alloc(0))
@@ -350,7 +350,7 @@ describe('an answer that says "not yet"', () => {
   test.each([
     ['a CRI plugin that starts', PATH, '2', 'server is not initialized yet'],
     ['a server that stops', READ, '14', 'transport is closing'],
-  ])('of %s is asked again', async (_what, path, code, message) => {
+  ])('of %s makes the proxy send the call again', async (_what, path, code, message) => {
     onCall = ({ stream }) => {
       if (peer.calls.length > 2) answer(stream, Buffer.from('at last'))
       else stream.respond({ ':status': 200, 'grpc-status': code, 'grpc-message': message }, { endStream: true })
@@ -361,7 +361,7 @@ describe('an answer that says "not yet"', () => {
   test.each([
     ['UNAVAILABLE for a call that may have changed something', PATH, '14', 'transport is closing'],
     ['any other error', READ, '2', 'no such thing'],
-  ])('is the answer: %s', async (_what, path, code, message) => {
+  ])('reaches the caller: %s', async (_what, path, code, message) => {
     onCall = ({ stream }) => {
       stream.respond({ ':status': 200, 'grpc-status': code, 'grpc-message': message }, { endStream: true })
     }
@@ -370,7 +370,7 @@ describe('an answer that says "not yet"', () => {
   })
 })
 
-test('a failed call is one line in the log, without the request and its credentials', async () => {
+test('the log has one line for a failed call, without the request and its credentials', async () => {
   onCall = ({ stream }) =>
     stream.respond({ ':status': 200, 'grpc-status': '7', 'grpc-message': 'no%21' }, { endStream: true })
   await client.call(PATH, { headers: { authorization: 'Bearer secret' }, body: frame(Buffer.from('secret')) })

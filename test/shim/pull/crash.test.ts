@@ -61,7 +61,7 @@ describe('SIGKILL of the shim', () => {
 })
 
 describe('a caller that hangs up', () => {
-  it('for good ends the build, its builder included, after abandonAfter', async () => {
+  it('and does not come back ends the build and its builder after abandonAfter', async () => {
     const gated = await makeGated()
     const shim = await bed.startShim({ config: { nix: { user: bed.buildUser.name, abandonAfter: '100ms' } } })
     const caller = new AbortController()
@@ -76,7 +76,7 @@ describe('a caller that hangs up', () => {
 })
 
 describe('the nix daemon', () => {
-  it('that is killed while building and comes back: the build is begun again', async () => {
+  it('may be killed during a build: the build starts again when the daemon is back', async () => {
     const gated = await makeGated()
     const shim = await bed.startShim()
     const running = gated.pull(shim)
@@ -90,7 +90,7 @@ describe('the nix daemon', () => {
 })
 
 describe('containerd', () => {
-  it('that restarts during a build costs nothing', async () => {
+  it('may restart during a build without any effect', async () => {
     const gated = await makeGated()
     const shim = await bed.startShim()
     const running = gated.pull(shim)
@@ -100,7 +100,7 @@ describe('containerd', () => {
     await expect(running).resolves.toMatch(/^sha256:/)
   })
 
-  it('that is killed during an import and comes back: the import is begun again', async () => {
+  it('may be killed during an import: the import starts again when containerd is back', async () => {
     const example = await copyExample('formats', bed.dir)
     // So much that the import is under way when the end of the build is heard of.
     await appendFile(join(example.dir, 'busybox'), randomBytes(48_000_000))
@@ -113,7 +113,7 @@ describe('containerd', () => {
     await expect(running).resolves.toMatch(/^sha256:/)
   })
 
-  it('that is away when a recipe is pulled: the pull is held until it is back', async () => {
+  it('may be away when an image is pulled: the pull waits until containerd is back', async () => {
     const gated = await makeGated()
     await gated.open()
     const shim = await bed.startShim()
@@ -125,7 +125,7 @@ describe('containerd', () => {
 })
 
 describe('SIGTERM', () => {
-  it('lets a running pull end, takes no new call and exits with 0', async () => {
+  it('lets a running pull end, accepts no new call and exits with 0', async () => {
     const gated = await makeGated()
     const shim = await bed.startShim()
     const running = gated.pull(shim)
@@ -138,7 +138,7 @@ describe('SIGTERM', () => {
     expect(await stopped).toBe(0)
   })
 
-  it('ends what takes longer than shutdownTimeout, its builder included', async () => {
+  it('ends a build that takes longer than shutdownTimeout, and its builder', async () => {
     const gated = await makeGated()
     const shim = await bed.startShim({ config: { shutdownTimeout: '200ms' } })
     const failed = expect(gated.pull(shim)).rejects.toMatchObject({ code: 14 })
@@ -150,7 +150,7 @@ describe('SIGTERM', () => {
 })
 
 describe('a state folder that cannot be written', () => {
-  it('fails pulls of recipes and says so, while other calls are passed on', async () => {
+  it('fails pulls of images with recipes and says why, while other calls are forwarded', async () => {
     const file = join(bed.dir, 'not-a-folder')
     await writeFile(file, '')
     const stateDir = join(file, 'state')

@@ -70,8 +70,8 @@ async function commit(greeting: string): Promise<string> {
 const pull = (image: string, more = {}) => kubelet.pullImage({ image, annotations: {}, ...more })
 const output = async (imageId: string) => (await bed.runPod({ imageId })).output
 
-describe('an image whose name stands for a flake needs no annotations', () => {
-  it('to be built from the branch that its tag names, and a container runs from it', async () => {
+describe('an image whose name is a recipe needs no annotations', () => {
+  it('to be built from the branch in its tag and to run as a container', async () => {
     const image = 'registry.example/team/app:v1.2.0'
     expect(await kubelet.imageStatus(image)).toBeUndefined()
     const imageId = await pull(image)
@@ -79,17 +79,17 @@ describe('an image whose name stands for a flake needs no annotations', () => {
     expect(await kubelet.imageStatus(image)).toMatchObject({ id: imageId })
   })
 
-  it('to be built from a tag of git, or from what the flake has by default', async () => {
+  it('to be built from a git tag, or from the default of the flake', async () => {
     expect(await output(await pull('registry.example/releases/app:v1.1.0'))).toBe('old\n')
     expect(await output(await pull('registry.example/team/app:latest'))).toBe('new\n')
     expect(await output(await pull('registry.example/apps/images.web.frontend:v1.2.0'))).toBe('old\n')
   })
 
-  it('to be built from the revision that its tag is, which costs no nix a second time', async () => {
+  it('to be built from the revision in its tag, and a second pull runs no nix', async () => {
     await expectKept(shim, kubelet, `registry.example/team/app:${await app.git('rev-parse', 'HEAD')}`)
   })
 
-  it('to be fetched over HTTP where the name is that of a flake', async () => {
+  it('to be fetched over HTTP, if the name is the name of a flake', async () => {
     await bed.run('tar', ['-C', formats.dir, '--transform=s,^,x/,', '-czf', join(bed.dir, 'formats.tar.gz'), '.'])
     const archive = await readFile(join(bed.dir, 'formats.tar.gz'))
     await using server = await startHttpServer({ '/formats.tar.gz': archive })
@@ -99,8 +99,8 @@ describe('an image whose name stands for a flake needs no annotations', () => {
   })
 })
 
-describe('an image that is on the node and whose name stands for a flake', () => {
-  it('is present without nix and without the flake, and pulled anew by whoever always pulls', async () => {
+describe('an image on the node whose name is a recipe', () => {
+  it('is present without nix and without the flake, and is built again with the pull policy Always', async () => {
     const image = 'registry.example/team/app:main'
     const first = await pull(image)
     await bed.run('mv', [app.dir, `${app.dir}.away`])
@@ -112,7 +112,7 @@ describe('an image that is on the node and whose name stands for a flake', () =>
     expect(await output(await pull(image))).toBe('newer\n')
   })
 
-  it('is not present while it is another recipe that made it', async () => {
+  it('is not present while it was made by another recipe', async () => {
     const image = 'registry.example/team/app:other'
     await app.git('branch', 'other')
     const annotations = recipeAnnotations({ image, flakeUrl: formats.url, packageName: 'docker-archive' })
@@ -124,7 +124,7 @@ describe('an image that is on the node and whose name stands for a flake', () =>
   })
 })
 
-describe('a pull of a name that stands for a flake fails, and goes to no registry,', () => {
+describe('a pull of a name that is a recipe fails and goes to no registry', () => {
   it.each([
     [
       'when the policy does not allow the flake',
@@ -136,22 +136,22 @@ describe('a pull of a name that stands for a flake fails, and goes to no registr
       'when the policy does not allow the namespace',
       'registry.example/team/app',
       'other',
-      /building "registry.example\/team\/app:latest" from "git\+file:.*no rule is for namespace "other"/,
+      /building "registry.example\/team\/app:latest" from "git\+file:.*no rule applies to namespace "other"/,
     ],
     [
-      'when its tag is no ref',
+      'when its tag is not a ref',
       'registry.example/team/app:v1..2',
       'default',
       /the image "registry.example\/team\/app:v1..2" is invalid/,
     ],
     [
-      'when it names no flake',
+      'when it does not name a flake',
       'flake-github:0/owner',
       'default',
       /the image "flake-github:0\/owner" is invalid.* owner\/repo/,
     ],
     [
-      'when the policy allows the flake, and no package set of it',
+      'when the policy allows the flake, but no package set of it',
       'registry.example/pkgs/docker-archive',
       'default',
       /building "registry.example\/pkgs\/docker-archive:latest" from "packages:git\+file:.*starts with "packages:git\+file:"/,
@@ -172,17 +172,22 @@ describe('a pull of a name that stands for a flake fails, and goes to no registr
       'when it has 200 segments',
       `registry.example/pkgs/${'a/'.repeat(197)}a`,
       'bounded',
-      /is no image reference.* longer than 255 characters/,
+      /is not an image reference.* longer than 255 characters/,
     ],
     // containerd counts the path alone, and would ask the registry.
     [
       'when it is too long together with its host',
       `registry.example/pkgs/${'a'.repeat(240)}`,
       'bounded',
-      /is no image reference.* longer than 255 characters/,
+      /is not an image reference.* longer than 255 characters/,
     ],
-    ['when its digest is none', `registry.example/team/app@sha256:${'0'.repeat(65)}`, 'default', /cannot be verified/],
-    ['when its tag is an option', 'registry.example/team/app:-o', 'default', /is no image reference/],
+    [
+      'when its digest is malformed',
+      `registry.example/team/app@sha256:${'0'.repeat(65)}`,
+      'default',
+      /cannot be verified/,
+    ],
+    ['when its tag is an option', 'registry.example/team/app:-o', 'default', /is not an image reference/],
     ['when there is no such branch', 'registry.example/team/app:no-such', 'default', /no-such/],
   ])('%s', async (_when, image, namespace, details) => {
     expect(await kubelet.imageStatus(image)).toBeUndefined()
@@ -192,7 +197,7 @@ describe('a pull of a name that stands for a flake fails, and goes to no registr
     })
   })
 
-  it('when an image of that name is there that no shim has made', async () => {
+  it('when an image of that name was not put there by a shim', async () => {
     const image = 'registry.example/team/foreign:1'
     await bed.importPauseImage()
     const { repoTags } = (await kubelet.listImages()).find(({ repoTags: [tag] }) => tag?.includes('pause')) ?? {}

@@ -39,7 +39,7 @@ afterAll(async () => bed?.[Symbol.asyncDispose]())
 const pull = (image: string) => kubelet.pullImage({ image, annotations: {} })
 const run = (imageId: string, script: string) => bed.runPod({ imageId, command: ['/bin/bash', '-c', script] })
 
-it('an image with nothing but a name has the programs, certificates and folders of its packages, and a shell', async () => {
+it('an image named after a package set has the programs, certificates and folders of its packages, and a shell', async () => {
   const imageId = await pull('nix.local/pkgs/shell/jq')
   const script = `set -e
     head -n 1 $SSL_CERT_FILE; head -n 1 /etc/services; echo '"hello"' | jq .
@@ -51,7 +51,7 @@ it('an image with nothing but a name has the programs, certificates and folders 
   expect(await bed.runPod({ imageId })).toEqual({ output: '', exitCode: 0 })
 })
 
-it('names with the same packages in another order, at once, are one build of each and one image id', async () => {
+it('names with the same packages in another order are built concurrently to one image id', async () => {
   const names = ['curl/jq/htop', 'htop/curl/jq', 'jq/htop/curl/jq'].map(contents => `nix.local/pkgs/${contents}`)
   const ids = await Promise.all(names.map(pull))
   expect(new Set(ids).size).toBe(1)
@@ -63,27 +63,27 @@ it('an image of one package without a shell runs its program', async () => {
   expect(output).toBe('7-Zip\n')
 })
 
-it('a package with the files of an OCI layout at its root is a package all the same', async () => {
+it('a package with the files of an OCI layout at its root is still imported as a package', async () => {
   const { output } = await bed.runPod({ imageId: await pull('nix.local/pkgs/layout') })
   expect(output).toBe('layout\n')
 })
 
-it('a set of a locked flake costs no nix a second time, and is made again once it was removed', async () => {
+it('a package set of a locked flake runs no nix for a second pull, and is made again after it was removed', async () => {
   await expectKept(shim, kubelet, 'nix.local/pkgs/shell/jq')
 })
 
-it('a name with packages that the set lacks fails with all of them', async () => {
+it('a name with unknown packages fails and lists all of them', async () => {
   await expect(pull('nix.local/pkgs/curl/htpo/jqq')).rejects.toThrow(/htpo .*htop.*jqq/)
 })
 
-it('a name of another system than the node has fails with both', async () => {
+it('a name for another system than the node fails and names both', async () => {
   const other = hostSystem() === 'x86_64-linux' ? 'arm64' : 'amd64'
   await expect(pull(`nix.local/pkgs/${other}/curl`)).rejects.toThrow(
     new RegExp(`is wanted for .*, and this node is ${hostSystem()}`),
   )
 })
 
-it('with tars in place of links a container of the set runs, too', async () => {
+it('a container of a package set also runs in layer mode tar', async () => {
   const config = await readFile(shim.configPath, 'utf8')
   expect(config).not.toContain('layers')
   await shim.daemon.stop()

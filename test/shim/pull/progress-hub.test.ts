@@ -3,7 +3,7 @@ import type { PullProgress } from '../../../shim/pull/progress.ts'
 import { createProgressHub } from '../../../shim/pull/progress-hub.ts'
 
 describe('a watcher', () => {
-  it('gets the latest progress first and then all of its image alone', async () => {
+  it('gets the latest progress first, then everything of its own image', async () => {
     const hub = createProgressHub()
     hub.publish('a', { phase: 'evaluating', runId: 'a-run' })
     hub.publish('a', { phase: 'log', line: 'before' })
@@ -24,7 +24,7 @@ describe('a watcher', () => {
     expect((await next).done).toBe(true)
   })
 
-  it('that does not read loses the oldest events, not the newest', async () => {
+  it('loses the oldest events if it does not read', async () => {
     const hub = createProgressHub()
     const events = hub.watch('a', new AbortController().signal)
     for (let line = 0; line < 5000; line += 1) hub.publish('a', { phase: 'log', line: String(line) })
@@ -32,7 +32,7 @@ describe('a watcher', () => {
     expect(read.at(-1)).toEqual({ phase: 'log', line: '4999' })
   })
 
-  it('hears nothing of a pull that has ended', async () => {
+  it('hears nothing of a run that has ended', async () => {
     const hub = createProgressHub()
     hub.publish('a', { phase: 'evaluating', runId: 'a-run' })
     hub.end('a')

@@ -34,19 +34,19 @@ function pullOf(image: string, packageName: string, flakeUrl = formats.url) {
 }
 
 describe('a pull of an image that no registry has', () => {
-  it('answers with the id of an image that a container runs from', async () => {
+  it('answers with the id of an image that runs as a container', async () => {
     const id = await kubelet.pullImage(pullOf('registry.example/team/app:1', 'docker-archive'))
     expect(await kubelet.imageStatus('registry.example/team/app:1')).toMatchObject({ id, size: expect.any(Number) })
     const { output, exitCode } = await bed.runPod({ imageId: id })
     expect({ output, exitCode }).toEqual({ output: 'hello from a Nix-built image\n', exitCode: 0 })
   })
 
-  it.each(['image', 'sandbox'] as const)('finds the annotations with the %s alone', async place => {
+  it.each(['image', 'sandbox'] as const)('finds annotations that come with the %s only', async place => {
     const pull = { ...pullOf(`registry.example/places/${place}:1`, 'docker-archive'), places: [place] }
     await expect(kubelet.pullImage(pull)).resolves.toMatch(/^sha256:/)
   })
 
-  it('again runs no nix when the flake is locked', async () => {
+  it('runs no nix for a second pull if the flake is locked', async () => {
     const pull = pullOf('registry.example/again/app:1', 'docker-archive-gzip')
     const first = await kubelet.pullImage(pull)
     const builds = await countBuilds(shim)
@@ -54,7 +54,7 @@ describe('a pull of an image that no registry has', () => {
     expect(await countBuilds(shim)).toBe(builds)
   })
 
-  it('answers with its own image, whatever the name has been pointed at since', async () => {
+  it('answers with its own image even if the name has been moved to another one', async () => {
     const pull = pullOf('registry.example/pointed/app:1', 'docker-archive')
     const first = await kubelet.pullImage(pull)
     await bed.runPod({ imageId: first })
@@ -67,7 +67,7 @@ describe('a pull of an image that no registry has', () => {
     await expect(kubelet.pullImage(pull)).resolves.toBe(first)
   })
 
-  it('after the image was removed runs no nix either, while its result is in the store', async () => {
+  it('runs no nix after the image was removed, while its result is in the store', async () => {
     const pull = pullOf('registry.example/removed/app:1', 'oci-archive')
     const first = await kubelet.pullImage(pull)
     const builds = await countBuilds(shim)
@@ -76,7 +76,7 @@ describe('a pull of an image that no registry has', () => {
     expect(await countBuilds(shim)).toBe(builds)
   })
 
-  it('evaluates an unlocked flake anew, and keeps the image when the result is the same', async () => {
+  it('evaluates an unlocked flake again, and keeps the image if the result is the same', async () => {
     const unlocked = pullOf('registry.example/unlocked/app:1', 'oci-layout', `path:${formats.dir}`)
     const first = await kubelet.pullImage(unlocked)
     const builds = await countBuilds(shim)
@@ -84,7 +84,7 @@ describe('a pull of an image that no registry has', () => {
     expect(await countBuilds(shim)).toBe(builds + 1)
   })
 
-  it('by 50 callers at once is one build', async () => {
+  it('takes one build for 50 concurrent callers', async () => {
     const builds = await countBuilds(shim)
     const pull = pullOf('registry.example/crowd/app:1', 'docker-archive-misnamed')
     const ids = await Promise.all(Array.from({ length: 50 }, () => kubelet.pullImage(pull)))
@@ -92,7 +92,7 @@ describe('a pull of an image that no registry has', () => {
     expect(await countBuilds(shim)).toBe(builds + 1)
   })
 
-  it('whose package is a program has Nix run it once', async () => {
+  it('has Nix run a package that is a program, once', async () => {
     const image = 'registry.example/program/app:1'
     const pull = pullOf(image, 'stream')
     const id = await kubelet.pullImage(pull)
@@ -115,7 +115,7 @@ describe('a pull of an image that no registry has', () => {
 describe('an image follows its recipe', () => {
   const image = 'registry.example/follow/app:1'
 
-  it('so that another recipe for the same tag is not present, is built, and takes the tag over', async () => {
+  it('so that another recipe for the same tag is not present, is built, and takes over the tag', async () => {
     const old = await lockExample(await copyExample('hello', bed.dir), bed.run)
     const ofOld = { image, packageName: 'image', flakeUrl: old.url }
     const ofNew = { image, packageName: 'docker-archive', flakeUrl: formats.url }
@@ -131,7 +131,7 @@ describe('an image follows its recipe', () => {
     await expect(kubelet.imageStatus(oldId)).resolves.toMatchObject({ id: oldId })
   })
 
-  it('also when two recipes ask for one tag at once: each pull answers with its own image', async () => {
+  it('when two recipes for one tag are pulled concurrently: each pull answers with its own image', async () => {
     const tag = 'registry.example/race/app:1'
     const [one, two] = await Promise.all([
       kubelet.pullImage(pullOf(tag, 'docker-archive')),
@@ -141,7 +141,7 @@ describe('an image follows its recipe', () => {
     await expect(kubelet.imageStatus(two)).resolves.toMatchObject({ id: two })
   })
 
-  it('and with half a recipe is not present, and its pull names the annotation', async () => {
+  it('and is not present with half a recipe: the pull names the missing annotation', async () => {
     const { 'enbi.hrzn.ee/nixbuild-packageName': _gone, ...half } = recipeAnnotations({
       image,
       packageName: 'docker-archive',
@@ -169,7 +169,7 @@ describe('a failure reads well in kubectl describe pod: gRPC code UNKNOWN and a 
     })
   })
 
-  it('for a package that is no image', async () => {
+  it('for a package that is not an image', async () => {
     const pull = pullOf('registry.example/failures/text:1', 'no-image')
     await expect(kubelet.pullImage(pull)).rejects.toMatchObject({ code: UNKNOWN, details: /no image|not an image/i })
   })
@@ -198,7 +198,7 @@ describe('a failure reads well in kubectl describe pod: gRPC code UNKNOWN and a 
     expect(await countBuilds(shim)).toBe(builds)
   })
 
-  it('and a final one is remembered: asking again does not build again', async () => {
+  it('and a final failure is remembered: another pull does not build again', async () => {
     const pull = pullOf('registry.example/failures/remembered:1', 'chatty', failures.url)
     const first = await kubelet.pullImage(pull).catch(error => error.details)
     const builds = await countBuilds(shim)
@@ -208,7 +208,7 @@ describe('a failure reads well in kubectl describe pod: gRPC code UNKNOWN and a 
 })
 
 describe('a caller that hangs up', () => {
-  it('does not end the build: the next one joins it', async () => {
+  it('does not end the build: the next caller joins it', async () => {
     await rm(join(bed.dir, 'gate'), { force: true })
     const builds = await countBuilds(shim)
     const pull = pullOf('registry.example/hang-up/app:1', 'gated')
@@ -240,7 +240,7 @@ describe('RemoveImage', () => {
 })
 
 describe('the log', () => {
-  it('has no password of a pull in it', async () => {
+  it('never has the password of a pull', async () => {
     const pull = pullOf('registry.example/team/app:1', 'docker-archive')
     await kubelet.pullImage({ ...pull, auth: { username: 'me', password: 'secret-of-mine' } })
     expect(await readFile(shim.daemon.logPath, 'utf8')).not.toContain('secret-of-mine')

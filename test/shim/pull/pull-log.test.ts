@@ -21,7 +21,7 @@ function setUp() {
 }
 
 describe('a run', () => {
-  it('is there from the first who waits to the last, and as long as it goes on', () => {
+  it('is listed while a request waits for it, and while it goes on', () => {
     const { pullLog } = setUp()
     const request = { recipe: recipe('app:1'), namespace: 'team' }
     const wait = pullLog.waiting(request)
@@ -33,7 +33,7 @@ describe('a run', () => {
     expect(pullLog.runs()).toEqual([])
   })
 
-  it('has its latest progress, lines of a log aside, and the id of its log', () => {
+  it('has its latest progress that is not a line of a log, and the id of its log', () => {
     const { pullLog, counted } = setUp()
     const run = pullLog.started(recipe('app:1'))
     run.progress({ phase: 'evaluating', runId: 'run-1' })
@@ -44,7 +44,7 @@ describe('a run', () => {
     expect(pullLog.runs()).toMatchObject([{ runId: 'run-1', progress: { phase: 'building', done: 1 } }])
   })
 
-  it('of another recipe under the same tag is another one', () => {
+  it('of another recipe with the same tag is another run', () => {
     const { pullLog } = setUp()
     pullLog.started(recipe('app:1'))
     pullLog.started({ ...recipe('app:1'), packageName: 'other' })
@@ -60,7 +60,7 @@ describe('results', () => {
     expect(images).toEqual(Array.from({ length: 20 }, (_, index) => `app:${30 - index}`))
   })
 
-  it('that repeat take one place and are counted, until one is different', () => {
+  it('that repeat take one place and are counted, until another one follows', () => {
     const { pullLog } = setUp()
     const fail = () => pullLog.started(recipe('app:1')).failed(new FinalError('BuilderFailed', 'no'))
     const ends = () => pullLog.results().map(({ ending, times }) => [ending.kind, times])
@@ -81,7 +81,7 @@ describe('results', () => {
     ])
   })
 
-  it('are none where nothing had to be done', () => {
+  it('do not include runs that had nothing to do', () => {
     const { pullLog } = setUp()
     pullLog.started(recipe('app:1')).done({ imageId: 'sha256:1', present: true })
     expect(pullLog.results()).toEqual([])
@@ -89,7 +89,7 @@ describe('results', () => {
     expect(pullLog.results()).toHaveLength(1)
   })
 
-  it('are refusals, too, which nothing was run for', () => {
+  it('include refused requests', () => {
     const { pullLog } = setUp()
     pullLog.refused({ recipe: recipe('app:1'), namespace: 'team' }, new FinalError('PolicyRefused', 'no rule'))
     expect(pullLog.results()).toMatchObject([
@@ -97,7 +97,7 @@ describe('results', () => {
     ])
   })
 
-  it('are failures that kept a run from beginning, too', () => {
+  it('include failures before a run has started', () => {
     const { pullLog } = setUp()
     const wait = () => pullLog.waiting({ recipe: recipe('app:1'), namespace: 'team' })
     wait().failed(new RetryableError('Cancelled', 'the caller went away'))
@@ -107,7 +107,7 @@ describe('results', () => {
     expect(pullLog.runs()).toEqual([])
   })
 
-  it('are one for all who waited for a run that failed; who is told of it later counts', () => {
+  it('have one entry for all requests of a failed run; a later request that fails with it is counted', () => {
     const { pullLog } = setUp()
     const wait = () => pullLog.waiting({ recipe: recipe('app:1'), namespace: 'team' })
     const error = new FinalError('BuilderFailed', 'no')
@@ -134,8 +134,8 @@ describe('results', () => {
   })
 })
 
-describe('whoever listens', () => {
-  it('hears of every change until it has enough', () => {
+describe('a listener', () => {
+  it('hears of every change until it stops', () => {
     const { pullLog } = setUp()
     let heard = 0
     const stop = pullLog.onChange(() => {
@@ -149,7 +149,7 @@ describe('whoever listens', () => {
     expect(heard).toBe(3)
   })
 
-  it('is told apart what may have changed images', () => {
+  it('can tell changes of images from other changes', () => {
     const { pullLog } = setUp()
     const before = pullLog.imageChanges()
     const run = pullLog.started(recipe('app:1'))

@@ -26,7 +26,7 @@ async function makeTrap(): Promise<{ command: string; ran: () => Promise<boolean
   return { command, ran: async () => (await bed.run('test', ['-e', mark], { reject: false })).exitCode === 0 }
 }
 
-describe('what the policy does not allow is refused without nix, and the refusal says why', () => {
+describe('a pull that the policy does not allow is refused without nix, and the message says why', () => {
   const rule = { namespaces: ['team-a'], images: ['registry.example/team/*'], flakes: ['github:team/*'] }
   const allowed: PodRecipe = { image: 'registry.example/team/app:1', flakeUrl: 'github:team/app', packageName: 'image' }
 
@@ -70,7 +70,7 @@ describe('an image that no shim put there', () => {
   const tag = (source: string) =>
     bed.run('ctr', ['-a', bed.containerdSocket, '-n', 'k8s.io', 'images', 'tag', '--force', source, image])
 
-  it('is not replaced, unless the rule says so', async () => {
+  it('is not replaced unless the rule has replaceForeign', async () => {
     const recipe = { image, flakeUrl: formats.url, packageName: 'docker-archive' }
     const strict = await bed.startShim({ config: { policy: policy(false) } })
     const foreignId = await bed

@@ -7,7 +7,7 @@ const MAX_KEPT_LENGTH = 2 * 1024 * 1024
 /** As long as a message can be. */
 const ERROR = new FinalError('BuilderFailed', 'x'.repeat(100_000))
 
-test('failures with the longest messages that there may be are remembered as far as they fit, the latest first', () => {
+test('failures with the longest messages are remembered as far as they fit, the latest first', () => {
   const failures = createRememberedFailures(HOUR_MS)
   const keys = Array.from({ length: 1000 }, (_, index) => `key-${index}`)
   for (const key of keys) failures.add(key, '', ERROR)
@@ -18,7 +18,7 @@ test('failures with the longest messages that there may be are remembered as far
   expect(kept).toEqual(keys.slice(-kept.length))
 })
 
-test('a failure that comes again and again takes no more room than once', () => {
+test('a failure that repeats takes room only once', () => {
   const failures = createRememberedFailures(HOUR_MS)
   failures.add('other', '', new FinalError('BuilderFailed', 'other'))
   for (let time = 0; time < 1000; time += 1) failures.add('same', '', ERROR)

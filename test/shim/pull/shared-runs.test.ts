@@ -30,8 +30,8 @@ function setUp() {
   return { runs, started, join }
 }
 
-describe('equal pulls', () => {
-  it('share one run and its result', async () => {
+describe('requests', () => {
+  it('with the same key share one run and its result', async () => {
     const { started, join } = setUp()
     const all = Promise.all(Array.from({ length: 200 }, () => join()))
     started[0]?.resolve('id')
@@ -39,7 +39,7 @@ describe('equal pulls', () => {
     expect(started).toHaveLength(1)
   })
 
-  it('with other keys run on their own', () => {
+  it('with other keys have runs of their own', () => {
     const { started, join, runs } = setUp()
     void join()
     void join(undefined, { key: 'other' })
@@ -47,7 +47,7 @@ describe('equal pulls', () => {
     expect(runs.active()).toEqual(new Set(['key', 'other']))
   })
 
-  it('after the run has ended start anew', async () => {
+  it('start another run after the last one has ended', async () => {
     const { started, join } = setUp()
     const first = join()
     started[0]?.resolve('id')
@@ -57,8 +57,8 @@ describe('equal pulls', () => {
   })
 })
 
-describe('a caller that goes away', () => {
-  it('is told so, while the run goes on for the others', async () => {
+describe('a request that is withdrawn', () => {
+  it('fails with Cancelled, while the run goes on for the others', async () => {
     const { started, join } = setUp()
     const caller = new AbortController()
     const gone = join(caller.signal)
@@ -70,7 +70,7 @@ describe('a caller that goes away', () => {
     await expect(stays).resolves.toBe('id')
   })
 
-  it('leaves a run that the next one joins within the grace time', async () => {
+  it('leaves a run that another request can join within the grace time', async () => {
     const { started, join } = setUp()
     const caller = new AbortController()
     const gone = join(caller.signal)
@@ -84,7 +84,7 @@ describe('a caller that goes away', () => {
     expect(started).toHaveLength(1)
   })
 
-  it('as the last one ends the run after the grace time', async () => {
+  it('as the last one of its run ends the run after the grace time', async () => {
     const { started, join, runs } = setUp()
     const caller = new AbortController()
     const gone = join(caller.signal)
@@ -95,7 +95,7 @@ describe('a caller that goes away', () => {
     expect(runs.active().size).toBe(0)
   })
 
-  it('while its run is torn down waits for the end, and then starts anew', async () => {
+  it('can be made again while its run is torn down: it waits for the end, then starts another run', async () => {
     const { started, runs, join } = setUp()
     const slow = ({ signal }: RunCall) =>
       new Promise<string>((resolve, reject) => started.push({ signal, resolve, reject }))
@@ -113,7 +113,7 @@ describe('a caller that goes away', () => {
     await expect(next).resolves.toBe('id')
   })
 
-  it('before it came starts nothing', async () => {
+  it('before it joins starts no run', async () => {
     const { started, join } = setUp()
     await expect(join(AbortSignal.abort())).rejects.toMatchObject({ code: 'Cancelled' })
     expect(started).toHaveLength(0)
@@ -121,7 +121,7 @@ describe('a caller that goes away', () => {
 })
 
 describe('a failure', () => {
-  it('that is final answers later callers without another run, for a while', async () => {
+  it('that is final answers later requests without another run, for a while', async () => {
     const { started, join } = setUp()
     const first = join()
     started[0]?.reject(new FinalError('BuilderFailed', 'no'))
@@ -133,7 +133,7 @@ describe('a failure', () => {
     expect(started).toHaveLength(2)
   })
 
-  it('that is retryable is forgotten at once', async () => {
+  it('that is retryable is forgotten immediately', async () => {
     const { started, join } = setUp()
     const first = join()
     started[0]?.reject(new RetryableError('NixDaemonAway', 'away'))
@@ -146,7 +146,7 @@ describe('a failure', () => {
 describe('a refusal', () => {
   const tooLarge = new FinalError('ImageTooLarge', 'too large')
 
-  it('is remembered for those with the same terms alone', async () => {
+  it('is remembered for requests with the same terms only', async () => {
     const { started, join } = setUp()
     const first = join()
     started[0]?.reject(tooLarge)
@@ -157,7 +157,7 @@ describe('a refusal', () => {
     expect(started).toHaveLength(2)
   })
 
-  it('of a shared run makes those with other terms run again', async () => {
+  it('of a shared run makes requests with other terms run again', async () => {
     const { started, join } = setUp()
     const strict = join()
     const generous = join(undefined, { terms: 'more' })
@@ -175,7 +175,7 @@ describe('a namespace', () => {
   const fill = ({ join }: ReturnType<typeof setUp>, signal = never()) =>
     Array.from({ length: MAX }, (_, index) => join(signal, { key: `key-${index}` }))
 
-  it('has no more runs at a time than it may, and other namespaces have theirs', async () => {
+  it('cannot request more runs at a time than its limit, and other namespaces still can', async () => {
     const all = setUp()
     const { started, join } = all
     const [first] = fill(all)
@@ -188,14 +188,14 @@ describe('a namespace', () => {
     expect(started).toHaveLength(MAX + 2)
   })
 
-  it('joins as many times as it likes what it wants already', async () => {
+  it('can join a run that it has requested already any number of times', async () => {
     const all = setUp()
     fill(all)
     void all.join(undefined, { key: 'key-0' })
     expect(all.started).toHaveLength(MAX)
   })
 
-  it('that has left its runs still has them until they end', async () => {
+  it('that has withdrawn its requests still counts for their runs until these end', async () => {
     const all = setUp()
     const caller = new AbortController()
     const left = fill(all, caller.signal)
@@ -209,7 +209,7 @@ describe('a namespace', () => {
 })
 
 describe('a run belongs to', () => {
-  it('those who want it, then to the last one who did', async () => {
+  it('the namespaces that request it, then to the last one that did', async () => {
     const { join, runs } = setUp()
     const owners: (() => readonly string[])[] = []
     const run = (call: RunCall) => {

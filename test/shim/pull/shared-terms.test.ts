@@ -54,7 +54,7 @@ function setUp() {
   return { imported, pull }
 }
 
-test('a namespace that may replace an image does so, although it shares the run of one that may not', async () => {
+test('a namespace that may replace an image does so even if it joins the run of a namespace that may not', async () => {
   const { imported, pull } = setUp()
   const strict = pull('strict')
   const generous = pull('generous')

@@ -45,7 +45,7 @@ function pull(reference: string, by = shim): Promise<string> {
   return bed.cri(by.socket).pullImage({ image: reference, annotations: {} })
 }
 
-test('a reference to a store path is realised from a binary cache, and a container runs from it', async () => {
+test('a reference to a store path is realised from a binary cache and runs as a container', async () => {
   const storePath = await cached(`${formats.url}#docker-archive`)
   const imageId = await pull(`nix:0${storePath}:latest`)
   expect(await bed.cri(shim.socket).imageStatus(`nix:0${storePath}`)).toMatchObject({ id: imageId })
@@ -57,7 +57,7 @@ test('a reference to a store path is realised from a binary cache, and a contain
   await expect(bed.run('stat', [storePath])).resolves.toBeDefined()
 })
 
-test('an image that is named after its store path is made again when its snapshots are gone', async () => {
+test('an image named after its store path is made again when its snapshots are gone', async () => {
   const reference = `nix:0${await built(`${formats.url}#oci-layout`)}`
   await pull(reference)
   const ctr = (...args: string[]) =>
@@ -72,13 +72,13 @@ test('an image that is named after its store path is made again when its snapsho
   expect(await bed.runPod({ imageId })).toMatchObject({ exitCode: 0 })
 })
 
-test('an image of nix-snapshotter comes with all that its annotations name', async () => {
+test('an image of nix-snapshotter has every store path that its annotations name', async () => {
   const storePath = await cached(`${await writeSnapshotterFlake(bed.dir)}#numbered`)
   const imageId = await pull(`nix:0${storePath}`)
   expect(await bed.runPod({ imageId })).toEqual({ exitCode: 0, output: 'mounted\n' })
 })
 
-test('a store path that no cache has is named, and works once one has it', async () => {
+test('a store path that no cache has is named in the failure, and can be pulled once a cache has it', async () => {
   const storePath = await built(`${formats.url}#oci-archive`)
   await bed.run('nix', ['copy', '--to', `file://${bed.dir}/elsewhere`, storePath])
   await bed.run('nix-collect-garbage')
@@ -90,7 +90,7 @@ test('a store path that no cache has is named, and works once one has it', async
   await expect(pull(`nix:0${storePath}`)).resolves.toMatch(/^sha256:/)
 })
 
-test('a cache that has a store path and lacks one that it needs: the missing one is named, and settings that Nix ignores', async () => {
+test('a cache that has a store path but not its references fails the pull, which names what is missing and settings that Nix ignores', async () => {
   const make =
     'n: text: derivation { name = n; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-euc" text ]; }'
   const expr = `let make = ${make}; needed = make "needed" "echo 1 >$out"; in make "top" "echo \${needed} >$out"`
@@ -115,12 +115,12 @@ test('a cache that has a store path and lacks one that it needs: the missing one
   await untrusted.daemon.stop()
 })
 
-test('a program is not run for an image that is named after it', async () => {
+test('a program is not run for an image that is named after its store path', async () => {
   const storePath = await built(`${formats.url}#stream`)
   await expect(pull(`nix:0${storePath}`)).rejects.toMatchObject({ details: expect.stringContaining('it is a program') })
 })
 
-test('a store path is refused where no rule spells such references out', async () => {
+test('a store path is refused unless a rule spells out such references', async () => {
   const strict = await bed.startShim({
     config: { policy: [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**'] }] },
   })

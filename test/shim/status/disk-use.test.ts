@@ -4,20 +4,21 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { RetryableError } from '../../../lib/errors.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
+import type { FoundImage } from '../../../shim/containerd/services/images.ts'
 import type { PathQuery } from '../../../shim/nix/store/path-info.ts'
 import { STORE_PATH_LABEL } from '../../../shim/pull/labels.ts'
 import { folderUse } from '../../../shim/status/disk-use.ts'
-import { createKeptImages, type LabelledImage } from '../../../shim/status/kept-images.ts'
+import { createKeptImages } from '../../../shim/status/kept-images.ts'
 import { createStoreUse } from '../../../shim/status/store-use.ts'
 
 describe('images that are kept', () => {
-  const record = (name: string, digest: string, storePath = '/nix/store/a'): LabelledImage => ({
+  const record = (name: string, digest: string, storePath = '/nix/store/a'): FoundImage => ({
     name,
     labels: { [STORE_PATH_LABEL]: storePath },
-    target: { digest },
+    target: { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest, size: 1 },
     updatedAt: 1,
   })
-  const kept = (records: LabelledImage[], known = [{ id: 'sha256:id', size: 7 }]) =>
+  const kept = (records: FoundImage[], known = [{ id: 'sha256:id', size: 7 }]) =>
     createKeptImages({ images: async () => ({ withLabel: async () => records, all: async () => known }) })()
 
   it('have the id of the record with the same target, and the size that CRI has', async () => {

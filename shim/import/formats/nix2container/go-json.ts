@@ -3,18 +3,6 @@ import { withoutEnd } from '../../../../lib/text/text.ts'
 import { archiveInvalid } from '../../image/errors.ts'
 import type { OrderedJson } from '../../image/ordered-json.ts'
 
-/** Reads a field's value as Go does; undefined for a value that `omitempty` leaves out. */
-export type GoField = (value: OrderedJson) => OrderedJson | undefined
-
-export type GoStruct = Readonly<Record<string, GoField>>
-
-class WrongType extends Error {}
-
-/** Go accepts an hour of one digit, and a comma. */
-const FORM = /^(\d{4}-\d\d-\d\d)T(\d\d?)(:\d\d:\d\d)(?:[.,](\d+))?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d))$/
-
-const NANOSECOND_DIGITS = 9
-
 /**
  * Formats JSON as Go's `json.Marshal` does (1.22 and newer). Objects keep the order of their keys, as Go's structs do; `sortedKeys`
  * makes objects like Go's maps.
@@ -28,7 +16,7 @@ export function goJson(value: OrderedJson): string {
 }
 
 /** Sorts keys as Go does in a map: by their bytes in UTF-8. */
-export function sortedKeys<Value extends OrderedJson>(map: ReadonlyMap<string, Value>): Map<string, OrderedJson> {
+function sortedKeys<Value extends OrderedJson>(map: ReadonlyMap<string, Value>): Map<string, OrderedJson> {
   return new Map([...map].sort(([one], [other]) => Buffer.compare(Buffer.from(one), Buffer.from(other))))
 }
 
@@ -40,20 +28,10 @@ function goString(text: string): string {
   )
 }
 
-/** A time (RFC 3339) as Go prints it after reading it from JSON; undefined if Go would reject it. */
-export function goTime(text: string): string | undefined {
-  const [matched, date, hour = '', rest, digits = '', zone = 'Z'] = FORM.exec(text) ?? []
-  const local = `${date}T${hour.padStart(2, '0')}${rest}`
-  if (matched === undefined || !isRealDate(local)) return undefined
-  const fraction = withoutEnd(digits.slice(0, NANOSECOND_DIGITS), '0')
-  return local + (fraction && `.${fraction}`) + (/^[+-]00:00$/.test(zone) ? 'Z' : zone)
-}
+/** Reads a field's value as Go does; undefined for a value that `omitempty` leaves out. */
+export type GoField = (value: OrderedJson) => OrderedJson | undefined
 
-/** JavaScript reads February 30 as March 2. */
-function isRealDate(local: string): boolean {
-  const ms = Date.parse(`${local}Z`)
-  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(local)
-}
+export type GoStruct = Readonly<Record<string, GoField>>
 
 /**
  * What remains of an object that Go reads into a struct and writes again: only the struct's fields, in their order. Go ignores
@@ -81,6 +59,8 @@ function isObject(value: OrderedJson): value is Map<string, OrderedJson> {
 function findField(object: ReadonlyMap<string, OrderedJson>, field: string): OrderedJson {
   return [...object].findLast(([key, item]) => key.toLowerCase() === field.toLowerCase() && item !== null)?.[1] ?? null
 }
+
+class WrongType extends Error {}
 
 function inField<Result>(name: string, read: () => Result): Result {
   try {
@@ -121,6 +101,26 @@ export function goMoment(value: OrderedJson): string {
   const time = goTime(textOf(value))
   if (time === undefined) throw new WrongType(`not a time: ${quote(textOf(value))}`)
   return time
+}
+
+/** Go accepts an hour of one digit, and a comma. */
+const FORM = /^(\d{4}-\d\d-\d\d)T(\d\d?)(:\d\d:\d\d)(?:[.,](\d+))?(?:Z|([+-](?:[01]\d|2[0-3]):[0-5]\d))$/
+
+const NANOSECOND_DIGITS = 9
+
+/** A time (RFC 3339) as Go prints it after reading it from JSON; undefined if Go would reject it. */
+export function goTime(text: string): string | undefined {
+  const [matched, date, hour = '', rest, digits = '', zone = 'Z'] = FORM.exec(text) ?? []
+  const local = `${date}T${hour.padStart(2, '0')}${rest}`
+  if (matched === undefined || !isRealDate(local)) return undefined
+  const fraction = withoutEnd(digits.slice(0, NANOSECOND_DIGITS), '0')
+  return local + (fraction && `.${fraction}`) + (/^[+-]00:00$/.test(zone) ? 'Z' : zone)
+}
+
+/** JavaScript reads February 30 as March 2. */
+function isRealDate(local: string): boolean {
+  const ms = Date.parse(`${local}Z`)
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(local)
 }
 
 /** Null leaves the text empty, as it is in a new value. */

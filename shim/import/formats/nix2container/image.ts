@@ -9,37 +9,6 @@ import { resolveStoreFile } from '../../store/store-file.ts'
 import { type GoStruct, goFlag, goJson, goLabels, goMoment, goSet, goText, goTexts, throughStruct } from './go-json.ts'
 import { isNix2ContainerJson, JSON_NAME, type Nix2ContainerLayerJson, parseNix2ContainerJson } from './json.ts'
 
-/** Parts of an image's config, as Go writes them. */
-interface ConfigParts {
-  readonly created: OrderedJson | undefined
-  readonly architecture: string
-  readonly config: OrderedJson
-  /** One entry for each layer. */
-  readonly history: readonly OrderedJson[]
-}
-
-/** Source: OCI image specification 1.1, specs-go/v1/config.go. */
-const IMAGE_CONFIG = {
-  User: goText,
-  ExposedPorts: goSet,
-  Env: goTexts,
-  Entrypoint: goTexts,
-  Cmd: goTexts,
-  Volumes: goSet,
-  WorkingDir: goText,
-  Labels: goLabels,
-  StopSignal: goText,
-  ArgsEscaped: goFlag,
-} satisfies GoStruct
-
-const HISTORY = {
-  created: goMoment,
-  created_by: goText,
-  author: goText,
-  comment: goText,
-  empty_layer: goFlag,
-} satisfies GoStruct
-
 /**
  * Reads the image that a JSON document of nix2container describes; undefined for any other document. Throws ArchiveInvalid if the
  * document is damaged, names something that is not in the store, or is larger than any real image's.
@@ -78,6 +47,15 @@ function toPath({ path, options }: Nix2ContainerLayerJson['paths'][number]): Mer
   return { path, perms, rewrite: rewrite?.regex ? rewrite : undefined }
 }
 
+/** Parts of an image's config, as Go writes them. */
+interface ConfigParts {
+  readonly created: OrderedJson | undefined
+  readonly architecture: string
+  readonly config: OrderedJson
+  /** One entry for each layer. */
+  readonly history: readonly OrderedJson[]
+}
+
 /** Takes the parts from the document. Throws ArchiveInvalid for what Go could not read. */
 function readConfigParts(image: Map<string, OrderedJson>, architecture: string): ConfigParts {
   const layers = image.get('layers')
@@ -91,6 +69,28 @@ function readConfigParts(image: Map<string, OrderedJson>, architecture: string):
     history,
   }
 }
+
+/** Source: OCI image specification 1.1, specs-go/v1/config.go. */
+const IMAGE_CONFIG = {
+  User: goText,
+  ExposedPorts: goSet,
+  Env: goTexts,
+  Entrypoint: goTexts,
+  Cmd: goTexts,
+  Volumes: goSet,
+  WorkingDir: goText,
+  Labels: goLabels,
+  StopSignal: goText,
+  ArgsEscaped: goFlag,
+} satisfies GoStruct
+
+const HISTORY = {
+  created: goMoment,
+  created_by: goText,
+  author: goText,
+  comment: goText,
+  empty_layer: goFlag,
+} satisfies GoStruct
 
 /** The bytes that nix2container pushes to registries. Source: nix2container, nix/image.go. Throws ArchiveInvalid. */
 function makeNix2ContainerConfig(parts: ConfigParts, { diffIds, base }: KnownParts): Buffer {

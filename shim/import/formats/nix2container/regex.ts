@@ -4,9 +4,6 @@ import { archiveInvalid } from '../../image/errors.ts'
 import type { MergedLayer } from '../../layers/layer.ts'
 import { type ByteString, bytesOf } from '../../store/byte-string.ts'
 
-/** `$name` is as long as a name can be; a `$` without a name stands for itself. */
-const VARIABLE = /\$(?:\$|([\p{L}\p{Nd}_]+)|\{([\p{L}\p{Nd}_]+)\})/gu
-
 /** A regular expression with the meaning that it has in Go. */
 export interface GoRegex {
   matches(bytes: ByteString): boolean
@@ -82,6 +79,9 @@ export function replaceAll(bytes: ByteString, regex: GoRegex, template: string):
   }
   return replaced + bytes.slice(copied)
 }
+
+/** `$name` is as long as a name can be; a `$` without a name stands for itself. */
+const VARIABLE = /\$(?:\$|([\p{L}\p{Nd}_]+)|\{([\p{L}\p{Nd}_]+)\})/gu
 
 function expand(template: string, match: GoMatch): ByteString {
   let expanded = ''

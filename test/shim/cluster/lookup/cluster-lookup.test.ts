@@ -70,7 +70,7 @@ describe('a look-up in the cluster', () => {
     expect(asked).toHaveLength(2)
   })
 
-  it('does not ask for what is no image reference', async () => {
+  it('does not ask for what is not an image reference', async () => {
     const { find, asked } = lookupWith()
     expect(await find({ ...query, image: 'NOT//valid' })).toBeUndefined()
     expect(asked).toEqual([])

@@ -1,20 +1,20 @@
-import { normaliseReference } from './reference.ts'
+import { normalizeReference } from './reference.ts'
 
 const DEFAULT_HOST = 'docker.io/'
 const DEFAULT_FOLDER = 'library/'
 const DEFAULT_TAG = ':latest'
 
 /**
- * Every way to write a normalised reference, itself first: `docker.io/library/app:latest` is also `docker.io/app:latest`,
- * `library/app:latest`, `app:latest`, and each of these without its tag.
+ * All ways to write a normalized reference, starting with itself: `docker.io/library/app:latest` is also
+ * `docker.io/app:latest`, `library/app:latest`, `app:latest`, and each of these without its tag.
  */
-export function spellingsOf(reference: string): string[] {
+export function referenceAliases(reference: string): string[] {
   const tagged = withoutHost(reference)
   const all = reference.endsWith(DEFAULT_TAG)
     ? [...tagged, ...tagged.map(name => name.slice(0, -DEFAULT_TAG.length))]
     : tagged
-  // docker.io/a.b/app cannot be written as a.b/app: that is an app on the host a.b.
-  return all.filter(name => normaliseReference(name) === reference)
+  // docker.io/a.b/app cannot be shortened to a.b/app: that is an app on the host a.b.
+  return all.filter(name => normalizeReference(name) === reference)
 }
 
 function withoutHost(reference: string): string[] {

@@ -1,15 +1,15 @@
-/** How long a written object counts, in milliseconds, when the watch does not tell of it. */
+/** How long a write counts if the watch does not report it, in milliseconds. */
 const LIFE_MS = 10_000
 
-/** Objects as they were just written, until the watch has caught up: so that nothing is decided twice. */
-export interface Recent<T> {
+/** Objects as they were just written, until the watch has caught up. They prevent repeated decisions. */
+export interface RecentWrites<T> {
   put(key: string, value: T): void
   get(key: string): T | undefined
   forget(key: string): void
 }
 
-/** `onExpire`: the watch did not tell of it, as it does when it was removed at once, and what was written is forgotten. */
-export function createRecent<T>(onExpire: (key: string) => void): Recent<T> {
+/** `onExpire` is called if the watch did not report the write in time, for example because the object was removed. */
+export function createRecentWrites<T>(onExpire: (key: string) => void): RecentWrites<T> {
   const entries = new Map<string, { readonly value: T; readonly timer: NodeJS.Timeout }>()
 
   function forget(key: string): void {

@@ -6,75 +6,80 @@ import { readableReference } from '../../recipes/reference.ts'
 import type { RecipeView } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
 
-/** One image that a pod wants built on its node. */
-export type Want = AnnotatedWant | NamedWant
+/** An image that a pod requests from its node. */
+export type ImageRequest = AnnotatedRequest | NamedRequest
 
-/** The pod's annotations say what it is. */
-interface AnnotatedWant extends AnyWant {
+/** The recipe comes from the pod's annotations. */
+interface AnnotatedRequest extends BaseRequest {
   readonly recipe: FlakeRecipe
   readonly named: false
 }
 
-/** A NixBuild says what it is. */
-interface NamedWant extends AnyWant {
+/** The recipe comes from a NixBuild for the image's name. */
+interface NamedRequest extends BaseRequest {
   readonly recipe: RecipeView
   readonly named: true
 }
 
-interface AnyWant {
+interface BaseRequest {
   /** The `recipeKey`. */
   readonly key: string
-  /** A container of the pod was made from it: it is there, whatever a NixBuild says. */
+  /** A container of the pod was created from the image, so it is present whatever a NixBuild says. */
   readonly started: boolean
-  /** The node's kubelet pulls it. */
+  /** The node's kubelet pulls the image. */
   readonly pulled: boolean
 }
 
 /** Why one of a pod's images will not be built. */
 export interface Problem {
-  /** Of the Event. */
+  /** Reason of the Event. */
   readonly reason: 'NixBuildInvalid' | 'NixBuildUnsupported'
   readonly message: string
 }
 
-export interface PodWants {
-  readonly wants: readonly Want[]
+export interface PodRequests {
+  readonly requests: readonly ImageRequest[]
   readonly problems: readonly Problem[]
 }
 
-/** Each of them is an Event, and images are named without any check. */
+/** Each problem becomes an Event, and users choose the names of images. */
 const MAX_PROBLEMS = 10
 
-/** Of what NixBuilds say: each is looked at whenever the pod is, and an image may have several. */
+/** Limit for recipes from NixBuilds. They are all visited whenever the pod is, and an image may have several. */
 const MAX_NAMED = 64
 
-const NOTHING: PodWants = { wants: [], problems: [] }
+const NOTHING: PodRequests = { requests: [], problems: [] }
 
-/** The recipes that the NixBuilds of the pod's namespace have for an image, by its normalised reference. */
+/** The recipes that the NixBuilds of the pod's namespace have for an image, by its normalized reference. */
 export type NamedRecipes = (reference: string) => readonly RecipeView[]
 
 /**
- * What a pod on a node of that system asks for: by its annotations, or else by the name of an image, which a rule of its node may
- * have made a NixBuild of. Nothing when it has no node, or an end.
+ * The images that a pod requests from a node of this system. Recipes come from its annotations or, for other images,
+ * from NixBuilds of the image's name: a name rule of the node may have created them. Empty if the pod has no node or
+ * has ended.
  */
-export function podWants(pod: PodView, system: string | undefined, namedRecipes: NamedRecipes = () => []): PodWants {
+export function podRequests(
+  pod: PodView,
+  system: string | undefined,
+  namedRecipes: NamedRecipes = () => [],
+): PodRequests {
   if (!pod.living || pod.node === undefined || system === undefined) return NOTHING
   const find = recipeFinder({ annotations: pod.annotations, system })
-  const wants = new Map<string, Want>()
+  const requests = new Map<string, ImageRequest>()
   const problems = new Map<string, Problem>()
   for (const image of pod.images) {
     const found = annotated(image, { pod, system, find }) ?? named(image, { pod, system, namedRecipes })
     if ('message' in found) problems.set(found.message, found)
-    // Two spellings of one image.
-    else for (const want of found) if (!wants.get(want.key)?.started) wants.set(want.key, want)
+    // A pod may write one image in two ways.
+    else for (const request of found) if (!requests.get(request.key)?.started) requests.set(request.key, request)
   }
-  if (wants.size + problems.size === 0) return NOTHING
-  return { wants: bounded([...wants.values()]), problems: [...problems.values()].slice(0, MAX_PROBLEMS) }
+  if (requests.size + problems.size === 0) return NOTHING
+  return { requests: bounded([...requests.values()]), problems: [...problems.values()].slice(0, MAX_PROBLEMS) }
 }
 
-function bounded(wants: readonly Want[]): readonly Want[] {
-  const tooMany = new Set(wants.filter(({ named }) => named).slice(MAX_NAMED))
-  return tooMany.size === 0 ? wants : wants.filter(want => !tooMany.has(want))
+function bounded(requests: readonly ImageRequest[]): readonly ImageRequest[] {
+  const tooMany = new Set(requests.filter(({ named }) => named).slice(MAX_NAMED))
+  return tooMany.size === 0 ? requests : requests.filter(request => !tooMany.has(request))
 }
 
 interface Reading {
@@ -84,7 +89,7 @@ interface Reading {
 
 type Annotations = Reading & { readonly find: ReturnType<typeof recipeFinder> }
 
-function annotated(image: string, { pod, system, find }: Annotations): readonly [Want] | Problem | undefined {
+function annotated(image: string, { pod, system, find }: Annotations): readonly [ImageRequest] | Problem | undefined {
   try {
     const recipe = find(image)
     if (recipe === undefined) return undefined
@@ -98,20 +103,20 @@ function annotated(image: string, { pod, system, find }: Annotations): readonly 
 
 type Names = Reading & { readonly namedRecipes: NamedRecipes }
 
-function named(image: string, { pod, system, namedRecipes }: Names): readonly Want[] {
+function named(image: string, { pod, system, namedRecipes }: Names): readonly ImageRequest[] {
   const reference = readableReference(image)
   if (reference === undefined) return []
   const recipes = namedRecipes(reference).filter(recipe => recipe.system === system)
   return recipes.map(recipe => ({ key: recipe.key, recipe, named: true, ...useOf(image, pod) }))
 }
 
-function useOf(image: string, { startedImages, neverPulled }: PodView): Pick<Want, 'started' | 'pulled'> {
+function useOf(image: string, { startedImages, neverPulled }: PodView): Pick<ImageRequest, 'started' | 'pulled'> {
   return { started: startedImages.includes(image), pulled: !neverPulled.includes(image) }
 }
 
 function unsupported(recipe: FlakeRecipe, { node }: PodView, system: string): Problem {
   return {
     reason: 'NixBuildUnsupported',
-    message: `the image ${quote(recipe.image)} is for ${recipe.system}, and node ${node} is ${system}: let the pod run on a node of that system, or change its annotation`,
+    message: `the image ${quote(recipe.image)} is for ${recipe.system}, and node ${node} is ${system}: run the pod on a node of that system, or change its annotation`,
   }
 }

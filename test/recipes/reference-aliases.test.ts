@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { normaliseReference } from '../../recipes/reference.ts'
-import { spellingsOf } from '../../recipes/spellings.ts'
+import { normalizeReference } from '../../recipes/reference.ts'
+import { referenceAliases } from '../../recipes/reference-aliases.ts'
 
 test.each([
   ['registry.example/team/app:1', ['registry.example/team/app:1']],
@@ -16,18 +16,18 @@ test.each([
       ...['docker.io/library/app', 'docker.io/app', 'library/app', 'app'],
     ],
   ],
-  // Without docker.io these would be names on another host, or of another folder.
+  // Without docker.io, these would name another host or folder.
   ['docker.io/a.b/app:1', ['docker.io/a.b/app:1']],
   ['docker.io/localhost/app:1', ['docker.io/localhost/app:1']],
   ['docker.io/library/team/app:1', ['docker.io/library/team/app:1', 'library/team/app:1']],
-])('%s is written as %j', (reference, spellings) => {
-  expect(spellingsOf(reference)).toEqual(spellings)
-  expect(spellings.map(normaliseReference)).toEqual(spellings.map(() => reference))
+])('%s can be written as %j', (reference, aliases) => {
+  expect(referenceAliases(reference)).toEqual(aliases)
+  expect(aliases.map(normalizeReference)).toEqual(aliases.map(() => reference))
 })
 
-test('a digest stays', () => {
+test('aliases keep the digest', () => {
   const digest = `sha256:${'0'.repeat(64)}`
-  expect(spellingsOf(`docker.io/library/app@${digest}`)).toEqual(
+  expect(referenceAliases(`docker.io/library/app@${digest}`)).toEqual(
     ['docker.io/library/app', 'docker.io/app', 'library/app', 'app'].map(name => `${name}@${digest}`),
   )
 })

@@ -1,19 +1,19 @@
-/** Room for so many keys, of which a group gets a part only: whoever fills that takes none of others'. */
-export interface SharedRoom {
+/** A limited set of keys, of which each group may use only a part. */
+export interface SharedQuota {
   has(key: string): boolean
-  /** Whether it has the key, or could have it. */
-  mayHave(key: string): boolean
+  /** Whether it contains the key, or could add it. */
+  canHold(key: string): boolean
   add(key: string): void
   delete(key: string): void
 }
 
-export interface SharedRoomPlan {
+export interface SharedQuotaPlan {
   readonly most: number
-  readonly mostOfGroup: number
+  readonly maxPerGroup: number
   readonly groupOf: (key: string) => string
 }
 
-export function createSharedRoom({ most, mostOfGroup, groupOf }: SharedRoomPlan): SharedRoom {
+export function createSharedQuota({ most, maxPerGroup, groupOf }: SharedQuotaPlan): SharedQuota {
   const keys = new Set<string>()
   const shares = new Map<string, number>()
 
@@ -21,7 +21,7 @@ export function createSharedRoom({ most, mostOfGroup, groupOf }: SharedRoomPlan)
 
   return {
     has: key => keys.has(key),
-    mayHave: key => keys.has(key) || (keys.size < most && shareOf(key) < mostOfGroup),
+    canHold: key => keys.has(key) || (keys.size < most && shareOf(key) < maxPerGroup),
     add(key) {
       if (keys.has(key)) return
       keys.add(key)

@@ -1,0 +1,40 @@
+import { readdir } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { ALLOWED } from './allowed.ts'
+import { findWords, listFiles, proseOf, ROOT, readProjectFile } from './find-words.ts'
+import { findSourceFiles } from './source-files.ts'
+
+const PAGES = [...(await readdir(ROOT)).filter(name => name.endsWith('.md')), ...(await listFiles(['docs'], '.md'))]
+/** Help texts and option descriptions, which users read like pages. */
+const TEXTS = [
+  'shim/program.ts',
+  'controller/program.ts',
+  ...(await listFiles(['shim/config'], '.ts')),
+  ...(await listFiles(['nixos-module'], '.nix')),
+]
+
+describe('plain words', () => {
+  it.each(PAGES)('are used in %s', async page => {
+    expect(findWords(proseOf(await readProjectFile(page)))).toEqual([])
+  })
+
+  it.each(PAGES)('make titles without questions in %s', async page => {
+    const titles = proseOf(await readProjectFile(page)).match(/^#+ .*$/gm) ?? []
+    expect(titles.filter(title => title.includes('?'))).toEqual([])
+  })
+
+  it.each(TEXTS)('are used in the texts of %s', async file => {
+    expect(findWords(await readProjectFile(file))).toEqual([])
+  })
+
+  it('are used in all source files but those that are still to be rewritten', async () => {
+    const found = await findSourceFiles()
+    const others = found.filter(({ path }) => !ALLOWED.includes(path))
+    expect(others.map(({ path, words }) => [path, ...words].join('\n  '))).toEqual([])
+  })
+
+  it('are still missing in every file of the exceptions; `node test/docs/words/shrink.ts` removes the others', async () => {
+    const paths = (await findSourceFiles()).map(({ path }) => path)
+    expect(ALLOWED.filter(path => !paths.includes(path))).toEqual([])
+  })
+})
