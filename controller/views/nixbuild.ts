@@ -118,9 +118,9 @@ function writtenAt({ metadata: { creationTimestamp, managedFields = [] }, status
   const writer = status.buildNode === undefined ? CONTROLLER : shimFieldManager(status.buildNode)
   const writes = managedFields.filter(({ subresource }) => subresource === 'status')
   const byWriter = latest(writes.filter(({ manager }) => manager === writer).map(({ time }) => time))
-  const said = latest([status.completionTime])
-  const told = byWriter ?? (said && Math.min(said, latest(writes.map(({ time }) => time)) ?? said))
-  return told && Math.max(told, Date.parse(creationTimestamp))
+  const completed = latest([status.completionTime])
+  const lastWrite = byWriter ?? (completed && Math.min(completed, latest(writes.map(({ time }) => time)) ?? completed))
+  return lastWrite && Math.max(lastWrite, Date.parse(creationTimestamp))
 }
 
 /** The latest time, in milliseconds. */

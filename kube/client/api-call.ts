@@ -12,7 +12,7 @@ export class AnswerTooLarge extends Error {}
 
 export interface ApiCall extends Pick<ApiRequest, 'method' | 'path'> {
   /** For messages, such as `create nixbuilds team/web`. */
-  readonly what: string
+  readonly operation: string
   readonly body?: object | undefined
   readonly contentType?: string
   /** Called with the length of the answer, in characters. */
@@ -21,7 +21,7 @@ export interface ApiCall extends Pick<ApiRequest, 'method' | 'path'> {
 
 /** Returns the parsed body of the answer. Throws the errors of `Kube`, and Cancelled if the caller's signal aborts. */
 export async function call(connection: Connection, request: ApiCall, options: CallOptions = {}): Promise<unknown> {
-  const { what } = request
+  const { operation } = request
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS
   const limit = limitTime(timeoutMs, options.signal)
   try {
@@ -35,13 +35,13 @@ export async function call(connection: Connection, request: ApiCall, options: Ca
       signal: limit.signal,
       silenceMs: 0,
     })
-    const text = await readBody(what, answer.body)
+    const text = await readBody(operation, answer.body)
     request.onLength?.(text.length)
     const body = parseBody(text)
     if (answer.statusCode >= 200 && answer.statusCode < 300) return body
-    throw apiError(what, readApiStatus(answer.statusCode, body))
+    throw apiError(operation, readApiStatus(answer.statusCode, body))
   } catch (error) {
-    throw callFailure(what, error, limit.reason())
+    throw callFailure(operation, error, limit.reason())
   } finally {
     limit.end()
   }
@@ -73,33 +73,33 @@ export function limitTime(timeoutMs: number, caller: AbortSignal | undefined) {
   }
 }
 
-export function callFailure(what: string, error: unknown, reason: EndReason): ShimError {
+export function callFailure(operation: string, error: unknown, reason: EndReason): ShimError {
   if (error instanceof ShimError) return error
   if (reason === 'caller')
-    return new RetryableError('Cancelled', `cannot ${what}: the caller has cancelled`, { cause: error })
+    return new RetryableError('Cancelled', `cannot ${operation}: the caller has cancelled`, { cause: error })
   if (reason === 'time') {
-    return new RetryableError('ClusterAway', `cannot ${what} now: the API server does not answer in time`, {
+    return new RetryableError('ClusterAway', `cannot ${operation} now: the API server does not answer in time`, {
       cause: error,
     })
   }
-  return new RetryableError('ClusterAway', `cannot ${what} now: ${messageOf(error)}`, { cause: error })
+  return new RetryableError('ClusterAway', `cannot ${operation} now: ${messageOf(error)}`, { cause: error })
 }
 
 /** Throws ClusterRefused if the body is larger than `max` bytes. */
-export async function readBody(what: string, chunks: AsyncIterable<Buffer>, max = MAX_ANSWER): Promise<string> {
+export async function readBody(operation: string, chunks: AsyncIterable<Buffer>, max = MAX_ANSWER): Promise<string> {
   const parts: Buffer[] = []
   let size = 0
   for await (const chunk of chunks) {
     size += chunk.length
-    if (size > max) throw tooLarge(what, max)
+    if (size > max) throw tooLarge(operation, max)
     parts.push(chunk)
   }
   return Buffer.concat(parts, size).toString()
 }
 
-export function tooLarge(what: string, max: number): FinalError {
+export function tooLarge(operation: string, max: number): FinalError {
   const cause = new AnswerTooLarge(`larger than ${max} bytes`)
-  return new FinalError('ClusterRefused', `cannot ${what}: the answer is larger than ${max} bytes`, { cause })
+  return new FinalError('ClusterRefused', `cannot ${operation}: the answer is larger than ${max} bytes`, { cause })
 }
 
 /** Keeps a body that is not JSON as text, such as `404 page not found` or the HTML page of a proxy. */

@@ -61,21 +61,21 @@ export function readApiStatus(status: number, body: unknown): ApiStatus {
   return new ApiStatus(typeof body === 'string' ? cutLines(body.trim(), MAX_MESSAGE) : '', { status })
 }
 
-/** `what` is the operation that failed, such as `create nixbuilds team/web`. */
-export function apiError(what: string, cause: ApiStatus): ShimError {
+/** `operation` is what failed, such as `create nixbuilds team/web`. */
+export function apiError(operation: string, cause: ApiStatus): ShimError {
   const { status, reason } = cause
   const says = isKindMissing(cause)
     ? 'it does not know this kind (kubectl apply -k deploy installs NixBuilds)'
     : cause.message || `HTTP status ${status}`
-  if (status === 409) return new RetryableError('ClusterConflict', `cannot ${what}: ${says}`, { cause })
+  if (status === 409) return new RetryableError('ClusterConflict', `cannot ${operation}: ${says}`, { cause })
   if (status === 410 || reason === 'Expired') {
-    return new RetryableError('ClusterExpired', `cannot ${what}: ${says}`, { cause })
+    return new RetryableError('ClusterExpired', `cannot ${operation}: ${says}`, { cause })
   }
   // Credentials are renewed outside this process, and an API server that has just started may not know them yet.
   if (status === 401 || status === 429 || status >= 500) {
-    return new RetryableError('ClusterAway', `cannot ${what} now: ${says}`, { cause })
+    return new RetryableError('ClusterAway', `cannot ${operation} now: ${says}`, { cause })
   }
-  return new FinalError('ClusterRefused', `the API server refuses to ${what}: ${says}`, { cause })
+  return new FinalError('ClusterRefused', `the API server refuses to ${operation}: ${says}`, { cause })
 }
 
 function isKindMissing({ status, about }: ApiStatus): boolean {

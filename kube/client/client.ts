@@ -26,40 +26,42 @@ export function createKube({ kubeconfig, component = 'enbi' }: KubeOptions = {})
   const connection = createConnection(loadKubeconfig(kubeconfig), component)
 
   async function send<T>(kind: Kind<T>, request: ApiCall, options: CallOptions | undefined): Promise<T> {
-    return parseAnswer(kind, request.what, await call(connection, request, options))
+    return parseAnswer(kind, request.operation, await call(connection, request, options))
   }
 
   return {
     get(kind, name, options) {
-      const what = `get ${describeObject(kind, name)}`
-      return unlessMissing(send(kind, { what, method: 'GET', path: objectPath(kind, name) }, options))
+      const operation = `get ${describeObject(kind, name)}`
+      return unlessMissing(send(kind, { operation, method: 'GET', path: objectPath(kind, name) }, options))
     },
     list: (kind, selection, onItem, options) => listPages(connection, kind, selection, onItem, options),
     create(kind, object, options) {
-      const what = `create ${describeObject(kind, object)}`
+      const operation = `create ${describeObject(kind, object)}`
       const path = collectionPath(kind, object.namespace)
-      return send(kind, { what, method: 'POST', path, body: wholeObject(kind, object) }, options)
+      return send(kind, { operation, method: 'POST', path, body: wholeObject(kind, object) }, options)
     },
     patch(kind, object, { type, subresource, fieldManager, ...options }) {
       const path = objectPath(kind, object, subresource, { fieldManager, force: type === 'apply' ? true : undefined })
-      const what = `patch ${describeObject(kind, object)}${subresource ? ` (${subresource})` : ''}`
+      const operation = `patch ${describeObject(kind, object)}${subresource ? ` (${subresource})` : ''}`
       const body = type === 'apply' ? wholeObject(kind, object) : object.body
-      return unlessMissing(send(kind, { what, method: 'PATCH', path, body, contentType: PATCH_TYPES[type] }, options))
+      return unlessMissing(
+        send(kind, { operation, method: 'PATCH', path, body, contentType: PATCH_TYPES[type] }, options),
+      )
     },
     replace(kind, object, options) {
-      const what = `update ${describeObject(kind, object)}`
+      const operation = `update ${describeObject(kind, object)}`
       return send(
         kind,
-        { what, method: 'PUT', path: objectPath(kind, object), body: wholeObject(kind, object) },
+        { operation, method: 'PUT', path: objectPath(kind, object), body: wholeObject(kind, object) },
         options,
       )
     },
     async delete(kind, { uid, resourceVersion, ...name }, options) {
-      const what = `delete ${describeObject(kind, name)}`
+      const operation = `delete ${describeObject(kind, name)}`
       const isConditional = uid !== undefined || resourceVersion !== undefined
       const preconditions = isConditional && { preconditions: { uid, resourceVersion } }
       const body = { propagationPolicy: 'Background', ...preconditions }
-      const deleted = call(connection, { what, method: 'DELETE', path: objectPath(kind, name), body }, options)
+      const deleted = call(connection, { operation, method: 'DELETE', path: objectPath(kind, name), body }, options)
       // A conflict means that the object has changed, or that another object has this name.
       await unlessMissing(deleted, status => isConditional && status.status === 409)
     },
@@ -77,13 +79,17 @@ function wholeObject(
   return { apiVersion, kind, ...body, metadata: { ...metadata, name, ...(namespace !== undefined && { namespace }) } }
 }
 
-function parseAnswer<T>(kind: Kind<T>, what: string, answer: unknown): T {
+function parseAnswer<T>(kind: Kind<T>, operation: string, answer: unknown): T {
   try {
     return kind.parse(answer)
   } catch (error) {
-    throw new FinalError('ClusterRefused', `cannot ${what}: the answer is not a ${kind.kind}: ${messageOf(error)}`, {
-      cause: error,
-    })
+    throw new FinalError(
+      'ClusterRefused',
+      `cannot ${operation}: the answer is not a ${kind.kind}: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 

@@ -92,12 +92,12 @@ function readEntries(file: string, { clusters, contexts, users }: Kubeconfig) {
 
 function findEntry<T extends { readonly name: string }>(
   file: string,
-  what: string,
+  kind: string,
   all: readonly T[],
   name: string,
 ): T {
   const entry = all.find(each => each.name === name)
-  if (!entry) throw invalid(file, `there is no ${what} ${JSON.stringify(name)}`)
+  if (!entry) throw invalid(file, `there is no ${kind} ${JSON.stringify(name)}`)
   return entry
 }
 

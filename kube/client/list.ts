@@ -20,7 +20,7 @@ export async function listPages<T>(
   onItem: (item: T) => void,
   { pageSize = PAGE_SIZE, maxLength = Number.POSITIVE_INFINITY, ...options }: ListOptions = {},
 ): Promise<string> {
-  const what = `list ${kind.plural}${selection.namespace === undefined ? '' : ` in ${selection.namespace}`}`
+  const operation = `list ${kind.plural}${selection.namespace === undefined ? '' : ` in ${selection.namespace}`}`
   let next = ''
   let limit = pageSize
   let length = 0
@@ -30,13 +30,13 @@ export async function listPages<T>(
   for (;;) {
     const query = { ...selectionQuery(selection), limit, continue: next || undefined }
     const path = collectionPath(kind, selection.namespace, query)
-    const page = await unlessTooLarge(call(connection, { what, method: 'GET', path, onLength }, options), limit)
+    const page = await unlessTooLarge(call(connection, { operation, method: 'GET', path, onLength }, options), limit)
     if (page === undefined) {
       limit = Math.ceil(limit / 4)
       continue
     }
-    if (length > maxLength) throw tooLarge(what, maxLength)
-    const { metadata, items } = parsePage(what, page)
+    if (length > maxLength) throw tooLarge(operation, maxLength)
+    const { metadata, items } = parsePage(operation, page)
     for (const item of items ?? []) onItem(kind.parse(item))
     next = metadata.continue
     if (next === '') return metadata.resourceVersion
@@ -53,8 +53,8 @@ async function unlessTooLarge(page: Promise<unknown>, limit: number): Promise<un
   }
 }
 
-function parsePage(what: string, page: unknown): v.InferOutput<typeof pageSchema> {
+function parsePage(operation: string, page: unknown): v.InferOutput<typeof pageSchema> {
   const parsed = v.safeParse(pageSchema, page)
   if (parsed.success) return parsed.output
-  throw new FinalError('ClusterRefused', `cannot ${what}: the answer is not a list`)
+  throw new FinalError('ClusterRefused', `cannot ${operation}: the answer is not a list`)
 }

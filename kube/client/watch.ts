@@ -27,7 +27,7 @@ export async function* watchEvents(
   kind: Kind<unknown>,
   { signal, resourceVersion, longestMs, silenceMs = SILENCE_MS, ...selection }: WatchCall,
 ): AsyncGenerator<WatchEvent> {
-  const what = `watch ${kind.plural}`
+  const operation = `watch ${kind.plural}`
   const path = collectionPath(kind, selection.namespace, {
     ...selectionQuery(selection),
     watch: true,
@@ -41,28 +41,28 @@ export async function* watchEvents(
     const headers = { accept: 'application/json' }
     answer = await connection.send({ method: 'GET', path, headers, signal: limit.signal, silenceMs })
     limit.stopTimer()
-    if (answer.statusCode !== 200) throw await refusal(what, answer)
-    for await (const line of readLines(answer.body, MAX_EVENT)) yield readEvent(what, line)
+    if (answer.statusCode !== 200) throw await refusal(operation, answer)
+    for await (const line of readLines(answer.body, MAX_EVENT)) yield readEvent(operation, line)
   } catch (error) {
-    if (limit.reason() !== 'caller') throw callFailure(what, error, limit.reason())
+    if (limit.reason() !== 'caller') throw callFailure(operation, error, limit.reason())
   } finally {
     limit.end()
     answer?.body.on('error', () => {}).destroy()
   }
 }
 
-async function refusal(what: string, { statusCode, body }: Answer): Promise<Error> {
-  const text = await readBody(what, body)
+async function refusal(operation: string, { statusCode, body }: Answer): Promise<Error> {
+  const text = await readBody(operation, body)
   try {
-    return apiError(what, readApiStatus(statusCode, JSON.parse(text)))
+    return apiError(operation, readApiStatus(statusCode, JSON.parse(text)))
   } catch {
-    return apiError(what, readApiStatus(statusCode, text))
+    return apiError(operation, readApiStatus(statusCode, text))
   }
 }
 
-function readEvent(what: string, line: string): WatchEvent {
+function readEvent(operation: string, line: string): WatchEvent {
   const event = v.parse(eventSchema, JSON.parse(line))
-  if (event.type === 'ERROR') throw apiError(what, readApiStatus(500, event.object))
+  if (event.type === 'ERROR') throw apiError(operation, readApiStatus(500, event.object))
   if (event.type !== 'BOOKMARK') return { type: event.type, object: event.object }
   return { type: 'BOOKMARK', resourceVersion: event.object.metadata.resourceVersion }
 }

@@ -24,7 +24,7 @@ beforeEach(async () => {
   namespace = await world.createNamespace()
 })
 
-/** The nodes of one test are of a system of their own, and the cluster has no others of it. */
+/** Each test has nodes of its own system. */
 const ARCHES = ['386', 'arm', 'arm64', 'loong64', 'mips64le', 'ppc64le', 'riscv64', 's390x', 'amd64']
 const SYSTEMS: Readonly<Record<string, string>> = {
   '386': 'i686-linux',
@@ -45,7 +45,7 @@ function takeArch(): { arch: string; system: string } {
 
 const LEASE_SECONDS = 3
 
-/** The shim of a node, by a clock that is so many milliseconds ahead. */
+/** Acts as the shim of a node. `clock` is how far its clock is ahead, in milliseconds. */
 function startRenewing(node: string, clock = 0): { stop(): Promise<void> } {
   const stopping = new AbortController()
   const renewing = renew()
@@ -67,7 +67,7 @@ const waitForBuild = (build: ObjectName, expected: object, options = PATIENT) =>
   vi.waitFor(async () => expect(await world.build(build)).toMatchObject(expected), options)
 
 describe('a NixBuild made by hand', () => {
-  it('is given to a node that can build it, and says so', async () => {
+  it('is assigned to a node that can build it, and says so', async () => {
     const { arch, system } = takeArch()
     const poolOf = (pool: string) => ({ 'example.com/pool': pool })
     await world.addNode({ arch, ready: false })
@@ -79,7 +79,7 @@ describe('a NixBuild made by hand', () => {
     await waitForBuild(build, { ...given(node), status: pending('GivenToNode', `assigned to node ${node}`) })
   })
 
-  it('goes to the node that builds the least', async () => {
+  it('is assigned to the node with the fewest builds', async () => {
     const { arch, system } = takeArch()
     const nodes = [await world.addNode({ arch }), await world.addNode({ arch }), await world.addNode({ arch })]
     const builds = await Promise.all(nodes.flatMap(() => [1, 2]).map(() => world.addBuild(namespace, { system })))
@@ -90,9 +90,9 @@ describe('a NixBuild made by hand', () => {
     }, PATIENT)
   })
 
-  it('waits with the reason when there is no node, and is given to the first that comes', async () => {
+  it('says why no node can build it, and is assigned to the first that can', async () => {
     const { arch, system } = takeArch()
-    // The reason of one is written anew each minute.
+    // The reason of one build changes at most once a minute, so each step has its own build.
     const builds: ObjectName[] = []
     async function expectHeld(reason: string): Promise<void> {
       const build = await world.addBuild(namespace, { system })
@@ -112,14 +112,14 @@ describe('a NixBuild made by hand', () => {
     )
   })
 
-  it('waits with the reason when all nodes are repelled', async () => {
+  it('says that all nodes are repelled', async () => {
     const { arch, system } = takeArch()
     await world.addNode({ arch, labels: { 'example.com/pool': 'web' } })
     const build = await world.addBuild(namespace, { system })
     await waitForBuild(build, { status: pending('NoNode', expect.stringContaining('--node-repel')) })
   })
 
-  it('goes to another node when its own is gone while it builds, and keeps the history', async () => {
+  it('moves to another node if its own is removed during the build, and keeps the history', async () => {
     const { arch, system } = takeArch()
     const node = await world.addNode({ arch })
     const build = await world.addBuild(namespace, { system })
@@ -154,7 +154,7 @@ describe('a NixBuild made by hand', () => {
     })
     await vi.waitFor(async () => {
       const events = (await world.events(namespace)).map(({ type, reason, message }) => `${type} ${reason} ${message}`)
-      // That there is no node may be told as well, when one goes before the other is known to be there.
+      // There may also be an event NoNode, if one node is removed before the other is known.
       expect(events.filter(event => !event.startsWith('Warning NoNode ')).toSorted()).toEqual([
         `Normal GivenToAnotherNode Assigned to node ${other}: ${reason}`,
         expect.stringMatching(/^Warning Failed given up after 2 attempts/),
@@ -162,7 +162,7 @@ describe('a NixBuild made by hand', () => {
     }, PATIENT)
   })
 
-  it('goes to another node when the shim of its own falls silent', async () => {
+  it('moves to another node if the shim of its own does not renew its Lease', async () => {
     const { arch, system } = takeArch()
     const node = await world.addNode({ arch, withoutShim: true })
     const shim = startRenewing(node)
@@ -174,7 +174,7 @@ describe('a NixBuild made by hand', () => {
     await waitForBuild(build, { ...given(other), status: { attempts: [{ node, reason }] } })
   })
 
-  it('waits while the only shim is silent, and is given to it when that comes back', async () => {
+  it('waits while the only shim does not renew its Lease, and is assigned when it does', async () => {
     const { arch, system } = takeArch()
     const node = await world.addNode({ arch, withoutShim: true })
     const shim = startRenewing(node)
@@ -186,11 +186,11 @@ describe('a NixBuild made by hand', () => {
     })
     const back = startRenewing(node)
     onTestFinished(back.stop)
-    // What was written is looked at again after 10 s, whatever happens.
+    // Every write is checked again after 10 s, so this must be faster.
     await waitForBuild(build, given(node), { timeout: 9_000, interval: 50 })
   })
 
-  it('stays where it is while the shim renews its Lease, by a clock that is behind', async () => {
+  it('stays with its node while the shim renews its Lease by a clock that is behind', async () => {
     const { arch, system } = takeArch()
     const node = await world.addNode({ arch, withoutShim: true })
     const shim = startRenewing(node, -60_000)
@@ -204,7 +204,7 @@ describe('a NixBuild made by hand', () => {
     expect(await world.build(build)).toMatchObject({ ...given(node), status: { attempts: [] } })
   })
 
-  it('that cannot be read fails at once', async () => {
+  it('fails immediately if its recipe is invalid', async () => {
     const build = await world.addBuild(namespace, { flakeUrl: 'github:team/app?nonsense=1' })
     await waitForBuild(build, {
       status: { status: 'Failed', conditions: [{}, { message: expect.stringContaining('its query has "nonsense"') }] },

@@ -3,7 +3,7 @@ import { PATIENT } from '../patience.ts'
 import { ANNOTATIONS } from './views.ts'
 import { startWorld } from './world.ts'
 
-it('the NixBuild of a ReplicaSet goes when the ReplicaSet does', async () => {
+it('deleting a ReplicaSet deletes its NixBuild', async () => {
   await using world = await startWorld()
   const { cluster } = world
   await cluster.controlPlane.controllerManager.start()

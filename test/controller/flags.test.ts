@@ -7,11 +7,11 @@ describe('the flags', () => {
     ['localhost:0', { host: 'localhost', port: 0 }],
     ['[::1]:9470', { host: '::1', port: 9470 }],
     [':9470', { host: '::', port: 9470 }],
-  ])('take the address %s', (text, address) => {
+  ])('accept the address %s', (text, address) => {
     expect(readListenAddress(text)).toEqual(address)
   })
 
-  it.each(['9470', '127.0.0.1', '::1:9470', 'a:b', '127.0.0.1:70000', ''])('do not take the address %j', text => {
+  it.each(['9470', '127.0.0.1', '::1:9470', 'a:b', '127.0.0.1:70000', ''])('reject the address %j', text => {
     expect(() => readListenAddress(text)).toThrow('HOST:PORT')
   })
 
@@ -20,23 +20,23 @@ describe('the flags', () => {
     ['1s', 1000],
     ['30d', 2_592_000_000],
     ['2w', 1_209_600_000],
-  ])('take the age %s', (text, age) => {
+  ])('accept the age %s', (text, age) => {
     expect(readAge(text)).toBe(age)
   })
 
-  it.each(['', '0s', '-1h', '1', 'forever', '1 h'])('do not take the age %j', text => {
+  it.each(['', '0s', '-1h', '1', 'forever', '1 h'])('reject the age %j', text => {
     expect(() => readAge(text)).toThrow('expected an age')
   })
 
-  it.each(['0s', '25d', '1', ''])('do not take the duration %j', text => {
+  it.each(['0s', '25d', '1', ''])('reject the duration %j', text => {
     expect(() => readDuration(text)).toThrow('expected a duration')
   })
 
-  it.each(['-1', '1.5', '101', '', '1e2', 'x'])('do not take the count %j', text => {
+  it.each(['-1', '1.5', '101', '', '1e2', 'x'])('reject the count %j', text => {
     expect(() => readCount(0, 100)(text)).toThrow('from 0 to 100')
   })
 
-  it('take a count', () => {
+  it('accept a count', () => {
     expect(readCount(0, 100)('100')).toBe(100)
   })
 })

@@ -28,8 +28,8 @@ const waitForBuild = (build: ObjectName, expected: object) =>
 
 const NONE: ObjectName = { name: '' }
 
-/** What made a pod: no controller manager looks after it. */
-async function makeOwner() {
+/** An owner of pods that no controller manages. */
+async function createOwner() {
   const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'owner' } }
   const args = ['create', '--filename=-', '--output=jsonpath={.metadata.uid}', `--namespace=${namespace}`]
   const uid = await world.cluster.kubectl(args, { input: JSON.stringify(body) })
@@ -44,7 +44,7 @@ function firstBuild(): Promise<ObjectName> {
   }, PATIENT)
 }
 
-describe('a NixBuild made for a pod', () => {
+describe('a NixBuild for a pod', () => {
   it('stays with a node that is not ready while its shim lives', async () => {
     const node = await world.addNode({ arch: 'arm64' })
     const pod = await world.addPod(namespace, node)
@@ -58,7 +58,7 @@ describe('a NixBuild made for a pod', () => {
     expect((await world.pod(pod))?.status.conditions).toMatchObject([{ reason: 'Building' }])
   })
 
-  it('waits for another node when its own is lost, and the pod says so', async () => {
+  it('waits for another node if its own is lost, and the pod says so', async () => {
     const node = await world.addNode()
     const other = await world.addNode()
     const pod = await world.addPod(namespace, other)
@@ -78,13 +78,13 @@ describe('a NixBuild made for a pod', () => {
   })
 })
 
-describe('a NixBuild that nobody waits for any more', () => {
+describe('a NixBuild that no pod waits for any more', () => {
   let node: string
   beforeAll(async () => {
     node = await world.addNode()
   })
 
-  it('is removed when its pods are gone, although it is being built', async () => {
+  it('is removed when its pods are gone, even if it is being built', async () => {
     const pod = await world.addPod(namespace, node)
     await world.report(node, await firstBuild(), { status: 'Building', buildNode: node })
     await vi.waitFor(async () => {
@@ -117,9 +117,9 @@ describe('a NixBuild that nobody waits for any more', () => {
     }, PATIENT)
   })
 
-  it('is removed when it was made for the name of an image that only pods which are gone have, and no sooner', async () => {
+  it('is removed once no pod names its image any more', async () => {
     const images = ['named:1', 'named:2']
-    const owner = await makeOwner()
+    const owner = await createOwner()
     const pods: ObjectName[] = []
     for (const image of images)
       pods.push(await world.addPod(namespace, node, { annotations: {}, image, ownerReferences: [owner] }))
@@ -140,7 +140,7 @@ describe('a NixBuild that nobody waits for any more', () => {
     await waitForReason('Built')
   })
 
-  it('comes again when it is removed while a pod waits', async () => {
+  it('is created again if it is removed while a pod waits', async () => {
     await world.addPod(namespace, node)
     const uid = async () => (await world.build(await firstBuild()))?.metadata.uid
     const before = await uid()
@@ -150,7 +150,7 @@ describe('a NixBuild that nobody waits for any more', () => {
 })
 
 describe('the nodes that have an image', () => {
-  it('are struck off when they are gone', async () => {
+  it('are removed from its list when they are gone', async () => {
     const [one, two] = [await world.addNode(), await world.addNode()]
     const build = await world.addBuild(namespace, { imageTag: `app:${randomUUID()}` })
     await world.report(one, build, { status: 'Succeeded', buildNode: one, nodes: [{ name: one }] })

@@ -40,8 +40,8 @@ function waitForBuild(namespace: string): Promise<NixBuild & { metadata: { names
   }, PATIENT)
 }
 
-describe('an annotated pod that gets its node', () => {
-  it('gets its NixBuild, and a condition that follows it to the end', async () => {
+describe('an annotated pod with a node', () => {
+  it('gets a NixBuild and a condition that follows it to the end', async () => {
     const namespace = await world.createNamespace()
     const pod = await world.addPod(namespace, node)
     const { metadata, spec } = await waitForBuild(namespace)
@@ -62,7 +62,7 @@ describe('an annotated pod that gets its node', () => {
     await waitForCondition(pod, { status: 'True', reason: 'Built' })
   })
 
-  it('is told why its build failed', async () => {
+  it('has a condition that says why its build failed', async () => {
     const namespace = await world.createNamespace()
     const pod = await world.addPod(namespace, node)
     const { metadata } = await waitForBuild(namespace)
@@ -70,13 +70,13 @@ describe('an annotated pod that gets its node', () => {
       { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed' },
       { type: 'Success', status: 'False', reason: 'ResultFailure', message: 'builder failed: no such file' },
     ]
-    // By the clock of the node, which is behind.
+    // By the node's clock, which is behind.
     const completionTime = '2026-01-01T00:00:00Z'
     await world.report(node, metadata, { status: 'Failed', buildNode: node, completionTime, conditions })
     await waitForCondition(pod, { reason: 'Failed', message: expect.stringContaining('builder failed: no such file') })
   })
 
-  it('shares its NixBuild with all pods of the recipe, and each of them is told', async () => {
+  it('shares its NixBuild with all pods of the recipe, and each has the condition', async () => {
     const namespace = await world.createNamespace()
     const other = await world.addNode()
     const [one, two, three] = await Promise.all([
@@ -90,14 +90,14 @@ describe('an annotated pod that gets its node', () => {
     await waitForCondition(two, { status: 'True' })
     await waitForCondition(three, {
       status: 'False',
-      message: expect.stringContaining(`built on ${node}, and ${other} does not have it`),
+      message: expect.stringContaining(`built on ${node}, but ${other} does not have it`),
     })
     await world.report(other, metadata, { nodes: [{ name: other }] })
     await waitForCondition(three, { status: 'True' })
     expect(await world.builds(namespace)).toHaveLength(1)
   })
 
-  it('uses the NixBuild of its recipe that somebody made by hand', async () => {
+  it('uses a NixBuild of its recipe that was made by hand', async () => {
     const namespace = await world.createNamespace()
     const made = await world.addBuild(namespace)
     const pod = await world.addPod(namespace, node)
@@ -107,7 +107,7 @@ describe('an annotated pod that gets its node', () => {
     expect(await world.builds(namespace)).toHaveLength(1)
   })
 
-  it('needs no NixBuild when a container runs from its image', async () => {
+  it('needs no NixBuild if a container runs from its image', async () => {
     const namespace = await world.createNamespace()
     const annotations = {}
     const pod = await world.addPod(namespace, node, { annotations })
@@ -117,10 +117,16 @@ describe('an annotated pod that gets its node', () => {
     await waitForCondition(pod, { status: 'True' })
     expect(await world.builds(namespace)).toEqual([])
   })
+
+  it('builds for the system of its node', async () => {
+    const namespace = await world.createNamespace()
+    await world.addPod(namespace, await world.addNode({ arch: 'arm64' }))
+    expect((await waitForBuild(namespace)).spec.system).toBe('aarch64-linux')
+  })
 })
 
 describe('the owners of a NixBuild', () => {
-  it('are what made its pods, each once', async () => {
+  it('are the distinct owners of its pods', async () => {
     const namespace = await world.createNamespace()
     await world.addPod(namespace, node, { ownerReferences: [OWNER] })
     await waitForBuild(namespace)
@@ -137,8 +143,8 @@ describe('the owners of a NixBuild', () => {
   })
 })
 
-describe('a pod that cannot be served', () => {
-  it('because of its annotations has a condition and one event, and no NixBuild', async () => {
+describe('a pod whose image cannot be built', () => {
+  it('because of its annotations gets a condition and one event, but no NixBuild', async () => {
     const namespace = await world.createNamespace()
     const annotations = { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-flakeUrl': '--option' }
     const pod = await world.addPod(namespace, node, { annotations })
@@ -150,7 +156,7 @@ describe('a pod that cannot be served', () => {
     expect(await world.builds(namespace)).toEqual([])
   })
 
-  it('because it is for another system is told so once', async () => {
+  it('because it is for another system gets one event', async () => {
     const namespace = await world.createNamespace()
     const annotations = { ...ANNOTATIONS, 'enbi.hrzn.ee/nixbuild-system': 'aarch64-linux' }
     const pod = await world.addPod(namespace, node, { annotations })
@@ -162,7 +168,7 @@ describe('a pod that cannot be served', () => {
     expect(await world.builds(namespace)).toEqual([])
   })
 
-  it('because its node runs no shim is told so, until it does', async () => {
+  it('because its node runs no shim has a condition that says so until it does', async () => {
     const namespace = await world.createNamespace()
     const bare = await world.addNode({ withoutShim: true })
     const pod = await world.addPod(namespace, bare)
@@ -171,12 +177,12 @@ describe('a pod that cannot be served', () => {
     await waitForCondition(pod, { reason: 'Pending', message: expect.stringMatching(/has not started$/) })
   })
 
-  it('because its NixBuild is refused is told why, until it is made', async () => {
+  it('because its NixBuild is refused has a condition that says why until it is created', async () => {
     const namespace = await world.createNamespace()
     const { kubectl } = world.cluster
     await kubectl(['create', 'quota', 'none', '--hard=count/nixbuilds.enbi.hrzn.ee=0', `--namespace=${namespace}`])
     const status = { hard: { 'count/nixbuilds.enbi.hrzn.ee': '0' }, used: { 'count/nixbuilds.enbi.hrzn.ee': '0' } }
-    // As the controller manager would count.
+    // As the controller manager would set it.
     const patch = ['--subresource=status', '--type=merge', `--patch=${JSON.stringify({ status })}`]
     await kubectl(['patch', 'quota', 'none', `--namespace=${namespace}`, ...patch])
     const pod = await world.addPod(namespace, node)
@@ -188,7 +194,7 @@ describe('a pod that cannot be served', () => {
     await waitForCondition(pod, { reason: 'Pending', message: expect.stringMatching(/has not started$/) })
   })
 
-  it('because other recipes have all names of its NixBuild is told so', async () => {
+  it('because other recipes have all names of its NixBuild has a condition that says so', async () => {
     const namespace = await world.createNamespace()
     const other = { flakeUrl: 'github:team/other', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
     const elsewhere = await world.addPod(await world.createNamespace(), node)
@@ -197,19 +203,13 @@ describe('a pod that cannot be served', () => {
     const pod = await world.addPod(namespace, node)
     await waitForCondition(pod, {
       reason: 'Pending',
-      message: expect.stringMatching(/and those of its other names, have another recipe/),
+      message: expect.stringMatching(/and those with its alternative names have other recipes/),
     })
-  })
-
-  it('builds for the system of its node', async () => {
-    const namespace = await world.createNamespace()
-    await world.addPod(namespace, await world.addNode({ arch: 'arm64' }))
-    expect((await waitForBuild(namespace)).spec.system).toBe('aarch64-linux')
   })
 })
 
 describe('the condition of a pod', () => {
-  it('goes when its annotations and their NixBuild do, and those of others stay', async () => {
+  it('is removed with its annotations and their NixBuild, and other conditions stay', async () => {
     const namespace = await world.createNamespace()
     const pod = await world.addPod(namespace, node)
     const others = ['Ready', 'PodScheduled', 'example.com/other'].map(type => ({ type, status: 'False' }))
@@ -217,7 +217,7 @@ describe('the condition of a pod', () => {
     await waitForCondition(pod, { reason: 'Pending' })
     const names = Object.keys(ANNOTATIONS).map(name => `${name}-`)
     await world.cluster.kubectl(['annotate', 'pod', pod.name, `--namespace=${namespace}`, ...names])
-    // Until then it is the recipe of a pod without annotations.
+    // Until it is deleted, the NixBuild applies to pods without annotations.
     await world.cluster.kubectl(['delete', 'nixbuild', '--all', `--namespace=${namespace}`])
     await vi.waitFor(async () => {
       const conditions = (await world.pod(pod))?.status.conditions
@@ -226,7 +226,7 @@ describe('the condition of a pod', () => {
     }, PATIENT)
   })
 
-  it('is none of a pod without a node', async () => {
+  it('is missing while the pod has no node', async () => {
     const namespace = await world.createNamespace()
     const waiting = await world.addPod(namespace, '')
     const pod = await world.addPod(namespace, node)
@@ -242,9 +242,9 @@ function waitForEvent(namespace: string, event: object): Promise<void> {
   )
 }
 
-/** Something about the pod changes, and the controller has looked at it again: another pod, made later, has its condition. */
+/** Changes the pod and waits until the controller has reconciled it again: a later pod has its condition. */
 async function settle({ namespace = '', name }: ObjectName): Promise<void> {
-  await world.cluster.kubectl(['label', 'pod', name, `--namespace=${namespace}`, 'looked=again'])
+  await world.cluster.kubectl(['label', 'pod', name, `--namespace=${namespace}`, 'changed=again'])
   await waitForCondition(await world.addPod(await world.createNamespace(), node), { reason: 'Pending' })
 }
 

@@ -36,7 +36,7 @@ async function expectToWork(): Promise<void> {
 }
 
 describe('of two controllers', () => {
-  it.each(['kill', 'stop'] as const)('one is active, and the other goes on after a %s', async end => {
+  it.each(['kill', 'stop'] as const)('one is active, and the other takes over after a %s', async end => {
     await using first = await start()
     await waitForReadiness(first, 200, 'ok: leading\n')
     await using second = await start()
@@ -51,21 +51,21 @@ describe('of two controllers', () => {
 })
 
 describe('a controller', () => {
-  it('that is stopped ends with 0', async () => {
+  it('exits with 0 when it is stopped', async () => {
     await using controller = await start()
     await waitForReadiness(controller, 200, 'ok: leading\n')
     expect(await controller.daemon.stop()).toBe(0)
     expect(await controller.daemon.logTail()).toContain('"msg":"stopped"')
   })
 
-  it('takes up what happened while none ran', async () => {
+  it('handles pods that were created while none ran', async () => {
     const namespace = await world.createNamespace()
     await world.addPod(namespace, node)
     await using _controller = await start()
     await waitForBuild(namespace)
   })
 
-  it('goes on after the API server was away', async () => {
+  it('continues after the API server was away', async () => {
     const { apiServer } = world.cluster.controlPlane
     await using controller = await start()
     await waitForReadiness(controller, 200, 'ok: leading\n')
@@ -76,16 +76,16 @@ describe('a controller', () => {
     await expectToWork()
   })
 
-  it('goes on after its API server has forgotten every old resource version', async () => {
+  it('continues after the API server has lost all old resource versions', async () => {
     const { apiServer } = world.cluster.controlPlane
     await using controller = await start('--log-level=debug')
     await waitForReadiness(controller, 200, 'ok: leading\n')
-    // A restart empties its cache of changes: watches from before it are answered with 410 or from etcd.
+    // A restart empties the watch cache: earlier watches are answered with 410 or from etcd.
     await apiServer.restart()
     await expectToWork()
   })
 
-  it('tells its metrics and that it lives', async () => {
+  it('serves its metrics and health', async () => {
     await using controller = await start()
     await expectToWork()
     expect(await read(controller, '/healthz')).toEqual({ status: 200, text: 'ok\n' })
@@ -99,7 +99,7 @@ describe('a controller', () => {
 })
 
 describe('a controller that cannot work', () => {
-  it('because rights are missing names verb and resource, and begins once it has them', async () => {
+  it('because of missing rights names verb and resource, and starts once it has them', async () => {
     const { kubectl } = world.cluster
     const rights = await kubectl(['get', 'clusterrole/enbi-controller', '--output=yaml'])
     await kubectl(['delete', 'clusterrole/enbi-controller'])
@@ -113,7 +113,7 @@ describe('a controller that cannot work', () => {
     await waitForReadiness(controller, 200, 'ok: leading\n')
   })
 
-  it('is ready to stand by once another leads', async () => {
+  it('becomes ready once another replica leads', async () => {
     const { kubectl } = world.cluster
     const rights = await kubectl(['get', 'clusterrole/enbi-controller', '--output=yaml'])
     const lease = ['lease/enbi-controller', '--namespace=enbi-system']
@@ -129,7 +129,7 @@ describe('a controller that cannot work', () => {
     await waitForReadiness(controller, 200, 'ok: another replica leads\n')
   })
 
-  it('because the kind is missing says so, and begins once it is there', async () => {
+  it('because the CRD is missing says so, and starts once it is installed', async () => {
     const { kubectl, installDeploy } = world.cluster
     await kubectl(['delete', 'crd/nixbuilds.enbi.hrzn.ee'])
     await using controller = await startUnready()
@@ -152,13 +152,13 @@ describe('a controller that cannot work', () => {
     [['--leader-elect-renew=20s'], 2, 'must be shorter'],
     [['--nonsense'], 2, "unknown option '--nonsense'"],
     [['--kubeconfig=/nonexistent', '--listen=127.0.0.1:0'], 2, '/nonexistent'],
-  ])('because of %j ends with %i and says why', async (args, exitCode, text) => {
+  ])('because of %j exits with %i and says why', async (args, exitCode, text) => {
     const run = await execa(process.execPath, [CONTROLLER_MAIN, ...args], { reject: false, timeout: PATIENCE_MS })
     expect(run.exitCode).toBe(exitCode)
     expect(run.stderr).toContain(text)
   })
 
-  it('because its port is in use ends with 1 and says so', async () => {
+  it('because its port is in use exits with 1 and says so', async () => {
     await using controller = await start()
     const args = ['--kubeconfig', world.cluster.adminKubeconfig, '--listen', new URL(controller.url).host]
     const run = await execa(process.execPath, [CONTROLLER_MAIN, ...args], { reject: false, timeout: PATIENCE_MS })
@@ -166,7 +166,7 @@ describe('a controller that cannot work', () => {
     expect(run.stderr).toContain('is in use: choose another --listen')
   })
 
-  it('tells how it is used', async () => {
+  it('shows its flags with --help', async () => {
     const { stdout } = await execa(process.execPath, [CONTROLLER_MAIN, '--help'])
     for (const flag of ['--kubeconfig', '--node-repel', '--keep-finished', '--keep-finished-for', '--unwanted-grace']) {
       expect(stdout).toContain(flag)
@@ -178,7 +178,7 @@ function withoutServerFields(object: string): string {
   return object.replace(/^ {2}(uid|resourceVersion|creationTimestamp):.*$/gm, '')
 }
 
-/** Its page for readiness answers, but not with 200. */
+/** Starts without waiting for readiness. */
 async function startUnready(): Promise<Controller> {
   return world.cluster.startController({ flags: QUICK_ELECTION, wait: false })
 }

@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(async () => world?.[Symbol.asyncDispose]())
 
-/** Its predecessor did not let go of the Lease. */
+/** A killed predecessor may still hold the Lease. */
 const withFlags = (...flags: string[]): Promise<Controller> =>
   world.cluster.startController({ flags: [...QUICK_ELECTION, ...flags] })
 
@@ -48,7 +48,7 @@ describe('finished NixBuilds', () => {
     expect(await namesIn(other)).toEqual([elsewhere])
   })
 
-  it('that are too old are removed when their time comes', async () => {
+  it('are removed when they are too old', async () => {
     const namespace = await world.createNamespace()
     const unfinished = await world.addBuild(namespace, { imageTag: 'app:c', system: 'riscv64-linux' })
     await using _controller = await withFlags('--keep-finished-for=3s')

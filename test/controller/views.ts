@@ -18,14 +18,14 @@ interface Parts {
   readonly status?: object
 }
 
-/** As the controller sees a NixBuild that the API server sent. */
+/** A NixBuild of the API server, as the controller sees it. */
 export function someBuild({ metadata, spec, status }: Parts = {}): BuildView {
   return buildView(
     nixBuilds.parse({ metadata: { ...METADATA, name: 'app-1', ...metadata }, spec: { ...SPEC, ...spec }, status }),
   )
 }
 
-/** As the controller sees an annotated Pod on node-1 that the API server sent. */
+/** An annotated Pod on node-1, as the controller sees it. */
 export function somePod({ metadata, spec, status }: Parts = {}): PodView {
   return pods.parse({
     metadata: { ...METADATA, name: 'web', annotations: ANNOTATIONS, ...metadata },
@@ -36,10 +36,10 @@ export function somePod({ metadata, spec, status }: Parts = {}): PodView {
 
 export const MANAGED = { labels: { 'app.kubernetes.io/managed-by': 'enbi-controller' } }
 
-/** What is there of a NixBuild that was given to the node. */
+/** The expected part of a NixBuild that is assigned to the node. */
 export const given = (node: string) => ({ metadata: { labels: { [NODE_LABEL]: nodeLabelValue(node) } } })
 
-/** What is there of the status of one that is not built yet, and why. */
+/** The expected part of a NixBuild's status that is not built yet, for this reason. */
 export const pending = (reason: string, message: unknown) => ({
   status: 'Pending',
   conditions: [{ type: 'Complete', status: 'False', reason, message }],

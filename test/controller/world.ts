@@ -12,31 +12,31 @@ import { type Cluster, startCluster } from '../cluster/cluster.ts'
 import type { ControlPlane } from '../cluster/control-plane.ts'
 import { ANNOTATIONS } from './views.ts'
 
-/** Flags of a controller that takes over soon from one that was killed. */
+/** Flags of a controller that quickly takes over from one that was killed. */
 export const QUICK_ELECTION = ['--leader-elect-lease=2s', '--leader-elect-renew=1500ms', '--leader-elect-retry=200ms']
 
-/** A real API server with `deploy/` applied; nodes, pods and what shims write are objects that the test makes. */
+/** A real API server with `deploy/` applied. The test creates nodes and pods, and writes what shims would write. */
 export interface World extends AsyncDisposable {
   readonly cluster: Cluster & { readonly controlPlane: ControlPlane }
-  /** As the administrator. */
+  /** An administrator's client. */
   readonly kube: Kube
   createNamespace(): Promise<string>
-  /** A Node, Ready unless told otherwise, and the Lease of its shim. */
+  /** Adds a Node, by default Ready, and the Lease of its shim. */
   addNode(options?: NodeOptions): Promise<string>
-  /** As its shim would. */
+  /** As the shim of the node would do. */
   renewLease(node: string, options?: { readonly durationSeconds?: number; readonly renewTime?: Date }): Promise<void>
   setReady(node: string, status: 'True' | 'False' | 'Unknown'): Promise<void>
   removeNode(node: string): Promise<void>
-  /** An annotated pod that is bound to the node. */
+  /** Adds an annotated pod that is bound to the node. */
   addPod(namespace: string, node: string, options?: PodOptions): Promise<ObjectName>
   pod(name: ObjectName): Promise<PodNow | undefined>
   build(name: ObjectName): Promise<NixBuild | undefined>
   builds(namespace: string): Promise<NixBuild[]>
-  /** Made by hand. */
+  /** Adds a NixBuild made by hand. */
   addBuild(namespace: string, spec?: object): Promise<ObjectName>
-  /** As a shim makes it for an image whose name is the recipe. */
+  /** Adds a NixBuild as a shim creates it for an image whose name is its recipe. */
   addNamedBuild(namespace: string, imageTag: string): Promise<ObjectName>
-  /** Server-side apply of a status, as the shim of the node does it. */
+  /** Server-side apply of a status, as the shim of the node would do. */
   report(node: string, build: ObjectName, status: object): Promise<void>
   setPodStatus(pod: ObjectName, status: object): Promise<void>
   events(namespace: string): Promise<EventNow[]>
@@ -80,7 +80,7 @@ const serviceAccounts = kind('v1', 'ServiceAccount', 'serviceaccounts', anything
 const leases = kind('coordination.k8s.io/v1', 'Lease', 'leases', anything)
 
 export async function startWorld(): Promise<World> {
-  // A controller manager would miss the nodes' kubelets and evict their pods.
+  // Without kubelets, a controller manager would evict the pods.
   const cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
   await cluster.installDeploy()
   const kube = createKube({ kubeconfig: cluster.adminKubeconfig })
@@ -92,7 +92,7 @@ export async function startWorld(): Promise<World> {
     async createNamespace() {
       const name = `test-${randomUUID().slice(0, 8)}`
       await kube.create(namespaces, { name, body: {} })
-      // A controller manager that runs makes it, too.
+      // A running controller manager creates it, too.
       await kube.patch(serviceAccounts, { namespace: name, name: 'default', body: {} }, { ...admin, type: 'apply' })
       return name
     },

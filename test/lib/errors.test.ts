@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { ERROR_CODES, FinalError, isErrorCode, RetryableError, reviveError, toShimError } from '../../lib/errors.ts'
 
 describe('the catalogue of errors', () => {
-  it('stands in the docs, code by code and kind by kind', async () => {
+  it('is documented with the kind of each code', async () => {
     const text = await readFile(new URL('../../docs/reference/errors.md', import.meta.url), 'utf8')
     const documented = [...text.matchAll(/^\| `(\w+)` \| (\w+) \|/gm)].map(([, code, kind]) => [code, kind])
     expect(Object.fromEntries(documented)).toEqual(ERROR_CODES)
@@ -16,19 +16,19 @@ describe('anything thrown', () => {
     expect(toShimError(cause)).toMatchObject({ code: 'Internal', retryable: true, cause })
   })
 
-  it('that is of the catalogue stays as it is', () => {
+  it('stays the same if it is of the catalogue', () => {
     const error = new FinalError('NotAnImage', 'no')
     expect(toShimError(error)).toBe(error)
   })
 })
 
-describe('an error that crossed a thread', () => {
-  it('is final or retryable as before', () => {
+describe('an error from another thread', () => {
+  it('stays final or retryable', () => {
     expect(reviveError('NotAnImage', 'no')).toBeInstanceOf(FinalError)
     expect(reviveError('DiskFull', 'full')).toBeInstanceOf(RetryableError)
   })
 })
 
-it.each(['toString', '__proto__', '', 7, undefined])('%j is no code of the catalogue', value => {
+it.each(['toString', '__proto__', '', 7, undefined])('%j is not a code of the catalogue', value => {
   expect(isErrorCode(value)).toBe(false)
 })

@@ -19,7 +19,7 @@ describe('the version of Node', () => {
     expect(nodeProblem('enbi-shim', version, '/usr/bin/node') === undefined).toBe(isEnough)
   })
 
-  it('is told with the program at fault and the one that is needed, the same as in package.json', async () => {
+  it('is reported with the program and the required version, as in package.json', async () => {
     const { engines } = JSON.parse(await readFile(join(TOP, 'package.json'), 'utf8'))
     expect(nodeProblem('enbi-shim', '20.20.2', '/usr/bin/node')).toContain(
       `enbi-shim needs Node ${engines.node.replace('>=', '')} or newer, and /usr/bin/node is 20.20.2`,

@@ -21,10 +21,10 @@ export interface ApiServer extends AsyncDisposable {
 /** Throws ConfigInvalid. */
 export function openApiServer(kubeconfig: string | undefined): ApiServer {
   const connection = createConnection(loadKubeconfig(kubeconfig), SHIM)
-  const get = (what: string, path: string, signal: AbortSignal) =>
-    call(connection, { what, method: 'GET', path }, { signal })
-  const review = (what: string, path: string, body: object, signal: AbortSignal) =>
-    call(connection, { what, method: 'POST', path, body }, { signal })
+  const get = (operation: string, path: string, signal: AbortSignal) =>
+    call(connection, { operation, method: 'GET', path }, { signal })
+  const review = (operation: string, path: string, body: object, signal: AbortSignal) =>
+    call(connection, { operation, method: 'POST', path, body }, { signal })
   return {
     async version(signal) {
       const { gitVersion } = v.parse(

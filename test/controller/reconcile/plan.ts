@@ -7,7 +7,7 @@ const LIMITS = { unwantedGraceMs: 30_000, lostGraceMs: 10_000, maxTries: 3 }
 /** Metadata of a NixBuild that was assigned to node-1. */
 export const given = { labels: { 'enbi.hrzn.ee/node': 'node-1' } }
 
-/** Of a NixBuild in a cluster where all is well, but for what the facts say. */
+/** Plans a NixBuild in a healthy cluster, except for the given facts. */
 export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<BuildFacts> = {}) {
   return planBuild({
     build: someBuild(build),

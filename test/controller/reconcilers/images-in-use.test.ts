@@ -16,7 +16,7 @@ function start(images: readonly string[]) {
   }
   const inUse = createImagesInUse({ kube, usedCacheMs: 1_000, unusedCacheMs: 100, now: () => now })
   return {
-    /** Whether the pods were listed for that. */
+    /** The given images that are in use, and whether the pods were listed. */
     ask: async (...asked: string[]) => {
       const before = lists
       const answer = inUse('team', asked)
@@ -41,7 +41,7 @@ it('pods are not listed again for an image that was in use a moment ago', async 
   expect(await ask(app)).toEqual({ used: [app], listed: true })
 })
 
-it('pods are listed again for an image that was not in use some seconds ago', async () => {
+it('pods are listed again soon for an image that was not in use', async () => {
   const { ask, pass } = start(['app'])
   expect(await ask('docker.io/library/other:1')).toEqual({ used: [], listed: true })
   pass(99)
@@ -50,7 +50,7 @@ it('pods are listed again for an image that was not in use some seconds ago', as
   expect(await ask('docker.io/library/app:latest', 'docker.io/library/other:1')).toMatchObject({ listed: true })
 })
 
-it('pods are listed once for all who ask at the same time', async () => {
+it('concurrent questions share one list of pods', async () => {
   const { ask } = start(['app'])
   const answers = await Promise.all([ask('docker.io/library/one:1'), ask('docker.io/library/two:1')])
   expect(answers.filter(({ listed }) => listed)).toHaveLength(1)

@@ -9,10 +9,10 @@ import { someBuild } from '../views.ts'
 const METADATA = { name: 'a', uid: '1', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' }
 const SPEC = { flakeUrl: 'github:team/app', packageName: 'app', system: 'x86_64-linux' }
 
-function finished(imageTag: string, maker: string | undefined, packageName = 'app') {
+function finished(imageTag: string, creator: string | undefined, packageName = 'app') {
   const spec = { ...SPEC, imageTag, packageName }
   const name = nixBuildName(recipeOf({ spec }))
-  const labels = maker === undefined ? {} : { [MANAGED_BY_LABEL]: maker }
+  const labels = creator === undefined ? {} : { [MANAGED_BY_LABEL]: creator }
   return someBuild({
     metadata: { name, uid: name, labels },
     spec,
@@ -20,10 +20,13 @@ function finished(imageTag: string, maker: string | undefined, packageName = 'ap
   })
 }
 
-const three = (maker: string | undefined) => ['used:1', 'unused:1', 'unused:2'].map(image => finished(image, maker))
+const three = (creator: string | undefined) => ['used:1', 'unused:1', 'unused:2'].map(image => finished(image, creator))
 
-/** Images of the finished NixBuilds that are removed, while a pod that is not watched uses `used:1`; how often pods were listed. */
-async function sweep(maker: string | undefined, views = three(maker)): Promise<{ removed: string[]; lists: number }> {
+/** Images of the removed NixBuilds while an unwatched pod uses `used:1`, and how often pods were listed. */
+async function sweep(
+  creator: string | undefined,
+  views = three(creator),
+): Promise<{ removed: string[]; lists: number }> {
   const { builds, set } = startBuilds()
   for (const view of views) set(`team/${view.name}`, view)
   const removed: string[] = []
@@ -48,16 +51,16 @@ async function sweep(maker: string | undefined, views = three(maker)): Promise<{
 
 it.each([
   ['by hand', undefined],
-  ['by a shim, for the name of an image', SHIM],
-])('a finished NixBuild made %s stays while a pod that started long ago names its image', async (_, maker) => {
-  expect(await sweep(maker)).toEqual({ removed: ['unused:1', 'unused:2'], lists: 1 })
+  ["by a shim, for an image's name", SHIM],
+])('a finished NixBuild made %s stays while a pod that started long ago names its image', async (_, creator) => {
+  expect(await sweep(creator)).toEqual({ removed: ['unused:1', 'unused:2'], lists: 1 })
 })
 
-it('pods are not listed for NixBuilds that the controller made: it knows the annotated pods', async () => {
+it("pods are not listed for the controller's NixBuilds, as annotated pods are watched", async () => {
   expect(await sweep(CONTROLLER)).toEqual({ removed: ['unused:1', 'unused:2', 'used:1'], lists: 0 })
 })
 
-it('a flood of NixBuilds that a node makes for an image which pods use is kept in part only', async () => {
+it('of many NixBuilds that a node creates for one image in use, only some are kept', async () => {
   const flood = Array.from({ length: 30 }, (_, n) => finished('used:1', SHIM, `p${n}`))
   expect((await sweep(SHIM, flood)).removed).toHaveLength(22)
 })

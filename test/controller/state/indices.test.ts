@@ -5,7 +5,7 @@ import { someBuild, somePod } from '../views.ts'
 import { APP, idOf, KNOWN, startBuilds, startPods } from './start.ts'
 
 describe('the pods', () => {
-  it('are found by what they request, for as long as they request it', () => {
+  it('are found by the recipe that they request, for as long as they request it', () => {
     const { pods, set } = startPods(KNOWN)
     expect(set('team/a', somePod())).toEqual(['request team', 'pod team/a'])
     expect(set('team/b', somePod())).toEqual(['request team', 'pod team/b'])
@@ -15,14 +15,14 @@ describe('the pods', () => {
     expect(pods.podsRequesting(APP).size).toBe(0)
   })
 
-  it('that change in nothing that matters to builds wake no build', () => {
+  it('cause no build work if nothing about their requests changes', () => {
     const { set } = startPods(KNOWN)
     set('team/a', somePod())
     const condition = { type: 'enbi.hrzn.ee/ImageBuilt', status: 'False', reason: 'Pending' }
     expect(set('team/a', somePod({ status: { conditions: [condition] } }))).toEqual(['pod team/a'])
   })
 
-  it('that have got their image wait no more', () => {
+  it('that have their image do not wait any more', () => {
     const { pods, set } = startPods(KNOWN)
     set('team/a', somePod())
     const containerStatuses = [{ name: 'app', imageID: 'sha256:1' }]
@@ -30,7 +30,7 @@ describe('the pods', () => {
     expect([...pods.podsRequesting(APP).values()]).toMatchObject([{ started: true }])
   })
 
-  it('are read anew when their node gets known', () => {
+  it('are read again when their node becomes known', () => {
     const systems = new Map<string, string>()
     const { pods, set, due } = startPods(systems)
     expect(set('team/a', somePod())).toEqual(['pod team/a'])
@@ -50,27 +50,27 @@ describe('the pods', () => {
     expect(a).toBe(b)
   })
 
-  it('are as they were written until the watch tells', () => {
+  it('stay as written until the watch reports them', () => {
     const { pods, set } = startPods(KNOWN)
     set('team/a', somePod())
     const written = somePod({ status: { phase: 'Running' } })
     pods.recordWrite('team/a', written)
     expect(pods.get('team/a')).toBe(written)
-    const told = somePod({ status: { phase: 'Pending' } })
-    set('team/a', told)
-    expect(pods.get('team/a')).toBe(told)
+    const reported = somePod({ status: { phase: 'Pending' } })
+    set('team/a', reported)
+    expect(pods.get('team/a')).toBe(reported)
   })
 
-  it('stay as they were written when the watch tells of what was before', () => {
+  it('stay as written if the watch reports an older version', () => {
     const { pods, set } = startPods(KNOWN)
     const version = (resourceVersion: string) => somePod({ metadata: { resourceVersion } })
     const written = version('10')
     pods.recordWrite('team/a', written)
     set('team/a', version('9'))
     expect(pods.get('team/a')).toBe(written)
-    const told = version('11')
-    set('team/a', told)
-    expect(pods.get('team/a')).toBe(told)
+    const reported = version('11')
+    set('team/a', reported)
+    expect(pods.get('team/a')).toBe(reported)
   })
 })
 
@@ -101,7 +101,7 @@ describe('the builds', () => {
     expect(builds.ofRecipe(APP)).toEqual([])
   })
 
-  it('stay as they were written when the watch tells of what was before', () => {
+  it('stay as written if the watch reports an older version', () => {
     const { builds, set } = startBuilds()
     const version = (resourceVersion: string, uid = 'uid-1') => someBuild({ metadata: { resourceVersion, uid } })
     const get = () => builds.get('team/app-1')?.resourceVersion
@@ -116,7 +116,7 @@ describe('the builds', () => {
     expect(get()).toBe('5')
   })
 
-  it('whose recipe has changed by a new object of that name tell both', () => {
+  it('report both recipes if a new object of the same name has another one', () => {
     const { set } = startBuilds()
     const other = someBuild({ spec: { packageName: 'other' } })
     set('team/app-1', someBuild())
@@ -124,8 +124,8 @@ describe('the builds', () => {
   })
 })
 
-describe('what was just written', () => {
-  it('is forgotten when the watch does not tell of it, and that is told', () => {
+describe('a recent write', () => {
+  it('is forgotten and reported if the watch does not confirm it', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     onTestFinished(() => void vi.useRealTimers())
     const lost: string[] = []
@@ -151,7 +151,7 @@ describe('keys in groups', () => {
     expect([[...index.keysIn('two')], index.groupOf('a')]).toEqual([[], undefined])
   })
 
-  it('are in as many groups as they may be', () => {
+  it('are in any number of groups', () => {
     const index = createMultiIndex()
     index.put('a', ['one', 'two'])
     index.put('b', ['one'])

@@ -11,14 +11,14 @@ const IMAGE = 'team/docker.io/library/app:1'
 describe('the recipes of an image', () => {
   const BY_SHIM = { labels: { 'app.kubernetes.io/managed-by': 'enbi-shim' } }
 
-  /** As the shim of a node makes it for an image whose name is the recipe. */
+  /** A NixBuild as a shim creates it for an image whose name is its recipe. */
   function ofShim(packageName: string, creationTimestamp = '2026-01-01T00:00:00Z'): BuildView {
     const spec = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName, system: 'x86_64-linux' }
     const name = nixBuildName(recipeOf({ spec }))
     return someBuild({ metadata: { ...BY_SHIM, name, uid: name, creationTimestamp }, spec })
   }
 
-  it('are told when they change, however the NixBuild became known', () => {
+  it('are reported when they change, regardless of how the NixBuild became known', () => {
     const { builds, set, images } = startBuilds()
     builds.recordWrite(someBuild())
     set('team/app-1', someBuild())
@@ -29,7 +29,7 @@ describe('the recipes of an image', () => {
     expect([images, builds.recipesOf(IMAGE)]).toEqual([[IMAGE, IMAGE], []])
   })
 
-  it('are each of them once', () => {
+  it('are distinct', () => {
     const { builds, set } = startBuilds()
     set('team/by-hand', someBuild({ metadata: { name: 'by-hand' } }))
     set('team/app-1', ofShim('app'))
@@ -37,7 +37,7 @@ describe('the recipes of an image', () => {
     expect(builds.recipesOf(IMAGE)).toMatchObject([{ text: 'github:team/app#app' }, { text: 'github:team/app#other' }])
   })
 
-  it('are the newest, and only what changes these is told', () => {
+  it('are the newest, and only changes of these are reported', () => {
     const { builds, set, images } = startBuilds()
     const at = (day: number) => `2026-01-${String(day).padStart(2, '0')}T00:00:00Z`
     for (const day of [11, 10, 12, 13, 14, 15, 16, 17, 18, 19]) set(`team/${day}`, ofShim(`app-${day}`, at(day)))
@@ -52,7 +52,7 @@ describe('the recipes of an image', () => {
     expect([packages().toSorted(), images]).toEqual([['11', '12', '13', '14', '15', '16', '17', '18', '19'], [IMAGE]])
   })
 
-  it('are kept as a short text, however many packages a set has', () => {
+  it('are kept as a short text even for a large package set', () => {
     const { builds, set } = startBuilds()
     const contents = Array.from({ length: 100 }, (_, n) => `package-of-a-long-name-${n}`)
     set('team/set', someBuild({ metadata: { name: 'set' }, spec: { packageName: undefined, contents } }))
@@ -61,13 +61,13 @@ describe('the recipes of an image', () => {
     expect(JSON.stringify(builds.get('team/set')).length).toBeLessThan(1_500)
   })
 
-  it('leave out those under a name that shims do not give', () => {
+  it('omit those of shims under other names than shims use', () => {
     const { builds, set } = startBuilds()
     set('team/app-1', someBuild({ metadata: { ...BY_SHIM, name: 'app-1' } }))
     expect(builds.recipesOf(IMAGE)).toEqual([])
   })
 
-  it('are bounded, and any number that a shim makes hide none of people', () => {
+  it('are bounded, and those of shims never hide those made by hand', () => {
     const { builds, set } = startBuilds()
     for (let n = 0; n < 50; n += 1) set(`team/flood-${n}`, ofShim(`flood-${n}`))
     set('team/by-hand', someBuild())
@@ -77,7 +77,7 @@ describe('the recipes of an image', () => {
 })
 
 describe('the newest keys of a group', () => {
-  it('are told, also when one of them goes, or has another time', () => {
+  it('stay correct when one of them is removed or gets another time', () => {
     const index = createNewestIndex(2)
     for (const [key, time] of [
       ['a', 1],
@@ -107,7 +107,7 @@ describe('pods without annotations', () => {
     }),
   )
 
-  it('request what a NixBuild of their image gives, from the moment that there is one until it is gone', () => {
+  it('request the recipe of a NixBuild of their image for as long as it exists', () => {
     const recipes = new Map<string, RecipeView[]>()
     const { pods, set, due } = startPods(KNOWN, recipes)
     expect(set('team/a', named())).toEqual([])
@@ -125,7 +125,7 @@ describe('pods without annotations', () => {
     expect(pods.podsRequesting(APP).size).toBe(0)
   })
 
-  it('are read when their turn comes, once, and not while a NixBuild is told of', () => {
+  it('are read once, when reconciled, and not when a NixBuild changes', () => {
     const recipes = new Map([[IMAGE, [recipe]]])
     const { pods, set } = startPods(KNOWN, recipes)
     set('team/a', named())
@@ -138,14 +138,14 @@ describe('pods without annotations', () => {
     expect(reads).toHaveBeenCalledOnce()
   })
 
-  it('that request nothing are no work, neither when they change nor when they go', () => {
+  it('that request nothing cause no work, neither when they change nor when they are removed', () => {
     const { set } = startPods(KNOWN)
     expect(set('team/a', named())).toEqual([])
     expect(set('team/a', named({ status: started }))).toEqual([])
     expect(set('team/a', undefined)).toEqual([])
   })
 
-  it('in another namespace request nothing of it', () => {
+  it('of another namespace do not request it', () => {
     const { pods, set } = startPods(KNOWN, new Map([[IMAGE, [recipe]]]))
     set('other/a', named({ metadata: { namespace: 'other' } }))
     expect(pods.podsRequesting(APP).size).toBe(0)
@@ -154,7 +154,7 @@ describe('pods without annotations', () => {
   it.each([
     ['that waits for an image', named(), true],
     [
-      'that began a moment ago',
+      'that was created a moment ago',
       named({ metadata: { creationTimestamp: new Date().toISOString() }, status: started }),
       true,
     ],
@@ -164,18 +164,18 @@ describe('pods without annotations', () => {
       true,
     ],
     [
-      'that was told of a build',
+      'that has the condition',
       named({ status: { ...started, conditions: [{ type: 'enbi.hrzn.ee/ImageBuilt', status: 'True' }] } }),
       true,
     ],
     ['that started long ago', named({ status: started }), false],
     ['without a node', named({ spec: { nodeName: undefined } }), false],
     ['that has ended', named({ status: { phase: 'Failed' } }), false],
-  ])('one %s is kept: %s', (_, pod, kept) => {
+  ])('with one %s: kept is %s', (_, pod, kept) => {
     expect(startPods(KNOWN).pods.isKept('team/a', pod)).toBe(kept)
   })
 
-  it('are kept up to a number, and of one namespace up to a part of it; those that are kept already before others', () => {
+  it('are kept up to a limit in total and per namespace', () => {
     const { pods, set } = startPods(KNOWN)
     const pod = named()
     const fill = (namespace: string) => {

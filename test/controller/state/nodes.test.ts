@@ -21,7 +21,7 @@ function startNodes() {
     pass: (ms: number) => {
       now += ms
     },
-    /** Whether that was told. */
+    /** Whether the renewal was reported. */
     renew: () => {
       const before = changes
       nodes.leaseChanged('node-1', {
@@ -36,14 +36,14 @@ function startNodes() {
 }
 
 describe('a shim', () => {
-  it('that is heard of for the first time is told of, and not each renewal', () => {
+  it('is reported at its first renewal, not at each one', () => {
     const { pass, renew } = startNodes()
     expect(renew()).toBe(true)
     pass(10_000)
     expect(renew()).toBe(false)
   })
 
-  it('that was silent and comes back is told of, although nobody was told of its silence', () => {
+  it('that comes back is reported, although its absence was not', () => {
     const { pass, renew, shim } = startNodes()
     renew()
     pass(LEASE_MS)

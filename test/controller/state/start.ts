@@ -9,7 +9,7 @@ export const KNOWN = new Map([['node-1', 'x86_64-linux']])
 export const idOf = (build: BuildView) => recipeId('team', 'key' in build.recipe ? build.recipe.key : '')
 export const APP = idOf(someBuild())
 
-/** The pods of a mirror that a test fills. */
+/** Pods whose mirror the test fills. */
 export function startPods(systems: Map<string, string>, recipes = new Map<string, RecipeView[]>()) {
   const mirror = new Map<string, PodView>()
   const due: string[] = []
@@ -30,7 +30,7 @@ export function startPods(systems: Map<string, string>, recipes = new Map<string
   return { pods, set, due }
 }
 
-/** The same with NixBuilds. */
+/** NixBuilds whose mirror the test fills. */
 export function startBuilds() {
   const mirror = new Map<string, BuildView>()
   const images: string[] = []

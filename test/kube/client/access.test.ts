@@ -36,11 +36,11 @@ describe('a connection logs in as client-node would', () => {
     ['with another name in the certificate', { cluster: { 'tls-server-name': 'api.example' } }],
     ['through a proxy', { cluster: { 'proxy-url': 'http://proxy.example:3128' } }],
     ['through a SOCKS proxy', { cluster: { 'proxy-url': 'socks5://proxy.example:1080' } }],
-    ['as somebody whom it impersonates', { user: { token: 'secret', as: 'somebody' } }],
+    ['as a user that it impersonates', { user: { token: 'secret', as: 'somebody' } }],
     ['with a password', { user: { username: 'somebody', password: 'secret' } }],
     ['by OpenID Connect', { user: provider('oidc', { 'id-token': jwt.join('.') }) }],
     ['by a provider that has an access token', { user: provider('gcp', { 'access-token': 'secret' }) }],
-    ['as nobody', {}],
+    ['without credentials', {}],
   ])('%s', async (_, entries) => {
     await using file = await write(entries)
     const whole = new KubeConfig()

@@ -5,7 +5,7 @@ async function* chunksOf(count: number) {
   for (let number = 0; number < count; number += 1) yield Buffer.alloc(100)
 }
 
-test('what comes at once is read at once up to a number of bytes, and then at a pace', async () => {
+test('chunks pass without a pause up to the burst, and then at the given rate', async () => {
   let time = 0
   const clock = {
     now: () => time,

@@ -11,7 +11,7 @@ describe('retry', () => {
     }
   }
 
-  it('attempts again until one attempt succeeds', async () => {
+  it('retries until an attempt succeeds', async () => {
     const pauses: unknown[] = []
     const beforeNext = async (failures: number, error: unknown) => pauses.push([failures, String(error)])
     await expect(retry(passing(2), { mayPass: () => true, beforeNext })).resolves.toBe('done')
@@ -21,7 +21,7 @@ describe('retry', () => {
     ])
   })
 
-  it('throws an error that cannot pass without a further attempt', async () => {
+  it('throws a final error without another attempt', async () => {
     const beforeNext = () => Promise.reject(new Error('never asked'))
     await expect(retry(passing(1), { mayPass: () => false, beforeNext })).rejects.toThrow('0 left')
   })

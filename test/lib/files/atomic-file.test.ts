@@ -11,16 +11,19 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true }))
 
 describe('writeAtomically', () => {
-  it.each([{}, { synced: true }, { shared: true }])('replaces a file, with that mode, given %j', async options => {
-    const path = join(dir, 'file')
-    await writeFile(path, 'before')
-    await writeAtomically(path, 'after', { mode: 0o640, ...options })
-    expect(await readFile(path, 'utf8')).toBe('after')
-    expect((await stat(path)).mode & 0o777).toBe(0o640)
-    expect(await readdir(dir)).toEqual(['file'])
-  })
+  it.each([{}, { synced: true }, { shared: true }])(
+    'replaces a file and sets its mode, with the options %j',
+    async options => {
+      const path = join(dir, 'file')
+      await writeFile(path, 'before')
+      await writeAtomically(path, 'after', { mode: 0o640, ...options })
+      expect(await readFile(path, 'utf8')).toBe('after')
+      expect((await stat(path)).mode & 0o777).toBe(0o640)
+      expect(await readdir(dir)).toEqual(['file'])
+    },
+  )
 
-  it('replaces what a killed process has left, and does not write through a link in its place', async () => {
+  it('replaces leftovers of a killed process, and does not follow a link in their place', async () => {
     const path = join(dir, 'file')
     await writeFile(join(dir, 'other'), 'other')
     await symlink(join(dir, 'other'), `${path}.new`)

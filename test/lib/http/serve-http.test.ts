@@ -28,7 +28,7 @@ function portOf(server: Server): number {
   return address.port
 }
 
-test('an error of the server is logged, and it goes on', async () => {
+test('an error of the server is logged, and it continues', async () => {
   const { server: starting, warnings } = start()
   const server = await starting
   closeAtEnd(server)
@@ -38,7 +38,7 @@ test('an error of the server is logged, and it goes on', async () => {
   expect(await answer.text()).toBe('ok\n')
 })
 
-test('connections that ask for nothing do not pile up: the oldest give way', async () => {
+test('idle connections are bounded: the oldest are closed', async () => {
   const server = await start().server
   closeAtEnd(server)
   const idle = Array.from({ length: 40 }, () => connect(portOf(server), '127.0.0.1'))
@@ -48,7 +48,7 @@ test('connections that ask for nothing do not pile up: the oldest give way', asy
   await vi.waitFor(() => expect(open).toBe(32), PATIENT)
 })
 
-test('a port that is taken is named with what sets it', async () => {
+test('a port in use is reported with the setting that chose it', async () => {
   const taken = createServer()
   closeAtEnd(taken)
   await new Promise<void>(resolve => taken.listen(0, '127.0.0.1', resolve))

@@ -12,35 +12,39 @@ const excess = (...items: ReturnType<typeof item>[]) => findFairExcess(items, RO
 
 test.each<[string, ReturnType<typeof item>[], string[]]>([
   ['nothing while there is room', [item('a', 'one', 1, 50), item('b', 'two', 2, 50)], []],
-  ['the oldest of one alone', [1, 2, 3, 4, 5, 6].map(at => item(`${at}`, 'one', at)), ['1', '2']],
+  ['the oldest items of a single owner', [1, 2, 3, 4, 5, 6].map(at => item(`${at}`, 'one', at)), ['1', '2']],
   [
-    'of whoever has the most, and not the oldest of all',
+    'items of the owner with the most, not the oldest of all',
     [item('old', 'modest', 0), ...[1, 2, 3, 4].map(at => item(`${at}`, 'greedy', at))],
     ['1'],
   ],
-  ['by bytes', [item('old', 'modest', 0, 40), item('big', 'greedy', 1, 50), item('more', 'greedy', 2, 20)], ['big']],
-  ['what is too big by itself, alone', [item('old', 'one', 0), item('huge', 'one', 1, 101)], ['huge']],
-  ['what nobody is known to have used', [item('old', '', 0, 60), item('new', 'one', 1, 50)], ['old']],
   [
-    'not what somebody else holds, too',
+    'items by their bytes',
+    [item('old', 'modest', 0, 40), item('big', 'greedy', 1, 50), item('more', 'greedy', 2, 20)],
+    ['big'],
+  ],
+  ['only the item that is too large by itself', [item('old', 'one', 0), item('huge', 'one', 1, 101)], ['huge']],
+  ['items without a known owner', [item('old', '', 0, 60), item('new', 'one', 1, 50)], ['old']],
+  [
+    'no item that another owner still keeps',
     [item('shared', 'greedy+modest', 0, 40), item('a', 'greedy', 1, 40), item('b', 'greedy', 2, 40)],
     ['a'],
   ],
   [
-    'what all of its holders give up',
+    'an item that all of its owners give up',
     [item('shared', 'one+two', 0, 60), item('new', 'one', 1, 60), item('other', 'two', 1, 60)],
     ['shared', 'new'],
   ],
   [
-    'what one holds alone, rather than what many share',
+    'an item of one owner rather than one that many share',
     [item('shared', 'one+two+three', 0, 60), item('old', 'alone', 1, 25), item('new', 'alone', 2, 25)],
     ['old'],
   ],
-])('goes: %s', (_what, items, expected) => {
+])('removes %s', (_what, items, expected) => {
   expect(excess(...items)).toEqual(expected)
 })
 
-test('many items of many owners take no long', () => {
+test('handles many items of many owners', () => {
   const items = Array.from({ length: 5000 }, (_, at) => item(`${at}`, `owner-${at % 50}`, at))
   expect(excess(...items)).toHaveLength(4996)
 })

@@ -30,7 +30,7 @@ function prepare(count: number, perOwner = count) {
   return { enter, running, aheads, end: (name: string, error?: Error) => ends.get(name)?.(error) }
 }
 
-test('no more tasks run at once than there are places; who waits is told of its place', async () => {
+test('tasks run in a limited number of places, and waiting ones learn their position', async () => {
   const { enter, running, aheads, end } = prepare(2)
   const tasks = ['a', 'b', 'c', 'd'].map(name => enter(name))
   await turn()
@@ -56,7 +56,7 @@ test('a task that fails frees its place', async () => {
   expect(running).toEqual(['b'])
 })
 
-test('who gives up waiting is gone at once, and the others move up', async () => {
+test('a task that stops waiting leaves immediately, and the others move up', async () => {
   const { enter, running, aheads, end } = prepare(1)
   enter('a')
   const quitter = enter('b')
@@ -69,14 +69,14 @@ test('who gives up waiting is gone at once, and the others move up', async () =>
   expect(running).toEqual(['c'])
 })
 
-test('who has given up before it came takes no place', async () => {
+test('a task with an aborted signal takes no place', async () => {
   const places = createFairGate({ count: 1, what: 'build' })
   const wait = { owners: ownedBy('a'), signal: AbortSignal.abort() }
   await expect(places.run(wait, async () => 'never')).rejects.toMatchObject({ code: 'Cancelled' })
   await expect(places.run({ ...wait, signal: new AbortController().signal }, async () => 'free')).resolves.toBe('free')
 })
 
-test('with a share of the places, one owner leaves one for the next to come', async () => {
+test('a limit per owner leaves a place for the next owner', async () => {
   const { enter, running, end } = prepare(3, shareOf(3))
   for (const name of ['a1', 'a2', 'a3']) enter(name, ownedBy('a'))
   await turn()
@@ -89,7 +89,7 @@ test('with a share of the places, one owner leaves one for the next to come', as
   expect(running).toEqual(['a2', 'b1', 'a3'])
 })
 
-test('a single place is given in turn', async () => {
+test('a single place is shared in turn', async () => {
   expect(shareOf(1)).toBe(1)
   const { enter, running, end } = prepare(1, shareOf(1))
   for (const name of ['a1', 'a2', 'a3']) enter(name, ownedBy('a'))
@@ -100,7 +100,7 @@ test('a single place is given in turn', async () => {
   expect(running).toEqual(['b1'])
 })
 
-test('of one key, tasks run one after another, and others pass by', async () => {
+test('tasks with the same key run one after the other, and others overtake them', async () => {
   const { enter, running, end } = prepare(2)
   enter('first', ownedBy('a'), 'image')
   await turn()
@@ -113,7 +113,7 @@ test('of one key, tasks run one after another, and others pass by', async () => 
   expect(running).toEqual(['other', 'second'])
 })
 
-test('a task that another owner joins while it waits begins by the turn of that one', async () => {
+test("a waiting task that another owner joins can use that owner's turn", async () => {
   const { enter, running } = prepare(2, 1)
   const names = ['a']
   const listeners = new Set<() => void>()

@@ -14,7 +14,7 @@ describe('a duration', () => {
     expect(parseDuration(formatDuration(milliseconds))).toBe(milliseconds)
   })
 
-  it.each(['', '30', '0s', '-1s', '1 hour', '30d', '1w', '9e9s'])('%o is none that a timer can hold', text => {
+  it.each(['', '30', '0s', '-1s', '1 hour', '30d', '1w', '9e9s'])('%o is not valid for a timer', text => {
     expect(parseDuration(text)).toBeUndefined()
   })
 })

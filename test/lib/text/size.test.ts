@@ -10,7 +10,7 @@ test.each([
   expect(parseSize(text)).toBe(bytes)
 })
 
-test.each(['', '20', '20GB', '-1GiB', '0MiB', '1 GiB', '1e3GiB', '9999999GiB', 'GiB'])('%j is no size', text => {
+test.each(['', '20', '20GB', '-1GiB', '0MiB', '1 GiB', '1e3GiB', '9999999GiB', 'GiB'])('%j is not a size', text => {
   expect(parseSize(text)).toBeUndefined()
 })
 

@@ -20,7 +20,7 @@ function createPool(count = 1): TestPool {
   return pool
 }
 
-/** Runs until its first part has come. */
+/** Resolves once its first part has arrived. */
 async function startWaiting(pool: TestPool): Promise<{ end: Promise<number> }> {
   const begun = Promise.withResolvers<void>()
   const end = pool.run('wait', () => begun.resolve())
@@ -29,7 +29,7 @@ async function startWaiting(pool: TestPool): Promise<{ end: Promise<number> }> {
 }
 
 describe('a thread pool', () => {
-  it('gives parts as they come, with the data of the thread, and then the answer', async () => {
+  it('passes on parts as they arrive, with the data of the thread, and then the answer', async () => {
     const parts: unknown[] = []
     expect(await createPool().run('count', (part, data) => parts.push([part, data]))).toBe(1)
     expect(parts).toEqual([
@@ -38,27 +38,27 @@ describe('a thread pool', () => {
     ])
   })
 
-  it('starts no more threads than it may, and queues the other tasks', async () => {
+  it('starts a limited number of threads and queues further tasks', async () => {
     const pool = createPool(2)
     const answers = await Promise.all(Array.from({ length: 20 }, () => pool.run('count')))
     expect(Math.max(...answers)).toBeLessThanOrEqual(2)
   })
 
-  it('rejects with the error of the task, and goes on with the next one', async () => {
+  it('rejects with the error of the task and continues with the next one', async () => {
     const pool = createPool()
     await expect(pool.run('fail')).rejects.toMatchObject({ code: 'ArchiveInvalid', message: 'damaged' })
     await expect(pool.run('throw')).rejects.toMatchObject({ code: 'Internal' })
     expect(await pool.run('count')).toBe(1)
   })
 
-  it('rejects the task of a thread that ends, and starts another for those that wait', async () => {
+  it('rejects the task of a thread that ends, and starts another thread for waiting tasks', async () => {
     const pool = createPool()
     const [ended, next] = await Promise.allSettled([pool.run('end'), pool.run('count')])
     expect(ended).toMatchObject({ reason: new Error('ended: it was stopped') })
     expect(next).toMatchObject({ value: 2 })
   })
 
-  it('rejects tasks that wait when it is cancelled, and lets the running one see it', async () => {
+  it('rejects waiting tasks when cancelled, and informs the running one', async () => {
     const pool = createPool()
     const { end } = await startWaiting(pool)
     const waiting = pool.run('count')
