@@ -55,7 +55,21 @@ export function stagesPart({ config, images, isIdle, linking, env, logger }: Sta
   return lazy(async () => {
     const { createBuilder } = await import('./nix/builder.ts')
     const { createImporter } = await import('./import/importer.ts')
-    const builder = await createBuilder({ stateDir, nix: { ...nix, timeoutMs: nix.timeout }, isIdle, logger, env })
+    const builder = await createBuilder({
+      stateDir,
+      nix: {
+        command: nix.command,
+        user: nix.user,
+        maxBuilds: nix.maxBuilds,
+        timeoutMs: nix.timeout,
+        maxEvalMemory: nix.maxEvalMemory,
+        options: nix.options,
+        credentials: nix.credentials,
+      },
+      isIdle,
+      logger,
+      env,
+    })
     const importer = createImporter({
       containerd: { address: containerd.address, snapshotter: containerd.snapshotter },
       stateDir,
@@ -99,11 +113,11 @@ export function clusterPart({ config, images, logger }: ClusterPartOptions): (()
 /** Undefined when the config has no `metrics`. */
 export async function metricsPart(
   { metrics }: Config,
-  options: Omit<MetricsOptions, 'listen'>,
+  { shim, images, pullLog }: Omit<MetricsOptions, 'listen'>,
 ): Promise<Metrics | undefined> {
   if (!metrics) return undefined
   const { createMetrics } = await import('./metrics/metrics.ts')
-  return createMetrics({ ...options, listen: metrics.address })
+  return createMetrics({ listen: metrics.address, shim, images, pullLog })
 }
 
 /** `enbi.v1alpha1.Status/Watch`. */

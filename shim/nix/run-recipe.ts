@@ -10,7 +10,7 @@ import {
 } from '../../recipes/recipe.ts'
 import { STORE_DIR } from '../../recipes/store-path.ts'
 import type { BuildCall } from './contract.ts'
-import { evaluateUntrusted, isDiskFull } from './evaluate/confirm-outage.ts'
+import { evaluateConfirmed, isDiskFull } from './evaluate/confirm-outage.ts'
 import type { Derivation } from './evaluate/derivation.ts'
 import {
   canBeLocked,
@@ -78,7 +78,7 @@ function callEvaluation(
   args: readonly string[],
 ): Promise<string> {
   return retryOutages(nix =>
-    evaluateUntrusted({
+    evaluateConfirmed({
       evaluate: more => nix('evaluating', args, more),
       fetchAll: async () => void (await nix('evaluating', fetchAllArgs(url))),
       isDiskFull: () => isDiskFull(folders),

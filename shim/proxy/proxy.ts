@@ -48,8 +48,8 @@ export function createProxy(options: ProxyOptions): Proxy {
       observed?.(status.code)
     }
   }
-  const track = (onEnd: OnEnd, begin: (hooks: CallHooks) => Stoppable) => {
-    const call = begin({ onEnd, onRelease: () => running.delete(call) })
+  const track = (begin: (onRelease: () => void) => Stoppable) => {
+    const call = begin(() => running.delete(call))
     running.add(call)
   }
   const forward = (incoming: Incoming, body: RequestBody, onEnd: OnEnd) => {
@@ -66,8 +66,8 @@ export function createProxy(options: ProxyOptions): Proxy {
     const interceptor = options.intercept.get(incoming.path)
     const handler = options.streams.get(incoming.path)
     const onEnd = noteEnd(incoming)
-    if (interceptor !== undefined) track(onEnd, hooks => intercept(incoming, { interceptor, forward, ...hooks }))
-    else if (handler !== undefined) track(onEnd, hooks => serveStream(incoming, { handler, ...hooks }))
+    if (interceptor) track(onRelease => intercept(incoming, { interceptor, forward, onEnd, onRelease }))
+    else if (handler) track(onRelease => serveStream(incoming, { handler, onEnd, onRelease }))
     else forward(incoming, RequestBody.from(stream), onEnd)
   })
 
@@ -84,11 +84,6 @@ export function createProxy(options: ProxyOptions): Proxy {
       await upstreams.close()
     },
   }
-}
-
-interface CallHooks {
-  readonly onEnd: OnEnd
-  readonly onRelease: () => void
 }
 
 interface Stoppable {

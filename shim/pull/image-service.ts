@@ -5,16 +5,11 @@ import type { Names } from '../../recipes/names/names.ts'
 import type { Policy } from '../../recipes/policy/policy.ts'
 import { mentionsStorePath } from '../../recipes/store-path-reference.ts'
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
-import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PULLS_PATH } from '../wire/methods.ts'
-import type {
-  ClusterSide,
-  ImageRecords,
-  ImageRequest,
-  PullImage,
-  PullOutcome,
-  PullReporter,
-  Stages,
-} from './contract.ts'
+import { IMAGE_SERVICE } from '../wire/cri.ts'
+import { PULLS } from '../wire/pulls.ts'
+import type { ClusterSide, ImageRecords, PullImage, PullOutcome, PullReporter, Stages } from './contract.ts'
+import type { ImageStatusParts } from './image-status.ts'
+import type { PullImageParts } from './pull-image.ts'
 import { interceptRemoveImage, keepRootsInUse } from './remove-image.ts'
 import { publishProgress, reportFlakes, reportToAll } from './reporters.ts'
 import type { SharedRuns } from './shared-runs.ts'
@@ -42,9 +37,9 @@ export interface ImageService {
   readonly pullImage: PullImage
 }
 
-/** Most calls have no recipe: what serves one is loaded when the first one comes. */
+/** Most calls have no recipe: the code that serves one is loaded when the first one comes. */
 export function createImageService({ stages: makeStages, reporters, ...parts }: ImageServiceParts): ImageService {
-  const { policy, names, system, images, runs, cluster, logger } = parts
+  const { names, images, runs, cluster, logger } = parts
   const stages = lazy(async () => {
     const made = await makeStages()
     // Images may have been removed while no shim was running.
@@ -65,24 +60,11 @@ export function createImageService({ stages: makeStages, reporters, ...parts }: 
   const mayHaveRecipe = (request: Buffer) =>
     cluster !== undefined || mentionsRecipe(request) || mentionsStorePath(request)
   const recipeCalls = lazy(async () => {
-    const { createProgressHub, createWatchPulls } = await import('./progress-hub.ts')
-    const { interceptPullImage, pullImage } = await import('./pull-image.ts')
-    const { interceptImageStatus } = await import('./image-status.ts')
-    const hub = createProgressHub()
-    const pull = {
-      ...{ policy, names, system, images, stages, runs },
-      reporter: reportToAll([await reporter(), publishProgress(hub)]),
-      findClusterRecipe: (await joined())?.findRecipe,
-    }
-    return {
-      pullImage: interceptPullImage(pull),
-      imageStatus: interceptImageStatus({ names, system, images, mayHaveRecipe, logger }),
-      watchPulls: createWatchPulls(hub),
-      pull: (request: ImageRequest, signal: AbortSignal) => pullImage(pull, request, signal),
-    }
+    const findClusterRecipe = (await joined())?.findRecipe
+    return loadRecipeCalls({ ...parts, stages, reporter: await reporter(), findClusterRecipe, mayHaveRecipe })
   })
   const withRecipe =
-    (name: 'pullImage' | 'imageStatus'): UnaryInterceptor =>
+    (name: 'interceptPullImage' | 'interceptImageStatus'): UnaryInterceptor =>
     async call =>
       mayHaveRecipe(call.request) || names.mentioned(call.request)
         ? (await recipeCalls())[name](call)
@@ -97,11 +79,32 @@ export function createImageService({ stages: makeStages, reporters, ...parts }: 
   }
   return {
     intercept: new Map([
-      [PULL_IMAGE_PATH, withRecipe('pullImage')],
-      [IMAGE_STATUS_PATH, withRecipe('imageStatus')],
-      [REMOVE_IMAGE_PATH, interceptRemoveImage(imagesRemoved, logger)],
+      [IMAGE_SERVICE.PullImage.path, withRecipe('interceptPullImage')],
+      [IMAGE_SERVICE.ImageStatus.path, withRecipe('interceptImageStatus')],
+      [IMAGE_SERVICE.RemoveImage.path, interceptRemoveImage(imagesRemoved, logger)],
     ]),
-    streams: new Map([[WATCH_PULLS_PATH, watchPulls]]),
-    pullImage: async (request, signal) => (await recipeCalls()).pull(request, signal),
+    streams: new Map([[PULLS.Watch.path, watchPulls]]),
+    pullImage: async (request, signal) => (await recipeCalls()).pullImage(request, signal),
+  }
+}
+
+interface RecipeCalls {
+  readonly interceptPullImage: UnaryInterceptor
+  readonly interceptImageStatus: UnaryInterceptor
+  readonly watchPulls: StreamHandler
+  readonly pullImage: PullImage
+}
+
+async function loadRecipeCalls(parts: PullImageParts & ImageStatusParts): Promise<RecipeCalls> {
+  const { createProgressHub, createWatchPulls } = await import('./progress-hub.ts')
+  const { interceptPullImage, pullImage } = await import('./pull-image.ts')
+  const { interceptImageStatus } = await import('./image-status.ts')
+  const hub = createProgressHub()
+  const pull = { ...parts, reporter: reportToAll([parts.reporter, publishProgress(hub)]) }
+  return {
+    interceptPullImage: interceptPullImage(pull),
+    interceptImageStatus: interceptImageStatus(parts),
+    watchPulls: createWatchPulls(hub),
+    pullImage: (request, signal) => pullImage(pull, request, signal),
   }
 }

@@ -17,7 +17,7 @@ export async function importOutput({ importer, builder }: Stages, run: Run, outp
   if (!isFlakeRecipe(run.recipe))
     throw new FinalError(
       'NotAnImage',
-      'the package is not an image: it is a program, and none is run for an image that is named after its store path',
+      'the package is not an image: it is a program, and the shim runs no program for an image that is named after its store path',
     )
   return builder.withArchive(outcome.program, run, async archive => {
     const imported = await tryImport(importer, run, { ...output, archive })

@@ -15,7 +15,7 @@ export interface EvaluationSteps {
  * A flake can choose the error text of its evaluation (`throw`). If that text looks like an outage, or a failed download or builder,
  * a step that runs none of the flake's code must fail too. Otherwise the evaluation itself is at fault.
  */
-export async function evaluateUntrusted({ evaluate, fetchAll, isDiskFull, signal }: EvaluationSteps): Promise<string> {
+export async function evaluateConfirmed({ evaluate, fetchAll, isDiskFull, signal }: EvaluationSteps): Promise<string> {
   try {
     return await evaluate({ isUntrusted: false })
   } catch (thrown) {

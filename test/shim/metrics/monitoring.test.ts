@@ -42,7 +42,7 @@ async function shimMetrics(): Promise<KnownMetrics> {
   }
   await pull('docker-archive')
   await expect(pull('no-evaluation', failures)).rejects.toThrow('broken on purpose')
-  await expect(pull('no-image')).rejects.toThrow('no image')
+  await expect(pull('no-image')).rejects.toThrow('not an image')
   await expect(pull('stream', formats, 'other')).rejects.toThrow('policy')
   await kubelet.imageStatus('registry.example/none:1')
   return readExposition(await (await fetch(`${url}/metrics`)).text(), JOBS[0])

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { type ErrorCode, reviveError } from '../../../../lib/errors.ts'
-import { evaluateUntrusted } from '../../../../shim/nix/evaluate/confirm-outage.ts'
+import { evaluateConfirmed } from '../../../../shim/nix/evaluate/confirm-outage.ts'
 
 const signal = new AbortController().signal
 
@@ -14,13 +14,13 @@ test.each<{
 }>([
   { first: 'EvaluationFailed', fetch: 'ok', again: 'ok', ends: 'EvaluationFailed', steps: 'evaluate' },
   { first: 'NixDaemonAway', fetch: 'NixDaemonAway', again: 'ok', ends: 'NixDaemonAway', steps: 'evaluate fetch' },
-  { first: 'NixDaemonAway', fetch: 'ok', again: 'ok', ends: 'ok', steps: 'evaluate fetch doubted' },
+  { first: 'NixDaemonAway', fetch: 'ok', again: 'ok', ends: 'ok', steps: 'evaluate fetch untrusted' },
   {
     first: 'DiskFull',
     fetch: 'ok',
     again: 'EvaluationFailed',
     ends: 'EvaluationFailed',
-    steps: 'evaluate fetch doubted',
+    steps: 'evaluate fetch untrusted',
   },
   { first: 'DiskFull', isDiskFull: true, fetch: 'ok', again: 'ok', ends: 'DiskFull', steps: 'evaluate' },
   { first: 'FlakeNotFound', fetch: 'FlakeNotFound', again: 'ok', ends: 'FlakeNotFound', steps: 'evaluate fetch' },
@@ -35,8 +35,8 @@ test.each<{
       if (outcome !== 'ok') throw reviveError(outcome, 'x')
       return 'ok'
     }
-    const result = await evaluateUntrusted({
-      evaluate: ({ isUntrusted }) => (isUntrusted ? step('doubted', again) : step('evaluate', first)),
+    const result = await evaluateConfirmed({
+      evaluate: ({ isUntrusted }) => (isUntrusted ? step('untrusted', again) : step('evaluate', first)),
       fetchAll: async () => void (await step('fetch', fetch)),
       isDiskFull: async () => isDiskFull,
       signal,
