@@ -1,5 +1,5 @@
 import { messageOf } from '../../lib/errors.ts'
-import { askInTime } from '../../lib/grpc/ask-in-time.ts'
+import { askInTime } from '../containerd/ask-in-time.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
 
 /** What containerd is asked; nothing of it costs more the more images there are, but those that the shim made. */

@@ -1,4 +1,4 @@
-import type { WireProgress } from '../wire/pull-messages.ts'
+import type { WireProgress } from '../wire/pulls.ts'
 
 /** One line that says how far a pull is. */
 export function describeProgress({ phase, done, expected, text }: WireProgress): string {

@@ -3,7 +3,7 @@ import { serveTasks, type TaskContext } from '../../../lib/threads/serve-tasks.t
 
 export type TestTask = 'count' | 'fail' | 'throw' | 'end' | 'wait'
 
-/** Sends two parts and an answer, or fails in the way that the task names. */
+/** Sends two parts and an answer, or fails as the task says. */
 serveTasks(async (task: TestTask, { data, send, isCancelled }: TaskContext<string, number>): Promise<number> => {
   if (task === 'fail') throw new FinalError('ArchiveInvalid', 'damaged')
   if (task === 'throw') throw new Error('unexpected')

@@ -166,7 +166,7 @@ describe('a pull of a name that is a recipe fails and goes to no registry', () =
       'when a meta-package does not come first',
       'registry.example/pkgs/docker-archive/shell',
       'bounded',
-      /the image "registry.example\/pkgs\/docker-archive\/shell" is invalid.*"shell".* has to come first/,
+      /the image "registry.example\/pkgs\/docker-archive\/shell" is invalid.*"shell".* must come first/,
     ],
     [
       'when it has 200 segments',

@@ -8,7 +8,6 @@ import { roomFor } from '../../../../shim/import/image/size-limit.ts'
 import { CURRENT_FORM, type MergedPath } from '../../../../shim/import/layers/layer.ts'
 import { fillMerged } from '../../../../shim/import/link/fill-merged.ts'
 import '../../../lanes/needs-root.ts'
-import '../../../lanes/needs-root.ts'
 
 const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'fill-merged-'))
 
