@@ -13,7 +13,7 @@ import { probeSocket } from './probes/probe-socket.ts'
 const OLDEST = '1.6'
 const START = 'start containerd, or set containerd.address (with k3s /run/k3s/containerd/containerd.sock)'
 
-/** Its version, CRI plugin and snapshotter. */
+/** containerd's version, CRI plugin and snapshotter. */
 export function checkContainerd({ address, snapshotter }: Config['containerd']): Check {
   return {
     name: 'containerd',
@@ -58,7 +58,7 @@ export async function askContainerd(address: string, signal: AbortSignal) {
   }
 }
 
-/** Of an image service. Throws a GrpcError. */
+/** The folder where an image service keeps its images. Throws a GrpcError. */
 export async function askImageFolder(address: string, signal: AbortSignal): Promise<string | undefined> {
   const connection = createConnection(address)
   try {
