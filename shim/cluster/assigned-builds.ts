@@ -19,27 +19,29 @@ export interface GivenBuildsOptions {
   readonly store: NixBuildStore
   readonly node: string
   readonly pullImage: PullImage<FlakeImageRequest>
-  /** Resolves once the end of that build has been told. */
+  /** Resolves when the result of that build has been written to its NixBuild. */
   readonly written: (namespace: string, recipe: FlakeRecipe) => Promise<void>
-  /** After a failure that may pass, in milliseconds; one try more than there are pauses. */
+  /** Pauses after temporary failures, in milliseconds. There is one attempt more than there are pauses. */
   readonly pausesMs?: readonly number[]
   readonly signal: AbortSignal
   readonly logger: Logger
 }
 
-/** A network, nix daemon or containerd that is away may well be back by then. */
+/** Long enough for a network, a Nix daemon or containerd to come back. */
 const PAUSES_MS = [10_000, 30_000, 60_000, 120_000]
 
-/** At the same time; the others are begun one after the other. Each costs requests, and there may be thousands of them. */
+/**
+ * Concurrent builds of one namespace; further builds are queued. Each build costs requests, and there may be thousands.
+ */
 const MOST_OF_NAMESPACE = 20
 
 interface Work {
   readonly controller: AbortController
-  /** Over and told; the mirror may be behind. */
+  /** The build is finished and its result is written. The mirror may be behind. */
   done: boolean
 }
 
-/** Builds the NixBuilds that are given to this node, for as long as they are. */
+/** Builds the NixBuilds that are assigned to this node, for as long as they are. */
 export function runAssignedBuilds(options: GivenBuildsOptions): Mirror<NixBuild> {
   const { kube, node, signal, logger } = options
   const works = new Map<string, Work>()
@@ -59,7 +61,7 @@ export function runAssignedBuilds(options: GivenBuildsOptions): Mirror<NixBuild>
     if (work?.done && given && given.status.buildNode === undefined) start(key, given)
   }
 
-  /** Another node may have taken it up for a pod. */
+  /** Another node may have claimed the NixBuild for one of its pods. */
   function isOurs(key: string): boolean {
     const given = mirror.get(key)
     return given !== undefined && isFree(given, node)
@@ -97,7 +99,7 @@ export function runAssignedBuilds(options: GivenBuildsOptions): Mirror<NixBuild>
   }
 
   const selection = { labelSelector: `${NODE_LABEL}=${nodeLabelValue(node)}` }
-  // A change may come before the mirror is there.
+  // A change may come before the mirror exists.
   const onChange = (key: string) => queueMicrotask(() => look(key))
   const mirror = createMirror({ kube, kind: nixBuilds, selection, project: withoutOwners, onChange, signal, logger })
   signal.addEventListener('abort', () => {
@@ -113,7 +115,7 @@ function isFree({ status }: NixBuild, node: string): boolean {
 
 interface Building {
   readonly signal: AbortSignal
-  /** Whether no other node is at work on it. */
+  /** Whether no other node builds it. */
   readonly isFree: () => boolean
 }
 

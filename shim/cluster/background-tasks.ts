@@ -17,12 +17,12 @@ export interface BackgroundTasksOptions {
   readonly unwantedCheckMs: number
   readonly reporter: Reporter
   readonly pullImage: PullImage
-  /** Ends them all. */
+  /** Ends all tasks. */
   readonly signal: AbortSignal
   readonly logger: Logger
 }
 
-/** What a shim does for its cluster whether or not anything is pulled. None of it ends before `signal` aborts. */
+/** Starts the work that a shim does for its cluster even if nothing is pulled. No task ends before `signal` aborts. */
 export function startBackgroundTasks(options: BackgroundTasksOptions): void {
   const { kube, node, leaseMs: durationMs, unwantedCheckMs: intervalMs, reporter, signal, logger } = options
   const { isBusyWith, written, waitedFor } = reporter

@@ -14,7 +14,7 @@ import { createNixBuildStore } from './nixbuild-store.ts'
 import { createReporter } from './reporter.ts'
 
 export interface ClusterOptions {
-  /** Missing: that of the pod that the shim runs in. */
+  /** By default, the kubeconfig of the pod that the shim runs in. */
   readonly kubeconfig?: string | undefined
   readonly nodeName: string
   readonly leaseMs: number
@@ -28,11 +28,11 @@ export interface ClusterOptions {
   readonly logger: Logger
 }
 
-/** All that a shim has to do with an API server, which may be away at any time. */
+/** The shim's connection to an API server, which may be unreachable at any time. */
 export interface Cluster extends ClusterSide {
-  /** Renews the Lease, builds what is given to this node, sets right what an earlier shim left. */
+  /** Renews the Lease, builds what is assigned to this node, and corrects statuses that an earlier shim left behind. */
   start(pullImage: PullImage): Promise<void>
-  /** Tells what there is to tell, but not for longer than that. */
+  /** Writes what is still pending, for at most that time. */
   close(limitMs: number): Promise<void>
 }
 
@@ -89,7 +89,7 @@ async function loadKube(kubeconfig: string | undefined): Promise<Kube> {
   }
 }
 
-/** What writes Events, before the client is there. */
+/** Writes Events. Each call loads the client if necessary. */
 function lateKube(kube: () => Promise<Kube>): Pick<Kube, 'create' | 'patch'> {
   return {
     create: async (...args) => (await kube()).create(...args),
@@ -97,7 +97,7 @@ function lateKube(kube: () => Promise<Kube>): Pick<Kube, 'create' | 'patch'> {
   }
 }
 
-/** A kubeconfig may come later than the shim. */
+/** A kubeconfig may be written after the shim has started. */
 async function untilLoaded(kube: () => Promise<Kube>, signal: AbortSignal, logger: Logger): Promise<Kube | undefined> {
   for (let failures = 1; !signal.aborted; failures += 1) {
     try {

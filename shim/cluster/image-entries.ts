@@ -19,31 +19,31 @@ const entrySchema = v.object({
   recipe: v.string(),
 })
 
-/** A NixBuild that says that this node has its image. */
+/** A NixBuild that lists this node as one that has its image. */
 export type ImageEntry = v.InferOutput<typeof entrySchema>
 
-/** What NixBuilds say about images of this node, taken back once the image is gone. */
+/** Keeps track of the NixBuilds that list this node, and removes the node from their lists when its image is gone. */
 export interface ImageEntries {
   remember(entry: ImageEntry): void
-  /** Images may have gone: looks, in a moment. */
+  /** Call this when images may have been removed. The check runs after a short delay. */
   check(): void
 }
 
 export interface ImageEntriesOptions {
-  /** Holds `nixbuilds.json`: images may go while no shim is running. */
+  /** Contains `nixbuilds.json`, because images may be removed while no shim is running. */
   readonly stateDir: string
   readonly store: NixBuildStore
   readonly images: () => Promise<Pick<ImageRecords, 'withLabel'>>
   readonly node: string
-  /** Keys of recipes whose image is still to come. */
+  /** Keys of recipes whose image is still being made. */
   readonly activeKeys: () => ReadonlySet<string>
   readonly signal: AbortSignal
   readonly logger: Logger
 }
 
-/** The oldest are forgotten beyond that many: their entries stay. */
+/** Beyond this many, the oldest are forgotten and stay in their NixBuilds. */
 const MAX_ENTRIES = 5000
-/** Image garbage collection removes many at a time. */
+/** Image garbage collection removes many images in a row. */
 const SETTLE_MS = 200
 
 export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
@@ -62,7 +62,7 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
   const attempt = (task: () => Promise<void>) =>
     inTurn(task).catch(err => logger.warn({ err: messageOf(err) }, 'keeping account of images in NixBuilds failed'))
 
-  /** One at a time, however often it is called. */
+  /** Calls during a check cause one more check. */
   async function checkUntilDone(): Promise<void> {
     isDirty = true
     if (isChecking) return
@@ -82,7 +82,7 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
     isChecking = false
   }
 
-  /** Throws the last refusal once all the others are done. */
+  /** Tries all entries before it throws the last refusal. */
   async function check(): Promise<void> {
     const known = await entries()
     if (known.size === 0) return
@@ -127,7 +127,9 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
 }
 
 const LONGEST_PAUSE_MS = 60_000
-/** An API server that has just started refuses everybody everything; after that the next change of images is waited for. */
+/**
+ * An API server that has just started may refuse every request. After this many, wait for the next change of images.
+ */
 const MAX_REFUSALS = 6
 
 function isRefused(error: unknown): boolean {
@@ -149,7 +151,7 @@ async function takeBack({ store, node }: ImageEntriesOptions, { namespace, name 
 async function load(file: string): Promise<Map<string, ImageEntry>> {
   const text = await readFile(file, 'utf8').catch(() => '[]')
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), v.array(entrySchema)), text)
-  // Damaged: as good as none.
+  // A damaged file counts as empty.
   const list = parsed.success ? parsed.output : []
   return new Map(list.map(entry => [`${entry.namespace}/${entry.name}`, entry]))
 }

@@ -19,10 +19,10 @@ export interface LeftBuildingOptions {
   readonly logger: Logger
 }
 
-/** It is found at once after a restart; later only what went wrong otherwise. */
+/** The check at the start finds what a restart interrupted. Later checks are only for other errors. */
 const AGAIN_AFTER_MS = 600_000
 
-/** NixBuilds that say that this node is at work on them, which it is not, are given back: at the start, and now and then. */
+/** Releases NixBuilds that this node claims but does not build: when the shim starts, and then periodically. */
 export async function releaseInterruptedBuilds(options: LeftBuildingOptions): Promise<void> {
   const { signal, logger } = options
   let failures = 0
@@ -42,7 +42,7 @@ export async function releaseInterruptedBuilds(options: LeftBuildingOptions): Pr
 async function giveBack({ store, node, isBusyWith, logger }: LeftBuildingOptions): Promise<void> {
   for (const live of await store.claimed()) {
     const { namespace = '', name, labels } = live.metadata
-    // Given to this node: it is built again.
+    // Assigned to this node: the shim builds it again.
     const isGiven = labels[NODE_LABEL] === nodeLabelValue(node)
     if (!isClaimed(live, node) || isGiven || isBusy(live, isBusyWith)) continue
     const run = interruption(`the build was interrupted: the shim on ${node} was restarted`, Date.now())
@@ -56,7 +56,7 @@ function isBusy(live: NixBuild, isBusyWith: LeftBuildingOptions['isBusyWith']): 
   try {
     return isBusyWith(live.metadata.namespace ?? '', recipeOf(live))
   } catch {
-    // No recipe, so nothing that could be built.
+    // Without a valid recipe nothing can be built.
     return false
   }
 }

@@ -13,23 +13,29 @@ import { leftovers, type StatusChange } from './nixbuild/status.ts'
 export interface NixBuildQuery {
   readonly namespace: string
   readonly recipe: FlakeRecipe
-  /** When it is known. */
+  /** If it is known. */
   readonly name?: string | undefined
 }
 
-/** NixBuilds, as a shim reads and writes them. Throws as `Kube` does. */
+/** Reads and writes NixBuilds. Throws like `Kube`. */
 export interface NixBuildStore {
   /**
-   * The NixBuild of the recipe, whatever its name: one of `nixBuildNames`, or that of a person's. Throws ClusterRefused when the
-   * namespace has too many of the image to look at.
+   * Finds the NixBuild of a recipe, under one of `nixBuildNames` or a name that a person chose. Throws ClusterRefused
+   * if the namespace has too many NixBuilds of the image.
    */
   find(query: NixBuildQuery): Promise<NixBuild | undefined>
   get(namespace: string, name: string): Promise<NixBuild | undefined>
-  /** Or takes what another has made just now. Throws ClusterRefused when every name of it belongs to other recipes. */
+  /**
+   * Returns the existing NixBuild if another client has just made it. Throws ClusterRefused if other recipes have all
+   * possible names.
+   */
   create(query: NixBuildQuery): Promise<NixBuild>
-  /** When somebody has changed it since, only a node's own entry is written; else throws ClusterConflict. undefined when it is gone. */
+  /**
+   * Returns undefined if the NixBuild is gone. Throws ClusterConflict if it has changed in between, except when only
+   * this node's entry is written.
+   */
   change(live: NixBuild, change: StatusChange): Promise<NixBuild | undefined>
-  /** Every NixBuild that says that this node is at work on it. */
+  /** Every NixBuild that this node claims. */
   claimed(): Promise<NixBuild[]>
 }
 
@@ -49,7 +55,7 @@ export function createNixBuildStore({ kube, node }: StoreOptions): NixBuildStore
   }
 
   async function apply(live: NixBuild, status: OwnStatus): Promise<NixBuild | undefined> {
-    // That a node has the image is true whatever others write, and all nodes may say so at once.
+    // That a node has the image is true whatever others write, and all nodes may write it concurrently.
     const applied = await patch(live, status, 'apply', status.status !== undefined)
     const left = applied && leftovers(applied, status)
     return left ? patch(applied, left, 'merge') : applied

@@ -18,12 +18,12 @@ export interface PodEvent {
   readonly message: string
 }
 
-/** Tells one pod how the run goes that it waits for. */
+/** Reports to one pod, as Events, how its run is going. */
 export interface PodWriter {
   follow(run: Run): void
   done(): void
   failed(error: ShimError): void
-  /** The pod's call was refused before any run. */
+  /** The request was refused before any run. */
   refused(error: ShimError): void
   end(): void
 }
@@ -35,7 +35,7 @@ export interface PodTellerPlan {
   readonly record: (event: PodEvent) => void
 }
 
-/** The first milestone; each pause after it is twice as long, up to the longest. */
+/** The first report of progress; each further pause is twice as long, up to the longest. */
 const MILESTONE_AFTER_MS = { first: 30_000, longest: 300_000 }
 
 export function createPodWriter({ request, node, now, record }: PodTellerPlan): PodWriter {
@@ -89,7 +89,7 @@ export function createPodWriter({ request, node, now, record }: PodTellerPlan): 
   }
 }
 
-/** Nothing when there was nothing to do, and nobody had been told of a begin. */
+/** undefined if the image existed and no start was reported. */
 function describeSuccess(image: string, run: RunFacts, isStarted: boolean): string | undefined {
   const { ending, startedAt, runId } = run
   if (ending?.kind !== 'Succeeded') return undefined

@@ -15,22 +15,22 @@ export interface ReporterOptions {
   readonly imageSize: (image: string) => Promise<number | undefined>
   readonly recordEvent: (pod: PodIdentity, event: PodEvent) => void
   readonly imagesChanged: () => void
-  /** A NixBuild says from now on that this node has its image. */
+  /** A NixBuild now lists this node as one that has its image. */
   readonly onImage: (nixBuild: { namespace: string; name: string; recipe: string }) => void
   readonly logger: Logger
 }
 
-/** Tells the cluster what becomes of recipes. */
+/** Reports runs to the cluster: to NixBuilds, and to pods as Events. */
 export interface Reporter extends PullReporter<FlakeImageRequest> {
-  /** Whether there is a run for that NixBuild, or something of one that is not told yet. */
+  /** Whether there is a run for that NixBuild, or a write that is still pending. */
   isBusyWith(namespace: string, recipe: FlakeRecipe): boolean
   /** Keys of the recipes that are being built or imported. */
   activeKeys(): ReadonlySet<string>
-  /** What runs and is waited for, by namespace. */
+  /** Runs that requests wait for, by namespace. */
   waitedFor(): WaitedFor[]
-  /** Resolves once nothing of that NixBuild is untold. */
+  /** Resolves when no write to that NixBuild is pending. */
   written(namespace: string, recipe: FlakeRecipe): Promise<void>
-  /** Tells what there is to tell, but not for longer than that. */
+  /** Writes what is still pending, for at most that time. */
   close(limitMs: number): Promise<void>
 }
 

@@ -10,66 +10,69 @@ import type { Run, RunFacts } from './nixbuild/run-status.ts'
 import { statusChange } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 
-/** Fires once at the earliest of the times that it was set to. */
+/** Fires once, at the earliest of the times that it was set to. */
 interface Alarm {
   /** `at` in milliseconds since 1970. */
   set(at: number): void
   clear(): void
 }
 
-/** What one NixBuild is told: how the latest run of its recipe goes. It goes on trying until that is told. */
+/** Writes the latest run of a recipe to its NixBuild. Retries until the outcome is written. */
 export interface StatusWriter {
   readonly namespace: string
   readonly recipe: FlakeRecipe
-  /** From now on that run is told. */
+  /** From now on, this run is written. */
   follow(run: Run): void
-  /** It has ended without a run: told if there is a NixBuild. */
+  /** The request ended without a run. Written only if there is a NixBuild. */
   conclude(facts: RunFacts): void
-  /** Whether the NixBuild that the run was told to is there no more. One that nobody builds is claimed. Throws as `Kube` does. */
+  /**
+   * Whether the NixBuild that the run was written to is gone. An unclaimed NixBuild is claimed again. Throws like
+   * `Kube`.
+   */
   isGone(): Promise<boolean>
-  /** When the NixBuild was seen last, in milliseconds since 1970. */
+  /** When the NixBuild was last seen, in milliseconds since 1970. */
   readonly seenAt: number
-  /** Whether the end of the run has been told, or there was none. */
+  /** Whether the outcome of the run has been written, or there was no run. */
   readonly isWritten: boolean
-  /** Tells no more. */
+  /** Stops writing. */
   end(): void
 }
 
 export interface StatusWriterPlan {
   readonly namespace: string
   readonly recipe: FlakeRecipe
-  /** Of the NixBuild, when it is known. */
+  /** Name of the NixBuild, if it is known. */
   readonly name?: string | undefined
   readonly store: NixBuildStore
   readonly node: string
   readonly now: () => number
-  /** Whether anybody here waits for the recipe. */
+  /** Whether a request on this node waits for the recipe. */
   readonly isWanted: () => boolean
-  /** Of whoever builds it because it is given to this node. */
+  /** Set if the NixBuild is assigned to this node. */
   readonly tries: () => Tries | undefined
-  /** Whether the NixBuild of a run is to be made when there is none. */
+  /** Whether a missing NixBuild is created for a run. */
   readonly mayCreate: () => boolean
-  /** Takes its turn among all writers. */
+  /** Limits the concurrent writes of all writers. */
   readonly inTurn: (task: () => Promise<void>) => Promise<void>
-  /** The NixBuild, as it is after something was told. */
+  /** Gets the NixBuild as it is after a write. */
   readonly onSeen: (live: NixBuild) => void
-  /** The end has been told. */
+  /** The outcome has been written. */
   readonly onWritten: () => void
   readonly logger: Logger
 }
 
 const LONGEST_PAUSE_MS = 10_000
-/** When this node has the image and another is still at work on it, the other may yet fail. */
+/** If this node has the image while another still builds it, the other may still fail. */
 const ANOTHER_LOOK_MS = 10_000
-/** What the API server refuses may be set right, but not by trying for ever. */
+/** A refusal by the API server may be fixed, but not by retrying indefinitely. */
 const MAX_REFUSALS = 10
 
-/** What is told at present, and what came of it. */
+/** What is currently written, and the latest write of it. */
 interface RunRecord {
   readonly facts: () => RunFacts
   readonly isRun: boolean
   written?: Written
-  /** Of the NixBuild that it was told to. */
+  /** uid of the NixBuild that it was written to. */
   uid?: string
 }
 
@@ -78,7 +81,7 @@ export function createStatusWriter(plan: StatusWriterPlan): StatusWriter {
   const alarm = createAlarm(writeInTurn, now)
   let { name } = plan
   let record: RunRecord | undefined
-  /** As it was seen last; undefined when that may not be true any more. */
+  /** As last seen; undefined if it may be out of date. */
   let live: NixBuild | undefined
   let seenAt = 0
   let failures = 0
@@ -94,7 +97,7 @@ export function createStatusWriter(plan: StatusWriterPlan): StatusWriter {
     schedule()
   }
 
-  /** Whoever had the claim has lost it while the run goes on here. */
+  /** The other node has lost the claim while the run continues here. */
   function writeAgain(found: NixBuild): void {
     if (!record || isBusy || isOver) return
     live = found
@@ -143,7 +146,7 @@ export function createStatusWriter(plan: StatusWriterPlan): StatusWriter {
     } else record.written = writtenNow(run, record.written, now())
   }
 
-  /** One that was there and is gone is not made again: its end says that nobody wants it. */
+  /** A NixBuild that was deleted during the run is not created again, because it is not wanted any more. */
   async function find(record: RunRecord): Promise<NixBuild | undefined> {
     const { ending } = record.facts()
     const isFirst = record.uid === undefined && ending?.kind !== 'CalledOff'
@@ -156,7 +159,7 @@ export function createStatusWriter(plan: StatusWriterPlan): StatusWriter {
     return found
   }
 
-  /** Whatever it was, what is known of the NixBuild may be wrong. */
+  /** After any error, the known NixBuild may be out of date. */
   function failed(record: RunRecord, error: unknown): void {
     failures += 1
     live = undefined
@@ -191,7 +194,7 @@ export function createStatusWriter(plan: StatusWriterPlan): StatusWriter {
       if (record?.uid === undefined || name === undefined) return false
       const found = await store.find({ namespace, recipe, name })
       if (!found) return true
-      // Its successor may have another name.
+      // A NixBuild made again may have another name.
       record.uid = found.metadata.uid
       name = found.metadata.name
       seenAt = now()

@@ -11,30 +11,30 @@ import type { Run } from './nixbuild/run-status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import { createStatusWriter, type StatusWriter } from './status-writer.ts'
 
-/** One NixBuild, and who waits for its recipe. */
+/** One NixBuild and the callers that wait for its recipe. */
 export interface Entry {
   readonly writer: StatusWriter
-  /** The latest of the recipe, as far as anybody here waited for it. */
+  /** The latest run of the recipe that a caller waited for. */
   readonly run: Run | undefined
-  /** `run` is the one that is under way now. */
+  /** `run` is the current run. */
   join(caller: Caller, run: Run | undefined): void
   leave(caller: Caller): void
 }
 
 export interface Caller {
-  /** Of one who builds what is given to this node. */
+  /** Set if the NixBuild is assigned to this node. */
   readonly tries?: Tries | undefined
-  /** Whether the cluster may know of it: not of one who pulls by hand. */
+  /** Whether the request comes from the cluster. A pull by hand is not reported. */
   readonly isOfCluster: boolean
   follow(run: Run): void
   leave(reason: RetryableError): void
 }
 
 export interface StatusWriters {
-  /** Made when it is missing. undefined for a request of no namespace. */
+  /** Returns the entry of a request, creating it if necessary; undefined for a request without a namespace. */
   of(request: FlakeImageRequest): Entry | undefined
   has(namespace: string, recipe: FlakeRecipe): boolean
-  /** A run has begun for everybody who waits for the recipe. */
+  /** Starts reporting a run to all callers that wait for the recipe. */
   follow(recipeKey: string, run: Run): void
   waitedFor(): WaitedFor[]
   written(namespace: string, recipe: FlakeRecipe): Promise<void>
@@ -43,11 +43,11 @@ export interface StatusWriters {
 
 export interface WaitedFor {
   readonly key: string
-  /** When its NixBuild was seen last, in milliseconds since 1970. */
+  /** When its NixBuild was last seen, in milliseconds since 1970. */
   readonly seenAt: number
-  /** Throws as `Kube` does. */
+  /** Throws like `Kube`. */
   isGone(): Promise<boolean>
-  /** Sends everybody away. */
+  /** Cancels all requests from the cluster. */
   leave(reason: RetryableError): void
 }
 
@@ -59,17 +59,23 @@ export interface StatusWritersOptions {
   readonly logger: Logger
 }
 
-/** While the API server is away; beyond it, of the namespace with the most, the oldest that has ended is lost. */
+/**
+ * Limit while the API server is unreachable. Beyond it, the namespace with the most writers loses its oldest finished
+ * one.
+ */
 const MAX_WRITERS = 500
-/** Of all writers together, and one namespace's never all of them: its own NixBuilds may be what makes them slow. */
+/**
+ * For all writers together. One namespace never gets all of them, because its own NixBuilds may be what makes them
+ * slow.
+ */
 const REQUESTS_AT_ONCE = 8
 
 interface Shelved extends Entry {
   readonly recipeKey: string
   run: Run | undefined
-  /** Whether the cluster wanted it at any time. */
+  /** Whether any caller came from the cluster. */
   isOfCluster: boolean
-  /** Of the latest caller who counts them. */
+  /** From the latest caller that sets it. */
   tries: Tries | undefined
   readonly callers: Set<Caller>
 }
@@ -151,7 +157,7 @@ export function createStatusWriters(options: StatusWritersOptions): StatusWriter
     entries.delete(key)
   }
 
-  /** Resolves once that holds; asked whenever something has been told. */
+  /** Resolves when `holds` returns true. It is checked after each finished write. */
   function until(holds: () => boolean): Promise<void> {
     return new Promise(resolve => {
       const check = () => {

@@ -4,15 +4,15 @@ import type { WaitedFor } from './status-writers.ts'
 
 export interface WantedCheckOptions {
   readonly waitedFor: () => readonly WaitedFor[]
-  /** Between two looks at one NixBuild. */
+  /** Time between two checks of one NixBuild. */
   readonly intervalMs: number
   readonly signal: AbortSignal
 }
 
 /**
- * Whoever waits for a recipe whose NixBuild has been deleted is sent away: kubelets go on waiting for images of pods that are gone
- * (kubernetes#125050). One look is not enough, the controller may just be making it anew; an API server that is away says nothing.
- * A look that takes long, as the NixBuilds of its namespace may have it, keeps no other from being taken.
+ * Cancels requests whose NixBuild has been deleted, because kubelets keep waiting for images of deleted pods
+ * (kubernetes#125050). It takes two checks in a row: the controller may be making the NixBuild again. An unreachable
+ * API server decides nothing. Checks run concurrently, so that a namespace with slow responses does not delay others.
  */
 export async function cancelUnwantedBuilds({ waitedFor, intervalMs, signal }: WantedCheckOptions): Promise<void> {
   const looking = new Set<string>()

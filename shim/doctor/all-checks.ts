@@ -24,7 +24,7 @@ const PROC = '/proc'
 
 export interface DoctorPlan {
   readonly configFile: string
-  /** A KubeletConfiguration; without one that of the running kubelet is found. */
+  /** A KubeletConfiguration. By default, that of the running kubelet. */
   readonly kubeletConfig?: string | undefined
   readonly env: NodeJS.ProcessEnv
 }
@@ -34,7 +34,7 @@ export interface Checks {
   close(): Promise<void>
 }
 
-/** All of them, in the order in which a pull needs what they look at. With an invalid config there is but one. */
+/** All checks, in the order in which a pull needs their subjects. An invalid config leaves only the first one. */
 export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan): Promise<Checks> {
   const read = await readConfig(configFile).catch((error: unknown) => messageOf(error))
   if (typeof read === 'string') {

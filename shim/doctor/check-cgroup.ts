@@ -4,10 +4,10 @@ import { describeSize } from '../../lib/text/quantities.ts'
 import { type Check, ok, skipped, warning } from './probes/finding.ts'
 import { findShim } from './probes/shim-process.ts'
 
-/** nix evaluates as a child of the shim's, and a large flake takes as much. */
+/** nix evaluates in a child process of the shim, and a large flake takes this much. */
 const LEAST_MEMORY = 2 * 1024 ** 3
 
-/** The memory that the running shim may take, evaluations of nix included. */
+/** The memory limit of the running shim, which includes nix evaluations. */
 export function checkCgroup(proc: string, cgroups = '/sys/fs/cgroup'): Check {
   return {
     name: 'cgroup',
@@ -29,13 +29,13 @@ export function checkCgroup(proc: string, cgroups = '/sys/fs/cgroup'): Check {
 
 export interface CgroupPlace {
   readonly version: 'cgroup v1' | 'cgroup v2'
-  /** Of the hierarchy, below `/sys/fs/cgroup`. */
+  /** Root of the hierarchy, below `/sys/fs/cgroup`. */
   readonly root: string
   readonly path: string
   readonly file: string
 }
 
-/** Which cgroup limits the memory of a process, by its `/proc/PID/cgroup`. Source: cgroups(7). */
+/** Finds the cgroup that limits a process's memory in its `/proc/PID/cgroup`. Source: cgroups(7). */
 export function parseCgroup(text: string): CgroupPlace | undefined {
   const lines = text.split('\n').map(line => /^\d+:([^:]*):(.*)$/.exec(line))
   const memory = lines.find(line => line?.[1]?.split(',').includes('memory'))
@@ -44,7 +44,7 @@ export function parseCgroup(text: string): CgroupPlace | undefined {
   return unified ? { version: 'cgroup v2', root: '', path: unified[2] ?? '/', file: 'memory.max' } : undefined
 }
 
-/** Of the cgroup and all above it. */
+/** The lowest limit of the cgroup and all cgroups above it. */
 async function lowestLimit(root: string, { path, file }: CgroupPlace): Promise<number> {
   let least = Infinity
   for (let folder = path; ; folder = dirname(folder)) {
@@ -55,5 +55,5 @@ async function lowestLimit(root: string, { path, file }: CgroupPlace): Promise<n
   }
 }
 
-/** cgroup v1 has no word for it: a number near 2^63. */
+/** cgroup v1 writes a number near 2^63 if there is no limit. */
 const UNLIMITED = 2 ** 60

@@ -15,7 +15,7 @@ const RUNTIME_SERVICE = loadService<RuntimeServiceDefinition>('cri.proto', 'runt
 const OLDEST = '1.6'
 const START = 'start containerd, or set containerd.address (with k3s /run/k3s/containerd/containerd.sock)'
 
-/** Its version, CRI plugin and snapshotter. */
+/** containerd's version, CRI plugin and snapshotter. */
 export function checkContainerd({ address, snapshotter }: Config['containerd']): Check {
   return {
     name: 'containerd',
@@ -55,7 +55,7 @@ export async function askContainerd(address: string, signal: AbortSignal) {
   return { version: runtimeVersion.replace(/^v/, ''), imageFolder: await imageFolder(client) }
 }
 
-/** Of an image service. Throws a GrpcError. */
+/** The folder where an image service keeps its images. Throws a GrpcError. */
 export async function askImageFolder(address: string, signal: AbortSignal): Promise<string | undefined> {
   using client = createClient(address, { signal })
   return await imageFolder(client)

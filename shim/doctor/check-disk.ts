@@ -6,11 +6,11 @@ import { askContainerd } from './check-containerd.ts'
 import { type Check, ok, warning } from './probes/finding.ts'
 import { nearestFolder } from './probes/nearest-folder.ts'
 
-/** Below these a build is likely to end in DiskFull. */
+/** With less than this, a build is likely to fail with DiskFull. */
 const LEAST_BYTES = 1024 ** 3
 const LEAST_SHARE = 0.05
 
-/** Room where builds, their results and images are written. */
+/** Free space where builds, their results and images are written. */
 export function checkDisk({ stateDir, containerd }: Pick<Config, 'stateDir' | 'containerd'>): Check {
   return {
     name: 'disk',
@@ -34,7 +34,7 @@ export function checkDisk({ stateDir, containerd }: Pick<Config, 'stateDir' | 'c
 interface Room {
   readonly folder: string
   readonly bytes: number
-  /** Of the file system, and of its inodes: what is free. */
+  /** Free share of the file system and of its inodes. */
   readonly share: number
   readonly files: number
 }

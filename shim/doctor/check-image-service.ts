@@ -7,7 +7,7 @@ const PASS_ON = 'have it pass calls to containerd itself, not to the shim'
 /** A proxy that passes calls back to the shim never answers. */
 const LIMIT_MS = 5000
 
-/** Where another image service stands between the shim and containerd: whether it answers, and for that containerd. */
+/** If another image service stands between the shim and containerd: whether it answers, and for the same containerd. */
 export function checkImageService({ address, imageService }: Config['containerd']): Check[] {
   if (imageService === undefined) return []
   return [

@@ -5,10 +5,10 @@ import { RECIPE_LABEL } from '../pull/labels.ts'
 import { type Check, ok, skipped, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
 
-/** Images that a message names. */
+/** Maximum number of images in a message. */
 const NAMED = 3
 
-/** Whether the images of recipes are made for the snapshotter that the config has. */
+/** Whether the images of recipes were made for the snapshotter in the config. */
 export function checkImages({ containerd, import: { layers } }: Pick<Config, 'containerd' | 'import'>): Check {
   const { address, snapshotter } = containerd
   return {

@@ -11,7 +11,9 @@ import { probeSocket } from './probes/probe-socket.ts'
 import { isRoot } from './probes/processes.ts'
 import { shimEnvironment } from './probes/shim-process.ts'
 
-/** How layers of store paths get into containerd. It is tried as the shim does at its start, under a lease that goes with it. */
+/**
+ * How layers of store paths get into containerd. Tried as the shim does when it starts, under a lease that is deleted.
+ */
 export function checkLayers(
   config: Pick<Config, 'containerd' | 'stateDir' | 'import'>,
   { env, proc }: NixSurroundings,

@@ -1,10 +1,10 @@
 import type { Config } from '../config/config.ts'
 import { type Check, ok, warning } from './probes/finding.ts'
 
-/** Of flakes on this machine, which a policy has to spell out. */
+/** Flakes on this machine, which a policy must spell out. */
 const LOCAL = /^(?:path|git\+file|tarball\+file|file)(?=:)/
 
-/** None where no image is a recipe by its name. */
+/** No check if image names are not recipes. */
 export function checkNames({
   names,
   flakeNames,
@@ -28,7 +28,7 @@ export function checkNames({
   return [{ name: 'names', look }]
 }
 
-/** What the pattern has to begin with that allows what a rule names; nothing where stars do. */
+/** The start of a pattern that allows what a rule of `names` makes; undefined if wildcards would match it. */
 function neededStart({ flake, packages }: Config['names'][number]): string {
   const [local] = LOCAL.exec(packages ?? flake ?? '') ?? []
   const scheme = local === 'file' ? 'tarball+file' : local

@@ -9,7 +9,7 @@ import { probeSocket } from './probes/probe-socket.ts'
 
 const START = 'start the shim: systemctl start enbi-shim.socket enbi-shim.service'
 
-/** Whether this very shim answers where the config says. */
+/** Whether a shim of this version answers at the configured socket. */
 export function checkSocket({ listen, containerd }: Pick<Config, 'listen' | 'containerd'>): Check {
   return {
     name: 'socket',

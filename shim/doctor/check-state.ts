@@ -13,7 +13,9 @@ import { type Check, type Finding, failed, ok, skipped } from './probes/finding.
 import { nearestFolder } from './probes/nearest-folder.ts'
 import { isRoot } from './probes/processes.ts'
 
-/** Whether the state folder is there, the shim alone can write to it, and the build user reaches its own folders in it. */
+/**
+ * Whether the state folder exists, only the shim can write to it, and the build user can reach its own folders in it.
+ */
 export function checkState({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>): Check {
   return {
     name: 'state folder',
@@ -25,7 +27,7 @@ export function checkState({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>):
   }
 }
 
-/** With what the clones of sources take, as the shim has measured it. */
+/** Adds the size of source clones, as the shim measured it. */
 async function describe(stateDir: string): Promise<string> {
   const clones = readCacheLedger(stateDir)
   if (clones.length === 0) return stateDir
@@ -49,7 +51,7 @@ async function unusable(path: string): Promise<Finding | undefined> {
   }
 }
 
-/** Builds are refused then. */
+/** The shim refuses builds then. */
 async function unsafe(stateDir: string): Promise<Finding | undefined> {
   const fault = isRoot() ? await findStateFault(layOut(stateDir)) : undefined
   return fault && failed(fault.what, fault.wayOut)
@@ -66,10 +68,10 @@ async function judgeMissing(path: string): Promise<Finding> {
   return failed(`${path} is not there and cannot be made: ${above} cannot be written to`, 'set stateDir, or make it')
 }
 
-/** Tried as that user: modes are not all that counts. */
+/** Tried as that user, because more than the mode may decide. */
 async function unreachable(stateDir: string, user: string | null): Promise<Finding | undefined> {
   if (user === null || !isRoot()) return undefined
-  // That there is no such user is told by a check of its own.
+  // Another check reports a missing user.
   const found = await resolveBuildUser({ name: user, home: '/', configHome: '/', env: {} }).catch(() => undefined)
   const { uid, gid } = found ?? {}
   if (uid === undefined || gid === undefined) return undefined

@@ -4,7 +4,7 @@ import type { NamedFinding } from './run-checks.ts'
 const MARKS = { ok: '✓', warning: '!', failed: '✗', skipped: '–' } as const
 const COLOURS = { ok: 'green', warning: 'yellow', failed: 'red', skipped: 'dim' } as const
 
-/** Shows one finding a line, and below it the way out; with `json` one object a line. */
+/** Prints one line for each finding, and what to do below it; with `json`, one object for each line. */
 export function createFindingView({
   json,
   output,
@@ -15,7 +15,7 @@ export function createFindingView({
   if (json) return finding => void output.write(`${JSON.stringify(finding)}\n`)
   return finding => {
     const { check, outcome, text } = finding
-    // It looks at the stream and at NO_COLOR.
+    // `styleText` takes the stream and NO_COLOR into account.
     const mark = styleText(COLOURS[outcome], MARKS[outcome], { stream: output })
     output.write(`${mark} ${check}: ${indent(text)}\n`)
     if ('wayOut' in finding) output.write(`    → ${indent(finding.wayOut)}\n`)

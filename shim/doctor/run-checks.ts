@@ -7,7 +7,7 @@ export type NamedFinding = Finding & { readonly check: string }
 /** Longest time of one check, in milliseconds. */
 const LIMIT_MS = 20_000
 
-/** Runs all at once; what they find comes in their order. */
+/** Runs all checks concurrently and yields their findings in the given order. */
 export async function* runChecks(checks: readonly Check[]): AsyncGenerator<NamedFinding> {
   const running = checks.map(check => run(check))
   for (const finding of running) yield await finding

@@ -2,18 +2,18 @@ import { Counter, Histogram, type Registry } from 'prom-client'
 import { STATUS } from '../../lib/grpc/status.ts'
 import type { CallObserver } from '../proxy/contract.ts'
 
-/** Whoever can reach the socket can ask for any method: beyond this many, all others are one. */
+/** Any client of the socket can call any method: methods beyond this many are counted together. */
 const MAX_METHODS = 64
 const OTHER: Labels = { grpc_type: 'unary', grpc_service: 'other', grpc_method: 'other' }
-/** Seconds: from a call that is passed on to a pull that builds for an hour. */
+/** In seconds: from a call that is passed on to a pull that builds for an hour. */
 const BUCKETS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 300, 1800, 3600]
 
-/** Times of one method that wait to be told: beyond this many they are told at once. */
+/** Pending durations of one method. When there are this many, they go to prom-client immediately. */
 const MAX_PENDING = 256
 
 type Labels = Readonly<Record<'grpc_type' | 'grpc_service' | 'grpc_method', string>>
 
-/** What was counted of one method since prom-client was told last. */
+/** Calls of one method that prom-client does not have yet. */
 interface Pending {
   readonly labels: Labels
   started: number
@@ -23,8 +23,8 @@ interface Pending {
 }
 
 /**
- * Counts every call on the socket. Names and labels are those of go-grpc-prometheus, so that what reads these works. On the way of
- * a call there are plain numbers alone: prom-client, which takes longer, is told of them when somebody asks.
+ * Counts every call on the socket. Names and labels are those of go-grpc-prometheus, so that existing dashboards work.
+ * A call only changes plain numbers: prom-client is slower, and gets them when metrics are scraped.
  */
 export function createCallMetrics(registry: Registry): CallObserver {
   const labelNames = ['grpc_type', 'grpc_service', 'grpc_method'] as const
@@ -109,7 +109,7 @@ const STREAMING = new Set([
   '/runtime.v1.ImageService/StreamImages',
 ])
 
-/** By their numbers, as gRPC for Go spells them. */
+/** Indexed by code, as gRPC for Go spells them. */
 export const GRPC_CODES = [
   'OK',
   'Canceled',

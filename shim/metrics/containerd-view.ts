@@ -2,9 +2,9 @@ import { messageOf } from '../../lib/errors.ts'
 import { askInTime } from '../containerd/ask-in-time.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
 
-/** What containerd is asked; nothing of it costs more the more images there are, but those that the shim made. */
+/** The requests to containerd. Only the number of the shim's own images affects their cost. */
 export interface AskedContainerd {
-  /** What CRI knows of a reference. */
+  /** What CRI knows about an image reference. */
   present(image: string): Promise<unknown>
   /** Every image record that has the label. */
   withLabel(label: string): Promise<readonly { readonly target: { readonly digest: string } }[]>
@@ -12,9 +12,9 @@ export interface AskedContainerd {
 
 /** Takes a bounded time and never throws. */
 export interface ContainerdView {
-  /** Why containerd, its CRI plugin included, does not answer; undefined when it does. */
+  /** Why containerd, including its CRI plugin, does not answer; undefined if it does. */
   problem(): Promise<string | undefined>
-  /** Images that the shim made; undefined while containerd does not answer. */
+  /** Number of images that the shim made; undefined if containerd does not answer. */
   countImages(): Promise<number | undefined>
 }
 

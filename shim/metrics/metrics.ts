@@ -20,11 +20,14 @@ export interface MetricsOptions {
   readonly pullLog: PullLog
 }
 
-/** What is counted, and who tells it. */
+/** The metrics and the observers that count them. */
 export interface Metrics {
   readonly onCall: CallObserver
   readonly reporter: PullReporter
-  /** Serves /metrics, /healthz and /readyz until the signal aborts. Does not throw: a kubelet depends on the rest. */
+  /**
+   * Serves /metrics, /healthz and /readyz until the signal aborts. Never throws: a kubelet depends on the rest of the
+   * shim.
+   */
   serve(plan: ServePlan): Promise<void>
 }
 

@@ -8,7 +8,9 @@ export interface NodeMetricsOptions {
   readonly containerd: ContainerdView
 }
 
-/** What the shim is, and what containerd has of it. A containerd that does not answer leaves the number of images out. */
+/**
+ * Facts about the shim and its images in containerd. If containerd does not answer, the number of images is left out.
+ */
 export function addNodeMetrics({ shim, containerd }: NodeMetricsOptions, registry: Registry): void {
   const registers = [registry]
   const gauge = createGauges(registry)

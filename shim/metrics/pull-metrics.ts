@@ -5,10 +5,13 @@ import type { PullReporter, RunReport } from '../pull/contract.ts'
 import type { PullProgress } from '../pull/progress.ts'
 import type { PullLog } from '../pull/pull-log.ts'
 
-/** Seconds: from an image whose store paths are there to a build that takes an hour. */
+/** In seconds: from an image whose store paths exist to a build that takes an hour. */
 const BUCKETS = [0.05, 0.25, 1, 5, 15, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600]
 
-/** Counts and times pulls and their stages. What runs and waits at a scrape is read from the pull log. */
+/**
+ * Counts and times pulls and their stages. The pull log provides the numbers of running and waiting pulls at each
+ * scrape.
+ */
 export function countPulls(pullLog: PullLog, registry: Registry): PullReporter {
   const pulls = outcomes(registry, 'pull', {
     count: 'Pulls of images that have a recipe. Pulls that share a run count once.',
@@ -23,10 +26,10 @@ export function countPulls(pullLog: PullLog, registry: Registry): PullReporter {
     time: 'Time in seconds from the end of a build to the end of the import.',
   })
   addGauges(pullLog, registry)
-  /** Failures of runs: every request of a run fails with the same error. */
+  /** Errors of runs, because all requests of a run fail with the same error. */
   const counted = new WeakSet<ShimError>()
 
-  /** Which stage a run is in is told by its progress. */
+  /** The progress of a run shows its stage. */
   function timeRun(): RunReport {
     const startedAt = performance.now()
     let stage: { readonly outcomes: Outcomes; readonly startedAt: number } | undefined
@@ -42,14 +45,14 @@ export function countPulls(pullLog: PullLog, registry: Registry): PullReporter {
         if (BUILDING.has(phase)) enter(builds)
         if (phase === 'built') {
           leave()
-          // An import says nothing before it has read something: one that fails at once is one, too.
+          // An import reports no progress before it has read something, so one that fails early must also count.
           enter(imports)
         }
         if (phase === 'present') stage = undefined
       },
       done(outcome) {
         leave()
-        // One whose image was there all along would hide what the others take.
+        // Pulls of existing images would distort the durations of the others.
         if (outcome.present && outcome.runId === undefined) pulls.notRun('succeeded')
         else pulls.end(undefined, startedAt)
       },
@@ -81,7 +84,7 @@ const IMPORTING = new Set<Phase>(['built', 'importing', 'unpacking'])
 interface Outcomes {
   /** `code` of a failure; `startedAt` by `performance.now()`. */
   end(code: ErrorCode | undefined, startedAt: number): void
-  /** It took no time that would say anything. */
+  /** Counts a pull without a meaningful duration. */
   notRun(result: 'succeeded' | 'failed' | 'refused', code?: ErrorCode): void
 }
 

@@ -1,6 +1,6 @@
 import type { WireProgress } from '../wire/pulls.ts'
 
-/** One line that says how far a pull is. */
+/** Describes the progress of a pull in one line. */
 export function describeProgress({ phase, done, expected, text }: WireProgress): string {
   switch (phase) {
     case 'queued':
@@ -24,7 +24,7 @@ export function describeProgress({ phase, done, expected, text }: WireProgress):
   }
 }
 
-/** `3.4 s`, `850 ms`. */
+/** For example `3.4 s` or `850 ms`. */
 export function describeDuration(milliseconds: number): string {
   return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`
 }
@@ -33,7 +33,7 @@ function amount(done: number, expected: number, format: (bytes: number) => strin
   return expected > 0 ? `${format(done)} of ${format(expected)}` : format(done)
 }
 
-/** `3.4 MB`. */
+/** For example `3.4 MB`. */
 export function describeBytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`
 }

@@ -9,21 +9,21 @@ import { createStoreUse, type StoreUse, type StoreUseOptions } from './store-use
 
 export interface FolderUse {
   readonly files: number
-  /** Sum of their lengths; beyond `MAX_LOOKS` files an estimate from that many. */
+  /** Sum of the files' lengths; for more than `MAX_LOOKS` files, an estimate from that many. */
   readonly bytes: number
 }
 
-/** Of files that are looked at; how many at once. */
+/** Maximum number of files that are measured, and how many concurrently. */
 const MAX_LOOKS = 5000
 
 const CONCURRENCY = 16
 
 export interface DiskUseOptions extends KeptImagesOptions, StoreUseOptions {
-  /** Absolute. */
+  /** Absolute path. */
   readonly stateDir: string
 }
 
-/** What is there because of the shim. */
+/** Disk space that the shim uses. */
 export interface Held extends KeptImages {
   readonly store: StoreUse
   readonly digests: FolderUse
@@ -31,7 +31,7 @@ export interface Held extends KeptImages {
   readonly logs: FolderUse
 }
 
-/** Takes a bounded time, and never throws. Those who ask at the same time share one look. */
+/** Takes a bounded time and never throws. Concurrent calls share one measurement. */
 export function createDiskUse({ stateDir, ...options }: DiskUseOptions): () => Promise<Held> {
   const keptImages = createKeptImages(options)
   const storeUse = createStoreUse(options)
@@ -49,11 +49,11 @@ export function createDiskUse({ stateDir, ...options }: DiskUseOptions): () => P
   })
 }
 
-/** What lies directly in a folder. One that is not there, or cannot be read, has nothing. */
+/** The files directly in a folder. A missing or unreadable folder counts as empty. */
 export async function folderUse(folder: string): Promise<FolderUse> {
   const names = await readdir(folder).catch(() => [])
   const sample = names.slice(0, MAX_LOOKS)
-  // A file may go at any moment.
+  // A file may be removed at any moment.
   const sizeOf = async (name: string) => (await lstat(join(folder, name)).catch(() => undefined))?.size ?? 0
   const sizes = await pMap(sample, sizeOf, { concurrency: CONCURRENCY })
   const bytes = sizes.reduce((sum, size) => sum + size, 0)

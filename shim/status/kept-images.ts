@@ -9,25 +9,25 @@ export interface KeptImagesOptions {
 }
 
 export interface KeptImage {
-  /** Normalised reference; undefined when it has moved on to another image. */
+  /** Normalized reference; undefined if it now names another image. */
   readonly image: string | undefined
   /** Config digest, if it is known. */
   readonly imageId: string | undefined
   readonly storePath: string | undefined
-  /** Bytes, if it is known. */
+  /** Bytes, if known. */
   readonly size: number | undefined
   /** In milliseconds since 1970. */
   readonly updatedAt: number
 }
 
 export interface KeptImages {
-  /** By name. */
+  /** Sorted by name. */
   readonly images: readonly KeptImage[]
-  /** Why containerd could not be asked. */
+  /** Why containerd did not answer. */
   readonly problem: string | undefined
 }
 
-/** The images of containerd's that the shim made. Takes a bounded time and never throws. */
+/** The images in containerd that the shim made. Takes a bounded time and never throws. */
 export function createKeptImages({ images }: KeptImagesOptions): () => Promise<KeptImages> {
   const ask = askInTime(async () => {
     const records = await images()
@@ -45,7 +45,7 @@ export function createKeptImages({ images }: KeptImagesOptions): () => Promise<K
 
 const ID = /^sha256:/
 
-/** One image has two records, its name and its id, with one target. */
+/** One image has two records, its name and its id, with the same target. */
 function pairUp(records: readonly FoundImage[], sizes: ReadonlyMap<string, number>): KeptImage[] {
   const named = records.filter(({ name }) => !ID.test(name))
   const idOf = new Map(records.flatMap(({ name, target }) => (ID.test(name) ? [[target.digest, name]] : [])))

@@ -6,21 +6,21 @@ import type { StatusMessage } from '../wire/status.ts'
 import type { Held } from './disk-use.ts'
 import type { KeptImage } from './kept-images.ts'
 
-/** What does not change while the shim runs. */
+/** Facts that do not change while the shim runs. */
 export interface ShimFacts {
   readonly version: string
   /** In milliseconds since 1970. */
   readonly startedAt: number
   /** Path of containerd's socket. */
   readonly containerd: string
-  /** Of the policy. */
+  /** Number of rules in the policy. */
   readonly rules: number
   readonly maxBuilds: number
   /** Folder of the runs' logs. */
   readonly logs: string
 }
 
-/** Says the same of the same state: nothing in it depends on when it is made. */
+/** The same state always gives the same message, whenever it is made. */
 export function statusMessage(shim: ShimFacts, pullLog: PullLog, held: Held): StatusMessage {
   const all = pullLog.runs()
   const { images, problem, ...disk } = held
@@ -37,7 +37,7 @@ export function statusMessage(shim: ShimFacts, pullLog: PullLog, held: Held): St
   }
 }
 
-/** In the queue; undefined of a run that does not wait for its turn. */
+/** Place in the queue; undefined for a run that is not queued. */
 function placeOf({ progress }: RunFacts): number | undefined {
   return progress?.phase === 'queued' ? progress.ahead : undefined
 }

@@ -11,18 +11,18 @@ export interface StoreUse {
   readonly paths: number
   /** Sum of their NAR sizes. */
   readonly narBytes: number
-  /** Why it is not known. */
+  /** Why the size is unknown. */
   readonly problem: string | undefined
 }
 
 const NOTHING: StoreUse = { paths: 0, narBytes: 0, problem: undefined }
 const LIMIT_MS = 5000
-/** Together with what they refer to, more would be longer than what is read of an answer of nix. */
+/** With their dependencies, nix's answer about more paths would exceed the longest answer that is read. */
 const MAX_PATHS = 1000
 
 /**
- * What the store paths and all that they refer to come to. Nix is asked once for one set of paths: what it says of them
- * never changes. Takes a bounded time and never throws.
+ * The size of store paths and their closure. One set of paths needs one query, because nix's answer never changes.
+ * Takes a bounded time and never throws.
  */
 export function createStoreUse({ builder }: StoreUseOptions): (paths: readonly Path[]) => Promise<StoreUse> {
   let known = { paths: '', use: NOTHING }
@@ -51,7 +51,7 @@ export function createStoreUse({ builder }: StoreUseOptions): (paths: readonly P
 
 type Path = string | undefined
 
-/** The label is only as good as whoever may write it. */
+/** The label is untrusted: other clients of containerd may write it. */
 function isKnownPath(path: Path): path is string {
   return path !== undefined && isStorePath(path)
 }

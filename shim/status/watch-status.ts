@@ -9,13 +9,13 @@ import { type ShimFacts, statusMessage } from './status-message.ts'
 export interface WatchStatusOptions extends DiskUseOptions {
   readonly shim: ShimFacts
   readonly pullLog: PullLog
-  /** Aborted when the shim stops: whoever watches must not hold it up. */
+  /** Aborted when the shim stops, so that watchers do not delay it. */
   readonly stopping: AbortSignal
 }
 
-/** A build tells of itself more often than anybody can read. */
+/** A build reports more often than people can read. */
 const PAUSE_MS = 250
-/** What is held may change without the shim, and containerd may come and go. */
+/** Disk use may change without the shim, and containerd may stop and start. */
 const LOOK_AGAIN_MS = 5000
 
 /** `enbi.v1alpha1.Status/Watch`. */
@@ -50,9 +50,9 @@ function subscribe(onChange: PullLog['onChange'], listener: () => void): Disposa
   return { [Symbol.dispose]: onChange(listener) }
 }
 
-/** At what is held. */
+/** One measurement of disk use. */
 interface Look {
-  /** As the pull log counts them, before it. */
+  /** The pull log's counter before the measurement. */
   readonly changes: number
   readonly at: number
   readonly held: Held

@@ -6,31 +6,37 @@ import { readableReference } from '../../../recipes/reference.ts'
 import { chooseRecipe, type FoundRecipe } from './cluster-recipe.ts'
 
 export interface ClusterLookupOptions {
-  /** The NixBuilds of one namespace for one image. */
+  /** Lists the NixBuilds of one image in one namespace. */
   readonly nixBuildsOf: (query: {
     namespace: string
-    /** Normalised reference. */
+    /** Normalized reference. */
     image: string
     signal: AbortSignal
   }) => Promise<readonly NixBuild[]>
   /** Nix system of this node. */
   readonly system: string
-  /** Longest time that a pull waits for it. */
+  /** Longest time that a pull waits for a look-up. */
   readonly timeoutMs: number
-  /** For so long after a failure nobody of the namespace asks: an API server that is away must not delay every pull. */
+  /**
+   * After a failure, the namespace sends no requests for this long: an unreachable API server must not delay every
+   * pull.
+   */
   readonly pauseMs?: number
   readonly now?: () => number
   readonly logger: Logger
 }
 
 export interface ClusterLookup {
-  /** As the kubelet asks for it. Throws what `chooseRecipe` throws, and nothing else. */
+  /** `image` is spelled as in the kubelet's request. Throws only what `chooseRecipe` throws. */
   find(query: { image: string; namespace: string; signal: AbortSignal }): Promise<FoundRecipe | undefined>
 }
 
 const PAUSE_MS = 10_000
 
-/** Looks recipes up in the cluster, for a bounded time; a pull goes on as if there were none when that fails. */
+/**
+ * Looks recipes up in the cluster, for a bounded time. If a look-up fails, the pull continues as if there were no
+ * NixBuild.
+ */
 export function createClusterLookup(options: ClusterLookupOptions): ClusterLookup {
   const { nixBuildsOf, system, timeoutMs, pauseMs = PAUSE_MS, now = Date.now, logger } = options
   const states = new Map<string, NamespaceState>()
@@ -70,9 +76,9 @@ export function createClusterLookup(options: ClusterLookupOptions): ClusterLooku
   }
 }
 
-/** Each namespace has its own: its NixBuilds may be what makes the answer slow. */
+/** State is kept for each namespace, because its own NixBuilds may be what makes the response slow. */
 interface NamespaceState {
   pausedUntil: number
-  /** Those who wait together are sent on together. */
+  /** Aborts all look-ups of the namespace that wait at the moment. */
   together: AbortController
 }

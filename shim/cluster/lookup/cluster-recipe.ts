@@ -12,9 +12,9 @@ export interface FoundRecipe {
 }
 
 /**
- * The recipe that a namespace's NixBuilds of one image give: one for this node's system if there is any, one made by hand rather
- * than one that was made for other pods, and of those the newest. Throws RecipeInvalid when there are only malformed ones, and
- * RecipeConflict when two made by hand differ. What a shim has made binds nobody: no node may choose what others build.
+ * Chooses a recipe from a namespace's NixBuilds of one image. NixBuilds for this node's system come first, then those
+ * made by hand, then the newest. Throws RecipeInvalid if all are malformed, and RecipeConflict if two made by hand
+ * differ. NixBuilds made by shims are ignored: no node may choose what others build.
  */
 export function chooseRecipe(nixBuilds: readonly NixBuild[], system: string): FoundRecipe | undefined {
   const read = nixBuilds.filter(isTrusted).map(readOne)
@@ -32,7 +32,7 @@ export function chooseRecipe(nixBuilds: readonly NixBuild[], system: string): Fo
   return best && { recipe: best.recipe, nixBuild: best.nixBuild }
 }
 
-/** Admission holds shims to that label, and a pod with annotations has its recipe anyway. */
+/** Admission makes shims set that label. Pods with annotations do not need these NixBuilds. */
 function isTrusted({ metadata }: NixBuild): boolean {
   return metadata.labels[MANAGED_BY_LABEL] !== SHIM
 }

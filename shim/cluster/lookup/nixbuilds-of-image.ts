@@ -8,21 +8,21 @@ import { referenceAliases } from '../../../recipes/reference-aliases.ts'
 
 export interface ImageQuery {
   readonly namespace: string
-  /** Normalised reference. */
+  /** Normalized reference. */
   readonly image: string
   readonly signal?: AbortSignal
 }
 
-/** Far more than the retention of those that nobody uses leaves. */
+/** Far more than remain after unused NixBuilds have been cleaned up. */
 const MAX_OF_IMAGE = 500
-/** In characters, for each spelling of the image. Whoever may make NixBuilds may make each as large as an object can be. */
+/** In characters, for each spelling of the image. A tenant can make each NixBuild as large as an object may be. */
 const MAX_LENGTH = 16 * 1024 * 1024
 /** For all pages together. */
 const MAX_MS = 10_000
 
 /**
- * The NixBuilds of a namespace whose image that is, however they spell it, for reading their recipes. Throws RecipeConflict for
- * too many: a pull that went on without them could bring in a stranger's image from a registry.
+ * Lists a namespace's NixBuilds of an image in any spelling, reduced to their recipes. Throws RecipeConflict if there
+ * are too many: a pull that ignored them could fetch a stranger's image from a registry.
  */
 export async function withImage(kube: Pick<Kube, 'list'>, query: ImageQuery): Promise<NixBuild[]> {
   const found: NixBuild[] = []
@@ -34,7 +34,7 @@ type TooMany = 'RecipeConflict' | 'ClusterRefused'
 
 const EMPTY = { conditions: [], nodes: [], attempts: [] }
 
-/** The same, each as it is. Throws ClusterRefused for too many, and ClusterAway after ten seconds. */
+/** Lists complete NixBuilds. Throws ClusterRefused if there are too many, and ClusterAway after ten seconds. */
 export async function listImage(
   kube: Pick<Kube, 'list'>,
   query: Omit<ImageQuery, 'signal'>,
@@ -53,13 +53,13 @@ export async function listImage(
   }
 }
 
-/** Whoever may make NixBuilds may put as much as an object can have into what nobody here reads. */
+/** Drops fields that the shim does not read, because a tenant can fill them up to the size limit of an object. */
 export function withoutOwners(nixBuild: NixBuild): NixBuild {
   const { managedFields, ...metadata } = nixBuild.metadata
   return { ...nixBuild, metadata: { ...metadata, ownerReferences: [] } }
 }
 
-/** Those that shims have made are not read at all: a node that was taken over may make any number of them. */
+/** The selector leaves out NixBuilds made by shims: a compromised node could make any number of them. */
 async function listBounded(
   kube: Pick<Kube, 'list'>,
   { namespace, image, signal }: ImageQuery,

@@ -10,7 +10,7 @@ interface Saying {
   readonly now: string
 }
 
-/** The conditions of a NixBuild whose run stands so; what does not change keeps its time. */
+/** The conditions for the state of a run. A condition whose status stays keeps its time. */
 export function conditionsOf({ phase, ending }: RunFacts, { live, node, now }: Saying): Condition[] {
   const [complete, success] = ending ? ended(ending) : unfinished(phase, `${phase} on ${node}`)
   return [complete, success].map(condition => {

@@ -1,7 +1,6 @@
 import type { ErrorCode, ShimError } from '../../../lib/errors.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
 
-/** How a run ended. */
 export type Ending = Success | Failure | Retrying | CalledOff
 
 interface At {
@@ -13,9 +12,9 @@ export interface Success extends At {
   readonly kind: 'Succeeded'
   /** Config digest. */
   readonly imageId: string
-  /** Bytes, as CRI says. */
+  /** Bytes, as reported by CRI. */
   readonly imageSize?: number | undefined
-  /** Nothing had to be built or imported. */
+  /** The image existed: nothing was built or imported. */
   readonly present: boolean
 }
 
@@ -27,14 +26,14 @@ export interface Failure extends At {
   readonly final: boolean
 }
 
-/** A failure that may pass, and is followed by another try. */
+/** A temporary failure that is followed by another attempt. */
 export interface Retrying extends At {
   readonly kind: 'Retrying'
   readonly message: string
   readonly logTail: string
 }
 
-/** Not the recipe's fault: it is to be built again when somebody wants it. */
+/** Not the recipe's fault: the next request builds it again. */
 export interface CalledOff extends At {
   readonly kind: 'CalledOff'
   readonly message: string
@@ -45,7 +44,7 @@ interface FailedAt {
   readonly lines?: readonly string[]
 }
 
-/** In characters; a writer that cannot be told yet is kept in memory. */
+/** In characters. Writers keep messages in memory while the API server is unreachable. */
 const MAX_MESSAGE = 4096
 
 const CALLED_OFF: readonly ErrorCode[] = ['Cancelled', 'ShuttingDown']

@@ -16,11 +16,11 @@ import type { RunFacts } from './run-status.ts'
 interface Trying {
   readonly live: NixBuild
   readonly node: string
-  /** Of whoever builds it because it is given to this node. */
+  /** Set if the NixBuild is assigned to this node. */
   readonly tries?: Tries | undefined
 }
 
-/** All that a NixBuild's status has of one shim: just that it has the image, or everything when the build is its. */
+/** The part of a NixBuild's status that one shim owns: only its entry in `nodes`, or everything if it has the claim. */
 export type OwnStatus = Partial<Omit<NixBuildStatus, 'attempts'>>
 
 export interface StatusQuery {
@@ -29,13 +29,13 @@ export interface StatusQuery {
   readonly node: string
   /** Milliseconds since 1970. */
   readonly now: number
-  /** Whether anybody on this node waits for the recipe. */
+  /** Whether a request on this node waits for the recipe. */
   readonly isWanted: boolean
-  /** Of whoever builds it because it is given to this node. */
+  /** Set if the NixBuild is assigned to this node. */
   readonly tries?: Tries | undefined
 }
 
-/** What this node has to say of a run that was not called off; undefined when it is not for this node to say anything. */
+/** The status that this node writes for a run that was not cancelled; undefined if it must not write any. */
 export function ownStatus(asked: StatusQuery): OwnStatus | undefined {
   const { live, node } = asked
   const ending = endingOfTry(asked.run.ending, asked)
@@ -49,13 +49,13 @@ export function ownStatus(asked: StatusQuery): OwnStatus | undefined {
   return { ...unsuccessful(query, ending), ...(entry && { nodes: [entry] }) }
 }
 
-/** An image that is there stays so while it is looked for anew, and when that fails for a reason that may pass. */
+/** A successful status stays while the image is checked again, and when that fails temporarily. */
 function isKept({ live, run: { ending }, node }: StatusQuery): boolean {
   const isThere = live.status.status === 'Succeeded' && ownEntry(live, node) !== undefined
   return isThere && (ending?.kind !== 'Failed' || !ending.final)
 }
 
-/** What goes on although nobody waits for it is no reason to take the build from those who may want it. */
+/** A run without waiting requests must not take the claim from nodes that may want it. */
 function isLeft({ live, run: { ending }, node, isWanted }: StatusQuery): boolean {
   return !isWanted && ending === undefined && live.status.buildNode !== node
 }
@@ -93,7 +93,7 @@ function failed(query: StatusQuery, { at, message, logTail }: Failure): OwnStatu
   const result = { status: 'Failed' as const, ...claim(query), progress: 'failed', completionTime: time(at), ...tail }
   const isSame = before.status === 'Failed' && before.conditions.some(condition => condition.message === message)
   if (!isSame) return result
-  // Asked again, answered the same: no news.
+  // The same failure again is not news: keep the times and the log of the first one.
   const { startTime, completionTime, buildJobName } = before
   return { ...result, startTime, completionTime, buildJobName, ...(before.logTail && { logTail: before.logTail }) }
 }
@@ -112,7 +112,7 @@ function succeeded(query: StatusQuery, ending: Success): OwnStatus {
     lockedFlakeUrl: run.lockedFlakeUrl,
   }
   if (before.status === 'Succeeded' && isSame) {
-    // It was built once and has only been looked at again.
+    // It was built before and has only been checked again.
     const { startTime, completionTime, progress, buildJobName } = before
     return { ...result, startTime, completionTime, progress, buildJobName }
   }
@@ -135,7 +135,7 @@ function claim({ live, run, node, now }: StatusQuery): OwnStatus {
   }
 }
 
-/** How a run ended, for a NixBuild that is given to this node: nobody pulls that, and a failure that may pass is not its end. */
+/** No pull waits for an assigned NixBuild, so a temporary failure is not its final outcome. */
 function endingOfTry(ending: Ending | undefined, { live, node, tries }: Trying): Ending | undefined {
   const isGiven = live.metadata.labels[NODE_LABEL] === nodeLabelValue(node)
   if (!tries || !isGiven || ending?.kind !== 'Failed' || ending.final) return ending

@@ -1,23 +1,23 @@
 import type { RunFacts } from './run-status.ts'
 
-/** A run that ends sooner than this is told by its end alone. */
+/** For a run shorter than this, only the outcome is written. */
 export const FIRST_AFTER_MS = 300
-/** A phase is told once it has lasted this long; also the shortest time between two writes of one run's progress. */
+/** A phase is written when it has lasted this long. Also the shortest time between two writes of one run. */
 export const PHASE_AFTER_MS = 1000
-/** Pauses between one progress and the next grow from the first to the last. */
+/** Pauses between writes of progress grow from the first to the last. */
 const PROGRESS_AFTER_MS = { first: 2000, last: 30_000 }
 
-/** What was told of a run last. */
+/** The latest write about a run. */
 export interface Written {
   readonly phase: RunFacts['phase']
   readonly progress: string
   readonly ended: boolean
   readonly at: number
-  /** Times that progress alone was told. */
+  /** Number of writes since the phase was written. */
   readonly times: number
 }
 
-/** When the run is to be told of next, in milliseconds since 1970; undefined when there is nothing new. */
+/** When the next write is due, in milliseconds since 1970; undefined if there is nothing new. */
 export function dueAt(
   { startedAt, phase, phaseSince, progress, ending }: RunFacts,
   written?: Written,
@@ -29,7 +29,7 @@ export function dueAt(
   return written.at + Math.min(PROGRESS_AFTER_MS.first * 2 ** written.times, PROGRESS_AFTER_MS.last)
 }
 
-/** What has been told once `facts` are. */
+/** The latest write after `facts` have been written. */
 export function writtenNow({ phase, progress, ending }: RunFacts, written: Written | undefined, at: number): Written {
   const times = written === undefined || written.phase !== phase ? 0 : written.times + 1
   return { phase, progress, ended: ending !== undefined, at, times }

@@ -8,39 +8,39 @@ import { toWire } from '../../pull/progress.ts'
 import { describeProgress } from '../../status/describe.ts'
 import { type Ending, failed } from './ending.ts'
 
-/** What is known of a run now. Times in milliseconds since 1970. */
+/** The current state of a run. Times are in milliseconds since 1970. */
 export interface RunFacts {
-  /** Of a recipe that pins one content. */
+  /** Set if the recipe's flake is locked. */
   readonly lockedFlakeUrl?: string | undefined
   readonly startedAt: number
   readonly phase: 'Building' | 'Importing'
   readonly phaseSince: number
-  /** For a person. */
+  /** Shown to people. */
   readonly progress: string
-  /** Missing before nix has begun, and for a run that needs no nix. */
+  /** Missing before nix has started, and for a run that does not need nix. */
   readonly runId?: string | undefined
   readonly storePath?: string | undefined
-  /** Missing while it goes on. */
+  /** Missing while the run continues. */
   readonly ending?: Ending | undefined
 }
 
-/** One run of a recipe, for every namespace that waits for it. */
+/** One run of a recipe, shared by all namespaces that wait for it. */
 export interface Run extends RunReport {
   facts(): RunFacts
-  /** Its facts once it has ended. */
+  /** The facts at the end of the run. */
   readonly ended: Promise<RunFacts>
-  /** `listener` is called often, and must be quick. Returns what takes it away again. */
+  /** `listener` is called often and must be fast. Returns a function that removes it. */
   onChange(listener: () => void): () => void
 }
 
 export interface RunOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number
-  /** Bytes, as CRI says; undefined when that cannot be had soon. Never throws. */
+  /** Bytes, as reported by CRI; undefined if the answer takes too long. Never throws. */
   readonly imageSize: (image: string) => Promise<number | undefined>
 }
 
-/** As many lines, and as many characters of each, are kept of the log of a run. */
+/** The end of a run's log that is kept: so many lines, and so many characters of each. */
 const MAX_LINES = 20
 const MAX_LINE_LENGTH = 200
 
@@ -92,12 +92,12 @@ export function createRun(recipe: FlakeRecipe, { now, imageSize }: RunOptions): 
   }
 }
 
-/** What did not even begin. */
+/** A request that failed before any run. */
 export function refusal(error: ShimError, at: number): RunFacts {
   return { startedAt: at, phase: 'Building', phaseSince: at, progress: '', ending: failed(error, { at }) }
 }
 
-/** What was under way and is no more. */
+/** A run that was interrupted, for example by a restart. */
 export function interruption(message: string, at: number): RunFacts {
   return { startedAt: at, phase: 'Building', phaseSince: at, progress: '', ending: { kind: 'CalledOff', at, message } }
 }

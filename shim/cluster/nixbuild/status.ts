@@ -5,12 +5,12 @@ import { conditionsOf } from './conditions.ts'
 import { type OwnStatus, ownStatus, type StatusQuery } from './own-status.ts'
 
 export type StatusChange =
-  /** For server-side apply: all that the status is to have of this shim. */
+  /** For server-side apply: everything that the status has from this shim. */
   | { readonly kind: 'apply'; readonly status: OwnStatus }
-  /** The claim is given up: for a merge patch. */
+  /** For a merge patch: this node releases its claim. */
   | { readonly kind: 'give back'; readonly status: object }
 
-/** What may be there and is the claimant's alone. */
+/** Optional fields that only the node with the claim writes. */
 const CLAIM_FIELDS = [
   'buildNode',
   'buildJobName',
@@ -24,7 +24,9 @@ const CLAIM_FIELDS = [
   'logTail',
 ] as const satisfies readonly (keyof NixBuildStatus)[]
 
-/** What this node has to change in the NixBuild, the run standing so; undefined when all is said, or not for this node to say. */
+/**
+ * The change that this node must make for a run; undefined if the status is up to date, or if another node writes it.
+ */
 export function statusChange(query: StatusQuery): StatusChange | undefined {
   const { live, run, node } = query
   if (run.ending?.kind === 'CalledOff') return isClaimed(live, node) ? giveBack(query) : undefined
@@ -32,20 +34,19 @@ export function statusChange(query: StatusQuery): StatusChange | undefined {
   return status && !saysAlready(live, status, node) ? { kind: 'apply', status } : undefined
 }
 
-/** Nobody builds it. */
 function giveBack({ live, run, node, now }: StatusQuery): StatusChange {
   const conditions = conditionsOf(run, { live, node, now: time(now) })
   return { kind: 'give back', status: { status: 'Pending', conditions, ...nothing(CLAIM_FIELDS) } }
 }
 
-/** What the status has without the entry by which this node says that it has the image; undefined when there is none. */
+/** The status without this node's entry; undefined if there is no such entry. */
 export function withoutEntry(live: NixBuild, node: string): OwnStatus | undefined {
   if (!ownEntry(live, node)) return undefined
   const { nodes, attempts, ...main } = live.status
   return main.buildNode === node ? main : {}
 }
 
-/** For a merge patch: what the status still has of earlier claims, although this one does not say it; undefined when nothing. */
+/** For a merge patch: fields of earlier claims that the new status does not set; undefined if there are none. */
 export function leftovers({ status }: NixBuild, said: OwnStatus): object | undefined {
   if (said.status === undefined) return undefined
   const left = CLAIM_FIELDS.filter(field => status[field] !== undefined && said[field] === undefined)
@@ -65,7 +66,7 @@ function saysAlready(live: NixBuild, { nodes, conditions, ...main }: OwnStatus, 
   )
 }
 
-/** A condition's time follows its words. */
+/** The texts without the time, which changes with them. */
 function words(conditions: NixBuildStatus['conditions']): string {
   const said = conditions.map(({ type, status, reason, message }) => JSON.stringify([type, status, reason, message]))
   return said.sort().join()

@@ -5,16 +5,19 @@ import { loadKubeconfig } from '../../../kube/client/kubeconfig.ts'
 import { SHIM } from '../../../kube/resources/names.ts'
 import type { Right } from './rights.ts'
 
-/** What doctor asks an API server. All of it is open to whoever it knows. Errors are those of `Kube`. */
+/** What doctor reads from an API server. Every authenticated user may read it. Throws the errors of `Kube`. */
 export interface ApiServer extends AsyncDisposable {
-  /** `v1.33.1` */
+  /** For example `v1.33.1`. */
   version(signal: AbortSignal): Promise<string>
-  /** How far its clock is ahead of ours, in milliseconds; it tells whole seconds, or nothing. */
+  /**
+   * How far the server's clock is ahead of ours, in milliseconds, to the second; undefined if it does not send its
+   * time.
+   */
   clockAheadMs(signal: AbortSignal): Promise<number | undefined>
-  /** The Node that our token is bound to, if it is. */
+  /** The Node that our token is bound to, if any. */
   boundNode(signal: AbortSignal): Promise<string | undefined>
   isAllowed(right: Right, signal: AbortSignal): Promise<boolean>
-  /** The OpenAPI schemas of a group's version, by their names; undefined when it has none of that group. */
+  /** The OpenAPI schemas of a group's version, by name; undefined if the server does not have that version. */
   schemas(group: string, version: string, signal: AbortSignal): Promise<Readonly<Record<string, unknown>> | undefined>
 }
 

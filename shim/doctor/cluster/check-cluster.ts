@@ -17,10 +17,10 @@ type Kubernetes = NonNullable<Config['kubernetes']>
 
 const APPLY = 'kubectl apply -k deploy/base of this version of the project'
 const OLDEST = '1.31'
-/** Leases and tokens are judged by the time. */
+/** Leases and tokens depend on the time. */
 const MOST_APART_MS = 5000
 
-/** The API server as the shim sees it. `close` ends the connection to it. */
+/** The API server as the shim sees it. `close` ends the connection. */
 export function checkCluster({ kubeconfig, nodeName }: Kubernetes): {
   readonly checks: Check[]
   close(): Promise<void>
@@ -96,7 +96,7 @@ async function judgeIdentity(api: ApiServer, nodeName: string, signal: AbortSign
   )
 }
 
-/** Questions that an API server is asked at the same time. */
+/** Concurrent requests to an API server. */
 const AT_ONCE = 4
 
 async function judgeRights(api: ApiServer, signal: AbortSignal): Promise<Finding> {
@@ -114,7 +114,7 @@ async function judgeCrd(api: ApiServer, signal: AbortSignal): Promise<Finding> {
   return failed(`the cluster's NixBuild is of another version: it has no ${missing.join(', ')}`, APPLY)
 }
 
-/** Fields of a NixBuild that are read or written here and that the cluster's CRD lacks, as `status.nodes`. */
+/** Fields of a NixBuild that the shim uses and the cluster's CRD lacks, for example `status.nodes`. */
 export function missingFields(schemas: Readonly<Record<string, unknown>>): string[] {
   const found = Object.entries(schemas).find(([name]) => name.endsWith('.v1alpha1.NixBuild'))
   const result = v.safeParse(kind, found?.[1])

@@ -5,13 +5,13 @@ export interface Right {
   readonly resource: string
   readonly subresource?: string
   readonly verb: string
-  /** All of them unless told otherwise. */
+  /** All namespaces by default. */
   readonly namespace?: string
 }
 
 const each = (verbs: readonly string[], right: Omit<Right, 'verb'>): Right[] => verbs.map(verb => ({ ...right, verb }))
 
-/** What a shim does in a cluster: the rights that `deploy/base/shim-rights.yaml` gives. */
+/** The rights that a shim needs in a cluster, as granted by `deploy/base/shim-rights.yaml`. */
 export const SHIM_RIGHTS: readonly Right[] = [
   ...each(['get', 'list', 'watch', 'create'], { group: 'enbi.hrzn.ee', resource: 'nixbuilds' }),
   ...each(['patch'], { group: 'enbi.hrzn.ee', resource: 'nixbuilds', subresource: 'status' }),

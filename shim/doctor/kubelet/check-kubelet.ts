@@ -9,14 +9,13 @@ import type { K3sFiles } from './k3s.ts'
 import { type KubeletSettings, readKubeletConfig } from './settings.ts'
 
 export interface KubeletPlace {
-  /** A KubeletConfiguration; without one that of the running kubelet is found. */
+  /** A KubeletConfiguration. By default, that of the running kubelet. */
   readonly configFile?: string | undefined
-  /** `/proc` */
   readonly proc: string
   readonly k3sFiles?: K3sFiles
 }
 
-/** Whether the kubelet pulls through the shim, and several images at once. */
+/** Whether the kubelet pulls through the shim, and several images concurrently. */
 export function checkKubelet(listen: string, { configFile, proc, k3sFiles }: KubeletPlace): Check[] {
   const processes = lazy(() => listProcesses(proc))
   const settings = lazy(async () => {
@@ -44,7 +43,7 @@ export function checkKubelet(listen: string, { configFile, proc, k3sFiles }: Kub
 
 const NAME_IT = 'name its KubeletConfiguration, as it is seen from here: --kubelet-config FILE'
 
-/** What is known: a process called kubelet, as of kubeadm, NixOS, RKE2 and k0s, and k3s. */
+/** Known kubelets: a process called kubelet, as with kubeadm, NixOS, RKE2 and k0s, and k3s. */
 function judgeNone(other: Distribution | undefined, listen: string): Finding {
   if (other)
     return warning(
@@ -57,7 +56,7 @@ function judgeNone(other: Distribution | undefined, listen: string): Finding {
   )
 }
 
-/** In a container of its own, as with Talos, its files are elsewhere. */
+/** A kubelet in its own container, as with Talos, has its files elsewhere. */
 function judgeUnreadable(problem: string): Finding {
   return warning(`the settings of the kubelet that runs here cannot be read: ${problem}`, NAME_IT)
 }
@@ -85,7 +84,7 @@ function judgeEndpoint(settings: KubeletSettings, listen: string): Finding {
   return failed(`the kubelet pulls through ${imageServiceEndpoint}, and the shim listens at ${listen}`, wayOut)
 }
 
-/** `/var/run` is a link to `/run`, say. */
+/** `/var/run` may be a link to `/run`, for example. */
 function isSame(one: string, other: string): boolean {
   return one === other || (existsSync(one) && existsSync(other) && realpathSync(one) === realpathSync(other))
 }

@@ -6,10 +6,10 @@ import { isKubelet, kubeletProcess } from './find-kubelet.ts'
 import { namesIn, parseFlags } from './flags.ts'
 import { K3S_FILES } from './k3s.ts'
 
-/** A file that was written just before the start is no change. */
+/** A file written just before the start does not count as changed. */
 const INACCURATE_MS = 1000
 
-/** Whether the kubelet that runs has read its files as they are now: it does so at its start alone. */
+/** Whether the running kubelet has read the current versions of its files: it reads them only when it starts. */
 export function checkRestart(proc: string): Check {
   return {
     name: 'kubelet restart',
@@ -36,7 +36,7 @@ async function filesOf(process: ProcessInfo): Promise<string[]> {
   return [...(flags.get('config')?.slice(-1) ?? []), ...dropIns]
 }
 
-/** One that is not there has not changed. In milliseconds since 1970. */
+/** In milliseconds since 1970. A missing file has not changed. */
 async function changedAt(file: string): Promise<number> {
   return (await stat(file).catch(() => undefined))?.mtimeMs ?? 0
 }

@@ -1,10 +1,10 @@
 import { basename } from 'node:path'
 import type { ProcessInfo } from '../probes/processes.ts'
 
-/** A distribution that writes the files of its kubelet itself. */
+/** A distribution that writes its kubelet's files itself. */
 export interface Distribution {
   readonly name: string
-  /** Where a person sets what the kubelet gets. */
+  /** Where to set flags of the kubelet, shown to people. */
   readonly place: (flags: readonly string[]) => string
 }
 
@@ -28,7 +28,7 @@ const KNOWN: readonly (Distribution & { readonly is: (program: string) => boolea
   },
 ]
 
-/** Whose process it is; undefined for kubeadm's kubelet, which reads what a person writes. */
+/** undefined for kubeadm's kubelet, whose files people write. */
 export function distributionOf({ args: [program = ''] }: ProcessInfo): Distribution | undefined {
   return KNOWN.find(({ is }) => is(program))
 }

@@ -4,7 +4,10 @@ import { type Distribution, distributionOf } from './distributions.ts'
 import { isK3s, K3S_FILES, settingsOfK3s } from './k3s.ts'
 import { type KubeletSettings, settingsOfKubelet } from './settings.ts'
 
-/** Of the kubelet that runs here, or of the k3s that it is part of; undefined when there is none. Throws when files cannot be read. */
+/**
+ * The settings of the running kubelet, or of the k3s that it is part of; undefined if there is none. Throws if files
+ * cannot be read.
+ */
 export async function findKubelet(
   processes: readonly ProcessInfo[],
   k3sFiles = K3S_FILES,
@@ -16,17 +19,17 @@ export async function findKubelet(
     : settingsOfK3s(process.args, k3sFiles)
 }
 
-/** The kubelet itself, or the k3s that it is part of. */
+/** The process of the kubelet, or of the k3s that it is part of. */
 export function kubeletProcess(processes: readonly ProcessInfo[]): ProcessInfo | undefined {
   return processes.find(isKubelet) ?? processes.find(({ args }) => isK3s(args))
 }
 
-/** A process that has a kubelet in it whose settings are not read here. */
+/** A process that contains a kubelet whose settings are not read here. */
 export function otherKubelet(processes: readonly ProcessInfo[]): Distribution | undefined {
   return processes.map(distributionOf).find(found => found !== undefined)
 }
 
-/** NixOS has wrapped programs under such a name. */
+/** NixOS gives wrapped programs such a name. */
 export function isKubelet({ args: [program = ''] }: ProcessInfo): boolean {
   return ['kubelet', '.kubelet-wrapped'].includes(basename(program))
 }

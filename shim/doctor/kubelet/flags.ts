@@ -1,7 +1,9 @@
 import { readdir } from 'node:fs/promises'
 import { hasCode } from '../../../lib/error-code.ts'
 
-/** Values of a program's flags by their names: `--name=value`, `--name value`, `--name` (true). The last one wins, but for `many`. */
+/**
+ * A program's flags by name: `--name=value`, `--name value`, `--name` (true). The last value wins, except for `many`.
+ */
 export function parseFlags(args: readonly string[]): ReadonlyMap<string, readonly string[]> {
   const flags = new Map<string, string[]>()
   for (const [index, arg] of args.entries()) {
@@ -14,7 +16,7 @@ export function parseFlags(args: readonly string[]): ReadonlyMap<string, readonl
   return flags
 }
 
-/** Names in a folder of drop-ins, in the order in which they count; one that is not there has none. */
+/** Names in a folder of drop-ins, in the order in which they apply. A missing folder is empty. */
 export async function namesIn(folder: string): Promise<string[]> {
   try {
     return (await readdir(folder)).toSorted()

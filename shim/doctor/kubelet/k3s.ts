@@ -11,7 +11,10 @@ export const K3S_FILES: K3sFiles = {
   kubeletConfigs: '/var/lib/rancher/k3s/agent/etc/kubelet.conf.d',
 }
 
-/** Whether it is the command line of a k3s that runs a kubelet. It writes it anew: `/usr/local/bin/k3s server` is one word then. */
+/**
+ * Whether a command line is that of a k3s that runs a kubelet. k3s rewrites it so that `/usr/local/bin/k3s server`
+ * becomes one word.
+ */
 export function isK3s(args: readonly string[]): boolean {
   const [program = '', command] = args.flatMap(arg => arg.split(' '))
   const name = basename(program)
@@ -19,13 +22,15 @@ export function isK3s(args: readonly string[]): boolean {
 }
 
 export interface K3sFiles {
-  /** What a person writes. */
+  /** Written by people. */
   readonly config: string
-  /** What newer ones write for their kubelet. */
+  /** Written by newer versions of k3s for their kubelet. */
   readonly kubeletConfigs: string
 }
 
-/** k3s's own flags and files, with what they have for its kubelet. Source: k3s, pkg/configfilearg, pkg/daemons/agent. */
+/**
+ * Reads k3s's flags and files, with the settings for its kubelet. Source: k3s, pkg/configfilearg, pkg/daemons/agent.
+ */
 export async function settingsOfK3s(
   args: readonly string[],
   { config, kubeletConfigs }: K3sFiles,
@@ -39,7 +44,7 @@ export async function settingsOfK3s(
   const imageServiceEndpoint = ofArgs.imageServiceEndpoint ?? endpoints.findLast(endpoint => endpoint !== undefined)
   const written = await readDropIns(kubeletConfigs)
   const own = withoutMissing({ ...ofArgs, imageServiceEndpoint })
-  // It has its kubelet pull side by side unless told otherwise.
+  // k3s makes its kubelet pull in parallel by default.
   const found = { serializeImagePulls: false, ...written, ...own }
   return toSettings(config, found, { flagsHidden: flags.size === 0 && found.imageServiceEndpoint === undefined })
 }

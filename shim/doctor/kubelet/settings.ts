@@ -5,16 +5,16 @@ import { parse } from 'yaml'
 import type { Distribution } from './distributions.ts'
 import { namesIn, parseFlags } from './flags.ts'
 
-/** What of a kubelet matters to a shim. */
+/** The settings of a kubelet that matter to a shim. */
 export interface KubeletSettings {
-  /** Where they can be changed, for a person. */
+  /** Where they can be changed, shown to people. */
   readonly source: string
   readonly isK3s: boolean
-  /** Who writes those files, where that is nobody who reads this. */
+  /** Set if a distribution writes those files. */
   readonly distribution?: Distribution | undefined
-  /** It may have been given flags that nobody sees. */
+  /** The kubelet may have flags that are not visible. */
   readonly flagsHidden: boolean
-  /** `unix://…`; undefined: that of the runtime. */
+  /** `unix://…`; undefined means the runtime's endpoint. */
   readonly imageServiceEndpoint: string | undefined
   readonly serializeImagePulls: boolean
   readonly maxParallelImagePulls: number | undefined
@@ -27,12 +27,15 @@ const fields = v.object({
 })
 export type Fields = v.InferOutput<typeof fields>
 
-/** Of a KubeletConfiguration alone. Throws when it cannot be read. */
+/** Reads only a KubeletConfiguration. Throws if it cannot be read. */
 export async function readKubeletConfig(file: string): Promise<KubeletSettings> {
   return toSettings(file, await readFields(file), undefined)
 }
 
-/** Flags win over the files of `--config-dir`, these over that of `--config`. Source: kubernetes, cmd/kubelet/app/server.go. */
+/**
+ * Flags win over the files of `--config-dir`, which win over the file of `--config`. Source: kubernetes,
+ * cmd/kubelet/app/server.go.
+ */
 export async function settingsOfKubelet(
   args: readonly string[],
   distribution?: Distribution,
@@ -46,14 +49,13 @@ export async function settingsOfKubelet(
   return { ...toSettings(file ?? folder ?? "the kubelet's flags", found, undefined), distribution }
 }
 
-/** Of the files of a `--config-dir`, the last one wins. */
+/** The last file of a `--config-dir` wins. */
 export async function readDropIns(folder: string): Promise<Partial<Fields>> {
   const names = (await namesIn(folder)).filter(name => name.endsWith('.conf'))
   const all = await Promise.all(names.map(name => readFields(join(folder, name))))
   return Object.assign({}, ...all.map(withoutMissing))
 }
 
-/** The kubelet's own flags. */
 export function ofFlags(flags: ReadonlyMap<string, readonly string[]>): Fields {
   const serialise = flags.get('serialize-image-pulls')?.at(-1)
   const most = flags.get('max-parallel-image-pulls')?.at(-1)
@@ -82,7 +84,7 @@ export function toSettings(
     isK3s: k3s !== undefined,
     flagsHidden: k3s?.flagsHidden ?? false,
     imageServiceEndpoint: found.imageServiceEndpoint || undefined,
-    // The kubelet's own default.
+    // The kubelet's default.
     serializeImagePulls: found.serializeImagePulls ?? true,
     maxParallelImagePulls: found.maxParallelImagePulls ?? undefined,
   }

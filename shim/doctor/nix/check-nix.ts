@@ -23,9 +23,8 @@ const OLDEST = '2.8'
 const INSTALL = 'install Nix, or set nix.command and the PATH of the shim'
 
 export interface NixSurroundings {
-  /** What is not told by the running shim's own environment. */
+  /** Fallback for the environment of the running shim. */
   readonly env: NodeJS.ProcessEnv
-  /** `/proc` */
   readonly proc: string
 }
 
@@ -37,11 +36,11 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
     const ofNix = { home, configHome: config, env }
     const found = await resolveBuildUser({ name: nix.user, ...ofNix }).catch((error: unknown) => messageOf(error))
     if (typeof found !== 'string') return { ...found, problem: undefined }
-    // Whether there is a nix can be seen without.
+    // Whether nix is installed can be checked without the user.
     return { ...(await resolveBuildUser({ name: null, ...ofNix })), problem: found }
   })
   const run = async (args: readonly string[], signal: AbortSignal) => runNix(nix.command, args, await user(), signal)
-  // More than one check wants these: all begin at the same time, with the same limit.
+  // Several checks need these. All start together, with the same time limit.
   const askVersion = once(signal => run(['--version'], signal))
   const askStore = once(async signal =>
     (await daemonProblem(await user())) ? {} : readStore(await run([...STORE, '--json'], signal)),
@@ -116,12 +115,14 @@ function once<Answer>(ask: (signal: AbortSignal) => Promise<Answer>): (signal: A
   }
 }
 
-/** Checks that say something where the build user is missing. */
+/** Checks that work without the build user. */
 const WITHOUT_USER = ['build user', 'nix']
 
 const DATABASE = '/nix/var/nix/db'
 
-/** Asked before nix is: where there is no store, it would make one in the user's home. Whoever owns the store needs no daemon. */
+/**
+ * Runs before nix, because nix would create a missing store in the user's home. The owner of the store needs no daemon.
+ */
 async function daemonProblem(user: BuildUser): Promise<Finding | undefined> {
   const socket = daemonSocket(user.env)
   if (socket === undefined || (await isWithoutDaemon(user))) return undefined
@@ -136,7 +137,7 @@ async function ownsStore({ uid = process.getuid?.() }: BuildUser): Promise<boole
   return (await stat(DATABASE).catch(() => undefined))?.uid === uid
 }
 
-/** Whoever builds as that user can change what others have built, and what Nix knows of it. */
+/** Anything that builds as that user can change other builds' results and Nix's database. */
 async function judgeOwner(user: BuildUser, name: string | null): Promise<Finding> {
   if (name === null || !(await ownsStore(user))) return ok('the store answers the build user')
   return warning(
@@ -145,11 +146,11 @@ async function judgeOwner(user: BuildUser, name: string | null): Promise<Finding
   )
 }
 
-/** As the shim does, whatever nix.conf says. */
+/** As the shim does, regardless of nix.conf. */
 const USE_FEATURES = ['--extra-experimental-features', 'nix-command flakes']
-/** No store is opened for it: where none is to be had, nix would make one in the build user's home. */
+/** Opens no store, because nix would create a missing one in the build user's home. */
 const FEATURES = ['eval', ...USE_FEATURES, '--store', 'dummy://', '--expr', 'builtins ? getFlake']
-/** Newer ones call it `info`, and know this name, too. */
+/** Newer versions call it `info`, and still accept this name. */
 const STORE = ['store', 'ping', ...USE_FEATURES]
 
 async function runNix(
@@ -172,7 +173,7 @@ async function runNix(
   }
 }
 
-/** Nix says what is wrong in its last lines. */
+/** Nix reports the error in its last lines. */
 function lastLine(error: unknown): string {
   return wordsOf(error).trim().split('\n').at(-1)?.trim() || messageOf(error)
 }
@@ -201,7 +202,7 @@ const storeSchema = v.object({
   ),
 })
 
-/** Nix 2.14 and newer tell of their daemon. */
+/** Nix 2.14 and newer report their daemon's version. */
 function readStore(answer: NixAnswer): v.InferOutput<typeof storeSchema> {
   try {
     return 'problem' in answer ? {} : v.parse(storeSchema, JSON.parse(answer.stdout))

@@ -3,22 +3,24 @@ import { type Finding, ok, skipped, warning } from '../probes/finding.ts'
 
 interface Flaw {
   readonly name: string
-  /** The first version of each branch without it; later branches never had it. Missing: none of that kind has it. */
+  /**
+   * The first fixed version of each branch; later branches never had the flaw. Missing: no version of that kind has it.
+   */
   readonly mended: Readonly<Partial<Record<Kind, readonly string[]>>>
 }
 
 type Kind = 'nix' | 'Lix' | 'Determinate Nix'
 
-/** By which a builder, or whoever has something built, changes store paths that are registered. As of November 2026. */
+/** Flaws that let builders, or users who request builds, change registered store paths. As of November 2026. */
 const FLAWS: readonly Flaw[] = [
   { name: 'CVE-2024-27297', mended: { nix: ['2.3.18', '2.18.2', '2.19.4', '2.20.5'] } },
   {
-    // The first versions of Lix without it lose store paths: these are the next.
+    // The first fixed versions of Lix lose store paths: these are the versions after them.
     name: 'CVE-2025-46415, CVE-2025-46416 and CVE-2025-52991 to 52993',
     mended: { nix: ['2.24.15', '2.26.4', '2.28.4', '2.29.1'], Lix: ['2.91.3', '2.92.3', '2.93.2'] },
   },
   {
-    // Made by the mending of the first one.
+    // Introduced by the fix of the first one.
     name: 'CVE-2026-39860',
     mended: {
       nix: ['2.28.6', '2.29.3', '2.30.4', '2.31.4', '2.32.7', '2.33.4', '2.34.5'],
@@ -31,7 +33,10 @@ const FLAWS: readonly Flaw[] = [
   },
 ]
 
-/** What is known of the version that builds: `words` is what `nix --version` says, `daemon` the daemon's version, where it tells one. */
+/**
+ * Judges the version that builds. `words` is the output of `nix --version`, `daemon` the daemon's version, if it
+ * reports one.
+ */
 export function judgeFlaws(words: string, daemon?: string): Finding {
   const client = /(?:^| )(\d+\.\d+\S*)$/.exec(words)?.[1]
   if (client === undefined) return skipped(`the version cannot be told: ${words}`)
@@ -45,7 +50,7 @@ export function judgeFlaws(words: string, daemon?: string): Finding {
   )
 }
 
-/** Lix counts on from 2.90, where Nix has not come to. */
+/** Lix continues from 2.90, which Nix has not reached. */
 const FIRST_LIX = '2.90'
 
 function identify(words: string, version: string): { kind: Kind; version: string } {

@@ -5,10 +5,13 @@ import { promisify } from 'node:util'
 import { type BuildUser, idsOf } from '../../nix/user/build-user.ts'
 import { type Finding, ok, warning } from '../probes/finding.ts'
 
-/** Files beyond are not looked at: one may name itself. */
+/** Further files are not checked: a file may include itself. */
 const MAX_FILES = 50
 
-/** Whether the build user can read what its settings of Nix include: Nix skips a file of `!include` silently that it cannot. */
+/**
+ * Whether the build user can read the files that its Nix settings include: Nix silently skips an unreadable file of
+ * `!include`.
+ */
 export async function judgeIncludes(user: BuildUser, name: string | null): Promise<Finding> {
   const { files, included } = await readSettings(user.env)
   const unreadable = []
@@ -20,7 +23,7 @@ export async function judgeIncludes(user: BuildUser, name: string | null): Promi
   )
 }
 
-/** Those that are there, and those that they include. */
+/** Existing files and the files that they include. */
 async function readSettings(env: BuildUser['env']): Promise<{ files: string[]; included: string[] }> {
   const queue = settingsOf(env)
   const files: string[] = []
@@ -47,7 +50,7 @@ function includesOf(text: string): string[] {
   })
 }
 
-/** Tried as that user: modes are not all that counts. */
+/** Tried as that user, because more than the mode may decide. */
 async function canRead(user: BuildUser, file: string): Promise<boolean> {
   const env = { PATH: process.env.PATH }
   return promisify(execFile)('sh', ['-c', 'exec <"$1"', 'sh', file], { ...idsOf(user), env, cwd: '/' }).then(

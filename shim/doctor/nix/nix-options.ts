@@ -1,8 +1,9 @@
 import { type Finding, ok, warning } from '../probes/finding.ts'
 
 /**
- * What a daemon takes from trusted users alone, with `extra-` before it, too: it decides how anybody's builds are run, and what is
- * trusted. The last lines are older names of the same. Source: libstore/daemon.cc (ClientSettings) and globals.hh, 2.8 to 2.35.
+ * Settings that a daemon accepts only from trusted users, also with `extra-` before them: they decide how all builds
+ * run, and what is trusted. The last lines are older names of the same settings. Source: libstore/daemon.cc
+ * (ClientSettings) and globals.hh, 2.8 to 2.35.
  */
 const RESTRICTED: ReadonlySet<string> = new Set(
   [
@@ -23,13 +24,13 @@ const RESTRICTED: ReadonlySet<string> = new Set(
 export interface OptionsSeen {
   /** `nix.options` of the config. */
   readonly options: Readonly<Record<string, string>>
-  /** Null: the user that runs the shim. */
+  /** `null` means the user that runs the shim. */
   readonly user: string | null
-  /** Whether the daemon trusts that user; undefined when it does not tell. */
+  /** Whether the daemon trusts that user; undefined if it does not report this. */
   readonly trusted: boolean | undefined
 }
 
-/** Whether the settings of the config have an effect. */
+/** Whether the settings in the config have an effect. */
 export function judgeOptions({ options, user, trusted }: OptionsSeen): Finding {
   const names = Object.keys(options)
   if (names.length === 0) return ok('nix.options has no settings')
@@ -46,7 +47,7 @@ export function judgeOptions({ options, user, trusted }: OptionsSeen): Finding {
 const WHERE_THEY_BELONG =
   'set them in /etc/nix/nix.conf instead (of substituters a daemon takes those of its trusted-substituters, too): a user that the daemon trusts is as good as root'
 
-/** What a config says that does nothing, as far as the config alone can tell; undefined: nothing of the kind. */
+/** A warning about settings without effect, as far as the config alone shows; undefined if there are none. */
 export function warnOfOptions(options: OptionsSeen['options']): string | undefined {
   const restricted = restrictedIn(options)
   if (restricted.length === 0) return undefined

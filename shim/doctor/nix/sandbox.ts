@@ -1,14 +1,14 @@
 import { hostSystem } from '../../../recipes/system.ts'
 import { type Finding, ok, skipped, warning } from '../probes/finding.ts'
 
-/** What was written, or why it failed, with all that was said. */
+/** The output, or why nix failed, with its complete log. */
 export type NixAnswer = { readonly stdout: string } | { readonly problem: string; readonly words: string }
 
 type RunNix = (args: readonly string[]) => Promise<NixAnswer>
 
 /**
- * Whether builds run in a sandbox. A client is not told by every daemon, so it is tried: by derivations that always fail, and leave
- * nothing but themselves.
+ * Whether builds run in a sandbox. Not every daemon reports this, so derivations that always fail try it. They leave
+ * only their .drv files.
  */
 export async function judgeSandbox(run: RunNix): Promise<Finding> {
   const usual = readProbe(await run(probe('')))
@@ -26,7 +26,7 @@ export async function judgeSandbox(run: RunNix): Promise<Finding> {
   return ok('builds run in a sandbox')
 }
 
-/** Nix shows no sandbox the home of root, and every machine has one. */
+/** Nix never makes root's home visible in a sandbox, and every machine has one. */
 const LOOK = 'test -e /root && exit 11; exit 10'
 
 function probe(more: string): string[] {
@@ -46,9 +46,9 @@ function readProbe(answer: NixAnswer): 'open' | 'closed' | { readonly problem: s
   if (!('problem' in answer)) return { problem: 'a build that has to fail did not' }
   if (answer.words.includes('failed with exit code 11')) return 'open'
   if (answer.words.includes('failed with exit code 10')) return 'closed'
-  // The machine has a shell, and the sandbox has none.
+  // The machine has a shell, and the sandbox does not.
   if (answer.words.includes("executing '/bin/sh'")) return 'closed'
-  // As Nix says when a sandbox is a must.
+  // Nix's message when a sandbox is required.
   if (answer.words.includes("has '__noChroot' set")) return 'closed'
   return { problem: answer.problem }
 }

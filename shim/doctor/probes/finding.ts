@@ -1,13 +1,12 @@
-/** What a check found. */
+/** The result of a check. */
 export type Finding =
   | { readonly outcome: 'ok' | 'skipped'; readonly text: string }
-  /** What works, but not as it should, and what does not work; `wayOut` is what to do. */
+  /** A warning works, but not as intended. `wayOut` is what to do. */
   | { readonly outcome: 'warning' | 'failed'; readonly text: string; readonly wayOut: string }
 
 export interface Check {
-  /** As it is shown. */
   readonly name: string
-  /** Changes nothing. Whatever it throws is a finding, too. */
+  /** Changes nothing. An error that it throws is also a finding. */
   readonly look: (signal: AbortSignal) => Finding | Promise<Finding>
 }
 

@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 import { codeOf } from '../../../lib/error-code.ts'
 import { type Finding, failed, skipped } from './finding.ts'
 
-/** What keeps from connecting to a unix socket; undefined when somebody listens there. `start` is how that is done. */
+/** Why a unix socket does not accept connections; undefined if it does. `start` says how to start its server. */
 export async function probeSocket(path: string, start: string): Promise<Finding | undefined> {
   switch (await connectError(path)) {
     case undefined:

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { listProcesses, type ProcessInfo } from './processes.ts'
 
-/** The shim that runs here. */
+/** The shim that runs on this machine. */
 export async function findShim(proc: string): Promise<ProcessInfo | undefined> {
   return (await listProcesses(proc)).find(isShim)
 }
@@ -12,7 +12,7 @@ function isShim({ args }: ProcessInfo): boolean {
   return serve > 0 && /(^|\/)(enbi-shim|shim\/main\.(js|ts))$/.test(args[serve - 1] ?? '')
 }
 
-/** Where programs are for it, and how nix is reached; it may have been told otherwise than a shell. Empty when it cannot be seen. */
+/** The shim's PATH and Nix settings, which may differ from those of a shell. Empty if they are not readable. */
 export async function shimEnvironment(proc: string): Promise<Record<string, string>> {
   const shim = await findShim(proc)
   if (!shim) return {}
