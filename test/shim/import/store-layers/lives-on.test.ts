@@ -86,7 +86,7 @@ test('an import leaves nothing but what its image needs', async () => {
   expect((await node.snapshots()).others).toEqual([])
   expect(await node.ctr('leases', 'ls', '-q')).toBe('')
   const blobs = (await node.ctr('content', 'ls', '-q')).trim().split('\n')
-  // Config, manifest, customisation layer and the base's layer.
+  // Config, manifest, customization layer and the base's layer.
   expect(blobs).toHaveLength(4)
 })
 
