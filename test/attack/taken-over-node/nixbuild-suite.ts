@@ -35,7 +35,7 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
         { ...FULL_STATUS, buildNode: 'a', nodes: [a], attempts: [] },
       ],
       ['restart its own NixBuild', { status: 'Succeeded', buildNode: 'a' }, { status: 'Building', buildNode: 'a' }],
-      ['claim a NixBuild and fail it at once', {}, { status: 'Failed', buildNode: 'a' }],
+      ['claim a NixBuild and fail it in one write', {}, { status: 'Failed', buildNode: 'a' }],
       ['list itself beside other nodes', { status: 'Succeeded', buildNode: 'b', nodes: [b, c] }, { nodes: [a] }],
       [
         'change its own entry',
