@@ -47,7 +47,6 @@ export const ALLOWED: readonly string[] = [
   'test/architecture/architecture.test.ts',
   'test/architecture/imports.ts',
   'test/bundle.test.ts',
-  'test/nixos-module/wiring.test.ts',
   'test/shim/cluster/api-server-away.test.ts',
   'test/shim/cluster/image-entries.test.ts',
   'test/shim/cluster/lookup/cluster-lookup.test.ts',
