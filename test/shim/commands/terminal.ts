@@ -3,7 +3,7 @@ import { PYTHON, PYTHON_ENV } from '../../node/python.ts'
 
 const PTY = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'
 
-/** A program that runs until it ends or is told to, and what it has written so far. */
+/** Starts a program in a terminal and collects its output. */
 export function startProgram([program = '', ...args]: readonly string[]) {
   const child = execa(program, args, { reject: false, timeout: 60_000, env: PYTHON_ENV })
   let text = ''

@@ -225,7 +225,7 @@ describe('a caller that hangs up', () => {
 })
 
 describe('RemoveImage', () => {
-  it('lets go of the gc root', async () => {
+  it('removes the gc root', async () => {
     const image = 'registry.example/roots/app:1'
     await kubelet.pullImage(pullOf(image, 'images.web.frontend'))
     const roots = async () => (await bed.run('nix-store', ['--gc', '--print-roots'])).stdout

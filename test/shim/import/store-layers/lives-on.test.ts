@@ -80,7 +80,7 @@ test('removing an image changes neither the store nor the layers that another im
   expect(await storeHas(node, 'many')).toBe(true)
 })
 
-test('an import leaves nothing but what its image needs', async () => {
+test('an import leaves only the content that its image needs', async () => {
   await using node = await startStoreNode(IMAGES)
   await node.pull('large')
   expect((await node.snapshots()).others).toEqual([])

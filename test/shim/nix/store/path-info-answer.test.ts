@@ -39,7 +39,7 @@ test.each([
   ['text after the end', '[] []'],
   ['a list that ends as an object', `[${JSON.stringify({ path: PATH, ...FACTS })}}`],
   ['a comma too many', `[${JSON.stringify({ path: PATH, ...FACTS })},]`],
-  ['nothing but a comma', '[,]'],
+  ['only a comma', '[,]'],
   ['another hash', JSON.stringify([{ path: PATH, ...FACTS, narHash: 'sha256:abc' }])],
   ['no store path', JSON.stringify({ '/etc': FACTS })],
   ['a size below zero', JSON.stringify([{ path: PATH, ...FACTS, narSize: -1 }])],
