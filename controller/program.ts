@@ -1,9 +1,9 @@
 import { Command, Option } from 'commander'
+import { NIXBUILD_LIMITS } from '../kube/resources/nixbuild.ts'
 import { runCommandLine } from '../lib/run-command-line.ts'
 import { terminationSignal } from '../lib/termination-signal.ts'
 import { version } from '../lib/version.ts'
 import { readAge, readCount, readDuration, readListenAddress, readSelector } from './flags.ts'
-import { MAX_ATTEMPTS } from './reconcile/plan-build.ts'
 
 export function run(): Promise<void> {
   return runCommandLine(program)
@@ -39,7 +39,7 @@ export const program = new Command('enbi-controller')
   )
   .addOption(
     new Option('--max-tries <count>', 'how many nodes may lose a NixBuild made by hand before it fails')
-      .argParser(readCount(1, MAX_ATTEMPTS))
+      .argParser(readCount(1, NIXBUILD_LIMITS.attempts))
       .default(3),
   )
   .addOption(

@@ -1,10 +1,7 @@
-import type { NixBuildAttempt, NixBuildNode } from '../../kube/resources/nixbuild.ts'
+import { NIXBUILD_LIMITS, type NixBuildAttempt, type NixBuildNode } from '../../kube/resources/nixbuild.ts'
 import { time } from '../../kube/resources/time.ts'
 import { type BuildView, isFinished } from '../views/nixbuild.ts'
 import type { NodeChoice } from './choose-node.ts'
-
-/** Limit of the list in the CRD. */
-export const MAX_ATTEMPTS = 20
 
 /**
  * Shortest time between two writes of why no node can build, in milliseconds. Any change of a node may change the
@@ -127,7 +124,7 @@ function reassign(facts: BuildFacts, { node, problem }: { node: string; problem:
   // The attempt was written earlier, but the label could not be changed.
   const known = build.buildNode === undefined && build.attempts.at(-1)?.node === node
   const attempt = { node, endTime: time(now), reason: problem }
-  const attempts = known ? build.attempts : [...build.attempts, attempt].slice(-MAX_ATTEMPTS)
+  const attempts = known ? build.attempts : [...build.attempts, attempt].slice(-NIXBUILD_LIMITS.attempts)
   // The nodes of the pods take over.
   if (build.managed)
     return { type: 'hold', reason: 'NodeLost', message: `${problem}; waiting for another node`, attempts }

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 
-export const ownerReferenceSchema = v.object({
+const ownerReferenceSchema = v.object({
   apiVersion: v.string(),
   kind: v.string(),
   name: v.string(),

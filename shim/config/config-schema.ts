@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { MAX_SHIM_LEASE_MS } from '../../kube/resources/lease.ts'
 import { formatSize } from '../../lib/text/size.ts'
 import { nameRules } from '../../recipes/names/name-rules.ts'
+import { LAYER_MODES } from '../containerd/layer-mode.ts'
 import { DEFAULT_SOCKET } from './defaults.ts'
 import { nixOptions } from './nix-options.ts'
 import { policyRule } from './policy-rule.ts'
@@ -100,7 +101,7 @@ const nix = v.strictObject({
 })
 
 const layers = v.pipe(
-  v.picklist(['linked', 'tar']),
+  v.picklist(LAYER_MODES),
   v.description(
     'How layers of store paths get into containerd: `linked` makes hard links, `tar` makes tars, as Spegel and `ctr images push` need.',
   ),

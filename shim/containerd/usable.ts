@@ -1,5 +1,6 @@
 import type { Calls } from '../../lib/grpc/client.ts'
 import { areLost, readFolders } from './layer-folders.ts'
+import type { LayerMode } from './layer-mode.ts'
 import { IMAGE_ID_LABEL } from './services/constants.ts'
 import { blobInfo } from './services/content.ts'
 import type { ImageRecord } from './services/images.ts'
@@ -8,8 +9,7 @@ import { findSnapshot } from './services/snapshots.ts'
 /** How the images of this node are made. An image of another form is made again. */
 export interface ImageForm {
   readonly snapshotter: string
-  /** `tar`: every layer's blob is in the content store; `linked`: snapshots are enough. */
-  readonly layers: 'linked' | 'tar'
+  readonly layers: LayerMode
 }
 
 export const SNAPSHOTTER_LABEL = 'enbi.hrzn.ee/snapshotter'

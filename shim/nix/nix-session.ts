@@ -1,7 +1,8 @@
 import type { Logger } from 'pino'
-import { FinalError, RetryableError, type ShimError, toShimError } from '../../lib/errors.ts'
+import { RetryableError, type ShimError, toShimError } from '../../lib/errors.ts'
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import { describeWork, type Recipe, recipeFields } from '../../recipes/recipe.ts'
+import { buildTimedOut } from './build-timed-out.ts'
 import type { BuildCall } from './contract.ts'
 import { explainFailure, type FailedRun, pointToLog } from './failure/explain-failure.ts'
 import { createJournal, type Journal } from './log/journal.ts'
@@ -142,10 +143,8 @@ interface AbortedRun extends Pick<NixCall, 'timeLimit' | 'runId'> {
 }
 
 function explainAbort(recipe: Recipe, { timeLimit, journal, runId, stateDir, timeoutMs }: AbortedRun): ShimError {
-  const subject = describeWork(recipe)
-  if (!timeLimit.aborted) return new RetryableError('Cancelled', `${subject} was cancelled`)
+  if (!timeLimit.aborted) return new RetryableError('Cancelled', `${describeWork(recipe)} was cancelled`)
   const tail = journal.builderTail()
   const words = tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n${pointToLog({ stateDir, runId })}`
-  const limit = `${Math.round(timeoutMs / 1000)} s (nix.timeout in the config)`
-  return new FinalError('BuildTimedOut', `${subject} took longer than ${limit}.${words}`)
+  return buildTimedOut(recipe, timeoutMs, `.${words}`)
 }

@@ -1,6 +1,6 @@
 import { extname } from 'node:path'
 import * as v from 'valibot'
-import { FinalError, messageOf, RetryableError, reviveError, ShimError } from '../../lib/errors.ts'
+import { messageOf, RetryableError, reviveError, ShimError } from '../../lib/errors.ts'
 import {
   createHelpers,
   endGroups,
@@ -11,6 +11,7 @@ import {
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import { describeWork, type Recipe } from '../../recipes/recipe.ts'
 import { type BuildJob, type BuildReport, reportSchema } from './build-job.ts'
+import { buildTimedOut } from './build-timed-out.ts'
 import type { BuildCall } from './contract.ts'
 import type { BuildOutput } from './store/results.ts'
 
@@ -90,8 +91,7 @@ function cancelled(recipe: Recipe, { reason }: AbortSignal): RetryableError {
 /** The helper ended without a last report. */
 function explainEnd({ recipe, nix }: BuildJob, { exitCode, killedBy }: HelperEnd, late: AbortSignal): ShimError {
   if (!late.aborted) return interrupted(recipe, killedBy ?? `exit code ${exitCode}`)
-  const limit = `${Math.round(nix.timeoutMs / 1000)} s (nix.timeout in the config)`
-  return new FinalError('BuildTimedOut', `${describeWork(recipe)} took longer than ${limit}`)
+  return buildTimedOut(recipe, nix.timeoutMs)
 }
 
 function interrupted(recipe: Recipe, how: string): RetryableError {

@@ -4,7 +4,7 @@ import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import { AnswerPipe, statusOf } from './answer-pipe.ts'
 import { deadlineOf, formatTimeout } from './deadline.ts'
 import { toHeaders } from './headers.ts'
-import { type Incoming, ignoreError } from './incoming.ts'
+import { CANCELLED, type Incoming, ignoreError } from './incoming.ts'
 import type { RequestBody } from './request-body.ts'
 import { type Failure, shouldResend } from './retry.ts'
 import { type Connection, isLost, type Upstream } from './upstream.ts'
@@ -15,8 +15,6 @@ const RESEND_LIMIT_MS = 250
 /** `grpc-timeout` is left as it came when a call is passed on within this time. */
 const UNNOTICED_MS = 5
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = constants
-
-const CANCELLED: GrpcStatus = { code: STATUS.CANCELLED, message: 'the caller cancelled' }
 
 /**
  * Passes one call to containerd and the answer back. The call is held while containerd is away, and sent again if that

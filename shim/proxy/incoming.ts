@@ -1,4 +1,8 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
+
+/** Ends a call whose caller went away. */
+export const CANCELLED: GrpcStatus = { code: STATUS.CANCELLED, message: 'the caller cancelled' }
 
 /** A call as it came from the caller. */
 export interface Incoming {

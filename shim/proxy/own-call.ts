@@ -6,7 +6,7 @@ import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import type { UnaryCall } from './contract.ts'
 import { deadlineOf } from './deadline.ts'
 import { single } from './headers.ts'
-import { type Incoming, ignoreError } from './incoming.ts'
+import { CANCELLED, type Incoming, ignoreError } from './incoming.ts'
 
 const REQUEST_LIMIT_BYTES = HEADER_BYTES + MAX_MESSAGE_BYTES
 const DECOMPRESS = new Map([
@@ -14,7 +14,6 @@ const DECOMPRESS = new Map([
   ['deflate', promisify(inflate)],
 ])
 
-const CANCELLED: GrpcStatus = { code: STATUS.CANCELLED, message: 'the caller cancelled' }
 const DEADLINE_EXCEEDED: GrpcStatus = { code: STATUS.DEADLINE_EXCEEDED, message: 'deadline exceeded' }
 const TOO_LARGE: GrpcStatus = {
   code: STATUS.RESOURCE_EXHAUSTED,

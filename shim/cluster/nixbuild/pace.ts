@@ -3,7 +3,7 @@ import type { RunFacts } from './run-status.ts'
 /** For a run shorter than this, only the outcome is written. */
 export const FIRST_AFTER_MS = 300
 /** A phase is written when it has lasted this long. Also the shortest time between two writes of one run. */
-export const PHASE_AFTER_MS = 1000
+const PHASE_AFTER_MS = 1000
 /** Pauses between writes of progress grow from the first to the last. */
 const PROGRESS_AFTER_MS = { first: 2000, last: 30_000 }
 

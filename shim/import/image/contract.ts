@@ -76,6 +76,3 @@ export type QueryClosure = (
   storePath: string,
   options: { readonly signal: AbortSignal },
 ) => Promise<readonly StorePathInfo[]>
-
-/** How layers of store paths get into containerd: `linked`: without a tar, where that is possible; `tar`: with one. */
-export type LayerMode = 'linked' | 'tar'

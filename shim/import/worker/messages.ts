@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { type ErrorCode, isErrorCode } from '../../../lib/errors.ts'
 import { imageProgramSchema, packageHintsSchema } from '../../../recipes/built-package.ts'
+import { LAYER_MODES } from '../../containerd/layer-mode.ts'
 import { importedImageSchema, importProgressSchema, linkingReportSchema } from '../image/contract.ts'
 
 // Everything that the shim and an import worker say to each other, in both directions.
@@ -19,7 +20,7 @@ export const jobSchema = v.object({
   digestsFolder: v.string(),
   /** Prefix of folders that are made for a mount. */
   viewFolder: v.string(),
-  layers: v.picklist(['linked', 'tar']),
+  layers: v.picklist(LAYER_MODES),
   /** Whether files may be linked from a store that is not root's. */
   trustStore: v.boolean(),
   archive: v.optional(v.string()),

@@ -121,7 +121,7 @@ const size = v.pipe(v.number(), v.minValue(0))
 const schema = v.array(v.object({ name: v.string(), owners: v.array(v.string()), bytes: size, usedAt: size }))
 
 /** `names`: existing caches. The file may lack some of them. */
-export function openCacheLedger(root: string, names: readonly string[]): CacheLedger {
+function openCacheLedger(root: string, names: readonly string[]): CacheLedger {
   const there = new Set(names)
   const known = readCacheLedger(root).filter(({ name }) => there.has(name))
   const entries = new Map(known.map(entry => [entry.name, entry]))

@@ -35,7 +35,7 @@ function withoutDot(url: string): string[] {
 }
 
 /** A function in the Nix language that selects from the flake's outputs what to build. */
-export function outputsExpression(recipe: FlakeRecipe): string {
+function outputsExpression(recipe: FlakeRecipe): string {
   return isPackageSet(recipe) ? packageSetExpression(recipe) : lookupExpression(recipe)
 }
 

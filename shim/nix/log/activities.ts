@@ -52,7 +52,7 @@ export function isCount(value: unknown): value is number {
 }
 
 /** Limits a sum to what a number represents exactly. */
-export function asTotal(sum: number): number {
+function asTotal(sum: number): number {
   return Math.min(sum, Number.MAX_SAFE_INTEGER)
 }
 

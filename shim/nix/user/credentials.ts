@@ -105,7 +105,7 @@ export async function placeAtStart({ stateDir, nix, env, logger }: PlaceOptions)
 }
 
 /** Whether there are credentials to place or to remove. */
-export async function isInUse(dir: StateDir, files: CredentialFiles): Promise<boolean> {
+async function isInUse(dir: StateDir, files: CredentialFiles): Promise<boolean> {
   return KINDS.some(kind => files[kind] !== undefined) || (await isThere(credentialsFolder(dir.root)))
 }
 
