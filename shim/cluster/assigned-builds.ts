@@ -55,7 +55,7 @@ export function runAssignedBuilds(options: GivenBuildsOptions): Mirror<NixBuild>
     const isWanted = given !== undefined && !isFinished(given)
     if (work && !isWanted) {
       works.delete(key)
-      work.controller.abort(new RetryableError('Cancelled', `the NixBuild ${key} is not this node's to build any more`))
+      work.controller.abort(new RetryableError('Cancelled', `the NixBuild ${key} is no longer assigned to this node`))
     }
     if (!work && given && isWanted && isFree(given, node)) start(key, given)
     if (work?.done && given && given.status.buildNode === undefined) start(key, given)
@@ -78,7 +78,7 @@ export function runAssignedBuilds(options: GivenBuildsOptions): Mirror<NixBuild>
     works.set(key, work)
     busy.set(namespace, count + 1)
     build(options, given, { signal: work.controller.signal, isFree: () => isOurs(key) })
-      .catch(err => logger.warn({ nixBuild: key, err: messageOf(err) }, 'a given build failed'))
+      .catch(err => logger.warn({ nixBuild: key, err: messageOf(err) }, 'an assigned build failed'))
       .finally(() => {
         work.done = true
         leave(namespace)
@@ -130,7 +130,7 @@ async function build(options: GivenBuildsOptions, given: NixBuild, { signal, isF
     if (!signal.aborted) await written(namespace, recipe)
     if (!error) return
     if (!mayPass(error) || number === most || signal.aborted) throw error
-    logger.warn({ namespace, nixBuild: name, err: error.message, number, most }, 'a given build is tried again')
+    logger.warn({ namespace, nixBuild: name, err: error.message, number, most }, 'retrying an assigned build')
     await delay((pausesMs[number - 1] ?? 0) * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => {})
     if (signal.aborted || !isFree()) return
   }

@@ -37,5 +37,5 @@ export function startBackgroundTasks(options: BackgroundTasksOptions): void {
     cancelUnwantedBuilds({ waitedFor, intervalMs, signal }),
     runAssignedBuilds({ ...options, written }).ended,
   ]
-  for (const task of tasks) task.catch(err => logger.error({ err }, 'a background task of the cluster ended'))
+  for (const task of tasks) task.catch(err => logger.error({ err }, 'a background task of the cluster failed'))
 }

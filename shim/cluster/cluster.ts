@@ -103,7 +103,7 @@ async function untilLoaded(kube: () => Promise<Kube>, signal: AbortSignal, logge
     try {
       return await kube()
     } catch (err) {
-      if (failures === 1) logger.error({ err: messageOf(err) }, 'the cluster cannot be joined yet')
+      if (failures === 1) logger.error({ err: messageOf(err) }, 'cannot connect to the cluster yet')
       await backOff(failures, signal)
     }
   }

@@ -60,7 +60,7 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
     return loaded
   }
   const attempt = (task: () => Promise<void>) =>
-    inTurn(task).catch(err => logger.warn({ err: messageOf(err) }, 'keeping account of images in NixBuilds failed'))
+    inTurn(task).catch(err => logger.warn({ err: messageOf(err) }, 'cannot record the images of NixBuilds'))
 
   /** Calls during a check cause one more check. */
   async function checkUntilDone(): Promise<void> {
@@ -75,7 +75,7 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
       } catch (err) {
         failures += 1
         isDirty ||= !isRefused(err) || failures < MAX_REFUSALS
-        logger.warn({ err: messageOf(err) }, 'taking images back from NixBuilds failed')
+        logger.warn({ err: messageOf(err) }, 'cannot remove images from NixBuilds')
         if (isDirty) await backOff(failures, signal, LONGEST_PAUSE_MS)
       }
     }

@@ -33,7 +33,7 @@ export async function releaseInterruptedBuilds(options: LeftBuildingOptions): Pr
       await delay(AGAIN_AFTER_MS * (0.9 + Math.random() * 0.2), undefined, { signal }).catch(() => {})
     } catch (err) {
       failures += 1
-      if (failures === 1) logger.warn({ err: messageOf(err) }, 'looking for interrupted builds failed')
+      if (failures === 1) logger.warn({ err: messageOf(err) }, 'cannot look for interrupted builds')
       await backOff(failures, signal)
     }
   }
@@ -48,7 +48,7 @@ async function giveBack({ store, node, isBusyWith, logger }: LeftBuildingOptions
     const run = interruption(`the build was interrupted: the shim on ${node} was restarted`, Date.now())
     const change = statusChange({ live, run, node, now: Date.now(), isWanted: false })
     if (change) await store.change(live, change)
-    logger.info({ namespace, nixBuild: name }, 'an interrupted build is given back')
+    logger.info({ namespace, nixBuild: name }, 'released the claim of an interrupted build')
   }
 }
 

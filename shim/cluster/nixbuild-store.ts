@@ -98,8 +98,8 @@ export function createNixBuildStore({ kube, node }: StoreOptions): NixBuildStore
         }
       }
       const [first] = nixBuildNames(recipe)
-      const says = `the NixBuild ${quote(first)} of namespace ${quote(namespace)} has another recipe than ${recipe.image}, which needs that name, and so have its other names`
-      throw new FinalError('ClusterRefused', `${says}: delete it`, { cause: taken })
+      const says = `the NixBuild ${quote(first)} of namespace ${quote(namespace)} and its alternatives have other recipes than ${recipe.image}, which needs one of the names`
+      throw new FinalError('ClusterRefused', `${says}: delete one of them`, { cause: taken })
     },
     change: (live, { kind, status }) => (kind === 'apply' ? apply(live, status) : patch(live, status, 'merge')),
     async claimed() {

@@ -93,7 +93,7 @@ export function createPodWriter({ request, node, now, record }: PodTellerPlan): 
 function describeSuccess(image: string, run: RunFacts, isStarted: boolean): string | undefined {
   const { ending, startedAt, runId } = run
   if (ending?.kind !== 'Succeeded') return undefined
-  if (ending.present) return isStarted ? `${image} was there already: its build gives the same` : undefined
+  if (ending.present) return isStarted ? `${image} existed already: the build result is the same` : undefined
   const size = ending.imageSize === undefined ? '' : `, ${describeBytes(ending.imageSize)}`
   const what = runId === undefined ? 'Loaded' : 'Built and loaded'
   return `${what} ${image} in ${describeDuration(ending.at - startedAt)}${size}`

@@ -152,7 +152,7 @@ export function createStatusWriters(options: StatusWritersOptions): StatusWriter
     const [key, entry] = firstOfMost(idle, ([, { writer }]) => writer.namespace) ?? []
     if (key === undefined || entry === undefined) return
     const { namespace, recipe } = entry.writer
-    options.logger.warn({ namespace, image: recipe.image }, 'an untold build is given up')
+    options.logger.warn({ namespace, image: recipe.image }, 'dropped a status that was not written')
     entry.writer.end()
     entries.delete(key)
   }

@@ -41,4 +41,4 @@ export async function cancelUnwantedBuilds({ waitedFor, intervalMs, signal }: Wa
   }
 }
 
-const UNWANTED = 'nobody in the cluster wants the image any more: its NixBuild was deleted'
+const UNWANTED = 'the NixBuild of the image was deleted: the pull is cancelled'

@@ -57,7 +57,7 @@ export function createClusterLookup(options: ClusterLookupOptions): ClusterLooku
       if (state.together === shared) {
         state.pausedUntil = now() + pauseMs
         state.together = new AbortController()
-        logger.warn({ namespace, err: messageOf(err), pauseMs }, 'looking a recipe up in the cluster failed')
+        logger.warn({ namespace, err: messageOf(err), pauseMs }, 'cannot look up a recipe in the cluster')
       }
       shared.abort(err)
       return []

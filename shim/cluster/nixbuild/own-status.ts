@@ -84,7 +84,12 @@ function atWork(query: StatusQuery): OwnStatus {
 }
 
 function retrying(query: StatusQuery, { logTail }: Retrying): OwnStatus {
-  return { status: 'Pending', ...claim(query), progress: 'waiting for another try', ...(logTail !== '' && { logTail }) }
+  return {
+    status: 'Pending',
+    ...claim(query),
+    progress: 'waiting for another attempt',
+    ...(logTail !== '' && { logTail }),
+  }
 }
 
 function failed(query: StatusQuery, { at, message, logTail }: Failure): OwnStatus {
@@ -120,7 +125,7 @@ function succeeded(query: StatusQuery, ending: Success): OwnStatus {
 }
 
 function summary({ startedAt }: RunFacts, { present, at, imageSize }: Success): string {
-  if (present) return 'was there already'
+  if (present) return 'existed already'
   const size = imageSize === undefined ? '' : `, ${describeBytes(imageSize)}`
   return `loaded in ${describeDuration(at - startedAt)}${size}`
 }
@@ -141,6 +146,6 @@ function endingOfTry(ending: Ending | undefined, { live, node, tries }: Trying):
   if (!tries || !isGiven || ending?.kind !== 'Failed' || ending.final) return ending
   const { number, most } = tries
   return number < most
-    ? { ...ending, kind: 'Retrying', message: `try ${number} of ${most} failed on ${node}: ${ending.message}` }
-    : { ...ending, message: `given up after ${most} tries on ${node}: ${ending.message}` }
+    ? { ...ending, kind: 'Retrying', message: `attempt ${number} of ${most} failed on ${node}: ${ending.message}` }
+    : { ...ending, message: `given up after ${most} attempts on ${node}: ${ending.message}` }
 }

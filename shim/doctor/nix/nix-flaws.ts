@@ -39,14 +39,14 @@ const FLAWS: readonly Flaw[] = [
  */
 export function judgeFlaws(words: string, daemon?: string): Finding {
   const client = /(?:^| )(\d+\.\d+\S*)$/.exec(words)?.[1]
-  if (client === undefined) return skipped(`the version cannot be told: ${words}`)
+  if (client === undefined) return skipped(`unknown version: ${words}`)
   const { kind, version } = identify(words, daemon ?? client)
   const flaws = FLAWS.filter(({ mended }) => hasFlaw(version, mended[kind] ?? []))
-  if (flaws.length === 0) return ok(`${kind} ${version} has no flaw known by which a build changes store paths`)
+  if (flaws.length === 0) return ok(`${kind} ${version} has no known flaw that lets a build change store paths`)
   const versions = flaws.at(-1)?.mended[kind] ?? []
   return warning(
-    `with ${kind} ${version} a build can change store paths that are registered, and images linked from them: ${flaws.map(({ name }) => name).join('; ')}`,
-    `upgrade it to ${versions.join(', ')} or a newer branch, unless its distribution has mended it; until then import.layers: tar keeps images apart from the store`,
+    `with ${kind} ${version} a build can change registered store paths and images linked from them: ${flaws.map(({ name }) => name).join('; ')}`,
+    `upgrade it to ${versions.join(', ')} or a newer branch, unless your distribution has fixed it; until then, import.layers: tar keeps images separate from the store`,
   )
 }
 

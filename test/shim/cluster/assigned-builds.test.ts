@@ -19,7 +19,12 @@ it('a failure that may pass is not the end of what is given: it is Pending, with
     status: 'Pending',
     buildNode: bed.node,
     conditions: [
-      { type: 'Complete', status: 'False', reason: 'Retrying', message: expect.stringMatching(/^try 1 of 2 .*away/) },
+      {
+        type: 'Complete',
+        status: 'False',
+        reason: 'Retrying',
+        message: expect.stringMatching(/^attempt 1 of 2 .*away/),
+      },
       { type: 'Success', status: 'Unknown', reason: 'Retrying' },
     ],
   })
@@ -36,7 +41,7 @@ it('what fails at every try is given up, and says how often it was tried', async
   await using bed = await begin({ outcomes: [away(), away(), away()], pausesMs: [10, 10] })
   await expect.poll(bed.status, PATIENT).toMatchObject({
     status: 'Failed',
-    conditions: [{ status: 'True' }, { message: expect.stringMatching(/^given up after 3 tries .*away/) }],
+    conditions: [{ status: 'True' }, { message: expect.stringMatching(/^given up after 3 attempts .*away/) }],
   })
   expect(bed.tries()).toBe(3)
 })

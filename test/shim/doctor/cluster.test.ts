@@ -71,7 +71,7 @@ describe('on a node of a cluster', () => {
     })
     expect((await diagnose({ kubeconfig, nodeName: 'another' })).of('node identity')).toMatchObject({
       outcome: 'failed',
-      text: `the token is bound to ${node.name}, and this is another`,
+      text: `the token is bound to ${node.name}, but this node is another`,
       wayOut: expect.stringContaining('--bound-object-name=another'),
     })
   })
@@ -82,7 +82,7 @@ describe('on a node of a cluster', () => {
     expect(of('rights')).toMatchObject({
       outcome: 'failed',
       text: expect.stringMatching(
-        /it may not get nixbuilds\.enbi\.hrzn\.ee.*patch nixbuilds\/status.*leases.* in enbi-system/,
+        /the shim may not get nixbuilds\.enbi\.hrzn\.ee.*patch nixbuilds\/status.*leases.* in enbi-system/,
       ),
       wayOut: expect.stringContaining('deploy/'),
     })

@@ -114,21 +114,21 @@ describe('a mistake is named, with the way out', () => {
       'no shim',
       async () => ({ listen: '/run/none/x.sock' }),
       'socket',
-      /there is no \/run\/none\/x\.sock/,
+      /\/run\/none\/x\.sock does not exist/,
       /systemctl start/,
     ],
     [
       'containerd behind the socket',
       async () => ({ listen: bed.containerdSocket }),
       'socket',
-      /is no enbi-shim/,
+      /is not enbi-shim/,
       /listen/,
     ],
     [
       'no containerd',
       async () => ({ containerd: { address: '/run/none/c.sock' } }),
       'containerd',
-      /there is no/,
+      /does not exist/,
       /containerd\.address/,
     ],
     [
@@ -151,14 +151,14 @@ describe('a mistake is named, with the way out', () => {
       'a name for local flakes that the policy does not spell out',
       async () => ({ names: [{ images: 'r.example/{n}', flake: 'git+file:///srv/{n}', package: 'x' }] }),
       'names',
-      /no rule .* local flakes that r\.example\/\{n\} names/,
+      /no rule .* local flakes that r\.example\/\{n\} stands for/,
       /begins with git\+file:/,
     ],
     [
       'a name for package sets that the policy does not spell out',
       async () => ({ names: [{ images: 'r.example/{contents}', packages: 'github:NixOS/nixpkgs' }] }),
       'names',
-      /no rule .* package sets that r\.example\/\{contents\} names/,
+      /no rule .* package sets that r\.example\/\{contents\} stands for/,
       /begins with packages: to the flakes/,
     ],
     [
@@ -168,14 +168,14 @@ describe('a mistake is named, with the way out', () => {
         policy: [{ namespaces: ['*'], images: ['*'], flakes: ['packages:github:NixOS/*', 'path:/srv/*'] }],
       }),
       'names',
-      /no rule .* package sets that r\.example\/\{contents\} names/,
+      /no rule .* package sets that r\.example\/\{contents\} stands for/,
       /begins with packages:path: to the flakes/,
     ],
     [
       'a state folder that is a file',
       async () => ({ stateDir: shim.configPath }),
       'state folder',
-      /is no folder/,
+      /is not a folder/,
       /stateDir/,
     ],
     [
@@ -279,6 +279,6 @@ describe('a mistake is named, with the way out', () => {
     const other = await bed.startShim()
     await other.daemon.kill()
     const found = (await diagnose(other.configPath)).of('socket')
-    expect(found).toMatchObject({ outcome: 'failed', text: expect.stringContaining('nobody listens') })
+    expect(found).toMatchObject({ outcome: 'failed', text: expect.stringContaining('no server listens') })
   })
 })

@@ -101,7 +101,7 @@ describe('what lets nothing be built, or without credentials', () => {
       text: expect.stringMatching(/ENOTDIR.*; ENOENT: .*'\/none\/key'/),
     })
     const none = parseConfig('', 'config.yaml')
-    expect(await checkCredentials(none).look(signal)).toEqual({ outcome: 'ok', text: 'the config names none' })
+    expect(await checkCredentials(none).look(signal)).toEqual({ outcome: 'ok', text: 'the config has no credentials' })
   })
 })
 
@@ -139,7 +139,7 @@ describe('on a bare machine', () => {
     const { nix } = parseConfig('nix: { user: null }', 'config.yaml')
     expect(await checkState({ stateDir: '/none/state', nix }).look(signal)).toEqual({
       outcome: 'ok',
-      text: '/none/state is not there yet: the shim makes it with its first build',
+      text: '/none/state does not exist yet: the first build creates it',
     })
   })
 
@@ -246,14 +246,14 @@ describe('the settings of a kubelet', () => {
       'of RKE2',
       ['/var/lib/rancher/rke2/data/v1.36/bin/kubelet', '--v=2'],
       'failed',
-      'past the shim',
+      'bypasses the shim',
       /^RKE2 writes .*kubelet-arg: \[image-service-endpoint=.*rke2\/config\.yaml/,
     ],
     [
       'of k0s',
       ['/var/lib/k0s/bin/kubelet', '--v=2'],
       'failed',
-      'past the shim',
+      'bypasses the shim',
       /^k0s writes .*--kubelet-extra-args="--image-service-endpoint=unix:/,
     ],
     [
@@ -274,7 +274,7 @@ describe('the settings of a kubelet', () => {
       'of an unknown kind',
       ['/usr/bin/hyperkube', 'kubelet'],
       'warning',
-      'no process kubelet',
+      'neither a kubelet nor k3s',
       /--kubelet-config FILE$/,
     ],
   ])('%s are told with where they are set', async (_whose, args, outcome, text, wayOut) => {

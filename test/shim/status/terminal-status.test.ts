@@ -102,7 +102,7 @@ describe('a shim at rest', () => {
 
   it('without a rule says that nothing is built', () => {
     const shim = { ...REST.shim, rules: 0 }
-    expect(statusLines({ ...REST, shim }, NOW)[1]).toContain('the policy has no rule: nothing is built')
+    expect(statusLines({ ...REST, shim }, NOW)[1]).toContain('the policy has no rules, so nothing is built')
   })
 
   it('that knows nothing of containerd does not say that there is no image', () => {

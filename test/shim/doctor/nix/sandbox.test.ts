@@ -22,12 +22,12 @@ it('doctor finds out that builds are sandboxed, and warns of a store that its bu
   expect(of('sandbox')).toEqual({ check: 'sandbox', outcome: 'ok', text: 'builds run in a sandbox' })
   expect(of('nix daemon')).toMatchObject({
     outcome: 'warning',
-    text: `there is no daemon: the store belongs to ${name}, and what runs as that user can change all that is in it`,
+    text: `there is no Nix daemon: the store belongs to ${name}, so everything that runs as that user can change it`,
   })
 })
 
 it.each([
-  ['relaxed', 'a package can ask to be built outside of the sandbox'],
+  ['relaxed', 'packages can be built outside the sandbox if they ask for it'],
   ['false', expect.stringContaining('builds run without a sandbox')],
 ])('a sandbox that is %s is a warning', async (sandbox, text) => {
   const finding = judgeSandbox(async args => {
