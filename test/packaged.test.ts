@@ -33,7 +33,7 @@ describe('what npm packs', () => {
         ...(await listed('deploy/monitoring')),
         ...(await listed('deploy/systemd')),
         ...(await listed('docs')),
-        ...(await listed('protos')),
+        ...(await listed('protos')).filter(path => path.endsWith('.proto')),
       ].toSorted(),
     )
     const programs = ['main', 'worker', 'linking-probe', 'tar-thread', 'link-thread']

@@ -80,7 +80,7 @@ export const pods: Kind<PodView> = {
   parse: object => viewOf(v.parse(schema, object)),
 }
 
-/** Whether the controller has to reconcile the pod. */
+/** Whether the pod needs reconciling. */
 export function isRelevant({ annotations, condition }: PodView): boolean {
   return condition !== undefined || Object.keys(annotations).length > 0
 }

@@ -4,14 +4,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { GrpcError } from './grpc-error.ts'
 import { STATUS } from './status.ts'
 
-/** One HTTP/2 connection to a unix socket, made at first use and again after it was lost. */
+/** One HTTP/2 connection to a unix socket, opened at first use, and again after it was lost. */
 export interface Connection {
-  /** Resolves to a live session; tries again while nobody listens, for at most `timeoutMs`. */
+  /** Resolves to a live session; retries for at most `timeoutMs` while the server does not accept connections. */
   session(call: { method: string; timeoutMs: number; signal?: AbortSignal | undefined }): Promise<ClientHttp2Session>
   close(): void
 }
 
-/** Pause between two tries to connect. */
+/** Pause between two attempts to connect. */
 const RETRY_MS = 100
 
 export function createConnection(address: string): Connection {
@@ -44,7 +44,7 @@ export function createConnection(address: string): Connection {
           return await connectOnce()
         } catch (cause) {
           if (performance.now() + RETRY_MS > giveUpAt)
-            throw new GrpcError(method, STATUS.UNAVAILABLE, `nobody answers at ${address}`, { cause })
+            throw new GrpcError(method, STATUS.UNAVAILABLE, `no server answers at ${address}`, { cause })
           await delay(RETRY_MS, undefined, signal ? { signal } : {})
         }
       }
@@ -56,7 +56,7 @@ export function createConnection(address: string): Connection {
   }
 }
 
-/** Bytes of answers that may be under way before they are read. */
+/** Bytes of answers that the server may send before they are read. */
 const RECEIVE_WINDOW = 1024 * 1024
 
 function openSession(address: string): Promise<ClientHttp2Session> {
@@ -65,7 +65,7 @@ function openSession(address: string): Promise<ClientHttp2Session> {
       createConnection: () => connectSocket(address),
       settings: { enablePush: false, initialWindowSize: RECEIVE_WINDOW },
     })
-    // Calls learn of a lost connection from their own streams; without a listener it would end the process.
+    // Calls learn of a lost connection from their own streams. Without a listener, the error would end the process.
     session.on('error', reject)
     session.once('connect', () => resolve(session))
   })

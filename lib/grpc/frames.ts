@@ -1,8 +1,29 @@
-import { HEADER_BYTES, MAX_MESSAGE_BYTES, messageLength } from './frame.ts'
 import { GrpcError } from './grpc-error.ts'
 import { STATUS } from './status.ts'
 
-/** The messages in a body. Throws a GrpcError when one is longer than `maxBytes`, compressed or cut short. */
+/** A gRPC message has a header: one flag byte (0 plain, 1 compressed), and its length as a big-endian 32-bit number. */
+export const HEADER_BYTES = 5
+/** Longest message that the kubelet and containerd accept. */
+export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+/** Header of an uncompressed message of `length` bytes. */
+export function frameHeader(length: number): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES)
+  header.writeUInt32BE(length, 1)
+  return header
+}
+
+/** A message as it goes over the wire, uncompressed. */
+export function frameMessage(message: Buffer): Buffer {
+  return Buffer.concat([frameHeader(message.length), message])
+}
+
+/** Length of the message at the start of `bytes`; undefined if they do not contain its whole header. */
+export function messageLength(bytes: Buffer): number | undefined {
+  return bytes.length < HEADER_BYTES ? undefined : bytes.readUInt32BE(1)
+}
+
+/** The messages in a body. Throws a GrpcError if one is longer than `maxBytes`, compressed or cut short. */
 export async function* readFrames(
   method: string,
   body: AsyncIterable<Buffer>,
@@ -14,7 +35,7 @@ export async function* readFrames(
   for await (const chunk of body) {
     chunks.push(chunk)
     size += chunk.length
-    // Each byte is copied once for its header and once for its message, however many chunks these come in.
+    // Waiting for the whole message copies each byte at most twice, in however many chunks it arrives.
     if (size < needed) continue
     let pending = chunks.length === 1 ? chunk : Buffer.concat(chunks)
     for (;;) {

@@ -1,25 +1,25 @@
+import type { IncomingHttpHeaders } from 'node:http2'
 import { STATUS } from './status.ts'
 
-/** A call that did not end with OK. `method` is its path without the slash in front. */
+export interface GrpcErrorOptions extends ErrorOptions {
+  readonly headers?: IncomingHttpHeaders
+}
+
+/** A call that did not end with OK. `method` is its path without the leading slash. */
 export class GrpcError extends Error {
   readonly status: number
   readonly details: string
   readonly method: string
-  /** The code in ERROR_CODE_HEADER, if the answer has one. */
-  readonly errorCode: string | undefined
+  /** What the server sent with the status. */
+  readonly headers: IncomingHttpHeaders
 
-  constructor(
-    method: string,
-    status: number,
-    details: string,
-    options?: ErrorOptions & { readonly errorCode?: string },
-  ) {
+  constructor(method: string, status: number, details: string, { headers = {}, ...options }: GrpcErrorOptions = {}) {
     super(`${method}: ${details || `gRPC status ${status}`}`, options)
     this.name = 'GrpcError'
     this.method = method
     this.status = status
     this.details = details
-    this.errorCode = options?.errorCode
+    this.headers = headers
   }
 }
 
@@ -27,17 +27,10 @@ export function hasStatus(error: unknown, status: number): boolean {
   return error instanceof GrpcError && error.status === status
 }
 
-/** Details of a call whose connection was lost before it was answered: containerd may have carried it out, or not. */
+/** Details of a call whose connection was lost before the answer: the server may or may not have carried it out. */
 export const BROKEN_OFF = 'the connection broke off'
 
-/** Whether nobody could serve the call just now. CRI's part of containerd starts after the rest and says so in words. */
-export function isAway(error: unknown): boolean {
-  return hasStatus(error, STATUS.UNAVAILABLE) || (error instanceof GrpcError && NOT_YET.test(error.details))
-}
-
-const NOT_YET = /server is not initialized yet/
-
-/** The answer of a call, or undefined when containerd has no such thing. */
+/** The answer of a call, or undefined if the server has no such thing. */
 export async function unlessMissing<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer

@@ -1,4 +1,4 @@
-/** The gRPC status codes that are given or told apart here (https://grpc.io/docs/guides/status-codes/). */
+/** The gRPC status codes that are sent or distinguished here (https://grpc.io/docs/guides/status-codes/). */
 export const STATUS = {
   OK: 0,
   CANCELLED: 1,
@@ -16,20 +16,20 @@ export const STATUS = {
 export interface GrpcStatus {
   readonly code: number
   readonly message: string
-  /** Of the catalogue in errors.ts, where the call was answered by the shim itself: kubelets do not look at it, its own commands do. */
+  /** Code in the catalog of errors, if the shim itself answered the call. Kubelets ignore it; the shim's commands read it. */
   readonly errorCode?: string
 }
 
-/** The header of that code. */
+/** Header that carries that code. */
 export const ERROR_CODE_HEADER = 'enbi-error-code'
 
-/** Peers refuse header blocks beyond 8 kB or so: a longer message is cut. Counted in encoded bytes. */
+/** Longest encoded message. Peers reject header blocks of more than about 8 kB. */
 const MESSAGE_LIMIT_BYTES = 8192 - 512
-/** The end of a message, a log's last lines say, tells more than its middle. */
+/** A long message loses its middle: its end, such as the last lines of a log, says more. */
 const HEAD_LIMIT_BYTES = MESSAGE_LIMIT_BYTES / 4
 const CUT_MARK = '...'
 
-/** `grpc-message` as it goes over the wire: UTF-8, everything but printable ASCII percent-encoded, bounded. */
+/** `grpc-message` as it goes over the wire: percent-encoded UTF-8 except for printable ASCII, cut at the limit. */
 export function encodeMessage(message: string): string {
   const text = message.toWellFormed()
   if (text.length <= MESSAGE_LIMIT_BYTES && /^[ -$&-~]*$/.test(text)) return text
@@ -53,7 +53,7 @@ function lengthOf(parts: readonly string[]): number {
   return parts.reduce((sum, part) => sum + part.length, 0)
 }
 
-/** The text of a `grpc-message` value; what is wrongly encoded is left as it came. */
+/** The text of a `grpc-message` value; an invalid encoding is returned unchanged. */
 export function decodeMessage(value: string): string {
   if (!value.includes('%')) return value
   try {

@@ -20,7 +20,7 @@ export interface ProcessRun extends ProcessOptions {
   readonly graceMs?: number
   /** Ends it in the same way after this time. */
   readonly timeoutMs?: number
-  /** Limit of standard output, in characters. A program that writes more is ended. */
+  /** Limit of standard output, in characters. The rest is read and dropped: a program that is ended could report that instead. */
   readonly maxStdoutLength?: number
   /** Reads standard error with back-pressure. An exception ends the program. If missing, standard error is discarded. */
   readonly readStderr?: (chunks: AsyncIterable<Uint8Array>) => Promise<void>
@@ -29,9 +29,9 @@ export interface ProcessRun extends ProcessOptions {
 }
 
 export interface ProcessEnd {
-  /** Truncated if the program wrote too much. */
+  /** Truncated at the limit. */
   readonly stdout: string
-  /** Undefined if a signal ended the program, or if it wrote too much. */
+  /** Undefined if a signal ended the program, or if its output was truncated. */
   readonly exitCode: number | undefined
   readonly killedBy: string | undefined
   readonly timedOut: boolean
@@ -56,28 +56,29 @@ export async function runProcess({ readStderr, onStart, ...run }: ProcessRun): P
     forceKillAfterDelay: graceMs,
     stdin: 'ignore',
     stderr: readStderr ? 'pipe' : 'ignore',
-    buffer: { stdout: true, stderr: false },
-    maxBuffer: maxStdoutLength,
-    stripFinalNewline: false,
+    buffer: false,
     ...(signal && { cancelSignal: signal }),
     ...(timeoutMs !== undefined && { timeout: timeoutMs }),
   })
-  const { nodeChildProcess, pid, stderr } = subprocess
+  const { nodeChildProcess, pid, stdout, stderr } = subprocess
+  const output = createOutput(maxStdoutLength)
   let drain: NodeJS.Timeout | undefined
   nodeChildProcess.once('exit', () => {
     subprocess.kill('SIGKILL')
     drain = setTimeout(() => {
-      for (const stream of [subprocess.stdout, stderr]) stream?.destroy()
+      for (const stream of [stdout, stderr]) stream?.destroy()
     }, DRAIN_LIMIT_MS)
   })
   if (pid !== undefined) onStart?.(pid)
   try {
-    const [{ exitCode, signal: killedBy, timedOut, isMaxBuffer, cause, stdout }] = await Promise.all([
+    const [{ exitCode, signal: killedBy, timedOut, cause }] = await Promise.all([
       subprocess,
+      untilClosed(output.read(stdout)),
       readStderr && stderr && untilClosed(readStderr(stderr)),
     ])
     if (pid === undefined) throw cause
-    return { stdout, exitCode: isMaxBuffer ? undefined : exitCode, killedBy, timedOut }
+    const { text, isTruncated } = output.end()
+    return { stdout: text, exitCode: isTruncated ? undefined : exitCode, killedBy, timedOut }
   } catch (error) {
     subprocess.kill('SIGKILL')
     await subprocess
@@ -132,6 +133,18 @@ export function groupOptions({ env, cwd, uid, gid }: Omit<ProcessOptions, 'comma
     cleanup: false,
     reject: false,
   } as const
+}
+
+/** Collects text up to a limit. What was read before the stream was closed is kept. */
+function createOutput(maxLength: number) {
+  const decoder = new TextDecoder()
+  let text = ''
+  return {
+    async read(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+      for await (const chunk of chunks) if (text.length <= maxLength) text += decoder.decode(chunk, { stream: true })
+    },
+    end: () => ({ text: text.slice(0, maxLength), isTruncated: text.length > maxLength }),
+  }
 }
 
 /** Ignores that the stream was closed early, which happens if another process still holds it open. */

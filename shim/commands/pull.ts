@@ -7,8 +7,8 @@ import { parsePackageName } from '../../recipes/package-name.ts'
 import { normalizeFlakeImage } from '../../recipes/reference.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { hostSystem, parseSystem } from '../../recipes/system.ts'
-import { PULL_IMAGE } from '../wire/cri-messages.ts'
-import { WATCH_PULLS, type WireProgress } from '../wire/pull-messages.ts'
+import { IMAGE_SERVICE } from '../wire/cri.ts'
+import { PULLS, type WireProgress } from '../wire/pulls.ts'
 import { createLineView } from './pull-view/line-view.ts'
 import { createLiveView } from './pull-view/live-view.ts'
 import type { PullView, TerminalOptions } from './pull-view/pull-view.ts'
@@ -40,17 +40,19 @@ export interface PullIo {
  * Throws RecipeInvalid, ShimAway, PullFailed with the shim's message, or Cancelled.
  */
 export async function pull(args: PullArguments, { json, output, signal }: PullIo): Promise<void> {
-  const { image, namespace } = args
+  const { image } = args
   const client = createShimClient(args.socket, signal)
   const view = chooseView({ image, output }, json)
   try {
     checkArguments(args)
-    const events = client.call(WATCH_PULLS, { image })
+    const events = client.serverStream(PULLS.Watch, { image })
     // The first event says that the shim is watching: nothing of a pull that starts now is missed.
     await events.next()
-    void showAll(events, view)
-    const answers = client.call(PULL_IMAGE, { image, namespace, annotations: annotationsOf(args) })
-    for await (const imageId of answers) view.done(imageId)
+    const shown = showAll(events, view)
+    const { imageRef } = await client.unary(IMAGE_SERVICE.PullImage, pullRequest(args))
+    client.close()
+    await shown
+    view.done(imageRef)
   } catch (error) {
     view.failed(toShimError(error))
     throw error
@@ -84,6 +86,16 @@ async function showAll(events: AsyncIterable<WireProgress>, view: PullView): Pro
     for await (const event of events) view.progress(event)
   } catch {
     // The pull fails for the same reason and reports it.
+  }
+}
+
+/** As a kubelet sends it: the annotations come with the image and with the sandbox. */
+function pullRequest(args: PullArguments) {
+  const { image, namespace } = args
+  const annotations = annotationsOf(args)
+  return {
+    image: { image, annotations },
+    sandboxConfig: { metadata: { name: 'enbi-shim-pull', namespace }, annotations },
   }
 }
 

@@ -1,40 +1,40 @@
 import { accessSync, constants } from 'node:fs'
 import { hasCode } from '../../lib/error-code.ts'
 import { isErrorCode, RetryableError, reviveError, ShimError } from '../../lib/errors.ts'
-import { createCalls } from '../../lib/grpc/calls.ts'
-import { createConnection } from '../../lib/grpc/connection.ts'
+import { type Calls, createClient } from '../../lib/grpc/client.ts'
 import { GrpcError } from '../../lib/grpc/grpc-error.ts'
-import type { Method } from '../../lib/grpc/methods.ts'
-import { STATUS } from '../../lib/grpc/status.ts'
+import { ERROR_CODE_HEADER, STATUS } from '../../lib/grpc/status.ts'
 
-/** The connection of a command to a running shim. */
-export interface ShimClient {
-  /**
-   * The answers to one request. Throws ShimAway, PullFailed with the shim's message and its error as `cause`, or Cancelled once
-   * the signal has aborted; if the signal's reason is a ShimError, that one.
-   */
-  call<Request extends object, Response>(method: Method<Request, Response>, request: Request): AsyncGenerator<Response>
+/**
+ * The connection of a command to a running shim. Calls throw ShimAway, PullFailed with the shim's message and its error as
+ * `cause`, or Cancelled once the signal has aborted; if the signal's reason is a ShimError, that one.
+ */
+export interface ShimClient extends Pick<Calls, 'unary' | 'serverStream'> {
   /** Ends every call. */
   close(): void
 }
 
 /** `socket`: path of the shim's socket. */
 export function createShimClient(socket: string, signal: AbortSignal): ShimClient {
-  const connection = createConnection(socket)
   // A command does not wait for a shim that is not running.
-  const calls = createCalls(connection, { signal, connectMs: 0 })
+  const client = createClient(socket, { signal, connectTimeoutMs: 0 })
+  const explain = (error: unknown) => (signal.aborted ? abortError(signal) : callError(error, socket))
   return {
-    async *call(method, request) {
+    async unary(method, request) {
       try {
-        const call = await calls.open(method)
-        await call.send([method.encode(request)])
-        call.end()
-        yield* call.answers
+        return await client.unary(method, request, { timeoutMs: Infinity })
       } catch (error) {
-        throw signal.aborted ? abortError(signal) : callError(error, socket)
+        throw explain(error)
       }
     },
-    close: () => connection.close(),
+    async *serverStream(method, request) {
+      try {
+        yield* client.serverStream(method, request)
+      } catch (error) {
+        throw explain(error)
+      }
+    },
+    close: () => client[Symbol.dispose](),
   }
 }
 
@@ -67,6 +67,8 @@ function describeAway(socket: string): string {
   return `no shim answers on ${socket}: is enbi-shim running there? (--socket)`
 }
 
+/** The shim sends the code of its error along with the message. */
 function shimError(error: GrpcError): Error {
-  return isErrorCode(error.errorCode) ? reviveError(error.errorCode, error.details) : error
+  const code = error.headers[ERROR_CODE_HEADER]
+  return isErrorCode(code) ? reviveError(code, error.details) : error
 }

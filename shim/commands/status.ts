@@ -1,6 +1,6 @@
 import { RetryableError } from '../../lib/errors.ts'
 import { isRedrawable } from '../../lib/text/redrawable.ts'
-import { WATCH_STATUS } from '../wire/status-messages.ts'
+import { WATCH_STATUS } from '../wire/status.ts'
 import { createShimClient } from './shim-client.ts'
 import { createStatusBlocks } from './status-view/status-blocks.ts'
 import { createStatusLive } from './status-view/status-live.ts'
@@ -33,7 +33,7 @@ export async function status({ socket, watch }: StatusArguments, { json, output,
   const timer = setTimeout(() => late.abort(silent(socket)), FIRST_LIMIT_MS)
   let reports = 0
   try {
-    for await (const report of client.call(WATCH_STATUS, { watch })) {
+    for await (const report of client.serverStream(WATCH_STATUS, { watch })) {
       clearTimeout(timer)
       reports += 1
       view.show(report)

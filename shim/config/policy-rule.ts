@@ -6,16 +6,11 @@ import { pattern, patterns, size } from './value-types.ts'
 export const policyRule = v.pipe(
   v.strictObject({
     namespaces: v.pipe(patterns, v.description('Namespaces of the pods that may have the image.')),
-    images: v.pipe(
-      patterns,
-      v.description('Image names, matched with and without their tag. A pattern may contain `{namespace}`.'),
-    ),
+    images: v.pipe(patterns, v.description('Image names, matched with and without their tag.')),
     flakes: v.optional(
       v.pipe(
         v.array(pattern),
-        v.description(
-          'Flake URLs without query, revision and ref. A pattern may contain `{namespace}`. Required unless all `images` begin with `nix:0/`.',
-        ),
+        v.description('Flake URLs without query, revision and ref. Required unless all `images` begin with `nix:0/`.'),
       ),
       [],
     ),

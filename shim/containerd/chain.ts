@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-/** ChainID of a layer on top of others; `parent` is theirs, empty for none. Source: OCI image specification, config.md, "Layer ChainID". */
+/** ChainID of a layer. `parent`: chainID of the layers below, empty for none. Source: OCI image specification, config.md. */
 export function chainOf(parent: string, diffId: string): string {
   if (parent === '') return diffId
   return `sha256:${createHash('sha256').update(`${parent} ${diffId}`).digest('hex')}`

@@ -1,20 +1,18 @@
-import { createCalls } from '../../lib/grpc/calls.ts'
-import { createConnection } from '../../lib/grpc/connection.ts'
 import { BROKEN_OFF, GrpcError } from '../../lib/grpc/grpc-error.ts'
+import { type ContainerdAddress, connectContainerd } from './connect.ts'
 import { type CriImage, criImage, criImages } from './services/cri.ts'
 import { toContainerdFailure } from './services/failure.ts'
 import { type FoundImage, getImage, type ImageRecord, imagesWithLabel } from './services/images.ts'
-import { CRI_NAMESPACE } from './services/namespace.ts'
-import { type ImageForm, isUsable, type ToldImage } from './usable.ts'
+import { type ImageForm, isUsable } from './usable.ts'
 
-/** Look-ups of images, cheap enough for the main thread. They throw a ShimError (see the containerd codes). */
+/** Look-ups of images that are cheap enough for the main thread. They throw a ShimError. */
 export interface ContainerdImages {
-  /** By normalised reference. */
+  /** By normalized reference. */
   find(image: string): Promise<ImageRecord | undefined>
-  /** What CRI knows of the reference: image id (config digest) and size in bytes; undefined when it does not know it. */
+  /** The image that CRI knows by that reference. */
   present(image: string): Promise<CriImage | undefined>
-  /** Whether containers can be made of the image, as it must be made here. */
-  usable(record: ToldImage): Promise<boolean>
+  /** Whether containers can be made of the image, and it has the form of this node. */
+  usable(record: ImageRecord): Promise<boolean>
   /** Every image record that has the label. */
   withLabel(label: string): Promise<readonly FoundImage[]>
   /** Every image that CRI knows. */
@@ -22,32 +20,24 @@ export interface ContainerdImages {
   close(): void
 }
 
-export interface ContainerdImagesOptions {
-  /** Path of containerd's socket. */
-  readonly address: string
-  readonly namespace?: string
+export interface ContainerdImagesOptions extends ContainerdAddress {
   readonly form: ImageForm
 }
 
-/** Connects at the first look-up, and again whenever containerd was away. */
-export function createContainerdImages({
-  address,
-  namespace = CRI_NAMESPACE,
-  form,
-}: ContainerdImagesOptions): ContainerdImages {
-  const connection = createConnection(address)
-  const calls = createCalls(connection, { namespace })
+/** Connects at the first look-up, and again after the connection was lost. */
+export function createContainerdImages({ form, ...containerd }: ContainerdImagesOptions): ContainerdImages {
+  const calls = connectContainerd(containerd)
   return {
     find: image => lookUp(() => getImage(calls, image)),
     usable: record => lookUp(() => isUsable(calls, record, form)),
     present: image => lookUp(() => criImage(calls, image)),
     withLabel: label => lookUp(() => imagesWithLabel(calls, label)),
     all: () => lookUp(() => criImages(calls)),
-    close: () => connection.close(),
+    close: () => calls[Symbol.dispose](),
   }
 }
 
-/** A look-up may be made twice: the connection may have been lost while nobody looked. */
+/** Repeats a look-up once if the connection breaks off: it may have been lost long before. */
 async function lookUp<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask().catch(error => {

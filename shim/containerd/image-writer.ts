@@ -1,24 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { RetryableError } from '../../lib/errors.ts'
+import { IMAGE_ID_LABEL } from './services/constants.ts'
 import { blobInfo, labelBlob, writeBlob } from './services/content.ts'
 import { waitUntilVisible } from './services/cri.ts'
-import type { Descriptor } from './services/diff.ts'
-import { IMAGE_ID_LABEL } from './services/image-id-label.ts'
+import type { Descriptor, DocumentBlob, Layer } from './services/descriptor.ts'
 import { getImage, type ImageRecord, putImage } from './services/images.ts'
 import { hold, type Lease } from './services/leases.ts'
-import type { Layer } from './unpack.ts'
 import { formLabels, type ImageForm } from './usable.ts'
 
 export interface ImageWriterOptions {
   readonly lease: Lease
   readonly form: ImageForm
-  /** Normalised reference of the image. */
+  /** Normalized reference of the image. */
   readonly image: string
-}
-
-/** A small blob with its bytes. */
-export interface DocumentBlob extends Descriptor {
-  readonly bytes: Buffer
 }
 
 export interface ImageDocuments {
@@ -36,22 +30,22 @@ export interface ImageNames {
   readonly chainId: string
   /** For the image records. */
   readonly labels: Readonly<Record<string, string>>
-  /** Throws when a record that has the image's name must stay as it is. */
+  /** Throws if the record that already has the image's name must not be changed. */
   readonly check: (present: ImageRecord) => void
 }
 
 /** Writes one image into containerd: its blobs first, its records last. */
 export interface ImageWriter {
-  /** Size in bytes of a blob that is there, and now held by the lease. */
+  /** Size in bytes of a blob that containerd has. From then on the lease holds it. */
   find(digest: string): Promise<number | undefined>
-  /** Whether a blob is there. It stays only when something else holds it. */
+  /** Whether containerd has the blob. The lease does not hold it. */
   has(digest: string): Promise<boolean>
   write(bytes: AsyncIterable<Buffer>): Promise<{ digest: string; size: number }>
-  /** Config and manifest. From then on the lease holds the layers and the snapshot that they name, as far as those are there. */
+  /** Writes config and manifest. From then on the lease holds the layers and the snapshot that they name, if these exist. */
   writeDocuments(image: ImageDocuments): Promise<void>
-  /** The records; resolves when CRI answers with the image. */
+  /** Writes the image records. Resolves when CRI answers with the image. */
   publish(image: ImageNames): Promise<void>
-  /** Bytes that were written. */
+  /** Bytes written so far. */
   sentBytes(): number
 }
 
@@ -78,7 +72,7 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
   async function ensure({ digest, bytes }: DocumentBlob, labels: Readonly<Record<string, string>>): Promise<void> {
     const there = await blobInfo(lease.calls, digest)
     if (there) await hold(lease, { content: digest })
-    // Until it was held it may have been collected.
+    // It may have been collected before the lease held it.
     const present = there && (await blobInfo(lease.calls, digest))
     if (!present) await write(once(bytes), labels)
     else if (Object.entries(labels).some(([label, value]) => present.labels[label] !== value))
@@ -105,16 +99,16 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
           [MANAGED_LABEL]: 'managed',
         },
       }
-      // Before the first record, which a refusal would leave.
+      // Checked before the first record is written: a rejection would leave that record behind.
       const present = await getImage(lease.calls, name)
       if (present) check(present)
       const mayChange = (other: ImageRecord) => {
         check(other)
         return true
       }
-      // Who removes an image, as the kubelet does for want of room, takes what its name points at by then. The lease has it all still.
+      // The kubelet may remove the image meanwhile, for example to free disk space. The lease still holds all its parts.
       for (let tries = 1; tries <= PUBLISH_TRIES; tries += 1) {
-        // In this order CRI takes up the image whatever the name pointed at before.
+        // In this order CRI picks up the image whatever the name pointed at before.
         await putImage(
           lease.calls,
           { ...record, name: config.digest },
@@ -131,20 +125,20 @@ export function createImageWriter({ lease, form, image: name }: ImageWriterOptio
   }
 }
 
-/** Whoever removes images faster does so on purpose. */
+/** Images that are removed even faster are removed on purpose. */
 const PUBLISH_TRIES = 3
 
-/** A record of the same image id may be of another manifest, and somebody else's. */
+/** A record of the same image id may point at another manifest, which the shim has not written. */
 function isSameTarget(one: Pick<ImageRecord, 'target'>, other: Pick<ImageRecord, 'target'>): boolean {
   return one.target.digest === other.target.digest
 }
 
-/** Whether it was put there for the same purpose, be it for another recipe. */
+/** Whether the shim has written the record, perhaps for another recipe. */
 function isLabelled(one: Pick<ImageRecord, 'labels'>, labels: Readonly<Record<string, string>>): boolean {
   return Object.keys(labels).some(label => label in one.labels)
 }
 
-/** CRI takes care of images with this label. */
+/** CRI manages images with this label. */
 const MANAGED_LABEL = 'io.cri-containerd.image'
 
 function contentReferences(config: Descriptor, layers: readonly Descriptor[]): Record<string, string> {
@@ -154,7 +148,7 @@ function contentReferences(config: Descriptor, layers: readonly Descriptor[]): R
   }
 }
 
-/** Where a blob comes from: who serves images to other nodes goes by this label, and only when the commit sets it. */
+/** Source of a blob. Spegel serves blobs by this label, and notices it only if the commit sets it. */
 function sourceLabel(name: string): Record<string, string> {
   const [, host, repository] = /^([^/:]+)(?::\d+)?\/([^@:]+)/.exec(name) ?? []
   return host && repository ? { [`containerd.io/distribution.source.${host}`]: repository } : {}

@@ -4,25 +4,25 @@ import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { hasCode } from '../../lib/error-code.ts'
 
-/** Where the files of a layer lie. */
+/** Folder with the files of a layer. */
 export interface LayerFolder {
   readonly path: string
-  /** Name of something in it; missing for a folder that is empty, or has no plain name in it. */
+  /** Name of an entry, by which a lost folder is noticed. Undefined for a folder that is empty or has no plain name. */
   readonly witness?: string
 }
 
 /**
- * Label of a snapshot: the folders of its layer and of those below, in that order. It is set once all of these are on disk, so
- * that whoever asks for the snapshot can see whether they still are.
+ * Label of a snapshot: the folders of its layer and of those below, highest first. It is set once all their files are on disk, so
+ * that a later import can check whether they still exist.
  */
 export const FOLDERS_LABEL = 'enbi.hrzn.ee/layer-folders'
 
-/** containerd's limit for name and value of a label together, in bytes. */
+/** containerd's limit for the name and value of a label together. */
 const MAX_LABEL_BYTES = 4096
-/** Names that a witness may have: short, and the same in every encoding. */
+/** A witness has a short name that is the same in every encoding. */
 const PLAIN_NAME = /^[\w.-]{1,24}$/
 
-/** With a witness for each; none when one of the folders is not there. */
+/** Finds a witness in each folder. Empty if one of the folders is missing. */
 export async function lookInto(paths: readonly string[]): Promise<readonly LayerFolder[]> {
   try {
     return await Promise.all(paths.map(async path => withWitness(path, await readdir(path))))
@@ -37,7 +37,7 @@ function withWitness(path: string, names: readonly string[]): LayerFolder {
   return witness === undefined ? { path } : { path, witness }
 }
 
-/** Empty when there are none, or too many for a label. */
+/** Value of the label; empty if there are no layers, or too many for a label. */
 export function writeFolders(layers: readonly LayerFolder[]): string {
   if (layers.length === 0) return ''
   const root = dirname(dirname(layers[0]?.path ?? ''))
@@ -55,7 +55,7 @@ const text = v.pipe(
   v.object({ root: v.string(), layers: v.array(v.union([v.tuple([v.string(), v.string()]), v.tuple([v.string()])])) }),
 )
 
-/** Undefined when there is no such label. */
+/** Undefined if the snapshot has no such label. */
 export function readFolders(labels: Readonly<Record<string, string>>): readonly LayerFolder[] | undefined {
   const parsed = v.safeParse(text, labels[FOLDERS_LABEL])
   if (!parsed.success) return undefined
@@ -66,26 +66,26 @@ export function readFolders(labels: Readonly<Record<string, string>>): readonly 
   })
 }
 
-/** Of each, whether its files are no longer there. */
+/** Whether each layer has lost its files. */
 export function areLost(layers: readonly LayerFolder[]): Promise<boolean[]> {
   return Promise.all(layers.map(({ path, witness = '' }) => isGone(join(path, witness))))
 }
 
-/** Others that repair the same layer may come first this often. */
+/** Other imports that repair the same layer may win this often. */
 const MAX_TRIES = 10
 
-/** Gives the layer another folder for the one that is lost, unless somebody else has done so. */
+/** Replaces the lost folder of a layer, unless another import has already done so. */
 export async function putInPlace(folder: string, lost: LayerFolder): Promise<void> {
   await mkdir(dirname(lost.path), { recursive: true, mode: 0o700 })
   for (let tries = 1; !(await takePlace(folder, lost.path)); tries += 1) {
     const [isLost] = await areLost([lost])
     if (!isLost) return
-    if (tries === MAX_TRIES) throw new Error(`${lost.path} is changed by others again and again`)
+    if (tries === MAX_TRIES) throw new Error(`other imports keep changing ${lost.path}`)
     await putAside(lost, `${folder}.damaged-${tries}`)
   }
 }
 
-/** False when there is something. */
+/** Returns false if the path exists. */
 async function takePlace(folder: string, path: string): Promise<boolean> {
   try {
     await rename(folder, path)
@@ -96,7 +96,7 @@ async function takePlace(folder: string, path: string): Promise<boolean> {
   }
 }
 
-/** A part of the layer is left; or somebody else has repaired it just now, and gets it back. */
+/** Moves the rest of a lost layer away. If another import has just repaired the layer, moves it back. */
 async function putAside(lost: LayerFolder, aside: string): Promise<void> {
   try {
     await rename(lost.path, aside)
@@ -111,7 +111,7 @@ async function putAside(lost: LayerFolder, aside: string): Promise<void> {
 const TAKEN = ['ENOTEMPTY', 'EEXIST']
 const GONE = ['ENOENT', 'ENOTDIR']
 
-/** Without the promises of Node's: they take as long as the rest, and an image may have a hundred layers. */
+/** Uses a callback, because Node's promises take as long as the call itself, and an image may have a hundred layers. */
 function isGone(path: string): Promise<boolean> {
   return new Promise((resolve, reject) =>
     lstat(path, error => (error && !hasCode(error, ...GONE) ? reject(error) : resolve(error !== null))),

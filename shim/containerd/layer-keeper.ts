@@ -1,5 +1,4 @@
 import { RetryableError } from '../../lib/errors.ts'
-import { askFolders, visibleFolders } from './ask-folders.ts'
 import {
   areLost,
   FOLDERS_LABEL,
@@ -9,6 +8,7 @@ import {
   readFolders,
   writeFolders,
 } from './layer-folders.ts'
+import { FOLDER_SNAPSHOTTER } from './services/constants.ts'
 import { hold, type Lease } from './services/leases.ts'
 import {
   type ActiveSnapshot,
@@ -19,35 +19,32 @@ import {
   removeSnapshot,
   type Snapshotter,
 } from './services/snapshots.ts'
+import { askFolders, visibleFolders } from './snapshot-folders.ts'
 import { createWriteBack } from './sync-files.ts'
-
-/** The one of which it is known that its mounts name plain folders. */
-export const FOLDER_SNAPSHOTTER = 'overlayfs'
 
 /** The snapshots of one import: which of them can be used, and what the import has changed. */
 export interface LayerKeeper {
   readonly lease: Lease
   readonly snapshotter: Snapshotter
-  /** How many snapshots of an image exist, from the bottom up; the lease holds them then. Finds out which have lost their files. */
+  /** Number of snapshots of an image that exist, from the bottom up, and finds those that have lost their files. The lease holds them. */
   inspect(chain: readonly string[]): Promise<number>
-  /** Whether the snapshot exists; the lease holds it then. */
+  /** Whether the snapshot exists. If so, the lease holds it. */
   has(chainId: string): Promise<boolean>
-  /** Whether the snapshot exists, as `inspect` has found, but its files do not. */
+  /** Whether `inspect` has found that the snapshot exists without its files. */
   isLost(chainId: string): boolean
   /**
-   * Gives a filled snapshot its name, or its files to the snapshot of that name that has lost them. When another import was faster,
-   * the lease holds that one's from now on; throws ImportInterrupted when it has gone again already.
+   * Gives a filled snapshot its name, or gives its files to the snapshot of that name that has lost them. If another import was
+   * faster, the lease holds the other one's snapshot. Throws ImportInterrupted if that snapshot is already gone.
    */
   commit(filled: ActiveSnapshot, chainId: string): Promise<void>
-  /** Gets the files of every inspected image onto the disk, and labels its highest snapshot. */
+  /** Writes the files of every inspected image to disk, then labels its highest snapshot. */
   settle(): Promise<void>
 }
 
-/** Does everything in the name of the lease. */
 export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
   const snapshotter = { calls: lease.calls, name }
   const lost = new Map<string, LayerFolder>()
-  /** Folders of a snapshot and of those below it, in that order. */
+  /** Folders of a snapshot and of those below it, highest first. */
   const folders = new Map<string, readonly string[]>()
   /** The highest snapshot of every inspected image. */
   const tops = new Set<string>()
@@ -86,7 +83,7 @@ export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
     return layers ?? paths.map(path => ({ path }))
   }
 
-  /** Undefined for what is labelled and has not changed, and for what this process does not see. */
+  /** Undefined if the snapshot is labelled and unchanged, or if this process does not see its folders. */
   async function findUnsettled(top: string): Promise<Unsettled | undefined> {
     const info = await findSnapshot(snapshotter, top)
     if (!info || (readFolders(info.labels) && !isChanged)) return undefined
@@ -118,10 +115,7 @@ export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
       } else if (await commitSnapshot(snapshotter, key, chainId)) {
         if (paths.length > 0) folders.set(chainId, paths)
       } else if (!(await has(chainId)))
-        throw new RetryableError(
-          'ImportInterrupted',
-          `the snapshot ${chainId}, which another import had made, is gone again`,
-        )
+        throw new RetryableError('ImportInterrupted', `the snapshot ${chainId} of another import is already gone`)
       if (paths[0] !== undefined) writeBack.begin(paths[0])
     },
     async settle() {
@@ -142,7 +136,7 @@ interface Unsettled {
   readonly label: string
 }
 
-/** How many of the snapshots exist, from the bottom up. One that exists has all below it. */
+/** Number of snapshots that exist, from the bottom up. One that exists has all those below it. */
 async function countPresent(snapshotter: Snapshotter, chain: readonly string[]): Promise<number> {
   let least = 0
   let most = chain.length

@@ -9,13 +9,13 @@ import { SYSTEM_PATH } from '../../lib/process/system-path.ts'
 export const NO_SYNC = "the program sync (GNU coreutils) is neither on the shim's PATH nor among the system's programs"
 
 export interface WriteBack {
-  /** What has been made so far may be written while the next files are made. The path is on their file system. */
+  /** Starts to write the files made so far while further files are made. `path` is on their file system. */
   begin(path: string): void
   /** Resolves when all files are on the disk. Throws a ShimError. */
   finish(path: string): Promise<void>
 }
 
-/** Short imports write little: to write that twice would take longer than to wait for it. */
+/** A short import writes little: one sync at its end is faster than two. */
 const BEGIN_AFTER_MS = 1000
 
 /** Has the files of one import written to disk. */
@@ -44,12 +44,12 @@ export interface SyncOptions {
   readonly limitMs?: number
 }
 
-/** A slow disk may take minutes for what a large machine keeps in memory; one that takes longer hangs. */
+/** A slow disk may need minutes for what a large machine keeps in memory. A disk that takes longer hangs. */
 const LIMIT_MS = 15 * 60_000
 
 /**
- * Writes everything of the file system that the path is on to its disk: syncfs(2), for which Node has no call and coreutils has a
- * program. What hangs in the kernel cannot be ended, and is not waited for beyond the limit. Throws a ShimError.
+ * Writes the whole file system of the path to its disk by syncfs(2), which Node lacks and a program of coreutils calls. A program
+ * that hangs in the kernel cannot be ended: it is abandoned after the limit. Throws a ShimError.
  */
 export async function syncFiles(path: string, options: SyncOptions): Promise<void> {
   const { signal, program = 'sync', limitMs = LIMIT_MS } = options
@@ -68,7 +68,7 @@ export async function syncFiles(path: string, options: SyncOptions): Promise<voi
 }
 
 function tooLong(path: string, limitMs: number): string {
-  return `writing the file system of ${path} took longer than ${limitMs / 1000} s; look whether its disk hangs`
+  return `writing the file system of ${path} took longer than ${limitMs / 1000} s; check whether its disk hangs`
 }
 
 function whyNot(cause: unknown): string {
@@ -79,7 +79,7 @@ function pathFor({ PATH = '' }: NodeJS.ProcessEnv, systemPath = SYSTEM_PATH): st
   return `${systemPath}:${PATH}`
 }
 
-/** Whether the program is there, in that environment. */
+/** Whether the program exists in that environment. */
 export async function canSync(env: NodeJS.ProcessEnv, systemPath?: string): Promise<boolean> {
   for (const folder of pathFor(env, systemPath).split(':')) {
     const isThere = await access(join(folder, 'sync'), constants.X_OK).then(

@@ -1,30 +1,30 @@
 import { FinalError } from '../../lib/errors.ts'
+import type { Calls } from '../../lib/grpc/client.ts'
 import { GrpcError } from '../../lib/grpc/grpc-error.ts'
+import { loadService, requireField } from '../../lib/grpc/service.ts'
+import type { DiffDefinition } from '../../protos/generated/containerd/services/diff/v1/Diff.ts'
 import { chainOf, chainsOf } from './chain.ts'
 import type { LayerKeeper } from './layer-keeper.ts'
 import { blobInfo, labelBlob } from './services/content.ts'
-import { applyLayer, type Descriptor } from './services/diff.ts'
+import type { Descriptor, Layer } from './services/descriptor.ts'
 import type { Lease } from './services/leases.ts'
-import { prepareSnapshot, removeSnapshot } from './services/snapshots.ts'
+import { type Mount, prepareSnapshot, removeSnapshot } from './services/snapshots.ts'
+
+const DIFF = loadService<DiffDefinition>('diff.proto', 'containerd.services.diff.v1.Diff')
 
 /** Label of a layer's blob: digest of its uncompressed tar. */
 const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'
 
-export interface Layer extends Descriptor {
-  /** Digest of the uncompressed tar, as the image's config promises it. */
-  readonly diffId: string
-}
-
-/** Unpacks the layers of one image into snapshots, bottom first, while others are still on their way. */
+/** Unpacks the layers of one image into snapshots, bottom first, while further layers still arrive. */
 export interface Unpacker {
   /**
-   * A layer whose blob is there, and that is likely to have that place in the image, 0 for the bottom. Unpacked in the
-   * background, once, however often it is expected there.
+   * Announces a layer whose blob is in containerd and that is likely to have that place in the image; the bottom is 0. It is
+   * unpacked once in the background, however often it is announced.
    */
   expect(layer: Descriptor, place: number): void
   /**
-   * The image's real layers: unpacks what is not yet. Returns the chainID of the top layer, empty for no layers.
-   * Throws ArchiveInvalid when a layer is not what the config promises.
+   * Unpacks the rest of the image's real layers. Returns the chainID of the top layer, empty for no layers.
+   * Throws ArchiveInvalid if a layer differs from what the config promises.
    */
   complete(layers: readonly Layer[]): Promise<string>
 }
@@ -34,7 +34,7 @@ export interface UnpackerOptions {
   readonly onUnpacked: (done: number) => void
 }
 
-/** What turns out to be of no use is collected with the keeper's lease. */
+/** Snapshots that turn out useless are collected with the keeper's lease. */
 export function createUnpacker({ keeper, onUnpacked }: UnpackerOptions): Unpacker {
   const chain: Unpacked[] = []
   /** By place. */
@@ -52,7 +52,7 @@ export function createUnpacker({ keeper, onUnpacked }: UnpackerOptions): Unpacke
     expect(layer, place) {
       if (expected[place] === layer.digest) return
       if (place !== expected.length) {
-        // The image is in another order than what was expected before: what comes is unpacked when all of it is known.
+        // The layers come in another order than announced before: `complete` unpacks them once the order is known.
         expecting = false
         return
       }
@@ -62,7 +62,7 @@ export function createUnpacker({ keeper, onUnpacked }: UnpackerOptions): Unpacke
         try {
           await unpack(chain.length, layer)
         } catch {
-          // A guess may be wrong; when it was not, the same comes up again where it counts.
+          // The guess may have been wrong. If it was right, `complete` fails in the same way.
           expecting = false
         }
       })
@@ -106,8 +106,8 @@ async function unpackLayer(place: Place, layer: Descriptor, promised?: string): 
 }
 
 /**
- * The diffID of a blob as far as it is certain without unpacking it: containerd's word, or ours, of when it was unpacked. The
- * same bytes may be a tar and a compressed one: that they are their own diffID was said of the tar.
+ * The diffID of a blob, if it is known without unpacking: the blob's label has it, set when the blob was unpacked. A label that
+ * equals the digest is about a plain tar of the same bytes, and does not hold for a layer that may be compressed.
  */
 export async function knownDiffId(lease: Lease, layer: Pick<Descriptor, 'digest' | 'mediaType'>) {
   const { digest } = layer
@@ -116,12 +116,12 @@ export async function knownDiffId(lease: Lease, layer: Pick<Descriptor, 'digest'
   return known === digest ? undefined : known
 }
 
-/** containerd takes bytes of all types for compressed that say so, or that are Docker's: it looks at how they begin. */
+/** containerd looks for compression in layers whose type says so, and in all of Docker's types. */
 function mayBeCompressed({ mediaType }: Pick<Descriptor, 'mediaType'>): boolean {
   return /[+.](gzip|zstd)$|^application\/vnd\.docker\./.test(mediaType)
 }
 
-/** Unpacks a blob of the content store into a snapshot, named by the chainID that it turns out to have. Returns its diffID. */
+/** Unpacks a blob of the content store into a snapshot that is named by its computed chainID. Returns the diffID. */
 export async function extractLayer({ keeper, parent }: Place, layer: Descriptor): Promise<string> {
   const { lease, snapshotter } = keeper
   const filled = await prepareSnapshot(snapshotter, parent)
@@ -138,7 +138,16 @@ export async function extractLayer({ keeper, parent }: Place, layer: Descriptor)
   }
 }
 
-/** What containerd, that is Go's libraries, says of a layer that is no tar, or not compressed as it should be. */
+/** Long enough for a large layer on a slow disk. */
+const APPLY_TIMEOUT_MS = 30 * 60_000
+
+/** Unpacks a layer of the content store into the mounts; returns the digest of its uncompressed tar, the diffID. */
+async function applyLayer(calls: Calls, diff: Descriptor, mounts: readonly Mount[]): Promise<string> {
+  const answer = await calls.unary(DIFF.Apply, { diff, mounts: [...mounts] }, { timeoutMs: APPLY_TIMEOUT_MS })
+  return requireField(DIFF.Apply, answer, 'applied').digest
+}
+
+/** Recognizes the words of Go's libraries in containerd for a layer that is not a tar, or whose compression is broken. */
 function isDamaged(error: unknown): boolean {
   if (!(error instanceof GrpcError)) return false
   if (/invalid tar header|unexpected EOF/i.test(error.details)) return true
@@ -147,7 +156,7 @@ function isDamaged(error: unknown): boolean {
   )
 }
 
-/** How many of the layers, from the bottom up, were unpacked as they should be. */
+/** Number of layers, from the bottom up, that were unpacked in the right order. */
 function agreeing(chain: readonly Unpacked[], layers: readonly Layer[]): number {
   const wrong = chain.findIndex(({ digest }, index) => digest !== layers[index]?.digest)
   return wrong === -1 ? chain.length : wrong
@@ -157,6 +166,6 @@ function checkDiffId({ digest, diffId }: Layer, actual: string | undefined): voi
   if (actual === diffId) return
   throw new FinalError(
     'ArchiveInvalid',
-    `the layer ${digest} unpacks to ${actual}, where the image's config has ${diffId}`,
+    `the layer ${digest} unpacks to ${actual}, but the image's config has ${diffId}`,
   )
 }

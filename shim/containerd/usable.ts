@@ -1,20 +1,15 @@
-import type { Calls } from '../../lib/grpc/calls.ts'
+import type { Calls } from '../../lib/grpc/client.ts'
 import { areLost, readFolders } from './layer-folders.ts'
+import { IMAGE_ID_LABEL } from './services/constants.ts'
 import { blobInfo } from './services/content.ts'
-import { IMAGE_ID_LABEL } from './services/image-id-label.ts'
+import type { ImageRecord } from './services/images.ts'
 import { findSnapshot } from './services/snapshots.ts'
 
-/** How an image is made, and must be to be of use. */
+/** How the images of this node are made. An image of another form is made again. */
 export interface ImageForm {
   readonly snapshotter: string
   /** `tar`: every layer's blob is in the content store; `linked`: snapshots are enough. */
   readonly layers: 'linked' | 'tar'
-}
-
-/** An image record, as far as it tells. */
-export interface ToldImage {
-  readonly labels: Readonly<Record<string, string>>
-  readonly target: { readonly digest: string }
 }
 
 export const SNAPSHOTTER_LABEL = 'enbi.hrzn.ee/snapshotter'
@@ -22,16 +17,16 @@ const LAYERS_LABEL = 'enbi.hrzn.ee/layers'
 /** ChainID of the top layer, empty for an image without layers. */
 const CHAIN_LABEL = 'enbi.hrzn.ee/chain-id'
 
-/** For the image's record. */
+/** Labels of the image record. */
 export function formLabels({ snapshotter, layers }: ImageForm, chainId: string): Record<string, string> {
   return { [SNAPSHOTTER_LABEL]: snapshotter, [LAYERS_LABEL]: layers, [CHAIN_LABEL]: chainId }
 }
 
 /**
- * Whether containers can be made of the image: its documents, its snapshots and their files are there, and in tar mode its blobs. Of
- * a record that an older shim wrote it is not known, and it is taken for usable.
+ * Whether containers can be made of the image: its config, manifest, snapshots and their files exist, and in tar mode its blobs.
+ * A record of an older shim lacks the labels to check this, and counts as usable.
  */
-export async function isUsable(calls: Calls, image: ToldImage, form: ImageForm): Promise<boolean> {
+export async function isUsable(calls: Calls, image: ImageRecord, form: ImageForm): Promise<boolean> {
   const { labels } = image
   const chainId = labels[CHAIN_LABEL]
   if (chainId === undefined) return true
@@ -51,10 +46,10 @@ async function hasFiles(calls: Calls, name: string, chainId: string): Promise<bo
   return !lost.includes(true)
 }
 
-/** Labels by which a manifest holds its layers. */
+/** Prefix of the labels by which a manifest holds its layers. */
 const LAYER_REFERENCE = 'containerd.io/gc.ref.content.l.'
 
-async function hasBlobs(calls: Calls, { labels, target }: ToldImage, layers: ImageForm['layers']): Promise<boolean> {
+async function hasBlobs(calls: Calls, { labels, target }: ImageRecord, layers: ImageForm['layers']): Promise<boolean> {
   const [manifest, config] = await Promise.all([
     blobInfo(calls, target.digest),
     blobInfo(calls, labels[IMAGE_ID_LABEL] ?? ''),

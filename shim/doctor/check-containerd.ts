@@ -1,14 +1,16 @@
 import { basename } from 'node:path'
-import * as v from 'valibot'
-import { type Calls, createCalls } from '../../lib/grpc/calls.ts'
-import { createConnection } from '../../lib/grpc/connection.ts'
+import { type Calls, createClient } from '../../lib/grpc/client.ts'
 import { hasStatus } from '../../lib/grpc/grpc-error.ts'
-import { loadService, type Method } from '../../lib/grpc/methods.ts'
+import { loadService } from '../../lib/grpc/service.ts'
 import { STATUS } from '../../lib/grpc/status.ts'
 import { isOlder } from '../../lib/text/versions.ts'
+import type { RuntimeServiceDefinition } from '../../protos/generated/runtime/v1/RuntimeService.ts'
 import type { Config } from '../config/config.ts'
+import { IMAGE_SERVICE } from '../wire/cri.ts'
 import { type Check, failed, ok, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
+
+const RUNTIME_SERVICE = loadService<RuntimeServiceDefinition>('cri.proto', 'runtime.v1.RuntimeService')
 
 const OLDEST = '1.6'
 const START = 'start containerd, or set containerd.address (for k3s: /run/k3s/containerd/containerd.sock)'
@@ -48,28 +50,19 @@ function unlessNoCri(error: unknown): undefined {
 
 /** `imageFolder` is where the snapshotter keeps images. Throws a GrpcError. */
 export async function askContainerd(address: string, signal: AbortSignal) {
-  const connection = createConnection(address)
-  try {
-    const calls: Calls = createCalls(connection, { signal })
-    const { runtimeVersion } = await calls.unary(VERSION, {})
-    return { version: runtimeVersion.replace(/^v/, ''), imageFolder: await imageFolder(calls) }
-  } finally {
-    connection.close()
-  }
+  using client = createClient(address, { signal })
+  const { runtimeVersion } = await client.unary(RUNTIME_SERVICE.Version, {})
+  return { version: runtimeVersion.replace(/^v/, ''), imageFolder: await imageFolder(client) }
 }
 
 /** The folder where an image service keeps its images. Throws a GrpcError. */
 export async function askImageFolder(address: string, signal: AbortSignal): Promise<string | undefined> {
-  const connection = createConnection(address)
-  try {
-    return await imageFolder(createCalls(connection, { signal }))
-  } finally {
-    connection.close()
-  }
+  using client = createClient(address, { signal })
+  return await imageFolder(client)
 }
 
 async function imageFolder(calls: Calls): Promise<string | undefined> {
-  const { imageFilesystems } = await calls.unary(IMAGE_FS_INFO, {})
+  const { imageFilesystems } = await calls.unary(IMAGE_SERVICE.ImageFsInfo, {})
   return imageFilesystems[0]?.fsId?.mountpoint
 }
 
@@ -77,15 +70,3 @@ async function imageFolder(calls: Calls): Promise<string | undefined> {
 function snapshotterOf(folder: string): string | undefined {
   return /^io\.containerd\.snapshotter\.v\d+\.(.+)$/.exec(basename(folder))?.[1]
 }
-
-const runtimeMethod = loadService('cri.proto', 'runtime.v1.RuntimeService')
-const VERSION: Method<object, { runtimeVersion: string }> = runtimeMethod(
-  'Version',
-  v.object({ runtimeVersion: v.string() }),
-)
-const filesystems = v.array(v.object({ fsId: v.nullable(v.object({ mountpoint: v.string() })) }))
-const imageMethod = loadService('cri.proto', 'runtime.v1.ImageService')
-const IMAGE_FS_INFO: Method<object, { imageFilesystems: v.InferOutput<typeof filesystems> }> = imageMethod(
-  'ImageFsInfo',
-  v.object({ imageFilesystems: filesystems }),
-)

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../config/config.ts'
-import { FOLDER_SNAPSHOTTER } from '../containerd/layer-keeper.ts'
+import { FOLDER_SNAPSHOTTER } from '../containerd/services/constants.ts'
 import { canSync, NO_SYNC } from '../containerd/sync-files.ts'
 import { checkLinking } from '../import/worker/check-linking.ts'
 import { createIdentity } from '../import/worker/identity.ts'

@@ -28,7 +28,7 @@ export function checkNames({
   return [{ name: 'names', look }]
 }
 
-/** The start of a pattern that allows what a rule of `names` makes; undefined if wildcards would match it. */
+/** The start that a flake pattern needs to allow what a rule of `names` makes; empty if any pattern may match it. */
 function neededStart({ flake, packages }: Config['names'][number]): string {
   const [local] = LOCAL.exec(packages ?? flake ?? '') ?? []
   const scheme = local === 'file' ? 'tarball+file' : local

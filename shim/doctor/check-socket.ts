@@ -1,10 +1,9 @@
-import { createCalls } from '../../lib/grpc/calls.ts'
-import { createConnection } from '../../lib/grpc/connection.ts'
+import { createClient } from '../../lib/grpc/client.ts'
 import { hasStatus } from '../../lib/grpc/grpc-error.ts'
 import { STATUS } from '../../lib/grpc/status.ts'
 import { version } from '../../lib/version.ts'
 import type { Config } from '../config/config.ts'
-import { type StatusReport, WATCH_STATUS } from '../wire/status-messages.ts'
+import { type StatusReport, WATCH_STATUS } from '../wire/status.ts'
 import { type Check, type Finding, failed, ok, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
 
@@ -17,20 +16,15 @@ export function checkSocket({ listen, containerd }: Pick<Config, 'listen' | 'con
     async look(signal) {
       const problem = await probeSocket(listen, START)
       if (problem) return problem
-      const connection = createConnection(listen)
+      using client = createClient(listen, { signal })
       try {
-        return judge(await createCalls(connection, { signal }).unary(WATCH_STATUS, { watch: false }), {
-          listen,
-          containerd,
-        })
+        return judge(await client.unary(WATCH_STATUS, { watch: false }), { listen, containerd })
       } catch (error) {
         if (!hasStatus(error, STATUS.UNIMPLEMENTED)) throw error
         return failed(
           `the server at ${listen} is not enbi-shim, or an older version`,
           'set listen to a socket that only the shim uses; after an upgrade, restart the shim',
         )
-      } finally {
-        connection.close()
       }
     },
   }

@@ -1,5 +1,5 @@
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
-import { frameMessage } from '../../lib/grpc/frame.ts'
+import { frameMessage } from '../../lib/grpc/frames.ts'
 import { ERROR_CODE_HEADER, encodeMessage, type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import type { Incoming } from './incoming.ts'
 

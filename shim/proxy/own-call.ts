@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { gunzip, inflate } from 'node:zlib'
-import { HEADER_BYTES, MAX_MESSAGE_BYTES, messageLength } from '../../lib/grpc/frame.ts'
+import { HEADER_BYTES, MAX_MESSAGE_BYTES, messageLength } from '../../lib/grpc/frames.ts'
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import type { UnaryCall } from './contract.ts'

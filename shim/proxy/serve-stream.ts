@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { ServerHttp2Stream } from 'node:http2'
 import { toShimError } from '../../lib/errors.ts'
-import { frameMessage } from '../../lib/grpc/frame.ts'
+import { frameMessage } from '../../lib/grpc/frames.ts'
 import { ERROR_CODE_HEADER, encodeMessage, type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import { answerStatus, HEADERS_THEN_TRAILERS, sendTrailers } from './answer.ts'
 import type { StreamHandler } from './contract.ts'

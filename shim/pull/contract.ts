@@ -6,7 +6,7 @@ import type { ContainerdImages } from '../containerd/image-records.ts'
 import type { ImageRecord } from '../containerd/services/images.ts'
 import type { Importer } from '../import/image/contract.ts'
 import type { Builder } from '../nix/contract.ts'
-import type { PodIdentity } from '../wire/cri-messages.ts'
+import type { PodIdentity } from '../wire/cri.ts'
 import type { PullProgress } from './progress.ts'
 
 /** Look-ups of the images that containerd has. */

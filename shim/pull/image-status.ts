@@ -5,7 +5,7 @@ import type { Names } from '../../recipes/names/names.ts'
 import type { Recipe } from '../../recipes/recipe.ts'
 import { readableReference } from '../../recipes/reference.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
-import { decodeImageStatus, encodeAbsentImageStatus } from '../wire/cri-messages.ts'
+import { decodeImageStatus, IMAGE_SERVICE } from '../wire/cri.ts'
 import type { ImageRecords } from './contract.ts'
 import { isAsWritten, RECIPE_LABEL } from './labels.ts'
 import { findRecord, presentId } from './present-image.ts'
@@ -32,9 +32,12 @@ export function interceptImageStatus(parts: ImageStatusParts): UnaryInterceptor 
       recipe === 'none'
         ? !(parts.mayHaveRecipe(request) && (await isDamaged(parts, query.image)))
         : recipe !== 'broken' && (await isThere(parts, recipe, signal))
-    return isPresent ? { kind: 'forward' } : { kind: 'reply', message: encodeAbsentImageStatus() }
+    return isPresent ? { kind: 'forward' } : { kind: 'reply', message: ABSENT }
   }
 }
+
+/** CRI's "no such image": an answer without one. */
+const ABSENT = IMAGE_SERVICE.ImageStatus.responseSerialize({})
 
 function readRecipe({ names, logger }: ImageStatusParts, query: RecipeQuery): Recipe | 'none' | 'broken' {
   try {

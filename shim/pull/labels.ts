@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
+import { IMAGE_ID_LABEL } from '../containerd/services/constants.ts'
 import type { CriImage } from '../containerd/services/cri.ts'
-import { IMAGE_ID_LABEL } from '../containerd/services/image-id-label.ts'
 import type { ImageRecord } from '../containerd/services/images.ts'
 import type { BuildOutput } from '../nix/store/results.ts'
 

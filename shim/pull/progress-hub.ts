@@ -1,7 +1,7 @@
 import { createChangeSignal } from '../../lib/async/change-signal.ts'
 import { normalizeReference } from '../../recipes/reference.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
-import { decodeWatchRequest, encodePullProgress } from '../wire/pull-messages.ts'
+import { PULLS } from '../wire/pulls.ts'
 import { type PullProgress, toWire } from './progress.ts'
 
 /** Passes the progress of runs on to the watchers of their images. */
@@ -16,9 +16,9 @@ export interface ProgressHub {
 /** `enbi.v1alpha1.Pulls/Watch`: the progress of every run of one image. */
 export function createWatchPulls(hub: ProgressHub): StreamHandler {
   return async function* watchPulls({ request, signal }) {
-    const events = hub.watch(normalizeReference(decodeWatchRequest(request).image), signal)
-    yield encodePullProgress({ phase: 'watching' })
-    for await (const event of events) yield encodePullProgress(toWire(event))
+    const events = hub.watch(normalizeReference(PULLS.Watch.requestDeserialize(request).image), signal)
+    yield PULLS.Watch.responseSerialize({ phase: 'watching' })
+    for await (const event of events) yield PULLS.Watch.responseSerialize(toWire(event))
   }
 }
 

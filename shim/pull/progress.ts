@@ -1,6 +1,6 @@
 import type { ImportProgress } from '../import/image/contract.ts'
 import type { BuildProgress } from '../nix/log/build-progress.ts'
-import type { WireProgress } from '../wire/pull-messages.ts'
+import type { WireProgress } from '../wire/pulls.ts'
 
 /** How far a run is. */
 export type PullProgress =

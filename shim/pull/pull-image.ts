@@ -8,7 +8,7 @@ import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { refuseForeign } from '../import/image/check-image.ts'
 import type { BuildOutput } from '../nix/store/results.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
-import { decodePullImage, encodePullImageResponse, type PullImageRequest } from '../wire/cri-messages.ts'
+import { decodePullImage, IMAGE_SERVICE, type PullImageRequest } from '../wire/cri.ts'
 import type {
   FindClusterRecipe,
   ImageRecords,
@@ -44,7 +44,7 @@ export function interceptPullImage(parts: PullImageParts): UnaryInterceptor {
     const request = await findRequest(parts, decodePullImage(message), signal)
     if (!request) return { kind: 'forward' }
     const imageId = await pullImage(parts, request, signal)
-    return { kind: 'reply', message: encodePullImageResponse({ imageRef: imageId }) }
+    return { kind: 'reply', message: IMAGE_SERVICE.PullImage.responseSerialize({ imageRef: imageId }) }
   }
 }
 

@@ -1,4 +1,4 @@
-import type { WireProgress } from '../wire/pull-messages.ts'
+import type { WireProgress } from '../wire/pulls.ts'
 
 /** Describes the progress of a pull in one line. */
 export function describeProgress({ phase, done, expected, text }: WireProgress): string {

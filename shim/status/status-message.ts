@@ -2,7 +2,7 @@ import { formatRecipe, isFlakeRecipe, type Recipe } from '../../recipes/recipe.t
 import type { ImageRequest } from '../pull/contract.ts'
 import { toWire } from '../pull/progress.ts'
 import type { PullLog, ResultFacts, RunFacts } from '../pull/pull-log.ts'
-import type { StatusMessage } from '../wire/status-messages.ts'
+import type { StatusMessage } from '../wire/status.ts'
 import type { Held } from './disk-use.ts'
 import type { KeptImage } from './kept-images.ts'
 

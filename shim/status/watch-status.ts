@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createChangeSignal } from '../../lib/async/change-signal.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
 import type { PullLog } from '../pull/pull-log.ts'
-import { decodeStatusRequest, encodeStatusReport } from '../wire/status-messages.ts'
+import { SHIM_STATUS } from '../wire/status.ts'
 import { createDiskUse, type DiskUseOptions, type Held } from './disk-use.ts'
 import { type ShimFacts, statusMessage } from './status-message.ts'
 
@@ -22,7 +22,7 @@ const LOOK_AGAIN_MS = 5000
 export function createWatchStatus({ shim, pullLog, stopping, ...options }: WatchStatusOptions): StreamHandler {
   const diskUse = createDiskUse(options)
   const look = async (): Promise<Look> => ({ changes: pullLog.imageChanges(), at: Date.now(), held: await diskUse() })
-  const report = ({ held }: Look) => encodeStatusReport(statusMessage(shim, pullLog, held))
+  const report = ({ held }: Look) => SHIM_STATUS.Watch.responseSerialize(statusMessage(shim, pullLog, held))
   const isOld = ({ changes, at }: Look) => changes !== pullLog.imageChanges() || Date.now() - at >= LOOK_AGAIN_MS
 
   async function* follow(end: AbortSignal): AsyncGenerator<Buffer> {
@@ -41,7 +41,7 @@ export function createWatchStatus({ shim, pullLog, stopping, ...options }: Watch
   }
 
   return async function* watchStatus({ request, signal }) {
-    if (decodeStatusRequest(request).watch) yield* follow(AbortSignal.any([signal, stopping]))
+    if (SHIM_STATUS.Watch.requestDeserialize(request).watch) yield* follow(AbortSignal.any([signal, stopping]))
     else yield report(await look())
   }
 }

@@ -21,8 +21,8 @@ beforeAll(async () => {
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
-test('the build of a pod that is deleted is cancelled after the grace time, and its NixBuild goes', async () => {
-  const flake = await makeWish()
+test('the build of a pod that is deleted is cancelled after the grace time, and its NixBuild is deleted', async () => {
+  const flake = await makeFlake()
   const pod = await startPod(flake)
   const deleted = performance.now()
   await deletePod(pod)
@@ -33,22 +33,22 @@ test('the build of a pod that is deleted is cancelled after the grace time, and 
   expect(await listNixBuilds(cluster, pod.namespace)).toEqual([])
 })
 
-test('a pod that takes its time to end does not keep its build going', async () => {
-  const flake = await makeWish()
+test('a deleted pod with a long termination grace period does not keep its build running', async () => {
+  const flake = await makeFlake()
   const pod = await startPod(flake, { terminationGracePeriodSeconds: 600 })
   await deletePod(pod)
   await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(false)
-  // It had nothing to end: its container never started.
+  // The pod goes although its grace period is long, because its container never started.
   await waitUntilGone(pod)
 })
 
-test('a build goes on that another pod wants, too', async () => {
-  const [shared, single] = [await makeWish(), await makeWish()]
+test('a build continues while another pod of the namespace waits for it', async () => {
+  const [shared, single] = [await makeFlake(), await makeFlake()]
   const namespace = await cluster.createNamespace()
   const [first, second] = [await startPod(shared, { namespace }), await startPod(shared, { namespace })]
-  const lonely = await startPod(single)
-  await Promise.all([deletePod(first), deletePod(lonely)])
-  // By then the grace time is over for both.
+  const singlePod = await startPod(single)
+  await Promise.all([deletePod(first), deletePod(singlePod)])
+  // When this build has ended, the grace time of the other one is over too.
   await expect.poll(() => single.isBuilding(node), PATIENT).toBe(false)
   expect(await shared.isBuilding(node)).toBe(true)
   await shared.open()
@@ -56,11 +56,11 @@ test('a build goes on that another pod wants, too', async () => {
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded' })
 })
 
-test('a build goes on that a pod of another namespace wants, too', async () => {
-  const [shared, single] = [await makeWish(), await makeWish()]
+test('a build continues while a pod of another namespace waits for it', async () => {
+  const [shared, single] = [await makeFlake(), await makeFlake()]
   const [first, second] = [await startPod(shared), await startPod(shared)]
-  const lonely = await startPod(single)
-  await Promise.all([deletePod(first), deletePod(lonely)])
+  const singlePod = await startPod(single)
+  await Promise.all([deletePod(first), deletePod(singlePod)])
   await expect.poll(() => listNixBuilds(cluster, first.namespace), PATIENT).toEqual([])
   await expect.poll(() => single.isBuilding(node), PATIENT).toBe(false)
   expect(await shared.isBuilding(node)).toBe(true)
@@ -69,8 +69,8 @@ test('a build goes on that a pod of another namespace wants, too', async () => {
   expect(await countBuilds(node.shim, shared.recipe.image)).toBe(1)
 })
 
-test('a pod that comes within the grace time takes the build of its predecessor over', async () => {
-  const flake = await makeWish()
+test('a pod that is created within the grace time takes over the build of its predecessor', async () => {
+  const flake = await makeFlake()
   const first = await startPod(flake)
   await deletePod(first)
   const second = await startPod(flake, { namespace: first.namespace })
@@ -79,8 +79,8 @@ test('a pod that comes within the grace time takes the build of its predecessor 
   expect(await countBuilds(node.shim, flake.recipe.image)).toBe(1)
 })
 
-test('a pod that comes after its build was cancelled has it built anew', async () => {
-  const flake = await makeWish()
+test('a pod that is created after its build was cancelled starts the build again', async () => {
+  const flake = await makeFlake()
   const first = await startPod(flake)
   await deletePod(first)
   await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(false)
@@ -90,37 +90,37 @@ test('a pod that comes after its build was cancelled has it built anew', async (
   await expect.poll(() => imageBuilt(cluster, second), PATIENT).toMatchObject({ status: 'True' })
 })
 
-test('a NixBuild made by hand is built to its end whatever becomes of the pods', async () => {
-  const flake = await makeWish()
-  const single = await makeWish()
+test('a NixBuild that a user created is built to its end even if all its pods are deleted', async () => {
+  const flake = await makeFlake()
+  const single = await makeFlake()
   const namespace = await cluster.createNamespace()
   const { image: imageTag, ...spec } = flake.recipe
   await cluster.apply(nixBuildManifest(namespace, 'by-hand', { imageTag, ...spec }))
   await untilNixBuilds(cluster, namespace, { status: 'Building' })
   const pod = await startPod(flake, { namespace })
-  const lonely = await startPod(single)
-  await Promise.all([deletePod(pod), deletePod(lonely)])
+  const singlePod = await startPod(single)
+  await Promise.all([deletePod(pod), deletePod(singlePod)])
   await expect.poll(() => single.isBuilding(node), PATIENT).toBe(false)
   expect(await flake.isBuilding(node)).toBe(true)
   await flake.open()
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded' })
 })
 
-interface Wish extends Omit<GatedFlake, 'recipe'> {
+interface FlakeWithRecipe extends Omit<GatedFlake, 'recipe'> {
   readonly recipe: PodRecipe
 }
 
-let wishes = 0
+let flakes = 0
 let pods = 0
 
-async function makeWish(): Promise<Wish> {
-  wishes += 1
+async function makeFlake(): Promise<FlakeWithRecipe> {
+  flakes += 1
   const flake = await makeGatedFlake(cluster)
-  return { ...flake, recipe: flake.recipe(`registry.example/abandoned/image-${wishes}:1`) }
+  return { ...flake, recipe: flake.recipe(`registry.example/abandoned/image-${flakes}:1`) }
 }
 
-/** A pod whose image is being built when this resolves. */
-async function startPod({ recipe, isBuilding }: Wish, plan: Partial<PodPlan> = {}): Promise<PodName> {
+/** Resolves when the build of the pod's image runs. */
+async function startPod({ recipe, isBuilding }: FlakeWithRecipe, plan: Partial<PodPlan> = {}): Promise<PodName> {
   pods += 1
   const pod = { namespace: plan.namespace ?? (await cluster.createNamespace()), name: `pod-${pods}` }
   const { image } = recipe

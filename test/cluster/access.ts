@@ -4,24 +4,26 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { stringify } from 'yaml'
 
-/** All that a process needs to use a control plane that another process may have started. */
+/** Everything that a process needs to use a control plane that another process started. */
 export type Access = v.InferOutput<typeof AccessSchema>
 
 export const AccessSchema = v.object({
   /** URL of the API server. */
   server: v.string(),
-  /** The administrator's. */
+  /** The administrator's token. */
   token: v.string(),
-  /** What the API server's certificate is checked with, as PEM. */
+  /** PEM certificate that verifies the API server. */
   certificate: v.string(),
-  /** The control plane's temp folder: what is put there is gone when it is. */
+  /** The control plane's temp folder, which is removed together with it. */
   dir: v.string(),
 })
 
-/** Whom the API server takes a client for: the owner of a token, or anybody by name (the administrator may impersonate). */
+/** A user of the API server: the owner of a token, or any name that the administrator impersonates. */
 export type User = { readonly token: string } | { readonly name: string; readonly groups?: readonly string[] }
 
-/** Writes a kubeconfig file into the control plane's folder and returns its path. The administrator's, unless a user is given. */
+/**
+ * Writes a kubeconfig file into the control plane's folder and returns its path. The default user is the administrator.
+ */
 export async function writeKubeconfig(access: Access, user?: User): Promise<string> {
   const path = join(access.dir, `kubeconfig-${randomUUID()}`)
   const cluster = {

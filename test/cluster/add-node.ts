@@ -10,8 +10,8 @@ export interface AddNodeOptions extends NodeOptions {
   readonly name?: string
   readonly labels?: Readonly<Record<string, string>>
   /**
-   * Its shim reports to the API server, with a token that is bound to the node and the rights that `deploy/` gives it. An object is
-   * put over that part of the shim's config, key by key.
+   * Its shim reports to the API server. Its token is bound to the node and has the rights from `deploy/`. An object
+   * overrides keys of the shim's config for Kubernetes.
    */
   readonly reports?: boolean | Readonly<Record<string, unknown>>
 }
@@ -22,7 +22,7 @@ type Part = Pick<Cluster, 'access' | 'kubectl' | 'kubeconfig' | 'createToken' | 
 export async function addNode(cluster: Part, options: AddNodeOptions = {}): Promise<ClusterNode> {
   const { name = `node-${randomUUID().slice(0, 8)}`, labels = {} } = options
   await addNodeName(cluster.access, name)
-  // Before its kubelet would do that: the shim's token can only be bound to a node that there is.
+  // The kubelet would do this later, but the shim's token can only be bound to an existing node.
   await cluster.apply({ apiVersion: 'v1', kind: 'Node', metadata: { name, labels } })
   const kubeconfig = await cluster.kubeconfig({ name: `system:node:${name}`, groups: ['system:nodes'] })
   const shim = await shimOptions(cluster, name, options)

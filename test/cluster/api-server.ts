@@ -10,18 +10,18 @@ import { waitUntilHealthy } from './health.ts'
 
 export interface ApiServer {
   readonly daemon: Daemon
-  /** Signs the tokens of service accounts: the controller manager's, too. */
+  /** Signs the tokens of service accounts. The controller manager uses the same key. */
   readonly serviceAccountKey: string
-  /** What its self-signed certificate is checked with. */
+  /** The self-signed certificate, which clients use to verify the server. */
   readonly certificate: string
-  /** Once it runs: its certificate is made at its first start. */
+  /** Works only after the first start, which creates the certificate. */
   access(): Promise<Access>
 }
 
-/** By their names, without dashes. */
+/** Keyed by flag name without dashes. */
 export type Flags = Readonly<Record<string, string>>
 
-/** An API server that is not yet started. It keeps its port, keys and certificate when it is started again. */
+/** Creates an API server without starting it. It keeps its port, keys and certificate across restarts. */
 export async function createApiServer(
   namespace: Namespace,
   env: NodeJS.ProcessEnv,
@@ -48,10 +48,10 @@ export async function createApiServer(
     'enable-admission-plugins': 'NodeRestriction',
     'service-cluster-ip-range': '10.0.0.0/24',
     'endpoint-reconciler-type': 'none',
-    // A test that stops it does not wait for the watches of others.
+    // A test that stops the server does not wait for other clients' watches.
     'shutdown-watch-termination-grace-period': '0s',
     'allow-privileged': true,
-    // The kubelets listen on the loopback address, where their nodes' names lead (control-plane.ts).
+    // Kubelets listen on the loopback address, to which the names of their nodes resolve (control-plane.ts).
     'kubelet-preferred-address-types': 'Hostname',
     profiling: false,
     ...moreFlags,

@@ -12,7 +12,7 @@ import { type PodName, podEvents, podManifest, waitForPhase, waitForRollout } fr
 import { useWholeCluster } from './use-cluster.ts'
 import type { WholeCluster } from './whole-cluster.ts'
 
-/** Says what its code says, and ends when it is told to. */
+/** Prints the text of its code, and ends when the file /end exists. */
 const COMMAND = ['/bin/busybox', 'sh', '-c', '/bin/hello; until busybox test -e /end; do busybox sleep 0.1; done']
 
 let cluster: WholeCluster
@@ -24,7 +24,7 @@ beforeAll(async () => {
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
-test('another flake for the same tag: a new pod runs the new code, the old pod keeps the old, even when it is started again', async () => {
+test('if the flake of a tag changes, a new pod runs the new code and an old pod keeps the old code, even after a restart', async () => {
   const image = 'registry.example/changed/app:1'
   const [one, two] = [await flakeThatPrints('one'), await flakeThatPrints('two')]
   const namespace = await cluster.createNamespace()
@@ -59,7 +59,7 @@ test('another flake for the same tag: a new pod runs the new code, the old pod k
   )
 })
 
-test('an unlocked flake that has changed is built anew for a pod that pulls Always, not for one that does IfNotPresent', async () => {
+test('an unlocked flake that has changed is rebuilt for a pod with the pull policy Always, but not with IfNotPresent', async () => {
   const image = 'registry.example/changed/unlocked:1'
   const flake = await copyExample('hello', node.bed.dir)
   const recipe = { image, flakeUrl: flake.url, packageName: 'image' }
@@ -83,7 +83,7 @@ test('an unlocked flake that has changed is built anew for a pod that pulls Alwa
   expect(await inPod(first, '/bin/hello')).toBe('five')
 })
 
-test('a Deployment whose annotation is changed rolls over to the new code, and its NixBuilds go with it', async () => {
+test('a Deployment whose annotation is changed rolls over to the new code, and its NixBuilds are deleted together with it', async () => {
   const image = 'registry.example/changed/deployed:1'
   const deployment = { namespace: await cluster.createNamespace(), name: 'deployed' }
   const inNamespace = `--namespace=${deployment.namespace}`
@@ -107,14 +107,14 @@ test('a Deployment whose annotation is changed rolls over to the new code, and i
   await expect.poll(owners, PATIENT).toEqual([])
 })
 
-/** A locked flake whose image says the text. */
+/** A locked flake whose image prints the text. */
 async function flakeThatPrints(text: string): Promise<string> {
   const flake = await copyExample('hello', node.bed.dir)
   await writeFlake(flake.dir, text)
   return (await lockExample(flake, node.bed.run)).url
 }
 
-/** It builds without the example's pauses. */
+/** Writes the example's flake with that text and without its pauses. */
 async function writeFlake(dir: string, text: string): Promise<void> {
   const file = join(dir, 'flake.nix')
   const flake = await readFile(file, 'utf8')

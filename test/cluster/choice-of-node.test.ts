@@ -22,10 +22,10 @@ beforeAll(async () => {
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
-test('a NixBuild made by hand waits for the first node of its cluster that is not repelled and has a shim', async () => {
+test('a NixBuild that a user created waits for the first node that has a shim and is not excluded', async () => {
   const namespace = await addNixBuild(cluster, 'first')
   await untilWaiting(cluster, namespace, 'the cluster has no node')
-  // By their names both come before the builder: of equals the first is taken.
+  // Both names sort before the builder's, and the controller takes the first of equal nodes.
   await Promise.all([
     cluster.addNode({ name: 'a-repelled', labels: REPELLED }),
     cluster.addNode({ name: 'b-without-shim', withoutShim: true, reports: false }),
@@ -34,7 +34,7 @@ test('a NixBuild made by hand waits for the first node of its cluster that is no
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: builder.name })
 })
 
-test('a NixBuild made by hand waits with the reason while no node may build it, and is built as soon as one may', async () => {
+test('a NixBuild that a user created shows why it waits while no node may build it, and is built as soon as one may', async () => {
   await cluster.kubectl(['cordon', builder.name])
   onTestFinished(() => uncordon(builder))
   const namespace = await addNixBuild(cluster, 'waiting')
@@ -44,12 +44,12 @@ test('a NixBuild made by hand waits with the reason while no node may build it, 
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: builder.name })
 })
 
-test('a NixBuild made by hand for a system that no node has waits with the reason', async () => {
+test('a NixBuild that a user created for a system that no node has shows why it waits', async () => {
   const namespace = await addNixBuild(cluster, 'foreign', 'aarch64-linux')
   await untilWaiting(cluster, namespace, 'no node is aarch64-linux; there are x86_64-linux')
 })
 
-test.concurrent('a pod whose annotations name another system than its node has is told so once, however often the kubelet asks', async ({
+test.concurrent("a pod whose annotations name a system other than its node's gets one event, even if the kubelet retries", async ({
   expect,
 }) => {
   const flake = await makeGatedFlake(cluster)
@@ -67,7 +67,7 @@ test.concurrent('a pod whose annotations name another system than its node has i
   expect(await flake.isBuilding(builder)).toBe(false)
 })
 
-test.concurrent('a pod whose flake has nothing for the system of its node is told so, and nix is not run for it again and again', async ({
+test.concurrent('a pod whose flake has no package for the system of its node gets one event, and Nix runs only once for it', async ({
   expect,
 }) => {
   const dir = await mkdtemp(join(cluster.access.dir, 'foreign-'))
@@ -95,7 +95,7 @@ async function uncordon({ name }: ClusterNode): Promise<void> {
   await cluster.kubectl(['uncordon', name])
 }
 
-/** Resolves to its namespace. */
+/** Resolves to the namespace of the NixBuild. */
 async function addNixBuild(on: WholeCluster, name: string, system = 'x86_64-linux'): Promise<string> {
   const namespace = await on.createNamespace()
   const flake = await makeGatedFlake(on)
@@ -119,12 +119,12 @@ async function eventsOf({ namespace, name }: PodName): Promise<v.InferOutput<typ
   return v.parse(EventList, await cluster.read(`/api/v1/namespaces/${namespace}/events?${about}`)).items
 }
 
-/** How often each event of that reason was recorded. */
+/** The count of each event with that reason. */
 async function timesOf(pod: PodName, reason: string): Promise<number[]> {
   return (await eventsOf(pod)).filter(event => event.reason === reason).map(({ count }) => count)
 }
 
-/** How often each refusal was told to the kubelet, which asks again after ten seconds. */
+/** The count of each error that the kubelet got. It retries after ten seconds. */
 async function refusals(pod: PodName): Promise<number[]> {
   const events = await eventsOf(pod)
   return events.filter(({ message }) => message.startsWith('Failed to pull image')).map(({ count }) => count)

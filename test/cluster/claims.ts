@@ -1,13 +1,15 @@
 import { createServer } from 'node:net'
 
-/** Below the ports that Linux gives to outgoing connections: one of ours that is free for a moment is not lost to those. */
+/** Below the ephemeral ports of Linux, so that no outgoing connection takes a port that is free for a moment. */
 const FIRST_PORT = 20_000
 const PORTS = 12_000
-/** 198.18.0.0/15 is set aside for benchmarks: no machine has neighbours there. */
+/** 198.18.0.0/15 is reserved for benchmarks, so no network uses it. */
 const SUBNETS = 512
 const TRIES = 200
 
-/** A port on the loopback address for a daemon that cannot let the kernel choose. No other test takes it until this process has ended. */
+/**
+ * A loopback port for a daemon that cannot let the kernel choose one. It is reserved for this process until it ends.
+ */
 export async function claimPort(): Promise<number> {
   for (let tries = 0; tries < TRIES; tries += 1) {
     const port = FIRST_PORT + Math.floor(Math.random() * PORTS)
@@ -16,7 +18,7 @@ export async function claimPort(): Promise<number> {
   throw new Error('no free port')
 }
 
-/** Addresses for a node's pods, as `A.B.C.0/24`; claimed like a port. */
+/** A subnet for the pods of a node, as `A.B.C.0/24`, reserved like a port. */
 export async function claimSubnet(): Promise<string> {
   for (let tries = 0; tries < TRIES; tries += 1) {
     const subnet = Math.floor(Math.random() * SUBNETS)
@@ -25,7 +27,7 @@ export async function claimSubnet(): Promise<string> {
   throw new Error('no free subnet')
 }
 
-/** An abstract unix socket: one process of the machine can have a name, and the kernel takes it back when that process ends. */
+/** Reserves the name by an abstract unix socket. The kernel releases it when this process ends. */
 function claim(name: string): Promise<boolean> {
   return new Promise(resolve => {
     const holder = createServer().unref()

@@ -12,45 +12,48 @@ import { type KubectlOptions, runKubectl } from './kubectl.ts'
 import type { ClusterNode } from './node.ts'
 import { createObjectReader } from './object-reader.ts'
 
-/** A control plane as a client, wherever it was started. Disposed of, what was made through it is deleted. */
+/** A client of a control plane that any process started. Disposing it deletes everything that it created. */
 export interface Cluster extends AsyncDisposable {
   readonly access: Access
   /** Path of the administrator's kubeconfig file. */
   readonly adminKubeconfig: string
-  /** Writes a kubeconfig file for somebody else. */
+  /** Writes a kubeconfig file for another user. */
   kubeconfig(user: User): Promise<string>
-  /** The project's own client, as the administrator unless told otherwise; closed with the cluster. */
+  /** The project's own client, by default as the administrator. It is closed together with the cluster. */
   client(kubeconfig?: string): Kube
   /** A new Kubernetes namespace with its default service account. */
   createNamespace(): Promise<string>
   createToken(account: ServiceAccount): Promise<string>
-  /** A new node, once it is Ready. It ends with this process, whoever started the control plane. */
+  /**
+   * Resolves when the node is Ready. The node ends with this process, even if another process started the control
+   * plane.
+   */
   addNode(options?: AddNodeOptions): Promise<ClusterNode>
-  /** Applies what `deploy/` ships. A shared cluster has it from its start. */
+  /** Applies `deploy/`. On shared clusters this is already done. */
   installDeploy(): Promise<void>
-  /** Runs the project's controller, which serves all of the cluster: on a shared one, other tests' objects, too. */
+  /** Runs the project's controller. On a shared cluster it also serves the objects of other tests. */
   startController(options?: ControllerOptions): Promise<Controller>
-  /** The real kubectl, as the administrator unless told otherwise. Resolves to its stdout. */
+  /** Runs the real kubectl, by default as the administrator. Resolves to its stdout. */
   kubectl(args: readonly string[], options?: KubectlOptions): Promise<string>
-  /** YAML or objects. */
+  /** Each manifest is YAML or an object. */
   apply(...manifests: readonly (string | object)[]): Promise<void>
-  /** What the API server has at a path such as `/api/v1/nodes/NAME`, not yet checked. */
+  /** The unchecked object at a path of the API server, such as `/api/v1/nodes/NAME`. */
   read(path: string): Promise<unknown>
 }
 
 export interface ServiceAccount {
   readonly namespace: string
   readonly serviceAccount: string
-  /** A node that there is: the token tells it to the API server, and ends with it. */
+  /** An existing node to which the token is bound. The token becomes invalid when the node is deleted. */
   readonly node?: string
 }
 
-/** A cluster whose control plane its owner started. */
+/** A cluster that also owns its control plane. */
 export interface OwnCluster extends Cluster {
   readonly controlPlane: ControlPlane
 }
 
-/** A cluster of one's own: what a test needs that stops parts of the control plane, or that counts all nodes. */
+/** Starts a private cluster, for tests that stop parts of the control plane or count all nodes. */
 export async function startCluster(options?: ControlPlaneOptions): Promise<OwnCluster> {
   const controlPlane = await startControlPlane(options)
   const cluster = await connectCluster(controlPlane.access)
@@ -61,7 +64,7 @@ export async function startCluster(options?: ControlPlaneOptions): Promise<OwnCl
   return { ...cluster, controlPlane, [Symbol.asyncDispose]: end }
 }
 
-/** A control plane that something else started and takes down. */
+/** Connects to a control plane that the caller neither started nor ends. */
 export async function connectCluster(access: Access): Promise<Cluster & { closeClients(): void }> {
   const adminKubeconfig = await writeKubeconfig(access)
   const made = new AsyncDisposableStack()

@@ -7,16 +7,16 @@ import { claimPort } from './claims.ts'
 import { waitUntilHealthy } from './health.ts'
 
 export interface ComponentPlan {
-  /** Of the program, less `kube-`. */
+  /** Name of the program without `kube-`. */
   readonly name: 'controller-manager' | 'scheduler'
   readonly namespace: Namespace
   readonly env: NodeJS.ProcessEnv
   readonly kubeconfig: string
-  /** Its own, besides those that every component has; by their names, without dashes. */
+  /** Additional flags, keyed by name without dashes. */
   readonly flags?: Readonly<Record<string, string>>
 }
 
-/** A part of the control plane that is a client of the API server. Not yet started. */
+/** Creates a part of the control plane that is a client of the API server, without starting it. */
 export async function createComponent({
   name,
   namespace,

@@ -5,7 +5,7 @@ import { PATIENCE } from '../patience.ts'
 import { startCluster } from './cluster.ts'
 import { useCluster } from './use-cluster.ts'
 
-test('a service account has no rights of its own', async () => {
+test('a service account has no rights by default', async () => {
   await using cluster = await useCluster()
   const namespace = await cluster.createNamespace()
   const token = await cluster.createToken({ namespace, serviceAccount: 'default' })
@@ -15,7 +15,7 @@ test('a service account has no rights of its own', async () => {
   )
 })
 
-test('anybody can be impersonated: a kubelet is held to its own node', async () => {
+test('a client can impersonate a kubelet, which may change only its own node', async () => {
   await using cluster = await useCluster()
   const kubeconfig = await cluster.kubeconfig({ name: 'system:node:one', groups: ['system:nodes'] })
   const node = (name: string) => stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name } })
@@ -24,7 +24,7 @@ test('anybody can be impersonated: a kubelet is held to its own node', async () 
   )
 })
 
-test('the project has a client for it', async () => {
+test("a cluster provides the project's own client", async () => {
   await using cluster = await useCluster()
   const name = await cluster.createNamespace()
   const parse = v.parser(v.object({ metadata: v.object({ name: v.string() }) }))
@@ -32,7 +32,7 @@ test('the project has a client for it', async () => {
   expect(await cluster.client().get(namespaces, { name })).toEqual({ metadata: { name } })
 })
 
-test('namespaces stand side by side and go when they are no longer used', async () => {
+test('a namespace is deleted when its cluster object is disposed of', async () => {
   await using looking = await useCluster()
   let name: string
   {
@@ -44,7 +44,7 @@ test('namespaces stand side by side and go when they are no longer used', async 
   await looking.kubectl(['wait', '--for=delete', `namespace/${name}`, `--timeout=${PATIENCE}`])
 })
 
-test('an API server of its own keeps its objects, address and tokens when it is started again', async () => {
+test('an API server that is restarted keeps its objects, address and tokens', async () => {
   await using cluster = await startCluster({ without: ['controllerManager', 'scheduler'] })
   await cluster.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'one', namespace: 'default' } })
   await cluster.controlPlane.apiServer.kill()

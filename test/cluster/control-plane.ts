@@ -9,7 +9,7 @@ import { createControllerManager } from './controller-manager.ts'
 import { createEtcd } from './etcd.ts'
 import { createScheduler } from './scheduler.ts'
 
-/** What a cluster has once. Disposed of, or once its process has ended, it has left no trace. */
+/** The parts that a cluster has once. They leave nothing behind when they are disposed of or their process ends. */
 export interface ControlPlane extends AsyncDisposable {
   readonly access: Access
   readonly etcd: Daemon
@@ -19,9 +19,9 @@ export interface ControlPlane extends AsyncDisposable {
 }
 
 export interface ControlPlaneOptions {
-  /** Parts that are not started; their Daemon can do that later. */
+  /** Parts that are not started. A test can start their Daemon later. */
   readonly without?: readonly ('controllerManager' | 'scheduler')[]
-  /** Put over the API server's own. */
+  /** Override the default flags. */
   readonly apiServerFlags?: Flags
 }
 
@@ -63,14 +63,17 @@ async function startParts(
   }
 }
 
-/** The API server finds a kubelet by its node's name: kubelets listen on the loopback address, which may not be a node's address. */
+/**
+ * The API server connects to a kubelet by the name of its node. Kubelets listen on the loopback address, which may
+ * differ from the node's address, so the names get a hosts file.
+ */
 async function nameNodes({ dir, enter }: Namespace): Promise<void> {
   await copyFile('/etc/hosts', hostsFile(dir))
   const [program = '', ...prefix] = enter
   await execa(program, [...prefix, 'mount', '--bind', hostsFile(dir), '/etc/hosts'])
 }
 
-/** Tells the API server where a new node is. */
+/** Makes the name of a new node resolve in the API server. */
 export async function addNodeName({ dir }: Access, name: string): Promise<void> {
   await appendFile(hostsFile(dir), `127.0.0.1 ${name}\n`)
 }

@@ -3,10 +3,13 @@ import type { Namespace } from '../node/namespace.ts'
 import type { ApiServer } from './api-server.ts'
 import { createComponent } from './component.ts'
 
-/** How long a node may be silent before its pods are taken for lost. Kubernetes' own 50 s are long for a test. */
+/** Time without a heartbeat after which a node counts as lost. The default of 50 s is too long for a test. */
 const NODE_GRACE_PERIOD = '10s'
 
-/** Kubernetes' own controllers: service accounts, garbage collection, the end of namespaces, lost nodes, Deployments. Not yet started. */
+/**
+ * Runs Kubernetes' own controllers, for example for service accounts, garbage collection, lost nodes and Deployments.
+ * Not yet started.
+ */
 export function createControllerManager(
   namespace: Namespace,
   env: NodeJS.ProcessEnv,

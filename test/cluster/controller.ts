@@ -11,22 +11,22 @@ import { waitUntilHealthy } from './health.ts'
 /** A running `enbi-controller` with the rights that `deploy/` gives it. */
 export interface Controller extends AsyncDisposable {
   readonly daemon: Daemon
-  /** Of /metrics, /healthz and /readyz. */
+  /** Base URL of /metrics, /healthz and /readyz. */
   readonly url: string
 }
 
 export interface ControllerOptions {
-  /** Put after the test's own. */
+  /** Appended to the default flags. */
   readonly flags?: readonly string[]
-  /** false: do not wait until it is ready. */
+  /** With false, `startController` does not wait until the controller is ready. */
   readonly wait?: boolean
-  /** What is run; that of own-programs.ts by default. */
+  /** The program to run, by default that of own-programs.ts. */
   readonly program?: string
-  /** For node itself, before the program's name. */
+  /** Arguments for Node, before the program. */
   readonly nodeArgs?: readonly string[]
 }
 
-/** Needs what `installDeploy` applies. Any number run side by side, as replicas do. */
+/** Needs `installDeploy`. Several controllers can run concurrently, as replicas do. */
 export async function startController(
   cluster: Pick<Cluster, 'createToken' | 'kubeconfig'>,
   { flags = [], wait = true, program = CONTROLLER_MAIN, nodeArgs = [] }: ControllerOptions = {},

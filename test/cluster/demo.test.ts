@@ -6,7 +6,7 @@ import { PATIENT } from '../patience.ts'
 
 const DEMO = join(import.meta.dirname, 'demo.ts')
 
-test('the demo brings a pod to Running on its first pull, stays while told to, and leaves nothing', async () => {
+test('the demo brings a pod to Running on its first pull, runs until it is interrupted, and leaves nothing behind', async () => {
   const demo = execa(process.execPath, [DEMO, '--keep'], { all: true, reject: false })
   let output = ''
   demo.all.on('data', text => {

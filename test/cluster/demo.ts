@@ -1,5 +1,5 @@
-// `npm run demo:cluster`: `kubectl apply` of a pod whose image no registry has brings it to Running on its first pull, on a
-// cluster that is gone afterwards. With `-- --keep` it stays until Ctrl-C.
+// `npm run demo:cluster`: `kubectl apply` brings a pod whose image is in no registry to Running on its first pull. The
+// cluster is removed afterwards. With `-- --keep` it runs until Ctrl-C.
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import { kubernetesProgram } from '../node/programs.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import type { ClusterNode } from './node.ts'
 import { waitForPhase } from './pods.ts'
-import { watchStory } from './watch-pod.ts'
+import { watchPod } from './watch-pod.ts'
 
 const INTERRUPTED = 130
 const POD = join(import.meta.dirname, '../../examples/hello/pod.yaml')
@@ -25,7 +25,7 @@ const Pod = v.looseObject({
 
 const { values: options } = parseArgs({ options: { keep: { type: 'boolean', default: false } } })
 
-// Listeners stay: execa's own would end this process at once if they were the only ones.
+// These listeners are never removed. If only execa listened, its handler would end this process immediately.
 const interrupted = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => interrupted.abort())
 
@@ -58,7 +58,10 @@ async function show(signal: AbortSignal): Promise<void> {
   if (options.keep) await keep(cluster, signal)
 }
 
-/** The example's pod, its flake URL pointing to a copy in the node's own folder, and told to stay when it has said hello. */
+/**
+ * The example's pod with a flake URL that points to a copy on the node. Its container sleeps after it has printed its
+ * text.
+ */
 async function readPod(node: ClusterNode): Promise<v.InferOutput<typeof Pod>> {
   const pod = v.parse(Pod, parse(await readFile(POD, 'utf8')))
   const { url } = await lockExample(await copyExample('hello', node.bed.dir), node.bed.run)
@@ -74,7 +77,7 @@ async function applyAndWatch(cluster: Cluster, pod: object): Promise<void> {
     const seconds = ((performance.now() - start) / 1000).toFixed(1)
     console.log(`  ${seconds.padStart(5)} s  ${styleText('cyan', kind.padEnd(8))}  ${line}`)
   }
-  using _story = watchStory(cluster, POD_NAME, tell)
+  using _story = watchPod(cluster, POD_NAME, tell)
   await cluster.apply(pod)
   await waitForPhase(cluster, POD_NAME, 'Running')
   tell('pod', styleText('bold', 'Running on its first pull'))

@@ -13,12 +13,12 @@ import { podManifest, SLEEP, waitForPhase, waitForRollout } from './pods.ts'
 const OVERLAY = join(import.meta.dirname, '../../deploy/overlays/own-flake')
 const BUILD_LIMIT_MS = 120_000
 
-test('`kubectl apply -k` brings up the controller, whose own image is built on pull from this flake', async () => {
+test('`kubectl apply -k` starts the controller, whose image is built on pull from this flake', async () => {
   await using cluster = await startCluster()
   await cluster.installDeploy()
   await using node = await cluster.addNode({ reports: true })
   const { url } = await writeOwnFlake(node.bed)
-  // The pull has to build the image alone: a busy machine takes its time for the program.
+  // Building the program may take long on a busy machine, so the pull only builds the image.
   await node.bed.run('nix', ['build', '--no-link', `${url}#enbi-controller`], { limitMs: BUILD_LIMIT_MS })
   await cluster.kubectl(['apply', '--server-side', '--kustomize', await writeOverlay(cluster, url)])
   await waitForRollout(cluster, { namespace: SYSTEM_NAMESPACE, name: CONTROLLER })
@@ -36,7 +36,10 @@ test('`kubectl apply -k` brings up the controller, whose own image is built on p
   ).toContain('enbi-controller')
 })
 
-/** What a user of this cluster would have to write: where the flake is and, for want of a cluster network, where the API server is. */
+/**
+ * Writes the overlay of a user of this cluster. It names the flake and, as the cluster has no network, the address of
+ * the API server.
+ */
 async function writeOverlay(cluster: Cluster, flakeUrl: string): Promise<string> {
   const dir = join(cluster.access.dir, 'overlay')
   await mkdir(dir)
@@ -52,7 +55,7 @@ async function writeOverlay(cluster: Cluster, flakeUrl: string): Promise<string>
   ]
   const deployment = [
     { op: 'replace', path: annotation('flakeUrl'), value: flakeUrl },
-    // The script that streams it here is none of nixpkgs' that the shim knows; what that streams is told by its conf.json.
+    // The shim does not know the stream script of this nixpkgs, so it imports the image from its conf.json.
     { op: 'replace', path: annotation('packageName'), value: 'controller-image.conf' },
     { op: 'add', path: `${template}/spec/hostNetwork`, value: true },
     { op: 'add', path: `${container}/env`, value: env },
@@ -77,7 +80,7 @@ async function writeOverlay(cluster: Cluster, flakeUrl: string): Promise<string>
   return dir
 }
 
-/** A key as a JSON pointer has it. */
+/** Escapes a key for a JSON pointer. */
 function pointer(key: string): string {
   return key.replaceAll('/', '~1')
 }

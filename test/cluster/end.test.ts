@@ -9,7 +9,7 @@ import { PATIENT } from '../patience.ts'
 
 const Held = v.object({ dirs: v.array(v.string()), address: v.string() })
 
-test('nothing is left of a cluster whose owner was killed while a pod ran', async () => {
+test('a cluster leaves nothing behind if its owner is killed while a pod runs', async () => {
   const owner = spawn(process.execPath, [join(import.meta.dirname, 'hold-cluster.ts')], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -21,7 +21,7 @@ test('nothing is left of a cluster whose owner was killed while a pod ran', asyn
   await vi.waitFor(() => expect(routes()).not.toContain(address), PATIENT)
 })
 
-/** The machine's routes, addresses as usual. */
+/** The destinations of the machine's routes in dotted form. */
 function routes(): string[] {
   const lines = readFileSync('/proc/net/route', 'utf8').trim().split('\n').slice(1)
   return lines.map(line => {

@@ -7,11 +7,13 @@ import type { Namespace } from '../node/namespace.ts'
 
 export interface Etcd {
   readonly daemon: Daemon
-  /** For the API server's `--etcd-servers`. */
+  /** The value of the API server's `--etcd-servers`. */
   readonly url: string
 }
 
-/** An etcd on unix sockets in a folder of its own, not yet started. Its data does not survive the machine. */
+/**
+ * Creates an etcd that listens on unix sockets, without starting it. Its data does not survive a crash of the machine.
+ */
 export async function createEtcd(namespace: Namespace, env: NodeJS.ProcessEnv): Promise<Etcd> {
   const dir = join(namespace.dir, 'etcd')
   await mkdir(dir)
@@ -36,7 +38,7 @@ export async function createEtcd(namespace: Namespace, env: NodeJS.ProcessEnv): 
   return { daemon, url: `unix://${join(dir, CLIENT_SOCKET)}` }
 }
 
-/** etcd insists on a port, and on a path relative to where it runs. */
+/** etcd requires a port in the name, and resolves the path relative to its working directory. */
 const CLIENT_SOCKET = 'client.sock:0'
 const POLL_MS = 20
 

@@ -36,7 +36,7 @@ function describePod({ namespace, name }: PodName): Promise<string> {
   return cluster.kubectl(['describe', 'pod', name, `--namespace=${namespace}`])
 }
 
-test("a build that fails shows the builder's last lines in the pod, and the NixBuild is Failed", async () => {
+test("a build that fails shows the builder's last lines in the pod, and its NixBuild is Failed", async () => {
   const { url: flakeUrl } = await copyExample('failures', node.bed.dir)
   const pod = { namespace: await cluster.createNamespace(), name: 'failing' }
   const image = 'registry.example/team/failing:1'
@@ -65,19 +65,19 @@ test("a build that fails shows the builder's last lines in the pod, and the NixB
     .toMatchObject({ status: 'False', reason: 'Failed', message: expect.stringContaining(REASON) })
 })
 
-test('after the flake is mended a new pod runs, and the one that failed at its next pull', async () => {
+test('after the flake is fixed a new pod runs, and the failed pod runs after its next pull', async () => {
   const flake = await copyExample('formats', node.bed.dir)
   const file = join(flake.dir, 'flake.nix')
-  const mended = await readFile(file, 'utf8')
-  await writeFile(file, mended.replace('mv layer.tar archive', 'mv no-such-file archive'))
-  const recipe = { image: 'registry.example/team/mended:1', flakeUrl: flake.url, packageName: 'docker-archive' }
+  const fixed = await readFile(file, 'utf8')
+  await writeFile(file, fixed.replace('mv layer.tar archive', 'mv no-such-file archive'))
+  const recipe = { image: 'registry.example/team/fixed:1', flakeUrl: flake.url, packageName: 'docker-archive' }
   const namespace = await cluster.createNamespace()
   const [before, after] = ['before', 'after'].map(name => ({ namespace, name })) as [PodName, PodName]
   await applyPod(before, recipe)
   await expect.poll(() => describePod(before), PATIENT_BY_PROGRAM).toContain('no-such-file')
   await untilNixBuilds(cluster, namespace, { status: 'Failed' })
 
-  await writeFile(file, mended)
+  await writeFile(file, fixed)
   await applyPod(after, recipe)
   await waitForPhase(cluster, after, 'Running')
   expect((await podEvents(cluster, after)).map(({ reason }) => reason)).not.toContain('Failed')
@@ -89,15 +89,15 @@ test('after the flake is mended a new pod runs, and the one that failed at its n
   expect(nixBuild?.status.logTail).toBeUndefined()
 })
 
-test('a pod with the mended flake of another URL runs beside the failed NixBuild', async () => {
+test('a pod whose annotation names a fixed flake at another URL runs beside the failed NixBuild', async () => {
   const broken = await copyExample('failures', node.bed.dir)
-  const mended = await copyExample('formats', node.bed.dir)
+  const fixed = await copyExample('formats', node.bed.dir)
   const image = 'registry.example/team/moved:1'
   const namespace = await cluster.createNamespace()
   const [before, after] = ['before', 'after'].map(name => ({ namespace, name })) as [PodName, PodName]
   await applyPod(before, { image, flakeUrl: broken.url, packageName: 'chatty' })
   await untilNixBuilds(cluster, namespace, { status: 'Failed' })
-  await applyPod(after, { image, flakeUrl: mended.url, packageName: 'docker-archive' })
+  await applyPod(after, { image, flakeUrl: fixed.url, packageName: 'docker-archive' })
   await waitForPhase(cluster, after, 'Running')
   await expect.poll(() => imageBuilt(cluster, after), PATIENT).toMatchObject({ status: 'True' })
   await expect.poll(() => imageBuilt(cluster, before), PATIENT).toMatchObject({ status: 'False', reason: 'Failed' })
@@ -105,7 +105,7 @@ test('a pod with the mended flake of another URL runs beside the failed NixBuild
     Object.fromEntries(
       (await listNixBuilds(cluster, namespace)).map(({ spec, status }) => [spec.flakeUrl, status.status]),
     )
-  await expect.poll(states, PATIENT).toEqual({ [broken.url]: 'Failed', [mended.url]: 'Succeeded' })
+  await expect.poll(states, PATIENT).toEqual({ [broken.url]: 'Failed', [fixed.url]: 'Succeeded' })
 })
 
 test.each([
@@ -120,12 +120,12 @@ test.each([
     /no rule for namespace "[^"]+" and image "registry\.example\/team\/app:1" allows flake "github:other\/app"/,
   ],
   [
-    'a flake that is not locked, where the rule wants that',
+    'an unlocked flake although the rule requires a lock',
     { image: 'registry.example/pinned/app:1', flakeUrl: 'github:team/app', packageName: 'image' },
     /the rule requires a locked flake, and "github:team\/app" does not pin a revision/,
   ],
 ])(
-  'the policy refuses %s: the pod is told which rule, nothing is built, and the NixBuild is Failed',
+  "if the policy rejects %s, the pod's event names the rule, nothing is built, and the NixBuild is Failed",
   async (_, recipe, rule) => {
     const pod = { namespace: await cluster.createNamespace(), name: 'refused' }
     await applyPod(pod, recipe)

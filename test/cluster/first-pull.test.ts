@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
-/** An annotated pod whose image nobody has, and whose build waits for the gate. */
+/** An annotated pod whose image exists nowhere, and whose build waits for the gate. */
 async function applyColdPod(name: string, namespace?: string) {
   const flake = await makeGatedFlake(cluster)
   const image = `registry.example/first/${name}:1`
@@ -28,7 +28,7 @@ async function applyColdPod(name: string, namespace?: string) {
   return { pod, image, flake, inNamespace: `--namespace=${pod.namespace}` }
 }
 
-test('an annotated pod is Running on its first pull: its events tell of a build, and of no failure', async () => {
+test('an annotated pod is Running after its first pull, and its events report a build and no failure', async () => {
   const { pod, flake, image } = await applyColdPod('cold')
   await expect.poll(() => flake.isBuilding(node), PATIENT).toBe(true)
   await flake.open()
@@ -53,7 +53,7 @@ test('an annotated pod is Running on its first pull: its events tell of a build,
   )
 })
 
-test('its condition ImageBuilt is False while its image is built and True from then on', async () => {
+test('the condition ImageBuilt of an annotated pod is False while its image is built, and True afterwards', async () => {
   const namespace = await cluster.createNamespace()
   await using watch = await watchImageBuilt(cluster, namespace)
   const { pod, flake, image } = await applyColdPod('followed', namespace)
@@ -72,7 +72,7 @@ test('its condition ImageBuilt is False while its image is built and True from t
   expect(watch.reasonsOf(pod.name).join(' ')).toMatch(/^(Pending )?Building (Importing )?Built$/)
 })
 
-test('its NixBuild is made by the controller, and says how far the build is and what came of it', async () => {
+test('the controller creates the NixBuild of an annotated pod, whose status shows the progress and the result', async () => {
   const { pod, flake, image } = await applyColdPod('told')
   const [building] = await untilNixBuilds(cluster, pod.namespace, {
     status: 'Building',
@@ -129,7 +129,7 @@ test('`kubectl get nixbuild` and `nb` print image tag, system, status, build nod
   }
 })
 
-test('`kubectl describe pod` tells the writer while it happens', async () => {
+test('`kubectl describe pod` shows the progress and the result of a build', async () => {
   const { pod, flake, image, inNamespace } = await applyColdPod('described')
   const describe = () => cluster.kubectl(['describe', 'pod', pod.name, inNamespace])
   await expect.poll(describe, PATIENT_BY_PROGRAM).toMatch(/Waiting\n(.*\n)*.*enbi\.hrzn\.ee\/ImageBuilt +False/)

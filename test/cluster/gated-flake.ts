@@ -4,22 +4,22 @@ import type { PodRecipe } from '../node/recipe-pull.ts'
 import type { Cluster } from './cluster.ts'
 import type { ClusterNode } from './node.ts'
 
-/** A flake, to be seen by all nodes of a cluster, whose builder waits until it is let go on. */
+/** A flake that all nodes of a cluster can read. Its builders wait for its gate. */
 export interface GatedFlake {
   readonly url: string
-  /** A pod's wish for its image. */
+  /** A recipe that ties the image to this flake. */
   recipe(image: string): PodRecipe
-  /** Lets every builder go on, on all nodes. */
+  /** Opens the gate: all builders continue, on all nodes. */
   open(): Promise<void>
-  /** Builders wait again. */
+  /** Closes the gate: new builders wait again. */
   close(): Promise<void>
-  /** Whether its builder runs on that node. */
+  /** Whether a builder waits on that node. */
   isBuilding(node: ClusterNode): Promise<boolean>
 }
 
 const PACKAGE = 'gated'
 
-/** What was built before would be there at once: every call makes a flake that no node has built. */
+/** Makes a new flake, so that no node has built it before. */
 export async function makeGatedFlake({ access }: Pick<Cluster, 'access'>): Promise<GatedFlake> {
   const example = await copyExample('formats', access.dir)
   const gate = await addGate(example)

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 const POLL_MS = 50
 const ANSWER_LIMIT_MS = 2000
 
-/** Polls a health page until it answers 200. The certificate is not checked: it may not be there yet. */
+/** Polls a health page until it answers 200. It does not check the certificate, which may not exist yet. */
 export async function waitUntilHealthy(url: string, signal: AbortSignal, token?: string): Promise<void> {
   while (!(await isHealthy(url, token))) await delay(POLL_MS, undefined, { signal })
 }

@@ -1,4 +1,5 @@
-// Starts a cluster with a node and a running pod, writes their folders and the pod's address as JSON, and waits to be killed.
+// Starts a cluster with a node and a running pod, and prints their folders and the pod's address as JSON. Then waits to
+// be killed.
 import { join } from 'node:path'
 import { writePauseImage } from '../node/pause-image.ts'
 import { startCluster } from './cluster.ts'

@@ -5,14 +5,14 @@ import { PATIENCE_MS } from '../patience.ts'
 
 export interface KubectlOptions {
   readonly input?: string
-  /** Another user's than the administrator's. */
+  /** By default the administrator's. */
   readonly kubeconfig?: string
 }
 
-/** Longer than it may be told to wait. */
+/** Longer than the timeouts that tests give to kubectl. */
 const LIMIT_MS = PATIENCE_MS + 10_000
 
-/** Runs the real kubectl and returns what it wrote to stdout. Rejects with execa's error, which holds stderr, when it fails. */
+/** Runs the real kubectl and returns its stdout. Rejects with execa's error, which contains stderr, if it fails. */
 export async function runKubectl(
   { dir, kubeconfig }: { dir: string; kubeconfig: string },
   args: readonly string[],

@@ -10,15 +10,15 @@ import { waitUntilHealthy } from './health.ts'
 export interface KubeletPlan {
   readonly nodeName: string
   readonly kubeconfig: string
-  /** The runtime's own unless told otherwise. */
+  /** By default the socket of the container runtime. */
   readonly imageSocket?: string | undefined
-  /** Put over the KubeletConfiguration, key by key. */
+  /** Overrides keys of the KubeletConfiguration. */
   readonly config?: Readonly<Record<string, unknown>> | undefined
 }
 
 const MOUNTS = join(import.meta.dirname, 'kubelet-mounts.sh')
 
-/** A kubelet on a bed's containerd, not yet started. */
+/** Creates a kubelet that uses a bed's containerd, without starting it. */
 export async function createKubelet(bed: Bed, plan: KubeletPlan): Promise<Daemon> {
   const dir = join(bed.dir, 'kubelet')
   await mkdir(dir)
@@ -43,7 +43,7 @@ export async function createKubelet(bed: Bed, plan: KubeletPlan): Promise<Daemon
   })
 }
 
-/** Where a node's kubelet has its pods write their logs: NAMESPACE_POD_UID/CONTAINER/RESTARTS.log. */
+/** The folder of a node's pod logs: NAMESPACE_POD_UID/CONTAINER/RESTARTS.log. */
 export function podLogsDir(bed: Bed): string {
   return join(bed.dir, 'pod-logs')
 }
@@ -54,12 +54,12 @@ function configuration(bed: Bed, dir: string, port: number, imageSocket: string 
     kind: 'KubeletConfiguration',
     containerRuntimeEndpoint: `unix://${bed.containerdSocket}`,
     ...(imageSocket === undefined ? {} : { imageServiceEndpoint: `unix://${imageSocket}` }),
-    // There is no name service; without an address of one it complains about every pod.
+    // There is no name service, but without an address the kubelet logs a warning for every pod.
     clusterDNS: ['10.0.0.10'],
     serializeImagePulls: false,
     maxParallelImagePulls: 10,
     registryPullQPS: 0,
-    // Whoever calls is let in, so it listens on the loopback address alone.
+    // The kubelet accepts all clients, so it listens only on the loopback address.
     address: '127.0.0.1',
     port,
     readOnlyPort: 0,
@@ -68,7 +68,7 @@ function configuration(bed: Bed, dir: string, port: number, imageSocket: string 
     authorization: { mode: 'AlwaysAllow' },
     podLogsDir: podLogsDir(bed),
     volumePluginDir: join(dir, 'volume-plugins'),
-    // The machine's own cgroups and limits stay as they are. The keeper of the namespace removes cgroups of this name.
+    // The kubelet must not change the machine's cgroups and limits. The namespace removes cgroups with this name.
     failCgroupV1: false,
     cgroupDriver: 'cgroupfs',
     cgroupsPerQOS: false,
@@ -76,10 +76,10 @@ function configuration(bed: Bed, dir: string, port: number, imageSocket: string 
     enforceNodeAllocatable: [],
     failSwapOn: false,
     makeIPTablesUtilChains: false,
-    // Nothing is evicted or collected for lack of room; zero is refused.
+    // No pod is evicted and no image collected for lack of disk space. The kubelet rejects zero.
     evictionHard: { 'memory.available': '1Mi', 'nodefs.available': '1Mi', 'imagefs.available': '1Mi' },
     imageGCHighThresholdPercent: 100,
-    // A node that is lost is soon known to be (controller-manager.ts).
+    // Frequent heartbeats, so that a lost node is soon NotReady (controller-manager.ts).
     nodeStatusUpdateFrequency: '2s',
     nodeLeaseDurationSeconds: 8,
   }

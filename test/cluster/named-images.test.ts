@@ -12,7 +12,7 @@ import { type PodName, podEvents, podManifest, waitForPhase } from './pods.ts'
 import { useWholeCluster } from './use-cluster.ts'
 import type { WholeCluster } from './whole-cluster.ts'
 
-/** Each container waits for what nobody writes. */
+/** Runs until the container is stopped. */
 const WAIT = ['tail', '-f', '/dev/null']
 
 let cluster: WholeCluster
@@ -38,7 +38,7 @@ afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
 const JQ_IS_MADE = 'jq is made'
 
-/** The example's package set, whose jq tells each time that it is built. */
+/** A copy of the example's package set whose jq logs each of its builds. */
 async function copyPackages(): Promise<string> {
   const { dir, url } = await copyExample('packages', cluster.access.dir)
   const file = join(dir, 'flake.nix')
@@ -52,7 +52,7 @@ async function copyPackages(): Promise<string> {
 
 type More = Partial<Parameters<typeof podManifest>[0]>
 
-/** A pod that says nothing of Nix. */
+/** A pod without annotations. */
 function plainPod(pod: PodName, image: string, more: More = {}): object {
   return podManifest({ ...pod, node: node.name, image, command: WAIT, ...more })
 }
@@ -65,7 +65,7 @@ async function waitForBuilt(pod: PodName): Promise<void> {
   await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
 }
 
-test('a pod with nothing but an image runs on its first pull, and kubectl debug brings a second one into it', async () => {
+test('a pod that only names an image runs on its first pull, and `kubectl debug` adds a second image to it', async () => {
   const pod = { namespace: await cluster.createNamespace(), name: 'plain' }
   await cluster.apply(plainPod(pod, 'nix.local/pkgs/shell/curl'))
   await waitForPhase(cluster, pod, 'Running')
@@ -92,7 +92,7 @@ test('a pod with nothing but an image runs on its first pull, and kubectl debug 
   expect(builds.map(({ spec }) => spec.imageTag)).toContain('nix.local/pkgs/shell/strace:latest')
 })
 
-test('two names of the same packages in another order are one build and one image id, whatever the pull policy', async () => {
+test('two names with the same packages in another order share one build and one image id under every pull policy', async () => {
   const namespace = await cluster.createNamespace()
   const podIn = (name: string) => ({ namespace, name })
   const image = 'nix.local/pkgs/shell/htop/jq'
@@ -124,13 +124,13 @@ async function phases(namespace: string): Promise<unknown[]> {
   return (await listNixBuilds(cluster, namespace)).map(({ status }) => status.status)
 }
 
-/** Lines of a run's log that say that jq has been built. */
+/** Lines of a run's log that report a build of jq. */
 async function jqBuilds({ status: { buildJobName } }: NixBuild): Promise<string[]> {
   const log = await readFile(join(node.shim.stateDir, 'logs', `${buildJobName}.log`), 'utf8')
   return log.split('\n').filter(line => line.includes(JQ_IS_MADE))
 }
 
-test('a pod whose packages the policy does not allow is told the name, the set and the packages', async () => {
+test('the error of a pod whose packages the policy does not allow names the image, the package set and the packages', async () => {
   const pod = { namespace: await cluster.createNamespace(), name: 'refused' }
   const image = 'nix.local/pkgs/shell/vim'
   await cluster.apply(plainPod(pod, image))
@@ -141,7 +141,7 @@ test('a pod whose packages the policy does not allow is told the name, the set a
   expect(await listNixBuilds(cluster, pod.namespace)).toEqual([])
 })
 
-test('a NixBuild made by hand from contents is built, and is the recipe of a pod without annotations', async () => {
+test('a NixBuild that a user created from contents is built, and is the recipe of a pod without annotations', async () => {
   const pod = { namespace: await cluster.createNamespace(), name: 'by-hand' }
   const imageTag = 'registry.example/named/tools:1'
   const spec = { flakeUrl: packages, imageTag, contents: ['shell', 'jq'] }

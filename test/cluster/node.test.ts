@@ -39,7 +39,7 @@ test('a pod without annotations runs an image that containerd has', async () => 
   await waitForPhase(cluster, pod, 'Running')
 })
 
-test('what a pod wrote can be read by its name', async () => {
+test('kubectl prints the log of a pod', async () => {
   const image = 'registry.example/talking:1'
   await importImage(image)
   const pod = { namespace: await cluster.createNamespace(), name: 'talking' }
@@ -49,7 +49,7 @@ test('what a pod wrote can be read by its name', async () => {
   expect(await cluster.kubectl(['logs', pod.name, `--namespace=${pod.namespace}`])).toBe('one')
 })
 
-test('a Deployment brings up its pods, with a token of their service account', async () => {
+test('a Deployment starts its pods, which get a token of their service account', async () => {
   const image = 'registry.example/deployed:1'
   await importImage(image)
   const namespace = await cluster.createNamespace()
@@ -66,7 +66,7 @@ test('a Deployment brings up its pods, with a token of their service account', a
   await waitForRollout(cluster, { namespace, name: 'deployed' })
 })
 
-test('a token that is bound to a node tells it', async () => {
+test('a token that is bound to a node carries the name of the node', async () => {
   const namespace = await cluster.createNamespace()
   const token = await cluster.createToken({ namespace, serviceAccount: 'default', node: node.name })
   const kubeconfig = await cluster.kubeconfig({ token })
@@ -74,7 +74,7 @@ test('a token that is bound to a node tells it', async () => {
   expect(answer.status.userInfo.extra['authentication.kubernetes.io/node-name']).toEqual([node.name])
 })
 
-test('a node without a shim, with labels of its own, pulls straight from containerd', async () => {
+test('a node without a shim and with its own labels pulls directly from containerd', async () => {
   await using plain = await cluster.addNode({ withoutShim: true, labels: { 'example.com/kind': 'plain' } })
   expect(() => plain.shim).toThrow('has no shim')
   const found = await cluster.kubectl(['get', 'nodes', '--selector=example.com/kind=plain', '--output=name'])
@@ -87,7 +87,7 @@ test('a node without a shim, with labels of its own, pulls straight from contain
   )
 })
 
-test('a kubelet that is killed is soon known to be lost, and takes its pods up again', async () => {
+test('a node whose kubelet was killed becomes NotReady soon, and its pods still run when the kubelet is started again', async () => {
   await using lost = await cluster.addNode()
   const image = 'registry.example/lasting:1'
   await importImage(image, lost)

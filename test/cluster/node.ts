@@ -5,32 +5,32 @@ import type { Shim, ShimOptions } from '../node/shim.ts'
 import { claimSubnet } from './claims.ts'
 import { createKubelet } from './kubelet.ts'
 
-/** containerd, Nix, shim and kubelet with everything of their own. Each part can be stopped, killed and started again. */
+/** A node with its own containerd, Nix, shim and kubelet. Each part can be stopped, killed and restarted. */
 export interface ClusterNode extends AsyncDisposable {
   readonly name: string
   readonly bed: Bed
   readonly kubelet: Daemon
-  /** What the kubelet pulls through. Throws on a node that was made without. */
+  /** The kubelet's image service. Throws if the node was started without a shim. */
   readonly shim: Shim
 }
 
 export interface NodeOptions {
-  /** Put over the KubeletConfiguration, key by key. */
+  /** Overrides keys of the KubeletConfiguration. */
   readonly kubeletConfig?: Readonly<Record<string, unknown>>
   readonly shim?: ShimOptions
-  /** The kubelet pulls straight from containerd. */
+  /** The kubelet pulls directly from containerd. */
   readonly withoutShim?: boolean
 }
 
 export interface NodePlan extends NodeOptions {
   readonly name: string
-  /** The kubelet's. */
+  /** Path of the kubelet's kubeconfig file. */
   readonly kubeconfig: string
-  /** Called once the node has ended. */
+  /** Called after the node has ended. */
   readonly onEnd: () => Promise<void>
 }
 
-/** Starts all parts of a node; it is known to the API server, and perhaps not yet Ready, when this resolves. */
+/** Starts all parts of a node. When it resolves, the API server knows the node, which may not be Ready yet. */
 export async function startNode(plan: NodePlan): Promise<ClusterNode> {
   const bed = await startBed({ containerd: { programs: NEWER_CONTAINERD.dir, network: await podNetwork() } })
   try {
@@ -61,7 +61,7 @@ async function startParts(bed: Bed, plan: NodePlan): Promise<ClusterNode> {
   }
 }
 
-/** A pair of virtual interfaces for each pod: they end with the pod, and nothing else is set up on the machine. */
+/** Each pod gets a pair of virtual interfaces, which ends with it. The machine's network stays unchanged. */
 async function podNetwork(): Promise<object> {
   const ipam = { type: 'host-local', subnet: await claimSubnet(), routes: [{ dst: '0.0.0.0/0' }] }
   return { cniVersion: '1.0.0', name: 'pods', plugins: [{ type: 'ptp', ipam }] }

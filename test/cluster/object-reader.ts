@@ -4,11 +4,11 @@ import { text } from 'node:stream/consumers'
 import type { Access } from './access.ts'
 
 export interface ObjectReader extends Disposable {
-  /** What the API server has at that path, such as `/api/v1/nodes/NAME`. */
+  /** The object at that path of the API server, such as `/api/v1/nodes/NAME`. */
   read(path: string): Promise<unknown>
 }
 
-/** Reads as the administrator over a connection that is kept: tests that poll would start a hundred kubectls. */
+/** Reads as the administrator over a persistent connection. Polling with kubectl would start a hundred processes. */
 export function createObjectReader({ server, token, certificate }: Access): ObjectReader {
   const agent = new Agent({ keepAlive: true, ca: certificate })
   const options = { agent, headers: { authorization: `Bearer ${token}` } }

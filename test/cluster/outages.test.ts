@@ -23,10 +23,10 @@ beforeAll(async () => {
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
-/** Its predecessor may not have let go of the Lease. */
+/** Elects quickly, because the previous test's controller may still hold the Lease. */
 const startController = (): Promise<Controller> => cluster.startController({ flags: QUICK_ELECTION })
 
-test('an API server that is away does not keep a container from starting, and is told everything once it is back', async () => {
+test('a container starts while the API server is down, and the shim reports everything once the server is back', async () => {
   await using _controller = await startController()
   const { apiServer } = cluster.controlPlane
   const flake = await makeGatedFlake(cluster)
@@ -44,7 +44,7 @@ test('an API server that is away does not keep a container from starting, and is
   expect(await reasonsOf(pod)).not.toContain('Failed')
 })
 
-test('without a controller pods start; it makes up for what it missed once it is there', async () => {
+test('a pod starts without a controller, which updates its condition after it starts', async () => {
   const flake = await makeGatedFlake(cluster)
   await flake.open()
   const pod = await startPod('alone', flake)
@@ -56,7 +56,7 @@ test('without a controller pods start; it makes up for what it missed once it is
   await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
 })
 
-test('a controller that is killed in the middle of a build goes on where it was when it is started again', async () => {
+test('a controller that is killed during a build updates the conditions of pods after its restart', async () => {
   await using controller = await startController()
   const flake = await makeGatedFlake(cluster)
   const pod = await startPod('killed', flake)
@@ -69,7 +69,7 @@ test('a controller that is killed in the middle of a build goes on where it was 
   await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
 })
 
-test('of two controllers one is active, and the other takes over in the middle of a build when that is killed', async () => {
+test('one of two controllers is active, and the other takes over if that one is killed during a build', async () => {
   await using first = await startController()
   await expect.poll(() => readiness(first), PATIENT).toBe('ok: leading\n')
   await using second = await startController()
@@ -93,12 +93,15 @@ async function startPod(name: string, flake: GatedFlake): Promise<PodName> {
   return pod
 }
 
-/** What its container wrote, as the node has it: no API server is asked. Empty before it runs. */
+/**
+ * The output of the pod's container from the node's log file, because the API server may be down. Empty before the
+ * container runs.
+ */
 async function outputOf({ namespace, name }: PodName): Promise<string> {
   const cwd = podLogsDir(node.bed)
   let lines = ''
   for await (const log of glob(`${namespace}_${name}_*/main/*.log`, { cwd })) lines += await readFile(join(cwd, log))
-  // Each as CRI has it: time, stream, F for a full one, text.
+  // Lines have CRI's form: time, stream, F for a full line, text.
   return lines.replace(/^\S+ \S+ F /gm, '')
 }
 

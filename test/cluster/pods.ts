@@ -7,24 +7,24 @@ export interface PodPlan {
   readonly namespace: string
   readonly name: string
   readonly image: string
-  /** The node that it must run on. On a shared cluster there are nodes of other tests. */
+  /** The node that the pod must run on, because shared clusters also have nodes of other tests. */
   readonly node: string
-  /** Ties the image to a flake. */
+  /** Ties the image to a flake by annotations. */
   readonly recipe?: PodRecipe
   readonly annotations?: Readonly<Record<string, string>>
-  /** The image's own unless given. */
+  /** By default the image's command. */
   readonly command?: readonly string[]
   readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never'
-  /** Never unless given. */
+  /** By default Never. */
   readonly restartPolicy?: 'Always' | 'OnFailure' | 'Never'
-  /** It is not asked to end unless given. */
+  /** By default 0, which kills the container immediately. */
   readonly terminationGracePeriodSeconds?: number
 }
 
-/** A command for an image with busybox that keeps its pod running. */
+/** Keeps a pod running. The image must contain busybox. */
 export const SLEEP = ['/bin/busybox', 'sleep', '86400']
 
-/** A pod with one container. */
+/** The manifest of a pod with one container. */
 export function podManifest(plan: PodPlan): object {
   const { namespace, name, image, node, recipe, command, imagePullPolicy } = plan
   const { restartPolicy = 'Never', terminationGracePeriodSeconds = 0 } = plan
@@ -34,7 +34,7 @@ export function podManifest(plan: PodPlan): object {
     kind: 'Pod',
     metadata: { namespace, name, annotations },
     spec: {
-      // By way of the scheduler; `nodeName` would leave it out.
+      // Leaves the choice to the scheduler, which `nodeName` would bypass.
       nodeSelector: { 'kubernetes.io/hostname': node },
       restartPolicy,
       terminationGracePeriodSeconds,
@@ -49,7 +49,7 @@ export interface PodName {
   readonly name: string
 }
 
-/** Rejects with what is known of the pod when it takes too long. */
+/** Rejects with the state of the pod if it takes too long. */
 export async function waitForPhase(cluster: Cluster, pod: PodName, phase: 'Running' | 'Succeeded'): Promise<void> {
   const { namespace, name } = pod
   try {
@@ -63,7 +63,7 @@ export async function waitForPhase(cluster: Cluster, pod: PodName, phase: 'Runni
   }
 }
 
-/** Rejects with what is known of the pods in the namespace when it takes too long. */
+/** Rejects with the state of the pods of the namespace if it takes too long. */
 export async function waitForRollout(cluster: Cluster, { namespace, name }: PodName): Promise<void> {
   const inNamespace = `--namespace=${namespace}`
   try {
@@ -81,7 +81,7 @@ const EventList = v.object({
 
 export type PodEvent = v.InferOutput<typeof EventList>['items'][number]
 
-/** What was recorded about a pod. */
+/** The events about a pod. */
 export async function podEvents(cluster: Cluster, { namespace, name }: PodName): Promise<PodEvent[]> {
   const about = new URLSearchParams({ fieldSelector: `involvedObject.kind=Pod,involvedObject.name=${name}` })
   return v.parse(EventList, await cluster.read(`/api/v1/namespaces/${namespace}/events?${about}`)).items

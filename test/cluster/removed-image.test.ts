@@ -23,7 +23,7 @@ beforeAll(async () => {
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
-test('`crictl rmi` lets go of the gc root and of the entry in the NixBuild; the next pull builds the image anew', async () => {
+test('`crictl rmi` removes the gc root and the entry in the NixBuild, and the next pull rebuilds the image', async () => {
   const flake = await makeGatedFlake(cluster)
   await flake.open()
   const built = await runAndDelete(flake.recipe('registry.example/removed/by-hand:1'))
@@ -40,7 +40,7 @@ test('`crictl rmi` lets go of the gc root and of the entry in the NixBuild; the 
   expect(watch.reasonsOf(next.name).filter(reason => reason === 'Built')).toEqual(['Built'])
 })
 
-test("the kubelet's garbage collection of images does so, too, and the next pull works", async () => {
+test("the kubelet's image garbage collection removes the gc root and the entry in the NixBuild, and the next pull succeeds", async () => {
   const { url: flakeUrl } = await copyExample('formats', node.bed.dir)
   const built = await runAndDelete({ image: 'registry.example/removed/collected:1', flakeUrl, packageName: 'stream' })
   await withFullDisk(() => expectForgotten(built))
@@ -52,11 +52,11 @@ interface BuiltImage {
   readonly namespace: string
   readonly image: string
   readonly storePath: string
-  /** Another pod that wants it. */
+  /** Creates another pod with the same recipe. */
   apply(name: string): Promise<PodName>
 }
 
-/** An image that was built for a pod, which is gone. */
+/** Runs a pod with the recipe and deletes it, so that only its image remains. */
 async function runAndDelete(recipe: PodRecipe): Promise<BuiltImage> {
   const { image } = recipe
   const namespace = await cluster.createNamespace()
@@ -72,7 +72,7 @@ async function runAndDelete(recipe: PodRecipe): Promise<BuiltImage> {
   return { namespace, image, storePath: nixBuild?.status.storePath ?? '', apply }
 }
 
-/** As crictl does. */
+/** Makes the same call as `crictl rmi`. */
 function removeImage({ image }: BuiltImage): Promise<void> {
   return node.bed.cri(node.shim.socket).removeImage(image)
 }
@@ -91,14 +91,14 @@ async function expectRunning({ namespace, image }: BuiltImage, pod: PodName): Pr
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: node.name, imageDigest: id }] })
 }
 
-/** Whether nix removes it, asked to remove what nobody needs. */
+/** Whether Nix's garbage collection removes the store path. */
 async function isCollected(storePath: string): Promise<boolean> {
   await node.bed.run('nix-store', ['--gc'])
   const found = await node.bed.run('test', ['-e', storePath], { reject: false })
   return found.exitCode !== 0
 }
 
-/** The kubelet then removes all images that no container uses, and evicts its pods. */
+/** On a full disk the kubelet removes all images that no container uses, and evicts its pods. */
 async function withFullDisk(task: () => Promise<void>): Promise<void> {
   const file = join(node.bed.dir, 'kubelet/config.yaml')
   const config = await readFile(file, 'utf8')

@@ -17,11 +17,11 @@ beforeAll(async () => {
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
-test('a shim that is killed in the middle of a build leaves nothing Building, and the next pull of the kubelet succeeds', async () => {
+test('a shim that is killed during a build leaves no NixBuild in Building, and the next pull of the kubelet succeeds', async () => {
   const flake = await makeGatedFlake(cluster)
   const pod = await startPod('killed', flake)
   await node.shim.daemon.kill()
-  // The kubelet asks again after its back-off.
+  // The kubelet retries after its back-off.
   await expect.poll(() => reasonsOf(pod), PATIENT).toContain('Failed')
   await node.shim.daemon.start()
   const [interrupted] = await untilNixBuilds(cluster, pod.namespace, {
@@ -38,7 +38,7 @@ test('a shim that is killed in the middle of a build leaves nothing Building, an
   await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'True', reason: 'Built' })
 })
 
-test('a shim that is killed and stays away leaves nothing Building either', async () => {
+test('a shim that is killed and not restarted leaves no NixBuild in Building', async () => {
   await using silent = await cluster.addNode({ reports: { leaseDuration: '3s' } })
   const flake = await makeGatedFlake(cluster)
   const pod = await startPod('silent', flake, silent)
@@ -50,7 +50,7 @@ test('a shim that is killed and stays away leaves nothing Building either', asyn
   await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'False', reason: 'Pending' })
 })
 
-test('a shim that is killed in the middle of a build that was given to it builds it when it is started again', async () => {
+test('a shim that is killed during a build that was assigned to it builds it after its restart', async () => {
   const namespace = await cluster.createNamespace()
   const flake = await makeGatedFlake(cluster)
   const { image: imageTag, ...spec } = flake.recipe('registry.example/restarts/given:1')
@@ -62,23 +62,20 @@ test('a shim that is killed in the middle of a build that was given to it builds
   await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: node.name }], attempts: [] })
 })
 
-test.each(['restart', 'kill'] as const)(
-  'a %s of containerd in the middle of a build does not fail the pull',
-  async how => {
-    const flake = await makeGatedFlake(cluster)
-    const pod = await startPod(how, flake)
-    if (how === 'kill') {
-      await node.bed.containerd.kill()
-      await node.bed.containerd.start()
-    } else await node.bed.containerd.restart()
-    await flake.open()
-    await waitForPhase(cluster, pod, 'Running')
-    expect(await failuresOf(pod)).toEqual([])
-    await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
-  },
-)
+test.each(['restart', 'kill'] as const)('a %s of containerd during a build does not fail the pull', async how => {
+  const flake = await makeGatedFlake(cluster)
+  const pod = await startPod(how, flake)
+  if (how === 'kill') {
+    await node.bed.containerd.kill()
+    await node.bed.containerd.start()
+  } else await node.bed.containerd.restart()
+  await flake.open()
+  await waitForPhase(cluster, pod, 'Running')
+  expect(await failuresOf(pod)).toEqual([])
+  await untilNixBuilds(cluster, pod.namespace, { status: 'Succeeded', nodes: [{ name: node.name }] })
+})
 
-test('a pull goes on while containerd is away, and ends once it is back', async () => {
+test('a pull waits while containerd is down, and ends once it is back', async () => {
   const flake = await makeGatedFlake(cluster)
   const pod = await startPod('away', flake)
   const { containerd } = node.bed
@@ -93,7 +90,7 @@ test('a pull goes on while containerd is away, and ends once it is back', async 
   expect(await failuresOf(pod)).toEqual([])
 })
 
-test('a kubelet that is restarted in the middle of a build joins it with its next pull', async () => {
+test('a kubelet that is restarted during a build joins the build with its next pull', async () => {
   const flake = await makeGatedFlake(cluster)
   const pod = await startPod('kubelet', flake)
   await node.kubelet.restart()
@@ -109,7 +106,7 @@ function imageOf(name: string): string {
   return `registry.example/restarts/${name}:1`
 }
 
-/** A pod whose image is being built when this resolves. */
+/** Resolves when the build of the pod's image runs. */
 async function startPod(name: string, flake: GatedFlake, on = node): Promise<PodName> {
   const pod = { namespace: await cluster.createNamespace(), name }
   const recipe = flake.recipe(imageOf(name))
@@ -123,7 +120,7 @@ async function reasonsOf(pod: PodName): Promise<string[]> {
   return (await podEvents(cluster, pod)).map(({ reason }) => reason)
 }
 
-/** What the kubelet says of pulls, and of containers, that failed. */
+/** Messages of the kubelet about failed pulls and containers. */
 async function failuresOf(pod: PodName): Promise<string[]> {
   const events = await podEvents(cluster, pod)
   return events.filter(({ reason }) => reason === 'Failed').map(({ message }) => message)

@@ -11,7 +11,7 @@ import { useWholeCluster } from './use-cluster.ts'
 import type { WholeCluster } from './whole-cluster.ts'
 
 const MAX_BUILDS = 3
-/** One place is left for the next namespace. */
+/** One place is reserved for the next namespace. */
 const PLACES = MAX_BUILDS - 1
 
 let cluster: WholeCluster
@@ -24,7 +24,7 @@ beforeAll(async () => {
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
-test('ten pods of one recipe at once are one nix build, and all of them run', async () => {
+test('ten concurrent pods with the same recipe share one Nix build, and all of them run', async () => {
   const flake = await makeGatedFlake(cluster)
   const recipe = flake.recipe('registry.example/shared/crowd:1')
   const namespace = await cluster.createNamespace()
@@ -49,14 +49,14 @@ test('ten pods of one recipe at once are one nix build, and all of them run', as
   }
 })
 
-test('different recipes of a namespace build side by side in all places but one; one more waits for its turn, and all of them run', async () => {
+test('different recipes of a namespace build concurrently in all places but one, the next recipe waits, and all pods run', async () => {
   const namespace = await cluster.createNamespace()
-  const wishes = await Promise.all(['one', 'two', 'three'].map(name => makeWish(namespace, name)))
+  const prepared = await Promise.all(['one', 'two', 'three'].map(name => preparePod(namespace, name)))
   const building = async () => {
-    const states = await Promise.all(wishes.map(({ flake }) => flake.isBuilding(node)))
-    return wishes.filter((_, index) => states[index])
+    const states = await Promise.all(prepared.map(({ flake }) => flake.isBuilding(node)))
+    return prepared.filter((_, index) => states[index])
   }
-  await cluster.apply(...wishes.map(({ manifest }) => manifest))
+  await cluster.apply(...prepared.map(({ manifest }) => manifest))
   await expect.poll(async () => (await building()).length, PATIENT).toBe(PLACES)
   await expect.poll(progressOf(namespace), PATIENT).toContain('waiting for a build to end')
   expect(await building()).toHaveLength(PLACES)
@@ -64,13 +64,13 @@ test('different recipes of a namespace build side by side in all places but one;
   const [first] = await building()
   await first?.flake.open()
   await expect.poll(progressOf(namespace), PATIENT).not.toContain('waiting for a build to end')
-  const others = wishes.filter(wish => wish !== first)
+  const others = prepared.filter(one => one !== first)
   await expect.poll(building, PATIENT).toEqual(others)
   await Promise.all(others.map(({ flake }) => flake.open()))
-  await Promise.all(wishes.map(({ pod }) => waitForPhase(cluster, pod, 'Running')))
+  await Promise.all(prepared.map(({ pod }) => waitForPhase(cluster, pod, 'Running')))
 })
 
-async function makeWish(namespace: string, name: string) {
+async function preparePod(namespace: string, name: string) {
   const flake: GatedFlake = await makeGatedFlake(cluster)
   const recipe = flake.recipe(`registry.example/shared/${name}:1`)
   const pod = { namespace, name }

@@ -10,22 +10,22 @@ import { startWholeCluster } from './whole-cluster.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** The socket that answers with the Access of the control plane that all test files share. */
+    /** Path of the socket that serves the Access of the control plane that all test files share. */
     sharedControlPlane: string
-    /** The same of the one whose controller runs, with flags of its own. */
-    sharedLedControlPlane: string
+    /** The same for a shared control plane with a running controller. */
+    sharedControlPlaneWithController: string
   }
 }
 
-/** Vitest's global set-up. A control plane is started when the first test file asks for it: a run without one pays nothing. */
+/** Vitest's global set-up. It starts a control plane when the first test file connects to its socket. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const dir = await mkdtemp(join(tmpdir(), 'enbi-shared-'))
   const bare = await share(join(dir, 'bare'), startBare)
-  const led = await share(join(dir, 'led'), () => startWholeCluster({ controllerFlags: [] }))
+  const withController = await share(join(dir, 'withController'), () => startWholeCluster({ controllerFlags: [] }))
   project.provide('sharedControlPlane', bare.socket)
-  project.provide('sharedLedControlPlane', led.socket)
+  project.provide('sharedControlPlaneWithController', withController.socket)
   return async () => {
-    await Promise.all([bare.end(), led.end()])
+    await Promise.all([bare.end(), withController.end()])
     await rm(dir, { recursive: true })
   }
 }

@@ -19,7 +19,7 @@ beforeAll(async () => {
 })
 afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
-test('two nodes that pull one recipe both get the image, and share its NixBuild', async () => {
+test('two nodes that pull the same recipe both get the image and share its NixBuild', async () => {
   const namespace = await cluster.createNamespace()
   const flake = await makeGatedFlake(cluster)
   const image = 'registry.example/nodes/both:1'
@@ -56,7 +56,7 @@ test('a node that pulls later than another joins its NixBuild', async () => {
   expect(build?.status).toMatchObject({ status: 'Succeeded', buildNode: node.name })
 })
 
-test('a NixBuild made by hand moves on when its node is lost in the middle of the build', async () => {
+test('a NixBuild that a user created moves to another node if its node is lost during the build', async () => {
   await using lost = await cluster.addNode()
   const namespace = await cluster.createNamespace()
   const flake = await makeGatedFlake(cluster)
@@ -91,8 +91,8 @@ test('a NixBuild made by hand moves on when its node is lost in the middle of th
   expect(await countBuilds(node.shim, imageTag)).toBe(1)
 })
 
-test('a pod on another node takes over the NixBuild of a node that is lost in the middle of the build', async () => {
-  // What a shim builds for pods is lost once the shim is silent, whatever the node.
+test('a pod on another node takes over the NixBuild of a node that is lost during the build', async () => {
+  // A build for pods is lost once its shim stops renewing its Lease, whatever the state of the node.
   await using lost = await cluster.addNode({ reports: { leaseDuration: '3s' } })
   const namespace = await cluster.createNamespace()
   const flake = await makeGatedFlake(cluster)
@@ -122,7 +122,7 @@ test('a pod on another node takes over the NixBuild of a node that is lost in th
   await expect.poll(() => imageBuilt(cluster, second), PATIENT).toMatchObject({ status: 'True' })
 })
 
-/** Names of the nodes that have the image, of each NixBuild of the namespace. */
+/** For each NixBuild of the namespace, the names of the nodes that have the image. */
 async function nodesOf(namespace: string): Promise<string[][]> {
   const builds = await listNixBuilds(cluster, namespace)
   return builds.map(({ status }) => status.nodes.map(({ name }) => name).toSorted())

@@ -4,27 +4,27 @@ import * as v from 'valibot'
 import { inject, type ProvidedContext } from 'vitest'
 import { AccessSchema } from './access.ts'
 import { type Cluster, connectCluster } from './cluster.ts'
-import { keepingNodes, type WholeCluster } from './whole-cluster.ts'
+import { endNodesWith, type WholeCluster } from './whole-cluster.ts'
 
 const Answer = v.union([v.object({ access: AccessSchema }), v.object({ error: v.string() })])
 
 /**
- * The cluster that all test files share: its control plane runs as long as vitest. A test works in Kubernetes namespaces and on
- * nodes of its own; both go when what is returned is disposed of.
+ * The cluster that all test files share, with a control plane that runs as long as vitest. A test works in its own
+ * Kubernetes namespaces and on its own nodes. Disposing the result deletes them.
  */
 export function useCluster(): Promise<Cluster> {
   return join('sharedControlPlane')
 }
 
 /**
- * The cluster with a controller that all test files share which make no NixBuilds by hand: these would be assigned to nodes of other
- * files.
+ * The shared cluster with a controller. A test must not create NixBuilds on it, because the controller would assign
+ * them to nodes of other test files.
  */
 export async function useWholeCluster(): Promise<WholeCluster> {
-  const cluster = await join('sharedLedControlPlane')
+  const cluster = await join('sharedControlPlaneWithController')
   const kept = new AsyncDisposableStack()
   kept.use(cluster)
-  return { ...cluster, ...keepingNodes(cluster, kept) }
+  return { ...cluster, ...endNodesWith(cluster, kept) }
 }
 
 async function join(which: keyof ProvidedContext): Promise<Cluster> {

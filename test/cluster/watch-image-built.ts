@@ -2,11 +2,11 @@ import { pods } from '../../controller/views/pod.ts'
 import type { Cluster } from './cluster.ts'
 
 export interface ImageBuiltWatch extends AsyncDisposable {
-  /** The reasons of a pod's condition ImageBuilt so far, the first one first; none twice in a row. */
+  /** The reasons of the pod's condition ImageBuilt so far, in order and without consecutive duplicates. */
   reasonsOf(pod: string): readonly string[]
 }
 
-/** Sees every change of that condition of the pods that are made in the namespace from now on. */
+/** Watches the condition of all pods that are created in the namespace from now on. */
 export async function watchImageBuilt(cluster: Cluster, namespace: string): Promise<ImageBuiltWatch> {
   const kube = cluster.client()
   const stop = new AbortController()

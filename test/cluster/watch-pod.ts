@@ -11,8 +11,10 @@ const NIX_BUILD = `{{with .status}}{{.status}}{{with .progress}}: {{.}}{{end}}{{
 const CONDITION = `, ImageBuilt {{.status}}{{with .reason}} ({{.}}){{end}}`
 const POD = `{{.status.phase}}{{range .status.conditions}}{{if eq .type "${IMAGE_BUILT_CONDITION}"}}${CONDITION}{{end}}{{end}}${NEW_LINE}`
 
-/** Tells, as `kubectl get --watch` does, the events and status of a pod and the status of the NixBuilds in its namespace. */
-export function watchStory(cluster: Cluster, pod: PodName, tell: (kind: string, line: string) => void): Disposable {
+/**
+ * Reports the events and status of a pod, and the status of the NixBuilds in its namespace, by `kubectl get --watch`.
+ */
+export function watchPod(cluster: Cluster, pod: PodName, tell: (kind: string, line: string) => void): Disposable {
   const about = `--field-selector=involvedObject.kind=Pod,involvedObject.name=${pod.name}`
   const watches = new DisposableStack()
   const watch = (kind: string, template: string, ...args: string[]) =>
@@ -27,7 +29,7 @@ export function watchStory(cluster: Cluster, pod: PodName, tell: (kind: string, 
   return watches
 }
 
-/** A line that says what the one before did is left out. */
+/** Skips a line that is equal to the previous one. */
 function watchLines(cluster: Cluster, args: readonly string[], onLine: (line: string) => void): Disposable {
   const child = execa(kubernetesProgram('kubectl'), ['get', ...args, '--watch'], {
     env: { ...process.env, KUBECONFIG: cluster.adminKubeconfig, HOME: cluster.access.dir },

@@ -2,16 +2,16 @@ import type { AddNodeOptions } from './add-node.ts'
 import { type Cluster, type OwnCluster, startCluster } from './cluster.ts'
 import type { ClusterNode } from './node.ts'
 
-/** A cluster as its users have it: with what `deploy/` ships, and nodes whose shims report. */
+/** A cluster with `deploy/` applied and nodes whose shims report, as users have it. */
 export interface WholeCluster extends Cluster {
-  /** Its shim reports unless told otherwise. It ends with the cluster, if not before. */
+  /** Adds a node whose shim reports by default. The node ends at the latest with the cluster. */
   addNode(options?: AddNodeOptions): Promise<ClusterNode>
 }
 
 export interface OwnWholeCluster extends WholeCluster, Pick<OwnCluster, 'controlPlane'> {}
 
 export interface WholeClusterOptions {
-  /** Of the controller that runs all the time; without them there is none. */
+  /** Flags of the controller that runs as long as the cluster. By default no controller runs. */
   readonly controllerFlags?: readonly string[]
 }
 
@@ -20,11 +20,11 @@ export async function startWholeCluster({ controllerFlags }: WholeClusterOptions
   const cluster = parts.use(await startCluster())
   await cluster.installDeploy()
   if (controllerFlags !== undefined) parts.use(await cluster.startController({ flags: controllerFlags }))
-  return { ...cluster, ...keepingNodes(cluster, parts.move()) }
+  return { ...cluster, ...endNodesWith(cluster, parts.move()) }
 }
 
-/** Nodes of a cluster that end with what there is besides. */
-export function keepingNodes(
+/** Makes nodes of the cluster end together with the other parts. */
+export function endNodesWith(
   cluster: Cluster,
   kept: AsyncDisposableStack,
 ): Pick<WholeCluster, 'addNode' | typeof Symbol.asyncDispose> {

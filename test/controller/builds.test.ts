@@ -82,7 +82,15 @@ describe('a NixBuild made by hand', () => {
   it('is assigned to the node with the fewest builds', async () => {
     const { arch, system } = takeArch()
     const nodes = [await world.addNode({ arch }), await world.addNode({ arch }), await world.addNode({ arch })]
-    const builds = await Promise.all(nodes.flatMap(() => [1, 2]).map(() => world.addBuild(namespace, { system })))
+    const add = () => world.addBuild(namespace, { system })
+    const builds: ObjectName[] = []
+    // One after the other, until the controller has surely seen every node; then several at the same time.
+    while (builds.length < nodes.length) {
+      const build = await add()
+      builds.push(build)
+      await waitForBuild(build, { metadata: { labels: { [NODE_LABEL]: expect.any(String) } } })
+    }
+    builds.push(...(await Promise.all(nodes.map(add))))
     await vi.waitFor(async () => {
       const all = await Promise.all(builds.map(build => world.build(build)))
       const counts = nodes.map(node => all.filter(build => build?.metadata.labels[NODE_LABEL] === node).length)

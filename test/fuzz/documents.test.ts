@@ -94,7 +94,7 @@ const OCI = Object.fromEntries(
 )
 const plan = { host: HOST, wanted: 'registry.example/team/app:1', onLayer: () => {} }
 
-describe('an arbitrary document of an image is either valid or rejected with an error of the catalogue, as', () => {
+describe('an arbitrary document of an image is either valid or rejected with a ShimError, as', () => {
   it.each<[string, unknown, (bytes: Buffer) => unknown]>([
     ['the config of an image', JSON.parse(CONFIG.toString()), bytes => parseImageConfig(bytes, 'config.json')],
     [

@@ -1,14 +1,9 @@
 import net from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { PULL_IMAGE } from '../../shim/wire/cri-messages.ts'
-import {
-  IMAGE_STATUS_PATH,
-  PULL_IMAGE_PATH,
-  REMOVE_IMAGE_PATH,
-  WATCH_PULLS_PATH,
-  WATCH_STATUS_PATH,
-} from '../../shim/wire/methods.ts'
+import { IMAGE_SERVICE } from '../../shim/wire/cri.ts'
+import { PULLS } from '../../shim/wire/pulls.ts'
+import { SHIM_STATUS } from '../../shim/wire/status.ts'
 import { type Bed, startBed } from '../node/bed.ts'
 import type { CriClient } from '../node/cri.ts'
 import { recipeAnnotations } from '../node/recipe-pull.ts'
@@ -33,7 +28,7 @@ async function expectServed(): Promise<void> {
 }
 
 const RECIPE = { image: 'registry.example/fuzz/app:1', flakeUrl: 'github:team/app', packageName: 'image' }
-const PULL = PULL_IMAGE.encode({ image: RECIPE.image, namespace: 'fuzz', annotations: recipeAnnotations(RECIPE) })
+const PULL = encodePull(RECIPE.image)
 
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map(array => Buffer.from(array))
 const message = fc.oneof(
@@ -58,11 +53,11 @@ const framed = fc.oneof(
 )
 const path = fc.oneof(
   fc.constantFrom(
-    PULL_IMAGE_PATH,
-    IMAGE_STATUS_PATH,
-    REMOVE_IMAGE_PATH,
-    WATCH_PULLS_PATH,
-    WATCH_STATUS_PATH,
+    IMAGE_SERVICE.PullImage.path,
+    IMAGE_SERVICE.ImageStatus.path,
+    IMAGE_SERVICE.RemoveImage.path,
+    PULLS.Watch.path,
+    SHIM_STATUS.Watch.path,
     '/runtime.v1.RuntimeService/Version',
     '/a/b',
     '/',
@@ -152,11 +147,17 @@ it('an image reference that is hard to parse does not delay the daemon', async (
   const client = await connectRaw(shim.socket)
   for (const piece of ['a', 'a.', 'a_', 'a-', 'a/', 'a:', 'a@']) {
     const image = `${piece.repeat(500 / piece.length)}!`
-    const body = frame(
-      PULL_IMAGE.encode({ image, namespace: 'fuzz', annotations: recipeAnnotations({ ...RECIPE, image }) }),
-    )
-    expect(statusOf(await client.call(PULL_IMAGE_PATH, { body }))).toBe(2)
+    const body = frame(encodePull(image))
+    expect(statusOf(await client.call(IMAGE_SERVICE.PullImage.path, { body }))).toBe(2)
     await expectServed()
   }
   client[Symbol.dispose]()
 })
+
+function encodePull(image: string): Buffer {
+  const annotations = recipeAnnotations({ ...RECIPE, image })
+  return IMAGE_SERVICE.PullImage.requestSerialize({
+    image: { image, annotations },
+    sandboxConfig: { metadata: { namespace: 'fuzz' }, annotations },
+  })
+}

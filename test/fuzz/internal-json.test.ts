@@ -51,7 +51,7 @@ const line = fc.oneof(
   { weight: 1, arbitrary: text },
 )
 
-it('arbitrary log lines of Nix lead to bounded and clean progress, and to an error of the catalogue', async () => {
+it('arbitrary log lines of Nix lead to bounded and clean progress, and to a ShimError', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(line, { maxLength: 60 }), async lines => {
       const told: BuildProgress[] = []

@@ -1,2 +1,2 @@
-/** Imported by test files that start no program and need root nevertheless, for example to change the owner of a file. */
+/** Imported by test files that start no program but need root, for example to change the owner of a file. */
 export {}

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { ERROR_CODES, FinalError, isErrorCode, RetryableError, reviveError, toShimError } from '../../lib/errors.ts'
 
-describe('the catalogue of errors', () => {
+describe('the catalog of errors', () => {
   it('is documented with the kind of each code', async () => {
     const text = await readFile(new URL('../../docs/reference/errors.md', import.meta.url), 'utf8')
     const documented = [...text.matchAll(/^\| `(\w+)` \| (\w+) \|/gm)].map(([, code, kind]) => [code, kind])
@@ -11,12 +11,12 @@ describe('the catalogue of errors', () => {
 })
 
 describe('anything thrown', () => {
-  it('becomes an error of the catalogue that keeps its cause', () => {
+  it('becomes an error of the catalog that keeps its cause', () => {
     const cause = new TypeError('x is not a function')
     expect(toShimError(cause)).toMatchObject({ code: 'Internal', retryable: true, cause })
   })
 
-  it('stays the same if it is of the catalogue', () => {
+  it('stays the same if it is of the catalog', () => {
     const error = new FinalError('NotAnImage', 'no')
     expect(toShimError(error)).toBe(error)
   })
@@ -29,6 +29,6 @@ describe('an error from another thread', () => {
   })
 })
 
-it.each(['toString', '__proto__', '', 7, undefined])('%j is not a code of the catalogue', value => {
+it.each(['toString', '__proto__', '', 7, undefined])('%j is not a code of the catalog', value => {
   expect(isErrorCode(value)).toBe(false)
 })

@@ -25,8 +25,8 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-describe('what the flake offers', () => {
-  it('is the same for each system', async () => {
+describe('the flake', () => {
+  it('has the same outputs for each system', async () => {
     const packages = ['controller-image', 'default', 'enbi-controller', 'enbi-shim']
     const shown = v.parse(Shown, JSON.parse(await nix('flake', 'show', '--json', flake.url)))
     for (const system of ['x86_64-linux', 'aarch64-linux']) {
@@ -45,18 +45,18 @@ describe('what the flake offers', () => {
     expect(shown.nixosModules).toHaveProperty('default')
   })
 
-  it('is what Nix wants of a flake', async () => {
+  it('passes `nix flake check`', async () => {
     await nix('flake', 'check', '--no-build', flake.url)
   })
 
-  it('is locked: no input is looked up anew', async () => {
+  it('is locked, so that Nix resolves no input again', async () => {
     const dir = join(bed.dir, 'as-locked')
     await mkdir(dir)
     for (const name of ['flake.nix', 'flake.lock']) await cp(join(TOP, name), join(dir, name))
     await nix('flake', 'metadata', '--no-update-lock-file', `path:${dir}`)
   })
 
-  it('is built anew when what it is made of changes, and not when a page or a test does', async () => {
+  it('rebuilds the shim if its sources change, but not if a page or a test does', async () => {
     const derivation = () => nix('eval', '--raw', `${flake.url}#enbi-shim.drvPath`)
     const before = await derivation()
     await appendFile(join(flake.dir, 'README.md'), '\n')
@@ -67,7 +67,7 @@ describe('what the flake offers', () => {
   })
 })
 
-it('the demo runs in a copy that can be written to', async () => {
+it('the demo of the flake runs in a writable copy', async () => {
   const [dir, cache] = [join(bed.dir, 'with-demo'), join(bed.dir, 'cache')]
   await cp(flake.dir, dir, { recursive: true })
   const scripts = { ...manifest.scripts, demo: 'touch written && pwd' }
@@ -77,15 +77,15 @@ it('the demo runs in a copy that can be written to', async () => {
   expect(stdout.split('\n').at(-1)).toMatch(`${cache}/enbi-shim/demo-`)
 })
 
-describe('what is packaged', () => {
-  it('consists of the program, Node and what it runs', async () => {
+describe('a packaged program', () => {
+  it('consists of the program, Node and the programs that it runs', async () => {
     await nix('build', '--no-link', ...PROGRAMS.map(program => `${flake.url}#${program}`))
     const tools = ['bash', 'coreutils', 'git-minimal', 'util-linux-minimal']
     expect(await closure('enbi-shim')).toEqual([`enbi-shim-${manifest.version}`, 'nodejs-slim', ...tools].sort())
     expect(await closure('enbi-controller')).toEqual([`enbi-controller-${manifest.version}`, 'nodejs-slim'])
   })
 
-  it('is made of the very packages that npm installs for it', async () => {
+  it('is made of exactly the packages that npm installs for it', async () => {
     const installed = join(await installPackages(join(bed.dir, 'installed')), 'node_modules')
     const unpacked = `let program = (builtins.getFlake "${flake.url}").packages.${hostSystem()}.enbi-shim; in
       derivation (program.drvAttrs // { buildPhase = ""; installPhase = "mv node_modules $out"; doInstallCheck = false; })`
@@ -93,7 +93,7 @@ describe('what is packaged', () => {
     await bed.run('diff', ['--recursive', '--brief', '--exclude=.package-lock.json', installed, packages])
   })
 
-  it('is made of packages as npm has them', async () => {
+  it('is made of unchanged packages from npm', async () => {
     const { version, integrity } = lockFile.packages['node_modules/ms']
     const tarball = join(bed.dir, 'ms.tgz')
     await execa('sh', [join(TOP, 'nix/fetch-npm-package.sh'), `ms@${version}`, tarball])
@@ -112,12 +112,12 @@ describe('what is packaged', () => {
     expect(stdout).toMatch(/node --max-semi-space-size=4 --max-old-space-size=512 \S+\/main\.js/)
   })
 
-  it("serves with nothing but nix on its PATH, and links the controller's own image, which runs", async () => {
+  it("serves with only Nix on its PATH, and links the controller's image, which runs", async () => {
     const program = join(await buildPackage('enbi-shim'), 'bin/enbi-shim')
-    // No path leads both into the store and to the snapshots now: one has to be made, which needs programs.
+    // The store and the snapshots are no longer on one mount, so the shim must create one, which needs programs.
     await bed.run('mount', ['-t', 'tmpfs', 'tmpfs', join(bed.dir, 'nix')])
     const shim = await bed.startShim({ command: ['/usr/bin/env', `PATH=${await folderWithNix()}`, program] })
-    // The script of this nixpkgs is not known as nixpkgs' own is.
+    // The shim does not know the stream script of this nixpkgs.
     const recipe = { image: 'controller:1', flakeUrl: flake.url, packageName: 'controller-image.conf' }
     const imageId = await bed.cri(shim.socket).pullImage(recipePull(recipe))
     const { output, exitCode } = await bed.runPod({ imageId, args: ['--version'] })
@@ -142,7 +142,7 @@ async function nix(...args: string[]): Promise<string> {
   return stdout
 }
 
-/** Builds one thing, as `nix build` is told of it, and returns its store path. */
+/** Runs `nix build` with these arguments. Resolves to the store path. */
 async function build(...what: string[]): Promise<string> {
   const [{ outputs }] = v.parse(Built, JSON.parse(await nix('build', '--no-link', '--json', ...what)))
   return outputs.out
@@ -152,7 +152,7 @@ function buildPackage(name: string): Promise<string> {
   return build(`${flake.url}#${name}`)
 }
 
-/** Names of the store paths that a package wants at run time, its own among them. */
+/** Names of the store paths in a package's runtime closure. */
 async function closure(name: string): Promise<string[]> {
   const paths = (await nix('path-info', '--recursive', `${flake.url}#${name}`)).split('\n')
   return paths.map(path => path.replace(/^\/nix\/store\/\w{32}-/, '')).sort()
@@ -165,7 +165,7 @@ async function folderWithNix(): Promise<string> {
   return dir
 }
 
-/** How many names the file system has for the store's Node: more than one once it is linked into an image. */
+/** The number of hard links of the store's Node. It is above one once Node is linked into an image. */
 async function namesOfNode(): Promise<number> {
   const { stdout } = await bed.run('sh', ['-c', 'stat --format=%h /nix/store/*-nodejs-slim/bin/node'])
   return Number(stdout)

@@ -17,8 +17,8 @@ const LockFile = v.object({
 })
 
 /**
- * Where npm's own cache has the tarballs of the packages that the programs are made of, by their hashes as the lock file has them.
- * What is missing is fetched; `dir`: a folder to be made for that.
+ * The files of npm's cache with the tarballs of the programs' packages, keyed by their hashes in the lock file. Fetches
+ * missing tarballs, for which it creates the folder `dir`.
  */
 export async function findTarballs(dir: string): Promise<Record<string, string>> {
   const { stdout: cache } = await execa('npm', ['config', 'get', 'cache'])
@@ -27,7 +27,7 @@ export async function findTarballs(dir: string): Promise<Record<string, string>>
   return Object.fromEntries(tarballs)
 }
 
-/** What the programs are made of, as npm installs it below a new folder, which is returned. */
+/** Installs the programs' packages with npm below a new folder and returns it. */
 export async function installPackages(dir: string): Promise<string> {
   await mkdir(dir)
   for (const name of ['package.json', 'package-lock.json', '.npmrc']) await copyFile(join(TOP, name), join(dir, name))

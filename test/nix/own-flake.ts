@@ -8,7 +8,7 @@ import { findTarballs } from './npm-cache.ts'
 
 const TOP = join(import.meta.dirname, '../..')
 const NIXPKGS = join(import.meta.dirname, 'nixpkgs')
-/** What no checkout has, or what is not the flake's. */
+/** Files that a checkout lacks or that are not part of the flake. */
 const LEFT_OUT = ['.git', '.cache', 'node_modules', 'dist', 'bench']
 
 export interface OwnFlake {
@@ -16,7 +16,10 @@ export interface OwnFlake {
   readonly url: string
 }
 
-/** A copy of the project as a flake, locked to test/nix/nixpkgs instead of nixpkgs, for a node without a sandbox for builds. */
+/**
+ * A copy of the project's flake for a node that builds without a sandbox. It is locked to test/nix/nixpkgs instead of
+ * nixpkgs.
+ */
 export async function writeOwnFlake(bed: Pick<Bed, 'dir' | 'run'>): Promise<OwnFlake> {
   const nixpkgs = join(bed.dir, 'nixpkgs')
   await cp(NIXPKGS, nixpkgs, { recursive: true })

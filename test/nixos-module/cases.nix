@@ -153,9 +153,9 @@ in
     services.enbi-shim.k3s.enable = true;
     virtualisation.containerd.enable = true;
   };
-  serialised-pulls = kubelet { services.kubernetes.kubelet.extraConfig.serializeImagePulls = true; };
+  serialized-pulls = kubelet { services.kubernetes.kubelet.extraConfig.serializeImagePulls = true; };
   one-pull-at-a-time = kubelet { services.enbi-shim.maxParallelImagePulls = 1; };
-  serialised-pulls-of-k3s = k3s { services.k3s.extraKubeletConfig.serializeImagePulls = true; };
+  serialized-pulls-of-k3s = k3s { services.k3s.extraKubeletConfig.serializeImagePulls = true; };
   firewall-for-local-metrics = kubelet {
     services.enbi-shim = {
       settings.metrics = { };

@@ -24,7 +24,7 @@ describe('the kubelet on NixOS', () => {
 
   it('keeps its other settings', () => {
     expect(machine('kubelet-own-parallel-pulls').kubelet).toMatchObject({ maxPods: 200, maxParallelImagePulls: 3 })
-    expect(machine('serialised-pulls').kubelet).toMatchObject({ serializeImagePulls: true })
+    expect(machine('serialized-pulls').kubelet).toMatchObject({ serializeImagePulls: true })
   })
 
   it('is left unchanged on request, while the shim still runs', () => {
@@ -102,9 +102,9 @@ describe('a mistake in the NixOS options', () => {
     ['kubelet-not-wired', /^services\.enbi-shim is not wired to a kubelet/],
     ['kubelet-not-enabled', /kubelet\.enable has no effect without services\.kubernetes\.kubelet\.enable\.$/],
     ['k3s-not-enabled', /k3s\.enable has no effect without services\.k3s\.enable\.$/],
-    ['serialised-pulls', /^services\.kubernetes\.kubelet\.extraConfig has the kubelet pull one image at a time/],
+    ['serialized-pulls', /^services\.kubernetes\.kubelet\.extraConfig has the kubelet pull one image at a time/],
     ['one-pull-at-a-time', /^services\.kubernetes\.kubelet\.extraConfig has the kubelet pull one image at a time/],
-    ['serialised-pulls-of-k3s', /^services\.k3s\.extraKubeletConfig has the kubelet pull one image at a time/],
+    ['serialized-pulls-of-k3s', /^services\.k3s\.extraKubeletConfig has the kubelet pull one image at a time/],
     ['firewall-for-local-metrics', /^services\.enbi-shim\.openFirewallForMetrics has no effect: .* 127\.0\.0\.1:9469,/],
     ['two-disks', /^\/nix\/store and \/var\/lib\/containerd are on different file systems: layers will be copied/],
   ])('that lets the node work causes one warning: %s', (name, message) => {
@@ -120,10 +120,10 @@ describe('a mistake in the NixOS options', () => {
         ...['credential-in-store', 'credential-in-home'],
         ...['no-containerd', 'both-wirings', 'k3s-flags-as-text', 'firewall-without-metrics', 'kubeconfig-in-store'],
         ...['kubeconfig-in-home', 'controller-without-kubeconfig', 'controller-kubeconfig-in-store', 'no-policy'],
-        ...['not-wired', 'kubelet-not-wired', 'kubelet-not-enabled', 'k3s-not-enabled', 'serialised-pulls'],
+        ...['not-wired', 'kubelet-not-wired', 'kubelet-not-enabled', 'k3s-not-enabled', 'serialized-pulls'],
         ...[
           'one-pull-at-a-time',
-          'serialised-pulls-of-k3s',
+          'serialized-pulls-of-k3s',
           'two-disks',
           'firewall-for-local-metrics',
           'state-in-memory',

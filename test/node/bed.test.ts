@@ -9,14 +9,14 @@ import { type Bed, startBed } from './bed.ts'
 import { addGate, copyExample, lockExample } from './example.ts'
 import { expectNoTrace } from './no-trace.ts'
 
-test('an unprivileged user builds through the daemon, and containerd runs what was built', async () => {
+test('an unprivileged user of a bed builds through the daemon, and containerd runs the image', async () => {
   await using bed = await startBed()
   await buildAndImport(bed, 'docker-archive')
   const image = await bed.cri().waitForImage('docker.io/library/formats:1')
   expect(await bed.runPod({ imageId: image.id })).toEqual({ output: 'hello from a Nix-built image\n', exitCode: 0 })
 })
 
-test('a container has an output and an exit code of its own', async () => {
+test('runPod returns the output and the exit code of the container', async () => {
   await using bed = await startBed()
   await buildAndImport(bed, 'docker-archive')
   await bed.cri().waitForImage('docker.io/library/formats:1')
@@ -27,21 +27,21 @@ test('a container has an output and an exit code of its own', async () => {
   })
 })
 
-test('without a daemon the build user has the store', async () => {
+test('the build user of a bed without a daemon owns the store', async () => {
   await using bed = await startBed({ daemon: false, without: ['containerd'] })
   const example = await copyExample('formats', bed.dir)
   await bed.run('nix', ['build', '--no-link', `${example.url}#stream`], { user: bed.buildUser })
   expect((await bed.run('ls', ['/nix/store'])).stdout).toContain('stream-image')
 })
 
-test('beds stand side by side, each with a store of its own', async () => {
+test('two beds run concurrently, each with its own store', async () => {
   await using one = await startBed({ without: ['containerd'] })
   await using two = await startBed({ without: ['containerd'] })
   await one.run('touch', ['/nix/one', '/run/one'])
   expect((await two.run('ls', ['/nix', '/run'])).stdout).not.toContain('one')
 })
 
-test('daemons end, die and start again', async () => {
+test('the daemons of a bed can be stopped, killed and restarted', async () => {
   await using bed = await startBed()
   const first = bed.containerd.pid
   await bed.containerd.restart()
@@ -55,7 +55,7 @@ test('daemons end, die and start again', async () => {
   expect((await bed.run('nix', ['store', 'ping'])).stderr).toContain('daemon')
 })
 
-test('killing nix-daemon ends the build that it serves', async () => {
+test('killing the nix-daemon of a bed ends the build that it serves', async () => {
   await using bed = await startBed({ without: ['containerd'] })
   const example = await copyExample('formats', bed.dir)
   await addGate(example)
@@ -72,7 +72,7 @@ test('a locked example keeps its hash', async () => {
   await bed.run('nix', ['build', '--no-link', `${example.url}#stream`], { user: bed.buildUser })
 })
 
-test('nothing is left of a bed', async () => {
+test('a bed leaves nothing behind', async () => {
   const bed = await startBed()
   await buildAndImport(bed, 'docker-archive')
   const image = await bed.cri().waitForImage('docker.io/library/formats:1')
@@ -81,17 +81,17 @@ test('nothing is left of a bed', async () => {
   expectNoTrace(bed.dir)
 })
 
-test('nothing is left of a bed in which a program is stopped', async () => {
+test('a bed leaves nothing behind if one of its programs is stopped', async () => {
   const bed = await startBed({ without: ['nix'] })
   const { pid = 0 } = bed.containerd
   process.kill(pid, 'SIGSTOP')
-  // nsenter stops with what it runs, and is outside of the bed's process namespace.
+  // nsenter stops together with its child, and is outside the bed's process namespace.
   await vi.waitFor(async () => expect(await stateOf(await parentOf(pid))).toBe('T'), PATIENT)
   await bed[Symbol.asyncDispose]()
   expectNoTrace(bed.dir)
 })
 
-test('nothing is left of a bed whose owner was killed', async () => {
+test('a bed leaves nothing behind if its owner is killed', async () => {
   const owner = spawn(process.execPath, [join(import.meta.dirname, 'hold-bed.ts')], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -109,7 +109,7 @@ async function buildAndImport(bed: Bed, packageName: string): Promise<void> {
   await bed.run('ctr', ['--address', bed.containerdSocket, '--namespace', 'k8s.io', 'images', 'import', result])
 }
 
-/** Command lines of what runs inside. */
+/** The command lines of the processes inside. */
 async function processesOf(bed: Bed): Promise<string> {
   return (await bed.run('sh', ['-c', 'cat /proc/[0-9]*/cmdline; ls -l /proc/[0-9]*/cwd'])).stdout
 }
@@ -119,7 +119,7 @@ async function firstLine(output: NodeJS.ReadableStream): Promise<string> {
   throw new Error('it ended')
 }
 
-/** Of proc(5)'s stat: the state, and the parent's number. */
+/** The state and the parent's process number from /proc/PID/stat. */
 async function statOf(pid: number): Promise<string[]> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')

@@ -11,10 +11,10 @@ import { type RunOptions, type RunResult, runInside } from './run.ts'
 import { type Shim, type ShimOptions, startShim } from './shim.ts'
 import { findUser, type User } from './user.ts'
 
-/** A node: containerd and Nix with everything of their own, /nix included. Disposed of, it has left no trace. */
+/** A node with its own containerd, Nix and /nix. Disposing it leaves no trace. */
 export interface Bed extends AsyncDisposable {
   readonly namespace: Namespace
-  /** Its own temp folder, at the same path inside and outside. */
+  /** The bed's temp folder, which has the same path inside and outside. */
   readonly dir: string
   readonly containerd: Daemon
   readonly containerdSocket: string
@@ -22,40 +22,43 @@ export interface Bed extends AsyncDisposable {
   readonly containerdRoot: string
   readonly nixDaemon: Daemon
   readonly nixDaemonSocket: string
-  /** For nix clients. */
+  /** The environment of Nix clients. */
   readonly nixEnv: Readonly<Record<string, string>>
-  /** The unprivileged user that builds. With `daemon: false` it owns /nix. */
+  /** The unprivileged user that builds. With `daemon: false` this user owns /nix. */
   readonly buildUser: User
-  /** The build user's own folder: its HOME in `run`. */
+  /** The build user's HOME in `run`. */
   readonly buildHome: string
-  /** Argument vector prefix that runs a program inside; the program is killed when the prefix's process is. */
+  /** Argument vector prefix that runs a program inside. The program is killed together with the prefix's process. */
   readonly enter: readonly string[]
-  /** The environment of everything that runs inside: PATH, HOME and `nixEnv`. */
+  /** The environment of all programs inside: PATH, HOME and `nixEnv`. */
   readonly env: Readonly<Record<string, string>>
-  /** Runs a program inside. Rejects with execa's error when it fails. */
+  /** Runs a program inside. Rejects with execa's error if it fails. */
   run(command: string, args?: readonly string[], options?: RunOptions): Promise<RunResult>
   startShim(options?: ShimOptions): Promise<Shim>
   /** Imports an archive with `ctr` and waits until CRI knows the image. */
   importImage(archive: string, name: string): Promise<void>
-  /** Imports the image that every pod needs. `runPod` does it by itself: a test that lists images meets none of the bed's own. */
+  /**
+   * Imports the image that every pod needs. `runPod` also does this, so that a test that lists images finds only its
+   * own.
+   */
   importPauseImage(): Promise<void>
-  /** Runs an image that containerd has as a kubelet would run a pod, and waits for its end. */
+  /** Runs an image of containerd as a kubelet would run a pod, and waits for its end. */
   runPod(pod: Pod): Promise<PodResult>
-  /** A client that is closed with the bed; of containerd unless told otherwise. */
+  /** A client that is closed together with the bed. The default socket is containerd's. */
   cri(socket?: string): CriClient
 }
 
 export interface BedOptions {
-  /** false: no nix-daemon; the build user owns /nix. */
+  /** With false there is no nix-daemon, and the build user owns /nix. */
   readonly daemon?: boolean
-  /** Put over the bed's own nix.conf. */
+  /** Override settings of the bed's nix.conf. */
   readonly nixSettings?: Readonly<Record<string, string>>
   readonly containerd?: ContainerdOptions
-  /** Parts that are not started; their Daemon can do that later. */
+  /** Parts that are not started. A test can start their Daemon later. */
   readonly without?: readonly ('containerd' | 'nix')[]
 }
 
-/** Needs root. Any number of beds stand side by side. */
+/** Needs root. Several beds can run concurrently. */
 export async function startBed(options: BedOptions = {}): Promise<Bed> {
   const namespace = await startNamespace()
   try {
@@ -148,7 +151,10 @@ function makeBed({ namespace, containerd, nixDaemon, nixEnv, env, buildUser, bui
   }
 }
 
-/** Nothing of the caller's but where programs are, and what Node has compiled of ours: a test must not depend on who runs it. */
+/**
+ * Takes only the paths of programs and Node's compile cache from the caller, so that tests do not depend on their
+ * environment.
+ */
 async function makeBaseEnv(dir: string): Promise<Record<string, string>> {
   const path = `${process.env.PATH}:/usr/sbin:/usr/bin:/sbin:/bin`
   const temp = await makeFolder(dir, 'tmp')

@@ -7,28 +7,28 @@ import type { Namespace } from './namespace.ts'
 export interface Containerd {
   readonly daemon: Daemon
   readonly socket: string
-  /** Its `root`: content store, snapshots, metadata. */
+  /** containerd's `root`: content store, snapshots, metadata. */
   readonly root: string
 }
 
 export interface ContainerdOptions {
-  /** The folder of `containerd` and what belongs to it; Debian's unless told otherwise. */
+  /** The folder of `containerd` and its helper programs. By default Debian's. */
   readonly programs?: string
-  /** A CNI network list; one with just a loopback interface, for pods on the host's network, unless told otherwise. */
+  /** A CNI network list. By default it only has a loopback interface, for pods on the host's network. */
   readonly network?: object
-  /** Longest message that it sends, in bytes. */
+  /** Longest message that containerd sends, in bytes. */
   readonly maxMessage?: number
 }
 
-/** containerd's own default. */
+/** The default of containerd. */
 const MAX_MESSAGE = 16 * 1024 * 1024
 
 export const SANDBOX_IMAGE = 'localhost/pause:1'
 const LOOPBACK = { cniVersion: '1.0.0', name: 'loopback', plugins: [{ type: 'loopback' }] }
-/** Where Debian puts them. */
+/** Debian's folder for the plugins. */
 const CNI_PLUGINS = '/usr/lib/cni'
 
-/** A containerd with everything of its own, not yet started. */
+/** Creates a containerd with its own folders and socket, without starting it. */
 export async function createContainerd(
   namespace: Namespace,
   env: NodeJS.ProcessEnv,
@@ -52,7 +52,7 @@ export async function createContainerd(
   return { daemon, socket, root: join(dir, 'root') }
 }
 
-/** containerd listens a moment before its CRI plugin serves. */
+/** containerd listens shortly before its CRI plugin serves. */
 async function waitForCri(socket: string, signal: AbortSignal): Promise<void> {
   using cri = connectCri(socket)
   await cri.waitUntilServing(signal)

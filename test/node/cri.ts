@@ -3,14 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import * as v from 'valibot'
 import { type CallOptions, connectGrpc } from './grpc.ts'
 
-/** What a kubelet asks of a container runtime. Rejections are grpc-js's ServiceError, with `code` and `details`. */
+/** The calls of a kubelet to a container runtime. Rejections are grpc-js's ServiceError, with `code` and `details`. */
 export interface CriClient extends Disposable {
   /** Polls until the runtime is ready. */
   waitUntilServing(signal: AbortSignal): Promise<void>
-  /** Resolves to the image's id. As the kubelet's, without a deadline. */
+  /** Resolves to the image's id. Has no deadline, like the kubelet's call. */
   pullImage(pull: Pull, options?: CallOptions): Promise<string>
   imageStatus(image: string, options?: CallOptions & { annotations?: Annotations }): Promise<Image | undefined>
-  /** containerd's CRI plugin learns of an image a moment after it is made. */
+  /** Waits because containerd's CRI plugin sees a new image after a short delay. */
   waitForImage(image: string, signal?: AbortSignal): Promise<Image>
   listImages(options?: CallOptions): Promise<Image[]>
   removeImage(image: string, options?: CallOptions): Promise<void>
@@ -30,7 +30,7 @@ export type Image = v.InferOutput<typeof ImageSchema>
 
 export interface Pull {
   readonly image: string
-  /** The pod's. They are sent twice, as a kubelet does, unless `places` says otherwise. */
+  /** Annotations of the pod. They are sent twice, as by a kubelet, unless `places` differs. */
   readonly annotations?: Annotations
   readonly places?: readonly ('image' | 'sandbox')[]
   readonly namespace?: string
@@ -43,7 +43,7 @@ export interface Sandbox {
   readonly namespace: string
   readonly uid: string
   readonly logDirectory: string
-  /** The folder below which runc makes its cgroups. */
+  /** The folder below which runc creates the pod's cgroups. */
   readonly cgroupParent: string
 }
 
@@ -52,7 +52,7 @@ export interface Container {
   readonly image: string
   readonly command: readonly string[]
   readonly args: readonly string[]
-  /** Below the sandbox's log directory. */
+  /** Relative to the sandbox's log directory. */
   readonly logPath: string
 }
 
@@ -69,7 +69,7 @@ const IMAGES = '/runtime.v1.ImageService'
 const POLL_MS = 25
 const PROTO = join(import.meta.dirname, '../protos/cri.proto')
 
-/** A client on a socket that may not be there yet: calls wait for it until their deadline. */
+/** A client of a socket that may not exist yet. Calls wait for it until their deadline. */
 export function connectCri(socket: string): CriClient {
   const grpc = connectGrpc(socket, PROTO)
   const { call } = grpc
@@ -78,7 +78,7 @@ export function connectCri(socket: string): CriClient {
     const condition = v.object({ type: v.string(), status: v.boolean() })
     const answer = v.object({ status: v.object({ conditions: v.array(condition) }) })
     const { status } = await call(`${RUNTIME}/Status`, {}, answer, { limitMs: 1000 })
-    // containerd has more of them, which are warnings.
+    // containerd has further conditions, which are warnings.
     return ['RuntimeReady', 'NetworkReady'].every(type =>
       status.conditions.some(one => one.type === type && one.status),
     )
@@ -165,7 +165,7 @@ function pullRequest({
   }
 }
 
-/** The host's network: a network namespace would be one more thing to set up and to remove. */
+/** Uses the host's network, which saves creating and removing a network namespace. */
 function sandboxConfig({ name, namespace, uid, logDirectory, cgroupParent }: Sandbox): object {
   return {
     metadata: { name, namespace, uid },

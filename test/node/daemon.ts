@@ -9,15 +9,15 @@ import { killTree } from './process-tree.ts'
 
 /** A long-running program of the bed. */
 export interface Daemon {
-  /** Everything that it wrote to stdout and stderr, over all its starts. */
+  /** File with all output to stdout and stderr since the first start. */
   readonly logPath: string
-  /** As the machine sees it, good for process.kill and /proc; undefined while it does not run. */
+  /** The process number outside the bed, for process.kill and /proc. Undefined while the program is not running. */
   readonly pid: number | undefined
-  /** Resolves when it answers; with `wait: false` as soon as the process is there. */
+  /** Resolves when the program answers, or with `wait: false` as soon as the process exists. */
   start(options?: { wait?: boolean }): Promise<void>
-  /** SIGTERM, and waits for the end. Resolves to the exit code, undefined when a signal ended it. */
+  /** Sends SIGTERM and waits for the end. Resolves to the exit code, or to undefined after a signal. */
   stop(): Promise<number | undefined>
-  /** SIGKILL, to its children as well if the daemon was made so, and waits for the end. */
+  /** Sends SIGKILL, with `killsTree` also to its children, and waits for the end. */
   kill(): Promise<void>
   restart(): Promise<void>
   logTail(lines?: number): Promise<string>
@@ -29,9 +29,9 @@ export interface DaemonPlan {
   readonly command: readonly string[]
   readonly env: NodeJS.ProcessEnv
   readonly logPath: string
-  /** Resolves once the daemon answers; must give up when the signal is aborted. */
+  /** Resolves when the program answers. Must give up when the signal aborts. */
   readonly ready: (signal: AbortSignal) => Promise<void>
-  /** kill() ends its children, too. */
+  /** kill() also kills the program's children. */
   readonly killsTree?: boolean
 }
 
@@ -80,7 +80,9 @@ export function createDaemon(plan: DaemonPlan): Daemon {
   }
 }
 
-/** Signals must reach the program itself, not nsenter: it tells its number in the machine's /proc before it begins. */
+/**
+ * Signals must reach the program, not nsenter. So the shell writes its own process number before it runs the program.
+ */
 function spawnInside({ namespace, command, env, logPath }: DaemonPlan): ChildProcess {
   const log = openSync(logPath, 'a')
   const [program = '', ...args] = [
@@ -89,7 +91,7 @@ function spawnInside({ namespace, command, env, logPath }: DaemonPlan): ChildPro
     ...command,
   ]
   try {
-    // Ctrl-C is for whoever started it, who then ends it in good order.
+    // A detached daemon does not get Ctrl-C. The process that started it then ends it.
     return spawn(program, args, { env, stdio: ['ignore', log, log, 'pipe'], detached: true })
   } finally {
     closeSync(log)
@@ -99,7 +101,7 @@ function spawnInside({ namespace, command, env, logPath }: DaemonPlan): ChildPro
 async function readPid(child: ChildProcess): Promise<number> {
   const pipe = child.stdio[3]
   if (!(pipe instanceof Readable)) throw new Error('no pipe')
-  // One line: nsenter itself holds the pipe open for as long as it runs.
+  // Reads only one line, because nsenter keeps the pipe open while it runs.
   for await (const line of pipe) return Number(line)
   throw new Error('the namespace has ended')
 }

@@ -1,4 +1,4 @@
-// `npm run demo`: a pod's image is built when it is pulled, on a node that is gone afterwards.
+// `npm run demo`: builds a pod's image on pull, on a node that is removed afterwards.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
@@ -21,7 +21,7 @@ const Pod = v.object({
   spec: v.object({ containers: v.tuple([v.object({ image: v.string() })]) }),
 })
 
-// Listeners stay: execa's own would end this process at once if they were the only ones.
+// These listeners are never removed. If only execa listened, its handler would end this process immediately.
 const interrupted = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => interrupted.abort())
 
@@ -49,12 +49,12 @@ async function show(signal: AbortSignal): Promise<void> {
   await pullAgain(bed, pull, shim)
   signal.throwIfAborted()
 
-  say('Another names nothing but an image', 'its name is the recipe, by a rule of the node')
+  say('Another pod names only an image', 'its name is the recipe, by a rule of the node')
   console.log(indent(stringify({ names: [rule] }, { lineWidth: 0 })))
   await pullByName(bed, shim, signal)
 }
 
-/** Each segment of such a name is a package of the example's set. */
+/** Maps each segment of an image name to a package of the example's set. */
 async function nameRule(bed: Bed) {
   const { url } = await lockExample(await copyExample('packages', bed.dir), bed.run)
   return { images: 'nix.local/pkgs/{contents}', packages: url }
@@ -82,7 +82,7 @@ interface Pull {
   readonly packageName: string
 }
 
-/** The example's pod, its flake URL pointing to a copy in the node's own folder. */
+/** The pull of the example's pod, with a flake URL that points to a copy on the node. */
 async function readPull(bed: Bed): Promise<Pull> {
   const { metadata, spec } = v.parse(Pod, parse(await readFile(POD, 'utf8')))
   const { url } = await lockExample(await copyExample('hello', bed.dir), bed.run)
@@ -91,7 +91,7 @@ async function readPull(bed: Bed): Promise<Pull> {
   return { image: spec.containers[0].image, annotations, flakeUrl: url, packageName }
 }
 
-/** A process of its own, as a user would start it: with a terminal its progress is live. */
+/** Runs `enbi-shim pull` in a separate process like a user, so that it shows live progress in a terminal. */
 async function pullWithProgress({ image, flakeUrl, packageName }: Pull, shim: Shim): Promise<void> {
   say('The node pulls it', 'enbi-shim pull, which asks as the kubelet does')
   await pullInTerminal([image, '--flake', flakeUrl, '--package', packageName], shim)

@@ -2,7 +2,7 @@ import { chmod, copyFile, cp, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BUSYBOX } from './programs.ts'
 
-/** A copy of an example, with the static busybox that it wants beside it; any user can read it. */
+/** A copy of an example and its static busybox. Every user can read it. */
 export interface Example {
   readonly dir: string
   /** Flake URL of the copy. */
@@ -11,7 +11,7 @@ export interface Example {
 
 const EXAMPLES = join(import.meta.dirname, '../../examples')
 
-/** Copies `examples/NAME` into a folder of its own below `parent`. */
+/** Copies `examples/NAME` into a new folder below `parent`. */
 export async function copyExample(name: string, parent: string): Promise<Example> {
   const dir = await mkdtemp(join(parent, `${name}-`))
   await cp(join(EXAMPLES, name), dir, { recursive: true })
@@ -21,14 +21,14 @@ export async function copyExample(name: string, parent: string): Promise<Example
   return { dir, url: `path:${dir}` }
 }
 
-/** Lets `gated` of the example wait until there is a file at the path that is returned. */
+/** Makes the example's package `gated` wait until a file exists at the returned path. */
 export async function addGate(example: Example): Promise<string> {
   const gate = `${example.dir}.open`
   await writeFile(join(example.dir, 'gate'), gate)
   return gate
 }
 
-/** The flake URL with the hash of the folder's content: it can only ever mean what is there now. */
+/** Adds the hash of the folder's content to the flake URL, so that it only matches the current content. */
 export async function lockExample(example: Example, nix: RunNix): Promise<Example> {
   const { stdout } = await nix('nix', ['hash', 'path', '--type', 'sha256', '--sri', example.dir])
   return { ...example, url: `${example.url}?narHash=${encodeURIComponent(stdout.trim())}` }

@@ -2,7 +2,7 @@ import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
 import { loadSync, type PackageDefinition } from '@grpc/proto-loader'
 import { type GenericSchema, type InferOutput, parse } from 'valibot'
 
-/** Calls by name: `/runtime.v1.ImageService/PullImage`. */
+/** Calls methods by their path, such as `/runtime.v1.ImageService/PullImage`. */
 export interface GrpcClient extends Disposable {
   readonly call: UnaryCaller
 }
@@ -17,15 +17,15 @@ type UnaryCaller = <Schema extends GenericSchema>(
 export interface CallOptions {
   /** Cancels the call. */
   readonly signal?: AbortSignal | undefined
-  /** Deadline; two minutes, as the kubelet's, unless told otherwise. 0: none. */
+  /** Deadline, by default two minutes as in the kubelet. With 0 there is none. */
   readonly limitMs?: number
 }
 
 const DEADLINE_MS = 120_000
-/** As the kubelet and containerd have it. */
+/** The limit of the kubelet and containerd. */
 const MESSAGE_LIMIT = 16 << 20
 
-/** A client on a unix socket for the services of one .proto file. Rejections are grpc-js's ServiceError. */
+/** A client for the services of a .proto file on a unix socket. Rejections are grpc-js's ServiceError. */
 export function connectGrpc(socket: string, protoFile: string): GrpcClient {
   const methods = methodsOf(loadSync(protoFile, { longs: Number, enums: String, defaults: true }))
   const client = new Client(`unix:${socket}`, credentials.createInsecure(), {

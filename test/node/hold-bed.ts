@@ -1,4 +1,4 @@
-// Starts a bed, writes its folder and waits to be killed.
+// Starts a bed, prints its folder and waits to be killed.
 import { startBed } from './bed.ts'
 
 await using bed = await startBed()

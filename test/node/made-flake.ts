@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { hostSystem } from '../../recipes/system.ts'
 
 /**
- * Has the package `image`: an expression that may use `make NAME ENVIRONMENT SCRIPT`, and the files, which lie beside it. For builds
- * without a sandbox. Returns the flake's URL.
+ * Writes a flake for builds without a sandbox and returns its URL. Its package `image` is an expression that may use
+ * `make NAME ENVIRONMENT SCRIPT` and the files beside it.
  */
 export async function writeMadeFlake(
   parent: string,
@@ -34,7 +34,7 @@ export async function writeMadeFlake(
   return `path:${dir}`
 }
 
-/** Has the package `image`: an archive, or a folder with what is in it. */
+/** Writes a flake whose package `image` is an archive, or a folder with the archive's content. */
 export function writeArchiveFlake(parent: string, archive: Buffer, form: 'file' | 'folder' = 'file'): Promise<string> {
   const script = form === 'file' ? 'cp $archive $out' : 'mkdir $out; tar -xf $archive -C $out'
   return writeMadeFlake(parent, `make "archive" { archive = "\${./archive.tar}"; } "${script}"`, {

@@ -7,19 +7,21 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { UNPACKED } from './programs.ts'
 
-/** A mount and pid namespace of its own: a mirror of the machine with its own /nix and /run. */
+/** A mount and process namespace that mirrors the machine with its own /nix and /run. */
 export interface Namespace extends AsyncDisposable {
-  /** Its own temp folder, at the same path inside and outside. Its last part names the namespace's cgroups, too. */
+  /**
+   * The temp folder, which has the same path inside and outside. Its name is also the name of the namespace's cgroups.
+   */
   readonly dir: string
-  /** The machine's /proc, as a path inside. */
+  /** Path of the machine's /proc inside. */
   readonly hostProc: string
-  /** Argument vector prefix that runs a program inside; the program is killed when the prefix's process is. */
+  /** Argument vector prefix that runs a program inside. The program is killed together with the prefix's process. */
   readonly enter: readonly string[]
 }
 
 const END_LIMIT_MS = 60_000
 
-/** Needs root. Every process, mount, cgroup and file of it is gone once it is disposed of, or once this process has ended. */
+/** Needs root. Its processes, mounts, cgroups and files are removed when it is disposed of or this process ends. */
 export async function startNamespace(): Promise<Namespace> {
   const dir = await mkdtemp(join(tmpdir(), 'enbi-'))
   await chmod(dir, 0o755) // for the unprivileged build user

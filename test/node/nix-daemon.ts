@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createDaemon, type Daemon } from './daemon.ts'
 import type { Namespace } from './namespace.ts'
 
-/** A nix-daemon on a socket of its own, for the namespace's own /nix; not yet started. */
+/** Creates a nix-daemon for the namespace's /nix, with its own socket, without starting it. */
 export function createNixDaemon(namespace: Namespace, env: NodeJS.ProcessEnv): Daemon {
   return createDaemon({
     name: 'nix-daemon',
@@ -22,7 +22,10 @@ export function nixDaemonSocket(namespace: Namespace): string {
   return join(namespace.dir, 'nix.sock')
 }
 
-/** Writes nix.conf and returns the environment of nix clients. Settings: as in nix.conf(5), put after the bed's own. */
+/**
+ * Writes nix.conf and returns the environment of Nix clients. The settings are those of nix.conf(5), and override the
+ * defaults.
+ */
 export async function configureNix(
   namespace: Namespace,
   { viaDaemon, settings = {} }: { viaDaemon: boolean; settings?: Readonly<Record<string, string>> | undefined },
@@ -31,7 +34,7 @@ export async function configureNix(
   await mkdir(dir)
   const all = {
     'experimental-features': 'nix-command flakes',
-    // No cache can be reached from a test; asking one costs seconds.
+    // Tests cannot reach a cache, and trying takes seconds.
     substituters: '',
     'build-users-group': '',
     sandbox: 'false',

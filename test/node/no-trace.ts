@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { expect } from 'vitest'
 
-/** Fails while the machine shows anything of the namespace that had this folder: files, processes, mounts or cgroups. */
+/** Fails if the machine still has files, processes, mounts or cgroups of the namespace with this folder. */
 export function expectNoTrace(dir: string): void {
   expect(existsSync(dir)).toBe(false)
   expect(commandLines().filter(line => line.includes(dir))).toEqual([])

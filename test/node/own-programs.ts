@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 
 const TOP = join(import.meta.dirname, '../..')
-/** Where bundle-programs.ts has put them; unset outside of vitest. */
+/** The folder to which bundle-programs.ts has written them. Unset outside vitest. */
 const { ENBI_BUNDLED_PROGRAMS: bundled } = process.env
 
-/** What Node is to run: the program as it is packaged, or its sources. */
+/** The packaged program, or its sources if there is no bundle. */
 export const SHIM_MAIN = mainOf('shim')
 export const CONTROLLER_MAIN = mainOf('controller')
 

@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers'
 import { pack } from 'tar-stream'
 import { BUSYBOX } from './programs.ts'
 
-/** Writes a docker-archive with the image that holds a pod's namespaces open: one busybox that sleeps. */
+/** Writes a docker-archive of the image that holds a pod's namespaces open: a busybox that sleeps. */
 export async function writePauseImage(file: string, name: string): Promise<void> {
   const layer = await tar({ 'bin/busybox': await readFile(BUSYBOX) })
   const config = JSON.stringify({

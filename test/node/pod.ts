@@ -6,28 +6,28 @@ import { PATIENCE_MS } from '../patience.ts'
 import type { CriClient, Sandbox } from './cri.ts'
 
 export interface Pod {
-  /** What the kubelet passes on: the id that PullImage answered, or a name. */
+  /** The image as the kubelet passes it: an id from PullImage, or a name. */
   readonly imageId: string
-  /** The image's own unless given. */
+  /** By default the image's command. */
   readonly command?: readonly string[]
   readonly args?: readonly string[]
   readonly namespace?: string
 }
 
 export interface PodResult {
-  /** stdout and stderr, as the runtime logged them. */
+  /** stdout and stderr from the runtime's log. */
   readonly output: string
   readonly exitCode: number
 }
 
 const POLL_MS = 25
 
-/** Runs an image as a pod with one container on the host's network, waits for its end and removes it. */
+/** Runs an image as a pod with one container on the host's network. Waits for its end and removes it. */
 export async function runPod(cri: CriClient, pod: Pod, beddir: string): Promise<PodResult> {
   const uid = randomUUID()
   const logDirectory = join(beddir, 'pods', uid)
   await mkdir(logDirectory, { recursive: true })
-  // The folder's name marks the cgroups as the bed's own.
+  // The folder's name marks the cgroups for removal together with the bed.
   const cgroupParent = `/${basename(beddir)}`
   const sandbox = { name: `pod-${uid}`, namespace: pod.namespace ?? 'default', uid, logDirectory, cgroupParent }
   const sandboxId = await cri.runPodSandbox(sandbox)
@@ -55,7 +55,7 @@ async function runContainer(cri: CriClient, pod: Pod, sandboxId: string, sandbox
   }
 }
 
-/** CRI's log lines: time, stream, `F`ull or `P`artial, text. */
+/** Lines have CRI's form: time, stream, `F`ull or `P`artial, text. */
 function parseLog(log: string): string {
   return log.replace(/^\S+ (?:stdout|stderr) ([FP]) (.*)\n/gm, (_, kind, text) => (kind === 'F' ? `${text}\n` : text))
 }

@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** SIGKILL to a process and everything that descends from it, parents first, so that none starts anew. */
+/** Sends SIGKILL to a process and all its descendants. Parents get it first, so that they start no new children. */
 export function killTree(pid: number): void {
   for (const member of [pid, ...descendants(pid)]) sendKill(member)
 }
 
-/** Process numbers below one, children before grandchildren. */
+/** The descendants of a process, children before grandchildren. */
 export function descendants(pid: number): number[] {
   const parents = new Map(processes().map(id => [id, parentOf(id)]))
   const found = [pid]
@@ -19,7 +19,7 @@ function processes(): number[] {
   return readdirSync('/proc').map(Number).filter(Number.isInteger)
 }
 
-/** Field 4 of /proc/PID/stat; the name in field 2 may hold spaces and parentheses. */
+/** Field 4 of /proc/PID/stat. The name in field 2 may contain spaces and parentheses. */
 function parentOf(pid: number): number | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -33,6 +33,6 @@ function sendKill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // it has ended meanwhile
+    // The process has ended meanwhile.
   }
 }

@@ -7,7 +7,7 @@ export interface PodRecipe {
   readonly packageName: string
 }
 
-/** The annotations of a pod that ties the image to the flake. */
+/** The annotations of a pod that tie the image to the flake. */
 export function recipeAnnotations({ image, flakeUrl, packageName }: PodRecipe): Annotations {
   return {
     [annotationName('imageTag')]: image,
@@ -16,7 +16,7 @@ export function recipeAnnotations({ image, flakeUrl, packageName }: PodRecipe): 
   }
 }
 
-/** A pull as a kubelet makes it for such a pod. */
+/** The pull that a kubelet makes for such a pod. */
 export function recipePull(recipe: PodRecipe): Pull {
   return { image: recipe.image, annotations: recipeAnnotations(recipe) }
 }

@@ -2,27 +2,27 @@ import { execa } from 'execa'
 import { PATIENCE_MS } from '../patience.ts'
 import type { User } from './user.ts'
 
-/** How a program is run inside a bed. */
+/** Options for a program that runs inside a bed. */
 export interface RunOptions {
-  /** Put over the bed's environment. */
+  /** Overrides variables of the bed's environment. */
   readonly env?: NodeJS.ProcessEnv
-  /** The bed's folder unless told otherwise. */
+  /** By default the bed's folder. */
   readonly cwd?: string
   readonly input?: string | Buffer
-  /** Root unless told otherwise. */
+  /** By default root. */
   readonly user?: User
-  /** Kills the program. */
+  /** Kills the program when it aborts. */
   readonly signal?: AbortSignal
-  /** Of patience.ts unless told otherwise. */
+  /** By default the limit of patience.ts. */
   readonly limitMs?: number
-  /** false: a program that fails is an answer, too. */
+  /** With false, a failure of the program does not reject. */
   readonly reject?: boolean
 }
 
 export interface RunResult {
   readonly stdout: string
   readonly stderr: string
-  /** Missing when a signal ended it. */
+  /** Missing if a signal ended the program. */
   readonly exitCode?: number
 }
 
@@ -32,7 +32,7 @@ interface Place {
   readonly cwd: string
 }
 
-/** Runs a program inside and returns what it wrote. Rejects with execa's error when it fails. */
+/** Runs a program inside and returns its output. Rejects with execa's error if it fails. */
 export async function runInside(
   place: Place,
   command: string,
@@ -51,7 +51,7 @@ export async function runInside(
   return { stdout, stderr, ...(exitCode === undefined ? {} : { exitCode }) }
 }
 
-/** A change of user forgets the death signal that the prefix has set. */
+/** A change of the user clears the death signal that the prefix has set. */
 function asUser(user: User | undefined): string[] {
   if (user === undefined) return []
   const ids = ['--reuid', String(user.uid), '--regid', String(user.gid), '--clear-groups']

@@ -17,16 +17,16 @@ export interface Shim {
 }
 
 export interface ShimOptions {
-  /** Put over the bed's own, top-level key by top-level key. */
+  /** Overrides top-level keys of the bed's config. */
   readonly config?: Readonly<Record<string, unknown>>
   readonly env?: NodeJS.ProcessEnv
-  /** For node itself, before the program's name. */
+  /** Arguments for Node, before the program. */
   readonly nodeArgs?: readonly string[]
-  /** false: do not wait until it answers. */
+  /** With false, `startShim` does not wait until the shim answers. */
   readonly wait?: boolean
-  /** What is run, with `serve --config F` after it; that of own-programs.ts by default. */
+  /** The program to run with `serve --config F`, by default that of own-programs.ts. */
   readonly program?: string
-  /** In place of Node and a program of its own. */
+  /** Replaces Node and the program. */
   readonly command?: readonly string[]
 }
 

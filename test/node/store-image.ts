@@ -3,23 +3,26 @@ import { join } from 'node:path'
 import { hostSystem } from '../../recipes/system.ts'
 import { hostPlatform } from '../../shim/import/image/config.ts'
 
-/** Store paths, and images of them as nixpkgs' streamLayeredImage leaves them: see store-image/flake.nix. */
+/** Store paths, and images of them in the form of nixpkgs' streamLayeredImage: see store-image/flake.nix. */
 export interface StoreImages {
-  /** By name: arguments of store-image/make-tree.mjs. */
+  /** Arguments of store-image/make-tree.mjs, keyed by name of the tree. */
   readonly trees: Readonly<Record<string, readonly string[]>>
   readonly images: Readonly<Record<string, StoreImage>>
 }
 
 export interface StoreImage {
-  /** Names of trees, bottom layer first. */
+  /** Names of trees, from the bottom layer to the top. */
   readonly layers: readonly (readonly string[])[]
-  /** `script` makes the files of the customisation layer in the current folder; those of `setuid` run as their owner. */
-  readonly customisation: { readonly script: string; readonly setuid?: readonly string[] }
-  /** The image's own config. */
+  /**
+   * `script` creates the files of the customization layer in the current folder. The files of `setuid` get the setuid
+   * bit.
+   */
+  readonly customization: { readonly script: string; readonly setuid?: readonly string[] }
+  /** The config of the image. */
   readonly config: object
-  /** Makes the files of a base image. */
+  /** Creates the files of a base image. */
   readonly base?: { readonly script: string; readonly env: readonly string[] }
-  /** Put over the fields of conf.json. */
+  /** Overrides fields of conf.json. */
   readonly conf?: object
 }
 
@@ -32,8 +35,8 @@ const FLAKE = join(import.meta.dirname, 'store-image')
 const STREAM_PROGRAM = join(import.meta.dirname, '../shim/import/tar/tarfile-layer.py')
 
 /**
- * Has a package for each image: `NAME`, the script that streams it, and `conf.NAME`, its conf.json.
- * `node`: where builders find it.
+ * Writes a flake with two packages for each image: the stream script `NAME` and its conf.json `conf.NAME`. `node` is
+ * the path of Node for builders.
  */
 export async function writeStoreImages(
   parent: string,

@@ -9,7 +9,7 @@ import { embeddedProtoFiles } from './embedded-files.ts'
 const PROTOS = join(import.meta.dirname, '../../protos')
 const CONTAINERD = [join(UNPACKED, 'usr/bin/containerd'), '/usr/bin/containerd'].find(path => existsSync(path)) ?? ''
 /** `enbi.proto` is the shim's own service. */
-const OURS = readdirSync(PROTOS).filter(name => name !== 'enbi.proto')
+const OURS = readdirSync(PROTOS).filter(name => name.endsWith('.proto') && name !== 'enbi.proto')
 
 const theirs = describe(embeddedProtoFiles(CONTAINERD))
 

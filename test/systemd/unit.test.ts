@@ -203,7 +203,7 @@ test('systemd restarts the service after it was killed', async () => {
   await vi.waitFor(async () => expect(['0', before]).not.toContain(await property('MainPID')), PATIENT)
 })
 
-test('the guides verify the installation, take credentials and upgrade the units, and pulls go on', async () => {
+test('the guides verify the installation, take credentials and upgrade the units, and pulls continue', async () => {
   await follow(installing, 'verify')
   await follow(await readPage('how-to/private-flakes.md'), 'credentials', 'by-hand')
   await follow(installing, 'upgrade')

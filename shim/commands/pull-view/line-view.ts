@@ -1,5 +1,5 @@
 import { describeDuration, describeProgress } from '../../status/describe.ts'
-import type { WireProgress } from '../../wire/pull-messages.ts'
+import type { WireProgress } from '../../wire/pulls.ts'
 import type { PullView, PullViewOptions } from './pull-view.ts'
 
 /** Bytes that have to come in before another line tells of them. */

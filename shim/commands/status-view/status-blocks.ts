@@ -1,4 +1,4 @@
-import type { StatusReport } from '../../wire/status-messages.ts'
+import type { StatusReport } from '../../wire/status.ts'
 import { statusLines } from './status-lines.ts'
 import type { StatusView } from './status-view.ts'
 

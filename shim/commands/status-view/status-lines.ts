@@ -3,7 +3,7 @@ import { describeCount, describeSize, describeSpan } from '../../../lib/text/qua
 import { alignColumns } from '../../../lib/text/table.ts'
 import { cleanText } from '../../../lib/text/text.ts'
 import { describeDuration, describeProgress } from '../../status/describe.ts'
-import type { StatusReport } from '../../wire/status-messages.ts'
+import type { StatusReport } from '../../wire/status.ts'
 
 type Run = StatusReport['runs'][number]
 type Result = StatusReport['results'][number]

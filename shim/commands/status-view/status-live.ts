@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
-import type { StatusReport } from '../../wire/status-messages.ts'
+import type { StatusReport } from '../../wire/status.ts'
 import { statusLines } from './status-lines.ts'
 import type { StatusView } from './status-view.ts'
 

@@ -1,38 +1,38 @@
-import * as v from 'valibot'
-import type { Calls, OpenCall } from '../../../lib/grpc/calls.ts'
+import type { OpenCall } from '../../../lib/grpc/call.ts'
+import type { Calls } from '../../../lib/grpc/client.ts'
 import { hasStatus, unlessMissing } from '../../../lib/grpc/grpc-error.ts'
-import { loadService, type Method } from '../../../lib/grpc/methods.ts'
+import { loadService, requireField } from '../../../lib/grpc/service.ts'
 import { STATUS } from '../../../lib/grpc/status.ts'
-import { MESSAGE_BYTES } from './message-bytes.ts'
+import type { ContentDefinition } from '../../../protos/generated/containerd/services/content/v1/Content.ts'
+import type { Info__Output } from '../../../protos/generated/containerd/services/content/v1/Info.ts'
+import type { WriteContentResponse__Output } from '../../../protos/generated/containerd/services/content/v1/WriteContentResponse.ts'
+import { MESSAGE_BYTES } from './constants.ts'
 
-export interface BlobInfo {
-  /** `sha256:<hex>` */
-  readonly digest: string
-  /** In bytes. */
-  readonly size: number
-  readonly labels: Readonly<Record<string, string>>
-}
+const CONTENT = loadService<ContentDefinition>('content.proto', 'containerd.services.content.v1.Content')
+
+/** `size` in bytes. */
+export type BlobInfo = Readonly<Info__Output>
 
 export interface BlobWrite {
-  /** Names the unfinished blob; unique among all that write at the time. */
+  /** Name of the unfinished blob; unique among the current writes. */
   readonly ref: string
   /** Set when the blob is committed. */
   readonly labels?: Readonly<Record<string, string>>
 }
 
-/** What containerd knows of a blob; undefined when it has none of that digest. */
+/** Undefined if containerd has no blob of that digest. */
 export async function blobInfo(calls: Calls, digest: string): Promise<BlobInfo | undefined> {
-  const answer = await unlessMissing(calls.unary(INFO, { digest }))
-  return answer?.info
+  const answer = await unlessMissing(calls.unary(CONTENT.Info, { digest }))
+  return answer && requireField(CONTENT.Info, answer, 'info')
 }
 
 /**
- * Writes a blob; containerd makes its digest. Bytes that containerd has already under that digest are no error.
- * An unfinished blob is given up when this fails. A chunk of MESSAGE_BYTES is on its way before the next one is asked for, and
- * its memory may be used again then; shorter ones are gathered.
+ * Writes a blob, whose digest containerd computes. A blob that containerd already has is not an error. A failed write is aborted.
+ * Shorter chunks are gathered into messages of MESSAGE_BYTES. Once the next chunk is requested, the memory of the chunks before
+ * may be reused.
  */
 export async function writeBlob(calls: Calls, write: BlobWrite, source: AsyncIterable<Buffer>): Promise<WrittenBlob> {
-  const call = await calls.open(WRITE)
+  const call = await calls.open(CONTENT.Write)
   try {
     return await sendBlob(call, write, source)
   } catch (error) {
@@ -42,29 +42,29 @@ export async function writeBlob(calls: Calls, write: BlobWrite, source: AsyncIte
   }
 }
 
-/** Sets labels of a blob that is there; others are kept. */
+/** Sets labels of an existing blob and keeps the others. */
 export async function labelBlob(calls: Calls, digest: string, labels: Readonly<Record<string, string>>): Promise<void> {
   const paths = Object.keys(labels).map(label => `labels.${label}`)
-  await calls.unary(UPDATE, { info: { digest, labels }, updateMask: { paths } })
+  await calls.unary(CONTENT.Update, { info: { digest, labels }, updateMask: { paths } })
 }
 
 const ABORT_TIMEOUT_MS = 5_000
 
-/** Goes on after the caller's signal. Whatever this misses is collected with the lease. */
+/** Best effort, even after the caller's signal has aborted: what remains is collected with the lease. */
 async function abortWrite(calls: Calls, ref: string): Promise<void> {
   const cleanUp = calls.within({ signal: undefined })
-  await cleanUp.unary(ABORT_WRITE, { ref }, { timeoutMs: ABORT_TIMEOUT_MS }).catch(() => {})
+  await cleanUp.unary(CONTENT.Abort, { ref }, { timeoutMs: ABORT_TIMEOUT_MS }).catch(() => {})
 }
 
 interface WrittenBlob {
-  /** `sha256:<hex>`, as containerd made it. */
+  /** `sha256:<hex>`, as computed by containerd. */
   readonly digest: string
   /** In bytes. */
   readonly size: number
 }
 
 async function sendBlob(
-  call: OpenCall<WriteAnswer>,
+  call: OpenCall<WriteContentResponse__Output>,
   { ref, labels = {} }: BlobWrite,
   source: AsyncIterable<Buffer>,
 ): Promise<WrittenBlob> {
@@ -72,16 +72,18 @@ async function sendBlob(
   let offset = 0
   for await (const chunks of inMessages(source)) {
     const length = byteLength(chunks)
-    await call.send([WRITE.encode({ action: 'WRITE', ref, offset }), dataField(length), ...chunks])
+    await call.send([CONTENT.Write.requestSerialize({ action: 'WRITE', ref, offset }), dataField(length), ...chunks])
     offset += length
-    // An answer that ends the call early says why.
+    // If containerd has ended the call early, its answer says why.
     if (answers.hasEnded()) await answers.end
   }
-  // A commit that finds the blob there already does not name it, so its digest is asked for before.
-  await call.send([WRITE.encode({ action: 'STAT', ref, offset })])
+  // The answer to a commit of an existing blob lacks the digest, so it is requested before.
+  await call.send([CONTENT.Write.requestSerialize({ action: 'STAT', ref, offset })])
   const { digest, offset: size } = await answers.stat
   if (size !== offset) throw new Error(`containerd took ${size} of ${offset} bytes`)
-  await call.send([WRITE.encode({ action: 'COMMIT', ref, offset, total: offset, expected: digest, labels })])
+  await call.send([
+    CONTENT.Write.requestSerialize({ action: 'COMMIT', ref, offset, total: offset, expected: digest, labels }),
+  ])
   call.end()
   await answers.end.catch(unlessThereAlready)
   return { digest, size }
@@ -91,8 +93,8 @@ function unlessThereAlready(error: unknown): void {
   if (!hasStatus(error, STATUS.ALREADY_EXISTS)) throw error
 }
 
-function watchAnswers(call: OpenCall<WriteAnswer>) {
-  const stat = Promise.withResolvers<WriteAnswer>()
+function watchAnswers(call: OpenCall<WriteContentResponse__Output>) {
+  const stat = Promise.withResolvers<WriteContentResponse__Output>()
   let ended = false
   const end = (async () => {
     for await (const answer of call.answers) if (answer.action === 'STAT') stat.resolve(answer)
@@ -124,7 +126,7 @@ function byteLength(chunks: readonly Buffer[]): number {
   return chunks.reduce((sum, chunk) => sum + chunk.length, 0)
 }
 
-/** Field 6 of WriteContentRequest, `bytes data`, up to its bytes: those are sent as they are, without a copy. */
+/** Tag of field 6 of WriteContentRequest, `bytes data`. The bytes follow the field's header without being copied. */
 const DATA_FIELD_TAG = (6 << 3) | 2
 
 function dataField(length: number): Buffer {
@@ -134,31 +136,3 @@ function dataField(length: number): Buffer {
   bytes.push(rest)
   return Buffer.from(bytes)
 }
-
-const info = v.object({ digest: v.string(), size: v.number(), labels: v.record(v.string(), v.string()) })
-const writeAnswer = v.object({
-  action: v.picklist(['STAT', 'WRITE', 'COMMIT']),
-  offset: v.number(),
-  digest: v.string(),
-})
-type WriteAnswer = v.InferOutput<typeof writeAnswer>
-
-interface WriteRequest {
-  readonly action: 'STAT' | 'WRITE' | 'COMMIT'
-  readonly ref: string
-  readonly offset: number
-  readonly total?: number
-  readonly expected?: string
-  readonly labels?: Readonly<Record<string, string>>
-}
-
-interface UpdateRequest {
-  readonly info: { readonly digest: string; readonly labels: Readonly<Record<string, string>> }
-  readonly updateMask: { readonly paths: readonly string[] }
-}
-
-const method = loadService('content.proto', 'containerd.services.content.v1.Content')
-const INFO: Method<{ digest: string }, { info: BlobInfo }> = method('Info', v.object({ info }))
-const UPDATE: Method<UpdateRequest, object> = method('Update', v.object({ info }))
-const WRITE: Method<WriteRequest, WriteAnswer> = method('Write', writeAnswer)
-const ABORT_WRITE: Method<{ ref: string }, object> = method('Abort', v.object({}))

@@ -1,36 +1,35 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import * as v from 'valibot'
 import { RetryableError } from '../../../lib/errors.ts'
-import type { Calls } from '../../../lib/grpc/calls.ts'
-import { isAway } from '../../../lib/grpc/grpc-error.ts'
-import { loadService, type Method } from '../../../lib/grpc/methods.ts'
+import type { Calls } from '../../../lib/grpc/client.ts'
+import { IMAGE_SERVICE } from '../../wire/cri.ts'
+import { isAway } from './failure.ts'
 import { getImage } from './images.ts'
 
 export interface CriImage {
-  /** Config digest. */
+  /** Image id: the config digest. */
   readonly id: string
-  /** Bytes. */
+  /** In bytes. */
   readonly size: number
 }
 
-/** What CRI knows of the reference; undefined when it does not know it. */
+/** The image that CRI knows by that reference. */
 export async function criImage(calls: Calls, reference: string): Promise<CriImage | undefined> {
-  const { image } = await calls.unary(IMAGE_STATUS, { image: { image: reference } })
+  const { image } = await calls.unary(IMAGE_SERVICE.ImageStatus, { image: { image: reference } })
   return image?.id ? image : undefined
 }
 
 /** Every image that CRI knows. */
 export async function criImages(calls: Calls): Promise<readonly CriImage[]> {
-  return (await calls.unary(LIST_IMAGES, {})).images
+  return (await calls.unary(IMAGE_SERVICE.ListImages, {})).images
 }
 
 const VISIBLE_TIMEOUT_MS = 20_000
-/** CRI follows containerd's events within milliseconds, unless it is busy. */
+/** CRI follows containerd's events within milliseconds unless it is busy. */
 const POLL_MS = { first: 5, last: 100 }
 
 /**
- * Waits until CRI answers for the reference with that id and a size, or its record is gone: CRI takes up what there is a record of.
- * Throws ImageNotVisible when there is neither in time.
+ * Waits until CRI answers for the reference with that id, or until its image record is gone, without which CRI never answers.
+ * Throws ImageNotVisible if neither happens in time.
  */
 export async function waitUntilVisible(calls: Calls, reference: string, id: string): Promise<'visible' | 'gone'> {
   const giveUpAt = performance.now() + VISIBLE_TIMEOUT_MS
@@ -58,15 +57,3 @@ async function isGone(calls: Calls, reference: string): Promise<boolean> {
 function unlessStarting(error: unknown): undefined {
   if (!isAway(error)) throw error
 }
-
-const criImageSchema = v.object({ id: v.string(), size: v.number() })
-
-const method = loadService('cri.proto', 'runtime.v1.ImageService')
-const IMAGE_STATUS: Method<{ image: { image: string } }, { image: CriImage | null }> = method(
-  'ImageStatus',
-  v.object({ image: v.nullable(criImageSchema) }),
-)
-const LIST_IMAGES: Method<object, { images: CriImage[] }> = method(
-  'ListImages',
-  v.object({ images: v.array(criImageSchema) }),
-)

@@ -1,7 +1,8 @@
 import { RetryableError, type ShimError, toShimError } from '../../../lib/errors.ts'
-import { GrpcError, isAway } from '../../../lib/grpc/grpc-error.ts'
+import { GrpcError, hasStatus } from '../../../lib/grpc/grpc-error.ts'
+import { STATUS } from '../../../lib/grpc/status.ts'
 
-/** Anything thrown by a call to containerd, as an error of the catalogue with the original as `cause`. */
+/** Turns anything that a call to containerd throws into an error of the catalog, with the original as `cause`. */
 export function toContainerdFailure(error: unknown): ShimError {
   return error instanceof GrpcError ? fromGrpc(error) : toShimError(error)
 }
@@ -13,3 +14,10 @@ function fromGrpc(cause: GrpcError): ShimError {
   if (isAway(cause)) return new RetryableError('ContainerdAway', `containerd cannot be reached: ${details}`, { cause })
   return new RetryableError('ContainerdFailed', `containerd failed: ${message}`, { cause })
 }
+
+/** Whether containerd could not serve the call yet. Its CRI plugin starts after the rest, and says so in the message only. */
+export function isAway(error: unknown): boolean {
+  return hasStatus(error, STATUS.UNAVAILABLE) || (error instanceof GrpcError && NOT_YET.test(error.details))
+}
+
+const NOT_YET = /server is not initialized yet/

@@ -1,7 +1,9 @@
-import * as v from 'valibot'
-import type { CallOptions, Calls } from '../../../lib/grpc/calls.ts'
+import type { CallOptions, Calls } from '../../../lib/grpc/client.ts'
 import { unlessMissing } from '../../../lib/grpc/grpc-error.ts'
-import { loadService, type Method } from '../../../lib/grpc/methods.ts'
+import { loadService } from '../../../lib/grpc/service.ts'
+import type { LeasesDefinition } from '../../../protos/generated/containerd/services/leases/v1/Leases.ts'
+
+const LEASES = loadService<LeasesDefinition>('leases.proto', 'containerd.services.leases.v1.Leases')
 
 /** Keeps what is written in its name, and what is added, from being collected. */
 export interface Lease {
@@ -12,59 +14,43 @@ export interface Lease {
 
 export interface NewLease {
   readonly id: string
-  /** The lease ends by itself then, in milliseconds, whatever becomes of its maker. */
+  /** The lease expires after this time, in milliseconds, even if the import was killed. */
   readonly lifetimeMs: number
   readonly labels: Readonly<Record<string, string>>
 }
 
 export async function createLease(calls: Calls, { id, lifetimeMs, labels }: NewLease): Promise<Lease> {
   const expires = new Date(Date.now() + lifetimeMs).toISOString()
-  await calls.unary(CREATE, { id, labels: { ...labels, [EXPIRE_LABEL]: expires } })
-  return { id, calls: calls.within({ lease: id }) }
+  await calls.unary(LEASES.Create, { id, labels: { ...labels, [EXPIRE_LABEL]: expires } })
+  return { id, calls: calls.within({ headers: { 'containerd-lease': id } }) }
 }
 
-/** With `collect`, what nothing else holds is gone when this resolves. A lease that is gone already is fine. */
+/** With `collect`, waits until everything that nothing else holds is collected. A missing lease is not an error. */
 export async function deleteLease(
   calls: Calls,
   id: string,
   { collect, ...options }: { readonly collect: boolean } & Pick<CallOptions, 'timeoutMs'>,
 ): Promise<void> {
-  await unlessMissing(calls.unary(DELETE, { id, sync: collect }, options))
+  await unlessMissing(calls.unary(LEASES.Delete, { id, sync: collect }, options))
 }
 
-/** Ids of the leases that a filter of containerd's matches. */
+/** Ids of the leases that a containerd filter matches. */
 export async function findLeases(calls: Calls, filter: string): Promise<string[]> {
-  const { leases } = await calls.unary(LIST, { filters: [filter] })
+  const { leases } = await calls.unary(LEASES.List, { filters: [filter] })
   return leases.map(({ id }) => id)
 }
 
-/** Kinds of what a lease can hold. */
+/** A blob or a snapshot. */
 export type Held = { readonly content: string } | { readonly snapshot: string; readonly snapshotter: string }
 
-/** Holds what is there already. Holding what does not exist is no error. */
+/** Holds something that already exists. If it does not exist, nothing happens. */
 export async function hold({ id, calls }: Lease, held: Held): Promise<void> {
   const resource =
     'content' in held
       ? { id: held.content, type: 'content' }
       : { id: held.snapshot, type: `snapshots/${held.snapshotter}` }
-  await calls.unary(ADD_RESOURCE, { id, resource })
+  await calls.unary(LEASES.AddResource, { id, resource })
 }
 
-/** containerd's collector ends a lease at this time (RFC 3339). */
+/** containerd's garbage collector ends a lease at this time (RFC 3339). */
 const EXPIRE_LABEL = 'containerd.io/gc.expire'
-
-const lease = v.object({ id: v.string() })
-
-interface AddResourceRequest {
-  readonly id: string
-  readonly resource: { readonly id: string; readonly type: string }
-}
-
-const method = loadService('leases.proto', 'containerd.services.leases.v1.Leases')
-const CREATE: Method<{ id: string; labels: Record<string, string> }, object> = method('Create', v.object({ lease }))
-const DELETE: Method<{ id: string; sync: boolean }, object> = method('Delete', v.object({}))
-const LIST: Method<{ filters: string[] }, { leases: { id: string }[] }> = method(
-  'List',
-  v.object({ leases: v.array(lease) }),
-)
-const ADD_RESOURCE: Method<AddResourceRequest, object> = method('AddResource', v.object({}))

@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import * as v from 'valibot'
-import type { Calls } from '../../../lib/grpc/calls.ts'
+import type { Calls } from '../../../lib/grpc/client.ts'
 import { hasStatus, unlessMissing } from '../../../lib/grpc/grpc-error.ts'
-import { loadService, type Method } from '../../../lib/grpc/methods.ts'
+import { loadService, requireField } from '../../../lib/grpc/service.ts'
 import { STATUS } from '../../../lib/grpc/status.ts'
+import type { SnapshotsDefinition } from '../../../protos/generated/containerd/services/snapshots/v1/Snapshots.ts'
+import type { Mount__Output } from '../../../protos/generated/containerd/types/Mount.ts'
+
+const SNAPSHOTS = loadService<SnapshotsDefinition>('snapshots.proto', 'containerd.services.snapshots.v1.Snapshots')
 
 export interface Snapshotter {
   readonly calls: Calls
@@ -11,14 +14,9 @@ export interface Snapshotter {
   readonly name: string
 }
 
-export interface Mount {
-  readonly type: string
-  readonly source: string
-  readonly target: string
-  readonly options: readonly string[]
-}
+export type Mount = Readonly<Mount__Output>
 
-/** A snapshot that is being filled. */
+/** A snapshot to be filled and committed. */
 export interface ActiveSnapshot {
   readonly key: string
   readonly mounts: readonly Mount[]
@@ -28,15 +26,16 @@ export interface SnapshotInfo {
   readonly labels: Readonly<Record<string, string>>
 }
 
-/** Undefined when there is none of that key. */
+/** Undefined if there is no snapshot of that key. */
 export async function findSnapshot({ calls, name }: Snapshotter, key: string): Promise<SnapshotInfo | undefined> {
-  return (await unlessMissing(calls.unary(STAT, { snapshotter: name, key })))?.info
+  const answer = await unlessMissing(calls.unary(SNAPSHOTS.Stat, { snapshotter: name, key }))
+  return answer && requireField(SNAPSHOTS.Stat, answer, 'info')
 }
 
-/** Sets a label; others are kept. */
+/** Sets one label and keeps the others. */
 export async function labelSnapshot({ calls, name }: Snapshotter, key: string, label: SnapshotLabel): Promise<void> {
   const info = { name: key, labels: { [label.name]: label.value } }
-  await calls.unary(UPDATE, { snapshotter: name, info, updateMask: { paths: [`labels.${label.name}`] } })
+  await calls.unary(SNAPSHOTS.Update, { snapshotter: name, info, updateMask: { paths: [`labels.${label.name}`] } })
 }
 
 export interface SnapshotLabel {
@@ -47,14 +46,14 @@ export interface SnapshotLabel {
 /** `parent` is a chainID, empty for the first layer. */
 export async function prepareSnapshot({ calls, name }: Snapshotter, parent: string): Promise<ActiveSnapshot> {
   const key = `extract-enbi-shim-${randomUUID()}`
-  const { mounts } = await calls.unary(PREPARE, { snapshotter: name, key, parent })
+  const { mounts } = await calls.unary(SNAPSHOTS.Prepare, { snapshotter: name, key, parent })
   return { key, mounts }
 }
 
-/** Gives a filled snapshot its name. When there is one of that name already, that one is kept: false. */
+/** Gives a filled snapshot its name. Returns false, and removes the snapshot, if that name exists already. */
 export async function commitSnapshot(snapshotter: Snapshotter, key: string, name: string): Promise<boolean> {
   try {
-    await snapshotter.calls.unary(COMMIT, { snapshotter: snapshotter.name, key, name })
+    await snapshotter.calls.unary(SNAPSHOTS.Commit, { snapshotter: snapshotter.name, key, name })
     return true
   } catch (error) {
     if (!hasStatus(error, STATUS.ALREADY_EXISTS)) throw error
@@ -65,51 +64,13 @@ export async function commitSnapshot(snapshotter: Snapshotter, key: string, name
 
 const REMOVE_TIMEOUT_MS = 5_000
 
-/** Best effort, and goes on after the caller's signal: whatever this misses is collected with the lease. */
+/** Best effort, even after the caller's signal has aborted: a snapshot that remains is collected with the lease. */
 export async function removeSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
   const cleanUp = calls.within({ signal: undefined })
-  await cleanUp.unary(REMOVE, { snapshotter: name, key }, { timeoutMs: REMOVE_TIMEOUT_MS }).catch(() => {})
+  await cleanUp.unary(SNAPSHOTS.Remove, { snapshotter: name, key }, { timeoutMs: REMOVE_TIMEOUT_MS }).catch(() => {})
 }
 
-/** Throws when others are on top of it. */
+/** Throws if other snapshots are on top of it. */
 export async function forgetSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
-  await unlessMissing(calls.unary(REMOVE, { snapshotter: name, key }))
+  await unlessMissing(calls.unary(SNAPSHOTS.Remove, { snapshotter: name, key }))
 }
-
-const mount = v.object({
-  type: v.string(),
-  source: v.string(),
-  target: v.string(),
-  options: v.array(v.string()),
-})
-
-interface PrepareRequest {
-  readonly snapshotter: string
-  readonly key: string
-  readonly parent: string
-}
-
-interface CommitRequest {
-  readonly snapshotter: string
-  readonly key: string
-  readonly name: string
-}
-
-interface KeyRequest {
-  readonly snapshotter: string
-  readonly key: string
-}
-
-interface UpdateRequest {
-  readonly snapshotter: string
-  readonly info: { readonly name: string; readonly labels: Readonly<Record<string, string>> }
-  readonly updateMask: { readonly paths: readonly string[] }
-}
-
-const method = loadService('snapshots.proto', 'containerd.services.snapshots.v1.Snapshots')
-const info = v.object({ labels: v.record(v.string(), v.string()) })
-const STAT: Method<KeyRequest, { info: SnapshotInfo }> = method('Stat', v.object({ info }))
-const UPDATE: Method<UpdateRequest, object> = method('Update', v.object({}))
-const PREPARE: Method<PrepareRequest, { mounts: Mount[] }> = method('Prepare', v.object({ mounts: v.array(mount) }))
-const COMMIT: Method<CommitRequest, object> = method('Commit', v.object({}))
-const REMOVE: Method<KeyRequest, object> = method('Remove', v.object({}))

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import type { Layer } from '../../containerd/unpack.ts'
+import type { Layer } from '../../containerd/services/descriptor.ts'
 import { checkPlatform, pairLayers, parseConfig } from '../image/config.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import { parseJson } from '../image/json.ts'

@@ -1,6 +1,5 @@
 import * as v from 'valibot'
-import type { DocumentBlob } from '../../containerd/image-writer.ts'
-import type { Descriptor } from '../../containerd/services/diff.ts'
+import type { Descriptor, DocumentBlob } from '../../containerd/services/descriptor.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import { digestOf, parseJson } from '../image/json.ts'
 import { descriptorSchema } from '../image/parsed-image.ts'

@@ -1,7 +1,5 @@
 import * as v from 'valibot'
-import type { DocumentBlob } from '../../containerd/image-writer.ts'
-import type { Descriptor } from '../../containerd/services/diff.ts'
-import type { Layer } from '../../containerd/unpack.ts'
+import type { Descriptor, DocumentBlob, Layer } from '../../containerd/services/descriptor.ts'
 import { digestOf } from './json.ts'
 
 /**

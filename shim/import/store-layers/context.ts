@@ -1,5 +1,6 @@
 import type { ImageWriter } from '../../containerd/image-writer.ts'
-import { FOLDER_SNAPSHOTTER, type LayerKeeper } from '../../containerd/layer-keeper.ts'
+import type { LayerKeeper } from '../../containerd/layer-keeper.ts'
+import { FOLDER_SNAPSHOTTER } from '../../containerd/services/constants.ts'
 import type { ImportProgress, LayerMode, LinkingReport } from '../image/contract.ts'
 import type { SizeLimit } from '../image/size-limit.ts'
 import type { Closure } from '../store/closure.ts'

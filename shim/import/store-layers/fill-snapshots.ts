@@ -1,6 +1,6 @@
 import { chainOf } from '../../containerd/chain.ts'
-import { folderOf } from '../../containerd/services/mount-folder.ts'
 import { prepareSnapshot, removeSnapshot } from '../../containerd/services/snapshots.ts'
+import { folderOf } from '../../containerd/snapshot-folders.ts'
 import { extractLayer } from '../../containerd/unpack.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import { storePathsOf } from '../layers/layer.ts'

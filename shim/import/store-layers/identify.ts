@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { allSettled } from '../../../lib/async/all-settled.ts'
-import type { Layer } from '../../containerd/unpack.ts'
+import type { Layer } from '../../containerd/services/descriptor.ts'
 import { digestOf } from '../image/json.ts'
 import { LAYER_TYPE, type StoredBlob } from '../image/parsed-image.ts'
 import { type FilesLayer, storePathsOf } from '../layers/layer.ts'

@@ -1,5 +1,6 @@
 import { storePathOf } from '../../../recipes/store-path.ts'
-import { knownDiffId, type Layer } from '../../containerd/unpack.ts'
+import type { Layer } from '../../containerd/services/descriptor.ts'
+import { knownDiffId } from '../../containerd/unpack.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import type { StoredBlob } from '../image/parsed-image.ts'
 import type { TarFileLayer } from '../layers/store-image.ts'

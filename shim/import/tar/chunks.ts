@@ -1,5 +1,5 @@
 import { readSync } from 'node:fs'
-import { MESSAGE_BYTES } from '../../containerd/services/message-bytes.ts'
+import { MESSAGE_BYTES } from '../../containerd/services/constants.ts'
 import { BLOCK_BYTES } from './ustar-header.ts'
 
 /** Many small files, or a part of a large one. */

@@ -1,5 +1,5 @@
-import { type Calls, createCalls } from '../../../lib/grpc/calls.ts'
-import { createConnection } from '../../../lib/grpc/connection.ts'
+import type { Calls } from '../../../lib/grpc/client.ts'
+import { connectContainerd } from '../../containerd/connect.ts'
 import { toContainerdFailure } from '../../containerd/services/failure.ts'
 import { createLease, deleteLease, findLeases, type Lease } from '../../containerd/services/leases.ts'
 import type { ImportJob } from './messages.ts'
@@ -61,11 +61,7 @@ export async function endDeadLeases(calls: Calls, { importer, process }: ImportJ
 }
 
 /** Throws unless the lease is gone. */
-export async function endLease({ address, namespace }: ImportJob['containerd'], id: string): Promise<void> {
-  const connection = createConnection(address)
-  try {
-    await deleteLease(createCalls(connection, { namespace }), id, { collect: false })
-  } finally {
-    connection.close()
-  }
+export async function endLease(containerd: ImportJob['containerd'], id: string): Promise<void> {
+  using client = connectContainerd(containerd)
+  await deleteLease(client, id, { collect: false })
 }

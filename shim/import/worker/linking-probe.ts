@@ -2,10 +2,9 @@ import { existsSync, opendirSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { messageOf } from '../../../lib/errors.ts'
-import { createCalls } from '../../../lib/grpc/calls.ts'
-import { createConnection } from '../../../lib/grpc/connection.ts'
 import { lowerPriority } from '../../../lib/process/process-limits.ts'
 import { isStorePath, STORE_DIR } from '../../../recipes/store-path.ts'
+import { connectContainerd } from '../../containerd/connect.ts'
 import { toContainerdFailure } from '../../containerd/services/failure.ts'
 import type { Lease } from '../../containerd/services/leases.ts'
 import type { LinkingReport } from '../image/contract.ts'
@@ -47,22 +46,17 @@ async function probe(
   path: string,
   { containerd, viewFolder, trustStore, ...owner }: LinkingProbe,
 ): Promise<LinkingReport> {
-  const connection = createConnection(containerd.address)
-  try {
-    await connection.session({ method: 'the check of linking', timeoutMs: CONTAINERD_LIMIT_MS })
-    const signal = AbortSignal.timeout(LIMIT_MS)
-    const calls = createCalls(connection, { namespace: containerd.namespace, signal })
-    const tryIt = async (lease: Lease) => {
-      const snapshotter = { calls: lease.calls, name: containerd.snapshotter }
-      const opened = await openLinking({ snapshotter, probe: path, viewFolder, trustStore, signal })
-      if (opened.possible) await opened.linking.close()
-      return { possible: opened.possible, how: opened.how }
-    }
-    // If this process is killed, nobody else knows of the lease.
-    return await underLease(calls, owner, tryIt, { lifetimeMs: 2 * LIMIT_MS })
-  } finally {
-    connection.close()
+  using client = connectContainerd(containerd)
+  await client.waitUntilConnected(CONTAINERD_LIMIT_MS)
+  const signal = AbortSignal.timeout(LIMIT_MS)
+  const tryIt = async (lease: Lease) => {
+    const snapshotter = { calls: lease.calls, name: containerd.snapshotter }
+    const opened = await openLinking({ snapshotter, probe: path, viewFolder, trustStore, signal })
+    if (opened.possible) await opened.linking.close()
+    return { possible: opened.possible, how: opened.how }
   }
+  // If this process is killed, nobody else knows of the lease.
+  return await underLease(client.within({ signal }), owner, tryIt, { lifetimeMs: 2 * LIMIT_MS })
 }
 
 /** A store path that has a file to link. */

@@ -1,8 +1,8 @@
-import { createCalls } from '../../../lib/grpc/calls.ts'
-import { createConnection } from '../../../lib/grpc/connection.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
+import { connectContainerd } from '../../containerd/connect.ts'
 import { createImageWriter } from '../../containerd/image-writer.ts'
-import { createLayerKeeper, FOLDER_SNAPSHOTTER } from '../../containerd/layer-keeper.ts'
+import { createLayerKeeper } from '../../containerd/layer-keeper.ts'
+import { FOLDER_SNAPSHOTTER } from '../../containerd/services/constants.ts'
 import { toContainerdFailure } from '../../containerd/services/failure.ts'
 import type { Lease } from '../../containerd/services/leases.ts'
 import type { ImageForm } from '../../containerd/usable.ts'
@@ -28,21 +28,17 @@ export interface ImportRun {
 
 /** One import from start to end. Throws a ShimError. */
 export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportOutcome> {
-  const { address, namespace } = job.containerd
-  const connection = createConnection(address)
-  const calls = createCalls(connection, { namespace, signal: run.signal })
+  using client = connectContainerd(job.containerd, run.signal)
   const closures = openClosures(job, run)
   // A failure is reported where they are awaited, unless something else fails first.
   closures.catch(() => {})
   try {
-    await endDeadLeases(calls, job)
+    await endDeadLeases(client, job)
     const importHeld = async (lease: Lease) => importAndPublish({ lease, ...(await closures) }, job, run)
-    return await underLease(calls, job, importHeld, { onEnded: run.onLeaseEnded })
+    return await underLease(client, job, importHeld, { onEnded: run.onLeaseEnded })
   } catch (error) {
     run.signal.throwIfAborted()
     throw toContainerdFailure(error)
-  } finally {
-    connection.close()
   }
 }
 

@@ -75,7 +75,7 @@ function isOutOfMemory({ stage, errors }: FailedRun): boolean {
 
 function explainMemory(run: FailedRun): ShimError {
   const limit = `${formatSize(run.maxEvalMemory)} (nix.maxEvalMemory in the config)`
-  return new FinalError('EvaluationFailed', `${subject(run)} failed: it needs more memory than ${limit}`)
+  return new FinalError('EvaluationFailed', `${subject(run)} failed: it takes more memory than ${limit}`)
 }
 
 /** Explains a failed query about store paths. */

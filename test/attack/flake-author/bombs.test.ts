@@ -221,7 +221,7 @@ describe('an image of store paths that is larger than its rule allows is rejecte
     images: {
       path: storeImage([['fat']]),
       crowd: storeImage([['crowd']]),
-      customised: storeImage([['lean']], { customisation: FAT }),
+      customized: storeImage([['lean']], { customization: FAT }),
       based: storeImage([['lean']], { base: BASE }),
     },
   }
@@ -275,7 +275,7 @@ describe('an image of store paths that is larger than its rule allows is rejecte
   it.each([
     ['made of a sparse file', 'conf.path', () => storeFlake],
     ['made of many small files, each of which takes room on the disk', 'conf.crowd', () => storeFlake],
-    ['made of a large customisation layer', 'conf.customised', () => storeFlake],
+    ['made of a large customization layer', 'conf.customized', () => storeFlake],
     ['made on a large base image', 'conf.based', () => storeFlake],
     ['a plain package with a sparse file', 'default', () => plainFlake],
   ])('%s', async (_what, packageName, flake) => {

@@ -64,7 +64,7 @@ export async function writeCustomisation(parent: string, layer: Buffer, checksum
   return writeMadeFlake(
     parent,
     `let
-      layer = make "customisation-layer" { layer = "\${./layer.tar}"; }
+      layer = make "customization-layer" { layer = "\${./layer.tar}"; }
         "mkdir $out; cp $layer $out/layer.tar; echo ${checksum} > $out/checksum";
       conf = builtins.toJSON ((builtins.fromJSON (builtins.readFile ./conf.json)) // { customisation_layer = layer; });
     in make "attack-conf.json" { inherit conf; } ''printf %s "$conf" > $out''`,

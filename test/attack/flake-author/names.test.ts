@@ -153,13 +153,13 @@ describe("an image gets no content of another image by naming its digests, if th
       image => writeClaims(bed.dir, compressed(image)),
     ],
     [
-      'a stream script with a customisation layer',
+      'a stream script with a customization layer',
       image => writeCustomisation(bed.dir, junk(oneLayer(image)), hex(oneLayer(image))),
     ],
   ])('%s', async (title, write) => {
     const { layers } = await genuine(title)
     // The image has only one layer, so its lowest layer is all of it.
-    const secret = title.endsWith('a customisation layer')
+    const secret = title.endsWith('a customization layer')
       ? makeImage([await tar([...(await filesOf(title))])])
       : makeImage(layers)
     await load(secret)

@@ -26,10 +26,10 @@ beforeAll(async () => {
   for (const [name, content] of Object.entries({ ...files, ...programs, ...layout }))
     await hide(`${VICTIM}/${name}`, content)
   await hide('/root-only/image.tar', archive)
-  const neighbour = join(bed.dir, 'neighbour')
-  await writeFile(neighbour, 'secret')
-  const { stdout: path } = await bed.run('nix-store', ['--add', neighbour])
-  flakeUrl = await copyFlake({ victim: VICTIM, neighbour: path, digest: digest(layer) })
+  const neighbor = join(bed.dir, 'neighbor')
+  await writeFile(neighbor, 'secret')
+  const { stdout: path } = await bed.run('nix-store', ['--add', neighbor])
+  flakeUrl = await copyFlake({ victim: VICTIM, neighbor: path, digest: digest(layer) })
   const policy = [{ namespaces: ['*'], images: ['**'], flakes: ['path:/**'], plainPackages: true }]
   shim = await bed.startShim({ config: { policy } })
 })
@@ -58,8 +58,8 @@ it.each([
   ["a nix2container JSON with another tenant's store path, to which it does not refer", 'foreign-path'],
   ["a conf.json with another tenant's store path, to which it does not refer", 'foreign-layer'],
   ['a base image with a link to the folder of another build in its path', 'from-image'],
-  ['a customisation layer whose tar is a link to a file of another build', 'customisation'],
-  ['a customisation layer whose checksum is a link to a file of another build', 'checksum'],
+  ['a customization layer whose tar is a link to a file of another build', 'customization'],
+  ['a customization layer whose checksum is a link to a file of another build', 'checksum'],
   ['an OCI layout whose files are links to files of another build', 'oci-layout'],
   ['a plain package whose folder of programs is a link to the folder of another build', 'programs'],
   ['a plain package whose program is a link to a file of another build', 'program'],

@@ -72,8 +72,8 @@ describe.each(VERSIONS)('the shared clone of a repository with %s', (version, fi
     const repository = await make('tagged')
     await repository.commit({ 'flake.nix': flakeOf('flawed') })
     await repository.git('tag', 'main')
-    await repository.commit({ 'flake.nix': flakeOf('mended') })
-    expect(await read(builder, `${repository.url}?ref=main`)).toBe('mended')
+    await repository.commit({ 'flake.nix': flakeOf('fixed') })
+    expect(await read(builder, `${repository.url}?ref=main`)).toBe('fixed')
   })
 
   test('never takes a replacement object for a locked commit', async () => {

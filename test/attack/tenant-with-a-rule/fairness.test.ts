@@ -42,7 +42,7 @@ describe('a namespace whose queue of builds never ends', () => {
     gate = await addGate(formats)
   })
 
-  it('leaves a place to the next namespace, whose pull starts at once', async () => {
+  it('leaves a place to the next namespace, whose pull starts immediately', async () => {
     const endless = Array.from({ length: GREEDY - 1 }, (_, index) => pull('greedy', `endless-${index}`, 'gated'))
     await expect.poll(async () => (await readStatus(shim.socket)).queue.length, PATIENT).toBe(GREEDY - 3)
     greedy = [...endless, pull('greedy', ...last)]

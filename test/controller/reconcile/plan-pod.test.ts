@@ -16,7 +16,7 @@ const condition = (status: string, reason: string, message: string) => ({
 const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
 
 interface Named {
-  /** What NixBuilds give the images of a pod without annotations. */
+  /** Recipes from NixBuilds for images of a pod without annotations. */
   readonly named?: readonly RecipeView[]
 }
 

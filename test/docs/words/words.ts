@@ -28,7 +28,8 @@ export const WORDS: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [/\b(?:thereby|thereof|therein|whereby|whilst|amongst|hence|upon|shall)\b/, 'a plain word'],
   [/\b(?:colour|behaviour|honour|favour|neighbour|labour)\w*/, 'American spelling: -or'],
   [
-    /\b(?:serial|normal|recogn|organ|initial|summar|synchron|minim|maxim|author|custom|util)is(?:e|es|ed|ing|ation)\b/,
+    // `customisation-layer` is nixpkgs' name.
+    /\b(?:serial|normal|recogn|organ|initial|summar|synchron|minim|maxim|author|custom|util)is(?:e|es|ed|ing|ation)\b(?!-layer)/,
     'American spelling: -ize',
   ],
   [/\b(?:licence|centre|grey|artefact|catalogue|analyse|judgement|spelt|learnt|towards)s?\b/, 'American spelling'],

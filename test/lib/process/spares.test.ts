@@ -20,7 +20,7 @@ test('each run has its own helper, which is started after the previous run', asy
   expect(await untilStarted()).not.toBe(spare)
 })
 
-test('no helper is started while runs are going on', async () => {
+test('no helper is started while other runs continue', async () => {
   const run = makeRun()
   const pids = await Promise.all([run(), run(), run()])
   expect(new Set(pids).size).toBe(3)

@@ -1,5 +1,5 @@
-# Images as nixpkgs' streamLayeredImage leaves them, without nixpkgs: a script, its program and its conf.json. What is in them is
-# told by `settings.json` beside this file. For builds without a sandbox.
+# Images in the form of nixpkgs' streamLayeredImage, without nixpkgs: a script, its program and its conf.json. Their content is
+# described by `settings.json` beside this file. For builds without a sandbox.
 {
   outputs = { self }:
     let
@@ -67,7 +67,7 @@
             store_dir = "/nix/store";
             from_image = if image ? base then archive image.base else null;
             store_layers = map (map (tree: trees.${tree})) image.layers;
-            customisation_layer = customisationLayer image.customisation;
+            customisation_layer = customisationLayer image.customization;
           } // image.conf or { });
         } ''printf %s "$conf" > $out'';
 

@@ -135,7 +135,7 @@ describe('enbi-shim pull', () => {
     const storePath = `/nix/store/${'a'.repeat(32)}-app`
     const told = { exitCode: 2, stderr: expect.stringContaining(`is named nix:0${storePath}`) }
     expect(await run('pull', storePath)).toMatchObject(told)
-    const capital = { exitCode: 2, stderr: expect.stringContaining('needs a derivation of another name') }
+    const capital = { exitCode: 2, stderr: expect.stringContaining('rename the derivation') }
     expect(await run('pull', `nix:0/nix/store/${'a'.repeat(32)}-App`, '--socket', shim.socket)).toMatchObject(capital)
   })
 })

@@ -3,7 +3,7 @@ import { PYTHON, PYTHON_ENV } from '../../node/python.ts'
 
 const PTY = 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))'
 
-/** A program that runs until it ends or is told to, and what it has written so far. */
+/** Starts a program and collects its output. */
 export function startProgram([program = '', ...args]: readonly string[]) {
   const child = execa(program, args, { reject: false, timeout: 60_000, env: PYTHON_ENV })
   let text = ''
@@ -13,7 +13,7 @@ export function startProgram([program = '', ...args]: readonly string[]) {
   return { child, written: () => text }
 }
 
-/** The same on a terminal of its own, whose keyboard is the standard input. */
+/** Starts a program on a new terminal. Writing to the child's stdin types on that terminal. */
 export function startOnTerminal(command: readonly string[], { rows = 60, columns = 120 } = {}) {
   const sized = ['sh', '-c', `stty rows ${rows} cols ${columns} && exec "$@"`, 'sh']
   return startProgram([PYTHON, '-I', '-c', PTY, ...sized, ...command])

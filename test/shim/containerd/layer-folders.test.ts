@@ -5,10 +5,10 @@ import { expect, test } from 'vitest'
 import { putInPlace } from '../../../shim/containerd/layer-folders.ts'
 
 test.each([
-  ['whole', []],
-  ['but a part', ['rest']],
+  ['all', []],
+  ['some', ['rest']],
 ])(
-  'of imports that repair a layer at the same time, whose files were lost %s, each finds it repaired',
+  'a layer that has lost %s of its files is repaired once by imports that repair it at the same time',
   async (_, left) => {
     await using dir = await mkdtempDisposable(join(tmpdir(), 'layer-folders-'))
     const lost = { path: join(dir.path, 'lost', 'fs'), witness: 'file' }

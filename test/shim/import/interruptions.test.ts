@@ -3,8 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterEach, expect, it, vi } from 'vitest'
-import { createCalls } from '../../../lib/grpc/calls.ts'
-import { createConnection } from '../../../lib/grpc/connection.ts'
+import { connectContainerd } from '../../../shim/containerd/connect.ts'
 import type { ImportProgress } from '../../../shim/import/image/contract.ts'
 import { endLease, underLease } from '../../../shim/import/worker/leases.ts'
 import { descendants } from '../../node/process-tree.ts'
@@ -60,18 +59,15 @@ it('an import fails with a retryable error when containerd is killed, and the ne
 
 it('a lease that outlives a successful import, because containerd was gone, is reported as left over', async () => {
   const node = await startNode()
-  const { address } = node.options.containerd
-  const connection = createConnection(address)
-  const calls = createCalls(connection, { namespace: 'k8s.io' })
+  using client = connectContainerd(node.options.containerd)
   const owner = { lease: 'left', importer: 'importer', process: 'process' }
   const onEnded = vi.fn()
   const use = async () => {
     await node.bed.containerd.kill()
     return 'made'
   }
-  const made = underLease(calls.within({}), owner, use, { onEnded, releaseMs: 100 })
+  const made = underLease(client, owner, use, { onEnded, releaseMs: 100 })
   await expect(made).resolves.toBe('made')
-  connection.close()
   expect(onEnded).not.toHaveBeenCalled()
   await node.bed.containerd.start()
   await endLease({ ...node.options.containerd, namespace: 'k8s.io' }, 'left')

@@ -138,7 +138,7 @@ describe('health', () => {
     await vi.waitFor(async () => expect(await state()).toBe('T'), PATIENT)
     try {
       const [ready, all] = await Promise.all([answer('/readyz'), scrape(url)])
-      expect(ready).toEqual([503, expect.stringContaining('it said nothing for 2 s')])
+      expect(ready).toEqual([503, expect.stringContaining('no answer within 2 s')])
       expect(all.get('enbi_shim_containerd_up')).toBe(0)
     } finally {
       process.kill(pid, 'SIGCONT')

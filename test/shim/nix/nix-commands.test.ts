@@ -79,8 +79,8 @@ test('an error suggests the most similar of many names', () => {
 })
 
 test.each([
-  { what: 'more names than were asked for', names: Array.from({ length: 2_001 }, () => 'a') },
-  { what: 'a longer name than was asked for', names: ['a'.repeat(101)] },
+  { what: 'too many names', names: Array.from({ length: 2_001 }, () => 'a') },
+  { what: 'a name that is too long', names: ['a'.repeat(101)] },
 ])('an answer with $what is rejected', ({ names }) => {
   expect(() => readEvaluation(RECIPE, missing(names))).toThrow(expect.objectContaining({ code: 'EvaluationFailed' }))
 })

@@ -27,7 +27,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
       { has: 'other packages called packages', outputs: `legacyPackages.x86_64-linux.packages.x86_64-linux = { };` },
       { has: 'packages of other systems that throw', outputs: `packages.aarch64-linux = throw "no arm";` },
       { has: 'a package of that name among its legacy packages', outputs: `legacyPackages.x86_64-linux.app = { };` },
-      { has: 'legacy packages that are endless', outputs: `legacyPackages = let f = x: f x; in f 1;` },
+      { has: 'legacy packages that never end', outputs: `legacyPackages = let f = x: f x; in f 1;` },
     ])('that also has $has is of the package itself', async ({ outputs }) => {
       const { storePath } = await build(`packages.x86_64-linux.app = ${APP}; ${outputs}`, 'app')
       expect(storePath).toMatch(/-app$/)
@@ -49,7 +49,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         outputs: `packages = throw "no packages"; containers.x86_64-linux = { app = ${APP}; other = throw "other"; };`,
       },
       {
-        where: 'an output for the builders that are a part of nix',
+        where: 'an output for the builders that are part of nix',
         packageName: '.app',
         outputs: `app = derivation { name = "app"; system = "builtin"; builder = "builtin:buildenv"; derivations = [ ]; manifest = "/dev/null"; };`,
       },
@@ -76,19 +76,19 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         says: /^path:\S+ has no package app for x86_64-linux, and neither packages nor legacyPackages; a path that begins with a dot is looked up in its other outputs: dockerImages, lib$/,
       },
       {
-        whose: 'packages are others',
+        whose: 'packages have other names',
         outputs: `packages.x86_64-linux.other = ${APP}; legacyPackages.x86_64-linux.another = ${APP}; lib = { };`,
         code: 'AttributeMissing',
         says: /has no package app for x86_64-linux, only other, another; a path that begins with a dot is looked up in its other outputs: lib$/,
       },
       {
-        whose: 'packages are others, and legacy packages throw',
+        whose: 'packages have other names, and legacy packages throw',
         outputs: `packages.x86_64-linux.other = ${APP}; legacyPackages.x86_64-linux = throw "no legacy packages";`,
         code: 'AttributeMissing',
         says: /has no package app for x86_64-linux, only other$/,
       },
       {
-        whose: 'legacy packages throw and are all that it has',
+        whose: 'only outputs are legacy packages that throw',
         outputs: `legacyPackages.x86_64-linux = throw "no legacy packages";`,
         code: 'EvaluationFailed',
         says: / failed: no legacy packages$/,
@@ -100,14 +100,14 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         says: /has no package app for x86_64-linux; did you mean Apps\? There are 3001$/,
       },
       {
-        whose: 'whole path leads nowhere',
+        whose: 'full path leads nowhere',
         packageName: '.containers.x86_64-linux.app',
         outputs: `containers.x86_64-linux = { web = ${APP}; db = throw "no db"; }; packages = throw "no packages";`,
         code: 'AttributeMissing',
         says: /^path:\S+ has no output \.containers\.x86_64-linux\.app, only db, web; the outputs of the flake are containers, packages$/,
       },
       {
-        whose: 'whole path leads to a set',
+        whose: 'full path leads to a set',
         packageName: '.containers.x86_64-linux',
         outputs: `containers.x86_64-linux.web = ${APP};`,
         code: 'AttributeMissing',
@@ -120,14 +120,14 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         says: /has no packages for x86_64-linux, only for aarch64-linux; a path that begins with a dot is looked up in its other outputs: apps$/,
       },
       {
-        whose: 'whole path leads to a package for another system',
+        whose: 'full path leads to a package for another system',
         packageName: '.packages.aarch64-linux.app',
         outputs: `packages.aarch64-linux.app = ${APP.replace('x86_64', 'aarch64')};`,
         code: 'SystemUnsupported',
         says: /^\.packages\.aarch64-linux\.app of path:\S+ is a package for aarch64-linux, but the recipe is for x86_64-linux$/,
       },
       {
-        whose: 'package has another name than some that cannot be shown',
+        whose: 'package names include some that cannot be printed',
         outputs: `packages.x86_64-linux = { other = ${APP}; "${'a'.repeat(99)}é" = 1; "a\\nb" = 1; "${'b'.repeat(101)}" = 1; };`,
         code: 'AttributeMissing',
         says: /has no package app for x86_64-linux; there are 4$/,
@@ -138,7 +138,7 @@ export function describeOutputs(node: () => { readonly bed: Bed; readonly builde
         code: 'EvaluationFailed',
         says: / failed: no app$/,
       },
-      { whose: 'outputs are none', outputs: '', code: 'AttributeMissing', says: /: it has no outputs$/ },
+      { whose: 'set of outputs is empty', outputs: '', code: 'AttributeMissing', says: /: it has no outputs$/ },
     ])('whose $whose fails with $code', async ({ outputs, code, says, packageName = 'app' }) => {
       await expect(build(outputs, packageName)).rejects.toMatchObject({ code, message: expect.stringMatching(says) })
     })

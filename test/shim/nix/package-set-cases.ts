@@ -71,7 +71,7 @@ export function describePackageSets(node: () => Node): void {
     test.each([
       { has: 'names in another order, with others spelled in lower case', contents: ['JQ', 'camelcase', '7zz'] },
       { has: 'a name twice, in two spellings', contents: ['_7zz', '7zz', 'camelCase', 'CamelCase', 'jq'] },
-      { has: 'what every set has', contents: ['CamelCase', '_7zz', 'cacert', 'iana-etc', 'jq'] },
+      { has: 'the packages that every set has', contents: ['CamelCase', '_7zz', 'cacert', 'iana-etc', 'jq'] },
     ])('is the same with $has', async ({ contents }) => {
       const { storePath } = await build(['7zz', 'CamelCase', 'jq'])
       expect(await build(contents)).toMatchObject({ storePath })
@@ -81,7 +81,7 @@ export function describePackageSets(node: () => Node): void {
       { named: 'in a nested set', contents: ['python3packages.requests'], file: 'bin/requests', of: /requests/ },
       { named: 'with a digit and in another case', contents: ['9base'], file: 'bin/9base', of: /^9base/ },
       {
-        named: 'as it is, with another that differs in case',
+        named: 'exactly, although another name differs only in case',
         contents: ['gitui'],
         file: 'bin/gitui',
         of: /^gitui-0/,
@@ -134,12 +134,12 @@ export function describePackageSets(node: () => Node): void {
 
     test.each([
       {
-        has: 'a part of a package that is no output',
+        has: 'an attribute of a package that is not an output',
         name: 'app.tests.inner',
         says: /has no package app\.tests\.inner for /,
       },
       {
-        has: 'a store path with a blank',
+        has: 'a store path with a space',
         name: 'blank',
         says: /^blank of path:\S+ for x86_64-linux is not a package but a set$/,
       },
@@ -168,7 +168,7 @@ export function describePackageSets(node: () => Node): void {
 
     test.each([
       {
-        whose: 'names are not there',
+        whose: 'packages do not exist',
         contents: ['jq', 'nowhere', 'mano', 'htpo', 'gitUi', 'python3Packages.request', 'python3.lib'],
         code: 'AttributeMissing',
         says: /^path:\S+ has none of the packages nowhere, mano \(did you mean nano\?\), htpo \(did you mean htop\?\), gitUi \(did you mean gitUI or gitui\?\), python3Packages\.request \(did you mean requests\?\), python3\.lib for x86_64-linux$/,
@@ -225,7 +225,7 @@ export function describePackageSets(node: () => Node): void {
         outputs: (packages: string) => `packages.x86_64-linux = ${packages};`,
       },
       {
-        has: 'a cacert that throws, and an iana-etc that is no package',
+        has: 'a cacert that throws, and an iana-etc that is not a package',
         outputs: (packages: string) =>
           `legacyPackages.x86_64-linux = ${packages} // { cacert = throw "no cacert"; iana-etc = 1; };`,
       },

@@ -119,13 +119,9 @@ describe('an intercepted call that is answered', () => {
   })
 
   test.each([
-    [
-      'an error of the catalogue',
-      new FinalError('PolicyRefused', 'no: „50 %“\nsecond line'),
-      'no: „50 %“\nsecond line',
-    ],
+    ['a ShimError', new FinalError('PolicyRefused', 'no: „50 %“\nsecond line'), 'no: „50 %“\nsecond line'],
     ['any other error', new Error('oops'), 'internal error: oops'],
-    ['something that is no error', 'text', 'internal error: text'],
+    ['a value that is not an error', 'text', 'internal error: text'],
   ])('gets UNKNOWN and the message when the interceptor throws: %s', async (_what, thrown, message) => {
     interceptor = async () => {
       throw thrown

@@ -23,7 +23,7 @@ export interface RawClient extends Disposable {
   call(path: string, call?: RawCall): Promise<RawAnswer>
 }
 
-/** Node's own limits must not stand in the way of what is tested: large messages, metadata that repeats a name. */
+/** Raises Node's limits for tests with large messages and with metadata that repeats a name. */
 export const OPTIONS = {
   settings: { initialWindowSize: 1024 * 1024, maxHeaderListSize: 1024 * 1024 },
   maxSendHeaderBlockLength: 1024 * 1024,

@@ -19,7 +19,7 @@ export async function tempFolder(): Promise<AsyncDisposable & { readonly dir: st
   return { dir, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) }
 }
 
-/** A listening proxy with a socket of its own, unless told where. */
+/** A listening proxy, by default on a new socket. */
 export async function startProxy({
   socket: path,
   ...options

@@ -32,7 +32,7 @@ beforeAll(async () => {
   const flakes = [`git+file:${bed.dir}/**`.replace(':', '://'), `path:${bed.dir}/*`, 'tarball+http://127.0.0.1:*/*']
   shim = await bed.startShim({
     config: {
-      // Nix believes what it was told of a branch for as long.
+      // Nix caches the commit of a branch for this time.
       nix: { user: bed.buildUser.name, options: { 'tarball-ttl': 0 } },
       flakeNames: true,
       names: [
@@ -166,7 +166,7 @@ describe('a pull of a name that is a recipe fails and goes to no registry', () =
       'when a meta-package does not come first',
       'registry.example/pkgs/docker-archive/shell',
       'bounded',
-      /the image "registry.example\/pkgs\/docker-archive\/shell" is invalid.*"shell".* has to come first/,
+      /the image "registry.example\/pkgs\/docker-archive\/shell" is invalid.*"shell".* must come first/,
     ],
     [
       'when it has 200 segments',

@@ -1,8 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createCalls } from '../../../lib/grpc/calls.ts'
-import { createConnection } from '../../../lib/grpc/connection.ts'
+import { connectContainerd } from '../../../shim/containerd/connect.ts'
 import { getImage, putImage } from '../../../shim/containerd/services/images.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { SANDBOX_IMAGE } from '../../node/containerd.ts'
@@ -60,9 +59,7 @@ describe('a pull of an image that no registry has', () => {
     const first = await kubelet.pullImage(pull)
     await bed.runPod({ imageId: first })
     // As a pull by containerd does: the labels stay.
-    await using connection = new AsyncDisposableStack()
-    const session = connection.adopt(createConnection(bed.containerdSocket), async made => made.close())
-    const calls = createCalls(session, { namespace: 'k8s.io' })
+    using calls = connectContainerd({ address: bed.containerdSocket })
     const other = await getImage(calls, SANDBOX_IMAGE)
     expect(other).toBeDefined()
     if (other) await putImage(calls, { name: 'registry.example/pointed/app:1', labels: {}, target: other.target })
@@ -228,7 +225,7 @@ describe('a caller that hangs up', () => {
 })
 
 describe('RemoveImage', () => {
-  it('lets go of the gc root', async () => {
+  it('removes the gc root', async () => {
     const image = 'registry.example/roots/app:1'
     await kubelet.pullImage(pullOf(image, 'images.web.frontend'))
     const roots = async () => (await bed.run('nix-store', ['--gc', '--print-roots'])).stdout

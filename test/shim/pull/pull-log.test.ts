@@ -21,7 +21,7 @@ function setUp() {
 }
 
 describe('a run', () => {
-  it('is listed while a request waits for it, and while it goes on', () => {
+  it('is listed while a request waits for it or it runs', () => {
     const { pullLog } = setUp()
     const request = { recipe: recipe('app:1'), namespace: 'team' }
     const wait = pullLog.waiting(request)

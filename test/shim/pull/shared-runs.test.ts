@@ -58,7 +58,7 @@ describe('requests', () => {
 })
 
 describe('a request that is withdrawn', () => {
-  it('fails with Cancelled, while the run goes on for the others', async () => {
+  it('fails with Cancelled, while the run continues for the others', async () => {
     const { started, join } = setUp()
     const caller = new AbortController()
     const gone = join(caller.signal)

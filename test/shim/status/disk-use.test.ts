@@ -47,8 +47,8 @@ describe('images that are kept', () => {
     try {
       const images = vi.fn(() => new Promise<never>(() => {}))
       const ask = createKeptImages({ images })
-      expect((await ask()).problem).toContain('said nothing')
-      expect((await ask()).problem).toContain('said nothing')
+      expect((await ask()).problem).toContain('no answer within')
+      expect((await ask()).problem).toContain('no answer within')
       expect(images).toHaveBeenCalledTimes(1)
     } finally {
       timeLimit.mockRestore()

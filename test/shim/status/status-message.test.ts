@@ -5,8 +5,9 @@ import type { PullProgress } from '../../../shim/pull/progress.ts'
 import { createPullLog } from '../../../shim/pull/pull-log.ts'
 import type { Held } from '../../../shim/status/disk-use.ts'
 import { statusMessage } from '../../../shim/status/status-message.ts'
-import { encodeStatusReport, type StatusReport, WATCH_STATUS } from '../../../shim/wire/status-messages.ts'
+import { SHIM_STATUS, type StatusReport, WATCH_STATUS } from '../../../shim/wire/status.ts'
 
+const { responseSerialize } = SHIM_STATUS.Watch
 const SHIM = { version: '1', startedAt: 1000, containerd: '/c.sock', rules: 1, maxBuilds: 2, logs: '/logs' }
 const NOTHING = { files: 0, bytes: 0 }
 const HELD: Held = {
@@ -33,7 +34,7 @@ function setUp() {
     },
     /** As it is read after it went over the wire. */
     report: (held: Partial<Held> = {}): StatusReport =>
-      WATCH_STATUS.decode(encodeStatusReport(statusMessage(SHIM, pullLog, { ...HELD, ...held }))),
+      WATCH_STATUS.responseDeserialize(responseSerialize(statusMessage(SHIM, pullLog, { ...HELD, ...held }))),
   }
 }
 
@@ -74,7 +75,7 @@ describe('a report', () => {
     const { begin, pullLog } = setUp()
     begin('app:1').done({ imageId: 'sha256:1', present: false })
     begin('app:1', { phase: 'evaluating', runId: 'run-1' })
-    const encode = () => encodeStatusReport(statusMessage(SHIM, pullLog, HELD))
+    const encode = () => responseSerialize(statusMessage(SHIM, pullLog, HELD))
     expect(encode()).toEqual(encode())
   })
 

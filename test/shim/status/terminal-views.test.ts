@@ -4,7 +4,7 @@ import { isRedrawable } from '../../../lib/text/redrawable.ts'
 import { createLineView } from '../../../shim/commands/pull-view/line-view.ts'
 import { createJsonView } from '../../../shim/commands/pull-view/pull-view.ts'
 import { describeDuration, describeProgress } from '../../../shim/status/describe.ts'
-import type { WireProgress } from '../../../shim/wire/pull-messages.ts'
+import type { WireProgress } from '../../../shim/wire/pulls.ts'
 
 function progress(phase: string, rest: Partial<WireProgress> = {}): WireProgress {
   return { phase, done: 0, expected: 0, text: '', ...rest }

@@ -1,12 +1,12 @@
 # Packages with links to files of others. Beside this file are `busybox` (static), and one text each in `victim` (a folder that only
-# root can read, like the folder of another build), `neighbour` (a store path of another tenant) and `digest` (of the victim's layer.tar).
+# root can read, like the folder of another build), `neighbor` (a store path of another tenant) and `digest` (of the victim's layer.tar).
 {
   outputs =
     { self }:
     let
       busybox = "${self}/busybox";
       victim = builtins.readFile ./victim;
-      neighbour = builtins.readFile ./neighbour;
+      neighbor = builtins.readFile ./neighbor;
       digest = builtins.readFile ./digest;
       make =
         name: script:
@@ -60,10 +60,10 @@
         folder = make "folder" "ln -s ${victim} $out";
         root-file = make "root-file" "ln -s /root-only/image.tar $out";
         layer-path = nix2container "layer-path" { layer-path = "${holder}/sub/layer.tar"; };
-        foreign-path = nix2container "foreign-path" { paths = [ { path = neighbour; } ]; };
-        foreign-layer = conf "foreign-layer-conf.json" { store_layers = [ [ neighbour ] ]; };
+        foreign-path = nix2container "foreign-path" { paths = [ { path = neighbor; } ]; };
+        foreign-layer = conf "foreign-layer-conf.json" { store_layers = [ [ neighbor ] ]; };
         from-image = conf "from-image-conf.json" { from_image = "${holder}/sub/image.tar"; };
-        customisation = conf "customisation-conf.json" {
+        customization = conf "customization-conf.json" {
           customisation_layer = make "customisation-layer" "mkdir $out; ln -s ${victim}/layer.tar $out/layer.tar; echo ${builtins.substring 7 64 digest} > $out/checksum";
         };
         checksum = conf "checksum-conf.json" {

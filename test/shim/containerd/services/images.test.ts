@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createCalls } from '../../../../lib/grpc/calls.ts'
-import { createConnection } from '../../../../lib/grpc/connection.ts'
+import type { Calls } from '../../../../lib/grpc/client.ts'
+import { connectContainerd } from '../../../../shim/containerd/connect.ts'
 import { type ContainerdImages, createContainerdImages } from '../../../../shim/containerd/image-records.ts'
 import { labelBlob, writeBlob } from '../../../../shim/containerd/services/content.ts'
 import { getImage, type ImageRecord, putImage } from '../../../../shim/containerd/services/images.ts'
@@ -8,7 +8,7 @@ import { knownDiffId } from '../../../../shim/containerd/unpack.ts'
 import { oneChunk } from '../../../../shim/import/streams/streams.ts'
 import { type Bed, startBed } from '../../../node/bed.ts'
 
-/** Instead of containerd's 16 MiB, which thousands of records fill. */
+/** Lower than containerd's 16 MiB, which only thousands of records fill. */
 const MAX_MESSAGE = 24 * 1024
 const FORM = { snapshotter: 'overlayfs', layers: 'linked' } as const
 
@@ -24,17 +24,12 @@ afterAll(async () => {
   await bed[Symbol.asyncDispose]()
 })
 
-/** Does something with the namespace of its own that the real images are not in. */
-async function withCalls<T>(use: (calls: ReturnType<typeof createCalls>) => Promise<T>): Promise<T> {
-  const connection = createConnection(bed.containerdSocket)
-  try {
-    return await use(createCalls(connection, { namespace: 'k8s.io' }))
-  } finally {
-    connection.close()
-  }
+async function withCalls<T>(use: (calls: Calls) => Promise<T>): Promise<T> {
+  using client = connectContainerd({ address: bed.containerdSocket })
+  return await use(client)
 }
 
-describe('the look-ups', () => {
+describe('the look-ups of images', () => {
   const labels = { 'example/label': 'x' }
   const name = 'registry.example/found:1'
   beforeEach(() =>
@@ -44,7 +39,7 @@ describe('the look-ups', () => {
     }),
   )
 
-  it('answer with nothing for what is not there', async () => {
+  it('return undefined for an unknown image', async () => {
     expect(await images.find('registry.example/absent:1')).toBeUndefined()
     expect(await images.present('registry.example/absent:1')).toBeUndefined()
     expect(await images.withLabel('example/no-label')).toEqual([])
@@ -55,7 +50,7 @@ describe('the look-ups', () => {
     expect(await images.withLabel('example/label')).toEqual([{ name, labels, target, updatedAt: expect.any(Number) }])
   })
 
-  it('find all records that have the label, also when those do not go into one message', async () => {
+  it('find all records that have the label, even if they do not fit into one message', async () => {
     const values = [...Array.from({ length: 30 }, (_, number) => `${number.toString(16)}f`), 'no digest', 'aa', 'aab']
     const filling = { filling: 'x'.repeat(1500) }
     await withCalls(calls =>
@@ -78,20 +73,20 @@ describe('the look-ups', () => {
     expect(await images.find(name)).toBeDefined()
   })
 
-  it('go on at once when containerd comes back while they wait', async () => {
+  it('continue as soon as containerd comes back', async () => {
     await bed.containerd.stop()
     const [found] = await Promise.all([images.find(name), bed.containerd.start()])
     expect(found).toBeDefined()
   })
 
-  it('say that containerd is away when it stays away', async () => {
+  it('throw ContainerdAway if containerd stays away', async () => {
     const away = createContainerdImages({ address: `${bed.dir}/nobody.sock`, form: FORM })
     await expect(away.find('registry.example/found:1')).rejects.toMatchObject({ code: 'ContainerdAway' })
     away.close()
   })
 })
 
-it('a layer that was unpacked as a tar is not known as a compressed one', async () => {
+it('the diffID of a layer that was unpacked as a tar does not count for a compressed layer', async () => {
   const TAR = 'application/vnd.oci.image.layer.v1.tar'
   const known = await withCalls(async calls => {
     const { digest } = await writeBlob(calls, { ref: 'two-faced' }, oneChunk(Buffer.from('two-faced')))
@@ -106,7 +101,7 @@ it('a layer that was unpacked as a tar is not known as a compressed one', async 
   expect(known).toEqual({ isTar: true, gzip: undefined, docker: undefined })
 })
 
-it('a record that is put again keeps the labels that are not given', async () => {
+it('putImage keeps the labels of an existing record that are not given', async () => {
   const record = { name: 'registry.example/twice:1', labels: { one: '1', two: '2' }, target }
   const other = { ...target, digest: `sha256:${'1'.repeat(64)}` }
   const found = await withCalls(async calls => {
@@ -117,7 +112,7 @@ it('a record that is put again keeps the labels that are not given', async () =>
   expect(found).toEqual({ name: record.name, labels: { one: '1', two: 'II' }, target: other })
 })
 
-it('a record that must stay as it is is not put again', async () => {
+it('putImage leaves a record unchanged that must not be changed', async () => {
   const record = { name: 'registry.example/stays:1', labels: { owner: 'somebody' }, target }
   const mayChange = (present: ImageRecord): boolean => {
     throw new Error(`owned by ${present.labels.owner}`)
@@ -142,16 +137,16 @@ describe('a blob', () => {
     expect(stored.stdout).toContain(written.digest)
   })
 
-  it('that is there already is no error', async () => {
+  it('that exists already is not an error', async () => {
     const first = await withCalls(calls => writeBlob(calls, { ref: 'first' }, chunks(3)))
     expect(await withCalls(calls => writeBlob(calls, { ref: 'second' }, chunks(3)))).toEqual(first)
   })
 
-  it('of no bytes can be written', async () => {
+  it('can be empty', async () => {
     expect(await withCalls(calls => writeBlob(calls, { ref: 'empty' }, chunks(0)))).toMatchObject({ size: 0 })
   })
 
-  it('whose source fails is given up', async () => {
+  it('is aborted if its source fails', async () => {
     const failing = async function* () {
       yield* chunks(30)
       throw new Error('source broke')

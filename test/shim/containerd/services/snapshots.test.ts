@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { type Calls, createCalls } from '../../../../lib/grpc/calls.ts'
-import { type Connection, createConnection } from '../../../../lib/grpc/connection.ts'
+import type { GrpcClient } from '../../../../lib/grpc/client.ts'
 import { chainsOf } from '../../../../shim/containerd/chain.ts'
+import { connectContainerd } from '../../../../shim/containerd/connect.ts'
 import { createLayerKeeper } from '../../../../shim/containerd/layer-keeper.ts'
 import { writeBlob } from '../../../../shim/containerd/services/content.ts'
 import { createLease, deleteLease, type Lease } from '../../../../shim/containerd/services/leases.ts'
@@ -13,15 +13,13 @@ import { type Bed, startBed } from '../../../node/bed.ts'
 import { tar } from '../../import/tar.ts'
 
 let bed: Bed
-let connection: Connection
-let calls: Calls
+let calls: GrpcClient
 beforeAll(async () => {
   bed = await startBed({ without: ['nix'] })
-  connection = createConnection(bed.containerdSocket)
-  calls = createCalls(connection, { namespace: 'k8s.io' })
+  calls = connectContainerd({ address: bed.containerdSocket })
 })
 afterAll(async () => {
-  connection.close()
+  calls[Symbol.dispose]()
   await bed[Symbol.asyncDispose]()
 })
 
@@ -31,7 +29,7 @@ async function fillUnderLease() {
   return { lease, keeper, filled: await prepareSnapshot(keeper.snapshotter, '') }
 }
 
-test('a snapshot that two imports make is kept for both, whichever ends first', async () => {
+test('a snapshot that two imports make is kept until both have ended', async () => {
   const name = 'made-by-two'
   const [first, second] = [await fillUnderLease(), await fillUnderLease()]
   await first.keeper.commit(first.filled, name)

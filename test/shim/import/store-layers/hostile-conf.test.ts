@@ -12,7 +12,7 @@ const CONFS: Record<string, object> = {
   "the store's own links": { store_layers: [['/nix/store/.links']] },
   'a thousand layers': { store_layers: Array.from({ length: 1000 }, () => [NO_PATH]) },
   'another type': { store_layers: 'all' },
-  'a customisation layer that is nowhere': { customisation_layer: '/tmp' },
+  'a customization layer that is nowhere': { customisation_layer: '/tmp' },
   'another store': { store_dir: '/' },
   'another architecture': { architecture: 'sparc' },
 }

@@ -10,7 +10,7 @@ export const TREES = {
   sparse: ['sparse', `${LARGE_BYTES}`],
 }
 
-const CUSTOMISATION = {
+const CUSTOMIZATION = {
   script:
     'mkdir -p bin tmp base; cp /usr/bin/busybox bin/busybox; cp bin/busybox bin/su; chmod 1777 tmp; touch base/.wh.gone',
   setuid: ['bin/su'],
@@ -23,7 +23,7 @@ const BASE = {
 
 export function image(layers: StoreImage['layers'], more: Partial<StoreImage> = {}): StoreImage {
   const config = { Cmd: ['/bin/busybox', 'true'], Env: ['A=own'] }
-  return { layers, config, customisation: CUSTOMISATION, base: BASE, ...more }
+  return { layers, config, customization: CUSTOMIZATION, base: BASE, ...more }
 }
 
 export const IMAGES: StoreImages = {

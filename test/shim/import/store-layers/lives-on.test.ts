@@ -80,13 +80,13 @@ test('removing an image changes neither the store nor the layers that another im
   expect(await storeHas(node, 'many')).toBe(true)
 })
 
-test('an import leaves nothing but what its image needs', async () => {
+test('an import leaves only the content that its image needs', async () => {
   await using node = await startStoreNode(IMAGES)
   await node.pull('large')
   expect((await node.snapshots()).others).toEqual([])
   expect(await node.ctr('leases', 'ls', '-q')).toBe('')
   const blobs = (await node.ctr('content', 'ls', '-q')).trim().split('\n')
-  // Config, manifest, customisation layer and the base's layer.
+  // Config, manifest, customization layer and the base's layer.
   expect(blobs).toHaveLength(4)
 })
 

@@ -12,7 +12,7 @@ export interface Nix2ContainerFlake {
 /** Digests of no layer. */
 export const UNKNOWN_DIGESTS = [1, 2].map(n => `sha256:${`${n}`.repeat(64)}`)
 
-/** So large that the shim does not compute digests of tars unless it has to. */
+/** So large that the shim computes digests of tars only if they are needed. */
 export const LARGE_BYTES = 40 * 1024 ** 2
 
 /**

@@ -77,7 +77,7 @@ const CASES: [what: string, blocks: number, fields: Partial<HeaderFields>][] = [
   ['the last second that fits', 1, { mtime: 8 * 1024 ** 3 - 1 }],
   ['a later second', 3, { mtime: 8 * 1024 ** 3 }],
   ['a second before 1970', 3, { mtime: -1 }],
-  ['all that does not fit at once', 3, NOTHING_FITS],
+  ['all fields that do not fit together', 3, NOTHING_FITS],
 ]
 
 let expected: string[]

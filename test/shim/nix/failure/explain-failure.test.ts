@@ -296,7 +296,7 @@ test('an evaluation that ran out of memory names the limit and its config key', 
   expect(await explain([...LIES.map(passedOn), passedOn('out of memory')])).toMatchObject({
     code: 'EvaluationFailed',
     message:
-      'evaluating app of github:owner/repo failed: it needs more memory than 4GiB (nix.maxEvalMemory in the config)',
+      'evaluating app of github:owner/repo failed: it takes more memory than 4GiB (nix.maxEvalMemory in the config)',
   })
 })
 

@@ -11,7 +11,7 @@ afterEach(() => {
 
 const line = (text: string): BuildProgress => ({ phase: 'log', line: text })
 
-test('the first progress is reported at once, the rest a few times a second', () => {
+test('the first progress is reported immediately, and further progress a few times per second', () => {
   const reported: (readonly BuildProgress[])[] = []
   const batches = createProgressBatches(batch => reported.push(batch))
   batches.push({ phase: 'evaluating', runId: 'run' })

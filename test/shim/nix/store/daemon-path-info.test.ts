@@ -13,10 +13,10 @@ const QUERY = { recursive: false, signal: new AbortController().signal }
 
 test.each([
   ['the default', {}, '/nix/var/nix/daemon-socket/socket'],
-  ['the one that the environment names', { NIX_DAEMON_SOCKET_PATH: '/run/nix.sock' }, '/run/nix.sock'],
-  ['below another state folder', { NIX_STATE_DIR: '/state' }, '/state/daemon-socket/socket'],
-  ['wanted by name', { NIX_REMOTE: 'daemon' }, '/nix/var/nix/daemon-socket/socket'],
-  ['none for who opens the store itself', { NIX_REMOTE: 'local' }, undefined],
+  ['named by the environment', { NIX_DAEMON_SOCKET_PATH: '/run/nix.sock' }, '/run/nix.sock'],
+  ['below another state folder if NIX_STATE_DIR is set', { NIX_STATE_DIR: '/state' }, '/state/daemon-socket/socket'],
+  ['the default if NIX_REMOTE is daemon', { NIX_REMOTE: 'daemon' }, '/nix/var/nix/daemon-socket/socket'],
+  ['undefined for clients that open the store themselves', { NIX_REMOTE: 'local' }, undefined],
 ])("the daemon's socket is %s", (_which, env, socket) => {
   expect(daemonSocket(env)).toBe(socket)
 })
@@ -41,14 +41,14 @@ const READY = 0x616c7473n
 const EMPTY = 0n
 
 test.each([
-  ['is no daemon', Buffer.from('rubbish, and more of it'), 'no Nix daemon'],
+  ['is not a Nix daemon', Buffer.from('rubbish, and more of it'), 'not a Nix daemon'],
   ['speaks another protocol', words(0x6478696fn, 0x215n), 'speaks version 2.21'],
-  ['says no', words(...GREETING, 0x63787470n, 8n, 0x21212121_21212121n), 'says: !!!!!!!!'],
-  ['says something unknown', words(...GREETING, 4711n), 'something unknown'],
-  ['goes away', words(...GREETING, READY, 1n), 'closed the connection'],
+  ['answers with an error', words(...GREETING, 0x63787470n, 8n, 0x21212121_21212121n), 'says: !!!!!!!!'],
+  ['sends an unknown message', words(...GREETING, 4711n), 'something unknown'],
+  ['closes the connection', words(...GREETING, READY, 1n), 'closed the connection'],
   ['sends a string without end', words(...GREETING, READY, 1n, 1n << 40n), 'a string of 1099511627776 bytes'],
   ['sends a list without end', words(...GREETING, READY, 1n, EMPTY, EMPTY, 1n << 40n), 'a list of 1099511627776'],
-])('a daemon that %s is an error', async (_what, answer, words) => {
+])('a server that %s is an error', async (_what, answer, words) => {
   const dir = await mkdtemp(join(tmpdir(), 'daemon-'))
   const socket = join(dir, 'socket')
   const server = createServer(client => client.on('error', () => {}).end(answer)).listen(socket)

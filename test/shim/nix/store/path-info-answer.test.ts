@@ -12,19 +12,19 @@ const INFO = {
 }
 
 test.each([
-  ['a list, as up to 2.18', [{ path: PATH, ...FACTS, deriver: OTHER }], [INFO]],
+  ['a list, the format until 2.18,', [{ path: PATH, ...FACTS, deriver: OTHER }], [INFO]],
   [
-    'what a list calls invalid is left out',
+    'invalid paths in a list',
     [
       { path: OTHER, valid: false },
       { path: PATH, ...FACTS },
     ],
     [INFO],
   ],
-  ['an object, as from 2.19 on', { [PATH]: FACTS }, [INFO]],
+  ['an object, the format since 2.19,', { [PATH]: FACTS }, [INFO]],
   ['brackets, commas and quotes in texts', [{ path: PATH, ...FACTS, ca: '}],{"\\' }], [INFO]],
-  ['null is left out', { [PATH]: FACTS, [OTHER]: null }, [INFO]],
-  ['nothing', [], []],
+  ['null for an invalid path', { [PATH]: FACTS, [OTHER]: null }, [INFO]],
+  ['no paths', [], []],
 ])('an answer of nix about store paths with %s is read', async (_what, answer, infos) => {
   expect(await readPathInfo(JSON.stringify(answer))).toEqual(infos)
   expect(await readPathInfo(`${JSON.stringify(answer, null, 2)}\n`)).toEqual(infos)
@@ -36,10 +36,10 @@ test.each([
   ['a list that is cut short', JSON.stringify([{ path: PATH, ...FACTS }]).slice(0, -1)],
   ['an object that is cut short', JSON.stringify({ [PATH]: FACTS }).slice(0, -2)],
   ['a text that is cut short', '["'],
-  ['more behind it', '[] []'],
+  ['text after the end', '[] []'],
   ['a list that ends as an object', `[${JSON.stringify({ path: PATH, ...FACTS })}}`],
   ['a comma too many', `[${JSON.stringify({ path: PATH, ...FACTS })},]`],
-  ['nothing but a comma', '[,]'],
+  ['only a comma', '[,]'],
   ['another hash', JSON.stringify([{ path: PATH, ...FACTS, narHash: 'sha256:abc' }])],
   ['no store path', JSON.stringify({ '/etc': FACTS })],
   ['a size below zero', JSON.stringify([{ path: PATH, ...FACTS, narSize: -1 }])],

@@ -114,13 +114,16 @@ async function fillResults(stateDir: string): Promise<void> {
 }
 
 test.each<{ damage: string; harm: (files: { record: string; link: string }) => Promise<void> }>([
-  { damage: 'a record that is no JSON', harm: ({ record }) => writeFile(record, '{"storePath": "/nix/st') },
-  { damage: 'a record of a path elsewhere', harm: ({ record }) => rewrite(record, '/nix/store/', '/etc/nix/store/') },
-  { damage: 'a record of a path that is gone', harm: ({ record }) => rewrite(record, '-hello', '-gone') },
+  { damage: 'a record that is not JSON', harm: ({ record }) => writeFile(record, '{"storePath": "/nix/st') },
+  {
+    damage: 'a record of a path outside the store',
+    harm: ({ record }) => rewrite(record, '/nix/store/', '/etc/nix/store/'),
+  },
+  { damage: 'a record of a path that no longer exists', harm: ({ record }) => rewrite(record, '-hello', '-gone') },
   { damage: 'a record of another user', harm: ({ record }) => chown(record, 1, 1) },
   { damage: 'a record that anybody could have written', harm: ({ record }) => chmod(record, 0o666) },
   { damage: 'no gc root', harm: ({ link }) => unlink(link) },
-  { damage: 'a gc root of something else', harm: ({ link }) => replaceLink(link, '/etc') },
+  { damage: 'a gc root that leads elsewhere', harm: ({ link }) => replaceLink(link, '/etc') },
 ])('with $damage the result is built again', async ({ harm }) => {
   const recipe = recipeOf(lockedUrl, 'hello')
   const { stateDir, output } = await buildOnce(recipe)

@@ -39,7 +39,7 @@ test('an empty regular expression rewrites nothing', async () => {
   expect(found?.layers).toMatchObject([{ layer: { paths: [{ path: PATH, rewrite: undefined, perms: [] }] } }])
 })
 
-test('a layer may be a tar file, which has to be in the store', async () => {
+test('a layer may be a tar file in the store, but none outside it', async () => {
   await using folder = await mkdtempDisposable(join(tmpdir(), 'nix2container-'))
   const base = join(folder.path, `${'0'.repeat(32)}-base`)
   await mkdir(base)
@@ -71,11 +71,11 @@ test.each([
   ['no list of layers', image({ layers: {} })],
   ['an odd architecture', image({ arch: '../x' })],
   ['no architecture', image({ arch: undefined })],
-  ['a time that is none', image({ created: 'now' })],
+  ['an invalid time', image({ created: 'now' })],
   ['an Env that is not a list', image({ 'image-config': { Env: 'A=1' } })],
   ['a label that is not text', image({ 'image-config': { Labels: { a: 1 } } })],
   ['a History that is not an object', image({}, { History: 1 })],
-  ['a digest that is none', image({}, { digest: 'sha256:1' })],
+  ['an invalid digest', image({}, { digest: 'sha256:1' })],
   ['a digest of another kind', image({}, { diff_ids: `sha512:${'a'.repeat(128)}` })],
   ['two digests for one tar', image({}, { diff_ids: OTHER })],
   ['an unknown type', image({}, { mediatype: 'text/plain' })],
@@ -86,7 +86,7 @@ test.each([
   ['more than 100,000 paths', image({}, { paths: Array(50_001).fill({ path: PATH }), layers: 0 })],
   ['a mode that is not octal', image({}, perm({ mode: 'u+x' }))],
   ['an id below zero', image({}, perm({ uid: -1 }))],
-  ['the id that is none', image({}, perm({ gid: 2 ** 32 - 1 }))],
+  ['the reserved id', image({}, perm({ gid: 2 ** 32 - 1 }))],
   ['a name with NUL', image({}, perm({ uname: 'a\0' }))],
   ['a long regular expression', image({}, perm({ regex: 'x'.repeat(5000) }))],
   ['1001 permissions', image({}, path({ options: { perms: Array(1001).fill({ regex: 'x' }) } }))],

@@ -59,8 +59,8 @@ test('nothing gets below a symlink or a file', async () => {
   const link = join(store.path, 'link')
   symlinkSync('/etc', link)
   await expect(namesOf(moved(link, '/bin'), moved(app, '/bin'))).rejects.toThrow('two different files')
-  await expect(namesOf(moved(link, '/opt'), moved(app, '/opt/app'))).rejects.toThrow('a folder has to')
-  await expect(namesOf(moved(link, '/'))).rejects.toThrow('where a folder has to be')
+  await expect(namesOf(moved(link, '/opt'), moved(app, '/opt/app'))).rejects.toThrow('where a folder')
+  await expect(namesOf(moved(link, '/'))).rejects.toThrow('where a folder')
 })
 
 test.each(['(?=a)', '(', '(?P<n>a)(?P<n>b)'])('the regular expression %j is rejected', async regex => {

@@ -162,9 +162,9 @@ it.each<[string, (storeDir: string) => object]>([
   ['a base out of the store', () => ({ from_image: '/etc/passwd' })],
   ['a base that climbs out', storeDir => ({ from_image: `${storeDir}/${app}/../../passwd` })],
   ['a base that does not exist', storeDir => ({ from_image: `${storeDir}/${app}` })],
-  ['no customisation layer', () => ({ customisation_layer: null })],
-  ['a customisation layer out of the store', () => ({ customisation_layer: '/tmp' })],
-  ['a customisation layer that does not exist', storeDir => ({ customisation_layer: `${storeDir}/${app}` })],
+  ['no customization layer', () => ({ customisation_layer: null })],
+  ['a customization layer out of the store', () => ({ customisation_layer: '/tmp' })],
+  ['a customization layer that does not exist', storeDir => ({ customisation_layer: `${storeDir}/${app}` })],
   ['an id below 0', () => ({ uid: -1 })],
   ['an id that is not a whole number', () => ({ gid: 0.5 })],
   ['an id that is out of range', () => ({ uid: '4294967295' })],
@@ -199,7 +199,7 @@ it('rejects a conf.json behind a link out of the store', async () => {
 })
 
 it.each(['layer.tar', 'checksum'])(
-  'a customisation layer whose %s is a link out of the store is refused',
+  'a customization layer whose %s is a link out of the store is refused',
   async name => {
     await rm(join(store.storePath('customisation-layer'), name))
     await symlink('/etc/hostname', join(store.storePath('customisation-layer'), name))
@@ -215,7 +215,7 @@ it.each(['', 'abc', 'A'.repeat(64), `${CHECKSUM} layer.tar`, 'a'.repeat(2000)])(
   },
 )
 
-it('rejects a customisation layer that is a folder', async () => {
+it('rejects a customization layer that is a folder', async () => {
   await rm(join(store.storePath('customisation-layer'), 'layer.tar'))
   await mkdir(join(store.storePath('customisation-layer'), 'layer.tar'))
   await expect(readImage({})).rejects.toMatchObject(REFUSED)

@@ -27,7 +27,7 @@ print(owned(
 ))
 `
 const PROGRAM = { rootMode: 0o755, hasOwner: true, hasMtime: true }
-const recognise = (source: string) => recognizeStreamProgram(source, knownPrograms([[SOURCE, PROGRAM]]))
+const recognize = (source: string) => recognizeStreamProgram(source, knownPrograms([[SOURCE, PROGRAM]]))
 
 it.each([
   ['an interpreter', `#! /nix/store/${'a'.repeat(32)}-python3-3.13/bin/python3\n${SOURCE}`],
@@ -37,7 +37,7 @@ it.each([
   ['spaces at the ends of lines', SOURCE.replace(/entry$/gm, 'entry  ')],
 ])('a known program with %s is recognized', (_, source) => {
   expect(source).not.toBe(SOURCE)
-  expect(recognise(source)).toEqual(PROGRAM)
+  expect(recognize(source)).toEqual(PROGRAM)
 })
 
 it.each([
@@ -51,7 +51,7 @@ it.each([
   ['how its text is encoded', '"""\nWhat', '# coding: utf-7\n"""\nWhat'],
   ['another string of several lines', '"""1', '"""2'],
   ['another line in a string', '"""1\n', '"""1\n    # 2\n'],
-  ['an interpreter that is none of Python', '"""\nWhat', '#!/bin/perl\n"""\nWhat'],
+  ['an interpreter other than Python', '"""\nWhat', '#!/bin/perl\n"""\nWhat'],
   ['an option of its interpreter', '"""\nWhat', '#!/bin/python3 -x\n"""\nWhat'],
   ['a string without an end', 'sys.argv[1]', 'sys.argv[1"]'],
   ['a line behind a carriage return in a comment', '# in seconds', '# in seconds\r    entry.mode = 0'],
@@ -63,12 +63,12 @@ it.each([
   ['a mark of its byte order', '"""\nWhat', '\ufeff"""\nWhat'],
   ['an encoding in which comments hold code', '"""\nWhat', '# -*- coding: utf-7 -*-\n# +AAo-import evil\n"""\nWhat'],
   ['an encoding in its second line', '"""\nWhat', '#!/bin/python3\n# vim: set fileencoding=utf-7 :\n"""\nWhat'],
-  ['a line that goes on in an empty one', 'sys.argv[1],', 'sys.argv[1], \\\n\n'],
+  ['a line that continues in an empty one', 'sys.argv[1],', 'sys.argv[1], \\\n\n'],
   ['a backslash within a line', 'sys.argv[1]', 'sys.argv \\[1]'],
   ['a text by itself in another place', '    return', '    "entry"\n    return'],
   ['three quotes that nothing closes', '"""1\n    """', '"""1\n    ""'],
 ])('a program that differs by %s is not recognized', (_, text, other) => {
   const source = SOURCE.replace(text, other)
   expect(source).not.toBe(SOURCE)
-  expect(recognise(source)).toBeUndefined()
+  expect(recognize(source)).toBeUndefined()
 })

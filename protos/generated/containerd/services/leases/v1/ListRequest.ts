@@ -1,0 +1,10 @@
+// Original file: leases.proto
+
+
+export interface ListRequest {
+  'filters'?: (string)[];
+}
+
+export interface ListRequest__Output {
+  'filters': (string)[];
+}

@@ -1,0 +1,10 @@
+// Original file: enbi.proto
+
+
+export interface StatusRequest {
+  'watch'?: (boolean);
+}
+
+export interface StatusRequest__Output {
+  'watch': (boolean);
+}

@@ -1,0 +1,13 @@
+// This file imports nothing, so that threads and the start of the daemon can use it at no cost.
+
+/** containerd's namespace where the CRI plugin keeps its images. */
+export const CRI_NAMESPACE = 'k8s.io'
+
+/** The only snapshotter whose mounts are known to name plain folders. */
+export const FOLDER_SNAPSHOTTER = 'overlayfs'
+
+/** Label: image id of a record when the shim wrote it. If others point the record at another image, the label stays. */
+export const IMAGE_ID_LABEL = 'enbi.hrzn.ee/image-id'
+
+/** Bytes of a blob in one message: large enough for speed, small enough for memory. */
+export const MESSAGE_BYTES = 256 * 1024
