@@ -41,7 +41,7 @@ function shimLines({ version, startedAt, containerd, containerdProblem, rules, m
   const state = containerdProblem ? `does not answer: ${containerdProblem}` : 'answers'
   return [
     `enbi-shim ${version}`,
-    `${INDENT}up for ${since(startedAt, now)}; ${describeCount(maxBuilds, 'build')} at once; ${policy}`,
+    `${INDENT}up for ${since(startedAt, now)}; ${describeCount(maxBuilds, 'concurrent build')}; ${policy}`,
     `${INDENT}containerd at ${containerd} ${state}`,
   ]
 }

@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(async () => around?.[Symbol.asyncDispose]())
 
 describe('a pull without annotations', () => {
-  it('is built from the NixBuild of its namespace, and from none of another', async () => {
+  it('is built from the NixBuild of its namespace only', async () => {
     const [namespace, other] = [await around.cluster.createNamespace(), await around.cluster.createNamespace()]
     const { image, ...rest } = around.recipeOf('by-hand', 'oci-layout')
     await around.cluster.apply(nixBuildManifest(namespace, 'by-hand', { imageTag: image, ...rest }))
@@ -44,7 +44,7 @@ describe('a pull without annotations', () => {
 })
 
 describe('an image that is removed', () => {
-  it('is taken out of the list of nodes', async () => {
+  it('is removed from the list of nodes', async () => {
     const namespace = await around.cluster.createNamespace()
     const recipe = around.recipeOf('removed', 'images.web.frontend')
     await around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))
@@ -56,7 +56,7 @@ describe('an image that is removed', () => {
 })
 
 describe('an image that gets another recipe', () => {
-  it('is taken out of the list of nodes of the first one', async () => {
+  it('is removed from the list of nodes of the first NixBuild', async () => {
     const namespace = await around.cluster.createNamespace()
     const recipe = around.recipeOf('renewed', 'docker-archive')
     await around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))
@@ -73,7 +73,7 @@ describe('an image that gets another recipe', () => {
   })
 })
 
-describe('a NixBuild that is given to the node', () => {
+describe('a NixBuild that is assigned to the node', () => {
   const label = () => ({ 'enbi.hrzn.ee/node': around.writtenNow.node })
 
   it('is built', async () => {
@@ -84,7 +84,7 @@ describe('a NixBuild that is given to the node', () => {
     expect(await around.writtenNow.kubelet.imageStatus(image)).toBeDefined()
   })
 
-  it('is Failed when the policy refuses it', async () => {
+  it('fails if the policy refuses it', async () => {
     const namespace = await around.cluster.createNamespace()
     const spec = { imageTag: 'registry.example/elsewhere/app:1', flakeUrl: 'github:team/app', packageName: 'image' }
     await around.cluster.apply(nixBuildManifest(namespace, 'refused', spec, label()))
@@ -92,7 +92,7 @@ describe('a NixBuild that is given to the node', () => {
     expect(nixBuild?.status.conditions[1]?.message).toContain('policy')
   })
 
-  it('that is deleted and made again in the middle of it is built all the same', async () => {
+  it('that is deleted and made again during the build is still built', async () => {
     const namespace = await around.cluster.createNamespace()
     const { image, ...rest } = around.recipeOf('taken', 'gated')
     await rm(around.gate, { force: true })

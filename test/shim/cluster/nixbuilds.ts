@@ -37,7 +37,7 @@ export function nixBuild({ name = 'web', labels = {}, created = '2026-01-01T00:0
   })
 }
 
-/** A run that began two seconds ago. */
+/** A run that started two seconds ago. */
 export function running(facts: Partial<RunFacts> = {}): RunFacts {
   const startedAt = NOW - 2000
   return {

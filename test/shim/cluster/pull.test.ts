@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(async () => around?.[Symbol.asyncDispose]())
 
 describe('a pull of a recipe', () => {
-  it('makes a NixBuild and fills in its status', async () => {
+  it('creates a NixBuild and fills in its status', async () => {
     const namespace = await around.cluster.createNamespace()
     const recipe = around.recipeOf('app', 'docker-archive')
     const imageId = await around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))
@@ -54,7 +54,7 @@ describe('a pull of a recipe', () => {
       .toContainEqual(expect.objectContaining({ type: 'Normal', reason: 'NixBuildSucceeded' }))
   })
 
-  it('follows the NixBuild through its phases with few writes, and each waiting pod hears of it', async () => {
+  it('writes the phases to the NixBuild with few writes, and sends an event to each waiting pod', async () => {
     const namespace = await around.cluster.createNamespace()
     await using watch = await watchNixBuilds(around.cluster, namespace)
     await rm(around.gate, { force: true })
@@ -68,7 +68,7 @@ describe('a pull of a recipe', () => {
     await expect.poll(() => watch.seen.at(-1)?.status.status, PATIENT).toBe('Succeeded')
     expect(await countBuilds(around.writtenNow.shim)).toBe(builds + 1)
     const said = watch.seen.map(({ status }) => `${status.status}: ${status.progress}`)
-    // One write more on a machine that is too busy to build within 300 ms.
+    // A slow machine takes more than 300 ms to build, which causes one more write.
     expect(said.filter(words => !/^Building: (starting|evaluating)/.test(words))).toEqual([
       'undefined: undefined',
       expect.stringMatching(/^Building: building /),
@@ -81,7 +81,7 @@ describe('a pull of a recipe', () => {
     }
   })
 
-  it('of an image that is there is told to the NixBuild of its namespace, too, without an event', async () => {
+  it('of an existing image is also written to the NixBuild of its namespace, without an event', async () => {
     const [first, second] = [await around.cluster.createNamespace(), await around.cluster.createNamespace()]
     const recipe = around.recipeOf('shared', 'oci-archive')
     await around.writtenNow.kubelet.pullImage(podPull(first, recipe))
@@ -96,7 +96,7 @@ describe('a pull of a recipe', () => {
     expect(await eventsOf(around.cluster, second, 'web')).toEqual([])
   })
 
-  it('that no pod asked for makes no NixBuild', async () => {
+  it('that no pod requested creates no NixBuild', async () => {
     const namespace = await around.cluster.createNamespace()
     const recipe = around.recipeOf('by-no-pod', 'docker-archive')
     await around.writtenNow.kubelet.pullImage({ ...podPull(namespace, recipe), podName: '' })
@@ -107,7 +107,7 @@ describe('a pull of a recipe', () => {
     expect(nixBuild?.spec.imageTag).toBe('registry.example/told/by-a-pod:1')
   })
 
-  it('that fails says so with the end of the log, to every pod that asks', async () => {
+  it('that fails reports the end of the log to every pod that requests the image', async () => {
     const namespace = await around.cluster.createNamespace()
     const recipe = around.recipeOf('failed', 'chatty', around.failures.url)
     for (const pod of ['one', 'two'])
@@ -129,9 +129,9 @@ describe('a pull of a recipe', () => {
         .toContainEqual({ type: 'Warning', reason: 'NixBuildFailed', message: expect.stringContaining('fatal error') })
   })
 
-  it('takes the place of a failure that somebody else wrote', async () => {
+  it('replaces a failure that another client wrote', async () => {
     const namespace = await around.cluster.createNamespace()
-    const { image, ...rest } = around.recipeOf('mended', 'docker-archive-gzip')
+    const { image, ...rest } = around.recipeOf('replaced', 'docker-archive-gzip')
     const name = 'by-hand'
     await around.cluster.apply(nixBuildManifest(namespace, name, { imageTag: image, ...rest }))
     const status = { status: 'Failed', logTail: 'old', completionTime: '2026-01-01T00:00:00Z' }
@@ -153,8 +153,8 @@ describe('a pull of a recipe', () => {
   })
 })
 
-describe('a pull of what another node is building', () => {
-  it('says that this node has the image, too, and takes the build over when the other one gives it back', async () => {
+describe('a pull of an image that another node is building', () => {
+  it('adds this node to the NixBuild, and takes over the claim when the other node releases it', async () => {
     const namespace = await around.cluster.createNamespace()
     const { image, ...rest } = around.recipeOf('elsewhere', 'docker-archive-misnamed')
     await around.cluster.apply(nixBuildManifest(namespace, 'elsewhere', { imageTag: image, ...rest }))
@@ -175,7 +175,7 @@ describe('a pull of what another node is building', () => {
 describe('a pull that the policy refuses', () => {
   const recipe = { image: 'registry.example/elsewhere/app:1', flakeUrl: 'github:team/app', packageName: 'image' }
 
-  it('is told to the pod and makes no NixBuild', async () => {
+  it('is reported to the pod and creates no NixBuild', async () => {
     const namespace = await around.cluster.createNamespace()
     await expect(around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))).rejects.toMatchObject({
       code: UNKNOWN,
@@ -186,7 +186,7 @@ describe('a pull that the policy refuses', () => {
     expect(await listNixBuilds(around.cluster, namespace)).toEqual([])
   })
 
-  it('is told to the NixBuild that there is', async () => {
+  it('is written to an existing NixBuild', async () => {
     const namespace = await around.cluster.createNamespace()
     const { image, ...rest } = recipe
     await around.cluster.apply(nixBuildManifest(namespace, 'refused', { imageTag: image, ...rest }))

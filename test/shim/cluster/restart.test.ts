@@ -15,7 +15,7 @@ let gate: string
 beforeAll(async () => {
   ;[bed, cluster] = await Promise.all([startBed(), useCluster()])
 })
-// What was built before would be there at once: each test has a flake of its own.
+// Each test has its own flake, because existing results would make the build instant.
 beforeEach(async () => {
   formats = await copyExample('formats', bed.dir)
   gate = await addGate(formats)
@@ -33,7 +33,7 @@ const isBuilding = async () =>
   (await bed.run('pgrep', ['-f', `until test -e ${gate};`], { reject: false })).exitCode === 0
 
 describe('a shim that is stopped in the middle of a build', () => {
-  it('gives the NixBuild back before it ends', async () => {
+  it('releases the NixBuild before it exits', async () => {
     await using writtenNow = await startTellingShim(cluster, bed, { config: { shutdownTimeout: '100ms' } })
     const namespace = await cluster.createNamespace()
     const cut = expect(writtenNow.kubelet.pullImage(podPull(namespace, gatedRecipe('stopped')))).rejects.toThrow()
@@ -47,7 +47,7 @@ describe('a shim that is stopped in the middle of a build', () => {
 })
 
 describe('a build whose NixBuild is deleted', () => {
-  it('is ended when nobody makes it anew', async () => {
+  it('is cancelled if its NixBuild is not made again', async () => {
     const config = { nix: { user: bed.buildUser.name, abandonAfter: '100ms' } }
     await using writtenNow = await startTellingShim(cluster, bed, { config, kubernetes: { unwantedCheck: '300ms' } })
     const namespace = await cluster.createNamespace()
@@ -61,8 +61,8 @@ describe('a build whose NixBuild is deleted', () => {
   })
 })
 
-describe('a kubeconfig that is not there yet', () => {
-  it('keeps no pull waiting, and is used once it is there', async () => {
+describe('a kubeconfig that does not exist yet', () => {
+  it('delays no pull, and is used when it appears', async () => {
     const kubeconfig = `${gate}.kubeconfig`
     await using writtenNow = await startTellingShim(cluster, bed, { kubernetes: { kubeconfig } })
     const namespace = await cluster.createNamespace()
@@ -73,8 +73,8 @@ describe('a kubeconfig that is not there yet', () => {
   })
 })
 
-describe('an image that goes while no shim is running', () => {
-  it('is taken out of the list of nodes by the next one', async () => {
+describe('an image that is removed while no shim is running', () => {
+  it('is removed from the NixBuild by the next shim', async () => {
     await using writtenNow = await startTellingShim(cluster, bed)
     const namespace = await cluster.createNamespace()
     const recipe = { ...gatedRecipe('gone'), packageName: 'docker-archive' }

@@ -5,15 +5,15 @@ import { addGate, copyExample, type Example, lockExample } from '../../node/exam
 import type { PodRecipe } from '../../node/recipe-pull.ts'
 import { startTellingShim, type TellingShim } from './shim-with-cluster.ts'
 
-/** A node whose shim tells a cluster, and flakes to build there. */
+/** A node whose shim is connected to a cluster, and flakes to build there. */
 export interface Surroundings extends AsyncDisposable {
   readonly cluster: Cluster
   readonly writtenNow: TellingShim
   readonly formats: Example
   readonly failures: Example
-  /** `gated` and `gated-stream` of `formats` go on once there is a file of that path. */
+  /** `gated` and `gated-stream` of `formats` continue when a file of that path exists. */
   readonly gate: string
-  /** Of `formats`, unless told otherwise; with an image that the policy allows. */
+  /** A recipe from `formats` by default, with an image that the policy allows. */
   recipeOf(name: string, packageName: string, flakeUrl?: string): PodRecipe
 }
 

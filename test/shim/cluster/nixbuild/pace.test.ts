@@ -5,30 +5,30 @@ import { NOW, running, succeeded } from '../nixbuilds.ts'
 
 const written: Written = { phase: 'Building', progress: 'evaluating the flake', ended: false, at: NOW, times: 0 }
 
-describe('a run is told of', () => {
+describe('a run is written', () => {
   it.each<[string, RunFacts, Written | undefined, number | undefined]>([
-    ['300 ms after its begin', running(), undefined, NOW - 1700],
-    ['not before there is something new', running(), written, undefined],
-    ['2 s later when its progress changed', running({ progress: 'building' }), written, NOW + 2000],
+    ['300 ms after its start', running(), undefined, NOW - 1700],
+    ['only when something has changed', running(), written, undefined],
+    ['2 s later if its progress has changed', running({ progress: 'building' }), written, NOW + 2000],
     ['4 s later the next time', running({ progress: 'building' }), { ...written, times: 1 }, NOW + 4000],
     ['30 s later at most', running({ progress: 'building' }), { ...written, times: 9 }, NOW + 30_000],
-    ['a second after a new phase began', running({ phase: 'Importing', phaseSince: NOW + 500 }), written, NOW + 1500],
+    ['a second after a new phase starts', running({ phase: 'Importing', phaseSince: NOW + 500 }), written, NOW + 1500],
     [
-      'a second after the last time at the soonest',
+      'at least a second after the last write',
       running({ phase: 'Importing', phaseSince: NOW - 500 }),
       written,
       NOW + 1000,
     ],
-    ['at once when it has ended', succeeded(), written, NOW],
-    ['at its end when it ends at once', succeeded(), undefined, NOW],
-    ['never again after that', succeeded(), { ...written, ended: true }, undefined],
+    ['immediately when it ends', succeeded(), written, NOW],
+    ['only at its end if it ends immediately', succeeded(), undefined, NOW],
+    ['never after its outcome', succeeded(), { ...written, ended: true }, undefined],
   ])('%s', (_name, facts, before, at) => {
     expect(dueAt(facts, before)).toBe(at)
   })
 })
 
-/** Progress that changes all the time, for ten minutes. */
-function tellForTenMinutes(): number[] {
+/** Writes for progress that changes constantly, for ten minutes. */
+function writeForTenMinutes(): number[] {
   const times: number[] = []
   let last: Written | undefined
   for (let now = NOW; now < NOW + 600_000; now += 100) {
@@ -40,9 +40,9 @@ function tellForTenMinutes(): number[] {
   return times
 }
 
-describe('progress that never rests', () => {
-  it('is told less and less often', () => {
-    const times = tellForTenMinutes()
+describe('progress that changes constantly', () => {
+  it('is written less and less often', () => {
+    const times = writeForTenMinutes()
     expect(times.slice(0, 5)).toEqual([300, 2300, 6300, 14_300, 30_300])
     expect(times).toHaveLength(23)
   })

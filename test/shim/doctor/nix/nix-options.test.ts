@@ -15,7 +15,7 @@ test.each<[Record<string, string>, boolean | undefined, string, string]>([
   [{ fallback: 'true' }, false, 'ok', 'fallback'],
   [{ 'extra-binary-caches': 'https://a.example' }, false, 'warning', 'extra-binary-caches'],
   [{ 'extra-platforms': 'i686-linux' }, false, 'warning', 'extra-platforms'],
-])('of settings %j by a user with trust %s doctor says: %s', (options, trusted, outcome, text) => {
+])('for settings %j and a user with trust %s, doctor reports: %s', (options, trusted, outcome, text) => {
   const finding = judgeOptions({ options, user: 'builder', trusted })
   expect(finding).toMatchObject({ outcome, text: expect.stringContaining(text) })
 })
