@@ -9,7 +9,7 @@ import { messageOf, RetryableError, type ShimError, toShimError } from '../../li
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, PullImage } from '../pull/contract.ts'
 import { withoutOwners } from './lookup/nixbuilds-of-image.ts'
-import { isCalledOff } from './nixbuild/ending.ts'
+import { isCalledOff } from './nixbuild/run-outcome.ts'
 import { refusal } from './nixbuild/run-status.ts'
 import { statusChange } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'

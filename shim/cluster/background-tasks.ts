@@ -4,10 +4,10 @@ import { heartbeat } from '../../kube/heartbeat.ts'
 import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/resources/names.ts'
 import type { PullImage } from '../pull/contract.ts'
 import { runAssignedBuilds } from './assigned-builds.ts'
-import { releaseInterruptedBuilds } from './left-building.ts'
+import { releaseInterruptedBuilds } from './interrupted-builds.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import type { Reporter } from './reporter.ts'
-import { cancelUnwantedBuilds } from './wanted-check.ts'
+import { cancelUnwantedBuilds } from './unwanted-builds.ts'
 
 export interface BackgroundTasksOptions {
   readonly kube: Kube

@@ -2,8 +2,8 @@ import type { ShimError } from '../../lib/errors.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest } from '../pull/contract.ts'
 import { describeBytes, describeDuration } from '../status/describe.ts'
-import { FIRST_AFTER_MS } from './nixbuild/pace.ts'
 import type { Run, RunFacts } from './nixbuild/run-status.ts'
+import { FIRST_AFTER_MS } from './nixbuild/write-schedule.ts'
 
 export type PodEventReason =
   | 'NixBuildStarted'

@@ -5,9 +5,9 @@ import { messageOf, ShimError } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { Tries } from '../pull/contract.ts'
 import { isUnclaimed } from './nixbuild/claim.ts'
-import { dueAt, type Written, writtenNow } from './nixbuild/pace.ts'
 import type { Run, RunFacts } from './nixbuild/run-status.ts'
 import { statusChange } from './nixbuild/status.ts'
+import { dueAt, type Written, writtenNow } from './nixbuild/write-schedule.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 
 /** Fires once, at the earliest of the times that it was set to. */

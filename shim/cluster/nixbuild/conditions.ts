@@ -1,6 +1,6 @@
 import type { Condition } from '../../../kube/resources/condition.ts'
 import type { NixBuild } from '../../../kube/resources/nixbuild.ts'
-import type { Ending } from './ending.ts'
+import type { Ending } from './run-outcome.ts'
 import type { RunFacts } from './run-status.ts'
 
 interface Saying {

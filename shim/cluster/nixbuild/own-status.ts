@@ -10,7 +10,7 @@ import type { Tries } from '../../pull/contract.ts'
 import { describeBytes, describeDuration } from '../../status/describe.ts'
 import { isClaimable, ownEntry } from './claim.ts'
 import { conditionsOf } from './conditions.ts'
-import type { Ending, Failure, Retrying, Success } from './ending.ts'
+import type { Ending, Failure, Retrying, Success } from './run-outcome.ts'
 import type { RunFacts } from './run-status.ts'
 
 interface Trying {

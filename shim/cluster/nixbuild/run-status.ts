@@ -6,7 +6,7 @@ import type { PullOutcome, RunReport } from '../../pull/contract.ts'
 import type { PullProgress } from '../../pull/progress.ts'
 import { toWire } from '../../pull/progress.ts'
 import { describeProgress } from '../../status/describe.ts'
-import { type Ending, failed } from './ending.ts'
+import { type Ending, failed } from './run-outcome.ts'
 
 /** The current state of a run. Times are in milliseconds since 1970. */
 export interface RunFacts {

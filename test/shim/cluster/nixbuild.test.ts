@@ -1,8 +1,8 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PATIENT } from '../../patience.ts'
+import { type Surroundings, startSurroundings } from './cluster-bed.ts'
 import { eventsOf, listNixBuilds, nixBuildManifest, podPull, untilNixBuilds } from './shim-with-cluster.ts'
-import { type Surroundings, startSurroundings } from './surroundings.ts'
 
 const UNKNOWN = 2
 

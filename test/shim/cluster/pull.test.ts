@@ -2,6 +2,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PATIENT } from '../../patience.ts'
 import { countBuilds } from '../pull/builds.ts'
+import { type Surroundings, startSurroundings } from './cluster-bed.ts'
 import {
   eventsOf,
   listNixBuilds,
@@ -10,7 +11,6 @@ import {
   untilNixBuilds,
   watchNixBuilds,
 } from './shim-with-cluster.ts'
-import { type Surroundings, startSurroundings } from './surroundings.ts'
 
 const UNKNOWN = 2
 

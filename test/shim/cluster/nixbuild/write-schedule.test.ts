@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { dueAt, type Written, writtenNow } from '../../../../shim/cluster/nixbuild/pace.ts'
 import type { RunFacts } from '../../../../shim/cluster/nixbuild/run-status.ts'
+import { dueAt, type Written, writtenNow } from '../../../../shim/cluster/nixbuild/write-schedule.ts'
 import { NOW, running, succeeded } from '../nixbuilds.ts'
 
 const written: Written = { phase: 'Building', progress: 'evaluating the flake', ended: false, at: NOW, times: 0 }

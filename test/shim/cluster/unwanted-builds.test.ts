@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
 import type { WaitedFor } from '../../../shim/cluster/status-writers.ts'
-import { cancelUnwantedBuilds } from '../../../shim/cluster/wanted-check.ts'
+import { cancelUnwantedBuilds } from '../../../shim/cluster/unwanted-builds.ts'
 
 function start(...waited: readonly Partial<WaitedFor>[]) {
   const stop = new AbortController()
