@@ -125,7 +125,7 @@ describe('on a bare machine', () => {
       },
     ])
     const skipped = found.filter(({ outcome }) => outcome === 'skipped')
-    expect(new Set(skipped.map(({ text }) => text))).toEqual(new Set(['there is no user nobody-here']))
+    expect(new Set(skipped.map(({ text }) => text))).toEqual(new Set(['the user nobody-here does not exist']))
     expect(skipped).toHaveLength(found.length - 2)
   })
 
