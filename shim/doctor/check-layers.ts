@@ -5,7 +5,7 @@ import { FOLDER_SNAPSHOTTER } from '../containerd/services/constants.ts'
 import { canSync, NO_SYNC } from '../containerd/sync-files.ts'
 import { checkLinking } from '../import/worker/check-linking.ts'
 import { createIdentity } from '../import/worker/identity.ts'
-import type { NixSurroundings } from './nix/check-nix.ts'
+import type { NixCheckOptions } from './nix/check-nix.ts'
 import { type Check, failed, ok, skipped, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
 import { isRoot } from './probes/processes.ts'
@@ -16,7 +16,7 @@ import { shimEnvironment } from './probes/shim-process.ts'
  */
 export function checkLayers(
   config: Pick<Config, 'containerd' | 'stateDir' | 'import'>,
-  { env, proc }: NixSurroundings,
+  { env, proc }: NixCheckOptions,
 ): Check {
   return {
     name: 'layers',

@@ -97,10 +97,10 @@ async function judgeIdentity(api: ApiServer, nodeName: string, signal: AbortSign
 }
 
 /** Concurrent requests to an API server. */
-const AT_ONCE = 4
+const MAX_CONCURRENT = 4
 
 async function judgeRights(api: ApiServer, signal: AbortSignal): Promise<Finding> {
-  const allowed = await pMap(SHIM_RIGHTS, right => api.isAllowed(right, signal), { concurrency: AT_ONCE })
+  const allowed = await pMap(SHIM_RIGHTS, right => api.isAllowed(right, signal), { concurrency: MAX_CONCURRENT })
   const missing = SHIM_RIGHTS.filter((_, index) => !allowed[index])
   if (missing.length === 0) return ok(`all ${SHIM_RIGHTS.length} that the shim needs`)
   return failed(`the shim may not ${missing.map(describeRight).join(', ')}`, APPLY)

@@ -22,17 +22,17 @@ import { judgeSandbox, type NixAnswer } from './sandbox.ts'
 const OLDEST = '2.8'
 const INSTALL = 'install Nix, or set nix.command and the PATH of the shim'
 
-export interface NixSurroundings {
+export interface NixCheckOptions {
   /** Fallback for the environment of the running shim. */
   readonly env: NodeJS.ProcessEnv
   readonly proc: string
 }
 
 /** Nix as the shim will run it: its user, its version and features, its daemon. */
-export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, around: NixSurroundings): Check[] {
+export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, options: NixCheckOptions): Check[] {
   const { home, config } = layOut(stateDir)
   const user = lazy(async () => {
-    const env = { ...around.env, ...(await shimEnvironment(around.proc)) }
+    const env = { ...options.env, ...(await shimEnvironment(options.proc)) }
     const ofNix = { home, configHome: config, env }
     const found = await resolveBuildUser({ name: nix.user, ...ofNix }).catch((error: unknown) => messageOf(error))
     if (typeof found !== 'string') return { ...found, problem: undefined }

@@ -10,9 +10,6 @@ export const ALLOWED: readonly string[] = [
   'shim/commands/pull.ts',
   'shim/commands/status-view/status-blocks.ts',
   'shim/commands/status.ts',
-  'shim/doctor/finding-view.ts',
-  'shim/doctor/kubelet/settings.ts',
-  'shim/doctor/nix/nix-flaws.ts',
   'shim/import/archive/read-image.ts',
   'shim/import/formats/nix2container/entries.ts',
   'shim/import/formats/nixpkgs-stream/program.ts',
@@ -43,5 +40,4 @@ export const ALLOWED: readonly string[] = [
   'test/architecture/imports.ts',
   'test/bundle.test.ts',
   'test/shim/config/config.test.ts',
-  'test/shim/doctor/nix/nix-flaws.test.ts',
 ]

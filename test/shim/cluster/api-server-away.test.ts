@@ -7,7 +7,7 @@ import type { ControlPlane } from '../../cluster/control-plane.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { addGate, copyExample, type Example } from '../../node/example.ts'
 import { PATIENT } from '../../patience.ts'
-import { eventsOf, podPull, startTellingShim, untilNixBuilds } from './shim-with-cluster.ts'
+import { eventsOf, podPull, startConnectedShim, untilNixBuilds } from './shim-with-cluster.ts'
 
 let bed: Bed
 let formats: Example
@@ -34,15 +34,15 @@ describe('an API server that is unreachable', () => {
   afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
   it('does not affect pulls, and gets every status when it is back', async () => {
-    const writtenNow = await startTellingShim(cluster, bed)
+    const connected = await startConnectedShim(cluster, bed)
     const namespace = await cluster.createNamespace()
     const { apiServer } = cluster.controlPlane
-    const begun = writtenNow.kubelet.pullImage(podPull(namespace, recipeOf('begun', 'gated')))
+    const begun = connected.kubelet.pullImage(podPull(namespace, recipeOf('begun', 'gated')))
     await untilNixBuilds(cluster, namespace, { status: 'Building' })
     await apiServer.kill()
     await writeFile(gate, '')
     await expect(begun).resolves.toMatch(/^sha256:/)
-    const whole = writtenNow.kubelet.pullImage(podPull(namespace, recipeOf('whole', 'docker-archive'), 'whole'))
+    const whole = connected.kubelet.pullImage(podPull(namespace, recipeOf('whole', 'docker-archive'), 'whole'))
     await expect(whole).resolves.toMatch(/^sha256:/)
     await apiServer.start()
     await untilAllSucceeded(cluster, namespace, 2)

@@ -28,13 +28,13 @@ it('after a temporary failure, an assigned build is Pending with the reason unti
       { type: 'Success', status: 'Unknown', reason: 'Retrying' },
     ],
   })
-  expect(bed.tries()).toBe(1)
+  expect(bed.attempt()).toBe(1)
 })
 
 it('an assigned build is retried until it succeeds', async () => {
   await using bed = await begin({ outcomes: [away(), away(), undefined], pausesMs: [10, 10, 10] })
   await expect.poll(bed.status, PATIENT).toMatchObject({ status: 'Succeeded', nodes: [{ name: bed.node }] })
-  expect(bed.tries()).toBe(3)
+  expect(bed.attempt()).toBe(3)
 })
 
 it('an assigned build that fails every time is given up with the number of attempts', async () => {
@@ -43,14 +43,14 @@ it('an assigned build that fails every time is given up with the number of attem
     status: 'Failed',
     conditions: [{ status: 'True' }, { message: expect.stringMatching(/^given up after 3 attempts .*away/) }],
   })
-  expect(bed.tries()).toBe(3)
+  expect(bed.attempt()).toBe(3)
 })
 
 it('an assigned build that fails because of its recipe is not retried', async () => {
   const broken = new FinalError('BuilderFailed', 'no such file')
   await using bed = await begin({ outcomes: [broken, undefined], pausesMs: [10] })
   await expect.poll(bed.status, PATIENT).toMatchObject({ status: 'Failed' })
-  expect(bed.tries()).toBe(1)
+  expect(bed.attempt()).toBe(1)
 })
 
 it('the wait for the next attempt ends when the NixBuild is deleted', async () => {
@@ -101,7 +101,7 @@ async function begin({ outcomes, pausesMs }: Plan) {
   await kube.create(nixBuilds, { ...name, body })
   return {
     ...{ kube, name, node },
-    tries: () => signals.length,
+    attempt: () => signals.length,
     signals: () => signals,
     status: async (): Promise<NixBuildStatus | undefined> => (await kube.get(nixBuilds, name))?.status,
     async [Symbol.asyncDispose]() {

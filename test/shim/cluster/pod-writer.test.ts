@@ -73,7 +73,7 @@ describe('a pod', () => {
     await vi.advanceTimersByTimeAsync(0)
     expect(written.at(-1)).toMatchObject({
       reason: 'NixBuildSucceeded',
-      message: expect.stringContaining('there already'),
+      message: expect.stringContaining('existed already'),
     })
   })
 

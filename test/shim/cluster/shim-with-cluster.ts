@@ -11,7 +11,7 @@ import type { Shim, ShimOptions } from '../../node/shim.ts'
 import { PATIENT } from '../../patience.ts'
 
 /** A shim that is connected to a cluster as its own node, with the role from `deploy/`. */
-export interface TellingShim extends AsyncDisposable {
+export interface ConnectedShim extends AsyncDisposable {
   readonly shim: Shim
   readonly node: string
   readonly kubelet: CriClient
@@ -23,7 +23,11 @@ export interface TellingOptions {
   readonly shim?: ShimOptions
 }
 
-export async function startTellingShim(cluster: Cluster, bed: Bed, options: TellingOptions = {}): Promise<TellingShim> {
+export async function startConnectedShim(
+  cluster: Cluster,
+  bed: Bed,
+  options: TellingOptions = {},
+): Promise<ConnectedShim> {
   const node = `node-${randomUUID().slice(0, 8)}`
   await cluster.apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: node } })
   const token = await cluster.createToken({ namespace: 'enbi-system', serviceAccount: 'enbi-shim', node })

@@ -69,7 +69,7 @@ describe('the facts of a run', () => {
     expect(await run.ended).toMatchObject({
       storePath: '/nix/store/x',
       runId: 'r',
-      ending: { kind: 'Succeeded', at: NOW, imageId: IMAGE_ID, imageSize: 42, present: false },
+      outcome: { kind: 'Succeeded', at: NOW, imageId: IMAGE_ID, imageSize: 42, present: false },
     })
   })
 
@@ -77,8 +77,8 @@ describe('the facts of a run', () => {
     const { run } = makeRun()
     for (let line = 1; line <= 100; line += 1) run.progress({ phase: 'log', line: `line ${line} ${'x'.repeat(1000)}` })
     run.failed(new FinalError('BuilderFailed', 'no'))
-    const { ending } = await run.ended
-    const lines = ending?.kind === 'Failed' ? ending.logTail.split('\n') : []
+    const { outcome } = await run.ended
+    const lines = outcome?.kind === 'Failed' ? outcome.logTail.split('\n') : []
     expect(lines).toHaveLength(20)
     expect(lines.at(-1)).toMatch(/^line 100 x{190}/)
     expect(lines.at(-1)).toHaveLength(200)
@@ -90,9 +90,9 @@ describe('the facts of a run', () => {
     [
       'because no request waits for it',
       new RetryableError('Cancelled', 'left'),
-      { kind: 'CalledOff', message: 'left' },
+      { kind: 'Cancelled', message: 'left' },
     ],
-    ['because the shim stops', new RetryableError('ShuttingDown', 'stop'), { kind: 'CalledOff' }],
+    ['because the shim stops', new RetryableError('ShuttingDown', 'stop'), { kind: 'Cancelled' }],
     [
       'with an endless message',
       new FinalError('BuilderFailed', 'x'.repeat(99_999)),
@@ -101,7 +101,7 @@ describe('the facts of a run', () => {
   ])('have the outcome of a run that fails %s', async (_name, error, expected) => {
     const { run } = makeRun()
     run.failed(error)
-    expect((await run.ended).ending).toMatchObject(expected)
+    expect((await run.ended).outcome).toMatchObject(expected)
   })
 })
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { NixBuildStatus } from '../../../../kube/resources/nixbuild.ts'
 import type { RunFacts } from '../../../../shim/cluster/nixbuild/run-status.ts'
-import { leftovers, statusChange, withoutEntry } from '../../../../shim/cluster/nixbuild/status.ts'
-import { calledOff, failed, IMAGE_ID, NODE, NOW, nixBuild, running, succeeded } from '../nixbuilds.ts'
+import { staleFields, statusChange, withoutEntry } from '../../../../shim/cluster/nixbuild/status.ts'
+import { cancelled, failed, IMAGE_ID, NODE, NOW, nixBuild, running, succeeded } from '../nixbuilds.ts'
 
 const OTHER = 'node-2'
 const entry = { name: NODE, imageDigest: IMAGE_ID, since: '2025-12-31T00:00:00Z' }
@@ -57,9 +57,9 @@ describe('a node does not change', () => {
     [
       'a NixBuild that another node builds when its own run is cancelled',
       { status: 'Building', buildNode: OTHER },
-      calledOff(),
+      cancelled(),
     ],
-    ['an unclaimed NixBuild when its own run is cancelled', { status: 'Pending' }, calledOff()],
+    ['an unclaimed NixBuild when its own run is cancelled', { status: 'Pending' }, cancelled()],
     ['a successful NixBuild while its image is checked again', { ...done, nodes: [entry] }, running()],
     [
       'a successful NixBuild when checking its image fails temporarily',
@@ -142,8 +142,8 @@ describe('the end of a run', () => {
   })
 
   it('that was cancelled releases the NixBuild', () => {
-    expect(change({ status: 'Building', buildNode: NODE }, calledOff())).toMatchObject({
-      kind: 'give back',
+    expect(change({ status: 'Building', buildNode: NODE }, cancelled())).toMatchObject({
+      kind: 'release',
       status: { status: 'Pending', buildNode: null, startTime: null, conditions: [{ reason: 'Interrupted' }, {}] },
     })
   })
@@ -162,14 +162,14 @@ describe('a written status', () => {
 
   it('of a success is not written again when the image is checked later', () => {
     const said = change(undefined, succeeded())
-    const ending = {
+    const outcome = {
       kind: 'Succeeded',
       at: NOW + 60_000,
       imageId: IMAGE_ID,
       imageSize: 12_300_000,
       present: true,
     } as const
-    const later = running({ startedAt: NOW + 59_000, runId: undefined, ending })
+    const later = running({ startedAt: NOW + 59_000, runId: undefined, outcome })
     expect(change({ ...said?.status }, later)).toBeUndefined()
   })
 
@@ -197,12 +197,12 @@ describe('a written status', () => {
 describe('fields of earlier claims', () => {
   it('are removed when this node has the claim', () => {
     const live = nixBuild({ status: { status: 'Building', buildNode: NODE, logTail: 'old', completionTime: 'old' } })
-    expect(leftovers(live, { status: 'Building', buildNode: NODE })).toEqual({ logTail: null, completionTime: null })
+    expect(staleFields(live, { status: 'Building', buildNode: NODE })).toEqual({ logTail: null, completionTime: null })
   })
 
   it('are kept when this node only adds its entry', () => {
     const live = nixBuild({ status: { status: 'Succeeded', buildNode: OTHER } })
-    expect(leftovers(live, { nodes: [entry] })).toBeUndefined()
+    expect(staleFields(live, { nodes: [entry] })).toBeUndefined()
   })
 })
 

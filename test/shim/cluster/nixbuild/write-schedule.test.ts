@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import type { RunFacts } from '../../../../shim/cluster/nixbuild/run-status.ts'
-import { dueAt, type Written, writtenNow } from '../../../../shim/cluster/nixbuild/write-schedule.ts'
+import { dueAt, type LastWrite, lastWriteOf } from '../../../../shim/cluster/nixbuild/write-schedule.ts'
 import { NOW, running, succeeded } from '../nixbuilds.ts'
 
-const written: Written = { phase: 'Building', progress: 'evaluating the flake', ended: false, at: NOW, times: 0 }
+const written: LastWrite = { phase: 'Building', progress: 'evaluating the flake', ended: false, at: NOW, times: 0 }
 
 describe('a run is written', () => {
-  it.each<[string, RunFacts, Written | undefined, number | undefined]>([
+  it.each<[string, RunFacts, LastWrite | undefined, number | undefined]>([
     ['300 ms after its start', running(), undefined, NOW - 1700],
     ['only when something has changed', running(), written, undefined],
     ['2 s later if its progress has changed', running({ progress: 'building' }), written, NOW + 2000],
@@ -30,11 +30,11 @@ describe('a run is written', () => {
 /** Writes for progress that changes constantly, for ten minutes. */
 function writeForTenMinutes(): number[] {
   const times: number[] = []
-  let last: Written | undefined
+  let last: LastWrite | undefined
   for (let now = NOW; now < NOW + 600_000; now += 100) {
     const facts = running({ startedAt: NOW, progress: `line ${now}` })
     if ((dueAt(facts, last) ?? Number.POSITIVE_INFINITY) > now) continue
-    last = writtenNow(facts, last, now)
+    last = lastWriteOf(facts, last, now)
     times.push(now - NOW)
   }
   return times

@@ -30,11 +30,11 @@ describe('flaws that let a build change store paths', () => {
     ['nix (Lix, like Nix) 2.95.4', undefined, [], ''],
     ['nix (Determinate Nix 3.17.2) 2.33.3', '2.33.3', [ALL[2] ?? ''], '3.17.3'],
     ['nix (Determinate Nix 3.17.3) 2.33.3', '2.33.3', [], ''],
-  ])('%s, daemon %s: %j', (words, daemon, names, mended) => {
+  ])('%s, daemon %s: %j', (words, daemon, names, fixedIn) => {
     const finding = judgeFlaws(words, daemon)
     expect(finding.outcome).toBe(names.length > 0 ? 'warning' : 'ok')
     expect(ALL.filter(name => finding.text.includes(name))).toEqual(names)
-    if ('wayOut' in finding) expect(finding.wayOut).toContain(mended)
+    if ('wayOut' in finding) expect(finding.wayOut).toContain(fixedIn)
   })
 
   it('are not reported for an unknown version', () => {
