@@ -9,12 +9,12 @@ import { messageOf, RetryableError, type ShimError, toShimError } from '../../li
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, PullImage } from '../pull/contract.ts'
 import { withoutOwners } from './lookup/nixbuilds-of-image.ts'
-import { isCalledOff } from './nixbuild/ending.ts'
+import { isCancelled } from './nixbuild/run-outcome.ts'
 import { refusal } from './nixbuild/run-status.ts'
 import { statusChange } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 
-export interface GivenBuildsOptions {
+export interface AssignedBuildsOptions {
   readonly kube: Kube
   readonly store: NixBuildStore
   readonly node: string
@@ -33,7 +33,7 @@ const PAUSES_MS = [10_000, 30_000, 60_000, 120_000]
 /**
  * Concurrent builds of one namespace; further builds are queued. Each build costs requests, and there may be thousands.
  */
-const MOST_OF_NAMESPACE = 20
+const MAX_PER_NAMESPACE = 20
 
 interface Work {
   readonly controller: AbortController
@@ -42,65 +42,65 @@ interface Work {
 }
 
 /** Builds the NixBuilds that are assigned to this node, for as long as they are. */
-export function runAssignedBuilds(options: GivenBuildsOptions): Mirror<NixBuild> {
+export function runAssignedBuilds(options: AssignedBuildsOptions): Mirror<NixBuild> {
   const { kube, node, signal, logger } = options
   const works = new Map<string, Work>()
   const busy = new Map<string, number>()
   /** Keys, by namespace. */
   const waiting = new Map<string, Set<string>>()
 
-  function look(key: string): void {
-    const given = mirror.get(key)
+  function update(key: string): void {
+    const assigned = mirror.get(key)
     const work = works.get(key)
-    const isWanted = given !== undefined && !isFinished(given)
+    const isWanted = assigned !== undefined && !isFinished(assigned)
     if (work && !isWanted) {
       works.delete(key)
-      work.controller.abort(new RetryableError('Cancelled', `the NixBuild ${key} is not this node's to build any more`))
+      work.controller.abort(new RetryableError('Cancelled', `the NixBuild ${key} is no longer assigned to this node`))
     }
-    if (!work && given && isWanted && isFree(given, node)) start(key, given)
-    if (work?.done && given && given.status.buildNode === undefined) start(key, given)
+    if (!work && assigned && isWanted && isFree(assigned, node)) start(key, assigned)
+    if (work?.done && assigned && assigned.status.buildNode === undefined) start(key, assigned)
   }
 
   /** Another node may have claimed the NixBuild for one of its pods. */
   function isOurs(key: string): boolean {
-    const given = mirror.get(key)
-    return given !== undefined && isFree(given, node)
+    const assigned = mirror.get(key)
+    return assigned !== undefined && isFree(assigned, node)
   }
 
-  function start(key: string, given: NixBuild): void {
-    const { namespace = '' } = given.metadata
+  function start(key: string, assigned: NixBuild): void {
+    const { namespace = '' } = assigned.metadata
     const count = busy.get(namespace) ?? 0
-    if (count >= MOST_OF_NAMESPACE) {
+    if (count >= MAX_PER_NAMESPACE) {
       waiting.set(namespace, (waiting.get(namespace) ?? new Set()).add(key))
       return
     }
     const work: Work = { controller: new AbortController(), done: false }
     works.set(key, work)
     busy.set(namespace, count + 1)
-    build(options, given, { signal: work.controller.signal, isFree: () => isOurs(key) })
-      .catch(err => logger.warn({ nixBuild: key, err: messageOf(err) }, 'a given build failed'))
+    build(options, assigned, { signal: work.controller.signal, isFree: () => isOurs(key) })
+      .catch(err => logger.warn({ nixBuild: key, err: messageOf(err) }, 'an assigned build failed'))
       .finally(() => {
         work.done = true
-        leave(namespace)
+        finish(namespace)
       })
   }
 
-  function leave(namespace: string): void {
-    const left = (busy.get(namespace) ?? 0) - 1
-    if (left > 0) busy.set(namespace, left)
+  function finish(namespace: string): void {
+    const count = (busy.get(namespace) ?? 0) - 1
+    if (count > 0) busy.set(namespace, count)
     else busy.delete(namespace)
     const keys = waiting.get(namespace) ?? new Set()
     for (const key of keys) {
-      if ((busy.get(namespace) ?? 0) >= MOST_OF_NAMESPACE) return
+      if ((busy.get(namespace) ?? 0) >= MAX_PER_NAMESPACE) return
       keys.delete(key)
-      look(key)
+      update(key)
     }
     waiting.delete(namespace)
   }
 
   const selection = { labelSelector: `${NODE_LABEL}=${nodeLabelValue(node)}` }
   // A change may come before the mirror exists.
-  const onChange = (key: string) => queueMicrotask(() => look(key))
+  const onChange = (key: string) => queueMicrotask(() => update(key))
   const mirror = createMirror({ kube, kind: nixBuilds, selection, project: withoutOwners, onChange, signal, logger })
   signal.addEventListener('abort', () => {
     for (const { controller } of works.values())
@@ -119,28 +119,28 @@ interface Building {
   readonly isFree: () => boolean
 }
 
-async function build(options: GivenBuildsOptions, given: NixBuild, { signal, isFree }: Building): Promise<void> {
+async function build(options: AssignedBuildsOptions, assigned: NixBuild, { signal, isFree }: Building): Promise<void> {
   const { pausesMs = PAUSES_MS, pullImage, written, logger } = options
-  const { namespace = '', name } = given.metadata
-  const recipe = readRecipe(given)
-  if (recipe instanceof Error) return refuse(options, given, recipe)
-  const most = pausesMs.length + 1
+  const { namespace = '', name } = assigned.metadata
+  const recipe = readRecipe(assigned)
+  if (recipe instanceof Error) return refuse(options, assigned, recipe)
+  const max = pausesMs.length + 1
   for (let number = 1; ; number += 1) {
-    const error = await outcome(pullImage({ recipe, namespace, nixBuild: name, tries: { number, most } }, signal))
+    const error = await settle(pullImage({ recipe, namespace, nixBuild: name, attempt: { number, max } }, signal))
     if (!signal.aborted) await written(namespace, recipe)
     if (!error) return
-    if (!mayPass(error) || number === most || signal.aborted) throw error
-    logger.warn({ namespace, nixBuild: name, err: error.message, number, most }, 'a given build is tried again')
+    if (!isTemporary(error) || number === max || signal.aborted) throw error
+    logger.warn({ namespace, nixBuild: name, err: error.message, number, max }, 'retrying an assigned build')
     await delay((pausesMs[number - 1] ?? 0) * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => {})
     if (signal.aborted || !isFree()) return
   }
 }
 
-function mayPass(error: ShimError): boolean {
-  return error.retryable && !isCalledOff(error)
+function isTemporary(error: ShimError): boolean {
+  return error.retryable && !isCancelled(error)
 }
 
-async function outcome(work: Promise<unknown>): Promise<ShimError | undefined> {
+async function settle(work: Promise<unknown>): Promise<ShimError | undefined> {
   try {
     await work
     return undefined
@@ -149,15 +149,15 @@ async function outcome(work: Promise<unknown>): Promise<ShimError | undefined> {
   }
 }
 
-function readRecipe(given: NixBuild): FlakeRecipe | Error {
+function readRecipe(assigned: NixBuild): FlakeRecipe | Error {
   try {
-    return recipeOf(given)
+    return recipeOf(assigned)
   } catch (error) {
     return toShimError(error)
   }
 }
 
-async function refuse({ store, node }: GivenBuildsOptions, live: NixBuild, error: Error): Promise<void> {
+async function refuse({ store, node }: AssignedBuildsOptions, live: NixBuild, error: Error): Promise<void> {
   const now = Date.now()
   const change = statusChange({ live, run: refusal(toShimError(error), now), node, now, isWanted: true })
   if (change) await store.change(live, change)

@@ -4,10 +4,10 @@ import { heartbeat } from '../../kube/heartbeat.ts'
 import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/resources/names.ts'
 import type { PullImage } from '../pull/contract.ts'
 import { runAssignedBuilds } from './assigned-builds.ts'
-import { releaseInterruptedBuilds } from './left-building.ts'
+import { releaseInterruptedBuilds } from './interrupted-builds.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import type { Reporter } from './reporter.ts'
-import { cancelUnwantedBuilds } from './wanted-check.ts'
+import { cancelUnwantedBuilds } from './unwanted-builds.ts'
 
 export interface BackgroundTasksOptions {
   readonly kube: Kube
@@ -37,5 +37,5 @@ export function startBackgroundTasks(options: BackgroundTasksOptions): void {
     cancelUnwantedBuilds({ waitedFor, intervalMs, signal }),
     runAssignedBuilds({ ...options, written }).ended,
   ]
-  for (const task of tasks) task.catch(err => logger.error({ err }, 'a background task of the cluster ended'))
+  for (const task of tasks) task.catch(err => logger.error({ err }, 'a background task of the cluster failed'))
 }

@@ -43,7 +43,7 @@ export function createCluster(options: ClusterOptions): Cluster {
   const { signal } = stop
   const kube = lazy(() => loadKube(options.kubeconfig))
   const store = createNixBuildStore({ kube, node })
-  const events = createEventRecorder({ kube: lateKube(kube), component: SHIM, host: node, signal, logger })
+  const events = createEventRecorder({ kube: createLazyKube(kube), component: SHIM, host: node, signal, logger })
   const entries = createImageEntries({
     ...{ stateDir, store, images, node, signal, logger },
     activeKeys: () => reporter.activeKeys(),
@@ -63,7 +63,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     reporter,
     findRecipe: lookup.find,
     async start(pullImage) {
-      const loaded = await untilLoaded(kube, signal, logger)
+      const loaded = await waitForKube(kube, signal, logger)
       if (!loaded) return
       entries.check()
       const { startBackgroundTasks } = await import('./background-tasks.ts')
@@ -90,7 +90,7 @@ async function loadKube(kubeconfig: string | undefined): Promise<Kube> {
 }
 
 /** Writes Events. Each call loads the client if necessary. */
-function lateKube(kube: () => Promise<Kube>): Pick<Kube, 'create' | 'patch'> {
+function createLazyKube(kube: () => Promise<Kube>): Pick<Kube, 'create' | 'patch'> {
   return {
     create: async (...args) => (await kube()).create(...args),
     patch: async (...args) => (await kube()).patch(...args),
@@ -98,12 +98,12 @@ function lateKube(kube: () => Promise<Kube>): Pick<Kube, 'create' | 'patch'> {
 }
 
 /** A kubeconfig may be written after the shim has started. */
-async function untilLoaded(kube: () => Promise<Kube>, signal: AbortSignal, logger: Logger): Promise<Kube | undefined> {
+async function waitForKube(kube: () => Promise<Kube>, signal: AbortSignal, logger: Logger): Promise<Kube | undefined> {
   for (let failures = 1; !signal.aborted; failures += 1) {
     try {
       return await kube()
     } catch (err) {
-      if (failures === 1) logger.error({ err: messageOf(err) }, 'the cluster cannot be joined yet')
+      if (failures === 1) logger.error({ err: messageOf(err) }, 'cannot connect to the cluster yet')
       await backOff(failures, signal)
     }
   }

@@ -60,7 +60,7 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
     return loaded
   }
   const attempt = (task: () => Promise<void>) =>
-    inTurn(task).catch(err => logger.warn({ err: messageOf(err) }, 'keeping account of images in NixBuilds failed'))
+    inTurn(task).catch(err => logger.warn({ err: messageOf(err) }, 'cannot record the images of NixBuilds'))
 
   /** Calls during a check cause one more check. */
   async function checkUntilDone(): Promise<void> {
@@ -75,7 +75,7 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
       } catch (err) {
         failures += 1
         isDirty ||= !isRefused(err) || failures < MAX_REFUSALS
-        logger.warn({ err: messageOf(err) }, 'taking images back from NixBuilds failed')
+        logger.warn({ err: messageOf(err) }, 'cannot remove images from NixBuilds')
         if (isDirty) await backOff(failures, signal, LONGEST_PAUSE_MS)
       }
     }
@@ -86,12 +86,12 @@ export function createImageEntries(options: ImageEntriesOptions): ImageEntries {
   async function check(): Promise<void> {
     const known = await entries()
     if (known.size === 0) return
-    const there = await imagesThere(options)
+    const present = await findPresentRecipes(options)
     let refused: unknown
     for (const [key, entry] of known) {
-      if (there.has(entry.recipe)) continue
+      if (present.has(entry.recipe)) continue
       try {
-        await takeBack(options, entry)
+        await removeEntry(options, entry)
       } catch (err) {
         if (!isRefused(err)) throw err
         refused = err
@@ -136,13 +136,13 @@ function isRefused(error: unknown): boolean {
   return error instanceof ShimError && error.code === 'ClusterRefused'
 }
 
-async function imagesThere({ images, activeKeys }: ImageEntriesOptions): Promise<ReadonlySet<string>> {
+async function findPresentRecipes({ images, activeKeys }: ImageEntriesOptions): Promise<ReadonlySet<string>> {
   const active = activeKeys()
   const records = await (await images()).withLabel(RECIPE_LABEL)
   return new Set([...active, ...activeKeys(), ...records.map(({ labels }) => labels[RECIPE_LABEL] ?? '')])
 }
 
-async function takeBack({ store, node }: ImageEntriesOptions, { namespace, name }: ImageEntry): Promise<void> {
+async function removeEntry({ store, node }: ImageEntriesOptions, { namespace, name }: ImageEntry): Promise<void> {
   const live = await store.get(namespace, name)
   const status = live && withoutEntry(live, node)
   if (live && status) await store.change(live, { kind: 'apply', status })

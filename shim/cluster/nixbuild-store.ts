@@ -8,7 +8,7 @@ import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import { listImage, withoutOwners } from './lookup/nixbuilds-of-image.ts'
 import { isClaimed } from './nixbuild/claim.ts'
 import type { OwnStatus } from './nixbuild/own-status.ts'
-import { leftovers, type StatusChange } from './nixbuild/status.ts'
+import { type StatusChange, staleFields } from './nixbuild/status.ts'
 
 export interface NixBuildQuery {
   readonly namespace: string
@@ -57,7 +57,7 @@ export function createNixBuildStore({ kube, node }: StoreOptions): NixBuildStore
   async function apply(live: NixBuild, status: OwnStatus): Promise<NixBuild | undefined> {
     // That a node has the image is true whatever others write, and all nodes may write it concurrently.
     const applied = await patch(live, status, 'apply', status.status !== undefined)
-    const left = applied && leftovers(applied, status)
+    const left = applied && staleFields(applied, status)
     return left ? patch(applied, left, 'merge') : applied
   }
 
@@ -98,8 +98,8 @@ export function createNixBuildStore({ kube, node }: StoreOptions): NixBuildStore
         }
       }
       const [first] = nixBuildNames(recipe)
-      const says = `the NixBuild ${quote(first)} of namespace ${quote(namespace)} has another recipe than ${recipe.image}, which needs that name, and so have its other names`
-      throw new FinalError('ClusterRefused', `${says}: delete it`, { cause: taken })
+      const says = `the NixBuild ${quote(first)} of namespace ${quote(namespace)} and its alternatives have other recipes than ${recipe.image}, which needs one of the names`
+      throw new FinalError('ClusterRefused', `${says}: delete one of them`, { cause: taken })
     },
     change: (live, { kind, status }) => (kind === 'apply' ? apply(live, status) : patch(live, status, 'merge')),
     async claimed() {

@@ -2,8 +2,8 @@ import type { ShimError } from '../../lib/errors.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest } from '../pull/contract.ts'
 import { describeBytes, describeDuration } from '../status/describe.ts'
-import { FIRST_AFTER_MS } from './nixbuild/pace.ts'
 import type { Run, RunFacts } from './nixbuild/run-status.ts'
+import { FIRST_AFTER_MS } from './nixbuild/write-schedule.ts'
 
 export type PodEventReason =
   | 'NixBuildStarted'
@@ -28,7 +28,7 @@ export interface PodWriter {
   end(): void
 }
 
-export interface PodTellerPlan {
+export interface PodWriterOptions {
   readonly request: FlakeImageRequest
   readonly node: string
   readonly now: () => number
@@ -38,14 +38,14 @@ export interface PodTellerPlan {
 /** The first report of progress; each further pause is twice as long, up to the longest. */
 const MILESTONE_AFTER_MS = { first: 30_000, longest: 300_000 }
 
-export function createPodWriter({ request, node, now, record }: PodTellerPlan): PodWriter {
+export function createPodWriter({ request, node, now, record }: PodWriterOptions): PodWriter {
   const { image } = request.recipe
   let followed: Run | undefined
   let isStarted = false
   let timer: NodeJS.Timeout | undefined
 
   function start(run: Run): void {
-    if (run.facts().ending) return
+    if (run.facts().outcome) return
     isStarted = true
     record({
       type: 'Normal',
@@ -56,8 +56,8 @@ export function createPodWriter({ request, node, now, record }: PodTellerPlan): 
   }
 
   function milestone(run: Run, pauseMs: number): void {
-    const { ending, startedAt, progress } = run.facts()
-    if (ending) return
+    const { outcome, startedAt, progress } = run.facts()
+    if (outcome) return
     const since = describeDuration(Math.round((now() - startedAt) / 1000) * 1000)
     record({ type: 'Normal', reason: 'NixBuildProgress', message: `After ${since}: ${progress}` })
     const next = Math.min(pauseMs * 2, MILESTONE_AFTER_MS.longest)
@@ -91,10 +91,10 @@ export function createPodWriter({ request, node, now, record }: PodTellerPlan): 
 
 /** undefined if the image existed and no start was reported. */
 function describeSuccess(image: string, run: RunFacts, isStarted: boolean): string | undefined {
-  const { ending, startedAt, runId } = run
-  if (ending?.kind !== 'Succeeded') return undefined
-  if (ending.present) return isStarted ? `${image} was there already: its build gives the same` : undefined
-  const size = ending.imageSize === undefined ? '' : `, ${describeBytes(ending.imageSize)}`
+  const { outcome, startedAt, runId } = run
+  if (outcome?.kind !== 'Succeeded') return undefined
+  if (outcome.present) return isStarted ? `${image} existed already: the build result is the same` : undefined
+  const size = outcome.imageSize === undefined ? '' : `, ${describeBytes(outcome.imageSize)}`
   const what = runId === undefined ? 'Loaded' : 'Built and loaded'
-  return `${what} ${image} in ${describeDuration(ending.at - startedAt)}${size}`
+  return `${what} ${image} in ${describeDuration(outcome.at - startedAt)}${size}`
 }

@@ -62,7 +62,7 @@ export function createReporter(options: ReporterOptions): Reporter {
       const controller = new AbortController()
       const caller = {
         isOfCluster: (request.pod ?? request.nixBuild) !== undefined,
-        tries: request.tries,
+        attempt: request.attempt,
         follow: writer.follow,
         leave: (reason: RetryableError) => controller.abort(reason),
       }
@@ -85,9 +85,9 @@ export function createReporter(options: ReporterOptions): Reporter {
       const key = recipeKey(recipe)
       const run = createRun(recipe, { now, imageSize })
       runs.set(key, run)
-      run.ended.then(({ ending }) => {
+      run.ended.then(({ outcome }) => {
         if (runs.get(key) === run) runs.delete(key)
-        if (ending?.kind === 'Succeeded' && !ending.present) options.imagesChanged()
+        if (outcome?.kind === 'Succeeded' && !outcome.present) options.imagesChanged()
       })
       writers.follow(key, run)
       return run

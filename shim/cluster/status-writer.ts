@@ -3,11 +3,11 @@ import type { NixBuild } from '../../kube/resources/nixbuild.ts'
 import { backOffMs } from '../../lib/async/retry.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
-import type { Tries } from '../pull/contract.ts'
+import type { Attempt } from '../pull/contract.ts'
 import { isUnclaimed } from './nixbuild/claim.ts'
-import { dueAt, type Written, writtenNow } from './nixbuild/pace.ts'
 import type { Run, RunFacts } from './nixbuild/run-status.ts'
 import { statusChange } from './nixbuild/status.ts'
+import { dueAt, type LastWrite, lastWriteOf } from './nixbuild/write-schedule.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 
 /** Fires once, at the earliest of the times that it was set to. */
@@ -38,7 +38,7 @@ export interface StatusWriter {
   end(): void
 }
 
-export interface StatusWriterPlan {
+export interface StatusWriterOptions {
   readonly namespace: string
   readonly recipe: FlakeRecipe
   /** Name of the NixBuild, if it is known. */
@@ -49,7 +49,7 @@ export interface StatusWriterPlan {
   /** Whether a request on this node waits for the recipe. */
   readonly isWanted: () => boolean
   /** Set if the NixBuild is assigned to this node. */
-  readonly tries: () => Tries | undefined
+  readonly attempt: () => Attempt | undefined
   /** Whether a missing NixBuild is created for a run. */
   readonly mayCreate: () => boolean
   /** Limits the concurrent writes of all writers. */
@@ -71,12 +71,12 @@ const MAX_REFUSALS = 10
 interface RunRecord {
   readonly facts: () => RunFacts
   readonly isRun: boolean
-  written?: Written
+  written?: LastWrite
   /** uid of the NixBuild that it was written to. */
   uid?: string
 }
 
-export function createStatusWriter(plan: StatusWriterPlan): StatusWriter {
+export function createStatusWriter(plan: StatusWriterOptions): StatusWriter {
   const { namespace, recipe, store, node, now, logger } = plan
   const alarm = createAlarm(writeInTurn, now)
   let { name } = plan
@@ -133,23 +133,23 @@ export function createStatusWriter(plan: StatusWriterPlan): StatusWriter {
     const known = live
     live ??= await find(record)
     const run = record.facts()
-    const asked = { node, now: now(), isWanted: plan.isWanted(), tries: plan.tries() }
+    const asked = { node, now: now(), isWanted: plan.isWanted(), attempt: plan.attempt() }
     const change = live && statusChange({ live, run, ...asked })
     if (live && change) live = await store.change(live, change)
     if (live && live !== known) {
       seenAt = now()
       plan.onSeen(live)
     }
-    if (run.ending?.kind === 'Succeeded' && live && live.status.status !== 'Succeeded') {
+    if (run.outcome?.kind === 'Succeeded' && live && live.status.status !== 'Succeeded') {
       live = undefined
       retryAt = now() + ANOTHER_LOOK_MS
-    } else record.written = writtenNow(run, record.written, now())
+    } else record.written = lastWriteOf(run, record.written, now())
   }
 
   /** A NixBuild that was deleted during the run is not created again, because it is not wanted any more. */
   async function find(record: RunRecord): Promise<NixBuild | undefined> {
-    const { ending } = record.facts()
-    const isFirst = record.uid === undefined && ending?.kind !== 'CalledOff'
+    const { outcome } = record.facts()
+    const isFirst = record.uid === undefined && outcome?.kind !== 'Cancelled'
     const mayCreate = record.isRun && isFirst && plan.mayCreate()
     const query = { namespace, recipe, name }
     const found = (await store.find(query)) ?? (mayCreate ? await store.create(query) : undefined)
@@ -171,7 +171,7 @@ export function createStatusWriter(plan: StatusWriterPlan): StatusWriter {
         'cannot write the status of a NixBuild',
       )
     if (code === 'ClusterRefused' && failures >= MAX_REFUSALS) {
-      record.written = writtenNow(record.facts(), record.written, now())
+      record.written = lastWriteOf(record.facts(), record.written, now())
       failures = 0
     } else retryAt = now() + backOffMs(isRace ? failures : failures + 2, LONGEST_PAUSE_MS)
   }

@@ -5,7 +5,7 @@ import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
 import { ownedBy } from '../../lib/queues/fair-order.ts'
 import { firstOfMost } from '../../lib/queues/first-of-most.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import type { FlakeImageRequest, Tries } from '../pull/contract.ts'
+import type { Attempt, FlakeImageRequest } from '../pull/contract.ts'
 import { ownEntry } from './nixbuild/claim.ts'
 import type { Run } from './nixbuild/run-status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
@@ -23,7 +23,7 @@ export interface Entry {
 
 export interface Caller {
   /** Set if the NixBuild is assigned to this node. */
-  readonly tries?: Tries | undefined
+  readonly attempt?: Attempt | undefined
   /** Whether the request comes from the cluster. A pull by hand is not reported. */
   readonly isOfCluster: boolean
   follow(run: Run): void
@@ -68,30 +68,34 @@ const MAX_WRITERS = 500
  * For all writers together. One namespace never gets all of them, because its own NixBuilds may be what makes them
  * slow.
  */
-const REQUESTS_AT_ONCE = 8
+const MAX_CONCURRENT_REQUESTS = 8
 
-interface Shelved extends Entry {
+interface StoredEntry extends Entry {
   readonly recipeKey: string
   run: Run | undefined
   /** Whether any caller came from the cluster. */
   isOfCluster: boolean
   /** From the latest caller that sets it. */
-  tries: Tries | undefined
+  attempt: Attempt | undefined
   readonly callers: Set<Caller>
 }
 
 export function createStatusWriters(options: StatusWritersOptions): StatusWriters {
   const { node, onImage } = options
-  const entries = new Map<string, Shelved>()
-  const places = createFairGate({ count: REQUESTS_AT_ONCE, perOwner: shareOf(REQUESTS_AT_ONCE), what: 'request' })
+  const entries = new Map<string, StoredEntry>()
+  const requests = createFairGate({
+    count: MAX_CONCURRENT_REQUESTS,
+    perOwner: shareOf(MAX_CONCURRENT_REQUESTS),
+    what: 'request',
+  })
   const waiting = new Set<() => void>()
   const never = new AbortController().signal
 
   function inTurn<Result>(namespace: string, task: () => Promise<Result>): Promise<Result> {
-    return places.run({ owners: ownedBy(namespace), signal: never }, task)
+    return requests.run({ owners: ownedBy(namespace), signal: never }, task)
   }
 
-  function shelve(key: string, { namespace, recipe, nixBuild }: FlakeImageRequest): Shelved {
+  function addEntry(key: string, { namespace, recipe, nixBuild }: FlakeImageRequest): StoredEntry {
     makeRoom()
     const writer = createStatusWriter({
       ...options,
@@ -99,7 +103,7 @@ export function createStatusWriters(options: StatusWritersOptions): StatusWriter
       recipe,
       name: nixBuild,
       isWanted: () => entry.callers.size > 0,
-      tries: () => entry.tries,
+      attempt: () => entry.attempt,
       mayCreate: () => entry.isOfCluster,
       inTurn: task => inTurn(namespace, task),
       onSeen(live) {
@@ -110,17 +114,17 @@ export function createStatusWriters(options: StatusWritersOptions): StatusWriter
         for (const check of waiting) check()
       },
     })
-    const entry: Shelved = {
+    const entry: StoredEntry = {
       writer,
       recipeKey: recipeKey(recipe),
       run: undefined,
       isOfCluster: false,
-      tries: undefined,
+      attempt: undefined,
       callers: new Set(),
       join(caller, run) {
         entry.callers.add(caller)
         entry.isOfCluster ||= caller.isOfCluster
-        entry.tries = caller.tries ?? entry.tries
+        entry.attempt = caller.attempt ?? entry.attempt
         if (!run) return
         if (entry.run !== run) followRun(entry, run)
         caller.follow(run)
@@ -134,7 +138,7 @@ export function createStatusWriters(options: StatusWritersOptions): StatusWriter
     return entry
   }
 
-  function followRun(entry: Shelved, run: Run): void {
+  function followRun(entry: StoredEntry, run: Run): void {
     entry.run = run
     entry.writer.follow(run)
   }
@@ -148,11 +152,11 @@ export function createStatusWriters(options: StatusWritersOptions): StatusWriter
 
   function makeRoom(): void {
     if (entries.size < MAX_WRITERS) return
-    const idle = [...entries].filter(([, { callers, run }]) => callers.size === 0 && (!run || run.facts().ending))
+    const idle = [...entries].filter(([, { callers, run }]) => callers.size === 0 && (!run || run.facts().outcome))
     const [key, entry] = firstOfMost(idle, ([, { writer }]) => writer.namespace) ?? []
     if (key === undefined || entry === undefined) return
     const { namespace, recipe } = entry.writer
-    options.logger.warn({ namespace, image: recipe.image }, 'an untold build is given up')
+    options.logger.warn({ namespace, image: recipe.image }, 'dropped a status that was not written')
     entry.writer.end()
     entries.delete(key)
   }
@@ -174,7 +178,7 @@ export function createStatusWriters(options: StatusWritersOptions): StatusWriter
     of(request) {
       if (request.namespace === '') return undefined
       const key = keyOf(request)
-      return entries.get(key) ?? shelve(key, request)
+      return entries.get(key) ?? addEntry(key, request)
     },
     has: (namespace, recipe) => entries.has(keyOf({ namespace, recipe })),
     follow(recipeKey, run) {
@@ -186,7 +190,7 @@ export function createStatusWriters(options: StatusWritersOptions): StatusWriter
     },
     waitedFor: () =>
       [...entries]
-        .filter(([, { callers, run }]) => callers.size > 0 && run && !run.facts().ending)
+        .filter(([, { callers, run }]) => callers.size > 0 && run && !run.facts().outcome)
         .map(([key, { writer, callers }]) => ({
           key,
           seenAt: writer.seenAt,

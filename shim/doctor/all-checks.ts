@@ -39,8 +39,8 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan):
   const read = await readConfig(configFile).catch((error: unknown) => messageOf(error))
   if (typeof read === 'string') {
     const wayOut = existsSync(configFile)
-      ? `mend it; enbi-shim check-config ${configFile} names each mistake`
-      : 'write one, which may be empty to begin with, or name another by --config'
+      ? `fix it: enbi-shim check-config ${configFile} lists every error`
+      : 'create it (it may be empty), or pass another file with --config'
     const look = () => failed(read, wayOut)
     return { checks: [{ name: 'config', look }], close: async () => {} }
   }
@@ -62,7 +62,7 @@ export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan):
 
 function clusterOf({ kubernetes }: Config): Checks {
   if (kubernetes) return checkCluster(kubernetes)
-  const look = () => skipped('the config has no kubernetes: the shim knows of no cluster')
+  const look = () => skipped('the config has no kubernetes section')
   return { checks: [{ name: 'API server', look }], close: async () => {} }
 }
 
@@ -71,7 +71,7 @@ function checkPolicy({ policy }: Pick<Config, 'policy'>): Check {
     name: 'policy',
     look: () =>
       policy.length === 0
-        ? warning('the policy has no rule: nothing is built', `add a rule to the config, as in policy: ${EXAMPLE}`)
+        ? warning('the policy has no rules, so nothing is built', `add a rule to the config, as in policy: ${EXAMPLE}`)
         : ok(policy.length === 1 ? '1 rule' : `${policy.length} rules`),
   }
 }

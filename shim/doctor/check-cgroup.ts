@@ -13,14 +13,14 @@ export function checkCgroup(proc: string, cgroups = '/sys/fs/cgroup'): Check {
     name: 'cgroup',
     async look() {
       const shim = await findShim(proc)
-      if (!shim) return skipped('no shim runs here')
+      if (!shim) return skipped('no shim is running')
       const group = parseCgroup(await readFile(join(proc, String(shim.pid), 'cgroup'), 'utf8'))
-      if (!group) return skipped('the shim has no cgroup with a limit for memory')
+      if (!group) return skipped('the shim is not in a cgroup that can limit memory')
       const limit = await lowestLimit(join(cgroups, group.root), group)
       if (limit >= LEAST_MEMORY)
         return ok(`${group.version}, ${limit === Infinity ? 'no limit' : `${describeSize(limit)} of memory`}`)
       return warning(
-        `${group.version}, the shim may take ${describeSize(limit)} of memory: a large flake needs more to be evaluated`,
+        `${group.version}, the shim is limited to ${describeSize(limit)} of memory, and evaluating a large flake needs more`,
         `raise MemoryMax of the service to ${describeSize(LEAST_MEMORY)} or more`,
       )
     },

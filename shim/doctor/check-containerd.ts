@@ -13,7 +13,7 @@ import { probeSocket } from './probes/probe-socket.ts'
 const RUNTIME_SERVICE = loadService<RuntimeServiceDefinition>('cri.proto', 'runtime.v1.RuntimeService')
 
 const OLDEST = '1.6'
-const START = 'start containerd, or set containerd.address (with k3s /run/k3s/containerd/containerd.sock)'
+const START = 'start containerd, or set containerd.address (for k3s: /run/k3s/containerd/containerd.sock)'
 
 /** containerd's version, CRI plugin and snapshotter. */
 export function checkContainerd({ address, snapshotter }: Config['containerd']): Check {
@@ -26,7 +26,7 @@ export function checkContainerd({ address, snapshotter }: Config['containerd']):
       if (answer === undefined)
         return failed(
           'containerd runs without its CRI plugin',
-          'take cri out of disabled_plugins in its config, and restart it',
+          'remove cri from disabled_plugins in its config, and restart it',
         )
       const { version, imageFolder } = answer
       if (isOlder(version, OLDEST))
@@ -34,12 +34,12 @@ export function checkContainerd({ address, snapshotter }: Config['containerd']):
       const used = imageFolder && snapshotterOf(imageFolder)
       if (used && used !== snapshotter)
         return failed(
-          `CRI's snapshotter is ${used}, and the config has ${snapshotter}: images would be there twice, or not at all`,
+          `CRI's snapshotter is ${used}, but the config has ${snapshotter}: images would exist twice, or be missing`,
           `set containerd.snapshotter: ${used}`,
         )
       return used
         ? ok(`containerd ${version} with ${snapshotter} answers at ${address}`)
-        : warning(`containerd ${version} does not tell its snapshotter`, 'compare it with containerd.snapshotter')
+        : warning(`containerd ${version} does not report its snapshotter`, 'compare it with containerd.snapshotter')
     },
   }
 }

@@ -10,8 +10,8 @@ export function checkCredentials({ nix }: Pick<Config, 'nix'>): Check {
     name: 'credentials',
     look: async () => {
       const files = Object.values(nix.credentials).filter(path => path !== undefined)
-      if (files.length === 0) return ok('the config names none')
-      return isRoot() ? await judge(files) : skipped('only root can read them')
+      if (files.length === 0) return ok('the config has no credentials')
+      return isRoot() ? await judge(files) : skipped('only root can read credentials')
     },
   }
 }
@@ -20,6 +20,6 @@ async function judge(files: readonly string[]): Promise<Finding> {
   const reasons: string[] = []
   for (const file of files) await readCredential(file).catch(error => reasons.push(messageOf(error)))
   if (reasons.length === 0) return ok(files.join(', '))
-  const wayOut = 'put the file there, or take it out of nix.credentials; the next build uses it without a restart'
-  return failed(`builds run without credentials that the config names: ${reasons.join('; ')}`, wayOut)
+  const wayOut = 'create the file, or remove it from nix.credentials; the next build uses it without a restart'
+  return failed(`builds run without credentials from the config: ${reasons.join('; ')}`, wayOut)
 }

@@ -3,7 +3,7 @@ import { askContainerd, askImageFolder } from './check-containerd.ts'
 import { type Check, failed, ok } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
 
-const PASS_ON = 'have it pass calls to containerd itself, not to the shim'
+const PASS_ON = 'configure it to pass calls to containerd, not to the shim'
 /** A proxy that passes calls back to the shim never answers. */
 const LIMIT_MS = 5000
 
@@ -14,7 +14,7 @@ export function checkImageService({ address, imageService }: Config['containerd'
     {
       name: 'image service',
       async look(signal) {
-        const problem = await probeSocket(imageService, 'start it, or take containerd.imageService out of the config')
+        const problem = await probeSocket(imageService, 'start it, or remove containerd.imageService from the config')
         if (problem) return problem
         const limit = AbortSignal.timeout(LIMIT_MS)
         const folder = await askImageFolder(imageService, AbortSignal.any([signal, limit])).catch(error => {
@@ -22,9 +22,9 @@ export function checkImageService({ address, imageService }: Config['containerd'
         })
         if (limit.aborted) return failed(`the image service at ${imageService} does not answer`, PASS_ON)
         const expected = (await askContainerd(address, signal)).imageFolder
-        if (folder === expected) return ok(`another image service answers at ${imageService}, for the same containerd`)
+        if (folder === expected) return ok(`the image service answers at ${imageService}, for the same containerd`)
         return failed(
-          `the image service at ${imageService} has its images in ${folder}, and containerd in ${expected}`,
+          `the image service at ${imageService} keeps images in ${folder}, but containerd in ${expected}`,
           PASS_ON,
         )
       },

@@ -19,12 +19,12 @@ export function checkImages({ containerd, import: { layers } }: Pick<Config, 'co
       try {
         const images = (await records.withLabel(RECIPE_LABEL)).filter(({ name }) => !name.startsWith('sha256:'))
         const strange = images.filter(({ labels }) => (labels[SNAPSHOTTER_LABEL] ?? snapshotter) !== snapshotter)
-        if (strange.length === 0) return ok(`${images.length} of recipes, for ${snapshotter}`)
+        if (strange.length === 0) return ok(`${images.length} from recipes, for ${snapshotter}`)
         const named = strange.slice(0, NAMED).map(({ name, labels }) => `${name} (${labels[SNAPSHOTTER_LABEL]})`)
         const more = strange.length > NAMED ? ` and ${strange.length - NAMED} more` : ''
         return warning(
-          `made for another snapshotter than ${snapshotter}: ${named.join(', ')}${more}`,
-          'the next pull of each makes it again; crictl rmi takes away what no pod needs',
+          `not made for the snapshotter ${snapshotter}: ${named.join(', ')}${more}`,
+          'the next pull of each image makes it again; remove unused images with crictl rmi',
         )
       } finally {
         records.close()

@@ -5,7 +5,7 @@ import { FOLDER_SNAPSHOTTER } from '../containerd/services/constants.ts'
 import { canSync, NO_SYNC } from '../containerd/sync-files.ts'
 import { checkLinking } from '../import/worker/check-linking.ts'
 import { createIdentity } from '../import/worker/identity.ts'
-import type { NixSurroundings } from './nix/check-nix.ts'
+import type { NixCheckOptions } from './nix/check-nix.ts'
 import { type Check, failed, ok, skipped, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
 import { isRoot } from './probes/processes.ts'
@@ -16,7 +16,7 @@ import { shimEnvironment } from './probes/shim-process.ts'
  */
 export function checkLayers(
   config: Pick<Config, 'containerd' | 'stateDir' | 'import'>,
-  { env, proc }: NixSurroundings,
+  { env, proc }: NixCheckOptions,
 ): Check {
   return {
     name: 'layers',
@@ -24,12 +24,12 @@ export function checkLayers(
       const isSynced = config.containerd.snapshotter === FOLDER_SNAPSHOTTER
       if (isSynced && !(await canSync({ ...env, ...(await shimEnvironment(proc)) })))
         return failed(
-          `nothing can be imported: ${NO_SYNC}`,
-          'install GNU coreutils, or have it on the PATH of the shim',
+          `images cannot be imported: ${NO_SYNC}`,
+          'install GNU coreutils, or add it to the PATH of the shim',
         )
       if (config.import.layers === 'tar') return ok('as tars, as import.layers says')
-      if (!isRoot()) return skipped('only root can try whether files are linked')
-      if (!(await stat(config.stateDir).catch(() => undefined))) return skipped('there is no state folder yet')
+      if (!isRoot()) return skipped('only root can try to link files')
+      if (!(await stat(config.stateDir).catch(() => undefined))) return skipped('the state folder does not exist yet')
       if (await probeSocket(config.containerd.address, '')) return skipped('containerd does not answer')
       const linking = await checkLinking({
         ...config,
@@ -37,10 +37,10 @@ export function checkLayers(
         identity: createIdentity(join(config.stateDir, 'doctor')),
         signal,
       })
-      if (!linking) return skipped('the store has nothing yet to try it with')
+      if (!linking) return skipped('the store has no path to try it with yet')
       if (linking.possible) return ok(`linked: ${linking.how}`)
       return warning(
-        `as tars, which is slower and takes room twice: ${linking.how}`,
+        `as tars, which is slower and takes twice the space: ${linking.how}`,
         "have /nix/store, which must be root's, and the folder of containerd on one file system, or set import.layers: tar",
       )
     },

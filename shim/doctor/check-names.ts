@@ -18,12 +18,12 @@ export function checkNames({
       if (start === '' || patterns.some(pattern => pattern.startsWith(start))) continue
       const what = rule.packages === undefined ? 'local flakes' : 'package sets'
       return warning(
-        `no rule of the policy allows the ${what} that ${rule.images} names`,
+        `no rule of the policy allows the ${what} that ${rule.images} stands for`,
         `add a pattern that begins with ${start} to the flakes of a rule`,
       )
     }
     const rules = names.length === 1 ? '1 rule' : `${names.length} rules`
-    return ok(flakeNames ? `${rules}, and names of flakes` : rules)
+    return ok(flakeNames ? `${rules}, and flake names` : rules)
   }
   return [{ name: 'names', look }]
 }

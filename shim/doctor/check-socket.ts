@@ -22,8 +22,8 @@ export function checkSocket({ listen, containerd }: Pick<Config, 'listen' | 'con
       } catch (error) {
         if (!hasStatus(error, STATUS.UNIMPLEMENTED)) throw error
         return failed(
-          `what listens at ${listen} is no enbi-shim, or an older one`,
-          'give the shim a socket of its own (listen), not that of containerd, or restart it after an upgrade',
+          `the server at ${listen} is not enbi-shim, or an older version`,
+          'set listen to a socket that only the shim uses; after an upgrade, restart the shim',
         )
       }
     },
@@ -32,11 +32,8 @@ export function checkSocket({ listen, containerd }: Pick<Config, 'listen' | 'con
 
 function judge({ shim }: StatusReport, { listen, containerd }: Pick<Config, 'listen' | 'containerd'>): Finding {
   const restart = 'restart it: systemctl restart enbi-shim.service'
-  if (shim.version !== version()) return warning(`enbi-shim ${shim.version} answers, and this is ${version()}`, restart)
+  if (shim.version !== version()) return warning(`enbi-shim ${shim.version} answers, but this is ${version()}`, restart)
   if (shim.containerd !== containerd.address)
-    return warning(
-      `the shim at ${listen} uses ${shim.containerd}, where this config has ${containerd.address}`,
-      restart,
-    )
+    return warning(`the shim at ${listen} uses ${shim.containerd}, but this config has ${containerd.address}`, restart)
   return ok(`enbi-shim ${shim.version} answers at ${listen}`)
 }

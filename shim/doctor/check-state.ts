@@ -38,15 +38,15 @@ async function describe(stateDir: string): Promise<string> {
 
 async function unusable(path: string): Promise<Finding | undefined> {
   try {
-    if (!(await stat(path)).isDirectory()) return failed(`${path} is no folder`, 'remove it, or set stateDir')
+    if (!(await stat(path)).isDirectory()) return failed(`${path} is not a folder`, 'remove it, or set stateDir')
     await access(path, constants.W_OK)
     return undefined
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return judgeMissing(path)
-    if (!isRoot()) return skipped(`${path} is not for this user: only root can look`)
+    if (!isRoot()) return skipped(`this user may not open ${path}: run doctor as root`)
     return failed(
       `${path} cannot be used: ${messageOf(error)}`,
-      'run it as root; give root the folder, on a file system that can be written to',
+      'run the shim as root, with a folder that root owns on a writable file system',
     )
   }
 }
@@ -63,9 +63,12 @@ async function judgeMissing(path: string): Promise<Finding> {
     () => true,
     () => false,
   )
-  if (isWritable) return ok(`${path} is not there yet: the shim makes it with its first build`)
-  if (!isRoot()) return skipped(`${path} is not there yet, and only root can tell whether it can be made`)
-  return failed(`${path} is not there and cannot be made: ${above} cannot be written to`, 'set stateDir, or make it')
+  if (isWritable) return ok(`${path} does not exist yet: the first build creates it`)
+  if (!isRoot()) return skipped(`${path} does not exist yet, and only root can check whether it can be created`)
+  return failed(
+    `${path} does not exist and cannot be created: ${above} is not writable`,
+    'set stateDir, or create the folder',
+  )
 }
 
 /** Tried as that user, because more than the mode may decide. */

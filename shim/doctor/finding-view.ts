@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import type { NamedFinding } from './run-checks.ts'
 
 const MARKS = { ok: '✓', warning: '!', failed: '✗', skipped: '–' } as const
-const COLOURS = { ok: 'green', warning: 'yellow', failed: 'red', skipped: 'dim' } as const
+const COLORS = { ok: 'green', warning: 'yellow', failed: 'red', skipped: 'dim' } as const
 
 /** Prints one line for each finding, and what to do below it; with `json`, one object for each line. */
 export function createFindingView({
@@ -16,7 +16,7 @@ export function createFindingView({
   return finding => {
     const { check, outcome, text } = finding
     // `styleText` takes the stream and NO_COLOR into account.
-    const mark = styleText(COLOURS[outcome], MARKS[outcome], { stream: output })
+    const mark = styleText(COLORS[outcome], MARKS[outcome], { stream: output })
     output.write(`${mark} ${check}: ${indent(text)}\n`)
     if ('wayOut' in finding) output.write(`    → ${indent(finding.wayOut)}\n`)
   }

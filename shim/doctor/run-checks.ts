@@ -20,11 +20,11 @@ async function run({ name, look }: Check): Promise<NamedFinding> {
   } catch (error) {
     return {
       check: name,
-      ...failed(messageOf(error), 'see that what was asked runs and answers: its own log says more (journalctl)'),
+      ...failed(messageOf(error), 'check that the service runs and answers; see its log (journalctl)'),
     }
   }
 }
 
 function tooLate(): Error {
-  return new Error(`nothing came within ${LIMIT_MS / 1000} s`)
+  return new Error(`no answer within ${LIMIT_MS / 1000} s`)
 }

@@ -3,7 +3,7 @@ import { askInTime } from '../containerd/ask-in-time.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
 
 /** The requests to containerd. Only the number of the shim's own images affects their cost. */
-export interface AskedContainerd {
+export interface ContainerdImages {
   /** What CRI knows about an image reference. */
   present(image: string): Promise<unknown>
   /** Every image record that has the label. */
@@ -21,7 +21,7 @@ export interface ContainerdView {
 /** A reference that no image has. */
 const NO_IMAGE = 'enbi-shim.invalid/none:none'
 
-export function createContainerdView(containerd: () => Promise<AskedContainerd>): ContainerdView {
+export function createContainerdView(containerd: () => Promise<ContainerdImages>): ContainerdView {
   const problem = askInTime(async () => {
     await (await containerd()).present(NO_IMAGE)
   })

@@ -9,13 +9,13 @@ import type { PullReporter } from '../pull/contract.ts'
 import type { PullLog } from '../pull/pull-log.ts'
 import type { ShimFacts } from '../status/status-message.ts'
 import { createCallMetrics } from './call-metrics.ts'
-import { type AskedContainerd, createContainerdView } from './containerd-view.ts'
+import { type ContainerdImages, createContainerdView } from './containerd-view.ts'
 import { addNodeMetrics } from './node-metrics.ts'
 import { countPulls } from './pull-metrics.ts'
 
 export interface MetricsOptions {
   readonly listen: ListenAddress
-  readonly images: () => Promise<AskedContainerd>
+  readonly images: () => Promise<ContainerdImages>
   readonly shim: ShimFacts
   readonly pullLog: PullLog
 }

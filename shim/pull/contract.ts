@@ -20,8 +20,8 @@ export interface ImageRequest {
   readonly pod?: PodIdentity | undefined
   /** Name of the NixBuild that the recipe comes from. */
   readonly nixBuild?: string | undefined
-  /** Set when the caller tries again after failures that may pass. */
-  readonly tries?: Tries | undefined
+  /** Set if the caller retries after temporary failures. */
+  readonly attempt?: Attempt | undefined
 }
 
 /** An image request that a NixBuild can stand for. */
@@ -29,10 +29,11 @@ export interface FlakeImageRequest extends ImageRequest {
   readonly recipe: FlakeRecipe
 }
 
-export interface Tries {
-  /** Of this try; the first one has 1. */
+export interface Attempt {
+  /** The first attempt has number 1. */
   readonly number: number
-  readonly most: number
+  /** Maximum number of attempts. */
+  readonly max: number
 }
 
 /** What a run goes through. */

@@ -104,7 +104,7 @@ test('`enbi-shim pull` reaches the service at its default socket', async () => {
 test('`enbi-shim doctor` reports only that there is no kubelet and that Nix is old', async () => {
   const { stdout } = await node.run('enbi-shim', ['doctor', '--config', '/etc/enbi-shim/config.yaml'])
   expect(stdout.match(/^[✗!].*$/gm)).toEqual([
-    '! kubelet: there is no process kubelet here, and no k3s',
+    '! kubelet: neither a kubelet nor k3s is running',
     expect.stringMatching(/^! nix flaws: with nix 2\.8\.0 .*CVE-2024-27297/),
     expect.stringMatching(/^! sandbox: builds run without a sandbox/),
   ])

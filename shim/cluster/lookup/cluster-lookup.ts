@@ -41,23 +41,23 @@ export function createClusterLookup(options: ClusterLookupOptions): ClusterLooku
   const { nixBuildsOf, system, timeoutMs, pauseMs = PAUSE_MS, now = Date.now, logger } = options
   const states = new Map<string, NamespaceState>()
   const stateOf = (namespace: string): NamespaceState => {
-    const state = states.get(namespace) ?? { pausedUntil: 0, together: new AbortController() }
+    const state = states.get(namespace) ?? { pausedUntil: 0, shared: new AbortController() }
     states.set(namespace, state)
     return state
   }
 
   async function ask(namespace: string, image: string): Promise<readonly NixBuild[]> {
     const state = stateOf(namespace)
-    const shared = state.together
+    const shared = state.shared
     const limit = setTimeout(() => shared.abort(new Error('the API server does not answer in time')), timeoutMs)
     try {
       return await unlessAborted(nixBuildsOf({ namespace, image, signal: shared.signal }), shared.signal)
     } catch (err) {
       if (err instanceof ShimError && err.code === 'RecipeConflict') throw err
-      if (state.together === shared) {
+      if (state.shared === shared) {
         state.pausedUntil = now() + pauseMs
-        state.together = new AbortController()
-        logger.warn({ namespace, err: messageOf(err), pauseMs }, 'looking a recipe up in the cluster failed')
+        state.shared = new AbortController()
+        logger.warn({ namespace, err: messageOf(err), pauseMs }, 'cannot look up a recipe in the cluster')
       }
       shared.abort(err)
       return []
@@ -80,5 +80,5 @@ export function createClusterLookup(options: ClusterLookupOptions): ClusterLooku
 interface NamespaceState {
   pausedUntil: number
   /** Aborts all look-ups of the namespace that wait at the moment. */
-  together: AbortController
+  shared: AbortController
 }

@@ -27,7 +27,7 @@ export function chooseRecipe(nixBuilds: readonly NixBuild[], system: string): Fo
   if (best && second && !second.managed && recipeKey(best.recipe) !== recipeKey(second.recipe))
     throw new FinalError(
       'RecipeConflict',
-      `the NixBuilds ${quote(best.nixBuild)} and ${quote(second.nixBuild)} of the pod's namespace name one image, ${best.recipe.image}, with different recipes`,
+      `the NixBuilds ${quote(best.nixBuild)} and ${quote(second.nixBuild)} of the pod's namespace have different recipes for one image, ${best.recipe.image}: delete one of them`,
     )
   return best && { recipe: best.recipe, nixBuild: best.nixBuild }
 }

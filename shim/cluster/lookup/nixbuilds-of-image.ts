@@ -87,6 +87,6 @@ async function listBounded(
 
 function tooMany(namespace: string, image: string, code: TooMany, cause?: unknown): FinalError {
   const most = `more than ${MAX_OF_IMAGE} NixBuilds of the image ${quote(image)}, or too large ones`
-  const message = `namespace ${quote(namespace)} has ${most}: delete those that are of no use any more`
+  const message = `namespace ${quote(namespace)} has ${most}: delete those that are no longer needed`
   return new FinalError(code, message, { cause })
 }

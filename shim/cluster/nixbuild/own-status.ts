@@ -6,18 +6,18 @@ import {
   type NixBuildStatus,
 } from '../../../kube/resources/nixbuild.ts'
 import { time } from '../../../kube/resources/time.ts'
-import type { Tries } from '../../pull/contract.ts'
+import type { Attempt } from '../../pull/contract.ts'
 import { describeBytes, describeDuration } from '../../status/describe.ts'
 import { isClaimable, ownEntry } from './claim.ts'
 import { conditionsOf } from './conditions.ts'
-import type { Ending, Failure, Retrying, Success } from './ending.ts'
+import type { Failure, Retrying, RunOutcome, Success } from './run-outcome.ts'
 import type { RunFacts } from './run-status.ts'
 
-interface Trying {
+interface AttemptContext {
   readonly live: NixBuild
   readonly node: string
   /** Set if the NixBuild is assigned to this node. */
-  readonly tries?: Tries | undefined
+  readonly attempt?: Attempt | undefined
 }
 
 /** The part of a NixBuild's status that one shim owns: only its entry in `nodes`, or everything if it has the claim. */
@@ -32,32 +32,33 @@ export interface StatusQuery {
   /** Whether a request on this node waits for the recipe. */
   readonly isWanted: boolean
   /** Set if the NixBuild is assigned to this node. */
-  readonly tries?: Tries | undefined
+  readonly attempt?: Attempt | undefined
 }
 
 /** The status that this node writes for a run that was not cancelled; undefined if it must not write any. */
 export function ownStatus(asked: StatusQuery): OwnStatus | undefined {
   const { live, node } = asked
-  const ending = endingOfTry(asked.run.ending, asked)
-  const query = { ...asked, run: { ...asked.run, ending } }
-  if (ending?.kind === 'Succeeded') {
-    const nodes = newEntries(query, ending)
-    return isClaimable(live, node) ? { ...succeeded(query, ending), nodes } : { nodes }
+  const outcome = outcomeOfAttempt(asked.run.outcome, asked)
+  const query = { ...asked, run: { ...asked.run, outcome } }
+  if (outcome?.kind === 'Succeeded') {
+    const nodes = newEntries(query, outcome)
+    return isClaimable(live, node) ? { ...succeeded(query, outcome), nodes } : { nodes }
   }
-  if (ending?.kind === 'CalledOff' || !isClaimable(live, node) || isKept(query) || isLeft(query)) return undefined
+  if (outcome?.kind === 'Cancelled' || !isClaimable(live, node) || keepsSuccess(query) || isUnwanted(query))
+    return undefined
   const entry = ownEntry(live, node)
-  return { ...unsuccessful(query, ending), ...(entry && { nodes: [entry] }) }
+  return { ...unsuccessful(query, outcome), ...(entry && { nodes: [entry] }) }
 }
 
 /** A successful status stays while the image is checked again, and when that fails temporarily. */
-function isKept({ live, run: { ending }, node }: StatusQuery): boolean {
+function keepsSuccess({ live, run: { outcome }, node }: StatusQuery): boolean {
   const isThere = live.status.status === 'Succeeded' && ownEntry(live, node) !== undefined
-  return isThere && (ending?.kind !== 'Failed' || !ending.final)
+  return isThere && (outcome?.kind !== 'Failed' || !outcome.final)
 }
 
 /** A run without waiting requests must not take the claim from nodes that may want it. */
-function isLeft({ live, run: { ending }, node, isWanted }: StatusQuery): boolean {
-  return !isWanted && ending === undefined && live.status.buildNode !== node
+function isUnwanted({ live, run: { outcome }, node, isWanted }: StatusQuery): boolean {
+  return !isWanted && outcome === undefined && live.status.buildNode !== node
 }
 
 function newEntries({ live, node }: StatusQuery, { imageId, at }: Success): NixBuildNode[] {
@@ -67,12 +68,12 @@ function newEntries({ live, node }: StatusQuery, { imageId, at }: Success): NixB
   return [{ name: node, imageDigest: imageId, since: time(at) }]
 }
 
-function unsuccessful(query: StatusQuery, ending: Failure | Retrying | undefined): OwnStatus {
-  switch (ending?.kind) {
+function unsuccessful(query: StatusQuery, outcome: Failure | Retrying | undefined): OwnStatus {
+  switch (outcome?.kind) {
     case 'Failed':
-      return failed(query, ending)
+      return failed(query, outcome)
     case 'Retrying':
-      return retrying(query, ending)
+      return retrying(query, outcome)
     case undefined:
       return atWork(query)
   }
@@ -84,7 +85,12 @@ function atWork(query: StatusQuery): OwnStatus {
 }
 
 function retrying(query: StatusQuery, { logTail }: Retrying): OwnStatus {
-  return { status: 'Pending', ...claim(query), progress: 'waiting for another try', ...(logTail !== '' && { logTail }) }
+  return {
+    status: 'Pending',
+    ...claim(query),
+    progress: 'waiting for another attempt',
+    ...(logTail !== '' && { logTail }),
+  }
 }
 
 function failed(query: StatusQuery, { at, message, logTail }: Failure): OwnStatus {
@@ -98,9 +104,9 @@ function failed(query: StatusQuery, { at, message, logTail }: Failure): OwnStatu
   return { ...result, startTime, completionTime, buildJobName, ...(before.logTail && { logTail: before.logTail }) }
 }
 
-function succeeded(query: StatusQuery, ending: Success): OwnStatus {
+function succeeded(query: StatusQuery, outcome: Success): OwnStatus {
   const { live, run } = query
-  const { imageId, imageSize, at } = ending
+  const { imageId, imageSize, at } = outcome
   const before = live.status
   const isSame = before.imageDigest === imageId
   const result = {
@@ -116,11 +122,11 @@ function succeeded(query: StatusQuery, ending: Success): OwnStatus {
     const { startTime, completionTime, progress, buildJobName } = before
     return { ...result, startTime, completionTime, progress, buildJobName }
   }
-  return { ...result, progress: summary(run, ending), completionTime: time(at) }
+  return { ...result, progress: summary(run, outcome), completionTime: time(at) }
 }
 
 function summary({ startedAt }: RunFacts, { present, at, imageSize }: Success): string {
-  if (present) return 'was there already'
+  if (present) return 'existed already'
   const size = imageSize === undefined ? '' : `, ${describeBytes(imageSize)}`
   return `loaded in ${describeDuration(at - startedAt)}${size}`
 }
@@ -136,11 +142,14 @@ function claim({ live, run, node, now }: StatusQuery): OwnStatus {
 }
 
 /** No pull waits for an assigned NixBuild, so a temporary failure is not its final outcome. */
-function endingOfTry(ending: Ending | undefined, { live, node, tries }: Trying): Ending | undefined {
-  const isGiven = live.metadata.labels[NODE_LABEL] === nodeLabelValue(node)
-  if (!tries || !isGiven || ending?.kind !== 'Failed' || ending.final) return ending
-  const { number, most } = tries
-  return number < most
-    ? { ...ending, kind: 'Retrying', message: `try ${number} of ${most} failed on ${node}: ${ending.message}` }
-    : { ...ending, message: `given up after ${most} tries on ${node}: ${ending.message}` }
+function outcomeOfAttempt(
+  outcome: RunOutcome | undefined,
+  { live, node, attempt }: AttemptContext,
+): RunOutcome | undefined {
+  const isAssigned = live.metadata.labels[NODE_LABEL] === nodeLabelValue(node)
+  if (!attempt || !isAssigned || outcome?.kind !== 'Failed' || outcome.final) return outcome
+  const { number, max } = attempt
+  return number < max
+    ? { ...outcome, kind: 'Retrying', message: `attempt ${number} of ${max} failed on ${node}: ${outcome.message}` }
+    : { ...outcome, message: `given up after ${max} attempts on ${node}: ${outcome.message}` }
 }

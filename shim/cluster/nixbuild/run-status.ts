@@ -6,7 +6,7 @@ import type { PullOutcome, RunReport } from '../../pull/contract.ts'
 import type { PullProgress } from '../../pull/progress.ts'
 import { toWire } from '../../pull/progress.ts'
 import { describeProgress } from '../../status/describe.ts'
-import { type Ending, failed } from './ending.ts'
+import { failed, type RunOutcome } from './run-outcome.ts'
 
 /** The current state of a run. Times are in milliseconds since 1970. */
 export interface RunFacts {
@@ -21,7 +21,7 @@ export interface RunFacts {
   readonly runId?: string | undefined
   readonly storePath?: string | undefined
   /** Missing while the run continues. */
-  readonly ending?: Ending | undefined
+  readonly outcome?: RunOutcome | undefined
 }
 
 /** One run of a recipe, shared by all namespaces that wait for it. */
@@ -62,8 +62,8 @@ export function createRun(recipe: FlakeRecipe, { now, imageSize }: RunOptions): 
     state = { ...state, ...change }
     for (const listener of listeners) listener()
   }
-  const end = (ending: Ending, known: Partial<typeof state> = {}) => {
-    update({ ...known, ending })
+  const end = (outcome: RunOutcome, known: Partial<typeof state> = {}) => {
+    update({ ...known, outcome })
     resolve(facts())
   }
   return {
@@ -85,8 +85,8 @@ export function createRun(recipe: FlakeRecipe, { now, imageSize }: RunOptions): 
     },
     async done({ imageId, storePath, runId, present }: PullOutcome) {
       const at = now()
-      const ending: Ending = { kind: 'Succeeded', at, imageId, present, imageSize: await imageSize(recipe.image) }
-      end(ending, { storePath: storePath ?? state.storePath, runId: runId ?? state.runId })
+      const outcome: RunOutcome = { kind: 'Succeeded', at, imageId, present, imageSize: await imageSize(recipe.image) }
+      end(outcome, { storePath: storePath ?? state.storePath, runId: runId ?? state.runId })
     },
     failed: (error: ShimError) => end(failed(error, { at: now(), lines })),
   }
@@ -94,12 +94,12 @@ export function createRun(recipe: FlakeRecipe, { now, imageSize }: RunOptions): 
 
 /** A request that failed before any run. */
 export function refusal(error: ShimError, at: number): RunFacts {
-  return { startedAt: at, phase: 'Building', phaseSince: at, progress: '', ending: failed(error, { at }) }
+  return { startedAt: at, phase: 'Building', phaseSince: at, progress: '', outcome: failed(error, { at }) }
 }
 
 /** A run that was interrupted, for example by a restart. */
 export function interruption(message: string, at: number): RunFacts {
-  return { startedAt: at, phase: 'Building', phaseSince: at, progress: '', ending: { kind: 'CalledOff', at, message } }
+  return { startedAt: at, phase: 'Building', phaseSince: at, progress: '', outcome: { kind: 'Cancelled', at, message } }
 }
 
 function describe(progress: PullProgress): string {

@@ -8,7 +8,7 @@ export type StatusChange =
   /** For server-side apply: everything that the status has from this shim. */
   | { readonly kind: 'apply'; readonly status: OwnStatus }
   /** For a merge patch: this node releases its claim. */
-  | { readonly kind: 'give back'; readonly status: object }
+  | { readonly kind: 'release'; readonly status: object }
 
 /** Optional fields that only the node with the claim writes. */
 const CLAIM_FIELDS = [
@@ -29,14 +29,14 @@ const CLAIM_FIELDS = [
  */
 export function statusChange(query: StatusQuery): StatusChange | undefined {
   const { live, run, node } = query
-  if (run.ending?.kind === 'CalledOff') return isClaimed(live, node) ? giveBack(query) : undefined
+  if (run.outcome?.kind === 'Cancelled') return isClaimed(live, node) ? releaseClaim(query) : undefined
   const status = ownStatus(query)
-  return status && !saysAlready(live, status, node) ? { kind: 'apply', status } : undefined
+  return status && !isUpToDate(live, status, node) ? { kind: 'apply', status } : undefined
 }
 
-function giveBack({ live, run, node, now }: StatusQuery): StatusChange {
+function releaseClaim({ live, run, node, now }: StatusQuery): StatusChange {
   const conditions = conditionsOf(run, { live, node, now: time(now) })
-  return { kind: 'give back', status: { status: 'Pending', conditions, ...nothing(CLAIM_FIELDS) } }
+  return { kind: 'release', status: { status: 'Pending', conditions, ...toNulls(CLAIM_FIELDS) } }
 }
 
 /** The status without this node's entry; undefined if there is no such entry. */
@@ -47,29 +47,29 @@ export function withoutEntry(live: NixBuild, node: string): OwnStatus | undefine
 }
 
 /** For a merge patch: fields of earlier claims that the new status does not set; undefined if there are none. */
-export function leftovers({ status }: NixBuild, said: OwnStatus): object | undefined {
-  if (said.status === undefined) return undefined
-  const left = CLAIM_FIELDS.filter(field => status[field] !== undefined && said[field] === undefined)
-  return left.length === 0 ? undefined : nothing(left)
+export function staleFields({ status }: NixBuild, next: OwnStatus): object | undefined {
+  if (next.status === undefined) return undefined
+  const stale = CLAIM_FIELDS.filter(field => status[field] !== undefined && next[field] === undefined)
+  return stale.length === 0 ? undefined : toNulls(stale)
 }
 
-function nothing(fields: readonly string[]): object {
+function toNulls(fields: readonly string[]): object {
   return Object.fromEntries(fields.map(field => [field, null]))
 }
 
-function saysAlready(live: NixBuild, { nodes, conditions, ...main }: OwnStatus, node: string): boolean {
+function isUpToDate(live: NixBuild, { nodes, conditions, ...main }: OwnStatus, node: string): boolean {
   const own = ownEntry(live, node)
   return (
     own?.imageDigest === nodes?.[0]?.imageDigest &&
-    (conditions === undefined || words(conditions) === words(live.status.conditions)) &&
+    (conditions === undefined || textsOf(conditions) === textsOf(live.status.conditions)) &&
     JSON.stringify(main) === JSON.stringify(pick(live.status, main))
   )
 }
 
 /** The texts without the time, which changes with them. */
-function words(conditions: NixBuildStatus['conditions']): string {
-  const said = conditions.map(({ type, status, reason, message }) => JSON.stringify([type, status, reason, message]))
-  return said.sort().join()
+function textsOf(conditions: NixBuildStatus['conditions']): string {
+  const texts = conditions.map(({ type, status, reason, message }) => JSON.stringify([type, status, reason, message]))
+  return texts.sort().join()
 }
 
 /** The fields of `status` that `like` has, in its order. */

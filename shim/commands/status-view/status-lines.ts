@@ -37,11 +37,12 @@ function section(title: string, lines: readonly string[], otherwise: string): st
 }
 
 function shimLines({ version, startedAt, containerd, containerdProblem, rules, maxBuilds }: Shim, now: Date): string[] {
-  const policy = rules === 0 ? 'the policy has no rule: nothing is built' : `policy of ${describeCount(rules, 'rule')}`
+  const policy =
+    rules === 0 ? 'the policy has no rules, so nothing is built' : `policy of ${describeCount(rules, 'rule')}`
   const state = containerdProblem ? `does not answer: ${containerdProblem}` : 'answers'
   return [
     `enbi-shim ${version}`,
-    `${INDENT}up for ${since(startedAt, now)}; ${describeCount(maxBuilds, 'build')} at once; ${policy}`,
+    `${INDENT}up for ${since(startedAt, now)}; ${describeCount(maxBuilds, 'concurrent build')}; ${policy}`,
     `${INDENT}containerd at ${containerd} ${state}`,
   ]
 }

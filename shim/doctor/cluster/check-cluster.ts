@@ -50,7 +50,7 @@ export function checkCluster({ kubeconfig, nodeName }: Kubernetes): {
       ask(
         'API server',
         judgeVersion,
-        'set kubernetes.kubeconfig to one that works from this node: its server, CA and token',
+        'set kubernetes.kubeconfig to one that works on this node; check its server, CA and token',
       ),
       ask('clock', judgeClock, 'see API server'),
       ask('node identity', (api, signal) => judgeIdentity(api, nodeName, signal), 'see API server'),
@@ -75,12 +75,12 @@ async function judgeVersion(api: ApiServer, signal: AbortSignal): Promise<Findin
 
 async function judgeClock(api: ApiServer, signal: AbortSignal): Promise<Finding> {
   const aheadMs = await api.clockAheadMs(signal)
-  if (aheadMs === undefined) return warning('the API server does not tell the time', 'compare the clocks by hand')
+  if (aheadMs === undefined) return warning('the API server does not send its time', 'compare the clocks manually')
   const seconds = Math.round(Math.abs(aheadMs) / 1000)
-  if (Math.abs(aheadMs) <= MOST_APART_MS) return ok('as that of the API server')
+  if (Math.abs(aheadMs) <= MOST_APART_MS) return ok('in sync with the API server')
   return warning(
     `this node's clock is ${seconds} s ${aheadMs > 0 ? 'behind' : 'ahead of'} that of the API server`,
-    'synchronise it: timedatectl set-ntp true',
+    'synchronize it: timedatectl set-ntp true',
   )
 }
 
@@ -89,29 +89,29 @@ async function judgeIdentity(api: ApiServer, nodeName: string, signal: AbortSign
   if (bound === nodeName) return ok(`the token is bound to ${nodeName}`)
   const renew = `kubectl create token enbi-shim -n enbi-system --bound-object-kind=Node --bound-object-name=${nodeName}`
   if (bound === undefined)
-    return failed('the token is bound to no Node: the API server lets it write nothing', `make one by ${renew}`)
+    return failed('the token is bound to no Node: the API server refuses every write', `create one with ${renew}`)
   return failed(
-    `the token is bound to ${bound}, and this is ${nodeName}`,
-    `set kubernetes.nodeName, or make a token by ${renew}`,
+    `the token is bound to ${bound}, but this node is ${nodeName}`,
+    `set kubernetes.nodeName, or create a token with ${renew}`,
   )
 }
 
 /** Concurrent requests to an API server. */
-const AT_ONCE = 4
+const MAX_CONCURRENT = 4
 
 async function judgeRights(api: ApiServer, signal: AbortSignal): Promise<Finding> {
-  const allowed = await pMap(SHIM_RIGHTS, right => api.isAllowed(right, signal), { concurrency: AT_ONCE })
+  const allowed = await pMap(SHIM_RIGHTS, right => api.isAllowed(right, signal), { concurrency: MAX_CONCURRENT })
   const missing = SHIM_RIGHTS.filter((_, index) => !allowed[index])
-  if (missing.length === 0) return ok(`all ${SHIM_RIGHTS.length} that it needs`)
-  return failed(`it may not ${missing.map(describeRight).join(', ')}`, APPLY)
+  if (missing.length === 0) return ok(`all ${SHIM_RIGHTS.length} that the shim needs`)
+  return failed(`the shim may not ${missing.map(describeRight).join(', ')}`, APPLY)
 }
 
 async function judgeCrd(api: ApiServer, signal: AbortSignal): Promise<Finding> {
   const schemas = await api.schemas('enbi.hrzn.ee', 'v1alpha1', signal)
-  if (!schemas) return failed('the cluster knows no NixBuilds', APPLY)
+  if (!schemas) return failed('the cluster does not have the NixBuild CRD', APPLY)
   const missing = missingFields(schemas)
   if (missing.length === 0) return ok('enbi.hrzn.ee/v1alpha1 with every field')
-  return failed(`the cluster's NixBuild is of another version: it has no ${missing.join(', ')}`, APPLY)
+  return failed(`the cluster's NixBuild CRD has another version: it lacks ${missing.join(', ')}`, APPLY)
 }
 
 /** Fields of a NixBuild that the shim uses and the cluster's CRD lacks, for example `status.nodes`. */

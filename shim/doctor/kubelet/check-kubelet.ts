@@ -37,28 +37,25 @@ export function checkKubelet(listen: string, { configFile, proc, k3sFiles }: Kub
     problem === undefined ? judgeNone(otherKubelet(await processes()), listen) : judgeUnreadable(problem)
   return [
     judge('kubelet', found => judgeEndpoint(found, listen), unknown),
-    judge('image pulls', judgePulls, () => skipped('the settings of the kubelet are not known')),
+    judge('image pulls', judgePulls, () => skipped('the settings of the kubelet are unknown')),
   ]
 }
 
-const NAME_IT = 'name its KubeletConfiguration, as it is seen from here: --kubelet-config FILE'
+const NAME_IT = 'pass a path to its KubeletConfiguration that works here: --kubelet-config FILE'
 
 /** Known kubelets: a process called kubelet, as with kubeadm, NixOS, RKE2 and k0s, and k3s. */
 function judgeNone(other: Distribution | undefined, listen: string): Finding {
   if (other)
     return warning(
-      `${other.name} has its kubelet inside another program, whose settings are not read here`,
-      `see that it has ${other.place(flagsFor(listen))}`,
+      `${other.name} runs its kubelet inside another program, whose settings doctor does not read`,
+      `make sure that it has ${other.place(flagsFor(listen))}`,
     )
-  return warning(
-    'there is no process kubelet here, and no k3s',
-    `start it; where it runs under another name, ${NAME_IT}`,
-  )
+  return warning('neither a kubelet nor k3s is running', `start it; if it runs under another name, ${NAME_IT}`)
 }
 
 /** A kubelet in its own container, as with Talos, has its files elsewhere. */
 function judgeUnreadable(problem: string): Finding {
-  return warning(`the settings of the kubelet that runs here cannot be read: ${problem}`, NAME_IT)
+  return warning(`the settings of the running kubelet cannot be read: ${problem}`, NAME_IT)
 }
 
 function flagsFor(listen: string): string[] {
@@ -70,18 +67,18 @@ function judgeEndpoint(settings: KubeletSettings, listen: string): Finding {
   const wanted = `unix://${listen}`
   const key = isK3s ? 'image-service-endpoint' : 'imageServiceEndpoint'
   const wayOut = distribution
-    ? `${distribution.name} writes its kubelet's files itself: set ${distribution.place(flagsFor(listen))}`
+    ? `${distribution.name} writes its kubelet's files: set ${distribution.place(flagsFor(listen))}`
     : `set ${key}: ${wanted} in ${source}, and restart ${isK3s ? 'k3s' : 'the kubelet'}`
   if (imageServiceEndpoint === undefined && flagsHidden)
     return warning(
       `${source} has no ${key}, and k3s does not show its flags`,
-      `see that it is started with --${key}=${wanted}, or ${wayOut}`,
+      `make sure that it is started with --${key}=${wanted}, or ${wayOut}`,
     )
   if (imageServiceEndpoint === undefined)
-    return failed(`the kubelet pulls past the shim: ${source} has no ${key}`, wayOut)
+    return failed(`the kubelet bypasses the shim: ${source} has no ${key}`, wayOut)
   if (isSame(imageServiceEndpoint.replace(/^unix:(\/\/)?/, ''), listen))
     return ok(`it pulls through ${imageServiceEndpoint}`)
-  return failed(`the kubelet pulls through ${imageServiceEndpoint}, and the shim listens at ${listen}`, wayOut)
+  return failed(`the kubelet pulls through ${imageServiceEndpoint}, but the shim listens at ${listen}`, wayOut)
 }
 
 /** `/var/run` may be a link to `/run`, for example. */
@@ -92,12 +89,14 @@ function isSame(one: string, other: string): boolean {
 function judgePulls(settings: KubeletSettings): Finding {
   const { serializeImagePulls, maxParallelImagePulls, source, isK3s, distribution } = settings
   if (!serializeImagePulls)
-    return ok(maxParallelImagePulls === undefined ? 'as many at once as there are' : `${maxParallelImagePulls} at once`)
+    return ok(
+      maxParallelImagePulls === undefined ? 'in parallel, without a limit' : `${maxParallelImagePulls} in parallel`,
+    )
   const keys = isK3s
     ? 'kubelet-arg: [serialize-image-pulls=false]'
     : 'serializeImagePulls: false and maxParallelImagePulls: 8'
   return warning(
-    'the kubelet pulls one image after the other: each build holds up all other pods of the node',
+    'the kubelet pulls images one by one: each build delays all other pods of the node',
     distribution ? `set ${distribution.place(['serialize-image-pulls=false'])}` : `set ${keys} in ${source}`,
   )
 }

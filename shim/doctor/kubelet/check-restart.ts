@@ -15,13 +15,13 @@ export function checkRestart(proc: string): Check {
     name: 'kubelet restart',
     async look() {
       const process = kubeletProcess(await listProcesses(proc))
-      if (!process) return skipped('no kubelet runs here')
+      if (!process) return skipped('no kubelet is running')
       const start = await startedAt(proc, process.pid)
       const changes = await Promise.all(
         (await filesOf(process)).map(async file => ({ file, at: await changedAt(file) })),
       )
       const late = changes.filter(({ at }) => at > start + INACCURATE_MS).map(({ file }) => file)
-      if (late.length === 0) return ok('its files are those that it was started with')
+      if (late.length === 0) return ok('its files have not changed since it was started')
       const what = isKubelet(process) ? 'the kubelet' : 'k3s'
       return warning(`${late.join(', ')} has changed since ${what} was started`, `restart ${what}`)
     },

@@ -57,11 +57,11 @@ export async function readDropIns(folder: string): Promise<Partial<Fields>> {
 }
 
 export function ofFlags(flags: ReadonlyMap<string, readonly string[]>): Fields {
-  const serialise = flags.get('serialize-image-pulls')?.at(-1)
+  const serialize = flags.get('serialize-image-pulls')?.at(-1)
   const most = flags.get('max-parallel-image-pulls')?.at(-1)
   return {
     imageServiceEndpoint: flags.get('image-service-endpoint')?.at(-1),
-    serializeImagePulls: serialise === undefined ? undefined : serialise === 'true',
+    serializeImagePulls: serialize === undefined ? undefined : serialize === 'true',
     maxParallelImagePulls: most === undefined ? undefined : Number(most),
   }
 }

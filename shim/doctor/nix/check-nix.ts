@@ -22,17 +22,17 @@ import { judgeSandbox, type NixAnswer } from './sandbox.ts'
 const OLDEST = '2.8'
 const INSTALL = 'install Nix, or set nix.command and the PATH of the shim'
 
-export interface NixSurroundings {
+export interface NixCheckOptions {
   /** Fallback for the environment of the running shim. */
   readonly env: NodeJS.ProcessEnv
   readonly proc: string
 }
 
 /** Nix as the shim will run it: its user, its version and features, its daemon. */
-export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, around: NixSurroundings): Check[] {
+export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, options: NixCheckOptions): Check[] {
   const { home, config } = layOut(stateDir)
   const user = lazy(async () => {
-    const env = { ...around.env, ...(await shimEnvironment(around.proc)) }
+    const env = { ...options.env, ...(await shimEnvironment(options.proc)) }
     const ofNix = { home, configHome: config, env }
     const found = await resolveBuildUser({ name: nix.user, ...ofNix }).catch((error: unknown) => messageOf(error))
     if (typeof found !== 'string') return { ...found, problem: undefined }
@@ -48,7 +48,7 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
   const unlessNoUser = ({ name, look }: Check): Check => ({
     name,
     look: async signal =>
-      (await user()).problem === undefined ? look(signal) : skipped(`there is no user ${nix.user}`),
+      (await user()).problem === undefined ? look(signal) : skipped(`the user ${nix.user} does not exist`),
   })
   const checks: Check[] = [
     {
@@ -56,7 +56,7 @@ export function checkNix({ stateDir, nix }: Pick<Config, 'stateDir' | 'nix'>, ar
       async look() {
         const { uid, problem } = await user()
         if (problem !== undefined) return failed(problem, `useradd --system --user-group ${nix.user}, or set nix.user`)
-        return ok(uid === undefined ? 'nobody else: nix.user is null' : `${nix.user}, uid ${uid}`)
+        return ok(uid === undefined ? 'the user of the shim: nix.user is null' : `${nix.user}, uid ${uid}`)
       },
     },
     {
@@ -141,8 +141,8 @@ async function ownsStore({ uid = process.getuid?.() }: BuildUser): Promise<boole
 async function judgeOwner(user: BuildUser, name: string | null): Promise<Finding> {
   if (name === null || !(await ownsStore(user))) return ok('the store answers the build user')
   return warning(
-    `there is no daemon: the store belongs to ${name}, and what runs as that user can change all that is in it`,
-    'install Nix for several users, with its daemon; until then layers are not linked',
+    `there is no Nix daemon: the store belongs to ${name}, so everything that runs as that user can change it`,
+    'install Nix in multi-user mode, with its daemon; until then layers are not linked',
   )
 }
 
@@ -184,9 +184,12 @@ function wordsOf(error: unknown): string {
 
 function judgeFeatures(version: string, answer: NixAnswer): Finding {
   if ('problem' in answer)
-    return failed(`nix ${version} does not evaluate: ${answer.problem}`, 'run nix as the build user by hand')
+    return failed(`nix ${version} does not evaluate: ${answer.problem}`, 'run nix manually as the build user')
   if (answer.stdout === 'true') return ok(`nix ${version}, with flakes`)
-  return failed(`nix ${version} knows no flakes`, 'use one with the experimental features nix-command and flakes')
+  return failed(
+    `nix ${version} does not support flakes`,
+    'use a nix with the experimental features nix-command and flakes',
+  )
 }
 
 const storeSchema = v.object({
@@ -214,6 +217,6 @@ function readStore(answer: NixAnswer): v.InferOutput<typeof storeSchema> {
 function judgeStore(answer: NixAnswer, user: string | null): Finding | undefined {
   if (!('problem' in answer)) return undefined
   const name = user ?? 'root'
-  const wayOut = `start it (systemctl start nix-daemon.socket), have ${name} in allowed-users of nix.conf, and with Debian's package in its group: usermod -g nix-users ${name}`
+  const wayOut = `start it (systemctl start nix-daemon.socket), add ${name} to allowed-users in nix.conf, and for Debian's package to its group: usermod -g nix-users ${name}`
   return failed(`the store does not answer: ${answer.problem}`, wayOut)
 }

@@ -16,10 +16,10 @@ export async function judgeIncludes(user: BuildUser, name: string | null): Promi
   const { files, included } = await readSettings(user.env)
   const unreadable = []
   for (const file of included) if (!(await canRead(user, file))) unreadable.push(file)
-  if (unreadable.length === 0) return ok(files.length === 0 ? 'there are none' : files.join(', '))
+  if (unreadable.length === 0) return ok(files.length === 0 ? 'no config files' : files.join(', '))
   return warning(
-    `${name ?? 'the build user'} cannot read ${unreadable.join(', ')}, which a nix.conf includes: flakes are fetched without the access-tokens and the netrc-file in it`,
-    'give the build user the right to read it by its group: chgrp, and chmod 640',
+    `${name ?? 'the build user'} cannot read ${unreadable.join(', ')}, which a nix.conf includes: flakes are fetched without its access-tokens and netrc-file`,
+    'make it readable for the group of the build user: chgrp, and chmod 640',
   )
 }
 

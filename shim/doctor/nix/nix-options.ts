@@ -37,21 +37,22 @@ export function judgeOptions({ options, user, trusted }: OptionsSeen): Finding {
   const restricted = restrictedIn(options)
   if (restricted.length === 0 || trusted === true) return ok(`nix.options has ${names.join(', ')}`)
   const who = user ?? 'the build user'
-  const whether = trusted === false ? `and ${who} is none` : `and does not tell whether ${who} is one`
+  const whether =
+    trusted === false ? `and ${who} is not trusted` : `and the daemon does not report whether ${who} is trusted`
   return warning(
-    `nix.options has ${restricted.join(', ')}, which the daemon takes from trusted users alone, ${whether}`,
+    `nix.options has ${restricted.join(', ')}, which the daemon accepts only from trusted users, ${whether}`,
     WHERE_THEY_BELONG,
   )
 }
 
 const WHERE_THEY_BELONG =
-  'set them in /etc/nix/nix.conf instead (of substituters a daemon takes those of its trusted-substituters, too): a user that the daemon trusts is as good as root'
+  'set them in /etc/nix/nix.conf instead (a daemon also accepts its trusted-substituters): a user that the daemon trusts is equivalent to root'
 
 /** A warning about settings without effect, as far as the config alone shows; undefined if there are none. */
 export function warnOfOptions(options: OptionsSeen['options']): string | undefined {
   const restricted = restrictedIn(options)
   if (restricted.length === 0) return undefined
-  return `nix.options has ${restricted.join(', ')}, which a Nix daemon takes from trusted users alone and ignores otherwise: ${WHERE_THEY_BELONG}`
+  return `nix.options has ${restricted.join(', ')}, which a Nix daemon ignores unless the user is trusted: ${WHERE_THEY_BELONG}`
 }
 
 function restrictedIn(options: OptionsSeen['options']): string[] {

@@ -14,13 +14,13 @@ export async function judgeSandbox(run: RunNix): Promise<Finding> {
   const usual = readProbe(await run(probe('')))
   if (usual === 'open')
     return warning(
-      'builds run without a sandbox: what a pod has built, and programs that write images, see the files and the network of the node',
+      'builds run without a sandbox: builds of pods, and programs that write images, see the files and the network of the node',
       'set sandbox = true in nix.conf, and restart the Nix daemon',
     )
-  if (usual !== 'closed') return skipped(`it cannot be found out: ${usual.problem}`)
+  if (usual !== 'closed') return skipped(`cannot check the sandbox: ${usual.problem}`)
   if (readProbe(await run(probe('__noChroot = true;'))) === 'open')
     return warning(
-      'a package can ask to be built outside of the sandbox',
+      'packages can be built outside the sandbox if they ask for it',
       'set sandbox = true, not relaxed, in nix.conf, and restart the Nix daemon',
     )
   return ok('builds run in a sandbox')
@@ -43,7 +43,7 @@ function probe(more: string): string[] {
 }
 
 function readProbe(answer: NixAnswer): 'open' | 'closed' | { readonly problem: string } {
-  if (!('problem' in answer)) return { problem: 'a build that has to fail did not' }
+  if (!('problem' in answer)) return { problem: 'a build that must fail did not' }
   if (answer.words.includes('failed with exit code 11')) return 'open'
   if (answer.words.includes('failed with exit code 10')) return 'closed'
   // The machine has a shell, and the sandbox does not.

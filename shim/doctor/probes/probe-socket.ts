@@ -9,14 +9,14 @@ export async function probeSocket(path: string, start: string): Promise<Finding 
       return undefined
     case 'ENOENT':
     case 'ENOTDIR':
-      return failed(`there is no ${path}`, start)
+      return failed(`${path} does not exist`, start)
     case 'EACCES':
     case 'EPERM':
-      return skipped(`${path} is not for this user: only root can look`)
+      return skipped(`this user may not open ${path}: run doctor as root`)
     case 'ECONNREFUSED':
-      return failed(`nobody listens at ${path}`, start)
+      return failed(`no server listens at ${path}`, start)
     default:
-      return failed(`${path} cannot be connected to`, start)
+      return failed(`cannot connect to ${path}`, start)
   }
 }
 

@@ -7,7 +7,7 @@ import type { ControlPlane } from '../../cluster/control-plane.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { addGate, copyExample, type Example } from '../../node/example.ts'
 import { PATIENT } from '../../patience.ts'
-import { eventsOf, podPull, startTellingShim, untilNixBuilds } from './shim-with-cluster.ts'
+import { eventsOf, podPull, startConnectedShim, untilNixBuilds } from './shim-with-cluster.ts'
 
 let bed: Bed
 let formats: Example
@@ -24,7 +24,7 @@ function recipeOf(name: string, packageName: string) {
   return { image: `registry.example/away/${name}:1`, flakeUrl: formats.url, packageName }
 }
 
-describe('an API server that is gone', () => {
+describe('an API server that is unreachable', () => {
   let cluster: Cluster & { controlPlane: ControlPlane }
 
   beforeAll(async () => {
@@ -33,16 +33,16 @@ describe('an API server that is gone', () => {
   })
   afterAll(async () => cluster?.[Symbol.asyncDispose]())
 
-  it('does not matter to pulls, and is told everything once it is back', async () => {
-    const writtenNow = await startTellingShim(cluster, bed)
+  it('does not affect pulls, and gets every status when it is back', async () => {
+    const connected = await startConnectedShim(cluster, bed)
     const namespace = await cluster.createNamespace()
     const { apiServer } = cluster.controlPlane
-    const begun = writtenNow.kubelet.pullImage(podPull(namespace, recipeOf('begun', 'gated')))
+    const begun = connected.kubelet.pullImage(podPull(namespace, recipeOf('begun', 'gated')))
     await untilNixBuilds(cluster, namespace, { status: 'Building' })
     await apiServer.kill()
     await writeFile(gate, '')
     await expect(begun).resolves.toMatch(/^sha256:/)
-    const whole = writtenNow.kubelet.pullImage(podPull(namespace, recipeOf('whole', 'docker-archive'), 'whole'))
+    const whole = connected.kubelet.pullImage(podPull(namespace, recipeOf('whole', 'docker-archive'), 'whole'))
     await expect(whole).resolves.toMatch(/^sha256:/)
     await apiServer.start()
     await untilAllSucceeded(cluster, namespace, 2)
@@ -76,7 +76,7 @@ describe('an API server that never answers', () => {
   }
   const LOOKUP_MS = 1500
 
-  it('delays no pull of a recipe, one other pull by the time of a look-up, and none after it', async () => {
+  it('delays no pull of a recipe, and only the first other pull, by the time limit of a look-up', async () => {
     const kubernetes = { kubeconfig, nodeName: 'nowhere', lookupTimeout: `${LOOKUP_MS}ms` }
     const shim = await bed.startShim({ config: { kubernetes } })
     const kubelet = bed.cri(shim.socket)

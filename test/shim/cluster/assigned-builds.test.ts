@@ -13,42 +13,47 @@ import { IMAGE_ID, NODE, nixBuild } from './nixbuilds.ts'
 
 const NEVER_MS = 600_000
 
-it('a failure that may pass is not the end of what is given: it is Pending, with the reason, until the next try', async () => {
+it('after a temporary failure, an assigned build is Pending with the reason until the next attempt', async () => {
   await using bed = await begin({ outcomes: [away()], pausesMs: [NEVER_MS] })
   await expect.poll(bed.status, PATIENT).toMatchObject({
     status: 'Pending',
     buildNode: bed.node,
     conditions: [
-      { type: 'Complete', status: 'False', reason: 'Retrying', message: expect.stringMatching(/^try 1 of 2 .*away/) },
+      {
+        type: 'Complete',
+        status: 'False',
+        reason: 'Retrying',
+        message: expect.stringMatching(/^attempt 1 of 2 .*away/),
+      },
       { type: 'Success', status: 'Unknown', reason: 'Retrying' },
     ],
   })
-  expect(bed.tries()).toBe(1)
+  expect(bed.attempt()).toBe(1)
 })
 
-it('what is given is tried again until it succeeds', async () => {
+it('an assigned build is retried until it succeeds', async () => {
   await using bed = await begin({ outcomes: [away(), away(), undefined], pausesMs: [10, 10, 10] })
   await expect.poll(bed.status, PATIENT).toMatchObject({ status: 'Succeeded', nodes: [{ name: bed.node }] })
-  expect(bed.tries()).toBe(3)
+  expect(bed.attempt()).toBe(3)
 })
 
-it('what fails at every try is given up, and says how often it was tried', async () => {
+it('an assigned build that fails every time is given up with the number of attempts', async () => {
   await using bed = await begin({ outcomes: [away(), away(), away()], pausesMs: [10, 10] })
   await expect.poll(bed.status, PATIENT).toMatchObject({
     status: 'Failed',
-    conditions: [{ status: 'True' }, { message: expect.stringMatching(/^given up after 3 tries .*away/) }],
+    conditions: [{ status: 'True' }, { message: expect.stringMatching(/^given up after 3 attempts .*away/) }],
   })
-  expect(bed.tries()).toBe(3)
+  expect(bed.attempt()).toBe(3)
 })
 
-it('what the recipe itself is to blame for is tried once', async () => {
+it('an assigned build that fails because of its recipe is not retried', async () => {
   const broken = new FinalError('BuilderFailed', 'no such file')
   await using bed = await begin({ outcomes: [broken, undefined], pausesMs: [10] })
   await expect.poll(bed.status, PATIENT).toMatchObject({ status: 'Failed' })
-  expect(bed.tries()).toBe(1)
+  expect(bed.attempt()).toBe(1)
 })
 
-it('a try that waits ends when the NixBuild goes', async () => {
+it('the wait for the next attempt ends when the NixBuild is deleted', async () => {
   await using bed = await begin({ outcomes: [away()], pausesMs: [NEVER_MS] })
   await expect.poll(bed.status, PATIENT).toMatchObject({ status: 'Pending' })
   await bed.kube.delete(nixBuilds, bed.name)
@@ -60,14 +65,14 @@ function away() {
 }
 
 interface Plan {
-  /** Of one try after the other; undefined for an image that is there. */
+  /** One for each attempt; undefined for an existing image. */
   readonly outcomes: readonly (ShimError | undefined)[]
   readonly pausesMs: readonly number[]
 }
 
 async function begin({ outcomes, pausesMs }: Plan) {
   const { kube, name, ...bed } = await useKube()
-  // The shared cluster has other tests' NixBuilds, too.
+  // The shared cluster also contains NixBuilds of other tests.
   const node = `${NODE}-${name.namespace}`
   const stop = new AbortController()
   const signals: AbortSignal[] = []
@@ -96,7 +101,7 @@ async function begin({ outcomes, pausesMs }: Plan) {
   await kube.create(nixBuilds, { ...name, body })
   return {
     ...{ kube, name, node },
-    tries: () => signals.length,
+    attempt: () => signals.length,
     signals: () => signals,
     status: async (): Promise<NixBuildStatus | undefined> => (await kube.get(nixBuilds, name))?.status,
     async [Symbol.asyncDispose]() {
@@ -108,7 +113,7 @@ async function begin({ outcomes, pausesMs }: Plan) {
   }
 }
 
-/** A run that has ended so. */
+/** Waits until the outcome of a run is written. */
 async function written(reporter: Reporter, request: FlakeImageRequest, error: ShimError | undefined): Promise<string> {
   const report = reporter.waiting(request)
   const run = reporter.started(request.recipe)

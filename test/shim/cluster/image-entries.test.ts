@@ -18,7 +18,7 @@ const entry = { namespace: 'team', name: 'web', recipe: 'key' }
 
 afterEach(() => void vi.useRealTimers())
 
-it('many changes of images while one look goes on are one more look', async () => {
+it('many changes of images during a check cause one more check', async () => {
   const target = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: 'sha256:0', size: 1 }
   const there = [{ name: 'web:1', labels: { 'enbi.hrzn.ee/recipe': entry.recipe }, target, updatedAt: 0 }]
   const { promise: answered, resolve: answer } = Promise.withResolvers<Listed>()
@@ -44,7 +44,7 @@ it('many changes of images while one look goes on are one more look', async () =
   await expect.poll(() => looks, PATIENT).toBe(2)
 })
 
-it('an entry that may not be taken back keeps no other from that', async () => {
+it('an entry whose removal is refused does not keep others from being removed', async () => {
   await using cluster = await useKube()
   const { kube } = cluster
   const { namespace } = cluster.name

@@ -20,14 +20,14 @@ async function begin() {
 }
 
 describe('the NixBuild of a recipe', () => {
-  it('that somebody else makes at the same time is taken', async () => {
+  it('is used if another client creates it at the same time', async () => {
     await using bed = await begin()
     const { metadata } = await bed.kube.create(nixBuilds, bed.made)
     const found = await bed.store.create({ namespace: bed.namespace, recipe })
     expect(found.metadata.uid).toBe(metadata.uid)
   })
 
-  it('gets another name where another recipe has the first, and is found by it', async () => {
+  it('gets another name if another recipe has the first one, and is found by that name', async () => {
     await using bed = await begin()
     await bed.squat(nixBuildName(recipe))
     const { namespace } = bed
@@ -37,7 +37,7 @@ describe('the NixBuild of a recipe', () => {
     expect([found?.metadata.uid, again.metadata.uid]).toEqual([made.metadata.uid, made.metadata.uid])
   })
 
-  it('cannot be made where other recipes have all its names: that is refused, and not tried for ever', async () => {
+  it('is refused if other recipes have all its names', async () => {
     await using bed = await begin()
     await Promise.all(nixBuildNames(recipe).map(bed.squat))
     await expect(bed.store.create({ namespace: bed.namespace, recipe })).rejects.toMatchObject({
@@ -46,7 +46,7 @@ describe('the NixBuild of a recipe', () => {
     })
   })
 
-  it('is not looked for among more NixBuilds of its image than can be read in bounded time', async () => {
+  it('is not searched for among more NixBuilds of its image than can be read in bounded time', async () => {
     const { kube, asked } = endless()
     const store = createNixBuildStore({ kube: async () => kube, node: 'node-1' })
     await expect(store.find({ namespace: 'team', recipe })).rejects.toMatchObject({ code: 'ClusterRefused' })

@@ -1,42 +1,40 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PATIENT } from '../../patience.ts'
+import { type ClusterBed, startClusterBed } from './cluster-bed.ts'
 import { eventsOf, listNixBuilds, nixBuildManifest, podPull, untilNixBuilds } from './shim-with-cluster.ts'
-import { type Surroundings, startSurroundings } from './surroundings.ts'
 
 const UNKNOWN = 2
 
-let around: Surroundings
+let bed: ClusterBed
 
 beforeAll(async () => {
-  around = await startSurroundings()
+  bed = await startClusterBed()
 })
-afterAll(async () => around?.[Symbol.asyncDispose]())
+afterAll(async () => bed?.[Symbol.asyncDispose]())
 
 describe('a pull without annotations', () => {
-  it('is built from the NixBuild of its namespace, and from none of another', async () => {
-    const [namespace, other] = [await around.cluster.createNamespace(), await around.cluster.createNamespace()]
-    const { image, ...rest } = around.recipeOf('by-hand', 'oci-layout')
-    await around.cluster.apply(nixBuildManifest(namespace, 'by-hand', { imageTag: image, ...rest }))
-    await expect(around.writtenNow.kubelet.pullImage({ image, namespace: other })).rejects.toMatchObject({
+  it('is built from the NixBuild of its namespace only', async () => {
+    const [namespace, other] = [await bed.cluster.createNamespace(), await bed.cluster.createNamespace()]
+    const { image, ...rest } = bed.recipeOf('by-hand', 'oci-layout')
+    await bed.cluster.apply(nixBuildManifest(namespace, 'by-hand', { imageTag: image, ...rest }))
+    await expect(bed.connected.kubelet.pullImage({ image, namespace: other })).rejects.toMatchObject({
       details: expect.not.stringContaining('enbi'),
     })
-    await expect(around.writtenNow.kubelet.pullImage({ image, namespace, podName: 'plain' })).resolves.toMatch(
-      /^sha256:/,
-    )
-    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
+    await expect(bed.connected.kubelet.pullImage({ image, namespace, podName: 'plain' })).resolves.toMatch(/^sha256:/)
+    await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded' })
     await expect
-      .poll(() => eventsOf(around.cluster, namespace, 'plain'), PATIENT)
+      .poll(() => eventsOf(bed.cluster, namespace, 'plain'), PATIENT)
       .toContainEqual(expect.objectContaining({ reason: 'NixBuildSucceeded' }))
   })
 
   it('is refused when the NixBuild is for another system', async () => {
-    const namespace = await around.cluster.createNamespace()
-    const { image, ...rest } = around.recipeOf('foreign', 'docker-archive')
-    await around.cluster.apply(
+    const namespace = await bed.cluster.createNamespace()
+    const { image, ...rest } = bed.recipeOf('foreign', 'docker-archive')
+    await bed.cluster.apply(
       nixBuildManifest(namespace, 'foreign', { imageTag: image, ...rest, system: 'riscv64-linux' }),
     )
-    await expect(around.writtenNow.kubelet.pullImage({ image, namespace })).rejects.toMatchObject({
+    await expect(bed.connected.kubelet.pullImage({ image, namespace })).rejects.toMatchObject({
       code: UNKNOWN,
       details: expect.stringContaining('riscv64-linux'),
     })
@@ -44,26 +42,26 @@ describe('a pull without annotations', () => {
 })
 
 describe('an image that is removed', () => {
-  it('is taken out of the list of nodes', async () => {
-    const namespace = await around.cluster.createNamespace()
-    const recipe = around.recipeOf('removed', 'images.web.frontend')
-    await around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))
-    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', nodes: [{ name: around.writtenNow.node }] })
-    await around.writtenNow.kubelet.removeImage(recipe.image)
-    const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { nodes: [] })
-    expect(nixBuild?.status).toMatchObject({ status: 'Succeeded', buildNode: around.writtenNow.node })
+  it('is removed from the list of nodes', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    const recipe = bed.recipeOf('removed', 'images.web.frontend')
+    await bed.connected.kubelet.pullImage(podPull(namespace, recipe))
+    await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded', nodes: [{ name: bed.connected.node }] })
+    await bed.connected.kubelet.removeImage(recipe.image)
+    const [nixBuild] = await untilNixBuilds(bed.cluster, namespace, { nodes: [] })
+    expect(nixBuild?.status).toMatchObject({ status: 'Succeeded', buildNode: bed.connected.node })
   })
 })
 
 describe('an image that gets another recipe', () => {
-  it('is taken out of the list of nodes of the first one', async () => {
-    const namespace = await around.cluster.createNamespace()
-    const recipe = around.recipeOf('renewed', 'docker-archive')
-    await around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))
-    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', nodes: [{ name: around.writtenNow.node }] })
-    await around.writtenNow.kubelet.pullImage(podPull(namespace, { ...recipe, packageName: 'oci-layout' }))
+  it('is removed from the list of nodes of the first NixBuild', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    const recipe = bed.recipeOf('renewed', 'docker-archive')
+    await bed.connected.kubelet.pullImage(podPull(namespace, recipe))
+    await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded', nodes: [{ name: bed.connected.node }] })
+    await bed.connected.kubelet.pullImage(podPull(namespace, { ...recipe, packageName: 'oci-layout' }))
     const entries = async () =>
-      (await listNixBuilds(around.cluster, namespace))
+      (await listNixBuilds(bed.cluster, namespace))
         .map(({ spec, status }) => [spec.packageName, status.nodes.length])
         .sort()
     await expect.poll(entries, PATIENT).toEqual([
@@ -73,48 +71,42 @@ describe('an image that gets another recipe', () => {
   })
 })
 
-describe('a NixBuild that is given to the node', () => {
-  const label = () => ({ 'enbi.hrzn.ee/node': around.writtenNow.node })
+describe('a NixBuild that is assigned to the node', () => {
+  const label = () => ({ 'enbi.hrzn.ee/node': bed.connected.node })
 
   it('is built', async () => {
-    const namespace = await around.cluster.createNamespace()
-    const { image, ...rest } = around.recipeOf('given', 'stream')
-    await around.cluster.apply(nixBuildManifest(namespace, 'given', { imageTag: image, ...rest }, label()))
-    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', nodes: [{ name: around.writtenNow.node }] })
-    expect(await around.writtenNow.kubelet.imageStatus(image)).toBeDefined()
+    const namespace = await bed.cluster.createNamespace()
+    const { image, ...rest } = bed.recipeOf('given', 'stream')
+    await bed.cluster.apply(nixBuildManifest(namespace, 'given', { imageTag: image, ...rest }, label()))
+    await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded', nodes: [{ name: bed.connected.node }] })
+    expect(await bed.connected.kubelet.imageStatus(image)).toBeDefined()
   })
 
-  it('is Failed when the policy refuses it', async () => {
-    const namespace = await around.cluster.createNamespace()
+  it('fails if the policy refuses it', async () => {
+    const namespace = await bed.cluster.createNamespace()
     const spec = { imageTag: 'registry.example/elsewhere/app:1', flakeUrl: 'github:team/app', packageName: 'image' }
-    await around.cluster.apply(nixBuildManifest(namespace, 'refused', spec, label()))
-    const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Failed' })
+    await bed.cluster.apply(nixBuildManifest(namespace, 'refused', spec, label()))
+    const [nixBuild] = await untilNixBuilds(bed.cluster, namespace, { status: 'Failed' })
     expect(nixBuild?.status.conditions[1]?.message).toContain('policy')
   })
 
-  it('that is deleted and made again in the middle of it is built all the same', async () => {
-    const namespace = await around.cluster.createNamespace()
-    const { image, ...rest } = around.recipeOf('taken', 'gated')
-    await rm(around.gate, { force: true })
-    await around.cluster.apply(nixBuildManifest(namespace, 'taken', { imageTag: image, ...rest }, label()))
-    await untilNixBuilds(around.cluster, namespace, { status: 'Building' })
-    await around.cluster.kubectl(['delete', 'nixbuild', 'taken', `--namespace=${namespace}`])
-    await around.cluster.apply(nixBuildManifest(namespace, 'taken', { imageTag: image, ...rest }, label()))
-    await writeFile(around.gate, '')
-    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
+  it('that is deleted and made again during the build is still built', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    const { image, ...rest } = bed.recipeOf('taken', 'gated')
+    await rm(bed.gate, { force: true })
+    await bed.cluster.apply(nixBuildManifest(namespace, 'taken', { imageTag: image, ...rest }, label()))
+    await untilNixBuilds(bed.cluster, namespace, { status: 'Building' })
+    await bed.cluster.kubectl(['delete', 'nixbuild', 'taken', `--namespace=${namespace}`])
+    await bed.cluster.apply(nixBuildManifest(namespace, 'taken', { imageTag: image, ...rest }, label()))
+    await writeFile(bed.gate, '')
+    await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded' })
   })
 })
 
 describe('the shim', () => {
   it('renews its Lease', async () => {
     const lease = () =>
-      around.cluster.kubectl([
-        'get',
-        'lease',
-        `enbi-shim-${around.writtenNow.node}`,
-        '-n=enbi-system',
-        '-o=jsonpath={.spec}',
-      ])
-    await expect.poll(lease, PATIENT).toContain(`"holderIdentity":"${around.writtenNow.node}"`)
+      bed.cluster.kubectl(['get', 'lease', `enbi-shim-${bed.connected.node}`, '-n=enbi-system', '-o=jsonpath={.spec}'])
+    await expect.poll(lease, PATIENT).toContain(`"holderIdentity":"${bed.connected.node}"`)
   })
 })

@@ -37,7 +37,7 @@ export function nixBuild({ name = 'web', labels = {}, created = '2026-01-01T00:0
   })
 }
 
-/** A run that began two seconds ago. */
+/** A run that started two seconds ago. */
 export function running(facts: Partial<RunFacts> = {}): RunFacts {
   const startedAt = NOW - 2000
   return {
@@ -53,24 +53,24 @@ export function running(facts: Partial<RunFacts> = {}): RunFacts {
 export function succeeded(facts: Partial<RunFacts> = {}): RunFacts {
   return running({
     storePath: '/nix/store/x-image',
-    ending: { kind: 'Succeeded', at: NOW, imageId: IMAGE_ID, imageSize: 12_300_000, present: false },
+    outcome: { kind: 'Succeeded', at: NOW, imageId: IMAGE_ID, imageSize: 12_300_000, present: false },
     ...facts,
   })
 }
 
-export function failed(ending: { message?: string; final?: boolean } = {}): RunFacts {
+export function failed(outcome: { message?: string; final?: boolean } = {}): RunFacts {
   return running({
-    ending: {
+    outcome: {
       kind: 'Failed',
       at: NOW,
       message: 'no such attribute',
       logTail: 'line 1\nline 2',
       final: true,
-      ...ending,
+      ...outcome,
     },
   })
 }
 
-export function calledOff(): RunFacts {
-  return running({ ending: { kind: 'CalledOff', at: NOW, message: 'nobody waits' } })
+export function cancelled(): RunFacts {
+  return running({ outcome: { kind: 'Cancelled', at: NOW, message: 'nobody waits' } })
 }

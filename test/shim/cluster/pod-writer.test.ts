@@ -26,7 +26,7 @@ function follow() {
 }
 
 describe('a pod', () => {
-  it('is told that its image is being built, and that it is built', async () => {
+  it('gets an event when the build of its image starts, and when it ends', async () => {
     const { written, run, podWriter } = follow()
     run.progress({ phase: 'evaluating', runId: 'r' })
     await vi.advanceTimersByTimeAsync(5000)
@@ -47,7 +47,7 @@ describe('a pod', () => {
     ])
   })
 
-  it('is told of the progress of a long build, less and less often', async () => {
+  it('gets events about the progress of a long build, less and less often', async () => {
     const { written, run } = follow()
     run.progress({ phase: 'building', done: 3, expected: 7, current: 'gcc' })
     await vi.advanceTimersByTimeAsync(31_000)
@@ -57,7 +57,7 @@ describe('a pod', () => {
     expect(written.length).toBeLessThan(20)
   })
 
-  it('is told nothing of an image that is there', async () => {
+  it('gets no event for an existing image', async () => {
     const { written, run, podWriter } = follow()
     run.done({ imageId: IMAGE_ID, present: true })
     podWriter.done()
@@ -65,7 +65,7 @@ describe('a pod', () => {
     expect(written).toEqual([])
   })
 
-  it('is told that nothing has changed, once it was told that it is being built', async () => {
+  it('gets an event that nothing has changed if it got one about the start', async () => {
     const { written, run, podWriter } = follow()
     await vi.advanceTimersByTimeAsync(1000)
     run.done({ imageId: IMAGE_ID, present: true })
@@ -73,11 +73,11 @@ describe('a pod', () => {
     await vi.advanceTimersByTimeAsync(0)
     expect(written.at(-1)).toMatchObject({
       reason: 'NixBuildSucceeded',
-      message: expect.stringContaining('there already'),
+      message: expect.stringContaining('existed already'),
     })
   })
 
-  it('is told why its build failed', async () => {
+  it('gets an event with the reason when its build fails', async () => {
     const { reasons, run, podWriter } = follow()
     await vi.advanceTimersByTimeAsync(1000)
     const error = new FinalError('BuilderFailed', 'no')
@@ -87,7 +87,7 @@ describe('a pod', () => {
     expect(reasons()).toEqual(['NixBuildStarted', 'NixBuildFailed'])
   })
 
-  it('that has left is told nothing more', async () => {
+  it('gets no more events after its request was cancelled', async () => {
     const { reasons, podWriter } = follow()
     await vi.advanceTimersByTimeAsync(1000)
     podWriter.failed(new RetryableError('Cancelled', 'left'))
@@ -98,7 +98,7 @@ describe('a pod', () => {
   it.each([
     ['the policy', new FinalError('PolicyRefused', 'no'), 'NixBuildRefused'],
     ['its system', new FinalError('SystemUnsupported', 'no'), 'NixBuildFailed'],
-  ] as const)('is told when %s forbids it', (_name, error, reason) => {
+  ] as const)('gets an event when %s forbids the build', (_name, error, reason) => {
     const { written, podWriter } = follow()
     podWriter.refused(error)
     expect(written).toEqual([{ type: 'Warning', reason, message: 'no' }])

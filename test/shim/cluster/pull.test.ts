@@ -2,6 +2,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PATIENT } from '../../patience.ts'
 import { countBuilds } from '../pull/builds.ts'
+import { type ClusterBed, startClusterBed } from './cluster-bed.ts'
 import {
   eventsOf,
   listNixBuilds,
@@ -10,65 +11,64 @@ import {
   untilNixBuilds,
   watchNixBuilds,
 } from './shim-with-cluster.ts'
-import { type Surroundings, startSurroundings } from './surroundings.ts'
 
 const UNKNOWN = 2
 
-let around: Surroundings
+let bed: ClusterBed
 
 beforeAll(async () => {
-  around = await startSurroundings()
+  bed = await startClusterBed()
 })
-afterAll(async () => around?.[Symbol.asyncDispose]())
+afterAll(async () => bed?.[Symbol.asyncDispose]())
 
 describe('a pull of a recipe', () => {
-  it('makes a NixBuild and fills in its status', async () => {
-    const namespace = await around.cluster.createNamespace()
-    const recipe = around.recipeOf('app', 'docker-archive')
-    const imageId = await around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))
-    const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
-    const present = await around.writtenNow.kubelet.imageStatus(recipe.image)
-    const [log] = (await readdir(`${around.writtenNow.shim.stateDir}/logs`)).sort().reverse()
+  it('creates a NixBuild and fills in its status', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    const recipe = bed.recipeOf('app', 'docker-archive')
+    const imageId = await bed.connected.kubelet.pullImage(podPull(namespace, recipe))
+    const [nixBuild] = await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded' })
+    const present = await bed.connected.kubelet.imageStatus(recipe.image)
+    const [log] = (await readdir(`${bed.connected.shim.stateDir}/logs`)).sort().reverse()
     expect(nixBuild).toMatchObject({
       metadata: { labels: { 'app.kubernetes.io/managed-by': 'enbi-shim' } },
-      spec: { flakeUrl: around.formats.url, imageTag: recipe.image, packageName: 'docker-archive' },
+      spec: { flakeUrl: bed.formats.url, imageTag: recipe.image, packageName: 'docker-archive' },
       status: {
         observedGeneration: 1,
-        buildNode: around.writtenNow.node,
+        buildNode: bed.connected.node,
         buildJobName: log?.replace(/\.log$/, ''),
         imageDigest: imageId,
         imageSize: present?.size,
         storePath: expect.stringMatching(/^\/nix\/store\/[0-9a-z]{32}-docker-archive\.tar$/),
-        lockedFlakeUrl: around.formats.url,
+        lockedFlakeUrl: bed.formats.url,
         startTime: expect.any(String),
         completionTime: expect.any(String),
         conditions: [
           { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Image loaded' },
           { type: 'Success', status: 'True', reason: 'ResultSuccess' },
         ],
-        nodes: [{ name: around.writtenNow.node, imageDigest: imageId }],
+        nodes: [{ name: bed.connected.node, imageDigest: imageId }],
       },
     })
     await expect
-      .poll(() => eventsOf(around.cluster, namespace, 'web'), PATIENT)
+      .poll(() => eventsOf(bed.cluster, namespace, 'web'), PATIENT)
       .toContainEqual(expect.objectContaining({ type: 'Normal', reason: 'NixBuildSucceeded' }))
   })
 
-  it('follows the NixBuild through its phases with few writes, and each waiting pod hears of it', async () => {
-    const namespace = await around.cluster.createNamespace()
-    await using watch = await watchNixBuilds(around.cluster, namespace)
-    await rm(around.gate, { force: true })
-    const recipe = around.recipeOf('phases', 'gated')
-    const builds = await countBuilds(around.writtenNow.shim)
-    const pulls = ['one', 'two'].map(pod => around.writtenNow.kubelet.pullImage(podPull(namespace, recipe, pod)))
+  it('writes the phases to the NixBuild with few writes, and sends an event to each waiting pod', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    await using watch = await watchNixBuilds(bed.cluster, namespace)
+    await rm(bed.gate, { force: true })
+    const recipe = bed.recipeOf('phases', 'gated')
+    const builds = await countBuilds(bed.connected.shim)
+    const pulls = ['one', 'two'].map(pod => bed.connected.kubelet.pullImage(podPull(namespace, recipe, pod)))
     const pods = Promise.all(pulls)
     await expect.poll(() => watch.seen.at(-1)?.status.progress, PATIENT).toMatch(/^building /)
-    await writeFile(around.gate, '')
+    await writeFile(bed.gate, '')
     await pods
     await expect.poll(() => watch.seen.at(-1)?.status.status, PATIENT).toBe('Succeeded')
-    expect(await countBuilds(around.writtenNow.shim)).toBe(builds + 1)
+    expect(await countBuilds(bed.connected.shim)).toBe(builds + 1)
     const said = watch.seen.map(({ status }) => `${status.status}: ${status.progress}`)
-    // One write more on a machine that is too busy to build within 300 ms.
+    // A slow machine takes more than 300 ms to build, which causes one more write.
     expect(said.filter(words => !/^Building: (starting|evaluating)/.test(words))).toEqual([
       'undefined: undefined',
       expect.stringMatching(/^Building: building /),
@@ -76,45 +76,45 @@ describe('a pull of a recipe', () => {
     ])
     expect(new Set(said).size).toBe(said.length)
     for (const pod of ['one', 'two']) {
-      const reasons = async () => (await eventsOf(around.cluster, namespace, pod)).map(({ reason }) => reason).sort()
+      const reasons = async () => (await eventsOf(bed.cluster, namespace, pod)).map(({ reason }) => reason).sort()
       await expect.poll(reasons, PATIENT).toEqual(['NixBuildStarted', 'NixBuildSucceeded'])
     }
   })
 
-  it('of an image that is there is told to the NixBuild of its namespace, too, without an event', async () => {
-    const [first, second] = [await around.cluster.createNamespace(), await around.cluster.createNamespace()]
-    const recipe = around.recipeOf('shared', 'oci-archive')
-    await around.writtenNow.kubelet.pullImage(podPull(first, recipe))
-    await around.writtenNow.kubelet.pullImage(podPull(second, recipe))
+  it('of an existing image is also written to the NixBuild of its namespace, without an event', async () => {
+    const [first, second] = [await bed.cluster.createNamespace(), await bed.cluster.createNamespace()]
+    const recipe = bed.recipeOf('shared', 'oci-archive')
+    await bed.connected.kubelet.pullImage(podPull(first, recipe))
+    await bed.connected.kubelet.pullImage(podPull(second, recipe))
     for (const namespace of [first, second]) {
-      const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
+      const [nixBuild] = await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded' })
       expect(nixBuild?.status).toMatchObject({
         storePath: expect.any(String),
-        nodes: [{ name: around.writtenNow.node }],
+        nodes: [{ name: bed.connected.node }],
       })
     }
-    expect(await eventsOf(around.cluster, second, 'web')).toEqual([])
+    expect(await eventsOf(bed.cluster, second, 'web')).toEqual([])
   })
 
-  it('that no pod asked for makes no NixBuild', async () => {
-    const namespace = await around.cluster.createNamespace()
-    const recipe = around.recipeOf('by-no-pod', 'docker-archive')
-    await around.writtenNow.kubelet.pullImage({ ...podPull(namespace, recipe), podName: '' })
-    await around.writtenNow.kubelet.pullImage(
-      podPull(namespace, { ...recipe, image: 'registry.example/told/by-a-pod:1' }),
+  it('that no pod requested creates no NixBuild', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    const recipe = bed.recipeOf('by-no-pod', 'docker-archive')
+    await bed.connected.kubelet.pullImage({ ...podPull(namespace, recipe), podName: '' })
+    await bed.connected.kubelet.pullImage(
+      podPull(namespace, { ...recipe, image: 'registry.example/cluster/by-a-pod:1' }),
     )
-    const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
-    expect(nixBuild?.spec.imageTag).toBe('registry.example/told/by-a-pod:1')
+    const [nixBuild] = await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded' })
+    expect(nixBuild?.spec.imageTag).toBe('registry.example/cluster/by-a-pod:1')
   })
 
-  it('that fails says so with the end of the log, to every pod that asks', async () => {
-    const namespace = await around.cluster.createNamespace()
-    const recipe = around.recipeOf('failed', 'chatty', around.failures.url)
+  it('that fails reports the end of the log to every pod that requests the image', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    const recipe = bed.recipeOf('failed', 'chatty', bed.failures.url)
     for (const pod of ['one', 'two'])
-      await expect(around.writtenNow.kubelet.pullImage(podPull(namespace, recipe, pod))).rejects.toMatchObject({
+      await expect(bed.connected.kubelet.pullImage(podPull(namespace, recipe, pod))).rejects.toMatchObject({
         code: UNKNOWN,
       })
-    const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Failed' })
+    const [nixBuild] = await untilNixBuilds(bed.cluster, namespace, { status: 'Failed' })
     expect(nixBuild?.status).toMatchObject({
       logTail: expect.stringMatching(/step 10000\ncc: fatal error: hello\.c: no such file$/),
       conditions: [
@@ -125,18 +125,18 @@ describe('a pull of a recipe', () => {
     })
     for (const pod of ['one', 'two'])
       await expect
-        .poll(() => eventsOf(around.cluster, namespace, pod), PATIENT)
+        .poll(() => eventsOf(bed.cluster, namespace, pod), PATIENT)
         .toContainEqual({ type: 'Warning', reason: 'NixBuildFailed', message: expect.stringContaining('fatal error') })
   })
 
-  it('takes the place of a failure that somebody else wrote', async () => {
-    const namespace = await around.cluster.createNamespace()
-    const { image, ...rest } = around.recipeOf('mended', 'docker-archive-gzip')
+  it('replaces a failure that another client wrote', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    const { image, ...rest } = bed.recipeOf('replaced', 'docker-archive-gzip')
     const name = 'by-hand'
-    await around.cluster.apply(nixBuildManifest(namespace, name, { imageTag: image, ...rest }))
+    await bed.cluster.apply(nixBuildManifest(namespace, name, { imageTag: image, ...rest }))
     const status = { status: 'Failed', logTail: 'old', completionTime: '2026-01-01T00:00:00Z' }
     const patch = JSON.stringify({ status })
-    await around.cluster.kubectl([
+    await bed.cluster.kubectl([
       'patch',
       'nb',
       name,
@@ -145,55 +145,55 @@ describe('a pull of a recipe', () => {
       '--type=merge',
       `-p=${patch}`,
     ])
-    await around.writtenNow.kubelet.pullImage(podPull(namespace, { image, ...rest }))
-    const [nixBuild, ...others] = await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded' })
+    await bed.connected.kubelet.pullImage(podPull(namespace, { image, ...rest }))
+    const [nixBuild, ...others] = await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded' })
     expect(others).toEqual([])
     expect(nixBuild?.metadata.name).toBe(name)
     expect(nixBuild?.status.logTail).toBeUndefined()
   })
 })
 
-describe('a pull of what another node is building', () => {
-  it('says that this node has the image, too, and takes the build over when the other one gives it back', async () => {
-    const namespace = await around.cluster.createNamespace()
-    const { image, ...rest } = around.recipeOf('elsewhere', 'docker-archive-misnamed')
-    await around.cluster.apply(nixBuildManifest(namespace, 'elsewhere', { imageTag: image, ...rest }))
+describe('a pull of an image that another node is building', () => {
+  it('adds this node to the NixBuild, and takes over the claim when the other node releases it', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    const { image, ...rest } = bed.recipeOf('elsewhere', 'docker-archive-misnamed')
+    await bed.cluster.apply(nixBuildManifest(namespace, 'elsewhere', { imageTag: image, ...rest }))
     const patch = (status: object) =>
-      around.cluster.kubectl([
+      bed.cluster.kubectl([
         ...['patch', 'nixbuild', 'elsewhere', `--namespace=${namespace}`, '--subresource=status', '--type=merge'],
         `--patch=${JSON.stringify({ status })}`,
       ])
     await patch({ status: 'Building', buildNode: 'node-elsewhere' })
-    await around.writtenNow.kubelet.pullImage(podPull(namespace, { image, ...rest }))
-    const nodes = [{ name: around.writtenNow.node }]
-    await untilNixBuilds(around.cluster, namespace, { status: 'Building', buildNode: 'node-elsewhere', nodes })
+    await bed.connected.kubelet.pullImage(podPull(namespace, { image, ...rest }))
+    const nodes = [{ name: bed.connected.node }]
+    await untilNixBuilds(bed.cluster, namespace, { status: 'Building', buildNode: 'node-elsewhere', nodes })
     await patch({ status: 'Pending', buildNode: null })
-    await untilNixBuilds(around.cluster, namespace, { status: 'Succeeded', buildNode: around.writtenNow.node, nodes })
+    await untilNixBuilds(bed.cluster, namespace, { status: 'Succeeded', buildNode: bed.connected.node, nodes })
   })
 })
 
 describe('a pull that the policy refuses', () => {
   const recipe = { image: 'registry.example/elsewhere/app:1', flakeUrl: 'github:team/app', packageName: 'image' }
 
-  it('is told to the pod and makes no NixBuild', async () => {
-    const namespace = await around.cluster.createNamespace()
-    await expect(around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))).rejects.toMatchObject({
+  it('is reported to the pod and creates no NixBuild', async () => {
+    const namespace = await bed.cluster.createNamespace()
+    await expect(bed.connected.kubelet.pullImage(podPull(namespace, recipe))).rejects.toMatchObject({
       code: UNKNOWN,
     })
     await expect
-      .poll(() => eventsOf(around.cluster, namespace, 'web'), PATIENT)
+      .poll(() => eventsOf(bed.cluster, namespace, 'web'), PATIENT)
       .toEqual([{ type: 'Warning', reason: 'NixBuildRefused', message: expect.stringContaining('policy') }])
-    expect(await listNixBuilds(around.cluster, namespace)).toEqual([])
+    expect(await listNixBuilds(bed.cluster, namespace)).toEqual([])
   })
 
-  it('is told to the NixBuild that there is', async () => {
-    const namespace = await around.cluster.createNamespace()
+  it('is written to an existing NixBuild', async () => {
+    const namespace = await bed.cluster.createNamespace()
     const { image, ...rest } = recipe
-    await around.cluster.apply(nixBuildManifest(namespace, 'refused', { imageTag: image, ...rest }))
-    await expect(around.writtenNow.kubelet.pullImage(podPull(namespace, recipe))).rejects.toMatchObject({
+    await bed.cluster.apply(nixBuildManifest(namespace, 'refused', { imageTag: image, ...rest }))
+    await expect(bed.connected.kubelet.pullImage(podPull(namespace, recipe))).rejects.toMatchObject({
       code: UNKNOWN,
     })
-    const [nixBuild] = await untilNixBuilds(around.cluster, namespace, { status: 'Failed' })
+    const [nixBuild] = await untilNixBuilds(bed.cluster, namespace, { status: 'Failed' })
     expect(nixBuild?.status.conditions).toContainEqual(
       expect.objectContaining({ type: 'Success', status: 'False', message: expect.stringContaining('policy') }),
     )

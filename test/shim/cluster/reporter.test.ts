@@ -20,7 +20,7 @@ contexts: [{ name: a, context: { cluster: a, user: a } }]
 current-context: a
 `
 
-it('keeps a bounded number of writers while the API server is away, and none that another namespace pushes out', async () => {
+it('the reporter keeps a bounded number of writers while the API server is away, and one namespace cannot push out another', async () => {
   await using folder = await mkdtempDisposable(join(tmpdir(), 'reporter-'))
   const kubeconfig = join(folder.path, 'kubeconfig')
   await writeFile(kubeconfig, KUBECONFIG)

@@ -5,7 +5,7 @@ import { useCluster } from '../../cluster/use-cluster.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { addGate, copyExample, type Example } from '../../node/example.ts'
 import { PATIENT } from '../../patience.ts'
-import { podPull, startTellingShim, untilNixBuilds } from './shim-with-cluster.ts'
+import { podPull, startConnectedShim, untilNixBuilds } from './shim-with-cluster.ts'
 
 let bed: Bed
 let cluster: Cluster
@@ -15,7 +15,7 @@ let gate: string
 beforeAll(async () => {
   ;[bed, cluster] = await Promise.all([startBed(), useCluster()])
 })
-// What was built before would be there at once: each test has a flake of its own.
+// Each test has its own flake, because existing results would make the build instant.
 beforeEach(async () => {
   formats = await copyExample('formats', bed.dir)
   gate = await addGate(formats)
@@ -33,12 +33,12 @@ const isBuilding = async () =>
   (await bed.run('pgrep', ['-f', `until test -e ${gate};`], { reject: false })).exitCode === 0
 
 describe('a shim that is stopped in the middle of a build', () => {
-  it('gives the NixBuild back before it ends', async () => {
-    await using writtenNow = await startTellingShim(cluster, bed, { config: { shutdownTimeout: '100ms' } })
+  it('releases the NixBuild before it exits', async () => {
+    await using connected = await startConnectedShim(cluster, bed, { config: { shutdownTimeout: '100ms' } })
     const namespace = await cluster.createNamespace()
-    const cut = expect(writtenNow.kubelet.pullImage(podPull(namespace, gatedRecipe('stopped')))).rejects.toThrow()
+    const cut = expect(connected.kubelet.pullImage(podPull(namespace, gatedRecipe('stopped')))).rejects.toThrow()
     await untilNixBuilds(cluster, namespace, { status: 'Building' })
-    expect(await writtenNow.shim.daemon.stop()).toBe(0)
+    expect(await connected.shim.daemon.stop()).toBe(0)
     await cut
     const [nixBuild] = await untilNixBuilds(cluster, namespace, { status: 'Pending' })
     expect(nixBuild?.status.buildNode).toBeUndefined()
@@ -47,11 +47,11 @@ describe('a shim that is stopped in the middle of a build', () => {
 })
 
 describe('a build whose NixBuild is deleted', () => {
-  it('is ended when nobody makes it anew', async () => {
+  it('is cancelled if its NixBuild is not made again', async () => {
     const config = { nix: { user: bed.buildUser.name, abandonAfter: '100ms' } }
-    await using writtenNow = await startTellingShim(cluster, bed, { config, kubernetes: { unwantedCheck: '300ms' } })
+    await using connected = await startConnectedShim(cluster, bed, { config, kubernetes: { unwantedCheck: '300ms' } })
     const namespace = await cluster.createNamespace()
-    const pull = writtenNow.kubelet.pullImage(podPull(namespace, gatedRecipe('deleted')))
+    const pull = connected.kubelet.pullImage(podPull(namespace, gatedRecipe('deleted')))
     const sentAway = expect(pull).rejects.toMatchObject({ details: expect.stringContaining('NixBuild was deleted') })
     await untilNixBuilds(cluster, namespace, { status: 'Building' })
     await expect.poll(isBuilding, PATIENT).toBe(true)
@@ -61,28 +61,28 @@ describe('a build whose NixBuild is deleted', () => {
   })
 })
 
-describe('a kubeconfig that is not there yet', () => {
-  it('keeps no pull waiting, and is used once it is there', async () => {
+describe('a kubeconfig that does not exist yet', () => {
+  it('delays no pull, and is used when it appears', async () => {
     const kubeconfig = `${gate}.kubeconfig`
-    await using writtenNow = await startTellingShim(cluster, bed, { kubernetes: { kubeconfig } })
+    await using connected = await startConnectedShim(cluster, bed, { kubernetes: { kubeconfig } })
     const namespace = await cluster.createNamespace()
     const recipe = { ...gatedRecipe('early'), packageName: 'docker-archive' }
-    await expect(writtenNow.kubelet.pullImage(podPull(namespace, recipe))).resolves.toMatch(/^sha256:/)
+    await expect(connected.kubelet.pullImage(podPull(namespace, recipe))).resolves.toMatch(/^sha256:/)
     await copyFile(cluster.adminKubeconfig, kubeconfig)
-    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: writtenNow.node })
+    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', buildNode: connected.node })
   })
 })
 
-describe('an image that goes while no shim is running', () => {
-  it('is taken out of the list of nodes by the next one', async () => {
-    await using writtenNow = await startTellingShim(cluster, bed)
+describe('an image that is removed while no shim is running', () => {
+  it('is removed from the NixBuild by the next shim', async () => {
+    await using connected = await startConnectedShim(cluster, bed)
     const namespace = await cluster.createNamespace()
     const recipe = { ...gatedRecipe('gone'), packageName: 'docker-archive' }
-    await writtenNow.kubelet.pullImage(podPull(namespace, recipe))
-    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: writtenNow.node }] })
-    await writtenNow.shim.daemon.stop()
+    await connected.kubelet.pullImage(podPull(namespace, recipe))
+    await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [{ name: connected.node }] })
+    await connected.shim.daemon.stop()
     await bed.cri().removeImage(recipe.image)
-    await writtenNow.shim.daemon.start()
+    await connected.shim.daemon.start()
     await untilNixBuilds(cluster, namespace, { status: 'Succeeded', nodes: [] })
   })
 })

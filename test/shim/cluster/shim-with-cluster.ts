@@ -10,8 +10,8 @@ import { type PodRecipe, recipePull } from '../../node/recipe-pull.ts'
 import type { Shim, ShimOptions } from '../../node/shim.ts'
 import { PATIENT } from '../../patience.ts'
 
-/** A shim that tells a cluster, under the role that `deploy/` gives it, as a node of its own. */
-export interface TellingShim extends AsyncDisposable {
+/** A shim that is connected to a cluster as its own node, with the role from `deploy/`. */
+export interface ConnectedShim extends AsyncDisposable {
   readonly shim: Shim
   readonly node: string
   readonly kubelet: CriClient
@@ -23,7 +23,11 @@ export interface TellingOptions {
   readonly shim?: ShimOptions
 }
 
-export async function startTellingShim(cluster: Cluster, bed: Bed, options: TellingOptions = {}): Promise<TellingShim> {
+export async function startConnectedShim(
+  cluster: Cluster,
+  bed: Bed,
+  options: TellingOptions = {},
+): Promise<ConnectedShim> {
   const node = `node-${randomUUID().slice(0, 8)}`
   await cluster.apply({ apiVersion: 'v1', kind: 'Node', metadata: { name: node } })
   const token = await cluster.createToken({ namespace: 'enbi-system', serviceAccount: 'enbi-shim', node })
@@ -41,7 +45,7 @@ export async function startTellingShim(cluster: Cluster, bed: Bed, options: Tell
   }
 }
 
-/** A pull as a kubelet makes it for a pod of that namespace. */
+/** Pulls like a kubelet for a pod of that namespace. */
 export function podPull(namespace: string, recipe: PodRecipe, podName = 'web'): Pull {
   return { ...recipePull(recipe), namespace, podName }
 }
@@ -51,7 +55,7 @@ export function nixBuildManifest(namespace: string, name: string, spec: object, 
   return { apiVersion: 'enbi.hrzn.ee/v1alpha1', kind: 'NixBuild', metadata, spec: { system: 'x86_64-linux', ...spec } }
 }
 
-/** All of the namespace, oldest first. */
+/** All NixBuilds of the namespace, oldest first. */
 export async function listNixBuilds(cluster: Cluster, namespace: string): Promise<NixBuild[]> {
   const { items } = v.parse(
     v.object({ items: v.array(v.unknown()) }),
@@ -61,18 +65,18 @@ export async function listNixBuilds(cluster: Cluster, namespace: string): Promis
   return items.map(nixBuilds.parse).toSorted((one, other) => age(one).localeCompare(age(other)))
 }
 
-/** Waits until the namespace has just one NixBuild, whose status looks so. */
+/** Waits until the namespace has exactly one NixBuild with that status. */
 export async function untilNixBuilds(cluster: Cluster, namespace: string, status: object): Promise<NixBuild[]> {
   await expect.poll(() => listNixBuilds(cluster, namespace), PATIENT).toMatchObject([{ status }])
   return listNixBuilds(cluster, namespace)
 }
 
 export interface NixBuildWatch extends AsyncDisposable {
-  /** Every state so far, the first one first. */
+  /** Every state so far, oldest first. */
   readonly seen: readonly NixBuild[]
 }
 
-/** Sees every write to the NixBuilds of a namespace. */
+/** Watches every write to the NixBuilds of a namespace. */
 export async function watchNixBuilds(cluster: Cluster, namespace: string): Promise<NixBuildWatch> {
   const kube = createKube({ kubeconfig: cluster.adminKubeconfig })
   const stop = new AbortController()
@@ -100,7 +104,7 @@ const eventSchema = v.object({
   involvedObject: v.object({ kind: v.literal('Pod'), name: v.string(), uid: v.string() }),
 })
 
-/** What a pod was told. */
+/** The events of a pod. */
 export async function eventsOf(cluster: Cluster, namespace: string, pod: string) {
   const events = await cluster.read(`/api/v1/namespaces/${namespace}/events`)
   const { items } = v.parse(v.object({ items: v.array(eventSchema) }), events)

@@ -22,7 +22,7 @@ afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]()
 })
 
-/** What doctor says on the node, with another kubeconfig or name of the node. */
+/** Runs doctor on the node, with another kubeconfig or node name. */
 async function diagnose(kubernetes: object): Promise<Diagnosis> {
   const path = join(node.bed.dir, `${Math.random()}.yaml`)
   await writeFile(
@@ -32,8 +32,8 @@ async function diagnose(kubernetes: object): Promise<Diagnosis> {
   return runDoctor(node.bed, '--config', path)
 }
 
-describe('on a node of a cluster', () => {
-  it('finds the kubelet that runs, and all that the shim needs of the API server', async () => {
+describe('doctor on a node of a cluster', () => {
+  it('finds the running kubelet and everything that the shim needs from the API server', async () => {
     const { findings, exitCode } = await runDoctor(node.bed, '--config', node.shim.configPath)
     const of = [
       'kubelet',
@@ -51,7 +51,7 @@ describe('on a node of a cluster', () => {
     expect(exitCode).toBe(0)
   })
 
-  it('names a kubelet that does not know of a change of its config', async () => {
+  it('reports a kubelet that has not read a change of its config', async () => {
     const config = join(node.bed.dir, 'kubelet/config.yaml')
     const before = await stat(config)
     const soon = new Date(Date.now() + 60_000)
@@ -65,24 +65,24 @@ describe('on a node of a cluster', () => {
     })
   })
 
-  it('names a token that is bound to another node', async () => {
+  it('reports a token that is bound to another node', async () => {
     const kubeconfig = await cluster.kubeconfig({
       token: await cluster.createToken({ namespace: SYSTEM_NAMESPACE, serviceAccount: SHIM, node: node.name }),
     })
     expect((await diagnose({ kubeconfig, nodeName: 'another' })).of('node identity')).toMatchObject({
       outcome: 'failed',
-      text: `the token is bound to ${node.name}, and this is another`,
+      text: `the token is bound to ${node.name}, but this node is another`,
       wayOut: expect.stringContaining('--bound-object-name=another'),
     })
   })
 
-  it('names the rights that are missing, and an identity that is bound to no node', async () => {
+  it('reports missing rights, and an identity that is bound to no node', async () => {
     const kubeconfig = await cluster.kubeconfig({ name: 'somebody', groups: ['system:authenticated'] })
     const { of, exitCode } = await diagnose({ kubeconfig, nodeName: node.name })
     expect(of('rights')).toMatchObject({
       outcome: 'failed',
       text: expect.stringMatching(
-        /it may not get nixbuilds\.enbi\.hrzn\.ee.*patch nixbuilds\/status.*leases.* in enbi-system/,
+        /the shim may not get nixbuilds\.enbi\.hrzn\.ee.*patch nixbuilds\/status.*leases.* in enbi-system/,
       ),
       wayOut: expect.stringContaining('deploy/'),
     })
@@ -90,7 +90,7 @@ describe('on a node of a cluster', () => {
     expect(exitCode).toBe(1)
   })
 
-  it('names an API server that does not know it', async () => {
+  it('reports an API server that does not accept its identity', async () => {
     const kubeconfig = await cluster.kubeconfig({ token: 'none' })
     expect((await diagnose({ kubeconfig, nodeName: node.name })).of('API server')).toMatchObject({
       outcome: 'failed',
@@ -100,7 +100,7 @@ describe('on a node of a cluster', () => {
   })
 })
 
-describe('what doctor asks for', () => {
+describe('what doctor expects of a cluster', () => {
   const RuleSchema = v.object({
     apiGroups: v.array(v.string()),
     resources: v.array(v.string()),
@@ -112,7 +112,7 @@ describe('what doctor asks for', () => {
     rules: v.array(RuleSchema),
   })
 
-  it("is what deploy/ gives the shims' account", async () => {
+  it('includes exactly the rights that deploy/ gives the shims', async () => {
     const text = await readFile(join(import.meta.dirname, '../../../deploy/base/shim-rights.yaml'), 'utf8')
     const roles = parseAllDocuments(text).flatMap(document => {
       const role = v.safeParse(RoleSchema, document.toJS())
@@ -132,9 +132,9 @@ describe('what doctor asks for', () => {
   })
 
   it.each([
-    ['a field less', { 'x.v1alpha1.NixBuild': { properties: { spec: { properties: {} } } } }, 'spec.flakeUrl'],
-    ['no schema', {}, 'status.nodes'],
-  ])('is missed: %s', (_what, schemas, field) => {
+    ['a field of', { 'x.v1alpha1.NixBuild': { properties: { spec: { properties: {} } } } }, 'spec.flakeUrl'],
+    ['the schema of', {}, 'status.nodes'],
+  ])('includes %s the NixBuild CRD', (_what, schemas, field) => {
     expect(missingFields(schemas)).toContain(field)
   })
 })

@@ -29,7 +29,7 @@ async function writeKubelet(name: string, config: object): Promise<string> {
   return path
 }
 
-/** The config of the running shim but for some keys. */
+/** The config of the running shim, except for some keys. */
 async function writeConfig(name: string, keys: object): Promise<string> {
   const path = join(bed.dir, name)
   const config = {
@@ -46,8 +46,8 @@ async function writeConfig(name: string, keys: object): Promise<string> {
 const diagnose = (config: string, kubeletConfig = kubelet) =>
   runDoctor(bed, '--config', config, '--kubelet-config', kubeletConfig)
 
-describe('on a node where all is well', () => {
-  it('nothing fails, and the exit code is 0', async () => {
+describe('on a node without problems', () => {
+  it('doctor reports no failure, and the exit code is 0', async () => {
     const { exitCode, findings } = await diagnose(shim.configPath)
     const outcomes = findings.map(({ check, outcome }) => [check, outcome])
     expect(outcomes).toEqual(
@@ -75,7 +75,7 @@ describe('on a node where all is well', () => {
     expect(exitCode).toBe(0)
   })
 
-  it('nothing is left in containerd, and nothing is built', async () => {
+  it('doctor leaves nothing in containerd and builds nothing', async () => {
     const leases = async () =>
       (await bed.run('ctr', ['--address', bed.containerdSocket, '-n', 'k8s.io', 'leases', 'ls'])).stdout
     const snapshots = async () =>
@@ -85,7 +85,7 @@ describe('on a node where all is well', () => {
     expect([await leases(), await snapshots()]).toEqual(before)
   })
 
-  it('a person reads a line for each check', async () => {
+  it('doctor prints a line for each check', async () => {
     const { stdout } = await enbiShim(bed, ['doctor', '--config', shim.configPath, '--kubelet-config', kubelet])
     expect(stdout).toContain('✓ socket: enbi-shim')
     expect(stdout).toMatch(/✓ nix: nix 2\.\d+.*, with flakes/)
@@ -93,8 +93,8 @@ describe('on a node where all is well', () => {
   })
 })
 
-describe('a mistake is named, with the way out', () => {
-  it('an invalid config, and then nothing else', async () => {
+describe('doctor names the problem and its fix', () => {
+  it('for an invalid config, and checks nothing else', async () => {
     const file = join(bed.dir, 'invalid.yaml')
     await writeFile(file, 'lisen: /x\n')
     const { exitCode, findings } = await diagnose(file)
@@ -111,28 +111,28 @@ describe('a mistake is named, with the way out', () => {
 
   it.each<[string, () => Promise<object>, string, RegExp, RegExp]>([
     [
-      'no shim',
+      'for a missing shim',
       async () => ({ listen: '/run/none/x.sock' }),
       'socket',
-      /there is no \/run\/none\/x\.sock/,
+      /\/run\/none\/x\.sock does not exist/,
       /systemctl start/,
     ],
     [
-      'containerd behind the socket',
+      'for containerd at the socket of the shim',
       async () => ({ listen: bed.containerdSocket }),
       'socket',
-      /is no enbi-shim/,
+      /is not enbi-shim/,
       /listen/,
     ],
     [
-      'no containerd',
+      'for a missing containerd',
       async () => ({ containerd: { address: '/run/none/c.sock' } }),
       'containerd',
-      /there is no/,
+      /does not exist/,
       /containerd\.address/,
     ],
     [
-      'another snapshotter',
+      'for another snapshotter',
       async () => ({ containerd: { address: bed.containerdSocket, snapshotter: 'native' } }),
       'containerd',
       /snapshotter is overlayfs/,
@@ -140,7 +140,7 @@ describe('a mistake is named, with the way out', () => {
     ],
     ['no such build user', async () => ({ nix: { user: 'nobody-else' } }), 'build user', /no user "nobody-else"/, /./],
     [
-      'no nix',
+      'for a missing nix',
       async () => ({ nix: { user: bed.buildUser.name, command: 'nix-none' } }),
       'nix',
       /cannot be run/,
@@ -148,45 +148,45 @@ describe('a mistake is named, with the way out', () => {
     ],
     ['no policy', async () => ({ policy: [] }), 'policy', /no rule/, /policy/],
     [
-      'a name for local flakes that the policy does not spell out',
+      'for a name for local flakes that the policy does not spell out',
       async () => ({ names: [{ images: 'r.example/{n}', flake: 'git+file:///srv/{n}', package: 'x' }] }),
       'names',
-      /no rule .* local flakes that r\.example\/\{n\} names/,
+      /no rule .* local flakes that r\.example\/\{n\} stands for/,
       /begins with git\+file:/,
     ],
     [
-      'a name for package sets that the policy does not spell out',
+      'for a name for package sets that the policy does not spell out',
       async () => ({ names: [{ images: 'r.example/{contents}', packages: 'github:NixOS/nixpkgs' }] }),
       'names',
-      /no rule .* package sets that r\.example\/\{contents\} names/,
+      /no rule .* package sets that r\.example\/\{contents\} stands for/,
       /begins with packages: to the flakes/,
     ],
     [
-      'a name for package sets of this machine that the policy does not spell out',
+      'for a name for package sets of this machine that the policy does not spell out',
       async () => ({
         names: [{ images: 'r.example/{contents}', packages: 'path:/srv/pkgs' }],
         policy: [{ namespaces: ['*'], images: ['*'], flakes: ['packages:github:NixOS/*', 'path:/srv/*'] }],
       }),
       'names',
-      /no rule .* package sets that r\.example\/\{contents\} names/,
+      /no rule .* package sets that r\.example\/\{contents\} stands for/,
       /begins with packages:path: to the flakes/,
     ],
     [
-      'a state folder that is a file',
+      'for a state folder that is a file',
       async () => ({ stateDir: shim.configPath }),
       'state folder',
-      /is no folder/,
+      /is not a folder/,
       /stateDir/,
     ],
     [
-      'a state folder that the build user cannot reach',
+      'for a state folder that the build user cannot reach',
       closedFolder,
       'state folder',
       /cannot reach its own folders in/,
       /chmod o\+x/,
     ],
     [
-      'a cluster without a kubeconfig',
+      'for a cluster without a kubeconfig',
       async () => ({ kubernetes: { kubeconfig: '/none' } }),
       'API server',
       /cannot read the kubeconfig/,
@@ -210,21 +210,21 @@ describe('a mistake is named, with the way out', () => {
 
   it.each([
     [
-      'a kubelet that pulls past the shim',
+      'for a kubelet that bypasses the shim',
       { imageServiceEndpoint: undefined },
       'kubelet',
       'failed',
       'imageServiceEndpoint: unix://',
     ],
     [
-      'a kubelet that pulls elsewhere',
+      'for a kubelet that pulls through another socket',
       { imageServiceEndpoint: 'unix:///run/x.sock' },
       'kubelet',
       'failed',
       'imageServiceEndpoint: unix://',
     ],
     [
-      'pulls one after the other',
+      'for a kubelet that pulls images one by one',
       { serializeImagePulls: true },
       'image pulls',
       'warning',
@@ -235,7 +235,7 @@ describe('a mistake is named, with the way out', () => {
     expect(of(check)).toMatchObject({ outcome, wayOut: expect.stringContaining(wayOut) })
   })
 
-  it('access tokens that the build user cannot read', async () => {
+  it('for access tokens that the build user cannot read', async () => {
     const folder = join(shim.stateDir, 'build-config/nix')
     const secret = join(bed.dir, 'access-tokens.conf')
     await mkdir(folder, { recursive: true })
@@ -247,7 +247,7 @@ describe('a mistake is named, with the way out', () => {
     expect(await look()).toMatchObject({ outcome: 'ok' })
   })
 
-  it('a Nix daemon that is away', async () => {
+  it('for a Nix daemon that is unreachable', async () => {
     await bed.nixDaemon.stop()
     try {
       const found = (await diagnose(shim.configPath)).of('nix daemon')
@@ -257,7 +257,7 @@ describe('a mistake is named, with the way out', () => {
     }
   })
 
-  it('a containerd without its CRI plugin', async () => {
+  it('for a containerd without its CRI plugin', async () => {
     const path = join(bed.dir, 'containerd/config.toml')
     const config = await readFile(path, 'utf8')
     await bed.containerd.stop()
@@ -275,10 +275,10 @@ describe('a mistake is named, with the way out', () => {
     }
   })
 
-  it('a socket that nobody listens at any more', async () => {
+  it('for a socket without a server', async () => {
     const other = await bed.startShim()
     await other.daemon.kill()
     const found = (await diagnose(other.configPath)).of('socket')
-    expect(found).toMatchObject({ outcome: 'failed', text: expect.stringContaining('nobody listens') })
+    expect(found).toMatchObject({ outcome: 'failed', text: expect.stringContaining('no server listens') })
   })
 })

@@ -63,7 +63,7 @@ describe('the cgroup of a process', () => {
 })
 
 describe('the state folder', () => {
-  it('is told of with what the clones of sources take', async () => {
+  it('is reported with the size of source clones', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'enbi-doctor-'))
     onTestFinished(() => rm(dir, { recursive: true }))
     const clone = { name: 'a', owners: ['team'], bytes: 3 * 1024 ** 2, usedAt: 1 }
@@ -77,10 +77,10 @@ describe('the state folder', () => {
   })
 })
 
-describe('what lets nothing be built, or without credentials', () => {
+describe('doctor reports', () => {
   const signal = AbortSignal.timeout(60_000)
 
-  it('is a folder of settings that others can write to', async () => {
+  it('a folder of settings that others can write to', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'enbi-doctor-'))
     onTestFinished(() => rm(dir, { recursive: true }))
     const ssh = join(dir, 'build-home/.ssh')
@@ -94,21 +94,21 @@ describe('what lets nothing be built, or without credentials', () => {
     })
   })
 
-  it('is a file that the config names and that is not there', async () => {
+  it('a missing credential file', async () => {
     const some = parseConfig('nix: { credentials: { netrc: /dev/null/x, sshKey: /none/key } }', 'config.yaml')
     expect(await checkCredentials(some).look(signal)).toMatchObject({
       outcome: 'failed',
       text: expect.stringMatching(/ENOTDIR.*; ENOENT: .*'\/none\/key'/),
     })
     const none = parseConfig('', 'config.yaml')
-    expect(await checkCredentials(none).look(signal)).toEqual({ outcome: 'ok', text: 'the config names none' })
+    expect(await checkCredentials(none).look(signal)).toEqual({ outcome: 'ok', text: 'the config has no credentials' })
   })
 })
 
 describe('on a bare machine', () => {
   const signal = AbortSignal.timeout(60_000)
 
-  it('a missing build user is told once, and does not hide that nix is missing', async () => {
+  it('a missing build user is reported once, and does not hide that nix is missing', async () => {
     const { nix } = parseConfig('nix: { user: nobody-here, command: nix-nowhere }', 'config.yaml')
     const checks = checkNix({ stateDir: '/none', nix }, { env: {}, proc: '/proc' })
     const found = await Promise.all(checks.map(async ({ name, look }) => ({ name, ...(await look(signal)) })))
@@ -125,28 +125,28 @@ describe('on a bare machine', () => {
       },
     ])
     const skipped = found.filter(({ outcome }) => outcome === 'skipped')
-    expect(new Set(skipped.map(({ text }) => text))).toEqual(new Set(['there is no user nobody-here']))
+    expect(new Set(skipped.map(({ text }) => text))).toEqual(new Set(['the user nobody-here does not exist']))
     expect(skipped).toHaveLength(found.length - 2)
   })
 
-  it('the disk is that of the folders above those that are not there yet', async () => {
+  it('the disk check uses the folder above a missing one', async () => {
     const containerd = { address: '/none', snapshotter: 'overlayfs' }
     const { text } = await checkDisk({ stateDir: '/none/state', containerd }).look(signal)
     expect(text).toMatch(/^\/none\/state: \d.* free/)
   })
 
-  it('a state folder that can be made is right', async () => {
+  it('a state folder that can be created is fine', async () => {
     const { nix } = parseConfig('nix: { user: null }', 'config.yaml')
     expect(await checkState({ stateDir: '/none/state', nix }).look(signal)).toEqual({
       outcome: 'ok',
-      text: '/none/state is not there yet: the shim makes it with its first build',
+      text: '/none/state does not exist yet: the first build creates it',
     })
   })
 
   /** Outside of comments. */
   const POINTER = /^(?!\s*(?:\/\/|\/?\*)).*docs\/[\w/-]+\.md/m
 
-  it('nothing that is said points to a page, as the package has none', async () => {
+  it('no message points to a page, because the package has no pages', async () => {
     const folder = join(import.meta.dirname, '../../../shim')
     for (const name of await readdir(folder, { recursive: true })) {
       if (name.endsWith('.ts')) expect(await readFile(join(folder, name), 'utf8'), name).not.toMatch(POINTER)
@@ -175,7 +175,7 @@ describe('the settings of a kubelet', () => {
       k3sFiles(),
     )
 
-  it('are those of its file', async () => {
+  it('come from its file', async () => {
     expect(await find('/usr/bin/kubelet', `--config=${dir}/config.yaml`)).toEqual({
       source: join(dir, 'config.yaml'),
       isK3s: false,
@@ -186,7 +186,7 @@ describe('the settings of a kubelet', () => {
     })
   })
 
-  it('are overridden by its drop-ins, in their order, and these by its flags', async () => {
+  it('are overridden by drop-ins in their order, and these by flags', async () => {
     await write('drop-ins/10.conf', 'imageServiceEndpoint: unix:///run/b.sock\nmaxParallelImagePulls: 3\n')
     await write('drop-ins/20.conf', 'imageServiceEndpoint: unix:///run/c.sock\n')
     await write('drop-ins/README', 'imageServiceEndpoint: unix:///run/d.sock\n')
@@ -199,12 +199,12 @@ describe('the settings of a kubelet', () => {
     })
   })
 
-  it("are the kubelet's defaults without a file", async () => {
+  it("are the kubelet's defaults if there is no file", async () => {
     expect(await find('kubelet')).toMatchObject({ imageServiceEndpoint: undefined, serializeImagePulls: true })
   })
 
   it.each([[['/usr/local/bin/k3s server']], [['/usr/local/bin/k3s', 'agent', '--token', 'x']], [['k3s-agent']]])(
-    'are found in the config of k3s that runs as %j',
+    'come from the config of a k3s that runs as %j',
     async args => {
       await write(
         'k3s.yaml',
@@ -220,7 +220,7 @@ describe('the settings of a kubelet', () => {
     },
   )
 
-  it("are those of k3s's drop-ins before those of its file", async () => {
+  it("come from k3s's drop-ins before its file", async () => {
     await write('k3s.yaml', 'image-service-endpoint: unix:///run/k.sock\nkubelet-arg: [max-parallel-image-pulls=2]\n')
     await mkdir(join(dir, 'k3s.yaml.d'))
     const dropIn = 'image-service-endpoint: unix:///run/l.sock\nkubelet-arg+: [serialize-image-pulls=false]\n'
@@ -232,7 +232,7 @@ describe('the settings of a kubelet', () => {
     })
   })
 
-  it('are not held against a k3s that hides its flags', async () => {
+  it('cause only a warning if a k3s hides its flags', async () => {
     expect(await find('/usr/local/bin/k3s server')).toMatchObject({ flagsHidden: true })
     await mkdir(join(dir, 'proc/7'), { recursive: true })
     await write('proc/7/cmdline', '/usr/local/bin/k3s server\0')
@@ -246,14 +246,14 @@ describe('the settings of a kubelet', () => {
       'of RKE2',
       ['/var/lib/rancher/rke2/data/v1.36/bin/kubelet', '--v=2'],
       'failed',
-      'past the shim',
+      'bypasses the shim',
       /^RKE2 writes .*kubelet-arg: \[image-service-endpoint=.*rke2\/config\.yaml/,
     ],
     [
       'of k0s',
       ['/var/lib/k0s/bin/kubelet', '--v=2'],
       'failed',
-      'past the shim',
+      'bypasses the shim',
       /^k0s writes .*--kubelet-extra-args="--image-service-endpoint=unix:/,
     ],
     [
@@ -274,10 +274,10 @@ describe('the settings of a kubelet', () => {
       'of an unknown kind',
       ['/usr/bin/hyperkube', 'kubelet'],
       'warning',
-      'no process kubelet',
+      'neither a kubelet nor k3s',
       /--kubelet-config FILE$/,
     ],
-  ])('%s are told with where they are set', async (_whose, args, outcome, text, wayOut) => {
+  ])('%s are reported with the place to set them', async (_whose, args, outcome, text, wayOut) => {
     await mkdir(join(dir, 'proc/7'), { recursive: true })
     await write('proc/7/cmdline', args.map(arg => `${arg}\0`).join(''))
     const [check] = checkKubelet('/run/x.sock', { proc: join(dir, 'proc'), k3sFiles: k3sFiles() })
@@ -288,7 +288,7 @@ describe('the settings of a kubelet', () => {
     })
   })
 
-  it('are those that a newer k3s has written for its kubelet', async () => {
+  it('come from the files that a newer k3s writes', async () => {
     await mkdir(join(dir, 'k3s-kubelet'))
     await write(
       'k3s-kubelet/00-k3s-defaults.conf',
@@ -301,7 +301,7 @@ describe('the settings of a kubelet', () => {
     })
   })
 
-  it('are found in the flags of k3s', async () => {
+  it('come from the flags of k3s', async () => {
     const args = ['--image-service-endpoint', 'unix:///run/f.sock', '--kubelet-arg=serialize-image-pulls=false']
     expect(await find('/bin/k3s', 'server', ...args)).toMatchObject({
       imageServiceEndpoint: 'unix:///run/f.sock',
@@ -309,14 +309,14 @@ describe('the settings of a kubelet', () => {
     })
   })
 
-  it('are none where neither runs', async () => {
+  it('are unknown if neither runs', async () => {
     expect(await find('/usr/local/bin/k3s', 'kubectl', 'get', 'pods')).toBeUndefined()
     expect(await find('vi', 'kubelet')).toBeUndefined()
   })
 })
 
 describe('a check that throws', () => {
-  it('has failed, and the others go on', async () => {
+  it('fails, and the others continue', async () => {
     const broken = () => {
       throw new Error('the disk is on fire')
     }

@@ -13,11 +13,11 @@ export type Found = v.InferOutput<typeof findingSchema>
 export interface Diagnosis {
   readonly exitCode: number | undefined
   readonly findings: readonly Found[]
-  /** Of that name; undefined when it was not made. */
+  /** The finding of a check; undefined if the check did not run. */
   of(check: string): Found | undefined
 }
 
-/** What the program says of a config, inside a bed. */
+/** Runs doctor with a config inside a bed. */
 export async function runDoctor(bed: Bed, ...args: readonly string[]): Promise<Diagnosis> {
   const { stdout, exitCode } = await enbiShim(bed, ['doctor', '--json', ...args])
   const findings = stdout.split('\n').map(line => v.parse(findingSchema, JSON.parse(line)))

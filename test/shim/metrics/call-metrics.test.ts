@@ -26,14 +26,14 @@ test.each([
   expect(await countCalls([path], status)).toEqual([expected])
 })
 
-test('whoever invents methods does not fill the memory', async () => {
+test('a client that invents methods does not fill the memory', async () => {
   const invented = Array.from({ length: 1000 }, (_, number) => `/invented.Service/Method${number}`)
   const lines = await countCalls([...invented, ...invented])
   expect(lines).toHaveLength(65)
   expect(lines).toContainEqual(line('unary', 'other', 'other', 'OK', 2 * (1000 - 64)))
 })
 
-test('no call is lost or counted twice, however many come between two looks', async () => {
+test('no call is lost or counted twice, however many come between two scrapes', async () => {
   const registry = new Registry()
   const onCall = createCallMetrics(registry)
   const read = async () => {

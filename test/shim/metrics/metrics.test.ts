@@ -32,7 +32,7 @@ interface Pull {
 const pull = ({ namespace = 'team-a', ...recipe }: Pull) =>
   bed.cri(shim.socket).pullImage({ ...recipePull(recipe), namespace, podName: 'web' })
 
-/** By how much each of the series has grown while something was done. */
+/** How much each series grows during `work`. */
 async function growth(series: readonly string[], work: () => Promise<unknown>): Promise<(number | undefined)[]> {
   const before = await scrape(url)
   await work()
@@ -94,7 +94,7 @@ describe('metrics', () => {
     expect(await growth(series, refused)).toEqual([1, 0])
   })
 
-  it('tell what the shim is', async () => {
+  it('describe the shim', async () => {
     const all = await scrape(url)
     expect([...all.keys()].filter(name => name.startsWith('enbi_shim_build_info'))).toEqual([
       expect.stringMatching(/^enbi_shim_build_info\{version="\d+\.\d+\.\d+"\}$/),
@@ -103,7 +103,7 @@ describe('metrics', () => {
     expect(all.get('process_resident_memory_bytes')).toBeGreaterThan(10_000_000)
   })
 
-  it('name no image, no namespace and no flake', async () => {
+  it('contain no image, no namespace and no flake', async () => {
     const text = await (await fetch(`${url}/metrics`)).text()
     expect(text).not.toMatch(/registry\.example|team-a|path:/)
   })
@@ -115,7 +115,7 @@ describe('health', () => {
     return [response.status, await response.text()]
   }
 
-  it('is ready while containerd answers, and alive all the time', async () => {
+  it('is ready while containerd answers, and always alive', async () => {
     expect(await answer('/readyz')).toEqual([200, 'ok: serving\n'])
     await bed.containerd.stop()
     try {
@@ -130,7 +130,7 @@ describe('health', () => {
     await vi.waitFor(async () => expect(await answer('/readyz')).toEqual([200, 'ok: serving\n']), PATIENT)
   })
 
-  it('is told in time, too, while containerd hangs', async () => {
+  it('is also reported in time while containerd hangs', async () => {
     const { pid } = bed.containerd
     if (pid === undefined) throw new Error('containerd does not run')
     process.kill(pid, 'SIGSTOP')
@@ -146,14 +146,14 @@ describe('health', () => {
     await vi.waitFor(async () => expect(await answer('/readyz')).toEqual([200, 'ok: serving\n']), PATIENT)
   })
 
-  it('is not for writing, and there is nothing else', async () => {
+  it('is read-only, and other paths do not exist', async () => {
     expect(await answer('/metrics', 'POST')).toEqual([405, expect.any(String)])
     expect(await answer('/healthz', 'HEAD')).toEqual([200, ''])
     expect(await answer('/')).toEqual([404, expect.stringContaining('/metrics')])
   })
 })
 
-it('pulls that fail before anything can be run are counted, too', async () => {
+it('pulls that fail before a run are also counted', async () => {
   const nix = { user: 'nobody-of-that-name' }
   const other = await bed.startShim({ config: { nix, policy: POLICY, metrics: { address: '127.0.0.1:0' } } })
   const recipe = { image: 'registry.example/unbuildable:1', flakeUrl: flakes.formats, packageName: 'stream' }
@@ -165,7 +165,7 @@ it('pulls that fail before anything can be run are counted, too', async () => {
   expect(await other.daemon.stop()).toBe(0)
 })
 
-it('metrics are served on an address of IPv6', async () => {
+it('metrics are served on an IPv6 address', async () => {
   const other = await bed.startShim({ config: { metrics: { address: '[::1]:0' } } })
   const address = await metricsUrl(other)
   expect(address).toContain('[::1]')
@@ -173,7 +173,7 @@ it('metrics are served on an address of IPv6', async () => {
   expect(await other.daemon.stop()).toBe(0)
 })
 
-it('a shim whose port for metrics is taken serves the kubelet all the same, and says so', async () => {
+it('a shim whose metrics port is in use reports this and still serves the kubelet', async () => {
   const taken = createServer()
   onTestFinished(() => void taken.close())
   await new Promise<void>(resolve => taken.listen(0, '127.0.0.1', resolve))
@@ -186,7 +186,7 @@ it('a shim whose port for metrics is taken serves the kubelet all the same, and 
   expect(await other.daemon.stop()).toBe(0)
 })
 
-it('a shim that is told nothing of metrics serves none', async () => {
+it('a shim without a metrics config serves no metrics', async () => {
   const other = await bed.startShim()
   expect(await other.daemon.stop()).toBe(0)
   expect(await other.daemon.logTail(1000)).not.toContain('/metrics')

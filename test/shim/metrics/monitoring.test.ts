@@ -28,7 +28,7 @@ beforeAll(async () => {
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-/** Of a shim in which everything has happened: a metric with labels has no series before. */
+/** The metrics of a shim that has done everything once: a metric with labels has no series before. */
 async function shimMetrics(): Promise<KnownMetrics> {
   const policy = [{ namespaces: ['team-*'], images: ['**'], flakes: ['path:/**'] }]
   const shim = await bed.startShim({ config: { policy, metrics: { address: '127.0.0.1:0' } } })
@@ -48,7 +48,7 @@ async function shimMetrics(): Promise<KnownMetrics> {
   return readExposition(await (await fetch(`${url}/metrics`)).text(), JOBS[0])
 }
 
-/** Not all of them can be provoked. */
+/** Not all codes can be provoked. */
 function withAllCodes(metrics: KnownMetrics): KnownMetrics {
   const all = new Map([
     ['grpc_code', new Set(GRPC_CODES)],
@@ -92,21 +92,21 @@ const read = (name: string) => readFile(join(MONITORING, name), 'utf8')
 const rules = async () => v.parse(Rules, parse(await read('alerts.yaml'))).groups.flatMap(group => group.rules)
 const dashboard = async () => v.parse(Dashboard, JSON.parse(await read('dashboard.json')))
 
-/** As Grafana fills them in. */
+/** Variables as Grafana fills them in. */
 const fillIn = (expression: string) => expression.replaceAll('$__rate_interval', '1m').replaceAll('$instance', 'a|b')
 
 describe('the alert rules', () => {
-  it('ask for metrics and labels that there are', async () => {
+  it('use existing metrics and labels', async () => {
     const found = (await rules()).flatMap(({ alert, expr }) => problemsOf(expr, known).map(text => `${alert}: ${text}`))
     expect(found).toEqual([])
   })
 
-  it('have names of their own', async () => {
+  it('have unique names', async () => {
     const names = (await rules()).map(({ alert }) => alert)
     expect(new Set(names).size).toBe(names.length)
   })
 
-  it('use in their texts labels that their expressions leave', async () => {
+  it('use only labels of their expressions in their texts', async () => {
     for (const { alert, expr, annotations } of await rules()) {
       const used = [...JSON.stringify(annotations).matchAll(/\$labels\.(\w+)/g)].map(match => match[1] ?? '')
       const grouping = /\bby \(([\w, ]+)\)/.exec(expr)?.[1]?.split(', ')
@@ -119,19 +119,19 @@ describe('the alert rules', () => {
 })
 
 describe('the dashboard', () => {
-  it('asks for metrics and labels that there are', async () => {
+  it('uses existing metrics and labels', async () => {
     const found = (await dashboard()).panels.flatMap(({ title, targets }) =>
       targets.flatMap(({ expr }) => problemsOf(fillIn(expr), known).map(text => `${title}: ${text}`)),
     )
     expect(found).toEqual([])
   })
 
-  it('asks the data source that is chosen for it', async () => {
+  it('uses the data source that the user selects', async () => {
     const { templating } = await dashboard()
     expect(templating.list).toContainEqual({ name: 'datasource', type: 'datasource' })
   })
 
-  it('has something in each panel, and no panel above another', async () => {
+  it('has a query in each panel, and no overlapping panels', async () => {
     const { panels } = await dashboard()
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
       Array.from({ length: w * h }, (_, cell) => `${x + (cell % w)}:${y + Math.floor(cell / w)}`),
@@ -142,7 +142,7 @@ describe('the dashboard', () => {
 })
 
 describe('the reference page of metrics', () => {
-  it('lists every metric, and no other', async () => {
+  it('lists exactly the metrics that exist', async () => {
     const listed = [...(await readFile(DOCS, 'utf8')).matchAll(/^\| `([a-z_]+)`/gm)].map(match => match[1] ?? '')
     const series = [...known.keys()].filter(name => name !== 'up')
     const names = series.map(name => name.replace(/_(bucket|count|sum)$/, ''))
@@ -150,7 +150,7 @@ describe('the reference page of metrics', () => {
   })
 })
 
-describe('a mistake in a query is noticed', () => {
+describe('an error in a query is noticed', () => {
   it.each([
     ['sum(rate(enbi_shim_bulids_total[5m]))', 'nobody has enbi_shim_bulids_total'],
     ['enbi_shim_pulls_total{namespace="a"}', 'enbi_shim_pulls_total has no namespace'],

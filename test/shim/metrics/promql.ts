@@ -3,13 +3,13 @@ import { parser } from '@prometheus-io/lezer-promql'
 
 /** Labels of a metric, by its name; a histogram by the names of its series. */
 export type KnownMetrics = ReadonlyMap<string, KnownLabels>
-/** Values that a label is known to have, by its name; ANY_VALUE for one that may have others. */
+/** Known values of labels, by name; ANY_VALUE for a label with other values. */
 export type KnownLabels = ReadonlyMap<string, ReadonlySet<string>>
 
-/** Of a label whose values nobody can list. */
+/** For a label whose values cannot be listed. */
 export const ANY_VALUE: ReadonlySet<string> = new Set()
 
-/** What is wrong with a PromQL expression: syntax, and metrics, labels and values of labels that nobody has. */
+/** Problems of a PromQL expression: syntax, and unknown metrics, labels and values of labels. */
 export function problemsOf(expression: string, known: KnownMetrics): string[] {
   const problems: string[] = []
   const metrics: string[] = []
@@ -61,7 +61,7 @@ function below(node: SyntaxNode, name: string): SyntaxNode[] {
   return found.filter(({ to }) => to <= node.to)
 }
 
-/** Reads what is served as /metrics to a Prometheus that knows it as that job. */
+/** Reads the text of /metrics, as Prometheus does for that job. */
 export function readExposition(text: string, job: string): KnownMetrics {
   const known = new Map<string, Map<string, ReadonlySet<string>>>()
   for (const line of text.split('\n')) {
@@ -76,7 +76,7 @@ export function readExposition(text: string, job: string): KnownMetrics {
   return known
 }
 
-/** What Prometheus adds. */
+/** The labels that Prometheus adds. */
 export function targetLabels(...jobs: readonly string[]): Map<string, ReadonlySet<string>> {
   return new Map([
     ['instance', ANY_VALUE],

@@ -23,7 +23,7 @@ const importing: PullProgress = { phase: 'importing', doneBytes: 1 }
 const unpacking: PullProgress = { phase: 'unpacking', done: 0, expected: 1 }
 const present: PullProgress = { phase: 'present' }
 
-/** What has been counted and timed, without what is 0. */
+/** Counters and numbers of durations that are not 0. */
 async function counts(registry: Registry): Promise<string[]> {
   const text = await registry.metrics()
   const lines = text.split('\n').filter(line => /^\w+(_total\{|_count )/.test(line) && !line.endsWith(' 0'))
@@ -51,7 +51,7 @@ test.each([
     ],
   ],
   [
-    'whose result is there has no build',
+    'whose result exists has no build',
     [built, importing],
     done,
     [
@@ -62,7 +62,7 @@ test.each([
     ],
   ],
   [
-    'whose image is there has neither build nor import',
+    'whose image exists has neither build nor import',
     [built, present],
     done,
     ['pull_duration_seconds_count 1', 'pulls_total{"succeeded",""} 1'],
@@ -79,9 +79,9 @@ test.each([
     ],
   ],
   [
-    'whose import fails before it has read anything has one that failed',
+    'whose import fails before reading anything has a failed import',
     [evaluating, built],
-    failed(new FinalError('NotAnImage', 'it is none')),
+    failed(new FinalError('NotAnImage', 'not an image')),
     [
       'build_duration_seconds_count 1',
       'builds_total{"succeeded",""} 1',
@@ -99,7 +99,7 @@ test.each([
   expect(await counts(registry)).toEqual(expected)
 })
 
-test('all who wait for one run that fails are one pull, and so is who is told of it later', async () => {
+test('requests of one failed run count as one pull, including those that get the error later', async () => {
   const { reporter, registry } = count()
   const waits = [reporter.waiting(request), reporter.waiting(request)]
   reporter.started(request.recipe).failed(builderFailed)
@@ -108,19 +108,15 @@ test('all who wait for one run that fails are one pull, and so is who is told of
 })
 
 test.each([
-  [
-    'a failure that keeps a run from beginning',
-    new RetryableError('NixMissing', 'no nix'),
-    ['pulls_total{"failed","NixMissing"} 1'],
-  ],
-  ['a caller who leaves', new RetryableError('Cancelled', 'it left'), []],
+  ['a failure before a run', new RetryableError('NixMissing', 'no nix'), ['pulls_total{"failed","NixMissing"} 1']],
+  ['a cancelled request', new RetryableError('Cancelled', 'it left'), []],
 ])('%s is counted as %o', async (_what, error, expected) => {
   const { reporter, registry } = count()
   reporter.waiting(request).failed(error)
   expect(await counts(registry)).toEqual(expected)
 })
 
-test('what runs and waits is told as it is', async () => {
+test('running and waiting pulls are reported as they are now', async () => {
   const { reporter, registry } = count()
   const wait = reporter.waiting(request)
   const run = reporter.started(request.recipe)

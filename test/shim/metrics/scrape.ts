@@ -3,7 +3,7 @@ import { vi } from 'vitest'
 import type { Shim } from '../../node/shim.ts'
 import { PATIENT } from '../../patience.ts'
 
-/** Where a shim that was told any free port serves its metrics. */
+/** The address of a shim's metrics on an automatically chosen port. */
 export async function metricsUrl(shim: Shim): Promise<string> {
   return vi.waitFor(async () => {
     const log = await readFile(shim.daemon.logPath, 'utf8')
@@ -14,7 +14,7 @@ export async function metricsUrl(shim: Shim): Promise<string> {
   }, PATIENT)
 }
 
-/** Value by series, as `name{label="value"}`. */
+/** Values by series, for example `name{label="value"}`. */
 export async function scrape(url: string): Promise<ReadonlyMap<string, number>> {
   const text = await (await fetch(`${url}/metrics`)).text()
   const lines = text.split('\n').filter(line => line !== '' && !line.startsWith('#'))

@@ -11,7 +11,7 @@ import { folderUse } from '../../../shim/status/disk-use.ts'
 import { createKeptImages } from '../../../shim/status/kept-images.ts'
 import { createStoreUse } from '../../../shim/status/store-use.ts'
 
-describe('images that are kept', () => {
+describe('the images of the shim', () => {
   const record = (name: string, digest: string, storePath = '/nix/store/a'): FoundImage => ({
     name,
     labels: { [STORE_PATH_LABEL]: storePath },
@@ -29,7 +29,7 @@ describe('images that are kept', () => {
     ])
   })
 
-  it('have no name when it has moved on', async () => {
+  it('have no name if it now belongs to another image', async () => {
     const { images } = await kept([record('sha256:id', 'm1'), record('a:1', 'm2'), record('sha256:new', 'm2')])
     expect(images).toMatchObject([
       { image: 'a:1', imageId: 'sha256:new', size: undefined },
@@ -37,12 +37,12 @@ describe('images that are kept', () => {
     ])
   })
 
-  it('are not known, for a stated reason, when containerd says no', async () => {
+  it('are unknown, with the reason, if containerd refuses', async () => {
     const asked = createKeptImages({ images: () => Promise.reject(new RetryableError('ContainerdAway', 'away')) })
     expect(await asked()).toEqual({ images: [], problem: 'away' })
   })
 
-  it('are asked for once while containerd says nothing', async () => {
+  it('are requested once while containerd does not answer', async () => {
     const timeLimit = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(AbortSignal.abort())
     try {
       const images = vi.fn(() => new Promise<never>(() => {}))
@@ -56,7 +56,7 @@ describe('images that are kept', () => {
   })
 })
 
-describe('what store paths come to', () => {
+describe('the size of store paths', () => {
   const path = (letter: string) => `/nix/store/${letter.repeat(32)}-x`
   const info = (letter: string): StorePathInfo => ({ path: path(letter), narHash: '', narSize: 10, references: [] })
   const setUp = (answer: (paths: readonly string[], query: PathQuery) => Promise<StorePathInfo[]>) => {
@@ -69,12 +69,12 @@ describe('what store paths come to', () => {
     return recursive ? [...there, info('c')] : there
   }
 
-  it('is the sum over all that they refer to, without what is gone and what is no store path', async () => {
+  it('is the sum of their closure, without missing paths and invalid paths', async () => {
     const { use } = setUp(store)
     expect(await use([path('a'), path('b'), path('0'), '/etc/passwd', undefined])).toEqual({ paths: 3, narBytes: 30 })
   })
 
-  it('is asked for once as long as they are the same', async () => {
+  it('is requested once as long as the paths are the same', async () => {
     const { use, pathInfo } = setUp(store)
     await use([path('a'), path('b')])
     const { length } = pathInfo.mock.calls
@@ -83,13 +83,13 @@ describe('what store paths come to', () => {
     expect(await use([path('a')])).toEqual({ paths: 2, narBytes: 20 })
   })
 
-  it('is nothing without any, for which no nix is asked', async () => {
+  it('is zero without paths, and needs no nix', async () => {
     const { use, pathInfo } = setUp(store)
     expect(await use([undefined])).toEqual({ paths: 0, narBytes: 0 })
     expect(pathInfo).not.toHaveBeenCalled()
   })
 
-  it('is not known, for a stated reason, when nix fails; and is asked for anew', async () => {
+  it('is unknown, with the reason, if nix fails, and is requested again', async () => {
     let isAway = true
     const { use } = setUp(async (...query) => {
       if (isAway) throw new RetryableError('NixDaemonAway', 'away')
@@ -100,7 +100,7 @@ describe('what store paths come to', () => {
     expect(await use([path('a')])).toEqual({ paths: 2, narBytes: 20 })
   })
 
-  it('is not asked for when they are too many', async () => {
+  it('is not requested if there are too many paths', async () => {
     const { use, pathInfo } = setUp(store)
     const many = Array.from({ length: 1001 }, (_, index) => `${path('a')}${index}`)
     expect((await use(many)).problem).toContain('more than 1000')
@@ -115,17 +115,17 @@ describe('a folder', () => {
   })
   afterEach(() => rm(dir, { recursive: true, force: true }))
 
-  it('that is not there has nothing', async () => {
+  it('that is missing counts as empty', async () => {
     expect(await folderUse(join(dir, 'none'))).toEqual({ files: 0, bytes: 0 })
   })
 
-  it('has its files and their lengths', async () => {
+  it('is measured by its files and their lengths', async () => {
     await writeFile(join(dir, 'a'), '12345')
     await writeFile(join(dir, 'b'), '123')
     expect(await folderUse(dir)).toEqual({ files: 2, bytes: 8 })
   })
 
-  it('of more than 5,000 files is estimated', async () => {
+  it('with more than 5,000 files is estimated', async () => {
     const many = join(dir, 'many')
     await mkdir(many)
     await Promise.all(Array.from({ length: 5005 }, (_, index) => writeFile(join(many, String(index)), '12')))

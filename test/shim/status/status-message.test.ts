@@ -32,14 +32,14 @@ function setUp() {
       if (progress) run.progress(progress)
       return run
     },
-    /** As it is read after it went over the wire. */
+    /** Encoded and decoded again. */
     report: (held: Partial<Held> = {}): StatusReport =>
       WATCH_STATUS.responseDeserialize(responseSerialize(statusMessage(SHIM, pullLog, { ...HELD, ...held }))),
   }
 }
 
 describe('a report', () => {
-  it('has runs in the order in which they were wanted, and the queue in the order of their turns', () => {
+  it('has runs in the order of their requests, and the queue in its own order', () => {
     const { begin, report } = setUp()
     begin('third', { phase: 'queued', ahead: 2 })
     begin('runs', { phase: 'fetching', doneBytes: 1, expectedBytes: 2 })
@@ -54,7 +54,7 @@ describe('a report', () => {
     expect(queue.map(({ image }) => image)).toEqual(['first', 'second', 'third'])
   })
 
-  it('names fifty who wait, and counts all', () => {
+  it('names fifty waiting requests, and counts all', () => {
     const { pullLog, report } = setUp()
     for (let number = 0; number < 60; number += 1)
       pullLog.waiting({ recipe: recipe('app:1'), namespace: `team-${number}`, nixBuild: 'app' })
@@ -64,14 +64,14 @@ describe('a report', () => {
     expect(run?.waiters[49]).toEqual({ namespace: 'team-49', pod: undefined, nixBuild: 'app' })
   })
 
-  it('calls what is made by the flake and its package, or by its store path', () => {
+  it('names a recipe by its flake and package, or by its store path', () => {
     const { pullLog, begin, report } = setUp()
     begin('app:1')
     pullLog.started({ image: 'nix:0/nix/store/a:latest', storePath: '/nix/store/a' })
     expect(report().runs.map(({ recipe }) => recipe)).toEqual(['github:team/app#images.web', '/nix/store/a'])
   })
 
-  it('says the same of the same state', () => {
+  it('is the same for the same state', () => {
     const { begin, pullLog } = setUp()
     begin('app:1').done({ imageId: 'sha256:1', present: false })
     begin('app:1', { phase: 'evaluating', runId: 'run-1' })
@@ -79,7 +79,7 @@ describe('a report', () => {
     expect(encode()).toEqual(encode())
   })
 
-  it('leaves out what is not known', () => {
+  it('leaves out unknown values', () => {
     const { report } = setUp()
     const image = { image: undefined, imageId: undefined, storePath: undefined, size: undefined, updatedAt: 5000 }
     const { images, shim } = report({ images: [image], problem: 'away' })

@@ -44,7 +44,7 @@ function pull({ image, packageName, flakeUrl = formats.url, namespace = 'team-a'
 const status = () => readStatus(shim.socket)
 
 describe('a shim at rest', () => {
-  it('says who it is, and that it has done nothing', async () => {
+  it('reports itself, and that it has done nothing', async () => {
     const { shim: facts, ...rest } = await status()
     expect(facts).toEqual({
       version: expect.stringMatching(/^\d/),
@@ -71,7 +71,7 @@ describe('builds', () => {
   const queued = { image: 'registry.example/status/queued:1', packageName: 'docker-archive' }
   const last = { image: 'registry.example/status/last:1', packageName: 'docker-archive-gzip' }
 
-  it('show who waits for them, those that run and those in the queue, and then are results and images', async () => {
+  it('show their requests while they run or wait, and become results and images', async () => {
     await rm(gate, { force: true })
     const pulls = [pull(running), pull({ ...running, namespace: 'team-b', podName: 'web-2' })]
     await expect
@@ -132,7 +132,7 @@ describe('builds', () => {
     expect(after.disk).toMatchObject({ logs: { files: 3 }, plans: { files: 3 } })
   })
 
-  it('that failed show the code and the first line of the message, once for all tries', async () => {
+  it('that failed show the code and the first line of the message, once for all attempts', async () => {
     const failing = { image: 'registry.example/status/failed:1', packageName: 'no-evaluation', flakeUrl: failures.url }
     await expect(pull(failing)).rejects.toThrow('broken on purpose')
     expect((await status()).results[0]).toMatchObject({
@@ -145,7 +145,7 @@ describe('builds', () => {
     })
   })
 
-  it('that the policy refuses are results, too, and tries of the same are counted', async () => {
+  it('that the policy refuses are also results, with the number of attempts', async () => {
     const refused = { image: 'registry.example/status/refused:1', packageName: 'gated', namespace: 'others' }
     await expect(pull(refused)).rejects.toThrow('policy')
     await expect(pull(refused)).rejects.toThrow('policy')
@@ -157,7 +157,7 @@ describe('builds', () => {
 })
 
 describe('images', () => {
-  // CRI removes all names of one image at once: this is another one than the above.
+  // CRI removes all names of one image together, so this must be another image.
   const kept = { image: 'registry.example/status/kept:1', packageName: 'stream' }
 
   beforeAll(async () => {
@@ -167,7 +167,7 @@ describe('images', () => {
     await pull({ ...kept, flakeUrl: url })
   })
 
-  it('come to what nix says of their closure', async () => {
+  it('are reported with the size of their closure in nix', async () => {
     const { images, disk } = await status()
     const paths = images.flatMap(({ storePath = [] }) => storePath)
     const { stdout } = await bed.run('nix', ['path-info', '--recursive', '--size', ...paths])
@@ -175,7 +175,7 @@ describe('images', () => {
     expect(disk.store).toMatchObject({ paths: sizes.length, narBytes: sizes.reduce((sum, size) => sum + size, 0) })
   })
 
-  it('are gone once they have been removed, and the store paths that they held with them', async () => {
+  it('disappear when they are removed, together with their store paths', async () => {
     const before = await status()
     await bed.cri(shim.socket).removeImage(kept.image)
     await expect.poll(async () => (await status()).images.map(({ image }) => image), PATIENT).not.toContain(kept.image)
@@ -185,8 +185,8 @@ describe('images', () => {
   })
 })
 
-describe('with containerd away', () => {
-  it('the shim says so, and what else it knows', async () => {
+describe('without containerd', () => {
+  it('the shim reports this and everything else', async () => {
     await pull({ image: 'registry.example/status/away:1', packageName: 'oci-layout' })
     await bed.containerd.stop()
     try {

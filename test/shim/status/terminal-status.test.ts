@@ -74,11 +74,11 @@ function section(report: StatusReport, title: string): string[] {
   return lines.slice(start, length < 0 ? undefined : start + length).map(line => line.slice(2))
 }
 
-describe('a shim at rest', () => {
-  it('reads well', () => {
+describe('the status of a shim at rest', () => {
+  it('has a section for each topic', () => {
     expect(statusLines(REST, NOW)).toEqual([
       'enbi-shim 1.2.3',
-      '  up for 1 h 1 min; 2 builds at once; policy of 1 rule',
+      '  up for 1 h 1 min; 2 concurrent builds; policy of 1 rule',
       '  containerd at /run/containerd.sock answers',
       '',
       'Running',
@@ -100,12 +100,12 @@ describe('a shim at rest', () => {
     ])
   })
 
-  it('without a rule says that nothing is built', () => {
+  it('says that nothing is built if the policy has no rules', () => {
     const shim = { ...REST.shim, rules: 0 }
-    expect(statusLines({ ...REST, shim }, NOW)[1]).toContain('the policy has no rule: nothing is built')
+    expect(statusLines({ ...REST, shim }, NOW)[1]).toContain('the policy has no rules, so nothing is built')
   })
 
-  it('that knows nothing of containerd does not say that there is no image', () => {
+  it('reports images as unknown if containerd does not answer', () => {
     const report = { ...REST, shim: { ...REST.shim, containerdProblem: 'away' } }
     expect(statusLines(report, NOW)[2]).toBe('  containerd at /run/containerd.sock does not answer: away')
     expect(section(report, 'Images')).toEqual(['not known: containerd does not answer'])
@@ -113,8 +113,8 @@ describe('a shim at rest', () => {
   })
 })
 
-describe('what goes on', () => {
-  it('is a row for each run, its recipe below', () => {
+describe('the list of runs', () => {
+  it('has a row for each run, with its recipe below', () => {
     const runs = [RUN, { ...RUN, image: 'b:1', startedAt: ago(1), progress: { ...RUN.progress, phase: 'evaluating' } }]
     expect(section({ ...REST, runs }, 'Running')).toEqual([
       'IMAGE                   FOR        PHASE',
@@ -135,7 +135,7 @@ describe('what goes on', () => {
     ['for NixBuild team-a/app', { waiters: [{ ...POD, pod: undefined, nixBuild: 'app' }] }],
     ['for team-a/web-1, team-a/web-1, team-a/web-1 and 97 more', { waiting: 100, waiters: Array(50).fill(POD) }],
     ['for team-a/web-1, team-a/web-1', { waiting: 2, waiters: [POD, POD] }],
-  ])('tells who waits: %s', (text, run) => {
+  ])('shows the waiting requests: %s', (text, run) => {
     expect(section({ ...REST, runs: [{ ...RUN, ...run }] }, 'Running').at(-1)).toBe(`  ${text}`)
   })
 
@@ -153,7 +153,7 @@ describe('what goes on', () => {
   })
 })
 
-describe('what was', () => {
+describe('the list of results', () => {
   it.each<[string, StatusReport['results'][number], string, string[]]>([
     ['done', RESULT, 'done    5 s  1.2 s  run-1', []],
     ['failed', FAILED, 'BuilderFailed  5 s  1.2 s  run-1', ['it failed']],
@@ -168,7 +168,7 @@ describe('what was', () => {
     ])
   })
 
-  it('is there as images', () => {
+  it('is followed by the images', () => {
     const nameless = {
       image: undefined,
       imageId: undefined,
@@ -184,18 +184,18 @@ describe('what was', () => {
     ])
   })
 
-  it('shows no control character of anybody', () => {
+  it('shows no control characters', () => {
     const results = [{ ...FAILED, error: 'a\x1b[31mb\tc\rd' }]
     expect(section({ ...REST, results }, 'Results').at(-1)).toBe('  ab c d')
   })
 
-  it('says why the store is not known', () => {
+  it('says why the size of the store is unknown', () => {
     const disk = { ...REST.disk, store: { paths: 0, narBytes: 0, problem: 'no nix' } }
     expect(section({ ...REST, disk }, 'Disk')[0]).toBe('Nix store  not known: no nix')
   })
 })
 
-describe('on a terminal', () => {
+describe('on a terminal, the status', () => {
   const LONG = `nix:0/nix/store/${'a'.repeat(32)}-a-service-with-a-rather-long-name-of-its-own-1.2.3-linked:latest`
   const RUN_ID = '20260131T235959Z-5e6f7a8b-0a1b2c3d'
   const recipe = `git+https://git.example/team/${'deep/'.repeat(20)}repository?rev=${'f'.repeat(40)}#image`
@@ -212,7 +212,7 @@ describe('on a terminal', () => {
     images: [{ ...IMAGE, image: LONG, storePath: `/nix/store/${'a'.repeat(200)}-end` }],
   }
 
-  it.each([60, 80, 100, 160])('of %d columns everything fits, and only names and sentences are cut', width => {
+  it.each([60, 80, 100, 160])('fits into %d columns, and cuts only names and sentences', width => {
     const lines = statusLines(report, NOW, width)
     expect(lines.filter(line => line.length > width)).toEqual([])
     expect(lines).toHaveLength(statusLines(report, NOW).length + (width < 120 ? 2 : 0))
@@ -228,13 +228,13 @@ describe('on a terminal', () => {
     expect(lines).toContainEqual(expect.stringMatching(/^ {4}it failed it failed.*…$/))
   })
 
-  it('cuts nothing that fits', () => {
+  it('is not cut if it fits', () => {
     const wide = { ...REST, results: [{ ...RESULT, runId: RUN_ID }] }
     expect(statusLines(wide, NOW, 120)).toEqual(statusLines(wide, NOW))
   })
 })
 
-describe('blocks', () => {
+describe('blocks of status', () => {
   function shown(...reports: StatusReport[]): string[] {
     const written: string[] = []
     const view = createStatusBlocks({ write: text => written.push(text) > 0 })
@@ -243,7 +243,7 @@ describe('blocks', () => {
   }
   const withRun = (run: Partial<Run>) => ({ ...REST, runs: [{ ...RUN, ...run }] })
 
-  it('come apart by an empty line', () => {
+  it('are separated by an empty line', () => {
     const [first = '', second = ''] = shown(REST, withRun({}))
     expect(first).toMatch(/^enbi-shim/)
     expect(second).toMatch(/^\nenbi-shim/)
@@ -253,11 +253,11 @@ describe('blocks', () => {
     ['one more derivation', withRun({ progress: { ...RUN.progress, done: 4 } }), 1],
     ['a bigger log', { ...withRun({}), disk: { ...REST.disk, logs: { files: 1, bytes: 1 } } }, 1],
     ['another phase', withRun({ progress: { ...RUN.progress, phase: 'importing' } }), 2],
-    ['another who waits', withRun({ waiters: [POD, POD] }), 2],
+    ['another waiting request', withRun({ waiters: [POD, POD] }), 2],
     ['a result', { ...withRun({}), results: [RESULT] }, 2],
     ['an image', { ...withRun({}), images: [IMAGE] }, 2],
-    ['containerd away', { ...withRun({}), shim: { ...REST.shim, containerdProblem: 'away' } }, 2],
-  ])('after %s', (_name, next, count) => {
+    ['containerd becoming unreachable', { ...withRun({}), shim: { ...REST.shim, containerdProblem: 'away' } }, 2],
+  ])('are printed again, or not, after %s', (_name, next, count) => {
     expect(shown(withRun({}), next)).toHaveLength(count)
   })
 })
@@ -305,7 +305,7 @@ describe('columns', () => {
     ).toEqual(['A    BB  C', 'aaa  b   cc', ''])
   })
 
-  it('become narrower from the widest on, by the middle of what is in them', () => {
+  it('are shortened in the middle of their cells, widest column first', () => {
     const rows = [['registry.example/app:1', 'a-phase-of-some-length', '12 s']]
     expect(alignColumns(rows, 40)).toEqual(['regis…mple/app:1  a-pha…ome-length  12 s'])
     expect(alignColumns(rows, 10)).toEqual(['r…pp:1  a…ngth  12 s'])

@@ -10,7 +10,7 @@ function progress(phase: string, rest: Partial<WireProgress> = {}): WireProgress
   return { phase, done: 0, expected: 0, text: '', ...rest }
 }
 
-describe('progress in words', () => {
+describe('described progress', () => {
   it.each([
     [progress('queued', { done: 3 }), 'waiting, 3 ahead'],
     [progress('queued'), 'waiting for a build to end'],
@@ -36,7 +36,7 @@ describe('progress in words', () => {
 })
 
 describe('plain lines', () => {
-  it('come for every step and not for every byte', () => {
+  it('are printed for every step, but not for every byte', () => {
     const lines: string[] = []
     const output = { write: (text: string) => lines.push(text) > 0 }
     const view = createLineView({ image: 'app:1', output })
@@ -59,13 +59,13 @@ describe('live views', () => {
     ['a terminal', { isTTY: true, columns: 80 }, true],
     ['a terminal that does not tell its size', { isTTY: true, columns: 0 }, false],
     ['a pipe', {}, false],
-  ])('are for what can be drawn again in its place: %s', (_what, output, redrawable) => {
+  ])('are used only if the output can be redrawn: %s', (_what, output, redrawable) => {
     expect(isRedrawable(output)).toBe(redrawable)
   })
 })
 
-describe('what builders write', () => {
-  it('is cut in a pipe, where it says how much is missing', () => {
+describe('the output of builders', () => {
+  it('is cut in a pipe, with the number of missing lines', () => {
     const lines: string[] = []
     const view = createLineView({ image: 'app:1', output: { write: text => lines.push(text) > 0 } })
     for (let count = 1; count <= 10_000; count += 1) view.progress(progress('log', { text: `line ${count}` }))

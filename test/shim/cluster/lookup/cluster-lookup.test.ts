@@ -32,7 +32,7 @@ const away: Answer = () => Promise.reject(new RetryableError('ClusterAway', 'awa
 const found: Answer = async () => [nixBuild()]
 
 describe('a look-up in the cluster', () => {
-  it('asks for the normalised image and gives the recipe', async () => {
+  it('requests the normalized image and returns the recipe', async () => {
     const { find, asked } = lookupWith(found)
     expect(await find({ ...query, image: 'app' })).toMatchObject({ nixBuild: 'web' })
     expect(asked).toEqual(['docker.io/library/app:latest'])
@@ -41,42 +41,45 @@ describe('a look-up in the cluster', () => {
   it.each([
     ['never answers', never],
     ['is away', away],
-  ])('of an API server that %s gives nothing, and asks again only ten seconds later', async (_name, answer) => {
-    const { find, asked, clock } = lookupWith(answer, found)
-    expect(await find(query)).toBeUndefined()
-    clock.now += 9999
-    expect(await find(query)).toBeUndefined()
-    expect(asked).toHaveLength(1)
-    clock.now += 1
-    expect(await find(query)).toMatchObject({ nixBuild: 'web' })
-  })
+  ])(
+    'of an API server that %s finds nothing, and sends the next request only ten seconds later',
+    async (_name, answer) => {
+      const { find, asked, clock } = lookupWith(answer, found)
+      expect(await find(query)).toBeUndefined()
+      clock.now += 9999
+      expect(await find(query)).toBeUndefined()
+      expect(asked).toHaveLength(1)
+      clock.now += 1
+      expect(await find(query)).toMatchObject({ nixBuild: 'web' })
+    },
+  )
 
-  it('of one namespace that takes too long keeps no other namespace from asking', async () => {
+  it('that takes too long in one namespace does not stop another namespace', async () => {
     const { find } = lookupWith(never, found)
     expect(await find({ ...query, namespace: 'greedy' })).toBeUndefined()
     expect(await find(query)).toMatchObject({ nixBuild: 'web' })
   })
 
-  it('that finds too many to choose from fails, and asks again', async () => {
+  it('that finds too many NixBuilds fails, and the next one sends a request again', async () => {
     const tooMany: Answer = () => Promise.reject(new FinalError('RecipeConflict', 'too many'))
     const { find } = lookupWith(tooMany, found)
     await expect(find(query)).rejects.toMatchObject({ code: 'RecipeConflict' })
     expect(await find(query)).toMatchObject({ nixBuild: 'web' })
   })
 
-  it('that fails sends on at once all who wait with it', async () => {
+  it('that fails immediately ends all concurrent ones', async () => {
     const { find, asked } = lookupWith(never, away)
     expect(await Promise.all([find(query), find(query)])).toEqual([undefined, undefined])
     expect(asked).toHaveLength(2)
   })
 
-  it('does not ask for what is not an image reference', async () => {
+  it('sends no request for text that is not an image reference', async () => {
     const { find, asked } = lookupWith()
     expect(await find({ ...query, image: 'NOT//valid' })).toBeUndefined()
     expect(asked).toEqual([])
   })
 
-  it('throws when what it finds is no good recipe', async () => {
+  it('throws if the recipe that it finds is invalid', async () => {
     const bad = nixBuild({ spec: { flakeUrl: 'path:relative' } })
     await expect(lookupWith(async () => [bad]).find(query)).rejects.toMatchObject({ code: 'RecipeInvalid' })
   })

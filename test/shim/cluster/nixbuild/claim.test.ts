@@ -6,7 +6,7 @@ import { NODE, nixBuild } from '../nixbuilds.ts'
 const OTHER = 'node-2'
 
 const UNCLAIMED: [string, Partial<NixBuildStatus> | undefined][] = [
-  ['that was made anew', undefined],
+  ['that was made again', undefined],
   ['whose node was lost', { status: 'Pending' }],
   ['that failed elsewhere', { status: 'Failed', buildNode: OTHER }],
 ]
@@ -17,10 +17,10 @@ const TAKEN: [string, Partial<NixBuildStatus>][] = [
   ['that failed here', { status: 'Failed', buildNode: NODE }],
 ]
 
-it.each(UNCLAIMED)('a node that builds for itself may claim a NixBuild %s', (_name, status) => {
+it.each(UNCLAIMED)('a node may claim a NixBuild %s during its own build', (_name, status) => {
   expect(isUnclaimed(nixBuild({ ...(status && { status }) }), NODE)).toBe(true)
 })
 
-it.each(TAKEN)('a node that builds for itself has no claim to win on a NixBuild %s', (_name, status) => {
+it.each(TAKEN)('a node may not newly claim a NixBuild %s during its own build', (_name, status) => {
   expect(isUnclaimed(nixBuild({ status }), NODE)).toBe(false)
 })

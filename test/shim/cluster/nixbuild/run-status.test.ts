@@ -18,33 +18,37 @@ function makeRun(options: { imageSize?: number; flakeUrl?: string } = {}) {
   return { run, clock }
 }
 
-describe('what is known of a run', () => {
+describe('the facts of a run', () => {
   it.each<[string, Parameters<ReturnType<typeof createRun>['progress']>[0], Partial<RunFacts>]>([
-    ['while it waits', { phase: 'queued', ahead: 2 }, { phase: 'Building', progress: 'waiting, 2 ahead' }],
-    ['while it evaluates', { phase: 'evaluating', runId: 'r' }, { runId: 'r', progress: 'evaluating the flake' }],
+    ['show its place in the queue', { phase: 'queued', ahead: 2 }, { phase: 'Building', progress: 'waiting, 2 ahead' }],
+    ['show the evaluation', { phase: 'evaluating', runId: 'r' }, { runId: 'r', progress: 'evaluating the flake' }],
     [
-      'while it builds',
+      'show the derivation that it builds',
       { phase: 'building', done: 2, expected: 7, current: 'hello' },
       { phase: 'Building', progress: 'building 2 of 7, hello' },
     ],
     [
-      'once it is built',
+      'show the store path after the build',
       { phase: 'built', storePath: '/nix/store/x' },
       { phase: 'Building', storePath: '/nix/store/x' },
     ],
     [
-      'while it is imported',
+      'show the size during the import',
       { phase: 'importing', doneBytes: 1e6, totalBytes: 2e6 },
       { phase: 'Importing', progress: 'importing 1.0 MB of 2.0 MB' },
     ],
-    ['while it is unpacked', { phase: 'unpacking', done: 1, expected: 2 }, { phase: 'Importing' }],
+    [
+      'show the phase while the image is unpacked',
+      { phase: 'unpacking', done: 1, expected: 2 },
+      { phase: 'Importing' },
+    ],
   ])('%s', (_name, progress, expected) => {
     const { run } = makeRun()
     run.progress(progress)
     expect(run.facts()).toMatchObject(expected)
   })
 
-  it('has the time at which its phase began, not that of its latest progress', () => {
+  it('have the start of its phase, not of its latest progress', () => {
     const { run, clock } = makeRun()
     for (const doneBytes of [1, 2]) {
       clock.now += 1000
@@ -53,51 +57,55 @@ describe('what is known of a run', () => {
     expect(run.facts().phaseSince).toBe(NOW + 1000)
   })
 
-  it('has the locked URL of a flake that is locked, and none of another', () => {
+  it('have a locked URL only if the flake is locked', () => {
     const flakeUrl = `github:team/app/${'a'.repeat(40)}`
     expect(makeRun({ flakeUrl }).run.facts().lockedFlakeUrl).toBe(flakeUrl)
     expect(makeRun().run.facts().lockedFlakeUrl).toBeUndefined()
   })
 
-  it('has image, size, store path and run at the end', async () => {
+  it('have image, size, store path and run id at the end', async () => {
     const { run } = makeRun({ imageSize: 42 })
     run.done({ imageId: IMAGE_ID, storePath: '/nix/store/x', runId: 'r', present: false })
     expect(await run.ended).toMatchObject({
       storePath: '/nix/store/x',
       runId: 'r',
-      ending: { kind: 'Succeeded', at: NOW, imageId: IMAGE_ID, imageSize: 42, present: false },
+      outcome: { kind: 'Succeeded', at: NOW, imageId: IMAGE_ID, imageSize: 42, present: false },
     })
   })
 
-  it('has the last lines of the log when it fails', async () => {
+  it('have the last lines of the log if it fails', async () => {
     const { run } = makeRun()
     for (let line = 1; line <= 100; line += 1) run.progress({ phase: 'log', line: `line ${line} ${'x'.repeat(1000)}` })
     run.failed(new FinalError('BuilderFailed', 'no'))
-    const { ending } = await run.ended
-    const lines = ending?.kind === 'Failed' ? ending.logTail.split('\n') : []
+    const { outcome } = await run.ended
+    const lines = outcome?.kind === 'Failed' ? outcome.logTail.split('\n') : []
     expect(lines).toHaveLength(20)
     expect(lines.at(-1)).toMatch(/^line 100 x{190}/)
     expect(lines.at(-1)).toHaveLength(200)
   })
 
   it.each<[string, ShimError, object]>([
-    ['for good', new FinalError('BuilderFailed', 'no'), { kind: 'Failed', message: 'no', final: true }],
-    ['in passing', new RetryableError('FetchFailed', 'no'), { kind: 'Failed', final: false }],
-    ['because nobody waits', new RetryableError('Cancelled', 'left'), { kind: 'CalledOff', message: 'left' }],
-    ['because the shim stops', new RetryableError('ShuttingDown', 'stop'), { kind: 'CalledOff' }],
+    ['permanently', new FinalError('BuilderFailed', 'no'), { kind: 'Failed', message: 'no', final: true }],
+    ['temporarily', new RetryableError('FetchFailed', 'no'), { kind: 'Failed', final: false }],
+    [
+      'because no request waits for it',
+      new RetryableError('Cancelled', 'left'),
+      { kind: 'Cancelled', message: 'left' },
+    ],
+    ['because the shim stops', new RetryableError('ShuttingDown', 'stop'), { kind: 'Cancelled' }],
     [
       'with an endless message',
       new FinalError('BuilderFailed', 'x'.repeat(99_999)),
       { message: expect.stringMatching(/^.{1,4100}$/s) },
     ],
-  ])('that ends %s says so', async (_name, error, expected) => {
+  ])('have the outcome of a run that fails %s', async (_name, error, expected) => {
     const { run } = makeRun()
     run.failed(error)
-    expect((await run.ended).ending).toMatchObject(expected)
+    expect((await run.ended).outcome).toMatchObject(expected)
   })
 })
 
-it('a run tells its listeners of every change, but not of each line of the log', () => {
+it('a run notifies its listeners of every change, but not of each line of the log', () => {
   const { run } = makeRun()
   let calls = 0
   const stop = run.onChange(() => {

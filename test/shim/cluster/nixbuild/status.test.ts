@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { NixBuildStatus } from '../../../../kube/resources/nixbuild.ts'
 import type { RunFacts } from '../../../../shim/cluster/nixbuild/run-status.ts'
-import { leftovers, statusChange, withoutEntry } from '../../../../shim/cluster/nixbuild/status.ts'
-import { calledOff, failed, IMAGE_ID, NODE, NOW, nixBuild, running, succeeded } from '../nixbuilds.ts'
+import { staleFields, statusChange, withoutEntry } from '../../../../shim/cluster/nixbuild/status.ts'
+import { cancelled, failed, IMAGE_ID, NODE, NOW, nixBuild, running, succeeded } from '../nixbuilds.ts'
 
 const OTHER = 'node-2'
 const entry = { name: NODE, imageDigest: IMAGE_ID, since: '2025-12-31T00:00:00Z' }
@@ -17,14 +17,14 @@ function change(status: Partial<NixBuildStatus> | undefined, run: RunFacts) {
   return statusChange({ live: nixBuild({ ...(status && { status }) }), run, node: NODE, now: NOW, isWanted: true })
 }
 
-describe('a node claims a NixBuild and says how far it is', () => {
+describe('a node claims and reports progress on a NixBuild', () => {
   it.each<[string, Partial<NixBuildStatus> | undefined]>([
     ['that has no status', undefined],
     ['that is Pending', { status: 'Pending' }],
     ['that failed elsewhere', { status: 'Failed', buildNode: OTHER }],
     ['that failed here', { status: 'Failed', buildNode: NODE }],
-    ['that is its own from before a restart', { status: 'Building', buildNode: NODE, buildJobName: 'run-0' }],
-    ['that it built, and whose image is gone', done],
+    ['that it claimed before a restart', { status: 'Building', buildNode: NODE, buildJobName: 'run-0' }],
+    ['that it built and whose image is gone', done],
   ])('%s', (_name, status) => {
     expect(change(status, running())).toEqual({
       kind: 'apply',
@@ -49,16 +49,20 @@ describe('a node claims a NixBuild and says how far it is', () => {
   })
 })
 
-describe('a node leaves alone', () => {
+describe('a node does not change', () => {
   it.each<[string, Partial<NixBuildStatus>, RunFacts]>([
-    ['what another builds', { status: 'Building', buildNode: OTHER }, running()],
-    ['what another imports', { status: 'Importing', buildNode: OTHER }, failed()],
-    ['what another has built', { status: 'Succeeded', buildNode: OTHER }, failed()],
-    ['what another builds when its own run is called off', { status: 'Building', buildNode: OTHER }, calledOff()],
-    ['what nobody builds when its own run is called off', { status: 'Pending' }, calledOff()],
-    ['its image that is there, while it is looked for anew', { ...done, nodes: [entry] }, running()],
+    ['a NixBuild that another node builds', { status: 'Building', buildNode: OTHER }, running()],
+    ['a NixBuild that another node imports', { status: 'Importing', buildNode: OTHER }, failed()],
+    ['a NixBuild that another node has built', { status: 'Succeeded', buildNode: OTHER }, failed()],
     [
-      'its image that is there, when looking anew fails in passing',
+      'a NixBuild that another node builds when its own run is cancelled',
+      { status: 'Building', buildNode: OTHER },
+      cancelled(),
+    ],
+    ['an unclaimed NixBuild when its own run is cancelled', { status: 'Pending' }, cancelled()],
+    ['a successful NixBuild while its image is checked again', { ...done, nodes: [entry] }, running()],
+    [
+      'a successful NixBuild when checking its image fails temporarily',
       { ...done, nodes: [entry] },
       failed({ final: false }),
     ],
@@ -67,7 +71,7 @@ describe('a node leaves alone', () => {
   })
 })
 
-it('a node claims nothing for a run that nobody waits for any more', () => {
+it('a node claims nothing for a run that no request waits for', () => {
   const query = { run: running(), node: NODE, now: NOW, isWanted: false }
   expect(statusChange({ ...query, live: nixBuild({ status: { status: 'Pending' } }) })).toBeUndefined()
   const own = nixBuild({ status: { status: 'Building', buildNode: NODE } })
@@ -75,7 +79,7 @@ it('a node claims nothing for a run that nobody waits for any more', () => {
 })
 
 describe('the end of a run', () => {
-  it('that succeeded says what there is, and that this node has it', () => {
+  it('that succeeded is written with the image and this node', () => {
     expect(change({ status: 'Importing', buildNode: NODE }, succeeded())).toEqual({
       kind: 'apply',
       status: {
@@ -103,7 +107,7 @@ describe('the end of a run', () => {
     })
   })
 
-  it('that succeeded while another node has the build says just that this node has the image, too', () => {
+  it('that succeeded while another node has the claim only adds this node', () => {
     const nodes = [{ ...entry, name: OTHER }]
     expect(change({ status: 'Succeeded', buildNode: OTHER, nodes }, succeeded())).toEqual({
       kind: 'apply',
@@ -111,12 +115,12 @@ describe('the end of a run', () => {
     })
   })
 
-  it('that succeeded adds no entry to a list that is full', () => {
+  it('that succeeded adds no entry to a full list', () => {
     const nodes = Array.from({ length: 200 }, (_, index) => ({ name: `other-${index}` }))
     expect(change({ status: 'Succeeded', buildNode: OTHER, nodes }, succeeded())).toBeUndefined()
   })
 
-  it('that failed says why', () => {
+  it('that failed is written with the reason', () => {
     expect(change({ status: 'Building', buildNode: NODE }, failed())).toMatchObject({
       kind: 'apply',
       status: {
@@ -131,51 +135,51 @@ describe('the end of a run', () => {
     })
   })
 
-  it('that failed for good is told although the image of an earlier run is still there', () => {
+  it('that failed permanently is written although the image of an earlier run still exists', () => {
     expect(change({ ...done, nodes: [entry] }, failed())).toMatchObject({
       status: { status: 'Failed', nodes: [entry] },
     })
   })
 
-  it('that was called off gives the NixBuild back', () => {
-    expect(change({ status: 'Building', buildNode: NODE }, calledOff())).toMatchObject({
-      kind: 'give back',
+  it('that was cancelled releases the NixBuild', () => {
+    expect(change({ status: 'Building', buildNode: NODE }, cancelled())).toMatchObject({
+      kind: 'release',
       status: { status: 'Pending', buildNode: null, startTime: null, conditions: [{ reason: 'Interrupted' }, {}] },
     })
   })
 })
 
-describe('what has been said', () => {
+describe('a written status', () => {
   it.each<[string, RunFacts]>([
-    ['of a run under way', running()],
+    ['of a current run', running()],
     ['of a success', succeeded()],
     ['of a failure', failed()],
-  ])('%s is not said again', (_name, run) => {
+  ])('%s is not written again', (_name, run) => {
     const said = change(undefined, run)
     expect(said?.kind).toBe('apply')
     expect(change({ ...said?.status }, run)).toBeUndefined()
   })
 
-  it('of a success is not said again when the image is looked at later', () => {
+  it('of a success is not written again when the image is checked later', () => {
     const said = change(undefined, succeeded())
-    const ending = {
+    const outcome = {
       kind: 'Succeeded',
       at: NOW + 60_000,
       imageId: IMAGE_ID,
       imageSize: 12_300_000,
       present: true,
     } as const
-    const later = running({ startedAt: NOW + 59_000, runId: undefined, ending })
+    const later = running({ startedAt: NOW + 59_000, runId: undefined, outcome })
     expect(change({ ...said?.status }, later)).toBeUndefined()
   })
 
-  it('of a failure is not said again when the same is answered later', () => {
+  it('of a failure is not written again when the same failure follows', () => {
     const said = change(undefined, failed())
     const later = { ...failed(), startedAt: NOW + 5000, runId: undefined }
     expect(change({ ...said?.status }, later)).toBeUndefined()
   })
 
-  it('keeps the time of a condition whose status stays', () => {
+  it('keeps the time of a condition whose status does not change', () => {
     const before = change(undefined, running())
     const after = statusChange({
       live: nixBuild({ status: { ...before?.status } }),
@@ -190,23 +194,23 @@ describe('what has been said', () => {
   })
 })
 
-describe('leftovers of earlier claims', () => {
-  it('are taken away, once this node has the claim', () => {
+describe('fields of earlier claims', () => {
+  it('are removed when this node has the claim', () => {
     const live = nixBuild({ status: { status: 'Building', buildNode: NODE, logTail: 'old', completionTime: 'old' } })
-    expect(leftovers(live, { status: 'Building', buildNode: NODE })).toEqual({ logTail: null, completionTime: null })
+    expect(staleFields(live, { status: 'Building', buildNode: NODE })).toEqual({ logTail: null, completionTime: null })
   })
 
-  it('are not this node’s to take when it says nothing but that it has the image', () => {
+  it('are kept when this node only adds its entry', () => {
     const live = nixBuild({ status: { status: 'Succeeded', buildNode: OTHER } })
-    expect(leftovers(live, { nodes: [entry] })).toBeUndefined()
+    expect(staleFields(live, { nodes: [entry] })).toBeUndefined()
   })
 })
 
-describe('an image that is gone', () => {
+describe('the status without this node’s entry', () => {
   it.each<[string, Partial<NixBuildStatus>, object | undefined]>([
-    ['of a build of this node leaves the rest', { ...done, nodes: [entry] }, { ...done, conditions: [] }],
-    ['of a build of another node leaves nothing', { status: 'Succeeded', buildNode: OTHER, nodes: [entry] }, {}],
-    ['that was not told of is nothing to tell', { ...done, nodes: [{ ...entry, name: OTHER }] }, undefined],
+    ['keeps the other fields if this node has the claim', { ...done, nodes: [entry] }, { ...done, conditions: [] }],
+    ['is empty if another node has the claim', { status: 'Succeeded', buildNode: OTHER, nodes: [entry] }, {}],
+    ['does not exist if there is no such entry', { ...done, nodes: [{ ...entry, name: OTHER }] }, undefined],
   ])('%s', (_name, status, expected) => {
     expect(withoutEntry(nixBuild({ status }), NODE)).toEqual(expected)
   })

@@ -3,7 +3,7 @@ import { judgeFlaws } from '../../../../shim/doctor/nix/nix-flaws.ts'
 
 const ALL = ['CVE-2024-27297', 'CVE-2025-46416', 'CVE-2026-39860', 'CVE-2026-110450']
 
-describe('flaws by which a build changes store paths', () => {
+describe('flaws that let a build change store paths', () => {
   it.each<[string, string | undefined, string[], string]>([
     ['nix (Nix) 2.8.0', undefined, ALL, '2.28.8'],
     ['nix (Nix) 2.18.1', undefined, ALL, '2.28.8'],
@@ -21,7 +21,7 @@ describe('flaws by which a build changes store paths', () => {
     ['nix (Nix) 2.34.9', undefined, [], ''],
     ['nix (Nix) 2.35.2', undefined, ALL.slice(3), '2.35.3'],
     ['nix (Nix) 2.36.0pre20261101_abcdef', undefined, [], ''],
-    // The daemon registers.
+    // The daemon registers store paths, so its version counts.
     ['nix (Nix) 2.36.0', '2.18.1', ALL, '2.28.8'],
     ['nix (Nix) 2.18.1', '2.36.0', [], ''],
     ['nix (Lix, like Nix) 2.90.0', undefined, [ALL[1] ?? '', ALL[3] ?? ''], '2.95.4'],
@@ -30,14 +30,14 @@ describe('flaws by which a build changes store paths', () => {
     ['nix (Lix, like Nix) 2.95.4', undefined, [], ''],
     ['nix (Determinate Nix 3.17.2) 2.33.3', '2.33.3', [ALL[2] ?? ''], '3.17.3'],
     ['nix (Determinate Nix 3.17.3) 2.33.3', '2.33.3', [], ''],
-  ])('%s, daemon %s: %j', (words, daemon, names, mended) => {
+  ])('%s, daemon %s: %j', (words, daemon, names, fixedIn) => {
     const finding = judgeFlaws(words, daemon)
     expect(finding.outcome).toBe(names.length > 0 ? 'warning' : 'ok')
     expect(ALL.filter(name => finding.text.includes(name))).toEqual(names)
-    if ('wayOut' in finding) expect(finding.wayOut).toContain(mended)
+    if ('wayOut' in finding) expect(finding.wayOut).toContain(fixedIn)
   })
 
-  it('are not told of what tells no version', () => {
+  it('are not reported for an unknown version', () => {
     expect(judgeFlaws('nix of somebody').outcome).toBe('skipped')
   })
 })

@@ -9,13 +9,13 @@ test.each<[Record<string, string>, boolean | undefined, string, string]>([
     { sandbox: 'true', 'tarball-ttl': '0' },
     false,
     'warning',
-    'has sandbox, which the daemon takes from trusted users alone, and builder is none',
+    'has sandbox, which the daemon accepts only from trusted users, and builder is not trusted',
   ],
-  [{ 'extra-substituters': 'https://a.example' }, undefined, 'warning', 'does not tell'],
+  [{ 'extra-substituters': 'https://a.example' }, undefined, 'warning', 'does not report'],
   [{ fallback: 'true' }, false, 'ok', 'fallback'],
   [{ 'extra-binary-caches': 'https://a.example' }, false, 'warning', 'extra-binary-caches'],
   [{ 'extra-platforms': 'i686-linux' }, false, 'warning', 'extra-platforms'],
-])('of settings %j by a user with trust %s doctor says: %s', (options, trusted, outcome, text) => {
+])('for settings %j and a user with trust %s, doctor reports: %s', (options, trusted, outcome, text) => {
   const finding = judgeOptions({ options, user: 'builder', trusted })
   expect(finding).toMatchObject({ outcome, text: expect.stringContaining(text) })
 })

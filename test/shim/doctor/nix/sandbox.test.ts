@@ -6,14 +6,14 @@ import { judgeSandbox } from '../../../../shim/doctor/nix/sandbox.ts'
 import { type Bed, startBed } from '../../../node/bed.ts'
 import { runDoctor } from '../run-doctor.ts'
 
-/** Without a daemon a client's settings count. */
+/** Without a daemon, the client's settings apply. */
 let bed: Bed
 beforeAll(async () => {
   bed = await startBed({ daemon: false, nixSettings: { sandbox: 'true' } })
 })
 afterAll(async () => bed?.[Symbol.asyncDispose]())
 
-it('doctor finds out that builds are sandboxed, and warns of a store that its build user can change', async () => {
+it('doctor detects sandboxed builds, and warns about a store that the build user can change', async () => {
   const path = join(bed.dir, 'config.yaml')
   const { name } = bed.buildUser
   const config = { stateDir: bed.dir, nix: { user: name }, containerd: { address: bed.containerdSocket } }
@@ -22,14 +22,14 @@ it('doctor finds out that builds are sandboxed, and warns of a store that its bu
   expect(of('sandbox')).toEqual({ check: 'sandbox', outcome: 'ok', text: 'builds run in a sandbox' })
   expect(of('nix daemon')).toMatchObject({
     outcome: 'warning',
-    text: `there is no daemon: the store belongs to ${name}, and what runs as that user can change all that is in it`,
+    text: `there is no Nix daemon: the store belongs to ${name}, so everything that runs as that user can change it`,
   })
 })
 
 it.each([
-  ['relaxed', 'a package can ask to be built outside of the sandbox'],
+  ['relaxed', 'packages can be built outside the sandbox if they ask for it'],
   ['false', expect.stringContaining('builds run without a sandbox')],
-])('a sandbox that is %s is a warning', async (sandbox, text) => {
+])('doctor warns about a sandbox that is %s', async (sandbox, text) => {
   const finding = judgeSandbox(async args => {
     const options = { user: bed.buildUser, reject: false }
     const { stdout, stderr, exitCode } = await bed.run('nix', [...args, '--option', 'sandbox', sandbox], options)

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { RetryableError } from '../../lib/errors.ts'
 import type { WaitedFor } from './status-writers.ts'
 
-export interface WantedCheckOptions {
+export interface UnwantedBuildsOptions {
   readonly waitedFor: () => readonly WaitedFor[]
   /** Time between two checks of one NixBuild. */
   readonly intervalMs: number
@@ -14,7 +14,7 @@ export interface WantedCheckOptions {
  * (kubernetes#125050). It takes two checks in a row: the controller may be making the NixBuild again. An unreachable
  * API server decides nothing. Checks run concurrently, so that a namespace with slow responses does not delay others.
  */
-export async function cancelUnwantedBuilds({ waitedFor, intervalMs, signal }: WantedCheckOptions): Promise<void> {
+export async function cancelUnwantedBuilds({ waitedFor, intervalMs, signal }: UnwantedBuildsOptions): Promise<void> {
   const looking = new Set<string>()
   const missing = new Set<string>()
 
@@ -41,4 +41,4 @@ export async function cancelUnwantedBuilds({ waitedFor, intervalMs, signal }: Wa
   }
 }
 
-const UNWANTED = 'nobody in the cluster wants the image any more: its NixBuild was deleted'
+const UNWANTED = 'the pull is cancelled because its NixBuild was deleted'

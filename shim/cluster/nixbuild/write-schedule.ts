@@ -8,7 +8,7 @@ const PHASE_AFTER_MS = 1000
 const PROGRESS_AFTER_MS = { first: 2000, last: 30_000 }
 
 /** The latest write about a run. */
-export interface Written {
+export interface LastWrite {
   readonly phase: RunFacts['phase']
   readonly progress: string
   readonly ended: boolean
@@ -19,10 +19,10 @@ export interface Written {
 
 /** When the next write is due, in milliseconds since 1970; undefined if there is nothing new. */
 export function dueAt(
-  { startedAt, phase, phaseSince, progress, ending }: RunFacts,
-  written?: Written,
+  { startedAt, phase, phaseSince, progress, outcome }: RunFacts,
+  written?: LastWrite,
 ): number | undefined {
-  if (ending) return written?.ended ? undefined : ending.at
+  if (outcome) return written?.ended ? undefined : outcome.at
   if (!written) return startedAt + FIRST_AFTER_MS
   if (phase !== written.phase) return Math.max(phaseSince, written.at) + PHASE_AFTER_MS
   if (progress === written.progress) return undefined
@@ -30,7 +30,11 @@ export function dueAt(
 }
 
 /** The latest write after `facts` have been written. */
-export function writtenNow({ phase, progress, ending }: RunFacts, written: Written | undefined, at: number): Written {
+export function lastWriteOf(
+  { phase, progress, outcome }: RunFacts,
+  written: LastWrite | undefined,
+  at: number,
+): LastWrite {
   const times = written === undefined || written.phase !== phase ? 0 : written.times + 1
-  return { phase, progress, ended: ending !== undefined, at, times }
+  return { phase, progress, ended: outcome !== undefined, at, times }
 }

@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
 import type { WaitedFor } from '../../../shim/cluster/status-writers.ts'
-import { cancelUnwantedBuilds } from '../../../shim/cluster/wanted-check.ts'
+import { cancelUnwantedBuilds } from '../../../shim/cluster/unwanted-builds.ts'
 
 function start(...waited: readonly Partial<WaitedFor>[]) {
   const stop = new AbortController()
@@ -10,7 +10,7 @@ function start(...waited: readonly Partial<WaitedFor>[]) {
   void cancelUnwantedBuilds({ waitedFor, intervalMs: 5, signal: stop.signal })
 }
 
-it('whoever waits for a NixBuild that is gone is sent away at the second look', async () => {
+it('requests for a deleted NixBuild are cancelled at the second check', async () => {
   const isGone = vi.fn(async () => true)
   const looks = vi.fn()
   start({ isGone, leave: () => looks(isGone.mock.calls.length) })
@@ -18,13 +18,13 @@ it('whoever waits for a NixBuild that is gone is sent away at the second look', 
   expect(looks.mock.calls[0]).toEqual([2])
 })
 
-it('a namespace whose NixBuilds take for ever to be looked at keeps no other from being looked at', async () => {
+it('a namespace whose checks never end does not delay the checks of others', async () => {
   const leave = vi.fn()
   start({ isGone: () => new Promise(() => {}) }, { leave })
   await vi.waitFor(() => expect(leave).toHaveBeenCalled())
 })
 
-it('a look that fails says nothing', async () => {
+it('a check that fails cancels nothing', async () => {
   const answers = [true, new Error('away'), true, true]
   const looks = vi.fn()
   const isGone = vi.fn(async () => {

@@ -3,48 +3,48 @@ import { useCluster } from '../../cluster/use-cluster.ts'
 import { type Bed, startBed } from '../../node/bed.ts'
 import { addGate, copyExample, type Example, lockExample } from '../../node/example.ts'
 import type { PodRecipe } from '../../node/recipe-pull.ts'
-import { startTellingShim, type TellingShim } from './shim-with-cluster.ts'
+import { type ConnectedShim, startConnectedShim } from './shim-with-cluster.ts'
 
-/** A node whose shim tells a cluster, and flakes to build there. */
-export interface Surroundings extends AsyncDisposable {
+/** A node whose shim is connected to a cluster, and flakes to build there. */
+export interface ClusterBed extends AsyncDisposable {
   readonly cluster: Cluster
-  readonly writtenNow: TellingShim
+  readonly connected: ConnectedShim
   readonly formats: Example
   readonly failures: Example
-  /** `gated` and `gated-stream` of `formats` go on once there is a file of that path. */
+  /** `gated` and `gated-stream` of `formats` continue when a file of that path exists. */
   readonly gate: string
-  /** Of `formats`, unless told otherwise; with an image that the policy allows. */
+  /** A recipe from `formats` by default, with an image that the policy allows. */
   recipeOf(name: string, packageName: string, flakeUrl?: string): PodRecipe
 }
 
-export async function startSurroundings(): Promise<Surroundings> {
+export async function startClusterBed(): Promise<ClusterBed> {
   const [bed, cluster] = await Promise.all([startBed(), useCluster()])
   try {
-    return await furnish(bed, cluster)
+    return await startParts(bed, cluster)
   } catch (error) {
     await Promise.all([bed[Symbol.asyncDispose](), cluster[Symbol.asyncDispose]()])
     throw error
   }
 }
 
-async function furnish(bed: Bed, cluster: Cluster): Promise<Surroundings> {
+async function startParts(bed: Bed, cluster: Cluster): Promise<ClusterBed> {
   const unlocked = await copyExample('formats', bed.dir)
   const gate = await addGate(unlocked)
   const formats = await lockExample(unlocked, bed.run)
   const failures = await lockExample(await copyExample('failures', bed.dir), bed.run)
-  const policy = [{ namespaces: ['*'], images: ['registry.example/told/**'], flakes: ['path:/**'] }]
-  const writtenNow = await startTellingShim(cluster, bed, {
+  const policy = [{ namespaces: ['*'], images: ['registry.example/cluster/**'], flakes: ['path:/**'] }]
+  const connected = await startConnectedShim(cluster, bed, {
     config: { policy, nix: { user: bed.buildUser.name, maxBuilds: 4 } },
   })
   return {
-    ...{ cluster, writtenNow, formats, failures, gate },
+    ...{ cluster, connected, formats, failures, gate },
     recipeOf: (name, packageName, flakeUrl = formats.url) => ({
-      image: `registry.example/told/${name}:1`,
+      image: `registry.example/cluster/${name}:1`,
       flakeUrl,
       packageName,
     }),
     async [Symbol.asyncDispose]() {
-      await writtenNow[Symbol.asyncDispose]()
+      await connected[Symbol.asyncDispose]()
       await bed[Symbol.asyncDispose]()
       await cluster[Symbol.asyncDispose]()
     },

@@ -9,7 +9,7 @@ import { useKube } from '../../kube/use-kube.ts'
 import { PATIENT } from '../../patience.ts'
 import { NODE, nixBuild } from './nixbuilds.ts'
 
-it('a NixBuild that is deleted and made anew under another name is followed: the pull that waits goes on', async () => {
+it('a pull continues when its NixBuild is deleted and made again under another name', async () => {
   await using bed = await begin()
   const { kube, namespace, recipe, reporter } = bed
   const byHand = { namespace, name: 'by-hand' }
@@ -20,11 +20,11 @@ it('a NixBuild that is deleted and made anew under another name is followed: the
   await kube.delete(nixBuilds, byHand)
   const [waited] = reporter.waitedFor()
   await expect(waited?.isGone()).resolves.toBe(true)
-  const anew = nixBuildOf(recipe, { namespace, managedBy: CONTROLLER })
-  await kube.create(nixBuilds, anew)
+  const again = nixBuildOf(recipe, { namespace, managedBy: CONTROLLER })
+  await kube.create(nixBuilds, again)
   await expect(waited?.isGone()).resolves.toBe(false)
   await expect
-    .poll(() => kube.get(nixBuilds, anew), PATIENT)
+    .poll(() => kube.get(nixBuilds, again), PATIENT)
     .toMatchObject({ status: { status: 'Building', buildNode: NODE } })
 })
 

@@ -1,7 +1,7 @@
 import type { ErrorCode, ShimError } from '../../../lib/errors.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
 
-export type Ending = Success | Failure | Retrying | CalledOff
+export type RunOutcome = Success | Failure | Retrying | CancelledRun
 
 interface At {
   /** Milliseconds since 1970. */
@@ -34,8 +34,8 @@ export interface Retrying extends At {
 }
 
 /** Not the recipe's fault: the next request builds it again. */
-export interface CalledOff extends At {
-  readonly kind: 'CalledOff'
+export interface CancelledRun extends At {
+  readonly kind: 'Cancelled'
   readonly message: string
 }
 
@@ -47,14 +47,14 @@ interface FailedAt {
 /** In characters. Writers keep messages in memory while the API server is unreachable. */
 const MAX_MESSAGE = 4096
 
-const CALLED_OFF: readonly ErrorCode[] = ['Cancelled', 'ShuttingDown']
+const CANCELLED: readonly ErrorCode[] = ['Cancelled', 'ShuttingDown']
 
-export function failed(error: ShimError, { at, lines = [] }: FailedAt): Failure | CalledOff {
+export function failed(error: ShimError, { at, lines = [] }: FailedAt): Failure | CancelledRun {
   const message = cutLines(error.message, MAX_MESSAGE)
-  if (isCalledOff(error)) return { kind: 'CalledOff', at, message }
+  if (isCancelled(error)) return { kind: 'Cancelled', at, message }
   return { kind: 'Failed', at, message, logTail: lines.join('\n'), final: !error.retryable }
 }
 
-export function isCalledOff({ code }: ShimError): boolean {
-  return CALLED_OFF.includes(code)
+export function isCancelled({ code }: ShimError): boolean {
+  return CANCELLED.includes(code)
 }

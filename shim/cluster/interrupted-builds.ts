@@ -11,7 +11,7 @@ import { interruption } from './nixbuild/run-status.ts'
 import { statusChange } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 
-export interface LeftBuildingOptions {
+export interface InterruptedBuildsOptions {
   readonly store: NixBuildStore
   readonly node: string
   readonly isBusyWith: (namespace: string, recipe: FlakeRecipe) => boolean
@@ -23,36 +23,36 @@ export interface LeftBuildingOptions {
 const AGAIN_AFTER_MS = 600_000
 
 /** Releases NixBuilds that this node claims but does not build: when the shim starts, and then periodically. */
-export async function releaseInterruptedBuilds(options: LeftBuildingOptions): Promise<void> {
+export async function releaseInterruptedBuilds(options: InterruptedBuildsOptions): Promise<void> {
   const { signal, logger } = options
   let failures = 0
   while (!signal.aborted) {
     try {
-      await giveBack(options)
+      await releaseClaims(options)
       failures = 0
       await delay(AGAIN_AFTER_MS * (0.9 + Math.random() * 0.2), undefined, { signal }).catch(() => {})
     } catch (err) {
       failures += 1
-      if (failures === 1) logger.warn({ err: messageOf(err) }, 'looking for interrupted builds failed')
+      if (failures === 1) logger.warn({ err: messageOf(err) }, 'cannot look for interrupted builds')
       await backOff(failures, signal)
     }
   }
 }
 
-async function giveBack({ store, node, isBusyWith, logger }: LeftBuildingOptions): Promise<void> {
+async function releaseClaims({ store, node, isBusyWith, logger }: InterruptedBuildsOptions): Promise<void> {
   for (const live of await store.claimed()) {
     const { namespace = '', name, labels } = live.metadata
     // Assigned to this node: the shim builds it again.
-    const isGiven = labels[NODE_LABEL] === nodeLabelValue(node)
-    if (!isClaimed(live, node) || isGiven || isBusy(live, isBusyWith)) continue
+    const isAssigned = labels[NODE_LABEL] === nodeLabelValue(node)
+    if (!isClaimed(live, node) || isAssigned || isBusy(live, isBusyWith)) continue
     const run = interruption(`the build was interrupted: the shim on ${node} was restarted`, Date.now())
     const change = statusChange({ live, run, node, now: Date.now(), isWanted: false })
     if (change) await store.change(live, change)
-    logger.info({ namespace, nixBuild: name }, 'an interrupted build is given back')
+    logger.info({ namespace, nixBuild: name }, 'released the claim of an interrupted build')
   }
 }
 
-function isBusy(live: NixBuild, isBusyWith: LeftBuildingOptions['isBusyWith']): boolean {
+function isBusy(live: NixBuild, isBusyWith: InterruptedBuildsOptions['isBusyWith']): boolean {
   try {
     return isBusyWith(live.metadata.namespace ?? '', recipeOf(live))
   } catch {
