@@ -18,7 +18,7 @@ export function describeProgress({ phase, done, expected, text }: WireProgress):
     case 'unpacking':
       return `unpacking layer ${done} of ${expected}`
     case 'present':
-      return 'the image is there already'
+      return 'the image exists already'
     default:
       return phase
   }

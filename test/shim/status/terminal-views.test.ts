@@ -20,7 +20,7 @@ describe('described progress', () => {
     [progress('fetching', { done: 1_500_000, expected: 3_000_000 }), 'fetching 1.5 MB of 3.0 MB'],
     [progress('importing', { done: 1_500_000 }), 'importing 1.5 MB'],
     [progress('unpacking', { done: 2, expected: 5 }), 'unpacking layer 2 of 5'],
-    [progress('present'), 'the image is there already'],
+    [progress('present'), 'the image exists already'],
     [progress('something new'), 'something new'],
   ])('%o', (given, text) => {
     expect(describeProgress(given)).toBe(text)
