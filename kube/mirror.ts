@@ -14,31 +14,22 @@ interface MirrorStore<P> {
   retain(keys: ReadonlySet<string>): void
 }
 
-const RELIST_EVERY_MS = 600_000
-const LIST_TIMEOUT_MS = 60_000
 /** A watch that ends sooner counts as a failure. Otherwise the mirror would retry without a pause. */
 const SHORTEST_WATCH_MS = 1_000
-/**
- * After this many failures in a row the mirror lists again: the API server may have lost the resource version, or have
- * been restored from a backup.
- */
-const FAILURES_UNTIL_RELIST = 5
 
 export interface MirrorPlan<T, P> {
-  readonly kube: Pick<Kube, 'list' | 'watch'>
+  readonly kube: Pick<Kube, 'watch'>
   readonly kind: Kind<T>
   readonly selection?: Selection
   /** The part of an object to keep; undefined omits the object. */
   readonly project: (object: T) => P | undefined
   /**
-   * Called for every key whose value was added, changed or removed, also during the first list. It must only enqueue.
+   * Called for every key whose value was added, changed or removed, also while everything is read. It must only enqueue.
    */
   readonly onChange?: (key: string) => void
   /** The only way to end the mirror. */
   readonly signal: AbortSignal
   readonly logger: Logger
-  /** Approximate time between two full lists, in milliseconds. By default 10 minutes. */
-  readonly relistEveryMs?: number
 }
 
 /** A local copy of the API server's objects of one kind, kept up to date by a watch. */
@@ -49,7 +40,7 @@ export interface Mirror<P> {
   values(): Iterable<P>
   readonly size: number
   readonly isSynced: boolean
-  /** Resolves after the first full list, or when the mirror has ended. */
+  /** Resolves when everything has been read, or when the mirror has ended. */
   synced(): Promise<void>
   readonly ended: Promise<void>
 }
@@ -65,27 +56,21 @@ export function namespaceOf(key: string): string {
 }
 
 export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
-  const { kube, kind, selection = {}, signal, relistEveryMs = RELIST_EVERY_MS } = plan
+  const { kube, kind, selection = {}, signal } = plan
   const logger = plan.logger.child({ kind: kind.plural })
   const store = createMirrorStore<P>(key => notify(key))
   const firstSync = Promise.withResolvers<void>()
-  const parsedKind = { ...kind, parse: (object: unknown) => parseObject(object) }
   let isSynced = false
   let failures = 0
 
+  /** Where to continue. Undefined: everything has to be read. */
+  let version: string | undefined
+
   async function run(): Promise<void> {
-    let version: string | undefined
-    let relistAt = 0
     let lastError = ''
     while (!signal.aborted) {
       try {
-        if (version === undefined || performance.now() >= relistAt) {
-          version = await list()
-          relistAt = performance.now() + relistEveryMs * (0.9 + Math.random() * 0.2)
-          lastError = ''
-        }
-        await follow(version, relistAt - performance.now(), newer => {
-          version = newer
+        await follow(() => {
           failures = 0
           lastError = ''
         })
@@ -93,7 +78,7 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
         if (signal.aborted) break
         failures += 1
         const isExpired = error instanceof ShimError && error.code === 'ClusterExpired'
-        if (isExpired || failures % FAILURES_UNTIL_RELIST === 0) version = undefined
+        if (isExpired) version = undefined
         const message = messageOf(error)
         if (message !== lastError)
           logger[isExpired ? 'info' : 'warn']({ err: message }, 'cannot follow changes, will retry')
@@ -103,40 +88,31 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
     }
   }
 
-  async function list(): Promise<string> {
-    const keys = new Set<string>()
-    const version = await kube.list(
-      parsedKind,
-      selection,
-      ({ key, value }) => {
-        keys.add(key)
-        store.set(key, value)
-      },
-      { signal, timeoutMs: LIST_TIMEOUT_MS },
-    )
-    store.retain(keys)
-    failures = 0
-    isSynced = true
-    firstSync.resolve()
-    return version
+  async function follow(onProgress: () => void): Promise<void> {
+    const begin = performance.now()
+    /** What has been read so far, until everything has been. */
+    let read = version === undefined ? new Set<string>() : undefined
+    for await (const event of kube.watch(kind, { ...selection, resourceVersion: version, signal })) {
+      if (event.type === 'BOOKMARK') {
+        if (read && !event.endsInitial) continue
+        version = event.resourceVersion
+        if (read) finishReading(read)
+        read = undefined
+      } else {
+        const { key, version: newer, value } = parseObject(event.object)
+        store.set(key, event.type === 'DELETED' ? undefined : value)
+        read?.add(key)
+        if (!read) version = newer
+      }
+      onProgress()
+    }
+    failures = performance.now() - begin < SHORTEST_WATCH_MS ? failures + 1 : 0
   }
 
-  async function follow(
-    resourceVersion: string,
-    longestMs: number,
-    onVersion: (version: string) => void,
-  ): Promise<void> {
-    const begin = performance.now()
-    for await (const event of kube.watch(kind, { ...selection, resourceVersion, longestMs, signal })) {
-      if (event.type === 'BOOKMARK') {
-        onVersion(event.resourceVersion)
-        continue
-      }
-      const { key, version, value } = parseObject(event.object)
-      store.set(key, event.type === 'DELETED' ? undefined : value)
-      onVersion(version)
-    }
-    failures = performance.now() - begin < Math.min(SHORTEST_WATCH_MS, longestMs) ? failures + 1 : 0
+  function finishReading(keys: ReadonlySet<string>): void {
+    store.retain(keys)
+    isSynced = true
+    firstSync.resolve()
   }
 
   function parseObject(object: unknown): ParsedObject<P> {

@@ -1,11 +1,16 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { FinalError, messageOf, RetryableError, ShimError } from '../../lib/errors.ts'
 import { apiError, readApiStatus } from './api-error.ts'
 import type { ApiRequest, Connection } from './connection.ts'
 import type { CallOptions } from './contract.ts'
+import type { Answer } from './transport.ts'
 
 const TIMEOUT_MS = 10_000
-/** In bytes. etcd limits objects to 1.5 MB, and parsing a longer answer would block the thread for too long. */
-const MAX_ANSWER = 4 * 1024 * 1024
+/**
+ * In bytes. etcd limits objects to 1.5 MB, and JSON escapes a character of one byte with up to six: each object can be
+ * read.
+ */
+export const MAX_OBJECT = 16 * 1024 * 1024
 
 /** Cause of a failure: the answer exceeded the limit and was not read to its end. */
 export class AnswerTooLarge extends Error {}
@@ -17,6 +22,8 @@ export interface ApiCall extends Pick<ApiRequest, 'method' | 'path'> {
   readonly contentType?: string
   /** Called with the length of the answer, in characters. */
   readonly onLength?: (length: number) => void
+  /** Longest answer in bytes. By default that of one object. */
+  readonly maxAnswer?: number
 }
 
 /** Returns the parsed body of the answer. Throws the errors of `Kube`, and Cancelled if the caller's signal aborts. */
@@ -25,7 +32,7 @@ export async function call(connection: Connection, request: ApiCall, options: Ca
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS
   const limit = limitTime(timeoutMs, options.signal)
   try {
-    const answer = await connection.send({
+    const answer = await sendUnlessBusy(connection, {
       ...request,
       headers: {
         accept: 'application/json',
@@ -35,7 +42,7 @@ export async function call(connection: Connection, request: ApiCall, options: Ca
       signal: limit.signal,
       silenceMs: 0,
     })
-    const text = await readBody(operation, answer.body)
+    const text = await readBody(operation, answer.body, request.maxAnswer)
     request.onLength?.(text.length)
     const body = parseBody(text)
     if (answer.statusCode >= 200 && answer.statusCode < 300) return body
@@ -44,6 +51,25 @@ export async function call(connection: Connection, request: ApiCall, options: Ca
     throw callFailure(operation, error, limit.reason())
   } finally {
     limit.end()
+  }
+}
+
+/** In seconds. A server that is busy for longer may have another one beside it. */
+const LONGEST_RETRY_AFTER = 30
+
+/**
+ * Sends a request again when the server says so: 429 and 503 with Retry-After (RFC 9110) mean that it has done nothing.
+ * `signal` limits the time.
+ */
+export async function sendUnlessBusy(connection: Connection, request: ApiRequest): Promise<Answer> {
+  for (;;) {
+    const answer = await connection.send(request)
+    const seconds = Number(answer.headers['retry-after'])
+    const isBusy = answer.statusCode === 429 || answer.statusCode === 503
+    if (!isBusy || !(seconds > 0 && seconds <= LONGEST_RETRY_AFTER)) return answer
+    answer.body.on('error', () => {}).destroy()
+    // Those that were refused together must not come back together.
+    await delay(seconds * 1000 * (1 + Math.random() / 2), undefined, { signal: request.signal })
   }
 }
 
@@ -86,7 +112,7 @@ export function callFailure(operation: string, error: unknown, reason: EndReason
 }
 
 /** Throws ClusterRefused if the body is larger than `max` bytes. */
-export async function readBody(operation: string, chunks: AsyncIterable<Buffer>, max = MAX_ANSWER): Promise<string> {
+export async function readBody(operation: string, chunks: AsyncIterable<Buffer>, max = MAX_OBJECT): Promise<string> {
   const parts: Buffer[] = []
   let size = 0
   for await (const chunk of chunks) {

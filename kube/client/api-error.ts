@@ -68,7 +68,8 @@ export function apiError(operation: string, cause: ApiStatus): ShimError {
     ? 'it does not know this kind (kubectl apply -k deploy installs NixBuilds)'
     : cause.message || `HTTP status ${status}`
   if (status === 409) return new RetryableError('ClusterConflict', `cannot ${operation}: ${says}`, { cause })
-  if (status === 410 || reason === 'Expired') {
+  // A version from the future: the API server has been restored from a backup.
+  if (status === 410 || reason === 'Expired' || cause.causes.includes('ResourceVersionTooLarge')) {
     return new RetryableError('ClusterExpired', `cannot ${operation}: ${says}`, { cause })
   }
   // Credentials are renewed outside this process, and an API server that has just started may not know them yet.

@@ -46,7 +46,8 @@ export interface PatchOptions extends CallOptions {
 }
 
 export interface WatchCall extends Selection {
-  readonly resourceVersion: string
+  /** By default, every object comes first, as ADDED, then a BOOKMARK that says so. */
+  readonly resourceVersion?: string | undefined
   readonly signal: AbortSignal
   /** The server ends the watch after this time, in milliseconds. By default after 30 to 60 minutes. */
   readonly longestMs?: number
@@ -57,11 +58,11 @@ export interface WatchCall extends Selection {
 export type WatchEvent =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly object: unknown }
   /** Carries only a newer resourceVersion. */
-  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string }
+  | { readonly type: 'BOOKMARK'; readonly resourceVersion: string; readonly endsInitial: boolean }
 
 /**
  * An API server. Errors:
- * - ClusterAway (retryable): no answer in time, connection lost, 401, 429 and 5xx.
+ * - ClusterAway (retryable): no answer in time, connection lost, 401, 5xx, and 429 that lasts longer than the call may.
  * - ClusterConflict (retryable): a stale resourceVersion, or a name that is taken.
  * - ClusterExpired (retryable): a resourceVersion that is too old to list or watch from (410).
  * - ClusterRefused (final): everything else. It names verb, object and the server's reason.

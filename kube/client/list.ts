@@ -1,45 +1,69 @@
 import * as v from 'valibot'
 import { FinalError, ShimError } from '../../lib/errors.ts'
-import { AnswerTooLarge, call, tooLarge } from './api-call.ts'
+import { AnswerTooLarge, call, MAX_OBJECT, tooLarge } from './api-call.ts'
 import { collectionPath, selectionQuery } from './api-path.ts'
 import type { Connection } from './connection.ts'
 import type { Kind, ListOptions, Selection } from './contract.ts'
 
-/** Shrinks if the objects are too large. */
+/** Shrinks while the objects are too large, and grows again. */
 const PAGE_SIZE = 500
+/** In bytes. Parsing a longer page would block the thread for too long. */
+const MAX_PAGE = 4 * 1024 * 1024
 
 const pageSchema = v.object({
   metadata: v.object({ resourceVersion: v.string(), continue: v.optional(v.string(), '') }),
   items: v.nullish(v.array(v.unknown()), []),
 })
 
+/** Returns the resourceVersion to watch from. */
 export async function listPages<T>(
   connection: Connection,
   kind: Kind<T>,
   selection: Selection,
   onItem: (item: T) => void,
-  { pageSize = PAGE_SIZE, maxLength = Number.POSITIVE_INFINITY, ...options }: ListOptions = {},
+  options?: ListOptions,
 ): Promise<string> {
+  const pages = readPages(connection, kind, selection, options)
+  for (;;) {
+    const { done, value } = await pages.next()
+    if (done) return value
+    for (const item of value) onItem(kind.parse(item))
+  }
+}
+
+/** Yields the unchecked items of each page. Returns the resourceVersion to watch from. */
+export async function* readPages(
+  connection: Connection,
+  kind: Kind<unknown>,
+  selection: Selection,
+  { pageSize = PAGE_SIZE, maxLength = Number.POSITIVE_INFINITY, ...options }: ListOptions = {},
+): AsyncGenerator<readonly unknown[], string> {
   const operation = `list ${kind.plural}${selection.namespace === undefined ? '' : ` in ${selection.namespace}`}`
   let next = ''
   let limit = pageSize
   let length = 0
-  const onLength = (more: number) => {
-    length += more
-  }
   for (;;) {
+    let pageLength = 0
+    const onLength = (length: number) => {
+      pageLength = length
+    }
     const query = { ...selectionQuery(selection), limit, continue: next || undefined }
     const path = collectionPath(kind, selection.namespace, query)
-    const page = await unlessTooLarge(call(connection, { operation, method: 'GET', path, onLength }, options), limit)
+    const maxAnswer = limit === 1 ? MAX_OBJECT : MAX_PAGE
+    const request = { operation, method: 'GET', path, onLength, maxAnswer } as const
+    const page = await unlessTooLarge(call(connection, request, options), limit)
     if (page === undefined) {
       limit = Math.ceil(limit / 4)
       continue
     }
+    length += pageLength
     if (length > maxLength) throw tooLarge(operation, maxLength)
     const { metadata, items } = parsePage(operation, page)
-    for (const item of items ?? []) onItem(kind.parse(item))
+    yield items ?? []
     next = metadata.continue
     if (next === '') return metadata.resourceVersion
+    // One tenant's large objects must not make the pages of all others small.
+    if (pageLength < MAX_PAGE / 8) limit = Math.min(limit * 2, pageSize)
   }
 }
 

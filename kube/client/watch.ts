@@ -1,28 +1,65 @@
 import * as v from 'valibot'
 import { readLines } from '../../lib/text/lines.ts'
-import { callFailure, limitTime, readBody } from './api-call.ts'
-import { apiError, readApiStatus } from './api-error.ts'
+import { callFailure, limitTime, MAX_OBJECT, readBody, sendUnlessBusy } from './api-call.ts'
+import { ApiStatus, apiError, readApiStatus } from './api-error.ts'
 import { collectionPath, selectionQuery } from './api-path.ts'
 import type { Connection } from './connection.ts'
 import type { Kind, WatchCall, WatchEvent } from './contract.ts'
+import { readPages } from './list.ts'
 import type { Answer } from './transport.ts'
 
 /** Time limit for the start of the answer. */
 const BEGIN_MS = 10_000
 /** The server sends a bookmark every minute if there is nothing else, so a longer silence means a dead connection. */
 const SILENCE_MS = 150_000
-/** In characters. etcd limits objects to 1.5 MB. */
-const MAX_EVENT = 16 * 1024 * 1024
+
+/** Time limit for a page of a list. */
+const PAGE_MS = 60_000
+const INITIAL_EVENTS_END = 'k8s.io/initial-events-end'
 
 const eventSchema = v.variant('type', [
   v.object({ type: v.picklist(['ADDED', 'MODIFIED', 'DELETED', 'ERROR']), object: v.unknown() }),
   v.object({
     type: v.literal('BOOKMARK'),
-    object: v.object({ metadata: v.object({ resourceVersion: v.string() }) }),
+    object: v.object({
+      metadata: v.object({ resourceVersion: v.string(), annotations: v.optional(v.record(v.string(), v.string()), {}) }),
+    }),
   }),
 ])
 
+/**
+ * Without a resourceVersion, the API server streams every object from its cache before the changes (KEP-3157): neither
+ * side ever holds a whole list. One that cannot is asked for pages.
+ */
 export async function* watchEvents(
+  connection: Connection,
+  kind: Kind<unknown>,
+  call: WatchCall,
+): AsyncGenerator<WatchEvent> {
+  try {
+    return yield* readWatch(connection, kind, call)
+  } catch (error) {
+    if (call.resourceVersion !== undefined || !isUnknownParameter(error)) throw error
+  }
+  const pages = readPages(connection, kind, call, { signal: call.signal, timeoutMs: PAGE_MS })
+  for (let page = await pages.next(); ; page = await pages.next()) {
+    if (page.done) {
+      yield { type: 'BOOKMARK', resourceVersion: page.value, endsInitial: true }
+      return yield* readWatch(connection, kind, { ...call, resourceVersion: page.value })
+    }
+    for (const object of page.value) yield { type: 'ADDED', object }
+  }
+}
+
+/** Invalid, or BadRequest: `sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled`. */
+function isUnknownParameter({ cause }: { readonly cause?: unknown } & object): boolean {
+  return cause instanceof ApiStatus && (cause.status === 422 || cause.status === 400)
+}
+
+/** From the API server's cache, which may be a moment behind. The changes catch up. */
+const ALL_FIRST = { resourceVersion: '0', resourceVersionMatch: 'NotOlderThan', sendInitialEvents: true }
+
+async function* readWatch(
   connection: Connection,
   kind: Kind<unknown>,
   { signal, resourceVersion, longestMs, silenceMs = SILENCE_MS, ...selection }: WatchCall,
@@ -32,17 +69,17 @@ export async function* watchEvents(
     ...selectionQuery(selection),
     watch: true,
     allowWatchBookmarks: true,
-    resourceVersion,
+    ...(resourceVersion === undefined ? ALL_FIRST : { resourceVersion }),
     timeoutSeconds: longestMs === undefined ? undefined : Math.max(1, Math.round(longestMs / 1000)),
   })
   const limit = limitTime(BEGIN_MS, signal)
   let answer: Answer | undefined
   try {
     const headers = { accept: 'application/json' }
-    answer = await connection.send({ method: 'GET', path, headers, signal: limit.signal, silenceMs })
+    answer = await sendUnlessBusy(connection, { method: 'GET', path, headers, signal: limit.signal, silenceMs })
     limit.stopTimer()
     if (answer.statusCode !== 200) throw await refusal(operation, answer)
-    for await (const line of readLines(answer.body, MAX_EVENT)) yield readEvent(operation, line)
+    for await (const line of readLines(answer.body, MAX_OBJECT)) yield readEvent(operation, line)
   } catch (error) {
     if (limit.reason() !== 'caller') throw callFailure(operation, error, limit.reason())
   } finally {
@@ -64,5 +101,6 @@ function readEvent(operation: string, line: string): WatchEvent {
   const event = v.parse(eventSchema, JSON.parse(line))
   if (event.type === 'ERROR') throw apiError(operation, readApiStatus(500, event.object))
   if (event.type !== 'BOOKMARK') return { type: event.type, object: event.object }
-  return { type: 'BOOKMARK', resourceVersion: event.object.metadata.resourceVersion }
+  const { resourceVersion, annotations } = event.object.metadata
+  return { type: 'BOOKMARK', resourceVersion, endsInitial: annotations[INITIAL_EVENTS_END] === 'true' }
 }

@@ -2,6 +2,7 @@ import { pino } from 'pino'
 import { beforeAll, expect, test } from 'vitest'
 import type { Kube } from '../../kube/client/contract.ts'
 import { createMirror, type MirrorPlan } from '../../kube/mirror.ts'
+import { RetryableError } from '../../lib/errors.ts'
 import type { OwnCluster } from '../cluster/cluster.ts'
 import { PATIENT } from '../patience.ts'
 import { type ConfigMap, configMaps, OURS, onlyOurs } from './config-maps.ts'
@@ -46,31 +47,40 @@ test('a mirror neither keeps nor reports what the projection drops', async () =>
   await remove('quiet', 'loud', 'last')
 })
 
-test('the next list finds changes and removals that the watch has missed', async () => {
+test('a mirror whose connection breaks continues where it was, and reads nothing again', async () => {
   await make('stays', { a: '1' })
+  await make('changes', { a: '1' })
   await make('goes', { a: '1' })
-  const watched = Promise.withResolvers<void>()
-  let isBlocked = true
+  let away = Promise.withResolvers<never>()
+  const seen: string[] = []
+  let isAway = false
   await using bed = mirror({
-    relistEveryMs: 1_000,
     kube: {
-      list: kube.list,
-      // A connection without data.
       async *watch(kind, call) {
-        watched.resolve()
-        if (isBlocked) await new Promise(resolve => setTimeout(resolve, call.longestMs))
-        else yield* kube.watch(kind, call)
+        if (isAway) throw new RetryableError('ClusterAway', 'not yet')
+        const events = kube.watch(kind, call)
+        for (;;) {
+          const { done, value } = await Promise.race([events.next(), away.promise])
+          if (done) return
+          if (value.type !== 'BOOKMARK') seen.push(`${value.type} ${configMaps.parse(value.object).metadata.name}`)
+          yield value
+        }
       },
     },
   })
-  await watched.promise
-  await change('stays', { a: '2' })
+  await bed.mirror.synced()
+  expect(seen).toHaveLength(3)
+  isAway = true
+  away.reject(new RetryableError('ClusterAway', 'the connection broke'))
+  await expect.poll(() => bed.logged.join(), PATIENT).toContain('not yet')
+  await change('changes', { a: '2' })
   await remove('goes')
-  expect(bed.content()).toEqual({ 'default/stays': '1', 'default/goes': '1' })
-  await expect.poll(bed.content, PATIENT).toEqual({ 'default/stays': '2' })
-  isBlocked = false
-  expect(bed.changes.filter(key => key === 'default/goes')).toHaveLength(2)
-  await remove('stays')
+  expect(bed.content()).toEqual({ 'default/changes': '1', 'default/goes': '1', 'default/stays': '1' })
+  away = Promise.withResolvers()
+  isAway = false
+  await expect.poll(bed.content, PATIENT).toEqual({ 'default/changes': '2', 'default/stays': '1' })
+  expect(seen.slice(3)).toEqual(['MODIFIED changes', 'DELETED goes'])
+  await remove('stays', 'changes')
   await expect.poll(bed.content, PATIENT).toEqual({})
 })
 
