@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { ShimError } from '../../lib/errors.ts'
 import { readLines } from '../../lib/text/lines.ts'
 import { callFailure, limitTime, MAX_OBJECT, readBody, sendUnlessBusy } from './api-call.ts'
 import { ApiStatus, apiError, readApiStatus } from './api-error.ts'
@@ -22,7 +23,10 @@ const eventSchema = v.variant('type', [
   v.object({
     type: v.literal('BOOKMARK'),
     object: v.object({
-      metadata: v.object({ resourceVersion: v.string(), annotations: v.optional(v.record(v.string(), v.string()), {}) }),
+      metadata: v.object({
+        resourceVersion: v.string(),
+        annotations: v.optional(v.record(v.string(), v.string()), {}),
+      }),
     }),
   }),
 ])
@@ -52,7 +56,8 @@ export async function* watchEvents(
 }
 
 /** Invalid, or BadRequest: `sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled`. */
-function isUnknownParameter({ cause }: { readonly cause?: unknown } & object): boolean {
+function isUnknownParameter(error: unknown): boolean {
+  const cause = error instanceof ShimError ? error.cause : undefined
   return cause instanceof ApiStatus && (cause.status === 422 || cause.status === 400)
 }
 

@@ -17,14 +17,29 @@ test('shims renew their Leases while all of their other requests are held back',
   await list()
 
   const level = ['prioritylevelconfiguration', 'enbi-shims']
-  const nothing = { spec: { limited: { nominalConcurrencyShares: 0, lendablePercent: 0, borrowingLimitPercent: 0, limitResponse: { type: 'Reject', queuing: null } } } }
+  const nothing = {
+    spec: {
+      limited: {
+        nominalConcurrencyShares: 0,
+        lendablePercent: 0,
+        borrowingLimitPercent: 0,
+        limitResponse: { type: 'Reject', queuing: null },
+      },
+    },
+  }
   await cluster.kubectl(['patch', ...level, '--type=merge', `--patch=${JSON.stringify(nothing)}`])
-  await expect.poll(() => list().catch(({ message }) => message), PATIENT).toMatch(/^cannot list nixbuilds in default now/)
+  await expect
+    .poll(() => list().catch(({ message }) => message), PATIENT)
+    .toMatch(/^cannot list nixbuilds in default now/)
 
   const lease = { namespace: SYSTEM_NAMESPACE, name: shimLeaseName(node) }
   const spec = { holderIdentity: node, leaseDurationSeconds: 40, renewTime: microTime(new Date()) }
   await kube.create(leases, { ...lease, body: { spec } })
-  const renewed = await kube.patch(leases, { ...lease, body: { spec } }, { type: 'merge', fieldManager: shimFieldManager(node) })
+  const renewed = await kube.patch(
+    leases,
+    { ...lease, body: { spec } },
+    { type: 'merge', fieldManager: shimFieldManager(node) },
+  )
   expect(renewed?.spec.holderIdentity).toBe(node)
   await expect(list()).rejects.toMatchObject({ code: 'ClusterAway' })
 })
