@@ -10,9 +10,9 @@ import { hostSystem, parseSystem } from '../../recipes/system.ts'
 import { IMAGE_SERVICE } from '../wire/cri.ts'
 import { PULLS, type WireProgress } from '../wire/pulls.ts'
 import { createLineView } from './pull-view/line-view.ts'
-import { createLiveView } from './pull-view/live-view.ts'
-import type { PullView, TerminalOptions } from './pull-view/pull-view.ts'
-import { createJsonView } from './pull-view/pull-view.ts'
+import { createLiveView } from './pull-live-view.ts'
+import type { PullView, TerminalOptions } from './pull-view.ts'
+import { createJsonView } from './pull-view.ts'
 import { createShimClient } from './shim-client.ts'
 
 export interface PullArguments {

@@ -4,7 +4,7 @@ import { WATCH_STATUS } from '../wire/status.ts'
 import { createShimClient } from './shim-client.ts'
 import { createStatusBlocks } from './status-view/status-blocks.ts'
 import { createStatusLive } from './status-view/status-live.ts'
-import type { StatusView } from './status-view/status-view.ts'
+import type { StatusView } from './status-view.ts'
 
 export interface StatusArguments {
   /** Path of the shim's socket. */

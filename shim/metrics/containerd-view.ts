@@ -1,6 +1,6 @@
 import { messageOf } from '../../lib/errors.ts'
 import { askInTime } from '../containerd/ask-in-time.ts'
-import { RECIPE_LABEL } from '../pull/labels.ts'
+import { RECIPE_LABEL } from '../pull/image-of-recipe.ts'
 
 /** The requests to containerd. Only the number of the shim's own images affects their cost. */
 export interface ContainerdImages {

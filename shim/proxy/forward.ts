@@ -6,7 +6,7 @@ import { deadlineOf, formatTimeout } from './deadline.ts'
 import { toHeaders } from './headers.ts'
 import { CANCELLED, type Incoming, ignoreError } from './incoming.ts'
 import type { RequestBody } from './request-body.ts'
-import { type Failure, shouldResend } from './retry.ts'
+import { type Failure, shouldResend } from './resend.ts'
 import { type Connection, isLost, type Upstream } from './upstream.ts'
 
 /** The pause before a call is sent again starts at 0 and grows by a step up to the limit. */

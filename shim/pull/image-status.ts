@@ -7,7 +7,7 @@ import { readableReference } from '../../recipes/reference.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { decodeImageStatus, IMAGE_SERVICE } from '../wire/cri.ts'
 import type { ImageRecords } from './contract.ts'
-import { isAsWritten, RECIPE_LABEL } from './labels.ts'
+import { isAsWritten, RECIPE_LABEL } from './image-of-recipe.ts'
 import { findRecord, presentId } from './present-image.ts'
 
 export interface ImageStatusParts {

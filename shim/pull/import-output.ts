@@ -4,7 +4,7 @@ import { isFlakeRecipe, isPackageSet } from '../../recipes/recipe.ts'
 import type { Importer, ImportOutcome } from '../import/image/contract.ts'
 import type { BuildOutput } from '../nix/store/results.ts'
 import type { Run, Stages } from './contract.ts'
-import { RECIPE_LABEL, recipeLabels } from './labels.ts'
+import { RECIPE_LABEL, recipeLabels } from './image-of-recipe.ts'
 
 /**
  * Imports what was built and returns the image id. A package that is a program is first run by Nix, as a build; what it

@@ -5,7 +5,7 @@ import { isContainerdAway } from '../../lib/errors.ts'
 import type { Recipe } from '../../recipes/recipe.ts'
 import type { ImageRecord } from '../containerd/services/images.ts'
 import type { ImageRecords } from './contract.ts'
-import { isAsWritten, isOfRecipe } from './labels.ts'
+import { isAsWritten, isOfRecipe } from './image-of-recipe.ts'
 
 /** The image record of that name. Waits while containerd is away. Throws Cancelled once `signal` aborts. */
 export function findRecord(images: ImageRecords, image: string, signal: AbortSignal): Promise<ImageRecord | undefined> {

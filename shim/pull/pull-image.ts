@@ -20,7 +20,7 @@ import type {
   Stages,
 } from './contract.ts'
 import { importOutput } from './import-output.ts'
-import { isOfOutput, RECIPE_LABEL, STORE_PATH_LABEL } from './labels.ts'
+import { isOfOutput, RECIPE_LABEL, STORE_PATH_LABEL } from './image-of-recipe.ts'
 import { findRecord, presentId } from './present-image.ts'
 import type { RunCall, RunRequest, SharedRuns } from './shared-runs.ts'
 

@@ -3,7 +3,7 @@ import { STATUS } from '../../lib/grpc/status.ts'
 import type { Builder } from '../nix/contract.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import type { ImageRecords } from './contract.ts'
-import { RECIPE_LABEL } from './labels.ts'
+import { RECIPE_LABEL } from './image-of-recipe.ts'
 
 /** Forwards RemoveImage to containerd; once that has succeeded, `onRemoved` lets go of the gc roots. */
 export function interceptRemoveImage(onRemoved: () => Promise<void>, logger: Logger): UnaryInterceptor {

@@ -1,6 +1,6 @@
 import { describeDuration, describeProgress } from '../../status/describe.ts'
 import type { WireProgress } from '../../wire/pulls.ts'
-import type { PullView, PullViewOptions } from './pull-view.ts'
+import type { PullView, PullViewOptions } from '../pull-view.ts'
 
 /** Bytes that have to come in before another line tells of them. */
 const BYTES_A_LINE = 50_000_000

@@ -1,6 +1,6 @@
 import type { StatusReport } from '../../wire/status.ts'
-import { statusLines } from './status-lines.ts'
-import type { StatusView } from './status-view.ts'
+import { statusLines } from '../status-lines.ts'
+import type { StatusView } from '../status-view.ts'
 
 /** Plain text: one block for the first report and for each that says something new, but for how far a run is. */
 export function createStatusBlocks(output: { write(text: string): boolean }): StatusView {

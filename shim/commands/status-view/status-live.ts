@@ -1,8 +1,8 @@
 import { styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
 import type { StatusReport } from '../../wire/status.ts'
-import { statusLines } from './status-lines.ts'
-import type { StatusView } from './status-view.ts'
+import { statusLines } from '../status-lines.ts'
+import type { StatusView } from '../status-view.ts'
 
 /** Ages are shown in seconds. */
 const REDRAW_MS = 1000

@@ -1,5 +1,5 @@
-import { ShimError } from '../../../lib/errors.ts'
-import type { WireProgress } from '../../wire/pulls.ts'
+import { ShimError } from '../../lib/errors.ts'
+import type { WireProgress } from '../wire/pulls.ts'
 
 /** Shows one pull as it happens. */
 export interface PullView {

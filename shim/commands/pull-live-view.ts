@@ -1,8 +1,8 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
-import { cutEnd } from '../../../lib/text/cut.ts'
-import { describeDuration, describeProgress } from '../../status/describe.ts'
-import type { WireProgress } from '../../wire/pulls.ts'
+import { cutEnd } from '../../lib/text/cut.ts'
+import { describeDuration, describeProgress } from '../status/describe.ts'
+import type { WireProgress } from '../wire/pulls.ts'
 import type { PullView, TerminalOptions } from './pull-view.ts'
 
 const FRAMES = [...'⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏']

@@ -1,4 +1,4 @@
-import type { StatusReport } from '../../wire/status.ts'
+import type { StatusReport } from '../wire/status.ts'
 
 /** Shows what a shim does and holds, again with each report. */
 export interface StatusView {
