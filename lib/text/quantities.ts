@@ -11,6 +11,16 @@ export function describeSize(bytes: number): string {
   return `${unit === 'B' || value >= 100 ? Math.round(value) : value.toFixed(1)} ${unit}`
 }
 
+/** `3.4 MB`: the same unit for each size, so that a growing size is easy to follow. */
+export function describeMegabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`
+}
+
+/** `3.4 s`, `850 ms`. */
+export function describeDuration(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`
+}
+
 const SPANS = [
   ['d', 86_400, 'h', 3600],
   ['h', 3600, 'min', 60],

@@ -1,13 +1,14 @@
 import { ShimError } from '../../lib/errors.ts'
-import type { WireProgress } from '../wire/pulls.ts'
+import { describeDuration } from '../../lib/text/quantities.ts'
+import { describeProgress, type WireProgress } from '../wire/pulls.ts'
 
 /** Shows one pull as it happens. */
 export interface PullView {
   progress(progress: WireProgress): void
   done(imageId: string): void
-  /** What is told of it besides is the command's. */
+  /** The command itself reports the error. */
   failed(error: ShimError): void
-  /** Leaves the terminal as it was found. */
+  /** Restores the terminal. */
   close(): void
 }
 
@@ -33,4 +34,52 @@ export function createJsonView({ image, output }: PullViewOptions): PullView {
     },
     close() {},
   }
+}
+
+/** Lines of builders that are shown; a program may write tens of thousands, and the log on the node has all of them. */
+const MAX_LOG_LINES = 200
+
+/** A line for every step, with the time since the pull began. */
+export function createLineView({ image, output }: PullViewOptions): PullView {
+  const startedAt = performance.now()
+  const write = (text: string) =>
+    output.write(`${describeDuration(performance.now() - startedAt).padStart(8)}  ${text}\n`)
+  let last: WireProgress | undefined
+  let logLines = 0
+  const writeLog = (text: string) => {
+    logLines += 1
+    if (logLines <= MAX_LOG_LINES) output.write(`          | ${text}\n`)
+  }
+  const writeRest = () => {
+    const rest = logLines - MAX_LOG_LINES
+    if (rest > 0) output.write(`          | … and ${rest} more, which are in the log on the node\n`)
+    logLines = 0
+  }
+  return {
+    progress(progress) {
+      if (progress.phase === 'log') return writeLog(progress.text)
+      if (isWorthALine(progress, last)) {
+        write(describeProgress(progress))
+        last = progress
+      }
+    },
+    done(imageId) {
+      writeRest()
+      write(`${image} is ${imageId}`)
+    },
+    failed: writeRest,
+    close() {},
+  }
+}
+
+/** Bytes of progress between two lines. */
+const BYTES_A_LINE = 50_000_000
+
+function isWorthALine(progress: WireProgress, last: WireProgress | undefined): boolean {
+  if (progress.phase !== last?.phase) return true
+  const countsBytes = progress.phase === 'importing' || progress.phase === 'fetching'
+  if (countsBytes) return progress.done - last.done >= BYTES_A_LINE
+  // Nix discovers builds as it proceeds, so that their number alone is no progress.
+  if (progress.phase === 'building') return progress.done !== last.done || progress.text !== last.text
+  return describeProgress(progress) !== describeProgress(last)
 }

@@ -3,7 +3,7 @@ import type { ImageRequest } from '../pull/contract.ts'
 import { toWire } from '../pull/progress.ts'
 import type { PullLog, ResultFacts, RunFacts } from '../pull/pull-log.ts'
 import type { StatusMessage } from '../wire/status.ts'
-import type { Held } from './disk-use.ts'
+import type { DiskUse } from './disk-use.ts'
 import type { KeptImage } from './kept-images.ts'
 
 /** Facts that do not change while the shim runs. */
@@ -21,7 +21,7 @@ export interface ShimFacts {
 }
 
 /** The same state always gives the same message, whenever it is made. */
-export function statusMessage(shim: ShimFacts, pullLog: PullLog, held: Held): StatusMessage {
+export function statusMessage(shim: ShimFacts, pullLog: PullLog, held: DiskUse): StatusMessage {
   const all = pullLog.runs()
   const { images, problem, ...disk } = held
   return {

@@ -6,8 +6,8 @@ import {
   type NixBuildStatus,
 } from '../../../kube/resources/nixbuild.ts'
 import { time } from '../../../kube/resources/time.ts'
+import { describeDuration, describeMegabytes } from '../../../lib/text/quantities.ts'
 import type { Attempt } from '../../pull/contract.ts'
-import { describeBytes, describeDuration } from '../../status/describe.ts'
 import { isClaimable, ownEntry } from './claim.ts'
 import { conditionsOf } from './conditions.ts'
 import type { Failure, Retrying, RunOutcome, Success } from './run-outcome.ts'
@@ -127,7 +127,7 @@ function succeeded(query: StatusQuery, outcome: Success): OwnStatus {
 
 function summary({ startedAt }: RunFacts, { present, at, imageSize }: Success): string {
   if (present) return 'existed already'
-  const size = imageSize === undefined ? '' : `, ${describeBytes(imageSize)}`
+  const size = imageSize === undefined ? '' : `, ${describeMegabytes(imageSize)}`
   return `loaded in ${describeDuration(at - startedAt)}${size}`
 }
 
