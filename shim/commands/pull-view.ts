@@ -1,6 +1,6 @@
 import { ShimError } from '../../lib/errors.ts'
 import { describeDuration } from '../../lib/text/quantities.ts'
-import { describeProgress, type WireProgress } from '../wire/pulls.ts'
+import { describeProgress, type WireProgress } from '../wire/progress.ts'
 
 /** Shows one pull as it happens. */
 export interface PullView {

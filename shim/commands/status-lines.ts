@@ -2,7 +2,7 @@ import { cutEnd, cutMiddle } from '../../lib/text/cut.ts'
 import { describeCount, describeDuration, describeSize, describeSpan } from '../../lib/text/quantities.ts'
 import { alignColumns } from '../../lib/text/table.ts'
 import { cleanText } from '../../lib/text/text.ts'
-import { describeProgress } from '../wire/pulls.ts'
+import { describeProgress } from '../wire/progress.ts'
 import type { StatusReport } from '../wire/status.ts'
 
 type RunReportRow = StatusReport['runs'][number]

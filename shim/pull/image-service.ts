@@ -3,8 +3,7 @@ import { lazy } from '../../lib/async/lazy.ts'
 import type { Names } from '../../recipes/names/names.ts'
 import type { Policy } from '../../recipes/policy/policy.ts'
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
-import { IMAGE_SERVICE } from '../wire/cri.ts'
-import { PULLS } from '../wire/pulls.ts'
+import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PULLS_PATH } from '../wire/paths.ts'
 import type { ClusterSide, ImageRecords, PullImage, PullOutcome, PullReporter, Stages } from './contract.ts'
 import { createWatchPulls, type ProgressHub } from './progress.ts'
 import { createRecipeFilter } from './recipe-filter.ts'
@@ -79,11 +78,11 @@ export function createImageService(parts: ImageServiceParts): ImageService {
 
   return {
     intercept: new Map([
-      [IMAGE_SERVICE.PullImage.path, ifRecipe(async () => (await pulls()).intercept)],
-      [IMAGE_SERVICE.ImageStatus.path, ifRecipe(imageStatus)],
-      [IMAGE_SERVICE.RemoveImage.path, interceptRemoveImage(onImageRemoved)],
+      [PULL_IMAGE_PATH, ifRecipe(async () => (await pulls()).intercept)],
+      [IMAGE_STATUS_PATH, ifRecipe(imageStatus)],
+      [REMOVE_IMAGE_PATH, interceptRemoveImage(onImageRemoved)],
     ]),
-    streams: new Map([[PULLS.Watch.path, createWatchPulls(hub)]]),
+    streams: new Map([[WATCH_PULLS_PATH, createWatchPulls(hub)]]),
     pullImage: async (request, signal) => (await pulls()).pullImage(request, signal),
   }
 }

@@ -3,7 +3,7 @@ import { normalizeReference } from '../../recipes/reference.ts'
 import type { ImportProgress } from '../import/image/contract.ts'
 import type { BuildProgress } from '../nix/log/build-progress.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
-import { PULLS, type WireProgress } from '../wire/pulls.ts'
+import type { WireProgress } from '../wire/progress.ts'
 
 /** How far a run is. */
 export type PullProgress =
@@ -53,6 +53,8 @@ export interface ProgressHub {
 /** `enbi.v1alpha1.Pulls/Watch`: the progress of every run of one image. */
 export function createWatchPulls(hub: ProgressHub): StreamHandler {
   return async function* watchPulls({ request, signal }) {
+    // Loads the protobuf library with the first watcher.
+    const { PULLS } = await import('../wire/pulls.ts')
     const events = hub.watch(normalizeReference(PULLS.Watch.requestDeserialize(request).image), signal)
     yield PULLS.Watch.responseSerialize({ phase: 'watching' })
     for await (const event of events) yield PULLS.Watch.responseSerialize(toWire(event))

@@ -5,7 +5,7 @@ import type { FlakeRecipe } from '../../../recipes/recipe.ts'
 import type { PullOutcome, RunReport } from '../../pull/contract.ts'
 import type { PullProgress } from '../../pull/progress.ts'
 import { toWire } from '../../pull/progress.ts'
-import { describeProgress } from '../../wire/pulls.ts'
+import { describeProgress } from '../../wire/progress.ts'
 import { failed, type RunOutcome } from './run-outcome.ts'
 
 /** The current state of a run. Times are in milliseconds since 1970. */

@@ -3,7 +3,7 @@ import { FinalError, RetryableError } from '../../../lib/errors.ts'
 import { describeDuration } from '../../../lib/text/quantities.ts'
 import { isRedrawable } from '../../../lib/text/redrawable.ts'
 import { createJsonView, createLineView } from '../../../shim/commands/pull-view.ts'
-import { describeProgress, type WireProgress } from '../../../shim/wire/pulls.ts'
+import { describeProgress, type WireProgress } from '../../../shim/wire/progress.ts'
 
 function progress(phase: string, rest: Partial<WireProgress> = {}): WireProgress {
   return { phase, done: 0, expected: 0, text: '', ...rest }
