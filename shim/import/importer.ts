@@ -4,13 +4,13 @@ import type { Logger } from 'pino'
 import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
 import type { LayerMode } from '../containerd/layer-mode.ts'
 import { CRI_NAMESPACE } from '../containerd/services/constants.ts'
+import { endLease } from './helper/leases.ts'
+import type { ImportJob } from './helper/messages.ts'
+import { type ImporterIdentity, importerFolders } from './identity.ts'
 import type { ImportCall, Importer, ImportOutcome, LinkingReport, QueryClosure } from './image/contract.ts'
-import { type ImporterIdentity, importerFolders } from './worker/identity.ts'
-import { endLease } from './worker/leases.ts'
-import { createLeftLeases } from './worker/left-leases.ts'
-import type { ImportJob } from './worker/messages.ts'
-import { runWorker } from './worker/run-worker.ts'
-import { createWorkers } from './worker/workers.ts'
+import { createWorkers } from './import-helpers.ts'
+import { createLeftLeases } from './left-leases.ts'
+import { runWorker } from './run-import-helper.ts'
 
 export interface ImporterOptions {
   readonly containerd: {
@@ -38,7 +38,7 @@ const DEFAULT_MAX_IMPORTS = Math.max(2, Math.min(3, availableParallelism()))
 
 /**
  * Imports build results, each in a worker process: what they hold was written by strangers. The steps of an
- * import are in worker/run-import.ts. Imports of one image name run one after another.
+ * import are in helper/run-import.ts. Imports of one image name run one after another.
  */
 export function createImporter(options: ImporterOptions): Importer {
   const { logger, queryClosure, onLinking, maxImports = DEFAULT_MAX_IMPORTS } = options
