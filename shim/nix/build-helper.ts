@@ -44,7 +44,7 @@ async function work(order: unknown, { signal, report }: HelperCall): Promise<voi
   const tell = (message: BuildReport) => report(message)
   const batches = createProgressBatches(progress => tell({ kind: 'progress', progress: [...progress] }))
   const { recipe, program, namespaces, dir, user, nix, logLevel } = v.parse(jobSchema, order)
-  const call = { owners: { current: () => namespaces, onChange: () => () => {} }, signal, onProgress: batches.push }
+  const call = { namespaces, signal, onProgress: batches.push }
   logger.level = logLevel
   const onGroup = (group: number, kind: 'began' | 'ended') => tell({ kind, group })
   const setup = { dir, user, nix, results: createResults(dir), logger: logger.child({ stage: 'build' }), onGroup }

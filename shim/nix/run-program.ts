@@ -4,8 +4,7 @@ import { FinalError, ShimError } from '../../lib/errors.ts'
 import type { ImageProgram } from '../../recipes/built-package.ts'
 import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { hostSystem } from '../../recipes/system.ts'
-import type { BuildCall } from './contract.ts'
-import { type NixSetup, withNix } from './nix-session.ts'
+import { type NixSetup, type RunCall, withNix } from './nix-session.ts'
 import { readRealisation } from './store/realise.ts'
 
 /** Stable key of the gc root for the archive that a recipe's program writes. */
@@ -22,7 +21,7 @@ export function archiveKey(recipe: Recipe): string {
 export async function runProgram(
   setup: NixSetup,
   program: ImageProgram,
-  { recipe, ...call }: BuildCall & { readonly recipe: Recipe },
+  { recipe, ...call }: RunCall & { readonly recipe: Recipe },
 ): Promise<string> {
   const link = await setup.results.prepareLink(archiveKey(recipe))
   const run = withNix(setup, { recipe, what: 'run of a program' }, call, async ({ runId, onProgress, nix }) => {
