@@ -1,4 +1,3 @@
-import { extname } from 'node:path'
 import * as v from 'valibot'
 import { messageOf, RetryableError, reviveError, ShimError } from '../../lib/errors.ts'
 import {
@@ -10,13 +9,10 @@ import {
 } from '../../lib/process/run-helper.ts'
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import { describeWork, type Recipe } from '../../recipes/recipe.ts'
-import { type BuildJob, type BuildReport, reportSchema } from './build-job.ts'
-import { buildTimedOut } from './build-timed-out.ts'
 import type { BuildCall } from './contract.ts'
+import { buildTimedOut } from './helper/build-timed-out.ts'
+import { BUILD_HELPER, type BuildJob, type BuildReport, reportSchema } from './helper/messages.ts'
 import type { BuildOutput } from './store/results.ts'
-
-/** The same file, as source or compiled. */
-const PROGRAM = new URL(`./build-helper${extname(import.meta.url)}`, import.meta.url)
 
 /** A run remembers and reads a fifth of this at a time. */
 const HEAP_MEGABYTES = 32
@@ -36,7 +32,7 @@ export interface BuildHelpers {
 }
 
 export function createBuildHelpers(spare: SpareOptions): BuildHelpers {
-  const helpers = createHelpers({ file: PROGRAM, heapMegabytes: HEAP_MEGABYTES, graceMs: GRACE_MS }, spare)
+  const helpers = createHelpers({ file: BUILD_HELPER, heapMegabytes: HEAP_MEGABYTES, graceMs: GRACE_MS }, spare)
   return {
     async make(job, call) {
       const last = await runInHelper(helpers, job, call)

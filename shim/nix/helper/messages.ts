@@ -1,8 +1,12 @@
+import { extname } from 'node:path'
 import * as v from 'valibot'
-import { type ErrorCode, isErrorCode } from '../../lib/errors.ts'
-import { buildProgressSchema } from './log/build-progress.ts'
-import { storePathSchema } from './store/path-info.ts'
-import { buildOutputSchema } from './store/results.ts'
+import { type ErrorCode, isErrorCode } from '../../../lib/errors.ts'
+import { buildProgressSchema } from '../log/build-progress.ts'
+import { storePathSchema } from '../store/path-info.ts'
+import { buildOutputSchema } from '../store/results.ts'
+
+/** The helper's program, as source or compiled. */
+export const BUILD_HELPER = new URL(`./build-helper${extname(import.meta.url)}`, import.meta.url)
 
 const text = v.string()
 const env = v.record(text, text)

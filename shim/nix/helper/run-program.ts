@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
-import { FinalError, ShimError } from '../../lib/errors.ts'
-import type { ImageProgram } from '../../recipes/built-package.ts'
-import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
-import { hostSystem } from '../../recipes/system.ts'
+import { FinalError, ShimError } from '../../../lib/errors.ts'
+import type { ImageProgram } from '../../../recipes/built-package.ts'
+import { type Recipe, recipeKey } from '../../../recipes/recipe.ts'
+import { hostSystem } from '../../../recipes/system.ts'
+import { readRealisation } from '../store/realise.ts'
 import { type NixSetup, type RunCall, withNix } from './nix-session.ts'
-import { readRealisation } from './store/realise.ts'
 
 /** Stable key of the gc root for the archive that a recipe's program writes. */
 export function archiveKey(recipe: Recipe): string {

@@ -1,12 +1,12 @@
 import * as v from 'valibot'
-import { toShimError } from '../../lib/errors.ts'
-import { createLogger } from '../../lib/logger.ts'
-import { type HelperCall, serveAsHelper } from '../../lib/process/serve-helper.ts'
-import { type BuildJob, type BuildReport, jobSchema } from './build-job.ts'
-import { createProgressBatches } from './log/build-progress.ts'
+import { toShimError } from '../../../lib/errors.ts'
+import { createLogger } from '../../../lib/logger.ts'
+import { type HelperCall, serveAsHelper } from '../../../lib/process/serve-helper.ts'
+import { createProgressBatches } from '../log/build-progress.ts'
+import { createResults } from '../store/results.ts'
+import { runRecipe } from './build-recipe.ts'
+import { type BuildJob, type BuildReport, jobSchema } from './messages.ts'
 import { runProgram } from './run-program.ts'
-import { runRecipe } from './run-recipe.ts'
-import { createResults } from './store/results.ts'
 
 /** Created before the order comes, because that takes a while. */
 const logger = createLogger('info')

@@ -1,5 +1,5 @@
-import { FinalError } from '../../lib/errors.ts'
-import { describeWork, type Recipe } from '../../recipes/recipe.ts'
+import { FinalError } from '../../../lib/errors.ts'
+import { describeWork, type Recipe } from '../../../recipes/recipe.ts'
 
 /** The error of a build that `nix.timeout` ended. `words` follow the message. */
 export function buildTimedOut(recipe: Recipe, timeoutMs: number, words = ''): FinalError {
