@@ -10,9 +10,8 @@ import {
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import { describeWork, type Recipe } from '../../recipes/recipe.ts'
 import type { BuildCall } from './contract.ts'
-import { buildTimedOut } from './helper/build-timed-out.ts'
-import { BUILD_HELPER, type BuildJob, type BuildReport, reportSchema } from './helper/messages.ts'
-import type { BuildOutput } from './store/results.ts'
+import { BUILD_HELPER, type BuildJob, type BuildReport, buildTimedOut, reportSchema } from './helper/messages.ts'
+import type { BuildResult } from './store/results.ts'
 
 /** A run remembers and reads a fifth of this at a time. */
 const HEAP_MEGABYTES = 32
@@ -26,7 +25,7 @@ const LATE_MS = 30_000
 /** Runs each build in a process of its own. */
 export interface BuildHelpers {
   /** Builds a recipe. Throws a ShimError. */
-  make(job: BuildJob, call: BuildCall): Promise<BuildOutput>
+  make(job: BuildJob, call: BuildCall): Promise<BuildResult>
   /** Runs a package that is a program, and returns the store path of the archive that it wrote. Throws a ShimError. */
   runProgram(job: Required<BuildJob>, call: BuildCall): Promise<string>
 }
@@ -37,7 +36,7 @@ export function createBuildHelpers(spare: SpareOptions): BuildHelpers {
     async make(job, call) {
       const last = await runInHelper(helpers, job, call)
       if (last.kind !== 'done') throw interrupted(job.recipe, 'it ran a program')
-      return last.output
+      return last.result
     },
     async runProgram(job, call) {
       const last = await runInHelper(helpers, job, call)

@@ -4,9 +4,9 @@ import { quote } from '../../../lib/text/quote.ts'
 import type { ImageProgram } from '../../../recipes/built-package.ts'
 import type { Closure } from '../store/closure.ts'
 import { isProgram } from '../store/programs.ts'
-import type { BuildResult } from './build-result.ts'
+import type { RecognizedResult } from './recognize-result.ts'
 
-type Script = Extract<BuildResult, { kind: 'script' }>
+type Script = Extract<RecognizedResult, { kind: 'script' }>
 
 /** Finds out how Nix can run a program. Throws StreamFailed if its interpreter is not in the closure. */
 export async function findImageProgram(

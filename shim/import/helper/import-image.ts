@@ -2,13 +2,18 @@ import { FinalError } from '../../../lib/errors.ts'
 import type { ImageProgram } from '../../../recipes/built-package.ts'
 import { storePathOf } from '../../../recipes/store-path.ts'
 import { type ArchiveContext, type ArchiveRequest, importArchive, recallArchive } from '../archive/import-archive.ts'
-import { type BuildResult, recognizeResult, recognizeWritten, requireArchive } from '../formats/build-result.ts'
 import { findImageProgram } from '../formats/image-program.ts'
 import { isSnapshotterImage, readSnapshotterImage } from '../formats/nix-snapshotter/image.ts'
 import { readNix2ContainerImage } from '../formats/nix2container/image.ts'
 import { readStreamImage } from '../formats/nixpkgs-stream/image.ts'
 import { makePackageImage } from '../formats/package/package-image.ts'
 import { makePackageSetImage } from '../formats/package/package-set-image.ts'
+import {
+  type RecognizedResult,
+  recognizeResult,
+  recognizeWritten,
+  requireArchive,
+} from '../formats/recognize-result.ts'
 import { MAX_JSON_BYTES } from '../image/json.ts'
 import type { ParsedImage, UnpackedImage } from '../image/parsed-image.ts'
 import type { StoreImage } from '../layers/store-image.ts'
@@ -50,7 +55,7 @@ export async function importImage(
 
 /** Reads an image whose layers are described by store paths; undefined for a build result that holds its layers itself. */
 async function readStoreImage(
-  result: BuildResult,
+  result: RecognizedResult,
   { plainPackage }: ImageJob,
   closure: Closure,
 ): Promise<StoreImage | undefined> {
@@ -88,7 +93,7 @@ async function importBase({ base }: StoreImage, context: ImportContext): Promise
 }
 
 async function importWhole(
-  result: BuildResult,
+  result: RecognizedResult,
   job: ImageJob,
   context: ImportContext,
   check: CheckImage,

@@ -4,7 +4,7 @@ import { createLogger } from '../../../lib/logger.ts'
 import { type HelperCall, serveAsHelper } from '../../../lib/process/serve-helper.ts'
 import { createProgressBatches } from '../log/build-progress.ts'
 import { createResults } from '../store/results.ts'
-import { runRecipe } from './build-recipe.ts'
+import { buildRecipe } from './build-recipe.ts'
 import { type BuildJob, type BuildReport, jobSchema } from './messages.ts'
 import { runProgram } from './run-program.ts'
 
@@ -50,8 +50,8 @@ async function work(order: unknown, { signal, report }: HelperCall): Promise<voi
   const setup = { dir, user, nix, results: createResults(dir), logger: logger.child({ stage: 'build' }), onGroup }
   const make = async (): Promise<BuildReport> => {
     if (program) return { kind: 'archive', storePath: await runProgram(setup, program, { ...call, recipe }) }
-    const { storePath, runId, package: hints } = await runRecipe(setup, recipe, call)
-    return { kind: 'done', output: { storePath, runId, ...(hints && { package: hints }) } }
+    const { storePath, runId, package: hints } = await buildRecipe(setup, recipe, call)
+    return { kind: 'done', result: { storePath, runId, ...(hints && { package: hints }) } }
   }
   const last = await make().catch(asFailure)
   batches.flush()

@@ -12,7 +12,7 @@ import type { Results } from '../store/results.ts'
 import { createOutageRetry } from '../store/retry-outages.ts'
 import type { BuildUser } from '../user/build-user.ts'
 import type { StateDir } from '../user/state-dir.ts'
-import { buildTimedOut } from './build-timed-out.ts'
+import { buildTimedOut } from './messages.ts'
 
 /** What all runs share. */
 export interface NixSetup {
