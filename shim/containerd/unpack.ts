@@ -3,12 +3,11 @@ import type { Calls } from '../../lib/grpc/client.ts'
 import { GrpcError } from '../../lib/grpc/grpc-error.ts'
 import { loadService, requireField } from '../../lib/grpc/service.ts'
 import type { DiffDefinition } from '../../protos/generated/containerd/services/diff/v1/Diff.ts'
-import { chainOf, chainsOf } from './chain.ts'
-import type { LayerKeeper } from './layer-keeper.ts'
 import { blobInfo, labelBlob } from './services/content.ts'
 import type { Descriptor, Layer } from './services/descriptor.ts'
 import type { Lease } from './services/leases.ts'
 import { type Mount, prepareSnapshot, removeSnapshot } from './services/snapshots.ts'
+import { chainOf, chainsOf, type LayerKeeper } from './snapshot-store.ts'
 
 const DIFF = loadService<DiffDefinition>('diff.proto', 'containerd.services.diff.v1.Diff')
 

@@ -1,7 +1,6 @@
 import type { Calls } from '../../lib/grpc/client.ts'
 import { areLost, readFolders } from './layer-folders.ts'
-import type { LayerMode } from './layer-mode.ts'
-import { IMAGE_ID_LABEL } from './services/constants.ts'
+import { IMAGE_ID_LABEL, type LayerMode } from './services/constants.ts'
 import { blobInfo } from './services/content.ts'
 import type { ImageRecord } from './services/images.ts'
 import { findSnapshot } from './services/snapshots.ts'

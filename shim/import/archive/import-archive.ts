@@ -1,7 +1,6 @@
-import { chainsOf } from '../../containerd/chain.ts'
 import type { ImageWriter } from '../../containerd/image-writer.ts'
-import type { LayerKeeper } from '../../containerd/layer-keeper.ts'
 import { blobInfo } from '../../containerd/services/content.ts'
+import { chainsOf, type LayerKeeper } from '../../containerd/snapshot-store.ts'
 import { createUnpacker, type Unpacker } from '../../containerd/unpack.ts'
 import type { ImportProgress } from '../image/contract.ts'
 import { LAYER_TYPE, type ParsedImage, type UnpackedImage } from '../image/parsed-image.ts'

@@ -1,6 +1,6 @@
 import { archiveInvalid } from '../image/errors.ts'
 import { digestOf, MAX_DOCUMENT_BYTES, MAX_JSON_BYTES } from '../image/json.ts'
-import { compressionOf } from '../streams/compression.ts'
+import { compressionOf } from '../streams/decompress.ts'
 import { readTar, type TarEntry } from '../streams/read-tar.ts'
 import { oneChunk, passing, peek } from '../streams/streams.ts'
 import { type LayerTarget, type LayoutFiles, type OnLayer, type StoredLayer, storeLayer } from './layout.ts'

@@ -1,8 +1,7 @@
 import * as v from 'valibot'
 import { FinalError } from '../../../lib/errors.ts'
-import { checkSpelling } from './check-spelling.ts'
 import { archiveInvalid } from './errors.ts'
-import { parseJson } from './json.ts'
+import { checkSpelling, parseJson } from './json.ts'
 import { digestSchema } from './parsed-image.ts'
 
 export interface Platform {

@@ -2,9 +2,8 @@ import { chmodSync, type Dirent, lchownSync, lstatSync, mkdirSync, readdirSync, 
 import { basename } from 'node:path'
 import { archiveInvalid } from '../image/errors.ts'
 import { takeEntries } from '../image/size-limit.ts'
-import { isWhiteout, type StorePathLayer } from '../layers/layer.ts'
-import { copyFile, isTruthful, linkFile, permissions } from './place-file.ts'
-import type { FillCounts, Path, Placing } from './placing.ts'
+import { isWhiteout, type StorePathLayer } from '../image/store-image.ts'
+import { copyFile, type FillCounts, isTruthful, linkFile, type Path, type Placing, permissions } from './place-file.ts'
 
 /** A folder of the store, and where a folder like it is to be made. */
 export interface FolderTask {

@@ -4,12 +4,11 @@ import { type MergedEntry, mergedEntries } from '../formats/nix2container/entrie
 import { compileRegexes, type Regexes } from '../formats/nix2container/regex.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import { type EntryRoom, takeEntries } from '../image/size-limit.ts'
-import { isWhiteout, type MergedLayer } from '../layers/layer.ts'
-import { show } from '../store/at-path.ts'
+import { isWhiteout, type MergedLayer } from '../image/store-image.ts'
 import type { ByteString } from '../store/byte-string.ts'
-import type { LinkView } from './link-view.ts'
-import { copyFile, isTruthful, linkFile, permissions } from './place-file.ts'
-import { type FillCounts, noCounts, toLinkError } from './placing.ts'
+import { show } from '../store/store-tree.ts'
+import type { LinkView } from './link-paths.ts'
+import { copyFile, type FillCounts, isTruthful, linkFile, noCounts, permissions, toLinkError } from './place-file.ts'
 
 export interface MergedTarget {
   /** Name of a folder to be made in the view's folder. */

@@ -1,7 +1,7 @@
 import { RetryableError } from '../../../lib/errors.ts'
 import { serveTasks } from '../../../lib/threads/serve-tasks.ts'
 import { fillTree, type LinkTask } from './fill-folder.ts'
-import { type FillCounts, noCounts, toLinkError } from './placing.ts'
+import { type FillCounts, noCounts, toLinkError } from './place-file.ts'
 
 serveTasks(({ folders, placing }: LinkTask, { isCancelled }): FillCounts => {
   const counts = noCounts()

@@ -3,10 +3,10 @@ import { setImmediate } from 'node:timers/promises'
 import { RetryableError } from '../../../lib/errors.ts'
 import { createThreadPool, type ThreadPool, threadCount } from '../../../lib/threads/thread-pool.ts'
 import type { EntryRoom } from '../image/size-limit.ts'
-import type { StorePathLayer } from '../layers/layer.ts'
+import type { StorePathLayer } from '../image/store-image.ts'
 import { closeFolder, type FolderTask, type LinkTask, openFolder, openLayer } from './fill-folder.ts'
-import type { LinkView } from './link-view.ts'
-import { addCounts, type FillCounts, noCounts, type Path, type Placing, placingOf, toLinkError } from './placing.ts'
+import type { LinkView } from './link-paths.ts'
+import { addCounts, type FillCounts, noCounts, type Path, type Placing, placingOf, toLinkError } from './place-file.ts'
 
 export interface LayerTask {
   readonly layer: StorePathLayer

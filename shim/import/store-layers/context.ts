@@ -1,12 +1,11 @@
 import type { ImageWriter } from '../../containerd/image-writer.ts'
-import type { LayerKeeper } from '../../containerd/layer-keeper.ts'
-import type { LayerMode } from '../../containerd/layer-mode.ts'
-import { FOLDER_SNAPSHOTTER } from '../../containerd/services/constants.ts'
+import { FOLDER_SNAPSHOTTER, type LayerMode } from '../../containerd/services/constants.ts'
+import type { LayerKeeper } from '../../containerd/snapshot-store.ts'
 import type { ImportProgress, LinkingReport } from '../image/contract.ts'
 import type { SizeLimit } from '../image/size-limit.ts'
 import type { Closure } from '../store/closure.ts'
 import { type DigestCache, openDigestCache } from './digest-cache.ts'
-import { type Linking, type LinkingOptions, openLinking } from './linking.ts'
+import { type Linking, type LinkingOptions, openLinking } from './stage-layers.ts'
 import { createTarThreads, type TarThreads } from './tar-threads.ts'
 
 /** What the import of store layers uses. */

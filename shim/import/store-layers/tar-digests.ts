@@ -2,11 +2,10 @@ import pMap from 'p-map'
 import { archiveInvalid } from '../image/errors.ts'
 import type { StoredBlob } from '../image/parsed-image.ts'
 import { ENTRY_BYTES, type EntryRoom, takenOf } from '../image/size-limit.ts'
-import { type FilesLayer, inAllForms, isMerged, storePathsOf } from '../layers/layer.ts'
-import type { StoreFilesLayer } from '../layers/store-image.ts'
+import { type FilesLayer, inAllForms, isMerged, type StoreFilesLayer, storePathsOf } from '../image/store-image.ts'
 import { requireInfos } from '../store/closure.ts'
 import type { StoreLayersContext } from './context.ts'
-import { entriesKey, tarKey } from './digest-keys.ts'
+import { entriesKey, tarKey } from './digest-cache.ts'
 import { TAR_THREADS } from './tar-threads.ts'
 
 /** `tar`: the layer's files are what the tar of that digest unpacks to. `linked`: there is no tar. */

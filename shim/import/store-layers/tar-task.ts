@@ -1,5 +1,5 @@
 import type { EntryRoom } from '../image/size-limit.ts'
-import type { FilesLayer } from '../layers/layer.ts'
+import type { FilesLayer } from '../image/store-image.ts'
 
 // What a tar thread is given, and what it answers. The tar itself goes through a ring of memory that both share.
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { serveTasks, type TaskContext } from '../../../lib/threads/serve-tasks.ts'
 import { takeEntries } from '../image/size-limit.ts'
-import { isMerged } from '../layers/layer.ts'
+import { isMerged } from '../image/store-image.ts'
 import { CHUNK_BYTES } from '../tar/chunks.ts'
 import { storePathTar } from '../tar/store-path-tar.ts'
 import { RING_CHUNKS, type TarAnswer, type TarTask } from './tar-task.ts'

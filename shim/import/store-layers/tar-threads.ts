@@ -4,7 +4,7 @@ import { RetryableError } from '../../../lib/errors.ts'
 import { createThreadPool, type ThreadPool, threadCount } from '../../../lib/threads/thread-pool.ts'
 import type { StoredBlob } from '../image/parsed-image.ts'
 import type { EntryRoom } from '../image/size-limit.ts'
-import type { FilesLayer } from '../layers/layer.ts'
+import type { FilesLayer } from '../image/store-image.ts'
 import { CHUNK_BYTES } from '../tar/chunks.ts'
 import { NO_MORE, RING_CHUNKS, type TarAnswer, type TarTask } from './tar-task.ts'
 

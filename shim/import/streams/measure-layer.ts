@@ -3,7 +3,7 @@ import { PassThrough } from 'node:stream'
 import { archiveInvalid } from '../image/errors.ts'
 import { LAYER_TYPE } from '../image/parsed-image.ts'
 import { ENTRY_BYTES, type SizeLimit } from '../image/size-limit.ts'
-import { type Compression, compressionOf, decompress, MAGIC_BYTES } from './compression.ts'
+import { type Compression, compressionOf, decompress, MAGIC_BYTES } from './decompress.ts'
 import { passing, peek } from './streams.ts'
 import { createTarScan, type TarFile } from './tar-scan.ts'
 

@@ -1,6 +1,6 @@
 import { readSync } from 'node:fs'
 import { MESSAGE_BYTES } from '../../containerd/services/constants.ts'
-import { BLOCK_BYTES } from './ustar-header.ts'
+import { BLOCK_BYTES } from './header.ts'
 
 /** Many small files, or a part of a large one. */
 export const CHUNK_BYTES = MESSAGE_BYTES

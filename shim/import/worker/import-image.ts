@@ -2,8 +2,13 @@ import { FinalError } from '../../../lib/errors.ts'
 import type { ImageProgram } from '../../../recipes/built-package.ts'
 import { storePathOf } from '../../../recipes/store-path.ts'
 import { type ArchiveContext, type ArchiveRequest, importArchive, recallArchive } from '../archive/import-archive.ts'
-import { type BuildResult, recognizeResult, recognizeWritten, requireArchive } from '../formats/build-result.ts'
-import { findImageProgram } from '../formats/image-program.ts'
+import {
+  type BuildResult,
+  findImageProgram,
+  recognizeResult,
+  recognizeWritten,
+  requireArchive,
+} from '../formats/build-result.ts'
 import { isSnapshotterImage, readSnapshotterImage } from '../formats/nix-snapshotter/image.ts'
 import { readNix2ContainerImage } from '../formats/nix2container/image.ts'
 import { readStreamImage } from '../formats/nixpkgs-stream/image.ts'
@@ -11,11 +16,11 @@ import { makePackageImage } from '../formats/package/package-image.ts'
 import { makePackageSetImage } from '../formats/package/package-set-image.ts'
 import { MAX_JSON_BYTES } from '../image/json.ts'
 import type { ParsedImage, UnpackedImage } from '../image/parsed-image.ts'
-import type { StoreImage } from '../layers/store-image.ts'
+import type { StoreImage } from '../image/store-image.ts'
 import type { Closure } from '../store/closure.ts'
 import { readStoreFile } from '../store/store-file.ts'
 import type { StoreLayersContext } from '../store-layers/context.ts'
-import { importStoreImage } from '../store-layers/import-store-layers.ts'
+import { importStoreImage } from '../store-layers/import-store-image.ts'
 import type { ImportJob } from './messages.ts'
 
 export type ImportContext = ArchiveContext & StoreLayersContext

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { type ErrorCode, isErrorCode } from '../../../lib/errors.ts'
 import { imageProgramSchema, packageHintsSchema } from '../../../recipes/built-package.ts'
-import { LAYER_MODES } from '../../containerd/layer-mode.ts'
+import { LAYER_MODES } from '../../containerd/services/constants.ts'
 import { importedImageSchema, importProgressSchema, linkingReportSchema } from '../image/contract.ts'
 
 // Everything that the shim and an import worker say to each other, in both directions.

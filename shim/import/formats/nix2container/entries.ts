@@ -1,9 +1,9 @@
 import { archiveInvalid } from '../../image/errors.ts'
 import type { CountEntries } from '../../image/size-limit.ts'
-import { type MergedLayer, type Owner, type Permission, ROOT } from '../../layers/layer.ts'
-import { show } from '../../store/at-path.ts'
+import { type MergedLayer, type Owner, type Permission, ROOT } from '../../image/store-image.ts'
 import type { ByteString } from '../../store/byte-string.ts'
-import { SYMLINK_MODE } from '../../tar/ustar-header.ts'
+import { show } from '../../store/store-tree.ts'
+import { SYMLINK_MODE } from '../../tar/header.ts'
 import type { Regexes } from './regex.ts'
 import { type MergedFile, type MergedNode, mergeTree } from './tree.ts'
 

@@ -2,8 +2,14 @@ import { isUtf8 } from 'node:buffer'
 import { archiveInvalid } from '../../image/errors.ts'
 import { type OrderedJson, readOrderedJson } from '../../image/ordered-json.ts'
 import { LAYER_TYPE } from '../../image/parsed-image.ts'
-import { CURRENT_FORM, type MergedPath } from '../../layers/layer.ts'
-import type { KnownParts, StoreFilesLayer, StoreImage, TarFileLayer } from '../../layers/store-image.ts'
+import {
+  CURRENT_FORM,
+  type KnownParts,
+  type MergedPath,
+  type StoreFilesLayer,
+  type StoreImage,
+  type TarFileLayer,
+} from '../../image/store-image.ts'
 import type { Closure } from '../../store/closure.ts'
 import { resolveStoreFile } from '../../store/store-file.ts'
 import { type GoStruct, goFlag, goJson, goLabels, goMoment, goSet, goText, goTexts, throughStruct } from './go-json.ts'

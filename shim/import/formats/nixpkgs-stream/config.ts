@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { archiveInvalid } from '../../image/errors.ts'
 import { parseJson } from '../../image/json.ts'
 import type { OrderedJson } from '../../image/ordered-json.ts'
-import type { BaseParts, KnownParts } from '../../layers/store-image.ts'
+import type { BaseParts, KnownParts } from '../../image/store-image.ts'
 import { pythonJson, pythonListRepr } from './python.ts'
 
 export interface StreamConfig {

@@ -1,10 +1,8 @@
 import type { StorePathInfo } from '../../../../recipes/store-path.ts'
 import { hostPlatform } from '../../image/config.ts'
-import { plainLayer, ROOT, STORE_MTIME } from '../../layers/layer.ts'
-import type { StoreImage, TarBytesLayer } from '../../layers/store-image.ts'
+import { plainLayer, ROOT, STORE_MTIME, type StoreImage, type TarBytesLayer } from '../../image/store-image.ts'
 import type { ByteString } from '../../store/byte-string.ts'
-import { tarfileHeader } from '../../tar/tarfile-header.ts'
-import { BLOCK_BYTES, SYMLINK_MODE } from '../../tar/ustar-header.ts'
+import { BLOCK_BYTES, SYMLINK_MODE, tarfileHeader } from '../../tar/header.ts'
 import { splitLayers } from './split-layers.ts'
 
 /** Nixery's maximum, below the limits of overlayfs and others. The layer of links comes on top. */

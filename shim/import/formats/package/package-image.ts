@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { quote } from '../../../../lib/text/quote.ts'
 import type { PackageHints } from '../../../../recipes/built-package.ts'
-import type { StoreImage, TarBytesLayer } from '../../layers/store-image.ts'
+import type { StoreImage, TarBytesLayer } from '../../image/store-image.ts'
 import { bytesOf } from '../../store/byte-string.ts'
 import type { Closure } from '../../store/closure.ts'
-import { isProgram, isThere, listPrograms } from '../../store/programs.ts'
+import { isProgram, isThere, listPrograms } from '../../store/store-file.ts'
 import { type LinkEntry, makeClosureImage, makeLinksLayer, TMP } from './closure-image.ts'
 import { layOver, type PackageConfig, packageRefusal, readPackageConfig } from './config.ts'
 

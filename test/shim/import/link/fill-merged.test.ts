@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { STORE_DIR } from '../../../../recipes/store-path.ts'
 import { roomFor } from '../../../../shim/import/image/size-limit.ts'
-import { CURRENT_FORM, type MergedPath } from '../../../../shim/import/layers/layer.ts'
+import { CURRENT_FORM, type MergedPath } from '../../../../shim/import/image/store-image.ts'
 import { fillMerged } from '../../../../shim/import/link/fill-merged.ts'
 import '../../../lanes/needs-root.ts'
 

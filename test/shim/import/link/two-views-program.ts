@@ -1,6 +1,6 @@
 import { linkSync } from 'node:fs'
 import { join } from 'node:path'
-import { openLinkView } from '../../../../shim/import/link/link-view.ts'
+import { openLinkView } from '../../../../shim/import/link/link-paths.ts'
 
 // Opens two views concurrently, as two imports do, and links through the second when the first is closed.
 const [store = '', first = '', second = '', viewFolder = ''] = process.argv.slice(2)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { goTime } from '../../../../../shim/import/formats/nix2container/go-json.ts'
 import { readNix2ContainerImage } from '../../../../../shim/import/formats/nix2container/image.ts'
-import { CURRENT_FORM } from '../../../../../shim/import/layers/layer.ts'
+import { CURRENT_FORM } from '../../../../../shim/import/image/store-image.ts'
 import type { Closure } from '../../../../../shim/import/store/closure.ts'
 import { closureOf } from '../../closure.ts'
 

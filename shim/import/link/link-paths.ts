@@ -17,10 +17,10 @@ import {
   type FileSystemPath,
   fileSystemPath,
   type MountPoint,
+  openPrivateMount,
   parseMountInfo,
   pathThrough,
-} from './mountinfo.ts'
-import { openPrivateMount } from './private-mount.ts'
+} from './mounts.ts'
 
 /** How files of the store get into folders of the snapshotter. */
 export interface LinkView {

@@ -1,14 +1,16 @@
-import { chainOf } from '../../containerd/chain.ts'
 import { prepareSnapshot, removeSnapshot } from '../../containerd/services/snapshots.ts'
 import { folderOf } from '../../containerd/snapshot-folders.ts'
+import { chainOf } from '../../containerd/snapshot-store.ts'
 import { extractLayer } from '../../containerd/unpack.ts'
 import { archiveInvalid } from '../image/errors.ts'
-import { storePathsOf } from '../layers/layer.ts'
+import { storePathsOf } from '../image/store-image.ts'
 import { requireInfos } from '../store/closure.ts'
+import { withFileBytes } from '../store/store-file.ts'
+import { oneChunk } from '../streams/streams.ts'
+import type { IdentifiedLayer } from './compute-digests.ts'
 import type { StoreLayersContext } from './context.ts'
-import { ensureBlob } from './ensure-blob.ts'
-import type { IdentifiedLayer } from './identify.ts'
-import type { StagedLayer } from './linking.ts'
+import type { StagedLayer } from './stage-layers.ts'
+import { makeTar } from './tar-digests.ts'
 
 /**
  * Makes the snapshots that are missing, bottom first, on top of the one that `parent` names (empty for none). Where linking is
@@ -111,4 +113,25 @@ async function commitStaged(
     await removeSnapshot(snapshotter, filled.key)
     throw error
   }
+}
+
+/**
+ * Brings the layer's tar into the content store unless it is there; the image's manifest holds it from then on.
+ * Throws ArchiveInvalid if the layer has changed, and StaleDigest.
+ */
+export async function ensureBlob(layer: IdentifiedLayer, context: StoreLayersContext): Promise<void> {
+  const { source, digest } = layer
+  if (await context.writer.has(digest)) return
+  if ((await writeBlob(layer, context)) === digest) return
+  if (source.kind === 'file') throw archiveInvalid(`has a layer ${source.path} that is not ${digest} any more`)
+  throw new StaleDigest()
+}
+
+/** The remembered digest of a layer was wrong. It has been replaced, and all layers have to be identified again. */
+export class StaleDigest extends Error {}
+
+async function writeBlob({ source }: IdentifiedLayer, context: StoreLayersContext): Promise<string> {
+  if (source.kind === 'files') return (await makeTar(source.layer, context)).digest
+  const write = async (bytes: AsyncIterable<Buffer>) => (await context.writer.write(bytes)).digest
+  return source.kind === 'file' ? withFileBytes(source.path, context.closure, write) : write(oneChunk(source.bytes))
 }

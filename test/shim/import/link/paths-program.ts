@@ -1,6 +1,6 @@
 import { linkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openLinkView } from '../../../../shim/import/link/link-view.ts'
+import { openLinkView } from '../../../../shim/import/link/link-paths.ts'
 
 // Opens a view of the folders that it is given, links a file through it, and prints what it found.
 const [store = '', folder = '', viewFolder = ''] = process.argv.slice(2)

@@ -6,11 +6,11 @@ import { FOLDER_SNAPSHOTTER } from '../../containerd/services/constants.ts'
 import { prepareSnapshot, removeSnapshot, type Snapshotter } from '../../containerd/services/snapshots.ts'
 import { folderOf } from '../../containerd/snapshot-folders.ts'
 import type { EntryRoom } from '../image/size-limit.ts'
-import { type FilesLayer, isMerged } from '../layers/layer.ts'
+import { type FilesLayer, isMerged } from '../image/store-image.ts'
 import { fillMerged } from '../link/fill-merged.ts'
-import { type LinkView, openLinkView } from '../link/link-view.ts'
+import { type LinkView, openLinkView } from '../link/link-paths.ts'
 import { createLinker, type Linker } from '../link/linker.ts'
-import { type FillCounts, noCounts } from '../link/placing.ts'
+import { type FillCounts, noCounts } from '../link/place-file.ts'
 
 /** Gets files of the store into snapshots without a tar. */
 export interface Linking {

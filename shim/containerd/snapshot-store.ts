@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { RetryableError } from '../../lib/errors.ts'
 import {
   areLost,
@@ -147,4 +148,19 @@ async function countPresent(snapshotter: Snapshotter, chain: readonly string[]):
     else most = middle - 1
   }
   return least
+}
+
+/** ChainID of a layer. `parent`: chainID of the layers below, empty for none. Source: OCI image specification, config.md. */
+export function chainOf(parent: string, diffId: string): string {
+  if (parent === '') return diffId
+  return `sha256:${createHash('sha256').update(`${parent} ${diffId}`).digest('hex')}`
+}
+
+/** The chainID of each layer, bottom first. */
+export function chainsOf(diffIds: readonly string[]): string[] {
+  let parent = ''
+  return diffIds.map(diffId => {
+    parent = chainOf(parent, diffId)
+    return parent
+  })
 }
