@@ -14,8 +14,8 @@ import { hold, type Lease } from './services/leases.ts'
 import {
   type ActiveSnapshot,
   commitSnapshot,
+  discardSnapshot,
   findSnapshot,
-  forgetSnapshot,
   labelSnapshot,
   removeSnapshot,
   type Snapshotter,
@@ -24,7 +24,7 @@ import { askFolders, visibleFolders } from './snapshot-folders.ts'
 import { createWriteBack } from './sync-files.ts'
 
 /** The snapshots of one import: which of them can be used, and what the import has changed. */
-export interface LayerKeeper {
+export interface SnapshotStore {
   readonly lease: Lease
   readonly snapshotter: Snapshotter
   /** Number of snapshots of an image that exist, from the bottom up, and finds those that have lost their files. The lease holds them. */
@@ -39,10 +39,10 @@ export interface LayerKeeper {
    */
   commit(filled: ActiveSnapshot, chainId: string): Promise<void>
   /** Writes the files of every inspected image to disk, then labels its highest snapshot. */
-  settle(): Promise<void>
+  persist(): Promise<void>
 }
 
-export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
+export function createSnapshotStore(lease: Lease, name: string): SnapshotStore {
   const snapshotter = { calls: lease.calls, name }
   const lost = new Map<string, LayerFolder>()
   /** Folders of a snapshot and of those below it, highest first. */
@@ -66,7 +66,7 @@ export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
     if (name !== FOLDER_SNAPSHOTTER) return count
     const layers = await layersOf(highest)
     if (layers === 'unusable') {
-      await forgetSnapshot(snapshotter, highest)
+      await removeSnapshot(snapshotter, highest)
       return inspect(chain)
     }
     for (const [index, isLost] of (await areLost(layers)).entries()) {
@@ -85,7 +85,7 @@ export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
   }
 
   /** Undefined if the snapshot is labelled and unchanged, or if this process does not see its folders. */
-  async function findUnsettled(top: string): Promise<Unsettled | undefined> {
+  async function findUnpersisted(top: string): Promise<Unpersisted | undefined> {
     const info = await findSnapshot(snapshotter, top)
     if (!info || (readFolders(info.labels) && !isChanged)) return undefined
     const paths = folders.get(top) ?? (await askFolders(snapshotter, top))
@@ -112,26 +112,26 @@ export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
       if (target && paths[0] !== undefined) {
         await putInPlace(paths[0], target)
         lost.delete(chainId)
-        await removeSnapshot(snapshotter, key)
+        await discardSnapshot(snapshotter, key)
       } else if (await commitSnapshot(snapshotter, key, chainId)) {
         if (paths.length > 0) folders.set(chainId, paths)
       } else if (!(await has(chainId)))
         throw new RetryableError('ImportInterrupted', `the snapshot ${chainId} of another import is already gone`)
       if (paths[0] !== undefined) writeBack.begin(paths[0])
     },
-    async settle() {
+    async persist() {
       if (name !== FOLDER_SNAPSHOTTER) return
-      const unsettled = (await Promise.all([...tops].map(findUnsettled))).filter(one => one !== undefined)
+      const unpersisted = (await Promise.all([...tops].map(findUnpersisted))).filter(one => one !== undefined)
       // All snapshots are on one file system.
-      const path = unsettled.find(one => one.path !== undefined)?.path
+      const path = unpersisted.find(one => one.path !== undefined)?.path
       if (path !== undefined) await writeBack.finish(path)
-      for (const { top, label } of unsettled)
+      for (const { top, label } of unpersisted)
         await labelSnapshot(snapshotter, top, { name: FOLDERS_LABEL, value: label })
     },
   }
 }
 
-interface Unsettled {
+interface Unpersisted {
   readonly top: string
   readonly path: string | undefined
   readonly label: string

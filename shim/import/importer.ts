@@ -98,7 +98,7 @@ async function logged(logger: Logger, call: ImportCall, run: () => Promise<Impor
   const ms = () => Math.round(performance.now() - startedAt)
   try {
     const outcome = await run()
-    log.info({ ...outcome, ms: ms() }, 'program' in outcome ? 'a program has to be run for the image' : 'imported')
+    log.info({ ...outcome, ms: ms() }, 'program' in outcome ? 'a program must be run for the image' : 'imported')
     return outcome
   } catch (err) {
     log.warn({ err, ms: ms() }, 'import failed')

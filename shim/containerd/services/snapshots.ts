@@ -57,7 +57,7 @@ export async function commitSnapshot(snapshotter: Snapshotter, key: string, name
     return true
   } catch (error) {
     if (!hasStatus(error, STATUS.ALREADY_EXISTS)) throw error
-    await removeSnapshot(snapshotter, key)
+    await discardSnapshot(snapshotter, key)
     return false
   }
 }
@@ -65,12 +65,12 @@ export async function commitSnapshot(snapshotter: Snapshotter, key: string, name
 const REMOVE_TIMEOUT_MS = 5_000
 
 /** Best effort, even after the caller's signal has aborted: a snapshot that remains is collected with the lease. */
-export async function removeSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
+export async function discardSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
   const cleanUp = calls.within({ signal: undefined })
   await cleanUp.unary(SNAPSHOTS.Remove, { snapshotter: name, key }, { timeoutMs: REMOVE_TIMEOUT_MS }).catch(() => {})
 }
 
 /** Throws if other snapshots are on top of it. */
-export async function forgetSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
+export async function removeSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
   await unlessMissing(calls.unary(SNAPSHOTS.Remove, { snapshotter: name, key }))
 }

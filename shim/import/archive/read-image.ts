@@ -41,7 +41,7 @@ export interface ReadImage extends LayerTarget {
   readonly onRead: (doneBytes: number, totalBytes?: number) => void
 }
 
-/** Reads an archive or a layout once, and brings its layers into the store. Throws the import codes of the catalogue. */
+/** Reads an archive or a layout once, and brings its layers into the store. Throws the import codes of the catalog. */
 export async function readImage(output: ArchiveOutput, read: ReadImage): Promise<ArchiveImage> {
   const files = countDocuments(await openLayout(output, read))
   const layers: StoredLayer[] = []

@@ -83,11 +83,9 @@ function notAnImage(reason: string): FinalError {
   )
 }
 
-type Script = Extract<BuildResult, { kind: 'script' }>
-
 /** Finds out how Nix can run a program. Throws StreamFailed if its interpreter is not in the closure. */
 export async function findImageProgram(
-  { path, head }: Script,
+  { path, head }: Extract<BuildResult, { kind: 'script' }>,
   storePath: string,
   closure: Closure,
 ): Promise<ImageProgram> {

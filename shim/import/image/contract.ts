@@ -4,9 +4,9 @@ import { cleanText, copyStart } from '../../../lib/text/text.ts'
 import type { ImageProgram, PackageHints } from '../../../recipes/built-package.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 
-/** Brings build results into containerd, in processes of their own. Runs none of them. */
+/** Brings build results into containerd, each in a separate process. Never runs a build result. */
 export interface Importer {
-  /** Resolves when CRI answers with the image. Throws a ShimError (see the import and containerd codes of the catalogue). */
+  /** Resolves when CRI answers with the image. Throws a ShimError (see the import and containerd codes of the catalog). */
   importImage(call: ImportCall): Promise<ImportOutcome>
 }
 
@@ -21,7 +21,7 @@ export interface ImportCall {
   readonly ownedBy: string
   /** Whether an image of that name that is not the shim's may be replaced. */
   readonly replaceForeign: boolean
-  /** Store path of the archive that the package, a program, has written; missing as long as it has not been run. */
+  /** If the package is a program: store path of the archive that it wrote when Nix ran it; missing before that. */
   readonly archive?: string | undefined
   /** Facts about the package; missing if packages that are not images are rejected. */
   readonly plainPackage?: PackageHints | undefined

@@ -28,7 +28,7 @@ export type StoreLayer = StoreFilesLayer | TarFileLayer | TarBytesLayer
 
 /** Files that lie in the store. */
 export interface StoreFilesLayer {
-  readonly kind: 'files'
+  readonly kind: 'storeFiles'
   readonly layer: FilesLayer
   /** Digest of the tar, `sha256:<hex>`, as the image promises it for a merged layer. It has not been verified. */
   readonly promised?: string | undefined
@@ -36,7 +36,7 @@ export interface StoreFilesLayer {
 
 /** A tar that lies ready in the store, with what the image promises of it. */
 export interface TarFileLayer {
-  readonly kind: 'file'
+  readonly kind: 'tarFile'
   readonly path: string
   /** Digest of the uncompressed tar, `sha256:<hex>`. */
   readonly diffId: string
@@ -47,7 +47,7 @@ export interface TarFileLayer {
 
 /** A small, uncompressed tar that was made in memory. */
 export interface TarBytesLayer {
-  readonly kind: 'bytes'
+  readonly kind: 'tarBytes'
   readonly bytes: Buffer
   /** Number of entries of the tar. */
   readonly entries: number

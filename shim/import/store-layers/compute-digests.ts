@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { allSettled } from '../../../lib/async/all-settled.ts'
 import { storePathOf } from '../../../recipes/store-path.ts'
+import type { LayerMode } from '../../containerd/services/constants.ts'
 import type { Layer } from '../../containerd/services/descriptor.ts'
 import { knownDiffId } from '../../containerd/unpack.ts'
 import { archiveInvalid } from '../image/errors.ts'
@@ -19,49 +20,50 @@ import { checkLayerType, measureLayer } from '../streams/measure-layer.ts'
 import { hashBytes } from '../streams/streams.ts'
 import type { StoreLayersContext } from './context.ts'
 import { describeLayer, fileKey, unpackedKey } from './digest-cache.ts'
-import { type DigestedLayers, type DigestKind, hashTars, makeTars, recallTars } from './tar-digests.ts'
+import { type FilesDigests, hashTars, makeTars, recallTars } from './tar-digests.ts'
 
 /** A layer with its digests, none of which is merely promised. containerd may still lack the layer. */
-export interface IdentifiedLayer extends Layer {
+export interface DigestedLayer extends Layer {
   readonly source: StoreLayer
-  readonly digestKind: DigestKind
-  /** Whether the blob is known to unpack to the diff id. If not, it has to be unpacked, even if the snapshots exist. */
+  readonly digestKind: LayerMode
+  /** Whether the blob is known to unpack to the diffID. If not, it must be unpacked, even if the snapshots exist. */
   readonly isUnpackingKnown: boolean
 }
 
 /**
- * Computes the digests of every layer, reading as little as possible. If tars are wanted, unknown ones are made, and are in the
- * content store afterwards. Throws ArchiveInvalid if a layer that was read is not what the image promises.
+ * Computes the digests of every layer and reads as little as possible. If tars are wanted, unknown ones are made, and are in the
+ * content store afterwards. Throws ArchiveInvalid if a layer is not what the image promises.
  */
-export async function identifyLayers(
+export async function computeDigests(
   layers: readonly StoreLayer[],
   context: StoreLayersContext,
-): Promise<IdentifiedLayer[]> {
-  const files = layers.filter(layer => layer.kind === 'files')
-  const digested = await digestLayers(files, context)
-  const identified: IdentifiedLayer[] = []
-  for (const layer of layers) identified.push(await identify(layer, digested, context))
-  return identified
+): Promise<DigestedLayer[]> {
+  const files = layers.filter(layer => layer.kind === 'storeFiles')
+  const ofFiles = await digestFiles(files, context)
+  const digested: DigestedLayer[] = []
+  for (const layer of layers) digested.push(await digestLayer(layer, ofFiles, context))
+  return digested
 }
 
-async function identify(
+async function digestLayer(
   source: StoreLayer,
-  digested: DigestedLayers,
+  ofFiles: FilesDigests,
   context: StoreLayersContext,
-): Promise<IdentifiedLayer> {
-  if (source.kind === 'file') return { ...(await verifyFile(source, context)), source, digestKind: 'tar' }
-  if (source.kind === 'bytes')
+): Promise<DigestedLayer> {
+  if (source.kind === 'tarFile') return verifyTarFile(source, context)
+  if (source.kind === 'tarBytes')
     return uncompressed(source, { digest: digestOf(source.bytes), size: source.bytes.length }, 'tar')
-  const found = digested.get(source)
+  const found = ofFiles.get(source)
   if (!found) throw new Error('a layer without a digest')
   return uncompressed(found.source, found, found.digestKind)
 }
 
-function uncompressed(source: StoreLayer, { digest, size }: StoredBlob, digestKind: DigestKind): IdentifiedLayer {
+function uncompressed(source: StoreLayer, { digest, size }: StoredBlob, digestKind: LayerMode): DigestedLayer {
   return { source, mediaType: LAYER_TYPE, digest, diffId: digest, size, digestKind, isUnpackingKnown: true }
 }
 
-async function digestLayers(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<DigestedLayers> {
+/** Known digests of tars are used in each mode. Unknown ones: of tars in tar mode, else those of a linked image. */
+async function digestFiles(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<FilesDigests> {
   const limit = context.limit.part()
   const known = await recallTars(layers, { ...context, limit })
   // This counts what tars unpack to. Linked files are counted when they are linked.
@@ -69,40 +71,42 @@ async function digestLayers(layers: readonly StoreFilesLayer[], context: StoreLa
   const unknown = layers.filter(layer => !known.has(layer))
   if (unknown.length === 0) return known
   if (context.wantsTars) return merge(known, await makeTars(unknown, counting()))
-  const opening = context.linking()
-  const digesting = digestLinked(layers, known, counting())
+  const opening = context.stager()
+  const digesting = digestForLinking(layers, known, counting())
   await allSettled([opening, digesting])
   return (await opening) ? digesting : merge(known, await makeTars(unknown, counting()))
 }
 
-/** Store paths of one image, in bytes, that are read for the sake of tar digests. */
-const CHEAP_BYTES = 32 * 1024 * 1024
+/** Images up to this size, the sum of their NARs in bytes, are read to compute the digests of their tars. */
+const MAX_HASHED_BYTES = 32 * 1024 * 1024
 
 /**
  * A small image gets the digests of its tars, so that its id is the same as in tar mode. The size of the whole image decides:
  * an image's id must not depend on which digests the node happens to know.
  */
-async function digestLinked(
+async function digestForLinking(
   layers: readonly StoreFilesLayer[],
-  known: DigestedLayers,
+  known: FilesDigests,
   context: StoreLayersContext,
-): Promise<DigestedLayers> {
+): Promise<FilesDigests> {
   const linked = linkedDigests(layers, context)
   const bytes = [...linked.values()].reduce((sum, { size }) => sum + size, 0)
-  if (bytes > CHEAP_BYTES) return linked
+  if (bytes > MAX_HASHED_BYTES) return linked
   const unknown = layers.filter(layer => !known.has(layer))
   return merge(known, await hashTars(unknown, context))
 }
 
-function linkedDigests(layers: readonly StoreFilesLayer[], { closure }: StoreLayersContext): DigestedLayers {
+function linkedDigests(layers: readonly StoreFilesLayer[], { closure }: StoreLayersContext): FilesDigests {
   const paths = layers.flatMap(({ layer }) => storePathsOf(layer))
   const infos = requireInfos(closure, paths)
   return new Map(layers.map(source => [source, { source, digestKind: 'linked', ...linkedDigest(source.layer, infos) }]))
 }
 
 /**
- * Replaces the digest of a layer whose tar has not been made. It covers everything that decides what is in the layer, the content
- * of store paths by their NAR hashes, so it is the same on every node. `infos` has all paths of the layer.
+ * Stands in for the digest of a tar that is never made, so the manifest of a linked image names blobs that do not exist anywhere.
+ * To compute the tar's digest, every file would have to be read. containerd does not miss the blobs: it runs containers from
+ * snapshots. The digest covers everything that decides what is in the layer, with the NAR hash of each store path, so it is the
+ * same on every node. `infos` has all paths of the layer.
  */
 export function linkedDigest(layer: FilesLayer, infos: StoreInfos): StoredBlob {
   const description = JSON.stringify(['enbi-shim linked layer 2', describeLayer(layer, infos)])
@@ -111,41 +115,37 @@ export function linkedDigest(layer: FilesLayer, infos: StoreInfos): StoredBlob {
   return { digest: `sha256:${hex}`, size }
 }
 
-/** As long, but no blob can have such a digest: a digest by sha256 would be that of the description itself. */
+/** As long as SHA-256, but no blob can have such a digest. With SHA-256, the description itself would be that blob. */
 const NOT_SHA256 = 'sha512-256'
 
-function merge(one: DigestedLayers, other: DigestedLayers): DigestedLayers {
+function merge(one: FilesDigests, other: FilesDigests): FilesDigests {
   return new Map([...one, ...other])
 }
 
-interface VerifiedFile extends Layer {
-  /** Whether the blob is known to unpack to the diff id. */
-  readonly isUnpackingKnown: boolean
-}
-
 /**
- * Computes the digest of a tar that lies ready: containerd may have a blob of the promised digest that is another image's. Throws
+ * Computes the digest of an existing tar: containerd may have a blob of the promised digest that is another image's. Throws
  * ArchiveInvalid if the file does not have the promised digest, and ImageTooLarge.
  */
-async function verifyFile(file: TarFileLayer, context: StoreLayersContext): Promise<VerifiedFile> {
-  const { closure, digests, keeper, limit } = context
-  const { path, mediaType, digest, diffId } = file
+async function verifyTarFile(source: TarFileLayer, context: StoreLayersContext): Promise<DigestedLayer> {
+  const { closure, digests, snapshots, limit } = context
+  const { path, mediaType, digest, diffId } = source
   const storePath = storePathOf(path)
   const infos = requireInfos(closure, [storePath])
   const key = fileKey(path, storePath, infos)
-  const sizeKey = unpackedKey(file, storePath, infos)
+  const sizeKey = unpackedKey(source, storePath, infos)
   const [known, measured] = await Promise.all([digests.recall(key), digests.recall(sizeKey)])
   if (known && measured) limit.add(measured.size)
   const { unpackedSize, ...made } =
-    known && measured ? { ...known, unpackedSize: measured.size } : await digestFile(file, context)
+    known && measured ? { ...known, unpackedSize: measured.size } : await digestTarFile(source, context)
   if (made.digest !== digest)
     throw archiveInvalid(`has a layer ${path} that has not the digest it should have, ${digest}`)
   if (!known) await digests.remember(key, made)
   if (!measured) await digests.remember(sizeKey, { ...made, size: unpackedSize })
-  const unpacked = await knownDiffId(keeper.lease, { mediaType, digest })
+  const unpacked = await knownDiffId(snapshots.lease, { mediaType, digest })
   if (unpacked !== undefined && unpacked !== diffId)
     throw archiveInvalid(`has a layer ${path} that does not unpack to what it should, ${diffId}`)
-  return { mediaType, digest, diffId, size: made.size, isUnpackingKnown: unpacked !== undefined }
+  const isUnpackingKnown = unpacked !== undefined
+  return { source, mediaType, digest, diffId, size: made.size, digestKind: 'tar', isUnpackingKnown }
 }
 
 interface DigestedFile extends StoredBlob {
@@ -154,7 +154,7 @@ interface DigestedFile extends StoredBlob {
 }
 
 /** If containerd lacks the blob, it computes the digest while it receives it. */
-async function digestFile(
+async function digestTarFile(
   { path, digest, mediaType }: TarFileLayer,
   { writer, closure, limit }: StoreLayersContext,
 ): Promise<DigestedFile> {

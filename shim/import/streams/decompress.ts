@@ -139,7 +139,7 @@ async function nextOf(input: AsyncIterator<Buffer>): Promise<Buffer | undefined>
 /** A minor collection takes 0.2 ms; decompressing this much takes a millisecond (2026-11-27). */
 const YOUNG_BYTES = 1024 * 1024
 
-/** Some buffers grow old nevertheless, and need a major collection. */
+/** Some buffers still grow old, and need a major collection. */
 const ALL_BYTES = 16 * 1024 * 1024
 
 /**

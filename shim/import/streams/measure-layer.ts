@@ -18,7 +18,7 @@ export interface MeasuredLayer {
   readonly content: () => LayerContent
 }
 
-/** What reveals a layer that holds nothing but mount points. */
+/** By this a layer that only has mount points is recognized. */
 export interface LayerContent {
   /** Whether it has a file that is not empty. */
   readonly hasContent: boolean
@@ -26,7 +26,7 @@ export interface LayerContent {
   readonly hasStorePath: boolean
 }
 
-/** containerd unpacks layers of any size, so the size has to be known before. */
+/** containerd unpacks layers of any size, so a layer is measured before. */
 export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLimit): Promise<MeasuredLayer> {
   const { head, all } = await peek(source, MAGIC_BYTES)
   const compression = compressionOf(head)

@@ -29,8 +29,8 @@ type ImageJob = Pick<ImportJob, 'storePath' | 'image' | 'archive' | 'plainPackag
 type CheckImage = (image: ParsedImage) => void
 
 /**
- * Brings all of an image into containerd except its records, or returns the program that has to be run to get it. `check` throws
- * if the image is not acceptable.
+ * Brings an image into containerd, except for its records. If only a program can write the image, returns that program. `check`
+ * throws if the image is not acceptable.
  */
 export async function importImage(
   job: ImageJob,

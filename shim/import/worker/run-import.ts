@@ -4,7 +4,7 @@ import { createImageWriter } from '../../containerd/image-writer.ts'
 import { FOLDER_SNAPSHOTTER } from '../../containerd/services/constants.ts'
 import { toContainerdFailure } from '../../containerd/services/failure.ts'
 import type { Lease } from '../../containerd/services/leases.ts'
-import { createLayerKeeper } from '../../containerd/snapshot-store.ts'
+import { createSnapshotStore } from '../../containerd/snapshot-store.ts'
 import type { ImageForm } from '../../containerd/usable.ts'
 import { openImageCache } from '../archive/image-cache.ts'
 import { checkConfigSize, checkPinnedDigest, refuseForeign } from '../image/check-image.ts'
@@ -64,9 +64,9 @@ async function importAndPublish(
 ): Promise<ImportOutcome> {
   const { image, labels, storePath } = job
   const writer = createImageWriter({ lease, form: formOf(job), image })
-  const keeper = createLayerKeeper(lease, job.containerd.snapshotter)
+  const snapshots = createSnapshotStore(lease, job.containerd.snapshotter)
   await using storeLayers = openStoreLayers({
-    snapshotter: keeper.snapshotter,
+    snapshotter: snapshots.snapshotter,
     probe: storePath,
     digestsFolder: job.digestsFolder,
     viewFolder: job.viewFolder,
@@ -77,7 +77,7 @@ async function importAndPublish(
   })
   const context: ImportContext = {
     ...storeLayers,
-    keeper,
+    snapshots,
     writer,
     closure,
     packageInfos: built.infos,
@@ -94,7 +94,7 @@ async function importAndPublish(
   if ('program' in made) return made
   // The final check, of what is published, whichever way it was made. Earlier checks save time.
   check(made)
-  await keeper.settle()
+  await snapshots.persist()
   const { config, manifest, chainId } = made
   await writer.publish({ config, manifest, chainId, labels, check: present => refuseForeign(job, present) })
   return { imageId: config.digest, manifestDigest: manifest.digest, sentBytes: writer.sentBytes() }

@@ -116,7 +116,7 @@ function group(paths: readonly string[]): string[][] {
 }
 
 function toLayer(paths: readonly string[]): StoreLayer {
-  return { kind: 'files', layer: plainLayer(paths) }
+  return { kind: 'storeFiles', layer: plainLayer(paths) }
 }
 
 const configSchema = v.looseObject({

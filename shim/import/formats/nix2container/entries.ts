@@ -81,5 +81,5 @@ function permit(entry: MergedEntry, permission: Permission, hasGnames: boolean):
 /** Files below a symlink could get anywhere. */
 function checkPlace({ name, source = '' }: MergedEntry, { children }: MergedNode): void {
   if (children !== undefined || name === '/' || name === '.')
-    throw archiveInvalid(`would have ${show(source)} at ${show(name)}, where a folder has to be`)
+    throw archiveInvalid(`would have ${show(source)} at ${show(name)}, where a folder must be`)
 }

@@ -42,9 +42,9 @@ async function toLayer(layer: Nix2ContainerLayerJson, closure: Closure): Promise
   const { digest, diff_ids: diffId, mediatype: mediaType, 'layer-path': file, paths } = layer
   const isCompressed = mediaType !== LAYER_TYPE
   if (!isCompressed && digest !== diffId) throw archiveInvalid(`has a layer ${digest} that would also be ${diffId}`)
-  if (file) return { kind: 'file', path: await resolveStoreFile(file, closure), diffId, digest, mediaType }
+  if (file) return { kind: 'tarFile', path: await resolveStoreFile(file, closure), diffId, digest, mediaType }
   if (isCompressed) throw archiveInvalid(`has a compressed layer ${digest} without a file`)
-  return { kind: 'files', layer: { paths: paths.map(toPath), form: CURRENT_FORM }, promised: diffId }
+  return { kind: 'storeFiles', layer: { paths: paths.map(toPath), form: CURRENT_FORM }, promised: diffId }
 }
 
 /** A rewrite without a regular expression changes nothing. */

@@ -84,7 +84,7 @@ async function makeStreamImage(
   const base = conf.fromImage === undefined ? undefined : await resolveStoreFile(conf.fromImage, closure)
   const top = await findCustomisationLayer(customisationLayer, closure)
   const layers: StoreLayer[] = storeLayers.map(paths => {
-    return { kind: 'files', layer: { paths, ...layer } }
+    return { kind: 'storeFiles', layer: { paths, ...layer } }
   })
   const contents = [...storeLayers, [customisationLayer]]
   const image = { created: times.created.iso, architecture, config, hasBase: base !== undefined, contents }
@@ -132,5 +132,5 @@ async function findCustomisationLayer(folder: string, closure: Closure): Promise
   const checksum = text?.toString('latin1').trim()
   if (!checksum || !/^[0-9a-f]{64}$/.test(checksum)) throw archiveInvalid(`has no checksum in ${folder}`)
   const digest = `sha256:${checksum}`
-  return { kind: 'file', path, diffId: digest, digest, mediaType: LAYER_TYPE }
+  return { kind: 'tarFile', path, diffId: digest, digest, mediaType: LAYER_TYPE }
 }

@@ -66,7 +66,7 @@ function normalizeCode(source: string): string | undefined {
     if (token === '"' || token === "'" || isUnfinished(token, next)) return undefined
     if (token === '\n') {
       const isBlank = line.trim() === ''
-      // A blank line ends the statement nevertheless.
+      // A blank line still ends the statement.
       if (isBlank && isContinued) return undefined
       const isDocstring = depth === 0 && !isContinued && line.trim() === lastText && canHaveDocstring(lines)
       if (!isBlank && !isDocstring) lines.push(line.trimEnd())

@@ -22,7 +22,7 @@ export interface ClosureImage {
 /** Makes an image of a closure, with links from its root. */
 export function makeClosureImage({ infos, storePath, links, config }: ClosureImage): StoreImage {
   const stores = [...splitLayers([...infos], storePath, MAX_STORE_LAYERS - 1), [storePath]]
-  const layers = [...stores.map(paths => ({ kind: 'files' as const, layer: plainLayer(paths) })), links]
+  const layers = [...stores.map(paths => ({ kind: 'storeFiles' as const, layer: plainLayer(paths) })), links]
   const platform = hostPlatform()
   return {
     platform,
@@ -40,7 +40,7 @@ export function makeClosureImage({ infos, storePath, links, config }: ClosureIma
 const CREATED = new Date(STORE_MTIME * 1000).toISOString().replace('.000', '')
 
 function toHistory({ kind }: { readonly kind: string }) {
-  return { created: CREATED, comment: kind === 'files' ? 'store paths' : 'links to the package' }
+  return { created: CREATED, comment: kind === 'storeFiles' ? 'store paths' : 'links to the package' }
 }
 
 /** A link or a folder. Its name has no leading slash. */
@@ -57,7 +57,7 @@ const COMMON = { ...ROOT, mtime: STORE_MTIME, size: 0 }
 
 /** Makes a layer of links and folders; the bytes are reproducible. */
 export function makeLinksLayer(entries: readonly LinkEntry[]): TarBytesLayer {
-  return { kind: 'bytes', bytes: Buffer.concat([...entries.map(headerOf), END]), entries: entries.length }
+  return { kind: 'tarBytes', bytes: Buffer.concat([...entries.map(headerOf), END]), entries: entries.length }
 }
 
 function headerOf(entry: LinkEntry): Buffer {

@@ -7,9 +7,8 @@ import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { roomFor } from '../../../../shim/import/image/size-limit.ts'
 import { ROOT, STORE_MTIME, type StorePathLayer } from '../../../../shim/import/image/store-image.ts'
-import { RING_CHUNKS } from '../../../../shim/import/store-layers/tar-task.ts'
 import { createTarThreads } from '../../../../shim/import/store-layers/tar-threads.ts'
-import { CHUNK_BYTES } from '../../../../shim/import/tar/chunks.ts'
+import { CHUNK_BYTES, RING_CHUNKS } from '../../../../shim/import/tar/chunks.ts'
 import { storePathTar } from '../../../../shim/import/tar/store-path-tar.ts'
 
 const room = () => roomFor(1e6, 1e9)
