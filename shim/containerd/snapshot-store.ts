@@ -23,22 +23,25 @@ import {
 import { askFolders, visibleFolders } from './snapshot-folders.ts'
 import { createWriteBack } from './sync-files.ts'
 
-/** The snapshots of one import: which of them can be used, and what the import has changed. */
+/** The snapshots that one import uses or makes; each is named by its layer's chainID. */
 export interface SnapshotStore {
   readonly lease: Lease
   readonly snapshotter: Snapshotter
-  /** Number of snapshots of an image that exist, from the bottom up, and finds those that have lost their files. The lease holds them. */
+  /**
+   * Returns how many snapshots of an image exist, from the bottom up, and finds those that have lost their files. From then on the
+   * lease holds them.
+   */
   inspect(chain: readonly string[]): Promise<number>
   /** Whether the snapshot exists. If so, the lease holds it. */
   has(chainId: string): Promise<boolean>
   /** Whether `inspect` has found that the snapshot exists without its files. */
   isLost(chainId: string): boolean
   /**
-   * Gives a filled snapshot its name, or gives its files to the snapshot of that name that has lost them. If another import was
-   * faster, the lease holds the other one's snapshot. Throws ImportInterrupted if that snapshot is already gone.
+   * Commits a filled snapshot under its chainID. If the snapshot of that name has lost its files, it gets these files instead. If
+   * another import was faster, the lease holds that import's snapshot. Throws ImportInterrupted if that one is already gone.
    */
   commit(filled: ActiveSnapshot, chainId: string): Promise<void>
-  /** Writes the files of every inspected image to disk, then labels its highest snapshot. */
+  /** Writes the files of every inspected image to disk, then labels its highest snapshot as complete. */
   persist(): Promise<void>
 }
 

@@ -17,8 +17,8 @@ const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'
 /** Unpacks the layers of one image into snapshots, bottom first, while further layers still arrive. */
 export interface Unpacker {
   /**
-   * Announces a layer whose blob is in containerd and that is likely to have that place in the image; the bottom is 0. It is
-   * unpacked once in the background, however often it is announced.
+   * Announces a layer whose blob is in containerd, with its probable place in the image (0 is the bottom). It is unpacked once in
+   * the background, however often it is announced.
    */
   expect(layer: Descriptor, place: number): void
   /**
@@ -33,10 +33,10 @@ export interface UnpackerOptions {
   readonly onUnpacked: (done: number) => void
 }
 
-/** Snapshots that turn out useless are collected with the snapshots's lease. */
+/** Snapshots that turn out to be useless are collected with the lease. */
 export function createUnpacker({ snapshots, onUnpacked }: UnpackerOptions): Unpacker {
   const chain: Unpacked[] = []
-  /** By place. */
+  /** Digests of the announced layers, by place. */
   const expected: string[] = []
   let queue: Promise<void> = Promise.resolve()
   let expecting = true

@@ -32,12 +32,13 @@ export interface ImporterOptions {
   readonly maxImports?: number
 }
 
-/** Each import needs a process of 50 MB and a processor: more imports than these would not finish earlier. */
+/** Each import needs 50 MB and a processor, so more of them would not finish earlier. */
 const DEFAULT_MAX_IMPORTS = Math.max(2, Math.min(3, availableParallelism()))
 
 /**
- * Imports build results, each in a worker process: what they hold was written by strangers. The steps of an
- * import are in worker/run-import.ts. Imports of one image name run one after another.
+ * Imports build results, each in a separate process, as anyone may have written what they hold. Imports of one image name run one
+ * after another. The process runs run-import.ts, and import-image.ts recognizes the format. From there a layer gets into containerd
+ * by store-layers/commit-snapshots.ts if it consists of store paths, or by archive/import-archive.ts if an archive has its tar.
  */
 export function createImporter(options: ImporterOptions): Importer {
   const { logger, queryClosure, onLinking, maxImports = DEFAULT_MAX_IMPORTS } = options

@@ -13,7 +13,7 @@ import { type ArchiveOutput, readImage } from './read-image.ts'
 /** What the import of an archive uses. */
 export interface ArchiveContext {
   readonly closure: Closure
-  /** Closure of the package, also where a program of the package has written the archive. */
+  /** Closure of the package. It differs from `closure` if the package is a program that has written the archive. */
   readonly packageInfos: StoreInfos
   readonly snapshots: SnapshotStore
   readonly writer: ImageWriter
@@ -28,7 +28,7 @@ export interface ArchiveRequest {
   readonly storePath: string
   /** Normalized reference of the wanted image, in case there are several; missing for a base image. */
   readonly image: string | undefined
-  /** Whether snapshots will do, without the blobs that they were made of. */
+  /** Whether the snapshots are enough, without the blobs that they were made from. */
   readonly withoutBlobs: boolean
   /** Throws if the image is not acceptable. */
   readonly check: (image: ParsedImage) => void

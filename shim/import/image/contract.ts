@@ -15,11 +15,11 @@ export interface ImportCall {
   readonly storePath: string
   /** Normalized image reference that the image gets. */
   readonly image: string
-  /** For the image record, besides those that containerd's CRI plugin requires. */
+  /** Labels for the image record, in addition to those that containerd's CRI plugin requires. */
   readonly labels: Readonly<Record<string, string>>
-  /** Name of a label: an image of that name without this label is not the shim's. */
+  /** Name of the label that all image records of the shim have. */
   readonly ownedBy: string
-  /** Whether an image of that name that is not the shim's may be replaced. */
+  /** Whether an image of that name without this label may be replaced. */
   readonly replaceForeign: boolean
   /** If the package is a program: store path of the archive that it wrote when Nix ran it; missing before that. */
   readonly archive?: string | undefined
@@ -27,9 +27,9 @@ export interface ImportCall {
   readonly plainPackage?: PackageHints | undefined
   /** Facts about a package set of one package; missing if it is not a package set. */
   readonly packageSet?: PackageHints | undefined
-  /** Most bytes of its layers, decompressed. */
+  /** Limit for the sum of its decompressed layers, in bytes. */
   readonly maxImageSize: number
-  /** Namespaces that want it; imports are fair between namespaces. */
+  /** Namespaces that requested the image: imports are queued fairly across namespaces. */
   readonly owners: Owners
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void

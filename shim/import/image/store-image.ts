@@ -1,6 +1,6 @@
 import type { Platform } from './config.ts'
 
-/** An image by its parts in the Nix store; none of its layers has been read yet. */
+/** An image whose layers are described by paths of the Nix store. None of them has been read yet. */
 export interface StoreImage {
   readonly platform: Platform
   /** Path of an image archive below the Nix store, whose layers come first. */
@@ -26,7 +26,7 @@ export interface BaseParts {
 
 export type StoreLayer = StoreFilesLayer | TarFileLayer | TarBytesLayer
 
-/** Files that lie in the store. */
+/** Files of the store, of which a tar may be made. */
 export interface StoreFilesLayer {
   readonly kind: 'storeFiles'
   readonly layer: FilesLayer
@@ -34,7 +34,7 @@ export interface StoreFilesLayer {
   readonly promised?: string | undefined
 }
 
-/** A tar that lies ready in the store, with what the image promises of it. */
+/** A tar that is a file of the store, with what the image promises of it. */
 export interface TarFileLayer {
   readonly kind: 'tarFile'
   readonly path: string
@@ -53,7 +53,7 @@ export interface TarBytesLayer {
   readonly entries: number
 }
 
-/** A layer whose files lie in the Nix store. */
+/** The files of a layer, all of which are in the Nix store. */
 export type FilesLayer = StorePathLayer | MergedLayer
 
 /** A layer as nixpkgs' streamLayeredImage makes them: store paths under their own names. */
@@ -140,7 +140,7 @@ export function storePathsOf(layer: FilesLayer): readonly string[] {
 /** Source: OCI image specification, layer.md, "Whiteouts". */
 const WHITEOUT_PREFIX = '.wh.'
 
-/** Whether unpackers take a file of that name (without its folder) in a tar for the mark of a deleted file. */
+/** Whether a file of that name (without its folder) marks a deleted file when a tar is unpacked. */
 export function isWhiteout(name: string | Buffer): boolean {
   return typeof name === 'string'
     ? name.startsWith(WHITEOUT_PREFIX)

@@ -13,13 +13,13 @@ import {
   permissions,
 } from './place-file.ts'
 
-/** A folder of the store, and where a folder like it is to be made. */
+/** A folder of the store, and the path where a folder with the same files is made. */
 export interface FolderTask {
   readonly source: Path
   readonly target: Path
 }
 
-/** Folders that a thread is to make, each with everything below it. */
+/** Folders that a thread makes, each with everything below it. */
 export interface LinkTask {
   readonly folders: readonly FolderTask[]
   readonly options: PlaceOptions
@@ -39,7 +39,7 @@ export interface LayerTask {
   readonly target: string
 }
 
-/** Makes the folders above the store paths of a layer, and the store paths that are files. */
+/** Makes the staging folder of a layer with /nix/store, and in it the store paths that are not folders. */
 export function openLayer({ layer, store, target }: LayerTask, options: PlaceOptions, counts: FillCounts): OpenedLayer {
   const upper = [`${target}/nix`, `${target}/nix/store`]
   const paths = new Set(layer.paths)

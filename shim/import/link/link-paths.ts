@@ -22,9 +22,9 @@ import {
   pathThrough,
 } from './mounts.ts'
 
-/** How files of the store get into folders of the snapshotter. */
+/** Two paths, of the store and of a snapshot's folder, between which files can be linked or copied. */
 export interface LinkPaths {
-  /** `link`: by hard links between the two paths below. `copy`: by copyPaths, which share their bytes if the file system has reflinks. */
+  /** `link`: by hard links between the two paths below. `copy`: by copies, which share their bytes if the file system has reflinks. */
   readonly kind: 'link' | 'copy'
   /** For people: continues "layers of store paths are linked". */
   readonly how: string

@@ -24,7 +24,7 @@ export interface LayerToFill {
   readonly name: string
 }
 
-/** Fills folders with layers' files. */
+/** Fills staging folders with the files of layers: main thread and threads link or copy them. */
 export interface Linker {
   /**
    * Begins to fill all of them, the first ones first; each promise resolves once its layer is complete. They reject with

@@ -65,7 +65,7 @@ export function placeOptionsOf(
   return { how, uid: owner.uid, gid: owner.gid, mtime, entries }
 }
 
-/** A file or symlink of the store, and a path where nothing is yet. */
+/** A file or symlink of the store, and the path where it is placed. */
 export interface FileTask {
   readonly source: Path
   readonly target: Path

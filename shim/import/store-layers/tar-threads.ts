@@ -21,7 +21,7 @@ export interface TarThreads {
   close(): Promise<void>
 }
 
-/** Enough to keep containerd busy, which hashes every blob. */
+/** containerd hashes every blob: more threads would only wait for it. */
 export const TAR_THREADS = threadCount(2)
 
 /** The same file, as source or compiled. */

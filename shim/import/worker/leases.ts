@@ -39,7 +39,7 @@ export async function underLease<T>(
     if (await release(calls, lease, { collect: false, timeoutMs: releaseMs })) onEnded()
     return result
   } catch (error) {
-    // A containerd that is away cannot be asked to.
+    // A containerd that is away cannot end it.
     const isAway = toContainerdFailure(error).code === 'ContainerdAway'
     if (!isAway && (await release(calls, lease, { collect: true, timeoutMs: releaseMs }))) onEnded()
     throw error

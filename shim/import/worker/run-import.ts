@@ -26,7 +26,7 @@ export interface ImportRun {
   readonly onLinking: (linking: LinkingReport) => void
 }
 
-/** One import from start to end. Throws a ShimError. */
+/** Runs one import from start to end. Throws a ShimError. */
 export async function runImport(job: ImportJob, run: ImportRun): Promise<ImportOutcome> {
   using client = connectContainerd(job.containerd, run.signal)
   const closures = openClosures(job, run)
@@ -46,7 +46,7 @@ interface Held {
   readonly lease: Lease
   /** Closure of the build result that holds the image. */
   readonly closure: Closure
-  /** Closure of the package, which may have written it. */
+  /** Closure of the package. It differs if the package is a program that has written the image. */
   readonly built: Closure
 }
 
@@ -92,7 +92,7 @@ async function importAndPublish(
   }
   const made = await importImage(job, context, check)
   if ('program' in made) return made
-  // The final check, of what is published, whichever way it was made. Earlier checks save time.
+  // Checks what is published. Earlier checks only save time.
   check(made)
   await snapshots.persist()
   const { config, manifest, chainId } = made
@@ -100,7 +100,7 @@ async function importAndPublish(
   return { imageId: config.digest, manifestDigest: manifest.digest, sentBytes: writer.sentBytes() }
 }
 
-/** Other snapshotters than the one with plain folders are filled from tars. */
+/** Files can only be linked into the folders of FOLDER_SNAPSHOTTER. */
 function formOf({ containerd: { snapshotter }, layers }: ImportJob): ImageForm {
   return { snapshotter, layers: snapshotter === FOLDER_SNAPSHOTTER ? layers : 'tar' }
 }
