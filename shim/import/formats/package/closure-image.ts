@@ -1,3 +1,4 @@
+import { FinalError } from '../../../../lib/errors.ts'
 import type { StorePathInfo } from '../../../../recipes/store-path.ts'
 import { hostPlatform } from '../../image/config.ts'
 import { plainLayer, ROOT, STORE_MTIME, type StoreImage, type TarBytesLayer } from '../../image/store-image.ts'
@@ -64,4 +65,9 @@ function headerOf(entry: LinkEntry): Buffer {
   return 'linkName' in entry
     ? tarfileHeader({ ...COMMON, ...entry, type: 'symlink', mode: SYMLINK_MODE })
     : tarfileHeader({ ...COMMON, ...entry, type: 'directory', name: `${entry.name}/`, linkName: '' })
+}
+
+/** No image can be made of the package. `reason` continues "no image can be made of the package: ". */
+export function packageRefusal(reason: string, cause?: unknown): FinalError {
+  return new FinalError('NotAnImage', `no image can be made of the package: ${reason}`, { cause })
 }
