@@ -3,13 +3,13 @@ import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
 import { CRI_NAMESPACE, type LayerMode } from '../containerd/services/constants.ts'
+import { endLease } from './helper/leases.ts'
+import type { ImportJob } from './helper/messages.ts'
+import { type ImporterIdentity, importerFolders } from './identity.ts'
 import type { ImportCall, Importer, ImportOutcome, LinkingReport, QueryClosure } from './image/contract.ts'
-import { type ImporterIdentity, importerFolders } from './worker/identity.ts'
-import { endLease } from './worker/leases.ts'
-import { createLeftLeases } from './worker/left-leases.ts'
-import type { ImportJob } from './worker/messages.ts'
-import { runWorker } from './worker/run-worker.ts'
-import { createWorkers } from './worker/workers.ts'
+import { createWorkers } from './import-helpers.ts'
+import { createLeftLeases } from './left-leases.ts'
+import { runWorker } from './run-import-helper.ts'
 
 export interface ImporterOptions {
   readonly containerd: {
@@ -37,8 +37,9 @@ const DEFAULT_MAX_IMPORTS = Math.max(2, Math.min(3, availableParallelism()))
 
 /**
  * Imports build results, each in a separate process, as anyone may have written what they hold. Imports of one image name run one
- * after another. The process runs run-import.ts, and import-image.ts recognizes the format. From there a layer gets into containerd
- * by store-layers/commit-snapshots.ts if it consists of store paths, or by archive/import-archive.ts if an archive has its tar.
+ * after another. The process runs helper/run-import.ts, which recognizes the format of the build result. From there a layer gets
+ * into containerd by store-layers/commit-snapshots.ts if it consists of store paths, or by archive/import-archive.ts if an archive
+ * has its tar.
  */
 export function createImporter(options: ImporterOptions): Importer {
   const { logger, queryClosure, onLinking, maxImports = DEFAULT_MAX_IMPORTS } = options

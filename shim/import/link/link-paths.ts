@@ -136,7 +136,7 @@ function canLink({ store, folder }: Paths, file: string): boolean {
 }
 
 function copyPaths({ store, folder }: LinkPathsOptions, why: string, file?: string): LinkPaths {
-  const how = file !== undefined && canClone({ store, folder }, file) ? 'by reflinks' : 'by copyPaths'
+  const how = file !== undefined && canClone({ store, folder }, file) ? 'by reflinks' : 'by copies'
   return { kind: 'copy', how: `${how}, as ${why}`, store, folder, close: async () => {} }
 }
 

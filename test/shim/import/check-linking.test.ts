@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { type Bed, startBed } from '../../../node/bed.ts'
-import { untilLogged } from '../../pull/builds.ts'
+import { type Bed, startBed } from '../../node/bed.ts'
+import { untilLogged } from '../pull/builds.ts'
 
 async function addStorePath(bed: Bed): Promise<void> {
   await writeFile(`${bed.dir}/path`, 'content')

@@ -1,10 +1,21 @@
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import * as v from 'valibot'
 import { type ErrorCode, isErrorCode } from '../../../lib/errors.ts'
 import { imageProgramSchema, packageHintsSchema } from '../../../recipes/built-package.ts'
 import { LAYER_MODES } from '../../containerd/services/constants.ts'
 import { importedImageSchema, importProgressSchema, linkingReportSchema } from '../image/contract.ts'
 
-// Everything that the shim and an import worker say to each other, in both directions.
+// What the daemon and its import helpers send each other, in both directions.
+
+/** The helper's program, as source or compiled. */
+export const IMPORT_HELPER = programFile('import-helper')
+/** The program that tries whether layers can be linked. */
+export const LINKING_PROBE = programFile('linking-probe')
+
+function programFile(name: string): string {
+  return fileURLToPath(new URL(`./${name}${extname(import.meta.url)}`, import.meta.url))
+}
 
 /** One import. */
 export const jobSchema = v.object({
@@ -36,6 +47,10 @@ export const jobSchema = v.object({
   lease: v.string(),
 })
 export type ImportJob = v.InferOutput<typeof jobSchema>
+
+/** What the probe needs of a job. */
+export const probeSchema = v.pick(jobSchema, ['containerd', 'viewFolder', 'trustStore', 'lease', 'importer', 'process'])
+export type LinkingProbe = v.InferOutput<typeof probeSchema>
 
 const errorCode = v.custom<ErrorCode>(isErrorCode)
 /** Messages of errors are cut; a longer text did not come from the worker's own code. */

@@ -1,24 +1,14 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Logger } from 'pino'
 import * as v from 'valibot'
-import { makeStateDir } from '../../../lib/files/make-state-dir.ts'
-import { CRI_NAMESPACE } from '../../containerd/services/constants.ts'
-import { type LinkingReport, linkingReportSchema } from '../image/contract.ts'
+import { makeStateDir } from '../../lib/files/make-state-dir.ts'
+import { CRI_NAMESPACE } from '../containerd/services/constants.ts'
+import { LINKING_PROBE, type LinkingProbe } from './helper/messages.ts'
 import { type ImporterIdentity, importerFolders } from './identity.ts'
-import type { ImportJob } from './messages.ts'
+import { type LinkingReport, linkingReportSchema } from './image/contract.ts'
 
-/** What the probe needs of an import's job. */
-export type LinkingProbe = Pick<
-  ImportJob,
-  'containerd' | 'viewFolder' | 'trustStore' | 'lease' | 'importer' | 'process'
->
-
-/** The same file, as source or compiled. */
-const PROGRAM = fileURLToPath(new URL(`./linking-probe${extname(import.meta.url)}`, import.meta.url))
 /** The probe itself waits for containerd. */
 const LIMIT_MS = 15 * 60_000
 
@@ -52,7 +42,7 @@ export async function checkLinking({
     ...identity,
   }
   const options = { timeout: LIMIT_MS, signal }
-  const running = promisify(execFile)(process.execPath, [PROGRAM, JSON.stringify(probe)], options)
+  const running = promisify(execFile)(process.execPath, [LINKING_PROBE, JSON.stringify(probe)], options)
   const { stdout } = await running.catch(error => throwMessage(error))
   return v.parse(v.nullable(linkingReportSchema), JSON.parse(stdout)) ?? undefined
 }

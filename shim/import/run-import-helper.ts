@@ -1,11 +1,11 @@
 import type { ChildProcess } from 'node:child_process'
 import { setImmediate } from 'node:timers/promises'
 import * as v from 'valibot'
-import { messageOf, RetryableError, reviveError, toShimError } from '../../../lib/errors.ts'
-import type { ImportCall, ImportOutcome, LinkingReport, QueryClosure } from '../image/contract.ts'
-import { answerParts } from './closure-query.ts'
-import { IMPORT_LIMIT_MS } from './leases.ts'
-import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from './messages.ts'
+import { messageOf, RetryableError, reviveError, toShimError } from '../../lib/errors.ts'
+import { answerParts } from './helper/closure-query.ts'
+import { IMPORT_LIMIT_MS } from './helper/leases.ts'
+import { type ImportJob, type ImportOrder, type ImportReport, reportSchema } from './helper/messages.ts'
+import type { ImportCall, ImportOutcome, LinkingReport, QueryClosure } from './image/contract.ts'
 
 /** A cancelled import has this long to clean up before it is killed. */
 const CANCEL_GRACE_MS = 20_000

@@ -10,9 +10,8 @@ import type { Lease } from '../../containerd/services/leases.ts'
 import type { LinkingReport } from '../image/contract.ts'
 import { findFile } from '../link/link-paths.ts'
 import { openStager } from '../store-layers/stage-layers.ts'
-import type { LinkingProbe } from './check-linking.ts'
 import { underLease } from './leases.ts'
-import { jobSchema } from './messages.ts'
+import { type LinkingProbe, probeSchema } from './messages.ts'
 
 /** A booting node may start its shim long before containerd. */
 const CONTAINERD_LIMIT_MS = 10 * 60_000
@@ -20,8 +19,6 @@ const CONTAINERD_LIMIT_MS = 10 * 60_000
 const LIMIT_MS = 60_000
 /** A store may have hundreds of thousands of paths. */
 const MOST_ENTRIES = 1000
-
-const probeSchema = v.pick(jobSchema, ['containerd', 'viewFolder', 'trustStore', 'lease', 'importer', 'process'])
 
 /**
  * A program that finds out how files of the store get into containerd's snapshots. Argument: a LinkingProbe as JSON. It writes a

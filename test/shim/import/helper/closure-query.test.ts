@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { answerParts, joinParts } from '../../../../shim/import/worker/closure-query.ts'
+import { answerParts, joinParts } from '../../../../shim/import/helper/closure-query.ts'
 import { storePathInfo } from '../closure.ts'
 
 /** A very large closure: 100,000 references of the greatest length. */

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { runWorker } from '../../../../shim/import/worker/run-worker.ts'
-import { createWorkers } from '../../../../shim/import/worker/workers.ts'
+import { createWorkers } from '../../../shim/import/import-helpers.ts'
+import { runWorker } from '../../../shim/import/run-import-helper.ts'
 
 const JOB = {
   ...{ storePath: '/nix/store/none', image: 'registry.example/none:1', labels: {}, ownedBy: 'example/owner' },
@@ -58,7 +58,7 @@ test('a worker is ended after a failed import, and the next import gets another'
 
 test('an import whose worker cannot be ended fails, and lets the next one run', async () => {
   const stdio = ['pipe', 'ignore', 'ignore', 'ipc'] satisfies ('pipe' | 'ignore' | 'ipc')[]
-  const worker = fork(join(import.meta.dirname, '../../../lib/process/never-ending.ts'), { stdio })
+  const worker = fork(join(import.meta.dirname, '../../lib/process/never-ending.ts'), { stdio })
   const end = worker.kill.bind(worker)
   onTestFinished(() => void end('SIGKILL'))
   // Like a process that waits for a disk.

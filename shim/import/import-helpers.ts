@@ -1,9 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { withDataLimit } from '../../../lib/process/process-limits.ts'
-import { helperEnv } from '../../../lib/process/run-helper.ts'
-import { createSpares } from '../../../lib/process/spares.ts'
+import { withDataLimit } from '../../lib/process/process-limits.ts'
+import { helperEnv } from '../../lib/process/run-helper.ts'
+import { createSpares } from '../../lib/process/spares.ts'
+import { IMPORT_HELPER } from './helper/messages.ts'
 
 /** Processes for imports, one for each that runs: what they read was written by strangers (see lib/process/run-helper.ts). */
 export interface Workers {
@@ -11,8 +10,6 @@ export interface Workers {
   withWorker<T>(use: (worker: ChildProcess) => Promise<T>): Promise<T>
 }
 
-/** The same file, as source or compiled. */
-const WORKER = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url))
 /** Limits of JavaScript objects, which the bytes of documents and layers are not. */
 const HEAP_FLAGS = ['--max-old-space-size=96', '--max-semi-space-size=1', '--v8-pool-size=1', '--expose-gc']
 /**
@@ -46,7 +43,7 @@ function discard(worker: ChildProcess): void {
 }
 
 function start(): ChildProcess {
-  const worker = fork(WORKER, [], {
+  const worker = fork(IMPORT_HELPER, [], {
     ...withDataLimit(DATA_LIMIT_KIB, HEAP_FLAGS),
     env: helperEnv(2),
     // Ctrl-C is for the shim, which cancels imports itself.

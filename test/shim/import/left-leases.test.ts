@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest'
-import { createLeftLeases } from '../../../../shim/import/worker/left-leases.ts'
+import { createLeftLeases } from '../../../shim/import/left-leases.ts'
 
 it('a left-over lease is ended again and again until it is gone, one attempt at a time', async () => {
   let isAway = true

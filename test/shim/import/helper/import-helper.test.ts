@@ -8,7 +8,7 @@ import {
   type ImportOrder,
   type ImportReport,
   reportSchema,
-} from '../../../../shim/import/worker/messages.ts'
+} from '../../../../shim/import/helper/messages.ts'
 import { type ImportNode, startImportNode } from '../import-node.ts'
 
 let node: ImportNode
@@ -37,7 +37,7 @@ async function reportsOf(storePath: string): Promise<ImportReport[]> {
     process: 'process',
     lease: `lease-of-${storePath}`,
   }
-  const worker = fork(join(import.meta.dirname, '../../../../shim/import/worker/worker.ts'))
+  const worker = fork(join(import.meta.dirname, '../../../../shim/import/helper/import-helper.ts'))
   const reports: ImportReport[] = []
   worker.send({ kind: 'import', job } satisfies ImportOrder)
   for await (const [message] of on(worker, 'message')) {
