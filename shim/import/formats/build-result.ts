@@ -1,12 +1,18 @@
 import { basename, join } from 'node:path'
 import { FinalError, ShimError } from '../../../lib/errors.ts'
 import { quote } from '../../../lib/text/quote.ts'
-import type { ImageProgram } from '../../../recipes/built-package.ts'
+import type { ImageProgram, PackageHints } from '../../../recipes/built-package.ts'
+import { storePathOf } from '../../../recipes/store-path.ts'
 import { OCI_LAYOUT } from '../archive/oci-index.ts'
 import type { ArchiveOutput } from '../archive/read-image.ts'
+import { MAX_JSON_BYTES } from '../image/json.ts'
+import type { StoreImage } from '../image/store-image.ts'
 import type { Closure, ClosureFile } from '../store/closure.ts'
-import { isProgram } from '../store/store-file.ts'
+import { isProgram, readStoreFile } from '../store/store-file.ts'
 import { compressionOf } from '../streams/decompress.ts'
+import { readNix2ContainerImage } from './nix2container/image.ts'
+import { readStreamImage } from './nixpkgs-stream/image.ts'
+import { makePackageImage } from './package/package-image.ts'
 
 /** What a build result is, by its content. */
 export type BuildResult =
@@ -81,6 +87,38 @@ function notAnImage(reason: string): FinalError {
     'NotAnImage',
     `the package is not an image: ${reason} (expected a docker-archive, an OCI archive, an OCI layout folder, a stream script or its conf.json, or an image of nix2container)`,
   )
+}
+
+/** Reads an image whose layers are described by store paths; undefined for a build result that holds its layers itself. */
+export async function readStoreImage(
+  result: BuildResult,
+  plainPackage: PackageHints | undefined,
+  closure: Closure,
+): Promise<StoreImage | undefined> {
+  switch (result.kind) {
+    case 'script':
+      return readStreamImage(result, { closure })
+    case 'json':
+      return (await readStreamImage(result, { closure })) ?? readNix2Container(result.path, closure)
+    case 'package':
+      return readPackage(result.path, plainPackage, closure)
+    default:
+      return undefined
+  }
+}
+
+async function readNix2Container(path: string, closure: Closure): Promise<StoreImage | undefined> {
+  const json = await readStoreFile(path, MAX_JSON_BYTES, closure)
+  return json && readNix2ContainerImage(json, closure)
+}
+
+async function readPackage(folder: string, hints: PackageHints | undefined, closure: Closure): Promise<StoreImage> {
+  if (!hints)
+    throw new FinalError(
+      'PolicyRefused',
+      'the package is not an image: it is a folder without an OCI layout, and the policy rule does not have plainPackages: true',
+    )
+  return makePackageImage({ folder, storePath: storePathOf(folder), closure, hints })
 }
 
 /** Finds out how Nix can run a program. Throws StreamFailed if its interpreter is not in the closure. */

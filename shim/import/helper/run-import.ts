@@ -1,3 +1,4 @@
+import type { ImageProgram } from '../../../recipes/built-package.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { connectContainerd } from '../../containerd/connect.ts'
 import { createImageWriter } from '../../containerd/image-writer.ts'
@@ -7,13 +8,25 @@ import type { Lease } from '../../containerd/services/leases.ts'
 import { createSnapshotStore } from '../../containerd/snapshot-store.ts'
 import type { ImageForm } from '../../containerd/usable.ts'
 import { openImageCache } from '../archive/image-cache.ts'
+import { type ArchiveContext, type ArchiveRequest, importArchive, recallArchive } from '../archive/import-archive.ts'
+import {
+  type BuildResult,
+  findImageProgram,
+  readStoreImage,
+  recognizeResult,
+  recognizeWritten,
+  requireArchive,
+} from '../formats/build-result.ts'
+import { isSnapshotterImage, readSnapshotterImage } from '../formats/nix-snapshotter/image.ts'
+import { makePackageSetImage } from '../formats/package/package-set-image.ts'
 import { checkConfigSize, checkPinnedDigest, refuseForeign } from '../image/check-image.ts'
 import type { ImportOutcome, ImportProgress, LinkingReport } from '../image/contract.ts'
-import type { ParsedImage } from '../image/parsed-image.ts'
+import type { ParsedImage, UnpackedImage } from '../image/parsed-image.ts'
 import { createSizeLimit } from '../image/size-limit.ts'
+import type { StoreImage } from '../image/store-image.ts'
 import { type Closure, openClosure } from '../store/closure.ts'
-import { openStoreLayers } from '../store-layers/context.ts'
-import { type ImportContext, importImage } from './import-image.ts'
+import { openStoreLayers, type StoreLayersContext } from '../store-layers/context.ts'
+import { importStoreImage } from '../store-layers/import-store-image.ts'
 import { endDeadLeases, underLease } from './leases.ts'
 import type { ImportJob } from './messages.ts'
 
@@ -103,4 +116,64 @@ async function importAndPublish(
 /** Files can only be linked into the folders of FOLDER_SNAPSHOTTER. */
 function formOf({ containerd: { snapshotter }, layers }: ImportJob): ImageForm {
   return { snapshotter, layers: snapshotter === FOLDER_SNAPSHOTTER ? layers : 'tar' }
+}
+
+type ImportContext = ArchiveContext & StoreLayersContext
+
+type ImageJob = Pick<ImportJob, 'storePath' | 'image' | 'archive' | 'plainPackage' | 'packageSet'>
+type CheckImage = (image: ParsedImage) => void
+
+/**
+ * Brings an image into containerd, except for its records. If only a program can write the image, returns that program. `check`
+ * throws if the image is not acceptable.
+ */
+async function importImage(
+  job: ImageJob,
+  context: ImportContext,
+  check: CheckImage,
+): Promise<UnpackedImage | { readonly program: ImageProgram }> {
+  const { closure } = context
+  const { storePath, archive, packageSet } = job
+  if (packageSet) {
+    const image = await makePackageSetImage({ union: storePath, closure, hints: packageSet })
+    return importStoreImage({ image, base: undefined, check }, context)
+  }
+  if (archive !== undefined) return importWhole(await recognizeWritten(archive, closure), job, context, check)
+  const result = await recognizeResult(storePath, closure)
+  const image = await readStoreImage(result, job.plainPackage, closure)
+  if (image) return importStoreImage({ image, base: await importBase(image, context), check }, context)
+  if (result.kind !== 'script') return importWhole(result, job, context, check)
+  const recalled = await recallArchive(wholeImage(job, check), context)
+  if (recalled) return complete(recalled, context, check)
+  return { program: await findImageProgram(result, storePath, closure) }
+}
+
+async function importBase({ base }: StoreImage, context: ImportContext): Promise<UnpackedImage | undefined> {
+  if (base === undefined) return undefined
+  const output = requireArchive(await recognizeResult(base, context.closure))
+  const request = { storePath: base, image: undefined, withoutBlobs: !context.wantsTars, check: () => {} }
+  return importArchive({ ...request, output }, context)
+}
+
+async function importWhole(
+  result: BuildResult,
+  job: ImageJob,
+  context: ImportContext,
+  check: CheckImage,
+): Promise<UnpackedImage> {
+  const output = requireArchive(result)
+  return complete(await importArchive({ ...wholeImage(job, check), output }, context), context, check)
+}
+
+function wholeImage({ storePath, image }: ImageJob, check: CheckImage): ArchiveRequest {
+  // An image of nix-snapshotter is checked once it is complete.
+  return { storePath, image, withoutBlobs: false, check: parsed => isSnapshotterImage(parsed) || check(parsed) }
+}
+
+/** Adds the layers that nix-snapshotter would mount, or writes the documents of any other image. */
+async function complete(image: UnpackedImage, context: ImportContext, check: CheckImage): Promise<UnpackedImage> {
+  const completed = await readSnapshotterImage(image, context.closure)
+  if (completed) return importStoreImage({ image: completed, base: image, check }, context)
+  await context.writer.writeDocuments(image)
+  return image
 }
