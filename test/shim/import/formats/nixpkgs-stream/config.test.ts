@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { readStreamConf } from '../../../../../shim/import/formats/nixpkgs-stream/conf.ts'
-import { makeStreamConfig } from '../../../../../shim/import/formats/nixpkgs-stream/config.ts'
+import { readStreamConf } from '../../../../../shim/import/formats/nixpkgs-stream/conf-json.ts'
+import { makeStreamConfig } from '../../../../../shim/import/formats/nixpkgs-stream/image.ts'
 import { digestOf } from '../../../../../shim/import/image/json.ts'
 import type { BaseParts } from '../../../../../shim/import/image/store-image.ts'
 
