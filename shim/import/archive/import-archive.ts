@@ -91,7 +91,7 @@ function startUnpacking({ snapshots, onProgress }: ArchiveContext) {
   }
 }
 
-/** Chain id of the image's snapshot, empty for no layers; undefined if it or one below it is missing or lost its files. */
+/** ChainID of the image's snapshot, empty for no layers; undefined if it or one below it is missing or lost its files. */
 async function findUnpacked({ layers }: ParsedImage, { snapshots }: ArchiveContext): Promise<string | undefined> {
   const chain = chainsOf(layers.map(({ diffId }) => diffId))
   const count = await snapshots.inspect(chain)

@@ -23,7 +23,7 @@ export interface StoredLayer extends StoredBlob, LayerContent {
   readonly unpackedSize: number
 }
 
-/** Called with every layer that the store has, and the place that it (probably) has in the image, 0 for the bottom. */
+/** Called with each layer that the store has, and its probable place in the image (0 is the bottom). */
 export type OnLayer = (layer: StoredLayer, place: number) => void
 
 /** The image of an archive or layout. */

@@ -105,7 +105,7 @@ function layoutFiles(files: ReadonlyMap<string, ArchiveFile>, target: LayerTarge
   }
 }
 
-/** Longer chains of links are taken for a circle. */
+/** A longer chain of links counts as a circle. */
 const MAX_LINKS = 16
 
 function follow(

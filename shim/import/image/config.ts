@@ -50,7 +50,7 @@ export function isSamePlatform(one: Platform, other: Platform): boolean {
   return one.os === other.os && one.architecture === other.architecture
 }
 
-/** Pairs the layers of a manifest with the config's diff ids. */
+/** Pairs the layers of a manifest with the config's diffIDs. */
 export function pairLayers<Layer extends object>(
   layers: readonly Layer[],
   { diffIds }: ImageConfig,

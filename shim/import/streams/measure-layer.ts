@@ -10,15 +10,15 @@ import { createTarScan, type TarFile } from './tar-scan.ts'
 /** A layer on its way to containerd. */
 export interface MeasuredLayer {
   readonly compression: Compression
-  /** The same bytes. Throws ImageTooLarge once they are too many, decompressed, and ArchiveInvalid. */
+  /** The same bytes. Reading them throws ImageTooLarge if the decompressed layer exceeds the limit, and ArchiveInvalid. */
   readonly bytes: AsyncIterable<Buffer>
-  /** Bytes, decompressed, and what its entries are counted with. Known once all bytes have been read. */
+  /** Bytes of the decompressed layer, with ENTRY_BYTES for each entry. Known once all bytes have been read. */
   readonly unpackedSize: () => number
   /** Known once all bytes have been read. */
   readonly content: () => LayerContent
 }
 
-/** By this a layer that only has mount points is recognized. */
+/** Facts that reveal a layer which has only mount points. */
 export interface LayerContent {
   /** Whether it has a file that is not empty. */
   readonly hasContent: boolean
@@ -26,7 +26,7 @@ export interface LayerContent {
   readonly hasStorePath: boolean
 }
 
-/** containerd unpacks layers of any size, so a layer is measured before. */
+/** Measures a layer while it is read: containerd itself would unpack a layer of any size. */
 export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLimit): Promise<MeasuredLayer> {
   const { head, all } = await peek(source, MAGIC_BYTES)
   const compression = compressionOf(head)

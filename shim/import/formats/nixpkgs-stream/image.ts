@@ -77,8 +77,8 @@ function programFor({ mtime, uid }: StreamConf): StreamProgram {
 }
 
 /**
- * Makes the image that the program makes of a conf.json. Undefined if only the program itself can make it: if a time may be read
- * in another way, or a layer has something below a store path. Throws ArchiveInvalid if something is missing in the conf.json, or
+ * Makes the image that the program would make from a conf.json. Undefined if only the program itself can make it: the format of a
+ * time is unknown, or a layer has something below a store path. Throws ArchiveInvalid if something is missing in the conf.json, or
  * in the store.
  */
 async function makeStreamImage(

@@ -23,14 +23,19 @@ interface Package {
  * NotAnImage if it is not clear what to run, or if its imageConfig is invalid, and ImportInterrupted.
  */
 export async function makePackageImage({ folder, storePath, closure, hints }: Package): Promise<StoreImage> {
-  const said = readPackageConfig(hints.imageConfig ?? {})
+  const ownConfig = readPackageConfig(hints.imageConfig ?? {})
   const entrypoint = await findEntrypoint(folder, {
     closure,
     mainProgram: hints.mainProgram,
-    config: said,
+    config: ownConfig,
   })
   const links = await makePackageLinks(folder)
-  return makeClosureImage({ infos: closure.infos.values(), storePath, links, config: layOver(said, entrypoint) })
+  return makeClosureImage({
+    infos: closure.infos.values(),
+    storePath,
+    links,
+    config: mergeConfig(ownConfig, entrypoint),
+  })
 }
 
 /** Folders of a package that programs expect at the root. */
@@ -127,7 +132,7 @@ function readPackageConfig(imageConfig: Readonly<Record<string, unknown>>): Pack
 }
 
 /** The config of the image: defaults, overridden by the package; the order of keys is always the same. */
-function layOver(config: PackageConfig, entrypoint: string | undefined): Readonly<Record<string, unknown>> {
+function mergeConfig(config: PackageConfig, entrypoint: string | undefined): Readonly<Record<string, unknown>> {
   const whole: PackageConfig = {
     ...(entrypoint !== undefined && { Entrypoint: [entrypoint] }),
     ...config,
