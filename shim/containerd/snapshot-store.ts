@@ -3,11 +3,11 @@ import { RetryableError } from '../../lib/errors.ts'
 import {
   areLost,
   FOLDERS_LABEL,
+  findWitnesses,
+  formatFolders,
   type LayerFolder,
-  lookInto,
-  putInPlace,
-  readFolders,
-  writeFolders,
+  parseFolders,
+  replaceLostFolder,
 } from './layer-folders.ts'
 import { FOLDER_SNAPSHOTTER } from './services/constants.ts'
 import { hold, type Lease } from './services/leases.ts'
@@ -80,7 +80,7 @@ export function createSnapshotStore(lease: Lease, name: string): SnapshotStore {
   }
 
   async function layersOf(chainId: string): Promise<readonly LayerFolder[] | 'unusable'> {
-    const layers = readFolders((await findSnapshot(snapshotter, chainId))?.labels ?? {})
+    const layers = parseFolders((await findSnapshot(snapshotter, chainId))?.labels ?? {})
     const paths = layers?.map(({ path }) => path) ?? folders.get(chainId) ?? (await askFolders(snapshotter, chainId))
     if (paths === 'unusable') return paths
     folders.set(chainId, paths)
@@ -90,10 +90,10 @@ export function createSnapshotStore(lease: Lease, name: string): SnapshotStore {
   /** Undefined if the snapshot is labelled and unchanged, or if this process does not see its folders. */
   async function findUnpersisted(top: string): Promise<Unpersisted | undefined> {
     const info = await findSnapshot(snapshotter, top)
-    if (!info || (readFolders(info.labels) && !isChanged)) return undefined
+    if (!info || (parseFolders(info.labels) && !isChanged)) return undefined
     const paths = folders.get(top) ?? (await askFolders(snapshotter, top))
-    const layers = paths === 'unusable' ? [] : await lookInto(paths)
-    const label = writeFolders(layers)
+    const layers = paths === 'unusable' ? [] : await findWitnesses(paths)
+    const label = formatFolders(layers)
     const isUnknown = layers.length === 0 && (info.labels[FOLDERS_LABEL] ?? '') === ''
     return isUnknown ? undefined : { top, path: layers[0]?.path, label }
   }
@@ -113,7 +113,7 @@ export function createSnapshotStore(lease: Lease, name: string): SnapshotStore {
       const paths = await visibleFolders(mounts)
       const target = lost.get(chainId)
       if (target && paths[0] !== undefined) {
-        await putInPlace(paths[0], target)
+        await replaceLostFolder(paths[0], target)
         lost.delete(chainId)
         await discardSnapshot(snapshotter, key)
       } else if (await commitSnapshot(snapshotter, key, chainId)) {

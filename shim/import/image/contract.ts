@@ -23,9 +23,9 @@ export interface ImportCall {
   readonly replaceForeign: boolean
   /** If the package is a program: store path of the archive that it wrote when Nix ran it; missing before that. */
   readonly archive?: string | undefined
-  /** Facts about the package; missing if packages that are not images are rejected. */
+  /** Facts about the package, for an image of it. Missing if the policy rejects packages that are not images. */
   readonly plainPackage?: PackageHints | undefined
-  /** Facts about a package set of one package; missing if it is not a package set. */
+  /** Facts about the package set, those of its package if it has only one. Missing if the build result is not a package set. */
   readonly packageSet?: PackageHints | undefined
   /** Limit for the sum of its decompressed layers, in bytes. */
   readonly maxImageSize: number
