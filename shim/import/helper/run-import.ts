@@ -9,16 +9,16 @@ import { createSnapshotStore } from '../../containerd/snapshot-store.ts'
 import type { ImageForm } from '../../containerd/usable.ts'
 import { openImageCache } from '../archive/image-cache.ts'
 import { type ArchiveContext, type ArchiveRequest, importArchive, recallArchive } from '../archive/import-archive.ts'
+import { isSnapshotterImage, readSnapshotterImage } from '../formats/nix-snapshotter/image.ts'
+import { makePackageSetImage } from '../formats/package/package-set-image.ts'
 import {
-  type BuildResult,
   findImageProgram,
+  type RecognizedResult,
   readStoreImage,
   recognizeResult,
   recognizeWritten,
   requireArchive,
-} from '../formats/build-result.ts'
-import { isSnapshotterImage, readSnapshotterImage } from '../formats/nix-snapshotter/image.ts'
-import { makePackageSetImage } from '../formats/package/package-set-image.ts'
+} from '../formats/recognize-result.ts'
 import { checkConfigSize, checkPinnedDigest, refuseForeign } from '../image/check-image.ts'
 import type { ImportOutcome, ImportProgress, LinkingReport } from '../image/contract.ts'
 import type { ParsedImage, UnpackedImage } from '../image/parsed-image.ts'
@@ -156,7 +156,7 @@ async function importBase({ base }: StoreImage, context: ImportContext): Promise
 }
 
 async function importWhole(
-  result: BuildResult,
+  result: RecognizedResult,
   job: ImageJob,
   context: ImportContext,
   check: CheckImage,

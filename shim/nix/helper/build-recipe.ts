@@ -1,4 +1,4 @@
-import { ShimError } from '../../lib/errors.ts'
+import { ShimError } from '../../../lib/errors.ts'
 import {
   describeRecipe,
   type FlakeRecipe,
@@ -7,11 +7,10 @@ import {
   type Recipe,
   recipeKey,
   type StorePathRecipe,
-} from '../../recipes/recipe.ts'
-import { STORE_DIR } from '../../recipes/store-path.ts'
-import type { BuildCall } from './contract.ts'
-import { evaluateConfirmed, isDiskFull } from './evaluate/confirm-outage.ts'
-import type { Derivation } from './evaluate/derivation.ts'
+} from '../../../recipes/recipe.ts'
+import { STORE_DIR } from '../../../recipes/store-path.ts'
+import { evaluateConfirmed, isDiskFull } from '../evaluate/confirm-outage.ts'
+import type { Derivation } from '../evaluate/derivation.ts'
 import {
   canBeLocked,
   evaluationArgs,
@@ -20,15 +19,15 @@ import {
   lockedEvaluationArgs,
   readEvaluation,
   readLockedUrl,
-} from './evaluate/evaluate.ts'
-import { checkContent, prefetchArgs, urlForNix } from './evaluate/flake-address.ts'
-import { type NixSession, type NixSetup, withNix } from './nix-session.ts'
-import { addMissingPaths } from './store/missing-paths.ts'
-import { fetchArgs, readRealisation, realisationArgs } from './store/realise.ts'
-import type { BuildOutput, SavedResult } from './store/results.ts'
+} from '../evaluate/evaluate.ts'
+import { checkContent, prefetchArgs, urlForNix } from '../evaluate/flake-address.ts'
+import { addMissingPaths } from '../store/missing-paths.ts'
+import { fetchArgs, readRealisation, realisationArgs } from '../store/realise.ts'
+import type { BuildResult, SavedResult } from '../store/results.ts'
+import { type NixSession, type NixSetup, type RunCall, withNix } from './nix-session.ts'
 
 /** Makes a recipe: evaluates the flake if there is one, realises the package, and remembers the result. Throws a ShimError. */
-export function runRecipe(setup: NixSetup, recipe: Recipe, call: BuildCall): Promise<BuildOutput> {
+export function buildRecipe(setup: NixSetup, recipe: Recipe, call: RunCall): Promise<BuildResult> {
   return withNix(setup, { recipe, what: 'build' }, call, async session => {
     const made = await (isFlakeRecipe(recipe)
       ? buildPackage(setup, recipe, session)

@@ -1,19 +1,11 @@
-import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
-import { FinalError, ShimError } from '../../lib/errors.ts'
-import type { ImageProgram } from '../../recipes/built-package.ts'
-import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
-import { hostSystem } from '../../recipes/system.ts'
-import type { BuildCall } from './contract.ts'
-import { type NixSetup, withNix } from './nix-session.ts'
-import { readRealisation } from './store/realise.ts'
-
-/** Stable key of the gc root for the archive that a recipe's program writes. */
-export function archiveKey(recipe: Recipe): string {
-  return createHash('sha256')
-    .update(JSON.stringify(['archive', recipeKey(recipe)]))
-    .digest('hex')
-}
+import { FinalError, ShimError } from '../../../lib/errors.ts'
+import type { ImageProgram } from '../../../recipes/built-package.ts'
+import type { Recipe } from '../../../recipes/recipe.ts'
+import { hostSystem } from '../../../recipes/system.ts'
+import { readRealisation } from '../store/realise.ts'
+import { archiveKey } from '../store/results.ts'
+import { type NixSetup, type RunCall, withNix } from './nix-session.ts'
 
 /**
  * Lets Nix run a program as the builder of a derivation, in the sandbox of builds, and returns the store path of what it wrote.
@@ -22,7 +14,7 @@ export function archiveKey(recipe: Recipe): string {
 export async function runProgram(
   setup: NixSetup,
   program: ImageProgram,
-  { recipe, ...call }: BuildCall & { readonly recipe: Recipe },
+  { recipe, ...call }: RunCall & { readonly recipe: Recipe },
 ): Promise<string> {
   const link = await setup.results.prepareLink(archiveKey(recipe))
   const run = withNix(setup, { recipe, what: 'run of a program' }, call, async ({ runId, onProgress, nix }) => {

@@ -1,18 +1,18 @@
 import type { Logger } from 'pino'
-import { RetryableError, type ShimError, toShimError } from '../../lib/errors.ts'
-import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
-import { describeWork, type Recipe, recipeFields } from '../../recipes/recipe.ts'
-import { buildTimedOut } from './build-timed-out.ts'
-import type { BuildCall } from './contract.ts'
-import { explainFailure, type FailedRun, pointToLog } from './failure/explain-failure.ts'
-import { createJournal, type Journal } from './log/journal.ts'
-import { createRunId, openRunLog, type RunLog } from './log/run-log.ts'
-import { type NixOptions, nixFlags, type OnGroup, runNix } from './process/run-nix.ts'
-import { daemonSocket } from './store/daemon-path-info.ts'
-import type { Results } from './store/results.ts'
-import { createOutageRetry } from './store/retry-outages.ts'
-import type { BuildUser } from './user/build-user.ts'
-import type { StateDir } from './user/state-dir.ts'
+import { RetryableError, type ShimError, toShimError } from '../../../lib/errors.ts'
+import { MAX_TIMER_MS } from '../../../lib/text/duration.ts'
+import { describeWork, type Recipe, recipeFields } from '../../../recipes/recipe.ts'
+import { explainFailure, type FailedRun, pointToLog } from '../failure/explain-failure.ts'
+import type { BuildProgress } from '../log/build-progress.ts'
+import { createJournal, type Journal } from '../log/journal.ts'
+import { createRunId, openRunLog, type RunLog } from '../log/run-log.ts'
+import { type NixOptions, nixFlags, type OnGroup, runNix } from '../process/run-nix.ts'
+import { daemonSocket } from '../store/daemon-path-info.ts'
+import type { Results } from '../store/results.ts'
+import { createOutageRetry } from '../store/retry-outages.ts'
+import type { BuildUser } from '../user/build-user.ts'
+import type { StateDir } from '../user/state-dir.ts'
+import { buildTimedOut } from './messages.ts'
 
 /** What all runs share. */
 export interface NixSetup {
@@ -24,8 +24,16 @@ export interface NixSetup {
   readonly onGroup?: OnGroup | undefined
 }
 
+/** How a run reports and ends. */
+export interface RunCall {
+  /** For the name of the log. */
+  readonly namespaces: readonly string[]
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: BuildProgress) => void
+}
+
 /** One run. Its nix commands share a log, a time limit, and a limit for outages of the Nix daemon. */
-export interface NixSession extends BuildCall {
+export interface NixSession extends RunCall {
   readonly runId: string
   /** Runs nix, again after an outage of the Nix daemon, and returns its standard output. Throws a ShimError. */
   readonly nix: CallNix
@@ -49,13 +57,13 @@ export interface RunName {
 export async function withNix<Result extends { readonly storePath: string }>(
   setup: NixSetup,
   { recipe, what }: RunName,
-  call: BuildCall,
+  call: RunCall,
   work: (session: NixSession) => Promise<Result>,
 ): Promise<Result> {
-  const runId = createRunId(new Date(), call.owners.current())
+  const runId = createRunId(new Date(), call.namespaces)
   const logger = setup.logger.child({ runId, ...recipeFields(recipe) })
   const log = openRunLog(setup.dir.logs, runId, logger)
-  logger.info({ image: recipe.image, namespaces: call.owners.current() }, `${what} started`)
+  logger.info({ image: recipe.image, namespaces: call.namespaces }, `${what} started`)
   try {
     const result = await work(createSession(setup, recipe, call, { runId, log, logger }))
     logger.info({ storePath: result.storePath }, `${what} done`)
@@ -76,7 +84,7 @@ interface Logs {
   readonly logger: Logger
 }
 
-function createSession(setup: NixSetup, recipe: Recipe, call: BuildCall, { runId, log, logger }: Logs): NixSession {
+function createSession(setup: NixSetup, recipe: Recipe, call: RunCall, { runId, log, logger }: Logs): NixSession {
   const timeLimit = AbortSignal.timeout(Math.min(setup.nix.timeoutMs, MAX_TIMER_MS))
   const signal = AbortSignal.any([call.signal, timeLimit])
   const { onProgress } = call
@@ -102,7 +110,7 @@ function createSession(setup: NixSetup, recipe: Recipe, call: BuildCall, { runId
   }
 }
 
-interface NixCall extends Pick<BuildCall, 'signal' | 'onProgress'>, Pick<FailedRun, 'isUntrusted'> {
+interface NixCall extends Pick<RunCall, 'signal' | 'onProgress'>, Pick<FailedRun, 'isUntrusted'> {
   readonly runId: string
   readonly log: RunLog
   /** Aborted when the run takes too long. */

@@ -1,12 +1,12 @@
 import * as v from 'valibot'
-import { toShimError } from '../../lib/errors.ts'
-import { createLogger } from '../../lib/logger.ts'
-import { type HelperCall, serveAsHelper } from '../../lib/process/serve-helper.ts'
-import { type BuildJob, type BuildReport, jobSchema } from './build-job.ts'
-import { createProgressBatches } from './log/build-progress.ts'
+import { toShimError } from '../../../lib/errors.ts'
+import { createLogger } from '../../../lib/logger.ts'
+import { type HelperCall, serveAsHelper } from '../../../lib/process/serve-helper.ts'
+import { createProgressBatches } from '../log/build-progress.ts'
+import { createResults } from '../store/results.ts'
+import { buildRecipe } from './build-recipe.ts'
+import { type BuildJob, type BuildReport, jobSchema } from './messages.ts'
 import { runProgram } from './run-program.ts'
-import { runRecipe } from './run-recipe.ts'
-import { createResults } from './store/results.ts'
 
 /** Created before the order comes, because that takes a while. */
 const logger = createLogger('info')
@@ -44,14 +44,14 @@ async function work(order: unknown, { signal, report }: HelperCall): Promise<voi
   const tell = (message: BuildReport) => report(message)
   const batches = createProgressBatches(progress => tell({ kind: 'progress', progress: [...progress] }))
   const { recipe, program, namespaces, dir, user, nix, logLevel } = v.parse(jobSchema, order)
-  const call = { owners: { current: () => namespaces, onChange: () => () => {} }, signal, onProgress: batches.push }
+  const call = { namespaces, signal, onProgress: batches.push }
   logger.level = logLevel
   const onGroup = (group: number, kind: 'began' | 'ended') => tell({ kind, group })
   const setup = { dir, user, nix, results: createResults(dir), logger: logger.child({ stage: 'build' }), onGroup }
   const make = async (): Promise<BuildReport> => {
     if (program) return { kind: 'archive', storePath: await runProgram(setup, program, { ...call, recipe }) }
-    const { storePath, runId, package: hints } = await runRecipe(setup, recipe, call)
-    return { kind: 'done', output: { storePath, runId, ...(hints && { package: hints }) } }
+    const { storePath, runId, package: hints } = await buildRecipe(setup, recipe, call)
+    return { kind: 'done', result: { storePath, runId, ...(hints && { package: hints }) } }
   }
   const last = await make().catch(asFailure)
   batches.flush()

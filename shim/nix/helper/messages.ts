@@ -1,8 +1,13 @@
+import { extname } from 'node:path'
 import * as v from 'valibot'
-import { type ErrorCode, isErrorCode } from '../../lib/errors.ts'
-import { buildProgressSchema } from './log/build-progress.ts'
-import { storePathSchema } from './store/path-info.ts'
-import { buildOutputSchema } from './store/results.ts'
+import { type ErrorCode, FinalError, isErrorCode } from '../../../lib/errors.ts'
+import { describeWork, type Recipe } from '../../../recipes/recipe.ts'
+import { buildProgressSchema } from '../log/build-progress.ts'
+import { storePathSchema } from '../store/path-info.ts'
+import { buildResultSchema } from '../store/results.ts'
+
+/** The helper's program, as source or compiled. */
+export const BUILD_HELPER = new URL(`./build-helper${extname(import.meta.url)}`, import.meta.url)
 
 const text = v.string()
 const env = v.record(text, text)
@@ -57,7 +62,7 @@ export const reportSchema = v.variant('kind', [
   /** A nix has started as the leader of this process group, or has ended. */
   v.object({ kind: v.literal('began'), group: v.number() }),
   v.object({ kind: v.literal('ended'), group: v.number() }),
-  v.object({ kind: v.literal('done'), output: buildOutputSchema }),
+  v.object({ kind: v.literal('done'), result: buildResultSchema }),
   v.object({ kind: v.literal('archive'), storePath: storePathSchema }),
   v.object({
     kind: v.literal('failed'),
@@ -66,3 +71,9 @@ export const reportSchema = v.variant('kind', [
   }),
 ])
 export type BuildReport = v.InferOutput<typeof reportSchema>
+
+/** The error of a build that `nix.timeout` ended. `words` follow the message. */
+export function buildTimedOut(recipe: Recipe, timeoutMs: number, words = ''): FinalError {
+  const limit = `${Math.round(timeoutMs / 1000)} s (nix.timeout in the config)`
+  return new FinalError('BuildTimedOut', `${describeWork(recipe)} took longer than ${limit}${words}`)
+}

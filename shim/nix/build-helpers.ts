@@ -1,4 +1,3 @@
-import { extname } from 'node:path'
 import * as v from 'valibot'
 import { messageOf, RetryableError, reviveError, ShimError } from '../../lib/errors.ts'
 import {
@@ -10,13 +9,9 @@ import {
 } from '../../lib/process/run-helper.ts'
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import { describeWork, type Recipe } from '../../recipes/recipe.ts'
-import { type BuildJob, type BuildReport, reportSchema } from './build-job.ts'
-import { buildTimedOut } from './build-timed-out.ts'
 import type { BuildCall } from './contract.ts'
-import type { BuildOutput } from './store/results.ts'
-
-/** The same file, as source or compiled. */
-const PROGRAM = new URL(`./build-helper${extname(import.meta.url)}`, import.meta.url)
+import { BUILD_HELPER, type BuildJob, type BuildReport, buildTimedOut, reportSchema } from './helper/messages.ts'
+import type { BuildResult } from './store/results.ts'
 
 /** A run remembers and reads a fifth of this at a time. */
 const HEAP_MEGABYTES = 32
@@ -30,18 +25,18 @@ const LATE_MS = 30_000
 /** Runs each build in a process of its own. */
 export interface BuildHelpers {
   /** Builds a recipe. Throws a ShimError. */
-  make(job: BuildJob, call: BuildCall): Promise<BuildOutput>
+  make(job: BuildJob, call: BuildCall): Promise<BuildResult>
   /** Runs a package that is a program, and returns the store path of the archive that it wrote. Throws a ShimError. */
   runProgram(job: Required<BuildJob>, call: BuildCall): Promise<string>
 }
 
 export function createBuildHelpers(spare: SpareOptions): BuildHelpers {
-  const helpers = createHelpers({ file: PROGRAM, heapMegabytes: HEAP_MEGABYTES, graceMs: GRACE_MS }, spare)
+  const helpers = createHelpers({ file: BUILD_HELPER, heapMegabytes: HEAP_MEGABYTES, graceMs: GRACE_MS }, spare)
   return {
     async make(job, call) {
       const last = await runInHelper(helpers, job, call)
       if (last.kind !== 'done') throw interrupted(job.recipe, 'it ran a program')
-      return last.output
+      return last.result
     },
     async runProgram(job, call) {
       const last = await runInHelper(helpers, job, call)

@@ -15,7 +15,7 @@ import { readStreamImage } from './nixpkgs-stream/image.ts'
 import { makePackageImage } from './package/package-image.ts'
 
 /** What a build result is, by its content. */
-export type BuildResult =
+export type RecognizedResult =
   | ArchiveOutput
   /** A program that writes an archive to its standard output. */
   | { readonly kind: 'script'; readonly path: string; readonly head: Buffer }
@@ -25,7 +25,7 @@ export type BuildResult =
   | { readonly kind: 'package'; readonly path: string }
 
 /** Recognizes what `nix build` left. Throws NotAnImage that says what it is if it has none of these forms. */
-export async function recognizeResult(path: string, closure: Closure): Promise<BuildResult> {
+export async function recognizeResult(path: string, closure: Closure): Promise<RecognizedResult> {
   await using found = await closure.find(path)
   if (!found) throw notAnImage('it is a link to what is neither in the package nor in what it refers to')
   if (found.stats.isDirectory()) return await recognizeFolder(found, closure)
@@ -34,7 +34,7 @@ export async function recognizeResult(path: string, closure: Closure): Promise<B
 }
 
 /** Recognizes what a program wrote. Throws StreamFailed if it is not an archive. */
-export async function recognizeWritten(path: string, closure: Closure): Promise<BuildResult> {
+export async function recognizeWritten(path: string, closure: Closure): Promise<RecognizedResult> {
   const result = await recognizeResult(path, closure).catch(error => {
     if (error instanceof ShimError && error.code === 'NotAnImage') return undefined
     throw error
@@ -44,14 +44,14 @@ export async function recognizeWritten(path: string, closure: Closure): Promise<
 }
 
 /** Throws NotAnImage for a base image, or a result, that does not hold its layers. */
-export function requireArchive(result: BuildResult): ArchiveOutput {
+export function requireArchive(result: RecognizedResult): ArchiveOutput {
   if (result.kind === 'script') throw notAnImage('its base image is a program')
   if (result.kind === 'json') throw notAnImage('it is a file, but not an archive')
   if (result.kind === 'package') throw notAnImage('it is a folder without an OCI layout')
   return result
 }
 
-async function recognizeFolder({ path }: ClosureFile, closure: Closure): Promise<BuildResult> {
+async function recognizeFolder({ path }: ClosureFile, closure: Closure): Promise<RecognizedResult> {
   await using layout = await closure.find(join(path, OCI_LAYOUT))
   return { kind: layout ? 'folder' : 'package', path }
 }
@@ -60,7 +60,7 @@ const ANY_EXECUTE = 0o111
 const HEAD_BYTES = 512
 const ELF = Buffer.from([0x7f, 0x45, 0x4c, 0x46])
 
-async function recognizeFile(file: ClosureFile): Promise<BuildResult> {
+async function recognizeFile(file: ClosureFile): Promise<RecognizedResult> {
   const { path, stats } = file
   const head = await file.head(HEAD_BYTES)
   if (looksLikeProgram(head) && (stats.mode & ANY_EXECUTE) !== 0) return { kind: 'script', path, head }
@@ -91,7 +91,7 @@ function notAnImage(reason: string): FinalError {
 
 /** Reads an image whose layers are described by store paths; undefined for a build result that holds its layers itself. */
 export async function readStoreImage(
-  result: BuildResult,
+  result: RecognizedResult,
   plainPackage: PackageHints | undefined,
   closure: Closure,
 ): Promise<StoreImage | undefined> {
@@ -123,7 +123,7 @@ async function readPackage(folder: string, hints: PackageHints | undefined, clos
 
 /** Finds out how Nix can run a program. Throws StreamFailed if its interpreter is not in the closure. */
 export async function findImageProgram(
-  { path, head }: Extract<BuildResult, { kind: 'script' }>,
+  { path, head }: Extract<RecognizedResult, { kind: 'script' }>,
   storePath: string,
   closure: Closure,
 ): Promise<ImageProgram> {
