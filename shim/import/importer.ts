@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
-import type { LayerMode } from '../containerd/layer-mode.ts'
-import { CRI_NAMESPACE } from '../containerd/services/constants.ts'
+import { CRI_NAMESPACE, type LayerMode } from '../containerd/services/constants.ts'
 import { endLease } from './helper/leases.ts'
 import type { ImportJob } from './helper/messages.ts'
 import { type ImporterIdentity, importerFolders } from './identity.ts'
@@ -32,12 +31,14 @@ export interface ImporterOptions {
   readonly maxImports?: number
 }
 
-/** Each import needs a process of 50 MB and a processor: more imports than these would not finish earlier. */
+/** Each import needs 50 MB and a processor, so more of them would not finish earlier. */
 const DEFAULT_MAX_IMPORTS = Math.max(2, Math.min(3, availableParallelism()))
 
 /**
- * Imports build results, each in a helper process: what they hold was written by strangers. The steps of an
- * import are in helper/run-import.ts. Imports of one image name run one after another.
+ * Imports build results, each in a separate process, as anyone may have written what they hold. Imports of one image name run one
+ * after another. The process runs helper/run-import.ts, which recognizes the format of the build result. From there a layer gets
+ * into containerd by store-layers/commit-snapshots.ts if it consists of store paths, or by archive/import-archive.ts if an archive
+ * has its tar.
  */
 export function createImporter(options: ImporterOptions): Importer {
   const { logger, queryClosure, onLinking, maxImports = DEFAULT_MAX_IMPORTS } = options
@@ -97,7 +98,7 @@ async function logged(logger: Logger, call: ImportCall, run: () => Promise<Impor
   const ms = () => Math.round(performance.now() - startedAt)
   try {
     const outcome = await run()
-    log.info({ ...outcome, ms: ms() }, 'program' in outcome ? 'a program has to be run for the image' : 'imported')
+    log.info({ ...outcome, ms: ms() }, 'program' in outcome ? 'a program must be run for the image' : 'imported')
     return outcome
   } catch (err) {
     log.warn({ err, ms: ms() }, 'import failed')

@@ -4,9 +4,9 @@ import { toContainerdFailure } from '../../containerd/services/failure.ts'
 import { createLease, deleteLease, findLeases, type Lease } from '../../containerd/services/leases.ts'
 import type { ImportJob } from './messages.ts'
 
-/** Longest time of an import. */
+/** An import that takes longer is cancelled. */
 export const IMPORT_LIMIT_MS = 60 * 60_000
-/** Anything that a killed import leaves behind is collected after this at the latest. */
+/** containerd collects what a killed import has left behind after this time at the latest. */
 const LEASE_LIFETIME_MS = IMPORT_LIMIT_MS + 5 * 60_000
 
 const IMPORTER_LABEL = 'enbi.hrzn.ee/importer'
@@ -16,13 +16,13 @@ type LeaseOwner = Pick<ImportJob, 'lease' | 'importer' | 'process'>
 
 export interface LeaseTerms {
   readonly lifetimeMs?: number
-  /** Called once the lease is gone. Not called if containerd is away: then the maker of the lease has to end it later. */
+  /** Called once the lease is gone. It is not called if containerd is away: then the caller must end the lease later. */
   readonly onEnded?: () => void
-  /** How long containerd may take to end the lease. The image waits for this too. */
+  /** Time that containerd has to end the lease. The pull waits for this too. */
   readonly releaseMs?: number
 }
 
-/** A containerd with much to collect takes its time. */
+/** If containerd must collect much, it takes this long. */
 const RELEASE_LIMIT_MS = 30_000
 
 /** Runs `use` with a lease, and tries to end it before returning; after a failure, what it held is collected. */
@@ -39,7 +39,7 @@ export async function underLease<T>(
     if (await release(calls, lease, { collect: false, timeoutMs: releaseMs })) onEnded()
     return result
   } catch (error) {
-    // A containerd that is away cannot be asked to.
+    // A containerd that is away cannot end it.
     const isAway = toContainerdFailure(error).code === 'ContainerdAway'
     if (!isAway && (await release(calls, lease, { collect: true, timeoutMs: releaseMs }))) onEnded()
     throw error

@@ -8,8 +8,8 @@ import { connectContainerd } from '../../containerd/connect.ts'
 import { toContainerdFailure } from '../../containerd/services/failure.ts'
 import type { Lease } from '../../containerd/services/leases.ts'
 import type { LinkingReport } from '../image/contract.ts'
-import { findFile } from '../link/link-view.ts'
-import { openLinking } from '../store-layers/linking.ts'
+import { findFile } from '../link/link-paths.ts'
+import { openStager } from '../store-layers/stage-layers.ts'
 import { underLease } from './leases.ts'
 import { type LinkingProbe, probeSchema } from './messages.ts'
 
@@ -48,8 +48,8 @@ async function probe(
   const signal = AbortSignal.timeout(LIMIT_MS)
   const tryIt = async (lease: Lease) => {
     const snapshotter = { calls: lease.calls, name: containerd.snapshotter }
-    const opened = await openLinking({ snapshotter, probe: path, viewFolder, trustStore, signal })
-    if (opened.possible) await opened.linking.close()
+    const opened = await openStager({ snapshotter, probe: path, viewFolder, trustStore, signal })
+    if (opened.possible) await opened.stager.close()
     return { possible: opened.possible, how: opened.how }
   }
   // If this process is killed, nobody else knows of the lease.

@@ -2,7 +2,7 @@ import { extname } from 'node:path'
 import * as v from 'valibot'
 import { type ErrorCode, isErrorCode } from '../../../lib/errors.ts'
 import { imageProgramSchema, packageHintsSchema } from '../../../recipes/built-package.ts'
-import { LAYER_MODES } from '../../containerd/layer-mode.ts'
+import { LAYER_MODES } from '../../containerd/services/constants.ts'
 import { importedImageSchema, importProgressSchema, linkingReportSchema } from '../image/contract.ts'
 
 // What the daemon and its import helpers send each other, in both directions.

@@ -18,7 +18,7 @@ export const ALLOWED: readonly string[] = [
   'shim/import/link/placing.ts',
   'shim/import/store-layers/context.ts',
   'shim/import/store-layers/ensure-blob.ts',
-  'shim/import/store-layers/identify.ts',
+  'shim/import/store-layers/compute-digests.ts',
   'shim/import/store-layers/tar-digests.ts',
   'shim/import/streams/inflate.ts',
   'shim/import/streams/measure-layer.ts',

@@ -3,18 +3,18 @@ import { basename, join } from 'node:path'
 import { messageOf } from '../../../lib/errors.ts'
 import { STORE_DIR } from '../../../recipes/store-path.ts'
 import { FOLDER_SNAPSHOTTER } from '../../containerd/services/constants.ts'
-import { prepareSnapshot, removeSnapshot, type Snapshotter } from '../../containerd/services/snapshots.ts'
+import { discardSnapshot, prepareSnapshot, type Snapshotter } from '../../containerd/services/snapshots.ts'
 import { folderOf } from '../../containerd/snapshot-folders.ts'
 import type { EntryRoom } from '../image/size-limit.ts'
-import { type FilesLayer, isMerged } from '../layers/layer.ts'
-import { fillMerged } from '../link/fill-merged.ts'
-import { type LinkView, openLinkView } from '../link/link-view.ts'
+import { type FilesLayer, isMerged } from '../image/store-image.ts'
+import { fillMergedLayer } from '../link/fill-merged.ts'
+import { type LinkPaths, openLinkPaths } from '../link/link-paths.ts'
 import { createLinker, type Linker } from '../link/linker.ts'
-import { type FillCounts, noCounts } from '../link/placing.ts'
+import { type FillCounts, noCounts } from '../link/place-file.ts'
 
-/** Gets files of the store into snapshots without a tar. */
-export interface Linking {
-  /** Begins to fill a folder for each layer, concurrently, the first layers first. Takes entries from the room. */
+/** Links files of the store into staging folders, one for each layer, from which they are moved into snapshots. */
+export interface LayerStager {
+  /** Begins to stage all layers concurrently, the first ones first. Takes entries from the room. */
   stage(layers: readonly SizedLayer[], entries: EntryRoom): StagedLayer[]
   close(): Promise<void>
 }
@@ -25,15 +25,15 @@ export interface SizedLayer {
   readonly size: number
 }
 
-/** A layer's files, on the file system of the snapshots. */
+/** A layer's files in its staging folder, on the file system of the snapshots. */
 export interface StagedLayer {
-  /** Waits for all files; whether some have names that mark deleted files in a tar. */
+  /** Waits for all files. Whether some have names that mark deleted files in a tar. */
   hasWhiteouts(): Promise<boolean>
   /** Waits for all files, and moves them into a snapshot's folder. */
   moveInto(folder: string): Promise<void>
 }
 
-export interface LinkingOptions {
+export interface StagerOptions {
   readonly snapshotter: Snapshotter
   /** A path below the store whose files linking is tried with. */
   readonly probe: string
@@ -44,43 +44,43 @@ export interface LinkingOptions {
   readonly signal: AbortSignal
 }
 
-export type OpenedLinking =
-  | { readonly possible: true; readonly how: string; readonly linking: Linking }
+export type OpenedStager =
+  | { readonly possible: true; readonly how: string; readonly stager: LayerStager }
   | { readonly possible: false; readonly how: string }
 
 /**
- * Tries whether files can be linked. Layers are filled in a snapshot that is removed afterwards, so that all can be filled
- * concurrently: their own snapshots can only be made one after another. A killed process leaves it to the lease.
+ * Tries whether files can be linked. Staging folders are in a snapshot that is discarded afterwards: a layer's own snapshot cannot
+ * be prepared before the one below is committed. If the process is killed, that snapshot is collected with the lease.
  */
-export async function openLinking(options: LinkingOptions): Promise<OpenedLinking> {
+export async function openStager(options: StagerOptions): Promise<OpenedStager> {
   const { snapshotter, probe, viewFolder, signal } = options
   const obstacle = await findObstacle(options)
   if (obstacle !== undefined) return { possible: false, how: obstacle }
   const { key, mounts } = await prepareSnapshot(snapshotter, '')
   try {
     const folder = await requireEmpty(folderOf(mounts))
-    const view = await openLinkView({ store: STORE_DIR, probe: basename(probe), folder, viewFolder })
-    const linker = createLinker(view)
+    const paths = await openLinkPaths({ store: STORE_DIR, probe: basename(probe), folder, viewFolder })
+    const linker = createLinker(paths)
     return {
       possible: true,
-      how: view.how,
-      linking: {
-        stage: createStage({ folder, linker, view, signal }),
+      how: paths.how,
+      stager: {
+        stage: createStage({ folder, linker, paths, signal }),
         async close() {
           await linker.close()
-          await view.close()
-          await removeSnapshot(snapshotter, key)
+          await paths.close()
+          await discardSnapshot(snapshotter, key)
         },
       },
     }
   } catch (error) {
-    await removeSnapshot(snapshotter, key)
+    await discardSnapshot(snapshotter, key)
     signal.throwIfAborted()
     return { possible: false, how: messageOf(error) }
   }
 }
 
-async function findObstacle({ snapshotter, trustStore }: LinkingOptions): Promise<string | undefined> {
+async function findObstacle({ snapshotter, trustStore }: StagerOptions): Promise<string | undefined> {
   if (snapshotter.name !== FOLDER_SNAPSHOTTER)
     return `containerd's snapshotter is ${snapshotter.name}, not ${FOLDER_SNAPSHOTTER}`
   const owner = trustStore ? undefined : await strangeStoreOwner()
@@ -112,24 +112,24 @@ async function requireEmpty(folder: string | undefined): Promise<string> {
 }
 
 interface Staging {
-  /** The snapshot's. */
+  /** The snapshot's, for the staging folders. */
   readonly folder: string
   readonly linker: Linker
-  readonly view: LinkView
+  readonly paths: LinkPaths
   readonly signal: AbortSignal
 }
 
-function createStage({ folder, ...filling }: Staging): Linking['stage'] {
+function createStage({ folder, ...staging }: Staging): LayerStager['stage'] {
   // A second attempt of an import uses other folders.
   let attempts = 0
   return (layers, entries) => {
     attempts += 1
     const attempt = attempts
     const nameOf = (index: number) => `${attempt}-${index}`
-    const filled = fillAll(layers, { ...filling, entries, nameOf })
-    // A failure is reported by the layer that is moved; the layers above are never asked for then.
-    for (const one of filled) one.catch(() => {})
-    return filled.map((one, index) => ({
+    const linked = linkLayers(layers, { ...staging, entries, nameOf })
+    // A failure is reported by the layer that is moved. The layers above it are not requested any more.
+    for (const one of linked) one.catch(() => {})
+    return linked.map((one, index) => ({
       hasWhiteouts: async () => (await one).whiteouts > 0,
       async moveInto(target) {
         await one
@@ -139,19 +139,21 @@ function createStage({ folder, ...filling }: Staging): Linking['stage'] {
   }
 }
 
-interface Filling extends Omit<Staging, 'folder'> {
+interface LinkOptions extends Omit<Staging, 'folder'> {
   readonly entries: EntryRoom
   readonly nameOf: (index: number) => string
 }
 
-/** Fills each layer into the folder that its index names. */
-function fillAll(layers: readonly SizedLayer[], filling: Filling): Promise<FillCounts>[] {
-  const { linker, view, entries, nameOf } = filling
+/** Links the files of each layer into the staging folder that its index names. */
+function linkLayers(layers: readonly SizedLayer[], options: LinkOptions): Promise<FillCounts>[] {
+  const { linker, paths, entries, nameOf } = options
   const named = layers.map(({ files: layer, size }, index) => ({ layer, size, name: nameOf(index) }))
   const tasks = named.flatMap(({ layer, ...rest }) => (isMerged(layer) ? [] : { layer, ...rest }))
-  const filled = new Map(linker.fill(tasks, filling).map((done, index) => [tasks[index]?.name, done]))
+  const linked = new Map(linker.fill(tasks, options).map((done, index) => [tasks[index]?.name, done]))
   return named.map(({ layer, name }) =>
-    isMerged(layer) ? fillMerged(layer, { name, view, entries }) : (filled.get(name) ?? Promise.resolve(noCounts())),
+    isMerged(layer)
+      ? fillMergedLayer(layer, { name, paths, entries })
+      : (linked.get(name) ?? Promise.resolve(noCounts())),
   )
 }
 

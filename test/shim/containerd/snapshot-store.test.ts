@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { chainOf, chainsOf } from '../../../shim/containerd/chain.ts'
+import { chainOf, chainsOf } from '../../../shim/containerd/snapshot-store.ts'
 
 const ONE = `sha256:${'1'.repeat(64)}`
 const TWO = `sha256:${'2'.repeat(64)}`

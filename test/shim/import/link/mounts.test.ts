@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { commonMounts, fileSystemPath, parseMountInfo, pathThrough } from '../../../../shim/import/link/mountinfo.ts'
+import { commonMounts, fileSystemPath, parseMountInfo, pathThrough } from '../../../../shim/import/link/mounts.ts'
 
 const TEXT = `22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 23 22 0:21 / /run rw - tmpfs tmpfs rw

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { checkSpelling } from '../../../../shim/import/image/check-spelling.ts'
+import { checkSpelling } from '../../../../shim/import/image/json.ts'
 
 const FIELDS = { '': ['rootfs', 'layers'], '/rootfs': ['diff_ids'], '/layers': ['digest'] }
 const check = (json: string) => () => checkSpelling(json, FIELDS, 'config')

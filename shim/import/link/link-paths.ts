@@ -17,13 +17,13 @@ import {
   type FileSystemPath,
   fileSystemPath,
   type MountPoint,
+  openPrivateMount,
   parseMountInfo,
   pathThrough,
-} from './mountinfo.ts'
-import { openPrivateMount } from './private-mount.ts'
+} from './mounts.ts'
 
-/** How files of the store get into folders of the snapshotter. */
-export interface LinkView {
+/** Two paths, of the store and of a snapshot's folder, between which files can be linked or copied. */
+export interface LinkPaths {
   /** `link`: by hard links between the two paths below. `copy`: by copies, which share their bytes if the file system has reflinks. */
   readonly kind: 'link' | 'copy'
   /** For people: continues "layers of store paths are linked". */
@@ -35,7 +35,7 @@ export interface LinkView {
   close(): Promise<void>
 }
 
-export interface LinkViewOptions {
+export interface LinkPathsOptions {
   /** `/nix/store` */
   readonly store: string
   /** Name of something in the store that is a file, or has one. */
@@ -47,15 +47,15 @@ export interface LinkViewOptions {
 }
 
 /** Finds a way by trying it with a real file. Throws if nothing can be written into the folder. */
-export async function openLinkView(options: LinkViewOptions): Promise<LinkView> {
+export async function openLinkPaths(options: LinkPathsOptions): Promise<LinkPaths> {
   const { store, folder } = options
   const file = findFile(join(store, options.probe))?.slice(store.length)
-  if (file === undefined) return copies(options, 'there is no file to try it with')
+  if (file === undefined) return copyPaths(options, 'there is no file to try it with')
   const direct = { store, folder }
   if (canLink(direct, file)) return { kind: 'link', how: 'by hard links', ...direct, close: async () => {} }
   const mounts = parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'))
   const [from, to] = [store, folder].map(path => fileSystemPath(mounts, realpathSync(path)))
-  if (!from || !to || from.device !== to.device) return copies(options, 'the store is on another file system', file)
+  if (!from || !to || from.device !== to.device) return copyPaths(options, 'the store is on another file system', file)
   const common = commonMounts(mounts, from, to)
   return (
     throughMount(common, { from, to, file }, options) ?? (await throughOwnMount(common, { from, to, file }, options))
@@ -70,7 +70,7 @@ interface Way {
 }
 
 /** Looks for an existing mount, such as one of systemd's BindPaths. */
-function throughMount(mounts: readonly MountPoint[], way: Way, options: LinkViewOptions): LinkView | undefined {
+function throughMount(mounts: readonly MountPoint[], way: Way, options: LinkPathsOptions): LinkPaths | undefined {
   for (const mount of mounts) {
     const paths = pathsThrough(mount.path, mount, way)
     if (!mount.readOnly && areSame(paths, options) && canLink(paths, way.file))
@@ -79,7 +79,7 @@ function throughMount(mounts: readonly MountPoint[], way: Way, options: LinkView
   return undefined
 }
 
-async function throughOwnMount(mounts: readonly MountPoint[], way: Way, options: LinkViewOptions): Promise<LinkView> {
+async function throughOwnMount(mounts: readonly MountPoint[], way: Way, options: LinkPathsOptions): Promise<LinkPaths> {
   let reason = 'no mount shows both the store and the snapshots'
   for (const mount of mounts.filter(({ readOnly }) => !readOnly)) {
     const opened = await openPrivateMount(mount.path, options.viewFolder).catch((error: unknown) => messageOf(error))
@@ -97,7 +97,7 @@ async function throughOwnMount(mounts: readonly MountPoint[], way: Way, options:
     if (isOfUse)
       return { kind: 'link', how: 'by hard links, through a mount of its own', ...paths, close: () => opened.close() }
   }
-  return copies(options, reason, way.file)
+  return copyPaths(options, reason, way.file)
 }
 
 function pathsThrough(folder: string, mount: MountPoint, { from, to }: Way) {
@@ -110,7 +110,7 @@ interface Paths {
 }
 
 /** Another mount may cover what a mount seems to show. */
-function areSame(paths: Paths, { store, folder }: LinkViewOptions): boolean {
+function areSame(paths: Paths, { store, folder }: LinkPathsOptions): boolean {
   return isSame(paths.store, store) && isSame(paths.folder, folder)
 }
 
@@ -135,7 +135,7 @@ function canLink({ store, folder }: Paths, file: string): boolean {
   return true
 }
 
-function copies({ store, folder }: LinkViewOptions, why: string, file?: string): LinkView {
+function copyPaths({ store, folder }: LinkPathsOptions, why: string, file?: string): LinkPaths {
   const how = file !== undefined && canClone({ store, folder }, file) ? 'by reflinks' : 'by copies'
   return { kind: 'copy', how: `${how}, as ${why}`, store, folder, close: async () => {} }
 }

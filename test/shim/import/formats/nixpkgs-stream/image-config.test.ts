@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
-import { readStreamConf } from '../../../../../shim/import/formats/nixpkgs-stream/conf.ts'
-import { makeStreamConfig } from '../../../../../shim/import/formats/nixpkgs-stream/config.ts'
+import { readStreamConf } from '../../../../../shim/import/formats/nixpkgs-stream/conf-json.ts'
+import { makeStreamConfig } from '../../../../../shim/import/formats/nixpkgs-stream/image.ts'
 import { digestOf } from '../../../../../shim/import/image/json.ts'
-import type { BaseParts } from '../../../../../shim/import/layers/store-image.ts'
+import type { BaseParts } from '../../../../../shim/import/image/store-image.ts'
 
 const lib = `/nix/store/${'a'.repeat(32)}-lib-1.0`
 const app = `/nix/store/${'b'.repeat(32)}-app`

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Bed, startBed } from '../../../node/bed.ts'
 
-const PROGRAM = join(import.meta.dirname, 'view-program.ts')
+const PROGRAM = join(import.meta.dirname, 'paths-program.ts')
 const STORE = 'mkdir -p store/path target mnt && echo text > store/path/file'
 /** As on NixOS. */
 const READ_ONLY = 'mount --bind store store && mount -o remount,bind,ro store'

@@ -1,20 +1,21 @@
+import { createHash } from 'node:crypto'
 import { RetryableError } from '../../lib/errors.ts'
 import {
   areLost,
   FOLDERS_LABEL,
+  findWitnesses,
+  formatFolders,
   type LayerFolder,
-  lookInto,
-  putInPlace,
-  readFolders,
-  writeFolders,
+  parseFolders,
+  replaceLostFolder,
 } from './layer-folders.ts'
 import { FOLDER_SNAPSHOTTER } from './services/constants.ts'
 import { hold, type Lease } from './services/leases.ts'
 import {
   type ActiveSnapshot,
   commitSnapshot,
+  discardSnapshot,
   findSnapshot,
-  forgetSnapshot,
   labelSnapshot,
   removeSnapshot,
   type Snapshotter,
@@ -22,26 +23,29 @@ import {
 import { askFolders, visibleFolders } from './snapshot-folders.ts'
 import { createWriteBack } from './sync-files.ts'
 
-/** The snapshots of one import: which of them can be used, and what the import has changed. */
-export interface LayerKeeper {
+/** The snapshots that one import uses or makes; each is named by its layer's chainID. */
+export interface SnapshotStore {
   readonly lease: Lease
   readonly snapshotter: Snapshotter
-  /** Number of snapshots of an image that exist, from the bottom up, and finds those that have lost their files. The lease holds them. */
+  /**
+   * Returns how many snapshots of an image exist, from the bottom up, and finds those that have lost their files. From then on the
+   * lease holds them.
+   */
   inspect(chain: readonly string[]): Promise<number>
   /** Whether the snapshot exists. If so, the lease holds it. */
   has(chainId: string): Promise<boolean>
   /** Whether `inspect` has found that the snapshot exists without its files. */
   isLost(chainId: string): boolean
   /**
-   * Gives a filled snapshot its name, or gives its files to the snapshot of that name that has lost them. If another import was
-   * faster, the lease holds the other one's snapshot. Throws ImportInterrupted if that snapshot is already gone.
+   * Commits a filled snapshot under its chainID. If the snapshot of that name has lost its files, it gets these files instead. If
+   * another import was faster, the lease holds that import's snapshot. Throws ImportInterrupted if that one is already gone.
    */
   commit(filled: ActiveSnapshot, chainId: string): Promise<void>
-  /** Writes the files of every inspected image to disk, then labels its highest snapshot. */
-  settle(): Promise<void>
+  /** Writes the files of every inspected image to disk, then labels its highest snapshot as complete. */
+  persist(): Promise<void>
 }
 
-export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
+export function createSnapshotStore(lease: Lease, name: string): SnapshotStore {
   const snapshotter = { calls: lease.calls, name }
   const lost = new Map<string, LayerFolder>()
   /** Folders of a snapshot and of those below it, highest first. */
@@ -65,7 +69,7 @@ export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
     if (name !== FOLDER_SNAPSHOTTER) return count
     const layers = await layersOf(highest)
     if (layers === 'unusable') {
-      await forgetSnapshot(snapshotter, highest)
+      await removeSnapshot(snapshotter, highest)
       return inspect(chain)
     }
     for (const [index, isLost] of (await areLost(layers)).entries()) {
@@ -76,7 +80,7 @@ export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
   }
 
   async function layersOf(chainId: string): Promise<readonly LayerFolder[] | 'unusable'> {
-    const layers = readFolders((await findSnapshot(snapshotter, chainId))?.labels ?? {})
+    const layers = parseFolders((await findSnapshot(snapshotter, chainId))?.labels ?? {})
     const paths = layers?.map(({ path }) => path) ?? folders.get(chainId) ?? (await askFolders(snapshotter, chainId))
     if (paths === 'unusable') return paths
     folders.set(chainId, paths)
@@ -84,12 +88,12 @@ export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
   }
 
   /** Undefined if the snapshot is labelled and unchanged, or if this process does not see its folders. */
-  async function findUnsettled(top: string): Promise<Unsettled | undefined> {
+  async function findUnpersisted(top: string): Promise<Unpersisted | undefined> {
     const info = await findSnapshot(snapshotter, top)
-    if (!info || (readFolders(info.labels) && !isChanged)) return undefined
+    if (!info || (parseFolders(info.labels) && !isChanged)) return undefined
     const paths = folders.get(top) ?? (await askFolders(snapshotter, top))
-    const layers = paths === 'unusable' ? [] : await lookInto(paths)
-    const label = writeFolders(layers)
+    const layers = paths === 'unusable' ? [] : await findWitnesses(paths)
+    const label = formatFolders(layers)
     const isUnknown = layers.length === 0 && (info.labels[FOLDERS_LABEL] ?? '') === ''
     return isUnknown ? undefined : { top, path: layers[0]?.path, label }
   }
@@ -109,28 +113,28 @@ export function createLayerKeeper(lease: Lease, name: string): LayerKeeper {
       const paths = await visibleFolders(mounts)
       const target = lost.get(chainId)
       if (target && paths[0] !== undefined) {
-        await putInPlace(paths[0], target)
+        await replaceLostFolder(paths[0], target)
         lost.delete(chainId)
-        await removeSnapshot(snapshotter, key)
+        await discardSnapshot(snapshotter, key)
       } else if (await commitSnapshot(snapshotter, key, chainId)) {
         if (paths.length > 0) folders.set(chainId, paths)
       } else if (!(await has(chainId)))
         throw new RetryableError('ImportInterrupted', `the snapshot ${chainId} of another import is already gone`)
       if (paths[0] !== undefined) writeBack.begin(paths[0])
     },
-    async settle() {
+    async persist() {
       if (name !== FOLDER_SNAPSHOTTER) return
-      const unsettled = (await Promise.all([...tops].map(findUnsettled))).filter(one => one !== undefined)
+      const unpersisted = (await Promise.all([...tops].map(findUnpersisted))).filter(one => one !== undefined)
       // All snapshots are on one file system.
-      const path = unsettled.find(one => one.path !== undefined)?.path
+      const path = unpersisted.find(one => one.path !== undefined)?.path
       if (path !== undefined) await writeBack.finish(path)
-      for (const { top, label } of unsettled)
+      for (const { top, label } of unpersisted)
         await labelSnapshot(snapshotter, top, { name: FOLDERS_LABEL, value: label })
     },
   }
 }
 
-interface Unsettled {
+interface Unpersisted {
   readonly top: string
   readonly path: string | undefined
   readonly label: string
@@ -147,4 +151,19 @@ async function countPresent(snapshotter: Snapshotter, chain: readonly string[]):
     else most = middle - 1
   }
   return least
+}
+
+/** ChainID of a layer. `parent`: chainID of the layers below, empty for none. Source: OCI image specification, config.md. */
+export function chainOf(parent: string, diffId: string): string {
+  if (parent === '') return diffId
+  return `sha256:${createHash('sha256').update(`${parent} ${diffId}`).digest('hex')}`
+}
+
+/** The chainID of each layer, bottom first. */
+export function chainsOf(diffIds: readonly string[]): string[] {
+  let parent = ''
+  return diffIds.map(diffId => {
+    parent = chainOf(parent, diffId)
+    return parent
+  })
 }

@@ -1,4 +1,59 @@
-/** A layer whose files lie in the Nix store. */
+import type { Platform } from './config.ts'
+
+/** An image whose layers are described by paths of the Nix store. None of them has been read yet. */
+export interface StoreImage {
+  readonly platform: Platform
+  /** Path of an image archive below the Nix store, whose layers come first. */
+  readonly base?: string | undefined
+  /** Bottom first, above those of the base. */
+  readonly layers: readonly StoreLayer[]
+  /** Makes the bytes of the image's config. Throws ArchiveInvalid if the base does not fit. */
+  makeConfig(known: KnownParts): Buffer
+}
+
+export interface KnownParts {
+  /** Of all layers, those of the base included, bottom first: `sha256:<hex>` each. */
+  readonly diffIds: readonly string[]
+  readonly base?: BaseParts | undefined
+}
+
+export interface BaseParts {
+  /** The base image's own config, JSON. */
+  readonly config: Buffer
+  /** Names of the layers' files in the base archive, bottom first. */
+  readonly layerNames: readonly string[]
+}
+
+export type StoreLayer = StoreFilesLayer | TarFileLayer | TarBytesLayer
+
+/** Files of the store, of which a tar may be made. */
+export interface StoreFilesLayer {
+  readonly kind: 'storeFiles'
+  readonly layer: FilesLayer
+  /** Digest of the tar, `sha256:<hex>`, as the image promises it for a merged layer. It has not been verified. */
+  readonly promised?: string | undefined
+}
+
+/** A tar that is a file of the store, with what the image promises of it. */
+export interface TarFileLayer {
+  readonly kind: 'tarFile'
+  readonly path: string
+  /** Digest of the uncompressed tar, `sha256:<hex>`. */
+  readonly diffId: string
+  /** Digest of the file as it is, `sha256:<hex>`. */
+  readonly digest: string
+  readonly mediaType: string
+}
+
+/** A small, uncompressed tar that was made in memory. */
+export interface TarBytesLayer {
+  readonly kind: 'tarBytes'
+  readonly bytes: Buffer
+  /** Number of entries of the tar. */
+  readonly entries: number
+}
+
+/** The files of a layer, all of which are in the Nix store. */
 export type FilesLayer = StorePathLayer | MergedLayer
 
 /** A layer as nixpkgs' streamLayeredImage makes them: store paths under their own names. */
@@ -85,7 +140,7 @@ export function storePathsOf(layer: FilesLayer): readonly string[] {
 /** Source: OCI image specification, layer.md, "Whiteouts". */
 const WHITEOUT_PREFIX = '.wh.'
 
-/** Whether unpackers take a file of that name (without its folder) in a tar for the mark of a deleted file. */
+/** Whether a file of that name (without its folder) marks a deleted file when a tar is unpacked. */
 export function isWhiteout(name: string | Buffer): boolean {
   return typeof name === 'string'
     ? name.startsWith(WHITEOUT_PREFIX)
