@@ -1,4 +1,4 @@
-import type { Condition } from '../../kube/resources/condition.ts'
+import { allConditions, type NixBuildResult, removeFields } from '../../kube/resources/nixbuild-status.ts'
 import { time } from '../../kube/resources/time.ts'
 import type { BuildView } from '../views/nixbuild.ts'
 import type { BuildAction } from './plan-build.ts'
@@ -10,52 +10,29 @@ type StatusAction = Extract<BuildAction, { type: 'fail' | 'assign' | 'hold' | 'p
 
 /** Merge patch of the status. Lists are replaced as a whole, so `build` must be the latest. */
 export function statusPatch(build: BuildView, action: StatusAction, now: number): StatusPatch {
+  if (action.type === 'prune') return { nodes: action.nodes }
+  const { generation, conditions } = build
   const at = time(now)
-  switch (action.type) {
-    case 'prune':
-      return { nodes: action.nodes }
-    case 'fail':
-      return {
-        ...common(build, action.attempts),
-        status: 'Failed',
-        completionTime: at,
-        conditions: withConditions(build, at, [
-          { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed' },
-          { type: 'Success', status: 'False', reason: 'ResultFailure', message: action.message },
-        ]),
-      }
-    default:
-      return {
-        ...common(build, action.attempts),
-        status: 'Pending',
-        startTime: null,
-        conditions: withConditions(build, at, [{ type: 'Complete', status: 'False', ...described(action) }]),
-      }
+  return {
+    // Whatever the action is, the node of the build loses its claim.
+    ...removeFields(),
+    ...(action.type === 'fail' ? { status: 'Failed', completionTime: at } : { status: 'Pending' }),
+    observedGeneration: generation,
+    attempts: action.attempts,
+    conditions: allConditions(resultOf(action), { conditions, generation, now: at }),
   }
 }
 
-/** Clears the fields of a running build. */
-function common({ generation }: BuildView, attempts: BuildView['attempts']): StatusPatch {
-  return { observedGeneration: generation, attempts, buildNode: null, buildJobName: null, progress: null }
-}
-
-function described(action: Extract<StatusAction, { type: 'assign' | 'hold' }>): { reason: string; message: string } {
-  if (action.type === 'hold') return { reason: action.reason, message: action.message }
-  const last = action.attempts.at(-1)
-  const before = last === undefined ? '' : `; before: ${last.reason}`
-  return { reason: 'GivenToNode', message: `assigned to node ${action.node}${before}` }
-}
-
-type Written = Omit<Condition, 'lastTransitionTime'>
-
-function withConditions(build: BuildView, at: string, written: readonly Written[]): Condition[] {
-  const others = build.conditions.filter(({ type }) => type !== 'Complete' && type !== 'Success')
-  return [
-    ...others,
-    ...written.map(condition => {
-      const before = build.conditions.find(({ type }) => type === condition.type)
-      const same = before?.status === condition.status && before.lastTransitionTime
-      return { ...condition, lastTransitionTime: same || at }
-    }),
-  ]
+function resultOf(action: Exclude<StatusAction, { type: 'prune' }>): NixBuildResult {
+  switch (action.type) {
+    case 'fail':
+      return { kind: 'Failed', message: action.message }
+    case 'hold':
+      return { kind: 'Undecided', reason: action.reason, message: action.message }
+    case 'assign': {
+      const last = action.attempts.at(-1)
+      const before = last === undefined ? '' : `; before: ${last.reason}`
+      return { kind: 'Undecided', reason: 'GivenToNode', message: `assigned to node ${action.node}${before}` }
+    }
+  }
 }

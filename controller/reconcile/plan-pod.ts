@@ -1,4 +1,4 @@
-import type { Condition } from '../../kube/resources/condition.ts'
+import { type Condition, transitionTime } from '../../kube/resources/condition.ts'
 import type { OwnerReference } from '../../kube/resources/metadata.ts'
 import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import { time } from '../../kube/resources/time.ts'
@@ -124,7 +124,6 @@ function conditionPatch(pod: PodView, change: Exclude<PodPlan['condition'], 'kee
   if (change === 'remove') return { $patch: 'delete', type: IMAGE_BUILT_CONDITION }
   const { reason, message } = change.set
   const status = statusOf(reason)
-  const before = pod.condition?.status === status ? pod.condition.lastTransitionTime : undefined
-  const lastTransitionTime = before ?? time(now)
+  const lastTransitionTime = transitionTime(pod.condition, status, time(now))
   return { type: IMAGE_BUILT_CONDITION, status, reason, message, lastTransitionTime } satisfies Condition
 }

@@ -10,6 +10,7 @@ import {
   type NixBuildPhase,
 } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
+import { NIXBUILD_CONDITIONS } from '../../kube/resources/nixbuild-status.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { cutLines } from '../../lib/text/cut.ts'
 import { copyStart } from '../../lib/text/text.ts'
@@ -20,8 +21,6 @@ import { MAX_OWNERS } from './owners.ts'
 const MAX_MESSAGE = 2048
 /** In characters. The text of a package set could be far longer, and each NixBuild is kept in memory. */
 const MAX_RECIPE_TEXT = 512
-/** Conditions that the controller always replaces. */
-const OURS: readonly string[] = ['Complete', 'Success']
 
 /** The parts of a recipe that the controller needs. */
 export interface RecipeView {
@@ -106,7 +105,7 @@ export function recipeView(recipe: FlakeRecipe): RecipeView {
 
 /** Copies the text, as a slice would keep the whole message in memory. */
 function withShortMessage(condition: Condition): Condition {
-  if (condition.message.length <= MAX_MESSAGE || !OURS.includes(condition.type)) return condition
+  if (condition.message.length <= MAX_MESSAGE || !NIXBUILD_CONDITIONS.includes(condition.type)) return condition
   return { ...condition, message: copyStart(cutLines(condition.message, MAX_MESSAGE), MAX_MESSAGE + 8) }
 }
 

@@ -42,5 +42,8 @@ export const given = (node: string) => ({ metadata: { labels: { [NODE_LABEL]: no
 /** The expected part of a NixBuild's status that is not built yet, for this reason. */
 export const pending = (reason: string, message: unknown) => ({
   status: 'Pending',
-  conditions: [{ type: 'Complete', status: 'False', reason, message }],
+  conditions: [
+    { type: 'Complete', status: 'False', reason, message },
+    { type: 'Success', status: 'Unknown', reason, message },
+  ],
 })

@@ -5,11 +5,15 @@ import {
   type NixBuildNode,
   type NixBuildStatus,
 } from '../../../kube/resources/nixbuild.ts'
+import {
+  type ConditionContext,
+  type NixBuildResult,
+  nixBuildConditions,
+} from '../../../kube/resources/nixbuild-status.ts'
 import { time } from '../../../kube/resources/time.ts'
 import type { Attempt } from '../../pull/contract.ts'
 import { describeBytes, describeDuration } from '../../status/describe.ts'
 import { isClaimable, ownEntry } from './claim.ts'
-import { conditionsOf } from './conditions.ts'
 import type { Failure, Retrying, RunOutcome, Success } from './run-outcome.ts'
 import type { RunFacts } from './run-status.ts'
 
@@ -134,11 +138,30 @@ function summary({ startedAt }: RunFacts, { present, at, imageSize }: Success): 
 function claim({ live, run, node, now }: StatusQuery): OwnStatus {
   return {
     observedGeneration: live.metadata.generation,
-    conditions: conditionsOf(run, { live, node, now: time(now) }),
+    conditions: nixBuildConditions(resultOf(run, node), conditionContext(live, now)),
     buildNode: node,
     buildJobName: run.runId,
     startTime: time(run.startedAt),
   }
+}
+
+/** What the conditions say about the run. */
+export function resultOf({ phase, outcome }: RunFacts, node: string): NixBuildResult {
+  switch (outcome?.kind) {
+    case 'Succeeded':
+    case 'Failed':
+      return outcome
+    case 'Retrying':
+      return { kind: 'Undecided', reason: 'Retrying', message: outcome.message }
+    case 'Cancelled':
+      return { kind: 'Undecided', reason: 'Interrupted', message: outcome.message }
+    case undefined:
+      return { kind: 'Undecided', reason: phase, message: `${phase} on ${node}` }
+  }
+}
+
+export function conditionContext({ metadata, status }: NixBuild, now: number): ConditionContext {
+  return { conditions: status.conditions, generation: metadata.generation, now: time(now) }
 }
 
 /** No pull waits for an assigned NixBuild, so a temporary failure is not its final outcome. */

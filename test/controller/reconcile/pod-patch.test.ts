@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { statusPatch } from '../../../controller/reconcile/build-status.ts'
 import { podPatch } from '../../../controller/reconcile/plan-pod.ts'
+import { removeFields } from '../../../kube/resources/nixbuild-status.ts'
 import { someBuild, somePod } from '../views.ts'
 
 const NOW = Date.parse('2026-01-01T01:00:00.123Z')
@@ -24,23 +25,16 @@ describe('the patch of a status', () => {
 
   it('takes a build from its node, and keeps other conditions and the time of one that stays False', () => {
     const attempts = [{ node: 'node-1', endTime: TIME, reason: 'node node-1 is gone' }]
+    const texts = { reason: 'GivenToNode', message: 'assigned to node node-2; before: node node-1 is gone' }
     expect(statusPatch(build, { type: 'assign', node: 'node-2', attempts }, NOW)).toEqual({
       status: 'Pending',
       observedGeneration: 3,
       attempts,
-      buildNode: null,
-      buildJobName: null,
-      progress: null,
-      startTime: null,
+      ...removeFields(),
       conditions: [
         other,
-        {
-          type: 'Complete',
-          status: 'False',
-          reason: 'GivenToNode',
-          message: 'assigned to node node-2; before: node node-1 is gone',
-          lastTransitionTime: BEFORE,
-        },
+        { type: 'Complete', status: 'False', ...texts, observedGeneration: 3, lastTransitionTime: BEFORE },
+        { type: 'Success', status: 'Unknown', ...texts, observedGeneration: 3, lastTransitionTime: TIME },
       ],
     })
   })
@@ -49,24 +43,22 @@ describe('the patch of a status', () => {
     const action = { type: 'hold', reason: 'NoNode', message: 'why', attempts: [] } as const
     expect(statusPatch(someBuild(), action, NOW)).toMatchObject({
       status: 'Pending',
-      conditions: [{ type: 'Complete', status: 'False', reason: 'NoNode', message: 'why', lastTransitionTime: TIME }],
+      conditions: [
+        { type: 'Complete', status: 'False', reason: 'NoNode', message: 'why', lastTransitionTime: TIME },
+        { type: 'Success', status: 'Unknown', reason: 'NoNode', message: 'why', lastTransitionTime: TIME },
+      ],
     })
   })
 
   it('finishes a build that is given up', () => {
+    const at = { observedGeneration: 3, lastTransitionTime: TIME }
     expect(statusPatch(build, { type: 'fail', message: 'why', attempts: [] }, NOW)).toMatchObject({
       status: 'Failed',
       completionTime: TIME,
       conditions: [
         other,
-        {
-          type: 'Complete',
-          status: 'True',
-          reason: 'BuildFinished',
-          message: 'Build failed',
-          lastTransitionTime: TIME,
-        },
-        { type: 'Success', status: 'False', reason: 'ResultFailure', message: 'why', lastTransitionTime: TIME },
+        { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed', ...at },
+        { type: 'Success', status: 'False', reason: 'ResultFailure', message: 'why', ...at },
       ],
     })
   })

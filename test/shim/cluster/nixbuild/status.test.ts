@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Condition } from '../../../../kube/resources/condition.ts'
 import type { NixBuildStatus } from '../../../../kube/resources/nixbuild.ts'
 import type { RunFacts } from '../../../../shim/cluster/nixbuild/run-status.ts'
 import { staleFields, statusChange, withoutEntry } from '../../../../shim/cluster/nixbuild/status.ts'
@@ -12,6 +13,8 @@ const done: Partial<NixBuildStatus> = {
   imageDigest: IMAGE_ID,
   startTime: '2025-12-31T00:00:00Z',
 }
+
+const OTHERS_CONDITION: Condition = { type: 'Other', status: 'True', reason: '', message: '' }
 
 function change(status: Partial<NixBuildStatus> | undefined, run: RunFacts) {
   return statusChange({ live: nixBuild({ ...(status && { status }) }), run, node: NODE, now: NOW, isWanted: true })
@@ -147,6 +150,12 @@ describe('the end of a run', () => {
       status: { status: 'Pending', buildNode: null, startTime: null, conditions: [{ reason: 'Interrupted' }, {}] },
     })
   })
+
+  it('that was cancelled keeps the conditions of other writers', () => {
+    expect(change({ status: 'Building', buildNode: NODE, conditions: [OTHERS_CONDITION] }, cancelled())).toMatchObject({
+      status: { observedGeneration: 1, conditions: [OTHERS_CONDITION, { type: 'Complete' }, { type: 'Success' }] },
+    })
+  })
 })
 
 describe('a written status', () => {
@@ -156,8 +165,10 @@ describe('a written status', () => {
     ['of a failure', failed()],
   ])('%s is not written again', (_name, run) => {
     const said = change(undefined, run)
-    expect(said?.kind).toBe('apply')
-    expect(change({ ...said?.status }, run)).toBeUndefined()
+    if (said?.kind !== 'apply') throw new Error(`it was not applied: ${said?.kind}`)
+    expect(change(said.status, run)).toBeUndefined()
+    const conditions = [OTHERS_CONDITION, ...(said.status.conditions ?? [])]
+    expect(change({ ...said.status, conditions }, run)).toBeUndefined()
   })
 
   it('of a success is not written again when the image is checked later', () => {
