@@ -1,6 +1,6 @@
 import type { EventContent } from '../../kube/resources/event.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { type BuildAction, noNodeReason } from '../reconcile/plan-build.ts'
+import { type BuildAction, noNodeReason } from '../plan/plan-build.ts'
 import type { BuildView } from '../views/nixbuild.ts'
 
 /** The Event to record about the NixBuild. */

@@ -1,6 +1,6 @@
 import type { Kube } from '../../kube/client/contract.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { planRetention, type RetentionLimits } from '../reconcile/retention.ts'
+import { planRetention, type RetentionLimits } from '../plan/retention.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'
 import { compareVersions } from '../state/versions.ts'

@@ -2,17 +2,11 @@ import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
 import { CONTROLLER, NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { statusPatch } from '../reconcile/build-status.ts'
-import { chooseNode } from '../reconcile/choose-node.ts'
-import { nodeProblem, shimProblem } from '../reconcile/node-state.ts'
-import {
-  type BuildAction,
-  type BuildLimits,
-  type BuildMemory,
-  type BuildPlan,
-  planBuild,
-} from '../reconcile/plan-build.ts'
-import type { ImageRequest } from '../reconcile/pod-requests.ts'
+import { statusPatch } from '../plan/build-status.ts'
+import { chooseNode } from '../plan/choose-node.ts'
+import { nodeProblem, shimProblem } from '../plan/node-state.ts'
+import { type BuildAction, type BuildLimits, type BuildMemory, type BuildPlan, planBuild } from '../plan/plan-build.ts'
+import type { ImageRequest } from '../plan/pod-requests.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'
 import { type BuildView, buildView, isFinished } from '../views/nixbuild.ts'

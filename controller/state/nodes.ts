@@ -1,5 +1,5 @@
 import { nodeLabelValue } from '../../kube/resources/names.ts'
-import type { LabelSelector } from '../reconcile/label-selector.ts'
+import type { LabelSelector } from '../plan/label-selector.ts'
 import {
   type NodeState,
   nodeState,
@@ -7,7 +7,7 @@ import {
   type ShimRenewal,
   sameNodeState,
   shimState,
-} from '../reconcile/node-state.ts'
+} from '../plan/node-state.ts'
 import type { NodeView } from '../views/node.ts'
 import type { ShimLease } from '../views/shim-lease.ts'
 

@@ -1,6 +1,6 @@
 import { namespaceOf } from '../../kube/mirror.ts'
 import { readableReference } from '../../recipes/reference.ts'
-import type { ImageRequest, PodRequests } from '../reconcile/pod-requests.ts'
+import type { ImageRequest, PodRequests } from '../plan/pod-requests.ts'
 import type { RecipeView } from '../views/nixbuild.ts'
 import { isRelevant, mayBeNamed, type PodView } from '../views/pod.ts'
 import { imageId } from './builds.ts'

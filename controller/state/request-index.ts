@@ -1,5 +1,5 @@
 import { namespaceOf } from '../../kube/mirror.ts'
-import { type ImageRequest, type NamedRecipes, type PodRequests, podRequests } from '../reconcile/pod-requests.ts'
+import { type ImageRequest, type NamedRecipes, type PodRequests, podRequests } from '../plan/pod-requests.ts'
 import type { PodView } from '../views/pod.ts'
 
 /** The requests of pods, by pod and by recipe. */

@@ -9,7 +9,7 @@ import { MANAGED_BY_LABEL, nixBuildNames, SHIM } from '../../../kube/resources/n
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { RetryableError } from '../../../lib/errors.ts'
-import { plan } from '../../controller/reconcile/plan.ts'
+import { plan } from '../../controller/plan/plan.ts'
 import { someBuild, somePod } from '../../controller/views.ts'
 
 const SPEC = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { planRetention } from '../../../controller/reconcile/retention.ts'
+import { planRetention } from '../../../controller/plan/retention.ts'
 
 const NOW = 1_000_000
 const build = (name: string, age: number, used = false) =>

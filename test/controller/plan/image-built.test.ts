@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { furthestBuild, imageBuilt, reportedBuilds } from '../../../controller/reconcile/image-built.ts'
-import { type ImageRequest, podRequests } from '../../../controller/reconcile/pod-requests.ts'
+import { furthestBuild, imageBuilt, reportedBuilds } from '../../../controller/plan/image-built.ts'
+import { type ImageRequest, podRequests } from '../../../controller/plan/pod-requests.ts'
 import type { BuildView } from '../../../controller/views/nixbuild.ts'
 import { someBuild, somePod } from '../views.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { statusPatch } from '../../../controller/reconcile/build-status.ts'
-import { podPatch } from '../../../controller/reconcile/plan-pod.ts'
+import { statusPatch } from '../../../controller/plan/build-status.ts'
+import { podPatch } from '../../../controller/plan/plan-pod.ts'
 import { removeFields } from '../../../kube/resources/nixbuild-status.ts'
 import { someBuild, somePod } from '../views.ts'
 

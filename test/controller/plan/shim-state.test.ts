@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { observeRenewal, shimState } from '../../../controller/reconcile/node-state.ts'
+import { observeRenewal, shimState } from '../../../controller/plan/node-state.ts'
 import { shimLeaseOf } from '../../../controller/views/shim-lease.ts'
 import { leases } from '../../../kube/resources/lease.ts'
 

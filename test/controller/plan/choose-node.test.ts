@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { chooseNode } from '../../../controller/reconcile/choose-node.ts'
-import { type NodeState, nodeProblem, nodeState, sameNodeState } from '../../../controller/reconcile/node-state.ts'
+import { chooseNode } from '../../../controller/plan/choose-node.ts'
+import { type NodeState, nodeProblem, nodeState, sameNodeState } from '../../../controller/plan/node-state.ts'
 
 const SYSTEM = 'x86_64-linux'
 const good: NodeState = { name: 'a', system: SYSTEM, ready: true, schedulable: true, repelled: false, shim: 'alive' }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { podRequests } from '../../../controller/reconcile/pod-requests.ts'
+import { podRequests } from '../../../controller/plan/pod-requests.ts'
 import { type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { ANNOTATIONS, somePod } from '../views.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type PodFacts, planPod } from '../../../controller/reconcile/plan-pod.ts'
-import { podRequests } from '../../../controller/reconcile/pod-requests.ts'
+import { type PodFacts, planPod } from '../../../controller/plan/plan-pod.ts'
+import { podRequests } from '../../../controller/plan/pod-requests.ts'
 import { type BuildView, type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
 import type { PodView } from '../../../controller/views/pod.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
