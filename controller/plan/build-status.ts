@@ -1,6 +1,6 @@
 import { allConditions, type NixBuildResult, removeFields } from '../../kube/resources/nixbuild-status.ts'
 import { time } from '../../kube/resources/time.ts'
-import type { BuildView } from '../views/nixbuild.ts'
+import type { NixBuildView } from '../views/nixbuild.ts'
 import type { BuildAction } from './plan-build.ts'
 
 /** A change of the status as a JSON merge patch: null removes a field. */
@@ -9,7 +9,7 @@ export type StatusPatch = Readonly<Record<string, unknown>>
 type StatusAction = Extract<BuildAction, { type: 'fail' | 'assign' | 'hold' | 'prune' }>
 
 /** Merge patch of the status. Lists are replaced as a whole, so `build` must be the latest. */
-export function statusPatch(build: BuildView, action: StatusAction, now: number): StatusPatch {
+export function statusPatch(build: NixBuildView, action: StatusAction, now: number): StatusPatch {
   if (action.type === 'prune') return { nodes: action.nodes }
   const { generation, conditions } = build
   const at = time(now)

@@ -1,8 +1,8 @@
 import { NIXBUILD_LIMITS } from '../../kube/resources/nixbuild.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
-import { type BuildView, isFinished } from '../views/nixbuild.ts'
+import { isFinished, type NixBuildView } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
-import type { ImageRequest, Problem } from './pod-requests.ts'
+import type { PodImageRequest, Problem } from './pod-requests.ts'
 
 /** From worst to best. */
 const REASONS = ['Failed', 'Pending', 'Building', 'Importing', 'Built'] as const
@@ -15,9 +15,9 @@ export interface ImageBuilt {
 }
 
 export interface RequestedBuild {
-  readonly request: ImageRequest
+  readonly request: PodImageRequest
   /** The NixBuild of the recipe, if it exists. */
-  readonly build: BuildView | undefined
+  readonly build: NixBuildView | undefined
   /** Why the last attempt to create the NixBuild failed. */
   readonly refused?: string | undefined
 }
@@ -79,7 +79,7 @@ function stateOf(
 }
 
 /** If the list is full, the node may have the image without being on it. */
-function hasImage({ nodes }: BuildView, { node }: WaitingPod): boolean {
+function hasImage({ nodes }: NixBuildView, { node }: WaitingPod): boolean {
   return nodes.length >= NIXBUILD_LIMITS.nodes || nodes.some(({ name }) => name === node)
 }
 
@@ -87,11 +87,11 @@ function hasImage({ nodes }: BuildView, { node }: WaitingPod): boolean {
  * Whether the build ended before the pod was created. Both times are of the API server's clock, as nodes' clocks
  * differ.
  */
-function isBefore({ writtenAt }: BuildView, { createdAt }: WaitingPod): boolean {
+function isBefore({ writtenAt }: NixBuildView, { createdAt }: WaitingPod): boolean {
   return writtenAt !== undefined && writtenAt < createdAt
 }
 
-function failureOf({ conditions }: BuildView): string {
+function failureOf({ conditions }: NixBuildView): string {
   return conditions.find(({ type }) => type === 'Success')?.message || 'the build failed'
 }
 
@@ -109,7 +109,7 @@ export function reportedBuilds(requested: readonly RequestedBuild[], node: strin
   return [...annotated, ...[...byImage.values()].flatMap(each => reportedNamedBuild(each) ?? [])]
 }
 
-function isReportedOn(build: BuildView, node: string | undefined): boolean {
+function isReportedOn(build: NixBuildView, node: string | undefined): boolean {
   return build.createdBy !== 'shim' || build.buildNode === node || build.nodes.some(({ name }) => name === node)
 }
 
@@ -120,8 +120,8 @@ function reportedNamedBuild(named: readonly RequestedBuild[]): RequestedBuild | 
 }
 
 /** Of several NixBuilds of one recipe, the one that has got furthest. */
-export function furthestBuild(builds: readonly BuildView[]): BuildView | undefined {
-  const order = (build: BuildView) => [rank(build), build.createdAt] as const
+export function furthestBuild(builds: readonly NixBuildView[]): NixBuildView | undefined {
+  const order = (build: NixBuildView) => [rank(build), build.createdAt] as const
   return builds.toSorted((a, b) => {
     const [[rankA, timeA], [rankB, timeB]] = [order(a), order(b)]
     return rankB - rankA || timeA - timeB || a.name.localeCompare(b.name)
@@ -131,7 +131,7 @@ export function furthestBuild(builds: readonly BuildView[]): BuildView | undefin
 /** Rank of a build that a node works on. */
 const AT_WORK = 2
 
-function rank(build: BuildView): number {
+function rank(build: NixBuildView): number {
   if (build.deleting) return -1
   return isFinished(build)
     ? build.phase === 'Succeeded'

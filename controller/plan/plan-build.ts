@@ -1,6 +1,6 @@
 import { NIXBUILD_LIMITS, type NixBuildAttempt, type NixBuildNode } from '../../kube/resources/nixbuild.ts'
 import { time } from '../../kube/resources/time.ts'
-import { type BuildView, isFinished } from '../views/nixbuild.ts'
+import { isFinished, type NixBuildView } from '../views/nixbuild.ts'
 import type { NodeChoice } from './choose-node.ts'
 
 /**
@@ -18,7 +18,7 @@ export interface BuildLimits {
    */
   readonly lostGraceMs: number
   /** How many nodes may lose a build before it fails. */
-  readonly maxTries: number
+  readonly maxAttempts: number
 }
 
 /** Times to remember from one plan to the next. */
@@ -30,7 +30,7 @@ export interface BuildMemory {
 }
 
 export interface BuildFacts {
-  readonly build: BuildView
+  readonly build: NixBuildView
   /** Number of living pods that request the image. Started pods count, as they may pull it again. */
   readonly requestingPods: number
   /** Number of these pods that have not started. */
@@ -101,14 +101,14 @@ function planUnwanted(facts: BuildFacts): BuildPlan {
   const { build, requestingPods, waitingPods, limits } = facts
   // A build that has started may have been requested by a pod that had started before.
   const pods = build.buildNode === undefined ? waitingPods : requestingPods
-  if (!build.managed || pods > 0) return NOTHING
+  if (!build.createdForPods || pods > 0) return NOTHING
   return afterGrace(facts, 'unwantedSince', limits.unwantedGraceMs, () => ({ type: 'delete' }))
 }
 
 function planProgress(facts: BuildFacts): BuildPlan {
   const { build, assignedNode, limits } = facts
   const node = build.buildNode ?? assignedNode
-  if (node === undefined) return build.managed ? NOTHING : limitHoldWrites(facts, assign(facts, build.attempts))
+  if (node === undefined) return build.createdForPods ? NOTHING : limitHoldWrites(facts, assign(facts, build.attempts))
   const problem = currentProblem(node, facts)
   if (problem === undefined) return NOTHING
   return afterGrace(facts, 'lostSince', limits.lostGraceMs, () => reassign(facts, { node, problem }))
@@ -116,7 +116,7 @@ function planProgress(facts: BuildFacts): BuildPlan {
 
 /** A living shim would claim a build for pods again. */
 function currentProblem(node: string, { build, nodeProblem, shimProblem, isPulledOn }: BuildFacts): string | undefined {
-  return build.managed || (build.buildNode === node && isPulledOn(node)) ? shimProblem(node) : nodeProblem(node)
+  return build.createdForPods || (build.buildNode === node && isPulledOn(node)) ? shimProblem(node) : nodeProblem(node)
 }
 
 function reassign(facts: BuildFacts, { node, problem }: { node: string; problem: string }): BuildAction {
@@ -126,9 +126,9 @@ function reassign(facts: BuildFacts, { node, problem }: { node: string; problem:
   const attempt = { node, endTime: time(now), reason: problem }
   const attempts = known ? build.attempts : [...build.attempts, attempt].slice(-NIXBUILD_LIMITS.attempts)
   // The nodes of the pods take over.
-  if (build.managed)
+  if (build.createdForPods)
     return { type: 'hold', reason: 'NodeLost', message: `${problem}; waiting for another node`, attempts }
-  return attempts.length < limits.maxTries
+  return attempts.length < limits.maxAttempts
     ? assign(facts, attempts)
     : { type: 'fail', message: failureMessage(attempts), attempts }
 }
@@ -158,7 +158,7 @@ function limitHoldWrites({ build, memory: { heldAt }, now }: BuildFacts, action:
 }
 
 /** Why no node can build it, according to its status. */
-export function noNodeReason({ phase, conditions }: BuildView): string | undefined {
+export function noNodeReason({ phase, conditions }: NixBuildView): string | undefined {
   const complete = conditions.find(({ type }) => type === 'Complete')
   return phase === 'Pending' && complete?.reason === 'NoNode' ? complete.message : undefined
 }

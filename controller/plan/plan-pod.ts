@@ -3,7 +3,7 @@ import type { OwnerReference } from '../../kube/resources/metadata.ts'
 import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import { time } from '../../kube/resources/time.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
-import type { BuildView } from '../views/nixbuild.ts'
+import type { NixBuildView } from '../views/nixbuild.ts'
 import { ownerOf, withOwner } from '../views/owners.ts'
 import type { PodView } from '../views/pod.ts'
 import { type ImageBuilt, imageBuilt, type RequestedBuild } from './image-built.ts'
@@ -34,7 +34,7 @@ export interface PodPlan {
   /** NixBuilds to create, with their owners. */
   readonly create: readonly { readonly recipe: FlakeRecipe; readonly owners: readonly OwnerReference[] }[]
   /** NixBuilds that get another owner. */
-  readonly own: readonly { readonly build: BuildView; readonly owners: readonly OwnerReference[] }[]
+  readonly own: readonly { readonly build: NixBuildView; readonly owners: readonly OwnerReference[] }[]
   readonly condition: { readonly set: ImageBuilt } | 'remove' | 'keep'
   readonly events: readonly Problem[]
   readonly differsSince: number | undefined
@@ -73,7 +73,7 @@ function missingBuilds({ owner }: PodView, requested: readonly RequestedBuild[])
 /** NixBuilds made by hand keep their owners: they must not be deleted with a pod's owner. */
 function missingOwners({ owner }: PodView, requested: readonly RequestedBuild[]): PodPlan['own'] {
   return requested.flatMap(({ build }) => {
-    if (!build?.managed || build.deleting) return []
+    if (!build?.createdForPods || build.deleting) return []
     const owners = withOwner(build.owners, owner)
     return owners === undefined ? [] : [{ build, owners }]
   })

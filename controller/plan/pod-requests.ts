@@ -7,7 +7,7 @@ import type { RecipeView } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
 
 /** An image that a pod requests from its node. */
-export type ImageRequest = AnnotatedRequest | NamedRequest
+export type PodImageRequest = AnnotatedRequest | NamedRequest
 
 /** The recipe comes from the pod's annotations. */
 interface AnnotatedRequest extends BaseRequest {
@@ -38,7 +38,7 @@ export interface Problem {
 }
 
 export interface PodRequests {
-  readonly requests: readonly ImageRequest[]
+  readonly requests: readonly PodImageRequest[]
   readonly problems: readonly Problem[]
 }
 
@@ -65,7 +65,7 @@ export function podRequests(
 ): PodRequests {
   if (!pod.living || pod.node === undefined || system === undefined) return NOTHING
   const find = recipeFinder({ annotations: pod.annotations, system })
-  const requests = new Map<string, ImageRequest>()
+  const requests = new Map<string, PodImageRequest>()
   const problems = new Map<string, Problem>()
   for (const image of pod.images) {
     const found = annotated(image, { pod, system, find }) ?? named(image, { pod, system, namedRecipes })
@@ -77,7 +77,7 @@ export function podRequests(
   return { requests: bounded([...requests.values()]), problems: [...problems.values()].slice(0, MAX_PROBLEMS) }
 }
 
-function bounded(requests: readonly ImageRequest[]): readonly ImageRequest[] {
+function bounded(requests: readonly PodImageRequest[]): readonly PodImageRequest[] {
   const tooMany = new Set(requests.filter(({ named }) => named).slice(MAX_NAMED))
   return tooMany.size === 0 ? requests : requests.filter(request => !tooMany.has(request))
 }
@@ -89,7 +89,10 @@ interface Reading {
 
 type Annotations = Reading & { readonly find: ReturnType<typeof recipeFinder> }
 
-function annotated(image: string, { pod, system, find }: Annotations): readonly [ImageRequest] | Problem | undefined {
+function annotated(
+  image: string,
+  { pod, system, find }: Annotations,
+): readonly [PodImageRequest] | Problem | undefined {
   try {
     const recipe = find(image)
     if (recipe === undefined) return undefined
@@ -103,14 +106,14 @@ function annotated(image: string, { pod, system, find }: Annotations): readonly 
 
 type Names = Reading & { readonly namedRecipes: NamedRecipes }
 
-function named(image: string, { pod, system, namedRecipes }: Names): readonly ImageRequest[] {
+function named(image: string, { pod, system, namedRecipes }: Names): readonly PodImageRequest[] {
   const reference = readableReference(image)
   if (reference === undefined) return []
   const recipes = namedRecipes(reference).filter(recipe => recipe.system === system)
   return recipes.map(recipe => ({ key: recipe.key, recipe, named: true, ...useOf(image, pod) }))
 }
 
-function useOf(image: string, { startedImages, neverPulled }: PodView): Pick<ImageRequest, 'started' | 'pulled'> {
+function useOf(image: string, { startedImages, neverPulled }: PodView): Pick<PodImageRequest, 'started' | 'pulled'> {
   return { started: startedImages.includes(image), pulled: !neverPulled.includes(image) }
 }
 

@@ -1,10 +1,10 @@
 import type { EventContent } from '../../kube/resources/event.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { type BuildAction, noNodeReason } from '../plan/plan-build.ts'
-import type { BuildView } from '../views/nixbuild.ts'
+import type { NixBuildView } from '../views/nixbuild.ts'
 
 /** The Event to record about the NixBuild. */
-export function buildEvent(build: BuildView, action: BuildAction): EventContent | undefined {
+export function buildEvent(build: NixBuildView, action: BuildAction): EventContent | undefined {
   const { namespace, name, uid } = build
   const { apiVersion, kind } = nixBuilds
   const about = { apiVersion, kind, namespace, name, uid }

@@ -6,10 +6,10 @@ import { statusPatch } from '../plan/build-status.ts'
 import { chooseNode } from '../plan/choose-node.ts'
 import { nodeProblem, shimProblem } from '../plan/node-state.ts'
 import { type BuildAction, type BuildLimits, type BuildMemory, type BuildPlan, planBuild } from '../plan/plan-build.ts'
-import type { ImageRequest } from '../plan/pod-requests.ts'
+import type { PodImageRequest } from '../plan/pod-requests.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'
-import { type BuildView, buildView, isFinished } from '../views/nixbuild.ts'
+import { isFinished, type NixBuildView, nixBuildView } from '../views/nixbuild.ts'
 import { buildEvent } from './build-event.ts'
 import { createImagesInUse } from './images-in-use.ts'
 import type { Reconciler } from './pod-reconciler.ts'
@@ -22,20 +22,20 @@ const UNWATCHED_USE_MS = 60_000
 /** Short, as a new pod may use the build. But a thousand unused builds must not cause a thousand lists of all pods. */
 const UNWATCHED_UNUSED_MS = 5_000
 
-export interface NixBuildReconcilerPlan {
+export interface NixBuildReconcilerOptions {
   readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
   readonly kube: Pick<Kube, 'list' | 'patch' | 'delete'>
   readonly events: Pick<EventRecorder, 'record'>
   readonly limits: BuildLimits
 }
 
-export function createNixBuildReconciler({ state, kube, events, limits }: NixBuildReconcilerPlan): Reconciler {
+export function createNixBuildReconciler({ state, kube, events, limits }: NixBuildReconcilerOptions): Reconciler {
   const memories = new Map<string, { readonly uid: string; readonly memory: BuildMemory }>()
   /** Nodes that builds are being assigned to right now. These builds count as running there. */
   const assigning = new Map<string, string>()
   const inUse = createImagesInUse({ kube, usedCacheMs: UNWATCHED_USE_MS, unusedCacheMs: UNWATCHED_UNUSED_MS })
 
-  async function work(key: string): Promise<number | undefined> {
+  async function reconcile(key: string): Promise<number | undefined> {
     const build = state.builds.get(key)
     if (!build) {
       memories.delete(key)
@@ -49,7 +49,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return soonest(plan.recheckAt, isFinished(build) ? undefined : leaseExpiry(build))
   }
 
-  function planOf(key: string, build: BuildView): BuildPlan {
+  function planOf(key: string, build: NixBuildView): BuildPlan {
     const last = memories.get(key)
     const requesting = podsRequesting(build)
     const waiting = [...requesting].flatMap(([pod, { started }]) => (started ? [] : pod))
@@ -57,7 +57,9 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       build,
       requestingPods: requesting.size,
       waitingPods: waiting.length,
-      pullingPods: build.managed ? 0 : waiting.filter(pod => requesting.get(pod)?.pulled && isOnGoodNode(pod)).length,
+      pullingPods: build.createdForPods
+        ? 0
+        : waiting.filter(pod => requesting.get(pod)?.pulled && isOnGoodNode(pod)).length,
       assignedNode:
         build.assignedTo === undefined ? undefined : (state.nodes.named(build.assignedTo) ?? build.assignedTo),
       nodeProblem: node => nodeProblem(node, state.nodes.state(node)),
@@ -71,12 +73,12 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     })
   }
 
-  function podsRequesting({ namespace, recipe }: BuildView): ReadonlyMap<string, ImageRequest> {
+  function podsRequesting({ namespace, recipe }: NixBuildView): ReadonlyMap<string, PodImageRequest> {
     return 'key' in recipe ? state.pods.podsRequesting(recipeId(namespace, recipe.key)) : new Map()
   }
 
   /** A started pod may pull its image again, but it is not watched if it never waited for a NixBuild. */
-  async function isUsed({ namespace, recipe }: BuildView): Promise<boolean> {
+  async function isUsed({ namespace, recipe }: NixBuildView): Promise<boolean> {
     return 'image' in recipe && (await inUse(namespace, [recipe.image])).has(recipe.image)
   }
 
@@ -85,7 +87,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return node !== undefined && nodeProblem(node, state.nodes.state(node)) === undefined
   }
 
-  function nodeOf({ buildNode, assignedTo }: BuildView): string | undefined {
+  function nodeOf({ buildNode, assignedTo }: NixBuildView): string | undefined {
     return buildNode ?? (assignedTo === undefined ? undefined : state.nodes.named(assignedTo))
   }
 
@@ -99,13 +101,13 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
   }
 
   /** When the Lease of the shim that has the build expires. */
-  function leaseExpiry(build: BuildView): number | undefined {
+  function leaseExpiry(build: NixBuildView): number | undefined {
     const node = nodeOf(build)
     const aliveUntil = node === undefined ? undefined : state.nodes.aliveUntil(node)
     return aliveUntil !== undefined && aliveUntil > Date.now() ? aliveUntil + 1 : undefined
   }
 
-  async function perform(key: string, build: BuildView, action: BuildAction): Promise<void> {
+  async function perform(key: string, build: NixBuildView, action: BuildAction): Promise<void> {
     if (action.type === 'none') return
     const { namespace, name, uid, resourceVersion } = build
     if (action.type === 'delete') return kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
@@ -123,25 +125,25 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     }
   }
 
-  async function setLabel(build: BuildView, value: string | undefined): Promise<void> {
+  async function setLabel(build: NixBuildView, value: string | undefined): Promise<void> {
     if (build.assignedTo === value) return
     const { uid, resourceVersion } = build
     await patch(build, { metadata: { uid, resourceVersion, labels: { [NODE_LABEL]: value ?? null } } })
   }
 
   async function patch(
-    { namespace, name }: BuildView,
+    { namespace, name }: NixBuildView,
     body: object,
     subresource?: 'status',
-  ): Promise<BuildView | undefined> {
+  ): Promise<NixBuildView | undefined> {
     const options = { type: 'merge', fieldManager: CONTROLLER, ...(subresource && { subresource }) } as const
     const answer = await kube.patch(nixBuilds, { namespace, name, body }, options)
-    const written = answer && buildView(answer)
+    const written = answer && nixBuildView(answer)
     if (written) state.builds.recordWrite(written)
     return written
   }
 
-  return work
+  return reconcile
 }
 
 function soonest(...times: readonly (number | undefined)[]): number | undefined {

@@ -5,7 +5,7 @@ import { leases } from '../../kube/resources/lease.ts'
 import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import type { LabelSelector } from '../plan/label-selector.ts'
-import { buildView } from '../views/nixbuild.ts'
+import { nixBuildView } from '../views/nixbuild.ts'
 import { nodes as nodeKind } from '../views/node.ts'
 import { pods as podKind } from '../views/pod.ts'
 import { shimLeaseOf } from '../views/shim-lease.ts'
@@ -26,7 +26,7 @@ export interface ClusterState {
   readonly ended: Promise<unknown>
 }
 
-export interface ClusterStatePlan {
+export interface ClusterStateOptions {
   readonly kube: Kube
   readonly repels: LabelSelector
   /** Called with the work key of each object to reconcile. */
@@ -35,7 +35,7 @@ export interface ClusterStatePlan {
   readonly logger: Logger
 }
 
-export function createClusterState({ kube, repels, onDue, signal, logger }: ClusterStatePlan): ClusterState {
+export function createClusterState({ kube, repels, onDue, signal, logger }: ClusterStateOptions): ClusterState {
   function mirror<T, P>(
     kind: Kind<T>,
     project: (object: T) => P | undefined,
@@ -62,13 +62,13 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
   const builds = createBuilds({
     mirrored: key => buildMirror.get(key),
     allMirrored: () => buildMirror.values(),
-    onLost: onBuild,
+    onUnconfirmedWrite: onBuild,
     onImage: pods.imageChanged,
   })
 
   const nodeMirror = mirror(nodeKind, node => node, nodes.nodeChanged)
   const leaseMirror = mirror(leases, shimLeaseOf, onLease, { namespace: SYSTEM_NAMESPACE })
-  const buildMirror = mirror(nixBuilds, buildView, onBuild)
+  const buildMirror = mirror(nixBuilds, nixBuildView, onBuild)
   const podMirror = mirror(podKind, pod => (pods.isKept(objectKey(pod), pod) ? pod : undefined), pods.changed)
   const mirrors = { nodes: nodeMirror, leases: leaseMirror, nixbuilds: buildMirror, pods: podMirror }
 

@@ -25,7 +25,7 @@ export interface Nodes {
   leaseChanged(node: string, lease: ShimLease | undefined): void
 }
 
-export interface NodesPlan {
+export interface NodesOptions {
   readonly mirrored: (node: string) => NodeView | undefined
   readonly allMirrored: () => Iterable<NodeView>
   readonly repels: LabelSelector
@@ -34,7 +34,7 @@ export interface NodesPlan {
   readonly now: () => number
 }
 
-export function createNodes({ mirrored, allMirrored, repels, onChange, now }: NodesPlan): Nodes {
+export function createNodes({ mirrored, allMirrored, repels, onChange, now }: NodesOptions): Nodes {
   const renewals = new Map<string, ShimRenewal>()
   const lastStates = new Map<string, NodeState>()
   const byLabel = new Map<string, string>()

@@ -1,6 +1,6 @@
 import { namespaceOf } from '../../kube/mirror.ts'
 import { readableReference } from '../../recipes/reference.ts'
-import type { ImageRequest, PodRequests } from '../plan/pod-requests.ts'
+import type { PodImageRequest, PodRequests } from '../plan/pod-requests.ts'
 import type { RecipeView } from '../views/nixbuild.ts'
 import { isRelevant, mayBeNamed, type PodView } from '../views/pod.ts'
 import { imageId } from './builds.ts'
@@ -17,7 +17,7 @@ export interface Pods {
   recordWrite(key: string, pod: PodView): void
   /** Reads the pod again first if its requests are outdated. */
   requestsOf(key: string): PodRequests
-  podsRequesting(id: string): ReadonlyMap<string, ImageRequest>
+  podsRequesting(id: string): ReadonlyMap<string, PodImageRequest>
   /** Whether to keep a pod that the watch reports. */
   isKept(key: string, pod: PodView): boolean
   /** Reads a pod again after a watch event. */
@@ -30,7 +30,7 @@ export interface Pods {
   imageChanged(id: string): void
 }
 
-export interface PodsPlan {
+export interface PodsOptions {
   readonly mirrored: (key: string) => PodView | undefined
   readonly systemOf: (node: string) => string | undefined
   /** The recipes of an `imageId` in NixBuilds. */
@@ -48,7 +48,7 @@ const MAX_PLAIN = 20_000
 /** Limit per namespace, so that pods that never start do not displace those of other namespaces. */
 const MAX_PLAIN_PER_NAMESPACE = MAX_PLAIN / 4
 
-export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, now = Date.now }: PodsPlan): Pods {
+export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, now = Date.now }: PodsOptions): Pods {
   const index = createRequestIndex()
   const byNode = createGroupIndex()
   const byImage = createMultiIndex()

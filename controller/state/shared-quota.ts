@@ -7,13 +7,13 @@ export interface SharedQuota {
   delete(key: string): void
 }
 
-export interface SharedQuotaPlan {
+export interface SharedQuotaOptions {
   readonly most: number
   readonly maxPerGroup: number
   readonly groupOf: (key: string) => string
 }
 
-export function createSharedQuota({ most, maxPerGroup, groupOf }: SharedQuotaPlan): SharedQuota {
+export function createSharedQuota({ most, maxPerGroup, groupOf }: SharedQuotaOptions): SharedQuota {
   const keys = new Set<string>()
   const shares = new Map<string, number>()
 

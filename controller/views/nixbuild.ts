@@ -33,7 +33,7 @@ export interface RecipeView {
 }
 
 /** The parts of a NixBuild that the controller needs. Times are in milliseconds. */
-export interface BuildView {
+export interface NixBuildView {
   readonly namespace: string
   readonly name: string
   readonly uid: string
@@ -43,7 +43,7 @@ export interface BuildView {
   readonly deleting: boolean
   readonly createdBy: Creator
   /** Created for pods, not by hand. */
-  readonly managed: boolean
+  readonly createdForPods: boolean
   /** Created by a shim under a name that shims do not use, to block a name or to add many builds of one recipe. */
   readonly forged: boolean
   /** Value of the label that assigns it to a node. */
@@ -66,7 +66,7 @@ export interface BuildView {
 }
 
 /** Drops what is not needed, above all the end of the log. */
-export function buildView(nixBuild: NixBuild): BuildView {
+export function nixBuildView(nixBuild: NixBuild): NixBuildView {
   const { metadata, spec, status } = nixBuild
   const { namespace = '', name, uid, resourceVersion, generation, labels } = metadata
   const createdBy = creatorOf(nixBuild)
@@ -80,7 +80,7 @@ export function buildView(nixBuild: NixBuild): BuildView {
     createdAt: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,
     createdBy,
-    managed: createdBy !== 'hand',
+    createdForPods: createdBy !== 'hand',
     // A NixBuild with an invalid recipe may come from a newer shim.
     forged: createdBy === 'shim' && !('problem' in recipe) && !nixBuildNames(recipe).includes(name),
     assignedTo: labels[NODE_LABEL],
@@ -109,7 +109,7 @@ function withShortMessage(condition: Condition): Condition {
   return { ...condition, message: copyStart(cutLines(condition.message, MAX_MESSAGE), MAX_MESSAGE + 8) }
 }
 
-export function isFinished({ phase }: BuildView): boolean {
+export function isFinished({ phase }: NixBuildView): boolean {
   return phase === 'Succeeded' || phase === 'Failed'
 }
 

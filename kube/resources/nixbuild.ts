@@ -125,6 +125,6 @@ export function creatorOf({ metadata }: Pick<NixBuild, 'metadata'>): Creator {
 }
 
 /** Whether the NixBuild was created for pods, not by hand. */
-export function isManaged(nixBuild: Pick<NixBuild, 'metadata'>): boolean {
+export function isCreatedForPods(nixBuild: Pick<NixBuild, 'metadata'>): boolean {
   return creatorOf(nixBuild) !== 'hand'
 }

@@ -76,10 +76,10 @@ interface RunRecord {
   uid?: string
 }
 
-export function createStatusWriter(plan: StatusWriterOptions): StatusWriter {
-  const { namespace, recipe, store, node, now, logger } = plan
+export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
+  const { namespace, recipe, store, node, now, logger } = options
   const alarm = createAlarm(writeInTurn, now)
-  let { name } = plan
+  let { name } = options
   let record: RunRecord | undefined
   /** As last seen; undefined if it may be out of date. */
   let live: NixBuild | undefined
@@ -117,14 +117,14 @@ export function createStatusWriter(plan: StatusWriterOptions): StatusWriter {
     const current = record
     try {
       retryAt = 0
-      await plan.inTurn(() => write(current))
+      await options.inTurn(() => write(current))
       failures = 0
     } catch (error) {
       failed(current, error)
     }
     isBusy = false
     if (record !== current) live = undefined
-    if (record.written?.ended) plan.onWritten()
+    if (record.written?.ended) options.onWritten()
     schedule()
   }
 
@@ -133,12 +133,12 @@ export function createStatusWriter(plan: StatusWriterOptions): StatusWriter {
     const known = live
     live ??= await find(record)
     const run = record.facts()
-    const asked = { node, now: now(), isWanted: plan.isWanted(), attempt: plan.attempt() }
+    const asked = { node, now: now(), isWanted: options.isWanted(), attempt: options.attempt() }
     const change = live && statusChange({ live, run, ...asked })
     if (live && change) live = await store.change(live, change)
     if (live && live !== known) {
       seenAt = now()
-      plan.onSeen(live)
+      options.onSeen(live)
     }
     if (run.outcome?.kind === 'Succeeded' && live && live.status.status !== 'Succeeded') {
       live = undefined
@@ -150,7 +150,7 @@ export function createStatusWriter(plan: StatusWriterOptions): StatusWriter {
   async function find(record: RunRecord): Promise<NixBuild | undefined> {
     const { outcome } = record.facts()
     const isFirst = record.uid === undefined && outcome?.kind !== 'Cancelled'
-    const mayCreate = record.isRun && isFirst && plan.mayCreate()
+    const mayCreate = record.isRun && isFirst && options.mayCreate()
     const query = { namespace, recipe, name }
     const found = (await store.find(query)) ?? (mayCreate ? await store.create(query) : undefined)
     if (!found) return undefined

@@ -22,7 +22,7 @@ const EXAMPLE =
 
 const PROC = '/proc'
 
-export interface DoctorPlan {
+export interface DoctorOptions {
   readonly configFile: string
   /** A KubeletConfiguration. By default, that of the running kubelet. */
   readonly kubeletConfig?: string | undefined
@@ -35,7 +35,7 @@ export interface Checks {
 }
 
 /** All checks, in the order in which a pull needs their subjects. An invalid config leaves only the first one. */
-export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan): Promise<Checks> {
+export async function allChecks({ configFile, kubeletConfig, env }: DoctorOptions): Promise<Checks> {
   const read = await readConfig(configFile).catch((error: unknown) => messageOf(error))
   if (typeof read === 'string') {
     const wayOut = existsSync(configFile)

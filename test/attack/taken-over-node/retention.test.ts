@@ -39,7 +39,7 @@ async function removed(...builds: readonly Finished[]): Promise<string[]> {
   const state = {
     builds: createBuilds({
       ...{ mirrored: key => views.get(key), allMirrored: () => views.values() },
-      onLost: onNothing,
+      onUnconfirmedWrite: onNothing,
       onImage: onNothing,
     }),
     pods: createPods({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { furthestBuild, imageBuilt, reportedBuilds } from '../../../controller/plan/image-built.ts'
-import { type ImageRequest, podRequests } from '../../../controller/plan/pod-requests.ts'
-import type { BuildView } from '../../../controller/views/nixbuild.ts'
+import { type PodImageRequest, podRequests } from '../../../controller/plan/pod-requests.ts'
+import type { NixBuildView } from '../../../controller/views/nixbuild.ts'
 import { someBuild, somePod } from '../views.ts'
 
 const [request] = podRequests(somePod(), 'x86_64-linux').requests
@@ -220,7 +220,7 @@ describe('the condition of a pod on node-1', () => {
 })
 
 describe('of several NixBuilds of one recipe', () => {
-  const named = (name: string, status?: string, metadata: object = {}): BuildView =>
+  const named = (name: string, status?: string, metadata: object = {}): NixBuildView =>
     someBuild({ metadata: { name, ...metadata }, status: { status } })
   it.each([
     ['the finished one', [named('a', 'Building'), named('b', 'Succeeded')], 'b'],
@@ -243,7 +243,7 @@ describe('of several NixBuilds of one recipe', () => {
 })
 
 describe('of an image whose name is the recipe', () => {
-  const namedRequest = (key: string): ImageRequest => {
+  const namedRequest = (key: string): PodImageRequest => {
     const { image, system } = request.recipe
     return { key, recipe: { key, image, system, text: 'x' }, started: false, pulled: true, named: true }
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { MANAGED } from '../views.ts'
-import { given, NOW, plan } from './plan.ts'
+import { CREATED_FOR_PODS } from '../views.ts'
+import { assigned, NOW, plan } from './plan.ts'
 
 const attempt = (node: string) => ({ node, endTime: '2026-01-01T00:00:00Z', reason: `node ${node} is gone` })
 const buildingOn1 = { status: 'Building', buildNode: 'node-1' }
@@ -28,7 +28,7 @@ describe('a NixBuild made by hand', () => {
     ],
     ['is left to a pod that pulls it', {}, { waitingPods: 1, pullingPods: 1 }, { type: 'none' }],
     ["is assigned to another node if the pod's node cannot build", {}, { waitingPods: 1 }, { type: 'assign' }],
-    ['stays with its assigned node', { metadata: given }, {}, { type: 'none' }],
+    ['stays with its assigned node', { metadata: assigned }, {}, { type: 'none' }],
     ['stays with the node that builds it', { status: buildingOn1 }, {}, { type: 'none' }],
     ['stays with the node that imports it', { status: { ...buildingOn1, status: 'Importing' } }, {}, { type: 'none' }],
     ['is left alone when it has succeeded', { status: { status: 'Succeeded' } }, {}, { type: 'none' }],
@@ -94,7 +94,7 @@ describe('a NixBuild made by hand', () => {
     ],
     [
       'moves to another node if its own is lost before the start',
-      { metadata: given },
+      { metadata: assigned },
       lost,
       { type: 'assign', node: 'node-2', attempts: [{ node: 'node-1' }] },
     ],
@@ -106,7 +106,7 @@ describe('a NixBuild made by hand', () => {
     ],
     [
       'counts a lost node only once if the next node could not be written',
-      { metadata: given, status: { status: 'Pending', attempts: [attempt('node-1')] } },
+      { metadata: assigned, status: { status: 'Pending', attempts: [attempt('node-1')] } },
       lost,
       { type: 'assign', node: 'node-2', attempts: [attempt('node-1')] },
     ],
@@ -165,7 +165,7 @@ describe('a NixBuild that no node can build', () => {
 })
 
 describe('a NixBuild made for pods', () => {
-  const metadata = MANAGED
+  const metadata = CREATED_FOR_PODS
   const unwanted = { memory: { unwantedSince: NOW - 30_000 } }
   it.each([
     ['is left to the node of its pod', {}, { waitingPods: 1 }, { type: 'none' }],

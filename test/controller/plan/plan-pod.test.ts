@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { type PodFacts, planPod } from '../../../controller/plan/plan-pod.ts'
 import { podRequests } from '../../../controller/plan/pod-requests.ts'
-import { type BuildView, type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
+import { type NixBuildView, type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
 import type { PodView } from '../../../controller/views/pod.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
-import { MANAGED, someBuild, somePod } from '../views.ts'
+import { CREATED_FOR_PODS, someBuild, somePod } from '../views.ts'
 
 const NOW = 1_000_000
 const OWNER = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'rs-1', controller: true }
@@ -20,7 +20,7 @@ interface Named {
   readonly named?: readonly RecipeView[]
 }
 
-function plan(pod: PodView, build?: BuildView, { named = [], ...more }: Partial<PodFacts> & Named = {}) {
+function plan(pod: PodView, build?: NixBuildView, { named = [], ...more }: Partial<PodFacts> & Named = {}) {
   const { requests, problems } = podRequests(pod, 'x86_64-linux', () => named)
   return planPod({
     pod,
@@ -35,10 +35,10 @@ function plan(pod: PodView, build?: BuildView, { named = [], ...more }: Partial<
   })
 }
 
-const building = someBuild({ metadata: MANAGED, status: { status: 'Building', buildNode: 'node-1' } })
+const building = someBuild({ metadata: CREATED_FOR_PODS, status: { status: 'Building', buildNode: 'node-1' } })
 const onNode = { buildNode: 'node-1', nodes: [{ name: 'node-1' }] }
-const built = someBuild({ metadata: MANAGED, status: { status: 'Succeeded', ...onNode } })
-const failed = someBuild({ metadata: MANAGED, status: { status: 'Failed' } })
+const built = someBuild({ metadata: CREATED_FOR_PODS, status: { status: 'Succeeded', ...onNode } })
+const failed = someBuild({ metadata: CREATED_FOR_PODS, status: { status: 'Failed' } })
 
 describe('a NixBuild is created', () => {
   it('for a pod with a node', () => {
@@ -83,7 +83,7 @@ describe('a NixBuild is created', () => {
 
 describe('an existing NixBuild gets an owner', () => {
   const pod = somePod({ metadata: { ownerReferences: [OWNER] } })
-  const ownedBy = (...ownerReferences: object[]) => someBuild({ metadata: { ...MANAGED, ownerReferences } })
+  const ownedBy = (...ownerReferences: object[]) => someBuild({ metadata: { ...CREATED_FOR_PODS, ownerReferences } })
   it.each([
     ['if it has none', ownedBy(), ['rs-1']],
     ['besides another', ownedBy(OTHER), ['rs-0', 'rs-1']],
@@ -96,7 +96,7 @@ describe('an existing NixBuild gets an owner', () => {
     ['but not if it was made by hand', someBuild(), undefined],
     [
       'but not while it is being deleted',
-      someBuild({ metadata: { ...MANAGED, deletionTimestamp: '2026-01-01T00:00:00Z' } }),
+      someBuild({ metadata: { ...CREATED_FOR_PODS, deletionTimestamp: '2026-01-01T00:00:00Z' } }),
       undefined,
     ],
   ])('%s', (_name, build, uids) => {

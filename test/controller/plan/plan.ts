@@ -2,12 +2,12 @@ import { type BuildFacts, planBuild } from '../../../controller/plan/plan-build.
 import { someBuild } from '../views.ts'
 
 export const NOW = Date.parse('2026-01-01T01:00:00Z')
-const LIMITS = { unwantedGraceMs: 30_000, lostGraceMs: 10_000, maxTries: 3 }
+const LIMITS = { unwantedGraceMs: 30_000, lostGraceMs: 10_000, maxAttempts: 3 }
 
 /** Metadata of a NixBuild that was assigned to node-1. */
-export const given = { labels: { 'enbi.hrzn.ee/node': 'node-1' } }
+export const assigned = { labels: { 'enbi.hrzn.ee/node': 'node-1' } }
 
-/** Plans a NixBuild in a healthy cluster, except for the given facts. */
+/** Plans a NixBuild in a healthy cluster, except for `facts`. */
 export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<BuildFacts> = {}) {
   return planBuild({
     build: someBuild(build),
@@ -15,7 +15,7 @@ export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<Buil
     waitingPods: 0,
     pullingPods: 0,
     assignedNode:
-      build?.metadata && 'labels' in build.metadata && build.metadata.labels === given.labels ? 'node-1' : undefined,
+      build?.metadata && 'labels' in build.metadata && build.metadata.labels === assigned.labels ? 'node-1' : undefined,
     nodeProblem: () => undefined,
     shimProblem: facts.nodeProblem ?? (() => undefined),
     isPulledOn: () => false,
