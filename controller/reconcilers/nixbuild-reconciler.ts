@@ -2,15 +2,15 @@ import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
 import { CONTROLLER, NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { statusPatch } from '../plan/build-status.ts'
-import { chooseNode } from '../plan/choose-node.ts'
-import { nodeProblem, shimProblem } from '../plan/node-state.ts'
-import { type BuildAction, type BuildLimits, type BuildMemory, type BuildPlan, planBuild } from '../plan/plan-build.ts'
+import { chooseNode } from '../plan/assign-node.ts'
+import type { BuildAction, BuildLimits, BuildMemory, BuildPlan } from '../plan/build-plan.ts'
+import { buildEvent, statusPatch } from '../plan/build-report.ts'
+import { nodeProblem, shimProblem } from '../plan/lost-node.ts'
+import { planBuild } from '../plan/plan-build.ts'
 import type { PodImageRequest } from '../plan/pod-requests.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'
 import { isFinished, type NixBuildView, nixBuildView } from '../views/nixbuild.ts'
-import { buildEvent } from './build-event.ts'
 import { createImagesInUse } from './images-in-use.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
@@ -117,7 +117,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       const body = { metadata: { uid, resourceVersion }, status: statusPatch(build, action, Date.now()) }
       const written = await patch(build, body, 'status')
       const label = action.type === 'assign' ? nodeLabelValue(action.node) : undefined
-      if (written && action.type !== 'prune' && action.type !== 'fail') await setLabel(written, label)
+      if (written && action.type !== 'removeGoneNodes' && action.type !== 'fail') await setLabel(written, label)
       const event = buildEvent(build, action)
       if (event) events.record(event)
     } finally {

@@ -1,15 +1,7 @@
 import { nodeLabelValue } from '../../kube/resources/names.ts'
 import type { LabelSelector } from '../plan/label-selector.ts'
-import {
-  type NodeState,
-  nodeState,
-  observeRenewal,
-  type ShimRenewal,
-  sameNodeState,
-  shimState,
-} from '../plan/node-state.ts'
-import type { NodeView } from '../views/node.ts'
-import type { ShimLease } from '../views/shim-lease.ts'
+import { type NodeState, type NodeView, nodeState, sameNodeState } from '../views/node.ts'
+import { observeRenewal, type ShimLease, type ShimRenewal, shimState } from '../views/shim-lease.ts'
 
 /** The nodes and their shims. */
 export interface Nodes {

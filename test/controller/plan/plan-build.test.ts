@@ -12,7 +12,7 @@ const notReady = {
   shimProblem: () => undefined,
   memory: lost.memory,
 }
-const held = {
+const unassigned = {
   status: 'Pending',
   conditions: [{ type: 'Complete', status: 'False', reason: 'NoNode', message: 'no node can build it: x' }],
 }
@@ -44,7 +44,7 @@ describe('a NixBuild made by hand', () => {
       'says why no node can build it',
       {},
       { chooseNode: () => ({ none: 'the cluster has no node' }) },
-      { type: 'hold', reason: 'NoNode', message: 'no node can build it: the cluster has no node' },
+      { type: 'leavePending', reason: 'NoNode', message: 'no node can build it: the cluster has no node' },
     ],
     [
       'is not written again with the same reason',
@@ -102,7 +102,7 @@ describe('a NixBuild made by hand', () => {
       'is left to a pod that pulls it if its node is lost',
       { status: buildingOn1 },
       { ...lost, waitingPods: 1, pullingPods: 1 },
-      { type: 'hold', reason: 'NodeLost', attempts: [{ node: 'node-1' }] },
+      { type: 'leavePending', reason: 'NodeLost', attempts: [{ node: 'node-1' }] },
     ],
     [
       'counts a lost node only once if the next node could not be written',
@@ -114,7 +114,7 @@ describe('a NixBuild made by hand', () => {
       'waits if its node is lost and there is no other',
       { status: buildingOn1 },
       { ...lost, chooseNode: () => ({ none: 'x' }) },
-      { type: 'hold', reason: 'NoNode', attempts: [{ node: 'node-1' }] },
+      { type: 'leavePending', reason: 'NoNode', attempts: [{ node: 'node-1' }] },
     ],
     [
       'fails with its history after too many lost nodes',
@@ -145,22 +145,22 @@ describe('a NixBuild made by hand', () => {
 describe('a NixBuild that no node can build', () => {
   const none = (text: string) => ({ chooseNode: () => ({ none: text }) })
   it('says why immediately', () => {
-    expect(plan({}, none('x'))).toMatchObject({ action: { type: 'hold' }, memory: { heldAt: NOW } })
+    expect(plan({}, none('x'))).toMatchObject({ action: { type: 'leavePending' }, memory: { reasonWrittenAt: NOW } })
   })
 
   it('is written at most once a minute when the reason changes', () => {
-    const early = { ...none('y'), memory: { heldAt: NOW - 1_000 } }
+    const early = { ...none('y'), memory: { reasonWrittenAt: NOW - 1_000 } }
     const left = { action: { type: 'none' }, memory: early.memory, recheckAt: NOW + 59_000 }
-    expect(plan({ status: held }, early)).toEqual(left)
-    expect(plan({ status: held }, { ...none('x'), memory: early.memory })).toMatchObject({ memory: early.memory })
-    expect(plan({ status: held }, { ...none('y'), memory: { heldAt: NOW - 60_000 } })).toMatchObject({
-      action: { type: 'hold', message: 'no node can build it: y' },
-      memory: { heldAt: NOW },
+    expect(plan({ status: unassigned }, early)).toEqual(left)
+    expect(plan({ status: unassigned }, { ...none('x'), memory: early.memory })).toMatchObject({ memory: early.memory })
+    expect(plan({ status: unassigned }, { ...none('y'), memory: { reasonWrittenAt: NOW - 60_000 } })).toMatchObject({
+      action: { type: 'leavePending', message: 'no node can build it: y' },
+      memory: { reasonWrittenAt: NOW },
     })
   })
 
   it('is assigned to a new node immediately', () => {
-    expect(plan({ status: held }, { memory: { heldAt: NOW } }).action.type).toBe('assign')
+    expect(plan({ status: unassigned }, { memory: { reasonWrittenAt: NOW } }).action.type).toBe('assign')
   })
 })
 
@@ -196,13 +196,18 @@ describe('a NixBuild made for pods', () => {
       'waits for another node if its own is lost',
       { status: buildingOn1 },
       { ...lost, waitingPods: 1 },
-      { type: 'hold', reason: 'NodeLost', message: 'node node-1 is gone; waiting for another node', attempts: [{}] },
+      {
+        type: 'leavePending',
+        reason: 'NodeLost',
+        message: 'node node-1 is gone; waiting for another node',
+        attempts: [{}],
+      },
     ],
     [
       'never fails because of lost nodes',
       { status: { ...buildingOn1, attempts: Array.from({ length: 20 }, (_, n) => attempt(`node-${n}`)) } },
       { ...lost, waitingPods: 1 },
-      { type: 'hold', attempts: { length: 20, 19: { node: 'node-1' } } },
+      { type: 'leavePending', attempts: { length: 20, 19: { node: 'node-1' } } },
     ],
   ] as const)('%s', (_name, build, facts, action) => {
     expect(plan({ metadata, ...build }, facts).action).toMatchObject(action)
@@ -232,7 +237,7 @@ describe('the nodes that have an image', () => {
     const first = plan({ status }, { nodeExists })
     expect(first).toMatchObject({ action: { type: 'none' }, recheckAt: NOW + 10_000 })
     expect(plan({ status }, { nodeExists, memory: first.memory, now: NOW + 10_000 }).action).toEqual({
-      type: 'prune',
+      type: 'removeGoneNodes',
       nodes: [{ name: 'node-2' }],
     })
   })

@@ -1,4 +1,5 @@
-import { type BuildFacts, planBuild } from '../../../controller/plan/plan-build.ts'
+import type { BuildFacts } from '../../../controller/plan/build-plan.ts'
+import { planBuild } from '../../../controller/plan/plan-build.ts'
 import { someBuild } from '../views.ts'
 
 export const NOW = Date.parse('2026-01-01T01:00:00Z')

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { observeRenewal, shimState } from '../../../controller/plan/node-state.ts'
-import { shimLeaseOf } from '../../../controller/views/shim-lease.ts'
+import { observeRenewal, shimLeaseOf, shimState } from '../../../controller/views/shim-lease.ts'
 import { leases } from '../../../kube/resources/lease.ts'
 
 const NOW = Date.parse('2026-01-01T00:00:00Z')

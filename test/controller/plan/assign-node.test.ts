@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { chooseNode } from '../../../controller/plan/choose-node.ts'
-import { type NodeState, nodeProblem, nodeState, sameNodeState } from '../../../controller/plan/node-state.ts'
+import { chooseNode } from '../../../controller/plan/assign-node.ts'
+import { nodeProblem } from '../../../controller/plan/lost-node.ts'
+import { type NodeState, nodeState, sameNodeState } from '../../../controller/views/node.ts'
 
 const SYSTEM = 'x86_64-linux'
 const good: NodeState = { name: 'a', system: SYSTEM, ready: true, schedulable: true, repelled: false, shim: 'alive' }
