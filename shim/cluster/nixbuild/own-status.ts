@@ -14,8 +14,7 @@ import { time } from '../../../kube/resources/time.ts'
 import type { Attempt } from '../../pull/contract.ts'
 import { describeBytes, describeDuration } from '../../status/describe.ts'
 import { isClaimable, ownEntry } from './claim.ts'
-import type { Failure, Retrying, RunOutcome, Success } from './run-outcome.ts'
-import type { RunFacts } from './run-status.ts'
+import type { Failure, ReportedRunState, Retrying, RunOutcome, Success } from './reported-run.ts'
 
 interface AttemptContext {
   readonly live: NixBuild
@@ -29,7 +28,7 @@ export type OwnStatus = Partial<Omit<NixBuildStatus, 'attempts'>>
 
 export interface StatusQuery {
   readonly live: NixBuild
-  readonly run: RunFacts
+  readonly run: ReportedRunState
   readonly node: string
   /** Milliseconds since 1970. */
   readonly now: number
@@ -129,7 +128,7 @@ function succeeded(query: StatusQuery, outcome: Success): OwnStatus {
   return { ...result, progress: summary(run, outcome), completionTime: time(at) }
 }
 
-function summary({ startedAt }: RunFacts, { present, at, imageSize }: Success): string {
+function summary({ startedAt }: ReportedRunState, { present, at, imageSize }: Success): string {
   if (present) return 'existed already'
   const size = imageSize === undefined ? '' : `, ${describeBytes(imageSize)}`
   return `loaded in ${describeDuration(at - startedAt)}${size}`
@@ -146,7 +145,7 @@ function claim({ live, run, node, now }: StatusQuery): OwnStatus {
 }
 
 /** What the conditions say about the run. */
-export function resultOf({ phase, outcome }: RunFacts, node: string): NixBuildResult {
+export function resultOf({ phase, outcome }: ReportedRunState, node: string): NixBuildResult {
   switch (outcome?.kind) {
     case 'Succeeded':
     case 'Failed':

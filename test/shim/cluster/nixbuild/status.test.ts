@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Condition } from '../../../../kube/resources/condition.ts'
 import type { NixBuildStatus } from '../../../../kube/resources/nixbuild.ts'
-import type { RunFacts } from '../../../../shim/cluster/nixbuild/run-status.ts'
+import type { ReportedRunState } from '../../../../shim/cluster/nixbuild/reported-run.ts'
 import { staleFields, statusChange, withoutEntry } from '../../../../shim/cluster/nixbuild/status.ts'
 import { cancelled, failed, IMAGE_ID, NODE, NOW, nixBuild, running, succeeded } from '../nixbuilds.ts'
 
@@ -16,7 +16,7 @@ const done: Partial<NixBuildStatus> = {
 
 const OTHERS_CONDITION: Condition = { type: 'Other', status: 'True', reason: '', message: '' }
 
-function change(status: Partial<NixBuildStatus> | undefined, run: RunFacts) {
+function change(status: Partial<NixBuildStatus> | undefined, run: ReportedRunState) {
   return statusChange({ live: nixBuild({ ...(status && { status }) }), run, node: NODE, now: NOW, isWanted: true })
 }
 
@@ -53,7 +53,7 @@ describe('a node claims and reports progress on a NixBuild', () => {
 })
 
 describe('a node does not change', () => {
-  it.each<[string, Partial<NixBuildStatus>, RunFacts]>([
+  it.each<[string, Partial<NixBuildStatus>, ReportedRunState]>([
     ['a NixBuild that another node builds', { status: 'Building', buildNode: OTHER }, running()],
     ['a NixBuild that another node imports', { status: 'Importing', buildNode: OTHER }, failed()],
     ['a NixBuild that another node has built', { status: 'Succeeded', buildNode: OTHER }, failed()],
@@ -159,7 +159,7 @@ describe('the end of a run', () => {
 })
 
 describe('a written status', () => {
-  it.each<[string, RunFacts]>([
+  it.each<[string, ReportedRunState]>([
     ['of a current run', running()],
     ['of a success', succeeded()],
     ['of a failure', failed()],

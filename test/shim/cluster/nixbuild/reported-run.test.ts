@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { FinalError, RetryableError, type ShimError } from '../../../../lib/errors.ts'
 import { parseFlakeUrl } from '../../../../recipes/flake-url.ts'
-import { createRun, type RunFacts } from '../../../../shim/cluster/nixbuild/run-status.ts'
+import { createReportedRun, type ReportedRunState } from '../../../../shim/cluster/nixbuild/reported-run.ts'
 import { IMAGE_ID, NOW } from '../nixbuilds.ts'
 
 const recipe = {
@@ -14,12 +14,15 @@ const recipe = {
 function makeRun(options: { imageSize?: number; flakeUrl?: string } = {}) {
   const clock = { now: NOW }
   const flake = parseFlakeUrl(options.flakeUrl ?? recipe.flake.url)
-  const run = createRun({ ...recipe, flake }, { now: () => clock.now, imageSize: async () => options.imageSize })
+  const run = createReportedRun(
+    { ...recipe, flake },
+    { now: () => clock.now, imageSize: async () => options.imageSize },
+  )
   return { run, clock }
 }
 
-describe('the facts of a run', () => {
-  it.each<[string, Parameters<ReturnType<typeof createRun>['progress']>[0], Partial<RunFacts>]>([
+describe('the reported state of a run', () => {
+  it.each<[string, Parameters<ReturnType<typeof createReportedRun>['progress']>[0], Partial<ReportedRunState>]>([
     ['show its place in the queue', { phase: 'queued', ahead: 2 }, { phase: 'Building', progress: 'waiting, 2 ahead' }],
     ['show the evaluation', { phase: 'evaluating', runId: 'r' }, { runId: 'r', progress: 'evaluating the flake' }],
     [
@@ -45,7 +48,7 @@ describe('the facts of a run', () => {
   ])('%s', (_name, progress, expected) => {
     const { run } = makeRun()
     run.progress(progress)
-    expect(run.facts()).toMatchObject(expected)
+    expect(run.state()).toMatchObject(expected)
   })
 
   it('have the start of its phase, not of its latest progress', () => {
@@ -54,13 +57,13 @@ describe('the facts of a run', () => {
       clock.now += 1000
       run.progress({ phase: 'importing', doneBytes })
     }
-    expect(run.facts().phaseSince).toBe(NOW + 1000)
+    expect(run.state().phaseSince).toBe(NOW + 1000)
   })
 
   it('have a locked URL only if the flake is locked', () => {
     const flakeUrl = `github:team/app/${'a'.repeat(40)}`
-    expect(makeRun({ flakeUrl }).run.facts().lockedFlakeUrl).toBe(flakeUrl)
-    expect(makeRun().run.facts().lockedFlakeUrl).toBeUndefined()
+    expect(makeRun({ flakeUrl }).run.state().lockedFlakeUrl).toBe(flakeUrl)
+    expect(makeRun().run.state().lockedFlakeUrl).toBeUndefined()
   })
 
   it('have image, size, store path and run id at the end', async () => {

@@ -6,8 +6,8 @@ import { expect, it } from 'vitest'
 import { createKube } from '../../../kube/client/client.ts'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
 import type { FlakeRecipe } from '../../../recipes/recipe.ts'
+import { createClusterReporter } from '../../../shim/cluster/cluster-reporter.ts'
 import { createNixBuildStore } from '../../../shim/cluster/nixbuild-store.ts'
-import { createReporter } from '../../../shim/cluster/reporter.ts'
 import { IMAGE_ID } from './nixbuilds.ts'
 
 /** No API server listens there. */
@@ -25,7 +25,7 @@ it('the reporter keeps a bounded number of writers while the API server is away,
   const kubeconfig = join(folder.path, 'kubeconfig')
   await writeFile(kubeconfig, KUBECONFIG)
   const kube = createKube({ kubeconfig })
-  const reporter = createReporter({
+  const reporter = createClusterReporter({
     store: createNixBuildStore({ kube: async () => kube, node: 'node-1' }),
     node: 'node-1',
     imageSize: async () => undefined,

@@ -3,12 +3,13 @@ import type { RetryableError, ShimError } from '../../lib/errors.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, PullReporter, RequestReport, RunReport } from '../pull/contract.ts'
 import type { PodIdentity } from '../wire/cri.ts'
-import { createRun, type Run, refusal } from './nixbuild/run-status.ts'
+import { createReportedRun, type ReportedRun, refusal } from './nixbuild/reported-run.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 import { createPodWriter, type PodEvent } from './pod-writer.ts'
-import { createStatusWriters, type Entry, type WaitedFor } from './status-writers.ts'
+import { createStatusWriters, type WaitedFor } from './status-writers.ts'
+import type { WriterEntry } from './writer-entry.ts'
 
-export interface ReporterOptions {
+export interface ClusterReporterOptions {
   readonly store: NixBuildStore
   readonly node: string
   readonly now?: () => number
@@ -21,7 +22,7 @@ export interface ReporterOptions {
 }
 
 /** Reports runs to the cluster: to NixBuilds, and to pods as Events. */
-export interface Reporter extends PullReporter<FlakeImageRequest> {
+export interface ClusterReporter extends PullReporter<FlakeImageRequest> {
   /** Whether there is a run for that NixBuild, or a write that is still pending. */
   isBusyWith(namespace: string, recipe: FlakeRecipe): boolean
   /** Keys of the recipes that are being built or imported. */
@@ -34,10 +35,10 @@ export interface Reporter extends PullReporter<FlakeImageRequest> {
   close(limitMs: number): Promise<void>
 }
 
-export function createReporter(options: ReporterOptions): Reporter {
+export function createClusterReporter(options: ClusterReporterOptions): ClusterReporter {
   const { node, imageSize, recordEvent } = options
   const now = options.now ?? Date.now
-  const runs = new Map<string, Run>()
+  const runs = new Map<string, ReportedRun>()
   const writers = createStatusWriters({ ...options, now })
 
   function podWriter(request: FlakeImageRequest) {
@@ -45,7 +46,7 @@ export function createReporter(options: ReporterOptions): Reporter {
     return createPodWriter({ request, node, now, record: event => pod && recordEvent(pod, event) })
   }
 
-  function conclude({ writer, run }: Entry, error: ShimError): void {
+  function conclude({ writer, run }: WriterEntry, error: ShimError): void {
     if (!run) writer.conclude(refusal(error, now()))
   }
 
@@ -64,7 +65,7 @@ export function createReporter(options: ReporterOptions): Reporter {
         isOfCluster: (request.pod ?? request.nixBuild) !== undefined,
         attempt: request.attempt,
         follow: writer.follow,
-        leave: (reason: RetryableError) => controller.abort(reason),
+        cancel: (reason: RetryableError) => controller.abort(reason),
       }
       const run = runs.get(recipeKey(request.recipe))
       entry?.join(caller, run)
@@ -83,7 +84,7 @@ export function createReporter(options: ReporterOptions): Reporter {
     },
     started(recipe): RunReport {
       const key = recipeKey(recipe)
-      const run = createRun(recipe, { now, imageSize })
+      const run = createReportedRun(recipe, { now, imageSize })
       runs.set(key, run)
       run.ended.then(({ outcome }) => {
         if (runs.get(key) === run) runs.delete(key)
