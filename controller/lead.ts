@@ -9,8 +9,13 @@ import type { Metrics } from './metrics.ts'
 import { createNamespaceReconciler } from './reconcilers/namespace-reconciler.ts'
 import { createNixBuildReconciler } from './reconcilers/nixbuild-reconciler.ts'
 import { createPodReconciler, type Reconciler } from './reconcilers/pod-reconciler.ts'
-import { type ClusterState, createClusterState } from './state/cluster-state.ts'
-import { namespaceOf, parseWorkKey, type WorkKind } from './state/work-key.ts'
+import {
+  type ClusterState,
+  createClusterState,
+  namespaceOfWork,
+  parseWorkKey,
+  type WorkKind,
+} from './state/cluster-state.ts'
 
 /** Number of workers, and so of concurrent writes. */
 const WRITERS = 16
@@ -37,7 +42,7 @@ export async function lead(options: LeadOptions, signal: AbortSignal): Promise<v
     logger,
   })
   const reconcilers = createReconcilers({ ...options, kube }, state, signal)
-  const queue = createWorkQueue({ work: reconcile, workers: WRITERS, groupOf: namespaceOf, onError, signal })
+  const queue = createWorkQueue({ work: reconcile, workers: WRITERS, groupOf: namespaceOfWork, onError, signal })
 
   async function reconcile(key: string): Promise<void> {
     const { kind, objectKey } = parseWorkKey(key)

@@ -3,8 +3,7 @@ import type { OwnerReference } from '../../kube/resources/metadata.ts'
 import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
 import { time } from '../../kube/resources/time.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
-import type { NixBuildView } from '../views/nixbuild.ts'
-import { ownerOf, withOwner } from '../views/owners.ts'
+import { MAX_OWNERS, type NixBuildView } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
 import { type ImageBuilt, imageBuilt, type RequestedBuild } from './image-built.ts'
 import type { Problem } from './pod-requests.ts'
@@ -77,6 +76,21 @@ function missingOwners({ owner }: PodView, requested: readonly RequestedBuild[])
     const owners = withOwner(build.owners, owner)
     return owners === undefined ? [] : [{ build, owners }]
   })
+}
+
+/** Adds a pod's owner, such as a ReplicaSet or Job. Undefined if there is nothing to add. */
+function withOwner(
+  owners: readonly OwnerReference[],
+  owner: OwnerReference | undefined,
+): readonly OwnerReference[] | undefined {
+  if (owner === undefined || owners.length >= MAX_OWNERS) return undefined
+  if (owners.some(({ uid }) => uid === owner.uid)) return undefined
+  return [...owners, ownerOf(owner)]
+}
+
+/** Never a controller reference: a build has several owners, and none of them manages it. */
+function ownerOf({ apiVersion, kind, name, uid }: OwnerReference): OwnerReference {
+  return { apiVersion, kind, name, uid, controller: false }
 }
 
 function planCondition(facts: PodFacts): Partial<PodPlan> {

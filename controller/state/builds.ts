@@ -1,10 +1,8 @@
 import { objectKey } from '../../kube/mirror.ts'
 import { isFinished, type NixBuildView, type RecipeView } from '../views/nixbuild.ts'
-import { createGroupIndex } from './multi-index.ts'
-import { createNewestIndex } from './newest-index.ts'
+import { createGroupIndex, createNewestIndex } from './indices.ts'
 import { createRecentWrites } from './recent-writes.ts'
 import { recipeId } from './request-index.ts'
-import { isOlder } from './versions.ts'
 
 /** The NixBuilds of the cluster. */
 export interface Builds {
@@ -90,7 +88,7 @@ export function createBuilds({ mirrored, allMirrored, onUnconfirmedWrite, onImag
     finishedIn: namespace => read(byEnd.keysIn(namespace)).filter(isFinished),
     unfinished: () => read(byEnd.keysIn(UNFINISHED)).filter(build => !isFinished(build)),
     changed(key) {
-      if (!isOlder(mirrored(key), recent.get(key))) recent.forget(key)
+      recent.observe(key, mirrored(key))
       const before = byRecipe.groupOf(key)
       index(key, get(key))
       const after = byRecipe.groupOf(key)

@@ -12,7 +12,11 @@ import { shimLeaseOf } from '../views/shim-lease.ts'
 import { type Builds, createBuilds } from './builds.ts'
 import { createNodes, type Nodes } from './nodes.ts'
 import { createPods, type Pods } from './pods.ts'
-import { workKey } from './work-key.ts'
+
+const KINDS = ['pod', 'build', 'namespace'] as const
+
+/** Kind of object that a key of the work queue names. */
+export type WorkKind = (typeof KINDS)[number]
 
 /** The controller's view of the cluster, kept up to date by watches. */
 export interface ClusterState {
@@ -107,4 +111,23 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     unsynced: () => Object.entries(mirrors).flatMap(([name, { isSynced }]) => (isSynced ? [] : [name])),
     ended: Promise.all(Object.values(mirrors).map(({ ended }) => ended)),
   }
+}
+
+/** Such as `pod:team/web`, `build:team/web-3f2a` or `namespace:team`. */
+export function workKey(kind: WorkKind, objectKey: string): string {
+  return `${kind}:${objectKey}`
+}
+
+export function parseWorkKey(key: string): { readonly kind: WorkKind; readonly objectKey: string } {
+  const colon = key.indexOf(':')
+  const kind = KINDS.find(kind => kind === key.slice(0, colon))
+  if (kind === undefined) throw new TypeError(`not a work key: ${key}`)
+  return { kind, objectKey: key.slice(colon + 1) }
+}
+
+/** The namespace of the object, or the namespace itself. */
+export function namespaceOfWork(key: string): string {
+  const { objectKey } = parseWorkKey(key)
+  const slash = objectKey.indexOf('/')
+  return slash < 0 ? objectKey : objectKey.slice(0, slash)
 }

@@ -4,11 +4,9 @@ import type { PodImageRequest, PodRequests } from '../plan/pod-requests.ts'
 import type { RecipeView } from '../views/nixbuild.ts'
 import { isRelevant, mayBeNamed, type PodView } from '../views/pod.ts'
 import { imageId } from './builds.ts'
-import { createGroupIndex, createMultiIndex } from './multi-index.ts'
+import { createGroupIndex, createMultiIndex } from './indices.ts'
 import { createRecentWrites } from './recent-writes.ts'
 import { createRequestIndex } from './request-index.ts'
-import { createSharedQuota } from './shared-quota.ts'
-import { isOlder } from './versions.ts'
 
 /** The pods that may request builds, by annotations or image names, and their requests. */
 export interface Pods {
@@ -63,7 +61,7 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
   }
 
   function changed(key: string): void {
-    if (!isOlder(mirrored(key), recent.get(key))) recent.forget(key)
+    recent.observe(key, mirrored(key))
     const pod = get(key)
     const isIdle = requestsNothing(key) && (pod ? !isRelevant(pod) : plain.has(key))
     if (pod && !isRelevant(pod)) plain.add(key)
@@ -107,4 +105,42 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
 function imagesOf({ namespace, living, images }: PodView): string[] {
   if (!living) return []
   return [...new Set(images.map(image => imageId(namespace, readableReference(image) ?? image)))]
+}
+
+/** A limited set of keys, of which each group may use only a part. */
+interface SharedQuota {
+  has(key: string): boolean
+  /** Whether it contains the key, or could add it. */
+  canHold(key: string): boolean
+  add(key: string): void
+  delete(key: string): void
+}
+
+interface SharedQuotaOptions {
+  readonly most: number
+  readonly maxPerGroup: number
+  readonly groupOf: (key: string) => string
+}
+
+function createSharedQuota({ most, maxPerGroup, groupOf }: SharedQuotaOptions): SharedQuota {
+  const keys = new Set<string>()
+  const shares = new Map<string, number>()
+
+  const shareOf = (key: string) => shares.get(groupOf(key)) ?? 0
+
+  return {
+    has: key => keys.has(key),
+    canHold: key => keys.has(key) || (keys.size < most && shareOf(key) < maxPerGroup),
+    add(key) {
+      if (keys.has(key)) return
+      keys.add(key)
+      shares.set(groupOf(key), shareOf(key) + 1)
+    },
+    delete(key) {
+      if (!keys.delete(key)) return
+      const left = shareOf(key) - 1
+      if (left === 0) shares.delete(groupOf(key))
+      else shares.set(groupOf(key), left)
+    },
+  }
 }

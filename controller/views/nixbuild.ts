@@ -15,8 +15,12 @@ import { messageOf } from '../../lib/errors.ts'
 import { cutLines } from '../../lib/text/cut.ts'
 import { copyStart } from '../../lib/text/text.ts'
 import { type FlakeRecipe, formatRecipe, recipeKey } from '../../recipes/recipe.ts'
-import { MAX_OWNERS } from './owners.ts'
 
+/**
+ * Later owners are not recorded. The NixBuild is deleted once all recorded owners are gone; pods that still need it
+ * then get a new one.
+ */
+export const MAX_OWNERS = 20
 /** Longest kept message of a condition, in characters. A Pod's condition gets less. */
 const MAX_MESSAGE = 2048
 /** In characters. The text of a package set could be far longer, and each NixBuild is kept in memory. */

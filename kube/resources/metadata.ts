@@ -25,3 +25,11 @@ export const metadataSchema = v.object({
 
 export type OwnerReference = v.InferOutput<typeof ownerReferenceSchema>
 export type Metadata = v.InferOutput<typeof metadataSchema>
+
+type Version = Pick<Metadata, 'resourceVersion'>
+
+/** Negative if `a` was written before `b`. In Kubernetes, resource versions of one kind increase. */
+export function compareVersions({ resourceVersion: a }: Version, { resourceVersion: b }: Version): number {
+  if (a.length !== b.length) return a.length - b.length
+  return a < b ? -1 : Number(a > b)
+}

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { createNewestIndex } from '../../../controller/state/newest-index.ts'
+import { createNewestIndex } from '../../../controller/state/indices.ts'
 import { type NixBuildView, type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
 import { nixBuildName } from '../../../kube/resources/names.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
