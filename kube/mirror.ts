@@ -189,7 +189,7 @@ function createMirrorStore<P>(onChange: (key: string) => void): MirrorStore<P> {
 
   function set(key: string, value: P | undefined): void {
     const before = values.get(key)
-    // Most updates change nothing that the project reads, such as the kubelet's status of its node.
+    // Most updates change only what `project` leaves out, such as the times in a node's status.
     if (isDeepStrictEqual(before, value)) return
     if (value === undefined) values.delete(key)
     else values.set(key, value)

@@ -1,7 +1,7 @@
 import type { EventContent } from '../../kube/resources/event.ts'
+import { apiTime } from '../../kube/resources/metadata.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { allConditions, type NixBuildResult, removeFields } from '../../kube/resources/nixbuild-status.ts'
-import { time } from '../../kube/resources/time.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
 import { noNodeReason } from './assign-node.ts'
 import type { BuildAction } from './build-plan.ts'
@@ -15,7 +15,7 @@ type StatusAction = Extract<BuildAction, { type: 'fail' | 'assign' | 'leavePendi
 export function statusPatch(build: NixBuildView, action: StatusAction, now: number): StatusPatch {
   if (action.type === 'removeGoneNodes') return { nodes: action.nodes }
   const { generation, conditions } = build
-  const at = time(now)
+  const at = apiTime(now)
   return {
     // Whatever the action is, the node of the build loses its claim.
     ...removeFields(),

@@ -1,6 +1,6 @@
-import { NIXBUILD_LIMITS } from '../../kube/resources/nixbuild.ts'
+import { isFinished, NIXBUILD_LIMITS } from '../../kube/resources/nixbuild.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
-import { isFinished, type NixBuildView } from '../views/nixbuild.ts'
+import type { NixBuildView } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
 import type { PodImageRequest, Problem } from './pod-requests.ts'
 
@@ -133,7 +133,7 @@ const AT_WORK = 2
 
 function rank(build: NixBuildView): number {
   if (build.deleting) return -1
-  return isFinished(build)
+  return isFinished(build.phase)
     ? build.phase === 'Succeeded'
       ? 3
       : 0

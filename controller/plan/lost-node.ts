@@ -1,5 +1,5 @@
+import { apiTime } from '../../kube/resources/metadata.ts'
 import { NIXBUILD_LIMITS, type NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
-import { time } from '../../kube/resources/time.ts'
 import type { NodeState } from '../views/node.ts'
 import { assignNode } from './assign-node.ts'
 import { afterGrace, type BuildAction, type BuildFacts, type BuildPlan, NOTHING } from './build-plan.ts'
@@ -29,7 +29,7 @@ function moveBuild(facts: BuildFacts, { node, problem }: { node: string; problem
   const { build, limits, now } = facts
   // An earlier plan may have written the attempt but failed to change the label.
   const isWritten = build.buildNode === undefined && build.attempts.at(-1)?.node === node
-  const attempt = { node, endTime: time(now), reason: problem }
+  const attempt = { node, endTime: apiTime(now), reason: problem }
   const attempts = isWritten ? build.attempts : [...build.attempts, attempt].slice(-NIXBUILD_LIMITS.attempts)
   if (build.createdForPods)
     return { type: 'leavePending', reason: 'NodeLost', message: `${problem}; waiting for another node`, attempts }

@@ -1,4 +1,4 @@
-import { isFinished } from '../views/nixbuild.ts'
+import { isFinished } from '../../kube/resources/nixbuild.ts'
 import { assignNode, limitReasonWrites } from './assign-node.ts'
 import { act, afterGrace, type BuildFacts, type BuildPlan, NOTHING } from './build-plan.ts'
 import { planGoneNodes, planLostNode } from './lost-node.ts'
@@ -7,7 +7,7 @@ export function planBuild(facts: BuildFacts): BuildPlan {
   const { build } = facts
   if (build.deleting) return NOTHING
   if (build.forged) return act({ type: 'delete' })
-  if (isFinished(build)) return planGoneNodes(facts)
+  if (isFinished(build.phase)) return planGoneNodes(facts)
   if ('problem' in build.recipe) return act({ type: 'fail', message: build.recipe.problem, attempts: build.attempts })
   const unwanted = planUnwanted(facts)
   if (unwanted.action.type === 'delete') return unwanted

@@ -1,7 +1,7 @@
 import { type Condition, transitionTime } from '../../kube/resources/condition.ts'
 import type { OwnerReference } from '../../kube/resources/metadata.ts'
+import { apiTime } from '../../kube/resources/metadata.ts'
 import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
-import { time } from '../../kube/resources/time.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import { MAX_OWNERS, type NixBuildView } from '../views/nixbuild.ts'
 import type { PodView } from '../views/pod.ts'
@@ -138,6 +138,6 @@ function conditionPatch(pod: PodView, change: Exclude<PodPlan['condition'], 'kee
   if (change === 'remove') return { $patch: 'delete', type: IMAGE_BUILT_CONDITION }
   const { reason, message } = change.set
   const status = statusOf(reason)
-  const lastTransitionTime = transitionTime(pod.condition, status, time(now))
+  const lastTransitionTime = transitionTime(pod.condition, status, apiTime(now))
   return { type: IMAGE_BUILT_CONDITION, status, reason, message, lastTransitionTime } satisfies Condition
 }

@@ -1,7 +1,7 @@
 import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
 import { CONTROLLER, NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
-import { nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { isFinished, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { chooseNode } from '../plan/assign-node.ts'
 import type { BuildAction, BuildLimits, BuildMemory, BuildPlan } from '../plan/build-plan.ts'
 import { buildEvent, statusPatch } from '../plan/build-report.ts'
@@ -10,7 +10,7 @@ import { planBuild } from '../plan/plan-build.ts'
 import type { PodImageRequest } from '../plan/pod-requests.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'
-import { isFinished, type NixBuildView, nixBuildView } from '../views/nixbuild.ts'
+import { type NixBuildView, nixBuildView } from '../views/nixbuild.ts'
 import { createImagesInUse } from './images-in-use.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
@@ -46,7 +46,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     else memories.set(key, { uid: build.uid, memory: plan.memory })
     if (plan.action.type === 'delete' && !build.forged && (await isUsed(build))) return Date.now() + UNWATCHED_USE_MS
     await perform(key, build, plan.action)
-    return soonest(plan.recheckAt, isFinished(build) ? undefined : leaseExpiry(build))
+    return soonest(plan.recheckAt, isFinished(build.phase) ? undefined : leaseExpiry(build))
   }
 
   function planOf(key: string, build: NixBuildView): BuildPlan {

@@ -1,10 +1,9 @@
 import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
-import { CONTROLLER, nixBuildNames } from '../../kube/resources/names.ts'
+import { CONTROLLER, describeTakenNames, nixBuildNames } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { type NixBuildOptions, nixBuildOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { messageOf, RetryableError, ShimError } from '../../lib/errors.ts'
-import { quote } from '../../lib/text/quote.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import { furthestBuild, reportedBuilds } from '../plan/image-built.ts'
 import { nodeProblem } from '../plan/lost-node.ts'
@@ -132,9 +131,7 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerOption
       const created = await kube.create(nixBuilds, nixBuildOf(recipe, { ...options, name }))
       return state.builds.recordWrite(nixBuildView(created))
     }
-    const [first] = nixBuildNames(recipe)
-    const says = `the NixBuild ${quote(first)} and those with its alternative names have other recipes than ${recipe.image}`
-    throw new RetryableError('ClusterConflict', `${says}, which needs one of these names: delete one of them`)
+    throw new RetryableError('ClusterConflict', describeTakenNames(recipe, options.namespace))
   }
 
   async function writeCondition(

@@ -1,5 +1,6 @@
 import { objectKey } from '../../kube/mirror.ts'
-import { isFinished, type NixBuildView, type RecipeView } from '../views/nixbuild.ts'
+import { isFinished } from '../../kube/resources/nixbuild.ts'
+import type { NixBuildView, RecipeView } from '../views/nixbuild.ts'
 import { createGroupIndex, createNewestIndex } from './indices.ts'
 import { createRecentWrites } from './recent-writes.ts'
 import { recipeId } from './request-index.ts'
@@ -63,7 +64,7 @@ export function createBuilds({ mirrored, allMirrored, onUnconfirmedWrite, onImag
     byRecipe.put(key, recipe && build && recipeId(build.namespace, recipe.key))
     byImage.put(key, build?.createdBy === 'shim' ? undefined : place)
     ofShimsByImage.put(key, build?.createdBy === 'shim' ? place : undefined)
-    byEnd.put(key, build && (isFinished(build) ? build.namespace : UNFINISHED))
+    byEnd.put(key, build && (isFinished(build.phase) ? build.namespace : UNFINISHED))
     for (const [id, ids] of before) if (!areSame(ids, recipeIds(id))) onImage(id)
   }
 
@@ -85,8 +86,8 @@ export function createBuilds({ mirrored, allMirrored, onUnconfirmedWrite, onImag
     },
     recipesOf,
     ofRecipe: id => read(byRecipe.keysIn(id)),
-    finishedIn: namespace => read(byEnd.keysIn(namespace)).filter(isFinished),
-    unfinished: () => read(byEnd.keysIn(UNFINISHED)).filter(build => !isFinished(build)),
+    finishedIn: namespace => read(byEnd.keysIn(namespace)).filter(({ phase }) => isFinished(phase)),
+    unfinished: () => read(byEnd.keysIn(UNFINISHED)).filter(build => !isFinished(build.phase)),
     changed(key) {
       recent.observe(key, mirrored(key))
       const before = byRecipe.groupOf(key)

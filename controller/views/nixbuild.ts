@@ -113,10 +113,6 @@ function withShortMessage(condition: Condition): Condition {
   return { ...condition, message: copyStart(cutLines(condition.message, MAX_MESSAGE), MAX_MESSAGE + 8) }
 }
 
-export function isFinished({ phase }: NixBuildView): boolean {
-  return phase === 'Succeeded' || phase === 'Failed'
-}
-
 function writtenAt({ metadata: { creationTimestamp, managedFields = [] }, status }: NixBuild): number | undefined {
   const writer = status.buildNode === undefined ? CONTROLLER : shimFieldManager(status.buildNode)
   const writes = managedFields.filter(({ subresource }) => subresource === 'status')

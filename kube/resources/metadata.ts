@@ -33,3 +33,8 @@ export function compareVersions({ resourceVersion: a }: Version, { resourceVersi
   if (a.length !== b.length) return a.length - b.length
   return a < b ? -1 : Number(a > b)
 }
+
+/** `metav1.Time`: RFC 3339 in whole seconds, as the API server keeps it. `at` is in milliseconds since 1970. */
+export function apiTime(at: number): string {
+  return new Date(at).toISOString().replace(/\.\d+Z$/, 'Z')
+}

@@ -111,8 +111,8 @@ export const nixBuilds: Kind<NixBuild> = {
   parse: object => v.parse(nixBuildSchema, object),
 }
 
-export function isFinished({ status }: NixBuild): boolean {
-  return status.status === 'Succeeded' || status.status === 'Failed'
+export function isFinished(phase: NixBuildPhase | undefined): boolean {
+  return phase === 'Succeeded' || phase === 'Failed'
 }
 
 export type Creator = 'shim' | 'controller' | 'hand'

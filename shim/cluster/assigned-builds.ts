@@ -51,7 +51,7 @@ export function runAssignedBuilds(options: AssignedBuildsOptions): Mirror<NixBui
   function reconcile(key: string): void {
     const assigned = mirror.get(key)
     const build = running.get(key)
-    const isWanted = assigned !== undefined && !isFinished(assigned)
+    const isWanted = assigned !== undefined && !isFinished(assigned.status.status)
     if (build && !isWanted) {
       running.delete(key)
       build.controller.abort(new RetryableError('Cancelled', `the NixBuild ${key} is no longer assigned to this node`))

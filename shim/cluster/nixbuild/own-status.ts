@@ -1,3 +1,4 @@
+import { apiTime } from '../../../kube/resources/metadata.ts'
 import { NODE_LABEL, nodeLabelValue } from '../../../kube/resources/names.ts'
 import {
   NIXBUILD_LIMITS,
@@ -10,7 +11,6 @@ import {
   type NixBuildResult,
   nixBuildConditions,
 } from '../../../kube/resources/nixbuild-status.ts'
-import { time } from '../../../kube/resources/time.ts'
 import type { Attempt } from '../../pull/contract.ts'
 import { describeBytes, describeDuration } from '../../status/describe.ts'
 import { isClaimable, ownEntry } from './claim.ts'
@@ -68,7 +68,7 @@ function newEntries({ live, node }: StatusQuery, { imageId, at }: Success): NixB
   const before = ownEntry(live, node)
   if (before?.imageDigest === imageId) return [before]
   if (!before && live.status.nodes.length >= NIXBUILD_LIMITS.nodes) return []
-  return [{ name: node, imageDigest: imageId, since: time(at) }]
+  return [{ name: node, imageDigest: imageId, since: apiTime(at) }]
 }
 
 function unsuccessful(query: StatusQuery, outcome: Failure | Retrying | undefined): OwnStatus {
@@ -99,7 +99,13 @@ function retrying(query: StatusQuery, { logTail }: Retrying): OwnStatus {
 function failed(query: StatusQuery, { at, message, logTail }: Failure): OwnStatus {
   const { status: before } = query.live
   const tail = logTail !== '' && { logTail }
-  const result = { status: 'Failed' as const, ...claim(query), progress: 'failed', completionTime: time(at), ...tail }
+  const result = {
+    status: 'Failed' as const,
+    ...claim(query),
+    progress: 'failed',
+    completionTime: apiTime(at),
+    ...tail,
+  }
   const isSame = before.status === 'Failed' && before.conditions.some(condition => condition.message === message)
   if (!isSame) return result
   // The same failure again is not news: keep the times and the log of the first one.
@@ -125,7 +131,7 @@ function succeeded(query: StatusQuery, outcome: Success): OwnStatus {
     const { startTime, completionTime, progress, buildJobName } = before
     return { ...result, startTime, completionTime, progress, buildJobName }
   }
-  return { ...result, progress: summary(run, outcome), completionTime: time(at) }
+  return { ...result, progress: summary(run, outcome), completionTime: apiTime(at) }
 }
 
 function summary({ startedAt }: ReportedRunState, { present, at, imageSize }: Success): string {
@@ -140,7 +146,7 @@ function claim({ live, run, node, now }: StatusQuery): OwnStatus {
     conditions: nixBuildConditions(resultOf(run, node), conditionContext(live, now)),
     buildNode: node,
     buildJobName: run.runId,
-    startTime: time(run.startedAt),
+    startTime: apiTime(run.startedAt),
   }
 }
 
@@ -160,7 +166,7 @@ export function resultOf({ phase, outcome }: ReportedRunState, node: string): Ni
 }
 
 export function conditionContext({ metadata, status }: NixBuild, now: number): ConditionContext {
-  return { conditions: status.conditions, generation: metadata.generation, now: time(now) }
+  return { conditions: status.conditions, generation: metadata.generation, now: apiTime(now) }
 }
 
 /** No pull waits for an assigned NixBuild, so a temporary failure is not its final outcome. */
