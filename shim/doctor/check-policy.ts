@@ -1,10 +1,24 @@
 import type { Config } from '../config/config.ts'
 import { type Check, ok, warning } from './probes/finding.ts'
 
+const EXAMPLE =
+  '[{ namespaces: ["team-*"], images: ["registry.example/team/*"], flakes: ["git+https://git.example/team/*"] }]'
+
 /** Flakes on this machine, which a policy must spell out. */
 const LOCAL = /^(?:path|git\+file|tarball\+file|file)(?=:)/
 
-/** No check if image names are not recipes. */
+/** Whether the policy allows anything. */
+export function checkPolicy({ policy }: Pick<Config, 'policy'>): Check {
+  return {
+    name: 'policy',
+    look: () =>
+      policy.length === 0
+        ? warning('the policy has no rules, so nothing is built', `add a rule to the config, as in policy: ${EXAMPLE}`)
+        : ok(policy.length === 1 ? '1 rule' : `${policy.length} rules`),
+  }
+}
+
+/** Whether the policy allows what image names stand for. No check if image names are not recipes. */
 export function checkNames({
   names,
   flakeNames,
