@@ -1,23 +1,20 @@
 import { describe, expect, test } from 'vitest'
-import { leases } from '../../../kube/resources/lease.ts'
 import { NIXBUILD_LIMITS, type NixBuildStatus, nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { pathsIn } from '../../deploy/crd-schema.ts'
 import { FULL_STATUS, SPEC } from '../../deploy/nixbuilds.ts'
-import { PATIENT } from '../../patience.ts'
+import { createNixBuildWriter, namespace } from './nixbuild-writer.ts'
 import { refusal, type TakenOverNode } from './taken-over-node.ts'
 
 type Status = Partial<NixBuildStatus>
 
-const MANAGED = { 'app.kubernetes.io/managed-by': 'enbi-shim' }
-const OWNER = { apiVersion: 'v1', kind: 'Pod', name: 'p', uid: 'u' }
-const namespace = 'default'
 const a = { name: 'a', since: '2026-01-01T00:00:00Z' }
 const b = { name: 'b', since: '2026-01-01T00:00:00Z' }
 const c = { name: 'c' }
 
-/** Attempts to write NixBuilds with the token of node a. */
-export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
-  let made = 0
+/** Attempts to write the status of NixBuilds with the token of node a. */
+export function nixBuildStatusSuite(node: TakenOverNode): void {
+  const { deployed, shim } = node
+  const { build, apply, merge, read } = createNixBuildWriter(node, 'status')
 
   describe('the shim of a may', () => {
     test.each<[string, Status, Status]>([
@@ -70,10 +67,6 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
       const name = await build({ status: 'Succeeded', buildNode: 'b', nodes: others })
       await apply(name, { nodes: [a] })
       expect((await read(name)).status.nodes).toHaveLength(200)
-    })
-
-    test('create a NixBuild for pods', async () => {
-      await create({ labels: MANAGED })
     })
   })
 
@@ -169,46 +162,6 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
       },
     )
 
-    test.each<[string, object, string]>([
-      ["create a NixBuild in a user's name", {}, 'has the label app.kubernetes.io/managed-by=enbi-shim'],
-      ["create a NixBuild in the controller's name", { labels: { ...MANAGED, ...byController() } }, 'has the label'],
-      [
-        'assign a NixBuild to another node',
-        { labels: { ...MANAGED, 'enbi.hrzn.ee/node': 'b' } },
-        'needs the verb assign',
-      ],
-      ['assign a NixBuild to its own node', { labels: { ...MANAGED, 'enbi.hrzn.ee/node': 'a' } }, 'needs the verb'],
-      [
-        'create a NixBuild that cannot be deleted',
-        { labels: MANAGED, finalizers: ['example.org/forever'] },
-        'finalizers',
-      ],
-      [
-        'create a NixBuild that is deleted with another object',
-        { labels: MANAGED, ownerReferences: [OWNER] },
-        'nor owners',
-      ],
-      [
-        'fill the API server with a long annotation',
-        { labels: MANAGED, annotations: { big: 'x'.repeat(100_000) } },
-        'annotations',
-      ],
-      ['fill the API server with many annotations', { labels: MANAGED, annotations: many(100) }, 'annotations'],
-      ['fill the API server with labels', { labels: { ...MANAGED, ...many(100) } }, 'labels'],
-      [
-        'forge the record of who wrote it and when',
-        { labels: MANAGED, managedFields: [forgedWrite('enbi-shim-a'), forgedWrite('enbi-controller')] },
-        'a NixBuild was written, or when',
-      ],
-    ])('%s', async (_, metadata, problem) => {
-      await expect(create(metadata)).rejects.toThrow(refusal(problem))
-    })
-
-    test('take the name of a NixBuild that a user would create', async () => {
-      const body = { metadata: { labels: MANAGED }, spec: SPEC }
-      await expect(shim().kube.create(nixBuilds, { namespace, name: 'web', body })).rejects.toThrow(refusal('name'))
-    })
-
     test('grow a NixBuild with ever more field managers or conditions', async () => {
       const name = await build({ status: 'Building', buildNode: 'a' })
       const body = { status: { nodes: [a] } }
@@ -218,17 +171,6 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
       )
       const conditions = Array.from({ length: 100 }, (_, index) => ({ type: `T${index}`, status: 'True' }))
       await expect(merge(name, { conditions })).rejects.toThrow(/conditions: Too many/)
-    })
-
-    test('fill the API server with the record of what it wrote', async () => {
-      const body = { metadata: { labels: MANAGED }, spec: SPEC }
-      const made = await shim().kube.create(nixBuilds, { namespace, name: managedName(1000), body })
-      const [{ manager = '' } = {}] = made.metadata.managedFields ?? []
-      const fieldsV1 = { 'f:spec': Object.fromEntries(Object.keys(many(10_000)).map(name => [`f:${name}`, {}])) }
-      const { subresource, ...write } = { ...forgedWrite(manager), operation: 'Update', fieldsV1 }
-      await expect(create({ labels: MANAGED, managedFields: [write] })).rejects.toThrow(
-        refusal('a NixBuild was written, or when'),
-      )
     })
 
     test('grow a NixBuild beyond 256 kB by any write', async () => {
@@ -261,31 +203,6 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
     })
   })
 
-  test('a token of the shim that is not bound to a node may not write anything', async () => {
-    const unbound = await deployed().as('enbi-shim')
-    const name = await build({})
-    const body = { metadata: { labels: MANAGED }, spec: SPEC }
-    const problem = refusal('bound to no Node')
-    await expect(unbound.kube.create(nixBuilds, { namespace, name: 'unbound', body })).rejects.toThrow(problem)
-    await expect(apply(name, { status: 'Building', buildNode: 'a' }, unbound)).rejects.toThrow(problem)
-    await expect(apply(name, { status: 'Building', buildNode: '' }, unbound)).rejects.toThrow(problem)
-    for (const lease of ['enbi-shim', 'enbi-shim-a']) {
-      await expect(unbound.kube.create(leases, { namespace: 'enbi-system', name: lease, body: {} })).rejects.toThrow(
-        problem,
-      )
-    }
-    expect(await unbound.kube.get(nixBuilds, { namespace, name })).toBeDefined()
-  })
-
-  test('a token of the shim becomes invalid when its node is deleted', async () => {
-    const lost = await deployed().as('enbi-shim', 'lost')
-    expect(await lost.kube.get(nixBuilds, { namespace, name: 'none' })).toBeUndefined()
-    await deployed().cluster.kubectl(['delete', 'node', 'lost'])
-    const ask = () => lost.kube.get(nixBuilds, { namespace, name: 'none' }).catch(error => error)
-    // The API server caches the identity of a token for some seconds.
-    await expect.poll(ask, PATIENT).toMatchObject({ code: 'ClusterAway', message: /Unauthorized/ })
-  })
-
   test('the admission policies of shims do not apply to the controller and to users', async () => {
     const name = await build({ status: 'Building', buildNode: 'b', nodes: [a, b] })
     const controller = await deployed().as('enbi-controller')
@@ -294,60 +211,8 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
     await controller.kube.patch(nixBuilds, { namespace, name, body: { status } }, options)
     expect((await read(name)).status).toMatchObject({ status: 'Pending', nodes: [a], attempts: FULL_STATUS.attempts })
   })
-
-  /** A NixBuild with that status, written by others. */
-  async function build(status: Status): Promise<string> {
-    made += 1
-    const name = `build-${made}`
-    await deployed().kube.create(nixBuilds, { namespace, name, body: { spec: SPEC } })
-    const options = { type: 'apply', subresource: 'status', fieldManager: 'others' } as const
-    await deployed().kube.patch(nixBuilds, { namespace, name, body: { status } }, options)
-    return name
-  }
-
-  function create(metadata: object) {
-    made += 1
-    return shim().kube.create(nixBuilds, { namespace, name: managedName(made), body: { metadata, spec: SPEC } })
-  }
-
-  /** Writes as a shim does. */
-  function apply(name: string, status: object, by = shim()) {
-    const options = { type: 'apply', subresource: 'status', fieldManager: 'enbi-shim-a' } as const
-    return by.kube.patch(nixBuilds, { namespace, name, body: { status } }, options)
-  }
-
-  function merge(name: string, status: object) {
-    const options = { type: 'merge', subresource: 'status', fieldManager: 'enbi-shim-a' } as const
-    return shim().kube.patch(nixBuilds, { namespace, name, body: { status } }, options)
-  }
-
-  async function read(name: string) {
-    const found = await deployed().kube.get(nixBuilds, { namespace, name })
-    if (!found) throw new Error(`there is no ${name}`)
-    return found
-  }
 }
 
 function isOther(node: { readonly name: string }): boolean {
   return node.name !== 'a'
-}
-
-function byController() {
-  return { 'app.kubernetes.io/managed-by': 'enbi-controller' }
-}
-
-/** An entry of `managedFields`. */
-function forgedWrite(manager: string) {
-  const fields = { fieldsType: 'FieldsV1', fieldsV1: { 'f:status': { 'f:progress': {} } } }
-  const time = '2999-01-01T00:00:00Z'
-  return { manager, operation: 'Apply', apiVersion: 'enbi.hrzn.ee/v1alpha1', subresource: 'status', time, ...fields }
-}
-
-/** A name in the form of `nixBuildName`. */
-function managedName(number: number): string {
-  return `app-${number.toString(16).padStart(16, '0')}`
-}
-
-function many(count: number): Record<string, string> {
-  return Object.fromEntries(Array.from({ length: count }, (_, index) => [`name-${index}`, 'x']))
 }
