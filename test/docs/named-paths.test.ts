@@ -5,7 +5,17 @@ import { describe, expect, it } from 'vitest'
 
 const ROOT = join(import.meta.dirname, '../..')
 /** A page may name a path from one of these folders, if the text around it says which. */
-const BASES = ['', 'shim', 'controller', 'shim/import', 'shim/doctor', 'shim/metrics', 'lib', 'test', 'test/shim/doctor']
+const BASES = [
+  '',
+  'shim',
+  'controller',
+  'shim/import',
+  'shim/doctor',
+  'shim/metrics',
+  'lib',
+  'test',
+  'test/shim/doctor',
+]
 /** Made by the set-up, or by the reader. */
 const ABSENT = new Set(['node_modules/', 'shim/doctor/check-NAME.ts'])
 
