@@ -244,6 +244,8 @@ describe('the tutorial', () => {
       // The node of the tests has no network.
       .replaceAll('github:NixOS/nixpkgs/nixos-25.05', nixpkgs)
       .replaceAll('packages:github:NixOS/nixpkgs', `packages:${nixpkgs}`)
+      // Its cgroup has no controllers.
+      .replace('ctr -n k8s.io run', 'ctr -n k8s.io run --cpu-shares 0')
     await follow(page, 'install', 'config')
     await node.run('systemctl', ['restart', 'enbi-shim.service'])
   })
