@@ -25,7 +25,7 @@ import { isReading } from './pull/progress.ts'
 import { createPullLog } from './pull/pull-log.ts'
 import { logRuns } from './pull/reporters.ts'
 import { createSharedRuns } from './pull/shared-runs.ts'
-import { SHIM_STATUS } from './wire/status.ts'
+import { WATCH_STATUS_PATH } from './wire/paths.ts'
 
 export interface ServeSurroundings {
   readonly env: NodeJS.ProcessEnv
@@ -77,7 +77,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     upstream: containerd.address,
     imageService: containerd.imageService,
     intercept: service.intercept,
-    streams: new Map([...service.streams, [SHIM_STATUS.Watch.path, status]]),
+    streams: new Map([...service.streams, [WATCH_STATUS_PATH, status]]),
     onCall: metrics?.onCall,
     logger,
   })

@@ -9,6 +9,10 @@ import { beforeAll, describe, expect, it } from 'vitest'
 const RARE =
   /@kubernetes\/client-node\/dist\/(?:config\.js|gen\/)|node_modules\/(?:undici|openid-client|jsonpath-plus|js-yaml|socks)\//
 
+/** Memory that most of a node's day does not need. */
+const LATER =
+  /node_modules\/(?:protobufjs|@grpc|execa|@kubernetes|prom-client)\/|shim\/(?:nix\/builder|import\/importer)\.ts/
+
 const metafileSchema = v.object({
   outputs: v.record(
     v.string(),
@@ -41,6 +45,17 @@ describe.each([
     expect(chunks).not.toEqual([])
     const imports = chunks.flatMap(chunk => outputs[chunk]?.imports ?? [])
     expect(imports.filter(({ path, kind }) => path === 'node:http' && kind === 'import-statement')).toEqual([])
+  })
+})
+
+describe('the shim at rest', () => {
+  it('has not loaded what only recipes and clusters need', async () => {
+    const outputs = await bundle('shim')
+    const loaded = chunksLoadedWith(outputs, 'shim/serve.ts').flatMap(chunk =>
+      Object.keys(outputs[chunk]?.inputs ?? {}),
+    )
+    expect(loaded).toContain('shim/proxy/proxy.ts')
+    expect(loaded.filter(module => LATER.test(module))).toEqual([])
   })
 })
 

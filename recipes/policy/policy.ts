@@ -4,11 +4,11 @@ import { expandContents } from '../contents.ts'
 import { type FlakeRecipe, isFlakeRecipe, isPackageSet, type Recipe } from '../recipe.ts'
 import { repositoryOf } from '../reference.ts'
 import { STORE_PATH_HOST } from '../store-path.ts'
-import { compileGlob } from './glob.ts'
+import { compilePattern, type Pattern } from './pattern.ts'
 
 /**
  * A rule of the policy. Patterns are globs: `*` stays within a path segment, `**` crosses segments, a lone `*` matches
- * anything.
+ * anything. In `images` and `flakes`, `{namespace}` stands for the namespace of the pod.
  */
 export interface PolicyRule {
   readonly namespaces: readonly string[]
@@ -56,7 +56,7 @@ export function createPolicy(rules: readonly PolicyRule[]): Policy {
         recipe,
         rules.length === 0 ? 'the policy has no rule' : `no rule applies to namespace ${quote(namespace)}`,
       )
-    const forImage = forNamespace.filter(rule => rule.image(recipe))
+    const forImage = forNamespace.filter(rule => rule.image(recipe, namespace))
     const [first] = forImage
     if (!first) throw refused(recipe, imageReason(namespace, recipe))
     return isFlakeRecipe(recipe) ? decideByFlake(forImage, namespace, recipe) : first.rule
@@ -64,7 +64,7 @@ export function createPolicy(rules: readonly PolicyRule[]): Policy {
 }
 
 function decideByFlake(rules: readonly CompiledRule[], namespace: string, recipe: FlakeRecipe): PolicyRule {
-  const forFlake = rules.filter(rule => rule.flake(recipe))
+  const forFlake = rules.filter(rule => rule.flake(recipe, namespace))
   if (forFlake.length === 0) throw refused(recipe, flakeReason(namespace, recipe))
   const contents = isPackageSet(recipe) ? recipe.contents : []
   const decisive = forFlake.find(rule => contents.every(rule.content))
@@ -80,8 +80,8 @@ function decideByFlake(rules: readonly CompiledRule[], namespace: string, recipe
 interface CompiledRule {
   readonly rule: PolicyRule
   readonly namespace: (namespace: string) => boolean
-  readonly image: (recipe: Recipe) => boolean
-  readonly flake: (recipe: FlakeRecipe) => boolean
+  readonly image: (recipe: Recipe, namespace: string) => boolean
+  readonly flake: (recipe: FlakeRecipe, namespace: string) => boolean
   readonly content: (name: string) => boolean
 }
 
@@ -104,24 +104,25 @@ export function isForStorePaths(pattern: string): boolean {
 }
 
 function compileRule(rule: PolicyRule): CompiledRule {
+  const namespaces = matcher(rule.namespaces)
   const images = matcher(rule.images)
   const storePaths = matcher(rule.images.filter(isForStorePaths))
-  const flakes = rule.flakes.map(pattern => ({ pattern, matches: matcher([pattern]) }))
+  const flakes = rule.flakes.map(pattern => ({ pattern, matches: compilePattern(pattern) }))
   const isSpelledOut = (pattern: string, recipe: FlakeRecipe) => {
     if (isPackageSet(recipe) !== isForPackageSets(pattern)) return false
     return !recipe.flake.local || pattern.startsWith(`${patternSubject(recipe, recipe.flake.scheme)}:`)
   }
   return {
     rule,
-    namespace: matcher(rule.namespaces),
-    image: recipe => {
+    namespace: namespace => namespaces(namespace, NO_NAMESPACE),
+    image: (recipe, namespace) => {
       const matches = isFlakeRecipe(recipe) ? images : storePaths
-      return matches(recipe.image) || matches(repositoryOf(recipe.image))
+      return matches(recipe.image, namespace) || matches(repositoryOf(recipe.image), namespace)
     },
-    flake: recipe =>
-      flakes.some(
-        ({ pattern, matches }) => isSpelledOut(pattern, recipe) && matches(patternSubject(recipe, recipe.flake.source)),
-      ),
+    flake: (recipe, namespace) => {
+      const subject = patternSubject(recipe, recipe.flake.source)
+      return flakes.some(({ pattern, matches }) => isSpelledOut(pattern, recipe) && matches(subject, namespace))
+    },
     content: contentMatcher(expandContents(rule.contents ?? ['*'])),
   }
 }
@@ -131,9 +132,12 @@ function patternSubject(recipe: FlakeRecipe, flake: string): string {
   return isPackageSet(recipe) ? `${PACKAGES}${flake}` : flake
 }
 
-function matcher(patterns: readonly string[]): (text: string) => boolean {
-  const tests = patterns.map(pattern => (pattern === '*' ? () => true : compileGlob(pattern)))
-  return text => tests.some(test => test(text))
+/** For patterns that are the same for every namespace. */
+const NO_NAMESPACE = ''
+
+function matcher(patterns: readonly string[]): Pattern {
+  const tests = patterns.map(compilePattern)
+  return (text, namespace) => tests.some(test => test(text, namespace))
 }
 
 /**
@@ -142,7 +146,7 @@ function matcher(patterns: readonly string[]): (text: string) => boolean {
  */
 function contentMatcher(patterns: readonly string[]): (name: string) => boolean {
   const matches = matcher(patterns.map(asPath))
-  return name => matches(asPath(name))
+  return name => matches(asPath(name), NO_NAMESPACE)
 }
 
 function asPath(name: string): string {

@@ -1,22 +1,49 @@
 import * as v from 'valibot'
+import { findUnknownPlaceholder, NAMESPACE } from '../../recipes/policy/pattern.ts'
 import { isForPackageSets, isForStorePaths } from '../../recipes/policy/policy.ts'
-import { pattern, patterns, size } from './value-types.ts'
+import { size } from './value-types.ts'
+
+const pattern = v.pipe(v.string(), v.nonEmpty('expected a pattern'), v.metadata({ type: 'pattern' }))
+const atLeastOnePattern = v.nonEmpty<string[], string>('expected at least one pattern')
+/** Means the same for every namespace. */
+const fixedPatterns = v.pipe(
+  v.array(
+    v.pipe(
+      pattern,
+      v.check(text => !text.includes(NAMESPACE), `${NAMESPACE} stands for something only in images and flakes`),
+    ),
+  ),
+  atLeastOnePattern,
+)
+const namespacedPattern = v.pipe(
+  pattern,
+  v.check(
+    text => findUnknownPlaceholder(text) === undefined,
+    ({ input }) => `unknown placeholder ${findUnknownPlaceholder(input)}, the only one is ${NAMESPACE}`,
+  ),
+)
 
 /** A rule of `policy`. */
 export const policyRule = v.pipe(
   v.strictObject({
-    namespaces: v.pipe(patterns, v.description('Namespaces of the pods that may have the image.')),
-    images: v.pipe(patterns, v.description('Image names, matched with and without their tag.')),
+    namespaces: v.pipe(fixedPatterns, v.description('Namespaces of the pods that may have the image.')),
+    images: v.pipe(
+      v.array(namespacedPattern),
+      atLeastOnePattern,
+      v.description('Image names, matched with and without their tag. `{namespace}` stands for that of the pod.'),
+    ),
     flakes: v.optional(
       v.pipe(
-        v.array(pattern),
-        v.description('Flake URLs without query, revision and ref. Required unless all `images` begin with `nix:0/`.'),
+        v.array(namespacedPattern),
+        v.description(
+          'Flake URLs without query, revision and ref; `{namespace}` as in `images`. Required unless all `images` begin with `nix:0/`.',
+        ),
       ),
       [],
     ),
     contents: v.optional(
       v.pipe(
-        patterns,
+        fixedPatterns,
         v.metadata({ default: 'any package' }),
         v.description('Packages that an image of a package set may contain.'),
       ),

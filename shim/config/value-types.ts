@@ -10,8 +10,6 @@ export const absolutePath = v.pipe(
   v.regex(/^\/[^\0]*$/, 'expected an absolute path'),
   v.metadata({ type: 'path' }),
 )
-export const pattern = v.pipe(v.string(), v.nonEmpty('expected a pattern'), v.metadata({ type: 'pattern' }))
-export const patterns = v.pipe(v.array(pattern), v.nonEmpty('expected at least one pattern'))
 export const atLeastOne = v.pipe(v.number(), v.integer(), v.minValue(1), v.metadata({ type: 'integer, at least 1' }))
 export const duration = v.pipe(
   v.string(),

@@ -5,8 +5,7 @@ import type { Names } from '../../recipes/names/names.ts'
 import type { Policy } from '../../recipes/policy/policy.ts'
 import { mentionsStorePath } from '../../recipes/store-path-reference.ts'
 import type { StreamHandler, UnaryInterceptor } from '../proxy/contract.ts'
-import { IMAGE_SERVICE } from '../wire/cri.ts'
-import { PULLS } from '../wire/pulls.ts'
+import { IMAGE_STATUS_PATH, PULL_IMAGE_PATH, REMOVE_IMAGE_PATH, WATCH_PULLS_PATH } from '../wire/paths.ts'
 import type { ClusterSide, ImageRecords, PullImage, PullOutcome, PullReporter, Stages } from './contract.ts'
 import type { ImageStatusParts } from './image-status.ts'
 import type { PullImageParts } from './pull-image.ts'
@@ -79,11 +78,11 @@ export function createImageService({ stages: makeStages, reporters, ...parts }: 
   }
   return {
     intercept: new Map([
-      [IMAGE_SERVICE.PullImage.path, withRecipe('interceptPullImage')],
-      [IMAGE_SERVICE.ImageStatus.path, withRecipe('interceptImageStatus')],
-      [IMAGE_SERVICE.RemoveImage.path, interceptRemoveImage(imagesRemoved, logger)],
+      [PULL_IMAGE_PATH, withRecipe('interceptPullImage')],
+      [IMAGE_STATUS_PATH, withRecipe('interceptImageStatus')],
+      [REMOVE_IMAGE_PATH, interceptRemoveImage(imagesRemoved, logger)],
     ]),
-    streams: new Map([[PULLS.Watch.path, watchPulls]]),
+    streams: new Map([[WATCH_PULLS_PATH, watchPulls]]),
     pullImage: async (request, signal) => (await recipeCalls()).pullImage(request, signal),
   }
 }

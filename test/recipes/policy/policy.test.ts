@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
+import { findUnknownPlaceholder } from '../../../recipes/policy/pattern.ts'
 import { createPolicy, type PolicyRule } from '../../../recipes/policy/policy.ts'
 
 const REV = 'a'.repeat(40)
@@ -99,6 +100,65 @@ describe('the policy allows', () => {
       { ...rule, replaceForeign: true },
     ])
     expect(policy('team-a', recipe())).toBe(rule)
+  })
+})
+
+describe('{namespace} in a pattern', () => {
+  const own = {
+    ...rule,
+    namespaces: ['*'],
+    images: ['registry.example/{namespace}/*'],
+    flakes: ['git+https://git.example/{namespace}/*', 'packages:github:{namespace}/*'],
+  }
+  const policy = createPolicy([own])
+
+  it.each([
+    ['image and flake', 'team', recipe()],
+    ['image and package set', 'team', packageSet('github:team/packages')],
+  ])('allows %s of the namespace', (_what, namespace, wanted) => {
+    const deep = { ...own, images: ['registry.example/{namespace}/**'] }
+    expect(createPolicy([deep])(namespace, wanted)).toBe(deep)
+  })
+
+  it.each([
+    ['an image of another namespace', 'other', recipe(), 'allows image'],
+    ['a flake of another namespace', 'team', recipe(undefined, 'git+https://git.example/other/app'), 'allows flake'],
+    ['a namespace that begins alike', 'tea', recipe(), 'allows image'],
+    ['a namespace that is a wildcard', '*', recipe(), 'allows image'],
+    ['a namespace that is a character set', '[t]eam', recipe(), 'allows image'],
+    ['a namespace with a segment of its own', 'team/deep', recipe('registry.example/team/deep/app:1'), 'allows image'],
+    ['a pull without a namespace', '', recipe('registry.example/app:1'), 'allows image'],
+    [
+      'a namespace called as the placeholder',
+      '{namespace}',
+      recipe('registry.example/{namespace}/app'),
+      'allows image',
+    ],
+  ])('does not allow %s', (_what, namespace, wanted, reason) => {
+    expect(() => policy(namespace, wanted)).toThrow(
+      expect.objectContaining({ code: 'PolicyRefused', message: expect.stringContaining(reason) }),
+    )
+  })
+
+  it('does not spell out a local flake', () => {
+    const local = createPolicy([{ ...own, flakes: ['{namespace}:/srv/*'] }])
+    expect(() => local('path', recipe('registry.example/path/app', 'path:/srv/app'))).toThrow('starts with "path:"')
+  })
+
+  it('stands for nothing in namespaces and contents', () => {
+    expect(() => createPolicy([{ ...own, namespaces: ['{namespace}'] }])('team', recipe())).toThrow('namespace "team"')
+    const contents = createPolicy([{ ...setRule, contents: ['{namespace}'] }])
+    expect(() => contents('team-a', packageSet(undefined, 'team-a'))).toThrow('in its contents')
+  })
+
+  it.each([
+    ['registry.example/{namespace}/*', undefined],
+    ['registry.example/{ns}/*', '{ns}'],
+    ['{namespace}/{}', '{}'],
+    ['path:/srv/\\{a}', undefined],
+    ['path:/srv/{a', undefined],
+  ])('is the only placeholder in %s', (pattern, unknown) => {
+    expect(findUnknownPlaceholder(pattern)).toBe(unknown)
   })
 })
 

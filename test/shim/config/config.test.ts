@@ -107,6 +107,16 @@ describe('a mistake in a config is named with its key', () => {
       'policy: [{ namespaces: [a], images: [b], flakes: [c], flake: d }]',
       'policy.0.flake: unknown key, did you mean flakes?',
     ],
+    [
+      'an unknown placeholder',
+      'policy: [{ namespaces: [a], images: ["b/{ns}/*"], flakes: [c] }]',
+      'policy.0.images.0: unknown placeholder {ns}, the only one is {namespace}',
+    ],
+    [
+      'a placeholder where namespaces are chosen',
+      'policy: [{ namespaces: ["{namespace}"], images: [b], flakes: [c] }]',
+      'policy.0.namespaces.0: {namespace} stands for something only in images and flakes',
+    ],
     ['a missing key', 'policy: [{ namespaces: [a], images: [b] }]', 'policy.0.flakes: missing'],
     [
       'contents where no flake is a package set',
