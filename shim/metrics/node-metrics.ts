@@ -1,7 +1,7 @@
 import { Gauge, type Registry } from 'prom-client'
 import { messageOf } from '../../lib/errors.ts'
 import { createGauges } from '../../lib/http/gauges.ts'
-import { askInTime } from '../containerd/ask-in-time.ts'
+import { askInTime } from '../containerd/connect.ts'
 import { RECIPE_LABEL } from '../pull/image-of-recipe.ts'
 import type { ShimFacts } from '../status/status-message.ts'
 
