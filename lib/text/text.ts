@@ -1,4 +1,4 @@
-import { withoutEscapes } from './terminal-escapes.ts'
+import { withoutEscapes } from './terminal.ts'
 
 /**
  * Makes foreign text safe to show: removes terminal escapes, control characters except tab and newline, and characters

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { explainFailure } from '../../shim/nix/failure/explain-failure.ts'
 import { MAX_ACTIVITIES } from '../../shim/nix/log/activities.ts'
 import type { BuildProgress } from '../../shim/nix/log/build-progress.ts'
-import { createJournal } from '../../shim/nix/log/journal.ts'
+import { createJournal } from '../../shim/nix/log/nix-output.ts'
 import { recipeOf } from '../shim/nix/remote-builder.ts'
 import { made } from './runs.ts'
 

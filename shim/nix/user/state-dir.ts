@@ -12,7 +12,7 @@ import {
   isFolderOfOthers,
   makeOwnFolder,
   takeOver,
-} from '../../../lib/files/own-folder.ts'
+} from '../../../lib/files/own-files.ts'
 import type { BuildUser } from './build-user.ts'
 
 /** The folders of a builder below the state folder. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ShimError } from '../../../../lib/errors.ts'
 import { explainFailure, type FailedRun } from '../../../../shim/nix/failure/explain-failure.ts'
-import { createJournal } from '../../../../shim/nix/log/journal.ts'
+import { createJournal } from '../../../../shim/nix/log/nix-output.ts'
 import { NIX_VERSIONS, readCaptured } from '../captured.ts'
 import { recipeOf } from '../remote-builder.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createJournal } from '../../../../shim/nix/log/journal.ts'
 import { createNixLogReader, derivationName, type NixLogEntry } from '../../../../shim/nix/log/nix-log.ts'
+import { createJournal } from '../../../../shim/nix/log/nix-output.ts'
 import { NIX_VERSIONS, readCaptured } from '../captured.ts'
 
 function readAll(lines: readonly string[]): NixLogEntry[] {

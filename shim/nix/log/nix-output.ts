@@ -1,7 +1,7 @@
 import { copyStart } from '../../../lib/text/text.ts'
 import type { BuildProgress } from './build-progress.ts'
 import { createNixLogReader } from './nix-log.ts'
-import type { RunLog } from './run-log.ts'
+import type { RunLog } from './run-log-file.ts'
 
 export interface NixError {
   readonly text: string

@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import type { BuildProgress } from '../../../../shim/nix/log/build-progress.ts'
-import { createJournal } from '../../../../shim/nix/log/journal.ts'
+import { createJournal } from '../../../../shim/nix/log/nix-output.ts'
 
 const LOG = { write: async () => {}, close: async () => {} }
 const BUILDERS = 64
