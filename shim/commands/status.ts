@@ -1,5 +1,5 @@
 import { RetryableError } from '../../lib/errors.ts'
-import { isRedrawable } from '../../lib/text/redrawable.ts'
+import { isRedrawable } from '../../lib/text/terminal.ts'
 import { WATCH_STATUS } from '../wire/status.ts'
 import { createShimClient } from './shim-client.ts'
 import { createStatusBlocks } from './status-view/status-blocks.ts'

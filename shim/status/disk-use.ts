@@ -1,7 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
-import { shareAnswer } from '../../lib/async/share-answer.ts'
+import { shareAnswer } from '../../lib/async/lazy.ts'
 import { importerFolders } from '../import/identity.ts'
 import { layOut } from '../nix/user/state-dir.ts'
 import { createKeptImages, type KeptImages, type KeptImagesOptions } from './kept-images.ts'

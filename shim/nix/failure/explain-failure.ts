@@ -1,7 +1,7 @@
 import { type ErrorCode, FinalError, reviveError, type ShimError } from '../../../lib/errors.ts'
 import type { ProcessEnd } from '../../../lib/process/run-process.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
-import { formatSize } from '../../../lib/text/size.ts'
+import { formatSize } from '../../../lib/text/units.ts'
 import { describeRecipe, describeWork, type Recipe } from '../../../recipes/recipe.ts'
 import { derivationName } from '../log/nix-log.ts'
 import type { NixError } from '../log/nix-output.ts'

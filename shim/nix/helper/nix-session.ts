@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { RetryableError, type ShimError, toShimError } from '../../../lib/errors.ts'
-import { MAX_TIMER_MS } from '../../../lib/text/duration.ts'
+import { MAX_TIMER_MS } from '../../../lib/text/units.ts'
 import { describeWork, type Recipe, recipeFields } from '../../../recipes/recipe.ts'
 import { explainFailure, type FailedRun, pointToLog } from '../failure/explain-failure.ts'
 import type { BuildProgress } from '../log/build-progress.ts'

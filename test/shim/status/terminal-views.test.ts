@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
-import { isRedrawable } from '../../../lib/text/redrawable.ts'
+import { isRedrawable } from '../../../lib/text/terminal.ts'
 import { createLineView } from '../../../shim/commands/pull-view/line-view.ts'
 import { createJsonView } from '../../../shim/commands/pull-view/pull-view.ts'
 import { describeDuration, describeProgress } from '../../../shim/status/describe.ts'
