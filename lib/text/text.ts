@@ -18,6 +18,13 @@ export function copyStart(text: string, max: number): string {
   return Buffer.from(text.slice(0, max)).toString()
 }
 
+/** Adds an item to the newest ones, and drops the oldest beyond `max`. Returns the list. */
+export function pushBounded<Item>(newest: Item[], item: Item, max: number): Item[] {
+  newest.push(item)
+  if (newest.length > max) newest.shift()
+  return newest
+}
+
 /** Removes all `character`s at the end. A pattern such as `/0+$/` takes quadratic time. */
 export function withoutEnd(text: string, character: string): string {
   let end = text.length
