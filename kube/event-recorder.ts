@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { backOff } from '../lib/async/retry.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
-import { firstOfMost } from '../lib/queues/first-of-most.ts'
+import { firstOfMost } from '../lib/queues/fair-excess.ts'
 import { isNamespaceGone } from './client/api-error.ts'
 import type { Kube } from './client/contract.ts'
 import { type EventContent, eventBody, eventName, events } from './resources/event.ts'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { backOffMs } from '../lib/async/retry.ts'
 import { createFairKeys } from '../lib/queues/fair-keys.ts'
-import { MAX_TIMER_MS } from '../lib/text/duration.ts'
+import { MAX_TIMER_MS } from '../lib/text/units.ts'
 
 /** Longest pause before a key is retried, in milliseconds. */
 const LONGEST_BACK_OFF_MS = 60_000

@@ -1,6 +1,6 @@
 import type { RequestOptions } from 'node:https'
 import { unlessAborted } from '../../lib/async/bounded-wait.ts'
-import { shareAnswer } from '../../lib/async/share-answer.ts'
+import { shareAnswer } from '../../lib/async/lazy.ts'
 import type { Access } from './access.ts'
 import { createProxiedTransport } from './proxied-transport.ts'
 import type { Answer, Outgoing, Tls, Transport } from './transport.ts'

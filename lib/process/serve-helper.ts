@@ -1,7 +1,8 @@
+import { writeFileSync } from 'node:fs'
+import { setPriority } from 'node:os'
 import * as v from 'valibot'
 import { hasCode } from '../error-code.ts'
 import { readLines } from '../text/lines.ts'
-import { lowerPriority } from './lower-priority.ts'
 
 export interface HelperCall {
   /** Aborted when the job is cancelled. */
@@ -72,3 +73,18 @@ async function readOrders(onOrder: (order: v.InferOutput<typeof orderSchema>) =>
     if (!hasCode(error, 'ECONNRESET')) throw error
   }
 }
+
+/** Gives this process the lowest priority for processors, and makes it the first to be killed if memory runs out. Children inherit both. */
+export function lowerPriority(): void {
+  setPriority(NICENESS)
+  try {
+    writeFileSync('/proc/self/oom_score_adj', `${OOM_SCORE}`)
+  } catch {
+    // Some machines forbid this. The process works without it.
+  }
+}
+
+const NICENESS = 10
+
+/** The maximum: pods and everything else on the node matter more. */
+const OOM_SCORE = 1000

@@ -1,5 +1,5 @@
 import type { ShimError } from '../../lib/errors.ts'
-import { describeDuration, describeMegabytes } from '../../lib/text/quantities.ts'
+import { describeDuration, describeMegabytes } from '../../lib/text/units.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest } from '../pull/contract.ts'
 import type { ReportedRun, ReportedRunState } from './nixbuild/reported-run.ts'

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
 import { cutEnd } from '../../lib/text/cut.ts'
-import { describeDuration } from '../../lib/text/quantities.ts'
+import { describeDuration } from '../../lib/text/units.ts'
 import { describeProgress, type WireProgress } from '../wire/progress.ts'
 import type { PullView, TerminalOptions } from './pull-view.ts'
 

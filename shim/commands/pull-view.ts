@@ -1,5 +1,5 @@
 import { ShimError } from '../../lib/errors.ts'
-import { describeDuration } from '../../lib/text/quantities.ts'
+import { describeDuration } from '../../lib/text/units.ts'
 import { describeProgress, type WireProgress } from '../wire/progress.ts'
 
 /** Shows one pull as it happens. */

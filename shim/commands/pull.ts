@@ -1,5 +1,5 @@
 import { FinalError, toShimError } from '../../lib/errors.ts'
-import { isRedrawable } from '../../lib/text/redrawable.ts'
+import { isRedrawable } from '../../lib/text/terminal.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { readContents } from '../../recipes/contents.ts'
 import { parseFlakeUrl } from '../../recipes/flake-url.ts'

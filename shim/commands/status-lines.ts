@@ -1,7 +1,7 @@
 import { cutEnd, cutMiddle } from '../../lib/text/cut.ts'
-import { describeCount, describeDuration, describeSize, describeSpan } from '../../lib/text/quantities.ts'
 import { alignColumns } from '../../lib/text/table.ts'
 import { cleanText } from '../../lib/text/text.ts'
+import { describeCount, describeDuration, describeSize, describeSpan } from '../../lib/text/units.ts'
 import { describeProgress } from '../wire/progress.ts'
 import type { StatusReport } from '../wire/status.ts'
 

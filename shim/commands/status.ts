@@ -1,5 +1,5 @@
 import { RetryableError } from '../../lib/errors.ts'
-import { isRedrawable } from '../../lib/text/redrawable.ts'
+import { isRedrawable } from '../../lib/text/terminal.ts'
 import { WATCH_STATUS } from '../wire/status.ts'
 import { createShimClient } from './shim-client.ts'
 import { createStatusBlocks, createStatusJson, createStatusLive, type StatusView } from './status-view.ts'

@@ -1,7 +1,7 @@
 import { hostname, totalmem } from 'node:os'
 import * as v from 'valibot'
 import { MAX_SHIM_LEASE_MS } from '../../kube/resources/lease.ts'
-import { formatSize } from '../../lib/text/size.ts'
+import { formatSize } from '../../lib/text/units.ts'
 import { nameRules } from '../../recipes/names/name-rules.ts'
 import { LAYER_MODES } from '../containerd/services/constants.ts'
 import { DEFAULT_SOCKET } from './defaults.ts'

@@ -1,7 +1,6 @@
 import * as v from 'valibot'
 import { parseListenAddress } from '../../lib/http/listen-address.ts'
-import { parseDuration } from '../../lib/text/duration.ts'
-import { parseSize } from '../../lib/text/size.ts'
+import { parseDuration, parseSize } from '../../lib/text/units.ts'
 
 // Types of values in the config. The reference page names a type by its metadata.
 

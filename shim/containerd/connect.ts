@@ -1,5 +1,5 @@
 import { unlessAborted } from '../../lib/async/bounded-wait.ts'
-import { shareAnswer } from '../../lib/async/share-answer.ts'
+import { shareAnswer } from '../../lib/async/lazy.ts'
 import { createClient, type GrpcClient } from '../../lib/grpc/client.ts'
 import { CRI_NAMESPACE } from './services/constants.ts'
 

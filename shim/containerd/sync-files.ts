@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { hasCode } from '../../lib/error-code.ts'
 import { messageOf, RetryableError } from '../../lib/errors.ts'
-import { SYSTEM_PATH } from '../../lib/process/system-path.ts'
+import { SYSTEM_PATH } from '../../lib/process/run-process.ts'
 
 export const NO_SYNC = "the program sync (GNU coreutils) is neither on the shim's PATH nor among the system's programs"
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { describeSize } from '../../lib/text/quantities.ts'
+import { describeSize } from '../../lib/text/units.ts'
 import { type Check, ok, skipped, warning } from './probes/finding.ts'
 import { findShim } from './probes/processes.ts'
 

@@ -1,6 +1,6 @@
 import { stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { describeSize } from '../../lib/text/quantities.ts'
+import { describeSize } from '../../lib/text/units.ts'
 import { STORE_DIR } from '../../recipes/store-path.ts'
 import type { Config } from '../config/config.ts'
 import { askContainerd } from './check-containerd.ts'

@@ -1,6 +1,6 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2'
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
-import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
+import { MAX_TIMER_MS } from '../../lib/text/units.ts'
 import { AnswerPipe, statusOf } from './answer.ts'
 import { deadlineOf, formatTimeout } from './deadline.ts'
 import { CANCELLED, type Incoming, ignoreError, toHeaders } from './incoming.ts'

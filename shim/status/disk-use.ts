@@ -1,7 +1,7 @@
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
-import { shareAnswer } from '../../lib/async/share-answer.ts'
+import { shareAnswer } from '../../lib/async/lazy.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { isStorePath } from '../../recipes/store-path.ts'
 import { importerFolders } from '../import/identity.ts'

@@ -1,4 +1,4 @@
-import { describeMegabytes } from '../../lib/text/quantities.ts'
+import { describeMegabytes } from '../../lib/text/units.ts'
 import type { PullProgress__Output } from '../../protos/generated/enbi/v1alpha1/PullProgress.ts'
 
 /** As it is on the wire, see `protos/enbi.proto`. */

@@ -11,7 +11,7 @@ import {
   type NixBuildResult,
   nixBuildConditions,
 } from '../../../kube/resources/nixbuild-status.ts'
-import { describeDuration, describeMegabytes } from '../../../lib/text/quantities.ts'
+import { describeDuration, describeMegabytes } from '../../../lib/text/units.ts'
 import type { Attempt } from '../../pull/contract.ts'
 import { isClaimable, ownEntry } from './claim.ts'
 import type { Failure, ReportedRunState, Retrying, RunOutcome, Success } from './reported-run.ts'

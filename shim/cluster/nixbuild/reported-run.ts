@@ -1,7 +1,7 @@
 import { NIXBUILD_LIMITS } from '../../../kube/resources/nixbuild.ts'
 import type { ErrorCode, ShimError } from '../../../lib/errors.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
-import { copyStart } from '../../../lib/text/text.ts'
+import { copyStart, pushBounded } from '../../../lib/text/text.ts'
 import type { FlakeRecipe } from '../../../recipes/recipe.ts'
 import type { PullOutcome, RunReport } from '../../pull/contract.ts'
 import { type PullProgress, toWire } from '../../pull/progress.ts'
@@ -120,7 +120,7 @@ export function createReportedRun(recipe: FlakeRecipe, { now, imageSize }: Repor
       return () => listeners.delete(listener)
     },
     progress(event) {
-      if (event.phase === 'log') return void pushLine(lines, event.line)
+      if (event.phase === 'log') return void pushBounded(lines, copyStart(event.line, MAX_LINE_LENGTH), MAX_LINES)
       latest = event
       const phase = phaseOf(event)
       update({
@@ -167,9 +167,4 @@ function describe(progress: PullProgress): string {
 
 function phaseOf({ phase }: PullProgress): ReportedRunState['phase'] {
   return phase === 'importing' || phase === 'unpacking' ? 'Importing' : 'Building'
-}
-
-function pushLine(lines: string[], line: string): void {
-  lines.push(copyStart(line, MAX_LINE_LENGTH))
-  if (lines.length > MAX_LINES) lines.shift()
 }

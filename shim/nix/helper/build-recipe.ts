@@ -9,20 +9,20 @@ import {
   type StorePathRecipe,
 } from '../../../recipes/recipe.ts'
 import { STORE_DIR } from '../../../recipes/store-path.ts'
-import { evaluateConfirmed, isDiskFull } from '../evaluate/confirm-outage.ts'
 import type { Derivation } from '../evaluate/derivation.ts'
 import {
   canBeLocked,
+  evaluateConfirmed,
   evaluationArgs,
   fetchAllArgs,
+  isDiskFull,
   lockArgs,
   lockedEvaluationArgs,
   readEvaluation,
   readLockedUrl,
 } from '../evaluate/evaluate.ts'
 import { checkContent, prefetchArgs, urlForNix } from '../evaluate/flake-address.ts'
-import { addMissingPaths } from '../store/missing-paths.ts'
-import { fetchArgs, readRealisation, realisationArgs } from '../store/realise.ts'
+import { addMissingPaths, fetchArgs, readRealisation, realisationArgs } from '../store/realise.ts'
 import type { BuildResult, SavedResult } from '../store/results.ts'
 import { type NixSession, type NixSetup, type RunCall, withNix } from './nix-session.ts'
 

@@ -1,11 +1,11 @@
 import type { Logger } from 'pino'
 import { RetryableError, type ShimError, toShimError } from '../../../lib/errors.ts'
-import { MAX_TIMER_MS } from '../../../lib/text/duration.ts'
+import { MAX_TIMER_MS } from '../../../lib/text/units.ts'
 import { describeWork, type Recipe, recipeFields } from '../../../recipes/recipe.ts'
 import { explainFailure, type FailedRun, pointToLog } from '../failure/explain-failure.ts'
 import type { BuildProgress } from '../log/build-progress.ts'
-import { createJournal, type Journal } from '../log/journal.ts'
-import { createRunId, openRunLog, type RunLog } from '../log/run-log.ts'
+import { createNixOutput, type NixOutput } from '../log/nix-output.ts'
+import { createRunId, openRunLog, type RunLog } from '../log/run-log-file.ts'
 import { type NixOptions, nixFlags, type OnGroup, runNix } from '../process/run-nix.ts'
 import { daemonSocket } from '../store/daemon-path-info.ts'
 import type { Results } from '../store/results.ts'
@@ -121,8 +121,8 @@ interface NixCall extends Pick<RunCall, 'signal' | 'onProgress'>, Pick<FailedRun
 
 async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, call: NixCall): Promise<string> {
   const { args, signal, timeLimit, log, stage, runId, onProgress } = call
-  const journal = createJournal(log, onProgress)
-  const aborted = { timeLimit, runId, journal, stateDir: dir.root, timeoutMs: nix.timeoutMs }
+  const output = createNixOutput(log, onProgress)
+  const aborted = { timeLimit, runId, output, stateDir: dir.root, timeoutMs: nix.timeoutMs }
   if (signal.aborted) throw explainAbort(recipe, aborted)
   const { stdout, ...exit } = await runNix({
     command: nix.command,
@@ -130,12 +130,12 @@ async function callNix({ nix, user, dir, onGroup }: NixSetup, recipe: Recipe, ca
     user: stage === 'evaluating' ? limitMemory(user, nix.maxEvalMemory) : user,
     signal,
     onGroup,
-    onLine: journal.read,
+    onLine: output.read,
   })
   if (exit.exitCode === 0) return stdout
   if (signal.aborted) throw explainAbort(recipe, aborted)
-  const { errors, foreign, builderTail } = journal
-  const known = { errors, foreign, builderTail, ignored: journal.ignored, isUntrusted: call.isUntrusted ?? false }
+  const { errors, foreign, builderTail } = output
+  const known = { errors, foreign, builderTail, ignored: output.ignored, isUntrusted: call.isUntrusted ?? false }
   throw explainFailure({ recipe, runId, stateDir: dir.root, stage, maxEvalMemory: nix.maxEvalMemory, exit, ...known })
 }
 
@@ -145,14 +145,14 @@ function limitMemory(user: BuildUser, bytes: number): BuildUser {
 }
 
 interface AbortedRun extends Pick<NixCall, 'timeLimit' | 'runId'> {
-  readonly journal: Journal
+  readonly output: NixOutput
   readonly stateDir: string
   readonly timeoutMs: number
 }
 
-function explainAbort(recipe: Recipe, { timeLimit, journal, runId, stateDir, timeoutMs }: AbortedRun): ShimError {
+function explainAbort(recipe: Recipe, { timeLimit, output, runId, stateDir, timeoutMs }: AbortedRun): ShimError {
   if (!timeLimit.aborted) return new RetryableError('Cancelled', `${describeWork(recipe)} was cancelled`)
-  const tail = journal.builderTail()
+  const tail = output.builderTail()
   const words = tail.length === 0 ? '' : ` The end of the log:\n${tail.join('\n')}\n${pointToLog({ stateDir, runId })}`
   return buildTimedOut(recipe, timeoutMs, `.${words}`)
 }

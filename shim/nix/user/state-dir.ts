@@ -4,15 +4,15 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { hasCode } from '../../../lib/error-code.ts'
 import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
-import { makeStateDir } from '../../../lib/files/make-state-dir.ts'
 import {
   checkOwnFolder,
   type FolderFault,
   findFolderFault,
   isFolderOfOthers,
   makeOwnFolder,
+  makeStateDir,
   takeOver,
-} from '../../../lib/files/own-folder.ts'
+} from '../../../lib/files/own-files.ts'
 import type { BuildUser } from './build-user.ts'
 
 /** The folders of a builder below the state folder. */

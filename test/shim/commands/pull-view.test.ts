@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
-import { describeDuration } from '../../../lib/text/quantities.ts'
-import { isRedrawable } from '../../../lib/text/redrawable.ts'
+import { isRedrawable } from '../../../lib/text/terminal.ts'
+import { describeDuration } from '../../../lib/text/units.ts'
 import { createJsonView, createLineView } from '../../../shim/commands/pull-view.ts'
 import { describeProgress, type WireProgress } from '../../../shim/wire/progress.ts'
 

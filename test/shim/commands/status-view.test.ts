@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { describeCount, describeSize, describeSpan } from '../../../lib/text/quantities.ts'
 import { alignColumns } from '../../../lib/text/table.ts'
+import { describeCount, describeSize, describeSpan } from '../../../lib/text/units.ts'
 import { statusLines } from '../../../shim/commands/status-lines.ts'
 import { createStatusBlocks } from '../../../shim/commands/status-view.ts'
 import type { StatusReport } from '../../../shim/wire/status.ts'

@@ -1,7 +1,7 @@
-import { copyStart } from '../../../lib/text/text.ts'
+import { copyStart, pushBounded } from '../../../lib/text/text.ts'
 import type { BuildProgress } from './build-progress.ts'
 import { createNixLogReader } from './nix-log.ts'
-import type { RunLog } from './run-log.ts'
+import type { RunLog } from './run-log-file.ts'
 
 export interface NixError {
   readonly text: string
@@ -10,7 +10,7 @@ export interface NixError {
 }
 
 /** What is remembered of the output of nix for error messages. Everything is bounded. */
-export interface Journal {
+export interface NixOutput {
   /** Takes a line of nix's standard error. As slow as the log file. */
   read(line: string): Promise<void>
   /** The last error messages, oldest first. */
@@ -34,7 +34,7 @@ const MAX_IGNORED = 5
 /** Builders whose last lines are remembered. */
 const MAX_BUILDERS = 64
 
-export function createJournal(log: RunLog, onProgress: (progress: BuildProgress) => void): Journal {
+export function createNixOutput(log: RunLog, onProgress: (progress: BuildProgress) => void): NixOutput {
   const readNixLog = createNixLogReader()
   const errors: NixError[] = []
   const ignored: string[] = []
@@ -89,10 +89,4 @@ function noteIgnored(ignored: string[], text: string): void {
 
 function copyTail(line: string): string {
   return copyStart(line, MAX_TAIL_LINE_LENGTH)
-}
-
-function pushBounded<Item>(items: Item[], item: Item, max: number): Item[] {
-  items.push(item)
-  if (items.length > max) items.shift()
-  return items
 }

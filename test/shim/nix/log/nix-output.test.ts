@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import type { BuildProgress } from '../../../../shim/nix/log/build-progress.ts'
-import { createJournal } from '../../../../shim/nix/log/journal.ts'
+import { createNixOutput } from '../../../../shim/nix/log/nix-output.ts'
 
 const LOG = { write: async () => {}, close: async () => {} }
 const BUILDERS = 64
@@ -35,20 +35,20 @@ test.each<{ what: string; line: (count: number) => string }>([
   { what: 'programs that nix runs', line: count => `${count} ${LONG}` },
 ])('remembering pieces of lines of 250 kB from $what does not keep the whole lines in memory', async ({ line }) => {
   const reported: BuildProgress[] = []
-  const journal = createJournal(LOG, progress => reported.push(progress))
-  for (const start of starts) await journal.read(start)
+  const output = createNixOutput(LOG, progress => reported.push(progress))
+  for (const start of starts) await output.read(start)
   const before = heapUsed()
-  for (let count = 0; count < BUILDERS * LINES; count += 1) await journal.read(line(count))
+  for (let count = 0; count < BUILDERS * LINES; count += 1) await output.read(line(count))
   expect(heapUsed() - before).toBeLessThan(MAX_KEPT_BYTES)
   // Used here, so that they are not collected earlier.
-  expect(reported.length + journal.builderTail().length).toBeGreaterThan(0)
-  expect(journal.errors.length + journal.foreign.length + journal.builderTail().length).toBeGreaterThan(0)
+  expect(reported.length + output.builderTail().length).toBeGreaterThan(0)
+  expect(output.errors.length + output.foreign.length + output.builderTail().length).toBeGreaterThan(0)
 })
 
 test('a log line is reported up to 4,096 characters and remembered up to 500', async () => {
   const reported: BuildProgress[] = []
-  const journal = createJournal(LOG, progress => reported.push(progress))
-  await journal.read(nixLine({ action: 'result', fields: [LONG], id: 0, type: 101 }))
+  const output = createNixOutput(LOG, progress => reported.push(progress))
+  await output.read(nixLine({ action: 'result', fields: [LONG], id: 0, type: 101 }))
   expect(reported).toEqual([{ phase: 'log', line: LONG.slice(0, 4096) }])
-  expect(journal.builderTail()).toEqual([LONG.slice(0, 500)])
+  expect(output.builderTail()).toEqual([LONG.slice(0, 500)])
 })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { createRunId, openRunLog, pruneRunLogs } from '../../../../shim/nix/log/run-log.ts'
+import { createRunId, openRunLog, pruneRunLogs } from '../../../../shim/nix/log/run-log-file.ts'
 
 const logger = pino({ level: 'silent' })
 const makeDir = () => mkdtempDisposable(join(tmpdir(), 'run-log-'))
