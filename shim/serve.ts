@@ -6,8 +6,8 @@ import { createNames } from '../recipes/names/names.ts'
 import { createPolicy } from '../recipes/policy/policy.ts'
 import { hostSystem } from '../recipes/system.ts'
 import { readConfig } from './config/config.ts'
-import { createLinkingLogger } from './import/worker/check-linking.ts'
-import { createIdentity } from './import/worker/identity.ts'
+import { createLinkingLogger } from './import/check-linking.ts'
+import { createIdentity } from './import/identity.ts'
 import { layOut } from './nix/user/state-dir.ts'
 import {
   clusterPart,

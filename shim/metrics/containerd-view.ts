@@ -1,5 +1,5 @@
 import { messageOf } from '../../lib/errors.ts'
-import { askInTime } from '../containerd/ask-in-time.ts'
+import { askInTime } from '../containerd/connect.ts'
 import { RECIPE_LABEL } from '../pull/labels.ts'
 
 /** The requests to containerd. Only the number of the shim's own images affects their cost. */

@@ -6,7 +6,7 @@ import type { Policy, PolicyRule } from '../../recipes/policy/policy.ts'
 import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { refuseForeign } from '../import/image/check-image.ts'
-import type { BuildOutput } from '../nix/store/results.ts'
+import type { BuildResult } from '../nix/store/results.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { decodePullImage, IMAGE_SERVICE, type PullImageRequest } from '../wire/cri.ts'
 import type {
@@ -144,7 +144,7 @@ async function runRecipe(stages: Stages, run: Run): Promise<PullOutcome> {
 }
 
 /** Id of an image that is already there and made of that very output. A build may take an hour: the record is read again. */
-async function imageOf(images: ImageRecords, run: Run, output: BuildOutput): Promise<string | undefined> {
+async function imageOf(images: ImageRecords, run: Run, output: BuildResult): Promise<string | undefined> {
   const record = await findRecord(images, run.recipe.image, run.signal)
   return record && isOfOutput(record, output) ? presentId(images, record, run) : undefined
 }
