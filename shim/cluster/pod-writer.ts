@@ -2,7 +2,7 @@ import type { ShimError } from '../../lib/errors.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest } from '../pull/contract.ts'
 import { describeBytes, describeDuration } from '../status/describe.ts'
-import type { Run, RunFacts } from './nixbuild/run-status.ts'
+import type { ReportedRun, ReportedRunState } from './nixbuild/reported-run.ts'
 import { FIRST_AFTER_MS } from './nixbuild/write-schedule.ts'
 
 export type PodEventReason =
@@ -20,7 +20,7 @@ export interface PodEvent {
 
 /** Reports to one pod, as Events, how its run is going. */
 export interface PodWriter {
-  follow(run: Run): void
+  follow(run: ReportedRun): void
   done(): void
   failed(error: ShimError): void
   /** The request was refused before any run. */
@@ -40,12 +40,12 @@ const MILESTONE_AFTER_MS = { first: 30_000, longest: 300_000 }
 
 export function createPodWriter({ request, node, now, record }: PodWriterOptions): PodWriter {
   const { image } = request.recipe
-  let followed: Run | undefined
+  let followed: ReportedRun | undefined
   let isStarted = false
   let timer: NodeJS.Timeout | undefined
 
-  function start(run: Run): void {
-    if (run.facts().outcome) return
+  function start(run: ReportedRun): void {
+    if (run.state().outcome) return
     isStarted = true
     record({
       type: 'Normal',
@@ -55,8 +55,8 @@ export function createPodWriter({ request, node, now, record }: PodWriterOptions
     timer = setTimeout(milestone, MILESTONE_AFTER_MS.first, run, MILESTONE_AFTER_MS.first)
   }
 
-  function milestone(run: Run, pauseMs: number): void {
-    const { outcome, startedAt, progress } = run.facts()
+  function milestone(run: ReportedRun, pauseMs: number): void {
+    const { outcome, startedAt, progress } = run.state()
     if (outcome) return
     const since = describeDuration(Math.round((now() - startedAt) / 1000) * 1000)
     record({ type: 'Normal', reason: 'NixBuildProgress', message: `After ${since}: ${progress}` })
@@ -90,7 +90,7 @@ export function createPodWriter({ request, node, now, record }: PodWriterOptions
 }
 
 /** undefined if the image existed and no start was reported. */
-function describeSuccess(image: string, run: RunFacts, isStarted: boolean): string | undefined {
+function describeSuccess(image: string, run: ReportedRunState, isStarted: boolean): string | undefined {
   const { outcome, startedAt, runId } = run
   if (outcome?.kind !== 'Succeeded') return undefined
   if (outcome.present) return isStarted ? `${image} existed already: the build result is the same` : undefined

@@ -8,8 +8,7 @@ import { createIdentity } from '../import/identity.ts'
 import type { NixCheckOptions } from './nix/check-nix.ts'
 import { type Check, failed, ok, skipped, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
-import { isRoot } from './probes/processes.ts'
-import { shimEnvironment } from './probes/shim-process.ts'
+import { isRoot, shimEnvironment } from './probes/processes.ts'
 
 /**
  * How layers of store paths get into containerd. Tried as the shim does when it starts, under a lease that is deleted.

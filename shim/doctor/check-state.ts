@@ -9,8 +9,8 @@ import { readCacheLedger } from '../nix/caches/cache-accounts.ts'
 import { roomForCaches } from '../nix/caches/prune-caches.ts'
 import { resolveBuildUser } from '../nix/user/build-user.ts'
 import { findStateFault, layOut } from '../nix/user/state-dir.ts'
+import { nearestFolder } from './check-disk.ts'
 import { type Check, type Finding, failed, ok, skipped } from './probes/finding.ts'
-import { nearestFolder } from './probes/nearest-folder.ts'
 import { isRoot } from './probes/processes.ts'
 
 /**

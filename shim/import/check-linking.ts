@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Logger } from 'pino'
 import * as v from 'valibot'
@@ -42,7 +43,7 @@ export async function checkLinking({
     ...identity,
   }
   const options = { timeout: LIMIT_MS, signal }
-  const running = promisify(execFile)(process.execPath, [LINKING_PROBE, JSON.stringify(probe)], options)
+  const running = promisify(execFile)(process.execPath, [fileURLToPath(LINKING_PROBE), JSON.stringify(probe)], options)
   const { stdout } = await running.catch(error => throwMessage(error))
   return v.parse(v.nullable(linkingReportSchema), JSON.parse(stdout)) ?? undefined
 }

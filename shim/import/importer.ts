@@ -7,9 +7,8 @@ import { endLease } from './helper/leases.ts'
 import type { ImportJob } from './helper/messages.ts'
 import { type ImporterIdentity, importerFolders } from './identity.ts'
 import type { ImportCall, Importer, ImportOutcome, LinkingReport, QueryClosure } from './image/contract.ts'
-import { createWorkers } from './import-helpers.ts'
+import { createImportHelpers } from './import-helpers.ts'
 import { createLeftLeases } from './left-leases.ts'
-import { runWorker } from './run-import-helper.ts'
 
 export interface ImporterOptions {
   readonly containerd: {
@@ -45,10 +44,10 @@ export function createImporter(options: ImporterOptions): Importer {
   const { logger, queryClosure, onLinking, maxImports = DEFAULT_MAX_IMPORTS } = options
   const gate = createFairGate({ count: maxImports, perOwner: shareOf(maxImports), what: 'import' })
   const containerd = { namespace: CRI_NAMESPACE, ...options.containerd }
-  const workers = createWorkers()
+  const helpers = createImportHelpers()
   const leftLeases = createLeftLeases({ end: lease => endLease(containerd, lease) })
 
-  async function runInWorker(call: ImportCall): Promise<ImportOutcome> {
+  async function runInHelper(call: ImportCall): Promise<ImportOutcome> {
     const job = toJob(call, { ...options, containerd })
     let isLeaseLeft = true
     const onLeaseEnded = () => {
@@ -56,15 +55,14 @@ export function createImporter(options: ImporterOptions): Importer {
     }
     try {
       const { signal, onProgress } = call
-      const run = { signal, onProgress, queryClosure, onLinking, onLeaseEnded }
-      return await workers.withWorker(worker => runWorker(worker, job, run))
+      return await helpers.runImport(job, { signal, onProgress, queryClosure, onLinking, onLeaseEnded })
     } finally {
       if (isLeaseLeft) leftLeases.add(job.lease)
     }
   }
 
   return {
-    importImage: call => gate.run({ ...call, key: call.image }, () => logged(logger, call, () => runInWorker(call))),
+    importImage: call => gate.run({ ...call, key: call.image }, () => logged(logger, call, () => runInHelper(call))),
   }
 }
 

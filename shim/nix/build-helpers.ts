@@ -1,19 +1,14 @@
 import * as v from 'valibot'
 import { messageOf, RetryableError, reviveError, ShimError } from '../../lib/errors.ts'
-import {
-  createHelpers,
-  endGroups,
-  type HelperEnd,
-  type Helpers,
-  type SpareOptions,
-} from '../../lib/process/run-helper.ts'
+import { createHelperPool, type HelperPool, type SpareOptions } from '../../lib/process/helper-pool.ts'
+import { signalGroup } from '../../lib/process/run-process.ts'
 import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
 import { describeWork, type Recipe } from '../../recipes/recipe.ts'
 import type { BuildCall } from './contract.ts'
 import { BUILD_HELPER, type BuildJob, type BuildReport, buildTimedOut, reportSchema } from './helper/messages.ts'
 import type { BuildResult } from './store/results.ts'
 
-/** A run remembers and reads a fifth of this at a time. */
+/** Of JavaScript objects. A build remembers and reads a fifth of this at a time. */
 const HEAP_MEGABYTES = 32
 
 /** The helper gives nix five seconds to end its builders, then kills it. */
@@ -31,50 +26,46 @@ export interface BuildHelpers {
 }
 
 export function createBuildHelpers(spare: SpareOptions): BuildHelpers {
-  const helpers = createHelpers({ file: BUILD_HELPER, heapMegabytes: HEAP_MEGABYTES, graceMs: GRACE_MS }, spare)
+  const nodeFlags = [`--max-old-space-size=${HEAP_MEGABYTES}`, '--max-semi-space-size=1', '--v8-pool-size=1']
+  const program = { file: BUILD_HELPER, nodeFlags, arenas: 1, graceMs: GRACE_MS, isReused: false }
+  const pool = createHelperPool(program, spare)
   return {
     async make(job, call) {
-      const last = await runInHelper(helpers, job, call)
-      if (last.kind !== 'done') throw interrupted(job.recipe, 'it ran a program')
+      const last = await runInHelper(pool, job, call)
+      if (last.kind !== 'done') throw interrupted(job.recipe, 'ran a program')
       return last.result
     },
     async runProgram(job, call) {
-      const last = await runInHelper(helpers, job, call)
-      if (last.kind !== 'archive') throw interrupted(job.recipe, 'it ran no program')
+      const last = await runInHelper(pool, job, call)
+      if (last.kind !== 'archive') throw interrupted(job.recipe, 'ran no program')
       return last.storePath
     },
   }
 }
 
 type Made = Extract<BuildReport, { kind: 'done' | 'archive' }>
-type Last = Made | Extract<BuildReport, { kind: 'failed' }>
 
-async function runInHelper(helpers: Helpers, job: BuildJob, { signal, onProgress }: BuildCall): Promise<Made> {
+async function runInHelper(pool: HelperPool, job: BuildJob, { signal, onProgress }: BuildCall): Promise<Made> {
   const groups = new Set<number>()
   const late = AbortSignal.timeout(Math.min(job.nix.timeoutMs + LATE_MS, MAX_TIMER_MS))
-  let last: Last | undefined
   const onReport = (message: unknown) => {
     const report = v.parse(reportSchema, message)
+    if (report.kind === 'failed') throw reviveError(report.code, report.message)
+    if (report.kind === 'done' || report.kind === 'archive') return report
     if (report.kind === 'progress') report.progress.forEach(onProgress)
     else if (report.kind === 'began') groups.add(report.group)
-    else if (report.kind === 'ended') groups.delete(report.group)
-    else last = report
+    else groups.delete(report.group)
+    return undefined
   }
   try {
-    const end = await helpers.run({
-      job,
-      signal: AbortSignal.any([signal, late]),
-      onReport,
-      isLast: () => last !== undefined,
-    })
-    if (last && last.kind !== 'failed') return last
-    if (signal.aborted) throw cancelled(job.recipe, signal)
-    throw last ? reviveError(last.code, last.message) : explainEnd(job, end, late)
+    return await pool.run({ job, signal: AbortSignal.any([signal, late]), onReport })
   } catch (error) {
-    // The helper could not be started, or sent an invalid report.
-    throw error instanceof ShimError ? error : interrupted(job.recipe, messageOf(error))
+    if (signal.aborted) throw cancelled(job.recipe, signal)
+    if (error instanceof ShimError) throw error
+    throw late.aborted ? buildTimedOut(job.recipe, job.nix.timeoutMs) : interrupted(job.recipe, messageOf(error))
   } finally {
-    endGroups(groups)
+    // What a helper left behind.
+    for (const group of groups) signalGroup(group, 'SIGKILL')
   }
 }
 
@@ -83,13 +74,8 @@ function cancelled(recipe: Recipe, { reason }: AbortSignal): RetryableError {
   return new RetryableError('Cancelled', `${describeWork(recipe)} was cancelled: ${why}`)
 }
 
-/** The helper ended without a last report. */
-function explainEnd({ recipe, nix }: BuildJob, { exitCode, killedBy }: HelperEnd, late: AbortSignal): ShimError {
-  if (!late.aborted) return interrupted(recipe, killedBy ?? `exit code ${exitCode}`)
-  return buildTimedOut(recipe, nix.timeoutMs)
-}
-
+/** `how` continues "the process …". */
 function interrupted(recipe: Recipe, how: string): RetryableError {
-  const message = `${describeWork(recipe)} was interrupted: the process that reads the output of nix has ended (${how})`
+  const message = `${describeWork(recipe)} was interrupted: the process that reads the output of nix ${how}`
   return new RetryableError('BuildInterrupted', message)
 }

@@ -1,5 +1,5 @@
 import { MANAGED_BY_LABEL, SHIM } from '../../../kube/resources/names.ts'
-import { isManaged, type NixBuild } from '../../../kube/resources/nixbuild.ts'
+import { isCreatedForPods, type NixBuild } from '../../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { FinalError, messageOf, toShimError } from '../../../lib/errors.ts'
 import { quote } from '../../../lib/text/quote.ts'
@@ -24,7 +24,7 @@ export function chooseRecipe(nixBuilds: readonly NixBuild[], system: string): Fo
   const ours = good.filter(({ recipe }) => recipe.system === system)
   const ranked = (ours.length > 0 ? ours : good).sort(byRank)
   const [best, second] = ranked
-  if (best && second && !second.managed && recipeKey(best.recipe) !== recipeKey(second.recipe))
+  if (best && second && !second.createdForPods && recipeKey(best.recipe) !== recipeKey(second.recipe))
     throw new FinalError(
       'RecipeConflict',
       `the NixBuilds ${quote(best.nixBuild)} and ${quote(second.nixBuild)} of the pod's namespace have different recipes for one image, ${best.recipe.image}: delete one of them`,
@@ -38,7 +38,7 @@ function isTrusted({ metadata }: NixBuild): boolean {
 }
 
 interface Candidate extends FoundRecipe {
-  readonly managed: boolean
+  readonly createdForPods: boolean
   /** RFC 3339. */
   readonly created: string
 }
@@ -46,8 +46,8 @@ interface Candidate extends FoundRecipe {
 function readOne(nixBuild: NixBuild): Candidate | { readonly nixBuild: string; readonly error: unknown } {
   const { name, creationTimestamp } = nixBuild.metadata
   try {
-    const managed = isManaged(nixBuild)
-    return { nixBuild: name, recipe: recipeOf(nixBuild), managed, created: creationTimestamp }
+    const createdForPods = isCreatedForPods(nixBuild)
+    return { nixBuild: name, recipe: recipeOf(nixBuild), createdForPods, created: creationTimestamp }
   } catch (error) {
     return { nixBuild: name, error }
   }
@@ -55,7 +55,7 @@ function readOne(nixBuild: NixBuild): Candidate | { readonly nixBuild: string; r
 
 function byRank(one: Candidate, other: Candidate): number {
   return (
-    Number(one.managed) - Number(other.managed) ||
+    Number(one.createdForPods) - Number(other.createdForPods) ||
     other.created.localeCompare(one.created) ||
     one.nixBuild.localeCompare(other.nixBuild)
   )

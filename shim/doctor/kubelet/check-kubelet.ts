@@ -3,10 +3,9 @@ import { lazy } from '../../../lib/async/lazy.ts'
 import { messageOf } from '../../../lib/errors.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from '../probes/finding.ts'
 import { listProcesses } from '../probes/processes.ts'
-import type { Distribution } from './distributions.ts'
 import { findKubelet, otherKubelet } from './find-kubelet.ts'
 import type { K3sFiles } from './k3s.ts'
-import { type KubeletSettings, readKubeletConfig } from './settings.ts'
+import { type Distribution, type KubeletSettings, readKubeletConfig } from './settings.ts'
 
 export interface KubeletPlace {
   /** A KubeletConfiguration. By default, that of the running kubelet. */

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { type Check, ok, skipped, warning } from '../probes/finding.ts'
 import { listProcesses, type ProcessInfo, startedAt } from '../probes/processes.ts'
 import { isKubelet, kubeletProcess } from './find-kubelet.ts'
-import { namesIn, parseFlags } from './flags.ts'
 import { K3S_FILES } from './k3s.ts'
+import { namesIn, parseFlags } from './settings.ts'
 
 /** A file written just before the start does not count as changed. */
 const INACCURATE_MS = 1000

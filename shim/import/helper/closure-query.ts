@@ -1,11 +1,10 @@
 import { reviveError } from '../../../lib/errors.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
-import type { ImportOrder, ImportReport } from './messages.ts'
+import type { ImportMessage, ImportReport } from './messages.ts'
 
-// How a worker asks the shim, which is the one that asks Nix, for the closure of a store path: both ends.
+// How a helper asks the daemon, which asks Nix, for the closure of a store path: both ends.
 
-export type QueryAnswer = Extract<ImportOrder, { kind: 'storePaths' | 'queryFailed' }>
-type AnswerPart = Extract<ImportOrder, { kind: 'storePaths' }>
+type AnswerPart = Extract<ImportMessage, { kind: 'storePaths' }>
 
 /** Approximate length of a message in characters: formatting it takes less than a millisecond, which calls wait for. */
 const PART_LENGTH = 128 * 1024
@@ -14,7 +13,7 @@ const LENGTH_OF_FACTS = 150
 const LENGTH_OF_REFERENCE = 7
 
 /**
- * The shim's end: cuts an answer into messages. References are indexes in the whole answer, and are left out unless they are
+ * The daemon's end: cuts an answer into messages. References are indexes in the whole answer, and are left out unless they are
  * wanted, since they would be most of it.
  */
 export function* answerParts(
@@ -36,11 +35,11 @@ export function* answerParts(
   yield { kind: 'storePaths', id, infos: part, isLast: true }
 }
 
-/** The worker's end. */
+/** The helper's end. */
 export interface ClosureQueries {
   queryClosure(storePath: string): Promise<readonly StorePathInfo[]>
   /** Takes an answer, or a part of it. */
-  onAnswer(answer: QueryAnswer): void
+  onAnswer(answer: ImportMessage): void
 }
 
 interface Waiting extends PromiseWithResolvers<readonly StorePathInfo[]> {
@@ -58,13 +57,13 @@ export function createClosureQueries(report: (message: ImportReport) => void): C
       report({ kind: 'query', id: lastId, storePath })
       return answer.promise
     },
-    onAnswer(order) {
-      const answer = waiting.get(order.id)
-      if (order.kind === 'storePaths') answer?.parts.push(order)
-      if (order.kind === 'storePaths' && !order.isLast) return
-      waiting.delete(order.id)
-      if (order.kind === 'storePaths') answer?.resolve(joinParts(answer.parts))
-      else answer?.reject(reviveError(order.code, order.message))
+    onAnswer(message) {
+      const answer = waiting.get(message.id)
+      if (message.kind === 'storePaths') answer?.parts.push(message)
+      if (message.kind === 'storePaths' && !message.isLast) return
+      waiting.delete(message.id)
+      if (message.kind === 'storePaths') answer?.resolve(joinParts(answer.parts))
+      else answer?.reject(reviveError(message.code, message.message))
     },
   }
 }

@@ -1,39 +1,34 @@
 import * as v from 'valibot'
 import { hasCode } from '../../../lib/error-code.ts'
 import { RetryableError, toShimError } from '../../../lib/errors.ts'
-import { lowerPriority } from '../../../lib/process/process-limits.ts'
+import { type HelperCall, serveAsHelper } from '../../../lib/process/serve-helper.ts'
 import type { ImportProgress } from '../image/contract.ts'
-import { createClosureQueries } from './closure-query.ts'
-import { type ImportJob, type ImportReport, orderSchema } from './messages.ts'
+import { type ClosureQueries, createClosureQueries } from './closure-query.ts'
+import { type ImportReport, jobSchema, messageSchema } from './messages.ts'
 import { runImport } from './run-import.ts'
-
-// A process that runs imports, one after another: it gets ImportOrders and sends ImportReports. It ends with the shim.
-lowerPriority()
-process.once('disconnect', () => process.exit(1))
-const queries = createClosureQueries(report)
-let cancel = new AbortController()
-
-process.on('message', message => {
-  const order = v.parse(orderSchema, message)
-  if (order.kind === 'cancel') return cancel.abort(new RetryableError('Cancelled', 'the import was cancelled'))
-  if (order.kind !== 'import') return queries.onAnswer(order)
-  cancel = new AbortController()
-  void run(order.job, cancel.signal)
-})
 
 /** After an idle time this long, the next import is probably not imminent. */
 const REST_MS = 300
+/** Often enough for a person who watches. */
+const PROGRESS_INTERVAL_MS = 100
+
 let rest: NodeJS.Timeout | undefined
+let queries: ClosureQueries | undefined
 
-/** An idle worker without garbage needs a quarter less memory. Needs Node's `--expose-gc`. */
-function collectAtRest(): void {
-  rest = setTimeout(() => globalThis.gc?.(), REST_MS)
-}
+/** This process runs imports, one after another. It reads what strangers wrote, so that the daemon does not. */
+await serveAsHelper(work, {
+  isReused: true,
+  exitsWithDaemon: true,
+  onMessage: message => queries?.onAnswer(v.parse(messageSchema, message)),
+})
 
-async function run(job: ImportJob, signal: AbortSignal): Promise<void> {
+async function work(job: unknown, call: HelperCall): Promise<void> {
   clearTimeout(rest)
+  const { signal } = call
+  const report = (message: ImportReport) => call.report(message)
+  queries = createClosureQueries(report)
   try {
-    const outcome = await runImport(job, {
+    const outcome = await runImport(v.parse(jobSchema, job), {
       signal,
       onProgress: throttle(progress => report({ kind: 'progress', progress })),
       queryClosure: queries.queryClosure,
@@ -43,33 +38,13 @@ async function run(job: ImportJob, signal: AbortSignal): Promise<void> {
     if ('program' in outcome) report({ kind: 'program', program: outcome.program })
     else report({ kind: 'done', image: outcome })
   } catch (error) {
-    const { code, message, stack } = toShimError(isOutOfMemory(error) ? tooMuchMemory(error) : error)
+    const { code, message, stack } = toShimError(signal.aborted ? cancelled(error) : explainMemory(error))
     report({ kind: 'failed', code, message, stack })
   } finally {
-    collectAtRest()
+    // An idle helper without garbage needs a quarter less memory. Needs Node's `--expose-gc`.
+    rest = setTimeout(() => globalThis.gc?.(), REST_MS)
   }
 }
-
-/** See lib/process/process-limits.ts. */
-function isOutOfMemory(error: unknown): boolean {
-  return (
-    hasCode(error, 'ERR_MEMORY_ALLOCATION_FAILED') ||
-    (error instanceof RangeError && /allocation failed/i.test(error.message))
-  )
-}
-
-function tooMuchMemory(cause: unknown): RetryableError {
-  return new RetryableError('ImportInterrupted', 'the import broke off: it takes more memory than an import may', {
-    cause,
-  })
-}
-
-function report(message: ImportReport): void {
-  process.send?.(message)
-}
-
-/** Often enough for a person who watches. */
-const PROGRESS_INTERVAL_MS = 100
 
 function throttle(report: (progress: ImportProgress) => void): (progress: ImportProgress) => void {
   let last = Number.NEGATIVE_INFINITY
@@ -79,4 +54,17 @@ function throttle(report: (progress: ImportProgress) => void): (progress: Import
     last = now
     report(progress)
   }
+}
+
+function cancelled(cause: unknown): RetryableError {
+  return new RetryableError('Cancelled', 'the import was cancelled', { cause })
+}
+
+/** An allocation beyond the process's limit throws (see lib/process/helper-pool.ts). */
+function explainMemory(error: unknown): unknown {
+  const isOutOfMemory =
+    hasCode(error, 'ERR_MEMORY_ALLOCATION_FAILED') ||
+    (error instanceof RangeError && /allocation failed/i.test(error.message))
+  const message = 'the import broke off: it takes more memory than an import may'
+  return isOutOfMemory ? new RetryableError('ImportInterrupted', message, { cause: error }) : error
 }

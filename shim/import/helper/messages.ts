@@ -1,5 +1,4 @@
 import { extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import * as v from 'valibot'
 import { type ErrorCode, isErrorCode } from '../../../lib/errors.ts'
 import { imageProgramSchema, packageHintsSchema } from '../../../recipes/built-package.ts'
@@ -13,8 +12,8 @@ export const IMPORT_HELPER = programFile('import-helper')
 /** The program that tries whether layers can be linked. */
 export const LINKING_PROBE = programFile('linking-probe')
 
-function programFile(name: string): string {
-  return fileURLToPath(new URL(`./${name}${extname(import.meta.url)}`, import.meta.url))
+function programFile(name: string): URL {
+  return new URL(`./${name}${extname(import.meta.url)}`, import.meta.url)
 }
 
 /** One import. */
@@ -53,10 +52,10 @@ export const probeSchema = v.pick(jobSchema, ['containerd', 'viewFolder', 'trust
 export type LinkingProbe = v.InferOutput<typeof probeSchema>
 
 const errorCode = v.custom<ErrorCode>(isErrorCode)
-/** Messages of errors are cut; a longer text did not come from the worker's own code. */
+/** Messages of errors are cut; a longer text did not come from the helper's own code. */
 const text = v.pipe(v.string(), v.maxLength(64 * 1024))
 
-/** Worker to shim; `done`, `program` or `failed` is the last. Short, as the shim parses them on the thread that passes calls on. */
+/** Helper to daemon; `done`, `program` or `failed` is the last. Short: the daemon parses them on the thread that passes calls on. */
 export const reportSchema = v.variant('kind', [
   v.object({ kind: v.literal('progress'), progress: importProgressSchema }),
   /** The import's lease is gone. */
@@ -79,11 +78,9 @@ const pathInfo = v.object({
   references: v.array(v.number()),
 })
 
-/** Shim to worker. */
-export const orderSchema = v.variant('kind', [
-  v.object({ kind: v.literal('import'), job: jobSchema }),
-  v.object({ kind: v.literal('cancel') }),
+/** Daemon to helper, during a job: answers to its queries. */
+export const messageSchema = v.variant('kind', [
   v.object({ kind: v.literal('storePaths'), id: v.number(), infos: v.array(pathInfo), isLast: v.boolean() }),
   v.object({ kind: v.literal('queryFailed'), id: v.number(), code: errorCode, message: v.string() }),
 ])
-export type ImportOrder = v.InferOutput<typeof orderSchema>
+export type ImportMessage = v.InferOutput<typeof messageSchema>

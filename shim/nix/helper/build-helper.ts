@@ -38,7 +38,9 @@ const WARM_UP_JOB: BuildJob = {
 }
 
 /** This process builds one recipe. It reads the output of builders, evaluations and servers, so that the daemon does not. */
-await serveAsHelper(work, () => work(WARM_UP_JOB, { signal: new AbortController().signal, report: () => {} }))
+await serveAsHelper(work, {
+  warmUp: () => work(WARM_UP_JOB, { signal: new AbortController().signal, report: () => {} }),
+})
 
 async function work(order: unknown, { signal, report }: HelperCall): Promise<void> {
   const tell = (message: BuildReport) => report(message)

@@ -2,7 +2,7 @@
 export const ALLOWED: readonly string[] = [
   'lib/async/paced.ts',
   'lib/errors.ts',
-  'lib/process/run-helper.ts',
+  'lib/process/helper-pool.ts',
   'lib/process/serve-helper.ts',
   'lib/queues/fair-gate.ts',
   'shim/commands/pull-view/line-view.ts',

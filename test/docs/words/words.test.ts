@@ -5,12 +5,12 @@ import { findWords, listFiles, proseOf, ROOT, readProjectFile } from './find-wor
 import { findSourceFiles } from './source-files.ts'
 
 const PAGES = [...(await readdir(ROOT)).filter(name => name.endsWith('.md')), ...(await listFiles(['docs'], '.md'))]
-/** Help texts and option descriptions, which users read like pages. */
+/** Help texts, descriptions of options and fields, alerts and comments of units, which users read like pages. */
 const TEXTS = [
   'shim/program.ts',
   'controller/program.ts',
   ...(await listFiles(['shim/config'], '.ts')),
-  ...(await listFiles(['nixos-module'], '.nix')),
+  ...(await listFiles(['deploy', 'examples', 'nix', 'nixos-module'], '')),
 ]
 
 describe('plain words', () => {

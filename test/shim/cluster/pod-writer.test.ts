@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
-import { createRun } from '../../../shim/cluster/nixbuild/run-status.ts'
+import { createReportedRun } from '../../../shim/cluster/nixbuild/reported-run.ts'
 import { createPodWriter, type PodEvent } from '../../../shim/cluster/pod-writer.ts'
 import { IMAGE_ID } from './nixbuilds.ts'
 
@@ -18,7 +18,7 @@ afterEach(() => void vi.useRealTimers())
 function follow() {
   const written: PodEvent[] = []
   const now = Date.now
-  const run = createRun(recipe, { now, imageSize: async () => 12_300_000 })
+  const run = createReportedRun(recipe, { now, imageSize: async () => 12_300_000 })
   const request = { recipe, namespace: 'team' }
   const podWriter = createPodWriter({ request, node: 'node-1', now, record: event => written.push(event) })
   podWriter.follow(run)

@@ -144,14 +144,14 @@ it('an import that is killed leaves only what the next import removes', async ()
   })
 })
 
-it('a worker that is killed fails its own import with a retryable error, and no other', async () => {
+it('a helper that is killed fails its own import with a retryable error, and no other', async () => {
   const node = await startNode()
   const large = await addLarge(node)
   const before = new Set(descendants(process.pid))
   const { result } = await startHalf(node, large.path)
   const failed = expect(result).rejects.toMatchObject({
     ...{ code: 'ImportInterrupted', retryable: true },
-    message: 'the import broke off: its process was ended by SIGKILL',
+    message: 'the import broke off: its process ended (SIGKILL)',
   })
   for (const helper of descendants(process.pid).filter(pid => !before.has(pid))) process.kill(helper, 'SIGKILL')
   await failed

@@ -1,11 +1,11 @@
-import { fork } from 'node:child_process'
-import { on } from 'node:events'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createHelperPool } from '../../../../lib/process/helper-pool.ts'
 import {
+  IMPORT_HELPER,
   type ImportJob,
-  type ImportOrder,
+  type ImportMessage,
   type ImportReport,
   reportSchema,
 } from '../../../../shim/import/helper/messages.ts'
@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => node[Symbol.asyncDispose]())
 
-/** The reports of a worker in order, without progress. */
+/** The reports of a helper in order, without progress. */
 async function reportsOf(storePath: string): Promise<ImportReport[]> {
   const { options } = node
   const job: ImportJob = {
@@ -37,20 +37,22 @@ async function reportsOf(storePath: string): Promise<ImportReport[]> {
     process: 'process',
     lease: `lease-of-${storePath}`,
   }
-  const worker = fork(join(import.meta.dirname, '../../../../shim/import/helper/import-helper.ts'))
+  const program = { file: IMPORT_HELPER, nodeFlags: [], arenas: 2, graceMs: 1000, isReused: false }
   const reports: ImportReport[] = []
-  worker.send({ kind: 'import', job } satisfies ImportOrder)
-  for await (const [message] of on(worker, 'message')) {
-    const report = v.parse(reportSchema, message)
-    reports.push(report)
-    if (report.kind === 'query') worker.send(await answer(report.id))
-    else if (report.kind !== 'progress' && report.kind !== 'leaseEnded') break
-  }
-  worker.kill('SIGKILL')
-  return reports.filter(({ kind }) => kind !== 'progress' && kind !== 'query')
+  await createHelperPool(program, { afterMs: 60_000 }).run({
+    job,
+    signal: new AbortController().signal,
+    onReport(message, send) {
+      const report = v.parse(reportSchema, message)
+      if (report.kind === 'query') void answer(report.id).then(send)
+      else if (report.kind !== 'progress') reports.push(report)
+      return ['done', 'program', 'failed'].includes(report.kind) || undefined
+    },
+  })
+  return reports
 }
 
-async function answer(id: number): Promise<ImportOrder> {
+async function answer(id: number): Promise<ImportMessage> {
   const infos = await node.options.queryClosure('', { signal: new AbortController().signal })
   return { kind: 'storePaths', id, infos: infos.map(info => ({ ...info, references: [] })), isLast: true }
 }
