@@ -33,7 +33,7 @@ const PAUSE_MS = 100
 /** The call is held while containerd is away, as the proxy holds the calls that it passes on. */
 function whenContainerdAnswers<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
   return retry(() => untilAborted(ask(), signal), {
-    mayPass: isContainerdAway,
+    isTemporary: isContainerdAway,
     beforeNext: () => untilAborted(delay(PAUSE_MS), signal),
   })
 }
