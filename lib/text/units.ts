@@ -13,6 +13,16 @@ const SIZES = [
   ['kB', 1e3],
 ] as const
 
+/** `3.4 MB`: the same unit for each size, so that a growing size is easy to follow. */
+export function describeMegabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`
+}
+
+/** `3.4 s`, `850 ms`. */
+export function describeDuration(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`
+}
+
 /** `12 s`, `5 min 3 s`, `3 h 12 min`, `4 d 2 h`: whole seconds, and the two largest units. */
 export function describeSpan(milliseconds: number): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000))

@@ -8,7 +8,7 @@ import { messageOf, ShimError } from '../../lib/errors.ts'
 import { writeAtomically } from '../../lib/files/atomic-file.ts'
 import { makeStateDir } from '../../lib/files/own-files.ts'
 import type { ImageRecords } from '../pull/contract.ts'
-import { RECIPE_LABEL } from '../pull/labels.ts'
+import { RECIPE_LABEL } from '../pull/image-of-recipe.ts'
 import { withoutEntry } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 

@@ -1,7 +1,7 @@
 import type { ShimError } from '../../lib/errors.ts'
+import { describeDuration, describeMegabytes } from '../../lib/text/units.ts'
 import { formatRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest } from '../pull/contract.ts'
-import { describeBytes, describeDuration } from '../status/describe.ts'
 import type { ReportedRun, ReportedRunState } from './nixbuild/reported-run.ts'
 import { FIRST_AFTER_MS } from './nixbuild/write-schedule.ts'
 
@@ -94,7 +94,7 @@ function describeSuccess(image: string, run: ReportedRunState, isStarted: boolea
   const { outcome, startedAt, runId } = run
   if (outcome?.kind !== 'Succeeded') return undefined
   if (outcome.present) return isStarted ? `${image} existed already: the build result is the same` : undefined
-  const size = outcome.imageSize === undefined ? '' : `, ${describeBytes(outcome.imageSize)}`
+  const size = outcome.imageSize === undefined ? '' : `, ${describeMegabytes(outcome.imageSize)}`
   const what = runId === undefined ? 'Loaded' : 'Built and loaded'
   return `${what} ${image} in ${describeDuration(outcome.at - startedAt)}${size}`
 }

@@ -11,8 +11,8 @@ import {
   type NixBuildResult,
   nixBuildConditions,
 } from '../../../kube/resources/nixbuild-status.ts'
+import { describeDuration, describeMegabytes } from '../../../lib/text/units.ts'
 import type { Attempt } from '../../pull/contract.ts'
-import { describeBytes, describeDuration } from '../../status/describe.ts'
 import { isClaimable, ownEntry } from './claim.ts'
 import type { Failure, ReportedRunState, Retrying, RunOutcome, Success } from './reported-run.ts'
 
@@ -136,7 +136,7 @@ function succeeded(query: StatusQuery, outcome: Success): OwnStatus {
 
 function summary({ startedAt }: ReportedRunState, { present, at, imageSize }: Success): string {
   if (present) return 'existed already'
-  const size = imageSize === undefined ? '' : `, ${describeBytes(imageSize)}`
+  const size = imageSize === undefined ? '' : `, ${describeMegabytes(imageSize)}`
   return `loaded in ${describeDuration(at - startedAt)}${size}`
 }
 

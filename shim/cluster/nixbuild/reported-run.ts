@@ -5,7 +5,7 @@ import { copyStart, pushBounded } from '../../../lib/text/text.ts'
 import type { FlakeRecipe } from '../../../recipes/recipe.ts'
 import type { PullOutcome, RunReport } from '../../pull/contract.ts'
 import { type PullProgress, toWire } from '../../pull/progress.ts'
-import { describeProgress } from '../../status/describe.ts'
+import { describeProgress } from '../../wire/progress.ts'
 
 /** The current state of a run. Times are in milliseconds since 1970. */
 export interface ReportedRunState {

@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
 import { isRedrawable } from '../../../lib/text/terminal.ts'
-import { createLineView } from '../../../shim/commands/pull-view/line-view.ts'
-import { createJsonView } from '../../../shim/commands/pull-view/pull-view.ts'
-import { describeDuration, describeProgress } from '../../../shim/status/describe.ts'
-import type { WireProgress } from '../../../shim/wire/pulls.ts'
+import { describeDuration } from '../../../lib/text/units.ts'
+import { createJsonView, createLineView } from '../../../shim/commands/pull-view.ts'
+import { describeProgress, type WireProgress } from '../../../shim/wire/progress.ts'
 
 function progress(phase: string, rest: Partial<WireProgress> = {}): WireProgress {
   return { phase, done: 0, expected: 0, text: '', ...rest }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Failure, shouldResend } from '../../../shim/proxy/retry.ts'
+import { type Failure, shouldResend } from '../../../shim/proxy/resend.ts'
 
 const READ = '/runtime.v1.ImageService/ImageStatus'
 const WRITE = '/runtime.v1.RuntimeService/RunPodSandbox'

@@ -1,15 +1,15 @@
-import { cutEnd, cutMiddle } from '../../../lib/text/cut.ts'
-import { alignColumns } from '../../../lib/text/table.ts'
-import { cleanText } from '../../../lib/text/text.ts'
-import { describeCount, describeSize, describeSpan } from '../../../lib/text/units.ts'
-import { describeDuration, describeProgress } from '../../status/describe.ts'
-import type { StatusReport } from '../../wire/status.ts'
+import { cutEnd, cutMiddle } from '../../lib/text/cut.ts'
+import { alignColumns } from '../../lib/text/table.ts'
+import { cleanText } from '../../lib/text/text.ts'
+import { describeCount, describeDuration, describeSize, describeSpan } from '../../lib/text/units.ts'
+import { describeProgress } from '../wire/progress.ts'
+import type { StatusReport } from '../wire/status.ts'
 
-type Run = StatusReport['runs'][number]
+type RunReportRow = StatusReport['runs'][number]
 type Result = StatusReport['results'][number]
 type Image = StatusReport['images'][number]
 
-/** A report as lines of text that fit `width`. Headings begin at the start of the line, all else is indented. */
+/** A report as lines of text that fit `width`. Headings begin at the start of the line, everything else is indented. */
 export function statusLines(report: StatusReport, now: Date, width = Infinity): string[] {
   const room = width - INDENT.length
   const { shim, runs, queue, results, images, disk } = report
@@ -49,7 +49,7 @@ function shimLines({ version, startedAt, containerd, containerdProblem, rules, m
 
 type Shim = StatusReport['shim']
 
-/** What is under each row is long, and need not be aligned. */
+/** The lines below a row are long and not aligned with it. */
 interface Row {
   readonly cells: readonly string[]
   readonly below: readonly string[]
@@ -61,7 +61,7 @@ function table(headings: readonly string[], rows: readonly Row[], room: number):
   return [heading, ...rows.flatMap(({ below }, index) => [aligned[index] ?? '', ...below.map(line => INDENT + line)])]
 }
 
-function runLines(runs: readonly Run[], now: Date, room: number): string[] {
+function runLines(runs: readonly RunReportRow[], now: Date, room: number): string[] {
   return table(
     ['IMAGE', 'FOR', 'PHASE'],
     runs.map(run => ({
@@ -72,7 +72,7 @@ function runLines(runs: readonly Run[], now: Date, room: number): string[] {
   )
 }
 
-function queueLines(queue: readonly Run[], now: Date, room: number): string[] {
+function queueLines(queue: readonly RunReportRow[], now: Date, room: number): string[] {
   return table(
     ['#', 'IMAGE', 'FOR'],
     queue.map((run, index) => ({
@@ -83,23 +83,23 @@ function queueLines(queue: readonly Run[], now: Date, room: number): string[] {
   )
 }
 
-/** Store paths are long, and follow with the image. */
-function describePhase({ progress }: Run): string {
+/** Leaves out the store path, which is long and follows with the image. */
+function describePhase({ progress }: RunReportRow): string {
   return progress.phase === 'built' ? 'built, to be imported' : describeProgress(progress)
 }
 
-/** That many are named, the others are counted. */
+/** Number of waiters that are named; the others are counted. */
 const NAMED_WAITERS = 3
 
-function describeWaiters({ waiting, waiters }: Run): string {
+function describeWaiters({ waiting, waiters }: RunReportRow): string {
   if (waiting === 0) return 'nobody waits any more'
   const named = waiters.slice(0, NAMED_WAITERS).map(describeWaiter).join(', ')
   const others = waiting - Math.min(NAMED_WAITERS, waiters.length)
   return `for ${named}${others > 0 ? ` and ${others} more` : ''}`
 }
 
-/** `team/pod`, or as much of it as is known. */
-function describeWaiter({ namespace, pod, nixBuild }: Run['waiters'][number]): string {
+/** `team/pod`, or the known part of it. */
+function describeWaiter({ namespace, pod, nixBuild }: RunReportRow['waiters'][number]): string {
   if (pod) return `${namespace ?? ''}/${pod}`
   const where = namespace ? `namespace ${namespace}` : 'no namespace'
   return nixBuild ? `NixBuild ${namespace ?? ''}/${nixBuild}` : where
@@ -127,7 +127,7 @@ function resultLines(results: readonly Result[], now: Date, room: number): strin
   )
 }
 
-/** Ids of runs name files, and are long: where images would have no room beside them, they follow below. */
+/** In narrower output, ids of runs stand below: they are long, because they name log files. */
 const ROOM_FOR_RUN = 118
 
 function nameBelow(name: string, room: number): string {

@@ -1,4 +1,8 @@
-import type { WireProgress } from '../wire/pulls.ts'
+import { describeMegabytes } from '../../lib/text/units.ts'
+import type { PullProgress__Output } from '../../protos/generated/enbi/v1alpha1/PullProgress.ts'
+
+/** As it is on the wire, see `protos/enbi.proto`. */
+export type WireProgress = PullProgress__Output
 
 /** Describes the progress of a pull in one line. */
 export function describeProgress({ phase, done, expected, text }: WireProgress): string {
@@ -8,13 +12,13 @@ export function describeProgress({ phase, done, expected, text }: WireProgress):
     case 'evaluating':
       return 'evaluating the flake'
     case 'fetching':
-      return `fetching ${amount(done, expected, describeBytes)}`
+      return `fetching ${describeBytes(done, expected)}`
     case 'building':
       return expected === 0 ? `building ${text}`.trimEnd() : `building ${done} of ${expected}${text ? `, ${text}` : ''}`
     case 'built':
       return `built ${text}`
     case 'importing':
-      return `importing ${amount(done, expected, describeBytes)}`
+      return `importing ${describeBytes(done, expected)}`
     case 'unpacking':
       return `unpacking layer ${done} of ${expected}`
     case 'present':
@@ -24,16 +28,6 @@ export function describeProgress({ phase, done, expected, text }: WireProgress):
   }
 }
 
-/** For example `3.4 s` or `850 ms`. */
-export function describeDuration(milliseconds: number): string {
-  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`
-}
-
-function amount(done: number, expected: number, format: (bytes: number) => string): string {
-  return expected > 0 ? `${format(done)} of ${format(expected)}` : format(done)
-}
-
-/** For example `3.4 MB`. */
-export function describeBytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`
+function describeBytes(done: number, expected: number): string {
+  return expected > 0 ? `${describeMegabytes(done)} of ${describeMegabytes(expected)}` : describeMegabytes(done)
 }

@@ -1,13 +1,13 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
-import { cutEnd } from '../../../lib/text/cut.ts'
-import { describeDuration, describeProgress } from '../../status/describe.ts'
-import type { WireProgress } from '../../wire/pulls.ts'
+import { cutEnd } from '../../lib/text/cut.ts'
+import { describeDuration } from '../../lib/text/units.ts'
+import { describeProgress, type WireProgress } from '../wire/progress.ts'
 import type { PullView, TerminalOptions } from './pull-view.ts'
 
 const FRAMES = [...'⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏']
 const FRAME_MS = 100
-/** Phases that alternate are one step to the eye. */
+/** Phases that alternate are shown as one step. */
 const STEPS: Readonly<Record<string, string>> = {
   fetching: 'build',
   building: 'build',
@@ -15,10 +15,10 @@ const STEPS: Readonly<Record<string, string>> = {
   importing: 'import',
   unpacking: 'import',
 }
-/** Lines of the builder's log that stay in sight. */
+/** Number of lines of the builder's log that are shown. */
 const LOG_LINES = 6
 
-/** Steps that are over with a tick and their time, the one under way below them, and the end of the builder's log. */
+/** Shows completed steps with their durations, the current step below them, and the latest lines of the builder's log. */
 export function createLiveView({ image, output }: TerminalOptions): PullView {
   const update = createLogUpdate(output)
   const startedAt = performance.now()

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { PullProgress } from '../../../shim/pull/progress.ts'
-import { createProgressHub } from '../../../shim/pull/progress-hub.ts'
+import { createProgressHub } from '../../../shim/pull/progress.ts'
 
 describe('a watcher', () => {
   it('gets the latest progress first, then everything of its own image', async () => {

@@ -1,6 +1,6 @@
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 
-/** Unary methods that may run twice: they only read, or end in the same state. */
+/** Unary methods that may run twice: they only read, or the second run changes nothing. */
 const IDEMPOTENT: ReadonlySet<string> = new Set([
   ...['v1', 'v1alpha2'].flatMap(version => [
     ...['ImageStatus', 'ListImages', 'ImageFsInfo', 'PullImage', 'RemoveImage'].map(
@@ -14,7 +14,7 @@ const IDEMPOTENT: ReadonlySet<string> = new Set([
   '/containerd.services.version.v1.Version/Version',
 ])
 
-/** How long a call is sent again after answers that say "unavailable": enough for containerd to start. */
+/** Longest time for which a call is sent again after UNAVAILABLE: enough for containerd to start. */
 const UNAVAILABLE_LIMIT_MS = 5000
 
 /** Why one try of a call failed. */
@@ -23,7 +23,7 @@ export type Failure =
   | { readonly kind: 'unprocessed' }
   /** The connection was lost while the call was running. */
   | { readonly kind: 'cut' }
-  /** The answer is nothing but a status. */
+  /** The answer has only a status. */
   | { readonly kind: 'status'; readonly status: GrpcStatus }
 
 /** Whether a call is sent again, before any of its answer was passed on. `refusedForMs`: time since its first bare status. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { alignColumns } from '../../../lib/text/table.ts'
 import { describeCount, describeSize, describeSpan } from '../../../lib/text/units.ts'
-import { createStatusBlocks } from '../../../shim/commands/status-view/status-blocks.ts'
-import { statusLines } from '../../../shim/commands/status-view/status-lines.ts'
+import { statusLines } from '../../../shim/commands/status-lines.ts'
+import { createStatusBlocks } from '../../../shim/commands/status-view.ts'
 import type { StatusReport } from '../../../shim/wire/status.ts'
 
 const NOW = new Date('2026-05-01T12:00:00Z')
