@@ -44,7 +44,7 @@ const PAUSE_MS = 100
 /** Holds the call while containerd is away, as the proxy holds the calls that it forwards. */
 function whenContainerdAnswers<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
   return retry(() => untilAborted(ask(), signal), {
-    mayPass: isContainerdAway,
+    isTemporary: isContainerdAway,
     beforeNext: () => untilAborted(delay(PAUSE_MS), signal),
   })
 }

@@ -34,7 +34,7 @@ type ImportInput = BuildResult & { readonly archive?: string }
 function tryImport(importer: Importer, run: Run, output: ImportInput): Promise<ImportOutcome> {
   const call = importCall(run, output)
   return retry(() => importer.importImage(call), {
-    mayPass: error => isContainerdAway(error) && !run.signal.aborted,
+    isTemporary: error => isContainerdAway(error) && !run.signal.aborted,
     beforeNext: async (failures, error) => {
       if (failures === IMPORT_TRIES) throw error
     },
