@@ -38,8 +38,8 @@ export interface PullImageParts {
 }
 
 /**
- * Answers PullImage of an image that has a recipe once the image is in containerd, and forwards every other PullImage. It gets
- * only calls that `recipe-filter.ts` lets pass by their raw bytes; the proxy forwards the others unread.
+ * Answers PullImage of an image that has a recipe once the image is in containerd, and forwards every other PullImage. Calls whose
+ * raw bytes rule out a recipe do not get here (`recipe-filter.ts`): they are forwarded without being decoded.
  */
 export function interceptPullImage(parts: PullImageParts): UnaryInterceptor {
   return async ({ request: message, signal }) => {
