@@ -7,7 +7,4 @@ export const ALLOWED: readonly string[] = [
   'shim/nix/caches/source-caches.ts',
   'shim/nix/store/daemon-path-info.ts',
   'shim/nix/store/daemon-wire.ts',
-  'test/architecture/architecture.test.ts',
-  'test/architecture/imports.ts',
-  'test/bundle.test.ts',
 ]
