@@ -125,12 +125,12 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
         { nodes: [{ ...b, imageDigest: 'another' }] },
         'entries of other nodes',
       ],
-      ['write attempts', { status: 'Building', buildNode: 'a' }, { attempts: FULL_STATUS.attempts }, 'attempts are'],
+      ['write attempts', { status: 'Building', buildNode: 'a' }, { attempts: FULL_STATUS.attempts }, 'writes attempts'],
       [
         'finish a build that names no builder',
         { status: 'Building', buildNode: 'a' },
         { status: 'Succeeded', buildNode: '' },
-        'has a build node',
+        'must have a build node',
       ],
       [
         'invent conditions',
@@ -227,7 +227,7 @@ export function nixBuildSuite({ deployed, shim }: TakenOverNode): void {
       const fieldsV1 = { 'f:spec': Object.fromEntries(Object.keys(many(10_000)).map(name => [`f:${name}`, {}])) }
       const { subresource, ...write } = { ...forgedWrite(manager), operation: 'Update', fieldsV1 }
       await expect(create({ labels: MANAGED, managedFields: [write] })).rejects.toThrow(
-        refusal('a NixBuild was written, or when'),
+        refusal('other writers or times'),
       )
     })
 
