@@ -24,7 +24,7 @@ const SHORTEST_WATCH_MS = 1_000
  */
 const FAILURES_UNTIL_RELIST = 5
 
-export interface MirrorPlan<T, P> {
+export interface MirrorOptions<T, P> {
   readonly kube: Pick<Kube, 'list' | 'watch'>
   readonly kind: Kind<T>
   readonly selection?: Selection
@@ -64,9 +64,9 @@ export function namespaceOf(key: string): string {
   return key.slice(0, key.indexOf('/'))
 }
 
-export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
-  const { kube, kind, selection = {}, signal, relistEveryMs = RELIST_EVERY_MS } = plan
-  const logger = plan.logger.child({ kind: kind.plural })
+export function createMirror<T, P>(options: MirrorOptions<T, P>): Mirror<P> {
+  const { kube, kind, selection = {}, signal, relistEveryMs = RELIST_EVERY_MS } = options
+  const logger = options.logger.child({ kind: kind.plural })
   const store = createMirrorStore<P>(key => notify(key))
   const firstSync = Promise.withResolvers<void>()
   const parsedKind = { ...kind, parse: (object: unknown) => parseObject(object) }
@@ -143,7 +143,7 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
     const { metadata } = v.parse(objectSchema, object)
     const key = objectKey(metadata)
     try {
-      return { key, version: metadata.resourceVersion, value: plan.project(kind.parse(object)) }
+      return { key, version: metadata.resourceVersion, value: options.project(kind.parse(object)) }
     } catch (error) {
       logger.warn({ err: messageOf(error), key }, 'cannot read an object')
       return { key, version: metadata.resourceVersion, value: undefined }
@@ -152,7 +152,7 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
 
   function notify(key: string): void {
     try {
-      plan.onChange?.(key)
+      options.onChange?.(key)
     } catch (error) {
       logger.error({ err: error, key }, 'cannot process a change')
     }
@@ -189,7 +189,7 @@ function createMirrorStore<P>(onChange: (key: string) => void): MirrorStore<P> {
 
   function set(key: string, value: P | undefined): void {
     const before = values.get(key)
-    // Most updates change nothing that the project reads, such as the kubelet's status of its node.
+    // Most updates change only what `project` leaves out, such as the times in a node's status.
     if (isDeepStrictEqual(before, value)) return
     if (value === undefined) values.delete(key)
     else values.set(key, value)

@@ -3,13 +3,12 @@ import { join } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { FOLDER_SNAPSHOTTER } from '../containerd/services/constants.ts'
 import { canSync, NO_SYNC } from '../containerd/sync-files.ts'
-import { checkLinking } from '../import/worker/check-linking.ts'
-import { createIdentity } from '../import/worker/identity.ts'
+import { checkLinking } from '../import/check-linking.ts'
+import { createIdentity } from '../import/identity.ts'
 import type { NixCheckOptions } from './nix/check-nix.ts'
 import { type Check, failed, ok, skipped, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
-import { isRoot } from './probes/processes.ts'
-import { shimEnvironment } from './probes/shim-process.ts'
+import { isRoot, shimEnvironment } from './probes/processes.ts'
 
 /**
  * How layers of store paths get into containerd. Tried as the shim does when it starts, under a lease that is deleted.

@@ -2,15 +2,15 @@ import { retry } from '../../lib/async/retry.ts'
 import { FinalError, isContainerdAway } from '../../lib/errors.ts'
 import { isFlakeRecipe, isPackageSet } from '../../recipes/recipe.ts'
 import type { Importer, ImportOutcome } from '../import/image/contract.ts'
-import type { BuildOutput } from '../nix/store/results.ts'
+import type { BuildResult } from '../nix/store/results.ts'
 import type { Run, Stages } from './contract.ts'
-import { RECIPE_LABEL, recipeLabels } from './labels.ts'
+import { RECIPE_LABEL, recipeLabels } from './image-of-recipe.ts'
 
 /**
- * Imports what was built and returns the image id. A package that is a program is first run by Nix, as a build; what it
- * writes is imported in its place.
+ * Imports a build result and returns the image id. If the package is a program, Nix first runs the program as a build, and the
+ * shim imports the archive that it writes.
  */
-export async function importOutput({ importer, builder }: Stages, run: Run, output: BuildOutput): Promise<string> {
+export async function importOutput({ importer, builder }: Stages, run: Run, output: BuildResult): Promise<string> {
   const outcome = await tryImport(importer, run, output)
   if ('imageId' in outcome) return outcome.imageId
   // A rule that allows a store path need not trust the flake that the path comes from.
@@ -26,10 +26,10 @@ export async function importOutput({ importer, builder }: Stages, run: Run, outp
   })
 }
 
-/** A restart of containerd is no reason to fail a pull: the import begins again. */
+/** If containerd restarts, the import begins again instead of failing the pull. */
 const IMPORT_TRIES = 3
 
-type ImportInput = BuildOutput & { readonly archive?: string }
+type ImportInput = BuildResult & { readonly archive?: string }
 
 function tryImport(importer: Importer, run: Run, output: ImportInput): Promise<ImportOutcome> {
   const call = importCall(run, output)

@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { lazy } from '../../../lib/async/lazy.ts'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { writeAtomically } from '../../../lib/files/atomic-file.ts'
-import { readOwnFile } from '../../../lib/files/own-file.ts'
+import { readOwnFile } from '../../../lib/files/own-files.ts'
 import type { Room } from '../../../lib/queues/fair-excess.ts'
 
 import { createFairGate } from '../../../lib/queues/fair-gate.ts'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
-import { takeOver } from '../../../lib/files/own-folder.ts'
+import { takeOver } from '../../../lib/files/own-files.ts'
 import type { Room } from '../../../lib/queues/fair-excess.ts'
 import type { Owners } from '../../../lib/queues/fair-order.ts'
 import { isLocked, type Recipe } from '../../../recipes/recipe.ts'
