@@ -10,6 +10,7 @@ const BASES = [
   'shim',
   'controller',
   'shim/import',
+  'shim/nix',
   'shim/doctor',
   'shim/metrics',
   'lib',

@@ -118,12 +118,12 @@ export function nixBuildStatusSuite(node: TakenOverNode): void {
         { nodes: [{ ...b, imageDigest: 'another' }] },
         'entries of other nodes',
       ],
-      ['write attempts', { status: 'Building', buildNode: 'a' }, { attempts: FULL_STATUS.attempts }, 'attempts are'],
+      ['write attempts', { status: 'Building', buildNode: 'a' }, { attempts: FULL_STATUS.attempts }, 'writes attempts'],
       [
         'finish a build that names no builder',
         { status: 'Building', buildNode: 'a' },
         { status: 'Succeeded', buildNode: '' },
-        'has a build node',
+        'must have a build node',
       ],
       [
         'invent conditions',
