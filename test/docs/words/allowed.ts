@@ -1,3 +1,0 @@
-/** Source files whose words are still to be rewritten. The list only shrinks. */
-export const ALLOWED: readonly string[] = [
-]
