@@ -5,7 +5,7 @@ import type { FlakeImageRequest, PullReporter, RequestReport, RunReport } from '
 import type { PodIdentity } from '../wire/cri.ts'
 import { createReportedRun, type ReportedRun, refusal } from './nixbuild/reported-run.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
-import { createPodWriter, type PodEvent } from './pod-writer.ts'
+import { createPodEventWriter, type PodEvent } from './pod-event-writer.ts'
 import { createStatusWriters, type WaitedFor } from './status-writers.ts'
 import type { WriterEntry } from './writer-entry.ts'
 
@@ -41,9 +41,9 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
   const runs = new Map<string, ReportedRun>()
   const writers = createStatusWriters({ ...options, now })
 
-  function podWriter(request: FlakeImageRequest) {
+  function podEventWriter(request: FlakeImageRequest) {
     const { pod } = request
-    return createPodWriter({ request, node, now, record: event => pod && recordEvent(pod, event) })
+    return createPodEventWriter({ request, node, now, record: event => pod && recordEvent(pod, event) })
   }
 
   function conclude({ writer, run }: WriterEntry, error: ShimError): void {
@@ -53,13 +53,13 @@ export function createClusterReporter(options: ClusterReporterOptions): ClusterR
   return {
     imagesChanged: options.imagesChanged,
     refused(request, error) {
-      podWriter(request).refused(error)
+      podEventWriter(request).refused(error)
       const entry = writers.of(request)
       if (entry) conclude(entry, error)
     },
     waiting(request): RequestReport {
       const entry = writers.of(request)
-      const writer = podWriter(request)
+      const writer = podEventWriter(request)
       const controller = new AbortController()
       const caller = {
         isOfCluster: (request.pod ?? request.nixBuild) !== undefined,

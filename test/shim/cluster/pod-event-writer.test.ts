@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FinalError, RetryableError } from '../../../lib/errors.ts'
 import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
 import { createReportedRun } from '../../../shim/cluster/nixbuild/reported-run.ts'
-import { createPodWriter, type PodEvent } from '../../../shim/cluster/pod-writer.ts'
+import { createPodEventWriter, type PodEvent } from '../../../shim/cluster/pod-event-writer.ts'
 import { IMAGE_ID } from './nixbuilds.ts'
 
 const recipe = {
@@ -20,7 +20,7 @@ function follow() {
   const now = Date.now
   const run = createReportedRun(recipe, { now, imageSize: async () => 12_300_000 })
   const request = { recipe, namespace: 'team' }
-  const podWriter = createPodWriter({ request, node: 'node-1', now, record: event => written.push(event) })
+  const podWriter = createPodEventWriter({ request, node: 'node-1', now, record: event => written.push(event) })
   podWriter.follow(run)
   return { written, run, podWriter, reasons: () => written.map(({ reason }) => reason) }
 }

@@ -19,7 +19,7 @@ export interface PodEvent {
 }
 
 /** Reports to one pod, as Events, how its run is going. */
-export interface PodWriter {
+export interface PodEventWriter {
   follow(run: ReportedRun): void
   done(): void
   failed(error: ShimError): void
@@ -28,7 +28,7 @@ export interface PodWriter {
   end(): void
 }
 
-export interface PodWriterOptions {
+export interface PodEventWriterOptions {
   readonly request: FlakeImageRequest
   readonly node: string
   readonly now: () => number
@@ -38,7 +38,7 @@ export interface PodWriterOptions {
 /** The first report of progress; each further pause is twice as long, up to the longest. */
 const MILESTONE_AFTER_MS = { first: 30_000, longest: 300_000 }
 
-export function createPodWriter({ request, node, now, record }: PodWriterOptions): PodWriter {
+export function createPodEventWriter({ request, node, now, record }: PodEventWriterOptions): PodEventWriter {
   const { image } = request.recipe
   let followed: ReportedRun | undefined
   let isStarted = false
