@@ -16,10 +16,10 @@ import type { ImportCall, ImportOutcome, LinkingReport, QueryClosure } from './i
 /** Runs each import in a helper process. */
 export interface ImportHelpers {
   /** Throws a ShimError. */
-  runImport(job: ImportJob, run: ImportRun): Promise<ImportOutcome>
+  runImport(job: ImportJob, handlers: ImportHandlers): Promise<ImportOutcome>
 }
 
-export interface ImportRun extends Pick<ImportCall, 'signal' | 'onProgress'> {
+export interface ImportHandlers extends Pick<ImportCall, 'signal' | 'onProgress'> {
   readonly queryClosure: QueryClosure
   readonly onLinking: (linking: LinkingReport) => void
   /** Called once the import's lease is gone. */
@@ -39,24 +39,24 @@ const GRACE_MS = 20_000
 export function createImportHelpers(): ImportHelpers {
   const limits = { nodeFlags: NODE_FLAGS, arenas: 2, dataLimitKib: DATA_LIMIT_KIB }
   const pool = createHelperPool({ file: IMPORT_HELPER, ...limits, graceMs: GRACE_MS, isReused: true })
-  return { runImport: (job, run) => runInHelper(pool, job, run) }
+  return { runImport: (job, handlers) => runInHelper(pool, job, handlers) }
 }
 
-async function runInHelper(pool: HelperPool, job: ImportJob, run: ImportRun): Promise<ImportOutcome> {
+async function runInHelper(pool: HelperPool, job: ImportJob, handlers: ImportHandlers): Promise<ImportOutcome> {
   const late = AbortSignal.timeout(IMPORT_LIMIT_MS)
   const onReport = (message: unknown, send: Send) => {
     const report = v.parse(reportSchema, message)
     if (report.kind === 'done') return report.image
     if (report.kind === 'program') return { program: report.program }
     if (report.kind === 'failed') throw reviveError(report.code, report.message, report.stack)
-    if (report.kind === 'progress') run.onProgress(report.progress)
-    else if (report.kind === 'leaseEnded') run.onLeaseEnded()
-    else if (report.kind === 'linking') run.onLinking(report)
-    else void answerQuery(send, report, job, run)
+    if (report.kind === 'progress') handlers.onProgress(report.progress)
+    else if (report.kind === 'leaseEnded') handlers.onLeaseEnded()
+    else if (report.kind === 'linking') handlers.onLinking(report)
+    else void answerQuery(send, report, job, handlers)
     return undefined
   }
   try {
-    return await pool.run({ job, signal: AbortSignal.any([run.signal, late]), onReport })
+    return await pool.run({ job, signal: AbortSignal.any([handlers.signal, late]), onReport })
   } catch (error) {
     if (late.aborted) throw interrupted(`it took longer than ${IMPORT_LIMIT_MS / 60_000} minutes`, error)
     throw error instanceof ShimError ? error : interrupted(`its process ${messageOf(error)}`, error)
@@ -69,7 +69,7 @@ async function answerQuery(
   send: (message: ImportMessage) => Promise<void>,
   { id, storePath }: Query,
   job: ImportJob,
-  { queryClosure, signal }: ImportRun,
+  { queryClosure, signal }: ImportHandlers,
 ): Promise<void> {
   try {
     const infos = await queryClosure(storePath, { signal })

@@ -35,12 +35,12 @@ function logRuns(logger: Logger): PullReporter {
     started(recipe) {
       const log = logger.child({ image: recipe.image, ...recipeFields(recipe) })
       const startedAt = performance.now()
-      const durationMs = () => Math.round(performance.now() - startedAt)
+      const ms = () => Math.round(performance.now() - startedAt)
       log.info('pull of a recipe started')
       return {
         progress() {},
-        done: ({ imageId }) => log.info({ imageId, durationMs: durationMs() }, 'pull of a recipe done'),
-        failed: err => log.warn({ err, durationMs: durationMs() }, 'pull of a recipe failed'),
+        done: ({ imageId }) => log.info({ imageId, ms: ms() }, 'pull of a recipe done'),
+        failed: err => log.warn({ err, ms: ms() }, 'pull of a recipe failed'),
       }
     },
   }
