@@ -43,7 +43,7 @@ export interface StagesOptions {
   readonly logger: Logger
 }
 
-/** The identity of this importer, and what hears how layers got into containerd. */
+/** The identity of this importer, and the callback that gets the way in which layers got into containerd. */
 export interface LinkingIdentity {
   readonly identity: ImporterIdentity
   readonly onLinking: (linking: LinkingReport) => void

@@ -85,7 +85,7 @@ export async function askContainerd(address: string, signal: AbortSignal) {
 }
 
 /** The folder where an image service keeps its images. Throws a GrpcError. */
-export async function askImageFolder(address: string, signal: AbortSignal): Promise<string | undefined> {
+async function askImageFolder(address: string, signal: AbortSignal): Promise<string | undefined> {
   using client = createClient(address, { signal })
   return await imageFolder(client)
 }

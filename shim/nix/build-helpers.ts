@@ -11,10 +11,10 @@ import type { BuildResult } from './store/results.ts'
 /** Of JavaScript objects. A build remembers and reads a fifth of this at a time. */
 const HEAP_MEGABYTES = 32
 
-/** The helper gives nix five seconds to end its builders, then kills it. */
+/** After SIGTERM. A helper needs up to five seconds of it to end nix and its builders. */
 const GRACE_MS = 10_000
 
-/** Beyond its own time limit, a helper gets this long to report it. */
+/** A helper reports its own time limit. This long after it, the daemon ends the helper. */
 const LATE_MS = 30_000
 
 /** Runs each build in a process of its own. */

@@ -26,10 +26,10 @@ export interface BuilderOptions {
     readonly maxBuilds: number
     readonly credentials?: CredentialFiles
   }
-  /** Asked before a helper is started for the next build: whether nothing else needs the memory. */
+  /** Whether nothing else needs the memory of a helper that waits for the next build. */
   readonly isIdle?: () => boolean
   readonly logger: Logger
-  /** build-user.ts decides which variables nix gets. */
+  /** By default, that of this process; build-user.ts decides which variables nix gets. */
   readonly env?: Readonly<NodeJS.ProcessEnv>
 }
 
@@ -61,7 +61,7 @@ export async function createBuilder({
     return places.run({ owners, signal, onAhead }, async () => {
       await prepareStateDir(dir, user, log)
       await credentials.place()
-      // From now on helpers write there.
+      // Earlier changes must not remove what this run's helper writes.
       await results.settled()
       return run().finally(pruneLogs)
     })

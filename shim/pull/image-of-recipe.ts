@@ -44,7 +44,7 @@ const PAUSE_MS = 100
 /** Holds the call while containerd is away, as the proxy holds the calls that it forwards. */
 function whenContainerdAnswers<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
   return retry(() => untilAborted(ask(), signal), {
-    mayPass: isContainerdAway,
+    isTemporary: isContainerdAway,
     beforeNext: () => untilAborted(delay(PAUSE_MS), signal),
   })
 }
@@ -54,18 +54,18 @@ export function isAsWritten({ labels }: ImageRecord, present: CriImage | undefin
   return present !== undefined && present.id === labels[IMAGE_ID_LABEL]
 }
 
-/** Whether the image was made from exactly this output and its package still gives the same hints. */
-export function isOfOutput({ labels }: ImageRecord, output: BuildResult): boolean {
-  return Object.entries(outputLabels(output)).every(([label, value]) => labels[label] === value)
+/** Whether the image was made from exactly this result and its package still gives the same hints. */
+export function isOfResult({ labels }: ImageRecord, result: BuildResult): boolean {
+  return Object.entries(resultLabels(result)).every(([label, value]) => labels[label] === value)
 }
 
 /** Labels that tie an image record to its recipe and to its build. */
-export function recipeLabels(recipe: Recipe, output: BuildResult): Record<string, string> {
-  return { [RECIPE_LABEL]: recipeKey(recipe), ...outputLabels(output) }
+export function recipeLabels(recipe: Recipe, result: BuildResult): Record<string, string> {
+  return { [RECIPE_LABEL]: recipeKey(recipe), ...resultLabels(result) }
 }
 
 /** Both labels are always set: containerd keeps a label that an update leaves out. */
-function outputLabels({ storePath, package: hints = {} }: BuildResult): Record<string, string> {
+function resultLabels({ storePath, package: hints = {} }: BuildResult): Record<string, string> {
   const digest = createHash('sha256').update(JSON.stringify(hints)).digest('hex')
   return { [STORE_PATH_LABEL]: storePath, [HINTS_LABEL]: digest }
 }

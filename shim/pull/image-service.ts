@@ -35,7 +35,7 @@ export interface ImageService {
   readonly pullImage: PullImage
 }
 
-/** Calls that pass the recipe filter go to `pull-image.ts` and `image-status.ts`, which the first of them loads. */
+/** Calls that may have a recipe go to `pull-image.ts` and `image-status.ts`, which are loaded with the first of them. */
 export function createImageService(parts: ImageServiceParts): ImageService {
   const { policy, names, system, images, runs, reporter, hub, cluster, logger } = parts
   const filter = createRecipeFilter(names, cluster !== undefined)

@@ -19,8 +19,8 @@ import type {
   RunTerms,
   Stages,
 } from './contract.ts'
-import { findRecord, isOfOutput, presentId, RECIPE_LABEL, STORE_PATH_LABEL } from './image-of-recipe.ts'
-import { importOutput } from './import-output.ts'
+import { findRecord, isOfResult, presentId, RECIPE_LABEL, STORE_PATH_LABEL } from './image-of-recipe.ts'
+import { importResult } from './import-result.ts'
 import type { RunCall, RunRequest, SharedRuns } from './shared-runs.ts'
 
 export interface PullImageParts {
@@ -38,8 +38,8 @@ export interface PullImageParts {
 }
 
 /**
- * Answers PullImage of an image that has a recipe once the image is in containerd, and forwards every other PullImage. It gets
- * only calls that `recipe-filter.ts` lets pass by their raw bytes; the proxy forwards the others unread.
+ * Answers PullImage of an image that has a recipe once the image is in containerd, and forwards every other PullImage. Calls whose
+ * raw bytes rule out a recipe do not get here (`recipe-filter.ts`): they are forwarded without being decoded.
  */
 export function interceptPullImage(parts: PullImageParts): UnaryInterceptor {
   return async ({ request: message, signal }) => {
@@ -135,21 +135,21 @@ async function buildAndImport(stages: Stages, run: Run): Promise<PullOutcome> {
     onProgress({ phase: 'present' })
     return { imageId: known, storePath: record?.labels[STORE_PATH_LABEL], present: true }
   }
-  const output = (await stages.builder.findResult(recipe)) ?? (await stages.builder.build(recipe, run))
-  const { storePath, runId } = output
+  const result = (await stages.builder.findResult(recipe)) ?? (await stages.builder.build(recipe, run))
+  const { storePath, runId } = result
   onProgress({ phase: 'built', storePath })
-  const kept = await imageOfOutput(stages.images, run, output)
+  const kept = await imageOfResult(stages.images, run, result)
   if (kept !== undefined) {
     onProgress({ phase: 'present' })
     return { imageId: kept, storePath, runId, present: true }
   }
-  return { imageId: await importOutput(stages, run, output), storePath, runId, present: false }
+  return { imageId: await importResult(stages, run, result), storePath, runId, present: false }
 }
 
-/** Id of an existing image that was made from exactly this output. Reads the record again: a build may take an hour. */
-async function imageOfOutput(images: ImageRecords, run: Run, output: BuildResult): Promise<string | undefined> {
+/** Id of an existing image that was made from exactly this result. Reads the record again: a build may take an hour. */
+async function imageOfResult(images: ImageRecords, run: Run, result: BuildResult): Promise<string | undefined> {
   const record = await findRecord(images, run.recipe.image, run.signal)
-  return record && isOfOutput(record, output) ? presentId(images, record, run) : undefined
+  return record && isOfResult(record, result) ? presentId(images, record, run) : undefined
 }
 
 /** Only the import finds out the system of a store path. */

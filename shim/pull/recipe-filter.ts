@@ -3,8 +3,8 @@ import type { Names } from '../../recipes/names/names.ts'
 import { mentionsStorePath } from '../../recipes/store-path-reference.ts'
 
 /**
- * Tests the raw bytes of a call before anything is decoded or loaded for it: most calls have no recipe. False means certainly
- * not; true means that the decoded message decides.
+ * Tests the raw bytes of a call before the shim decodes it or loads anything for it: most calls have no recipe. False is
+ * certain; if true, the decoded message decides.
  */
 export interface RecipeFilter {
   mayHaveRecipe(message: Buffer): boolean

@@ -18,7 +18,7 @@ export interface LeaseTerms {
   readonly lifetimeMs?: number
   /** Called once the lease is gone. It is not called if containerd is away: then the caller must end the lease later. */
   readonly onEnded?: () => void
-  /** Longest time that containerd may take to end the lease. The pull waits for this too. */
+  /** How long containerd may take to end the lease. The pull waits for this too. */
   readonly releaseMs?: number
 }
 

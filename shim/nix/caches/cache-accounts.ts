@@ -92,7 +92,7 @@ export function createCacheAccounts({ root, pruning, room, afterMs, warn }: Cach
     busy.add(done)
   }
   return {
-    // Not at once: the run that used the cache is still going on.
+    // Later: the run that used the cache still continues.
     note: (name, owners) => track(delay(afterMs).then(() => measureLater(name, owners, async () => Date.now()))),
     async settled() {
       while (busy.size > 0) await Promise.all(busy)

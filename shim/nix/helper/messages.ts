@@ -27,10 +27,10 @@ const recipe = v.union([
   v.strictObject({ image: text, storePath: text }),
 ])
 
-/** What a build helper is to build. Strict objects: an unknown key is an error, so that no part of a recipe is lost. */
+/** The job of a build helper. Unknown keys are errors, so that no part of a recipe is lost. */
 export const jobSchema = v.strictObject({
   recipe,
-  /** Missing: build the recipe. Present: its package is built, and is this program, which is to be run. */
+  /** The recipe's package, already built, if it is a program that Nix must run. If missing, the recipe is built. */
   program: v.exactOptional(
     v.strictObject({ path: text, storePath: text, shell: v.strictObject({ path: text, argument: text }) }),
   ),

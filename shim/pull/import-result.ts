@@ -10,8 +10,8 @@ import { RECIPE_LABEL, recipeLabels } from './image-of-recipe.ts'
  * Imports a build result and returns the image id. If the package is a program, Nix first runs the program as a build, and the
  * shim imports the archive that it writes.
  */
-export async function importOutput({ importer, builder }: Stages, run: Run, output: BuildResult): Promise<string> {
-  const outcome = await tryImport(importer, run, output)
+export async function importResult({ importer, builder }: Stages, run: Run, result: BuildResult): Promise<string> {
+  const outcome = await tryImport(importer, run, result)
   if ('imageId' in outcome) return outcome.imageId
   // A rule that allows a store path need not trust the flake that the path comes from.
   if (!isFlakeRecipe(run.recipe))
@@ -20,7 +20,7 @@ export async function importOutput({ importer, builder }: Stages, run: Run, outp
       'the package is not an image: it is a program, and the shim runs no program for an image that is named after its store path',
     )
   return builder.withArchive(outcome.program, run, async archive => {
-    const imported = await tryImport(importer, run, { ...output, archive })
+    const imported = await tryImport(importer, run, { ...result, archive })
     if ('imageId' in imported) return imported.imageId
     throw new Error('the importer takes an archive for a program')
   })
@@ -31,22 +31,22 @@ const IMPORT_TRIES = 3
 
 type ImportInput = BuildResult & { readonly archive?: string }
 
-function tryImport(importer: Importer, run: Run, output: ImportInput): Promise<ImportOutcome> {
-  const call = importCall(run, output)
+function tryImport(importer: Importer, run: Run, result: ImportInput): Promise<ImportOutcome> {
+  const call = importCall(run, result)
   return retry(() => importer.importImage(call), {
-    mayPass: error => isContainerdAway(error) && !run.signal.aborted,
+    isTemporary: error => isContainerdAway(error) && !run.signal.aborted,
     beforeNext: async (failures, error) => {
       if (failures === IMPORT_TRIES) throw error
     },
   })
 }
 
-function importCall({ recipe, terms, owners, signal, onProgress }: Run, output: ImportInput) {
-  const { storePath, archive, package: hints = {} } = output
+function importCall({ recipe, terms, owners, signal, onProgress }: Run, result: ImportInput) {
+  const { storePath, archive, package: hints = {} } = result
   return {
     storePath,
     image: recipe.image,
-    labels: recipeLabels(recipe, output),
+    labels: recipeLabels(recipe, result),
     ownedBy: RECIPE_LABEL,
     replaceForeign: terms.replaceForeign,
     archive,
