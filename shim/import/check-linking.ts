@@ -57,10 +57,10 @@ function throwMessage(cause: unknown): never {
 /** Logs how layers of store paths get into containerd, whenever that changes. */
 export function createLinkingLogger(logger: Logger): (linking: LinkingReport) => void {
   let logged: string | undefined
-  return ({ possible, how }) => {
+  return ({ possible, isCopied, how }) => {
     if (how === logged) return
     logged = how
-    if (possible) logger.info({ how }, 'layers of store paths are linked')
+    if (possible) logger[isCopied ? 'warn' : 'info']({ how }, 'layers of store paths are linked')
     else logger.warn({ reason: how }, 'layers of store paths cannot be linked: real tars are made of them')
   }
 }

@@ -9,7 +9,7 @@ import { toContainerdFailure } from '../../containerd/services/failure.ts'
 import type { Lease } from '../../containerd/services/leases.ts'
 import type { LinkingReport } from '../image/contract.ts'
 import { findFile } from '../link/link-paths.ts'
-import { openStager } from '../store-layers/stage-layers.ts'
+import { linkingReport, openStager } from '../store-layers/stage-layers.ts'
 import { underLease } from './leases.ts'
 import { type LinkingProbe, probeSchema } from './messages.ts'
 
@@ -50,7 +50,7 @@ async function probe(
     const snapshotter = { calls: lease.calls, name: containerd.snapshotter }
     const opened = await openStager({ snapshotter, probe: path, viewFolder, trustStore, signal })
     if (opened.possible) await opened.stager.close()
-    return { possible: opened.possible, how: opened.how }
+    return linkingReport(opened)
   }
   // If this process is killed, nobody else knows of the lease.
   return await underLease(client.within({ signal }), owner, tryIt, { lifetimeMs: 2 * LIMIT_MS })

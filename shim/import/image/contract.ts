@@ -62,6 +62,8 @@ const MAX_REPORT_LENGTH = 500
 
 export const linkingReportSchema = v.object({
   possible: v.boolean(),
+  /** By plain copies: each image takes time and disk space, as with tars. */
+  isCopied: v.optional(v.boolean(), false),
   /** The way, or the obstacle, which may quote the path of a file in a package. */
   how: v.pipe(
     v.string(),

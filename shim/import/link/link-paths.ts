@@ -24,8 +24,8 @@ import {
 
 /** Two paths, of the store and of a snapshot's folder, between which files can be linked or copied. */
 export interface LinkPaths {
-  /** `link`: by hard links between the two paths below. `copy`: by copies, which share their bytes if the file system has reflinks. */
-  readonly kind: 'link' | 'copy'
+  /** `link`: by hard links between the two paths below. `clone`: by copies that share their bytes (reflinks). `copy`: by plain copies. */
+  readonly kind: 'link' | 'clone' | 'copy'
   /** For people: continues "layers of store paths are linked". */
   readonly how: string
   /** The folder of the store to link from. */
@@ -136,8 +136,9 @@ function canLink({ store, folder }: Paths, file: string): boolean {
 }
 
 function copyPaths({ store, folder }: LinkPathsOptions, why: string, file?: string): LinkPaths {
-  const how = file !== undefined && canClone({ store, folder }, file) ? 'by reflinks' : 'by copies'
-  return { kind: 'copy', how: `${how}, as ${why}`, store, folder, close: async () => {} }
+  const isClone = file !== undefined && canClone({ store, folder }, file)
+  const how = `by ${isClone ? 'reflinks' : 'copies'}, as ${why}`
+  return { kind: isClone ? 'clone' : 'copy', how, store, folder, close: async () => {} }
 }
 
 function canClone({ store, folder }: Paths, file: string): boolean {

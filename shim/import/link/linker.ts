@@ -107,7 +107,7 @@ async function openUpper(
   signal.throwIfAborted()
   const layers = tasks.map(task => openOne(task, paths, entries))
   // Copying takes long, and this thread has events to handle.
-  if (paths.kind === 'copy') return layers
+  if (paths.kind !== 'link') return layers
   for (let since = performance.now(); !canThreadsShare(layers); ) {
     const layer = layers.find(({ rest }) => rest.length > 0)
     if (!layer) break

@@ -21,13 +21,14 @@ import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import type { EntryRoom } from '../image/size-limit.ts'
 import type { StorePathLayer } from '../image/store-image.ts'
+import type { LinkPaths } from './link-paths.ts'
 
 /** A path of a file system; bytes if it is not UTF-8. */
 export type Path = string | Buffer
 
 /** How files of the store get into a layer, and the owner and time that they get there. */
 export interface PlaceOptions {
-  readonly how: 'link' | 'copy'
+  readonly how: LinkPaths['kind']
   readonly uid: number
   readonly gid: number
   /** In seconds since 1970. */

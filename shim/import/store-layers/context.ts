@@ -5,7 +5,7 @@ import type { ImportProgress, LinkingReport } from '../image/contract.ts'
 import type { SizeLimit } from '../image/size-limit.ts'
 import type { Closure } from '../store/closure.ts'
 import { type DigestCache, openDigestCache } from './digest-cache.ts'
-import { type LayerStager, openStager, type StagerOptions } from './stage-layers.ts'
+import { type LayerStager, linkingReport, openStager, type StagerOptions } from './stage-layers.ts'
 import { createTarThreads, type TarThreads } from './tar-threads.ts'
 
 /** What the import of store layers uses. */
@@ -53,6 +53,6 @@ export function openStoreLayers(options: StoreLayersOptions): StoreLayersResourc
 
 async function open({ onLinking, ...options }: StoreLayersOptions): Promise<LayerStager | undefined> {
   const opened = await openStager(options)
-  onLinking({ possible: opened.possible, how: opened.how })
+  onLinking(linkingReport(opened))
   return opened.possible ? opened.stager : undefined
 }

@@ -5,6 +5,7 @@ import { STORE_DIR } from '../../../recipes/store-path.ts'
 import { FOLDER_SNAPSHOTTER } from '../../containerd/services/constants.ts'
 import { discardSnapshot, prepareSnapshot, type Snapshotter } from '../../containerd/services/snapshots.ts'
 import { folderOf } from '../../containerd/snapshot-folders.ts'
+import type { LinkingReport } from '../image/contract.ts'
 import type { EntryRoom } from '../image/size-limit.ts'
 import { type FilesLayer, isMerged } from '../image/store-image.ts'
 import { fillMergedLayer } from '../link/fill-merged.ts'
@@ -45,7 +46,7 @@ export interface StagerOptions {
 }
 
 export type OpenedStager =
-  | { readonly possible: true; readonly how: string; readonly stager: LayerStager }
+  | { readonly possible: true; readonly kind: LinkPaths['kind']; readonly how: string; readonly stager: LayerStager }
   | { readonly possible: false; readonly how: string }
 
 /**
@@ -63,6 +64,7 @@ export async function openStager(options: StagerOptions): Promise<OpenedStager> 
     const linker = createLinker(paths)
     return {
       possible: true,
+      kind: paths.kind,
       how: paths.how,
       stager: {
         stage: createStage({ folder, linker, paths, signal }),
@@ -78,6 +80,11 @@ export async function openStager(options: StagerOptions): Promise<OpenedStager> 
     signal.throwIfAborted()
     return { possible: false, how: messageOf(error) }
   }
+}
+
+export function linkingReport(opened: OpenedStager): LinkingReport {
+  const { possible, how } = opened
+  return { possible, isCopied: opened.possible && opened.kind === 'copy', how }
 }
 
 async function findObstacle({ snapshotter, trustStore }: StagerOptions): Promise<string | undefined> {
