@@ -54,7 +54,7 @@ export async function untilNoHelper(shim: Shim): Promise<void> {
 function isHelper(pid: number): boolean {
   try {
     const [program = '', ...args] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-    return program.endsWith('node') && args.some(arg => /(?:helper|worker)\.[jt]s$/.test(arg))
+    return program.endsWith('node') && args.some(arg => /helper\.[jt]s$/.test(arg))
   } catch {
     return false // the process has ended
   }

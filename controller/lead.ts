@@ -9,15 +9,20 @@ import type { Metrics } from './metrics.ts'
 import { createNamespaceReconciler } from './reconcilers/namespace-reconciler.ts'
 import { createNixBuildReconciler } from './reconcilers/nixbuild-reconciler.ts'
 import { createPodReconciler, type Reconciler } from './reconcilers/pod-reconciler.ts'
-import { type ClusterState, createClusterState } from './state/cluster-state.ts'
-import { namespaceOf, parseWorkKey, type WorkKind } from './state/work-key.ts'
+import {
+  type ClusterState,
+  createClusterState,
+  namespaceOfWork,
+  parseWorkKey,
+  type WorkKind,
+} from './state/cluster-state.ts'
 
 /** Number of workers, and so of concurrent writes. */
 const WRITERS = 16
 
-export interface LeadPlan {
+export interface LeadOptions {
   readonly kube: Kube
-  readonly options: ControllerOptions
+  readonly flags: ControllerOptions
   readonly host: string
   readonly metrics: Metrics
   readonly logger: Logger
@@ -26,20 +31,20 @@ export interface LeadPlan {
 }
 
 /** Does the leader's work until the signal aborts. */
-export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
-  const { options, metrics, logger } = plan
-  const kube = withSignal(plan.kube, signal)
+export async function lead(options: LeadOptions, signal: AbortSignal): Promise<void> {
+  const { flags, metrics, logger } = options
+  const kube = withSignal(options.kube, signal)
   const state = createClusterState({
     kube,
-    repels: options.nodeRepel,
+    repels: flags.nodeRepel,
     onDue: key => queue.add(key),
     signal,
     logger,
   })
-  const reconcilers = createReconcilers({ ...plan, kube }, state, signal)
-  const queue = createWorkQueue({ work, workers: WRITERS, groupOf: namespaceOf, onError, signal })
+  const reconcilers = createReconcilers({ ...options, kube }, state, signal)
+  const queue = createWorkQueue({ work: reconcile, workers: WRITERS, groupOf: namespaceOfWork, onError, signal })
 
-  async function work(key: string): Promise<void> {
+  async function reconcile(key: string): Promise<void> {
     const { kind, objectKey } = parseWorkKey(key)
     const recheckAt = await metrics.measure(key, () => reconcilers[kind](objectKey))
     if (recheckAt !== undefined) queue.addAt(key, recheckAt)
@@ -55,7 +60,7 @@ export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
     )
   }
 
-  plan.onUnsynced(state.unsynced)
+  options.onUnsynced(state.unsynced)
   metrics.setLeading({ queue, builds: () => state.builds.all() })
   try {
     await state.synced()
@@ -68,17 +73,17 @@ export async function lead(plan: LeadPlan, signal: AbortSignal): Promise<void> {
 }
 
 function createReconcilers(
-  { kube, options, host, logger }: LeadPlan,
+  { kube, flags, host, logger }: LeadOptions,
   state: ClusterState,
   signal: AbortSignal,
 ): Readonly<Record<WorkKind, Reconciler>> {
   const events = createEventRecorder({ kube, component: CONTROLLER, host, signal, logger })
   const limits = {
-    unwantedGraceMs: options.unwantedGrace,
-    lostGraceMs: options.lostGrace,
-    maxTries: options.maxTries,
+    unwantedGraceMs: flags.unwantedGrace,
+    lostGraceMs: flags.lostGrace,
+    maxAttempts: flags.maxTries,
   }
-  const retention = { keepFinished: options.keepFinished, keepFinishedForMs: options.keepFinishedFor }
+  const retention = { keepFinished: flags.keepFinished, keepFinishedForMs: flags.keepFinishedFor }
   return {
     pod: createPodReconciler({ state, kube, events }),
     build: createNixBuildReconciler({ state, kube, events, limits }),

@@ -2,8 +2,8 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { NIXBUILD_PHASES } from '../kube/resources/nixbuild.ts'
 import type { WorkQueue } from '../kube/work-queue.ts'
 import { addProcessMetrics, createGauges } from '../lib/http/gauges.ts'
-import { parseWorkKey, type WorkKind } from './state/work-key.ts'
-import type { BuildView } from './views/nixbuild.ts'
+import { parseWorkKey, type WorkKind } from './state/cluster-state.ts'
+import type { NixBuildView } from './views/nixbuild.ts'
 
 /** In seconds. */
 const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10]
@@ -18,7 +18,7 @@ export interface Metrics {
 
 export interface Leading {
   readonly queue: Pick<WorkQueue, 'waiting' | 'busy'>
-  readonly builds: () => Iterable<Pick<BuildView, 'phase'>>
+  readonly builds: () => Iterable<Pick<NixBuildView, 'phase'>>
 }
 
 export function createMetrics(): Metrics {

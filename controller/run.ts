@@ -38,7 +38,7 @@ export async function runController(options: ControllerOptions, signal: AbortSig
           unsynced = list
         }
         try {
-          await lead({ kube: health.kube, options, host, metrics, logger, onUnsynced }, leading)
+          await lead({ kube: health.kube, flags: options, host, metrics, logger, onUnsynced }, leading)
         } finally {
           unsynced = undefined
           health.forgetLeaderProblems()

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { backOff } from '../lib/async/retry.ts'
 import { messageOf, ShimError } from '../lib/errors.ts'
-import { firstOfMost } from '../lib/queues/first-of-most.ts'
+import { firstOfMost } from '../lib/queues/fair-excess.ts'
 import { isNamespaceGone } from './client/api-error.ts'
 import type { Kube } from './client/contract.ts'
 import { type EventContent, eventBody, eventName, events } from './resources/event.ts'
@@ -21,7 +21,7 @@ const ACCEPTS_OTHERS_MS = 60_000
 const MAX_AGE_MS = 600_000
 const CALL_MS = 5_000
 
-export interface EventRecorderPlan {
+export interface EventRecorderOptions {
   readonly kube: Pick<Kube, 'create' | 'patch'>
   readonly component: string
   /** Name of the node, or of the pod. */
@@ -43,7 +43,7 @@ interface Queued {
   readonly time: Date
 }
 
-export function createEventRecorder({ kube, component, host, signal, logger }: EventRecorderPlan): EventRecorder {
+export function createEventRecorder({ kube, component, host, signal, logger }: EventRecorderOptions): EventRecorder {
   const queue: Queued[] = []
   const counts = new Map<string, number>()
   let draining: Promise<void> | undefined

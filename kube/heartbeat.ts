@@ -7,7 +7,7 @@ import { leases, microTime } from './resources/lease.ts'
 /** A Lease survives a few lost renewals. */
 const RENEWALS_PER_LEASE = 4
 
-export interface HeartbeatPlan {
+export interface HeartbeatOptions {
   readonly kube: Pick<Kube, 'create' | 'patch'>
   readonly lease: ObjectName
   readonly identity: string
@@ -21,12 +21,12 @@ export interface HeartbeatPlan {
  * Renews a Lease that has no other holder until the signal aborts. Creates it if it is missing, and retries
  * indefinitely.
  */
-export async function heartbeat(plan: HeartbeatPlan): Promise<void> {
-  const { durationMs, signal, logger } = plan
+export async function heartbeat(options: HeartbeatOptions): Promise<void> {
+  const { durationMs, signal, logger } = options
   let lastError = ''
   while (!signal.aborted) {
     try {
-      await renew(plan)
+      await renew(options)
       if (lastError !== '') logger.info('the lease is renewed again')
       lastError = ''
     } catch (error) {
@@ -38,7 +38,7 @@ export async function heartbeat(plan: HeartbeatPlan): Promise<void> {
   }
 }
 
-async function renew({ kube, lease, identity, fieldManager, durationMs, signal }: HeartbeatPlan): Promise<void> {
+async function renew({ kube, lease, identity, fieldManager, durationMs, signal }: HeartbeatOptions): Promise<void> {
   const now = microTime(new Date())
   const spec = { holderIdentity: identity, leaseDurationSeconds: Math.ceil(durationMs / 1000), renewTime: now }
   const options = { signal, timeoutMs: durationMs / RENEWALS_PER_LEASE }

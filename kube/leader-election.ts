@@ -14,7 +14,7 @@ export interface LeaseObservation {
   readonly observedAt: number
 }
 
-export interface LeaderElectionPlan {
+export interface LeaderElectionOptions {
   readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>
   readonly lease: ObjectName
   /** Must be unique among running processes. */
@@ -34,16 +34,16 @@ export interface LeaderElectionPlan {
 /**
  * Waits for the Lease, leads while it holds it, and starts over, until the signal aborts. It then releases the Lease.
  */
-export async function leaderElection(plan: LeaderElectionPlan): Promise<void> {
-  const { leaseMs = 15_000, renewWithinMs = 10_000, retryMs = 2_000, ...rest } = plan
+export async function leaderElection(options: LeaderElectionOptions): Promise<void> {
+  const { leaseMs = 15_000, renewWithinMs = 10_000, retryMs = 2_000, ...rest } = options
   const timing = { leaseMs, renewWithinMs, retryMs }
-  while (!plan.signal.aborted) {
+  while (!options.signal.aborted) {
     const lease = await acquire({ ...rest, ...timing })
     if (lease) await lead({ ...rest, ...timing }, lease)
   }
 }
 
-type Election = Required<LeaderElectionPlan>
+type Election = Required<LeaderElectionOptions>
 
 /** Undefined once the signal aborts. */
 async function acquire(election: Election): Promise<Lease | undefined> {

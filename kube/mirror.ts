@@ -17,7 +17,7 @@ interface MirrorStore<P> {
 /** A watch that ends sooner counts as a failure. Otherwise the mirror would retry without a pause. */
 const SHORTEST_WATCH_MS = 1_000
 
-export interface MirrorPlan<T, P> {
+export interface MirrorOptions<T, P> {
   readonly kube: Pick<Kube, 'watch'>
   readonly kind: Kind<T>
   readonly selection?: Selection
@@ -55,9 +55,9 @@ export function namespaceOf(key: string): string {
   return key.slice(0, key.indexOf('/'))
 }
 
-export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
-  const { kube, kind, selection = {}, signal } = plan
-  const logger = plan.logger.child({ kind: kind.plural })
+export function createMirror<T, P>(options: MirrorOptions<T, P>): Mirror<P> {
+  const { kube, kind, selection = {}, signal } = options
+  const logger = options.logger.child({ kind: kind.plural })
   const store = createMirrorStore<P>(key => notify(key))
   const firstSync = Promise.withResolvers<void>()
   let isSynced = false
@@ -119,7 +119,7 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
     const { metadata } = v.parse(objectSchema, object)
     const key = objectKey(metadata)
     try {
-      return { key, version: metadata.resourceVersion, value: plan.project(kind.parse(object)) }
+      return { key, version: metadata.resourceVersion, value: options.project(kind.parse(object)) }
     } catch (error) {
       logger.warn({ err: messageOf(error), key }, 'cannot read an object')
       return { key, version: metadata.resourceVersion, value: undefined }
@@ -128,7 +128,7 @@ export function createMirror<T, P>(plan: MirrorPlan<T, P>): Mirror<P> {
 
   function notify(key: string): void {
     try {
-      plan.onChange?.(key)
+      options.onChange?.(key)
     } catch (error) {
       logger.error({ err: error, key }, 'cannot process a change')
     }
@@ -165,7 +165,7 @@ function createMirrorStore<P>(onChange: (key: string) => void): MirrorStore<P> {
 
   function set(key: string, value: P | undefined): void {
     const before = values.get(key)
-    // Most updates change nothing that the project reads, such as the kubelet's status of its node.
+    // Most updates change only what `project` leaves out, such as the times in a node's status.
     if (isDeepStrictEqual(before, value)) return
     if (value === undefined) values.delete(key)
     else values.set(key, value)

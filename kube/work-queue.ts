@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { backOffMs } from '../lib/async/retry.ts'
 import { createFairKeys } from '../lib/queues/fair-keys.ts'
-import { MAX_TIMER_MS } from '../lib/text/duration.ts'
+import { MAX_TIMER_MS } from '../lib/text/units.ts'
 
 /** Longest pause before a key is retried, in milliseconds. */
 const LONGEST_BACK_OFF_MS = 60_000
 
-export interface WorkQueuePlan {
+export interface WorkQueueOptions {
   /** Never runs twice at a time for one key. If it throws, the key is retried after a growing pause. */
   readonly work: (key: string) => Promise<void>
   readonly workers: number
@@ -32,7 +32,7 @@ export interface WorkQueue {
   readonly busy: number
 }
 
-export function createWorkQueue({ work, workers, groupOf, onError, signal }: WorkQueuePlan): WorkQueue {
+export function createWorkQueue({ work, workers, groupOf, onError, signal }: WorkQueueOptions): WorkQueue {
   const ready = createFairKeys(groupOf)
   const busy = new Map<string, Promise<void>>()
   /** Number of busy workers per group. */

@@ -59,7 +59,7 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES
 
-/** Whether a value, for example from another process, is a code of the catalogue. */
+/** Whether a value, for example from another process, is one of these codes. */
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(ERROR_CODES, value)
 }
@@ -70,7 +70,7 @@ type CodesOf<Kind> = { [Code in ErrorCode]: (typeof ERROR_CODES)[Code] extends K
 const MAX_MESSAGE_LENGTH = 16_384
 
 /**
- * A failure with a code from the catalogue. `message` is written for readers of `kubectl describe pod`. It is cut and
+ * A failure with one of these codes. `message` is written for readers of `kubectl describe pod`. It is cut and
  * cleaned of control characters, as it may quote foreign text.
  */
 export abstract class ShimError extends Error {

@@ -1,4 +1,4 @@
-# The tarball of one package, held against the hash that a lock file has of it.
+# The tarball of one package, checked against its hash in the lock file.
 { lib, stdenvNoCC, nodejs, cacert }:
 { name, version, integrity }:
 stdenvNoCC.mkDerivation {

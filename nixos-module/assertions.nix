@@ -6,7 +6,7 @@ let
   inherit (config.services.kubernetes) kubelet;
   disks = import ./disks.nix { inherit lib; inherit (config) fileSystems; };
 
-  # The value itself cannot be had when a string meets the module's list.
+  # The value itself cannot be evaluated if a string meets the list of the module.
   isText = option: lib.any lib.isString option.definitions;
   isIn = folders: path: path != null && lib.any (folder: path == folder || lib.hasPrefix "${folder}/" path) folders;
 
@@ -22,7 +22,7 @@ let
   ofFiles = lib.concatMap (file: [ (notInStore file) (inSight file) ]);
 
   credential = name: { option = "services.enbi-shim.credentials.${name}"; path = cfg.credentials.${name}; };
-  # Keys of hosts are no secret.
+  # Keys of hosts are not secret.
   ofCredentials = ofFiles (map credential [ "netrcFile" "nixConfFile" "sshKeyFile" ]) ++ [ (inSight (credential "knownHostsFile")) ];
 
   ofShim = [
@@ -33,7 +33,7 @@ let
     (refuse (cfg.k3s.enable && isText options.services.k3s.extraFlags)
       "services.k3s.extraFlags is a string, to which services.enbi-shim.k3s.enable cannot add a flag: make it a list of strings.")
     (refuse (cfg.openFirewallForMetrics && settings.metrics == null)
-      "services.enbi-shim.openFirewallForMetrics opens the port of services.enbi-shim.settings.metrics.address, and there are no metrics: set settings.metrics = { }.")
+      "services.enbi-shim.openFirewallForMetrics opens the port of services.enbi-shim.settings.metrics.address, but the shim serves no metrics: set settings.metrics = { }.")
   ] ++ ofCredentials ++ ofFiles [
     { option = "services.enbi-shim.kubeconfigFile"; path = cfg.kubeconfigFile; }
   ];
@@ -52,20 +52,20 @@ let
   warningsOfShim =
     warn (settings.policy == [ ]) "services.enbi-shim.policy has no rule: nothing will be built."
     ++ warn (!cfg.kubelet.enable && !cfg.k3s.enable)
-      "services.enbi-shim is not wired to a kubelet (services.enbi-shim.kubelet.enable, services.enbi-shim.k3s.enable): set its imageServiceEndpoint to unix://${settings.listen}."
+      "services.enbi-shim is not connected to a kubelet (services.enbi-shim.kubelet.enable, services.enbi-shim.k3s.enable): set its imageServiceEndpoint to unix://${settings.listen}."
     ++ warn (cfg.kubelet.enable && !kubelet.enable)
       "services.enbi-shim.kubelet.enable has no effect without services.kubernetes.kubelet.enable."
     ++ warn (cfg.k3s.enable && !k3s.enable) "services.enbi-shim.k3s.enable has no effect without services.k3s.enable."
     ++ warn (cfg.kubelet.enable && pullsOneByOne kubelet.extraConfig)
-      "services.kubernetes.kubelet.extraConfig has the kubelet pull one image at a time: a build holds up every other pull of the node."
+      "services.kubernetes.kubelet.extraConfig makes the kubelet pull one image at a time: a build delays every other pull of the node."
     ++ warn (cfg.k3s.enable && pullsOneByOne k3s.extraKubeletConfig)
-      "services.k3s.extraKubeletConfig has the kubelet pull one image at a time: a build holds up every other pull of the node."
+      "services.k3s.extraKubeletConfig makes the kubelet pull one image at a time: a build delays every other pull of the node."
     ++ warn (cfg.openFirewallForMetrics && settings.metrics != null && isLocal settings.metrics.address)
       "services.enbi-shim.openFirewallForMetrics has no effect: settings.metrics.address is ${settings.metrics.address}, which no other machine reaches."
     ++ warn (disks.isInMemory settings.stateDir)
-      "${settings.stateDir} is in memory: what keeps the store paths of images from garbage collection is gone with each boot. Let services.enbi-shim.settings.stateDir persist."
+      "${settings.stateDir} is in memory: the garbage collection roots of images are lost at each boot. Let services.enbi-shim.settings.stateDir persist."
     ++ warn (settings.import.layers == "linked" && !disks.areTogether "/nix/store" cfg.containerdRoot)
-      "/nix/store and ${cfg.containerdRoot} are on different file systems: layers will be copied, or share their bytes where both are on one btrfs, instead of linked.";
+      "/nix/store and ${cfg.containerdRoot} are on different file systems: layers will be copied instead of linked. On one btrfs the copies share their bytes.";
 in
 {
   config = {

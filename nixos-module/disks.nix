@@ -1,4 +1,4 @@
-# What evaluation can tell of where paths lie.
+# What an evaluation knows about the file systems of paths.
 { fileSystems, lib }:
 let
   contains = mountPoint: path: mountPoint == "/" || mountPoint == path || lib.hasPrefix "${mountPoint}/" path;
@@ -6,7 +6,7 @@ let
 
   isBind = mount: lib.any (option: option == "bind" || option == "rbind") (mount.options or [ ]);
 
-  # Where a path's files are, the far end of bind mounts.
+  # Where the files of a path are, after all bind mounts.
   followed = mounts: path:
     let
       point = pointOf mounts path;

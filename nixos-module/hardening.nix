@@ -1,4 +1,4 @@
-# What shim and controller alike can do without. No MemoryDenyWriteExecute: V8 compiles.
+# Restrictions of both shim and controller. No MemoryDenyWriteExecute: V8 compiles code at run time.
 {
   ProtectSystem = "strict";
   ProtectHome = true;

@@ -1,7 +1,7 @@
 # Paths, from `/`, that the view of `/` hides. The view must be writable for links. Linking files of the store into containerd's
 # folder needs none of them. docs/contributing/decisions/0024-a-mount-for-hard-links.md says why this is not an allow list.
 [
-  # what is root's, users', or not needed for links
+  # files of root and of users, and other files that links do not need
   "boot"
   "etc"
   "home"

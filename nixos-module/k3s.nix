@@ -9,7 +9,7 @@ in
   config = lib.mkIf (cfg.enable && cfg.k3s.enable && k3s.enable) {
     services.k3s = {
       extraFlags = [ "--image-service-endpoint=unix://${cfg.settings.listen}" ];
-      # One long build must not hold up the node's other pulls. (The kubelet has no flag for the second.)
+      # One long build must not delay the other pulls of the node. (The kubelet has no flag for maxParallelImagePulls.)
       extraKubeletConfig = {
         serializeImagePulls = lib.mkDefault false;
         maxParallelImagePulls = lib.mkDefault cfg.maxParallelImagePulls;
@@ -23,7 +23,7 @@ in
       };
     };
 
-    # Its containerd and kubelet are one process, and the kubelet asks for images as soon as it starts: the shim is up before.
+    # The containerd and the kubelet of k3s are one process, and the kubelet asks for images when it starts. So the shim starts first.
     systemd.services.k3s = {
       wants = [ "enbi-shim.service" ];
       after = [ "enbi-shim.service" ];

@@ -6,7 +6,7 @@ in
   config = lib.mkIf (cfg.enable && cfg.kubelet.enable && config.services.kubernetes.kubelet.enable) {
     services.kubernetes.kubelet.extraConfig = {
       imageServiceEndpoint = "unix://${cfg.settings.listen}";
-      # One long build must not hold up the node's other pulls.
+      # One long build must not delay the other pulls of the node.
       serializeImagePulls = lib.mkDefault false;
       maxParallelImagePulls = lib.mkDefault cfg.maxParallelImagePulls;
     };

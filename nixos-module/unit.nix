@@ -7,9 +7,9 @@ let
     inherit (cfg) package settings;
   };
   disks = import ./disks.nix { inherit lib; inherit (config) fileSystems; };
-  # Elsewhere no file of the store can be linked.
+  # Between two file systems no file can be linked.
   canLink = settings.import.layers == "linked" && disks.areTogether "/nix/store" cfg.containerdRoot;
-  # What shows both, on one mount; where containerd's folder is below /nix, little else.
+  # A folder that shows both on one mount. If containerd's folder is below /nix, it shows little else.
   view = if lib.hasPrefix "/nix/" cfg.containerdRoot then disks.realPath "/nix" else disks.mountPoint "/nix/store";
   linked = [ "/nix/store" cfg.containerdRoot ];
   hidden = disks.shown view linked (map (path: "/${path}") (import ./hidden-paths.nix)) ++ disks.boundFrom view linked;
@@ -32,8 +32,8 @@ in
     };
 
     systemd.sockets.enbi-shim = {
-      description = "CRI image service of enbi-shim";
-      # The kubelet gives up at its start when nobody listens; the socket is there before any service is.
+      description = "Socket of the image service enbi-shim";
+      # The kubelet exits at its start if nothing listens, so the socket exists before any service.
       before = [ "kubelet.service" "k3s.service" "k3s-agent.service" ];
       wantedBy = [ "sockets.target" ];
       socketConfig = {
@@ -44,27 +44,27 @@ in
     };
 
     systemd.services.enbi-shim = {
-      description = "Nix builds, on image pull";
-      # Ordered, never required: the end of containerd must end no build, nor a restart of this service a kubelet.
+      description = "Image service for the kubelet that builds images with Nix";
+      # Only ordered, not required: a stop of containerd must not stop this service, and its restart must not restart a kubelet.
       after = [ "network.target" "nix-daemon.socket" "containerd.service" ];
       wants = [ "nix-daemon.socket" ];
       before = [ "kubelet.service" "k3s.service" "k3s-agent.service" ];
       requires = [ "enbi-shim.socket" ];
       wantedBy = [ "multi-user.target" ];
-      # At a new generation it is down for as short a time as can be.
+      # Makes the restart at a new generation as short as possible.
       stopIfChanged = false;
       path = [ config.nix.package pkgs.gitMinimal pkgs.openssh ];
-      # Where nix runs as root (nix.user: null) it would open the store itself, which is read-only here.
+      # If nix runs as root (nix.user: null), it would open the store itself, which is read-only here.
       environment.NIX_REMOTE = "daemon";
-      # Where the service has systemd's own: see below.
+      # Path of systemd's socket within the service, see below.
       environment.NOTIFY_SOCKET = "/run/enbi-shim/notify/socket";
       # No container of the node starts without it, so systemd restarts it indefinitely.
       unitConfig.StartLimitIntervalSec = 0;
       serviceConfig = import ./service.nix // {
         ExecStart = "${lib.getExe cfg.package} serve --config ${configFile}";
-        # containerd's snapshots get hard links to files of the store, through a mount that shows both: links between two mounts cannot be made.
+        # containerd's snapshots get hard links to files of the store, through a mount that shows both: links between two mounts are impossible.
         ReadWritePaths = [ "-${cfg.containerdRoot}" ] ++ lib.optional (!isInVarLib) settings.stateDir;
-        # systemd takes notifications from all processes of the service, so nobody but root gets as far as its socket, nor as the other mount.
+        # systemd accepts notifications from all processes of the service, so only root can reach its socket, and the other mount.
         TemporaryFileSystem = [ "/run/enbi-shim/notify:ro,mode=0700" ] ++ lib.optional canLink "/run/enbi-shim/view:ro,mode=0700";
         BindPaths = [ "/run/systemd/notify:/run/enbi-shim/notify/socket" ] ++ lib.optional canLink "${view}:/run/enbi-shim/view/root:norbind";
         InaccessiblePaths = [ "/run/systemd/notify" ] ++ lib.optionals canLink (map (path: "-/run/enbi-shim/view/root/${path}") hidden);
@@ -87,13 +87,13 @@ in
         isSystemUser = true;
         group = ownUser;
         description = "enbi-shim builds";
-        # Root's: credentials of private repositories are put there.
+        # Root owns it, because credentials of private repositories are there.
         home = "${settings.stateDir}/build-home";
       };
     };
     users.groups = lib.mkIf hasOwnUser { ${ownUser} = { }; };
 
-    # Of allowed-users itself a definition would replace the default, which lets everybody in.
+    # A definition of allowed-users itself would replace the default, which allows everybody.
     nix.settings = lib.mkIf (settings.nix.user != null) { extra-allowed-users = [ settings.nix.user ]; };
 
     environment.systemPackages = [ cfg.package ];

@@ -1,7 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=2 --max-old-space-size=256
-import { nodeProblem } from '../lib/node-version.ts'
+import { nodeJsProblem } from '../lib/node-version.ts'
 
-const problem = nodeProblem('enbi-shim', process.versions.node, process.execPath)
+const problem = nodeJsProblem('enbi-shim', process.versions.node, process.execPath)
 if (problem === undefined) import('./program.ts').then(({ run }) => run())
 else {
   process.stderr.write(`${problem}\n`)

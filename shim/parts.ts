@@ -5,9 +5,9 @@ import { hostSystem } from '../recipes/system.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import type { Config } from './config/config.ts'
 import type { ContainerdImages } from './containerd/image-records.ts'
+import { checkLinking } from './import/check-linking.ts'
+import type { ImporterIdentity } from './import/identity.ts'
 import type { LinkingReport } from './import/image/contract.ts'
-import { checkLinking } from './import/worker/check-linking.ts'
-import type { ImporterIdentity } from './import/worker/identity.ts'
 import type { Metrics, MetricsOptions } from './metrics/metrics.ts'
 import { credentialsFolder } from './nix/user/state-dir.ts'
 import type { StreamHandler } from './proxy/contract.ts'
@@ -36,20 +36,20 @@ export function imagesPart({ containerd, import: { layers } }: Config): ImagesPa
 export interface StagesOptions {
   readonly config: Config
   readonly images: () => Promise<ImageRecords>
-  /** Whether the memory for a process that is started ahead is free. */
+  /** Whether there is memory for a process that starts before it is needed. */
   readonly isIdle: () => boolean
   readonly linking: LinkingIdentity
   readonly env: Readonly<NodeJS.ProcessEnv>
   readonly logger: Logger
 }
 
-/** Identifies this importer, and hears how layers got into containerd. */
+/** The identity of this importer, and the callback that gets the way in which layers got into containerd. */
 export interface LinkingIdentity {
   readonly identity: ImporterIdentity
   readonly onLinking: (linking: LinkingReport) => void
 }
 
-/** The builder is not made before the first pull: the shim forwards calls even if nothing can be built. */
+/** Makes the builder with the first pull: the shim forwards calls even while builds are impossible. */
 export function stagesPart({ config, images, isIdle, linking, env, logger }: StagesOptions): () => Promise<Stages> {
   const { nix, stateDir, containerd } = config
   return lazy(async () => {
@@ -90,11 +90,15 @@ export interface ClusterPartOptions {
   readonly logger: Logger
 }
 
-/** Undefined when the config has no `kubernetes`. */
-export function clusterPart({ config, images, logger }: ClusterPartOptions): (() => Promise<Cluster>) | undefined {
+/** Undefined if the config has no `kubernetes`. Resolves to undefined if the cluster's side cannot be made: the shim works without it. */
+export function clusterPart({
+  config,
+  images,
+  logger,
+}: ClusterPartOptions): (() => Promise<Cluster | undefined>) | undefined {
   const { kubernetes, stateDir } = config
   if (!kubernetes) return undefined
-  return lazy(async () => {
+  const load = lazy(async () => {
     const { createCluster } = await import('./cluster/cluster.ts')
     return createCluster({
       kubeconfig: kubernetes.kubeconfig,
@@ -108,9 +112,10 @@ export function clusterPart({ config, images, logger }: ClusterPartOptions): (()
       logger,
     })
   })
+  return () => load().catch(err => void logger.error({ err }, 'the cluster cannot be used'))
 }
 
-/** Undefined when the config has no `metrics`. */
+/** Undefined if the config has no `metrics`. */
 export async function metricsPart(
   { metrics }: Config,
   { shim, images, pullLog }: Omit<MetricsOptions, 'listen'>,
@@ -152,7 +157,7 @@ export interface LinkingCheckOptions {
   readonly logger: Logger
 }
 
-/** Logs whether layers can be linked, if the policy has rules: administrators see it before the first image is imported. */
+/** Logs whether layers can be linked, if the policy has rules, so that administrators know before the first import. */
 export async function reportLinking({ config, linking, signal, logger }: LinkingCheckOptions): Promise<void> {
   if (config.policy.length === 0) return
   const { containerd, stateDir } = config

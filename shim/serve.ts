@@ -6,8 +6,8 @@ import { createNames } from '../recipes/names/names.ts'
 import { createPolicy } from '../recipes/policy/policy.ts'
 import { hostSystem } from '../recipes/system.ts'
 import { readConfig } from './config/config.ts'
-import { createLinkingLogger } from './import/worker/check-linking.ts'
-import { createIdentity } from './import/worker/identity.ts'
+import { createLinkingLogger } from './import/check-linking.ts'
+import { createIdentity } from './import/identity.ts'
 import { layOut } from './nix/user/state-dir.ts'
 import {
   clusterPart,
@@ -21,9 +21,9 @@ import {
 import { createProxy } from './proxy/proxy.ts'
 import type { PullOutcome } from './pull/contract.ts'
 import { createImageService } from './pull/image-service.ts'
-import { isReading } from './pull/progress.ts'
+import { createProgressHub, isReading } from './pull/progress.ts'
 import { createPullLog } from './pull/pull-log.ts'
-import { logRuns } from './pull/reporters.ts'
+import { createReporter } from './pull/reporters.ts'
 import { createSharedRuns } from './pull/shared-runs.ts'
 import { WATCH_STATUS_PATH } from './wire/paths.ts'
 
@@ -55,6 +55,7 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
   const isIdle = () => !pullLog.runs().some(({ progress }) => isReading(progress))
   const stages = stagesPart({ config, images, isIdle, linking, env, logger })
   const cluster = clusterPart({ config, images, logger })
+  const hub = createProgressHub()
   const runs = createSharedRuns<PullOutcome>({
     abandonAfterMs: nix.abandonAfter,
     rememberFailuresMs: nix.rememberFailures,
@@ -67,7 +68,8 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
     images,
     stages,
     runs,
-    reporters: [logRuns(logger), pullLog, ...(metrics ? [metrics.reporter] : [])],
+    reporter: createReporter({ pullLog, metrics: metrics?.reporter, cluster, hub, logger }),
+    hub,
     cluster,
     logger,
   })
@@ -90,8 +92,8 @@ export async function serve(configFile: string, { env, signal }: ServeSurroundin
 
   const metricsServed = metrics?.serve({ signal, logger })
   cluster?.()
-    .then(side => side.start(service.pullImage))
-    .catch(err => logger.error({ err }, 'the cluster cannot be joined'))
+    .then(side => side?.start(service.pullImage))
+    .catch(err => logger.error({ err }, 'the work for the cluster cannot start'))
   placeCredentials({ config, env, logger })
   reportLinking({ config, linking, signal, logger })
 

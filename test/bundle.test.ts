@@ -71,7 +71,7 @@ async function bundle(program: string): Promise<Outputs> {
   }
 }
 
-/** The chunk that a module begins and all that it imports, but for what is imported only when it is wanted. */
+/** The chunk that begins with the module and all chunks that it imports statically. */
 function chunksLoadedWith(outputs: Outputs, entry: string): string[] {
   const chunks = new Set(Object.keys(outputs).filter(path => outputs[path]?.entryPoint === entry))
   for (const chunk of chunks) {

@@ -36,7 +36,7 @@ describe('what npm packs', () => {
         ...(await listed('protos')).filter(path => path.endsWith('.proto')),
       ].toSorted(),
     )
-    const programs = ['main', 'worker', 'linking-probe', 'tar-thread', 'link-thread']
+    const programs = ['main', 'import-helper', 'linking-probe', 'tar-thread', 'link-thread']
     expect(files).toEqual(expect.arrayContaining(programs.map(name => `dist/shim/${name}.js`)))
   })
 

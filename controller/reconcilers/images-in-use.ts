@@ -8,7 +8,7 @@ import { type PodView, pods } from '../views/pod.ts'
 /** Any value: whether there is a recipe does not depend on the system. */
 const ANY_SYSTEM = 'x86_64-linux'
 
-export interface ImagesInUsePlan {
+export interface ImagesInUseOptions {
   readonly kube: Pick<Kube, 'list'>
   /** How long an image that is in use is cached, in milliseconds. */
   readonly usedCacheMs: number
@@ -32,8 +32,8 @@ interface Listing {
   readonly since: number
 }
 
-export function createImagesInUse(plan: ImagesInUsePlan): ImagesInUse {
-  const { kube, usedCacheMs, unusedCacheMs, now = Date.now } = plan
+export function createImagesInUse(options: ImagesInUseOptions): ImagesInUse {
+  const { kube, usedCacheMs, unusedCacheMs, now = Date.now } = options
   const known = new Map<string, Listing>()
   const asking = new Map<string, Promise<Listing>>()
 

@@ -1,10 +1,10 @@
 import type { Kube } from '../../kube/client/contract.ts'
+import { compareVersions } from '../../kube/resources/metadata.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { planRetention, type RetentionLimits } from '../reconcile/retention.ts'
+import { planRetention, type RetentionLimits } from '../plan/retention.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'
-import { compareVersions } from '../state/versions.ts'
-import type { BuildView } from '../views/nixbuild.ts'
+import type { NixBuildView } from '../views/nixbuild.ts'
 import { createImagesInUse } from './images-in-use.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
@@ -23,14 +23,14 @@ const MAX_PER_IMAGE = 8
 /** After this many deletions other namespaces take their turn. */
 const MAX_DELETIONS = 100
 
-export interface NamespaceReconcilerPlan {
+export interface NamespaceReconcilerOptions {
   readonly state: Pick<ClusterState, 'pods' | 'builds'>
   readonly kube: Pick<Kube, 'list' | 'delete'>
   readonly limits: RetentionLimits
 }
 
 /** Removes finished NixBuilds of a namespace that are too many or too old. */
-export function createNamespaceReconciler({ state, kube, limits }: NamespaceReconcilerPlan): Reconciler {
+export function createNamespaceReconciler({ state, kube, limits }: NamespaceReconcilerOptions): Reconciler {
   const inUse = createImagesInUse({ kube, usedCacheMs: UNWATCHED_USE_MS, unusedCacheMs: 0 })
   const inUseRecently = createImagesInUse({ kube, usedCacheMs: UNWATCHED_USE_MS, unusedCacheMs: SHIM_UNUSED_MS })
 
@@ -62,7 +62,7 @@ export function createNamespaceReconciler({ state, kube, limits }: NamespaceReco
    * Finds builds that pods use which started long ago and have no annotations: these are not watched. The controller's
    * own builds are for annotations, so they need no list.
    */
-  async function findInUse(namespace: string, expired: readonly BuildView[]): Promise<ReadonlySet<BuildView>> {
+  async function findInUse(namespace: string, expired: readonly NixBuildView[]): Promise<ReadonlySet<NixBuildView>> {
     const asked = expired.flatMap(build => imageOf(build) ?? [])
     if (asked.length === 0) return new Set()
     const ask = expired.some(({ createdBy }) => createdBy === 'hand') ? inUse : inUseRecently
@@ -76,11 +76,11 @@ export function createNamespaceReconciler({ state, kube, limits }: NamespaceReco
     return new Set([...used.filter(({ createdBy }) => createdBy === 'hand'), ...latest])
   }
 
-  function isRequested({ namespace, recipe }: BuildView): boolean {
+  function isRequested({ namespace, recipe }: NixBuildView): boolean {
     return 'key' in recipe && state.pods.podsRequesting(recipeId(namespace, recipe.key)).size > 0
   }
 }
 
-function imageOf({ createdBy, recipe }: BuildView): string | undefined {
+function imageOf({ createdBy, recipe }: NixBuildView): string | undefined {
   return createdBy !== 'controller' && 'image' in recipe ? recipe.image : undefined
 }

@@ -1,22 +1,16 @@
 import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
 import { CONTROLLER, NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
-import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { statusPatch } from '../reconcile/build-status.ts'
-import { chooseNode } from '../reconcile/choose-node.ts'
-import { nodeProblem, shimProblem } from '../reconcile/node-state.ts'
-import {
-  type BuildAction,
-  type BuildLimits,
-  type BuildMemory,
-  type BuildPlan,
-  planBuild,
-} from '../reconcile/plan-build.ts'
-import type { ImageRequest } from '../reconcile/pod-requests.ts'
+import { isFinished, nixBuilds } from '../../kube/resources/nixbuild.ts'
+import { chooseNode } from '../plan/assign-node.ts'
+import type { BuildAction, BuildLimits, BuildMemory, BuildPlan } from '../plan/build-plan.ts'
+import { buildEvent, statusPatch } from '../plan/build-report.ts'
+import { nodeProblem, shimProblem } from '../plan/lost-node.ts'
+import { planBuild } from '../plan/plan-build.ts'
+import type { PodImageRequest } from '../plan/pod-requests.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'
-import { type BuildView, buildView, isFinished } from '../views/nixbuild.ts'
-import { buildEvent } from './build-event.ts'
+import { type NixBuildView, nixBuildView } from '../views/nixbuild.ts'
 import { createImagesInUse } from './images-in-use.ts'
 import type { Reconciler } from './pod-reconciler.ts'
 
@@ -28,20 +22,20 @@ const UNWATCHED_USE_MS = 60_000
 /** Short, as a new pod may use the build. But a thousand unused builds must not cause a thousand lists of all pods. */
 const UNWATCHED_UNUSED_MS = 5_000
 
-export interface NixBuildReconcilerPlan {
+export interface NixBuildReconcilerOptions {
   readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
   readonly kube: Pick<Kube, 'list' | 'patch' | 'delete'>
   readonly events: Pick<EventRecorder, 'record'>
   readonly limits: BuildLimits
 }
 
-export function createNixBuildReconciler({ state, kube, events, limits }: NixBuildReconcilerPlan): Reconciler {
+export function createNixBuildReconciler({ state, kube, events, limits }: NixBuildReconcilerOptions): Reconciler {
   const memories = new Map<string, { readonly uid: string; readonly memory: BuildMemory }>()
   /** Nodes that builds are being assigned to right now. These builds count as running there. */
   const assigning = new Map<string, string>()
   const inUse = createImagesInUse({ kube, usedCacheMs: UNWATCHED_USE_MS, unusedCacheMs: UNWATCHED_UNUSED_MS })
 
-  async function work(key: string): Promise<number | undefined> {
+  async function reconcile(key: string): Promise<number | undefined> {
     const build = state.builds.get(key)
     if (!build) {
       memories.delete(key)
@@ -52,10 +46,10 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     else memories.set(key, { uid: build.uid, memory: plan.memory })
     if (plan.action.type === 'delete' && !build.forged && (await isUsed(build))) return Date.now() + UNWATCHED_USE_MS
     await perform(key, build, plan.action)
-    return soonest(plan.recheckAt, isFinished(build) ? undefined : leaseExpiry(build))
+    return soonest(plan.recheckAt, isFinished(build.phase) ? undefined : leaseExpiry(build))
   }
 
-  function planOf(key: string, build: BuildView): BuildPlan {
+  function planOf(key: string, build: NixBuildView): BuildPlan {
     const last = memories.get(key)
     const requesting = podsRequesting(build)
     const waiting = [...requesting].flatMap(([pod, { started }]) => (started ? [] : pod))
@@ -63,7 +57,9 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       build,
       requestingPods: requesting.size,
       waitingPods: waiting.length,
-      pullingPods: build.managed ? 0 : waiting.filter(pod => requesting.get(pod)?.pulled && isOnGoodNode(pod)).length,
+      pullingPods: build.createdForPods
+        ? 0
+        : waiting.filter(pod => requesting.get(pod)?.pulled && isOnGoodNode(pod)).length,
       assignedNode:
         build.assignedTo === undefined ? undefined : (state.nodes.named(build.assignedTo) ?? build.assignedTo),
       nodeProblem: node => nodeProblem(node, state.nodes.state(node)),
@@ -77,12 +73,12 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     })
   }
 
-  function podsRequesting({ namespace, recipe }: BuildView): ReadonlyMap<string, ImageRequest> {
+  function podsRequesting({ namespace, recipe }: NixBuildView): ReadonlyMap<string, PodImageRequest> {
     return 'key' in recipe ? state.pods.podsRequesting(recipeId(namespace, recipe.key)) : new Map()
   }
 
   /** A started pod may pull its image again, but it is not watched if it never waited for a NixBuild. */
-  async function isUsed({ namespace, recipe }: BuildView): Promise<boolean> {
+  async function isUsed({ namespace, recipe }: NixBuildView): Promise<boolean> {
     return 'image' in recipe && (await inUse(namespace, [recipe.image])).has(recipe.image)
   }
 
@@ -91,7 +87,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     return node !== undefined && nodeProblem(node, state.nodes.state(node)) === undefined
   }
 
-  function nodeOf({ buildNode, assignedTo }: BuildView): string | undefined {
+  function nodeOf({ buildNode, assignedTo }: NixBuildView): string | undefined {
     return buildNode ?? (assignedTo === undefined ? undefined : state.nodes.named(assignedTo))
   }
 
@@ -105,13 +101,13 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
   }
 
   /** When the Lease of the shim that has the build expires. */
-  function leaseExpiry(build: BuildView): number | undefined {
+  function leaseExpiry(build: NixBuildView): number | undefined {
     const node = nodeOf(build)
     const aliveUntil = node === undefined ? undefined : state.nodes.aliveUntil(node)
     return aliveUntil !== undefined && aliveUntil > Date.now() ? aliveUntil + 1 : undefined
   }
 
-  async function perform(key: string, build: BuildView, action: BuildAction): Promise<void> {
+  async function perform(key: string, build: NixBuildView, action: BuildAction): Promise<void> {
     if (action.type === 'none') return
     const { namespace, name, uid, resourceVersion } = build
     if (action.type === 'delete') return kube.delete(nixBuilds, { namespace, name, uid, resourceVersion })
@@ -121,7 +117,7 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
       const body = { metadata: { uid, resourceVersion }, status: statusPatch(build, action, Date.now()) }
       const written = await patch(build, body, 'status')
       const label = action.type === 'assign' ? nodeLabelValue(action.node) : undefined
-      if (written && action.type !== 'prune' && action.type !== 'fail') await setLabel(written, label)
+      if (written && action.type !== 'removeGoneNodes' && action.type !== 'fail') await setLabel(written, label)
       const event = buildEvent(build, action)
       if (event) events.record(event)
     } finally {
@@ -129,25 +125,25 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
     }
   }
 
-  async function setLabel(build: BuildView, value: string | undefined): Promise<void> {
+  async function setLabel(build: NixBuildView, value: string | undefined): Promise<void> {
     if (build.assignedTo === value) return
     const { uid, resourceVersion } = build
     await patch(build, { metadata: { uid, resourceVersion, labels: { [NODE_LABEL]: value ?? null } } })
   }
 
   async function patch(
-    { namespace, name }: BuildView,
+    { namespace, name }: NixBuildView,
     body: object,
     subresource?: 'status',
-  ): Promise<BuildView | undefined> {
+  ): Promise<NixBuildView | undefined> {
     const options = { type: 'merge', fieldManager: CONTROLLER, ...(subresource && { subresource }) } as const
     const answer = await kube.patch(nixBuilds, { namespace, name, body }, options)
-    const written = answer && buildView(answer)
+    const written = answer && nixBuildView(answer)
     if (written) state.builds.recordWrite(written)
     return written
   }
 
-  return work
+  return reconcile
 }
 
 function soonest(...times: readonly (number | undefined)[]): number | undefined {

@@ -1,17 +1,16 @@
 import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
-import { CONTROLLER, nixBuildNames } from '../../kube/resources/names.ts'
+import { CONTROLLER, describeTakenNames, nixBuildNames } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { type NixBuildOptions, nixBuildOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { messageOf, RetryableError, ShimError } from '../../lib/errors.ts'
-import { quote } from '../../lib/text/quote.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
-import { furthestBuild, reportedBuilds } from '../reconcile/image-built.ts'
-import { nodeProblem } from '../reconcile/node-state.ts'
-import { type PodPlan, planPod, podPatch } from '../reconcile/plan-pod.ts'
+import { furthestBuild, reportedBuilds } from '../plan/image-built.ts'
+import { nodeProblem } from '../plan/lost-node.ts'
+import { type PodPlan, planPod, podPatch } from '../plan/plan-pod.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'
-import { buildView } from '../views/nixbuild.ts'
+import { nixBuildView } from '../views/nixbuild.ts'
 import { type PodView, pods as podKind } from '../views/pod.ts'
 
 /**
@@ -25,20 +24,20 @@ const CREATED_BY_ANOTHER_MS = 1000
 /** Reconciles one object. Returns the time of Date.now() to reconcile it again if nothing changes earlier. */
 export type Reconciler = (key: string) => Promise<number | undefined>
 
-export interface PodReconcilerPlan {
+export interface PodReconcilerOptions {
   readonly state: Pick<ClusterState, 'pods' | 'builds' | 'nodes'>
   readonly kube: Pick<Kube, 'create' | 'patch'>
   readonly events: Pick<EventRecorder, 'record'>
 }
 
-export function createPodReconciler({ state, kube, events }: PodReconcilerPlan): Reconciler {
+export function createPodReconciler({ state, kube, events }: PodReconcilerOptions): Reconciler {
   const differs = new Map<string, { readonly uid: string; readonly since: number }>()
   /** Recipes whose NixBuilds are being created: the pods of one recipe often come together. */
   const creating = new Set<string>()
   /** Why NixBuilds could not be created, by the pod's key and then by `recipeKey`. */
   const refusals = new Map<string, ReadonlyMap<string, string>>()
 
-  async function work(key: string): Promise<number | undefined> {
+  async function reconcile(key: string): Promise<number | undefined> {
     const pod = state.pods.get(key)
     const plan = pod && planOf(key, pod)
     if (plan?.differsSince === undefined) differs.delete(key)
@@ -83,7 +82,7 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerPlan):
       const { name, uid, resourceVersion } = build
       const body = { metadata: { uid, resourceVersion, ownerReferences: owners } }
       const owned = await kube.patch(nixBuilds, { namespace, name, body }, { type: 'merge', fieldManager: CONTROLLER })
-      if (owned) state.builds.recordWrite(buildView(owned))
+      if (owned) state.builds.recordWrite(nixBuildView(owned))
     }
     if (plan.condition !== 'keep') await writeCondition(key, pod, plan.condition)
     for (const { reason, message } of plan.events) {
@@ -130,11 +129,9 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerPlan):
       const there = state.builds.get(`${options.namespace}/${name}`)
       if (there && !('key' in there.recipe && there.recipe.key === key)) continue
       const created = await kube.create(nixBuilds, nixBuildOf(recipe, { ...options, name }))
-      return state.builds.recordWrite(buildView(created))
+      return state.builds.recordWrite(nixBuildView(created))
     }
-    const [first] = nixBuildNames(recipe)
-    const says = `the NixBuild ${quote(first)} and those with its alternative names have other recipes than ${recipe.image}`
-    throw new RetryableError('ClusterConflict', `${says}, which needs one of these names: delete one of them`)
+    throw new RetryableError('ClusterConflict', describeTakenNames(recipe, options.namespace))
   }
 
   async function writeCondition(
@@ -148,7 +145,7 @@ export function createPodReconciler({ state, kube, events }: PodReconcilerPlan):
     if (written) state.pods.recordWrite(key, written)
   }
 
-  return work
+  return reconcile
 }
 
 /** Excludes errors of an unreachable API server, as the pod's condition cannot be written then either. */

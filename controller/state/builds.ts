@@ -1,32 +1,31 @@
 import { objectKey } from '../../kube/mirror.ts'
-import { type BuildView, isFinished, type RecipeView } from '../views/nixbuild.ts'
-import { createGroupIndex } from './multi-index.ts'
-import { createNewestIndex } from './newest-index.ts'
+import { isFinished } from '../../kube/resources/nixbuild.ts'
+import type { NixBuildView, RecipeView } from '../views/nixbuild.ts'
+import { createGroupIndex, createNewestIndex } from './indices.ts'
 import { createRecentWrites } from './recent-writes.ts'
 import { recipeId } from './request-index.ts'
-import { isOlder } from './versions.ts'
 
 /** The NixBuilds of the cluster. */
 export interface Builds {
-  get(key: string): BuildView | undefined
+  get(key: string): NixBuildView | undefined
   /** Records a NixBuild as it was just written. */
-  recordWrite(build: BuildView): void
+  recordWrite(build: NixBuildView): void
   /** The NixBuilds of a `recipeId`, without forged ones. */
-  ofRecipe(id: string): BuildView[]
+  ofRecipe(id: string): NixBuildView[]
   /** The distinct recipes of the newest NixBuilds of an `imageId`, without forged ones. */
   recipesOf(id: string): RecipeView[]
-  finishedIn(namespace: string): BuildView[]
-  unfinished(): BuildView[]
+  finishedIn(namespace: string): NixBuildView[]
+  unfinished(): NixBuildView[]
   /** Reads a NixBuild again after a watch event. Returns the `recipeId`s that it had before and has now. */
   changed(key: string): string[]
-  all(): Iterable<BuildView>
+  all(): Iterable<NixBuildView>
 }
 
-export interface BuildsPlan {
-  readonly mirrored: (key: string) => BuildView | undefined
-  readonly allMirrored: () => Iterable<BuildView>
+export interface BuildsOptions {
+  readonly mirrored: (key: string) => NixBuildView | undefined
+  readonly allMirrored: () => Iterable<NixBuildView>
   /** Called if the watch did not confirm a write, so that the NixBuild must be read again. */
-  readonly onLost: (key: string) => void
+  readonly onUnconfirmedWrite: (key: string) => void
   /** Called with the `imageId` when the result of `recipesOf` has changed. */
   readonly onImage: (id: string) => void
 }
@@ -45,8 +44,8 @@ const UNFINISHED = ''
  */
 const MAX_RECIPES = 8
 
-export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsPlan): Builds {
-  const recent = createRecentWrites<BuildView>(onLost)
+export function createBuilds({ mirrored, allMirrored, onUnconfirmedWrite, onImage }: BuildsOptions): Builds {
+  const recent = createRecentWrites<NixBuildView>(onUnconfirmedWrite)
   const byRecipe = createGroupIndex()
   const byImage = createNewestIndex(MAX_RECIPES)
   const ofShimsByImage = createNewestIndex(MAX_RECIPES)
@@ -55,7 +54,7 @@ export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsP
   const get = (key: string) => recent.get(key) ?? mirrored(key)
   const read = (keys: Iterable<string>) => [...keys].flatMap(key => get(key) ?? [])
 
-  function index(key: string, build: BuildView | undefined): void {
+  function index(key: string, build: NixBuildView | undefined): void {
     const recipe = build && !build.forged && 'key' in build.recipe ? build.recipe : undefined
     const image = recipe && build && imageId(build.namespace, recipe.image)
     const place = image === undefined || !build ? undefined : { group: image, time: build.createdAt }
@@ -65,7 +64,7 @@ export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsP
     byRecipe.put(key, recipe && build && recipeId(build.namespace, recipe.key))
     byImage.put(key, build?.createdBy === 'shim' ? undefined : place)
     ofShimsByImage.put(key, build?.createdBy === 'shim' ? place : undefined)
-    byEnd.put(key, build && (isFinished(build) ? build.namespace : UNFINISHED))
+    byEnd.put(key, build && (isFinished(build.phase) ? build.namespace : UNFINISHED))
     for (const [id, ids] of before) if (!areSame(ids, recipeIds(id))) onImage(id)
   }
 
@@ -87,10 +86,10 @@ export function createBuilds({ mirrored, allMirrored, onLost, onImage }: BuildsP
     },
     recipesOf,
     ofRecipe: id => read(byRecipe.keysIn(id)),
-    finishedIn: namespace => read(byEnd.keysIn(namespace)).filter(isFinished),
-    unfinished: () => read(byEnd.keysIn(UNFINISHED)).filter(build => !isFinished(build)),
+    finishedIn: namespace => read(byEnd.keysIn(namespace)).filter(({ phase }) => isFinished(phase)),
+    unfinished: () => read(byEnd.keysIn(UNFINISHED)).filter(build => !isFinished(build.phase)),
     changed(key) {
-      if (!isOlder(mirrored(key), recent.get(key))) recent.forget(key)
+      recent.observe(key, mirrored(key))
       const before = byRecipe.groupOf(key)
       index(key, get(key))
       const after = byRecipe.groupOf(key)

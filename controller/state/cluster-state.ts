@@ -4,15 +4,19 @@ import { createMirror, type Mirror, namespaceOf, objectKey } from '../../kube/mi
 import { leases } from '../../kube/resources/lease.ts'
 import { SYSTEM_NAMESPACE, shimLeaseName } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
-import type { LabelSelector } from '../reconcile/label-selector.ts'
-import { buildView } from '../views/nixbuild.ts'
+import type { LabelSelector } from '../plan/label-selector.ts'
+import { nixBuildView } from '../views/nixbuild.ts'
 import { nodes as nodeKind } from '../views/node.ts'
 import { pods as podKind } from '../views/pod.ts'
 import { shimLeaseOf } from '../views/shim-lease.ts'
 import { type Builds, createBuilds } from './builds.ts'
 import { createNodes, type Nodes } from './nodes.ts'
 import { createPods, type Pods } from './pods.ts'
-import { workKey } from './work-key.ts'
+
+const KINDS = ['pod', 'build', 'namespace'] as const
+
+/** Kind of object that a key of the work queue names. */
+export type WorkKind = (typeof KINDS)[number]
 
 /** The controller's view of the cluster, kept up to date by watches. */
 export interface ClusterState {
@@ -26,7 +30,7 @@ export interface ClusterState {
   readonly ended: Promise<unknown>
 }
 
-export interface ClusterStatePlan {
+export interface ClusterStateOptions {
   readonly kube: Kube
   readonly repels: LabelSelector
   /** Called with the work key of each object to reconcile. */
@@ -35,7 +39,7 @@ export interface ClusterStatePlan {
   readonly logger: Logger
 }
 
-export function createClusterState({ kube, repels, onDue, signal, logger }: ClusterStatePlan): ClusterState {
+export function createClusterState({ kube, repels, onDue, signal, logger }: ClusterStateOptions): ClusterState {
   function mirror<T, P>(
     kind: Kind<T>,
     project: (object: T) => P | undefined,
@@ -62,13 +66,13 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
   const builds = createBuilds({
     mirrored: key => buildMirror.get(key),
     allMirrored: () => buildMirror.values(),
-    onLost: onBuild,
+    onUnconfirmedWrite: onBuild,
     onImage: pods.imageChanged,
   })
 
   const nodeMirror = mirror(nodeKind, node => node, nodes.nodeChanged)
   const leaseMirror = mirror(leases, shimLeaseOf, onLease, { namespace: SYSTEM_NAMESPACE })
-  const buildMirror = mirror(nixBuilds, buildView, onBuild)
+  const buildMirror = mirror(nixBuilds, nixBuildView, onBuild)
   const podMirror = mirror(podKind, pod => (pods.isKept(objectKey(pod), pod) ? pod : undefined), pods.changed)
   const mirrors = { nodes: nodeMirror, leases: leaseMirror, nixbuilds: buildMirror, pods: podMirror }
 
@@ -107,4 +111,23 @@ export function createClusterState({ kube, repels, onDue, signal, logger }: Clus
     unsynced: () => Object.entries(mirrors).flatMap(([name, { isSynced }]) => (isSynced ? [] : [name])),
     ended: Promise.all(Object.values(mirrors).map(({ ended }) => ended)),
   }
+}
+
+/** Such as `pod:team/web`, `build:team/web-3f2a` or `namespace:team`. */
+export function workKey(kind: WorkKind, objectKey: string): string {
+  return `${kind}:${objectKey}`
+}
+
+export function parseWorkKey(key: string): { readonly kind: WorkKind; readonly objectKey: string } {
+  const colon = key.indexOf(':')
+  const kind = KINDS.find(kind => kind === key.slice(0, colon))
+  if (kind === undefined) throw new TypeError(`not a work key: ${key}`)
+  return { kind, objectKey: key.slice(colon + 1) }
+}
+
+/** The namespace of the object, or the namespace itself. */
+export function namespaceOfWork(key: string): string {
+  const { objectKey } = parseWorkKey(key)
+  const slash = objectKey.indexOf('/')
+  return slash < 0 ? objectKey : objectKey.slice(0, slash)
 }

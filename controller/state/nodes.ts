@@ -1,15 +1,7 @@
 import { nodeLabelValue } from '../../kube/resources/names.ts'
-import type { LabelSelector } from '../reconcile/label-selector.ts'
-import {
-  type NodeState,
-  nodeState,
-  observeRenewal,
-  type ShimRenewal,
-  sameNodeState,
-  shimState,
-} from '../reconcile/node-state.ts'
-import type { NodeView } from '../views/node.ts'
-import type { ShimLease } from '../views/shim-lease.ts'
+import type { LabelSelector } from '../plan/label-selector.ts'
+import { type NodeState, type NodeView, nodeState, sameNodeState } from '../views/node.ts'
+import { observeRenewal, type ShimLease, type ShimRenewal, shimState } from '../views/shim-lease.ts'
 
 /** The nodes and their shims. */
 export interface Nodes {
@@ -25,7 +17,7 @@ export interface Nodes {
   leaseChanged(node: string, lease: ShimLease | undefined): void
 }
 
-export interface NodesPlan {
+export interface NodesOptions {
   readonly mirrored: (node: string) => NodeView | undefined
   readonly allMirrored: () => Iterable<NodeView>
   readonly repels: LabelSelector
@@ -34,7 +26,7 @@ export interface NodesPlan {
   readonly now: () => number
 }
 
-export function createNodes({ mirrored, allMirrored, repels, onChange, now }: NodesPlan): Nodes {
+export function createNodes({ mirrored, allMirrored, repels, onChange, now }: NodesOptions): Nodes {
   const renewals = new Map<string, ShimRenewal>()
   const lastStates = new Map<string, NodeState>()
   const byLabel = new Map<string, string>()

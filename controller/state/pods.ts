@@ -1,14 +1,12 @@
 import { namespaceOf } from '../../kube/mirror.ts'
 import { readableReference } from '../../recipes/reference.ts'
-import type { ImageRequest, PodRequests } from '../reconcile/pod-requests.ts'
+import type { PodImageRequest, PodRequests } from '../plan/pod-requests.ts'
 import type { RecipeView } from '../views/nixbuild.ts'
 import { isRelevant, mayBeNamed, type PodView } from '../views/pod.ts'
 import { imageId } from './builds.ts'
-import { createGroupIndex, createMultiIndex } from './multi-index.ts'
+import { createGroupIndex, createMultiIndex } from './indices.ts'
 import { createRecentWrites } from './recent-writes.ts'
 import { createRequestIndex } from './request-index.ts'
-import { createSharedQuota } from './shared-quota.ts'
-import { isOlder } from './versions.ts'
 
 /** The pods that may request builds, by annotations or image names, and their requests. */
 export interface Pods {
@@ -17,7 +15,7 @@ export interface Pods {
   recordWrite(key: string, pod: PodView): void
   /** Reads the pod again first if its requests are outdated. */
   requestsOf(key: string): PodRequests
-  podsRequesting(id: string): ReadonlyMap<string, ImageRequest>
+  podsRequesting(id: string): ReadonlyMap<string, PodImageRequest>
   /** Whether to keep a pod that the watch reports. */
   isKept(key: string, pod: PodView): boolean
   /** Reads a pod again after a watch event. */
@@ -30,7 +28,7 @@ export interface Pods {
   imageChanged(id: string): void
 }
 
-export interface PodsPlan {
+export interface PodsOptions {
   readonly mirrored: (key: string) => PodView | undefined
   readonly systemOf: (node: string) => string | undefined
   /** The recipes of an `imageId` in NixBuilds. */
@@ -48,7 +46,7 @@ const MAX_PLAIN = 20_000
 /** Limit per namespace, so that pods that never start do not displace those of other namespaces. */
 const MAX_PLAIN_PER_NAMESPACE = MAX_PLAIN / 4
 
-export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, now = Date.now }: PodsPlan): Pods {
+export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, now = Date.now }: PodsOptions): Pods {
   const index = createRequestIndex()
   const byNode = createGroupIndex()
   const byImage = createMultiIndex()
@@ -63,7 +61,7 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
   }
 
   function changed(key: string): void {
-    if (!isOlder(mirrored(key), recent.get(key))) recent.forget(key)
+    recent.observe(key, mirrored(key))
     const pod = get(key)
     const isIdle = requestsNothing(key) && (pod ? !isRelevant(pod) : plain.has(key))
     if (pod && !isRelevant(pod)) plain.add(key)
@@ -107,4 +105,42 @@ export function createPods({ mirrored, systemOf, recipesOf, onPod, onRequest, no
 function imagesOf({ namespace, living, images }: PodView): string[] {
   if (!living) return []
   return [...new Set(images.map(image => imageId(namespace, readableReference(image) ?? image)))]
+}
+
+/** A limited set of keys, of which each group may use only a part. */
+interface SharedQuota {
+  has(key: string): boolean
+  /** Whether it contains the key, or could add it. */
+  canHold(key: string): boolean
+  add(key: string): void
+  delete(key: string): void
+}
+
+interface SharedQuotaOptions {
+  readonly most: number
+  readonly maxPerGroup: number
+  readonly groupOf: (key: string) => string
+}
+
+function createSharedQuota({ most, maxPerGroup, groupOf }: SharedQuotaOptions): SharedQuota {
+  const keys = new Set<string>()
+  const shares = new Map<string, number>()
+
+  const shareOf = (key: string) => shares.get(groupOf(key)) ?? 0
+
+  return {
+    has: key => keys.has(key),
+    canHold: key => keys.has(key) || (keys.size < most && shareOf(key) < maxPerGroup),
+    add(key) {
+      if (keys.has(key)) return
+      keys.add(key)
+      shares.set(groupOf(key), shareOf(key) + 1)
+    },
+    delete(key) {
+      if (!keys.delete(key)) return
+      const left = shareOf(key) - 1
+      if (left === 0) shares.delete(groupOf(key))
+      else shares.set(groupOf(key), left)
+    },
+  }
 }

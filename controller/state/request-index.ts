@@ -1,5 +1,5 @@
 import { namespaceOf } from '../../kube/mirror.ts'
-import { type ImageRequest, type NamedRecipes, type PodRequests, podRequests } from '../reconcile/pod-requests.ts'
+import { type NamedRecipes, type PodImageRequest, type PodRequests, podRequests } from '../plan/pod-requests.ts'
 import type { PodView } from '../views/pod.ts'
 
 /** The requests of pods, by pod and by recipe. */
@@ -10,7 +10,7 @@ export interface RequestIndex {
   update(podKey: string, pod: PodView | undefined, reading: Reading): string[]
   requestsOf(podKey: string): PodRequests
   /** By the key of the pod. */
-  podsRequesting(id: string): ReadonlyMap<string, ImageRequest>
+  podsRequesting(id: string): ReadonlyMap<string, PodImageRequest>
 }
 
 interface Reading {
@@ -25,11 +25,11 @@ export function recipeId(namespace: string, recipeKey: string): string {
 }
 
 const NOTHING: PodRequests = { requests: [], problems: [] }
-const NO_PODS: ReadonlyMap<string, ImageRequest> = new Map()
+const NO_PODS: ReadonlyMap<string, PodImageRequest> = new Map()
 
 export function createRequestIndex(): RequestIndex {
   const byPod = new Map<string, PodRequests>()
-  const byRecipe = new Map<string, Map<string, ImageRequest>>()
+  const byRecipe = new Map<string, Map<string, PodImageRequest>>()
 
   function update(podKey: string, pod: PodView | undefined, { system, namedRecipes }: Reading): string[] {
     const namespace = namespaceOf(podKey)
@@ -58,7 +58,7 @@ export function createRequestIndex(): RequestIndex {
     return { requests: shared, problems }
   }
 
-  function put(id: string, podKey: string, request: ImageRequest): void {
+  function put(id: string, podKey: string, request: PodImageRequest): void {
     const pods = byRecipe.get(id)
     if (pods) pods.set(podKey, request)
     else byRecipe.set(id, new Map([[podKey, request]]))
@@ -77,7 +77,7 @@ export function createRequestIndex(): RequestIndex {
   }
 }
 
-function share(request: ImageRequest, other: ImageRequest | undefined): ImageRequest {
+function share(request: PodImageRequest, other: PodImageRequest | undefined): PodImageRequest {
   if (request.named) return other?.named ? { ...request, key: other.key, recipe: other.recipe } : request
   return other?.named === false ? { ...request, key: other.key, recipe: other.recipe } : request
 }

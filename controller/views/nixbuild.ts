@@ -10,18 +10,21 @@ import {
   type NixBuildPhase,
 } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
+import { NIXBUILD_CONDITIONS } from '../../kube/resources/nixbuild-status.ts'
 import { messageOf } from '../../lib/errors.ts'
 import { cutLines } from '../../lib/text/cut.ts'
 import { copyStart } from '../../lib/text/text.ts'
 import { type FlakeRecipe, formatRecipe, recipeKey } from '../../recipes/recipe.ts'
-import { MAX_OWNERS } from './owners.ts'
 
+/**
+ * Later owners are not recorded. The NixBuild is deleted once all recorded owners are gone; pods that still need it
+ * then get a new one.
+ */
+export const MAX_OWNERS = 20
 /** Longest kept message of a condition, in characters. A Pod's condition gets less. */
 const MAX_MESSAGE = 2048
 /** In characters. The text of a package set could be far longer, and each NixBuild is kept in memory. */
 const MAX_RECIPE_TEXT = 512
-/** Conditions that the controller always replaces. */
-const OURS: readonly string[] = ['Complete', 'Success']
 
 /** The parts of a recipe that the controller needs. */
 export interface RecipeView {
@@ -34,7 +37,7 @@ export interface RecipeView {
 }
 
 /** The parts of a NixBuild that the controller needs. Times are in milliseconds. */
-export interface BuildView {
+export interface NixBuildView {
   readonly namespace: string
   readonly name: string
   readonly uid: string
@@ -44,7 +47,7 @@ export interface BuildView {
   readonly deleting: boolean
   readonly createdBy: Creator
   /** Created for pods, not by hand. */
-  readonly managed: boolean
+  readonly createdForPods: boolean
   /** Created by a shim under a name that shims do not use, to block a name or to add many builds of one recipe. */
   readonly forged: boolean
   /** Value of the label that assigns it to a node. */
@@ -67,7 +70,7 @@ export interface BuildView {
 }
 
 /** Drops what is not needed, above all the end of the log. */
-export function buildView(nixBuild: NixBuild): BuildView {
+export function nixBuildView(nixBuild: NixBuild): NixBuildView {
   const { metadata, spec, status } = nixBuild
   const { namespace = '', name, uid, resourceVersion, generation, labels } = metadata
   const createdBy = creatorOf(nixBuild)
@@ -81,7 +84,7 @@ export function buildView(nixBuild: NixBuild): BuildView {
     createdAt: Date.parse(metadata.creationTimestamp),
     deleting: metadata.deletionTimestamp !== undefined,
     createdBy,
-    managed: createdBy !== 'hand',
+    createdForPods: createdBy !== 'hand',
     // A NixBuild with an invalid recipe may come from a newer shim.
     forged: createdBy === 'shim' && !('problem' in recipe) && !nixBuildNames(recipe).includes(name),
     assignedTo: labels[NODE_LABEL],
@@ -106,12 +109,8 @@ export function recipeView(recipe: FlakeRecipe): RecipeView {
 
 /** Copies the text, as a slice would keep the whole message in memory. */
 function withShortMessage(condition: Condition): Condition {
-  if (condition.message.length <= MAX_MESSAGE || !OURS.includes(condition.type)) return condition
+  if (condition.message.length <= MAX_MESSAGE || !NIXBUILD_CONDITIONS.includes(condition.type)) return condition
   return { ...condition, message: copyStart(cutLines(condition.message, MAX_MESSAGE), MAX_MESSAGE + 8) }
-}
-
-export function isFinished({ phase }: BuildView): boolean {
-  return phase === 'Succeeded' || phase === 'Failed'
 }
 
 function writtenAt({ metadata: { creationTimestamp, managedFields = [] }, status }: NixBuild): number | undefined {

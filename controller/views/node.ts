@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import type { Kind } from '../../kube/client/contract.ts'
 import { conditionSchema } from '../../kube/resources/condition.ts'
 import { metadataSchema } from '../../kube/resources/metadata.ts'
+import type { ShimState } from './shim-lease.ts'
 
 /** Nix's names of processors, by Go's. */
 const CPUS: ReadonlyMap<string | undefined, string> = new Map([
@@ -25,6 +26,17 @@ export interface NodeView {
   /** Neither cordoned nor being deleted. */
   readonly schedulable: boolean
   readonly labels: Readonly<Record<string, string>>
+}
+
+/** Everything that decides whether a node may build. */
+export interface NodeState {
+  readonly name: string
+  readonly system: string | undefined
+  readonly ready: boolean
+  readonly schedulable: boolean
+  /** Matched by `--node-repel`. */
+  readonly repelled: boolean
+  readonly shim: ShimState
 }
 
 const schema = v.object({
@@ -73,4 +85,23 @@ export function nixSystem({
 }): string | undefined {
   const cpu = CPUS.get(architecture)
   return cpu !== undefined && (os === undefined || os === '' || os === 'linux') ? `${cpu}-linux` : undefined
+}
+
+/** Whether both lead to the same decisions. */
+export function sameNodeState(a: NodeState | undefined, b: NodeState | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b
+  return (
+    a.system === b.system &&
+    a.ready === b.ready &&
+    a.schedulable === b.schedulable &&
+    a.repelled === b.repelled &&
+    a.shim === b.shim
+  )
+}
+
+export function nodeState(
+  { name, system, ready, schedulable, labels }: NodeView,
+  { shim, repels }: { readonly shim: ShimState; readonly repels: (labels: NodeView['labels']) => boolean },
+): NodeState {
+  return { name, system, ready, schedulable, repelled: repels(labels), shim }
 }

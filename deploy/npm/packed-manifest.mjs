@@ -1,6 +1,5 @@
-// What `npm pack` packs is a bundle: who installs it needs none of the packages that it was made of. So package.json goes without
-// them for as long as npm packs (`strip`), and is put back afterwards (`restore`). They have to be `dependencies` for all others,
-// who install them to make the bundle.
+// `npm pack` packs a bundle, which needs none of the packages that it was made of. So package.json has no dependencies while npm packs
+// (`strip`), and gets them back afterwards (`restore`). They must be `dependencies` for everybody who makes the bundle.
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 

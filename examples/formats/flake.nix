@@ -82,7 +82,7 @@
           with-stream = run "never-built" "exit 1" // { inherit stream; };
           images.web.frontend = docker-archive;
 
-          # Takes its time: goes on once there is a file at the path that `gate`, a file beside this one, names.
+          # Waits until a file exists at the path that the file `gate` beside this one names.
           # For builds without a sandbox.
           gated = run "gated.tar" (''
             echo "waiting for the gate"

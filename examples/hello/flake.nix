@@ -1,5 +1,5 @@
-# An image of nothing but a static busybox and a script. It has no inputs, nixpkgs included, so that it builds
-# where no network is: `busybox` (Debian: busybox-static) is to lie beside this file.
+# An image of a static busybox and a script. It has no inputs, not even nixpkgs, so that it builds without a network. Put `busybox`
+# (Debian: busybox-static) beside this file.
 {
   description = "hello, the smallest image worth running";
 

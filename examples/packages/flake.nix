@@ -1,5 +1,5 @@
-# A small package set of nixpkgs' kind, without inputs: `busybox` (static) is to lie beside this file.
-# Its packages depend on each other as those of nixpkgs do, and their programs run with nothing but their closure.
+# A small package set like nixpkgs, without inputs. Put a static `busybox` beside this file. Its packages depend on each other as those
+# of nixpkgs do, and their programs need only their closure.
 {
   outputs = { self }:
     let

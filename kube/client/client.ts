@@ -1,7 +1,6 @@
 import { FinalError, messageOf } from '../../lib/errors.ts'
-import { type ApiCall, call } from './api-call.ts'
+import { type ApiCall, call, collectionPath, describeObject, objectPath } from './api-call.ts'
 import { ApiStatus, isObjectMissing } from './api-error.ts'
-import { collectionPath, describeObject, objectPath } from './api-path.ts'
 import { createConnection } from './connection.ts'
 import type { CallOptions, Kind, Kube, ObjectName, PatchOptions } from './contract.ts'
 import { loadKubeconfig } from './kubeconfig.ts'

@@ -1,10 +1,10 @@
 import type { RequestOptions } from 'node:https'
 import { unlessAborted } from '../../lib/async/bounded-wait.ts'
-import { shareAnswer } from '../../lib/async/share-answer.ts'
+import { shareAnswer } from '../../lib/async/lazy.ts'
 import type { Access } from './access.ts'
-import { createDirectTransport } from './direct-transport.ts'
 import { createProxiedTransport } from './proxied-transport.ts'
 import type { Answer, Outgoing, Tls, Transport } from './transport.ts'
+import { createDirectTransport } from './transport.ts'
 
 export interface ApiRequest extends Omit<Outgoing, 'server' | 'body'> {
   readonly body?: string | undefined

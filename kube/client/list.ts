@@ -1,7 +1,6 @@
 import * as v from 'valibot'
 import { FinalError, ShimError } from '../../lib/errors.ts'
-import { AnswerTooLarge, call, MAX_OBJECT, tooLarge } from './api-call.ts'
-import { collectionPath, selectionQuery } from './api-path.ts'
+import { AnswerTooLarge, call, collectionPath, MAX_OBJECT, selectionQuery, tooLarge } from './api-call.ts'
 import type { Connection } from './connection.ts'
 import type { Kind, ListOptions, Selection } from './contract.ts'
 

@@ -1,9 +1,16 @@
 import * as v from 'valibot'
 import { ShimError } from '../../lib/errors.ts'
 import { readLines } from '../../lib/text/lines.ts'
-import { callFailure, limitTime, MAX_OBJECT, readBody, sendUnlessBusy } from './api-call.ts'
+import {
+  callFailure,
+  collectionPath,
+  limitTime,
+  MAX_OBJECT,
+  readBody,
+  selectionQuery,
+  sendUnlessBusy,
+} from './api-call.ts'
 import { ApiStatus, apiError, readApiStatus } from './api-error.ts'
-import { collectionPath, selectionQuery } from './api-path.ts'
 import type { Connection } from './connection.ts'
 import type { Kind, WatchCall, WatchEvent } from './contract.ts'
 import { readPages } from './list.ts'

@@ -12,3 +12,8 @@ export const conditionSchema = v.object({
 })
 
 export type Condition = v.InferOutput<typeof conditionSchema>
+
+/** The `lastTransitionTime` of a condition: a condition whose status stays keeps its time. */
+export function transitionTime(before: Condition | undefined, status: Condition['status'], now: string): string {
+  return (before?.status === status && before.lastTransitionTime) || now
+}

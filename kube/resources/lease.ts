@@ -30,15 +30,6 @@ export const leases: Kind<Lease> = {
   parse: object => v.parse(leaseSchema, object),
 }
 
-/**
- * Until when the holder has the Lease unless it renews, in milliseconds since 1970. Undefined if there is no holder.
- */
-export function leaseEnd({ spec }: Lease): number | undefined {
-  const renewed = Date.parse(spec.renewTime ?? '')
-  if (!spec.holderIdentity || Number.isNaN(renewed)) return undefined
-  return renewed + (spec.leaseDurationSeconds ?? 0) * 1000
-}
-
 /** `metav1.MicroTime` accepts exactly six fractional digits. */
 export function microTime(date: Date): string {
   return date.toISOString().replace('Z', '000Z')

@@ -25,3 +25,16 @@ export const metadataSchema = v.object({
 
 export type OwnerReference = v.InferOutput<typeof ownerReferenceSchema>
 export type Metadata = v.InferOutput<typeof metadataSchema>
+
+type Version = Pick<Metadata, 'resourceVersion'>
+
+/** Negative if `a` was written before `b`. In Kubernetes, resource versions of one kind increase. */
+export function compareVersions({ resourceVersion: a }: Version, { resourceVersion: b }: Version): number {
+  if (a.length !== b.length) return a.length - b.length
+  return a < b ? -1 : Number(a > b)
+}
+
+/** `metav1.Time`: RFC 3339 in whole seconds, as the API server keeps it. `at` is in milliseconds since 1970. */
+export function apiTime(at: number): string {
+  return new Date(at).toISOString().replace(/\.\d+Z$/, 'Z')
+}

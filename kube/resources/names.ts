@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { quote } from '../../lib/text/quote.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 
 /** Namespace of the controller and of all Leases. */
@@ -33,6 +34,12 @@ export function nixBuildNames(recipe: FlakeRecipe): readonly [string, ...string[
 /** The first of `nixBuildNames`. */
 export function nixBuildName(recipe: FlakeRecipe): string {
   return nixBuildNames(recipe)[0]
+}
+
+/** For people: other NixBuilds have all candidate names of the recipe. */
+export function describeTakenNames(recipe: FlakeRecipe, namespace: string): string {
+  const where = `${quote(nixBuildName(recipe))} of namespace ${quote(namespace)}`
+  return `the NixBuild ${where} and its alternatives have other recipes than ${recipe.image}, which needs one of the names: delete one of them`
 }
 
 function namePrefix(recipe: FlakeRecipe): string {

@@ -111,8 +111,8 @@ export const nixBuilds: Kind<NixBuild> = {
   parse: object => v.parse(nixBuildSchema, object),
 }
 
-export function isFinished({ status }: NixBuild): boolean {
-  return status.status === 'Succeeded' || status.status === 'Failed'
+export function isFinished(phase: NixBuildPhase | undefined): boolean {
+  return phase === 'Succeeded' || phase === 'Failed'
 }
 
 export type Creator = 'shim' | 'controller' | 'hand'
@@ -125,6 +125,6 @@ export function creatorOf({ metadata }: Pick<NixBuild, 'metadata'>): Creator {
 }
 
 /** Whether the NixBuild was created for pods, not by hand. */
-export function isManaged(nixBuild: Pick<NixBuild, 'metadata'>): boolean {
+export function isCreatedForPods(nixBuild: Pick<NixBuild, 'metadata'>): boolean {
   return creatorOf(nixBuild) !== 'hand'
 }

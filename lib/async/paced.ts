@@ -15,7 +15,7 @@ export interface Clock {
 
 const CLOCK: Clock = { now: () => performance.now(), wait: ms => delay(ms) }
 
-/** Yields the chunks no faster than the pace allows, so that their source has to wait. */
+/** Yields the chunks no faster than the pace allows, and makes their source wait. */
 export async function* paced(
   chunks: AsyncIterable<Uint8Array>,
   { bytesPerSecond, burstBytes }: Pace,

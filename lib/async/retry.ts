@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 export interface RetryPlan {
   /** Whether another attempt may succeed. */
-  readonly mayPass: (error: unknown) => boolean
+  readonly isTemporary: (error: unknown) => boolean
   /** Waits before the next attempt, or throws to give up. `failures`: how many attempts have failed, at least 1. */
   readonly beforeNext: (failures: number, error: unknown) => Promise<unknown>
 }
@@ -10,13 +10,13 @@ export interface RetryPlan {
 /** The result of the first attempt that succeeds. Throws what the last attempt threw, or what `beforeNext` throws. */
 export async function retry<Result>(
   attempt: () => Promise<Result>,
-  { mayPass, beforeNext }: RetryPlan,
+  { isTemporary, beforeNext }: RetryPlan,
 ): Promise<Result> {
   for (let failures = 1; ; failures += 1) {
     try {
       return await attempt()
     } catch (error) {
-      if (!mayPass(error)) throw error
+      if (!isTemporary(error)) throw error
       await beforeNext(failures, error)
     }
   }

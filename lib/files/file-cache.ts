@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import pMap from 'p-map'
 import { lazy } from '../async/lazy.ts'
 import { writeAtomically } from './atomic-file.ts'
-import { readOwnFile } from './own-file.ts'
+import { readOwnFile } from './own-files.ts'
 
 /** A folder of small text files. The oldest files are removed. Processes and threads may share the folder. */
 export interface FileCache {

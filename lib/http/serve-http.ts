@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
-import { shareAnswer } from '../async/share-answer.ts'
+import { shareAnswer } from '../async/lazy.ts'
 import { hasCode } from '../error-code.ts'
 import { FinalError, messageOf } from '../errors.ts'
 import { limitConnections } from './limit-connections.ts'

@@ -2,6 +2,9 @@ import { lazy } from '../async/lazy.ts'
 import { hasCode } from '../error-code.ts'
 import { readLines } from '../text/lines.ts'
 
+/** Folders that only root can write. In the folders of our own PATH, others might choose what root runs. */
+export const SYSTEM_PATH = '/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
 /** A program, and the user and environment it runs with. */
 export interface ProcessOptions {
   readonly command: string

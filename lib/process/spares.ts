@@ -24,7 +24,7 @@ export function createSpares<Process>(
   const keep = (process: Process) => {
     const child = childOf(process)
     if (!isRunning(child)) return
-    hold(child, 'unref')
+    unrefChild(child)
     const end = () => {
       waiting.delete(process)
       child.kill('SIGKILL')
@@ -37,7 +37,7 @@ export function createSpares<Process>(
         clearTimeout(timer)
         waiting.delete(process)
         if (!isRunning(childOf(process))) continue
-        hold(childOf(process), 'ref')
+        refOrUnref(childOf(process), 'ref')
         return process
       }
       return start()
@@ -51,8 +51,12 @@ function isRunning({ pid, exitCode, signalCode }: ChildProcess): boolean {
   return pid !== undefined && exitCode === null && signalCode === null
 }
 
-function hold(process: ChildProcess, how: 'ref' | 'unref'): void {
-  process[how]()
-  process.channel?.[how]()
-  for (const stream of process.stdio) if (stream instanceof Socket) stream[how]()
+/** Lets this process end while the child still runs. */
+export function unrefChild(child: ChildProcess): void {
+  refOrUnref(child, 'unref')
+}
+
+function refOrUnref(child: ChildProcess, how: 'ref' | 'unref'): void {
+  child[how]()
+  for (const stream of child.stdio) if (stream instanceof Socket) stream[how]()
 }

@@ -16,7 +16,7 @@ export interface Wait {
   readonly key?: string
   /** Aborted to leave the queue. */
   readonly signal: AbortSignal
-  /** Called with the number of tasks ahead, when the task has to wait and whenever the number changes. */
+  /** Called with the number of tasks ahead if the task must wait, and whenever the number changes. */
   readonly onAhead?: (ahead: number) => void
 }
 

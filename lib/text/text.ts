@@ -1,4 +1,4 @@
-import { withoutEscapes } from './terminal-escapes.ts'
+import { withoutEscapes } from './terminal.ts'
 
 /**
  * Makes foreign text safe to show: removes terminal escapes, control characters except tab and newline, and characters
@@ -16,6 +16,13 @@ const UNSHOWN = /[^\P{Cc}\t\n]|[\u202a-\u202e\u2066-\u2069]/gu
  */
 export function copyStart(text: string, max: number): string {
   return Buffer.from(text.slice(0, max)).toString()
+}
+
+/** Adds an item to the newest ones, and drops the oldest beyond `max`. Returns the list. */
+export function pushBounded<Item>(newest: Item[], item: Item, max: number): Item[] {
+  newest.push(item)
+  if (newest.length > max) newest.shift()
+  return newest
 }
 
 /** Removes all `character`s at the end. A pattern such as `/0+$/` takes quadratic time. */

@@ -9,8 +9,7 @@ import { messageOf, RetryableError, type ShimError, toShimError } from '../../li
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, PullImage } from '../pull/contract.ts'
 import { withoutOwners } from './lookup/nixbuilds-of-image.ts'
-import { isCancelled } from './nixbuild/run-outcome.ts'
-import { refusal } from './nixbuild/run-status.ts'
+import { isCancelled, refusal } from './nixbuild/reported-run.ts'
 import { statusChange } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 
@@ -35,7 +34,7 @@ const PAUSES_MS = [10_000, 30_000, 60_000, 120_000]
  */
 const MAX_PER_NAMESPACE = 20
 
-interface Work {
+interface RunningBuild {
   readonly controller: AbortController
   /** The build is finished and its result is written. The mirror may be behind. */
   done: boolean
@@ -44,21 +43,21 @@ interface Work {
 /** Builds the NixBuilds that are assigned to this node, for as long as they are. */
 export function runAssignedBuilds(options: AssignedBuildsOptions): Mirror<NixBuild> {
   const { kube, node, signal, logger } = options
-  const works = new Map<string, Work>()
+  const running = new Map<string, RunningBuild>()
   const busy = new Map<string, number>()
   /** Keys, by namespace. */
   const waiting = new Map<string, Set<string>>()
 
-  function update(key: string): void {
+  function reconcile(key: string): void {
     const assigned = mirror.get(key)
-    const work = works.get(key)
-    const isWanted = assigned !== undefined && !isFinished(assigned)
-    if (work && !isWanted) {
-      works.delete(key)
-      work.controller.abort(new RetryableError('Cancelled', `the NixBuild ${key} is no longer assigned to this node`))
+    const build = running.get(key)
+    const isWanted = assigned !== undefined && !isFinished(assigned.status.status)
+    if (build && !isWanted) {
+      running.delete(key)
+      build.controller.abort(new RetryableError('Cancelled', `the NixBuild ${key} is no longer assigned to this node`))
     }
-    if (!work && assigned && isWanted && isFree(assigned, node)) start(key, assigned)
-    if (work?.done && assigned && assigned.status.buildNode === undefined) start(key, assigned)
+    if (!build && assigned && isWanted && isFree(assigned, node)) start(key, assigned)
+    if (build?.done && assigned && assigned.status.buildNode === undefined) start(key, assigned)
   }
 
   /** Another node may have claimed the NixBuild for one of its pods. */
@@ -74,13 +73,13 @@ export function runAssignedBuilds(options: AssignedBuildsOptions): Mirror<NixBui
       waiting.set(namespace, (waiting.get(namespace) ?? new Set()).add(key))
       return
     }
-    const work: Work = { controller: new AbortController(), done: false }
-    works.set(key, work)
+    const build: RunningBuild = { controller: new AbortController(), done: false }
+    running.set(key, build)
     busy.set(namespace, count + 1)
-    build(options, assigned, { signal: work.controller.signal, isFree: () => isOurs(key) })
+    buildAssigned(options, assigned, { signal: build.controller.signal, isFree: () => isOurs(key) })
       .catch(err => logger.warn({ nixBuild: key, err: messageOf(err) }, 'an assigned build failed'))
       .finally(() => {
-        work.done = true
+        build.done = true
         finish(namespace)
       })
   }
@@ -93,17 +92,17 @@ export function runAssignedBuilds(options: AssignedBuildsOptions): Mirror<NixBui
     for (const key of keys) {
       if ((busy.get(namespace) ?? 0) >= MAX_PER_NAMESPACE) return
       keys.delete(key)
-      update(key)
+      reconcile(key)
     }
     waiting.delete(namespace)
   }
 
   const selection = { labelSelector: `${NODE_LABEL}=${nodeLabelValue(node)}` }
   // A change may come before the mirror exists.
-  const onChange = (key: string) => queueMicrotask(() => update(key))
+  const onChange = (key: string) => queueMicrotask(() => reconcile(key))
   const mirror = createMirror({ kube, kind: nixBuilds, selection, project: withoutOwners, onChange, signal, logger })
   signal.addEventListener('abort', () => {
-    for (const { controller } of works.values())
+    for (const { controller } of running.values())
       controller.abort(new RetryableError('ShuttingDown', 'the shim is shutting down'))
   })
   return mirror
@@ -113,13 +112,17 @@ function isFree({ status }: NixBuild, node: string): boolean {
   return status.buildNode === undefined || status.buildNode === node
 }
 
-interface Building {
+interface BuildContext {
   readonly signal: AbortSignal
   /** Whether no other node builds it. */
   readonly isFree: () => boolean
 }
 
-async function build(options: AssignedBuildsOptions, assigned: NixBuild, { signal, isFree }: Building): Promise<void> {
+async function buildAssigned(
+  options: AssignedBuildsOptions,
+  assigned: NixBuild,
+  { signal, isFree }: BuildContext,
+): Promise<void> {
   const { pausesMs = PAUSES_MS, pullImage, written, logger } = options
   const { namespace = '', name } = assigned.metadata
   const recipe = readRecipe(assigned)

@@ -4,9 +4,9 @@ import { heartbeat } from '../../kube/heartbeat.ts'
 import { SYSTEM_NAMESPACE, shimFieldManager, shimLeaseName } from '../../kube/resources/names.ts'
 import type { PullImage } from '../pull/contract.ts'
 import { runAssignedBuilds } from './assigned-builds.ts'
+import type { ClusterReporter } from './cluster-reporter.ts'
 import { releaseInterruptedBuilds } from './interrupted-builds.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
-import type { Reporter } from './reporter.ts'
 import { cancelUnwantedBuilds } from './unwanted-builds.ts'
 
 export interface BackgroundTasksOptions {
@@ -15,7 +15,7 @@ export interface BackgroundTasksOptions {
   readonly node: string
   readonly leaseMs: number
   readonly unwantedCheckMs: number
-  readonly reporter: Reporter
+  readonly reporter: ClusterReporter
   readonly pullImage: PullImage
   /** Ends all tasks. */
   readonly signal: AbortSignal

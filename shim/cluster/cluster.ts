@@ -7,11 +7,11 @@ import { lazy } from '../../lib/async/lazy.ts'
 import { backOff } from '../../lib/async/retry.ts'
 import { messageOf, RetryableError } from '../../lib/errors.ts'
 import type { ClusterSide, ImageRecords, PullImage } from '../pull/contract.ts'
+import { createClusterReporter } from './cluster-reporter.ts'
 import { createImageEntries } from './image-entries.ts'
 import { createClusterLookup } from './lookup/cluster-lookup.ts'
 import { withImage } from './lookup/nixbuilds-of-image.ts'
 import { createNixBuildStore } from './nixbuild-store.ts'
-import { createReporter } from './reporter.ts'
 
 export interface ClusterOptions {
   /** By default, the kubeconfig of the pod that the shim runs in. */
@@ -48,7 +48,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     ...{ stateDir, store, images, node, signal, logger },
     activeKeys: () => reporter.activeKeys(),
   })
-  const reporter = createReporter({
+  const reporter = createClusterReporter({
     ...{ store, node, logger },
     imageSize: image => sizeOf(images, image),
     recordEvent: (pod, event) => events.record({ ...event, about: { apiVersion: 'v1', kind: 'Pod', ...pod } }),

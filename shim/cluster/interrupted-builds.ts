@@ -7,7 +7,7 @@ import { backOff } from '../../lib/async/retry.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import { isClaimed } from './nixbuild/claim.ts'
-import { interruption } from './nixbuild/run-status.ts'
+import { interruption } from './nixbuild/reported-run.ts'
 import { statusChange } from './nixbuild/status.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
 

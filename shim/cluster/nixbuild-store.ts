@@ -1,9 +1,8 @@
 import type { Kube } from '../../kube/client/contract.ts'
-import { nixBuildNames, SHIM, shimFieldManager } from '../../kube/resources/names.ts'
+import { describeTakenNames, nixBuildNames, SHIM, shimFieldManager } from '../../kube/resources/names.ts'
 import { type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
 import { FinalError, ShimError } from '../../lib/errors.ts'
-import { quote } from '../../lib/text/quote.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import { listImage, withoutOwners } from './lookup/nixbuilds-of-image.ts'
 import { isClaimed } from './nixbuild/claim.ts'
@@ -97,9 +96,7 @@ export function createNixBuildStore({ kube, node }: StoreOptions): NixBuildStore
           taken = cause
         }
       }
-      const [first] = nixBuildNames(recipe)
-      const says = `the NixBuild ${quote(first)} of namespace ${quote(namespace)} and its alternatives have other recipes than ${recipe.image}, which needs one of the names`
-      throw new FinalError('ClusterRefused', `${says}: delete one of them`, { cause: taken })
+      throw new FinalError('ClusterRefused', describeTakenNames(recipe, namespace), { cause: taken })
     },
     change: (live, { kind, status }) => (kind === 'apply' ? apply(live, status) : patch(live, status, 'merge')),
     async claimed() {

@@ -5,7 +5,7 @@ import { messageOf, ShimError } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { Attempt } from '../pull/contract.ts'
 import { isUnclaimed } from './nixbuild/claim.ts'
-import type { Run, RunFacts } from './nixbuild/run-status.ts'
+import type { ReportedRun, ReportedRunState } from './nixbuild/reported-run.ts'
 import { statusChange } from './nixbuild/status.ts'
 import { dueAt, type LastWrite, lastWriteOf } from './nixbuild/write-schedule.ts'
 import type { NixBuildStore } from './nixbuild-store.ts'
@@ -22,9 +22,9 @@ export interface StatusWriter {
   readonly namespace: string
   readonly recipe: FlakeRecipe
   /** From now on, this run is written. */
-  follow(run: Run): void
-  /** The request ended without a run. Written only if there is a NixBuild. */
-  conclude(facts: RunFacts): void
+  follow(run: ReportedRun): void
+  /** Writes the end of a request that had no run, if there is a NixBuild. */
+  conclude(state: ReportedRunState): void
   /**
    * Whether the NixBuild that the run was written to is gone. An unclaimed NixBuild is claimed again. Throws like
    * `Kube`.
@@ -63,23 +63,23 @@ export interface StatusWriterOptions {
 
 const LONGEST_PAUSE_MS = 10_000
 /** If this node has the image while another still builds it, the other may still fail. */
-const ANOTHER_LOOK_MS = 10_000
+const CHECK_AGAIN_MS = 10_000
 /** A refusal by the API server may be fixed, but not by retrying indefinitely. */
 const MAX_REFUSALS = 10
 
 /** What is currently written, and the latest write of it. */
 interface RunRecord {
-  readonly facts: () => RunFacts
+  readonly state: () => ReportedRunState
   readonly isRun: boolean
   written?: LastWrite
   /** uid of the NixBuild that it was written to. */
   uid?: string
 }
 
-export function createStatusWriter(plan: StatusWriterOptions): StatusWriter {
-  const { namespace, recipe, store, node, now, logger } = plan
+export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
+  const { namespace, recipe, store, node, now, logger } = options
   const alarm = createAlarm(writeInTurn, now)
-  let { name } = plan
+  let { name } = options
   let record: RunRecord | undefined
   /** As last seen; undefined if it may be out of date. */
   let live: NixBuild | undefined
@@ -106,25 +106,25 @@ export function createStatusWriter(plan: StatusWriterOptions): StatusWriter {
   }
 
   function schedule(): void {
-    const due = record && !isBusy && !isOver ? dueAt(record.facts(), record.written) : undefined
+    const due = record && !isBusy && !isOver ? dueAt(record.state(), record.written) : undefined
     if (due !== undefined) alarm.set(Math.max(due, retryAt))
   }
 
   async function writeInTurn(): Promise<void> {
-    const due = record && dueAt(record.facts(), record.written)
+    const due = record && dueAt(record.state(), record.written)
     if (!record || due === undefined || due > now()) return schedule()
     isBusy = true
     const current = record
     try {
       retryAt = 0
-      await plan.inTurn(() => write(current))
+      await options.inTurn(() => write(current))
       failures = 0
     } catch (error) {
       failed(current, error)
     }
     isBusy = false
     if (record !== current) live = undefined
-    if (record.written?.ended) plan.onWritten()
+    if (record.written?.ended) options.onWritten()
     schedule()
   }
 
@@ -132,25 +132,25 @@ export function createStatusWriter(plan: StatusWriterOptions): StatusWriter {
     if (isOver) return
     const known = live
     live ??= await find(record)
-    const run = record.facts()
-    const asked = { node, now: now(), isWanted: plan.isWanted(), attempt: plan.attempt() }
+    const run = record.state()
+    const asked = { node, now: now(), isWanted: options.isWanted(), attempt: options.attempt() }
     const change = live && statusChange({ live, run, ...asked })
     if (live && change) live = await store.change(live, change)
     if (live && live !== known) {
       seenAt = now()
-      plan.onSeen(live)
+      options.onSeen(live)
     }
     if (run.outcome?.kind === 'Succeeded' && live && live.status.status !== 'Succeeded') {
       live = undefined
-      retryAt = now() + ANOTHER_LOOK_MS
+      retryAt = now() + CHECK_AGAIN_MS
     } else record.written = lastWriteOf(run, record.written, now())
   }
 
   /** A NixBuild that was deleted during the run is not created again, because it is not wanted any more. */
   async function find(record: RunRecord): Promise<NixBuild | undefined> {
-    const { outcome } = record.facts()
+    const { outcome } = record.state()
     const isFirst = record.uid === undefined && outcome?.kind !== 'Cancelled'
-    const mayCreate = record.isRun && isFirst && plan.mayCreate()
+    const mayCreate = record.isRun && isFirst && options.mayCreate()
     const query = { namespace, recipe, name }
     const found = (await store.find(query)) ?? (mayCreate ? await store.create(query) : undefined)
     if (!found) return undefined
@@ -171,7 +171,7 @@ export function createStatusWriter(plan: StatusWriterOptions): StatusWriter {
         'cannot write the status of a NixBuild',
       )
     if (code === 'ClusterRefused' && failures >= MAX_REFUSALS) {
-      record.written = lastWriteOf(record.facts(), record.written, now())
+      record.written = lastWriteOf(record.state(), record.written, now())
       failures = 0
     } else retryAt = now() + backOffMs(isRace ? failures : failures + 2, LONGEST_PAUSE_MS)
   }
@@ -186,10 +186,10 @@ export function createStatusWriter(plan: StatusWriterOptions): StatusWriter {
       return !isBusy && (record === undefined || record.written?.ended === true)
     },
     follow(run) {
-      begin({ facts: run.facts, isRun: true })
+      begin({ state: run.state, isRun: true })
       unfollow = run.onChange(schedule)
     },
-    conclude: facts => begin({ facts: () => facts, isRun: false }),
+    conclude: state => begin({ state: () => state, isRun: false }),
     async isGone() {
       if (record?.uid === undefined || name === undefined) return false
       const found = await store.find({ namespace, recipe, name })

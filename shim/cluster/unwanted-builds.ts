@@ -15,16 +15,16 @@ export interface UnwantedBuildsOptions {
  * API server decides nothing. Checks run concurrently, so that a namespace with slow responses does not delay others.
  */
 export async function cancelUnwantedBuilds({ waitedFor, intervalMs, signal }: UnwantedBuildsOptions): Promise<void> {
-  const looking = new Set<string>()
+  const checking = new Set<string>()
   const missing = new Set<string>()
 
-  async function look({ key, isGone, leave }: WaitedFor): Promise<void> {
-    looking.add(key)
+  async function check({ key, isGone, cancel }: WaitedFor): Promise<void> {
+    checking.add(key)
     const gone = await isGone().catch(() => false)
-    looking.delete(key)
+    checking.delete(key)
     const wasMissing = missing.delete(key)
     if (!gone || signal.aborted) return
-    if (wasMissing) leave(new RetryableError('Cancelled', UNWANTED))
+    if (wasMissing) cancel(new RetryableError('Cancelled', UNWANTED))
     else missing.add(key)
   }
 
@@ -34,9 +34,9 @@ export async function cancelUnwantedBuilds({ waitedFor, intervalMs, signal }: Un
     const keys = new Set(waited.map(({ key }) => key))
     for (const key of missing) if (!keys.has(key)) missing.delete(key)
     for (const one of waited) {
-      if (looking.has(one.key)) continue
+      if (checking.has(one.key)) continue
       if (Date.now() - one.seenAt < intervalMs) missing.delete(one.key)
-      else void look(one)
+      else void check(one)
     }
   }
 }

@@ -1,7 +1,6 @@
 import { stringify } from 'yaml'
 import { formatListenAddress } from '../../lib/http/listen-address.ts'
-import { formatDuration } from '../../lib/text/duration.ts'
-import { formatSize } from '../../lib/text/size.ts'
+import { formatDuration, formatSize } from '../../lib/text/units.ts'
 import { type Config, readConfig } from '../config/config.ts'
 import { warnOfOptions } from '../doctor/nix/nix-options.ts'
 

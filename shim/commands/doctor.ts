@@ -1,4 +1,4 @@
-import { allChecks, type DoctorPlan } from '../doctor/all-checks.ts'
+import { allChecks, type DoctorOptions } from '../doctor/all-checks.ts'
 import { createFindingView } from '../doctor/finding-view.ts'
 import { type NamedFinding, runChecks } from '../doctor/run-checks.ts'
 
@@ -8,7 +8,7 @@ export interface DoctorIo {
 }
 
 /** Checks everything that a pull needs on this node and shows the findings. Resolves to whether no check has failed. */
-export async function doctor(plan: DoctorPlan, { json, output }: DoctorIo): Promise<boolean> {
+export async function doctor(plan: DoctorOptions, { json, output }: DoctorIo): Promise<boolean> {
   const { checks, close } = await allChecks(plan)
   const show = createFindingView({ json, output })
   const found: NamedFinding[] = []

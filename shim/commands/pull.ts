@@ -1,5 +1,5 @@
 import { FinalError, toShimError } from '../../lib/errors.ts'
-import { isRedrawable } from '../../lib/text/redrawable.ts'
+import { isRedrawable } from '../../lib/text/terminal.ts'
 import { annotationName } from '../../recipes/annotations.ts'
 import { readContents } from '../../recipes/contents.ts'
 import { parseFlakeUrl } from '../../recipes/flake-url.ts'
@@ -8,11 +8,10 @@ import { normalizeFlakeImage } from '../../recipes/reference.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { hostSystem, parseSystem } from '../../recipes/system.ts'
 import { IMAGE_SERVICE } from '../wire/cri.ts'
-import { PULLS, type WireProgress } from '../wire/pulls.ts'
-import { createLineView } from './pull-view/line-view.ts'
-import { createLiveView } from './pull-view/live-view.ts'
-import type { PullView, TerminalOptions } from './pull-view/pull-view.ts'
-import { createJsonView } from './pull-view/pull-view.ts'
+import type { WireProgress } from '../wire/progress.ts'
+import { PULLS } from '../wire/pulls.ts'
+import { createLiveView } from './pull-live-view.ts'
+import { createJsonView, createLineView, type PullView, type TerminalOptions } from './pull-view.ts'
 import { createShimClient } from './shim-client.ts'
 
 export interface PullArguments {
@@ -36,7 +35,7 @@ export interface PullIo {
 }
 
 /**
- * Pulls as a kubelet does – the annotations of a pod come with the call – and shows the progress.
+ * Pulls as a kubelet does, with the annotations of a pod in the call, and shows the progress.
  * Throws RecipeInvalid, ShimAway, PullFailed with the shim's message, or Cancelled.
  */
 export async function pull(args: PullArguments, { json, output, signal }: PullIo): Promise<void> {
@@ -46,7 +45,7 @@ export async function pull(args: PullArguments, { json, output, signal }: PullIo
   try {
     checkArguments(args)
     const events = client.serverStream(PULLS.Watch, { image })
-    // The first event says that the shim is watching: nothing of a pull that starts now is missed.
+    // After the first event the shim is watching, so that no progress of the pull is missed.
     await events.next()
     const shown = showAll(events, view)
     const { imageRef } = await client.unary(IMAGE_SERVICE.PullImage, pullRequest(args))
@@ -62,7 +61,7 @@ export async function pull(args: PullArguments, { json, output, signal }: PullIo
   }
 }
 
-/** Checked here because the messages of the shim would speak of the annotations of a pod. */
+/** Checks them here, because the shim's messages would name annotations of a pod instead of options. */
 function checkArguments({ image, flakeUrl, packageName, contents, system }: PullArguments): void {
   check('IMAGE', () => storePathRecipe(image) ?? normalizeFlakeImage(image))
   if (flakeUrl !== undefined) check('--flake', () => parseFlakeUrl(flakeUrl))
@@ -80,7 +79,7 @@ function check(name: string, parse: () => unknown): void {
   }
 }
 
-/** Goes on until the client is closed. */
+/** Resolves when the client is closed. */
 async function showAll(events: AsyncIterable<WireProgress>, view: PullView): Promise<void> {
   try {
     for await (const event of events) view.progress(event)
@@ -109,7 +108,7 @@ function annotationsOf({ image, ...args }: PullArguments): Record<string, string
   return Object.fromEntries(keys)
 }
 
-/** JSON if asked for, a live view on a terminal, plain lines elsewhere. */
+/** JSON with `--json`, a live view on a terminal, plain lines elsewhere. */
 function chooseView(options: TerminalOptions, json: boolean): PullView {
   if (json) return createJsonView(options)
   return isRedrawable(options.output) ? createLiveView(options) : createLineView(options)

@@ -1,15 +1,13 @@
 import { RetryableError } from '../../lib/errors.ts'
-import { isRedrawable } from '../../lib/text/redrawable.ts'
+import { isRedrawable } from '../../lib/text/terminal.ts'
 import { WATCH_STATUS } from '../wire/status.ts'
 import { createShimClient } from './shim-client.ts'
-import { createStatusBlocks } from './status-view/status-blocks.ts'
-import { createStatusLive } from './status-view/status-live.ts'
-import type { StatusView } from './status-view/status-view.ts'
+import { createStatusBlocks, createStatusJson, createStatusLive, type StatusView } from './status-view.ts'
 
 export interface StatusArguments {
   /** Path of the shim's socket. */
   readonly socket: string
-  /** Go on until the signal aborts. */
+  /** Show reports until the signal aborts. */
   readonly watch: boolean
 }
 
@@ -19,13 +17,13 @@ export interface StatusIo {
   readonly signal: AbortSignal
 }
 
-/** Longest time until the first report: the shim itself waits for containerd and nix, some seconds each. */
+/** Longest time until the first report: the shim itself waits some seconds each for containerd and nix. */
 const FIRST_LIMIT_MS = 30_000
 
-/** Shows what a shim does and holds. Throws Cancelled, or ShimAway, also when a watched shim stops. */
+/** Shows the state of a shim. Throws Cancelled or ShimAway; ShimAway also when a watched shim stops. */
 export async function status({ socket, watch }: StatusArguments, { json, output, signal }: StatusIo): Promise<void> {
   const view = chooseView({ json, output }, watch)
-  // The reader of the output may have seen enough.
+  // The reader of the output may close it, as `head` does.
   const reader = new AbortController()
   output.on('error', () => reader.abort())
   const late = new AbortController()
@@ -52,16 +50,8 @@ function silent(socket: string): RetryableError {
   return new RetryableError('ShimAway', `the server on ${socket} has not answered for ${FIRST_LIMIT_MS / 1000} s`)
 }
 
-/** JSON if asked for, a live view on a terminal that is watched, plain text otherwise. */
+/** JSON with `--json`, a live view with `--watch` on a terminal, plain text otherwise. */
 function chooseView({ json, output }: Pick<StatusIo, 'json' | 'output'>, watch: boolean): StatusView {
-  if (json) return createJsonLines(output)
+  if (json) return createStatusJson(output)
   return watch && isRedrawable(output) ? createStatusLive(output) : createStatusBlocks(output)
-}
-
-/** One object per line, times as ISO 8601; unknown values are left out. */
-function createJsonLines(output: NodeJS.WriteStream): StatusView {
-  return {
-    show: report => void output.write(`${JSON.stringify(report)}\n`),
-    close() {},
-  }
 }

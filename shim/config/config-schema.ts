@@ -1,13 +1,12 @@
 import { hostname, totalmem } from 'node:os'
 import * as v from 'valibot'
 import { MAX_SHIM_LEASE_MS } from '../../kube/resources/lease.ts'
-import { formatSize } from '../../lib/text/size.ts'
+import { formatSize } from '../../lib/text/units.ts'
 import { nameRules } from '../../recipes/names/name-rules.ts'
-import { LAYER_MODES } from '../containerd/layer-mode.ts'
+import { LAYER_MODES } from '../containerd/services/constants.ts'
 import { DEFAULT_SOCKET } from './defaults.ts'
-import { nixOptions } from './nix-options.ts'
 import { policyRule } from './policy-rule.ts'
-import { absolutePath, atLeastOne, duration, listenAddress, nodeName, size } from './value-types.ts'
+import { absolutePath, atLeastOne, duration, listenAddress, nixOptions, nodeName, size } from './value-types.ts'
 
 const containerd = v.strictObject({
   address: v.optional(v.pipe(absolutePath, v.description('Socket of containerd.')), '/run/containerd/containerd.sock'),
@@ -24,12 +23,12 @@ const containerd = v.strictObject({
   ),
 })
 
-const MOST_EVAL_MEMORY = 4 * 2 ** 30
+const MAX_EVAL_MEMORY = 4 * 2 ** 30
 
-/** As many evaluations as run at a time by default stay below MemoryMax of the unit (50%) together. */
+/** Small enough that the default number of concurrent evaluations stays below `MemoryMax` of the unit (50%). */
 function defaultEvalMemory(): string {
   const eighth = 2 ** 20 * Math.floor(totalmem() / 8 / 2 ** 20)
-  return formatSize(Math.min(MOST_EVAL_MEMORY, eighth))
+  return formatSize(Math.min(MAX_EVAL_MEMORY, eighth))
 }
 
 const credentials = v.strictObject({
@@ -139,7 +138,7 @@ const kubernetes = v.strictObject({
   ),
 })
 
-/** Every key of the config. Its description, its type and a default that is computed make the reference page. */
+/** Every key of the config. The reference page shows its description, its type and its default. */
 export const configFields = v.strictObject({
   listen: v.optional(
     v.pipe(absolutePath, v.description('Socket that the shim serves, unless systemd hands it one.')),

@@ -9,7 +9,7 @@ import { configFields, configSchema } from './config-schema.ts'
 /** All durations in milliseconds, all sizes in bytes. */
 export type Config = v.InferOutput<typeof configSchema>
 
-/** Reads and checks a config file (YAML, so JSON too). Throws ConfigInvalid that lists every mistake with its key. */
+/** Reads and checks a config file in YAML or JSON. Throws ConfigInvalid, which lists every mistake with its key. */
 export async function readConfig(file: string): Promise<Config> {
   let text: string
   try {
@@ -26,7 +26,7 @@ export async function readConfig(file: string): Promise<Config> {
 /** `name` stands for the text in error messages. */
 export function parseConfig(text: string, name: string): Config {
   const result = v.safeParse(configSchema, parseYaml(text, name) ?? {}, { abortEarly: false })
-  if (!result.success) throw invalid(name, result.issues.flatMap(describe))
+  if (!result.success) throw invalid(name, result.issues.flatMap(describeIssue))
   return deepFreeze(result.output)
 }
 
@@ -36,7 +36,7 @@ function parseYaml(text: string, name: string): unknown {
   try {
     return document.toJS()
   } catch (error) {
-    // Of an alias that stands for nothing, or for too much.
+    // The text has an unknown alias, or one whose content is too large.
     throw invalid(name, [messageOf(error)])
   }
 }
@@ -45,14 +45,14 @@ function invalid(name: string, mistakes: readonly string[]): FinalError {
   return new FinalError('ConfigInvalid', [`${name}:`, ...mistakes.map(mistake => `  ${mistake}`)].join('\n'))
 }
 
-function describe(issue: v.BaseIssue<unknown>): string[] {
+function describeIssue(issue: v.BaseIssue<unknown>): string[] {
   const path = v.getDotPath(issue) ?? '(top level)'
   if (issue.type === 'strict_object' && issue.expected === 'never') return unknownKeys(issue)
   if (issue.type === 'strict_object' && issue.received === 'undefined') return [`${path}: missing`]
   return [`${path}: ${issue.message}`]
 }
 
-/** Valibot reports the first unknown key of an object alone; here are all of them. */
+/** All unknown keys of an object: valibot reports only the first one. */
 function unknownKeys(issue: v.BaseIssue<unknown>): string[] {
   const parents = issue.path?.slice(0, -1).map(({ key }) => key) ?? []
   const known = knownKeys(parents)
@@ -62,7 +62,7 @@ function unknownKeys(issue: v.BaseIssue<unknown>): string[] {
     .map(key => `${[...parents, key].join('.')}: unknown key${suggestion(key, known)}`)
 }
 
-/** Beyond this many edits a known key is no likely meaning of an unknown one. */
+/** Most edits between an unknown key and the known key that is suggested instead. */
 const MAX_EDITS = 4
 
 function suggestion(key: string, known: readonly string[]): string {

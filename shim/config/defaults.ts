@@ -1,4 +1,4 @@
-/** Where the shim listens unless its config says otherwise. */
+/** Socket that the shim serves by default. */
 export const DEFAULT_SOCKET = '/run/enbi-shim/enbi-shim.sock'
-/** Where the config of a node lies, as the units and the docs have it. */
+/** Config file of a node by default. */
 export const DEFAULT_CONFIG = '/etc/enbi-shim/config.yaml'

@@ -1,9 +1,8 @@
 import * as v from 'valibot'
 import { parseListenAddress } from '../../lib/http/listen-address.ts'
-import { parseDuration } from '../../lib/text/duration.ts'
-import { parseSize } from '../../lib/text/size.ts'
+import { parseDuration, parseSize } from '../../lib/text/units.ts'
 
-/** Types of values in the config. The reference page names a type by its metadata. */
+// Types of values in the config. The reference page names a type by its metadata.
 
 export const absolutePath = v.pipe(
   v.string(),
@@ -41,9 +40,38 @@ export const listenAddress = v.pipe(
   }),
   v.metadata({ type: 'HOST:PORT' }),
 )
-/** The name of the Node object, as `kubelet --hostname-override` has it. */
+/** Name of the Node object, as in `kubelet --hostname-override`. */
 export const nodeName = v.pipe(
   v.string(),
   v.regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'expected the name of a node, like worker-1.example'),
   v.metadata({ default: 'the host name' }),
+)
+
+/** Settings with secret values, also with the prefix `extra-`. */
+const SECRET_SETTINGS = /^(?:extra-)?(?:access-tokens|impure-env)$/
+/** A password, or a token without a user name. URLs of ssh may contain a user name alone. */
+const SECRET_IN_URL = /:\/\/[^\s/@:]*:[^\s/@]*@|https?:\/\/[^\s/@]+@/
+const PATH = /^\/\S*$/
+const NO_SECRETS =
+  'expected no secret here, as every user of the node can see the arguments of nix: put it into a file that only root can read, and name that as nix.credentials.nixConf'
+
+/** Nix settings, which the shim passes on as `--option NAME VALUE`. */
+export const nixOptions = v.pipe(
+  v.record(
+    v.pipe(
+      v.string(),
+      v.regex(/^[a-z][a-z0-9-]*$/, 'expected the name of a Nix setting'),
+      v.check(name => !SECRET_SETTINGS.test(name), NO_SECRETS),
+    ),
+    v.pipe(
+      v.union([v.string(), v.number(), v.boolean()]),
+      v.transform(value => String(value)),
+      v.check(value => !SECRET_IN_URL.test(value), NO_SECRETS),
+    ),
+  ),
+  // The content of the file is secret, not its name.
+  v.forward(
+    v.check(options => PATH.test(options['netrc-file'] ?? '/'), `expected the path of a file. ${NO_SECRETS}`),
+    ['netrc-file'],
+  ),
 )

@@ -37,7 +37,7 @@ export function createContainerdImages({ form, ...containerd }: ContainerdImages
   }
 }
 
-/** Repeats a look-up once if the connection breaks off: it may have been lost long before. */
+/** Repeats a look-up once if the connection breaks off: an idle connection may have been lost long before. */
 async function lookUp<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask().catch(error => {

@@ -23,7 +23,7 @@ const MAX_LABEL_BYTES = 4096
 const PLAIN_NAME = /^[\w.-]{1,24}$/
 
 /** Finds a witness in each folder. Empty if one of the folders is missing. */
-export async function lookInto(paths: readonly string[]): Promise<readonly LayerFolder[]> {
+export async function findWitnesses(paths: readonly string[]): Promise<readonly LayerFolder[]> {
   try {
     return await Promise.all(paths.map(async path => withWitness(path, await readdir(path))))
   } catch (error) {
@@ -38,7 +38,7 @@ function withWitness(path: string, names: readonly string[]): LayerFolder {
 }
 
 /** Value of the label; empty if there are no layers, or too many for a label. */
-export function writeFolders(layers: readonly LayerFolder[]): string {
+export function formatFolders(layers: readonly LayerFolder[]): string {
   if (layers.length === 0) return ''
   const root = dirname(dirname(layers[0]?.path ?? ''))
   const entries = layers.map(({ path, witness }) => {
@@ -56,7 +56,7 @@ const text = v.pipe(
 )
 
 /** Undefined if the snapshot has no such label. */
-export function readFolders(labels: Readonly<Record<string, string>>): readonly LayerFolder[] | undefined {
+export function parseFolders(labels: Readonly<Record<string, string>>): readonly LayerFolder[] | undefined {
   const parsed = v.safeParse(text, labels[FOLDERS_LABEL])
   if (!parsed.success) return undefined
   const { root, layers } = parsed.output
@@ -75,7 +75,7 @@ export function areLost(layers: readonly LayerFolder[]): Promise<boolean[]> {
 const MAX_TRIES = 10
 
 /** Replaces the lost folder of a layer, unless another import has already done so. */
-export async function putInPlace(folder: string, lost: LayerFolder): Promise<void> {
+export async function replaceLostFolder(folder: string, lost: LayerFolder): Promise<void> {
   await mkdir(dirname(lost.path), { recursive: true, mode: 0o700 })
   for (let tries = 1; !(await takePlace(folder, lost.path)); tries += 1) {
     const [isLost] = await areLost([lost])

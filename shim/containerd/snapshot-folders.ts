@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs/promises'
 import { GrpcError } from '../../lib/grpc/grpc-error.ts'
-import { type Mount, prepareSnapshot, removeSnapshot, type Snapshotter } from './services/snapshots.ts'
+import { discardSnapshot, type Mount, prepareSnapshot, type Snapshotter } from './services/snapshots.ts'
 
 /**
  * The folders of a snapshot and of those below it, highest first, read from the mounts of a temporary snapshot on top. Empty if
@@ -12,7 +12,7 @@ export async function askFolders(snapshotter: Snapshotter, chainId: string): Pro
   try {
     return (await visibleFolders(probe.mounts)).slice(1)
   } finally {
-    await removeSnapshot(snapshotter, probe.key)
+    await discardSnapshot(snapshotter, probe.key)
   }
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { hasCode } from '../../lib/error-code.ts'
 import { messageOf, RetryableError } from '../../lib/errors.ts'
-import { SYSTEM_PATH } from '../../lib/process/system-path.ts'
+import { SYSTEM_PATH } from '../../lib/process/run-process.ts'
 
 export const NO_SYNC = "the program sync (GNU coreutils) is neither on the shim's PATH nor among the system's programs"
 
@@ -18,7 +18,7 @@ export interface WriteBack {
 /** A short import writes little: one sync at its end is faster than two. */
 const BEGIN_AFTER_MS = 1000
 
-/** Has the files of one import written to disk. */
+/** Writes the files of one import to disk. */
 export function createWriteBack(signal: AbortSignal | undefined): WriteBack {
   const startedAt = performance.now()
   let running: Promise<void> | undefined
@@ -26,7 +26,7 @@ export function createWriteBack(signal: AbortSignal | undefined): WriteBack {
     begin(path) {
       if (performance.now() - startedAt < BEGIN_AFTER_MS) return
       running ??= syncFiles(path, { signal })
-        .catch(() => {}) // `finish` will meet it again
+        .catch(() => {}) // `finish` would fail in the same way
         .finally(() => {
           running = undefined
         })

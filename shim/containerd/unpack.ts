@@ -3,12 +3,11 @@ import type { Calls } from '../../lib/grpc/client.ts'
 import { GrpcError } from '../../lib/grpc/grpc-error.ts'
 import { loadService, requireField } from '../../lib/grpc/service.ts'
 import type { DiffDefinition } from '../../protos/generated/containerd/services/diff/v1/Diff.ts'
-import { chainOf, chainsOf } from './chain.ts'
-import type { LayerKeeper } from './layer-keeper.ts'
 import { blobInfo, labelBlob } from './services/content.ts'
 import type { Descriptor, Layer } from './services/descriptor.ts'
 import type { Lease } from './services/leases.ts'
-import { type Mount, prepareSnapshot, removeSnapshot } from './services/snapshots.ts'
+import { discardSnapshot, type Mount, prepareSnapshot } from './services/snapshots.ts'
+import { chainOf, chainsOf, type SnapshotStore } from './snapshot-store.ts'
 
 const DIFF = loadService<DiffDefinition>('diff.proto', 'containerd.services.diff.v1.Diff')
 
@@ -18,8 +17,8 @@ const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed'
 /** Unpacks the layers of one image into snapshots, bottom first, while further layers still arrive. */
 export interface Unpacker {
   /**
-   * Announces a layer whose blob is in containerd and that is likely to have that place in the image; the bottom is 0. It is
-   * unpacked once in the background, however often it is announced.
+   * Announces a layer whose blob is in containerd, with its probable place in the image (0 is the bottom). It is unpacked once in
+   * the background, however often it is announced.
    */
   expect(layer: Descriptor, place: number): void
   /**
@@ -30,21 +29,21 @@ export interface Unpacker {
 }
 
 export interface UnpackerOptions {
-  readonly keeper: LayerKeeper
+  readonly snapshots: SnapshotStore
   readonly onUnpacked: (done: number) => void
 }
 
-/** Snapshots that turn out useless are collected with the keeper's lease. */
-export function createUnpacker({ keeper, onUnpacked }: UnpackerOptions): Unpacker {
+/** Snapshots that turn out to be useless are collected with the lease. */
+export function createUnpacker({ snapshots, onUnpacked }: UnpackerOptions): Unpacker {
   const chain: Unpacked[] = []
-  /** By place. */
+  /** Digests of the announced layers, by place. */
   const expected: string[] = []
   let queue: Promise<void> = Promise.resolve()
   let expecting = true
 
   async function unpack(place: number, layer: Descriptor, diffId?: string): Promise<void> {
     const parent = chain[place - 1]?.chainId ?? ''
-    chain[place] = await unpackLayer({ keeper, parent }, layer, diffId)
+    chain[place] = await unpackLayer({ snapshots, parent }, layer, diffId)
     onUnpacked(place + 1)
   }
 
@@ -71,10 +70,10 @@ export function createUnpacker({ keeper, onUnpacked }: UnpackerOptions): Unpacke
       expecting = false
       await queue
       const chainIds = chainsOf(layers.map(({ diffId }) => diffId))
-      await keeper.inspect(chainIds)
+      await snapshots.inspect(chainIds)
       chain.length = agreeing(chain, layers)
       for (const [place, layer] of layers.entries())
-        if (place >= chain.length || keeper.isLost(chainIds[place] ?? '')) await unpack(place, layer, layer.diffId)
+        if (place >= chain.length || snapshots.isLost(chainIds[place] ?? '')) await unpack(place, layer, layer.diffId)
       for (const [index, layer] of layers.entries()) checkDiffId(layer, chain[index]?.diffId)
       return chain[layers.length - 1]?.chainId ?? ''
     },
@@ -88,18 +87,18 @@ interface Unpacked {
 }
 
 export interface Place {
-  readonly keeper: LayerKeeper
+  readonly snapshots: SnapshotStore
   /** ChainID of the layers below, empty for none. */
   readonly parent: string
 }
 
 async function unpackLayer(place: Place, layer: Descriptor, promised?: string): Promise<Unpacked> {
-  const { keeper, parent } = place
+  const { snapshots, parent } = place
   const { digest } = layer
-  const known = digest === promised && !mayBeCompressed(layer) ? digest : await knownDiffId(keeper.lease, layer)
+  const known = digest === promised && !mayBeCompressed(layer) ? digest : await knownDiffId(snapshots.lease, layer)
   if (known !== undefined) {
     const chainId = chainOf(parent, known)
-    if (!keeper.isLost(chainId) && (await keeper.has(chainId))) return { digest, diffId: known, chainId }
+    if (!snapshots.isLost(chainId) && (await snapshots.has(chainId))) return { digest, diffId: known, chainId }
   }
   const diffId = await extractLayer(place, layer)
   return { digest, diffId, chainId: chainOf(parent, diffId) }
@@ -122,16 +121,16 @@ function mayBeCompressed({ mediaType }: Pick<Descriptor, 'mediaType'>): boolean 
 }
 
 /** Unpacks a blob of the content store into a snapshot that is named by its computed chainID. Returns the diffID. */
-export async function extractLayer({ keeper, parent }: Place, layer: Descriptor): Promise<string> {
-  const { lease, snapshotter } = keeper
+export async function extractLayer({ snapshots, parent }: Place, layer: Descriptor): Promise<string> {
+  const { lease, snapshotter } = snapshots
   const filled = await prepareSnapshot(snapshotter, parent)
   try {
     const diffId = await applyLayer(lease.calls, layer, filled.mounts)
-    await keeper.commit(filled, chainOf(parent, diffId))
+    await snapshots.commit(filled, chainOf(parent, diffId))
     if (diffId !== layer.digest) await labelBlob(lease.calls, layer.digest, { [UNCOMPRESSED_LABEL]: diffId })
     return diffId
   } catch (error) {
-    await removeSnapshot(snapshotter, filled.key)
+    await discardSnapshot(snapshotter, filled.key)
     throw isDamaged(error)
       ? new FinalError('ArchiveInvalid', `the layer ${layer.digest} is damaged`, { cause: error })
       : error

@@ -1,7 +1,6 @@
 import type { Calls } from '../../lib/grpc/client.ts'
-import { areLost, readFolders } from './layer-folders.ts'
-import type { LayerMode } from './layer-mode.ts'
-import { IMAGE_ID_LABEL } from './services/constants.ts'
+import { areLost, parseFolders } from './layer-folders.ts'
+import { IMAGE_ID_LABEL, type LayerMode } from './services/constants.ts'
 import { blobInfo } from './services/content.ts'
 import type { ImageRecord } from './services/images.ts'
 import { findSnapshot } from './services/snapshots.ts'
@@ -42,7 +41,7 @@ export async function isUsable(calls: Calls, image: ImageRecord, form: ImageForm
 async function hasFiles(calls: Calls, name: string, chainId: string): Promise<boolean> {
   const snapshot = await findSnapshot({ calls, name }, chainId)
   if (!snapshot) return false
-  const lost = await areLost(readFolders(snapshot.labels) ?? [])
+  const lost = await areLost(parseFolders(snapshot.labels) ?? [])
   return !lost.includes(true)
 }
 

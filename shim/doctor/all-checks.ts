@@ -2,27 +2,22 @@ import { existsSync } from 'node:fs'
 import { messageOf } from '../../lib/errors.ts'
 import { type Config, readConfig } from '../config/config.ts'
 import { checkCgroup } from './check-cgroup.ts'
-import { checkContainerd } from './check-containerd.ts'
+import { checkContainerd, checkImageService } from './check-containerd.ts'
 import { checkCredentials } from './check-credentials.ts'
 import { checkDisk } from './check-disk.ts'
-import { checkImageService } from './check-image-service.ts'
 import { checkImages } from './check-images.ts'
 import { checkLayers } from './check-layers.ts'
-import { checkNames } from './check-names.ts'
+import { checkNames, checkPolicy } from './check-policy.ts'
 import { checkSocket } from './check-socket.ts'
 import { checkState } from './check-state.ts'
 import { checkCluster } from './cluster/check-cluster.ts'
-import { checkKubelet } from './kubelet/check-kubelet.ts'
-import { checkRestart } from './kubelet/check-restart.ts'
+import { checkKubelet, checkRestart } from './kubelet/check-kubelet.ts'
 import { checkNix } from './nix/check-nix.ts'
-import { type Check, failed, ok, skipped, warning } from './probes/finding.ts'
-
-const EXAMPLE =
-  '[{ namespaces: ["team-*"], images: ["registry.example/team/*"], flakes: ["git+https://git.example/team/*"] }]'
+import { type Check, failed, ok, skipped } from './probes/finding.ts'
 
 const PROC = '/proc'
 
-export interface DoctorPlan {
+export interface DoctorOptions {
   readonly configFile: string
   /** A KubeletConfiguration. By default, that of the running kubelet. */
   readonly kubeletConfig?: string | undefined
@@ -35,7 +30,7 @@ export interface Checks {
 }
 
 /** All checks, in the order in which a pull needs their subjects. An invalid config leaves only the first one. */
-export async function allChecks({ configFile, kubeletConfig, env }: DoctorPlan): Promise<Checks> {
+export async function allChecks({ configFile, kubeletConfig, env }: DoctorOptions): Promise<Checks> {
   const read = await readConfig(configFile).catch((error: unknown) => messageOf(error))
   if (typeof read === 'string') {
     const wayOut = existsSync(configFile)
@@ -64,14 +59,4 @@ function clusterOf({ kubernetes }: Config): Checks {
   if (kubernetes) return checkCluster(kubernetes)
   const look = () => skipped('the config has no kubernetes section')
   return { checks: [{ name: 'API server', look }], close: async () => {} }
-}
-
-function checkPolicy({ policy }: Pick<Config, 'policy'>): Check {
-  return {
-    name: 'policy',
-    look: () =>
-      policy.length === 0
-        ? warning('the policy has no rules, so nothing is built', `add a rule to the config, as in policy: ${EXAMPLE}`)
-        : ok(policy.length === 1 ? '1 rule' : `${policy.length} rules`),
-  }
 }

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { describeSize } from '../../lib/text/quantities.ts'
+import { describeSize } from '../../lib/text/units.ts'
 import { type Check, ok, skipped, warning } from './probes/finding.ts'
-import { findShim } from './probes/shim-process.ts'
+import { findShim } from './probes/processes.ts'
 
 /** nix evaluates in a child process of the shim, and a large flake takes this much. */
 const LEAST_MEMORY = 2 * 1024 ** 3

@@ -48,6 +48,35 @@ function unlessNoCri(error: unknown): undefined {
   if (!hasStatus(error, STATUS.UNIMPLEMENTED)) throw error
 }
 
+const PASS_ON = 'configure it to pass calls to containerd, not to the shim'
+/** A proxy that passes calls back to the shim never answers. */
+const LIMIT_MS = 5000
+
+/** If another image service stands between the shim and containerd: whether it answers, and for the same containerd. */
+export function checkImageService({ address, imageService }: Config['containerd']): Check[] {
+  if (imageService === undefined) return []
+  return [
+    {
+      name: 'image service',
+      async look(signal) {
+        const problem = await probeSocket(imageService, 'start it, or remove containerd.imageService from the config')
+        if (problem) return problem
+        const limit = AbortSignal.timeout(LIMIT_MS)
+        const folder = await askImageFolder(imageService, AbortSignal.any([signal, limit])).catch(error => {
+          if (!limit.aborted) throw error
+        })
+        if (limit.aborted) return failed(`the image service at ${imageService} does not answer`, PASS_ON)
+        const expected = (await askContainerd(address, signal)).imageFolder
+        if (folder === expected) return ok(`the image service answers at ${imageService}, for the same containerd`)
+        return failed(
+          `the image service at ${imageService} keeps images in ${folder}, but containerd in ${expected}`,
+          PASS_ON,
+        )
+      },
+    },
+  ]
+}
+
 /** `imageFolder` is where the snapshotter keeps images. Throws a GrpcError. */
 export async function askContainerd(address: string, signal: AbortSignal) {
   using client = createClient(address, { signal })
@@ -56,7 +85,7 @@ export async function askContainerd(address: string, signal: AbortSignal) {
 }
 
 /** The folder where an image service keeps its images. Throws a GrpcError. */
-export async function askImageFolder(address: string, signal: AbortSignal): Promise<string | undefined> {
+async function askImageFolder(address: string, signal: AbortSignal): Promise<string | undefined> {
   using client = createClient(address, { signal })
   return await imageFolder(client)
 }

@@ -1,10 +1,10 @@
-import { statfs } from 'node:fs/promises'
-import { describeSize } from '../../lib/text/quantities.ts'
+import { stat, statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { describeSize } from '../../lib/text/units.ts'
 import { STORE_DIR } from '../../recipes/store-path.ts'
 import type { Config } from '../config/config.ts'
 import { askContainerd } from './check-containerd.ts'
 import { type Check, ok, warning } from './probes/finding.ts'
-import { nearestFolder } from './probes/nearest-folder.ts'
 
 /** With less than this, a build is likely to fail with DiskFull. */
 const LEAST_BYTES = 1024 ** 3
@@ -17,7 +17,7 @@ export function checkDisk({ stateDir, containerd }: Pick<Config, 'stateDir' | 'c
     async look(signal) {
       const images = await askContainerd(containerd.address, signal).then(
         ({ imageFolder }) => imageFolder,
-        () => undefined, // another check tells of it
+        () => undefined, // Another check reports it.
       )
       const folders = [stateDir, STORE_DIR, images].filter(folder => folder !== undefined)
       const rooms = await Promise.all(folders.map(roomIn))
@@ -46,4 +46,12 @@ async function roomIn(folder: string): Promise<Room> {
 
 function describe({ folder, bytes, files }: Room): string {
   return `${folder}: ${describeSize(bytes)} free${files < LEAST_SHARE ? `, ${Math.round(files * 100)} % of inodes` : ''}`
+}
+
+/** The path itself, or the nearest existing folder above it, whose file system will contain the path. */
+export async function nearestFolder(path: string): Promise<string> {
+  for (let folder = path; ; folder = dirname(folder)) {
+    const found = await stat(folder).catch(() => undefined)
+    if (found || folder === dirname(folder)) return folder
+  }
 }

@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts'
 import { createContainerdImages } from '../containerd/image-records.ts'
 import { SNAPSHOTTER_LABEL } from '../containerd/usable.ts'
-import { RECIPE_LABEL } from '../pull/labels.ts'
+import { RECIPE_LABEL } from '../pull/image-of-recipe.ts'
 import { type Check, ok, skipped, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
 

@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { FOLDER_SNAPSHOTTER } from '../containerd/services/constants.ts'
 import { canSync, NO_SYNC } from '../containerd/sync-files.ts'
-import { checkLinking } from '../import/worker/check-linking.ts'
-import { createIdentity } from '../import/worker/identity.ts'
+import { checkLinking } from '../import/check-linking.ts'
+import { createIdentity } from '../import/identity.ts'
+import type { LinkingReport } from '../import/image/contract.ts'
 import type { NixCheckOptions } from './nix/check-nix.ts'
-import { type Check, failed, ok, skipped, warning } from './probes/finding.ts'
+import { type Check, type Finding, failed, ok, skipped, warning } from './probes/finding.ts'
 import { probeSocket } from './probes/probe-socket.ts'
-import { isRoot } from './probes/processes.ts'
-import { shimEnvironment } from './probes/shim-process.ts'
+import { isRoot, shimEnvironment } from './probes/processes.ts'
 
 /**
  * How layers of store paths get into containerd. Tried as the shim does when it starts, under a lease that is deleted.
@@ -37,12 +37,17 @@ export function checkLayers(
         identity: createIdentity(join(config.stateDir, 'doctor')),
         signal,
       })
-      if (!linking) return skipped('the store has no path to try it with yet')
-      if (linking.possible) return ok(`linked: ${linking.how}`)
-      return warning(
-        `as tars, which is slower and takes twice the space: ${linking.how}`,
-        "have /nix/store, which must be root's, and the folder of containerd on one file system, or set import.layers: tar",
-      )
+      return linking ? judgeLinking(linking) : skipped('the store has no path to try it with yet')
     },
   }
+}
+
+export function judgeLinking({ possible, isCopied, how }: LinkingReport): Finding {
+  if (possible && !isCopied) return ok(`linked: ${how}`)
+  return warning(
+    possible
+      ? `linked ${how}: each image takes time and disk space`
+      : `as tars, which is slower and takes twice the space: ${how}`,
+    "have /nix/store, which must be root's, and the folder of containerd on one file system, or set import.layers: tar",
+  )
 }

@@ -2,15 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Logger } from 'pino'
 import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
-import type { LayerMode } from '../containerd/layer-mode.ts'
-import { CRI_NAMESPACE } from '../containerd/services/constants.ts'
+import { CRI_NAMESPACE, type LayerMode } from '../containerd/services/constants.ts'
+import { endLease } from './helper/leases.ts'
+import type { ImportJob } from './helper/messages.ts'
+import { type ImporterIdentity, importerFolders } from './identity.ts'
 import type { ImportCall, Importer, ImportOutcome, LinkingReport, QueryClosure } from './image/contract.ts'
-import { type ImporterIdentity, importerFolders } from './worker/identity.ts'
-import { endLease } from './worker/leases.ts'
-import { createLeftLeases } from './worker/left-leases.ts'
-import type { ImportJob } from './worker/messages.ts'
-import { runWorker } from './worker/run-worker.ts'
-import { createWorkers } from './worker/workers.ts'
+import { createImportHelpers } from './import-helpers.ts'
+import { createLeftLeases } from './left-leases.ts'
 
 export interface ImporterOptions {
   readonly containerd: {
@@ -33,21 +31,23 @@ export interface ImporterOptions {
   readonly maxImports?: number
 }
 
-/** Each import needs a process of 50 MB and a processor: more imports than these would not finish earlier. */
+/** Each import needs 50 MB and a processor, so more of them would not finish earlier. */
 const DEFAULT_MAX_IMPORTS = Math.max(2, Math.min(3, availableParallelism()))
 
 /**
- * Imports build results, each in a worker process: what they hold was written by strangers. The steps of an
- * import are in worker/run-import.ts. Imports of one image name run one after another.
+ * Imports build results, each in a separate process, as anyone may have written what they hold. Imports of one image name run one
+ * after another. The process runs helper/run-import.ts, which recognizes the format of the build result. From there a layer gets
+ * into containerd by store-layers/commit-snapshots.ts if it consists of store paths, or by archive/import-archive.ts if an archive
+ * has its tar.
  */
 export function createImporter(options: ImporterOptions): Importer {
   const { logger, queryClosure, onLinking, maxImports = DEFAULT_MAX_IMPORTS } = options
   const gate = createFairGate({ count: maxImports, perOwner: shareOf(maxImports), what: 'import' })
   const containerd = { namespace: CRI_NAMESPACE, ...options.containerd }
-  const workers = createWorkers()
+  const helpers = createImportHelpers()
   const leftLeases = createLeftLeases({ end: lease => endLease(containerd, lease) })
 
-  async function runInWorker(call: ImportCall): Promise<ImportOutcome> {
+  async function runInHelper(call: ImportCall): Promise<ImportOutcome> {
     const job = toJob(call, { ...options, containerd })
     let isLeaseLeft = true
     const onLeaseEnded = () => {
@@ -55,15 +55,14 @@ export function createImporter(options: ImporterOptions): Importer {
     }
     try {
       const { signal, onProgress } = call
-      const run = { signal, onProgress, queryClosure, onLinking, onLeaseEnded }
-      return await workers.withWorker(worker => runWorker(worker, job, run))
+      return await helpers.runImport(job, { signal, onProgress, queryClosure, onLinking, onLeaseEnded })
     } finally {
       if (isLeaseLeft) leftLeases.add(job.lease)
     }
   }
 
   return {
-    importImage: call => gate.run({ ...call, key: call.image }, () => logged(logger, call, () => runInWorker(call))),
+    importImage: call => gate.run({ ...call, key: call.image }, () => logged(logger, call, () => runInHelper(call))),
   }
 }
 
@@ -99,7 +98,7 @@ async function logged(logger: Logger, call: ImportCall, run: () => Promise<Impor
   const ms = () => Math.round(performance.now() - startedAt)
   try {
     const outcome = await run()
-    log.info({ ...outcome, ms: ms() }, 'program' in outcome ? 'a program has to be run for the image' : 'imported')
+    log.info({ ...outcome, ms: ms() }, 'program' in outcome ? 'a program must be run for the image' : 'imported')
     return outcome
   } catch (err) {
     log.warn({ err, ms: ms() }, 'import failed')

@@ -28,7 +28,7 @@ interface Pending {
  */
 export function createCallMetrics(registry: Registry): CallObserver {
   const labelNames = ['grpc_type', 'grpc_service', 'grpc_method'] as const
-  const common = { registers: [registry], collect: () => tellAll() }
+  const common = { registers: [registry], collect: () => flushAll() }
   const started = new Counter({
     ...common,
     name: 'grpc_server_started_total',
@@ -60,11 +60,11 @@ export function createCallMetrics(registry: Registry): CallObserver {
     methods.set(path, pending)
     return pending
   }
-  function tellAll(): void {
-    for (const pending of methods.values()) tell(pending)
-    if (other.started > 0 || other.seconds.length > 0) tell(other)
+  function flushAll(): void {
+    for (const pending of methods.values()) flush(pending)
+    if (other.started > 0 || other.seconds.length > 0) flush(other)
   }
-  function tell(pending: Pending): void {
+  function flush(pending: Pending): void {
     const { labels, ended } = pending
     started.inc(labels, pending.started)
     pending.started = 0
@@ -85,7 +85,7 @@ export function createCallMetrics(registry: Registry): CallObserver {
       const code = grpcStatus in pending.ended ? grpcStatus : STATUS.UNKNOWN
       pending.ended[code] = (pending.ended[code] ?? 0) + 1
       pending.seconds.push((performance.now() - startedAt) / 1000)
-      if (pending.seconds.length >= MAX_PENDING) tell(pending)
+      if (pending.seconds.length >= MAX_PENDING) flush(pending)
     }
   }
 }

@@ -9,8 +9,7 @@ import type { PullReporter } from '../pull/contract.ts'
 import type { PullLog } from '../pull/pull-log.ts'
 import type { ShimFacts } from '../status/status-message.ts'
 import { createCallMetrics } from './call-metrics.ts'
-import { type ContainerdImages, createContainerdView } from './containerd-view.ts'
-import { addNodeMetrics } from './node-metrics.ts'
+import { addNodeMetrics, type ContainerdImages, createContainerdView } from './node-metrics.ts'
 import { countPulls } from './pull-metrics.ts'
 
 export interface MetricsOptions {
@@ -25,7 +24,7 @@ export interface Metrics {
   readonly onCall: CallObserver
   readonly reporter: PullReporter
   /**
-   * Serves /metrics, /healthz and /readyz until the signal aborts. Never throws: a kubelet depends on the rest of the
+   * Serves /metrics, /healthz and /readyz until the signal aborts. Never throws: the kubelet depends on the rest of the
    * shim.
    */
   serve(plan: ServePlan): Promise<void>

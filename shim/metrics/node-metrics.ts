@@ -1,7 +1,9 @@
 import { Gauge, type Registry } from 'prom-client'
+import { messageOf } from '../../lib/errors.ts'
 import { createGauges } from '../../lib/http/gauges.ts'
+import { askInTime } from '../containerd/connect.ts'
+import { RECIPE_LABEL } from '../pull/image-of-recipe.ts'
 import type { ShimFacts } from '../status/status-message.ts'
-import type { ContainerdView } from './containerd-view.ts'
 
 export interface NodeMetricsOptions {
   readonly shim: ShimFacts
@@ -40,4 +42,37 @@ export function addNodeMetrics({ shim, containerd }: NodeMetricsOptions, registr
       this.set((await containerd.problem()) === undefined ? 1 : 0)
     },
   })
+}
+
+/** Queries of containerd. Their cost depends on the number of the shim's own images only. */
+export interface ContainerdImages {
+  /** What CRI knows about an image reference. */
+  present(image: string): Promise<unknown>
+  /** Every image record that has the label. */
+  withLabel(label: string): Promise<readonly { readonly target: { readonly digest: string } }[]>
+}
+
+/** Takes a bounded time and never throws. */
+export interface ContainerdView {
+  /** Why containerd, including its CRI plugin, does not answer; undefined if it does. */
+  problem(): Promise<string | undefined>
+  /** Number of images that the shim made; undefined if containerd does not answer. */
+  countImages(): Promise<number | undefined>
+}
+
+/** A reference that no image has. */
+const NO_IMAGE = 'enbi-shim.invalid/none:none'
+
+export function createContainerdView(containerd: () => Promise<ContainerdImages>): ContainerdView {
+  const problem = askInTime(async () => {
+    await (await containerd()).present(NO_IMAGE)
+  })
+  const count = askInTime(async () => {
+    const records = await (await containerd()).withLabel(RECIPE_LABEL)
+    return new Set(records.map(({ target }) => target.digest)).size
+  })
+  return {
+    problem: () => problem().then(() => undefined, messageOf),
+    countImages: () => count().catch(() => undefined),
+  }
 }

@@ -1,17 +1,16 @@
 import type { Logger } from 'pino'
 import { createFairGate, shareOf } from '../../lib/queues/fair-gate.ts'
 import { type FlakeRecipe, isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
-import type { BuildJob } from './build-job.ts'
+import { createBuildHelpers } from './build-helpers.ts'
 import { createSourceCaches } from './caches/source-caches.ts'
 import type { BuildCall, Builder } from './contract.ts'
 import { checkNixKnows } from './evaluate/flake-address.ts'
-import { pruneRunLogs } from './log/run-log.ts'
+import type { BuildJob } from './helper/messages.ts'
+import { pruneRunLogs } from './log/run-log-file.ts'
 import { createVersionQuery, hasLeadingDot } from './process/nix-version.ts'
 import type { NixOptions } from './process/run-nix.ts'
-import { createBuildHelpers } from './run-build-helper.ts'
-import { archiveKey } from './run-program.ts'
 import { queryPathInfo } from './store/query-path-info.ts'
-import { createResults, type Results } from './store/results.ts'
+import { archiveKey, createResults, type Results } from './store/results.ts'
 import { resolveBuildUser } from './user/build-user.ts'
 import { type CredentialFiles, createCredentials } from './user/credentials.ts'
 import { guardState, layOut, prepareStateDir } from './user/state-dir.ts'
@@ -27,10 +26,10 @@ export interface BuilderOptions {
     readonly maxBuilds: number
     readonly credentials?: CredentialFiles
   }
-  /** Asked before a helper is started for the next build: whether nothing else needs the memory. */
+  /** Whether nothing else needs the memory of a helper that waits for the next build. */
   readonly isIdle?: () => boolean
   readonly logger: Logger
-  /** build-user.ts decides which variables nix gets. */
+  /** By default, that of this process; build-user.ts decides which variables nix gets. */
   readonly env?: Readonly<NodeJS.ProcessEnv>
 }
 
@@ -62,7 +61,7 @@ export async function createBuilder({
     return places.run({ owners, signal, onAhead }, async () => {
       await prepareStateDir(dir, user, log)
       await credentials.place()
-      // From now on helpers write there.
+      // Earlier changes must not remove what this run's helper writes.
       await results.settled()
       return run().finally(pruneLogs)
     })

@@ -4,7 +4,7 @@ import type { Recipe } from '../../recipes/recipe.ts'
 import type { StorePathInfo } from '../../recipes/store-path.ts'
 import type { BuildProgress } from './log/build-progress.ts'
 import type { PathQuery } from './store/path-info.ts'
-import type { BuildOutput } from './store/results.ts'
+import type { BuildResult } from './store/results.ts'
 
 export interface BuildCall {
   /** The namespaces that wait for the build. The queue is fair between namespaces. */
@@ -17,7 +17,7 @@ export interface BuildCall {
 /** Builds recipes with Nix. The caller joins equal builds and remembers failures. */
 export interface Builder {
   /** Builds a recipe and keeps the result with a gc root. Throws a ShimError with one of the build codes. */
-  build(recipe: Recipe, call: BuildCall): Promise<BuildOutput>
+  build(recipe: Recipe, call: BuildCall): Promise<BuildResult>
   /**
    * Lets Nix run a program as a build, and calls `use` with the store path of the archive that it wrote. The path is kept until
    * `use` is done. The recipe is the one whose package is the program. Throws like `build`, and StreamFailed.
@@ -28,7 +28,7 @@ export interface Builder {
     use: (storePath: string) => Promise<Result>,
   ): Promise<Result>
   /** The result of a locked recipe if it is still in the store. Reads a few files and does not run nix. */
-  findResult(recipe: Recipe): Promise<BuildOutput | undefined>
+  findResult(recipe: Recipe): Promise<BuildResult | undefined>
   /** Removes the gc roots and results of every recipe whose key is not in `keys`. */
   keepOnly(keys: ReadonlySet<string>): Promise<void>
   /**

@@ -7,13 +7,13 @@ export interface UnaryCall {
   /** The protobuf message, without gRPC's five-byte frame header. */
   readonly request: Buffer
   readonly headers: IncomingHttpHeaders
-  /** Aborted when the caller cancels or hangs up, when its deadline passes and when the proxy is closed by force. */
+  /** Aborted when the caller cancels or hangs up, its deadline passes, or the grace time of a closing proxy is over. */
   readonly signal: AbortSignal
 }
 
 /**
- * An intercepted call is forwarded to containerd as it came, or answered with a protobuf message. When an interceptor throws, the
- * caller gets the error's message with gRPC code UNKNOWN: the kubelet shows only that code without words around it.
+ * An intercepted call is forwarded to containerd unchanged, or answered with a protobuf message. If an interceptor throws, the
+ * caller gets the error's message with gRPC code UNKNOWN: only for that code the kubelet shows the message alone.
  */
 export type UnaryOutcome =
   | {
@@ -25,7 +25,7 @@ export type UnaryOutcome =
 
 export type UnaryInterceptor = (call: UnaryCall) => Promise<UnaryOutcome>
 
-/** Called with the path of each call; the returned function, with the gRPC status code when the call has ended. */
+/** Called with the path of each call. The returned function is called with the gRPC status code when the call has ended. */
 export type CallObserver = (path: string) => (grpcStatus: number) => void
 
 /** Serves a server-streaming method of the shim's own; each item is one protobuf message. */

@@ -1,7 +1,6 @@
-import { single } from './headers.ts'
-import type { Incoming } from './incoming.ts'
+import { type Incoming, single } from './incoming.ts'
 
-/** When the caller's deadline passes, by `performance.now()`; undefined when it has none. */
+/** When the caller's deadline passes, by `performance.now()`; undefined if it has none. */
 export function deadlineOf({ headers, receivedAt }: Incoming): number | undefined {
   const timeout = parseTimeout(single(headers['grpc-timeout']))
   return timeout === undefined ? undefined : receivedAt + timeout
@@ -11,7 +10,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 
 /** The wire allows eight digits. */
 const MAX_DIGITS_VALUE = 99_999_999
 
-/** Milliseconds of a `grpc-timeout` value (`120000m`, `2H`); undefined when it is malformed or missing. */
+/** Milliseconds of a `grpc-timeout` value (`120000m`, `2H`); undefined if it is malformed or missing. */
 export function parseTimeout(value: string | undefined): number | undefined {
   if (value === undefined || !/^\d{1,8}[HMSmun]$/.test(value)) return undefined
   const unit = UNIT_MS[value.slice(-1)]

@@ -1,24 +1,23 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2'
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
-import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
-import { AnswerPipe, statusOf } from './answer-pipe.ts'
+import { MAX_TIMER_MS } from '../../lib/text/units.ts'
+import { AnswerPipe, statusOf } from './answer.ts'
 import { deadlineOf, formatTimeout } from './deadline.ts'
-import { toHeaders } from './headers.ts'
-import { CANCELLED, type Incoming, ignoreError } from './incoming.ts'
+import { CANCELLED, type Incoming, ignoreError, toHeaders } from './incoming.ts'
 import type { RequestBody } from './request-body.ts'
-import { type Failure, shouldResend } from './retry.ts'
+import { type Failure, shouldResend } from './resend.ts'
 import { type Connection, isLost, type Upstream } from './upstream.ts'
 
 /** The pause before a call is sent again starts at 0 and grows by a step up to the limit. */
 const RESEND_STEP_MS = 50
 const RESEND_LIMIT_MS = 250
-/** `grpc-timeout` is left as it came when a call is passed on within this time. */
+/** `grpc-timeout` stays unchanged if a call is passed on within this time. */
 const UNNOTICED_MS = 5
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = constants
 
 /**
- * Passes one call to containerd and the answer back. The call is held while containerd is away, and sent again if that
- * is safe (see retry.ts). `onEnd` is called once, with the status that the caller got.
+ * Passes one call to containerd and the answer back. Holds the call while containerd is away, and sends it again if that is
+ * safe (see resend.ts). Calls `onEnd` once, with the status that the caller got.
  */
 export class Forward {
   readonly #incoming: Incoming
@@ -49,7 +48,7 @@ export class Forward {
     this.#sendOrHold()
   }
 
-  /** Ends the call now, in containerd as well. */
+  /** Ends the call now, also in containerd. */
   stop(status: GrpcStatus): void {
     if (this.#ended) return
     this.#try?.up.close(NGHTTP2_CANCEL)
@@ -137,7 +136,7 @@ export class Forward {
     return true
   }
 
-  /** containerd may not have heard of the call: the proxy keeps its deadline from here on. */
+  /** containerd may not know of the call: from here on the proxy enforces the deadline. */
   #watchDeadline(): void {
     const deadline = this.#deadline === undefined ? deadlineOf(this.#incoming) : undefined
     if (deadline === undefined) return
@@ -163,14 +162,14 @@ export class Forward {
     this.#stopWaiting?.()
     clearTimeout(this.#pause)
     clearTimeout(this.#deadline)
-    // The answer came before the whole request was sent: containerd needs no more, and node would keep the stream.
+    // The answer came before the whole request was sent. containerd needs no more of it, and node would keep the stream.
     if (this.#try?.up.writableFinished === false) this.#try.up.destroy()
     this.#body.forget()
     this.#onEnd(status)
   }
 }
 
-/** Why a try ended without an answer; undefined when containerd reset it on purpose. */
+/** Why a try ended without an answer; undefined if containerd reset it on purpose. */
 function failureOf(up: ClientHttp2Stream, connection: Connection): Failure | undefined {
   const unseen = up.id === undefined || up.id > connection.lastStreamId
   if (unseen || up.rstCode === NGHTTP2_REFUSED_STREAM) return { kind: 'unprocessed' }

@@ -2,11 +2,10 @@ import { promisify } from 'node:util'
 import { gunzip, inflate } from 'node:zlib'
 import { HEADER_BYTES, MAX_MESSAGE_BYTES, messageLength } from '../../lib/grpc/frames.ts'
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
-import { MAX_TIMER_MS } from '../../lib/text/duration.ts'
+import { MAX_TIMER_MS } from '../../lib/text/units.ts'
 import type { UnaryCall } from './contract.ts'
 import { deadlineOf } from './deadline.ts'
-import { single } from './headers.ts'
-import { CANCELLED, type Incoming, ignoreError } from './incoming.ts'
+import { CANCELLED, type Incoming, ignoreError, single } from './incoming.ts'
 
 const REQUEST_LIMIT_BYTES = HEADER_BYTES + MAX_MESSAGE_BYTES
 const DECOMPRESS = new Map([
@@ -21,13 +20,13 @@ const TOO_LARGE: GrpcStatus = {
 }
 
 interface OwnCallHooks {
-  /** Called at most once, if the call is stopped: the caller left, the deadline passed or the proxy closes. */
+  /** Called at most once, if the call is stopped: the caller left, the deadline passed, or the proxy closes. */
   readonly answer: (status: GrpcStatus) => void
   /** Called once, when the call is over or forwarded. */
   readonly onRelease: () => void
 }
 
-/** A call that the shim reads itself: it reads the whole request and keeps the deadline. */
+/** A call whose request the shim reads as a whole and whose deadline it enforces. */
 export class OwnCall {
   readonly incoming: Incoming
   readonly #controller = new AbortController()
@@ -49,7 +48,7 @@ export class OwnCall {
     if (left <= MAX_TIMER_MS) this.#deadline = setTimeout(() => this.stop(DEADLINE_EXCEEDED), left)
   }
 
-  /** False once the call has been answered, stopped, or handed on. */
+  /** False once the call has been answered, stopped or forwarded. */
   get running(): boolean {
     return !this.#over
   }
@@ -99,8 +98,8 @@ export class OwnCall {
   }
 
   /**
-   * The one message of a request. Undefined when the proxy cannot read it – several or broken frames, an unknown
-   * encoding: it is up to containerd then.
+   * The one message of a request. Undefined if the proxy cannot read it: several or broken frames, or an unknown
+   * encoding.
    */
   async decode(body: Buffer): Promise<Buffer | undefined> {
     if (messageLength(body) !== body.length - HEADER_BYTES) return undefined

@@ -1,22 +1,19 @@
-import http2 from 'node:http2'
+import http2, { type Http2Server, type ServerHttp2Session } from 'node:http2'
+import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
+import { hasCode } from '../../lib/error-code.ts'
 import { type GrpcStatus, STATUS } from '../../lib/grpc/status.ts'
 import { type Listening, type ListenTarget, listen } from '../../lib/socket/listen.ts'
-import { trackCallers } from './callers.ts'
 import type { CallObserver, StreamHandler, UnaryInterceptor } from './contract.ts'
 import { Forward } from './forward.ts'
 import { type Incoming, readIncoming } from './incoming.ts'
 import { intercept, type OnEnd } from './intercept.ts'
 import { RequestBody } from './request-body.ts'
 import { serveStream } from './serve-stream.ts'
-import { SESSION_OPTIONS } from './session-options.ts'
-import { Upstream } from './upstream.ts'
+import { SESSION_OPTIONS, widenConnectionWindow } from './session-options.ts'
+import { createUpstreams, type UpstreamsOptions } from './upstream.ts'
 
-export interface ProxyOptions {
-  /** Path of containerd's socket. */
-  readonly upstream: string
-  /** Path of the socket for calls of CRI's image service; containerd's by default. */
-  readonly imageService?: string | undefined
+export interface ProxyOptions extends UpstreamsOptions {
   /** By path: `/package.Service/Method`. */
   readonly intercept: ReadonlyMap<string, UnaryInterceptor>
   /** Methods that the shim itself serves, by path. */
@@ -32,7 +29,10 @@ export interface Proxy {
   close(options: { readonly graceMs: number }): Promise<void>
 }
 
-/** A gRPC server that forwards every call byte for byte to containerd, or to another image service, unless it is intercepted. */
+/**
+ * A gRPC server that forwards every call to containerd, or to another image service, unless the call is intercepted or a stream of
+ * the shim's own. Headers and messages stay as they came; only `grpc-timeout` is shortened, if a call was held or sent again.
+ */
 export function createProxy(options: ProxyOptions): Proxy {
   const logger = options.logger.child({ stage: 'proxy' })
   const upstreams = createUpstreams(options, logger)
@@ -90,35 +90,60 @@ interface Stoppable {
   stop(status: GrpcStatus): void
 }
 
-interface Upstreams {
-  /** Where calls of that method go. */
-  of(path: string): Upstream
-  close(): Promise<void>
+const SHUTTING_DOWN: GrpcStatus = { code: STATUS.UNAVAILABLE, message: 'enbi-shim is shutting down' }
+
+/** The connections of a proxy's callers. */
+interface Callers {
+  /** Sends GOAWAY on every connection and waits until all are closed: after `graceMs` by `stopCalls`, then by force. */
+  drain(plan: DrainPlan): Promise<void>
 }
 
-function createUpstreams({ upstream, imageService }: ProxyOptions, logger: Logger): Upstreams {
-  const containerd = new Upstream({ name: 'containerd', path: upstream, logger })
-  if (imageService === undefined) return { of: () => containerd, close: () => containerd.close() }
-  const images = new Upstream({ name: `the image service at ${imageService}`, path: imageService, logger })
+interface DrainPlan {
+  readonly graceMs: number
+  /** Ends the calls that still run when the grace time is over. */
+  readonly stopCalls: () => void
+  /** Resolves when the last connection is gone. */
+  readonly closed: Promise<unknown>
+}
+
+/** Answers at the end of the grace time have this long to reach their callers. */
+const FLUSH_LIMIT_MS = 500
+
+function trackCallers(server: Http2Server, logger: Logger): Callers {
+  const sessions = new Set<ServerHttp2Session>()
+  const sockets = new Set<Socket>()
+  server.on('connection', socket => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+  server.on('session', session => {
+    sessions.add(session)
+    widenConnectionWindow(session)
+    session.on('close', () => sessions.delete(session))
+  })
+  server.on('sessionError', error => {
+    if (hasCode(error, 'ERR_HTTP2_ERROR')) logger.warn({ err: error }, "a caller's connection was ended with GOAWAY")
+    else logger.debug({ err: error }, 'a connection failed')
+  })
   return {
-    of: path => (isForImages(path) ? images : containerd),
-    async close() {
-      await Promise.all([containerd.close(), images.close()])
+    async drain({ graceMs, stopCalls, closed }) {
+      for (const session of sessions) session.close()
+      const grace = setTimeout(stopCalls, graceMs)
+      // The sockets: a closing session waits for its peer even when it is destroyed.
+      const force = setTimeout(() => {
+        for (const socket of sockets) socket.destroy()
+      }, graceMs + FLUSH_LIMIT_MS)
+      await closed
+      clearTimeout(grace)
+      clearTimeout(force)
     },
   }
 }
 
-/** `runtime.v1.ImageService`, or `runtime.v1alpha2.ImageService` of older kubelets. */
-function isForImages(path: string): boolean {
-  return path.startsWith('/runtime.') && path.split('/')[1]?.endsWith('.ImageService') === true
-}
-
-const SHUTTING_DOWN: GrpcStatus = { code: STATUS.UNAVAILABLE, message: 'enbi-shim is shutting down' }
-
-/** An error message may quote much of a request: its head says what happened. */
+/** An error message may quote much of a request; its beginning says what happened. */
 const LOGGED_MESSAGE_CHARACTERS = 500
 
-/** Logs one line per failed call. It never has the request, which may hold credentials. */
+/** Logs one line per failed call, without the request, which may contain credentials. */
 function logFailure(logger: Logger, { path, receivedAt }: Incoming, { code, message }: GrpcStatus): void {
   if (code === STATUS.OK) return
   const fields = {

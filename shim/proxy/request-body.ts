@@ -1,9 +1,9 @@
 import type { ClientHttp2Stream, ServerHttp2Stream } from 'node:http2'
 
-/** Request bytes that are kept for another try; a call whose request is larger is sent once only. */
+/** Request bytes that are kept for another try. A call with a larger request is sent only once. */
 const REPLAY_LIMIT_BYTES = 1024 * 1024
 
-/** The request of a forwarded call: read as it comes, and kept as long as it may have to be sent again. */
+/** The request of a forwarded call: read as it arrives, and kept while it may have to be sent again. */
 export class RequestBody {
   readonly #source: ServerHttp2Stream | undefined
   #kept: Buffer[] | undefined
@@ -45,13 +45,13 @@ export class RequestBody {
     else this.#read()
   }
 
-  /** The target is gone, and another may follow. */
+  /** Call when the target is gone and another may follow. */
   hold(): void {
     this.#target = undefined
     if (this.#reading) this.#source?.pause()
   }
 
-  /** Nothing will be sent again. */
+  /** Call when nothing will be sent again. */
   forget(): void {
     this.#kept = undefined
   }

@@ -3,22 +3,53 @@ import net, { type Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { SESSION_OPTIONS, widenConnectionWindow } from './session-options.ts'
 
-/** Waits between attempts to connect grow by a step up to the limit, and only while calls wait. */
+export interface Upstreams {
+  /** Where calls of the method with that path go. */
+  of(path: string): Upstream
+  close(): Promise<void>
+}
+
+export interface UpstreamsOptions {
+  /** Path of containerd's socket. */
+  readonly upstream: string
+  /** Path of the socket for calls of CRI's image service; containerd's by default. */
+  readonly imageService?: string | undefined
+}
+
+/** Connects to containerd and to the image service, if that is another program. */
+export function createUpstreams({ upstream, imageService }: UpstreamsOptions, logger: Logger): Upstreams {
+  const containerd = new Upstream({ name: 'containerd', path: upstream, logger })
+  if (imageService === undefined) return { of: () => containerd, close: () => containerd.close() }
+  const images = new Upstream({ name: `the image service at ${imageService}`, path: imageService, logger })
+  return {
+    of: path => (isOfImageService(path) ? images : containerd),
+    async close() {
+      await Promise.all([containerd.close(), images.close()])
+    },
+  }
+}
+
+/** Whether the method is one of `runtime.v1.ImageService`, or of older kubelets' `runtime.v1alpha2.ImageService`. */
+function isOfImageService(path: string): boolean {
+  return path.startsWith('/runtime.') && path.split('/')[1]?.endsWith('.ImageService') === true
+}
+
+/** The pauses between attempts to connect grow by a step up to the limit. Without waiting calls there are no attempts. */
 const RECONNECT_STEP_MS = 50
 const RECONNECT_LIMIT_MS = 250
-/** A peer that accepts the connection must greet within this time. */
+/** A server that accepts the connection must send its settings within this time. */
 const GREETING_LIMIT_MS = 5000
 
-/** A connection to containerd. */
+/** A connection to an upstream. */
 export interface Connection {
   readonly session: ClientHttp2Session
   readonly socket: Socket
-  /** Streams above it were not processed; set when containerd said GOAWAY. */
+  /** Streams above it were not processed; set by a GOAWAY. */
   lastStreamId: number
   greeted: boolean
 }
 
-export interface UpstreamOptions {
+interface UpstreamOptions {
   readonly name: string
   /** Path of its socket. */
   readonly path: string

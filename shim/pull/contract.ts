@@ -36,7 +36,7 @@ export interface Attempt {
   readonly max: number
 }
 
-/** What a run goes through. */
+/** What a run needs. */
 export interface Stages {
   readonly builder: Builder
   readonly importer: Importer
@@ -48,7 +48,7 @@ export interface Run {
   readonly recipe: Recipe
   /** Namespaces of its requests. */
   readonly owners: Owners
-  /** Image record of that name from before the run. */
+  /** Image record that had the image's name before the run. */
   readonly record: ImageRecord | undefined
   readonly terms: RunTerms
   /** Aborted when no request waits for the run any more. */
@@ -56,14 +56,14 @@ export interface Run {
   readonly onProgress: (progress: PullProgress) => void
 }
 
-/** What the rule that allows a run says of it. */
+/** The part of the rule that affects a run. */
 export type RunTerms = Pick<PolicyRule, 'replaceForeign' | 'plainPackages' | 'maxImageSize'>
 
 export interface PullOutcome {
   readonly imageId: string
-  /** Store path that the image was made from, when that is known. */
+  /** Store path that the image was made from, if known. */
   readonly storePath?: string | undefined
-  /** Run of nix that made it, as its log is named; when that is known. */
+  /** Id of the run of nix that built it, which also names its log; if known. */
   readonly runId?: string | undefined
   /** Whether nothing had to be built or imported. */
   readonly present: boolean
@@ -78,15 +78,15 @@ export type PullImage<Request extends ImageRequest = ImageRequest> = (
   signal: AbortSignal,
 ) => Promise<string>
 
-/** Hears of every image request and every run. A reporter never throws, and nothing that it does delays a pull. */
+/** Hears of every image request and every run. A reporter never throws and never delays a pull. */
 export interface PullReporter<Request extends ImageRequest = ImageRequest> {
-  /** The request is not allowed, or not for this node: nothing is run. */
+  /** The request is not allowed, or not for this node: no run starts. */
   refused(request: Request, error: ShimError): void
   /** The request waits for its image from now on. */
   waiting(request: Request): RequestReport
   /** A run has begun, for every request of its recipe. */
   started(recipe: Request['recipe']): RunReport
-  /** Images may have been removed, or have got another recipe. */
+  /** Images may have been removed, or may have another recipe now. */
   imagesChanged(): void
 }
 
@@ -103,11 +103,11 @@ export interface RunReport {
   failed(error: ShimError): void
 }
 
-/** Recipes that the cluster has for images of pods without annotations. */
+/** Finds the recipe that the cluster has for an image of a pod without annotations. */
 export type FindClusterRecipe = (query: ClusterRecipeQuery) => Promise<ClusterRecipe | undefined>
 
 export interface ClusterRecipeQuery {
-  /** As the kubelet asks for it. */
+  /** As the kubelet names it. */
   readonly image: string
   readonly namespace: string
   readonly signal: AbortSignal
@@ -119,7 +119,7 @@ export interface ClusterRecipe {
   readonly nixBuild: string
 }
 
-/** The API server, as far as pulls use it. */
+/** The part of the API server that pulls use. */
 export interface ClusterSide {
   readonly reporter: PullReporter<FlakeImageRequest>
   /** Answers within a bounded time, even if the API server does not. Throws a final ShimError when a NixBuild has no valid recipe. */

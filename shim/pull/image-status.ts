@@ -7,22 +7,21 @@ import { readableReference } from '../../recipes/reference.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { decodeImageStatus, IMAGE_SERVICE } from '../wire/cri.ts'
 import type { ImageRecords } from './contract.ts'
-import { isAsWritten, RECIPE_LABEL } from './labels.ts'
-import { findRecord, presentId } from './present-image.ts'
+import { findRecord, isAsWritten, presentId, RECIPE_LABEL } from './image-of-recipe.ts'
+import type { RecipeFilter } from './recipe-filter.ts'
 
 export interface ImageStatusParts {
   readonly names: Names
   readonly system: string
   readonly images: () => Promise<ImageRecords>
-  /** Whether anything but a name may be the recipe of an image in the message. */
-  readonly mayHaveRecipe: (request: Buffer) => boolean
+  readonly filter: Pick<RecipeFilter, 'mayHaveOtherRecipe'>
   readonly logger: Logger
 }
 
 /**
- * Answers "not present" to the ImageStatus that precedes a pull, unless the image on the node is of the very recipe that the pod
- * asks for, and usable: `IfNotPresent` never runs the image of another recipe. The image of half a recipe is "not present"
- * too, so that the pull that follows says what is wrong.
+ * Answers "not present" to the ImageStatus that precedes a pull, unless the image on the node is usable and was made from exactly
+ * the recipe that the pod asks for: `IfNotPresent` never runs the image of another recipe. An image with half a recipe is also
+ * "not present", so that the pull that follows reports the error.
  */
 export function interceptImageStatus(parts: ImageStatusParts): UnaryInterceptor {
   return async ({ request, signal }) => {
@@ -30,7 +29,7 @@ export function interceptImageStatus(parts: ImageStatusParts): UnaryInterceptor 
     const recipe = readRecipe(parts, query)
     const isPresent =
       recipe === 'none'
-        ? !(parts.mayHaveRecipe(request) && (await isDamaged(parts, query.image)))
+        ? !(parts.filter.mayHaveOtherRecipe(request) && (await isDamaged(parts, query.image)))
         : recipe !== 'broken' && (await isThere(parts, recipe, signal))
     return isPresent ? { kind: 'forward' } : { kind: 'reply', message: ABSENT }
   }
@@ -50,8 +49,8 @@ function readRecipe({ names, logger }: ImageStatusParts, query: RecipeQuery): Re
 }
 
 /**
- * Whether an image of ours cannot be used. Its recipe may be a store path or a NixBuild, which only a pull is told enough
- * about; images that are not ours are containerd's to judge.
+ * Whether the shim made the image and containers cannot be made from it. Its recipe may be a store path or a NixBuild, which
+ * only a pull can look up. Whether other images are usable is up to containerd.
  */
 async function isDamaged(parts: ImageStatusParts, image: string): Promise<boolean> {
   const reference = readableReference(image)

@@ -6,7 +6,7 @@ import type { Policy, PolicyRule } from '../../recipes/policy/policy.ts'
 import { isFlakeRecipe, isLocked, type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import { storePathRecipe } from '../../recipes/store-path-reference.ts'
 import { refuseForeign } from '../import/image/check-image.ts'
-import type { BuildOutput } from '../nix/store/results.ts'
+import type { BuildResult } from '../nix/store/results.ts'
 import type { UnaryInterceptor } from '../proxy/contract.ts'
 import { decodePullImage, IMAGE_SERVICE, type PullImageRequest } from '../wire/cri.ts'
 import type {
@@ -19,9 +19,8 @@ import type {
   RunTerms,
   Stages,
 } from './contract.ts'
-import { importOutput } from './import-output.ts'
-import { isOfOutput, RECIPE_LABEL, STORE_PATH_LABEL } from './labels.ts'
-import { findRecord, presentId } from './present-image.ts'
+import { findRecord, isOfResult, presentId, RECIPE_LABEL, STORE_PATH_LABEL } from './image-of-recipe.ts'
+import { importResult } from './import-result.ts'
 import type { RunCall, RunRequest, SharedRuns } from './shared-runs.ts'
 
 export interface PullImageParts {
@@ -38,26 +37,29 @@ export interface PullImageParts {
   readonly reporter: PullReporter
 }
 
-/** Answers PullImage of an image that has a recipe once the image is in containerd. Every other PullImage is forwarded. */
+/**
+ * Answers PullImage of an image that has a recipe once the image is in containerd, and forwards every other PullImage. Calls whose
+ * raw bytes rule out a recipe do not get here (`recipe-filter.ts`): they are forwarded without being decoded.
+ */
 export function interceptPullImage(parts: PullImageParts): UnaryInterceptor {
   return async ({ request: message, signal }) => {
-    const request = await findRequest(parts, decodePullImage(message), signal)
-    if (!request) return { kind: 'forward' }
-    const imageId = await pullImage(parts, request, signal)
+    const call = decodePullImage(message)
+    const found = await findRecipeOf(parts, call, signal)
+    if (!found) return { kind: 'forward' }
+    const imageId = await pullImage(parts, { ...found, namespace: call.namespace, pod: call.pod }, signal)
     return { kind: 'reply', message: IMAGE_SERVICE.PullImage.responseSerialize({ imageRef: imageId }) }
   }
 }
 
-/** Finds the recipe: in the pod's annotations, else in the image's own name, else in the cluster. */
-async function findRequest(
+/** Finds the recipe in the annotations of the pod, otherwise in the image's own name, otherwise in the cluster. */
+async function findRecipeOf(
   { system, names, findClusterRecipe }: PullImageParts,
-  { image, namespace, annotations, pod }: PullImageRequest,
+  { image, namespace, annotations }: PullImageRequest,
   signal: AbortSignal,
-): Promise<ImageRequest | undefined> {
+): Promise<Pick<ImageRequest, 'recipe' | 'nixBuild'> | undefined> {
   const recipe = findRecipe({ image, annotations, system }) ?? storePathRecipe(image) ?? names.recipeOf(image)
-  if (recipe) return { recipe, namespace, pod }
-  const found = namespace === '' ? undefined : await findClusterRecipe?.({ image, namespace, signal })
-  return found && { ...found, namespace, pod }
+  if (recipe) return { recipe }
+  return namespace === '' ? undefined : findClusterRecipe?.({ image, namespace, signal })
 }
 
 /** Serves one image request, of a PullImage or of an assigned build. Returns the image id; throws a ShimError. */
@@ -79,7 +81,7 @@ interface Admitted extends Disposable {
   readonly runRequest: RunRequest<PullOutcome>
 }
 
-/** Checks policy, system and the limit of the namespace before anything is asked of containerd, Nix or the cluster. */
+/** Checks the policy, the system and the limit of the namespace before the shim asks containerd, Nix or the cluster. */
 function admit({ policy, system, runs, reporter }: PullImageParts, request: ImageRequest): Admitted {
   const { namespace, recipe } = request
   try {
@@ -104,7 +106,8 @@ async function shareRun(
   if (record) refuseForeign({ ...rule, image: recipe.image, ownedBy: RECIPE_LABEL }, record)
   const ready = await stages()
   const terms = termsOf(rule)
-  const start = (call: RunCall) => reportRun(reporter, { ...call, recipe, record, terms }, run => runRecipe(ready, run))
+  const start = (call: RunCall) =>
+    reportRun(reporter, { ...call, recipe, record, terms }, run => buildAndImport(ready, run))
   return runRequest.join({ start, terms: JSON.stringify(terms), signal })
 }
 
@@ -124,39 +127,39 @@ async function reportRun(
   }
 }
 
-/** Builds and imports, as far as that is still to be done. */
-async function runRecipe(stages: Stages, run: Run): Promise<PullOutcome> {
+/** Builds the recipe and imports the result. Leaves out what has been done before. */
+async function buildAndImport(stages: Stages, run: Run): Promise<PullOutcome> {
   const { recipe, record, onProgress } = run
   const known = isLocked(recipe) ? await presentId(stages.images, record, run) : undefined
   if (known !== undefined) {
     onProgress({ phase: 'present' })
     return { imageId: known, storePath: record?.labels[STORE_PATH_LABEL], present: true }
   }
-  const output = (await stages.builder.findResult(recipe)) ?? (await stages.builder.build(recipe, run))
-  const { storePath, runId } = output
+  const result = (await stages.builder.findResult(recipe)) ?? (await stages.builder.build(recipe, run))
+  const { storePath, runId } = result
   onProgress({ phase: 'built', storePath })
-  const kept = await imageOf(stages.images, run, output)
+  const kept = await imageOfResult(stages.images, run, result)
   if (kept !== undefined) {
     onProgress({ phase: 'present' })
     return { imageId: kept, storePath, runId, present: true }
   }
-  return { imageId: await importOutput(stages, run, output), storePath, runId, present: false }
+  return { imageId: await importResult(stages, run, result), storePath, runId, present: false }
 }
 
-/** Id of an image that is already there and made of that very output. A build may take an hour: the record is read again. */
-async function imageOf(images: ImageRecords, run: Run, output: BuildOutput): Promise<string | undefined> {
+/** Id of an existing image that was made from exactly this result. Reads the record again: a build may take an hour. */
+async function imageOfResult(images: ImageRecords, run: Run, result: BuildResult): Promise<string | undefined> {
   const record = await findRecord(images, run.recipe.image, run.signal)
-  return record && isOfOutput(record, output) ? presentId(images, record, run) : undefined
+  return record && isOfResult(record, result) ? presentId(images, record, run) : undefined
 }
 
-/** The system of a store path turns out at the import. */
+/** Only the import finds out the system of a store path. */
 function requireSystem(recipe: Recipe, host: string): void {
   if (!isFlakeRecipe(recipe) || recipe.system === host) return
   const { image, system } = recipe
   throw new FinalError('SystemUnsupported', `${quote(image)} is wanted for ${system}, and this node is ${host}`)
 }
 
-/** All that a run hears of a rule: requests with the same terms may share it, its failures included. */
+/** The part of a rule that affects a run. Requests with the same terms may share the run, including its failure. */
 function termsOf({ replaceForeign, plainPackages, maxImageSize }: PolicyRule): RunTerms {
   return { replaceForeign, plainPackages, maxImageSize }
 }

@@ -4,46 +4,46 @@ import { type Recipe, recipeKey } from '../../recipes/recipe.ts'
 import type { ImageRequest, PullReporter } from './contract.ts'
 import type { PullProgress } from './progress.ts'
 
-/** What runs now and how the latest runs ended. All of it is small and bounded: it is kept while the shim is at rest. */
+/** The runs of this node and the latest results. Its size is small and bounded, because it stays in memory. */
 export interface PullLog extends PullReporter {
   /** Runs and requests that wait for one, in the order in which they were first requested. */
-  runs(): readonly RunFacts[]
+  runs(): readonly PullState[]
   /** The latest results, newest first. */
-  results(): readonly ResultFacts[]
+  results(): readonly PullResult[]
   /** Counter that grows when images may have come or gone. */
   imageChanges(): number
-  /** Calls back after every change. Returns how to stop that. */
+  /** Calls the listener after every change, until the returned function is called. */
   onChange(listener: () => void): () => void
 }
 
 /** Times are in milliseconds since 1970. */
-export interface RunFacts {
+export interface PullState {
   readonly recipe: Recipe
-  /** While there is no run yet: when its first request began to wait. */
+  /** If there is no run yet, the time when its first request began to wait. */
   readonly startedAt: number
-  /** Names the log of the run; undefined until nix runs. */
+  /** Also names the log of the run. Undefined until nix runs. */
   readonly runId: string | undefined
-  /** The latest progress that is not a line of a log. */
+  /** The latest progress, apart from lines of a log. */
   readonly progress: PullProgress | undefined
   /** Empty when every request has been withdrawn. */
   readonly waiting: readonly ImageRequest[]
 }
 
-export interface ResultFacts {
+export interface PullResult {
   readonly recipe: Recipe
   readonly endedAt: number
-  /** In milliseconds; undefined when nothing was run. */
+  /** In milliseconds; undefined without a run. */
   readonly tookMs: number | undefined
-  /** Names the log of the run; undefined when nix did not run. */
+  /** Also names the log of the run. Undefined if nix did not run. */
   readonly runId: string | undefined
-  readonly ending: Ending
-  /** How often in a row the recipe has ended like this, as far as results are remembered. */
+  readonly conclusion: Conclusion
+  /** Number of consecutive remembered results of this recipe with the same conclusion. */
   readonly times: number
 }
 
-export type Ending =
+export type Conclusion =
   | { readonly kind: 'done'; readonly imageId: string; readonly storePath: string | undefined }
-  /** The first line of its message, cut at 300 characters. */
+  /** `message`: the first line, cut at 300 characters. */
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string }
 
 const MAX_RESULTS = 20
@@ -62,7 +62,7 @@ interface Entry {
 
 export function createPullLog(): PullLog {
   const entries = new Map<string, Entry>()
-  const results: ResultFacts[] = []
+  const results: PullResult[] = []
   const listeners = new Set<() => void>()
   let imageChanges = 0
   const changed = () => {
@@ -79,21 +79,21 @@ export function createPullLog(): PullLog {
   const forgetIdle = ({ recipe, waiting, running }: Entry) => {
     if (!running && waiting.size === 0) entries.delete(recipeKey(recipe))
   }
-  const remember = (result: Omit<ResultFacts, 'times' | 'endedAt'>) => {
+  const remember = (result: Omit<PullResult, 'times' | 'endedAt'>) => {
     const key = recipeKey(result.recipe)
     const last = results.findIndex(({ recipe }) => recipeKey(recipe) === key)
-    const isSame = isSameEnding(results[last]?.ending, result.ending)
-    // The kubelet retries a hopeless pod indefinitely: it must not push out every other result.
+    const isSame = isSameConclusion(results[last]?.conclusion, result.conclusion)
+    // The kubelet retries a hopeless pod indefinitely. Its results must not displace all others.
     const [before] = isSame ? results.splice(last, 1) : []
-    // Without a run of its own, this may be the remembered failure of the run before.
+    // Without a run, this may be the remembered failure of the previous run.
     const { tookMs, runId } = result.tookMs === undefined ? (before ?? result) : result
     results.unshift({ ...result, tookMs, runId, endedAt: Date.now(), times: (before?.times ?? 0) + 1 })
     if (results.length > MAX_RESULTS) results.pop()
   }
   const rememberFailure = (recipe: Recipe, error: ShimError) =>
-    remember({ recipe, tookMs: undefined, runId: undefined, ending: failure(error) })
-  const end = ({ recipe, startedAt, runId: known }: Entry, ending: Ending, runId = known) => {
-    remember({ recipe, tookMs: Date.now() - startedAt, runId, ending })
+    remember({ recipe, tookMs: undefined, runId: undefined, conclusion: failure(error) })
+  const end = ({ recipe, startedAt, runId: known }: Entry, conclusion: Conclusion, runId = known) => {
+    remember({ recipe, tookMs: Date.now() - startedAt, runId, conclusion })
     imageChanges += 1
   }
   const clear = (entry: Entry) => {
@@ -117,7 +117,7 @@ export function createPullLog(): PullLog {
       return {
         done: leave,
         failed(error) {
-          // A run that fails adds its own result.
+          // A failed run adds the result itself.
           if (!entry.hasRun && error.code !== 'Cancelled') rememberFailure(request.recipe, error)
           leave()
         },
@@ -141,7 +141,7 @@ export function createPullLog(): PullLog {
           changed()
         },
         done({ imageId, storePath, runId, present }) {
-          // An image that was there from the start is not the result of a run.
+          // An image that existed before is not a result.
           if (!present || runId !== undefined) end(entry, { kind: 'done', imageId, storePath }, runId)
           clear(entry)
         },
@@ -155,7 +155,7 @@ export function createPullLog(): PullLog {
       imageChanges += 1
       changed()
     },
-    runs: () => [...entries.values()].map(toFacts),
+    runs: () => [...entries.values()].map(toState),
     results: () => [...results],
     imageChanges: () => imageChanges,
     onChange(listener) {
@@ -165,20 +165,20 @@ export function createPullLog(): PullLog {
   }
 }
 
-function toFacts({ recipe, startedAt, runId, progress, waiting }: Entry): RunFacts {
+function toState({ recipe, startedAt, runId, progress, waiting }: Entry): PullState {
   return { recipe, startedAt, runId, progress, waiting: [...waiting] }
 }
 
-function isSameEnding(one: Ending | undefined, other: Ending): boolean {
+function isSameConclusion(one: Conclusion | undefined, other: Conclusion): boolean {
   if (one?.kind === 'failed' && other.kind === 'failed') return one.code === other.code
   return one?.kind === other.kind
 }
 
-function failure({ code, message }: ShimError): Ending {
+function failure({ code, message }: ShimError): Conclusion {
   return { kind: 'failed', code, message: copyStart(firstLine(message), MAX_MESSAGE_LENGTH) }
 }
 
-/** Without a last clause that only announces the lines below it. */
+/** Leaves out a last clause that only announces the lines below it. */
 function firstLine(message: string): string {
   const [line = ''] = message.split('\n', 1)
   return message === line ? line : line.replace(/(?<=\.) [^.]*:$/, '')

@@ -1,9 +1,88 @@
 import type { Logger } from 'pino'
+import { lazy } from '../../lib/async/lazy.ts'
 import { isFlakeRecipe, recipeFields } from '../../recipes/recipe.ts'
-import type { FlakeImageRequest, ImageRequest, PullReporter, RequestReport } from './contract.ts'
-import type { ProgressHub } from './progress-hub.ts'
+import type { ClusterSide, FlakeImageRequest, ImageRequest, PullReporter, RequestReport } from './contract.ts'
+import type { ProgressHub } from './progress.ts'
 
-/** One reporter in place of several. They hear of everything in their order. */
+export interface ReporterParts {
+  /** What `enbi-shim status` and the gauges of `/metrics` show. */
+  readonly pullLog: PullReporter
+  /** The counters of `/metrics`; missing without metrics. */
+  readonly metrics: PullReporter | undefined
+  /** NixBuilds and the Events of pods. Missing without an API server; undefined if the shim cannot use it. */
+  readonly cluster: (() => Promise<ClusterSide | undefined>) | undefined
+  /** The watchers of an image, such as `enbi-shim pull`. */
+  readonly hub: ProgressHub
+  readonly logger: Logger
+}
+
+/**
+ * Everything that hears of pulls, as one reporter, made with the first pull. `pull-image.ts` gives it each image request and
+ * each run; nix and the import give it their progress through `onProgress` of the run.
+ */
+export function createReporter({ pullLog, metrics, cluster, hub, logger }: ReporterParts): () => Promise<PullReporter> {
+  return lazy(async () => {
+    const side = await cluster?.()
+    const reporters = [logRuns(logger), pullLog, metrics, side && reportFlakes(side.reporter), publishProgress(hub)]
+    return reportToAll(reporters.filter(reporter => reporter !== undefined))
+  })
+}
+
+/** Writes the start and the end of every run to the log of the shim. */
+function logRuns(logger: Logger): PullReporter {
+  return {
+    ...SILENT,
+    started(recipe) {
+      const log = logger.child({ image: recipe.image, ...recipeFields(recipe) })
+      const startedAt = performance.now()
+      const ms = () => Math.round(performance.now() - startedAt)
+      log.info('pull of a recipe started')
+      return {
+        progress() {},
+        done: ({ imageId }) => log.info({ imageId, ms: ms() }, 'pull of a recipe done'),
+        failed: err => log.warn({ err, ms: ms() }, 'pull of a recipe failed'),
+      }
+    },
+  }
+}
+
+/** Reports recipes of flakes to the cluster: there is no NixBuild of a store path. */
+function reportFlakes(cluster: PullReporter<FlakeImageRequest>): PullReporter {
+  return {
+    refused(request, error) {
+      if (isOfFlake(request)) cluster.refused(request, error)
+    },
+    waiting: request => (isOfFlake(request) ? cluster.waiting(request) : SILENT.waiting(request)),
+    started: recipe => (isFlakeRecipe(recipe) ? cluster.started(recipe) : SILENT.started(recipe)),
+    imagesChanged: () => cluster.imagesChanged(),
+  }
+}
+
+function isOfFlake(request: ImageRequest): request is FlakeImageRequest {
+  return isFlakeRecipe(request.recipe)
+}
+
+/** Publishes the progress of every run to the watchers of its image. */
+function publishProgress(hub: ProgressHub): PullReporter {
+  return {
+    ...SILENT,
+    started: ({ image }) => ({
+      progress: progress => hub.publish(image, progress),
+      done: () => hub.end(image),
+      failed: () => hub.end(image),
+    }),
+  }
+}
+
+const IGNORED: RequestReport = { done() {}, failed() {} }
+const SILENT: PullReporter = {
+  refused() {},
+  waiting: () => IGNORED,
+  started: () => ({ progress() {}, done() {}, failed() {} }),
+  imagesChanged() {},
+}
+
+/** One reporter that calls several, in their order. */
 export function reportToAll(reporters: readonly PullReporter[]): PullReporter {
   return {
     refused(request, error) {
@@ -40,58 +119,4 @@ export function reportToAll(reporters: readonly PullReporter[]): PullReporter {
       for (const reporter of reporters) reporter.imagesChanged()
     },
   }
-}
-
-/** Writes the start and the end of every run to the log of the shim. */
-export function logRuns(logger: Logger): PullReporter {
-  return {
-    ...SILENT,
-    started(recipe) {
-      const log = logger.child({ image: recipe.image, ...recipeFields(recipe) })
-      const startedAt = performance.now()
-      const durationMs = () => Math.round(performance.now() - startedAt)
-      log.info('pull of a recipe started')
-      return {
-        progress() {},
-        done: ({ imageId }) => log.info({ imageId, durationMs: durationMs() }, 'pull of a recipe done'),
-        failed: err => log.warn({ err, durationMs: durationMs() }, 'pull of a recipe failed'),
-      }
-    },
-  }
-}
-
-/** Publishes the progress of every run to the watchers of its image. */
-export function publishProgress(hub: ProgressHub): PullReporter {
-  return {
-    ...SILENT,
-    started: ({ image }) => ({
-      progress: progress => hub.publish(image, progress),
-      done: () => hub.end(image),
-      failed: () => hub.end(image),
-    }),
-  }
-}
-
-/** Reports recipes of flakes to the cluster: there is no NixBuild of a store path. */
-export function reportFlakes(cluster: PullReporter<FlakeImageRequest>): PullReporter {
-  return {
-    refused(request, error) {
-      if (isOfFlake(request)) cluster.refused(request, error)
-    },
-    waiting: request => (isOfFlake(request) ? cluster.waiting(request) : SILENT.waiting(request)),
-    started: recipe => (isFlakeRecipe(recipe) ? cluster.started(recipe) : SILENT.started(recipe)),
-    imagesChanged: () => cluster.imagesChanged(),
-  }
-}
-
-function isOfFlake(request: ImageRequest): request is FlakeImageRequest {
-  return isFlakeRecipe(request.recipe)
-}
-
-const IGNORED: RequestReport = { done() {}, failed() {} }
-const SILENT: PullReporter = {
-  refused() {},
-  waiting: () => IGNORED,
-  started: () => ({ progress() {}, done() {}, failed() {} }),
-  imagesChanged() {},
 }

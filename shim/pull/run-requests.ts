@@ -6,14 +6,14 @@ import { quote } from '../../lib/text/quote.ts'
 export interface RunRequests {
   /** Counts one request of the namespace, until the returned function is called. Throws QueueFull beyond the limit. */
   add(key: string, namespace: string): () => void
-  /** Namespaces that request the run. Once all have left, the last one of them, until the run has ended. */
+  /** Namespaces that request the run. After all have left, the last of them until the run ends. */
   ownersOf(key: string): Owners
   started(key: string): void
   ended(key: string): void
 }
 
 interface Entry {
-  /** Requests by namespace; a run without any still counts for the namespace that left last, with 0. */
+  /** Requests by namespace. A run without requests still counts for the namespace that left last, with 0. */
   readonly counts: Map<string, number>
   readonly listeners: Set<() => void>
   running: boolean

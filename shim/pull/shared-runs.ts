@@ -1,7 +1,6 @@
 import { callerLeft, untilAborted } from '../../lib/async/bounded-wait.ts'
-import { RetryableError, toShimError } from '../../lib/errors.ts'
+import { type ErrorCode, RetryableError, reviveError, type ShimError, toShimError } from '../../lib/errors.ts'
 import type { Owners } from '../../lib/queues/fair-order.ts'
-import { createRememberedFailures, isForTerms } from './remembered-failures.ts'
 import { createRunRequests } from './run-requests.ts'
 
 export interface SharedRunsOptions {
@@ -9,7 +8,7 @@ export interface SharedRunsOptions {
   readonly abandonAfterMs: number
   /** A final failure answers later requests for this long without another run. */
   readonly rememberFailuresMs: number
-  /** Most runs that one namespace may request at a time. */
+  /** Maximum number of runs that one namespace may request at a time. */
   readonly maxPerNamespace: number
 }
 
@@ -17,9 +16,9 @@ export interface SharedRunsOptions {
 export interface SharedRuns<Result> {
   /** Counts against the namespace until it is disposed of. Throws QueueFull. */
   request(key: string, namespace: string): RunRequest<Result>
-  /** Keys of the runs under way. */
+  /** Keys of the active runs. */
   readonly active: () => ReadonlySet<string>
-  /** Aborts every run and waits for their ends. */
+  /** Aborts every run and waits until all have ended. */
   close(): Promise<void>
 }
 
@@ -32,11 +31,11 @@ export interface Join<Result> {
   readonly start: (call: RunCall) => Promise<Result>
   /** What the rule of this request allows: a refusal under other terms does not apply to it. */
   readonly terms: string
-  /** Withdraws this request alone: the run goes on while another waits for it, and for `abandonAfterMs` longer. */
+  /** Withdraws this request alone: the run continues while another waits for it, and for `abandonAfterMs` longer. */
   readonly signal: AbortSignal
 }
 
-/** Handed to a run. */
+/** What a run gets when it starts. */
 export interface RunCall {
   /** Aborted when no request waits for the run any more. */
   readonly signal: AbortSignal
@@ -44,7 +43,7 @@ export interface RunCall {
   readonly owners: Owners
 }
 
-interface Run<Result> {
+interface ActiveRun<Result> {
   readonly result: Promise<Result>
   readonly controller: AbortController
   readonly terms: string
@@ -57,14 +56,14 @@ export function createSharedRuns<Result>({
   rememberFailuresMs,
   maxPerNamespace,
 }: SharedRunsOptions): SharedRuns<Result> {
-  const runs = new Map<string, Run<Result>>()
+  const runs = new Map<string, ActiveRun<Result>>()
   const failures = createRememberedFailures(rememberFailuresMs)
   const requests = createRunRequests(maxPerNamespace)
 
-  function startRun(key: string, { start, terms }: Join<Result>): Run<Result> {
+  function startRun(key: string, { start, terms }: Join<Result>): ActiveRun<Result> {
     const controller = new AbortController()
     const call = { signal: controller.signal, owners: requests.ownersOf(key) }
-    const run: Run<Result> = { result: start(call), controller, terms, waiting: 0 }
+    const run: ActiveRun<Result> = { result: start(call), controller, terms, waiting: 0 }
     runs.set(key, run)
     requests.started(key)
     const ended = () => {
@@ -81,7 +80,7 @@ export function createSharedRuns<Result>({
     return run
   }
 
-  function leave(key: string, run: Run<Result>): void {
+  function leave(key: string, run: ActiveRun<Result>): void {
     run.waiting -= 1
     if (run.waiting > 0 || runs.get(key) !== run) return
     const abandon = () =>
@@ -92,7 +91,7 @@ export function createSharedRuns<Result>({
   async function join(key: string, call: Join<Result>): Promise<Result> {
     const { signal, terms } = call
     if (signal.aborted) throw callerLeft(signal)
-    // A run that is being torn down is not joined, and no other run of its key starts beside it.
+    // An aborted run is not joined, and no other run with its key starts before it has ended.
     for (let run = runs.get(key); run?.controller.signal.aborted; run = runs.get(key))
       await untilAborted(Promise.allSettled([run.result]), signal)
     const failure = failures.find(key, terms)
@@ -107,7 +106,7 @@ export function createSharedRuns<Result>({
     return join(key, call)
   }
 
-  async function waitFor(key: string, run: Run<Result>, signal: AbortSignal): Promise<Result> {
+  async function waitFor(key: string, run: ActiveRun<Result>, signal: AbortSignal): Promise<Result> {
     clearTimeout(run.abandonTimer)
     run.waiting += 1
     try {
@@ -132,4 +131,53 @@ export function createSharedRuns<Result>({
       await Promise.allSettled(results)
     },
   }
+}
+
+/** Final failures, which answer later requests for a while. Their number and length are bounded. */
+export interface RememberedFailures {
+  /** The failure of the run with that key, if it applies to a request with these terms. */
+  find(key: string, terms: string): ShimError | undefined
+  add(key: string, terms: string, error: ShimError): void
+}
+
+/** The oldest failures are forgotten when either limit is reached. */
+const MAX_FAILURES = 1000
+/** Characters of all messages together. */
+const MAX_LENGTH = 2 * 1024 * 1024
+
+export function createRememberedFailures(rememberMs: number): RememberedFailures {
+  const failures = new Map<string, { error: ShimError; terms: string; until: number }>()
+  let length = 0
+
+  function forget(key: string): void {
+    length -= failures.get(key)?.error.message.length ?? 0
+    failures.delete(key)
+  }
+
+  return {
+    find(key, terms) {
+      const failure = failures.get(key)
+      if (failure && failure.until > Date.now()) return isForTerms(failure, terms) ? failure.error : undefined
+      forget(key)
+      return undefined
+    },
+    add(key, terms, { code, message }) {
+      forget(key)
+      // Without its cause, which may be of any size.
+      failures.set(key, { error: reviveError(code, message), terms, until: Date.now() + rememberMs })
+      length += message.length
+      for (const oldest of failures.keys()) {
+        if (failures.size <= MAX_FAILURES && length <= MAX_LENGTH) return
+        forget(oldest)
+      }
+    },
+  }
+}
+
+/** These depend on the rule of the request. */
+const REFUSALS: readonly ErrorCode[] = ['PolicyRefused', 'ImageTooLarge', 'ImageNotOurs']
+
+/** Whether a failure under other terms also applies to a request with these. */
+function isForTerms(failure: { readonly error: ShimError; readonly terms: string }, terms: string): boolean {
+  return failure.terms === terms || !REFUSALS.includes(failure.error.code)
 }

@@ -1,8 +1,8 @@
 import { messageOf } from '../../lib/errors.ts'
-import { askInTime } from '../containerd/ask-in-time.ts'
+import { askInTime } from '../containerd/connect.ts'
 import type { ContainerdImages } from '../containerd/image-records.ts'
 import type { FoundImage } from '../containerd/services/images.ts'
-import { RECIPE_LABEL, STORE_PATH_LABEL } from '../pull/labels.ts'
+import { RECIPE_LABEL, STORE_PATH_LABEL } from '../pull/image-of-recipe.ts'
 
 export interface KeptImagesOptions {
   readonly images: () => Promise<Pick<ContainerdImages, 'withLabel' | 'all'>>

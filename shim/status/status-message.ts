@@ -1,9 +1,9 @@
 import { formatRecipe, isFlakeRecipe, type Recipe } from '../../recipes/recipe.ts'
 import type { ImageRequest } from '../pull/contract.ts'
 import { toWire } from '../pull/progress.ts'
-import type { PullLog, ResultFacts, RunFacts } from '../pull/pull-log.ts'
+import type { PullLog, PullResult, PullState } from '../pull/pull-log.ts'
 import type { StatusMessage } from '../wire/status.ts'
-import type { Held } from './disk-use.ts'
+import type { DiskUse } from './disk-use.ts'
 import type { KeptImage } from './kept-images.ts'
 
 /** Facts that do not change while the shim runs. */
@@ -21,9 +21,9 @@ export interface ShimFacts {
 }
 
 /** The same state always gives the same message, whenever it is made. */
-export function statusMessage(shim: ShimFacts, pullLog: PullLog, held: Held): StatusMessage {
+export function statusMessage(shim: ShimFacts, pullLog: PullLog, diskUse: DiskUse): StatusMessage {
   const all = pullLog.runs()
-  const { images, problem, ...disk } = held
+  const { images, problem, ...disk } = diskUse
   return {
     shim: { ...shim, containerdProblem: problem ?? '' },
     runs: all.filter(run => placeOf(run) === undefined).map(toRun),
@@ -38,13 +38,13 @@ export function statusMessage(shim: ShimFacts, pullLog: PullLog, held: Held): St
 }
 
 /** Place in the queue; undefined for a run that is not queued. */
-function placeOf({ progress }: RunFacts): number | undefined {
+function placeOf({ progress }: PullState): number | undefined {
   return progress?.phase === 'queued' ? progress.ahead : undefined
 }
 
 const MAX_WAITERS = 50
 
-function toRun({ recipe, runId = '', startedAt, progress, waiting }: RunFacts): StatusMessage['runs'][number] {
+function toRun({ recipe, runId = '', startedAt, progress, waiting }: PullState): StatusMessage['runs'][number] {
   const known = progress ? toWire(progress) : { phase: 'starting' }
   return {
     ...names(recipe),
@@ -60,9 +60,9 @@ function toWaiter({ namespace, pod, nixBuild = '' }: ImageRequest): StatusMessag
   return { namespace, pod: pod?.name ?? '', nixBuild }
 }
 
-function toResult({ recipe, endedAt, tookMs = 0, runId = '', ending, times }: ResultFacts) {
-  const done = ending.kind === 'done' ? ending : undefined
-  const failed = ending.kind === 'failed' ? ending : undefined
+function toResult({ recipe, endedAt, tookMs = 0, runId = '', conclusion, times }: PullResult) {
+  const done = conclusion.kind === 'done' ? conclusion : undefined
+  const failed = conclusion.kind === 'failed' ? conclusion : undefined
   return {
     ...names(recipe),
     endedAt,

@@ -3,7 +3,7 @@ import { createChangeSignal } from '../../lib/async/change-signal.ts'
 import type { StreamHandler } from '../proxy/contract.ts'
 import type { PullLog } from '../pull/pull-log.ts'
 import { SHIM_STATUS } from '../wire/status.ts'
-import { createDiskUse, type DiskUseOptions, type Held } from './disk-use.ts'
+import { createDiskUse, type DiskUse, type DiskUseOptions } from './disk-use.ts'
 import { type ShimFacts, statusMessage } from './status-message.ts'
 
 export interface WatchStatusOptions extends DiskUseOptions {
@@ -13,36 +13,42 @@ export interface WatchStatusOptions extends DiskUseOptions {
   readonly stopping: AbortSignal
 }
 
-/** A build reports more often than people can read. */
+/** Pause after a report: a build makes progress faster than people can read. */
 const PAUSE_MS = 250
 /** Disk use may change without the shim, and containerd may stop and start. */
-const LOOK_AGAIN_MS = 5000
+const MEASURE_AGAIN_MS = 5000
 
 /** `enbi.v1alpha1.Status/Watch`. */
 export function createWatchStatus({ shim, pullLog, stopping, ...options }: WatchStatusOptions): StreamHandler {
   const diskUse = createDiskUse(options)
-  const look = async (): Promise<Look> => ({ changes: pullLog.imageChanges(), at: Date.now(), held: await diskUse() })
-  const report = ({ held }: Look) => SHIM_STATUS.Watch.responseSerialize(statusMessage(shim, pullLog, held))
-  const isOld = ({ changes, at }: Look) => changes !== pullLog.imageChanges() || Date.now() - at >= LOOK_AGAIN_MS
+  const measure = async (): Promise<Measurement> => ({
+    changes: pullLog.imageChanges(),
+    at: Date.now(),
+    diskUse: await diskUse(),
+  })
+  const report = (latest: Measurement) =>
+    SHIM_STATUS.Watch.responseSerialize(statusMessage(shim, pullLog, latest.diskUse))
+  const isOld = ({ changes, at }: Measurement) =>
+    changes !== pullLog.imageChanges() || Date.now() - at >= MEASURE_AGAIN_MS
 
   async function* follow(end: AbortSignal): AsyncGenerator<Buffer> {
     using changes = createChangeSignal(end)
     using _ = subscribe(pullLog.onChange, changes.notify)
-    let latest = await look()
-    let told: Buffer | undefined
+    let latest = await measure()
+    let sent: Buffer | undefined
     while (!end.aborted) {
       const message = report(latest)
-      if (!told?.equals(message)) yield message
-      told = message
-      await changes.changed(LOOK_AGAIN_MS)
+      if (!sent?.equals(message)) yield message
+      sent = message
+      await changes.changed(MEASURE_AGAIN_MS)
       await delay(PAUSE_MS, undefined, { signal: end }).catch(() => {})
-      if (isOld(latest)) latest = await look()
+      if (isOld(latest)) latest = await measure()
     }
   }
 
   return async function* watchStatus({ request, signal }) {
     if (SHIM_STATUS.Watch.requestDeserialize(request).watch) yield* follow(AbortSignal.any([signal, stopping]))
-    else yield report(await look())
+    else yield report(await measure())
   }
 }
 
@@ -50,10 +56,9 @@ function subscribe(onChange: PullLog['onChange'], listener: () => void): Disposa
   return { [Symbol.dispose]: onChange(listener) }
 }
 
-/** One measurement of disk use. */
-interface Look {
+interface Measurement {
   /** The pull log's counter before the measurement. */
   readonly changes: number
   readonly at: number
-  readonly held: Held
+  readonly diskUse: DiskUse
 }

@@ -9,7 +9,7 @@ const STAGES = ['shim/proxy', 'shim/nix', 'shim/containerd', 'shim/import']
 /** The one stage that uses another: what an import makes lies in containerd. */
 const ALLOWED = 'shim/import -> shim/containerd'
 const MOST_FILES = 16
-/** A file that one other imports and that is shorter belongs into that other. */
+/** A file that one other imports and that is shorter belongs in that other. */
 const LEAST_LINES = 25
 
 let sources: SourceFile[]

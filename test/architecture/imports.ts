@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
 
 const TOP = join(import.meta.dirname, '../..')
-/** Of type imports, too: whoever reads a file has to know what its types mean. */
+/** Including imports of types, because readers of a file need to know what its types mean. */
 const IMPORT = /(?:\bfrom\s+|\bimport\s+|\bimport\(\s*)'(\.{1,2}\/[^']+)'/g
 
 export interface SourceFile {

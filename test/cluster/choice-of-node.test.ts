@@ -106,8 +106,12 @@ async function addNixBuild(on: WholeCluster, name: string, system = 'x86_64-linu
 }
 
 async function untilWaiting(on: WholeCluster, namespace: string, reason: string): Promise<void> {
-  const complete = { type: 'Complete', status: 'False', reason: 'NoNode', message: expect.stringContaining(reason) }
-  await untilNixBuilds(on, namespace, { status: 'Pending', conditions: [complete] })
+  const texts = { reason: 'NoNode', message: expect.stringContaining(reason) }
+  const conditions = [
+    { type: 'Complete', status: 'False', ...texts },
+    { type: 'Success', status: 'Unknown', ...texts },
+  ]
+  await untilNixBuilds(on, namespace, { status: 'Pending', conditions })
 }
 
 const EventList = v.object({

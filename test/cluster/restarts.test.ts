@@ -44,7 +44,11 @@ test('a shim that is killed and not restarted leaves no NixBuild in Building', a
   const pod = await startPod('silent', flake, silent)
   await silent.shim.daemon.kill()
   await untilNixBuilds(cluster, pod.namespace, {
-    ...{ status: 'Pending', conditions: [{ type: 'Complete', status: 'False', reason: 'NodeLost' }] },
+    status: 'Pending',
+    conditions: [
+      { type: 'Complete', status: 'False', reason: 'NodeLost' },
+      { type: 'Success', status: 'Unknown', reason: 'NodeLost' },
+    ],
     attempts: [{ node: silent.name, reason: `the shim of node ${silent.name} does not renew its Lease` }],
   })
   await expect.poll(() => imageBuilt(cluster, pod), PATIENT).toMatchObject({ status: 'False', reason: 'Pending' })

@@ -4,7 +4,7 @@ import type { ObjectName } from '../../kube/client/contract.ts'
 import { NODE_LABEL } from '../../kube/resources/names.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
-import { given, pending } from './views.ts'
+import { assigned, pending } from './views.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
@@ -76,7 +76,7 @@ describe('a NixBuild made by hand', () => {
     await world.addNode({ arch, labels: poolOf('db') })
     const node = await world.addNode({ arch, labels: poolOf('build') })
     const build = await world.addBuild(namespace, { system })
-    await waitForBuild(build, { ...given(node), status: pending('GivenToNode', `assigned to node ${node}`) })
+    await waitForBuild(build, { ...assigned(node), status: pending('GivenToNode', `assigned to node ${node}`) })
   })
 
   it('is assigned to the node with the fewest builds', async () => {
@@ -113,7 +113,7 @@ describe('a NixBuild made by hand', () => {
     await world.setReady(node, 'True')
     await expectHeld('1 without a shim')
     await world.renewLease(node)
-    for (const build of builds) await waitForBuild(build, given(node))
+    for (const build of builds) await waitForBuild(build, assigned(node))
     const events = (await world.events(namespace)).filter(({ reason }) => reason === 'NoNode')
     expect(events.map(({ involvedObject, count }) => [involvedObject.name, count]).toSorted()).toEqual(
       builds.map(({ name }) => [name, 1]).toSorted(),
@@ -131,13 +131,13 @@ describe('a NixBuild made by hand', () => {
     const { arch, system } = takeArch()
     const node = await world.addNode({ arch })
     const build = await world.addBuild(namespace, { system })
-    await waitForBuild(build, given(node))
+    await waitForBuild(build, assigned(node))
     await world.report(node, build, { status: 'Building', buildNode: node, startTime: '2026-01-01T00:00:00Z' })
     const other = await world.addNode({ arch })
     await world.removeNode(node)
     const reason = `node ${node} is gone`
     await waitForBuild(build, {
-      ...given(other),
+      ...assigned(other),
       status: { ...pending('GivenToNode', expect.stringContaining(reason)), attempts: [{ node, reason }] },
     })
     const { buildNode, startTime } = (await world.build(build))?.status ?? {}
@@ -175,11 +175,11 @@ describe('a NixBuild made by hand', () => {
     const node = await world.addNode({ arch, withoutShim: true })
     const shim = startRenewing(node)
     const build = await world.addBuild(namespace, { system })
-    await waitForBuild(build, given(node))
+    await waitForBuild(build, assigned(node))
     const other = await world.addNode({ arch })
     await shim.stop()
     const reason = `the shim of node ${node} does not renew its Lease`
-    await waitForBuild(build, { ...given(other), status: { attempts: [{ node, reason }] } })
+    await waitForBuild(build, { ...assigned(other), status: { attempts: [{ node, reason }] } })
   })
 
   it('waits while the only shim does not renew its Lease, and is assigned when it does', async () => {
@@ -187,7 +187,7 @@ describe('a NixBuild made by hand', () => {
     const node = await world.addNode({ arch, withoutShim: true })
     const shim = startRenewing(node)
     const build = await world.addBuild(namespace, { system })
-    await waitForBuild(build, given(node))
+    await waitForBuild(build, assigned(node))
     await shim.stop()
     await waitForBuild(build, {
       status: pending('NoNode', expect.stringContaining('1 with a shim that does not renew its Lease')),
@@ -195,7 +195,7 @@ describe('a NixBuild made by hand', () => {
     const back = startRenewing(node)
     onTestFinished(back.stop)
     // Every write is checked again after 10 s, so this must be faster.
-    await waitForBuild(build, given(node), { timeout: 9_000, interval: 50 })
+    await waitForBuild(build, assigned(node), { timeout: 9_000, interval: 50 })
   })
 
   it('stays with its node while the shim renews its Lease by a clock that is behind', async () => {
@@ -204,12 +204,12 @@ describe('a NixBuild made by hand', () => {
     const shim = startRenewing(node, -60_000)
     onTestFinished(shim.stop)
     const build = await world.addBuild(namespace, { system })
-    await waitForBuild(build, given(node))
+    await waitForBuild(build, assigned(node))
     await world.addNode({ arch })
     const begin = Date.now()
     const longEnough = 2 * LEASE_SECONDS * 1000
     await vi.waitFor(() => expect(Date.now() - begin).toBeGreaterThan(longEnough), PATIENT)
-    expect(await world.build(build)).toMatchObject({ ...given(node), status: { attempts: [] } })
+    expect(await world.build(build)).toMatchObject({ ...assigned(node), status: { attempts: [] } })
   })
 
   it('fails immediately if its recipe is invalid', async () => {

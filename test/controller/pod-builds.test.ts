@@ -4,7 +4,7 @@ import type { ObjectName } from '../../kube/client/contract.ts'
 import { NODE_LABEL } from '../../kube/resources/names.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
-import { ANNOTATIONS, given, pending } from './views.ts'
+import { ANNOTATIONS, assigned, pending } from './views.ts'
 import { startWorld, type World } from './world.ts'
 
 let world: World
@@ -51,7 +51,7 @@ describe('a NixBuild for a pod', () => {
     const build = await firstBuild()
     await world.report(node, build, { status: 'Building', buildNode: node })
     const byHand = await world.addBuild(namespace, { system: 'aarch64-linux', imageTag: 'other:1' })
-    await waitForBuild(byHand, given(node))
+    await waitForBuild(byHand, assigned(node))
     await world.setReady(node, 'Unknown')
     await waitForBuild(byHand, { status: pending('NoNode', expect.stringContaining('1 not ready')) })
     expect((await world.build(build))?.status).toMatchObject({ status: 'Building', buildNode: node, attempts: [] })

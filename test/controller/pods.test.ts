@@ -203,7 +203,7 @@ describe('a pod whose image cannot be built', () => {
     const pod = await world.addPod(namespace, node)
     await waitForCondition(pod, {
       reason: 'Pending',
-      message: expect.stringMatching(/and those with its alternative names have other recipes/),
+      message: expect.stringMatching(/and its alternatives have other recipes/),
     })
   })
 })

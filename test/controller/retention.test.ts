@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { time } from '../../kube/resources/time.ts'
+import { apiTime } from '../../kube/resources/metadata.ts'
 import type { Controller } from '../cluster/controller.ts'
 import { PATIENT } from '../patience.ts'
 import { ANNOTATIONS } from './views.ts'
@@ -21,7 +21,7 @@ const withFlags = (...flags: string[]): Promise<Controller> =>
 /** A NixBuild for the image `app:TAG` that finishes now. */
 async function addFinished(namespace: string, tag: string, status = 'Succeeded'): Promise<string> {
   const build = await world.addBuild(namespace, { imageTag: `app:${tag}` })
-  await world.report(node, build, { status, buildNode: node, completionTime: time(Date.now()) })
+  await world.report(node, build, { status, buildNode: node, completionTime: apiTime(Date.now()) })
   return build.name
 }
 
@@ -66,7 +66,7 @@ describe('finished NixBuilds', () => {
     await world.addPod(namespace, node, { annotations: {}, image: 'app:named' })
     const [annotated, plain] = [await addFinished(namespace, 'annotated'), await addFinished(namespace, 'plain')]
     const ofName = await world.addNamedBuild(namespace, 'app:named')
-    await world.report(node, ofName, { status: 'Succeeded', buildNode: node, completionTime: time(Date.now()) })
+    await world.report(node, ofName, { status: 'Succeeded', buildNode: node, completionTime: apiTime(Date.now()) })
     await addFinished(namespace, 'unused')
     await using _controller = await withFlags('--keep-finished=0')
     await waitForNames(namespace, [annotated, plain, ofName.name])

@@ -1,4 +1,4 @@
-import { type BuildView, buildView } from '../../controller/views/nixbuild.ts'
+import { type NixBuildView, nixBuildView } from '../../controller/views/nixbuild.ts'
 import { type PodView, pods } from '../../controller/views/pod.ts'
 import { NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import { nixBuilds } from '../../kube/resources/nixbuild.ts'
@@ -19,8 +19,8 @@ interface Parts {
 }
 
 /** A NixBuild of the API server, as the controller sees it. */
-export function someBuild({ metadata, spec, status }: Parts = {}): BuildView {
-  return buildView(
+export function someBuild({ metadata, spec, status }: Parts = {}): NixBuildView {
+  return nixBuildView(
     nixBuilds.parse({ metadata: { ...METADATA, name: 'app-1', ...metadata }, spec: { ...SPEC, ...spec }, status }),
   )
 }
@@ -34,13 +34,16 @@ export function somePod({ metadata, spec, status }: Parts = {}): PodView {
   })
 }
 
-export const MANAGED = { labels: { 'app.kubernetes.io/managed-by': 'enbi-controller' } }
+export const CREATED_FOR_PODS = { labels: { 'app.kubernetes.io/managed-by': 'enbi-controller' } }
 
 /** The expected part of a NixBuild that is assigned to the node. */
-export const given = (node: string) => ({ metadata: { labels: { [NODE_LABEL]: nodeLabelValue(node) } } })
+export const assigned = (node: string) => ({ metadata: { labels: { [NODE_LABEL]: nodeLabelValue(node) } } })
 
 /** The expected part of a NixBuild's status that is not built yet, for this reason. */
 export const pending = (reason: string, message: unknown) => ({
   status: 'Pending',
-  conditions: [{ type: 'Complete', status: 'False', reason, message }],
+  conditions: [
+    { type: 'Complete', status: 'False', reason, message },
+    { type: 'Success', status: 'Unknown', reason, message },
+  ],
 })

@@ -192,7 +192,7 @@ describe('kubectl', () => {
     for (const words of ['The flake, as nix takes it', 'flakeUrl <string> -required-', 'never changes'].map(String)) {
       expect(spec.toLowerCase()).toContain(words.toLowerCase())
     }
-    expect(await explain('nixbuild.status.nodes')).toContain('Each shim writes its own entry only')
+    expect(await explain('nixbuild.status.nodes')).toContain('Each shim writes only its own entry')
   })
 })
 

@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, it } from 'vitest'
+import { parseConfig } from '../../shim/config/config.ts'
 import { CONTROLLER_MAIN, SHIM_MAIN } from '../node/own-programs.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -74,6 +75,12 @@ describe('the front page', () => {
 
   it('fits on a screen', () => {
     expect(page.trimEnd().split('\n').length).toBeLessThanOrEqual(60)
+  })
+
+  it('shows a config with a name rule and its policy', () => {
+    const [, example = ''] = /```yaml\n(.*?)```/s.exec(page) ?? []
+    const { names, policy } = parseConfig(example, 'README.md')
+    expect([names.length, policy.length]).toEqual([1, 1])
   })
 
   it('has the figures of the reference', () => {

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { explainFailure } from '../../shim/nix/failure/explain-failure.ts'
 import { MAX_ACTIVITIES } from '../../shim/nix/log/activities.ts'
 import type { BuildProgress } from '../../shim/nix/log/build-progress.ts'
-import { createJournal } from '../../shim/nix/log/journal.ts'
+import { createNixOutput } from '../../shim/nix/log/nix-output.ts'
 import { recipeOf } from '../shim/nix/remote-builder.ts'
 import { made } from './runs.ts'
 
@@ -55,7 +55,7 @@ it('arbitrary log lines of Nix lead to bounded and clean progress, and to a Shim
   await fc.assert(
     fc.asyncProperty(fc.array(line, { maxLength: 60 }), async lines => {
       const told: BuildProgress[] = []
-      const { read, errors, foreign, builderTail } = createJournal(LOG, progress => told.push(progress))
+      const { read, errors, foreign, builderTail } = createNixOutput(LOG, progress => told.push(progress))
       for (const each of lines) await read(each)
       for (const progress of told) {
         if (progress.phase === 'log') expect(progress.line.length).toBeLessThanOrEqual(4096)
@@ -84,7 +84,7 @@ it('arbitrary log lines of Nix lead to bounded and clean progress, and to a Shim
 
 it('activities that never end are counted only up to a limit', async () => {
   let last: BuildProgress | undefined
-  const { read } = createJournal(LOG, progress => {
+  const { read } = createNixOutput(LOG, progress => {
     last = progress
   })
   for (let id = 0; id < 2 * MAX_ACTIVITIES; id += 1) {

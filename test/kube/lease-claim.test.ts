@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { observeLease, timeUntilFree } from '../../kube/leader-election.ts'
-import { leaseEnd, leases, microTime } from '../../kube/resources/lease.ts'
+import { leases, microTime } from '../../kube/resources/lease.ts'
 
 const OBSERVED_AT = 1_000
 
@@ -31,20 +31,6 @@ test('the observation of a Lease restarts only when the Lease was written', () =
   expect(first.observedAt).toBe(5)
   expect(observeLease(first, makeLease('1'), 9)).toBe(first)
   expect(observeLease(first, makeLease('2'), 9).observedAt).toBe(9)
-})
-
-describe('the end of a Lease', () => {
-  test.each([
-    [
-      { holderIdentity: 'x', renewTime: '2026-01-01T00:00:00.000000Z', leaseDurationSeconds: 40 },
-      '2026-01-01T00:00:40Z',
-    ],
-    [{ holderIdentity: '', renewTime: '2026-01-01T00:00:00.000000Z', leaseDurationSeconds: 40 }, undefined],
-    [{ holderIdentity: 'x', leaseDurationSeconds: 40 }, undefined],
-    [{ holderIdentity: null, renewTime: null, leaseDurationSeconds: null }, undefined],
-  ])('of %j is %s', (spec, end) => {
-    expect(leaseEnd(makeLease('1', spec))).toBe(end === undefined ? undefined : Date.parse(end))
-  })
 })
 
 test('times of a Lease have six fractional digits', () => {

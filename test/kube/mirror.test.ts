@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { beforeAll, expect, test } from 'vitest'
 import type { Kube } from '../../kube/client/contract.ts'
-import { createMirror, type MirrorPlan } from '../../kube/mirror.ts'
+import { createMirror, type MirrorOptions } from '../../kube/mirror.ts'
 import { RetryableError } from '../../lib/errors.ts'
 import type { OwnCluster } from '../cluster/cluster.ts'
 import { PATIENT } from '../patience.ts'
@@ -153,7 +153,7 @@ test('a mirror ends with its signal, synced or not', async () => {
   await never.mirror.ended
 })
 
-function mirror(plan: Partial<MirrorPlan<ConfigMap, string>> = {}) {
+function mirror(plan: Partial<MirrorOptions<ConfigMap, string>> = {}) {
   const changes: string[] = []
   const logged: string[] = []
   const ending = new AbortController()

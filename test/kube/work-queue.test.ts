@@ -1,10 +1,10 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createWorkQueue, type WorkQueue, type WorkQueuePlan } from '../../kube/work-queue.ts'
+import { createWorkQueue, type WorkQueue, type WorkQueueOptions } from '../../kube/work-queue.ts'
 
 /** Each key is a group of its own. */
 const PLAN = { work: async () => {}, workers: 2, groupOf: (key: string) => key, onError: () => {} }
 
-function startQueue(plan: Partial<WorkQueuePlan>): WorkQueue & { readonly ended: Promise<void>; stop(): void } {
+function startQueue(plan: Partial<WorkQueueOptions>): WorkQueue & { readonly ended: Promise<void>; stop(): void } {
   const stop = new AbortController()
   onTestFinished(() => stop.abort())
   const queue = createWorkQueue({ ...PLAN, signal: stop.signal, ...plan })

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { nodeProblem } from '../../lib/node-version.ts'
+import { nodeJsProblem } from '../../lib/node-version.ts'
 
 const TOP = join(import.meta.dirname, '../..')
 
@@ -16,12 +16,12 @@ describe('the version of Node', () => {
     ['26.0.0-nightly', true],
     ['unknown', false],
   ])('%s is new enough: %s', (version, isEnough) => {
-    expect(nodeProblem('enbi-shim', version, '/usr/bin/node') === undefined).toBe(isEnough)
+    expect(nodeJsProblem('enbi-shim', version, '/usr/bin/node') === undefined).toBe(isEnough)
   })
 
   it('is reported with the program and the required version, as in package.json', async () => {
     const { engines } = JSON.parse(await readFile(join(TOP, 'package.json'), 'utf8'))
-    expect(nodeProblem('enbi-shim', '20.20.2', '/usr/bin/node')).toContain(
+    expect(nodeJsProblem('enbi-shim', '20.20.2', '/usr/bin/node')).toContain(
       `enbi-shim needs Node ${engines.node.replace('>=', '')} or newer, and /usr/bin/node is 20.20.2`,
     )
   })

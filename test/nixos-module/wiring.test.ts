@@ -78,7 +78,7 @@ describe('a mistake in the NixOS options', () => {
     ],
     ['both-wirings', /kubelet\.enable and services\.enbi-shim\.k3s\.enable exclude each other/],
     ['k3s-flags-as-text', /^services\.k3s\.extraFlags is a string, .* make it a list of strings\.$/],
-    ['firewall-without-metrics', /^services\.enbi-shim\.openFirewallForMetrics opens .* there are no metrics/],
+    ['firewall-without-metrics', /^services\.enbi-shim\.openFirewallForMetrics opens .* the shim serves no metrics/],
     ['kubeconfig-in-store', /^services\.enbi-shim\.kubeconfigFile is in the store, which everybody can read/],
     [
       'kubeconfig-in-home',
@@ -97,14 +97,14 @@ describe('a mistake in the NixOS options', () => {
     ['no-policy', /^services\.enbi-shim\.policy has no rule: nothing will be built\.$/],
     [
       'not-wired',
-      /^services\.enbi-shim is not wired to a kubelet .* imageServiceEndpoint to unix:\/\/\/run\/enbi-shim/,
+      /^services\.enbi-shim is not connected to a kubelet .* imageServiceEndpoint to unix:\/\/\/run\/enbi-shim/,
     ],
-    ['kubelet-not-wired', /^services\.enbi-shim is not wired to a kubelet/],
+    ['kubelet-not-wired', /^services\.enbi-shim is not connected to a kubelet/],
     ['kubelet-not-enabled', /kubelet\.enable has no effect without services\.kubernetes\.kubelet\.enable\.$/],
     ['k3s-not-enabled', /k3s\.enable has no effect without services\.k3s\.enable\.$/],
-    ['serialized-pulls', /^services\.kubernetes\.kubelet\.extraConfig has the kubelet pull one image at a time/],
-    ['one-pull-at-a-time', /^services\.kubernetes\.kubelet\.extraConfig has the kubelet pull one image at a time/],
-    ['serialized-pulls-of-k3s', /^services\.k3s\.extraKubeletConfig has the kubelet pull one image at a time/],
+    ['serialized-pulls', /^services\.kubernetes\.kubelet\.extraConfig makes the kubelet pull one image at a time/],
+    ['one-pull-at-a-time', /^services\.kubernetes\.kubelet\.extraConfig makes the kubelet pull one image at a time/],
+    ['serialized-pulls-of-k3s', /^services\.k3s\.extraKubeletConfig makes the kubelet pull one image at a time/],
     ['firewall-for-local-metrics', /^services\.enbi-shim\.openFirewallForMetrics has no effect: .* 127\.0\.0\.1:9469,/],
     ['two-disks', /^\/nix\/store and \/var\/lib\/containerd are on different file systems: layers will be copied/],
   ])('that lets the node work causes one warning: %s', (name, message) => {

@@ -244,11 +244,19 @@ describe('the tutorial', () => {
       // The node of the tests has no network.
       .replaceAll('github:NixOS/nixpkgs/nixos-25.05', nixpkgs)
       .replaceAll('packages:github:NixOS/nixpkgs', `packages:${nixpkgs}`)
-    await follow(page, 'install', 'config', 'kubelet')
+      // Its cgroup has no controllers.
+      .replace('ctr -n k8s.io run', 'ctr -n k8s.io run --cpu-shares 0')
+    await follow(page, 'install', 'config')
     await node.run('systemctl', ['restart', 'enbi-shim.service'])
   })
 
-  it('ends with a pod that prints what the page says', async () => {
+  it('tries the shim before the kubelet uses it', async () => {
+    expect(await follow(page, 'verify')).toMatch(/^active\nactive\n✓ config: /)
+    expect(await follow(page, 'try')).toMatch(/^the image works$/m)
+  })
+
+  it('starts a pod that prints what the page says', async () => {
+    await follow(page, 'kubelet')
     const { metadata, spec } = v.parse(Pod, parse(blocksOf(page).get('pod') ?? ''))
     const [{ image, command }] = spec.containers
     const pull = { image, annotations: {}, namespace: 'default', podName: metadata.name }

@@ -1,3 +1,4 @@
+import { apiTime } from '../../../kube/resources/metadata.ts'
 import { NODE_LABEL, nodeLabelValue } from '../../../kube/resources/names.ts'
 import {
   NIXBUILD_LIMITS,
@@ -5,13 +6,15 @@ import {
   type NixBuildNode,
   type NixBuildStatus,
 } from '../../../kube/resources/nixbuild.ts'
-import { time } from '../../../kube/resources/time.ts'
+import {
+  type ConditionContext,
+  type NixBuildResult,
+  nixBuildConditions,
+} from '../../../kube/resources/nixbuild-status.ts'
+import { describeDuration, describeMegabytes } from '../../../lib/text/units.ts'
 import type { Attempt } from '../../pull/contract.ts'
-import { describeBytes, describeDuration } from '../../status/describe.ts'
 import { isClaimable, ownEntry } from './claim.ts'
-import { conditionsOf } from './conditions.ts'
-import type { Failure, Retrying, RunOutcome, Success } from './run-outcome.ts'
-import type { RunFacts } from './run-status.ts'
+import type { Failure, ReportedRunState, Retrying, RunOutcome, Success } from './reported-run.ts'
 
 interface AttemptContext {
   readonly live: NixBuild
@@ -25,7 +28,7 @@ export type OwnStatus = Partial<Omit<NixBuildStatus, 'attempts'>>
 
 export interface StatusQuery {
   readonly live: NixBuild
-  readonly run: RunFacts
+  readonly run: ReportedRunState
   readonly node: string
   /** Milliseconds since 1970. */
   readonly now: number
@@ -65,7 +68,7 @@ function newEntries({ live, node }: StatusQuery, { imageId, at }: Success): NixB
   const before = ownEntry(live, node)
   if (before?.imageDigest === imageId) return [before]
   if (!before && live.status.nodes.length >= NIXBUILD_LIMITS.nodes) return []
-  return [{ name: node, imageDigest: imageId, since: time(at) }]
+  return [{ name: node, imageDigest: imageId, since: apiTime(at) }]
 }
 
 function unsuccessful(query: StatusQuery, outcome: Failure | Retrying | undefined): OwnStatus {
@@ -96,7 +99,13 @@ function retrying(query: StatusQuery, { logTail }: Retrying): OwnStatus {
 function failed(query: StatusQuery, { at, message, logTail }: Failure): OwnStatus {
   const { status: before } = query.live
   const tail = logTail !== '' && { logTail }
-  const result = { status: 'Failed' as const, ...claim(query), progress: 'failed', completionTime: time(at), ...tail }
+  const result = {
+    status: 'Failed' as const,
+    ...claim(query),
+    progress: 'failed',
+    completionTime: apiTime(at),
+    ...tail,
+  }
   const isSame = before.status === 'Failed' && before.conditions.some(condition => condition.message === message)
   if (!isSame) return result
   // The same failure again is not news: keep the times and the log of the first one.
@@ -122,23 +131,42 @@ function succeeded(query: StatusQuery, outcome: Success): OwnStatus {
     const { startTime, completionTime, progress, buildJobName } = before
     return { ...result, startTime, completionTime, progress, buildJobName }
   }
-  return { ...result, progress: summary(run, outcome), completionTime: time(at) }
+  return { ...result, progress: summary(run, outcome), completionTime: apiTime(at) }
 }
 
-function summary({ startedAt }: RunFacts, { present, at, imageSize }: Success): string {
+function summary({ startedAt }: ReportedRunState, { present, at, imageSize }: Success): string {
   if (present) return 'existed already'
-  const size = imageSize === undefined ? '' : `, ${describeBytes(imageSize)}`
+  const size = imageSize === undefined ? '' : `, ${describeMegabytes(imageSize)}`
   return `loaded in ${describeDuration(at - startedAt)}${size}`
 }
 
 function claim({ live, run, node, now }: StatusQuery): OwnStatus {
   return {
     observedGeneration: live.metadata.generation,
-    conditions: conditionsOf(run, { live, node, now: time(now) }),
+    conditions: nixBuildConditions(resultOf(run, node), conditionContext(live, now)),
     buildNode: node,
     buildJobName: run.runId,
-    startTime: time(run.startedAt),
+    startTime: apiTime(run.startedAt),
   }
+}
+
+/** What the conditions say about the run. */
+export function resultOf({ phase, outcome }: ReportedRunState, node: string): NixBuildResult {
+  switch (outcome?.kind) {
+    case 'Succeeded':
+    case 'Failed':
+      return outcome
+    case 'Retrying':
+      return { kind: 'Undecided', reason: 'Retrying', message: outcome.message }
+    case 'Cancelled':
+      return { kind: 'Undecided', reason: 'Interrupted', message: outcome.message }
+    case undefined:
+      return { kind: 'Undecided', reason: phase, message: `${phase} on ${node}` }
+  }
+}
+
+export function conditionContext({ metadata, status }: NixBuild, now: number): ConditionContext {
+  return { conditions: status.conditions, generation: metadata.generation, now: apiTime(now) }
 }
 
 /** No pull waits for an assigned NixBuild, so a temporary failure is not its final outcome. */

@@ -1,4 +1,4 @@
-import type { RunFacts } from './run-status.ts'
+import type { ReportedRunState } from './reported-run.ts'
 
 /** For a run shorter than this, only the outcome is written. */
 export const FIRST_AFTER_MS = 300
@@ -9,7 +9,7 @@ const PROGRESS_AFTER_MS = { first: 2000, last: 30_000 }
 
 /** The latest write about a run. */
 export interface LastWrite {
-  readonly phase: RunFacts['phase']
+  readonly phase: ReportedRunState['phase']
   readonly progress: string
   readonly ended: boolean
   readonly at: number
@@ -19,7 +19,7 @@ export interface LastWrite {
 
 /** When the next write is due, in milliseconds since 1970; undefined if there is nothing new. */
 export function dueAt(
-  { startedAt, phase, phaseSince, progress, outcome }: RunFacts,
+  { startedAt, phase, phaseSince, progress, outcome }: ReportedRunState,
   written?: LastWrite,
 ): number | undefined {
   if (outcome) return written?.ended ? undefined : outcome.at
@@ -29,9 +29,9 @@ export function dueAt(
   return written.at + Math.min(PROGRESS_AFTER_MS.first * 2 ** written.times, PROGRESS_AFTER_MS.last)
 }
 
-/** The latest write after `facts` have been written. */
+/** The latest write after the state has been written. */
 export function lastWriteOf(
-  { phase, progress, outcome }: RunFacts,
+  { phase, progress, outcome }: ReportedRunState,
   written: LastWrite | undefined,
   at: number,
 ): LastWrite {

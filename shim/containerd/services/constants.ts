@@ -11,3 +11,11 @@ export const IMAGE_ID_LABEL = 'enbi.hrzn.ee/image-id'
 
 /** Bytes of a blob in one message: large enough for speed, small enough for memory. */
 export const MESSAGE_BYTES = 256 * 1024
+
+export const LAYER_MODES = ['linked', 'tar'] as const
+
+/**
+ * How layers of store paths get into containerd. `linked`: without a tar if possible, so that an image may have snapshots without
+ * blobs. `tar`: the content store has the blob of every layer.
+ */
+export type LayerMode = (typeof LAYER_MODES)[number]

@@ -50,7 +50,7 @@ export async function labelBlob(calls: Calls, digest: string, labels: Readonly<R
 
 const ABORT_TIMEOUT_MS = 5_000
 
-/** Best effort, even after the caller's signal has aborted: what remains is collected with the lease. */
+/** Ignores failures, as the lease's end collects what remains. It also works after the caller's signal has aborted. */
 async function abortWrite(calls: Calls, ref: string): Promise<void> {
   const cleanUp = calls.within({ signal: undefined })
   await cleanUp.unary(CONTENT.Abort, { ref }, { timeoutMs: ABORT_TIMEOUT_MS }).catch(() => {})

@@ -5,10 +5,10 @@ import type { LeasesDefinition } from '../../../protos/generated/containerd/serv
 
 const LEASES = loadService<LeasesDefinition>('leases.proto', 'containerd.services.leases.v1.Leases')
 
-/** Keeps what is written in its name, and what is added, from being collected. */
+/** Keeps containerd from collecting what is written under it, and what is added to it. */
 export interface Lease {
   readonly id: string
-  /** The calls, in the lease's name. */
+  /** Calls under the lease. */
   readonly calls: Calls
 }
 
@@ -43,7 +43,7 @@ export async function findLeases(calls: Calls, filter: string): Promise<string[]
 /** A blob or a snapshot. */
 export type Held = { readonly content: string } | { readonly snapshot: string; readonly snapshotter: string }
 
-/** Holds something that already exists. If it does not exist, nothing happens. */
+/** Adds something that exists to the lease. If it does not exist, nothing happens. */
 export async function hold({ id, calls }: Lease, held: Held): Promise<void> {
   const resource =
     'content' in held

@@ -50,27 +50,30 @@ export async function prepareSnapshot({ calls, name }: Snapshotter, parent: stri
   return { key, mounts }
 }
 
-/** Gives a filled snapshot its name. Returns false, and removes the snapshot, if that name exists already. */
+/** Commits a filled snapshot under a name. Returns false, and discards the snapshot, if that name exists already. */
 export async function commitSnapshot(snapshotter: Snapshotter, key: string, name: string): Promise<boolean> {
   try {
     await snapshotter.calls.unary(SNAPSHOTS.Commit, { snapshotter: snapshotter.name, key, name })
     return true
   } catch (error) {
     if (!hasStatus(error, STATUS.ALREADY_EXISTS)) throw error
-    await removeSnapshot(snapshotter, key)
+    await discardSnapshot(snapshotter, key)
     return false
   }
 }
 
 const REMOVE_TIMEOUT_MS = 5_000
 
-/** Best effort, even after the caller's signal has aborted: a snapshot that remains is collected with the lease. */
-export async function removeSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
+/**
+ * Removes a snapshot that is not needed any more. A failure is ignored, as the lease's end collects what remains. It also works
+ * after the caller's signal has aborted.
+ */
+export async function discardSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
   const cleanUp = calls.within({ signal: undefined })
   await cleanUp.unary(SNAPSHOTS.Remove, { snapshotter: name, key }, { timeoutMs: REMOVE_TIMEOUT_MS }).catch(() => {})
 }
 
-/** Throws if other snapshots are on top of it. */
-export async function forgetSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
+/** Removes a committed snapshot. Throws if other snapshots are on top of it. */
+export async function removeSnapshot({ calls, name }: Snapshotter, key: string): Promise<void> {
   await unlessMissing(calls.unary(SNAPSHOTS.Remove, { snapshotter: name, key }))
 }

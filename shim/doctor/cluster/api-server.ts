@@ -3,7 +3,15 @@ import { call, readBody } from '../../../kube/client/api-call.ts'
 import { createConnection } from '../../../kube/client/connection.ts'
 import { loadKubeconfig } from '../../../kube/client/kubeconfig.ts'
 import { SHIM } from '../../../kube/resources/names.ts'
-import type { Right } from './rights.ts'
+
+export interface Right {
+  readonly group: string
+  readonly resource: string
+  readonly subresource?: string
+  readonly verb: string
+  /** All namespaces by default. */
+  readonly namespace?: string
+}
 
 /** What doctor reads from an API server. Every authenticated user may read it. Throws the errors of `Kube`. */
 export interface ApiServer extends AsyncDisposable {

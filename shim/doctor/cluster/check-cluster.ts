@@ -1,13 +1,13 @@
 import pMap from 'p-map'
 import * as v from 'valibot'
+import { SYSTEM_NAMESPACE } from '../../../kube/resources/names.ts'
 import { NIXBUILD_FIELDS } from '../../../kube/resources/nixbuild.ts'
 import { lazy } from '../../../lib/async/lazy.ts'
 import { messageOf } from '../../../lib/errors.ts'
 import { isOlder } from '../../../lib/text/versions.ts'
 import type { Config } from '../../config/config.ts'
 import { type Check, type Finding, failed, ok, warning } from '../probes/finding.ts'
-import { type ApiServer, openApiServer } from './api-server.ts'
-import { describeRight, SHIM_RIGHTS } from './rights.ts'
+import { type ApiServer, openApiServer, type Right } from './api-server.ts'
 
 const part = v.optional(v.object({ properties: v.optional(v.record(v.string(), v.unknown()), {}) }))
 
@@ -96,6 +96,16 @@ async function judgeIdentity(api: ApiServer, nodeName: string, signal: AbortSign
   )
 }
 
+const each = (verbs: readonly string[], right: Omit<Right, 'verb'>): Right[] => verbs.map(verb => ({ ...right, verb }))
+
+/** The rights that a shim needs in a cluster, as granted by `deploy/base/shim-rights.yaml`. */
+export const SHIM_RIGHTS: readonly Right[] = [
+  ...each(['get', 'list', 'watch', 'create'], { group: 'enbi.hrzn.ee', resource: 'nixbuilds' }),
+  ...each(['patch'], { group: 'enbi.hrzn.ee', resource: 'nixbuilds', subresource: 'status' }),
+  ...each(['create', 'patch'], { group: '', resource: 'events' }),
+  ...each(['create', 'patch'], { group: 'coordination.k8s.io', resource: 'leases', namespace: SYSTEM_NAMESPACE }),
+]
+
 /** Concurrent requests to an API server. */
 const MAX_CONCURRENT = 4
 
@@ -104,6 +114,11 @@ async function judgeRights(api: ApiServer, signal: AbortSignal): Promise<Finding
   const missing = SHIM_RIGHTS.filter((_, index) => !allowed[index])
   if (missing.length === 0) return ok(`all ${SHIM_RIGHTS.length} that the shim needs`)
   return failed(`the shim may not ${missing.map(describeRight).join(', ')}`, APPLY)
+}
+
+function describeRight({ group, resource, subresource, verb, namespace }: Right): string {
+  const path = [resource, ...(subresource ? [subresource] : [])].join('/')
+  return `${verb} ${path}${group && `.${group}`}${namespace ? ` in ${namespace}` : ''}`
 }
 
 async function judgeCrd(api: ApiServer, signal: AbortSignal): Promise<Finding> {

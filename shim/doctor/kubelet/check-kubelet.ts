@@ -1,12 +1,13 @@
 import { existsSync, realpathSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { lazy } from '../../../lib/async/lazy.ts'
 import { messageOf } from '../../../lib/errors.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from '../probes/finding.ts'
-import { listProcesses } from '../probes/processes.ts'
-import type { Distribution } from './distributions.ts'
-import { findKubelet, otherKubelet } from './find-kubelet.ts'
-import type { K3sFiles } from './k3s.ts'
-import { type KubeletSettings, readKubeletConfig } from './settings.ts'
+import { listProcesses, type ProcessInfo, startedAt } from '../probes/processes.ts'
+import { findKubelet, isKubelet, kubeletProcess, otherKubelet } from './find-kubelet.ts'
+import { K3S_FILES, type K3sFiles } from './k3s.ts'
+import { type Distribution, type KubeletSettings, namesIn, parseFlags, readKubeletConfig } from './settings.ts'
 
 export interface KubeletPlace {
   /** A KubeletConfiguration. By default, that of the running kubelet. */
@@ -99,4 +100,39 @@ function judgePulls(settings: KubeletSettings): Finding {
     'the kubelet pulls images one by one: each build delays all other pods of the node',
     distribution ? `set ${distribution.place(['serialize-image-pulls=false'])}` : `set ${keys} in ${source}`,
   )
+}
+
+/** A file written just before the start does not count as changed. */
+const INACCURATE_MS = 1000
+
+/** Whether the running kubelet has read the current versions of its files: it reads them only when it starts. */
+export function checkRestart(proc: string): Check {
+  return {
+    name: 'kubelet restart',
+    async look() {
+      const process = kubeletProcess(await listProcesses(proc))
+      if (!process) return skipped('no kubelet is running')
+      const start = await startedAt(proc, process.pid)
+      const changes = await Promise.all(
+        (await filesOf(process)).map(async file => ({ file, at: await changedAt(file) })),
+      )
+      const late = changes.filter(({ at }) => at > start + INACCURATE_MS).map(({ file }) => file)
+      if (late.length === 0) return ok('its files have not changed since it was started')
+      const what = isKubelet(process) ? 'the kubelet' : 'k3s'
+      return warning(`${late.join(', ')} has changed since ${what} was started`, `restart ${what}`)
+    },
+  }
+}
+
+async function filesOf(process: ProcessInfo): Promise<string[]> {
+  if (!isKubelet(process)) return [K3S_FILES.config]
+  const flags = parseFlags(process.args)
+  const folder = flags.get('config-dir')?.at(-1)
+  const dropIns = folder === undefined ? [] : (await namesIn(folder)).map(name => join(folder, name))
+  return [...(flags.get('config')?.slice(-1) ?? []), ...dropIns]
+}
+
+/** In milliseconds since 1970. A missing file has not changed. */
+async function changedAt(file: string): Promise<number> {
+  return (await stat(file).catch(() => undefined))?.mtimeMs ?? 0
 }

@@ -1,8 +1,7 @@
 import { basename } from 'node:path'
 import type { ProcessInfo } from '../probes/processes.ts'
-import { type Distribution, distributionOf } from './distributions.ts'
 import { isK3s, K3S_FILES, settingsOfK3s } from './k3s.ts'
-import { type KubeletSettings, settingsOfKubelet } from './settings.ts'
+import { type Distribution, type KubeletSettings, settingsOfKubelet } from './settings.ts'
 
 /**
  * The settings of the running kubelet, or of the k3s that it is part of; undefined if there is none. Throws if files
@@ -27,6 +26,31 @@ export function kubeletProcess(processes: readonly ProcessInfo[]): ProcessInfo |
 /** A process that contains a kubelet whose settings are not read here. */
 export function otherKubelet(processes: readonly ProcessInfo[]): Distribution | undefined {
   return processes.map(distributionOf).find(found => found !== undefined)
+}
+
+const DISTRIBUTIONS: readonly (Distribution & { readonly is: (program: string) => boolean })[] = [
+  {
+    name: 'RKE2',
+    is: program => program.startsWith('/var/lib/rancher/rke2/'),
+    place: flags =>
+      `kubelet-arg: [${flags.join(', ')}] in /etc/rancher/rke2/config.yaml, and restart rke2-server or rke2-agent`,
+  },
+  {
+    name: 'k0s',
+    is: program => program === '/var/lib/k0s/bin/kubelet',
+    place: flags => `--kubelet-extra-args="${flags.map(flag => `--${flag}`).join(' ')}" of k0s worker, and restart it`,
+  },
+  {
+    name: 'microk8s',
+    is: program => basename(program) === 'kubelite',
+    place: flags =>
+      `${flags.map(flag => `--${flag}`).join(' ')} in /var/snap/microk8s/current/args/kubelet, and restart microk8s`,
+  },
+]
+
+/** undefined for kubeadm's kubelet, whose files people write. */
+function distributionOf({ args: [program = ''] }: ProcessInfo): Distribution | undefined {
+  return DISTRIBUTIONS.find(({ is }) => is(program))
 }
 
 /** NixOS gives wrapped programs such a name. */

@@ -3,8 +3,15 @@ import { basename, join } from 'node:path'
 import * as v from 'valibot'
 import { parse } from 'yaml'
 import { hasCode } from '../../../lib/error-code.ts'
-import { namesIn, parseFlags } from './flags.ts'
-import { type KubeletSettings, ofFlags, readDropIns, toSettings, withoutMissing } from './settings.ts'
+import {
+  type KubeletSettings,
+  namesIn,
+  ofFlags,
+  parseFlags,
+  readDropIns,
+  toSettings,
+  withoutMissing,
+} from './settings.ts'
 
 export const K3S_FILES: K3sFiles = {
   config: '/etc/rancher/k3s/config.yaml',

@@ -1,9 +1,15 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { parse } from 'yaml'
-import type { Distribution } from './distributions.ts'
-import { namesIn, parseFlags } from './flags.ts'
+import { hasCode } from '../../../lib/error-code.ts'
+
+/** A distribution that writes its kubelet's files itself. */
+export interface Distribution {
+  readonly name: string
+  /** Where to set flags of the kubelet, shown to people. */
+  readonly place: (flags: readonly string[]) => string
+}
 
 /** The settings of a kubelet that matter to a shim. */
 export interface KubeletSettings {
@@ -87,5 +93,30 @@ export function toSettings(
     // The kubelet's default.
     serializeImagePulls: found.serializeImagePulls ?? true,
     maxParallelImagePulls: found.maxParallelImagePulls ?? undefined,
+  }
+}
+
+/**
+ * A program's flags by name: `--name=value`, `--name value`, `--name` (true). The last value wins, except for `many`.
+ */
+export function parseFlags(args: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const flags = new Map<string, string[]>()
+  for (const [index, arg] of args.entries()) {
+    const [, name, value] = /^--?([a-z][a-z0-9-]*)(?:=(.*))?$/s.exec(arg) ?? []
+    if (name === undefined) continue
+    const next = args[index + 1]
+    const given = value ?? (next === undefined || next.startsWith('-') ? 'true' : next)
+    flags.set(name, [...(flags.get(name) ?? []), given])
+  }
+  return flags
+}
+
+/** Names in a folder of drop-ins, in the order in which they apply. A missing folder is empty. */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).toSorted()
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return []
+    throw error
   }
 }

@@ -12,8 +12,7 @@ import { type BuildUser, idsOf, resolveBuildUser } from '../../nix/user/build-us
 import { layOut } from '../../nix/user/state-dir.ts'
 import { type Check, type Finding, failed, ok, skipped, warning } from '../probes/finding.ts'
 import { probeSocket } from '../probes/probe-socket.ts'
-import { isRoot } from '../probes/processes.ts'
-import { shimEnvironment } from '../probes/shim-process.ts'
+import { isRoot, shimEnvironment } from '../probes/processes.ts'
 import { judgeFlaws } from './nix-flaws.ts'
 import { judgeIncludes } from './nix-includes.ts'
 import { judgeOptions } from './nix-options.ts'
@@ -168,17 +167,17 @@ async function runNix(
     })
     return { stdout: stdout.trim() }
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return { problem: `there is no program ${command}`, words: '' }
-    return { problem: lastLine(error), words: wordsOf(error) }
+    if (hasCode(error, 'ENOENT')) return { problem: `there is no program ${command}`, log: '' }
+    return { problem: lastLine(error), log: logOf(error) }
   }
 }
 
 /** Nix reports the error in its last lines. */
 function lastLine(error: unknown): string {
-  return wordsOf(error).trim().split('\n').at(-1)?.trim() || messageOf(error)
+  return logOf(error).trim().split('\n').at(-1)?.trim() || messageOf(error)
 }
 
-function wordsOf(error: unknown): string {
+function logOf(error: unknown): string {
   return error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
 }
 

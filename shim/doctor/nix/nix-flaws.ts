@@ -34,13 +34,13 @@ const FLAWS: readonly Flaw[] = [
 ]
 
 /**
- * Judges the version that builds. `words` is the output of `nix --version`, `daemon` the daemon's version, if it
- * reports one.
+ * Whether the Nix that builds has known flaws. `output` is that of `nix --version`. `daemon` is the daemon's version, if
+ * the daemon reports it.
  */
-export function judgeFlaws(words: string, daemon?: string): Finding {
-  const client = /(?:^| )(\d+\.\d+\S*)$/.exec(words)?.[1]
-  if (client === undefined) return skipped(`unknown version: ${words}`)
-  const { kind, version } = identify(words, daemon ?? client)
+export function judgeFlaws(output: string, daemon?: string): Finding {
+  const client = /(?:^| )(\d+\.\d+\S*)$/.exec(output)?.[1]
+  if (client === undefined) return skipped(`unknown version: ${output}`)
+  const { kind, version } = identify(output, daemon ?? client)
   const flaws = FLAWS.filter(({ fixedIn }) => hasFlaw(version, fixedIn[kind] ?? []))
   if (flaws.length === 0) return ok(`${kind} ${version} has no known flaw that lets a build change store paths`)
   const versions = flaws.at(-1)?.fixedIn[kind] ?? []
@@ -53,8 +53,8 @@ export function judgeFlaws(words: string, daemon?: string): Finding {
 /** Lix continues from 2.90, which Nix has not reached. */
 const FIRST_LIX = '2.90'
 
-function identify(words: string, version: string): { kind: Kind; version: string } {
-  const [, determinate, upstream] = /\(Determinate Nix (\d+\.\d+\S*)\) (\S+)$/.exec(words) ?? []
+function identify(output: string, version: string): { kind: Kind; version: string } {
+  const [, determinate, upstream] = /\(Determinate Nix (\d+\.\d+\S*)\) (\S+)$/.exec(output) ?? []
   if (determinate !== undefined && version === upstream) return { kind: 'Determinate Nix', version: determinate }
   return { kind: isOlder(version, FIRST_LIX) ? 'nix' : 'Lix', version }
 }

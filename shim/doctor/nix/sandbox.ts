@@ -2,7 +2,7 @@ import { hostSystem } from '../../../recipes/system.ts'
 import { type Finding, ok, skipped, warning } from '../probes/finding.ts'
 
 /** The output, or why nix failed, with its complete log. */
-export type NixAnswer = { readonly stdout: string } | { readonly problem: string; readonly words: string }
+export type NixAnswer = { readonly stdout: string } | { readonly problem: string; readonly log: string }
 
 type RunNix = (args: readonly string[]) => Promise<NixAnswer>
 
@@ -44,11 +44,11 @@ function probe(more: string): string[] {
 
 function readProbe(answer: NixAnswer): 'open' | 'closed' | { readonly problem: string } {
   if (!('problem' in answer)) return { problem: 'a build that must fail did not' }
-  if (answer.words.includes('failed with exit code 11')) return 'open'
-  if (answer.words.includes('failed with exit code 10')) return 'closed'
+  if (answer.log.includes('failed with exit code 11')) return 'open'
+  if (answer.log.includes('failed with exit code 10')) return 'closed'
   // The machine has a shell, and the sandbox does not.
-  if (answer.words.includes("executing '/bin/sh'")) return 'closed'
+  if (answer.log.includes("executing '/bin/sh'")) return 'closed'
   // Nix's message when a sandbox is required.
-  if (answer.words.includes("has '__noChroot' set")) return 'closed'
+  if (answer.log.includes("has '__noChroot' set")) return 'closed'
   return { problem: answer.problem }
 }

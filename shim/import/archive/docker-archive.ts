@@ -5,8 +5,7 @@ import { archiveInvalid } from '../image/errors.ts'
 import { parseJson } from '../image/json.ts'
 import { CONFIG_TYPE, makeDocument, makeManifest } from '../image/parsed-image.ts'
 import { layerTypeOf } from '../streams/measure-layer.ts'
-import { isNamed, severalImages, type WantedImage } from './choose-image.ts'
-import type { ArchiveImage, LayoutFiles } from './layout.ts'
+import { type ArchiveImage, isNamed, type LayoutFiles, severalImages, type WantedImage } from './layout.ts'
 
 export const DOCKER_MANIFEST = 'manifest.json'
 

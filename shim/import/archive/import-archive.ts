@@ -1,7 +1,6 @@
-import { chainsOf } from '../../containerd/chain.ts'
 import type { ImageWriter } from '../../containerd/image-writer.ts'
-import type { LayerKeeper } from '../../containerd/layer-keeper.ts'
 import { blobInfo } from '../../containerd/services/content.ts'
+import { chainsOf, type SnapshotStore } from '../../containerd/snapshot-store.ts'
 import { createUnpacker, type Unpacker } from '../../containerd/unpack.ts'
 import type { ImportProgress } from '../image/contract.ts'
 import { LAYER_TYPE, type ParsedImage, type UnpackedImage } from '../image/parsed-image.ts'
@@ -14,9 +13,9 @@ import { type ArchiveOutput, readImage } from './read-image.ts'
 /** What the import of an archive uses. */
 export interface ArchiveContext {
   readonly closure: Closure
-  /** Closure of the package, also where a program of the package has written the archive. */
+  /** Closure of the package. It differs from `closure` if the package is a program that has written the archive. */
   readonly packageInfos: StoreInfos
-  readonly keeper: LayerKeeper
+  readonly snapshots: SnapshotStore
   readonly writer: ImageWriter
   readonly images: ImageCache
   readonly limit: SizeLimit
@@ -29,7 +28,7 @@ export interface ArchiveRequest {
   readonly storePath: string
   /** Normalized reference of the wanted image, in case there are several; missing for a base image. */
   readonly image: string | undefined
-  /** Whether snapshots will do, without the blobs that they were made of. */
+  /** Whether the snapshots are enough, without the blobs that they were made from. */
   readonly withoutBlobs: boolean
   /** Throws if the image is not acceptable. */
   readonly check: (image: ParsedImage) => void
@@ -75,10 +74,10 @@ function namedKey({ storePath, image = '' }: ArchiveRequest, { packageInfos }: A
   return imageKey(storePath, packageInfos, image)
 }
 
-function startUnpacking({ keeper, onProgress }: ArchiveContext) {
+function startUnpacking({ snapshots, onProgress }: ArchiveContext) {
   let layerCount: number | undefined
   const unpacker = createUnpacker({
-    keeper,
+    snapshots,
     onUnpacked(done) {
       if (layerCount !== undefined) onProgress({ phase: 'unpacking', done, expected: layerCount })
     },
@@ -92,18 +91,21 @@ function startUnpacking({ keeper, onProgress }: ArchiveContext) {
   }
 }
 
-/** Chain id of the image's snapshot, empty for no layers; undefined if it or one below it is missing or lost its files. */
-async function findUnpacked({ layers }: ParsedImage, { keeper }: ArchiveContext): Promise<string | undefined> {
+/** ChainID of the image's snapshot, empty for no layers; undefined if it or one below it is missing or lost its files. */
+async function findUnpacked({ layers }: ParsedImage, { snapshots }: ArchiveContext): Promise<string | undefined> {
   const chain = chainsOf(layers.map(({ diffId }) => diffId))
-  const count = await keeper.inspect(chain)
-  return count === chain.length && !chain.some(keeper.isLost) ? (chain.at(-1) ?? '') : undefined
+  const count = await snapshots.inspect(chain)
+  return count === chain.length && !chain.some(snapshots.isLost) ? (chain.at(-1) ?? '') : undefined
 }
 
 /** Whether containerd still has manifest and layers; the lease holds them from now on. */
-async function areBlobsThere({ manifest, layers }: ParsedImage, { keeper, writer }: ArchiveContext): Promise<boolean> {
+async function areBlobsThere(
+  { manifest, layers }: ParsedImage,
+  { snapshots, writer }: ArchiveContext,
+): Promise<boolean> {
   // The manifest in containerd holds its layers.
   if ((await writer.find(manifest.digest)) === undefined) return false
-  const found = await Promise.all(layers.map(({ digest }) => blobInfo(keeper.lease.calls, digest)))
+  const found = await Promise.all(layers.map(({ digest }) => blobInfo(snapshots.lease.calls, digest)))
   return layers.every(({ size }, index) => found[index]?.size === size)
 }
 

@@ -1,7 +1,10 @@
+import { quote } from '../../../lib/text/quote.ts'
+import { readableReference, repositoryOf } from '../../../recipes/reference.ts'
+import type { Platform } from '../image/config.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import type { ParsedImage, StoredBlob } from '../image/parsed-image.ts'
 import type { SizeLimit } from '../image/size-limit.ts'
-import type { Compression } from '../streams/compression.ts'
+import type { Compression } from '../streams/decompress.ts'
 import { type LayerContent, measureLayer } from '../streams/measure-layer.ts'
 import { hashBytes } from '../streams/streams.ts'
 
@@ -20,7 +23,7 @@ export interface StoredLayer extends StoredBlob, LayerContent {
   readonly unpackedSize: number
 }
 
-/** Called with every layer that the store has, and the place that it (probably) has in the image, 0 for the bottom. */
+/** Called with each layer that the store has, and its probable place in the image (0 is the bottom). */
 export type OnLayer = (layer: StoredLayer, place: number) => void
 
 /** The image of an archive or layout. */
@@ -75,4 +78,42 @@ export async function storeLayer({ store, limit }: LayerTarget, file: LayerFile)
 function promisedDigest(name: string): string | undefined {
   const hex = /(?:^|\/)([0-9a-f]{64})(?:\.tar|\/layer\.tar)?$/.exec(name)?.[1]
   return hex && `sha256:${hex}`
+}
+
+/** Which image of an archive to read. */
+export interface WantedImage {
+  readonly host: Platform
+  /** Normalized reference; missing for a base image, whose name does not matter. */
+  readonly wanted: string | undefined
+  readonly onLayer: OnLayer
+}
+
+/**
+ * Whether one of an image's names in the archive is the wanted one, which is normalized. A reference with a digest is matched by
+ * its repository.
+ */
+export function isNamed(names: Iterable<string>, wanted: string): boolean {
+  for (const name of names) {
+    const normalized = readableReference(name)
+    if (normalized === wanted) return true
+    if (normalized !== undefined && wanted.includes('@') && repositoryOf(normalized) === repositoryOf(wanted))
+      return true
+  }
+  return false
+}
+
+/** Images that a message names. */
+const MAX_LISTED = 5
+
+/** `names`: of all `count` images. `wanted` is missing for a base image. */
+export function severalImages(names: readonly string[], count: number, wanted: string | undefined): Error {
+  const shown = names.slice(0, MAX_LISTED).map(quote).join(', ')
+  const more = names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : ''
+  const listed = names.length > 0 ? `named ${shown}${more}` : 'without names'
+  const way =
+    wanted === undefined
+      ? 'use an archive of one image as the base'
+      : 'ask for one of these names, or make a package of each image'
+  const none = wanted === undefined ? '' : `, and not exactly one of them is ${quote(wanted)}`
+  return archiveInvalid(`holds ${count} images, ${listed}${none}: ${way}`)
 }

@@ -1,13 +1,18 @@
 import * as v from 'valibot'
 import type { Descriptor, DocumentBlob, Layer } from '../../containerd/services/descriptor.ts'
-import { checkSpelling } from '../image/check-spelling.ts'
 import { isSamePlatform, otherPlatform, type Platform, pairLayers, parseConfig } from '../image/config.ts'
 import { archiveInvalid } from '../image/errors.ts'
-import { parseJson } from '../image/json.ts'
+import { checkSpelling, parseJson } from '../image/json.ts'
 import { descriptorSchema } from '../image/parsed-image.ts'
 import { checkLayerType } from '../streams/measure-layer.ts'
-import { isNamed, severalImages, type WantedImage } from './choose-image.ts'
-import type { ArchiveImage, LayoutFiles, StoredLayer } from './layout.ts'
+import {
+  type ArchiveImage,
+  isNamed,
+  type LayoutFiles,
+  type StoredLayer,
+  severalImages,
+  type WantedImage,
+} from './layout.ts'
 import { blobName, type ListedManifest, listManifests, readBlob } from './oci-index.ts'
 
 const MANIFEST_TYPES = [

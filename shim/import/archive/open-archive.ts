@@ -1,6 +1,6 @@
 import { archiveInvalid } from '../image/errors.ts'
 import { digestOf, MAX_DOCUMENT_BYTES, MAX_JSON_BYTES } from '../image/json.ts'
-import { compressionOf } from '../streams/compression.ts'
+import { compressionOf } from '../streams/decompress.ts'
 import { readTar, type TarEntry } from '../streams/read-tar.ts'
 import { oneChunk, passing, peek } from '../streams/streams.ts'
 import { type LayerTarget, type LayoutFiles, type OnLayer, type StoredLayer, storeLayer } from './layout.ts'
@@ -105,7 +105,7 @@ function layoutFiles(files: ReadonlyMap<string, ArchiveFile>, target: LayerTarge
   }
 }
 
-/** Longer chains of links are taken for a circle. */
+/** A longer chain of links counts as a circle. */
 const MAX_LINKS = 16
 
 function follow(

@@ -1,19 +1,27 @@
+import type { FileHandle } from 'node:fs/promises'
+import { join, sep } from 'node:path'
 import { isFilledBySnapshotter } from '../formats/nix-snapshotter/image.ts'
 import { hostPlatform } from '../image/config.ts'
 import { archiveInvalid } from '../image/errors.ts'
-import { MAX_DOCUMENT_BYTES } from '../image/json.ts'
+import { MAX_DOCUMENT_BYTES, MAX_JSON_BYTES } from '../image/json.ts'
 import type { ParsedImage } from '../image/parsed-image.ts'
 import type { Closure } from '../store/closure.ts'
-import { withFileBytes } from '../store/store-file.ts'
-import { decompress } from '../streams/compression.ts'
+import { bytesOf, withFileBytes } from '../store/store-file.ts'
+import { decompress } from '../streams/decompress.ts'
 import { passing } from '../streams/streams.ts'
-import type { WantedImage } from './choose-image.ts'
 import { DOCKER_MANIFEST, layerNamesIn, parseDockerArchive } from './docker-archive.ts'
-import type { ArchiveImage, LayerTarget, LayoutFiles, OnLayer, StoredLayer } from './layout.ts'
+import {
+  type ArchiveImage,
+  type LayerTarget,
+  type LayoutFiles,
+  type OnLayer,
+  type StoredLayer,
+  storeLayer,
+  type WantedImage,
+} from './layout.ts'
 import { blobName, OCI_INDEX, OCI_LAYOUT } from './oci-index.ts'
 import { parseOciLayout } from './oci-layout.ts'
 import { openArchive } from './open-archive.ts'
-import { openFolder } from './open-folder.ts'
 
 /** A build result that holds all of an image. */
 export type ArchiveOutput =
@@ -33,7 +41,7 @@ export interface ReadImage extends LayerTarget {
   readonly onRead: (doneBytes: number, totalBytes?: number) => void
 }
 
-/** Reads an archive or a layout once, and brings its layers into the store. Throws the import codes of the catalogue. */
+/** Reads an archive or a layout once, and brings its layers into the store. Throws the import codes of the catalog. */
 export async function readImage(output: ArchiveOutput, read: ReadImage): Promise<ArchiveImage> {
   const files = countDocuments(await openLayout(output, read))
   const layers: StoredLayer[] = []
@@ -101,4 +109,46 @@ function refuseMountPoints(image: ParsedImage, layers: readonly StoredLayer[]): 
     'has no file with content, but empty folders in place of store paths: it is an image of nix-snapshotter whose annotations were lost. ' +
       'Use the package that nix-snapshotter makes, as it is',
   )
+}
+
+/** The files of an OCI layout folder. Throws ArchiveInvalid for links that lead out of the folder. */
+function openFolder(
+  path: string,
+  { closure, store, limit, onBytes }: LayerTarget & { closure: Closure; onBytes: (bytes: number) => void },
+): LayoutFiles {
+  const withFile = <T>(name: string, read: (file: OpenFile) => Promise<T>) =>
+    withFileInside({ path, closure }, name, read)
+  const target = { store, limit: limit.part() }
+  return {
+    async readDocument(name) {
+      return withFile(name, async ({ handle, size }) => {
+        if (size > MAX_JSON_BYTES) throw archiveInvalid(`has a ${name} longer than ${MAX_JSON_BYTES}`)
+        return handle.readFile()
+      })
+    },
+    async storeLayer(name) {
+      return withFile(name, ({ handle, size }) =>
+        storeLayer(target, { name, size, bytes: passing(bytesOf(handle), chunk => onBytes(chunk.length)) }),
+      )
+    },
+  }
+}
+
+interface OpenFile {
+  readonly handle: FileHandle
+  readonly size: number
+}
+
+/** Undefined if there is no such file. */
+async function withFileInside<T>(
+  { path, closure }: { readonly path: string; readonly closure: Closure },
+  name: string,
+  read: (file: OpenFile) => Promise<T>,
+): Promise<T | undefined> {
+  await using found = await closure.find(join(path, name))
+  if (found === undefined) return undefined
+  if (!found.path.startsWith(path + sep)) throw archiveInvalid(`holds a link out of its folder: ${name}`)
+  if (!found.stats.isFile()) throw archiveInvalid(`holds ${name}, which is not a file`)
+  await using handle = await found.openToRead()
+  return await read({ handle, size: found.stats.size })
 }

@@ -28,7 +28,7 @@ const MAX_TEXT_LENGTH = 4096
 
 const schema = v.record(v.string(), v.unknown())
 
-/** Throws ArchiveInvalid for a config that would burden everybody who lists images. */
+/** Throws ArchiveInvalid for a config so large that lists of images would become slow or fail. */
 export function checkConfigSize({ config: { bytes } }: Pick<ParsedImage, 'config'>): void {
   if (bytes.length > MAX_CONFIG_BYTES)
     throw archiveInvalid(`has a config of ${bytes.length} bytes, more than ${MAX_CONFIG_BYTES}`)

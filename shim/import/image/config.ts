@@ -1,8 +1,7 @@
 import * as v from 'valibot'
 import { FinalError } from '../../../lib/errors.ts'
-import { checkSpelling } from './check-spelling.ts'
 import { archiveInvalid } from './errors.ts'
-import { parseJson } from './json.ts'
+import { checkSpelling, parseJson } from './json.ts'
 import { digestSchema } from './parsed-image.ts'
 
 export interface Platform {
@@ -51,7 +50,7 @@ export function isSamePlatform(one: Platform, other: Platform): boolean {
   return one.os === other.os && one.architecture === other.architecture
 }
 
-/** Pairs the layers of a manifest with the config's diff ids. */
+/** Pairs the layers of a manifest with the config's diffIDs. */
 export function pairLayers<Layer extends object>(
   layers: readonly Layer[],
   { diffIds }: ImageConfig,

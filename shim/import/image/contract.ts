@@ -4,9 +4,9 @@ import { cleanText, copyStart } from '../../../lib/text/text.ts'
 import type { ImageProgram, PackageHints } from '../../../recipes/built-package.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 
-/** Brings build results into containerd, in processes of their own. Runs none of them. */
+/** Brings build results into containerd, each in a separate process. Never runs a build result. */
 export interface Importer {
-  /** Resolves when CRI answers with the image. Throws a ShimError (see the import and containerd codes of the catalogue). */
+  /** Resolves when CRI answers with the image. Throws a ShimError (see the import and containerd codes of the catalog). */
   importImage(call: ImportCall): Promise<ImportOutcome>
 }
 
@@ -15,21 +15,21 @@ export interface ImportCall {
   readonly storePath: string
   /** Normalized image reference that the image gets. */
   readonly image: string
-  /** For the image record, besides those that containerd's CRI plugin requires. */
+  /** Labels for the image record, in addition to those that containerd's CRI plugin requires. */
   readonly labels: Readonly<Record<string, string>>
-  /** Name of a label: an image of that name without this label is not the shim's. */
+  /** Name of the label that all image records of the shim have. */
   readonly ownedBy: string
-  /** Whether an image of that name that is not the shim's may be replaced. */
+  /** Whether an image of that name without this label may be replaced. */
   readonly replaceForeign: boolean
-  /** Store path of the archive that the package, a program, has written; missing as long as it has not been run. */
+  /** If the package is a program: store path of the archive that it wrote when Nix ran it; missing before that. */
   readonly archive?: string | undefined
-  /** Facts about the package; missing if packages that are not images are rejected. */
+  /** Facts about the package, for an image of it. Missing if the policy rejects packages that are not images. */
   readonly plainPackage?: PackageHints | undefined
-  /** Facts about a package set of one package; missing if it is not a package set. */
+  /** Facts about the package set, those of its package if it has only one. Missing if the build result is not a package set. */
   readonly packageSet?: PackageHints | undefined
-  /** Most bytes of its layers, decompressed. */
+  /** Limit for the sum of its decompressed layers, in bytes. */
   readonly maxImageSize: number
-  /** Namespaces that want it; imports are fair between namespaces. */
+  /** Namespaces that requested the image: imports are queued fairly across namespaces. */
   readonly owners: Owners
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
@@ -62,6 +62,8 @@ const MAX_REPORT_LENGTH = 500
 
 export const linkingReportSchema = v.object({
   possible: v.boolean(),
+  /** By plain copies: each image takes time and disk space, as with tars. */
+  isCopied: v.optional(v.boolean(), false),
   /** The way, or the obstacle, which may quote the path of a file in a package. */
   how: v.pipe(
     v.string(),

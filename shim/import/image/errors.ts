@@ -1,5 +1,5 @@
 import { FinalError } from '../../../lib/errors.ts'
-import { formatSize } from '../../../lib/text/size.ts'
+import { formatSize } from '../../../lib/text/units.ts'
 
 /** The build result is meant to be an image, but cannot be used. `detail` continues "the image archive". */
 export function archiveInvalid(detail: string, cause?: unknown): FinalError {

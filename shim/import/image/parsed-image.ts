@@ -3,8 +3,8 @@ import type { Descriptor, DocumentBlob, Layer } from '../../containerd/services/
 import { digestOf } from './json.ts'
 
 /**
- * What a build result holds, in any format: the border between reading build results and filling containerd.
- * Digests and sizes are computed from the bytes that were read; layers go from the bottom up.
+ * The image in a build result, whatever its format. Code that reads build results makes it, code that writes to containerd uses
+ * it. Digests and sizes are computed from the bytes that were read. Layers go from the bottom up.
  */
 export interface ParsedImage {
   readonly config: DocumentBlob
@@ -16,7 +16,7 @@ export interface ParsedImage {
 
 /** An image whose snapshots are in containerd. */
 export interface UnpackedImage extends ParsedImage {
-  /** Chain id of the top layer, empty when there is no layer. */
+  /** ChainID of the top layer, empty if there is no layer. */
   readonly chainId: string
 }
 
@@ -28,7 +28,7 @@ export const descriptorSchema = v.object({
   size: v.pipe(v.number(), v.integer(), v.minValue(0)),
 })
 
-/** A blob in a store, named by the digest that was computed of its bytes. */
+/** A blob with the digest that was computed from its bytes. */
 export type StoredBlob = Pick<Descriptor, 'digest' | 'size'>
 
 export const CONFIG_TYPE = 'application/vnd.oci.image.config.v1+json'

@@ -1,6 +1,6 @@
 import { imageTooLarge } from './errors.ts'
 
-/** Size that a file, folder or link is counted with in addition to its bytes: a disk has room for a limited number. */
+/** Bytes that each file, folder or link counts in addition to its content, since a disk has room for a limited number. */
 export const ENTRY_BYTES = 4096
 
 /** Counts the decompressed bytes of an image's layers against the limit of the rule. */
@@ -9,7 +9,7 @@ export interface SizeLimit {
   add(bytes: number): void
   /** A separate count that begins with what this one has left. */
   part(): SizeLimit
-  /** For as many entries as there are bytes left for. Taking from it does not change this count. */
+  /** Room for as many entries as the rest of the limit allows. Entries that are taken do not count here. */
   room(): EntryRoom
 }
 

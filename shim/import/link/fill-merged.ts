@@ -4,22 +4,29 @@ import { type MergedEntry, mergedEntries } from '../formats/nix2container/entrie
 import { compileRegexes, type Regexes } from '../formats/nix2container/regex.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import { type EntryRoom, takeEntries } from '../image/size-limit.ts'
-import { isWhiteout, type MergedLayer } from '../layers/layer.ts'
-import { show } from '../store/at-path.ts'
+import { isWhiteout, type MergedLayer } from '../image/store-image.ts'
 import type { ByteString } from '../store/byte-string.ts'
-import type { LinkView } from './link-view.ts'
-import { copyFile, isTruthful, linkFile, permissions } from './place-file.ts'
-import { type FillCounts, noCounts, toLinkError } from './placing.ts'
+import { show } from '../store/store-tree.ts'
+import type { LinkPaths } from './link-paths.ts'
+import {
+  copyFile,
+  type FillCounts,
+  hasWantedOwnerAndTime,
+  linkFile,
+  noCounts,
+  permissions,
+  toLinkError,
+} from './place-file.ts'
 
 export interface MergedTarget {
-  /** Name of a folder to be made in the view's folder. */
+  /** Name of the staging folder, which is made in the folder of the LinkPaths. */
   readonly name: string
-  readonly view: LinkView
+  readonly paths: LinkPaths
   readonly entries: EntryRoom
 }
 
 /** Makes a folder with the files of a layer of nix2container. Throws as a Linker does. */
-export async function fillMerged(layer: MergedLayer, target: MergedTarget): Promise<FillCounts> {
+export async function fillMergedLayer(layer: MergedLayer, target: MergedTarget): Promise<FillCounts> {
   try {
     return fillFolder(layer, await compileRegexes(layer), target)
   } catch (error) {
@@ -33,7 +40,7 @@ export async function fillMerged(layer: MergedLayer, target: MergedTarget): Prom
  */
 function fillFolder(layer: MergedLayer, regexes: Regexes, target: MergedTarget): FillCounts {
   const { mtime } = layer.form
-  const folder = Buffer.from(`${target.view.folder}/${target.name}`)
+  const folder = Buffer.from(`${target.paths.folder}/${target.name}`)
   const counts = noCounts()
   mkdirSync(folder, WRITABLE)
   const taken = new Set<ByteString>()
@@ -99,17 +106,17 @@ interface MergedFile {
   readonly mtime: number
 }
 
-function placeFile({ entry, path, mtime }: MergedFile, { view, entries }: MergedTarget, counts: FillCounts): void {
+function placeFile({ entry, path, mtime }: MergedFile, { paths, entries }: MergedTarget, counts: FillCounts): void {
   const { type, source = '', uid, gid } = entry
   const mode = entry.mode & 0o7777
-  const task = { source: inView(source, view), target: path }
-  const placing = { how: view.kind, uid, gid, mtime, entries }
+  const task = { source: inStore(source, paths), target: path }
+  const options = { how: paths.kind, uid, gid, mtime, entries }
   const stats = lstatSync(task.source)
   // Linux has no permissions for symlinks.
-  const isSame = isTruthful(stats, placing) && (type === 'symlink' || permissions(stats) === mode)
-  if (!isSame || !linkFile(task, placing, counts)) copyFile(task, placing, counts, mode)
+  const isSame = hasWantedOwnerAndTime(stats, options) && (type === 'symlink' || permissions(stats) === mode)
+  if (!isSame || !linkFile(task, options, counts)) copyFile(task, options, counts, mode)
 }
 
-function inView(source: ByteString, { store }: LinkView): Buffer {
+function inStore(source: ByteString, { store }: LinkPaths): Buffer {
   return Buffer.concat([Buffer.from(store), Buffer.from(source.slice(STORE_DIR.length), 'latin1')])
 }

@@ -1,15 +1,15 @@
 import { RetryableError } from '../../../lib/errors.ts'
 import { serveTasks } from '../../../lib/threads/serve-tasks.ts'
 import { fillTree, type LinkTask } from './fill-folder.ts'
-import { type FillCounts, noCounts, toLinkError } from './placing.ts'
+import { type FillCounts, noCounts, toLinkError } from './place-file.ts'
 
-serveTasks(({ folders, placing }: LinkTask, { isCancelled }): FillCounts => {
+serveTasks(({ folders, options }: LinkTask, { isCancelled }): FillCounts => {
   const counts = noCounts()
   const checkWanted = () => {
     if (isCancelled()) throw new RetryableError('Cancelled', 'the import was cancelled')
   }
   try {
-    for (const folder of folders) fillTree(folder, placing, counts, checkWanted)
+    for (const folder of folders) fillTree(folder, options, counts, checkWanted)
     return counts
   } catch (error) {
     throw toLinkError(error)

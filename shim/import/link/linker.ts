@@ -3,26 +3,34 @@ import { setImmediate } from 'node:timers/promises'
 import { RetryableError } from '../../../lib/errors.ts'
 import { createThreadPool, type ThreadPool, threadCount } from '../../../lib/threads/thread-pool.ts'
 import type { EntryRoom } from '../image/size-limit.ts'
-import type { StorePathLayer } from '../layers/layer.ts'
+import type { StorePathLayer } from '../image/store-image.ts'
 import { closeFolder, type FolderTask, type LinkTask, openFolder, openLayer } from './fill-folder.ts'
-import type { LinkView } from './link-view.ts'
-import { addCounts, type FillCounts, noCounts, type Path, type Placing, placingOf, toLinkError } from './placing.ts'
+import type { LinkPaths } from './link-paths.ts'
+import {
+  addCounts,
+  type FillCounts,
+  noCounts,
+  type Path,
+  type PlaceOptions,
+  placeOptionsOf,
+  toLinkError,
+} from './place-file.ts'
 
-export interface LayerTask {
+export interface LayerToFill {
   readonly layer: StorePathLayer
   /** Of all files, in bytes; need not be exact. */
   readonly size: number
-  /** Name of a folder to be made in the view's folder. */
+  /** Name of the staging folder, which is made in the folder of the LinkPaths. */
   readonly name: string
 }
 
-/** Fills folders with layers' files. */
+/** Fills staging folders with the files of layers: main thread and threads link or copy them. */
 export interface Linker {
   /**
    * Begins to fill all of them, the first ones first; each promise resolves once its layer is complete. They reject with
    * ArchiveInvalid, ImageTooLarge, DiskFull, ImportInterrupted, Cancelled or the signal's reason, and leave half-filled folders.
    */
-  fill(tasks: readonly LayerTask[], wanted: Wanted): readonly Promise<FillCounts>[]
+  fill(tasks: readonly LayerToFill[], wanted: Wanted): readonly Promise<FillCounts>[]
   close(): Promise<void>
 }
 
@@ -38,7 +46,7 @@ const PROGRAM = new URL(`./link-thread${extname(import.meta.url)}`, import.meta.
 const THREADS = threadCount(4)
 
 /** Threads start once there is probably enough to do for them, and serve until the linker is closed. */
-export function createLinker(view: LinkView, count = THREADS): Linker {
+export function createLinker(paths: LinkPaths, count = THREADS): Linker {
   const threads: LinkThreads = createThreadPool({
     program: PROGRAM,
     name: 'link',
@@ -51,7 +59,7 @@ export function createLinker(view: LinkView, count = THREADS): Linker {
       if (tasks.length === 0) return []
       signal.addEventListener('abort', () => threads.cancel(signal.reason), { once: true })
       if (tasks.reduce((sum, { size }) => sum + size, 0) >= MANY_BYTES) threads.start()
-      const opening = openUpper(tasks, view, { entries, signal })
+      const opening = openUpper(tasks, paths, { entries, signal })
       return tasks.map(async (_, index) => {
         try {
           const { [index]: layer } = await opening
@@ -68,12 +76,12 @@ export function createLinker(view: LinkView, count = THREADS): Linker {
 
 type LinkThreads = ThreadPool<LinkTask, FillCounts, never, undefined>
 
-/** Layers of that size probably have enough files for threads to be worth their start. */
+/** Layers of this size probably have so many files that threads save more time than their start takes. */
 const MANY_BYTES = 64 * 1024 * 1024
 
-/** A layer of which only the upper folders are there yet. */
+/** A layer that has only its upper folders so far. */
 interface OpenLayer {
-  readonly placing: Placing
+  readonly options: PlaceOptions
   readonly counts: FillCounts
   /** Folders that get their final mode and time once everything is in them, the upper ones first. */
   readonly open: { readonly target: Path; readonly mode: number }[]
@@ -81,30 +89,30 @@ interface OpenLayer {
   readonly rest: FolderTask[]
 }
 
-/** Files that are linked before threads are worth their start. */
-const ALONE = 1000
-/** A folder takes as long as so many files. */
-const FILES_A_FOLDER = 8
-/** Folders that keep all threads busy to the end, if their sizes do not differ much. */
-const ENOUGH = 32
-/** Longest time without handling events. */
-const BREATH_MS = 10
+/** The main thread links this many files alone: for fewer, starting threads takes longer than it saves. */
+const FILES_BEFORE_THREADS = 1000
+/** A folder counts as this many files, as it takes about as long. */
+const FILES_PER_FOLDER = 8
+/** With this many folders left, all threads are busy until the end, unless the folders differ much in size. */
+const MIN_OPEN_FOLDERS = 32
+/** Longest time that the main thread handles no events. */
+const MAX_BLOCKING_MS = 10
 
 /** Fills upper folders, those of the first layers first, until threads can share the rest, or nothing is left. */
 async function openUpper(
-  tasks: readonly LayerTask[],
-  view: LinkView,
+  tasks: readonly LayerToFill[],
+  paths: LinkPaths,
   { entries, signal }: Wanted,
 ): Promise<OpenLayer[]> {
   signal.throwIfAborted()
-  const layers = tasks.map(task => openOne(task, view, entries))
+  const layers = tasks.map(task => openOne(task, paths, entries))
   // Copying takes long, and this thread has events to handle.
-  if (view.kind === 'copy') return layers
-  for (let since = performance.now(); !isEnough(layers); ) {
+  if (paths.kind !== 'link') return layers
+  for (let since = performance.now(); !canThreadsShare(layers); ) {
     const layer = layers.find(({ rest }) => rest.length > 0)
     if (!layer) break
     openNext(layer)
-    if (performance.now() - since < BREATH_MS) continue
+    if (performance.now() - since < MAX_BLOCKING_MS) continue
     await setImmediate()
     signal.throwIfAborted()
     since = performance.now()
@@ -112,39 +120,39 @@ async function openUpper(
   return layers
 }
 
-function openOne({ layer, name }: LayerTask, view: LinkView, entries: EntryRoom): OpenLayer {
-  const placing = placingOf(layer, { how: view.kind, entries })
+function openOne({ layer, name }: LayerToFill, paths: LinkPaths, entries: EntryRoom): OpenLayer {
+  const options = placeOptionsOf(layer, { how: paths.kind, entries })
   const counts = noCounts()
-  const { open, folders } = openLayer({ layer, store: view.store, target: `${view.folder}/${name}` }, placing, counts)
-  return { placing, counts, open: [...open], rest: [...folders] }
+  const { open, folders } = openLayer({ layer, store: paths.store, target: `${paths.folder}/${name}` }, options, counts)
+  return { options, counts, open: [...open], rest: [...folders] }
 }
 
-function isEnough(layers: readonly OpenLayer[]): boolean {
+function canThreadsShare(layers: readonly OpenLayer[]): boolean {
   const done = layers.reduce(
-    (sum, { counts }) => sum + counts.linked + counts.copied + FILES_A_FOLDER * counts.folders,
+    (sum, { counts }) => sum + counts.linked + counts.copied + FILES_PER_FOLDER * counts.folders,
     0,
   )
   const folders = layers.reduce((sum, { rest }) => sum + rest.length, 0)
-  return done >= ALONE && (folders >= ENOUGH || done >= 4 * ALONE)
+  return done >= FILES_BEFORE_THREADS && (folders >= MIN_OPEN_FOLDERS || done >= 4 * FILES_BEFORE_THREADS)
 }
 
-function openNext({ placing, counts, open, rest }: OpenLayer): void {
+function openNext({ options, counts, open, rest }: OpenLayer): void {
   const folder = rest.shift()
   if (!folder) return
-  const { mode, folders } = openFolder(folder, placing, counts)
+  const { mode, folders } = openFolder(folder, options, counts)
   open.push({ target: folder.target, mode })
   rest.push(...folders)
 }
 
-/** Folders to link in one task: messages cost time too. */
-const BATCH = 16
+/** Folders that a thread gets in one message, as each message takes time. */
+const FOLDERS_PER_TASK = 16
 
-async function complete({ placing, counts, open, rest }: OpenLayer, threads: LinkThreads): Promise<FillCounts> {
-  const size = placing.how === 'link' ? BATCH : 1
+async function complete({ options, counts, open, rest }: OpenLayer, threads: LinkThreads): Promise<FillCounts> {
+  const size = options.how === 'link' ? FOLDERS_PER_TASK : 1
   const batches = Array.from({ length: Math.ceil(rest.length / size) }, (_, n) => rest.slice(n * size, (n + 1) * size))
-  for (const done of await Promise.all(batches.map(folders => threads.run({ folders, placing }))))
+  for (const done of await Promise.all(batches.map(folders => threads.run({ folders, options }))))
     addCounts(counts, done)
   // Deepest first: a folder's time changes with whatever is made in it.
-  for (const { target, mode } of open.toReversed()) closeFolder(target, mode, placing)
+  for (const { target, mode } of open.toReversed()) closeFolder(target, mode, options)
   return counts
 }

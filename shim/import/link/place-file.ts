@@ -17,21 +17,68 @@ import {
   writeSync,
 } from 'node:fs'
 import { hasCode } from '../../../lib/error-code.ts'
-import type { FillCounts, Path, Placing } from './placing.ts'
+import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
+import { archiveInvalid } from '../image/errors.ts'
+import type { EntryRoom } from '../image/size-limit.ts'
+import type { StorePathLayer } from '../image/store-image.ts'
+import type { LinkPaths } from './link-paths.ts'
 
-/** A file or symlink of the store, and a path where nothing is yet. */
+/** A path of a file system; bytes if it is not UTF-8. */
+export type Path = string | Buffer
+
+/** How files of the store get into a layer, and the owner and time that they get there. */
+export interface PlaceOptions {
+  readonly how: LinkPaths['kind']
+  readonly uid: number
+  readonly gid: number
+  /** In seconds since 1970. */
+  readonly mtime: number
+  /** Each file, folder and symlink takes one of these. */
+  readonly entries: EntryRoom
+}
+
+/** Counts of what was made. */
+export interface FillCounts {
+  linked: number
+  copied: number
+  copiedBytes: number
+  folders: number
+  /** Files and folders whose names mark deleted files in a tar. */
+  whiteouts: number
+}
+
+export function noCounts(): FillCounts {
+  return { linked: 0, copied: 0, copiedBytes: 0, folders: 0, whiteouts: 0 }
+}
+
+export function addCounts(sum: FillCounts, other: FillCounts): void {
+  sum.linked += other.linked
+  sum.copied += other.copied
+  sum.copiedBytes += other.copiedBytes
+  sum.folders += other.folders
+  sum.whiteouts += other.whiteouts
+}
+
+export function placeOptionsOf(
+  { owner, mtime }: Pick<StorePathLayer, 'owner' | 'mtime'>,
+  { how, entries }: Pick<PlaceOptions, 'how' | 'entries'>,
+): PlaceOptions {
+  return { how, uid: owner.uid, gid: owner.gid, mtime, entries }
+}
+
+/** A file or symlink of the store, and the path where it is placed. */
 export interface FileTask {
   readonly source: Path
   readonly target: Path
 }
 
 /** Whether a link to a file with these stats has the wanted owner and time. */
-export function isTruthful({ uid, gid, mtimeMs }: Stats, placing: Placing): boolean {
-  return uid === placing.uid && gid === placing.gid && mtimeMs === placing.mtime * 1000
+export function hasWantedOwnerAndTime({ uid, gid, mtimeMs }: Stats, options: PlaceOptions): boolean {
+  return uid === options.uid && gid === options.gid && mtimeMs === options.mtime * 1000
 }
 
 /** False if a link cannot be made, in general or to this file. */
-export function linkFile({ source, target }: FileTask, { how }: Placing, counts: FillCounts): boolean {
+export function linkFile({ source, target }: FileTask, { how }: PlaceOptions, counts: FillCounts): boolean {
   if (how !== 'link') return false
   try {
     linkSync(source, target)
@@ -47,21 +94,26 @@ export function linkFile({ source, target }: FileTask, { how }: Placing, counts:
 const UNLINKABLE = ['EMLINK', 'EXDEV', 'EPERM']
 
 /** Copies a file with the wanted owner and time. Its mode is the source's by default. */
-export function copyFile(task: FileTask, placing: Placing, counts: FillCounts, mode?: number): void {
+export function copyFile(task: FileTask, options: PlaceOptions, counts: FillCounts, mode?: number): void {
   const stats = lstatSync(task.source)
-  if (stats.isSymbolicLink()) copySymlink(task, placing)
-  else copyRegular(task, placing, stats, mode ?? permissions(stats))
+  if (stats.isSymbolicLink()) copySymlink(task, options)
+  else copyRegular(task, options, stats, mode ?? permissions(stats))
   counts.copied += 1
   counts.copiedBytes += stats.size
 }
 
-function copySymlink({ source, target }: FileTask, { uid, gid, mtime }: Placing): void {
+function copySymlink({ source, target }: FileTask, { uid, gid, mtime }: PlaceOptions): void {
   symlinkSync(readlinkSync(source, 'buffer'), target)
   lchownSync(target, uid, gid)
   lutimesSync(target, mtime, mtime)
 }
 
-function copyRegular({ source, target }: FileTask, { uid, gid, mtime }: Placing, stats: Stats, mode: number): void {
+function copyRegular(
+  { source, target }: FileTask,
+  { uid, gid, mtime }: PlaceOptions,
+  stats: Stats,
+  mode: number,
+): void {
   if (!isSparse(stats)) copyFileSync(source, target, fs.COPYFILE_EXCL | fs.COPYFILE_FICLONE)
   else if (!isCloned(source, target)) copySparse(source, target)
   lchownSync(target, uid, gid)
@@ -111,4 +163,14 @@ function copySparse(source: Path, target: Path): void {
     closeSync(from)
     closeSync(to)
   }
+}
+
+/** Turns an error of the file system into one of the catalog. */
+export function toLinkError(cause: unknown): ShimError {
+  if (cause instanceof ShimError) return cause
+  if (hasCode(cause, 'ENOSPC', 'EDQUOT'))
+    return new RetryableError('DiskFull', `no room for a layer: ${messageOf(cause)}`, { cause })
+  if (hasCode(cause, 'ENAMETOOLONG'))
+    return archiveInvalid(`has a path that is too long for containerd's folders: ${messageOf(cause)}`, cause)
+  return new RetryableError('ImportInterrupted', `a layer cannot be filled: ${messageOf(cause)}`, { cause })
 }

@@ -1,49 +1,46 @@
 import type { ImageWriter } from '../../containerd/image-writer.ts'
-import type { LayerKeeper } from '../../containerd/layer-keeper.ts'
-import type { LayerMode } from '../../containerd/layer-mode.ts'
-import { FOLDER_SNAPSHOTTER } from '../../containerd/services/constants.ts'
+import { FOLDER_SNAPSHOTTER, type LayerMode } from '../../containerd/services/constants.ts'
+import type { SnapshotStore } from '../../containerd/snapshot-store.ts'
 import type { ImportProgress, LinkingReport } from '../image/contract.ts'
 import type { SizeLimit } from '../image/size-limit.ts'
 import type { Closure } from '../store/closure.ts'
 import { type DigestCache, openDigestCache } from './digest-cache.ts'
-import { type Linking, type LinkingOptions, openLinking } from './linking.ts'
+import { type LayerStager, linkingReport, openStager, type StagerOptions } from './stage-layers.ts'
 import { createTarThreads, type TarThreads } from './tar-threads.ts'
 
 /** What the import of store layers uses. */
 export interface StoreLayersContext {
-  readonly keeper: LayerKeeper
+  readonly snapshots: SnapshotStore
   readonly writer: ImageWriter
   readonly closure: Closure
   readonly limit: SizeLimit
   readonly digests: DigestCache
   readonly tars: TarThreads
-  /** Whether every layer's tar has to be in the content store. */
+  /** Whether the content store must have the tar of every layer. */
   readonly wantsTars: boolean
-  /** Opens the way of store paths into snapshots without a tar, at the first call; undefined if there is none. */
-  readonly linking: () => Promise<Linking | undefined>
+  /** Opens the stager at the first call; undefined if files of the store cannot be linked. */
+  readonly stager: () => Promise<LayerStager | undefined>
   readonly signal: AbortSignal
   readonly onProgress: (progress: ImportProgress) => void
 }
 
-export interface StoreLayersOptions
-  extends Pick<LinkingOptions, 'snapshotter' | 'probe' | 'viewFolder' | 'trustStore'> {
+export interface StoreLayersOptions extends StagerOptions {
   readonly digestsFolder: string
   readonly layers: LayerMode
-  readonly signal: AbortSignal
   readonly onLinking: (linking: LinkingReport) => void
 }
 
-type StoreLayersResources = Pick<StoreLayersContext, 'digests' | 'tars' | 'wantsTars' | 'linking'>
+type StoreLayersResources = Pick<StoreLayersContext, 'digests' | 'tars' | 'wantsTars' | 'stager'>
 
 /** Opens nothing before it is needed. */
 export function openStoreLayers(options: StoreLayersOptions): StoreLayersResources & AsyncDisposable {
   const tars = createTarThreads()
-  let opening: Promise<Linking | undefined> | undefined
+  let opening: Promise<LayerStager | undefined> | undefined
   return {
     digests: openDigestCache(options.digestsFolder),
     tars,
     wantsTars: options.layers === 'tar' || options.snapshotter.name !== FOLDER_SNAPSHOTTER,
-    linking() {
+    stager() {
       opening ??= open(options)
       return opening
     },
@@ -54,8 +51,8 @@ export function openStoreLayers(options: StoreLayersOptions): StoreLayersResourc
   }
 }
 
-async function open({ onLinking, ...options }: StoreLayersOptions): Promise<Linking | undefined> {
-  const opened = await openLinking(options)
-  onLinking({ possible: opened.possible, how: opened.how })
-  return opened.possible ? opened.linking : undefined
+async function open({ onLinking, ...options }: StoreLayersOptions): Promise<LayerStager | undefined> {
+  const opened = await openStager(options)
+  onLinking(linkingReport(opened))
+  return opened.possible ? opened.stager : undefined
 }

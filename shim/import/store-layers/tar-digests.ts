@@ -1,48 +1,46 @@
 import pMap from 'p-map'
+import type { LayerMode } from '../../containerd/services/constants.ts'
 import { archiveInvalid } from '../image/errors.ts'
 import type { StoredBlob } from '../image/parsed-image.ts'
 import { ENTRY_BYTES, type EntryRoom, takenOf } from '../image/size-limit.ts'
-import { type FilesLayer, inAllForms, isMerged, storePathsOf } from '../layers/layer.ts'
-import type { StoreFilesLayer } from '../layers/store-image.ts'
+import { type FilesLayer, inAllForms, isMerged, type StoreFilesLayer, storePathsOf } from '../image/store-image.ts'
 import { requireInfos } from '../store/closure.ts'
 import type { StoreLayersContext } from './context.ts'
-import { entriesKey, tarKey } from './digest-keys.ts'
+import { entriesKey, tarKey } from './digest-cache.ts'
 import { TAR_THREADS } from './tar-threads.ts'
 
-/** `tar`: the layer's files are what the tar of that digest unpacks to. `linked`: there is no tar. */
-export type DigestKind = 'tar' | 'linked'
-
-export interface DigestedLayer extends StoredBlob {
+export interface FilesDigest extends StoredBlob {
   /** In the form that the digest is of. */
   readonly source: StoreFilesLayer
-  readonly digestKind: DigestKind
+  /** `tar`: the digest of the layer's tar. `linked`: a digest that stands in for it (see linkedDigest). */
+  readonly digestKind: LayerMode
 }
 
-export type DigestedLayers = ReadonlyMap<StoreFilesLayer, DigestedLayer>
+export type FilesDigests = ReadonlyMap<StoreFilesLayer, FilesDigest>
 
 interface TarBlob extends StoredBlob {
   readonly entries: number
 }
 
 /**
- * Finds layers whose tars were made on this node before, of the very same content, and are what the image promises. Counts their
+ * Finds layers whose tars were made on this node before, of exactly the same content, and are what the image promises. Counts their
  * entries, since containerd may have to unpack them again. Throws ImageTooLarge.
  */
 export async function recallTars(
   layers: readonly StoreFilesLayer[],
   context: StoreLayersContext,
-): Promise<DigestedLayers> {
+): Promise<FilesDigests> {
   const found = await Promise.all(layers.map(layer => findForm(layer, form => recallTar(form, context), context)))
   return new Map(layers.flatMap((layer, index) => (found[index] ? [[layer, found[index]]] : [])))
 }
 
 /** Makes tars in the content store. Throws ArchiveInvalid if one is not what the image promises; ImageTooLarge. */
-export function makeTars(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<DigestedLayers> {
+export function makeTars(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<FilesDigests> {
   return digestAll(layers, async form => (await recallTar(form, context)) ?? makeTar(form, context), context)
 }
 
 /** Hashes what the tars would be, without storing them. Throws as makeTars. */
-export function hashTars(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<DigestedLayers> {
+export function hashTars(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<FilesDigests> {
   const hashTar = (form: FilesLayer) => readTar(form, entries => context.tars.digest(form, entries), context)
   return digestAll(layers, async form => (await recallTar(form, context)) ?? hashTar(form), context)
 }
@@ -78,7 +76,7 @@ async function digestAll(
   layers: readonly StoreFilesLayer[],
   digestOf: (form: FilesLayer) => Promise<TarBlob>,
   context: StoreLayersContext,
-): Promise<DigestedLayers> {
+): Promise<FilesDigests> {
   const digest = async (source: StoreFilesLayer) => (await findForm(source, digestOf, context)) ?? refuse(source)
   const digested = await pMap(layers, digest, { concurrency: TAR_THREADS })
   return new Map(layers.flatMap((layer, index) => (digested[index] ? [[layer, digested[index]]] : [])))
@@ -89,7 +87,7 @@ async function findForm(
   source: StoreFilesLayer,
   digestOf: (form: FilesLayer) => Promise<TarBlob | undefined>,
   { limit }: StoreLayersContext,
-): Promise<DigestedLayer | undefined> {
+): Promise<FilesDigest | undefined> {
   const { layer, promised } = source
   for (const form of isMerged(layer) ? inAllForms(layer) : [layer]) {
     const made = await digestOf(form)

@@ -1,11 +1,24 @@
 import { createHash } from 'node:crypto'
 import { serveTasks, type TaskContext } from '../../../lib/threads/serve-tasks.ts'
-import { takeEntries } from '../image/size-limit.ts'
-import { isMerged } from '../layers/layer.ts'
-import { CHUNK_BYTES } from '../tar/chunks.ts'
+import { type EntryRoom, takeEntries } from '../image/size-limit.ts'
+import { type FilesLayer, isMerged } from '../image/store-image.ts'
+import { CHUNK_BYTES, RING_CHUNKS } from '../tar/chunks.ts'
 import { storePathTar } from '../tar/store-path-tar.ts'
-import { RING_CHUNKS, type TarAnswer, type TarTask } from './tar-task.ts'
 
+export interface TarTask {
+  readonly layer: FilesLayer
+  readonly entries: EntryRoom
+  /** One Int32: free chunks in the ring, negative once the reader has gone. Without it, only the digest is computed. */
+  readonly room?: SharedArrayBuffer
+}
+
+export interface TarAnswer {
+  readonly size: number
+  /** `sha256:<hex>`; missing if the tar itself was wanted. */
+  readonly digest?: string
+}
+
+/** A thread that makes tars of layers, or computes their digests. The tar goes through a ring of memory that both sides share. */
 serveTasks(async (task: TarTask, context: TaskContext<number, SharedArrayBuffer>): Promise<TarAnswer> => {
   const tar = await makeTar(task)
   return task.room ? writeRing(tar, new Int32Array(task.room), context) : digest(tar)

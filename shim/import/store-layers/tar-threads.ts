@@ -4,9 +4,9 @@ import { RetryableError } from '../../../lib/errors.ts'
 import { createThreadPool, type ThreadPool, threadCount } from '../../../lib/threads/thread-pool.ts'
 import type { StoredBlob } from '../image/parsed-image.ts'
 import type { EntryRoom } from '../image/size-limit.ts'
-import type { FilesLayer } from '../layers/layer.ts'
-import { CHUNK_BYTES } from '../tar/chunks.ts'
-import { NO_MORE, RING_CHUNKS, type TarAnswer, type TarTask } from './tar-task.ts'
+import type { FilesLayer } from '../image/store-image.ts'
+import { CHUNK_BYTES, RING_CHUNKS } from '../tar/chunks.ts'
+import type { TarAnswer, TarTask } from './tar-thread.ts'
 
 /** Makes tars of layers in threads, as many concurrently as there are threads; the others are queued. */
 export interface TarThreads {
@@ -21,7 +21,7 @@ export interface TarThreads {
   close(): Promise<void>
 }
 
-/** Enough to keep containerd busy, which hashes every blob. */
+/** containerd hashes every blob: more threads would only wait for it. */
 export const TAR_THREADS = threadCount(2)
 
 /** The same file, as source or compiled. */
@@ -61,6 +61,9 @@ function createPool(count: number): TarPool {
     toError: reason => new RetryableError('ImportInterrupted', `a thread that reads store paths has ended: ${reason}`),
   })
 }
+
+/** Value of `room` once the reader has gone. */
+const NO_MORE = -1_000_000
 
 async function* readTar(openPool: () => TarPool, task: TarTask): AsyncGenerator<Buffer> {
   const room = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))

@@ -3,22 +3,22 @@ import { PassThrough } from 'node:stream'
 import { archiveInvalid } from '../image/errors.ts'
 import { LAYER_TYPE } from '../image/parsed-image.ts'
 import { ENTRY_BYTES, type SizeLimit } from '../image/size-limit.ts'
-import { type Compression, compressionOf, decompress, MAGIC_BYTES } from './compression.ts'
+import { type Compression, compressionOf, decompress, MAGIC_BYTES } from './decompress.ts'
 import { passing, peek } from './streams.ts'
 import { createTarScan, type TarFile } from './tar-scan.ts'
 
 /** A layer on its way to containerd. */
 export interface MeasuredLayer {
   readonly compression: Compression
-  /** The same bytes. Throws ImageTooLarge once they are too many, decompressed, and ArchiveInvalid. */
+  /** The same bytes. Reading them throws ImageTooLarge if the decompressed layer exceeds the limit, and ArchiveInvalid. */
   readonly bytes: AsyncIterable<Buffer>
-  /** Bytes, decompressed, and what its entries are counted with. Known once all bytes have been read. */
+  /** Bytes of the decompressed layer, with ENTRY_BYTES for each entry. Known once all bytes have been read. */
   readonly unpackedSize: () => number
   /** Known once all bytes have been read. */
   readonly content: () => LayerContent
 }
 
-/** What reveals a layer that holds nothing but mount points. */
+/** Facts that reveal a layer which has only mount points. */
 export interface LayerContent {
   /** Whether it has a file that is not empty. */
   readonly hasContent: boolean
@@ -26,7 +26,7 @@ export interface LayerContent {
   readonly hasStorePath: boolean
 }
 
-/** containerd unpacks layers of any size, so the size has to be known before. */
+/** Measures a layer while it is read: containerd itself would unpack a layer of any size. */
 export async function measureLayer(source: AsyncIterable<Buffer>, limit: SizeLimit): Promise<MeasuredLayer> {
   const { head, all } = await peek(source, MAGIC_BYTES)
   const compression = compressionOf(head)

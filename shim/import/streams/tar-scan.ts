@@ -9,17 +9,17 @@ export interface TarScan {
   push(bytes: Buffer): void
 }
 
-/** A file, folder or link; its unchanged name, one character for each byte, and the size of its body in bytes. */
+/** A file, folder or link. The name is unchanged, with one character for each byte. The size is that of the body in bytes. */
 export interface TarFile {
   readonly name: string
   readonly size: number
 }
 
 const BLOCK_BYTES = 512
-/** Go reads no more of a header that is a separate entry. */
+/** Longest extended header, of pax or with a long name, that Go accepts. */
 const MAX_META_BYTES = 1024 * 1024
 
-/** Applies to the next file. */
+/** What extended headers say of the next file. */
 interface Extended {
   readonly longName?: string
   readonly pax?: ReadonlyMap<string, string>
@@ -47,7 +47,7 @@ export function createTarScan(onEntry: (file: TarFile) => void = () => {}): TarS
       expected = expected === 'zero' ? 'ended' : 'zero'
       return
     }
-    // Go stops at either: it unpacks nothing of a file that is not a tar.
+    // Go ends here without an error: at a header behind an empty block, and at a first block that is not a header.
     if (expected === 'zero' || (expected === 'first' && !hasChecksum(block))) {
       expected = 'ended'
       return
@@ -72,7 +72,7 @@ export function createTarScan(onEntry: (file: TarFile) => void = () => {}): TarS
     meta = undefined
     if (type === 'L') extended = { ...extended, longName: upToNul(text) }
     if (type === 'x') extended = { ...extended, pax: paxRecords(text) }
-    // A global header is an entry of its own, and ends what applied to the next file.
+    // To Go, a global header is an entry by itself, so that earlier extended headers apply to it instead of to the next file.
     if (type === 'g') extended = {}
   }
 
@@ -82,7 +82,8 @@ export function createTarScan(onEntry: (file: TarFile) => void = () => {}): TarS
     if (type === 'S' || [...(pax?.keys() ?? [])].some(key => key.startsWith('GNU.sparse.'))) throw sparse()
     const size = sizeIn(pax) ?? numberIn(block.subarray(124, 136))
     const name = longName || pax?.get('path') || upToNul(block.toString('latin1', 0, 100))
-    // A prefix without a name would make it a folder, and whether there is a prefix depends on the format.
+    // With a prefix, the name would end with a slash, and the entry would be a folder without a body. Whether the header has a
+    // prefix depends on its format, so such an entry is rejected.
     if (type === '\0' && name === '' && size > 0) throw unreadable()
     const hasBody = !'123456'.includes(type) && !(type === '\0' && name.endsWith('/'))
     left = hasBody ? padded(size) : 0
@@ -125,7 +126,7 @@ function hasChecksum(block: Buffer): boolean {
   return value === unsigned || value === signed
 }
 
-/** Octal digits, or a big-endian number whose first bit is set. */
+/** The number is in octal digits, or binary and big-endian if the first bit is set. */
 function numberIn(field: Buffer): number {
   const [first = 0] = field
   const value = first & 0x80 ? binary(field) : octal(field)

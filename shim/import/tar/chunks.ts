@@ -1,9 +1,12 @@
 import { readSync } from 'node:fs'
 import { MESSAGE_BYTES } from '../../containerd/services/constants.ts'
-import { BLOCK_BYTES } from './ustar-header.ts'
+import { BLOCK_BYTES } from './header.ts'
 
 /** Many small files, or a part of a large one. */
 export const CHUNK_BYTES = MESSAGE_BYTES
+
+/** Chunks in the ring of memory through which a thread hands on a tar. It is reused all the time, and leaves no garbage. */
+export const RING_CHUNKS = 4
 
 /** The length of a tar is a multiple of this. */
 const RECORD_BYTES = 20 * BLOCK_BYTES

@@ -1,12 +1,10 @@
 import { closeSync, fstatSync, lstatSync, readlinkSync } from 'node:fs'
 import type { CountEntries } from '../image/size-limit.ts'
-import type { StorePathLayer } from '../layers/layer.ts'
-import { atPath, changed, openThere } from '../store/at-path.ts'
+import type { StorePathLayer } from '../image/store-image.ts'
 import { type ByteString, bytesOf } from '../store/byte-string.ts'
-import { storeTree, type TreeEntry } from '../store/store-tree.ts'
+import { atPath, changed, openThere, storeTree, type TreeEntry } from '../store/store-tree.ts'
 import { TarChunks } from './chunks.ts'
-import { tarfileHeader } from './tarfile-header.ts'
-import { type HeaderFields, SYMLINK_MODE } from './ustar-header.ts'
+import { type HeaderFields, SYMLINK_MODE, tarfileHeader } from './header.ts'
 
 /**
  * The tar of the layer, byte for byte as nixpkgs' stream_layered_image.py makes it with Python's tarfile. Files are read as they

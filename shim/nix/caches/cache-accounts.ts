@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { lazy } from '../../../lib/async/lazy.ts'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { writeAtomically } from '../../../lib/files/atomic-file.ts'
-import { readOwnFile } from '../../../lib/files/own-file.ts'
+import { readOwnFile } from '../../../lib/files/own-files.ts'
 import type { Room } from '../../../lib/queues/fair-excess.ts'
 
 import { createFairGate } from '../../../lib/queues/fair-gate.ts'
@@ -92,7 +92,7 @@ export function createCacheAccounts({ root, pruning, room, afterMs, warn }: Cach
     busy.add(done)
   }
   return {
-    // Not at once: the run that used the cache is still going on.
+    // Later: the run that used the cache still continues.
     note: (name, owners) => track(delay(afterMs).then(() => measureLater(name, owners, async () => Date.now()))),
     async settled() {
       while (busy.size > 0) await Promise.all(busy)

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
-import { takeOver } from '../../../lib/files/own-folder.ts'
+import { takeOver } from '../../../lib/files/own-files.ts'
 import type { Room } from '../../../lib/queues/fair-excess.ts'
 import type { Owners } from '../../../lib/queues/fair-order.ts'
 import { isLocked, type Recipe } from '../../../recipes/recipe.ts'
@@ -46,8 +46,8 @@ export interface SourceCachesOptions {
 }
 
 /**
- * As long as nix trusts what it was told about a branch (its default tarball-ttl). Whoever could once write that branch may have put
- * later commits into the cache.
+ * As long as nix uses a known answer about a branch (its default tarball-ttl). A user who was once able to write that branch may
+ * have put later commits into the cache.
  */
 const UNLOCKED_MS = 3_600_000
 const ACCOUNT_AFTER_MS = 500

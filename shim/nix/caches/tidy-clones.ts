@@ -1,8 +1,7 @@
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hasCode } from '../../../lib/error-code.ts'
-import { ProcessFailed, readOutput } from '../../../lib/process/run-process.ts'
-import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
+import { ProcessFailed, readOutput, SYSTEM_PATH } from '../../../lib/process/run-process.ts'
 import { type BuildUser, idsOf } from '../user/build-user.ts'
 
 export interface Tidying {

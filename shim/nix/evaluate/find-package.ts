@@ -2,9 +2,16 @@ import * as v from 'valibot'
 import { FinalError } from '../../../lib/errors.ts'
 import { parsePackageName } from '../../../recipes/package-name.ts'
 import type { PackageRecipe } from '../../../recipes/recipe.ts'
-import { type Derivation, derivationSchema, nameSchema, namesSchema, parseAnswer, toDerivation } from './derivation.ts'
+import {
+  type Derivation,
+  derivationSchema,
+  hintsExpression,
+  nameSchema,
+  namesSchema,
+  parseAnswer,
+  toDerivation,
+} from './derivation.ts'
 import { MAX_NAMES, nixList, nixString, SHARED_FUNCTIONS } from './nix-language.ts'
-import { hintsExpression } from './package-hints.ts'
 import { listNames, MAX_LISTED, nearestNames, showName } from './show-names.ts'
 
 /** Sets up to this size are reported in full. A similar name of a larger set appears at most twice. */

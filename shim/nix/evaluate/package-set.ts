@@ -2,9 +2,16 @@ import * as v from 'valibot'
 import { FinalError } from '../../../lib/errors.ts'
 import { parseNameInSet } from '../../../recipes/package-name.ts'
 import type { PackageSetRecipe } from '../../../recipes/recipe.ts'
-import { type Derivation, derivationSchema, nameSchema, namesSchema, parseAnswer, toDerivation } from './derivation.ts'
+import {
+  type Derivation,
+  derivationSchema,
+  hintsExpression,
+  nameSchema,
+  namesSchema,
+  parseAnswer,
+  toDerivation,
+} from './derivation.ts'
 import { nixList, nixString, SHARED_FUNCTIONS } from './nix-language.ts'
-import { hintsExpression } from './package-hints.ts'
 import { listNames, nearestNames, showName } from './show-names.ts'
 
 /** Part of every image if the set has them: CA certificates and port names. Source: Nixery. */

@@ -1,10 +1,10 @@
 import { type ErrorCode, FinalError, reviveError, type ShimError } from '../../../lib/errors.ts'
 import type { ProcessEnd } from '../../../lib/process/run-process.ts'
 import { cutLines } from '../../../lib/text/cut.ts'
-import { formatSize } from '../../../lib/text/size.ts'
+import { formatSize } from '../../../lib/text/units.ts'
 import { describeRecipe, describeWork, type Recipe } from '../../../recipes/recipe.ts'
-import type { NixError } from '../log/journal.ts'
 import { derivationName } from '../log/nix-log.ts'
+import type { NixError } from '../log/nix-output.ts'
 import { runLogFile } from '../user/state-dir.ts'
 import {
   BUILD_RULES,

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { isStorePath } from '../../../recipes/store-path.ts'
-import type { NixError } from '../log/journal.ts'
+import type { NixError } from '../log/nix-output.ts'
 
 /** A failed builder, as nix reports it. */
 export interface FailedBuilder {

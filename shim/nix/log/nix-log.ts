@@ -1,8 +1,7 @@
 import { cleanText, copyStart } from '../../../lib/text/text.ts'
 import { createAnnouncedTransfers, createCounters, createRunningBuilds, isCount, isTransfer } from './activities.ts'
 import type { BuildProgress } from './build-progress.ts'
-import { Activity, type NixLine, parseNixLine, Result } from './nix-log-line.ts'
-import { type NixWords, readMessage } from './nix-message.ts'
+import { Activity, type NixLine, type NixWords, parseNixLine, Result, readMessage } from './nix-log-line.ts'
 
 /** The relevant content of a line of nix's standard error. */
 export type NixLogEntry =

@@ -31,7 +31,7 @@ export async function askDaemon(
     const found: StorePathInfo[] = []
     const asked = new Set(paths)
     const size = createClosureSize()
-    // Paths are recorded one by one: doing it all at once would block the thread.
+    // One path at a time: a whole closure in one go would block the thread.
     for (let next = [...asked]; next.length > 0; ) {
       const referred: string[] = []
       for await (const info of askTogether(wire, next)) {

@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import { quote } from '../../../lib/text/quote.ts'
 
-/** The encoding of the Nix daemon's protocol (Nix, src/libutil/serialise.cc): 64-bit numbers and padded strings. */
+/** The encoding of the Nix daemon's protocol (as in Nix's libutil): 64-bit numbers and padded strings. */
 export interface DaemonWire {
   send(...parts: readonly (number | string)[]): void
   readNumber(): Promise<number>

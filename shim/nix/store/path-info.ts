@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { FinalError } from '../../../lib/errors.ts'
-import { formatSize } from '../../../lib/text/size.ts'
+import { formatSize } from '../../../lib/text/units.ts'
 import { isStorePath, type StorePathInfo } from '../../../recipes/store-path.ts'
 
 /** A store path itself, and not a file in it: `/nix/store/<hash>-<name>`. */

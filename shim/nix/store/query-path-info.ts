@@ -5,7 +5,7 @@ import { FinalError, RetryableError } from '../../../lib/errors.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { isStorePath } from '../../../recipes/store-path.ts'
 import { explainFailedQuery } from '../failure/explain-failure.ts'
-import { createJournal } from '../log/journal.ts'
+import { createNixOutput } from '../log/nix-output.ts'
 import { type NixOptions, nixFlags, runNix } from '../process/run-nix.ts'
 import type { BuildUser } from '../user/build-user.ts'
 import type { StateDir } from '../user/state-dir.ts'
@@ -127,7 +127,7 @@ async function ask({ nix, user, dir }: QuerySetup, { flags, paths }: Question, q
   const { recursive, signal } = query
   const depth = recursive ? ['--recursive'] : []
   const timeLimit = AbortSignal.timeout(LIMIT_MS)
-  const { read, errors, foreign } = createJournal(NO_LOG, () => {})
+  const { read, errors, foreign } = createNixOutput(NO_LOG, () => {})
   const { stdout, ...exit } = await runNix({
     command: nix.command,
     args: ['path-info', '--json', ...depth, ...flags, ...paths, ...nixFlags(nix), ...NOWHERE_ELSE],

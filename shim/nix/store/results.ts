@@ -1,12 +1,13 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { lstat, readdir, readlink, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { hasCode } from '../../../lib/error-code.ts'
 import { type AtomicFile, writeAtomically } from '../../../lib/files/atomic-file.ts'
-import { readOwnFile } from '../../../lib/files/own-file.ts'
+import { readOwnFile } from '../../../lib/files/own-files.ts'
 import { packageHintsSchema } from '../../../recipes/built-package.ts'
+import { type Recipe, recipeKey } from '../../../recipes/recipe.ts'
 import { guardState, type StateDir } from '../user/state-dir.ts'
 import { storePathSchema } from './path-info.ts'
 
@@ -18,7 +19,7 @@ export interface Results {
   /** Returns the path of the gc root, which nix will create or replace. Anything else at that path is moved away. */
   prepareLink(recipeKey: string): Promise<string>
   /** The saved result, if its gc root and store path still exist and only root could have written it. */
-  find(recipeKey: string): Promise<BuildOutput | undefined>
+  find(recipeKey: string): Promise<BuildResult | undefined>
   save(recipeKey: string, result: SavedResult): Promise<void>
   /** Resolves when all earlier calls have taken effect. */
   settled(): Promise<void>
@@ -29,17 +30,17 @@ export interface Results {
 }
 
 /** The result of a build. */
-export const buildOutputSchema = v.object({
+export const buildResultSchema = v.object({
   storePath: storePathSchema,
   /** Id of the run that made it, as its log file is named. */
   runId: v.pipe(v.string(), v.maxLength(255)),
   /** What the package says about running it as an image; missing if it says nothing. */
   package: v.exactOptional(packageHintsSchema),
 })
-export type BuildOutput = Readonly<v.InferOutput<typeof buildOutputSchema>>
+export type BuildResult = Readonly<v.InferOutput<typeof buildResultSchema>>
 
 const savedResultSchema = v.object({
-  ...buildOutputSchema.entries,
+  ...buildResultSchema.entries,
   /** The derivation's output; nix appends it to the name of the link. */
   output: v.string(),
   /** For people only; missing if the recipe is a store path. */
@@ -78,6 +79,13 @@ export function createResults({ root, results, gcroots }: StateDir): Results {
         await unlinkOthers(gcroots, keys)
       }),
   }
+}
+
+/** Stable key of the gc root for the archive that a recipe's program writes. */
+export function archiveKey(recipe: Recipe): string {
+  return createHash('sha256')
+    .update(JSON.stringify(['archive', recipeKey(recipe)]))
+    .digest('hex')
 }
 
 function readRecord(folder: string, path: string): SavedResult | undefined {

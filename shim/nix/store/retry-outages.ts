@@ -50,8 +50,8 @@ export function createOutageRetry({ socket, signal, onWait, limitMs = LIMIT_MS }
     if (!isBack && !signal.aborted) throw addWaitedTime(error, limitMs - leftMs)
   }
 
-  const mayPass = (error: unknown) => isDaemonAway(error) && socket !== undefined && !signal.aborted
-  return attempt => retry(attempt, { mayPass, beforeNext })
+  const isTemporary = (error: unknown) => isDaemonAway(error) && socket !== undefined && !signal.aborted
+  return attempt => retry(attempt, { isTemporary, beforeNext })
 }
 
 function isDaemonAway(error: unknown): boolean {

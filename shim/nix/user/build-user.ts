@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { FinalError } from '../../../lib/errors.ts'
-import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
+import { SYSTEM_PATH } from '../../../lib/process/run-process.ts'
 import { gitConfigFile, sshConfigFile } from './user-config.ts'
 
 /** User and environment that nix runs with. */

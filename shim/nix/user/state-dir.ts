@@ -4,15 +4,15 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { hasCode } from '../../../lib/error-code.ts'
 import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
-import { makeStateDir } from '../../../lib/files/make-state-dir.ts'
 import {
   checkOwnFolder,
   type FolderFault,
   findFolderFault,
   isFolderOfOthers,
   makeOwnFolder,
+  makeStateDir,
   takeOver,
-} from '../../../lib/files/own-folder.ts'
+} from '../../../lib/files/own-files.ts'
 import type { BuildUser } from './build-user.ts'
 
 /** The folders of a builder below the state folder. */
@@ -71,7 +71,7 @@ export async function prepareStateDir(dir: StateDir, user: Ids, logger?: Pick<Lo
     if (await isFolderOfOthers(home)) await setAside(home, logger)
     await makeOwnFolder(home, { mode: 0o750, gid: user.gid })
     await makeOwnFolder(config, { mode: 0o755 })
-    for (const path of readFolders(dir)) await checkOwnFolder(path)
+    for (const path of parseFolders(dir)) await checkOwnFolder(path)
   })
 }
 
@@ -79,13 +79,13 @@ export async function prepareStateDir(dir: StateDir, user: Ids, logger?: Pick<Lo
 const WALK_THROUGH = 0o001
 
 /** Git, ssh and nix read their settings from these folders. */
-function readFolders({ home, config }: StateDir): string[] {
+function parseFolders({ home, config }: StateDir): string[] {
   return [home, join(home, '.ssh'), config, join(config, 'nix')]
 }
 
 /** How other users could change the config of git, ssh or nix; undefined if they cannot. */
 export async function findStateFault(dir: StateDir): Promise<FolderFault | undefined> {
-  for (const path of [await realpath(dir.root), ...readFolders(dir)]) {
+  for (const path of [await realpath(dir.root), ...parseFolders(dir)]) {
     const fault = await findFolderFault(path)
     if (fault) return fault
   }

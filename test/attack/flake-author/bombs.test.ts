@@ -239,7 +239,7 @@ describe('an image of store paths that is larger than its rule allows is rejecte
 `
 
   /** An image whose JSON puts each of a hundred empty files into 50 nested folders. */
-  const writeFolders = (bytes: number) =>
+  const formatFolders = (bytes: number) =>
     writeMadeFlake(
       node.bed.dir,
       `let
@@ -290,7 +290,7 @@ describe('an image of store paths that is larger than its rule allows is rejecte
     ['reads its files', 'read', 0, MAX_MIB],
     ['links its files', 'linked', 34 * 2 ** 20, MAX_LINKED_MIB],
   ])('full of folders that only its JSON names, while the shim %s', async (_how, name, bytes, most) => {
-    const flakeUrl = await writeFolders(bytes)
+    const flakeUrl = await formatFolders(bytes)
     const pull = recipePull({ image: `registry.example/${name}/folders:1`, flakeUrl, packageName: 'image' })
     await expect(node.bed.cri(shim.socket).pullImage(pull)).rejects.toMatchObject({
       details: expect.stringMatching(new RegExp(`more than ${most}MiB .*maxImageSize`)),

@@ -31,8 +31,8 @@ export function eventSuite({ deployed, shim }: TakenOverNode): void {
         'its own node',
       ],
       ['create an Event that another node reports', { reportingInstance: 'b' }, 'its own node'],
-      ['create an Event in the name of the kubelet', { source: { component: 'kubelet', host: 'a' } }, 'as enbi-shim'],
-      ['create an Event that the scheduler reports', { reportingComponent: 'default-scheduler' }, 'as enbi-shim'],
+      ['create an Event in the name of the kubelet', { source: { component: 'kubelet', host: 'a' } }, 'from enbi-shim'],
+      ['create an Event that the scheduler reports', { reportingComponent: 'default-scheduler' }, 'from enbi-shim'],
       [
         'create an Event about a Node',
         { involvedObject: { apiVersion: 'v1', kind: 'Node', name: 'b', namespace: 'default' } },
@@ -69,10 +69,10 @@ export function eventSuite({ deployed, shim }: TakenOverNode): void {
         await expect(change(mine.name, body)).rejects.toThrow(refusal(''))
       const { name, body } = event({ source: { component: 'kubelet', host: 'a' }, reportingComponent: 'kubelet' })
       await deployed().kube.create(events, { namespace: 'default', name, body })
-      await expect(change(name, { count: 2 })).rejects.toThrow(refusal('told itself'))
+      await expect(change(name, { count: 2 })).rejects.toThrow(refusal('its own Events'))
       const ofB = event({ source: { component: 'enbi-shim', host: 'b' }, reportingInstance: 'b' })
       await deployed().kube.create(events, { namespace: 'default', ...ofB })
-      await expect(change(ofB.name, { count: 2 })).rejects.toThrow(refusal('told itself'))
+      await expect(change(ofB.name, { count: 2 })).rejects.toThrow(refusal('its own Events'))
     })
   })
 }

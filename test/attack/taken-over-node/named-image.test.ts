@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { createPodReconciler } from '../../../controller/reconcilers/pod-reconciler.ts'
 import { createNodes } from '../../../controller/state/nodes.ts'
-import type { BuildView, RecipeView } from '../../../controller/views/nixbuild.ts'
+import type { NixBuildView, RecipeView } from '../../../controller/views/nixbuild.ts'
 import { MANAGED_BY_LABEL, nixBuildName, SHIM } from '../../../kube/resources/names.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { startBuilds, startPods } from '../../controller/state/start.ts'
@@ -11,7 +11,7 @@ const SPEC = { flakeUrl: 'github:evil/app', imageTag: 'app:1', packageName: 'app
 const KEY = 'team/web'
 
 /** The changes that the controller sends for a pod of that node, whose image the NixBuild names. */
-async function changes(build: BuildView, node: string): Promise<string[]> {
+async function changes(build: NixBuildView, node: string): Promise<string[]> {
   const { builds, set: setBuild } = startBuilds()
   setBuild(`team/${build.name}`, build)
   const recipes = new Map<string, RecipeView[]>([[IMAGE, builds.recipesOf(IMAGE)]])

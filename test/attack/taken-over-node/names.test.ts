@@ -3,13 +3,13 @@ import { createPodReconciler } from '../../../controller/reconcilers/pod-reconci
 import { createBuilds } from '../../../controller/state/builds.ts'
 import { createNodes } from '../../../controller/state/nodes.ts'
 import { createPods } from '../../../controller/state/pods.ts'
-import type { BuildView } from '../../../controller/views/nixbuild.ts'
+import type { NixBuildView } from '../../../controller/views/nixbuild.ts'
 import type { Kind, Kube, ObjectName } from '../../../kube/client/contract.ts'
 import { MANAGED_BY_LABEL, nixBuildNames, SHIM } from '../../../kube/resources/names.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { RetryableError } from '../../../lib/errors.ts'
-import { plan } from '../../controller/reconcile/plan.ts'
+import { plan } from '../../controller/plan/plan.ts'
 import { someBuild, somePod } from '../../controller/views.ts'
 
 const SPEC = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' }
@@ -17,12 +17,12 @@ const BY_SHIM = { [MANAGED_BY_LABEL]: SHIM }
 const NAMES = nixBuildNames(recipeOf({ spec: SPEC }))
 
 /** A NixBuild of that manager, under the name that the recipe of the pod needs. */
-function squatter(name: string, labels: Readonly<Record<string, string>> = {}): BuildView {
+function squatter(name: string, labels: Readonly<Record<string, string>> = {}): NixBuildView {
   return someBuild({ metadata: { name, labels }, spec: { ...SPEC, flakeUrl: 'github:team/other' } })
 }
 
 /** The names of the NixBuilds that the controller creates for an annotated pod, beside those NixBuilds. */
-async function make(...squatters: readonly BuildView[]): Promise<string[]> {
+async function make(...squatters: readonly NixBuildView[]): Promise<string[]> {
   const done: string[] = []
   const views = new Map(squatters.map(build => [`team/${build.name}`, build]))
   const pod = somePod()
@@ -39,7 +39,12 @@ async function make(...squatters: readonly BuildView[]): Promise<string[]> {
     onRequest: onNothing,
   })
   const builds = createBuilds({
-    ...{ mirrored: key => views.get(key), allMirrored: () => views.values(), onLost: onNothing, onImage: onNothing },
+    ...{
+      mirrored: key => views.get(key),
+      allMirrored: () => views.values(),
+      onUnconfirmedWrite: onNothing,
+      onImage: onNothing,
+    },
   })
   for (const key of views.keys()) builds.changed(key)
   pods.changed('team/web')

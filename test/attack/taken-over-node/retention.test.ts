@@ -2,8 +2,8 @@ import { expect, it } from 'vitest'
 import { createNamespaceReconciler } from '../../../controller/reconcilers/namespace-reconciler.ts'
 import { createBuilds } from '../../../controller/state/builds.ts'
 import { createPods } from '../../../controller/state/pods.ts'
+import { apiTime } from '../../../kube/resources/metadata.ts'
 import { CONTROLLER, MANAGED_BY_LABEL, SHIM, shimFieldManager } from '../../../kube/resources/names.ts'
-import { time } from '../../../kube/resources/time.ts'
 import { someBuild } from '../../controller/views.ts'
 
 const HOUR_MS = 3_600_000
@@ -21,7 +21,7 @@ interface Finished {
 }
 
 function finished({ name, createdHours = 2, writtenHours = 1, completionTime, managedBy }: Finished) {
-  const at = (hours: number) => time(Date.now() - hours * HOUR_MS)
+  const at = (hours: number) => apiTime(Date.now() - hours * HOUR_MS)
   const manager = { manager: shimFieldManager(NODE), subresource: 'status', time: at(writtenHours) }
   return someBuild({
     metadata: {
@@ -39,7 +39,7 @@ async function removed(...builds: readonly Finished[]): Promise<string[]> {
   const state = {
     builds: createBuilds({
       ...{ mirrored: key => views.get(key), allMirrored: () => views.values() },
-      onLost: onNothing,
+      onUnconfirmedWrite: onNothing,
       onImage: onNothing,
     }),
     pods: createPods({
@@ -62,7 +62,7 @@ async function removed(...builds: readonly Finished[]): Promise<string[]> {
 
 it('retention keeps newer NixBuilds although a node reports that older ones finish in the far future', async () => {
   const forged = ['a', 'b'].map(name => ({ name, writtenHours: 1.5, completionTime: '9999-12-31T23:59:59Z' }))
-  const honest = ['c', 'd'].map(name => ({ name, completionTime: time(Date.now() - HOUR_MS) }))
+  const honest = ['c', 'd'].map(name => ({ name, completionTime: apiTime(Date.now() - HOUR_MS) }))
   expect((await removed(...forged, ...honest)).toSorted()).toEqual(['a', 'b'])
 })
 
@@ -72,7 +72,7 @@ it('retention keeps a new NixBuild although a node reports that it finished in t
 })
 
 it("retention deletes none of the users' or the controller's NixBuilds because a shim creates very many", async () => {
-  const completionTime = time(Date.now() - HOUR_MS)
+  const completionTime = apiTime(Date.now() - HOUR_MS)
   const flood = Array.from({ length: 5 }, (_, index) => {
     return { name: `flood-${index}`, writtenHours: 0.1, completionTime, managedBy: SHIM }
   })

@@ -2,7 +2,8 @@ import { afterAll, beforeAll } from 'vitest'
 import { type Deployed, type Member, startDeployed } from '../../deploy/deployed.ts'
 import { eventSuite } from './event-suite.ts'
 import { leaseSuite } from './lease-suite.ts'
-import { nixBuildSuite } from './nixbuild-suite.ts'
+import { nixBuildCreationSuite } from './nixbuild-creation-suite.ts'
+import { nixBuildStatusSuite } from './nixbuild-status-suite.ts'
 
 let deployed: Deployed
 let shim: Member
@@ -17,4 +18,5 @@ afterAll(() => deployed?.[Symbol.asyncDispose]())
 const node = { deployed: () => deployed, shim: () => shim }
 leaseSuite(node)
 eventSuite(node)
-nixBuildSuite(node)
+nixBuildCreationSuite(node)
+nixBuildStatusSuite(node)

@@ -1,8 +1,13 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createGroupIndex, createMultiIndex } from '../../../controller/state/multi-index.ts'
+import { createGroupIndex, createMultiIndex } from '../../../controller/state/indices.ts'
 import { createRecentWrites } from '../../../controller/state/recent-writes.ts'
 import { someBuild, somePod } from '../views.ts'
 import { APP, idOf, KNOWN, startBuilds, startPods } from './start.ts'
+
+interface Written {
+  readonly uid: string
+  readonly resourceVersion: string
+}
 
 describe('the pods', () => {
   it('are found by the recipe that they request, for as long as they request it', () => {
@@ -128,15 +133,17 @@ describe('a recent write', () => {
   it('is forgotten and reported if the watch does not confirm it', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     onTestFinished(() => void vi.useRealTimers())
-    const lost: string[] = []
-    const recent = createRecentWrites<string>(key => void lost.push(key))
-    recent.put('a', 'x')
-    recent.put('b', 'y')
+    const unconfirmed: string[] = []
+    const recent = createRecentWrites<Written>(key => void unconfirmed.push(key))
+    const version = (resourceVersion: string) => ({ uid: 'u', resourceVersion })
+    recent.put('a', version('10'))
+    recent.put('b', version('10'))
     vi.advanceTimersByTime(9_999)
-    recent.forget('b')
-    expect([recent.get('a'), recent.get('b'), lost]).toEqual(['x', undefined, []])
+    recent.observe('a', version('9'))
+    recent.observe('b', version('10'))
+    expect([recent.get('a'), recent.get('b'), unconfirmed]).toEqual([version('10'), undefined, []])
     vi.advanceTimersByTime(1)
-    expect([recent.get('a'), lost]).toEqual([undefined, ['a']])
+    expect([recent.get('a'), unconfirmed]).toEqual([undefined, ['a']])
   })
 })
 

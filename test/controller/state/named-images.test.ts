@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
-import { createNewestIndex } from '../../../controller/state/newest-index.ts'
-import { type BuildView, type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
+import { createNewestIndex } from '../../../controller/state/indices.ts'
+import { type NixBuildView, type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
 import { nixBuildName } from '../../../kube/resources/names.ts'
 import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
 import { someBuild, somePod } from '../views.ts'
@@ -12,7 +12,7 @@ describe('the recipes of an image', () => {
   const BY_SHIM = { labels: { 'app.kubernetes.io/managed-by': 'enbi-shim' } }
 
   /** A NixBuild as a shim creates it for an image whose name is its recipe. */
-  function ofShim(packageName: string, creationTimestamp = '2026-01-01T00:00:00Z'): BuildView {
+  function ofShim(packageName: string, creationTimestamp = '2026-01-01T00:00:00Z'): NixBuildView {
     const spec = { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName, system: 'x86_64-linux' }
     const name = nixBuildName(recipeOf({ spec }))
     return someBuild({ metadata: { ...BY_SHIM, name, uid: name, creationTimestamp }, spec })

@@ -1,12 +1,12 @@
 import { createBuilds } from '../../../controller/state/builds.ts'
 import { createPods } from '../../../controller/state/pods.ts'
 import { recipeId } from '../../../controller/state/request-index.ts'
-import type { BuildView, RecipeView } from '../../../controller/views/nixbuild.ts'
+import type { NixBuildView, RecipeView } from '../../../controller/views/nixbuild.ts'
 import type { PodView } from '../../../controller/views/pod.ts'
 import { someBuild } from '../views.ts'
 
 export const KNOWN = new Map([['node-1', 'x86_64-linux']])
-export const idOf = (build: BuildView) => recipeId('team', 'key' in build.recipe ? build.recipe.key : '')
+export const idOf = (build: NixBuildView) => recipeId('team', 'key' in build.recipe ? build.recipe.key : '')
 export const APP = idOf(someBuild())
 
 /** Pods whose mirror the test fills. */
@@ -32,15 +32,15 @@ export function startPods(systems: Map<string, string>, recipes = new Map<string
 
 /** NixBuilds whose mirror the test fills. */
 export function startBuilds() {
-  const mirror = new Map<string, BuildView>()
+  const mirror = new Map<string, NixBuildView>()
   const images: string[] = []
   const builds = createBuilds({
     mirrored: key => mirror.get(key),
     allMirrored: () => mirror.values(),
-    onLost: () => {},
+    onUnconfirmedWrite: () => {},
     onImage: id => void images.push(id),
   })
-  const set = (key: string, build: BuildView | undefined) => {
+  const set = (key: string, build: NixBuildView | undefined) => {
     if (build) mirror.set(key, build)
     else mirror.delete(key)
     return builds.changed(key)

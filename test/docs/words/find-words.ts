@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { WORDS } from './words.ts'
 
 export const ROOT = join(import.meta.dirname, '../../..')
@@ -19,12 +19,14 @@ export function proseOf(markdown: string): string {
   return markdown.replace(/^```[\s\S]*?^```/gm, block => block.replaceAll(/[^\n]/g, ''))
 }
 
-/** Files below folders of the project, by their paths from its root. */
+/** Files below folders of the project, by their paths from its root. An empty extension stands for any. */
 export async function listFiles(folders: readonly string[], extension: string): Promise<string[]> {
   const lists = await Promise.all(
     folders.map(async folder => {
-      const names = await readdir(join(ROOT, folder), { recursive: true })
-      return names.filter(name => name.endsWith(extension)).map(name => join(folder, name))
+      const entries = await readdir(join(ROOT, folder), { recursive: true, withFileTypes: true })
+      return entries
+        .filter(entry => entry.isFile() && entry.name.endsWith(extension))
+        .map(entry => relative(ROOT, join(entry.parentPath, entry.name)))
     }),
   )
   return lists.flat().toSorted()

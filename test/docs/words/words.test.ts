@@ -1,16 +1,15 @@
 import { readdir } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { ALLOWED } from './allowed.ts'
 import { findWords, listFiles, proseOf, ROOT, readProjectFile } from './find-words.ts'
 import { findSourceFiles } from './source-files.ts'
 
 const PAGES = [...(await readdir(ROOT)).filter(name => name.endsWith('.md')), ...(await listFiles(['docs'], '.md'))]
-/** Help texts and option descriptions, which users read like pages. */
+/** Help texts, descriptions of options and fields, alerts and comments of units, which users read like pages. */
 const TEXTS = [
   'shim/program.ts',
   'controller/program.ts',
   ...(await listFiles(['shim/config'], '.ts')),
-  ...(await listFiles(['nixos-module'], '.nix')),
+  ...(await listFiles(['deploy', 'examples', 'nix', 'nixos-module'], '')),
 ]
 
 describe('plain words', () => {
@@ -27,14 +26,8 @@ describe('plain words', () => {
     expect(findWords(await readProjectFile(file))).toEqual([])
   })
 
-  it('are used in all source files but those that are still to be rewritten', async () => {
+  it('are used in all source files', async () => {
     const found = await findSourceFiles()
-    const others = found.filter(({ path }) => !ALLOWED.includes(path))
-    expect(others.map(({ path, words }) => [path, ...words].join('\n  '))).toEqual([])
-  })
-
-  it('are still missing in every file of the exceptions; `node test/docs/words/shrink.ts` removes the others', async () => {
-    const paths = (await findSourceFiles()).map(({ path }) => path)
-    expect(ALLOWED.filter(path => !paths.includes(path))).toEqual([])
+    expect(found.map(({ path, words }) => [path, ...words].join('\n  '))).toEqual([])
   })
 })

@@ -14,7 +14,7 @@ describe('retry', () => {
   it('retries until an attempt succeeds', async () => {
     const pauses: unknown[] = []
     const beforeNext = async (failures: number, error: unknown) => pauses.push([failures, String(error)])
-    await expect(retry(passing(2), { mayPass: () => true, beforeNext })).resolves.toBe('done')
+    await expect(retry(passing(2), { isTemporary: () => true, beforeNext })).resolves.toBe('done')
     expect(pauses).toEqual([
       [1, 'Error: 1 left'],
       [2, 'Error: 0 left'],
@@ -23,12 +23,12 @@ describe('retry', () => {
 
   it('throws a final error without another attempt', async () => {
     const beforeNext = () => Promise.reject(new Error('never asked'))
-    await expect(retry(passing(1), { mayPass: () => false, beforeNext })).rejects.toThrow('0 left')
+    await expect(retry(passing(1), { isTemporary: () => false, beforeNext })).rejects.toThrow('0 left')
   })
 
   it('throws what beforeNext throws to give up', async () => {
     const beforeNext = () => Promise.reject(new Error('too long'))
-    await expect(retry(passing(1), { mayPass: () => true, beforeNext })).rejects.toThrow('too long')
+    await expect(retry(passing(1), { isTemporary: () => true, beforeNext })).rejects.toThrow('too long')
   })
 })
 

@@ -1,4 +1,4 @@
 import { serveAsHelper } from '../../../lib/process/serve-helper.ts'
 
-/** A helper that reports its process id. */
-await serveAsHelper(async (_, { report }) => report(process.pid))
+/** A helper that reports its process id, and takes one job after another. */
+await serveAsHelper(async (_, { report }) => report(process.pid), { isReused: true })

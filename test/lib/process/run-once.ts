@@ -1,14 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { createHelpers } from '../../../lib/process/run-helper.ts'
+import { createHelperPool } from '../../../lib/process/helper-pool.ts'
+import { programOf } from './helper-programs.ts'
 
 /** A process that runs a helper, prints the helper's process id, and then only has a waiting helper. */
-const helpers = createHelpers(
-  { file: new URL('./reporting-pid.ts', import.meta.url), heapMegabytes: 32, graceMs: 1000 },
-  { afterMs: 1 },
-)
-await helpers.run({
-  job: {},
-  signal: new AbortController().signal,
-  onReport: pid => process.stdout.write(`${pid}\n`),
-})
+const isReused = process.argv[2] === 'reused'
+const pool = createHelperPool({ ...programOf('reporting-pid'), isReused }, { afterMs: 1 })
+const pid = await pool.run({ job: {}, signal: new AbortController().signal, onReport: report => report })
+process.stdout.write(`${pid}\n`)
 await delay(50)

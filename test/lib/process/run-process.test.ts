@@ -3,8 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ProcessRun, runProcess } from '../../../lib/process/run-process.ts'
-import { SYSTEM_PATH } from '../../../lib/process/system-path.ts'
+import { type ProcessRun, runProcess, SYSTEM_PATH } from '../../../lib/process/run-process.ts'
 import { readLines } from '../../../lib/text/lines.ts'
 
 let dir: string

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { findFairExcess } from '../../../lib/queues/fair-excess.ts'
+import { findFairExcess, firstOfMost } from '../../../lib/queues/fair-excess.ts'
 
 const ROOM = { count: 4, bytes: 100 }
 const item = (name: string, owners: string, usedAt: number, bytes = 10) => ({
@@ -47,4 +47,14 @@ test.each<[string, ReturnType<typeof item>[], string[]]>([
 test('handles many items of many owners', () => {
   const items = Array.from({ length: 5000 }, (_, at) => item(`${at}`, `owner-${at % 50}`, at))
   expect(excess(...items)).toHaveLength(4996)
+})
+
+test.each([
+  [[], undefined],
+  [['a1'], 'a1'],
+  [['a1', 'b1', 'b2'], 'b1'],
+  [['b1', 'a1', 'b2', 'a2', 'a3'], 'a1'],
+  [['a1', 'b1'], 'a1'],
+])('of %j, %s is dropped first', (items, expected) => {
+  expect(firstOfMost(items, item => item.slice(0, 1))).toBe(expected)
 })

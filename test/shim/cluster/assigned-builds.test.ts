@@ -4,8 +4,8 @@ import { NODE_LABEL } from '../../../kube/resources/names.ts'
 import { type NixBuildStatus, nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { FinalError, RetryableError, type ShimError } from '../../../lib/errors.ts'
 import { runAssignedBuilds } from '../../../shim/cluster/assigned-builds.ts'
+import { type ClusterReporter, createClusterReporter } from '../../../shim/cluster/cluster-reporter.ts'
 import { createNixBuildStore } from '../../../shim/cluster/nixbuild-store.ts'
-import { createReporter, type Reporter } from '../../../shim/cluster/reporter.ts'
 import type { FlakeImageRequest, PullImage } from '../../../shim/pull/contract.ts'
 import { useKube } from '../../kube/use-kube.ts'
 import { PATIENT } from '../../patience.ts'
@@ -78,7 +78,7 @@ async function begin({ outcomes, pausesMs }: Plan) {
   const signals: AbortSignal[] = []
   const logger = pino({ level: 'silent' })
   const store = createNixBuildStore({ kube: async () => kube, node })
-  const reporter = createReporter({
+  const reporter = createClusterReporter({
     ...{ store, node, logger, imagesChanged: () => {}, onImage: () => {}, recordEvent: () => {} },
     imageSize: async () => undefined,
   })
@@ -114,7 +114,11 @@ async function begin({ outcomes, pausesMs }: Plan) {
 }
 
 /** Waits until the outcome of a run is written. */
-async function written(reporter: Reporter, request: FlakeImageRequest, error: ShimError | undefined): Promise<string> {
+async function written(
+  reporter: ClusterReporter,
+  request: FlakeImageRequest,
+  error: ShimError | undefined,
+): Promise<string> {
   const report = reporter.waiting(request)
   const run = reporter.started(request.recipe)
   if (error) {

@@ -3,8 +3,8 @@ import { expect, it } from 'vitest'
 import { CONTROLLER } from '../../../kube/resources/names.ts'
 import { nixBuilds } from '../../../kube/resources/nixbuild.ts'
 import { nixBuildOf, recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
+import { createClusterReporter } from '../../../shim/cluster/cluster-reporter.ts'
 import { createNixBuildStore } from '../../../shim/cluster/nixbuild-store.ts'
-import { createReporter } from '../../../shim/cluster/reporter.ts'
 import { useKube } from '../../kube/use-kube.ts'
 import { PATIENT } from '../../patience.ts'
 import { NODE, nixBuild } from './nixbuilds.ts'
@@ -30,7 +30,7 @@ it('a pull continues when its NixBuild is deleted and made again under another n
 
 async function begin() {
   const { kube, name, ...bed } = await useKube()
-  const reporter = createReporter({
+  const reporter = createClusterReporter({
     store: createNixBuildStore({ kube: async () => kube, node: NODE }),
     node: NODE,
     imageSize: async () => undefined,

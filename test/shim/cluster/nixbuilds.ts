@@ -1,5 +1,5 @@
 import { type NixBuild, type NixBuildStatus, nixBuilds } from '../../../kube/resources/nixbuild.ts'
-import type { RunFacts } from '../../../shim/cluster/nixbuild/run-status.ts'
+import type { ReportedRunState } from '../../../shim/cluster/nixbuild/reported-run.ts'
 
 export const NODE = 'node-1'
 /** 2026-01-01, in milliseconds. */
@@ -38,7 +38,7 @@ export function nixBuild({ name = 'web', labels = {}, created = '2026-01-01T00:0
 }
 
 /** A run that started two seconds ago. */
-export function running(facts: Partial<RunFacts> = {}): RunFacts {
+export function running(facts: Partial<ReportedRunState> = {}): ReportedRunState {
   const startedAt = NOW - 2000
   return {
     startedAt,
@@ -50,7 +50,7 @@ export function running(facts: Partial<RunFacts> = {}): RunFacts {
   }
 }
 
-export function succeeded(facts: Partial<RunFacts> = {}): RunFacts {
+export function succeeded(facts: Partial<ReportedRunState> = {}): ReportedRunState {
   return running({
     storePath: '/nix/store/x-image',
     outcome: { kind: 'Succeeded', at: NOW, imageId: IMAGE_ID, imageSize: 12_300_000, present: false },
@@ -58,7 +58,7 @@ export function succeeded(facts: Partial<RunFacts> = {}): RunFacts {
   })
 }
 
-export function failed(outcome: { message?: string; final?: boolean } = {}): RunFacts {
+export function failed(outcome: { message?: string; final?: boolean } = {}): ReportedRunState {
   return running({
     outcome: {
       kind: 'Failed',
@@ -71,6 +71,6 @@ export function failed(outcome: { message?: string; final?: boolean } = {}): Run
   })
 }
 
-export function cancelled(): RunFacts {
+export function cancelled(): ReportedRunState {
   return running({ outcome: { kind: 'Cancelled', at: NOW, message: 'nobody waits' } })
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../../shim/config/config.ts'
 
 describe('a config', () => {
-  it('that is empty has every default', () => {
+  it('has every default if it is empty', () => {
     expect(parseConfig('', 'config.yaml')).toMatchObject({
       listen: '/run/enbi-shim/enbi-shim.sock',
       containerd: { address: '/run/containerd/containerd.sock', snapshotter: 'overlayfs' },
@@ -28,22 +28,22 @@ describe('a config', () => {
     )
   })
 
-  it('may want layers of store paths as tars', () => {
+  it('can ask for layers of store paths as tars', () => {
     expect(parseConfig('import: { layers: tar }', 'config.yaml').import.layers).toBe('tar')
   })
 
   it.each([
-    ['unless told', '', false],
-    ['when told', ', plainPackages: true', true],
-  ])('makes images of plain packages only by a rule that has it: %s', (_when, more, plainPackages) => {
+    ['not by default', '', false],
+    ['with plainPackages', ', plainPackages: true', true],
+  ])('wraps plain packages into images by rule: %s', (_when, more, plainPackages) => {
     const { policy } = parseConfig(`policy: [{ namespaces: [a], images: [b], flakes: [c]${more} }]`, 'config.yaml')
     expect(policy).toMatchObject([{ plainPackages }])
   })
 
   it.each([
-    ['20 GiB unless told', '', 20 * 2 ** 30],
-    ['as told', ', maxImageSize: 1.5GiB', 1.5 * 2 ** 30],
-    ['as told in the words of Kubernetes', ', maxImageSize: 500Mi', 500 * 2 ** 20],
+    ['20 GiB by default', '', 20 * 2 ** 30],
+    ['a size of the rule', ', maxImageSize: 1.5GiB', 1.5 * 2 ** 30],
+    ['a size with a unit of Kubernetes', ', maxImageSize: 500Mi', 500 * 2 ** 20],
   ])('limits the size of images by each rule: %s', (_when, more, maxImageSize) => {
     const { policy } = parseConfig(`policy: [{ namespaces: [a], images: [b], flakes: [c]${more} }]`, 'config.yaml')
     expect(policy).toMatchObject([{ maxImageSize }])
@@ -64,18 +64,18 @@ describe('a config', () => {
     expect(parseConfig('{"nix":{"maxBuilds":7}}', 'config.json').nix.maxBuilds).toBe(7)
   })
 
-  it('gives nix settings as text', () => {
+  it('passes on Nix settings as text', () => {
     const { nix } = parseConfig('nix: { options: { sandbox: false, cores: 2, substituters: "" } }', 'config.yaml')
     expect(nix.options).toEqual({ sandbox: 'false', cores: '2', substituters: '' })
     const url = parseConfig('nix: { options: { builders: "ssh://builder@host.example:22" } }', 'config.yaml')
     expect(url.nix.options).toEqual({ builders: 'ssh://builder@host.example:22' })
   })
 
-  it('knows of no cluster unless told', () => {
+  it('has no cluster by default', () => {
     expect(parseConfig('', 'config.yaml').kubernetes).toBeUndefined()
   })
 
-  it('that names a kubeconfig has every other default of a cluster', () => {
+  it('has every other default of a cluster if it names a kubeconfig', () => {
     const { kubernetes } = parseConfig('kubernetes: { kubeconfig: /etc/kubeconfig }', 'config.yaml')
     expect(kubernetes).toEqual({
       kubeconfig: '/etc/kubeconfig',
@@ -86,12 +86,12 @@ describe('a config', () => {
     })
   })
 
-  it('has metrics on the loopback address where they are wanted', () => {
+  it('has metrics on the loopback address if it has the section', () => {
     expect(parseConfig('', 'config.yaml').metrics).toBeUndefined()
     expect(parseConfig('metrics: {}', 'config.yaml').metrics).toEqual({ address: { host: '127.0.0.1', port: 9469 } })
   })
 
-  it('is frozen through and through', () => {
+  it('is frozen deeply', () => {
     const config = parseConfig('', 'config.yaml')
     expect(Object.isFrozen(config)).toBe(true)
     expect(Object.isFrozen(config.nix.options)).toBe(true)
@@ -119,21 +119,21 @@ describe('a mistake in a config is named with its key', () => {
     ],
     ['a missing key', 'policy: [{ namespaces: [a], images: [b] }]', 'policy.0.flakes: missing'],
     [
-      'contents where no flake is a package set',
+      'contents without a flake that is a package set',
       'policy: [{ namespaces: [a], images: [b], flakes: ["github:NixOS/*"], contents: [jq] }]',
       'policy.0.contents: it bounds package sets, and none of its flakes begins with packages:',
     ],
     [
-      'contents of nothing',
+      'empty contents',
       'policy: [{ namespaces: [a], images: [b], flakes: ["packages:github:NixOS/*"], contents: [] }]',
       'policy.0.contents: expected at least one pattern',
     ],
     [
-      'no flakes where an image is none of a store path',
+      'no flakes although an image is not a store path',
       'policy: [{ namespaces: [a], images: ["nix:0/**", b] }]',
       'policy.0.flakes: missing',
     ],
-    ['a duration that is none', 'nix: { timeout: 1 hour }', 'nix.timeout: expected a duration such as 30s, 5m or 1h'],
+    ['an invalid duration', 'nix: { timeout: 1 hour }', 'nix.timeout: expected a duration such as 30s, 5m or 1h'],
     [
       'a word for true',
       'policy: [{ namespaces: [a], images: [b], flakes: [c], plainPackages: "yes" }]',
@@ -144,16 +144,20 @@ describe('a mistake in a config is named with its key', () => {
       'policy: [{ namespaces: [a], images: [b], flakes: [c], maxImageSize: "20" }]',
       'policy.0.maxImageSize: expected a size such as 500MiB or 20GiB',
     ],
-    ['a queue for nobody', 'nix: { maxQueuedPerNamespace: 0 }', 'nix.maxQueuedPerNamespace'],
-    ['a way for layers that is none', 'import: { layers: copied }', 'import.layers'],
-    ['a number below its least', 'nix: { maxBuilds: 0 }', 'nix.maxBuilds'],
+    ['a queue without places', 'nix: { maxQueuedPerNamespace: 0 }', 'nix.maxQueuedPerNamespace'],
+    ['an unknown layer mode', 'import: { layers: copied }', 'import.layers'],
+    ['a number below its minimum', 'nix: { maxBuilds: 0 }', 'nix.maxBuilds'],
     ['a relative path', 'listen: run/x.sock', 'listen: expected an absolute path'],
     [
       'a token of a forge',
       'nix: { options: { access-tokens: github.com=a } }',
       'nix.options.access-tokens: expected no secret',
     ],
-    ['one beside those of nix.conf', 'nix: { options: { extra-access-tokens: a=b } }', 'expected no secret'],
+    [
+      'a token in addition to those of nix.conf',
+      'nix: { options: { extra-access-tokens: a=b } }',
+      'expected no secret',
+    ],
     [
       'a password in a URL',
       'nix: { options: { substituters: "https://a.example https://u:p@b.example" } }',
@@ -165,7 +169,7 @@ describe('a mistake in a config is named with its key', () => {
       'nix.options.substituters: expected no secret',
     ],
     [
-      'what a netrc has in it',
+      'the content of a netrc file',
       'nix: { options: { netrc-file: machine a.example login b password c } }',
       'nix.options.netrc-file: expected the path of a file. expected no secret',
     ],
@@ -186,14 +190,14 @@ describe('a mistake in a config is named with its key', () => {
       'kubernetes.kubeConfig: unknown key, did you mean kubeconfig?',
     ],
     ['an address without a port', 'metrics: { address: localhost }', 'metrics.address: expected HOST:PORT'],
-    ['no YAML at all', 'a: [', 'config.yaml'],
+    ['text that is not YAML', 'a: [', 'config.yaml'],
   ])('%s', (_name, text, message) => {
     expect(() => parseConfig(text, 'config.yaml')).toThrow(
       expect.objectContaining({ code: 'ConfigInvalid', message: expect.stringContaining(message) }),
     )
   })
 
-  it('and all of them are told at once', () => {
+  it('together with all others', () => {
     expect(() => parseConfig('lisen: /x\nstatedir: /y', 'config.yaml')).toThrow(/lisen[\s\S]*statedir/)
   })
 })

@@ -2,7 +2,7 @@ import { mkdir, mkdtempDisposable, readdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { putInPlace } from '../../../shim/containerd/layer-folders.ts'
+import { replaceLostFolder } from '../../../shim/containerd/layer-folders.ts'
 
 test.each([
   ['all', []],
@@ -21,7 +21,7 @@ test.each([
     const folders = await Promise.all(
       Array.from({ length: 8 }, (_, index) => fill(join(dir.path, `${index}`, 'fs'), ['file', 'other'])),
     )
-    await Promise.all(folders.map(folder => putInPlace(folder, lost)))
+    await Promise.all(folders.map(folder => replaceLostFolder(folder, lost)))
     expect(await readdir(lost.path)).toEqual(['file', 'other'])
   },
 )

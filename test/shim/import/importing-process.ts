@@ -1,8 +1,8 @@
 import { dirname } from 'node:path'
 import { pino } from 'pino'
 import { ownedBy } from '../../../lib/queues/fair-order.ts'
+import { createIdentity } from '../../../shim/import/identity.ts'
 import { createImporter } from '../../../shim/import/importer.ts'
-import { createIdentity } from '../../../shim/import/worker/identity.ts'
 import { infosIn } from './closure.ts'
 
 /** Runs the import of its argument and writes a line on every progress. */

@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterEach, expect, it, vi } from 'vitest'
 import { connectContainerd } from '../../../shim/containerd/connect.ts'
+import { endLease, underLease } from '../../../shim/import/helper/leases.ts'
 import type { ImportProgress } from '../../../shim/import/image/contract.ts'
-import { endLease, underLease } from '../../../shim/import/worker/leases.ts'
 import { descendants } from '../../node/process-tree.ts'
 import { PATIENT_BY_PROGRAM } from '../../patience.ts'
 import { dockerEntries, makeImage } from './image.ts'
@@ -144,14 +144,14 @@ it('an import that is killed leaves only what the next import removes', async ()
   })
 })
 
-it('a worker that is killed fails its own import with a retryable error, and no other', async () => {
+it('a helper that is killed fails its own import with a retryable error, and no other', async () => {
   const node = await startNode()
   const large = await addLarge(node)
   const before = new Set(descendants(process.pid))
   const { result } = await startHalf(node, large.path)
   const failed = expect(result).rejects.toMatchObject({
     ...{ code: 'ImportInterrupted', retryable: true },
-    message: 'the import broke off: its process was ended by SIGKILL',
+    message: 'the import broke off: its process ended (SIGKILL)',
   })
   for (const helper of descendants(process.pid).filter(pid => !before.has(pid))) process.kill(helper, 'SIGKILL')
   await failed

@@ -11,7 +11,7 @@ import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import { createBuilder } from '../../../shim/nix/builder.ts'
 import type { BuildProgress } from '../../../shim/nix/log/build-progress.ts'
 import type { PathQuery } from '../../../shim/nix/store/path-info.ts'
-import type { BuildOutput } from '../../../shim/nix/store/results.ts'
+import type { BuildResult } from '../../../shim/nix/store/results.ts'
 
 export type HostRequest =
   | { id: number; op: 'build'; recipe: Recipe; namespace: string }
@@ -28,7 +28,7 @@ export type HostReply =
   | { id: number; error: { code: ErrorCode; message: string; retryable: boolean } }
 
 export interface HostDone {
-  readonly output?: BuildOutput | undefined
+  readonly output?: BuildResult | undefined
   readonly infos?: readonly StorePathInfo[]
   readonly bytes?: number
   readonly text?: string
@@ -73,7 +73,7 @@ async function handle(request: HostRequest): Promise<HostDone> {
   }
 }
 
-async function build({ id, recipe, namespace }: Extract<HostRequest, { op: 'build' }>): Promise<BuildOutput> {
+async function build({ id, recipe, namespace }: Extract<HostRequest, { op: 'build' }>): Promise<BuildResult> {
   const controller = new AbortController()
   aborts.set(id, controller)
   const onProgress = (progress: BuildProgress) => reply({ id, progress })

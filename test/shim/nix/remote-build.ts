@@ -1,12 +1,12 @@
 import type { BuildProgress } from '../../../shim/nix/log/build-progress.ts'
-import type { BuildOutput } from '../../../shim/nix/store/results.ts'
+import type { BuildResult } from '../../../shim/nix/store/results.ts'
 import type { Asked } from './remote-builder.ts'
 
 /** A running build in another process. */
 export interface RemoteBuild {
   /** All progress so far. */
   readonly progress: readonly BuildProgress[]
-  readonly done: Promise<BuildOutput>
+  readonly done: Promise<BuildResult>
   /** Resolves with the first past or future progress that matches. Rejects if the build ends without it. */
   until(fits: (progress: BuildProgress) => boolean): Promise<BuildProgress>
   /** Resolves with the first group of the first log line that matches. */

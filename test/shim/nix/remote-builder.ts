@@ -10,7 +10,7 @@ import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import type { BuilderOptions } from '../../../shim/nix/builder.ts'
 import type { BuildProgress } from '../../../shim/nix/log/build-progress.ts'
 import type { PathQuery } from '../../../shim/nix/store/path-info.ts'
-import type { BuildOutput } from '../../../shim/nix/store/results.ts'
+import type { BuildResult } from '../../../shim/nix/store/results.ts'
 import type { Bed } from '../../node/bed.ts'
 import type { HostReply, HostRequest } from './builder-host.ts'
 import { follow, type RemoteBuild } from './remote-build.ts'
@@ -21,10 +21,10 @@ export interface RemoteBuilder extends AsyncDisposable {
   readonly stateDir: string
   start(recipe: Recipe, namespace?: string): RemoteBuild
   /** Like `start`, but resolves with the result. */
-  build(recipe: Recipe): Promise<BuildOutput>
+  build(recipe: Recipe): Promise<BuildResult>
   /** Returns what a program of the recipe's package writes. */
   runProgram(recipe: Recipe, program: ImageProgram): Promise<string>
-  findResult(recipe: Recipe): Promise<BuildOutput | undefined>
+  findResult(recipe: Recipe): Promise<BuildResult | undefined>
   keepOnly(keys: readonly string[]): Promise<void>
   pathInfo(paths: readonly string[], query?: Omit<PathQuery, 'signal'>): Promise<readonly StorePathInfo[]>
   /** Resident memory in bytes. */

@@ -109,5 +109,5 @@ test('doctor reports an image service that passes calls back to the shim', async
   await using back = await startProxy({ upstream: circle.socket, socket })
   expect(back.socket).toBe(socket)
   const found = (await runDoctor(bed, '--config', circle.configPath)).of('image service')
-  expect(found).toMatchObject({ outcome: 'failed', wayOut: expect.stringContaining('to containerd itself') })
+  expect(found).toMatchObject({ outcome: 'failed', wayOut: expect.stringContaining('pass calls to containerd') })
 })

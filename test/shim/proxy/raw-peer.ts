@@ -15,7 +15,7 @@ export interface Peer extends AsyncDisposable {
   readonly sessions: ReadonlySet<ServerHttp2Session>
 }
 
-/** A server in containerd's place that does on the wire what containerd does not do, or not when told. */
+/** A server in containerd's place that does on the wire what containerd does not do, or not at the right moment. */
 export async function startPeer(socketPath: string, onCall: (call: PeerCall) => void): Promise<Peer> {
   const server = http2.createServer(OPTIONS)
   const calls: PeerCall[] = []

@@ -63,7 +63,7 @@ describe('results', () => {
   it('that repeat take one place and are counted, until another one follows', () => {
     const { pullLog } = setUp()
     const fail = () => pullLog.started(recipe('app:1')).failed(new FinalError('BuilderFailed', 'no'))
-    const ends = () => pullLog.results().map(({ ending, times }) => [ending.kind, times])
+    const ends = () => pullLog.results().map(({ conclusion, times }) => [conclusion.kind, times])
     fail()
     pullLog.started(recipe('other:1')).done(DONE)
     fail()
@@ -93,7 +93,7 @@ describe('results', () => {
     const { pullLog } = setUp()
     pullLog.refused({ recipe: recipe('app:1'), namespace: 'team' }, new FinalError('PolicyRefused', 'no rule'))
     expect(pullLog.results()).toMatchObject([
-      { tookMs: undefined, runId: undefined, ending: { code: 'PolicyRefused', message: 'no rule' } },
+      { tookMs: undefined, runId: undefined, conclusion: { code: 'PolicyRefused', message: 'no rule' } },
     ])
   })
 
@@ -103,7 +103,7 @@ describe('results', () => {
     wait().failed(new RetryableError('Cancelled', 'the caller went away'))
     expect(pullLog.results()).toEqual([])
     wait().failed(new RetryableError('ImageNotOurs', 'not ours'))
-    expect(pullLog.results()).toMatchObject([{ tookMs: undefined, ending: { code: 'ImageNotOurs' } }])
+    expect(pullLog.results()).toMatchObject([{ tookMs: undefined, conclusion: { code: 'ImageNotOurs' } }])
     expect(pullLog.runs()).toEqual([])
   })
 
@@ -130,7 +130,7 @@ describe('results', () => {
   ])('have the first line of the message: %s', (message, text) => {
     const { pullLog } = setUp()
     pullLog.started(recipe('app:1')).failed(new FinalError('BuilderFailed', message))
-    expect(pullLog.results()[0]?.ending).toMatchObject({ message: text })
+    expect(pullLog.results()[0]?.conclusion).toMatchObject({ message: text })
   })
 })
 

@@ -6,10 +6,9 @@ import { RetryableError } from '../../../lib/errors.ts'
 import type { StorePathInfo } from '../../../recipes/store-path.ts'
 import type { FoundImage } from '../../../shim/containerd/services/images.ts'
 import type { PathQuery } from '../../../shim/nix/store/path-info.ts'
-import { STORE_PATH_LABEL } from '../../../shim/pull/labels.ts'
-import { folderUse } from '../../../shim/status/disk-use.ts'
+import { STORE_PATH_LABEL } from '../../../shim/pull/image-of-recipe.ts'
+import { createStoreUse, folderUse } from '../../../shim/status/disk-use.ts'
 import { createKeptImages } from '../../../shim/status/kept-images.ts'
-import { createStoreUse } from '../../../shim/status/store-use.ts'
 
 describe('the images of the shim', () => {
   const record = (name: string, digest: string, storePath = '/nix/store/a'): FoundImage => ({

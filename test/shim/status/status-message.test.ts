@@ -3,14 +3,14 @@ import { parseFlakeUrl } from '../../../recipes/flake-url.ts'
 import type { Recipe } from '../../../recipes/recipe.ts'
 import type { PullProgress } from '../../../shim/pull/progress.ts'
 import { createPullLog } from '../../../shim/pull/pull-log.ts'
-import type { Held } from '../../../shim/status/disk-use.ts'
+import type { DiskUse } from '../../../shim/status/disk-use.ts'
 import { statusMessage } from '../../../shim/status/status-message.ts'
 import { SHIM_STATUS, type StatusReport, WATCH_STATUS } from '../../../shim/wire/status.ts'
 
 const { responseSerialize } = SHIM_STATUS.Watch
 const SHIM = { version: '1', startedAt: 1000, containerd: '/c.sock', rules: 1, maxBuilds: 2, logs: '/logs' }
 const NOTHING = { files: 0, bytes: 0 }
-const HELD: Held = {
+const DISK_USE: DiskUse = {
   images: [],
   problem: undefined,
   store: { paths: 0, narBytes: 0, problem: undefined },
@@ -33,8 +33,8 @@ function setUp() {
       return run
     },
     /** Encoded and decoded again. */
-    report: (held: Partial<Held> = {}): StatusReport =>
-      WATCH_STATUS.responseDeserialize(responseSerialize(statusMessage(SHIM, pullLog, { ...HELD, ...held }))),
+    report: (diskUse: Partial<DiskUse> = {}): StatusReport =>
+      WATCH_STATUS.responseDeserialize(responseSerialize(statusMessage(SHIM, pullLog, { ...DISK_USE, ...diskUse }))),
   }
 }
 
@@ -75,7 +75,7 @@ describe('a report', () => {
     const { begin, pullLog } = setUp()
     begin('app:1').done({ imageId: 'sha256:1', present: false })
     begin('app:1', { phase: 'evaluating', runId: 'run-1' })
-    const encode = () => responseSerialize(statusMessage(SHIM, pullLog, HELD))
+    const encode = () => responseSerialize(statusMessage(SHIM, pullLog, DISK_USE))
     expect(encode()).toEqual(encode())
   })
 

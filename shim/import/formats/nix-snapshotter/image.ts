@@ -5,8 +5,7 @@ import { parseConfig } from '../../image/config.ts'
 import { archiveInvalid } from '../../image/errors.ts'
 import { parseJson } from '../../image/json.ts'
 import type { ParsedImage } from '../../image/parsed-image.ts'
-import { plainLayer } from '../../layers/layer.ts'
-import type { KnownParts, StoreImage, StoreLayer } from '../../layers/store-image.ts'
+import { type KnownParts, plainLayer, type StoreImage, type StoreLayer } from '../../image/store-image.ts'
 import type { Closure } from '../../store/closure.ts'
 import { readStoreFile } from '../../store/store-file.ts'
 
@@ -117,7 +116,7 @@ function group(paths: readonly string[]): string[][] {
 }
 
 function toLayer(paths: readonly string[]): StoreLayer {
-  return { kind: 'files', layer: plainLayer(paths) }
+  return { kind: 'storeFiles', layer: plainLayer(paths) }
 }
 
 const configSchema = v.looseObject({

@@ -1,9 +1,9 @@
 import { archiveInvalid } from '../../image/errors.ts'
 import type { CountEntries } from '../../image/size-limit.ts'
-import { type MergedLayer, type Owner, type Permission, ROOT } from '../../layers/layer.ts'
-import { show } from '../../store/at-path.ts'
+import { type MergedLayer, type Owner, type Permission, ROOT } from '../../image/store-image.ts'
 import type { ByteString } from '../../store/byte-string.ts'
-import { SYMLINK_MODE } from '../../tar/ustar-header.ts'
+import { show } from '../../store/store-tree.ts'
+import { SYMLINK_MODE } from '../../tar/header.ts'
 import type { Regexes } from './regex.ts'
 import { type MergedFile, type MergedNode, mergeTree } from './tree.ts'
 
@@ -81,5 +81,5 @@ function permit(entry: MergedEntry, permission: Permission, hasGnames: boolean):
 /** Files below a symlink could get anywhere. */
 function checkPlace({ name, source = '' }: MergedEntry, { children }: MergedNode): void {
   if (children !== undefined || name === '/' || name === '.')
-    throw archiveInvalid(`would have ${show(source)} at ${show(name)}, where a folder has to be`)
+    throw archiveInvalid(`would have ${show(source)} at ${show(name)}, where a folder must be`)
 }

@@ -2,8 +2,14 @@ import { isUtf8 } from 'node:buffer'
 import { archiveInvalid } from '../../image/errors.ts'
 import { type OrderedJson, readOrderedJson } from '../../image/ordered-json.ts'
 import { LAYER_TYPE } from '../../image/parsed-image.ts'
-import { CURRENT_FORM, type MergedPath } from '../../layers/layer.ts'
-import type { KnownParts, StoreFilesLayer, StoreImage, TarFileLayer } from '../../layers/store-image.ts'
+import {
+  CURRENT_FORM,
+  type KnownParts,
+  type MergedPath,
+  type StoreFilesLayer,
+  type StoreImage,
+  type TarFileLayer,
+} from '../../image/store-image.ts'
 import type { Closure } from '../../store/closure.ts'
 import { resolveStoreFile } from '../../store/store-file.ts'
 import { type GoStruct, goFlag, goJson, goLabels, goMoment, goSet, goText, goTexts, throughStruct } from './go-json.ts'
@@ -36,9 +42,9 @@ async function toLayer(layer: Nix2ContainerLayerJson, closure: Closure): Promise
   const { digest, diff_ids: diffId, mediatype: mediaType, 'layer-path': file, paths } = layer
   const isCompressed = mediaType !== LAYER_TYPE
   if (!isCompressed && digest !== diffId) throw archiveInvalid(`has a layer ${digest} that would also be ${diffId}`)
-  if (file) return { kind: 'file', path: await resolveStoreFile(file, closure), diffId, digest, mediaType }
+  if (file) return { kind: 'tarFile', path: await resolveStoreFile(file, closure), diffId, digest, mediaType }
   if (isCompressed) throw archiveInvalid(`has a compressed layer ${digest} without a file`)
-  return { kind: 'files', layer: { paths: paths.map(toPath), form: CURRENT_FORM }, promised: diffId }
+  return { kind: 'storeFiles', layer: { paths: paths.map(toPath), form: CURRENT_FORM }, promised: diffId }
 }
 
 /** A rewrite without a regular expression changes nothing. */

@@ -1,7 +1,7 @@
 import type { RE2JS } from 're2js'
 import { quote } from '../../../../lib/text/quote.ts'
 import { archiveInvalid } from '../../image/errors.ts'
-import type { MergedLayer } from '../../layers/layer.ts'
+import type { MergedLayer } from '../../image/store-image.ts'
 import { type ByteString, bytesOf } from '../../store/byte-string.ts'
 
 /** A regular expression with the meaning that it has in Go. */

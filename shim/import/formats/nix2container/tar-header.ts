@@ -1,6 +1,6 @@
 import { withoutEnd } from '../../../../lib/text/text.ts'
 import { type ByteString, bytesOf, isAscii } from '../../store/byte-string.ts'
-import { BLOCK_BYTES, ID_LIMIT, NAME_BYTES, OWNER_NAME_BYTES, SIZE_LIMIT } from '../../tar/ustar-header.ts'
+import { BLOCK_BYTES, ID_LIMIT, NAME_BYTES, OWNER_NAME_BYTES, SIZE_LIMIT } from '../../tar/header.ts'
 import type { MergedEntry } from './entries.ts'
 
 export interface GoHeader extends Omit<MergedEntry, 'source'> {

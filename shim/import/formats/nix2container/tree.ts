@@ -1,10 +1,9 @@
 import { lstatSync } from 'node:fs'
 import { archiveInvalid } from '../../image/errors.ts'
 import type { CountEntries } from '../../image/size-limit.ts'
-import type { MergedLayer, MergedPath } from '../../layers/layer.ts'
-import { atPath, show } from '../../store/at-path.ts'
+import type { MergedLayer, MergedPath } from '../../image/store-image.ts'
 import type { ByteString } from '../../store/byte-string.ts'
-import { storeTree } from '../../store/store-tree.ts'
+import { atPath, show, storeTree } from '../../store/store-tree.ts'
 import { type GoRegex, type Regexes, replaceAll } from './regex.ts'
 
 /** A place in the layer, with its children by name. The root directory has the empty name, as in `/nix`. */

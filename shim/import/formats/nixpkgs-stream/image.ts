@@ -1,16 +1,23 @@
+import * as v from 'valibot'
 import { isStorePath } from '../../../../recipes/store-path.ts'
 import { archiveInvalid } from '../../image/errors.ts'
-import { MAX_JSON_BYTES } from '../../image/json.ts'
+import { MAX_JSON_BYTES, parseJson } from '../../image/json.ts'
+import type { OrderedJson } from '../../image/ordered-json.ts'
 import { LAYER_TYPE } from '../../image/parsed-image.ts'
-import { type Owner, ROOT } from '../../layers/layer.ts'
-import type { StoreImage, StoreLayer, TarFileLayer } from '../../layers/store-image.ts'
+import {
+  type BaseParts,
+  type KnownParts,
+  type Owner,
+  ROOT,
+  type StoreImage,
+  type StoreLayer,
+  type TarFileLayer,
+} from '../../image/store-image.ts'
 import type { Closure } from '../../store/closure.ts'
 import { readStoreFile, resolveStoreFile } from '../../store/store-file.ts'
-import { findStreamCommand } from './command.ts'
-import { CONF_NAME, isStreamConf, readStreamConf, type StreamConf } from './conf.ts'
-import { makeStreamConfig } from './config.ts'
-import { type KnownPrograms, recognizeStreamProgram, type StreamProgram } from './program.ts'
-import { type PythonTime, parsePythonTime, pythonTimeAt } from './python.ts'
+import { CONF_NAME, isStreamConf, readStreamConf, type StreamConf } from './conf-json.ts'
+import { findStreamCommand, type KnownPrograms, recognizeStreamProgram, type StreamProgram } from './program.ts'
+import { type PythonTime, parsePythonTime, pythonJson, pythonListRepr, pythonTimeAt } from './python.ts'
 
 export interface StreamResult {
   readonly kind: 'script' | 'json'
@@ -70,8 +77,8 @@ function programFor({ mtime, uid }: StreamConf): StreamProgram {
 }
 
 /**
- * Makes the image that the program makes of a conf.json. Undefined if only the program itself can make it: if a time may be read
- * in another way, or a layer has something below a store path. Throws ArchiveInvalid if something is missing in the conf.json, or
+ * Makes the image that the program would make from a conf.json. Undefined if only the program itself can make it: the format of a
+ * time is unknown, or a layer has something below a store path. Throws ArchiveInvalid if something is missing in the conf.json, or
  * in the store.
  */
 async function makeStreamImage(
@@ -86,7 +93,7 @@ async function makeStreamImage(
   const base = conf.fromImage === undefined ? undefined : await resolveStoreFile(conf.fromImage, closure)
   const top = await findCustomisationLayer(customisationLayer, closure)
   const layers: StoreLayer[] = storeLayers.map(paths => {
-    return { kind: 'files', layer: { paths, ...layer } }
+    return { kind: 'storeFiles', layer: { paths, ...layer } }
   })
   const contents = [...storeLayers, [customisationLayer]]
   const image = { created: times.created.iso, architecture, config, hasBase: base !== undefined, contents }
@@ -134,5 +141,57 @@ async function findCustomisationLayer(folder: string, closure: Closure): Promise
   const checksum = text?.toString('latin1').trim()
   if (!checksum || !/^[0-9a-f]{64}$/.test(checksum)) throw archiveInvalid(`has no checksum in ${folder}`)
   const digest = `sha256:${checksum}`
-  return { kind: 'file', path, diffId: digest, digest, mediaType: LAYER_TYPE }
+  return { kind: 'tarFile', path, diffId: digest, digest, mediaType: LAYER_TYPE }
+}
+
+interface StreamConfig {
+  /** In Python's format. */
+  readonly created: string
+  readonly architecture: string
+  /** From the conf.json. */
+  readonly config: OrderedJson
+  readonly hasBase: boolean
+  /** Store paths of each layer above those of the base, bottom first. */
+  readonly contents: readonly (readonly string[])[]
+}
+
+/**
+ * Makes the config of the image, byte for byte as nixpkgs' stream_layered_image.py writes it. Throws ArchiveInvalid if the base
+ * does not fit.
+ */
+export function makeStreamConfig(image: StreamConfig, { diffIds, base }: KnownParts): Buffer {
+  const { created, architecture } = image
+  if (image.hasBase !== (base !== undefined)) throw archiveInvalid('and its base image do not fit together')
+  const contents = [...(base?.layerNames ?? []).map(name => [name]), ...image.contents]
+  if (contents.length !== diffIds.length)
+    throw archiveInvalid(`has ${contents.length} layers, of which ${diffIds.length} were found`)
+  const history = contents.map(paths => object({ created, comment: `store paths: ${pythonListRepr(paths)}` }))
+  const config = base ? withBaseEnv(image.config, base) : image.config
+  const rootfs = object({ diff_ids: [...diffIds], type: 'layers' })
+  return Buffer.from(pythonJson(object({ created, architecture, os: 'linux', config, rootfs, history })))
+}
+
+function object(fields: Readonly<Record<string, OrderedJson>>): OrderedJson {
+  return new Map(Object.entries(fields))
+}
+
+/** If a variable is set more than once, the last value counts, at the first one's place. */
+function withBaseEnv(config: OrderedJson, base: BaseParts): OrderedJson {
+  if (!(config instanceof Map)) throw archiveInvalid('has a base image, but no config of its own')
+  const env = [...baseEnv(base), ...ownEnv(config)]
+  if (env.length === 0) return config
+  const resolved = new Map(env.map(entry => [entry.split('=', 1).join(), entry]))
+  return new Map(config).set('Env', [...resolved.values()])
+}
+
+const baseSchema = v.object({ config: v.nullish(v.object({ Env: v.nullish(v.array(v.string())) })) })
+
+function baseEnv({ config }: BaseParts): string[] {
+  return parseJson(baseSchema, config, 'config of its base image').config?.Env ?? []
+}
+
+function ownEnv(config: ReadonlyMap<string, OrderedJson>): string[] {
+  const env = config.get('Env') ?? []
+  if (v.is(v.array(v.string()), env)) return env
+  throw archiveInvalid('has a config whose Env is not a list of texts')
 }

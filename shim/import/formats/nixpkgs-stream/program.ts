@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isStorePath } from '../../../../recipes/store-path.ts'
 
 /** How a version of nixpkgs' stream_layered_image.py makes its layers. */
 export interface StreamProgram {
@@ -65,7 +66,7 @@ function normalizeCode(source: string): string | undefined {
     if (token === '"' || token === "'" || isUnfinished(token, next)) return undefined
     if (token === '\n') {
       const isBlank = line.trim() === ''
-      // A blank line ends the statement nevertheless.
+      // A blank line still ends the statement.
       if (isBlank && isContinued) return undefined
       const isDocstring = depth === 0 && !isContinued && line.trim() === lastText && canHaveDocstring(lines)
       if (!isBlank && !isDocstring) lines.push(line.trimEnd())
@@ -86,7 +87,10 @@ function normalizeCode(source: string): string | undefined {
   return lines.join('\n')
 }
 
-/** Python also ends lines at a carriage return, indents by tabs, restarts at a form feed, and some versions end at a NUL. */
+/**
+ * Python also ends lines at a carriage return, indents by tabs, restarts at a form feed, and some versions end at a NUL. To a
+ * shell, other white space is a part of a word.
+ */
 const PLAIN = /^[\n -~]*$/
 
 /** A comment, a string, a bracket, the end of a line, what is between these, or a quote that does not begin a string. */
@@ -106,4 +110,29 @@ function isUnfinished(token: string, next: string | undefined): boolean {
 /** A text by itself is a docstring at the beginning of a program, a class or a function. */
 function canHaveDocstring(lines: readonly string[]): boolean {
   return lines.at(-1)?.endsWith(':') ?? true
+}
+
+/** What a stream script runs. */
+interface StreamCommand {
+  /** Store path of the Python program. */
+  readonly program: string
+  /** Store path of the conf.json that it is given. */
+  readonly conf: string
+}
+
+const EXEC = /^exec +(["']?)([^ "']+)\1 +(["']?)([^ "']+)\3(?: +"\$@")? *$/
+/** Shells of makeWrapper and of nixpkgs' writers, with no option but theirs. */
+const SHELL = /^#! ?\/[\w./+-]{1,255}\/(?:bash|sh)(?: -e)? *$/
+/**
+ * Finds the command of a shell script that only runs the program of nixpkgs' streamLayeredImage, as makeWrapper writes it;
+ * undefined for any other script.
+ */
+export function findStreamCommand(script: string, storeDir?: string): StreamCommand | undefined {
+  const [shebang = '', ...lines] = script.split('\n')
+  const [line = '', ...others] = lines.filter(line => !/^ *(?:#|$)/.test(line))
+  const [, , program = '', , conf = ''] = EXEC.exec(line) ?? []
+  if (!PLAIN.test(script) || !SHELL.test(shebang) || others.length > 0) return undefined
+  if (!isStorePath(program, storeDir) || !program.endsWith('-stream')) return undefined
+  if (!isStorePath(conf, storeDir) || !conf.endsWith('-conf.json')) return undefined
+  return { program, conf }
 }

@@ -1,10 +1,9 @@
+import { FinalError } from '../../../../lib/errors.ts'
 import type { StorePathInfo } from '../../../../recipes/store-path.ts'
 import { hostPlatform } from '../../image/config.ts'
-import { plainLayer, ROOT, STORE_MTIME } from '../../layers/layer.ts'
-import type { StoreImage, TarBytesLayer } from '../../layers/store-image.ts'
+import { plainLayer, ROOT, STORE_MTIME, type StoreImage, type TarBytesLayer } from '../../image/store-image.ts'
 import type { ByteString } from '../../store/byte-string.ts'
-import { tarfileHeader } from '../../tar/tarfile-header.ts'
-import { BLOCK_BYTES, SYMLINK_MODE } from '../../tar/ustar-header.ts'
+import { BLOCK_BYTES, SYMLINK_MODE, tarfileHeader } from '../../tar/header.ts'
 import { splitLayers } from './split-layers.ts'
 
 /** Nixery's maximum, below the limits of overlayfs and others. The layer of links comes on top. */
@@ -24,7 +23,7 @@ export interface ClosureImage {
 /** Makes an image of a closure, with links from its root. */
 export function makeClosureImage({ infos, storePath, links, config }: ClosureImage): StoreImage {
   const stores = [...splitLayers([...infos], storePath, MAX_STORE_LAYERS - 1), [storePath]]
-  const layers = [...stores.map(paths => ({ kind: 'files' as const, layer: plainLayer(paths) })), links]
+  const layers = [...stores.map(paths => ({ kind: 'storeFiles' as const, layer: plainLayer(paths) })), links]
   const platform = hostPlatform()
   return {
     platform,
@@ -42,7 +41,7 @@ export function makeClosureImage({ infos, storePath, links, config }: ClosureIma
 const CREATED = new Date(STORE_MTIME * 1000).toISOString().replace('.000', '')
 
 function toHistory({ kind }: { readonly kind: string }) {
-  return { created: CREATED, comment: kind === 'files' ? 'store paths' : 'links to the package' }
+  return { created: CREATED, comment: kind === 'storeFiles' ? 'store paths' : 'links to the package' }
 }
 
 /** A link or a folder. Its name has no leading slash. */
@@ -59,11 +58,16 @@ const COMMON = { ...ROOT, mtime: STORE_MTIME, size: 0 }
 
 /** Makes a layer of links and folders; the bytes are reproducible. */
 export function makeLinksLayer(entries: readonly LinkEntry[]): TarBytesLayer {
-  return { kind: 'bytes', bytes: Buffer.concat([...entries.map(headerOf), END]), entries: entries.length }
+  return { kind: 'tarBytes', bytes: Buffer.concat([...entries.map(headerOf), END]), entries: entries.length }
 }
 
 function headerOf(entry: LinkEntry): Buffer {
   return 'linkName' in entry
     ? tarfileHeader({ ...COMMON, ...entry, type: 'symlink', mode: SYMLINK_MODE })
     : tarfileHeader({ ...COMMON, ...entry, type: 'directory', name: `${entry.name}/`, linkName: '' })
+}
+
+/** No image can be made of the package. `reason` continues "no image can be made of the package: ". */
+export function packageRefusal(reason: string, cause?: unknown): FinalError {
+  return new FinalError('NotAnImage', `no image can be made of the package: ${reason}`, { cause })
 }

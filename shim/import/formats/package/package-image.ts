@@ -1,12 +1,12 @@
 import { join } from 'node:path'
+import * as v from 'valibot'
 import { quote } from '../../../../lib/text/quote.ts'
 import type { PackageHints } from '../../../../recipes/built-package.ts'
-import type { StoreImage, TarBytesLayer } from '../../layers/store-image.ts'
+import type { StoreImage, TarBytesLayer } from '../../image/store-image.ts'
 import { bytesOf } from '../../store/byte-string.ts'
 import type { Closure } from '../../store/closure.ts'
-import { isProgram, isThere, listPrograms } from '../../store/programs.ts'
-import { type LinkEntry, makeClosureImage, makeLinksLayer, TMP } from './closure-image.ts'
-import { layOver, type PackageConfig, packageRefusal, readPackageConfig } from './config.ts'
+import { isProgram, isThere, listPrograms } from '../../store/store-file.ts'
+import { type LinkEntry, makeClosureImage, makeLinksLayer, packageRefusal, TMP } from './closure-image.ts'
 
 interface Package {
   /** The build result after following links, which may lead below another store path. */
@@ -23,14 +23,19 @@ interface Package {
  * NotAnImage if it is not clear what to run, or if its imageConfig is invalid, and ImportInterrupted.
  */
 export async function makePackageImage({ folder, storePath, closure, hints }: Package): Promise<StoreImage> {
-  const said = readPackageConfig(hints.imageConfig ?? {})
+  const ownConfig = readPackageConfig(hints.imageConfig ?? {})
   const entrypoint = await findEntrypoint(folder, {
     closure,
     mainProgram: hints.mainProgram,
-    config: said,
+    config: ownConfig,
   })
   const links = await makePackageLinks(folder)
-  return makeClosureImage({ infos: closure.infos.values(), storePath, links, config: layOver(said, entrypoint) })
+  return makeClosureImage({
+    infos: closure.infos.values(),
+    storePath,
+    links,
+    config: mergeConfig(ownConfig, entrypoint),
+  })
 }
 
 /** Folders of a package that programs expect at the root. */
@@ -87,4 +92,56 @@ const MAX_LISTED = 20
 function listed(programs: readonly string[]): string {
   const shown = programs.slice(0, MAX_LISTED).map(quote).join(', ')
   return programs.length > MAX_LISTED ? `${shown} and ${programs.length - MAX_LISTED} more` : shown
+}
+
+/** Source: OCI image specification, config.md. */
+const text = v.pipe(
+  v.string(),
+  v.check(value => value.isWellFormed() && !value.includes('\0'), 'expected text without NUL'),
+)
+const words = v.nullish(v.array(text))
+const names = v.nullish(v.record(text, v.strictObject({})))
+const variable = v.pipe(text, v.regex(/^[^=]+=/, 'expected NAME=value'))
+const entries = {
+  Entrypoint: words,
+  Cmd: words,
+  Env: v.nullish(v.array(variable)),
+  ExposedPorts: names,
+  Labels: v.nullish(v.record(text, text)),
+  StopSignal: v.nullish(text),
+  User: v.nullish(text),
+  Volumes: names,
+  WorkingDir: v.nullish(text),
+}
+const schema = v.strictObject(entries)
+
+/** A package's `passthru.imageConfig`, with the keys of an OCI image's config. A key that is null counts as set. */
+type PackageConfig = v.InferOutput<typeof schema>
+
+/** Checks `passthru.imageConfig`. Throws NotAnImage that names the wrong key. */
+function readPackageConfig(imageConfig: Readonly<Record<string, unknown>>): PackageConfig {
+  const unknown = Object.keys(imageConfig).find(key => !Object.hasOwn(entries, key))
+  if (unknown !== undefined)
+    throw packageRefusal(
+      `passthru.imageConfig has a key ${quote(unknown)} (expected ${Object.keys(entries).join(', ')})`,
+    )
+  const result = v.safeParse(schema, imageConfig)
+  if (result.success) return result.output
+  const [issue] = result.issues
+  throw packageRefusal(`passthru.imageConfig is not as expected at ${v.getDotPath(issue)}: ${issue.message}`)
+}
+
+/** The config of the image: defaults, overridden by the package; the order of keys is always the same. */
+function mergeConfig(config: PackageConfig, entrypoint: string | undefined): Readonly<Record<string, unknown>> {
+  const whole: PackageConfig = {
+    ...(entrypoint !== undefined && { Entrypoint: [entrypoint] }),
+    ...config,
+    Env: withPath(config.Env ?? []),
+  }
+  const given = Object.entries(whole).filter(([, value]) => value !== null && value !== undefined)
+  return Object.fromEntries(given.sort(([one], [other]) => (one < other ? -1 : 1)))
+}
+
+function withPath(env: readonly string[]): string[] {
+  return env.some(entry => entry.startsWith('PATH=')) ? [...env] : ['PATH=/bin', ...env]
 }

@@ -1,12 +1,10 @@
 import { join } from 'node:path'
 import type { PackageHints } from '../../../../recipes/built-package.ts'
-import { isWhiteout } from '../../layers/layer.ts'
-import type { StoreImage } from '../../layers/store-image.ts'
+import { isWhiteout, type StoreImage } from '../../image/store-image.ts'
 import { type ByteString, bytesOf } from '../../store/byte-string.ts'
 import type { Closure, ClosureFile } from '../../store/closure.ts'
-import { isProgram, listPrograms } from '../../store/programs.ts'
-import { type LinkEntry, makeClosureImage, makeLinksLayer, TMP } from './closure-image.ts'
-import { packageRefusal } from './config.ts'
+import { isProgram, listPrograms } from '../../store/store-file.ts'
+import { type LinkEntry, makeClosureImage, makeLinksLayer, packageRefusal, TMP } from './closure-image.ts'
 
 interface PackageSet {
   /** Store path of the folder that unites its packages. */

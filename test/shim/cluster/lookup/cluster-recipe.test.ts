@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { chooseRecipe } from '../../../../shim/cluster/lookup/cluster-recipe.ts'
+import { chooseRecipe } from '../../../../shim/cluster/lookup/cluster-lookup.ts'
 import { nixBuild } from '../nixbuilds.ts'
 
 const SYSTEM = 'x86_64-linux'

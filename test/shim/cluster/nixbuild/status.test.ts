@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import type { Condition } from '../../../../kube/resources/condition.ts'
 import type { NixBuildStatus } from '../../../../kube/resources/nixbuild.ts'
-import type { RunFacts } from '../../../../shim/cluster/nixbuild/run-status.ts'
+import type { ReportedRunState } from '../../../../shim/cluster/nixbuild/reported-run.ts'
 import { staleFields, statusChange, withoutEntry } from '../../../../shim/cluster/nixbuild/status.ts'
 import { cancelled, failed, IMAGE_ID, NODE, NOW, nixBuild, running, succeeded } from '../nixbuilds.ts'
 
@@ -13,7 +14,9 @@ const done: Partial<NixBuildStatus> = {
   startTime: '2025-12-31T00:00:00Z',
 }
 
-function change(status: Partial<NixBuildStatus> | undefined, run: RunFacts) {
+const OTHERS_CONDITION: Condition = { type: 'Other', status: 'True', reason: '', message: '' }
+
+function change(status: Partial<NixBuildStatus> | undefined, run: ReportedRunState) {
   return statusChange({ live: nixBuild({ ...(status && { status }) }), run, node: NODE, now: NOW, isWanted: true })
 }
 
@@ -50,7 +53,7 @@ describe('a node claims and reports progress on a NixBuild', () => {
 })
 
 describe('a node does not change', () => {
-  it.each<[string, Partial<NixBuildStatus>, RunFacts]>([
+  it.each<[string, Partial<NixBuildStatus>, ReportedRunState]>([
     ['a NixBuild that another node builds', { status: 'Building', buildNode: OTHER }, running()],
     ['a NixBuild that another node imports', { status: 'Importing', buildNode: OTHER }, failed()],
     ['a NixBuild that another node has built', { status: 'Succeeded', buildNode: OTHER }, failed()],
@@ -147,17 +150,25 @@ describe('the end of a run', () => {
       status: { status: 'Pending', buildNode: null, startTime: null, conditions: [{ reason: 'Interrupted' }, {}] },
     })
   })
+
+  it('that was cancelled keeps the conditions of other writers', () => {
+    expect(change({ status: 'Building', buildNode: NODE, conditions: [OTHERS_CONDITION] }, cancelled())).toMatchObject({
+      status: { observedGeneration: 1, conditions: [OTHERS_CONDITION, { type: 'Complete' }, { type: 'Success' }] },
+    })
+  })
 })
 
 describe('a written status', () => {
-  it.each<[string, RunFacts]>([
+  it.each<[string, ReportedRunState]>([
     ['of a current run', running()],
     ['of a success', succeeded()],
     ['of a failure', failed()],
   ])('%s is not written again', (_name, run) => {
     const said = change(undefined, run)
-    expect(said?.kind).toBe('apply')
-    expect(change({ ...said?.status }, run)).toBeUndefined()
+    if (said?.kind !== 'apply') throw new Error(`it was not applied: ${said?.kind}`)
+    expect(change(said.status, run)).toBeUndefined()
+    const conditions = [OTHERS_CONDITION, ...(said.status.conditions ?? [])]
+    expect(change({ ...said.status, conditions }, run)).toBeUndefined()
   })
 
   it('of a success is not written again when the image is checked later', () => {

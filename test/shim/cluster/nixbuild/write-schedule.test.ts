@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import type { RunFacts } from '../../../../shim/cluster/nixbuild/run-status.ts'
+import type { ReportedRunState } from '../../../../shim/cluster/nixbuild/reported-run.ts'
 import { dueAt, type LastWrite, lastWriteOf } from '../../../../shim/cluster/nixbuild/write-schedule.ts'
 import { NOW, running, succeeded } from '../nixbuilds.ts'
 
 const written: LastWrite = { phase: 'Building', progress: 'evaluating the flake', ended: false, at: NOW, times: 0 }
 
 describe('a run is written', () => {
-  it.each<[string, RunFacts, LastWrite | undefined, number | undefined]>([
+  it.each<[string, ReportedRunState, LastWrite | undefined, number | undefined]>([
     ['300 ms after its start', running(), undefined, NOW - 1700],
     ['only when something has changed', running(), written, undefined],
     ['2 s later if its progress has changed', running({ progress: 'building' }), written, NOW + 2000],

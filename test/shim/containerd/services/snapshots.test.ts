@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { GrpcClient } from '../../../../lib/grpc/client.ts'
-import { chainsOf } from '../../../../shim/containerd/chain.ts'
 import { connectContainerd } from '../../../../shim/containerd/connect.ts'
-import { createLayerKeeper } from '../../../../shim/containerd/layer-keeper.ts'
 import { writeBlob } from '../../../../shim/containerd/services/content.ts'
 import { createLease, deleteLease, type Lease } from '../../../../shim/containerd/services/leases.ts'
 import { findSnapshot, prepareSnapshot } from '../../../../shim/containerd/services/snapshots.ts'
+import { chainsOf, createSnapshotStore } from '../../../../shim/containerd/snapshot-store.ts'
 import { createUnpacker } from '../../../../shim/containerd/unpack.ts'
 import { oneChunk } from '../../../../shim/import/streams/streams.ts'
 import { type Bed, startBed } from '../../../node/bed.ts'
@@ -25,20 +24,20 @@ afterAll(async () => {
 
 async function fillUnderLease() {
   const lease = await createLease(calls, { id: randomUUID(), lifetimeMs: 60_000, labels: {} })
-  const keeper = createLayerKeeper(lease, 'overlayfs')
-  return { lease, keeper, filled: await prepareSnapshot(keeper.snapshotter, '') }
+  const snapshots = createSnapshotStore(lease, 'overlayfs')
+  return { lease, snapshots, filled: await prepareSnapshot(snapshots.snapshotter, '') }
 }
 
 test('a snapshot that two imports make is kept until both have ended', async () => {
   const name = 'made-by-two'
   const [first, second] = [await fillUnderLease(), await fillUnderLease()]
-  await first.keeper.commit(first.filled, name)
-  await second.keeper.commit(second.filled, name)
+  await first.snapshots.commit(first.filled, name)
+  await second.snapshots.commit(second.filled, name)
   await deleteLease(calls, first.lease.id, { collect: true })
-  expect(await findSnapshot(second.keeper.snapshotter, name)).toBeDefined()
-  expect(await findSnapshot(second.keeper.snapshotter, second.filled.key)).toBeUndefined()
+  expect(await findSnapshot(second.snapshots.snapshotter, name)).toBeDefined()
+  expect(await findSnapshot(second.snapshots.snapshotter, second.filled.key)).toBeUndefined()
   await deleteLease(calls, second.lease.id, { collect: true })
-  expect(await findSnapshot(second.keeper.snapshotter, name)).toBeUndefined()
+  expect(await findSnapshot(second.snapshots.snapshotter, name)).toBeUndefined()
 })
 
 test('a layer that is announced twice for the same place is unpacked once', async () => {
@@ -46,7 +45,7 @@ test('a layer that is announced twice for the same place is unpacked once', asyn
   const layers = await Promise.all(['bottom', 'top'].map(name => writeLayer(lease, name)))
   const unpacked: number[] = []
   const unpacker = createUnpacker({
-    keeper: createLayerKeeper(lease, 'overlayfs'),
+    snapshots: createSnapshotStore(lease, 'overlayfs'),
     onUnpacked: done => unpacked.push(done),
   })
   for (const _ of ['as it is read', 'as the manifest lists it'])

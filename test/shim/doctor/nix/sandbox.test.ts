@@ -33,7 +33,7 @@ it.each([
   const finding = judgeSandbox(async args => {
     const options = { user: bed.buildUser, reject: false }
     const { stdout, stderr, exitCode } = await bed.run('nix', [...args, '--option', 'sandbox', sandbox], options)
-    return exitCode === 0 ? { stdout } : { problem: stderr, words: stderr }
+    return exitCode === 0 ? { stdout } : { problem: stderr, log: stderr }
   })
   await expect(finding).resolves.toMatchObject({ outcome: 'warning', text })
 })

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { STORE_DIR } from '../../../../recipes/store-path.ts'
 import { roomFor } from '../../../../shim/import/image/size-limit.ts'
-import { CURRENT_FORM, type MergedPath } from '../../../../shim/import/layers/layer.ts'
-import { fillMerged } from '../../../../shim/import/link/fill-merged.ts'
+import { CURRENT_FORM, type MergedPath } from '../../../../shim/import/image/store-image.ts'
+import { fillMergedLayer } from '../../../../shim/import/link/fill-merged.ts'
 import '../../../lanes/needs-root.ts'
 
 const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'fill-merged-'))
@@ -24,7 +24,7 @@ function fill(folder: string, paths: readonly MergedPath[]) {
   // Leads from the store's name back to the same path.
   const store = folder.slice(0, STORE_DIR.length)
   const view = { kind: 'link', how: '', store, folder, close: async () => {} } as const
-  return fillMerged({ paths, form: CURRENT_FORM }, { name: 'new', view, entries: roomFor(100, 1e6) })
+  return fillMergedLayer({ paths, form: CURRENT_FORM }, { name: 'new', paths: view, entries: roomFor(100, 1e6) })
 }
 
 it('makes folders and files with the owners, modes and times of the layer', async () => {

@@ -20,7 +20,7 @@ import type { Worker } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { hasCode } from '../../../../lib/error-code.ts'
 import { type EntryRoom, roomFor } from '../../../../shim/import/image/size-limit.ts'
-import { ROOT, type StorePathLayer } from '../../../../shim/import/layers/layer.ts'
+import { ROOT, type StorePathLayer } from '../../../../shim/import/image/store-image.ts'
 import { createLinker } from '../../../../shim/import/link/linker.ts'
 
 /** A folder in place of the store, and one in place of a snapshot's. */

@@ -7,9 +7,9 @@ import {
   type MergedLayer,
   ROOT,
   type StorePathLayer,
-} from '../../../../shim/import/layers/layer.ts'
-import { fileKey, tarKey } from '../../../../shim/import/store-layers/digest-keys.ts'
-import { linkedDigest } from '../../../../shim/import/store-layers/identify.ts'
+} from '../../../../shim/import/image/store-image.ts'
+import { linkedDigest } from '../../../../shim/import/store-layers/compute-digests.ts'
+import { fileKey, tarKey } from '../../../../shim/import/store-layers/digest-cache.ts'
 
 const [ONE, TWO] = ['one', 'two'].map(name => `/nix/store/${'0'.repeat(32)}-${name}`) as [string, string]
 const PERM = { regex: 'x', mode: '0644', uid: 1, gid: 2, uname: 'u', gname: 'g' }

@@ -1,6 +1,6 @@
 import { chmod, mkdtemp, readlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { MergedForm } from '../../../../shim/import/layers/layer.ts'
+import type { MergedForm } from '../../../../shim/import/image/store-image.ts'
 import type { Bed } from '../../../node/bed.ts'
 import {
   type Nix2ContainerFlake,

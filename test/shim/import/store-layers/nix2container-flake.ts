@@ -1,6 +1,6 @@
 import { hostSystem } from '../../../../recipes/system.ts'
 import { hostPlatform } from '../../../../shim/import/image/config.ts'
-import type { MergedForm, MergedLayer } from '../../../../shim/import/layers/layer.ts'
+import type { MergedForm, MergedLayer } from '../../../../shim/import/image/store-image.ts'
 
 export interface Nix2ContainerFlake {
   readonly mode?: string

@@ -14,11 +14,11 @@ const run = promisify(execFile)
 /** A disk in a file: data that has not been written to it would be lost with the power. */
 async function openDisk() {
   const folder = await mkdtemp(join(tmpdir(), 'enbi-disk-'))
-  const [file, mounted, copy] = [join(folder, 'disk'), join(folder, 'mounted'), join(folder, 'copy')]
+  const [file, mounted] = [join(folder, 'disk'), join(folder, 'mounted')]
+  const copies: string[] = []
   await run('truncate', ['--size', '1G', file])
   await run('mkfs.ext4', ['-q', '-m', '0', file])
   await mkdir(mounted)
-  await mkdir(copy)
   // Nothing is written before a sync.
   await run('mount', ['-o', 'loop,commit=600', file, mounted])
   await run('chmod', ['755', folder, mounted])
@@ -26,14 +26,20 @@ async function openDisk() {
     mounted,
     /** Mounts a copy of the current disk; returns where. */
     async losePower(): Promise<string> {
+      // Each copy is another file: a process that has cloned the mount namespace may still hold the mount of an earlier copy. Then
+      // a mount of the same file would show what it held before, as Linux uses the loop device and its cached file system again.
+      const copy = `${file}-${copies.length}`
+      const found = join(folder, `copy-${copies.length}`)
+      copies.push(found)
       // A copy of a disk that changes meanwhile would be inconsistent.
-      do await run('cp', ['--sparse=always', file, `${file}.copy`])
-      while (!(await areEqual(file, `${file}.copy`)))
-      await run('mount', ['-o', 'loop', `${file}.copy`, copy])
-      return copy
+      do await run('cp', ['--sparse=always', file, copy])
+      while (!(await areEqual(file, copy)))
+      await mkdir(found)
+      await run('mount', ['-o', 'loop', copy, found])
+      return found
     },
     async [Symbol.asyncDispose]() {
-      for (const path of [copy, mounted]) await run('umount', ['--lazy', path]).catch(() => {})
+      for (const path of [...copies, mounted]) await run('umount', ['--lazy', path]).catch(() => {})
       await rm(folder, { recursive: true, force: true })
     },
   }

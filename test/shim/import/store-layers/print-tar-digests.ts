@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { compileRegexes } from '../../../../shim/import/formats/nix2container/regex.ts'
 import { mergedLayerTar } from '../../../../shim/import/formats/nix2container/tar.ts'
-import type { MergedLayer } from '../../../../shim/import/layers/layer.ts'
+import type { MergedLayer } from '../../../../shim/import/image/store-image.ts'
 
 const layers: MergedLayer[] = JSON.parse(process.argv[2] ?? '')
 for (const layer of layers) {

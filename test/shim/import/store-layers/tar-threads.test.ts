@@ -6,10 +6,9 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { roomFor } from '../../../../shim/import/image/size-limit.ts'
-import { ROOT, STORE_MTIME, type StorePathLayer } from '../../../../shim/import/layers/layer.ts'
-import { RING_CHUNKS } from '../../../../shim/import/store-layers/tar-task.ts'
+import { ROOT, STORE_MTIME, type StorePathLayer } from '../../../../shim/import/image/store-image.ts'
 import { createTarThreads } from '../../../../shim/import/store-layers/tar-threads.ts'
-import { CHUNK_BYTES } from '../../../../shim/import/tar/chunks.ts'
+import { CHUNK_BYTES, RING_CHUNKS } from '../../../../shim/import/tar/chunks.ts'
 import { storePathTar } from '../../../../shim/import/tar/store-path-tar.ts'
 
 const room = () => roomFor(1e6, 1e9)

@@ -4,7 +4,7 @@ import { mkdir, mkdtempDisposable, readFile, rm, symlink, writeFile } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { plainLayer } from '../../../../shim/import/layers/layer.ts'
+import { plainLayer } from '../../../../shim/import/image/store-image.ts'
 import { openClosure } from '../../../../shim/import/store/closure.ts'
 import { storePathTar } from '../../../../shim/import/tar/store-path-tar.ts'
 import { storePathInfo } from '../closure.ts'

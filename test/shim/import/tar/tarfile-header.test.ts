@@ -1,8 +1,7 @@
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { beforeAll, expect, test } from 'vitest'
-import { tarfileHeader } from '../../../../shim/import/tar/tarfile-header.ts'
-import type { HeaderFields } from '../../../../shim/import/tar/ustar-header.ts'
+import { type HeaderFields, tarfileHeader } from '../../../../shim/import/tar/header.ts'
 import { runPython } from '../../../node/python.ts'
 
 const PLAIN: HeaderFields = {

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import type { StorePathLayer } from '../../../../shim/import/layers/layer.ts'
+import type { StorePathLayer } from '../../../../shim/import/image/store-image.ts'
 import { runPython } from '../../../node/python.ts'
 
 /** Replaces nixpkgs' stream_layered_image.py (see there). */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ShimError } from '../../../../lib/errors.ts'
 import { explainFailure, type FailedRun } from '../../../../shim/nix/failure/explain-failure.ts'
-import { createJournal } from '../../../../shim/nix/log/journal.ts'
+import { createNixOutput } from '../../../../shim/nix/log/nix-output.ts'
 import { NIX_VERSIONS, readCaptured } from '../captured.ts'
 import { recipeOf } from '../remote-builder.ts'
 
@@ -10,9 +10,9 @@ const LOG = { write: async () => {}, close: async () => {} }
 
 /** The error for a run that wrote these lines and then failed. */
 async function explain(lines: readonly string[], more: Partial<FailedRun> = {}): Promise<ShimError> {
-  const journal = createJournal(LOG, () => {})
-  for (const line of lines) await journal.read(line)
-  const { errors, foreign, ignored, builderTail } = journal
+  const output = createNixOutput(LOG, () => {})
+  for (const line of lines) await output.read(line)
+  const { errors, foreign, ignored, builderTail } = output
   const recipe = recipeOf('github:owner/repo', 'app')
   const exit = { exitCode: 1, killedBy: undefined }
   return explainFailure({

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createJournal } from '../../../../shim/nix/log/journal.ts'
 import { createNixLogReader, derivationName, type NixLogEntry } from '../../../../shim/nix/log/nix-log.ts'
+import { createNixOutput } from '../../../../shim/nix/log/nix-output.ts'
 import { NIX_VERSIONS, readCaptured } from '../captured.ts'
 
 function readAll(lines: readonly string[]): NixLogEntry[] {
@@ -91,7 +91,7 @@ test.each([
 ])('%s has the prefix once in the log', async (_what, level, text) => {
   const written: string[] = []
   const log = { write: async (line: string) => void written.push(line), close: async () => {} }
-  await createJournal(log, () => {}).read(`@nix ${JSON.stringify({ action: 'msg', level, msg: text })}`)
+  await createNixOutput(log, () => {}).read(`@nix ${JSON.stringify({ action: 'msg', level, msg: text })}`)
   expect(written).toEqual(['warning: unknown setting'])
 })
 

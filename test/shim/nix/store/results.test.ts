@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type FlakeRecipe, recipeKey } from '../../../../recipes/recipe.ts'
-import type { BuildOutput } from '../../../../shim/nix/store/results.ts'
+import type { BuildResult } from '../../../../shim/nix/store/results.ts'
 import { createResults } from '../../../../shim/nix/store/results.ts'
 import { layOut, prepareStateDir } from '../../../../shim/nix/user/state-dir.ts'
 import { type Bed, startBed } from '../../../node/bed.ts'
@@ -225,7 +225,7 @@ test('nix gets each value as one argument, and the restrictions of flakes last',
   }
 })
 
-async function buildOnce(recipe: FlakeRecipe): Promise<{ stateDir: string; output: BuildOutput }> {
+async function buildOnce(recipe: FlakeRecipe): Promise<{ stateDir: string; output: BuildResult }> {
   await using builder: RemoteBuilder = startBuilder(bed)
   return { stateDir: builder.stateDir, output: await builder.build(recipe) }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { goTime } from '../../../../../shim/import/formats/nix2container/go-json.ts'
 import { readNix2ContainerImage } from '../../../../../shim/import/formats/nix2container/image.ts'
-import { CURRENT_FORM } from '../../../../../shim/import/layers/layer.ts'
+import { CURRENT_FORM } from '../../../../../shim/import/image/store-image.ts'
 import type { Closure } from '../../../../../shim/import/store/closure.ts'
 import { closureOf } from '../../closure.ts'
 
@@ -30,7 +30,7 @@ test('layers of store paths have their rewrites, permissions and promised digest
   const found = await read(image({}, { paths: [{ path: PATH, options: { rewrite, perms } }] }))
   expect(found?.platform).toEqual({ os: 'linux', architecture: 'amd64' })
   expect(found?.layers).toEqual([
-    { kind: 'files', layer: { paths: [{ path: PATH, rewrite, perms }], form: CURRENT_FORM }, promised: DIGEST },
+    { kind: 'storeFiles', layer: { paths: [{ path: PATH, rewrite, perms }], form: CURRENT_FORM }, promised: DIGEST },
   ])
 })
 
@@ -49,7 +49,7 @@ test('a layer may be a tar file in the store, but none outside it', async () => 
   const ready = (path: string) => read(image({}, { ...layer, 'layer-path': path }), folder.path)
   const path = join(base, 'layer')
   expect((await ready(path))?.layers).toEqual([
-    { kind: 'file', path, digest: DIGEST, diffId: OTHER, mediaType: `${TAR}+gzip` },
+    { kind: 'tarFile', path, digest: DIGEST, diffId: OTHER, mediaType: `${TAR}+gzip` },
   ])
   for (const wrong of [join(base, 'out'), join(base, 'none'), '/etc/passwd', `${base}/../x`])
     await expect(ready(wrong)).rejects.toMatchObject({ code: 'ArchiveInvalid' })

@@ -7,7 +7,12 @@ import { expect, test } from 'vitest'
 import { compileRegexes } from '../../../../../shim/import/formats/nix2container/regex.ts'
 import { mergedLayerTar } from '../../../../../shim/import/formats/nix2container/tar.ts'
 import { type GoHeader, goHeader } from '../../../../../shim/import/formats/nix2container/tar-header.ts'
-import { CURRENT_FORM, inAllForms, type MergedForm, type MergedPath } from '../../../../../shim/import/layers/layer.ts'
+import {
+  CURRENT_FORM,
+  inAllForms,
+  type MergedForm,
+  type MergedPath,
+} from '../../../../../shim/import/image/store-image.ts'
 
 // nix2container's own TarPathsSum computed the expected digests, with Go 1.26, at its commits de69713, 5fb215a and 20aad30.
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { mergedEntries } from '../../../../../shim/import/formats/nix2container/entries.ts'
 import { compileRegexes, replaceAll } from '../../../../../shim/import/formats/nix2container/regex.ts'
-import { CURRENT_FORM, type MergedPath } from '../../../../../shim/import/layers/layer.ts'
+import { CURRENT_FORM, type MergedPath } from '../../../../../shim/import/image/store-image.ts'
 
 const makeStore = () => mkdtempDisposable(join(realpathSync(tmpdir()), 'merged-tree-'))
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { findStreamCommand } from '../../../../../shim/import/formats/nixpkgs-stream/command.ts'
+import { findStreamCommand } from '../../../../../shim/import/formats/nixpkgs-stream/program.ts'
 
 const program = `/nix/store/${'a'.repeat(32)}-stream`
 const conf = `/nix/store/${'b'.repeat(32)}-my.app-conf.json`

@@ -27,14 +27,14 @@ const readConf = async (changes: object) => {
 const own = { uid: 1000, gid: 100, uname: 'app', gname: 'users' }
 const root = { uid: 0, gid: 0, uname: 'root', gname: 'root' }
 const customisationLayer = () => ({
-  kind: 'file',
+  kind: 'tarFile',
   path: join(store.storePath('customisation-layer'), 'layer.tar'),
   digest: `sha256:${CHECKSUM}`,
   diffId: `sha256:${CHECKSUM}`,
   mediaType: 'application/vnd.oci.image.layer.v1.tar',
 })
 const storeLayer = (name: string, wanted: object) => ({
-  kind: 'files',
+  kind: 'storeFiles',
   layer: { paths: [store.storePath(name)], ...wanted },
 })
 

@@ -5,8 +5,7 @@ import * as v from 'valibot'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { isStorePath } from '../../../../../recipes/store-path.ts'
 import { readStreamImage } from '../../../../../shim/import/formats/nixpkgs-stream/image.ts'
-import { isMerged } from '../../../../../shim/import/layers/layer.ts'
-import type { BaseParts, StoreImage } from '../../../../../shim/import/layers/store-image.ts'
+import { type BaseParts, isMerged, type StoreImage } from '../../../../../shim/import/image/store-image.ts'
 import { storePathTar } from '../../../../../shim/import/tar/store-path-tar.ts'
 import { runPython } from '../../../../node/python.ts'
 import { closureOf } from '../../closure.ts'
@@ -90,8 +89,8 @@ it.each(Object.entries(FORMS))('an image %s has the id that its script gives it'
 function makeConfig({ layers, makeConfig }: StoreImage, base: BaseParts | undefined): string {
   const below: string[] = base ? JSON.parse(`${base.config}`).rootfs.diff_ids : []
   const own = layers.map(layer => {
-    if (layer.kind === 'file') return layer.diffId
-    if (layer.kind !== 'files' || isMerged(layer.layer)) throw new Error(`a layer of the kind ${layer.kind}`)
+    if (layer.kind === 'tarFile') return layer.diffId
+    if (layer.kind !== 'storeFiles' || isMerged(layer.layer)) throw new Error(`a layer of the kind ${layer.kind}`)
     const hash = createHash('sha256')
     for (const chunk of storePathTar(layer.layer)) hash.update(chunk)
     return `sha256:${hash.digest('hex')}`

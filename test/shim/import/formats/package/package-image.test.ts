@@ -41,14 +41,14 @@ test('the closure lies below links from the root', async () => {
   const image = await make()
   const owner = { uid: 0, gid: 0, uname: 'root', gname: 'root' }
   const layer = (path: string) => {
-    return { kind: 'files', layer: { paths: [path], owner, mtime: 1, rootMode: 0o755 } }
+    return { kind: 'storeFiles', layer: { paths: [path], owner, mtime: 1, rootMode: 0o755 } }
   }
   expect(image.platform).toEqual(hostPlatform())
   expect(image.base).toBeUndefined()
   expect(image.layers).toEqual([
     layer(`${store}/libc`),
     layer(app),
-    { kind: 'bytes', bytes: expect.any(Buffer), entries: 2 },
+    { kind: 'tarBytes', bytes: expect.any(Buffer), entries: 2 },
   ])
 })
 
@@ -67,7 +67,7 @@ test('the config names the platform, the layers and the program', async () => {
 async function linksOf(): Promise<object[]> {
   const entries = []
   const links = (await make()).layers.at(-1)
-  if (links?.kind !== 'bytes') throw new Error('expected bytes')
+  if (links?.kind !== 'tarBytes') throw new Error('expected bytes')
   for await (const entry of Readable.from([links.bytes]).pipe(extract())) {
     const { name, type, linkname, mode, uid, gid, uname, gname, mtime } = entry.header
     expect({ uid, gid, uname, gname, mtime: Number(mtime) }).toEqual({

@@ -40,7 +40,7 @@ async function linksOf() {
   const entries: Record<string, string | number> = {}
   let count = 0
   const links = (await make()).layers.at(-1)
-  if (links?.kind !== 'bytes') throw new Error('expected bytes')
+  if (links?.kind !== 'tarBytes') throw new Error('expected bytes')
   for await (const entry of Readable.from([links.bytes]).pipe(extract())) {
     const { name, linkname, mode = 0 } = entry.header
     entries[name] = linkname ?? mode
@@ -91,7 +91,7 @@ test('a name is kept byte for byte, even if it is not text', async () => {
     [`bin/${'x'.repeat(200)}`]: `${union}/bin/${'x'.repeat(200)}`,
   })
   const links = (await make()).layers.at(-1)
-  const tar = links?.kind === 'bytes' ? links.bytes.toString('latin1') : ''
+  const tar = links?.kind === 'tarBytes' ? links.bytes.toString('latin1') : ''
   for (const name of ['\xff', '\xfe']) {
     expect(tar).toContain(`path=bin/${name}\n`)
     expect(tar).toContain(`linkpath=${union}/bin/${name}\n`)

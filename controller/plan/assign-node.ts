@@ -1,0 +1,92 @@
+import type { NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
+import type { NixBuildView } from '../views/nixbuild.ts'
+import type { NodeState } from '../views/node.ts'
+import { act, type BuildAction, type BuildFacts, type BuildPlan, type NodeChoice } from './build-plan.ts'
+
+/**
+ * Shortest time between two writes of why no node can build, in milliseconds. Any change of a node may change the
+ * reason.
+ */
+const REASON_WRITE_MS = 60_000
+
+/** Assigns a NixBuild made by hand to a chosen node. If a pod pulls it, the pod's node builds it instead. */
+export function assignNode(facts: BuildFacts, attempts: readonly NixBuildAttempt[]): BuildAction {
+  const { build, pullingPods } = facts
+  if (pullingPods > 0) {
+    const last = attempts.at(-1)
+    return attempts === build.attempts || last === undefined
+      ? { type: 'none' }
+      : { type: 'leavePending', reason: 'NodeLost', message: `${last.reason}; waiting for another node`, attempts }
+  }
+  const choice = facts.chooseNode()
+  if ('node' in choice) return { type: 'assign', node: choice.node, attempts }
+  return { type: 'leavePending', reason: 'NoNode', message: `no node can build it: ${choice.none}`, attempts }
+}
+
+/** Writes a new reason only so often, and an unchanged one never. */
+export function limitReasonWrites(
+  { build, memory: { reasonWrittenAt }, now }: BuildFacts,
+  action: BuildAction,
+): BuildPlan {
+  if (action.type !== 'leavePending') return act(action)
+  const written = noNodeReason(build)
+  if (written === action.message) return { action: { type: 'none' }, memory: { reasonWrittenAt } }
+  const dueAt = (reasonWrittenAt ?? Number.NEGATIVE_INFINITY) + REASON_WRITE_MS
+  if (written === undefined || now >= dueAt) return { action, memory: { reasonWrittenAt: now } }
+  return { action: { type: 'none' }, memory: { reasonWrittenAt }, recheckAt: dueAt }
+}
+
+/** Why no node can build it, according to its status. */
+export function noNodeReason({ phase, conditions }: NixBuildView): string | undefined {
+  const complete = conditions.find(({ type }) => type === 'Complete')
+  return phase === 'Pending' && complete?.reason === 'NoNode' ? complete.message : undefined
+}
+
+/**
+ * Chooses, among the nodes that can build for `system`, the one with the fewest builds. Ties go to the first by name.
+ */
+export function chooseNode(
+  nodes: readonly NodeState[],
+  { system, countRunning }: { readonly system: string; readonly countRunning: () => (node: string) => number },
+): NodeChoice {
+  const able = nodes.filter(node => obstacleOf(node, system) === undefined).map(({ name }) => name)
+  const [first, ...others] = able
+  if (first === undefined) return { none: reasonOf(nodes, system) }
+  // Counting visits all unfinished builds, so it is skipped if there is only one candidate.
+  const running = others.length === 0 ? () => 0 : countRunning()
+  let best = { node: first, builds: running(first) }
+  for (const node of others) {
+    const builds = running(node)
+    if (builds < best.builds || (builds === best.builds && node < best.node)) best = { node, builds }
+  }
+  return { node: best.node }
+}
+
+const OBSTACLES = {
+  system: 'of another system',
+  notReady: 'not ready',
+  cordoned: 'cordoned',
+  repelled: 'excluded by --node-repel',
+  noShim: 'without a shim',
+  dead: 'with a shim that does not renew its Lease',
+} as const
+
+function obstacleOf(node: NodeState, system: string): keyof typeof OBSTACLES | undefined {
+  if (node.system !== system) return 'system'
+  if (!node.ready) return 'notReady'
+  if (!node.schedulable) return 'cordoned'
+  if (node.repelled) return 'repelled'
+  if (node.shim === 'alive') return undefined
+  return node.shim === 'none' ? 'noShim' : 'dead'
+}
+
+function reasonOf(nodes: readonly NodeState[], system: string): string {
+  const ofSystem = nodes.filter(node => node.system === system)
+  if (ofSystem.length === 0) {
+    const others = [...new Set(nodes.map(node => node.system ?? 'of no known system'))].sort()
+    return nodes.length === 0 ? 'the cluster has no node' : `no node is ${system}; there are ${others.join(', ')}`
+  }
+  const obstacles = Map.groupBy(ofSystem, node => obstacleOf(node, system))
+  const parts = [...obstacles].map(([obstacle, { length }]) => `${length} ${obstacle ? OBSTACLES[obstacle] : ''}`)
+  return `of ${ofSystem.length} ${ofSystem.length === 1 ? 'node' : 'nodes'} for ${system}: ${parts.join(', ')}`
+}

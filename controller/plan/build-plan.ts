@@ -1,0 +1,94 @@
+import type { NixBuildAttempt, NixBuildNode } from '../../kube/resources/nixbuild.ts'
+import type { NixBuildView } from '../views/nixbuild.ts'
+
+export interface BuildLimits {
+  /** How long a build for pods continues when no living pod waits for it. */
+  readonly unwantedGraceMs: number
+  /**
+   * How long a node must be lost before its builds move to another node, and how long its Node must be gone before it is
+   * removed from the nodes that have the image.
+   */
+  readonly lostGraceMs: number
+  /** How many nodes may lose a build before it fails. */
+  readonly maxAttempts: number
+}
+
+/** Times to remember from one plan to the next. */
+export interface BuildMemory {
+  readonly unwantedSince?: number | undefined
+  readonly lostSince?: number | undefined
+  /** When the reason why no node can build it was last written to its status. */
+  readonly reasonWrittenAt?: number | undefined
+}
+
+export interface BuildFacts {
+  readonly build: NixBuildView
+  /** Number of living pods that request the image. Started pods count, as they may pull it again. */
+  readonly requestingPods: number
+  /** Number of these pods that have not started. */
+  readonly waitingPods: number
+  /** Number of these pods on nodes that can build: their kubelets pull the image. */
+  readonly pullingPods: number
+  /** Node that the label assigns it to. Undefined without the label; the label's value if there is no such node. */
+  readonly assignedNode: string | undefined
+  /** Why a node cannot finish a build; undefined if it can. */
+  readonly nodeProblem: (node: string) => string | undefined
+  /**
+   * Like `nodeProblem`, but only for problems of the shim: a living shim continues, whatever state its kubelet is in.
+   */
+  readonly shimProblem: (node: string) => string | undefined
+  /** Whether a living pod on the node requests it. */
+  readonly isPulledOn: (node: string) => boolean
+  readonly nodeExists: (node: string) => boolean
+  readonly chooseNode: () => NodeChoice
+  readonly memory: BuildMemory
+  readonly limits: BuildLimits
+  readonly now: number
+}
+
+export type NodeChoice =
+  | { readonly node: string }
+  /** Why no node can build it, for people. */
+  | { readonly none: string }
+
+export type BuildAction =
+  | { readonly type: 'none' }
+  /** It is not needed any more, or forged. */
+  | { readonly type: 'delete' }
+  | { readonly type: 'fail'; readonly message: string; readonly attempts: readonly NixBuildAttempt[] }
+  | { readonly type: 'assign'; readonly node: string; readonly attempts: readonly NixBuildAttempt[] }
+  /** No node has it: the status becomes Pending, with the reason. */
+  | {
+      readonly type: 'leavePending'
+      readonly reason: 'NoNode' | 'NodeLost'
+      readonly message: string
+      readonly attempts: readonly NixBuildAttempt[]
+    }
+  /** `nodes` are the nodes that still have the image. */
+  | { readonly type: 'removeGoneNodes'; readonly nodes: readonly NixBuildNode[] }
+
+export interface BuildPlan {
+  readonly action: BuildAction
+  readonly memory: BuildMemory
+  /** When to reconcile again if nothing changes earlier. */
+  readonly recheckAt?: number | undefined
+}
+
+export const NOTHING: BuildPlan = { action: { type: 'none' }, memory: {} }
+
+export function act(action: BuildAction): BuildPlan {
+  return { action, memory: {} }
+}
+
+/** Acts once the reason for it has lasted for the grace time. */
+export function afterGrace(
+  { memory, now }: BuildFacts,
+  since: 'unwantedSince' | 'lostSince',
+  graceMs: number,
+  action: () => BuildAction,
+): BuildPlan {
+  const begun = memory[since] ?? now
+  return now >= begun + graceMs
+    ? act(action())
+    : { action: { type: 'none' }, memory: { [since]: begun }, recheckAt: begun + graceMs }
+}

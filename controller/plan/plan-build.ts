@@ -1,0 +1,40 @@
+import { isFinished } from '../../kube/resources/nixbuild.ts'
+import { assignNode, limitReasonWrites } from './assign-node.ts'
+import { act, afterGrace, type BuildFacts, type BuildPlan, NOTHING } from './build-plan.ts'
+import { planGoneNodes, planLostNode } from './lost-node.ts'
+
+export function planBuild(facts: BuildFacts): BuildPlan {
+  const { build } = facts
+  if (build.deleting) return NOTHING
+  if (build.forged) return act({ type: 'delete' })
+  if (isFinished(build.phase)) return planGoneNodes(facts)
+  if ('problem' in build.recipe) return act({ type: 'fail', message: build.recipe.problem, attempts: build.attempts })
+  const unwanted = planUnwanted(facts)
+  if (unwanted.action.type === 'delete') return unwanted
+  return merge(unwanted, planProgress(facts))
+}
+
+function planUnwanted(facts: BuildFacts): BuildPlan {
+  const { build, requestingPods, waitingPods, limits } = facts
+  // A build that has started may have been requested by a pod that had started before.
+  const pods = build.buildNode === undefined ? waitingPods : requestingPods
+  if (!build.createdForPods || pods > 0) return NOTHING
+  return afterGrace(facts, 'unwantedSince', limits.unwantedGraceMs, () => ({ type: 'delete' }))
+}
+
+function planProgress(facts: BuildFacts): BuildPlan {
+  const { build, assignedNode } = facts
+  const node = build.buildNode ?? assignedNode
+  if (node !== undefined) return planLostNode(facts, node)
+  // The nodes of its pods claim a build for pods.
+  return build.createdForPods ? NOTHING : limitReasonWrites(facts, assignNode(facts, build.attempts))
+}
+
+function merge(a: BuildPlan, b: BuildPlan): BuildPlan {
+  const times = [a.recheckAt, b.recheckAt].filter(time => time !== undefined)
+  return {
+    action: b.action,
+    memory: { ...a.memory, ...b.memory },
+    recheckAt: times.length === 0 ? undefined : Math.min(...times),
+  }
+}

@@ -1,0 +1,143 @@
+import { type Condition, transitionTime } from '../../kube/resources/condition.ts'
+import type { OwnerReference } from '../../kube/resources/metadata.ts'
+import { apiTime } from '../../kube/resources/metadata.ts'
+import { IMAGE_BUILT_CONDITION } from '../../kube/resources/names.ts'
+import type { FlakeRecipe } from '../../recipes/recipe.ts'
+import { MAX_OWNERS, type NixBuildView } from '../views/nixbuild.ts'
+import type { PodView } from '../views/pod.ts'
+import { type ImageBuilt, imageBuilt, type RequestedBuild } from './image-built.ts'
+import type { Problem } from './pod-requests.ts'
+
+/** In characters. The API server allows 32 KiB, but shorter messages suit `kubectl describe`. */
+const MAX_MESSAGE_LENGTH = 1024
+
+export interface PodFacts {
+  readonly pod: PodView
+  /** If the node is unknown, so are the pod's requests. */
+  readonly nodeKnown: boolean
+  readonly requested: readonly RequestedBuild[]
+  readonly problems: readonly Problem[]
+  /** Why the pod's node cannot build; undefined if it can. */
+  readonly nodeProblem: string | undefined
+  /** Since when the condition is outdated, according to the last plan. */
+  readonly differsSince: number | undefined
+  readonly now: number
+  /** Delay before a state is reported that a better one may soon replace, in milliseconds. */
+  readonly settleMs: Readonly<Record<Passing, number>>
+}
+
+/** States that are not final. */
+export type Passing = Exclude<ImageBuilt['reason'], 'Built' | 'Failed'>
+
+export interface PodPlan {
+  /** NixBuilds to create, with their owners. */
+  readonly create: readonly { readonly recipe: FlakeRecipe; readonly owners: readonly OwnerReference[] }[]
+  /** NixBuilds that get another owner. */
+  readonly own: readonly { readonly build: NixBuildView; readonly owners: readonly OwnerReference[] }[]
+  readonly condition: { readonly set: ImageBuilt } | 'remove' | 'keep'
+  readonly events: readonly Problem[]
+  readonly differsSince: number | undefined
+  /** When to reconcile again if nothing changes earlier. */
+  readonly recheckAt: number | undefined
+}
+
+const NOTHING: PodPlan = {
+  create: [],
+  own: [],
+  condition: 'keep',
+  events: [],
+  differsSince: undefined,
+  recheckAt: undefined,
+}
+
+export function planPod(facts: PodFacts): PodPlan {
+  const { pod, requested } = facts
+  if (!pod.living || pod.node === undefined || !facts.nodeKnown) return NOTHING
+  return {
+    ...NOTHING,
+    create: missingBuilds(pod, requested),
+    own: missingOwners(pod, requested),
+    ...planCondition(facts),
+  }
+}
+
+/** An image that is present needs no build. If an image's name is its recipe, only nodes know the recipe. */
+function missingBuilds({ owner }: PodView, requested: readonly RequestedBuild[]): PodPlan['create'] {
+  const owners = owner ? [ownerOf(owner)] : []
+  return requested.flatMap(({ request, build }) =>
+    request.named || request.started || build !== undefined ? [] : [{ recipe: request.recipe, owners }],
+  )
+}
+
+/** NixBuilds made by hand keep their owners: they must not be deleted with a pod's owner. */
+function missingOwners({ owner }: PodView, requested: readonly RequestedBuild[]): PodPlan['own'] {
+  return requested.flatMap(({ build }) => {
+    if (!build?.createdForPods || build.deleting) return []
+    const owners = withOwner(build.owners, owner)
+    return owners === undefined ? [] : [{ build, owners }]
+  })
+}
+
+/** Adds a pod's owner, such as a ReplicaSet or Job. Undefined if there is nothing to add. */
+function withOwner(
+  owners: readonly OwnerReference[],
+  owner: OwnerReference | undefined,
+): readonly OwnerReference[] | undefined {
+  if (owner === undefined || owners.length >= MAX_OWNERS) return undefined
+  if (owners.some(({ uid }) => uid === owner.uid)) return undefined
+  return [...owners, ownerOf(owner)]
+}
+
+/** Never a controller reference: a build has several owners, and none of them manages it. */
+function ownerOf({ apiVersion, kind, name, uid }: OwnerReference): OwnerReference {
+  return { apiVersion, kind, name, uid, controller: false }
+}
+
+function planCondition(facts: PodFacts): Partial<PodPlan> {
+  const { pod, problems, now, settleMs } = facts
+  const should = shortened(imageBuilt(pod, facts))
+  if (should === undefined) return { condition: isOutdated(pod) ? 'remove' : 'keep' }
+  if (isUpToDate(pod, should)) return {}
+  const differsSince = facts.differsSince ?? now
+  const settledAt =
+    should.reason === 'Built' || should.reason === 'Failed' ? now : differsSince + settleMs[should.reason]
+  if (now < settledAt) return { differsSince, recheckAt: settledAt }
+  // The condition ensures that each problem is reported once.
+  return { condition: { set: should }, events: should.reason === 'Failed' ? problems : [] }
+}
+
+/**
+ * Whether the condition no longer applies. A pod without annotations that has its image keeps the condition when the
+ * NixBuild is removed.
+ */
+function isOutdated({ condition, annotations }: PodView): boolean {
+  return condition !== undefined && !(condition.status === 'True' && Object.keys(annotations).length === 0)
+}
+
+function isUpToDate({ condition }: PodView, { reason, message }: ImageBuilt): boolean {
+  return condition?.status === statusOf(reason) && condition.reason === reason && condition.message === message
+}
+
+export function statusOf(reason: ImageBuilt['reason']): 'True' | 'False' {
+  return reason === 'Built' ? 'True' : 'False'
+}
+
+function shortened(state: ImageBuilt | undefined): ImageBuilt | undefined {
+  if (state === undefined || state.message.length <= MAX_MESSAGE_LENGTH) return state
+  const head = Math.floor(MAX_MESSAGE_LENGTH / 4)
+  const tail = MAX_MESSAGE_LENGTH - head
+  return { ...state, message: `${state.message.slice(0, head)} … ${state.message.slice(-tail)}` }
+}
+
+/** Strategic merge patch that changes only this condition of this pod. The kubelet's conditions stay. */
+export function podPatch(pod: PodView, change: Exclude<PodPlan['condition'], 'keep'>, now: number): object {
+  return { metadata: { uid: pod.uid }, status: { conditions: [conditionPatch(pod, change, now)] } }
+}
+
+function conditionPatch(pod: PodView, change: Exclude<PodPlan['condition'], 'keep'>, now: number): object {
+  if (change === 'remove') return { $patch: 'delete', type: IMAGE_BUILT_CONDITION }
+  const { reason, message } = change.set
+  const status = statusOf(reason)
+  const lastTransitionTime = transitionTime(pod.condition, status, apiTime(now))
+  return { type: IMAGE_BUILT_CONDITION, status, reason, message, lastTransitionTime } satisfies Condition
+}

@@ -1,0 +1,170 @@
+import { NIXBUILD_LIMITS } from '../../../kube/resources/nixbuild.ts'
+import type { ErrorCode, ShimError } from '../../../lib/errors.ts'
+import { cutLines } from '../../../lib/text/cut.ts'
+import { copyStart, pushBounded } from '../../../lib/text/text.ts'
+import type { FlakeRecipe } from '../../../recipes/recipe.ts'
+import type { PullOutcome, RunReport } from '../../pull/contract.ts'
+import { type PullProgress, toWire } from '../../pull/progress.ts'
+import { describeProgress } from '../../wire/progress.ts'
+
+/** The current state of a run. Times are in milliseconds since 1970. */
+export interface ReportedRunState {
+  /** Set if the recipe's flake is locked. */
+  readonly lockedFlakeUrl?: string | undefined
+  readonly startedAt: number
+  readonly phase: 'Building' | 'Importing'
+  readonly phaseSince: number
+  /** Shown to people. */
+  readonly progress: string
+  /** Missing before nix has started, and for a run that does not need nix. */
+  readonly runId?: string | undefined
+  readonly storePath?: string | undefined
+  /** Missing while the run continues. */
+  readonly outcome?: RunOutcome | undefined
+}
+
+/** One run of a recipe, shared by all namespaces that wait for it. */
+export interface ReportedRun extends RunReport {
+  state(): ReportedRunState
+  /** Resolves with the state at the end of the run. */
+  readonly ended: Promise<ReportedRunState>
+  /** Calls the listener after each change, which is often, until the returned function is called. */
+  onChange(listener: () => void): () => void
+}
+
+export interface ReportedRunOptions {
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** Bytes, as reported by CRI; undefined if the answer takes too long. Never throws. */
+  readonly imageSize: (image: string) => Promise<number | undefined>
+}
+
+export type RunOutcome = Success | Failure | Retrying | CancelledRun
+
+interface At {
+  /** Milliseconds since 1970. */
+  readonly at: number
+}
+
+export interface Success extends At {
+  readonly kind: 'Succeeded'
+  /** Config digest. */
+  readonly imageId: string
+  /** Bytes, as reported by CRI. */
+  readonly imageSize?: number | undefined
+  /** The image existed: nothing was built or imported. */
+  readonly present: boolean
+}
+
+export interface Failure extends At {
+  readonly kind: 'Failed'
+  readonly message: string
+  readonly logTail: string
+  /** The same recipe will fail again. */
+  readonly final: boolean
+}
+
+/** A temporary failure that is followed by another attempt. */
+export interface Retrying extends At {
+  readonly kind: 'Retrying'
+  readonly message: string
+  readonly logTail: string
+}
+
+/** Not the recipe's fault: the next request builds it again. */
+interface CancelledRun extends At {
+  readonly kind: 'Cancelled'
+  readonly message: string
+}
+
+interface FailedAt {
+  readonly at: number
+  readonly lines?: readonly string[]
+}
+
+/** Limits of the kept end of a run's log. The length of a line is in characters. */
+const MAX_LINES = 20
+const MAX_LINE_LENGTH = 200
+/** In characters. Writers keep messages in memory while the API server is unreachable. */
+const MAX_MESSAGE = 4096
+
+const CANCELLED: readonly ErrorCode[] = ['Cancelled', 'ShuttingDown']
+
+export function createReportedRun(recipe: FlakeRecipe, { now, imageSize }: ReportedRunOptions): ReportedRun {
+  const startedAt = now()
+  const lines: string[] = []
+  const listeners = new Set<() => void>()
+  const { promise: ended, resolve } = Promise.withResolvers<ReportedRunState>()
+  let latest: PullProgress | undefined
+  let known: Omit<ReportedRunState, 'progress'> = {
+    ...(recipe.flake.locked && { lockedFlakeUrl: recipe.flake.url }),
+    startedAt,
+    phase: 'Building',
+    phaseSince: startedAt,
+  }
+
+  const state = (): ReportedRunState => ({ ...known, progress: latest ? describe(latest) : 'starting' })
+  const update = (change: Partial<typeof known>) => {
+    known = { ...known, ...change }
+    for (const listener of listeners) listener()
+  }
+  const end = (outcome: RunOutcome, change: Partial<typeof known> = {}) => {
+    update({ ...change, outcome })
+    resolve(state())
+  }
+  return {
+    state,
+    ended,
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    progress(event) {
+      if (event.phase === 'log') return void pushBounded(lines, copyStart(event.line, MAX_LINE_LENGTH), MAX_LINES)
+      latest = event
+      const phase = phaseOf(event)
+      update({
+        ...(phase !== known.phase && { phase, phaseSince: now() }),
+        ...(event.phase === 'evaluating' && { runId: event.runId }),
+        ...(event.phase === 'built' && { storePath: event.storePath }),
+      })
+    },
+    async done({ imageId, storePath, runId, present }: PullOutcome) {
+      const at = now()
+      const outcome: RunOutcome = { kind: 'Succeeded', at, imageId, present, imageSize: await imageSize(recipe.image) }
+      end(outcome, { storePath: storePath ?? known.storePath, runId: runId ?? known.runId })
+    },
+    failed: (error: ShimError) => end(failed(error, { at: now(), lines })),
+  }
+}
+
+/** A request that failed before any run. */
+export function refusal(error: ShimError, at: number): ReportedRunState {
+  return { startedAt: at, phase: 'Building', phaseSince: at, progress: '', outcome: failed(error, { at }) }
+}
+
+/** A run that was interrupted, for example by a restart. */
+export function interruption(message: string, at: number): ReportedRunState {
+  return { startedAt: at, phase: 'Building', phaseSince: at, progress: '', outcome: { kind: 'Cancelled', at, message } }
+}
+
+function failed(error: ShimError, { at, lines = [] }: FailedAt): Failure | CancelledRun {
+  const message = cutLines(error.message, MAX_MESSAGE)
+  if (isCancelled(error)) return { kind: 'Cancelled', at, message }
+  return { kind: 'Failed', at, message, logTail: lines.join('\n'), final: !error.retryable }
+}
+
+export function isCancelled({ code }: ShimError): boolean {
+  return CANCELLED.includes(code)
+}
+
+function describe(progress: PullProgress): string {
+  return describeProgress({ done: 0, expected: 0, text: '', phase: '', ...toWire(progress) }).slice(
+    0,
+    NIXBUILD_LIMITS.progress,
+  )
+}
+
+function phaseOf({ phase }: PullProgress): ReportedRunState['phase'] {
+  return phase === 'importing' || phase === 'unpacking' ? 'Importing' : 'Building'
+}

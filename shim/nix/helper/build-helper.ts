@@ -1,0 +1,66 @@
+import * as v from 'valibot'
+import { toShimError } from '../../../lib/errors.ts'
+import { createLogger } from '../../../lib/logger.ts'
+import { type HelperCall, serveAsHelper } from '../../../lib/process/serve-helper.ts'
+import { createProgressBatches } from '../log/build-progress.ts'
+import { createResults } from '../store/results.ts'
+import { buildRecipe } from './build-recipe.ts'
+import { type BuildJob, type BuildReport, jobSchema } from './messages.ts'
+import { runProgram } from './run-program.ts'
+
+/** Created before the order comes, because that takes a while. */
+const logger = createLogger('info')
+
+/** No file can exist below it. */
+const NOWHERE = '/dev/null'
+
+/** A job that leaves nothing behind: its nix is `true`, and it fails because that gives no answer. */
+const WARM_UP_JOB: BuildJob = {
+  recipe: {
+    image: 'warm-up',
+    flake: { url: 'path:/dev/null', scheme: 'path', source: 'path:/dev/null', local: false, locked: false },
+    packageName: 'warm-up',
+    system: 'warm-up',
+  },
+  namespaces: ['warm-up'],
+  dir: {
+    root: NOWHERE,
+    gcroots: NOWHERE,
+    home: NOWHERE,
+    config: NOWHERE,
+    caches: NOWHERE,
+    logs: NOWHERE,
+    results: NOWHERE,
+  },
+  user: { home: '/', env: { PATH: '/run/current-system/sw/bin:/usr/bin:/bin' } },
+  nix: { command: 'true', timeoutMs: 60_000, maxEvalMemory: 0, options: {}, leadingDot: true },
+  logLevel: 'silent',
+}
+
+/** This process builds one recipe. It reads the output of builders, evaluations and servers, so that the daemon does not. */
+await serveAsHelper(work, {
+  warmUp: () => work(WARM_UP_JOB, { signal: new AbortController().signal, report: () => {} }),
+})
+
+async function work(order: unknown, { signal, report }: HelperCall): Promise<void> {
+  const tell = (message: BuildReport) => report(message)
+  const batches = createProgressBatches(progress => tell({ kind: 'progress', progress: [...progress] }))
+  const { recipe, program, namespaces, dir, user, nix, logLevel } = v.parse(jobSchema, order)
+  const call = { namespaces, signal, onProgress: batches.push }
+  logger.level = logLevel
+  const onGroup = (group: number, kind: 'began' | 'ended') => tell({ kind, group })
+  const setup = { dir, user, nix, results: createResults(dir), logger: logger.child({ stage: 'build' }), onGroup }
+  const make = async (): Promise<BuildReport> => {
+    if (program) return { kind: 'archive', storePath: await runProgram(setup, program, { ...call, recipe }) }
+    const { storePath, runId, package: hints } = await buildRecipe(setup, recipe, call)
+    return { kind: 'done', result: { storePath, runId, ...(hints && { package: hints }) } }
+  }
+  const last = await make().catch(asFailure)
+  batches.flush()
+  tell(last)
+}
+
+function asFailure(error: unknown): BuildReport {
+  const { code, message } = toShimError(error)
+  return { kind: 'failed', code, message }
+}

@@ -1,0 +1,79 @@
+import { extname } from 'node:path'
+import * as v from 'valibot'
+import { type ErrorCode, FinalError, isErrorCode } from '../../../lib/errors.ts'
+import { describeWork, type Recipe } from '../../../recipes/recipe.ts'
+import { buildProgressSchema } from '../log/build-progress.ts'
+import { storePathSchema } from '../store/path-info.ts'
+import { buildResultSchema } from '../store/results.ts'
+
+/** The helper's program, as source or compiled. */
+export const BUILD_HELPER = new URL(`./build-helper${extname(import.meta.url)}`, import.meta.url)
+
+const text = v.string()
+const env = v.record(text, text)
+
+const flake = v.strictObject({
+  url: text,
+  scheme: text,
+  source: text,
+  local: v.boolean(),
+  locked: v.boolean(),
+  content: v.exactOptional(v.strictObject({ narHash: text, url: text })),
+})
+
+const recipe = v.union([
+  v.strictObject({ image: text, flake, packageName: text, system: text }),
+  v.strictObject({ image: text, flake, contents: v.pipe(v.array(text), v.readonly()), system: text }),
+  v.strictObject({ image: text, storePath: text }),
+])
+
+/** The job of a build helper. Unknown keys are errors, so that no part of a recipe is lost. */
+export const jobSchema = v.strictObject({
+  recipe,
+  /** The recipe's package, already built, if it is a program that Nix must run. If missing, the recipe is built. */
+  program: v.exactOptional(
+    v.strictObject({ path: text, storePath: text, shell: v.strictObject({ path: text, argument: text }) }),
+  ),
+  /** For the log only. */
+  namespaces: v.array(text),
+  dir: v.strictObject({ root: text, gcroots: text, home: text, config: text, caches: text, logs: text, results: text }),
+  user: v.strictObject({
+    uid: v.exactOptional(v.number()),
+    gid: v.exactOptional(v.number()),
+    home: text,
+    env,
+  }),
+  nix: v.strictObject({
+    command: text,
+    timeoutMs: v.number(),
+    maxEvalMemory: v.number(),
+    options: env,
+    leadingDot: v.boolean(),
+    daemonWaitMs: v.optional(v.number()),
+  }),
+  logLevel: text,
+})
+export type BuildJob = v.InferOutput<typeof jobSchema>
+
+/** Reports of the helper; `done`, `archive` or `failed` is the last one. */
+export const reportSchema = v.variant('kind', [
+  /** In order, a few times a second. */
+  v.object({ kind: v.literal('progress'), progress: v.pipe(v.array(buildProgressSchema), v.maxLength(64)) }),
+  /** A nix has started as the leader of this process group, or has ended. */
+  v.object({ kind: v.literal('began'), group: v.number() }),
+  v.object({ kind: v.literal('ended'), group: v.number() }),
+  v.object({ kind: v.literal('done'), result: buildResultSchema }),
+  v.object({ kind: v.literal('archive'), storePath: storePathSchema }),
+  v.object({
+    kind: v.literal('failed'),
+    code: v.custom<ErrorCode>(isErrorCode),
+    message: text,
+  }),
+])
+export type BuildReport = v.InferOutput<typeof reportSchema>
+
+/** The error of a build that `nix.timeout` ended. `words` follow the message. */
+export function buildTimedOut(recipe: Recipe, timeoutMs: number, words = ''): FinalError {
+  const limit = `${Math.round(timeoutMs / 1000)} s (nix.timeout in the config)`
+  return new FinalError('BuildTimedOut', `${describeWork(recipe)} took longer than ${limit}${words}`)
+}

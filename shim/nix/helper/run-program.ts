@@ -1,0 +1,62 @@
+import { basename } from 'node:path'
+import { FinalError, ShimError } from '../../../lib/errors.ts'
+import type { ImageProgram } from '../../../recipes/built-package.ts'
+import type { Recipe } from '../../../recipes/recipe.ts'
+import { hostSystem } from '../../../recipes/system.ts'
+import { readRealisation } from '../store/realise.ts'
+import { archiveKey } from '../store/results.ts'
+import { type NixSetup, type RunCall, withNix } from './nix-session.ts'
+
+/**
+ * Lets Nix run a program as the builder of a derivation, in the sandbox of builds, and returns the store path of what it wrote.
+ * Nix does not run it again if the output exists. Throws the build codes, and StreamFailed.
+ */
+export async function runProgram(
+  setup: NixSetup,
+  program: ImageProgram,
+  { recipe, ...call }: RunCall & { readonly recipe: Recipe },
+): Promise<string> {
+  const link = await setup.results.prepareLink(archiveKey(recipe))
+  const run = withNix(setup, { recipe, what: 'run of a program' }, call, async ({ runId, onProgress, nix }) => {
+    onProgress({ phase: 'evaluating', runId })
+    return { storePath: readRealisation(program.path, 'out', await nix('building', programArgs(program, link))) }
+  })
+  const { storePath } = await run.catch(error => throwStreamFailed(error))
+  return storePath
+}
+
+/**
+ * A constant: all outside values are arguments. The package becomes an input through a string context, which pure evaluation
+ * allows; the program sees only the package's closure. The shell only redirects, the kernel starts the program.
+ */
+const DERIVATION = `{ name, system, shell, argument, package, program }: derivation {
+  inherit name system program;
+  builder = shell;
+  args = (if argument == "" then [ ] else [ argument ]) ++ [ "-c" "exec \\"$program\\" > \\"$out\\"" ];
+  package = builtins.appendContext package { \${package}.path = true; };
+  LANG = "C.UTF-8";
+  allowSubstitutes = false;
+  preferLocalBuild = true;
+}`
+
+function programArgs({ path: program, storePath, shell }: ImageProgram, link: string): string[] {
+  const { path, argument } = shell
+  const name = archiveName(storePath)
+  const given = { name, system: hostSystem(), shell: path, argument, package: storePath, program }
+  const args = Object.entries(given).flatMap(([parameter, value]) => ['--argstr', parameter, value])
+  return ['build', '--json', '--expr', DERIVATION, ...args, '--out-link', link]
+}
+
+const HASH_LENGTH = 32
+/** Short enough for Nix with the suffix. */
+const MAX_NAME_LENGTH = 200
+
+function archiveName(storePath: string): string {
+  return `${basename(storePath).slice(HASH_LENGTH + 1, HASH_LENGTH + 1 + MAX_NAME_LENGTH)}-archive`
+}
+
+function throwStreamFailed(cause: unknown): never {
+  if (!(cause instanceof ShimError) || cause.code !== 'BuilderFailed') throw cause
+  const message = `the package is a program that writes the image, and when Nix ran it, it failed: ${cause.message}`
+  throw new FinalError('StreamFailed', message, { cause })
+}

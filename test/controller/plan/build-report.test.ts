@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest'
+import { statusPatch } from '../../../controller/plan/build-report.ts'
+import { removeFields } from '../../../kube/resources/nixbuild-status.ts'
+import { someBuild } from '../views.ts'
+
+const NOW = Date.parse('2026-01-01T01:00:00.123Z')
+const TIME = '2026-01-01T01:00:00Z'
+const BEFORE = '2026-01-01T00:00:00Z'
+
+describe('the patch of a status', () => {
+  const other = { type: 'Other', status: 'True', reason: '', message: '' } as const
+  const build = someBuild({
+    metadata: { generation: 3 },
+    status: {
+      status: 'Building',
+      buildNode: 'node-1',
+      conditions: [
+        other,
+        { type: 'Complete', status: 'False', reason: 'Building', message: 'x', lastTransitionTime: BEFORE },
+        { type: 'Success', status: 'Unknown' },
+      ],
+    },
+  })
+
+  it('takes a build from its node, and keeps other conditions and the time of one that stays False', () => {
+    const attempts = [{ node: 'node-1', endTime: TIME, reason: 'node node-1 is gone' }]
+    const texts = { reason: 'GivenToNode', message: 'assigned to node node-2; before: node node-1 is gone' }
+    expect(statusPatch(build, { type: 'assign', node: 'node-2', attempts }, NOW)).toEqual({
+      status: 'Pending',
+      observedGeneration: 3,
+      attempts,
+      ...removeFields(),
+      conditions: [
+        other,
+        { type: 'Complete', status: 'False', ...texts, observedGeneration: 3, lastTransitionTime: BEFORE },
+        { type: 'Success', status: 'Unknown', ...texts, observedGeneration: 3, lastTransitionTime: TIME },
+      ],
+    })
+  })
+
+  it('says why a build is not assigned', () => {
+    const action = { type: 'leavePending', reason: 'NoNode', message: 'why', attempts: [] } as const
+    expect(statusPatch(someBuild(), action, NOW)).toMatchObject({
+      status: 'Pending',
+      conditions: [
+        { type: 'Complete', status: 'False', reason: 'NoNode', message: 'why', lastTransitionTime: TIME },
+        { type: 'Success', status: 'Unknown', reason: 'NoNode', message: 'why', lastTransitionTime: TIME },
+      ],
+    })
+  })
+
+  it('finishes a build that is given up', () => {
+    const at = { observedGeneration: 3, lastTransitionTime: TIME }
+    expect(statusPatch(build, { type: 'fail', message: 'why', attempts: [] }, NOW)).toMatchObject({
+      status: 'Failed',
+      completionTime: TIME,
+      conditions: [
+        other,
+        { type: 'Complete', status: 'True', reason: 'BuildFinished', message: 'Build failed', ...at },
+        { type: 'Success', status: 'False', reason: 'ResultFailure', message: 'why', ...at },
+      ],
+    })
+  })
+
+  it('changes nothing else when it removes lost nodes', () => {
+    expect(statusPatch(build, { type: 'removeGoneNodes', nodes: [] }, NOW)).toEqual({ nodes: [] })
+  })
+})

@@ -1,0 +1,248 @@
+import { describe, expect, it } from 'vitest'
+import { CREATED_FOR_PODS } from '../views.ts'
+import { assigned, NOW, plan } from './plan.ts'
+
+const attempt = (node: string) => ({ node, endTime: '2026-01-01T00:00:00Z', reason: `node ${node} is gone` })
+const buildingOn1 = { status: 'Building', buildNode: 'node-1' }
+
+const lost = { nodeProblem: (node: string) => `node ${node} is gone`, memory: { lostSince: NOW - 10_000 } }
+
+const notReady = {
+  nodeProblem: (node: string) => `node ${node} is not ready`,
+  shimProblem: () => undefined,
+  memory: lost.memory,
+}
+const unassigned = {
+  status: 'Pending',
+  conditions: [{ type: 'Complete', status: 'False', reason: 'NoNode', message: 'no node can build it: x' }],
+}
+
+describe('a NixBuild made by hand', () => {
+  it.each([
+    ['is assigned to a node when it is new', {}, {}, { type: 'assign', node: 'node-2', attempts: [] }],
+    [
+      'is assigned to a node while it is Pending',
+      { status: { status: 'Pending' } },
+      {},
+      { type: 'assign', node: 'node-2' },
+    ],
+    ['is left to a pod that pulls it', {}, { waitingPods: 1, pullingPods: 1 }, { type: 'none' }],
+    ["is assigned to another node if the pod's node cannot build", {}, { waitingPods: 1 }, { type: 'assign' }],
+    ['stays with its assigned node', { metadata: assigned }, {}, { type: 'none' }],
+    ['stays with the node that builds it', { status: buildingOn1 }, {}, { type: 'none' }],
+    ['stays with the node that imports it', { status: { ...buildingOn1, status: 'Importing' } }, {}, { type: 'none' }],
+    ['is left alone when it has succeeded', { status: { status: 'Succeeded' } }, {}, { type: 'none' }],
+    ['is left alone when it has failed', { status: { status: 'Failed' } }, {}, { type: 'none' }],
+    [
+      'is left alone while it is being deleted',
+      { metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } },
+      {},
+      { type: 'none' },
+    ],
+    ['is built even if no pod waits for it', {}, { memory: { unwantedSince: 0 } }, { type: 'assign' }],
+    [
+      'says why no node can build it',
+      {},
+      { chooseNode: () => ({ none: 'the cluster has no node' }) },
+      { type: 'leavePending', reason: 'NoNode', message: 'no node can build it: the cluster has no node' },
+    ],
+    [
+      'is not written again with the same reason',
+      {
+        status: {
+          status: 'Pending',
+          conditions: [
+            {
+              type: 'Complete',
+              status: 'False',
+              reason: 'NoNode',
+              message: 'no node can build it: the cluster has no node',
+            },
+          ],
+        },
+      },
+      { chooseNode: () => ({ none: 'the cluster has no node' }) },
+      { type: 'none' },
+    ],
+    [
+      'fails if its recipe is invalid',
+      { spec: { flakeUrl: '--option' } },
+      {},
+      { type: 'fail', message: expect.stringContaining('flake URL') },
+    ],
+    [
+      'moves to another node if its own is lost',
+      { status: buildingOn1 },
+      lost,
+      {
+        type: 'assign',
+        node: 'node-2',
+        attempts: [{ node: 'node-1', endTime: '2026-01-01T01:00:00Z', reason: 'node node-1 is gone' }],
+      },
+    ],
+    [
+      'stays with a node that is not ready while a pod there pulls it',
+      { status: buildingOn1 },
+      { ...notReady, waitingPods: 1, isPulledOn: (node: string) => node === 'node-1' },
+      { type: 'none' },
+    ],
+    [
+      'leaves a node that is not ready while a pod elsewhere pulls it',
+      { status: buildingOn1 },
+      { ...notReady, waitingPods: 1, isPulledOn: (node: string) => node === 'node-2' },
+      { type: 'assign', attempts: [{ reason: 'node node-1 is not ready' }] },
+    ],
+    [
+      'moves to another node if its own is lost before the start',
+      { metadata: assigned },
+      lost,
+      { type: 'assign', node: 'node-2', attempts: [{ node: 'node-1' }] },
+    ],
+    [
+      'is left to a pod that pulls it if its node is lost',
+      { status: buildingOn1 },
+      { ...lost, waitingPods: 1, pullingPods: 1 },
+      { type: 'leavePending', reason: 'NodeLost', attempts: [{ node: 'node-1' }] },
+    ],
+    [
+      'counts a lost node only once if the next node could not be written',
+      { metadata: assigned, status: { status: 'Pending', attempts: [attempt('node-1')] } },
+      lost,
+      { type: 'assign', node: 'node-2', attempts: [attempt('node-1')] },
+    ],
+    [
+      'waits if its node is lost and there is no other',
+      { status: buildingOn1 },
+      { ...lost, chooseNode: () => ({ none: 'x' }) },
+      { type: 'leavePending', reason: 'NoNode', attempts: [{ node: 'node-1' }] },
+    ],
+    [
+      'fails with its history after too many lost nodes',
+      { status: { ...buildingOn1, attempts: [attempt('node-3'), attempt('node-2')] } },
+      lost,
+      {
+        type: 'fail',
+        message:
+          'given up after 3 attempts: 2026-01-01T00:00:00Z node node-3 is gone; 2026-01-01T00:00:00Z node node-2 is gone; 2026-01-01T01:00:00Z node node-1 is gone',
+        attempts: [{}, {}, { node: 'node-1' }],
+      },
+    ],
+  ] as const)('%s', (_name, build, facts, action) => {
+    expect(plan(build, facts).action).toMatchObject(action)
+  })
+
+  it('moves only after its node has been lost for the grace time', () => {
+    const nodeProblem = () => 'lost'
+    const first = plan({ status: buildingOn1 }, { nodeProblem })
+    expect(first).toEqual({ action: { type: 'none' }, memory: { lostSince: NOW }, recheckAt: NOW + 10_000 })
+    const { memory } = first
+    expect(plan({ status: buildingOn1 }, { nodeProblem, memory, now: NOW + 9_999 }).action.type).toBe('none')
+    expect(plan({ status: buildingOn1 }, { memory, now: NOW + 5_000 }).memory).toEqual({})
+    expect(plan({ status: buildingOn1 }, { nodeProblem, memory, now: NOW + 10_000 }).action.type).toBe('assign')
+  })
+})
+
+describe('a NixBuild that no node can build', () => {
+  const none = (text: string) => ({ chooseNode: () => ({ none: text }) })
+  it('says why immediately', () => {
+    expect(plan({}, none('x'))).toMatchObject({ action: { type: 'leavePending' }, memory: { reasonWrittenAt: NOW } })
+  })
+
+  it('is written at most once a minute when the reason changes', () => {
+    const early = { ...none('y'), memory: { reasonWrittenAt: NOW - 1_000 } }
+    const left = { action: { type: 'none' }, memory: early.memory, recheckAt: NOW + 59_000 }
+    expect(plan({ status: unassigned }, early)).toEqual(left)
+    expect(plan({ status: unassigned }, { ...none('x'), memory: early.memory })).toMatchObject({ memory: early.memory })
+    expect(plan({ status: unassigned }, { ...none('y'), memory: { reasonWrittenAt: NOW - 60_000 } })).toMatchObject({
+      action: { type: 'leavePending', message: 'no node can build it: y' },
+      memory: { reasonWrittenAt: NOW },
+    })
+  })
+
+  it('is assigned to a new node immediately', () => {
+    expect(plan({ status: unassigned }, { memory: { reasonWrittenAt: NOW } }).action.type).toBe('assign')
+  })
+})
+
+describe('a NixBuild made for pods', () => {
+  const metadata = CREATED_FOR_PODS
+  const unwanted = { memory: { unwantedSince: NOW - 30_000 } }
+  it.each([
+    ['is left to the node of its pod', {}, { waitingPods: 1 }, { type: 'none' }],
+    ['is removed if no pod waits for it any more', {}, unwanted, { type: 'delete' }],
+    ['is removed even while it is being built', { status: buildingOn1 }, unwanted, { type: 'delete' }],
+    ['stays while a pod waits', { status: buildingOn1 }, { ...unwanted, waitingPods: 1 }, { type: 'none' }],
+    ['stays when it has succeeded', { status: { status: 'Succeeded' } }, unwanted, { type: 'none' }],
+    ['stays when it has failed', { status: { status: 'Failed' } }, unwanted, { type: 'none' }],
+    [
+      'stays while a pod that started long ago pulls it again',
+      { status: buildingOn1 },
+      { ...unwanted, requestingPods: 1 },
+      { type: 'none' },
+    ],
+    [
+      'is removed before its start if all its pods have started',
+      { status: { status: 'Pending' } },
+      { ...unwanted, requestingPods: 1 },
+      { type: 'delete' },
+    ],
+    [
+      'stays with a node that is not ready, as its shim continues',
+      { status: buildingOn1 },
+      { ...notReady, waitingPods: 1 },
+      { type: 'none' },
+    ],
+    [
+      'waits for another node if its own is lost',
+      { status: buildingOn1 },
+      { ...lost, waitingPods: 1 },
+      {
+        type: 'leavePending',
+        reason: 'NodeLost',
+        message: 'node node-1 is gone; waiting for another node',
+        attempts: [{}],
+      },
+    ],
+    [
+      'never fails because of lost nodes',
+      { status: { ...buildingOn1, attempts: Array.from({ length: 20 }, (_, n) => attempt(`node-${n}`)) } },
+      { ...lost, waitingPods: 1 },
+      { type: 'leavePending', attempts: { length: 20, 19: { node: 'node-1' } } },
+    ],
+  ] as const)('%s', (_name, build, facts, action) => {
+    expect(plan({ metadata, ...build }, facts).action).toMatchObject(action)
+  })
+
+  it('is removed only after the grace time', () => {
+    const first = plan({ metadata })
+    expect(first).toMatchObject({ action: { type: 'none' }, memory: { unwantedSince: NOW }, recheckAt: NOW + 30_000 })
+    expect(plan({ metadata }, { memory: first.memory, waitingPods: 1 }).memory).toEqual({})
+    expect(plan({ metadata }, { memory: first.memory, now: NOW + 30_000 }).action.type).toBe('delete')
+  })
+
+  it('is checked again at the end of the earlier grace time if it is unwanted and lost', () => {
+    const facts = { nodeProblem: () => 'x', memory: { unwantedSince: NOW - 25_000, lostSince: NOW - 1_000 } }
+    expect(plan({ metadata, status: buildingOn1 }, facts)).toEqual({
+      action: { type: 'none' },
+      memory: { unwantedSince: NOW - 25_000, lostSince: NOW - 1_000 },
+      recheckAt: NOW + 5_000,
+    })
+  })
+})
+
+describe('the nodes that have an image', () => {
+  const status = { status: 'Succeeded', nodes: [{ name: 'node-1' }, { name: 'node-2' }] }
+  const nodeExists = (name: string) => name === 'node-2'
+  it('lose a removed node after the grace time', () => {
+    const first = plan({ status }, { nodeExists })
+    expect(first).toMatchObject({ action: { type: 'none' }, recheckAt: NOW + 10_000 })
+    expect(plan({ status }, { nodeExists, memory: first.memory, now: NOW + 10_000 }).action).toEqual({
+      type: 'removeGoneNodes',
+      nodes: [{ name: 'node-2' }],
+    })
+  })
+
+  it('stay while all nodes exist', () => {
+    expect(plan({ status })).toEqual({ action: { type: 'none' }, memory: {} })
+  })
+})

@@ -1,0 +1,209 @@
+import { describe, expect, it } from 'vitest'
+import { type PodFacts, planPod } from '../../../controller/plan/plan-pod.ts'
+import { podRequests } from '../../../controller/plan/pod-requests.ts'
+import { type NixBuildView, type RecipeView, recipeView } from '../../../controller/views/nixbuild.ts'
+import type { PodView } from '../../../controller/views/pod.ts'
+import { recipeOf } from '../../../kube/resources/nixbuild-recipe.ts'
+import { CREATED_FOR_PODS, someBuild, somePod } from '../views.ts'
+
+const NOW = 1_000_000
+const OWNER = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'rs-1', controller: true }
+const OTHER = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'old', uid: 'rs-0' }
+const condition = (status: string, reason: string, message: string) => ({
+  conditions: [{ type: 'enbi.hrzn.ee/ImageBuilt', status, reason, message }],
+})
+
+const SETTLE_MS = { Pending: 2000, Building: 300, Importing: 300 }
+
+interface Named {
+  /** Recipes from NixBuilds for images of a pod without annotations. */
+  readonly named?: readonly RecipeView[]
+}
+
+function plan(pod: PodView, build?: NixBuildView, { named = [], ...more }: Partial<PodFacts> & Named = {}) {
+  const { requests, problems } = podRequests(pod, 'x86_64-linux', () => named)
+  return planPod({
+    pod,
+    nodeKnown: true,
+    requested: requests.map(request => ({ request, build })),
+    problems,
+    nodeProblem: undefined,
+    differsSince: undefined,
+    now: NOW,
+    settleMs: SETTLE_MS,
+    ...more,
+  })
+}
+
+const building = someBuild({ metadata: CREATED_FOR_PODS, status: { status: 'Building', buildNode: 'node-1' } })
+const onNode = { buildNode: 'node-1', nodes: [{ name: 'node-1' }] }
+const built = someBuild({ metadata: CREATED_FOR_PODS, status: { status: 'Succeeded', ...onNode } })
+const failed = someBuild({ metadata: CREATED_FOR_PODS, status: { status: 'Failed' } })
+
+describe('a NixBuild is created', () => {
+  it('for a pod with a node', () => {
+    expect(plan(somePod()).create).toEqual([{ recipe: expect.objectContaining({ packageName: 'app' }), owners: [] }])
+  })
+
+  it("with the pod's owner, but not as controller", () => {
+    expect(plan(somePod({ metadata: { ownerReferences: [OTHER, OWNER] } })).create).toMatchObject([
+      { owners: [{ uid: 'rs-1', controller: false }] },
+    ])
+  })
+
+  it.each([
+    ['that is not scheduled yet', somePod({ spec: { nodeName: undefined } })],
+    ['that has finished', somePod({ status: { phase: 'Succeeded' } })],
+    ['that has failed', somePod({ status: { phase: 'Failed' } })],
+    ['that is being deleted', somePod({ metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } })],
+    ['that has the image', somePod({ status: { containerStatuses: [{ name: 'app', imageID: 'sha256:1' }] } })],
+    ['with half a recipe', somePod({ metadata: { annotations: { 'enbi.hrzn.ee/nixbuild-imageTag': 'app:1' } } })],
+  ])('but not for a pod %s', (_name, pod) => {
+    expect(plan(pod).create).toEqual([])
+  })
+
+  it('but not for a pod whose node is unknown, and its condition stays', () => {
+    const plan = planPod({
+      pod: somePod({ status: condition('True', 'Built', 'x') }),
+      nodeKnown: false,
+      requested: [],
+      problems: [],
+      nodeProblem: undefined,
+      differsSince: undefined,
+      now: NOW,
+      settleMs: SETTLE_MS,
+    })
+    expect(plan).toMatchObject({ create: [], condition: 'keep' })
+  })
+
+  it('but not if there is one', () => {
+    expect(plan(somePod(), building).create).toEqual([])
+  })
+})
+
+describe('an existing NixBuild gets an owner', () => {
+  const pod = somePod({ metadata: { ownerReferences: [OWNER] } })
+  const ownedBy = (...ownerReferences: object[]) => someBuild({ metadata: { ...CREATED_FOR_PODS, ownerReferences } })
+  it.each([
+    ['if it has none', ownedBy(), ['rs-1']],
+    ['besides another', ownedBy(OTHER), ['rs-0', 'rs-1']],
+    ['but not twice', ownedBy(OWNER), undefined],
+    [
+      'but not more than 20',
+      ownedBy(...Array.from({ length: 20 }, (_, n) => ({ ...OTHER, uid: `rs-${n + 100}` }))),
+      undefined,
+    ],
+    ['but not if it was made by hand', someBuild(), undefined],
+    [
+      'but not while it is being deleted',
+      someBuild({ metadata: { ...CREATED_FOR_PODS, deletionTimestamp: '2026-01-01T00:00:00Z' } }),
+      undefined,
+    ],
+  ])('%s', (_name, build, uids) => {
+    expect(plan(pod, build).own[0]?.owners.map(({ uid }) => uid)).toEqual(uids)
+  })
+
+  it('but not from a bare pod', () => {
+    expect(plan(somePod(), ownedBy(OTHER)).own).toEqual([])
+  })
+})
+
+describe('the condition', () => {
+  it.each([
+    ['Pending', undefined],
+    ['Building', building],
+  ] as const)('%s is written once it has lasted', (reason, build) => {
+    const ms = SETTLE_MS[reason]
+    expect(plan(somePod(), build)).toMatchObject({ condition: 'keep', differsSince: NOW, recheckAt: NOW + ms })
+    const early = plan(somePod(), build, { differsSince: NOW - ms + 1 })
+    expect(early).toMatchObject({ condition: 'keep', recheckAt: NOW + 1 })
+    expect(plan(somePod(), build, { differsSince: NOW - ms })).toMatchObject({
+      condition: { set: { reason } },
+      differsSince: undefined,
+      recheckAt: undefined,
+      events: [],
+    })
+  })
+
+  it.each([
+    ['Built', built],
+    ['Failed', failed],
+  ])('%s is written immediately', (reason, build) => {
+    expect(plan(somePod(), build)).toMatchObject({ condition: { set: { reason } }, recheckAt: undefined })
+  })
+
+  it('is not written again if it is up to date', () => {
+    const { condition: written } = plan(somePod(), built)
+    if (typeof written === 'string') throw new Error('not written')
+    const { reason, message } = written.set
+    const pod = somePod({ status: condition('True', reason, message) })
+    expect(plan(pod, built)).toMatchObject({ condition: 'keep', recheckAt: undefined, differsSince: undefined })
+  })
+
+  it.each([
+    ['without annotations', { annotations: {} }],
+    ['with annotations for other images', { annotations: { 'enbi.hrzn.ee/nixbuild-imageTag': 'other:1' } }],
+  ])('is removed from a pod %s', (_name, metadata) => {
+    expect(plan(somePod({ metadata, status: condition('False', 'Pending', 'x') })).condition).toBe('remove')
+    expect(plan(somePod({ metadata })).condition).toBe('keep')
+  })
+
+  it('has a message of bounded length that keeps its beginning and end', () => {
+    const message = `begin ${'x'.repeat(20_000)} end`
+    const build = someBuild({
+      status: { status: 'Failed', conditions: [{ type: 'Success', status: 'False', message }] },
+    })
+    const { condition } = plan(somePod(), build)
+    if (typeof condition === 'string') throw new Error('not written')
+    expect(condition.set.message).toMatch(/^docker.io\/library\/app:1: begin x+ … x+ end$/)
+    expect(condition.set.message.length).toBeLessThan(1100)
+  })
+})
+
+describe('an event', () => {
+  const annotations = { 'enbi.hrzn.ee/nixbuild-imageTag': 'app:1' }
+  it('reports bad annotations together with the condition', () => {
+    const { events, condition } = plan(somePod({ metadata: { annotations } }))
+    expect(events).toEqual([{ reason: 'NixBuildInvalid', message: expect.stringContaining('flakeUrl') }])
+    expect(condition).toMatchObject({ set: { reason: 'Failed' } })
+  })
+
+  it('reports them once', () => {
+    const { condition: written } = plan(somePod({ metadata: { annotations } }))
+    if (typeof written === 'string') throw new Error('not written')
+    const status = condition('False', 'Failed', written.set.message)
+    expect(plan(somePod({ metadata: { annotations }, status }))).toMatchObject({ events: [], condition: 'keep' })
+  })
+
+  it('does not report a failed build, as the shim does', () => {
+    expect(plan(somePod(), failed).events).toEqual([])
+  })
+})
+
+describe('a pod without annotations whose image has a NixBuild', () => {
+  const named = [
+    recipeView(
+      recipeOf({
+        spec: { flakeUrl: 'github:team/app', imageTag: 'app:1', packageName: 'app', system: 'x86_64-linux' },
+      }),
+    ),
+  ]
+  const bare = (status: object = {}) => somePod({ metadata: { annotations: {}, ownerReferences: [OWNER] }, status })
+
+  it('gets the condition, and its owner becomes an owner of the build', () => {
+    expect(plan(bare(), built, { named })).toMatchObject({
+      condition: { set: { reason: 'Built' } },
+      own: [{ owners: [{ uid: 'rs-1' }] }],
+    })
+    expect(plan(bare(), failed, { named })).toMatchObject({ condition: { set: { reason: 'Failed' } } })
+  })
+
+  it('gets no new NixBuild when it is removed, as only nodes know the recipe', () => {
+    expect(plan(bare(), undefined, { named }).create).toEqual([])
+  })
+
+  it('keeps only the condition Built when the NixBuild is removed', () => {
+    expect(plan(bare(condition('True', 'Built', 'x'))).condition).toBe('keep')
+    expect(plan(bare(condition('False', 'Building', 'x'))).condition).toBe('remove')
+  })
+})

@@ -1,0 +1,30 @@
+import type { BuildFacts } from '../../../controller/plan/build-plan.ts'
+import { planBuild } from '../../../controller/plan/plan-build.ts'
+import { someBuild } from '../views.ts'
+
+export const NOW = Date.parse('2026-01-01T01:00:00Z')
+const LIMITS = { unwantedGraceMs: 30_000, lostGraceMs: 10_000, maxAttempts: 3 }
+
+/** Metadata of a NixBuild that was assigned to node-1. */
+export const assigned = { labels: { 'enbi.hrzn.ee/node': 'node-1' } }
+
+/** Plans a NixBuild in a healthy cluster, except for `facts`. */
+export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<BuildFacts> = {}) {
+  return planBuild({
+    build: someBuild(build),
+    requestingPods: facts.waitingPods ?? 0,
+    waitingPods: 0,
+    pullingPods: 0,
+    assignedNode:
+      build?.metadata && 'labels' in build.metadata && build.metadata.labels === assigned.labels ? 'node-1' : undefined,
+    nodeProblem: () => undefined,
+    shimProblem: facts.nodeProblem ?? (() => undefined),
+    isPulledOn: () => false,
+    nodeExists: () => true,
+    chooseNode: () => ({ node: 'node-2' }),
+    memory: {},
+    limits: LIMITS,
+    now: NOW,
+    ...facts,
+  })
+}
