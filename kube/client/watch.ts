@@ -40,17 +40,22 @@ const eventSchema = v.variant('type', [
 
 /**
  * Without a resourceVersion, the API server streams every object from its cache before the changes (KEP-3157): neither
- * side ever holds a whole list. One that cannot is asked for pages.
+ * side ever holds a whole list. One that cannot, for want of the feature WatchList or of a newer etcd, is asked for pages.
  */
 export async function* watchEvents(
   connection: Connection,
   kind: Kind<unknown>,
   call: WatchCall,
 ): AsyncGenerator<WatchEvent> {
+  let isStreaming = false
   try {
-    return yield* readWatch(connection, kind, call)
+    for await (const event of readWatch(connection, kind, call)) {
+      isStreaming = true
+      yield event
+    }
+    return
   } catch (error) {
-    if (call.resourceVersion !== undefined || !isUnknownParameter(error)) throw error
+    if (isStreaming || call.resourceVersion !== undefined || !isAnswered(error)) throw error
   }
   const pages = readPages(connection, kind, call, { signal: call.signal, timeoutMs: PAGE_MS })
   for (let page = await pages.next(); ; page = await pages.next()) {
@@ -62,10 +67,9 @@ export async function* watchEvents(
   }
 }
 
-/** Invalid, or BadRequest: `sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled`. */
-function isUnknownParameter(error: unknown): boolean {
-  const cause = error instanceof ShimError ? error.cause : undefined
-  return cause instanceof ApiStatus && (cause.status === 422 || cause.status === 400)
+/** Whether the API server is there, and may answer another question. */
+function isAnswered(error: unknown): boolean {
+  return error instanceof ShimError && error.cause instanceof ApiStatus
 }
 
 /** From the API server's cache, which may be a moment behind. The changes catch up. */
