@@ -19,7 +19,7 @@ async function explain(lines: readonly string[], more: Partial<FailedRun> = {}):
     recipe,
     runId: RUN_ID,
     stateDir: '/var/lib/enbi-shim',
-    stage: 'evaluating',
+    step: 'evaluating',
     maxEvalMemory: 2 ** 32,
     exit,
     errors,
@@ -159,7 +159,7 @@ test('the error for a missing store path lists the settings that nix ignored', a
       "path '/nix/store/0ccnxa25whszw7mgbgyzdm4nqc0zwnm8-a' is required, but there is no substituter that can build it",
     ),
   ]
-  expect(await explain(lines, { stage: 'building' })).toMatchObject({
+  expect(await explain(lines, { step: 'building' })).toMatchObject({
     code: 'StorePathMissing',
     message: expect.stringContaining(ignored),
   })
@@ -178,7 +178,7 @@ test.each([
 
 test('a daemon that fails to parse a line of a builder is blamed on the builder', async () => {
   const text = '[json.exception.type_error.302] type must be number, but is string'
-  const error = await explain([message(text)], { stage: 'building' })
+  const error = await explain([message(text)], { step: 'building' })
   expect(error).toMatchObject({
     code: 'BuilderFailed',
     message: `building app of github:owner/repo failed: a builder wrote a line that begins with @nix, which Nix reads as its own log format and cannot parse (${text}): change the builder so that it writes no such lines\n(the whole log: /var/lib/enbi-shim/logs/${RUN_ID}.log on the node)`,
@@ -221,7 +221,7 @@ test.each([
   '/var/lib/enbi-shim/x: Permission denied\n',
 ])('the text %j has no effect as the name of a derivation', async name => {
   const text = `derivation contains an illegal reference specifier '${name}'`
-  const build = { stage: 'building' } as const
+  const build = { step: 'building' } as const
   expect(
     (await explain([passedOn(text), message("1 dependencies of derivation '/nix/store/x.drv' failed to build")], build))
       .code,
