@@ -75,7 +75,8 @@ function isOutOfMemory({ step, errors }: FailedRun): boolean {
 
 function explainMemory(run: FailedRun): ShimError {
   const limit = `${formatSize(run.maxEvalMemory)} (nix.maxEvalMemory in the config)`
-  return new FinalError('EvaluationFailed', `${subject(run)} failed: it takes more memory than ${limit}`)
+  const message = `${subject(run)} failed: it takes more memory than ${limit}\n${pointToLog(run)}`
+  return new FinalError('EvaluationFailed', message)
 }
 
 /** Explains a failed query about store paths. */
@@ -125,7 +126,13 @@ function explainNix(run: FailedQuery, { what, cause, found, otherwise }: NixFail
   const words = [text, ...(isGit || text === '' ? run.foreign : [])].filter(line => line !== '').join('\n')
   const classified = run.isUntrusted ? undefined : (found ?? classifyText(run, text, isGit ? words : undefined))
   const code = classified ?? otherwise
-  return reviveError(code, `${what}: ${explainWords(run, code, words)}`)
+  const message = `${what}: ${explainWords(run, code, words)}`
+  return reviveError(code, code === 'EvaluationFailed' ? withLog(run, message) : message)
+}
+
+/** The log has the traces of an evaluation, too. A query has none. */
+function withLog({ stateDir, runId }: FailedQuery, message: string): string {
+  return runId === undefined ? message : `${message}\n${pointToLog({ stateDir, runId })}`
 }
 
 /** If nix aborts, the C++ runtime prints the uncaught error. */
