@@ -3,14 +3,12 @@ import { folderOf } from '../../containerd/snapshot-folders.ts'
 import { chainOf } from '../../containerd/snapshot-store.ts'
 import { extractLayer } from '../../containerd/unpack.ts'
 import { archiveInvalid } from '../image/errors.ts'
-import { storePathsOf } from '../image/store-image.ts'
-import { requireInfos } from '../store/closure.ts'
 import { withFileBytes } from '../store/store-file.ts'
 import { oneChunk } from '../streams/streams.ts'
 import type { DigestedLayer } from './compute-digests.ts'
 import type { StoreLayersContext } from './context.ts'
 import type { StagedLayer } from './stage-layers.ts'
-import { makeTar } from './tar-digests.ts'
+import { storeTar } from './tar-digests.ts'
 
 /**
  * Makes the snapshots of an image, bottom first, on top of the one that `parent` names (empty for none). A layer gets into
@@ -77,18 +75,14 @@ function countCertain(layers: readonly DigestedLayer[]): number {
 /** Begins to stage the layers of store files. Empty if they cannot be linked. */
 async function stageLayers(
   layers: readonly DigestedLayer[],
-  { closure, limit, stager: openStager }: StoreLayersContext,
+  { limit, openStager }: StoreLayersContext,
 ): Promise<ReadonlyMap<DigestedLayer, StagedLayer>> {
   const sources = layers.flatMap(layer =>
-    layer.source.kind === 'storeFiles' ? { layer, files: layer.source.layer, size: layer.size } : [],
+    layer.source.kind === 'storeFiles' ? { layer, files: layer.source.files, size: layer.size } : [],
   )
   const stager = sources.length > 0 ? await openStager() : undefined
-  requireInfos(
-    closure,
-    sources.flatMap(({ files }) => storePathsOf(files)),
-  )
   if (!stager) return new Map()
-  const staged = stager.stage(sources, limit.room())
+  const staged = stager.stage(sources, limit.entryRoom())
   return new Map(sources.flatMap(({ layer }, index) => (staged[index] ? [[layer, staged[index]]] : [])))
 }
 
@@ -144,7 +138,7 @@ export async function ensureBlob(layer: DigestedLayer, context: StoreLayersConte
 export class StaleDigest extends Error {}
 
 async function writeBlob({ source }: DigestedLayer, context: StoreLayersContext): Promise<string> {
-  if (source.kind === 'storeFiles') return (await makeTar(source.layer, context)).digest
+  if (source.kind === 'storeFiles') return (await storeTar(source.files, context)).digest
   const write = async (bytes: AsyncIterable<Buffer>) => (await context.writer.write(bytes)).digest
   return source.kind === 'tarFile' ? withFileBytes(source.path, context.closure, write) : write(oneChunk(source.bytes))
 }

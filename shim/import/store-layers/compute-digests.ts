@@ -20,7 +20,7 @@ import { checkLayerType, measureLayer } from '../streams/measure-layer.ts'
 import { hashBytes } from '../streams/streams.ts'
 import type { StoreLayersContext } from './context.ts'
 import { describeLayer, fileKey, unpackedKey } from './digest-cache.ts'
-import { type FilesDigests, hashTars, makeTars, recallTars } from './tar-digests.ts'
+import { type FilesDigests, hashTars, recallTars, storeTars } from './tar-digests.ts'
 
 /** A layer with its digests, none of which is merely promised. containerd may still lack the layer. */
 export interface DigestedLayer extends Layer {
@@ -70,11 +70,11 @@ async function digestFiles(layers: readonly StoreFilesLayer[], context: StoreLay
   const counting = () => ({ ...context, limit: limit.part() })
   const unknown = layers.filter(layer => !known.has(layer))
   if (unknown.length === 0) return known
-  if (context.wantsTars) return merge(known, await makeTars(unknown, counting()))
-  const opening = context.stager()
+  if (context.wantsTars) return merge(known, await storeTars(unknown, counting()))
+  const opening = context.openStager()
   const digesting = digestForLinking(layers, known, counting())
   await allSettled([opening, digesting])
-  return (await opening) ? digesting : merge(known, await makeTars(unknown, counting()))
+  return (await opening) ? digesting : merge(known, await storeTars(unknown, counting()))
 }
 
 /** Images up to this size, the sum of their NARs in bytes, are read to compute the digests of their tars. */
@@ -97,9 +97,9 @@ async function digestForLinking(
 }
 
 function linkedDigests(layers: readonly StoreFilesLayer[], { closure }: StoreLayersContext): FilesDigests {
-  const paths = layers.flatMap(({ layer }) => storePathsOf(layer))
+  const paths = layers.flatMap(({ files }) => storePathsOf(files))
   const infos = requireInfos(closure, paths)
-  return new Map(layers.map(source => [source, { source, digestKind: 'linked', ...linkedDigest(source.layer, infos) }]))
+  return new Map(layers.map(source => [source, { source, digestKind: 'linked', ...linkedDigest(source.files, infos) }]))
 }
 
 /**
