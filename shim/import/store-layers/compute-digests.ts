@@ -19,7 +19,7 @@ import { withFileBytes } from '../store/store-file.ts'
 import { checkLayerType, measureLayer } from '../streams/measure-layer.ts'
 import { hashBytes } from '../streams/streams.ts'
 import type { StoreLayersContext } from './context.ts'
-import { describeLayer, fileKey, unpackedKey } from './digest-cache.ts'
+import { describeLayer, fileKey, unpackedKey } from './layer-keys.ts'
 import { type FilesDigests, hashTars, recallTars, storeTars } from './tar-digests.ts'
 
 /** A layer with its digests, none of which is merely promised. containerd may still lack the layer. */

@@ -6,7 +6,7 @@ import { ENTRY_BYTES, type EntryRoom, takenOf } from '../image/size-limit.ts'
 import { type FilesLayer, inAllForms, isMerged, type StoreFilesLayer, storePathsOf } from '../image/store-image.ts'
 import { requireInfos } from '../store/closure.ts'
 import type { StoreLayersContext } from './context.ts'
-import { entriesKey, tarKey } from './digest-cache.ts'
+import { entriesKey, tarKey } from './layer-keys.ts'
 import { TAR_THREADS } from './tar-threads.ts'
 
 export interface FilesDigest extends StoredBlob {
