@@ -4,13 +4,15 @@ import { openFileCache } from '../../../lib/files/file-cache.ts'
 import { descriptorSchema, type StoredBlob } from '../image/parsed-image.ts'
 
 /**
- * Digests that were computed on this node, each by a key of everything that it depends on: store paths with their NAR hashes, and
- * what is made of them.
+ * Digests and numbers that were computed on this node, each by a key of everything that it depends on: store paths with their NAR
+ * hashes, and what is made of them. A damaged entry counts as none, and so does one that another user may have written.
  */
 export interface DigestCache {
-  /** A damaged entry counts as none, and so does one that another user may have written. */
   recall(key: string): Promise<StoredBlob | undefined>
   remember(key: string, blob: StoredBlob): Promise<void>
+  recallNumber(key: string): Promise<number | undefined>
+  /** Remembers a number that was found with the blob, such as the entries of a tar. */
+  rememberNumber(key: string, number: number, blob: StoredBlob): Promise<void>
 }
 
 /**
@@ -20,12 +22,17 @@ const MAX_ENTRIES = 20_000
 
 export function openDigestCache(folder: string, mostEntries = MAX_ENTRIES): DigestCache {
   const files = openFileCache(folder, mostEntries)
+  async function recall(key: string): Promise<StoredBlob | undefined> {
+    const text = files.read(nameOf(key))
+    return text === undefined ? undefined : parseEntry(text, key)
+  }
+  const remember = (key: string, blob: StoredBlob) => files.write(nameOf(key), formatEntry(blob, key))
   return {
-    async recall(key) {
-      const text = files.read(nameOf(key))
-      return text === undefined ? undefined : parseEntry(text, key)
-    },
-    remember: (key, blob) => files.write(nameOf(key), formatEntry(blob, key)),
+    recall,
+    remember,
+    // Numbers have the form of version 0.1: without its entries, every tar would be made again.
+    recallNumber: async key => (await recall(key))?.size,
+    rememberNumber: (key, number, { digest }) => remember(key, { digest, size: number }),
   }
 }
 

@@ -53,8 +53,9 @@ export async function storeTar(layer: FilesLayer, context: StoreLayersContext): 
 async function recallTar(layer: FilesLayer, { digests, closure }: StoreLayersContext): Promise<TarBlob | undefined> {
   const infos = requireInfos(closure, storePathsOf(layer))
   const blob = await digests.recall(tarKey(layer, infos))
-  const counted = blob && (await digests.recall(entriesKey(layer, infos)))
-  return counted && { ...blob, entries: counted.size }
+  if (!blob) return undefined
+  const entries = await digests.recallNumber(entriesKey(layer, infos))
+  return entries === undefined ? undefined : { ...blob, entries }
 }
 
 /** One tar may have as many entries as the whole image; the caller counts them. */
@@ -67,9 +68,10 @@ async function measureTar(
   const entryRoom = limit.entryRoom()
   const { digest, size } = await read(entryRoom)
   const entries = takenOf(entryRoom)
-  await digests.remember(entriesKey(layer, infos), { digest, size: entries })
-  await digests.remember(tarKey(layer, infos), { digest, size })
-  return { digest, size, entries }
+  const blob = { digest, size }
+  await digests.rememberNumber(entriesKey(layer, infos), entries, blob)
+  await digests.remember(tarKey(layer, infos), blob)
+  return { ...blob, entries }
 }
 
 async function digestAll(
