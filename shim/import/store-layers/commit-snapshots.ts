@@ -1,3 +1,4 @@
+import { RetryableError } from '../../../lib/errors.ts'
 import { discardSnapshot, prepareSnapshot } from '../../containerd/services/snapshots.ts'
 import { folderOf } from '../../containerd/snapshot-folders.ts'
 import { chainOf } from '../../containerd/snapshot-store.ts'
@@ -122,20 +123,34 @@ async function commitUnpacked(
 }
 
 /**
- * Brings the layer's tar into the content store unless it is there; the image's manifest holds it from then on.
+ * Brings the layer's tar into the content store unless it is there. From then on the lease or the image's manifest holds it.
  * Throws ArchiveInvalid if the layer has changed, and StaleDigest.
  */
 export async function ensureBlob(layer: DigestedLayer, context: StoreLayersContext): Promise<void> {
   const { source, digest } = layer
-  if (await context.writer.has(digest)) return
+  if (await isHeld(digest, context)) return
   if ((await writeBlob(layer, context)) === digest) return
   if (source.kind === 'tarFile')
     throw archiveInvalid(`has a layer ${source.path} that was ${digest} before and has changed`)
-  throw new StaleDigest()
+  throw new StaleDigest(digest)
+}
+
+/** Whether containerd has the blob, and keeps it. */
+async function isHeld(digest: string, { writer, wantsTars }: StoreLayersContext): Promise<boolean> {
+  if (!(await writer.has(digest))) return false
+  // If tars are wanted, the manifest was written before, and holds the blob. If not, the blob may be collected at any time.
+  return wantsTars || (await writer.find(digest)) !== undefined
 }
 
 /** The remembered digest of a layer was wrong. It has been replaced, and the digests of all layers must be computed again. */
-export class StaleDigest extends Error {}
+export class StaleDigest extends RetryableError {
+  constructor(digest: string) {
+    super(
+      'ImportInterrupted',
+      `the files of the layer ${digest} have changed since they were last read; if this repeats, check the store with "nix store verify --all"`,
+    )
+  }
+}
 
 async function writeBlob({ source }: DigestedLayer, context: StoreLayersContext): Promise<string> {
   if (source.kind === 'storeFiles') return (await storeTar(source.files, context)).digest
