@@ -22,11 +22,14 @@ import type { StoreLayersContext } from './context.ts'
 import { describeLayer, fileKey, unpackedKey } from './layer-keys.ts'
 import { type FilesDigests, hashTars, recallTars, storeTars } from './tar-digests.ts'
 
-/** A layer with its digests, none of which is merely promised. containerd may still lack the layer. */
+/** A layer with its digests. Only the diffID of a tar file may be a mere promise. containerd may still lack the layer. */
 export interface DigestedLayer extends Layer {
   readonly source: StoreLayer
   readonly digestKind: LayerMode
-  /** Whether the blob is known to unpack to the diffID. If not, it must be unpacked, even if the snapshots exist. */
+  /**
+   * Whether the blob is known to unpack to the diffID. If not, the image promises the diffID, and the blob must be unpacked, even
+   * if the snapshots exist.
+   */
   readonly isUnpackingKnown: boolean
 }
 
@@ -62,7 +65,10 @@ function uncompressed(source: StoreLayer, { digest, size }: StoredBlob, digestKi
   return { source, mediaType: LAYER_TYPE, digest, diffId: digest, size, digestKind, isUnpackingKnown: true }
 }
 
-/** Known digests of tars are used in each mode. Unknown ones: of tars in tar mode, else those of a linked image. */
+/**
+ * If the digests of all tars are known, they name the layers in each mode. If not, the unknown tars are made in the content store,
+ * except for an image that needs no tars and can be linked.
+ */
 async function digestFiles(layers: readonly StoreFilesLayer[], context: StoreLayersContext): Promise<FilesDigests> {
   const limit = context.limit.part()
   const known = await recallTars(layers, { ...context, limit })
@@ -81,8 +87,8 @@ async function digestFiles(layers: readonly StoreFilesLayer[], context: StoreLay
 const MAX_HASHED_BYTES = 32 * 1024 * 1024
 
 /**
- * A small image gets the digests of its tars, so that its id is the same as in tar mode. The size of the whole image decides:
- * an image's id must not depend on which digests the node happens to know.
+ * A small image gets the digests of its tars, so that its id is the same as in tar mode. A larger one gets none of them, although
+ * some may be known: with a mixture of digests, its id would differ from node to node.
  */
 async function digestForLinking(
   layers: readonly StoreFilesLayer[],
