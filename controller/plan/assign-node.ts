@@ -30,10 +30,11 @@ export function limitReasonWrites(
 ): BuildPlan {
   if (action.type !== 'leavePending') return act(action)
   const written = noNodeReason(build)
-  if (written === action.message) return { action: { type: 'none' }, memory: { reasonWrittenAt } }
+  const kept = reasonWrittenAt === undefined ? {} : { reasonWrittenAt }
+  if (written === action.message) return { action: { type: 'none' }, memory: kept }
   const dueAt = (reasonWrittenAt ?? Number.NEGATIVE_INFINITY) + REASON_WRITE_MS
   if (written === undefined || now >= dueAt) return { action, memory: { reasonWrittenAt: now } }
-  return { action: { type: 'none' }, memory: { reasonWrittenAt }, recheckAt: dueAt }
+  return { action: { type: 'none' }, memory: kept, recheckAt: dueAt }
 }
 
 /** Why no node can build it, according to its status. */

@@ -13,13 +13,14 @@ export interface BuildLimits {
   readonly maxAttempts: number
 }
 
-/** Times to remember from one plan to the next. */
-export interface BuildMemory {
-  readonly unwantedSince?: number | undefined
-  readonly lostSince?: number | undefined
-  /** When the reason why no node can build it was last written to its status. */
-  readonly reasonWrittenAt?: number | undefined
-}
+/**
+ * Times to remember from one plan to the next: when each grace time began, and when the reason why no node can build it
+ * was last written to its status.
+ */
+export type BuildMemory = Readonly<Partial<Record<Grace | 'reasonWrittenAt', number>>>
+
+/** No living pod waits for the build, its node is lost, or a node that has the image is gone. */
+export type Grace = 'unwanted' | `lost ${string}` | `gone ${string}`
 
 export interface BuildFacts {
   readonly build: NixBuildView
@@ -83,12 +84,12 @@ export function act(action: BuildAction): BuildPlan {
 /** Acts once the reason for it has lasted for the grace time. */
 export function afterGrace(
   { memory, now }: BuildFacts,
-  since: 'unwantedSince' | 'lostSince',
+  grace: Grace,
   graceMs: number,
   action: () => BuildAction,
 ): BuildPlan {
-  const begun = memory[since] ?? now
+  const begun = memory[grace] ?? now
   return now >= begun + graceMs
     ? act(action())
-    : { action: { type: 'none' }, memory: { [since]: begun }, recheckAt: begun + graceMs }
+    : { action: { type: 'none' }, memory: { [grace]: begun }, recheckAt: begun + graceMs }
 }

@@ -3,6 +3,7 @@ import { NIXBUILD_LIMITS, type NixBuildAttempt } from '../../kube/resources/nixb
 import type { NodeState } from '../views/node.ts'
 import { assignNode } from './assign-node.ts'
 import { afterGrace, type BuildAction, type BuildFacts, type BuildPlan, NOTHING } from './build-plan.ts'
+import { soonest } from './soonest.ts'
 
 /**
  * What the controller does when a node dies: it is not ready, its shim does not renew its Lease, or its Node is
@@ -16,7 +17,7 @@ import { afterGrace, type BuildAction, type BuildFacts, type BuildPlan, NOTHING 
 export function planLostNode(facts: BuildFacts, node: string): BuildPlan {
   const problem = problemOf(node, facts)
   if (problem === undefined) return NOTHING
-  return afterGrace(facts, 'lostSince', facts.limits.lostGraceMs, () => moveBuild(facts, { node, problem }))
+  return afterGrace(facts, `lost ${node}`, facts.limits.lostGraceMs, () => moveBuild(facts, { node, problem }))
 }
 
 /** On a node that is only not ready, a living shim would claim the builds of its pods again. */
@@ -43,11 +44,21 @@ function failureMessage(attempts: readonly NixBuildAttempt[]): string {
   return `given up after ${attempts.length} ${attempts.length === 1 ? 'attempt' : 'attempts'}: ${history.join('; ')}`
 }
 
-/** Removes deleted nodes from the nodes that have the image. A node that is only lost still has it. */
-export function planGoneNodes(facts: BuildFacts): BuildPlan {
-  const left = facts.build.nodes.filter(({ name }) => facts.nodeExists(name))
-  if (left.length === facts.build.nodes.length) return NOTHING
-  return afterGrace(facts, 'lostSince', facts.limits.lostGraceMs, () => ({ type: 'removeGoneNodes', nodes: left }))
+/**
+ * Removes deleted nodes from the nodes that have the image, each after its own grace time. A node that is only lost
+ * still has it.
+ */
+export function planGoneNodes({ build, nodeExists, memory, limits, now }: BuildFacts): BuildPlan {
+  const gone = build.nodes.filter(({ name }) => !nodeExists(name)).map(({ name }) => name)
+  if (gone.length === 0) return NOTHING
+  const goneSince = new Map(gone.map(name => [name, memory[`gone ${name}`] ?? now]))
+  const waiting = new Map([...goneSince].filter(([, since]) => now < since + limits.lostGraceMs))
+  const left = build.nodes.filter(({ name }) => !goneSince.has(name) || waiting.has(name))
+  return {
+    action: left.length < build.nodes.length ? { type: 'removeGoneNodes', nodes: left } : { type: 'none' },
+    memory: Object.fromEntries([...waiting].map(([name, since]) => [`gone ${name}`, since])),
+    recheckAt: soonest(...Array.from(waiting.values(), since => since + limits.lostGraceMs)),
+  }
 }
 
 /** Why a node cannot finish its builds; undefined if it can. A cordoned or repelled node may finish. */

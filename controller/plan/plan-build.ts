@@ -2,6 +2,7 @@ import { isFinished } from '../../kube/resources/nixbuild.ts'
 import { assignNode, limitReasonWrites } from './assign-node.ts'
 import { act, afterGrace, type BuildFacts, type BuildPlan, NOTHING } from './build-plan.ts'
 import { planGoneNodes, planLostNode } from './lost-node.ts'
+import { soonest } from './soonest.ts'
 
 export function planBuild(facts: BuildFacts): BuildPlan {
   const { build } = facts
@@ -19,7 +20,7 @@ function planUnwanted(facts: BuildFacts): BuildPlan {
   // A build that has started may have been requested by a pod that had started before.
   const pods = build.buildNode === undefined ? waitingPods : requestingPods
   if (!build.createdForPods || pods > 0) return NOTHING
-  return afterGrace(facts, 'unwantedSince', limits.unwantedGraceMs, () => ({ type: 'delete' }))
+  return afterGrace(facts, 'unwanted', limits.unwantedGraceMs, () => ({ type: 'delete' }))
 }
 
 function planProgress(facts: BuildFacts): BuildPlan {
@@ -31,10 +32,5 @@ function planProgress(facts: BuildFacts): BuildPlan {
 }
 
 function merge(a: BuildPlan, b: BuildPlan): BuildPlan {
-  const times = [a.recheckAt, b.recheckAt].filter(time => time !== undefined)
-  return {
-    action: b.action,
-    memory: { ...a.memory, ...b.memory },
-    recheckAt: times.length === 0 ? undefined : Math.min(...times),
-  }
+  return { action: b.action, memory: { ...a.memory, ...b.memory }, recheckAt: soonest(a.recheckAt, b.recheckAt) }
 }

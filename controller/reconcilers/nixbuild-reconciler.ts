@@ -8,6 +8,7 @@ import { buildEvent, statusPatch } from '../plan/build-report.ts'
 import { nodeProblem, shimProblem } from '../plan/lost-node.ts'
 import { planBuild } from '../plan/plan-build.ts'
 import type { PodImageRequest } from '../plan/pod-requests.ts'
+import { soonest } from '../plan/soonest.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'
 import { type NixBuildView, nixBuildView } from '../views/nixbuild.ts'
@@ -144,9 +145,4 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
   }
 
   return reconcile
-}
-
-function soonest(...times: readonly (number | undefined)[]): number | undefined {
-  const known = times.filter(time => time !== undefined)
-  return known.length === 0 ? undefined : Math.min(...known)
 }

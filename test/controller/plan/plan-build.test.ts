@@ -5,7 +5,7 @@ import { assigned, NOW, plan } from './plan.ts'
 const attempt = (node: string) => ({ node, endTime: '2026-01-01T00:00:00Z', reason: `node ${node} is gone` })
 const buildingOn1 = { status: 'Building', buildNode: 'node-1' }
 
-const lost = { nodeProblem: (node: string) => `node ${node} is gone`, memory: { lostSince: NOW - 10_000 } }
+const lost = { nodeProblem: (node: string) => `node ${node} is gone`, memory: { 'lost node-1': NOW - 10_000 } }
 
 const notReady = {
   nodeProblem: (node: string) => `node ${node} is not ready`,
@@ -39,7 +39,7 @@ describe('a NixBuild made by hand', () => {
       {},
       { type: 'none' },
     ],
-    ['is built even if no pod waits for it', {}, { memory: { unwantedSince: 0 } }, { type: 'assign' }],
+    ['is built even if no pod waits for it', {}, { memory: { unwanted: 0 } }, { type: 'assign' }],
     [
       'says why no node can build it',
       {},
@@ -134,11 +134,18 @@ describe('a NixBuild made by hand', () => {
   it('moves only after its node has been lost for the grace time', () => {
     const nodeProblem = () => 'lost'
     const first = plan({ status: buildingOn1 }, { nodeProblem })
-    expect(first).toEqual({ action: { type: 'none' }, memory: { lostSince: NOW }, recheckAt: NOW + 10_000 })
+    expect(first).toEqual({ action: { type: 'none' }, memory: { 'lost node-1': NOW }, recheckAt: NOW + 10_000 })
     const { memory } = first
     expect(plan({ status: buildingOn1 }, { nodeProblem, memory, now: NOW + 9_999 }).action.type).toBe('none')
     expect(plan({ status: buildingOn1 }, { memory, now: NOW + 5_000 }).memory).toEqual({})
     expect(plan({ status: buildingOn1 }, { nodeProblem, memory, now: NOW + 10_000 }).action.type).toBe('assign')
+  })
+
+  it('gives the next lost node the whole grace time, too', () => {
+    const nodeProblem = () => 'lost'
+    const { memory } = plan({ status: buildingOn1 }, { nodeProblem })
+    const later = { nodeProblem, memory, now: NOW + 9_999 }
+    expect(plan({ status: { ...buildingOn1, buildNode: 'node-2' } }, later).recheckAt).toBe(NOW + 19_999)
   })
 })
 
@@ -166,7 +173,7 @@ describe('a NixBuild that no node can build', () => {
 
 describe('a NixBuild made for pods', () => {
   const metadata = CREATED_FOR_PODS
-  const unwanted = { memory: { unwantedSince: NOW - 30_000 } }
+  const unwanted = { memory: { unwanted: NOW - 30_000 } }
   it.each([
     ['is left to the node of its pod', {}, { waitingPods: 1 }, { type: 'none' }],
     ['is removed if no pod waits for it any more', {}, unwanted, { type: 'delete' }],
@@ -215,16 +222,16 @@ describe('a NixBuild made for pods', () => {
 
   it('is removed only after the grace time', () => {
     const first = plan({ metadata })
-    expect(first).toMatchObject({ action: { type: 'none' }, memory: { unwantedSince: NOW }, recheckAt: NOW + 30_000 })
+    expect(first).toMatchObject({ action: { type: 'none' }, memory: { unwanted: NOW }, recheckAt: NOW + 30_000 })
     expect(plan({ metadata }, { memory: first.memory, waitingPods: 1 }).memory).toEqual({})
     expect(plan({ metadata }, { memory: first.memory, now: NOW + 30_000 }).action.type).toBe('delete')
   })
 
   it('is checked again at the end of the earlier grace time if it is unwanted and lost', () => {
-    const facts = { nodeProblem: () => 'x', memory: { unwantedSince: NOW - 25_000, lostSince: NOW - 1_000 } }
+    const facts = { nodeProblem: () => 'x', memory: { unwanted: NOW - 25_000, 'lost node-1': NOW - 1_000 } }
     expect(plan({ metadata, status: buildingOn1 }, facts)).toEqual({
       action: { type: 'none' },
-      memory: { unwantedSince: NOW - 25_000, lostSince: NOW - 1_000 },
+      memory: { unwanted: NOW - 25_000, 'lost node-1': NOW - 1_000 },
       recheckAt: NOW + 5_000,
     })
   })
@@ -240,6 +247,26 @@ describe('the nodes that have an image', () => {
       type: 'removeGoneNodes',
       nodes: [{ name: 'node-2' }],
     })
+  })
+
+  it('lose each removed node only after its own grace time', () => {
+    const first = plan({ status }, { nodeExists })
+    const second = plan({ status }, { nodeExists: () => false, memory: first.memory, now: NOW + 9_000 })
+    expect(second).toMatchObject({ action: { type: 'none' }, recheckAt: NOW + 10_000 })
+    const third = plan({ status }, { nodeExists: () => false, memory: second.memory, now: NOW + 10_000 })
+    expect(third).toMatchObject({
+      action: { type: 'removeGoneNodes', nodes: [{ name: 'node-2' }] },
+      recheckAt: NOW + 19_000,
+    })
+    const left = { status: 'Succeeded', nodes: [{ name: 'node-2' }] }
+    const last = { nodeExists: () => false, memory: third.memory, now: NOW + 19_000 }
+    expect(plan({ status: left }, last).action).toEqual({ type: 'removeGoneNodes', nodes: [] })
+  })
+
+  it('lose a removed node only after the grace time if it was lost during the build', () => {
+    const { memory } = plan({ status: buildingOn1 }, { nodeProblem: () => 'lost' })
+    const later = { nodeExists: (name: string) => name === 'node-2', memory, now: NOW + 9_999 }
+    expect(plan({ status }, later).recheckAt).toBe(NOW + 19_999)
   })
 
   it('stay while all nodes exist', () => {
