@@ -1,8 +1,8 @@
 import { apiTime } from '../../kube/resources/metadata.ts'
 import { NIXBUILD_LIMITS, type NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
 import type { NodeState } from '../views/node.ts'
-import { assignNode } from './assign-node.ts'
-import { afterGrace, type BuildAction, type BuildFacts, type BuildPlan, NOTHING } from './build-plan.ts'
+import { afterGrace, type NixBuildAction, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
+import { assignNode } from './plan-assignment.ts'
 import { soonest } from './soonest.ts'
 
 /**
@@ -14,19 +14,22 @@ import { soonest } from './soonest.ts'
  *
  * A finished NixBuild lists the node until its Node is deleted (`planGoneNodes`).
  */
-export function planLostNode(facts: BuildFacts, node: string): BuildPlan {
+export function planLostNode(facts: NixBuildFacts, node: string): NixBuildPlan {
   const problem = problemOf(node, facts)
   if (problem === undefined) return NOTHING
   return afterGrace(facts, `lost ${node}`, facts.limits.lostGraceMs, () => moveBuild(facts, { node, problem }))
 }
 
 /** On a node that is only not ready, a living shim would claim the builds of its pods again. */
-function problemOf(node: string, { build, nodeProblem, shimProblem, isPulledOn }: BuildFacts): string | undefined {
-  const isForPods = build.createdForPods || (build.buildNode === node && isPulledOn(node))
+function problemOf(
+  node: string,
+  { build, nodeProblem, shimProblem, isRequestedOn }: NixBuildFacts,
+): string | undefined {
+  const isForPods = build.createdForPods || (build.buildNode === node && isRequestedOn(node))
   return isForPods ? shimProblem(node) : nodeProblem(node)
 }
 
-function moveBuild(facts: BuildFacts, { node, problem }: { node: string; problem: string }): BuildAction {
+function moveBuild(facts: NixBuildFacts, { node, problem }: { node: string; problem: string }): NixBuildAction {
   const { build, limits, now } = facts
   // An earlier plan may have written the attempt but failed to change the label.
   const isWritten = build.buildNode === undefined && build.attempts.at(-1)?.node === node
@@ -48,7 +51,7 @@ function failureMessage(attempts: readonly NixBuildAttempt[]): string {
  * Removes deleted nodes from the nodes that have the image, each after its own grace time. A node that is only lost
  * still has it.
  */
-export function planGoneNodes({ build, nodeExists, memory, limits, now }: BuildFacts): BuildPlan {
+export function planGoneNodes({ build, nodeExists, memory, limits, now }: NixBuildFacts): NixBuildPlan {
   const gone = build.nodes.filter(({ name }) => !nodeExists(name)).map(({ name }) => name)
   if (gone.length === 0) return NOTHING
   const goneSince = new Map(gone.map(name => [name, memory[`gone ${name}`] ?? now]))

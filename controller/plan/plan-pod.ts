@@ -23,11 +23,11 @@ export interface PodFacts {
   readonly differsSince: number | undefined
   readonly now: number
   /** Delay before a state is reported that a better one may soon replace, in milliseconds. */
-  readonly settleMs: Readonly<Record<Passing, number>>
+  readonly settleMs: Readonly<Record<TransientReason, number>>
 }
 
 /** States that are not final. */
-export type Passing = Exclude<ImageBuilt['reason'], 'Built' | 'Failed'>
+export type TransientReason = Exclude<ImageBuilt['reason'], 'Built' | 'Failed'>
 
 export interface PodPlan {
   /** NixBuilds to create, with their owners. */

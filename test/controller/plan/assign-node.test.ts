@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { chooseNode } from '../../../controller/plan/assign-node.ts'
 import { nodeProblem } from '../../../controller/plan/lost-node.ts'
+import { chooseNode } from '../../../controller/plan/plan-assignment.ts'
 import { type NodeState, nodeState, sameNodeState } from '../../../controller/views/node.ts'
 
 const SYSTEM = 'x86_64-linux'

@@ -1,7 +1,7 @@
 import type { NixBuildAttempt, NixBuildNode } from '../../kube/resources/nixbuild.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
 
-export interface BuildLimits {
+export interface PlanLimits {
   /** How long a build for pods continues when no living pod waits for it. */
   readonly unwantedGraceMs: number
   /**
@@ -17,12 +17,12 @@ export interface BuildLimits {
  * Times to remember from one plan to the next: when each grace time began, and when the reason why no node can build it
  * was last written to its status.
  */
-export type BuildMemory = Readonly<Partial<Record<Grace | 'reasonWrittenAt', number>>>
+export type NixBuildMemory = Readonly<Partial<Record<Grace | 'reasonWrittenAt', number>>>
 
 /** No living pod waits for the build, its node is lost, or a node that has the image is gone. */
 export type Grace = 'unwanted' | `lost ${string}` | `gone ${string}`
 
-export interface BuildFacts {
+export interface NixBuildFacts {
   readonly build: NixBuildView
   /** Number of living pods that request the image. Started pods count, as they may pull it again. */
   readonly requestingPods: number
@@ -39,11 +39,11 @@ export interface BuildFacts {
    */
   readonly shimProblem: (node: string) => string | undefined
   /** Whether a living pod on the node requests it. */
-  readonly isPulledOn: (node: string) => boolean
+  readonly isRequestedOn: (node: string) => boolean
   readonly nodeExists: (node: string) => boolean
   readonly chooseNode: () => NodeChoice
-  readonly memory: BuildMemory
-  readonly limits: BuildLimits
+  readonly memory: NixBuildMemory
+  readonly limits: PlanLimits
   readonly now: number
 }
 
@@ -52,7 +52,7 @@ export type NodeChoice =
   /** Why no node can build it, for people. */
   | { readonly none: string }
 
-export type BuildAction =
+export type NixBuildAction =
   | { readonly type: 'none' }
   /** It is not needed any more, or forged. */
   | { readonly type: 'delete' }
@@ -68,26 +68,26 @@ export type BuildAction =
   /** `nodes` are the nodes that still have the image. */
   | { readonly type: 'removeGoneNodes'; readonly nodes: readonly NixBuildNode[] }
 
-export interface BuildPlan {
-  readonly action: BuildAction
-  readonly memory: BuildMemory
+export interface NixBuildPlan {
+  readonly action: NixBuildAction
+  readonly memory: NixBuildMemory
   /** When to reconcile again if nothing changes earlier. */
   readonly recheckAt?: number | undefined
 }
 
-export const NOTHING: BuildPlan = { action: { type: 'none' }, memory: {} }
+export const NOTHING: NixBuildPlan = { action: { type: 'none' }, memory: {} }
 
-export function act(action: BuildAction): BuildPlan {
+export function act(action: NixBuildAction): NixBuildPlan {
   return { action, memory: {} }
 }
 
 /** Acts once the reason for it has lasted for the grace time. */
 export function afterGrace(
-  { memory, now }: BuildFacts,
+  { memory, now }: NixBuildFacts,
   grace: Grace,
   graceMs: number,
-  action: () => BuildAction,
-): BuildPlan {
+  action: () => NixBuildAction,
+): NixBuildPlan {
   const begun = memory[grace] ?? now
   return now >= begun + graceMs
     ? act(action())

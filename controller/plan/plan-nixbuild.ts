@@ -1,10 +1,10 @@
 import { isFinished } from '../../kube/resources/nixbuild.ts'
-import { assignNode, limitReasonWrites } from './assign-node.ts'
-import { act, afterGrace, type BuildFacts, type BuildPlan, NOTHING } from './build-plan.ts'
 import { planGoneNodes, planLostNode } from './lost-node.ts'
+import { act, afterGrace, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
+import { assignNode, limitReasonWrites } from './plan-assignment.ts'
 import { soonest } from './soonest.ts'
 
-export function planBuild(facts: BuildFacts): BuildPlan {
+export function planNixBuild(facts: NixBuildFacts): NixBuildPlan {
   const { build } = facts
   if (build.deleting) return NOTHING
   if (build.forged) return act({ type: 'delete' })
@@ -15,7 +15,7 @@ export function planBuild(facts: BuildFacts): BuildPlan {
   return merge(unwanted, planProgress(facts))
 }
 
-function planUnwanted(facts: BuildFacts): BuildPlan {
+function planUnwanted(facts: NixBuildFacts): NixBuildPlan {
   const { build, requestingPods, waitingPods, limits } = facts
   // A build that has started may have been requested by a pod that had started before.
   const pods = build.buildNode === undefined ? waitingPods : requestingPods
@@ -23,7 +23,7 @@ function planUnwanted(facts: BuildFacts): BuildPlan {
   return afterGrace(facts, 'unwanted', limits.unwantedGraceMs, () => ({ type: 'delete' }))
 }
 
-function planProgress(facts: BuildFacts): BuildPlan {
+function planProgress(facts: NixBuildFacts): NixBuildPlan {
   const { build, assignedNode } = facts
   const node = build.buildNode ?? assignedNode
   if (node !== undefined) return planLostNode(facts, node)
@@ -31,6 +31,6 @@ function planProgress(facts: BuildFacts): BuildPlan {
   return build.createdForPods ? NOTHING : limitReasonWrites(facts, assignNode(facts, build.attempts))
 }
 
-function merge(a: BuildPlan, b: BuildPlan): BuildPlan {
+function merge(a: NixBuildPlan, b: NixBuildPlan): NixBuildPlan {
   return { action: b.action, memory: { ...a.memory, ...b.memory }, recheckAt: soonest(a.recheckAt, b.recheckAt) }
 }

@@ -1,7 +1,7 @@
 import type { NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
 import type { NodeState } from '../views/node.ts'
-import { act, type BuildAction, type BuildFacts, type BuildPlan, type NodeChoice } from './build-plan.ts'
+import { act, type NixBuildAction, type NixBuildFacts, type NixBuildPlan, type NodeChoice } from './nixbuild-facts.ts'
 
 /**
  * Shortest time between two writes of why no node can build, in milliseconds. Any change of a node may change the
@@ -10,7 +10,7 @@ import { act, type BuildAction, type BuildFacts, type BuildPlan, type NodeChoice
 const REASON_WRITE_MS = 60_000
 
 /** Assigns a NixBuild made by hand to a chosen node. If a pod pulls it, the pod's node builds it instead. */
-export function assignNode(facts: BuildFacts, attempts: readonly NixBuildAttempt[]): BuildAction {
+export function assignNode(facts: NixBuildFacts, attempts: readonly NixBuildAttempt[]): NixBuildAction {
   const { build, pullingPods } = facts
   if (pullingPods > 0) {
     const last = attempts.at(-1)
@@ -25,9 +25,9 @@ export function assignNode(facts: BuildFacts, attempts: readonly NixBuildAttempt
 
 /** Writes a new reason only so often, and an unchanged one never. */
 export function limitReasonWrites(
-  { build, memory: { reasonWrittenAt }, now }: BuildFacts,
-  action: BuildAction,
-): BuildPlan {
+  { build, memory: { reasonWrittenAt }, now }: NixBuildFacts,
+  action: NixBuildAction,
+): NixBuildPlan {
   if (action.type !== 'leavePending') return act(action)
   const written = noNodeReason(build)
   const kept = reasonWrittenAt === undefined ? {} : { reasonWrittenAt }

@@ -83,13 +83,13 @@ describe('a NixBuild made by hand', () => {
     [
       'stays with a node that is not ready while a pod there pulls it',
       { status: buildingOn1 },
-      { ...notReady, waitingPods: 1, isPulledOn: (node: string) => node === 'node-1' },
+      { ...notReady, waitingPods: 1, isRequestedOn: (node: string) => node === 'node-1' },
       { type: 'none' },
     ],
     [
       'leaves a node that is not ready while a pod elsewhere pulls it',
       { status: buildingOn1 },
-      { ...notReady, waitingPods: 1, isPulledOn: (node: string) => node === 'node-2' },
+      { ...notReady, waitingPods: 1, isRequestedOn: (node: string) => node === 'node-2' },
       { type: 'assign', attempts: [{ reason: 'node node-1 is not ready' }] },
     ],
     [
