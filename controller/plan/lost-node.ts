@@ -1,8 +1,7 @@
 import { apiTime } from '../../kube/resources/metadata.ts'
 import { NIXBUILD_LIMITS, type NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
-import type { NodeState } from '../views/node.ts'
 import { afterGrace, type NixBuildAction, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
-import { assignNode } from './plan-assignment.ts'
+import { assignToChosenNode } from './plan-assignment.ts'
 import { soonest } from './soonest.ts'
 
 /**
@@ -12,34 +11,34 @@ import { soonest } from './soonest.ts'
  * - An unfinished NixBuild made by hand is assigned to another node. After too many lost nodes it fails.
  * - An unfinished NixBuild created for pods becomes Pending: the nodes of its pods claim it.
  *
- * A finished NixBuild lists the node until its Node is deleted (`planGoneNodes`).
+ * A node that is only not ready keeps the builds of its pods: its living shim would claim them again. A finished
+ * NixBuild lists the node until its Node is deleted (`planGoneNodes`).
  */
 export function planLostNode(facts: NixBuildFacts, node: string): NixBuildPlan {
-  const problem = problemOf(node, facts)
+  const problem = reasonToMove(facts, node)
   if (problem === undefined) return NOTHING
   return afterGrace(facts, `lost ${node}`, facts.limits.lostGraceMs, () => moveBuild(facts, { node, problem }))
 }
 
-/** On a node that is only not ready, a living shim would claim the builds of its pods again. */
-function problemOf(
+function reasonToMove(
+  { build, problemOfNode, problemOfShim, isRequestedOn }: NixBuildFacts,
   node: string,
-  { build, nodeProblem, shimProblem, isRequestedOn }: NixBuildFacts,
 ): string | undefined {
   const isForPods = build.createdForPods || (build.buildNode === node && isRequestedOn(node))
-  return isForPods ? shimProblem(node) : nodeProblem(node)
+  return isForPods ? problemOfShim(node) : problemOfNode(node)
 }
 
 function moveBuild(facts: NixBuildFacts, { node, problem }: { node: string; problem: string }): NixBuildAction {
-  const { build, limits, now } = facts
+  const { build, pullingPods, limits, now } = facts
   // An earlier plan may have written the attempt but failed to change the label.
   const isWritten = build.buildNode === undefined && build.attempts.at(-1)?.node === node
   const attempt = { node, endTime: apiTime(now), reason: problem }
   const attempts = isWritten ? build.attempts : [...build.attempts, attempt].slice(-NIXBUILD_LIMITS.attempts)
-  if (build.createdForPods)
-    return { type: 'leavePending', reason: 'NodeLost', message: `${problem}; waiting for another node`, attempts }
-  return attempts.length < limits.maxAttempts
-    ? assignNode(facts, attempts)
-    : { type: 'fail', message: failureMessage(attempts), attempts }
+  if (!build.createdForPods && attempts.length >= limits.maxAttempts)
+    return { type: 'fail', message: failureMessage(attempts), attempts }
+  return build.createdForPods || pullingPods > 0
+    ? { type: 'leavePending', reason: 'NodeLost', message: `${problem}; waiting for another node`, attempts }
+    : assignToChosenNode(facts, attempts)
 }
 
 function failureMessage(attempts: readonly NixBuildAttempt[]): string {
@@ -62,16 +61,4 @@ export function planGoneNodes({ build, nodeExists, memory, limits, now }: NixBui
     memory: Object.fromEntries([...waiting].map(([name, since]) => [`gone ${name}`, since])),
     recheckAt: soonest(...Array.from(waiting.values(), since => since + limits.lostGraceMs)),
   }
-}
-
-/** Why a node cannot finish its builds; undefined if it can. A cordoned or repelled node may finish. */
-export function nodeProblem(name: string, state: NodeState | undefined): string | undefined {
-  return state?.ready === false ? `node ${name} is not ready` : shimProblem(name, state)
-}
-
-/** Why no shim can be working on the node; undefined if one can. */
-export function shimProblem(name: string, state: NodeState | undefined): string | undefined {
-  if (state === undefined) return `node ${name} is gone`
-  if (state.shim === 'none') return `no shim runs on node ${name}`
-  return state.shim === 'dead' ? `the shim of node ${name} does not renew its Lease` : undefined
 }

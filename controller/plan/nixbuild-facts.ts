@@ -28,16 +28,19 @@ export interface NixBuildFacts {
   readonly requestingPods: number
   /** Number of these pods that have not started. */
   readonly waitingPods: number
-  /** Number of these pods on nodes that can build: their kubelets pull the image. */
+  /**
+   * Number of waiting pods whose kubelets pull the image on nodes that can build. 0 for a NixBuild created for pods, as
+   * no plan depends on it.
+   */
   readonly pullingPods: number
   /** Node that the label assigns it to. Undefined without the label; the label's value if there is no such node. */
   readonly assignedNode: string | undefined
   /** Why a node cannot finish a build; undefined if it can. */
-  readonly nodeProblem: (node: string) => string | undefined
+  readonly problemOfNode: (node: string) => string | undefined
   /**
-   * Like `nodeProblem`, but only for problems of the shim: a living shim continues, whatever state its kubelet is in.
+   * Like `problemOfNode`, but only for problems of the shim: a living shim continues, whatever state its kubelet is in.
    */
-  readonly shimProblem: (node: string) => string | undefined
+  readonly problemOfShim: (node: string) => string | undefined
   /** Whether a living pod on the node requests it. */
   readonly isRequestedOn: (node: string) => boolean
   readonly nodeExists: (node: string) => boolean

@@ -1,7 +1,6 @@
 import type { NixBuildAttempt } from '../../kube/resources/nixbuild.ts'
 import type { NixBuildView } from '../views/nixbuild.ts'
-import type { NodeState } from '../views/node.ts'
-import { act, type NixBuildAction, type NixBuildFacts, type NixBuildPlan, type NodeChoice } from './nixbuild-facts.ts'
+import { act, type NixBuildAction, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
 
 /**
  * Shortest time between two writes of why no node can build, in milliseconds. Any change of a node may change the
@@ -9,26 +8,28 @@ import { act, type NixBuildAction, type NixBuildFacts, type NixBuildPlan, type N
  */
 const REASON_WRITE_MS = 60_000
 
-/** Assigns a NixBuild made by hand to a chosen node. If a pod pulls it, the pod's node builds it instead. */
-export function assignNode(facts: NixBuildFacts, attempts: readonly NixBuildAttempt[]): NixBuildAction {
-  const { build, pullingPods } = facts
-  if (pullingPods > 0) {
-    const last = attempts.at(-1)
-    return attempts === build.attempts || last === undefined
-      ? { type: 'none' }
-      : { type: 'leavePending', reason: 'NodeLost', message: `${last.reason}; waiting for another node`, attempts }
-  }
-  const choice = facts.chooseNode()
+/** Plans a NixBuild made by hand that no node has. If a pod pulls it, the pod's node builds it. */
+export function planAssignment(facts: NixBuildFacts): NixBuildPlan {
+  if (facts.pullingPods > 0) return NOTHING
+  const action = assignToChosenNode(facts, facts.build.attempts)
+  return action.type === 'leavePending' ? limitReasonWrites(facts, action) : act(action)
+}
+
+/** Leaves the NixBuild Pending if no node can build it. */
+export function assignToChosenNode(
+  { chooseNode }: NixBuildFacts,
+  attempts: readonly NixBuildAttempt[],
+): Extract<NixBuildAction, { type: 'assign' | 'leavePending' }> {
+  const choice = chooseNode()
   if ('node' in choice) return { type: 'assign', node: choice.node, attempts }
   return { type: 'leavePending', reason: 'NoNode', message: `no node can build it: ${choice.none}`, attempts }
 }
 
 /** Writes a new reason only so often, and an unchanged one never. */
-export function limitReasonWrites(
+function limitReasonWrites(
   { build, memory: { reasonWrittenAt }, now }: NixBuildFacts,
-  action: NixBuildAction,
+  action: Extract<NixBuildAction, { type: 'leavePending' }>,
 ): NixBuildPlan {
-  if (action.type !== 'leavePending') return act(action)
   const written = noNodeReason(build)
   const kept = reasonWrittenAt === undefined ? {} : { reasonWrittenAt }
   if (written === action.message) return { action: { type: 'none' }, memory: kept }
@@ -41,53 +42,4 @@ export function limitReasonWrites(
 export function noNodeReason({ phase, conditions }: NixBuildView): string | undefined {
   const complete = conditions.find(({ type }) => type === 'Complete')
   return phase === 'Pending' && complete?.reason === 'NoNode' ? complete.message : undefined
-}
-
-/**
- * Chooses, among the nodes that can build for `system`, the one with the fewest builds. Ties go to the first by name.
- */
-export function chooseNode(
-  nodes: readonly NodeState[],
-  { system, countRunning }: { readonly system: string; readonly countRunning: () => (node: string) => number },
-): NodeChoice {
-  const able = nodes.filter(node => obstacleOf(node, system) === undefined).map(({ name }) => name)
-  const [first, ...others] = able
-  if (first === undefined) return { none: reasonOf(nodes, system) }
-  // Counting visits all unfinished builds, so it is skipped if there is only one candidate.
-  const running = others.length === 0 ? () => 0 : countRunning()
-  let best = { node: first, builds: running(first) }
-  for (const node of others) {
-    const builds = running(node)
-    if (builds < best.builds || (builds === best.builds && node < best.node)) best = { node, builds }
-  }
-  return { node: best.node }
-}
-
-const OBSTACLES = {
-  system: 'of another system',
-  notReady: 'not ready',
-  cordoned: 'cordoned',
-  repelled: 'excluded by --node-repel',
-  noShim: 'without a shim',
-  dead: 'with a shim that does not renew its Lease',
-} as const
-
-function obstacleOf(node: NodeState, system: string): keyof typeof OBSTACLES | undefined {
-  if (node.system !== system) return 'system'
-  if (!node.ready) return 'notReady'
-  if (!node.schedulable) return 'cordoned'
-  if (node.repelled) return 'repelled'
-  if (node.shim === 'alive') return undefined
-  return node.shim === 'none' ? 'noShim' : 'dead'
-}
-
-function reasonOf(nodes: readonly NodeState[], system: string): string {
-  const ofSystem = nodes.filter(node => node.system === system)
-  if (ofSystem.length === 0) {
-    const others = [...new Set(nodes.map(node => node.system ?? 'of no known system'))].sort()
-    return nodes.length === 0 ? 'the cluster has no node' : `no node is ${system}; there are ${others.join(', ')}`
-  }
-  const obstacles = Map.groupBy(ofSystem, node => obstacleOf(node, system))
-  const parts = [...obstacles].map(([obstacle, { length }]) => `${length} ${obstacle ? OBSTACLES[obstacle] : ''}`)
-  return `of ${ofSystem.length} ${ofSystem.length === 1 ? 'node' : 'nodes'} for ${system}: ${parts.join(', ')}`
 }

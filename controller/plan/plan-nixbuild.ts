@@ -1,7 +1,7 @@
 import { isFinished } from '../../kube/resources/nixbuild.ts'
 import { planGoneNodes, planLostNode } from './lost-node.ts'
 import { act, afterGrace, type NixBuildFacts, type NixBuildPlan, NOTHING } from './nixbuild-facts.ts'
-import { assignNode, limitReasonWrites } from './plan-assignment.ts'
+import { planAssignment } from './plan-assignment.ts'
 import { soonest } from './soonest.ts'
 
 export function planNixBuild(facts: NixBuildFacts): NixBuildPlan {
@@ -17,7 +17,7 @@ export function planNixBuild(facts: NixBuildFacts): NixBuildPlan {
 
 function planUnwanted(facts: NixBuildFacts): NixBuildPlan {
   const { build, requestingPods, waitingPods, limits } = facts
-  // A build that has started may have been requested by a pod that had started before.
+  // A started pod may still need a build that has begun: its kubelet pulls the image again.
   const pods = build.buildNode === undefined ? waitingPods : requestingPods
   if (!build.createdForPods || pods > 0) return NOTHING
   return afterGrace(facts, 'unwanted', limits.unwantedGraceMs, () => ({ type: 'delete' }))
@@ -28,7 +28,7 @@ function planProgress(facts: NixBuildFacts): NixBuildPlan {
   const node = build.buildNode ?? assignedNode
   if (node !== undefined) return planLostNode(facts, node)
   // The nodes of its pods claim a build for pods.
-  return build.createdForPods ? NOTHING : limitReasonWrites(facts, assignNode(facts, build.attempts))
+  return build.createdForPods ? NOTHING : planAssignment(facts)
 }
 
 function merge(a: NixBuildPlan, b: NixBuildPlan): NixBuildPlan {

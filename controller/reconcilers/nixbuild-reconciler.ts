@@ -2,10 +2,10 @@ import type { Kube } from '../../kube/client/contract.ts'
 import type { EventRecorder } from '../../kube/event-recorder.ts'
 import { CONTROLLER, NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import { isFinished, nixBuilds } from '../../kube/resources/nixbuild.ts'
-import { nodeProblem, shimProblem } from '../plan/lost-node.ts'
+import { chooseNode } from '../plan/choose-node.ts'
 import type { NixBuildAction, NixBuildMemory, NixBuildPlan, PlanLimits } from '../plan/nixbuild-facts.ts'
 import { nixBuildEvent, statusPatch } from '../plan/nixbuild-report.ts'
-import { chooseNode } from '../plan/plan-assignment.ts'
+import { nodeProblem, shimProblem } from '../plan/node-problem.ts'
 import { planNixBuild } from '../plan/plan-nixbuild.ts'
 import type { PodImageRequest } from '../plan/pod-requests.ts'
 import { soonest } from '../plan/soonest.ts'
@@ -63,8 +63,8 @@ export function createNixBuildReconciler({ state, kube, events, limits }: NixBui
         : waiting.filter(pod => requesting.get(pod)?.pulled && isOnGoodNode(pod)).length,
       assignedNode:
         build.assignedTo === undefined ? undefined : (state.nodes.named(build.assignedTo) ?? build.assignedTo),
-      nodeProblem: node => nodeProblem(node, state.nodes.state(node)),
-      shimProblem: node => shimProblem(node, state.nodes.state(node)),
+      problemOfNode: node => nodeProblem(node, state.nodes.state(node)),
+      problemOfShim: node => shimProblem(node, state.nodes.state(node)),
       isRequestedOn: node => [...requesting.keys()].some(pod => state.pods.get(pod)?.node === node),
       nodeExists: state.nodes.has,
       chooseNode: () => chooseNode(state.nodes.states(), { system: build.system, countRunning }),

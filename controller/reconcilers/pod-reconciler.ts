@@ -6,7 +6,7 @@ import { type NixBuildOptions, nixBuildOf } from '../../kube/resources/nixbuild-
 import { messageOf, RetryableError, ShimError } from '../../lib/errors.ts'
 import { type FlakeRecipe, recipeKey } from '../../recipes/recipe.ts'
 import { furthestBuild, reportedBuilds } from '../plan/image-built.ts'
-import { nodeProblem } from '../plan/lost-node.ts'
+import { nodeProblem } from '../plan/node-problem.ts'
 import { type PodPlan, planPod, podPatch } from '../plan/plan-pod.ts'
 import type { ClusterState } from '../state/cluster-state.ts'
 import { recipeId } from '../state/request-index.ts'

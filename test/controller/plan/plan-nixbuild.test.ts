@@ -5,11 +5,11 @@ import { assigned, NOW, plan } from './plan.ts'
 const attempt = (node: string) => ({ node, endTime: '2026-01-01T00:00:00Z', reason: `node ${node} is gone` })
 const buildingOn1 = { status: 'Building', buildNode: 'node-1' }
 
-const lost = { nodeProblem: (node: string) => `node ${node} is gone`, memory: { 'lost node-1': NOW - 10_000 } }
+const lost = { problemOfNode: (node: string) => `node ${node} is gone`, memory: { 'lost node-1': NOW - 10_000 } }
 
 const notReady = {
-  nodeProblem: (node: string) => `node ${node} is not ready`,
-  shimProblem: () => undefined,
+  problemOfNode: (node: string) => `node ${node} is not ready`,
+  problemOfShim: () => undefined,
   memory: lost.memory,
 }
 const unassigned = {
@@ -132,19 +132,19 @@ describe('a NixBuild made by hand', () => {
   })
 
   it('moves only after its node has been lost for the grace time', () => {
-    const nodeProblem = () => 'lost'
-    const first = plan({ status: buildingOn1 }, { nodeProblem })
+    const problemOfNode = () => 'lost'
+    const first = plan({ status: buildingOn1 }, { problemOfNode })
     expect(first).toEqual({ action: { type: 'none' }, memory: { 'lost node-1': NOW }, recheckAt: NOW + 10_000 })
     const { memory } = first
-    expect(plan({ status: buildingOn1 }, { nodeProblem, memory, now: NOW + 9_999 }).action.type).toBe('none')
+    expect(plan({ status: buildingOn1 }, { problemOfNode, memory, now: NOW + 9_999 }).action.type).toBe('none')
     expect(plan({ status: buildingOn1 }, { memory, now: NOW + 5_000 }).memory).toEqual({})
-    expect(plan({ status: buildingOn1 }, { nodeProblem, memory, now: NOW + 10_000 }).action.type).toBe('assign')
+    expect(plan({ status: buildingOn1 }, { problemOfNode, memory, now: NOW + 10_000 }).action.type).toBe('assign')
   })
 
   it('gives the next lost node the whole grace time, too', () => {
-    const nodeProblem = () => 'lost'
-    const { memory } = plan({ status: buildingOn1 }, { nodeProblem })
-    const later = { nodeProblem, memory, now: NOW + 9_999 }
+    const problemOfNode = () => 'lost'
+    const { memory } = plan({ status: buildingOn1 }, { problemOfNode })
+    const later = { problemOfNode, memory, now: NOW + 9_999 }
     expect(plan({ status: { ...buildingOn1, buildNode: 'node-2' } }, later).recheckAt).toBe(NOW + 19_999)
   })
 })
@@ -228,7 +228,7 @@ describe('a NixBuild made for pods', () => {
   })
 
   it('is checked again at the end of the earlier grace time if it is unwanted and lost', () => {
-    const facts = { nodeProblem: () => 'x', memory: { unwanted: NOW - 25_000, 'lost node-1': NOW - 1_000 } }
+    const facts = { problemOfNode: () => 'x', memory: { unwanted: NOW - 25_000, 'lost node-1': NOW - 1_000 } }
     expect(plan({ metadata, status: buildingOn1 }, facts)).toEqual({
       action: { type: 'none' },
       memory: { unwanted: NOW - 25_000, 'lost node-1': NOW - 1_000 },
@@ -264,7 +264,7 @@ describe('the nodes that have an image', () => {
   })
 
   it('lose a removed node only after the grace time if it was lost during the build', () => {
-    const { memory } = plan({ status: buildingOn1 }, { nodeProblem: () => 'lost' })
+    const { memory } = plan({ status: buildingOn1 }, { problemOfNode: () => 'lost' })
     const later = { nodeExists: (name: string) => name === 'node-2', memory, now: NOW + 9_999 }
     expect(plan({ status }, later).recheckAt).toBe(NOW + 19_999)
   })

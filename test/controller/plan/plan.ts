@@ -17,8 +17,8 @@ export function plan(build: Parameters<typeof someBuild>[0], facts: Partial<NixB
     pullingPods: 0,
     assignedNode:
       build?.metadata && 'labels' in build.metadata && build.metadata.labels === assigned.labels ? 'node-1' : undefined,
-    nodeProblem: () => undefined,
-    shimProblem: facts.nodeProblem ?? (() => undefined),
+    problemOfNode: () => undefined,
+    problemOfShim: facts.problemOfNode ?? (() => undefined),
     isRequestedOn: () => false,
     nodeExists: () => true,
     chooseNode: () => ({ node: 'node-2' }),
