@@ -109,7 +109,7 @@ function throwUnlessOk(method: string, headers: IncomingHttpHeaders, cause: unkn
   if (cause instanceof GrpcError) throw cause
   const status = headers['grpc-status']
   if (status === undefined) throw new GrpcError(method, STATUS.UNAVAILABLE, BROKEN_OFF, { cause })
-  const details = decodeStatusText(String(headers['grpc-message'] ?? ''))
-  if (Number(status) !== STATUS.OK) throw new GrpcError(method, Number(status), details, { cause, headers })
+  const message = decodeStatusText(String(headers['grpc-message'] ?? ''))
+  if (Number(status) !== STATUS.OK) throw new GrpcError(method, Number(status), message, { cause, headers })
   if (cause !== undefined) throw cause
 }

@@ -6,7 +6,6 @@ import { createOneByOne } from '../../../lib/async/one-by-one.ts'
 import { messageOf } from '../../../lib/errors.ts'
 import { UNFINISHED } from '../../../lib/files/atomic-file.ts'
 import { makeOwnFolder } from '../../../lib/files/own-files.ts'
-import type { Config } from '../../config/config.ts'
 import type { BuildUser } from './build-user.ts'
 import { resolveBuildUser } from './build-user.ts'
 import { findAccess, readCredential, writeCopy } from './credential-copy.ts'
@@ -82,7 +81,7 @@ const inTurn = createOneByOne()
 
 export interface PlaceOptions {
   readonly stateDir: string
-  readonly nix: Config['nix']
+  readonly nix: { readonly user: string | null; readonly credentials: CredentialFiles }
   readonly env: Readonly<NodeJS.ProcessEnv>
   readonly logger: Logger
 }
