@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { messageOf, ShimError } from '../lib/errors.ts'
+import { messageOf } from '../lib/errors.ts'
+import { isConflict } from './client/api-error.ts'
 import type { Kube, ObjectName } from './client/contract.ts'
 import { type Lease, leases, microTime } from './resources/lease.ts'
 
@@ -20,7 +21,7 @@ export interface LeaderElectionOptions {
   /** Must be unique among running processes. */
   readonly identity: string
   /** The leader's work. It must end soon after its signal aborts. If it ends by itself, the election fails. */
-  readonly onStarted: (signal: AbortSignal) => Promise<void>
+  readonly work: (signal: AbortSignal) => Promise<void>
   readonly signal: AbortSignal
   readonly logger: Logger
   /** How long others wait for a leader that does not renew the Lease, in milliseconds. */
@@ -69,7 +70,7 @@ async function acquire(election: Election): Promise<Lease | undefined> {
 }
 
 async function lead(election: Election, acquired: Lease): Promise<void> {
-  const { logger, identity, onStarted } = election
+  const { logger, identity, work } = election
   const leading = new AbortController()
   const stop = () => leading.abort()
   election.signal.addEventListener('abort', stop, { once: true })
@@ -77,7 +78,7 @@ async function lead(election: Election, acquired: Lease): Promise<void> {
   logger.info({ identity }, 'leading')
   const renewing = keepRenewing(election, acquired, leading)
   try {
-    await onStarted(leading.signal)
+    await work(leading.signal)
     if (!leading.signal.aborted) throw new Error('the work of the leader has ended unexpectedly')
   } finally {
     stop()
@@ -161,10 +162,6 @@ function write(election: Election, lease: Lease, spec: object, timeoutMs: number
   const acquireTime = lease.spec.acquireTime ?? undefined
   const body = { metadata: { resourceVersion }, spec: { acquireTime, ...spec } }
   return election.kube.replace(leases, { ...election.lease, body }, { timeoutMs })
-}
-
-function isConflict(error: unknown): boolean {
-  return error instanceof ShimError && error.code === 'ClusterConflict'
 }
 
 /** The observation after reading the Lease again. */
