@@ -4,7 +4,7 @@ import { backOffMs } from '../../lib/async/retry.ts'
 import { messageOf, ShimError } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { Attempt } from '../pull/contract.ts'
-import { isUnclaimed } from './nixbuild/claim.ts'
+import { mayTakeClaim } from './nixbuild/claim.ts'
 import type { ReportedRun, ReportedRunState } from './nixbuild/reported-run.ts'
 import { statusChange } from './nixbuild/status.ts'
 import { dueAt, type LastWrite, lastWriteOf } from './nixbuild/write-schedule.ts'
@@ -198,7 +198,7 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
       record.uid = found.metadata.uid
       name = found.metadata.name
       seenAt = now()
-      if (isUnclaimed(found, node)) writeAgain(found)
+      if (mayTakeClaim(found, node)) writeAgain(found)
       return false
     },
     end() {
