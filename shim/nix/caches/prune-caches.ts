@@ -30,7 +30,7 @@ export async function roomForCaches(dir: string): Promise<Room> {
   return { count: MAX_CACHES, bytes: Math.min(MAX_TOTAL_BYTES, Math.floor(blocks * bsize * MAX_SHARE)) }
 }
 
-/** Caches that were unused for too long, and those beyond the limit: of the namespaces that use the most. */
+/** Caches that were unused for too long, and those beyond the limit. The namespaces that use the most lose theirs first. */
 export function findExcess(caches: readonly CacheEntry[], room: Room, now = Date.now()): CacheEntry[] {
   const isOld = ({ usedAt }: CacheEntry) => usedAt < now - MAX_AGE_MS
   return [
