@@ -56,7 +56,7 @@ async function acquire(election: Election): Promise<Lease | undefined> {
       const lease = await election.kube.get(leases, election.lease, { signal, timeoutMs: retryMs })
       if (!lease) return await createLease(election)
       observation = observeLease(observation, lease, performance.now())
-      const holder = lease.spec.holderIdentity ?? ''
+      const holder = lease.spec.holderIdentity
       if (timeUntilFree(observation, identity, performance.now()) === 0) return await takeLease(election, lease)
       if (holder !== lastHolder) logger.info({ holder }, 'another replica leads')
       lastHolder = holder
@@ -136,7 +136,7 @@ function createLease(election: Election): Promise<Lease> {
 }
 
 function takeLease(election: Election, lease: Lease): Promise<Lease> {
-  const leaseTransitions = (lease.spec.leaseTransitions ?? 0) + 1
+  const leaseTransitions = lease.spec.leaseTransitions + 1
   const spec = { ...held(election), acquireTime: microTime(new Date()), leaseTransitions }
   return write(election, lease, spec, election.retryMs)
 }
@@ -177,5 +177,5 @@ export function timeUntilFree(
   now: number,
 ): number {
   if (!spec.holderIdentity || spec.holderIdentity === identity) return 0
-  return Math.max(0, observedAt + (spec.leaseDurationSeconds ?? 0) * 1000 - now)
+  return Math.max(0, observedAt + spec.leaseDurationSeconds * 1000 - now)
 }
