@@ -8,7 +8,7 @@ export interface Owners {
   readonly onChange: (listener: () => void) => () => void
 }
 
-/** A task that waits for a place. */
+/** What the order needs to know of a task that waits for a place. */
 export interface Waiter {
   readonly owners: Owners
   /** Of the tasks with the same key, one runs at a time. */
@@ -107,6 +107,7 @@ function compare(one: Account, other: Account): number {
   return one.held - other.held || one.served - other.served
 }
 
-export function ownedBy(owner: string): Owners {
-  return { current: () => [owner], onChange: () => () => {} }
+/** Owners that never change. */
+export function ownedBy(...owners: readonly string[]): Owners {
+  return { current: () => owners, onChange: () => () => {} }
 }

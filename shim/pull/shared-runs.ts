@@ -1,4 +1,4 @@
-import { callerLeft, untilAborted } from '../../lib/async/bounded-wait.ts'
+import { callerLeft, orCancelled } from '../../lib/async/bounded-wait.ts'
 import { type ErrorCode, RetryableError, reviveError, type ShimError, toShimError } from '../../lib/errors.ts'
 import type { Owners } from '../../lib/queues/fair-order.ts'
 import { createRunRequests } from './run-requests.ts'
@@ -94,7 +94,7 @@ export function createSharedRuns<Result>({
     if (signal.aborted) throw callerLeft(signal)
     // An aborted run is not joined, and no other run with its key starts before it has ended.
     for (let run = runs.get(key); run?.controller.signal.aborted; run = runs.get(key))
-      await untilAborted(Promise.allSettled([run.result]), signal)
+      await orCancelled(Promise.allSettled([run.result]), signal)
     if (isClosed) throw shuttingDown()
     const failure = failures.find(key, terms)
     if (failure) throw failure
@@ -112,7 +112,7 @@ export function createSharedRuns<Result>({
     clearTimeout(run.abandonTimer)
     run.waiting += 1
     try {
-      return await untilAborted(run.result, signal)
+      return await orCancelled(run.result, signal)
     } finally {
       leave(key, run)
     }

@@ -70,7 +70,7 @@ async function* askTogether(wire: DaemonWire, paths: readonly string[]): AsyncGe
     const together = paths.slice(first, first + QUESTIONS)
     wire.send(...together.flatMap(path => [OPERATION_PATH_INFO, path]))
     for (const path of together) {
-      const info = await readPathInfo(wire, path)
+      const info = await receivePathInfo(wire, path)
       if (info) yield info
     }
   }
@@ -114,7 +114,7 @@ const answerSchema = v.object({
   narSize: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 })
 
-async function readPathInfo(wire: DaemonWire, path: string): Promise<StorePathInfo | undefined> {
+async function receivePathInfo(wire: DaemonWire, path: string): Promise<StorePathInfo | undefined> {
   await readUntilAnswer(wire)
   if ((await wire.readNumber()) === 0) return undefined
   const { readNumber, readString, readStrings } = wire

@@ -10,7 +10,7 @@ import type { Config } from '../../config/config.ts'
 import type { BuildUser } from './build-user.ts'
 import { resolveBuildUser } from './build-user.ts'
 import { findAccess, readCredential, writeCopy } from './credential-copy.ts'
-import { credentialsFolder, guardState, layOut, prepareStateDir, type StateDir } from './state-dir.ts'
+import { credentialsFolder, foldersOf, guardState, prepareStateDir, type StateDir } from './state-dir.ts'
 
 const KINDS = ['netrc', 'nixConf', 'sshKey', 'knownHosts'] as const
 type Kind = (typeof KINDS)[number]
@@ -92,7 +92,7 @@ export interface PlaceOptions {
  * build. Never rejects: each build tries again and reports its own failure.
  */
 export async function placeAtStart({ stateDir, nix, env, logger }: PlaceOptions): Promise<void> {
-  const dir = layOut(stateDir)
+  const dir = foldersOf(stateDir)
   const { user: userName, credentials: files } = nix
   try {
     if (!(await isInUse(dir, files))) return
