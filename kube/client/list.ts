@@ -36,7 +36,7 @@ export async function listPages<T>(
     }
     if (length > maxLength) throw tooLarge(operation, maxLength)
     const { metadata, items } = parsePage(operation, page)
-    for (const item of items ?? []) onItem(kind.parse(item))
+    for (const item of items) onItem(kind.parse(item))
     next = metadata.continue
     if (next === '') return metadata.resourceVersion
   }
