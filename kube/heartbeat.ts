@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { pause } from '../lib/async/retry.ts'
 import { messageOf } from '../lib/errors.ts'
 import { isConflict } from './client/api-error.ts'
 import type { Kube, ObjectName } from './client/contract.ts'
@@ -35,7 +35,7 @@ export async function heartbeat(options: HeartbeatOptions): Promise<void> {
       if (!signal.aborted && message !== lastError) logger.warn({ err: message }, 'cannot renew the lease')
       lastError = message
     }
-    await delay(durationMs / RENEWALS_PER_LEASE, undefined, { signal }).catch(() => {})
+    await pause(durationMs / RENEWALS_PER_LEASE, signal)
   }
 }
 

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { pause } from '../lib/async/retry.ts'
 import { messageOf } from '../lib/errors.ts'
 import { isConflict } from './client/api-error.ts'
 import type { Kube, ObjectName } from './client/contract.ts'
@@ -64,7 +64,7 @@ async function acquire(election: Election): Promise<Lease | undefined> {
       if (!signal.aborted && !isConflict(error)) logger.warn({ err: messageOf(error) }, 'cannot get the lease')
     }
     // The jitter keeps candidates from asking at the same time.
-    await delay(retryMs * (1 + Math.random() * 0.2), undefined, { signal }).catch(() => {})
+    await pause(retryMs * (1 + Math.random() * 0.2), signal)
   }
   return undefined
 }
@@ -95,8 +95,7 @@ async function keepRenewing(election: Election, acquired: Lease, leading: AbortC
   let lease = acquired
   let renewedAt = performance.now()
   while (!leading.signal.aborted) {
-    const pause = Math.min(retryMs, Math.max(0, renewedAt + renewWithinMs - performance.now()))
-    await delay(pause, undefined, { signal: leading.signal }).catch(() => {})
+    await pause(Math.min(retryMs, Math.max(0, renewedAt + renewWithinMs - performance.now())), leading.signal)
     if (leading.signal.aborted) break
     const left = renewedAt + renewWithinMs - performance.now()
     try {

@@ -35,6 +35,11 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal }).catch(() => {})
 }
 
+/** A time that differs by up to this share, so that not all act concurrently. */
+export function jitter(ms: number, share: number): number {
+  return ms * (1 - share + 2 * share * Math.random())
+}
+
 /** Milliseconds to wait: exponential with jitter. `failures`: how many there have been in a row, at least 1. */
 export function backOffMs(failures: number, longestMs = LONGEST_MS, random = Math.random): number {
   const most = Math.min(SHORTEST_MS * 2 ** (failures - 1), longestMs)

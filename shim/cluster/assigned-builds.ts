@@ -1,10 +1,10 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Kube } from '../../kube/client/contract.ts'
 import { createMirror, type Mirror } from '../../kube/mirror.ts'
 import { NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import { isFinished, type NixBuild, nixBuilds } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
+import { jitter, pause } from '../../lib/async/retry.ts'
 import { messageOf, RetryableError, ShimError, toShimError } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import type { FlakeImageRequest, PullImage } from '../pull/contract.ts'
@@ -139,7 +139,7 @@ async function buildAssigned(
     if (!error) return
     if (!isTemporary(error) || number === max || signal.aborted) throw error
     logger.warn({ namespace, nixBuild: name, err: error.message, number, max }, 'retrying an assigned build')
-    await delay((pausesMs[number - 1] ?? 0) * (0.75 + Math.random() / 2), undefined, { signal }).catch(() => {})
+    await pause(jitter(pausesMs[number - 1] ?? 0, 0.25), signal)
     if (signal.aborted || !isStillFree()) return
   }
 }

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { NODE_LABEL, nodeLabelValue } from '../../kube/resources/names.ts'
 import type { NixBuild } from '../../kube/resources/nixbuild.ts'
 import { recipeOf } from '../../kube/resources/nixbuild-recipe.ts'
-import { backOff, pause } from '../../lib/async/retry.ts'
+import { backOff, jitter, pause } from '../../lib/async/retry.ts'
 import { messageOf } from '../../lib/errors.ts'
 import type { FlakeRecipe } from '../../recipes/recipe.ts'
 import { isAtWork } from './nixbuild/claim.ts'
@@ -29,7 +29,7 @@ export async function releaseInterruptedBuilds(options: InterruptedBuildsOptions
     try {
       await releaseClaims(options)
       failures = 0
-      await pause(AGAIN_AFTER_MS * (0.9 + Math.random() * 0.2), signal)
+      await pause(jitter(AGAIN_AFTER_MS, 0.1), signal)
     } catch (err) {
       failures += 1
       if (failures === 1) logger.warn({ err: messageOf(err) }, 'cannot look for interrupted builds')
