@@ -1,6 +1,6 @@
 import { pause, retry } from '../../../lib/async/retry.ts'
 import { messageOf, RetryableError, ShimError } from '../../../lib/errors.ts'
-import { pingDaemon } from './daemon-path-info.ts'
+import { pingDaemon } from './daemon-connection.ts'
 
 export interface OutageOptions {
   /** Socket of the Nix daemon; undefined if there is none. */
